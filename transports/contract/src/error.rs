@@ -1,0 +1,109 @@
+use std::{error::Error, fmt};
+
+/// What a transport could not do, and whether the request can have had an effect.
+///
+/// The message must not contain header values or bodies: it ends up in logs.
+#[derive(Debug)]
+pub struct TransportError {
+    kind: FailureKind,
+    delivery: Delivery,
+    message: Box<str>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The name could not be resolved.
+    Dns,
+    /// No connection: refused, unreachable, no proxy.
+    Connect,
+    /// The TLS handshake failed or the certificate is not trusted. Never worth a retry.
+    Tls,
+    /// A limit passed; the phase says which.
+    Timeout(Phase),
+    /// The connection broke: reset, closed, stream refused.
+    Reset,
+    /// The body ended before the end that its framing announced.
+    Truncated,
+    /// The peer broke the rules of HTTP.
+    Protocol,
+    /// The response's head is larger than the client accepts.
+    HeadTooLarge,
+    /// The request itself cannot be sent (no host, bad URI).
+    Request,
+    /// Anything else.
+    Other,
+}
+
+/// The part of an attempt in which time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Resolving, connecting, TLS handshake.
+    Connect,
+    /// Sending the request and waiting for the response's head.
+    Head,
+    /// Between two reads of the body.
+    Body,
+}
+
+/// How far the request got, which decides whether a POST may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// The server cannot have seen it: no connection, or the client knows that it was refused unread.
+    NotSent,
+    /// It may have been processed.
+    MaybeProcessed,
+    /// The response's head had arrived.
+    Answered,
+}
+
+impl TransportError {
+    /// A failure described in a few words, without secrets.
+    #[must_use]
+    pub fn new(kind: FailureKind, delivery: Delivery, message: impl Into<String>) -> Self {
+        TransportError {
+            kind,
+            delivery,
+            message: message.into().into(),
+            source: None,
+        }
+    }
+
+    /// The same with the client's own error as its source.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What failed.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// How far the request got.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}

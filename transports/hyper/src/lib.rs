@@ -1,0 +1,1 @@
+//! HTTP over hyper for `unifiedai`.

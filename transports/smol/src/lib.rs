@@ -1,0 +1,1 @@
+//! HTTP over smol for `unifiedai`.
