@@ -1,0 +1,16 @@
+use crate::wire_enum::wire_enum;
+
+wire_enum! {
+    /// Why the model stopped, in OpenAI's words. The provider's own word is in
+    /// [`Choice::native_finish_reason`](crate::Choice::native_finish_reason).
+    FinishReason {
+        /// A natural end, or one of the stop sequences.
+        Stop = "stop",
+        /// The token limit or the context window was reached: the text is cut off.
+        Length = "length",
+        /// The model asks for tools to be called.
+        ToolCalls = "tool_calls",
+        /// The provider withheld or cut the text.
+        ContentFilter = "content_filter",
+    }
+}

@@ -1,0 +1,125 @@
+use crate::{ErrorKind, Json, Usage};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::time::Duration;
+
+/// What was measured, and apart from it what the server reported. What nobody measured is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// From the call to its end, with all attempts and waits.
+    pub duration: Option<Duration>,
+    /// From the call to the first byte of the answer's head.
+    pub ttfb: Option<Duration>,
+    /// From the call to the first piece of text, reasoning or tool call. `None` for answers that come whole.
+    pub ttft: Option<Duration>,
+    /// Every request that was sent, the last one included.
+    pub attempts: Vec<Attempt>,
+    /// What the server says of itself.
+    pub server: ServerTiming,
+    /// The provider's own timing object, as it came.
+    pub provider_time_info: Option<Json>,
+}
+
+/// Times that the server reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerTiming {
+    /// Waiting for a place.
+    pub queue: Option<Duration>,
+    /// Reading the prompt.
+    pub prompt: Option<Duration>,
+    /// Writing the completion.
+    pub completion: Option<Duration>,
+    /// All of it.
+    pub total: Option<Duration>,
+}
+
+/// One request of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// From the call's start to this request.
+    pub started: Duration,
+    /// From this request to its outcome.
+    pub duration: Duration,
+    /// The answer's status, if one came.
+    pub status: Option<u16>,
+    /// Why it failed; `None` if it did not.
+    pub error: Option<ErrorKind>,
+}
+
+impl Attempt {
+    pub(crate) fn new(started: Duration) -> Self {
+        Attempt { started, duration: Duration::ZERO, status: None, error: None }
+    }
+}
+
+impl Metrics {
+    /// Tokens written per second: over the server's own completion time if it reported one, else over the measured time
+    /// from the first token to the end.
+    #[must_use]
+    pub fn tokens_per_second(&self, usage: &Usage) -> Option<f64> {
+        let tokens = usage.completion_tokens?;
+        let seconds = match self.server.completion {
+            Some(completion) => completion,
+            None => self.duration?.checked_sub(self.ttft?)?,
+        }
+        .as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate; no count of tokens comes near 2^52")]
+        let tokens = tokens as f64;
+        (seconds > 0.0).then(|| tokens / seconds)
+    }
+}
+
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        entry_ms(&mut map, "duration_ms", self.duration)?;
+        entry_ms(&mut map, "ttfb_ms", self.ttfb)?;
+        entry_ms(&mut map, "ttft_ms", self.ttft)?;
+        map.serialize_entry("attempts", &self.attempts.len())?;
+        if self.attempts.len() > 1 {
+            map.serialize_entry("attempt_log", &self.attempts)?;
+        }
+        if self.server != ServerTiming::default() {
+            map.serialize_entry("server", &self.server)?;
+        }
+        if let Some(info) = &self.provider_time_info {
+            map.serialize_entry("provider_time_info", info)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for ServerTiming {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        entry_ms(&mut map, "queue_ms", self.queue)?;
+        entry_ms(&mut map, "prompt_ms", self.prompt)?;
+        entry_ms(&mut map, "completion_ms", self.completion)?;
+        entry_ms(&mut map, "total_ms", self.total)?;
+        map.end()
+    }
+}
+
+impl Serialize for Attempt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        entry_ms(&mut map, "started_ms", Some(self.started))?;
+        entry_ms(&mut map, "duration_ms", Some(self.duration))?;
+        if let Some(status) = self.status {
+            map.serialize_entry("status", &status)?;
+        }
+        if let Some(error) = self.error {
+            map.serialize_entry("error", error.as_str())?;
+        }
+        map.end()
+    }
+}
+
+fn entry_ms<M: SerializeMap>(map: &mut M, name: &str, value: Option<Duration>) -> Result<(), M::Error> {
+    match value {
+        Some(value) => map.serialize_entry(name, &(value.as_secs_f64() * 1e3)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,26 @@
+//! What a chat is made of: a request, its messages and tools, and the response.
+
+mod finish;
+mod message;
+mod metrics;
+mod params;
+mod part;
+mod request;
+mod response;
+mod tool;
+mod usage;
+
+pub use finish::FinishReason;
+pub use message::{Message, Role};
+pub use metrics::{Attempt, Metrics, ServerTiming};
+pub use params::{
+    JsonSchema, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier, Verbosity,
+};
+pub use part::{Citation, ContentPart, ImageDetail, Media, OpaqueBlock};
+pub use request::{ChatRequest, Param};
+pub use response::{
+    Choice, Logprobs, ProviderMetadata, RateLimit, RawBody, TokenLogprob, TopLogprob,
+    UnifiedChatResponse, Warning,
+};
+pub use tool::{Tool, ToolCall, ToolChoice, ToolResult};
+pub use usage::Usage;

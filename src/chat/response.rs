@@ -1,0 +1,361 @@
+use crate::{ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics, Usage};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
+use std::time::Duration;
+
+/// A whole answer, the same for every provider, streamed or not.
+///
+/// As JSON it reads as an OpenAI `chat.completion` object, with `provider_metadata`, `metrics` and `warnings` beside.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct UnifiedChatResponse {
+    /// The provider's id for the answer; empty if it gave none.
+    pub id: String,
+    /// When the answer was made, in seconds since 1970.
+    pub created: Option<u64>,
+    /// The model that answered; it can differ from the one asked.
+    pub model: String,
+    /// The answers; one unless more were asked for.
+    pub choices: Vec<Choice>,
+    /// The tokens counted.
+    pub usage: Option<Usage>,
+    /// The provider's mark for the configuration that answered.
+    pub system_fingerprint: Option<String>,
+    /// The processing class that was used.
+    pub service_tier: Option<String>,
+    /// What was dropped from the request or is odd about the answer.
+    pub warnings: Vec<Warning>,
+    /// What belongs to this provider alone.
+    pub provider_metadata: ProviderMetadata,
+    /// Times.
+    pub metrics: Metrics,
+}
+
+/// One of the answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Its number, from 0.
+    pub index: u32,
+    /// The answer; push it to the next request's messages to go on.
+    pub message: Message,
+    /// Why the model stopped. `None` if the provider ended the answer without a reason.
+    pub finish_reason: Option<FinishReason>,
+    /// The provider's own word for it.
+    pub native_finish_reason: Option<String>,
+    /// Log probabilities, if asked for.
+    pub logprobs: Option<Logprobs>,
+}
+
+/// Log probabilities of the written tokens.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Logprobs {
+    /// Of the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<TokenLogprob>,
+    /// Of a refusal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusal: Vec<TokenLogprob>,
+    /// Of the reasoning (Cerebras).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasoning: Vec<TokenLogprob>,
+}
+
+/// A written token and how likely it was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TokenLogprob {
+    /// The token's text.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// Its bytes, where the text cannot show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Vec<u8>>,
+    /// The likeliest tokens at this place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top_logprobs: Vec<TopLogprob>,
+}
+
+/// A token that could have been written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TopLogprob {
+    /// The token's text.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// Its bytes, where the text cannot show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// What belongs to one provider alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ProviderMetadata {
+    /// The provider's name.
+    pub provider: String,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The provider's id for the request, for its support.
+    pub request_id: Option<String>,
+    /// The `X-Request-ID` that the caller set.
+    pub correlation_id: Option<String>,
+    /// What is left of the caller's allowances.
+    pub rate_limits: Vec<RateLimit>,
+    /// The body as it came; `None` for a stream.
+    pub raw: Option<RawBody>,
+    /// Members of the answer that have no place above, such as `citations` or `guardrail` traces.
+    pub extra: Vec<(String, Json)>,
+}
+
+/// A body as it came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawBody(Bytes);
+
+/// One allowance, as the provider's headers state it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// What is counted: `requests`, `tokens`, ..., with the period as in the header (`requests-day`).
+    pub name: String,
+    /// The allowance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// What is left of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
+    /// Until it is full again, counted from the answer.
+    #[serde(rename = "reset_s", serialize_with = "as_seconds", skip_serializing_if = "Option::is_none")]
+    pub reset: Option<Duration>,
+}
+
+/// Something that the caller should know and that is no error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Warning {
+    /// A fixed word for the kind of warning, such as `unsupported_parameter`.
+    pub code: &'static str,
+    /// What happened.
+    pub message: String,
+}
+
+impl Warning {
+    /// A warning of a fixed kind.
+    #[must_use]
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Warning { code, message: message.into() }
+    }
+}
+
+impl UnifiedChatResponse {
+    /// The first answer's text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.choices.first().map(|choice| choice.message.text()).unwrap_or_default()
+    }
+
+    /// The first answer's reasoning.
+    #[must_use]
+    pub fn reasoning(&self) -> String {
+        self.choices.first().map(|choice| choice.message.reasoning()).unwrap_or_default()
+    }
+
+    /// The first answer's tool calls.
+    pub fn tool_calls(&self) -> impl Iterator<Item = &crate::ToolCall> {
+        self.choices.first().into_iter().flat_map(|choice| choice.message.tool_calls())
+    }
+
+    /// The first answer's message, to be sent back with the next request.
+    #[must_use]
+    pub fn message(&self) -> Option<&Message> {
+        self.choices.first().map(|choice| &choice.message)
+    }
+
+    /// The first answer's text as a Rust type, for structured output.
+    ///
+    /// # Errors
+    /// `protocol` if the text is not JSON of that shape; for an answer that was cut off (`length`) the message says so.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_str(&self.text()).map_err(|e| {
+            let cut = match self.choices.first().and_then(|choice| choice.finish_reason.as_ref()) {
+                Some(FinishReason::Length) => " (the answer was cut off by the token limit)",
+                _ => "",
+            };
+            Error::new(ErrorKind::Protocol, format!("the answer is not JSON of the shape asked for{cut}: {e}"))
+        })
+    }
+
+    /// Whether the answer has neither text nor reasoning nor tool calls.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.choices.iter().all(|choice| choice.message.content.is_empty())
+    }
+}
+
+impl RawBody {
+    pub(crate) fn new(body: Bytes) -> Self {
+        RawBody(body)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for RawBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RawBody({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for RawBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_slice::<&serde_json::value::RawValue>(&self.0) {
+            Ok(raw) => raw.serialize(serializer),
+            Err(_) => serializer.serialize_none(),
+        }
+    }
+}
+
+impl Serialize for UnifiedChatResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.id.is_empty() {
+            map.serialize_entry("id", &self.id)?;
+        }
+        map.serialize_entry("object", "chat.completion")?;
+        if let Some(created) = self.created {
+            map.serialize_entry("created", &created)?;
+        }
+        map.serialize_entry("model", &self.model)?;
+        map.serialize_entry("choices", &self.choices)?;
+        if let Some(usage) = &self.usage {
+            map.serialize_entry("usage", usage)?;
+        }
+        if let Some(fingerprint) = &self.system_fingerprint {
+            map.serialize_entry("system_fingerprint", fingerprint)?;
+        }
+        if let Some(tier) = &self.service_tier {
+            map.serialize_entry("service_tier", tier)?;
+        }
+        if !self.warnings.is_empty() {
+            map.serialize_entry("warnings", &self.warnings)?;
+        }
+        map.serialize_entry("provider_metadata", &self.provider_metadata)?;
+        map.serialize_entry("metrics", &self.metrics)?;
+        map.end()
+    }
+}
+
+impl Serialize for Choice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("index", &self.index)?;
+        map.serialize_entry("message", &CompletionMessage(&self.message))?;
+        map.serialize_entry("finish_reason", &self.finish_reason)?;
+        if let Some(native) = &self.native_finish_reason {
+            map.serialize_entry("native_finish_reason", native)?;
+        }
+        if let Some(logprobs) = &self.logprobs {
+            map.serialize_entry("logprobs", logprobs)?;
+        }
+        map.end()
+    }
+}
+
+/// A message as it stands in a `chat.completion` object.
+struct CompletionMessage<'a>(&'a Message);
+
+impl Serialize for CompletionMessage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Function<'a> {
+            name: &'a str,
+            arguments: &'a str,
+        }
+        #[derive(Serialize)]
+        struct Call<'a> {
+            id: &'a str,
+            r#type: &'static str,
+            function: Function<'a>,
+        }
+        let message = self.0;
+        let has = |wanted: fn(&ContentPart) -> bool| message.content.iter().any(wanted);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("role", &message.role)?;
+        let content =
+            has(|part| matches!(part, ContentPart::Text { .. })).then(|| message.text());
+        map.serialize_entry("content", &content)?;
+        if has(|part| matches!(part, ContentPart::Reasoning { .. })) {
+            map.serialize_entry("reasoning", &message.reasoning())?;
+        }
+        if has(|part| matches!(part, ContentPart::Refusal { .. })) {
+            map.serialize_entry("refusal", &message.refusal())?;
+        }
+        let calls: Vec<Call<'_>> = message
+            .tool_calls()
+            .map(|call| Call {
+                id: &call.id,
+                r#type: "function",
+                function: Function { name: &call.name, arguments: &call.arguments },
+            })
+            .collect();
+        if !calls.is_empty() {
+            map.serialize_entry("tool_calls", &calls)?;
+        }
+        let citations: Vec<_> = message
+            .content
+            .iter()
+            .flat_map(|part| match part {
+                ContentPart::Text { citations, .. } => citations.as_slice(),
+                _ => &[],
+            })
+            .collect();
+        if !citations.is_empty() {
+            map.serialize_entry("citations", &citations)?;
+        }
+        let replayable = has(|part| {
+            matches!(part, ContentPart::Opaque(_) | ContentPart::Reasoning { signature: Some(_), .. })
+                || matches!(part, ContentPart::ToolCall(call) if call.provider_data.is_some())
+        });
+        if replayable {
+            map.serialize_entry("parts", &message.content)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for ProviderMetadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("provider", &self.provider)?;
+        if let Some(status) = self.status {
+            map.serialize_entry("status", &status)?;
+        }
+        if let Some(id) = &self.request_id {
+            map.serialize_entry("request_id", id)?;
+        }
+        if let Some(id) = &self.correlation_id {
+            map.serialize_entry("correlation_id", id)?;
+        }
+        if !self.rate_limits.is_empty() {
+            map.serialize_entry("rate_limits", &self.rate_limits)?;
+        }
+        for (name, value) in &self.extra {
+            map.serialize_entry(name, value)?;
+        }
+        if let Some(raw) = &self.raw {
+            map.serialize_entry("raw", raw)?;
+        }
+        map.end()
+    }
+}
+
+fn as_seconds<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(|value| value.as_secs_f64()).serialize(serializer)
+}

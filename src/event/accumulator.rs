@@ -1,0 +1,182 @@
+use super::{Head, StreamEvent};
+use crate::{Choice, ContentPart, UnifiedChatResponse};
+
+/// Adds events up to a response. The library's own responses are made by it, so whoever folds the events of a stream
+/// gets the same.
+#[derive(Debug, Default)]
+pub struct Accumulator {
+    response: UnifiedChatResponse,
+    /// Part numbers, parallel to each choice's content; kept sorted.
+    parts: Vec<Vec<u32>>,
+}
+
+impl Accumulator {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What has come so far. A tool call is in it only once it has ended.
+    #[must_use]
+    pub fn response(&self) -> &UnifiedChatResponse {
+        &self.response
+    }
+
+    /// For what is not an event: metadata and metrics.
+    pub(crate) fn response_mut(&mut self) -> &mut UnifiedChatResponse {
+        &mut self.response
+    }
+
+    /// The response.
+    #[must_use]
+    pub fn into_response(self) -> UnifiedChatResponse {
+        self.response
+    }
+
+    /// Adds one event.
+    pub fn apply(&mut self, event: &StreamEvent) {
+        match event {
+            StreamEvent::TextDelta { choice, part, text } => self.append(*choice, *part, text, Kind::Text),
+            StreamEvent::ReasoningDelta { choice, part, text } => {
+                self.append(*choice, *part, text, Kind::Reasoning);
+            }
+            StreamEvent::RefusalDelta { choice, part, text } => {
+                self.append(*choice, *part, text, Kind::Refusal);
+            }
+            StreamEvent::ReasoningSignature { choice, part, signature: more } => {
+                if let ContentPart::Reasoning { signature, .. } =
+                    self.part(*choice, *part, || Kind::Reasoning.empty())
+                {
+                    signature.get_or_insert_default().push_str(more);
+                }
+            }
+            StreamEvent::ToolCallEnd { choice, part, call } => {
+                self.part(*choice, *part, || ContentPart::ToolCall((**call).clone()));
+            }
+            StreamEvent::Opaque { choice, part, block } => {
+                self.part(*choice, *part, || ContentPart::Opaque((**block).clone()));
+            }
+            StreamEvent::Citation { choice, part, citation } => {
+                if let ContentPart::Text { citations, .. } =
+                    self.part(*choice, *part, || Kind::Text.empty())
+                {
+                    citations.push((**citation).clone());
+                }
+            }
+            StreamEvent::Logprobs { choice, logprobs } => {
+                let (choice, _) = self.choice(*choice);
+                let all = choice.logprobs.get_or_insert_default();
+                all.content.extend_from_slice(&logprobs.content);
+                all.refusal.extend_from_slice(&logprobs.refusal);
+                all.reasoning.extend_from_slice(&logprobs.reasoning);
+            }
+            StreamEvent::Start(head) => self.head(head),
+            StreamEvent::Usage(usage) => self.response.usage = Some((**usage).clone()),
+            StreamEvent::Timing { server, raw } => {
+                self.response.metrics.server = *server;
+                self.response.metrics.provider_time_info = raw.as_deref().cloned();
+            }
+            StreamEvent::Extra { name, value } => {
+                let extra = &mut self.response.provider_metadata.extra;
+                match extra.iter_mut().find(|(other, _)| **other == **name) {
+                    Some((_, old)) => *old = (**value).clone(),
+                    None => extra.push((name.to_string(), (**value).clone())),
+                }
+            }
+            StreamEvent::Finish { choice, reason, native } => {
+                let (choice, _) = self.choice(*choice);
+                choice.finish_reason.clone_from(reason);
+                choice.native_finish_reason = native.as_deref().map(str::to_owned);
+            }
+            StreamEvent::Warning(warning) => self.response.warnings.push((**warning).clone()),
+            StreamEvent::TextStart { choice, .. }
+            | StreamEvent::ReasoningStart { choice, .. }
+            | StreamEvent::ToolCallStart { choice, .. } => {
+                self.choice(*choice);
+            }
+            StreamEvent::TextEnd { .. }
+            | StreamEvent::ReasoningEnd { .. }
+            | StreamEvent::ToolCallDelta { .. }
+            | StreamEvent::Raw(_) => {}
+        }
+    }
+
+    fn head(&mut self, head: &Head) {
+        let response = &mut self.response;
+        if response.id.is_empty() {
+            response.id.clone_from(&head.id);
+        }
+        if response.model.is_empty() {
+            response.model.clone_from(&head.model);
+        }
+        response.created = response.created.or(head.created);
+        if response.system_fingerprint.is_none() {
+            response.system_fingerprint.clone_from(&head.system_fingerprint);
+        }
+        if head.service_tier.is_some() {
+            response.service_tier.clone_from(&head.service_tier);
+        }
+    }
+
+    fn append(&mut self, choice: u32, part: u32, more: &str, kind: Kind) {
+        let part = self.part(choice, part, || kind.empty());
+        match part {
+            ContentPart::Text { text, .. }
+            | ContentPart::Reasoning { text, .. }
+            | ContentPart::Refusal { text } => text.push_str(more),
+            _ => {}
+        }
+    }
+
+    fn part(
+        &mut self,
+        choice: u32,
+        number: u32,
+        make: impl FnOnce() -> ContentPart,
+    ) -> &mut ContentPart {
+        let (choice, numbers) = self.choice(choice);
+        let content = &mut choice.message.content;
+        let at = match numbers.binary_search(&number) {
+            Ok(at) => at,
+            Err(at) => {
+                numbers.insert(at, number);
+                content.insert(at, make());
+                at
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "numbers and content are parallel, and `at` was just found or made")]
+        &mut content[at]
+    }
+
+    fn choice(&mut self, index: u32) -> (&mut Choice, &mut Vec<u32>) {
+        let choices = &mut self.response.choices;
+        let at = match choices.binary_search_by_key(&index, |choice| choice.index) {
+            Ok(at) => at,
+            Err(at) => {
+                choices.insert(at, Choice { index, ..Choice::default() });
+                self.parts.insert(at, Vec::new());
+                at
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "choices and parts are parallel, and `at` was just found or made")]
+        (&mut choices[at], &mut self.parts[at])
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Reasoning,
+    Refusal,
+}
+
+impl Kind {
+    fn empty(self) -> ContentPart {
+        match self {
+            Kind::Text => ContentPart::text(""),
+            Kind::Reasoning => ContentPart::Reasoning { text: String::new(), signature: None },
+            Kind::Refusal => ContentPart::Refusal { text: String::new() },
+        }
+    }
+}

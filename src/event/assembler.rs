@@ -1,0 +1,656 @@
+use super::{
+    Accumulator, StreamEvent,
+    open::{Finished, Flow, FlowKind, OpenCall, OpenChoice},
+    think::Side,
+};
+use crate::{
+    Citation, Error, ErrorKind, FinishReason, Json, Logprobs, OpaqueBlock, ServerTiming, ToolCall,
+    UnifiedChatResponse, Usage, Warning,
+};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Where a provider's decoder puts what it reads.
+///
+/// It brings the pieces into order: starts and ends, fragments of tool calls that belong together, one finish per
+/// answer, limits on what is kept. Whole answers and streams go through it alike, which is why both give the same
+/// response.
+#[derive(Debug)]
+pub struct Assembler {
+    accumulator: Accumulator,
+    /// Events for the application; `None` for an answer that comes whole.
+    queue: Option<VecDeque<StreamEvent>>,
+    choices: Vec<OpenChoice>,
+    extract_think: bool,
+    /// Answers that were asked for; without an end marker all of them must finish.
+    wanted_choices: u32,
+    end_marker: bool,
+    visible: bool,
+    retained: usize,
+    limits: AssemblerLimits,
+}
+
+/// How much of an answer is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AssemblerLimits {
+    /// Bytes of text, reasoning, arguments and opaque pieces together.
+    pub retained_bytes: usize,
+    /// Tool calls of one answer.
+    pub tool_calls: usize,
+    /// Answers.
+    pub choices: usize,
+}
+
+impl Default for AssemblerLimits {
+    /// 64 MiB, 256 tool calls, 128 answers.
+    fn default() -> Self {
+        AssemblerLimits { retained_bytes: 64 << 20, tool_calls: 256, choices: 128 }
+    }
+}
+
+/// Who answers: the members of an answer that stand beside its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Head {
+    /// The provider's id for the answer.
+    pub id: String,
+    /// The model that answers.
+    pub model: String,
+    /// When the answer was made, in seconds since 1970.
+    pub created: Option<u64>,
+    /// The provider's mark for the configuration that answers.
+    pub system_fingerprint: Option<String>,
+    /// The processing class.
+    pub service_tier: Option<String>,
+}
+
+/// A piece of a tool call as OpenAI's wire and its many dialects send it; everything may be missing.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ToolFragment<'a> {
+    /// The wire's number for the call.
+    pub index: Option<u64>,
+    /// The call's id; usually only in its first piece.
+    pub id: Option<&'a str>,
+    /// The function's name; usually only in its first piece.
+    pub name: Option<&'a str>,
+    /// More of the arguments' text.
+    pub arguments: Option<&'a str>,
+}
+
+impl<'a> ToolFragment<'a> {
+    /// A piece with these members; empty texts count as missing.
+    #[must_use]
+    pub fn new(
+        index: Option<u64>,
+        id: Option<&'a str>,
+        name: Option<&'a str>,
+        arguments: Option<&'a str>,
+    ) -> Self {
+        let some = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
+        ToolFragment { index, id: some(id), name: some(name), arguments: some(arguments) }
+    }
+}
+
+/// Each kept piece counts at least this many bytes, so that a flood of empty pieces is bounded too (F16).
+const PIECE_OVERHEAD: usize = 16;
+
+/// Tool calls of wires without part numbers come after the reasoning (0), the text (1) and the refusal (2).
+const FIRST_CALL_PART: u32 = 3;
+
+impl Assembler {
+    /// For an answer that comes whole (`streaming` false: no events are kept) or as a stream.
+    #[must_use]
+    pub fn new(streaming: bool, limits: AssemblerLimits) -> Self {
+        Assembler {
+            accumulator: Accumulator::new(),
+            queue: streaming.then(VecDeque::new),
+            choices: Vec::new(),
+            extract_think: false,
+            wanted_choices: 1,
+            end_marker: false,
+            visible: false,
+            retained: 0,
+            limits,
+        }
+    }
+
+    pub(crate) fn extract_think(mut self, on: bool) -> Self {
+        self.extract_think = on;
+        self
+    }
+
+    pub(crate) fn wanted_choices(mut self, n: u32) -> Self {
+        self.wanted_choices = n;
+        self
+    }
+
+    /// Who answers. The first id, model and date that are not empty count.
+    pub fn head(&mut self, head: Head) {
+        let known = self.accumulator.response();
+        let news = (known.id.is_empty() && !head.id.is_empty())
+            || (known.model.is_empty() && !head.model.is_empty())
+            || (known.created.is_none() && head.created.is_some())
+            || (known.system_fingerprint.is_none() && head.system_fingerprint.is_some())
+            || (head.service_tier.is_some() && known.service_tier != head.service_tier);
+        if news {
+            self.emit(StreamEvent::Start(Box::new(head)));
+        }
+    }
+
+    /// Whether the id, model and date are known, so that a decoder need not copy them again.
+    #[must_use]
+    pub fn has_head(&self) -> bool {
+        let known = self.accumulator.response();
+        !known.id.is_empty() && !known.model.is_empty() && known.created.is_some()
+    }
+
+    /// An answer exists, though nothing of it is known yet.
+    ///
+    /// # Errors
+    /// `too_large` if there are more answers than the limits allow.
+    pub fn choice(&mut self, choice: u32) -> Result<(), Error> {
+        self.open(choice).map(|_| ())
+    }
+
+    /// More text for a part.
+    ///
+    /// # Errors
+    /// `too_large` if more is kept than the limits allow.
+    pub fn text(&mut self, choice: u32, part: u32, text: &str) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if !self.extract_think {
+            return self.flow(choice, Flow { kind: FlowKind::Text, part }, text);
+        }
+        let mut splitter = std::mem::take(&mut self.open(choice)?.think);
+        let mut pieces = Vec::new();
+        splitter.push(text, &mut |side, piece: &str| pieces.push((side, piece.to_owned())));
+        self.open(choice)?.think = splitter;
+        self.split_text(choice, part, pieces)
+    }
+
+    /// More reasoning for a part.
+    ///
+    /// # Errors
+    /// `too_large` if more is kept than the limits allow.
+    pub fn reasoning(&mut self, choice: u32, part: u32, text: &str) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.flow(choice, Flow { kind: FlowKind::Reasoning, part }, text)
+    }
+
+    /// What the provider wants back with a reasoning part.
+    ///
+    /// # Errors
+    /// `too_large` if more is kept than the limits allow.
+    pub fn reasoning_signature(&mut self, choice: u32, part: u32, signature: &str) -> Result<(), Error> {
+        self.retain(signature.len())?;
+        self.enter(choice, Flow { kind: FlowKind::Reasoning, part })?;
+        self.emit(StreamEvent::ReasoningSignature { choice, part, signature: signature.to_owned() });
+        Ok(())
+    }
+
+    /// More of a refusal.
+    ///
+    /// # Errors
+    /// `too_large` if more is kept than the limits allow.
+    pub fn refusal(&mut self, choice: u32, part: u32, text: &str) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.retain(text.len())?;
+        self.leave(choice)?;
+        self.emit(StreamEvent::RefusalDelta { choice, part, text: text.to_owned() });
+        Ok(())
+    }
+
+    /// A piece of a tool call on a wire that numbers calls, if at all, by itself (F80).
+    ///
+    /// A new id that differs from the open call's begins another call, whatever the index says; without an index the
+    /// piece belongs to the last call.
+    ///
+    /// # Errors
+    /// `protocol` if a piece belongs to no call; `too_large` past the limits.
+    pub fn tool_fragment(&mut self, choice: u32, fragment: ToolFragment<'_>) -> Result<(), Error> {
+        self.leave(choice)?;
+        let limit = self.limits.tool_calls;
+        let open = self.open(choice)?;
+        let at = match find_call(&open.calls, &fragment) {
+            Some(at) => at,
+            None => {
+                if open.calls.len() >= limit {
+                    return Err(too_many("tool calls", limit));
+                }
+                if fragment.id.is_none() && fragment.name.is_none() && fragment.arguments.is_none() {
+                    return Ok(());
+                }
+                let at = open.calls.len();
+                let part = FIRST_CALL_PART.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+                open.calls.push(OpenCall {
+                    part,
+                    wire_index: fragment.index,
+                    made_id: fragment.id.is_none(),
+                    call: ToolCall::default(),
+                    started: false,
+                    closed: false,
+                });
+                at
+            }
+        };
+        self.extend_call(choice, at, fragment)
+    }
+
+    /// A tool call begins, on a wire that says so.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn tool_start(&mut self, choice: u32, part: u32, id: &str, name: &str) -> Result<(), Error> {
+        self.leave(choice)?;
+        let limit = self.limits.tool_calls;
+        let open = self.open(choice)?;
+        if open.calls.iter().any(|call| call.part == part) {
+            return Ok(());
+        }
+        if open.calls.len() >= limit {
+            return Err(too_many("tool calls", limit));
+        }
+        let at = open.calls.len();
+        open.calls.push(OpenCall {
+            part,
+            wire_index: None,
+            made_id: id.is_empty(),
+            call: ToolCall::default(),
+            started: false,
+            closed: false,
+        });
+        self.extend_call(choice, at, ToolFragment::new(None, Some(id), Some(name), None))
+    }
+
+    /// More arguments for the tool call of a part. One that was not started begins now (F89).
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn tool_arguments(&mut self, choice: u32, part: u32, arguments: &str) -> Result<(), Error> {
+        self.tool_start(choice, part, "", "")?;
+        let calls = &self.open(choice)?.calls;
+        match calls.iter().position(|call| call.part == part && !call.closed) {
+            Some(at) => self.extend_call(choice, at, ToolFragment::new(None, None, None, Some(arguments))),
+            None => Ok(()),
+        }
+    }
+
+    /// What the provider wants back with the tool call of a part.
+    pub fn tool_data(&mut self, choice: u32, part: u32, data: crate::OpaqueData) -> Result<(), Error> {
+        self.retain(data.data.as_str().len())?;
+        if let Some(call) = self.open(choice)?.calls.iter_mut().find(|call| call.part == part) {
+            call.call.provider_data = Some(data);
+        }
+        Ok(())
+    }
+
+    /// The same for the last call that [`tool_fragment`](Assembler::tool_fragment) touched or began.
+    pub fn last_tool_data(&mut self, choice: u32, data: crate::OpaqueData) -> Result<(), Error> {
+        match self.open(choice)?.calls.last().map(|call| call.part) {
+            Some(part) => self.tool_data(choice, part, data),
+            None => Ok(()),
+        }
+    }
+
+    /// A part is complete. Unknown parts are ignored.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn close(&mut self, choice: u32, part: u32) -> Result<(), Error> {
+        let open = self.open(choice)?;
+        if open.flowing.is_some_and(|flow| flow.part == part) {
+            return self.leave(choice);
+        }
+        match open.calls.iter().position(|call| call.part == part) {
+            Some(at) => self.close_call(choice, at),
+            None => Ok(()),
+        }
+    }
+
+    /// A piece in the provider's own JSON.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn opaque(&mut self, choice: u32, part: u32, block: OpaqueBlock) -> Result<(), Error> {
+        self.retain(block.block.as_str().len())?;
+        self.leave(choice)?;
+        self.emit(StreamEvent::Opaque { choice, part, block: Box::new(block) });
+        Ok(())
+    }
+
+    /// A source for the text of a part.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn citation(&mut self, choice: u32, part: u32, citation: Citation) -> Result<(), Error> {
+        self.retain(citation.raw.as_ref().map_or(64, |raw| raw.as_str().len()))?;
+        self.open(choice)?;
+        self.emit(StreamEvent::Citation { choice, part, citation: Box::new(citation) });
+        Ok(())
+    }
+
+    /// Log probabilities.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn logprobs(&mut self, choice: u32, logprobs: Logprobs) -> Result<(), Error> {
+        let tokens = [&logprobs.content, &logprobs.refusal, &logprobs.reasoning];
+        if tokens.iter().all(|list| list.is_empty()) {
+            return Ok(());
+        }
+        let alternatives = tokens.iter().flat_map(|list| list.iter()).map(|token| token.top_logprobs.len().saturating_add(1));
+        self.retain(alternatives.fold(0, |sum, n| sum.saturating_add(n.saturating_mul(64))))?;
+        self.open(choice)?;
+        self.emit(StreamEvent::Logprobs { choice, logprobs: Box::new(logprobs) });
+        Ok(())
+    }
+
+    /// The tokens counted; replaces earlier counts.
+    pub fn usage(&mut self, usage: Usage) {
+        if self.accumulator.response().usage.as_ref() != Some(&usage) {
+            self.emit(StreamEvent::Usage(Box::new(usage)));
+        }
+    }
+
+    /// The tokens counted so far.
+    #[must_use]
+    pub fn usage_so_far(&self) -> Option<&Usage> {
+        self.accumulator.response().usage.as_ref()
+    }
+
+    /// What the server says of its own time.
+    pub fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
+        self.emit(StreamEvent::Timing { server, raw: raw.map(Box::new) });
+    }
+
+    /// A member of the answer that has no place in the response.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn extra(&mut self, name: &str, value: Json) -> Result<(), Error> {
+        self.retain(value.as_str().len())?;
+        self.emit(StreamEvent::Extra { name: name.into(), value: Box::new(value) });
+        Ok(())
+    }
+
+    /// Why an answer stopped. The first reason counts (F79); it is handed out with [`settle`](Assembler::settle), because
+    /// some servers send text after it.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn finish(&mut self, choice: u32, reason: Option<FinishReason>, native: &str) -> Result<(), Error> {
+        let open = self.open(choice)?;
+        if open.finish.is_none() {
+            open.finish = Some(Finished { reason, native: (!native.is_empty()).then(|| native.into()) });
+        }
+        Ok(())
+    }
+
+    /// The provider's own end marker came.
+    pub fn end_marker(&mut self) {
+        self.end_marker = true;
+    }
+
+    /// Something that the caller should know.
+    pub fn warn(&mut self, warning: Warning) {
+        self.emit(StreamEvent::Warning(Box::new(warning)));
+    }
+
+    /// Whether the provider has said that the answer is over: by its end marker, or by a finish reason for each answer
+    /// that was asked for or has begun.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let finished = self.choices.iter().filter(|choice| choice.finish.is_some()).count();
+        self.end_marker
+            || (finished > 0
+                && finished == self.choices.len()
+                && u32::try_from(finished).is_ok_and(|finished| finished >= self.wanted_choices))
+    }
+
+    /// Ends every part and finishes every answer. To be called once the answer is complete.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        for at in 0..self.choices.len() {
+            let Some(choice) = self.choices.get(at).map(|open| open.index) else { break };
+            if self.extract_think {
+                let mut splitter = std::mem::take(&mut self.open(choice)?.think);
+                let mut pieces = Vec::new();
+                splitter.finish(&mut |side, piece: &str| pieces.push((side, piece.to_owned())));
+                self.split_text(choice, 1, pieces)?;
+            }
+            self.leave(choice)?;
+            for call in 0..self.open(choice)?.calls.len() {
+                self.close_call(choice, call)?;
+            }
+            let finished = self.open(choice)?.finish.take();
+            let (reason, native) = match finished {
+                Some(finished) => (finished.reason, finished.native),
+                None => (None, None),
+            };
+            self.emit(StreamEvent::Finish { choice, reason, native });
+        }
+        self.choices.clear();
+        Ok(())
+    }
+
+    pub(crate) fn raw_frame(&mut self, frame: &[u8]) {
+        self.emit(StreamEvent::Raw(Bytes::copy_from_slice(frame)));
+    }
+
+    /// Whether something that a user could see has come.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.visible
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| !queue.is_empty())
+    }
+
+    pub(crate) fn next_event(&mut self) -> Option<StreamEvent> {
+        self.queue.as_mut()?.pop_front()
+    }
+
+    pub(crate) fn response_mut(&mut self) -> &mut UnifiedChatResponse {
+        self.accumulator.response_mut()
+    }
+
+    pub(crate) fn into_response(self) -> UnifiedChatResponse {
+        self.accumulator.into_response()
+    }
+
+    /// The response so far, if anything of it has come.
+    pub(crate) fn into_partial(self) -> Option<UnifiedChatResponse> {
+        let response = self.accumulator.into_response();
+        (!response.choices.is_empty() || !response.id.is_empty()).then_some(response)
+    }
+
+    fn split_text(&mut self, choice: u32, part: u32, pieces: Vec<(Side, String)>) -> Result<(), Error> {
+        for (side, piece) in pieces {
+            match side {
+                Side::Text => self.flow(choice, Flow { kind: FlowKind::Text, part }, &piece)?,
+                Side::Reasoning => {
+                    let flow = Flow { kind: FlowKind::Reasoning, part: part.saturating_sub(1) };
+                    self.flow(choice, flow, &piece)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flow(&mut self, choice: u32, flow: Flow, text: &str) -> Result<(), Error> {
+        self.retain(text.len())?;
+        self.enter(choice, flow)?;
+        let (part, text) = (flow.part, text.to_owned());
+        self.emit(match flow.kind {
+            FlowKind::Text => StreamEvent::TextDelta { choice, part, text },
+            FlowKind::Reasoning => StreamEvent::ReasoningDelta { choice, part, text },
+        });
+        Ok(())
+    }
+
+    fn enter(&mut self, choice: u32, flow: Flow) -> Result<(), Error> {
+        let open = self.open(choice)?;
+        if open.flowing == Some(flow) {
+            return Ok(());
+        }
+        self.leave(choice)?;
+        self.open(choice)?.flowing = Some(flow);
+        let part = flow.part;
+        self.emit(match flow.kind {
+            FlowKind::Text => StreamEvent::TextStart { choice, part },
+            FlowKind::Reasoning => StreamEvent::ReasoningStart { choice, part },
+        });
+        Ok(())
+    }
+
+    fn leave(&mut self, choice: u32) -> Result<(), Error> {
+        if let Some(Flow { kind, part }) = self.open(choice)?.flowing.take() {
+            self.emit(match kind {
+                FlowKind::Text => StreamEvent::TextEnd { choice, part },
+                FlowKind::Reasoning => StreamEvent::ReasoningEnd { choice, part },
+            });
+        }
+        Ok(())
+    }
+
+    fn extend_call(&mut self, choice: u32, at: usize, fragment: ToolFragment<'_>) -> Result<(), Error> {
+        let more = fragment.arguments.unwrap_or_default();
+        self.retain(more.len())?;
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else { return Ok(()) };
+        let part = open.part;
+        if let Some(id) = fragment.id.filter(|_| open.call.id.is_empty()) {
+            open.call.id = id.to_owned();
+            open.made_id = false;
+        }
+        if let Some(name) = fragment.name.filter(|_| open.call.name.is_empty()) {
+            open.call.name = name.to_owned();
+        }
+        open.call.arguments.push_str(more);
+        if open.started {
+            if !more.is_empty() {
+                let arguments = more.to_owned();
+                self.emit(StreamEvent::ToolCallDelta { choice, part, arguments });
+            }
+        } else if !open.call.name.is_empty() {
+            self.start_call(choice, at)?;
+        }
+        Ok(())
+    }
+
+    fn start_call(&mut self, choice: u32, at: usize) -> Result<(), Error> {
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else { return Ok(()) };
+        open.started = true;
+        if open.call.id.is_empty() {
+            open.call.id = format!("call_{choice}_{at}");
+        }
+        let (part, id, name) = (open.part, open.call.id.clone(), open.call.name.clone());
+        let arguments = open.call.arguments.clone();
+        self.emit(StreamEvent::ToolCallStart { choice, part, id, name });
+        if !arguments.is_empty() {
+            self.emit(StreamEvent::ToolCallDelta { choice, part, arguments });
+        }
+        Ok(())
+    }
+
+    fn close_call(&mut self, choice: u32, at: usize) -> Result<(), Error> {
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else { return Ok(()) };
+        if open.closed {
+            return Ok(());
+        }
+        open.closed = true;
+        if !open.started {
+            self.start_call(choice, at)?;
+        }
+        let Some(open) = self.open(choice)?.calls.get(at) else { return Ok(()) };
+        let (part, call) = (open.part, Box::new(open.call.clone()));
+        if !call.has_valid_arguments() {
+            self.warn(Warning::new(
+                "invalid_tool_arguments",
+                format!("the arguments of tool call `{}` ({}) are not a JSON object", call.id, call.name),
+            ));
+        }
+        self.emit(StreamEvent::ToolCallEnd { choice, part, call });
+        Ok(())
+    }
+
+    fn open(&mut self, choice: u32) -> Result<&mut OpenChoice, Error> {
+        let at = match self.choices.iter().position(|open| open.index == choice) {
+            Some(at) => at,
+            None => {
+                if self.choices.len() >= self.limits.choices {
+                    return Err(too_many("answers", self.limits.choices));
+                }
+                self.choices.push(OpenChoice { index: choice, ..OpenChoice::default() });
+                self.choices.len().saturating_sub(1)
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "`at` was just found or made")]
+        Ok(&mut self.choices[at])
+    }
+
+    fn retain(&mut self, bytes: usize) -> Result<(), Error> {
+        self.retained = self.retained.saturating_add(bytes).saturating_add(PIECE_OVERHEAD);
+        if self.retained > self.limits.retained_bytes {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("the answer is larger than the limit of {} bytes", self.limits.retained_bytes),
+            ));
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, event: StreamEvent) {
+        self.accumulator.apply(&event);
+        self.visible |= event.is_visible();
+        if let Some(queue) = &mut self.queue {
+            queue.push_back(event);
+        }
+    }
+}
+
+/// The call that a piece belongs to.
+fn find_call(calls: &[OpenCall], fragment: &ToolFragment<'_>) -> Option<usize> {
+    let same_id = |call: &OpenCall| fragment.id.is_none_or(|id| call.made_id || call.call.id == id);
+    if let Some(id) = fragment.id {
+        if let Some(at) = calls.iter().position(|call| call.call.id == id) {
+            return Some(at);
+        }
+    }
+    match fragment.index {
+        // The last call of that index: an index can be used again with a new id.
+        Some(index) => {
+            let at = calls.iter().rposition(|call| call.wire_index == Some(index));
+            match at {
+                Some(at) => calls.get(at).filter(|call| same_id(call)).map(|_| at),
+                // Some servers number only the first piece, or drift: a piece with neither id nor name goes on.
+                None if fragment.id.is_none() && fragment.name.is_none() => calls.len().checked_sub(1),
+                None => None,
+            }
+        }
+        None if fragment.id.is_none() && fragment.name.is_none() => calls.len().checked_sub(1),
+        None if fragment.id.is_none() => {
+            // Without index and id a repeated name goes on, unless the arguments are already whole.
+            let last = calls.len().checked_sub(1)?;
+            let call = calls.get(last)?;
+            let same = Some(call.call.name.as_str()) == fragment.name
+                && !call.call.arguments.is_empty()
+                && !call.call.has_valid_arguments();
+            same.then_some(last)
+        }
+        None => None,
+    }
+}
+
+fn too_many(what: &str, limit: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the answer has more than {limit} {what}"))
+}

@@ -1,0 +1,113 @@
+//! JSON that is carried, not interpreted: schemas, opaque provider blocks, extras, raw bodies.
+
+use crate::{Error, ErrorKind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// A JSON value kept as the text it came in: member order, number spelling and white space survive.
+///
+/// Two values are equal if their texts are.
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// The JSON text of `value`.
+    ///
+    /// # Errors
+    /// `invalid_request` if the value cannot be written as JSON (a map with keys that are no strings).
+    pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
+        serde_json::value::to_raw_value(value).map(Json).map_err(|e| {
+            Error::new(ErrorKind::InvalidRequest, format!("this value cannot be written as JSON: {e}"))
+        })
+    }
+
+    /// Checks and keeps `text`.
+    ///
+    /// # Errors
+    /// `invalid_request` if it is not exactly one JSON value.
+    pub fn parse(text: impl Into<String>) -> Result<Json, Error> {
+        RawValue::from_string(text.into())
+            .map(Json)
+            .map_err(|e| Error::new(ErrorKind::InvalidRequest, format!("not a JSON value: {e}")))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The value as a Rust type.
+    ///
+    /// # Errors
+    /// `protocol` if the text does not have the type's shape.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_str(self.as_str()).map_err(|e| {
+            Error::new(ErrorKind::Protocol, format!("the JSON value has another shape than asked for: {e}"))
+        })
+    }
+
+    /// Whether the text is a JSON object.
+    pub(crate) fn is_object(&self) -> bool {
+        self.as_str().starts_with('{')
+    }
+
+    /// Keeps text that has just been parsed as part of a larger document.
+    pub(crate) fn from_raw(raw: &RawValue) -> Json {
+        Json(raw.to_owned())
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Json) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_text_as_it_came() {
+        let text = r#"{"b": 1.0,"a":18446744073709551616}"#;
+        let json = Json::parse(text).unwrap();
+        assert_eq!(json.as_str(), text);
+        assert_eq!(serde_json::to_string(&json).unwrap(), text);
+        assert!(json.is_object());
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_value() {
+        for text in ["", "{", "1 2", "{'a':1}", "NaN"] {
+            assert_eq!(Json::parse(text).unwrap_err().kind(), ErrorKind::InvalidRequest, "{text}");
+        }
+    }
+}
