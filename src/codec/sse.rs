@@ -88,7 +88,10 @@ pub struct SseDecoder {
 #[derive(Clone, Copy, Debug)]
 enum Line {
     /// In the field name, whose first `len` bytes are in `name`. A line's start has `len` 0.
-    Name { name: [u8; LONGEST_NAME], len: usize },
+    Name {
+        name: [u8; LONGEST_NAME],
+        len: usize,
+    },
     /// Right after the colon, where one space is dropped.
     Colon(Field),
     Value(Field),
@@ -103,7 +106,10 @@ enum Field {
 
 const LONGEST_NAME: usize = 5;
 
-const LINE_START: Line = Line::Name { name: [0; LONGEST_NAME], len: 0 };
+const LINE_START: Line = Line::Name {
+    name: [0; LONGEST_NAME],
+    len: 0,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bom {
@@ -198,7 +204,9 @@ impl SseDecoder {
         match (event, data) {
             (Ok(event), Ok(data)) => Ok(Some(SseEvent { event, data })),
             (Err(error), _) | (_, Err(error)) if error.error_len().is_some() => {
-                let error = SseError::InvalidUtf8 { valid_up_to: error.valid_up_to() };
+                let error = SseError::InvalidUtf8 {
+                    valid_up_to: error.valid_up_to(),
+                };
                 self.failed = Some(error);
                 Err(error)
             }
@@ -271,7 +279,11 @@ impl SseDecoder {
                 return;
             }
             *input = rest;
-            self.bom = if mark.len() == 1 { Bom::Past } else { Bom::Awaited(seen.saturating_add(1)) };
+            self.bom = if mark.len() == 1 {
+                Bom::Past
+            } else {
+                Bom::Awaited(seen.saturating_add(1))
+            };
         }
     }
 
@@ -321,7 +333,10 @@ impl SseDecoder {
             return None;
         }
         self.spent = true;
-        Some(Ready { event: borrowed.event, data: borrowed.data })
+        Some(Ready {
+            event: borrowed.event,
+            data: borrowed.data,
+        })
     }
 
     /// A line that lies whole in the chunk.
@@ -342,6 +357,7 @@ impl SseDecoder {
                 self.append(Field::Data, value)?;
             }
         } else if let Some(value) = line.strip_prefix(b"event").and_then(value) {
+            self.event.clear();
             borrowed.event = Some(value);
         } else {
             return Ok(());
@@ -444,7 +460,11 @@ impl SseDecoder {
         let needed = buffer.len().saturating_add(bytes.len());
         if needed > buffer.capacity() {
             // Doubling keeps the copying linear; the limit keeps the last doubling in bounds.
-            let capacity = buffer.capacity().saturating_mul(2).min(self.limit).max(needed);
+            let capacity = buffer
+                .capacity()
+                .saturating_mul(2)
+                .min(self.limit)
+                .max(needed);
             buffer.reserve_exact(capacity.saturating_sub(buffer.len()));
         }
         buffer.extend_from_slice(bytes);
@@ -477,6 +497,360 @@ fn known_field(name: &[u8; LONGEST_NAME], len: usize) -> Option<Field> {
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, SseError> {
-    std::str::from_utf8(bytes)
-        .map_err(|error| SseError::InvalidUtf8 { valid_up_to: error.valid_up_to() })
+    std::str::from_utf8(bytes).map_err(|error| SseError::InvalidUtf8 {
+        valid_up_to: error.valid_up_to(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLENTY: usize = 1 << 20;
+
+    type Outcome = (Vec<(String, String)>, Option<SseError>);
+
+    fn own(event: SseEvent<'_>) -> (String, String) {
+        (event.event.to_owned(), event.data.to_owned())
+    }
+
+    fn decode<'c>(limit: usize, chunks: impl IntoIterator<Item = &'c [u8]>) -> Outcome {
+        let mut decoder = SseDecoder::new(limit);
+        let mut events = Vec::new();
+        for chunk in chunks {
+            let mut rest = chunk;
+            loop {
+                match decoder.next(&mut rest) {
+                    Ok(Some(event)) => events.push(own(event)),
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(decoder.next(&mut &b"data: x\n\n"[..]), Err(error));
+                        assert_eq!(decoder.finish(), Err(error));
+                        return (events, Some(error));
+                    }
+                }
+            }
+            assert!(rest.is_empty());
+        }
+        match decoder.finish() {
+            Ok(last) => events.extend(last.map(own)),
+            Err(error) => return (events, Some(error)),
+        }
+        assert_eq!(decoder.finish(), Ok(None));
+        (events, None)
+    }
+
+    /// Whole, byte by byte and split in two at every place.
+    fn decode_every_way(limit: usize, stream: &[u8]) -> Outcome {
+        let whole = decode(limit, [stream]);
+        assert_eq!(decode(limit, stream.chunks(1)), whole, "byte by byte");
+        for at in 0..=stream.len() {
+            let (head, tail) = stream.split_at(at);
+            assert_eq!(decode(limit, [head, tail]), whole, "split at {at}");
+        }
+        whole
+    }
+
+    /// The specification's algorithm, word for word, over the whole stream at once.
+    fn reference(limit: usize, stream: &[u8]) -> Outcome {
+        let stream = stream.strip_prefix(BOM).unwrap_or(stream);
+        let mut lines = vec![Vec::new()];
+        let mut at = 0;
+        while at < stream.len() {
+            match stream[at] {
+                b'\r' | b'\n' => {
+                    if stream[at..].starts_with(b"\r\n") {
+                        at += 1;
+                    }
+                    lines.push(Vec::new());
+                }
+                byte => lines.last_mut().unwrap().push(byte),
+            }
+            at += 1;
+        }
+        let (mut events, mut event, mut data) = (Vec::new(), Vec::new(), Vec::<u8>::new());
+        let count = lines.len();
+        let mut finish = |event: &mut Vec<u8>, data: &mut Vec<u8>, at_end: bool| {
+            data.pop();
+            let (event, data) = (std::mem::take(event), std::mem::take(data));
+            if data.is_empty() {
+                return Ok(());
+            }
+            for bytes in [&event, &data] {
+                if let Err(error) = std::str::from_utf8(bytes) {
+                    let valid_up_to = error.valid_up_to();
+                    return match at_end && error.error_len().is_none() {
+                        true => Ok(()),
+                        false => Err(SseError::InvalidUtf8 { valid_up_to }),
+                    };
+                }
+            }
+            events.push((
+                String::from_utf8(event).unwrap(),
+                String::from_utf8(data).unwrap(),
+            ));
+            Ok(())
+        };
+        for (number, line) in lines.iter().enumerate() {
+            let result = if line.is_empty() && number + 1 < count {
+                finish(&mut event, &mut data, false)
+            } else {
+                let colon = line.iter().position(|byte| *byte == b':');
+                let (name, value) = match colon {
+                    Some(at) => (&line[..at], &line[at + 1..]),
+                    None => (&line[..], &b""[..]),
+                };
+                let value = value.strip_prefix(b" ").unwrap_or(value);
+                match name {
+                    b"event" => event = value.to_vec(),
+                    b"data" => data.extend_from_slice(&[value, b"\n"].concat()),
+                    _ => {}
+                }
+                match event.len() + data.len().saturating_sub(1) > limit {
+                    true => Err(SseError::EventTooLarge { limit }),
+                    false => Ok(()),
+                }
+            };
+            if let Err(error) = result {
+                return (events, Some(error));
+            }
+        }
+        let last = finish(&mut event, &mut data, true);
+        (events, last.err())
+    }
+
+    #[test]
+    fn framing() {
+        let cases: &[(&[u8], &[(&str, &str)])] = &[
+            (b"", &[]),
+            (b"\n\n\r\r\n", &[]),
+            (b"data: a\n\n", &[("", "a")]),
+            (b"data: a\r\n\r\ndata: b\r\n\r\n", &[("", "a"), ("", "b")]),
+            (b"data: a\r\rdata: b\r\r", &[("", "a"), ("", "b")]),
+            (
+                b"data: a\n\r\ndata: b\r\n\rdata: c\r\n\n",
+                &[("", "a"), ("", "b"), ("", "c")],
+            ),
+            (
+                b"data: a\r\ndata: b\rdata: c\ndata: d\n\n",
+                &[("", "a\nb\nc\nd")],
+            ),
+            (
+                b"data:a\n\ndata:  a\n\ndata:\ta\n\n",
+                &[("", "a"), ("", " a"), ("", "\ta")],
+            ),
+            (b"data\n\ndata:\n\ndata: \n\n", &[]),
+            (b"data\ndata\n\n", &[("", "\n")]),
+            (b"data\ndata: a\ndata:\n\n", &[("", "\na\n")]),
+            (
+                b"event: x\ndata: a\n\ndata: b\n\n",
+                &[("x", "a"), ("", "b")],
+            ),
+            (b"data: a\nevent:x\n\n", &[("x", "a")]),
+            (b"event: x\nevent: y\ndata: a\n\n", &[("y", "a")]),
+            (b"event: x\nevent\ndata: a\n\n", &[("", "a")]),
+            (b"event: ping\n\ndata: a\n\n", &[("", "a")]),
+            (b"event: x\n: c\n:\n::\n: d\ndata: a\n\n", &[("x", "a")]),
+            (
+                b"id: 1\x002\nretry: soon\nfoo: bar\nfoo\ndata: a\n\n",
+                &[("", "a")],
+            ),
+            (
+                b"dat: a\ndata2: b\nDATA: c\n data: d\ndata : e\nevents: f\ndata: g\n\n",
+                &[("", "g")],
+            ),
+            (b"data: a: b\n\n", &[("", "a: b")]),
+            (b"data: a\0b\n\n", &[("", "a\0b")]),
+            (
+                "data: \u{1F980}é\nevent: ü\n\n".as_bytes(),
+                &[("ü", "\u{1F980}é")],
+            ),
+            (b"\xEF\xBB\xBFdata: a\n\n", &[("", "a")]),
+            (
+                b"\xEF\xBB\xBF\n\xEF\xBB\xBFdata: a\n\ndata: b\n\n",
+                &[("", "b")],
+            ),
+            (
+                b"\xEF\xBB\xBF\xEF\xBB\xBFdata: a\n\ndata: b\n\n",
+                &[("", "b")],
+            ),
+            (b"\xEF\xBBdata: a\ndata: b\n\n", &[("", "b")]),
+            (b"\xEF\xBB\ndata: b\n\n", &[("", "b")]),
+            (b"\xEF\ndata: b\n\n", &[("", "b")]),
+            ("data: \u{FEFF}a\n\n".as_bytes(), &[("", "\u{FEFF}a")]),
+            (b": \xFF\xFE\nevent: \xFF\n\ndata: a\n\n", &[("", "a")]),
+            (b"data: a\n", &[("", "a")]),
+            (b"data: a", &[("", "a")]),
+            (b"data: a\r", &[("", "a")]),
+            (b"data: a\ndata", &[("", "a\n")]),
+            (b"data: a\n\nevent: x", &[("", "a")]),
+            (b"data: a\n\ndata: \xE2\x82", &[("", "a")]),
+        ];
+        for (stream, expected) in cases {
+            let expected = expected
+                .iter()
+                .map(|(e, d)| (e.to_string(), d.to_string()))
+                .collect();
+            assert_eq!(
+                decode_every_way(PLENTY, stream),
+                (expected, None),
+                "{stream:?}"
+            );
+            assert_eq!(
+                reference(PLENTY, stream),
+                decode(PLENTY, [*stream]),
+                "{stream:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_is_an_error_and_final() {
+        let cases: &[(&[u8], usize)] = &[
+            (b"data: a\n\ndata: bc\xFFd\n\n", 2),
+            (b"data: a\n\ndata: \xE2\x82\n\n", 0),
+            (b"data: a\n\nevent: b\xC0\ndata: c\n\n", 1),
+            (b"data: a\n\ndata: \xED\xA0\xBD\n\n", 0),
+            (b"data: a\n\ndata: \xFFa", 0),
+        ];
+        for (stream, valid_up_to) in cases {
+            let (events, error) = decode_every_way(PLENTY, stream);
+            assert_eq!(events, [(String::new(), "a".to_owned())]);
+            assert_eq!(
+                error,
+                Some(SseError::InvalidUtf8 {
+                    valid_up_to: *valid_up_to
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_what_is_kept() {
+        let data = |len: usize| [b"data: ", "x".repeat(len).as_bytes(), b"\n\n"].concat();
+        let error = Some(SseError::EventTooLarge { limit: 100 });
+        for (len, expected) in [(99, None), (100, None), (101, error)] {
+            assert_eq!(decode_every_way(100, &data(len)).1, expected);
+        }
+        let named = [b"event: ", "n".repeat(50).as_bytes(), b"\n", &data(51)].concat();
+        assert_eq!(decode_every_way(100, &named).1, error);
+        let renamed = [
+            b"event: ",
+            "n".repeat(50).as_bytes(),
+            b"\nevent: e\n",
+            &data(99),
+        ]
+        .concat();
+        assert_eq!(decode_every_way(100, &renamed).1, None);
+        // Without end, and so without an event to return.
+        assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 100]]).1, None);
+        assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 101]]).1, error);
+        assert_eq!(decode(100, [&b"event: "[..], &[b'x'; 101]]).1, error);
+        // Empty lines cost too.
+        let empty = b"data:\n".repeat(100_000);
+        assert_eq!(
+            decode(1000, [&empty[..]]).1,
+            Some(SseError::EventTooLarge { limit: 1000 })
+        );
+        assert_eq!(
+            decode(1000, empty.chunks(7)).1,
+            Some(SseError::EventTooLarge { limit: 1000 })
+        );
+        // The limit is for one event, not for the stream.
+        assert_eq!(decode(100, [&data(100).repeat(50)[..]]).0.len(), 50);
+    }
+
+    #[test]
+    fn comments_and_unknown_fields_are_not_kept() {
+        for opening in [&b": "[..], b"id: ", b"x", b"\xEF\xBBx"] {
+            let mut decoder = SseDecoder::new(10);
+            assert_eq!(decoder.next(&mut &*opening), Ok(None));
+            for _ in 0..100_000 {
+                assert_eq!(decoder.next(&mut &b"ping ping "[..]), Ok(None));
+            }
+            assert_eq!((decoder.data.capacity(), decoder.event.capacity()), (0, 0));
+            let mut rest = &b"\ndata: a\n\n"[..];
+            assert_eq!(
+                decoder.next(&mut rest),
+                Ok(Some(SseEvent {
+                    event: "",
+                    data: "a"
+                }))
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_in_one_chunk_is_borrowed_from_it() {
+        let chunk = b"event: x\r\ndata: {}\r\n\r\n: ping\n\ndata: [DONE]\n\n".to_vec();
+        let mut decoder = SseDecoder::new(100);
+        let mut rest = &chunk[..];
+        while let Some(event) = decoder.next(&mut rest).unwrap() {
+            assert!(chunk.as_ptr_range().contains(&event.data.as_ptr()));
+        }
+        assert_eq!((decoder.data.capacity(), decoder.event.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn the_buffer_stays_within_the_limit_and_a_large_one_is_given_back() {
+        let limit = 100_000;
+        let mut decoder = SseDecoder::new(limit);
+        assert_eq!(decoder.next(&mut &b"data: "[..]), Ok(None));
+        for _ in 0..limit {
+            assert_eq!(decoder.next(&mut &b"x"[..]), Ok(None));
+            assert!(decoder.data.capacity() <= limit);
+        }
+        let mut rest = &b"\n\n"[..];
+        assert_eq!(decoder.next(&mut rest).unwrap().unwrap().data.len(), limit);
+        assert_eq!(decoder.next(&mut rest), Ok(None));
+        assert_eq!(decoder.data.capacity(), 0);
+    }
+
+    fn pieces() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![
+            &b"data"[..],
+            b"event",
+            b"id",
+            b":",
+            b": ",
+            b" ",
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b"\n\n",
+            b"x",
+            b"{\"a\":1}",
+            b"\xEF",
+            b"\xBB",
+            b"\xBF",
+            BOM,
+            "\u{1F980}".as_bytes(),
+            b"\0",
+            b"\xFF",
+            b"data: a\n\n",
+            b"event: e\n",
+            b"0123456789",
+        ]);
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_what_the_specification_says(
+            stream in pieces(),
+            cuts in prop::collection::vec(0_usize..200, 0..10),
+            limit in prop_oneof![Just(PLENTY), 0_usize..40],
+        ) {
+            let mut cuts: Vec<_> = cuts.into_iter().filter(|at| *at <= stream.len()).collect();
+            cuts.sort_unstable();
+            cuts.insert(0, 0);
+            cuts.push(stream.len());
+            let chunks = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]);
+            let expected = reference(limit, &stream);
+            prop_assert_eq!(decode(limit, chunks), expected.clone());
+            prop_assert_eq!(decode(limit, [&stream[..]]), expected);
+        }
+    }
 }
