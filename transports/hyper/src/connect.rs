@@ -1,0 +1,132 @@
+//! TCP, a proxy's tunnel where the environment asks for one, TLS.
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::{
+    legacy::connect::{HttpConnector, proxy::Tunnel},
+    proxy::matcher::{Intercept, Matcher},
+};
+use std::{
+    error::Error,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tower_service::Service;
+
+/// How long one host's addresses may take together if the request's own limit is longer: a dead address must not
+/// eat the time of the next.
+const CONNECT: Duration = Duration::from_secs(10);
+
+pub(crate) fn connector(mut tls: rustls::ClientConfig) -> HttpsConnector<Direct> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT));
+    tls.alpn_protocols.clear();
+    let proxies = Arc::new(Matcher::from_env());
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(Direct { http, proxies })
+}
+
+/// A byte stream to the host, through a proxy if need be.
+#[derive(Clone)]
+pub(crate) struct Direct {
+    http: HttpConnector,
+    proxies: Arc<Matcher>,
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+impl Service<http::Uri> for Direct {
+    type Response = <HttpConnector as Service<http::Uri>>::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, host: http::Uri) -> Self::Future {
+        let proxy = if is_loopback(&host) {
+            None
+        } else {
+            self.proxies.intercept(&host)
+        };
+        match proxy {
+            None => {
+                let connecting = self.http.call(host);
+                Box::pin(async move { Ok(connecting.await?) })
+            }
+            Some(proxy) => self.tunnel(&proxy, host),
+        }
+    }
+}
+
+impl Direct {
+    fn tunnel(&self, proxy: &Intercept, host: http::Uri) -> <Self as Service<http::Uri>>::Future {
+        if proxy.uri().scheme_str() != Some("http") {
+            return Box::pin(async { Err("only http:// proxies are supported".into()) });
+        }
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
+        if let Some(auth) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(auth.clone());
+        }
+        Box::pin(async move { Ok(tunnel.call(with_port(host)?).await?) })
+    }
+}
+
+/// The tunnel takes 443 for a port that is not named.
+fn with_port(host: http::Uri) -> Result<http::Uri, BoxError> {
+    if host.port().is_some() || host.scheme_str() != Some("http") {
+        return Ok(host);
+    }
+    let authority = format!("{}:80", host.host().unwrap_or_default());
+    let uri = http::Uri::builder().scheme("http").authority(authority);
+    Ok(uri.path_and_query("/").build()?)
+}
+
+fn is_loopback(uri: &http::Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => {
+            let host = host.to_ascii_lowercase();
+            host == "localhost" || host.ends_with(".localhost")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Uri;
+
+    #[test]
+    fn loopback_is_known_by_address_and_by_name() {
+        for uri in [
+            "http://127.3.2.1/",
+            "http://[::1]:80/",
+            "https://LocalHost/",
+            "http://a.localhost",
+        ] {
+            assert!(is_loopback(&Uri::from_static(uri)), "{uri}");
+        }
+        for uri in ["http://10.0.0.1/", "https://localhost.example/"] {
+            assert!(!is_loopback(&Uri::from_static(uri)), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_tunnel_to_plain_http_ends_at_port_80() {
+        let uri = |uri| with_port(Uri::from_static(uri)).unwrap().to_string();
+        assert_eq!(uri("http://a.example/x"), "http://a.example:80/");
+        assert_eq!(uri("http://a.example:8080/"), "http://a.example:8080/");
+        assert_eq!(uri("https://a.example/"), "https://a.example/");
+    }
+}
