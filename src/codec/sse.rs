@@ -7,8 +7,7 @@
 
 use memchr::memchr2;
 
-/// Buffers above this capacity, in bytes, are given back once the event that needed them is out.
-const KEEP_CAPACITY: usize = 16 * 1024;
+use super::buffer;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -258,13 +257,8 @@ impl SseDecoder {
 
     fn clear(&mut self) {
         self.has_data = false;
-        for buffer in [&mut self.event, &mut self.data] {
-            if buffer.capacity() > KEEP_CAPACITY {
-                *buffer = Vec::new();
-            } else {
-                buffer.clear();
-            }
-        }
+        buffer::clear(&mut self.event);
+        buffer::clear(&mut self.data);
     }
 
     fn strip_bom(&mut self, input: &mut &[u8]) {
@@ -457,17 +451,7 @@ impl SseDecoder {
             Field::Data => &mut self.data,
             Field::Event => &mut self.event,
         };
-        let needed = buffer.len().saturating_add(bytes.len());
-        if needed > buffer.capacity() {
-            // Doubling keeps the copying linear; the limit keeps the last doubling in bounds.
-            let capacity = buffer
-                .capacity()
-                .saturating_mul(2)
-                .min(self.limit)
-                .max(needed);
-            buffer.reserve_exact(capacity.saturating_sub(buffer.len()));
-        }
-        buffer.extend_from_slice(bytes);
+        buffer::append(buffer, bytes, self.limit);
         Ok(())
     }
 

@@ -1,0 +1,23 @@
+//! What the decoders do with the beginning of a frame whose end is not there yet.
+
+/// Buffers above this capacity, in bytes, are given back once the frame that needed them is out.
+const KEEP_CAPACITY: usize = 16 * 1024;
+
+/// Appends `bytes`; the capacity does not pass `limit` unless the content does.
+pub(super) fn append(buffer: &mut Vec<u8>, bytes: &[u8], limit: usize) {
+    let needed = buffer.len().saturating_add(bytes.len());
+    if needed > buffer.capacity() {
+        // Doubling keeps the copying linear; the limit keeps the last doubling in bounds.
+        let capacity = buffer.capacity().saturating_mul(2).min(limit).max(needed);
+        buffer.reserve_exact(capacity.saturating_sub(buffer.len()));
+    }
+    buffer.extend_from_slice(bytes);
+}
+
+pub(super) fn clear(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEEP_CAPACITY {
+        *buffer = Vec::new();
+    } else {
+        buffer.clear();
+    }
+}

@@ -1,0 +1,267 @@
+//! One JSON value a line, as Ollama's own API streams.
+
+use memchr::memchr;
+
+use super::buffer;
+
+/// Why a stream cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NdjsonError {
+    /// A line outgrew the limit of [`NdjsonDecoder::new`].
+    #[error("a line is longer than {limit} bytes")]
+    #[non_exhaustive]
+    LineTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A line is not UTF-8; it is not repaired.
+    #[error("a line is not valid UTF-8 after byte {valid_up_to}")]
+    #[non_exhaustive]
+    InvalidUtf8 {
+        /// How many bytes of the line are valid.
+        valid_up_to: usize,
+    },
+}
+
+/// Cuts a byte stream at each LF, drops a CR before it, and skips blank lines.
+#[derive(Debug)]
+pub struct NdjsonDecoder {
+    limit: usize,
+    line: Vec<u8>,
+    /// `line` was handed out by the last call.
+    spent: bool,
+    failed: Option<NdjsonError>,
+}
+
+impl NdjsonDecoder {
+    /// A decoder for lines of at most `max_line_bytes` bytes, not counting the LF.
+    pub fn new(max_line_bytes: usize) -> Self {
+        Self {
+            limit: max_line_bytes,
+            line: Vec::new(),
+            spent: false,
+            failed: None,
+        }
+    }
+
+    /// Takes bytes off the front of `input` up to the end of the next line and returns it, or
+    /// takes them all, keeps them, and returns `None`.
+    ///
+    /// # Errors
+    /// When the line is too long or not UTF-8. The error is final: later calls repeat it.
+    pub fn next<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<&'a str>, NdjsonError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let line = match self.advance(input) {
+            Ok(None) => return Ok(None),
+            Ok(Some(Line::Borrowed(line))) => content(line),
+            Ok(Some(Line::Kept)) => content(&self.line),
+            Err(error) => {
+                self.failed = Some(error);
+                return Err(error);
+            }
+        };
+        match std::str::from_utf8(line) {
+            Ok(line) => Ok(Some(line)),
+            Err(error) => {
+                let error = NdjsonError::InvalidUtf8 {
+                    valid_up_to: error.valid_up_to(),
+                };
+                self.failed = Some(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// At the end of the body: the line that lacks its LF, if it is not blank. It may be cut
+    /// short, which is for the caller to judge; one that was cut within a character is dropped.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn finish(&mut self) -> Result<Option<&str>, NdjsonError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.spent {
+            buffer::clear(&mut self.line);
+        }
+        self.spent = true;
+        let line = content(&self.line);
+        if line.is_empty() {
+            return Ok(None);
+        }
+        match std::str::from_utf8(line) {
+            Ok(line) => Ok(Some(line)),
+            Err(error) if error.error_len().is_none() => Ok(None),
+            Err(error) => {
+                let error = NdjsonError::InvalidUtf8 {
+                    valid_up_to: error.valid_up_to(),
+                };
+                self.failed = Some(error);
+                Err(error)
+            }
+        }
+    }
+
+    fn advance<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Line<'i>>, NdjsonError> {
+        if self.spent {
+            self.spent = false;
+            buffer::clear(&mut self.line);
+        }
+        while let Some((line, rest)) =
+            memchr(b'\n', input).and_then(|at| input.split_at_checked(at))
+        {
+            *input = rest.get(1..).unwrap_or_default();
+            if self.line.is_empty() {
+                self.check(line.len())?;
+                if !content(line).is_empty() {
+                    return Ok(Some(Line::Borrowed(line)));
+                }
+            } else {
+                self.keep(line)?;
+                if !content(&self.line).is_empty() {
+                    self.spent = true;
+                    return Ok(Some(Line::Kept));
+                }
+                self.line.clear();
+            }
+        }
+        self.keep(std::mem::take(input))?;
+        Ok(None)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), NdjsonError> {
+        self.check(self.line.len().saturating_add(bytes.len()))?;
+        buffer::append(&mut self.line, bytes, self.limit);
+        Ok(())
+    }
+
+    fn check(&self, len: usize) -> Result<(), NdjsonError> {
+        if len > self.limit {
+            return Err(NdjsonError::LineTooLong { limit: self.limit });
+        }
+        Ok(())
+    }
+}
+
+enum Line<'i> {
+    Borrowed(&'i [u8]),
+    Kept,
+}
+
+/// The line without its CR; empty where there is nothing but space.
+fn content(line: &[u8]) -> &[u8] {
+    if line.trim_ascii().is_empty() {
+        return &[];
+    }
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Outcome = (Vec<String>, Option<NdjsonError>);
+
+    fn decode<'c>(limit: usize, chunks: impl IntoIterator<Item = &'c [u8]>) -> Outcome {
+        let mut decoder = NdjsonDecoder::new(limit);
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            let mut rest = chunk;
+            loop {
+                match decoder.next(&mut rest) {
+                    Ok(Some(line)) => lines.push(line.to_owned()),
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(decoder.next(&mut &b"{}\n"[..]), Err(error));
+                        assert_eq!(decoder.finish(), Err(error));
+                        return (lines, Some(error));
+                    }
+                }
+            }
+        }
+        match decoder.finish() {
+            Ok(last) => lines.extend(last.map(str::to_owned)),
+            Err(error) => return (lines, Some(error)),
+        }
+        assert_eq!(decoder.finish(), Ok(None));
+        (lines, None)
+    }
+
+    #[test]
+    fn every_way_to_cut_gives_the_same_lines() {
+        let cases: &[(&[u8], &[&str], Option<NdjsonError>)] = &[
+            (b"", &[], None),
+            (b"{}\n", &["{}"], None),
+            (b"{}\r\n{ }\n\n \r\n\t\n[1]\n", &["{}", "{ }", "[1]"], None),
+            (b"{}\n{\"a\"", &["{}", "{\"a\""], None),
+            (b"{}\r", &["{}"], None),
+            (b"{}\n  \r", &["{}"], None),
+            ("\"\u{1F980}\"\n".as_bytes(), &["\"\u{1F980}\""], None),
+            (b"{}\n\"\xE2\x82", &["{}"], None),
+            (
+                b"{}\n\"\xFF\"\n{}",
+                &["{}"],
+                Some(NdjsonError::InvalidUtf8 { valid_up_to: 1 }),
+            ),
+            (
+                b"{}\n\"\xFF",
+                &["{}"],
+                Some(NdjsonError::InvalidUtf8 { valid_up_to: 1 }),
+            ),
+            (
+                b"123456789\n1234567890\n",
+                &["123456789", "1234567890"],
+                None,
+            ),
+            (
+                b"1\n12345678901\n2\n",
+                &["1"],
+                Some(NdjsonError::LineTooLong { limit: 10 }),
+            ),
+            (
+                b"1\n12345678901",
+                &["1"],
+                Some(NdjsonError::LineTooLong { limit: 10 }),
+            ),
+            (
+                b"1\n           ",
+                &["1"],
+                Some(NdjsonError::LineTooLong { limit: 10 }),
+            ),
+        ];
+        for (stream, lines, error) in cases {
+            let expected = (lines.iter().map(|line| line.to_string()).collect(), *error);
+            assert_eq!(decode(10, [*stream]), expected, "{stream:?}");
+            assert_eq!(
+                decode(10, stream.chunks(1)),
+                expected,
+                "{stream:?} byte by byte"
+            );
+            for at in 0..=stream.len() {
+                let (head, tail) = stream.split_at(at);
+                assert_eq!(
+                    decode(10, [head, tail]),
+                    expected,
+                    "{stream:?} split at {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_in_one_chunk_is_borrowed_from_it() {
+        let chunk = b"{\"a\":1}\r\n\n{}\n".to_vec();
+        let mut decoder = NdjsonDecoder::new(100);
+        let mut rest = &chunk[..];
+        while let Some(line) = decoder.next(&mut rest).unwrap() {
+            assert!(chunk.as_ptr_range().contains(&line.as_ptr()));
+        }
+        assert_eq!(decoder.line.capacity(), 0);
+    }
+}
