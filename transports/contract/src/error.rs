@@ -61,6 +61,25 @@ pub enum Delivery {
     Answered,
 }
 
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FailureKind::Dns => "the name could not be resolved",
+            FailureKind::Connect => "no connection",
+            FailureKind::Tls => "TLS failed",
+            FailureKind::Timeout(Phase::Connect) => "no connection in time",
+            FailureKind::Timeout(Phase::Head) => "no answer in time",
+            FailureKind::Timeout(Phase::Body) => "no more of the answer in time",
+            FailureKind::Reset => "the connection broke",
+            FailureKind::Truncated => "the answer ended before its end",
+            FailureKind::Protocol => "the answer is not HTTP",
+            FailureKind::HeadTooLarge => "the answer's head is too large",
+            FailureKind::Request => "the request cannot be sent",
+            FailureKind::Other => "the exchange failed",
+        })
+    }
+}
+
 impl TransportError {
     /// A failure described in a few words, without secrets.
     #[must_use]

@@ -105,24 +105,7 @@ fn broken(error: &io::Error) -> FailureKind {
 }
 
 fn failure(kind: FailureKind, delivery: Delivery, host: &str) -> TransportError {
-    TransportError::new(kind, delivery, format!("{}: {host}", describe(kind)))
-}
-
-fn describe(kind: FailureKind) -> &'static str {
-    match kind {
-        Dns => "the name could not be resolved",
-        Connect => "no connection",
-        Tls => "TLS failed",
-        Timeout(Phase::Connect) => "no connection in time",
-        Timeout(Phase::Head) => "no answer in time",
-        Timeout(_) => "no more of the answer in time",
-        Reset => "the connection broke",
-        Truncated => "the answer ended before its end",
-        Protocol => "the answer is not HTTP",
-        HeadTooLarge => "the answer's head is too large",
-        Request => "the request cannot be sent",
-        _ => "the exchange failed",
-    }
+    TransportError::new(kind, delivery, format!("{kind}: {host}"))
 }
 
 fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {

@@ -31,7 +31,7 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, host: &str) -> TransportErro
         Stage::Answered => Delivery::Answered,
     };
     let kind = kind(&error, stage);
-    let message = format!("{}: {host}", describe(kind));
+    let message = format!("{kind}: {host}");
     let failure = TransportError::new(kind, delivery, message);
     // Errors about the request quote it.
     if kind == FailureKind::Request {
@@ -94,22 +94,5 @@ fn tls_kind(stage: Stage) -> FailureKind {
     match stage {
         Stage::Unsent | Stage::Sent => FailureKind::Tls,
         Stage::Answered => FailureKind::Reset,
-    }
-}
-
-fn describe(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Dns => "the name could not be resolved",
-        FailureKind::Connect => "no connection",
-        FailureKind::Tls => "TLS failed",
-        FailureKind::Timeout(Phase::Connect) => "no connection in time",
-        FailureKind::Timeout(Phase::Head) => "no answer in time",
-        FailureKind::Timeout(_) => "no more of the answer in time",
-        FailureKind::Reset => "the connection broke",
-        FailureKind::Truncated => "the answer ended before its end",
-        FailureKind::Protocol => "the answer is not HTTP",
-        FailureKind::HeadTooLarge => "the answer's head is too large",
-        FailureKind::Request => "the request cannot be sent",
-        _ => "the exchange failed",
     }
 }

@@ -1,0 +1,86 @@
+//! Name lookup, TCP, TLS.
+
+use crate::{
+    clock::{self, Alarm},
+    connection::{Connection, Stream},
+    error,
+    pool::Target,
+};
+use async_io::Async;
+use futures_rustls::TlsConnector;
+use rustls::{ClientConfig, pki_types::ServerName};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+use unifiedai_transport::{Time, TransportError};
+
+/// The most that an address may take while there are others to try.
+const PER_ADDRESS: Duration = Duration::from_secs(2);
+
+pub(crate) async fn connect(
+    target: &Target,
+    tls: &Arc<ClientConfig>,
+    by: Time,
+) -> Result<Connection, TransportError> {
+    let host = &*target.host;
+    let addresses = lookup(target)
+        .await
+        .map_err(|e| error::unresolved(e, host))?;
+    let tcp = reach(&addresses, by)
+        .await
+        .map_err(|e| error::connecting(e, host))?;
+    let stream: Box<dyn Stream> = if target.tls {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| error::unsendable("the host is not a valid server name"))?;
+        let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
+        Box::new(handshake.await.map_err(|e| error::connecting(e, host))?)
+    } else {
+        Box::new(tcp)
+    };
+    let connection = Connection::new(stream).await;
+    connection.map_err(|e| error::sending(e, host))
+}
+
+async fn lookup(target: &Target) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(ip) = target.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, target.port)]);
+    }
+    let name = (String::from(target.host.clone()), target.port);
+    blocking::unblock(move || Ok(name.to_socket_addrs()?.collect())).await
+}
+
+/// Tries one address after the other. None but the last may use more than half of the time left.
+async fn reach(addresses: &[SocketAddr], by: Time) -> io::Result<Async<TcpStream>> {
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let (last, others) = match addresses.split_last() {
+        Some(split) => split,
+        None => return Err(failure),
+    };
+    for address in others {
+        let now = clock::now();
+        let until = half_way(now, by).min(now.saturating_add(PER_ADDRESS));
+        match Alarm::default().within(until, open(*address)).await {
+            Some(Ok(tcp)) => return Ok(tcp),
+            Some(Err(error)) => failure = error,
+            None => failure = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    open(*last).await.map_err(|error| match error.kind() {
+        // Of two answers the first one's is the better guess at what is wrong, unless it gave none.
+        _ if failure.kind() == io::ErrorKind::ConnectionRefused => failure,
+        _ => error,
+    })
+}
+
+fn half_way(from: Time, to: Time) -> Time {
+    Time::from_nanos(from.as_nanos().midpoint(to.as_nanos()))
+}
+
+async fn open(address: SocketAddr) -> io::Result<Async<TcpStream>> {
+    let tcp = Async::<TcpStream>::connect(address).await?;
+    tcp.get_ref().set_nodelay(true)?;
+    Ok(tcp)
+}
