@@ -10,6 +10,10 @@ use unifiedai_transport::{
     Phase, TransportError,
 };
 
+pub(crate) fn unsendable(host: &str) -> TransportError {
+    failure(Request, NotSent, host)
+}
+
 /// The head's limit passed, or already the connection's.
 pub(crate) fn late(connected: bool, host: &str) -> TransportError {
     if connected {

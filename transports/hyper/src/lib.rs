@@ -17,6 +17,7 @@ pub use body::Body;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body as _;
 use hyper_util::{
     client::legacy::{
         self, ResponseFuture,
@@ -111,10 +112,15 @@ impl AsyncTransport for Client {
         limits: Limits,
     ) -> impl Future<Output = Result<http::Response<Body>, TransportError>> + Send + 'static {
         let host: Box<str> = request.uri().host().unwrap_or("(no host)").into();
+        let sendable = matches!(request.uri().scheme_str(), Some("http" | "https"));
         let mut request = request.map(Full::new);
+        state_empty_body(&mut request);
         let connection = capture_connection(&mut request);
-        let answer = (self.0)(request);
+        let answer = sendable.then(|| (self.0)(request));
         async move {
+            let Some(answer) = answer else {
+                return Err(error::unsendable(&host));
+            };
             let mut answer = pin!(answer);
             let mut alarm = clock::Alarm::default();
             let head_by = limits.head.min(limits.total);
@@ -139,5 +145,16 @@ impl AsyncTransport for Client {
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
         let mut alarm = clock::Alarm::default();
         poll_fn(move |cx| alarm.poll(cx, at))
+    }
+}
+
+/// hyper leaves it out, and some servers then ask for it.
+fn state_empty_body(request: &mut http::Request<Full<Bytes>>) {
+    let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
+    if expects_body && request.body().is_end_stream() {
+        let length = http::HeaderValue::from_static("0");
+        request
+            .headers_mut()
+            .insert(http::header::CONTENT_LENGTH, length);
     }
 }

@@ -2,7 +2,11 @@
 
 use crate::{clock, connection::Connection, error};
 use bytes::Bytes;
-use http::{HeaderValue, Uri, header::HOST, uri::Scheme};
+use http::{
+    HeaderValue, Uri,
+    header::{CONTENT_LENGTH, HOST},
+    uri::Scheme,
+};
 use std::{
     collections::HashMap,
     future::poll_fn,
@@ -26,7 +30,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Leaves the request as it goes over the wire: only a path, and a `host` header.
+    /// Leaves the request as it goes over the wire.
     pub(crate) fn take_from(request: &mut http::Request<Bytes>) -> Result<Target, TransportError> {
         let uri = request.uri();
         let tls = match uri.scheme() {
@@ -49,7 +53,14 @@ impl Target {
         };
         let path = uri.path_and_query().cloned();
         let name = HeaderValue::try_from(name).map_err(|_| error::unsendable("a bad host"))?;
-        request.headers_mut().entry(HOST).or_insert(name);
+        let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
+        let empty = request.body().is_empty();
+        let headers = request.headers_mut();
+        headers.entry(HOST).or_insert(name);
+        if expects_body && empty {
+            // hyper leaves it out, and some servers then ask for it.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
         Ok(target)
     }

@@ -41,10 +41,6 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, host: &str) -> TransportErro
     }
 }
 
-pub(crate) fn is_timeout(failure: &TransportError) -> bool {
-    matches!(failure.kind(), FailureKind::Timeout(_))
-}
-
 fn kind(error: &Error, stage: Stage) -> FailureKind {
     match error {
         Error::Timeout(_) => FailureKind::Timeout(match stage {
@@ -58,6 +54,9 @@ fn kind(error: &Error, stage: Stage) -> FailureKind {
             FailureKind::Connect
         }
         Error::LargeResponseHeader(..) => FailureKind::HeadTooLarge,
+        Error::Protocol(error) if error.to_string().contains("too many headers") => {
+            FailureKind::HeadTooLarge
+        }
         Error::Protocol(_) if stage == Stage::Unsent => FailureKind::Request,
         Error::Protocol(_) | Error::BodyStalled => FailureKind::Protocol,
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => FailureKind::Request,

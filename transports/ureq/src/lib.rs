@@ -15,7 +15,7 @@ mod tls;
 use bytes::Bytes;
 use call::Call;
 use std::{fmt, io::Read, sync::Arc, time::Duration, time::SystemTime};
-use unifiedai_transport::{self as contract, Limits, Time, TransportError};
+use unifiedai_transport::{self as contract, FailureKind, Limits, Time, TransportError};
 use ureq::{
     config::Config,
     unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector},
@@ -174,6 +174,16 @@ impl Body {
     }
 }
 
+/// If all that was left is the end of the framing, ureq can put the connection back. It usually has arrived with the
+/// last bytes, so this waits a millisecond at most; otherwise the connection is closed.
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            let _ = Call::reading(Time::ZERO).run(|| reader.read(&mut self.buffer));
+        }
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").finish_non_exhaustive()
@@ -193,7 +203,7 @@ impl contract::Body for Body {
             (Ok(read), _) => Ok(self.buffer.get(..read).map(Bytes::copy_from_slice)),
             (Err(failure), stage) => {
                 let failure = error::from_ureq(failure.into(), stage, &self.host);
-                if !error::is_timeout(&failure) {
+                if !matches!(failure.kind(), FailureKind::Timeout(_)) {
                     self.reader = None;
                 }
                 Err(failure)

@@ -1,0 +1,20 @@
+//! The contract's cases on smol's reactor.
+
+use std::{future::Future, sync::Arc};
+use unifiedai_smol::Client;
+use unifiedai_transport_testing::{BlockOn, Blocking, transport_tests};
+
+transport_tests!(make);
+
+fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Reactor> {
+    Blocking(Client::with_tls(tls), Reactor)
+}
+
+#[derive(Clone)]
+struct Reactor;
+
+impl BlockOn for Reactor {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        async_io::block_on(future)
+    }
+}

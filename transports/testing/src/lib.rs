@@ -1,0 +1,85 @@
+//! What every transport has to do, as tests over real sockets on loopback.
+//!
+//! [`transport_tests!`] makes a test of each of [`cases`] for one transport. Async ones are wrapped in [`Blocking`].
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests own threads, sockets and clocks"
+)]
+
+mod blocking;
+pub mod cases;
+mod server;
+mod tls;
+
+pub use blocking::{BlockOn, Blocking};
+pub use server::{Peer, Request, Server};
+pub use tls::Authority;
+
+/// One test a case. `$make` is a function from a `rustls::ClientConfig` to a transport.
+#[macro_export]
+macro_rules! transport_tests {
+    ($make:path) => {
+        $crate::each_case! { $make:
+            a_get_adds_no_header
+            a_post_carries_its_body
+            an_empty_post_has_a_length
+            a_chunked_body_arrives
+            a_body_ended_by_the_connection_arrives
+            answers_without_a_body_end_at_once
+            an_http_1_0_answer_is_read
+            statuses_above_400_are_answers
+            redirects_are_not_followed
+            interim_answers_are_skipped
+            a_head_of_60_kib_is_accepted
+            a_header_bomb_is_refused
+            too_many_headers_are_refused
+            a_garbage_head_is_a_protocol_error
+            a_garbage_chunk_is_a_protocol_error
+            a_read_connection_is_used_again
+            a_connection_after_chunks_is_used_again
+            a_connection_is_used_again_when_only_the_end_was_left
+            a_half_read_connection_is_not_used_again
+            bytes_after_an_answer_are_no_answer
+            an_idle_connection_that_died_is_not_used
+            a_dropped_body_closes_its_connection
+            a_silent_server_runs_into_the_head_limit
+            the_total_limits_the_head_too
+            the_head_may_take_longer_than_a_pause_in_the_body
+            a_pause_runs_into_the_deadline_and_is_no_end
+            a_deadline_in_the_past_still_reads_what_is_there
+            no_limit_is_no_limit
+            a_closed_port_is_not_sent
+            an_unknown_name_is_not_sent
+            a_uri_without_a_host_is_not_sent
+            a_handshake_that_hangs_runs_into_the_connect_limit
+            a_connection_closed_before_the_answer_may_be_processed
+            a_cut_length_is_truncated
+            a_cut_chunk_is_truncated
+            a_missing_last_chunk_is_truncated
+            a_refused_upload_tells_its_status
+            tls_to_a_trusted_server_works
+            tls_sessions_are_used_again
+            an_untrusted_certificate_is_not_sent
+            a_certificate_for_another_host_is_not_sent
+            plain_text_in_place_of_tls_is_not_sent
+            tls_closed_without_notice_is_truncated
+            tls_closed_with_notice_ends_a_body
+            tls_closed_without_notice_after_a_framed_end_is_fine
+            failures_tell_no_secret
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! each_case {
+    ($make:path: $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::cases::$case($make);
+            }
+        )*
+    };
+}
