@@ -47,7 +47,7 @@ pub enum EventStreamError {
         limit: usize,
     },
     /// The headers are larger than the 128 KiB that the specification allows.
-    #[error("an event-stream message has {headers} bytes of headers")]
+    #[error("the {headers} bytes of headers of an event-stream message are larger than 128 KiB")]
     #[non_exhaustive]
     HeadersTooLarge {
         /// The claimed length, in bytes.

@@ -9,4 +9,5 @@ mod buffer;
 #[cfg(feature = "bedrock")]
 pub mod event_stream;
 pub mod ndjson;
+pub mod percent;
 pub mod sse;

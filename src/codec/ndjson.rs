@@ -9,7 +9,7 @@ use super::buffer;
 #[non_exhaustive]
 pub enum NdjsonError {
     /// A line outgrew the limit of [`NdjsonDecoder::new`].
-    #[error("a line is longer than {limit} bytes")]
+    #[error("a line is larger than {limit} bytes")]
     #[non_exhaustive]
     LineTooLong {
         /// The limit, in bytes.
