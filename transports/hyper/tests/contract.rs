@@ -1,10 +1,16 @@
 //! The contract's cases over hyper.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{future::Future, sync::Arc};
 use unifiedai_hyper::Client;
-use unifiedai_transport_testing::{BlockOn, Blocking, transport_tests};
+use unifiedai_transport_testing::{
+    BlockOn, Blocking, async_transport_tests, proxy_tests, transport_tests,
+};
 
 transport_tests!(make);
+async_transport_tests!(make);
+proxy_tests!(make);
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

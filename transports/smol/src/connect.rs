@@ -1,10 +1,11 @@
-//! Name lookup, TCP, TLS.
+//! Name lookup, TCP, a proxy's tunnel, TLS.
 
 use crate::{
     clock::{self, Alarm},
     connection::{Connection, Stream},
     error,
     pool::Target,
+    proxy::Proxies,
 };
 use async_io::Async;
 use futures_rustls::TlsConnector;
@@ -20,28 +21,52 @@ use unifiedai_transport::{Time, TransportError};
 /// The most that an address may take while there are others to try.
 const PER_ADDRESS: Duration = Duration::from_secs(2);
 
-pub(crate) async fn connect(
-    target: &Target,
-    tls: &Arc<ClientConfig>,
-    by: Time,
-) -> Result<Connection, TransportError> {
+/// Makes connections.
+pub(crate) struct Connector {
+    tls: Arc<ClientConfig>,
+    proxies: Proxies,
+}
+
+impl Connector {
+    pub(crate) fn new(tls: Arc<ClientConfig>) -> Self {
+        let proxies = Proxies::from_env();
+        Connector { tls, proxies }
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        target: &Target,
+        by: Time,
+    ) -> Result<Connection, TransportError> {
+        let host = &*target.host;
+        let failed = |error| error::connecting(error, host);
+        let tcp = match self.proxies.before(target).map_err(failed)? {
+            None => dial(target, by).await?,
+            Some(proxy) => {
+                let mut tcp = dial(&proxy.address, by).await?;
+                proxy.tunnel(&mut tcp, target).await.map_err(failed)?;
+                tcp
+            }
+        };
+        let stream: Box<dyn Stream> = if target.tls {
+            let name = ServerName::try_from(host.to_owned())
+                .map_err(|_| error::unsendable("the host is not a valid server name"))?;
+            let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
+            Box::new(handshake.await.map_err(failed)?)
+        } else {
+            Box::new(tcp)
+        };
+        let connection = Connection::new(stream).await;
+        connection.map_err(|error| error::sending(error, host))
+    }
+}
+
+async fn dial(target: &Target, by: Time) -> Result<Async<TcpStream>, TransportError> {
     let host = &*target.host;
-    let addresses = lookup(target)
-        .await
-        .map_err(|e| error::unresolved(e, host))?;
-    let tcp = reach(&addresses, by)
-        .await
-        .map_err(|e| error::connecting(e, host))?;
-    let stream: Box<dyn Stream> = if target.tls {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| error::unsendable("the host is not a valid server name"))?;
-        let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
-        Box::new(handshake.await.map_err(|e| error::connecting(e, host))?)
-    } else {
-        Box::new(tcp)
-    };
-    let connection = Connection::new(stream).await;
-    connection.map_err(|e| error::sending(e, host))
+    let addresses = lookup(target).await;
+    let addresses = addresses.map_err(|error| error::unresolved(error, host))?;
+    let tcp = reach(&addresses, by).await;
+    tcp.map_err(|error| error::connecting(error, host))
 }
 
 async fn lookup(target: &Target) -> io::Result<Vec<SocketAddr>> {

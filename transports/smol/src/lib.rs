@@ -4,7 +4,8 @@
 //! It works on any executor, because it spawns nothing: a connection is driven by the future or the body that uses
 //! it, and dropping that closes it. Idle connections wait in the pool and are looked at before they are used again.
 //!
-//! Proxy settings of the environment are not read: it connects directly.
+//! Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...) and are asked for a tunnel; only `http://`
+//! proxies are supported, and loopback is never proxied.
 
 mod body;
 mod clock;
@@ -12,12 +13,14 @@ mod connect;
 mod connection;
 mod error;
 mod pool;
+mod proxy;
 mod tls;
 
 pub use body::Body;
 
 use bytes::Bytes;
 use clock::Alarm;
+use connect::Connector;
 use pool::{Pool, Target};
 use std::{fmt, future::Future, sync::Arc, time::SystemTime};
 use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
@@ -26,7 +29,7 @@ use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
 #[derive(Clone)]
 pub struct Client {
     pool: Arc<Pool>,
-    tls: Arc<rustls::ClientConfig>,
+    connector: Arc<Connector>,
 }
 
 impl Client {
@@ -39,9 +42,10 @@ impl Client {
     /// TLS as configured by the caller.
     #[must_use]
     pub fn with_tls(tls: impl Into<Arc<rustls::ClientConfig>>) -> Self {
-        let pool = Arc::default();
-        let tls = tls.into();
-        Client { pool, tls }
+        Client {
+            pool: Arc::default(),
+            connector: Arc::new(Connector::new(tls.into())),
+        }
     }
 }
 
@@ -94,7 +98,7 @@ async fn exchange(
         Some(connection) => connection,
         None => {
             let connect_by = limits.connect.min(head_by);
-            let connecting = connect::connect(&target, &client.tls, connect_by);
+            let connecting = client.connector.connect(&target, connect_by);
             match alarm.within(connect_by, connecting).await {
                 Some(connected) => connected?,
                 None => return Err(error::unconnected(&target.host)),

@@ -2,9 +2,13 @@
 
 use std::{future::Future, sync::Arc};
 use unifiedai_smol::Client;
-use unifiedai_transport_testing::{BlockOn, Blocking, transport_tests};
+use unifiedai_transport_testing::{
+    BlockOn, Blocking, async_transport_tests, proxy_tests, transport_tests,
+};
 
 transport_tests!(make);
+async_transport_tests!(make);
+proxy_tests!(make);
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Reactor> {
     Blocking(Client::with_tls(tls), Reactor)

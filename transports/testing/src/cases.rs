@@ -613,7 +613,7 @@ pub fn failures_tell_no_secret<T: Transport>(make: fn(Tls) -> T) {
 const SHORT: Duration = Duration::from_millis(200);
 
 /// Connections are put back and closed by other threads or tasks, for which nothing tells when they are done.
-fn settle() {
+pub(crate) fn settle() {
     thread::sleep(Duration::from_millis(50));
 }
 
@@ -652,7 +652,7 @@ fn limit<T: Transport>(transport: &T) -> Time {
     transport.now().saturating_add(Duration::from_secs(5))
 }
 
-fn soon<T: Transport>(transport: &T) -> Limits {
+pub(crate) fn soon<T: Transport>(transport: &T) -> Limits {
     let mut limits = Limits::NONE;
     limits.connect = limit(transport);
     limits.head = limit(transport);
@@ -673,11 +673,11 @@ fn get<T: Transport>(
     transport.send(request(server, "/"), soon(transport))
 }
 
-fn get_text<T: Transport>(transport: &T, server: &Server) -> String {
+pub(crate) fn get_text<T: Transport>(transport: &T, server: &Server) -> String {
     text(transport, get(transport, server).unwrap())
 }
 
-fn text<T: Transport>(transport: &T, response: http::Response<T::Body>) -> String {
+pub(crate) fn text<T: Transport>(transport: &T, response: http::Response<T::Body>) -> String {
     let (text, end) = read(transport, response);
     end.unwrap();
     text
@@ -703,7 +703,7 @@ fn read<T: Transport>(
     (String::from_utf8(bytes).unwrap(), end)
 }
 
-fn failure<T: Transport>(transport: &T, uri: &str) -> TransportError {
+pub(crate) fn failure<T: Transport>(transport: &T, uri: &str) -> TransportError {
     let request = http::Request::post(uri).body(Bytes::from("{}")).unwrap();
     transport.send(request, soon(transport)).err().unwrap()
 }

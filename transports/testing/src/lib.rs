@@ -7,8 +7,10 @@
     reason = "tests own threads, sockets and clocks"
 )]
 
+pub mod async_cases;
 mod blocking;
 pub mod cases;
+pub mod proxy;
 mod server;
 mod tls;
 
@@ -67,6 +69,59 @@ macro_rules! transport_tests {
             tls_closed_with_notice_ends_a_body
             tls_closed_without_notice_after_a_framed_end_is_fine
             failures_tell_no_secret
+        }
+    };
+}
+
+/// What only async transports can do. `$make` gives a [`Blocking`] one.
+#[macro_export]
+macro_rules! async_transport_tests {
+    ($make:ident) => {
+        mod dropping {
+            #[test]
+            fn a_dropped_send_closes_its_connection() {
+                $crate::async_cases::a_dropped_send_closes_its_connection(super::$make);
+            }
+
+            #[test]
+            fn a_send_that_is_never_polled_connects_to_nothing() {
+                $crate::async_cases::a_send_that_is_never_polled_connects_to_nothing(super::$make);
+            }
+
+            #[test]
+            fn sends_can_run_side_by_side() {
+                $crate::async_cases::sends_can_run_side_by_side(super::$make);
+            }
+        }
+    };
+}
+
+/// Proxies from the environment, which is that of a process of its own.
+#[macro_export]
+macro_rules! proxy_tests {
+    ($make:ident) => {
+        mod proxy {
+            #[test]
+            fn a_proxy_is_taken_from_the_environment() {
+                $crate::proxy::in_own_process("proxy::inside_tunnel", "200 OK");
+            }
+
+            #[test]
+            fn a_proxy_that_refuses_is_not_sent() {
+                $crate::proxy::in_own_process("proxy::inside_refusal", "407 Who Are You");
+            }
+
+            #[test]
+            #[ignore = "needs the environment that the other tests make"]
+            fn inside_tunnel() {
+                $crate::proxy::tunnel(super::$make);
+            }
+
+            #[test]
+            #[ignore = "needs the environment that the other tests make"]
+            fn inside_refusal() {
+                $crate::proxy::refusal(super::$make);
+            }
         }
     };
 }

@@ -168,6 +168,13 @@ impl Peer {
         Some(String::from_utf8(head).unwrap())
     }
 
+    /// So many bytes, or `None` if the client closes before.
+    pub fn read(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
     /// Sends bytes. It is no failure if the client has gone.
     pub fn write(&mut self, bytes: &[u8]) {
         let _ = self

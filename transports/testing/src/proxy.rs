@@ -1,0 +1,70 @@
+//! Cases about proxies. They come from the environment, so each case is a process of its own.
+
+use crate::{
+    Authority, Server,
+    cases::{failure, get_text, soon, text},
+};
+use bytes::Bytes;
+use rustls::ClientConfig;
+use std::{process::Command, sync::Arc};
+use unifiedai_transport::{Delivery, FailureKind, Transport};
+
+/// Runs an ignored test of the same binary with the environment naming a proxy, which answers `CONNECT` like this.
+pub fn in_own_process(test: &str, answer: &'static str) {
+    let proxy = Server::new(move |peer| {
+        let head = peer.head().unwrap();
+        assert!(head.starts_with("CONNECT a.test:80 HTTP/1.1\r\n"), "{head}");
+        assert!(
+            head.to_lowercase()
+                .contains("proxy-authorization: basic dxnlcjpwyxnz"),
+            "{head}"
+        );
+        peer.write(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes());
+        if let Some(request) = peer.request() {
+            let leaked = request.head.to_lowercase().contains("proxy-authorization");
+            let body = if leaked { "leaked" } else { "tunnel" };
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n{body}");
+            peer.write(head.as_bytes());
+        }
+    });
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", test]);
+    for name in [
+        "ALL_PROXY",
+        "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
+        "http_proxy",
+        "https_proxy",
+    ] {
+        command.env_remove(name);
+    }
+    let uri = format!("http://user:pass@{}", proxy.address());
+    command.env("HTTP_PROXY", &uri).env("HTTPS_PROXY", &uri);
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}"
+    );
+    assert_eq!(proxy.connections(), 1);
+}
+
+/// Requests go through the tunnel, but those to loopback.
+pub fn tunnel<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
+    let transport = make(Authority::new("nobody.example").client());
+    let request = http::Request::get("http://a.test/").body(Bytes::new());
+    let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
+    assert_eq!(text(&transport, response), "tunnel");
+
+    let server = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ndirect");
+    assert_eq!(get_text(&transport, &server), "direct");
+}
+
+/// The proxy wants other credentials.
+pub fn refusal<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
+    let transport = make(Authority::new("nobody.example").client());
+    let failure = failure(&transport, "http://a.test/");
+    assert_eq!(failure.kind(), FailureKind::Connect, "{failure:?}");
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+}
