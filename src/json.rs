@@ -48,11 +48,6 @@ impl Json {
         })
     }
 
-    /// Whether the text is a JSON object.
-    pub(crate) fn is_object(&self) -> bool {
-        self.as_str().starts_with('{')
-    }
-
     /// Keeps text that has just been parsed as part of a larger document.
     pub(crate) fn from_raw(raw: &RawValue) -> Json {
         Json(raw.to_owned())
@@ -101,7 +96,6 @@ mod tests {
         let json = Json::parse(text).unwrap();
         assert_eq!(json.as_str(), text);
         assert_eq!(serde_json::to_string(&json).unwrap(), text);
-        assert!(json.is_object());
     }
 
     #[test]

@@ -345,7 +345,7 @@ fn canonical_path(path: &str, out: &mut Vec<u8>) {
         out.push(b'/');
         encode_into(segment.as_bytes(), b"", out);
     }
-    if segments.is_empty() || path.ends_with('/') {
+    if segments.is_empty() || ["/", "/.", "/.."].iter().any(|end| path.ends_with(end)) {
         out.push(b'/');
     }
 }

@@ -17,10 +17,11 @@ pub use params::{
     JsonSchema, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier, Verbosity,
 };
 pub use part::{Citation, ContentPart, ImageDetail, Media, OpaqueBlock};
+pub(crate) use request::ParamVisitor;
 pub use request::{ChatRequest, Param};
 pub use response::{
     Choice, Logprobs, ProviderMetadata, RateLimit, RawBody, TokenLogprob, TopLogprob,
     UnifiedChatResponse, Warning,
 };
-pub use tool::{Tool, ToolCall, ToolChoice, ToolResult};
+pub use tool::{OpaqueData, Tool, ToolCall, ToolChoice, ToolResult};
 pub use usage::Usage;

@@ -7,8 +7,7 @@ use ErrorKind::*;
 ///
 /// Codes come first because statuses lie: quota that never comes back is 429 like a rate limit, a context overflow is
 /// 400 like a typing error, an error inside a stream is 200.
-#[must_use]
-pub fn classify(status: u16, body: &ErrorBody) -> ErrorKind {
+pub(crate) fn classify(status: u16, body: &ErrorBody) -> ErrorKind {
     [&body.code, &body.error_type]
         .into_iter()
         .flatten()
@@ -17,8 +16,7 @@ pub fn classify(status: u16, body: &ErrorBody) -> ErrorKind {
 }
 
 /// The kind that a status alone stands for.
-#[must_use]
-pub fn classify_status(status: u16) -> ErrorKind {
+fn classify_status(status: u16) -> ErrorKind {
     match status {
         300..=399 => Redirect,
         401 => Authentication,

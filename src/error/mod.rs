@@ -2,6 +2,7 @@
 
 mod body;
 mod classify;
+mod framing;
 mod kind;
 mod text;
 
@@ -12,7 +13,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 use unifiedai_transport::TransportError;
 
 pub use body::ErrorBody;
-pub use classify::{classify, classify_status};
+pub(crate) use classify::classify;
 pub use kind::{ErrorKind, TimeoutKind};
 pub(crate) use text::{escape_controls, excerpt};
 
@@ -193,6 +194,11 @@ impl Error {
     #[must_use]
     pub fn with_body(mut self, body: Bytes) -> Self {
         self.0.body = body;
+        self
+    }
+
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
         self
     }
 

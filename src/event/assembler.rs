@@ -452,10 +452,6 @@ impl Assembler {
         self.visible
     }
 
-    pub(crate) fn has_events(&self) -> bool {
-        self.queue.as_ref().is_some_and(|queue| !queue.is_empty())
-    }
-
     pub(crate) fn next_event(&mut self) -> Option<StreamEvent> {
         self.queue.as_mut()?.pop_front()
     }
@@ -468,10 +464,10 @@ impl Assembler {
         self.accumulator.into_response()
     }
 
-    /// The response so far, if anything of it has come.
-    pub(crate) fn into_partial(self) -> Option<UnifiedChatResponse> {
-        let response = self.accumulator.into_response();
-        (!response.choices.is_empty() || !response.id.is_empty()).then_some(response)
+    /// Whether nothing of the answer has come.
+    pub(crate) fn is_empty(&self) -> bool {
+        let response = self.accumulator.response();
+        response.choices.is_empty() && response.id.is_empty()
     }
 
     fn split_text(&mut self, choice: u32, part: u32, pieces: Vec<(Side, String)>) -> Result<(), Error> {

@@ -1,0 +1,90 @@
+//! How a request proves who sends it. Applied to each attempt anew, because signatures age and credentials rotate.
+
+mod secret;
+#[cfg(feature = "bedrock")]
+pub mod sigv4;
+
+use crate::{Error, ErrorKind};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
+use std::{fmt, sync::Arc, time::SystemTime};
+
+pub use secret::Secret;
+
+/// A way to authenticate requests.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// `authorization: Bearer <secret>`.
+    Bearer(Credential),
+    /// A header of its own, such as `x-api-key`.
+    Header(HeaderName, Credential),
+    /// AWS Signature Version 4.
+    #[cfg(feature = "bedrock")]
+    SigV4(sigv4::Signer),
+}
+
+/// A secret, or where to get it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Credential {
+    /// Always this one.
+    Fixed(Secret),
+    /// Asked for each attempt, so that it can be renewed. Must not block for long: it runs inside the machine's `poll`.
+    Ask(Arc<dyn Fn() -> Result<Secret, Error> + Send + Sync>),
+}
+
+impl Credential {
+    fn get(&self) -> Result<Secret, Error> {
+        match self {
+            Credential::Fixed(secret) => Ok(secret.clone()),
+            Credential::Ask(ask) => ask(),
+        }
+    }
+}
+
+impl From<Secret> for Credential {
+    fn from(secret: Secret) -> Self {
+        Credential::Fixed(secret)
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credential::Fixed(_) => "Fixed([secret])",
+            Credential::Ask(_) => "Ask(..)",
+        })
+    }
+}
+
+impl Auth {
+    /// Whether requests carry a secret, which must not travel in the clear.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        !matches!(self, Auth::None)
+    }
+
+    /// Adds what proves the sender to a request that is about to be sent at `wall`. Returns the secret that was used, so
+    /// that the answer can be cleaned of it.
+    pub(crate) fn apply(&self, request: &mut Request<Bytes>, wall: SystemTime) -> Result<Option<Secret>, Error> {
+        let (name, credential, prefix) = match self {
+            Auth::None => return Ok(None),
+            Auth::Bearer(credential) => (AUTHORIZATION, credential, "Bearer "),
+            Auth::Header(name, credential) => (name.clone(), credential, ""),
+            #[cfg(feature = "bedrock")]
+            Auth::SigV4(signer) => return signer.apply(request, wall).map(Some),
+        };
+        let _ = wall;
+        let secret = credential.get()?;
+        let text = zeroize::Zeroizing::new([prefix, secret.expose()].concat());
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the key cannot be sent in a header"))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(name, value);
+        Ok(Some(secret))
+    }
+}

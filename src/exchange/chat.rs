@@ -1,0 +1,192 @@
+use super::{Exchange, Start, operation::sealed::Operation};
+use crate::{
+    Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Framing, Metrics,
+    Provider, ProviderMetadata, RawBody, StreamEvent, UnifiedChatResponse, Warning,
+    provider::{Decoder, Frame, Progress},
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request};
+use std::{fmt, sync::Arc};
+
+/// A chat, whole or streamed.
+pub struct Chat {
+    provider: Arc<dyn Provider>,
+    request: Arc<ChatRequest>,
+    encoded: Encoded,
+    limits: AssemblerLimits,
+    assembler: Assembler,
+    decoder: Option<Box<dyn Decoder>>,
+    raw: Option<RawBody>,
+}
+
+impl Exchange<Chat> {
+    /// A chat with `provider`.
+    ///
+    /// # Errors
+    /// `invalid_request` if the request cannot be sent as it is. Nothing was sent then.
+    pub fn new(
+        provider: Arc<dyn Provider>,
+        request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Result<Self, Error> {
+        request.validate()?;
+        let mut encoded = provider.encode_chat(&request)?;
+        add_headers(&mut encoded.request, &request)?;
+        let limits = AssemblerLimits { retained_bytes: options.sizes.body, ..AssemblerLimits::default() };
+        let correlation_id = request.correlation_id.clone();
+        let chat = Chat {
+            assembler: Assembler::new(request.stream, limits),
+            provider: provider.clone(),
+            request,
+            encoded,
+            limits,
+            decoder: None,
+            raw: None,
+        };
+        let mut exchange = Exchange::with_operation(provider, chat, options, start);
+        exchange.metadata.correlation_id = correlation_id;
+        Ok(exchange)
+    }
+}
+
+impl Chat {
+    fn decoder(&mut self) -> (&mut dyn Decoder, &mut Assembler) {
+        let decoder = self.decoder.get_or_insert_with(|| self.provider.chat_decoder(&self.request));
+        (&mut **decoder, &mut self.assembler)
+    }
+
+    fn describe(&mut self, metadata: ProviderMetadata, metrics: Metrics) {
+        let raw = self.raw.take();
+        let response = self.assembler.response_mut();
+        let extra = std::mem::take(&mut response.provider_metadata.extra);
+        response.provider_metadata = ProviderMetadata { raw, extra, ..metadata };
+        response.metrics = Metrics {
+            server: response.metrics.server,
+            provider_time_info: response.metrics.provider_time_info.take(),
+            ..metrics
+        };
+        if response.model.is_empty() {
+            response.model.clone_from(&self.request.model);
+        }
+    }
+}
+
+impl Operation for Chat {
+    type Output = UnifiedChatResponse;
+
+    fn request(&self) -> (Request<Bytes>, bool) {
+        (self.encoded.request.clone(), self.request.stream)
+    }
+
+    fn method(&self) -> Method {
+        self.encoded.request.method().clone()
+    }
+
+    fn framing(&self) -> Framing {
+        self.encoded.framing
+    }
+
+    fn begin(&mut self) {
+        self.raw = None;
+        self.decoder = None;
+        self.assembler = Assembler::new(self.request.stream, self.limits)
+            .extract_think(self.request.extract_think)
+            .wanted_choices(self.request.n.unwrap_or(1));
+        for warning in &self.encoded.warnings {
+            self.assembler.warn(warning.clone());
+        }
+    }
+
+    fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
+        if self.request.raw_frames {
+            self.assembler.raw_frame(frame.data.as_bytes());
+        }
+        let (decoder, assembler) = self.decoder();
+        let progress = decoder.frame(frame, assembler)?;
+        if progress == Progress::Done {
+            self.assembler.end_marker();
+        }
+        Ok(progress)
+    }
+
+    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
+        let (decoder, assembler) = self.decoder();
+        decoder.whole(&body, assembler)?;
+        self.raw = Some(RawBody::new(body));
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.assembler.is_complete()
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        let (decoder, assembler) = self.decoder();
+        decoder.finish(assembler)?;
+        assembler.settle()
+    }
+
+    fn warn(&mut self, warning: Warning) {
+        self.assembler.warn(warning);
+    }
+
+    fn next_event(&mut self) -> Option<StreamEvent> {
+        self.assembler.next_event()
+    }
+
+    fn is_visible(&self) -> bool {
+        self.assembler.is_visible()
+    }
+
+    fn is_streamed(&self) -> bool {
+        self.request.stream
+    }
+
+    fn into_output(mut self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
+        self.describe(metadata, metrics);
+        self.assembler.into_response()
+    }
+
+    fn into_partial(mut self, metadata: ProviderMetadata, metrics: Metrics) -> Option<UnifiedChatResponse> {
+        if self.assembler.is_empty() {
+            return None;
+        }
+        self.describe(metadata, metrics);
+        Some(self.assembler.into_response())
+    }
+}
+
+impl fmt::Debug for Chat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the question nor the answer: an exchange ends up in logs (F113).
+        f.debug_struct("Chat")
+            .field("provider", &self.provider.name())
+            .field("model", &self.request.model)
+            .field("framing", &self.encoded.framing)
+            .finish_non_exhaustive()
+    }
+}
+
+fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
+    let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
+    let correlation = request.correlation_id.iter().map(|id| ("x-request-id", id.as_str()));
+    let own = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in correlation.chain(own) {
+        let parsed: HeaderName = name
+            .parse()
+            .map_err(|_| refuse(format!("`{}` is not a header name", name.escape_debug())))?;
+        // Not shown: a caller's header may be a key (F107).
+        if value.is_empty() || !value.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return Err(refuse(format!(
+                "the value of header `{parsed}` ({} bytes) is empty or has characters other than visible ASCII",
+                value.len()
+            )));
+        }
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| refuse(format!("the value of header `{parsed}` cannot be sent")))?;
+        value.set_sensitive(parsed != "x-request-id");
+        http.headers_mut().insert(parsed, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,583 @@
+//! The machine: one call from request to result, with its attempts, deadlines and decoding.
+//!
+//! It does no I/O and reads no clock. A driver asks it what to do ([`Exchange::poll`]) and tells it what happened
+//! ([`Exchange::handle`]).
+
+mod body;
+mod chat;
+mod deadlines;
+mod models;
+mod operation;
+
+use crate::{
+    Attempt, Auth, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, Secret,
+    StreamEvent, TimeoutKind, Warning,
+    policy::{Rng, retry_after},
+};
+use body::BodyReader;
+use bytes::Bytes;
+use deadlines::Deadlines;
+use http::{HeaderValue, Method, Request, response};
+use operation::Reading;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use unifiedai_transport::{Delivery, FailureKind, Limits, Phase, Time, TransportError};
+
+pub use chat::Chat;
+pub use models::{ListModels, OneModel};
+pub use operation::Operation;
+
+/// What the driver must do next.
+#[derive(Debug)]
+#[must_use]
+#[non_exhaustive]
+pub enum Step {
+    /// Send this request within these limits, dropping any response that is still open; then
+    /// [`handle`](Exchange::handle) [`Input::Head`] or [`Input::Failed`].
+    Send {
+        /// The request, authenticated.
+        request: Request<Bytes>,
+        /// What this attempt may take.
+        limits: Limits,
+    },
+    /// Read the response on, until `deadline` at the latest; then handle [`Input::Body`], [`Input::End`] or
+    /// [`Input::Failed`], or just poll again once the deadline has passed.
+    Receive {
+        /// When to give up waiting.
+        deadline: Time,
+    },
+    /// Drop any response, do nothing until then, and poll again.
+    Sleep {
+        /// When to poll again.
+        until: Time,
+    },
+    /// Hand this to the application and poll again.
+    Event(StreamEvent),
+    /// Drop any response and call [`into_result`](Exchange::into_result).
+    Done,
+}
+
+/// What happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// The response's head arrived.
+    Head(response::Parts),
+    /// More of its body arrived.
+    Body(Bytes),
+    /// Its body ended where its HTTP framing says that it does.
+    End,
+    /// The attempt failed.
+    Failed(TransportError),
+}
+
+impl From<Result<Option<Bytes>, TransportError>> for Input {
+    /// What reading a body gave.
+    fn from(read: Result<Option<Bytes>, TransportError>) -> Self {
+        match read {
+            Ok(Some(bytes)) => Input::Body(bytes),
+            Ok(None) => Input::End,
+            Err(error) => Input::Failed(error),
+        }
+    }
+}
+
+/// When a call begins, and the seed of its jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Start {
+    /// The driver's monotonic clock.
+    pub now: Time,
+    /// The wall clock at the same moment, for signatures and dates.
+    pub wall: SystemTime,
+    /// Any number; the same one gives the same waits.
+    pub seed: u64,
+}
+
+impl Start {
+    /// A call that begins now.
+    #[must_use]
+    pub fn new(now: Time, wall: SystemTime, seed: u64) -> Self {
+        Start { now, wall, seed }
+    }
+}
+
+/// One call: the state machine that all drivers share.
+///
+/// The methods are of three kinds. *Ask*: [`poll`](Self::poll) says what to do; call it until it says
+/// [`Step::Done`]. *Tell*: [`handle`](Self::handle) says what happened; call it only for what the last step asked for.
+/// *End*: [`into_result`](Self::into_result). Dropping an exchange at any point cancels it.
+///
+/// | after | the driver may handle |
+/// |---|---|
+/// | [`Step::Send`] | [`Input::Head`], [`Input::Failed`] |
+/// | [`Step::Receive`] | [`Input::Body`], [`Input::End`], [`Input::Failed`], or nothing if the deadline passed |
+/// | [`Step::Sleep`], [`Step::Event`] | nothing |
+/// | [`Step::Done`] | nothing; whatever comes is ignored |
+///
+/// Anything else ends the call with an error of kind [`Misuse`](ErrorKind::Misuse). The first error is final.
+#[derive(Debug)]
+pub struct Exchange<O: Operation = Chat> {
+    operation: O,
+    provider: Arc<dyn Provider>,
+    options: Arc<CallOptions>,
+    state: State,
+    start: Start,
+    /// The latest time that was passed; an earlier one counts as this (F70).
+    now: Time,
+    rng: Rng,
+    deadlines: Deadlines,
+    retries: u32,
+    free_replays: u32,
+    /// Whether a signature was made anew after a clock error.
+    resigned: bool,
+    /// Server time minus ours, in seconds, learned from a clock error.
+    skew: i64,
+    secret: Option<Secret>,
+    /// Whether a visible event was handed out: the call's point of no return.
+    committed: bool,
+    metadata: Box<ProviderMetadata>,
+    metrics: Box<Metrics>,
+}
+
+#[derive(Debug)]
+enum State {
+    Ready { at: Time },
+    AwaitHead,
+    Body { reader: Box<BodyReader>, head: Box<response::Parts> },
+    Done(Result<(), Error>),
+}
+
+/// A request that surely was not processed is sent again this often without counting as a retry (F59, F60).
+const FREE_REPLAYS: u32 = 2;
+
+/// Clocks that differ by less than this are no reason for a failed signature (AWS allows five minutes).
+const TOLERATED_SKEW_SECONDS: i64 = 240;
+
+impl<O: Operation> Exchange<O> {
+    pub(crate) fn with_operation(
+        provider: Arc<dyn Provider>,
+        operation: O,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Self {
+        let metadata = ProviderMetadata { provider: provider.name().to_owned(), ..Default::default() };
+        Exchange {
+            operation,
+            deadlines: Deadlines::new(start.now, &options.timeouts),
+            provider,
+            options,
+            state: State::Ready { at: start.now },
+            start,
+            now: start.now,
+            rng: Rng::new(start.seed),
+            retries: 0,
+            free_replays: 0,
+            resigned: false,
+            skew: 0,
+            secret: None,
+            committed: false,
+            metadata: Box::new(metadata),
+            metrics: Box::default(),
+        }
+    }
+
+    /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
+    pub fn poll(&mut self, now: Time) -> Step {
+        self.now = self.now.max(now);
+        if let Some(event) = self.next_event() {
+            return Step::Event(event);
+        }
+        if !matches!(self.state, State::Done(_)) {
+            if let Some(timeout) = self.deadlines.passed(self.now) {
+                self.time_out(timeout);
+            }
+        }
+        match &self.state {
+            State::Ready { at } if self.now < *at => Step::Sleep { until: *at },
+            State::Ready { .. } => self.send(),
+            State::AwaitHead | State::Body { .. } => Step::Receive { deadline: self.deadlines.next() },
+            State::Done(_) => match self.next_event() {
+                Some(event) => Step::Event(event),
+                None => Step::Done,
+            },
+        }
+    }
+
+    /// What happened, and when.
+    pub fn handle(&mut self, input: Input, now: Time) {
+        self.now = self.now.max(now);
+        let result = match (&mut self.state, input) {
+            (State::Done(_), _) => return,
+            (State::AwaitHead, Input::Head(head)) => self.on_head(head),
+            (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
+            (State::Body { .. }, Input::End) => self.on_end(),
+            (State::AwaitHead | State::Body { .. }, Input::Failed(failure)) => {
+                return self.on_failure(failure);
+            }
+            (state, input) => Err(misuse(state, &input)),
+        };
+        if let Err(error) = result {
+            self.fail(error);
+        }
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// The error that ended the call, with what had arrived; `misuse` before [`Step::Done`].
+    pub fn into_result(mut self) -> Result<O::Output, Error> {
+        self.metrics.duration = Some(self.now.saturating_since(self.start.now));
+        match std::mem::replace(&mut self.state, State::AwaitHead) {
+            State::Done(Ok(())) => Ok(self.operation.into_output(*self.metadata, *self.metrics)),
+            State::Done(Err(error)) => {
+                let attempts = std::mem::take(&mut self.metrics.attempts);
+                let partial = self.operation.into_partial(*self.metadata, *self.metrics);
+                Err(error.with_attempts(attempts).with_partial(partial))
+            }
+            _ => Err(Error::new(
+                ErrorKind::Misuse,
+                "into_result was called before poll said Step::Done",
+            )),
+        }
+    }
+
+    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.
+    fn next_event(&mut self) -> Option<StreamEvent> {
+        let settled = matches!(self.state, State::Done(Ok(())));
+        if !self.operation.is_visible() && !settled {
+            return None;
+        }
+        let event = self.operation.next_event()?;
+        self.committed = true;
+        Some(event)
+    }
+
+    fn send(&mut self) -> Step {
+        self.operation.begin();
+        self.metadata.status = None;
+        let (mut request, streaming) = self.operation.request();
+        self.deadlines.begin_attempt(self.now, streaming, &self.options.timeouts);
+        self.metrics.attempts.push(Attempt::new(self.now.saturating_since(self.start.now)));
+        match self.provider.auth().apply(&mut request, self.wall()) {
+            Ok(secret) => {
+                self.secret = secret;
+                self.state = State::AwaitHead;
+                let limits = self.deadlines.limits(&self.options.timeouts);
+                Step::Send { request, limits }
+            }
+            Err(error) => {
+                self.metrics.attempts.pop();
+                self.end(Err(error));
+                Step::Done
+            }
+        }
+    }
+
+    fn on_head(&mut self, head: response::Parts) -> Result<(), Error> {
+        if head.status.is_informational() {
+            return Ok(());
+        }
+        let status = head.status.as_u16();
+        self.metadata.status = Some(status);
+        if let Some(attempt) = self.metrics.attempts.last_mut() {
+            attempt.status = Some(status);
+        }
+        self.metrics.ttfb.get_or_insert(self.now.saturating_since(self.start.now));
+        self.provider.read_head(&head.headers, &mut self.metadata);
+        self.deadlines.begin_body(self.now, &self.options.timeouts);
+        let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
+        self.state = State::Body { reader: Box::new(reader), head: Box::new(head) };
+        Ok(())
+    }
+
+    fn on_chunk(&mut self, chunk: Bytes) -> Result<(), Error> {
+        let State::Body { reader, .. } = &mut self.state else { return Ok(()) };
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let reading = reader.chunk(chunk, &mut self.operation)?;
+        self.after_reading(reading)
+    }
+
+    fn on_end(&mut self) -> Result<(), Error> {
+        let State::Body { reader, .. } = &mut self.state else { return Ok(()) };
+        let reading = reader.end(&mut self.operation)?;
+        self.after_reading(reading)
+    }
+
+    fn after_reading(&mut self, reading: Reading) -> Result<(), Error> {
+        let timeouts = &self.options.timeouts;
+        self.deadlines.saw_bytes(self.now, timeouts);
+        if self.metrics.ttft.is_none() && self.operation.is_visible() {
+            self.deadlines.saw_token();
+            if self.operation.is_streamed() {
+                self.metrics.ttft = Some(self.now.saturating_since(self.start.now));
+            }
+        }
+        match reading {
+            Reading::Bytes => {}
+            Reading::Progress => {
+                self.deadlines.saw_progress(self.now, timeouts);
+                if self.operation.is_complete() {
+                    self.deadlines.saw_finish(self.now, timeouts);
+                }
+            }
+            Reading::Complete => self.succeed()?,
+            Reading::ErrorBody(body) => return Err(self.http_error(body)),
+        }
+        Ok(())
+    }
+
+    fn on_failure(&mut self, failure: TransportError) {
+        // The status counts even if the body that explains it did not arrive (F38).
+        if let State::Body { reader, .. } = &mut self.state {
+            if let Some(body) = reader.take_error_body() {
+                let error = self.http_error(body);
+                return self.fail(error);
+            }
+        }
+        let timeout = match failure.kind() {
+            FailureKind::Timeout(Phase::Connect) => {
+                Some(self.deadlines.total_passed(self.now).unwrap_or(TimeoutKind::Connect))
+            }
+            FailureKind::Timeout(phase) => {
+                let own = if phase == Phase::Head { TimeoutKind::FirstByte } else { TimeoutKind::Idle };
+                Some(self.deadlines.passed(self.now).unwrap_or(own))
+            }
+            _ => None,
+        };
+        if self.has_all() {
+            return self.succeed_without_end(&format!("the connection failed: {failure}"));
+        }
+        let error = match timeout {
+            Some(timeout) => self.timeout_error(timeout),
+            None => transport_error(&failure),
+        };
+        self.fail_after(error.with_transport(failure));
+    }
+
+    fn time_out(&mut self, timeout: TimeoutKind) {
+        if let State::Body { reader, .. } = &mut self.state {
+            if let Some(body) = reader.take_error_body() {
+                let error = self.http_error(body);
+                return self.fail(error);
+            }
+        }
+        if timeout != TimeoutKind::Total && self.has_all() {
+            return self.succeed_without_end("it stayed open");
+        }
+        let error = self.timeout_error(timeout);
+        self.fail_after(error);
+    }
+
+    fn timeout_error(&self, timeout: TimeoutKind) -> Error {
+        let waited = self.deadlines.allowed(timeout, &self.options.timeouts);
+        let what = match timeout {
+            TimeoutKind::Connect => "no connection stood",
+            TimeoutKind::FirstByte => "the answer did not begin",
+            TimeoutKind::FirstToken => "the stream brought no text",
+            TimeoutKind::Idle => "the answer fell silent",
+            TimeoutKind::Progress => "the stream brought no event",
+            TimeoutKind::Total => "the call was not over",
+        };
+        let waited = waited.map_or_else(String::new, |limit| format!(" within {limit:?}"));
+        Error::new(ErrorKind::Timeout, format!("{what}{waited} ({timeout} timeout)")).with_timeout(timeout)
+    }
+
+    fn http_error(&self, body: Bytes) -> Error {
+        let State::Body { head, .. } = &self.state else {
+            return Error::new(ErrorKind::Protocol, "an error without a head");
+        };
+        let mut error = self.provider.decode_error(head, &body);
+        if error.retry_after().is_none() {
+            if let Some(wait) = retry_after(&head.headers, self.wall()) {
+                error = error.with_retry_after(wait);
+            }
+        }
+        match head.headers.get("x-should-retry").map(HeaderValue::as_bytes) {
+            Some(b"true") => error = error.with_retryable(true),
+            Some(b"false") => error = error.with_retryable(false),
+            _ => {}
+        }
+        error.with_status(head.status.as_u16()).with_body(body)
+    }
+
+    /// Whether a stream has said everything and only its end is missing.
+    fn has_all(&self) -> bool {
+        matches!(&self.state, State::Body { reader, .. } if reader.is_stream()) && self.operation.is_complete()
+    }
+
+    fn succeed_without_end(&mut self, why: &str) {
+        self.operation.warn(Warning::new(
+            "missing_end",
+            format!("the stream was complete, but did not end as it should: {why}"),
+        ));
+        if let Err(error) = self.succeed() {
+            self.fail(error);
+        }
+    }
+
+    fn succeed(&mut self) -> Result<(), Error> {
+        self.operation.settle()?;
+        self.close_attempt(None);
+        if self.operation.next_page()? {
+            self.retries = 0;
+            self.state = State::Ready { at: self.now };
+        } else {
+            self.end(Ok(()));
+        }
+        Ok(())
+    }
+
+    /// An attempt failed in a way that may mean that the request was processed all the same.
+    fn fail_after(&mut self, error: Error) {
+        let delivery = error.transport().map(TransportError::delivery);
+        let free = delivery == Some(Delivery::NotSent)
+            && matches!(error.transport().map(TransportError::kind), Some(FailureKind::Reset))
+            && self.free_replays < FREE_REPLAYS;
+        if free && !self.committed {
+            self.free_replays = self.free_replays.saturating_add(1);
+            self.close_attempt(Some(error.kind()));
+            self.state = State::Ready { at: self.now };
+            return;
+        }
+        self.fail(error);
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.close_attempt(Some(error.kind()));
+        if !self.committed {
+            if self.learn_skew(&error) {
+                self.state = State::Ready { at: self.now };
+                return;
+            }
+            if self.may_replay(&error) {
+                if let Some(delay) = self.options.retry.delay(self.retries, &error, &mut self.rng) {
+                    let at = self.now.saturating_add(delay);
+                    if at < self.deadlines.total() {
+                        self.retries = self.retries.saturating_add(1);
+                        self.deadlines.rest();
+                        self.state = State::Ready { at };
+                        return;
+                    }
+                }
+            }
+        }
+        self.end(Err(error));
+    }
+
+    /// Whether sending the request again cannot make the provider do the work twice.
+    fn may_replay(&self, error: &Error) -> bool {
+        let unanswered = matches!(
+            error.kind(),
+            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Truncated | ErrorKind::Protocol
+        );
+        let refused = error.status().is_some_and(|status| status >= 300);
+        let unsent = error.transport().is_some_and(|failure| failure.delivery() == Delivery::NotSent);
+        !unanswered
+            || refused
+            || unsent
+            || self.options.retry.replay_processed
+            || self.operation.method() == Method::GET
+    }
+
+    /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
+    fn learn_skew(&mut self, error: &Error) -> bool {
+        if self.resigned || error.kind() != ErrorKind::Authentication || !is_signed(self.provider.auth()) {
+            return false;
+        }
+        let State::Body { head, .. } = &self.state else { return false };
+        let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
+        let Some(server) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else { return false };
+        let skew = seconds_between(self.wall(), server);
+        if skew.abs() < TOLERATED_SKEW_SECONDS {
+            return false;
+        }
+        self.resigned = true;
+        self.skew = self.skew.saturating_add(skew);
+        true
+    }
+
+    fn close_attempt(&mut self, error: Option<ErrorKind>) {
+        let elapsed = self.now.saturating_since(self.start.now);
+        if let Some(attempt) = self.metrics.attempts.last_mut() {
+            attempt.duration = elapsed.saturating_sub(attempt.started);
+            attempt.error = error;
+        }
+    }
+
+    fn end(&mut self, result: Result<(), Error>) {
+        self.deadlines.rest();
+        self.state = State::Done(result.map_err(|mut error| {
+            if let Some(secret) = &self.secret {
+                error.scrub(secret.expose());
+            }
+            if let Some(id) = &self.metadata.request_id {
+                error = error.with_request_id(id);
+            }
+            if let (None, Some(status)) = (error.status(), self.metadata.status) {
+                error = error.with_status(status);
+            }
+            error.with_provider(self.provider.name())
+        }));
+    }
+
+    fn wall(&self) -> SystemTime {
+        let wall = self.start.wall.checked_add(self.now.saturating_since(self.start.now));
+        let wall = wall.unwrap_or(self.start.wall);
+        let shift = Duration::from_secs(self.skew.unsigned_abs());
+        let shifted = if self.skew < 0 { wall.checked_sub(shift) } else { wall.checked_add(shift) };
+        shifted.unwrap_or(wall)
+    }
+}
+
+fn transport_error(failure: &TransportError) -> Error {
+    let kind = match failure.kind() {
+        FailureKind::Truncated => ErrorKind::Truncated,
+        FailureKind::Protocol => ErrorKind::Protocol,
+        FailureKind::HeadTooLarge => ErrorKind::TooLarge,
+        FailureKind::Request => ErrorKind::InvalidRequest,
+        _ if failure.delivery() == Delivery::Answered => ErrorKind::Truncated,
+        _ => ErrorKind::Connection,
+    };
+    let error = Error::new(kind, failure.to_string());
+    match failure.kind() {
+        FailureKind::Tls => error.with_retryable(false),
+        _ => error,
+    }
+}
+
+fn is_signed(auth: &Auth) -> bool {
+    match auth {
+        #[cfg(feature = "bedrock")]
+        Auth::SigV4(_) => true,
+        _ => false,
+    }
+}
+
+fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
+    let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+    match theirs.duration_since(ours) {
+        Ok(ahead) => seconds(ahead),
+        Err(behind) => seconds(behind.duration()).saturating_neg(),
+    }
+}
+
+fn misuse(state: &State, input: &Input) -> Error {
+    let input = match input {
+        Input::Head(_) => "Head",
+        Input::Body(_) => "Body",
+        Input::End => "End",
+        Input::Failed(_) => "Failed",
+    };
+    let state = match state {
+        State::Ready { .. } => "before the request was sent",
+        State::AwaitHead => "before the response's head",
+        State::Body { .. } => "inside the response's body",
+        State::Done(_) => "after the end",
+    };
+    Error::new(ErrorKind::Misuse, format!("Input::{input} was handled {state}"))
+}

@@ -1,0 +1,148 @@
+use super::{Exchange, Start, operation::sealed::Operation};
+use crate::{
+    CallOptions, Error, ErrorKind, Framing, Metrics, Model, Provider, ProviderMetadata,
+    provider::{Frame, Progress},
+};
+use bytes::Bytes;
+use http::{Method, Request};
+use std::sync::Arc;
+
+/// Asks for all models, page by page.
+#[derive(Debug)]
+pub struct ListModels {
+    provider: Arc<dyn Provider>,
+    request: Request<Bytes>,
+    models: Vec<Model>,
+    next: Option<String>,
+    pages: u32,
+}
+
+/// Asks for one model.
+#[derive(Debug)]
+pub struct OneModel {
+    provider: Arc<dyn Provider>,
+    request: Request<Bytes>,
+    model: Option<Model>,
+}
+
+/// A list that goes on for longer than this is not one.
+const MOST_PAGES: u32 = 100;
+
+impl Exchange<ListModels> {
+    /// The models of `provider`.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no such list.
+    pub fn list_models(
+        provider: Arc<dyn Provider>,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Result<Self, Error> {
+        let request = provider.encode_models(None)?;
+        let list =
+            ListModels { provider: provider.clone(), request, models: Vec::new(), next: None, pages: 0 };
+        Ok(Exchange::with_operation(provider, list, options, start))
+    }
+}
+
+impl Exchange<OneModel> {
+    /// One model of `provider`.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no such operation.
+    pub fn one_model(
+        provider: Arc<dyn Provider>,
+        id: &str,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Result<Self, Error> {
+        let request = provider.encode_model(id)?;
+        let one = OneModel { provider: provider.clone(), request, model: None };
+        Ok(Exchange::with_operation(provider, one, options, start))
+    }
+}
+
+impl Operation for ListModels {
+    type Output = Vec<Model>;
+
+    fn request(&self) -> (Request<Bytes>, bool) {
+        (self.request.clone(), false)
+    }
+
+    fn method(&self) -> Method {
+        self.request.method().clone()
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Whole
+    }
+
+    fn begin(&mut self) {
+        self.next = None;
+    }
+
+    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+        Err(not_a_stream())
+    }
+
+    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
+        let page = self.provider.decode_models(&body)?;
+        self.models.extend(page.models);
+        self.next = page.next;
+        Ok(())
+    }
+
+    fn next_page(&mut self) -> Result<bool, Error> {
+        let Some(next) = self.next.take() else { return Ok(false) };
+        self.pages = self.pages.saturating_add(1);
+        if self.pages >= MOST_PAGES {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("the list of models has more than {MOST_PAGES} pages"),
+            ));
+        }
+        self.request = self.provider.encode_models(Some(&next))?;
+        Ok(true)
+    }
+
+    fn into_output(self, _: ProviderMetadata, _: Metrics) -> Vec<Model> {
+        self.models
+    }
+}
+
+impl Operation for OneModel {
+    type Output = Model;
+
+    fn request(&self) -> (Request<Bytes>, bool) {
+        (self.request.clone(), false)
+    }
+
+    fn method(&self) -> Method {
+        self.request.method().clone()
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Whole
+    }
+
+    fn begin(&mut self) {
+        self.model = None;
+    }
+
+    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+        Err(not_a_stream())
+    }
+
+    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
+        self.model = Some(self.provider.decode_model(&body)?);
+        Ok(())
+    }
+
+    fn into_output(self, _: ProviderMetadata, _: Metrics) -> Model {
+        self.model.unwrap_or_default()
+    }
+}
+
+fn not_a_stream() -> Error {
+    Error::new(ErrorKind::Protocol, "a stream came where a whole answer was asked for")
+}

@@ -1,0 +1,71 @@
+use crate::{Error, Framing, Metrics, ProviderMetadata, StreamEvent, UnifiedChatResponse, Warning};
+use crate::provider::{Frame, Progress};
+use bytes::Bytes;
+use http::{Method, Request};
+
+/// What an [`Exchange`](super::Exchange) does: a chat, a list of models. Implemented here only.
+pub trait Operation: sealed::Operation {}
+
+impl<O: sealed::Operation> Operation for O {}
+
+/// What reading a piece of a body came to.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// Bytes, no more.
+    Bytes,
+    /// At least one frame that is more than a ping.
+    Progress,
+    /// The answer is there.
+    Complete,
+    /// The body of an error is there.
+    ErrorBody(Bytes),
+}
+
+pub(crate) mod sealed {
+    use super::*;
+
+    #[expect(unnameable_types, reason = "sealed: nobody else implements it")]
+    pub trait Operation: std::fmt::Debug {
+        /// What it gives.
+        type Output;
+
+        /// The request, and whether its answer is a stream.
+        fn request(&self) -> (Request<Bytes>, bool);
+        fn method(&self) -> Method;
+        fn framing(&self) -> Framing;
+        /// Forgets what an earlier attempt gave.
+        fn begin(&mut self);
+        fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error>;
+        fn whole(&mut self, body: Bytes) -> Result<(), Error>;
+
+        /// Whether the provider said that the answer is over.
+        fn is_complete(&self) -> bool {
+            false
+        }
+        fn settle(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+        /// Turns to the next request of an operation that needs several.
+        fn next_page(&mut self) -> Result<bool, Error> {
+            Ok(false)
+        }
+        fn warn(&mut self, _warning: Warning) {}
+        fn next_event(&mut self) -> Option<StreamEvent> {
+            None
+        }
+        fn is_visible(&self) -> bool {
+            false
+        }
+        fn is_streamed(&self) -> bool {
+            false
+        }
+        fn into_output(self, metadata: ProviderMetadata, metrics: Metrics) -> Self::Output;
+        fn into_partial(self, metadata: ProviderMetadata, metrics: Metrics) -> Option<UnifiedChatResponse>
+        where
+            Self: Sized,
+        {
+            let _ = (metadata, metrics);
+            None
+        }
+    }
+}

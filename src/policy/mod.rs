@@ -1,0 +1,23 @@
+//! How patient, how large, how often: pure rules, with the time and the random numbers handed in.
+
+mod limits;
+mod retry;
+mod retry_after;
+mod rng;
+
+pub use limits::{SizeLimits, Timeouts};
+pub use retry::Retry;
+pub use retry_after::{parse_duration, retry_after};
+pub(crate) use rng::Rng;
+
+/// The rules of one call.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// When to try again.
+    pub retry: Retry,
+    /// How much to accept.
+    pub sizes: SizeLimits,
+}

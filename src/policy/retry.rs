@@ -1,0 +1,120 @@
+use super::Rng;
+use crate::{Error, ErrorKind};
+use std::time::Duration;
+
+/// When and after what time a failed call is tried again.
+///
+/// Only errors that can pass are tried again, never after something visible was handed out, and never past the call's
+/// total time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// Attempts after the first. Default 2.
+    pub max_retries: u32,
+    /// The first step of the back-off; each next one is twice as long. Default 0.5 s.
+    pub base: Duration,
+    /// The first step where the provider asks to slow down. Default 1 s.
+    pub throttled_base: Duration,
+    /// The longest step. Default 8 s.
+    pub cap: Duration,
+    /// A longer wait asked for by the provider ends the call at once, with the wait in the error. Default 60 s.
+    pub max_retry_after: Duration,
+    /// Whether to send a request again that the provider may have processed: after a broken connection, a cut answer, a
+    /// timeout. It costs tokens twice, so the default is no.
+    pub replay_processed: bool,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry {
+            max_retries: 2,
+            base: Duration::from_millis(500),
+            throttled_base: Duration::from_secs(1),
+            cap: Duration::from_secs(8),
+            max_retry_after: Duration::from_secs(60),
+            replay_processed: false,
+        }
+    }
+}
+
+impl Retry {
+    /// No second attempt.
+    #[must_use]
+    pub fn none() -> Self {
+        Retry { max_retries: 0, ..Retry::default() }
+    }
+
+    /// This many attempts after the first.
+    #[must_use]
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = retries;
+        self
+    }
+
+    /// How long to wait before the next attempt, or `None` to give up. `retries` have been made before.
+    pub(crate) fn delay(&self, retries: u32, error: &Error, rng: &mut Rng) -> Option<Duration> {
+        if retries >= self.max_retries || !error.is_retryable() {
+            return None;
+        }
+        match error.retry_after() {
+            Some(wait) if wait > self.max_retry_after => None,
+            // A little later than asked, so that all who were told the same do not return together.
+            Some(wait) => Some(wait.saturating_add(wait.mul_f64(0.1 * rng.unit()))),
+            None => Some(self.back_off(retries, error.kind(), rng)),
+        }
+    }
+
+    /// Full jitter over a doubling step, with a floor of a tenth of it.
+    fn back_off(&self, retries: u32, kind: ErrorKind, rng: &mut Rng) -> Duration {
+        let base = match kind {
+            ErrorKind::RateLimit | ErrorKind::Overloaded => self.throttled_base,
+            _ => self.base,
+        };
+        let factor = 1_u32.checked_shl(retries).unwrap_or(u32::MAX);
+        let step = base.saturating_mul(factor).min(self.cap);
+        step.mul_f64(0.1 + 0.9 * rng.unit())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn error() -> Error {
+        Error::new(ErrorKind::ServiceUnavailable, "x")
+    }
+
+    // F51
+    #[test]
+    fn a_wait_beyond_the_cap_ends_the_call() {
+        let retry = Retry::default();
+        let rng = &mut Rng::new(1);
+        let wait = |seconds| error().with_retry_after(Duration::from_secs(seconds));
+        assert_eq!(retry.delay(0, &wait(61), rng), None);
+        let delay = retry.delay(0, &wait(60), rng).unwrap();
+        assert!((60..=66).contains(&delay.as_secs()), "{delay:?}");
+    }
+
+    // F62
+    #[test]
+    fn the_provider_s_word_counts_before_the_kind_s() {
+        let rng = &mut Rng::new(1);
+        assert_eq!(Retry::default().delay(0, &error().with_retryable(false), rng), None);
+        let bad = Error::new(ErrorKind::BadRequest, "x");
+        assert_eq!(Retry::default().delay(0, &bad, rng), None);
+        assert!(Retry::default().delay(0, &bad.with_retryable(true), rng).is_some());
+    }
+
+    proptest! {
+        // F57, F58
+        #[test]
+        fn the_back_off_is_bounded_for_any_number_of_retries(retries: u32, seed: u64) {
+            let retry = Retry { max_retries: u32::MAX, ..Retry::default() };
+            if let Some(delay) = retry.delay(retries, &error(), &mut Rng::new(seed)) {
+                prop_assert!(delay <= retry.cap);
+                prop_assert!(delay >= Duration::from_millis(50));
+            }
+        }
+    }
+}

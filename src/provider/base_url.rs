@@ -1,0 +1,157 @@
+use crate::{Auth, Error, ErrorKind};
+use http::{Uri, uri::Scheme};
+use std::{fmt, net::IpAddr};
+
+/// Where a provider is: scheme, host, port and the path before its operations, without a slash at the end.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    text: String,
+    uri: Uri,
+}
+
+impl BaseUrl {
+    /// Checks a base URL such as `https://api.cerebras.ai/v1`.
+    ///
+    /// # Errors
+    /// `invalid_request` that says what is wrong: no scheme, another one than `https` or `http`, no host, a user name, a
+    /// query. The URL's own user name and query are not repeated.
+    pub fn parse(url: &str) -> Result<BaseUrl, Error> {
+        let refuse = |what: &str| {
+            Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!("the base URL {what}; it should look like `https://api.example.com/v1`"),
+            ))
+        };
+        let text = url.trim_end_matches('/');
+        let Some((scheme, _)) = text.split_once("://") else {
+            return refuse("has no scheme");
+        };
+        if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+            return refuse("has a scheme other than `https` or `http`");
+        }
+        let Ok(uri) = text.parse::<Uri>() else {
+            return refuse("is not a URL");
+        };
+        let Some(authority) = uri.authority() else {
+            return refuse("has no host");
+        };
+        if authority.host().is_empty() {
+            return refuse("has no host");
+        }
+        if authority.as_str().contains('@') {
+            return refuse("has a user name or password, which would be sent with every request");
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return refuse("has a query or fragment");
+        }
+        Ok(BaseUrl { text: text.to_owned(), uri })
+    }
+
+    /// The URL of an operation, whose `path` begins with a slash and is already encoded.
+    ///
+    /// # Errors
+    /// `invalid_request` if the path cannot be part of a URL.
+    pub fn join(&self, path: &str) -> Result<Uri, Error> {
+        [&self.text, path].concat().parse().map_err(|_| {
+            Error::new(ErrorKind::InvalidRequest, format!("`{}` cannot be part of a URL", path.escape_debug()))
+        })
+    }
+
+    /// The URL as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host's name or address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default()
+    }
+
+    /// Whether the host is this machine, judged by its parsed address.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// Refuses to send a secret in the clear to another machine (F111).
+    ///
+    /// # Errors
+    /// `invalid_request` for `http://` to a host that is not loopback, if `auth` has a secret.
+    pub fn check_secrecy(&self, auth: &Auth) -> Result<(), Error> {
+        if auth.is_some() && self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback() {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!("the key would travel unencrypted to `{}`: use `https://`", self.host()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+
+    #[test]
+    fn says_what_is_wrong_with_a_base_url() {
+        let cases = [
+            ("api.cerebras.ai/v1", "no scheme"),
+            ("localhost:8080", "no scheme"),
+            ("ftp://x/v1", "scheme other"),
+            ("https://", ""),
+            ("https:///v1", ""),
+            ("https://user:pw@x/v1", "user name"),
+            ("https://x/v1?key=canary", "query"),
+            ("https://x/#a", "query or fragment"),
+            ("https://a b/", "not a URL"),
+            ("", "no scheme"),
+        ];
+        for (url, what) in cases {
+            let error = BaseUrl::parse(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{url}");
+            assert!(error.to_string().contains(what), "{url}: {error}");
+            assert!(!error.to_string().contains("canary"), "{error}");
+        }
+        assert_eq!(BaseUrl::parse("https://x/v1/").unwrap().join("/models").unwrap(), "https://x/v1/models");
+    }
+
+    // F111
+    #[test]
+    fn a_key_travels_in_the_clear_only_to_this_machine() {
+        let auth = Auth::Bearer(Secret::new("k").unwrap().into());
+        let cases = [
+            ("https://api.example.com", true),
+            ("http://localhost:1", true),
+            ("http://127.0.0.1/v1", true),
+            ("http://127.9.9.9/v1", true),
+            ("http://[::1]:80/v1", true),
+            ("http://api.example.com", false),
+            ("http://localhost.evil.example", false),
+            ("http://127.0.0.1.evil.example", false),
+            ("http://10.0.0.1", false),
+            ("http://0.0.0.0", false),
+        ];
+        for (url, allowed) in cases {
+            let url = BaseUrl::parse(url).unwrap();
+            assert_eq!(url.check_secrecy(&auth).is_ok(), allowed, "{url}");
+            assert!(url.check_secrecy(&Auth::None).is_ok());
+        }
+    }
+}

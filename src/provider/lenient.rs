@@ -1,0 +1,403 @@
+//! Reading JSON that others wrote: a wrong type in a member that does not matter must not cost an answer.
+
+use crate::{Error, ErrorKind, error::excerpt};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Value, error::Category, value::RawValue};
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+/// Whether a frame is OpenAI's end marker; some servers leave out its brackets.
+pub(crate) fn is_done(data: &str) -> bool {
+    matches!(data.trim(), "[DONE]" | "DONE")
+}
+
+/// Reads a JSON value. What `serde` refuses but is common in the wild, a member given twice or half of a surrogate pair, is
+/// mended in `scratch` and read again: the last member counts, the half character becomes U+FFFD.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(data: &'a str, scratch: &'a mut String) -> Result<T, Error> {
+    let data = data.strip_prefix('\u{feff}').unwrap_or(data);
+    let first = match serde_json::from_str(data) {
+        Ok(value) => return Ok(value),
+        Err(first) => first,
+    };
+    let refuse = || bad_json(&first, data.as_bytes());
+    if first.classify() == Category::Eof {
+        return Err(refuse());
+    }
+    let paired = pair_surrogates(data);
+    let value: Value = serde_json::from_str(&paired).map_err(|_| refuse())?;
+    *scratch = serde_json::to_string(&value).map_err(|_| refuse())?;
+    serde_json::from_str(scratch).map_err(|_| refuse())
+}
+
+/// The same for a body, which may not be UTF-8 and may have been cut.
+pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8], scratch: &'a mut String) -> Result<T, Error> {
+    parse(utf8(body)?, scratch)
+}
+
+/// A body as text.
+pub(crate) fn utf8(body: &[u8]) -> Result<&str, Error> {
+    match std::str::from_utf8(body) {
+        Ok(text) => Ok(text),
+        Err(error) if error.error_len().is_none() => Err(truncated("inside a character")),
+        Err(error) => Err(Error::new(
+            ErrorKind::Protocol,
+            format!("the answer is not UTF-8 after byte {}", error.valid_up_to()),
+        )),
+    }
+}
+
+fn bad_json(error: &serde_json::Error, data: &[u8]) -> Error {
+    match error.classify() {
+        Category::Eof => truncated("inside its JSON"),
+        _ => Error::new(ErrorKind::Protocol, format!("not the JSON that was expected ({error}): {}", excerpt(data))),
+    }
+}
+
+fn truncated(place: &str) -> Error {
+    Error::new(ErrorKind::Truncated, format!("the answer ends {place}"))
+}
+
+/// Replaces `\uD83D` and its like by `\uFFFD` wherever the other half is missing (F83).
+fn pair_surrogates(text: &str) -> Cow<'_, str> {
+    let mut mended = String::new();
+    let mut rest = text;
+    let mut copied = text;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let Some(escape) = rest.get(at..) else { break };
+        let (length, lone) = match surrogate(escape) {
+            Some(0xd800..=0xdbff) => match escape.get(6..).and_then(surrogate) {
+                Some(0xdc00..=0xdfff) => (12, false),
+                _ => (6, true),
+            },
+            Some(_) => (6, true),
+            None => (2, false),
+        };
+        if lone {
+            let before = copied.len().saturating_sub(escape.len());
+            mended.push_str(copied.get(..before).unwrap_or_default());
+            mended.push_str("\\ufffd");
+            copied = escape.get(length..).unwrap_or_default();
+        }
+        rest = match escape.get(length..) {
+            Some(rest) => rest,
+            None => break,
+        };
+    }
+    if mended.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    mended.push_str(copied);
+    Cow::Owned(mended)
+}
+
+/// The code unit of an escape at the beginning of `text`, if it is half of a pair.
+fn surrogate(text: &str) -> Option<u16> {
+    let unit = u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()?;
+    (0xd800..=0xdfff).contains(&unit).then_some(unit)
+}
+
+/// A string, or a number as text. Anything else is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
+
+impl Text<'_> {
+    pub(crate) fn as_deref(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    pub(crate) fn non_empty(&self) -> Option<&str> {
+        self.as_deref().filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn to_string_or_empty(&self) -> String {
+        self.as_deref().unwrap_or_default().to_owned()
+    }
+}
+
+/// A count. A float is cut to its integer; what is negative, too large or no number is nothing (F76).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) Option<u64>);
+
+/// A finite number.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Number(pub(crate) Option<f64>);
+
+/// A list. Anything else is an empty one; elements of another shape are an error.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+/// An object of a known shape. Anything else is nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Object<T>(pub(crate) Option<T>);
+
+/// A value as text, not looked into; null is nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Raw<'a>(pub(crate) Option<&'a RawValue>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        List(Vec::new())
+    }
+}
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Object(None)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<&'a RawValue>::deserialize(deserializer).map(Raw)
+    }
+}
+
+impl<'a> Raw<'a> {
+    /// The text; `null` is nothing.
+    pub(crate) fn text(self) -> Option<&'a str> {
+        self.0.map(RawValue::get).filter(|text| *text != "null")
+    }
+
+    /// Reads it as a value of a known shape; another shape is nothing.
+    pub(crate) fn read<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.text()?).ok()
+    }
+}
+
+/// Writes the parts of a visitor that say "anything else is nothing".
+macro_rules! nothing_else {
+    ($nothing:expr; $($method:ident($ty:ty)),*) => {
+        $(fn $method<E>(self, _: $ty) -> Result<Self::Value, E> { Ok($nothing) })*
+        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
+        fn visit_none<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
+    };
+}
+
+macro_rules! skip_seq {
+    ($nothing:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok($nothing)
+        }
+    };
+}
+
+macro_rules! skip_map {
+    ($nothing:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok($nothing)
+        }
+    };
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for V<'a> {
+            type Value = Text<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'a>, E> {
+                Ok(Text(Some(Cow::Borrowed(text))))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'a>, E> {
+                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+            }
+            fn visit_string<E>(self, text: String) -> Result<Text<'a>, E> {
+                Ok(Text(Some(Cow::Owned(text))))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Text<'a>, E> {
+                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Text<'a>, E> {
+                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            }
+            nothing_else!(Text(None); visit_bool(bool), visit_f64(f64));
+            skip_seq!(Text(None));
+            skip_map!(Text(None));
+        }
+        deserializer.deserialize_any(V(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Number;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+                Ok(Number(Some(number).filter(|number| number.is_finite())))
+            }
+            #[expect(clippy::cast_precision_loss, reason = "times and rates; exact integers are read by `Count`")]
+            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+                Ok(Number(Some(number as f64)))
+            }
+            #[expect(clippy::cast_precision_loss, reason = "times and rates; exact integers are read by `Count`")]
+            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(Some(number as f64)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Number, E> {
+                Ok(Number(text.trim().parse().ok().filter(|number: &f64| number.is_finite())))
+            }
+            nothing_else!(Number(None); visit_bool(bool));
+            skip_seq!(Number(None));
+            skip_map!(Number(None));
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a count")
+            }
+            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
+                Ok(Count(Some(count)))
+            }
+            fn visit_i64<E>(self, count: i64) -> Result<Count, E> {
+                Ok(Count(u64::try_from(count).ok()))
+            }
+            fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
+                // 2^53: beyond it a float is no exact count.
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+                Ok(Count((0.0..=9_007_199_254_740_992.0).contains(&count).then_some(count as u64)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Count, E> {
+                Ok(Count(text.trim().parse().ok()))
+            }
+            nothing_else!(Count(None); visit_bool(bool));
+            skip_seq!(Count(None));
+            skip_map!(Count(None));
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = List<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = seq.next_element()? {
+                    list.push(element);
+                }
+                Ok(List(list))
+            }
+            nothing_else!(List(Vec::new()); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
+            skip_map!(List(Vec::new()));
+        }
+        deserializer.deserialize_any(V(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                let inner = serde::de::value::MapAccessDeserializer::new(map);
+                PhantomData::<T>.deserialize(inner).map(|value| Object(Some(value)))
+            }
+            nothing_else!(Object(None); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
+            skip_seq!(Object(None));
+        }
+        deserializer.deserialize_any(V(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, Debug, Default, PartialEq)]
+    #[serde(default)]
+    struct Thing<'a> {
+        #[serde(borrow)]
+        text: Text<'a>,
+        count: Count,
+        number: Number,
+        list: List<Count>,
+    }
+
+    fn read(json: &str) -> (Option<String>, Option<u64>, Option<f64>, usize) {
+        let mut scratch = String::new();
+        let thing: Thing<'_> = parse(json, &mut scratch).unwrap();
+        (thing.text.0.map(Cow::into_owned), thing.count.0, thing.number.0, thing.list.0.len())
+    }
+
+    // F76, F84
+    #[test]
+    fn a_wrong_type_is_nothing() {
+        let cases = [
+            (r#"{"text":"a","count":3,"number":1.5,"list":[1,2]}"#, (Some("a"), Some(3), Some(1.5), 2)),
+            (r#"{"text":null,"count":null,"number":null,"list":null}"#, (None, None, None, 0)),
+            (r#"{"text":7,"count":"12","number":"2.5","list":"x"}"#, (Some("7"), Some(12), Some(2.5), 0)),
+            (r#"{"text":{"a":[]},"count":-35,"number":[1],"list":{"a":1}}"#, (None, None, None, 0)),
+            (r#"{"text":[1],"count":1.0,"number":true,"list":7}"#, (None, Some(1), None, 0)),
+            (r#"{"count":18446744073709551615,"list":[null]}"#, (None, Some(u64::MAX), None, 1)),
+            (r#"{"count":1e300}"#, (None, None, None, 0)),
+        ];
+        for (json, (text, count, number, list)) in cases {
+            assert_eq!(read(json), (text.map(str::to_owned), count, number, list), "{json}");
+        }
+    }
+
+    // F74
+    #[test]
+    fn of_a_member_given_twice_the_last_counts() {
+        assert_eq!(read(r#"{"text":"a","text":"b"}"#).0.as_deref(), Some("b"));
+    }
+
+    // F83
+    #[test]
+    fn half_a_character_becomes_a_replacement() {
+        let cases = [
+            (r#"{"text":"a\ud83d"}"#, "a\u{fffd}"),
+            (r#"{"text":"\ud83d\ude00\ude00b"}"#, "😀\u{fffd}b"),
+            (r#"{"text":"\\ud83d\ud83dx\ud83d"}"#, "\\ud83d\u{fffd}x\u{fffd}"),
+        ];
+        for (json, text) in cases {
+            assert_eq!(read(json).0.as_deref(), Some(text), "{json}");
+        }
+    }
+
+    // F73, F75, F86
+    #[test]
+    fn what_is_not_one_json_value_is_refused() {
+        let deep = format!("{{\"x\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        assert_eq!(read(&deep), (None, None, None, 0));
+        let mut scratch = String::new();
+        for (json, kind) in [
+            (r#"{"number":NaN}"#, ErrorKind::Protocol),
+            (r#"{"number":1e999}"#, ErrorKind::Protocol),
+            (r#"{} {}"#, ErrorKind::Protocol),
+            ("<html>", ErrorKind::Protocol),
+            (r#"{"text":"a"#, ErrorKind::Truncated),
+            ("", ErrorKind::Truncated),
+        ] {
+            let error = parse::<Thing<'_>>(json, &mut scratch).unwrap_err();
+            assert_eq!(error.kind(), kind, "{json}");
+        }
+        assert_eq!(parse_body::<Thing<'_>>(b"{\"text\":\"\xe6\xbc", &mut scratch).unwrap_err().kind(), ErrorKind::Truncated);
+    }
+}

@@ -1,0 +1,223 @@
+//! Providers: how each one wants to be asked, and how it answers.
+//!
+//! A provider turns a request into HTTP and names the framing of the answer; its decoder turns frames or a whole body
+//! into calls of an [`Assembler`]. It does no I/O, and the machine knows none of its quirks.
+
+mod base_url;
+pub mod failure;
+pub mod head;
+pub(crate) mod lenient;
+mod model;
+pub mod openai_chat;
+
+use crate::{Assembler, Auth, ChatRequest, Error, ErrorKind, ProviderMetadata, Warning};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, response};
+use std::fmt;
+
+pub use base_url::BaseUrl;
+pub use model::Model;
+pub use openai_chat::OpenAiChat;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("unifiedai/", env!("CARGO_PKG_VERSION")));
+
+/// A provider's wire. Object safe, so that programs can add their own.
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// A short name, such as `cerebras`.
+    fn name(&self) -> &str;
+
+    /// How requests are authenticated.
+    fn auth(&self) -> &Auth;
+
+    /// The HTTP request for a chat, without authentication.
+    ///
+    /// # Errors
+    /// `invalid_request` that names what this wire cannot say.
+    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error>;
+
+    /// A decoder for one answer to `request`.
+    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder>;
+
+    /// The error that an HTTP status of 300 or above stands for. The machine adds attempts, timing and the rest.
+    fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
+        failure::from_http(head, body)
+    }
+
+    /// The error that a frame of kind [`FrameKind::Exception`] stands for.
+    fn decode_exception(&self, frame: Frame<'_>) -> Error {
+        failure::from_event(frame.name, frame.data.as_bytes())
+    }
+
+    /// Reads request id and rate limits from an answer's headers.
+    fn read_head(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
+        head::read(headers, metadata);
+    }
+
+    /// The request for the list of models, or for its next page.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no such list.
+    fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {
+        let _ = page;
+        Err(unsupported(self.name(), "list its models"))
+    }
+
+    /// Reads a page of the list of models.
+    ///
+    /// # Errors
+    /// `protocol` if the body has another shape.
+    fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
+        let _ = body;
+        Err(unsupported(self.name(), "list its models"))
+    }
+
+    /// The request for one model.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no such operation.
+    fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
+        let _ = id;
+        Err(unsupported(self.name(), "describe one model"))
+    }
+
+    /// Reads one model.
+    ///
+    /// # Errors
+    /// `protocol` if the body has another shape.
+    fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
+        let _ = body;
+        Err(unsupported(self.name(), "describe one model"))
+    }
+}
+
+/// A request as HTTP, and what its answer will look like.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Encoded {
+    /// The request without authentication.
+    pub request: Request<Bytes>,
+    /// How the answer is cut into frames.
+    pub framing: Framing,
+    /// What was dropped from the request.
+    pub warnings: Vec<Warning>,
+}
+
+impl Encoded {
+    /// A request whose answer has this framing.
+    #[must_use]
+    pub fn new(request: Request<Bytes>, framing: Framing) -> Self {
+        Encoded { request, framing, warnings: Vec::new() }
+    }
+}
+
+/// How an answer is cut into frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Framing {
+    /// Not at all: one JSON value.
+    Whole,
+    /// Server-sent events.
+    Sse,
+    /// One JSON value a line.
+    Ndjson,
+    /// AWS binary event stream.
+    #[cfg(feature = "bedrock")]
+    AwsEventStream,
+}
+
+/// One frame of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Frame<'a> {
+    /// Whether it is part of the answer or an error.
+    pub kind: FrameKind,
+    /// The event's name, empty if the framing has none.
+    pub name: &'a str,
+    /// The payload.
+    pub data: &'a str,
+}
+
+impl<'a> Frame<'a> {
+    /// A part of an answer.
+    #[must_use]
+    pub fn event(name: &'a str, data: &'a str) -> Self {
+        Frame { kind: FrameKind::Event, name, data }
+    }
+
+    /// An error that the framing marks as such.
+    #[must_use]
+    pub fn exception(name: &'a str, data: &'a str) -> Self {
+        Frame { kind: FrameKind::Exception, name, data }
+    }
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameKind {
+    /// A part of the answer.
+    Event,
+    /// An error.
+    Exception,
+}
+
+/// Reads one answer. A new one is made for each attempt.
+pub trait Decoder: Send {
+    /// Reads a frame of a stream.
+    ///
+    /// # Errors
+    /// The mapped error that the frame stands for, or `protocol` if it makes no sense.
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error>;
+
+    /// Reads a body that came whole.
+    ///
+    /// # Errors
+    /// `truncated` if the JSON ends too early, `protocol` if it makes no sense, or the error that it stands for.
+    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error>;
+
+    /// Hands over what was kept back. Called once a stream is complete.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        let _ = out;
+        Ok(())
+    }
+}
+
+/// Whether an answer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// Nothing but a sign of life: pings count as bytes, not as progress.
+    Ping,
+    /// There may be more.
+    More,
+    /// The provider's last frame; nothing after it counts.
+    Done,
+}
+
+/// A page of a list of models.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ModelPage {
+    /// The models.
+    pub models: Vec<Model>,
+    /// What asks for the next page; `None` on the last.
+    pub next: Option<String>,
+}
+
+impl ModelPage {
+    /// A page, and what asks for the next one.
+    #[must_use]
+    pub fn new(models: Vec<Model>, next: Option<String>) -> Self {
+        ModelPage { models, next }
+    }
+}
+
+fn unsupported(name: &str, what: &str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, format!("`{name}` cannot {what}"))
+}

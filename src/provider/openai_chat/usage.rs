@@ -1,0 +1,126 @@
+//! Token counts and server times, under all the names that servers give them.
+
+use crate::{
+    Json, ServerTiming, Usage,
+    provider::lenient::{Count, Number, Object, Raw},
+};
+use serde::Deserialize;
+use std::time::Duration;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wire {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    total_tokens: Count,
+    prompt_tokens_details: Object<PromptDetails>,
+    completion_tokens_details: Object<CompletionDetails>,
+    image_tokens: Count,
+    /// DeepSeek.
+    prompt_cache_hit_tokens: Count,
+    /// Together.
+    cached_tokens: Count,
+    /// Mistral.
+    num_cached_tokens: Count,
+    /// Venice, Databricks, Doubleword, in Anthropic's words.
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    /// Copilot.
+    reasoning_tokens: Count,
+    /// Groq: seconds.
+    queue_time: Number,
+    prompt_time: Number,
+    completion_time: Number,
+    total_time: Number,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PromptDetails {
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+    audio_tokens: Count,
+    image_tokens: Count,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CompletionDetails {
+    reasoning_tokens: Count,
+    accepted_prediction_tokens: Count,
+    rejected_prediction_tokens: Count,
+}
+
+/// The counts, and the times that Groq puts beside them.
+pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, ServerTiming)> {
+    let wire: Wire = raw.read()?;
+    let prompt = wire.prompt_tokens_details.0.unwrap_or_default();
+    let completion = wire.completion_tokens_details.0.unwrap_or_default();
+    let first = |counts: &[Count]| counts.iter().find_map(|count| count.0);
+    let usage = Usage {
+        prompt_tokens: wire.prompt_tokens.0,
+        completion_tokens: wire.completion_tokens.0,
+        total_tokens: wire.total_tokens.0,
+        cached_tokens: first(&[
+            prompt.cached_tokens,
+            wire.prompt_cache_hit_tokens,
+            wire.cached_tokens,
+            wire.num_cached_tokens,
+            wire.cache_read_input_tokens,
+        ]),
+        cache_write_tokens: first(&[prompt.cache_write_tokens, wire.cache_creation_input_tokens]),
+        image_tokens: first(&[prompt.image_tokens, wire.image_tokens]),
+        audio_tokens: prompt.audio_tokens.0,
+        reasoning_tokens: first(&[completion.reasoning_tokens, wire.reasoning_tokens]),
+        accepted_prediction_tokens: completion.accepted_prediction_tokens.0,
+        rejected_prediction_tokens: completion.rejected_prediction_tokens.0,
+        raw: raw.0.map(Json::from_raw),
+    };
+    let timing = ServerTiming {
+        queue: seconds(wire.queue_time),
+        prompt: seconds(wire.prompt_time),
+        completion: seconds(wire.completion_time),
+        total: seconds(wire.total_time),
+    };
+    Some((usage, timing))
+}
+
+/// Cerebras `time_info`, in seconds.
+pub(super) fn time_info(raw: Raw<'_>) -> Option<ServerTiming> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct TimeInfo {
+        queue_time: Number,
+        prompt_time: Number,
+        completion_time: Number,
+        total_time: Number,
+    }
+    let info: TimeInfo = raw.read()?;
+    Some(ServerTiming {
+        queue: seconds(info.queue_time),
+        prompt: seconds(info.prompt_time),
+        completion: seconds(info.completion_time),
+        total: seconds(info.total_time),
+    })
+}
+
+/// llama.cpp `timings`, in milliseconds.
+pub(super) fn timings(raw: Raw<'_>) -> Option<ServerTiming> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Timings {
+        prompt_ms: Number,
+        predicted_ms: Number,
+    }
+    let timings: Timings = raw.read()?;
+    let ms = |number: Number| seconds(Number(number.0.map(|ms| ms / 1e3)));
+    Some(ServerTiming {
+        prompt: ms(timings.prompt_ms),
+        completion: ms(timings.predicted_ms),
+        ..ServerTiming::default()
+    })
+}
+
+fn seconds(number: Number) -> Option<Duration> {
+    Duration::try_from_secs_f64(number.0?).ok()
+}

@@ -1,0 +1,163 @@
+//! The answer as it is on the wire, whole and in chunks, with every member optional.
+
+use crate::provider::lenient::{Count, List, Object, Raw, Text};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// A `chat.completion` or a `chat.completion.chunk`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Completion<'a> {
+    #[serde(borrow)]
+    pub(super) id: Text<'a>,
+    pub(super) model: Text<'a>,
+    pub(super) created: Count,
+    pub(super) system_fingerprint: Text<'a>,
+    pub(super) service_tier: Text<'a>,
+    pub(super) choices: Option<List<Choice<'a>>>,
+    pub(super) usage: Raw<'a>,
+    pub(super) error: Raw<'a>,
+    /// Cerebras: seconds.
+    pub(super) time_info: Raw<'a>,
+    /// llama.cpp: milliseconds.
+    pub(super) timings: Raw<'a>,
+    /// Groq.
+    pub(super) x_groq: Object<XGroq<'a>>,
+    /// Perplexity, xAI.
+    pub(super) citations: Raw<'a>,
+    /// Perplexity.
+    pub(super) search_results: Raw<'a>,
+    /// Azure.
+    pub(super) prompt_filter_results: Raw<'a>,
+    /// vLLM and SGLang send `{"object": "error", ..}` inside streams.
+    pub(super) object: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct XGroq<'a> {
+    #[serde(borrow)]
+    pub(super) usage: Raw<'a>,
+    pub(super) error: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Choice<'a> {
+    pub(super) index: Count,
+    #[serde(borrow)]
+    pub(super) delta: Object<Message<'a>>,
+    pub(super) message: Object<Message<'a>>,
+    pub(super) finish_reason: Text<'a>,
+    pub(super) native_finish_reason: Text<'a>,
+    pub(super) logprobs: Raw<'a>,
+    pub(super) reasoning_logprobs: Raw<'a>,
+    /// OpenRouter.
+    pub(super) error: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Message<'a> {
+    #[serde(borrow)]
+    pub(super) content: Content<'a>,
+    pub(super) reasoning: Content<'a>,
+    pub(super) reasoning_content: Content<'a>,
+    pub(super) reasoning_details: List<Raw<'a>>,
+    pub(super) refusal: Text<'a>,
+    pub(super) tool_calls: List<ToolCall<'a>>,
+    pub(super) function_call: Object<Function<'a>>,
+    pub(super) annotations: List<Raw<'a>>,
+    pub(super) extra_content: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ToolCall<'a> {
+    pub(super) index: Count,
+    #[serde(borrow)]
+    pub(super) id: Text<'a>,
+    pub(super) function: Object<Function<'a>>,
+    pub(super) extra_content: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Function<'a> {
+    #[serde(borrow)]
+    pub(super) name: Text<'a>,
+    pub(super) arguments: Raw<'a>,
+}
+
+/// Text, or a list of parts (Mistral), or nothing.
+#[derive(Debug, Default)]
+pub(super) enum Content<'a> {
+    #[default]
+    Nothing,
+    Text(Cow<'a, str>),
+    Parts(Vec<Part<'a>>),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Part<'a> {
+    #[serde(borrow)]
+    pub(super) text: Text<'a>,
+    /// Mistral: the parts of a `thinking` part.
+    pub(super) thinking: Raw<'a>,
+}
+
+impl Content<'_> {
+    /// The text, where it is no list.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Content::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> serde::de::Visitor<'de> for Visitor<'a> {
+            type Value = Content<'a>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("text or a list of parts")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Content<'a>, E> {
+                Ok(Content::Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Content<'a>, E> {
+                Ok(Content::Text(Cow::Owned(text.to_owned())))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Content<'a>, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = seq.next_element::<Object<Part<'a>>>()? {
+                    parts.extend(part.0);
+                }
+                Ok(Content::Parts(parts))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Content<'a>, A::Error> {
+                while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Content::Nothing)
+            }
+            fn visit_unit<E>(self) -> Result<Content<'a>, E> {
+                Ok(Content::Nothing)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Content<'a>, E> {
+                Ok(Content::Nothing)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Content<'a>, E> {
+                Ok(Content::Nothing)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Content<'a>, E> {
+                Ok(Content::Nothing)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Content<'a>, E> {
+                Ok(Content::Nothing)
+            }
+        }
+        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
+    }
+}
