@@ -17,9 +17,14 @@ impl Json {
     /// # Errors
     /// `invalid_request` if the value cannot be written as JSON (a map with keys that are no strings).
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
-        serde_json::value::to_raw_value(value).map(Json).map_err(|e| {
-            Error::new(ErrorKind::InvalidRequest, format!("this value cannot be written as JSON: {e}"))
-        })
+        serde_json::value::to_raw_value(value)
+            .map(Json)
+            .map_err(|e| {
+                Error::new(
+                    ErrorKind::InvalidRequest,
+                    format!("this value cannot be written as JSON: {e}"),
+                )
+            })
     }
 
     /// Checks and keeps `text`.
@@ -44,7 +49,10 @@ impl Json {
     /// `protocol` if the text does not have the type's shape.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(self.as_str()).map_err(|e| {
-            Error::new(ErrorKind::Protocol, format!("the JSON value has another shape than asked for: {e}"))
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the JSON value has another shape than asked for: {e}"),
+            )
         })
     }
 
@@ -101,7 +109,11 @@ mod tests {
     #[test]
     fn refuses_what_is_not_one_value() {
         for text in ["", "{", "1 2", "{'a':1}", "NaN"] {
-            assert_eq!(Json::parse(text).unwrap_err().kind(), ErrorKind::InvalidRequest, "{text}");
+            assert_eq!(
+                Json::parse(text).unwrap_err().kind(),
+                ErrorKind::InvalidRequest,
+                "{text}"
+            );
         }
     }
 }

@@ -17,12 +17,19 @@ impl ObjectWriter {
     }
 
     /// Adds a member.
-    pub(crate) fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+    pub(crate) fn member<T: Serialize + ?Sized>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), Error> {
         if self.out.len() > 1 {
             self.out.push(b',');
         }
         let refuse = |e: serde_json::Error| {
-            Error::new(ErrorKind::InvalidRequest, format!("`{name}` cannot be written as JSON: {e}"))
+            Error::new(
+                ErrorKind::InvalidRequest,
+                format!("`{name}` cannot be written as JSON: {e}"),
+            )
         };
         serde_json::to_writer(&mut self.out, name).map_err(refuse)?;
         self.out.push(b':');

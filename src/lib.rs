@@ -14,10 +14,11 @@ mod wire_enum;
 
 pub use auth::{Auth, Credential, Secret};
 pub use chat::{
-    Attempt, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail, JsonSchema, Logprobs, Media,
-    Message, Metrics, OpaqueBlock, OpaqueData, Param, ProviderMetadata, RateLimit, RawBody, ReasoningEffort, ReasoningFormat,
-    ResponseFormat, Role, ServerTiming, ServiceTier, TokenLogprob, Tool, ToolCall, ToolChoice,
-    ToolResult, TopLogprob, UnifiedChatResponse, Usage, Verbosity, Warning,
+    Attempt, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail, JsonSchema,
+    Logprobs, Media, Message, Metrics, OpaqueBlock, OpaqueData, Param, ProviderMetadata, RateLimit,
+    RawBody, ReasoningEffort, ReasoningFormat, ResponseFormat, Role, ServerTiming, ServiceTier,
+    TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob, UnifiedChatResponse, Usage,
+    Verbosity, Warning,
 };
 pub use error::{Error, ErrorBody, ErrorKind, TimeoutKind};
 pub use event::{Accumulator, Assembler, AssemblerLimits, Head, StreamEvent, ToolFragment};
@@ -26,5 +27,6 @@ pub use json::Json;
 pub use policy::{CallOptions, Retry, SizeLimits, Timeouts, parse_duration, retry_after};
 pub use provider::{BaseUrl, Encoded, Framing, Model, ModelPage, Provider};
 pub use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Body, Delivery, FailureKind, Limits, Phase, Time, Transport, TransportError,
+    AsyncBody, AsyncTransport, Body, Delivery, FailureKind, Limits, Phase, Time, Transport,
+    TransportError,
 };

@@ -70,7 +70,11 @@ impl Auth {
 
     /// Adds what proves the sender to a request that is about to be sent at `wall`. Returns the secret that was used, so
     /// that the answer can be cleaned of it.
-    pub(crate) fn apply(&self, request: &mut Request<Bytes>, wall: SystemTime) -> Result<Option<Secret>, Error> {
+    pub(crate) fn apply(
+        &self,
+        request: &mut Request<Bytes>,
+        wall: SystemTime,
+    ) -> Result<Option<Secret>, Error> {
         let (name, credential, prefix) = match self {
             Auth::None => return Ok(None),
             Auth::Bearer(credential) => (AUTHORIZATION, credential, "Bearer "),
@@ -81,8 +85,12 @@ impl Auth {
         let _ = wall;
         let secret = credential.get()?;
         let text = zeroize::Zeroizing::new([prefix, secret.expose()].concat());
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the key cannot be sent in a header"))?;
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                "the key cannot be sent in a header",
+            )
+        })?;
         value.set_sensitive(true);
         request.headers_mut().insert(name, value);
         Ok(Some(secret))

@@ -31,7 +31,10 @@ impl Secret {
         });
         if let Some((name, at)) = problem {
             let length = secret.chars().count();
-            return refuse(format!("the key has {name} at character {} of {length}: check how it was copied", at.saturating_add(1)));
+            return refuse(format!(
+                "the key has {name} at character {} of {length}: check how it was copied",
+                at.saturating_add(1)
+            ));
         }
         Ok(Secret(Arc::new(secret)))
     }
@@ -64,7 +67,16 @@ mod tests {
     // F107
     #[test]
     fn a_key_that_would_break_a_header_is_refused_without_showing_it() {
-        for key in ["", " ", "canary\n", "\rcanary", "can\0ary", "canary ", "canäry", "can\x7fary"] {
+        for key in [
+            "",
+            " ",
+            "canary\n",
+            "\rcanary",
+            "can\0ary",
+            "canary ",
+            "canäry",
+            "can\x7fary",
+        ] {
             let error = Secret::new(key).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
             assert!(!format!("{error} {error:?}").contains("can"), "{error}");

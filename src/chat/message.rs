@@ -34,7 +34,11 @@ impl Message {
     /// A turn with these parts.
     #[must_use]
     pub fn new(role: Role, content: Vec<ContentPart>) -> Self {
-        Message { role, content, name: None }
+        Message {
+            role,
+            content,
+            name: None,
+        }
     }
 
     /// Instructions.
@@ -58,7 +62,10 @@ impl Message {
     /// A tool's result in text.
     #[must_use]
     pub fn tool(call_id: impl Into<String>, text: impl Into<String>) -> Self {
-        Message::new(Role::Tool, vec![ContentPart::ToolResult(ToolResult::new(call_id, text))])
+        Message::new(
+            Role::Tool,
+            vec![ContentPart::ToolResult(ToolResult::new(call_id, text))],
+        )
     }
 
     /// All text parts joined.
@@ -97,7 +104,11 @@ impl Message {
     }
 
     fn join<'a>(&'a self, pick: impl Fn(&'a ContentPart) -> Option<&'a String>) -> String {
-        self.content.iter().filter_map(pick).map(String::as_str).collect()
+        self.content
+            .iter()
+            .filter_map(pick)
+            .map(String::as_str)
+            .collect()
     }
 }
 

@@ -50,7 +50,12 @@ pub struct Attempt {
 
 impl Attempt {
     pub(crate) fn new(started: Duration) -> Self {
-        Attempt { started, duration: Duration::ZERO, status: None, error: None }
+        Attempt {
+            started,
+            duration: Duration::ZERO,
+            status: None,
+            error: None,
+        }
     }
 }
 
@@ -65,7 +70,10 @@ impl Metrics {
             None => self.duration?.checked_sub(self.ttft?)?,
         }
         .as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a rate; no count of tokens comes near 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a rate; no count of tokens comes near 2^52"
+        )]
         let tokens = tokens as f64;
         (seconds > 0.0).then(|| tokens / seconds)
     }
@@ -117,7 +125,11 @@ impl Serialize for Attempt {
     }
 }
 
-fn entry_ms<M: SerializeMap>(map: &mut M, name: &str, value: Option<Duration>) -> Result<(), M::Error> {
+fn entry_ms<M: SerializeMap>(
+    map: &mut M,
+    name: &str,
+    value: Option<Duration>,
+) -> Result<(), M::Error> {
     match value {
         Some(value) => map.serialize_entry(name, &(value.as_secs_f64() * 1e3)),
         None => Ok(()),

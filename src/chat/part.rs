@@ -77,7 +77,10 @@ impl OpaqueBlock {
     /// A block of `provider`.
     #[must_use]
     pub fn new(provider: impl Into<String>, block: Json) -> Self {
-        OpaqueBlock { provider: provider.into(), block }
+        OpaqueBlock {
+            provider: provider.into(),
+            block,
+        }
     }
 }
 
@@ -85,31 +88,52 @@ impl ContentPart {
     /// Text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        ContentPart::Text { text: text.into(), citations: Vec::new() }
+        ContentPart::Text {
+            text: text.into(),
+            citations: Vec::new(),
+        }
     }
 
     /// A picture by its address.
     #[must_use]
     pub fn image_url(url: impl Into<String>) -> Self {
-        ContentPart::Image { media: Media::Url { url: url.into(), mime_type: None }, detail: None }
+        ContentPart::Image {
+            media: Media::Url {
+                url: url.into(),
+                mime_type: None,
+            },
+            detail: None,
+        }
     }
 
     /// A picture by its bytes, with a MIME type such as `image/png`.
     #[must_use]
     pub fn image(mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        ContentPart::Image { media: Media::inline(mime_type, data), detail: None }
+        ContentPart::Image {
+            media: Media::inline(mime_type, data),
+            detail: None,
+        }
     }
 
     /// Sound by its bytes, with a MIME type such as `audio/wav`.
     #[must_use]
     pub fn audio(mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        ContentPart::Audio { media: Media::inline(mime_type, data) }
+        ContentPart::Audio {
+            media: Media::inline(mime_type, data),
+        }
     }
 
     /// A document by its bytes, with a MIME type such as `application/pdf`.
     #[must_use]
-    pub fn document(name: impl Into<String>, mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        ContentPart::Document { media: Media::inline(mime_type, data), name: Some(name.into()) }
+    pub fn document(
+        name: impl Into<String>,
+        mime_type: impl Into<String>,
+        data: impl Into<Bytes>,
+    ) -> Self {
+        ContentPart::Document {
+            media: Media::inline(mime_type, data),
+            name: Some(name.into()),
+        }
     }
 
     /// A block in a provider's own JSON.
@@ -175,7 +199,10 @@ impl Media {
     /// Bytes with their MIME type.
     #[must_use]
     pub fn inline(mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        Media::Inline { mime_type: mime_type.into(), data: data.into() }
+        Media::Inline {
+            mime_type: mime_type.into(),
+            data: data.into(),
+        }
     }
 
     /// The bytes of an inline medium in base64, as every wire wants them.
@@ -190,7 +217,10 @@ fn as_base64<S: Serializer>(data: &Bytes, serializer: S) -> Result<S::Ok, S::Err
 
 fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let text = String::deserialize(deserializer)?;
-    STANDARD.decode(text).map(Bytes::from).map_err(serde::de::Error::custom)
+    STANDARD
+        .decode(text)
+        .map(Bytes::from)
+        .map_err(serde::de::Error::custom)
 }
 
 /// A source that the model or the provider names.

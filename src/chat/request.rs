@@ -235,7 +235,10 @@ impl ChatRequest {
     /// Adds a tool's result.
     #[must_use]
     pub fn tool_result(self, result: ToolResult) -> Self {
-        self.message(Message::new(Role::Tool, vec![ContentPart::ToolResult(result)]))
+        self.message(Message::new(
+            Role::Tool,
+            vec![ContentPart::ToolResult(result)],
+        ))
     }
 
     /// Offers a tool.
@@ -277,7 +280,11 @@ impl ChatRequest {
     ///
     /// # Errors
     /// `invalid_request` if `value` cannot be written as JSON.
-    pub fn extra<T: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &T) -> Result<Self, Error> {
+    pub fn extra<T: Serialize + ?Sized>(
+        mut self,
+        name: impl Into<String>,
+        value: &T,
+    ) -> Result<Self, Error> {
         let (name, value) = (name.into(), Json::new(value)?);
         self.extra.retain(|(other, _)| *other != name);
         self.extra.push((name, value));
@@ -345,7 +352,11 @@ impl ChatRequest {
             (self.response_format.is_some(), Param::ResponseFormat),
             (self.prediction.is_some(), Param::Prediction),
         ];
-        names.0.extend(others.into_iter().filter_map(|(set, param)| set.then_some(param)));
+        names.0.extend(
+            others
+                .into_iter()
+                .filter_map(|(set, param)| set.then_some(param)),
+        );
         names.0
     }
 
@@ -360,7 +371,9 @@ impl ChatRequest {
             return refuse("`model` is empty: name the model that is to answer".into());
         }
         if self.messages.is_empty() {
-            return refuse("`messages` is empty: add at least one, for example with `user(..)`".into());
+            return refuse(
+                "`messages` is empty: add at least one, for example with `user(..)`".into(),
+            );
         }
         let numbers = [
             (Param::Temperature, self.temperature),
@@ -372,11 +385,21 @@ impl ChatRequest {
         ];
         for (param, value) in numbers {
             if let Some(value) = value.filter(|value| !value.is_finite()) {
-                return refuse(format!("`{}` is {value}: it must be a finite number", param.name()));
+                return refuse(format!(
+                    "`{}` is {value}: it must be a finite number",
+                    param.name()
+                ));
             }
         }
-        if let Some((token, value)) = self.logit_bias.iter().flatten().find(|(_, value)| !value.is_finite()) {
-            return refuse(format!("`logit_bias` of token `{token}` is {value}: it must be a finite number"));
+        if let Some((token, value)) = self
+            .logit_bias
+            .iter()
+            .flatten()
+            .find(|(_, value)| !value.is_finite())
+        {
+            return refuse(format!(
+                "`logit_bias` of token `{token}` is {value}: it must be a finite number"
+            ));
         }
         if self.n == Some(0) {
             return refuse("`n` is 0: ask for at least one answer".into());
@@ -400,12 +423,21 @@ mod tests {
         let good = || ChatRequest::new("m").message(Message::user("hi"));
         assert!(good().validate().is_ok());
         let bad: [(ChatRequest, &str); 9] = [
-            (ChatRequest::new(" ").message(Message::user("hi")), "`model`"),
+            (
+                ChatRequest::new(" ").message(Message::user("hi")),
+                "`model`",
+            ),
             (ChatRequest::new("m"), "`messages`"),
             (good().temperature(f64::NAN), "`temperature`"),
             (good().top_p(f64::INFINITY), "`top_p`"),
-            (good().presence_penalty(f64::NEG_INFINITY), "`presence_penalty`"),
-            (good().logit_bias(BTreeMap::from([("7".into(), f64::NAN)])), "`logit_bias`"),
+            (
+                good().presence_penalty(f64::NEG_INFINITY),
+                "`presence_penalty`",
+            ),
+            (
+                good().logit_bias(BTreeMap::from([("7".into(), f64::NAN)])),
+                "`logit_bias`",
+            ),
             (good().n(0), "`n`"),
             (good().stop(""), "`stop`"),
             (good().extra("", &1).unwrap(), "`extra`"),
@@ -420,12 +452,19 @@ mod tests {
     #[test]
     fn lists_the_parameters_that_are_set() {
         let request = ChatRequest::new("m").max_tokens(1).seed(7).stop("x");
-        assert_eq!(request.params(), [Param::MaxTokens, Param::Seed, Param::Stop]);
+        assert_eq!(
+            request.params(),
+            [Param::MaxTokens, Param::Seed, Param::Stop]
+        );
     }
 
     #[test]
     fn the_last_extra_of_a_name_counts() {
-        let request = ChatRequest::new("m").extra("a", &1).unwrap().extra("a", &2).unwrap();
+        let request = ChatRequest::new("m")
+            .extra("a", &1)
+            .unwrap()
+            .extra("a", &2)
+            .unwrap();
         assert_eq!(request.extra, [("a".to_owned(), Json::new(&2).unwrap())]);
     }
 }

@@ -128,7 +128,11 @@ pub struct RateLimit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u64>,
     /// Until it is full again, counted from the answer.
-    #[serde(rename = "reset_s", serialize_with = "as_seconds", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "reset_s",
+        serialize_with = "as_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub reset: Option<Duration>,
 }
 
@@ -146,7 +150,10 @@ impl Warning {
     /// A warning of a fixed kind.
     #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Warning { code, message: message.into() }
+        Warning {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -154,18 +161,27 @@ impl UnifiedChatResponse {
     /// The first answer's text.
     #[must_use]
     pub fn text(&self) -> String {
-        self.choices.first().map(|choice| choice.message.text()).unwrap_or_default()
+        self.choices
+            .first()
+            .map(|choice| choice.message.text())
+            .unwrap_or_default()
     }
 
     /// The first answer's reasoning.
     #[must_use]
     pub fn reasoning(&self) -> String {
-        self.choices.first().map(|choice| choice.message.reasoning()).unwrap_or_default()
+        self.choices
+            .first()
+            .map(|choice| choice.message.reasoning())
+            .unwrap_or_default()
     }
 
     /// The first answer's tool calls.
     pub fn tool_calls(&self) -> impl Iterator<Item = &crate::ToolCall> {
-        self.choices.first().into_iter().flat_map(|choice| choice.message.tool_calls())
+        self.choices
+            .first()
+            .into_iter()
+            .flat_map(|choice| choice.message.tool_calls())
     }
 
     /// The first answer's message, to be sent back with the next request.
@@ -180,18 +196,27 @@ impl UnifiedChatResponse {
     /// `protocol` if the text is not JSON of that shape; for an answer that was cut off (`length`) the message says so.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(&self.text()).map_err(|e| {
-            let cut = match self.choices.first().and_then(|choice| choice.finish_reason.as_ref()) {
+            let cut = match self
+                .choices
+                .first()
+                .and_then(|choice| choice.finish_reason.as_ref())
+            {
                 Some(FinishReason::Length) => " (the answer was cut off by the token limit)",
                 _ => "",
             };
-            Error::new(ErrorKind::Protocol, format!("the answer is not JSON of the shape asked for{cut}: {e}"))
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the answer is not JSON of the shape asked for{cut}: {e}"),
+            )
         })
     }
 
     /// Whether the answer has neither text nor reasoning nor tool calls.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.choices.iter().all(|choice| choice.message.content.is_empty())
+        self.choices
+            .iter()
+            .all(|choice| choice.message.content.is_empty())
     }
 }
 
@@ -288,8 +313,7 @@ impl Serialize for CompletionMessage<'_> {
         let has = |wanted: fn(&ContentPart) -> bool| message.content.iter().any(wanted);
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("role", &message.role)?;
-        let content =
-            has(|part| matches!(part, ContentPart::Text { .. })).then(|| message.text());
+        let content = has(|part| matches!(part, ContentPart::Text { .. })).then(|| message.text());
         map.serialize_entry("content", &content)?;
         if has(|part| matches!(part, ContentPart::Reasoning { .. })) {
             map.serialize_entry("reasoning", &message.reasoning())?;
@@ -302,7 +326,10 @@ impl Serialize for CompletionMessage<'_> {
             .map(|call| Call {
                 id: &call.id,
                 r#type: "function",
-                function: Function { name: &call.name, arguments: &call.arguments },
+                function: Function {
+                    name: &call.name,
+                    arguments: &call.arguments,
+                },
             })
             .collect();
         if !calls.is_empty() {
@@ -320,8 +347,14 @@ impl Serialize for CompletionMessage<'_> {
             map.serialize_entry("citations", &citations)?;
         }
         let replayable = has(|part| {
-            matches!(part, ContentPart::Opaque(_) | ContentPart::Reasoning { signature: Some(_), .. })
-                || matches!(part, ContentPart::ToolCall(call) if call.provider_data.is_some())
+            matches!(
+                part,
+                ContentPart::Opaque(_)
+                    | ContentPart::Reasoning {
+                        signature: Some(_),
+                        ..
+                    }
+            ) || matches!(part, ContentPart::ToolCall(call) if call.provider_data.is_some())
         });
         if replayable {
             map.serialize_entry("parts", &message.content)?;

@@ -89,15 +89,27 @@ impl OpaqueData {
     /// `data` of `provider`.
     #[must_use]
     pub fn new(provider: impl Into<String>, data: Json) -> Self {
-        OpaqueData { provider: provider.into(), data }
+        OpaqueData {
+            provider: provider.into(),
+            data,
+        }
     }
 }
 
 impl ToolCall {
     /// A call, as an assistant message that is written by hand needs it.
     #[must_use]
-    pub fn new(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
-        ToolCall { id: id.into(), name: name.into(), arguments: arguments.into(), provider_data: None }
+    pub fn new(
+        id: impl Into<String>,
+        name: impl Into<String>,
+        arguments: impl Into<String>,
+    ) -> Self {
+        ToolCall {
+            id: id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+            provider_data: None,
+        }
     }
 
     /// The arguments as a Rust type. Empty arguments are `{}`.
@@ -108,7 +120,10 @@ impl ToolCall {
         serde_json::from_str(self.arguments_json()).map_err(|e| {
             Error::new(
                 ErrorKind::Protocol,
-                format!("the arguments of tool call `{}` ({}) cannot be used: {e}", self.id, self.name),
+                format!(
+                    "the arguments of tool call `{}` ({}) cannot be used: {e}",
+                    self.id, self.name
+                ),
             )
         })
     }
@@ -148,7 +163,11 @@ impl ToolResult {
     /// A result in text.
     #[must_use]
     pub fn new(call_id: impl Into<String>, text: impl Into<String>) -> Self {
-        ToolResult { call_id: call_id.into(), content: vec![ContentPart::text(text)], ..Self::default() }
+        ToolResult {
+            call_id: call_id.into(),
+            content: vec![ContentPart::text(text)],
+            ..Self::default()
+        }
     }
 }
 
@@ -160,15 +179,22 @@ mod tests {
     #[test]
     fn arguments_are_parsed_but_never_repaired() {
         let cases = [
-            ("", true), ("null", true), ("{}", true), (" {\"a\": 1}\n", true), ("[1]", false), ("{\"a\": ", false),
-            ("3", false), ("{} {}", false),
+            ("", true),
+            ("null", true),
+            ("{}", true),
+            (" {\"a\": 1}\n", true),
+            ("[1]", false),
+            ("{\"a\": ", false),
+            ("3", false),
+            ("{} {}", false),
         ];
         for (arguments, valid) in cases {
             let call = ToolCall::new("1", "f", arguments);
             assert_eq!(call.has_valid_arguments(), valid, "{arguments}");
             assert_eq!(call.arguments, arguments);
         }
-        let parsed: std::collections::BTreeMap<String, u32> = ToolCall::new("1", "f", "{\"a\":1}").parse().unwrap();
+        let parsed: std::collections::BTreeMap<String, u32> =
+            ToolCall::new("1", "f", "{\"a\":1}").parse().unwrap();
         assert_eq!(parsed["a"], 1);
     }
 }

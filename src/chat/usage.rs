@@ -66,18 +66,43 @@ impl Serialize for Usage {
                 map.serialize_entry(name, &value)?;
             }
         }
-        let prompt = [self.cached_tokens, self.cache_write_tokens, self.image_tokens, self.audio_tokens];
+        let prompt = [
+            self.cached_tokens,
+            self.cache_write_tokens,
+            self.image_tokens,
+            self.audio_tokens,
+        ];
         if prompt.iter().any(Option::is_some) {
-            let [cached_tokens, cache_write_tokens, image_tokens, audio_tokens] = prompt;
-            let details = Prompt { cached_tokens, cache_write_tokens, image_tokens, audio_tokens };
+            let [
+                cached_tokens,
+                cache_write_tokens,
+                image_tokens,
+                audio_tokens,
+            ] = prompt;
+            let details = Prompt {
+                cached_tokens,
+                cache_write_tokens,
+                image_tokens,
+                audio_tokens,
+            };
             map.serialize_entry("prompt_tokens_details", &details)?;
         }
-        let completion =
-            [self.reasoning_tokens, self.accepted_prediction_tokens, self.rejected_prediction_tokens];
+        let completion = [
+            self.reasoning_tokens,
+            self.accepted_prediction_tokens,
+            self.rejected_prediction_tokens,
+        ];
         if completion.iter().any(Option::is_some) {
-            let [reasoning_tokens, accepted_prediction_tokens, rejected_prediction_tokens] = completion;
-            let details =
-                Completion { reasoning_tokens, accepted_prediction_tokens, rejected_prediction_tokens };
+            let [
+                reasoning_tokens,
+                accepted_prediction_tokens,
+                rejected_prediction_tokens,
+            ] = completion;
+            let details = Completion {
+                reasoning_tokens,
+                accepted_prediction_tokens,
+                rejected_prediction_tokens,
+            };
             map.serialize_entry("completion_tokens_details", &details)?;
         }
         map.end()

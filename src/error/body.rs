@@ -32,7 +32,9 @@ impl ErrorBody {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         match serde_json::from_slice(body).ok()? {
             Value::Object(object) => Self::from_object(&object),
-            Value::Array(elements) => elements.iter().find_map(|e| Self::from_object(e.as_object()?)),
+            Value::Array(elements) => elements
+                .iter()
+                .find_map(|e| Self::from_object(e.as_object()?)),
             _ => None,
         }
     }
@@ -56,7 +58,8 @@ impl ErrorBody {
             .find_map(|name| status(object.get(*name)))
             .or(found.status);
         found.request_id = found.request_id.or_else(|| word(object.get("request_id")));
-        (found.message.is_some() || found.code.is_some() || found.error_type.is_some()).then_some(found)
+        (found.message.is_some() || found.code.is_some() || found.error_type.is_some())
+            .then_some(found)
     }
 
     fn read(&mut self, error: &Map<String, Value>) {
@@ -70,7 +73,12 @@ impl ErrorBody {
         self.param = word(error.get("param"));
         self.status = status(error.get("status_code")).or_else(|| status(error.get("code")));
         self.request_id = word(error.get("request_id"));
-        for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
+        for detail in error
+            .get("details")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             if let Some(reason) = word(detail.get("reason")) {
                 self.error_type = Some(reason);
             }
@@ -78,14 +86,21 @@ impl ErrorBody {
                 self.retry_delay = Some(delay);
             }
         }
-        if let Some(inner) = error.get("innererror").and_then(|inner| word(inner.get("code"))) {
+        if let Some(inner) = error
+            .get("innererror")
+            .and_then(|inner| word(inner.get("code")))
+        {
             self.error_type = Some(inner);
         }
     }
 
     /// OpenRouter puts the upstream's own body, as JSON in a string, into `metadata.raw`.
     fn read_upstream(&mut self, error: &Map<String, Value>) {
-        let Some(raw) = error.get("metadata").and_then(|metadata| metadata.get("raw")).and_then(Value::as_str) else {
+        let Some(raw) = error
+            .get("metadata")
+            .and_then(|metadata| metadata.get("raw"))
+            .and_then(Value::as_str)
+        else {
             return;
         };
         let upstream = match serde_json::from_str(raw) {
@@ -100,22 +115,27 @@ impl ErrorBody {
                 }
             }
             self.error_type = self.error_type.take().or(upstream.error_type);
-            self.code = upstream.code.filter(|code| !is_number(code)).or(self.code.take());
+            self.code = upstream
+                .code
+                .filter(|code| !is_number(code))
+                .or(self.code.take());
         }
     }
 }
 
 /// The words of an error: a string, an object with `detail`, or FastAPI's list of complaints.
 fn message(error: &Map<String, Value>) -> Option<String> {
-    ["message", "Message", "detail"].iter().find_map(|name| match error.get(*name)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Object(object) => message(object),
-        Value::Array(complaints) => {
-            let words: Vec<String> = complaints.iter().filter_map(complaint).collect();
-            (!words.is_empty()).then(|| words.join("; "))
-        }
-        _ => None,
-    })
+    ["message", "Message", "detail"]
+        .iter()
+        .find_map(|name| match error.get(*name)? {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Object(object) => message(object),
+            Value::Array(complaints) => {
+                let words: Vec<String> = complaints.iter().filter_map(complaint).collect();
+                (!words.is_empty()).then(|| words.join("; "))
+            }
+            _ => None,
+        })
 }
 
 fn complaint(complaint: &Value) -> Option<String> {
@@ -127,7 +147,11 @@ fn complaint(complaint: &Value) -> Option<String> {
         .flatten()
         .filter_map(|step| word(Some(step)))
         .collect();
-    Some(if place.is_empty() { text.to_owned() } else { format!("{}: {text}", place.join(".")) })
+    Some(if place.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{}: {text}", place.join("."))
+    })
 }
 
 /// A string or a number as a word; empty ones and nulls are nothing.
@@ -145,7 +169,9 @@ fn status(value: Option<&Value>) -> Option<u16> {
         Value::String(text) => text.parse().ok()?,
         _ => return None,
     };
-    u16::try_from(number).ok().filter(|status| (400..=599).contains(status))
+    u16::try_from(number)
+        .ok()
+        .filter(|status| (400..=599).contains(status))
 }
 
 fn is_number(text: &str) -> bool {
@@ -164,15 +190,50 @@ mod tests {
     #[test]
     fn reads_every_shape_in_use() {
         let cases = [
-            (r#"{"error":{"message":"m","type":"t","param":"p","code":"c"}}"#, "m", Some("c"), Some("t")),
-            (r#"{"message":"m","type":"t","param":"p","code":"c"}"#, "m", Some("c"), Some("t")),
+            (
+                r#"{"error":{"message":"m","type":"t","param":"p","code":"c"}}"#,
+                "m",
+                Some("c"),
+                Some("t"),
+            ),
+            (
+                r#"{"message":"m","type":"t","param":"p","code":"c"}"#,
+                "m",
+                Some("c"),
+                Some("t"),
+            ),
             (r#"{"error":"m"}"#, "m", None, None),
-            (r#"{"code":"invalid-argument","error":"m"}"#, "m", Some("invalid-argument"), None),
-            (r#"[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]"#, "m", Some("INVALID_ARGUMENT"), None),
+            (
+                r#"{"code":"invalid-argument","error":"m"}"#,
+                "m",
+                Some("invalid-argument"),
+                None,
+            ),
+            (
+                r#"[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]"#,
+                "m",
+                Some("INVALID_ARGUMENT"),
+                None,
+            ),
             (r#"{"detail":"m"}"#, "m", None, None),
-            (r#"{"object":"error","message":{"detail":[{"loc":["body","x"],"msg":"m"}]},"type":"t"}"#, "body.x: m", None, Some("t")),
-            (r#"{"Message":"m","__type":"ns#Thing"}"#, "m", None, Some("ns#Thing")),
-            (r#"{"error":{"code":404,"message":"m"}}"#, "m", Some("404"), None),
+            (
+                r#"{"object":"error","message":{"detail":[{"loc":["body","x"],"msg":"m"}]},"type":"t"}"#,
+                "body.x: m",
+                None,
+                Some("t"),
+            ),
+            (
+                r#"{"Message":"m","__type":"ns#Thing"}"#,
+                "m",
+                None,
+                Some("ns#Thing"),
+            ),
+            (
+                r#"{"error":{"code":404,"message":"m"}}"#,
+                "m",
+                Some("404"),
+                None,
+            ),
             ("\u{feff}{\"message\":\"m\"}", "m", None, None),
         ];
         for (body, message, code, error_type) in cases {
@@ -185,8 +246,14 @@ mod tests {
 
     #[test]
     fn a_status_inside_the_body_is_read() {
-        assert_eq!(parse(r#"{"error":{"message":"m"},"status_code":429}"#).status, Some(429));
-        assert_eq!(parse(r#"{"error":{"message":"m","code":502}}"#).status, Some(502));
+        assert_eq!(
+            parse(r#"{"error":{"message":"m"},"status_code":429}"#).status,
+            Some(429)
+        );
+        assert_eq!(
+            parse(r#"{"error":{"message":"m","code":502}}"#).status,
+            Some(502)
+        );
         assert_eq!(parse(r#"{"error":{"message":"m","code":7}}"#).status, None);
     }
 
@@ -194,13 +261,25 @@ mod tests {
     fn an_upstream_error_in_a_string_is_unwrapped() {
         let body = r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"message\":\"too long\",\"code\":\"context_length_exceeded\"}}"}}}"#;
         let read = parse(body);
-        assert_eq!(read.message.as_deref(), Some("Provider returned error: too long"));
+        assert_eq!(
+            read.message.as_deref(),
+            Some("Provider returned error: too long")
+        );
         assert_eq!(read.code.as_deref(), Some("context_length_exceeded"));
     }
 
     #[test]
     fn what_says_nothing_of_an_error_is_not_one() {
-        for body in ["", "<html>", "{}", "[]", "3", r#"{"choices":[]}"#, "{\"error\":", r#"{"error":null}"#] {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            "3",
+            r#"{"choices":[]}"#,
+            "{\"error\":",
+            r#"{"error":null}"#,
+        ] {
             assert_eq!(ErrorBody::parse(body.as_bytes()), None, "{body}");
         }
     }

@@ -44,32 +44,82 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
     let word = word.split(':').next().unwrap_or(word);
     let word = word.rsplit('#').next().unwrap_or(word);
     Some(match word {
-        "context_length_exceeded" | "exceed_context_size_error" | "too_many_prompt_tokens"
-        | "model_context_window_exceeded" | "string_above_max_length" => ContextOverflow,
-        "insufficient_quota" | "billing_hard_limit_reached" | "billing_error" | "billing_not_active"
-        | "insufficient_balance" | "credit_balance_exhausted" | "ServiceQuotaExceededException" => QuotaExceeded,
-        "content_filter" | "ResponsibleAIPolicyViolation" | "content_policy_violation" | "moderation_error"
-        | "cyber_policy_violation" | "data_inspection_failed" => ContentFiltered,
-        "invalid_api_key" | "wrong_api_key" | "authentication_error" | "API_KEY_INVALID" | "UNAUTHENTICATED"
-        | "invalid_authentication_error" | "ExpiredTokenException" | "UnrecognizedClientException"
-        | "InvalidSignatureException" | "IncompleteSignatureException" | "SignatureDoesNotMatch"
+        "context_length_exceeded"
+        | "exceed_context_size_error"
+        | "too_many_prompt_tokens"
+        | "model_context_window_exceeded"
+        | "string_above_max_length" => ContextOverflow,
+        "insufficient_quota"
+        | "billing_hard_limit_reached"
+        | "billing_error"
+        | "billing_not_active"
+        | "insufficient_balance"
+        | "credit_balance_exhausted"
+        | "ServiceQuotaExceededException" => QuotaExceeded,
+        "content_filter"
+        | "ResponsibleAIPolicyViolation"
+        | "content_policy_violation"
+        | "moderation_error"
+        | "cyber_policy_violation"
+        | "data_inspection_failed" => ContentFiltered,
+        "invalid_api_key"
+        | "wrong_api_key"
+        | "authentication_error"
+        | "API_KEY_INVALID"
+        | "UNAUTHENTICATED"
+        | "invalid_authentication_error"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "IncompleteSignatureException"
+        | "SignatureDoesNotMatch"
         | "MissingAuthenticationTokenException" => Authentication,
-        "permission_error" | "PERMISSION_DENIED" | "AccessDeniedException" | "permission_denied" => PermissionDenied,
-        "model_not_found" | "not_found_error" | "NOT_FOUND" | "ResourceNotFoundException" | "DeploymentNotFound" => {
-            NotFound
-        }
-        "queue_exceeded" | "overloaded_error" | "server_is_overloaded" | "engine_overloaded"
-        | "engine_overloaded_error" | "ModelNotReadyException" | "model_overloaded" => Overloaded,
-        "rate_limit_exceeded" | "rate_limit_error" | "too_many_requests_error" | "RESOURCE_EXHAUSTED"
-        | "request_quota_exceeded" | "token_quota_exceeded" | "ThrottlingException" | "throttlingException"
-        | "RateLimitReached" | "rate_limit_reached_error" | "TooManyRequestsException" => RateLimit,
+        "permission_error"
+        | "PERMISSION_DENIED"
+        | "AccessDeniedException"
+        | "permission_denied" => PermissionDenied,
+        "model_not_found"
+        | "not_found_error"
+        | "NOT_FOUND"
+        | "ResourceNotFoundException"
+        | "DeploymentNotFound" => NotFound,
+        "queue_exceeded"
+        | "overloaded_error"
+        | "server_is_overloaded"
+        | "engine_overloaded"
+        | "engine_overloaded_error"
+        | "ModelNotReadyException"
+        | "model_overloaded" => Overloaded,
+        "rate_limit_exceeded"
+        | "rate_limit_error"
+        | "too_many_requests_error"
+        | "RESOURCE_EXHAUSTED"
+        | "request_quota_exceeded"
+        | "token_quota_exceeded"
+        | "ThrottlingException"
+        | "throttlingException"
+        | "RateLimitReached"
+        | "rate_limit_reached_error"
+        | "TooManyRequestsException" => RateLimit,
         "request_too_large" => TooLarge,
-        "ServiceUnavailableException" | "serviceUnavailableException" | "UNAVAILABLE" | "service_unavailable"
+        "ServiceUnavailableException"
+        | "serviceUnavailableException"
+        | "UNAVAILABLE"
+        | "service_unavailable"
         | "unavailable_error" => ServiceUnavailable,
-        "InternalServerException" | "internalServerException" | "modelStreamErrorException"
-        | "ModelStreamErrorException" | "ModelErrorException" | "server_error" | "api_error" | "INTERNAL"
+        "InternalServerException"
+        | "internalServerException"
+        | "modelStreamErrorException"
+        | "ModelStreamErrorException"
+        | "ModelErrorException"
+        | "server_error"
+        | "api_error"
+        | "INTERNAL"
         | "internal_error" => InternalServer,
-        "ModelTimeoutException" | "modelTimeoutException" | "timeout_error" | "DEADLINE_EXCEEDED" => Timeout,
+        "ModelTimeoutException"
+        | "modelTimeoutException"
+        | "timeout_error"
+        | "DEADLINE_EXCEEDED" => Timeout,
         "ValidationException" | "validationException" | "wrong_api_format" => BadRequest,
         // Types that say less than a telling status does.
         "invalid_request_error" | "INVALID_ARGUMENT" if status < 400 => BadRequest,
@@ -100,19 +150,43 @@ mod tests {
             ..ErrorBody::default()
         };
         let cases = [
-            (429, "insufficient_quota", "insufficient_quota", QuotaExceeded),
+            (
+                429,
+                "insufficient_quota",
+                "insufficient_quota",
+                QuotaExceeded,
+            ),
             (200, "overloaded_error", "", Overloaded),
             (200, "", "rate_limit_error", RateLimit),
-            (400, "context_length_exceeded", "invalid_request_error", ContextOverflow),
+            (
+                400,
+                "context_length_exceeded",
+                "invalid_request_error",
+                ContextOverflow,
+            ),
             (429, "queue_exceeded", "too_many_requests_error", Overloaded),
-            (429, "request_quota_exceeded", "too_many_requests_error", RateLimit),
+            (
+                429,
+                "request_quota_exceeded",
+                "too_many_requests_error",
+                RateLimit,
+            ),
             (404, "model_not_found", "not_found_error", NotFound),
             (400, "wrong_api_format", "invalid_request_error", BadRequest),
-            (400, "", "com.amazon.coral.service#ThrottlingException:http://x/", RateLimit),
+            (
+                400,
+                "",
+                "com.amazon.coral.service#ThrottlingException:http://x/",
+                RateLimit,
+            ),
             (418, "teapot", "short_and_stout", BadRequest),
         ];
         for (status, code, error_type, kind) in cases {
-            assert_eq!(classify(status, &body(code, error_type)), kind, "{status} {code} {error_type}");
+            assert_eq!(
+                classify(status, &body(code, error_type)),
+                kind,
+                "{status} {code} {error_type}"
+            );
         }
     }
 }

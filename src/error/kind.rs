@@ -106,7 +106,14 @@ impl ErrorKind {
         use ErrorKind::*;
         matches!(
             self,
-            Conflict | RateLimit | Overloaded | InternalServer | ServiceUnavailable | Connection | Timeout | Truncated
+            Conflict
+                | RateLimit
+                | Overloaded
+                | InternalServer
+                | ServiceUnavailable
+                | Connection
+                | Timeout
+                | Truncated
         )
     }
 }

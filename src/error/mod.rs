@@ -48,7 +48,11 @@ impl Error {
     /// An error of a kind, in words that say what happened and, if possible, what to do.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), ..Inner::default() }))
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            ..Inner::default()
+        }))
     }
 
     /// What went wrong.
@@ -309,10 +313,16 @@ impl Serialize for Error {
         map.serialize_entry("message", &inner.message)?;
         map.serialize_entry("provider", &inner.provider)?;
         map.serialize_entry("request_id", &inner.request_id)?;
-        map.serialize_entry("retry_after_s", &inner.retry_after.map(|wait| wait.as_secs_f64()))?;
+        map.serialize_entry(
+            "retry_after_s",
+            &inner.retry_after.map(|wait| wait.as_secs_f64()),
+        )?;
         map.serialize_entry("retryable", &self.is_retryable())?;
         map.serialize_entry("timeout", &inner.timeout.map(TimeoutKind::as_str))?;
-        map.serialize_entry("partial_text", &inner.partial.as_ref().map(|partial| partial.text()))?;
+        map.serialize_entry(
+            "partial_text",
+            &inner.partial.as_ref().map(|partial| partial.text()),
+        )?;
         map.serialize_entry("attempts", &inner.attempts.len())?;
         if inner.attempts.len() > 1 {
             map.serialize_entry("attempt_log", &inner.attempts)?;

@@ -14,7 +14,9 @@ struct Escaped<'a>(&'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
-            if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            if c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            {
                 write!(f, "{}", c.escape_default())?;
             } else {
                 f.write_char(c)?;
@@ -90,7 +92,10 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
         let shown = escape_controls("a\x1b[31m\u{9b}b\u{202e}c\r\n").to_string();
-        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown}");
+        assert!(
+            shown.chars().all(|c| !c.is_control() && c != '\u{202e}'),
+            "{shown}"
+        );
         assert!(shown.contains("\\u{1b}[31m"));
     }
 
@@ -102,6 +107,9 @@ mod tests {
         assert_eq!(text, "Incorrect API key provided: [secret].");
         let body = scrub_bytes(&Bytes::from_static(b"sk-canary,sk-canary"), "sk-canary").unwrap();
         assert_eq!(&body[..], b"[secret],[secret]");
-        assert_eq!(scrub_bytes(&Bytes::from_static(b"nothing"), "sk-canary"), None);
+        assert_eq!(
+            scrub_bytes(&Bytes::from_static(b"nothing"), "sk-canary"),
+            None
+        );
     }
 }

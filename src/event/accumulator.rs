@@ -37,14 +37,20 @@ impl Accumulator {
     /// Adds one event.
     pub fn apply(&mut self, event: &StreamEvent) {
         match event {
-            StreamEvent::TextDelta { choice, part, text } => self.append(*choice, *part, text, Kind::Text),
+            StreamEvent::TextDelta { choice, part, text } => {
+                self.append(*choice, *part, text, Kind::Text)
+            }
             StreamEvent::ReasoningDelta { choice, part, text } => {
                 self.append(*choice, *part, text, Kind::Reasoning);
             }
             StreamEvent::RefusalDelta { choice, part, text } => {
                 self.append(*choice, *part, text, Kind::Refusal);
             }
-            StreamEvent::ReasoningSignature { choice, part, signature: more } => {
+            StreamEvent::ReasoningSignature {
+                choice,
+                part,
+                signature: more,
+            } => {
                 if let ContentPart::Reasoning { signature, .. } =
                     self.part(*choice, *part, || Kind::Reasoning.empty())
                 {
@@ -54,10 +60,18 @@ impl Accumulator {
             StreamEvent::ToolCallEnd { choice, part, call } => {
                 self.part(*choice, *part, || ContentPart::ToolCall((**call).clone()));
             }
-            StreamEvent::Opaque { choice, part, block } => {
+            StreamEvent::Opaque {
+                choice,
+                part,
+                block,
+            } => {
                 self.part(*choice, *part, || ContentPart::Opaque((**block).clone()));
             }
-            StreamEvent::Citation { choice, part, citation } => {
+            StreamEvent::Citation {
+                choice,
+                part,
+                citation,
+            } => {
                 if let ContentPart::Text { citations, .. } =
                     self.part(*choice, *part, || Kind::Text.empty())
                 {
@@ -84,7 +98,11 @@ impl Accumulator {
                     None => extra.push((name.to_string(), (**value).clone())),
                 }
             }
-            StreamEvent::Finish { choice, reason, native } => {
+            StreamEvent::Finish {
+                choice,
+                reason,
+                native,
+            } => {
                 let (choice, _) = self.choice(*choice);
                 choice.finish_reason.clone_from(reason);
                 choice.native_finish_reason = native.as_deref().map(str::to_owned);
@@ -112,7 +130,9 @@ impl Accumulator {
         }
         response.created = response.created.or(head.created);
         if response.system_fingerprint.is_none() {
-            response.system_fingerprint.clone_from(&head.system_fingerprint);
+            response
+                .system_fingerprint
+                .clone_from(&head.system_fingerprint);
         }
         if head.service_tier.is_some() {
             response.service_tier.clone_from(&head.service_tier);
@@ -145,7 +165,10 @@ impl Accumulator {
                 at
             }
         };
-        #[expect(clippy::indexing_slicing, reason = "numbers and content are parallel, and `at` was just found or made")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "numbers and content are parallel, and `at` was just found or made"
+        )]
         &mut content[at]
     }
 
@@ -154,12 +177,21 @@ impl Accumulator {
         let at = match choices.binary_search_by_key(&index, |choice| choice.index) {
             Ok(at) => at,
             Err(at) => {
-                choices.insert(at, Choice { index, ..Choice::default() });
+                choices.insert(
+                    at,
+                    Choice {
+                        index,
+                        ..Choice::default()
+                    },
+                );
                 self.parts.insert(at, Vec::new());
                 at
             }
         };
-        #[expect(clippy::indexing_slicing, reason = "choices and parts are parallel, and `at` was just found or made")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "choices and parts are parallel, and `at` was just found or made"
+        )]
         (&mut choices[at], &mut self.parts[at])
     }
 }
@@ -175,8 +207,13 @@ impl Kind {
     fn empty(self) -> ContentPart {
         match self {
             Kind::Text => ContentPart::text(""),
-            Kind::Reasoning => ContentPart::Reasoning { text: String::new(), signature: None },
-            Kind::Refusal => ContentPart::Refusal { text: String::new() },
+            Kind::Reasoning => ContentPart::Reasoning {
+                text: String::new(),
+                signature: None,
+            },
+            Kind::Refusal => ContentPart::Refusal {
+                text: String::new(),
+            },
         }
     }
 }

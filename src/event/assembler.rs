@@ -45,7 +45,11 @@ pub struct AssemblerLimits {
 impl Default for AssemblerLimits {
     /// 64 MiB, 256 tool calls, 128 answers.
     fn default() -> Self {
-        AssemblerLimits { retained_bytes: 64 << 20, tool_calls: 256, choices: 128 }
+        AssemblerLimits {
+            retained_bytes: 64 << 20,
+            tool_calls: 256,
+            choices: 128,
+        }
     }
 }
 
@@ -89,7 +93,12 @@ impl<'a> ToolFragment<'a> {
         arguments: Option<&'a str>,
     ) -> Self {
         let some = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
-        ToolFragment { index, id: some(id), name: some(name), arguments: some(arguments) }
+        ToolFragment {
+            index,
+            id: some(id),
+            name: some(name),
+            arguments: some(arguments),
+        }
     }
 }
 
@@ -163,11 +172,20 @@ impl Assembler {
             return Ok(());
         }
         if !self.extract_think {
-            return self.flow(choice, Flow { kind: FlowKind::Text, part }, text);
+            return self.flow(
+                choice,
+                Flow {
+                    kind: FlowKind::Text,
+                    part,
+                },
+                text,
+            );
         }
         let mut splitter = std::mem::take(&mut self.open(choice)?.think);
         let mut pieces = Vec::new();
-        splitter.push(text, &mut |side, piece: &str| pieces.push((side, piece.to_owned())));
+        splitter.push(text, &mut |side, piece: &str| {
+            pieces.push((side, piece.to_owned()))
+        });
         self.open(choice)?.think = splitter;
         self.split_text(choice, part, pieces)
     }
@@ -180,17 +198,39 @@ impl Assembler {
         if text.is_empty() {
             return Ok(());
         }
-        self.flow(choice, Flow { kind: FlowKind::Reasoning, part }, text)
+        self.flow(
+            choice,
+            Flow {
+                kind: FlowKind::Reasoning,
+                part,
+            },
+            text,
+        )
     }
 
     /// What the provider wants back with a reasoning part.
     ///
     /// # Errors
     /// `too_large` if more is kept than the limits allow.
-    pub fn reasoning_signature(&mut self, choice: u32, part: u32, signature: &str) -> Result<(), Error> {
+    pub fn reasoning_signature(
+        &mut self,
+        choice: u32,
+        part: u32,
+        signature: &str,
+    ) -> Result<(), Error> {
         self.retain(signature.len())?;
-        self.enter(choice, Flow { kind: FlowKind::Reasoning, part })?;
-        self.emit(StreamEvent::ReasoningSignature { choice, part, signature: signature.to_owned() });
+        self.enter(
+            choice,
+            Flow {
+                kind: FlowKind::Reasoning,
+                part,
+            },
+        )?;
+        self.emit(StreamEvent::ReasoningSignature {
+            choice,
+            part,
+            signature: signature.to_owned(),
+        });
         Ok(())
     }
 
@@ -204,7 +244,11 @@ impl Assembler {
         }
         self.retain(text.len())?;
         self.leave(choice)?;
-        self.emit(StreamEvent::RefusalDelta { choice, part, text: text.to_owned() });
+        self.emit(StreamEvent::RefusalDelta {
+            choice,
+            part,
+            text: text.to_owned(),
+        });
         Ok(())
     }
 
@@ -225,7 +269,8 @@ impl Assembler {
                 if open.calls.len() >= limit {
                     return Err(too_many("tool calls", limit));
                 }
-                if fragment.id.is_none() && fragment.name.is_none() && fragment.arguments.is_none() {
+                if fragment.id.is_none() && fragment.name.is_none() && fragment.arguments.is_none()
+                {
                     return Ok(());
                 }
                 let at = open.calls.len();
@@ -248,7 +293,13 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn tool_start(&mut self, choice: u32, part: u32, id: &str, name: &str) -> Result<(), Error> {
+    pub fn tool_start(
+        &mut self,
+        choice: u32,
+        part: u32,
+        id: &str,
+        name: &str,
+    ) -> Result<(), Error> {
         self.leave(choice)?;
         let limit = self.limits.tool_calls;
         let open = self.open(choice)?;
@@ -267,7 +318,11 @@ impl Assembler {
             started: false,
             closed: false,
         });
-        self.extend_call(choice, at, ToolFragment::new(None, Some(id), Some(name), None))
+        self.extend_call(
+            choice,
+            at,
+            ToolFragment::new(None, Some(id), Some(name), None),
+        )
     }
 
     /// More arguments for the tool call of a part. One that was not started begins now (F89).
@@ -277,16 +332,33 @@ impl Assembler {
     pub fn tool_arguments(&mut self, choice: u32, part: u32, arguments: &str) -> Result<(), Error> {
         self.tool_start(choice, part, "", "")?;
         let calls = &self.open(choice)?.calls;
-        match calls.iter().position(|call| call.part == part && !call.closed) {
-            Some(at) => self.extend_call(choice, at, ToolFragment::new(None, None, None, Some(arguments))),
+        match calls
+            .iter()
+            .position(|call| call.part == part && !call.closed)
+        {
+            Some(at) => self.extend_call(
+                choice,
+                at,
+                ToolFragment::new(None, None, None, Some(arguments)),
+            ),
             None => Ok(()),
         }
     }
 
     /// What the provider wants back with the tool call of a part.
-    pub fn tool_data(&mut self, choice: u32, part: u32, data: crate::OpaqueData) -> Result<(), Error> {
+    pub fn tool_data(
+        &mut self,
+        choice: u32,
+        part: u32,
+        data: crate::OpaqueData,
+    ) -> Result<(), Error> {
         self.retain(data.data.as_str().len())?;
-        if let Some(call) = self.open(choice)?.calls.iter_mut().find(|call| call.part == part) {
+        if let Some(call) = self
+            .open(choice)?
+            .calls
+            .iter_mut()
+            .find(|call| call.part == part)
+        {
             call.call.provider_data = Some(data);
         }
         Ok(())
@@ -322,7 +394,11 @@ impl Assembler {
     pub fn opaque(&mut self, choice: u32, part: u32, block: OpaqueBlock) -> Result<(), Error> {
         self.retain(block.block.as_str().len())?;
         self.leave(choice)?;
-        self.emit(StreamEvent::Opaque { choice, part, block: Box::new(block) });
+        self.emit(StreamEvent::Opaque {
+            choice,
+            part,
+            block: Box::new(block),
+        });
         Ok(())
     }
 
@@ -333,7 +409,11 @@ impl Assembler {
     pub fn citation(&mut self, choice: u32, part: u32, citation: Citation) -> Result<(), Error> {
         self.retain(citation.raw.as_ref().map_or(64, |raw| raw.as_str().len()))?;
         self.open(choice)?;
-        self.emit(StreamEvent::Citation { choice, part, citation: Box::new(citation) });
+        self.emit(StreamEvent::Citation {
+            choice,
+            part,
+            citation: Box::new(citation),
+        });
         Ok(())
     }
 
@@ -346,10 +426,16 @@ impl Assembler {
         if tokens.iter().all(|list| list.is_empty()) {
             return Ok(());
         }
-        let alternatives = tokens.iter().flat_map(|list| list.iter()).map(|token| token.top_logprobs.len().saturating_add(1));
+        let alternatives = tokens
+            .iter()
+            .flat_map(|list| list.iter())
+            .map(|token| token.top_logprobs.len().saturating_add(1));
         self.retain(alternatives.fold(0, |sum, n| sum.saturating_add(n.saturating_mul(64))))?;
         self.open(choice)?;
-        self.emit(StreamEvent::Logprobs { choice, logprobs: Box::new(logprobs) });
+        self.emit(StreamEvent::Logprobs {
+            choice,
+            logprobs: Box::new(logprobs),
+        });
         Ok(())
     }
 
@@ -368,7 +454,10 @@ impl Assembler {
 
     /// What the server says of its own time.
     pub fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
-        self.emit(StreamEvent::Timing { server, raw: raw.map(Box::new) });
+        self.emit(StreamEvent::Timing {
+            server,
+            raw: raw.map(Box::new),
+        });
     }
 
     /// A member of the answer that has no place in the response.
@@ -377,7 +466,10 @@ impl Assembler {
     /// `too_large` past the limits.
     pub fn extra(&mut self, name: &str, value: Json) -> Result<(), Error> {
         self.retain(value.as_str().len())?;
-        self.emit(StreamEvent::Extra { name: name.into(), value: Box::new(value) });
+        self.emit(StreamEvent::Extra {
+            name: name.into(),
+            value: Box::new(value),
+        });
         Ok(())
     }
 
@@ -386,10 +478,18 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn finish(&mut self, choice: u32, reason: Option<FinishReason>, native: &str) -> Result<(), Error> {
+    pub fn finish(
+        &mut self,
+        choice: u32,
+        reason: Option<FinishReason>,
+        native: &str,
+    ) -> Result<(), Error> {
         let open = self.open(choice)?;
         if open.finish.is_none() {
-            open.finish = Some(Finished { reason, native: (!native.is_empty()).then(|| native.into()) });
+            open.finish = Some(Finished {
+                reason,
+                native: (!native.is_empty()).then(|| native.into()),
+            });
         }
         Ok(())
     }
@@ -408,7 +508,11 @@ impl Assembler {
     /// that was asked for or has begun.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let finished = self.choices.iter().filter(|choice| choice.finish.is_some()).count();
+        let finished = self
+            .choices
+            .iter()
+            .filter(|choice| choice.finish.is_some())
+            .count();
         self.end_marker
             || (finished > 0
                 && finished == self.choices.len()
@@ -421,7 +525,9 @@ impl Assembler {
     /// `too_large` past the limits.
     pub fn settle(&mut self) -> Result<(), Error> {
         for at in 0..self.choices.len() {
-            let Some(choice) = self.choices.get(at).map(|open| open.index) else { break };
+            let Some(choice) = self.choices.get(at).map(|open| open.index) else {
+                break;
+            };
             if self.extract_think {
                 let mut splitter = std::mem::take(&mut self.open(choice)?.think);
                 let mut pieces = Vec::new();
@@ -437,7 +543,11 @@ impl Assembler {
                 Some(finished) => (finished.reason, finished.native),
                 None => (None, None),
             };
-            self.emit(StreamEvent::Finish { choice, reason, native });
+            self.emit(StreamEvent::Finish {
+                choice,
+                reason,
+                native,
+            });
         }
         self.choices.clear();
         Ok(())
@@ -470,12 +580,27 @@ impl Assembler {
         response.choices.is_empty() && response.id.is_empty()
     }
 
-    fn split_text(&mut self, choice: u32, part: u32, pieces: Vec<(Side, String)>) -> Result<(), Error> {
+    fn split_text(
+        &mut self,
+        choice: u32,
+        part: u32,
+        pieces: Vec<(Side, String)>,
+    ) -> Result<(), Error> {
         for (side, piece) in pieces {
             match side {
-                Side::Text => self.flow(choice, Flow { kind: FlowKind::Text, part }, &piece)?,
+                Side::Text => self.flow(
+                    choice,
+                    Flow {
+                        kind: FlowKind::Text,
+                        part,
+                    },
+                    &piece,
+                )?,
                 Side::Reasoning => {
-                    let flow = Flow { kind: FlowKind::Reasoning, part: part.saturating_sub(1) };
+                    let flow = Flow {
+                        kind: FlowKind::Reasoning,
+                        part: part.saturating_sub(1),
+                    };
                     self.flow(choice, flow, &piece)?;
                 }
             }
@@ -519,10 +644,17 @@ impl Assembler {
         Ok(())
     }
 
-    fn extend_call(&mut self, choice: u32, at: usize, fragment: ToolFragment<'_>) -> Result<(), Error> {
+    fn extend_call(
+        &mut self,
+        choice: u32,
+        at: usize,
+        fragment: ToolFragment<'_>,
+    ) -> Result<(), Error> {
         let more = fragment.arguments.unwrap_or_default();
         self.retain(more.len())?;
-        let Some(open) = self.open(choice)?.calls.get_mut(at) else { return Ok(()) };
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else {
+            return Ok(());
+        };
         let part = open.part;
         if let Some(id) = fragment.id.filter(|_| open.call.id.is_empty()) {
             open.call.id = id.to_owned();
@@ -535,7 +667,11 @@ impl Assembler {
         if open.started {
             if !more.is_empty() {
                 let arguments = more.to_owned();
-                self.emit(StreamEvent::ToolCallDelta { choice, part, arguments });
+                self.emit(StreamEvent::ToolCallDelta {
+                    choice,
+                    part,
+                    arguments,
+                });
             }
         } else if !open.call.name.is_empty() {
             self.start_call(choice, at)?;
@@ -544,22 +680,35 @@ impl Assembler {
     }
 
     fn start_call(&mut self, choice: u32, at: usize) -> Result<(), Error> {
-        let Some(open) = self.open(choice)?.calls.get_mut(at) else { return Ok(()) };
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else {
+            return Ok(());
+        };
         open.started = true;
         if open.call.id.is_empty() {
             open.call.id = format!("call_{choice}_{at}");
         }
         let (part, id, name) = (open.part, open.call.id.clone(), open.call.name.clone());
         let arguments = open.call.arguments.clone();
-        self.emit(StreamEvent::ToolCallStart { choice, part, id, name });
+        self.emit(StreamEvent::ToolCallStart {
+            choice,
+            part,
+            id,
+            name,
+        });
         if !arguments.is_empty() {
-            self.emit(StreamEvent::ToolCallDelta { choice, part, arguments });
+            self.emit(StreamEvent::ToolCallDelta {
+                choice,
+                part,
+                arguments,
+            });
         }
         Ok(())
     }
 
     fn close_call(&mut self, choice: u32, at: usize) -> Result<(), Error> {
-        let Some(open) = self.open(choice)?.calls.get_mut(at) else { return Ok(()) };
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else {
+            return Ok(());
+        };
         if open.closed {
             return Ok(());
         }
@@ -567,12 +716,17 @@ impl Assembler {
         if !open.started {
             self.start_call(choice, at)?;
         }
-        let Some(open) = self.open(choice)?.calls.get(at) else { return Ok(()) };
+        let Some(open) = self.open(choice)?.calls.get(at) else {
+            return Ok(());
+        };
         let (part, call) = (open.part, Box::new(open.call.clone()));
         if !call.has_valid_arguments() {
             self.warn(Warning::new(
                 "invalid_tool_arguments",
-                format!("the arguments of tool call `{}` ({}) are not a JSON object", call.id, call.name),
+                format!(
+                    "the arguments of tool call `{}` ({}) are not a JSON object",
+                    call.id, call.name
+                ),
             ));
         }
         self.emit(StreamEvent::ToolCallEnd { choice, part, call });
@@ -586,7 +740,10 @@ impl Assembler {
                 if self.choices.len() >= self.limits.choices {
                     return Err(too_many("answers", self.limits.choices));
                 }
-                self.choices.push(OpenChoice { index: choice, ..OpenChoice::default() });
+                self.choices.push(OpenChoice {
+                    index: choice,
+                    ..OpenChoice::default()
+                });
                 self.choices.len().saturating_sub(1)
             }
         };
@@ -595,11 +752,17 @@ impl Assembler {
     }
 
     fn retain(&mut self, bytes: usize) -> Result<(), Error> {
-        self.retained = self.retained.saturating_add(bytes).saturating_add(PIECE_OVERHEAD);
+        self.retained = self
+            .retained
+            .saturating_add(bytes)
+            .saturating_add(PIECE_OVERHEAD);
         if self.retained > self.limits.retained_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,
-                format!("the answer is larger than the limit of {} bytes", self.limits.retained_bytes),
+                format!(
+                    "the answer is larger than the limit of {} bytes",
+                    self.limits.retained_bytes
+                ),
             ));
         }
         Ok(())
@@ -616,7 +779,11 @@ impl Assembler {
 
 /// The call that a piece belongs to.
 fn find_call(calls: &[OpenCall], fragment: &ToolFragment<'_>) -> Option<usize> {
-    let same_id = |call: &OpenCall| fragment.id.is_none_or(|id| call.made_id || call.call.id == id);
+    let same_id = |call: &OpenCall| {
+        fragment
+            .id
+            .is_none_or(|id| call.made_id || call.call.id == id)
+    };
     if let Some(id) = fragment.id {
         if let Some(at) = calls.iter().position(|call| call.call.id == id) {
             return Some(at);
@@ -625,11 +792,15 @@ fn find_call(calls: &[OpenCall], fragment: &ToolFragment<'_>) -> Option<usize> {
     match fragment.index {
         // The last call of that index: an index can be used again with a new id.
         Some(index) => {
-            let at = calls.iter().rposition(|call| call.wire_index == Some(index));
+            let at = calls
+                .iter()
+                .rposition(|call| call.wire_index == Some(index));
             match at {
                 Some(at) => calls.get(at).filter(|call| same_id(call)).map(|_| at),
                 // Some servers number only the first piece, or drift: a piece with neither id nor name goes on.
-                None if fragment.id.is_none() && fragment.name.is_none() => calls.len().checked_sub(1),
+                None if fragment.id.is_none() && fragment.name.is_none() => {
+                    calls.len().checked_sub(1)
+                }
                 None => None,
             }
         }
@@ -648,5 +819,8 @@ fn find_call(calls: &[OpenCall], fragment: &ToolFragment<'_>) -> Option<usize> {
 }
 
 fn too_many(what: &str, limit: usize) -> Error {
-    Error::new(ErrorKind::TooLarge, format!("the answer has more than {limit} {what}"))
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("the answer has more than {limit} {what}"),
+    )
 }

@@ -31,7 +31,9 @@ impl ThinkSplitter {
         let mut rest = text;
         while !rest.is_empty() {
             if self.tag.is_empty() {
-                let (plain, tag) = match memchr::memchr(b'<', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
+                let (plain, tag) = match memchr::memchr(b'<', rest.as_bytes())
+                    .and_then(|at| rest.split_at_checked(at))
+                {
                     Some(split) => split,
                     None => (rest, ""),
                 };
@@ -70,7 +72,11 @@ impl ThinkSplitter {
 
     fn plain(&mut self, text: &str, out: &mut impl FnMut(Side, &str)) {
         let [outer, inner] = &mut self.space;
-        let (side, space) = if self.inside { (Side::Reasoning, inner) } else { (Side::Text, outer) };
+        let (side, space) = if self.inside {
+            (Side::Reasoning, inner)
+        } else {
+            (Side::Text, outer)
+        };
         let text = if self.trim { text.trim_start() } else { text };
         if text.is_empty() {
             return;
@@ -94,7 +100,9 @@ fn emit(side: Side, text: &str, out: &mut impl FnMut(Side, &str)) {
 }
 
 fn starts_with_ignoring_case(whole: &str, start: &str) -> bool {
-    whole.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+    whole
+        .get(..start.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
 #[cfg(test)]
@@ -120,7 +128,11 @@ mod tests {
         let cases = [
             ("<think>\nA b.\n</think>\n\nAnswer. ", "Answer. ", "A b."),
             ("<THINK>x</Think>y", "y", "x"),
-            ("no tags < at <thin all <<think>z</think>", "no tags < at <thin all <", "z"),
+            (
+                "no tags < at <thin all <<think>z</think>",
+                "no tags < at <thin all <",
+                "z",
+            ),
             ("a <think>1</think> b <think>2</think> c", "a b c", "12"),
             ("a<think>1</think> b", "a b", "1"),
             ("<think>never closed ", "", "never closed"),
@@ -135,7 +147,11 @@ mod tests {
             assert_eq!(got, wanted, "{whole}");
             let cuts: Vec<usize> = whole.char_indices().map(|(at, _)| at).collect();
             for &cut in &cuts {
-                assert_eq!(split(&[&whole[..cut], &whole[cut..]]), got, "{whole} at {cut}");
+                assert_eq!(
+                    split(&[&whole[..cut], &whole[cut..]]),
+                    got,
+                    "{whole} at {cut}"
+                );
             }
             let single: Vec<&str> = whole.split_inclusive(|_| true).collect();
             assert_eq!(split(&single), got, "{whole}");

@@ -43,10 +43,21 @@ struct Collected {
 }
 
 impl BodyReader {
-    pub(super) fn new(head: &response::Parts, framing: Framing, sizes: &SizeLimits) -> Result<Self, Error> {
-        let encoding = head.headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.as_bytes());
+    pub(super) fn new(
+        head: &response::Parts,
+        framing: Framing,
+        sizes: &SizeLimits,
+    ) -> Result<Self, Error> {
+        let encoding = head
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .map(|encoding| encoding.as_bytes());
         let ok = head.status.is_success();
-        if ok && encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity") && !encoding.is_empty()) {
+        if ok
+            && encoding.is_some_and(|encoding| {
+                !encoding.eq_ignore_ascii_case(b"identity") && !encoding.is_empty()
+            })
+        {
             return Err(Error::new(
                 ErrorKind::Protocol,
                 "the answer is compressed although `accept-encoding: identity` was sent",
@@ -56,7 +67,14 @@ impl BodyReader {
             .headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase());
+            .map(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .unwrap_or(value)
+                    .trim()
+                    .to_ascii_lowercase()
+            });
         let form = match framing {
             _ if !ok => Form::Error(Collected::default()),
             #[cfg(feature = "bedrock")]
@@ -65,7 +83,13 @@ impl BodyReader {
             }
             _ => Form::Unknown(BytesMut::new()),
         };
-        Ok(BodyReader { form, content_type, framing, sizes: *sizes, received: 0 })
+        Ok(BodyReader {
+            form,
+            content_type,
+            framing,
+            sizes: *sizes,
+            received: 0,
+        })
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -80,7 +104,11 @@ impl BodyReader {
         }
     }
 
-    pub(super) fn chunk<O: Operation>(&mut self, chunk: Bytes, operation: &mut O) -> Result<Reading, Error> {
+    pub(super) fn chunk<O: Operation>(
+        &mut self,
+        chunk: Bytes,
+        operation: &mut O,
+    ) -> Result<Reading, Error> {
         self.received = self.received.saturating_add(chunk.len() as u64);
         let chunk = match &mut self.form {
             Form::Unknown(held) => {
@@ -111,7 +139,11 @@ impl BodyReader {
                 let room = self.sizes.error_body.saturating_sub(body.len());
                 let full = chunk.len() >= room;
                 body.push(chunk.slice(..chunk.len().min(room)));
-                Ok(if full { Reading::ErrorBody(body.take()) } else { Reading::Bytes })
+                Ok(if full {
+                    Reading::ErrorBody(body.take())
+                } else {
+                    Reading::Bytes
+                })
             }
         }
     }
@@ -137,7 +169,10 @@ impl BodyReader {
                 }
                 Err(Error::new(
                     ErrorKind::Truncated,
-                    format!("the stream ended after {} bytes without saying that it was complete", self.received),
+                    format!(
+                        "the stream ended after {} bytes without saying that it was complete",
+                        self.received
+                    ),
                 ))
             }
         }
@@ -145,11 +180,20 @@ impl BodyReader {
 
     /// Decides by the first byte whether frames or one JSON value come; servers mislabel both (F26, F27).
     fn recognise(&mut self) -> Result<Option<Bytes>, Error> {
-        let Form::Unknown(held) = &mut self.form else { return Ok(None) };
+        let Form::Unknown(held) = &mut self.form else {
+            return Ok(None);
+        };
         let start = held.strip_prefix(b"\xef\xbb\xbf").unwrap_or(held);
-        let Some(first) = start.iter().find(|byte| !byte.is_ascii_whitespace()).copied() else {
+        let Some(first) = start
+            .iter()
+            .find(|byte| !byte.is_ascii_whitespace())
+            .copied()
+        else {
             if held.len() > self.sizes.error_body {
-                return Err(Error::new(ErrorKind::Protocol, "the answer is nothing but white space"));
+                return Err(Error::new(
+                    ErrorKind::Protocol,
+                    "the answer is nothing but white space",
+                ));
             }
             return Ok(None);
         };
@@ -171,7 +215,10 @@ impl BodyReader {
         let content_type = self.content_type.as_deref().unwrap_or("no content type");
         Error::new(
             ErrorKind::Protocol,
-            format!("the answer is neither JSON nor a stream of events ({content_type}): {}", excerpt(body)),
+            format!(
+                "the answer is neither JSON nor a stream of events ({content_type}): {}",
+                excerpt(body)
+            ),
         )
         .with_body(body.slice(..body.len().min(self.sizes.error_body)))
     }
@@ -188,11 +235,13 @@ impl BodyReader {
 impl Frames {
     fn new(framing: Framing, sizes: &SizeLimits) -> Self {
         match framing {
-            Framing::Ndjson => Frames::Ndjson(crate::codec::ndjson::NdjsonDecoder::new(sizes.event)),
-            #[cfg(feature = "bedrock")]
-            Framing::AwsEventStream => {
-                Frames::Aws(crate::codec::event_stream::EventStreamDecoder::new(sizes.event))
+            Framing::Ndjson => {
+                Frames::Ndjson(crate::codec::ndjson::NdjsonDecoder::new(sizes.event))
             }
+            #[cfg(feature = "bedrock")]
+            Framing::AwsEventStream => Frames::Aws(
+                crate::codec::event_stream::EventStreamDecoder::new(sizes.event),
+            ),
             Framing::Sse | Framing::Whole => Frames::Sse(SseDecoder::new(sizes.event)),
         }
     }
@@ -228,7 +277,9 @@ impl Frames {
     fn end<O: Operation>(&mut self, operation: &mut O) -> Result<(), Error> {
         let last = match self {
             Frames::Sse(decoder) => match decoder.finish() {
-                Ok(Some(event)) if is_whole(event.data) => Some(Frame::event(event.event, event.data)),
+                Ok(Some(event)) if is_whole(event.data) => {
+                    Some(Frame::event(event.event, event.data))
+                }
                 _ => None,
             },
             Frames::Ndjson(decoder) => match decoder.finish() {
@@ -253,15 +304,21 @@ fn aws_frame<O: Operation>(
     let data = std::str::from_utf8(message.payload())
         .map_err(|_| Error::new(ErrorKind::Protocol, "the payload of an event is not UTF-8"))?;
     match message.message_type() {
-        Some("event") => operation.frame(Frame::event(message.event_type().unwrap_or_default(), data)),
-        Some("exception") => {
-            operation.frame(Frame::exception(message.exception_type().unwrap_or_default(), data))
+        Some("event") => {
+            operation.frame(Frame::event(message.event_type().unwrap_or_default(), data))
         }
+        Some("exception") => operation.frame(Frame::exception(
+            message.exception_type().unwrap_or_default(),
+            data,
+        )),
         Some("error") => operation.frame(Frame::exception(
             message.error_code().unwrap_or_default(),
             message.error_message().unwrap_or(data),
         )),
-        _ => Err(Error::new(ErrorKind::Protocol, "an event without a known `:message-type`")),
+        _ => Err(Error::new(
+            ErrorKind::Protocol,
+            "an event without a known `:message-type`",
+        )),
     }
 }
 
@@ -282,16 +339,21 @@ impl Collected {
     }
 
     fn take(&mut self) -> Bytes {
-        self.first.take().unwrap_or_else(|| std::mem::take(&mut self.all).freeze())
+        self.first
+            .take()
+            .unwrap_or_else(|| std::mem::take(&mut self.all).freeze())
     }
 }
 
 fn looks_like_sse(body: &[u8], first: u8) -> bool {
-    first == b':' || [&b"data"[..], b"event", b"id", b"retry"].iter().any(|field| {
-        let start = body.trim_ascii_start();
-        let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-        start.iter().zip(field.iter()).all(|(a, b)| a == b)
-    })
+    first == b':'
+        || [&b"data"[..], b"event", b"id", b"retry"]
+            .iter()
+            .any(|field| {
+                let start = body.trim_ascii_start();
+                let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+                start.iter().zip(field.iter()).all(|(a, b)| a == b)
+            })
 }
 
 fn is_whole(data: &str) -> bool {
@@ -299,5 +361,8 @@ fn is_whole(data: &str) -> bool {
 }
 
 fn too_large(what: &str, limit: u64) -> Error {
-    Error::new(ErrorKind::TooLarge, format!("the {what} is larger than the limit of {limit} bytes"))
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("the {what} is larger than the limit of {limit} bytes"),
+    )
 }

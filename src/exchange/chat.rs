@@ -1,7 +1,7 @@
 use super::{Exchange, Start, operation::sealed::Operation};
 use crate::{
-    Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Framing, Metrics,
-    Provider, ProviderMetadata, RawBody, StreamEvent, UnifiedChatResponse, Warning,
+    Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Framing,
+    Metrics, Provider, ProviderMetadata, RawBody, StreamEvent, UnifiedChatResponse, Warning,
     provider::{Decoder, Frame, Progress},
 };
 use bytes::Bytes;
@@ -33,7 +33,10 @@ impl Exchange<Chat> {
         request.validate()?;
         let mut encoded = provider.encode_chat(&request)?;
         add_headers(&mut encoded.request, &request)?;
-        let limits = AssemblerLimits { retained_bytes: options.sizes.body, ..AssemblerLimits::default() };
+        let limits = AssemblerLimits {
+            retained_bytes: options.sizes.body,
+            ..AssemblerLimits::default()
+        };
         let correlation_id = request.correlation_id.clone();
         let chat = Chat {
             assembler: Assembler::new(request.stream, limits),
@@ -52,7 +55,9 @@ impl Exchange<Chat> {
 
 impl Chat {
     fn decoder(&mut self) -> (&mut dyn Decoder, &mut Assembler) {
-        let decoder = self.decoder.get_or_insert_with(|| self.provider.chat_decoder(&self.request));
+        let decoder = self
+            .decoder
+            .get_or_insert_with(|| self.provider.chat_decoder(&self.request));
         (&mut **decoder, &mut self.assembler)
     }
 
@@ -60,7 +65,11 @@ impl Chat {
         let raw = self.raw.take();
         let response = self.assembler.response_mut();
         let extra = std::mem::take(&mut response.provider_metadata.extra);
-        response.provider_metadata = ProviderMetadata { raw, extra, ..metadata };
+        response.provider_metadata = ProviderMetadata {
+            raw,
+            extra,
+            ..metadata
+        };
         response.metrics = Metrics {
             server: response.metrics.server,
             provider_time_info: response.metrics.provider_time_info.take(),
@@ -148,7 +157,11 @@ impl Operation for Chat {
         self.assembler.into_response()
     }
 
-    fn into_partial(mut self, metadata: ProviderMetadata, metrics: Metrics) -> Option<UnifiedChatResponse> {
+    fn into_partial(
+        mut self,
+        metadata: ProviderMetadata,
+        metrics: Metrics,
+    ) -> Option<UnifiedChatResponse> {
         if self.assembler.is_empty() {
             return None;
         }
@@ -170,8 +183,14 @@ impl fmt::Debug for Chat {
 
 fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
     let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
-    let correlation = request.correlation_id.iter().map(|id| ("x-request-id", id.as_str()));
-    let own = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let correlation = request
+        .correlation_id
+        .iter()
+        .map(|id| ("x-request-id", id.as_str()));
+    let own = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in correlation.chain(own) {
         let parsed: HeaderName = name
             .parse()

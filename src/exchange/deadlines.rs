@@ -35,7 +35,14 @@ impl Deadlines {
         self.rest();
         self.streaming = streaming;
         self.connect = after(now, timeouts.connect);
-        self.first_byte = after(now, if streaming { timeouts.first_byte_stream } else { timeouts.first_byte });
+        self.first_byte = after(
+            now,
+            if streaming {
+                timeouts.first_byte_stream
+            } else {
+                timeouts.first_byte
+            },
+        );
         if streaming {
             self.first_token = after(now, timeouts.first_token);
         }
@@ -70,7 +77,11 @@ impl Deadlines {
     /// No attempt is under way: only the whole call's limit holds.
     pub(super) fn rest(&mut self) {
         let total = self.total;
-        *self = Deadlines { total, streaming: self.streaming, ..Deadlines::new(Time::ZERO, &NEVER) };
+        *self = Deadlines {
+            total,
+            streaming: self.streaming,
+            ..Deadlines::new(Time::ZERO, &NEVER)
+        };
     }
 
     pub(super) fn total(&self) -> Time {
@@ -79,7 +90,9 @@ impl Deadlines {
 
     /// The earliest limit. Connecting is watched by the transport alone: only it knows when it is over.
     pub(super) fn next(&self) -> Time {
-        self.all().into_iter().fold(Time::MAX, |next, (at, _)| next.min(at))
+        self.all()
+            .into_iter()
+            .fold(Time::MAX, |next, (at, _)| next.min(at))
     }
 
     /// The limit that has passed; of several the earliest.
@@ -87,7 +100,11 @@ impl Deadlines {
         if now < self.next() {
             return None;
         }
-        self.all().into_iter().filter(|(at, _)| *at <= now).min_by_key(|(at, _)| *at).map(|(_, kind)| kind)
+        self.all()
+            .into_iter()
+            .filter(|(at, _)| *at <= now)
+            .min_by_key(|(at, _)| *at)
+            .map(|(_, kind)| kind)
     }
 
     pub(super) fn total_passed(&self, now: Time) -> Option<TimeoutKind> {

@@ -144,9 +144,14 @@ pub struct Exchange<O: Operation = Chat> {
 
 #[derive(Debug)]
 enum State {
-    Ready { at: Time },
+    Ready {
+        at: Time,
+    },
     AwaitHead,
-    Body { reader: Box<BodyReader>, head: Box<response::Parts> },
+    Body {
+        reader: Box<BodyReader>,
+        head: Box<response::Parts>,
+    },
     Done(Result<(), Error>),
 }
 
@@ -163,7 +168,10 @@ impl<O: Operation> Exchange<O> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Self {
-        let metadata = ProviderMetadata { provider: provider.name().to_owned(), ..Default::default() };
+        let metadata = ProviderMetadata {
+            provider: provider.name().to_owned(),
+            ..Default::default()
+        };
         Exchange {
             operation,
             deadlines: Deadlines::new(start.now, &options.timeouts),
@@ -198,7 +206,9 @@ impl<O: Operation> Exchange<O> {
         match &self.state {
             State::Ready { at } if self.now < *at => Step::Sleep { until: *at },
             State::Ready { .. } => self.send(),
-            State::AwaitHead | State::Body { .. } => Step::Receive { deadline: self.deadlines.next() },
+            State::AwaitHead | State::Body { .. } => Step::Receive {
+                deadline: self.deadlines.next(),
+            },
             State::Done(_) => match self.next_event() {
                 Some(event) => Step::Event(event),
                 None => Step::Done,
@@ -259,8 +269,11 @@ impl<O: Operation> Exchange<O> {
         self.operation.begin();
         self.metadata.status = None;
         let (mut request, streaming) = self.operation.request();
-        self.deadlines.begin_attempt(self.now, streaming, &self.options.timeouts);
-        self.metrics.attempts.push(Attempt::new(self.now.saturating_since(self.start.now)));
+        self.deadlines
+            .begin_attempt(self.now, streaming, &self.options.timeouts);
+        self.metrics
+            .attempts
+            .push(Attempt::new(self.now.saturating_since(self.start.now)));
         match self.provider.auth().apply(&mut request, self.wall()) {
             Ok(secret) => {
                 self.secret = secret;
@@ -285,16 +298,23 @@ impl<O: Operation> Exchange<O> {
         if let Some(attempt) = self.metrics.attempts.last_mut() {
             attempt.status = Some(status);
         }
-        self.metrics.ttfb.get_or_insert(self.now.saturating_since(self.start.now));
+        self.metrics
+            .ttfb
+            .get_or_insert(self.now.saturating_since(self.start.now));
         self.provider.read_head(&head.headers, &mut self.metadata);
         self.deadlines.begin_body(self.now, &self.options.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
-        self.state = State::Body { reader: Box::new(reader), head: Box::new(head) };
+        self.state = State::Body {
+            reader: Box::new(reader),
+            head: Box::new(head),
+        };
         Ok(())
     }
 
     fn on_chunk(&mut self, chunk: Bytes) -> Result<(), Error> {
-        let State::Body { reader, .. } = &mut self.state else { return Ok(()) };
+        let State::Body { reader, .. } = &mut self.state else {
+            return Ok(());
+        };
         if chunk.is_empty() {
             return Ok(());
         }
@@ -303,7 +323,9 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn on_end(&mut self) -> Result<(), Error> {
-        let State::Body { reader, .. } = &mut self.state else { return Ok(()) };
+        let State::Body { reader, .. } = &mut self.state else {
+            return Ok(());
+        };
         let reading = reader.end(&mut self.operation)?;
         self.after_reading(reading)
     }
@@ -340,11 +362,17 @@ impl<O: Operation> Exchange<O> {
             }
         }
         let timeout = match failure.kind() {
-            FailureKind::Timeout(Phase::Connect) => {
-                Some(self.deadlines.total_passed(self.now).unwrap_or(TimeoutKind::Connect))
-            }
+            FailureKind::Timeout(Phase::Connect) => Some(
+                self.deadlines
+                    .total_passed(self.now)
+                    .unwrap_or(TimeoutKind::Connect),
+            ),
             FailureKind::Timeout(phase) => {
-                let own = if phase == Phase::Head { TimeoutKind::FirstByte } else { TimeoutKind::Idle };
+                let own = if phase == Phase::Head {
+                    TimeoutKind::FirstByte
+                } else {
+                    TimeoutKind::Idle
+                };
                 Some(self.deadlines.passed(self.now).unwrap_or(own))
             }
             _ => None,
@@ -384,7 +412,11 @@ impl<O: Operation> Exchange<O> {
             TimeoutKind::Total => "the call was not over",
         };
         let waited = waited.map_or_else(String::new, |limit| format!(" within {limit:?}"));
-        Error::new(ErrorKind::Timeout, format!("{what}{waited} ({timeout} timeout)")).with_timeout(timeout)
+        Error::new(
+            ErrorKind::Timeout,
+            format!("{what}{waited} ({timeout} timeout)"),
+        )
+        .with_timeout(timeout)
     }
 
     fn http_error(&self, body: Bytes) -> Error {
@@ -397,7 +429,11 @@ impl<O: Operation> Exchange<O> {
                 error = error.with_retry_after(wait);
             }
         }
-        match head.headers.get("x-should-retry").map(HeaderValue::as_bytes) {
+        match head
+            .headers
+            .get("x-should-retry")
+            .map(HeaderValue::as_bytes)
+        {
             Some(b"true") => error = error.with_retryable(true),
             Some(b"false") => error = error.with_retryable(false),
             _ => {}
@@ -407,7 +443,8 @@ impl<O: Operation> Exchange<O> {
 
     /// Whether a stream has said everything and only its end is missing.
     fn has_all(&self) -> bool {
-        matches!(&self.state, State::Body { reader, .. } if reader.is_stream()) && self.operation.is_complete()
+        matches!(&self.state, State::Body { reader, .. } if reader.is_stream())
+            && self.operation.is_complete()
     }
 
     fn succeed_without_end(&mut self, why: &str) {
@@ -436,7 +473,10 @@ impl<O: Operation> Exchange<O> {
     fn fail_after(&mut self, error: Error) {
         let delivery = error.transport().map(TransportError::delivery);
         let free = delivery == Some(Delivery::NotSent)
-            && matches!(error.transport().map(TransportError::kind), Some(FailureKind::Reset))
+            && matches!(
+                error.transport().map(TransportError::kind),
+                Some(FailureKind::Reset)
+            )
             && self.free_replays < FREE_REPLAYS;
         if free && !self.committed {
             self.free_replays = self.free_replays.saturating_add(1);
@@ -455,7 +495,11 @@ impl<O: Operation> Exchange<O> {
                 return;
             }
             if self.may_replay(&error) {
-                if let Some(delay) = self.options.retry.delay(self.retries, &error, &mut self.rng) {
+                if let Some(delay) = self
+                    .options
+                    .retry
+                    .delay(self.retries, &error, &mut self.rng)
+                {
                     let at = self.now.saturating_add(delay);
                     if at < self.deadlines.total() {
                         self.retries = self.retries.saturating_add(1);
@@ -476,7 +520,9 @@ impl<O: Operation> Exchange<O> {
             ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Truncated | ErrorKind::Protocol
         );
         let refused = error.status().is_some_and(|status| status >= 300);
-        let unsent = error.transport().is_some_and(|failure| failure.delivery() == Delivery::NotSent);
+        let unsent = error
+            .transport()
+            .is_some_and(|failure| failure.delivery() == Delivery::NotSent);
         !unanswered
             || refused
             || unsent
@@ -486,12 +532,22 @@ impl<O: Operation> Exchange<O> {
 
     /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
     fn learn_skew(&mut self, error: &Error) -> bool {
-        if self.resigned || error.kind() != ErrorKind::Authentication || !is_signed(self.provider.auth()) {
+        if self.resigned
+            || error.kind() != ErrorKind::Authentication
+            || !is_signed(self.provider.auth())
+        {
             return false;
         }
-        let State::Body { head, .. } = &self.state else { return false };
-        let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
-        let Some(server) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else { return false };
+        let State::Body { head, .. } = &self.state else {
+            return false;
+        };
+        let date = head
+            .headers
+            .get(http::header::DATE)
+            .and_then(|date| date.to_str().ok());
+        let Some(server) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
+            return false;
+        };
         let skew = seconds_between(self.wall(), server);
         if skew.abs() < TOLERATED_SKEW_SECONDS {
             return false;
@@ -526,10 +582,17 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn wall(&self) -> SystemTime {
-        let wall = self.start.wall.checked_add(self.now.saturating_since(self.start.now));
+        let wall = self
+            .start
+            .wall
+            .checked_add(self.now.saturating_since(self.start.now));
         let wall = wall.unwrap_or(self.start.wall);
         let shift = Duration::from_secs(self.skew.unsigned_abs());
-        let shifted = if self.skew < 0 { wall.checked_sub(shift) } else { wall.checked_add(shift) };
+        let shifted = if self.skew < 0 {
+            wall.checked_sub(shift)
+        } else {
+            wall.checked_add(shift)
+        };
         shifted.unwrap_or(wall)
     }
 }
@@ -579,5 +642,8 @@ fn misuse(state: &State, input: &Input) -> Error {
         State::Body { .. } => "inside the response's body",
         State::Done(_) => "after the end",
     };
-    Error::new(ErrorKind::Misuse, format!("Input::{input} was handled {state}"))
+    Error::new(
+        ErrorKind::Misuse,
+        format!("Input::{input} was handled {state}"),
+    )
 }

@@ -39,8 +39,13 @@ impl Exchange<ListModels> {
         start: Start,
     ) -> Result<Self, Error> {
         let request = provider.encode_models(None)?;
-        let list =
-            ListModels { provider: provider.clone(), request, models: Vec::new(), next: None, pages: 0 };
+        let list = ListModels {
+            provider: provider.clone(),
+            request,
+            models: Vec::new(),
+            next: None,
+            pages: 0,
+        };
         Ok(Exchange::with_operation(provider, list, options, start))
     }
 }
@@ -57,7 +62,11 @@ impl Exchange<OneModel> {
         start: Start,
     ) -> Result<Self, Error> {
         let request = provider.encode_model(id)?;
-        let one = OneModel { provider: provider.clone(), request, model: None };
+        let one = OneModel {
+            provider: provider.clone(),
+            request,
+            model: None,
+        };
         Ok(Exchange::with_operation(provider, one, options, start))
     }
 }
@@ -93,7 +102,9 @@ impl Operation for ListModels {
     }
 
     fn next_page(&mut self) -> Result<bool, Error> {
-        let Some(next) = self.next.take() else { return Ok(false) };
+        let Some(next) = self.next.take() else {
+            return Ok(false);
+        };
         self.pages = self.pages.saturating_add(1);
         if self.pages >= MOST_PAGES {
             return Err(Error::new(
@@ -144,5 +155,8 @@ impl Operation for OneModel {
 }
 
 fn not_a_stream() -> Error {
-    Error::new(ErrorKind::Protocol, "a stream came where a whole answer was asked for")
+    Error::new(
+        ErrorKind::Protocol,
+        "a stream came where a whole answer was asked for",
+    )
 }

@@ -1,5 +1,5 @@
-use crate::{Error, Framing, Metrics, ProviderMetadata, StreamEvent, UnifiedChatResponse, Warning};
 use crate::provider::{Frame, Progress};
+use crate::{Error, Framing, Metrics, ProviderMetadata, StreamEvent, UnifiedChatResponse, Warning};
 use bytes::Bytes;
 use http::{Method, Request};
 
@@ -60,7 +60,11 @@ pub(crate) mod sealed {
             false
         }
         fn into_output(self, metadata: ProviderMetadata, metrics: Metrics) -> Self::Output;
-        fn into_partial(self, metadata: ProviderMetadata, metrics: Metrics) -> Option<UnifiedChatResponse>
+        fn into_partial(
+            self,
+            metadata: ProviderMetadata,
+            metrics: Metrics,
+        ) -> Option<UnifiedChatResponse>
         where
             Self: Sized,
         {

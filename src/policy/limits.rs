@@ -71,6 +71,11 @@ pub struct SizeLimits {
 
 impl Default for SizeLimits {
     fn default() -> Self {
-        SizeLimits { event: 16 << 20, body: 64 << 20, error_body: 64 << 10, stream: None }
+        SizeLimits {
+            event: 16 << 20,
+            body: 64 << 20,
+            error_body: 64 << 10,
+            stream: None,
+        }
     }
 }

@@ -41,7 +41,10 @@ impl Retry {
     /// No second attempt.
     #[must_use]
     pub fn none() -> Self {
-        Retry { max_retries: 0, ..Retry::default() }
+        Retry {
+            max_retries: 0,
+            ..Retry::default()
+        }
     }
 
     /// This many attempts after the first.
@@ -100,10 +103,17 @@ mod tests {
     #[test]
     fn the_provider_s_word_counts_before_the_kind_s() {
         let rng = &mut Rng::new(1);
-        assert_eq!(Retry::default().delay(0, &error().with_retryable(false), rng), None);
+        assert_eq!(
+            Retry::default().delay(0, &error().with_retryable(false), rng),
+            None
+        );
         let bad = Error::new(ErrorKind::BadRequest, "x");
         assert_eq!(Retry::default().delay(0, &bad, rng), None);
-        assert!(Retry::default().delay(0, &bad.with_retryable(true), rng).is_some());
+        assert!(
+            Retry::default()
+                .delay(0, &bad.with_retryable(true), rng)
+                .is_some()
+        );
     }
 
     proptest! {

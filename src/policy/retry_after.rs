@@ -23,7 +23,9 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         return Some(seconds(wait));
     }
     let until = httpdate::parse_http_date(value).ok()?;
-    let from = text("date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    let from = text("date")
+        .and_then(|date| httpdate::parse_http_date(date).ok())
+        .unwrap_or(now);
     Some(until.duration_since(from).unwrap_or_default().min(LONGEST))
 }
 
@@ -38,9 +40,13 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut total = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|at| *at > 0)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .filter(|at| *at > 0)?;
         let (value, tail) = rest.split_at_checked(digits)?;
-        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at_checked(unit_end)?;
         let scale = match unit {
             "d" => 86400.0,
@@ -70,7 +76,9 @@ fn seconds(value: f64) -> Duration {
     if value <= 0.0 {
         return Duration::ZERO;
     }
-    Duration::try_from_secs_f64(value).unwrap_or(LONGEST).min(LONGEST)
+    Duration::try_from_secs_f64(value)
+        .unwrap_or(LONGEST)
+        .min(LONGEST)
 }
 
 #[cfg(test)]
@@ -81,8 +89,10 @@ mod tests {
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn read(pairs: &[(&'static str, &str)]) -> Option<Duration> {
-        let headers: HeaderMap =
-            pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
+        let headers: HeaderMap = pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
         retry_after(&headers, NOW)
     }
 
@@ -94,12 +104,36 @@ mod tests {
         let cases: [(&[(&str, &str)], Option<Duration>); 15] = [
             (&[("retry-after", "2")], Some(ms(2000))),
             (&[("retry-after", " 1.5 ")], Some(ms(1500))),
-            (&[("retry-after-ms", "250"), ("retry-after", "9")], Some(ms(250))),
+            (
+                &[("retry-after-ms", "250"), ("retry-after", "9")],
+                Some(ms(250)),
+            ),
             (&[("x-amz-retry-after", "70")], Some(ms(70))),
-            (&[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT"), ("date", date)], Some(ms(10_000))),
-            (&[("retry-after", "Sunday, 06-Nov-94 08:49:47 GMT"), ("date", date)], Some(ms(10_000))),
-            (&[("retry-after", "Sun Nov  6 08:49:47 1994"), ("date", date)], Some(ms(10_000))),
-            (&[("retry-after", date), ("date", "Sun, 06 Nov 1994 09:00:00 GMT")], Some(Duration::ZERO)),
+            (
+                &[
+                    ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT"),
+                    ("date", date),
+                ],
+                Some(ms(10_000)),
+            ),
+            (
+                &[
+                    ("retry-after", "Sunday, 06-Nov-94 08:49:47 GMT"),
+                    ("date", date),
+                ],
+                Some(ms(10_000)),
+            ),
+            (
+                &[("retry-after", "Sun Nov  6 08:49:47 1994"), ("date", date)],
+                Some(ms(10_000)),
+            ),
+            (
+                &[
+                    ("retry-after", date),
+                    ("date", "Sun, 06 Nov 1994 09:00:00 GMT"),
+                ],
+                Some(Duration::ZERO),
+            ),
             (&[("retry-after", date)], Some(LONGEST)),
             (&[("retry-after", "-5")], Some(Duration::ZERO)),
             (&[("retry-after", "1e400")], Some(LONGEST)),
@@ -117,8 +151,17 @@ mod tests {
     #[test]
     fn durations_in_words() {
         let cases = [
-            ("6m0s", Some(360.0)), ("1s", Some(1.0)), ("20ms", Some(0.02)), ("2m59.56s", Some(179.56)), ("1h2m3s", Some(3723.0)),
-            ("10804.695681810379", Some(10804.695_681_810)), ("37s", Some(37.0)), ("", None), ("s", None), ("3x", None), ("5m3", None),
+            ("6m0s", Some(360.0)),
+            ("1s", Some(1.0)),
+            ("20ms", Some(0.02)),
+            ("2m59.56s", Some(179.56)),
+            ("1h2m3s", Some(3723.0)),
+            ("10804.695681810379", Some(10804.695_681_810)),
+            ("37s", Some(37.0)),
+            ("", None),
+            ("s", None),
+            ("3x", None),
+            ("5m3", None),
         ];
         for (text, wanted) in cases {
             let got = parse_duration(text).map(|d| d.as_secs_f64());

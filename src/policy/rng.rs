@@ -17,7 +17,10 @@ impl Rng {
 
     /// A number from 0 to 1, without 1.
     pub(crate) fn unit(&mut self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "53 bits are exactly what an f64 holds")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "53 bits are exactly what an f64 holds"
+        )]
         let unit = (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         unit
     }

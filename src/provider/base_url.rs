@@ -44,7 +44,10 @@ impl BaseUrl {
         if uri.query().is_some() || text.contains('#') {
             return refuse("has a query or fragment");
         }
-        Ok(BaseUrl { text: text.to_owned(), uri })
+        Ok(BaseUrl {
+            text: text.to_owned(),
+            uri,
+        })
     }
 
     /// The URL of an operation, whose `path` begins with a slash and is already encoded.
@@ -53,7 +56,10 @@ impl BaseUrl {
     /// `invalid_request` if the path cannot be part of a URL.
     pub fn join(&self, path: &str) -> Result<Uri, Error> {
         [&self.text, path].concat().parse().map_err(|_| {
-            Error::new(ErrorKind::InvalidRequest, format!("`{}` cannot be part of a URL", path.escape_debug()))
+            Error::new(
+                ErrorKind::InvalidRequest,
+                format!("`{}` cannot be part of a URL", path.escape_debug()),
+            )
         })
     }
 
@@ -73,8 +79,12 @@ impl BaseUrl {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        host.eq_ignore_ascii_case("localhost")
+            || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// Refuses to send a secret in the clear to another machine (F111).
@@ -85,7 +95,10 @@ impl BaseUrl {
         if auth.is_some() && self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
-                format!("the key would travel unencrypted to `{}`: use `https://`", self.host()),
+                format!(
+                    "the key would travel unencrypted to `{}`: use `https://`",
+                    self.host()
+                ),
             ));
         }
         Ok(())
@@ -129,7 +142,13 @@ mod tests {
             assert!(error.to_string().contains(what), "{url}: {error}");
             assert!(!error.to_string().contains("canary"), "{error}");
         }
-        assert_eq!(BaseUrl::parse("https://x/v1/").unwrap().join("/models").unwrap(), "https://x/v1/models");
+        assert_eq!(
+            BaseUrl::parse("https://x/v1/")
+                .unwrap()
+                .join("/models")
+                .unwrap(),
+            "https://x/v1/models"
+        );
     }
 
     // F111

@@ -31,22 +31,32 @@ pub fn from_event(name: &str, data: &[u8]) -> Error {
     if !name.is_empty() && name != "error" && parsed.code.is_none() {
         parsed.code = Some(name.to_owned());
     }
-    let said_nothing = parsed.message.is_none() && parsed.code.is_none() && parsed.error_type.is_none();
+    let said_nothing =
+        parsed.message.is_none() && parsed.code.is_none() && parsed.error_type.is_none();
     if said_nothing {
         parsed.message = Some(excerpt(data));
     }
     let error = from_body(200, &parsed);
     // An error that names no reason is the provider's failure: the request was accepted.
     let unknown = error.kind() == ErrorKind::Protocol;
-    let error = if unknown { error.with_kind(ErrorKind::InternalServer) } else { error };
-    error.with_body(Bytes::copy_from_slice(data.get(..data.len().min(64 << 10)).unwrap_or_default()))
+    let error = if unknown {
+        error.with_kind(ErrorKind::InternalServer)
+    } else {
+        error
+    };
+    error.with_body(Bytes::copy_from_slice(
+        data.get(..data.len().min(64 << 10)).unwrap_or_default(),
+    ))
 }
 
 /// The error that a body describes.
 #[must_use]
 pub fn from_body(status: u16, body: &ErrorBody) -> Error {
     let kind = classify(status, body);
-    let message = body.message.clone().unwrap_or_else(|| "the provider gave no reason".to_owned());
+    let message = body
+        .message
+        .clone()
+        .unwrap_or_else(|| "the provider gave no reason".to_owned());
     let mut error = Error::new(kind, message).with_status(status);
     if let Some(code) = &body.code {
         error = error.with_code(code);
@@ -68,14 +78,24 @@ pub fn from_body(status: u16, body: &ErrorBody) -> Error {
 
 /// F39: a redirect is never followed, because the key would go with it. Only the target's host is shown.
 fn redirect(head: &response::Parts) -> Error {
-    let target = head.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-    let host = target.and_then(|target| target.parse::<http::Uri>().ok()).and_then(|uri| uri.host().map(str::to_owned));
+    let target = head
+        .headers
+        .get(header::LOCATION)
+        .and_then(|location| location.to_str().ok());
+    let host = target
+        .and_then(|target| target.parse::<http::Uri>().ok())
+        .and_then(|uri| uri.host().map(str::to_owned));
     let to = match (&host, target) {
         (Some(host), _) => format!(" to `{host}`"),
         (None, Some(_)) => " to another path".to_owned(),
         (None, None) => String::new(),
     };
-    Error::new(ErrorKind::Redirect, format!("the provider answered with a redirect{to}, which is not followed: check the base URL"))
+    Error::new(
+        ErrorKind::Redirect,
+        format!(
+            "the provider answered with a redirect{to}, which is not followed: check the base URL"
+        ),
+    )
 }
 
 fn unreadable(status: StatusCode, head: &response::Parts, body: &Bytes) -> String {
@@ -83,6 +103,13 @@ fn unreadable(status: StatusCode, head: &response::Parts, body: &Bytes) -> Strin
     if body.is_empty() {
         return format!("{reason}, without a body");
     }
-    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    format!("{reason} ({}): {}", content_type.unwrap_or("no content type"), excerpt(body))
+    let content_type = head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    format!(
+        "{reason} ({}): {}",
+        content_type.unwrap_or("no content type"),
+        excerpt(body)
+    )
 }

@@ -34,10 +34,13 @@ pub fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
 pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
     let mut limits: BTreeMap<String, RateLimit> = BTreeMap::new();
     for (name, value) in headers {
-        let (Some((field, what)), Ok(value)) = (split(name.as_str()), value.to_str()) else { continue };
-        let limit = limits
-            .entry(what.to_owned())
-            .or_insert_with(|| RateLimit { name: what.to_owned(), ..RateLimit::default() });
+        let (Some((field, what)), Ok(value)) = (split(name.as_str()), value.to_str()) else {
+            continue;
+        };
+        let limit = limits.entry(what.to_owned()).or_insert_with(|| RateLimit {
+            name: what.to_owned(),
+            ..RateLimit::default()
+        });
         match field {
             "limit" => limit.limit = count(value),
             "remaining" => limit.remaining = count(value),
@@ -56,7 +59,9 @@ fn split(name: &str) -> Option<(&str, &str)> {
         let (what, field) = rest.rsplit_once('-')?;
         return FIELDS.contains(&field).then_some((field, what));
     }
-    let rest = name.strip_prefix("x-ratelimit-").or_else(|| name.strip_prefix("ratelimit-"))?;
+    let rest = name
+        .strip_prefix("x-ratelimit-")
+        .or_else(|| name.strip_prefix("ratelimit-"))?;
     let (field, what) = rest.split_once('-').unwrap_or((rest, "requests"));
     FIELDS.contains(&field).then_some((field, what))
 }
@@ -65,14 +70,22 @@ fn count(value: &str) -> Option<u64> {
     let value = value.trim();
     value.parse().ok().or_else(|| {
         let float: f64 = value.parse().ok()?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range is checked"
+        )]
         (0.0..=9e15).contains(&float).then_some(float as u64)
     })
 }
 
 /// A duration, a number of seconds, a date (RFC 3339), or a point in time in seconds or milliseconds since 1970.
 fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
-    let date = || headers.get(http::header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let date = || {
+        headers
+            .get(http::header::DATE)
+            .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
+    };
     if let Some(at) = rfc3339(value) {
         return Some(at.duration_since(date()?).unwrap_or_default());
     }
@@ -98,15 +111,20 @@ fn rfc3339(text: &str) -> Option<SystemTime> {
     let [year, month, day] = numbers(date, '-')?;
     let (clock, _fraction) = time.split_once('.').unwrap_or((time, ""));
     let [hour, minute, second] = numbers(clock, ':')?;
-    let valid = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let valid =
+        (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
     if !valid || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     // The weekday is not checked by the parser.
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let month = MONTHS.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
-    let http = format!("Thu, {day:02} {month} {year:04} {hour:02}:{minute:02}:{:02} GMT", second.min(59));
+    let http = format!(
+        "Thu, {day:02} {month} {year:04} {hour:02}:{minute:02}:{:02} GMT",
+        second.min(59)
+    );
     httpdate::parse_http_date(&http).ok()
 }
 
@@ -115,7 +133,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -127,12 +148,24 @@ mod tests {
             ("x-ratelimit-remaining-requests", "4"),
             ("x-ratelimit-reset-requests", "6m0s"),
             ("anthropic-ratelimit-input-tokens-remaining", "7"),
-            ("anthropic-ratelimit-input-tokens-reset", "2026-11-22T18:00:30Z"),
+            (
+                "anthropic-ratelimit-input-tokens-reset",
+                "2026-11-22T18:00:30Z",
+            ),
             ("date", "Sun, 22 Nov 2026 18:00:00 GMT"),
             ("x-ratelimit-junk", "x"),
         ]));
-        let brief: Vec<_> =
-            read.iter().map(|l| (l.name.as_str(), l.limit, l.remaining, l.reset.map(|r| r.as_secs()))).collect();
+        let brief: Vec<_> = read
+            .iter()
+            .map(|l| {
+                (
+                    l.name.as_str(),
+                    l.limit,
+                    l.remaining,
+                    l.reset.map(|r| r.as_secs()),
+                )
+            })
+            .collect();
         assert_eq!(
             brief,
             [
@@ -146,13 +179,21 @@ mod tests {
     #[test]
     fn a_point_in_time_counts_from_the_answer_s_date() {
         let date = ("date", "Sun, 22 Nov 2026 18:00:00 GMT");
-        let now = httpdate::parse_http_date(date.1).unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let now = httpdate::parse_http_date(date.1)
+            .unwrap()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         for value in [(now + 5).to_string(), ((now + 5) * 1000).to_string()] {
             let read = rate_limits(&headers(&[("x-ratelimit-reset", &value), date]));
             assert_eq!(read[0].reset, Some(Duration::from_secs(5)), "{value}");
         }
         for value in ["junk", "-", "2026-13-45T99:99:99Z"] {
-            assert_eq!(rate_limits(&headers(&[("x-ratelimit-reset", value), date]))[0].reset, None, "{value}");
+            assert_eq!(
+                rate_limits(&headers(&[("x-ratelimit-reset", value), date]))[0].reset,
+                None,
+                "{value}"
+            );
         }
     }
 }

@@ -15,7 +15,10 @@ pub(crate) fn is_done(data: &str) -> bool {
 
 /// Reads a JSON value. What `serde` refuses but is common in the wild, a member given twice or half of a surrogate pair, is
 /// mended in `scratch` and read again: the last member counts, the half character becomes U+FFFD.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(data: &'a str, scratch: &'a mut String) -> Result<T, Error> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    data: &'a str,
+    scratch: &'a mut String,
+) -> Result<T, Error> {
     let data = data.strip_prefix('\u{feff}').unwrap_or(data);
     let first = match serde_json::from_str(data) {
         Ok(value) => return Ok(value),
@@ -32,7 +35,10 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(data: &'a str, scratch: &'a mut Stri
 }
 
 /// The same for a body, which may not be UTF-8 and may have been cut.
-pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8], scratch: &'a mut String) -> Result<T, Error> {
+pub(crate) fn parse_body<'a, T: Deserialize<'a>>(
+    body: &'a [u8],
+    scratch: &'a mut String,
+) -> Result<T, Error> {
     parse(utf8(body)?, scratch)
 }
 
@@ -51,7 +57,13 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Error> {
 fn bad_json(error: &serde_json::Error, data: &[u8]) -> Error {
     match error.classify() {
         Category::Eof => truncated("inside its JSON"),
-        _ => Error::new(ErrorKind::Protocol, format!("not the JSON that was expected ({error}): {}", excerpt(data))),
+        _ => Error::new(
+            ErrorKind::Protocol,
+            format!(
+                "not the JSON that was expected ({error}): {}",
+                excerpt(data)
+            ),
+        ),
     }
 }
 
@@ -235,16 +247,27 @@ impl<'de> Deserialize<'de> for Number {
             fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
                 Ok(Number(Some(number).filter(|number| number.is_finite())))
             }
-            #[expect(clippy::cast_precision_loss, reason = "times and rates; exact integers are read by `Count`")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "times and rates; exact integers are read by `Count`"
+            )]
             fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
                 Ok(Number(Some(number as f64)))
             }
-            #[expect(clippy::cast_precision_loss, reason = "times and rates; exact integers are read by `Count`")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "times and rates; exact integers are read by `Count`"
+            )]
             fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
                 Ok(Number(Some(number as f64)))
             }
             fn visit_str<E>(self, text: &str) -> Result<Number, E> {
-                Ok(Number(text.trim().parse().ok().filter(|number: &f64| number.is_finite())))
+                Ok(Number(
+                    text.trim()
+                        .parse()
+                        .ok()
+                        .filter(|number: &f64| number.is_finite()),
+                ))
             }
             nothing_else!(Number(None); visit_bool(bool));
             skip_seq!(Number(None));
@@ -270,8 +293,16 @@ impl<'de> Deserialize<'de> for Count {
             }
             fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
                 // 2^53: beyond it a float is no exact count.
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-                Ok(Count((0.0..=9_007_199_254_740_992.0).contains(&count).then_some(count as u64)))
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "the range is checked"
+                )]
+                Ok(Count(
+                    (0.0..=9_007_199_254_740_992.0)
+                        .contains(&count)
+                        .then_some(count as u64),
+                ))
             }
             fn visit_str<E>(self, text: &str) -> Result<Count, E> {
                 Ok(Count(text.trim().parse().ok()))
@@ -316,7 +347,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
                 let inner = serde::de::value::MapAccessDeserializer::new(map);
-                PhantomData::<T>.deserialize(inner).map(|value| Object(Some(value)))
+                PhantomData::<T>
+                    .deserialize(inner)
+                    .map(|value| Object(Some(value)))
             }
             nothing_else!(Object(None); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
             skip_seq!(Object(None));
@@ -342,23 +375,50 @@ mod tests {
     fn read(json: &str) -> (Option<String>, Option<u64>, Option<f64>, usize) {
         let mut scratch = String::new();
         let thing: Thing<'_> = parse(json, &mut scratch).unwrap();
-        (thing.text.0.map(Cow::into_owned), thing.count.0, thing.number.0, thing.list.0.len())
+        (
+            thing.text.0.map(Cow::into_owned),
+            thing.count.0,
+            thing.number.0,
+            thing.list.0.len(),
+        )
     }
 
     // F76, F84
     #[test]
     fn a_wrong_type_is_nothing() {
         let cases = [
-            (r#"{"text":"a","count":3,"number":1.5,"list":[1,2]}"#, (Some("a"), Some(3), Some(1.5), 2)),
-            (r#"{"text":null,"count":null,"number":null,"list":null}"#, (None, None, None, 0)),
-            (r#"{"text":7,"count":"12","number":"2.5","list":"x"}"#, (Some("7"), Some(12), Some(2.5), 0)),
-            (r#"{"text":{"a":[]},"count":-35,"number":[1],"list":{"a":1}}"#, (None, None, None, 0)),
-            (r#"{"text":[1],"count":1.0,"number":true,"list":7}"#, (None, Some(1), None, 0)),
-            (r#"{"count":18446744073709551615,"list":[null]}"#, (None, Some(u64::MAX), None, 1)),
+            (
+                r#"{"text":"a","count":3,"number":1.5,"list":[1,2]}"#,
+                (Some("a"), Some(3), Some(1.5), 2),
+            ),
+            (
+                r#"{"text":null,"count":null,"number":null,"list":null}"#,
+                (None, None, None, 0),
+            ),
+            (
+                r#"{"text":7,"count":"12","number":"2.5","list":"x"}"#,
+                (Some("7"), Some(12), Some(2.5), 0),
+            ),
+            (
+                r#"{"text":{"a":[]},"count":-35,"number":[1],"list":{"a":1}}"#,
+                (None, None, None, 0),
+            ),
+            (
+                r#"{"text":[1],"count":1.0,"number":true,"list":7}"#,
+                (None, Some(1), None, 0),
+            ),
+            (
+                r#"{"count":18446744073709551615,"list":[null]}"#,
+                (None, Some(u64::MAX), None, 1),
+            ),
             (r#"{"count":1e300}"#, (None, None, None, 0)),
         ];
         for (json, (text, count, number, list)) in cases {
-            assert_eq!(read(json), (text.map(str::to_owned), count, number, list), "{json}");
+            assert_eq!(
+                read(json),
+                (text.map(str::to_owned), count, number, list),
+                "{json}"
+            );
         }
     }
 
@@ -374,7 +434,10 @@ mod tests {
         let cases = [
             (r#"{"text":"a\ud83d"}"#, "a\u{fffd}"),
             (r#"{"text":"\ud83d\ude00\ude00b"}"#, "😀\u{fffd}b"),
-            (r#"{"text":"\\ud83d\ud83dx\ud83d"}"#, "\\ud83d\u{fffd}x\u{fffd}"),
+            (
+                r#"{"text":"\\ud83d\ud83dx\ud83d"}"#,
+                "\\ud83d\u{fffd}x\u{fffd}",
+            ),
         ];
         for (json, text) in cases {
             assert_eq!(read(json).0.as_deref(), Some(text), "{json}");
@@ -384,7 +447,11 @@ mod tests {
     // F73, F75, F86
     #[test]
     fn what_is_not_one_json_value_is_refused() {
-        let deep = format!("{{\"x\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        let deep = format!(
+            "{{\"x\":{}{}}}",
+            "[".repeat(1_000_000),
+            "]".repeat(1_000_000)
+        );
         assert_eq!(read(&deep), (None, None, None, 0));
         let mut scratch = String::new();
         for (json, kind) in [
@@ -398,6 +465,11 @@ mod tests {
             let error = parse::<Thing<'_>>(json, &mut scratch).unwrap_err();
             assert_eq!(error.kind(), kind, "{json}");
         }
-        assert_eq!(parse_body::<Thing<'_>>(b"{\"text\":\"\xe6\xbc", &mut scratch).unwrap_err().kind(), ErrorKind::Truncated);
+        assert_eq!(
+            parse_body::<Thing<'_>>(b"{\"text\":\"\xe6\xbc", &mut scratch)
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Truncated
+        );
     }
 }

@@ -22,7 +22,8 @@ pub use openai_chat::OpenAiChat;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("unifiedai/", env!("CARGO_PKG_VERSION")));
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("unifiedai/", env!("CARGO_PKG_VERSION")));
 
 /// A provider's wire. Object safe, so that programs can add their own.
 pub trait Provider: fmt::Debug + Send + Sync {
@@ -109,7 +110,11 @@ impl Encoded {
     /// A request whose answer has this framing.
     #[must_use]
     pub fn new(request: Request<Bytes>, framing: Framing) -> Self {
-        Encoded { request, framing, warnings: Vec::new() }
+        Encoded {
+            request,
+            framing,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -144,13 +149,21 @@ impl<'a> Frame<'a> {
     /// A part of an answer.
     #[must_use]
     pub fn event(name: &'a str, data: &'a str) -> Self {
-        Frame { kind: FrameKind::Event, name, data }
+        Frame {
+            kind: FrameKind::Event,
+            name,
+            data,
+        }
     }
 
     /// An error that the framing marks as such.
     #[must_use]
     pub fn exception(name: &'a str, data: &'a str) -> Self {
-        Frame { kind: FrameKind::Exception, name, data }
+        Frame {
+            kind: FrameKind::Exception,
+            name,
+            data,
+        }
     }
 }
 

@@ -30,6 +30,10 @@ impl Model {
     /// A model with nothing known but its id.
     #[must_use]
     pub fn new(provider: impl Into<String>, id: impl Into<String>) -> Self {
-        Model { id: id.into(), provider: provider.into(), ..Model::default() }
+        Model {
+            id: id.into(),
+            provider: provider.into(),
+            ..Model::default()
+        }
     }
 }

@@ -37,7 +37,10 @@ pub const CEREBRAS: Profile = Profile {
         Param::ResponseFormat,
         Param::Prediction,
     ],
-    renamed: &[(Param::MaxTokens, "max_completion_tokens"), (Param::MinTokens, "min_completion_tokens")],
+    renamed: &[
+        (Param::MaxTokens, "max_completion_tokens"),
+        (Param::MinTokens, "min_completion_tokens"),
+    ],
     extra: Some(&[
         "clear_thinking",
         "disable_reasoning",

@@ -5,8 +5,8 @@ use super::{
     wire::{Choice, Completion, Content, Function, Message, Part, ToolCall},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock, OpaqueData,
-    ServerTiming, TokenLogprob, ToolFragment, TopLogprob,
+    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock,
+    OpaqueData, ServerTiming, TokenLogprob, ToolFragment, TopLogprob,
     error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
@@ -48,10 +48,19 @@ struct Details {
 
 impl ChatDecoder {
     pub(super) fn new(provider: &str) -> Self {
-        ChatDecoder { provider: provider.to_owned(), details: Details::default(), reasoning_name: None }
+        ChatDecoder {
+            provider: provider.to_owned(),
+            details: Details::default(),
+            reasoning_name: None,
+        }
     }
 
-    fn completion(&mut self, data: &str, streaming: bool, out: &mut Assembler) -> Result<(), Error> {
+    fn completion(
+        &mut self,
+        data: &str,
+        streaming: bool,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
         let mut scratch = String::new();
         let completion: Completion<'_> = lenient::parse(data, &mut scratch)?;
         if let Some(error) = stream_error(&completion, data) {
@@ -76,9 +85,16 @@ impl ChatDecoder {
             return self.metadata(&completion, out);
         };
         for (position, choice) in choices.0.iter().enumerate() {
-            let index = choice.index.0.unwrap_or(if streaming { 0 } else { position as u64 });
-            let index = u32::try_from(index)
-                .map_err(|_| Error::new(ErrorKind::Protocol, format!("a choice has the index {index}")))?;
+            let index = choice
+                .index
+                .0
+                .unwrap_or(if streaming { 0 } else { position as u64 });
+            let index = u32::try_from(index).map_err(|_| {
+                Error::new(
+                    ErrorKind::Protocol,
+                    format!("a choice has the index {index}"),
+                )
+            })?;
             self.choice(index, choice, streaming, data, out)?;
         }
         self.metadata(&completion, out)
@@ -97,8 +113,11 @@ impl ChatDecoder {
             return Err(failure::from_event("", wrap_error(text).as_bytes()));
         }
         // Perplexity sends both: the message so far and what is new.
-        let (first, second) =
-            if streaming { (&choice.delta, &choice.message) } else { (&choice.message, &choice.delta) };
+        let (first, second) = if streaming {
+            (&choice.delta, &choice.message)
+        } else {
+            (&choice.message, &choice.delta)
+        };
         if let Some(message) = first.0.as_ref().or(second.0.as_ref()) {
             self.message(index, message, streaming, out)?;
         }
@@ -106,7 +125,10 @@ impl ChatDecoder {
             out.logprobs(index, logprobs)?;
         }
         if let Some(reason) = choice.finish_reason.non_empty() {
-            if matches!(reason, "error" | "network_error" | "insufficient_system_resource") {
+            if matches!(
+                reason,
+                "error" | "network_error" | "insufficient_system_resource"
+            ) {
                 return Err(failed_finish(reason, data));
             }
             let native = choice.native_finish_reason.non_empty().unwrap_or(reason);
@@ -135,10 +157,19 @@ impl ChatDecoder {
             self.tool_call(choice, position, call, streaming, out)?;
         }
         // The form before `tool_calls`. Snowflake fills it with empty texts.
-        if let Some(function) = message.function_call.0.as_ref().filter(|_| message.tool_calls.0.is_empty()) {
+        if let Some(function) = message
+            .function_call
+            .0
+            .as_ref()
+            .filter(|_| message.tool_calls.0.is_empty())
+        {
             let arguments = arguments(function)?;
-            let fragment =
-                ToolFragment::new(Some(0), None, function.name.as_deref(), arguments.as_deref());
+            let fragment = ToolFragment::new(
+                Some(0),
+                None,
+                function.name.as_deref(),
+                arguments.as_deref(),
+            );
             if fragment.name.is_some() || fragment.arguments.is_some() {
                 out.tool_fragment(choice, fragment)?;
             }
@@ -148,29 +179,43 @@ impl ChatDecoder {
                 out.citation(choice, TEXT, citation)?;
             }
         }
-        if let Some(raw) = message.extra_content.0.filter(|_| message.extra_content.text().is_some()) {
+        if let Some(raw) = message
+            .extra_content
+            .0
+            .filter(|_| message.extra_content.text().is_some())
+        {
             let block = Json::new(&serde_json::json!({ "extra_content": raw }))?;
             out.opaque(choice, DETAILS, OpaqueBlock::new(&self.provider, block))?;
         }
         Ok(())
     }
 
-    fn reasoning(&mut self, choice: u32, message: &Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn reasoning(
+        &mut self,
+        choice: u32,
+        message: &Message<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
         let named = [
             (ReasoningName::Reasoning, &message.reasoning),
             (ReasoningName::ReasoningContent, &message.reasoning_content),
         ];
-        let found = named
-            .into_iter()
-            .find(|(name, text)| text.as_text().is_some() && self.reasoning_name.is_none_or(|used| used == *name));
+        let found = named.into_iter().find(|(name, text)| {
+            text.as_text().is_some() && self.reasoning_name.is_none_or(|used| used == *name)
+        });
         let shown = found.is_some();
         if let Some((name, text)) = found {
             self.reasoning_name = Some(name);
             out.reasoning(choice, REASONING, text.as_text().unwrap_or_default())?;
         }
         for detail in &message.reasoning_details.0 {
-            let Some(serde_json::Value::Object(detail)) = detail.read() else { continue };
-            let text = detail.get("text").or_else(|| detail.get("summary")).and_then(|text| text.as_str());
+            let Some(serde_json::Value::Object(detail)) = detail.read() else {
+                continue;
+            };
+            let text = detail
+                .get("text")
+                .or_else(|| detail.get("summary"))
+                .and_then(|text| text.as_str());
             if let (false, Some(text)) = (shown, text) {
                 if self.reasoning_name.is_none() {
                     out.reasoning(choice, REASONING, text)?;
@@ -192,14 +237,21 @@ impl ChatDecoder {
         let empty = Function::default();
         let function = call.function.0.as_ref().unwrap_or(&empty);
         let arguments = arguments(function)?;
-        let fragment =
-            ToolFragment::new(call.index.0, call.id.as_deref(), function.name.as_deref(), arguments.as_deref());
+        let fragment = ToolFragment::new(
+            call.index.0,
+            call.id.as_deref(),
+            function.name.as_deref(),
+            arguments.as_deref(),
+        );
         if streaming {
             out.tool_fragment(choice, fragment)?;
         } else {
             // In a whole answer every element is a call of its own, whatever its index and id say.
             let part = FIRST_CALL.saturating_add(u32::try_from(position).unwrap_or(u32::MAX));
-            let (id, name) = (fragment.id.unwrap_or_default(), fragment.name.unwrap_or_default());
+            let (id, name) = (
+                fragment.id.unwrap_or_default(),
+                fragment.name.unwrap_or_default(),
+            );
             out.tool_start(choice, part, id, name)?;
             out.tool_arguments(choice, part, fragment.arguments.unwrap_or_default())?;
         }
@@ -211,7 +263,11 @@ impl ChatDecoder {
 
     fn metadata(&mut self, completion: &Completion<'_>, out: &mut Assembler) -> Result<(), Error> {
         let groq = completion.x_groq.0.as_ref();
-        let raw = if completion.usage.text().is_some() { completion.usage } else { groq.map_or(Raw(None), |g| g.usage) };
+        let raw = if completion.usage.text().is_some() {
+            completion.usage
+        } else {
+            groq.map_or(Raw(None), |g| g.usage)
+        };
         if let Some((usage, timing)) = usage::usage(raw) {
             out.usage(usage);
             if timing != ServerTiming::default() {
@@ -259,7 +315,11 @@ impl Decoder for ChatDecoder {
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
         for (n, detail) in (0_u32..).zip(std::mem::take(&mut self.details.open)) {
             let block = Json::new(&detail)?;
-            out.opaque(0, DETAILS.saturating_add(n), OpaqueBlock::new(&self.provider, block))?;
+            out.opaque(
+                0,
+                DETAILS.saturating_add(n),
+                OpaqueBlock::new(&self.provider, block),
+            )?;
         }
         Ok(())
     }
@@ -269,7 +329,9 @@ impl Details {
     /// Servers cut one detail into pieces that repeat its type and index and bring more of its text.
     fn add(&mut self, piece: serde_json::Map<String, serde_json::Value>) {
         let same = |a: &serde_json::Map<_, _>, b: &serde_json::Map<_, _>| {
-            a.get("type") == b.get("type") && a.get("index") == b.get("index") && b.get("index").is_some()
+            a.get("type") == b.get("type")
+                && a.get("index") == b.get("index")
+                && b.get("index").is_some()
         };
         let Some(open) = self.open.last_mut().filter(|open| same(open, &piece)) else {
             self.open.push(piece);
@@ -296,10 +358,18 @@ fn parts_of(choice: u32, parts: &[Part<'_>], out: &mut Assembler) -> Result<(), 
     for part in parts {
         let inner: List<Part<'_>> = part.thinking.read().unwrap_or_default();
         for thought in &inner.0 {
-            out.reasoning(choice, REASONING, thought.text.as_deref().unwrap_or_default())?;
+            out.reasoning(
+                choice,
+                REASONING,
+                thought.text.as_deref().unwrap_or_default(),
+            )?;
         }
         if inner.0.is_empty() {
-            if let Some(thought) = part.thinking.read::<Text<'_>>().filter(|text| text.0.is_some()) {
+            if let Some(thought) = part
+                .thinking
+                .read::<Text<'_>>()
+                .filter(|text| text.0.is_some())
+            {
                 out.reasoning(choice, REASONING, thought.as_deref().unwrap_or_default())?;
             }
             out.text(choice, TEXT, part.text.as_deref().unwrap_or_default())?;
@@ -310,16 +380,23 @@ fn parts_of(choice: u32, parts: &[Part<'_>], out: &mut Assembler) -> Result<(), 
 
 /// The arguments' text. An object instead of a string is kept as its text (F82).
 fn arguments<'a>(function: &Function<'a>) -> Result<Option<Cow<'a, str>>, Error> {
-    let Some(text) = function.arguments.text() else { return Ok(None) };
+    let Some(text) = function.arguments.text() else {
+        return Ok(None);
+    };
     if !text.starts_with('"') {
         return Ok(Some(Cow::Borrowed(text)));
     }
     if let Ok(plain) = serde_json::from_str::<&'a str>(text) {
         return Ok(Some(Cow::Borrowed(plain)));
     }
-    serde_json::from_str::<String>(text).map(|text| Some(Cow::Owned(text))).map_err(|e| {
-        Error::new(ErrorKind::Protocol, format!("the arguments of a tool call cannot be read: {e}"))
-    })
+    serde_json::from_str::<String>(text)
+        .map(|text| Some(Cow::Owned(text)))
+        .map_err(|e| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the arguments of a tool call cannot be read: {e}"),
+            )
+        })
 }
 
 fn finish_reason(reason: &str) -> FinishReason {
@@ -342,7 +419,11 @@ fn failed_finish(reason: &str, data: &str) -> Error {
                 "insufficient_system_resource" => ErrorKind::Overloaded,
                 _ => ErrorKind::InternalServer,
             };
-            Error::new(kind, format!("the provider ended the answer with `{reason}`")).with_code(reason)
+            Error::new(
+                kind,
+                format!("the provider ended the answer with `{reason}`"),
+            )
+            .with_code(reason)
         }
     }
 }
@@ -352,7 +433,12 @@ fn stream_error(completion: &Completion<'_>, data: &str) -> Option<Error> {
     if completion.error.text().is_some() {
         return Some(failure::from_event("", data.as_bytes()));
     }
-    if let Some(text) = completion.x_groq.0.as_ref().and_then(|groq| groq.error.text()) {
+    if let Some(text) = completion
+        .x_groq
+        .0
+        .as_ref()
+        .and_then(|groq| groq.error.text())
+    {
         return Some(failure::from_event("", wrap_error(text).as_bytes()));
     }
     let flat = completion.choices.is_none()
@@ -385,7 +471,11 @@ fn citation(annotation: Raw<'_>) -> Option<Citation> {
         title: Text<'a>,
         content: Text<'a>,
     }
-    let url = annotation.read::<Wire<'_>>()?.url_citation.0.unwrap_or_default();
+    let url = annotation
+        .read::<Wire<'_>>()?
+        .url_citation
+        .0
+        .unwrap_or_default();
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
     Some(Citation {
         url: owned(&url.url),
@@ -413,7 +503,12 @@ fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
         top_logprobs: List<Token<'a>>,
     }
     fn bytes(list: &List<Count>) -> Option<Vec<u8>> {
-        (!list.0.is_empty()).then(|| list.0.iter().filter_map(|byte| u8::try_from(byte.0?).ok()).collect())
+        (!list.0.is_empty()).then(|| {
+            list.0
+                .iter()
+                .filter_map(|byte| u8::try_from(byte.0?).ok())
+                .collect()
+        })
     }
     fn tokens(list: List<Token<'_>>) -> Vec<TokenLogprob> {
         list.0

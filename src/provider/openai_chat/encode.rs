@@ -3,8 +3,7 @@
 use super::profile::{Profile, ReasoningReplay};
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Media, Message, Param,
-    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult, Warning,
-    chat::ParamVisitor,
+    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult, Warning, chat::ParamVisitor,
     json_writer::ObjectWriter,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap, ser::SerializeSeq};
@@ -52,8 +51,17 @@ impl<'a> Encoder<'a> {
             self.out.member("stream", &true)?;
         }
         let wanted = request.include_usage.unwrap_or(self.profile.stream_usage);
-        if request.stream && wanted && self.profile.stream_usage && !self.overridden("stream_options") {
-            self.out.member("stream_options", &StreamOptions { include_usage: true })?;
+        if request.stream
+            && wanted
+            && self.profile.stream_usage
+            && !self.overridden("stream_options")
+        {
+            self.out.member(
+                "stream_options",
+                &StreamOptions {
+                    include_usage: true,
+                },
+            )?;
         }
         Ok(())
     }
@@ -69,7 +77,8 @@ impl<'a> Encoder<'a> {
         }
         if let Some(choice) = &request.tool_choice {
             if self.allowed(Param::ToolChoice)? {
-                self.out.member("tool_choice", &WireToolChoice(choice, self.profile))?;
+                self.out
+                    .member("tool_choice", &WireToolChoice(choice, self.profile))?;
             }
         }
         if let Some(format) = &request.response_format {
@@ -79,7 +88,13 @@ impl<'a> Encoder<'a> {
         }
         if let Some(text) = &request.prediction {
             if self.allowed(Param::Prediction)? {
-                self.out.member("prediction", &Prediction { r#type: "content", content: text })?;
+                self.out.member(
+                    "prediction",
+                    &Prediction {
+                        r#type: "content",
+                        content: text,
+                    },
+                )?;
             }
         }
         Ok(())
@@ -87,7 +102,10 @@ impl<'a> Encoder<'a> {
 
     fn extra(&mut self) -> Result<(), Error> {
         for (name, value) in &self.request.extra {
-            let known = self.profile.extra.is_none_or(|allowed| allowed.contains(&name.as_str()));
+            let known = self
+                .profile
+                .extra
+                .is_none_or(|allowed| allowed.contains(&name.as_str()));
             if known {
                 self.out.member(name, value)?;
             } else {
@@ -109,7 +127,10 @@ impl<'a> Encoder<'a> {
     fn refuse(&mut self, what: &str) -> Result<(), Error> {
         let message = format!("`{}` does not support the {what}", self.provider);
         if self.request.lenient {
-            self.warnings.push(Warning::new("unsupported_parameter", format!("{message}; it was not sent")));
+            self.warnings.push(Warning::new(
+                "unsupported_parameter",
+                format!("{message}; it was not sent"),
+            ));
             return Ok(());
         }
         Err(Error::new(
@@ -128,7 +149,12 @@ impl<'a> Encoder<'a> {
         let mut wire = Vec::with_capacity(request.tools.len());
         for tool in &request.tools {
             match tool {
-                Tool::Function { name, description, parameters, strict } => {
+                Tool::Function {
+                    name,
+                    description,
+                    parameters,
+                    strict,
+                } => {
                     wire.push(WireTool::Function {
                         function: FunctionSpec {
                             name,
@@ -138,13 +164,19 @@ impl<'a> Encoder<'a> {
                         },
                     });
                 }
-                Tool::Provider { provider, definition } if provider == self.provider => {
+                Tool::Provider {
+                    provider,
+                    definition,
+                } if provider == self.provider => {
                     wire.push(WireTool::Raw(definition));
                 }
                 Tool::Provider { provider, .. } => {
                     return Err(Error::new(
                         ErrorKind::InvalidRequest,
-                        format!("a tool of `{provider}` cannot be sent to `{}`", self.provider),
+                        format!(
+                            "a tool of `{provider}` cannot be sent to `{}`",
+                            self.provider
+                        ),
                     ));
                 }
             }
@@ -170,11 +202,17 @@ impl<'a> Encoder<'a> {
         left_out: &mut Vec<Warning>,
     ) -> Result<(), Error> {
         let mut own = WireMessage::new(self.role(&message.role));
-        own.name = message.name.as_deref().filter(|_| self.profile.message_name);
+        own.name = message
+            .name
+            .as_deref()
+            .filter(|_| self.profile.message_name);
         if own.name.is_none() && message.name.is_some() {
             left_out.push(Warning::new(
                 "unsupported_parameter",
-                format!("`{}` takes no `name` in messages; it was not sent", self.provider),
+                format!(
+                    "`{}` takes no `name` in messages; it was not sent",
+                    self.provider
+                ),
             ));
         }
         for part in &message.content {
@@ -183,13 +221,20 @@ impl<'a> Encoder<'a> {
                 ContentPart::ToolCall(call) => own.tool_calls.push(call),
                 ContentPart::Refusal { text } => own.refusal = Some(text),
                 ContentPart::Reasoning { text, .. } => match self.profile.reasoning {
-                    ReasoningReplay::Field(name) => own.reasoning.get_or_insert((name, Vec::new())).1.push(text),
+                    ReasoningReplay::Field(name) => {
+                        own.reasoning.get_or_insert((name, Vec::new())).1.push(text)
+                    }
                     ReasoningReplay::Never | ReasoningReplay::Details => {}
                 },
-                ContentPart::Opaque(block) if block.provider == self.provider => own.opaque.push(&block.block),
+                ContentPart::Opaque(block) if block.provider == self.provider => {
+                    own.opaque.push(&block.block)
+                }
                 ContentPart::Opaque(block) => left_out.push(Warning::new(
                     "opaque_left_out",
-                    format!("a block of `{}` was not sent to `{}`", block.provider, self.provider),
+                    format!(
+                        "a block of `{}` was not sent to `{}`",
+                        block.provider, self.provider
+                    ),
                 )),
                 part => own.parts.push(self.part(part)?),
             }
@@ -224,13 +269,20 @@ impl<'a> Encoder<'a> {
     fn part<'m>(&self, part: &'m ContentPart) -> Result<WirePart<'m>, Error> {
         Ok(match part {
             ContentPart::Text { text, .. } => WirePart::Text(text),
-            ContentPart::Image { media: Media::Url { url, .. }, detail } => {
-                WirePart::ImageUrl(url.clone(), detail.as_ref().map(|detail| detail.as_str()))
-            }
-            ContentPart::Image { media: Media::Inline { mime_type, data }, detail } => {
-                WirePart::ImageUrl(data_url(mime_type, data), detail.as_ref().map(|detail| detail.as_str()))
-            }
-            ContentPart::Audio { media: Media::Inline { mime_type, data } } => {
+            ContentPart::Image {
+                media: Media::Url { url, .. },
+                detail,
+            } => WirePart::ImageUrl(url.clone(), detail.as_ref().map(|detail| detail.as_str())),
+            ContentPart::Image {
+                media: Media::Inline { mime_type, data },
+                detail,
+            } => WirePart::ImageUrl(
+                data_url(mime_type, data),
+                detail.as_ref().map(|detail| detail.as_str()),
+            ),
+            ContentPart::Audio {
+                media: Media::Inline { mime_type, data },
+            } => {
                 let format = match mime_type.as_str() {
                     "audio/mpeg" | "audio/mp3" => "mp3",
                     "audio/wav" | "audio/x-wav" | "audio/wave" => "wav",
@@ -238,12 +290,18 @@ impl<'a> Encoder<'a> {
                 };
                 WirePart::Audio(Media::base64(data), format)
             }
-            ContentPart::Document { media: Media::Inline { mime_type, data }, name } => {
-                WirePart::FileData(data_url(mime_type, data), name.as_deref())
+            ContentPart::Document {
+                media: Media::Inline { mime_type, data },
+                name,
+            } => WirePart::FileData(data_url(mime_type, data), name.as_deref()),
+            ContentPart::Document {
+                media: Media::File { id },
+                ..
             }
-            ContentPart::Document { media: Media::File { id }, .. } | ContentPart::Image { media: Media::File { id }, .. } => {
-                WirePart::FileId(id)
-            }
+            | ContentPart::Image {
+                media: Media::File { id },
+                ..
+            } => WirePart::FileId(id),
             other => {
                 let what = match other {
                     ContentPart::Audio { .. } => "sound by its address",
@@ -264,7 +322,11 @@ impl ParamVisitor for Encoder<'_> {
     fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error> {
         // Part of `stream_options`, written with the fixed members.
         if param == Param::IncludeUsage {
-            return if self.profile.stream_usage { Ok(()) } else { self.refuse("parameter `include_usage`") };
+            return if self.profile.stream_usage {
+                Ok(())
+            } else {
+                self.refuse("parameter `include_usage`")
+            };
         }
         if self.allowed(param)? {
             self.out.member(self.profile.wire_name(param), value)?;
@@ -298,7 +360,10 @@ struct WireMessage<'a> {
 
 impl<'a> WireMessage<'a> {
     fn new(role: &'static str) -> Self {
-        WireMessage { role, ..WireMessage::default() }
+        WireMessage {
+            role,
+            ..WireMessage::default()
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -329,7 +394,10 @@ impl Serialize for WireMessage<'_> {
         if let Some((name, texts)) = &self.reasoning {
             match texts.as_slice() {
                 [text] => map.serialize_entry(name, text)?,
-                texts => map.serialize_entry(name, &texts.iter().map(|text| text.as_str()).collect::<String>())?,
+                texts => map.serialize_entry(
+                    name,
+                    &texts.iter().map(|text| text.as_str()).collect::<String>(),
+                )?,
             }
         }
         if !self.tool_calls.is_empty() {
@@ -383,7 +451,13 @@ impl Serialize for WirePart<'_> {
             }
             WirePart::ImageUrl(url, detail) => {
                 map.serialize_entry("type", "image_url")?;
-                map.serialize_entry("image_url", &ImageUrl { url, detail: *detail })?;
+                map.serialize_entry(
+                    "image_url",
+                    &ImageUrl {
+                        url,
+                        detail: *detail,
+                    },
+                )?;
             }
             WirePart::Audio(data, format) => {
                 map.serialize_entry("type", "input_audio")?;
@@ -391,12 +465,23 @@ impl Serialize for WirePart<'_> {
             }
             WirePart::FileData(data, name) => {
                 map.serialize_entry("type", "file")?;
-                let file = File { filename: *name, file_data: Some(data), file_id: None };
+                let file = File {
+                    filename: *name,
+                    file_data: Some(data),
+                    file_id: None,
+                };
                 map.serialize_entry("file", &file)?;
             }
             WirePart::FileId(id) => {
                 map.serialize_entry("type", "file")?;
-                map.serialize_entry("file", &File { filename: None, file_data: None, file_id: Some(id) })?;
+                map.serialize_entry(
+                    "file",
+                    &File {
+                        filename: None,
+                        file_data: None,
+                        file_id: Some(id),
+                    },
+                )?;
             }
         }
         map.end()
@@ -425,7 +510,10 @@ impl Serialize for WireCalls<'_> {
             calls.serialize_element(&Call {
                 id: &call.id,
                 r#type: "function",
-                function: Function { name: &call.name, arguments: call.arguments_json() },
+                function: Function {
+                    name: &call.name,
+                    arguments: call.arguments_json(),
+                },
                 extra_content: call.provider_data.as_ref().map(|data| &data.data),
             })?;
         }
@@ -502,9 +590,19 @@ impl Serialize for WireFormat<'_> {
         match self.0 {
             ResponseFormat::Text => map.serialize_entry("type", "text")?,
             ResponseFormat::JsonObject => map.serialize_entry("type", "json_object")?,
-            ResponseFormat::JsonSchema(JsonSchema { name, description, schema, strict }) => {
+            ResponseFormat::JsonSchema(JsonSchema {
+                name,
+                description,
+                schema,
+                strict,
+            }) => {
                 map.serialize_entry("type", "json_schema")?;
-                let schema = Schema { name, description: description.as_deref(), schema, strict: *strict };
+                let schema = Schema {
+                    name,
+                    description: description.as_deref(),
+                    schema,
+                    strict: *strict,
+                };
                 map.serialize_entry("json_schema", &schema)?;
             }
         }
@@ -519,10 +617,16 @@ fn data_url(mime_type: &str, data: &bytes::Bytes) -> String {
 /// Enough for most requests, so that the body is not moved while it grows.
 fn estimate(request: &ChatRequest) -> usize {
     let text = |message: &Message| {
-        message.content.iter().fold(64_usize, |sum, part| match part {
-            ContentPart::Text { text, .. } => sum.saturating_add(text.len()),
-            _ => sum.saturating_add(128),
-        })
+        message
+            .content
+            .iter()
+            .fold(64_usize, |sum, part| match part {
+                ContentPart::Text { text, .. } => sum.saturating_add(text.len()),
+                _ => sum.saturating_add(128),
+            })
     };
-    request.messages.iter().fold(512, |sum, message| sum.saturating_add(text(message)))
+    request
+        .messages
+        .iter()
+        .fold(512, |sum, message| sum.saturating_add(text(message)))
 }

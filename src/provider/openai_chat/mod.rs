@@ -13,8 +13,8 @@ mod wire;
 
 use super::{BaseUrl, Decoder, Encoded, ModelPage, Provider};
 use crate::{
-    Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment, error::ErrorBody,
-    provider::failure,
+    Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment,
+    error::ErrorBody, provider::failure,
 };
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Uri, header, response};
@@ -46,13 +46,22 @@ impl OpenAiChat {
     /// A server with a profile, to be given a key or another address.
     #[must_use]
     pub fn builder(profile: Profile) -> Builder {
-        Builder { profile, name: None, auth: Auth::None, base_url: None }
+        Builder {
+            profile,
+            name: None,
+            auth: Auth::None,
+            base_url: None,
+        }
     }
 
     /// Any server at `base_url`, asked only for what every server can do.
     #[must_use]
     pub fn custom(base_url: impl Into<String>) -> Builder {
-        Self::builder(Profile { key_optional: true, ..Profile::BASE }).base_url(base_url)
+        Self::builder(Profile {
+            key_optional: true,
+            ..Profile::BASE
+        })
+        .base_url(base_url)
     }
 
     /// What this server does differently.
@@ -154,7 +163,10 @@ impl Builder {
         if own_place && !profile.key_optional && !self.auth.is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
-                format!("`{}` needs a key: pass one or set {}", profile.name, profile.key_env),
+                format!(
+                    "`{}` needs a key: pass one or set {}",
+                    profile.name, profile.key_env
+                ),
             ));
         }
         let base_url = BaseUrl::parse(url)?;
@@ -183,7 +195,8 @@ impl Provider for OpenAiChat {
         let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
         let mut http = self.http(Method::POST, self.chat.clone(), body.into());
         let framing = if request.stream {
-            http.headers_mut().insert(header::ACCEPT, super::EVENT_STREAM);
+            http.headers_mut()
+                .insert(header::ACCEPT, super::EVENT_STREAM);
             super::Framing::Sse
         } else {
             http.headers_mut().insert(header::ACCEPT, super::JSON);
@@ -215,7 +228,10 @@ impl Provider for OpenAiChat {
         // A slash is part of many ids and of the path they are asked under (`org/name`).
         let path: Option<Vec<String>> = id.split('/').map(encode_segment).collect();
         let path = path.ok_or_else(|| {
-            Error::new(ErrorKind::InvalidRequest, format!("`{}` is not a model's id", id.escape_debug()))
+            Error::new(
+                ErrorKind::InvalidRequest,
+                format!("`{}` is not a model's id", id.escape_debug()),
+            )
         })?;
         self.get(&["/models/", &path.join("/")].concat())
     }
@@ -228,12 +244,22 @@ impl Provider for OpenAiChat {
 impl OpenAiChat {
     /// Some servers tell a context overflow only by a fixed sentence.
     fn recognise_overflow(&self, error: Error, body: &Bytes) -> Error {
-        let is_open = matches!(error.kind(), ErrorKind::BadRequest | ErrorKind::UnprocessableEntity);
+        let is_open = matches!(
+            error.kind(),
+            ErrorKind::BadRequest | ErrorKind::UnprocessableEntity
+        );
         if !is_open || self.profile.context_overflow.is_empty() {
             return error;
         }
-        let message = ErrorBody::parse(body).and_then(|body| body.message).unwrap_or_default();
-        if self.profile.context_overflow.iter().any(|sentence| message.starts_with(sentence)) {
+        let message = ErrorBody::parse(body)
+            .and_then(|body| body.message)
+            .unwrap_or_default();
+        if self
+            .profile
+            .context_overflow
+            .iter()
+            .any(|sentence| message.starts_with(sentence))
+        {
             return error.with_kind(ErrorKind::ContextOverflow);
         }
         error

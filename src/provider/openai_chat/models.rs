@@ -33,7 +33,10 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
             None => return Err(not_a_model(body)),
         }
     };
-    let models = data.into_iter().filter_map(|raw| decode(provider, raw)).collect();
+    let models = data
+        .into_iter()
+        .filter_map(|raw| decode(provider, raw))
+        .collect();
     Ok(ModelPage::new(models, None))
 }
 

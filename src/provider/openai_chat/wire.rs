@@ -131,15 +131,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
             fn visit_str<E>(self, text: &str) -> Result<Content<'a>, E> {
                 Ok(Content::Text(Cow::Owned(text.to_owned())))
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Content<'a>, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Content<'a>, A::Error> {
                 let mut parts = Vec::new();
                 while let Some(part) = seq.next_element::<Object<Part<'a>>>()? {
                     parts.extend(part.0);
                 }
                 Ok(Content::Parts(parts))
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Content<'a>, A::Error> {
-                while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Content<'a>, A::Error> {
+                while map
+                    .next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?
+                    .is_some()
+                {}
                 Ok(Content::Nothing)
             }
             fn visit_unit<E>(self) -> Result<Content<'a>, E> {
