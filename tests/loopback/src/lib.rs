@@ -1,1 +1,283 @@
-//! A provider on 127.0.0.1.
+//! A provider on 127.0.0.1, for tests, benches and examples.
+//!
+//! It speaks the wire of Cerebras over real sockets, says something friendly that depends only on the request,
+//! and breaks on demand in every way that real providers and the networks before them were seen to break.
+//!
+//! ```
+//! let server = unifiedai_loopback::Loopback::start(unifiedai_loopback::Config::fast())?;
+//! assert!(server.base_url().starts_with("http://127.0.0.1:"));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Faults
+//! By the header `x-loopback-fault: SPEC`, by a model named `fault-SPEC`, or by `NAME~SPEC` for the answer of model NAME.
+//! In a SPEC, `+` combines faults in one call, `,` gives successive calls different ones (the last repeats, `ok` is none),
+//! and `@KEY` behind it starts a count of its own: `status-503,status-429+retry-after=2,ok@mine`.
+//!
+//! | fault | what happens |
+//! |---|---|
+//! | `status-NNN` | that status with the wire's error body |
+//! | `retry-after=V`, `retry-after-ms=V`, `should-retry=V` | headers for it |
+//! | `flaky-N` | N calls fail with 503, 429, 503, ..., with the headers combined with it; then all is well |
+//! | `html-502`, `html-200` | a gateway's HTML page |
+//! | `empty-NNN` | that status without a body |
+//! | `half-json` | half of the JSON; in a stream half of the events and half of one more; HTTP calls it complete |
+//! | `garbage-Nk` | N thousand random bytes |
+//! | `error-in-200` | an error object with status 200 |
+//! | `error-in-stream-at-N` | an error event after N events |
+//! | `echo-auth` | 401 with the key in its message |
+//! | `redirect-NNN` | a redirect to `/v1/elsewhere` |
+//! | `cut-at-N` | closed after N bytes of body, framing broken |
+//! | `cut-clean-at-N` | ends after N events as if that were all |
+//! | `reset-at-N`, `stall-at-N` | reset, or silence, after N events |
+//! | `stall-head`, `no-head`, `half-head`, `bad-head` | nothing sent, closed at once, closed in the head, no HTTP |
+//! | `pings`, `pings-at-N` | only comments (after N events), without end |
+//! | `comments`, `bom`, `crlf` | a comment before each event, a byte order mark, CRLF lines: all harmless |
+//! | `endless-line`, `endless-events` | 64 MiB of it |
+//! | `drip`, `drip-MS` | one byte a millisecond, or every MS |
+//! | `split-bytes-N` | HTTP chunks of N bytes |
+//! | `delay=MS` | a late head |
+//! | `close-delimited` | the body ends where the connection does |
+//! | `wrong-length`, `short-length` | a content length that is too long (then closed), or too short |
+//! | `extra-bytes` | a second response behind the first |
+//! | `close-after` | closed although the head says otherwise |
+//! | `1xx` | two interim responses first |
+//! | `ctype`, `ctype=V`, `encoding=V` | `text/plain`, or V, as content type; a false content encoding |
+//! | `done`, `no-done` | with, or without, the `[DONE]` that this wire has not, or has |
+//! | `hold-open-after-done` | `[DONE]`, then silence |
+//! | `think-tags` | reasoning inside the content |
+//!
+//! In a whole answer, which has no events, an N of zero is before the body and any other in its middle.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a server has a clock and threads of its own"
+)]
+
+mod answer;
+mod fault;
+mod http;
+mod script;
+mod wire;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+use tokio::runtime::{Builder, Runtime};
+
+pub use http::Request;
+
+/// How fast answers come.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Until the first token.
+    pub first: Duration,
+    /// From one token to the next. Zero sends all at once.
+    pub each: Duration,
+    /// Events in an HTTP chunk where `each` is zero.
+    pub coalesce: usize,
+}
+
+/// What a server is like. The default has the pace of a fast provider.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Zero picks a free one.
+    pub port: u16,
+    /// How fast answers come.
+    pub pace: Pace,
+    /// Whether requests are kept for [`Loopback::requests`].
+    pub record: bool,
+    /// Threads that serve.
+    pub workers: usize,
+    /// Where given, the only bearer key that is let in. `wrong` never is.
+    pub api_key: Option<String>,
+    /// The share of chat calls, from 0 to 1, that get a fault of `fault_set`.
+    pub fault_rate: f64,
+    /// The same seed draws the same faults.
+    pub fault_seed: u64,
+    /// Faults to draw from.
+    pub fault_set: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            pace: Pace {
+                first: Duration::from_millis(30),
+                each: Duration::from_millis(1),
+                coalesce: 1,
+            },
+            record: true,
+            workers: 1,
+            api_key: None,
+            fault_rate: 0.0,
+            fault_seed: 0,
+            fault_set: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Without any waiting, for tests.
+    pub fn fast() -> Self {
+        Self {
+            pace: Pace {
+                first: Duration::ZERO,
+                each: Duration::ZERO,
+                coalesce: 1,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Without waiting and without keeping requests, for benches.
+    pub fn load() -> Self {
+        Self {
+            record: false,
+            ..Self::fast()
+        }
+    }
+}
+
+/// A running server. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Loopback {
+    address: SocketAddr,
+    state: Arc<State>,
+    runtime: Option<Runtime>,
+}
+
+impl Loopback {
+    /// Starts a server on 127.0.0.1 with threads of its own; also from inside another runtime.
+    pub fn start(config: Config) -> io::Result<Self> {
+        let chooser = fault::Chooser::new(config.fault_rate, config.fault_seed, &config.fault_set)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(config.workers.max(1))
+            .thread_name("loopback")
+            .thread_stack_size(512 << 10)
+            .enable_all()
+            .build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind((Ipv4Addr::LOCALHOST, config.port).into())?;
+            // Ten thousand clients that connect at once must not wait for a second SYN.
+            socket.listen(16_384)?
+        };
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            origin: format!("http://{address}"),
+            pace: config.pace,
+            record: config.record,
+            api_key: config.api_key,
+            chooser,
+            accepted: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            aborted: AtomicU64::new(0),
+            requests: Mutex::default(),
+            loads: Mutex::default(),
+        });
+        runtime.spawn(http::accept(listener, state.clone()));
+        Ok(Self {
+            address,
+            state,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// `http://127.0.0.1:PORT/v1`, what a client of the OpenAI flavour calls its base URL.
+    pub fn base_url(&self) -> String {
+        format!("{}/v1", self.state.origin)
+    }
+
+    /// `http://127.0.0.1:PORT`, without a path.
+    pub fn origin(&self) -> String {
+        self.state.origin.clone()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The requests so far (the last 10,000), in the order in which they were complete.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> u64 {
+        self.state.accepted.load(Relaxed)
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> u64 {
+        self.state.open.load(Relaxed)
+    }
+
+    /// Calls answered so far, whatever the answer.
+    pub fn served(&self) -> u64 {
+        self.state.served.load(Relaxed)
+    }
+
+    /// Responses whose client left before their end.
+    pub fn aborted(&self) -> u64 {
+        self.state.aborted.load(Relaxed)
+    }
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        // The one way to end a runtime that is allowed inside another one, too.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What all connections share.
+struct State {
+    origin: String,
+    pace: Pace,
+    record: bool,
+    api_key: Option<String>,
+    chooser: fault::Chooser,
+    accepted: AtomicU64,
+    open: AtomicU64,
+    served: AtomicU64,
+    aborted: AtomicU64,
+    requests: Mutex<VecDeque<Request>>,
+    loads: Mutex<HashMap<String, wire::Content>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn remember(&self, request: Request) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.len() == 10_000 {
+            requests.pop_front();
+        }
+        requests.push_back(request);
+    }
+}

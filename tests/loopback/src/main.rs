@@ -1,0 +1,58 @@
+//! Serves on 127.0.0.1 until its input ends, or for a given time.
+//!
+//! `cargo run -p unifiedai-loopback -- [--port N] [--fast | --load] [--workers N] [--coalesce N] [--seconds N]
+//! [--fault-rate SHARE --fault-seed N --faults SPEC;SPEC...]`
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a server has a clock and threads of its own"
+)]
+
+use std::io::Read as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use unifiedai_loopback::{Config, Loopback};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let mut config = Config {
+        record: false,
+        ..Config::default()
+    };
+    let mut seconds = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(flag) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{flag} needs a value"))
+        };
+        match flag.as_str() {
+            "--fast" | "--load" => config.pace = Config::load().pace,
+            "--port" => config.port = value()?.parse()?,
+            "--workers" => config.workers = value()?.parse()?,
+            "--coalesce" => config.pace.coalesce = value()?.parse()?,
+            "--seconds" => seconds = Some(value()?.parse()?),
+            "--fault-rate" => config.fault_rate = value()?.parse()?,
+            "--fault-seed" => config.fault_seed = value()?.parse()?,
+            "--faults" => config.fault_set = value()?.split(';').map(str::to_owned).collect(),
+            _ => return Err(format!("unknown flag {flag}").into()),
+        }
+    }
+    let server = Loopback::start(config)?;
+    println!("{}", server.base_url());
+    match seconds {
+        Some(seconds) => std::thread::sleep(Duration::from_secs(seconds)),
+        None => drop(std::io::stdin().read_to_end(&mut Vec::new())),
+    }
+    Ok(())
+}

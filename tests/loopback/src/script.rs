@@ -1,0 +1,420 @@
+//! From a reply and its faults to the bytes that go out and when.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::fault::{Body, Faults, Framing, Head, Stop};
+use crate::wire::{Content, Events, EventsMut, Reply, Wire};
+use crate::{Pace, Request};
+
+/// Everything that one response does to its connection.
+pub(crate) struct Script {
+    pub(crate) delay: Duration,
+    pub(crate) head: Bytes,
+    pub(crate) body: Bytes,
+    /// Where the parts of `body` end that are due one after another.
+    pub(crate) ends: Arc<[usize]>,
+    pub(crate) each: Duration,
+    /// Write in pieces of so many bytes, so far apart.
+    pub(crate) pieces: Option<(usize, Duration)>,
+    pub(crate) finish: Finish,
+}
+
+pub(crate) enum Finish {
+    KeepAlive,
+    Close,
+    Reset,
+    Stall,
+    Repeat {
+        bytes: Bytes,
+        every: Duration,
+        times: usize,
+    },
+}
+
+/// Endless is as much as this: a client without a limit must not take the machine down with it.
+const ENDLESS: usize = 64 << 20;
+
+/// How often a comment comes where nothing else does.
+const PING: Duration = Duration::from_millis(20);
+
+impl Script {
+    pub(crate) fn new(mut reply: Reply, faults: &Faults, pace: &Pace, request: &Request) -> Self {
+        replace(&mut reply, faults, request);
+        let wire = reply.wire;
+        let whole = matches!(reply.content, Content::Whole(_));
+        let mut script = Self {
+            delay: faults.delay
+                + pace.first
+                + if whole {
+                    pace.each * reply.tokens
+                } else {
+                    Duration::ZERO
+                },
+            head: Bytes::new(),
+            body: Bytes::new(),
+            ends: Arc::default(),
+            each: if whole { Duration::ZERO } else { pace.each },
+            pieces: faults.pieces,
+            finish: Finish::KeepAlive,
+        };
+        let mut head = Vec::with_capacity(768);
+        if faults.interim {
+            head.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n");
+        }
+        match std::mem::replace(&mut reply.content, Content::Whole(Bytes::new())) {
+            Content::Whole(body) => {
+                script.whole(body, faults, &reply, &mut head, request.head_only())
+            }
+            Content::Stream(events) => script.stream(events, faults, pace, &reply, &mut head, wire),
+        }
+        match faults.head {
+            Some(Head::Stall) => {
+                (head, script.body, script.finish) = (Vec::new(), Bytes::new(), Finish::Stall)
+            }
+            Some(Head::None) => {
+                (head, script.body, script.finish) = (Vec::new(), Bytes::new(), Finish::Close)
+            }
+            Some(Head::Half) => {
+                head.truncate(head.len() / 2);
+                (script.body, script.finish) = (Bytes::new(), Finish::Close);
+            }
+            Some(Head::Bad) => {
+                head = b"HTTX/9 what\r\nno colon here\r\n\r\n".to_vec();
+                (script.body, script.finish) = (Bytes::new(), Finish::Close);
+            }
+            None => {}
+        }
+        if script.body.is_empty() {
+            script.ends = Arc::default();
+        }
+        script.head = head.into();
+        script
+    }
+
+    fn whole(
+        &mut self,
+        body: Bytes,
+        faults: &Faults,
+        reply: &Reply,
+        head: &mut Vec<u8>,
+        head_only: bool,
+    ) {
+        let announced = match faults.framing {
+            Some(Framing::Close) => None,
+            Some(Framing::TooLong) => Some(body.len() + 64),
+            Some(Framing::TooShort) => Some(body.len().saturating_sub(5)),
+            None => Some(body.len()),
+        };
+        let stop = faults.stop.filter(|(_, stop)| !matches!(stop, Stop::Error));
+        let sent = match (stop, faults.cut_at) {
+            // A whole answer has no events: zero is before it, everything else in its middle.
+            (Some((0, _)), _) => 0,
+            (Some((n, _)), _) if n < usize::MAX => body.len() / 2,
+            (_, Some(cut)) => cut.min(body.len()),
+            _ => body.len(),
+        };
+        let announced = match stop {
+            Some((_, Stop::Clean)) => announced.map(|_| sent),
+            Some((_, Stop::EndlessLine | Stop::EndlessEvents | Stop::Pings)) => Some(ENDLESS),
+            _ => announced,
+        };
+        let closes = announced != Some(sent) || faults.framing.is_some();
+        self.finish = match stop {
+            Some((_, Stop::Reset)) => Finish::Reset,
+            Some((_, Stop::Stall)) => Finish::Stall,
+            Some((_, Stop::EndlessLine | Stop::EndlessEvents)) => {
+                repeat(&[b' '; 16 << 10], Duration::ZERO)
+            }
+            Some((_, Stop::Pings)) => repeat(b" ", PING),
+            _ if closes || faults.close_after => Finish::Close,
+            _ => Finish::KeepAlive,
+        };
+        let framing = announced.map_or_else(
+            || "connection: close".to_owned(),
+            |n| format!("content-length: {n}"),
+        );
+        write_head(head, reply, faults, &framing);
+        if !head_only {
+            self.body = body.slice(..sent);
+        }
+        self.add_extra(faults);
+        self.ends = Arc::new([self.body.len()]);
+    }
+
+    fn stream(
+        &mut self,
+        events: Events,
+        faults: &Faults,
+        pace: &Pace,
+        reply: &Reply,
+        head: &mut Vec<u8>,
+        wire: Wire,
+    ) {
+        let framing = match faults.framing {
+            None => "transfer-encoding: chunked".to_owned(),
+            Some(Framing::Close) => "connection: close".to_owned(),
+            Some(Framing::TooLong) => format!("content-length: {}", events.bytes.len() + 64),
+            Some(Framing::TooShort) => {
+                format!("content-length: {}", events.bytes.len().saturating_sub(5))
+            }
+        };
+        write_head(head, reply, faults, &framing);
+        let changed = faults.stop.is_some()
+            || faults.crlf
+            || faults.bom
+            || faults.comments
+            || faults.done.is_some();
+        let events = if changed {
+            change(&events, faults, wire)
+        } else {
+            events
+        };
+        let group = if pace.each.is_zero() {
+            pace.coalesce.max(1)
+        } else {
+            1
+        };
+        let clean = matches!(faults.stop, None | Some((_, Stop::Clean | Stop::Error)));
+        self.finish = match faults.stop {
+            Some((_, Stop::Reset)) => Finish::Reset,
+            Some((_, Stop::Stall)) => Finish::Stall,
+            Some((_, Stop::Pings)) => repeat(b": ping\n\n", PING),
+            Some((_, Stop::EndlessLine)) => repeat(&[b'x'; 16 << 10], Duration::ZERO),
+            Some((_, Stop::EndlessEvents)) => repeat(events.last(), Duration::ZERO),
+            _ if faults.cut_at.is_some() || faults.framing.is_some() || faults.close_after => {
+                Finish::Close
+            }
+            _ => Finish::KeepAlive,
+        };
+        if let Finish::Repeat { bytes, .. } = &mut self.finish {
+            if faults.framing.is_none() {
+                *bytes = chunk(bytes);
+            }
+        }
+        let plain =
+            clean && faults.cut_at.is_none() && faults.framing.is_none() && faults.pieces.is_none();
+        (self.body, self.ends) = match (&events.chunked, plain && !changed) {
+            (Some(chunked), true) => chunked.clone(),
+            _ if faults.framing.is_some() => plain_body(&events, faults.cut_at),
+            _ => {
+                let piece = faults.pieces.map(|(bytes, _)| bytes);
+                chunked(&events, group, piece, faults.cut_at, clean)
+            }
+        };
+        if clean {
+            self.add_extra(faults);
+        }
+    }
+
+    fn add_extra(&mut self, faults: &Faults) {
+        if faults.extra {
+            let mut body = self.body.to_vec();
+            body.extend_from_slice(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{\"stale\":true}",
+            );
+            self.body = body.into();
+            let mut ends = self.ends.to_vec();
+            ends.push(self.body.len());
+            self.ends = ends.into();
+        }
+    }
+}
+
+/// Faults that take the place of the reply.
+fn replace(reply: &mut Reply, faults: &Faults, request: &Request) {
+    let wire = reply.wire;
+    let headers = std::mem::take(&mut reply.headers);
+    if let Some(status) = faults.status.filter(|status| *status != 200) {
+        *reply = wire.error(status);
+    }
+    match faults.body {
+        None => {}
+        Some(Body::Html) => {
+            reply.content_type = "text/html; charset=UTF-8";
+            reply.content = Content::Whole(Bytes::from_static(
+                b"<!DOCTYPE html>\n<html><head><title>Gateway trouble</title></head>\n<body><center><h1>The gateway lost its way</h1></center>\n</body></html>\n",
+            ));
+        }
+        Some(Body::Empty) => reply.content = Content::Whole(Bytes::new()),
+        Some(Body::Half) => match &mut reply.content {
+            Content::Whole(body) => body.truncate(body.len() / 2),
+            Content::Stream(events) => *events = events.half(),
+        },
+        Some(Body::Garbage(n)) => {
+            let mut state = 1;
+            let bytes: Vec<u8> = (0..n)
+                .map(|_| (crate::fault::split_mix(&mut state) >> 32) as u8)
+                .collect();
+            reply.content = Content::Whole(bytes.into());
+        }
+        Some(Body::Error) => {
+            (reply.content_type, reply.content) =
+                ("application/json", Content::Whole(wire.error_in_200()));
+        }
+        Some(Body::EchoAuth) => {
+            let key = ["authorization", "x-api-key", "x-goog-api-key"]
+                .iter()
+                .find_map(|name| request.header(name));
+            reply.content = Content::Whole(wire.error_with(
+                401,
+                &format!("Wrong credentials: {}", key.unwrap_or("none")),
+            ));
+        }
+    }
+    if faults.status.is_some_and(|status| status != 200) && faults.body != Some(Body::Html) {
+        reply.headers.extend(headers);
+    } else if reply.headers.is_empty() {
+        reply.headers = headers;
+    }
+}
+
+fn write_head(head: &mut Vec<u8>, reply: &Reply, faults: &Faults, framing: &str) {
+    let mut text = String::with_capacity(640);
+    let _ = write!(
+        text,
+        "HTTP/1.1 {} {}\r\n",
+        reply.status,
+        reason(reply.status)
+    );
+    if !faults
+        .headers
+        .iter()
+        .any(|(name, _)| *name == "content-type")
+    {
+        let _ = write!(text, "content-type: {}\r\n", reply.content_type);
+    }
+    for (name, value) in reply.headers.iter().chain(&faults.headers) {
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    // One without a body is one without a length, too.
+    if !(reply.status == 204 || reply.status == 304) {
+        let _ = write!(text, "{framing}\r\n");
+    }
+    text.push_str("\r\n");
+    head.extend_from_slice(text.as_bytes());
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        302 => "Found",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        _ => "Status",
+    }
+}
+
+/// Faults inside the events.
+fn change(events: &Events, faults: &Faults, wire: Wire) -> Events {
+    let keep = faults.stop.map_or(usize::MAX, |(n, _)| n);
+    let marker = wire.end_marker().unwrap_or_default();
+    let mut changed = EventsMut::default();
+    if faults.bom {
+        changed.append(b"\xef\xbb\xbf");
+    }
+    for event in events
+        .iter()
+        .take(keep)
+        .filter(|event| faults.done.is_none() || *event != marker)
+    {
+        if faults.comments {
+            changed.push(b": ping\n\n");
+        }
+        changed.push(event);
+    }
+    match faults.stop {
+        Some((_, Stop::Error)) => changed.push(&wire.stream_error()),
+        Some((_, Stop::EndlessLine)) => changed.push(b"data: {\"id\":\""),
+        _ if faults.done == Some(true) && keep >= events.len() => changed.push(marker),
+        _ => {}
+    }
+    if faults.crlf {
+        changed.freeze_with_crlf()
+    } else {
+        changed.freeze()
+    }
+}
+
+fn repeat(bytes: &[u8], every: Duration) -> Finish {
+    let times = ENDLESS / bytes.len().max(1);
+    Finish::Repeat {
+        bytes: Bytes::copy_from_slice(bytes),
+        every,
+        times,
+    }
+}
+
+fn chunk(bytes: &[u8]) -> Bytes {
+    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+    chunk.extend_from_slice(bytes);
+    chunk.extend_from_slice(b"\r\n");
+    chunk.into()
+}
+
+fn plain_body(events: &Events, cut_at: Option<usize>) -> (Bytes, Arc<[usize]>) {
+    let cut = cut_at.unwrap_or(usize::MAX).min(events.bytes.len());
+    let mut ends: Vec<usize> = events
+        .ends
+        .iter()
+        .copied()
+        .take_while(|end| *end < cut)
+        .collect();
+    ends.push(cut);
+    (Bytes::copy_from_slice(&events.bytes[..cut]), ends.into())
+}
+
+/// Puts events into HTTP chunks: so many events each, or pieces of so many bytes.
+pub(crate) fn chunked(
+    events: &Events,
+    group: usize,
+    piece: Option<usize>,
+    cut_at: Option<usize>,
+    terminal: bool,
+) -> (Bytes, Arc<[usize]>) {
+    let mut groups: Vec<&[u8]> = Vec::new();
+    if let Some(piece) = piece {
+        groups.extend(events.bytes.chunks(piece));
+    } else {
+        let mut from = 0;
+        for ends in events.ends.chunks(group) {
+            let to = ends.last().copied().unwrap_or(from);
+            groups.push(&events.bytes[from..to]);
+            from = to;
+        }
+    }
+    let mut body = Vec::with_capacity(events.bytes.len() + groups.len() * 8 + 8);
+    let mut ends = Vec::with_capacity(groups.len() + 1);
+    let mut left = cut_at.unwrap_or(usize::MAX);
+    let mut cut = false;
+    for bytes in groups {
+        body.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+        cut = bytes.len() > left;
+        body.extend_from_slice(&bytes[..bytes.len().min(left)]);
+        left -= bytes.len().min(left);
+        if !cut {
+            body.extend_from_slice(b"\r\n");
+        }
+        ends.push(body.len());
+        if cut {
+            break;
+        }
+    }
+    if terminal && !cut && cut_at.is_none() {
+        body.extend_from_slice(b"0\r\n\r\n");
+        match ends.last_mut() {
+            Some(end) => *end = body.len(),
+            None => ends.push(body.len()),
+        }
+    }
+    (body.into(), ends.into())
+}
