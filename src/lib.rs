@@ -2,6 +2,7 @@
 
 mod auth;
 mod chat;
+mod client;
 pub mod codec;
 mod error;
 mod event;
@@ -10,6 +11,7 @@ mod json;
 mod json_writer;
 mod policy;
 pub mod provider;
+pub mod transport;
 mod wire_enum;
 
 pub use auth::{Auth, Credential, Secret};
@@ -20,6 +22,7 @@ pub use chat::{
     TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob, UnifiedChatResponse, Usage,
     Verbosity, Warning,
 };
+pub use client::{AsyncClient, Client, Providers, provider_from_env};
 pub use error::{Error, ErrorBody, ErrorKind, TimeoutKind};
 pub use event::{Accumulator, Assembler, AssemblerLimits, Head, StreamEvent, ToolFragment};
 pub use exchange::{Chat, Exchange, Input, ListModels, OneModel, Operation, Start, Step};
@@ -30,3 +33,10 @@ pub use unifiedai_transport::{
     AsyncBody, AsyncTransport, Body, Delivery, FailureKind, Limits, Phase, Time, Transport,
     TransportError,
 };
+
+#[cfg(feature = "hyper")]
+pub use unifiedai_hyper as hyper;
+#[cfg(feature = "smol")]
+pub use unifiedai_smol as smol;
+#[cfg(feature = "ureq")]
+pub use unifiedai_ureq as ureq;

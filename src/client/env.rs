@@ -1,0 +1,121 @@
+//! The one place that reads the environment, and the one that draws a random number.
+
+use crate::{
+    Error, ErrorKind, Provider,
+    provider::{OpenAiChat, openai_chat::Profile},
+};
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+};
+
+impl OpenAiChat {
+    /// A server with the key and the address from the environment: the key from the profile's variable
+    /// (`CEREBRAS_API_KEY`), the address from `<NAME>_BASE_URL` if that is set. An address without a path gets the profile's.
+    ///
+    /// # Errors
+    /// `invalid_request` that names the variable that is missing or wrong.
+    pub fn from_env(profile: Profile) -> Result<Self, Error> {
+        let mut builder = OpenAiChat::builder(profile);
+        if let Some(key) = variable(profile.key_env)? {
+            builder = builder
+                .api_key(key)
+                .map_err(|error| in_variable(&error, profile.key_env))?;
+        } else if !profile.key_optional {
+            return Err(missing(profile.name, profile.key_env));
+        }
+        let name = format!(
+            "{}_BASE_URL",
+            profile.name.to_ascii_uppercase().replace('-', "_")
+        );
+        if let Some(url) = variable(&name)? {
+            builder = builder.base_url(with_path_of(&url, profile.base_url));
+            return builder.build().map_err(|error| in_variable(&error, &name));
+        }
+        builder.build()
+    }
+}
+
+/// The provider of this name, with its credentials from the environment.
+///
+/// # Errors
+/// `invalid_request` if there is no provider of this name, or if its key is missing: the error names the variable.
+pub fn provider_from_env(name: &str) -> Result<Arc<dyn Provider>, Error> {
+    use crate::provider::openai_chat::CEREBRAS;
+    match name {
+        "cerebras" => Ok(Arc::new(OpenAiChat::from_env(CEREBRAS)?)),
+        other => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!("there is no provider `{}`", other.escape_debug()),
+        )),
+    }
+}
+
+/// A variable's value; `None` if it is not set or empty.
+pub(super) fn variable(name: &str) -> Result<Option<String>, Error> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shell reads the environment, here and nowhere else"
+    )]
+    match std::env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!("the environment variable {name} is not text"),
+        )),
+    }
+}
+
+/// A seed for one call. The standard library's hasher is keyed at random, which is all that jitter needs.
+pub(super) fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn missing(provider: &str, variable: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!("`{provider}` needs a key: set the environment variable {variable}"),
+    )
+}
+
+fn in_variable(error: &Error, name: &str) -> Error {
+    Error::new(
+        error.kind(),
+        format!("in the environment variable {name}: {}", error.message()),
+    )
+}
+
+/// `https://host` with the path of `template`: the official SDKs leave the version out of the variable.
+fn with_path_of(url: &str, template: &str) -> String {
+    let path = |url: &str| -> String {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split_once('/').map_or_else(String::new, |(_, path)| {
+            path.trim_end_matches('/').to_owned()
+        })
+    };
+    if path(url).is_empty() {
+        return [url.trim_end_matches('/'), "/", &path(template)].concat();
+    }
+    url.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_path_gets_the_profile_s() {
+        let template = "https://api.cerebras.ai/v1";
+        for (url, full) in [
+            ("https://x", "https://x/v1"),
+            ("https://x/", "https://x/v1"),
+            ("http://127.0.0.1:80", "http://127.0.0.1:80/v1"),
+            ("https://x/proxy/v1/", "https://x/proxy/v1/"),
+        ] {
+            assert_eq!(with_path_of(url, template), full);
+        }
+    }
+}

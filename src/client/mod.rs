@@ -1,0 +1,11 @@
+//! The shell that users hold: providers, the rules of their calls, and a transport.
+
+mod blocking;
+mod env;
+mod nonblocking;
+mod providers;
+
+pub use blocking::Client;
+pub use env::provider_from_env;
+pub use nonblocking::AsyncClient;
+pub use providers::Providers;

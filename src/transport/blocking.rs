@@ -1,0 +1,126 @@
+use super::handed_out;
+use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
+use std::fmt;
+use unifiedai_transport::{Body, Time, Transport};
+
+/// Carries an exchange over a blocking transport. Dropping it closes the connection.
+pub struct Driver<T: Transport, O: Operation = Chat> {
+    io: T,
+    exchange: Exchange<O>,
+    body: Option<T::Body>,
+    /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
+    now: Time,
+}
+
+impl<T: Transport, O: Operation> Driver<T, O> {
+    /// A driver for an exchange that began at `now`.
+    #[must_use]
+    pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
+        Driver {
+            io,
+            exchange,
+            body: None,
+            now,
+        }
+    }
+
+    /// The next event; `None` once the call is over.
+    pub fn next_event(&mut self) -> Option<StreamEvent> {
+        loop {
+            let input = match self.exchange.poll(self.now) {
+                Step::Send { request, limits } => {
+                    self.body = None;
+                    match self.io.send(request, limits) {
+                        Ok(response) => {
+                            let (head, body) = response.into_parts();
+                            self.body = Some(body);
+                            Some(Input::Head(head))
+                        }
+                        Err(error) => Some(Input::Failed(error)),
+                    }
+                }
+                Step::Receive { deadline } => Some(
+                    self.body
+                        .as_mut()
+                        .map_or(Ok(None), |body| body.chunk(deadline))
+                        .into(),
+                ),
+                Step::Sleep { until } => {
+                    self.body = None;
+                    self.io.sleep_until(until);
+                    None
+                }
+                Step::Event(event) => return Some(event),
+                Step::Done => {
+                    self.body = None;
+                    return None;
+                }
+            };
+            self.now = self.io.now();
+            if let Some(input) = input {
+                self.exchange.handle(input, self.now);
+            }
+        }
+    }
+
+    /// Runs the call to its end.
+    ///
+    /// # Errors
+    /// The error that ended it.
+    pub fn finish(mut self) -> Result<O::Output, Error> {
+        while self.next_event().is_some() {}
+        self.exchange.into_result()
+    }
+}
+
+impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("exchange", &self.exchange)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The events of a streamed answer, as an iterator. After the last event it yields the error that ended the stream, if any.
+#[derive(Debug)]
+pub struct ChatStream<T: Transport> {
+    driver: Option<Driver<T>>,
+    response: Option<UnifiedChatResponse>,
+}
+
+impl<T: Transport> ChatStream<T> {
+    pub(crate) fn new(driver: Driver<T>) -> Self {
+        ChatStream {
+            driver: Some(driver),
+            response: None,
+        }
+    }
+
+    /// Reads to the end, and gives all of it as one response.
+    ///
+    /// # Errors
+    /// The error that ended the stream, with what had arrived; `misuse` if the iterator has yielded it already.
+    pub fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
+        match self.driver.take() {
+            Some(driver) => driver.finish(),
+            None => self.response.ok_or_else(handed_out),
+        }
+    }
+}
+
+impl<T: Transport> Iterator for ChatStream<T> {
+    type Item = Result<StreamEvent, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(event) = self.driver.as_mut()?.next_event() {
+            return Some(Ok(event));
+        }
+        match self.driver.take()?.exchange.into_result() {
+            Ok(response) => {
+                self.response = Some(response);
+                None
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}

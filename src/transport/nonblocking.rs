@@ -1,0 +1,169 @@
+use super::handed_out;
+use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
+use futures_core::Stream;
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use unifiedai_transport::{AsyncBody, AsyncTransport, Time, TransportError};
+
+/// Carries an exchange over an async transport. It holds no task: whoever polls it drives it, and dropping it cancels.
+pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
+    io: T,
+    exchange: Exchange<O>,
+    waiting: Waiting<T::Body>,
+    /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
+    now: Time,
+}
+
+enum Waiting<B> {
+    ForNothing,
+    ForHead(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),
+    ForBody(B),
+    ForTime(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
+    /// A driver for an exchange that began at `now`.
+    #[must_use]
+    pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
+        AsyncDriver {
+            io,
+            exchange,
+            waiting: Waiting::ForNothing,
+            now,
+        }
+    }
+
+    /// The next event; `None` once the call is over. Dropping a future of [`next_event`](Self::next_event) loses nothing.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamEvent>> {
+        loop {
+            match &mut self.waiting {
+                Waiting::ForHead(sending) => {
+                    let (waiting, input) = match ready!(sending.as_mut().poll(cx)) {
+                        Ok(response) => {
+                            let (head, body) = response.into_parts();
+                            (Waiting::ForBody(body), Input::Head(head))
+                        }
+                        Err(error) => (Waiting::ForNothing, Input::Failed(error)),
+                    };
+                    self.waiting = waiting;
+                    self.handle(input);
+                }
+                Waiting::ForTime(sleeping) => {
+                    ready!(sleeping.as_mut().poll(cx));
+                    self.waiting = Waiting::ForNothing;
+                    self.now = self.io.now();
+                }
+                Waiting::ForNothing | Waiting::ForBody(_) => {}
+            }
+            match self.exchange.poll(self.now) {
+                Step::Send { request, limits } => {
+                    self.waiting = Waiting::ForNothing;
+                    self.waiting = Waiting::ForHead(Box::pin(self.io.send(request, limits)));
+                }
+                Step::Receive { deadline } => {
+                    let read = match &mut self.waiting {
+                        Waiting::ForBody(body) => ready!(body.poll_chunk(cx, deadline)),
+                        _ => Ok(None),
+                    };
+                    self.handle(read.into());
+                }
+                Step::Sleep { until } => {
+                    self.waiting = Waiting::ForTime(Box::pin(self.io.sleep_until(until)))
+                }
+                Step::Event(event) => return Poll::Ready(Some(event)),
+                Step::Done => {
+                    self.waiting = Waiting::ForNothing;
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+
+    /// The next event; `None` once the call is over.
+    pub async fn next_event(&mut self) -> Option<StreamEvent> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Runs the call to its end.
+    ///
+    /// # Errors
+    /// The error that ended it.
+    pub async fn finish(mut self) -> Result<O::Output, Error> {
+        while self.next_event().await.is_some() {}
+        self.exchange.into_result()
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.now = self.io.now();
+        self.exchange.handle(input, self.now);
+    }
+}
+
+impl<T: AsyncTransport, O: Operation> fmt::Debug for AsyncDriver<T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncDriver")
+            .field("exchange", &self.exchange)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The events of a streamed answer, as a [`Stream`]. After the last event it yields the error that ended the stream, if any.
+#[derive(Debug)]
+pub struct AsyncChatStream<T: AsyncTransport> {
+    driver: Option<AsyncDriver<T>>,
+    response: Option<UnifiedChatResponse>,
+}
+
+impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
+    pub(crate) fn new(driver: AsyncDriver<T>) -> Self {
+        AsyncChatStream {
+            driver: Some(driver),
+            response: None,
+        }
+    }
+
+    /// The next event. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Reads to the end, and gives all of it as one response.
+    ///
+    /// # Errors
+    /// The error that ended the stream, with what had arrived; `misuse` if the stream has yielded it already.
+    pub async fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
+        match self.driver.take() {
+            Some(driver) => driver.finish().await,
+            None => self.response.ok_or_else(handed_out),
+        }
+    }
+}
+
+impl<T: AsyncTransport + Unpin> Stream for AsyncChatStream<T> {
+    type Item = Result<StreamEvent, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(driver) = &mut self.driver else {
+            return Poll::Ready(None);
+        };
+        if let Some(event) = ready!(driver.poll_event(cx)) {
+            return Poll::Ready(Some(Ok(event)));
+        }
+        let result = self
+            .driver
+            .take()
+            .map(|driver| driver.exchange.into_result());
+        Poll::Ready(match result {
+            Some(Ok(response)) => {
+                self.response = Some(response);
+                None
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        })
+    }
+}
