@@ -11,6 +11,7 @@ mod body;
 mod clock;
 mod connect;
 mod error;
+mod head;
 mod tls;
 
 pub use body::Body;
@@ -138,7 +139,10 @@ impl AsyncTransport for Client {
                 Poll::Ready(Err(error::late(connected, &host)))
             })
             .await?;
-            Ok(response.map(|body| Body::new(body, alarm, host)))
+            let (mut head, body) = response.into_parts();
+            head::detach(&mut head);
+            let body = Body::new(body, alarm, host);
+            Ok(http::Response::from_parts(head, body))
         }
     }
 

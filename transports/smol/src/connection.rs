@@ -6,19 +6,20 @@ use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
+    rt::{Read, ReadBufCursor, Write},
 };
-use smol_hyper::rt::FuturesIo;
 use std::{
     future::{Future, poll_fn},
+    io,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 /// TCP, or TLS over it.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-type Driver = http1::Connection<FuturesIo<Box<dyn Stream>>, Full<Bytes>>;
+type Driver = http1::Connection<Io, Full<Bytes>>;
 
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -33,7 +34,7 @@ impl Connection {
     pub(crate) async fn new(stream: Box<dyn Stream>) -> hyper::Result<Self> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_SIZE);
-        let (sender, driver) = builder.handshake(FuturesIo::new(stream)).await?;
+        let (sender, driver) = builder.handshake(Io(stream)).await?;
         let driver = Some(Box::new(driver));
         Ok(Connection { sender, driver })
     }
@@ -72,5 +73,42 @@ fn drive(driver: &mut Option<Box<Driver>>, cx: &mut Context<'_>) {
     // Its error, if any, also comes out at the request or at the body.
     if ended {
         *driver = None;
+    }
+}
+
+/// A stream as hyper wants it. It reads by way of the stack, because only initialised memory can be read into, and to
+/// initialise all of hyper's 8 KiB would make the whole of it resident for every stream that waits.
+struct Io(Box<dyn Stream>);
+
+impl Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut buffer = [0; 8 * 1024];
+        let size = into.remaining().min(buffer.len());
+        let buffer = buffer.get_mut(..size).unwrap_or_default();
+        let read = ready!(Pin::new(&mut self.0).poll_read(cx, buffer))?;
+        into.put_slice(buffer.get(..read).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
     }
 }

@@ -12,6 +12,7 @@ mod clock;
 mod connect;
 mod connection;
 mod error;
+mod head;
 mod pool;
 mod proxy;
 mod tls;
@@ -107,7 +108,10 @@ async fn exchange(
     };
     match alarm.within(head_by, connection.send(request)).await {
         Some(Ok(response)) => {
-            Ok(response.map(|body| Body::new(body, connection, client.pool, target, alarm)))
+            let (mut head, body) = response.into_parts();
+            head::detach(&mut head);
+            let body = Body::new(body, connection, client.pool, target, alarm);
+            Ok(http::Response::from_parts(head, body))
         }
         Some(Err(error)) => Err(error::sending(error, &target.host)),
         None => Err(error::unanswered(&target.host)),
