@@ -184,7 +184,7 @@ impl Script {
             Some((_, Stop::Stall)) => Finish::Stall,
             Some((_, Stop::Pings)) => repeat(b": ping\n\n", PING),
             Some((_, Stop::EndlessLine)) => repeat(&[b'x'; 16 << 10], Duration::ZERO),
-            Some((_, Stop::EndlessEvents)) => repeat(events.last(), Duration::ZERO),
+            Some((_, Stop::EndlessEvents)) => repeat(&events.last().repeat(64), Duration::ZERO),
             _ if faults.cut_at.is_some() || faults.framing.is_some() || faults.close_after => {
                 Finish::Close
             }
