@@ -352,6 +352,43 @@ pub fn a_pause_runs_into_the_deadline_and_is_no_end<T: Transport>(make: fn(Tls) 
     assert_eq!(body.chunk(limit(&transport)).unwrap(), None);
 }
 
+pub fn a_dripping_head_runs_into_the_head_limit<T: Transport>(make: fn(Tls) -> T) {
+    let server = Server::new(|peer| {
+        peer.request();
+        peer.write(format!("{OK}x-long: ").as_bytes());
+        drip(peer, b"y");
+    });
+    let transport = plain(make);
+    let mut limits = soon(&transport);
+    limits.head = transport.now().saturating_add(SHORT);
+    late(
+        &transport,
+        &server,
+        limits,
+        Phase::Head,
+        Delivery::MaybeProcessed,
+    );
+}
+
+/// Bytes that are no data do not put the deadline off.
+pub fn a_dripping_chunk_runs_into_the_deadline<T: Transport>(make: fn(Tls) -> T) {
+    let server = Server::new(|peer| {
+        peer.request();
+        peer.write(format!("{OK}transfer-encoding: chunked\r\n\r\n1;").as_bytes());
+        drip(peer, b"x");
+    });
+    let transport = plain(make);
+    let mut response = get(&transport, &server).unwrap();
+    let started = Instant::now();
+    let deadline = transport.now().saturating_add(SHORT);
+    let failure = response.body_mut().chunk(deadline).unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Body));
+    in_time(started);
+    let started = Instant::now();
+    drop(response);
+    assert!(started.elapsed() < SHORT);
+}
+
 pub fn a_deadline_in_the_past_still_reads_what_is_there<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::answering(format!("{OK}content-length: 2\r\n\r\nhi"));
     let transport = plain(make);
@@ -628,6 +665,14 @@ fn plain<T>(make: fn(Tls) -> T) -> T {
 
 fn secure(authority: &Authority, handle: impl Fn(&mut Peer) + Send + Sync + 'static) -> Server {
     Server::tls(authority.server(&[]), handle)
+}
+
+/// Faster than a transport may round its waits.
+fn drip(peer: &mut Peer, bytes: &[u8]) {
+    for _ in 0..4_000 {
+        peer.write(bytes);
+        thread::sleep(Duration::from_micros(250));
+    }
 }
 
 fn silent() -> Server {

@@ -49,6 +49,8 @@ macro_rules! transport_tests {
             the_total_limits_the_head_too
             the_head_may_take_longer_than_a_pause_in_the_body
             a_pause_runs_into_the_deadline_and_is_no_end
+            a_dripping_head_runs_into_the_head_limit
+            a_dripping_chunk_runs_into_the_deadline
             a_deadline_in_the_past_still_reads_what_is_there
             no_limit_is_no_limit
             a_closed_port_is_not_sent

@@ -11,6 +11,7 @@ pub(crate) struct Call {
     pub(crate) stage: Stage,
     connect: Time,
     io: Time,
+    overtime: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ impl Call {
             stage: Stage::Unsent,
             connect: limits.connect.min(head),
             io: head,
+            overtime: false,
         }
     }
 
@@ -42,6 +44,7 @@ impl Call {
             stage: Stage::Answered,
             connect: deadline,
             io: deadline,
+            overtime: false,
         }
     }
 
@@ -74,6 +77,20 @@ pub(crate) fn io_deadline() -> (Time, Stage) {
     CURRENT
         .get()
         .map_or((Time::MAX, Stage::Answered), |call| (call.io, call.stage))
+}
+
+/// Whether a call whose time is up may still look at what has arrived: once.
+pub(crate) fn take_overtime() -> bool {
+    match CURRENT.get() {
+        Some(call) if !call.overtime => {
+            CURRENT.set(Some(Call {
+                overtime: true,
+                ..call
+            }));
+            true
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -227,8 +227,8 @@ fn timeout() -> NextTimeout {
     }
 }
 
-/// To whole milliseconds: a socket's timeout is no finer, and the same one as before needs no system call. At
-/// least one, so that what has arrived is read even when time is up.
+/// To whole milliseconds: a socket's timeout is no finer, and the same one as before needs no system call. When time
+/// is up, one of them is left for what has arrived, but not another for each byte of a peer that drips.
 fn round_up(left: Duration) -> Duration {
     let nanos = left.subsec_nanos() % 1_000_000;
     let missing = if nanos == 0 {
@@ -236,8 +236,10 @@ fn round_up(left: Duration) -> Duration {
     } else {
         1_000_000_u32.saturating_sub(nanos)
     };
+    if left.is_zero() && call::take_overtime() {
+        return Duration::from_millis(1);
+    }
     left.saturating_add(Duration::from_nanos(missing.into()))
-        .max(Duration::from_millis(1))
 }
 
 #[cfg(test)]
@@ -260,13 +262,19 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_whole_milliseconds_and_never_zero() {
-        assert_eq!(round_up(Duration::ZERO), Duration::from_millis(1));
-        assert_eq!(
-            round_up(Duration::from_micros(1500)),
-            Duration::from_millis(2)
-        );
-        assert_eq!(round_up(Duration::from_millis(2)), Duration::from_millis(2));
+    fn waits_are_whole_milliseconds() {
+        let micros = Duration::from_micros;
+        assert_eq!(round_up(micros(1)), micros(1000));
+        assert_eq!(round_up(micros(1500)), micros(2000));
+        assert_eq!(round_up(micros(2000)), micros(2000));
         assert_eq!(round_up(Duration::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn overtime_is_given_once_a_call() {
+        let call = call::Call::reading(unifiedai_transport::Time::ZERO);
+        let waits = || (round_up(Duration::ZERO), round_up(Duration::ZERO));
+        let (waits, _) = call.run(waits);
+        assert_eq!(waits, (Duration::from_millis(1), Duration::ZERO));
     }
 }
