@@ -8,6 +8,8 @@
 mod buffer;
 #[cfg(feature = "bedrock")]
 pub mod event_stream;
+#[cfg(feature = "http1")]
+pub mod http1;
 pub mod ndjson;
 pub mod percent;
 pub mod sse;
