@@ -118,7 +118,8 @@ impl Client {
             result = self.fill();
         }
         let n = n.min(self.buffer.len());
-        into.extend(self.buffer.drain(..n));
+        into.extend_from_slice(&self.buffer[..n]);
+        self.buffer.drain(..n);
         result
     }
 
