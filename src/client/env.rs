@@ -11,40 +11,44 @@ use std::{
 };
 
 impl OpenAiChat {
-    /// A server with the key and the address from the environment: the key from the profile's variable
-    /// (`CEREBRAS_API_KEY`), the address from `<NAME>_BASE_URL` if that is set. An address without a path gets the profile's.
+    /// A server with the key from the environment, in the profile's variable (`CEREBRAS_API_KEY`), at `base_url`, else at
+    /// `<NAME>_BASE_URL`, else at the profile's own address. An address from the environment without a path gets the
+    /// profile's path.
     ///
     /// # Errors
-    /// `invalid_request` that names the variable that is missing or wrong.
-    pub fn from_env(profile: Profile) -> Result<Self, Error> {
+    /// `invalid_request` that names the variable that is missing or wrong. With `base_url` a missing key is none.
+    pub fn from_env(profile: Profile, base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = OpenAiChat::builder(profile);
-        if let Some(key) = variable(profile.key_env)? {
-            builder = builder
-                .api_key(key)
-                .map_err(|error| in_variable(&error, profile.key_env))?;
-        } else if !profile.key_optional {
-            return Err(missing(profile.name, profile.key_env));
+        match variable(profile.key_env)? {
+            Some(key) => builder = builder.api_key(key).map_err(|error| in_variable(&error, profile.key_env))?,
+            None if base_url.is_none() && !profile.key_optional => {
+                return Err(missing(profile.name, profile.key_env));
+            }
+            None => {}
         }
-        let name = format!(
-            "{}_BASE_URL",
-            profile.name.to_ascii_uppercase().replace('-', "_")
-        );
-        if let Some(url) = variable(&name)? {
-            builder = builder.base_url(with_path_of(&url, profile.base_url));
-            return builder.build().map_err(|error| in_variable(&error, &name));
+        if let Some(url) = base_url {
+            return builder.base_url(url).build();
         }
-        builder.build()
+        let name = format!("{}_BASE_URL", profile.name.to_ascii_uppercase().replace('-', "_"));
+        match variable(&name)? {
+            Some(url) => builder
+                .base_url(with_path_of(&url, profile.base_url))
+                .build()
+                .map_err(|error| in_variable(&error, &name)),
+            None => builder.build(),
+        }
     }
 }
 
-/// The provider of this name, with its credentials from the environment.
+/// The provider of this name, with its credentials from the environment, at `base_url` if one is given.
 ///
 /// # Errors
-/// `invalid_request` if there is no provider of this name, or if its key is missing: the error names the variable.
-pub fn provider_from_env(name: &str) -> Result<Arc<dyn Provider>, Error> {
+/// `invalid_request` if there is no provider of this name. If its key is missing the error names the variable, and its code
+/// is `missing_key`; with a `base_url` no key is needed, and none is sent then.
+pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
     use crate::provider::openai_chat::CEREBRAS;
     match name {
-        "cerebras" => Ok(Arc::new(OpenAiChat::from_env(CEREBRAS)?)),
+        "cerebras" => Ok(Arc::new(OpenAiChat::from_env(CEREBRAS, base_url)?)),
         other => Err(Error::new(
             ErrorKind::InvalidRequest,
             format!("there is no provider `{}`", other.escape_debug()),
@@ -79,6 +83,7 @@ fn missing(provider: &str, variable: &str) -> Error {
         ErrorKind::InvalidRequest,
         format!("`{provider}` needs a key: set the environment variable {variable}"),
     )
+    .with_code("missing_key")
 }
 
 fn in_variable(error: &Error, name: &str) -> Error {

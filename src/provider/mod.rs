@@ -9,6 +9,7 @@ pub mod head;
 pub(crate) mod lenient;
 mod model;
 pub mod openai_chat;
+mod recorded;
 
 use crate::{Assembler, Auth, ChatRequest, Error, ErrorKind, ProviderMetadata, Warning};
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use std::fmt;
 pub use base_url::BaseUrl;
 pub use model::Model;
 pub use openai_chat::OpenAiChat;
+pub use recorded::recorded;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");

@@ -1,0 +1,103 @@
+//! A chat from the command line, over any of the three transports.
+//!
+//! ```text
+//! cargo run --example chat --all-features -- --stream "Why is fast inference important?"
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
+mod arguments;
+#[path = "../common/mod.rs"]
+mod common;
+mod show;
+
+use arguments::Arguments;
+use common::TransportName;
+use show::Show;
+use std::{process::ExitCode, sync::Arc};
+use unifiedai::{
+    AsyncClient, AsyncTransport, Client, Error, Provider, Transport, UnifiedChatResponse,
+};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            let json = std::env::args().any(|argument| argument == "--json");
+            return if json {
+                common::print_line::<()>(&Err(error))
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    let result = run(&arguments);
+    if arguments.json {
+        return common::print_line(&result);
+    }
+    match &result {
+        Ok(response) => show::answer(&arguments, response),
+        Err(error) => eprintln!("{error}"),
+    }
+    common::exit_code(&result)
+}
+
+fn run(arguments: &Arguments) -> Result<UnifiedChatResponse, Error> {
+    let (provider, _server) = common::provider(&arguments.provider, arguments.base_url.as_deref())?;
+    match arguments.transport {
+        TransportName::Ureq => blocking(unifiedai::ureq::Agent::new(), provider, arguments),
+        TransportName::Hyper => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| common::bad_usage(format!("no tokio runtime: {e}")))?;
+            runtime.block_on(nonblocking(
+                unifiedai::hyper::Client::new(),
+                provider,
+                arguments,
+            ))
+        }
+        TransportName::Smol => smol::block_on(nonblocking(
+            unifiedai::smol::Client::new(),
+            provider,
+            arguments,
+        )),
+    }
+}
+
+fn blocking<T: Transport + Clone>(
+    transport: T,
+    provider: Arc<dyn Provider>,
+    arguments: &Arguments,
+) -> Result<UnifiedChatResponse, Error> {
+    let client = Client::shared(transport, provider).with_options(arguments.options());
+    if !arguments.stream {
+        return client.chat(arguments.request());
+    }
+    let mut show = Show::new(arguments);
+    let mut stream = client.stream(arguments.request())?;
+    for event in &mut stream {
+        show.event(&event?);
+    }
+    show.end();
+    stream.into_response()
+}
+
+async fn nonblocking<T: AsyncTransport + Clone + Unpin>(
+    transport: T,
+    provider: Arc<dyn Provider>,
+    arguments: &Arguments,
+) -> Result<UnifiedChatResponse, Error> {
+    let client = AsyncClient::shared(transport, provider).with_options(arguments.options());
+    if !arguments.stream {
+        return client.chat(arguments.request()).await;
+    }
+    let mut show = Show::new(arguments);
+    let mut stream = client.stream(arguments.request())?;
+    while let Some(event) = stream.next().await {
+        show.event(&event?);
+    }
+    show.end();
+    stream.into_response().await
+}

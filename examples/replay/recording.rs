@@ -1,0 +1,210 @@
+use super::common::bad_usage;
+use base64::Engine;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use unifiedai::{
+    CallOptions, ChatRequest, Error, Exchange, Input, Model, Operation, Retry, Start, Step, Time,
+    UnifiedChatResponse, provider::recorded,
+};
+
+/// One recorded exchange.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Recording {
+    provider: String,
+    dialect: String,
+    #[serde(default)]
+    operation: Option<String>,
+    #[serde(default)]
+    streaming: bool,
+    #[serde(default)]
+    model: Option<String>,
+    request: Message,
+    response: Message,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Message {
+    url: String,
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+    body_base64: Option<String>,
+}
+
+/// What came out.
+pub(crate) struct Outcome {
+    pub(crate) result: Result<Answer, Error>,
+    pub(crate) events: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Chat(Box<UnifiedChatResponse>),
+    Models {
+        object: &'static str,
+        data: Vec<Model>,
+    },
+    Model(Box<Model>),
+}
+
+impl Recording {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text)
+            .map_err(|e| bad_usage(format!("this is no recorded exchange: {e}")))
+    }
+
+    /// Runs it through the core, `chunk` bytes at a time and at most `cut` bytes of it.
+    pub(crate) fn replay(&self, chunk: Option<usize>, cut: Option<usize>) -> Outcome {
+        let mut events = 0;
+        let result = self.run(chunk, cut, &mut events);
+        Outcome { result, events }
+    }
+
+    fn run(
+        &self,
+        chunk: Option<usize>,
+        cut: Option<usize>,
+        events: &mut usize,
+    ) -> Result<Answer, Error> {
+        let provider = recorded(&self.provider, &self.dialect)?;
+        let options = Arc::new({
+            let mut options = CallOptions::default();
+            options.retry = Retry::none();
+            options
+        });
+        let start = Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
+        let body = self.response.bytes()?;
+        let body = body.slice(..cut.unwrap_or(body.len()).min(body.len()));
+        let feed = Feed {
+            head: self.response.head()?,
+            body,
+            chunk: chunk.unwrap_or(usize::MAX),
+        };
+        match self.operation.as_deref() {
+            Some("models") if self.is_one_model() => {
+                let id = self
+                    .request
+                    .url
+                    .rsplit("/models/")
+                    .next()
+                    .unwrap_or_default();
+                let exchange = Exchange::one_model(provider, id, options, start)?;
+                Ok(Answer::Model(Box::new(feed.through(exchange, events)?)))
+            }
+            Some("models") => {
+                let exchange = Exchange::list_models(provider, options, start)?;
+                Ok(Answer::Models {
+                    object: "list",
+                    data: feed.through(exchange, events)?,
+                })
+            }
+            _ => {
+                let exchange = Exchange::new(provider, Arc::new(self.request()), options, start)?;
+                Ok(Answer::Chat(Box::new(feed.through(exchange, events)?)))
+            }
+        }
+    }
+
+    fn is_one_model(&self) -> bool {
+        self.request.url.contains("/models/")
+    }
+
+    /// The request does not matter to the answer, but for what changes how it is read.
+    fn request(&self) -> ChatRequest {
+        let body = self.request.body.as_deref().unwrap_or_default();
+        let wanted: Wanted = serde_json::from_str(body).unwrap_or_default();
+        let model = self
+            .model
+            .clone()
+            .or(wanted.model.clone())
+            .unwrap_or_else(|| "model".into());
+        let mut request = ChatRequest::new(model)
+            .user("?")
+            .stream(self.streaming)
+            .lenient();
+        request.n = wanted.n.filter(|n| *n > 0);
+        request
+    }
+}
+
+/// What of the recorded request changes how its answer is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wanted {
+    model: Option<String>,
+    n: Option<u32>,
+}
+
+impl Message {
+    fn bytes(&self) -> Result<Bytes, Error> {
+        match (&self.body, &self.body_base64) {
+            (_, Some(encoded)) => base64::engine::general_purpose::STANDARD
+                .decode(encoded)
+                .map(Bytes::from)
+                .map_err(|e| bad_usage(format!("`body_base64` is not base64: {e}"))),
+            (Some(body), None) => Ok(Bytes::copy_from_slice(body.as_bytes())),
+            (None, None) => Ok(Bytes::new()),
+        }
+    }
+
+    fn head(&self) -> Result<http::response::Parts, Error> {
+        let mut response = http::Response::builder().status(self.status);
+        for (name, value) in &self.headers {
+            // The recorded body is decoded, whatever was on the wire.
+            if name != "content-encoding" {
+                response = response.header(name, value);
+            }
+        }
+        let response = response
+            .body(())
+            .map_err(|e| bad_usage(format!("the recorded head is none: {e}")))?;
+        Ok(response.into_parts().0)
+    }
+}
+
+/// A response as it arrives.
+struct Feed {
+    head: http::response::Parts,
+    body: Bytes,
+    chunk: usize,
+}
+
+impl Feed {
+    fn through<O: Operation>(
+        mut self,
+        mut exchange: Exchange<O>,
+        events: &mut usize,
+    ) -> Result<O::Output, Error> {
+        let now = Time::ZERO;
+        let mut sent = false;
+        loop {
+            match exchange.poll(now) {
+                // A list of several pages was recorded page by page; only the first is here.
+                Step::Send { .. } if sent => {
+                    return Err(bad_usage(
+                        "the recording has one answer, and another is asked for",
+                    ));
+                }
+                Step::Send { .. } => {
+                    sent = true;
+                    exchange.handle(Input::Head(self.head.clone()), now);
+                }
+                Step::Receive { .. } if self.body.is_empty() => exchange.handle(Input::End, now),
+                Step::Receive { .. } => {
+                    let piece = self.body.split_to(self.chunk.min(self.body.len()));
+                    exchange.handle(Input::Body(piece), now);
+                }
+                Step::Event(_) => *events += 1,
+                Step::Done => return exchange.into_result(),
+                _ => {
+                    return Err(bad_usage(
+                        "the machine asks for something that a recording cannot give",
+                    ));
+                }
+            }
+        }
+    }
+}

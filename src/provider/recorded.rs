@@ -1,0 +1,22 @@
+use super::{OpenAiChat, Provider, openai_chat};
+use crate::{Error, ErrorKind};
+use std::sync::Arc;
+
+/// A provider that reads recorded traffic: `dialect` is the wire (`openai-chat`, ...), `provider` whose traffic it is. It has
+/// no key and is never sent anything.
+///
+/// # Errors
+/// `invalid_request` if the wire is not known.
+pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Error> {
+    match dialect {
+        "openai-chat" => {
+            let profile = match provider {
+                "cerebras" => openai_chat::CEREBRAS,
+                _ => openai_chat::Profile::BASE,
+            };
+            let wire = OpenAiChat::builder(profile).name(provider).base_url("http://127.0.0.1/v1").build()?;
+            Ok(Arc::new(wire))
+        }
+        other => Err(Error::new(ErrorKind::InvalidRequest, format!("the wire `{}` is not known", other.escape_debug()))),
+    }
+}
