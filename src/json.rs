@@ -83,9 +83,19 @@ impl fmt::Display for Json {
 }
 
 impl Serialize for Json {
+    /// On one line: line breaks between tokens become spaces, so that lines of JSON stay lines.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        serialize_on_one_line(&self.0, serializer)
     }
+}
+
+/// Inside of strings JSON has no line breaks, so every one that is found stands between tokens.
+pub(crate) fn serialize_on_one_line<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+    if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
+        return raw.serialize(serializer);
+    }
+    let line = raw.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(line).map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -104,6 +114,12 @@ mod tests {
         let json = Json::parse(text).unwrap();
         assert_eq!(json.as_str(), text);
         assert_eq!(serde_json::to_string(&json).unwrap(), text);
+    }
+
+    #[test]
+    fn is_written_on_one_line() {
+        let json = Json::parse("{\r\n  \"a\": \"b\\n\"\n}").unwrap();
+        assert_eq!(serde_json::to_string(&json).unwrap(), "{    \"a\": \"b\\n\" }");
     }
 
     #[test]

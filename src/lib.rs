@@ -14,6 +14,8 @@ pub mod provider;
 pub mod transport;
 mod wire_enum;
 
+#[cfg(feature = "bedrock")]
+pub use auth::sigv4::{AwsCredentialSource, AwsCredentials, Signer};
 pub use auth::{Auth, Credential, Secret};
 pub use chat::{
     Attempt, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail, JsonSchema,

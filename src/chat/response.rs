@@ -241,7 +241,7 @@ impl std::fmt::Debug for RawBody {
 impl Serialize for RawBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match serde_json::from_slice::<&serde_json::value::RawValue>(&self.0) {
-            Ok(raw) => raw.serialize(serializer),
+            Ok(raw) => crate::json::serialize_on_one_line(raw, serializer),
             Err(_) => serializer.serialize_none(),
         }
     }

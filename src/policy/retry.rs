@@ -82,7 +82,7 @@ impl Retry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::{prop_assert, proptest};
 
     fn error() -> Error {
         Error::new(ErrorKind::ServiceUnavailable, "x")

@@ -116,16 +116,31 @@ fn rfc3339(text: &str) -> Option<SystemTime> {
     if !valid || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // The weekday is not checked by the parser.
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let month = MONTHS.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
-    let http = format!(
-        "Thu, {day:02} {month} {year:04} {hour:02}:{minute:02}:{:02} GMT",
-        second.min(59)
-    );
-    httpdate::parse_http_date(&http).ok()
+    let days = days_since_1970(year, month)?.checked_add(day.checked_sub(1)?)?;
+    let seconds = [(days, 86_400), (hour, 3600), (minute, 60), (second, 1)]
+        .into_iter()
+        .try_fold(0_u64, |sum, (count, size)| {
+            sum.checked_add(count.checked_mul(size)?)
+        })?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Days from 1970 to the first of a month of a year from 1970 on.
+fn days_since_1970(year: u64, month: u64) -> Option<u64> {
+    const BEFORE_MONTH: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let past = year.checked_sub(1)?;
+    let leap_days = |year: u64| {
+        year.checked_div(4)?
+            .checked_sub(year.checked_div(100)?)?
+            .checked_add(year.checked_div(400)?)
+    };
+    let is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let before_month = BEFORE_MONTH.get(usize::try_from(month.checked_sub(1)?).ok()?)?;
+    year.checked_sub(1970)?
+        .checked_mul(365)?
+        .checked_add(leap_days(past)?.checked_sub(leap_days(1969)?)?)?
+        .checked_add(*before_month)?
+        .checked_add(u64::from(is_leap && month > 2))
 }
 
 #[cfg(test)]
@@ -174,6 +189,28 @@ mod tests {
                 ("tokens-minute", Some(1_000_000), Some(999_122), Some(1)),
             ]
         );
+    }
+
+    #[test]
+    fn a_date_in_rfc_3339_is_the_same_moment_as_in_http() {
+        for (rfc, http) in [
+            ("1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("2000-02-29T23:59:59Z", "Tue, 29 Feb 2000 23:59:59 GMT"),
+            ("2026-11-22T18:00:30.123Z", "Sun, 22 Nov 2026 18:00:30 GMT"),
+            ("2100-03-01T00:00:00Z", "Mon, 01 Mar 2100 00:00:00 GMT"),
+        ] {
+            assert_eq!(rfc3339(rfc), httpdate::parse_http_date(http).ok(), "{rfc}");
+        }
+        for junk in [
+            "",
+            "2026",
+            "2026-11-22",
+            "2026-11-22T18:00:00",
+            "2026-00-01T00:00:00Z",
+            "x-y-zTa:b:cZ",
+        ] {
+            assert_eq!(rfc3339(junk), None, "{junk}");
+        }
     }
 
     #[test]
