@@ -1,0 +1,215 @@
+//! What every recorded exchange must stand.
+
+use super::{
+    corpus::Recording,
+    drive::{Answer, Arrival, Outcome, chat},
+    naive::{self, Reading},
+};
+use std::sync::Arc;
+use unifiedai::{ChatRequest, Error, ErrorKind, Provider, UnifiedChatResponse};
+
+/// What was done with a recording.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub whole: usize,
+    pub streams: usize,
+    pub errors: usize,
+    pub splits: usize,
+    pub cuts: usize,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: Tally) {
+        self.whole += other.whole;
+        self.streams += other.streams;
+        self.errors += other.errors;
+        self.splits += other.splits;
+        self.cuts += other.cuts;
+    }
+}
+
+impl Recording {
+    pub fn answer(&self) -> Answer {
+        Answer {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: self.body.clone().into(),
+        }
+    }
+
+    pub fn chat_request(&self) -> ChatRequest {
+        let request = ChatRequest::new(self.model()).user("as recorded");
+        request.n(self.n()).stream(self.streaming).lenient()
+    }
+
+    pub fn reading(&self) -> Reading {
+        let is_json = self.body.trim_ascii_start().starts_with(b"{");
+        if is_json {
+            naive::whole(&self.body)
+        } else {
+            naive::stream(&self.body)
+        }
+    }
+}
+
+/// Holds an exchange with status 200 or an error to the independent reading, whole, in pieces, split and cut.
+pub fn check(provider: &Arc<dyn Provider>, recording: &Recording) -> Result<Tally, String> {
+    let (request, answer) = (recording.chat_request(), recording.answer());
+    let run = |arrival| chat(provider, &request, &answer, arrival);
+    let mut tally = Tally::default();
+    let full = run(Arrival::Whole);
+    if recording.status >= 400 {
+        let error = full.result.err().ok_or("an error came out as a success")?;
+        tally.errors += 1;
+        return check_error(recording, &error).map(|()| tally);
+    }
+    let reading = recording.reading();
+    match (&full.result, &reading.error) {
+        (Ok(response), None) => {
+            let found = naive::differences(response, &reading);
+            if !found.is_empty() {
+                return Err(found.join("; "));
+            }
+        }
+        (Err(error), Some(_)) if error.status() == Some(200) => tally.errors += 1,
+        (result, error) => return Err(format!("{result:?} where the body has {error:?}")),
+    }
+    if recording.streaming {
+        tally.streams += 1;
+        check_chunking(recording, &full, &run, &mut tally)?;
+        check_cuts(recording, &full, &run, &mut tally)?;
+    } else {
+        tally.whole += 1;
+        same(&full, &run(Arrival::Pieces(1)), "byte by byte")?;
+        for at in places(&recording.body) {
+            tally.cuts += 1;
+            let cut = run(Arrival::Cut(at));
+            if at < recording.body.trim_ascii_end().len() && cut.result.is_ok() {
+                return Err(format!("cut after {at} bytes it is a success"));
+            }
+        }
+    }
+    Ok(tally)
+}
+
+fn check_error(recording: &Recording, error: &Error) -> Result<(), String> {
+    if error.status() != Some(recording.status) {
+        return Err(format!("the status became {:?}", error.status()));
+    }
+    if error.body() != recording.body {
+        return Err("the body was not kept".into());
+    }
+    if recording.body.is_empty() {
+        return Ok(());
+    }
+    let json: serde_json::Value = serde_json::from_slice(&recording.body).unwrap_or_default();
+    let inner = [&json["error"], &json["message"], &json, &json[0]["error"]];
+    let words = inner.iter().find_map(|value| {
+        [&value["message"], &value["detail"], *value]
+            .into_iter()
+            .find_map(|text| text.as_str())
+    });
+    match words {
+        Some(words) if !error.message().contains(words) => {
+            Err(format!("{:?} does not say {words:?}", error.message()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_chunking(
+    recording: &Recording,
+    full: &Outcome,
+    run: &impl Fn(Arrival) -> Outcome,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    for size in [1, 2, 3, 7, 64, 1000] {
+        same(
+            full,
+            &run(Arrival::Pieces(size)),
+            &format!("in pieces of {size}"),
+        )?;
+        tally.splits += 1;
+    }
+    for at in places(&recording.body) {
+        same(
+            full,
+            &run(Arrival::Split(at)),
+            &format!("split after {at} bytes"),
+        )?;
+        tally.splits += 1;
+    }
+    Ok(())
+}
+
+fn check_cuts(
+    recording: &Recording,
+    full: &Outcome,
+    run: &impl Fn(Arrival) -> Outcome,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    for at in places(&recording.body) {
+        tally.cuts += 1;
+        let cut = run(Arrival::Cut(at));
+        match (&cut.result, &full.result) {
+            (Ok(part), Ok(all)) if part.choices == all.choices => {}
+            (Ok(_), _) => return Err(format!("cut after {at} bytes it is a wrong success")),
+            (Err(error), _) => {
+                if !full.events.starts_with(&cut.events) {
+                    return Err(format!("cut after {at} bytes its events are others"));
+                }
+                let expected = matches!(error.kind(), ErrorKind::Truncated);
+                if !expected && full.result.is_ok() {
+                    return Err(format!("cut after {at} bytes: {error}"));
+                }
+                let calls = error
+                    .partial()
+                    .into_iter()
+                    .flat_map(UnifiedChatResponse::tool_calls);
+                if full.result.is_ok() && calls.count() > 0 {
+                    return Err(format!("cut after {at} bytes a tool call is final"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every place in a short body, or with `UNIFIEDAI_CUTS=all` in any; else those at its ends and around its line ends.
+fn places(body: &[u8]) -> Vec<usize> {
+    let all = std::env::var_os("UNIFIEDAI_CUTS").is_some_and(|wanted| wanted == "all");
+    let near_line_end = |at: usize| {
+        let around = &body[at.saturating_sub(2)..(at + 2).min(body.len())];
+        at % 61 == 0 || around.contains(&b'\n')
+    };
+    let thorough = if cfg!(debug_assertions) { 1200 } else { 6000 };
+    (0..body.len())
+        .filter(|&at| {
+            all || body.len() < 2 * thorough
+                || at < 200
+                || near_line_end(at)
+                || at + 400 > body.len()
+        })
+        .collect()
+}
+
+fn same(a: &Outcome, b: &Outcome, how: &str) -> Result<(), String> {
+    if a.events != b.events {
+        return Err(format!("{how} the events are others"));
+    }
+    match (&a.result, &b.result) {
+        (Ok(a), Ok(b)) => {
+            let (mut a, mut b) = (a.clone(), b.clone());
+            a.metrics = b.metrics.clone();
+            for response in [&mut a, &mut b] {
+                response.metrics.attempts.clear();
+            }
+            if a != b {
+                return Err(format!("{how} the response is another"));
+            }
+        }
+        (Err(a), Err(b)) if a.kind() == b.kind() && a.message() == b.message() => {}
+        (a, b) => return Err(format!("{how} {b:?} came instead of {a:?}")),
+    }
+    Ok(())
+}

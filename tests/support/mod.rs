@@ -1,0 +1,21 @@
+//! What the integration tests share: recorded exchanges, a driver by hand, an independent reading of the wire.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses its own part"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+pub mod checks;
+pub mod corpus;
+pub mod drive;
+pub mod naive;
