@@ -1,4 +1,63 @@
 //! A client for LLM chat providers whose core does no I/O.
+//!
+//! A [`ChatRequest`] goes in; [`StreamEvent`]s, a [`UnifiedChatResponse`] or a mapped [`Error`] come out, the same for every
+//! provider. In between stands a state machine, [`Exchange`], that turns the request into HTTP and the bytes that come
+//! back into events. It opens no socket, reads no clock, starts no thread and draws no random number: all four are handed
+//! in. Three thin transports do that for you, or you do it yourself.
+//!
+//! # In scope
+//! Requests and responses of chat providers, their streams, errors, limits and quirks; retries and deadlines; signing.
+//!
+//! # Out of scope
+//! HTTP itself (the transports bring a client each), prompts, agents, tokenisers, running models.
+//!
+//! # The loop
+//! With a feature on, [`Client`] and [`AsyncClient`] run it. Without one, this is all there is to write:
+//!
+//! ```
+//! use std::{sync::Arc, time::SystemTime};
+//! use unifiedai::{CallOptions, ChatRequest, Exchange, Input, Start, Step, Time, provider::OpenAiChat};
+//!
+//! # fn send(_: http::Request<bytes::Bytes>) -> http::response::Parts { http::Response::new(()).into_parts().0 }
+//! # let mut chunks = [r#"{"choices":[{"message":{"content":"Hello."},"finish_reason":"stop"}]}"#].into_iter();
+//! # let mut receive = || chunks.next().map(bytes::Bytes::from);
+//! let provider = Arc::new(OpenAiChat::cerebras("the key")?);
+//! let request = Arc::new(ChatRequest::new("gpt-oss-120b").user("Say hello."));
+//! let mut now = Time::ZERO; // nanoseconds on a clock of yours
+//! let start = Start::new(now, SystemTime::UNIX_EPOCH, 42); // and the wall clock, and a seed
+//! let mut exchange = Exchange::new(provider, request, Arc::new(CallOptions::default()), start)?;
+//!
+//! let response = loop {
+//!     match exchange.poll(now) {
+//!         Step::Send { request, .. } => exchange.handle(Input::Head(send(request)), now),
+//!         Step::Receive { .. } => match receive() {
+//!             Some(chunk) => exchange.handle(Input::Body(chunk), now),
+//!             None => exchange.handle(Input::End, now),
+//!         },
+//!         Step::Sleep { until } => now = until, // wait as your runtime does
+//!         Step::Event(event) => print!("{}", event.text().unwrap_or_default()),
+//!         Step::Done => break exchange.into_result()?,
+//!         _ => unreachable!("a step of a later version"),
+//!     }
+//! };
+//! assert_eq!(response.text(), "Hello.");
+//! # Ok::<(), unifiedai::Error>(())
+//! ```
+//!
+//! What the machine guarantees: nothing from the network makes it panic; an answer that was cut is an error, never a
+//! short answer; the way in which bytes are cut into chunks changes nothing; memory is bounded by
+//! [`CallOptions::sizes`]; after something visible was handed out a failure is final.
+//!
+//! # Features
+//! None is on by default, and none changes what another does.
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `ureq` | [`ureq::Agent`](https://docs.rs/unifiedai-ureq), for [`Client`]: blocking |
+//! | `hyper` | [`hyper::Client`](https://docs.rs/unifiedai-hyper), for [`AsyncClient`] on tokio; HTTP/1.1 and HTTP/2 |
+//! | `smol` | [`smol::Client`](https://docs.rs/unifiedai-smol), for [`AsyncClient`] on smol, without tokio's reactor |
+//! | `bedrock` | Amazon Bedrock: Converse, ConverseStream, SigV4 |
+//! | `http1` | [`codec::http1`](codec): raw HTTP/1.1, for programs that have only a socket |
 
 mod auth;
 mod chat;
