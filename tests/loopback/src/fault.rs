@@ -50,6 +50,10 @@ pub(crate) struct Faults {
     pub(crate) bom: bool,
     /// A comment before every event.
     pub(crate) comments: bool,
+    /// One bit of this event is wrong.
+    pub(crate) corrupt_at: Option<usize>,
+    /// What the error is called.
+    pub(crate) code: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +64,7 @@ pub(crate) enum Body {
     Garbage(usize),
     Error,
     EchoAuth,
+    Overflow,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -144,6 +149,7 @@ impl Faults {
                 "should-retry" => self.headers.push(("x-should-retry", value.to_owned())),
                 "ctype" => self.headers.push(("content-type", value.to_owned())),
                 "encoding" => self.headers.push(("content-encoding", value.to_owned())),
+                "code" => self.code = Some(value.to_owned()),
                 "delay" => self.delay = Duration::from_millis(value.parse().ok()?),
                 _ => return None,
             }
@@ -151,11 +157,12 @@ impl Faults {
         }
         match name {
             "ok" => {}
+            "context-overflow" => self.body = Some(Body::Overflow),
             "html-502" => (self.status, self.body) = (Some(502), Some(Body::Html)),
             "html-200" => (self.status, self.body) = (Some(200), Some(Body::Html)),
             "half-json" => self.body = Some(Body::Half),
             "error-in-200" => self.body = Some(Body::Error),
-            "echo-auth" => (self.status, self.body) = (Some(401), Some(Body::EchoAuth)),
+            "echo-auth" => self.body = Some(Body::EchoAuth),
             "close-delimited" => self.framing = Some(Framing::Close),
             "wrong-length" => self.framing = Some(Framing::TooLong),
             "short-length" => self.framing = Some(Framing::TooShort),
@@ -206,6 +213,7 @@ impl Faults {
             "cut-clean-at" => self.stop = Some((n, Stop::Clean)),
             "reset-at" => self.stop = Some((n, Stop::Reset)),
             "stall-at" => self.stop = Some((n, Stop::Stall)),
+            "corrupt-at" => self.corrupt_at = Some(n),
             "pings-at" => self.stop = Some((n, Stop::Pings)),
             "error-in-stream-at" => self.stop = Some((n, Stop::Error)),
             "drip" => self.pieces = Some((1, Duration::from_millis(n as u64))),

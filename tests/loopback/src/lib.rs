@@ -1,7 +1,7 @@
 //! A provider on 127.0.0.1, for tests, benches and examples.
 //!
-//! It speaks the wire of Cerebras over real sockets, says something friendly that depends only on the request,
-//! and breaks on demand in every way that real providers and the networks before them were seen to break.
+//! It speaks the wires of Cerebras and Bedrock over real sockets, says something friendly that depends only on the
+//! request, and breaks on demand in every way that real providers and the networks before them were seen to break.
 //!
 //! ```
 //! let server = unifiedai_loopback::Loopback::start(unifiedai_loopback::Config::fast())?;
@@ -16,7 +16,8 @@
 //!
 //! | fault | what happens |
 //! |---|---|
-//! | `status-NNN` | that status with the wire's error body |
+//! | `status-NNN`, `code=V` | that status with the wire's error body; V in the place of its usual code |
+//! | `context-overflow` | the error for a conversation that is too long |
 //! | `retry-after=V`, `retry-after-ms=V`, `should-retry=V` | headers for it |
 //! | `flaky-N` | N calls fail with 503, 429, 503, ..., with the headers combined with it; then all is well |
 //! | `html-502`, `html-200` | a gateway's HTML page |
@@ -24,9 +25,10 @@
 //! | `half-json` | half of the JSON; in a stream half of the events and half of one more; HTTP calls it complete |
 //! | `garbage-Nk` | N thousand random bytes |
 //! | `error-in-200` | an error object with status 200 |
-//! | `error-in-stream-at-N` | an error event after N events |
+//! | `error-in-stream-at-N` | an error event (with `code=V`) after N events |
 //! | `echo-auth` | 401 with the key in its message |
 //! | `redirect-NNN` | a redirect to `/v1/elsewhere` |
+//! | `corrupt-at-N` | one bit wrong in the middle of event N, counted from zero |
 //! | `cut-at-N` | closed after N bytes of body, framing broken |
 //! | `cut-clean-at-N` | ends after N events as if that were all |
 //! | `reset-at-N`, `stall-at-N` | reset, or silence, after N events |
@@ -82,6 +84,45 @@ pub struct Pace {
     pub coalesce: usize,
 }
 
+/// Credentials for the paths of Bedrock, with which requests must be signed.
+#[derive(Clone, Debug)]
+pub struct AwsKeys {
+    /// The public part.
+    pub access_key: String,
+    /// The secret part.
+    pub secret_key: String,
+    /// Where given, requests must carry and sign it; `expired` is refused as such.
+    pub session_token: Option<String>,
+    /// The only region here.
+    pub region: String,
+    /// A bearer key that is let in without a signature.
+    pub api_key: Option<String>,
+}
+
+impl Default for AwsKeys {
+    /// `AKIDLOOPBACK` with the secret `loopback-secret` in us-east-1, and the bearer key `loopback-key`.
+    fn default() -> Self {
+        Self {
+            access_key: "AKIDLOOPBACK".to_owned(),
+            secret_key: "loopback-secret".to_owned(),
+            session_token: None,
+            region: "us-east-1".to_owned(),
+            api_key: Some("loopback-key".to_owned()),
+        }
+    }
+}
+
+impl Pace {
+    /// Events in an HTTP chunk.
+    fn group(&self) -> usize {
+        if self.each.is_zero() {
+            self.coalesce.max(1)
+        } else {
+            1
+        }
+    }
+}
+
 /// What a server is like. The default has the pace of a fast provider.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -95,6 +136,8 @@ pub struct Config {
     pub workers: usize,
     /// Where given, the only bearer key that is let in. `wrong` never is.
     pub api_key: Option<String>,
+    /// Where given, what the paths of Bedrock ask for. Otherwise they let everybody in but a bearer `wrong`.
+    pub aws: Option<AwsKeys>,
     /// The share of chat calls, from 0 to 1, that get a fault of `fault_set`.
     pub fault_rate: f64,
     /// The same seed draws the same faults.
@@ -115,6 +158,7 @@ impl Default for Config {
             record: true,
             workers: 1,
             api_key: None,
+            aws: None,
             fault_rate: 0.0,
             fault_seed: 0,
             fault_set: Vec::new(),
@@ -177,6 +221,7 @@ impl Loopback {
             pace: config.pace,
             record: config.record,
             api_key: config.api_key,
+            aws: config.aws,
             chooser,
             accepted: AtomicU64::new(0),
             open: AtomicU64::new(0),
@@ -255,6 +300,7 @@ struct State {
     pace: Pace,
     record: bool,
     api_key: Option<String>,
+    aws: Option<AwsKeys>,
     chooser: fault::Chooser,
     accepted: AtomicU64,
     open: AtomicU64,

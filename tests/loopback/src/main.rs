@@ -1,6 +1,6 @@
 //! Serves on 127.0.0.1 until its input ends, or for a given time.
 //!
-//! `cargo run -p unifiedai-loopback -- [--port N] [--fast | --load] [--workers N] [--coalesce N] [--seconds N]
+//! `cargo run -p unifiedai-loopback -- [--port N] [--fast | --load] [--workers N] [--coalesce N] [--seconds N] [--aws]
 //! [--fault-rate SHARE --fault-seed N --faults SPEC;SPEC...]`
 #![expect(
     clippy::disallowed_methods,
@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use unifiedai_loopback::{Config, Loopback};
+use unifiedai_loopback::{AwsKeys, Config, Loopback};
 
 fn main() -> ExitCode {
     match run() {
@@ -41,6 +41,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             "--port" => config.port = value()?.parse()?,
             "--workers" => config.workers = value()?.parse()?,
             "--coalesce" => config.pace.coalesce = value()?.parse()?,
+            "--aws" => config.aws = Some(AwsKeys::default()),
             "--seconds" => seconds = Some(value()?.parse()?),
             "--fault-rate" => config.fault_rate = value()?.parse()?,
             "--fault-seed" => config.fault_seed = value()?.parse()?,

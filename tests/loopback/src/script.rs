@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::fault::{Body, Faults, Framing, Head, Stop};
+use crate::fault::{Body, Faults, Framing, Head, Stop, split_mix};
 use crate::wire::{Content, Events, EventsMut, Reply, Wire};
 use crate::{Pace, Request};
 
@@ -44,7 +44,6 @@ const PING: Duration = Duration::from_millis(20);
 impl Script {
     pub(crate) fn new(mut reply: Reply, faults: &Faults, pace: &Pace, request: &Request) -> Self {
         replace(&mut reply, faults, request);
-        let wire = reply.wire;
         let whole = matches!(reply.content, Content::Whole(_));
         let mut script = Self {
             delay: faults.delay
@@ -69,7 +68,7 @@ impl Script {
             Content::Whole(body) => {
                 script.whole(body, faults, &reply, &mut head, request.head_only())
             }
-            Content::Stream(events) => script.stream(events, faults, pace, &reply, &mut head, wire),
+            Content::Stream(events) => script.stream(events, faults, pace, &reply, &mut head),
         }
         match faults.head {
             Some(Head::Stall) => {
@@ -152,8 +151,8 @@ impl Script {
         pace: &Pace,
         reply: &Reply,
         head: &mut Vec<u8>,
-        wire: Wire,
     ) {
+        let wire = reply.wire;
         let framing = match faults.framing {
             None => "transfer-encoding: chunked".to_owned(),
             Some(Framing::Close) => "connection: close".to_owned(),
@@ -167,22 +166,19 @@ impl Script {
             || faults.crlf
             || faults.bom
             || faults.comments
+            || faults.corrupt_at.is_some()
             || faults.done.is_some();
         let events = if changed {
             change(&events, faults, wire)
         } else {
             events
         };
-        let group = if pace.each.is_zero() {
-            pace.coalesce.max(1)
-        } else {
-            1
-        };
+        let group = pace.group();
         let clean = matches!(faults.stop, None | Some((_, Stop::Clean | Stop::Error)));
         self.finish = match faults.stop {
             Some((_, Stop::Reset)) => Finish::Reset,
             Some((_, Stop::Stall)) => Finish::Stall,
-            Some((_, Stop::Pings)) => repeat(b": ping\n\n", PING),
+            Some((_, Stop::Pings)) => repeat(&wire.filler(), PING),
             Some((_, Stop::EndlessLine)) => repeat(&[b'x'; 16 << 10], Duration::ZERO),
             Some((_, Stop::EndlessEvents)) => repeat(&events.last().repeat(64), Duration::ZERO),
             _ if faults.cut_at.is_some() || faults.framing.is_some() || faults.close_after => {
@@ -227,14 +223,33 @@ impl Script {
 /// Faults that take the place of the reply.
 fn replace(reply: &mut Reply, faults: &Faults, request: &Request) {
     let wire = reply.wire;
-    let headers = std::mem::take(&mut reply.headers);
-    if let Some(status) = faults.status.filter(|status| *status != 200) {
-        *reply = wire.error(status);
+    let code = faults.code.as_deref();
+    let error = match (faults.body, faults.status) {
+        (Some(Body::Overflow), _) => Some(wire.overflow()),
+        (Some(Body::EchoAuth), _) => {
+            let names = ["authorization", "x-api-key", "x-goog-api-key"];
+            let key = names
+                .iter()
+                .find_map(|name| request.header(name))
+                .unwrap_or("none");
+            Some(wire.error(401, code, Some(&format!("Wrong credentials: {key}"))))
+        }
+        (_, Some(status)) if status != 200 => Some(wire.error(status, code, None)),
+        _ => None,
+    };
+    if let Some(error) = error {
+        let usual = std::mem::replace(reply, error).headers;
+        for (name, value) in usual {
+            if reply.headers.iter().all(|(n, _)| *n != name) {
+                reply.headers.push((name, value));
+            }
+        }
     }
     match faults.body {
-        None => {}
+        None | Some(Body::Overflow | Body::EchoAuth) => {}
         Some(Body::Html) => {
             reply.content_type = "text/html; charset=UTF-8";
+            reply.headers.clear();
             reply.content = Content::Whole(Bytes::from_static(
                 b"<!DOCTYPE html>\n<html><head><title>Gateway trouble</title></head>\n<body><center><h1>The gateway lost its way</h1></center>\n</body></html>\n",
             ));
@@ -242,33 +257,19 @@ fn replace(reply: &mut Reply, faults: &Faults, request: &Request) {
         Some(Body::Empty) => reply.content = Content::Whole(Bytes::new()),
         Some(Body::Half) => match &mut reply.content {
             Content::Whole(body) => body.truncate(body.len() / 2),
-            Content::Stream(events) => *events = events.half(),
+            Content::Stream(events) => *events = events.half(wire),
         },
         Some(Body::Garbage(n)) => {
             let mut state = 1;
             let bytes: Vec<u8> = (0..n)
-                .map(|_| (crate::fault::split_mix(&mut state) >> 32) as u8)
+                .map(|_| (split_mix(&mut state) >> 32) as u8)
                 .collect();
             reply.content = Content::Whole(bytes.into());
         }
         Some(Body::Error) => {
-            (reply.content_type, reply.content) =
-                ("application/json", Content::Whole(wire.error_in_200()));
+            reply.content_type = "application/json";
+            reply.content = Content::Whole(wire.error_in_200().into());
         }
-        Some(Body::EchoAuth) => {
-            let key = ["authorization", "x-api-key", "x-goog-api-key"]
-                .iter()
-                .find_map(|name| request.header(name));
-            reply.content = Content::Whole(wire.error_with(
-                401,
-                &format!("Wrong credentials: {}", key.unwrap_or("none")),
-            ));
-        }
-    }
-    if faults.status.is_some_and(|status| status != 200) && faults.body != Some(Body::Html) {
-        reply.headers.extend(headers);
-    } else if reply.headers.is_empty() {
-        reply.headers = headers;
     }
 }
 
@@ -315,30 +316,38 @@ fn reason(status: u16) -> &'static str {
 }
 
 /// Faults inside the events.
-fn change(events: &Events, faults: &Faults, wire: Wire) -> Events {
+fn change(events: &Events, faults: &Faults, wire: &dyn Wire) -> Events {
     let keep = faults.stop.map_or(usize::MAX, |(n, _)| n);
-    let marker = wire.end_marker().unwrap_or_default();
+    let marker = wire.end_marker();
     let mut changed = EventsMut::default();
-    if faults.bom {
+    if faults.bom && wire.is_text() {
         changed.append(b"\xef\xbb\xbf");
     }
-    for event in events
-        .iter()
-        .take(keep)
-        .filter(|event| faults.done.is_none() || *event != marker)
-    {
-        if faults.comments {
-            changed.push(b": ping\n\n");
+    for (at, event) in events.iter().enumerate().take(keep) {
+        if faults.done.is_some() && event == marker {
+            continue;
         }
-        changed.push(event);
+        if faults.comments {
+            changed.push(&wire.filler());
+        }
+        if faults.corrupt_at == Some(at) {
+            let mut event = event.to_vec();
+            let middle = event.len() / 2;
+            event[middle] ^= 0x80;
+            changed.push(&event);
+        } else {
+            changed.push(event);
+        }
     }
     match faults.stop {
-        Some((_, Stop::Error)) => changed.push(&wire.stream_error()),
-        Some((_, Stop::EndlessLine)) => changed.push(b"data: {\"id\":\""),
-        _ if faults.done == Some(true) && keep >= events.len() => changed.push(marker),
+        Some((_, Stop::Error)) => changed.push(&wire.error_event(faults.code.as_deref())),
+        Some((_, Stop::EndlessLine)) => changed.push(&wire.endless()),
+        _ if faults.done == Some(true) && keep >= events.len() && !marker.is_empty() => {
+            changed.push(marker);
+        }
         _ => {}
     }
-    if faults.crlf {
+    if faults.crlf && wire.is_text() {
         changed.freeze_with_crlf()
     } else {
         changed.freeze()

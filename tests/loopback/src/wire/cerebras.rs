@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Call, Content, EventsMut, Reply, Wire};
+use super::{
+    Call, Content, EventsMut, Reply, Wire, is_true, list, quote, strings, text, text_of, uuid,
+};
 use crate::answer::{self, Answer, Ask, Choice, Finish, Tool};
 use crate::fault::split_mix;
-use crate::script;
 
 const MODELS: [&str; 4] = [
     "gpt-oss-120b",
@@ -52,44 +52,100 @@ const PARAMETERS: [&str; 31] = [
     "user",
 ];
 
-pub(crate) fn respond(call: &Call<'_>, path: &str) -> Reply {
-    let request = call.request;
-    let key = request
-        .header("authorization")
-        .map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
-    if key == Some("wrong")
-        || call
-            .state
-            .api_key
-            .as_deref()
-            .is_some_and(|right| key != Some(right))
-    {
-        return error(401);
-    }
-    match (request.method.as_str(), path) {
-        ("POST", "/v1/chat/completions") => chat(call),
-        ("GET", "/v1/models") => {
-            let models: Vec<String> = MODELS.iter().map(|id| model(id)).collect();
-            json(format!(
-                r#"{{"object":"list","data":[{}]}}"#,
-                models.join(",")
-            ))
+/// The wire itself.
+pub(crate) struct Cerebras;
+
+impl Wire for Cerebras {
+    fn respond(&self, call: &Call<'_>) -> Reply {
+        if !call.key_is_right("authorization") {
+            return self.error(401, None, None);
         }
-        ("GET", "/v1/tcp_warming") => json("{}".to_owned()),
-        ("GET", path) => match path.strip_prefix("/v1/models/") {
-            Some(id) if MODELS.contains(&id) => json(model(id)),
-            Some(id) => no_model(id),
-            None => error(404),
-        },
-        _ => error(404),
+        match (call.request.method.as_str(), call.path) {
+            ("POST", "/v1/chat/completions") => chat(call),
+            ("GET", "/v1/models") => {
+                let models: Vec<String> = MODELS.iter().map(|id| model(id)).collect();
+                reply(
+                    200,
+                    format!(r#"{{"object":"list","data":[{}]}}"#, models.join(",")),
+                )
+            }
+            ("GET", "/v1/tcp_warming") => reply(200, "{}".to_owned()),
+            ("GET", path) => match path.strip_prefix("/v1/models/") {
+                Some(id) if MODELS.contains(&id) => reply(200, model(id)),
+                Some(id) => no_model(id),
+                None => self.error(404, None, None),
+            },
+            _ => self.error(404, None, None),
+        }
+    }
+
+    fn error(&self, status: u16, code: Option<&str>, message: Option<&str>) -> Reply {
+        let usual = match status {
+            401 => "The API key is not known here.",
+            402 => "This account has nothing left to spend.",
+            404 => "There is nothing at this place.",
+            408 => "The request took too long to arrive.",
+            429 => "This minute has had all the requests that it may have.",
+            400..=499 => "The request cannot be served as it is.",
+            503 => "There is too much traffic right now.",
+            _ => "Something broke on the way to an answer.",
+        };
+        let (kind, param, usual_code) = match status {
+            400 | 422 => (
+                "invalid_request_error",
+                "validation_error",
+                "wrong_api_format",
+            ),
+            401 => ("authentication_error", "api_key", "wrong_api_key"),
+            402 => ("payment_required_error", "quota", "payment_required"),
+            404 => ("not_found_error", "path", "not_found"),
+            429 => ("too_many_requests_error", "quota", "request_quota_exceeded"),
+            503 => ("too_many_requests_error", "queue", "queue_exceeded"),
+            400..=499 => ("invalid_request_error", "request", "refused"),
+            _ => ("server_error", "server", "internal_error"),
+        };
+        reply(
+            status,
+            flat(
+                kind,
+                param,
+                code.unwrap_or(usual_code),
+                message.unwrap_or(usual),
+            ),
+        )
+    }
+
+    fn overflow(&self) -> Reply {
+        let message = "Please reduce the length of the messages or completion. Current length is 140123 while limit is 131072";
+        reply(
+            400,
+            flat(
+                "invalid_request_error",
+                "messages",
+                "context_length_exceeded",
+                message,
+            ),
+        )
+    }
+
+    fn error_in_200(&self) -> String {
+        wrapped("queue_exceeded")
+    }
+
+    fn error_event(&self, code: Option<&str>) -> Vec<u8> {
+        format!("data: {}\n\n", wrapped(code.unwrap_or("queue_exceeded"))).into_bytes()
+    }
+
+    fn end_marker(&self) -> &'static [u8] {
+        b"data: [DONE]\n\n"
     }
 }
 
-fn json(body: String) -> Reply {
+fn reply(status: u16, body: String) -> Reply {
     let content = Content::Whole(body.into());
     Reply {
-        wire: Wire::Cerebras,
-        status: 200,
+        wire: &Cerebras,
+        status,
         content_type: "application/json",
         headers: Vec::new(),
         content,
@@ -101,54 +157,19 @@ fn model(id: &str) -> String {
     format!(r#"{{"id":"{id}","object":"model","created":0,"owned_by":"Cerebras"}}"#)
 }
 
-/// What the service says with this status.
-pub(crate) fn error(status: u16) -> Reply {
-    let message = match status {
-        401 => "The API key is not known here.",
-        402 => "This account has nothing left to spend.",
-        404 => "There is nothing at this place.",
-        408 => "The request took too long to arrive.",
-        429 => "This minute has had all the requests that it may have.",
-        400..=499 => "The request cannot be served as it is.",
-        503 => "There is too much traffic right now.",
-        _ => "Something broke on the way to an answer.",
-    };
-    let mut reply = json(String::new());
-    (reply.status, reply.content) = (status, Content::Whole(error_with(status, message)));
-    reply
-}
-
-pub(crate) fn error_with(status: u16, message: &str) -> Bytes {
-    let (kind, param, code) = match status {
-        400 | 422 => (
-            "invalid_request_error",
-            "validation_error",
-            "wrong_api_format",
-        ),
-        401 => ("authentication_error", "api_key", "wrong_api_key"),
-        402 => ("payment_required_error", "quota", "payment_required"),
-        404 => ("not_found_error", "path", "not_found"),
-        429 => ("too_many_requests_error", "quota", "request_quota_exceeded"),
-        503 => ("too_many_requests_error", "queue", "queue_exceeded"),
-        400..=499 => ("invalid_request_error", "request", "refused"),
-        _ => ("server_error", "server", "internal_error"),
-    };
-    flat(kind, param, code, message).into()
-}
-
 fn flat(kind: &str, param: &str, code: &str, message: &str) -> String {
     format!(
-        r#"{{"message":{},"type":"{kind}","param":"{param}","code":"{code}"}}"#,
-        quote(message)
+        r#"{{"message":{},"type":"{kind}","param":"{param}","code":{}}}"#,
+        quote(message),
+        quote(code)
     )
 }
 
-/// An error where an answer should be.
-pub(crate) fn wrapped_error() -> String {
+fn wrapped(code: &str) -> String {
     let error = flat(
         "too_many_requests_error",
         "queue",
-        "queue_exceeded",
+        code,
         "There is too much traffic right now.",
     );
     format!(r#"{{"error":{error},"status_code":429}}"#)
@@ -156,20 +177,14 @@ pub(crate) fn wrapped_error() -> String {
 
 fn no_model(id: &str) -> Reply {
     let message = format!("No model {id} is open to this key.");
-    let mut reply = error(404);
-    reply.content =
-        Content::Whole(flat("not_found_error", "model", "model_not_found", &message).into());
-    reply
+    reply(
+        404,
+        flat("not_found_error", "model", "model_not_found", &message),
+    )
 }
 
 fn bad(message: &str) -> Reply {
-    let mut reply = error(400);
-    reply.content = Content::Whole(error_with(400, message));
-    reply
-}
-
-fn quote(text: &str) -> String {
-    Value::from(text).to_string()
+    Cerebras.error(400, None, Some(message))
 }
 
 fn chat(call: &Call<'_>) -> Reply {
@@ -184,17 +199,51 @@ fn chat(call: &Call<'_>) -> Reply {
         return no_model(&call.model);
     }
     let ask = ask(call, body);
-    let streaming = body.get("stream").and_then(Value::as_bool).unwrap_or(false);
-    let prepared = ask
-        .load
-        .filter(|_| plain(body))
-        .map(|tokens| format!("cerebras {streaming} {tokens}"));
-    // The id is part of what is prepared.
-    let mut seed = if prepared.is_some() { 0 } else { call.number };
-    let id = completion_id(&mut seed);
+    let streaming = is_true(body, "stream");
+    let load = ask.load.filter(|_| plain(body));
+    // The id is a part of what is prepared.
+    let mut seed = if load.is_some() { 0 } else { call.number };
+    let id = format!("chatcmpl-{}", uuid(&mut seed));
     let headers = headers(call, &id);
-    let reply = |content, tokens: usize| Reply {
-        wire: Wire::Cerebras,
+    let mut tokens = load.unwrap_or_default();
+    let content = call.prepared("cerebras", streaming, load, || {
+        let n = body.get("n").and_then(Value::as_u64).unwrap_or(1) as usize;
+        let format = text_of(body, "reasoning_format");
+        let answers: Vec<Answer> = (0..n)
+            .map(|choice| {
+                let mut answer = Answer::new(&ask, choice, seed);
+                if format == "hidden" {
+                    answer.hide_reasoning();
+                } else if format == "raw" || call.faults.think_tags {
+                    answer.tag_reasoning();
+                }
+                answer
+            })
+            .collect();
+        tokens = answers.iter().map(Answer::tokens).max().unwrap_or_default();
+        let frame = Frame {
+            id,
+            model: call.model.clone(),
+            created: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64(),
+            logprobs: is_true(body, "logprobs"),
+            alternatives: body
+                .get("top_logprobs")
+                .and_then(Value::as_u64)
+                .unwrap_or(0) as usize,
+            fragments: call.model.contains("oss"),
+            pace: call.state.pace.each.as_secs_f64().max(0.0005),
+        };
+        if streaming {
+            Content::Stream(frame.events(&answers).freeze())
+        } else {
+            Content::Whole(frame.whole(&answers).into())
+        }
+    });
+    Reply {
+        wire: &Cerebras,
         status: 200,
         content_type: if streaming {
             "text/event-stream; charset=utf-8"
@@ -204,74 +253,7 @@ fn chat(call: &Call<'_>) -> Reply {
         headers,
         content,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
-    };
-    if let Some(key) = &prepared {
-        let loads = call
-            .state
-            .loads
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(content) = loads.get(key) {
-            return reply(content.clone(), ask.load.unwrap_or_default());
-        }
     }
-    let n = body.get("n").and_then(Value::as_u64).unwrap_or(1) as usize;
-    let raw = call.faults.think_tags || text_of(body, "reasoning_format") == "raw";
-    let answers: Vec<Answer> = (0..n)
-        .map(|choice| {
-            let mut answer = Answer::new(&ask, choice, seed);
-            match text_of(body, "reasoning_format") {
-                "hidden" => answer.hide_reasoning(),
-                _ if raw => answer.tag_reasoning(),
-                _ => {}
-            }
-            answer
-        })
-        .collect();
-    let tokens = answers.iter().map(Answer::tokens).max().unwrap_or_default();
-    let frame = Frame {
-        id,
-        model: call.model.clone(),
-        created: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64(),
-        logprobs: body
-            .get("logprobs")
-            .and_then(Value::as_bool)
-            .unwrap_or(false),
-        alternatives: body
-            .get("top_logprobs")
-            .and_then(Value::as_u64)
-            .unwrap_or(0) as usize,
-        fragments: ask.reason || call.model.contains("oss"),
-        pace: call.state.pace.each.as_secs_f64().max(0.0005),
-    };
-    let mut content = if streaming {
-        Content::Stream(frame.events(&answers).freeze())
-    } else {
-        Content::Whole(frame.whole(&answers).into())
-    };
-    if let Some(key) = prepared {
-        if let Content::Stream(events) = &mut content {
-            let group = if call.state.pace.each.is_zero() {
-                call.state.pace.coalesce.max(1)
-            } else {
-                1
-            };
-            events.chunked = Some(script::chunked(events, group, None, None, true));
-        }
-        let mut loads = call
-            .state
-            .loads
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // The models are named by clients: what is kept for them has a limit.
-        if loads.len() < 64 {
-            loads.insert(key, content.clone());
-        }
-    }
-    reply(content, tokens)
 }
 
 /// Whether a load answer may be one that was made before.
@@ -286,16 +268,6 @@ fn plain(body: &Value) -> bool {
     ];
     asks.iter()
         .all(|name| body.get(name).is_none_or(Value::is_null))
-}
-
-fn completion_id(seed: &mut u64) -> String {
-    let (a, b) = (split_mix(seed), split_mix(seed));
-    let (c, d, e) = (a as u32, (a >> 32) as u16, (a >> 48) as u16 & 0xfff);
-    format!(
-        "chatcmpl-{c:08x}-{d:04x}-4{e:03x}-{:04x}-{:012x}",
-        (b >> 48) & 0x3fff | 0x8000,
-        b & 0xffff_ffff_ffff
-    )
 }
 
 fn headers(call: &Call<'_>, id: &str) -> Vec<(&'static str, String)> {
@@ -325,23 +297,6 @@ fn headers(call: &Call<'_>, id: &str) -> Vec<(&'static str, String)> {
             format!("{:016x}-LOO", split_mix(&mut (call.number ^ 0x5eed))),
         ),
     ]
-}
-
-fn text_of<'a>(body: &'a Value, name: &str) -> &'a str {
-    body.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The text of a message, also where it comes in parts.
-fn text(message: &Value) -> String {
-    match message.get("content") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .filter_map(|part| part.get("text")?.as_str())
-            .collect::<Vec<_>>()
-            .join(" "),
-        _ => String::new(),
-    }
 }
 
 /// The strict part: what the service would refuse.
@@ -455,15 +410,15 @@ fn check(body: &Value) -> Result<(), String> {
 }
 
 fn ask(call: &Call<'_>, body: &Value) -> Ask {
-    let messages = body
-        .get("messages")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let messages = list(body, "messages");
+    let content = |message: &Value| text(message.get("content"));
     let last_user = messages
         .iter()
         .rev()
         .find(|message| text_of(message, "role") == "user");
+    let last_tool = messages
+        .last()
+        .filter(|message| text_of(message, "role") == "tool");
     let function = |tool: &Value| {
         let function = tool.get("function")?;
         let schema = function.get("parameters").cloned().unwrap_or_default();
@@ -482,58 +437,33 @@ fn ask(call: &Call<'_>, body: &Value) -> Ask {
         }
         _ => None,
     };
-    let off = text_of(body, "reasoning_effort") == "none"
-        || body.get("disable_reasoning").and_then(Value::as_bool) == Some(true);
-    let thinks = ["oss", "think", "glm"]
+    let off = text_of(body, "reasoning_effort") == "none" || is_true(body, "disable_reasoning");
+    let load = call.load();
+    let limit = ["max_completion_tokens", "max_tokens"]
         .iter()
-        .any(|part| call.model.contains(part));
-    let load = call
-        .model
-        .strip_prefix("load-")
-        .and_then(|tokens| tokens.parse::<usize>().ok())
-        .map(|tokens| tokens.min(100_000));
+        .find_map(|name| body.get(name)?.as_u64());
     Ask {
-        prompt: last_user.map(text).unwrap_or_default(),
+        prompt: last_user.map(content).unwrap_or_default(),
         prompt_tokens: messages
             .iter()
-            .map(|message| 4 + answer::count(&text(message)))
+            .map(|message| 4 + answer::count(&content(message)))
             .sum::<usize>()
             + 2,
-        tool_result: messages
-            .last()
-            .filter(|message| text_of(message, "role") == "tool")
-            .map(text),
-        tools: body
-            .get("tools")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(function)
-            .collect(),
+        tool_result: last_tool.map(content),
+        tools: list(body, "tools").iter().filter_map(function).collect(),
         choice: match body.get("tool_choice") {
             Some(Value::String(choice)) if choice == "none" => Choice::None,
             Some(Value::String(choice)) if choice == "required" => Choice::Required,
-            Some(choice) => choice
-                .pointer("/function/name")
-                .and_then(Value::as_str)
-                .map_or(Choice::Auto, |name| Choice::Named(name.into())),
-            None => Choice::Auto,
+            choice => match choice.and_then(|choice| choice.pointer("/function/name")?.as_str()) {
+                Some(name) => Choice::Named(name.to_owned()),
+                None => Choice::Auto,
+            },
         },
         one_call: body.get("parallel_tool_calls").and_then(Value::as_bool) == Some(false),
         schema,
-        reason: (thinks || call.faults.think_tags) && !off && load.is_none(),
-        max_tokens: ["max_completion_tokens", "max_tokens"]
-            .iter()
-            .find_map(|name| body.get(name)?.as_u64())
-            .map(|n| n as usize),
-        stop: match body.get("stop") {
-            Some(Value::String(stop)) => vec![stop.clone()],
-            Some(Value::Array(stops)) => stops
-                .iter()
-                .filter_map(|stop| Some(stop.as_str()?.to_owned()))
-                .collect(),
-            _ => Vec::new(),
-        },
+        reason: call.thinks() && !off && load.is_none(),
+        max_tokens: limit.map(|n| n as usize),
+        stop: strings(body.get("stop")),
         load,
     }
 }

@@ -1,26 +1,70 @@
 //! One file a wire. A wire renders an answer into a [`Reply`] and knows what its errors look like.
 
+mod bedrock;
 mod cerebras;
+mod sigv4;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::fault::Faults;
-use crate::script::Script;
-use crate::{Request, State};
+use crate::fault::{Faults, split_mix};
+use crate::script::{self, Script};
+use crate::{Config, Request, State};
 
-/// The dialect of a path.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Wire {
-    Cerebras,
+/// A dialect.
+pub(crate) trait Wire: Sync {
+    /// The model that a request is for.
+    fn model(&self, path: &str, json: Option<&Value>) -> Option<String> {
+        let _ = path;
+        Some(json?.get("model")?.as_str()?.to_owned())
+    }
+
+    fn respond(&self, call: &Call<'_>) -> Reply;
+
+    /// What the service says with this status, or with this code and message.
+    fn error(&self, status: u16, code: Option<&str>, message: Option<&str>) -> Reply;
+
+    /// A conversation that is too long.
+    fn overflow(&self) -> Reply;
+
+    /// An error in the place of a whole answer, the status notwithstanding.
+    fn error_in_200(&self) -> String;
+
+    /// An error in the place of an event.
+    fn error_event(&self, code: Option<&str>) -> Vec<u8>;
+
+    /// An event that says that nothing follows. Empty where the wire has none.
+    fn end_marker(&self) -> &'static [u8] {
+        b""
+    }
+
+    /// What a reader must skip.
+    fn filler(&self) -> Vec<u8> {
+        b": ping\n\n".to_vec()
+    }
+
+    /// The first half of an event, framed as if it were one.
+    fn half(&self, event: &[u8]) -> Vec<u8> {
+        [&event[..event.len() / 2], b"\n\n"].concat()
+    }
+
+    /// The beginning of an event that has no end.
+    fn endless(&self) -> Vec<u8> {
+        b"data: {\"id\":\"".to_vec()
+    }
+
+    /// Whether events are lines of text.
+    fn is_text(&self) -> bool {
+        true
+    }
 }
 
 /// A response before its faults.
 pub(crate) struct Reply {
-    pub(crate) wire: Wire,
+    pub(crate) wire: &'static dyn Wire,
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -51,10 +95,12 @@ pub(crate) struct EventsMut {
     ends: Vec<usize>,
 }
 
-/// A chat call, as a wire sees it.
+/// A request on its way to an answer.
 pub(crate) struct Call<'a> {
     pub(crate) state: &'a State,
     pub(crate) request: &'a Request,
+    /// Without the query.
+    pub(crate) path: &'a str,
     pub(crate) json: Result<Value, serde_json::Error>,
     /// Without the fault in it.
     pub(crate) model: String,
@@ -63,99 +109,123 @@ pub(crate) struct Call<'a> {
     pub(crate) number: u64,
 }
 
+/// The wire of a path, and whether that is one for answers.
+fn route(request: &Request, path: &str) -> (&'static dyn Wire, bool) {
+    let post = request.method == "POST";
+    if ["/model/", "/foundation-models", "/inference-profiles"]
+        .iter()
+        .any(|start| path.starts_with(start))
+    {
+        return (&bedrock::Bedrock, post);
+    }
+    (&cerebras::Cerebras, post)
+}
+
 /// Answers a request.
 pub(crate) fn respond(state: &State, request: &Request) -> Script {
     let number = state.served.fetch_add(1, Relaxed);
     let path = request.path.split('?').next().unwrap_or_default();
-    let wire = Wire::Cerebras;
+    let (wire, answers) = route(request, path);
     let json = serde_json::from_slice::<Value>(&request.body);
-    let asked = json
-        .as_ref()
-        .ok()
-        .and_then(|json| json.get("model")?.as_str());
-    let (model, in_model) = match asked {
-        Some(model) => match model.strip_prefix("fault-") {
-            Some(spec) => (model, Some(spec)),
-            None => model
-                .split_once('~')
-                .map_or((model, None), |(model, spec)| (model, Some(spec))),
-        },
-        None => ("", None),
+    let asked = wire.model(path, json.as_ref().ok()).unwrap_or_default();
+    let (model, in_model) = match (asked.strip_prefix("fault-"), asked.split_once('~')) {
+        (Some(spec), _) => (asked.as_str(), Some(spec)),
+        (None, Some((model, spec))) => (model, Some(spec)),
+        _ => (asked.as_str(), None),
+    };
+    let faults = match request.header("x-loopback-fault").or(in_model) {
+        Some(spec) => state.chooser.named(spec),
+        None if answers => Ok(state.chooser.random()),
+        None => Ok(Faults::default()),
     };
     let model = model.to_owned();
-    let named = request
-        .header("x-loopback-fault")
-        .or(in_model)
-        .map(|spec| state.chooser.named(spec));
-    let is_chat = request.method == "POST";
-    let faults = match named {
-        Some(Ok(faults)) => faults,
-        Some(Err(error)) => {
-            let mut reply = wire.error(400);
-            reply.content = Content::Whole(wire.error_with(400, &error));
-            return Script::new(
-                reply,
-                &Faults::default(),
-                &crate::Config::fast().pace,
+    let (reply, faults) = match faults {
+        Ok(faults) => {
+            let call = Call {
+                state,
                 request,
-            );
+                path,
+                json,
+                model,
+                faults,
+                number,
+            };
+            (wire.respond(&call), call.faults)
         }
-        None if is_chat => state.chooser.random(),
-        None => Faults::default(),
+        Err(error) => (wire.error(400, None, Some(&error)), Faults::default()),
     };
-    let call = Call {
-        state,
-        request,
-        json,
-        model,
-        faults,
-        number,
-    };
-    let reply = match wire {
-        Wire::Cerebras => cerebras::respond(&call, path),
-    };
-    let pace = if is_chat {
-        state.pace.clone()
+    let pace = if answers && reply.status == 200 {
+        &state.pace
     } else {
-        crate::Config::fast().pace
+        &Config::fast().pace
     };
-    Script::new(reply, &call.faults, &pace, request)
+    Script::new(reply, &faults, pace, request)
 }
 
-impl Wire {
-    /// What the service says with this status.
-    pub(crate) fn error(self, status: u16) -> Reply {
-        match self {
-            Self::Cerebras => cerebras::error(status),
+impl Call<'_> {
+    /// Load answers are made once: what they cost then is their bytes.
+    fn prepared(
+        &self,
+        wire: &str,
+        stream: bool,
+        load: Option<usize>,
+        make: impl FnOnce() -> Content,
+    ) -> Content {
+        let Some(tokens) = load else { return make() };
+        let key = format!("{wire} {stream} {tokens}");
+        let loads = || {
+            self.state
+                .loads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(content) = loads().get(&key) {
+            return content.clone();
         }
+        let mut content = make();
+        if let Content::Stream(events) = &mut content {
+            events.chunked = Some(script::chunked(
+                events,
+                self.state.pace.group(),
+                None,
+                None,
+                true,
+            ));
+        }
+        // Clients choose how long they are: what is kept for them has a limit.
+        if loads().len() < 64 {
+            loads().insert(key, content.clone());
+        }
+        content
     }
 
-    /// An error body with this message.
-    pub(crate) fn error_with(self, status: u16, message: &str) -> Bytes {
-        match self {
-            Self::Cerebras => cerebras::error_with(status, message),
-        }
+    /// How many content tokens a load model is to say.
+    fn load(&self) -> Option<usize> {
+        let tokens: usize = self.model.strip_prefix("load-")?.parse().ok()?;
+        Some(tokens.min(100_000))
     }
 
-    /// An error in the place of an answer, the status notwithstanding.
-    pub(crate) fn error_in_200(self) -> Bytes {
-        match self {
-            Self::Cerebras => cerebras::wrapped_error().into(),
-        }
+    /// Whether the model is one that reasons.
+    fn thinks(&self) -> bool {
+        self.faults.think_tags
+            || ["oss", "think", "glm"]
+                .iter()
+                .any(|part| self.model.contains(part))
     }
 
-    /// An error event.
-    pub(crate) fn stream_error(self) -> Vec<u8> {
-        match self {
-            Self::Cerebras => format!("data: {}\n\n", cerebras::wrapped_error()).into_bytes(),
-        }
-    }
-
-    /// An event that says that nothing follows, whether or not this wire uses it.
-    pub(crate) fn end_marker(self) -> Option<&'static [u8]> {
-        match self {
-            Self::Cerebras => Some(b"data: [DONE]\n\n"),
-        }
+    /// Whether a bearer key, or one in the header of this name, is let in.
+    fn key_is_right(&self, header: &str) -> bool {
+        let key = self
+            .request
+            .header(header)
+            .or_else(|| self.request.header("authorization"));
+        let key = key.map(|key| key.strip_prefix("Bearer ").unwrap_or(key));
+        key != Some("wrong")
+            && self
+                .state
+                .api_key
+                .as_deref()
+                .is_none_or(|right| key == Some(right))
     }
 }
 
@@ -175,14 +245,13 @@ impl Events {
         self.iter().last().unwrap_or_default()
     }
 
-    /// Half of the events, and half of one more with its end in place.
-    pub(crate) fn half(&self) -> Self {
+    /// Half of the events, and half of one more that is framed as if it were whole.
+    pub(crate) fn half(&self, wire: &dyn Wire) -> Self {
         let at = self.len() / 2;
         let mut half = EventsMut::default();
         self.iter().take(at).for_each(|event| half.push(event));
         if let Some(event) = self.iter().nth(at) {
-            half.append(&event[..event.len() / 2]);
-            half.push(b"\n\n");
+            half.push(&wire.half(event));
         }
         half.freeze()
     }
@@ -212,7 +281,10 @@ impl EventsMut {
         let mut changed = Self::default();
         for event in events.iter() {
             for line in event.split_inclusive(|byte| *byte == b'\n') {
-                match line.strip_suffix(b"\n") {
+                match line
+                    .strip_suffix(b"\n")
+                    .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+                {
                     Some(line) => {
                         changed.append(line);
                         changed.append(b"\r\n");
@@ -224,4 +296,65 @@ impl EventsMut {
         }
         changed.freeze()
     }
+}
+
+fn text_of<'a>(json: &'a Value, name: &str) -> &'a str {
+    json.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_true(json: &Value, name: &str) -> bool {
+    json.get(name).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn list<'a>(json: &'a Value, name: &str) -> &'a [Value] {
+    json.get(name)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+/// The text of a content that is a string or a list of parts.
+fn text(content: Option<&Value>) -> String {
+    match content {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => parts
+            .iter()
+            .filter_map(|part| part.get("text")?.as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
+        _ => String::new(),
+    }
+}
+
+fn strings(json: Option<&Value>) -> Vec<String> {
+    match json {
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(all)) => all
+            .iter()
+            .filter_map(|one| Some(one.as_str()?.to_owned()))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn quote(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn uuid(seed: &mut u64) -> String {
+    let (a, b) = (split_mix(seed), split_mix(seed));
+    let (c, d, e) = (a as u32, (a >> 32) as u16, (a >> 48) as u16 & 0xfff);
+    format!(
+        "{c:08x}-{d:04x}-4{e:03x}-{:04x}-{:012x}",
+        (b >> 48) & 0x3fff | 0x8000,
+        b & 0xffff_ffff_ffff
+    )
+}
+
+/// An id of `n` letters and digits.
+fn letters(seed: &mut u64, n: usize) -> String {
+    const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    (0..n)
+        .map(|_| LETTERS[(split_mix(seed) % 62) as usize] as char)
+        .collect()
 }
