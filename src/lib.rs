@@ -21,7 +21,7 @@
 //! # fn send(_: http::Request<bytes::Bytes>) -> http::response::Parts { http::Response::new(()).into_parts().0 }
 //! # let mut chunks = [r#"{"choices":[{"message":{"content":"Hello."},"finish_reason":"stop"}]}"#].into_iter();
 //! # let mut receive = || chunks.next().map(bytes::Bytes::from);
-//! let provider = Arc::new(OpenAiChat::cerebras("the key")?);
+//! let provider = Arc::new(OpenAiChat::cerebras("my-key")?);
 //! let request = Arc::new(ChatRequest::new("gpt-oss-120b").user("Say hello."));
 //! let mut now = Time::ZERO; // nanoseconds on a clock of yours
 //! let start = Start::new(now, SystemTime::UNIX_EPOCH, 42); // and the wall clock, and a seed
@@ -101,3 +101,8 @@ pub use unifiedai_hyper as hyper;
 pub use unifiedai_smol as smol;
 #[cfg(feature = "ureq")]
 pub use unifiedai_ureq as ureq;
+
+/// The README's snippets, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,7 @@ use unifiedai_transport::Transport;
 /// # #[cfg(feature = "ureq")] {
 /// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, ureq::Agent};
 ///
-/// let client = Client::new(Agent::new(), OpenAiChat::cerebras("the key")?);
+/// let client = Client::new(Agent::new(), OpenAiChat::cerebras("my-key")?);
 /// let response = client.chat(ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?"))?;
 /// println!("{}", response.text());
 /// # }

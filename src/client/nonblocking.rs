@@ -13,7 +13,7 @@ use unifiedai_transport::AsyncTransport;
 /// # #[cfg(feature = "hyper")] async fn example() -> Result<(), unifiedai::Error> {
 /// use unifiedai::{AsyncClient, ChatRequest, hyper, provider::OpenAiChat};
 ///
-/// let client = AsyncClient::new(hyper::Client::new(), OpenAiChat::cerebras("the key")?);
+/// let client = AsyncClient::new(hyper::Client::new(), OpenAiChat::cerebras("my-key")?);
 /// let mut stream = client.stream(ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?"))?;
 /// while let Some(event) = stream.next().await {
 ///     print!("{}", event?.text().unwrap_or_default());
