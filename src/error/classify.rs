@@ -73,6 +73,10 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "InvalidSignatureException"
         | "IncompleteSignatureException"
         | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "InvalidClientTokenId"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
         | "MissingAuthenticationTokenException" => Authentication,
         "permission_error"
         | "PERMISSION_DENIED"
@@ -82,6 +86,7 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "not_found_error"
         | "NOT_FOUND"
         | "ResourceNotFoundException"
+        | "UnknownOperationException"
         | "DeploymentNotFound" => NotFound,
         "queue_exceeded"
         | "overloaded_error"
@@ -100,14 +105,29 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "throttlingException"
         | "RateLimitReached"
         | "rate_limit_reached_error"
-        | "TooManyRequestsException" => RateLimit,
+        | "TooManyRequestsException"
+        // The other words by which AWS services throttle, as its SDKs list them.
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "LimitExceededException"
+        | "BandwidthLimitExceeded"
+        | "ProvisionedThroughputExceededException"
+        | "PriorRequestNotComplete"
+        | "SlowDown" => RateLimit,
+        "ConflictException" => Conflict,
         "request_too_large" => TooLarge,
         "ServiceUnavailableException"
+        | "ServiceUnavailable"
         | "serviceUnavailableException"
         | "UNAVAILABLE"
         | "service_unavailable"
         | "unavailable_error" => ServiceUnavailable,
         "InternalServerException"
+        | "InternalFailure"
+        | "InternalServerError"
         | "internalServerException"
         | "modelStreamErrorException"
         | "ModelStreamErrorException"
@@ -117,6 +137,8 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "INTERNAL"
         | "internal_error" => InternalServer,
         "ModelTimeoutException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
         | "modelTimeoutException"
         | "timeout_error"
         | "DEADLINE_EXCEEDED" => Timeout,

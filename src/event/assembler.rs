@@ -181,7 +181,9 @@ impl Assembler {
                 text,
             );
         }
-        let mut splitter = std::mem::take(&mut self.open(choice)?.think);
+        let open = self.open(choice)?;
+        open.think_part = part;
+        let mut splitter = std::mem::take(&mut open.think);
         let mut pieces = Vec::new();
         splitter.push(text, &mut |side, piece: &str| {
             pieces.push((side, piece.to_owned()))
@@ -529,10 +531,12 @@ impl Assembler {
                 break;
             };
             if self.extract_think {
-                let mut splitter = std::mem::take(&mut self.open(choice)?.think);
+                let open = self.open(choice)?;
+                let part = open.think_part;
+                let mut splitter = std::mem::take(&mut open.think);
                 let mut pieces = Vec::new();
                 splitter.finish(&mut |side, piece: &str| pieces.push((side, piece.to_owned())));
-                self.split_text(choice, 1, pieces)?;
+                self.split_text(choice, part, pieces)?;
             }
             self.leave(choice)?;
             for call in 0..self.open(choice)?.calls.len() {
@@ -751,7 +755,8 @@ impl Assembler {
         Ok(&mut self.choices[at])
     }
 
-    fn retain(&mut self, bytes: usize) -> Result<(), Error> {
+    /// Counts what a decoder keeps back until it is whole; [`opaque`](Assembler::opaque) and its like count for themselves.
+    pub(crate) fn retain(&mut self, bytes: usize) -> Result<(), Error> {
         self.retained = self
             .retained
             .saturating_add(bytes)

@@ -10,6 +10,8 @@ pub(super) struct OpenChoice {
     pub(super) flowing: Option<Flow>,
     pub(super) calls: Vec<OpenCall>,
     pub(super) think: super::think::ThinkSplitter,
+    /// The part of the text that the splitter last saw, of which it may still hold the end.
+    pub(super) think_part: u32,
     pub(super) finish: Option<Finished>,
 }
 

@@ -4,6 +4,8 @@
 //! into calls of an [`Assembler`]. It does no I/O, and the machine knows none of its quirks.
 
 mod base_url;
+#[cfg(feature = "bedrock")]
+pub mod bedrock;
 pub mod failure;
 pub mod head;
 pub(crate) mod lenient;
@@ -17,6 +19,8 @@ use http::{HeaderMap, HeaderValue, Request, response};
 use std::fmt;
 
 pub use base_url::BaseUrl;
+#[cfg(feature = "bedrock")]
+pub use bedrock::Bedrock;
 pub use model::Model;
 pub use openai_chat::OpenAiChat;
 pub use recorded::recorded;

@@ -14,9 +14,22 @@ pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Erro
                 "cerebras" => openai_chat::CEREBRAS,
                 _ => openai_chat::Profile::BASE,
             };
-            let wire = OpenAiChat::builder(profile).name(provider).base_url("http://127.0.0.1/v1").build()?;
+            let wire = OpenAiChat::builder(profile)
+                .name(provider)
+                .base_url("http://127.0.0.1/v1")
+                .build()?;
             Ok(Arc::new(wire))
         }
-        other => Err(Error::new(ErrorKind::InvalidRequest, format!("the wire `{}` is not known", other.escape_debug()))),
+        #[cfg(feature = "bedrock")]
+        "bedrock-converse" => {
+            let wire = super::Bedrock::builder("us-east-1")
+                .name(provider)
+                .base_url("http://127.0.0.1");
+            Ok(Arc::new(wire.build()?))
+        }
+        other => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!("the wire `{}` is not known", other.escape_debug()),
+        )),
     }
 }

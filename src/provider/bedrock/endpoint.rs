@@ -1,0 +1,250 @@
+//! Where Bedrock is: the host of a region, by AWS partition. Source: the endpoint rules of the AWS SDKs.
+
+use crate::{BaseUrl, Error, ErrorKind};
+
+/// Which of Bedrock's two services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plane {
+    /// Chats.
+    Runtime,
+    /// Lists of models.
+    Control,
+}
+
+impl Plane {
+    fn host_prefix(self) -> &'static str {
+        match self {
+            Plane::Runtime => "bedrock-runtime",
+            Plane::Control => "bedrock",
+        }
+    }
+}
+
+/// Variants of a region's host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Variant {
+    pub(super) fips: bool,
+    pub(super) dual_stack: bool,
+}
+
+/// A part of AWS with domains of its own.
+struct Partition {
+    region_prefix: &'static str,
+    suffix: &'static str,
+    /// The suffix of hosts that have IPv6 addresses too, if the partition has such hosts.
+    dual_stack_suffix: Option<&'static str>,
+}
+
+/// Regions that are in none of these, also those that are not yet known, belong to the last.
+const PARTITIONS: [Partition; 7] = [
+    partition(
+        "cn-",
+        "amazonaws.com.cn",
+        Some("api.amazonwebservices.com.cn"),
+    ),
+    partition("us-iso-", "c2s.ic.gov", None),
+    partition("us-isob-", "sc2s.sgov.gov", None),
+    partition("eu-isoe-", "cloud.adc-e.uk", None),
+    partition("us-isof-", "csp.hci.ic.gov", None),
+    partition("eusc-", "amazonaws.eu", None),
+    partition("", "amazonaws.com", Some("api.aws")),
+];
+
+const fn partition(
+    region_prefix: &'static str,
+    suffix: &'static str,
+    dual_stack_suffix: Option<&'static str>,
+) -> Partition {
+    Partition {
+        region_prefix,
+        suffix,
+        dual_stack_suffix,
+    }
+}
+
+/// Checks the name of a region. It becomes part of a host's name, so that nothing else may be in it.
+pub(super) fn check_region(region: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=63).contains(&region.len())
+        && region.bytes().all(allowed)
+        && !region.starts_with('-')
+        && !region.ends_with('-');
+    if is_name {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "`{}` is not an AWS region: lower-case letters, digits and hyphens, such as `us-east-1`",
+            region.escape_debug()
+        ),
+    ))
+}
+
+/// The address of a plane in a region.
+pub(super) fn url(plane: Plane, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
+    check_region(region)?;
+    let suffix = PARTITIONS
+        .iter()
+        .find(|partition| region.starts_with(partition.region_prefix))
+        .and_then(|partition| match variant.dual_stack {
+            true => partition.dual_stack_suffix,
+            false => Some(partition.suffix),
+        });
+    let suffix = suffix.ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            format!("Bedrock has no dual-stack host in `{region}`"),
+        )
+    })?;
+    let fips = if variant.fips { "-fips" } else { "" };
+    BaseUrl::parse(&format!(
+        "https://{}{fips}.{region}.{suffix}",
+        plane.host_prefix()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(plane: Plane, region: &str, fips: bool, dual_stack: bool) -> String {
+        let variant = Variant { fips, dual_stack };
+        url(plane, region, variant).unwrap().host().to_owned()
+    }
+
+    #[test]
+    fn every_partition_has_its_host() {
+        use Plane::{Control, Runtime};
+        let cases = [
+            (
+                Runtime,
+                "us-east-1",
+                false,
+                false,
+                "bedrock-runtime.us-east-1.amazonaws.com",
+            ),
+            (
+                Runtime,
+                "us-gov-west-1",
+                true,
+                false,
+                "bedrock-runtime-fips.us-gov-west-1.amazonaws.com",
+            ),
+            (
+                Runtime,
+                "eu-west-3",
+                false,
+                true,
+                "bedrock-runtime.eu-west-3.api.aws",
+            ),
+            (
+                Runtime,
+                "us-east-2",
+                true,
+                true,
+                "bedrock-runtime-fips.us-east-2.api.aws",
+            ),
+            (
+                Control,
+                "us-east-1",
+                false,
+                false,
+                "bedrock.us-east-1.amazonaws.com",
+            ),
+            (
+                Control,
+                "us-east-1",
+                true,
+                true,
+                "bedrock-fips.us-east-1.api.aws",
+            ),
+            (
+                Runtime,
+                "cn-north-1",
+                false,
+                false,
+                "bedrock-runtime.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                Runtime,
+                "cn-north-1",
+                false,
+                true,
+                "bedrock-runtime.cn-north-1.api.amazonwebservices.com.cn",
+            ),
+            (
+                Runtime,
+                "us-iso-east-1",
+                false,
+                false,
+                "bedrock-runtime.us-iso-east-1.c2s.ic.gov",
+            ),
+            (
+                Runtime,
+                "us-isob-east-1",
+                false,
+                false,
+                "bedrock-runtime.us-isob-east-1.sc2s.sgov.gov",
+            ),
+            (
+                Runtime,
+                "us-isof-south-1",
+                false,
+                false,
+                "bedrock-runtime.us-isof-south-1.csp.hci.ic.gov",
+            ),
+            (
+                Runtime,
+                "eusc-de-east-1",
+                false,
+                false,
+                "bedrock-runtime.eusc-de-east-1.amazonaws.eu",
+            ),
+            (
+                Runtime,
+                "xy-new-9",
+                false,
+                false,
+                "bedrock-runtime.xy-new-9.amazonaws.com",
+            ),
+        ];
+        for (plane, region, fips, dual_stack, expected) in cases {
+            assert_eq!(host(plane, region, fips, dual_stack), expected);
+        }
+    }
+
+    #[test]
+    fn a_region_cannot_reach_into_the_rest_of_the_url() {
+        for region in [
+            "",
+            "us-east-1/x",
+            "us-east-1.evil.example",
+            "us-east-1#",
+            "a@b",
+            "a b",
+            "a\nb",
+            "-a",
+            "a-",
+            "US-EAST-1",
+            &"a".repeat(64),
+        ] {
+            let error = url(Plane::Runtime, region, Variant::default()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{region}");
+            assert!(
+                error.to_string().contains("is not an AWS region"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dual_stack_host_that_does_not_exist_is_refused() {
+        let variant = Variant {
+            dual_stack: true,
+            ..Variant::default()
+        };
+        let error = url(Plane::Runtime, "us-iso-east-1", variant).unwrap_err();
+        assert!(error.to_string().contains("no dual-stack host"), "{error}");
+    }
+}

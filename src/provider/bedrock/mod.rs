@@ -1,0 +1,301 @@
+//! Amazon Bedrock, by its Converse API: one wire for the models of many makers.
+//!
+//! A request is JSON, signed with AWS credentials or sent with a Bedrock API key; a stream is in AWS event-stream frames.
+//! The sources are the service model of the AWS SDKs (`bedrock-runtime` 2023-09-30) and recorded traffic.
+
+mod block;
+mod collect;
+mod decode;
+mod encode;
+mod endpoint;
+mod failure;
+mod media;
+mod models;
+mod options;
+mod parts;
+mod tools;
+mod turns;
+mod wire;
+
+use super::{BaseUrl, Decoder, Encoded, Frame, Framing, ModelPage, Provider};
+use crate::{
+    Auth, ChatRequest, Credential, Error, ErrorKind, Model, Secret,
+    auth::sigv4::{AwsCredentialSource, Signer},
+    codec::percent::encode_segment,
+};
+use bytes::Bytes;
+use endpoint::{Plane, Variant};
+use http::{HeaderValue, Method, Request, header, response};
+
+pub use options::{ConverseOptions, Guardrail};
+pub use parts::{
+    CacheTtl, cache_point, cited_document, guarded_image, guarded_text, json_result, search_result,
+    system_tool, tool_cache_point,
+};
+
+/// What opaque blocks of this wire are marked with, whatever the provider is called.
+const WIRE: &str = "bedrock";
+
+/// The name that requests are signed for, on both planes.
+const SIGNING_NAME: &str = "bedrock";
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
+
+/// The service model's limit for the id of a model, in bytes.
+const LONGEST_MODEL_ID: usize = 2048;
+
+/// Amazon Bedrock in one region.
+#[derive(Clone, Debug)]
+pub struct Bedrock {
+    name: String,
+    auth: Auth,
+    runtime: BaseUrl,
+    control: BaseUrl,
+    profiles: bool,
+}
+
+impl Bedrock {
+    /// Bedrock in a region such as `us-east-1`, to be given credentials.
+    #[must_use]
+    pub fn builder(region: impl Into<String>) -> Builder {
+        Builder {
+            region: region.into(),
+            credentials: None,
+            auth: Auth::None,
+            variant: Variant::default(),
+            runtime: None,
+            control: None,
+            profiles: false,
+            name: None,
+        }
+    }
+
+    /// Where chats are sent.
+    #[must_use]
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.runtime
+    }
+
+    /// Where lists of models are asked for.
+    #[must_use]
+    pub fn control_url(&self) -> &BaseUrl {
+        &self.control
+    }
+
+    fn get(&self, path: &str) -> Result<Request<Bytes>, Error> {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = self.control.join(path)?;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, super::JSON);
+        headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
+        headers.insert(header::USER_AGENT, super::USER_AGENT);
+        Ok(request)
+    }
+}
+
+/// Makes a [`Bedrock`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    region: String,
+    credentials: Option<AwsCredentialSource>,
+    auth: Auth,
+    variant: Variant,
+    runtime: Option<String>,
+    control: Option<String>,
+    profiles: bool,
+    name: Option<String>,
+}
+
+impl Builder {
+    /// AWS credentials, or a closure that is asked for them before each attempt. A Bedrock API key counts before them.
+    #[must_use]
+    pub fn credentials(mut self, credentials: impl Into<AwsCredentialSource>) -> Self {
+        self.credentials = Some(credentials.into());
+        self
+    }
+
+    /// A Bedrock API key, as in `AWS_BEARER_TOKEN_BEDROCK`.
+    ///
+    /// # Errors
+    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
+    pub fn api_key(self, key: impl Into<String>) -> Result<Self, Error> {
+        Ok(self.bearer(Secret::new(key)?))
+    }
+
+    /// The same, also as a closure that is asked for it before each attempt.
+    #[must_use]
+    pub fn bearer(mut self, credential: impl Into<Credential>) -> Self {
+        self.auth = Auth::Bearer(credential.into());
+        self
+    }
+
+    /// Whether to use the hosts with validated cryptography (FIPS 140).
+    #[must_use]
+    pub fn fips(mut self, fips: bool) -> Self {
+        self.variant.fips = fips;
+        self
+    }
+
+    /// Whether to use the hosts that have IPv6 addresses too.
+    #[must_use]
+    pub fn dual_stack(mut self, dual_stack: bool) -> Self {
+        self.variant.dual_stack = dual_stack;
+        self
+    }
+
+    /// Another address than the region's, for chats and for lists of models. The region still counts for signatures.
+    #[must_use]
+    pub fn base_url(self, url: impl Into<String>) -> Self {
+        let url = url.into();
+        self.runtime_url(url.clone()).control_url(url)
+    }
+
+    /// Another address for chats alone, such as a VPC endpoint.
+    #[must_use]
+    pub fn runtime_url(mut self, url: impl Into<String>) -> Self {
+        self.runtime = Some(url.into());
+        self
+    }
+
+    /// Another address for lists of models alone.
+    #[must_use]
+    pub fn control_url(mut self, url: impl Into<String>) -> Self {
+        self.control = Some(url.into());
+        self
+    }
+
+    /// Whether a list of models has the region's inference profiles too, by which many models can only be reached. The
+    /// credentials must be allowed to list them. Default no.
+    #[must_use]
+    pub fn list_profiles(mut self, profiles: bool) -> Self {
+        self.profiles = profiles;
+        self
+    }
+
+    /// Another name than `bedrock`, by which errors and responses call it.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The provider.
+    ///
+    /// # Errors
+    /// `invalid_request` if the region is not one or has no such host, if an address is not one, if there are no
+    /// credentials although requests would go to AWS, or if they would travel unencrypted.
+    pub fn build(self) -> Result<Bedrock, Error> {
+        endpoint::check_region(&self.region)?;
+        let own_place = self.runtime.is_none();
+        let place = |plane, url: Option<String>| match url {
+            Some(url) => BaseUrl::parse(&url),
+            None => endpoint::url(plane, &self.region, self.variant),
+        };
+        let runtime = place(Plane::Runtime, self.runtime)?;
+        let control = place(Plane::Control, self.control)?;
+        let auth = match (self.auth, self.credentials) {
+            (Auth::None, Some(credentials)) => {
+                Auth::SigV4(Signer::new(credentials, &self.region, SIGNING_NAME)?)
+            }
+            (auth, _) => auth,
+        };
+        if own_place && !auth.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "Bedrock needs credentials: pass an AWS access key or a Bedrock API key",
+            ));
+        }
+        runtime.check_secrecy(&auth)?;
+        control.check_secrecy(&auth)?;
+        Ok(Bedrock {
+            name: self.name.unwrap_or_else(|| WIRE.to_owned()),
+            auth,
+            runtime,
+            control,
+            profiles: self.profiles,
+        })
+    }
+}
+
+impl Provider for Bedrock {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let model = model_segment(&request.model)?;
+        let (operation, accept, framing) = match request.stream {
+            true => ("/converse-stream", EVENT_STREAM, Framing::AwsEventStream),
+            false => ("/converse", super::JSON, Framing::Whole),
+        };
+        let (body, warnings) = encode::body(request)?;
+        let mut http = Request::new(body.into());
+        *http.method_mut() = Method::POST;
+        *http.uri_mut() = self
+            .runtime
+            .join(&["/model/", &model, operation].concat())?;
+        let headers = http.headers_mut();
+        headers.reserve(8);
+        headers.insert(header::CONTENT_TYPE, super::JSON);
+        headers.insert(header::ACCEPT, accept);
+        headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
+        headers.insert(header::USER_AGENT, super::USER_AGENT);
+        let mut encoded = Encoded::new(http, framing);
+        encoded.warnings = warnings;
+        Ok(encoded)
+    }
+
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+        Box::<decode::ConverseDecoder>::default()
+    }
+
+    fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
+        failure::from_http(head, body)
+    }
+
+    fn decode_exception(&self, frame: Frame<'_>) -> Error {
+        failure::from_frame(frame)
+    }
+
+    fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {
+        match page {
+            None => self.get("/foundation-models"),
+            Some(token) => {
+                let next = encode_segment(token)
+                    .map_or_else(String::new, |token| ["&nextToken=", &token].concat());
+                self.get(&["/inference-profiles?maxResults=1000", &next].concat())
+            }
+        }
+    }
+
+    fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
+        models::decode_list(&self.name, body, self.profiles)
+    }
+
+    fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
+        self.get(&["/foundation-models/", &model_segment(id)?].concat())
+    }
+
+    fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
+        models::decode_one(&self.name, body)
+    }
+}
+
+/// The id of a model as one segment of a path: ids have colons, ARNs slashes (F95).
+fn model_segment(id: &str) -> Result<String, Error> {
+    encode_segment(id)
+        .filter(|_| id.len() <= LONGEST_MODEL_ID)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                format!(
+                    "`{:.64}` is not the id of a model, of an inference profile, or an ARN",
+                    id.escape_debug()
+                ),
+            )
+        })
+}

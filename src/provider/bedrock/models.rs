@@ -1,0 +1,213 @@
+//! Lists of models and of inference profiles, from the control plane.
+
+use crate::{
+    Error, ErrorKind, Json, Model, ModelPage,
+    error::ErrorBody,
+    provider::{
+        failure,
+        lenient::{self, List, Object, Raw, Text},
+    },
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// `GET /foundation-models` or `GET /inference-profiles`; which of them tells the member.
+///
+/// The first is not paginated. With `profiles` the second follows, whose pages are named by their token, the first of
+/// them by an empty one.
+pub(super) fn decode_list(
+    provider: &str,
+    body: &Bytes,
+    profiles: bool,
+) -> Result<ModelPage, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Page<'a> {
+        #[serde(borrow)]
+        model_summaries: Option<List<&'a RawValue>>,
+        #[serde(borrow)]
+        inference_profile_summaries: Option<List<&'a RawValue>>,
+        #[serde(borrow, default)]
+        next_token: Text<'a>,
+    }
+    let mut scratch = String::new();
+    let page: Page<'_> = lenient::parse_body(body, &mut scratch)?;
+    let read = |list: List<&RawValue>, decode: fn(&str, &RawValue) -> Option<Model>| {
+        let models = list.0.into_iter();
+        models.filter_map(|raw| decode(provider, raw)).collect()
+    };
+    if let Some(models) = page.model_summaries {
+        let next = profiles.then(String::new);
+        return Ok(ModelPage::new(read(models, model), next));
+    }
+    if let Some(profiles) = page.inference_profile_summaries {
+        let next = page.next_token.non_empty().map(str::to_owned);
+        return Ok(ModelPage::new(read(profiles, profile), next));
+    }
+    Err(not_a_model(body))
+}
+
+/// `GET /foundation-models/{id}`
+pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct One<'a> {
+        #[serde(borrow, default)]
+        model_details: Raw<'a>,
+    }
+    let mut scratch = String::new();
+    let one: One<'_> = lenient::parse_body(body, &mut scratch)?;
+    one.model_details
+        .0
+        .and_then(|raw| model(provider, raw))
+        .ok_or_else(|| not_a_model(body))
+}
+
+fn model(provider: &str, raw: &RawValue) -> Option<Model> {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        model_id: Text<'a>,
+        model_name: Text<'a>,
+        provider_name: Text<'a>,
+        /// Not documented.
+        description: Object<Description<'a>>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Description<'a> {
+        #[serde(borrow)]
+        max_context_window: Text<'a>,
+    }
+    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let mut model = Model::new(provider, wire.model_id.non_empty()?);
+    model.name = wire.model_name.non_empty().map(str::to_owned);
+    model.owned_by = wire.provider_name.non_empty().map(str::to_owned);
+    model.context_length = wire
+        .description
+        .0
+        .and_then(|description| tokens(description.max_context_window.as_deref()?));
+    model.raw = Some(Json::from_raw(raw));
+    Some(model)
+}
+
+fn profile(provider: &str, raw: &RawValue) -> Option<Model> {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        inference_profile_id: Text<'a>,
+        inference_profile_name: Text<'a>,
+    }
+    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let mut model = Model::new(provider, wire.inference_profile_id.non_empty()?);
+    model.name = wire.inference_profile_name.non_empty().map(str::to_owned);
+    model.raw = Some(Json::from_raw(raw));
+    Some(model)
+}
+
+/// `128000`, `200k`, `1M`.
+fn tokens(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(thousands) => (thousands, 1_000),
+        None => match text.strip_suffix(['m', 'M']) {
+            Some(millions) => (millions, 1_000_000),
+            None => (text, 1),
+        },
+    };
+    number.trim().parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// An error with status 200, or something else altogether.
+fn not_a_model(body: &Bytes) -> Error {
+    match ErrorBody::parse(body) {
+        Some(error) => failure::from_body(200, &error),
+        None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(body: &'static str, profiles: bool) -> Result<ModelPage, Error> {
+        decode_list("bedrock", &Bytes::from_static(body.as_bytes()), profiles)
+    }
+
+    const MODELS: &str = r#"{"enableAccessToAllModelsByDefault":true,"modelSummaries":[
+        {"modelId":"acme.one-v1:0","modelName":"One","providerName":"Acme","converse":null,
+         "description":{"maxContextWindow":"200k"},"inferenceTypesSupported":["ON_DEMAND"]},
+        {"modelId":"acme.two","description":null,"responseStreamingSupported":null},
+        {"modelName":"without an id"}, null]}"#;
+
+    #[test]
+    fn models_are_read_with_what_is_not_documented() {
+        let page = list(MODELS, false).unwrap();
+        assert_eq!((page.models.len(), &page.next), (2, &None));
+        let one = &page.models[0];
+        assert_eq!(one.id, "acme.one-v1:0");
+        assert_eq!(one.provider, "bedrock");
+        assert_eq!(one.name.as_deref(), Some("One"));
+        assert_eq!(one.owned_by.as_deref(), Some("Acme"));
+        assert_eq!(one.context_length, Some(200_000));
+        assert!(one.raw.as_ref().unwrap().as_str().contains("ON_DEMAND"));
+        assert_eq!(page.models[1].context_length, None);
+    }
+
+    #[test]
+    fn profiles_follow_page_by_page_if_asked_for() {
+        assert_eq!(list(MODELS, true).unwrap().next.as_deref(), Some(""));
+        let page = list(
+            r#"{"inferenceProfileSummaries":[{"inferenceProfileId":"us.acme.one-v1:0","inferenceProfileName":"US One",
+                "status":"ACTIVE","models":[]}],"nextToken":"t"}"#,
+            true,
+        )
+        .unwrap();
+        assert_eq!(page.models[0].id, "us.acme.one-v1:0");
+        assert_eq!(page.next.as_deref(), Some("t"));
+        let last = list(r#"{"inferenceProfileSummaries":[],"nextToken":null}"#, true).unwrap();
+        assert_eq!(last.next, None);
+    }
+
+    #[test]
+    fn one_model_is_wrapped() {
+        let body = br#"{"modelDetails":{"modelId":"m","modelName":"M"}}"#;
+        let model = decode_one("bedrock", &Bytes::from_static(body)).unwrap();
+        assert_eq!((model.id.as_str(), model.name.as_deref()), ("m", Some("M")));
+        let wrong = decode_one("bedrock", &Bytes::from_static(b"{}")).unwrap_err();
+        assert_eq!(wrong.kind(), ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn what_is_no_list_is_an_error() {
+        for (body, kind) in [
+            ("{}", ErrorKind::Protocol),
+            ("{\"modelSummaries\":[", ErrorKind::Truncated),
+            ("<html>", ErrorKind::Protocol),
+            (
+                r#"{"__type":"x#AccessDeniedException","message":"m"}"#,
+                ErrorKind::PermissionDenied,
+            ),
+        ] {
+            assert_eq!(list(body, false).unwrap_err().kind(), kind, "{body}");
+        }
+    }
+
+    #[test]
+    fn context_windows_come_in_several_spellings() {
+        for (text, expected) in [
+            ("128000", Some(128_000)),
+            ("200k", Some(200_000)),
+            ("200K", Some(200_000)),
+            ("1M", Some(1_000_000)),
+            ("many", None),
+            ("", None),
+            ("99999999999999999999M", None),
+        ] {
+            assert_eq!(tokens(text), expected, "{text}");
+        }
+    }
+}
