@@ -49,6 +49,8 @@ pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn P
     use crate::provider::openai_chat::CEREBRAS;
     match name {
         "cerebras" => Ok(Arc::new(OpenAiChat::from_env(CEREBRAS, base_url)?)),
+        #[cfg(feature = "bedrock")]
+        "bedrock" => Ok(Arc::new(crate::provider::Bedrock::from_env(base_url)?)),
         other => Err(Error::new(
             ErrorKind::InvalidRequest,
             format!("there is no provider `{}`", other.escape_debug()),
@@ -86,7 +88,7 @@ fn missing(provider: &str, variable: &str) -> Error {
     .with_code("missing_key")
 }
 
-fn in_variable(error: &Error, name: &str) -> Error {
+pub(super) fn in_variable(error: &Error, name: &str) -> Error {
     Error::new(
         error.kind(),
         format!("in the environment variable {name}: {}", error.message()),

@@ -2,6 +2,8 @@
 
 mod blocking;
 mod env;
+#[cfg(feature = "bedrock")]
+mod env_aws;
 mod nonblocking;
 mod providers;
 

@@ -1,0 +1,420 @@
+//! AWS settings from the environment and from the files that AWS programs share.
+
+use super::env::{in_variable, variable};
+use crate::{
+    AwsCredentials, Error, ErrorKind,
+    provider::bedrock::{Bedrock, Builder},
+};
+use std::{collections::BTreeMap, path::PathBuf};
+
+impl Bedrock {
+    /// Bedrock with the settings that AWS programs share.
+    ///
+    /// Credentials are `AWS_BEARER_TOKEN_BEDROCK`, which counts before all others; else `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else the keys of the profile `AWS_PROFILE`, or `default`, in
+    /// `AWS_SHARED_CREDENTIALS_FILE` (`~/.aws/credentials`) or `AWS_CONFIG_FILE` (`~/.aws/config`). The region is
+    /// `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's. The address is `base_url`, else
+    /// `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK`, else `AWS_ENDPOINT_URL`, else the region's, for
+    /// which `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` count.
+    ///
+    /// Roles, single sign-on and instance metadata need requests of their own: hand in what they give as a closure, with
+    /// [`Builder::credentials`].
+    ///
+    /// # Errors
+    /// `invalid_request` that names what is missing or wrong. If there are no credentials its code is `missing_key`; with
+    /// `base_url` none are needed, and none are sent then.
+    pub fn from_env(base_url: Option<&str>) -> Result<Self, Error> {
+        configure(
+            &variable,
+            &|path| std::fs::read_to_string(path).ok(),
+            base_url,
+        )?
+        .build()
+    }
+}
+
+type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Error>;
+type Read<'a> = &'a dyn Fn(&PathBuf) -> Option<String>;
+
+fn configure(
+    variable: Lookup<'_>,
+    read: Read<'_>,
+    base_url: Option<&str>,
+) -> Result<Builder, Error> {
+    let profile = Profile::find(variable, read)?;
+    let secret = Secret::find(variable, &profile)?;
+    if matches!(secret, Secret::None) && base_url.is_none() {
+        return Err(no_credentials(&profile));
+    }
+    let region = match region(variable, &profile)? {
+        Some(region) => region,
+        // Nothing depends on it: the address is given and nothing is signed.
+        None if base_url.is_some() && !matches!(secret, Secret::Keys(_)) => "us-east-1".to_owned(),
+        None => {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "Bedrock needs a region: set AWS_REGION",
+            ));
+        }
+    };
+    let mut builder = Bedrock::builder(region)
+        .fips(flag(variable, "AWS_USE_FIPS_ENDPOINT")?)
+        .dual_stack(flag(variable, "AWS_USE_DUALSTACK_ENDPOINT")?);
+    builder = match secret {
+        Secret::None => builder,
+        Secret::ApiKey(key) => builder
+            .api_key(key)
+            .map_err(|error| in_variable(&error, API_KEY))?,
+        Secret::Keys(keys) => builder.credentials(keys),
+    };
+    place(builder, variable, base_url)
+}
+
+const API_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
+
+fn place(
+    mut builder: Builder,
+    variable: Lookup<'_>,
+    base_url: Option<&str>,
+) -> Result<Builder, Error> {
+    if let Some(url) = base_url {
+        return Ok(builder.base_url(url));
+    }
+    if flag(variable, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")? {
+        return Ok(builder);
+    }
+    if let Some(url) = variable("AWS_ENDPOINT_URL")? {
+        builder = builder.base_url(url);
+    }
+    if let Some(url) = variable("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")? {
+        builder = builder.runtime_url(url);
+    }
+    if let Some(url) = variable("AWS_ENDPOINT_URL_BEDROCK")? {
+        builder = builder.control_url(url);
+    }
+    Ok(builder)
+}
+
+fn region(variable: Lookup<'_>, profile: &Profile) -> Result<Option<String>, Error> {
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        if let Some(region) = variable(name)? {
+            return Ok(Some(region));
+        }
+    }
+    Ok(profile.get("region").map(str::to_owned))
+}
+
+fn flag(variable: Lookup<'_>, name: &str) -> Result<bool, Error> {
+    Ok(variable(name)?.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")))
+}
+
+enum Secret {
+    None,
+    ApiKey(String),
+    Keys(AwsCredentials),
+}
+
+impl Secret {
+    fn find(variable: Lookup<'_>, profile: &Profile) -> Result<Secret, Error> {
+        if let Some(key) = variable(API_KEY)? {
+            return Ok(Secret::ApiKey(key));
+        }
+        let id = variable("AWS_ACCESS_KEY_ID")?;
+        let secret = variable("AWS_SECRET_ACCESS_KEY")?;
+        match (id, secret) {
+            (Some(id), Some(secret)) => {
+                let token = variable("AWS_SESSION_TOKEN")?;
+                return AwsCredentials::new(id, secret, token).map(Secret::Keys);
+            }
+            (Some(_), None) => return Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+            (None, Some(_)) => return Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
+            (None, None) => {}
+        }
+        let (Some(id), Some(secret)) = (
+            profile.get("aws_access_key_id"),
+            profile.get("aws_secret_access_key"),
+        ) else {
+            return Ok(Secret::None);
+        };
+        let token = profile.get("aws_session_token").map(str::to_owned);
+        AwsCredentials::new(id, secret, token).map(Secret::Keys)
+    }
+}
+
+fn half(set: &str, missing: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!("{set} is set, but {missing} is not"),
+    )
+}
+
+fn no_credentials(profile: &Profile) -> Error {
+    const ELSEWHERE: [&str; 5] = [
+        "role_arn",
+        "sso_session",
+        "sso_start_url",
+        "credential_process",
+        "web_identity_token_file",
+    ];
+    let elsewhere = ELSEWHERE.iter().find(|name| profile.get(name).is_some());
+    let message = match elsewhere {
+        Some(name) => format!(
+            "the AWS profile `{}` gets its credentials by `{name}`, which is not done here: hand them in as a closure, or set {API_KEY}",
+            profile.name.escape_debug()
+        ),
+        None => format!(
+            "no AWS credentials: set {API_KEY}, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add the profile `{}` to ~/.aws/credentials",
+            profile.name.escape_debug()
+        ),
+    };
+    Error::new(ErrorKind::InvalidRequest, message).with_code("missing_key")
+}
+
+/// The members of one profile, from both files; those of the credentials file count first.
+#[derive(Default)]
+struct Profile {
+    name: String,
+    members: BTreeMap<String, String>,
+}
+
+impl Profile {
+    fn find(variable: Lookup<'_>, read: Read<'_>) -> Result<Profile, Error> {
+        let name = match variable("AWS_PROFILE")? {
+            Some(name) => name,
+            None => variable("AWS_DEFAULT_PROFILE")?.unwrap_or_else(|| "default".to_owned()),
+        };
+        let home = match variable("HOME")? {
+            Some(home) => Some(home),
+            None => variable("USERPROFILE")?,
+        };
+        let text = |name: &str, file: &str| -> Result<Option<String>, Error> {
+            let path = match (variable(name)?, &home) {
+                (Some(path), _) => PathBuf::from(path),
+                (None, Some(home)) => PathBuf::from(home).join(".aws").join(file),
+                (None, None) => return Ok(None),
+            };
+            Ok(read(&path))
+        };
+        let mut members = BTreeMap::new();
+        if let Some(text) = text("AWS_CONFIG_FILE", "config")? {
+            let in_config = match name.as_str() {
+                "default" => name.clone(),
+                name => ["profile ", name].concat(),
+            };
+            members.extend(section(&text, &in_config));
+        }
+        if let Some(text) = text("AWS_SHARED_CREDENTIALS_FILE", "credentials")? {
+            members.extend(section(&text, &name));
+        }
+        Ok(Profile { name, members })
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.members.get(name).map(String::as_str)
+    }
+}
+
+/// The members of a section of an INI file as AWS programs write it: `name = value` lines, comments on lines of their own
+/// or behind white space, indented lines that belong to the line before.
+fn section(text: &str, wanted: &str) -> BTreeMap<String, String> {
+    let mut members = BTreeMap::new();
+    let mut inside = false;
+    for line in text.trim_start_matches('\u{feff}').lines() {
+        let indented = line.starts_with([' ', '\t']);
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', ';']) || indented {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[') {
+            let name = name.split(']').next().unwrap_or(name);
+            let words: Vec<&str> = name.split_whitespace().collect();
+            inside = words.join(" ").replace('"', "") == wanted;
+            continue;
+        }
+        if let Some((name, value)) = line.split_once('=').filter(|_| inside) {
+            let value = [" #", " ;", "\t#", "\t;"]
+                .iter()
+                .filter_map(|comment| value.split_once(comment))
+                .map(|(value, _)| value)
+                .min_by_key(|value| value.len())
+                .unwrap_or(value);
+            members.insert(name.trim().to_ascii_lowercase(), value.trim().to_owned());
+        }
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Auth, Provider};
+
+    const CREDENTIALS: &str = "\
+# a comment
+[default]
+aws_access_key_id = AKIDDEFAULT
+aws_secret_access_key=secret/+=default ; not part of it
+[ work ]
+aws_access_key_id=AKIDWORK
+AWS_SECRET_ACCESS_KEY = canary
+aws_session_token = token==
+";
+    const CONFIG: &str = "\
+[default]
+region = eu-west-1
+s3 =
+    region = nested
+[profile work]
+region = us-west-2 # here
+[profile \"by role\"]
+role_arn = arn:aws:iam::1:role/x
+region = us-east-1
+";
+
+    fn configured(
+        variables: &[(&str, &str)],
+        files: bool,
+        base_url: Option<&str>,
+    ) -> Result<Bedrock, Error> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(other, _)| *other == name);
+            Ok(found
+                .map(|(_, value)| (*value).to_owned())
+                .or_else(|| (name == "HOME").then(|| "/home/me".to_owned())))
+        };
+        let read = |path: &PathBuf| match path.to_str() {
+            Some("/home/me/.aws/credentials" | "/other/credentials") if files => {
+                Some(CREDENTIALS.to_owned())
+            }
+            Some("/home/me/.aws/config") if files => Some(CONFIG.to_owned()),
+            _ => None,
+        };
+        configure(&variable, &read, base_url)?.build()
+    }
+
+    fn url(bedrock: &Bedrock) -> &str {
+        bedrock.base_url().as_str()
+    }
+
+    #[test]
+    fn the_usual_variables_count_in_the_usual_order() {
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("AWS_REGION", "us-east-2"),
+            ("AWS_DEFAULT_REGION", "eu-central-1"),
+        ];
+        let signed = configured(&keys, true, None).unwrap();
+        assert!(matches!(signed.auth(), Auth::SigV4(_)));
+        assert_eq!(
+            url(&signed),
+            "https://bedrock-runtime.us-east-2.amazonaws.com"
+        );
+        let mut with_key = keys.to_vec();
+        with_key.push(("AWS_BEARER_TOKEN_BEDROCK", "k"));
+        with_key.push(("AWS_USE_FIPS_ENDPOINT", "TRUE"));
+        with_key.push(("AWS_USE_DUALSTACK_ENDPOINT", "true"));
+        let bearer = configured(&with_key, true, None).unwrap();
+        assert!(matches!(bearer.auth(), Auth::Bearer(_)));
+        assert_eq!(
+            url(&bearer),
+            "https://bedrock-runtime-fips.us-east-2.api.aws"
+        );
+    }
+
+    #[test]
+    fn the_shared_files_give_keys_and_region() {
+        let default = configured(&[], true, None).unwrap();
+        assert_eq!(
+            url(&default),
+            "https://bedrock-runtime.eu-west-1.amazonaws.com"
+        );
+        let work = configured(&[("AWS_PROFILE", "work")], true, None).unwrap();
+        assert_eq!(
+            url(&work),
+            "https://bedrock-runtime.us-west-2.amazonaws.com"
+        );
+        assert!(matches!(work.auth(), Auth::SigV4(_)));
+        let elsewhere = [
+            ("AWS_SHARED_CREDENTIALS_FILE", "/other/credentials"),
+            ("AWS_REGION", "us-east-1"),
+        ];
+        assert!(configured(&elsewhere, true, None).is_ok());
+        let read = section(CREDENTIALS, "default");
+        assert_eq!(read["aws_secret_access_key"], "secret/+=default");
+        let read = section(CREDENTIALS, "work");
+        assert_eq!(read["aws_session_token"], "token==");
+    }
+
+    #[test]
+    fn addresses_come_from_the_most_special_variable() {
+        let base = [
+            ("AWS_BEARER_TOKEN_BEDROCK", "k"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL", "https://all.example"),
+        ];
+        let all = configured(&base, false, None).unwrap();
+        assert_eq!(url(&all), "https://all.example");
+        assert_eq!(all.control_url().as_str(), "https://all.example");
+        let mut special = base.to_vec();
+        special.push(("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "https://vpc.example"));
+        let runtime = configured(&special, false, None).unwrap();
+        assert_eq!(url(&runtime), "https://vpc.example");
+        assert_eq!(runtime.control_url().as_str(), "https://all.example");
+        special.push(("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"));
+        let ignored = configured(&special, false, None).unwrap();
+        assert_eq!(
+            url(&ignored),
+            "https://bedrock-runtime.us-east-1.amazonaws.com"
+        );
+        let given = configured(&base, false, Some("http://127.0.0.1:1")).unwrap();
+        assert_eq!(url(&given), "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let cases: [(&[(&str, &str)], bool, &str); 7] = [
+            (&[], false, "AWS_BEARER_TOKEN_BEDROCK"),
+            (&[("AWS_PROFILE", "none")], true, "profile `none`"),
+            (&[("AWS_PROFILE", "by role")], true, "`role_arn`"),
+            (
+                &[("AWS_ACCESS_KEY_ID", "A")],
+                true,
+                "AWS_SECRET_ACCESS_KEY is not",
+            ),
+            (
+                &[("AWS_SECRET_ACCESS_KEY", "A")],
+                true,
+                "AWS_ACCESS_KEY_ID is not",
+            ),
+            (&[("AWS_BEARER_TOKEN_BEDROCK", "k")], false, "AWS_REGION"),
+            (
+                &[
+                    ("AWS_BEARER_TOKEN_BEDROCK", "canary\n"),
+                    ("AWS_REGION", "us-east-1"),
+                ],
+                false,
+                "AWS_BEARER_TOKEN_BEDROCK",
+            ),
+        ];
+        for (variables, files, what) in cases {
+            let error = configured(variables, files, None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            assert!(error.to_string().contains(what), "{error}");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
+        assert_eq!(
+            configured(&[], false, None).unwrap_err().code(),
+            Some("missing_key")
+        );
+    }
+
+    #[test]
+    fn an_address_needs_neither_credentials_nor_region() {
+        let open = configured(&[], false, Some("http://127.0.0.1:1")).unwrap();
+        assert!(matches!(open.auth(), Auth::None));
+        let keys = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")];
+        let error = configured(&keys, false, Some("http://127.0.0.1:1")).unwrap_err();
+        assert!(error.to_string().contains("AWS_REGION"), "{error}");
+    }
+}
