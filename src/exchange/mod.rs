@@ -136,8 +136,6 @@ pub struct Exchange<O: Operation = Chat> {
     /// Server time minus ours, in seconds, learned from a clock error.
     skew: i64,
     secret: Option<Secret>,
-    /// Whether a visible event was handed out: the call's point of no return.
-    committed: bool,
     metadata: Box<ProviderMetadata>,
     metrics: Box<Metrics>,
 }
@@ -186,7 +184,6 @@ impl<O: Operation> Exchange<O> {
             resigned: false,
             skew: 0,
             secret: None,
-            committed: false,
             metadata: Box::new(metadata),
             metrics: Box::default(),
         }
@@ -254,15 +251,14 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.
+    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace. That it was
+    /// decoded is what counts, not that it was handed out: otherwise the way in which bytes are cut into chunks would decide.
     fn next_event(&mut self) -> Option<StreamEvent> {
         let settled = matches!(self.state, State::Done(Ok(())));
         if !self.operation.is_visible() && !settled {
             return None;
         }
-        let event = self.operation.next_event()?;
-        self.committed = true;
-        Some(event)
+        self.operation.next_event()
     }
 
     fn send(&mut self) -> Step {
@@ -478,7 +474,7 @@ impl<O: Operation> Exchange<O> {
                 Some(FailureKind::Reset)
             )
             && self.free_replays < FREE_REPLAYS;
-        if free && !self.committed {
+        if free && !self.operation.is_visible() {
             self.free_replays = self.free_replays.saturating_add(1);
             self.close_attempt(Some(error.kind()));
             self.state = State::Ready { at: self.now };
@@ -489,7 +485,7 @@ impl<O: Operation> Exchange<O> {
 
     fn fail(&mut self, error: Error) {
         self.close_attempt(Some(error.kind()));
-        if !self.committed {
+        if !self.operation.is_visible() {
             if self.learn_skew(&error) {
                 self.state = State::Ready { at: self.now };
                 return;
