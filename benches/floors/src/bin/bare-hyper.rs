@@ -1,0 +1,41 @@
+//! The same calls over bare hyper with hyper-util's pool: bytes in, bytes out, nothing decoded.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use std::{cell::Cell, rc::Rc};
+use unifiedai_floors::Arguments;
+
+fn main() {
+    let arguments = Rc::new(Arguments::parse());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let received = runtime.block_on(tokio::task::LocalSet::new().run_until(async move {
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let (started, received) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let tasks: Vec<_> = (0..arguments.concurrency)
+            .map(|_| {
+                let (client, arguments) = (client.clone(), arguments.clone());
+                let (started, received) = (started.clone(), received.clone());
+                tokio::task::spawn_local(async move {
+                    while started.get() < arguments.calls {
+                        started.set(started.get() + 1);
+                        let request = http::Request::post(arguments.url())
+                            .header("content-type", "application/json")
+                            .body(Full::new(Bytes::from(arguments.body())))
+                            .expect("a request");
+                        let mut body = client.request(request).await.expect("an answer").into_body();
+                        while let Some(frame) = body.frame().await {
+                            let frame = frame.expect("a frame");
+                            received.set(received.get() + frame.data_ref().map_or(0, Bytes::len));
+                        }
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no panic");
+        }
+        received.get()
+    }));
+    println!("{received} bytes");
+}

@@ -1,0 +1,32 @@
+//! The same calls over bare ureq: bytes in, bytes out, nothing decoded.
+
+use std::{
+    io::Read,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+use unifiedai_floors::Arguments;
+
+fn main() {
+    let arguments = Arguments::parse();
+    let agent = ureq::Agent::new_with_defaults();
+    let (started, received) = (AtomicU64::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.concurrency {
+            scope.spawn(|| {
+                let mut buffer = vec![0; 16 << 10];
+                while started.fetch_add(1, Relaxed) < arguments.calls {
+                    let request = agent.post(arguments.url()).header("content-type", "application/json");
+                    let response = request.send(arguments.body()).expect("an answer");
+                    let mut reader = response.into_body().into_reader();
+                    loop {
+                        match reader.read(&mut buffer).expect("bytes") {
+                            0 => break,
+                            n => received.fetch_add(n, Relaxed),
+                        };
+                    }
+                }
+            });
+        }
+    });
+    println!("{} bytes", received.into_inner());
+}
