@@ -320,17 +320,19 @@ fn example(
         return example(first, root, name, numbers, depth + 1);
     }
     let kind = match schema.get("type") {
-        Some(Value::String(kind)) => kind.as_str(),
-        Some(Value::Array(kinds)) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|kind| *kind != "null")
-            .unwrap_or("null"),
-        _ if schema.get("properties").is_some() || depth == 0 => "object",
-        _ => "string",
+        Some(Value::String(kind)) => kind.to_lowercase(),
+        Some(Value::Array(kinds)) => {
+            let mut kinds = kinds.iter().filter_map(Value::as_str);
+            kinds
+                .find(|kind| *kind != "null")
+                .unwrap_or("null")
+                .to_owned()
+        }
+        _ if schema.get("properties").is_some() || depth == 0 => "object".to_owned(),
+        _ => "string".to_owned(),
     };
     let least = schema.get("minimum").and_then(Value::as_i64);
-    match kind {
+    match kind.as_str() {
         "object" => {
             let mut object = Map::new();
             for (name, property) in schema

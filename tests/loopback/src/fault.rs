@@ -34,6 +34,10 @@ pub(crate) struct Faults {
     pub(crate) delay: Duration,
     /// Write the body in pieces of so many bytes, so far apart.
     pub(crate) pieces: Option<(usize, Duration)>,
+    /// An answer in the words of HTTP/1.0.
+    pub(crate) old: bool,
+    /// A trailer behind the last chunk.
+    pub(crate) trailers: bool,
     /// Interim responses before the real one.
     pub(crate) interim: bool,
     /// A second response that nobody asked for behind the body.
@@ -164,6 +168,10 @@ impl Faults {
             "error-in-200" => self.body = Some(Body::Error),
             "echo-auth" => self.body = Some(Body::EchoAuth),
             "close-delimited" => self.framing = Some(Framing::Close),
+            "http10" => (self.old, self.framing) = (true, Some(Framing::Close)),
+            "trailers" => self.trailers = true,
+            "both-lengths" => self.headers.push(("content-length", "1".to_owned())),
+            "big-head" => self.headers.push(("x-filler", "a".repeat(200_000))),
             "wrong-length" => self.framing = Some(Framing::TooLong),
             "short-length" => self.framing = Some(Framing::TooShort),
             "extra-bytes" => self.extra = true,

@@ -1,13 +1,30 @@
 //! A provider on 127.0.0.1, for tests, benches and examples.
 //!
-//! It speaks the wires of Cerebras and Bedrock over real sockets, says something friendly that depends only on the
-//! request, and breaks on demand in every way that real providers and the networks before them were seen to break.
+//! It speaks real wires over real sockets, says something friendly that depends only on the request, and breaks on
+//! demand in every way that real providers and the networks before them were seen to break.
 //!
 //! ```
 //! let server = unifiedai_loopback::Loopback::start(unifiedai_loopback::Config::fast())?;
 //! assert!(server.base_url().starts_with("http://127.0.0.1:"));
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! | path | wire |
+//! |---|---|
+//! | `/v1/chat/completions`, `/v1/models`, `/v1/tcp_warming` | Cerebras: strict input, flat errors, no `[DONE]` |
+//! | `/openai/v1/chat/completions`, `/openai/v1/models` | OpenAI chat: wrapped errors, `null`s, `[DONE]` |
+//! | `/v1/responses`, `/openai/v1/responses` | OpenAI Responses |
+//! | `/v1/messages`, `/v1/messages/count_tokens`, and `/v1/models` with `anthropic-version` | Anthropic |
+//! | `/v1beta/models`, `/v1beta/models/{model}:{method}` | Gemini, as events and as an array |
+//! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `/foundation-models`, `/inference-profiles` | Bedrock, signed where [`Config::aws`] is given |
+//!
+//! # What it says
+//! Nothing is random. A prompt with `fast inference` in it, or none, gets a paragraph; `echo: TEXT` gets TEXT; everything
+//! else gets a sentence with the prompt in it. Models with `oss`, `think` or `glm` in their names reason first. A prompt
+//! with `tool` in it calls one of the tools that are offered (with `tools`, all of them), with arguments of their schema
+//! and the numbers of the prompt; after a result, the answer quotes it. A JSON schema gets an object that fits.
+//! Limits and stop sequences are kept. A model `load-N` says exactly N tokens, made once and then sent as they are;
+//! `missing...` does not exist; the key `wrong` is wrong.
 //!
 //! # Faults
 //! By the header `x-loopback-fault: SPEC`, by a model named `fault-SPEC`, or by `NAME~SPEC` for the answer of model NAME.
@@ -41,6 +58,10 @@
 //! | `delay=MS` | a late head |
 //! | `close-delimited` | the body ends where the connection does |
 //! | `wrong-length`, `short-length` | a content length that is too long (then closed), or too short |
+//! | `both-lengths` | a content length of 1 beside the right one, or beside chunks |
+//! | `http10` | an answer of HTTP/1.0 |
+//! | `trailers` | a trailer behind the chunks |
+//! | `big-head` | a header of 200,000 bytes |
 //! | `extra-bytes` | a second response behind the first |
 //! | `close-after` | closed although the head says otherwise |
 //! | `1xx` | two interim responses first |

@@ -201,6 +201,10 @@ impl Script {
                 chunked(&events, group, piece, faults.cut_at, clean)
             }
         };
+        if faults.trailers && self.body.ends_with(b"0\r\n\r\n") {
+            let chunks = &self.body[..self.body.len() - 2];
+            self.replace_body([chunks, b"x-trailer: late\r\n\r\n"].concat());
+        }
         if clean {
             self.add_extra(faults);
         }
@@ -208,15 +212,18 @@ impl Script {
 
     fn add_extra(&mut self, faults: &Faults) {
         if faults.extra {
-            let mut body = self.body.to_vec();
-            body.extend_from_slice(
-                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{\"stale\":true}",
-            );
-            self.body = body.into();
-            let mut ends = self.ends.to_vec();
-            ends.push(self.body.len());
-            self.ends = ends.into();
+            let extra = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{\"stale\":true}";
+            self.replace_body([&self.body[..], extra].concat());
         }
+    }
+
+    /// What is longer than before goes out together with the last part.
+    fn replace_body(&mut self, body: Vec<u8>) {
+        let mut ends = self.ends.to_vec();
+        ends.pop();
+        ends.push(body.len());
+        self.ends = ends.into();
+        self.body = body.into();
     }
 }
 
@@ -275,20 +282,15 @@ fn replace(reply: &mut Reply, faults: &Faults, request: &Request) {
 
 fn write_head(head: &mut Vec<u8>, reply: &Reply, faults: &Faults, framing: &str) {
     let mut text = String::with_capacity(640);
-    let _ = write!(
-        text,
-        "HTTP/1.1 {} {}\r\n",
-        reply.status,
-        reason(reply.status)
-    );
-    if !faults
-        .headers
-        .iter()
-        .any(|(name, _)| *name == "content-type")
-    {
+    let minor = if faults.old { 0 } else { 1 };
+    let (status, reason) = (reply.status, reason(reply.status));
+    let _ = write!(text, "HTTP/1.{minor} {status} {reason}\r\n");
+    let replaced = |name: &str| faults.headers.iter().any(|(n, _)| *n == name);
+    if !replaced("content-type") {
         let _ = write!(text, "content-type: {}\r\n", reply.content_type);
     }
-    for (name, value) in reply.headers.iter().chain(&faults.headers) {
+    let usual = reply.headers.iter().filter(|(name, _)| !replaced(name));
+    for (name, value) in usual.chain(&faults.headers) {
         let _ = write!(text, "{name}: {value}\r\n");
     }
     // One without a body is one without a length, too.
@@ -340,7 +342,9 @@ fn change(events: &Events, faults: &Faults, wire: &dyn Wire) -> Events {
         }
     }
     match faults.stop {
-        Some((_, Stop::Error)) => changed.push(&wire.error_event(faults.code.as_deref())),
+        Some((_, Stop::Error)) => {
+            changed.push(&wire.error_event(faults.code.as_deref(), keep == 0))
+        }
         Some((_, Stop::EndlessLine)) => changed.push(&wire.endless()),
         _ if faults.done == Some(true) && keep >= events.len() && !marker.is_empty() => {
             changed.push(marker);

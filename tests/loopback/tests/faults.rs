@@ -15,7 +15,13 @@ fn request(spec: &str, stream: bool) -> Value {
 
 fn fresh(spec: &str, stream: bool) -> (Loopback, Client, Response) {
     let server = Loopback::start(Config::fast()).unwrap();
-    let mut client = Client::new(&server).patience(Duration::from_millis(300));
+    let silent = spec.contains("stall") || spec.contains("hold-open");
+    let patience = if silent {
+        Duration::from_millis(300)
+    } else {
+        Duration::from_secs(30)
+    };
+    let mut client = Client::new(&server).patience(patience);
     let response = client.chat(&request(spec, stream));
     (server, client, response)
 }
@@ -439,4 +445,57 @@ fn a_share_of_the_calls_fails() {
         })
         .is_err()
     );
+}
+
+#[test]
+fn errors_with_a_name() {
+    let overflow = whole("context-overflow");
+    assert_eq!(overflow.status, 400);
+    assert!(
+        overflow.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("Current length is")
+    );
+    assert_eq!(
+        whole("status-429+code=token_quota_exceeded").json()["code"],
+        "token_quota_exceeded"
+    );
+    let events = stream("error-in-stream-at-1+code=token_quota_exceeded").events();
+    assert_eq!(events[1]["error"]["code"], "token_quota_exceeded");
+}
+
+#[test]
+fn a_corrupt_event_is_no_text() {
+    let corrupt = stream("corrupt-at-1");
+    let events: Vec<_> = corrupt
+        .body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
+    let wrong: Vec<_> = events
+        .iter()
+        .map(|event| std::str::from_utf8(event).is_err())
+        .collect();
+    assert!(wrong[1] && wrong.iter().filter(|wrong| **wrong).count() == 1);
+}
+
+#[test]
+fn odd_heads_and_tails() {
+    assert_eq!(whole("big-head").header("x-filler").unwrap().len(), 200_000);
+    for streams in [false, true] {
+        let server = Loopback::start(Config::fast()).unwrap();
+        let mut client = Client::new(&server);
+        let body = request("both-lengths+trailers+close-after", streams).to_string();
+        client.send(
+            format!(
+                "POST /v1/chat/completions HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .as_bytes(),
+        );
+        let text = String::from_utf8(client.rest().0).unwrap();
+        assert!(text.contains("content-length: 1\r\n"));
+        assert_eq!(text.ends_with("0\r\nx-trailer: late\r\n\r\n"), streams);
+    }
 }

@@ -79,7 +79,7 @@ impl Wire for Bedrock {
             .to_owned()
     }
 
-    fn error_event(&self, code: Option<&str>) -> Vec<u8> {
+    fn error_event(&self, code: Option<&str>, _: bool) -> Vec<u8> {
         let payload = r#"{"message":"Too many tokens, please wait before trying again."}"#;
         let headers = [
             (":exception-type", code.unwrap_or("throttlingException")),

@@ -132,7 +132,7 @@ impl Wire for Cerebras {
         wrapped("queue_exceeded")
     }
 
-    fn error_event(&self, code: Option<&str>) -> Vec<u8> {
+    fn error_event(&self, code: Option<&str>, _: bool) -> Vec<u8> {
         format!("data: {}\n\n", wrapped(code.unwrap_or("queue_exceeded"))).into_bytes()
     }
 
@@ -409,7 +409,8 @@ fn check(body: &Value) -> Result<(), String> {
     }
 }
 
-fn ask(call: &Call<'_>, body: &Value) -> Ask {
+/// What a request in the words of OpenAI chat asks for.
+pub(crate) fn ask(call: &Call<'_>, body: &Value) -> Ask {
     let messages = list(body, "messages");
     let content = |message: &Value| text(message.get("content"));
     let last_user = messages

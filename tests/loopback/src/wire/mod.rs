@@ -1,7 +1,11 @@
 //! One file a wire. A wire renders an answer into a [`Reply`] and knows what its errors look like.
 
+mod anthropic;
 mod bedrock;
 mod cerebras;
+mod gemini;
+mod openai;
+mod responses;
 mod sigv4;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,8 +37,8 @@ pub(crate) trait Wire: Sync {
     /// An error in the place of a whole answer, the status notwithstanding.
     fn error_in_200(&self) -> String;
 
-    /// An error in the place of an event.
-    fn error_event(&self, code: Option<&str>) -> Vec<u8>;
+    /// An error in the place of an event, perhaps the first.
+    fn error_event(&self, code: Option<&str>, first: bool) -> Vec<u8>;
 
     /// An event that says that nothing follows. Empty where the wire has none.
     fn end_marker(&self) -> &'static [u8] {
@@ -111,14 +115,31 @@ pub(crate) struct Call<'a> {
 
 /// The wire of a path, and whether that is one for answers.
 fn route(request: &Request, path: &str) -> (&'static dyn Wire, bool) {
-    let post = request.method == "POST";
-    if ["/model/", "/foundation-models", "/inference-profiles"]
-        .iter()
-        .any(|start| path.starts_with(start))
+    let starts = |prefix: &str| path.starts_with(prefix);
+    let wire: &'static dyn Wire = if ["/model/", "/foundation-models", "/inference-profiles"]
+        .into_iter()
+        .any(starts)
     {
-        return (&bedrock::Bedrock, post);
-    }
-    (&cerebras::Cerebras, post)
+        &bedrock::Bedrock
+    } else if starts("/v1beta/") {
+        let array = path.ends_with(":streamGenerateContent") && !request.path.contains("alt=sse");
+        if array {
+            &gemini::Gemini { array: true }
+        } else {
+            &gemini::Gemini { array: false }
+        }
+    } else if starts("/v1/messages")
+        || (starts("/v1/models") && request.header("anthropic-version").is_some())
+    {
+        &anthropic::Anthropic
+    } else if starts("/v1/responses") || starts("/openai/v1/responses") {
+        &responses::Responses
+    } else if starts("/openai/") {
+        &openai::OpenAi
+    } else {
+        &cerebras::Cerebras
+    };
+    (wire, request.method == "POST")
 }
 
 /// Answers a request.
@@ -335,6 +356,11 @@ fn strings(json: Option<&Value>) -> Vec<String> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// An event with its name beside the data.
+fn named_event(name: &str, payload: &Value) -> Vec<u8> {
+    format!("event: {name}\ndata: {payload}\n\n").into_bytes()
 }
 
 fn quote(text: &str) -> String {

@@ -21,11 +21,14 @@ const SERVICE: &str = "bedrock";
 
 /// Checks the credentials of a request at the present time.
 pub(crate) fn verify(request: &Request, keys: &AwsKeys) -> Result<(), Refused> {
+    verify_at(request, keys, now())
+}
+
+fn now() -> i64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    verify_at(request, keys, i64::try_from(now).unwrap_or(i64::MAX))
+        .unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn verify_at(request: &Request, keys: &AwsKeys, now: i64) -> Result<(), Refused> {
@@ -222,6 +225,15 @@ fn encode(bytes: &[u8], keep: &str) -> String {
         }
     }
     encoded
+}
+
+/// The present time as `2025-01-02T03:04:05Z`.
+pub(crate) fn rfc_3339_now() -> String {
+    let mut text = format_date(now());
+    for (at, mark) in [(4, '-'), (7, '-'), (13, ':'), (16, ':')] {
+        text.insert(at, mark);
+    }
+    text
 }
 
 /// Undoes percent encoding.

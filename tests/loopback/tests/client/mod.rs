@@ -206,13 +206,22 @@ impl Response {
 
     /// The JSON of every complete event.
     pub(crate) fn events(&self) -> Vec<Value> {
-        let events = self
-            .text()
+        let text = self.text().replace("\r\n", "\n");
+        let events = text
             .split_inclusive("\n\n")
             .filter(|event| event.ends_with("\n\n"));
-        events
-            .filter_map(|event| event.strip_prefix("data: "))
+        let data =
+            events.filter_map(|event| event.lines().find_map(|line| line.strip_prefix("data: ")));
+        data.filter(|data| *data != "[DONE]")
             .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
+    }
+
+    /// All that the events have at this place, joined.
+    pub(crate) fn joined(&self, pointer: &str) -> String {
+        self.events()
+            .iter()
+            .filter_map(|event| event.pointer(pointer)?.as_str())
             .collect()
     }
 
