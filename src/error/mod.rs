@@ -15,7 +15,7 @@ use unifiedai_transport::TransportError;
 pub use body::ErrorBody;
 pub(crate) use classify::classify;
 pub use kind::{ErrorKind, TimeoutKind};
-pub(crate) use text::{escape_controls, excerpt};
+pub(crate) use text::{escape_controls, excerpt, scrub};
 
 /// What a message shows of a body: 2 KiB.
 pub(crate) const EXCERPT_BYTES: usize = 2048;

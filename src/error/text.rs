@@ -50,7 +50,7 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 
 const SCRUBBED: &str = "[secret]";
 
-pub(super) fn scrub(text: &mut String, secret: &str) {
+pub(crate) fn scrub(text: &mut String, secret: &str) {
     if !secret.is_empty() && text.contains(secret) {
         *text = text.replace(secret, SCRUBBED);
     }

@@ -2,7 +2,7 @@ use super::operation::{Operation, Reading};
 use crate::{
     Error, ErrorKind, Framing, SizeLimits,
     codec::sse::SseDecoder,
-    error::excerpt,
+    error::{EXCERPT_BYTES, excerpt},
     provider::{Frame, Progress, lenient},
 };
 use bytes::{Bytes, BytesMut};
@@ -20,8 +20,8 @@ pub(super) struct BodyReader {
 
 #[derive(Debug)]
 enum Form {
-    /// Not known before the first byte that is not white space.
-    Unknown(BytesMut),
+    /// Not known before the first byte that is not white space; what came so far.
+    Unknown(Bytes),
     Frames(Frames),
     Whole(Collected),
     Error(Collected),
@@ -81,7 +81,7 @@ impl BodyReader {
             Framing::AwsEventStream if content_type.as_deref() != Some("application/json") => {
                 Form::Frames(Frames::new(framing, sizes))
             }
-            _ => Form::Unknown(BytesMut::new()),
+            _ => Form::Unknown(Bytes::new()),
         };
         Ok(BodyReader {
             form,
@@ -94,6 +94,11 @@ impl BodyReader {
 
     pub(super) fn is_stream(&self) -> bool {
         matches!(self.form, Form::Frames(_))
+    }
+
+    /// Whether not one byte has come.
+    pub(super) fn is_silent(&self) -> bool {
+        self.received == 0
     }
 
     /// What has come of an error's body; `None` for an answer.
@@ -112,14 +117,29 @@ impl BodyReader {
         self.received = self.received.saturating_add(chunk.len() as u64);
         let chunk = match &mut self.form {
             Form::Unknown(held) => {
-                held.extend_from_slice(&chunk);
-                match self.recognise()? {
-                    Some(chunk) => chunk,
-                    None => return Ok(Reading::Bytes),
+                let held = if held.is_empty() {
+                    chunk
+                } else {
+                    [&held[..], &chunk].concat().into()
+                };
+                let held = without_prelude(held);
+                match self.recognise(&held, false)? {
+                    Some(form) => {
+                        self.form = form;
+                        held
+                    }
+                    None => {
+                        self.form = Form::Unknown(held);
+                        return Ok(Reading::Bytes);
+                    }
                 }
             }
             _ => chunk,
         };
+        self.feed(chunk, operation)
+    }
+
+    fn feed<O: Operation>(&mut self, chunk: Bytes, operation: &mut O) -> Result<Reading, Error> {
         match &mut self.form {
             Form::Unknown(_) => Ok(Reading::Bytes),
             Form::Frames(frames) => {
@@ -149,6 +169,16 @@ impl BodyReader {
     }
 
     pub(super) fn end<O: Operation>(&mut self, operation: &mut O) -> Result<Reading, Error> {
+        if let Form::Unknown(held) = &self.form {
+            // A body so short that it could have become several things.
+            if let Some(form) = self.recognise(held, true)? {
+                let held = held.clone();
+                self.form = form;
+                if let Reading::Complete = self.feed(held, operation)? {
+                    return Ok(Reading::Complete);
+                }
+            }
+        }
         match &mut self.form {
             Form::Error(body) => Ok(Reading::ErrorBody(body.take())),
             Form::Unknown(_) => Err(Error::new(
@@ -178,37 +208,25 @@ impl BodyReader {
         }
     }
 
-    /// Decides by the first byte whether frames or one JSON value come; servers mislabel both (F26, F27).
-    fn recognise(&mut self) -> Result<Option<Bytes>, Error> {
-        let Form::Unknown(held) = &mut self.form else {
+    /// Decides by its beginning whether frames or one JSON value come; servers mislabel both (F26, F27). `None` as long as
+    /// it can still be either.
+    fn recognise(&self, held: &Bytes, all: bool) -> Result<Option<Form>, Error> {
+        let Some(first) = held.first() else {
             return Ok(None);
         };
-        let start = held.strip_prefix(b"\xef\xbb\xbf").unwrap_or(held);
-        let Some(first) = start
-            .iter()
-            .find(|byte| !byte.is_ascii_whitespace())
-            .copied()
-        else {
-            if held.len() > self.sizes.error_body {
-                return Err(Error::new(
-                    ErrorKind::Protocol,
-                    "the answer is nothing but white space",
-                ));
-            }
+        if !all && BOM.starts_with(held) {
             return Ok(None);
-        };
-        let held = std::mem::take(held).freeze();
-        let json = matches!(first, b'{' | b'[');
-        let declared_stream = self.content_type.as_deref() == Some("text/event-stream");
-        self.form = match self.framing {
-            Framing::Ndjson => Form::Frames(Frames::new(Framing::Ndjson, &self.sizes)),
-            _ if json => Form::Whole(Collected::default()),
-            Framing::Sse | Framing::Whole if declared_stream || looks_like_sse(&held, first) => {
-                Form::Frames(Frames::new(Framing::Sse, &self.sizes))
-            }
-            _ => return Err(self.unexpected(&held)),
-        };
-        Ok(Some(held))
+        }
+        let frames = |framing| Ok(Some(Form::Frames(Frames::new(framing, &self.sizes))));
+        let declared = self.content_type.as_deref() == Some("text/event-stream");
+        match self.framing {
+            Framing::Ndjson => frames(Framing::Ndjson),
+            _ if matches!(first, b'{' | b'[') => Ok(Some(Form::Whole(Collected::default()))),
+            Framing::Sse | Framing::Whole if declared || is_sse(held) => frames(Framing::Sse),
+            // Neither, but worth showing, or not yet anything.
+            _ if !all && held.len() < EXCERPT_BYTES => Ok(None),
+            _ => Err(self.unexpected(held)),
+        }
     }
 
     fn unexpected(&self, body: &Bytes) -> Error {
@@ -345,15 +363,20 @@ impl Collected {
     }
 }
 
-fn looks_like_sse(body: &[u8], first: u8) -> bool {
-    first == b':'
-        || [&b"data"[..], b"event", b"id", b"retry"]
-            .iter()
-            .any(|field| {
-                let start = body.trim_ascii_start();
-                let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-                start.iter().zip(field.iter()).all(|(a, b)| a == b)
-            })
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// How a stream of events can begin.
+const SSE_FIELDS: [&[u8]; 5] = [b":", b"data", b"event", b"id", b"retry"];
+
+fn is_sse(text: &[u8]) -> bool {
+    SSE_FIELDS.iter().any(|field| text.starts_with(field))
+}
+
+/// A body without the mark and the white space before it; some servers send line after line of it while they work.
+fn without_prelude(body: Bytes) -> Bytes {
+    let text = body.strip_prefix(BOM).unwrap_or(&body).trim_ascii_start();
+    let prelude = body.len().saturating_sub(text.len());
+    body.slice(prelude..)
 }
 
 fn is_whole(data: &str) -> bool {

@@ -1,6 +1,8 @@
 use crate::{TimeoutKind, Timeouts};
 use std::time::Duration;
-use unifiedai_transport::{Limits, Time};
+use unifiedai_transport::{Limits, Phase, Time};
+
+const EARLY: Duration = Duration::from_millis(50);
 
 /// When which limit passes. [`Time::MAX`] is never.
 #[derive(Debug)]
@@ -53,9 +55,7 @@ impl Deadlines {
         self.connect = Time::MAX;
         self.first_byte = Time::MAX;
         self.saw_bytes(now, timeouts);
-        if self.streaming {
-            self.saw_progress(now, timeouts);
-        }
+        self.progress = after(now, self.progress_limit(timeouts));
     }
 
     pub(super) fn saw_bytes(&mut self, now: Time, timeouts: &Timeouts) {
@@ -70,8 +70,11 @@ impl Deadlines {
         self.first_token = Time::MAX;
     }
 
+    /// The stream said why it stopped. What comes after that does not put its end off.
     pub(super) fn saw_finish(&mut self, now: Time, timeouts: &Timeouts) {
-        self.end = now.saturating_add(timeouts.after_finish);
+        if self.end == Time::MAX {
+            self.end = now.saturating_add(timeouts.after_finish);
+        }
     }
 
     /// No attempt is under way: only the whole call's limit holds.
@@ -102,13 +105,20 @@ impl Deadlines {
         }
         self.all()
             .into_iter()
-            .filter(|(at, _)| *at <= now)
+            .filter(|(at, _)| *at <= now && *at != Time::MAX)
             .min_by_key(|(at, _)| *at)
             .map(|(_, kind)| kind)
     }
 
-    pub(super) fn total_passed(&self, now: Time) -> Option<TimeoutKind> {
-        (self.total <= now).then_some(TimeoutKind::Total)
+    /// The limit behind a timeout that the transport reports. Its timers may be a little ahead of the driver's clock.
+    pub(super) fn behind(&self, phase: Phase, now: Time) -> TimeoutKind {
+        let now = now.saturating_add(EARLY);
+        match phase {
+            Phase::Connect if self.total <= now && self.total < self.connect => TimeoutKind::Total,
+            Phase::Connect => TimeoutKind::Connect,
+            Phase::Head => self.passed(now).unwrap_or(TimeoutKind::FirstByte),
+            _ => self.passed(now).unwrap_or(TimeoutKind::Idle),
+        }
     }
 
     pub(super) fn limits(&self, timeouts: &Timeouts) -> Limits {
@@ -128,9 +138,17 @@ impl Deadlines {
             TimeoutKind::FirstByte => timeouts.first_byte,
             TimeoutKind::FirstToken => timeouts.first_token,
             TimeoutKind::Idle => timeouts.idle,
-            TimeoutKind::Progress => timeouts.progress,
+            TimeoutKind::Progress => self.progress_limit(timeouts),
             TimeoutKind::Total => timeouts.total,
         }
+    }
+
+    /// A whole answer has no events: this is what its body may take.
+    fn progress_limit(&self, timeouts: &Timeouts) -> Option<Duration> {
+        if self.streaming {
+            return timeouts.progress;
+        }
+        Some(timeouts.progress?.max(timeouts.first_byte?))
     }
 
     fn all(&self) -> [(Time, TimeoutKind); 6] {

@@ -6,103 +6,33 @@
 mod body;
 mod chat;
 mod deadlines;
+mod explain;
 mod models;
 mod operation;
+mod step;
 
 use crate::{
-    Attempt, Auth, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, Secret,
+    Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, RateLimit, Secret,
     StreamEvent, TimeoutKind, Warning,
+    error::scrub,
     policy::{Rng, retry_after},
 };
 use body::BodyReader;
 use bytes::Bytes;
 use deadlines::Deadlines;
-use http::{HeaderValue, Method, Request, response};
+use explain::{is_signed, misuse, seconds_between, timeout_error, transport_error};
+use http::{HeaderValue, Method, response};
 use operation::Reading;
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use unifiedai_transport::{Delivery, FailureKind, Limits, Phase, Time, TransportError};
+use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
 
 pub use chat::Chat;
 pub use models::{ListModels, OneModel};
 pub use operation::Operation;
-
-/// What the driver must do next.
-#[derive(Debug)]
-#[must_use]
-#[non_exhaustive]
-pub enum Step {
-    /// Send this request within these limits, dropping any response that is still open; then
-    /// [`handle`](Exchange::handle) [`Input::Head`] or [`Input::Failed`].
-    Send {
-        /// The request, authenticated.
-        request: Request<Bytes>,
-        /// What this attempt may take.
-        limits: Limits,
-    },
-    /// Read the response on, until `deadline` at the latest; then handle [`Input::Body`], [`Input::End`] or
-    /// [`Input::Failed`], or just poll again once the deadline has passed.
-    Receive {
-        /// When to give up waiting.
-        deadline: Time,
-    },
-    /// Drop any response, do nothing until then, and poll again.
-    Sleep {
-        /// When to poll again.
-        until: Time,
-    },
-    /// Hand this to the application and poll again.
-    Event(StreamEvent),
-    /// Drop any response and call [`into_result`](Exchange::into_result).
-    Done,
-}
-
-/// What happened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Input {
-    /// The response's head arrived.
-    Head(response::Parts),
-    /// More of its body arrived.
-    Body(Bytes),
-    /// Its body ended where its HTTP framing says that it does.
-    End,
-    /// The attempt failed.
-    Failed(TransportError),
-}
-
-impl From<Result<Option<Bytes>, TransportError>> for Input {
-    /// What reading a body gave.
-    fn from(read: Result<Option<Bytes>, TransportError>) -> Self {
-        match read {
-            Ok(Some(bytes)) => Input::Body(bytes),
-            Ok(None) => Input::End,
-            Err(error) => Input::Failed(error),
-        }
-    }
-}
-
-/// When a call begins, and the seed of its jitter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Start {
-    /// The driver's monotonic clock.
-    pub now: Time,
-    /// The wall clock at the same moment, for signatures and dates.
-    pub wall: SystemTime,
-    /// Any number; the same one gives the same waits.
-    pub seed: u64,
-}
-
-impl Start {
-    /// A call that begins now.
-    #[must_use]
-    pub fn new(now: Time, wall: SystemTime, seed: u64) -> Self {
-        Start { now, wall, seed }
-    }
-}
+pub use step::{Input, Start, Step};
 
 /// One call: the state machine that all drivers share.
 ///
@@ -113,7 +43,7 @@ impl Start {
 /// | after | the driver may handle |
 /// |---|---|
 /// | [`Step::Send`] | [`Input::Head`], [`Input::Failed`] |
-/// | [`Step::Receive`] | [`Input::Body`], [`Input::End`], [`Input::Failed`], or nothing if the deadline passed |
+/// | [`Step::Receive`] | [`Input::Body`], [`Input::End`], [`Input::Failed`], or nothing if the deadline passed; [`Input::Head`] if it did not come yet |
 /// | [`Step::Sleep`], [`Step::Event`] | nothing |
 /// | [`Step::Done`] | nothing; whatever comes is ignored |
 ///
@@ -136,6 +66,8 @@ pub struct Exchange<O: Operation = Chat> {
     /// Server time minus ours, in seconds, learned from a clock error.
     skew: i64,
     secret: Option<Secret>,
+    /// Whether the last attempt in the log goes on.
+    under_way: bool,
     metadata: Box<ProviderMetadata>,
     metrics: Box<Metrics>,
 }
@@ -184,6 +116,7 @@ impl<O: Operation> Exchange<O> {
             resigned: false,
             skew: 0,
             secret: None,
+            under_way: false,
             metadata: Box::new(metadata),
             metrics: Box::default(),
         }
@@ -251,8 +184,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace. That it was
-    /// decoded is what counts, not that it was handed out: otherwise the way in which bytes are cut into chunks would decide.
+    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.
     fn next_event(&mut self) -> Option<StreamEvent> {
         let settled = matches!(self.state, State::Done(Ok(())));
         if !self.operation.is_visible() && !settled {
@@ -264,21 +196,24 @@ impl<O: Operation> Exchange<O> {
     fn send(&mut self) -> Step {
         self.operation.begin();
         self.metadata.status = None;
+        self.metadata.request_id = None;
+        self.metrics.ttfb = None;
+        self.metrics.ttft = None;
         let (mut request, streaming) = self.operation.request();
-        self.deadlines
-            .begin_attempt(self.now, streaming, &self.options.timeouts);
-        self.metrics
-            .attempts
-            .push(Attempt::new(self.now.saturating_since(self.start.now)));
         match self.provider.auth().apply(&mut request, self.wall()) {
             Ok(secret) => {
                 self.secret = secret;
                 self.state = State::AwaitHead;
+                self.deadlines
+                    .begin_attempt(self.now, streaming, &self.options.timeouts);
+                self.metrics
+                    .attempts
+                    .push(Attempt::new(self.now.saturating_since(self.start.now)));
+                self.under_way = true;
                 let limits = self.deadlines.limits(&self.options.timeouts);
                 Step::Send { request, limits }
             }
             Err(error) => {
-                self.metrics.attempts.pop();
                 self.end(Err(error));
                 Step::Done
             }
@@ -294,9 +229,7 @@ impl<O: Operation> Exchange<O> {
         if let Some(attempt) = self.metrics.attempts.last_mut() {
             attempt.status = Some(status);
         }
-        self.metrics
-            .ttfb
-            .get_or_insert(self.now.saturating_since(self.start.now));
+        self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
         self.provider.read_head(&head.headers, &mut self.metadata);
         self.deadlines.begin_body(self.now, &self.options.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
@@ -357,30 +290,16 @@ impl<O: Operation> Exchange<O> {
                 return self.fail(error);
             }
         }
-        let timeout = match failure.kind() {
-            FailureKind::Timeout(Phase::Connect) => Some(
-                self.deadlines
-                    .total_passed(self.now)
-                    .unwrap_or(TimeoutKind::Connect),
-            ),
-            FailureKind::Timeout(phase) => {
-                let own = if phase == Phase::Head {
-                    TimeoutKind::FirstByte
-                } else {
-                    TimeoutKind::Idle
-                };
-                Some(self.deadlines.passed(self.now).unwrap_or(own))
-            }
-            _ => None,
-        };
         if self.has_all() {
             return self.succeed_without_end(&format!("the connection failed: {failure}"));
         }
-        let error = match timeout {
-            Some(timeout) => self.timeout_error(timeout),
-            None => transport_error(&failure),
+        let error = match failure.kind() {
+            FailureKind::Timeout(phase) => {
+                self.timeout_error(self.deadlines.behind(phase, self.now))
+            }
+            _ => transport_error(&failure),
         };
-        self.fail_after(error.with_transport(failure));
+        self.fail_unanswered(error.with_transport(failure));
     }
 
     fn time_out(&mut self, timeout: TimeoutKind) {
@@ -390,29 +309,17 @@ impl<O: Operation> Exchange<O> {
                 return self.fail(error);
             }
         }
-        if timeout != TimeoutKind::Total && self.has_all() {
+        if self.has_all() {
             return self.succeed_without_end("it stayed open");
         }
         let error = self.timeout_error(timeout);
-        self.fail_after(error);
+        self.fail(error);
     }
 
     fn timeout_error(&self, timeout: TimeoutKind) -> Error {
-        let waited = self.deadlines.allowed(timeout, &self.options.timeouts);
-        let what = match timeout {
-            TimeoutKind::Connect => "no connection stood",
-            TimeoutKind::FirstByte => "the answer did not begin",
-            TimeoutKind::FirstToken => "the stream brought no text",
-            TimeoutKind::Idle => "the answer fell silent",
-            TimeoutKind::Progress => "the stream brought no event",
-            TimeoutKind::Total => "the call was not over",
-        };
-        let waited = waited.map_or_else(String::new, |limit| format!(" within {limit:?}"));
-        Error::new(
-            ErrorKind::Timeout,
-            format!("{what}{waited} ({timeout} timeout)"),
-        )
-        .with_timeout(timeout)
+        let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_silent());
+        let allowed = self.deadlines.allowed(timeout, &self.options.timeouts);
+        timeout_error(timeout, allowed, silent)
     }
 
     fn http_error(&self, body: Bytes) -> Error {
@@ -422,6 +329,11 @@ impl<O: Operation> Exchange<O> {
         let mut error = self.provider.decode_error(head, &body);
         if error.retry_after().is_none() {
             if let Some(wait) = retry_after(&head.headers, self.wall()) {
+                error = error.with_retry_after(wait);
+            }
+        }
+        if error.kind() == ErrorKind::RateLimit && error.retry_after().is_none() {
+            if let Some(wait) = self.exhausted_for() {
                 error = error.with_retry_after(wait);
             }
         }
@@ -435,6 +347,13 @@ impl<O: Operation> Exchange<O> {
             _ => {}
         }
         error.with_status(head.status.as_u16()).with_body(body)
+    }
+
+    /// Until the allowances that are used up are there again, where the headers tell (F52).
+    fn exhausted_for(&self) -> Option<Duration> {
+        let used_up = |limit: &&RateLimit| limit.remaining == Some(0);
+        let limits = self.metadata.rate_limits.iter().filter(used_up);
+        limits.filter_map(|limit| limit.reset).max()
     }
 
     /// Whether a stream has said everything and only its end is missing.
@@ -458,55 +377,74 @@ impl<O: Operation> Exchange<O> {
         self.close_attempt(None);
         if self.operation.next_page()? {
             self.retries = 0;
-            self.state = State::Ready { at: self.now };
+            self.again(self.now);
         } else {
             self.end(Ok(()));
         }
         Ok(())
     }
 
-    /// An attempt failed in a way that may mean that the request was processed all the same.
-    fn fail_after(&mut self, error: Error) {
-        let delivery = error.transport().map(TransportError::delivery);
-        let free = delivery == Some(Delivery::NotSent)
-            && matches!(
-                error.transport().map(TransportError::kind),
-                Some(FailureKind::Reset)
-            )
-            && self.free_replays < FREE_REPLAYS;
-        if free && !self.operation.is_visible() {
+    /// The connection failed. Where it had died before the request went out, another one is used at once (F59, F60).
+    fn fail_unanswered(&mut self, error: Error) {
+        let unsent = error.transport().is_some_and(|failure| {
+            failure.delivery() == Delivery::NotSent && failure.kind() == FailureKind::Reset
+        });
+        if unsent
+            && !self.is_committed()
+            && self.free_replays < FREE_REPLAYS
+            && !self.is_over_time()
+        {
             self.free_replays = self.free_replays.saturating_add(1);
             self.close_attempt(Some(error.kind()));
-            self.state = State::Ready { at: self.now };
-            return;
+            return self.again(self.now);
         }
         self.fail(error);
     }
 
     fn fail(&mut self, error: Error) {
         self.close_attempt(Some(error.kind()));
-        if !self.operation.is_visible() {
-            if self.learn_skew(&error) {
-                self.state = State::Ready { at: self.now };
-                return;
-            }
-            if self.may_replay(&error) {
-                if let Some(delay) = self
-                    .options
-                    .retry
-                    .delay(self.retries, &error, &mut self.rng)
-                {
-                    let at = self.now.saturating_add(delay);
-                    if at < self.deadlines.total() {
-                        self.retries = self.retries.saturating_add(1);
-                        self.deadlines.rest();
-                        self.state = State::Ready { at };
-                        return;
-                    }
-                }
-            }
+        if self.is_committed() {
+            return self.end(Err(error));
         }
-        self.end(Err(error));
+        if self.learn_skew(&error) {
+            return self.again(self.now);
+        }
+        match self.retry_at(&error) {
+            Some(at) => {
+                self.retries = self.retries.saturating_add(1);
+                self.again(at);
+            }
+            None => self.end(Err(error)),
+        }
+    }
+
+    /// Whether the call is past its point of no return. That a visible event was decoded is what counts, not that it was
+    /// handed out: otherwise the way in which bytes are cut into chunks would decide.
+    fn is_committed(&self) -> bool {
+        self.operation.is_streamed() && self.operation.is_visible()
+    }
+
+    fn retry_at(&mut self, error: &Error) -> Option<Time> {
+        if !self.may_replay(error) {
+            return None;
+        }
+        let delay = self
+            .options
+            .retry
+            .delay(self.retries, error, &mut self.rng)?;
+        let at = self.now.saturating_add(delay);
+        (at < self.deadlines.total()).then_some(at)
+    }
+
+    /// Another attempt, not before `at`. Nothing that the last one brought may be handed out any more.
+    fn again(&mut self, at: Time) {
+        self.operation.begin();
+        self.deadlines.rest();
+        self.state = State::Ready { at };
+    }
+
+    fn is_over_time(&self) -> bool {
+        self.deadlines.total() <= self.now
     }
 
     /// Whether sending the request again cannot make the provider do the work twice.
@@ -528,10 +466,11 @@ impl<O: Operation> Exchange<O> {
 
     /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
     fn learn_skew(&mut self, error: &Error) -> bool {
-        if self.resigned
-            || error.kind() != ErrorKind::Authentication
-            || !is_signed(self.provider.auth())
-        {
+        let refused = matches!(
+            error.kind(),
+            ErrorKind::Authentication | ErrorKind::PermissionDenied
+        );
+        if self.resigned || !refused || !is_signed(self.provider.auth()) || self.is_over_time() {
             return false;
         }
         let State::Body { head, .. } = &self.state else {
@@ -554,6 +493,9 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn close_attempt(&mut self, error: Option<ErrorKind>) {
+        if !std::mem::take(&mut self.under_way) {
+            return;
+        }
         let elapsed = self.now.saturating_since(self.start.now);
         if let Some(attempt) = self.metrics.attempts.last_mut() {
             attempt.duration = elapsed.saturating_sub(attempt.started);
@@ -563,9 +505,13 @@ impl<O: Operation> Exchange<O> {
 
     fn end(&mut self, result: Result<(), Error>) {
         self.deadlines.rest();
+        let secret = self.secret.as_ref().map(Secret::expose);
+        if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
+            scrub(id, secret);
+        }
         self.state = State::Done(result.map_err(|mut error| {
-            if let Some(secret) = &self.secret {
-                error.scrub(secret.expose());
+            if let Some(secret) = secret {
+                error.scrub(secret);
             }
             if let Some(id) = &self.metadata.request_id {
                 error = error.with_request_id(id);
@@ -591,55 +537,4 @@ impl<O: Operation> Exchange<O> {
         };
         shifted.unwrap_or(wall)
     }
-}
-
-fn transport_error(failure: &TransportError) -> Error {
-    let kind = match failure.kind() {
-        FailureKind::Truncated => ErrorKind::Truncated,
-        FailureKind::Protocol => ErrorKind::Protocol,
-        FailureKind::HeadTooLarge => ErrorKind::TooLarge,
-        FailureKind::Request => ErrorKind::InvalidRequest,
-        _ if failure.delivery() == Delivery::Answered => ErrorKind::Truncated,
-        _ => ErrorKind::Connection,
-    };
-    let error = Error::new(kind, failure.to_string());
-    match failure.kind() {
-        FailureKind::Tls => error.with_retryable(false),
-        _ => error,
-    }
-}
-
-fn is_signed(auth: &Auth) -> bool {
-    match auth {
-        #[cfg(feature = "bedrock")]
-        Auth::SigV4(_) => true,
-        _ => false,
-    }
-}
-
-fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
-    let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
-    match theirs.duration_since(ours) {
-        Ok(ahead) => seconds(ahead),
-        Err(behind) => seconds(behind.duration()).saturating_neg(),
-    }
-}
-
-fn misuse(state: &State, input: &Input) -> Error {
-    let input = match input {
-        Input::Head(_) => "Head",
-        Input::Body(_) => "Body",
-        Input::End => "End",
-        Input::Failed(_) => "Failed",
-    };
-    let state = match state {
-        State::Ready { .. } => "before the request was sent",
-        State::AwaitHead => "before the response's head",
-        State::Body { .. } => "inside the response's body",
-        State::Done(_) => "after the end",
-    };
-    Error::new(
-        ErrorKind::Misuse,
-        format!("Input::{input} was handled {state}"),
-    )
 }

@@ -15,7 +15,8 @@ pub struct Timeouts {
     pub first_token: Option<Duration>,
     /// Between two bytes of the body. Default 60 s.
     pub idle: Option<Duration>,
-    /// Between two events of a stream; comments and pings do not count. Default 300 s.
+    /// Between two events of a stream; comments and pings do not count. Default 300 s. The body of an answer that comes
+    /// whole may take as long as this or [`first_byte`](Self::first_byte), whichever is longer.
     pub progress: Option<Duration>,
     /// For the whole call, all attempts and waits together. Default none.
     pub total: Option<Duration>,

@@ -1,4 +1,4 @@
-use super::Rng;
+use super::{Rng, retry_after::LONGEST};
 use crate::{Error, ErrorKind};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// No second attempt.
+    /// No second attempt. (A request that surely was not sent because its connection had died goes out again all the same.)
     #[must_use]
     pub fn none() -> Self {
         Retry {
@@ -62,7 +62,10 @@ impl Retry {
         match error.retry_after() {
             Some(wait) if wait > self.max_retry_after => None,
             // A little later than asked, so that all who were told the same do not return together.
-            Some(wait) => Some(wait.saturating_add(wait.mul_f64(0.1 * rng.unit()))),
+            Some(wait) => {
+                let wait = wait.min(LONGEST);
+                Some(wait.saturating_add(wait.mul_f64(0.1 * rng.unit())))
+            }
             None => Some(self.back_off(retries, error.kind(), rng)),
         }
     }
@@ -74,7 +77,7 @@ impl Retry {
             _ => self.base,
         };
         let factor = 1_u32.checked_shl(retries).unwrap_or(u32::MAX);
-        let step = base.saturating_mul(factor).min(self.cap);
+        let step = base.saturating_mul(factor).min(self.cap).min(LONGEST);
         step.mul_f64(0.1 + 0.9 * rng.unit())
     }
 }

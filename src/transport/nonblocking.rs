@@ -18,6 +18,10 @@ pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
     now: Time,
 }
 
+#[expect(
+    clippy::enum_variant_names,
+    reason = "waiting for nothing reads better than `Nothing`"
+)]
 enum Waiting<B> {
     ForNothing,
     ForHead(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),

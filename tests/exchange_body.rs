@@ -1,0 +1,403 @@
+//! What a body is taken for, how large it may get, and when it counts as complete.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod by_hand;
+
+use by_hand::*;
+use bytes::Bytes;
+use unifiedai::{Delivery, Error, ErrorKind, FailureKind, Input, UnifiedChatResponse};
+
+/// A call that gets this answer, in pieces of every size: all must come to the same.
+fn answered(
+    stream: bool,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<UnifiedChatResponse, Error> {
+    let run = |size: usize| {
+        let mut call = Call::new(cerebras(), request(stream), once());
+        call.send();
+        call.head(status, headers);
+        for piece in body.as_bytes().chunks(size) {
+            call.handle(Input::Body(Bytes::copy_from_slice(piece)));
+        }
+        call.end();
+        call.result()
+    };
+    let whole = run(body.len().max(1));
+    for size in [1, 2, 3, 5, 7, 64] {
+        let pieces = run(size);
+        match (&whole, &pieces) {
+            (Ok(whole), Ok(pieces)) => assert_eq!(whole, pieces, "in pieces of {size}: {body}"),
+            (Err(whole), Err(pieces)) => assert_eq!(
+                (whole.kind(), whole.message()),
+                (pieces.kind(), pieces.message()),
+                "in pieces of {size}: {body}"
+            ),
+            _ => panic!("in pieces of {size}: {whole:?} and {pieces:?}"),
+        }
+    }
+    whole
+}
+
+fn stream_of_x() -> String {
+    [delta("x"), finish(), DONE.into()].concat()
+}
+
+// F26
+#[test]
+fn a_whole_answer_to_a_call_for_a_stream_is_one() {
+    for headers in [&[JSON][..], &[], &[("content-type", "text/plain")], &[SSE]] {
+        let response = answered(true, 200, headers, WHOLE).unwrap();
+        assert_eq!(response.text(), "hello");
+    }
+    let mut call = Call::stream(once());
+    call.answer(200, &[JSON], WHOLE);
+    assert!(call.is_done());
+    assert_eq!(call.text(), "hello");
+}
+
+// F26, F31
+#[test]
+fn an_error_object_with_status_200_is_an_error() {
+    for stream in [false, true] {
+        let body = r#"{"error":{"message":"m","type":"rate_limit_error"}}"#;
+        let error = answered(stream, 200, &[JSON], body).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimit);
+        assert_eq!(error.status(), Some(200));
+    }
+}
+
+// F27
+#[test]
+fn a_stream_in_place_of_a_whole_answer_is_one() {
+    for content_type in [
+        "text/event-stream",
+        "text/event-stream; charset=utf-8",
+        "TEXT/EVENT-STREAM",
+        "text/plain",
+        "application/json",
+    ] {
+        let response = answered(
+            false,
+            200,
+            &[("content-type", content_type)],
+            &stream_of_x(),
+        );
+        assert_eq!(response.unwrap().text(), "x", "{content_type}");
+    }
+}
+
+// F05, F27
+#[test]
+fn marks_and_space_before_a_body_do_not_matter() {
+    for before in ["\u{feff}", " \r\n", "\u{feff}\n", "\n\n"] {
+        let json = answered(false, 200, &[], &format!("{before}{WHOLE}"));
+        assert_eq!(json.unwrap().text(), "hello", "{before:?}");
+        let sse = answered(true, 200, &[], &format!("{before}{}", stream_of_x()));
+        assert_eq!(sse.unwrap().text(), "x", "{before:?}");
+    }
+    for before in [": hi\n\n", "id: 1\n", "retry: 5\n\n", "event: message\n"] {
+        let sse = answered(true, 200, &[], &format!("{before}{}", stream_of_x()));
+        assert_eq!(sse.unwrap().text(), "x", "{before:?}");
+    }
+}
+
+// F32, F33
+#[test]
+fn a_page_in_place_of_an_answer_is_shown_and_not_tried_again() {
+    let page = "<!doctype html><title>Welcome to the hotel</title>";
+    for stream in [false, true] {
+        let error = answered(stream, 200, &[("content-type", "text/html")], page).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(error.message().contains("Welcome to the hotel"), "{error}");
+        assert!(error.message().contains("text/html"), "{error}");
+        assert!(!error.is_retryable());
+        assert_eq!(error.body(), page.as_bytes());
+    }
+    for text in ["d", "da", "dat", "error: no", "e", "upstream gone", "retr"] {
+        let error = answered(true, 200, &[], text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{text}");
+    }
+}
+
+// F32, F42
+#[test]
+fn an_error_page_keeps_its_status() {
+    let cases = [
+        (502, "text/html", "<h1>Bad</h1>", ErrorKind::InternalServer),
+        (503, "text/plain", "busy", ErrorKind::ServiceUnavailable),
+        (
+            403,
+            "application/xml",
+            "<Error><Code>X</Code></Error>",
+            ErrorKind::PermissionDenied,
+        ),
+    ];
+    for (status, content_type, body, kind) in cases {
+        let error = answered(false, status, &[("content-type", content_type)], body).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (kind, Some(status)));
+        assert!(error.message().contains(body), "{error}");
+    }
+}
+
+// F34, F35
+#[test]
+fn a_compressed_answer_is_refused_and_never_parsed_raw() {
+    let mut call = Call::stream(once());
+    let (request, _) = call.send();
+    assert_eq!(request.headers()["accept-encoding"], "identity");
+    call.head(200, &[SSE, ("content-encoding", "gzip")]);
+    let error = call.error();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.message().contains("compressed"), "{error}");
+
+    let identity = [JSON, ("content-encoding", "Identity")];
+    assert!(answered(false, 200, &identity, WHOLE).is_ok());
+    let error = answered(false, 500, &[("content-encoding", "gzip")], "\u{1}x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InternalServer);
+}
+
+// F17: white space while the server works, byte by byte.
+#[test]
+fn keep_alive_space_before_a_whole_answer_is_dropped() {
+    let mut call = Call::whole(once());
+    call.send();
+    call.head(200, &[JSON]);
+    for _ in 0..100_000 {
+        call.body("\n");
+    }
+    call.body(WHOLE).end();
+    let response = call.result().unwrap();
+    assert_eq!(response.text(), "hello");
+    let raw = response.provider_metadata.raw.unwrap();
+    assert_eq!(raw.as_bytes(), WHOLE);
+}
+
+// F37
+#[test]
+fn nothing_is_no_answer() {
+    for stream in [false, true] {
+        for (status, body) in [(200, ""), (204, ""), (200, " \n ")] {
+            let error = answered(stream, status, &[JSON], body).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Truncated, "{status} {body:?}");
+            assert!(error.message().contains("no content"), "{error}");
+        }
+    }
+}
+
+// F38
+#[test]
+fn an_error_without_a_body_is_its_status() {
+    for stream in [false, true] {
+        let error = answered(stream, 429, &[SSE], "").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimit);
+        assert!(error.message().contains("without a body"), "{error}");
+    }
+}
+
+// F39, F96, F97
+#[test]
+fn a_redirect_is_an_error_that_tells_no_more_than_the_host() {
+    for status in [300, 301, 302, 303, 304, 307, 308] {
+        let location = ("location", "https://evil.test/path?key=sk-secret");
+        let error = answered(false, status, &[location], "moved").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Redirect, "{status}");
+        assert!(error.message().contains("evil.test"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("sk-secret"));
+        assert!(!error.is_retryable());
+    }
+}
+
+// F19, F21
+#[test]
+fn half_an_answer_is_truncated_whatever_http_says() {
+    for end in 1..WHOLE.len() {
+        let body = WHOLE.get(..end).unwrap();
+        let mut call = Call::whole(once());
+        call.answer(200, &[JSON], body);
+        assert_eq!(call.error().kind(), ErrorKind::Truncated, "{body}");
+    }
+}
+
+// F19, F22
+#[test]
+fn a_stream_is_complete_only_by_its_own_word() {
+    let stream = [delta("ab"), delta("cd"), finish(), DONE.into()].concat();
+    let complete = stream.len() - DONE.len() - "\n\n".len();
+    for end in 1..=stream.len() {
+        let mut call = Call::stream(once());
+        call.answer(200, &[SSE], stream.get(..end).unwrap());
+        let result = call.result();
+        if end < complete {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Truncated, "{end}: {error}");
+        } else {
+            assert_eq!(result.unwrap().text(), "abcd", "{end}");
+        }
+    }
+}
+
+// F20, F98
+#[test]
+fn a_broken_connection_after_the_last_word_does_no_harm() {
+    let breaks = [
+        FailureKind::Reset,
+        FailureKind::Truncated,
+        FailureKind::Protocol,
+    ];
+    for kind in breaks {
+        let mut call = Call::stream(once());
+        call.send();
+        call.head(200, &[SSE]).body(delta("x")).body(finish());
+        call.failed(kind, Delivery::Answered);
+        let response = call.result().unwrap();
+        assert_eq!(response.text(), "x");
+        assert_eq!(response.warnings[0].code, "missing_end");
+
+        let mut call = Call::stream(once());
+        call.send();
+        call.head(200, &[SSE]).body(delta("x"));
+        call.failed(kind, Delivery::Answered);
+        let error = call.error();
+        assert_ne!(error.kind(), ErrorKind::Connection);
+        assert_eq!(error.partial().unwrap().text(), "x");
+    }
+}
+
+// F98: a whole answer ends by its framing and by nothing else.
+#[test]
+fn a_broken_connection_cuts_a_whole_answer() {
+    let mut call = Call::whole(once());
+    call.send();
+    call.head(200, &[JSON]).body(WHOLE);
+    call.failed(FailureKind::Truncated, Delivery::Answered);
+    assert_eq!(call.error().kind(), ErrorKind::Truncated);
+}
+
+// F13
+#[test]
+fn after_the_last_word_nothing_counts() {
+    let body = [stream_of_x(), delta("y"), "data: {junk\n\n".into()].concat();
+    assert_eq!(answered(true, 200, &[SSE], &body).unwrap().text(), "x");
+}
+
+// F90
+#[test]
+fn a_body_is_refused_by_what_came_not_by_what_was_announced() {
+    let options = with(|o| {
+        o.retry = unifiedai::Retry::none();
+        o.sizes.body = 1000;
+    });
+    let mut call = Call::whole(options);
+    call.send();
+    call.head(200, &[JSON, ("content-length", "10")]);
+    call.body(format!("{{\"x\":\"{}", "y".repeat(990)));
+    call.deadline();
+    call.body("yyyyyyyy");
+    let error = call.error();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.message().contains("1000"), "{error}");
+}
+
+// F90
+#[test]
+fn a_stream_can_be_limited_as_a_whole() {
+    let options = with(|o| {
+        o.retry = unifiedai::Retry::none();
+        o.sizes.stream = Some(2000);
+    });
+    let mut call = Call::stream(options);
+    call.send();
+    call.head(200, &[SSE]);
+    for _ in 0..30 {
+        call.body(delta("x"));
+    }
+    assert_eq!(call.error().kind(), ErrorKind::TooLarge);
+}
+
+// F15
+#[test]
+fn an_event_without_end_is_refused_at_the_limit() {
+    for (size, refused) in [(999, false), (1100, true)] {
+        let mut call = Call::stream(with(|o| {
+            o.retry = unifiedai::Retry::none();
+            o.sizes.event = 1000;
+        }));
+        call.send();
+        call.head(200, &[SSE]).body("data: ");
+        for _ in 0..size {
+            call.body("x");
+        }
+        assert_eq!(call.is_done(), refused, "{size}");
+        if refused {
+            assert_eq!(call.error().kind(), ErrorKind::TooLarge);
+        }
+    }
+}
+
+// F90, F32
+#[test]
+fn an_endless_error_body_is_cut() {
+    let mut call = Call::whole(once());
+    call.send();
+    call.head(500, &[]);
+    for _ in 0..100 {
+        call.body("e".repeat(1000));
+    }
+    let error = call.error();
+    assert_eq!(error.kind(), ErrorKind::InternalServer);
+    assert_eq!(error.body().len(), 64 << 10);
+    assert!(error.message().len() < 3000);
+}
+
+#[test]
+fn raw_frames_do_not_pile_up_before_the_first_visible_event() {
+    let mut wanted = request(true);
+    wanted.raw_frames = true;
+    let mut call = Call::new(
+        cerebras(),
+        wanted,
+        with(|o| {
+            o.retry = unifiedai::Retry::none();
+            o.sizes.body = 10_000;
+        }),
+    );
+    call.send();
+    call.head(200, &[SSE]);
+    for _ in 0..200 {
+        call.body(preamble());
+    }
+    assert_eq!(call.error().kind(), ErrorKind::TooLarge);
+}
+
+// F28, F29
+#[test]
+fn an_error_inside_a_stream_keeps_its_code_and_the_status() {
+    let body =
+        "data: {\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":\"rate_limit_exceeded\"}}\n\n";
+    let error = answered(true, 200, &[SSE], body).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimit);
+    assert_eq!(error.code(), Some("rate_limit_exceeded"));
+    assert_eq!(error.status(), Some(200));
+}
+
+// F109
+#[test]
+fn a_key_in_the_providers_words_is_not_kept() {
+    let body = r#"{"error":{"message":"Incorrect API key provided: sk-test","code":"sk-test","param":"sk-test"}}"#;
+    let error = answered(false, 401, &[JSON, ("x-request-id", "sk-test")], body).unwrap_err();
+    let json = serde_json::to_string(&error).unwrap();
+    let shown = format!(
+        "{error} {error:?} {json} {:?}",
+        std::str::from_utf8(error.body())
+    );
+    assert!(!shown.contains("sk-test"), "{shown}");
+    assert!(shown.contains("[secret]"));
+}
