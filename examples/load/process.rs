@@ -2,8 +2,7 @@
 
 /// CPU time so far, user and system, in seconds.
 pub(crate) fn cpu_seconds() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    cpu_time::ProcessTime::now().as_duration().as_secs_f64()
 }
 
 /// A line of `/proc/self/status` in kB; 0 where there is none.
