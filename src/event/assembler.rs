@@ -1,6 +1,7 @@
 use super::{
     Accumulator, StreamEvent,
     open::{Finished, Flow, FlowKind, OpenCall, OpenChoice},
+    place::{ObjectEnd, Place, place},
     think::Side,
 };
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     UnifiedChatResponse, Usage, Warning,
 };
 use bytes::Bytes;
-use std::collections::VecDeque;
+use std::{borrow::Cow, collections::VecDeque};
 
 /// Where a provider's decoder puts what it reads.
 ///
@@ -25,6 +26,8 @@ pub struct Assembler {
     /// Answers that were asked for; without an end marker all of them must finish.
     wanted_choices: u32,
     end_marker: bool,
+    /// Whether only the end marker completes a stream.
+    needs_end_marker: bool,
     visible: bool,
     retained: usize,
     limits: AssemblerLimits,
@@ -119,6 +122,7 @@ impl Assembler {
             extract_think: false,
             wanted_choices: 1,
             end_marker: false,
+            needs_end_marker: false,
             visible: false,
             retained: 0,
             limits,
@@ -155,6 +159,11 @@ impl Assembler {
         !known.id.is_empty() && !known.model.is_empty() && known.created.is_some()
     }
 
+    /// The processing class that is known so far.
+    pub(crate) fn service_tier(&self) -> Option<&str> {
+        self.accumulator.response().service_tier.as_deref()
+    }
+
     /// An answer exists, though nothing of it is known yet.
     ///
     /// # Errors
@@ -167,7 +176,13 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` if more is kept than the limits allow.
-    pub fn text(&mut self, choice: u32, part: u32, text: &str) -> Result<(), Error> {
+    pub fn text<'t>(
+        &mut self,
+        choice: u32,
+        part: u32,
+        text: impl Into<Cow<'t, str>>,
+    ) -> Result<(), Error> {
+        let text = text.into();
         if text.is_empty() {
             return Ok(());
         }
@@ -183,12 +198,10 @@ impl Assembler {
         }
         let open = self.open(choice)?;
         open.think_part = part;
-        let mut splitter = std::mem::take(&mut open.think);
         let mut pieces = Vec::new();
-        splitter.push(text, &mut |side, piece: &str| {
-            pieces.push((side, piece.to_owned()))
+        open.think.push(&text, &mut |side, piece: &str| {
+            pieces.push((side, piece.to_owned()));
         });
-        self.open(choice)?.think = splitter;
         self.split_text(choice, part, pieces)
     }
 
@@ -196,7 +209,13 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` if more is kept than the limits allow.
-    pub fn reasoning(&mut self, choice: u32, part: u32, text: &str) -> Result<(), Error> {
+    pub fn reasoning<'t>(
+        &mut self,
+        choice: u32,
+        part: u32,
+        text: impl Into<Cow<'t, str>>,
+    ) -> Result<(), Error> {
+        let text = text.into();
         if text.is_empty() {
             return Ok(());
         }
@@ -260,20 +279,20 @@ impl Assembler {
     /// piece belongs to the last call.
     ///
     /// # Errors
-    /// `protocol` if a piece belongs to no call; `too_large` past the limits.
+    /// `protocol` if a piece could belong to several calls or to none; `too_large` past the limits.
     pub fn tool_fragment(&mut self, choice: u32, fragment: ToolFragment<'_>) -> Result<(), Error> {
         self.leave(choice)?;
         let limit = self.limits.tool_calls;
         let open = self.open(choice)?;
-        let at = match find_call(&open.calls, &fragment) {
-            Some(at) => at,
-            None => {
+        let at = match place(open, &fragment)? {
+            Place::Nowhere => return Ok(()),
+            Place::At(at) => {
+                open.interleaved |= at.saturating_add(1) != open.calls.len();
+                at
+            }
+            Place::New => {
                 if open.calls.len() >= limit {
                     return Err(too_many("tool calls", limit));
-                }
-                if fragment.id.is_none() && fragment.name.is_none() && fragment.arguments.is_none()
-                {
-                    return Ok(());
                 }
                 let at = open.calls.len();
                 let part = FIRST_CALL_PART.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
@@ -282,12 +301,14 @@ impl Assembler {
                     wire_index: fragment.index,
                     made_id: fragment.id.is_none(),
                     call: ToolCall::default(),
+                    object: ObjectEnd::default(),
                     started: false,
                     closed: false,
                 });
                 at
             }
         };
+        open.touched = at;
         self.extend_call(choice, at, fragment)
     }
 
@@ -317,9 +338,11 @@ impl Assembler {
             wire_index: None,
             made_id: id.is_empty(),
             call: ToolCall::default(),
+            object: ObjectEnd::default(),
             started: false,
             closed: false,
         });
+        open.touched = at;
         self.extend_call(
             choice,
             at,
@@ -347,7 +370,16 @@ impl Assembler {
         }
     }
 
+    /// Several calls of an answer are under way at once: from now on a piece must say to which it belongs.
+    pub(crate) fn tool_calls_interleave(&mut self, choice: u32) -> Result<(), Error> {
+        self.open(choice)?.interleaved = true;
+        Ok(())
+    }
+
     /// What the provider wants back with the tool call of a part.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
     pub fn tool_data(
         &mut self,
         choice: u32,
@@ -367,8 +399,12 @@ impl Assembler {
     }
 
     /// The same for the last call that [`tool_fragment`](Assembler::tool_fragment) touched or began.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
     pub fn last_tool_data(&mut self, choice: u32, data: crate::OpaqueData) -> Result<(), Error> {
-        match self.open(choice)?.calls.last().map(|call| call.part) {
+        let open = self.open(choice)?;
+        match open.calls.get(open.touched).map(|call| call.part) {
             Some(part) => self.tool_data(choice, part, data),
             None => Ok(()),
         }
@@ -496,6 +532,11 @@ impl Assembler {
         Ok(())
     }
 
+    /// A finish reason alone does not complete this stream: text or an error may follow it.
+    pub(crate) fn require_end_marker(&mut self) {
+        self.needs_end_marker = true;
+    }
+
     /// The provider's own end marker came.
     pub fn end_marker(&mut self) {
         self.end_marker = true;
@@ -516,7 +557,8 @@ impl Assembler {
             .filter(|choice| choice.finish.is_some())
             .count();
         self.end_marker
-            || (finished > 0
+            || (!self.needs_end_marker
+                && finished > 0
                 && finished == self.choices.len()
                 && u32::try_from(finished).is_ok_and(|finished| finished >= self.wanted_choices))
     }
@@ -598,24 +640,24 @@ impl Assembler {
                         kind: FlowKind::Text,
                         part,
                     },
-                    &piece,
+                    piece.into(),
                 )?,
                 Side::Reasoning => {
                     let flow = Flow {
                         kind: FlowKind::Reasoning,
                         part: part.saturating_sub(1),
                     };
-                    self.flow(choice, flow, &piece)?;
+                    self.flow(choice, flow, piece.into())?;
                 }
             }
         }
         Ok(())
     }
 
-    fn flow(&mut self, choice: u32, flow: Flow, text: &str) -> Result<(), Error> {
+    fn flow(&mut self, choice: u32, flow: Flow, text: Cow<'_, str>) -> Result<(), Error> {
         self.retain(text.len())?;
         self.enter(choice, flow)?;
-        let (part, text) = (flow.part, text.to_owned());
+        let (part, text) = (flow.part, text.into_owned());
         self.emit(match flow.kind {
             FlowKind::Text => StreamEvent::TextDelta { choice, part, text },
             FlowKind::Reasoning => StreamEvent::ReasoningDelta { choice, part, text },
@@ -660,7 +702,10 @@ impl Assembler {
             return Ok(());
         };
         let part = open.part;
-        if let Some(id) = fragment.id.filter(|_| open.call.id.is_empty()) {
+        if let Some(id) = fragment
+            .id
+            .filter(|_| open.made_id || open.call.id.is_empty())
+        {
             open.call.id = id.to_owned();
             open.made_id = false;
         }
@@ -668,6 +713,7 @@ impl Assembler {
             open.call.name = name.to_owned();
         }
         open.call.arguments.push_str(more);
+        open.object.push(more);
         if open.started {
             if !more.is_empty() {
                 let arguments = more.to_owned();
@@ -715,6 +761,12 @@ impl Assembler {
         };
         if open.closed {
             return Ok(());
+        }
+        if open.call.name.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "a tool call has no name: it cannot be told what is to be called",
+            ));
         }
         open.closed = true;
         if !open.started {
@@ -779,47 +831,6 @@ impl Assembler {
         if let Some(queue) = &mut self.queue {
             queue.push_back(event);
         }
-    }
-}
-
-/// The call that a piece belongs to.
-fn find_call(calls: &[OpenCall], fragment: &ToolFragment<'_>) -> Option<usize> {
-    let same_id = |call: &OpenCall| {
-        fragment
-            .id
-            .is_none_or(|id| call.made_id || call.call.id == id)
-    };
-    if let Some(id) = fragment.id {
-        if let Some(at) = calls.iter().position(|call| call.call.id == id) {
-            return Some(at);
-        }
-    }
-    match fragment.index {
-        // The last call of that index: an index can be used again with a new id.
-        Some(index) => {
-            let at = calls
-                .iter()
-                .rposition(|call| call.wire_index == Some(index));
-            match at {
-                Some(at) => calls.get(at).filter(|call| same_id(call)).map(|_| at),
-                // Some servers number only the first piece, or drift: a piece with neither id nor name goes on.
-                None if fragment.id.is_none() && fragment.name.is_none() => {
-                    calls.len().checked_sub(1)
-                }
-                None => None,
-            }
-        }
-        None if fragment.id.is_none() && fragment.name.is_none() => calls.len().checked_sub(1),
-        None if fragment.id.is_none() => {
-            // Without index and id a repeated name goes on, unless the arguments are already whole.
-            let last = calls.len().checked_sub(1)?;
-            let call = calls.get(last)?;
-            let same = Some(call.call.name.as_str()) == fragment.name
-                && !call.call.arguments.is_empty()
-                && !call.call.has_valid_arguments();
-            same.then_some(last)
-        }
-        None => None,
     }
 }
 

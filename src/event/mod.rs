@@ -3,6 +3,7 @@
 mod accumulator;
 mod assembler;
 mod open;
+mod place;
 mod think;
 
 use crate::{

@@ -1,6 +1,7 @@
 //! Which pieces of an answer are under way.
 
-use crate::{ToolCall, chat::FinishReason};
+use super::{place::ObjectEnd, think::ThinkSplitter};
+use crate::{FinishReason, ToolCall};
 
 /// What the assembler knows of one answer.
 #[derive(Debug, Default)]
@@ -9,7 +10,11 @@ pub(super) struct OpenChoice {
     /// The text or reasoning part that the last delta went to.
     pub(super) flowing: Option<Flow>,
     pub(super) calls: Vec<OpenCall>,
-    pub(super) think: super::think::ThinkSplitter,
+    /// The call that the last piece went to.
+    pub(super) touched: usize,
+    /// Whether pieces of several calls came in turns, so that a piece without a key could belong to any of them.
+    pub(super) interleaved: bool,
+    pub(super) think: ThinkSplitter,
     /// The part of the text that the splitter last saw, of which it may still hold the end.
     pub(super) think_part: u32,
     pub(super) finish: Option<Finished>,
@@ -36,6 +41,7 @@ pub(super) struct OpenCall {
     /// Whether the id was made here because the wire gave none.
     pub(super) made_id: bool,
     pub(super) call: ToolCall,
+    pub(super) object: ObjectEnd,
     /// Whether its start was handed out; a nameless call waits for its name.
     pub(super) started: bool,
     pub(super) closed: bool,

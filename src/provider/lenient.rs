@@ -1,11 +1,13 @@
 //! Reading JSON that others wrote: a wrong type in a member that does not matter must not cost an answer.
 
+mod mend;
+
 use crate::{Error, ErrorKind, error::excerpt};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Value, error::Category, value::RawValue};
+use serde_json::{error::Category, value::RawValue};
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
 /// Whether a frame is OpenAI's end marker; some servers leave out its brackets.
@@ -28,9 +30,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
     if first.classify() == Category::Eof {
         return Err(refuse());
     }
-    let paired = pair_surrogates(data);
-    let value: Value = serde_json::from_str(&paired).map_err(|_| refuse())?;
-    *scratch = serde_json::to_string(&value).map_err(|_| refuse())?;
+    *scratch = mend::mend(data).ok_or_else(refuse)?;
     serde_json::from_str(scratch).map_err(|_| refuse())
 }
 
@@ -71,45 +71,6 @@ fn truncated(place: &str) -> Error {
     Error::new(ErrorKind::Truncated, format!("the answer ends {place}"))
 }
 
-/// Replaces `\uD83D` and its like by `\uFFFD` wherever the other half is missing (F83).
-fn pair_surrogates(text: &str) -> Cow<'_, str> {
-    let mut mended = String::new();
-    let mut rest = text;
-    let mut copied = text;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        let Some(escape) = rest.get(at..) else { break };
-        let (length, lone) = match surrogate(escape) {
-            Some(0xd800..=0xdbff) => match escape.get(6..).and_then(surrogate) {
-                Some(0xdc00..=0xdfff) => (12, false),
-                _ => (6, true),
-            },
-            Some(_) => (6, true),
-            None => (2, false),
-        };
-        if lone {
-            let before = copied.len().saturating_sub(escape.len());
-            mended.push_str(copied.get(..before).unwrap_or_default());
-            mended.push_str("\\ufffd");
-            copied = escape.get(length..).unwrap_or_default();
-        }
-        rest = match escape.get(length..) {
-            Some(rest) => rest,
-            None => break,
-        };
-    }
-    if mended.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    mended.push_str(copied);
-    Cow::Owned(mended)
-}
-
-/// The code unit of an escape at the beginning of `text`, if it is half of a pair.
-fn surrogate(text: &str) -> Option<u16> {
-    let unit = u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()?;
-    (0xd800..=0xdfff).contains(&unit).then_some(unit)
-}
-
 /// A string, or a number as text. Anything else is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
@@ -140,6 +101,13 @@ pub(crate) struct Number(pub(crate) Option<f64>);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
+/// A list that mostly has one element, which then needs no memory of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Few<T> {
+    pub(crate) first: Option<T>,
+    more: Vec<T>,
+}
+
 /// An object of a known shape. Anything else is nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Object<T>(pub(crate) Option<T>);
@@ -151,6 +119,24 @@ pub(crate) struct Raw<'a>(pub(crate) Option<&'a RawValue>);
 impl<T> Default for List<T> {
     fn default() -> Self {
         List(Vec::new())
+    }
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Few {
+            first: None,
+            more: Vec::new(),
+        }
+    }
+}
+
+impl<T> IntoIterator for Few<T> {
+    type Item = T;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.more)
     }
 }
 
@@ -170,6 +156,11 @@ impl<'a> Raw<'a> {
     /// The text; `null` is nothing.
     pub(crate) fn text(self) -> Option<&'a str> {
         self.0.map(RawValue::get).filter(|text| *text != "null")
+    }
+
+    /// The value; `null` is nothing.
+    pub(crate) fn value(self) -> Option<&'a RawValue> {
+        self.0.filter(|raw| raw.get() != "null")
     }
 
     /// Reads it as a value of a known shape; another shape is nothing.
@@ -332,6 +323,31 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
             }
             nothing_else!(List(Vec::new()); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
             skip_map!(List(Vec::new()));
+        }
+        deserializer.deserialize_any(V(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = Few<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Few<T>, A::Error> {
+                let mut few = Few {
+                    first: seq.next_element()?,
+                    more: Vec::new(),
+                };
+                while let Some(element) = seq.next_element()? {
+                    few.more.push(element);
+                }
+                Ok(few)
+            }
+            nothing_else!(Few::default(); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
+            skip_map!(Few::default());
         }
         deserializer.deserialize_any(V(PhantomData))
     }

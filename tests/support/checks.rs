@@ -52,10 +52,39 @@ impl Recording {
     }
 }
 
-/// Holds an exchange with status 200 or an error to the independent reading, whole, in pieces, split and cut.
+/// Holds an OpenAI chat to the independent reading; see [`check_against`].
 pub fn check(provider: &Arc<dyn Provider>, recording: &Recording) -> Result<Tally, String> {
-    let (request, answer) = (recording.chat_request(), recording.answer());
-    let run = |arrival| chat(provider, &request, &answer, arrival);
+    let request = recording.chat_request();
+    check_against(provider, recording, &request, Calls::EndLast, |result| {
+        let reading = recording.reading();
+        match (result, &reading.error) {
+            (Ok(response), None) => Ok(naive::differences(response, &reading)),
+            (Err(error), Some(_)) if error.status() == Some(200) => Ok(Vec::new()),
+            (result, error) => Err(format!("{result:?} where the body has {error:?}")),
+        }
+    })
+}
+
+/// When a stream's tool calls are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// With the whole stream: the wire does not mark the end of each.
+    EndLast,
+    /// Each for itself: the wire says so.
+    EndEach,
+}
+
+/// Holds an exchange to an independent reading, whole, in pieces, split and cut. `compare` gives what differs from the
+/// reading of an answer with status 200.
+pub fn check_against(
+    provider: &Arc<dyn Provider>,
+    recording: &Recording,
+    request: &ChatRequest,
+    calls: Calls,
+    compare: impl Fn(&Result<UnifiedChatResponse, Error>) -> Result<Vec<String>, String>,
+) -> Result<Tally, String> {
+    let answer = recording.answer();
+    let run = |arrival| chat(provider, request, &answer, arrival);
     let mut tally = Tally::default();
     let full = run(Arrival::Whole);
     if recording.status >= 400 {
@@ -63,21 +92,15 @@ pub fn check(provider: &Arc<dyn Provider>, recording: &Recording) -> Result<Tall
         tally.errors += 1;
         return check_error(recording, &error).map(|()| tally);
     }
-    let reading = recording.reading();
-    match (&full.result, &reading.error) {
-        (Ok(response), None) => {
-            let found = naive::differences(response, &reading);
-            if !found.is_empty() {
-                return Err(found.join("; "));
-            }
-        }
-        (Err(error), Some(_)) if error.status() == Some(200) => tally.errors += 1,
-        (result, error) => return Err(format!("{result:?} where the body has {error:?}")),
+    let found = compare(&full.result)?;
+    if !found.is_empty() {
+        return Err(found.join("; "));
     }
+    tally.errors += usize::from(full.result.is_err());
     if recording.streaming {
         tally.streams += 1;
         check_chunking(recording, &full, &run, &mut tally)?;
-        check_cuts(recording, &full, &run, &mut tally)?;
+        check_cuts(recording, &full, calls, &run, &mut tally)?;
     } else {
         tally.whole += 1;
         same(&full, &run(Arrival::Pieces(1)), "byte by byte")?;
@@ -123,7 +146,7 @@ fn check_chunking(
     run: &impl Fn(Arrival) -> Outcome,
     tally: &mut Tally,
 ) -> Result<(), String> {
-    for size in [1, 2, 3, 7, 64, 1000] {
+    for size in [1, 3, 64, 1000] {
         same(
             full,
             &run(Arrival::Pieces(size)),
@@ -145,6 +168,7 @@ fn check_chunking(
 fn check_cuts(
     recording: &Recording,
     full: &Outcome,
+    calls: Calls,
     run: &impl Fn(Arrival) -> Outcome,
     tally: &mut Tally,
 ) -> Result<(), String> {
@@ -162,12 +186,19 @@ fn check_cuts(
                 if !expected && full.result.is_ok() {
                     return Err(format!("cut after {at} bytes: {error}"));
                 }
-                let calls = error
+                let ended: Vec<_> = error
                     .partial()
                     .into_iter()
-                    .flat_map(UnifiedChatResponse::tool_calls);
-                if full.result.is_ok() && calls.count() > 0 {
+                    .flat_map(UnifiedChatResponse::tool_calls)
+                    .collect();
+                let Ok(all) = &full.result else {
+                    continue;
+                };
+                if calls == Calls::EndLast && !ended.is_empty() {
                     return Err(format!("cut after {at} bytes a tool call is final"));
+                }
+                if !all.tool_calls().zip(&ended).all(|(a, b)| a == *b) {
+                    return Err(format!("cut after {at} bytes a tool call is another"));
                 }
             }
         }
@@ -175,22 +206,16 @@ fn check_cuts(
     Ok(())
 }
 
-/// Every place in a short body, or with `UNIFIEDAI_CUTS=all` in any; else those at its ends and around its line ends.
+/// With `UNIFIEDAI_CUTS=all` every place in a body; else those at its ends, around its line ends, and some between.
 fn places(body: &[u8]) -> Vec<usize> {
     let all = std::env::var_os("UNIFIEDAI_CUTS").is_some_and(|wanted| wanted == "all");
-    let near_line_end = |at: usize| {
-        let around = &body[at.saturating_sub(2)..(at + 2).min(body.len())];
-        at % 61 == 0 || around.contains(&b'\n')
+    let some = if body.len() < 4000 { 7 } else { 211 };
+    let chosen = |at: &usize| {
+        let around = &body[at.saturating_sub(1)..(at + 2).min(body.len())];
+        let line_end = around.contains(&b'\n') && (body.len() < 20_000 || at % 5 == 0);
+        all || *at < 40 || at + 200 > body.len() || at % some == 0 || line_end
     };
-    let thorough = if cfg!(debug_assertions) { 1200 } else { 6000 };
-    (0..body.len())
-        .filter(|&at| {
-            all || body.len() < 2 * thorough
-                || at < 200
-                || near_line_end(at)
-                || at + 400 > body.len()
-        })
-        .collect()
+    (0..body.len()).filter(chosen).collect()
 }
 
 fn same(a: &Outcome, b: &Outcome, how: &str) -> Result<(), String> {

@@ -1,16 +1,19 @@
 //! From the wire to the assembler.
 
 use super::{
+    details::Details,
+    failed::{error_in_place, failed_finish, is_failure, wrapped},
+    logprobs::logprobs,
+    profile::EndMarker,
     usage,
     wire::{Choice, Completion, Content, Function, Message, Part, ToolCall},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock,
-    OpaqueData, ServerTiming, TokenLogprob, ToolFragment, TopLogprob,
-    error::ErrorBody,
+    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, OpaqueData, ServerTiming,
+    ToolFragment, Warning,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
-        lenient::{self, Count, List, Number, Raw, Text},
+        lenient::{self, List, Object, Raw, Text},
     },
 };
 use bytes::Bytes;
@@ -29,29 +32,22 @@ const DETAILS: u32 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct ChatDecoder {
     provider: String,
+    end_marker: EndMarker,
     details: Details,
-    /// The name of the reasoning member that this answer uses; servers that send both repeat themselves.
-    reasoning_name: Option<ReasoningName>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReasoningName {
-    Reasoning,
-    ReasoningContent,
-}
-
-/// `reasoning_details` as they come in pieces; those with the same type and index are one.
-#[derive(Debug, Default)]
-struct Details {
-    open: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Whether reasoning came under a name of its own, so that the details only repeat it.
+    named_reasoning: bool,
+    /// Whether this is a stream that still lacks its end marker.
+    unmarked: bool,
 }
 
 impl ChatDecoder {
-    pub(super) fn new(provider: &str) -> Self {
+    pub(super) fn new(provider: &str, end_marker: EndMarker) -> Self {
         ChatDecoder {
             provider: provider.to_owned(),
+            end_marker,
             details: Details::default(),
-            reasoning_name: None,
+            named_reasoning: false,
+            unmarked: false,
         }
     }
 
@@ -62,74 +58,61 @@ impl ChatDecoder {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let mut scratch = String::new();
-        let completion: Completion<'_> = lenient::parse(data, &mut scratch)?;
-        if let Some(error) = stream_error(&completion, data) {
+        let mut completion: Completion<'_> = lenient::parse(data, &mut scratch)?;
+        if let Some(error) = error_in_place(&completion, data) {
             return Err(error);
         }
-        if !out.has_head() {
-            out.head(Head {
-                id: completion.id.to_string_or_empty(),
-                model: completion.model.to_string_or_empty(),
-                created: completion.created.0,
-                system_fingerprint: completion.system_fingerprint.non_empty().map(str::to_owned),
-                service_tier: completion.service_tier.non_empty().map(str::to_owned),
-            });
+        head(&completion, out);
+        let choices = completion.choices.take();
+        if !streaming
+            && choices
+                .as_ref()
+                .is_none_or(|choices| choices.first.is_none())
+        {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "the answer has no `choices`: this is no chat completion",
+            ));
         }
-        let Some(choices) = &completion.choices else {
-            if !streaming {
-                return Err(Error::new(
-                    ErrorKind::Protocol,
-                    "the answer has no `choices`: this is no chat completion",
-                ));
-            }
-            return self.metadata(&completion, out);
-        };
-        for (position, choice) in choices.0.iter().enumerate() {
-            let index = choice
-                .index
-                .0
-                .unwrap_or(if streaming { 0 } else { position as u64 });
+        for (position, choice) in (0_u64..).zip(choices.into_iter().flatten()) {
+            let unnumbered = if streaming { 0 } else { position };
+            let index = choice.index.0.unwrap_or(unnumbered);
             let index = u32::try_from(index).map_err(|_| {
-                Error::new(
-                    ErrorKind::Protocol,
-                    format!("a choice has the index {index}"),
-                )
+                let what = format!("a choice has the index {index}");
+                Error::new(ErrorKind::Protocol, what)
             })?;
-            self.choice(index, choice, streaming, data, out)?;
+            self.choice(index, choice, streaming, out)?;
         }
-        self.metadata(&completion, out)
+        metadata(&completion, out)
     }
 
     fn choice(
         &mut self,
         index: u32,
-        choice: &Choice<'_>,
+        mut choice: Choice<'_>,
         streaming: bool,
-        data: &str,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         out.choice(index)?;
         if let Some(text) = choice.error.text() {
-            return Err(failure::from_event("", wrap_error(text).as_bytes()));
+            return Err(wrapped(text));
         }
+        let (delta, message) = (choice.delta.0.take(), choice.message.0.take());
         // Perplexity sends both: the message so far and what is new.
-        let (first, second) = if streaming {
-            (&choice.delta, &choice.message)
+        let message = if streaming {
+            delta.or(message)
         } else {
-            (&choice.message, &choice.delta)
+            message.or(delta)
         };
-        if let Some(message) = first.0.as_ref().or(second.0.as_ref()) {
+        if let Some(message) = message {
             self.message(index, message, streaming, out)?;
         }
-        if let Some(logprobs) = logprobs(choice) {
+        if let Some(logprobs) = logprobs(&choice) {
             out.logprobs(index, logprobs)?;
         }
         if let Some(reason) = choice.finish_reason.non_empty() {
-            if matches!(
-                reason,
-                "error" | "network_error" | "insufficient_system_resource"
-            ) {
-                return Err(failed_finish(reason, data));
+            if is_failure(reason) {
+                return Err(failed_finish(reason));
             }
             let native = choice.native_finish_reason.non_empty().unwrap_or(reason);
             out.finish(index, Some(finish_reason(reason)), native)?;
@@ -140,12 +123,12 @@ impl ChatDecoder {
     fn message(
         &mut self,
         choice: u32,
-        message: &Message<'_>,
+        mut message: Message<'_>,
         streaming: bool,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        self.reasoning(choice, message, out)?;
-        match &message.content {
+        self.reasoning(choice, &mut message, out)?;
+        match message.content {
             Content::Nothing => {}
             Content::Text(text) => out.text(choice, TEXT, text)?,
             Content::Parts(parts) => parts_of(choice, parts, out)?,
@@ -153,75 +136,52 @@ impl ChatDecoder {
         if let Some(refusal) = message.refusal.non_empty() {
             out.refusal(choice, REFUSAL, refusal)?;
         }
-        for (position, call) in message.tool_calls.0.iter().enumerate() {
-            self.tool_call(choice, position, call, streaming, out)?;
+        let calls = &message.tool_calls.0;
+        // Without an index the place in a list of several says which call is meant.
+        let by_place = calls.len() > 1 && calls.iter().all(|call| call.index.0.is_none());
+        for (position, call) in (0_u32..).zip(calls) {
+            let index = call.index.0.or(by_place.then_some(position.into()));
+            self.tool_call(choice, position, index, call, streaming, out)?;
+        }
+        if by_place && streaming {
+            out.tool_calls_interleave(choice)?;
         }
         // The form before `tool_calls`. Snowflake fills it with empty texts.
-        if let Some(function) = message
-            .function_call
-            .0
-            .as_ref()
-            .filter(|_| message.tool_calls.0.is_empty())
-        {
-            let arguments = arguments(function)?;
-            let fragment = ToolFragment::new(
-                Some(0),
-                None,
-                function.name.as_deref(),
-                arguments.as_deref(),
-            );
-            if fragment.name.is_some() || fragment.arguments.is_some() {
-                out.tool_fragment(choice, fragment)?;
-            }
+        if let Some(function) = message.function_call.0.filter(|_| calls.is_empty()) {
+            let arguments = arguments(&function)?;
+            let name = function.name.as_deref();
+            let fragment = ToolFragment::new(Some(0), None, name, arguments.as_deref());
+            out.tool_fragment(choice, fragment)?;
         }
         for annotation in &message.annotations.0 {
             if let Some(citation) = citation(*annotation) {
                 out.citation(choice, TEXT, citation)?;
             }
         }
-        if let Some(raw) = message
-            .extra_content
-            .0
-            .filter(|_| message.extra_content.text().is_some())
-        {
-            let block = Json::new(&serde_json::json!({ "extra_content": raw }))?;
-            out.opaque(choice, DETAILS, OpaqueBlock::new(&self.provider, block))?;
+        if let Some(raw) = message.extra_content.value() {
+            self.details.add_member(choice, "extra_content", raw);
         }
         Ok(())
     }
 
+    /// Servers that use both names repeat themselves; the details then repeat both.
     fn reasoning(
         &mut self,
         choice: u32,
-        message: &Message<'_>,
+        message: &mut Message<'_>,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        let named = [
-            (ReasoningName::Reasoning, &message.reasoning),
-            (ReasoningName::ReasoningContent, &message.reasoning_content),
-        ];
-        let found = named.into_iter().find(|(name, text)| {
-            text.as_text().is_some() && self.reasoning_name.is_none_or(|used| used == *name)
-        });
-        let shown = found.is_some();
-        if let Some((name, text)) = found {
-            self.reasoning_name = Some(name);
-            out.reasoning(choice, REASONING, text.as_text().unwrap_or_default())?;
+        let named = [&mut message.reasoning, &mut message.reasoning_content];
+        let text = named.into_iter().find_map(Content::take_text);
+        self.named_reasoning |= text.is_some();
+        if let Some(text) = text {
+            out.reasoning(choice, REASONING, text)?;
         }
         for detail in &message.reasoning_details.0 {
-            let Some(serde_json::Value::Object(detail)) = detail.read() else {
-                continue;
-            };
-            let text = detail
-                .get("text")
-                .or_else(|| detail.get("summary"))
-                .and_then(|text| text.as_str());
-            if let (false, Some(text)) = (shown, text) {
-                if self.reasoning_name.is_none() {
-                    out.reasoning(choice, REASONING, text)?;
-                }
+            let shown = self.details.add(choice, *detail);
+            if let Some(text) = shown.filter(|_| !self.named_reasoning) {
+                out.reasoning(choice, REASONING, text)?;
             }
-            self.details.add(detail);
         }
         Ok(())
     }
@@ -229,7 +189,8 @@ impl ChatDecoder {
     fn tool_call(
         &mut self,
         choice: u32,
-        position: usize,
+        position: u32,
+        index: Option<u64>,
         call: &ToolCall<'_>,
         streaming: bool,
         out: &mut Assembler,
@@ -237,57 +198,23 @@ impl ChatDecoder {
         let empty = Function::default();
         let function = call.function.0.as_ref().unwrap_or(&empty);
         let arguments = arguments(function)?;
-        let fragment = ToolFragment::new(
-            call.index.0,
-            call.id.as_deref(),
-            function.name.as_deref(),
-            arguments.as_deref(),
-        );
+        let (id, name) = (call.id.as_deref(), function.name.as_deref());
         if streaming {
+            let fragment = ToolFragment::new(index, id, name, arguments.as_deref());
             out.tool_fragment(choice, fragment)?;
         } else {
             // In a whole answer every element is a call of its own, whatever its index and id say.
-            let part = FIRST_CALL.saturating_add(u32::try_from(position).unwrap_or(u32::MAX));
-            let (id, name) = (
-                fragment.id.unwrap_or_default(),
-                fragment.name.unwrap_or_default(),
-            );
-            out.tool_start(choice, part, id, name)?;
-            out.tool_arguments(choice, part, fragment.arguments.unwrap_or_default())?;
+            let part = FIRST_CALL.saturating_add(position);
+            out.tool_start(
+                choice,
+                part,
+                id.unwrap_or_default(),
+                name.unwrap_or_default(),
+            )?;
+            out.tool_arguments(choice, part, arguments.as_deref().unwrap_or_default())?;
         }
-        if let (Some(raw), Some(_)) = (call.extra_content.0, call.extra_content.text()) {
+        if let Some(raw) = call.extra_content.value() {
             out.last_tool_data(choice, OpaqueData::new(&self.provider, Json::from_raw(raw)))?;
-        }
-        Ok(())
-    }
-
-    fn metadata(&mut self, completion: &Completion<'_>, out: &mut Assembler) -> Result<(), Error> {
-        let groq = completion.x_groq.0.as_ref();
-        let raw = if completion.usage.text().is_some() {
-            completion.usage
-        } else {
-            groq.map_or(Raw(None), |g| g.usage)
-        };
-        if let Some((usage, timing)) = usage::usage(raw) {
-            out.usage(usage);
-            if timing != ServerTiming::default() {
-                out.timing(timing, None);
-            }
-        }
-        let keep = |raw: Raw<'_>| raw.0.map(Json::from_raw);
-        if let Some(timing) = usage::time_info(completion.time_info) {
-            out.timing(timing, keep(completion.time_info));
-        } else if let Some(timing) = usage::timings(completion.timings) {
-            out.timing(timing, keep(completion.timings));
-        }
-        for (name, raw) in [
-            ("citations", completion.citations),
-            ("search_results", completion.search_results),
-            ("prompt_filter_results", completion.prompt_filter_results),
-        ] {
-            if let (Some(value), Some(_)) = (keep(raw), raw.text()) {
-                out.extra(name, value)?;
-            }
         }
         Ok(())
     }
@@ -296,7 +223,12 @@ impl ChatDecoder {
 impl Decoder for ChatDecoder {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
         if lenient::is_done(frame.data) {
+            self.unmarked = false;
             return Ok(Progress::Done);
+        }
+        self.unmarked = true;
+        if self.end_marker == EndMarker::Required {
+            out.require_end_marker();
         }
         if frame.kind == FrameKind::Exception || frame.name == "error" {
             return Err(failure::from_event(frame.name, frame.data.as_bytes()));
@@ -313,67 +245,70 @@ impl Decoder for ChatDecoder {
     }
 
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
-        for (n, detail) in (0_u32..).zip(std::mem::take(&mut self.details.open)) {
-            let block = Json::new(&detail)?;
-            out.opaque(
-                0,
-                DETAILS.saturating_add(n),
-                OpaqueBlock::new(&self.provider, block),
-            )?;
+        if self.unmarked && self.end_marker == EndMarker::Always {
+            out.warn(Warning::new(
+                "missing_end",
+                "the stream said why it stopped, but lacks the `[DONE]` that this provider sends",
+            ));
         }
-        Ok(())
+        self.details.finish(&self.provider, DETAILS, out)
     }
 }
 
-impl Details {
-    /// Servers cut one detail into pieces that repeat its type and index and bring more of its text.
-    fn add(&mut self, piece: serde_json::Map<String, serde_json::Value>) {
-        let same = |a: &serde_json::Map<_, _>, b: &serde_json::Map<_, _>| {
-            a.get("type") == b.get("type")
-                && a.get("index") == b.get("index")
-                && b.get("index").is_some()
-        };
-        let Some(open) = self.open.last_mut().filter(|open| same(open, &piece)) else {
-            self.open.push(piece);
-            return;
-        };
-        for (name, value) in piece {
-            match (open.get_mut(&name), value) {
-                (Some(serde_json::Value::String(text)), serde_json::Value::String(more))
-                    if matches!(name.as_str(), "text" | "summary" | "data" | "signature") =>
-                {
-                    text.push_str(&more);
-                }
-                (_, serde_json::Value::Null) => {}
-                (_, value) => {
-                    open.insert(name, value);
-                }
-            }
+fn head(completion: &Completion<'_>, out: &mut Assembler) {
+    let tier = completion.service_tier.non_empty();
+    if out.has_head() && (tier.is_none() || tier == out.service_tier()) {
+        return;
+    }
+    let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
+    out.head(Head {
+        id: completion.id.to_string_or_empty(),
+        model: completion.model.to_string_or_empty(),
+        created: completion.created.0,
+        system_fingerprint: owned(&completion.system_fingerprint),
+        service_tier: owned(&completion.service_tier),
+    });
+}
+
+fn metadata(completion: &Completion<'_>, out: &mut Assembler) -> Result<(), Error> {
+    let groq = completion.x_groq.0.as_ref();
+    let raw = match completion.usage.value() {
+        Some(_) => completion.usage,
+        None => groq.map_or(Raw(None), |groq| groq.usage),
+    };
+    if let Some((usage, timing)) = usage::usage(raw) {
+        out.usage(usage);
+        if timing != ServerTiming::default() {
+            out.timing(timing, None);
         }
     }
+    let keep = |raw: Raw<'_>| raw.value().map(Json::from_raw);
+    if let Some(timing) = usage::time_info(completion.time_info) {
+        out.timing(timing, keep(completion.time_info));
+    } else if let Some(timing) = usage::timings(completion.timings) {
+        out.timing(timing, keep(completion.timings));
+    }
+    for (name, raw) in [
+        ("citations", completion.citations),
+        ("search_results", completion.search_results),
+        ("prompt_filter_results", completion.prompt_filter_results),
+    ] {
+        if let Some(value) = keep(raw) {
+            out.extra(name, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// Mistral: text parts and thinking parts, whose content is again a list of text parts.
-fn parts_of(choice: u32, parts: &[Part<'_>], out: &mut Assembler) -> Result<(), Error> {
+fn parts_of(choice: u32, parts: Vec<Part<'_>>, out: &mut Assembler) -> Result<(), Error> {
     for part in parts {
-        let inner: List<Part<'_>> = part.thinking.read().unwrap_or_default();
-        for thought in &inner.0 {
-            out.reasoning(
-                choice,
-                REASONING,
-                thought.text.as_deref().unwrap_or_default(),
-            )?;
+        let thoughts: List<Part<'_>> = part.thinking.read().unwrap_or_default();
+        let plain: Text<'_> = part.thinking.read().unwrap_or_default();
+        for thought in thoughts.0.into_iter().map(|part| part.text).chain([plain]) {
+            out.reasoning(choice, REASONING, thought.0.unwrap_or_default())?;
         }
-        if inner.0.is_empty() {
-            if let Some(thought) = part
-                .thinking
-                .read::<Text<'_>>()
-                .filter(|text| text.0.is_some())
-            {
-                out.reasoning(choice, REASONING, thought.as_deref().unwrap_or_default())?;
-            }
-            out.text(choice, TEXT, part.text.as_deref().unwrap_or_default())?;
-        }
+        out.text(choice, TEXT, part.text.0.unwrap_or_default())?;
     }
     Ok(())
 }
@@ -389,14 +324,13 @@ fn arguments<'a>(function: &Function<'a>) -> Result<Option<Cow<'a, str>>, Error>
     if let Ok(plain) = serde_json::from_str::<&'a str>(text) {
         return Ok(Some(Cow::Borrowed(plain)));
     }
-    serde_json::from_str::<String>(text)
-        .map(|text| Some(Cow::Owned(text)))
-        .map_err(|e| {
-            Error::new(
-                ErrorKind::Protocol,
-                format!("the arguments of a tool call cannot be read: {e}"),
-            )
-        })
+    let text: Result<String, _> = serde_json::from_str(text);
+    text.map(|text| Some(Cow::Owned(text))).map_err(|e| {
+        Error::new(
+            ErrorKind::Protocol,
+            format!("the arguments of a tool call cannot be read: {e}"),
+        )
+    })
 }
 
 fn finish_reason(reason: &str) -> FinishReason {
@@ -409,59 +343,12 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
-/// A finish reason that says that the provider failed (F24).
-fn failed_finish(reason: &str, data: &str) -> Error {
-    let described = ErrorBody::parse(data.as_bytes()).filter(|body| body.message.is_some());
-    match described {
-        Some(body) => failure::from_body(200, &body),
-        None => {
-            let kind = match reason {
-                "insufficient_system_resource" => ErrorKind::Overloaded,
-                _ => ErrorKind::InternalServer,
-            };
-            Error::new(
-                kind,
-                format!("the provider ended the answer with `{reason}`"),
-            )
-            .with_code(reason)
-        }
-    }
-}
-
-/// An error where an answer should be: with status 200, whole or in a stream (F28, F31).
-fn stream_error(completion: &Completion<'_>, data: &str) -> Option<Error> {
-    if completion.error.text().is_some() {
-        return Some(failure::from_event("", data.as_bytes()));
-    }
-    if let Some(text) = completion
-        .x_groq
-        .0
-        .as_ref()
-        .and_then(|groq| groq.error.text())
-    {
-        return Some(failure::from_event("", wrap_error(text).as_bytes()));
-    }
-    let flat = completion.choices.is_none()
-        && completion.id.0.is_none()
-        && completion.usage.text().is_none()
-        && completion.prompt_filter_results.text().is_none();
-    if completion.object.as_deref() == Some("error") || flat {
-        ErrorBody::parse(data.as_bytes())?;
-        return Some(failure::from_event("", data.as_bytes()));
-    }
-    None
-}
-
-fn wrap_error(text: &str) -> String {
-    ["{\"error\":", text, "}"].concat()
-}
-
 fn citation(annotation: Raw<'_>) -> Option<Citation> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Wire<'a> {
         #[serde(borrow)]
-        url_citation: lenient::Object<UrlCitation<'a>>,
+        url_citation: Object<UrlCitation<'a>>,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -471,78 +358,13 @@ fn citation(annotation: Raw<'_>) -> Option<Citation> {
         title: Text<'a>,
         content: Text<'a>,
     }
-    let url = annotation
-        .read::<Wire<'_>>()?
-        .url_citation
-        .0
-        .unwrap_or_default();
+    let wire: Wire<'_> = annotation.read()?;
+    let url = wire.url_citation.0.unwrap_or_default();
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
     Some(Citation {
         url: owned(&url.url),
         title: owned(&url.title),
         cited_text: owned(&url.content),
         raw: annotation.0.map(Json::from_raw),
-    })
-}
-
-fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Lists<'a> {
-        #[serde(borrow)]
-        content: List<Token<'a>>,
-        refusal: List<Token<'a>>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Token<'a> {
-        #[serde(borrow)]
-        token: Text<'a>,
-        logprob: Number,
-        bytes: List<Count>,
-        top_logprobs: List<Token<'a>>,
-    }
-    fn bytes(list: &List<Count>) -> Option<Vec<u8>> {
-        (!list.0.is_empty()).then(|| {
-            list.0
-                .iter()
-                .filter_map(|byte| u8::try_from(byte.0?).ok())
-                .collect()
-        })
-    }
-    fn tokens(list: List<Token<'_>>) -> Vec<TokenLogprob> {
-        list.0
-            .into_iter()
-            .filter_map(|token| {
-                Some(TokenLogprob {
-                    logprob: token.logprob.0?,
-                    bytes: bytes(&token.bytes),
-                    top_logprobs: token
-                        .top_logprobs
-                        .0
-                        .iter()
-                        .filter_map(|top| {
-                            Some(TopLogprob {
-                                token: top.token.to_string_or_empty(),
-                                logprob: top.logprob.0?,
-                                bytes: bytes(&top.bytes),
-                            })
-                        })
-                        .collect(),
-                    token: token.token.to_string_or_empty(),
-                })
-            })
-            .collect()
-    }
-    let own: Option<Lists<'_>> = choice.logprobs.read();
-    let reasoning: Option<Lists<'_>> = choice.reasoning_logprobs.read();
-    if own.is_none() && reasoning.is_none() {
-        return None;
-    }
-    let own = own.unwrap_or_default();
-    Some(Logprobs {
-        content: tokens(own.content),
-        refusal: tokens(own.refusal),
-        reasoning: tokens(reasoning.unwrap_or_default().content),
     })
 }

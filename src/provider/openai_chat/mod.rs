@@ -3,25 +3,35 @@
 //! [`OpenAiChat`] is the wire, a [`Profile`] what one server does differently. Decoding is the same for all of them: it
 //! reads every variant that any server is known to send, whatever the profile.
 
-mod cerebras;
+mod builder;
 mod decode;
+mod details;
 mod encode;
+mod failed;
+mod logprobs;
+mod message;
 mod models;
+mod part;
 mod profile;
+pub mod profiles;
+mod tools;
 mod usage;
 mod wire;
 
 use super::{BaseUrl, Decoder, Encoded, ModelPage, Provider};
 use crate::{
-    Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment,
-    error::ErrorBody, provider::failure,
+    Auth, ChatRequest, Error, ErrorKind, Model, codec::percent::encode_segment, error::ErrorBody,
+    provider::failure,
 };
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Uri, header, response};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
-pub use cerebras::CEREBRAS;
-pub use profile::{AuthStyle, EndMarker, Profile, ReasoningReplay};
+pub use builder::Builder;
+pub use profile::{
+    AuthStyle, EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
+};
+pub use profiles::CEREBRAS;
 
 /// A server that speaks OpenAI chat.
 #[derive(Clone, Debug)]
@@ -31,7 +41,9 @@ pub struct OpenAiChat {
     auth: Auth,
     base_url: BaseUrl,
     chat: Uri,
-    headers: Vec<(HeaderName, http::HeaderValue)>,
+    /// Behind every URL, question mark included; often empty.
+    query: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl OpenAiChat {
@@ -43,15 +55,40 @@ impl OpenAiChat {
         Self::builder(CEREBRAS).api_key(key)?.build()
     }
 
-    /// A server with a profile, to be given a key or another address.
+    /// Azure OpenAI, by the name of a deployment: `https://{resource}.openai.azure.com/openai/deployments/{deployment}`.
+    /// Another API version than the profile's is set with [`Builder::query`].
+    ///
+    /// # Errors
+    /// `invalid_request` if the key or a name cannot be one.
+    pub fn azure(
+        resource: impl Into<String>,
+        deployment: impl Into<String>,
+        key: impl Into<String>,
+    ) -> Result<Self, Error> {
+        Self::builder(profiles::AZURE)
+            .fill("resource", resource)
+            .fill("deployment", deployment)
+            .api_key(key)?
+            .build()
+    }
+
+    /// A server with a profile, to be given a key, what its address leaves open, or another address.
+    ///
+    /// ```
+    /// use unifiedai::provider::{OpenAiChat, openai_chat::profiles};
+    /// # fn main() -> Result<(), unifiedai::Error> {
+    /// let groq = OpenAiChat::builder(profiles::GROQ).api_key("gsk_...")?.build()?;
+    /// let ollama = OpenAiChat::builder(profiles::OLLAMA).build()?;
+    /// let databricks = OpenAiChat::builder(profiles::DATABRICKS)
+    ///     .fill("workspace", "adb-1.2.azuredatabricks.net")
+    ///     .api_key("dapi...")?
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn builder(profile: Profile) -> Builder {
-        Builder {
-            profile,
-            name: None,
-            auth: Auth::None,
-            base_url: None,
-        }
+        Builder::new(profile)
     }
 
     /// Any server at `base_url`, asked only for what every server can do.
@@ -95,90 +132,10 @@ impl OpenAiChat {
     }
 
     fn get(&self, path: &str) -> Result<Request<Bytes>, Error> {
-        let mut request = self.http(Method::GET, self.base_url.join(path)?, Bytes::new());
+        let uri = self.base_url.join(&[path, &self.query].concat())?;
+        let mut request = self.http(Method::GET, uri, Bytes::new());
         request.headers_mut().insert(header::ACCEPT, super::JSON);
         Ok(request)
-    }
-}
-
-/// Makes an [`OpenAiChat`].
-#[derive(Clone, Debug)]
-pub struct Builder {
-    profile: Profile,
-    name: Option<String>,
-    auth: Auth,
-    base_url: Option<String>,
-}
-
-impl Builder {
-    /// The key.
-    ///
-    /// # Errors
-    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
-    pub fn api_key(mut self, key: impl Into<String>) -> Result<Self, Error> {
-        let credential = Secret::new(key)?.into();
-        self.auth = match self.profile.auth {
-            AuthStyle::Bearer => Auth::Bearer(credential),
-            AuthStyle::Header(name) => Auth::Header(HeaderName::from_static(name), credential),
-        };
-        Ok(self)
-    }
-
-    /// Another way to authenticate, such as a token that is asked for anew each time.
-    #[must_use]
-    pub fn auth(mut self, auth: Auth) -> Self {
-        self.auth = auth;
-        self
-    }
-
-    /// Another address than the profile's.
-    #[must_use]
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// Another name than the profile's, by which errors and responses call it.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// The provider.
-    ///
-    /// # Errors
-    /// `invalid_request` if the key is missing although the profile's own address needs one, if the address is not one,
-    /// or if the key would travel unencrypted.
-    pub fn build(self) -> Result<OpenAiChat, Error> {
-        let profile = self.profile;
-        let own_place = self.base_url.is_none();
-        let url = self.base_url.as_deref().unwrap_or(profile.base_url);
-        if url.is_empty() {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                format!("`{}` has no fixed address: set a base URL", profile.name),
-            ));
-        }
-        if own_place && !profile.key_optional && !self.auth.is_some() {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                format!(
-                    "`{}` needs a key: pass one or set {}",
-                    profile.name, profile.key_env
-                ),
-            ));
-        }
-        let base_url = BaseUrl::parse(url)?;
-        base_url.check_secrecy(&self.auth)?;
-        Ok(OpenAiChat {
-            chat: base_url.join("/chat/completions")?,
-            name: self.name.map_or(Cow::Borrowed(profile.name), Cow::Owned),
-            profile,
-            auth: self.auth,
-            base_url,
-            headers: Vec::new(),
-        })
     }
 }
 
@@ -208,7 +165,10 @@ impl Provider for OpenAiChat {
     }
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
-        Box::new(decode::ChatDecoder::new(&self.name))
+        Box::new(decode::ChatDecoder::new(
+            &self.name,
+            self.profile.end_marker,
+        ))
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {

@@ -13,11 +13,6 @@ use serde_json::value::RawValue;
 /// `{object: "list", data: [..]}`; Together sends the bare array.
 pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Page<'a> {
-        Bare(#[serde(borrow)] Vec<&'a RawValue>),
-    }
-    #[derive(Deserialize)]
     struct Listed<'a> {
         #[serde(borrow)]
         data: Option<List<&'a RawValue>>,
@@ -25,8 +20,7 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
     let mut scratch = String::new();
     let is_array = body.trim_ascii_start().starts_with(b"[");
     let data = if is_array {
-        let Page::Bare(data) = lenient::parse_body(body, &mut scratch)?;
-        data
+        lenient::parse_body::<Vec<&RawValue>>(body, &mut scratch)?
     } else {
         match lenient::parse_body::<Listed<'_>>(body, &mut scratch)?.data {
             Some(list) => list.0,

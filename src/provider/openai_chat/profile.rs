@@ -8,34 +8,75 @@ use crate::Param;
 pub struct Profile {
     /// A short name, such as `cerebras`; also the prefix in `cerebras.gpt-oss-120b`.
     pub name: &'static str,
-    /// Where it is, version path included; empty for servers without a fixed place.
+    /// Where it is, version path included; empty for servers without a fixed place. A name in braces stands for what
+    /// differs between accounts and is given with [`Builder::fill`](super::Builder::fill).
     pub base_url: &'static str,
+    /// What is added to every URL as its query.
+    pub query: &'static [(&'static str, &'static str)],
     /// The environment variable with the key.
     pub key_env: &'static str,
     /// Where the key goes.
     pub auth: AuthStyle,
     /// Whether it works without a key (local servers).
     pub key_optional: bool,
-    /// The parameters it takes, under OpenAI's names unless `renamed` says otherwise.
-    pub params: &'static [Param],
-    /// Parameters that it calls by another name.
+    /// The parameters it takes, in groups, under OpenAI's names unless `renamed` says otherwise.
+    pub params: &'static [&'static [Param]],
+    /// Parameters that it calls by another name. A dot leads into an object: `reasoning.effort`.
     pub renamed: &'static [(Param, &'static str)],
+    /// Values of parameters that it wants said in another way.
+    pub spelled: &'static [Spelling],
     /// Which further members it takes; `None` for any.
     pub extra: Option<&'static [&'static str]>,
-    /// Whether `stream_options: {include_usage}` may be sent.
-    pub stream_usage: bool,
+    /// How a stream comes to have usage.
+    pub stream_usage: StreamUsage,
+    /// Which forms of structured output it has.
+    pub structured: Structured,
     /// How reasoning of earlier turns goes back.
     pub reasoning: ReasoningReplay,
     /// Whether the role `developer` is known; elsewhere it becomes `system`.
     pub developer_role: bool,
     /// Whether a message may have a `name`.
     pub message_name: bool,
+    /// Whether an assistant's message may have a `refusal`; elsewhere it becomes text.
+    pub message_refusal: bool,
     /// Its word for "call at least one tool".
     pub tool_choice_required: &'static str,
     /// Whether every stream ends with `[DONE]`.
     pub end_marker: EndMarker,
     /// How its message begins where it tells a context overflow in no other way.
     pub context_overflow: &'static [&'static str],
+}
+
+/// A value of a parameter that a server wants said in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spelling {
+    /// The parameter.
+    pub param: Param,
+    /// Its value, as JSON.
+    pub value: &'static str,
+    /// The member that is sent instead. A dot leads into an object.
+    pub name: &'static str,
+    /// That member's value, as JSON.
+    pub wire: &'static str,
+}
+
+impl Spelling {
+    /// `value` of `param` is said as `name: wire`.
+    #[must_use]
+    pub const fn new(
+        param: Param,
+        value: &'static str,
+        name: &'static str,
+        wire: &'static str,
+    ) -> Self {
+        Spelling {
+            param,
+            value,
+            name,
+            wire,
+        }
+    }
 }
 
 /// Where the key goes.
@@ -48,6 +89,28 @@ pub enum AuthStyle {
     Header(&'static str),
 }
 
+/// How a stream comes to have usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamUsage {
+    /// By `stream_options: {include_usage: true}`, which is sent unless the request says no.
+    Asked,
+    /// By itself; the option is not sent, because some servers refuse it.
+    Always,
+    /// Nobody knows; asking for it is refused.
+    Unknown,
+}
+
+/// Which forms of structured output a server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Structured {
+    /// Any JSON object.
+    Object,
+    /// JSON that follows a schema, too.
+    Schema,
+}
+
 /// How reasoning of earlier turns goes back to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -56,15 +119,19 @@ pub enum ReasoningReplay {
     Never,
     /// In this member of the message.
     Field(&'static str),
-    /// As `reasoning_details`, unchanged (OpenRouter).
+    /// As `reasoning_details`, unchanged; without any, as `reasoning`.
     Details,
+    /// As a part of type `thinking` in the content (Mistral).
+    Thinking,
 }
 
 /// How a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndMarker {
-    /// With `[DONE]`.
+    /// With `[DONE]`, and only that ends it: text or an error may follow a finish reason.
+    Required,
+    /// With `[DONE]`. Where it is missing after a finish reason, a warning says so.
     Always,
     /// Without: the end after a finish reason is the end (Cerebras).
     Never,
@@ -77,23 +144,27 @@ impl Profile {
     pub const BASE: Profile = Profile {
         name: "openai-compatible",
         base_url: "",
+        query: &[],
         key_env: "OPENAI_API_KEY",
         auth: AuthStyle::Bearer,
         key_optional: false,
-        params: Self::COMMON_PARAMS,
+        params: &[Self::COMMON],
         renamed: &[],
+        spelled: &[],
         extra: None,
-        stream_usage: false,
+        stream_usage: StreamUsage::Unknown,
+        structured: Structured::Schema,
         reasoning: ReasoningReplay::Never,
         developer_role: false,
         message_name: true,
+        message_refusal: false,
         tool_choice_required: "required",
         end_marker: EndMarker::Sometimes,
         context_overflow: &[],
     };
 
     /// The parameters that every server takes.
-    pub const COMMON_PARAMS: &'static [Param] = &[
+    pub const COMMON: &'static [Param] = &[
         Param::MaxTokens,
         Param::Temperature,
         Param::TopP,
@@ -102,8 +173,35 @@ impl Profile {
         Param::ToolChoice,
     ];
 
+    /// Penalties against repetition, in OpenAI's way.
+    pub const PENALTIES: &'static [Param] = &[Param::FrequencyPenalty, Param::PresencePenalty];
+
+    /// Log probabilities.
+    pub const LOGPROBS: &'static [Param] = &[Param::Logprobs, Param::TopLogprobs];
+
+    /// What the samplers of open models add.
+    pub const SAMPLERS: &'static [Param] = &[Param::TopK, Param::MinP, Param::RepetitionPenalty];
+
+    /// What OpenAI itself takes beyond what all take.
+    pub const OPENAI: &'static [Param] = &[
+        Param::LogitBias,
+        Param::N,
+        Param::Seed,
+        Param::ParallelToolCalls,
+        Param::ReasoningEffort,
+        Param::Verbosity,
+        Param::PromptCacheKey,
+        Param::ServiceTier,
+        Param::EndUser,
+        Param::Metadata,
+        Param::Store,
+        Param::ResponseFormat,
+        Param::Prediction,
+    ];
+
     /// The name of a parameter on this server's wire.
-    pub(super) fn wire_name(&self, param: Param) -> &'static str {
+    #[must_use]
+    pub fn wire_name(&self, param: Param) -> &'static str {
         if let Some((_, name)) = self.renamed.iter().find(|(other, _)| *other == param) {
             return name;
         }
@@ -113,7 +211,21 @@ impl Profile {
         }
     }
 
-    pub(super) fn takes(&self, param: Param) -> bool {
-        self.params.contains(&param)
+    /// Whether the server takes a parameter, maybe not every value of it.
+    #[must_use]
+    pub fn takes(&self, param: Param) -> bool {
+        match param {
+            Param::IncludeUsage => self.stream_usage != StreamUsage::Unknown,
+            _ => self.takes_any_value(param) || self.spelled.iter().any(|s| s.param == param),
+        }
+    }
+
+    pub(super) fn takes_any_value(&self, param: Param) -> bool {
+        self.params.iter().any(|group| group.contains(&param))
+    }
+
+    /// Whether a member of the request without a field of its own may be sent.
+    pub(super) fn takes_member(&self, name: &str) -> bool {
+        self.extra.is_none_or(|allowed| allowed.contains(&name))
     }
 }

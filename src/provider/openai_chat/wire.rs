@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and in chunks, with every member optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text};
+use crate::provider::lenient::{Count, Few, List, Object, Raw, Text};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub(super) struct Completion<'a> {
     pub(super) created: Count,
     pub(super) system_fingerprint: Text<'a>,
     pub(super) service_tier: Text<'a>,
-    pub(super) choices: Option<List<Choice<'a>>>,
+    pub(super) choices: Option<Few<Choice<'a>>>,
     pub(super) usage: Raw<'a>,
     pub(super) error: Raw<'a>,
     /// Cerebras: seconds.
@@ -107,13 +107,19 @@ pub(super) struct Part<'a> {
     pub(super) thinking: Raw<'a>,
 }
 
-impl Content<'_> {
-    /// The text, where it is no list.
-    pub(super) fn as_text(&self) -> Option<&str> {
-        match self {
-            Content::Text(text) if !text.is_empty() => Some(text),
-            _ => None,
-        }
+impl<'a> Content<'a> {
+    /// The text, or that of all parts together; `None` if there is none.
+    pub(super) fn take_text(&mut self) -> Option<Cow<'a, str>> {
+        let text = match std::mem::take(self) {
+            Content::Nothing => return None,
+            Content::Text(text) => text,
+            Content::Parts(parts) => parts
+                .iter()
+                .filter_map(|part| part.text.as_deref())
+                .collect::<String>()
+                .into(),
+        };
+        (!text.is_empty()).then_some(text)
     }
 }
 

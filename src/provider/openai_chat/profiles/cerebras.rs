@@ -1,41 +1,37 @@
-use super::profile::{EndMarker, Profile, ReasoningReplay};
-use crate::Param;
+use crate::{
+    Param,
+    provider::openai_chat::{EndMarker, Profile, ReasoningReplay, StreamUsage},
+};
 
 /// Cerebras Inference. Sources: the official SDK's types and recorded traffic.
 ///
-/// It refuses unknown members with 400 `wrong_api_format`, so extras are held against the list of those it knows. Its streams
-/// have no end marker. Its errors are flat. Reasoning of earlier turns goes back as `reasoning`.
+/// It refuses unknown members with 400 `wrong_api_format`, so extras are held against the list of those it knows. Its
+/// streams have no end marker. Its errors are flat. Reasoning of earlier turns goes back as `reasoning`.
 pub const CEREBRAS: Profile = Profile {
     name: "cerebras",
     base_url: "https://api.cerebras.ai/v1",
     key_env: "CEREBRAS_API_KEY",
     params: &[
-        Param::MaxTokens,
-        Param::MinTokens,
-        Param::Temperature,
-        Param::TopP,
-        Param::FrequencyPenalty,
-        Param::PresencePenalty,
-        Param::LogitBias,
-        Param::Logprobs,
-        Param::TopLogprobs,
-        Param::N,
-        Param::Seed,
-        Param::ParallelToolCalls,
-        Param::ReasoningEffort,
-        Param::ReasoningFormat,
-        Param::DisableReasoning,
-        Param::ClearThinking,
-        Param::PromptCacheKey,
-        Param::ServiceTier,
-        Param::ModelParameters,
-        Param::EndUser,
-        Param::IncludeUsage,
-        Param::Tools,
-        Param::ToolChoice,
-        Param::Stop,
-        Param::ResponseFormat,
-        Param::Prediction,
+        Profile::COMMON,
+        Profile::PENALTIES,
+        Profile::LOGPROBS,
+        &[
+            Param::MinTokens,
+            Param::LogitBias,
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningEffort,
+            Param::ReasoningFormat,
+            Param::DisableReasoning,
+            Param::ClearThinking,
+            Param::PromptCacheKey,
+            Param::ServiceTier,
+            Param::ModelParameters,
+            Param::EndUser,
+            Param::ResponseFormat,
+            Param::Prediction,
+        ],
     ],
     renamed: &[
         (Param::MaxTokens, "max_completion_tokens"),
@@ -74,7 +70,7 @@ pub const CEREBRAS: Profile = Profile {
         "top_p",
         "user",
     ]),
-    stream_usage: true,
+    stream_usage: StreamUsage::Asked,
     reasoning: ReasoningReplay::Field("reasoning"),
     developer_role: true,
     end_marker: EndMarker::Never,

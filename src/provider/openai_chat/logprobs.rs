@@ -1,0 +1,64 @@
+use super::wire::Choice;
+use crate::{
+    Logprobs, TokenLogprob, TopLogprob,
+    provider::lenient::{Count, List, Number, Text},
+};
+use serde::Deserialize;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Lists<'a> {
+    #[serde(borrow)]
+    content: List<Token<'a>>,
+    refusal: List<Token<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Token<'a> {
+    #[serde(borrow)]
+    token: Text<'a>,
+    logprob: Number,
+    bytes: List<Count>,
+    top_logprobs: List<Token<'a>>,
+}
+
+/// The log probabilities of a choice, of the text and (Cerebras) of the reasoning.
+pub(super) fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
+    let own: Option<Lists<'_>> = choice.logprobs.read();
+    let reasoning: Option<Lists<'_>> = choice.reasoning_logprobs.read();
+    if own.is_none() && reasoning.is_none() {
+        return None;
+    }
+    let own = own.unwrap_or_default();
+    Some(Logprobs {
+        content: tokens(&own.content),
+        refusal: tokens(&own.refusal),
+        reasoning: tokens(&reasoning.unwrap_or_default().content),
+    })
+}
+
+fn tokens(list: &List<Token<'_>>) -> Vec<TokenLogprob> {
+    let token = |token: &Token<'_>| {
+        Some(TokenLogprob {
+            token: token.token.to_string_or_empty(),
+            logprob: token.logprob.0?,
+            bytes: bytes(&token.bytes),
+            top_logprobs: token.top_logprobs.0.iter().filter_map(top).collect(),
+        })
+    };
+    list.0.iter().filter_map(token).collect()
+}
+
+fn top(token: &Token<'_>) -> Option<TopLogprob> {
+    Some(TopLogprob {
+        token: token.token.to_string_or_empty(),
+        logprob: token.logprob.0?,
+        bytes: bytes(&token.bytes),
+    })
+}
+
+fn bytes(list: &List<Count>) -> Option<Vec<u8>> {
+    let byte = |byte: &Count| u8::try_from(byte.0?).ok();
+    (!list.0.is_empty()).then(|| list.0.iter().filter_map(byte).collect())
+}

@@ -1,0 +1,175 @@
+//! Parts of a message as they are on the wire.
+
+use crate::{ContentPart, Error, ErrorKind, Media, ToolCall};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+/// An element of `content`.
+pub(super) enum WirePart<'a> {
+    Text(&'a str),
+    ImageUrl(String, Option<&'a str>),
+    Audio(String, &'a str),
+    FileData(String, Option<&'a str>),
+    FileId(&'a str),
+    /// Mistral.
+    Thinking(&'a str),
+}
+
+impl<'a> WirePart<'a> {
+    /// A part that has a place on this wire.
+    pub(super) fn new(part: &'a ContentPart, provider: &str) -> Result<Self, Error> {
+        let what = match part {
+            ContentPart::Text { text, .. } => return Ok(WirePart::Text(text)),
+            ContentPart::Image { media, detail } => {
+                let detail = detail.as_ref().map(|detail| detail.as_str());
+                return Ok(match media {
+                    Media::Url { url, .. } => WirePart::ImageUrl(url.clone(), detail),
+                    Media::Inline { mime_type, data } => {
+                        WirePart::ImageUrl(data_url(mime_type, data), detail)
+                    }
+                    Media::File { id } => WirePart::FileId(id),
+                });
+            }
+            ContentPart::Audio {
+                media: Media::Inline { mime_type, data },
+            } => {
+                return Ok(WirePart::Audio(
+                    Media::base64(data),
+                    audio_format(mime_type),
+                ));
+            }
+            ContentPart::Document { media, name } => match media {
+                Media::Inline { mime_type, data } => {
+                    let data = data_url(mime_type, data);
+                    return Ok(WirePart::FileData(data, name.as_deref()));
+                }
+                Media::File { id } => return Ok(WirePart::FileId(id)),
+                Media::Url { .. } => "a document by its address",
+            },
+            ContentPart::Audio { .. } => "sound that is not inline",
+            ContentPart::Video { .. } => "a video",
+            _ => "this part of a message",
+        };
+        Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!("{what} cannot be sent to `{provider}`"),
+        ))
+    }
+}
+
+fn audio_format(mime_type: &str) -> &str {
+    match mime_type {
+        "audio/mpeg" | "audio/mp3" => "mp3",
+        "audio/wav" | "audio/x-wav" | "audio/wave" => "wav",
+        other => other.strip_prefix("audio/").unwrap_or(other),
+    }
+}
+
+fn data_url(mime_type: &str, data: &bytes::Bytes) -> String {
+    ["data:", mime_type, ";base64,", &Media::base64(data)].concat()
+}
+
+impl Serialize for WirePart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct ImageUrl<'a> {
+            url: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
+        }
+        #[derive(Serialize)]
+        struct InputAudio<'a> {
+            data: &'a str,
+            format: &'a str,
+        }
+        #[derive(Default, Serialize)]
+        struct File<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            filename: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            file_data: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            file_id: Option<&'a str>,
+        }
+        let mut map = serializer.serialize_map(Some(2))?;
+        match self {
+            WirePart::Text(text) => {
+                map.serialize_entry("type", "text")?;
+                map.serialize_entry("text", text)?;
+            }
+            WirePart::ImageUrl(url, detail) => {
+                map.serialize_entry("type", "image_url")?;
+                let detail = *detail;
+                map.serialize_entry("image_url", &ImageUrl { url, detail })?;
+            }
+            WirePart::Audio(data, format) => {
+                map.serialize_entry("type", "input_audio")?;
+                map.serialize_entry("input_audio", &InputAudio { data, format })?;
+            }
+            WirePart::FileData(data, filename) => {
+                map.serialize_entry("type", "file")?;
+                let file = File {
+                    filename: *filename,
+                    file_data: Some(data),
+                    ..File::default()
+                };
+                map.serialize_entry("file", &file)?;
+            }
+            WirePart::FileId(id) => {
+                map.serialize_entry("type", "file")?;
+                let file = File {
+                    file_id: Some(id),
+                    ..File::default()
+                };
+                map.serialize_entry("file", &file)?;
+            }
+            WirePart::Thinking(text) => {
+                map.serialize_entry("type", "thinking")?;
+                map.serialize_entry("thinking", &[WirePart::Text(text)])?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// An element of `tool_calls`.
+pub(super) struct WireCall<'a> {
+    call: &'a ToolCall,
+    extra_content: Option<&'a RawValue>,
+}
+
+impl<'a> WireCall<'a> {
+    /// A call with what `provider` wants back with it; another provider's data stays here.
+    pub(super) fn new(call: &'a ToolCall, provider: &str) -> Self {
+        let own = call
+            .provider_data
+            .as_ref()
+            .filter(|own| own.provider == provider);
+        WireCall {
+            call,
+            extra_content: own.and_then(|own| serde_json::from_str(own.data.as_str()).ok()),
+        }
+    }
+}
+
+impl Serialize for WireCall<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Function<'a> {
+            name: &'a str,
+            arguments: &'a str,
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.call.id)?;
+        map.serialize_entry("type", "function")?;
+        let function = Function {
+            name: &self.call.name,
+            arguments: self.call.arguments_json(),
+        };
+        map.serialize_entry("function", &function)?;
+        if let Some(extra) = self.extra_content {
+            map.serialize_entry("extra_content", extra)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,149 @@
+//! One door to many providers.
+
+use super::OPENAI;
+use crate::{
+    Param,
+    provider::openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
+};
+
+/// OpenRouter. Text, calls and errors were seen after a finish reason, so only `[DONE]` ends a stream. Reasoning comes with
+/// details that go back unchanged. The upstream's own error is JSON in a string, in `error.metadata.raw`.
+pub const OPENROUTER: Profile = Profile {
+    name: "openrouter",
+    base_url: "https://openrouter.ai/api/v1",
+    key_env: "OPENROUTER_API_KEY",
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        Profile::LOGPROBS,
+        Profile::SAMPLERS,
+        Profile::OPENAI,
+        &[Param::ReasoningMaxTokens],
+    ],
+    renamed: REASONING_OBJECT,
+    spelled: REASONING_WORDS,
+    stream_usage: StreamUsage::Asked,
+    reasoning: ReasoningReplay::Details,
+    developer_role: true,
+    end_marker: EndMarker::Required,
+    context_overflow: &["This endpoint's maximum context length is"],
+    ..Profile::BASE
+};
+
+const REASONING_OBJECT: &[(Param, &str)] = &[
+    (Param::ReasoningEffort, "reasoning.effort"),
+    (Param::ReasoningMaxTokens, "reasoning.max_tokens"),
+];
+
+const REASONING_WORDS: &[Spelling] = &[
+    Spelling::new(
+        Param::DisableReasoning,
+        "true",
+        "reasoning.enabled",
+        "false",
+    ),
+    Spelling::new(
+        Param::DisableReasoning,
+        "false",
+        "reasoning.enabled",
+        "true",
+    ),
+    Spelling::new(
+        Param::ReasoningFormat,
+        "\"hidden\"",
+        "reasoning.exclude",
+        "true",
+    ),
+    Spelling::new(
+        Param::ReasoningFormat,
+        "\"parsed\"",
+        "reasoning.exclude",
+        "false",
+    ),
+];
+
+/// Vercel AI Gateway; models are named `maker/model`.
+pub const VERCEL: Profile = Profile {
+    name: "vercel",
+    base_url: "https://ai-gateway.vercel.sh/v1",
+    key_env: "AI_GATEWAY_API_KEY",
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        &[
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningEffort,
+            Param::ReasoningMaxTokens,
+            Param::EndUser,
+            Param::ResponseFormat,
+        ],
+    ],
+    renamed: REASONING_OBJECT,
+    spelled: REASONING_WORDS,
+    stream_usage: StreamUsage::Asked,
+    reasoning: ReasoningReplay::Details,
+    ..Profile::BASE
+};
+
+/// Cloudflare AI Gateway; `account` and `gateway` are parts of the address, models are named `provider/model`. The key is
+/// the upstream's; a protected gateway wants the header `cf-aig-authorization` besides.
+pub const CLOUDFLARE: Profile = Profile {
+    name: "cloudflare",
+    base_url: "https://gateway.ai.cloudflare.com/v1/{account}/{gateway}/compat",
+    key_env: "CLOUDFLARE_API_TOKEN",
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        &[
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningEffort,
+            Param::ResponseFormat,
+        ],
+    ],
+    stream_usage: StreamUsage::Asked,
+    ..Profile::BASE
+};
+
+/// Hugging Face's router; models are named `org/name[:provider]`. How a stream ends depends on the upstream.
+pub const HUGGINGFACE: Profile = Profile {
+    name: "huggingface",
+    base_url: "https://router.huggingface.co/v1",
+    key_env: "HF_TOKEN",
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        Profile::LOGPROBS,
+        &[
+            Param::LogitBias,
+            Param::N,
+            Param::Seed,
+            Param::ReasoningEffort,
+            Param::ResponseFormat,
+        ],
+    ],
+    stream_usage: StreamUsage::Asked,
+    ..Profile::BASE
+};
+
+/// A LiteLLM proxy, by its default address.
+pub const LITELLM: Profile = Profile {
+    name: "litellm",
+    base_url: "http://localhost:4000/v1",
+    key_env: "LITELLM_API_KEY",
+    key_optional: true,
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        Profile::LOGPROBS,
+        Profile::SAMPLERS,
+        Profile::OPENAI,
+    ],
+    renamed: &[],
+    message_refusal: false,
+    reasoning: ReasoningReplay::Field("reasoning_content"),
+    end_marker: EndMarker::Always,
+    ..OPENAI
+};

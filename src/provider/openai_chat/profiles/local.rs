@@ -1,0 +1,136 @@
+//! Servers that people run themselves, by their default addresses.
+
+use crate::{
+    Param,
+    provider::openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
+};
+
+const ENABLE_THINKING: &[Spelling] = &[
+    Spelling::new(
+        Param::DisableReasoning,
+        "true",
+        "chat_template_kwargs.enable_thinking",
+        "false",
+    ),
+    Spelling::new(
+        Param::DisableReasoning,
+        "false",
+        "chat_template_kwargs.enable_thinking",
+        "true",
+    ),
+];
+
+/// Ollama. It takes no tool choice, and the context's size cannot be set here.
+pub const OLLAMA: Profile = Profile {
+    name: "ollama-openai",
+    base_url: "http://localhost:11434/v1",
+    key_env: "OLLAMA_API_KEY",
+    key_optional: true,
+    params: &[
+        Profile::PENALTIES,
+        &[
+            Param::MaxTokens,
+            Param::Temperature,
+            Param::TopP,
+            Param::Stop,
+            Param::Tools,
+            Param::Seed,
+            Param::ReasoningEffort,
+            Param::ResponseFormat,
+        ],
+    ],
+    stream_usage: StreamUsage::Asked,
+    reasoning: ReasoningReplay::Field("reasoning"),
+    end_marker: EndMarker::Always,
+    context_overflow: &["prompt too long; exceeded max context length"],
+    ..Profile::BASE
+};
+
+/// llama.cpp's server. Tools need its flag `--jinja`. Its times are in milliseconds, in `timings`.
+pub const LLAMA_CPP: Profile = Profile {
+    name: "llama-cpp",
+    base_url: "http://localhost:8080/v1",
+    key_env: "LLAMA_API_KEY",
+    key_optional: true,
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        Profile::LOGPROBS,
+        Profile::SAMPLERS,
+        &[
+            Param::LogitBias,
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ResponseFormat,
+        ],
+    ],
+    renamed: &[(Param::RepetitionPenalty, "repeat_penalty")],
+    spelled: ENABLE_THINKING,
+    stream_usage: StreamUsage::Asked,
+    reasoning: ReasoningReplay::Field("reasoning_content"),
+    end_marker: EndMarker::Always,
+    ..Profile::BASE
+};
+
+/// vLLM's server.
+pub const VLLM: Profile = Profile {
+    name: "vllm",
+    base_url: "http://localhost:8000/v1",
+    key_env: "VLLM_API_KEY",
+    key_optional: true,
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        Profile::LOGPROBS,
+        Profile::SAMPLERS,
+        &[
+            Param::MinTokens,
+            Param::LogitBias,
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningEffort,
+            Param::EndUser,
+            Param::ResponseFormat,
+        ],
+    ],
+    spelled: ENABLE_THINKING,
+    stream_usage: StreamUsage::Asked,
+    reasoning: ReasoningReplay::Field("reasoning"),
+    end_marker: EndMarker::Always,
+    context_overflow: &["This model's maximum context length is"],
+    ..Profile::BASE
+};
+
+/// SGLang's server.
+pub const SGLANG: Profile = Profile {
+    name: "sglang",
+    base_url: "http://localhost:30000/v1",
+    key_env: "SGLANG_API_KEY",
+    reasoning: ReasoningReplay::Field("reasoning_content"),
+    ..VLLM
+};
+
+/// LM Studio's server.
+pub const LM_STUDIO: Profile = Profile {
+    name: "lm-studio",
+    base_url: "http://localhost:1234/v1",
+    key_env: "LM_API_TOKEN",
+    key_optional: true,
+    params: &[
+        Profile::COMMON,
+        Profile::PENALTIES,
+        &[
+            Param::TopK,
+            Param::RepetitionPenalty,
+            Param::LogitBias,
+            Param::Seed,
+            Param::ResponseFormat,
+        ],
+    ],
+    renamed: &[(Param::RepetitionPenalty, "repeat_penalty")],
+    stream_usage: StreamUsage::Asked,
+    end_marker: EndMarker::Always,
+    ..Profile::BASE
+};
