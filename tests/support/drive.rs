@@ -97,7 +97,7 @@ pub fn chat(
 
 /// Any operation that is answered with `answer`.
 pub fn run<O: Operation>(
-    mut exchange: Exchange<O>,
+    exchange: Exchange<O>,
     answer: &Answer,
     arrival: Arrival,
 ) -> Outcome<O::Output> {
@@ -110,7 +110,16 @@ pub fn run<O: Operation>(
         Arrival::Split(at) => vec![at, all],
         Arrival::Cut(at) => vec![at],
     };
-    let mut ends = ends.into_iter();
+    run_at(exchange, answer, &ends)
+}
+
+/// The same, the body in pieces that end after so many bytes each, counted from its beginning.
+pub fn run_at<O: Operation>(
+    mut exchange: Exchange<O>,
+    answer: &Answer,
+    ends: &[usize],
+) -> Outcome<O::Output> {
+    let mut ends = ends.iter().copied();
     let (mut at, mut now, mut request) = (0, Time::ZERO, Request::default());
     let mut events = Vec::new();
     loop {

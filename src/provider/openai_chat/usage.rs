@@ -53,7 +53,7 @@ struct CompletionDetails {
 
 /// The counts, and the times that Groq puts beside them.
 pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, ServerTiming)> {
-    let wire: Wire = raw.read()?;
+    let wire: Wire = raw.read::<Object<Wire>>()?.0?;
     let prompt = wire.prompt_tokens_details.0.unwrap_or_default();
     let completion = wire.completion_tokens_details.0.unwrap_or_default();
     let first = |counts: &[Count]| counts.iter().find_map(|count| count.0);
@@ -95,7 +95,7 @@ pub(super) fn time_info(raw: Raw<'_>) -> Option<ServerTiming> {
         completion_time: Number,
         total_time: Number,
     }
-    let info: TimeInfo = raw.read()?;
+    let info = raw.read::<Object<TimeInfo>>()?.0?;
     Some(ServerTiming {
         queue: seconds(info.queue_time),
         prompt: seconds(info.prompt_time),
@@ -112,7 +112,7 @@ pub(super) fn timings(raw: Raw<'_>) -> Option<ServerTiming> {
         prompt_ms: Number,
         predicted_ms: Number,
     }
-    let timings: Timings = raw.read()?;
+    let timings = raw.read::<Object<Timings>>()?.0?;
     let ms = |number: Number| seconds(Number(number.0.map(|ms| ms / 1e3)));
     Some(ServerTiming {
         prompt: ms(timings.prompt_ms),

@@ -1,0 +1,528 @@
+//! What goes out, for every server that has a profile.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::sync::Arc;
+use support::drive::{self, Answer, Arrival};
+use unifiedai::{
+    ChatRequest, ContentPart, ErrorKind, Json, Message, Param, Provider, ReasoningEffort,
+    ReasoningFormat, ResponseFormat, Role, ServiceTier, Tool, ToolCall, ToolChoice, ToolResult,
+    Verbosity,
+    provider::{
+        OpenAiChat,
+        openai_chat::{AuthStyle, Profile, ReasoningReplay, StreamUsage, profiles},
+    },
+};
+
+fn server(profile: Profile) -> OpenAiChat {
+    let builder = OpenAiChat::builder(profile).base_url("https://api.example.com/v1");
+    builder.api_key("key").unwrap().build().unwrap()
+}
+
+fn body(profile: Profile, request: &ChatRequest) -> Value {
+    let encoded = server(profile).encode_chat(request).unwrap();
+    serde_json::from_slice(encoded.request.body()).unwrap()
+}
+
+fn hi() -> ChatRequest {
+    ChatRequest::new("m").user("hi")
+}
+
+/// Every parameter, alone in a request.
+fn each_param() -> Vec<(Param, ChatRequest)> {
+    let tool = Tool::function("f", "d", &json!({"type": "object"})).unwrap();
+    let schema = unifiedai::JsonSchema::new("s", &json!({"type": "object"})).unwrap();
+    let named = |requests: Vec<ChatRequest>| {
+        requests
+            .into_iter()
+            .map(|request| (request.params()[0], request))
+            .collect()
+    };
+    named(vec![
+        hi().max_tokens(7),
+        hi().min_tokens(-1),
+        hi().temperature(0.25),
+        hi().top_p(0.5),
+        hi().top_k(4),
+        hi().min_p(0.125),
+        hi().frequency_penalty(-0.5),
+        hi().presence_penalty(0.5),
+        hi().repetition_penalty(1.5),
+        hi().logit_bias([("50256".to_owned(), -100.0)].into()),
+        hi().logprobs(true),
+        hi().top_logprobs(2),
+        hi().n(2),
+        hi().seed(42),
+        hi().parallel_tool_calls(false),
+        hi().reasoning_effort(ReasoningEffort::Low),
+        hi().reasoning_format(ReasoningFormat::Hidden),
+        hi().reasoning_max_tokens(99),
+        hi().disable_reasoning(true),
+        hi().clear_thinking(true),
+        hi().verbosity(Verbosity::Low),
+        hi().prompt_cache_key("k"),
+        hi().service_tier(ServiceTier::Flex),
+        hi().model_parameters(Json::parse("{\"a\":1}").unwrap()),
+        hi().end_user("u"),
+        hi().metadata([("a".to_owned(), "b".to_owned())].into()),
+        hi().store(true),
+        hi().stream(true).include_usage(true),
+        hi().tool(tool),
+        hi().tool_choice(ToolChoice::Required),
+        hi().stop("END"),
+        hi().response_format(ResponseFormat::JsonObject),
+        hi().response_format(ResponseFormat::JsonSchema(schema)),
+        hi().prediction("same"),
+    ])
+}
+
+fn at<'a>(body: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(body, |value, name| &value[name])
+}
+
+#[test]
+fn every_profile_sends_what_it_takes_and_refuses_the_rest_by_name() {
+    for profile in profiles::ALL {
+        for (param, request) in each_param() {
+            let encoded = server(*profile).encode_chat(&request);
+            let what = format!("{} {}", profile.name, param.name());
+            let lenient = server(*profile)
+                .encode_chat(&request.clone().lenient())
+                .unwrap();
+            match encoded {
+                Ok(encoded) => {
+                    assert!(profile.takes(param), "{what}");
+                    assert!(lenient.warnings.is_empty(), "{what}");
+                    let sent: Value = serde_json::from_slice(encoded.request.body()).unwrap();
+                    let spelled = profile.spelled.iter().find(|s| s.param == param);
+                    let name = spelled.map_or(profile.wire_name(param), |s| s.name);
+                    let usage = param == Param::IncludeUsage;
+                    if usage && profile.stream_usage == StreamUsage::Always {
+                        assert!(sent["stream_options"].is_null(), "{what}");
+                    } else {
+                        let name = if usage {
+                            "stream_options.include_usage"
+                        } else {
+                            name
+                        };
+                        assert!(!at(&sent, name).is_null(), "{what}: {sent}");
+                    }
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{what}");
+                    assert!(error.message().contains(param.name()), "{what}: {error}");
+                    assert!(error.message().contains(profile.name), "{what}: {error}");
+                    assert_eq!(lenient.warnings.len(), 1, "{what}");
+                    assert!(lenient.warnings[0].message.contains(param.name()), "{what}");
+                    let sent: Value = serde_json::from_slice(lenient.request.body()).unwrap();
+                    let members = sent.as_object().unwrap().keys();
+                    let plain = ["messages", "model", "stream", "stream_options"];
+                    assert!(
+                        members
+                            .into_iter()
+                            .all(|name| plain.contains(&name.as_str())),
+                        "{what}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_profile_can_be_found_and_reached() {
+    let mut names: Vec<&str> = profiles::ALL.iter().map(|profile| profile.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), profiles::ALL.len());
+    for profile in profiles::ALL {
+        assert_eq!(
+            profiles::by_name(&profile.name.to_uppercase())
+                .unwrap()
+                .name,
+            profile.name
+        );
+        let builder = || OpenAiChat::builder(*profile);
+        let open: Vec<&str> = profile
+            .base_url
+            .split('{')
+            .skip(1)
+            .map(|rest| rest.split('}').next().unwrap())
+            .collect();
+        let fill = |builder: unifiedai::provider::openai_chat::Builder, value: &str| {
+            open.iter()
+                .fold(builder, |builder, name| builder.fill(*name, value))
+        };
+        if !open.is_empty() {
+            let error = builder().api_key("key").unwrap().build().unwrap_err();
+            assert!(error.message().contains(open[0]), "{error}");
+            for evil in [
+                "a/b",
+                "evil.example/",
+                "..",
+                "x@y",
+                "",
+                "a b",
+                "x?y",
+                "x#y",
+                "é",
+            ] {
+                let error = fill(builder(), evil).api_key("key").unwrap().build();
+                assert!(error.is_err(), "{} {evil}", profile.name);
+            }
+        }
+        if !profile.key_optional {
+            let error = fill(builder(), "x").build().unwrap_err();
+            assert!(error.message().contains(profile.key_env), "{error}");
+        }
+        let server = fill(builder(), "x-1.y")
+            .api_key("key")
+            .unwrap()
+            .build()
+            .unwrap();
+        let encoded = server.encode_chat(&hi()).unwrap();
+        let filled = open.iter().fold(profile.base_url.to_owned(), |url, name| {
+            url.replace(&format!("{{{name}}}"), "x-1.y")
+        });
+        let uri = encoded.request.uri().to_string();
+        assert!(
+            uri.starts_with(&format!("{filled}/chat/completions")),
+            "{uri}"
+        );
+        assert_eq!(uri.contains('?'), !profile.query.is_empty(), "{uri}");
+        let wanted = match profile.auth {
+            AuthStyle::Header(name) => (name.to_owned(), "key"),
+            _ => ("authorization".to_owned(), "Bearer key"),
+        };
+        let outcome = drive::chat(
+            &(Arc::new(server) as Arc<dyn Provider>),
+            &hi(),
+            &Answer::new(500, "text/plain", ""),
+            Arrival::Whole,
+        );
+        assert_eq!(
+            outcome.request.headers()[wanted.0.as_str()],
+            wanted.1,
+            "{}",
+            profile.name
+        );
+    }
+}
+
+#[test]
+fn the_peculiarities_of_servers_are_on_the_wire() {
+    let cerebras = body(
+        profiles::CEREBRAS,
+        &hi().max_tokens(7).min_tokens(2).end_user("u"),
+    );
+    assert_eq!(
+        cerebras,
+        json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 7, "min_completion_tokens": 2, "user": "u"})
+    );
+    let mistral = body(
+        profiles::MISTRAL,
+        &hi().seed(1).tool_choice(ToolChoice::Required).stream(true),
+    );
+    assert_eq!(
+        (&mistral["random_seed"], &mistral["tool_choice"]),
+        (&json!(1), &json!("any"))
+    );
+    assert!(mistral["stream_options"].is_null());
+    let router = hi()
+        .reasoning_effort(ReasoningEffort::High)
+        .reasoning_max_tokens(5)
+        .reasoning_format(ReasoningFormat::Hidden);
+    assert_eq!(
+        body(profiles::OPENROUTER, &router)["reasoning"],
+        json!({"effort": "high", "exclude": true, "max_tokens": 5})
+    );
+    let overridden = router
+        .extra("reasoning", &json!({"enabled": true}))
+        .unwrap();
+    assert_eq!(
+        body(profiles::OPENROUTER, &overridden)["reasoning"],
+        json!({"enabled": true})
+    );
+    assert_eq!(
+        body(
+            profiles::ZAI,
+            &hi().disable_reasoning(true).clear_thinking(false)
+        )["thinking"],
+        json!({"type": "disabled", "clear_thinking": false})
+    );
+    assert_eq!(
+        body(profiles::ALIBABA, &hi().disable_reasoning(true))["enable_thinking"],
+        json!(false)
+    );
+    assert_eq!(
+        body(profiles::VLLM, &hi().disable_reasoning(false))["chat_template_kwargs"],
+        json!({"enable_thinking": true})
+    );
+    assert_eq!(
+        body(profiles::LLAMA_CPP, &hi().repetition_penalty(1.1))["repeat_penalty"],
+        json!(1.1)
+    );
+    assert_eq!(
+        body(profiles::TOGETHER, &hi().logprobs(true))["logprobs"],
+        json!(1)
+    );
+    let format = server(profiles::OPENROUTER)
+        .encode_chat(&hi().reasoning_format(ReasoningFormat::Raw))
+        .unwrap_err();
+    assert!(
+        format.message().contains("\"raw\"") && format.message().contains("reasoning_format"),
+        "{format}"
+    );
+    let azure = OpenAiChat::azure("res", "gpt-4o", "key").unwrap();
+    let request = azure.encode_chat(&hi()).unwrap().request;
+    assert_eq!(
+        request.uri(),
+        "https://res.openai.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    );
+    let newer = OpenAiChat::builder(profiles::AZURE)
+        .fill("resource", "r")
+        .fill("deployment", "d")
+        .query("api-version", "2025-01-01-preview");
+    let request = newer
+        .api_key("key")
+        .unwrap()
+        .build()
+        .unwrap()
+        .encode_chat(&hi())
+        .unwrap()
+        .request;
+    assert_eq!(
+        request.uri().query(),
+        Some("api-version=2025-01-01-preview")
+    );
+    let member = server(profiles::CEREBRAS)
+        .encode_chat(&hi().extra("reasoning_content", &1).unwrap())
+        .unwrap_err();
+    assert!(member.message().contains("`reasoning_content`"), "{member}");
+}
+
+#[test]
+fn messages_with_everything_are_said_as_the_server_wants() {
+    let parts = vec![
+        ContentPart::text("look"),
+        ContentPart::image_url("https://x/cat.png"),
+        ContentPart::image("image/png", &b"png"[..]),
+        ContentPart::audio("audio/mpeg", &b"mp3"[..]),
+        ContentPart::document("a.pdf", "application/pdf", &b"pdf"[..]),
+    ];
+    let mut named = Message::user("hi");
+    named.name = Some("anna".into());
+    let request = ChatRequest::new("m")
+        .message(Message::new(Role::Developer, vec!["be brief".into()]))
+        .user_parts(parts)
+        .message(named.clone())
+        .message(Message::new(
+            Role::Assistant,
+            vec![ContentPart::ToolCall(ToolCall::new("c", "f", ""))],
+        ))
+        .tool_result(ToolResult::new("c", "42"))
+        .message(Message::new(
+            Role::Assistant,
+            vec![ContentPart::Refusal { text: "no".into() }],
+        ));
+    let sent = body(profiles::OPENAI, &request);
+    assert_eq!(
+        sent["messages"],
+        json!([
+            {"role": "developer", "content": "be brief"},
+            {"role": "user", "content": [
+                {"type": "text", "text": "look"},
+                {"type": "image_url", "image_url": {"url": "https://x/cat.png"}},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}},
+                {"type": "input_audio", "input_audio": {"data": "bXAz", "format": "mp3"}},
+                {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,cGRm"}},
+            ]},
+            {"role": "user", "content": "hi", "name": "anna"},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "content": "42", "tool_call_id": "c"},
+            {"role": "assistant", "content": null, "refusal": "no"},
+        ])
+    );
+    let custom = body(Profile::BASE, &request);
+    assert_eq!(custom["messages"][0]["role"], "system");
+    assert_eq!(
+        custom["messages"][5],
+        json!({"role": "assistant", "content": "no"})
+    );
+    let groq = server(profiles::GROQ)
+        .encode_chat(&ChatRequest::new("m").message(named))
+        .unwrap_err();
+    assert!(groq.message().contains("`name`"), "{groq}");
+    let video = ContentPart::Video {
+        media: unifiedai::Media::inline("video/mp4", &b"x"[..]),
+    };
+    let error = server(profiles::OPENAI)
+        .encode_chat(&ChatRequest::new("m").user_parts(vec![video]))
+        .unwrap_err();
+    assert!(error.message().contains("video"), "{error}");
+}
+
+/// The message of an answer, sent back.
+fn sent_back(profile: Profile, message: &Value) -> Value {
+    let answer = json!({"id": "c", "model": "m", "created": 1, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+    let provider: Arc<dyn Provider> = Arc::new(server(profile));
+    let outcome = drive::chat(
+        &provider,
+        &hi(),
+        &Answer::json(answer.to_string()),
+        Arrival::Whole,
+    );
+    let response = outcome.result.unwrap();
+    let again = hi()
+        .message(response.message().unwrap().clone())
+        .user("go on");
+    let sent = String::from_utf8(
+        provider
+            .encode_chat(&again)
+            .unwrap()
+            .request
+            .body()
+            .to_vec(),
+    )
+    .unwrap();
+    serde_json::from_str::<Value>(&sent).unwrap()["messages"][1].clone()
+}
+
+#[test]
+fn a_turn_that_came_back_is_sent_again_unchanged() {
+    let calls = json!([{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]);
+    let plain = json!({"role": "assistant", "content": "so"});
+    let called = json!({"role": "assistant", "content": null, "tool_calls": calls});
+    for profile in profiles::ALL {
+        assert_eq!(sent_back(*profile, &plain), plain, "{}", profile.name);
+        assert_eq!(sent_back(*profile, &called), called, "{}", profile.name);
+        let thought = |name: &str| json!({"role": "assistant", "content": "so", name: "hm"});
+        for name in ["reasoning", "reasoning_content"] {
+            let sent = sent_back(*profile, &thought(name));
+            let wanted = match profile.reasoning {
+                ReasoningReplay::Field(field) => thought(field),
+                ReasoningReplay::Details => thought("reasoning"),
+                ReasoningReplay::Thinking => {
+                    json!({"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "so"}]})
+                }
+                _ => plain.clone(),
+            };
+            assert_eq!(sent, wanted, "{} {name}", profile.name);
+        }
+    }
+    let thinking = json!({"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "so"}]});
+    assert_eq!(sent_back(profiles::MISTRAL, &thinking), thinking);
+    let details = json!({"role": "assistant", "content": "so", "reasoning_details": [
+        {"type": "reasoning.text", "text": "hm", "signature": "s==", "format": "anthropic-claude-v1", "index": 0},
+        {"type": "reasoning.encrypted", "data": "b3BhcXVl", "id": "r1", "format": null, "index": 1},
+    ]});
+    assert_eq!(sent_back(profiles::OPENROUTER, &details), details);
+    let signed = json!({"role": "assistant", "content": null, "extra_content": {"google": {"thought_signature": "bTE="}}, "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"google": {"thought_signature": "c2ln"}}},
+    ]});
+    assert_eq!(sent_back(profiles::GEMINI, &signed), signed);
+}
+
+#[test]
+fn opaque_pieces_keep_their_bytes_and_go_to_no_other() {
+    let detail =
+        r#"{"type":"reasoning.encrypted", "z":1.0,"a":18446744073709551617,"data":"x\u0041"}"#;
+    let answer = format!(
+        r#"{{"id":"c","model":"m","choices":[{{"message":{{"content":"so","reasoning_details":[{detail}]}},"finish_reason":"stop"}}]}}"#
+    );
+    let provider: Arc<dyn Provider> = Arc::new(server(profiles::OPENROUTER));
+    let response = drive::chat(&provider, &hi(), &Answer::json(answer), Arrival::Whole)
+        .result
+        .unwrap();
+    let again = hi().message(response.message().unwrap().clone());
+    let sent = provider.encode_chat(&again).unwrap();
+    let text = String::from_utf8(sent.request.body().to_vec()).unwrap();
+    assert!(text.contains(detail), "{text}");
+    assert!(sent.warnings.is_empty());
+    let other = server(profiles::GROQ).encode_chat(&again).unwrap();
+    assert_eq!(other.warnings[0].code, "opaque_left_out");
+    assert!(
+        !String::from_utf8(other.request.body().to_vec())
+            .unwrap()
+            .contains("encrypted")
+    );
+}
+
+#[test]
+fn the_same_request_gives_the_same_bytes() {
+    let request = hi()
+        .logit_bias([("2".to_owned(), 1.0), ("1".to_owned(), 2.0)].into())
+        .seed(1)
+        .stop("a")
+        .stop("b");
+    let bytes = || {
+        server(profiles::OPENAI)
+            .encode_chat(&request)
+            .unwrap()
+            .request
+            .into_body()
+    };
+    assert_eq!(bytes(), bytes());
+    let text = String::from_utf8(bytes().to_vec()).unwrap();
+    assert!(text.contains(r#""logit_bias":{"1":2.0,"2":1.0}"#), "{text}");
+}
+
+#[test]
+fn raw_frames_come_on_request_and_in_order() {
+    let body = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let provider: Arc<dyn Provider> = Arc::new(server(Profile::BASE));
+    let raw = |request: ChatRequest| {
+        let outcome = drive::chat(&provider, &request, &Answer::sse(body), Arrival::Pieces(3));
+        let raw = outcome.events.into_iter().filter_map(|event| match event {
+            unifiedai::StreamEvent::Raw(frame) => Some(frame),
+            _ => None,
+        });
+        raw.collect::<Vec<_>>()
+    };
+    assert!(raw(hi().stream(true)).is_empty());
+    let frames = raw(hi().stream(true).raw_frames());
+    assert_eq!(frames.len(), 2);
+    assert_eq!(frames[1], "[DONE]");
+}
+
+/// A context overflow that is told only by a fixed sentence, and streams that lack the marker they should have.
+#[test]
+fn profiles_know_sentences_and_end_markers() {
+    for profile in profiles::ALL {
+        let provider: Arc<dyn Provider> = Arc::new(server(*profile));
+        for sentence in profile.context_overflow {
+            let body = json!({"error": {"message": format!("{sentence} 8192 tokens."), "type": "invalid_request_error"}});
+            let answer = Answer::new(400, "application/json", body.to_string());
+            let error = drive::chat(&provider, &hi(), &answer, Arrival::Whole)
+                .result
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ContextOverflow, "{}", profile.name);
+        }
+        let unmarked = "data: {\"id\":\"c\",\"model\":\"m\",\"created\":1,\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
+        let result = drive::chat(
+            &provider,
+            &hi().stream(true),
+            &Answer::sse(unmarked),
+            Arrival::Whole,
+        )
+        .result;
+        use unifiedai::provider::openai_chat::EndMarker;
+        match (profile.end_marker, result) {
+            (EndMarker::Required, Err(error)) => assert_eq!(error.kind(), ErrorKind::Truncated),
+            (EndMarker::Always, Ok(response)) => {
+                assert_eq!(response.warnings[0].code, "missing_end")
+            }
+            (EndMarker::Never | EndMarker::Sometimes, Ok(response)) => {
+                assert!(response.warnings.is_empty())
+            }
+            (marker, result) => panic!("{}: {marker:?} {result:?}", profile.name),
+        }
+    }
+}
