@@ -88,7 +88,10 @@ pub use error::{Error, ErrorBody, ErrorKind, TimeoutKind};
 pub use event::{Accumulator, Assembler, AssemblerLimits, Head, StreamEvent, ToolFragment};
 pub use exchange::{Chat, Exchange, Input, ListModels, OneModel, Operation, Start, Step};
 pub use json::Json;
-pub use policy::{CallOptions, Retry, SizeLimits, Timeouts, parse_duration, retry_after};
+pub use policy::{
+    BreakerRules, CallOptions, Fallback, Guard, Retry, SizeLimits, Target, Timeouts,
+    parse_duration, retry_after,
+};
 pub use provider::{BaseUrl, Encoded, Framing, Model, ModelPage, Provider};
 pub use unifiedai_transport::{
     AsyncBody, AsyncTransport, Body, Delivery, FailureKind, Limits, Phase, Time, Transport,

@@ -46,6 +46,10 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// Why it failed; `None` if it did not.
     pub error: Option<ErrorKind>,
+    /// The same in a few words.
+    pub message: Option<String>,
+    /// Who was asked, as `provider.model`; `None` if there was only one to ask.
+    pub target: Option<String>,
 }
 
 impl Attempt {
@@ -55,6 +59,8 @@ impl Attempt {
             duration: Duration::ZERO,
             status: None,
             error: None,
+            message: None,
+            target: None,
         }
     }
 }
@@ -120,6 +126,12 @@ impl Serialize for Attempt {
         }
         if let Some(error) = self.error {
             map.serialize_entry("error", error.as_str())?;
+        }
+        if let Some(message) = &self.message {
+            map.serialize_entry("message", message)?;
+        }
+        if let Some(target) = &self.target {
+            map.serialize_entry("target", target)?;
         }
         map.end()
     }

@@ -1,6 +1,6 @@
 use super::{env::seed, providers::Providers};
 use crate::{
-    CallOptions, ChatRequest, Error, Exchange, Model, Operation, Provider, Start,
+    CallOptions, ChatRequest, Error, Exchange, Fallback, Guard, Model, Operation, Provider, Start,
     UnifiedChatResponse,
     transport::{ChatStream, Driver},
 };
@@ -55,6 +55,20 @@ impl<T: Transport + Clone> Client<T> {
         self
     }
 
+    /// Changes what the calls to a provider share: their pace, a circuit breaker, the budget for retries.
+    ///
+    /// # Errors
+    /// `invalid_request` if there is no provider of that name.
+    pub fn with_guard(mut self, provider: &str, guard: Arc<Guard>) -> Result<Self, Error> {
+        self.providers.set_guard(provider, guard)?;
+        Ok(self)
+    }
+
+    /// The providers, to make a [`Fallback`] of their models or to look at their guards.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
     /// Asks, and waits for the whole answer.
     ///
     /// # Errors
@@ -71,6 +85,42 @@ impl<T: Transport + Clone> Client<T> {
     pub fn stream(&self, request: impl Into<Arc<ChatRequest>>) -> Result<ChatStream<T>, Error> {
         let start = self.start();
         let exchange = self.providers.chat(request.into(), true, start)?;
+        Ok(ChatStream::new(Driver::new(
+            self.transport.clone(),
+            exchange,
+            start.now,
+        )))
+    }
+
+    /// Asks the first of several targets that can answer, whatever the model that the request names.
+    ///
+    /// # Errors
+    /// What the last one asked said; its attempts tell what all of them said.
+    pub fn chat_any(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        fallback: Fallback,
+    ) -> Result<UnifiedChatResponse, Error> {
+        let start = self.start();
+        let exchange = self
+            .providers
+            .chat_any(request.into(), fallback, false, start)?;
+        self.run(exchange, start)
+    }
+
+    /// The same piece by piece.
+    ///
+    /// # Errors
+    /// `invalid_request`; all else comes out of the stream.
+    pub fn stream_any(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        fallback: Fallback,
+    ) -> Result<ChatStream<T>, Error> {
+        let start = self.start();
+        let exchange = self
+            .providers
+            .chat_any(request.into(), fallback, true, start)?;
         Ok(ChatStream::new(Driver::new(
             self.transport.clone(),
             exchange,

@@ -1,6 +1,6 @@
 use super::{env::seed, providers::Providers};
 use crate::{
-    CallOptions, ChatRequest, Error, Exchange, Model, Operation, Provider, Start,
+    CallOptions, ChatRequest, Error, Exchange, Fallback, Guard, Model, Operation, Provider, Start,
     UnifiedChatResponse,
     transport::{AsyncChatStream, AsyncDriver},
 };
@@ -57,6 +57,20 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self
     }
 
+    /// Changes what the calls to a provider share: their pace, a circuit breaker, the budget for retries.
+    ///
+    /// # Errors
+    /// `invalid_request` if there is no provider of that name.
+    pub fn with_guard(mut self, provider: &str, guard: Arc<Guard>) -> Result<Self, Error> {
+        self.providers.set_guard(provider, guard)?;
+        Ok(self)
+    }
+
+    /// The providers, to make a [`Fallback`] of their models or to look at their guards.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
     /// Asks, and waits for the whole answer.
     ///
     /// # Errors
@@ -80,6 +94,42 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     ) -> Result<AsyncChatStream<T>, Error> {
         let start = self.start();
         let exchange = self.providers.chat(request.into(), true, start)?;
+        Ok(AsyncChatStream::new(AsyncDriver::new(
+            self.transport.clone(),
+            exchange,
+            start.now,
+        )))
+    }
+
+    /// Asks the first of several targets that can answer, whatever the model that the request names.
+    ///
+    /// # Errors
+    /// What the last one asked said; its attempts tell what all of them said.
+    pub async fn chat_any(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        fallback: Fallback,
+    ) -> Result<UnifiedChatResponse, Error> {
+        let start = self.start();
+        let exchange = self
+            .providers
+            .chat_any(request.into(), fallback, false, start)?;
+        self.run(exchange, start).await
+    }
+
+    /// The same piece by piece.
+    ///
+    /// # Errors
+    /// `invalid_request`; all else comes out of the stream.
+    pub fn stream_any(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        fallback: Fallback,
+    ) -> Result<AsyncChatStream<T>, Error> {
+        let start = self.start();
+        let exchange = self
+            .providers
+            .chat_any(request.into(), fallback, true, start)?;
         Ok(AsyncChatStream::new(AsyncDriver::new(
             self.transport.clone(),
             exchange,

@@ -1,6 +1,6 @@
 use crate::{
-    CallOptions, Chat, ChatRequest, Error, ErrorKind, Exchange, ListModels, OneModel, Provider,
-    Start,
+    CallOptions, Chat, ChatRequest, Error, ErrorKind, Exchange, Fallback, Guard, ListModels,
+    OneModel, Provider, Start, Target,
 };
 use std::sync::Arc;
 
@@ -8,9 +8,25 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Providers {
     /// Asked where a model's name chooses none.
-    default: Arc<dyn Provider>,
-    others: Vec<Arc<dyn Provider>>,
+    default: Entry,
+    others: Vec<Entry>,
     options: Arc<CallOptions>,
+}
+
+/// A provider and what its calls share. Clones share it too.
+#[derive(Clone, Debug)]
+struct Entry {
+    provider: Arc<dyn Provider>,
+    guard: Arc<Guard>,
+}
+
+impl Entry {
+    fn new(provider: Arc<dyn Provider>) -> Self {
+        Entry {
+            provider,
+            guard: Arc::default(),
+        }
+    }
 }
 
 impl Providers {
@@ -18,7 +34,7 @@ impl Providers {
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>) -> Self {
         Providers {
-            default: provider,
+            default: Entry::new(provider),
             others: Vec::new(),
             options: Arc::default(),
         }
@@ -38,8 +54,41 @@ impl Providers {
                 ),
             ));
         }
-        self.others.push(provider);
+        self.others.push(Entry::new(provider));
         Ok(())
+    }
+
+    /// Sets what the calls to a provider share: pace, circuit breaker, budget for retries.
+    ///
+    /// # Errors
+    /// `invalid_request` if there is no provider of that name.
+    pub fn set_guard(&mut self, provider: &str, guard: Arc<Guard>) -> Result<(), Error> {
+        self.named(Some(provider))?;
+        std::iter::once(&mut self.default)
+            .chain(&mut self.others)
+            .filter(|entry| entry.provider.name() == provider)
+            .for_each(|entry| entry.guard = guard.clone());
+        Ok(())
+    }
+
+    /// What the calls to a provider share.
+    #[must_use]
+    pub fn guard(&self, provider: &str) -> Option<&Arc<Guard>> {
+        Some(&self.find(provider)?.guard)
+    }
+
+    /// Models to be asked in turn, each by the name by which a request would choose it.
+    #[must_use]
+    pub fn fallback<'m>(&self, first: &str, others: impl IntoIterator<Item = &'m str>) -> Fallback {
+        let target = |model: &str| {
+            let (entry, model) = self.route(model);
+            Target::new(entry.provider.clone(), model).guard(entry.guard.clone())
+        };
+        others
+            .into_iter()
+            .fold(Fallback::new(target(first)), |fallback, model| {
+                fallback.or(target(model))
+            })
     }
 
     /// Changes the rules of all calls.
@@ -53,14 +102,29 @@ impl Providers {
         stream: bool,
         start: Start,
     ) -> Result<Exchange<Chat>, Error> {
-        let (provider, model) = self.route(&request.model);
+        let (entry, model) = self.route(&request.model);
+        let (provider, guard) = (entry.provider.clone(), entry.guard.clone());
         if request.stream != stream || model.len() != request.model.len() {
             let model = model.to_owned();
             let request = Arc::make_mut(&mut request);
             request.stream = stream;
             request.model = model;
         }
-        Exchange::new(provider.clone(), request, self.options.clone(), start)
+        let exchange = Exchange::new(provider, request, self.options.clone(), start)?;
+        Ok(exchange.guarded_by(guard))
+    }
+
+    pub(super) fn chat_any(
+        &self,
+        mut request: Arc<ChatRequest>,
+        fallback: Fallback,
+        stream: bool,
+        start: Start,
+    ) -> Result<Exchange<Chat>, Error> {
+        if request.stream != stream {
+            Arc::make_mut(&mut request).stream = stream;
+        }
+        Exchange::with_fallback(fallback, request, self.options.clone(), start)
     }
 
     pub(super) fn list_models(
@@ -68,30 +132,35 @@ impl Providers {
         name: Option<&str>,
         start: Start,
     ) -> Result<Exchange<ListModels>, Error> {
-        Exchange::list_models(self.named(name)?.clone(), self.options.clone(), start)
+        let entry = self.named(name)?;
+        let provider = entry.provider.clone();
+        let exchange = Exchange::list_models(provider, self.options.clone(), start)?;
+        Ok(exchange.guarded_by(entry.guard.clone()))
     }
 
     pub(super) fn model(&self, id: &str, start: Start) -> Result<Exchange<OneModel>, Error> {
-        let (provider, id) = self.route(id);
-        Exchange::one_model(provider.clone(), id, self.options.clone(), start)
+        let (entry, id) = self.route(id);
+        let provider = entry.provider.clone();
+        let exchange = Exchange::one_model(provider, id, self.options.clone(), start)?;
+        Ok(exchange.guarded_by(entry.guard.clone()))
     }
 
     /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
     /// `amazon.nova-lite-v1:0` of `bedrock`.
-    fn route<'m>(&self, model: &'m str) -> (&Arc<dyn Provider>, &'m str) {
+    fn route<'m>(&self, model: &'m str) -> (&Entry, &'m str) {
         let chosen = model
             .split_once('.')
             .and_then(|(prefix, rest)| Some((self.find(prefix)?, rest)));
         chosen.unwrap_or((&self.default, model))
     }
 
-    fn named(&self, name: Option<&str>) -> Result<&Arc<dyn Provider>, Error> {
+    fn named(&self, name: Option<&str>) -> Result<&Entry, Error> {
         let found = match name {
             Some(name) => self.find(name),
             None => Some(&self.default),
         };
         found.ok_or_else(|| {
-            let known: Vec<&str> = self.all().map(|provider| provider.name()).collect();
+            let known: Vec<&str> = self.all().map(|entry| entry.provider.name()).collect();
             Error::new(
                 ErrorKind::InvalidRequest,
                 format!(
@@ -103,11 +172,11 @@ impl Providers {
         })
     }
 
-    fn find(&self, name: &str) -> Option<&Arc<dyn Provider>> {
-        self.all().find(|provider| provider.name() == name)
+    fn find(&self, name: &str) -> Option<&Entry> {
+        self.all().find(|entry| entry.provider.name() == name)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
+    fn all(&self) -> impl Iterator<Item = &Entry> {
         std::iter::once(&self.default).chain(&self.others)
     }
 }

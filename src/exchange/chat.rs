@@ -1,7 +1,8 @@
 use super::{Exchange, Start, operation::sealed::Operation};
 use crate::{
-    Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Framing,
-    Metrics, Provider, ProviderMetadata, RawBody, StreamEvent, UnifiedChatResponse, Warning,
+    Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
+    Framing, Metrics, Provider, ProviderMetadata, RawBody, StreamEvent, UnifiedChatResponse,
+    Warning,
     provider::{Decoder, Frame, Progress},
 };
 use bytes::Bytes;
@@ -33,8 +34,7 @@ impl Exchange<Chat> {
         start: Start,
     ) -> Result<Self, Error> {
         request.validate()?;
-        let mut encoded = provider.encode_chat(&request)?;
-        add_headers(&mut encoded.request, &request)?;
+        let encoded = encode(&*provider, &request)?;
         let limits = AssemblerLimits {
             retained_bytes: options.sizes.body,
             ..AssemblerLimits::default()
@@ -52,6 +52,34 @@ impl Exchange<Chat> {
         };
         let mut exchange = Exchange::with_operation(provider, chat, options, start);
         exchange.metadata.correlation_id = correlation_id;
+        Ok(exchange)
+    }
+}
+
+impl Exchange<Chat> {
+    /// A chat with the first of several targets that can answer, whatever the model that the request names.
+    ///
+    /// # Errors
+    /// `invalid_request` if the request cannot be sent to the first one as it is.
+    pub fn with_fallback(
+        fallback: Fallback,
+        mut request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Result<Self, Error> {
+        let mut fallback = Box::new(fallback);
+        let Some(first) = fallback.next() else {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "there is no target to ask",
+            ));
+        };
+        first
+            .model
+            .clone_into(&mut Arc::make_mut(&mut request).model);
+        let mut exchange = Exchange::new(first.provider.clone(), request, options, start)?;
+        exchange.turn_to(first);
+        exchange.fallback = Some(fallback);
         Ok(exchange)
     }
 }
@@ -93,6 +121,28 @@ impl Operation for Chat {
 
     fn method(&self) -> Method {
         self.encoded.request.method().clone()
+    }
+
+    fn tokens(&self) -> u64 {
+        let prompt = self.encoded.request.body().len() as u64 / 4;
+        prompt.saturating_add(self.request.max_tokens.unwrap_or_default())
+    }
+
+    fn used_tokens(&self) -> Option<u64> {
+        self.assembler.usage_so_far()?.total_tokens
+    }
+
+    fn model(&self) -> &str {
+        &self.request.model
+    }
+
+    fn retarget(&mut self, provider: &Arc<dyn Provider>, model: &str) -> Result<(), Error> {
+        let mut request = self.request.clone();
+        model.clone_into(&mut Arc::make_mut(&mut request).model);
+        self.encoded = encode(&**provider, &request)?;
+        self.provider = provider.clone();
+        self.request = request;
+        Ok(())
     }
 
     fn framing(&self) -> Framing {
@@ -196,6 +246,12 @@ impl fmt::Debug for Chat {
             .field("framing", &self.encoded.framing)
             .finish_non_exhaustive()
     }
+}
+
+fn encode(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {
+    let mut encoded = provider.encode_chat(request)?;
+    add_headers(&mut encoded.request, request)?;
+    Ok(encoded)
 }
 
 fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {

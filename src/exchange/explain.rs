@@ -1,7 +1,7 @@
 //! What failures are called: errors from what the transport, the clock and the driver did.
 
 use super::{Input, State};
-use crate::{Auth, Error, ErrorKind, TimeoutKind};
+use crate::{Auth, Error, ErrorKind, Secret, TimeoutKind, error::scrub};
 use std::time::{Duration, SystemTime};
 use unifiedai_transport::{Delivery, FailureKind, TransportError};
 
@@ -43,6 +43,39 @@ pub(super) fn timeout_error(
     )
     .with_timeout(timeout)
 }
+
+pub(super) fn held_back(wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::RateLimit,
+        format!("the pace set for this provider leaves room only in {wait:?}"),
+    )
+    .with_code("local_rate_limit")
+    .with_retry_after(wait)
+}
+
+pub(super) fn circuit_open(wait: Duration, last: Option<&str>) -> Error {
+    let last = last.map_or_else(String::new, |last| format!("; at last: {last}"));
+    Error::new(
+        ErrorKind::CircuitOpen,
+        format!("most calls to this provider failed lately{last}"),
+    )
+    .with_retryable(true)
+    .with_retry_after(wait)
+}
+
+/// An error in a few words, without the key, for the log of attempts.
+pub(super) fn brief(error: &Error, secret: Option<&Secret>) -> String {
+    let mut message = error.message().to_owned();
+    if let Some(secret) = secret {
+        scrub(&mut message, secret.expose());
+    }
+    match message.char_indices().nth(MOST_BRIEF) {
+        Some((end, _)) => [message.get(..end).unwrap_or_default(), "…"].concat(),
+        None => message,
+    }
+}
+
+const MOST_BRIEF: usize = 256;
 
 pub(super) fn misuse(state: &State, input: &Input) -> Error {
     let input = match input {

@@ -13,14 +13,17 @@ mod step;
 
 use crate::{
     Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, RateLimit, Secret,
-    StreamEvent, TimeoutKind, Warning,
+    StreamEvent, Target, TimeoutKind, Timeouts, Warning,
     error::scrub,
-    policy::{Rng, retry_after},
+    policy::{Admission, Fallback, Guard, Permit, Report, Rng, retry_after},
 };
 use body::BodyReader;
 use bytes::Bytes;
 use deadlines::Deadlines;
-use explain::{is_signed, misuse, seconds_between, timeout_error, transport_error};
+use explain::{
+    brief, circuit_open, held_back, is_signed, misuse, seconds_between, timeout_error,
+    transport_error,
+};
 use http::{HeaderValue, Method, response};
 use operation::Reading;
 use std::{
@@ -53,6 +56,13 @@ pub struct Exchange<O: Operation = Chat> {
     operation: O,
     provider: Arc<dyn Provider>,
     options: Arc<CallOptions>,
+    /// The options' own, or shorter ones of a target.
+    timeouts: Timeouts,
+    guard: Option<Arc<Guard>>,
+    /// Leave for the attempt that is under way.
+    permit: Option<Permit>,
+    /// Who can be asked instead.
+    fallback: Option<Box<Fallback>>,
     state: State,
     start: Start,
     /// The latest time that was passed; an earlier one counts as this (F70).
@@ -68,6 +78,8 @@ pub struct Exchange<O: Operation = Chat> {
     secret: Option<Secret>,
     /// Whether the last attempt in the log goes on.
     under_way: bool,
+    /// To be told before anything of the next attempt.
+    notice: Option<Warning>,
     metadata: Box<ProviderMetadata>,
     metrics: Box<Metrics>,
 }
@@ -106,7 +118,11 @@ impl<O: Operation> Exchange<O> {
             operation,
             deadlines: Deadlines::new(start.now, &options.timeouts),
             provider,
+            timeouts: options.timeouts,
             options,
+            guard: None,
+            permit: None,
+            fallback: None,
             state: State::Ready { at: start.now },
             start,
             now: start.now,
@@ -117,9 +133,17 @@ impl<O: Operation> Exchange<O> {
             skew: 0,
             secret: None,
             under_way: false,
+            notice: None,
             metadata: Box::new(metadata),
             metrics: Box::default(),
         }
+    }
+
+    /// Shares a budget for retries, a pace and a circuit breaker with all exchanges that have the same guard.
+    #[must_use]
+    pub fn guarded_by(mut self, guard: Arc<Guard>) -> Self {
+        self.guard = Some(guard);
+        self
     }
 
     /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
@@ -135,7 +159,7 @@ impl<O: Operation> Exchange<O> {
         }
         match &self.state {
             State::Ready { at } if self.now < *at => Step::Sleep { until: *at },
-            State::Ready { .. } => self.send(),
+            State::Ready { .. } => self.ask(),
             State::AwaitHead | State::Body { .. } => Step::Receive {
                 deadline: self.deadlines.next(),
             },
@@ -193,8 +217,40 @@ impl<O: Operation> Exchange<O> {
         self.operation.next_event()
     }
 
+    /// Sends, if the guard gives leave.
+    fn ask(&mut self) -> Step {
+        let Some(guard) = &self.guard else {
+            return self.send();
+        };
+        let error = match guard.admit(self.now, self.operation.tokens()) {
+            Admission::Go(permit) => {
+                self.permit = Some(permit);
+                return self.send();
+            }
+            Admission::Wait(until) => {
+                let wait = until.saturating_since(self.now);
+                let until = until.saturating_add(wait.mul_f64(0.1 * self.rng.unit()));
+                if until < self.deadlines.total() && !self.has_alternative() {
+                    self.state = State::Ready { at: until };
+                    return Step::Sleep { until };
+                }
+                held_back(wait)
+            }
+            Admission::Open(until, last) => {
+                circuit_open(until.saturating_since(self.now), last.as_deref())
+            }
+        };
+        if !self.move_on(&error) {
+            self.end(Err(error));
+        }
+        self.poll(self.now)
+    }
+
     fn send(&mut self) -> Step {
         self.operation.begin();
+        if let Some(notice) = self.notice.take() {
+            self.operation.warn(notice);
+        }
         self.metadata.status = None;
         self.metadata.request_id = None;
         self.metrics.ttfb = None;
@@ -205,12 +261,12 @@ impl<O: Operation> Exchange<O> {
                 self.secret = secret;
                 self.state = State::AwaitHead;
                 self.deadlines
-                    .begin_attempt(self.now, streaming, &self.options.timeouts);
-                self.metrics
-                    .attempts
-                    .push(Attempt::new(self.now.saturating_since(self.start.now)));
+                    .begin_attempt(self.now, streaming, &self.timeouts);
+                let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
+                attempt.target = self.fallback.as_ref().map(|_| self.target());
+                self.metrics.attempts.push(attempt);
                 self.under_way = true;
-                let limits = self.deadlines.limits(&self.options.timeouts);
+                let limits = self.deadlines.limits(&self.timeouts);
                 Step::Send { request, limits }
             }
             Err(error) => {
@@ -231,7 +287,7 @@ impl<O: Operation> Exchange<O> {
         }
         self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
         self.provider.read_head(&head.headers, &mut self.metadata);
-        self.deadlines.begin_body(self.now, &self.options.timeouts);
+        self.deadlines.begin_body(self.now, &self.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
         self.state = State::Body {
             reader: Box::new(reader),
@@ -260,7 +316,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn after_reading(&mut self, reading: Reading) -> Result<(), Error> {
-        let timeouts = &self.options.timeouts;
+        let timeouts = &self.timeouts;
         self.deadlines.saw_bytes(self.now, timeouts);
         if self.metrics.ttft.is_none() && self.operation.is_visible() {
             self.deadlines.saw_token();
@@ -318,7 +374,7 @@ impl<O: Operation> Exchange<O> {
 
     fn timeout_error(&self, timeout: TimeoutKind) -> Error {
         let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_silent());
-        let allowed = self.deadlines.allowed(timeout, &self.options.timeouts);
+        let allowed = self.deadlines.allowed(timeout, &self.timeouts);
         timeout_error(timeout, allowed, silent)
     }
 
@@ -395,19 +451,19 @@ impl<O: Operation> Exchange<O> {
             && !self.is_over_time()
         {
             self.free_replays = self.free_replays.saturating_add(1);
-            self.close_attempt(Some(error.kind()));
+            self.close_attempt(Some(&error));
             return self.again(self.now);
         }
         self.fail(error);
     }
 
     fn fail(&mut self, error: Error) {
-        self.close_attempt(Some(error.kind()));
-        if self.is_committed() {
-            return self.end(Err(error));
-        }
-        if self.learn_skew(&error) {
+        self.close_attempt(Some(&error));
+        if !self.is_committed() && self.learn_skew(&error) {
             return self.again(self.now);
+        }
+        if self.move_on(&error) {
+            return;
         }
         match self.retry_at(&error) {
             Some(at) => {
@@ -418,6 +474,62 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
+    /// Turns to the next target, if there is one that can do better.
+    fn move_on(&mut self, error: &Error) -> bool {
+        let (committed, over_time) = (self.is_committed(), self.is_over_time());
+        let Some(fallback) = &mut self.fallback else {
+            return false;
+        };
+        if over_time || !fallback.cures(error) || (committed && !fallback.restart) {
+            return false;
+        }
+        while let Some(target) = fallback.next() {
+            if self
+                .operation
+                .retarget(&target.provider, &target.model)
+                .is_err()
+            {
+                continue;
+            }
+            self.notice = committed.then(|| {
+                let what = "the answer begins anew: what came before is void";
+                Warning::new("restarted", what)
+            });
+            self.turn_to(target);
+            self.again(self.now);
+            return true;
+        }
+        false
+    }
+
+    fn turn_to(&mut self, target: Target) {
+        self.timeouts = self.options.timeouts;
+        if let Some(limit) = target.first_token {
+            let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
+            self.timeouts.first_token = Some(limit);
+            self.timeouts.first_byte = Some(shorter(self.timeouts.first_byte));
+        }
+        target
+            .provider
+            .name()
+            .clone_into(&mut self.metadata.provider);
+        self.provider = target.provider;
+        self.guard = target.guard;
+        self.secret = None;
+        (self.retries, self.free_replays) = (0, 0);
+        (self.resigned, self.skew) = (false, 0);
+    }
+
+    fn has_alternative(&self) -> bool {
+        let fallback = self.fallback.as_ref();
+        fallback.is_some_and(|fallback| fallback.has_next())
+            && (!self.is_committed() || fallback.is_some_and(|fallback| fallback.restart))
+    }
+
+    fn target(&self) -> String {
+        [self.provider.name(), ".", self.operation.model()].concat()
+    }
+
     /// Whether the call is past its point of no return. That a visible event was decoded is what counts, not that it was
     /// handed out: otherwise the way in which bytes are cut into chunks would decide.
     fn is_committed(&self) -> bool {
@@ -425,7 +537,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn retry_at(&mut self, error: &Error) -> Option<Time> {
-        if !self.may_replay(error) {
+        if self.is_committed() || !self.may_replay(error) {
             return None;
         }
         let delay = self
@@ -433,7 +545,11 @@ impl<O: Operation> Exchange<O> {
             .retry
             .delay(self.retries, error, &mut self.rng)?;
         let at = self.now.saturating_add(delay);
-        (at < self.deadlines.total()).then_some(at)
+        if at >= self.deadlines.total() {
+            return None;
+        }
+        let paid = |guard: &Arc<Guard>| guard.pay_for_retry(error);
+        self.guard.as_ref().is_none_or(paid).then_some(at)
     }
 
     /// Another attempt, not before `at`. Nothing that the last one brought may be handed out any more.
@@ -492,19 +608,30 @@ impl<O: Operation> Exchange<O> {
         true
     }
 
-    fn close_attempt(&mut self, error: Option<ErrorKind>) {
+    fn close_attempt(&mut self, error: Option<&Error>) {
         if !std::mem::take(&mut self.under_way) {
             return;
         }
         let elapsed = self.now.saturating_since(self.start.now);
         if let Some(attempt) = self.metrics.attempts.last_mut() {
             attempt.duration = elapsed.saturating_sub(attempt.started);
-            attempt.error = error;
+            attempt.error = error.map(Error::kind);
+            attempt.message = error.map(|error| brief(error, self.secret.as_ref()));
+        }
+        if let Some(permit) = self.permit.take() {
+            let report = Report {
+                error,
+                used_tokens: self.operation.used_tokens(),
+                limits: &self.metadata.rate_limits,
+                jitter: self.rng.unit(),
+            };
+            permit.settle(self.now, &report);
         }
     }
 
     fn end(&mut self, result: Result<(), Error>) {
         self.deadlines.rest();
+        self.permit = None;
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
             scrub(id, secret);

@@ -1,7 +1,11 @@
 use crate::provider::{Frame, Progress};
-use crate::{Error, Framing, Metrics, ProviderMetadata, StreamEvent, UnifiedChatResponse, Warning};
+use crate::{
+    Error, ErrorKind, Framing, Metrics, Provider, ProviderMetadata, StreamEvent,
+    UnifiedChatResponse, Warning,
+};
 use bytes::Bytes;
 use http::{Method, Request};
+use std::sync::Arc;
 
 /// What an [`Exchange`](super::Exchange) does: a chat, a list of models. Implemented here only.
 pub trait Operation: sealed::Operation {}
@@ -33,6 +37,24 @@ pub(crate) mod sealed {
         fn request(&self) -> (Request<Bytes>, bool);
         fn method(&self) -> Method;
         fn framing(&self) -> Framing;
+        /// The tokens that it may use at most, roughly; zero for what uses none.
+        fn tokens(&self) -> u64 {
+            0
+        }
+        fn used_tokens(&self) -> Option<u64> {
+            None
+        }
+        fn model(&self) -> &str {
+            ""
+        }
+        /// Asks another provider for the same from now on.
+        fn retarget(&mut self, provider: &Arc<dyn Provider>, model: &str) -> Result<(), Error> {
+            let _ = (provider, model);
+            Err(Error::new(
+                ErrorKind::Misuse,
+                "only a chat can be asked elsewhere",
+            ))
+        }
         /// Forgets what an earlier attempt gave.
         fn begin(&mut self);
         fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error>;

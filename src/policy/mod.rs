@@ -1,10 +1,19 @@
 //! How patient, how large, how often: pure rules, with the time and the random numbers handed in.
 
+mod breaker;
+mod budget;
+mod fallback;
+mod guard;
 mod limits;
+mod pace;
 mod retry;
 mod retry_after;
 mod rng;
 
+pub use breaker::BreakerRules;
+pub use fallback::{Fallback, Target};
+pub use guard::Guard;
+pub(crate) use guard::{Admission, Permit, Report};
 pub use limits::{SizeLimits, Timeouts};
 pub use retry::Retry;
 pub use retry_after::{parse_duration, retry_after};

@@ -1,0 +1,65 @@
+/// What all calls to a provider may spend on retries, so that one in trouble is not asked three times as often (F56).
+///
+/// Full at first. A retry costs ten, where the provider asked to slow down five; a success gives back one. In the long run
+/// that is one retry for ten successes.
+#[derive(Debug)]
+pub(super) struct RetryBudget(u32);
+
+const FULL: u32 = 100;
+const RETRY: u32 = 10;
+const THROTTLED: u32 = 5;
+
+impl RetryBudget {
+    pub(super) fn full() -> Self {
+        RetryBudget(FULL)
+    }
+
+    pub(super) fn left(&self) -> u32 {
+        self.0
+    }
+
+    /// Pays for a retry, if there is enough.
+    pub(super) fn pay(&mut self, throttled: bool) -> bool {
+        let cost = if throttled { THROTTLED } else { RETRY };
+        match self.0.checked_sub(cost) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.0 = self.0.saturating_add(1).min(FULL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    proptest! {
+        // F56, F118
+        #[test]
+        fn retries_stay_within_a_tenth_of_the_successes_and_the_first_hundred(
+            steps in vec(any::<Option<bool>>(), 0..500)
+        ) {
+            let mut budget = RetryBudget::full();
+            let (mut spent, mut earned) = (0, 0);
+            for step in steps {
+                match step {
+                    Some(throttled) if budget.pay(throttled) => spent += if throttled { 5 } else { 10 },
+                    Some(_) => prop_assert!(budget.left() < 10),
+                    None => {
+                        budget.succeeded();
+                        earned += 1;
+                    }
+                }
+                prop_assert!(budget.left() <= FULL);
+                prop_assert!(spent <= 100 + earned);
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+use super::{
+    BreakerRules,
+    breaker::{Breaker, Outcome, Ticket},
+    budget::RetryBudget,
+    pace::{Bucket, Pacer},
+};
+use crate::{Error, ErrorKind, RateLimit};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use unifiedai_transport::{Delivery, Time};
+
+/// What all calls to one provider with one key share: a budget for retries, a pace, a circuit breaker.
+///
+/// By itself it has a budget only. All clients that share a guard must share a clock, which those of one transport do.
+#[derive(Debug)]
+pub struct Guard(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    budget: RetryBudget,
+    pacer: Pacer,
+    breaker: Option<Breaker>,
+    /// The kind and status of the last failure that was the provider's.
+    last_failure: Option<Box<str>>,
+    in_flight: usize,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Guard::new()
+    }
+}
+
+impl Guard {
+    /// A budget for retries, and nothing else.
+    #[must_use]
+    pub fn new() -> Self {
+        Guard(Mutex::new(State {
+            budget: RetryBudget::full(),
+            pacer: Pacer::default(),
+            breaker: None,
+            last_failure: None,
+            in_flight: 0,
+        }))
+    }
+
+    /// So many requests a minute, each attempt counted. Calls wait for their turn.
+    #[must_use]
+    pub fn requests_per_minute(self, requests: u32) -> Self {
+        self.with(|state| state.pacer.requests = Some(Bucket::new(requests.into())))
+    }
+
+    /// So many tokens a minute. A quarter of the request's bytes and its token limit are reserved, and corrected by what
+    /// the answer says was used.
+    #[must_use]
+    pub fn tokens_per_minute(self, tokens: u64) -> Self {
+        self.with(|state| state.pacer.tokens = Some(Bucket::new(tokens)))
+    }
+
+    /// Believes the provider's rate-limit headers where they say that less is left than thought, and waits up to a minute
+    /// for an allowance that is used up.
+    #[must_use]
+    pub fn learning(self) -> Self {
+        self.with(|state| state.pacer.learns = true)
+    }
+
+    /// Stops asking for a while when most calls fail. Worth it where another target can answer instead; for a single one it
+    /// only makes an outage longer (F67).
+    #[must_use]
+    pub fn breaker(self, rules: BreakerRules) -> Self {
+        self.with(|state| state.breaker = Some(Breaker::new(rules)))
+    }
+
+    /// Attempts that are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.state().in_flight
+    }
+
+    /// What is left of the budget for retries, 100 at most.
+    #[must_use]
+    pub fn retry_budget(&self) -> u32 {
+        self.state().budget.left()
+    }
+
+    pub(crate) fn admit(self: &Arc<Self>, now: Time, tokens: u64) -> Admission {
+        let mut state = self.state();
+        let at = state.pacer.ready_at(now, tokens);
+        if at > now {
+            return Admission::Wait(at);
+        }
+        let ticket = match state.breaker.as_mut().map(|breaker| breaker.admit(now)) {
+            Some(Err(until)) => return Admission::Open(until, state.last_failure.clone()),
+            Some(Ok(ticket)) => Some(ticket),
+            None => None,
+        };
+        state.pacer.take(tokens);
+        state.in_flight = state.in_flight.saturating_add(1);
+        Admission::Go(Permit {
+            guard: self.clone(),
+            ticket,
+            tokens,
+            now,
+        })
+    }
+
+    /// Pays for a retry after this error, if there is enough. What was not sent costs the provider nothing.
+    pub(crate) fn pay_for_retry(&self, error: &Error) -> bool {
+        let unsent = error
+            .transport()
+            .is_some_and(|failure| failure.delivery() == Delivery::NotSent);
+        let throttled = matches!(error.kind(), ErrorKind::RateLimit | ErrorKind::Overloaded);
+        unsent || self.state().budget.pay(throttled)
+    }
+
+    fn with(self, change: impl FnOnce(&mut State)) -> Self {
+        change(&mut self.state());
+        self
+    }
+
+    /// A panic while it was held cannot have left it half changed: it holds numbers only (F118).
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Admission {
+    Go(Permit),
+    /// Not before then.
+    Wait(Time),
+    /// The circuit is open until then, for this reason.
+    Open(Time, Option<Box<str>>),
+}
+
+/// Leave for one attempt. Dropping it gives everything back but the tokens: the request may have been sent.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    guard: Arc<Guard>,
+    ticket: Option<Ticket>,
+    tokens: u64,
+    now: Time,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) error: Option<&'a Error>,
+    pub(crate) used_tokens: Option<u64>,
+    pub(crate) limits: &'a [RateLimit],
+    pub(crate) jitter: f64,
+}
+
+impl Permit {
+    pub(crate) fn settle(mut self, now: Time, report: &Report<'_>) {
+        let mut state = self.guard.state();
+        let outcome = report.error.map_or(Outcome::Success, outcome);
+        let failure = report.error.and_then(Error::transport);
+        if failure.is_some_and(|failure| failure.delivery() == Delivery::NotSent) {
+            state.pacer.refund(self.tokens);
+        } else if let Some(used) = report.used_tokens {
+            state.pacer.correct(self.tokens, used);
+        }
+        state.pacer.learn(now, report.limits);
+        if let (Outcome::Failure, Some(error)) = (outcome, report.error) {
+            let status = error.status().map(|status| format!(" (HTTP {status})"));
+            let text = [error.kind().as_str(), &status.unwrap_or_default()].concat();
+            state.last_failure = Some(text.into());
+        }
+        if outcome == Outcome::Success {
+            state.budget.succeeded();
+        }
+        if let (Some(breaker), Some(ticket)) = (&mut state.breaker, self.ticket.take()) {
+            breaker.report(ticket, outcome, now, report.jitter);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.guard.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        if let (Some(breaker), Some(ticket)) = (&mut state.breaker, self.ticket.take()) {
+            breaker.report(ticket, Outcome::Neutral, self.now, 0.0);
+        }
+    }
+}
+
+/// What an error says about the provider (F63): not the caller's mistakes, and not its limits.
+fn outcome(error: &Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::InternalServer
+        | ErrorKind::ServiceUnavailable
+        | ErrorKind::Timeout
+        | ErrorKind::Connection
+        | ErrorKind::Truncated
+        | ErrorKind::Protocol => Outcome::Failure,
+        ErrorKind::Overloaded if error.status() != Some(429) => Outcome::Failure,
+        _ => Outcome::Neutral,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ErrorKind::*;
+
+    // F63
+    #[test]
+    fn only_the_providers_failures_count_against_it() {
+        let failures = [
+            InternalServer,
+            ServiceUnavailable,
+            Timeout,
+            Connection,
+            Truncated,
+            Protocol,
+            Overloaded,
+        ];
+        for kind in ErrorKind::ALL {
+            let wanted = if failures.contains(kind) {
+                Outcome::Failure
+            } else {
+                Outcome::Neutral
+            };
+            assert_eq!(outcome(&Error::new(*kind, "x")), wanted, "{kind}");
+        }
+        let busy = Error::new(Overloaded, "x").with_status(429);
+        assert_eq!(outcome(&busy), Outcome::Neutral);
+    }
+
+    // F118
+    #[test]
+    fn a_panic_elsewhere_does_not_spread() {
+        let guard = Arc::new(Guard::new());
+        let poisoned = guard.clone();
+        let thread = std::thread::Builder::new().spawn(move || {
+            let _held = poisoned.0.lock();
+            panic!("while the lock is held");
+        });
+        assert!(thread.unwrap().join().is_err());
+        assert!(guard.0.is_poisoned());
+        let permit = guard.admit(Time::ZERO, 0);
+        assert!(matches!(permit, Admission::Go(_)));
+        assert_eq!(guard.in_flight(), 1);
+        drop(permit);
+        assert_eq!(guard.in_flight(), 0);
+    }
+}

@@ -1,0 +1,243 @@
+use crate::RateLimit;
+use std::time::Duration;
+use unifiedai_transport::Time;
+
+/// How fast requests may go out: so many a minute, so many tokens a minute, and not before the provider said.
+#[derive(Debug, Default)]
+pub(super) struct Pacer {
+    pub(super) requests: Option<Bucket>,
+    pub(super) tokens: Option<Bucket>,
+    /// Whether the provider's headers count.
+    pub(super) learns: bool,
+    not_before: Time,
+}
+
+/// What refills at a steady pace. Counted in 60·10⁹ths, so that one nanosecond refills a whole number of them.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    per_minute: u64,
+    level: u128,
+    /// When the level was true.
+    at: Time,
+}
+
+const MINUTE: u128 = 60_000_000_000;
+
+/// Longer waits are not learned: then the provider is asked, and says itself what is wrong.
+const LONGEST_LEARNED: Duration = Duration::from_secs(60);
+
+impl Pacer {
+    /// When a request with this many tokens may go out.
+    pub(super) fn ready_at(&mut self, now: Time, tokens: u64) -> Time {
+        let requests = self.requests.as_mut().map(|b| b.ready_at(now, 1));
+        let tokens = self.tokens.as_mut().map(|b| b.ready_at(now, tokens));
+        [requests, tokens, Some(self.not_before)]
+            .into_iter()
+            .flatten()
+            .fold(now, Time::max)
+    }
+
+    pub(super) fn take(&mut self, tokens: u64) {
+        if let Some(requests) = &mut self.requests {
+            requests.take(1);
+        }
+        if let Some(bucket) = &mut self.tokens {
+            bucket.take(tokens);
+        }
+    }
+
+    /// Gives back a request that was not sent.
+    pub(super) fn refund(&mut self, tokens: u64) {
+        if let Some(requests) = &mut self.requests {
+            requests.give(1);
+        }
+        if let Some(bucket) = &mut self.tokens {
+            bucket.give(tokens);
+        }
+    }
+
+    /// Puts what was really used in the place of what was reserved (F69).
+    pub(super) fn correct(&mut self, reserved: u64, used: u64) {
+        if let Some(bucket) = &mut self.tokens {
+            bucket.give(reserved.saturating_sub(used));
+            bucket.take(used.saturating_sub(reserved));
+        }
+    }
+
+    /// Headers can lower what is left, never raise it (F68). Those that are missing change nothing.
+    pub(super) fn learn(&mut self, now: Time, limits: &[RateLimit]) {
+        if !self.learns {
+            return;
+        }
+        for limit in limits {
+            let Some(remaining) = limit.remaining else {
+                continue;
+            };
+            let bucket = match limit.name.as_str() {
+                "requests" | "requests-minute" => &mut self.requests,
+                "tokens" | "tokens-minute" => &mut self.tokens,
+                _ => &mut None,
+            };
+            if let Some(bucket) = bucket {
+                bucket.lower_to(remaining);
+            }
+            if remaining == 0 {
+                let wait = limit.reset.filter(|reset| *reset <= LONGEST_LEARNED);
+                let until = now.saturating_add(wait.unwrap_or_default());
+                self.not_before = self.not_before.max(until);
+            }
+        }
+    }
+}
+
+impl Bucket {
+    pub(super) fn new(per_minute: u64) -> Self {
+        let per_minute = per_minute.max(1);
+        Bucket {
+            per_minute,
+            level: full(per_minute),
+            at: Time::ZERO,
+        }
+    }
+
+    fn ready_at(&mut self, now: Time, cost: u64) -> Time {
+        self.refill(now);
+        let missing = self.scaled(cost).saturating_sub(self.level);
+        let nanos = missing.div_ceil(u128::from(self.per_minute));
+        now.saturating_add(Duration::from_nanos(
+            u64::try_from(nanos).unwrap_or(u64::MAX),
+        ))
+    }
+
+    fn refill(&mut self, now: Time) {
+        // A time before the last one counts as the last one, a jump fills to the brim and no further (F70).
+        let elapsed = now.saturating_since(self.at).as_nanos();
+        self.at = self.at.max(now);
+        let gained = elapsed.saturating_mul(self.per_minute.into());
+        self.level = self.level.saturating_add(gained).min(full(self.per_minute));
+    }
+
+    fn take(&mut self, amount: u64) {
+        self.level = self.level.saturating_sub(self.scaled(amount));
+    }
+
+    fn give(&mut self, amount: u64) {
+        let level = self.level.saturating_add(self.scaled(amount));
+        self.level = level.min(full(self.per_minute));
+    }
+
+    fn lower_to(&mut self, amount: u64) {
+        self.level = self.level.min(self.scaled(amount));
+    }
+
+    /// One that is larger than the bucket waits for a full one, not for ever.
+    fn scaled(&self, amount: u64) -> u128 {
+        full(amount.min(self.per_minute))
+    }
+}
+
+fn full(amount: u64) -> u128 {
+    u128::from(amount).saturating_mul(MINUTE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn limit(name: &str, remaining: u64, reset: u64) -> RateLimit {
+        RateLimit {
+            name: name.into(),
+            limit: None,
+            remaining: Some(remaining),
+            reset: Some(Duration::from_secs(reset)),
+        }
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::from_nanos(seconds * SECOND)
+    }
+
+    #[test]
+    fn sixty_a_minute_is_one_a_second_after_the_first_sixty() {
+        let mut bucket = Bucket::new(60);
+        for _ in 0..60 {
+            assert_eq!(bucket.ready_at(at(0), 1), at(0));
+            bucket.take(1);
+        }
+        assert_eq!(bucket.ready_at(at(0), 1), at(1));
+        assert_eq!(bucket.ready_at(at(1), 1), at(1));
+    }
+
+    // F69
+    #[test]
+    fn a_request_larger_than_the_bucket_waits_for_a_full_one() {
+        let mut bucket = Bucket::new(60);
+        bucket.take(30);
+        assert_eq!(bucket.ready_at(at(0), u64::MAX), at(30));
+    }
+
+    // F68
+    #[test]
+    fn headers_lower_and_never_raise() {
+        let mut pacer = Pacer {
+            requests: Some(Bucket::new(60)),
+            learns: true,
+            ..Pacer::default()
+        };
+        pacer.learn(at(0), &[limit("requests-minute", 1, 0)]);
+        assert_eq!(pacer.ready_at(at(0), 0), at(0));
+        pacer.take(0);
+        assert_eq!(pacer.ready_at(at(0), 0), at(1));
+        pacer.learn(at(0), &[limit("requests-minute", 1_000_000, 0)]);
+        assert_eq!(pacer.ready_at(at(0), 0), at(1));
+        pacer.learn(at(0), &[]);
+        assert_eq!(pacer.ready_at(at(0), 0), at(1));
+    }
+
+    // F52, F68
+    #[test]
+    fn a_used_up_allowance_is_waited_for_but_not_for_hours() {
+        let mut pacer = Pacer {
+            learns: true,
+            ..Pacer::default()
+        };
+        pacer.learn(at(0), &[limit("tokens-minute", 0, 7)]);
+        assert_eq!(pacer.ready_at(at(0), 0), at(7));
+        pacer.learn(at(0), &[limit("requests-day", 0, 50_000)]);
+        assert_eq!(pacer.ready_at(at(0), 0), at(7));
+        assert_eq!(pacer.ready_at(at(8), 0), at(8));
+    }
+
+    proptest! {
+        // F69, F70
+        #[test]
+        fn a_level_stays_between_empty_and_full_whatever_the_clock_does(
+            per_minute: u64, steps in vec((any::<u64>(), any::<u64>(), 0..4_u8), 0..200)
+        ) {
+            let mut bucket = Bucket::new(per_minute);
+            for (time, amount, what) in steps {
+                let now = Time::from_nanos(time);
+                let ready = bucket.ready_at(now, amount);
+                prop_assert!(ready >= now);
+                match what {
+                    0 => bucket.take(amount),
+                    1 => bucket.give(amount),
+                    2 => bucket.lower_to(amount),
+                    _ => {}
+                }
+                prop_assert!(bucket.level <= full(bucket.per_minute));
+            }
+        }
+
+        #[test]
+        fn what_is_ready_at_a_time_is_ready_then(per_minute in 1..u64::MAX, spent: u64, cost: u64) {
+            let mut bucket = Bucket::new(per_minute);
+            bucket.take(spent);
+            let ready = bucket.ready_at(Time::ZERO, cost);
+            prop_assert_eq!(bucket.ready_at(ready, cost), ready);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Asking somebody else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod by_hand;
+
+use by_hand::*;
+use std::sync::Arc;
+use unifiedai::{
+    BreakerRules, CallOptions, Delivery, ErrorKind, Exchange, FailureKind, Fallback, Guard,
+    StreamEvent, Target, TimeoutKind,
+};
+
+fn targets() -> Fallback {
+    Fallback::new(Target::new(named("one"), "m1")).or(Target::new(named("two"), "m2"))
+}
+
+fn call(fallback: Fallback, stream: bool, options: CallOptions) -> Call {
+    let mut call = Call::stream(once());
+    let request = Arc::new(request(stream));
+    call.exchange =
+        Exchange::with_fallback(fallback, request, Arc::new(options), start(1)).unwrap();
+    call
+}
+
+/// Whether the second target is asked after the first one answered this.
+fn moves_on(fallback: Fallback, status: u16, body: &str) -> bool {
+    let mut call = call(fallback, false, options());
+    call.answer(status, &[JSON], body);
+    match call.step() {
+        unifiedai::Step::Send { request, .. } => {
+            assert_eq!(request.uri().host(), Some("two.test"));
+            let body = std::str::from_utf8(request.body()).unwrap();
+            assert!(
+                body.contains("\"m2\"") && !body.contains("\"m1\""),
+                "{body}"
+            );
+            true
+        }
+        unifiedai::Step::Done => false,
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn it_moves_on_for_what_another_target_can_cure() {
+    let coded = |code: &str| format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#);
+    let cases = [
+        (500, "x", true),
+        (502, "x", true),
+        (503, "x", true),
+        (529, "x", true),
+        (429, "x", true),
+        (429, "insufficient_quota", true),
+        (408, "x", true),
+        (400, "x", false),
+        (401, "x", false),
+        (403, "x", false),
+        (404, "x", false),
+        (413, "x", false),
+        (422, "x", false),
+        (400, "content_filter", false),
+        (400, "context_length_exceeded", false),
+    ];
+    for (status, code, wanted) in cases {
+        assert_eq!(
+            moves_on(targets(), status, &coded(code)),
+            wanted,
+            "{status} {code}"
+        );
+    }
+    let overflow = coded("context_length_exceeded");
+    assert!(moves_on(targets().on_context_overflow(), 400, &overflow));
+}
+
+#[test]
+fn the_result_says_who_answered_and_what_the_others_said() {
+    let mut call = call(targets(), false, options());
+    call.answer(529, &[JSON], r#"{"error":{"message":"too many at once"}}"#);
+    call.answer(200, &[JSON], WHOLE);
+    let response = call.result().unwrap();
+    assert_eq!(response.provider_metadata.provider, "two");
+    let attempts = response.metrics.attempts;
+    assert_eq!(attempts[0].target.as_deref(), Some("one.m1"));
+    assert_eq!(attempts[0].error, Some(ErrorKind::Overloaded));
+    assert_eq!(attempts[0].message.as_deref(), Some("too many at once"));
+    assert_eq!(attempts[1].target.as_deref(), Some("two.m2"));
+    assert_eq!(attempts[1].error, None);
+}
+
+#[test]
+fn only_the_last_target_is_tried_again() {
+    let mut call = call(targets(), false, options());
+    call.answer(503, &[], "");
+    for _ in 0..2 {
+        call.answer(503, &[], "");
+        call.sleep();
+    }
+    call.answer(503, &[], "");
+    let error = call.error();
+    assert_eq!(error.provider(), Some("two"));
+    assert_eq!(error.attempts().len(), 4);
+}
+
+#[test]
+fn an_outage_and_silence_are_cured_though_the_request_may_have_been_processed() {
+    let fail: [fn(&mut Call); 4] = [
+        |call| {
+            call.failed(FailureKind::Dns, Delivery::NotSent);
+        },
+        |call| {
+            call.failed(FailureKind::Reset, Delivery::MaybeProcessed);
+        },
+        |call| {
+            call.after(seconds(120));
+        },
+        |call| {
+            call.head(200, &[SSE]).body(preamble()).end();
+        },
+    ];
+    for fail in fail {
+        let mut call = call(targets(), true, options());
+        call.send();
+        fail(&mut call);
+        let (request, _) = call.send();
+        assert_eq!(request.uri().host(), Some("two.test"));
+    }
+}
+
+#[test]
+fn each_target_has_its_own_limit_to_the_first_token() {
+    let one = Target::new(named("one"), "m1").first_token(seconds(3));
+    let two = Target::new(named("two"), "m2").first_token(seconds(7));
+    let mut call = call(Fallback::new(one).or(two), true, options());
+    call.send();
+    call.head(200, &[SSE]).body(preamble()).after(seconds(3));
+    call.send();
+    call.head(200, &[SSE]).body(preamble());
+    assert_eq!(call.deadline(), call.now.saturating_add(seconds(7)));
+    call.after(seconds(7));
+    let error = call.error();
+    assert_eq!(error.timeout(), Some(TimeoutKind::FirstToken));
+    assert!(error.message().contains("within 7s"), "{error}");
+    assert_eq!(error.attempts()[0].error, Some(ErrorKind::Timeout));
+}
+
+#[test]
+fn where_the_answer_comes_whole_the_limit_holds_for_its_head() {
+    let one = Target::new(named("one"), "m1").first_token(seconds(3));
+    let mut call = call(
+        Fallback::new(one).or(Target::new(named("two"), "m2")),
+        false,
+        options(),
+    );
+    call.send();
+    call.after(seconds(3)).send();
+    assert_eq!(call.deadline(), call.now.saturating_add(seconds(600)));
+}
+
+// F61
+#[test]
+fn the_calls_deadline_holds_over_all_targets() {
+    let mut call = call(
+        targets(),
+        false,
+        with(|o| o.timeouts.total = Some(seconds(5))),
+    );
+    call.send();
+    call.after(seconds(5)).head(503, &[]).end();
+    let error = call.error();
+    assert_eq!(error.attempts().len(), 1);
+}
+
+// F54, F71
+#[test]
+fn after_visible_output_it_stays_where_it_is() {
+    let mut call = call(targets(), true, options());
+    call.send();
+    call.head(200, &[SSE]).body(delta("x")).end();
+    let error = call.error();
+    assert_eq!(error.kind(), ErrorKind::Truncated);
+    assert_eq!(error.attempts().len(), 1);
+}
+
+// F71
+#[test]
+fn a_restart_is_announced_before_anything_of_the_new_answer() {
+    let mut call = call(targets().restart(), true, options());
+    call.send();
+    call.head(200, &[SSE]).body(delta("old")).end();
+    call.send();
+    call.head(200, &[SSE]).body(delta("new")).body(finish());
+    call.body(DONE);
+    assert!(call.is_done());
+    let restarted = call.events.iter().position(
+        |event| matches!(event, StreamEvent::Warning(warning) if warning.code == "restarted"),
+    );
+    let after: String = call.events[restarted.unwrap()..]
+        .iter()
+        .filter_map(StreamEvent::text)
+        .collect();
+    assert_eq!(after, "new");
+    assert_eq!(call.result().unwrap().text(), "new");
+}
+
+#[test]
+fn an_open_circuit_or_a_full_pace_is_no_reason_to_wait() {
+    let open = Arc::new(Guard::new().breaker(BreakerRules::default()));
+    let slow = Arc::new(Guard::new().requests_per_minute(1));
+    for _ in 0..5 {
+        let mut failing = Call::whole(once());
+        failing.exchange = failing.exchange.guarded_by(open.clone());
+        failing.answer(503, &[], "");
+    }
+    let mut first = Call::whole(once());
+    first.exchange = first.exchange.guarded_by(slow.clone());
+    first.send();
+    for guard in [open, slow] {
+        let one = Target::new(named("one"), "m1").guard(guard);
+        let fallback = Fallback::new(one).or(Target::new(named("two"), "m2"));
+        let (request, _) = call(fallback, false, options()).send();
+        assert_eq!(request.uri().host(), Some("two.test"));
+    }
+}
+
+#[test]
+fn a_bad_request_is_found_before_anything_is_sent() {
+    let request = Arc::new(unifiedai::ChatRequest::new("m"));
+    let error = Exchange::with_fallback(targets(), request, Arc::new(options()), start(1));
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidRequest);
+}
