@@ -276,7 +276,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    fn on_head(&mut self, head: response::Parts) -> Result<(), Error> {
+    fn on_head(&mut self, mut head: response::Parts) -> Result<(), Error> {
         if head.status.is_informational() {
             return Ok(());
         }
@@ -289,6 +289,11 @@ impl<O: Operation> Exchange<O> {
         self.provider.read_head(&head.headers, &mut self.metadata);
         self.deadlines.begin_body(self.now, &self.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
+        if head.status.is_success() {
+            // All that matters was read. What is kept of a head can keep the buffer alive that it was read into.
+            head.headers = http::HeaderMap::new();
+            head.extensions = http::Extensions::new();
+        }
         self.state = State::Body {
             reader: Box::new(reader),
             head: Box::new(head),

@@ -2,10 +2,7 @@
 
 use crate::{ProviderMetadata, RateLimit, policy::parse_duration};
 use http::HeaderMap;
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 /// Headers that carry the provider's id for a request, in the order of preference.
 const REQUEST_ID: [&str; 7] = [
@@ -32,22 +29,31 @@ pub fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
 /// and `anthropic-ratelimit-{what}-{limit,remaining,reset}`. Without `{what}` it is requests.
 #[must_use]
 pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
-    let mut limits: BTreeMap<String, RateLimit> = BTreeMap::new();
+    let mut limits: Vec<RateLimit> = Vec::new();
     for (name, value) in headers {
         let (Some((field, what)), Ok(value)) = (split(name.as_str()), value.to_str()) else {
             continue;
         };
-        let limit = limits.entry(what.to_owned()).or_insert_with(|| RateLimit {
-            name: what.to_owned(),
-            ..RateLimit::default()
-        });
+        let known = limits.iter().position(|limit| limit.name == what);
+        let at = known.unwrap_or(limits.len());
+        if known.is_none() && at < MOST_LIMITS {
+            let name = what.to_owned();
+            limits.push(RateLimit {
+                name,
+                ..RateLimit::default()
+            });
+        }
+        let Some(limit) = limits.get_mut(at) else {
+            continue;
+        };
         match field {
             "limit" => limit.limit = count(value),
             "remaining" => limit.remaining = count(value),
             _ => limit.reset = reset(value, headers),
         }
     }
-    limits.into_values().take(MOST_LIMITS).collect()
+    limits.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    limits
 }
 
 /// More allowances than that are not looked at (F92).

@@ -11,7 +11,6 @@ mod body;
 mod clock;
 mod connect;
 mod error;
-mod head;
 mod tls;
 
 pub use body::Body;
@@ -139,8 +138,7 @@ impl AsyncTransport for Client {
                 Poll::Ready(Err(error::late(connected, &host)))
             })
             .await?;
-            let (mut head, body) = response.into_parts();
-            head::detach(&mut head);
+            let (head, body) = response.into_parts();
             let body = Body::new(body, alarm, host);
             Ok(http::Response::from_parts(head, body))
         }

@@ -12,7 +12,6 @@ mod clock;
 mod connect;
 mod connection;
 mod error;
-mod head;
 mod pool;
 mod proxy;
 mod tls;
@@ -108,8 +107,7 @@ async fn exchange(
     };
     match alarm.within(head_by, connection.send(request)).await {
         Some(Ok(response)) => {
-            let (mut head, body) = response.into_parts();
-            head::detach(&mut head);
+            let (head, body) = response.into_parts();
             let body = Body::new(body, connection, client.pool, target, alarm);
             Ok(http::Response::from_parts(head, body))
         }
