@@ -3,7 +3,7 @@ use crate::{
     Role, ServiceTier, Tool, ToolChoice, ToolResult, Verbosity,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// Declares the request's parameters once: field, setter, [`Param`] and a visit over those that are set.
 macro_rules! parameters {
@@ -22,7 +22,7 @@ macro_rules! parameters {
         ///     .max_tokens(200);
         /// assert_eq!(request.messages.len(), 2);
         /// ```
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub struct ChatRequest {
             /// The model's name, as the provider knows it.
@@ -92,6 +92,34 @@ macro_rules! parameters {
                     visitor.param(Param::$param, value)?;
                 })+
                 Ok(())
+            }
+        }
+
+        impl fmt::Debug for ChatRequest {
+            /// What is set. Of headers only the names: a caller's header may be a key (F108).
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
+                let mut shown = f.debug_struct("ChatRequest");
+                shown
+                    .field("model", &self.model)
+                    .field("messages", &self.messages)
+                    .field("tools", &self.tools)
+                    .field("tool_choice", &self.tool_choice)
+                    .field("stop", &self.stop)
+                    .field("response_format", &self.response_format)
+                    .field("prediction", &self.prediction);
+                $(if let Some(value) = &self.$field {
+                    shown.field(stringify!($field), value);
+                })+
+                shown
+                    .field("extra", &self.extra)
+                    .field("stream", &self.stream)
+                    .field("lenient", &self.lenient)
+                    .field("extract_think", &self.extract_think)
+                    .field("raw_frames", &self.raw_frames)
+                    .field("correlation_id", &self.correlation_id)
+                    .field("headers", &headers)
+                    .finish()
             }
         }
 

@@ -54,21 +54,43 @@ pub(crate) fn scrub(text: &mut String, secret: &str) {
     if !secret.is_empty() && text.contains(secret) {
         *text = text.replace(secret, SCRUBBED);
     }
+    let shown = text.strip_suffix('…').unwrap_or(text);
+    if let Some(length) = cut_secret(shown.as_bytes(), secret) {
+        text.truncate(shown.len().saturating_sub(length));
+        text.push_str(SCRUBBED);
+    }
+}
+
+/// How much of the secret stands at the end of a text that was cut off in its middle.
+fn cut_secret(text: &[u8], secret: &str) -> Option<usize> {
+    const LEAST: usize = 4;
+    let secret = secret.as_bytes();
+    let cut = |length: &usize| {
+        secret
+            .get(..*length)
+            .is_some_and(|part| text.ends_with(part))
+    };
+    (LEAST..secret.len()).rev().find(cut)
 }
 
 pub(super) fn scrub_bytes(body: &Bytes, secret: &str) -> Option<Bytes> {
     let finder = memchr::memmem::Finder::new(secret);
-    if secret.is_empty() || finder.find(body).is_none() {
+    let cut = cut_secret(body, secret);
+    if secret.is_empty() || (finder.find(body).is_none() && cut.is_none()) {
         return None;
     }
     let mut clean = Vec::with_capacity(body.len());
-    let mut rest = &body[..];
+    let end = body.len().saturating_sub(cut.unwrap_or_default());
+    let mut rest = body.get(..end).unwrap_or_default();
     while let Some((before, after)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
         clean.extend_from_slice(before);
         clean.extend_from_slice(SCRUBBED.as_bytes());
         rest = after.get(secret.len()..).unwrap_or_default();
     }
     clean.extend_from_slice(rest);
+    if cut.is_some() {
+        clean.extend_from_slice(SCRUBBED.as_bytes());
+    }
     Some(clean.into())
 }
 
@@ -111,5 +133,23 @@ mod tests {
             scrub_bytes(&Bytes::from_static(b"nothing"), "sk-canary"),
             None
         );
+    }
+
+    // F109
+    #[test]
+    fn half_a_secret_where_a_text_was_cut_is_scrubbed_too() {
+        for (cut, clean) in [
+            ("key: sk-canar…", "key: [secret]"),
+            ("key: sk-c", "key: [secret]"),
+            ("key: sk-", "key: sk-"),
+            ("sk-canary, sk-ca…", "[secret], [secret]"),
+        ] {
+            let mut text = String::from(cut);
+            scrub(&mut text, "sk-canary");
+            assert_eq!(text, clean);
+        }
+        let body = Bytes::from_static(b"sk-canary sk-canar");
+        let clean = scrub_bytes(&body, "sk-canary").unwrap();
+        assert_eq!(&clean[..], b"[secret] [secret]");
     }
 }

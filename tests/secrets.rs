@@ -1,0 +1,333 @@
+//! A key is nowhere but in the request that it belongs to: a canary is put into every place that takes a secret, and looked
+//! for in everything that can be shown.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod by_hand;
+
+use by_hand::*;
+use std::{
+    error::Error as _,
+    fmt::{Debug, Write},
+    sync::Arc,
+};
+use unifiedai::{
+    Auth, ChatRequest, Credential, Delivery, Error, ErrorKind, Exchange, FailureKind, Fallback,
+    Guard, Input, Provider, Providers, Secret, Step, StreamEvent, Target, TransportError,
+    provider::OpenAiChat,
+};
+
+const KEY: &str = "k3yc4n4rybird-2718281828";
+const HEADER: &str = "h34dc4n4rybird-1414213562";
+const PROMPT: &str = "canary-prompt-1732050807";
+
+fn provider() -> Arc<dyn Provider> {
+    Arc::new(OpenAiChat::cerebras(KEY).unwrap())
+}
+
+fn asked(stream: bool) -> ChatRequest {
+    let mut request = ChatRequest::new("m").user(PROMPT);
+    request.stream = stream;
+    request.headers.push(("x-own-key".into(), HEADER.into()));
+    request
+}
+
+fn call(stream: bool) -> Call {
+    Call::new(provider(), asked(stream), options())
+}
+
+#[track_caller]
+fn clean(what: &str, shown: &str) {
+    for secret in [KEY, HEADER] {
+        // Half of it is too much, too.
+        for half in [&secret[..12], &secret[secret.len() - 10..]] {
+            assert!(!shown.contains(half), "{what} shows {secret}: {shown}");
+        }
+    }
+}
+
+fn shown(value: &(impl Debug + ?Sized)) -> String {
+    format!("{value:?}\n{value:#?}")
+}
+
+fn everything_of(error: &Error) -> String {
+    let mut all = format!("{error}\n{error:#}\n{}", shown(error));
+    all += &serde_json::to_string(error).unwrap();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let _ = write!(all, "{inner}\n{inner:?}");
+        source = inner.source();
+    }
+    for text in [
+        error.code(),
+        error.error_type(),
+        error.param(),
+        error.request_id(),
+    ] {
+        all += text.unwrap_or_default();
+    }
+    all += error.message();
+    all += &shown(error.attempts());
+    all += &shown(&error.partial());
+    all + &error.body().escape_ascii().to_string()
+}
+
+// F108
+#[test]
+fn what_holds_a_key_does_not_show_it() {
+    let secret = Secret::new(KEY).unwrap();
+    let fixed = Credential::from(secret.clone());
+    let source = secret.clone();
+    let ask = Credential::Ask(Arc::new(move || Ok(source.clone())));
+    let bearer = Auth::Bearer(fixed.clone());
+    let own = Auth::Header(http::HeaderName::from_static("x-api-key"), ask.clone());
+    let builder = OpenAiChat::custom("https://x.test/v1")
+        .api_key(KEY)
+        .unwrap();
+    let target = Target::new(provider(), "m").guard(Arc::new(Guard::new()));
+    let things: [(&str, String); 11] = [
+        ("Secret", shown(&secret)),
+        ("Credential", shown(&[fixed, ask])),
+        ("Auth", shown(&[bearer, own])),
+        ("Builder", shown(&builder)),
+        ("OpenAiChat", shown(&builder.build().unwrap())),
+        ("dyn Provider", shown(&provider())),
+        ("Providers", shown(&Providers::new(provider()))),
+        ("Fallback", shown(&Fallback::new(target))),
+        ("ChatRequest", shown(&asked(true))),
+        ("Exchange", shown(&call(true).exchange)),
+        ("Start", shown(&start(1))),
+    ];
+    for (what, shown) in things {
+        clean(what, &shown);
+    }
+}
+
+#[cfg(feature = "bedrock")]
+#[test]
+fn what_holds_aws_credentials_does_not_show_them() {
+    use unifiedai::{AwsCredentialSource, AwsCredentials, Signer};
+    let credentials = AwsCredentials::new("AKIDEXAMPLE", KEY, Some(HEADER.into())).unwrap();
+    let source = AwsCredentialSource::from(credentials.clone());
+    let signer = Signer::new(credentials.clone(), "us-east-1", "bedrock").unwrap();
+    clean("AwsCredentials", &shown(&credentials));
+    clean("AwsCredentialSource", &shown(&source));
+    clean("Signer", &shown(&signer));
+    let provider = OpenAiChat::custom("https://x.test/v1").auth(Auth::SigV4(signer));
+    let mut call = Call::new(Arc::new(provider.build().unwrap()), request(true), once());
+    let (request, _) = call.send();
+    let authorization = request.headers()["authorization"].to_str().unwrap();
+    assert!(!authorization.contains(KEY));
+    clean("signed request", &shown(&request));
+    clean("Exchange", &shown(&call.exchange));
+}
+
+#[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
+#[test]
+fn a_client_does_not_show_its_key() {
+    use unifiedai::{AsyncClient, Client, hyper, smol, ureq};
+    let blocking = Client::shared(ureq::Agent::new(), provider());
+    clean("Client", &shown(&blocking));
+    clean("ChatStream", &shown(&blocking.stream(asked(true)).unwrap()));
+    let of_hyper = AsyncClient::shared(hyper::Client::new(), provider());
+    clean("AsyncClient", &shown(&of_hyper));
+    clean(
+        "AsyncChatStream",
+        &shown(&of_hyper.stream(asked(true)).unwrap()),
+    );
+    clean(
+        "AsyncClient",
+        &shown(&AsyncClient::shared(smol::Client::new(), provider())),
+    );
+}
+
+// F108, F113
+#[test]
+fn steps_and_exchanges_show_neither_key_nor_prompt() {
+    let mut call = call(true);
+    let step = call.step();
+    let Step::Send { request, .. } = &step else {
+        panic!("{step:?}");
+    };
+    assert_eq!(request.headers()["authorization"], format!("Bearer {KEY}"));
+    assert_eq!(request.headers()["x-own-key"], HEADER);
+    assert!(request.headers()["authorization"].is_sensitive());
+    assert!(request.headers()["x-own-key"].is_sensitive());
+    clean("Step", &shown(&step));
+    clean("request", &shown(request));
+    for text in [&[preamble(), delta("x")][..], &[finish()], &[DONE.into()]] {
+        call.head_once();
+        call.body(text.concat());
+        let exchange = shown(&call.exchange);
+        clean("Exchange", &exchange);
+        assert!(!exchange.contains(PROMPT), "{exchange}");
+    }
+}
+
+impl Call {
+    fn head_once(&mut self) {
+        if self.events.is_empty()
+            && matches!(self.exchange.poll(self.now), Step::Receive { .. })
+            && !format!("{:?}", self.exchange).contains("Body")
+        {
+            self.head(200, &[SSE]);
+        }
+    }
+}
+
+// F109: a provider that echoes the key in every place that an error can keep.
+#[test]
+fn no_error_repeats_the_key_that_a_provider_echoes() {
+    let object = format!(
+        r#"{{"error":{{"message":"Incorrect key {KEY}!","type":"{KEY}","code":"{KEY}","param":"{KEY}","request_id":"{KEY}"}}}}"#
+    );
+    let bodies = [
+        object.clone(),
+        format!("<html>{KEY}</html>"),
+        format!("{}{KEY}", "x".repeat(2034)),
+        KEY.to_owned(),
+    ];
+    for status in [200, 307, 400, 401, 403, 429, 500, 503] {
+        for body in &bodies {
+            for stream in [false, true] {
+                let mut call = Call::new(provider(), asked(stream), once());
+                let location = format!("https://{KEY}.test/{KEY}");
+                call.send();
+                call.head(
+                    status,
+                    &[
+                        ("x-request-id", KEY),
+                        ("location", &location),
+                        ("content-type", KEY),
+                    ],
+                );
+                call.body(body.as_str()).end();
+                clean(&format!("{status} {body}"), &everything_of(&call.error()));
+            }
+        }
+    }
+    let events = [
+        format!("data: {object}\n\n"),
+        format!("event: error\ndata: {object}\n\n"),
+        format!("data: {{\"id\": {KEY}\n\n"),
+        format!("event: {KEY}\ndata: {{\"error\":\"{KEY}\"}}\n\n"),
+    ];
+    for event in events {
+        for before in [String::new(), delta("x")] {
+            let mut call = Call::new(provider(), asked(true), once());
+            call.send();
+            call.head(200, &[SSE])
+                .body(before)
+                .body(event.as_str())
+                .end();
+            clean(&event, &everything_of(&call.error()));
+        }
+    }
+}
+
+// F109
+#[test]
+fn the_log_of_attempts_does_not_repeat_the_key_either() {
+    let mut call = call(false);
+    let echo = format!(r#"{{"error":{{"message":"busy, {KEY}"}}}}"#);
+    call.answer(503, &[JSON], &echo);
+    call.sleep();
+    call.answer(200, &[JSON], WHOLE);
+    let response = call.result().unwrap();
+    let log = shown(&response.metrics);
+    assert!(log.contains("busy, [secret]"), "{log}");
+    clean("metrics", &log);
+    clean("response", &serde_json::to_string(&response).unwrap());
+}
+
+// F107
+#[test]
+fn a_key_that_cannot_be_one_is_not_shown() {
+    let tail = &KEY[KEY.len() - 10..];
+    for bad in [
+        format!("{KEY}\n"),
+        format!(" {KEY}"),
+        format!("{KEY}\r\nx: y"),
+        format!("{KEY}\0"),
+        format!("{KEY}é"),
+    ] {
+        let error = Secret::new(bad.clone()).unwrap_err();
+        assert!(!everything_of(&error).contains(tail), "{error}");
+        let error = OpenAiChat::cerebras(bad.clone()).unwrap_err();
+        assert!(!everything_of(&error).contains(tail), "{error}");
+        let mut request = asked(false);
+        request.headers.push(("x-other".into(), bad));
+        let made = Exchange::new(provider(), Arc::new(request), Arc::new(options()), start(1));
+        match made {
+            Err(error) => clean("header", &everything_of(&error)),
+            Ok(exchange) => clean("exchange", &shown(&exchange)),
+        }
+    }
+}
+
+#[test]
+fn failures_of_the_transport_and_of_the_driver_show_nothing() {
+    let failures: [fn(&mut Call); 4] = [
+        |call| {
+            call.failed(FailureKind::Reset, Delivery::MaybeProcessed);
+        },
+        |call| {
+            call.after(seconds(10_000));
+        },
+        |call| {
+            call.handle(Input::End);
+        },
+        |call| {
+            let failure = TransportError::new(FailureKind::Other, Delivery::Answered, "x")
+                .with_source(std::io::Error::other("y"));
+            call.handle(Input::Failed(failure));
+        },
+    ];
+    for fail in failures {
+        let mut call = Call::new(provider(), asked(false), once());
+        call.send();
+        fail(&mut call);
+        clean("error", &everything_of(&call.error()));
+    }
+}
+
+// F71, F96: each target gets its own key and no other.
+#[test]
+fn another_target_does_not_get_the_first_ones_key() {
+    let other = OpenAiChat::custom("https://two.test/v1").name("two");
+    let other = Arc::new(other.api_key("another-key").unwrap().build().unwrap());
+    let fallback = Fallback::new(Target::new(provider(), "m")).or(Target::new(other, "m"));
+    let mut call = Call::stream(once());
+    call.exchange = Exchange::with_fallback(
+        fallback,
+        Arc::new(request(false)),
+        Arc::new(options()),
+        start(1),
+    )
+    .unwrap();
+    call.answer(503, &[], "");
+    let (request, _) = call.send();
+    assert_eq!(request.headers()["authorization"], "Bearer another-key");
+    let all = request.headers().iter().map(|(_, value)| value.as_bytes());
+    let all = all.collect::<Vec<_>>().concat();
+    assert!(!all.escape_ascii().to_string().contains(KEY));
+}
+
+#[test]
+fn events_show_no_key() {
+    let mut call = call(true);
+    call.send();
+    call.head(200, &[SSE, ("x-request-id", "r")])
+        .body(delta("x"));
+    call.deadline();
+    clean("events", &shown(&call.events));
+    assert!(call.events.iter().any(StreamEvent::is_visible));
+    let misuse = call.exchange.into_result().unwrap_err();
+    assert_eq!(misuse.kind(), ErrorKind::Misuse);
+    clean("misuse", &everything_of(&misuse));
+}
