@@ -8,6 +8,8 @@ mod part;
 mod request;
 mod response;
 mod tool;
+#[cfg(feature = "schemars")]
+mod typed;
 mod usage;
 
 pub use finish::FinishReason;
