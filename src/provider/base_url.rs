@@ -50,6 +50,19 @@ impl BaseUrl {
         })
     }
 
+    /// `url` with a version behind it, unless it ends with one (`v1`, `v1beta`): programs and variables give it both ways.
+    pub(crate) fn with_version(url: &str, version: &str) -> String {
+        let url = url.trim_end_matches('/');
+        let last = url.rsplit('/').next().unwrap_or_default();
+        let has_version = last
+            .strip_prefix('v')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if has_version {
+            return url.to_owned();
+        }
+        [url, "/", version].concat()
+    }
+
     /// The URL of an operation, whose `path` begins with a slash and is already encoded.
     ///
     /// # Errors
@@ -149,6 +162,21 @@ mod tests {
                 .unwrap(),
             "https://x/v1/models"
         );
+    }
+
+    #[test]
+    fn a_version_is_added_once() {
+        for (url, full) in [
+            ("https://x", "https://x/v1"),
+            ("https://x/", "https://x/v1"),
+            ("https://x/v1", "https://x/v1"),
+            ("https://x/v1beta1/", "https://x/v1beta1"),
+            ("https://x/anthropic", "https://x/anthropic/v1"),
+            ("https://v2.x", "https://v2.x/v1"),
+            ("https://x/vertex", "https://x/vertex/v1"),
+        ] {
+            assert_eq!(BaseUrl::with_version(url, "v1"), full);
+        }
     }
 
     // F111

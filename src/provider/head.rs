@@ -107,7 +107,7 @@ fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// `2026-11-22T18:00:00Z`, with or without fractions, in UTC only: no provider sends another zone.
-fn rfc3339(text: &str) -> Option<SystemTime> {
+pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
     let (date, time) = text.trim().strip_suffix('Z')?.split_once('T')?;
     let numbers = |text: &str, separator: char| -> Option<[u64; 3]> {
         let mut parts = text.split(separator).map(|part| part.parse::<u64>().ok());

@@ -3,24 +3,32 @@
 //! A provider turns a request into HTTP and names the framing of the answer; its decoder turns frames or a whole body
 //! into calls of an [`Assembler`]. It does no I/O, and the machine knows none of its quirks.
 
+pub mod anthropic;
 mod base_url;
 #[cfg(feature = "bedrock")]
 pub mod bedrock;
+mod data_url;
 pub mod failure;
+pub mod gemini;
 pub mod head;
 pub(crate) mod lenient;
+mod members;
 mod model;
+mod omissions;
 pub mod openai_chat;
 mod recorded;
+mod vertex;
 
 use crate::{Assembler, Auth, ChatRequest, Error, ErrorKind, ProviderMetadata, Warning};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, response};
 use std::fmt;
 
+pub use anthropic::Anthropic;
 pub use base_url::BaseUrl;
 #[cfg(feature = "bedrock")]
 pub use bedrock::Bedrock;
+pub use gemini::Gemini;
 pub use model::Model;
 pub use openai_chat::OpenAiChat;
 pub use recorded::recorded;

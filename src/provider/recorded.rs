@@ -1,4 +1,4 @@
-use super::{OpenAiChat, Provider, openai_chat};
+use super::{Anthropic, Gemini, OpenAiChat, Provider, openai_chat};
 use crate::{Error, ErrorKind};
 use std::sync::Arc;
 
@@ -10,15 +10,25 @@ use std::sync::Arc;
 pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Error> {
     match dialect {
         "openai-chat" => {
-            let profile = match provider {
-                "cerebras" => openai_chat::CEREBRAS,
-                _ => openai_chat::Profile::BASE,
-            };
+            let profile = openai_chat::profiles::by_name(provider).unwrap_or(openai_chat::Profile::BASE);
             let wire = OpenAiChat::builder(profile)
                 .name(provider)
                 .base_url("http://127.0.0.1/v1")
                 .build()?;
             Ok(Arc::new(wire))
+        }
+        // Vertex differs only in the request.
+        "anthropic-messages" | "anthropic-vertex" => {
+            let wire = Anthropic::builder()
+                .name(provider)
+                .base_url("http://127.0.0.1");
+            Ok(Arc::new(wire.build()?))
+        }
+        "gemini" => {
+            let wire = Gemini::builder()
+                .name(provider)
+                .base_url("http://127.0.0.1");
+            Ok(Arc::new(wire.build()?))
         }
         #[cfg(feature = "bedrock")]
         "bedrock-converse" => {

@@ -1,0 +1,318 @@
+//! From the wire to the assembler.
+
+use super::{
+    WIRE, failure,
+    open::OpenBlocks,
+    usage::Counts,
+    wire::{Block, Delta, Event, Message, WireCitation},
+};
+use crate::{
+    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, OpaqueData, Warning,
+    provider::{
+        Decoder, Frame, FrameKind, Progress,
+        lenient::{self, Raw},
+        members::Members,
+    },
+};
+use bytes::Bytes;
+
+/// A message with more blocks than this is not one; recorded ones have fewer than a hundred.
+const MOST_BLOCKS: u32 = 4096;
+
+/// Reads one answer.
+#[derive(Debug)]
+pub(super) struct MessageDecoder {
+    /// The token limit, if the library chose it.
+    chosen_limit: Option<u64>,
+    /// The message's id, once it has begun.
+    id: Option<String>,
+    /// Whether it has a block.
+    has_content: bool,
+    is_cut: bool,
+    has_end: bool,
+    counts: Counts,
+    open: OpenBlocks,
+}
+
+impl MessageDecoder {
+    pub(super) fn new(chosen_limit: Option<u64>) -> Self {
+        MessageDecoder {
+            chosen_limit,
+            id: None,
+            has_content: false,
+            is_cut: false,
+            has_end: false,
+            counts: Counts::default(),
+            open: OpenBlocks::default(),
+        }
+    }
+
+    fn event(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+        let mut scratch = String::new();
+        let event: Event<'_> = lenient::parse(frame.data, &mut scratch)?;
+        let part = |count: lenient::Count| part(count.0.unwrap_or(0));
+        let delta = event.delta.0.as_ref();
+        match event.r#type.non_empty().unwrap_or(frame.name) {
+            "content_block_delta" => {
+                if let Some(delta) = delta {
+                    self.delta(part(event.index)?, delta, out)?;
+                }
+            }
+            "content_block_start" => self.block(part(event.index)?, event.content_block, out)?,
+            "content_block_stop" => self.open.end(part(event.index)?, out)?,
+            "message_start" => self.begin(event.message.0.unwrap_or_default(), out)?,
+            "message_delta" => {
+                self.usage(event.usage, out)?;
+                let empty = Delta::default();
+                let delta = delta.unwrap_or(&empty);
+                let extras = [
+                    ("stop_sequence", delta.stop_sequence),
+                    ("stop_details", delta.stop_details),
+                    ("container", delta.container),
+                    ("context_management", event.context_management),
+                ];
+                self.stop(delta.stop_reason.non_empty(), &extras, out)?;
+            }
+            "message_stop" => {
+                if self.id.is_none() {
+                    return Err(protocol("the stream ended a message that had not begun"));
+                }
+                self.has_end = true;
+                return Ok(Progress::Done);
+            }
+            "ping" => return Ok(Progress::Ping),
+            "error" => return Err(failure::from_event("", frame.data)),
+            _ => {}
+        }
+        Ok(Progress::More)
+    }
+
+    /// A message begins. Some proxies repeat the event; one that begins another message has lost the first, and what was
+    /// shown of it cannot be taken back.
+    fn begin(&mut self, message: Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+        let id = message.id.as_deref().unwrap_or_default();
+        match &self.id {
+            Some(known) if known == id && !self.has_content => return Ok(()),
+            Some(_) => return Err(protocol("a second message began inside of the first")),
+            None => self.id = Some(id.to_owned()),
+        }
+        self.message(message, out)
+    }
+
+    /// A message, whole or as far as it is known.
+    fn message(&mut self, message: Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+        out.choice(0)?;
+        let usage = self.counts.add(message.usage)?;
+        out.head(Head {
+            id: message.id.to_string_or_empty(),
+            model: message.model.to_string_or_empty(),
+            service_tier: self.counts.service_tier().map(str::to_owned),
+            ..Head::default()
+        });
+        if let Some(usage) = usage {
+            out.usage(usage);
+        }
+        for (position, block) in message.content.unwrap_or_default().0.iter().enumerate() {
+            let part = part(position as u64)?;
+            self.block(part, *block, out)?;
+            self.open.end(part, out)?;
+        }
+        let extras = [
+            ("stop_sequence", message.stop_sequence),
+            ("stop_details", message.stop_details),
+            ("container", message.container),
+            ("context_management", message.context_management),
+        ];
+        self.stop(message.stop_reason.non_empty(), &extras, out)
+    }
+
+    /// A block, whole or as it begins.
+    fn block(&mut self, part: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+        self.has_content = true;
+        let Some(block) = raw.read::<Block<'_>>() else {
+            return Ok(());
+        };
+        match block.r#type.as_deref().unwrap_or_default() {
+            "text" => {
+                out.text(0, part, block.text.as_deref().unwrap_or_default())?;
+                for citation in &block.citations.0 {
+                    cite(part, *citation, out)?;
+                }
+            }
+            "thinking" => {
+                out.reasoning(0, part, block.thinking.as_deref().unwrap_or_default())?;
+                if let Some(signature) = block.signature.non_empty() {
+                    out.reasoning_signature(0, part, signature)?;
+                }
+            }
+            "tool_use" => {
+                let text = |text: &lenient::Text<'_>| text.to_string_or_empty();
+                out.tool_start(0, part, &text(&block.id), &text(&block.name))?;
+                let own = raw.text().and_then(Members::read).unwrap_or_default();
+                let others = own.without(&["type", "id", "name", "input"]);
+                if !others.is_empty() {
+                    out.tool_data(0, part, OpaqueData::new(WIRE, others.to_json()?))?;
+                }
+                let input = block.input.text().unwrap_or_default();
+                out.retain(input.len())?;
+                self.open.tool(part, input);
+            }
+            _ => {
+                let json = raw.0.map(Json::from_raw);
+                if let Some(json) = json {
+                    out.retain(json.as_str().len())?;
+                    self.open.opaque(part, json);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, part: u32, delta: &Delta<'_>, out: &mut Assembler) -> Result<(), Error> {
+        self.has_content = true;
+        match delta.r#type.as_deref().unwrap_or_default() {
+            "text_delta" => out.text(0, part, delta.text.as_deref().unwrap_or_default()),
+            "thinking_delta" => {
+                out.reasoning(0, part, delta.thinking.as_deref().unwrap_or_default())
+            }
+            "signature_delta" => match delta.signature.non_empty() {
+                Some(signature) => out.reasoning_signature(0, part, signature),
+                None => Ok(()),
+            },
+            "input_json_delta" => {
+                let more = delta.partial_json.as_deref().unwrap_or_default();
+                self.open.input(part, more, out)
+            }
+            "citations_delta" => cite(part, delta.citation, out),
+            "compaction_delta" => {
+                let more = delta.content.as_deref().unwrap_or_default();
+                self.open.content(part, more, out)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn usage(&mut self, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+        if let Some(usage) = self.counts.add(raw)? {
+            out.usage(usage);
+            if let Some(tier) = self.counts.service_tier() {
+                out.head(Head {
+                    service_tier: Some(tier.to_owned()),
+                    ..Head::default()
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(
+        &mut self,
+        reason: Option<&str>,
+        extras: &[(&str, Raw<'_>)],
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        for (name, raw) in extras {
+            if let (Some(value), Some(_)) = (raw.0, raw.text()) {
+                out.extra(name, Json::from_raw(value))?;
+            }
+        }
+        let Some(reason) = reason else {
+            return Ok(());
+        };
+        self.is_cut = reason == "max_tokens";
+        out.finish(0, Some(finish_reason(reason)), reason)
+    }
+}
+
+impl Decoder for MessageDecoder {
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+        // OpenRouter puts OpenAI's end marker behind `message_stop`; alone it ends nothing.
+        if lenient::is_done(frame.data) {
+            return Ok(Progress::More);
+        }
+        if frame.kind == FrameKind::Exception || frame.name == "error" {
+            return Err(failure::from_event(frame.name, frame.data));
+        }
+        self.event(frame, out)
+    }
+
+    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+        let mut scratch = String::new();
+        let text = lenient::utf8(body)?;
+        let message: Message<'_> = lenient::parse(text, &mut scratch)?;
+        if message.r#type.as_deref() == Some("error") {
+            return Err(failure::from_event("", text));
+        }
+        if message.content.is_none() {
+            return Err(protocol("the answer has no `content`: this is no message"));
+        }
+        self.message(message, out)?;
+        self.has_end = true;
+        out.end_marker();
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        self.open.end_all(out)?;
+        if !self.has_end {
+            out.warn(Warning::new(
+                "missing_end",
+                "the stream gave a stop reason, but ended without `message_stop`",
+            ));
+        }
+        if let (true, Some(limit)) = (self.is_cut, self.chosen_limit) {
+            out.warn(Warning::new(
+                "default_max_tokens",
+                format!(
+                    "the answer was cut off after {limit} tokens, which were allowed because the request set no `max_tokens`"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn cite(part: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    let Some(wire) = raw.read::<WireCitation<'_>>() else {
+        return Ok(());
+    };
+    let first = |texts: [&lenient::Text<'_>; 2]| {
+        let found = texts.into_iter().find_map(|text| text.non_empty());
+        found.map(str::to_owned)
+    };
+    let citation = Citation {
+        url: first([&wire.url, &wire.source]),
+        title: first([&wire.title, &wire.document_title]),
+        cited_text: wire.cited_text.non_empty().map(str::to_owned),
+        raw: raw.0.map(Json::from_raw),
+    };
+    out.citation(0, part, citation)
+}
+
+fn finish_reason(reason: &str) -> FinishReason {
+    match reason {
+        "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        "tool_use" => FinishReason::ToolCalls,
+        "refusal" => FinishReason::ContentFilter,
+        other => FinishReason::Other(other.to_owned()),
+    }
+}
+
+fn part(index: u64) -> Result<u32, Error> {
+    u32::try_from(index)
+        .ok()
+        .filter(|part| *part < MOST_BLOCKS)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::TooLarge,
+                format!(
+                    "a content block has the index {index}: more than {MOST_BLOCKS} are not read"
+                ),
+            )
+        })
+}
+
+fn protocol(what: &str) -> Error {
+    Error::new(ErrorKind::Protocol, what)
+}

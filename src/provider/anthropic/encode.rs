@@ -1,0 +1,314 @@
+//! From a request to the body.
+
+use super::{Place, block::Content, messages::Conversation};
+use crate::{
+    ChatRequest, Error, Json, Param, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier,
+    Tool, ToolChoice, Warning, chat::ParamVisitor, json_writer::ObjectWriter,
+    provider::omissions::Omissions,
+};
+use serde::Serialize;
+
+/// The body, and what was dropped from it.
+pub(super) fn body(
+    place: &Place,
+    name: &str,
+    default_max_tokens: u64,
+    request: &ChatRequest,
+) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let mut encoder = Encoder {
+        provider: name,
+        request,
+        out: ObjectWriter::with_capacity(1024),
+        omissions: Omissions::new(name, request.lenient),
+    };
+    encoder.fixed(place, default_max_tokens)?;
+    request.visit_scalars(&mut encoder)?;
+    encoder.structured()?;
+    for (name, value) in &request.extra {
+        encoder.out.member(name, value)?;
+    }
+    Ok((encoder.out.finish(), encoder.omissions.into_warnings()))
+}
+
+/// The token limit that is sent where the request sets none: the wire must have one. Thinking counts towards it.
+pub(super) fn chosen_limit(request: &ChatRequest, default: u64) -> Option<u64> {
+    let set =
+        request.max_tokens.is_some() || request.extra.iter().any(|(name, _)| name == "max_tokens");
+    let thinking = request.reasoning_max_tokens.unwrap_or(0);
+    (!set).then(|| default.saturating_add(thinking))
+}
+
+struct Encoder<'a> {
+    provider: &'a str,
+    request: &'a ChatRequest,
+    out: ObjectWriter,
+    omissions: Omissions<'a>,
+}
+
+impl<'a> Encoder<'a> {
+    fn fixed(&mut self, place: &Place, default_max_tokens: u64) -> Result<(), Error> {
+        let request = self.request;
+        match place {
+            Place::Own => self.member("model", &request.model)?,
+            Place::Vertex(_) => self.member("anthropic_version", super::VERTEX_VERSION)?,
+        }
+        let limit = request
+            .max_tokens
+            .or_else(|| chosen_limit(request, default_max_tokens));
+        if let Some(limit) = limit {
+            self.member("max_tokens", &limit)?;
+        }
+        if request.stream {
+            self.member("stream", &true)?;
+        }
+        let conversation = Conversation::new(request, &mut self.omissions)?;
+        if !conversation.system.is_empty() {
+            self.member("system", &Content(&conversation.system))?;
+        }
+        self.member("messages", &conversation.messages)
+    }
+
+    fn structured(&mut self) -> Result<(), Error> {
+        let request = self.request;
+        if !request.stop.is_empty() {
+            self.member("stop_sequences", &request.stop)?;
+        }
+        if !request.tools.is_empty() {
+            let tools = self.tools()?;
+            self.member("tools", &tools)?;
+        }
+        if let Some(choice) = self.tool_choice() {
+            self.member("tool_choice", &choice)?;
+        }
+        if let Some(thinking) = self.thinking()? {
+            self.member("thinking", &thinking)?;
+        }
+        let effort = self.effort()?;
+        let format = self.format()?;
+        if effort.is_some() || format.is_some() {
+            self.member("output_config", &OutputConfig { effort, format })?;
+        }
+        if let Some(tier) = &request.service_tier {
+            match tier {
+                ServiceTier::Default => self.member("service_tier", "standard_only")?,
+                ServiceTier::Auto | ServiceTier::Other(_) => {
+                    self.member("service_tier", tier)?;
+                }
+                other => self
+                    .omissions
+                    .refuse(&format!("the service tier `{other}`"))?,
+            }
+        }
+        if let Some(user_id) = &request.end_user {
+            self.member("metadata", &Metadata { user_id })?;
+        }
+        if request.prediction.is_some() {
+            self.omissions.refuse("the parameter `prediction`")?;
+        }
+        Ok(())
+    }
+
+    /// Writes a member, unless `extra` has one of this name: that counts.
+    fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+        if self.request.extra.iter().any(|(other, _)| other == name) {
+            return Ok(());
+        }
+        self.out.member(name, value)
+    }
+
+    fn tools(&self) -> Result<Vec<WireTool<'a>>, Error> {
+        let request: &'a ChatRequest = self.request;
+        let mut wire = Vec::with_capacity(request.tools.len());
+        for tool in &request.tools {
+            wire.push(match tool {
+                Tool::Function {
+                    name,
+                    description,
+                    parameters,
+                    strict,
+                } => WireTool::Function {
+                    name,
+                    description: description.as_deref(),
+                    input_schema: match parameters {
+                        Some(schema) => schema.clone(),
+                        None => Json::parse(r#"{"type":"object"}"#)?,
+                    },
+                    strict: *strict,
+                },
+                Tool::Provider {
+                    provider,
+                    definition,
+                } if provider == super::WIRE || provider == self.provider => {
+                    WireTool::Raw(definition)
+                }
+                Tool::Provider { provider, .. } => {
+                    return Err(self
+                        .omissions
+                        .cannot_send(&format!("a tool of `{provider}`")));
+                }
+            });
+        }
+        Ok(wire)
+    }
+
+    /// Whether several tools may be called in one turn is part of the choice.
+    fn tool_choice(&self) -> Option<WireChoice<'a>> {
+        let request: &'a ChatRequest = self.request;
+        let single = request.parallel_tool_calls.map(|parallel| !parallel);
+        let choice = |kind, name| WireChoice {
+            kind,
+            name,
+            disable_parallel_tool_use: single.filter(|_| kind != "none"),
+        };
+        Some(match &request.tool_choice {
+            Some(ToolChoice::Auto) => choice("auto", None),
+            Some(ToolChoice::None) => choice("none", None),
+            Some(ToolChoice::Required) => choice("any", None),
+            Some(ToolChoice::Function(name)) => choice("tool", Some(name)),
+            None if single == Some(true) && !request.tools.is_empty() => choice("auto", None),
+            None => return None,
+        })
+    }
+
+    fn thinking(&mut self) -> Result<Option<Thinking>, Error> {
+        let request = self.request;
+        let display = match &request.reasoning_format {
+            Some(ReasoningFormat::Parsed) => Some("summarized"),
+            Some(ReasoningFormat::Hidden) => Some("omitted"),
+            Some(ReasoningFormat::None) | None => None,
+            Some(other) => {
+                self.omissions
+                    .refuse(&format!("the reasoning format `{other}`"))?;
+                None
+            }
+        };
+        let thinking = |kind, budget_tokens, display| Thinking {
+            kind,
+            budget_tokens,
+            display,
+        };
+        let off = request.disable_reasoning == Some(true)
+            || request.reasoning_effort == Some(ReasoningEffort::None)
+            || request.reasoning_max_tokens == Some(0);
+        Ok(
+            match (request.reasoning_max_tokens, &request.reasoning_effort) {
+                _ if off => Some(thinking("disabled", None, None)),
+                (Some(budget), _) => Some(thinking("enabled", Some(budget), display)),
+                // Without it the newest models do not think at all, however much effort they are to make.
+                (None, Some(_)) => Some(thinking("adaptive", None, display)),
+                (None, None) => None,
+            },
+        )
+    }
+
+    fn effort(&mut self) -> Result<Option<&'a str>, Error> {
+        let request: &'a ChatRequest = self.request;
+        match &request.reasoning_effort {
+            Some(effort @ ReasoningEffort::Minimal) => {
+                self.omissions
+                    .refuse(&format!("the reasoning effort `{effort}`"))?;
+                Ok(None)
+            }
+            Some(ReasoningEffort::None) | None => Ok(None),
+            Some(effort) => Ok(Some(effort.as_str())),
+        }
+    }
+
+    /// The schema's name and description have no place on this wire, and it always enforces the schema.
+    fn format(&mut self) -> Result<Option<Format<'a>>, Error> {
+        let request: &'a ChatRequest = self.request;
+        match &request.response_format {
+            Some(ResponseFormat::JsonSchema(schema)) => Ok(Some(Format {
+                kind: "json_schema",
+                schema: &schema.schema,
+            })),
+            Some(ResponseFormat::JsonObject) => {
+                self.omissions.refuse("JSON answers without a schema")?;
+                Ok(None)
+            }
+            Some(ResponseFormat::Text) | None => Ok(None),
+        }
+    }
+}
+
+impl ParamVisitor for Encoder<'_> {
+    fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error> {
+        let request = self.request;
+        let is_default = match param {
+            Param::N => request.n == Some(1),
+            Param::Logprobs => request.logprobs == Some(false),
+            Param::IncludeUsage => request.include_usage == Some(true),
+            _ => false,
+        };
+        match param {
+            Param::Temperature | Param::TopP | Param::TopK => self.member(param.name(), value),
+            // Written by `fixed` and `structured`.
+            Param::MaxTokens
+            | Param::ParallelToolCalls
+            | Param::ReasoningEffort
+            | Param::ReasoningFormat
+            | Param::ReasoningMaxTokens
+            | Param::DisableReasoning
+            | Param::ServiceTier
+            | Param::EndUser => Ok(()),
+            _ if is_default => Ok(()),
+            _ => self
+                .omissions
+                .refuse(&format!("the parameter `{}`", param.name())),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WireTool<'a> {
+    Function {
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<&'a str>,
+        input_schema: Json,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        strict: Option<bool>,
+    },
+    Raw(&'a Json),
+}
+
+#[derive(Serialize)]
+struct WireChoice<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disable_parallel_tool_use: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Thinking {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct OutputConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'a>>,
+}
+
+#[derive(Serialize)]
+struct Format<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    schema: &'a Json,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    user_id: &'a str,
+}

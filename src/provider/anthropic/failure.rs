@@ -1,0 +1,72 @@
+//! What this wire tells of a failure only in words.
+
+use crate::{Error, ErrorKind, error::ErrorBody, provider::failure};
+use bytes::Bytes;
+use http::response;
+
+/// How the messages begin that mean more than their type `invalid_request_error` says. Sources: recorded errors for the
+/// first, Anthropic's error reference for the others.
+const SENTENCES: [(&str, ErrorKind); 3] = [
+    ("prompt is too long", ErrorKind::ContextOverflow),
+    (
+        "input length and `max_tokens` exceed context limit",
+        ErrorKind::ContextOverflow,
+    ),
+    ("Your credit balance is too low", ErrorKind::QuotaExceeded),
+];
+
+pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
+    refine(failure::from_http(head, body), body)
+}
+
+pub(super) fn from_event(name: &str, data: &str) -> Error {
+    refine(failure::from_event(name, data.as_bytes()), data.as_bytes())
+}
+
+fn refine(error: Error, body: &[u8]) -> Error {
+    if error.kind() != ErrorKind::BadRequest {
+        return error;
+    }
+    let message = ErrorBody::parse(body).and_then(|body| body.message);
+    let message = message.unwrap_or_default();
+    let meant = SENTENCES
+        .iter()
+        .find(|(sentence, _)| message.starts_with(sentence));
+    match meant {
+        Some((_, kind)) => error.with_kind(*kind),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overflow_is_told_from_a_typing_error() {
+        let cases = [
+            (
+                "prompt is too long: 3 tokens > 2 maximum",
+                ErrorKind::ContextOverflow,
+            ),
+            (
+                "Your credit balance is too low to access the API",
+                ErrorKind::QuotaExceeded,
+            ),
+            ("temperature: range: 0..1", ErrorKind::BadRequest),
+        ];
+        let head = http::Response::builder()
+            .status(400)
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0;
+        for (message, kind) in cases {
+            let body = format!(
+                r#"{{"type":"error","error":{{"type":"invalid_request_error","message":"{message}"}},"request_id":"req_1"}}"#
+            );
+            let error = from_http(&head, &body.into());
+            assert_eq!((error.kind(), error.request_id()), (kind, Some("req_1")));
+        }
+    }
+}

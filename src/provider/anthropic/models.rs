@@ -1,0 +1,68 @@
+use crate::{
+    Error, ErrorKind, Json, Model, ModelPage,
+    error::ErrorBody,
+    provider::{
+        failure,
+        head::rfc3339,
+        lenient::{self, Count, List, Text},
+    },
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::time::UNIX_EPOCH;
+
+/// `{data: [..], has_more, last_id}`; the next page is asked for by the last id.
+pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Page<'a> {
+        #[serde(borrow)]
+        data: Option<List<&'a RawValue>>,
+        has_more: bool,
+        last_id: Text<'a>,
+    }
+    let mut scratch = String::new();
+    let page: Page<'_> = lenient::parse_body(body, &mut scratch)?;
+    let Some(data) = page.data else {
+        return Err(not_a_model(body));
+    };
+    let models = data.0.into_iter().filter_map(|raw| decode(provider, raw));
+    let next = page.last_id.non_empty().filter(|_| page.has_more);
+    Ok(ModelPage::new(models.collect(), next.map(str::to_owned)))
+}
+
+pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
+    let mut scratch = String::new();
+    let raw: &RawValue = lenient::parse_body(body, &mut scratch)?;
+    decode(provider, raw).ok_or_else(|| not_a_model(body))
+}
+
+fn decode(provider: &str, raw: &RawValue) -> Option<Model> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        id: Text<'a>,
+        display_name: Text<'a>,
+        created_at: Text<'a>,
+        max_input_tokens: Count,
+    }
+    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let created = wire.created_at.as_deref().and_then(rfc3339);
+    let mut model = Model::new(provider, wire.id.non_empty()?);
+    model.name = wire.display_name.non_empty().map(str::to_owned);
+    model.owned_by = Some("anthropic".to_owned());
+    model.created = created.and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs()));
+    model.context_length = wire.max_input_tokens.0;
+    model.raw = Some(Json::from_raw(raw));
+    Some(model)
+}
+
+/// An error with status 200, or something else altogether.
+fn not_a_model(body: &Bytes) -> Error {
+    match ErrorBody::parse(body) {
+        Some(error) => failure::from_body(200, &error),
+        None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
+    }
+}

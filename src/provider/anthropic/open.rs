@@ -1,0 +1,139 @@
+//! The content blocks of a stream that are under way and must be kept until they are whole.
+
+use super::WIRE;
+use crate::{Assembler, Error, Json, OpaqueBlock, provider::members::Members};
+
+/// Blocks that have begun and not ended, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct OpenBlocks(Vec<(u32, Open)>);
+
+#[derive(Debug)]
+enum Open {
+    /// A tool call; the input that stood in its beginning counts if no pieces follow.
+    Tool { input: String, has_pieces: bool },
+    /// A block that is handed on as it is.
+    Opaque {
+        raw: Json,
+        input: String,
+        content: String,
+    },
+}
+
+impl OpenBlocks {
+    pub(super) fn tool(&mut self, part: u32, input: &str) {
+        let input = if input.is_empty() { "{}" } else { input };
+        let input = input.to_owned();
+        let has_pieces = false;
+        self.begin(part, Open::Tool { input, has_pieces });
+    }
+
+    pub(super) fn opaque(&mut self, part: u32, raw: Json) {
+        let open = Open::Opaque {
+            raw,
+            input: String::new(),
+            content: String::new(),
+        };
+        self.begin(part, open);
+    }
+
+    fn begin(&mut self, part: u32, open: Open) {
+        self.0.retain(|(other, _)| *other != part);
+        self.0.push((part, open));
+    }
+
+    /// More of a tool's input.
+    pub(super) fn input(
+        &mut self,
+        part: u32,
+        more: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        match self.find(part) {
+            Some(Open::Opaque { input, .. }) => {
+                out.retain(more.len())?;
+                input.push_str(more);
+                Ok(())
+            }
+            Some(Open::Tool { has_pieces, .. }) => {
+                *has_pieces |= !more.is_empty();
+                out.tool_arguments(0, part, more)
+            }
+            None => out.tool_arguments(0, part, more),
+        }
+    }
+
+    /// More of a compaction's summary.
+    pub(super) fn content(
+        &mut self,
+        part: u32,
+        more: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        if let Some(Open::Opaque { content, .. }) = self.find(part) {
+            out.retain(more.len())?;
+            content.push_str(more);
+        }
+        Ok(())
+    }
+
+    /// A block is whole.
+    pub(super) fn end(&mut self, part: u32, out: &mut Assembler) -> Result<(), Error> {
+        if let Some(at) = self.0.iter().position(|(other, _)| *other == part) {
+            let (part, open) = self.0.remove(at);
+            open.end(part, out)?;
+        }
+        out.close(0, part)
+    }
+
+    /// The message is over: blocks whose end did not come are whole too.
+    pub(super) fn end_all(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        for (part, open) in std::mem::take(&mut self.0) {
+            open.end(part, out)?;
+            out.close(0, part)?;
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, part: u32) -> Option<&mut Open> {
+        self.0
+            .iter_mut()
+            .find_map(|(other, open)| (*other == part).then_some(open))
+    }
+}
+
+impl Open {
+    fn end(self, part: u32, out: &mut Assembler) -> Result<(), Error> {
+        match self {
+            Open::Tool {
+                has_pieces: true, ..
+            } => Ok(()),
+            Open::Tool { input, .. } => out.tool_arguments(0, part, &input),
+            Open::Opaque {
+                raw,
+                input,
+                content,
+            } => {
+                let block = if input.is_empty() && content.is_empty() {
+                    raw
+                } else {
+                    completed(&raw, &input, &content)?
+                };
+                out.opaque(0, part, OpaqueBlock::new(WIRE, block))
+            }
+        }
+    }
+}
+
+/// A block with what came after its beginning.
+fn completed(raw: &Json, input: &str, content: &str) -> Result<Json, Error> {
+    let mut block = Members::read(raw.as_str()).unwrap_or_default();
+    if !input.is_empty() {
+        // Input that is no JSON is kept as a string: it must not break the block.
+        let input = Json::parse(input).or_else(|_| Json::new(input))?;
+        block.set("input", input);
+    }
+    if !content.is_empty() {
+        block.set("content", Json::new(content)?);
+    }
+    block.to_json()
+}

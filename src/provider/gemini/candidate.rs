@@ -1,0 +1,307 @@
+//! The candidates of an answer, as their parts come in.
+
+use super::{
+    WIRE,
+    finish::{finish_reason, logprobs},
+    partial::PartialCall,
+    wire::{Answer, Candidate, FunctionCall, Grounding, GroundingChunk, Part, is_true},
+};
+use crate::{Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData, provider::lenient::Raw};
+use serde::Serialize;
+
+/// What is known of each candidate.
+#[derive(Debug, Default)]
+pub(super) struct Candidates(Vec<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    index: u32,
+    /// The number of the next part.
+    next: u32,
+    /// The text or thought that the next piece may go on with.
+    flow: Option<(Flow, u32)>,
+    /// The last part that has text.
+    text: Option<u32>,
+    calls: u32,
+    partial: Option<PartialCall>,
+    /// The last part is code that the provider runs: its result comes next, whatever finish reason stands beside.
+    awaits_result: bool,
+    /// A finish reason that came while a result was awaited.
+    held: Option<String>,
+    grounding: Option<Json>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Text,
+    Thought,
+}
+
+impl Candidates {
+    pub(super) fn add(
+        &mut self,
+        index: u32,
+        candidate: &Candidate<'_>,
+        answer: &Answer<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        out.choice(index)?;
+        let at = match self.0.iter().position(|known| known.index == index) {
+            Some(at) => at,
+            None => {
+                self.0.push(Progress {
+                    index,
+                    ..Progress::default()
+                });
+                self.0.len().saturating_sub(1)
+            }
+        };
+        match self.0.get_mut(at) {
+            Some(progress) => progress.add(candidate, answer, out),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands over what is known only once the answer is whole.
+    pub(super) fn finish(self, out: &mut Assembler) -> Result<(), Error> {
+        for mut progress in self.0 {
+            progress.end_partial(out)?;
+            progress.cite(out)?;
+            if let Some(reason) = progress.held.take() {
+                let unified = finish_reason(&reason, progress.calls);
+                out.finish(progress.index, Some(unified), &reason)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    fn add(
+        &mut self,
+        candidate: &Candidate<'_>,
+        answer: &Answer<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        for raw in candidate
+            .content
+            .0
+            .iter()
+            .flat_map(|content| &content.parts.0)
+        {
+            if let Some(part) = raw.read::<Part<'_>>() {
+                self.part(*raw, &part, answer, out)?;
+            }
+        }
+        if let Some(logprobs) = logprobs(candidate.logprobs_result) {
+            out.logprobs(self.index, logprobs)?;
+        }
+        for (name, raw) in [
+            ("finishMessage", candidate.finish_message),
+            ("safetyRatings", candidate.safety_ratings),
+            ("citationMetadata", candidate.citation_metadata),
+            ("groundingMetadata", candidate.grounding_metadata),
+            ("urlContextMetadata", candidate.url_context_metadata),
+            ("avgLogprobs", candidate.avg_logprobs),
+        ] {
+            let (Some(value), Some(_)) = (raw.0, raw.text()) else {
+                continue;
+            };
+            match self.index {
+                0 => out.extra(name, Json::from_raw(value))?,
+                n => out.extra(&format!("candidates[{n}].{name}"), Json::from_raw(value))?,
+            }
+        }
+        if let Some(grounding) = candidate.grounding_metadata.0 {
+            self.grounding = Some(Json::from_raw(grounding));
+        }
+        if let Some(reason) = candidate.finish_reason.non_empty() {
+            if self.awaits_result && reason == "STOP" {
+                self.held = Some(reason.to_owned());
+            } else {
+                self.end_partial(out)?;
+                out.finish(self.index, Some(finish_reason(reason, self.calls)), reason)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        raw: Raw<'_>,
+        part: &Part<'_>,
+        answer: &Answer<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        if let Some(call) = &part.function_call.0 {
+            return self.call(call, part, answer, out);
+        }
+        if part.text.as_deref() != Some("") {
+            let awaited = [part.executable_code, part.tool_call];
+            self.awaits_result = awaited.iter().any(|raw| raw.text().is_some());
+        }
+        let signature = part.thought_signature.non_empty();
+        let is_thought = is_true(part.thought);
+        match (part.text.as_deref(), signature) {
+            (Some(""), None) => Ok(()),
+            (Some(text), None) => self.flow(is_thought, text, out),
+            (Some(text), Some(_)) if !text.is_empty() => {
+                // A part with a signature goes back by itself, and its signature behind it.
+                self.flow = None;
+                self.flow(is_thought, text, out)?;
+                self.flow = None;
+                self.opaque(signature_block(part)?, out)
+            }
+            _ => match raw
+                .0
+                .filter(|_| raw.text().is_some_and(|text| text != "{}"))
+            {
+                Some(raw) => self.opaque(Json::from_raw(raw), out),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn flow(&mut self, is_thought: bool, text: &str, out: &mut Assembler) -> Result<(), Error> {
+        let kind = if is_thought {
+            Flow::Thought
+        } else {
+            Flow::Text
+        };
+        let number = match self.flow {
+            Some((open, number)) if open == kind => number,
+            _ => self.take_number(),
+        };
+        self.flow = Some((kind, number));
+        match kind {
+            Flow::Text => {
+                self.text = Some(number);
+                out.text(self.index, number, text)
+            }
+            Flow::Thought => out.reasoning(self.index, number, text),
+        }
+    }
+
+    fn opaque(&mut self, block: Json, out: &mut Assembler) -> Result<(), Error> {
+        self.flow = None;
+        let number = self.take_number();
+        out.opaque(self.index, number, OpaqueBlock::new(WIRE, block))
+    }
+
+    fn call(
+        &mut self,
+        call: &FunctionCall<'_>,
+        part: &Part<'_>,
+        answer: &Answer<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        self.flow = None;
+        self.awaits_result = false;
+        if call.name.non_empty().is_some() {
+            self.end_partial(out)?;
+            let number = self.begin_call(call, part, answer, out)?;
+            let goes_on = is_true(call.will_continue);
+            if !goes_on && call.partial_args.0.is_empty() {
+                let arguments = call.args.text().unwrap_or("{}");
+                out.tool_arguments(self.index, number, arguments)?;
+                return out.close(self.index, number);
+            }
+            self.partial = Some(PartialCall::new(number));
+        }
+        let Some(partial) = &mut self.partial else {
+            return Ok(());
+        };
+        for arg in &call.partial_args.0 {
+            out.retain(partial.add(arg)?)?;
+        }
+        if is_true(call.will_continue) {
+            return Ok(());
+        }
+        self.end_partial(out)
+    }
+
+    fn begin_call(
+        &mut self,
+        call: &FunctionCall<'_>,
+        part: &Part<'_>,
+        answer: &Answer<'_>,
+        out: &mut Assembler,
+    ) -> Result<u32, Error> {
+        let number = self.take_number();
+        let made = match (call.id.non_empty(), answer.response_id.non_empty()) {
+            (Some(id), _) => id.to_owned(),
+            // Most models give none. It must differ from those of other turns, which the answer's own id does.
+            (None, Some(answer)) => match self.index {
+                0 => format!("call_{answer}_{}", self.calls),
+                n => format!("call_{answer}_{n}_{}", self.calls),
+            },
+            (None, None) => String::new(),
+        };
+        self.calls = self.calls.saturating_add(1);
+        let name = call.name.as_deref().unwrap_or_default();
+        out.tool_start(self.index, number, &made, name)?;
+        if call.id.non_empty().is_some() || part.thought_signature.non_empty().is_some() {
+            let data = Json::new(&CallData {
+                id: call.id.non_empty(),
+                thought_signature: part.thought_signature.non_empty(),
+            })?;
+            out.tool_data(self.index, number, OpaqueData::new(WIRE, data))?;
+        }
+        Ok(number)
+    }
+
+    fn end_partial(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        let Some(partial) = self.partial.take() else {
+            return Ok(());
+        };
+        let number = partial.part;
+        out.tool_arguments(self.index, number, &partial.finish())?;
+        out.close(self.index, number)
+    }
+
+    /// The sources that the provider looked up stand beside the text as a whole.
+    fn cite(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        let (Some(grounding), Some(text)) = (&self.grounding, self.text) else {
+            return Ok(());
+        };
+        let grounding = serde_json::from_str::<Grounding<'_>>(grounding.as_str());
+        for raw in grounding.unwrap_or_default().grounding_chunks.0 {
+            let chunk: GroundingChunk<'_> = raw.read().unwrap_or_default();
+            let source = chunk.web.0.or(chunk.retrieved_context.0).or(chunk.maps.0);
+            let source = source.unwrap_or_default();
+            let citation = Citation {
+                url: source.uri.non_empty().map(str::to_owned),
+                title: source.title.non_empty().map(str::to_owned),
+                cited_text: source.text.non_empty().map(str::to_owned),
+                raw: raw.0.map(Json::from_raw),
+            };
+            out.citation(self.index, text, citation)?;
+        }
+        Ok(())
+    }
+
+    fn take_number(&mut self) -> u32 {
+        let number = self.next;
+        self.next = self.next.saturating_add(1);
+        number
+    }
+}
+
+/// What goes back with a function call.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallData<'a> {
+    /// Only where the wire gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thought_signature: Option<&'a str>,
+}
+
+/// A signature that belongs to the text before it.
+fn signature_block(part: &Part<'_>) -> Result<Json, Error> {
+    Json::new(&CallData {
+        id: None,
+        thought_signature: part.thought_signature.non_empty(),
+    })
+}

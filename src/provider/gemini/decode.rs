@@ -1,0 +1,147 @@
+//! From the wire to the assembler. A stream's frames are whole answers that each bring some parts.
+
+use super::{
+    candidate::Candidates,
+    failure, usage,
+    wire::{Answer, PromptFeedback},
+};
+use crate::{
+    Assembler, Error, ErrorKind, Head, Json,
+    provider::{
+        Decoder, Frame, FrameKind, Progress,
+        head::rfc3339,
+        lenient::{self, Raw},
+    },
+};
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use std::time::UNIX_EPOCH;
+
+/// Reads one answer.
+#[derive(Debug, Default)]
+pub(super) struct ContentDecoder {
+    candidates: Candidates,
+    has_head: bool,
+    service_tier: Option<String>,
+}
+
+impl ContentDecoder {
+    fn answer(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
+        let mut scratch = String::new();
+        let answer: Answer<'_> = lenient::parse(data, &mut scratch)?;
+        if answer.error.text().is_some() {
+            return Err(failure::from_event("", data));
+        }
+        self.head(&answer, out);
+        self.usage(answer.usage_metadata, out);
+        if let Some(raw) = answer.prompt_feedback.0 {
+            let feedback: PromptFeedback<'_> = answer.prompt_feedback.read().unwrap_or_default();
+            if let Some(reason) = feedback.block_reason.non_empty() {
+                if answer.candidates.0.is_empty() {
+                    let words = feedback.block_reason_message.non_empty();
+                    return Err(blocked(reason, words, data));
+                }
+            }
+            out.extra("promptFeedback", Json::from_raw(raw))?;
+        }
+        for (position, candidate) in answer.candidates.0.iter().enumerate() {
+            let index = match candidate.index.0 {
+                Some(index) => u32::try_from(index).ok(),
+                None => u32::try_from(position).ok(),
+            };
+            let index = index.ok_or_else(|| protocol("a candidate's index is too large"))?;
+            self.candidates.add(index, candidate, &answer, out)?;
+        }
+        Ok(!answer.candidates.0.is_empty())
+    }
+
+    fn head(&mut self, answer: &Answer<'_>, out: &mut Assembler) {
+        if self.has_head {
+            return;
+        }
+        self.has_head =
+            answer.response_id.non_empty().is_some() && answer.model_version.non_empty().is_some();
+        let created = answer.create_time.as_deref().and_then(rfc3339);
+        out.head(Head {
+            id: answer.response_id.to_string_or_empty(),
+            model: answer.model_version.to_string_or_empty(),
+            created: created.and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())),
+            ..Head::default()
+        });
+    }
+
+    fn usage(&mut self, raw: Raw<'_>, out: &mut Assembler) {
+        let Some((usage, tier)) = usage::usage(raw) else {
+            return;
+        };
+        out.usage(usage);
+        if tier.is_some() && tier != self.service_tier {
+            self.service_tier.clone_from(&tier);
+            out.head(Head {
+                service_tier: tier,
+                ..Head::default()
+            });
+        }
+    }
+}
+
+impl Decoder for ContentDecoder {
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+        if frame.kind == FrameKind::Exception || frame.name == "error" {
+            return Err(failure::from_event(frame.name, frame.data));
+        }
+        // The wire has no end marker; a proxy may add OpenAI's, which ends nothing here.
+        if !lenient::is_done(frame.data) {
+            self.answer(frame.data, out)?;
+        }
+        Ok(Progress::More)
+    }
+
+    /// One answer, or the list of them that a stream without `alt=sse` is.
+    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+        let text = lenient::utf8(body)?;
+        if text.trim_start().starts_with('[') {
+            let mut scratch = String::new();
+            let answers: Vec<&RawValue> = lenient::parse(text, &mut scratch)?;
+            for answer in answers {
+                self.answer(answer.get(), out)?;
+            }
+            if !out.is_complete() {
+                return Err(Error::new(
+                    ErrorKind::Truncated,
+                    "the list of answers ends without a finish reason",
+                ));
+            }
+        } else if !self.answer(text, out)? {
+            return Err(protocol(
+                "the answer has neither candidates nor a reason for it",
+            ));
+        }
+        out.end_marker();
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        std::mem::take(&mut self.candidates).finish(out)
+    }
+}
+
+/// The question was refused: that is an answer with status 200 and without candidates.
+fn blocked(reason: &str, words: Option<&str>, data: &str) -> Error {
+    let message = match words {
+        Some(words) => format!("the prompt was blocked ({reason}): {words}"),
+        None => format!("the prompt was blocked ({reason})"),
+    };
+    Error::new(ErrorKind::ContentFiltered, message)
+        .with_code(reason)
+        .with_status(200)
+        .with_body(Bytes::copy_from_slice(
+            data.as_bytes()
+                .get(..data.len().min(64 << 10))
+                .unwrap_or_default(),
+        ))
+}
+
+fn protocol(what: &str) -> Error {
+    Error::new(ErrorKind::Protocol, what)
+}

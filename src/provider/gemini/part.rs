@@ -1,0 +1,93 @@
+//! Parts as they are written.
+
+use crate::{Json, provider::members::Members};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::borrow::Cow;
+
+/// A part and what is added to it, such as `thoughtSignature`.
+#[derive(Debug)]
+pub(super) struct WirePart<'a> {
+    pub(super) piece: Piece<'a>,
+    pub(super) more: Option<Members>,
+}
+
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    Text(&'a str),
+    InlineData(Blob<'a>),
+    FileData(FileData<'a>),
+    FunctionCall(FunctionCall<'a>),
+    FunctionResponse(FunctionResponse<'a>),
+    Thought(&'a str),
+    Opaque(&'a Json),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Blob<'a> {
+    pub(super) mime_type: &'a str,
+    pub(super) data: Cow<'a, str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FileData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mime_type: Option<&'a str>,
+    pub(super) file_uri: Cow<'a, str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FunctionCall<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Json>,
+    pub(super) name: &'a str,
+    pub(super) args: Json,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FunctionResponse<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Json>,
+    pub(super) name: &'a str,
+    pub(super) response: Json,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<WirePart<'a>>,
+}
+
+impl<'a> WirePart<'a> {
+    pub(super) fn new(piece: Piece<'a>) -> Self {
+        WirePart { piece, more: None }
+    }
+}
+
+impl Serialize for WirePart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let (Piece::Opaque(raw), None) = (&self.piece, &self.more) {
+            return raw.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        match &self.piece {
+            Piece::Text(text) => map.serialize_entry("text", text)?,
+            Piece::Thought(text) => {
+                map.serialize_entry("text", text)?;
+                map.serialize_entry("thought", &true)?;
+            }
+            Piece::InlineData(blob) => map.serialize_entry("inlineData", blob)?,
+            Piece::FileData(file) => map.serialize_entry("fileData", file)?,
+            Piece::FunctionCall(call) => map.serialize_entry("functionCall", call)?,
+            Piece::FunctionResponse(response) => {
+                map.serialize_entry("functionResponse", response)?;
+            }
+            Piece::Opaque(raw) => {
+                for (name, value) in Members::read(raw.as_str()).iter().flat_map(Members::iter) {
+                    map.serialize_entry(name, value)?;
+                }
+            }
+        }
+        for (name, value) in self.more.iter().flat_map(Members::iter) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,141 @@
+//! Where Google Cloud's Vertex AI is, and how its paths are made.
+
+use crate::{Error, ErrorKind, codec::percent::encode_into};
+
+/// A project's place on Vertex AI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vertex {
+    project: String,
+    location: String,
+}
+
+impl Vertex {
+    /// The location becomes part of a host's name, so both are held to what Google allows in them.
+    pub(crate) fn new(project: &str, location: &str) -> Result<Self, Error> {
+        let is_plain = |text: &str, more: &[u8]| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || more.contains(&b))
+        };
+        // A project of a domain is called `example.com:project`.
+        if !is_plain(project, b"_.:") || project.starts_with('.') {
+            return Err(invalid("a project", project));
+        }
+        if !is_plain(location, b"") {
+            return Err(invalid("a location", location));
+        }
+        Ok(Vertex {
+            project: project.to_owned(),
+            location: location.to_owned(),
+        })
+    }
+
+    /// The base URL with its version. The location `global` has the host without a prefix.
+    pub(crate) fn base_url(&self) -> String {
+        match self.location.as_str() {
+            "global" => "https://aiplatform.googleapis.com/v1".to_owned(),
+            location => format!("https://{location}-aiplatform.googleapis.com/v1"),
+        }
+    }
+
+    /// The path of a publisher's model, or of what lies in the project itself (`endpoints/..`).
+    pub(crate) fn model_path(&self, publisher: &str, model: &str) -> Result<String, Error> {
+        let model = match model {
+            model if model.starts_with("publishers/") || model.starts_with("endpoints/") => {
+                model_segments(model)?
+            }
+            model => {
+                let model = model.strip_prefix("models/").unwrap_or(model);
+                ["publishers/", publisher, "/models/", &segment(model)?].concat()
+            }
+        };
+        Ok(format!(
+            "/projects/{}/locations/{}/{model}",
+            self.project, self.location
+        ))
+    }
+}
+
+/// The segments of a model's name that is a path (`tunedModels/x`), encoded one by one.
+pub(crate) fn model_segments(path: &str) -> Result<String, Error> {
+    let segments: Result<Vec<String>, Error> = path.split('/').map(segment).collect();
+    Ok(segments?.join("/"))
+}
+
+/// One segment. `@` stands in the ids of models with a date and is sent as it is.
+fn segment(text: &str) -> Result<String, Error> {
+    let mut encoded = Vec::with_capacity(text.len());
+    encode_into(text.as_bytes(), b"@", &mut encoded);
+    match (text, String::from_utf8(encoded)) {
+        ("" | "." | "..", _) | (_, Err(_)) => Err(invalid("a model's id", text)),
+        (_, Ok(encoded)) => Ok(encoded),
+    }
+}
+
+fn invalid(what: &str, text: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!("`{}` is not {what}", text.escape_debug()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_path_follow_project_location_and_model() {
+        let cases = [
+            (
+                "global",
+                "gemini-2.5-flash",
+                "https://aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-flash",
+            ),
+            (
+                "us-east5",
+                "claude@20250514",
+                "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5/publishers/google/models/claude@20250514",
+            ),
+            (
+                "us-east5",
+                "endpoints/7",
+                "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5/endpoints/7",
+            ),
+            (
+                "us-east5",
+                "a?b",
+                "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5/publishers/google/models/a%3Fb",
+            ),
+        ];
+        for (location, model, url) in cases {
+            let vertex = Vertex::new("p", location).unwrap();
+            assert_eq!(
+                vertex.base_url() + &vertex.model_path("google", model).unwrap(),
+                url
+            );
+        }
+    }
+
+    #[test]
+    fn what_would_lead_elsewhere_is_refused() {
+        for (project, location) in [
+            ("p", "evil.example/"),
+            ("p", "a.b"),
+            ("p", ""),
+            ("", "us"),
+            ("..", "us"),
+            ("a/b", "us"),
+            ("a?b", "us"),
+        ] {
+            assert!(
+                Vertex::new(project, location).is_err(),
+                "{project} {location}"
+            );
+        }
+        let vertex = Vertex::new("example.com:p", "us").unwrap();
+        for model in ["", "..", "endpoints/../x", "publishers//x"] {
+            assert!(vertex.model_path("google", model).is_err(), "{model}");
+        }
+    }
+}
