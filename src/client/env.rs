@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind, Provider,
-    provider::{OpenAiChat, openai_chat::Profile},
+    provider::{Anthropic, Gemini, OpenAiChat, openai_chat::Profile},
 };
 use std::{
     collections::hash_map::RandomState,
@@ -49,6 +49,11 @@ pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn P
     use crate::provider::openai_chat::CEREBRAS;
     match name {
         "cerebras" => Ok(Arc::new(OpenAiChat::from_env(CEREBRAS, base_url)?)),
+        "anthropic" => Ok(Arc::new(Anthropic::from_env(base_url)?)),
+        "azure-anthropic" => Ok(Arc::new(Anthropic::azure_from_env(base_url)?)),
+        "vertex-anthropic" => Ok(Arc::new(Anthropic::vertex_from_env(base_url)?)),
+        "gemini" => Ok(Arc::new(Gemini::from_env(base_url)?)),
+        "vertex" => Ok(Arc::new(Gemini::vertex_from_env(base_url)?)),
         #[cfg(feature = "bedrock")]
         "bedrock" => Ok(Arc::new(crate::provider::Bedrock::from_env(base_url)?)),
         other => Err(Error::new(
@@ -80,7 +85,7 @@ pub(super) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn missing(provider: &str, variable: &str) -> Error {
+pub(super) fn missing(provider: &str, variable: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!("`{provider}` needs a key: set the environment variable {variable}"),

@@ -4,6 +4,7 @@ mod blocking;
 mod env;
 #[cfg(feature = "bedrock")]
 mod env_aws;
+mod env_wires;
 mod nonblocking;
 mod providers;
 
