@@ -3,6 +3,7 @@ use super::{
     open::{Finished, Flow, FlowKind, OpenCall, OpenChoice},
     place::{ObjectEnd, Place, place},
     think::Side,
+    weight::weight,
 };
 use crate::{
     Citation, Error, ErrorKind, FinishReason, Json, Logprobs, OpaqueBlock, ServerTiming, ToolCall,
@@ -30,6 +31,8 @@ pub struct Assembler {
     needs_end_marker: bool,
     visible: bool,
     retained: usize,
+    /// What the queue holds beside pieces of the answer, in bytes.
+    waiting: usize,
     limits: AssemblerLimits,
 }
 
@@ -125,6 +128,7 @@ impl Assembler {
             needs_end_marker: false,
             visible: false,
             retained: 0,
+            waiting: 0,
             limits,
         }
     }
@@ -609,7 +613,20 @@ impl Assembler {
     }
 
     pub(crate) fn next_event(&mut self) -> Option<StreamEvent> {
-        self.queue.as_mut()?.pop_front()
+        let event = self.queue.as_mut()?.pop_front()?;
+        self.waiting = self.waiting.saturating_sub(weight(&event));
+        Some(event)
+    }
+
+    /// Before the first visible event nothing is handed out: counts, times and frames as they came could pile up (P4).
+    pub(crate) fn check_waiting(&self) -> Result<(), Error> {
+        if self.waiting > self.limits.retained_bytes {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "the stream brings frame after frame and nothing in them",
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn response_mut(&mut self) -> &mut UnifiedChatResponse {
@@ -829,6 +846,7 @@ impl Assembler {
         self.accumulator.apply(&event);
         self.visible |= event.is_visible();
         if let Some(queue) = &mut self.queue {
+            self.waiting = self.waiting.saturating_add(weight(&event));
             queue.push_back(event);
         }
     }

@@ -5,6 +5,7 @@ mod assembler;
 mod open;
 mod place;
 mod think;
+mod weight;
 
 use crate::{
     Citation, FinishReason, Json, Logprobs, OpaqueBlock, ServerTiming, ToolCall, Usage, Warning,

@@ -18,8 +18,6 @@ pub struct Chat {
     assembler: Assembler,
     decoder: Option<Box<dyn Decoder>>,
     raw: Option<RawBody>,
-    /// Bytes of raw frames that are held back.
-    held: usize,
 }
 
 impl Exchange<Chat> {
@@ -48,7 +46,6 @@ impl Exchange<Chat> {
             limits,
             decoder: None,
             raw: None,
-            held: 0,
         };
         let mut exchange = Exchange::with_operation(provider, chat, options, start);
         exchange.metadata.correlation_id = correlation_id;
@@ -151,7 +148,6 @@ impl Operation for Chat {
 
     fn begin(&mut self) {
         self.raw = None;
-        self.held = 0;
         self.decoder = None;
         self.assembler = Assembler::new(self.request.stream, self.limits)
             .extract_think(self.request.extract_think)
@@ -163,23 +159,11 @@ impl Operation for Chat {
 
     fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
         if self.request.raw_frames {
-            // Before the first visible event they pile up (P4).
-            if !self.assembler.is_visible() {
-                self.held = self
-                    .held
-                    .saturating_add(frame.data.len())
-                    .saturating_add(64);
-                if self.held > self.limits.retained_bytes {
-                    return Err(Error::new(
-                        ErrorKind::TooLarge,
-                        "the stream brings frame after frame and nothing in them",
-                    ));
-                }
-            }
             self.assembler.raw_frame(frame.data.as_bytes());
         }
         let (decoder, assembler) = self.decoder();
         let progress = decoder.frame(frame, assembler)?;
+        assembler.check_waiting()?;
         if progress == Progress::Done {
             self.assembler.end_marker();
         }

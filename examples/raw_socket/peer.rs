@@ -1,0 +1,112 @@
+use bytes::Bytes;
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+use unifiedai::{
+    Delivery, FailureKind, Input, TransportError,
+    codec::http1::{Http1Error, ResponseDecoder, ResponsePart, encode_request},
+};
+
+/// A connection that carries one request and its response.
+pub(crate) struct Peer {
+    stream: TcpStream,
+    decoder: ResponseDecoder,
+    unread: Vec<u8>,
+    delivery: Delivery,
+}
+
+impl Peer {
+    /// Connects and writes the request, within `patience`.
+    pub(crate) fn send(
+        request: &http::Request<Bytes>,
+        patience: Duration,
+    ) -> Result<Self, TransportError> {
+        let cannot =
+            |what: &str| TransportError::new(FailureKind::Request, Delivery::NotSent, what);
+        let authority = request.uri().authority().ok_or_else(|| cannot("no host"))?;
+        if request.uri().scheme_str() != Some("http") {
+            return Err(cannot("this program brings no TLS"));
+        }
+        let bytes = encode_request(request).map_err(|error| cannot(&error.to_string()))?;
+        let address = (authority.host(), authority.port_u16().unwrap_or(80));
+        let mut stream = TcpStream::connect(address).map_err(|error| {
+            TransportError::new(FailureKind::Connect, Delivery::NotSent, error.to_string())
+        })?;
+        let written = stream
+            .set_write_timeout(Some(patience))
+            .and_then(|()| stream.write_all(&bytes));
+        written.map_err(|error| broken(Delivery::MaybeProcessed, &error))?;
+        let decoder = ResponseDecoder::new(request.method());
+        Ok(Peer {
+            stream,
+            decoder,
+            unread: Vec::new(),
+            delivery: Delivery::MaybeProcessed,
+        })
+    }
+
+    /// The socket, to say how reading from it is to wait.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// The next part of the response; `None` if the socket has none to give for now.
+    pub(crate) fn next(&mut self) -> Option<Input> {
+        loop {
+            let mut rest = &self.unread[..];
+            let part = match self.decoder.next(&mut rest) {
+                Ok(Some(ResponsePart::Head(head))) => Some(Input::Head(head)),
+                Ok(Some(ResponsePart::Body(piece))) => {
+                    Some(Input::Body(Bytes::copy_from_slice(piece)))
+                }
+                Ok(Some(_)) => Some(Input::End),
+                Ok(None) => None,
+                Err(error) => return Some(self.failed(&error)),
+            };
+            let used = self.unread.len().saturating_sub(rest.len());
+            self.unread.drain(..used);
+            if let Some(part) = part {
+                self.delivery = Delivery::Answered;
+                return Some(part);
+            }
+            let mut space = [0; 8192];
+            match self.stream.read(&mut space) {
+                Ok(0) => match self.decoder.finish() {
+                    Ok(_) => return Some(Input::End),
+                    Err(error) => return Some(self.failed(&error)),
+                },
+                Ok(n) => self
+                    .unread
+                    .extend_from_slice(space.get(..n).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    return None;
+                }
+                Err(error) => return Some(Input::Failed(broken(self.delivery, &error))),
+            }
+        }
+    }
+
+    fn failed(&self, error: &Http1Error) -> Input {
+        let kind = match error {
+            Http1Error::Truncated { .. } if self.delivery == Delivery::Answered => {
+                FailureKind::Truncated
+            }
+            Http1Error::Truncated { .. } => FailureKind::Reset,
+            Http1Error::HeadTooLarge { .. } => FailureKind::HeadTooLarge,
+            _ => FailureKind::Protocol,
+        };
+        Input::Failed(TransportError::new(kind, self.delivery, error.to_string()))
+    }
+}
+
+fn broken(delivery: Delivery, error: &io::Error) -> TransportError {
+    TransportError::new(FailureKind::Reset, delivery, error.to_string())
+}

@@ -1,0 +1,123 @@
+use super::{
+    drive::{Answer, Arrival, Outcome, chat},
+    frames, grammar,
+    source::Source,
+    wires::wire,
+};
+use std::sync::Arc;
+use unifiedai::{Accumulator, ChatRequest, ErrorKind, Framing, Provider};
+
+/// What an error's body may take by default, and its message a little more than.
+const ERROR_BODY: usize = 64 << 10;
+
+/// An answer that comes whole: a wire, where to cut it, the body.
+pub fn whole(data: &[u8]) {
+    let mut source = Source(data);
+    let (letter, cut) = (source.byte(), usize::from(source.byte()));
+    let Some(provider) = wire(letter) else { return };
+    let body = source.0;
+    let answer = Answer::json(body.to_vec());
+    let request = ChatRequest::new("m").user("x").lenient();
+    let run = |arrival| chat(&provider, &request, &answer, arrival);
+    let full = run(Arrival::Whole);
+    assert!(
+        full.events.is_empty(),
+        "an answer that comes whole has no events"
+    );
+    same(&full, &run(Arrival::Pieces(7)));
+    if cut < body.trim_ascii_end().len() && body.trim_ascii_start().starts_with(b"{") {
+        assert!(
+            run(Arrival::Cut(cut)).result.is_err(),
+            "a cut answer is a success"
+        );
+    }
+}
+
+/// A stream: a wire, a size of pieces, the body. Amazon's frames are made from lines.
+pub fn stream(data: &[u8]) {
+    let mut source = Source(data);
+    let (letter, how) = (source.byte(), source.byte());
+    let Some(provider) = wire(letter) else { return };
+    let mut request = ChatRequest::new("m").user("x").lenient().stream(true);
+    request.extract_think = how & 1 == 1;
+    let answer = streamed(&provider, &request, source.0);
+    let run = |arrival| chat(&provider, &request, &answer, arrival);
+    let full = run(Arrival::Whole);
+    for size in [1, usize::from(how).max(2)] {
+        same(&full, &run(Arrival::Pieces(size)));
+    }
+    if let Err(what) = grammar::check(&full.events, full.result.is_ok()) {
+        panic!("{what}");
+    }
+    let cut = run(Arrival::Cut(usize::from(how) * answer.body.len() / 256));
+    assert!(full.events.starts_with(&cut.events) || cut.result.is_ok());
+    match (&full.result, &cut.result) {
+        (Ok(full), Ok(cut)) => assert_eq!(
+            full.choices, cut.choices,
+            "a cut answer passes for a whole one"
+        ),
+        (Err(_), Ok(_)) | (_, Err(_)) => {}
+    }
+    if let Ok(response) = &full.result {
+        let mut sum = Accumulator::new();
+        full.events.iter().for_each(|event| sum.apply(event));
+        assert_eq!(sum.response().choices, response.choices);
+        assert_eq!(sum.response().usage, response.usage);
+    }
+}
+
+/// An answer to `request` in this provider's framing.
+pub fn streamed(provider: &Arc<dyn Provider>, request: &ChatRequest, body: &[u8]) -> Answer {
+    let encoded = provider
+        .encode_chat(request)
+        .expect("a plain question can be asked");
+    match encoded.framing {
+        Framing::AwsEventStream => Answer::new(
+            200,
+            "application/vnd.amazon.eventstream",
+            frames::from_lines(body),
+        ),
+        Framing::Ndjson => Answer::new(200, "application/x-ndjson", body.to_vec()),
+        _ => Answer::sse(body.to_vec()),
+    }
+}
+
+/// An answer with an error's status: a wire, how it is asked, the status in three digits, the body.
+pub fn error_body(data: &[u8]) {
+    let mut source = Source(data);
+    let (letter, how) = (source.byte(), source.byte());
+    let Some(provider) = wire(letter) else { return };
+    let number = source
+        .bytes(3)
+        .iter()
+        .fold(0_u16, |number, digit| number * 10 + u16::from(digit % 10));
+    let status = 300 + number % 700;
+    let body = source.0;
+    let answer = Answer::new(status, "application/json", body.to_vec());
+    let request = ChatRequest::new("m")
+        .user("x")
+        .lenient()
+        .stream(how & 1 == 1);
+    let run = |arrival| chat(&provider, &request, &answer, arrival);
+    let full = run(Arrival::Whole);
+    same(&full, &run(Arrival::Pieces(usize::from(how).max(1))));
+    let error = full
+        .result
+        .expect_err("a status of 300 and above is an error");
+    assert_eq!(error.status(), Some(status));
+    assert_eq!(error.body(), &body[..body.len().min(ERROR_BODY)]);
+    assert!(error.message().len() <= ERROR_BODY && !error.message().is_empty());
+    assert_eq!(error.kind() == ErrorKind::Redirect, status < 400);
+}
+
+fn same(a: &Outcome, b: &Outcome) {
+    assert_eq!(a.events, b.events);
+    match (&a.result, &b.result) {
+        (Ok(a), Ok(b)) => {
+            assert_eq!(a.choices, b.choices);
+            assert_eq!((&a.usage, &a.warnings), (&b.usage, &b.warnings));
+        }
+        (Err(a), Err(b)) => assert_eq!((a.kind(), a.message()), (b.kind(), b.message())),
+        (a, b) => panic!("{a:?} and {b:?}"),
+    }
+}

@@ -1,0 +1,47 @@
+use std::sync::Arc;
+use unifiedai::{
+    AwsCredentials, Provider,
+    provider::{Bedrock, OpenAiChat, recorded},
+};
+
+/// What no text that leaves the library may contain.
+pub const CANARY: &str = "canary-0123456789abcdef";
+
+/// Every wire: a recorded provider's name and dialect. Seeds name a wire by its letter: `a` is the first.
+pub const WIRES: &[(&str, &str)] = &[
+    ("openai", "openai-chat"),
+    ("cerebras", "openai-chat"),
+    ("bedrock", "bedrock-converse"),
+    ("anthropic", "anthropic-messages"),
+    ("gemini", "gemini"),
+    ("openai", "openai-responses"),
+    ("cohere", "cohere-v2"),
+    ("ollama", "ollama"),
+    ("mistral", "openai-chat"),
+];
+
+/// The wire of a letter, or of any byte. `None` if this version does not read it.
+pub fn wire(letter: u8) -> Option<Arc<dyn Provider>> {
+    let (name, dialect) = WIRES[usize::from(letter.wrapping_sub(b'a')) % WIRES.len()];
+    recorded(name, dialect).ok()
+}
+
+/// Providers with a key, to be sent requests by.
+pub fn keyed(letter: u8) -> Arc<dyn Provider> {
+    match letter.wrapping_sub(b'a') % 4 {
+        0 => Arc::new(OpenAiChat::cerebras(CANARY).unwrap()),
+        1 => {
+            let server = OpenAiChat::custom("https://models.example/v1");
+            Arc::new(server.api_key(CANARY).unwrap().build().unwrap())
+        }
+        2 => {
+            let bedrock = Bedrock::builder("eu-west-3").api_key(CANARY);
+            Arc::new(bedrock.unwrap().build().unwrap())
+        }
+        _ => {
+            let credentials = AwsCredentials::new("AKIDEXAMPLE", CANARY, None).unwrap();
+            let bedrock = Bedrock::builder("us-east-1").credentials(credentials);
+            Arc::new(bedrock.build().unwrap())
+        }
+    }
+}
