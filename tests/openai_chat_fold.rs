@@ -248,7 +248,7 @@ fn whole_and_streamed_answers_are_equal() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn any_text_and_any_cut_give_the_same(

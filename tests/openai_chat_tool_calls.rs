@@ -363,7 +363,7 @@ fn styled(style: Style, calls: &[Vec<String>]) -> Vec<Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
     fn each_call_gets_all_its_arguments_and_no_others(

@@ -52,7 +52,8 @@ pub const GROQ: Profile = Profile {
     ..Profile::BASE
 };
 
-/// Together AI. `logprobs` is a number of alternatives; usage comes by itself.
+/// Together AI. `logprobs` is the number of alternatives; more than one are asked for with an `extra` of that name. Usage
+/// comes by itself.
 pub const TOGETHER: Profile = Profile {
     name: "together",
     base_url: "https://api.together.xyz/v1",
@@ -62,9 +63,7 @@ pub const TOGETHER: Profile = Profile {
         Profile::PENALTIES,
         Profile::SAMPLERS,
         OPEN,
-        &[Param::TopLogprobs],
     ],
-    renamed: &[(Param::TopLogprobs, "logprobs")],
     spelled: &[Spelling::new(Param::Logprobs, "true", "logprobs", "1")],
     stream_usage: StreamUsage::Always,
     end_marker: EndMarker::Always,
