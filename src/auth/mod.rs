@@ -2,7 +2,7 @@
 
 mod secret;
 #[cfg(feature = "bedrock")]
-pub mod sigv4;
+pub(crate) mod sigv4;
 
 use crate::{Error, ErrorKind};
 use bytes::Bytes;

@@ -373,7 +373,8 @@ region = us-east-1
 
     #[test]
     fn what_is_missing_is_named() {
-        let cases: [(&[(&str, &str)], bool, &str); 7] = [
+        type Case = (&'static [(&'static str, &'static str)], bool, &'static str);
+        let cases: [Case; 7] = [
             (&[], false, "AWS_BEARER_TOKEN_BEDROCK"),
             (&[("AWS_PROFILE", "none")], true, "profile `none`"),
             (&[("AWS_PROFILE", "by role")], true, "`role_arn`"),

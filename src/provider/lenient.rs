@@ -57,6 +57,7 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Error> {
 fn bad_json(error: &serde_json::Error, data: &[u8]) -> Error {
     match error.classify() {
         Category::Eof => truncated("inside its JSON"),
+        _ if is_cut_in_number(error, data) => truncated("inside a number"),
         _ => Error::new(
             ErrorKind::Protocol,
             format!(
@@ -65,6 +66,21 @@ fn bad_json(error: &serde_json::Error, data: &[u8]) -> Error {
             ),
         ),
     }
+}
+
+/// `serde_json` calls `0.` and `-` wrong numbers, not the beginnings of some.
+fn is_cut_in_number(error: &serde_json::Error, data: &[u8]) -> bool {
+    let last_line = data.rsplit(|byte| *byte == b'\n').next().unwrap_or(data);
+    let before = data.len().saturating_sub(last_line.len());
+    let lines = memchr::memchr_iter(b'\n', data.get(..before).unwrap_or_default()).count();
+    let at_end = error.line() == lines.saturating_add(1) && error.column() >= last_line.len();
+    let begun = match data {
+        [.., before, b'.' | b'e' | b'E'] => before.is_ascii_digit(),
+        [.., before, b'-'] => !before.is_ascii_digit(),
+        [.., b'e' | b'E', b'+'] => true,
+        _ => false,
+    };
+    at_end && begun
 }
 
 fn truncated(place: &str) -> Error {
@@ -487,5 +503,31 @@ mod tests {
                 .kind(),
             ErrorKind::Truncated
         );
+    }
+
+    // F21
+    #[test]
+    fn a_cut_is_told_from_a_mistake() {
+        let kind = |json: &str| {
+            let mut scratch = String::new();
+            parse::<serde_json::Value>(json, &mut scratch)
+                .unwrap_err()
+                .kind()
+        };
+        for json in [
+            "",
+            "{\"a\":0.",
+            "{\"a\":-",
+            "[1e",
+            "[1E+",
+            "{\n\"a\": 1.",
+            "[tru",
+            "\"a",
+        ] {
+            assert_eq!(kind(json), ErrorKind::Truncated, "{json}");
+        }
+        for json in ["{\"a\":1,}", "[1.]", "[-]", "{\"a\":1} .", "[1,\n.]"] {
+            assert_eq!(kind(json), ErrorKind::Protocol, "{json}");
+        }
     }
 }

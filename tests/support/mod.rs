@@ -20,6 +20,7 @@
 )]
 
 pub mod checks;
+pub mod converse;
 pub mod corpus;
 pub mod drive;
 pub mod naive;

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     Assembler, Error, ErrorKind, FinishReason, Head, Json, OpaqueBlock, ServerTiming, Warning,
-    error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress,
         lenient::{self, Raw},
@@ -474,11 +473,10 @@ fn part(block: u32, slot: Slot) -> u32 {
 
 /// An error with status 200, or something else altogether.
 fn no_answer(body: &Bytes) -> Error {
-    match ErrorBody::parse(body) {
-        Some(error) => crate::provider::failure::from_body(200, &error),
-        None => Error::new(
+    failure::from_answer(body).unwrap_or_else(|| {
+        Error::new(
             ErrorKind::Protocol,
             "the answer has no `output`: this is no answer of Converse",
-        ),
-    }
+        )
+    })
 }

@@ -38,9 +38,7 @@ pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
     if head.status.is_redirection() {
         return plain;
     }
-    let mut parsed = ErrorBody::parse(body)
-        .or_else(|| from_xml(body))
-        .unwrap_or_default();
+    let mut parsed = parse(body).unwrap_or_default();
     parsed.code = named_in_header(head).or_else(|| named_in_body(&parsed));
     parsed.error_type = None;
     parsed
@@ -81,6 +79,31 @@ pub(super) fn from_frame(frame: Frame<'_>) -> Error {
         _ => error,
     };
     refine(error, &parsed).with_body(Bytes::copy_from_slice(frame.data.as_bytes()))
+}
+
+/// The error that a body with status 200 stands for, if it does.
+pub(super) fn from_answer(body: &Bytes) -> Option<Error> {
+    let mut parsed = parse(body)?;
+    parsed.code = named_in_body(&parsed);
+    parsed.error_type = None;
+    let error = failure::from_body(200, &parsed);
+    Some(refine(error, &parsed))
+}
+
+fn parse(body: &[u8]) -> Option<ErrorBody> {
+    /// As the front end of AWS services wraps it.
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        output: &'a serde_json::value::RawValue,
+    }
+    ErrorBody::parse(body)
+        .or_else(|| from_xml(body))
+        .or_else(|| {
+            let wrapped: Wrapped<'_> = serde_json::from_slice(body).ok()?;
+            ErrorBody::parse(wrapped.output.get().as_bytes())
+        })
 }
 
 /// What the name alone does not tell.
@@ -232,7 +255,8 @@ mod tests {
         ];
         for (name, status, kind, retryable) in cases {
             let header = format!("{name}:http://internal.amazon.com/coral/com.amazon.bedrock/");
-            let in_frame = name[..1].to_ascii_lowercase() + &name[1..];
+            let mut in_frame = name.to_owned();
+            in_frame.get_mut(..1).unwrap().make_ascii_lowercase();
             let errors = [
                 http(status, Some(&header), r#"{"message":"m"}"#),
                 http(
@@ -312,6 +336,13 @@ mod tests {
             "<ErrorResponse><Error><Code>X</Code></Error><RequestId>r-1</RequestId></ErrorResponse>",
         );
         assert_eq!((id.request_id(), id.code()), (Some("r-1"), Some("X")));
+        let wrapped =
+            r#"{"Output":{"__type":"com.amazon.coral.service#InternalFailure"},"Version":"1.0"}"#;
+        let error = from_answer(&Bytes::from_static(wrapped.as_bytes())).unwrap();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (InternalServer, Some("InternalFailure"))
+        );
         let model = http(424, None, r#"{"message":"m"}"#);
         assert_eq!(
             (model.kind(), model.is_retryable()),

@@ -45,6 +45,14 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("application/vnd.amaz
 const LONGEST_MODEL_ID: usize = 2048;
 
 /// Amazon Bedrock in one region.
+///
+/// ```
+/// use unifiedai::{AwsCredentials, provider::Bedrock};
+/// let keys = AwsCredentials::new("AKIDEXAMPLE", "secret", None)?;
+/// let bedrock = Bedrock::builder("us-east-1").credentials(keys).build()?;
+/// assert_eq!(bedrock.base_url().as_str(), "https://bedrock-runtime.us-east-1.amazonaws.com");
+/// # Ok::<(), unifiedai::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Bedrock {
     name: String,

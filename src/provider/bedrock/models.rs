@@ -1,12 +1,9 @@
 //! Lists of models and of inference profiles, from the control plane.
 
+use super::failure;
 use crate::{
     Error, ErrorKind, Json, Model, ModelPage,
-    error::ErrorBody,
-    provider::{
-        failure,
-        lenient::{self, List, Object, Raw, Text},
-    },
+    provider::lenient::{self, List, Object, Raw, Text},
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -123,10 +120,8 @@ fn tokens(text: &str) -> Option<u64> {
 
 /// An error with status 200, or something else altogether.
 fn not_a_model(body: &Bytes) -> Error {
-    match ErrorBody::parse(body) {
-        Some(error) => failure::from_body(200, &error),
-        None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
-    }
+    failure::from_answer(body)
+        .unwrap_or_else(|| Error::new(ErrorKind::Protocol, "the answer is no list of models"))
 }
 
 #[cfg(test)]
