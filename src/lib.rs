@@ -79,14 +79,19 @@ pub use auth::{Auth, Credential, Secret};
 pub use chat::{
     Attempt, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail, JsonSchema,
     Logprobs, Media, Message, Metrics, OpaqueBlock, OpaqueData, Param, ProviderMetadata, RateLimit,
-    RawBody, ReasoningEffort, ReasoningFormat, ResponseFormat, Role, ServerTiming, ServiceTier,
+    RawBody, RawHeaders, ReasoningEffort, ReasoningFormat, ResponseFormat, Role, ServerTiming, ServiceTier,
     TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob, UnifiedChatResponse, Usage,
     Verbosity, Warning,
 };
-pub use client::{AsyncClient, Client, Providers, provider_from_env};
+pub use client::{
+    AsyncBatch, AsyncClient, AsyncUnifiedAI, Batch, BatchOptions, BatchResult, CallEvent, CallInfo,
+    CallSummary, Client, Compared, Comparison, Criterion, Health, HealthStatus, Observation,
+    Observer, ProviderHealth, Providers, Requests, UnifiedAI, provider_from_env,
+    sdk::{self, AsyncCerebras, Cerebras},
+};
 pub use error::{Error, ErrorBody, ErrorKind, TimeoutKind};
 pub use event::{Accumulator, Assembler, AssemblerLimits, Head, StreamEvent, ToolFragment};
-pub use exchange::{Chat, Exchange, Input, ListModels, OneModel, Operation, Start, Step};
+pub use exchange::{Chat, Exchange, Input, ListModels, OneModel, Operation, Ping, Start, Step};
 pub use json::Json;
 pub use policy::{
     BreakerRules, CallOptions, Fallback, Guard, Retry, SizeLimits, Target, Timeouts,

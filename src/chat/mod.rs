@@ -22,7 +22,7 @@ pub use part::{Citation, ContentPart, ImageDetail, Media, OpaqueBlock};
 pub(crate) use request::ParamVisitor;
 pub use request::{ChatRequest, Param};
 pub use response::{
-    Choice, Logprobs, ProviderMetadata, RateLimit, RawBody, TokenLogprob, TopLogprob,
+    Choice, Logprobs, ProviderMetadata, RateLimit, RawBody, RawHeaders, TokenLogprob, TopLogprob,
     UnifiedChatResponse, Warning,
 };
 pub use tool::{OpaqueData, Tool, ToolCall, ToolChoice, ToolResult};

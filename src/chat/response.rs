@@ -1,5 +1,6 @@
 use crate::{ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics, Usage};
 use bytes::Bytes;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use std::time::Duration;
 
@@ -105,11 +106,17 @@ pub struct ProviderMetadata {
     pub correlation_id: Option<String>,
     /// What is left of the caller's allowances.
     pub rate_limits: Vec<RateLimit>,
+    /// The last answer's headers.
+    pub headers: RawHeaders,
     /// The body as it came; `None` for a stream.
     pub raw: Option<RawBody>,
     /// Members of the answer that have no place above, such as `citations` or `guardrail` traces.
     pub extra: Vec<(String, Json)>,
 }
+
+/// Headers as they came. They are not printed and are no part of the JSON: servers put cookies and keys there.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RawHeaders(HeaderMap);
 
 /// A body as it came.
 #[derive(Clone, PartialEq, Eq)]
@@ -217,6 +224,30 @@ impl UnifiedChatResponse {
         self.choices
             .iter()
             .all(|choice| choice.message.content.is_empty())
+    }
+}
+
+impl RawHeaders {
+    pub(crate) fn new(headers: HeaderMap) -> Self {
+        RawHeaders(headers)
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn as_map(&self) -> &HeaderMap {
+        &self.0
+    }
+
+    /// A header's value, if it is text.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.to_str().ok()
+    }
+}
+
+impl std::fmt::Debug for RawHeaders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RawHeaders({})", self.0.len())
     }
 }
 

@@ -1,13 +1,20 @@
-use super::{env::seed, providers::Providers};
+use super::{
+    env::{provider_from_env, seed},
+    observe::Observer,
+    providers::{Call, Providers},
+    settings::settings,
+};
 use crate::{
-    CallOptions, ChatRequest, Error, Exchange, Fallback, Guard, Model, Operation, Provider, Start,
-    UnifiedChatResponse,
+    CallOptions, ChatRequest, Error, ErrorKind, Fallback, Guard, Model, Operation, Provider,
+    ProviderMetadata, Start, UnifiedChatResponse,
     transport::{ChatStream, Driver},
 };
 use std::sync::Arc;
 use unifiedai_transport::Transport;
 
-/// A client whose calls block. Clones share the transport's connections.
+/// A client whose calls block. Clones share connections, limits and the closing.
+///
+/// It holds one provider or several. A model named `<provider>.<model>` goes to that provider, any other to the first.
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
@@ -21,61 +28,19 @@ use unifiedai_transport::Transport;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client<T> {
-    transport: T,
-    providers: Providers,
+    pub(super) transport: T,
+    pub(super) providers: Providers,
 }
 
+settings!(Client, Transport);
+
 impl<T: Transport + Clone> Client<T> {
-    /// A client of one provider.
-    pub fn new(transport: T, provider: impl Provider + 'static) -> Self {
-        Client::shared(transport, Arc::new(provider))
-    }
-
-    /// A client of a provider that others use too.
-    pub fn shared(transport: T, provider: Arc<dyn Provider>) -> Self {
-        Client {
-            transport,
-            providers: Providers::new(provider),
-        }
-    }
-
-    /// Adds a provider: models named `<provider>.<model>` go to it.
-    ///
-    /// # Errors
-    /// `invalid_request` if there is one of that name.
-    pub fn with_provider(mut self, provider: impl Provider + 'static) -> Result<Self, Error> {
-        self.providers.add(Arc::new(provider))?;
-        Ok(self)
-    }
-
-    /// Changes the rules of all calls.
-    #[must_use]
-    pub fn with_options(mut self, options: CallOptions) -> Self {
-        self.providers.set_options(options);
-        self
-    }
-
-    /// Changes what the calls to a provider share: their pace, a circuit breaker, the budget for retries.
-    ///
-    /// # Errors
-    /// `invalid_request` if there is no provider of that name.
-    pub fn with_guard(mut self, provider: &str, guard: Arc<Guard>) -> Result<Self, Error> {
-        self.providers.set_guard(provider, guard)?;
-        Ok(self)
-    }
-
-    /// The providers, to make a [`Fallback`] of their models or to look at their guards.
-    pub fn providers(&self) -> &Providers {
-        &self.providers
-    }
-
     /// Asks, and waits for the whole answer.
     ///
     /// # Errors
-    /// Whatever ended the call; see [`ErrorKind`](crate::ErrorKind).
+    /// Whatever ended the call; see [`ErrorKind`].
     pub fn chat(&self, request: impl Into<Arc<ChatRequest>>) -> Result<UnifiedChatResponse, Error> {
-        let start = self.start();
-        self.run(self.providers.chat(request.into(), false, start)?, start)
+        self.run(self.providers.chat(request.into(), false, self.start())?)
     }
 
     /// Asks for the answer piece by piece. Nothing is sent before the first event is asked for.
@@ -83,13 +48,8 @@ impl<T: Transport + Clone> Client<T> {
     /// # Errors
     /// `invalid_request`; all else comes out of the stream.
     pub fn stream(&self, request: impl Into<Arc<ChatRequest>>) -> Result<ChatStream<T>, Error> {
-        let start = self.start();
-        let exchange = self.providers.chat(request.into(), true, start)?;
-        Ok(ChatStream::new(Driver::new(
-            self.transport.clone(),
-            exchange,
-            start.now,
-        )))
+        let call = self.providers.chat(request.into(), true, self.start())?;
+        Ok(ChatStream::new(self.driver(call)))
     }
 
     /// Asks the first of several targets that can answer, whatever the model that the request names.
@@ -102,10 +62,10 @@ impl<T: Transport + Clone> Client<T> {
         fallback: Fallback,
     ) -> Result<UnifiedChatResponse, Error> {
         let start = self.start();
-        let exchange = self
+        let call = self
             .providers
             .chat_any(request.into(), fallback, false, start)?;
-        self.run(exchange, start)
+        self.run(call)
     }
 
     /// The same piece by piece.
@@ -118,14 +78,10 @@ impl<T: Transport + Clone> Client<T> {
         fallback: Fallback,
     ) -> Result<ChatStream<T>, Error> {
         let start = self.start();
-        let exchange = self
+        let call = self
             .providers
             .chat_any(request.into(), fallback, true, start)?;
-        Ok(ChatStream::new(Driver::new(
-            self.transport.clone(),
-            exchange,
-            start.now,
-        )))
+        Ok(ChatStream::new(self.driver(call)))
     }
 
     /// The models of the provider named, or of the first one.
@@ -133,8 +89,7 @@ impl<T: Transport + Clone> Client<T> {
     /// # Errors
     /// Whatever ended the call.
     pub fn list_models(&self, provider: Option<&str>) -> Result<Vec<Model>, Error> {
-        let start = self.start();
-        self.run(self.providers.list_models(provider, start)?, start)
+        self.run(self.providers.list_models(provider, self.start())?)
     }
 
     /// One model.
@@ -142,15 +97,23 @@ impl<T: Transport + Clone> Client<T> {
     /// # Errors
     /// Whatever ended the call.
     pub fn model(&self, id: &str) -> Result<Model, Error> {
-        let start = self.start();
-        self.run(self.providers.model(id, start)?, start)
+        self.run(self.providers.model(id, self.start())?)
     }
 
-    fn run<O: Operation>(&self, exchange: Exchange<O>, start: Start) -> Result<O::Output, Error> {
-        Driver::new(self.transport.clone(), exchange, start.now).finish()
+    /// A sign of life of the provider named, or of the first one. Afterwards a connection to it is ready.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub fn ping(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
+        self.run(self.providers.ping(provider, self.start())?)
     }
 
-    fn start(&self) -> Start {
-        Start::new(self.transport.now(), self.transport.wall_clock(), seed())
+    fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
+        self.driver(call).finish()
+    }
+
+    fn driver<O: Operation>(&self, call: Call<O>) -> Driver<T, O> {
+        let io = self.transport.clone();
+        Driver::escorted(io, call.exchange, call.escort, call.start.now)
     }
 }

@@ -20,7 +20,11 @@ impl OpenAiChat {
     pub fn from_env(profile: Profile, base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = OpenAiChat::builder(profile);
         match variable(profile.key_env)? {
-            Some(key) => builder = builder.api_key(key).map_err(|error| in_variable(&error, profile.key_env))?,
+            Some(key) => {
+                builder = builder
+                    .api_key(key)
+                    .map_err(|error| in_variable(&error, profile.key_env))?
+            }
             None if base_url.is_none() && !profile.key_optional => {
                 return Err(missing(profile.name, profile.key_env));
             }
@@ -29,7 +33,10 @@ impl OpenAiChat {
         if let Some(url) = base_url {
             return builder.base_url(url).build();
         }
-        let name = format!("{}_BASE_URL", profile.name.to_ascii_uppercase().replace('-', "_"));
+        let name = format!(
+            "{}_BASE_URL",
+            profile.name.to_ascii_uppercase().replace('-', "_")
+        );
         match variable(&name)? {
             Some(url) => builder
                 .base_url(with_path_of(&url, profile.base_url))

@@ -1,14 +1,34 @@
 //! The shell that users hold: providers, the rules of their calls, and a transport.
 
+mod batch;
 mod blocking;
+mod compare;
+mod crowd;
 mod env;
 #[cfg(feature = "bedrock")]
 mod env_aws;
 mod env_wires;
+mod escort;
+mod health;
+mod limit;
 mod nonblocking;
+mod observe;
 mod providers;
+pub mod sdk;
+mod settings;
 
+pub use batch::{AsyncBatch, Batch, BatchOptions, BatchResult, Requests};
 pub use blocking::Client;
+pub use compare::{Compared, Comparison, Criterion};
 pub use env::provider_from_env;
+pub(crate) use escort::Escort;
+pub use health::{Health, HealthStatus, ProviderHealth};
 pub use nonblocking::AsyncClient;
+pub use observe::{CallEvent, CallInfo, CallSummary, Observation, Observer};
 pub use providers::Providers;
+
+/// [`Client`], by the name that users of the Python package know.
+pub type UnifiedAI<T> = Client<T>;
+
+/// [`AsyncClient`], by the name that users of the Python package know.
+pub type AsyncUnifiedAI<T> = AsyncClient<T>;

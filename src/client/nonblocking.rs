@@ -1,13 +1,21 @@
-use super::{env::seed, providers::Providers};
+use super::{
+    env::{provider_from_env, seed},
+    observe::Observer,
+    providers::{Call, Providers},
+    settings::settings,
+};
 use crate::{
-    CallOptions, ChatRequest, Error, Exchange, Fallback, Guard, Model, Operation, Provider, Start,
-    UnifiedChatResponse,
+    CallOptions, ChatRequest, Error, ErrorKind, Fallback, Guard, Model, Operation, Provider,
+    ProviderMetadata, Start, UnifiedChatResponse,
     transport::{AsyncChatStream, AsyncDriver},
 };
 use std::sync::Arc;
 use unifiedai_transport::AsyncTransport;
 
-/// A client whose calls do not block; it needs no runtime but the one that its transport is made for. Clones share the transport's connections.
+/// A client whose calls do not block; it needs no runtime but the one that its transport is made for. Clones share
+/// connections, limits and the closing.
+///
+/// It holds one provider or several. A model named `<provider>.<model>` goes to that provider, any other to the first.
 ///
 /// ```no_run
 /// # #[cfg(feature = "hyper")] async fn example() -> Result<(), unifiedai::Error> {
@@ -23,65 +31,23 @@ use unifiedai_transport::AsyncTransport;
 /// ```
 #[derive(Clone, Debug)]
 pub struct AsyncClient<T> {
-    transport: T,
-    providers: Providers,
+    pub(super) transport: T,
+    pub(super) providers: Providers,
 }
 
+settings!(AsyncClient, AsyncTransport);
+
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
-    /// A client of one provider.
-    pub fn new(transport: T, provider: impl Provider + 'static) -> Self {
-        AsyncClient::shared(transport, Arc::new(provider))
-    }
-
-    /// A client of a provider that others use too.
-    pub fn shared(transport: T, provider: Arc<dyn Provider>) -> Self {
-        AsyncClient {
-            transport,
-            providers: Providers::new(provider),
-        }
-    }
-
-    /// Adds a provider: models named `<provider>.<model>` go to it.
-    ///
-    /// # Errors
-    /// `invalid_request` if there is one of that name.
-    pub fn with_provider(mut self, provider: impl Provider + 'static) -> Result<Self, Error> {
-        self.providers.add(Arc::new(provider))?;
-        Ok(self)
-    }
-
-    /// Changes the rules of all calls.
-    #[must_use]
-    pub fn with_options(mut self, options: CallOptions) -> Self {
-        self.providers.set_options(options);
-        self
-    }
-
-    /// Changes what the calls to a provider share: their pace, a circuit breaker, the budget for retries.
-    ///
-    /// # Errors
-    /// `invalid_request` if there is no provider of that name.
-    pub fn with_guard(mut self, provider: &str, guard: Arc<Guard>) -> Result<Self, Error> {
-        self.providers.set_guard(provider, guard)?;
-        Ok(self)
-    }
-
-    /// The providers, to make a [`Fallback`] of their models or to look at their guards.
-    pub fn providers(&self) -> &Providers {
-        &self.providers
-    }
-
     /// Asks, and waits for the whole answer.
     ///
     /// # Errors
-    /// Whatever ended the call; see [`ErrorKind`](crate::ErrorKind).
+    /// Whatever ended the call; see [`ErrorKind`].
     pub async fn chat(
         &self,
         request: impl Into<Arc<ChatRequest>>,
     ) -> Result<UnifiedChatResponse, Error> {
-        let start = self.start();
-        self.run(self.providers.chat(request.into(), false, start)?, start)
-            .await
+        let call = self.providers.chat(request.into(), false, self.start())?;
+        self.run(call).await
     }
 
     /// Asks for the answer piece by piece. Nothing is sent before the first event is asked for.
@@ -92,13 +58,8 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         &self,
         request: impl Into<Arc<ChatRequest>>,
     ) -> Result<AsyncChatStream<T>, Error> {
-        let start = self.start();
-        let exchange = self.providers.chat(request.into(), true, start)?;
-        Ok(AsyncChatStream::new(AsyncDriver::new(
-            self.transport.clone(),
-            exchange,
-            start.now,
-        )))
+        let call = self.providers.chat(request.into(), true, self.start())?;
+        Ok(AsyncChatStream::new(self.driver(call)))
     }
 
     /// Asks the first of several targets that can answer, whatever the model that the request names.
@@ -111,10 +72,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         fallback: Fallback,
     ) -> Result<UnifiedChatResponse, Error> {
         let start = self.start();
-        let exchange = self
+        let call = self
             .providers
             .chat_any(request.into(), fallback, false, start)?;
-        self.run(exchange, start).await
+        self.run(call).await
     }
 
     /// The same piece by piece.
@@ -127,14 +88,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         fallback: Fallback,
     ) -> Result<AsyncChatStream<T>, Error> {
         let start = self.start();
-        let exchange = self
+        let call = self
             .providers
             .chat_any(request.into(), fallback, true, start)?;
-        Ok(AsyncChatStream::new(AsyncDriver::new(
-            self.transport.clone(),
-            exchange,
-            start.now,
-        )))
+        Ok(AsyncChatStream::new(self.driver(call)))
     }
 
     /// The models of the provider named, or of the first one.
@@ -142,8 +99,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// # Errors
     /// Whatever ended the call.
     pub async fn list_models(&self, provider: Option<&str>) -> Result<Vec<Model>, Error> {
-        let start = self.start();
-        self.run(self.providers.list_models(provider, start)?, start)
+        self.run(self.providers.list_models(provider, self.start())?)
             .await
     }
 
@@ -152,21 +108,23 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// # Errors
     /// Whatever ended the call.
     pub async fn model(&self, id: &str) -> Result<Model, Error> {
-        let start = self.start();
-        self.run(self.providers.model(id, start)?, start).await
+        self.run(self.providers.model(id, self.start())?).await
     }
 
-    async fn run<O: Operation>(
-        &self,
-        exchange: Exchange<O>,
-        start: Start,
-    ) -> Result<O::Output, Error> {
-        AsyncDriver::new(self.transport.clone(), exchange, start.now)
-            .finish()
-            .await
+    /// A sign of life of the provider named, or of the first one. Afterwards a connection to it is ready.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub async fn ping(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
+        self.run(self.providers.ping(provider, self.start())?).await
     }
 
-    fn start(&self) -> Start {
-        Start::new(self.transport.now(), self.transport.wall_clock(), seed())
+    async fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
+        self.driver(call).finish().await
+    }
+
+    fn driver<O: Operation>(&self, call: Call<O>) -> AsyncDriver<T, O> {
+        let io = self.transport.clone();
+        AsyncDriver::escorted(io, call.exchange, call.escort, call.start.now)
     }
 }

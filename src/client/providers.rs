@@ -1,73 +1,117 @@
+use super::{
+    escort::Escort,
+    limit::Limiter,
+    observe::{Observer, Watch},
+};
 use crate::{
     CallOptions, Chat, ChatRequest, Error, ErrorKind, Exchange, Fallback, Guard, ListModels,
-    OneModel, Provider, Start, Target,
+    OneModel, Operation, Ping, Provider, Start, Target,
 };
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use unifiedai_transport::Time;
 
-/// The providers that a client can ask, and how it makes exchanges with them.
-#[derive(Clone, Debug)]
+/// The providers that a client can ask, and how it makes calls of them. Clones share limits and the closing.
+#[derive(Clone)]
 pub struct Providers {
-    /// Asked where a model's name chooses none.
-    default: Entry,
-    others: Vec<Entry>,
+    /// The first one is asked where a model's name chooses none.
+    entries: Vec<Entry>,
     options: Arc<CallOptions>,
+    observers: Arc<[Arc<dyn Observer>]>,
+    closed: Arc<AtomicBool>,
 }
 
-/// A provider and what its calls share. Clones share it too.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Entry {
     provider: Arc<dyn Provider>,
     guard: Arc<Guard>,
+    limiter: Option<Arc<Limiter>>,
 }
 
-impl Entry {
-    fn new(provider: Arc<dyn Provider>) -> Self {
-        Entry {
-            provider,
-            guard: Arc::default(),
-        }
-    }
+/// An exchange, and what the client puts around it.
+pub(super) struct Call<O: Operation> {
+    pub(super) exchange: Exchange<O>,
+    pub(super) escort: Escort,
+    pub(super) start: Start,
+}
+
+/// Providers whose names begin no model's own name, so that such a prefix can only mean the provider. Others are also
+/// makers of models: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
+const NO_MAKERS: [&str; 2] = ["bedrock", "cerebras"];
+
+/// What a call is, for those who watch.
+struct About<'a> {
+    operation: &'static str,
+    provider: &'a str,
+    model: &'a str,
+    stream: bool,
 }
 
 impl Providers {
-    /// One provider, asked with the default rules.
-    #[must_use]
-    pub fn new(provider: Arc<dyn Provider>) -> Self {
+    pub(super) fn new(provider: Arc<dyn Provider>) -> Self {
         Providers {
-            default: Entry::new(provider),
-            others: Vec::new(),
+            entries: vec![Entry::new(provider)],
             options: Arc::default(),
+            observers: Arc::new([]),
+            closed: Arc::default(),
         }
     }
 
     /// Adds a provider, asked for models whose name begins with its own and a dot.
-    ///
-    /// # Errors
-    /// `invalid_request` if there is one of that name.
-    pub fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
+    pub(super) fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
         if self.find(provider.name()).is_some() {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                format!(
-                    "there are two providers named `{}`: give one of them another name",
-                    provider.name()
-                ),
-            ));
+            return Err(refuse(format!(
+                "there are two providers named `{}`: give one of them another name",
+                provider.name()
+            )));
         }
-        self.others.push(Entry::new(provider));
+        self.entries.push(Entry::new(provider));
         Ok(())
     }
 
-    /// Sets what the calls to a provider share: pace, circuit breaker, budget for retries.
-    ///
-    /// # Errors
-    /// `invalid_request` if there is no provider of that name.
-    pub fn set_guard(&mut self, provider: &str, guard: Arc<Guard>) -> Result<(), Error> {
-        self.named(Some(provider))?;
-        std::iter::once(&mut self.default)
-            .chain(&mut self.others)
-            .filter(|entry| entry.provider.name() == provider)
-            .for_each(|entry| entry.guard = guard.clone());
+    /// Leaves only the provider of this name.
+    pub(super) fn only(&self, name: &str) -> Result<Self, Error> {
+        Ok(Providers {
+            entries: vec![self.named(Some(name))?.clone()],
+            ..self.clone()
+        })
+    }
+
+    pub(super) fn set_options(&mut self, options: CallOptions) {
+        self.options = Arc::new(options);
+    }
+
+    pub(super) fn options(&self) -> &CallOptions {
+        &self.options
+    }
+
+    pub(super) fn set_max_concurrent(&mut self, name: &str, calls: usize) -> Result<(), Error> {
+        self.named(Some(name))?;
+        let limiter = Arc::new(Limiter::new(calls)?);
+        for entry in &mut self.entries {
+            if entry.provider.name() == name {
+                entry.limiter = Some(limiter.clone());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.observers = self.observers.iter().cloned().chain([observer]).collect();
+    }
+
+    pub(super) fn set_guard(&mut self, name: &str, guard: &Arc<Guard>) -> Result<(), Error> {
+        self.named(Some(name))?;
+        for entry in &mut self.entries {
+            if entry.provider.name() == name {
+                entry.guard = guard.clone();
+            }
+        }
         Ok(())
     }
 
@@ -78,22 +122,32 @@ impl Providers {
     }
 
     /// Models to be asked in turn, each by the name by which a request would choose it.
-    #[must_use]
-    pub fn fallback<'m>(&self, first: &str, others: impl IntoIterator<Item = &'m str>) -> Fallback {
+    ///
+    /// # Errors
+    /// `invalid_request` for the name of a provider that is not here.
+    pub fn fallback<'m>(
+        &self,
+        first: &str,
+        others: impl IntoIterator<Item = &'m str>,
+    ) -> Result<Fallback, Error> {
         let target = |model: &str| {
-            let (entry, model) = self.route(model);
-            Target::new(entry.provider.clone(), model).guard(entry.guard.clone())
+            let (entry, model) = self.route(model)?;
+            let target = Target::new(entry.provider.clone(), model);
+            Ok::<_, Error>(target.guard(entry.guard.clone()))
         };
+        let first = Fallback::new(target(first)?);
         others
             .into_iter()
-            .fold(Fallback::new(target(first)), |fallback, model| {
-                fallback.or(target(model))
-            })
+            .try_fold(first, |fallback, model| Ok(fallback.or(target(model)?)))
     }
 
-    /// Changes the rules of all calls.
-    pub fn set_options(&mut self, options: CallOptions) {
-        self.options = Arc::new(options);
+    /// Their names, the default one first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.provider.name())
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     pub(super) fn chat(
@@ -101,82 +155,193 @@ impl Providers {
         mut request: Arc<ChatRequest>,
         stream: bool,
         start: Start,
-    ) -> Result<Exchange<Chat>, Error> {
-        let (entry, model) = self.route(&request.model);
-        let (provider, guard) = (entry.provider.clone(), entry.guard.clone());
+    ) -> Result<Call<Chat>, Error> {
+        let (entry, model) = self.route(&request.model)?;
         if request.stream != stream || model.len() != request.model.len() {
             let model = model.to_owned();
             let request = Arc::make_mut(&mut request);
             request.stream = stream;
             request.model = model;
         }
-        let exchange = Exchange::new(provider, request, self.options.clone(), start)?;
-        Ok(exchange.guarded_by(guard))
+        let options = self.options.clone();
+        let (provider, guard) = (entry.provider.clone(), entry.guard.clone());
+        let exchange = Exchange::new(provider, request.clone(), options, start)?.guarded_by(guard);
+        let about = About {
+            operation: "chat",
+            provider: entry.provider.name(),
+            model: &request.model,
+            stream,
+        };
+        self.call(exchange, &about, start)
     }
 
+    /// The first target's provider is the one whose places count.
     pub(super) fn chat_any(
         &self,
         mut request: Arc<ChatRequest>,
         fallback: Fallback,
         stream: bool,
         start: Start,
-    ) -> Result<Exchange<Chat>, Error> {
+    ) -> Result<Call<Chat>, Error> {
         if request.stream != stream {
             Arc::make_mut(&mut request).stream = stream;
         }
-        Exchange::with_fallback(fallback, request, self.options.clone(), start)
+        let first = fallback.clone().next();
+        let options = self.options.clone();
+        let exchange = Exchange::with_fallback(fallback, request, options, start)?;
+        let model = first.as_ref().map_or("", |target| &target.model);
+        let about = About {
+            operation: "chat",
+            provider: first.as_ref().map_or("", |target| target.provider.name()),
+            model,
+            stream,
+        };
+        self.call(exchange, &about, start)
     }
 
     pub(super) fn list_models(
         &self,
         name: Option<&str>,
         start: Start,
-    ) -> Result<Exchange<ListModels>, Error> {
+    ) -> Result<Call<ListModels>, Error> {
         let entry = self.named(name)?;
-        let provider = entry.provider.clone();
-        let exchange = Exchange::list_models(provider, self.options.clone(), start)?;
-        Ok(exchange.guarded_by(entry.guard.clone()))
+        let options = self.options.clone();
+        let exchange = Exchange::list_models(entry.provider.clone(), options, start)?;
+        let exchange = exchange.guarded_by(entry.guard.clone());
+        self.call(exchange, &entry.about("list_models"), start)
     }
 
-    pub(super) fn model(&self, id: &str, start: Start) -> Result<Exchange<OneModel>, Error> {
-        let (entry, id) = self.route(id);
-        let provider = entry.provider.clone();
-        let exchange = Exchange::one_model(provider, id, self.options.clone(), start)?;
-        Ok(exchange.guarded_by(entry.guard.clone()))
+    pub(super) fn model(&self, id: &str, start: Start) -> Result<Call<OneModel>, Error> {
+        let (entry, id) = self.route(id)?;
+        let options = self.options.clone();
+        let exchange = Exchange::one_model(entry.provider.clone(), id, options, start)?;
+        let exchange = exchange.guarded_by(entry.guard.clone());
+        let about = About {
+            model: id,
+            ..entry.about("model")
+        };
+        self.call(exchange, &about, start)
+    }
+
+    pub(super) fn ping(&self, name: Option<&str>, start: Start) -> Result<Call<Ping>, Error> {
+        let entry = self.named(name)?;
+        let options = self.options.clone();
+        let exchange = Exchange::ping(entry.provider.clone(), options, start)?;
+        let exchange = exchange.guarded_by(entry.guard.clone());
+        self.call(exchange, &entry.about("ping"), start)
+    }
+
+    fn call<O: Operation>(
+        &self,
+        exchange: Exchange<O>,
+        about: &About<'_>,
+        start: Start,
+    ) -> Result<Call<O>, Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Misuse, "the client is closed"));
+        }
+        let watch = (!self.observers.is_empty()).then(|| {
+            let observers = self.observers.clone();
+            Watch::new(
+                observers,
+                about.operation,
+                about.provider,
+                about.model,
+                about.stream,
+                start.now,
+            )
+        });
+        let deadline = match self.options.timeouts.total {
+            Some(total) => start.now.saturating_add(total),
+            None => Time::MAX,
+        };
+        let entry = self.find(about.provider);
+        let ticket = entry.and_then(|entry| Some(entry.limiter.as_ref()?.ticket()));
+        Ok(Call {
+            exchange,
+            escort: Escort::new(ticket, watch, deadline),
+            start,
+        })
     }
 
     /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
     /// `amazon.nova-lite-v1:0` of `bedrock`.
-    fn route<'m>(&self, model: &'m str) -> (&Entry, &'m str) {
+    fn route<'m>(&self, model: &'m str) -> Result<(&Entry, &'m str), Error> {
         let chosen = model
             .split_once('.')
             .and_then(|(prefix, rest)| Some((self.find(prefix)?, rest)));
-        chosen.unwrap_or((&self.default, model))
+        match chosen {
+            Some(chosen) => Ok(chosen),
+            None => {
+                if let Some((prefix, _)) = model.split_once('.') {
+                    if NO_MAKERS.contains(&prefix) {
+                        self.named(Some(prefix))?;
+                    }
+                }
+                Ok((self.named(None)?, model))
+            }
+        }
+    }
+
+    /// The names of the provider and the model that a model's name means.
+    pub(super) fn target<'a>(&'a self, model: &'a str) -> (&'a str, &'a str) {
+        match self.route(model) {
+            Ok((entry, model)) => (entry.provider.name(), model),
+            Err(_) => model.split_once('.').unwrap_or(("", model)),
+        }
     }
 
     fn named(&self, name: Option<&str>) -> Result<&Entry, Error> {
         let found = match name {
             Some(name) => self.find(name),
-            None => Some(&self.default),
+            None => self.entries.first(),
         };
         found.ok_or_else(|| {
-            let known: Vec<&str> = self.all().map(|entry| entry.provider.name()).collect();
-            Error::new(
-                ErrorKind::InvalidRequest,
-                format!(
-                    "there is no provider `{}`; known are: {}",
-                    name.unwrap_or_default(),
-                    known.join(", ")
-                ),
-            )
+            let known: Vec<&str> = self.names().collect();
+            refuse(format!(
+                "there is no provider `{}`; known are: {}",
+                name.unwrap_or_default().escape_debug(),
+                known.join(", ")
+            ))
         })
     }
 
     fn find(&self, name: &str) -> Option<&Entry> {
-        self.all().find(|entry| entry.provider.name() == name)
+        self.entries
+            .iter()
+            .find(|entry| entry.provider.name() == name)
+    }
+}
+
+impl Entry {
+    fn new(provider: Arc<dyn Provider>) -> Self {
+        Entry {
+            provider,
+            guard: Arc::default(),
+            limiter: None,
+        }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Entry> {
-        std::iter::once(&self.default).chain(&self.others)
+    fn about(&self, operation: &'static str) -> About<'_> {
+        About {
+            operation,
+            provider: self.provider.name(),
+            model: "",
+            stream: false,
+        }
     }
+}
+
+impl fmt::Debug for Providers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.names().collect();
+        f.debug_struct("Providers")
+            .field("names", &names)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+fn refuse(what: String) -> Error {
+    Error::new(ErrorKind::InvalidRequest, what)
 }

@@ -203,6 +203,10 @@ impl Operation for Chat {
         self.request.stream
     }
 
+    fn answer(output: &UnifiedChatResponse) -> Option<&UnifiedChatResponse> {
+        Some(output)
+    }
+
     fn into_output(mut self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
         self.describe(metadata, metrics);
         self.assembler.into_response()

@@ -9,10 +9,12 @@ mod deadlines;
 mod explain;
 mod models;
 mod operation;
+mod ping;
 mod step;
 
 use crate::{
-    Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, RateLimit, Secret,
+    Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, RateLimit,
+    RawHeaders, Secret,
     StreamEvent, Target, TimeoutKind, Timeouts, Warning,
     error::scrub,
     policy::{Admission, Fallback, Guard, Permit, Report, Rng, retry_after},
@@ -35,6 +37,7 @@ use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
 pub use chat::Chat;
 pub use models::{ListModels, OneModel};
 pub use operation::Operation;
+pub use ping::Ping;
 pub use step::{Input, Start, Step};
 
 /// One call: the state machine that all drivers share.
@@ -637,6 +640,9 @@ impl<O: Operation> Exchange<O> {
     fn end(&mut self, result: Result<(), Error>) {
         self.deadlines.rest();
         self.permit = None;
+        if let State::Body { head, .. } = &mut self.state {
+            self.metadata.headers = RawHeaders::new(std::mem::take(&mut head.headers));
+        }
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
             scrub(id, secret);

@@ -81,6 +81,10 @@ pub(crate) mod sealed {
         fn is_streamed(&self) -> bool {
             false
         }
+        /// The answer of a chat, for those who watch.
+        fn answer(_output: &Self::Output) -> Option<&UnifiedChatResponse> {
+            None
+        }
         fn into_output(self, metadata: ProviderMetadata, metrics: Metrics) -> Self::Output;
         fn into_partial(
             self,

@@ -89,6 +89,14 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Err(unsupported(self.name(), "list its models"))
     }
 
+    /// The cheapest request that shows whether the provider answers.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has none.
+    fn encode_ping(&self) -> Result<Request<Bytes>, Error> {
+        self.encode_models(None)
+    }
+
     /// The request for one model.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 use super::handed_out;
+use crate::client::Escort;
 use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
 use std::fmt;
 use unifiedai_transport::{Body, Time, Transport};
@@ -8,6 +9,7 @@ pub struct Driver<T: Transport, O: Operation = Chat> {
     io: T,
     exchange: Exchange<O>,
     body: Option<T::Body>,
+    escort: Escort,
     /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
     now: Time,
 }
@@ -16,20 +18,30 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     /// A driver for an exchange that began at `now`.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
+        Driver::escorted(io, exchange, Escort::NONE, now)
+    }
+
+    pub(crate) fn escorted(io: T, exchange: Exchange<O>, escort: Escort, now: Time) -> Self {
         Driver {
             io,
             exchange,
             body: None,
+            escort,
             now,
         }
     }
 
     /// The next event; `None` once the call is over.
     pub fn next_event(&mut self) -> Option<StreamEvent> {
+        if self.escort.is_waiting() {
+            self.escort.wait(|| self.io.now());
+            self.now = self.escort.stop_waiting(self.io.now());
+        }
         loop {
             let input = match self.exchange.poll(self.now) {
                 Step::Send { request, limits } => {
                     self.body = None;
+                    self.escort.sending(&request, self.now);
                     match self.io.send(request, limits) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
@@ -50,7 +62,10 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                     self.io.sleep_until(until);
                     None
                 }
-                Step::Event(event) => return Some(event),
+                Step::Event(event) => {
+                    self.escort.event(&event);
+                    return Some(event);
+                }
                 Step::Done => {
                     self.body = None;
                     return None;
@@ -58,6 +73,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             };
             self.now = self.io.now();
             if let Some(input) = input {
+                self.escort.input(&input, self.now);
                 self.exchange.handle(input, self.now);
             }
         }
@@ -69,7 +85,14 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     /// The error that ended it.
     pub fn finish(mut self) -> Result<O::Output, Error> {
         while self.next_event().is_some() {}
-        self.exchange.into_result()
+        self.into_result()
+    }
+
+    fn into_result(mut self) -> Result<O::Output, Error> {
+        let result = self.exchange.into_result();
+        let outcome = result.as_ref().map(O::answer);
+        self.escort.over(self.now, outcome);
+        result
     }
 }
 
@@ -115,7 +138,7 @@ impl<T: Transport> Iterator for ChatStream<T> {
         if let Some(event) = self.driver.as_mut()?.next_event() {
             return Some(Ok(event));
         }
-        match self.driver.take()?.exchange.into_result() {
+        match self.driver.take()?.into_result() {
             Ok(response) => {
                 self.response = Some(response);
                 None

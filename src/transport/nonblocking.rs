@@ -1,4 +1,5 @@
 use super::handed_out;
+use crate::client::Escort;
 use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
 use futures_core::Stream;
 use std::{
@@ -14,6 +15,7 @@ pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
     io: T,
     exchange: Exchange<O>,
     waiting: Waiting<T::Body>,
+    escort: Escort,
     /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
     now: Time,
 }
@@ -33,16 +35,24 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     /// A driver for an exchange that began at `now`.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
+        AsyncDriver::escorted(io, exchange, Escort::NONE, now)
+    }
+
+    pub(crate) fn escorted(io: T, exchange: Exchange<O>, escort: Escort, now: Time) -> Self {
         AsyncDriver {
             io,
             exchange,
             waiting: Waiting::ForNothing,
+            escort,
             now,
         }
     }
 
     /// The next event; `None` once the call is over. Dropping a future of [`next_event`](Self::next_event) loses nothing.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamEvent>> {
+        if self.escort.is_waiting() {
+            ready!(self.poll_admission(cx));
+        }
         loop {
             match &mut self.waiting {
                 Waiting::ForHead(sending) => {
@@ -66,6 +76,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
             match self.exchange.poll(self.now) {
                 Step::Send { request, limits } => {
                     self.waiting = Waiting::ForNothing;
+                    self.escort.sending(&request, self.now);
                     self.waiting = Waiting::ForHead(Box::pin(self.io.send(request, limits)));
                 }
                 Step::Receive { deadline } => {
@@ -78,7 +89,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                 Step::Sleep { until } => {
                     self.waiting = Waiting::ForTime(Box::pin(self.io.sleep_until(until)))
                 }
-                Step::Event(event) => return Poll::Ready(Some(event)),
+                Step::Event(event) => {
+                    self.escort.event(&event);
+                    return Poll::Ready(Some(event));
+                }
                 Step::Done => {
                     self.waiting = Waiting::ForNothing;
                     return Poll::Ready(None);
@@ -98,11 +112,38 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     /// The error that ended it.
     pub async fn finish(mut self) -> Result<O::Output, Error> {
         while self.next_event().await.is_some() {}
-        self.exchange.into_result()
+        self.into_result()
+    }
+
+    fn into_result(mut self) -> Result<O::Output, Error> {
+        let result = self.exchange.into_result();
+        let outcome = result.as_ref().map(O::answer);
+        self.escort.over(self.now, outcome);
+        result
+    }
+
+    /// Waits for a place among the calls that may run, or for the end of the call's own time.
+    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.escort.poll_admission(cx).is_pending() {
+            let deadline = self.escort.deadline();
+            if deadline == Time::MAX {
+                return Poll::Pending;
+            }
+            if !matches!(self.waiting, Waiting::ForTime(_)) {
+                self.waiting = Waiting::ForTime(Box::pin(self.io.sleep_until(deadline)));
+            }
+            if let Waiting::ForTime(sleeping) = &mut self.waiting {
+                ready!(sleeping.as_mut().poll(cx));
+            }
+        }
+        self.waiting = Waiting::ForNothing;
+        self.now = self.escort.stop_waiting(self.io.now());
+        Poll::Ready(())
     }
 
     fn handle(&mut self, input: Input) {
         self.now = self.io.now();
+        self.escort.input(&input, self.now);
         self.exchange.handle(input, self.now);
     }
 }
@@ -157,10 +198,7 @@ impl<T: AsyncTransport + Unpin> Stream for AsyncChatStream<T> {
         if let Some(event) = ready!(driver.poll_event(cx)) {
             return Poll::Ready(Some(Ok(event)));
         }
-        let result = self
-            .driver
-            .take()
-            .map(|driver| driver.exchange.into_result());
+        let result = self.driver.take().map(AsyncDriver::into_result);
         Poll::Ready(match result {
             Some(Ok(response)) => {
                 self.response = Some(response);

@@ -184,6 +184,10 @@ impl Provider for OpenAiChat {
         models::decode_list(&self.name, body)
     }
 
+    fn encode_ping(&self) -> Result<Request<Bytes>, Error> {
+        self.get(self.profile.ping)
+    }
+
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
         // A slash is part of many ids and of the path they are asked under (`org/name`).
         let path: Option<Vec<String>> = id.split('/').map(encode_segment).collect();

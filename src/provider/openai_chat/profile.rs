@@ -45,6 +45,8 @@ pub struct Profile {
     pub end_marker: EndMarker,
     /// How its message begins where it tells a context overflow in no other way.
     pub context_overflow: &'static [&'static str],
+    /// The path of the cheapest answer it gives.
+    pub ping: &'static str,
 }
 
 /// A value of a parameter that a server wants said in another way.
@@ -161,6 +163,7 @@ impl Profile {
         tool_choice_required: "required",
         end_marker: EndMarker::Sometimes,
         context_overflow: &[],
+        ping: "/models",
     };
 
     /// The parameters that every server takes.

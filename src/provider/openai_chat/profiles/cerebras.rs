@@ -75,5 +75,6 @@ pub const CEREBRAS: Profile = Profile {
     developer_role: true,
     end_marker: EndMarker::Never,
     context_overflow: &["Please reduce the length of the messages or completion"],
+    ping: "/tcp_warming",
     ..Profile::BASE
 };

@@ -1,0 +1,174 @@
+use super::{
+    super::{AsyncClient, crowd::Crowd},
+    BatchOptions, BatchResult,
+    ledger::{Ledger, Next},
+};
+use crate::{ChatRequest, Error, UnifiedChatResponse};
+use futures_core::Stream;
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+use unifiedai_transport::{AsyncTransport, Time};
+
+impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
+    /// Makes many calls, a few at a time, on the task that reads the results. `requests` are pairs of whatever the caller
+    /// calls a request by and the request (`requests.enumerate()`), and are taken one by one as there is room.
+    ///
+    /// If the provider's headers say that an allowance is used up, no further call is begun until it is full again.
+    /// Dropping the batch cancels its calls.
+    ///
+    /// # Errors
+    /// `invalid_request` for zero calls at once.
+    pub fn batch<K, I>(
+        &self,
+        requests: I,
+        options: BatchOptions,
+    ) -> Result<AsyncBatch<T, K, Requests<I::IntoIter>>, Error>
+    where
+        I: IntoIterator<Item = (K, ChatRequest)>,
+    {
+        self.batch_stream(Requests(requests.into_iter()), options)
+    }
+
+    /// [`batch`](Self::batch) for requests that arrive one by one.
+    ///
+    /// # Errors
+    /// `invalid_request` for zero calls at once.
+    pub fn batch_stream<K, S>(
+        &self,
+        requests: S,
+        options: BatchOptions,
+    ) -> Result<AsyncBatch<T, K, S>, Error>
+    where
+        S: Stream<Item = (K, ChatRequest)>,
+    {
+        Ok(AsyncBatch {
+            client: self.clone(),
+            requests: Box::pin(requests),
+            ledger: Ledger::new(options.check()?),
+            calls: Crowd::new(),
+            pause: None,
+        })
+    }
+}
+
+/// The results of a batch, as a [`Stream`].
+pub struct AsyncBatch<T, K, S> {
+    client: AsyncClient<T>,
+    requests: Pin<Box<S>>,
+    ledger: Ledger<K>,
+    calls: Crowd<Call<K>>,
+    pause: Option<(Time, Pause)>,
+}
+
+type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+type Call<K> = Pin<Box<dyn Future<Output = (u64, K, Result<UnifiedChatResponse, Error>)> + Send>>;
+
+impl<T, K, S> AsyncBatch<T, K, S>
+where
+    T: AsyncTransport + Clone + Unpin + 'static,
+    K: Send + Unpin + 'static,
+    S: Stream<Item = (K, ChatRequest)>,
+{
+    /// The next result; `None` after the last. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<BatchResult<K>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Begins calls while there is room for them.
+    fn begin(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let now = self.client.transport.now();
+            match self.ledger.next(now) {
+                Next::Now => {}
+                Next::At(at) => {
+                    if self.is_pausing(at, cx) {
+                        return;
+                    }
+                    continue;
+                }
+                Next::Later | Next::Never => return,
+            }
+            match self.requests.as_mut().poll_next(cx) {
+                Poll::Ready(Some((key, request))) => {
+                    let (number, client) = (self.ledger.begin(), self.client.clone());
+                    self.calls.push(Box::pin(async move {
+                        let result = client.chat(request).await;
+                        (number, key, result)
+                    }));
+                }
+                Poll::Ready(None) => self.ledger.dry(),
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn is_pausing(&mut self, at: Time, cx: &mut Context<'_>) -> bool {
+        if self.pause.as_ref().is_none_or(|(until, _)| *until != at) {
+            let sleeping = self.client.transport.sleep_until(at);
+            self.pause = Some((at, Box::pin(sleeping)));
+        }
+        let pausing = match &mut self.pause {
+            Some((_, sleeping)) => sleeping.as_mut().poll(cx).is_pending(),
+            None => false,
+        };
+        if !pausing {
+            self.pause = None;
+        }
+        pausing
+    }
+}
+
+impl<T, K, S> Stream for AsyncBatch<T, K, S>
+where
+    T: AsyncTransport + Clone + Unpin + 'static,
+    K: Send + Unpin + 'static,
+    S: Stream<Item = (K, ChatRequest)>,
+{
+    type Item = BatchResult<K>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(result) = this.ledger.take() {
+                return Poll::Ready(Some(result));
+            }
+            this.begin(cx);
+            match this.calls.poll_next(cx) {
+                Poll::Ready(Some((number, key, result))) => {
+                    let now = this.client.transport.now();
+                    this.ledger.finish(number, key, result, now);
+                }
+                Poll::Ready(None) if this.ledger.is_over() => return Poll::Ready(None),
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<T: fmt::Debug, K: fmt::Debug, S> fmt::Debug for AsyncBatch<T, K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncBatch")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An iterator of requests as a [`Stream`].
+#[derive(Debug)]
+pub struct Requests<I>(I);
+
+// The iterator is never pinned, only moved and called.
+impl<I> Unpin for Requests<I> {}
+
+impl<I: Iterator> Stream for Requests<I> {
+    type Item = I::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        Poll::Ready(self.0.next())
+    }
+}

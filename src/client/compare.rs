@@ -1,0 +1,273 @@
+//! One question to several models at once.
+
+use super::{AsyncClient, Client, crowd::Crowd, providers::Providers};
+use crate::{
+    ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, transport::AsyncChatStream,
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::{future::poll_fn, sync::mpsc, thread, time::Duration};
+use unifiedai_transport::{AsyncTransport, Transport};
+
+/// What several models made of one question, in the order in which they were named.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// One for each model.
+    pub results: Vec<Compared>,
+}
+
+/// What one model made of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Compared {
+    /// The provider's name.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// The answer, or what was in the way.
+    pub result: Result<UnifiedChatResponse, Error>,
+}
+
+/// By what answers are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Criterion {
+    /// The least time to the first token, in milliseconds.
+    FirstToken,
+    /// The least time in all, in milliseconds.
+    Duration,
+    /// The most tokens a second.
+    TokensPerSecond,
+    /// The fewest tokens written.
+    Tokens,
+}
+
+impl Criterion {
+    /// Every one.
+    pub const ALL: [Criterion; 4] = [
+        Criterion::FirstToken,
+        Criterion::Duration,
+        Criterion::TokensPerSecond,
+        Criterion::Tokens,
+    ];
+
+    /// Its word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Criterion::FirstToken => "ttft_ms",
+            Criterion::Duration => "duration_ms",
+            Criterion::TokensPerSecond => "tokens_per_second",
+            Criterion::Tokens => "completion_tokens",
+        }
+    }
+
+    /// An answer's value, if it was measured.
+    #[must_use]
+    pub fn of(self, response: &UnifiedChatResponse) -> Option<f64> {
+        let usage = response.usage.as_ref();
+        match self {
+            Criterion::FirstToken => response.metrics.ttft.map(ms),
+            Criterion::Duration => response.metrics.duration.map(ms),
+            Criterion::TokensPerSecond => response.metrics.tokens_per_second(usage?),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "no count of tokens comes near 2^52"
+            )]
+            Criterion::Tokens => usage?.completion_tokens.map(|tokens| tokens as f64),
+        }
+    }
+
+    /// Smaller is better.
+    fn cost(self, value: f64) -> f64 {
+        match self {
+            Criterion::TokensPerSecond => -value,
+            _ => value,
+        }
+    }
+}
+
+impl Comparison {
+    /// The best answer by a criterion. `None` if there is none of which it was measured; the first of equals.
+    #[must_use]
+    pub fn winner(&self, criterion: Criterion) -> Option<&Compared> {
+        self.values(criterion)
+            .min_by(|(_, a), (_, b)| criterion.cost(*a).total_cmp(&criterion.cost(*b)))
+            .map(|(compared, _)| compared)
+    }
+
+    /// How far each model is from the best, in the criterion's unit: positive where it has more. `None` where it was not
+    /// measured.
+    #[must_use]
+    pub fn differences(&self, criterion: Criterion) -> Vec<Option<f64>> {
+        let best = self
+            .winner(criterion)
+            .and_then(|best| best.value(criterion));
+        let value = |compared: &Compared| Some(compared.value(criterion)? - best?);
+        self.results.iter().map(value).collect()
+    }
+
+    fn values(&self, criterion: Criterion) -> impl Iterator<Item = (&Compared, f64)> {
+        let value = move |compared: &Compared| compared.value(criterion);
+        self.results
+            .iter()
+            .filter_map(move |compared| Some((compared, value(compared)?)))
+    }
+}
+
+impl Compared {
+    /// The answer's value, if there is an answer and it was measured.
+    #[must_use]
+    pub fn value(&self, criterion: Criterion) -> Option<f64> {
+        criterion.of(self.result.as_ref().ok()?)
+    }
+}
+
+impl Serialize for Compared {
+    /// `provider`, `model`, and `ok` or `error`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("provider", &self.provider)?;
+        map.serialize_entry("model", &self.model)?;
+        match &self.result {
+            Ok(response) => map.serialize_entry("ok", response)?,
+            Err(error) => map.serialize_entry("error", error)?,
+        }
+        map.end()
+    }
+}
+
+impl<T: Transport + Clone + Send> Client<T> {
+    /// Asks several models the same at once, on a thread each; `models` are named as in any request. The client's time
+    /// limits hold for each, and as all begin together, [`Timeouts::total`](crate::Timeouts::total) is the deadline of all.
+    ///
+    /// `watch` is told of every event as it comes, with the place of its model in `models`.
+    pub fn compare(
+        &self,
+        request: &ChatRequest,
+        models: &[&str],
+        mut watch: impl FnMut(usize, &StreamEvent),
+    ) -> Comparison {
+        let (sender, events) = mpsc::sync_channel(EVENTS_ON_THE_WAY);
+        let results = thread::scope(|scope| {
+            let running: Vec<_> = models
+                .iter()
+                .enumerate()
+                .map(|(place, model)| {
+                    let (client, sender) = (self.clone(), sender.clone());
+                    let request = asking(request, model);
+                    scope.spawn(move || {
+                        let mut stream = client.stream(request)?;
+                        for event in &mut stream {
+                            // Nobody listens any more only if `watch` panicked.
+                            let _ = sender.send((place, event?));
+                        }
+                        stream.into_response()
+                    })
+                })
+                .collect();
+            drop(sender);
+            for (place, event) in events {
+                watch(place, &event);
+            }
+            let results = running.into_iter().map(|thread| {
+                let panicked = |_| Err(Error::new(ErrorKind::Misuse, "the thread panicked"));
+                thread.join().unwrap_or_else(panicked)
+            });
+            results.collect()
+        });
+        self.providers.compared(models, results)
+    }
+}
+
+impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
+    /// Asks several models the same at once; `models` are named as in any request. The client's time limits hold for each,
+    /// and as all begin together, [`Timeouts::total`](crate::Timeouts::total) is the deadline of all.
+    ///
+    /// `watch` is told of every event as it comes, with the place of its model in `models`.
+    pub async fn compare(
+        &self,
+        request: &ChatRequest,
+        models: &[&str],
+        mut watch: impl FnMut(usize, &StreamEvent),
+    ) -> Comparison {
+        let mut results: Vec<_> = models.iter().map(|_| Err(unfinished())).collect();
+        let mut running = Crowd::new();
+        for (place, model) in models.iter().enumerate() {
+            let stream = self.stream(asking(request, model));
+            running.push(next_event(place, stream));
+        }
+        while let Some((place, stream, event)) = poll_fn(|cx| running.poll_next(cx)).await {
+            match (stream, event) {
+                (stream, Some(Ok(event))) => {
+                    watch(place, &event);
+                    running.push(next_event(place, stream));
+                }
+                (_, Some(Err(error))) => set(&mut results, place, Err(error)),
+                (Ok(stream), None) => set(&mut results, place, stream.into_response().await),
+                (Err(error), None) => set(&mut results, place, Err(error)),
+            }
+        }
+        self.providers.compared(models, results)
+    }
+}
+
+/// Events that the threads of a comparison are ahead of who watches.
+const EVENTS_ON_THE_WAY: usize = 64;
+
+type Asked<T> = Result<AsyncChatStream<T>, Error>;
+
+/// Waits for the next event of a stream, which comes back with it.
+async fn next_event<T: AsyncTransport + Unpin>(
+    place: usize,
+    mut stream: Asked<T>,
+) -> (usize, Asked<T>, Option<Result<StreamEvent, Error>>) {
+    let event = match &mut stream {
+        Ok(stream) => stream.next().await,
+        Err(_) => None,
+    };
+    (place, stream, event)
+}
+
+fn set<R>(results: &mut [R], place: usize, result: R) {
+    if let Some(slot) = results.get_mut(place) {
+        *slot = result;
+    }
+}
+
+fn unfinished() -> Error {
+    Error::new(
+        ErrorKind::Cancelled,
+        "the comparison ended before the answer",
+    )
+}
+
+fn asking(request: &ChatRequest, model: &str) -> ChatRequest {
+    let mut request = request.clone();
+    request.model = model.to_owned();
+    request
+}
+
+impl Providers {
+    fn compared(
+        &self,
+        models: &[&str],
+        results: Vec<Result<UnifiedChatResponse, Error>>,
+    ) -> Comparison {
+        let named = models.iter().zip(results).map(|(model, result)| {
+            let (provider, model) = self.target(model);
+            Compared {
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+                result,
+            }
+        });
+        Comparison {
+            results: named.collect(),
+        }
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,55 @@
+use crate::{CallOptions, ChatRequest, Error, Json};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What one call wants differently.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PerCall {
+    timeout: Option<Duration>,
+    max_retries: Option<u32>,
+    headers: Vec<(String, String)>,
+    body: Vec<(String, Json)>,
+}
+
+impl PerCall {
+    pub(super) fn timeout(&mut self, timeout: Duration) {
+        self.timeout = Some(timeout);
+    }
+
+    pub(super) fn max_retries(&mut self, retries: u32) {
+        self.max_retries = Some(retries);
+    }
+
+    pub(super) fn header(&mut self, name: String, value: String) {
+        self.headers.push((name, value));
+    }
+
+    pub(super) fn body<T: Serialize + ?Sized>(
+        &mut self,
+        name: String,
+        value: &T,
+    ) -> Result<(), Error> {
+        self.body.push((name, Json::new(value)?));
+        Ok(())
+    }
+
+    /// The rules of a client, with those of this call in their place.
+    pub(super) fn options(&self, options: &CallOptions) -> CallOptions {
+        let mut options = options.clone();
+        if self.timeout.is_some() {
+            options.timeouts.total = self.timeout;
+        }
+        if let Some(retries) = self.max_retries {
+            options.retry.max_retries = retries;
+        }
+        options
+    }
+
+    pub(super) fn request(&self, mut request: ChatRequest) -> Result<ChatRequest, Error> {
+        request.headers.extend(self.headers.iter().cloned());
+        for (name, value) in &self.body {
+            request = request.extra(name, value)?;
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,136 @@
+/// What both clients can be told before they are used: written once, because nothing of it does I/O.
+macro_rules! settings {
+    ($client:ident, $transport:path) => {
+        impl<T> $client<T> {
+            /// A client of one provider.
+            pub fn new(transport: T, provider: impl Provider + 'static) -> Self {
+                $client::shared(transport, Arc::new(provider))
+            }
+
+            /// A client of a provider that others use too.
+            pub fn shared(transport: T, provider: Arc<dyn Provider>) -> Self {
+                $client {
+                    transport,
+                    providers: Providers::new(provider),
+                }
+            }
+
+            /// A client of these providers, with their credentials from the environment. The first one is the default.
+            ///
+            /// # Errors
+            /// `invalid_request` that names the variable that is missing or wrong, the provider that is not known or
+            /// named twice, or says that none is named.
+            pub fn from_env(transport: T, providers: &[&str]) -> Result<Self, Error> {
+                let (first, others) = providers.split_first().ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::InvalidRequest,
+                        "a client needs at least one provider",
+                    )
+                })?;
+                let mut client = $client::shared(transport, provider_from_env(first, None)?);
+                for name in others {
+                    client.providers.add(provider_from_env(name, None)?)?;
+                }
+                Ok(client)
+            }
+
+            /// Adds a provider: models named `<provider>.<model>` go to it.
+            ///
+            /// # Errors
+            /// `invalid_request` if there is one of that name.
+            pub fn with_provider(self, provider: impl Provider + 'static) -> Result<Self, Error> {
+                self.with_shared_provider(Arc::new(provider))
+            }
+
+            /// Adds a provider that others use too.
+            ///
+            /// # Errors
+            /// `invalid_request` if there is one of that name.
+            pub fn with_shared_provider(
+                mut self,
+                provider: Arc<dyn Provider>,
+            ) -> Result<Self, Error> {
+                self.providers.add(provider)?;
+                Ok(self)
+            }
+
+            /// Changes the rules of all calls made with this client and its later clones.
+            #[must_use]
+            pub fn with_options(mut self, options: CallOptions) -> Self {
+                self.providers.set_options(options);
+                self
+            }
+
+            /// Lets at most this many calls of a provider run at once, those of clones included. The others wait in the
+            /// order in which they were first driven; the time counts towards
+            /// [`Timeouts::total`](crate::Timeouts::total).
+            ///
+            /// A streamed call holds its place until its last event was read or the stream is dropped.
+            ///
+            /// # Errors
+            /// `invalid_request` for zero, or if there is no provider of this name.
+            pub fn with_max_concurrent(
+                mut self,
+                provider: &str,
+                calls: usize,
+            ) -> Result<Self, Error> {
+                self.providers.set_max_concurrent(provider, calls)?;
+                Ok(self)
+            }
+
+            /// Changes what the calls to a provider share: their pace, a circuit breaker, the budget for retries.
+            ///
+            /// # Errors
+            /// `invalid_request` if there is no provider of this name.
+            pub fn with_guard(mut self, provider: &str, guard: Arc<Guard>) -> Result<Self, Error> {
+                self.providers.set_guard(provider, &guard)?;
+                Ok(self)
+            }
+
+            /// Tells `observer` of every call.
+            #[must_use]
+            pub fn with_observer(mut self, observer: impl Observer + 'static) -> Self {
+                self.providers.add_observer(Arc::new(observer));
+                self
+            }
+
+            /// The same client, all of whose calls go to the provider of this name.
+            ///
+            /// # Errors
+            /// `invalid_request` if there is none.
+            pub fn provider(&self, name: &str) -> Result<Self, Error>
+            where
+                T: Clone,
+            {
+                Ok($client {
+                    transport: self.transport.clone(),
+                    providers: self.providers.only(name)?,
+                })
+            }
+
+            /// The providers, to make a [`Fallback`](crate::Fallback) of their models or to look at their guards.
+            pub fn providers(&self) -> &Providers {
+                &self.providers
+            }
+
+            /// The rules of all calls.
+            pub fn options(&self) -> &CallOptions {
+                self.providers.options()
+            }
+
+            /// Ends the client and all its clones: later calls are an error of kind `misuse`. Calls that were made before
+            /// go on. Idle connections are closed when the last clone is dropped.
+            pub fn close(&self) {
+                self.providers.close();
+            }
+        }
+
+        impl<T: $transport> $client<T> {
+            pub(super) fn start(&self) -> Start {
+                Start::new(self.transport.now(), self.transport.wall_clock(), seed())
+            }
+        }
+    };
+}
+
+pub(super) use settings;

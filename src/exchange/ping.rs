@@ -1,0 +1,60 @@
+use super::{Exchange, Start, operation::sealed::Operation};
+use crate::{
+    CallOptions, Error, ErrorKind, Framing, Metrics, Provider, ProviderMetadata,
+    provider::{Frame, Progress},
+};
+use bytes::Bytes;
+use http::{Method, Request};
+use std::sync::Arc;
+
+/// Asks for next to nothing: to see whether the provider answers, and to have a connection ready.
+#[derive(Debug)]
+pub struct Ping(Request<Bytes>);
+
+impl Exchange<Ping> {
+    /// A sign of life of `provider`. Its answer counts whatever it says, as long as it is no error.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has nothing cheap to ask for.
+    pub fn ping(
+        provider: Arc<dyn Provider>,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Result<Self, Error> {
+        let ping = Ping(provider.encode_ping()?);
+        Ok(Exchange::with_operation(provider, ping, options, start))
+    }
+}
+
+impl Operation for Ping {
+    type Output = ProviderMetadata;
+
+    fn request(&self) -> (Request<Bytes>, bool) {
+        (self.0.clone(), false)
+    }
+
+    fn method(&self) -> Method {
+        self.0.method().clone()
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Whole
+    }
+
+    fn begin(&mut self) {}
+
+    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+        Err(Error::new(
+            ErrorKind::Protocol,
+            "a stream came where a whole answer was asked for",
+        ))
+    }
+
+    fn whole(&mut self, _: Bytes) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn into_output(self, metadata: ProviderMetadata, _: Metrics) -> ProviderMetadata {
+        metadata
+    }
+}

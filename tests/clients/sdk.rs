@@ -1,0 +1,90 @@
+use crate::support::{cerebras, question, server, tokio};
+use std::time::Duration;
+use unifiedai::{AsyncCerebras, AsyncClient, Cerebras, Client, ErrorKind, hyper, ureq::Agent};
+
+#[test]
+fn the_blocking_client_has_the_sdk_s_shape() {
+    let server = server();
+    let client = Cerebras::from(Client::new(Agent::new(), cerebras(&server)));
+    client.warm_up().unwrap();
+    let completion = client.chat().completions().create(question()).unwrap();
+    assert!(!completion.text().is_empty());
+
+    let mut stream = client.chat().completions().stream(question()).unwrap();
+    let mut text = String::new();
+    for event in &mut stream {
+        text.push_str(event.unwrap().text().unwrap_or_default());
+    }
+    assert_eq!(text, completion.text());
+
+    let models = client.models().list().unwrap();
+    let model = client.models().retrieve(&models[0].id).unwrap();
+    assert_eq!(model.id, models[0].id);
+
+    let raw = client.chat().completions().with_raw_response();
+    let raw = raw.create(question()).unwrap();
+    assert_eq!(raw.status(), 200);
+    assert!(
+        raw.headers()
+            .contains_key("x-ratelimit-remaining-tokens-minute")
+    );
+    let body: serde_json::Value = raw.decode().unwrap();
+    assert_eq!(body["object"], "chat.completion");
+    assert_eq!(raw.parse().text(), completion.text());
+
+    assert_eq!(server.requests()[0].path, "/v1/tcp_warming");
+}
+
+#[test]
+fn one_call_can_differ_from_the_others() {
+    let server = server();
+    let client = Cerebras::from(Client::new(Agent::new(), cerebras(&server)));
+    let chat = client.chat();
+    let error = chat
+        .completions()
+        .max_retries(0)
+        .extra_header("x-loopback-fault", "status-500")
+        .create(question())
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.attempts().len()),
+        (ErrorKind::InternalServer, 1)
+    );
+    let error = chat
+        .completions()
+        .timeout(Duration::from_millis(80))
+        .extra_header("x-loopback-fault", "stall-head")
+        .create(question())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let calls = chat.completions().extra_body("top_p", &0.5).unwrap();
+    calls.create(question()).unwrap();
+    let requests = server.requests();
+    let body: serde_json::Value = serde_json::from_slice(&requests.last().unwrap().body).unwrap();
+    assert_eq!(body["top_p"], 0.5);
+    assert!(chat.completions().create(question()).is_ok());
+}
+
+#[test]
+fn the_async_client_has_the_same() {
+    let server = server();
+    tokio().block_on(async {
+        let client = AsyncCerebras::from(AsyncClient::new(hyper::Client::new(), cerebras(&server)));
+        client.warm_up().await.unwrap();
+        let completion = client
+            .chat()
+            .completions()
+            .create(question())
+            .await
+            .unwrap();
+        let stream = client.chat().completions().stream(question()).unwrap();
+        assert_eq!(
+            stream.into_response().await.unwrap().text(),
+            completion.text()
+        );
+        let models = client.models().list().await.unwrap();
+        client.models().retrieve(&models[0].id).await.unwrap();
+        let raw = client.chat().completions().with_raw_response();
+        assert!(!raw.create(question()).await.unwrap().body().is_empty());
+    });
+}
