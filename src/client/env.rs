@@ -53,9 +53,8 @@ impl OpenAiChat {
 /// `invalid_request` if there is no provider of this name. If its key is missing the error names the variable, and its code
 /// is `missing_key`; with a `base_url` no key is needed, and none is sent then.
 pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
-    use crate::provider::openai_chat::CEREBRAS;
+    use crate::provider::openai_chat::profiles;
     match name {
-        "cerebras" => Ok(Arc::new(OpenAiChat::from_env(CEREBRAS, base_url)?)),
         "anthropic" => Ok(Arc::new(Anthropic::from_env(base_url)?)),
         "azure-anthropic" => Ok(Arc::new(Anthropic::azure_from_env(base_url)?)),
         "vertex-anthropic" => Ok(Arc::new(Anthropic::vertex_from_env(base_url)?)),
@@ -63,11 +62,28 @@ pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn P
         "vertex" => Ok(Arc::new(Gemini::vertex_from_env(base_url)?)),
         #[cfg(feature = "bedrock")]
         "bedrock" => Ok(Arc::new(crate::provider::Bedrock::from_env(base_url)?)),
-        other => Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!("there is no provider `{}`", other.escape_debug()),
-        )),
+        other => match profiles::by_name(other) {
+            Some(profile) => Ok(Arc::new(OpenAiChat::from_env(profile, base_url)?)),
+            None => Err(unknown(other)),
+        },
     }
+}
+
+fn unknown(name: &str) -> Error {
+    use crate::provider::openai_chat::profiles;
+    let mut known = vec!["anthropic", "gemini", "vertex"];
+    if cfg!(feature = "bedrock") {
+        known.push("bedrock");
+    }
+    known.extend(profiles::ALL.iter().map(|profile| profile.name));
+    let name = name.escape_debug();
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "there is no provider `{name}`; known are: {}",
+            known.join(", ")
+        ),
+    )
 }
 
 /// A variable's value; `None` if it is not set or empty.
