@@ -57,6 +57,7 @@
 //! | `hyper` | [`hyper::Client`](https://docs.rs/unifiedai-hyper), for [`AsyncClient`] on tokio; HTTP/1.1 and HTTP/2 |
 //! | `smol` | [`smol::Client`](https://docs.rs/unifiedai-smol), for [`AsyncClient`] on smol, without tokio's reactor |
 //! | `bedrock` | Amazon Bedrock: Converse, ConverseStream, SigV4 |
+//! | `schemars` | tools and answer schemas from Rust types |
 //! | `http1` | [`codec::http1`](codec): raw HTTP/1.1, for programs that have only a socket |
 
 mod auth;
