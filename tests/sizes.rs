@@ -9,7 +9,7 @@ use unifiedai::{
 #[test]
 fn public_types_stay_small() {
     let sizes = [
-        ("Exchange", size_of::<Exchange>(), 1536),
+        ("Exchange", size_of::<Exchange>(), 2048),
         (
             "Exchange<ListModels>",
             size_of::<Exchange<ListModels>>(),

@@ -13,6 +13,7 @@ mod frames;
 mod grammar;
 mod headers;
 mod naive_sse;
+mod policies;
 mod request;
 mod source;
 mod wires;
@@ -21,6 +22,7 @@ pub use answers::{error_body, stream, whole};
 pub use codecs::{event_stream, event_stream_forged, http1, ndjson, sse};
 pub use exchange::exchange;
 pub use headers::headers;
+pub use policies::policies;
 pub use request::request;
 
 /// Every target's name, which is also its seeds' folder, and its body.
@@ -36,4 +38,5 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("headers", headers),
     ("request", request),
     ("exchange", exchange),
+    ("policies", policies),
 ];

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use unifiedai::{
     AwsCredentials, Provider,
-    provider::{Bedrock, OpenAiChat, recorded},
+    provider::{Anthropic, Bedrock, Gemini, OpenAiChat, recorded},
 };
 
 /// What no text that leaves the library may contain.
@@ -28,7 +28,7 @@ pub fn wire(letter: u8) -> Option<Arc<dyn Provider>> {
 
 /// Providers with a key, to be sent requests by.
 pub fn keyed(letter: u8) -> Arc<dyn Provider> {
-    match letter.wrapping_sub(b'a') % 4 {
+    match letter.wrapping_sub(b'a') % 6 {
         0 => Arc::new(OpenAiChat::cerebras(CANARY).unwrap()),
         1 => {
             let server = OpenAiChat::custom("https://models.example/v1");
@@ -38,6 +38,8 @@ pub fn keyed(letter: u8) -> Arc<dyn Provider> {
             let bedrock = Bedrock::builder("eu-west-3").api_key(CANARY);
             Arc::new(bedrock.unwrap().build().unwrap())
         }
+        3 => Arc::new(Anthropic::new(CANARY).unwrap()),
+        4 => Arc::new(Gemini::new(CANARY).unwrap()),
         _ => {
             let credentials = AwsCredentials::new("AKIDEXAMPLE", CANARY, None).unwrap();
             let bedrock = Bedrock::builder("us-east-1").credentials(credentials);
