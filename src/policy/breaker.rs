@@ -186,6 +186,7 @@ fn period(now: Time) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use super::*;
     use Outcome::*;

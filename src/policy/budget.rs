@@ -36,6 +36,7 @@ impl RetryBudget {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use super::*;
     use proptest::{collection::vec, prelude::*};

@@ -141,6 +141,7 @@ fn full(amount: u64) -> u128 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use super::*;
     use proptest::{collection::vec, prelude::*};

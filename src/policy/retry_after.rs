@@ -101,7 +101,8 @@ mod tests {
     fn every_form_in_use() {
         let ms = Duration::from_millis;
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let cases: [(&[(&str, &str)], Option<Duration>); 15] = [
+        type Case<'a> = (&'a [(&'static str, &'a str)], Option<Duration>);
+        let cases: [Case; 15] = [
             (&[("retry-after", "2")], Some(ms(2000))),
             (&[("retry-after", " 1.5 ")], Some(ms(1500))),
             (
@@ -156,7 +157,7 @@ mod tests {
             ("20ms", Some(0.02)),
             ("2m59.56s", Some(179.56)),
             ("1h2m3s", Some(3723.0)),
-            ("10804.695681810379", Some(10804.695_681_810)),
+            ("10804.695681810379", Some(10_804.695_681_81)),
             ("37s", Some(37.0)),
             ("", None),
             ("s", None),
