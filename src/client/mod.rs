@@ -10,6 +10,7 @@ mod env_aws;
 mod env_wires;
 mod escort;
 mod health;
+mod hedge;
 mod limit;
 mod nonblocking;
 mod observe;

@@ -1,0 +1,60 @@
+use super::AsyncClient;
+use crate::{ChatRequest, Error, UnifiedChatResponse};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+use unifiedai_transport::AsyncTransport;
+
+impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
+    /// Asks, and if there is no answer after a while asks `second` too, a model by the name by which a request would
+    /// choose it. The first answer counts, and the other call is dropped. Both may cost tokens.
+    ///
+    /// If the first call fails before its time is over, that is the result: hedging is against slowness, a
+    /// [`Fallback`](crate::Fallback) against failure. There is no such call that blocks, because one that blocks cannot be
+    /// dropped half-way.
+    ///
+    /// # Errors
+    /// What the call said that failed last, if both fail.
+    pub async fn chat_hedged(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        second: &str,
+        after: Duration,
+    ) -> Result<UnifiedChatResponse, Error> {
+        let request = request.into();
+        let mut other = request.clone();
+        second.clone_into(&mut Arc::make_mut(&mut other).model);
+        let until = self.transport.now().saturating_add(after);
+        let mut first = pin!(self.chat(request));
+        let mut late = pin!(async {
+            self.transport.sleep_until(until).await;
+            self.chat(other).await
+        });
+        let (mut first_failed, mut late_failed) = (false, false);
+        poll_fn(|cx| {
+            if !first_failed {
+                if let Poll::Ready(result) = first.as_mut().poll(cx) {
+                    first_failed = result.is_err();
+                    let alone = self.transport.now() < until;
+                    if result.is_ok() || late_failed || alone {
+                        return Poll::Ready(result);
+                    }
+                }
+            }
+            if !late_failed {
+                if let Poll::Ready(result) = late.as_mut().poll(cx) {
+                    late_failed = result.is_err();
+                    if result.is_ok() || first_failed {
+                        return Poll::Ready(result);
+                    }
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}

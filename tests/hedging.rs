@@ -1,0 +1,65 @@
+//! Asking twice against slowness.
+#![cfg(feature = "hyper")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+use std::time::Duration;
+use unifiedai::{
+    AsyncClient, CallOptions, ChatRequest, Error, ErrorKind, Retry, UnifiedChatResponse, hyper,
+    provider::{OpenAiChat, openai_chat::CEREBRAS},
+};
+use unifiedai_loopback::{Config, Loopback};
+
+/// Asks `first`, and after 100 ms `second`; gives the result and how many answers the server gave or broke off.
+fn hedged(first: &str, second: &str) -> (Result<UnifiedChatResponse, Error>, usize) {
+    let server = Loopback::start(Config::fast()).unwrap();
+    let provider = OpenAiChat::builder(CEREBRAS).base_url(server.base_url());
+    let mut options = CallOptions::default();
+    options.retry = Retry::none();
+    let client = AsyncClient::new(hyper::Client::new(), provider.build().unwrap());
+    let client = client.with_options(options);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let request = ChatRequest::new(first).user("hi");
+    let result =
+        runtime
+            .unwrap()
+            .block_on(client.chat_hedged(request, second, Duration::from_millis(100)));
+    (result, server.requests().len())
+}
+
+const SLOW: &str = "gpt-oss-120b~delay=5000";
+
+#[test]
+fn a_fast_answer_is_asked_for_once() {
+    let (result, requests) = hedged("gpt-oss-120b", "gpt-oss-120b~status-500");
+    assert!(result.is_ok());
+    assert_eq!(requests, 1);
+}
+
+#[test]
+fn the_second_answers_if_the_first_is_slow() {
+    let (result, requests) = hedged(SLOW, "gpt-oss-120b");
+    let duration = result.unwrap().metrics.duration.unwrap();
+    assert!(duration < Duration::from_secs(3), "{duration:?}");
+    assert_eq!(requests, 2);
+}
+
+#[test]
+fn a_failure_in_time_is_the_result() {
+    let (result, requests) = hedged("gpt-oss-120b~status-400", "gpt-oss-120b");
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::BadRequest);
+    assert_eq!(requests, 1);
+}
+
+#[test]
+fn the_first_may_still_answer_if_the_second_fails() {
+    let (result, requests) = hedged("gpt-oss-120b~delay=500", "gpt-oss-120b~status-400");
+    assert!(result.is_ok());
+    assert_eq!(requests, 2);
+}
