@@ -13,6 +13,7 @@ mod media;
 mod models;
 mod options;
 mod parts;
+mod read;
 mod tools;
 mod turns;
 mod wire;

@@ -1,0 +1,236 @@
+//! From single pieces of the wire to the assembler: blocks of an answer that came whole, and what stands beside them.
+
+use super::{
+    WIRE, failure,
+    wire::{Answer, Block, Citation, Metrics, Trace, Usage},
+};
+use crate::{
+    Assembler, Error, ErrorKind, FinishReason, Head, Json, OpaqueBlock, ServerTiming,
+    provider::lenient::Raw,
+};
+use bytes::Bytes;
+use std::{borrow::Cow, time::Duration};
+
+/// The one answer: Converse gives no more.
+pub(super) const CHOICE: u32 = 0;
+
+/// What a content block can become, in order. A block has one of them, but servers are known to number two blocks alike,
+/// and then neither may be lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slot {
+    Reasoning,
+    Text,
+    Tool,
+    Opaque,
+}
+
+const SLOTS: u32 = 4;
+
+/// A block of an answer that came whole.
+pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    let Some(json) = raw.0.filter(|_| raw.text().is_some()) else {
+        return Ok(());
+    };
+    let block: Block<'_> = raw.read().unwrap_or_default();
+    if let Some(text) = block.text.as_deref() {
+        return out.text(CHOICE, part(number, Slot::Text), text);
+    }
+    if let Some(tool) = block
+        .tool_use
+        .0
+        .as_ref()
+        .filter(|tool| !tool.is_of_server())
+    {
+        let (id, name) = (tool.tool_use_id.as_deref(), tool.name.as_deref());
+        let place = part(number, Slot::Tool);
+        out.tool_start(
+            CHOICE,
+            place,
+            id.unwrap_or_default(),
+            name.unwrap_or_default(),
+        )?;
+        let input = input_text(tool.input)?;
+        let input = input.as_deref().filter(|input| !input.is_empty());
+        return out.tool_arguments(CHOICE, place, input.unwrap_or("{}"));
+    }
+    if let Some(thought) = block
+        .reasoning_content
+        .0
+        .as_ref()
+        .and_then(|reasoning| reasoning.reasoning_text.0.as_ref())
+    {
+        let place = part(number, Slot::Reasoning);
+        out.reasoning(CHOICE, place, thought.text.as_deref().unwrap_or_default())?;
+        return match thought.signature.non_empty() {
+            Some(signature) => out.reasoning_signature(CHOICE, place, signature),
+            None => Ok(()),
+        };
+    }
+    if let Some(cited) = &block.citations_content.0 {
+        let place = part(number, Slot::Text);
+        for piece in cited.content.0.iter().filter_map(|piece| piece.0.as_ref()) {
+            out.text(CHOICE, place, piece.text.as_deref().unwrap_or_default())?;
+        }
+        for raw in &cited.citations.0 {
+            out.citation(CHOICE, place, citation(*raw))?;
+        }
+        return Ok(());
+    }
+    opaque(number, Json::from_raw(json), out)
+}
+
+/// Why the model stopped, and what it was asked to say beside.
+pub(super) fn end(answer: &Answer<'_>, out: &mut Assembler) -> Result<(), Error> {
+    let native = answer.stop_reason.non_empty();
+    out.finish(
+        CHOICE,
+        native.map(finish_reason),
+        native.unwrap_or_default(),
+    )?;
+    extra(
+        "additionalModelResponseFields",
+        answer.additional_model_response_fields,
+        out,
+    )
+}
+
+fn finish_reason(native: &str) -> FinishReason {
+    match native {
+        "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        "tool_use" => FinishReason::ToolCalls,
+        "guardrail_intervened" | "content_filtered" => FinishReason::ContentFilter,
+        other => FinishReason::Other(other.to_owned()),
+    }
+}
+
+/// Counts, times and traces.
+pub(super) fn beside(answer: &Answer<'_>, out: &mut Assembler) -> Result<(), Error> {
+    if let Some(usage) = usage(answer.usage) {
+        out.usage(usage);
+    }
+    let metrics: Metrics = answer.metrics.read().unwrap_or_default();
+    if let Some(latency) = metrics.latency_ms.0 {
+        let server = ServerTiming {
+            total: Some(Duration::from_millis(latency)),
+            ..ServerTiming::default()
+        };
+        out.timing(server, answer.metrics.0.map(Json::from_raw));
+    }
+    let trace: Trace<'_> = answer.trace.read().unwrap_or_default();
+    let router = trace.prompt_router.0.unwrap_or_default();
+    let tier = answer.service_tier.0.as_ref();
+    out.head(Head {
+        model: router.invoked_model_id.to_string_or_empty(),
+        service_tier: tier.and_then(|tier| tier.kind.non_empty().map(str::to_owned)),
+        ..Head::default()
+    });
+    extra("trace", answer.trace, out)?;
+    extra("performanceConfig", answer.performance_config, out)
+}
+
+/// `inputTokens` is what was read outside the cache; the parts that were read from it and written to it count apart.
+fn usage(raw: Raw<'_>) -> Option<crate::Usage> {
+    let wire: Usage = raw.read()?;
+    let cached = wire
+        .cache_read_input_tokens
+        .0
+        .or(wire.cache_read_input_token_count.0);
+    let written = wire
+        .cache_write_input_tokens
+        .0
+        .or(wire.cache_write_input_token_count.0);
+    let prompt = wire.input_tokens.0.map(|tokens| {
+        tokens
+            .saturating_add(cached.unwrap_or(0))
+            .saturating_add(written.unwrap_or(0))
+    });
+    Some(crate::Usage {
+        prompt_tokens: prompt,
+        completion_tokens: wire.output_tokens.0,
+        total_tokens: wire.total_tokens.0,
+        cached_tokens: cached,
+        cache_write_tokens: written,
+        raw: raw.0.map(Json::from_raw),
+        ..crate::Usage::default()
+    })
+}
+
+pub(super) fn citation(raw: Raw<'_>) -> crate::Citation {
+    let wire: Citation<'_> = raw.read().unwrap_or_default();
+    let quoted: String = wire
+        .source_content
+        .0
+        .iter()
+        .filter_map(|piece| piece.0.as_ref()?.text.as_deref())
+        .collect();
+    let web = wire.location.0.and_then(|location| location.web.0);
+    crate::Citation {
+        url: web.and_then(|web| web.url.non_empty().map(str::to_owned)),
+        title: wire.title.non_empty().map(str::to_owned),
+        cited_text: Some(quoted).filter(|quoted| !quoted.is_empty()),
+        raw: raw.0.map(Json::from_raw),
+    }
+}
+
+/// The arguments' text: of a JSON value in a whole answer, in a string in a stream.
+pub(super) fn input_text<'a>(input: Raw<'a>) -> Result<Option<Cow<'a, str>>, Error> {
+    let Some(text) = input.text() else {
+        return Ok(None);
+    };
+    if !text.starts_with('"') {
+        return Ok(Some(Cow::Borrowed(text)));
+    }
+    if let Ok(plain) = serde_json::from_str::<&'a str>(text) {
+        return Ok(Some(Cow::Borrowed(plain)));
+    }
+    serde_json::from_str::<String>(text)
+        .map(|text| Some(Cow::Owned(text)))
+        .map_err(|e| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the input of a tool call cannot be read: {e}"),
+            )
+        })
+}
+
+pub(super) fn opaque(block: u32, json: Json, out: &mut Assembler) -> Result<(), Error> {
+    out.opaque(
+        CHOICE,
+        part(block, Slot::Opaque),
+        OpaqueBlock::new(WIRE, json),
+    )
+}
+
+fn extra(name: &str, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    match raw.0.filter(|_| raw.text().is_some()) {
+        Some(value) => out.extra(name, Json::from_raw(value)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn block_number(index: u64) -> Result<u32, Error> {
+    u32::try_from(index)
+        .ok()
+        .filter(|block| *block < u32::MAX / SLOTS)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("a content block has the index {index}"),
+            )
+        })
+}
+
+pub(super) fn part(block: u32, slot: Slot) -> u32 {
+    block.saturating_mul(SLOTS).saturating_add(slot as u32)
+}
+
+/// An error with status 200, or something else altogether.
+pub(super) fn no_answer(body: &Bytes) -> Error {
+    failure::from_answer(body).unwrap_or_else(|| {
+        Error::new(
+            ErrorKind::Protocol,
+            "the answer has no `output`: this is no answer of Converse",
+        )
+    })
+}
