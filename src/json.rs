@@ -90,12 +90,17 @@ impl Serialize for Json {
 }
 
 /// Inside of strings JSON has no line breaks, so every one that is found stands between tokens.
-pub(crate) fn serialize_on_one_line<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_on_one_line<S: Serializer>(
+    raw: &RawValue,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
         return raw.serialize(serializer);
     }
     let line = raw.get().replace(['\n', '\r'], " ");
-    RawValue::from_string(line).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    RawValue::from_string(line)
+        .map_err(serde::ser::Error::custom)?
+        .serialize(serializer)
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -119,7 +124,10 @@ mod tests {
     #[test]
     fn is_written_on_one_line() {
         let json = Json::parse("{\r\n  \"a\": \"b\\n\"\n}").unwrap();
-        assert_eq!(serde_json::to_string(&json).unwrap(), "{    \"a\": \"b\\n\" }");
+        assert_eq!(
+            serde_json::to_string(&json).unwrap(),
+            "{    \"a\": \"b\\n\" }"
+        );
     }
 
     #[test]

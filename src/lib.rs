@@ -80,9 +80,9 @@ pub use auth::{Auth, Credential, Secret};
 pub use chat::{
     Attempt, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail, JsonSchema,
     Logprobs, Media, Message, Metrics, OpaqueBlock, OpaqueData, Param, ProviderMetadata, RateLimit,
-    RawBody, RawHeaders, ReasoningEffort, ReasoningFormat, ResponseFormat, Role, ServerTiming, ServiceTier,
-    TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob, UnifiedChatResponse, Usage,
-    Verbosity, Warning,
+    RawBody, RawHeaders, ReasoningEffort, ReasoningFormat, ResponseFormat, Role, ServerTiming,
+    ServiceTier, TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob,
+    UnifiedChatResponse, Usage, Verbosity, Warning,
 };
 pub use client::{
     AsyncBatch, AsyncClient, AsyncUnifiedAI, Batch, BatchOptions, BatchResult, CallEvent, CallInfo,

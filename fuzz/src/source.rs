@@ -51,8 +51,8 @@ impl<'a> Source<'a> {
         u64::from_le_bytes(bytes)
     }
 
-    /// From a nanosecond to centuries, all magnitudes alike.
+    /// From a nanosecond to thirteen days, all magnitudes alike: no input is long enough to come to the end of time.
     pub fn duration(&mut self) -> Duration {
-        Duration::from_nanos(1 << (self.byte() % 64))
+        Duration::from_nanos(1 << (self.byte() % 51))
     }
 }

@@ -137,13 +137,22 @@ impl Serialize for Attempt {
     }
 }
 
+/// Milliseconds without the noise of a product: 1.957 s are 1957 ms.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "2^53 nanoseconds are a hundred days"
+)]
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e6
+}
+
 fn entry_ms<M: SerializeMap>(
     map: &mut M,
     name: &str,
     value: Option<Duration>,
 ) -> Result<(), M::Error> {
     match value {
-        Some(value) => map.serialize_entry(name, &(value.as_secs_f64() * 1e3)),
+        Some(value) => map.serialize_entry(name, &milliseconds(value)),
         None => Ok(()),
     }
 }

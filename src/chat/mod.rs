@@ -14,6 +14,7 @@ mod usage;
 
 pub use finish::FinishReason;
 pub use message::{Message, Role};
+pub(crate) use metrics::milliseconds;
 pub use metrics::{Attempt, Metrics, ServerTiming};
 pub use params::{
     JsonSchema, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier, Verbosity,

@@ -269,5 +269,5 @@ impl Providers {
 }
 
 fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    crate::chat::milliseconds(time)
 }

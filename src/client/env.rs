@@ -105,7 +105,12 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, Error> {
 
 /// A seed for one call. The standard library's hasher is keyed at random, which is all that jitter needs.
 pub(super) fn seed() -> u64 {
-    RandomState::new().build_hasher().finish()
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shell draws one seed a call, here and nowhere else"
+    )]
+    let random = RandomState::new();
+    random.build_hasher().finish()
 }
 
 pub(super) fn missing(provider: &str, variable: &str) -> Error {

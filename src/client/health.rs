@@ -110,7 +110,7 @@ impl Serialize for ProviderHealth {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("provider", &self.provider)?;
         map.serialize_entry("healthy", &self.error.is_none())?;
-        map.serialize_entry("latency_ms", &(self.latency.as_secs_f64() * 1e3))?;
+        map.serialize_entry("latency_ms", &crate::chat::milliseconds(self.latency))?;
         if let Some(error) = &self.error {
             map.serialize_entry("error", error)?;
         }

@@ -8,7 +8,12 @@ pub(super) fn append(buffer: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     let needed = buffer.len().saturating_add(bytes.len());
     if needed > buffer.capacity() {
         // Doubling keeps the copying linear; the limit keeps the last doubling in bounds.
-        let capacity = buffer.capacity().saturating_mul(2).max(64).min(limit).max(needed);
+        let capacity = buffer
+            .capacity()
+            .saturating_mul(2)
+            .max(64)
+            .min(limit)
+            .max(needed);
         buffer.reserve_exact(capacity.saturating_sub(buffer.len()));
     }
     buffer.extend_from_slice(bytes);

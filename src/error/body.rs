@@ -29,6 +29,10 @@ impl ErrorBody {
     /// (Cerebras, Mistral), `{"detail": ..}` (FastAPI), AWS `{"__type", "Message"}`.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<ErrorBody> {
+        // Whoever describes an error at such a length describes something else, and reading it would take a multiple of it.
+        if body.len() > 1 << 20 {
+            return None;
+        }
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         match serde_json::from_slice(body).ok()? {
             Value::Object(object) => Self::from_object(&object),

@@ -131,19 +131,20 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "internalServerException"
         | "modelStreamErrorException"
         | "ModelStreamErrorException"
-        | "ModelErrorException"
-        | "server_error"
-        | "api_error"
-        | "INTERNAL"
-        | "internal_error" => InternalServer,
+        | "ModelErrorException" => InternalServer,
         "ModelTimeoutException"
         | "RequestTimeout"
         | "RequestTimeoutException"
         | "modelTimeoutException"
-        | "timeout_error"
         | "DEADLINE_EXCEEDED" => Timeout,
         "ValidationException" | "validationException" | "wrong_api_format" => BadRequest,
         // Types that say less than a telling status does.
+        "server_error" | "api_error" | "INTERNAL" | "internal_error"
+            if !(400..500).contains(&status) =>
+        {
+            InternalServer
+        }
+        "timeout_error" if !(400..500).contains(&status) => Timeout,
         "invalid_request_error" | "INVALID_ARGUMENT" if status < 400 => BadRequest,
         _ => return None,
     })
@@ -202,6 +203,11 @@ mod tests {
                 RateLimit,
             ),
             (418, "teapot", "short_and_stout", BadRequest),
+            (401, "", "api_error", Authentication),
+            (404, "server_error", "", NotFound),
+            (408, "", "timeout_error", Timeout),
+            (500, "", "api_error", InternalServer),
+            (200, "", "server_error", InternalServer),
         ];
         for (status, code, error_type, kind) in cases {
             assert_eq!(

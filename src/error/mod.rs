@@ -235,15 +235,14 @@ impl Error {
     pub(crate) fn scrub(&mut self, secret: &str) {
         let inner = &mut *self.0;
         text::scrub(&mut inner.message, secret);
-        for field in [
+        let fields = [
             &mut inner.code,
             &mut inner.error_type,
             &mut inner.param,
             &mut inner.request_id,
-        ] {
-            if let Some(field) = field {
-                text::scrub(field, secret);
-            }
+        ];
+        for field in fields.into_iter().flatten() {
+            text::scrub(field, secret);
         }
         if let Some(clean) = text::scrub_bytes(&inner.body, secret) {
             inner.body = clean;

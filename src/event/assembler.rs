@@ -152,6 +152,11 @@ impl Assembler {
             || (known.system_fingerprint.is_none() && head.system_fingerprint.is_some())
             || (head.service_tier.is_some() && known.service_tier != head.service_tier);
         if news {
+            self.count(&[&head.id, &head.model]);
+            self.count(&[
+                head.system_fingerprint.as_deref().unwrap_or_default(),
+                head.service_tier.as_deref().unwrap_or_default(),
+            ]);
             self.emit(StreamEvent::Start(Box::new(head)));
         }
     }
@@ -468,11 +473,13 @@ impl Assembler {
         if tokens.iter().all(|list| list.is_empty()) {
             return Ok(());
         }
-        let alternatives = tokens
-            .iter()
-            .flat_map(|list| list.iter())
-            .map(|token| token.top_logprobs.len().saturating_add(1));
-        self.retain(alternatives.fold(0, |sum, n| sum.saturating_add(n.saturating_mul(64))))?;
+        let alternatives = tokens.iter().flat_map(|list| list.iter()).map(|token| {
+            let tops = token.top_logprobs.iter();
+            tops.fold(token.token.len().saturating_add(64), |sum, top| {
+                sum.saturating_add(top.token.len()).saturating_add(64)
+            })
+        });
+        self.retain(alternatives.fold(0, usize::saturating_add))?;
         self.open(choice)?;
         self.emit(StreamEvent::Logprobs {
             choice,
@@ -526,6 +533,7 @@ impl Assembler {
         reason: Option<FinishReason>,
         native: &str,
     ) -> Result<(), Error> {
+        self.retain(native.len())?;
         let open = self.open(choice)?;
         if open.finish.is_none() {
             open.finish = Some(Finished {
@@ -548,7 +556,18 @@ impl Assembler {
 
     /// Something that the caller should know.
     pub fn warn(&mut self, warning: Warning) {
+        self.count(&[&warning.message]);
         self.emit(StreamEvent::Warning(Box::new(warning)));
+    }
+
+    /// Whether a finish reason has come for any answer.
+    pub(crate) fn has_finish(&self) -> bool {
+        self.choices.iter().any(|choice| choice.finish.is_some())
+    }
+
+    /// The system fingerprint that is known so far.
+    pub(crate) fn system_fingerprint(&self) -> Option<&str> {
+        self.accumulator.response().system_fingerprint.as_deref()
     }
 
     /// Whether the provider has said that the answer is over: by its end marker, or by a finish reason for each answer
@@ -560,7 +579,7 @@ impl Assembler {
             .iter()
             .filter(|choice| choice.finish.is_some())
             .count();
-        self.end_marker
+        (self.end_marker && !self.choices.is_empty())
             || (!self.needs_end_marker
                 && finished > 0
                 && finished == self.choices.len()
@@ -714,7 +733,8 @@ impl Assembler {
         fragment: ToolFragment<'_>,
     ) -> Result<(), Error> {
         let more = fragment.arguments.unwrap_or_default();
-        self.retain(more.len())?;
+        let named = [fragment.id, fragment.name].into_iter().flatten();
+        self.retain(named.fold(more.len(), |sum, text| sum.saturating_add(text.len())))?;
         let Some(open) = self.open(choice)?.calls.get_mut(at) else {
             return Ok(());
         };
@@ -825,6 +845,13 @@ impl Assembler {
     }
 
     /// Counts what a decoder keeps back until it is whole; [`opaque`](Assembler::opaque) and its like count for themselves.
+    /// Counts what is kept without a way to refuse it; the next [`retain`](Self::retain) does.
+    fn count(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.retained = self.retained.saturating_add(text.len());
+        }
+    }
+
     pub(crate) fn retain(&mut self, bytes: usize) -> Result<(), Error> {
         self.retained = self
             .retained

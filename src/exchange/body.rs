@@ -284,7 +284,13 @@ impl Frames {
                 },
             };
             match progress {
-                Progress::Done => return Ok(Reading::Complete),
+                Progress::Done if operation.is_complete() => return Ok(Reading::Complete),
+                Progress::Done => {
+                    return Err(Error::new(
+                        ErrorKind::Truncated,
+                        "the stream ended with its end marker before any answer had begun",
+                    ));
+                }
                 Progress::More => reading = Reading::Progress,
                 Progress::Ping => {}
             }

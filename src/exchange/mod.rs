@@ -14,8 +14,7 @@ mod step;
 
 use crate::{
     Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, RateLimit,
-    RawHeaders, Secret,
-    StreamEvent, Target, TimeoutKind, Timeouts, Warning,
+    RawHeaders, Secret, StreamEvent, Target, TimeoutKind, Timeouts, Warning,
     error::scrub,
     policy::{Admission, Fallback, Guard, Permit, Report, Rng, retry_after},
 };
@@ -280,6 +279,13 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn on_head(&mut self, mut head: response::Parts) -> Result<(), Error> {
+        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "the server switched to another protocol, which nobody asked for",
+            )
+            .with_status(101));
+        }
         if head.status.is_informational() {
             return Ok(());
         }

@@ -17,6 +17,8 @@ pub(crate) fn is_done(data: &str) -> bool {
 
 /// Reads a JSON value. What `serde` refuses but is common in the wild, a member given twice or half of a surrogate pair, is
 /// mended in `scratch` and read again: the last member counts, the half character becomes U+FFFD.
+///
+/// Mending takes a multiple of the text in memory, so what is longer than a megabyte is not mended.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(
     data: &'a str,
     scratch: &'a mut String,
@@ -30,9 +32,14 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
     if first.classify() == Category::Eof {
         return Err(refuse());
     }
+    if data.len() > MOST_MENDED_BYTES {
+        return Err(refuse());
+    }
     *scratch = mend::mend(data).ok_or_else(refuse)?;
     serde_json::from_str(scratch).map_err(|_| refuse())
 }
+
+const MOST_MENDED_BYTES: usize = 1 << 20;
 
 /// The same for a body, which may not be UTF-8 and may have been cut.
 pub(crate) fn parse_body<'a, T: Deserialize<'a>>(
@@ -322,6 +329,19 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// What the elements of one list may take in memory. On the wire an element can be two bytes, `{}`, so that without a limit
+/// a body would grow to a hundred times its size.
+const MOST_LIST_BYTES: usize = 16 << 20;
+
+fn check_length<T, E: serde::de::Error>(elements: usize) -> Result<(), E> {
+    if elements.saturating_mul(size_of::<T>()) <= MOST_LIST_BYTES {
+        return Ok(());
+    }
+    Err(E::custom(format_args!(
+        "a list with more than {elements} elements is too large"
+    )))
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct V<T>(PhantomData<T>);
@@ -334,6 +354,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
                 let mut list = Vec::new();
                 while let Some(element) = seq.next_element()? {
                     list.push(element);
+                    check_length::<T, A::Error>(list.len())?;
                 }
                 Ok(List(list))
             }
@@ -359,6 +380,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
                 };
                 while let Some(element) = seq.next_element()? {
                     few.more.push(element);
+                    check_length::<T, A::Error>(few.more.len())?;
                 }
                 Ok(few)
             }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Error> {
     match dialect {
         "openai-chat" => {
-            let profile = openai_chat::profiles::by_name(provider).unwrap_or(openai_chat::Profile::BASE);
+            let profile =
+                openai_chat::profiles::by_name(provider).unwrap_or(openai_chat::Profile::BASE);
             let wire = OpenAiChat::builder(profile)
                 .name(provider)
                 .base_url("http://127.0.0.1/v1")

@@ -220,11 +220,34 @@ impl ChatDecoder {
     }
 }
 
+impl ChatDecoder {
+    /// `[DONE]` came. Where a server never sends it, only a finish reason completes an answer; elsewhere some upstreams give
+    /// none (F12).
+    fn marked(&self, out: &mut Assembler) -> Result<Progress, Error> {
+        if !out.has_finish() {
+            if self.end_marker == EndMarker::Never {
+                return Err(Error::new(
+                    ErrorKind::Truncated,
+                    "the stream ended with `[DONE]` but without a finish reason",
+                ));
+            }
+            out.warn(Warning::new(
+                "missing_finish_reason",
+                "the stream ended with `[DONE]` but did not say why it stopped",
+            ));
+        }
+        Ok(Progress::Done)
+    }
+}
+
 impl Decoder for ChatDecoder {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
         if lenient::is_done(frame.data) {
             self.unmarked = false;
-            return Ok(Progress::Done);
+            return self.marked(out);
+        }
+        if frame.data.trim_ascii().is_empty() {
+            return Ok(Progress::Ping);
         }
         self.unmarked = true;
         if self.end_marker == EndMarker::Required {
@@ -257,14 +280,18 @@ impl Decoder for ChatDecoder {
 
 fn head(completion: &Completion<'_>, out: &mut Assembler) {
     let tier = completion.service_tier.non_empty();
-    if out.has_head() && (tier.is_none() || tier == out.service_tier()) {
+    let fingerprint = completion.system_fingerprint.non_empty();
+    let known = (tier.is_none() || tier == out.service_tier())
+        && (fingerprint.is_none() || out.system_fingerprint().is_some());
+    if out.has_head() && known {
         return;
     }
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
     out.head(Head {
         id: completion.id.to_string_or_empty(),
         model: completion.model.to_string_or_empty(),
-        created: completion.created.0,
+        // Azure's first chunk has a zero for "not yet known".
+        created: completion.created.0.filter(|created| *created > 0),
         system_fingerprint: owned(&completion.system_fingerprint),
         service_tier: owned(&completion.service_tier),
     });

@@ -22,6 +22,8 @@ pub(crate) enum Stage {
     Sent,
     /// The head has arrived.
     Answered,
+    /// And then the connection ended.
+    Ended,
 }
 
 thread_local! {
@@ -62,6 +64,16 @@ pub(crate) fn mark_sent() {
     if let Some(call) = CURRENT.get().filter(|call| call.stage == Stage::Unsent) {
         CURRENT.set(Some(Call {
             stage: Stage::Sent,
+            ..call
+        }));
+    }
+}
+
+/// The server has closed the connection.
+pub(crate) fn mark_ended() {
+    if let Some(call) = CURRENT.get().filter(|call| call.stage == Stage::Answered) {
+        CURRENT.set(Some(Call {
+            stage: Stage::Ended,
             ..call
         }));
     }

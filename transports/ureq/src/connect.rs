@@ -182,6 +182,10 @@ impl<T: Transport> Transport for Guarded<T> {
             Err(Error::Io(error)) if is_hang_up(&error) => {
                 Err(Error::Other(Box::new(Fault::Broken(error))))
             }
+            Ok(false) => {
+                call::mark_ended();
+                Ok(false)
+            }
             other => other,
         }
     }
@@ -216,7 +220,7 @@ fn timeout() -> NextTimeout {
         (call::connect_deadline(), Timeout::Connect)
     } else {
         match call::io_deadline() {
-            (at, Stage::Answered) => (at, Timeout::RecvBody),
+            (at, Stage::Answered | Stage::Ended) => (at, Timeout::RecvBody),
             (at, _) => (at, Timeout::RecvResponse),
         }
     };

@@ -28,7 +28,7 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, host: &str) -> TransportErro
     let delivery = match stage {
         Stage::Unsent => Delivery::NotSent,
         Stage::Sent => Delivery::MaybeProcessed,
-        Stage::Answered => Delivery::Answered,
+        Stage::Answered | Stage::Ended => Delivery::Answered,
     };
     let kind = kind(&error, stage);
     let message = format!("{kind}: {host}");
@@ -46,7 +46,7 @@ fn kind(error: &Error, stage: Stage) -> FailureKind {
         Error::Timeout(_) => FailureKind::Timeout(match stage {
             Stage::Unsent => Phase::Connect,
             Stage::Sent => Phase::Head,
-            Stage::Answered => Phase::Body,
+            Stage::Answered | Stage::Ended => Phase::Body,
         }),
         Error::HostNotFound => FailureKind::Dns,
         Error::Tls(_) | Error::TlsRequired => FailureKind::Tls,
@@ -58,6 +58,8 @@ fn kind(error: &Error, stage: Stage) -> FailureKind {
             FailureKind::HeadTooLarge
         }
         Error::Protocol(_) if stage == Stage::Unsent => FailureKind::Request,
+        // What does not parse is not broken but cut.
+        Error::Protocol(_) if stage == Stage::Ended => FailureKind::Truncated,
         Error::Protocol(_) | Error::BodyStalled => FailureKind::Protocol,
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => FailureKind::Request,
         Error::Io(error) => io_kind(error, stage),
@@ -84,7 +86,7 @@ fn io_kind(error: &io::Error, stage: Stage) -> FailureKind {
     }
     match (error.kind(), stage) {
         (_, Stage::Unsent) => FailureKind::Connect,
-        (io::ErrorKind::UnexpectedEof, Stage::Answered) => FailureKind::Truncated,
+        (io::ErrorKind::UnexpectedEof, Stage::Answered | Stage::Ended) => FailureKind::Truncated,
         _ => FailureKind::Reset,
     }
 }
@@ -92,6 +94,6 @@ fn io_kind(error: &io::Error, stage: Stage) -> FailureKind {
 fn tls_kind(stage: Stage) -> FailureKind {
     match stage {
         Stage::Unsent | Stage::Sent => FailureKind::Tls,
-        Stage::Answered => FailureKind::Reset,
+        Stage::Answered | Stage::Ended => FailureKind::Reset,
     }
 }

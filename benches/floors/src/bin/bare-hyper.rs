@@ -8,7 +8,10 @@ use unifiedai_floors::Arguments;
 
 fn main() {
     let arguments = Rc::new(Arguments::parse());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let received = runtime.block_on(tokio::task::LocalSet::new().run_until(async move {
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
         let (started, received) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
@@ -23,7 +26,11 @@ fn main() {
                             .header("content-type", "application/json")
                             .body(Full::new(Bytes::from(arguments.body())))
                             .expect("a request");
-                        let mut body = client.request(request).await.expect("an answer").into_body();
+                        let mut body = client
+                            .request(request)
+                            .await
+                            .expect("an answer")
+                            .into_body();
                         while let Some(frame) = body.frame().await {
                             let frame = frame.expect("a frame");
                             received.set(received.get() + frame.data_ref().map_or(0, Bytes::len));

@@ -15,7 +15,9 @@ fn main() {
             scope.spawn(|| {
                 let mut buffer = vec![0; 16 << 10];
                 while started.fetch_add(1, Relaxed) < arguments.calls {
-                    let request = agent.post(arguments.url()).header("content-type", "application/json");
+                    let request = agent
+                        .post(arguments.url())
+                        .header("content-type", "application/json");
                     let response = request.send(arguments.body()).expect("an answer");
                     let mut reader = response.into_body().into_reader();
                     loop {

@@ -58,12 +58,7 @@ pub const TOGETHER: Profile = Profile {
     name: "together",
     base_url: "https://api.together.xyz/v1",
     key_env: "TOGETHER_API_KEY",
-    params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::SAMPLERS,
-        OPEN,
-    ],
+    params: &[Profile::COMMON, Profile::PENALTIES, Profile::SAMPLERS, OPEN],
     spelled: &[Spelling::new(Param::Logprobs, "true", "logprobs", "1")],
     stream_usage: StreamUsage::Always,
     end_marker: EndMarker::Always,
