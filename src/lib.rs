@@ -104,6 +104,8 @@ pub use unifiedai_transport::{
     TransportError,
 };
 
+#[cfg(feature = "bedrock")]
+pub use client::sdk::{AsyncBedrockRuntime, BedrockRuntime};
 #[cfg(feature = "hyper")]
 pub use unifiedai_hyper as hyper;
 #[cfg(feature = "smol")]

@@ -1,6 +1,6 @@
 use crate::{ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics, Usage};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ pub struct ProviderMetadata {
     pub correlation_id: Option<String>,
     /// What is left of the caller's allowances.
     pub rate_limits: Vec<RateLimit>,
-    /// The last answer's headers.
+    /// The last answer's headers, if [`CallOptions::keep_headers`](crate::CallOptions::keep_headers) asked for them.
     pub headers: RawHeaders,
     /// The body as it came; `None` for a stream.
     pub raw: Option<RawBody>,
@@ -228,8 +228,17 @@ impl UnifiedChatResponse {
 }
 
 impl RawHeaders {
-    pub(crate) fn new(headers: HeaderMap) -> Self {
-        RawHeaders(headers)
+    /// A copy: the originals can keep the buffer alive that the head was read into.
+    pub(crate) fn copied(headers: &HeaderMap) -> Self {
+        let copies = headers.iter().filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        });
+        let mut copied = HeaderMap::new();
+        for (name, value) in copies {
+            copied.append(name, value);
+        }
+        RawHeaders(copied)
     }
 
     /// The headers.

@@ -296,6 +296,9 @@ impl<O: Operation> Exchange<O> {
         }
         self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
         self.provider.read_head(&head.headers, &mut self.metadata);
+        if self.options.keep_headers {
+            self.metadata.headers = RawHeaders::copied(&head.headers);
+        }
         self.deadlines.begin_body(self.now, &self.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
         if head.status.is_success() {
@@ -646,9 +649,6 @@ impl<O: Operation> Exchange<O> {
     fn end(&mut self, result: Result<(), Error>) {
         self.deadlines.rest();
         self.permit = None;
-        if let State::Body { head, .. } = &mut self.state {
-            self.metadata.headers = RawHeaders::new(std::mem::take(&mut head.headers));
-        }
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
             scrub(id, secret);

@@ -29,4 +29,6 @@ pub struct CallOptions {
     pub retry: Retry,
     /// How much to accept.
     pub sizes: SizeLimits,
+    /// Whether to keep the answer's headers, in [`ProviderMetadata`](crate::ProviderMetadata). Default no.
+    pub keep_headers: bool,
 }

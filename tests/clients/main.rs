@@ -2,6 +2,8 @@
 #![cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 
 mod batch;
+#[cfg(feature = "bedrock")]
+mod bedrock;
 mod limits;
 mod registry;
 mod sdk;

@@ -128,7 +128,8 @@ impl<C> Completions<C> {
 
     /// The same calls, with the native answer.
     #[must_use]
-    pub fn with_raw_response(self) -> RawCompletions<C> {
+    pub fn with_raw_response(mut self) -> RawCompletions<C> {
+        self.call.keep_headers();
         RawCompletions(self)
     }
 }

@@ -9,6 +9,7 @@ pub(super) struct PerCall {
     max_retries: Option<u32>,
     headers: Vec<(String, String)>,
     body: Vec<(String, Json)>,
+    keep_headers: bool,
 }
 
 impl PerCall {
@@ -18,6 +19,10 @@ impl PerCall {
 
     pub(super) fn max_retries(&mut self, retries: u32) {
         self.max_retries = Some(retries);
+    }
+
+    pub(super) fn keep_headers(&mut self) {
+        self.keep_headers = true;
     }
 
     pub(super) fn header(&mut self, name: String, value: String) {
@@ -42,6 +47,7 @@ impl PerCall {
         if let Some(retries) = self.max_retries {
             options.retry.max_retries = retries;
         }
+        options.keep_headers |= self.keep_headers;
         options
     }
 

@@ -1,0 +1,104 @@
+//! One question to several models at once, drawn live.
+//!
+//! ```text
+//! cargo run --example compare --all-features -- --models cerebras.gpt-oss-120b,bedrock.amazon.nova-lite-v1:0
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
+mod arguments;
+mod bars;
+#[path = "../common/mod.rs"]
+mod common;
+mod entrants;
+mod figures;
+mod plot;
+
+use arguments::Arguments;
+use bars::Bars;
+use common::TransportName;
+use entrants::Entrants;
+use std::process::ExitCode;
+use unifiedai::{AsyncClient, AsyncTransport, CallOptions, Client, Comparison, Error, StreamEvent};
+
+fn main() -> ExitCode {
+    let result = Arguments::parse().and_then(|arguments| match arguments {
+        Some(arguments) => run(&arguments),
+        None => Ok(ExitCode::SUCCESS),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let entrants = Entrants::new(&arguments.models)?;
+    let names: Vec<&str> = entrants.models.iter().map(String::as_str).collect();
+    let mut bars = Bars::new(&names, !arguments.json);
+    let comparison = compare(arguments, &entrants, &names, |place, event| {
+        bars.event(place, event);
+    })?;
+    bars.end();
+    if let Some(path) = &arguments.plot {
+        std::fs::write(path, plot::svg(&comparison, &arguments.prompt))
+            .map_err(|e| common::bad_usage(format!("cannot write {}: {e}", path.display())))?;
+        eprintln!("Picture written to {}.", path.display());
+    }
+    if arguments.json {
+        println!("{}", figures::json(&comparison, arguments.by));
+    } else {
+        figures::table(&comparison, arguments.by);
+    }
+    let answered = comparison.results.iter().any(|one| one.result.is_ok());
+    Ok(if answered {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn compare(
+    arguments: &Arguments,
+    entrants: &Entrants,
+    names: &[&str],
+    watch: impl FnMut(usize, &StreamEvent),
+) -> Result<Comparison, Error> {
+    let request = arguments.request();
+    let mut options = CallOptions::default();
+    options.timeouts.total = arguments.timeout;
+    match arguments.transport {
+        TransportName::Ureq => {
+            let mut providers = entrants.providers.iter().cloned();
+            let first = providers.next().ok_or_else(arguments::no_models)?;
+            let client = Client::shared(unifiedai::ureq::Agent::new(), first);
+            let client = providers.try_fold(client, Client::with_shared_provider)?;
+            Ok(client.with_options(options).compare(&request, names, watch))
+        }
+        TransportName::Hyper => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| common::bad_usage(format!("no tokio runtime: {e}")))?;
+            runtime.block_on(async {
+                let client = nonblocking(unifiedai::hyper::Client::new(), entrants)?;
+                let client = client.with_options(options);
+                Ok(client.compare(&request, names, watch).await)
+            })
+        }
+        TransportName::Smol => smol::block_on(async {
+            let client = nonblocking(unifiedai::smol::Client::new(), entrants)?;
+            let client = client.with_options(options);
+            Ok(client.compare(&request, names, watch).await)
+        }),
+    }
+}
+
+fn nonblocking<T: AsyncTransport>(
+    transport: T,
+    entrants: &Entrants,
+) -> Result<AsyncClient<T>, Error> {
+    let mut providers = entrants.providers.iter().cloned();
+    let first = providers.next().ok_or_else(arguments::no_models)?;
+    let client = AsyncClient::shared(transport, first);
+    providers.try_fold(client, AsyncClient::with_shared_provider)
+}

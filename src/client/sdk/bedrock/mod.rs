@@ -1,0 +1,160 @@
+mod convert;
+mod events;
+mod shapes;
+mod stream;
+
+pub use events::{BlockDelta, BlockStart, ConverseEvent, ReasoningDelta};
+pub use shapes::{
+    ConverseBlock, ConverseMessage, ConverseMetrics, ConverseOutput, ConverseRequest,
+    ConverseResponse, ConverseTool, ConverseToolChoice, InferenceConfig, InputSchema,
+    ReasoningContent, TokenUsage, ToolConfig, ToolResultBlock, ToolResultContent, ToolUse,
+};
+pub use stream::{AsyncConverseStream, ConverseStream};
+
+use crate::{AsyncClient, Client, Error, Json, Model, provider::Bedrock};
+use serde::Serialize;
+use unifiedai_transport::{AsyncTransport, Transport};
+
+/// Bedrock in the shape of its own clients, with calls that block. A model `cerebras.<id>` goes to Cerebras if the client
+/// has it, and the answer comes in Bedrock's shape all the same.
+///
+/// ```no_run
+/// # #[cfg(feature = "ureq")] {
+/// use unifiedai::{BedrockRuntime, Client, sdk::{ConverseMessage, ConverseRequest}, ureq::Agent};
+///
+/// let client = BedrockRuntime::from(Client::from_env(Agent::new(), &["bedrock", "cerebras"])?);
+/// let mut request = ConverseRequest::new("cerebras.gpt-oss-120b");
+/// request.messages.push(ConverseMessage::user("Why is fast inference important?"));
+/// println!("{}", client.converse(request)?.stop_reason);
+/// # }
+/// # Ok::<(), unifiedai::Error>(())
+/// ```
+pub type BedrockRuntime<T> = BedrockSdk<Client<T>>;
+
+/// Bedrock in the shape of its own clients, with calls that do not block.
+pub type AsyncBedrockRuntime<T> = BedrockSdk<AsyncClient<T>>;
+
+/// [`BedrockRuntime`] or [`AsyncBedrockRuntime`], by the client that makes its calls.
+#[derive(Clone, Debug)]
+pub struct BedrockSdk<C>(C);
+
+/// What `list_foundation_models` gives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FoundationModels {
+    /// Each as Bedrock sent it.
+    pub model_summaries: Vec<Json>,
+}
+
+impl<C> BedrockSdk<C> {
+    /// The client underneath.
+    #[must_use]
+    pub fn client(&self) -> &C {
+        &self.0
+    }
+}
+
+impl<C> From<C> for BedrockSdk<C> {
+    /// A client whose default provider is Bedrock, and that may have others.
+    fn from(client: C) -> Self {
+        BedrockSdk(client)
+    }
+}
+
+impl<T: Transport + Clone> BedrockRuntime<T> {
+    /// A client with credentials and region from the environment and the files of other AWS programs.
+    ///
+    /// # Errors
+    /// `invalid_request` that names what is missing or wrong.
+    pub fn from_env(transport: T) -> Result<Self, Error> {
+        Ok(Client::new(transport, Bedrock::from_env(None)?).into())
+    }
+
+    /// Asks, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub fn converse(&self, request: ConverseRequest) -> Result<ConverseResponse, Error> {
+        let response = self.0.chat(convert::request(request)?)?;
+        Ok(convert::response(&response))
+    }
+
+    /// Asks for the answer piece by piece.
+    ///
+    /// # Errors
+    /// `invalid_request`; all else comes out of the stream.
+    pub fn converse_stream(&self, request: ConverseRequest) -> Result<ConverseStream<T>, Error> {
+        let stream = self.0.stream(convert::request(request)?)?;
+        Ok(ConverseStream::new(stream))
+    }
+
+    /// Bedrock's models, all of them or those of one maker.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub fn list_foundation_models(
+        &self,
+        by_provider: Option<&str>,
+    ) -> Result<FoundationModels, Error> {
+        let models = self.0.list_models(None)?;
+        Ok(FoundationModels::new(models, by_provider))
+    }
+}
+
+impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
+    /// A client with credentials and region from the environment and the files of other AWS programs.
+    ///
+    /// # Errors
+    /// `invalid_request` that names what is missing or wrong.
+    pub fn from_env(transport: T) -> Result<Self, Error> {
+        Ok(AsyncClient::new(transport, Bedrock::from_env(None)?).into())
+    }
+
+    /// Asks, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub async fn converse(&self, request: ConverseRequest) -> Result<ConverseResponse, Error> {
+        let response = self.0.chat(convert::request(request)?).await?;
+        Ok(convert::response(&response))
+    }
+
+    /// Asks for the answer piece by piece.
+    ///
+    /// # Errors
+    /// `invalid_request`; all else comes out of the stream.
+    pub fn converse_stream(
+        &self,
+        request: ConverseRequest,
+    ) -> Result<AsyncConverseStream<T>, Error> {
+        let stream = self.0.stream(convert::request(request)?)?;
+        Ok(AsyncConverseStream::new(stream))
+    }
+
+    /// Bedrock's models, all of them or those of one maker.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub async fn list_foundation_models(
+        &self,
+        by_provider: Option<&str>,
+    ) -> Result<FoundationModels, Error> {
+        let models = self.0.list_models(None).await?;
+        Ok(FoundationModels::new(models, by_provider))
+    }
+}
+
+impl FoundationModels {
+    fn new(models: Vec<Model>, by_provider: Option<&str>) -> Self {
+        let wanted = |model: &Model| match (by_provider, &model.owned_by) {
+            (None, _) => true,
+            (Some(maker), Some(owner)) => owner.eq_ignore_ascii_case(maker),
+            (Some(_), None) => false,
+        };
+        let models = models.into_iter().filter(wanted);
+        FoundationModels {
+            model_summaries: models.filter_map(|model| model.raw).collect(),
+        }
+    }
+}

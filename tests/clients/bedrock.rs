@@ -1,0 +1,114 @@
+use crate::support::{cerebras, server, tokio};
+use unifiedai::{
+    AsyncBedrockRuntime, AsyncClient, BedrockRuntime, Client, hyper,
+    provider::Bedrock,
+    sdk::{ConverseEvent, ConverseMessage, ConverseRequest},
+    ureq::Agent,
+};
+use unifiedai_loopback::Loopback;
+
+const MODELS: [&str; 2] = ["amazon.nova-lite-v1:0", "cerebras.gpt-oss-120b"];
+
+fn bedrock(server: &Loopback) -> Bedrock {
+    let builder = Bedrock::builder("us-east-1").base_url(server.origin());
+    builder.api_key("key").unwrap().build().unwrap()
+}
+
+fn question(model: &str) -> ConverseRequest {
+    let mut request = ConverseRequest::new(model);
+    let question = ConverseMessage::user("Why is fast inference important?");
+    request.messages.push(question);
+    request.inference_config.max_tokens = Some(500);
+    request
+}
+
+#[test]
+fn both_providers_answer_in_bedrock_s_shape() {
+    let server = server();
+    let client = Client::new(Agent::new(), bedrock(&server));
+    let client = BedrockRuntime::from(client.with_provider(cerebras(&server)).unwrap());
+    for model in MODELS {
+        let response = client.converse(question(model)).unwrap();
+        let json = serde_json::to_value(&response).unwrap();
+        assert_eq!(json["stopReason"], "end_turn");
+        assert_eq!(json["output"]["message"]["role"], "assistant");
+        assert!(json["usage"]["outputTokens"].as_u64().unwrap() > 0);
+        assert!(json["metrics"]["latencyMs"].is_u64());
+
+        let events: Vec<ConverseEvent> = client
+            .converse_stream(question(model))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert!(matches!(
+            events.first(),
+            Some(ConverseEvent::MessageStart { .. })
+        ));
+        assert!(matches!(
+            events.last(),
+            Some(ConverseEvent::Metadata { .. })
+        ));
+        let text: String = events.iter().filter_map(ConverseEvent::text).collect();
+        assert!(
+            json.to_string()
+                .contains(&serde_json::to_string(&text).unwrap())
+        );
+        let stop = serde_json::to_value(&events[events.len() - 2]).unwrap();
+        assert_eq!(stop["messageStop"]["stopReason"], "end_turn");
+    }
+    let models = client.list_foundation_models(None).unwrap();
+    assert!(serde_json::to_value(&models).unwrap()["modelSummaries"][0]["modelId"].is_string());
+    let none = client.list_foundation_models(Some("nobody")).unwrap();
+    assert!(none.model_summaries.is_empty());
+}
+
+#[test]
+fn so_they_do_without_blocking() {
+    let server = server();
+    tokio().block_on(async {
+        let client = AsyncClient::new(hyper::Client::new(), bedrock(&server));
+        let client = AsyncBedrockRuntime::from(client.with_provider(cerebras(&server)).unwrap());
+        for model in MODELS {
+            let response = client.converse(question(model)).await.unwrap();
+            let mut stream = client.converse_stream(question(model)).unwrap();
+            let mut text = String::new();
+            while let Some(event) = stream.next().await {
+                text.push_str(event.unwrap().text().unwrap_or_default());
+            }
+            let json = serde_json::to_string(&response).unwrap();
+            assert!(json.contains(&serde_json::to_string(&text).unwrap()));
+        }
+        assert!(
+            !client
+                .list_foundation_models(None)
+                .await
+                .unwrap()
+                .model_summaries
+                .is_empty()
+        );
+    });
+}
+
+#[test]
+fn a_request_is_read_as_other_clients_write_it() {
+    let request = ConverseRequest::from_json(
+        r#"{"modelId": "m", "messages": [{"role": "user", "content": [{"text": "Hi"}]},
+            {"role": "assistant", "content": [{"toolUse": {"toolUseId": "1", "name": "f", "input": {"a": 1}}}]},
+            {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"json": {"b": 2}}]}}]}],
+            "inferenceConfig": {"maxTokens": 5, "temperature": 0.5},
+            "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}],
+                           "toolChoice": {"auto": {}}}}"#,
+    )
+    .unwrap();
+    let server = server();
+    let client = BedrockRuntime::from(Client::new(Agent::new(), bedrock(&server)));
+    client.converse(request).unwrap();
+    let sent: serde_json::Value = serde_json::from_slice(&server.requests()[0].body).unwrap();
+    assert_eq!(sent["inferenceConfig"]["maxTokens"], 5);
+    assert_eq!(
+        sent["messages"][1]["content"][0]["toolUse"]["input"]["a"],
+        1
+    );
+    assert_eq!(sent["toolConfig"]["tools"][0]["toolSpec"]["name"], "f");
+    assert!(ConverseRequest::from_json("{\"messages\": 3}").is_err());
+}
