@@ -60,6 +60,9 @@
 //! | `schemars` | tools and answer schemas from Rust types |
 //! | `http1` | [`codec::http1`](codec): raw HTTP/1.1, for programs that have only a socket |
 
+// A test that slices or adds wrongly fails, as it should.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+
 mod auth;
 mod chat;
 mod client;

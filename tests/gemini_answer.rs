@@ -148,7 +148,9 @@ fn cut_anywhere_it_is_never_a_wrong_success() {
 #[test]
 fn a_finish_reason_beside_code_is_not_the_end() {
     let code = answer(&[PARTS[5]], r#","finishReason":"STOP""#);
-    let error = streamed(sse(&[code.clone()])).result.unwrap_err();
+    let error = streamed(sse(std::slice::from_ref(&code)))
+        .result
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Truncated);
     let end = answer(&[PARTS[6], PARTS[2]], r#","finishReason":"STOP""#);
     assert_eq!(

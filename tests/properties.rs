@@ -10,6 +10,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     clippy::string_slice,
     clippy::arithmetic_side_effects,
     unreachable_pub,

@@ -183,7 +183,6 @@ struct Caller {
     wakes: Option<Time>,
     text: String,
     attempts: u32,
-    moves: u32,
     visible: bool,
     total: Option<Duration>,
     leaves_at: Option<Time>,
@@ -262,7 +261,6 @@ impl World {
             wakes: None,
             text: String::new(),
             attempts: 0,
-            moves: 0,
             visible: false,
             total,
             leaves_at: random.chance(10).then(|| {

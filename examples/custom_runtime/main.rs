@@ -3,6 +3,7 @@
 //! `cargo run --example custom_runtime --features http1 -- [BASE_URL] [MODEL]`. Without an address it starts a provider on
 //! loopback.
 #![allow(
+    clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,

@@ -4,7 +4,12 @@
 //! cargo run --example replay --all-features -- FILE [--chunk BYTES] [--cut BYTES]
 //! ```
 //! `-` reads many, one JSON object a line.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

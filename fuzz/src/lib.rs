@@ -25,8 +25,11 @@ pub use headers::headers;
 pub use policies::policies;
 pub use request::request;
 
+/// What is done with the bytes of one input.
+pub type Target = fn(&[u8]);
+
 /// Every target's name, which is also its seeds' folder, and its body.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("sse", sse),
     ("ndjson", ndjson),
     ("event_stream", event_stream),

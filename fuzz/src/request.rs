@@ -85,7 +85,7 @@ fn chat_request(source: &mut Source<'_>) -> ChatRequest {
         request.stop = vec![source.text()];
         request.reasoning_effort = Some(ReasoningEffort::Other(source.text()));
         request.end_user = Some(source.text());
-        request.seed = Some(source.number().cast_signed());
+        request.seed = Some(i64::from_ne_bytes(source.number().to_ne_bytes()));
     }
     if shape & 16 != 0 {
         if let Ok(schema) = Json::parse(source.text()) {

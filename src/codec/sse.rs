@@ -607,7 +607,8 @@ mod tests {
 
     #[test]
     fn framing() {
-        let cases: &[(&[u8], &[(&str, &str)])] = &[
+        type Case<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
+        let cases: &[Case<'_>] = &[
             (b"", &[]),
             (b"\n\n\r\r\n", &[]),
             (b"data: a\n\n", &[("", "a")]),

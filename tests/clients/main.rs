@@ -1,5 +1,15 @@
 //! The clients over real sockets, against the provider on loopback.
 #![cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::field_reassign_with_default,
+    reason = "a test that goes wrong is to stop, and these look at real clocks"
+)]
 
 mod batch;
 #[cfg(feature = "bedrock")]

@@ -157,7 +157,7 @@ mod tests {
                 assert!(begun <= 6);
             }
             assert_eq!(ledger.next(Time::ZERO), Next::Later);
-            ledger.take().unwrap();
+            let _ = ledger.take().unwrap();
             assert_eq!(ledger.next(Time::ZERO), Next::Now);
         }
     }
