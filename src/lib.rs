@@ -67,6 +67,7 @@ mod auth;
 mod chat;
 mod client;
 pub mod codec;
+mod embed;
 mod error;
 mod event;
 mod exchange;
@@ -93,15 +94,18 @@ pub use client::{
     Observer, ProviderHealth, Providers, Requests, UnifiedAI, provider_from_env,
     sdk::{self, AsyncCerebras, Cerebras},
 };
+pub use embed::{EmbedEncoding, EmbedPurpose, EmbedRequest, EmbedResponse};
 pub use error::{Error, ErrorBody, ErrorKind, TimeoutKind};
 pub use event::{Accumulator, Assembler, AssemblerLimits, Head, StreamEvent, ToolFragment};
-pub use exchange::{Chat, Exchange, Input, ListModels, OneModel, Operation, Ping, Start, Step};
+pub use exchange::{
+    Chat, Embed, Exchange, Input, ListModels, OneModel, Operation, Ping, Start, Step,
+};
 pub use json::Json;
 pub use policy::{
     BreakerRules, CallOptions, Fallback, Guard, Retry, SizeLimits, Target, Timeouts,
     parse_duration, retry_after,
 };
-pub use provider::{BaseUrl, Encoded, Framing, Model, ModelPage, Provider};
+pub use provider::{BaseUrl, EmbedBatch, Embedded, Encoded, Framing, Model, ModelPage, Provider};
 pub use unifiedai_transport::{
     AsyncBody, AsyncTransport, Body, Delivery, FailureKind, Limits, Phase, Time, Transport,
     TransportError,

@@ -5,8 +5,8 @@ use super::{
     settings::settings,
 };
 use crate::{
-    CallOptions, ChatRequest, Error, ErrorKind, Fallback, Guard, Model, Operation, Provider,
-    ProviderMetadata, Start, UnifiedChatResponse,
+    CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback, Guard,
+    Model, Operation, Provider, ProviderMetadata, Start, UnifiedChatResponse,
     transport::{ChatStream, Driver},
 };
 use std::sync::Arc;
@@ -82,6 +82,15 @@ impl<T: Transport + Clone> Client<T> {
             .providers
             .chat_any(request.into(), fallback, true, start)?;
         Ok(ChatStream::new(self.driver(call)))
+    }
+
+    /// Turns texts into vectors, in as many requests as the provider needs for them.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub fn embed(&self, request: impl Into<Arc<EmbedRequest>>) -> Result<EmbedResponse, Error> {
+        let start = self.start();
+        self.run(self.providers.embed(request.into(), start)?)
     }
 
     /// The models of the provider named, or of the first one.

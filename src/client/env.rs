@@ -1,8 +1,12 @@
 //! The one place that reads the environment, and the one that draws a random number.
 
+use super::env_items::responses_profile;
 use crate::{
     Error, ErrorKind, Provider,
-    provider::{Anthropic, Gemini, OpenAiChat, openai_chat::Profile},
+    provider::{
+        Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_chat::Profile,
+        openai_responses,
+    },
 };
 use std::{
     collections::hash_map::RandomState,
@@ -60,22 +64,30 @@ pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn P
         "vertex-anthropic" => Ok(Arc::new(Anthropic::vertex_from_env(base_url)?)),
         "gemini" => Ok(Arc::new(Gemini::from_env(base_url)?)),
         "vertex" => Ok(Arc::new(Gemini::vertex_from_env(base_url)?)),
+        "cohere" => Ok(Arc::new(Cohere::from_env(base_url)?)),
+        "ollama" => Ok(Arc::new(Ollama::from_env(base_url)?)),
         #[cfg(feature = "bedrock")]
         "bedrock" => Ok(Arc::new(crate::provider::Bedrock::from_env(base_url)?)),
-        other => match profiles::by_name(other) {
-            Some(profile) => Ok(Arc::new(OpenAiChat::from_env(profile, base_url)?)),
-            None => Err(unknown(other)),
+        other => match (profiles::by_name(other), responses_profile(other)) {
+            (Some(profile), _) => Ok(Arc::new(OpenAiChat::from_env(profile, base_url)?)),
+            (None, Some(profile)) => Ok(Arc::new(OpenAiResponses::from_env(profile, base_url)?)),
+            (None, None) => Err(unknown(other)),
         },
     }
 }
 
 fn unknown(name: &str) -> Error {
     use crate::provider::openai_chat::profiles;
-    let mut known = vec!["anthropic", "gemini", "vertex"];
+    let mut known = vec!["anthropic", "gemini", "vertex", "cohere", "ollama"];
     if cfg!(feature = "bedrock") {
         known.push("bedrock");
     }
     known.extend(profiles::ALL.iter().map(|profile| profile.name));
+    known.extend(
+        openai_responses::Profile::ALL
+            .iter()
+            .map(|profile| profile.name),
+    );
     let name = name.escape_debug();
     Error::new(
         ErrorKind::InvalidRequest,
@@ -129,7 +141,7 @@ pub(super) fn in_variable(error: &Error, name: &str) -> Error {
 }
 
 /// `https://host` with the path of `template`: the official SDKs leave the version out of the variable.
-fn with_path_of(url: &str, template: &str) -> String {
+pub(super) fn with_path_of(url: &str, template: &str) -> String {
     let path = |url: &str| -> String {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         rest.split_once('/').map_or_else(String::new, |(_, path)| {

@@ -7,6 +7,7 @@ mod crowd;
 mod env;
 #[cfg(feature = "bedrock")]
 mod env_aws;
+mod env_items;
 mod env_wires;
 mod escort;
 mod health;

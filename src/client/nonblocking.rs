@@ -5,8 +5,8 @@ use super::{
     settings::settings,
 };
 use crate::{
-    CallOptions, ChatRequest, Error, ErrorKind, Fallback, Guard, Model, Operation, Provider,
-    ProviderMetadata, Start, UnifiedChatResponse,
+    CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback, Guard,
+    Model, Operation, Provider, ProviderMetadata, Start, UnifiedChatResponse,
     transport::{AsyncChatStream, AsyncDriver},
 };
 use std::sync::Arc;
@@ -92,6 +92,18 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
             .providers
             .chat_any(request.into(), fallback, true, start)?;
         Ok(AsyncChatStream::new(self.driver(call)))
+    }
+
+    /// Turns texts into vectors, in as many requests as the provider needs for them.
+    ///
+    /// # Errors
+    /// Whatever ended the call.
+    pub async fn embed(
+        &self,
+        request: impl Into<Arc<EmbedRequest>>,
+    ) -> Result<EmbedResponse, Error> {
+        let start = self.start();
+        self.run(self.providers.embed(request.into(), start)?).await
     }
 
     /// The models of the provider named, or of the first one.

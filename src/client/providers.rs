@@ -4,8 +4,8 @@ use super::{
     observe::{Observer, Watch},
 };
 use crate::{
-    CallOptions, Chat, ChatRequest, Error, ErrorKind, Exchange, Fallback, Guard, ListModels,
-    OneModel, Operation, Ping, Provider, Start, Target,
+    CallOptions, Chat, ChatRequest, Embed, EmbedRequest, Error, ErrorKind, Exchange, Fallback,
+    Guard, ListModels, OneModel, Operation, Ping, Provider, Start, Target,
 };
 use std::{
     fmt,
@@ -197,6 +197,26 @@ impl Providers {
             stream,
         };
         self.call(exchange, &about, start)
+    }
+
+    pub(super) fn embed(
+        &self,
+        mut request: Arc<EmbedRequest>,
+        start: Start,
+    ) -> Result<Call<Embed>, Error> {
+        let (entry, model) = self.route(&request.model)?;
+        if model.len() != request.model.len() {
+            let model = model.to_owned();
+            Arc::make_mut(&mut request).model = model;
+        }
+        let options = self.options.clone();
+        let (provider, guard) = (entry.provider.clone(), entry.guard.clone());
+        let exchange = Exchange::embed(provider, request.clone(), options, start)?;
+        let about = About {
+            model: &request.model,
+            ..entry.about("embed")
+        };
+        self.call(exchange.guarded_by(guard), &about, start)
     }
 
     pub(super) fn list_models(

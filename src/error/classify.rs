@@ -61,7 +61,9 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "content_policy_violation"
         | "moderation_error"
         | "cyber_policy_violation"
-        | "data_inspection_failed" => ContentFiltered,
+        | "data_inspection_failed"
+        | "invalid_prompt"
+        | "image_content_policy_violation" => ContentFiltered,
         "invalid_api_key"
         | "wrong_api_key"
         | "authentication_error"
@@ -136,6 +138,7 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "RequestTimeout"
         | "RequestTimeoutException"
         | "modelTimeoutException"
+        | "vector_store_timeout"
         | "DEADLINE_EXCEEDED" => Timeout,
         "ValidationException" | "validationException" | "wrong_api_format" => BadRequest,
         // Types that say less than a telling status does.

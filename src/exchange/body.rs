@@ -223,6 +223,8 @@ impl BodyReader {
             Framing::Ndjson => frames(Framing::Ndjson),
             _ if matches!(first, b'{' | b'[') => Ok(Some(Form::Whole(Collected::default()))),
             Framing::Sse | Framing::Whole if declared || is_sse(held) => frames(Framing::Sse),
+            // A stream cut inside its first word.
+            Framing::Sse if all && begins_sse(held) => frames(Framing::Sse),
             // Neither, but worth showing, or not yet anything.
             _ if !all && held.len() < EXCERPT_BYTES => Ok(None),
             _ => Err(self.unexpected(held)),
@@ -373,6 +375,10 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// How a stream of events can begin.
 const SSE_FIELDS: [&[u8]; 5] = [b":", b"data", b"event", b"id", b"retry"];
+
+fn begins_sse(held: &[u8]) -> bool {
+    SSE_FIELDS.iter().any(|field| field.starts_with(held))
+}
 
 fn is_sse(text: &[u8]) -> bool {
     SSE_FIELDS.iter().any(|field| text.starts_with(field))

@@ -6,6 +6,7 @@
 mod body;
 mod chat;
 mod deadlines;
+mod embed;
 mod explain;
 mod models;
 mod operation;
@@ -34,6 +35,7 @@ use std::{
 use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
 
 pub use chat::Chat;
+pub use embed::Embed;
 pub use models::{ListModels, OneModel};
 pub use operation::Operation;
 pub use ping::Ping;

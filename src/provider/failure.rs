@@ -31,6 +31,8 @@ pub fn from_event(name: &str, data: &[u8]) -> Error {
     if !name.is_empty() && name != "error" && parsed.code.is_none() {
         parsed.code = Some(name.to_owned());
     }
+    // The event's own type (`{"type": "error", ..}`), which says nothing of the reason.
+    parsed.error_type = parsed.error_type.filter(|word| word != "error");
     let said_nothing =
         parsed.message.is_none() && parsed.code.is_none() && parsed.error_type.is_none();
     if said_nothing {

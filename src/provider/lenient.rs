@@ -186,6 +186,23 @@ impl<'a> Raw<'a> {
         self.0.filter(|raw| raw.get() != "null")
     }
 
+    /// The arguments of a tool call as text. An object instead of a string is kept as its text (F82).
+    pub(crate) fn arguments(self) -> Result<Cow<'a, str>, Error> {
+        match self.text() {
+            None => Ok(Cow::Borrowed("")),
+            Some(text) if text.starts_with('"') => {
+                if let Ok(plain) = serde_json::from_str::<&'a str>(text) {
+                    return Ok(Cow::Borrowed(plain));
+                }
+                serde_json::from_str(text).map(Cow::Owned).map_err(|e| {
+                    let message = format!("the arguments of a tool call cannot be read: {e}");
+                    Error::new(ErrorKind::Protocol, message)
+                })
+            }
+            Some(text) => Ok(Cow::Borrowed(text)),
+        }
+    }
+
     /// Reads it as a value of a known shape; another shape is nothing.
     pub(crate) fn read<T: Deserialize<'a>>(self) -> Option<T> {
         serde_json::from_str(self.text()?).ok()
@@ -514,6 +531,9 @@ mod tests {
             (r#"{} {}"#, ErrorKind::Protocol),
             ("<html>", ErrorKind::Protocol),
             (r#"{"text":"a"#, ErrorKind::Truncated),
+            (r#"{"number":1."#, ErrorKind::Truncated),
+            (r#"{"number":-"#, ErrorKind::Truncated),
+            (r#"{"number":1e+"#, ErrorKind::Truncated),
             ("", ErrorKind::Truncated),
         ] {
             let error = parse::<Thing<'_>>(json, &mut scratch).unwrap_err();

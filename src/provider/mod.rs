@@ -7,19 +7,27 @@ pub mod anthropic;
 mod base_url;
 #[cfg(feature = "bedrock")]
 pub mod bedrock;
+pub mod cohere;
 mod data_url;
+mod embed;
 pub mod failure;
 pub mod gemini;
 pub mod head;
 pub(crate) mod lenient;
+mod logprobs;
 mod members;
 mod model;
+pub mod ollama;
 mod omissions;
 pub mod openai_chat;
+pub mod openai_responses;
 mod recorded;
+mod requests;
 mod vertex;
 
-use crate::{Assembler, Auth, ChatRequest, Error, ErrorKind, ProviderMetadata, Warning};
+use crate::{
+    Assembler, Auth, ChatRequest, EmbedRequest, Error, ErrorKind, ProviderMetadata, Warning,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, response};
 use std::fmt;
@@ -28,9 +36,13 @@ pub use anthropic::Anthropic;
 pub use base_url::BaseUrl;
 #[cfg(feature = "bedrock")]
 pub use bedrock::Bedrock;
+pub use cohere::Cohere;
+pub use embed::{EmbedBatch, Embedded};
 pub use gemini::Gemini;
 pub use model::Model;
+pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
+pub use openai_responses::OpenAiResponses;
 pub use recorded::recorded;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -69,6 +81,24 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Reads request id and rate limits from an answer's headers.
     fn read_head(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
         head::read(headers, metadata);
+    }
+
+    /// The request for the vectors of a request's texts from `first` on, as many as the provider takes at once.
+    ///
+    /// # Errors
+    /// `invalid_request` that names what this wire cannot say, or if the provider has no such operation.
+    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+        let _ = (request, first);
+        Err(unsupported(self.name(), "embed texts"))
+    }
+
+    /// Reads vectors.
+    ///
+    /// # Errors
+    /// `protocol` that names the place where the body has another shape.
+    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+        let _ = body;
+        Err(unsupported(self.name(), "embed texts"))
     }
 
     /// The request for the list of models, or for its next page.

@@ -1,4 +1,7 @@
-use super::{Anthropic, Gemini, OpenAiChat, Provider, openai_chat};
+use super::{
+    Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, openai_chat,
+    openai_responses,
+};
 use crate::{Error, ErrorKind};
 use std::sync::Arc;
 
@@ -30,6 +33,20 @@ pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Erro
                 .name(provider)
                 .base_url("http://127.0.0.1");
             Ok(Arc::new(wire.build()?))
+        }
+        "cohere-v2" => Ok(Arc::new(
+            Cohere::builder()
+                .name(provider)
+                .base_url("http://127.0.0.1")
+                .build()?,
+        )),
+        "ollama" => Ok(Arc::new(Ollama::builder().name(provider).build()?)),
+        "openai-responses" => {
+            let wire = OpenAiResponses::builder(openai_responses::Profile::BASE)
+                .name(provider)
+                .base_url("http://127.0.0.1/v1")
+                .build()?;
+            Ok(Arc::new(wire))
         }
         #[cfg(feature = "bedrock")]
         "bedrock-converse" => {

@@ -115,7 +115,7 @@ pub fn check_against(
     Ok(tally)
 }
 
-fn check_error(recording: &Recording, error: &Error) -> Result<(), String> {
+pub fn check_error(recording: &Recording, error: &Error) -> Result<(), String> {
     if error.status() != Some(recording.status) {
         return Err(format!("the status became {:?}", error.status()));
     }
@@ -207,7 +207,7 @@ fn check_cuts(
 }
 
 /// With `UNIFIEDAI_CUTS=all` every place in a body; else those at its ends, around its line ends, and some between.
-fn places(body: &[u8]) -> Vec<usize> {
+pub fn places(body: &[u8]) -> Vec<usize> {
     let all = std::env::var_os("UNIFIEDAI_CUTS").is_some_and(|wanted| wanted == "all");
     let some = if body.len() < 4000 { 7 } else { 211 };
     let chosen = |at: &usize| {
@@ -218,7 +218,7 @@ fn places(body: &[u8]) -> Vec<usize> {
     (0..body.len()).filter(chosen).collect()
 }
 
-fn same(a: &Outcome, b: &Outcome, how: &str) -> Result<(), String> {
+pub fn same(a: &Outcome, b: &Outcome, how: &str) -> Result<(), String> {
     if a.events != b.events {
         return Err(format!("{how} the events are others"));
     }

@@ -24,3 +24,4 @@ pub mod converse;
 pub mod corpus;
 pub mod drive;
 pub mod naive;
+pub mod stand;

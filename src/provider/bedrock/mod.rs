@@ -6,6 +6,7 @@
 mod block;
 mod collect;
 mod decode;
+mod embed;
 mod encode;
 mod endpoint;
 mod failure;
@@ -18,9 +19,11 @@ mod tools;
 mod turns;
 mod wire;
 
-use super::{BaseUrl, Decoder, Encoded, Frame, Framing, ModelPage, Provider};
+use super::{
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Frame, Framing, ModelPage, Provider, requests,
+};
 use crate::{
-    Auth, ChatRequest, Credential, Error, ErrorKind, Model, Secret,
+    Auth, ChatRequest, Credential, EmbedRequest, Error, ErrorKind, Model, Secret,
     auth::sigv4::{AwsCredentialSource, Signer},
     codec::percent::encode_segment,
 };
@@ -268,6 +271,16 @@ impl Provider for Bedrock {
 
     fn decode_exception(&self, frame: Frame<'_>) -> Error {
         failure::from_frame(frame)
+    }
+
+    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+        let path = ["/model/", &model_segment(&request.model)?, "/invoke"].concat();
+        let body = embed::body(&self.name, request, first)?;
+        Ok(requests::post_embed(self.runtime.join(&path)?, body))
+    }
+
+    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+        embed::decode(body)
     }
 
     fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {

@@ -6,11 +6,12 @@
 mod builder;
 mod decode;
 mod details;
+mod embed;
 mod encode;
 mod failed;
 mod logprobs;
 mod message;
-mod models;
+pub(super) mod models;
 mod part;
 mod profile;
 pub mod profiles;
@@ -18,9 +19,9 @@ mod tools;
 mod usage;
 mod wire;
 
-use super::{BaseUrl, Decoder, Encoded, ModelPage, Provider};
+use super::{BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, requests};
 use crate::{
-    Auth, ChatRequest, Error, ErrorKind, Model, codec::percent::encode_segment, error::ErrorBody,
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment, error::ErrorBody,
     provider::failure,
 };
 use bytes::Bytes;
@@ -174,6 +175,18 @@ impl Provider for OpenAiChat {
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
         let error = failure::from_http(head, body);
         self.recognise_overflow(error, body)
+    }
+
+    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+        let body = embed::body(&self.name, request, first)?;
+        Ok(requests::post_embed(
+            self.base_url.join("/embeddings")?,
+            body,
+        ))
+    }
+
+    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+        embed::decode(body)
     }
 
     fn encode_models(&self, _page: Option<&str>) -> Result<Request<Bytes>, Error> {

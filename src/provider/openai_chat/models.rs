@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// `{object: "list", data: [..]}`; Together sends the bare array.
-pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
+pub(in crate::provider) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     #[derive(Deserialize)]
     struct Listed<'a> {
         #[serde(borrow)]
@@ -34,7 +34,7 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
     Ok(ModelPage::new(models, None))
 }
 
-pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
+pub(in crate::provider) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
     let mut scratch = String::new();
     let raw: &RawValue = lenient::parse_body(body, &mut scratch)?;
     decode(provider, raw).ok_or_else(|| not_a_model(body))

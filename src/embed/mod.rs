@@ -1,0 +1,8 @@
+//! Embeddings: texts as lists of numbers.
+
+mod request;
+mod response;
+pub(crate) mod vectors;
+
+pub use request::{EmbedEncoding, EmbedPurpose, EmbedRequest};
+pub use response::EmbedResponse;

@@ -1,0 +1,90 @@
+//! Vectors as they are on the wire. A wrong type is told by its place (F85).
+
+use crate::{Error, ErrorKind, provider::lenient::Raw};
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+/// A list of numbers, or a string of 32-bit floats in base64.
+pub(crate) fn vector(raw: Raw<'_>, place: &str) -> Result<Vec<f32>, Error> {
+    let text = raw.text().unwrap_or("null");
+    let vector = match text.as_bytes().first() {
+        Some(b'[') => serde_json::from_str(text)
+            .map_err(|e| wrong(place, &format!("not a list of numbers ({e})")))?,
+        Some(b'"') => packed(text, place)?,
+        Some(b'{') => return Err(wrong(place, "an object, not a list of numbers")),
+        _ => return Err(wrong(place, "missing")),
+    };
+    match vector.iter().all(|number: &f32| number.is_finite()) {
+        true if vector.is_empty() => Err(wrong(place, "empty")),
+        true => Ok(vector),
+        false => Err(wrong(place, "not a list of 32-bit numbers")),
+    }
+}
+
+/// A list of vectors, one for each text.
+pub(crate) fn vectors(raw: Raw<'_>, place: &str) -> Result<Vec<Vec<f32>>, Error> {
+    let list: Vec<Raw<'_>> = match raw.text() {
+        Some(text) => {
+            serde_json::from_str(text).map_err(|_| wrong(place, "not a list of vectors"))?
+        }
+        None => return Err(wrong(place, "missing")),
+    };
+    let each = |(index, raw): (usize, &Raw<'_>)| vector(*raw, &format!("{place}[{index}]"));
+    list.iter().enumerate().map(each).collect()
+}
+
+pub(crate) fn wrong(place: &str, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!("`{place}` of the answer is {what}"),
+    )
+}
+
+fn packed(text: &str, place: &str) -> Result<Vec<f32>, Error> {
+    let bytes = serde_json::from_str::<String>(text)
+        .ok()
+        .and_then(|text| STANDARD.decode(text).ok());
+    let Some(bytes) = bytes.filter(|bytes| bytes.len() % 4 == 0) else {
+        return Err(wrong(place, "a string, but no 32-bit numbers in base64"));
+    };
+    let four = |bytes: &[u8]| Some(f32::from_le_bytes(bytes.try_into().ok()?));
+    Ok(bytes.chunks_exact(4).filter_map(four).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Vec<f32>, String> {
+        let raw: Raw<'_> = serde_json::from_str(json).unwrap();
+        vector(raw, "data[0].embedding").map_err(|error| {
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+            error.message().to_owned()
+        })
+    }
+
+    // F85
+    #[test]
+    fn a_wrong_type_is_told_by_its_place() {
+        assert_eq!(read("[1, -0.5, 2e-3]").unwrap(), [1.0, -0.5, 0.002]);
+        assert_eq!(read("\"AACAPwAAAL8=\"").unwrap(), [1.0, -0.5]);
+        for (json, what) in [
+            ("\"Hello there\"", "a string, but no 32-bit numbers"),
+            ("\"AAAA\"", "a string"),
+            ("\"AADAfw==\"", "not a list of 32-bit numbers"),
+            ("[1e39]", "not a list of"),
+            ("[1, \"2\"]", "not a list of numbers"),
+            ("[[1]]", "not a list of numbers"),
+            ("{\"0\": 1}", "an object"),
+            ("[]", "empty"),
+            ("null", "missing"),
+            ("7", "missing"),
+        ] {
+            let message = read(json).unwrap_err();
+            assert!(
+                message.starts_with("`data[0].embedding` of the answer is"),
+                "{message}"
+            );
+            assert!(message.contains(what), "{json}: {message}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use super::{Exchange, Start, operation::sealed::Operation};
+use crate::{
+    CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Framing, Metrics, Provider,
+    ProviderMetadata, RawBody, Usage,
+    provider::{EmbedBatch, Embedded, Frame, Progress},
+};
+use bytes::Bytes;
+use http::{Method, Request};
+use std::{fmt, sync::Arc};
+
+/// Turns texts into vectors, as many at a time as the provider takes.
+pub struct Embed {
+    provider: Arc<dyn Provider>,
+    request: Arc<EmbedRequest>,
+    batch: EmbedBatch,
+    response: EmbedResponse,
+    raw: Option<RawBody>,
+}
+
+impl Exchange<Embed> {
+    /// The vectors of texts.
+    ///
+    /// # Errors
+    /// `invalid_request` if the request cannot be sent as it is, or if the provider has no such operation. Nothing was
+    /// sent then.
+    pub fn embed(
+        provider: Arc<dyn Provider>,
+        request: Arc<EmbedRequest>,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Result<Self, Error> {
+        request.validate()?;
+        let mut batch = provider.encode_embed(&request, 0)?;
+        let response = EmbedResponse {
+            warnings: std::mem::take(&mut batch.encoded.warnings),
+            ..EmbedResponse::default()
+        };
+        let embed = Embed {
+            provider: provider.clone(),
+            request,
+            batch,
+            response,
+            raw: None,
+        };
+        Ok(Exchange::with_operation(provider, embed, options, start))
+    }
+}
+
+impl Operation for Embed {
+    type Output = EmbedResponse;
+
+    fn request(&self) -> (Request<Bytes>, bool) {
+        (self.batch.encoded.request.clone(), false)
+    }
+
+    fn method(&self) -> Method {
+        self.batch.encoded.request.method().clone()
+    }
+
+    fn framing(&self) -> Framing {
+        self.batch.encoded.framing
+    }
+
+    fn model(&self) -> &str {
+        &self.request.model
+    }
+
+    fn begin(&mut self) {
+        self.raw = None;
+    }
+
+    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+        Err(Error::new(
+            ErrorKind::Protocol,
+            "a stream came where vectors were asked for",
+        ))
+    }
+
+    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
+        let embedded = self.provider.decode_embed(&body)?;
+        let wanted = self.batch.texts;
+        if embedded.embeddings.len() != wanted {
+            let came = embedded.embeddings.len();
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!("{came} vectors came for {wanted} texts"),
+            ));
+        }
+        self.add(embedded);
+        self.raw = Some(RawBody::new(body));
+        Ok(())
+    }
+
+    fn next_page(&mut self) -> Result<bool, Error> {
+        let done = self.response.embeddings.len();
+        if done >= self.request.input.len() {
+            return Ok(false);
+        }
+        self.batch = self.provider.encode_embed(&self.request, done)?;
+        Ok(true)
+    }
+
+    fn into_output(mut self, metadata: ProviderMetadata, metrics: Metrics) -> EmbedResponse {
+        if self.response.model.is_empty() {
+            self.response.model.clone_from(&self.request.model);
+        }
+        self.response.provider_metadata = ProviderMetadata {
+            raw: self.raw,
+            ..metadata
+        };
+        self.response.metrics = metrics;
+        self.response
+    }
+}
+
+impl Embed {
+    fn add(&mut self, embedded: Embedded) {
+        let response = &mut self.response;
+        response.embeddings.extend(embedded.embeddings);
+        if response.model.is_empty() {
+            response.model = embedded.model.unwrap_or_default();
+        }
+        response.usage = match (response.usage.take(), embedded.usage) {
+            (Some(before), Some(more)) => Some(sum(&before, &more)),
+            (before, more) => before.or(more),
+        };
+    }
+}
+
+/// Counts over several requests; there is no one object of the provider for them.
+fn sum(a: &Usage, b: &Usage) -> Usage {
+    let add = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
+    Usage {
+        prompt_tokens: add(a.prompt_tokens, b.prompt_tokens),
+        total_tokens: add(a.total_tokens, b.total_tokens),
+        ..Usage::default()
+    }
+}
+
+impl fmt::Debug for Embed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the texts nor the vectors: an exchange ends up in logs (F113).
+        f.debug_struct("Embed")
+            .field("provider", &self.provider.name())
+            .field("model", &self.request.model)
+            .field("texts", &self.request.input.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Embeddings by `InvokeModel`, whose body is the model maker's own: Amazon Titan, one text at a time, and Cohere.
+
+use crate::{
+    EmbedEncoding, EmbedRequest, Error, ErrorKind, Warning,
+    embed::vectors::vector,
+    provider::{
+        cohere,
+        embed::{EmbedWriter, Embedded, read_tokens, texts},
+        lenient::{self, Count, Raw},
+    },
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// The makers whose bodies are known, by what stands in a model's id, with or without a region's prefix or an ARN.
+fn maker(model: &str) -> Option<Maker> {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    [
+        ("amazon.titan-embed", Maker::Titan),
+        ("cohere.embed", Maker::Cohere),
+    ]
+    .into_iter()
+    .find_map(|(mark, maker)| name.contains(mark).then_some(maker))
+}
+
+#[derive(Clone, Copy)]
+enum Maker {
+    Titan,
+    Cohere,
+}
+
+pub(super) fn body(
+    provider: &str,
+    request: &EmbedRequest,
+    first: usize,
+) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
+    match maker(&request.model) {
+        Some(Maker::Titan) => titan(provider, request, first),
+        Some(Maker::Cohere) => cohere::embed::body(provider, request, first, false),
+        None => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "`{provider}` embeds with models of `amazon.titan-embed` and `cohere.embed`; `{:.64}` is neither",
+                request.model.escape_debug()
+            ),
+        )),
+    }
+}
+
+fn titan(
+    provider: &str,
+    request: &EmbedRequest,
+    first: usize,
+) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
+    let texts = texts(request, first, 1);
+    let mut out = EmbedWriter::new(provider, request);
+    out.optional("inputText", texts.first())?;
+    out.optional("dimensions", request.dimensions.as_ref())?;
+    out.refuse(
+        "encoding",
+        matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float),
+    )?;
+    out.refuse("purpose", request.purpose.is_some())?;
+    out.refuse("end_user", request.end_user.is_some())?;
+    let (body, warnings) = out.finish()?;
+    Ok((body, warnings, texts.len()))
+}
+
+/// Titan's answer has `embedding`, Cohere's `embeddings`.
+pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        embedding: Raw<'a>,
+        embeddings: Raw<'a>,
+        #[serde(rename = "inputTextTokenCount")]
+        tokens: Count,
+    }
+    let mut scratch = String::new();
+    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    if answer.embeddings.text().is_some() {
+        return cohere::embed::decode(body);
+    }
+    let mut embedded = Embedded::new(vec![vector(answer.embedding, "embedding")?]);
+    embedded.usage = read_tokens(answer.tokens.0, None);
+    Ok(embedded)
+}

@@ -1,0 +1,326 @@
+//! From the wire to the assembler: whole answers, and the events of a stream.
+
+use super::wire::{self, Answer, Content, Delta, Event, Logprob, Message, ToolCall};
+use crate::{
+    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock,
+    TokenLogprob, Usage,
+    error::ErrorBody,
+    provider::{
+        Decoder, Frame, FrameKind, Progress, failure,
+        lenient::{self, List, Object, Raw},
+    },
+};
+use bytes::Bytes;
+
+/// Where the pieces of a message stand: the plan as it goes back, the plan to read, the content, the calls.
+const PLAN_BLOCK: u32 = 0;
+const PLAN: u32 = 1;
+const FIRST_CONTENT: u32 = 2;
+const FIRST_CALL: u32 = 1 << 16;
+/// More parts than this are no answer (F81).
+const MOST_PARTS: u64 = 1 << 12;
+
+/// Reads one answer.
+#[derive(Debug)]
+pub(super) struct CohereDecoder {
+    provider: String,
+    plan: String,
+    /// The first content that is text, which citations without an index belong to.
+    text: Option<u32>,
+    /// The message's end came; nothing after it counts.
+    over: bool,
+}
+
+impl CohereDecoder {
+    pub(super) fn new(provider: &str) -> Self {
+        CohereDecoder {
+            provider: provider.to_owned(),
+            plan: String::new(),
+            text: None,
+            over: false,
+        }
+    }
+
+    fn event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<(), Error> {
+        let mut scratch = String::new();
+        let event: Event<'_> = lenient::parse(data, &mut scratch)?;
+        let kind = event.r#type.non_empty().unwrap_or(name);
+        if kind.is_empty() && ErrorBody::parse(data.as_bytes()).is_some() {
+            return Err(failure::from_event("", data.as_bytes()));
+        }
+        let index = event.index.0.unwrap_or(0);
+        let none = Delta::default();
+        let delta = event.delta.0.as_ref().unwrap_or(&none);
+        let empty = Message::default();
+        let message = delta.message.0.as_ref().unwrap_or(&empty);
+        match kind {
+            "message-start" => head(event.id.to_string_or_empty(), out)?,
+            "content-start" | "content-delta" => {
+                let content: Content<'_> = message.content.read().unwrap_or_default();
+                self.content(index, &content, out)?;
+                logprobs(event.logprobs.0.as_slice(), out)?;
+            }
+            "content-end" => out.close(0, content_part(index)?)?,
+            "tool-plan-delta" => self.plan(message, out)?,
+            "tool-call-start" | "tool-call-delta" => {
+                let call: ToolCall<'_> = message.tool_calls.read().unwrap_or_default();
+                tool_call(index, &call, out)?;
+            }
+            "tool-call-end" => out.close(0, call_part(index)?)?,
+            "citation-start" => self.citation(message.citations, out)?,
+            "message-end" => {
+                self.end(
+                    delta.finish_reason.non_empty(),
+                    delta.usage,
+                    delta.error,
+                    out,
+                )?;
+            }
+            // `citation-end`, `debug`, and what is yet to come.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn content(
+        &mut self,
+        index: u64,
+        content: &Content<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let part = content_part(index)?;
+        if let Some(thought) = content.thinking.non_empty() {
+            out.reasoning(0, part, thought)?;
+        }
+        if content.r#type.as_deref() == Some("text") || content.text.non_empty().is_some() {
+            self.text.get_or_insert(part);
+        }
+        out.text(0, part, content.text.as_deref().unwrap_or_default())
+    }
+
+    /// What the model means to do with its tools.
+    fn plan(&mut self, message: &Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+        let more = message.tool_plan.as_deref().unwrap_or_default();
+        out.reasoning(0, PLAN, more)?;
+        self.plan.push_str(more);
+        Ok(())
+    }
+
+    fn citation(&self, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+        let citation: wire::Citation<'_> = raw.read().unwrap_or_default();
+        let part = match citation.content_index.0 {
+            Some(index) => content_part(index)?,
+            None => self.text.unwrap_or(FIRST_CONTENT),
+        };
+        let source = citation
+            .sources
+            .0
+            .iter()
+            .find_map(|source| source.0.as_ref());
+        let document = source.and_then(|source| source.document.0.as_ref());
+        let title = document.and_then(|document| document.title.non_empty());
+        let title = title.or_else(|| source.and_then(|source| source.id.non_empty()));
+        let url = document.and_then(|document| document.url.non_empty());
+        let citation = Citation {
+            url: url.map(str::to_owned),
+            title: title.map(str::to_owned),
+            cited_text: citation.text.non_empty().map(str::to_owned),
+            raw: raw.0.map(Json::from_raw),
+        };
+        out.citation(0, part, citation)
+    }
+
+    /// The message's end: the counts, and why it ended. A failure shows nowhere else.
+    fn end(
+        &mut self,
+        reason: Option<&str>,
+        usage: Raw<'_>,
+        error: Raw<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        self.over = true;
+        if !self.plan.is_empty() {
+            let plan = serde_json::json!({ "tool_plan": std::mem::take(&mut self.plan) });
+            out.opaque(
+                0,
+                PLAN_BLOCK,
+                OpaqueBlock::new(&self.provider, Json::new(&plan)?),
+            )?;
+        }
+        if let Some(usage) = read_usage(usage) {
+            out.usage(usage);
+        }
+        let native = reason.unwrap_or_default();
+        if native.starts_with("ERROR") || native == "TIMEOUT" {
+            return Err(failed(native, error));
+        }
+        let reason = match native {
+            "" => None,
+            "COMPLETE" | "STOP_SEQUENCE" => Some(FinishReason::Stop),
+            "MAX_TOKENS" => Some(FinishReason::Length),
+            "TOOL_CALL" => Some(FinishReason::ToolCalls),
+            other => Some(FinishReason::Other(other.to_owned())),
+        };
+        out.finish(0, reason, native)?;
+        out.end_marker();
+        Ok(())
+    }
+}
+
+impl Decoder for CohereDecoder {
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+        if frame.kind == FrameKind::Exception || frame.name == "error" {
+            return Err(failure::from_event(frame.name, frame.data.as_bytes()));
+        }
+        if lenient::is_done(frame.data) {
+            if self.over {
+                return Ok(Progress::Done);
+            }
+            return Err(Error::new(
+                ErrorKind::Truncated,
+                "the stream ended with `[DONE]`, but without `message-end`",
+            ));
+        }
+        if !self.over {
+            self.event(frame.name, frame.data, out)?;
+        }
+        Ok(Progress::More)
+    }
+
+    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+        let mut scratch = String::new();
+        let answer: Answer<'_> = lenient::parse(lenient::utf8(body)?, &mut scratch)?;
+        let Some(message) = &answer.message.0 else {
+            return Err(match ErrorBody::parse(body) {
+                Some(_) => failure::from_event("", body),
+                None => Error::new(ErrorKind::Protocol, "the answer has no `message`"),
+            });
+        };
+        head(answer.id.to_string_or_empty(), out)?;
+        self.plan(message, out)?;
+        for (index, content) in (0_u64..).zip(list::<Content<'_>>(message.content)) {
+            self.content(index, &content, out)?;
+            out.close(0, content_part(index)?)?;
+        }
+        for (index, call) in (0_u64..).zip(list::<ToolCall<'_>>(message.tool_calls)) {
+            tool_call(index, &call, out)?;
+            out.close(0, call_part(index)?)?;
+        }
+        for citation in message
+            .citations
+            .read::<List<Raw<'_>>>()
+            .unwrap_or_default()
+            .0
+        {
+            self.citation(citation, out)?;
+        }
+        for piece in &answer.logprobs.0 {
+            logprobs(piece.0.as_slice(), out)?;
+        }
+        self.end(
+            answer.finish_reason.non_empty(),
+            answer.usage,
+            Raw(None),
+            out,
+        )
+    }
+}
+
+fn head(id: String, out: &mut Assembler) -> Result<(), Error> {
+    out.head(Head {
+        id,
+        ..Head::default()
+    });
+    out.choice(0)
+}
+
+/// In a whole answer `arguments` is all of them, in a stream a piece.
+fn tool_call(index: u64, call: &ToolCall<'_>, out: &mut Assembler) -> Result<(), Error> {
+    let Some(function) = &call.function.0 else {
+        return Ok(());
+    };
+    let part = call_part(index)?;
+    if let Some(name) = function.name.non_empty() {
+        out.tool_start(0, part, call.id.as_deref().unwrap_or_default(), name)?;
+    }
+    out.tool_arguments(0, part, &function.arguments.arguments()?)
+}
+
+fn list<'a, T: serde::Deserialize<'a>>(raw: Raw<'a>) -> impl Iterator<Item = T> {
+    let list: List<Object<T>> = raw.read().unwrap_or_default();
+    list.0.into_iter().filter_map(|element| element.0)
+}
+
+fn content_part(index: u64) -> Result<u32, Error> {
+    part(FIRST_CONTENT, index)
+}
+
+fn call_part(index: u64) -> Result<u32, Error> {
+    part(FIRST_CALL, index)
+}
+
+fn part(first: u32, index: u64) -> Result<u32, Error> {
+    match u32::try_from(index) {
+        Ok(small) if index < MOST_PARTS => Ok(first.saturating_add(small)),
+        _ => Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("the answer has more than {MOST_PARTS} parts"),
+        )),
+    }
+}
+
+/// Only pieces of one token: those of several do not say which of their words has which probability.
+fn logprobs(pieces: &[Logprob<'_>], out: &mut Assembler) -> Result<(), Error> {
+    let content = pieces
+        .iter()
+        .filter_map(|piece| match piece.logprobs.0.as_slice() {
+            [number] => Some(TokenLogprob {
+                token: piece.text.to_string_or_empty(),
+                logprob: number.0?,
+                ..TokenLogprob::default()
+            }),
+            _ => None,
+        })
+        .collect();
+    out.logprobs(
+        0,
+        Logprobs {
+            content,
+            ..Logprobs::default()
+        },
+    )
+}
+
+/// The tokens counted; what is billed only where nothing else is said.
+fn read_usage(raw: Raw<'_>) -> Option<Usage> {
+    let wire: wire::Usage = raw.read()?;
+    let counted = wire.tokens.0.or(wire.billed_units.0).unwrap_or_default();
+    let (prompt, completion) = (counted.input_tokens.0, counted.output_tokens.0);
+    Some(Usage {
+        prompt_tokens: prompt,
+        completion_tokens: completion,
+        total_tokens: prompt.zip(completion).map(|(a, b)| a.saturating_add(b)),
+        cached_tokens: wire.cached_tokens.0,
+        reasoning_tokens: counted.reasoning_tokens.0,
+        image_tokens: counted.image_tokens.0,
+        raw: raw.0.map(Json::from_raw),
+        ..Usage::default()
+    })
+}
+
+fn failed(reason: &str, error: Raw<'_>) -> Error {
+    let told = error
+        .text()
+        .and_then(|text| match serde_json::from_str::<String>(text) {
+            Ok(message) => Some(message),
+            Err(_) => ErrorBody::parse(text.as_bytes())?.message,
+        });
+    let kind = match reason {
+        "TIMEOUT" => ErrorKind::Timeout,
+        "ERROR_TOXIC" => ErrorKind::ContentFiltered,
+        "ERROR_LIMIT" => ErrorKind::ContextOverflow,
+        _ => ErrorKind::InternalServer,
+    };
+    let message = told.unwrap_or_else(|| format!("the provider ended the answer with `{reason}`"));
+    Error::new(kind, message).with_code(reason)
+}

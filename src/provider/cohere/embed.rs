@@ -1,0 +1,87 @@
+//! `/v2/embed`, and the same models behind Bedrock.
+
+use crate::{
+    EmbedEncoding, EmbedPurpose, EmbedRequest, Error, Json, Warning,
+    embed::vectors::vectors,
+    provider::{
+        embed::{EmbedWriter, Embedded, read_tokens, texts},
+        lenient::{self, Count, Object, Raw},
+    },
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// Cohere's limit for one request.
+const MOST_TEXTS: usize = 96;
+
+/// The body. On Bedrock the model is in the URL.
+pub(in crate::provider) fn body(
+    provider: &str,
+    request: &EmbedRequest,
+    first: usize,
+    names_model: bool,
+) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
+    let texts = texts(request, first, MOST_TEXTS);
+    let mut out = EmbedWriter::new(provider, request);
+    if names_model {
+        out.member("model", &request.model)?;
+    }
+    out.member("texts", texts)?;
+    // Models since version 3 refuse a request without it.
+    out.member(
+        "input_type",
+        request.purpose.as_ref().unwrap_or(&EmbedPurpose::Document),
+    )?;
+    out.member("embedding_types", &["float"])?;
+    out.optional("output_dimension", request.dimensions.as_ref())?;
+    out.refuse(
+        "encoding",
+        matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float),
+    )?;
+    out.refuse("end_user", request.end_user.is_some())?;
+    let (body, warnings) = out.finish()?;
+    Ok((body, warnings, texts.len()))
+}
+
+/// `{embeddings: {float: [..]}}`; without `embedding_types` the bare list.
+pub(in crate::provider) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        embeddings: Raw<'a>,
+        meta: Object<Meta<'a>>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Meta<'a> {
+        #[serde(borrow)]
+        billed_units: Raw<'a>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct ByType<'a> {
+        #[serde(borrow)]
+        float: Raw<'a>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Billed {
+        input_tokens: Count,
+    }
+    let mut scratch = String::new();
+    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let is_object = answer
+        .embeddings
+        .text()
+        .is_some_and(|text| text.starts_with('{'));
+    let (raw, place) = match answer.embeddings.read::<ByType<'_>>() {
+        Some(by_type) if is_object => (by_type.float, "embeddings.float"),
+        _ => (answer.embeddings, "embeddings"),
+    };
+    let mut embedded = Embedded::new(vectors(raw, place)?);
+    let billed = answer.meta.0.unwrap_or_default().billed_units;
+    let counted: Billed = billed.read().unwrap_or_default();
+    embedded.usage = read_tokens(counted.input_tokens.0, billed.0.map(Json::from_raw));
+    Ok(embedded)
+}

@@ -1,0 +1,184 @@
+//! Cohere's API, version 2.
+
+mod decode;
+pub(super) mod embed;
+mod encode;
+mod message;
+mod models;
+mod wire;
+
+use super::{
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider,
+    requests::{self, Place},
+};
+use crate::{
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, Secret,
+    codec::percent::encode_segment,
+};
+use bytes::Bytes;
+use http::{Request, Uri};
+use std::borrow::Cow;
+
+const PLACE: Place = Place {
+    name: "cohere",
+    base_url: "https://api.cohere.com",
+    key_env: "COHERE_API_KEY",
+    key_optional: false,
+};
+
+/// Cohere.
+///
+/// What a [`ChatRequest`] has no field for goes into [`extra`](ChatRequest::extra): `documents`, `citation_options`,
+/// `safety_mode`. The plan that a model makes before it calls tools is reasoning, and an opaque part that goes back.
+#[derive(Clone, Debug)]
+pub struct Cohere {
+    name: Cow<'static, str>,
+    auth: Auth,
+    base_url: BaseUrl,
+    chat: Uri,
+}
+
+impl Cohere {
+    /// Cohere with a key.
+    ///
+    /// # Errors
+    /// `invalid_request` if the key cannot be one.
+    pub fn new(key: impl Into<String>) -> Result<Self, Error> {
+        Self::builder().api_key(key)?.build()
+    }
+
+    /// Cohere, to be given a key or another address.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            name: None,
+            auth: Auth::None,
+            base_url: None,
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.base_url
+    }
+}
+
+/// Makes a [`Cohere`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    name: Option<String>,
+    auth: Auth,
+    base_url: Option<String>,
+}
+
+impl Builder {
+    /// The key.
+    ///
+    /// # Errors
+    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
+    pub fn api_key(mut self, key: impl Into<String>) -> Result<Self, Error> {
+        self.auth = Auth::Bearer(Secret::new(key)?.into());
+        Ok(self)
+    }
+
+    /// Another way to authenticate, such as a token that is asked for anew each time.
+    #[must_use]
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Another address than `https://api.cohere.com`, without the version.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Another name than `cohere`, by which errors and responses call it.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The provider.
+    ///
+    /// # Errors
+    /// `invalid_request` if the key is missing although Cohere's own address needs one, if the address is not one, or if
+    /// the key would travel unencrypted.
+    pub fn build(self) -> Result<Cohere, Error> {
+        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth)?;
+        Ok(Cohere {
+            chat: base_url.join("/v2/chat")?,
+            name: self.name.map_or(Cow::Borrowed(PLACE.name), Cow::Owned),
+            auth: self.auth,
+            base_url,
+        })
+    }
+}
+
+impl Provider for Cohere {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let (body, warnings) = encode::body(&self.name, request)?;
+        let (accept, framing) = if request.stream {
+            (super::EVENT_STREAM, Framing::Sse)
+        } else {
+            (super::JSON, Framing::Whole)
+        };
+        let mut encoded = Encoded::new(requests::post(self.chat.clone(), body, accept), framing);
+        encoded.warnings = warnings;
+        Ok(encoded)
+    }
+
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+        Box::new(decode::CohereDecoder::new(&self.name))
+    }
+
+    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+        let body = embed::body(&self.name, request, first, true)?;
+        Ok(requests::post_embed(self.base_url.join("/v2/embed")?, body))
+    }
+
+    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+        embed::decode(body)
+    }
+
+    fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {
+        let mut path = "/v1/models?page_size=1000".to_owned();
+        if let Some(token) = page.and_then(encode_segment) {
+            path.push_str("&page_token=");
+            path.push_str(&token);
+        }
+        Ok(requests::get(self.base_url.join(&path)?))
+    }
+
+    fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
+        models::decode_list(&self.name, body)
+    }
+
+    fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
+        let id = encode_segment(id).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                format!("`{}` is not a model's id", id.escape_debug()),
+            )
+        })?;
+        Ok(requests::get(
+            self.base_url.join(&["/v1/models/", &id].concat())?,
+        ))
+    }
+
+    fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
+        models::decode_one(&self.name, body)
+    }
+}

@@ -1,0 +1,55 @@
+use crate::{
+    Error, ErrorKind, Json, Model, ModelPage,
+    provider::lenient::{self, Count, List, Raw, Text},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// `/v1/models`: a page, and the token that asks for the next.
+pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Page<'a> {
+        #[serde(borrow)]
+        models: Option<List<Raw<'a>>>,
+        next_page_token: Text<'a>,
+    }
+    let mut scratch = String::new();
+    let page: Page<'_> = lenient::parse_body(body, &mut scratch)?;
+    let Some(models) = page.models else {
+        return Err(Error::new(
+            ErrorKind::Protocol,
+            "the answer is no list of models",
+        ));
+    };
+    let models = models
+        .0
+        .iter()
+        .filter_map(|raw| model(provider, *raw))
+        .collect();
+    Ok(ModelPage::new(
+        models,
+        page.next_page_token.non_empty().map(str::to_owned),
+    ))
+}
+
+pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
+    let mut scratch = String::new();
+    let raw: Raw<'_> = lenient::parse_body(body, &mut scratch)?;
+    model(provider, raw).ok_or_else(|| Error::new(ErrorKind::Protocol, "the answer is no model"))
+}
+
+fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        name: Text<'a>,
+        context_length: Count,
+    }
+    let wire: Wire<'_> = raw.read()?;
+    let mut model = Model::new(provider, wire.name.non_empty()?);
+    model.context_length = wire.context_length.0;
+    model.raw = raw.0.map(Json::from_raw);
+    Some(model)
+}

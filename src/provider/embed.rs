@@ -1,0 +1,119 @@
+//! What a provider says of embeddings.
+
+use super::Encoded;
+use crate::{
+    EmbedRequest, Error, Json, Usage, json_writer::ObjectWriter, provider::omissions::Omissions,
+};
+use serde::Serialize;
+
+/// A request for vectors, and how many of the texts are in it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EmbedBatch {
+    /// The request; its answer comes whole.
+    pub encoded: Encoded,
+    /// How many texts it has; at least one.
+    pub texts: usize,
+}
+
+impl EmbedBatch {
+    /// A request with so many texts.
+    #[must_use]
+    pub fn new(encoded: Encoded, texts: usize) -> Self {
+        EmbedBatch { encoded, texts }
+    }
+}
+
+/// The vectors of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Embedded {
+    /// One for each text, in their order.
+    pub embeddings: Vec<Vec<f32>>,
+    /// The tokens counted.
+    pub usage: Option<Usage>,
+    /// The model, if the answer says it.
+    pub model: Option<String>,
+}
+
+impl Embedded {
+    /// Vectors.
+    #[must_use]
+    pub fn new(embeddings: Vec<Vec<f32>>) -> Self {
+        Embedded {
+            embeddings,
+            ..Embedded::default()
+        }
+    }
+}
+
+/// A request's body under way: what all wires do alike.
+pub(super) struct EmbedWriter<'a> {
+    pub(super) request: &'a EmbedRequest,
+    pub(super) omissions: Omissions<'a>,
+    out: ObjectWriter,
+}
+
+impl<'a> EmbedWriter<'a> {
+    pub(super) fn new(provider: &'a str, request: &'a EmbedRequest) -> Self {
+        EmbedWriter {
+            request,
+            omissions: Omissions::new(provider, request.lenient),
+            out: ObjectWriter::with_capacity(512),
+        }
+    }
+
+    /// A member, unless `extra` has one of its name.
+    pub(super) fn member<T: Serialize + ?Sized>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), Error> {
+        if self.request.extra.iter().any(|(other, _)| other == name) {
+            return Ok(());
+        }
+        self.out.member(name, value)
+    }
+
+    /// The same for one that is set.
+    pub(super) fn optional<T: Serialize>(
+        &mut self,
+        name: &str,
+        value: Option<&T>,
+    ) -> Result<(), Error> {
+        value.map_or(Ok(()), |value| self.member(name, value))
+    }
+
+    /// Refuses a field that is set although the wire has no place for it.
+    pub(super) fn refuse(&mut self, field: &str, set: bool) -> Result<(), Error> {
+        match set {
+            true => self.omissions.refuse(&format!("the field `{field}`")),
+            false => Ok(()),
+        }
+    }
+
+    /// The body with the extra members, and what was dropped from it.
+    pub(super) fn finish(mut self) -> Result<(Vec<u8>, Vec<crate::Warning>), Error> {
+        for (name, value) in &self.request.extra {
+            let value: &Json = value;
+            self.out.member(name, value)?;
+        }
+        Ok((self.out.finish(), self.omissions.into_warnings()))
+    }
+}
+
+/// At most `most` texts from `first` on.
+pub(super) fn texts(request: &EmbedRequest, first: usize, most: usize) -> &[String] {
+    let rest = request.input.get(first..).unwrap_or_default();
+    rest.get(..most).unwrap_or(rest)
+}
+
+/// A count of tokens that were read; embedding writes none.
+pub(super) fn read_tokens(count: Option<u64>, raw: Option<Json>) -> Option<Usage> {
+    count.map(|count| Usage {
+        prompt_tokens: Some(count),
+        total_tokens: Some(count),
+        raw,
+        ..Usage::default()
+    })
+}

@@ -1,0 +1,45 @@
+//! Log probabilities in OpenAI's shape, which Responses and Ollama share.
+
+use super::lenient::{Count, List, Number, Object, Text};
+use crate::{TokenLogprob, TopLogprob};
+use serde::Deserialize;
+
+/// A token, its probability and its rivals.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Token<'a> {
+    #[serde(borrow)]
+    token: Text<'a>,
+    logprob: Number,
+    bytes: List<Count>,
+    top_logprobs: List<Object<Token<'a>>>,
+}
+
+/// The tokens that have a probability.
+pub(crate) fn tokens(list: &[Object<Token<'_>>]) -> Vec<TokenLogprob> {
+    list.iter()
+        .filter_map(|token| read(token.0.as_ref()?))
+        .collect()
+}
+
+fn read(token: &Token<'_>) -> Option<TokenLogprob> {
+    let top = |token: &Object<Token<'_>>| {
+        let token = token.0.as_ref()?;
+        Some(TopLogprob {
+            token: token.token.to_string_or_empty(),
+            logprob: token.logprob.0?,
+            bytes: bytes(&token.bytes),
+        })
+    };
+    Some(TokenLogprob {
+        token: token.token.to_string_or_empty(),
+        logprob: token.logprob.0?,
+        bytes: bytes(&token.bytes),
+        top_logprobs: token.top_logprobs.0.iter().filter_map(top).collect(),
+    })
+}
+
+fn bytes(list: &List<Count>) -> Option<Vec<u8>> {
+    let read = |byte: &Count| u8::try_from(byte.0?).ok();
+    (!list.0.is_empty()).then(|| list.0.iter().filter_map(read).collect())
+}

@@ -1,0 +1,178 @@
+//! From the wire to the assembler. A whole answer is a stream of one line.
+
+use super::wire::{Line, Message};
+use crate::{
+    Assembler, Error, ErrorKind, FinishReason, Head, Json, Logprobs, ServerTiming, Usage,
+    provider::{
+        Decoder, Frame, FrameKind, Progress, failure, head,
+        lenient::{self, Count},
+        logprobs,
+    },
+};
+use bytes::Bytes;
+use serde::Serialize;
+use std::time::{Duration, SystemTime};
+
+/// Where the pieces of a message stand, on a wire that does not number them.
+const REASONING: u32 = 0;
+const TEXT: u32 = 1;
+const FIRST_CALL: u32 = 3;
+
+/// Reads one answer.
+#[derive(Debug, Default)]
+pub(super) struct OllamaDecoder {
+    named: bool,
+    calls: u32,
+    /// The line with `done` came; nothing after it counts.
+    over: bool,
+}
+
+impl OllamaDecoder {
+    fn line(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
+        let mut scratch = String::new();
+        let line: Line<'_> = lenient::parse(data, &mut scratch)?;
+        if line.error.text().is_some() {
+            return Err(failure::from_event("", data.as_bytes()));
+        }
+        if !self.named {
+            self.named = true;
+            out.head(Head {
+                model: line.model.to_string_or_empty(),
+                created: line.created_at.as_deref().and_then(seconds_since_1970),
+                ..Head::default()
+            });
+        }
+        out.choice(0)?;
+        let thinking = line.thinking.as_deref().unwrap_or_default();
+        out.reasoning(0, REASONING, thinking)?;
+        out.text(0, TEXT, line.response.as_deref().unwrap_or_default())?;
+        if let Some(message) = &line.message.0 {
+            self.message(message, out)?;
+        }
+        let content = logprobs::tokens(&line.logprobs.0);
+        out.logprobs(
+            0,
+            Logprobs {
+                content,
+                ..Logprobs::default()
+            },
+        )?;
+        if line.done {
+            self.done(&line, out)?;
+        }
+        Ok(line.done)
+    }
+
+    fn message(&mut self, message: &Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+        out.reasoning(
+            0,
+            REASONING,
+            message.thinking.as_deref().unwrap_or_default(),
+        )?;
+        out.text(0, TEXT, message.content.as_deref().unwrap_or_default())?;
+        for call in message
+            .tool_calls
+            .0
+            .iter()
+            .filter_map(|call| call.0.as_ref())
+        {
+            let Some(function) = &call.function.0 else {
+                continue;
+            };
+            // Calls come whole, and some servers number them anew in each line.
+            let part = FIRST_CALL.saturating_add(self.calls);
+            self.calls = self.calls.saturating_add(1);
+            let id = call.id.as_deref().unwrap_or_default();
+            out.tool_start(0, part, id, function.name.as_deref().unwrap_or_default())?;
+            out.tool_arguments(0, part, &function.arguments.arguments()?)?;
+            out.close(0, part)?;
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, line: &Line<'_>, out: &mut Assembler) -> Result<(), Error> {
+        self.over = true;
+        let (prompt, completion) = (line.prompt_eval_count.0, line.eval_count.0);
+        if prompt.is_some() || completion.is_some() {
+            out.usage(Usage {
+                prompt_tokens: prompt,
+                completion_tokens: completion,
+                total_tokens: prompt.zip(completion).map(|(a, b)| a.saturating_add(b)),
+                ..Usage::default()
+            });
+        }
+        let ns = |count: Count| count.0.map(Duration::from_nanos);
+        let server = ServerTiming {
+            prompt: ns(line.prompt_eval_duration),
+            completion: ns(line.eval_duration),
+            total: ns(line.total_duration),
+            ..ServerTiming::default()
+        };
+        if server != ServerTiming::default() {
+            out.timing(server, Some(Json::new(&Durations::of(line))?));
+        }
+        let native = line.done_reason.non_empty().unwrap_or_default();
+        let reason = match native {
+            // The word stays `stop` when tools are to be called.
+            "" | "stop" if self.calls > 0 => Some(FinishReason::ToolCalls),
+            "" => None,
+            "stop" => Some(FinishReason::Stop),
+            "length" => Some(FinishReason::Length),
+            other => Some(FinishReason::Other(other.to_owned())),
+        };
+        out.finish(0, reason, native)?;
+        out.end_marker();
+        Ok(())
+    }
+}
+
+impl Decoder for OllamaDecoder {
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+        if frame.kind == FrameKind::Exception {
+            return Err(failure::from_event(frame.name, frame.data.as_bytes()));
+        }
+        if !self.over {
+            self.line(frame.data, out)?;
+        }
+        Ok(Progress::More)
+    }
+
+    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+        if self.line(lenient::utf8(body)?, out)? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Protocol,
+            "the answer does not say that it is `done`",
+        ))
+    }
+}
+
+/// What the server says of its time, as it says it: in nanoseconds.
+#[derive(Serialize)]
+struct Durations {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_duration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_duration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_eval_duration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eval_duration: Option<u64>,
+}
+
+impl Durations {
+    fn of(line: &Line<'_>) -> Self {
+        Durations {
+            total_duration: line.total_duration.0,
+            load_duration: line.load_duration.0,
+            prompt_eval_duration: line.prompt_eval_duration.0,
+            eval_duration: line.eval_duration.0,
+        }
+    }
+}
+
+fn seconds_since_1970(date: &str) -> Option<u64> {
+    let at = head::rfc3339(date)?;
+    Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+}

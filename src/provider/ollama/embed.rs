@@ -1,0 +1,60 @@
+//! `/api/embed`.
+
+use crate::{
+    EmbedEncoding, EmbedRequest, Error, ErrorKind, Warning,
+    embed::vectors::vectors,
+    error::ErrorBody,
+    provider::{
+        embed::{EmbedWriter, Embedded, read_tokens, texts},
+        failure,
+        lenient::{self, Count, Raw, Text},
+    },
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// The server has no limit of its own; this one bounds what a failure costs.
+const MOST_TEXTS: usize = 1024;
+
+pub(super) fn body(
+    provider: &str,
+    request: &EmbedRequest,
+    first: usize,
+) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
+    let texts = texts(request, first, MOST_TEXTS);
+    let mut out = EmbedWriter::new(provider, request);
+    out.member("model", &request.model)?;
+    out.member("input", texts)?;
+    out.optional("dimensions", request.dimensions.as_ref())?;
+    out.refuse(
+        "encoding",
+        matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float),
+    )?;
+    out.refuse("purpose", request.purpose.is_some())?;
+    out.refuse("end_user", request.end_user.is_some())?;
+    let (body, warnings) = out.finish()?;
+    Ok((body, warnings, texts.len()))
+}
+
+pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        model: Text<'a>,
+        embeddings: Raw<'a>,
+        prompt_eval_count: Count,
+    }
+    let mut scratch = String::new();
+    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    if answer.embeddings.text().is_none() {
+        return Err(match ErrorBody::parse(body) {
+            Some(_) => failure::from_event("", body),
+            None => Error::new(ErrorKind::Protocol, "the answer has no `embeddings`"),
+        });
+    }
+    let mut embedded = Embedded::new(vectors(answer.embeddings, "embeddings")?);
+    embedded.model = answer.model.non_empty().map(str::to_owned);
+    embedded.usage = read_tokens(answer.prompt_eval_count.0, None);
+    Ok(embedded)
+}

@@ -1,0 +1,186 @@
+//! The conversation as the wire's messages.
+
+use crate::{
+    ContentPart, Error, ErrorKind, Json, Media, Message, Role, ToolCall, ToolResult,
+    provider::omissions::Omissions,
+};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// The messages, in their order.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Messages<'a>(Vec<WireMessage<'a>>);
+
+#[derive(Default, Serialize)]
+struct WireMessage<'a> {
+    role: &'static str,
+    content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    thinking: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+}
+
+struct Call<'a> {
+    id: &'a str,
+    name: &'a str,
+    arguments: Json,
+}
+
+impl<'a> Messages<'a> {
+    pub(super) fn new(
+        messages: &'a [Message],
+        provider: &str,
+        omissions: &mut Omissions<'_>,
+    ) -> Result<Self, Error> {
+        let mut wire = Vec::with_capacity(messages.len());
+        let mut names = BTreeMap::new();
+        for message in messages {
+            if message.name.is_some() {
+                omissions.refuse("the `name` of a message")?;
+            }
+            names.extend(
+                message
+                    .tool_calls()
+                    .map(|call| (call.id.as_str(), call.name.as_str())),
+            );
+            add(message, provider, &names, omissions, &mut wire)?;
+        }
+        Ok(Messages(wire))
+    }
+}
+
+/// A message as one or more messages of the wire: each tool result is one of its own.
+fn add<'a>(
+    message: &'a Message,
+    provider: &str,
+    names: &BTreeMap<&'a str, &'a str>,
+    omissions: &mut Omissions<'_>,
+    wire: &mut Vec<WireMessage<'a>>,
+) -> Result<(), Error> {
+    let mut own = WireMessage {
+        role: role(&message.role),
+        ..WireMessage::default()
+    };
+    for part in &message.content {
+        match part {
+            ContentPart::Text { text, .. } | ContentPart::Refusal { text } => {
+                own.content.push_str(text)
+            }
+            ContentPart::Reasoning { text, .. } => own.thinking.push_str(text),
+            ContentPart::Image { media, .. } => own.images.push(image(media, omissions)?),
+            ContentPart::ToolCall(call) => own.tool_calls.push(tool_call(call)?),
+            ContentPart::ToolResult(result) => wire.push(tool_result(result, names, omissions)?),
+            ContentPart::Opaque(block) if block.provider != provider => omissions.foreign(block),
+            other => return Err(omissions.cannot_send(what(other))),
+        }
+    }
+    let empty = own.content.is_empty() && own.images.is_empty() && own.tool_calls.is_empty();
+    if !empty || !own.thinking.is_empty() {
+        wire.push(own);
+    }
+    Ok(())
+}
+
+fn tool_call(call: &ToolCall) -> Result<Call<'_>, Error> {
+    if !call.has_valid_arguments() {
+        return Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "the arguments of tool call `{}` ({}) are not a JSON object",
+                call.id, call.name
+            ),
+        ));
+    }
+    Ok(Call {
+        id: &call.id,
+        name: &call.name,
+        arguments: Json::parse(call.arguments_json())?,
+    })
+}
+
+fn tool_result<'a>(
+    result: &'a ToolResult,
+    names: &BTreeMap<&'a str, &'a str>,
+    omissions: &Omissions<'_>,
+) -> Result<WireMessage<'a>, Error> {
+    let name = result
+        .name
+        .as_deref()
+        .or_else(|| names.get(result.call_id.as_str()).copied());
+    let mut message = WireMessage {
+        role: "tool",
+        tool_name: name,
+        tool_call_id: Some(result.call_id.as_str()).filter(|id| !id.is_empty()),
+        ..WireMessage::default()
+    };
+    for part in &result.content {
+        match part {
+            ContentPart::Text { text, .. } => message.content.push_str(text),
+            ContentPart::Image { media, .. } => message.images.push(image(media, omissions)?),
+            other => return Err(omissions.cannot_send(what(other))),
+        }
+    }
+    Ok(message)
+}
+
+/// In base64, without a MIME type.
+fn image(media: &Media, omissions: &Omissions<'_>) -> Result<String, Error> {
+    match media {
+        Media::Inline { data, .. } => Ok(Media::base64(data)),
+        Media::Url { url, .. } => match url.split_once(";base64,") {
+            Some((head, data)) if head.starts_with("data:") => Ok(data.to_owned()),
+            _ => Err(omissions.cannot_send("a picture by its address")),
+        },
+        Media::File { .. } => Err(omissions.cannot_send("an uploaded picture")),
+    }
+}
+
+fn role(role: &Role) -> &'static str {
+    match role {
+        Role::System | Role::Developer => "system",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+        Role::User | Role::Other(_) => "user",
+    }
+}
+
+fn what(part: &ContentPart) -> &'static str {
+    match part {
+        ContentPart::Audio { .. } => "sound",
+        ContentPart::Video { .. } => "video",
+        ContentPart::Document { .. } => "a document",
+        _ => "this part of a message",
+    }
+}
+
+impl Serialize for Call<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Function<'a> {
+            name: &'a str,
+            arguments: &'a Json,
+        }
+        #[derive(Serialize)]
+        struct Wire<'a> {
+            id: &'a str,
+            function: Function<'a>,
+        }
+        let function = Function {
+            name: self.name,
+            arguments: &self.arguments,
+        };
+        Wire {
+            id: self.id,
+            function,
+        }
+        .serialize(serializer)
+    }
+}

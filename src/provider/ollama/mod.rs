@@ -1,0 +1,164 @@
+//! Ollama's own API: lines of JSON, times in nanoseconds, arguments as objects.
+
+mod decode;
+mod embed;
+mod encode;
+mod message;
+mod models;
+mod wire;
+
+use super::{
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider,
+    requests::{self, Place},
+};
+use crate::{Auth, ChatRequest, EmbedRequest, Error, Secret};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Uri};
+use std::borrow::Cow;
+
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+const PLACE: Place = Place {
+    name: "ollama",
+    base_url: "http://localhost:11434",
+    key_env: "OLLAMA_API_KEY",
+    key_optional: true,
+};
+
+/// A server that speaks Ollama's own API: on this machine, elsewhere, or `https://ollama.com` with a key.
+///
+/// What a [`ChatRequest`] has no field for goes into [`extra`](ChatRequest::extra): `keep_alive`, or `options` as a whole
+/// (such as `num_ctx`), which then counts instead of what the request's own fields say in it.
+#[derive(Clone, Debug)]
+pub struct Ollama {
+    name: Cow<'static, str>,
+    auth: Auth,
+    base_url: BaseUrl,
+    chat: Uri,
+}
+
+impl Ollama {
+    /// The server on this machine, at its usual port.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn local() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// A server, to be given a key or another address.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            name: None,
+            auth: Auth::None,
+            base_url: None,
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.base_url
+    }
+}
+
+/// Makes an [`Ollama`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    name: Option<String>,
+    auth: Auth,
+    base_url: Option<String>,
+}
+
+impl Builder {
+    /// The key, which only `https://ollama.com` asks for.
+    ///
+    /// # Errors
+    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
+    pub fn api_key(mut self, key: impl Into<String>) -> Result<Self, Error> {
+        self.auth = Auth::Bearer(Secret::new(key)?.into());
+        Ok(self)
+    }
+
+    /// Another way to authenticate.
+    #[must_use]
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Another address than `http://localhost:11434`.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Another name than `ollama`, by which errors and responses call it.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The provider.
+    ///
+    /// # Errors
+    /// `invalid_request` if the address is not one, or if the key would travel unencrypted.
+    pub fn build(self) -> Result<Ollama, Error> {
+        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth)?;
+        Ok(Ollama {
+            chat: base_url.join("/api/chat")?,
+            name: self.name.map_or(Cow::Borrowed(PLACE.name), Cow::Owned),
+            auth: self.auth,
+            base_url,
+        })
+    }
+}
+
+impl Provider for Ollama {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let (body, warnings) = encode::body(&self.name, request)?;
+        let (accept, framing) = if request.stream {
+            (NDJSON, Framing::Ndjson)
+        } else {
+            (super::JSON, Framing::Whole)
+        };
+        let mut encoded = Encoded::new(requests::post(self.chat.clone(), body, accept), framing);
+        encoded.warnings = warnings;
+        Ok(encoded)
+    }
+
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+        Box::new(decode::OllamaDecoder::default())
+    }
+
+    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+        let body = embed::body(&self.name, request, first)?;
+        Ok(requests::post_embed(
+            self.base_url.join("/api/embed")?,
+            body,
+        ))
+    }
+
+    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+        embed::decode(body)
+    }
+
+    fn encode_models(&self, _page: Option<&str>) -> Result<Request<Bytes>, Error> {
+        Ok(requests::get(self.base_url.join("/api/tags")?))
+    }
+
+    fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
+        models::decode(&self.name, body)
+    }
+}

@@ -1,0 +1,53 @@
+use crate::{
+    Error, ErrorKind, Json, Model, ModelPage,
+    provider::{
+        head,
+        lenient::{self, List, Raw, Text},
+    },
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use std::time::SystemTime;
+
+/// `/api/tags`: the models on the machine.
+pub(super) fn decode(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Tags<'a> {
+        #[serde(borrow)]
+        models: Option<List<Raw<'a>>>,
+    }
+    let mut scratch = String::new();
+    let tags: Tags<'_> = lenient::parse_body(body, &mut scratch)?;
+    let Some(models) = tags.models else {
+        return Err(Error::new(
+            ErrorKind::Protocol,
+            "the answer is no list of models",
+        ));
+    };
+    let models = models
+        .0
+        .iter()
+        .filter_map(|raw| model(provider, *raw))
+        .collect();
+    Ok(ModelPage::new(models, None))
+}
+
+fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Tag<'a> {
+        #[serde(borrow)]
+        name: Text<'a>,
+        model: Text<'a>,
+        modified_at: Text<'a>,
+    }
+    let tag: Tag<'_> = raw.read()?;
+    let mut model = Model::new(provider, tag.model.non_empty().or(tag.name.non_empty())?);
+    model.name = tag.name.non_empty().map(str::to_owned);
+    let made = tag.modified_at.as_deref().and_then(head::rfc3339);
+    model.created =
+        made.and_then(|at| Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()));
+    model.raw = raw.0.map(Json::from_raw);
+    Some(model)
+}

@@ -1,0 +1,103 @@
+//! `/embeddings`, in OpenAI's shape.
+
+use crate::{
+    EmbedRequest, Error, ErrorKind, Json, Usage, Warning,
+    embed::vectors::{vector, wrong},
+    error::ErrorBody,
+    provider::{
+        embed::{EmbedWriter, Embedded, texts},
+        failure,
+        lenient::{self, Count, List, Raw, Text},
+    },
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// OpenAI's limit for one request.
+pub(super) const MOST_TEXTS: usize = 2048;
+
+pub(super) fn body(
+    provider: &str,
+    request: &EmbedRequest,
+    first: usize,
+) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
+    let texts = texts(request, first, MOST_TEXTS);
+    let mut out = EmbedWriter::new(provider, request);
+    out.member("model", &request.model)?;
+    out.member("input", texts)?;
+    out.optional("dimensions", request.dimensions.as_ref())?;
+    out.optional("encoding_format", request.encoding.as_ref())?;
+    out.optional("user", request.end_user.as_ref())?;
+    out.refuse("purpose", request.purpose.is_some())?;
+    let (body, warnings) = out.finish()?;
+    Ok((body, warnings, texts.len()))
+}
+
+/// Vectors by their `index`; by their place where a server leaves it out.
+pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        data: Option<List<Raw<'a>>>,
+        model: Text<'a>,
+        usage: Raw<'a>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Element<'a> {
+        index: Count,
+        #[serde(borrow)]
+        embedding: Raw<'a>,
+    }
+    let mut scratch = String::new();
+    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let Some(data) = answer.data else {
+        return Err(match ErrorBody::parse(body) {
+            Some(_) => failure::from_event("", body),
+            None => Error::new(
+                ErrorKind::Protocol,
+                "the answer has no `data`: these are no embeddings",
+            ),
+        });
+    };
+    let mut vectors: Vec<Option<Vec<f32>>> = Vec::new();
+    vectors.resize_with(data.0.len(), || None);
+    for (position, raw) in data.0.iter().enumerate() {
+        let place = format!("data[{position}].embedding");
+        let element: Element<'_> = raw.read().ok_or_else(|| wrong(&place, "missing"))?;
+        let index = element
+            .index
+            .0
+            .map_or(Some(position), |index| usize::try_from(index).ok());
+        match index.and_then(|index| vectors.get_mut(index)) {
+            Some(free @ None) => *free = Some(vector(element.embedding, &place)?),
+            _ => {
+                return Err(wrong(
+                    &format!("data[{position}].index"),
+                    "out of range or taken",
+                ));
+            }
+        }
+    }
+    let mut embedded = Embedded::new(vectors.into_iter().flatten().collect());
+    embedded.model = answer.model.non_empty().map(str::to_owned);
+    embedded.usage = usage(answer.usage);
+    Ok(embedded)
+}
+
+fn usage(raw: Raw<'_>) -> Option<Usage> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Wire {
+        prompt_tokens: Count,
+        total_tokens: Count,
+    }
+    let wire: Wire = raw.read()?;
+    Some(Usage {
+        prompt_tokens: wire.prompt_tokens.0,
+        total_tokens: wire.total_tokens.0,
+        raw: raw.0.map(Json::from_raw),
+        ..Usage::default()
+    })
+}

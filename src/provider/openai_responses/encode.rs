@@ -1,0 +1,265 @@
+//! From a request to the body.
+
+use super::{input, profile::Profile};
+use crate::{
+    ChatRequest, Error, ErrorKind, Json, JsonSchema, Message, Param, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor,
+    json_writer::ObjectWriter, provider::omissions::Omissions,
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+/// The body, and what was dropped from it.
+pub(super) fn body(
+    profile: &Profile,
+    provider: &str,
+    request: &ChatRequest,
+) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let mut encoder = Encoder {
+        profile,
+        request,
+        provider,
+        omissions: Omissions::new(provider, request.lenient),
+        out: ObjectWriter::with_capacity(1024),
+    };
+    encoder.conversation()?;
+    encoder.options()?;
+    encoder.tools()?;
+    request.visit_scalars(&mut encoder)?;
+    for (name, value) in &request.extra {
+        encoder.out.member(name, value)?;
+    }
+    Ok((encoder.out.finish(), encoder.omissions.into_warnings()))
+}
+
+struct Encoder<'a> {
+    profile: &'a Profile,
+    request: &'a ChatRequest,
+    provider: &'a str,
+    omissions: Omissions<'a>,
+    out: ObjectWriter,
+}
+
+impl Encoder<'_> {
+    /// A member, unless `extra` has one of its name.
+    fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+        if self.request.extra.iter().any(|(other, _)| other == name) {
+            return Ok(());
+        }
+        self.out.member(name, value)
+    }
+
+    fn refuse(&mut self, param: Param) -> Result<(), Error> {
+        self.omissions
+            .refuse(&format!("the parameter `{}`", param.name()))
+    }
+
+    /// System messages at the beginning are the instructions, unless nothing else is said.
+    fn conversation(&mut self) -> Result<(), Error> {
+        let request = self.request;
+        self.member("model", &request.model)?;
+        let own = |name: &str| request.extra.iter().any(|(other, _)| other == name);
+        let leading = request
+            .messages
+            .iter()
+            .take_while(|message| is_instruction(message))
+            .count();
+        let all = leading == request.messages.len();
+        let split = if all || own("instructions") {
+            0
+        } else {
+            leading
+        };
+        let (instructions, rest) = request.messages.split_at(split);
+        if !instructions.is_empty() {
+            let texts: Vec<String> = instructions.iter().map(Message::text).collect();
+            self.out.member("instructions", &texts.join("\n\n"))?;
+        }
+        if !own("input") {
+            let items = input::items(rest, self.provider, &mut self.omissions)?;
+            self.out.member("input", &items)?;
+        }
+        if request.stream {
+            self.member("stream", &true)?;
+        }
+        Ok(())
+    }
+
+    /// What chat completions have as members of their own.
+    fn options(&mut self) -> Result<(), Error> {
+        let request = self.request;
+        if let Some(effort) = &request.reasoning_effort {
+            self.member("reasoning", &Reasoning { effort })?;
+        }
+        if request.response_format.is_some() || request.verbosity.is_some() {
+            let text = Text {
+                format: request.response_format.as_ref().map(Format),
+                verbosity: request.verbosity.as_ref(),
+            };
+            self.member("text", &text)?;
+        }
+        if request.logprobs == Some(true) {
+            self.member("include", &["message.output_text.logprobs"])?;
+        }
+        if !request.stop.is_empty() {
+            self.refuse(Param::Stop)?;
+        }
+        if request.prediction.is_some() {
+            self.refuse(Param::Prediction)?;
+        }
+        Ok(())
+    }
+
+    fn tools(&mut self) -> Result<(), Error> {
+        let request = self.request;
+        let mut tools = Vec::with_capacity(request.tools.len());
+        for tool in &request.tools {
+            match tool {
+                Tool::Provider { provider, .. } if provider != self.provider => {
+                    return Err(Error::new(
+                        ErrorKind::InvalidRequest,
+                        format!(
+                            "a tool of `{provider}` cannot be sent to `{}`",
+                            self.provider
+                        ),
+                    ));
+                }
+                tool => tools.push(WireTool(tool)),
+            }
+        }
+        if !tools.is_empty() {
+            self.member("tools", &tools)?;
+        }
+        match &request.tool_choice {
+            Some(choice) => self.member("tool_choice", &Choice(choice)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ParamVisitor for Encoder<'_> {
+    fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error> {
+        let name = match param {
+            Param::MaxTokens => "max_output_tokens",
+            Param::EndUser => self.profile.end_user,
+            Param::Temperature
+            | Param::TopP
+            | Param::TopLogprobs
+            | Param::ParallelToolCalls
+            | Param::ServiceTier
+            | Param::PromptCacheKey => param.name(),
+            Param::Store | Param::Metadata if self.profile.stores => param.name(),
+            // Written elsewhere; a response always has its usage, and one answer.
+            Param::ReasoningEffort | Param::Verbosity | Param::Logprobs | Param::IncludeUsage => {
+                return Ok(());
+            }
+            Param::N if self.request.n == Some(1) => return Ok(()),
+            other => return self.refuse(other),
+        };
+        self.member(name, value)
+    }
+}
+
+fn is_instruction(message: &Message) -> bool {
+    let is_text = |part: &crate::ContentPart| matches!(part, crate::ContentPart::Text { .. });
+    message.role == Role::System && message.name.is_none() && message.content.iter().all(is_text)
+}
+
+#[derive(Serialize)]
+struct Reasoning<'a> {
+    effort: &'a ReasoningEffort,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a Verbosity>,
+}
+
+struct Format<'a>(&'a ResponseFormat);
+
+impl Serialize for Format<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match self.0 {
+            ResponseFormat::Text => map.serialize_entry("type", "text")?,
+            ResponseFormat::JsonObject => map.serialize_entry("type", "json_object")?,
+            ResponseFormat::JsonSchema(JsonSchema {
+                name,
+                description,
+                schema,
+                strict,
+            }) => {
+                map.serialize_entry("type", "json_schema")?;
+                map.serialize_entry("name", name)?;
+                if let Some(description) = description {
+                    map.serialize_entry("description", description)?;
+                }
+                map.serialize_entry("schema", schema)?;
+                if let Some(strict) = strict {
+                    map.serialize_entry("strict", strict)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+struct WireTool<'a>(&'a Tool);
+
+impl Serialize for WireTool<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct NoParameters {
+            r#type: &'static str,
+            properties: std::collections::BTreeMap<String, Json>,
+        }
+        let (name, description, parameters, strict) = match self.0 {
+            Tool::Provider { definition, .. } => return definition.serialize(serializer),
+            Tool::Function {
+                name,
+                description,
+                parameters,
+                strict,
+            } => (name, description, parameters, strict),
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", "function")?;
+        map.serialize_entry("name", name)?;
+        if let Some(description) = description {
+            map.serialize_entry("description", description)?;
+        }
+        match parameters {
+            Some(parameters) => map.serialize_entry("parameters", parameters)?,
+            None => map.serialize_entry(
+                "parameters",
+                &NoParameters {
+                    r#type: "object",
+                    properties: std::collections::BTreeMap::new(),
+                },
+            )?,
+        }
+        // Left out it would be true here, and false on every other wire.
+        map.serialize_entry("strict", &strict.unwrap_or(false))?;
+        map.end()
+    }
+}
+
+struct Choice<'a>(&'a ToolChoice);
+
+impl Serialize for Choice<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            ToolChoice::Auto => serializer.serialize_str("auto"),
+            ToolChoice::None => serializer.serialize_str("none"),
+            ToolChoice::Required => serializer.serialize_str("required"),
+            ToolChoice::Function(name) => {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry("type", "function")?;
+                map.serialize_entry("name", name)?;
+                map.end()
+            }
+        }
+    }
+}

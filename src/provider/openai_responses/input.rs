@@ -1,0 +1,406 @@
+//! The conversation as input items.
+
+use crate::{
+    ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
+    provider::omissions::Omissions,
+};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+
+/// An element of `input`.
+pub(super) enum Item<'a> {
+    Message(TextItem<'a>),
+    Call(&'a ToolCall),
+    Output {
+        call_id: &'a str,
+        parts: Vec<Part<'a>>,
+    },
+    /// As it once came.
+    Raw(&'a Json),
+}
+
+/// A message, and by what the provider recognises it.
+#[derive(Default)]
+pub(super) struct TextItem<'a> {
+    role: &'static str,
+    mark: Option<Mark>,
+    parts: Vec<Part<'a>>,
+}
+
+/// See `MessageMark` of the decoder.
+#[derive(Deserialize)]
+struct Mark {
+    r#type: String,
+    id: Option<String>,
+    phase: Option<String>,
+    content: Option<serde::de::IgnoredAny>,
+}
+
+pub(super) enum Part<'a> {
+    Input(&'a str),
+    Output(&'a str),
+    Refusal(&'a str),
+    Image {
+        url: String,
+        detail: Option<&'a str>,
+    },
+    ImageFile {
+        id: &'a str,
+        detail: Option<&'a str>,
+    },
+    FileData {
+        data: String,
+        name: &'a str,
+    },
+    FileUrl(&'a str),
+    FileId(&'a str),
+    Audio {
+        data: String,
+        format: &'a str,
+    },
+}
+
+/// The items of a conversation.
+pub(super) fn items<'a>(
+    messages: &'a [Message],
+    provider: &str,
+    omissions: &mut Omissions<'_>,
+) -> Result<Vec<Item<'a>>, Error> {
+    let mut items = Vec::with_capacity(messages.len());
+    for message in messages {
+        if message.name.is_some() {
+            omissions.refuse("the `name` of a message")?;
+        }
+        let mut open = Open {
+            items: &mut items,
+            message: TextItem {
+                role: role(&message.role),
+                ..TextItem::default()
+            },
+        };
+        if message.role == Role::Assistant {
+            assistant(message, provider, &mut open, omissions)?;
+        } else {
+            other(message, provider, &mut open, omissions)?;
+        }
+        open.close();
+    }
+    Ok(items)
+}
+
+/// The message under way: what is no part of a message ends it.
+struct Open<'a, 'i> {
+    items: &'i mut Vec<Item<'a>>,
+    message: TextItem<'a>,
+}
+
+impl<'a> Open<'a, '_> {
+    fn close(&mut self) {
+        let role = self.message.role;
+        let message = std::mem::replace(
+            &mut self.message,
+            TextItem {
+                role,
+                ..TextItem::default()
+            },
+        );
+        if !message.parts.is_empty() {
+            self.items.push(Item::Message(message));
+        }
+    }
+
+    fn push(&mut self, item: Item<'a>) {
+        self.close();
+        self.items.push(item);
+    }
+}
+
+fn role(role: &Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::Developer => "developer",
+        Role::Assistant => "assistant",
+        Role::User | Role::Tool | Role::Other(_) => "user",
+    }
+}
+
+/// A turn of the model: its items in the order in which it made them.
+fn assistant<'a>(
+    message: &'a Message,
+    provider: &str,
+    open: &mut Open<'a, '_>,
+    omissions: &mut Omissions<'_>,
+) -> Result<(), Error> {
+    let has_own = message
+        .content
+        .iter()
+        .any(|part| is_reasoning_of(part, provider));
+    for part in &message.content {
+        match part {
+            ContentPart::Text { text, .. } => open.message.parts.push(Part::Output(text)),
+            ContentPart::Refusal { text } => open.message.parts.push(Part::Refusal(text)),
+            ContentPart::ToolCall(call) => open.push(call_item(call, provider)),
+            ContentPart::Opaque(block) if block.provider == provider => match mark(&block.block) {
+                Some(mark) => {
+                    open.close();
+                    open.message.mark = Some(mark);
+                }
+                None => open.push(Item::Raw(&block.block)),
+            },
+            ContentPart::Opaque(block) => omissions.foreign(block),
+            // The readable part of a reasoning item, which goes back as a whole.
+            ContentPart::Reasoning { .. } if has_own => {}
+            ContentPart::Reasoning { .. } => omissions.warn(
+                "reasoning_left_out",
+                format!("reasoning of another provider was not sent to `{provider}`"),
+            ),
+            ContentPart::ToolResult(result) => {
+                let output = output(result, omissions)?;
+                open.push(output);
+            }
+            other => {
+                return Err(
+                    omissions.cannot_send(&format!("{} in the model's own turn", what(other)))
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn other<'a>(
+    message: &'a Message,
+    provider: &str,
+    open: &mut Open<'a, '_>,
+    omissions: &mut Omissions<'_>,
+) -> Result<(), Error> {
+    for part in &message.content {
+        match part {
+            ContentPart::ToolResult(result) => {
+                let output = output(result, omissions)?;
+                open.push(output);
+            }
+            ContentPart::Opaque(block) if block.provider == provider => {
+                open.push(Item::Raw(&block.block));
+            }
+            ContentPart::Opaque(block) => omissions.foreign(block),
+            part => match input(part) {
+                Some(part) => open.message.parts.push(part),
+                None => return Err(omissions.cannot_send(what(part))),
+            },
+        }
+    }
+    Ok(())
+}
+
+fn is_reasoning_of(part: &ContentPart, provider: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Kind {
+        r#type: String,
+    }
+    match part {
+        ContentPart::Opaque(block) if block.provider == provider => block
+            .block
+            .decode::<Kind>()
+            .is_ok_and(|kind| kind.r#type == "reasoning"),
+        _ => false,
+    }
+}
+
+fn mark(block: &Json) -> Option<Mark> {
+    let mark: Mark = block.decode().ok()?;
+    (mark.r#type == "message" && mark.content.is_none()).then_some(mark)
+}
+
+/// A call goes back as it came, unless the program changed it.
+fn call_item<'a>(call: &'a ToolCall, provider: &str) -> Item<'a> {
+    #[derive(Deserialize)]
+    struct Came {
+        call_id: String,
+        name: String,
+        arguments: String,
+    }
+    let came = call
+        .provider_data
+        .as_ref()
+        .filter(|data| data.provider == provider);
+    let same = |data: &&crate::OpaqueData| {
+        data.data.decode::<Came>().is_ok_and(|came| {
+            came.call_id == call.id && came.name == call.name && came.arguments == call.arguments
+        })
+    };
+    match came.filter(same) {
+        Some(data) => Item::Raw(&data.data),
+        None => Item::Call(call),
+    }
+}
+
+fn output<'a>(result: &'a ToolResult, omissions: &Omissions<'_>) -> Result<Item<'a>, Error> {
+    let mut parts = Vec::with_capacity(result.content.len());
+    for part in &result.content {
+        match input(part) {
+            Some(part) => parts.push(part),
+            None => {
+                return Err(omissions.cannot_send(&format!("{} in a tool's result", what(part))));
+            }
+        }
+    }
+    Ok(Item::Output {
+        call_id: &result.call_id,
+        parts,
+    })
+}
+
+fn input(part: &ContentPart) -> Option<Part<'_>> {
+    Some(match part {
+        ContentPart::Text { text, .. } => Part::Input(text),
+        ContentPart::Image { media, detail } => {
+            let detail = detail.as_ref().map(|detail| detail.as_str());
+            match media {
+                Media::Url { url, .. } => Part::Image {
+                    url: url.clone(),
+                    detail,
+                },
+                Media::Inline { mime_type, data } => Part::Image {
+                    url: data_url(mime_type, data),
+                    detail,
+                },
+                Media::File { id } => Part::ImageFile { id, detail },
+            }
+        }
+        ContentPart::Document { media, name } => match media {
+            Media::Url { url, .. } => Part::FileUrl(url),
+            Media::Inline { mime_type, data } => Part::FileData {
+                data: data_url(mime_type, data),
+                name: name.as_deref().unwrap_or("document"),
+            },
+            Media::File { id } => Part::FileId(id),
+        },
+        ContentPart::Audio {
+            media: Media::Inline { mime_type, data },
+        } => Part::Audio {
+            data: Media::base64(data),
+            format: match mime_type.as_str() {
+                "audio/mpeg" => "mp3",
+                "audio/x-wav" | "audio/wave" => "wav",
+                other => other.strip_prefix("audio/").unwrap_or(other),
+            },
+        },
+        _ => return None,
+    })
+}
+
+fn what(part: &ContentPart) -> &'static str {
+    match part {
+        ContentPart::Image { .. } => "a picture",
+        ContentPart::Audio { .. } => "sound by its address",
+        ContentPart::Video { .. } => "video",
+        ContentPart::Document { .. } => "a document",
+        ContentPart::Reasoning { .. } => "reasoning",
+        ContentPart::ToolCall(_) => "a tool call",
+        _ => "this part",
+    }
+}
+
+fn data_url(mime_type: &str, data: &bytes::Bytes) -> String {
+    ["data:", mime_type, ";base64,", &Media::base64(data)].concat()
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = match self {
+            Item::Raw(json) => return json.serialize(serializer),
+            _ => serializer.serialize_map(None)?,
+        };
+        match self {
+            Item::Message(message) => message.entries(&mut map)?,
+            Item::Call(call) => {
+                map.serialize_entry("type", "function_call")?;
+                map.serialize_entry("call_id", &call.id)?;
+                map.serialize_entry("name", &call.name)?;
+                map.serialize_entry("arguments", call.arguments_json())?;
+            }
+            Item::Output { call_id, parts } => {
+                map.serialize_entry("type", "function_call_output")?;
+                map.serialize_entry("call_id", call_id)?;
+                match parts.as_slice() {
+                    [] => map.serialize_entry("output", "")?,
+                    [Part::Input(text)] => map.serialize_entry("output", text)?,
+                    parts => map.serialize_entry("output", parts)?,
+                }
+            }
+            Item::Raw(_) => {}
+        }
+        map.end()
+    }
+}
+
+impl TextItem<'_> {
+    fn entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        if let Some(mark) = &self.mark {
+            map.serialize_entry("type", "message")?;
+            if let Some(id) = &mark.id {
+                map.serialize_entry("id", id)?;
+                map.serialize_entry("status", "completed")?;
+            }
+            if let Some(phase) = &mark.phase {
+                map.serialize_entry("phase", phase)?;
+            }
+        }
+        map.serialize_entry("role", self.role)?;
+        match self.parts.as_slice() {
+            [Part::Input(text)] => map.serialize_entry("content", text),
+            [Part::Output(text)] if self.mark.is_none() => map.serialize_entry("content", text),
+            parts => map.serialize_entry("content", parts),
+        }
+    }
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct InputAudio<'a> {
+            data: &'a str,
+            format: &'a str,
+        }
+        let mut map = serializer.serialize_map(None)?;
+        let kind = match self {
+            Part::Input(_) => "input_text",
+            Part::Output(_) => "output_text",
+            Part::Refusal(_) => "refusal",
+            Part::Image { .. } | Part::ImageFile { .. } => "input_image",
+            Part::FileData { .. } | Part::FileUrl(_) | Part::FileId(_) => "input_file",
+            Part::Audio { .. } => "input_audio",
+        };
+        map.serialize_entry("type", kind)?;
+        match self {
+            Part::Input(text) => map.serialize_entry("text", text)?,
+            Part::Output(text) => {
+                map.serialize_entry("text", text)?;
+                map.serialize_entry("annotations", &[(); 0])?;
+            }
+            Part::Refusal(text) => map.serialize_entry("refusal", text)?,
+            Part::Image { url, .. } => map.serialize_entry("image_url", url)?,
+            Part::ImageFile { id, .. } | Part::FileId(id) => map.serialize_entry("file_id", id)?,
+            Part::FileData { data, name } => {
+                map.serialize_entry("filename", name)?;
+                map.serialize_entry("file_data", data)?;
+            }
+            Part::FileUrl(url) => map.serialize_entry("file_url", url)?,
+            Part::Audio { data, format } => {
+                map.serialize_entry("input_audio", &InputAudio { data, format })?
+            }
+        }
+        if let Part::Image {
+            detail: Some(detail),
+            ..
+        }
+        | Part::ImageFile {
+            detail: Some(detail),
+            ..
+        } = self
+        {
+            map.serialize_entry("detail", detail)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,105 @@
+//! What differs between the servers that speak OpenAI's Responses API, as data.
+
+use crate::provider::openai_chat::AuthStyle;
+
+/// One server's dialect. A new server is a new value of this type and a test.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Profile {
+    /// A short name, such as `openai-responses`.
+    pub name: &'static str,
+    /// Where it is, version path included; empty for servers without a fixed place.
+    pub base_url: &'static str,
+    /// The environment variable with the key.
+    pub key_env: &'static str,
+    /// Where the key goes.
+    pub auth: AuthStyle,
+    /// Whether it works without a key (local servers).
+    pub key_optional: bool,
+    /// Its name for who the end user is.
+    pub end_user: &'static str,
+    /// Whether it keeps responses, so that `store` and `metadata` mean something.
+    pub stores: bool,
+}
+
+impl Profile {
+    /// What all profiles start from.
+    pub const BASE: Profile = Profile {
+        name: "responses",
+        base_url: "",
+        key_env: "OPENAI_API_KEY",
+        auth: AuthStyle::Bearer,
+        key_optional: false,
+        end_user: "user",
+        stores: true,
+    };
+
+    /// OpenAI.
+    pub const OPENAI: Profile = Profile {
+        name: "openai-responses",
+        base_url: "https://api.openai.com/v1",
+        end_user: "safety_identifier",
+        ..Profile::BASE
+    };
+
+    /// Azure OpenAI, version `v1`: the base URL is `https://<resource>.openai.azure.com/openai/v1`, the model a deployment.
+    pub const AZURE: Profile = Profile {
+        name: "azure-responses",
+        key_env: "AZURE_OPENAI_API_KEY",
+        auth: AuthStyle::Header("api-key"),
+        ..Profile::BASE
+    };
+
+    /// xAI.
+    pub const XAI: Profile = Profile {
+        name: "xai-responses",
+        base_url: "https://api.x.ai/v1",
+        key_env: "XAI_API_KEY",
+        ..Profile::BASE
+    };
+
+    /// OpenRouter, which keeps nothing.
+    pub const OPENROUTER: Profile = Profile {
+        name: "openrouter-responses",
+        base_url: "https://openrouter.ai/api/v1",
+        key_env: "OPENROUTER_API_KEY",
+        stores: false,
+        ..Profile::BASE
+    };
+
+    /// DeepSeek.
+    pub const DEEPSEEK: Profile = Profile {
+        name: "deepseek-responses",
+        base_url: "https://api.deepseek.com",
+        key_env: "DEEPSEEK_API_KEY",
+        ..Profile::BASE
+    };
+
+    /// OpenAI's models on Amazon Bedrock, with a Bedrock API key; the base URL names the region.
+    pub const BEDROCK: Profile = Profile {
+        name: "bedrock-responses",
+        base_url: "https://bedrock-mantle.us-east-1.api.aws/openai/v1",
+        key_env: "AWS_BEARER_TOKEN_BEDROCK",
+        ..Profile::BASE
+    };
+
+    /// LM Studio on this machine.
+    pub const LM_STUDIO: Profile = Profile {
+        name: "lmstudio-responses",
+        base_url: "http://localhost:1234/v1",
+        key_env: "LM_API_TOKEN",
+        key_optional: true,
+        ..Profile::BASE
+    };
+
+    /// All of them, but for [`Profile::BASE`].
+    pub const ALL: &'static [Profile] = &[
+        Profile::OPENAI,
+        Profile::AZURE,
+        Profile::XAI,
+        Profile::OPENROUTER,
+        Profile::DEEPSEEK,
+        Profile::BEDROCK,
+        Profile::LM_STUDIO,
+    ];
+}

@@ -1,0 +1,74 @@
+//! HTTP requests as most providers want them, and the check of where they go.
+
+use super::{BaseUrl, EmbedBatch, Encoded, Framing, IDENTITY, JSON, USER_AGENT};
+use crate::{Auth, Error, ErrorKind, Warning};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Uri, header};
+
+/// A POST of JSON whose answer has the media type `accept`.
+pub(crate) fn post(uri: Uri, body: Vec<u8>, accept: HeaderValue) -> Request<Bytes> {
+    let mut request = request(Method::POST, uri, body.into(), accept);
+    request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    request
+}
+
+/// A POST for vectors.
+pub(crate) fn post_embed(
+    uri: Uri,
+    (body, warnings, texts): (Vec<u8>, Vec<Warning>, usize),
+) -> EmbedBatch {
+    let mut encoded = Encoded::new(post(uri, body, JSON), Framing::Whole);
+    encoded.warnings = warnings;
+    EmbedBatch::new(encoded, texts)
+}
+
+/// A GET of JSON.
+pub(crate) fn get(uri: Uri) -> Request<Bytes> {
+    request(Method::GET, uri, Bytes::new(), JSON)
+}
+
+fn request(method: Method, uri: Uri, body: Bytes, accept: HeaderValue) -> Request<Bytes> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.reserve(6);
+    headers.insert(header::ACCEPT, accept);
+    headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+    headers.insert(header::USER_AGENT, USER_AGENT);
+    request
+}
+
+/// Where a provider usually is and which variable has its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) name: &'static str,
+    /// Empty if it has no fixed address.
+    pub(crate) base_url: &'static str,
+    pub(crate) key_env: &'static str,
+    pub(crate) key_optional: bool,
+}
+
+impl Place {
+    /// The base URL, checked together with the key: one is needed at the provider's own address, and none travels in the
+    /// clear.
+    pub(crate) fn base_url(&self, other: Option<&str>, auth: &Auth) -> Result<BaseUrl, Error> {
+        let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
+        let url = other.unwrap_or(self.base_url);
+        if url.is_empty() {
+            return refuse(format!(
+                "`{}` has no fixed address: set a base URL",
+                self.name
+            ));
+        }
+        if other.is_none() && !self.key_optional && !auth.is_some() {
+            return refuse(format!(
+                "`{}` needs a key: pass one or set {}",
+                self.name, self.key_env
+            ));
+        }
+        let base_url = BaseUrl::parse(url)?;
+        base_url.check_secrecy(auth)?;
+        Ok(base_url)
+    }
+}
