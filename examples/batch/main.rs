@@ -3,7 +3,13 @@
 //! ```text
 //! cargo run --example batch --all-features -- in.jsonl out.jsonl
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "a program"
+)]
 
 mod arguments;
 #[path = "../common/mod.rs"]

@@ -3,7 +3,13 @@
 //! ```text
 //! cargo run --example compare --all-features -- --models cerebras.gpt-oss-120b,bedrock.amazon.nova-lite-v1:0
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "a program"
+)]
 
 mod arguments;
 mod bars;

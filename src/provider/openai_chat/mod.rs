@@ -21,8 +21,8 @@ mod wire;
 
 use super::{BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, requests};
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment, error::ErrorBody,
-    provider::failure,
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
+    error::ErrorBody, provider::failure,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
