@@ -257,7 +257,10 @@ fn bytes_that_come_after_a_limit_passed_unnoticed_still_count() {
 fn the_end_marker_ends_the_call_though_the_connection_stays_open() {
     let mut call = Call::stream(once());
     call.send();
-    call.head(200, &[SSE]).body(delta("x")).body(DONE);
+    call.head(200, &[SSE])
+        .body(delta("x"))
+        .body(finish())
+        .body(DONE);
     assert!(call.is_done());
     assert_eq!(call.result().unwrap().warnings, []);
 }

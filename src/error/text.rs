@@ -50,8 +50,11 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 
 const SCRUBBED: &str = "[secret]";
 
+/// Shorter ones are no keys but words, and would be cut out of every sentence.
+const SHORTEST_SECRET: usize = 6;
+
 pub(crate) fn scrub(text: &mut String, secret: &str) {
-    if !secret.is_empty() && text.contains(secret) {
+    if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
         *text = text.replace(secret, SCRUBBED);
     }
     let shown = text.strip_suffix('…').unwrap_or(text);

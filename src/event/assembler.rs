@@ -845,7 +845,7 @@ impl Assembler {
     }
 
     /// Counts what a decoder keeps back until it is whole; [`opaque`](Assembler::opaque) and its like count for themselves.
-    /// Counts what is kept without a way to refuse it; the next [`retain`](Self::retain) does.
+    /// Counts what is kept without a way to refuse it; [`check_retained`](Self::check_retained) does.
     fn count(&mut self, texts: &[&str]) {
         for text in texts {
             self.retained = self.retained.saturating_add(text.len());
@@ -857,6 +857,11 @@ impl Assembler {
             .retained
             .saturating_add(bytes)
             .saturating_add(PIECE_OVERHEAD);
+        self.check_retained()
+    }
+
+    /// Whether more is kept than the limits allow.
+    pub(crate) fn check_retained(&self) -> Result<(), Error> {
         if self.retained > self.limits.retained_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,

@@ -164,7 +164,7 @@ impl Operation for Chat {
         let (decoder, assembler) = self.decoder();
         let progress = decoder.frame(frame, assembler)?;
         assembler.check_waiting()?;
-        assembler.retain(0)?;
+        assembler.check_retained()?;
         if progress == Progress::Done {
             self.assembler.end_marker();
         }

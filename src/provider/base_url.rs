@@ -53,7 +53,9 @@ impl BaseUrl {
     /// `url` with a version behind it, unless it ends with one (`v1`, `v1beta`): programs and variables give it both ways.
     pub(crate) fn with_version(url: &str, version: &str) -> String {
         let url = url.trim_end_matches('/');
-        let last = url.rsplit('/').next().unwrap_or_default();
+        let place = url.split_once("://").map_or(url, |(_, place)| place);
+        let path = place.split_once('/').map_or("", |(_, path)| path);
+        let last = path.rsplit('/').next().unwrap_or_default();
         let has_version = last
             .strip_prefix('v')
             .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
