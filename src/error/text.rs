@@ -57,7 +57,10 @@ pub(crate) fn scrub(text: &mut String, secret: &str) {
     if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
         *text = text.replace(secret, SCRUBBED);
     }
-    let shown = text.strip_suffix('…').unwrap_or(text);
+    // Only a text that was cut can end inside the secret; others end in words that may begin like it.
+    let Some(shown) = text.strip_suffix('…') else {
+        return;
+    };
     if let Some(length) = cut_secret(shown.as_bytes(), secret) {
         text.truncate(shown.len().saturating_sub(length));
         text.push_str(SCRUBBED);
@@ -143,7 +146,7 @@ mod tests {
     fn half_a_secret_where_a_text_was_cut_is_scrubbed_too() {
         for (cut, clean) in [
             ("key: sk-canar…", "key: [secret]"),
-            ("key: sk-c", "key: [secret]"),
+            ("key: sk-c", "key: sk-c"),
             ("key: sk-", "key: sk-"),
             ("sk-canary, sk-ca…", "[secret], [secret]"),
         ] {
