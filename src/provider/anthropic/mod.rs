@@ -1,6 +1,6 @@
 //! Anthropic's Messages, at Anthropic, on Azure and on Google Cloud's Vertex AI.
 //!
-//! What belongs to this wire alone travels as [`ContentPart::Opaque`](crate::ContentPart::Opaque) of the provider
+//! What belongs to this wire alone travels as [`ContentPart::Opaque`] of the provider
 //! `anthropic`, wherever the model was asked: redacted thinking, the provider's own tools and their results. An opaque
 //! block without a `type` adds its members to the part before it; [`cache_point`] is one.
 
