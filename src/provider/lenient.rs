@@ -1,6 +1,36 @@
 //! Reading JSON that others wrote: a wrong type in a member that does not matter must not cost an answer.
 
+/// Writes the parts of a visitor that say "anything else is nothing".
+macro_rules! nothing_else {
+    ($nothing:expr; $($method:ident($ty:ty)),*) => {
+        $(fn $method<E>(self, _: $ty) -> Result<Self::Value, E> { Ok($nothing) })*
+        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
+        fn visit_none<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
+    };
+}
+
+macro_rules! skip_seq {
+    ($nothing:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok($nothing)
+        }
+    };
+}
+
+macro_rules! skip_map {
+    ($nothing:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok($nothing)
+        }
+    };
+}
+
+mod fill;
 mod mend;
+
+pub(crate) use fill::{Fill, Members, Place, fill_by_value, fill_object, object};
 
 use crate::{Error, ErrorKind, error::excerpt};
 use serde::{
@@ -23,8 +53,30 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
     data: &'a str,
     scratch: &'a mut String,
 ) -> Result<T, Error> {
+    read(data, scratch, |text| serde_json::from_str(text))
+}
+
+/// The same, in place.
+pub(crate) fn fill<'a, T: Members<'a>>(
+    object: &mut T,
+    data: &'a str,
+    scratch: &'a mut String,
+) -> Result<(), Error> {
+    read(data, scratch, |text| {
+        *object = T::default();
+        let mut reader = serde_json::Deserializer::from_str(text);
+        fill_object(object, &mut reader)?;
+        reader.end()
+    })
+}
+
+fn read<'a, T>(
+    data: &'a str,
+    scratch: &'a mut String,
+    mut read: impl FnMut(&'a str) -> Result<T, serde_json::Error>,
+) -> Result<T, Error> {
     let data = data.strip_prefix('\u{feff}').unwrap_or(data);
-    let first = match serde_json::from_str(data) {
+    let first = match read(data) {
         Ok(value) => return Ok(value),
         Err(first) => first,
     };
@@ -36,7 +88,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
         return Err(refuse());
     }
     *scratch = mend::mend(data).ok_or_else(refuse)?;
-    serde_json::from_str(scratch).map_err(|_| refuse())
+    read(scratch).map_err(|_| refuse())
 }
 
 const MOST_MENDED_BYTES: usize = 1 << 20;
@@ -154,12 +206,14 @@ impl<T> Default for Few<T> {
     }
 }
 
-impl<T> IntoIterator for Few<T> {
-    type Item = T;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+impl<T> Few<T> {
+    /// The element, if there is exactly one.
+    pub(crate) fn only(&self) -> Option<&T> {
+        self.first.as_ref().filter(|_| self.more.is_empty())
+    }
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.more)
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.first.iter_mut().chain(&mut self.more)
     }
 }
 
@@ -207,33 +261,6 @@ impl<'a> Raw<'a> {
     pub(crate) fn read<T: Deserialize<'a>>(self) -> Option<T> {
         serde_json::from_str(self.text()?).ok()
     }
-}
-
-/// Writes the parts of a visitor that say "anything else is nothing".
-macro_rules! nothing_else {
-    ($nothing:expr; $($method:ident($ty:ty)),*) => {
-        $(fn $method<E>(self, _: $ty) -> Result<Self::Value, E> { Ok($nothing) })*
-        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
-        fn visit_none<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
-    };
-}
-
-macro_rules! skip_seq {
-    ($nothing:expr) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($nothing)
-        }
-    };
-}
-
-macro_rules! skip_map {
-    ($nothing:expr) => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok($nothing)
-        }
-    };
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -377,32 +404,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
             }
             nothing_else!(List(Vec::new()); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
             skip_map!(List(Vec::new()));
-        }
-        deserializer.deserialize_any(V(PhantomData))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
-            type Value = Few<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Few<T>, A::Error> {
-                let mut few = Few {
-                    first: seq.next_element()?,
-                    more: Vec::new(),
-                };
-                while let Some(element) = seq.next_element()? {
-                    few.more.push(element);
-                    check_length::<T, A::Error>(few.more.len())?;
-                }
-                Ok(few)
-            }
-            nothing_else!(Few::default(); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
-            skip_map!(Few::default());
         }
         deserializer.deserialize_any(V(PhantomData))
     }

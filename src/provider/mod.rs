@@ -23,6 +23,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 mod recorded;
 mod requests;
+mod template;
 mod vertex;
 
 use crate::{

@@ -13,11 +13,11 @@ use crate::{
     ToolFragment, Warning,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
-        lenient::{self, List, Object, Raw, Text},
+        lenient::{self, List, Object, Raw, Text, object},
+        template::Template,
     },
 };
 use bytes::Bytes;
-use serde::Deserialize;
 use std::borrow::Cow;
 
 /// Where the pieces of a message stand, on a wire that does not number them.
@@ -38,6 +38,16 @@ pub(super) struct ChatDecoder {
     named_reasoning: bool,
     /// Whether this is a stream that still lacks its end marker.
     unmarked: bool,
+    /// A chunk that held a piece of text and nothing else that was new, and where that piece belongs.
+    template: Template,
+    piece: Piece,
+}
+
+/// Where the only text of a chunk belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Piece {
+    choice: u32,
+    is_reasoning: bool,
 }
 
 impl ChatDecoder {
@@ -48,6 +58,8 @@ impl ChatDecoder {
             details: Details::default(),
             named_reasoning: false,
             unmarked: false,
+            template: Template::default(),
+            piece: Piece::default(),
         }
     }
 
@@ -58,12 +70,18 @@ impl ChatDecoder {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let mut scratch = String::new();
-        let mut completion: Completion<'_> = lenient::parse(data, &mut scratch)?;
+        let mut completion = Completion::default();
+        lenient::fill(&mut completion, data, &mut scratch)?;
         if let Some(error) = error_in_place(&completion, data) {
             return Err(error);
         }
-        head(&completion, out);
-        let choices = completion.choices.take();
+        if streaming {
+            self.learn(&completion, data);
+        }
+        if head(&completion, out) {
+            self.template.forget();
+        }
+        let choices = completion.choices.as_mut();
         if !streaming
             && choices
                 .as_ref()
@@ -74,22 +92,47 @@ impl ChatDecoder {
                 "the answer has no `choices`: this is no chat completion",
             ));
         }
-        for (position, choice) in (0_u64..).zip(choices.into_iter().flatten()) {
+        let choices = choices.into_iter().flat_map(|choices| choices.iter_mut());
+        for (position, choice) in (0_u64..).zip(choices) {
             let unnumbered = if streaming { 0 } else { position };
-            let index = choice.index.0.unwrap_or(unnumbered);
-            let index = u32::try_from(index).map_err(|_| {
-                let what = format!("a choice has the index {index}");
-                Error::new(ErrorKind::Protocol, what)
-            })?;
+            let index = choice_index(choice.index.0.unwrap_or(unnumbered))?;
             self.choice(index, choice, streaming, out)?;
         }
         metadata(&completion, out)
     }
 
+    /// Remembers a chunk that is nothing but a piece of text.
+    fn learn(&mut self, completion: &Completion<'_>, chunk: &str) {
+        let Some((index, text, is_reasoning)) = only_text(completion) else {
+            return;
+        };
+        if let Ok(choice) = choice_index(index) {
+            self.template.learn(chunk, text);
+            self.piece = Piece {
+                choice,
+                is_reasoning,
+            };
+        }
+    }
+
+    fn repeated(&mut self, text: &str, out: &mut Assembler) -> Result<(), Error> {
+        let Piece {
+            choice,
+            is_reasoning,
+        } = self.piece;
+        out.choice(choice)?;
+        if is_reasoning {
+            self.named_reasoning |= !text.is_empty();
+            out.reasoning(choice, REASONING, text)
+        } else {
+            out.text(choice, TEXT, text)
+        }
+    }
+
     fn choice(
         &mut self,
         index: u32,
-        mut choice: Choice<'_>,
+        choice: &mut Choice<'_>,
         streaming: bool,
         out: &mut Assembler,
     ) -> Result<(), Error> {
@@ -97,17 +140,17 @@ impl ChatDecoder {
         if let Some(text) = choice.error.text() {
             return Err(wrapped(text));
         }
-        let (delta, message) = (choice.delta.0.take(), choice.message.0.take());
         // Perplexity sends both: the message so far and what is new.
-        let message = if streaming {
-            delta.or(message)
+        let (delta, message) = (&mut choice.delta.0, &mut choice.message.0);
+        let (wanted, other) = if streaming {
+            (delta, message)
         } else {
-            message.or(delta)
+            (message, delta)
         };
-        if let Some(message) = message {
+        if let Some(message) = wanted.as_mut().or(other.as_mut()) {
             self.message(index, message, streaming, out)?;
         }
-        if let Some(logprobs) = logprobs(&choice) {
+        if let Some(logprobs) = logprobs(choice) {
             out.logprobs(index, logprobs)?;
         }
         if let Some(reason) = choice.finish_reason.non_empty() {
@@ -123,12 +166,12 @@ impl ChatDecoder {
     fn message(
         &mut self,
         choice: u32,
-        mut message: Message<'_>,
+        message: &mut Message<'_>,
         streaming: bool,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        self.reasoning(choice, &mut message, out)?;
-        match message.content {
+        self.reasoning(choice, message, out)?;
+        match std::mem::take(&mut message.content) {
             Content::Nothing => {}
             Content::Text(text) => out.text(choice, TEXT, text)?,
             Content::Parts(parts) => parts_of(choice, parts, out)?,
@@ -147,8 +190,13 @@ impl ChatDecoder {
             out.tool_calls_interleave(choice)?;
         }
         // The form before `tool_calls`. Snowflake fills it with empty texts.
-        if let Some(function) = message.function_call.0.filter(|_| calls.is_empty()) {
-            let arguments = arguments(&function)?;
+        if let Some(function) = message
+            .function_call
+            .0
+            .as_ref()
+            .filter(|_| calls.is_empty())
+        {
+            let arguments = arguments(function)?;
             let name = function.name.as_deref();
             let fragment = ToolFragment::new(Some(0), None, name, arguments.as_deref());
             out.tool_fragment(choice, fragment)?;
@@ -256,6 +304,10 @@ impl Decoder for ChatDecoder {
         if frame.kind == FrameKind::Exception || frame.name == "error" {
             return Err(failure::from_event(frame.name, frame.data.as_bytes()));
         }
+        if let Some(text) = self.template.text(frame.data) {
+            self.repeated(text, out)?;
+            return Ok(Progress::More);
+        }
         self.completion(frame.data, true, out)?;
         Ok(Progress::More)
     }
@@ -278,13 +330,46 @@ impl Decoder for ChatDecoder {
     }
 }
 
-fn head(completion: &Completion<'_>, out: &mut Assembler) {
+/// The number of the choice, the text, and whether it is reasoning, of a chunk that says nothing else.
+fn only_text<'c>(completion: &'c Completion<'_>) -> Option<(u64, &'c str, bool)> {
+    let beside = [
+        completion.usage,
+        completion.time_info,
+        completion.timings,
+        completion.citations,
+        completion.search_results,
+        completion.prompt_filter_results,
+    ];
+    if beside.iter().any(|raw| raw.value().is_some()) || completion.x_groq.0.is_some() {
+        return None;
+    }
+    let choice = completion.choices.as_ref()?.only()?;
+    let beside = [choice.logprobs, choice.reasoning_logprobs, choice.error];
+    if beside.iter().any(|raw| raw.value().is_some())
+        || choice.finish_reason.non_empty().is_some()
+        || choice.message.0.is_some()
+    {
+        return None;
+    }
+    let (text, is_reasoning) = choice.delta.0.as_ref()?.only_text()?;
+    Some((choice.index.0.unwrap_or(0), text, is_reasoning))
+}
+
+fn choice_index(index: u64) -> Result<u32, Error> {
+    u32::try_from(index).map_err(|_| {
+        let what = format!("a choice has the index {index}");
+        Error::new(ErrorKind::Protocol, what)
+    })
+}
+
+/// Whether there was something new.
+fn head(completion: &Completion<'_>, out: &mut Assembler) -> bool {
     let tier = completion.service_tier.non_empty();
     let fingerprint = completion.system_fingerprint.non_empty();
     let known = (tier.is_none() || tier == out.service_tier())
         && (fingerprint.is_none() || out.system_fingerprint().is_some());
     if out.has_head() && known {
-        return;
+        return false;
     }
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
     out.head(Head {
@@ -295,6 +380,7 @@ fn head(completion: &Completion<'_>, out: &mut Assembler) {
         system_fingerprint: owned(&completion.system_fingerprint),
         service_tier: owned(&completion.service_tier),
     });
+    true
 }
 
 fn metadata(completion: &Completion<'_>, out: &mut Assembler) -> Result<(), Error> {
@@ -371,19 +457,17 @@ fn finish_reason(reason: &str) -> FinishReason {
 }
 
 fn citation(annotation: Raw<'_>) -> Option<Citation> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        url_citation: Object<UrlCitation<'a>>,
+    object! {
+        struct Wire<'a> {
+            url_citation: Object<UrlCitation<'a>>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct UrlCitation<'a> {
-        #[serde(borrow)]
-        url: Text<'a>,
-        title: Text<'a>,
-        content: Text<'a>,
+    object! {
+        struct UrlCitation<'a> {
+            url: Text<'a>,
+            title: Text<'a>,
+            content: Text<'a>,
+        }
     }
     let wire: Wire<'_> = annotation.read()?;
     let url = wire.url_citation.0.unwrap_or_default();

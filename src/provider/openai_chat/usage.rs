@@ -2,53 +2,52 @@
 
 use crate::{
     Json, ServerTiming, Usage,
-    provider::lenient::{Count, Number, Object, Raw},
+    provider::lenient::{Count, Number, Object, Raw, object},
 };
-use serde::Deserialize;
 use std::time::Duration;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Wire {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    total_tokens: Count,
-    prompt_tokens_details: Object<PromptDetails>,
-    completion_tokens_details: Object<CompletionDetails>,
-    image_tokens: Count,
-    /// DeepSeek.
-    prompt_cache_hit_tokens: Count,
-    /// Together.
-    cached_tokens: Count,
-    /// Mistral.
-    num_cached_tokens: Count,
-    /// Venice, Databricks, Doubleword, in Anthropic's words.
-    cache_read_input_tokens: Count,
-    cache_creation_input_tokens: Count,
-    /// Copilot.
-    reasoning_tokens: Count,
-    /// Groq: seconds.
-    queue_time: Number,
-    prompt_time: Number,
-    completion_time: Number,
-    total_time: Number,
+object! {
+    struct Wire {
+        prompt_tokens: Count,
+        completion_tokens: Count,
+        total_tokens: Count,
+        prompt_tokens_details: Object<PromptDetails>,
+        completion_tokens_details: Object<CompletionDetails>,
+        image_tokens: Count,
+        /// DeepSeek.
+        prompt_cache_hit_tokens: Count,
+        /// Together.
+        cached_tokens: Count,
+        /// Mistral.
+        num_cached_tokens: Count,
+        /// Venice, Databricks, Doubleword, in Anthropic's words.
+        cache_read_input_tokens: Count,
+        cache_creation_input_tokens: Count,
+        /// Copilot.
+        reasoning_tokens: Count,
+        /// Groq: seconds.
+        queue_time: Number,
+        prompt_time: Number,
+        completion_time: Number,
+        total_time: Number,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PromptDetails {
-    cached_tokens: Count,
-    cache_write_tokens: Count,
-    audio_tokens: Count,
-    image_tokens: Count,
+object! {
+    struct PromptDetails {
+        cached_tokens: Count,
+        cache_write_tokens: Count,
+        audio_tokens: Count,
+        image_tokens: Count,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct CompletionDetails {
-    reasoning_tokens: Count,
-    accepted_prediction_tokens: Count,
-    rejected_prediction_tokens: Count,
+object! {
+    struct CompletionDetails {
+        reasoning_tokens: Count,
+        accepted_prediction_tokens: Count,
+        rejected_prediction_tokens: Count,
+    }
 }
 
 /// The counts, and the times that Groq puts beside them.
@@ -87,13 +86,13 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, ServerTiming)> {
 
 /// Cerebras `time_info`, in seconds.
 pub(super) fn time_info(raw: Raw<'_>) -> Option<ServerTiming> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct TimeInfo {
-        queue_time: Number,
-        prompt_time: Number,
-        completion_time: Number,
-        total_time: Number,
+    object! {
+        struct TimeInfo {
+            queue_time: Number,
+            prompt_time: Number,
+            completion_time: Number,
+            total_time: Number,
+        }
     }
     let info = raw.read::<Object<TimeInfo>>()?.0?;
     Some(ServerTiming {
@@ -106,11 +105,11 @@ pub(super) fn time_info(raw: Raw<'_>) -> Option<ServerTiming> {
 
 /// llama.cpp `timings`, in milliseconds.
 pub(super) fn timings(raw: Raw<'_>) -> Option<ServerTiming> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Timings {
-        prompt_ms: Number,
-        predicted_ms: Number,
+    object! {
+        struct Timings {
+            prompt_ms: Number,
+            predicted_ms: Number,
+        }
     }
     let timings = raw.read::<Object<Timings>>()?.0?;
     let ms = |number: Number| seconds(Number(number.0.map(|ms| ms / 1e3)));
