@@ -17,7 +17,7 @@ use crate::{
     Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, RateLimit,
     RawHeaders, Secret, StreamEvent, Target, TimeoutKind, Timeouts, Warning,
     error::scrub,
-    policy::{Admission, Fallback, Guard, Permit, Report, Rng, retry_after},
+    policy::{Admission, Fallback, Guard, Permit, Report, Rng, Turn, retry_after},
 };
 use body::BodyReader;
 use bytes::Bytes;
@@ -65,6 +65,8 @@ pub struct Exchange<O: Operation = Chat> {
     guard: Option<Arc<Guard>>,
     /// Leave for the attempt that is under way.
     permit: Option<Permit>,
+    /// The place among those who wait for the guard's pace.
+    turn: Option<Turn>,
     /// Who can be asked instead.
     fallback: Option<Box<Fallback>>,
     state: State,
@@ -126,6 +128,7 @@ impl<O: Operation> Exchange<O> {
             options,
             guard: None,
             permit: None,
+            turn: None,
             fallback: None,
             state: State::Ready { at: start.now },
             start,
@@ -226,19 +229,23 @@ impl<O: Operation> Exchange<O> {
         let Some(guard) = &self.guard else {
             return self.send();
         };
-        let error = match guard.admit(self.now, self.operation.tokens()) {
+        let turn = self.turn.take();
+        let error = match guard.admit(self.now, self.operation.tokens(), turn) {
             Admission::Go(permit) => {
                 self.permit = Some(permit);
                 return self.send();
             }
-            Admission::Wait(until) => {
-                let wait = until.saturating_since(self.now);
-                let until = until.saturating_add(wait.mul_f64(0.1 * self.rng.unit()));
-                if until < self.deadlines.total() && !self.has_alternative() {
-                    self.state = State::Ready { at: until };
-                    return Step::Sleep { until };
+            Admission::Wait {
+                at,
+                look_again,
+                turn,
+            } => {
+                if at < self.deadlines.total() && !self.has_alternative() {
+                    self.turn = Some(turn);
+                    self.state = State::Ready { at: look_again };
+                    return Step::Sleep { until: look_again };
                 }
-                held_back(wait)
+                held_back(at.saturating_since(self.now))
             }
             Admission::Open(until, last) => {
                 circuit_open(until.saturating_since(self.now), last.as_deref())
@@ -650,7 +657,7 @@ impl<O: Operation> Exchange<O> {
 
     fn end(&mut self, result: Result<(), Error>) {
         self.deadlines.rest();
-        self.permit = None;
+        (self.permit, self.turn) = (None, None);
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
             scrub(id, secret);

@@ -3,9 +3,13 @@ use super::{
     breaker::{Breaker, Outcome, Ticket},
     budget::RetryBudget,
     pace::{Bucket, Pacer},
+    queue::Queue,
 };
 use crate::{Error, ErrorKind, RateLimit};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    iter::once,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use unifiedai_transport::{Delivery, Time};
 
 /// What all calls to one provider with one key share: a budget for retries, a pace, a circuit breaker.
@@ -18,6 +22,7 @@ pub struct Guard(Mutex<State>);
 struct State {
     budget: RetryBudget,
     pacer: Pacer,
+    queue: Queue,
     breaker: Option<Breaker>,
     /// The kind and status of the last failure that was the provider's.
     last_failure: Option<Box<str>>,
@@ -37,13 +42,15 @@ impl Guard {
         Guard(Mutex::new(State {
             budget: RetryBudget::full(),
             pacer: Pacer::default(),
+            queue: Queue::default(),
             breaker: None,
             last_failure: None,
             in_flight: 0,
         }))
     }
 
-    /// So many requests a minute, each attempt counted. Calls wait for their turn.
+    /// So many requests a minute, each attempt counted. Calls wait for their turn, in the
+    /// order in which they first asked.
     #[must_use]
     pub fn requests_per_minute(self, requests: u32) -> Self {
         self.with(|state| state.pacer.requests = Some(Bucket::new(requests.into())))
@@ -82,11 +89,27 @@ impl Guard {
         self.state().budget.left()
     }
 
-    pub(crate) fn admit(self: &Arc<Self>, now: Time, tokens: u64) -> Admission {
-        let mut state = self.state();
-        let at = state.pacer.ready_at(now, tokens);
+    /// Leave to ask now, or what is in the way. `turn` is what the last answer gave, if it was to wait.
+    pub(crate) fn admit(self: &Arc<Self>, now: Time, tokens: u64, turn: Option<Turn>) -> Admission {
+        let mut guarded = self.state();
+        let state = &mut *guarded;
+        let number = turn.as_ref().map(|turn| turn.number);
+        let queue = state.queue.ahead(number, now).chain(once(tokens));
+        let at = state.pacer.ready_at(now, queue);
         if at > now {
-            return Admission::Wait(at);
+            let (number, look_again) = state.queue.wait(number, now, at, tokens);
+            let turn = turn.unwrap_or_else(|| Turn {
+                guard: self.clone(),
+                number,
+            });
+            return Admission::Wait {
+                at,
+                look_again,
+                turn,
+            };
+        }
+        if let Some(number) = number {
+            state.queue.leave(number);
         }
         let ticket = match state.breaker.as_mut().map(|breaker| breaker.admit(now)) {
             Some(Err(until)) => return Admission::Open(until, state.last_failure.clone()),
@@ -126,10 +149,27 @@ impl Guard {
 #[derive(Debug)]
 pub(crate) enum Admission {
     Go(Permit),
-    /// Not before then.
-    Wait(Time),
+    /// Not before `at`, by what is known now.
+    Wait {
+        at: Time,
+        look_again: Time,
+        turn: Turn,
+    },
     /// The circuit is open until then, for this reason.
     Open(Time, Option<Box<str>>),
+}
+
+/// A place among those who wait for the pace. Dropping it leaves it to those behind.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    guard: Arc<Guard>,
+    number: u64,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.guard.state().queue.leave(self.number);
+    }
 }
 
 /// Leave for one attempt. Dropping it gives everything back but the tokens: the request may have been sent.
@@ -160,7 +200,7 @@ impl Permit {
         } else if let Some(used) = report.used_tokens {
             state.pacer.correct(self.tokens, used);
         }
-        state.pacer.learn(now, report.limits);
+        state.pacer.learn(now, report.limits, report.jitter);
         if let (Outcome::Failure, Some(error)) = (outcome, report.error) {
             let status = error.status().map(|status| format!(" (HTTP {status})"));
             let text = [error.kind().as_str(), &status.unwrap_or_default()].concat();
@@ -239,7 +279,7 @@ mod tests {
         });
         assert!(thread.unwrap().join().is_err());
         assert!(guard.0.is_poisoned());
-        let permit = guard.admit(Time::ZERO, 0);
+        let permit = guard.admit(Time::ZERO, 0, None);
         assert!(matches!(permit, Admission::Go(_)));
         assert_eq!(guard.in_flight(), 1);
         drop(permit);

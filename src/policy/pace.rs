@@ -27,10 +27,11 @@ const MINUTE: u128 = 60_000_000_000;
 const LONGEST_LEARNED: Duration = Duration::from_secs(60);
 
 impl Pacer {
-    /// When a request with this many tokens may go out.
-    pub(super) fn ready_at(&mut self, now: Time, tokens: u64) -> Time {
-        let requests = self.requests.as_mut().map(|b| b.ready_at(now, 1));
-        let tokens = self.tokens.as_mut().map(|b| b.ready_at(now, tokens));
+    /// When the last of these requests may go out, each given by its tokens, if the others go before it.
+    pub(super) fn ready_at(&mut self, now: Time, queue: impl Iterator<Item = u64> + Clone) -> Time {
+        let ones = queue.clone().map(|_| 1);
+        let requests = self.requests.as_mut().map(|b| b.ready_at(now, ones));
+        let tokens = self.tokens.as_mut().map(|b| b.ready_at(now, queue));
         [requests, tokens, Some(self.not_before)]
             .into_iter()
             .flatten()
@@ -64,8 +65,9 @@ impl Pacer {
         }
     }
 
-    /// Headers can lower what is left, never raise it (F68). Those that are missing change nothing.
-    pub(super) fn learn(&mut self, now: Time, limits: &[RateLimit]) {
+    /// Headers can lower what is left, never raise it (F68). Those that are missing change nothing. `jitter` from 0 to 1
+    /// spreads the return of many clients that were told the same (F72).
+    pub(super) fn learn(&mut self, now: Time, limits: &[RateLimit], jitter: f64) {
         if !self.learns {
             return;
         }
@@ -83,7 +85,9 @@ impl Pacer {
             }
             if remaining == 0 {
                 let wait = limit.reset.filter(|reset| *reset <= LONGEST_LEARNED);
-                let until = now.saturating_add(wait.unwrap_or_default());
+                let wait = wait.unwrap_or_default();
+                let longer = wait.mul_f64(0.1 * jitter.clamp(0.0, 1.0));
+                let until = now.saturating_add(wait).saturating_add(longer);
                 self.not_before = self.not_before.max(until);
             }
         }
@@ -100,9 +104,11 @@ impl Bucket {
         }
     }
 
-    fn ready_at(&mut self, now: Time, cost: u64) -> Time {
+    fn ready_at(&mut self, now: Time, costs: impl IntoIterator<Item = u64>) -> Time {
         self.refill(now);
-        let missing = self.scaled(cost).saturating_sub(self.level);
+        let costs = costs.into_iter().map(|cost| self.scaled(cost));
+        let wanted = costs.fold(0, u128::saturating_add);
+        let missing = wanted.saturating_sub(self.level);
         let nanos = missing.div_ceil(u128::from(self.per_minute));
         now.saturating_add(Duration::from_nanos(
             u64::try_from(nanos).unwrap_or(u64::MAX),
@@ -145,6 +151,7 @@ fn full(amount: u64) -> u128 {
 mod tests {
     use super::*;
     use proptest::{collection::vec, prelude::*};
+    use std::iter::once;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -165,11 +172,11 @@ mod tests {
     fn sixty_a_minute_is_one_a_second_after_the_first_sixty() {
         let mut bucket = Bucket::new(60);
         for _ in 0..60 {
-            assert_eq!(bucket.ready_at(at(0), 1), at(0));
+            assert_eq!(bucket.ready_at(at(0), [1]), at(0));
             bucket.take(1);
         }
-        assert_eq!(bucket.ready_at(at(0), 1), at(1));
-        assert_eq!(bucket.ready_at(at(1), 1), at(1));
+        assert_eq!(bucket.ready_at(at(0), [1]), at(1));
+        assert_eq!(bucket.ready_at(at(1), [1]), at(1));
     }
 
     // F69
@@ -177,7 +184,15 @@ mod tests {
     fn a_request_larger_than_the_bucket_waits_for_a_full_one() {
         let mut bucket = Bucket::new(60);
         bucket.take(30);
-        assert_eq!(bucket.ready_at(at(0), u64::MAX), at(30));
+        assert_eq!(bucket.ready_at(at(0), [u64::MAX]), at(30));
+    }
+
+    #[test]
+    fn those_before_go_first_though_together_they_want_more_than_fits() {
+        let mut bucket = Bucket::new(60);
+        assert_eq!(bucket.ready_at(at(0), [30, 30]), at(0));
+        assert_eq!(bucket.ready_at(at(0), [60, u64::MAX, 30]), at(90));
+        assert_eq!(bucket.ready_at(at(90), [60, u64::MAX, 30]), at(180));
     }
 
     // F68
@@ -188,14 +203,14 @@ mod tests {
             learns: true,
             ..Pacer::default()
         };
-        pacer.learn(at(0), &[limit("requests-minute", 1, 0)]);
-        assert_eq!(pacer.ready_at(at(0), 0), at(0));
+        pacer.learn(at(0), &[limit("requests-minute", 1, 0)], 0.0);
+        assert_eq!(pacer.ready_at(at(0), once(0)), at(0));
         pacer.take(0);
-        assert_eq!(pacer.ready_at(at(0), 0), at(1));
-        pacer.learn(at(0), &[limit("requests-minute", 1_000_000, 0)]);
-        assert_eq!(pacer.ready_at(at(0), 0), at(1));
-        pacer.learn(at(0), &[]);
-        assert_eq!(pacer.ready_at(at(0), 0), at(1));
+        assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
+        pacer.learn(at(0), &[limit("requests-minute", 1_000_000, 0)], 0.0);
+        assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
+        pacer.learn(at(0), &[], 0.0);
+        assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
     }
 
     // F52, F68
@@ -205,11 +220,24 @@ mod tests {
             learns: true,
             ..Pacer::default()
         };
-        pacer.learn(at(0), &[limit("tokens-minute", 0, 7)]);
-        assert_eq!(pacer.ready_at(at(0), 0), at(7));
-        pacer.learn(at(0), &[limit("requests-day", 0, 50_000)]);
-        assert_eq!(pacer.ready_at(at(0), 0), at(7));
-        assert_eq!(pacer.ready_at(at(8), 0), at(8));
+        pacer.learn(at(0), &[limit("tokens-minute", 0, 7)], 0.0);
+        assert_eq!(pacer.ready_at(at(0), once(0)), at(7));
+        pacer.learn(at(0), &[limit("requests-day", 0, 50_000)], 0.0);
+        assert_eq!(pacer.ready_at(at(0), once(0)), at(7));
+        assert_eq!(pacer.ready_at(at(8), once(0)), at(8));
+    }
+
+    // F72
+    #[test]
+    fn those_who_were_told_the_same_do_not_all_return_at_once() {
+        for (jitter, seconds) in [(0.0, 20), (0.5, 21), (1.0, 22), (7.0, 22)] {
+            let mut pacer = Pacer {
+                learns: true,
+                ..Pacer::default()
+            };
+            pacer.learn(at(0), &[limit("tokens-minute", 0, 20)], jitter);
+            assert_eq!(pacer.ready_at(at(0), once(0)), at(seconds));
+        }
     }
 
     proptest! {
@@ -221,7 +249,7 @@ mod tests {
             let mut bucket = Bucket::new(per_minute);
             for (time, amount, what) in steps {
                 let now = Time::from_nanos(time);
-                let ready = bucket.ready_at(now, amount);
+                let ready = bucket.ready_at(now, [amount]);
                 prop_assert!(ready >= now);
                 match what {
                     0 => bucket.take(amount),
@@ -237,8 +265,8 @@ mod tests {
         fn what_is_ready_at_a_time_is_ready_then(per_minute in 1..u64::MAX, spent: u64, cost: u64) {
             let mut bucket = Bucket::new(per_minute);
             bucket.take(spent);
-            let ready = bucket.ready_at(Time::ZERO, cost);
-            prop_assert_eq!(bucket.ready_at(ready, cost), ready);
+            let ready = bucket.ready_at(Time::ZERO, [cost]);
+            prop_assert_eq!(bucket.ready_at(ready, [cost]), ready);
         }
     }
 }

@@ -15,6 +15,7 @@ mod batch;
 #[cfg(feature = "bedrock")]
 mod bedrock;
 mod limits;
+mod pace;
 mod registry;
 mod sdk;
 mod support;

@@ -1,0 +1,138 @@
+use crate::support::{cerebras, question, server, tokio};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use std::sync::{
+    Arc, Mutex,
+    mpsc::{Sender, channel},
+};
+use unifiedai::{
+    AsyncClient, AsyncTransport, CallEvent, CallOptions, Client, Exchange, Guard, Limits,
+    Observation, Start, Step, Time, Transport, TransportError, hyper, provider::OpenAiChat,
+    smol::Client as Smol, ureq::Agent,
+};
+
+/// So many a minute that ten take a fifth of a second.
+const PACE: u32 = 3000;
+const CALLS: usize = 10;
+
+/// A pace of which nothing is left at `now`.
+fn spent(provider: &OpenAiChat, now: Time) -> Arc<Guard> {
+    let guard = Arc::new(Guard::new().requests_per_minute(PACE));
+    let provider = Arc::new(provider.clone());
+    for _ in 0..PACE {
+        let start = Start::new(now, std::time::SystemTime::now(), 0);
+        let options = Arc::new(CallOptions::default());
+        let exchange = Exchange::new(provider.clone(), Arc::new(question()), options, start);
+        let mut exchange = exchange.unwrap().guarded_by(guard.clone());
+        assert!(matches!(exchange.poll(now), Step::Send { .. }));
+    }
+    guard
+}
+
+/// The models of the calls in the order in which their requests went out.
+#[derive(Clone, Default)]
+struct Order(Arc<Mutex<Vec<String>>>);
+
+impl Order {
+    fn observer(&self) -> impl Fn(&Observation<'_>) + Send + Sync + 'static {
+        let order = self.0.clone();
+        move |seen| {
+            if let CallEvent::Attempt { .. } = seen.event {
+                order.lock().unwrap().push(seen.call.model.clone());
+            }
+        }
+    }
+
+    fn check(&self) {
+        let order = self.0.lock().unwrap();
+        assert_eq!(order.len(), CALLS);
+        assert!(order.is_sorted(), "{order:?}");
+    }
+}
+
+fn model(call: usize) -> String {
+    format!("gpt-oss-120b-{call}")
+}
+
+/// Tells when it is to sleep: then the call waits for its turn.
+#[derive(Clone)]
+struct Telling(Agent, Sender<()>);
+
+impl Transport for Telling {
+    type Body = <Agent as Transport>::Body;
+
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    fn wall_clock(&self) -> std::time::SystemTime {
+        self.0.wall_clock()
+    }
+
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Self::Body>, TransportError> {
+        self.0.send(request, limits)
+    }
+
+    fn sleep_until(&self, at: Time) {
+        let _ = self.1.send(());
+        self.0.sleep_until(at);
+    }
+}
+
+#[test]
+fn paced_calls_keep_their_order_blocking() {
+    let (server, order) = (server(), Order::default());
+    let (tell, told) = channel();
+    let agent = Telling(Agent::new(), tell);
+    let guard = spent(&cerebras(&server), agent.now());
+    let client = Client::new(agent, cerebras(&server))
+        .with_observer(order.observer())
+        .with_guard("cerebras", guard)
+        .unwrap();
+    std::thread::scope(|scope| {
+        for call in 0..CALLS {
+            let client = &client;
+            scope.spawn(move || {
+                let mut request = question();
+                request.model = model(call);
+                client.chat(request).unwrap();
+            });
+            told.recv().unwrap();
+            while told.try_recv().is_ok() {}
+        }
+    });
+    order.check();
+}
+
+#[test]
+fn paced_calls_keep_their_order_on_tokio() {
+    tokio().block_on(paced(hyper::Client::new()));
+}
+
+#[test]
+fn paced_calls_keep_their_order_on_smol() {
+    smol::block_on(paced(Smol::new()));
+}
+
+async fn paced<T: AsyncTransport + Clone + Unpin>(transport: T) {
+    let (server, order) = (server(), Order::default());
+    let guard = spent(&cerebras(&server), transport.now());
+    let client = AsyncClient::new(transport, cerebras(&server))
+        .with_observer(order.observer())
+        .with_guard("cerebras", guard)
+        .unwrap();
+    let calls = (0..CALLS).map(|call| {
+        let client = client.clone();
+        async move {
+            let mut request = question();
+            request.model = model(call);
+            client.chat(request).await.unwrap();
+        }
+    });
+    join_all(calls).await;
+    order.check();
+}
