@@ -383,6 +383,7 @@ fn a_piece_of_a_new_kind_is_a_warning() {
         delta(0, json!({"hologram": {}})),
         delta(1, json!({"text": "x"})),
         message_stop(),
+        ("metadata", beside()),
     ]));
     let response = outcome.result.unwrap();
     assert_eq!(response.text(), "x");
@@ -450,5 +451,35 @@ fn answers_that_are_none_are_errors() {
         let body =
             json!({"output": {"message": {"content": [{"text": "x"}]}}, "stopReason": native});
         assert_eq!(whole(&body).unwrap().choices[0].finish_reason, Some(reason));
+    }
+}
+
+// F19
+#[test]
+fn a_stream_without_its_metadata_is_whole_and_says_what_it_lacks() {
+    let text = [delta(0, json!({"text": "Hello"})), end(0), message_stop()];
+    let full = frames(&[&text[..], &[("metadata", beside())]].concat());
+    let stopped = frames(&text).body.len();
+    let request = ChatRequest::new("m").user("x").stream(true);
+    let codes = |at: usize| {
+        let response = chat(&bedrock(), &request, &full, Arrival::Cut(at))
+            .result
+            .unwrap();
+        assert_eq!(response.text(), "Hello", "cut after {at} bytes");
+        assert_eq!(response.usage.is_none(), at < full.body.len());
+        response
+            .warnings
+            .iter()
+            .map(|warning| warning.code)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(codes(full.body.len()), [""; 0]);
+    assert_eq!(codes(stopped), ["missing_end"]);
+    for at in stopped + 1..full.body.len() {
+        assert_eq!(
+            codes(at),
+            ["cut_event", "missing_end"],
+            "cut after {at} bytes"
+        );
     }
 }

@@ -250,6 +250,29 @@ fn a_stream_is_complete_only_by_its_own_word() {
     }
 }
 
+// F19: what comes after the reason for stopping can be the usage.
+#[test]
+fn a_stream_that_ends_inside_an_event_after_its_finish_says_so() {
+    let usage = r#"data: {"id":"c1","choices":[],"usage":{"total_tokens":2}}"#;
+    let before = [delta("x"), finish()].concat();
+    for end in 0..=usage.len() {
+        let body = [&before, usage.get(..end).unwrap()].concat();
+        let response = answered(true, 200, &[SSE], &body).unwrap();
+        let codes: Vec<_> = response
+            .warnings
+            .iter()
+            .map(|warning| warning.code)
+            .collect();
+        let wanted: &[&str] = match end {
+            _ if end == usage.len() => &[],
+            0..=6 => &["missing_end"],
+            _ => &["cut_event", "missing_end"],
+        };
+        assert_eq!(codes, wanted, "{body}");
+        assert_eq!(response.usage.is_some(), end == usage.len(), "{body}");
+    }
+}
+
 // F20, F98
 #[test]
 fn a_broken_connection_after_the_last_word_does_no_harm() {

@@ -1,5 +1,5 @@
 //! What holds for every answer in every wire: however its bytes are cut into pieces it says the same, and cut short it is
-//! never taken for a whole one.
+//! never taken for a whole one; where only what comes after the answer is missing, a warning says so.
 //!
 //! Over the fuzz seeds and, where they are at hand, all recorded exchanges. One pass over a body splits every one of its
 //! lines (or binary frames) at one place; so a few dozen linear passes split each line at dozens of places. With
@@ -32,7 +32,7 @@ use support::{
     drive::{Answer, Arrival, Outcome, options, run, run_at, start},
 };
 use unifiedai::{
-    Accumulator, ChatRequest, ErrorKind, Exchange, Framing, Provider, provider::recorded,
+    Accumulator, ChatRequest, ErrorKind, Exchange, Framing, Provider, Warning, provider::recorded,
 };
 
 struct Case {
@@ -277,7 +277,18 @@ fn cuts(units: &[usize], body: &[u8]) -> Vec<usize> {
 
 fn cut(full: &Outcome, cut: &Outcome, at: usize) -> Result<(), String> {
     match (&full.result, &cut.result) {
-        (Ok(full), Ok(cut)) if full.choices == cut.choices => Ok(()),
+        (Ok(full), Ok(cut)) if full.choices == cut.choices => {
+            let ends = ["cut_event", "missing_end"];
+            let says_so = |warning: &Warning| ends.contains(&warning.code);
+            let lost = full.usage.is_some() && cut.usage.is_none();
+            let is_short = lost && !cut.warnings.iter().any(says_so);
+            match is_short {
+                true => Err(format!(
+                    "cut after {at} bytes it lacks usage without a word"
+                )),
+                false => Ok(()),
+            }
+        }
         (_, Ok(_)) => Err(format!("cut after {at} bytes it is a wrong success")),
         (_, Err(_)) if !full.events.starts_with(&cut.events) => {
             Err(format!("cut after {at} bytes its events are others"))

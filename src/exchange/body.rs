@@ -1,6 +1,6 @@
 use super::operation::{Operation, Reading};
 use crate::{
-    Error, ErrorKind, Framing, SizeLimits,
+    Error, ErrorKind, Framing, SizeLimits, Warning,
     codec::sse::SseDecoder,
     error::{EXCERPT_BYTES, excerpt},
     provider::{Frame, Progress, lenient},
@@ -193,8 +193,14 @@ impl BodyReader {
                 }
             }
             Form::Frames(frames) => {
-                frames.end(operation)?;
+                let cut = frames.end(operation)?;
                 if operation.is_complete() {
+                    if cut {
+                        operation.warn(Warning::new(
+                            "cut_event",
+                            "the stream was complete, but ended inside an event: what that said is missing",
+                        ));
+                    }
                     return Ok(Reading::Complete);
                 }
                 Err(Error::new(
@@ -299,26 +305,26 @@ impl Frames {
         }
     }
 
-    /// The body is over. A last event that lacks its end counts if it is whole (F10).
-    fn end<O: Operation>(&mut self, operation: &mut O) -> Result<(), Error> {
+    /// The body is over. A last event that lacks its end counts if it is whole (F10). Returns whether it was cut.
+    fn end<O: Operation>(&mut self, operation: &mut O) -> Result<bool, Error> {
         let last = match self {
             Frames::Sse(decoder) => match decoder.finish() {
-                Ok(Some(event)) if is_whole(event.data) => {
-                    Some(Frame::event(event.event, event.data))
-                }
-                _ => None,
+                Ok(None) => return Ok(false),
+                Ok(Some(event)) => Some(Frame::event(event.event, event.data)),
+                Err(_) => None,
             },
             Frames::Ndjson(decoder) => match decoder.finish() {
-                Ok(Some(line)) if is_whole(line) => Some(Frame::event("", line)),
-                _ => None,
+                Ok(None) => return Ok(false),
+                Ok(Some(line)) => Some(Frame::event("", line)),
+                Err(_) => None,
             },
             #[cfg(feature = "bedrock")]
-            Frames::Aws(_) => None,
+            Frames::Aws(decoder) => return Ok(decoder.finish().is_err()),
         };
-        if let Some(frame) = last {
-            operation.frame(frame)?;
+        match last.filter(|frame| is_whole(frame.data)) {
+            Some(frame) => operation.frame(frame).map(|_| false),
+            None => Ok(true),
         }
-        Ok(())
     }
 }
 

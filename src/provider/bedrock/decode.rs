@@ -254,4 +254,14 @@ impl Decoder for ConverseDecoder {
         out.end_marker();
         Ok(())
     }
+
+    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        if self.stopped && !self.has_metadata {
+            out.warn(Warning::new(
+                "missing_end",
+                "the stream said why it stopped, but ended without `metadata`, which tells the usage",
+            ));
+        }
+        Ok(())
+    }
 }

@@ -325,6 +325,11 @@ impl Decoder for ChatDecoder {
                 "missing_end",
                 "the stream said why it stopped, but lacks the `[DONE]` that this provider sends",
             ));
+        } else if self.unmarked && out.usage_so_far().is_none() {
+            out.warn(Warning::new(
+                "missing_end",
+                "the stream said why it stopped, but ended with neither `[DONE]` nor the usage that was asked for",
+            ));
         }
         self.details.finish(&self.provider, DETAILS, out)
     }
