@@ -239,4 +239,20 @@ mod tests {
             );
         }
     }
+
+    // F92
+    #[test]
+    fn so_many_allowances_are_looked_at_and_no_more() {
+        let mut many = HeaderMap::new();
+        for n in 0..=MOST_LIMITS {
+            let name = format!("x-ratelimit-remaining-a{n:03}");
+            many.insert(
+                http::HeaderName::try_from(name).unwrap(),
+                "1".parse().unwrap(),
+            );
+        }
+        assert_eq!(rate_limits(&many).len(), MOST_LIMITS);
+        many.remove("x-ratelimit-remaining-a000");
+        assert_eq!(rate_limits(&many).len(), MOST_LIMITS);
+    }
 }

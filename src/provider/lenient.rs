@@ -573,4 +573,19 @@ mod tests {
             assert_eq!(kind(json), ErrorKind::Protocol, "{json}");
         }
     }
+
+    // P4
+    #[test]
+    fn a_list_may_take_so_much_memory() {
+        let most = MOST_LIST_BYTES / size_of::<Count>();
+        for (length, fits) in [(most, true), (most + 1, false)] {
+            let numbers = vec!["1"; length].join(",");
+            let json = format!(r#"{{"list":[{numbers}]}}"#);
+            let mut scratch = String::new();
+            match parse::<Thing<'_>>(&json, &mut scratch) {
+                Ok(thing) => assert!(fits && thing.list.0.len() == length),
+                Err(error) => assert!(!fits && error.message().contains("is too large"), "{error}"),
+            }
+        }
+    }
 }

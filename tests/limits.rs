@@ -1,0 +1,209 @@
+//! Every limit by its name: what just fits passes, one more is refused and the error says by which limit.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod by_hand;
+
+use by_hand::*;
+use unifiedai::{
+    Assembler, AssemblerLimits, Error, ErrorKind, FinishReason, Head, SizeLimits, Warning,
+};
+
+/// What counts of a piece beside its text.
+const PIECE: usize = 16;
+
+fn sized(change: impl FnOnce(&mut SizeLimits)) -> unifiedai::CallOptions {
+    with(|options| {
+        options.retry = unifiedai::Retry::none();
+        change(&mut options.sizes);
+    })
+}
+
+#[track_caller]
+fn refused(error: &Error, limit: &str) {
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    assert!(error.message().contains(limit), "{error}");
+}
+
+#[test]
+fn an_event_may_have_so_many_bytes() {
+    let event = delta(&"x".repeat(500));
+    let data = event.trim_end().strip_prefix("data: ").unwrap();
+    let answer = |limit| {
+        let mut call = Call::stream(sized(|sizes| sizes.event = limit));
+        call.answer(200, &[SSE], &[&event, &finish(), DONE].concat());
+        call.result()
+    };
+    // The name of the event and each of its lines count, too.
+    let fits = (data.len()..data.len() + 64)
+        .find(|limit| answer(*limit).is_ok())
+        .unwrap();
+    assert_eq!(answer(fits).unwrap().text().len(), 500);
+    refused(
+        &answer(fits - 1).unwrap_err(),
+        &format!("{} bytes", fits - 1),
+    );
+}
+
+#[test]
+fn a_body_may_have_so_many_bytes() {
+    let answer = |limit| {
+        let mut call = Call::whole(sized(|sizes| sizes.body = limit));
+        call.answer(200, &[JSON], WHOLE);
+        call.result()
+    };
+    assert_eq!(answer(WHOLE.len()).unwrap().text(), "hello");
+    let short = WHOLE.len() - 1;
+    refused(
+        &answer(short).unwrap_err(),
+        &format!("the body is larger than the limit of {short} bytes"),
+    );
+}
+
+#[test]
+fn an_error_body_is_kept_up_to_so_many_bytes() {
+    let body = "x".repeat(100);
+    for limit in [99, 100, 101] {
+        let mut call = Call::whole(sized(|sizes| sizes.error_body = limit));
+        call.answer(500, &[], &body);
+        let error = call.error();
+        assert_eq!(error.kind(), ErrorKind::InternalServer);
+        assert_eq!(error.body().len(), limit.min(100));
+    }
+}
+
+#[test]
+fn a_stream_may_have_so_many_bytes() {
+    let stream = [delta("x"), finish(), DONE.into()].concat();
+    let answer = |limit| {
+        let mut call = Call::stream(sized(|sizes| sizes.stream = Some(limit)));
+        call.answer(200, &[SSE], &stream);
+        call.result()
+    };
+    let all = stream.len() as u64;
+    assert_eq!(answer(all).unwrap().text(), "x");
+    let short = all - 1;
+    refused(
+        &answer(short).unwrap_err(),
+        &format!("the stream is larger than the limit of {short} bytes"),
+    );
+}
+
+#[test]
+fn what_is_kept_of_a_stream_may_have_so_many_bytes() {
+    let letters = 100;
+    let finish_reason = "stop".len() + PIECE;
+    let head = "c1m".len();
+    let all = letters * (1 + PIECE) + finish_reason + head;
+    let answer = |limit| {
+        let mut call = Call::stream(sized(|sizes| sizes.body = limit));
+        call.answer(
+            200,
+            &[SSE],
+            &[delta("x").repeat(letters), finish(), DONE.into()].concat(),
+        );
+        call.result()
+    };
+    assert_eq!(answer(all).unwrap().text().len(), letters);
+    refused(
+        &answer(all - 1).unwrap_err(),
+        &format!("the answer is larger than the limit of {} bytes", all - 1),
+    );
+}
+
+fn assembler(change: impl FnOnce(&mut AssemblerLimits)) -> Assembler {
+    let mut limits = AssemblerLimits::default();
+    change(&mut limits);
+    Assembler::new(true, limits)
+}
+
+#[test]
+fn an_answer_may_have_so_many_tool_calls() {
+    let mut out = assembler(|limits| limits.tool_calls = 3);
+    for part in 0..3 {
+        out.tool_start(0, part, "id", "name").unwrap();
+    }
+    refused(
+        &out.tool_start(0, 3, "id", "name").unwrap_err(),
+        "more than 3 tool calls",
+    );
+    out.tool_start(1, 0, "id", "name").unwrap();
+}
+
+#[test]
+fn there_may_be_so_many_answers() {
+    let mut out = assembler(|limits| limits.choices = 3);
+    for choice in [7, 0, u32::MAX] {
+        out.choice(choice).unwrap();
+    }
+    out.text(7, 0, "x").unwrap();
+    refused(&out.text(1, 0, "x").unwrap_err(), "more than 3 answers");
+}
+
+/// Names, ids, signatures, refusals and reasons for stopping are kept as texts are, and count as they do.
+#[test]
+fn whatever_is_kept_counts() {
+    type Put = fn(&mut Assembler, &str) -> Result<(), Error>;
+    let puts: [(&str, Put); 8] = [
+        ("text", |out, x| out.text(0, 0, x)),
+        ("reasoning", |out, x| out.reasoning(0, 0, x)),
+        ("signature", |out, x| out.reasoning_signature(0, 0, x)),
+        ("refusal", |out, x| out.refusal(0, 0, x)),
+        ("tool id", |out, x| out.tool_start(0, 0, x, "")),
+        ("tool name", |out, x| out.tool_start(0, 0, "", x)),
+        ("finish reason", |out, x| {
+            out.finish(0, Some(FinishReason::Stop), x)
+        }),
+        ("tool arguments", |out, x| out.tool_arguments(0, 0, x)),
+    ];
+    for (name, put) in puts {
+        let overhead = match name {
+            // The call that they belong to is a piece of its own.
+            "tool arguments" => 2 * PIECE,
+            _ => PIECE,
+        };
+        for (length, fits) in [(100, true), (101, false)] {
+            let mut out = assembler(|limits| limits.retained_bytes = 100 + overhead);
+            let result = put(&mut out, &"x".repeat(length));
+            assert_eq!(result.is_ok(), fits, "{name} of {length}: {result:?}");
+            if let Err(error) = result {
+                refused(&error, "larger than the limit of");
+            }
+        }
+    }
+}
+
+/// These cannot be refused by themselves: the next piece is.
+#[test]
+fn heads_and_warnings_count_with_what_follows() {
+    type Put = fn(&mut Assembler, String);
+    let puts: [(&str, Put); 5] = [
+        ("id", |out, x| out.head(with_head(|head| head.id = x))),
+        ("model", |out, x| out.head(with_head(|head| head.model = x))),
+        ("fingerprint", |out, x| {
+            out.head(with_head(|head| head.system_fingerprint = Some(x)));
+        }),
+        ("service tier", |out, x| {
+            out.head(with_head(|head| head.service_tier = Some(x)));
+        }),
+        ("warning", |out, x| out.warn(Warning::new("w", x))),
+    ];
+    for (name, put) in puts {
+        for (limit, fits) in [(101 + PIECE, true), (100 + PIECE, false)] {
+            let mut out = assembler(|limits| limits.retained_bytes = limit);
+            put(&mut out, "x".repeat(100));
+            assert_eq!(out.text(0, 0, "x").is_ok(), fits, "{name}");
+        }
+    }
+}
+
+fn with_head(change: impl FnOnce(&mut Head)) -> Head {
+    let mut head = Head::default();
+    change(&mut head);
+    head
+}
