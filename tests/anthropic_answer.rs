@@ -303,3 +303,26 @@ fn allowances_ids_and_hints_come_from_the_headers() {
         Some(30)
     );
 }
+
+// F89
+#[test]
+fn starts_and_stops_that_are_missing_doubled_or_unknown_cost_nothing() {
+    let stop_of_nothing = r#"{"type":"content_block_stop","index":9}"#;
+    let text_without_its_start = &EVENTS[9..13];
+    let odd = [
+        &EVENTS[..1],
+        &[stop_of_nothing],
+        &EVENTS[1..8],
+        text_without_its_start,
+        &[EVENTS[12], EVENTS[16]],
+        &EVENTS[13..],
+    ]
+    .concat();
+    let full = streamed(stream(&EVENTS)).result.unwrap();
+    let response = streamed(stream(&odd)).result.unwrap();
+    assert_eq!(response.text(), full.text());
+    let calls = |response: &unifiedai::UnifiedChatResponse| {
+        response.tool_calls().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(calls(&response), calls(&full));
+}

@@ -70,6 +70,25 @@ fn the_code_decides_before_the_status() {
     }
 }
 
+// F53: the same inside a stream as with a status.
+#[test]
+fn a_used_up_quota_does_not_pass_inside_a_stream_either() {
+    for (code, kind, wanted) in [
+        ("insufficient_quota", ErrorKind::QuotaExceeded, false),
+        ("rate_limit_exceeded", ErrorKind::RateLimit, true),
+    ] {
+        let event = format!("data: {{\"error\":{{\"message\":\"m\",\"code\":\"{code}\"}}}}\n\n");
+        let mut call = Call::stream(options());
+        call.send();
+        call.head(200, &[SSE]).body(event.as_str());
+        assert_eq!(tries_again(&mut call), wanted, "{code}");
+        let mut call = Call::stream(once());
+        call.send();
+        call.head(200, &[SSE]).body(event);
+        assert_eq!(call.error().kind(), kind, "{code}");
+    }
+}
+
 // F62
 #[test]
 fn the_server_has_the_last_word_on_retrying() {

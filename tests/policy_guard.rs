@@ -306,3 +306,83 @@ fn a_jump_of_the_clock_fills_up_to_the_limit_and_no_further() {
     let earlier = guarded(&guard, once()).at(at(5)).step();
     assert!(matches!(earlier, Step::Sleep { .. }));
 }
+
+// F66
+#[test]
+fn of_many_threads_that_ask_at_once_one_probes() {
+    for _ in 0..50 {
+        let guard = broken();
+        let together = std::sync::Barrier::new(4);
+        let ask = || {
+            let mut call = guarded(&guard, once());
+            call.at(at(6));
+            together.wait();
+            let sent = matches!(call.step(), Step::Send { .. });
+            // Held until all have asked.
+            together.wait();
+            usize::from(sent)
+        };
+        let probes: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(probes, 1);
+    }
+}
+
+/// All orders in which the steps of three calls can follow one another, each call's own in their order.
+fn orders(left: [usize; 3], so_far: &mut Vec<usize>, all: &mut Vec<Vec<usize>>) {
+    if left == [0; 3] {
+        return all.push(so_far.clone());
+    }
+    for call in 0..3 {
+        if left[call] > 0 {
+            let mut left = left;
+            left[call] -= 1;
+            so_far.push(call);
+            orders(left, so_far, all);
+            so_far.pop();
+        }
+    }
+}
+
+// F118
+#[test]
+fn in_whatever_order_calls_meet_what_they_share_is_the_same_afterwards() {
+    let mut all = Vec::new();
+    orders([3; 3], &mut Vec::new(), &mut all);
+    assert_eq!(all.len(), 1680);
+    for order in all {
+        let rules = BreakerRules::default();
+        let guard = Arc::new(Guard::new().requests_per_minute(4).breaker(rules));
+        let mut calls: Vec<Option<Call>> =
+            (0..3).map(|_| Some(guarded(&guard, options()))).collect();
+        let (mut done, mut under_way) = ([0; 3], 0);
+        for number in order {
+            match (done[number], calls[number].as_mut()) {
+                (0, Some(call)) => {
+                    call.send();
+                    under_way += 1;
+                }
+                (1, Some(call)) if number == 2 => {
+                    call.head(503, &[]).end();
+                    under_way -= 1;
+                }
+                (1, Some(call)) => {
+                    call.head(200, &[JSON]).body(WHOLE).end();
+                    under_way -= 1;
+                }
+                _ => calls[number] = None,
+            }
+            done[number] += 1;
+            assert_eq!(guard.in_flight(), under_way);
+        }
+        // One retry was paid for. A success before it fell into the full budget, one after it counts.
+        assert!((90..=92).contains(&guard.retry_budget()));
+        guarded(&guard, once()).send();
+        assert!(matches!(guarded(&guard, once()).step(), Step::Sleep { .. }));
+    }
+}

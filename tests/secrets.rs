@@ -331,3 +331,18 @@ fn events_show_no_key() {
     assert_eq!(misuse.kind(), ErrorKind::Misuse);
     clean("misuse", &everything_of(&misuse));
 }
+
+// F112
+#[test]
+fn a_host_that_looks_like_a_providers_gets_nothing_of_it() {
+    for url in [
+        "https://evil.test/api.cerebras.ai/v1",
+        "https://api.cerebras.ai.evil.test/v1",
+    ] {
+        let provider = Arc::new(OpenAiChat::custom(url).build().unwrap());
+        let mut call = Call::new(provider, request(false), once());
+        let (request, _) = call.send();
+        assert!(!request.headers().contains_key("authorization"), "{url}");
+        assert!(request.uri().to_string().starts_with(url));
+    }
+}

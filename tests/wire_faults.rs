@@ -224,6 +224,32 @@ fn a_flaky_provider_answers_in_the_end() {
     }
 }
 
+// F55: two retries, whichever transport; none of them adds its own.
+#[test]
+fn a_provider_that_always_refuses_is_asked_three_times() {
+    let server = Loopback::start(Config::fast()).unwrap();
+    let mut world = World::new(&server.base_url());
+    world.options.retry = Retry::default();
+    world.options.retry.base = Duration::from_millis(1);
+    world.options.retry.throttled_base = Duration::from_millis(1);
+    for via in ALL {
+        for fault in ["status-503", "no-head"] {
+            let before = server.served();
+            let error = world
+                .call(via, &format!("gpt-oss-120b~{fault}"), false)
+                .unwrap_err();
+            // A connection that broke without an answer may have been processed: asked once.
+            let asked = if fault == "no-head" { 1 } else { 3 };
+            assert_eq!(error.attempts().len(), asked, "{fault} via {via:?}");
+            assert_eq!(
+                server.served() - before,
+                asked as u64,
+                "{fault} via {via:?}"
+            );
+        }
+    }
+}
+
 /// A server that gives each connection to `serve`.
 fn raw(serve: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -365,5 +391,54 @@ fn nobody_there_is_a_connection_error_that_was_not_sent() {
         assert_eq!(error.kind(), ErrorKind::Connection);
         let delivery = error.transport().unwrap().delivery();
         assert_eq!(delivery, unifiedai::Delivery::NotSent);
+    }
+}
+
+// F104: a head that can be read in two ways gives no answer of either.
+#[test]
+fn a_head_that_contradicts_itself_is_never_a_shorter_answer() {
+    let whole = |text: &str| {
+        format!(
+            r#"{{"id":"c","model":"m","choices":[{{"message":{{"content":"{text}"}},"finish_reason":"stop"}}]}}"#
+        )
+    };
+    let (short, long) = (whole("short"), whole("long, and longer"));
+    let (a, b) = (short.len(), long.len());
+    let chunked = format!("{a:x}\r\n{short}\r\n0\r\n\r\n");
+    let answers = [
+        format!("content-length: {a}\r\ncontent-length: {b}\r\n\r\n{short}{long}"),
+        format!("content-length: {b}\r\ncontent-length: {a}\r\n\r\n{short}{long}"),
+        format!("content-length: {a}, {b}\r\n\r\n{short}{long}"),
+        format!("content-length: +{a}\r\n\r\n{short}"),
+        format!("content-length: -1\r\n\r\n{short}"),
+        format!("content-length: 99999999999999999999999\r\n\r\n{short}"),
+    ];
+    for head in answers {
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{head}");
+        let url = raw(move |tcp| {
+            read_request(tcp);
+            let _ = tcp.write_all(answer.as_bytes());
+        });
+        let world = World::new(&url);
+        for via in ALL {
+            let outcome = world.call(via, "m", false);
+            assert!(outcome.is_err(), "{head:?} via {via:?}: {outcome:?}");
+        }
+    }
+    // Where both framings are there, chunks count (RFC 9112, 6.3).
+    let both = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\ntransfer-encoding: chunked\r\n\r\n{chunked}",
+        a / 2
+    );
+    let url = raw(move |tcp| {
+        read_request(tcp);
+        let _ = tcp.write_all(both.as_bytes());
+    });
+    let world = World::new(&url);
+    for via in ALL {
+        match world.call(via, "m", false) {
+            Ok(response) => assert_eq!(response.text(), "short", "{via:?}"),
+            Err(error) => assert_ne!(error.kind(), ErrorKind::Timeout, "{via:?}: {error}"),
+        }
     }
 }
