@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::time::{Instant, Sleep};
+use unifiedai_pool::Alarm;
 use unifiedai_transport::Time;
 
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
@@ -16,11 +17,6 @@ fn origin() -> Instant {
         let now = Instant::from_std(real());
         now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
     })
-}
-
-/// On tokio's clock, which a test can pause.
-pub(crate) fn now() -> Time {
-    Time::ZERO.saturating_add(Instant::now().saturating_duration_since(origin()))
 }
 
 #[expect(
@@ -39,12 +35,17 @@ fn real() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// Fires at a point that may move. Moving it later costs nothing until the old point has come.
+/// A timer of the runtime, once one is needed.
 #[derive(Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub struct Timer(Option<Pin<Box<Sleep>>>);
 
-impl Alarm {
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
+impl Alarm for Timer {
+    /// On tokio's clock, which a test can pause.
+    fn now() -> Time {
+        Time::ZERO.saturating_add(Instant::now().saturating_duration_since(origin()))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
         // Further away than a timer can be set is never.
         let Some(due) = instant(at) else {
             return Poll::Pending;

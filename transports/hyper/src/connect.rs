@@ -1,13 +1,19 @@
 //! TCP, a proxy's tunnel where the environment asks for one, TLS.
 
+use crate::clock::Timer;
+use hyper::client::conn::http2;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::{
-    legacy::connect::{HttpConnector, proxy::Tunnel},
-    proxy::matcher::{Intercept, Matcher},
+use hyper_util::{
+    client::{
+        legacy::connect::{Connection as _, HttpConnector, proxy::Tunnel},
+        proxy::matcher::{Intercept, Matcher},
+    },
+    rt::{TokioExecutor, TokioTimer},
 };
 use std::{
     error::Error,
     future::Future,
+    io,
     net::IpAddr,
     pin::Pin,
     sync::Arc,
@@ -15,23 +21,66 @@ use std::{
     time::Duration,
 };
 use tower_service::Service;
+use unifiedai_pool::{Connect, Connected, Target, error};
+use unifiedai_transport::{Time, TransportError};
 
 /// How long one host's addresses may take together if the request's own limit is longer: a dead address must not
 /// eat the time of the next.
 const CONNECT: Duration = Duration::from_secs(10);
 
-pub(crate) fn connector(mut tls: rustls::ClientConfig) -> HttpsConnector<Direct> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT));
-    tls.alpn_protocols.clear();
-    let proxies = Arc::new(Matcher::from_env());
-    HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(Direct { http, proxies })
+/// Makes connections.
+pub(crate) struct Connector(HttpsConnector<Direct>);
+
+impl Connector {
+    pub(crate) fn new(mut tls: rustls::ClientConfig) -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT));
+        tls.alpn_protocols.clear();
+        let proxies = Arc::new(Matcher::from_env());
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions();
+        Connector(https.wrap_connector(Direct { http, proxies }))
+    }
+}
+
+impl Connect for Connector {
+    type Alarm = Timer;
+
+    async fn connect(&self, target: &Target, _: Time) -> Result<Connected, TransportError> {
+        let host = &*target.host;
+        let scheme = if target.tls { "https" } else { "http" };
+        let uri = format!("{scheme}://{}/", target.authority());
+        let uri: http::Uri = uri
+            .parse()
+            .map_err(|_| error::unsendable("the host is not a valid name"))?;
+        let stream = self.0.clone().call(uri).await;
+        let stream = stream.map_err(|failure| failed(failure, host))?;
+        if !stream.connected().is_negotiated_h2() {
+            return Ok(Connected::Http1(Box::new(stream)));
+        }
+        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(64 * 1024)
+            .handshake(stream)
+            .await
+            .map_err(|failure| error::sending(failure, host))?;
+        // Its error comes out at the requests.
+        tokio::spawn(async move { drop(driver.await) });
+        Ok(Connected::Http2(sender))
+    }
+}
+
+fn failed(failure: BoxError, host: &str) -> TransportError {
+    let unresolved = error::chain(&*failure).any(|e| e.to_string().starts_with("dns error"));
+    if unresolved {
+        error::unresolved(io::Error::other(failure), host)
+    } else {
+        error::connecting(failure, host)
+    }
 }
 
 /// A byte stream to the host, through a proxy if need be.

@@ -1,22 +1,17 @@
-use async_io::Timer;
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     sync::OnceLock,
     task::{Context, Poll, ready},
     time::{Instant, SystemTime},
 };
+use unifiedai_pool::Alarm;
 use unifiedai_transport::Time;
 
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
 fn origin() -> Instant {
     *ORIGIN.get_or_init(real)
-}
-
-pub(crate) fn now() -> Time {
-    let origin = origin();
-    Time::ZERO.saturating_add(real().saturating_duration_since(origin))
 }
 
 #[expect(
@@ -35,17 +30,24 @@ fn real() -> Instant {
     Instant::now()
 }
 
-/// Fires at a point that may move. Moving it later costs nothing until the old point has come.
+/// A timer of the reactor, once one is needed.
 #[derive(Default)]
-pub(crate) struct Alarm(Option<(Timer, Instant)>);
+pub struct Timer(Option<(async_io::Timer, Instant)>);
 
-impl Alarm {
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
+impl Alarm for Timer {
+    fn now() -> Time {
+        let origin = origin();
+        Time::ZERO.saturating_add(real().saturating_duration_since(origin))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
         // Further away than a timer can be set is never.
         let Some(due) = instant(at) else {
             return Poll::Pending;
         };
-        let (timer, set) = self.0.get_or_insert_with(|| (Timer::at(due), due));
+        let (timer, set) = self
+            .0
+            .get_or_insert_with(|| (async_io::Timer::at(due), due));
         if *set > due {
             timer.set_at(due);
             *set = due;
@@ -61,16 +63,6 @@ impl Alarm {
             timer.set_at(due);
             *set = due;
         }
-    }
-
-    /// What `work` gives, or `None` once `at` has come.
-    pub(crate) async fn within<T>(&mut self, at: Time, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => self.poll(cx, at).map(|()| None),
-        })
-        .await
     }
 }
 

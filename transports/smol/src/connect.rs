@@ -1,12 +1,6 @@
 //! Name lookup, TCP, a proxy's tunnel, TLS.
 
-use crate::{
-    clock::{self, Alarm},
-    connection::{Connection, Stream},
-    error,
-    pool::Target,
-    proxy::Proxies,
-};
+use crate::{clock::Timer, proxy::Proxies, stream::Io};
 use async_io::Async;
 use futures_rustls::TlsConnector;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -16,6 +10,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use unifiedai_pool::{Alarm, Connect, Connected, Target, error};
 use unifiedai_transport::{Time, TransportError};
 
 /// The most that an address may take while there are others to try.
@@ -32,14 +27,14 @@ impl Connector {
         let proxies = Proxies::from_env();
         Connector { tls, proxies }
     }
+}
 
-    pub(crate) async fn connect(
-        &self,
-        target: &Target,
-        by: Time,
-    ) -> Result<Connection, TransportError> {
+impl Connect for Connector {
+    type Alarm = Timer;
+
+    async fn connect(&self, target: &Target, by: Time) -> Result<Connected, TransportError> {
         let host = &*target.host;
-        let failed = |error| error::connecting(error, host);
+        let failed = |error: io::Error| error::connecting(error, host);
         let tcp = match self.proxies.before(target).map_err(failed)? {
             None => dial(target, by).await?,
             Some(proxy) => {
@@ -48,16 +43,15 @@ impl Connector {
                 tcp
             }
         };
-        let stream: Box<dyn Stream> = if target.tls {
+        if target.tls {
             let name = ServerName::try_from(host.to_owned())
                 .map_err(|_| error::unsendable("the host is not a valid server name"))?;
             let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
-            Box::new(handshake.await.map_err(failed)?)
+            let tls = handshake.await.map_err(failed)?;
+            Ok(Connected::Http1(Box::new(Io(tls))))
         } else {
-            Box::new(tcp)
-        };
-        let connection = Connection::new(stream).await;
-        connection.map_err(|error| error::sending(error, host))
+            Ok(Connected::Http1(Box::new(Io(tcp))))
+        }
     }
 }
 
@@ -85,9 +79,9 @@ async fn reach(addresses: &[SocketAddr], by: Time) -> io::Result<Async<TcpStream
         None => return Err(failure),
     };
     for address in others {
-        let now = clock::now();
+        let now = Timer::now();
         let until = half_way(now, by).min(now.saturating_add(PER_ADDRESS));
-        match Alarm::default().within(until, open(*address)).await {
+        match Timer::default().within(until, open(*address)).await {
             Some(Ok(tcp)) => return Ok(tcp),
             Some(Err(error)) => failure = error,
             None => failure = io::ErrorKind::TimedOut.into(),

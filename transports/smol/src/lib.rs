@@ -7,45 +7,41 @@
 //! Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...) and are asked for a tunnel; only `http://`
 //! proxies are supported, and loopback is never proxied.
 
-mod body;
 mod clock;
 mod connect;
-mod connection;
-mod error;
-mod pool;
 mod proxy;
-mod tls;
-
-pub use body::Body;
+mod stream;
 
 use bytes::Bytes;
-use clock::Alarm;
+pub use clock::Timer;
 use connect::Connector;
-use pool::{Pool, Target};
-use std::{fmt, future::Future, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::SystemTime,
+};
+use unifiedai_pool::Alarm as _;
 use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
+
+/// A response's body, read as it comes. It holds and drives its connection.
+pub type Body = unifiedai_pool::Body<Timer>;
 
 /// A pool of connections. Clones share it.
 #[derive(Clone)]
-pub struct Client {
-    pool: Arc<Pool>,
-    connector: Arc<Connector>,
-}
+pub struct Client(unifiedai_pool::Client<Connector>);
 
 impl Client {
     /// TLS by rustls and ring, trusting Mozilla's roots.
     #[must_use]
     pub fn new() -> Self {
-        Client::with_tls(tls::default_config())
+        Client::with_tls(unifiedai_pool::default_config())
     }
 
     /// TLS as configured by the caller.
     #[must_use]
     pub fn with_tls(tls: impl Into<Arc<rustls::ClientConfig>>) -> Self {
-        Client {
-            pool: Arc::default(),
-            connector: Arc::new(Connector::new(tls.into())),
-        }
+        Client(unifiedai_pool::Client::new(Connector::new(tls.into())))
     }
 }
 
@@ -65,7 +61,7 @@ impl AsyncTransport for Client {
     type Body = Body;
 
     fn now(&self) -> Time {
-        clock::now()
+        Timer::now()
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -77,41 +73,11 @@ impl AsyncTransport for Client {
         request: http::Request<Bytes>,
         limits: Limits,
     ) -> impl Future<Output = Result<http::Response<Body>, TransportError>> + Send + 'static {
-        exchange(self.clone(), request, limits)
+        self.0.send(request, limits)
     }
 
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
-        let mut alarm = Alarm::default();
-        std::future::poll_fn(move |cx| alarm.poll(cx, at))
-    }
-}
-
-async fn exchange(
-    client: Client,
-    mut request: http::Request<Bytes>,
-    limits: Limits,
-) -> Result<http::Response<Body>, TransportError> {
-    let target = Target::take_from(&mut request)?;
-    let head_by = limits.head.min(limits.total);
-    let mut alarm = Alarm::default();
-    let mut connection = match client.pool.take(&target).await {
-        Some(connection) => connection,
-        None => {
-            let connect_by = limits.connect.min(head_by);
-            let connecting = client.connector.connect(&target, connect_by);
-            match alarm.within(connect_by, connecting).await {
-                Some(connected) => connected?,
-                None => return Err(error::unconnected(&target.host)),
-            }
-        }
-    };
-    match alarm.within(head_by, connection.send(request)).await {
-        Some(Ok(response)) => {
-            let (head, body) = response.into_parts();
-            let body = Body::new(body, connection, client.pool, target, alarm);
-            Ok(http::Response::from_parts(head, body))
-        }
-        Some(Err(error)) => Err(error::sending(error, &target.host)),
-        None => Err(error::unanswered(&target.host)),
+        let mut alarm = Timer::default();
+        poll_fn(move |cx| alarm.poll(cx, at))
     }
 }

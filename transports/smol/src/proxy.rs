@@ -1,11 +1,11 @@
 //! A tunnel through a proxy where the environment asks for one.
 
-use crate::pool::Target;
 use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 use std::{fmt::Write as _, io, net::IpAddr, net::TcpStream};
+use unifiedai_pool::Target;
 
 pub(crate) struct Proxies(Matcher);
 
@@ -27,18 +27,15 @@ impl Proxies {
             return Ok(None);
         }
         let scheme = if target.tls { "https" } else { "http" };
-        let uri = format!("{scheme}://{}/", authority(target));
+        let uri = format!("{scheme}://{}/", target.authority());
         let Some(proxy) = uri.parse().ok().and_then(|uri| self.0.intercept(&uri)) else {
             return Ok(None);
         };
         let auth = proxy.basic_auth().cloned();
         match (proxy.uri().scheme_str(), proxy.uri().host()) {
             (Some("http"), Some(host)) => {
-                let address = Target {
-                    tls: false,
-                    host: host.trim_matches(['[', ']']).into(),
-                    port: proxy.uri().port_u16().unwrap_or(80),
-                };
+                let port = proxy.uri().port_u16().unwrap_or(80);
+                let address = Target::new(false, host, port);
                 Ok(Some(Proxy { address, auth }))
             }
             _ => Err(io::Error::other("only http:// proxies are supported")),
@@ -53,7 +50,7 @@ impl Proxy {
         tcp: &mut Async<TcpStream>,
         target: &Target,
     ) -> io::Result<()> {
-        let to = authority(target);
+        let to = target.authority();
         let mut ask = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
         if let Some(Ok(auth)) = self.auth.as_ref().map(HeaderValue::to_str) {
             let _ = write!(ask, "Proxy-Authorization: {auth}\r\n");
@@ -87,15 +84,6 @@ async fn read_head(tcp: &mut Async<TcpStream>) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn authority(target: &Target) -> String {
-    let Target { host, port, .. } = target;
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
 fn is_loopback(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(ip) => ip.is_loopback(),
@@ -122,11 +110,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_cannot_be_used_is_an_error() {
-        let target = |host: &str| Target {
-            tls: true,
-            host: host.into(),
-            port: 443,
-        };
+        let target = |host: &str| Target::new(true, host, 443);
         let proxies = Proxies(Matcher::builder().all("socks5://a.test:1").build());
         assert!(proxies.before(&target("b.test")).is_err());
         assert!(matches!(proxies.before(&target("::1")), Ok(None)));

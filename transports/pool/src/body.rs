@@ -1,9 +1,4 @@
-use crate::{
-    clock::Alarm,
-    connection::Connection,
-    error,
-    pool::{Pool, Target},
-};
+use crate::{Alarm, Target, connection::Connection, error, pool::Pool};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::{
@@ -15,21 +10,21 @@ use std::{
 use unifiedai_transport::{AsyncBody, Time, TransportError};
 
 /// A response's body, read as it comes. It holds and drives its connection.
-pub struct Body {
+pub struct Body<A: Alarm> {
     /// Both are gone once the body has ended.
     reading: Option<(Incoming, Connection)>,
     pool: Arc<Pool>,
     target: Target,
-    alarm: Alarm,
+    alarm: A,
 }
 
-impl Body {
+impl<A: Alarm> Body<A> {
     pub(crate) fn new(
         incoming: Incoming,
         connection: Connection,
         pool: Arc<Pool>,
         target: Target,
-        alarm: Alarm,
+        alarm: A,
     ) -> Self {
         Body {
             reading: Some((incoming, connection)),
@@ -68,13 +63,13 @@ impl Body {
         if let Some((incoming, mut connection)) = self.reading.take() {
             drop(incoming);
             if connection.is_idle(cx) {
-                self.pool.put(&self.target, connection);
+                self.pool.put(&self.target, connection, A::now());
             }
         }
     }
 }
 
-impl AsyncBody for Body {
+impl<A: Alarm> AsyncBody for Body<A> {
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -98,13 +93,13 @@ impl AsyncBody for Body {
     }
 }
 
-impl Drop for Body {
+impl<A: Alarm> Drop for Body<A> {
     fn drop(&mut self) {
         self.finish(&mut Context::from_waker(Waker::noop()));
     }
 }
 
-impl fmt::Debug for Body {
+impl<A: Alarm> fmt::Debug for Body<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").finish_non_exhaustive()
     }
