@@ -58,6 +58,9 @@
 //! | `smol` | [`smol::Client`](https://docs.rs/unifiedai-smol), for [`AsyncClient`] on smol, without tokio's reactor |
 //! | `bedrock` | Amazon Bedrock: Converse, ConverseStream, SigV4 |
 //! | `schemars` | tools and answer schemas from Rust types |
+//! | `tracing` | `TracingObserver`: spans with OpenTelemetry's attributes for generative AI |
+//! | `metrics` | `MetricsObserver`: its histograms, through the `metrics` crate |
+//! | `testing` | `transport::testing`: a scripted transport, a recorder and a player |
 //! | `http1` | [`codec::http1`](codec): raw HTTP/1.1, for programs that have only a socket |
 
 // A test that slices or adds wrongly fails, as it should.
@@ -111,6 +114,10 @@ pub use unifiedai_transport::{
     TransportError,
 };
 
+#[cfg(feature = "metrics")]
+pub use client::MetricsObserver;
+#[cfg(feature = "tracing")]
+pub use client::TracingObserver;
 #[cfg(feature = "bedrock")]
 pub use client::sdk::{AsyncBedrockRuntime, BedrockRuntime};
 #[cfg(feature = "hyper")]
@@ -124,3 +131,8 @@ pub use unifiedai_ureq as ureq;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs in the page for users of Python, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-python.md")]
+struct FromPython;

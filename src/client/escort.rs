@@ -1,6 +1,6 @@
 use super::{
     limit::{Permit, Ticket},
-    observe::Watch,
+    watch::Watch,
 };
 use crate::{Error, Input, StreamEvent, UnifiedChatResponse};
 use std::{

@@ -18,6 +18,9 @@ mod observe;
 mod providers;
 pub mod sdk;
 mod settings;
+#[cfg(any(feature = "tracing", feature = "metrics"))]
+mod telemetry;
+mod watch;
 
 pub use batch::{AsyncBatch, Batch, BatchOptions, BatchResult, Requests};
 pub use blocking::Client;
@@ -28,6 +31,10 @@ pub use health::{Health, HealthStatus, ProviderHealth};
 pub use nonblocking::AsyncClient;
 pub use observe::{CallEvent, CallInfo, CallSummary, Observation, Observer};
 pub use providers::Providers;
+#[cfg(feature = "metrics")]
+pub use telemetry::MetricsObserver;
+#[cfg(feature = "tracing")]
+pub use telemetry::TracingObserver;
 
 /// [`Client`], by the name that users of the Python package know.
 pub type UnifiedAI<T> = Client<T>;

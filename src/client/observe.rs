@@ -1,21 +1,13 @@
-//! What can be seen of calls from outside: plain data, never what was asked or answered.
+//! What can be seen of calls from outside: plain data, and what was asked and answered only for those who want it.
 
-use crate::{Error, ErrorKind, FinishReason, Input, StreamEvent, UnifiedChatResponse, Usage};
+use crate::{ChatRequest, ErrorKind, FinishReason, UnifiedChatResponse, Usage};
 use serde::Serialize;
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-use unifiedai_transport::Time;
+use std::time::Duration;
 
 /// Is told of every call of a client. Any closure that takes an [`Observation`] is one.
 ///
 /// It is called inside the call, so it should be quick. It gets names, numbers and times, and nothing that was asked or
-/// answered.
+/// answered unless it [says so](Observer::wants_content).
 ///
 /// ```
 /// use unifiedai::{CallEvent, Observation};
@@ -29,6 +21,11 @@ use unifiedai_transport::Time;
 pub trait Observer: Send + Sync {
     /// Something happened in a call.
     fn observe(&self, seen: &Observation<'_>);
+
+    /// Whether it is also to be told what was asked and answered: [`CallEvent::Asked`] and [`CallEvent::Answered`].
+    fn wants_content(&self) -> bool {
+        false
+    }
 }
 
 impl<F: Fn(&Observation<'_>) + Send + Sync> Observer for F {
@@ -69,6 +66,8 @@ pub struct CallInfo {
 pub enum CallEvent<'a> {
     /// The call was made. Comes first, and on the thread that made it.
     Started,
+    /// What is asked in a chat. Only for an observer that [wants content](Observer::wants_content).
+    Asked(&'a ChatRequest),
     /// A request goes out.
     Attempt {
         /// 1 for the first.
@@ -85,6 +84,9 @@ pub enum CallEvent<'a> {
         /// Since the call was made.
         after: Duration,
     },
+    /// What was answered in a chat, or the part of it that came before a failure. Only for an observer that
+    /// [wants content](Observer::wants_content).
+    Answered(&'a UnifiedChatResponse),
     /// The call is over. Comes last and always, also for a call that was dropped.
     Finished(&'a CallSummary),
 }
@@ -116,147 +118,6 @@ pub struct CallSummary {
     pub finish_reasons: Vec<FinishReason>,
     /// The tokens counted.
     pub usage: Option<Usage>,
-}
-
-/// Turns what a driver does into observations.
-pub(crate) struct Watch {
-    observers: Arc<[Arc<dyn Observer>]>,
-    call: CallInfo,
-    started: Time,
-    now: Time,
-    summary: CallSummary,
-    over: bool,
-}
-
-static CALLS: AtomicU64 = AtomicU64::new(1);
-
-impl Watch {
-    pub(crate) fn new(
-        observers: Arc<[Arc<dyn Observer>]>,
-        operation: &'static str,
-        provider: &str,
-        model: &str,
-        stream: bool,
-        now: Time,
-    ) -> Self {
-        let watch = Watch {
-            observers,
-            call: CallInfo {
-                id: CALLS.fetch_add(1, Ordering::Relaxed),
-                operation,
-                provider: provider.to_owned(),
-                model: model.to_owned(),
-                stream,
-            },
-            started: now,
-            now,
-            summary: CallSummary::default(),
-            over: false,
-        };
-        watch.tell(CallEvent::Started);
-        watch
-    }
-
-    pub(crate) fn admitted(&mut self, now: Time) {
-        self.now = now;
-        self.summary.waited = self.elapsed();
-    }
-
-    pub(crate) fn sending(&mut self, uri: &http::Uri, now: Time) {
-        self.now = now;
-        self.summary.attempts = self.summary.attempts.saturating_add(1);
-        self.tell(CallEvent::Attempt {
-            number: self.summary.attempts,
-            after: self.elapsed(),
-            host: uri.host().unwrap_or_default(),
-            port: uri.port_u16(),
-        });
-    }
-
-    pub(crate) fn input(&mut self, input: &Input, now: Time) {
-        self.now = now;
-        if let Input::Head(head) = input {
-            self.summary.status = Some(head.status.as_u16());
-            self.summary
-                .ttfb
-                .get_or_insert(now.saturating_since(self.started));
-        }
-    }
-
-    pub(crate) fn event(&mut self, event: &StreamEvent) {
-        if event.is_visible() && self.call.stream && self.summary.ttft.is_none() {
-            let after = self.elapsed();
-            self.summary.ttft = Some(after);
-            self.tell(CallEvent::FirstToken { after });
-        }
-    }
-
-    pub(crate) fn outcome(
-        &mut self,
-        now: Time,
-        outcome: Result<Option<&UnifiedChatResponse>, &Error>,
-    ) {
-        match outcome {
-            Ok(Some(response)) => self.read(response),
-            Ok(None) => {}
-            Err(error) => {
-                if let Some(partial) = error.partial() {
-                    self.read(partial);
-                }
-            }
-        }
-        self.over(now, outcome.err().map(Error::kind));
-    }
-
-    fn read(&mut self, response: &UnifiedChatResponse) {
-        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        self.summary.response_id = known(&response.id);
-        self.summary.response_model = known(&response.model);
-        let reasons = response.choices.iter();
-        let reasons = reasons.filter_map(|choice| choice.finish_reason.clone());
-        self.summary.finish_reasons = reasons.collect();
-        self.summary.usage.clone_from(&response.usage);
-        if let Some(usage) = &mut self.summary.usage {
-            usage.raw = None;
-        }
-    }
-
-    fn over(&mut self, now: Time, error: Option<ErrorKind>) {
-        if !std::mem::replace(&mut self.over, true) {
-            self.now = now;
-            self.summary.error = error;
-            self.summary.duration = self.elapsed();
-            self.tell(CallEvent::Finished(&self.summary));
-        }
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.now.saturating_since(self.started)
-    }
-
-    fn tell(&self, event: CallEvent<'_>) {
-        let seen = Observation {
-            call: &self.call,
-            event,
-        };
-        for observer in &*self.observers {
-            observer.observe(&seen);
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.over(self.now, Some(ErrorKind::Cancelled));
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
-            .field("call", &self.call)
-            .finish_non_exhaustive()
-    }
 }
 
 fn as_word<S: serde::Serializer>(

@@ -1,7 +1,8 @@
 use super::{
     escort::Escort,
     limit::Limiter,
-    observe::{Observer, Watch},
+    observe::{CallInfo, Observer},
+    watch::Watch,
 };
 use crate::{
     CallOptions, Chat, ChatRequest, Embed, EmbedRequest, Error, ErrorKind, Exchange, Fallback,
@@ -50,6 +51,7 @@ struct About<'a> {
     provider: &'a str,
     model: &'a str,
     stream: bool,
+    asked: Option<&'a ChatRequest>,
 }
 
 impl Providers {
@@ -171,6 +173,7 @@ impl Providers {
             provider: entry.provider.name(),
             model: &request.model,
             stream,
+            asked: Some(&request),
         };
         self.call(exchange, &about, start)
     }
@@ -188,13 +191,14 @@ impl Providers {
         }
         let first = fallback.clone().next();
         let options = self.options.clone();
-        let exchange = Exchange::with_fallback(fallback, request, options, start)?;
+        let exchange = Exchange::with_fallback(fallback, request.clone(), options, start)?;
         let model = first.as_ref().map_or("", |target| &target.model);
         let about = About {
             operation: "chat",
             provider: first.as_ref().map_or("", |target| target.provider.name()),
             model,
             stream,
+            asked: Some(&request),
         };
         self.call(exchange, &about, start)
     }
@@ -261,15 +265,8 @@ impl Providers {
             return Err(Error::new(ErrorKind::Misuse, "the client is closed"));
         }
         let watch = (!self.observers.is_empty()).then(|| {
-            let observers = self.observers.clone();
-            Watch::new(
-                observers,
-                about.operation,
-                about.provider,
-                about.model,
-                about.stream,
-                start.now,
-            )
+            let call = CallInfo::new(about.operation, about.provider, about.model, about.stream);
+            Watch::new(self.observers.clone(), call, about.asked, start.now)
         });
         let deadline = match self.options.timeouts.total {
             Some(total) => start.now.saturating_add(total),
@@ -348,6 +345,7 @@ impl Entry {
             provider: self.provider.name(),
             model: "",
             stream: false,
+            asked: None,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod blocking;
 mod nonblocking;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use blocking::{ChatStream, Driver};
 pub use nonblocking::{AsyncChatStream, AsyncDriver};

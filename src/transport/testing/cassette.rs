@@ -1,0 +1,181 @@
+use super::{
+    format::Exchanged,
+    redact::address,
+    script::{Answer, ScriptBody, wall},
+};
+use crate::{Error, ErrorKind};
+use bytes::Bytes;
+use http::{Request, Response};
+use std::{
+    future::{Future, ready},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+use unifiedai_transport::{
+    AsyncTransport, Delivery, FailureKind, Limits, Time, Transport, TransportError,
+};
+
+/// Recorded exchanges, played as a transport: a request gets the first answer not yet given to one of the same method, path,
+/// parameters and body, at whatever host. Clones share what was given.
+///
+/// ```
+/// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, transport::testing::Cassette};
+///
+/// // As `Recorder::to_lines` writes it; usually from a file.
+/// let cassette = Cassette::parse(concat!(
+///     r#"{"request": {"method": "POST", "url": "https://api.cerebras.ai/v1/chat/completions"}, "#,
+///     r#""response": {"status": 200, "body": "{\"choices\": [{\"message\": {\"content\": \"Hi.\"}, \"finish_reason\": \"stop\"}]}"}}"#,
+/// ))?;
+/// let client = Client::new(cassette.clone(), OpenAiChat::cerebras("any-key")?);
+/// assert_eq!(client.chat(ChatRequest::new("m").user("Hello?"))?.text(), "Hi.");
+/// assert_eq!(cassette.left(), 0);
+/// # Ok::<(), unifiedai::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cassette(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    left: Vec<Exchanged>,
+    now: Time,
+}
+
+impl Cassette {
+    /// Reads exchanges, one JSON object a line, or one object alone over several lines.
+    ///
+    /// # Errors
+    /// `invalid_request` that names the line.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
+        if let Ok(one) = serde_json::from_str::<Exchanged>(text) {
+            return Ok(Cassette::new(vec![one]));
+        }
+        let lines = text.lines().enumerate();
+        let exchanges = lines
+            .filter(|(_, line)| !line.trim().is_empty())
+            .map(|(at, line)| {
+                serde_json::from_str(line)
+                    .map_err(|e| refuse(format!("line {}: {e}", at.saturating_add(1))))
+            });
+        Ok(Cassette::new(exchanges.collect::<Result<_, _>>()?))
+    }
+
+    /// How many exchanges were not played.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.with(|state| state.left.len())
+    }
+
+    fn new(left: Vec<Exchanged>) -> Self {
+        Cassette(Arc::new(Mutex::new(State {
+            left,
+            now: Time::ZERO,
+        })))
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn answer(&self, request: &Request<Bytes>) -> Result<Response<ScriptBody>, TransportError> {
+        let exchange = self.with(|state| {
+            let at = state.left.iter().position(|one| fits(one, request))?;
+            Some(state.left.remove(at))
+        });
+        match exchange {
+            Some(exchange) => played(&exchange).response(),
+            None => Err(TransportError::new(
+                FailureKind::Request,
+                Delivery::NotSent,
+                format!(
+                    "nothing recorded fits {} {}",
+                    request.method(),
+                    request.uri().path()
+                ),
+            )),
+        }
+    }
+}
+
+/// A recording without the body of the request fits any.
+fn fits(exchange: &Exchanged, request: &Request<Bytes>) -> bool {
+    let asked = &exchange.request;
+    let url = asked.url.parse();
+    asked.method.eq_ignore_ascii_case(request.method().as_str())
+        && url.is_ok_and(|url| address(&url) == address(request.uri()))
+        && asked
+            .body
+            .bytes()
+            .is_none_or(|body| same(&body, request.body()))
+}
+
+/// As JSON, if both are.
+fn same(recorded: &[u8], asked: &[u8]) -> bool {
+    let json = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok();
+    match (json(recorded), json(asked)) {
+        (Some(recorded), Some(asked)) => recorded == asked,
+        _ => recorded == asked,
+    }
+}
+
+fn played(exchange: &Exchanged) -> Answer {
+    let recorded = &exchange.response;
+    let mut answer = Answer::new(recorded.status);
+    for (name, value) in &recorded.headers {
+        answer = answer.header(name, value);
+    }
+    let mut body = recorded.body.bytes().unwrap_or_default();
+    for length in &recorded.chunk_lengths {
+        answer = answer.chunk(body.split_to((*length).min(body.len())));
+    }
+    answer.chunk(body)
+}
+
+impl Transport for Cassette {
+    type Body = ScriptBody;
+
+    fn now(&self) -> Time {
+        self.with(|state| state.now)
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        wall(self.with(|state| state.now))
+    }
+
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        _: Limits,
+    ) -> Result<Response<ScriptBody>, TransportError> {
+        self.answer(&request)
+    }
+
+    fn sleep_until(&self, at: Time) {
+        self.with(|state| state.now = state.now.max(at));
+    }
+}
+
+impl AsyncTransport for Cassette {
+    type Body = ScriptBody;
+
+    fn now(&self) -> Time {
+        self.with(|state| state.now)
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        wall(self.with(|state| state.now))
+    }
+
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        _: Limits,
+    ) -> impl Future<Output = Result<Response<ScriptBody>, TransportError>> + Send + 'static {
+        ready(self.answer(&request))
+    }
+
+    fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
+        self.with(|state| state.now = state.now.max(at));
+        ready(())
+    }
+}

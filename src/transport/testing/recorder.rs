@@ -1,0 +1,235 @@
+use super::{
+    format::{Answered, Asked, Exchanged},
+    redact::Secrets,
+};
+use bytes::Bytes;
+use http::{Request, Response, response};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+use unifiedai_transport::{
+    AsyncBody, AsyncTransport, Body, Limits, Time, Transport, TransportError,
+};
+
+/// A transport that keeps what goes over another one, for a [`Cassette`](super::Cassette).
+///
+/// Keys in headers and addresses are not kept, nor where an answer repeats them. What people wrote is: look at a recording
+/// before you share it. An exchange is kept once its answer was read to its end or given up; one whose connection broke is
+/// not. All of it stays in memory until the recorder is dropped.
+#[derive(Clone, Debug)]
+pub struct Recorder<T> {
+    inner: T,
+    about: Arc<About>,
+    kept: Kept,
+}
+
+type Kept = Arc<Mutex<Vec<Exchanged>>>;
+
+#[derive(Debug)]
+struct About {
+    provider: String,
+    dialect: String,
+}
+
+/// The body of an answer that is recorded while it is read.
+#[derive(Debug)]
+pub struct RecordedBody<B> {
+    inner: B,
+    exchange: Option<Box<Exchanged>>,
+    body: Vec<u8>,
+    secrets: Secrets,
+    kept: Kept,
+}
+
+impl<T> Recorder<T> {
+    /// Records what goes over `inner` to `provider`, in a wire such as `openai-chat`.
+    pub fn new(inner: T, provider: impl Into<String>, dialect: impl Into<String>) -> Self {
+        Recorder {
+            inner,
+            about: Arc::new(About {
+                provider: provider.into(),
+                dialect: dialect.into(),
+            }),
+            kept: Kept::default(),
+        }
+    }
+
+    /// What was recorded so far, one JSON object a line.
+    #[must_use]
+    pub fn to_lines(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = kept
+            .iter()
+            .filter_map(|one| serde_json::to_string(one).ok());
+        lines.map(|line| line + "\n").collect()
+    }
+
+    fn begin(&self, request: &Request<Bytes>) -> Recording {
+        let mut secrets = Secrets::default();
+        let headers = secrets.headers(request.headers());
+        let url = secrets.url(request.uri());
+        let exchange = Exchanged {
+            provider: self.about.provider.clone(),
+            dialect: self.about.dialect.clone(),
+            streaming: false,
+            request: Asked {
+                method: request.method().to_string(),
+                url,
+                headers,
+                body: secrets.bytes(request.body().to_vec()).into(),
+            },
+            response: Answered::default(),
+        };
+        Recording {
+            exchange: Box::new(exchange),
+            secrets,
+            kept: self.kept.clone(),
+        }
+    }
+}
+
+struct Recording {
+    exchange: Box<Exchanged>,
+    secrets: Secrets,
+    kept: Kept,
+}
+
+impl Recording {
+    fn body<B>(mut self, response: Response<B>) -> Response<RecordedBody<B>> {
+        let (head, inner) = response.into_parts();
+        self.head(&head);
+        let body = RecordedBody {
+            inner,
+            exchange: Some(self.exchange),
+            body: Vec::new(),
+            secrets: self.secrets,
+            kept: self.kept,
+        };
+        Response::from_parts(head, body)
+    }
+
+    fn head(&mut self, head: &response::Parts) {
+        let headers = self.secrets.headers(&head.headers);
+        self.exchange.streaming = headers
+            .get("content-type")
+            .is_some_and(|kind| kind.contains("stream"));
+        self.exchange.response = Answered {
+            status: head.status.as_u16(),
+            headers,
+            ..Answered::default()
+        };
+    }
+}
+
+impl<B> RecordedBody<B> {
+    fn saw(&mut self, read: &Result<Option<Bytes>, TransportError>) {
+        match read {
+            Ok(Some(chunk)) => {
+                self.body.extend_from_slice(chunk);
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.response.chunk_lengths.push(chunk.len());
+                }
+            }
+            Ok(None) => self.keep(),
+            Err(_) => self.exchange = None,
+        }
+    }
+
+    fn keep(&mut self) {
+        let Some(mut exchange) = self.exchange.take() else {
+            return;
+        };
+        let answer = &mut exchange.response;
+        let length = self.body.len();
+        let body = self.secrets.bytes(std::mem::take(&mut self.body));
+        if body.len() != length {
+            answer.chunk_lengths.clear();
+        }
+        answer.body = body.into();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(*exchange);
+    }
+}
+
+/// A stream is over when its last event was read, which may be before the end of its body.
+impl<B> Drop for RecordedBody<B> {
+    fn drop(&mut self) {
+        if !self.body.is_empty() {
+            self.keep();
+        }
+    }
+}
+
+impl<T: Transport> Transport for Recorder<T> {
+    type Body = RecordedBody<T::Body>;
+
+    fn now(&self) -> Time {
+        self.inner.now()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.inner.wall_clock()
+    }
+
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> Result<Response<Self::Body>, TransportError> {
+        let recording = self.begin(&request);
+        Ok(recording.body(self.inner.send(request, limits)?))
+    }
+
+    fn sleep_until(&self, at: Time) {
+        self.inner.sleep_until(at);
+    }
+}
+
+impl<T: AsyncTransport> AsyncTransport for Recorder<T> {
+    type Body = RecordedBody<T::Body>;
+
+    fn now(&self) -> Time {
+        self.inner.now()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.inner.wall_clock()
+    }
+
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send + 'static {
+        let recording = self.begin(&request);
+        let sending = self.inner.send(request, limits);
+        async move { Ok(recording.body(sending.await?)) }
+    }
+
+    fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
+        self.inner.sleep_until(at)
+    }
+}
+
+impl<B: Body> Body for RecordedBody<B> {
+    fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
+        let read = self.inner.chunk(deadline);
+        self.saw(&read);
+        read
+    }
+}
+
+impl<B: AsyncBody> AsyncBody for RecordedBody<B> {
+    fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Time,
+    ) -> Poll<Result<Option<Bytes>, TransportError>> {
+        let read = ready!(self.inner.poll_chunk(cx, deadline));
+        self.saw(&read);
+        Poll::Ready(read)
+    }
+}

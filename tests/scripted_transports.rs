@@ -1,0 +1,168 @@
+//! The transports for tests: what a script says, and what was recorded, without a network.
+#![cfg(feature = "testing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that goes wrong is to stop"
+)]
+
+use std::time::Duration;
+use unifiedai::{
+    AsyncClient, ChatRequest, Client, Delivery, ErrorKind, FailureKind,
+    provider::OpenAiChat,
+    transport::testing::{Answer, Cassette, Recorder, Script},
+};
+
+const HELLO: &str = r#"{"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]}"#;
+const KEY: &str = "canary-key-7f3a";
+
+fn provider() -> OpenAiChat {
+    OpenAiChat::cerebras(KEY).unwrap()
+}
+
+fn question() -> ChatRequest {
+    ChatRequest::new("m").user("Hi?")
+}
+
+fn stream() -> Answer {
+    Answer::events([
+        r#"{"choices": [{"index": 0, "delta": {"content": "Hel"}}]}"#,
+        r#"{"choices": [{"index": 0, "delta": {"content": "lo."}, "finish_reason": "stop"}]}"#,
+    ])
+}
+
+#[test]
+fn a_script_is_played_in_order_and_nobody_waits() {
+    let script = Script::new([
+        Answer::failure(FailureKind::Connect, Delivery::NotSent),
+        Answer::json(429, "{}").header("retry-after", "30"),
+        Answer::json(200, HELLO),
+        stream(),
+        Answer::events([r#"{"choices": [{"index": 0, "delta": {"content": "Hel"}}]}"#]).cut(),
+    ]);
+    let client = Client::new(script.clone(), provider());
+    let response = client.chat(question()).unwrap();
+    assert_eq!(
+        (response.text().as_str(), response.metrics.attempts.len()),
+        ("Hello.", 3)
+    );
+    assert!(script.waited() >= Duration::from_secs(30));
+
+    let whole = client.stream(question()).unwrap().into_response().unwrap();
+    assert_eq!(whole.text(), "Hello.");
+    let error = client
+        .stream(question())
+        .unwrap()
+        .into_response()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Truncated);
+    assert_eq!(error.partial().unwrap().text(), "Hel");
+    let error = client.chat(question()).unwrap_err();
+    assert!(error.message().contains("no answer"), "{error}");
+    assert_eq!(script.requests().len(), 6);
+}
+
+#[test]
+fn a_script_serves_async_code_too() {
+    let script = Script::new([Answer::json(503, "{}"), stream()]);
+    let client = AsyncClient::new(script, provider());
+    let response = smol::block_on(client.stream(question()).unwrap().into_response());
+    assert_eq!(response.unwrap().text(), "Hello.");
+}
+
+#[test]
+fn what_was_recorded_plays_again_and_has_no_key() {
+    let echo = format!(r#"{{"message": "wrong key {KEY}"}}"#);
+    let script = Script::new([
+        Answer::json(200, HELLO),
+        stream(),
+        Answer::json(401, echo).header("set-cookie", "secret-cookie"),
+    ]);
+    let recorder = Recorder::new(script, "cerebras", "openai-chat");
+    let client = Client::new(recorder.clone(), provider());
+    let whole = client.chat(question()).unwrap();
+    let streamed = client.stream(question()).unwrap().into_response().unwrap();
+    let refused = client.chat(question().temperature(0.5)).unwrap_err();
+    let lines = recorder.to_lines();
+    assert_eq!(lines.lines().count(), 3);
+    assert!(
+        !lines.contains(KEY) && !lines.contains("secret-cookie"),
+        "{lines}"
+    );
+
+    let cassette = Cassette::parse(&lines).unwrap();
+    let client = AsyncClient::new(cassette.clone(), provider());
+    smol::block_on(async {
+        // The order of the calls need not be that of the recording.
+        let again = client.chat(question().temperature(0.5)).await.unwrap_err();
+        assert_eq!(again.kind(), refused.kind());
+        let again = client
+            .stream(question())
+            .unwrap()
+            .into_response()
+            .await
+            .unwrap();
+        assert_eq!(again.choices, streamed.choices);
+        assert_eq!(
+            client.chat(question()).await.unwrap().choices,
+            whole.choices
+        );
+        let error = client.chat(question()).await.unwrap_err();
+        assert!(error.message().contains("nothing recorded fits"), "{error}");
+    });
+    assert_eq!(cassette.left(), 0);
+}
+
+#[test]
+fn a_line_that_is_no_exchange_is_named() {
+    let good =
+        r#"{"request": {"method": "GET", "url": "/v1/models"}, "response": {"status": 200}}"#;
+    for bad in [
+        "nonsense",
+        "{}",
+        r#"{"request": {"method": "GET", "url": "/"}, "response": {"status": 200, "body_base64": "?"}}"#,
+    ] {
+        let error = Cassette::parse(&format!("{good}\n\n{bad}\n")).unwrap_err();
+        assert!(error.message().starts_with("line 3: "), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    }
+}
+
+#[test]
+fn an_answer_that_was_given_up_plays_as_one_that_was_cut() {
+    let recorder = Recorder::new(Script::new([stream()]), "cerebras", "openai-chat");
+    let client = Client::new(recorder.clone(), provider());
+    let mut given_up = client.stream(question()).unwrap();
+    given_up.next().unwrap().unwrap();
+    drop(given_up);
+    let cassette = Cassette::parse(&recorder.to_lines()).unwrap();
+    let error = Client::new(cassette, provider())
+        .stream(question())
+        .unwrap()
+        .into_response()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Truncated);
+    assert_eq!(error.partial().unwrap().text(), "Hel");
+}
+
+#[test]
+fn the_corpus_is_a_cassette() {
+    let folder = std::env::var("UNIFIEDAI_CORPUS").unwrap_or("../shared/corpus".into());
+    let Ok(providers) = std::fs::read_dir(&folder) else {
+        println!("skipped: no corpus at {folder}");
+        return;
+    };
+    let mut exchanges = 0;
+    for provider in providers.map(|entry| entry.unwrap().path()) {
+        for file in std::fs::read_dir(provider).into_iter().flatten() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let cassette = Cassette::parse(&text);
+            let cassette = cassette.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            exchanges += cassette.left();
+        }
+    }
+    println!("{exchanges} exchanges");
+    assert!(exchanges > 0);
+}

@@ -1,0 +1,12 @@
+//! What traces and metrics say of calls, and what they never say.
+#![cfg(all(feature = "tracing", feature = "metrics", feature = "testing"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod canary;
+mod metrics;
+mod spans;
+mod support;

@@ -1,0 +1,114 @@
+use crate::support::{provider, question, refusal, stream, whole};
+use metrics::with_local_recorder;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use std::collections::BTreeMap;
+use unifiedai::{
+    Client, MetricsObserver,
+    transport::testing::{Answer, Script},
+};
+
+const DURATION: &str = "gen_ai.client.operation.duration";
+const FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
+const TOKENS: &str = "gen_ai.client.token.usage";
+
+/// One series: its name, its labels and what was recorded.
+type Series = (String, BTreeMap<String, String>, Vec<f64>);
+
+pub(crate) fn series(
+    answers: impl IntoIterator<Item = Answer>,
+    calls: impl FnOnce(&Client<Script>),
+) -> Vec<Series> {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    with_local_recorder(&recorder, || {
+        let client = Client::new(Script::new(answers), provider());
+        calls(&client.with_observer(MetricsObserver::new()));
+    });
+    let series = snapshotter.snapshot().into_vec().into_iter();
+    let series = series.map(|(key, _, _, value)| {
+        let DebugValue::Histogram(values) = value else {
+            panic!("not a histogram: {key:?}");
+        };
+        let labels = key.key().labels();
+        let labels = labels.map(|label| (label.key().to_owned(), label.value().to_owned()));
+        let values = values.into_iter().map(f64::from).collect();
+        (key.key().name().to_owned(), labels.collect(), values)
+    });
+    series.collect()
+}
+
+fn named<'a>(series: &'a [Series], name: &str) -> Vec<&'a Series> {
+    series.iter().filter(|one| one.0 == name).collect()
+}
+
+fn label<'a>(series: &'a Series, name: &str) -> Option<&'a str> {
+    series.1.get(name).map(String::as_str)
+}
+
+#[test]
+fn a_whole_answer_has_a_duration_and_tokens() {
+    let all = series([whole()], |client| {
+        client.chat(question()).unwrap();
+    });
+    let [duration] = named(&all, DURATION)[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(duration.2.len(), 1);
+    let labels: Vec<_> = duration
+        .1
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            ("gen_ai.operation.name", "chat"),
+            ("gen_ai.provider.name", "cerebras"),
+            ("gen_ai.request.model", "m"),
+            ("gen_ai.response.model", "m-1"),
+        ]
+    );
+    let mut tokens: Vec<_> = named(&all, TOKENS)
+        .into_iter()
+        .map(|one| (label(one, "gen_ai.token.type"), one.2.clone()))
+        .collect();
+    tokens.sort_by_key(|(kind, _)| *kind);
+    assert_eq!(
+        tokens,
+        [(Some("input"), vec![7.0]), (Some("output"), vec![3.0])]
+    );
+    assert!(named(&all, FIRST_CHUNK).is_empty(), "only of streams");
+}
+
+#[test]
+fn a_stream_has_a_time_to_its_first_piece() {
+    let busy = Answer::json(429, "{}").header("retry-after", "2");
+    let all = series([busy, stream()], |client| {
+        client.stream(question()).unwrap().into_response().unwrap();
+    });
+    let [first] = named(&all, FIRST_CHUNK)[..] else {
+        panic!("{all:?}");
+    };
+    let [duration] = named(&all, DURATION)[..] else {
+        panic!("{all:?}");
+    };
+    assert!(first.2[0] >= 2.0 && first.2[0] <= duration.2[0], "{all:?}");
+    assert_eq!(duration.2.len(), 1, "one call, however many tries");
+}
+
+#[test]
+fn failures_and_dropped_calls_are_told_apart() {
+    let all = series([refusal(401), refusal(401), stream()], |client| {
+        client.chat(question()).unwrap_err();
+        client.chat(question()).unwrap_err();
+        let mut stream = client.stream(question()).unwrap();
+        stream.next().unwrap().unwrap();
+    });
+    let mut kinds: Vec<_> = named(&all, DURATION)
+        .into_iter()
+        .map(|one| (label(one, "error.type"), one.2.len()))
+        .collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [(Some("authentication"), 2), (Some("cancelled"), 1)]);
+    assert!(named(&all, TOKENS).is_empty(), "nobody counted any");
+}

@@ -1,0 +1,207 @@
+use crate::support::{ANSWER, QUESTION, Span, Spans, provider, question, refusal, stream, whole};
+use tracing::subscriber::with_default;
+use unifiedai::{
+    AsyncClient, Client, Delivery, EmbedRequest, FailureKind, TracingObserver,
+    transport::testing::{Answer, Script},
+};
+
+/// The span of the call that `call` makes with these answers.
+fn span(
+    answers: impl IntoIterator<Item = Answer>,
+    observer: TracingObserver,
+    call: impl FnOnce(&Client<Script>),
+) -> Span {
+    let spans = Spans::default();
+    let client = Client::new(Script::new(answers), provider()).with_observer(observer);
+    with_default(spans.clone(), || call(&client));
+    spans.one()
+}
+
+#[track_caller]
+fn check(span: &Span, expected: &[(&str, Option<&str>)]) {
+    for (name, value) in expected {
+        assert_eq!(span.field(name), *value, "{name}");
+    }
+    assert!(span.closed);
+}
+
+#[test]
+fn a_whole_answer() {
+    let span = span([whole()], TracingObserver::new(), |client| {
+        client.chat(question()).unwrap();
+    });
+    check(
+        &span,
+        &[
+            ("otel.name", Some("chat m")),
+            ("otel.kind", Some("client")),
+            ("otel.status_code", None),
+            ("gen_ai.operation.name", Some("chat")),
+            ("gen_ai.provider.name", Some("cerebras")),
+            ("gen_ai.request.model", Some("m")),
+            ("gen_ai.request.stream", Some("false")),
+            ("gen_ai.response.id", Some("r1")),
+            ("gen_ai.response.model", Some("m-1")),
+            ("gen_ai.response.finish_reasons", Some("stop")),
+            ("gen_ai.response.time_to_first_chunk", None),
+            ("gen_ai.usage.input_tokens", Some("7")),
+            ("gen_ai.usage.output_tokens", Some("3")),
+            ("gen_ai.usage.cache_read.input_tokens", None),
+            ("server.address", Some("api.cerebras.ai")),
+            ("http.response.status_code", Some("200")),
+            ("http.request.resend_count", None),
+            ("error.type", None),
+        ],
+    );
+    assert_eq!(span.name, "gen_ai.client");
+}
+
+#[test]
+fn a_stream_that_was_tried_again() {
+    let answers = [
+        Answer::failure(FailureKind::Connect, Delivery::NotSent),
+        Answer::json(503, "{}"),
+        stream(),
+    ];
+    let span = span(answers, TracingObserver::new(), |client| {
+        client.stream(question()).unwrap().into_response().unwrap();
+    });
+    check(
+        &span,
+        &[
+            ("gen_ai.request.stream", Some("true")),
+            ("gen_ai.response.id", Some("r2")),
+            ("gen_ai.usage.output_tokens", Some("3")),
+            ("http.response.status_code", Some("200")),
+            ("http.request.resend_count", Some("2")),
+            ("error.type", None),
+        ],
+    );
+    let first: f64 = span
+        .field("gen_ai.response.time_to_first_chunk")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(first > 0.0, "the waits between the tries count");
+}
+
+#[test]
+fn a_refusal_and_a_cut_stream() {
+    let refused = span([refusal(401)], TracingObserver::new(), |client| {
+        client.chat(question()).unwrap_err();
+    });
+    check(
+        &refused,
+        &[
+            ("otel.status_code", Some("ERROR")),
+            ("error.type", Some("authentication")),
+            ("http.response.status_code", Some("401")),
+            ("gen_ai.response.id", None),
+            ("gen_ai.usage.input_tokens", None),
+        ],
+    );
+    let cut = Answer::events([r#"{"id": "r3", "choices": [{"delta": {"content": "canary-"}}]}"#]);
+    let cut = span([cut.cut()], TracingObserver::new(), |client| {
+        let stream = client.stream(question()).unwrap();
+        stream.into_response().unwrap_err();
+    });
+    check(
+        &cut,
+        &[
+            ("error.type", Some("truncated")),
+            ("gen_ai.response.id", Some("r3")),
+            ("gen_ai.response.finish_reasons", None),
+        ],
+    );
+}
+
+#[test]
+fn a_dropped_stream_is_no_error() {
+    let span = span([stream()], TracingObserver::new(), |client| {
+        let mut stream = client.stream(question()).unwrap();
+        stream.next().unwrap().unwrap();
+        drop(stream);
+    });
+    check(
+        &span,
+        &[
+            ("error.type", Some("cancelled")),
+            ("otel.status_code", None),
+            ("http.response.status_code", Some("200")),
+        ],
+    );
+}
+
+#[test]
+fn other_operations_have_the_conventions_names() {
+    let vectors = r#"{"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 2}}"#;
+    let embedding = span(
+        [Answer::json(200, vectors)],
+        TracingObserver::new(),
+        |client| {
+            let _ = client.embed(EmbedRequest::new("e").text("text"));
+        },
+    );
+    check(
+        &embedding,
+        &[
+            ("otel.name", Some("embeddings e")),
+            ("gen_ai.operation.name", Some("embeddings")),
+        ],
+    );
+    let models = span(
+        [Answer::json(200, r#"{"data": []}"#)],
+        TracingObserver::new(),
+        |client| {
+            client.list_models(None).unwrap();
+        },
+    );
+    check(&models, &[("otel.name", Some("list_models"))]);
+}
+
+#[test]
+fn async_calls_have_spans_too() {
+    let spans = Spans::default();
+    let script = Script::new([whole(), stream()]);
+    let client = AsyncClient::new(script, provider()).with_observer(TracingObserver::new());
+    with_default(spans.clone(), || {
+        smol::block_on(async {
+            client.chat(question()).await.unwrap();
+            drop(client.chat(question()));
+            let stream = client.stream(question()).unwrap();
+            stream.into_response().await.unwrap();
+        });
+    });
+    let ids: Vec<_> = spans
+        .all()
+        .iter()
+        .map(|span| span.field("gen_ai.response.id").map(str::to_owned))
+        .collect();
+    assert_eq!(ids, [Some("r1".to_owned()), Some("r2".to_owned())]);
+    assert!(spans.all().iter().all(|span| span.closed));
+}
+
+#[test]
+fn content_is_there_for_those_who_ask_for_it() {
+    let asked =
+        format!(r#"[{{"role":"user","parts":[{{"type":"text","content":"{QUESTION}"}}]}}]"#);
+    let answered = format!(
+        r#"[{{"role":"assistant","parts":[{{"type":"text","content":"{ANSWER}"}}],"finish_reason":"stop"}}]"#
+    );
+    let observer = || TracingObserver::new().with_content();
+    for span in [
+        span([whole()], observer(), |client| {
+            client.chat(question()).unwrap();
+        }),
+        span([stream()], observer(), |client| {
+            let stream = client.stream(question()).unwrap();
+            assert!(stream.map(Result::unwrap).count() > 1);
+        }),
+    ] {
+        assert_eq!(span.field("gen_ai.input.messages"), Some(asked.as_str()));
+        assert_eq!(
+            span.field("gen_ai.output.messages"),
+            Some(answered.as_str())
+        );
+    }
+}
