@@ -1,6 +1,8 @@
 use crate::support::{cerebras, question, server, tokio};
 use std::time::Duration;
-use unifiedai::{AsyncCerebras, AsyncClient, Cerebras, Client, ErrorKind, hyper, ureq::Agent};
+use unifiedai::{
+    AsyncCerebras, AsyncClient, Cerebras, Client, ErrorKind, StreamEvent, hyper, ureq::Agent,
+};
 
 #[test]
 fn the_blocking_client_has_the_sdk_s_shape() {
@@ -32,7 +34,25 @@ fn the_blocking_client_has_the_sdk_s_shape() {
     assert_eq!(body["object"], "chat.completion");
     assert_eq!(raw.parse().text(), completion.text());
 
+    let raw = client.chat().completions().with_raw_response();
+    let mut stream = raw.stream(question()).unwrap();
+    let frames: Vec<_> = stream
+        .by_ref()
+        .filter_map(|event| match event.unwrap() {
+            StreamEvent::Raw(frame) => Some(frame),
+            _ => None,
+        })
+        .collect();
+    let first: serde_json::Value = serde_json::from_slice(&frames[0]).unwrap();
+    assert_eq!(first["object"], "chat.completion.chunk");
+    let metadata = stream.into_response().unwrap().provider_metadata;
+    assert_eq!(metadata.status, Some(200));
+    assert!(metadata.headers.as_map().contains_key("content-type"));
+
     assert_eq!(server.requests()[0].path, "/v1/tcp_warming");
+    client.close();
+    let closed = client.models().list().unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Misuse);
 }
 
 #[test]

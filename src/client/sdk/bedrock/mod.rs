@@ -100,6 +100,11 @@ impl<T: Transport + Clone> BedrockRuntime<T> {
         let models = self.0.list_models(None)?;
         Ok(FoundationModels::new(models, by_provider))
     }
+
+    /// Ends the client: see [`Client::close`].
+    pub fn close(&self) {
+        self.0.close();
+    }
 }
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
@@ -142,6 +147,11 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
     ) -> Result<FoundationModels, Error> {
         let models = self.0.list_models(None).await?;
         Ok(FoundationModels::new(models, by_provider))
+    }
+
+    /// Ends the client: see [`AsyncClient::close`].
+    pub fn close(&self) {
+        self.0.close();
     }
 }
 

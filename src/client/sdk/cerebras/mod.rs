@@ -1,0 +1,135 @@
+mod completions;
+mod models;
+
+pub use completions::{Chat, Completions, RawCompletions};
+pub use models::Models;
+
+use crate::{
+    AsyncClient, CallOptions, Client, Error,
+    provider::{OpenAiChat, openai_chat::CEREBRAS},
+};
+use std::time::Duration;
+use unifiedai_transport::{AsyncTransport, Transport};
+
+/// Cerebras in the shape of its official SDK, with calls that block.
+///
+/// ```no_run
+/// # #[cfg(feature = "ureq")] {
+/// use unifiedai::{Cerebras, ChatRequest, ureq::Agent};
+///
+/// let client = Cerebras::from_env(Agent::new())?; // CEREBRAS_API_KEY, CEREBRAS_BASE_URL
+/// let completion = client.chat().completions().create(
+///     ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?"),
+/// )?;
+/// println!("{}", completion.text());
+/// # }
+/// # Ok::<(), unifiedai::Error>(())
+/// ```
+pub type Cerebras<T> = CerebrasSdk<Client<T>>;
+
+/// Cerebras in the shape of its official SDK, with calls that do not block.
+pub type AsyncCerebras<T> = CerebrasSdk<AsyncClient<T>>;
+
+/// [`Cerebras`] or [`AsyncCerebras`], by the client that makes its calls.
+#[derive(Clone, Debug)]
+pub struct CerebrasSdk<C>(C);
+
+/// How long warming up may take: it is not worth more.
+const WARMING: Duration = Duration::from_secs(1);
+
+impl<C: Clone> CerebrasSdk<C> {
+    /// Chats.
+    #[must_use]
+    pub fn chat(&self) -> Chat<C> {
+        Chat(self.0.clone())
+    }
+
+    /// Models.
+    #[must_use]
+    pub fn models(&self) -> Models<C> {
+        Models(self.0.clone())
+    }
+
+    /// The client underneath, for everything that the official SDK has not.
+    #[must_use]
+    pub fn client(&self) -> &C {
+        &self.0
+    }
+}
+
+impl<C> From<C> for CerebrasSdk<C> {
+    /// A client that has been told more, such as further providers: their models are named `<provider>.<model>`.
+    fn from(client: C) -> Self {
+        CerebrasSdk(client)
+    }
+}
+
+impl<T: Transport + Clone> Cerebras<T> {
+    /// A client with a key.
+    ///
+    /// # Errors
+    /// `invalid_request` if the key cannot be one.
+    pub fn new(transport: T, api_key: impl Into<String>) -> Result<Self, Error> {
+        Ok(Client::new(transport, OpenAiChat::cerebras(api_key)?).into())
+    }
+
+    /// A client with the key in `CEREBRAS_API_KEY`, at `CEREBRAS_BASE_URL` if that is set.
+    ///
+    /// # Errors
+    /// `invalid_request` that names the variable that is missing or wrong.
+    pub fn from_env(transport: T) -> Result<Self, Error> {
+        Ok(Client::new(transport, OpenAiChat::from_env(CEREBRAS, None)?).into())
+    }
+
+    /// Has a connection ready for the first call. The official SDK does this whenever a client is made.
+    ///
+    /// # Errors
+    /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
+    pub fn warm_up(&self) -> Result<(), Error> {
+        let client = self.0.clone().with_options(warming(self.0.options()));
+        client.ping(None).map(drop)
+    }
+
+    /// Ends the client: see [`Client::close`].
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
+    /// A client with a key.
+    ///
+    /// # Errors
+    /// `invalid_request` if the key cannot be one.
+    pub fn new(transport: T, api_key: impl Into<String>) -> Result<Self, Error> {
+        Ok(AsyncClient::new(transport, OpenAiChat::cerebras(api_key)?).into())
+    }
+
+    /// A client with the key in `CEREBRAS_API_KEY`, at `CEREBRAS_BASE_URL` if that is set.
+    ///
+    /// # Errors
+    /// `invalid_request` that names the variable that is missing or wrong.
+    pub fn from_env(transport: T) -> Result<Self, Error> {
+        Ok(AsyncClient::new(transport, OpenAiChat::from_env(CEREBRAS, None)?).into())
+    }
+
+    /// Has a connection ready for the first call. The official SDK does this whenever a client is made.
+    ///
+    /// # Errors
+    /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
+    pub async fn warm_up(&self) -> Result<(), Error> {
+        let client = self.0.clone().with_options(warming(self.0.options()));
+        client.ping(None).await.map(drop)
+    }
+
+    /// Ends the client: see [`AsyncClient::close`].
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+fn warming(options: &CallOptions) -> CallOptions {
+    let mut options = options.clone();
+    options.timeouts.total = Some(WARMING);
+    options
+}
