@@ -200,7 +200,11 @@ impl Permit {
         } else if let Some(used) = report.used_tokens {
             state.pacer.correct(self.tokens, used);
         }
-        state.pacer.learn(now, report.limits, report.jitter);
+        // This one is over.
+        let running = state.in_flight.saturating_sub(1);
+        state
+            .pacer
+            .learn(now, report.limits, running, report.jitter);
         if let (Outcome::Failure, Some(error)) = (outcome, report.error) {
             let status = error.status().map(|status| format!(" (HTTP {status})"));
             let text = [error.kind().as_str(), &status.unwrap_or_default()].concat();

@@ -1,3 +1,4 @@
+use super::pause::Pause;
 use crate::RateLimit;
 use std::time::Duration;
 use unifiedai_transport::Time;
@@ -9,7 +10,7 @@ pub(super) struct Pacer {
     pub(super) tokens: Option<Bucket>,
     /// Whether the provider's headers count.
     pub(super) learns: bool,
-    not_before: Time,
+    pause: Pause,
 }
 
 /// What refills at a steady pace. Counted in 60·10⁹ths, so that one nanosecond refills a whole number of them.
@@ -23,16 +24,13 @@ pub(super) struct Bucket {
 
 const MINUTE: u128 = 60_000_000_000;
 
-/// Longer waits are not learned: then the provider is asked, and says itself what is wrong.
-const LONGEST_LEARNED: Duration = Duration::from_secs(60);
-
 impl Pacer {
     /// When the last of these requests may go out, each given by its tokens, if the others go before it.
     pub(super) fn ready_at(&mut self, now: Time, queue: impl Iterator<Item = u64> + Clone) -> Time {
         let ones = queue.clone().map(|_| 1);
         let requests = self.requests.as_mut().map(|b| b.ready_at(now, ones));
         let tokens = self.tokens.as_mut().map(|b| b.ready_at(now, queue));
-        [requests, tokens, Some(self.not_before)]
+        [requests, tokens, Some(self.pause.not_before())]
             .into_iter()
             .flatten()
             .fold(now, Time::max)
@@ -65,30 +63,21 @@ impl Pacer {
         }
     }
 
-    /// Headers can lower what is left, never raise it (F68). Those that are missing change nothing. `jitter` from 0 to 1
-    /// spreads the return of many clients that were told the same (F72).
-    pub(super) fn learn(&mut self, now: Time, limits: &[RateLimit], jitter: f64) {
+    /// Headers can lower what is left, never raise it (F68). Those that are missing change nothing. `running` requests and
+    /// `jitter` are as in [`Pause::learn`].
+    pub(super) fn learn(&mut self, now: Time, limits: &[RateLimit], running: usize, jitter: f64) {
         if !self.learns {
             return;
         }
+        self.pause.learn(now, limits, running, jitter);
         for limit in limits {
-            let Some(remaining) = limit.remaining else {
-                continue;
-            };
             let bucket = match limit.name.as_str() {
                 "requests" | "requests-minute" => &mut self.requests,
                 "tokens" | "tokens-minute" => &mut self.tokens,
-                _ => &mut None,
+                _ => continue,
             };
-            if let Some(bucket) = bucket {
+            if let (Some(bucket), Some(remaining)) = (bucket, limit.remaining) {
                 bucket.lower_to(remaining);
-            }
-            if remaining == 0 {
-                let wait = limit.reset.filter(|reset| *reset <= LONGEST_LEARNED);
-                let wait = wait.unwrap_or_default();
-                let longer = wait.mul_f64(0.1 * jitter.clamp(0.0, 1.0));
-                let until = now.saturating_add(wait).saturating_add(longer);
-                self.not_before = self.not_before.max(until);
             }
         }
     }
@@ -203,13 +192,13 @@ mod tests {
             learns: true,
             ..Pacer::default()
         };
-        pacer.learn(at(0), &[limit("requests-minute", 1, 0)], 0.0);
+        pacer.learn(at(0), &[limit("requests-minute", 1, 0)], 0, 0.0);
         assert_eq!(pacer.ready_at(at(0), once(0)), at(0));
         pacer.take(0);
         assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
-        pacer.learn(at(0), &[limit("requests-minute", 1_000_000, 0)], 0.0);
+        pacer.learn(at(0), &[limit("requests-minute", 1_000_000, 0)], 0, 0.0);
         assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
-        pacer.learn(at(0), &[], 0.0);
+        pacer.learn(at(0), &[], 0, 0.0);
         assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
     }
 
@@ -220,9 +209,9 @@ mod tests {
             learns: true,
             ..Pacer::default()
         };
-        pacer.learn(at(0), &[limit("tokens-minute", 0, 7)], 0.0);
+        pacer.learn(at(0), &[limit("tokens-minute", 0, 7)], 0, 0.0);
         assert_eq!(pacer.ready_at(at(0), once(0)), at(7));
-        pacer.learn(at(0), &[limit("requests-day", 0, 50_000)], 0.0);
+        pacer.learn(at(0), &[limit("requests-day", 0, 50_000)], 0, 0.0);
         assert_eq!(pacer.ready_at(at(0), once(0)), at(7));
         assert_eq!(pacer.ready_at(at(8), once(0)), at(8));
     }
@@ -235,7 +224,7 @@ mod tests {
                 learns: true,
                 ..Pacer::default()
             };
-            pacer.learn(at(0), &[limit("tokens-minute", 0, 20)], jitter);
+            pacer.learn(at(0), &[limit("tokens-minute", 0, 20)], 0, jitter);
             assert_eq!(pacer.ready_at(at(0), once(0)), at(seconds));
         }
     }

@@ -1,5 +1,5 @@
-use super::{BatchOptions, BatchResult, pace::Pace};
-use crate::{Error, UnifiedChatResponse};
+use super::{BatchOptions, BatchResult};
+use crate::{Error, UnifiedChatResponse, policy::Pause};
 use std::collections::BTreeMap;
 use unifiedai_transport::Time;
 
@@ -7,7 +7,7 @@ use unifiedai_transport::Time;
 #[derive(Debug)]
 pub(super) struct Ledger<K> {
     options: BatchOptions,
-    pace: Pace,
+    pause: Pause,
     begun: u64,
     running: usize,
     /// Results that were not taken yet, by the number under which they come out.
@@ -30,10 +30,13 @@ pub(super) enum Next {
     Never,
 }
 
+/// The calls of a batch go out one after another anyway.
+const NO_JITTER: f64 = 0.0;
+
 impl<K> Ledger<K> {
     pub(super) fn new(options: BatchOptions) -> Self {
         Ledger {
-            pace: Pace::new(options.longest_pause),
+            pause: Pause::new(options.longest_pause),
             options,
             begun: 0,
             running: 0,
@@ -53,8 +56,8 @@ impl<K> Ledger<K> {
             Next::Never
         } else if self.running >= self.options.concurrency || self.done.len() >= room {
             Next::Later
-        } else if now < self.pace.not_before() {
-            Next::At(self.pace.not_before())
+        } else if now < self.pause.not_before() {
+            Next::At(self.pause.not_before())
         } else {
             Next::Now
         }
@@ -76,7 +79,17 @@ impl<K> Ledger<K> {
         now: Time,
     ) {
         self.running = self.running.saturating_sub(1);
-        self.pace.learn(&result, self.running, now);
+        match &result {
+            Ok(response) => {
+                let limits = &response.provider_metadata.rate_limits;
+                self.pause.learn(now, limits, self.running, NO_JITTER);
+            }
+            Err(error) => {
+                if let Some(wait) = error.retry_after() {
+                    self.pause.wait(now, wait, NO_JITTER);
+                }
+            }
+        }
         let number = if self.options.ordered {
             number
         } else {

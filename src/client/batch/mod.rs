@@ -3,7 +3,6 @@
 mod blocking;
 mod ledger;
 mod nonblocking;
-mod pace;
 
 pub use blocking::Batch;
 pub use nonblocking::{AsyncBatch, Requests};
