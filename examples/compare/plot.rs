@@ -6,6 +6,10 @@ const BARS: f64 = 560.0;
 const ROW: f64 = 56.0;
 const TOP: f64 = 78.0;
 
+/// Characters that have room above, and left of the bars.
+const TITLE: usize = 90;
+const NAME: usize = 30;
+
 /// A picture: for each model the wait for the first token, and the writing after it, on one axis of time.
 pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
     let rows = comparison.results.len();
@@ -25,7 +29,7 @@ pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
          <text x=\"20\" y=\"30\" font-size=\"17\" font-weight=\"bold\" fill=\"#222222\">{}</text>\n\
          <rect x=\"20\" y=\"44\" width=\"12\" height=\"12\" fill=\"#d9dee5\"/><text x=\"38\" y=\"55\" fill=\"#555555\">to the first token</text>\n\
          <rect x=\"160\" y=\"44\" width=\"12\" height=\"12\" fill=\"#2f7dd1\"/><text x=\"178\" y=\"55\" fill=\"#555555\">writing</text>\n",
-        escape(prompt)
+        escape(prompt, TITLE)
     );
     let mut tick = 0.0;
     while tick <= axis {
@@ -33,7 +37,7 @@ pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
         let _ = writeln!(
             svg,
             "<line x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{bottom}\" stroke=\"#e8e8e8\"/>\
-             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#777777\">{tick:.0} ms</text>",
+             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#777777\" font-size=\"11\">{tick:.0} ms</text>",
             bottom + 20.0
         );
         tick += step;
@@ -44,9 +48,9 @@ pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
             svg,
             "<text x=\"20\" y=\"{:.1}\" fill=\"#222222\">{}</text><text x=\"20\" y=\"{:.1}\" fill=\"#777777\" font-size=\"11\">{}</text>",
             y + 14.0,
-            escape(&one.provider),
+            escape(&one.provider, NAME),
             y + 30.0,
-            escape(&one.model)
+            escape(&one.model, NAME)
         );
         match &one.result {
             Ok(_) => {
@@ -74,7 +78,7 @@ pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
                     svg,
                     "<text x=\"{LABELS}\" y=\"{:.1}\" fill=\"#b3261e\">{}</text>",
                     y + 20.0,
-                    escape(error.kind().as_str())
+                    escape(error.kind().as_str(), TITLE)
                 );
             }
         }
@@ -97,9 +101,14 @@ fn step(longest: f64) -> f64 {
         }
 }
 
-fn escape(text: &str) -> String {
+/// Text for a picture, cut where there is no more room.
+fn escape(text: &str, room: usize) -> String {
     let mut escaped = String::new();
-    for c in text.chars().take(100) {
+    for (place, c) in text.chars().enumerate() {
+        if place == room {
+            escaped.push('…');
+            break;
+        }
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
