@@ -8,7 +8,7 @@ Asks a model and prints its answer.
 
 Usage: chat [OPTIONS] [PROMPT]
 
-  --provider NAME         cerebras (default), bedrock, openai, groq, ...
+  --provider NAME         cerebras (default), bedrock, openai, anthropic, gemini, cohere, groq, ...
   --model NAME            the model to ask
   --transport NAME        ureq, hyper (default) or smol
   --base-url URL          another address, version path included
@@ -22,7 +22,8 @@ Usage: chat [OPTIONS] [PROMPT]
   --retries N             attempts after the first (default 2)
 
 The key comes from the provider's environment variable, such as CEREBRAS_API_KEY. Without a key and
-without --base-url the program asks a provider that it starts itself, on loopback.";
+without --base-url the program asks a provider that it starts itself, on loopback; so it does for a
+local server (ollama, vllm, ...) that is not running.";
 
 /// What the command line asks for.
 pub(crate) struct Arguments {

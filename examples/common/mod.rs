@@ -3,12 +3,13 @@
     dead_code,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "each program uses a part of this, and prints"
+    clippy::disallowed_methods,
+    reason = "each program uses a part of this, prints, and looks at the machine that it runs on"
 )]
 
 use lexopt::ValueExt;
 use serde::Serialize;
-use std::sync::Arc;
+use std::{net::TcpStream, sync::Arc};
 use unifiedai::{Error, ErrorKind, Provider, provider_from_env};
 use unifiedai_loopback::{Config, Loopback};
 
@@ -34,41 +35,71 @@ impl TransportName {
 }
 
 /// The provider of this name, at `base_url` if one is given. Without a key and without an address it is one that runs in
-/// this process, which ends when the second value is dropped.
+/// this process, which ends when the second value is dropped; so it is where the usual address is on this machine and
+/// nothing listens there.
 pub(crate) fn provider(
     name: &str,
     base_url: Option<&str>,
 ) -> Result<(Arc<dyn Provider>, Option<Loopback>), Error> {
-    match provider_from_env(name, base_url) {
-        Ok(provider) => Ok((provider, None)),
-        Err(missing) if base_url.is_none() && missing.code() == Some("missing_key") => {
-            let server = Loopback::start(Config::default()).map_err(|e| {
-                Error::new(ErrorKind::Connection, format!("no server on loopback: {e}"))
-            })?;
-            eprintln!(
-                "{} Using a provider on loopback, {}.",
-                capitalised(missing.message()),
-                server.base_url()
-            );
-            let provider = provider_from_env(name, Some(&loopback_url(name, &server)))?;
-            Ok((provider, Some(server)))
-        }
-        Err(error) => Err(error),
-    }
+    let found = provider_from_env(name, base_url);
+    let why = match &found {
+        Err(missing) if missing.code() == Some("missing_key") => Some(missing.message().to_owned()),
+        Ok(provider) if !has_address(name) => nothing_there(&**provider),
+        _ => None,
+    };
+    let Some(why) = why.filter(|_| base_url.is_none()) else {
+        return Ok((found?, None));
+    };
+    let server = Loopback::start(Config::default())
+        .map_err(|e| Error::new(ErrorKind::Connection, format!("no server on loopback: {e}")))?;
+    eprintln!(
+        "{} Using a provider on loopback, {}.",
+        capitalised(&why),
+        server.origin()
+    );
+    Ok((on_loopback(name, &server)?, Some(server)))
 }
 
-/// The part of the loopback provider that speaks this provider's wire.
-fn loopback_url(name: &str, server: &Loopback) -> String {
-    match name {
-        "bedrock" => server.origin(),
-        _ => server.base_url(),
-    }
+/// The provider of this name as the loopback provider plays it.
+pub(crate) fn on_loopback(name: &str, server: &Loopback) -> Result<Arc<dyn Provider>, Error> {
+    let path = match name {
+        "bedrock" | "cohere" | "ollama" => "",
+        "cerebras" | "anthropic" | "azure-anthropic" | "vertex" | "vertex-anthropic" => "/v1",
+        "gemini" => "/v1beta",
+        "azure" => "/openai/deployments/gpt-loopback",
+        name if name.ends_with("-responses") => "/v1",
+        _ => "/openai/v1",
+    };
+    provider_from_env(name, Some(&[&server.origin(), path].concat()))
+}
+
+/// Whether the environment says where the provider is.
+fn has_address(name: &str) -> bool {
+    let own = format!("{}_BASE_URL", name.to_ascii_uppercase().replace('-', "_"));
+    [own.as_str(), "OLLAMA_HOST"]
+        .iter()
+        .any(|variable| std::env::var_os(variable).is_some())
+}
+
+/// What to say of a provider that would be on this machine and is not.
+fn nothing_there(provider: &dyn Provider) -> Option<String> {
+    let ping = provider.encode_ping().ok()?;
+    let place = ping.uri().authority()?;
+    let is_here = ["localhost", "127.0.0.1"].contains(&place.host());
+    let address = (place.host(), place.port_u16()?);
+    (is_here && TcpStream::connect(address).is_err()).then(|| format!("nothing listens at {place}"))
 }
 
 /// The model that is asked where none is named.
 pub(crate) fn default_model(provider: &str) -> &'static str {
     match provider {
+        "anthropic" | "azure-anthropic" => "claude-sonnet-4-5",
+        "vertex-anthropic" => "claude-sonnet-4-5@20250929",
         "bedrock" => "amazon.nova-lite-v1:0",
+        "cohere" => "command-a-03-2025",
+        "gemini" | "vertex" => "gemini-2.5-flash",
+        "ollama" => "llama3.2",
+        "openai" | "openai-responses" | "azure" | "azure-responses" => "gpt-4.1-mini",
         _ => "gpt-oss-120b",
     }
 }

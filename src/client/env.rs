@@ -78,7 +78,15 @@ pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn P
 
 fn unknown(name: &str) -> Error {
     use crate::provider::openai_chat::profiles;
-    let mut known = vec!["anthropic", "gemini", "vertex", "cohere", "ollama"];
+    let mut known = vec![
+        "anthropic",
+        "azure-anthropic",
+        "vertex-anthropic",
+        "gemini",
+        "vertex",
+        "cohere",
+        "ollama",
+    ];
     if cfg!(feature = "bedrock") {
         known.push("bedrock");
     }

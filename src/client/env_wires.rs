@@ -94,6 +94,10 @@ fn anthropic_on_azure(
     const KEY: &str = "ANTHROPIC_FOUNDRY_API_KEY";
     const RESOURCE: &str = "ANTHROPIC_FOUNDRY_RESOURCE";
     const NAME: &str = "azure-anthropic";
+    let key = variable(KEY)?;
+    if key.is_none() && base_url.is_none() {
+        return Err(missing(NAME, KEY));
+    }
     let mut builder = match address(variable, base_url, "ANTHROPIC_FOUNDRY_BASE_URL")? {
         Some(url) => Anthropic::builder().name(NAME).base_url(url),
         None => match variable(RESOURCE)? {
@@ -106,14 +110,10 @@ fn anthropic_on_azure(
             }
         },
     };
-    match variable(KEY)? {
-        Some(key) => {
-            builder = builder
-                .api_key(key)
-                .map_err(|error| in_variable(&error, KEY))?
-        }
-        None if base_url.is_none() => return Err(missing(NAME, KEY)),
-        None => {}
+    if let Some(key) = key {
+        builder = builder
+            .api_key(key)
+            .map_err(|error| in_variable(&error, KEY))?;
     }
     Ok(builder)
 }
@@ -247,6 +247,11 @@ mod tests {
             ),
             (
                 anthropic_on_azure(&none, None).unwrap_err(),
+                "ANTHROPIC_FOUNDRY_API_KEY",
+                Some("missing_key"),
+            ),
+            (
+                anthropic_on_azure(&with(&[("ANTHROPIC_FOUNDRY_API_KEY", "k")]), None).unwrap_err(),
                 "ANTHROPIC_FOUNDRY_RESOURCE",
                 None,
             ),

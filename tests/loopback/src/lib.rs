@@ -12,11 +12,15 @@
 //! | path | wire |
 //! |---|---|
 //! | `/v1/chat/completions`, `/v1/models`, `/v1/tcp_warming` | Cerebras: strict input, flat errors, no `[DONE]` |
-//! | `/openai/v1/chat/completions`, `/openai/v1/models` | OpenAI chat: wrapped errors, `null`s, `[DONE]` |
+//! | `/openai/v1/chat/completions`, `/openai/v1/embeddings`, `/openai/v1/models` | OpenAI chat: wrapped errors, `null`s, `[DONE]` |
+//! | `/openai/deployments/{name}/...`, with `api-version` | the same as Azure has it: a preamble without choices |
 //! | `/v1/responses`, `/openai/v1/responses` | OpenAI Responses |
 //! | `/v1/messages`, `/v1/messages/count_tokens`, and `/v1/models` with `anthropic-version` | Anthropic |
 //! | `/v1beta/models`, `/v1beta/models/{model}:{method}` | Gemini, as events and as an array |
-//! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `/foundation-models`, `/inference-profiles` | Bedrock, signed where [`Config::aws`] is given |
+//! | `/v1/projects/{p}/locations/{l}/publishers/{google or anthropic}/models/{model}:{method}` | Gemini and Anthropic on Vertex AI |
+//! | `/v2/chat`, `/v2/embed`, and `/v1/models` with `page_size` | Cohere |
+//! | `/api/chat`, `/api/embed`, `/api/tags` | Ollama's own: lines of JSON |
+//! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `invoke` for vectors, `/foundation-models`, `/inference-profiles` | Bedrock, signed where [`Config::aws`] is given |
 //!
 //! # What it says
 //! Nothing is random. A prompt with `fast inference` in it, or none, gets a paragraph; `echo: TEXT` gets TEXT; everything

@@ -37,6 +37,17 @@ const PARAMETERS: [&str; 20] = [
 pub(crate) struct Anthropic;
 
 impl Wire for Anthropic {
+    /// On Vertex the path names it.
+    fn model(&self, path: &str, json: Option<&Value>) -> Option<String> {
+        match path.rsplit_once("/publishers/anthropic/models/") {
+            Some((_, rest)) => {
+                let name = rest.rsplit_once(':')?.0;
+                String::from_utf8(sigv4::decode(name)).ok()
+            }
+            None => Some(text_of(json?, "model").to_owned()),
+        }
+    }
+
     fn respond(&self, call: &Call<'_>) -> Reply {
         let mut reply = operate(call);
         let id = format!("req_011{}", letters(&mut call.number.clone(), 21));
@@ -121,6 +132,14 @@ fn operate(call: &Call<'_>) -> Reply {
     if !call.key_is_right("x-api-key") {
         return Anthropic.error(401, None, None);
     }
+    if is_vertex(call) {
+        return match call.path.rsplit_once(':') {
+            Some((_, "rawPredict" | "streamRawPredict")) if call.request.method == "POST" => {
+                messages(call)
+            }
+            _ => Anthropic.error(404, None, None),
+        };
+    }
     if call.request.header("anthropic-version").is_none() {
         return Anthropic.error(400, None, Some("anthropic-version: header is required"));
     }
@@ -146,7 +165,7 @@ fn messages(call: &Call<'_>) -> Reply {
             return Anthropic.error(400, None, Some(&format!("The body is not JSON: {error}")));
         }
     };
-    if let Err(message) = check(body) {
+    if let Err(message) = check(body, is_vertex(call)) {
         return Anthropic.error(400, None, Some(&message));
     }
     if call.model.starts_with("missing") {
@@ -194,6 +213,7 @@ fn messages(call: &Call<'_>) -> Reply {
 fn limits() -> Vec<(&'static str, String)> {
     let reset = sigv4::rfc_3339_now();
     vec![
+        ("x-envoy-upstream-service-time", "12".to_owned()),
         ("anthropic-ratelimit-requests-limit", "4000".to_owned()),
         ("anthropic-ratelimit-requests-remaining", "3999".to_owned()),
         ("anthropic-ratelimit-requests-reset", reset.clone()),
@@ -203,15 +223,25 @@ fn limits() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn check(body: &Value) -> Result<(), String> {
+fn is_vertex(call: &Call<'_>) -> bool {
+    call.path.starts_with("/v1/projects/")
+}
+
+fn check(body: &Value, is_vertex: bool) -> Result<(), String> {
+    // Vertex has the version in the body, and the model in the path.
+    let (needed, foreign) = match is_vertex {
+        true => ("anthropic_version", "model"),
+        false => ("model", "anthropic_version"),
+    };
+    let unknown = |key: &str| key == foreign || (key != needed && !PARAMETERS.contains(&key));
     if let Some(unknown) = body
         .as_object()
-        .and_then(|body| body.keys().find(|key| !PARAMETERS.contains(&key.as_str())))
+        .and_then(|body| body.keys().find(|key| unknown(key)))
     {
         return Err(format!("{unknown}: Extra inputs are not permitted"));
     }
-    if text_of(body, "model").is_empty() {
-        return Err("model: Field required".to_owned());
+    if text_of(body, needed).is_empty() {
+        return Err(format!("{needed}: Field required"));
     }
     if body
         .get("max_tokens")

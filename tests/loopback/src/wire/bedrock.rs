@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::embed::{self, Shape};
 use super::{Call, Content, EventsMut, Reply, Wire, letters, list, sigv4, strings, text_of, uuid};
 use crate::answer::{self, Answer, Ask, Choice, Finish, Tool};
 use crate::fault::split_mix;
@@ -129,6 +130,7 @@ fn operate(call: &Call<'_>) -> Reply {
         ("POST", Some("converse")) => converse(call, false),
         ("POST", Some("converse-stream")) => converse(call, true),
         ("POST", Some("count-tokens")) => count_tokens(call),
+        ("POST", Some("invoke")) => invoke(call),
         ("GET", Some("foundation-models")) => {
             let models: Vec<Value> = MODELS.iter().map(summary).collect();
             whole(&json!({"modelSummaries": models, "enableAccessToAllModelsByDefault": false}))
@@ -147,6 +149,23 @@ fn operate(call: &Call<'_>) -> Reply {
             "UnknownOperationException",
             "There is no such operation.",
         ),
+    }
+}
+
+/// Vectors: the body is that of the model's maker.
+fn invoke(call: &Call<'_>) -> Reply {
+    let shape = match call.model.as_str() {
+        model if model.contains("titan-embed") => Shape::Titan,
+        model if model.contains("cohere.embed") => Shape::Cohere,
+        _ => return Bedrock.error(404, None, None),
+    };
+    let answer = match &call.json {
+        Ok(body) => embed::answer(shape, &call.model, body),
+        Err(error) => Err(format!("The body is not JSON: {error}")),
+    };
+    match answer {
+        Ok(answer) => whole(&answer),
+        Err(wrong) => invalid(&wrong),
     }
 }
 

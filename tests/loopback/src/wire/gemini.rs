@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::embed::{self, Shape};
 use super::{Call, Content, EventsMut, Reply, Wire, letters, list, sigv4, strings, text_of};
 use crate::answer::{self, Answer, Ask, Choice, Finish, Tool};
 
@@ -15,7 +16,7 @@ pub(crate) struct Gemini {
 
 impl Wire for Gemini {
     fn model(&self, path: &str, _: Option<&Value>) -> Option<String> {
-        let name = path.strip_prefix("/v1beta/models/")?.rsplit_once(':')?.0;
+        let name = path.rsplit_once("/models/")?.1.rsplit_once(':')?.0;
         String::from_utf8(sigv4::decode(name)).ok()
     }
 
@@ -25,6 +26,10 @@ impl Wire for Gemini {
             .path
             .split_once('?')
             .map_or("", |(_, query)| query);
+        let is_vertex = call.path.starts_with("/v1/projects/");
+        if is_vertex && !call.key_is_right("authorization") {
+            return self.error(401, None, None);
+        }
         if !call.key_is_right("x-goog-api-key") || query.split('&').any(|pair| pair == "key=wrong")
         {
             let mut reply = self.error(400, None, Some("The API key is not valid."));
@@ -54,6 +59,13 @@ impl Wire for Gemini {
             ("POST", "streamGenerateContent") => self.generate(call, true),
             ("POST", "countTokens") => match &call.json {
                 Ok(body) => self.whole(&json!({"totalTokens": ask(call, body).prompt_tokens})),
+                Err(_) => self.error(400, None, None),
+            },
+            ("POST", "batchEmbedContents") => match &call.json {
+                Ok(body) => match embed::answer(Shape::Gemini, &call.model, body) {
+                    Ok(answer) => self.whole(&answer),
+                    Err(wrong) => self.error(400, None, Some(&wrong)),
+                },
                 Err(_) => self.error(400, None, None),
             },
             ("GET", _) if call.path == "/v1beta/models" => self.whole(&json!({"models": [model]})),

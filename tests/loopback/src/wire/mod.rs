@@ -3,7 +3,10 @@
 mod anthropic;
 mod bedrock;
 mod cerebras;
+mod cohere;
+mod embed;
 mod gemini;
+mod ollama;
 mod openai;
 mod responses;
 mod sigv4;
@@ -121,7 +124,16 @@ fn route(request: &Request, path: &str) -> (&'static dyn Wire, bool) {
         .any(starts)
     {
         &bedrock::Bedrock
-    } else if starts("/v1beta/") {
+    } else if starts("/v2/")
+        || (starts("/v1/models")
+            && (request.path.contains("page_size=") || starts("/v1/models/command-")))
+    {
+        &cohere::Cohere
+    } else if starts("/api/") {
+        &ollama::Ollama
+    } else if starts("/v1/projects/") && path.contains("/publishers/anthropic/") {
+        &anthropic::Anthropic
+    } else if starts("/v1beta/") || starts("/v1/projects/") {
         let array = path.ends_with(":streamGenerateContent") && !request.path.contains("alt=sse");
         if array {
             &gemini::Gemini { array: true }

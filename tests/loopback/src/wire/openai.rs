@@ -1,10 +1,12 @@
-//! OpenAI chat as most compatible services speak it: members that are null, wrapped errors, `[DONE]`.
+//! OpenAI chat as most compatible services speak it: members that are null, wrapped errors, `[DONE]`. Under the name of a
+//! deployment it is Azure's: the filter's verdict first, and no answer without `api-version`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{Call, Content, EventsMut, Reply, Wire, cerebras, is_true, letters, list, text_of};
+use super::embed::{self, Shape};
+use super::{Call, Content, EventsMut, Reply, Wire, cerebras, is_true, letters, list};
 use crate::answer::{Answer, Finish};
 
 const MODELS: [&str; 2] = ["gpt-loopback", "gpt-oss-loopback"];
@@ -13,6 +15,14 @@ const MODELS: [&str; 2] = ["gpt-loopback", "gpt-oss-loopback"];
 pub(crate) struct OpenAi;
 
 impl Wire for OpenAi {
+    /// A deployment decides it.
+    fn model(&self, path: &str, json: Option<&Value>) -> Option<String> {
+        match deployment(path) {
+            Some((name, _)) => Some(name.to_owned()),
+            None => Some(json?.get("model")?.as_str()?.to_owned()),
+        }
+    }
+
     fn respond(&self, call: &Call<'_>) -> Reply {
         let mut reply = operate(call);
         reply.headers.push((
@@ -95,6 +105,7 @@ pub(crate) fn error_object(status: u16, code: Option<&str>, message: Option<&str
 /// What is left, with times as this service writes them.
 pub(crate) fn limits() -> Vec<(&'static str, String)> {
     vec![
+        ("openai-processing-ms", "12".to_owned()),
         ("x-ratelimit-limit-requests", "5000".to_owned()),
         ("x-ratelimit-limit-tokens", "800000".to_owned()),
         ("x-ratelimit-remaining-requests", "4999".to_owned()),
@@ -105,17 +116,50 @@ pub(crate) fn limits() -> Vec<(&'static str, String)> {
 }
 
 fn operate(call: &Call<'_>) -> Reply {
-    if !call.key_is_right("authorization") {
+    let azure = deployment(call.path);
+    let key_header = if azure.is_some() {
+        "api-key"
+    } else {
+        "authorization"
+    };
+    if !call.key_is_right(key_header) {
         return OpenAi.error(401, None, None);
     }
+    if azure.is_some() && !call.request.path.contains("?api-version=") {
+        return OpenAi.error(404, Some("404"), Some("Resource not found"));
+    }
+    let operation = azure.map_or_else(
+        || call.path.strip_prefix("/openai/v1").unwrap_or(call.path),
+        |(_, operation)| operation,
+    );
     let model = |id: &&str| json!({"id": id, "object": "model", "created": 1_700_000_000, "owned_by": "loopback"});
-    match (call.request.method.as_str(), call.path) {
-        ("POST", "/openai/v1/chat/completions") => chat(call),
-        ("GET", "/openai/v1/models") => {
+    match (call.request.method.as_str(), operation) {
+        ("POST", "/chat/completions") => chat(call),
+        ("POST", "/embeddings") => match &call.json {
+            Ok(body) => match embed::answer(Shape::OpenAi, &call.model, body) {
+                Ok(answer) => whole(&answer),
+                Err(wrong) => OpenAi.error(400, None, Some(&wrong)),
+            },
+            Err(_) => OpenAi.error(400, None, None),
+        },
+        ("GET", "/models") if azure.is_none() => {
             whole(&json!({"object": "list", "data": MODELS.iter().map(model).collect::<Vec<_>>()}))
+        }
+        ("GET", path) if azure.is_none() => {
+            let asked = path.strip_prefix("/models/");
+            match MODELS.iter().find(|id| Some(**id) == asked) {
+                Some(id) => whole(&model(id)),
+                None => OpenAi.error(404, Some("model_not_found"), None),
+            }
         }
         _ => OpenAi.error(404, None, None),
     }
+}
+
+/// The deployment that an Azure path names, and the operation behind it.
+fn deployment(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/openai/deployments/")?;
+    Some(rest.split_at(rest.find('/')?))
 }
 
 fn chat(call: &Call<'_>) -> Reply {
@@ -125,7 +169,7 @@ fn chat(call: &Call<'_>) -> Reply {
             return OpenAi.error(400, None, Some(&format!("The body is not JSON: {error}")));
         }
     };
-    if text_of(body, "model").is_empty() || list(body, "messages").is_empty() {
+    if call.model.is_empty() || list(body, "messages").is_empty() {
         return OpenAi.error(
             400,
             Some("missing_required_parameter"),
@@ -147,7 +191,9 @@ fn chat(call: &Call<'_>) -> Reply {
             && body.get("stream_options").is_none()
     });
     let mut tokens = load.unwrap_or_default();
-    let content = call.prepared("openai", streaming, load, || {
+    let is_azure = deployment(call.path).is_some();
+    let wire = if is_azure { "azure" } else { "openai" };
+    let content = call.prepared(wire, streaming, load, || {
         let n = body
             .get("n")
             .and_then(Value::as_u64)
@@ -167,6 +213,7 @@ fn chat(call: &Call<'_>) -> Reply {
             answers: &answers,
             model: &call.model,
             id: format!("chatcmpl-{}", letters(&mut call.number.clone(), 29)),
+            is_azure,
         };
         let usage = body
             .pointer("/stream_options/include_usage")
@@ -197,6 +244,7 @@ struct Chat<'a> {
     answers: &'a [Answer],
     model: &'a str,
     id: String,
+    is_azure: bool,
 }
 
 impl Chat<'_> {
@@ -255,6 +303,11 @@ impl Chat<'_> {
 
     fn events(&self, usage: bool) -> EventsMut {
         let mut events = EventsMut::default();
+        if self.is_azure {
+            let verdict = json!([{"prompt_index": 0, "content_filter_results": {"hate": {"filtered": false, "severity": "safe"}}}]);
+            let preamble = json!({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": verdict});
+            events.push(format!("data: {preamble}\n\n").as_bytes());
+        }
         let mut push = |choices: Vec<Value>, usage: Value| {
             let mut chunk = self.object("chat.completion.chunk", choices);
             chunk["usage"] = usage;
