@@ -166,7 +166,7 @@ fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
         (ask().prediction("x"), "`prediction`"),
         (
             ask().response_format(ResponseFormat::JsonObject),
-            "JSON answers without a schema",
+            "`json_object`",
         ),
         (
             ask().reasoning_effort(ReasoningEffort::Minimal),
@@ -348,12 +348,14 @@ fn a_conversation_begun_elsewhere_goes_on() {
     assert_eq!(
         codes,
         [
-            "reasoning_left_out",
             "opaque_left_out",
+            "opaque_left_out",
+            "reasoning_left_out",
             "invalid_tool_arguments"
         ]
     );
-    assert!(encoded.warnings[1].message.contains("`bedrock`"));
+    assert!(encoded.warnings[0].message.contains("`bedrock`"));
+    assert!(encoded.warnings[1].message.contains("`gemini`"));
     assert_eq!(
         body(&request)["messages"],
         json!([

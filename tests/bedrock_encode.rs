@@ -323,7 +323,7 @@ fn reasoning_goes_back_with_its_signature_and_redacted_as_it_came() {
 }
 
 #[test]
-fn blocks_of_others_and_names_are_left_out_with_a_warning() {
+fn blocks_of_others_are_left_out_with_a_warning_and_names_refused() {
     let mut message = Message::new(
         Role::User,
         vec![
@@ -332,10 +332,12 @@ fn blocks_of_others_and_names_are_left_out_with_a_warning() {
         ],
     );
     message.name = Some("Ann".into());
-    let (body, warnings) = encode(&ChatRequest::new("m").message(message)).unwrap();
+    let request = ChatRequest::new("m").message(message);
+    assert!(refused(&request).contains("the `name` of a message"));
+    let (body, warnings) = encode(&request.lenient()).unwrap();
     assert_eq!(body["messages"][0]["content"], json!([{"text": "Hi"}]));
     let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
-    assert_eq!(codes, ["unsupported_parameter", "opaque_left_out"]);
+    assert_eq!(codes, ["opaque_left_out", "unsupported_parameter"]);
 }
 
 #[test]
@@ -439,7 +441,7 @@ fn no_tool_means_no_tools_as_long_as_the_conversation_has_no_calls() {
             .tool_result(ToolResult::new("x", "1"))
     };
     let none = with_calls(ask().tool(add())).tool_choice(ToolChoice::None);
-    assert!(refused(&none).contains("tool choice `none`"));
+    assert!(refused(&none).contains("`tool_choice` `none`"));
     let (sent, warnings) = encode(&none.lenient()).unwrap();
     assert_eq!(sent["toolConfig"]["tools"].as_array().unwrap().len(), 1);
     assert_eq!(warnings.len(), 1);

@@ -16,7 +16,7 @@ use support::drive::{Answer, Arrival, options, run, start};
 use unifiedai::{
     EmbedEncoding, EmbedPurpose, EmbedRequest, EmbedResponse, Error, ErrorKind, Exchange, Input,
     Provider, Step, Time,
-    provider::{Cohere, Ollama, OpenAiChat},
+    provider::{Cohere, Gemini, Ollama, OpenAiChat},
 };
 
 fn openai() -> Arc<dyn Provider> {
@@ -30,6 +30,10 @@ fn openai() -> Arc<dyn Provider> {
 
 fn cohere() -> Arc<dyn Provider> {
     Arc::new(Cohere::new("k").unwrap())
+}
+
+fn gemini() -> Arc<dyn Provider> {
+    Arc::new(Gemini::new("k").unwrap())
 }
 
 fn ollama() -> Arc<dyn Provider> {
@@ -100,6 +104,21 @@ fn every_provider_is_asked_in_its_own_words() {
             json!({"model": "m", "input": ["one", "two"], "dimensions": 8})
         )
     );
+    assert_eq!(
+        body(
+            &gemini(),
+            &EmbedRequest::new("gemini-embedding-001").text("one").dimensions(8).purpose(EmbedPurpose::Query)
+        ),
+        (
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-embedding-001:batchEmbedContents".into(),
+            json!({"requests": [{
+                "model": "models/gemini-embedding-001",
+                "content": {"parts": [{"text": "one"}]},
+                "taskType": "RETRIEVAL_QUERY",
+                "outputDimensionality": 8
+            }]})
+        )
+    );
 }
 
 #[test]
@@ -113,6 +132,7 @@ fn what_a_wire_cannot_say_is_named() {
             "`encoding`",
         ),
         (ollama(), two().purpose(EmbedPurpose::Query), "`purpose`"),
+        (gemini(), two().end_user("u"), "`end_user`"),
         (openai(), EmbedRequest::new("m"), "`input`"),
         (openai(), EmbedRequest::new("m").text(""), "`input`"),
         (openai(), EmbedRequest::new(" ").text("a"), "`model`"),
@@ -123,7 +143,11 @@ fn what_a_wire_cannot_say_is_named() {
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains(name), "{error}");
         if request.validate().is_ok() {
-            let answer = r#"{"data":[{"embedding":[1]},{"embedding":[2]}],"embeddings":[[1],[2]]}"#;
+            let answer = match provider.name() {
+                "openai" => r#"{"data":[{"embedding":[1]},{"embedding":[2]}]}"#,
+                "gemini" => r#"{"embeddings":[{"values":[1]},{"values":[2]}]}"#,
+                _ => r#"{"embeddings":[[1],[2]]}"#,
+            };
             let response = ask(&provider, request.lenient(), answer).unwrap();
             assert!(response.warnings[0].message.contains(name));
         }

@@ -361,7 +361,14 @@ fn another_provider_s_history_is_translated_and_what_is_left_out_is_named() {
         .iter()
         .map(|warning| warning.code)
         .collect();
-    assert_eq!(codes, ["reasoning_left_out", "opaque_left_out"]);
+    assert_eq!(
+        codes,
+        [
+            "signature_left_out",
+            "opaque_left_out",
+            "reasoning_left_out"
+        ]
+    );
     assert!(encoded.warnings[1].message.contains("anthropic"));
     let text = std::str::from_utf8(encoded.request.body()).unwrap();
     assert!(

@@ -141,6 +141,16 @@ macro_rules! parameters {
         }
 
         impl Param {
+            /// All of them.
+            pub const ALL: &'static [Param] = &[
+                $(Param::$param,)+
+                Param::Tools,
+                Param::ToolChoice,
+                Param::Stop,
+                Param::ResponseFormat,
+                Param::Prediction,
+            ];
+
             /// The field's name in [`ChatRequest`].
             #[must_use]
             pub fn name(self) -> &'static str {

@@ -78,6 +78,22 @@ pub fn from_body(status: u16, body: &ErrorBody) -> Error {
     error
 }
 
+/// The kind that only the beginning of a message tells, on wires without a code for it.
+pub(crate) fn by_sentence(error: Error, body: &[u8], sentences: &[(&str, ErrorKind)]) -> Error {
+    if error.kind() != ErrorKind::BadRequest {
+        return error;
+    }
+    let message = ErrorBody::parse(body).and_then(|body| body.message);
+    let message = message.unwrap_or_default();
+    let meant = sentences
+        .iter()
+        .find(|(sentence, _)| message.starts_with(sentence));
+    match meant {
+        Some((_, kind)) => error.with_kind(*kind),
+        None => error,
+    }
+}
+
 /// F39: a redirect is never followed, because the key would go with it. Only the target's host is shown.
 fn redirect(head: &response::Parts) -> Error {
     let target = head

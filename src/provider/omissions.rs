@@ -1,6 +1,8 @@
 //! What a request says and a wire cannot.
 
-use crate::{Error, ErrorKind, OpaqueBlock, Warning};
+use super::history::{self, Takes};
+use crate::{Error, ErrorKind, Message, Tool, Warning};
+use std::fmt::Display;
 
 /// Refuses what a wire cannot say, or with `lenient` lists it as left out.
 #[derive(Debug)]
@@ -43,13 +45,39 @@ impl<'a> Omissions<'a> {
         )
     }
 
-    /// Another provider's piece of the history.
-    pub(crate) fn foreign(&mut self, block: &OpaqueBlock) {
-        let message = format!(
-            "a block of `{}` was not sent to `{}`",
-            block.provider, self.provider
-        );
-        self.warn("opaque_left_out", message);
+    /// A value that the provider does not know of a parameter that it knows.
+    pub(crate) fn refuse_value(
+        &mut self,
+        parameter: &str,
+        value: &dyn Display,
+    ) -> Result<(), Error> {
+        self.refuse(&format!(
+            "the value `{value}` of the parameter `{parameter}`"
+        ))
+    }
+
+    /// The tools that the wire takes: functions, and those of its own makers.
+    pub(crate) fn tools<'t>(
+        &mut self,
+        tools: &'t [Tool],
+        own: &[&str],
+    ) -> Result<Vec<&'t Tool>, Error> {
+        let mut taken = Vec::with_capacity(tools.len());
+        for tool in tools {
+            match tool {
+                Tool::Provider { provider, .. } if !own.contains(&provider.as_str()) => {
+                    self.refuse(&format!("in `tools` a tool of `{provider}`"))?;
+                }
+                tool => taken.push(tool),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Lists what of the conversation stays behind.
+    pub(crate) fn history(&mut self, messages: &[Message], takes: Takes<'_>) {
+        let left_out = history::left_out(self.provider, takes, messages);
+        self.warnings.extend(left_out);
     }
 
     pub(crate) fn warn(&mut self, code: &'static str, message: impl Into<String>) {

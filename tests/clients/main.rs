@@ -14,9 +14,14 @@
 mod batch;
 #[cfg(feature = "bedrock")]
 mod bedrock;
+#[cfg(feature = "bedrock")]
+#[path = "../../examples/common/mod.rs"]
+mod common;
 mod limits;
 mod pace;
 mod registry;
 mod sdk;
 mod support;
 mod together;
+#[cfg(feature = "bedrock")]
+mod wires;

@@ -75,7 +75,9 @@ impl<'a> Encoder<'a> {
         }
         if !request.tools.is_empty() {
             let tools = self.tools()?;
-            self.member("tools", &tools)?;
+            if !tools.is_empty() {
+                self.member("tools", &tools)?;
+            }
         }
         if let Some(choice) = self.tool_choice() {
             self.member("tool_choice", &choice)?;
@@ -94,9 +96,7 @@ impl<'a> Encoder<'a> {
                 ServiceTier::Auto | ServiceTier::Other(_) => {
                     self.member("service_tier", tier)?;
                 }
-                other => self
-                    .omissions
-                    .refuse(&format!("the service tier `{other}`"))?,
+                other => self.omissions.refuse_value("service_tier", other)?,
             }
         }
         if let Some(user_id) = &request.end_user {
@@ -116,10 +116,11 @@ impl<'a> Encoder<'a> {
         self.out.member(name, value)
     }
 
-    fn tools(&self) -> Result<Vec<WireTool<'a>>, Error> {
+    fn tools(&mut self) -> Result<Vec<WireTool<'a>>, Error> {
         let request: &'a ChatRequest = self.request;
+        let own = [super::WIRE, self.provider];
         let mut wire = Vec::with_capacity(request.tools.len());
-        for tool in &request.tools {
+        for tool in self.omissions.tools(&request.tools, &own)? {
             wire.push(match tool {
                 Tool::Function {
                     name,
@@ -135,17 +136,7 @@ impl<'a> Encoder<'a> {
                     },
                     strict: *strict,
                 },
-                Tool::Provider {
-                    provider,
-                    definition,
-                } if provider == super::WIRE || provider == self.provider => {
-                    WireTool::Raw(definition)
-                }
-                Tool::Provider { provider, .. } => {
-                    return Err(self
-                        .omissions
-                        .cannot_send(&format!("a tool of `{provider}`")));
-                }
+                Tool::Provider { definition, .. } => WireTool::Raw(definition),
             });
         }
         Ok(wire)
@@ -177,8 +168,7 @@ impl<'a> Encoder<'a> {
             Some(ReasoningFormat::Hidden) => Some("omitted"),
             Some(ReasoningFormat::None) | None => None,
             Some(other) => {
-                self.omissions
-                    .refuse(&format!("the reasoning format `{other}`"))?;
+                self.omissions.refuse_value("reasoning_format", other)?;
                 None
             }
         };
@@ -194,6 +184,8 @@ impl<'a> Encoder<'a> {
             match (request.reasoning_max_tokens, &request.reasoning_effort) {
                 _ if off => Some(thinking("disabled", None, None)),
                 (Some(budget), _) => Some(thinking("enabled", Some(budget), display)),
+                // An effort that the wire does not know.
+                (None, Some(ReasoningEffort::Minimal)) => None,
                 // Without it the newest models do not think at all, however much effort they are to make.
                 (None, Some(_)) => Some(thinking("adaptive", None, display)),
                 (None, None) => None,
@@ -205,8 +197,7 @@ impl<'a> Encoder<'a> {
         let request: &'a ChatRequest = self.request;
         match &request.reasoning_effort {
             Some(effort @ ReasoningEffort::Minimal) => {
-                self.omissions
-                    .refuse(&format!("the reasoning effort `{effort}`"))?;
+                self.omissions.refuse_value("reasoning_effort", effort)?;
                 Ok(None)
             }
             Some(ReasoningEffort::None) | None => Ok(None),
@@ -223,7 +214,8 @@ impl<'a> Encoder<'a> {
                 schema: &schema.schema,
             })),
             Some(ResponseFormat::JsonObject) => {
-                self.omissions.refuse("JSON answers without a schema")?;
+                self.omissions
+                    .refuse_value("response_format", &"json_object")?;
                 Ok(None)
             }
             Some(ResponseFormat::Text) | None => Ok(None),

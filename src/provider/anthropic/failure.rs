@@ -1,6 +1,6 @@
 //! What this wire tells of a failure only in words.
 
-use crate::{Error, ErrorKind, error::ErrorBody, provider::failure};
+use crate::{Error, ErrorKind, provider::failure};
 use bytes::Bytes;
 use http::response;
 
@@ -16,26 +16,12 @@ const SENTENCES: [(&str, ErrorKind); 3] = [
 ];
 
 pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
-    refine(failure::from_http(head, body), body)
+    failure::by_sentence(failure::from_http(head, body), body, &SENTENCES)
 }
 
 pub(super) fn from_event(name: &str, data: &str) -> Error {
-    refine(failure::from_event(name, data.as_bytes()), data.as_bytes())
-}
-
-fn refine(error: Error, body: &[u8]) -> Error {
-    if error.kind() != ErrorKind::BadRequest {
-        return error;
-    }
-    let message = ErrorBody::parse(body).and_then(|body| body.message);
-    let message = message.unwrap_or_default();
-    let meant = SENTENCES
-        .iter()
-        .find(|(sentence, _)| message.starts_with(sentence));
-    match meant {
-        Some((_, kind)) => error.with_kind(*kind),
-        None => error,
-    }
+    let error = failure::from_event(name, data.as_bytes());
+    failure::by_sentence(error, data.as_bytes(), &SENTENCES)
 }
 
 #[cfg(test)]

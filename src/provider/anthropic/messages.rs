@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::{data_url::data_url, members::Members, omissions::Omissions},
+    provider::{data_url::data_url, history::Takes, members::Members, omissions::Omissions},
 };
 use serde::Serialize;
 use std::borrow::Cow;
@@ -31,6 +31,12 @@ impl<'a> Conversation<'a> {
         omissions: &mut Omissions<'_>,
     ) -> Result<Self, Error> {
         let mut conversation = Conversation::default();
+        let takes = Takes {
+            own: &[WIRE],
+            signatures: true,
+            errors: true,
+        };
+        omissions.history(&request.messages, takes);
         for message in &request.messages {
             conversation.add(message, omissions)?;
         }
@@ -44,10 +50,7 @@ impl<'a> Conversation<'a> {
 
     fn add(&mut self, message: &'a Message, omissions: &mut Omissions<'_>) -> Result<(), Error> {
         if message.name.is_some() {
-            omissions.warn(
-                "unsupported_parameter",
-                "a message's `name` has no place on this wire; it was not sent",
-            );
+            omissions.refuse("the `name` of a message")?;
         }
         let role = match message.role {
             Role::System | Role::Developer => {
@@ -82,7 +85,6 @@ fn blocks<'a>(
     for part in parts {
         if let ContentPart::Opaque(block) = part {
             if block.provider != WIRE {
-                omissions.foreign(block);
                 continue;
             }
             // A block without a type is no block but more members for the one before it: a cache point.
@@ -127,7 +129,7 @@ fn piece<'a>(
         },
         ContentPart::Image { media, detail } => {
             if let Some(detail) = detail.as_ref().filter(|detail| detail.as_str() != "auto") {
-                omissions.refuse(&format!("the image detail `{detail}`"))?;
+                omissions.refuse_value("detail", detail)?;
             }
             Piece::Media {
                 kind: "image",

@@ -1,13 +1,14 @@
 //! From a request to the body of Converse.
 
 use super::{
+    WIRE,
     tools::{Tools, tools},
     turns::{Conversation, conversation},
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Message, Param, ReasoningEffort,
     ResponseFormat, ServiceTier, ToolChoice, Warning, chat::ParamVisitor,
-    json_writer::ObjectWriter,
+    json_writer::ObjectWriter, provider::omissions::Omissions,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};
@@ -34,15 +35,16 @@ pub(super) fn body(request: &ChatRequest) -> Result<(Vec<u8>, Vec<Warning>), Err
     let mut encoder = Encoder {
         request,
         sections: BTreeMap::new(),
-        warnings: Vec::new(),
+        omissions: Omissions::new(WIRE, request.lenient),
     };
     request.visit_scalars(&mut encoder)?;
     encoder.structured()?;
     let conversation = match encoder.overridden("messages") {
-        true => Conversation::default(),
+        true => Conversation::new(request.lenient),
         false => conversation(request)?,
     };
-    encoder.tools(tools(request)?, &conversation)?;
+    let tools = tools(request, &mut encoder.omissions)?;
+    encoder.tools(tools, &conversation)?;
     encoder.extra()?;
     encoder.write(conversation)
 }
@@ -51,7 +53,7 @@ struct Encoder<'a> {
     request: &'a ChatRequest,
     /// Members that are objects, to be merged with those of the same name in `extra`.
     sections: BTreeMap<&'static str, Section<'a>>,
-    warnings: Vec<Warning>,
+    omissions: Omissions<'a>,
 }
 
 type Section<'a> = Vec<(Cow<'a, str>, Box<RawValue>)>;
@@ -85,14 +87,15 @@ impl<'a> Encoder<'a> {
         match &request.response_format {
             None | Some(ResponseFormat::Text) => {}
             Some(ResponseFormat::JsonObject) => {
-                self.refuse("response format `json_object` (only `json_schema`)")?;
+                self.omissions
+                    .refuse_value("response_format", &"json_object")?;
             }
             Some(ResponseFormat::JsonSchema(schema)) => {
                 self.set("outputConfig", "textFormat", &TextFormat::new(schema))?;
             }
         }
         if request.prediction.is_some() {
-            self.refuse("parameter `prediction`")?;
+            self.omissions.refuse("the parameter `prediction`")?;
         }
         Ok(())
     }
@@ -111,7 +114,8 @@ impl<'a> Encoder<'a> {
             ));
         }
         if unwanted && conversation.has_tools {
-            self.refuse("tool choice `none` in a conversation with tool calls")?;
+            self.omissions
+                .refuse("`tool_choice` `none` in a conversation with tool calls")?;
         } else if unwanted {
             return Ok(());
         }
@@ -129,8 +133,8 @@ impl<'a> Encoder<'a> {
         let request = self.request;
         let unknown = request.extra.iter().map(|(name, _)| name.as_str());
         for name in unknown.filter(|name| !MEMBERS.contains(name)) {
-            self.refuse(&format!(
-                "member `{name}` (what a model takes beyond Converse goes into `additionalModelRequestFields`)"
+            self.omissions.refuse(&format!(
+                "the member `{name}` (what a model takes beyond Converse goes into `additionalModelRequestFields`)"
             ))?;
         }
         Ok(())
@@ -170,28 +174,14 @@ impl<'a> Encoder<'a> {
                 _ => out.member(name, &merged)?,
             }
         }
-        self.warnings.extend(conversation.warnings);
-        Ok((out.finish(), self.warnings))
+        let mut warnings = self.omissions.into_warnings();
+        warnings.extend(conversation.omissions.into_warnings());
+        Ok((out.finish(), warnings))
     }
 
     /// Whether `extra` has a member of this name.
     fn overridden(&self, name: &str) -> bool {
         self.request.extra.iter().any(|(other, _)| other == name)
-    }
-
-    fn refuse(&mut self, what: &str) -> Result<(), Error> {
-        let message = format!("Bedrock does not support the {what}");
-        if self.request.lenient {
-            self.warnings.push(Warning::new(
-                "unsupported_parameter",
-                format!("{message}; it was not sent"),
-            ));
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!("{message}; leave it out, or ask with `lenient()` to have it dropped"),
-        ))
     }
 }
 
@@ -228,11 +218,13 @@ impl ParamVisitor for Encoder<'_> {
             Param::N if request.n == Some(1) => Ok(()),
             // A stream always ends with it.
             Param::IncludeUsage if request.include_usage == Some(true) => Ok(()),
-            Param::TopK | Param::ReasoningMaxTokens => self.refuse(&format!(
-                "parameter `{}` (models that have it take it in `additionalModelRequestFields`)",
+            Param::TopK | Param::ReasoningMaxTokens => self.omissions.refuse(&format!(
+                "the parameter `{}` (models that have it take it in `additionalModelRequestFields`)",
                 param.name()
             )),
-            other => self.refuse(&format!("parameter `{}`", other.name())),
+            other => self
+                .omissions
+                .refuse(&format!("the parameter `{}`", other.name())),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `toolConfig`.
 
 use super::WIRE;
-use crate::{ChatRequest, Error, ErrorKind, Json, Tool, ToolChoice};
+use crate::{
+    ChatRequest, Error, ErrorKind, Json, Tool, ToolChoice, provider::omissions::Omissions,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The tools and the choice among them.
@@ -12,12 +14,16 @@ pub(super) struct Tools<'a> {
 }
 
 /// What can be said of a request's tools, before it is known whether the conversation has calls in it.
-pub(super) fn tools(request: &ChatRequest) -> Result<Tools<'_>, Error> {
-    let tools = request.tools.iter().map(tool).collect::<Result<_, _>>()?;
+pub(super) fn tools<'a>(
+    request: &'a ChatRequest,
+    omissions: &mut Omissions<'_>,
+) -> Result<Tools<'a>, Error> {
+    let known = omissions.tools(&request.tools, &[WIRE])?;
+    let tools: Vec<_> = known.into_iter().map(tool).collect::<Result<_, _>>()?;
     let choice = match &request.tool_choice {
         None | Some(ToolChoice::None) => None,
-        Some(ToolChoice::Auto) if request.tools.is_empty() => None,
-        Some(_) if request.tools.is_empty() => {
+        Some(ToolChoice::Auto) if tools.is_empty() => None,
+        Some(_) if tools.is_empty() => {
             return Err(refuse(
                 "`tool_choice` asks for a tool, but there are none".to_owned(),
             ));
@@ -48,13 +54,7 @@ fn tool(tool: &Tool) -> Result<WireTool<'_>, Error> {
                 strict: *strict,
             })
         }
-        Tool::Provider {
-            provider,
-            definition,
-        } if provider == WIRE => Ok(WireTool::Raw(definition)),
-        Tool::Provider { provider, .. } => Err(refuse(format!(
-            "a tool of `{provider}` cannot be sent to Bedrock"
-        ))),
+        Tool::Provider { definition, .. } => Ok(WireTool::Raw(definition)),
     }
 }
 

@@ -8,7 +8,8 @@ use super::{
     media::{self, DocumentNames, Kind},
 };
 use crate::{
-    ChatRequest, ContentPart, Error, ErrorKind, Message, Role, ToolCall, ToolResult, Warning,
+    ChatRequest, ContentPart, Error, ErrorKind, Message, Role, ToolCall, ToolResult,
+    provider::{history::Takes, omissions::Omissions},
 };
 use serde::Serialize;
 
@@ -20,13 +21,13 @@ pub(super) struct Turn<'a> {
 }
 
 /// The conversation as Converse wants it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<Block<'a>>,
     pub(super) turns: Vec<Turn<'a>>,
     /// Whether a tool is called or answered, for which the request must have tools.
     pub(super) has_tools: bool,
-    pub(super) warnings: Vec<Warning>,
+    pub(super) omissions: Omissions<'static>,
     names: DocumentNames,
 }
 
@@ -37,7 +38,13 @@ const ASSISTANT: &str = "assistant";
 const NO_OUTPUT: &str = "(no output)";
 
 pub(super) fn conversation(request: &ChatRequest) -> Result<Conversation<'_>, Error> {
-    let mut conversation = Conversation::default();
+    let mut conversation = Conversation::new(request.lenient);
+    let takes = Takes {
+        own: &[WIRE],
+        signatures: true,
+        errors: true,
+    };
+    conversation.omissions.history(&request.messages, takes);
     for (number, message) in request.messages.iter().enumerate() {
         conversation.message(number, message)?;
     }
@@ -50,12 +57,20 @@ pub(super) fn conversation(request: &ChatRequest) -> Result<Conversation<'_>, Er
 }
 
 impl<'a> Conversation<'a> {
+    /// One without messages.
+    pub(super) fn new(lenient: bool) -> Self {
+        Conversation {
+            system: Vec::new(),
+            turns: Vec::new(),
+            has_tools: false,
+            omissions: Omissions::new(WIRE, lenient),
+            names: DocumentNames::default(),
+        }
+    }
+
     fn message(&mut self, number: usize, message: &'a Message) -> Result<(), Error> {
         if message.name.is_some() {
-            self.warn(
-                "unsupported_parameter",
-                "Bedrock takes no `name` in messages; it was not sent".to_owned(),
-            );
+            self.omissions.refuse("the `name` of a message")?;
         }
         let role = match message.role {
             Role::System | Role::Developer => return self.instructions(number, message),
@@ -91,7 +106,7 @@ impl<'a> Conversation<'a> {
                 ContentPart::Opaque(own) if own.provider == WIRE => {
                     self.system.push(Block::Raw(&own.block));
                 }
-                ContentPart::Opaque(other) => self.left_out(&other.provider),
+                ContentPart::Opaque(_) => {}
                 _ => return Err(refuse(number, "has instructions that are not text")),
             }
         }
@@ -138,10 +153,7 @@ impl<'a> Conversation<'a> {
                 self.has_tools |= block.is_raw("toolUse") || block.is_raw("toolResult");
                 Some(block)
             }
-            ContentPart::Opaque(other) => {
-                self.left_out(&other.provider);
-                None
-            }
+            ContentPart::Opaque(_) => None,
             _ if role == ASSISTANT => {
                 return Err(refuse(
                     number,
@@ -154,7 +166,10 @@ impl<'a> Conversation<'a> {
 
     fn media(&mut self, number: usize, part: &'a ContentPart) -> Result<Block<'a>, Error> {
         Ok(match part {
-            ContentPart::Image { media, .. } => {
+            ContentPart::Image { media, detail } => {
+                if let Some(detail) = detail.as_ref().filter(|d| d.as_str() != "auto") {
+                    self.omissions.refuse_value("detail", detail)?;
+                }
                 let (format, source) = media::read(Kind::Image, media)?;
                 Block::Image { format, source }
             }
@@ -198,7 +213,7 @@ impl<'a> Conversation<'a> {
                 ContentPart::Opaque(own) if own.provider == WIRE => {
                     content.push(Block::Raw(&own.block));
                 }
-                ContentPart::Opaque(other) => self.left_out(&other.provider),
+                ContentPart::Opaque(_) => {}
                 ContentPart::Audio { .. } => {
                     return Err(refuse(number, "has sound in a tool's result"));
                 }
@@ -281,15 +296,8 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn left_out(&mut self, provider: &str) {
-        self.warn(
-            "opaque_left_out",
-            format!("a block of `{provider}` was not sent to Bedrock"),
-        );
-    }
-
     fn warn(&mut self, code: &'static str, message: String) {
-        self.warnings.push(Warning::new(code, message));
+        self.omissions.warn(code, message);
     }
 }
 

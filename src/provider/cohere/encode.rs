@@ -2,8 +2,11 @@
 
 use super::message::{self, Conversation};
 use crate::{
-    ChatRequest, Error, Json, JsonSchema, Param, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
-    Warning, chat::ParamVisitor, json_writer::ObjectWriter, provider::omissions::Omissions,
+    ChatRequest, Error, JsonSchema, Param, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
+    Warning,
+    chat::ParamVisitor,
+    json_writer::ObjectWriter,
+    provider::{function_tool::FunctionTool, omissions::Omissions},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -67,17 +70,8 @@ impl Encoder<'_> {
 
     fn tools(&mut self) -> Result<(), Error> {
         let request = self.request;
-        let mut tools = Vec::with_capacity(request.tools.len());
-        for tool in &request.tools {
-            match tool {
-                Tool::Provider { provider, .. } if provider != self.provider => {
-                    return Err(self
-                        .omissions
-                        .cannot_send(&format!("a tool of `{provider}`")));
-                }
-                tool => tools.push(WireTool(tool)),
-            }
-        }
+        let tools = self.omissions.tools(&request.tools, &[self.provider])?;
+        let tools: Vec<FunctionTool<'_>> = tools.into_iter().map(FunctionTool::new).collect();
         if !tools.is_empty() {
             self.member("tools", &tools)?;
         }
@@ -147,9 +141,8 @@ impl ParamVisitor for Encoder<'_> {
             | Param::PresencePenalty
             | Param::Logprobs => param.name(),
             // Written as `thinking`; the usage always comes, and there is always one answer.
-            Param::ReasoningMaxTokens | Param::DisableReasoning | Param::IncludeUsage => {
-                return Ok(());
-            }
+            Param::ReasoningMaxTokens | Param::DisableReasoning => return Ok(()),
+            Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::ReasoningEffort
                 if self.request.reasoning_effort == Some(ReasoningEffort::None) =>
             {
@@ -183,39 +176,5 @@ impl Serialize for Format<'_> {
             }
         }
         map.end()
-    }
-}
-
-struct WireTool<'a>(&'a Tool);
-
-impl Serialize for WireTool<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Function<'a> {
-            name: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            description: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            parameters: Option<&'a Json>,
-        }
-        match self.0 {
-            Tool::Provider { definition, .. } => definition.serialize(serializer),
-            Tool::Function {
-                name,
-                description,
-                parameters,
-                ..
-            } => {
-                let mut map = serializer.serialize_map(Some(2))?;
-                map.serialize_entry("type", "function")?;
-                let function = Function {
-                    name,
-                    description: description.as_deref(),
-                    parameters: parameters.as_ref(),
-                };
-                map.serialize_entry("function", &function)?;
-                map.end()
-            }
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! The conversation as the wire's messages, and the documents that stand beside them.
 
 use crate::{
-    ContentPart, Error, Media, Message, Role, ToolCall, ToolResult, provider::omissions::Omissions,
+    ContentPart, Error, Media, Message, Role, ToolCall, ToolResult,
+    provider::{history::Takes, omissions::Omissions},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
@@ -64,6 +65,12 @@ pub(super) fn conversation<'a>(
         messages: Vec::with_capacity(messages.len()),
         documents: Vec::new(),
     };
+    let takes = Takes {
+        own: &[provider],
+        signatures: false,
+        errors: false,
+    };
+    omissions.history(messages, takes);
     for message in messages {
         if message.name.is_some() {
             omissions.refuse("the `name` of a message")?;
@@ -103,9 +110,11 @@ fn add<'a>(
                     .push(document(media, name.as_deref(), omissions)?);
             }
             ContentPart::ToolCall(call) => own.tool_calls.push(Call(call)),
-            ContentPart::ToolResult(result) => all.messages.push(tool_result(result, omissions)?),
+            ContentPart::ToolResult(result) => {
+                all.messages.push(tool_result(result, provider, omissions)?);
+            }
             part if plan(part, provider).is_some() => {}
-            ContentPart::Opaque(block) if block.provider != provider => omissions.foreign(block),
+            ContentPart::Opaque(block) if block.provider != provider => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
     }
@@ -140,12 +149,14 @@ fn plan(part: &ContentPart, provider: &str) -> Option<String> {
 
 fn tool_result<'a>(
     result: &'a ToolResult,
+    provider: &str,
     omissions: &Omissions<'_>,
 ) -> Result<WireMessage<'a>, Error> {
     let mut parts = Vec::with_capacity(result.content.len());
     for part in &result.content {
         match part {
             ContentPart::Text { text, .. } => parts.push(Part::Text(text)),
+            ContentPart::Opaque(block) if block.provider != provider => {}
             other => {
                 return Err(omissions.cannot_send(&format!("{} in a tool's result", what(other))));
             }

@@ -3,21 +3,26 @@
 mod decode;
 pub(super) mod embed;
 mod encode;
+mod head;
 mod message;
 mod models;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, failure,
     requests::{self, Place},
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, Secret,
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, ProviderMetadata, Secret,
     codec::percent::encode_segment,
 };
 use bytes::Bytes;
-use http::{Request, Uri};
+use http::{HeaderMap, Request, Uri, response};
 use std::borrow::Cow;
+
+/// How the message begins that tells a context overflow; its status is that of any wrong request. Source: a
+/// report in one of Cohere's own repositories.
+const OVERFLOW: [(&str, ErrorKind); 1] = [("too many tokens", ErrorKind::ContextOverflow)];
 
 const PLACE: Place = Place {
     name: "cohere",
@@ -142,6 +147,14 @@ impl Provider for Cohere {
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
         Box::new(decode::CohereDecoder::new(&self.name))
+    }
+
+    fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
+        failure::by_sentence(failure::from_http(head, body), body, &OVERFLOW)
+    }
+
+    fn read_head(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
+        head::read(headers, metadata);
     }
 
     fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {

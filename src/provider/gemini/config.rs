@@ -64,7 +64,7 @@ impl Config {
             Some(ReasoningFormat::Hidden) => Some(false),
             Some(ReasoningFormat::None) | None => None,
             Some(other) => {
-                omissions.refuse(&format!("the reasoning format `{other}`"))?;
+                omissions.refuse_value("reasoning_format", other)?;
                 None
             }
         };
@@ -81,7 +81,7 @@ impl Config {
                 level = level_of(effort);
             }
             if budget.is_none() && level.is_none() {
-                omissions.refuse(&format!("the reasoning effort `{effort}`"))?;
+                omissions.refuse_value("reasoning_effort", effort)?;
             }
         } else if request.reasoning_effort.is_some() {
             omissions.refuse("`reasoning_effort` together with `reasoning_max_tokens`")?;

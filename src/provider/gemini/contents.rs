@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Media, Message, OpaqueBlock, Role, ToolCall, ToolResult,
-    provider::{data_url::data_url, members::Members, omissions::Omissions},
+    provider::{data_url::data_url, history::Takes, members::Members, omissions::Omissions},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -62,6 +62,12 @@ impl<'a> Conversation<'a> {
     ) -> Result<Self, Error> {
         let mut conversation = Conversation::default();
         let mut calls = Calls::new();
+        let takes = Takes {
+            own: &[WIRE],
+            signatures: false,
+            errors: true,
+        };
+        translator.omissions.history(&request.messages, takes);
         for message in &request.messages {
             conversation.add(message, &mut calls, translator)?;
         }
@@ -75,10 +81,7 @@ impl<'a> Conversation<'a> {
         translator: &mut Translator<'_, 'a>,
     ) -> Result<(), Error> {
         if message.name.is_some() {
-            translator.omissions.warn(
-                "unsupported_parameter",
-                "a message's `name` has no place on this wire; it was not sent",
-            );
+            translator.omissions.refuse("the `name` of a message")?;
         }
         let role = match message.role {
             Role::System | Role::Developer => {
@@ -135,10 +138,7 @@ impl<'a> Translator<'_, 'a> {
                     let is_signed = follower.is_some_and(|next| added(next).is_some());
                     is_signed.then_some(Piece::Thought(text))
                 }
-                ContentPart::Opaque(block) if block.provider != WIRE => {
-                    self.omissions.foreign(block);
-                    None
-                }
+                ContentPart::Opaque(block) if block.provider != WIRE => None,
                 ContentPart::Opaque(block) => match added(part) {
                     Some(more) => {
                         if let Some(last) = parts.last_mut().filter(|_| is_written) {
@@ -152,8 +152,7 @@ impl<'a> Translator<'_, 'a> {
                 ContentPart::ToolResult(result) => Some(self.result(result, calls)?),
                 ContentPart::Image { media, detail } => {
                     if let Some(detail) = detail.as_ref().filter(|d| d.as_str() != "auto") {
-                        self.omissions
-                            .refuse(&format!("the image detail `{detail}`"))?;
+                        self.omissions.refuse_value("detail", detail)?;
                     }
                     Some(self.media(media))
                 }
@@ -247,7 +246,7 @@ impl<'a> Translator<'_, 'a> {
                 | ContentPart::Document { media, .. } => {
                     parts.push(WirePart::new(self.media(media)));
                 }
-                ContentPart::Opaque(block) => self.omissions.foreign(block),
+                ContentPart::Opaque(block) if block.provider != WIRE => {}
                 _ => {
                     return Err(self.omissions.cannot_send("this part of a tool's result"));
                 }

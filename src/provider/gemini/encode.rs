@@ -65,7 +65,8 @@ impl<'a> Encoder<'a> {
         let mut functions = Vec::new();
         let mut own = Vec::new();
         let mut is_strict = false;
-        for tool in &request.tools {
+        let known = [WIRE, &self.provider.name];
+        for tool in self.omissions.tools(&request.tools, &known)? {
             match tool {
                 Tool::Function {
                     name,
@@ -80,16 +81,7 @@ impl<'a> Encoder<'a> {
                         parameters_json_schema: parameters.as_ref(),
                     });
                 }
-                Tool::Provider {
-                    provider,
-                    definition,
-                } if provider == WIRE || *provider == self.provider.name => {
-                    own.push(WireTool::Own(definition));
-                }
-                Tool::Provider { provider, .. } => {
-                    let what = format!("a tool of `{provider}`");
-                    return Err(self.omissions.cannot_send(&what));
-                }
+                Tool::Provider { definition, .. } => own.push(WireTool::Own(definition)),
             }
         }
         if !functions.is_empty() {
@@ -143,15 +135,14 @@ impl<'a> Encoder<'a> {
     fn others(&mut self) -> Result<(), Error> {
         let request = self.request;
         match (&request.service_tier, &self.provider.place) {
-            (None, _) => {}
+            // What it does by itself.
+            (None | Some(ServiceTier::Auto), _) => {}
             (Some(ServiceTier::Default), Place::Own) => self.member("serviceTier", "standard")?,
             (Some(tier @ (ServiceTier::Flex | ServiceTier::Priority)), Place::Own) => {
                 self.member("serviceTier", tier)?;
             }
             (Some(ServiceTier::Other(tier)), Place::Own) => self.member("serviceTier", tier)?,
-            (Some(tier), _) => self
-                .omissions
-                .refuse(&format!("the service tier `{tier}`"))?,
+            (Some(tier), _) => self.omissions.refuse_value("service_tier", tier)?,
         }
         match (&request.metadata, &self.provider.place) {
             (Some(labels), Place::Vertex(_)) => self.member("labels", labels)?,

@@ -1,28 +1,20 @@
 //! What this wire tells of a failure only in words.
 
-use crate::{Error, ErrorKind, error::ErrorBody, provider::failure};
+use crate::{Error, ErrorKind, provider::failure};
 use bytes::Bytes;
 use http::response;
 
 /// How the messages begin that tell a context overflow; their status is `INVALID_ARGUMENT` like any other. Source:
 /// recorded errors.
-const OVERFLOW: &str = "The input token count";
+const OVERFLOW: [(&str, ErrorKind); 1] = [("The input token count", ErrorKind::ContextOverflow)];
 
 pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
-    refine(failure::from_http(head, body), body)
+    failure::by_sentence(failure::from_http(head, body), body, &OVERFLOW)
 }
 
 pub(super) fn from_event(name: &str, data: &str) -> Error {
-    refine(failure::from_event(name, data.as_bytes()), data.as_bytes())
-}
-
-fn refine(error: Error, body: &[u8]) -> Error {
-    let message = ErrorBody::parse(body).and_then(|body| body.message);
-    let is_overflow = message.is_some_and(|message| message.starts_with(OVERFLOW));
-    if error.kind() == ErrorKind::BadRequest && is_overflow {
-        return error.with_kind(ErrorKind::ContextOverflow);
-    }
-    error
+    let error = failure::from_event(name, data.as_bytes());
+    failure::by_sentence(error, data.as_bytes(), &OVERFLOW)
 }
 
 #[cfg(test)]

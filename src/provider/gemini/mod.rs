@@ -9,6 +9,7 @@ mod candidate;
 mod config;
 mod contents;
 mod decode;
+mod embed;
 mod encode;
 mod failure;
 mod finish;
@@ -19,10 +20,10 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, requests,
     vertex::{Vertex, model_segments},
 };
-use crate::{Auth, ChatRequest, Error, Model, codec::percent::encode_segment};
+use crate::{Auth, ChatRequest, EmbedRequest, Error, Model, codec::percent::encode_segment};
 use bytes::Bytes;
 use http::{Method, Request, Uri, header, response};
 use std::borrow::Cow;
@@ -134,6 +135,19 @@ impl Provider for Gemini {
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
         failure::from_http(head, body)
+    }
+
+    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+        if !matches!(self.place, Place::Own) {
+            return Err(super::unsupported(&self.name, "embed texts"));
+        }
+        let path = own_path(&request.model)? + ":batchEmbedContents";
+        let body = embed::body(&self.name, request, first)?;
+        Ok(requests::post_embed(self.base_url.join(&path)?, body))
+    }
+
+    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+        embed::decode(body)
     }
 
     fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {

@@ -3,9 +3,12 @@
 use super::message::Messages;
 use crate::{
     ChatRequest, Error, Json, JsonSchema, Param, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
-    Warning, chat::ParamVisitor, json_writer::ObjectWriter, provider::omissions::Omissions,
+    Warning,
+    chat::ParamVisitor,
+    json_writer::ObjectWriter,
+    provider::{function_tool::FunctionTool, omissions::Omissions},
 };
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Serialize, Serializer};
 
 /// The body, and what was dropped from it.
 pub(super) fn body(
@@ -72,17 +75,20 @@ impl Encoder<'_> {
             Some(ToolChoice::None) => return Ok(()),
             Some(_) => self.refuse(Param::ToolChoice)?,
         }
-        let mut tools = Vec::with_capacity(request.tools.len());
-        for tool in &request.tools {
-            match tool {
-                Tool::Provider { provider, .. } if provider != self.provider => {
-                    return Err(self
-                        .omissions
-                        .cannot_send(&format!("a tool of `{provider}`")));
+        let tools = self.omissions.tools(&request.tools, &[self.provider])?;
+        let is_strict = |tool: &&Tool| {
+            matches!(
+                tool,
+                Tool::Function {
+                    strict: Some(true),
+                    ..
                 }
-                tool => tools.push(WireTool(tool)),
-            }
+            )
+        };
+        if tools.iter().any(is_strict) {
+            self.omissions.refuse("in `tools` the member `strict`")?;
         }
+        let tools: Vec<FunctionTool<'_>> = tools.into_iter().map(FunctionTool::new).collect();
         if tools.is_empty() {
             return Ok(());
         }
@@ -124,9 +130,7 @@ impl Encoder<'_> {
             Some(
                 effort @ (ReasoningEffort::Low | ReasoningEffort::Medium | ReasoningEffort::High),
             ) => self.member("think", effort),
-            Some(other) => self
-                .omissions
-                .refuse(&format!("the `reasoning_effort` `{other}`")),
+            Some(other) => self.omissions.refuse_value("reasoning_effort", other),
         }
     }
 }
@@ -149,7 +153,7 @@ impl ParamVisitor for Encoder<'_> {
                 return self.think();
             }
             // The last line always has it; there is always one answer.
-            Param::IncludeUsage => return Ok(()),
+            Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::N if self.request.n == Some(1) => return Ok(()),
             other => return self.refuse(other),
         };
@@ -163,39 +167,5 @@ struct Options<'a>(&'a [(&'static str, Json)]);
 impl Serialize for Options<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-struct WireTool<'a>(&'a Tool);
-
-impl Serialize for WireTool<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Function<'a> {
-            name: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            description: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            parameters: Option<&'a Json>,
-        }
-        match self.0 {
-            Tool::Provider { definition, .. } => definition.serialize(serializer),
-            Tool::Function {
-                name,
-                description,
-                parameters,
-                ..
-            } => {
-                let mut map = serializer.serialize_map(Some(2))?;
-                map.serialize_entry("type", "function")?;
-                let function = Function {
-                    name,
-                    description: description.as_deref(),
-                    parameters: parameters.as_ref(),
-                };
-                map.serialize_entry("function", &function)?;
-                map.end()
-            }
-        }
     }
 }

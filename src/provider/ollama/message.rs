@@ -2,7 +2,7 @@
 
 use crate::{
     ContentPart, Error, ErrorKind, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::omissions::Omissions,
+    provider::{history::Takes, omissions::Omissions},
 };
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -42,6 +42,12 @@ impl<'a> Messages<'a> {
     ) -> Result<Self, Error> {
         let mut wire = Vec::with_capacity(messages.len());
         let mut names = BTreeMap::new();
+        let takes = Takes {
+            own: &[provider],
+            signatures: false,
+            errors: false,
+        };
+        omissions.history(messages, takes);
         for message in messages {
             if message.name.is_some() {
                 omissions.refuse("the `name` of a message")?;
@@ -75,10 +81,17 @@ fn add<'a>(
                 own.content.push_str(text)
             }
             ContentPart::Reasoning { text, .. } => own.thinking.push_str(text),
-            ContentPart::Image { media, .. } => own.images.push(image(media, omissions)?),
+            ContentPart::Image { media, detail } => {
+                if let Some(detail) = detail.as_ref().filter(|d| d.as_str() != "auto") {
+                    omissions.refuse_value("detail", detail)?;
+                }
+                own.images.push(image(media, omissions)?);
+            }
             ContentPart::ToolCall(call) => own.tool_calls.push(tool_call(call)?),
-            ContentPart::ToolResult(result) => wire.push(tool_result(result, names, omissions)?),
-            ContentPart::Opaque(block) if block.provider != provider => omissions.foreign(block),
+            ContentPart::ToolResult(result) => {
+                wire.push(tool_result(result, provider, names, omissions)?);
+            }
+            ContentPart::Opaque(block) if block.provider != provider => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
     }
@@ -108,6 +121,7 @@ fn tool_call(call: &ToolCall) -> Result<Call<'_>, Error> {
 
 fn tool_result<'a>(
     result: &'a ToolResult,
+    provider: &str,
     names: &BTreeMap<&'a str, &'a str>,
     omissions: &Omissions<'_>,
 ) -> Result<WireMessage<'a>, Error> {
@@ -125,6 +139,7 @@ fn tool_result<'a>(
         match part {
             ContentPart::Text { text, .. } => message.content.push_str(text),
             ContentPart::Image { media, .. } => message.images.push(image(media, omissions)?),
+            ContentPart::Opaque(block) if block.provider != provider => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
     }

@@ -8,15 +8,22 @@ mod models;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, failure,
     requests::{self, Place},
 };
-use crate::{Auth, ChatRequest, EmbedRequest, Error, Secret};
+use crate::{Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Secret};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Uri, response};
 use std::borrow::Cow;
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+/// How the message begins that tells a context overflow; its status is that of any wrong request. Source:
+/// a recorded error.
+const OVERFLOW: [(&str, ErrorKind); 1] = [(
+    "prompt too long; exceeded max context length",
+    ErrorKind::ContextOverflow,
+)];
 
 const PLACE: Place = Place {
     name: "ollama",
@@ -140,6 +147,10 @@ impl Provider for Ollama {
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
         Box::new(decode::OllamaDecoder::default())
+    }
+
+    fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
+        failure::by_sentence(failure::from_http(head, body), body, &OVERFLOW)
     }
 
     fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {

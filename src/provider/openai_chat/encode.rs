@@ -3,11 +3,13 @@
 use super::{
     message::Messages,
     profile::{Profile, StreamUsage, Structured},
-    tools::{WireFormat, WireToolChoice, tools},
+    tools::{WireFormat, WireToolChoice},
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Message, Param, ResponseFormat, Warning,
-    chat::ParamVisitor, json_writer::ObjectWriter,
+    chat::ParamVisitor,
+    json_writer::ObjectWriter,
+    provider::{function_tool::FunctionTool, omissions::Omissions},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -23,40 +25,13 @@ pub(super) fn body(
         request,
         out: ObjectWriter::with_capacity(estimate(request)),
         nested: Vec::new(),
-        refusals: Refusals {
-            provider: name,
-            lenient: request.lenient,
-            warnings: Vec::new(),
-        },
+        provider: name,
+        omissions: Omissions::new(name, request.lenient),
     };
     encoder.fixed()?;
     request.visit_scalars(&mut encoder)?;
     encoder.structured()?;
     encoder.finish()
-}
-
-/// What a server does not support: an error, or with `lenient` a warning.
-pub(super) struct Refusals<'a> {
-    pub(super) provider: &'a str,
-    lenient: bool,
-    pub(super) warnings: Vec<Warning>,
-}
-
-impl Refusals<'_> {
-    pub(super) fn refuse(&mut self, what: &str) -> Result<(), Error> {
-        let message = format!("`{}` does not support the {what}", self.provider);
-        if self.lenient {
-            self.warnings.push(Warning::new(
-                "unsupported_parameter",
-                format!("{message}; it was not sent"),
-            ));
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!("{message}; leave it out, or ask with `lenient()` to have it dropped"),
-        ))
-    }
 }
 
 struct Encoder<'a> {
@@ -65,7 +40,8 @@ struct Encoder<'a> {
     out: ObjectWriter,
     /// Objects that gather parameters with a dot in their name.
     nested: Vec<(&'static str, ObjectWriter)>,
-    refusals: Refusals<'a>,
+    provider: &'a str,
+    omissions: Omissions<'a>,
 }
 
 impl Encoder<'_> {
@@ -75,7 +51,8 @@ impl Encoder<'_> {
             self.out.member("model", &request.model)?;
         }
         if !self.overridden("messages") {
-            let messages = Messages::new(self.profile, &mut self.refusals).all(request)?;
+            let messages =
+                Messages::new(self.profile, self.provider, &mut self.omissions).all(request)?;
             self.out.member("messages", &messages)?;
         }
         if !request.stream {
@@ -102,8 +79,12 @@ impl Encoder<'_> {
                 .member(self.profile.wire_name(Param::Stop), &request.stop)?;
         }
         if !request.tools.is_empty() && self.allowed(Param::Tools)? {
-            let tools = tools(&request.tools, self.refusals.provider)?;
-            self.out.member("tools", &tools)?;
+            let tools = self.omissions.tools(&request.tools, &[self.provider])?;
+            let tools: Vec<FunctionTool<'_>> =
+                tools.into_iter().map(FunctionTool::with_strict).collect();
+            if !tools.is_empty() {
+                self.out.member("tools", &tools)?;
+            }
         }
         if let Some(choice) = &request.tool_choice {
             if self.allowed(Param::ToolChoice)? {
@@ -130,8 +111,8 @@ impl Encoder<'_> {
         let schema = matches!(format, ResponseFormat::JsonSchema(_));
         if schema && self.profile.structured == Structured::Object {
             return self
-                .refusals
-                .refuse("value `json_schema` of parameter `response_format`");
+                .omissions
+                .refuse_value("response_format", &"json_schema");
         }
         if self.allowed(Param::ResponseFormat)? {
             self.out.member("response_format", &WireFormat(format))?;
@@ -152,17 +133,17 @@ impl Encoder<'_> {
             if self.profile.takes_member(name) {
                 self.out.member(name, value)?;
             } else {
-                self.refusals.refuse(&format!("member `{name}`"))?;
+                self.omissions.refuse(&format!("the member `{name}`"))?;
             }
         }
-        Ok((self.out.finish(), self.refusals.warnings))
+        Ok((self.out.finish(), self.omissions.into_warnings()))
     }
 
     /// Whether a parameter that is set may be sent as it is.
     fn allowed(&mut self, param: Param) -> Result<bool, Error> {
         if !self.profile.takes_any_value(param) {
-            self.refusals
-                .refuse(&format!("parameter `{}`", param.name()))?;
+            self.omissions
+                .refuse(&format!("the parameter `{}`", param.name()))?;
             return Ok(false);
         }
         Ok(!self.overridden(self.profile.wire_name(param)))
@@ -205,8 +186,9 @@ impl Encoder<'_> {
             return if self.profile.takes_any_value(param) {
                 Ok(false)
             } else {
-                let what = format!("value `{text}` of parameter `{}`", param.name());
-                self.refusals.refuse(&what).map(|()| true)
+                self.omissions
+                    .refuse_value(param.name(), &text.as_str())
+                    .map(|()| true)
             };
         };
         let wire = crate::Json::parse(found.wire)?;
@@ -218,6 +200,10 @@ impl ParamVisitor for Encoder<'_> {
     fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error> {
         // Part of `stream_options`, written with the fixed members.
         if param == Param::IncludeUsage && self.profile.takes(param) {
+            let always = self.profile.stream_usage == StreamUsage::Always;
+            if always && self.request.include_usage == Some(false) {
+                return self.omissions.refuse_value(param.name(), &false);
+            }
             return Ok(());
         }
         if self.spelled(param, value)? {

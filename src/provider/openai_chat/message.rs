@@ -1,29 +1,46 @@
 //! Messages as they are on the wire.
 
 use super::{
-    encode::Refusals,
     part::{WireCall, WirePart},
     profile::{Profile, ReasoningReplay},
 };
-use crate::{ChatRequest, ContentPart, Error, Json, Message, Role, ToolResult, Warning};
+use crate::{
+    ChatRequest, ContentPart, Error, Json, Message, Role, ToolResult,
+    provider::{history::Takes, omissions::Omissions},
+};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 /// Turns messages into those of the wire.
 pub(super) struct Messages<'p, 'r, 'n> {
     profile: &'p Profile,
-    refusals: &'r mut Refusals<'n>,
+    provider: &'p str,
+    omissions: &'r mut Omissions<'n>,
 }
 
 impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
-    pub(super) fn new(profile: &'p Profile, refusals: &'r mut Refusals<'n>) -> Self {
-        Messages { profile, refusals }
+    pub(super) fn new(
+        profile: &'p Profile,
+        provider: &'p str,
+        omissions: &'r mut Omissions<'n>,
+    ) -> Self {
+        Messages {
+            profile,
+            provider,
+            omissions,
+        }
     }
 
     pub(super) fn all<'m>(
         mut self,
         request: &'m ChatRequest,
     ) -> Result<Vec<WireMessage<'m>>, Error> {
+        let takes = Takes {
+            own: &[self.provider],
+            signatures: false,
+            errors: false,
+        };
+        self.omissions.history(&request.messages, takes);
         let mut wire = Vec::with_capacity(request.messages.len());
         for message in &request.messages {
             self.message(message, &mut wire)?;
@@ -42,32 +59,25 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
             if self.profile.message_name {
                 own.name = Some(name);
             } else {
-                self.refusals.refuse("`name` of a message")?;
+                self.omissions.refuse("the `name` of a message")?;
             }
         }
         for part in &message.content {
             match part {
                 ContentPart::ToolResult(result) => wire.push(self.tool_result(result)?),
                 ContentPart::ToolCall(call) => {
-                    own.tool_calls
-                        .push(WireCall::new(call, self.refusals.provider));
+                    own.tool_calls.push(WireCall::new(call, self.provider));
                 }
                 ContentPart::Refusal { text } if self.profile.message_refusal => {
                     own.refusal = Some(text);
                 }
                 ContentPart::Refusal { text } => own.parts.push(WirePart::Text(text)),
                 ContentPart::Reasoning { text, .. } => self.reasoning(text, &mut own),
-                ContentPart::Opaque(block) if block.provider == self.refusals.provider => {
+                ContentPart::Opaque(block) if block.provider == self.provider => {
                     own.opaque(&block.block);
                 }
-                ContentPart::Opaque(block) => self.refusals.warnings.push(Warning::new(
-                    "opaque_left_out",
-                    format!(
-                        "a block of `{}` was not sent to `{}`",
-                        block.provider, self.refusals.provider
-                    ),
-                )),
-                part => own.parts.push(WirePart::new(part, self.refusals.provider)?),
+                ContentPart::Opaque(_) => {}
+                part => own.parts.push(WirePart::new(part, self.provider)?),
             }
         }
         if !own.details.is_empty() {
@@ -100,8 +110,12 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         let mut message = WireMessage::new("tool");
         message.tool_call_id = Some(&result.call_id);
         message.name = result.name.as_deref().filter(|_| self.profile.message_name);
-        for part in &result.content {
-            let part = WirePart::new(part, self.refusals.provider)?;
+        let is_foreign = |part: &&ContentPart| match part {
+            ContentPart::Opaque(block) => block.provider != self.provider,
+            _ => false,
+        };
+        for part in result.content.iter().filter(|part| !is_foreign(part)) {
+            let part = WirePart::new(part, self.provider)?;
             message.parts.push(part);
         }
         Ok(message)

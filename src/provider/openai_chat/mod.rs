@@ -179,10 +179,13 @@ impl Provider for OpenAiChat {
 
     fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
         let body = embed::body(&self.name, request, first)?;
-        Ok(requests::post_embed(
-            self.base_url.join("/embeddings")?,
-            body,
-        ))
+        let uri = self.base_url.join(&["/embeddings", &self.query].concat())?;
+        let mut batch = requests::post_embed(uri, body);
+        for (name, value) in &self.headers {
+            let headers = batch.encoded.request.headers_mut();
+            headers.insert(name.clone(), value.clone());
+        }
+        Ok(batch)
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
@@ -190,6 +193,9 @@ impl Provider for OpenAiChat {
     }
 
     fn encode_models(&self, _page: Option<&str>) -> Result<Request<Bytes>, Error> {
+        if !self.profile.models {
+            return Err(super::unsupported(&self.name, "list its models"));
+        }
         self.get("/models")
     }
 
@@ -198,10 +204,16 @@ impl Provider for OpenAiChat {
     }
 
     fn encode_ping(&self) -> Result<Request<Bytes>, Error> {
-        self.get(self.profile.ping)
+        match self.profile.ping {
+            "/models" => self.encode_models(None),
+            other => self.get(other),
+        }
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
+        if !self.profile.models {
+            return Err(super::unsupported(&self.name, "describe one model"));
+        }
         // A slash is part of many ids and of the path they are asked under (`org/name`).
         let path: Option<Vec<String>> = id.split('/').map(encode_segment).collect();
         let path = path.ok_or_else(|| {

@@ -45,6 +45,8 @@ pub struct Profile {
     pub end_marker: EndMarker,
     /// How its message begins where it tells a context overflow in no other way.
     pub context_overflow: &'static [&'static str],
+    /// Whether it lists its models, at `/models`.
+    pub models: bool,
     /// The path of the cheapest answer it gives.
     pub ping: &'static str,
 }
@@ -163,6 +165,7 @@ impl Profile {
         tool_choice_required: "required",
         end_marker: EndMarker::Sometimes,
         context_overflow: &[],
+        models: true,
         ping: "/models",
     };
 

@@ -1,65 +1,7 @@
-//! Tools, tool choice and the form of the answer, as they are on the wire.
+//! Tool choice and the form of the answer, as they are on the wire.
 
-use crate::{Error, ErrorKind, Json, JsonSchema, ResponseFormat, Tool, ToolChoice};
+use crate::{Json, JsonSchema, ResponseFormat, ToolChoice};
 use serde::{Serialize, Serializer, ser::SerializeMap};
-
-/// The elements of `tools`.
-pub(super) fn tools<'a>(tools: &'a [Tool], provider: &str) -> Result<Vec<WireTool<'a>>, Error> {
-    let wire = |tool: &'a Tool| match tool {
-        Tool::Function {
-            name,
-            description,
-            parameters,
-            strict,
-        } => Ok(WireTool::Function(FunctionSpec {
-            name,
-            description: description.as_deref(),
-            parameters: parameters.as_ref(),
-            strict: *strict,
-        })),
-        Tool::Provider {
-            provider: owner,
-            definition,
-        } if owner == provider => Ok(WireTool::Raw(definition)),
-        Tool::Provider {
-            provider: owner, ..
-        } => Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!("a tool of `{owner}` cannot be sent to `{provider}`"),
-        )),
-    };
-    tools.iter().map(wire).collect()
-}
-
-#[derive(Serialize)]
-pub(super) struct FunctionSpec<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
-
-pub(super) enum WireTool<'a> {
-    Function(FunctionSpec<'a>),
-    Raw(&'a Json),
-}
-
-impl Serialize for WireTool<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            WireTool::Raw(raw) => raw.serialize(serializer),
-            WireTool::Function(function) => {
-                let mut map = serializer.serialize_map(Some(2))?;
-                map.serialize_entry("type", "function")?;
-                map.serialize_entry("function", function)?;
-                map.end()
-            }
-        }
-    }
-}
 
 /// A choice, and the server's word for "at least one".
 pub(super) struct WireToolChoice<'a>(pub(super) &'a ToolChoice, pub(super) &'static str);

@@ -2,9 +2,9 @@
 
 use super::{input, profile::Profile};
 use crate::{
-    ChatRequest, Error, ErrorKind, Json, JsonSchema, Message, Param, ReasoningEffort,
-    ResponseFormat, Role, Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor,
-    json_writer::ObjectWriter, provider::omissions::Omissions,
+    ChatRequest, Error, Json, JsonSchema, Message, Param, ReasoningEffort, ResponseFormat, Role,
+    Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor, json_writer::ObjectWriter,
+    provider::omissions::Omissions,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -111,21 +111,8 @@ impl Encoder<'_> {
 
     fn tools(&mut self) -> Result<(), Error> {
         let request = self.request;
-        let mut tools = Vec::with_capacity(request.tools.len());
-        for tool in &request.tools {
-            match tool {
-                Tool::Provider { provider, .. } if provider != self.provider => {
-                    return Err(Error::new(
-                        ErrorKind::InvalidRequest,
-                        format!(
-                            "a tool of `{provider}` cannot be sent to `{}`",
-                            self.provider
-                        ),
-                    ));
-                }
-                tool => tools.push(WireTool(tool)),
-            }
-        }
+        let tools = self.omissions.tools(&request.tools, &[self.provider])?;
+        let tools: Vec<WireTool<'_>> = tools.into_iter().map(WireTool).collect();
         if !tools.is_empty() {
             self.member("tools", &tools)?;
         }
@@ -149,9 +136,8 @@ impl ParamVisitor for Encoder<'_> {
             | Param::PromptCacheKey => param.name(),
             Param::Store | Param::Metadata if self.profile.stores => param.name(),
             // Written elsewhere; a response always has its usage, and one answer.
-            Param::ReasoningEffort | Param::Verbosity | Param::Logprobs | Param::IncludeUsage => {
-                return Ok(());
-            }
+            Param::ReasoningEffort | Param::Verbosity | Param::Logprobs => return Ok(()),
+            Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::N if self.request.n == Some(1) => return Ok(()),
             other => return self.refuse(other),
         };

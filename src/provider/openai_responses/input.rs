@@ -2,7 +2,7 @@
 
 use crate::{
     ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::omissions::Omissions,
+    provider::{history::Takes, omissions::Omissions},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
@@ -66,6 +66,12 @@ pub(super) fn items<'a>(
     omissions: &mut Omissions<'_>,
 ) -> Result<Vec<Item<'a>>, Error> {
     let mut items = Vec::with_capacity(messages.len());
+    let takes = Takes {
+        own: &[provider],
+        signatures: false,
+        errors: false,
+    };
+    omissions.history(messages, takes);
     for message in messages {
         if message.name.is_some() {
             omissions.refuse("the `name` of a message")?;
@@ -146,7 +152,7 @@ fn assistant<'a>(
                 }
                 None => open.push(Item::Raw(&block.block)),
             },
-            ContentPart::Opaque(block) => omissions.foreign(block),
+            ContentPart::Opaque(_) => {}
             // The readable part of a reasoning item, which goes back as a whole.
             ContentPart::Reasoning { .. } if has_own => {}
             ContentPart::Reasoning { .. } => omissions.warn(
@@ -154,7 +160,7 @@ fn assistant<'a>(
                 format!("reasoning of another provider was not sent to `{provider}`"),
             ),
             ContentPart::ToolResult(result) => {
-                let output = output(result, omissions)?;
+                let output = output(result, provider, omissions)?;
                 open.push(output);
             }
             other => {
@@ -176,13 +182,13 @@ fn other<'a>(
     for part in &message.content {
         match part {
             ContentPart::ToolResult(result) => {
-                let output = output(result, omissions)?;
+                let output = output(result, provider, omissions)?;
                 open.push(output);
             }
             ContentPart::Opaque(block) if block.provider == provider => {
                 open.push(Item::Raw(&block.block));
             }
-            ContentPart::Opaque(block) => omissions.foreign(block),
+            ContentPart::Opaque(_) => {}
             part => match input(part) {
                 Some(part) => open.message.parts.push(part),
                 None => return Err(omissions.cannot_send(what(part))),
@@ -234,9 +240,17 @@ fn call_item<'a>(call: &'a ToolCall, provider: &str) -> Item<'a> {
     }
 }
 
-fn output<'a>(result: &'a ToolResult, omissions: &Omissions<'_>) -> Result<Item<'a>, Error> {
+fn output<'a>(
+    result: &'a ToolResult,
+    provider: &str,
+    omissions: &Omissions<'_>,
+) -> Result<Item<'a>, Error> {
     let mut parts = Vec::with_capacity(result.content.len());
-    for part in &result.content {
+    let is_foreign = |part: &&ContentPart| match part {
+        ContentPart::Opaque(block) => block.provider != provider,
+        _ => false,
+    };
+    for part in result.content.iter().filter(|part| !is_foreign(part)) {
         match input(part) {
             Some(part) => parts.push(part),
             None => {

@@ -16,6 +16,8 @@ pub const AZURE: Profile = Profile {
     query: &[("api-version", "2024-10-21")],
     key_env: "AZURE_OPENAI_API_KEY",
     auth: AuthStyle::Header("api-key"),
+    // Deployments are listed by the control plane, with another kind of token.
+    models: false,
     ..OPENAI
 };
 
@@ -24,6 +26,7 @@ pub const AZURE_V1: Profile = Profile {
     name: "azure-v1",
     base_url: "https://{resource}.openai.azure.com/openai/v1",
     query: &[],
+    models: true,
     ..AZURE
 };
 

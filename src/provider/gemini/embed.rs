@@ -1,0 +1,105 @@
+//! `batchEmbedContents`, at Google's developer API.
+
+use super::own_path;
+use crate::{
+    EmbedEncoding, EmbedPurpose, EmbedRequest, Error, ErrorKind, Warning,
+    embed::vectors::{vector, wrong},
+    error::ErrorBody,
+    provider::{
+        embed::{EmbedWriter, Embedded, texts},
+        failure,
+        lenient::{self, List, Raw},
+    },
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Google's limit for one request.
+const MOST_TEXTS: usize = 100;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct One<'a> {
+    model: &'a str,
+    content: Content<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_dimensionality: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    parts: [Part<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    text: &'a str,
+}
+
+pub(super) fn body(
+    provider: &str,
+    request: &EmbedRequest,
+    first: usize,
+) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
+    let texts = texts(request, first, MOST_TEXTS);
+    // The model is named in the path and again in each text's own request.
+    let path = own_path(&request.model)?;
+    let one = |text| One {
+        model: path.trim_start_matches('/'),
+        content: Content {
+            parts: [Part { text }],
+        },
+        task_type: request.purpose.as_ref().map(task),
+        output_dimensionality: request.dimensions,
+    };
+    let requests: Vec<One<'_>> = texts.iter().map(|text| one(text)).collect();
+    let mut out = EmbedWriter::new(provider, request);
+    out.member("requests", &requests)?;
+    let packed = matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float);
+    out.refuse("encoding", packed)?;
+    out.refuse("end_user", request.end_user.is_some())?;
+    let (body, warnings) = out.finish()?;
+    Ok((body, warnings, texts.len()))
+}
+
+fn task(purpose: &EmbedPurpose) -> &str {
+    match purpose {
+        EmbedPurpose::Document => "RETRIEVAL_DOCUMENT",
+        EmbedPurpose::Query => "RETRIEVAL_QUERY",
+        EmbedPurpose::Classification => "CLASSIFICATION",
+        EmbedPurpose::Clustering => "CLUSTERING",
+        EmbedPurpose::Other(other) => other,
+    }
+}
+
+pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        embeddings: Option<List<Raw<'a>>>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Element<'a> {
+        #[serde(borrow)]
+        values: Raw<'a>,
+    }
+    let mut scratch = String::new();
+    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let Some(embeddings) = answer.embeddings else {
+        return Err(match ErrorBody::parse(body) {
+            Some(_) => failure::from_event("", body),
+            None => Error::new(ErrorKind::Protocol, "the answer has no `embeddings`"),
+        });
+    };
+    let read = |(index, raw): (usize, &Raw<'_>)| {
+        let place = format!("embeddings[{index}].values");
+        let element: Element<'_> = raw.read().ok_or_else(|| wrong(&place, "missing"))?;
+        vector(element.values, &place)
+    };
+    let vectors: Result<Vec<_>, Error> = embeddings.0.iter().enumerate().map(read).collect();
+    Ok(Embedded::new(vectors?))
+}

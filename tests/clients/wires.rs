@@ -1,0 +1,188 @@
+//! Every provider by the name that programs know it by, over every transport, as the loopback provider plays it.
+
+use super::{common::on_loopback, support};
+use std::sync::Arc;
+use unifiedai::{
+    AsyncClient, ChatRequest, Client, EmbedRequest, Error, ErrorKind, FinishReason, Provider, Tool,
+    UnifiedChatResponse,
+};
+
+/// All names, as the error for an unknown one lists them.
+fn names() -> Vec<String> {
+    let error = unifiedai::provider_from_env("nobody", None).unwrap_err();
+    let list = error.message().split_once("known are: ").unwrap().1;
+    list.split(", ").map(str::to_owned).collect()
+}
+
+fn question() -> ChatRequest {
+    ChatRequest::new("model-of-the-test").user("echo: hi there")
+}
+
+/// The answer whole, and streamed, over each transport.
+fn over_all(
+    provider: &Arc<dyn Provider>,
+    request: &ChatRequest,
+) -> Vec<Result<UnifiedChatResponse, Error>> {
+    let blocking = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+    let streamed = || {
+        let mut stream = blocking.stream(request.clone())?;
+        for event in &mut stream {
+            event?;
+        }
+        stream.into_response()
+    };
+    let mut answers = vec![blocking.chat(request.clone()), streamed()];
+    support::tokio().block_on(async {
+        let client = AsyncClient::shared(unifiedai::hyper::Client::new(), provider.clone());
+        answers.push(client.chat(request.clone()).await);
+        answers.push(drain(&client, request).await);
+    });
+    smol::block_on(async {
+        let client = AsyncClient::shared(unifiedai::smol::Client::new(), provider.clone());
+        answers.push(client.chat(request.clone()).await);
+        answers.push(drain(&client, request).await);
+    });
+    answers
+}
+
+async fn drain<T: unifiedai::AsyncTransport + Clone + Unpin>(
+    client: &AsyncClient<T>,
+    request: &ChatRequest,
+) -> Result<UnifiedChatResponse, Error> {
+    let mut stream = client.stream(request.clone())?;
+    while let Some(event) = stream.next().await {
+        event?;
+    }
+    stream.into_response().await
+}
+
+#[test]
+fn every_provider_answers_over_every_transport() {
+    let server = support::server();
+    let names = names();
+    for name in &names {
+        let provider = on_loopback(name, &server).unwrap();
+        for (number, answer) in over_all(&provider, &question()).into_iter().enumerate() {
+            let answer = answer.unwrap_or_else(|error| panic!("{name} {number}: {error}"));
+            assert_eq!(answer.text(), "hi there", "{name} {number}");
+            assert_eq!(
+                answer.choices[0].finish_reason,
+                Some(FinishReason::Stop),
+                "{name} {number}"
+            );
+            assert_eq!(answer.provider_metadata.provider, *name);
+        }
+    }
+    assert!(names.len() > 40, "{names:?}");
+}
+
+#[test]
+fn the_large_wires_call_tools_and_count() {
+    let server = support::server();
+    let schema = serde_json::json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+    let request = question()
+        .user("use the tool with 7")
+        .tool(Tool::function("f", "Does it.", &schema).unwrap());
+    for name in [
+        "cerebras",
+        "openai",
+        "azure",
+        "anthropic",
+        "vertex-anthropic",
+        "gemini",
+        "vertex",
+        "openai-responses",
+        "cohere",
+        "ollama",
+        "bedrock",
+    ] {
+        let provider = on_loopback(name, &server).unwrap();
+        for (number, answer) in over_all(&provider, &request).into_iter().enumerate() {
+            let answer = answer.unwrap_or_else(|error| panic!("{name} {number}: {error}"));
+            let calls: Vec<_> = answer.tool_calls().collect();
+            assert_eq!(calls.len(), 1, "{name} {number}");
+            let arguments: serde_json::Value = serde_json::from_str(&calls[0].arguments).unwrap();
+            assert_eq!(
+                (calls[0].name.as_str(), arguments),
+                ("f", serde_json::json!({"a": 7})),
+                "{name} {number}"
+            );
+            assert!(!calls[0].id.is_empty(), "{name} {number}");
+            assert_eq!(
+                answer.choices[0].finish_reason,
+                Some(FinishReason::ToolCalls),
+                "{name} {number}"
+            );
+            let usage = answer
+                .usage
+                .as_ref()
+                .unwrap_or_else(|| panic!("{name} {number}: no usage"));
+            assert!(usage.completion_tokens.unwrap() > 0, "{name} {number}");
+            // The call goes back with its result, and the answer says it.
+            let mut next = request.clone().message(answer.message().unwrap().clone());
+            next = next.tool_result(unifiedai::ToolResult::new(&calls[0].id, "49"));
+            let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+            let last = client
+                .chat(next)
+                .unwrap_or_else(|error| panic!("{name} {number}: {error}"));
+            assert!(
+                last.text().contains("49"),
+                "{name} {number}: {}",
+                last.text()
+            );
+        }
+    }
+}
+
+#[test]
+fn texts_become_vectors_over_every_transport() {
+    let server = support::server();
+    for (name, model) in [
+        ("openai", "text-embedding-3-small"),
+        ("azure", "text-embedding-3-small"),
+        ("cohere", "embed-v4.0"),
+        ("gemini", "gemini-embedding-001"),
+        ("ollama", "nomic-embed-text"),
+        ("bedrock", "amazon.titan-embed-text-v2:0"),
+        ("bedrock", "cohere.embed-multilingual-v3"),
+    ] {
+        let provider = on_loopback(name, &server).unwrap();
+        let request = EmbedRequest::new(model)
+            .text("one")
+            .text("two")
+            .text("one")
+            .dimensions(8);
+        let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+        let mut answers = vec![client.embed(request.clone())];
+        support::tokio().block_on(async {
+            let client = AsyncClient::shared(unifiedai::hyper::Client::new(), provider.clone());
+            answers.push(client.embed(request.clone()).await);
+        });
+        smol::block_on(async {
+            let client = AsyncClient::shared(unifiedai::smol::Client::new(), provider.clone());
+            answers.push(client.embed(request.clone()).await);
+        });
+        for answer in answers {
+            let answer = answer.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let [one, two, again] = answer.embeddings.as_slice() else {
+                panic!("{name}: {} vectors", answer.embeddings.len());
+            };
+            assert_eq!((one.len(), one), (8, again), "{name}");
+            assert_ne!(one, two, "{name}");
+        }
+    }
+}
+
+#[test]
+fn who_has_no_vectors_says_so() {
+    let server = support::server();
+    for name in ["anthropic", "vertex", "openai-responses"] {
+        let client = Client::shared(
+            unifiedai::ureq::Agent::new(),
+            on_loopback(name, &server).unwrap(),
+        );
+        let error = client.embed(EmbedRequest::new("m").text("a")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(error.message().contains(name), "{error}");
+    }
+}

@@ -1,0 +1,49 @@
+//! What all wires have in common, as tables: each parameter, each pair of them in a conversation, each facility.
+#![cfg(all(feature = "bedrock", feature = "ureq"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that goes wrong is to stop"
+)]
+
+#[path = "../../examples/common/mod.rs"]
+mod common;
+mod facilities;
+mod history;
+mod params;
+
+use serde_json::Value;
+use unifiedai::{
+    ChatRequest, Error, Provider, Warning,
+    provider::{
+        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        openai_chat::profiles, openai_responses,
+    },
+};
+
+/// One provider of each wire, and Cerebras, in the order of the tables' columns.
+fn wires() -> Vec<Box<dyn Provider>> {
+    let openai = OpenAiChat::builder(profiles::OPENAI).api_key("k").unwrap();
+    let responses = OpenAiResponses::builder(openai_responses::Profile::OPENAI)
+        .api_key("k")
+        .unwrap();
+    let bedrock = Bedrock::builder("us-east-1").api_key("k").unwrap();
+    vec![
+        Box::new(OpenAiChat::cerebras("k").unwrap()),
+        Box::new(openai.build().unwrap()),
+        Box::new(Anthropic::new("k").unwrap()),
+        Box::new(Gemini::new("k").unwrap()),
+        Box::new(responses.build().unwrap()),
+        Box::new(Cohere::new("k").unwrap()),
+        Box::new(Ollama::local().unwrap()),
+        Box::new(bedrock.build().unwrap()),
+    ]
+}
+
+/// The body that a request becomes, and what was left out of it.
+fn encode(wire: &dyn Provider, request: &ChatRequest) -> Result<(Value, Vec<Warning>), Error> {
+    let encoded = wire.encode_chat(request)?;
+    let body = serde_json::from_slice(encoded.request.body()).unwrap();
+    Ok((body, encoded.warnings))
+}
