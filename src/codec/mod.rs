@@ -6,6 +6,7 @@
 //! frame is bounded by the limit given to `new`. An error is final: later calls repeat it.
 
 mod buffer;
+pub(crate) mod decimal;
 #[cfg(feature = "bedrock")]
 pub mod event_stream;
 #[cfg(feature = "http1")]

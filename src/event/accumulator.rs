@@ -34,6 +34,19 @@ impl Accumulator {
         self.response
     }
 
+    /// Adds an event that nobody else wants: without copies of what is large.
+    pub(crate) fn take(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Start(head) => self.head(*head),
+            StreamEvent::Usage(usage) => self.response.usage = Some(*usage),
+            StreamEvent::Timing { server, raw } => {
+                self.response.metrics.server = server;
+                self.response.metrics.provider_time_info = raw.map(|raw| *raw);
+            }
+            other => self.apply(&other),
+        }
+    }
+
     /// Adds one event.
     pub fn apply(&mut self, event: &StreamEvent) {
         match event {
@@ -85,7 +98,7 @@ impl Accumulator {
                 all.refusal.extend_from_slice(&logprobs.refusal);
                 all.reasoning.extend_from_slice(&logprobs.reasoning);
             }
-            StreamEvent::Start(head) => self.head(head),
+            StreamEvent::Start(head) => self.head((**head).clone()),
             StreamEvent::Usage(usage) => self.response.usage = Some((**usage).clone()),
             StreamEvent::Timing { server, raw } => {
                 self.response.metrics.server = *server;
@@ -120,23 +133,20 @@ impl Accumulator {
         }
     }
 
-    fn head(&mut self, head: &Head) {
+    fn head(&mut self, head: Head) {
         let response = &mut self.response;
         if response.id.is_empty() {
-            response.id.clone_from(&head.id);
+            response.id = head.id;
         }
         if response.model.is_empty() {
-            response.model.clone_from(&head.model);
+            response.model = head.model;
         }
         response.created = response.created.or(head.created);
-        if response.system_fingerprint.is_none() {
-            response
-                .system_fingerprint
-                .clone_from(&head.system_fingerprint);
-        }
-        if head.service_tier.is_some() {
-            response.service_tier.clone_from(&head.service_tier);
-        }
+        response.system_fingerprint = response
+            .system_fingerprint
+            .take()
+            .or(head.system_fingerprint);
+        response.service_tier = head.service_tier.or(response.service_tier.take());
     }
 
     fn append(&mut self, choice: u32, part: u32, more: &str, kind: Kind) {

@@ -875,11 +875,14 @@ impl Assembler {
     }
 
     fn emit(&mut self, event: StreamEvent) {
-        self.accumulator.apply(&event);
         self.visible |= event.is_visible();
-        if let Some(queue) = &mut self.queue {
-            self.waiting = self.waiting.saturating_add(weight(&event));
-            queue.push_back(event);
+        match &mut self.queue {
+            Some(queue) => {
+                self.accumulator.apply(&event);
+                self.waiting = self.waiting.saturating_add(weight(&event));
+                queue.push_back(event);
+            }
+            None => self.accumulator.take(event),
         }
     }
 }

@@ -15,7 +15,8 @@ pub struct Chat {
     request: Arc<ChatRequest>,
     encoded: Encoded,
     limits: AssemblerLimits,
-    assembler: Assembler,
+    /// Boxed, because an exchange is moved more often than it is used.
+    assembler: Box<Assembler>,
     decoder: Option<Box<dyn Decoder>>,
     raw: Option<RawBody>,
 }
@@ -39,7 +40,7 @@ impl Exchange<Chat> {
         };
         let correlation_id = request.correlation_id.clone();
         let chat = Chat {
-            assembler: Assembler::new(request.stream, limits),
+            assembler: Box::new(Assembler::new(request.stream, limits)),
             provider: provider.clone(),
             request,
             encoded,
@@ -86,7 +87,7 @@ impl Chat {
         let decoder = self
             .decoder
             .get_or_insert_with(|| self.provider.chat_decoder(&self.request));
-        (&mut **decoder, &mut self.assembler)
+        (&mut **decoder, &mut *self.assembler)
     }
 
     fn describe(&mut self, metadata: ProviderMetadata, metrics: Metrics) {
@@ -149,7 +150,7 @@ impl Operation for Chat {
     fn begin(&mut self) {
         self.raw = None;
         self.decoder = None;
-        self.assembler = Assembler::new(self.request.stream, self.limits)
+        *self.assembler = Assembler::new(self.request.stream, self.limits)
             .extract_think(self.request.extract_think)
             .wanted_choices(self.request.n.unwrap_or(1));
         for warning in &self.encoded.warnings {

@@ -1,5 +1,6 @@
 //! How long a provider asks to wait, in every form that is in use.
 
+use crate::codec::decimal;
 use http::HeaderMap;
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +35,9 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
+    if let Some(plain) = decimal::seconds(text) {
+        return Some(plain.min(LONGEST));
+    }
     if let Some(plain) = number(text) {
         return Some(seconds(plain));
     }

@@ -1,6 +1,6 @@
 //! What the headers of an answer say: the request's id and what is left of the allowances.
 
-use crate::{ProviderMetadata, RateLimit, policy::parse_duration};
+use crate::{ProviderMetadata, RateLimit, codec::decimal, policy::parse_duration};
 use http::HeaderMap;
 use std::time::{Duration, SystemTime};
 
@@ -61,6 +61,10 @@ const MOST_LIMITS: usize = 32;
 
 fn split(name: &str) -> Option<(&str, &str)> {
     const FIELDS: [&str; 3] = ["limit", "remaining", "reset"];
+    // Most headers are something else.
+    if !matches!(name.as_bytes(), [b'a' | b'r' | b'x', ..]) {
+        return None;
+    }
     if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
         let (what, field) = rest.rsplit_once('-')?;
         return FIELDS.contains(&field).then_some((field, what));
@@ -95,14 +99,12 @@ fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
     if let Some(at) = rfc3339(value) {
         return Some(at.duration_since(date()?).unwrap_or_default());
     }
-    let plain = parse_duration(value)?;
-    let number: f64 = value.trim().parse().unwrap_or(0.0);
-    let epoch = match number {
-        n if n > 1e11 => n / 1e3,
-        n if n > 1e9 => n,
-        _ => return Some(plain),
+    let epoch = match decimal::seconds(value.trim()) {
+        Some(millis) if millis.as_secs() > 100_000_000_000 => millis.checked_div(1000)?,
+        Some(seconds) if seconds.as_secs() > 1_000_000_000 => seconds,
+        _ => return parse_duration(value),
     };
-    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(epoch).ok()?)?;
+    let at = SystemTime::UNIX_EPOCH.checked_add(epoch)?;
     Some(at.duration_since(date()?).unwrap_or_default())
 }
 

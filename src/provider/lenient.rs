@@ -32,13 +32,13 @@ mod mend;
 
 pub(crate) use fill::{Fill, Members, Place, fill_by_value, fill_object, object};
 
-use crate::{Error, ErrorKind, error::excerpt};
+use crate::{Error, ErrorKind, codec::decimal, error::excerpt};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{error::Category, value::RawValue};
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData, time::Duration};
 
 /// Whether a frame is OpenAI's end marker; some servers leave out its brackets.
 pub(crate) fn is_done(data: &str) -> bool {
@@ -171,6 +171,10 @@ pub(crate) struct Count(pub(crate) Option<u64>);
 /// A finite number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Number(pub(crate) Option<f64>);
+
+/// A time in seconds. What is negative, too long or no number is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seconds(pub(crate) Option<Duration>);
 
 /// A list. Anything else is an empty one; elements of another shape are an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -332,6 +336,15 @@ impl<'de> Deserialize<'de> for Number {
             skip_map!(Number(None));
         }
         deserializer.deserialize_any(V)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        let text = raw.get();
+        let quoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+        Ok(Seconds(decimal::seconds(quoted.unwrap_or(text))))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading objects in place. The types of a wire have dozens of members of which a chunk sends few; to move them from function to
 //! function, as values that are returned, takes longer than to parse the chunk.
 
-use super::{Count, Few, List, Number, Object, Raw, Text, check_length};
+use super::{Count, Few, List, Number, Object, Raw, Seconds, Text, check_length};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -113,7 +113,7 @@ macro_rules! fill_by_value {
 }
 pub(crate) use fill_by_value;
 
-fill_by_value!(Text<'a>, Raw<'a>, Count, Number);
+fill_by_value!(Text<'a>, Raw<'a>, Count, Number, Seconds);
 
 impl<'de, T: Fill<'de> + Default> Fill<'de> for Option<T> {
     fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {

@@ -2,7 +2,7 @@
 
 use crate::{
     Json, ServerTiming, Usage,
-    provider::lenient::{Count, Number, Object, Raw, object},
+    provider::lenient::{Count, Number, Object, Raw, Seconds, object},
 };
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ object! {
         /// Copilot.
         reasoning_tokens: Count,
         /// Groq: seconds.
-        queue_time: Number,
-        prompt_time: Number,
-        completion_time: Number,
-        total_time: Number,
+        queue_time: Seconds,
+        prompt_time: Seconds,
+        completion_time: Seconds,
+        total_time: Seconds,
     }
 }
 
@@ -76,10 +76,10 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, ServerTiming)> {
         raw: raw.0.map(Json::from_raw),
     };
     let timing = ServerTiming {
-        queue: seconds(wire.queue_time),
-        prompt: seconds(wire.prompt_time),
-        completion: seconds(wire.completion_time),
-        total: seconds(wire.total_time),
+        queue: wire.queue_time.0,
+        prompt: wire.prompt_time.0,
+        completion: wire.completion_time.0,
+        total: wire.total_time.0,
     };
     Some((usage, timing))
 }
@@ -88,18 +88,18 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, ServerTiming)> {
 pub(super) fn time_info(raw: Raw<'_>) -> Option<ServerTiming> {
     object! {
         struct TimeInfo {
-            queue_time: Number,
-            prompt_time: Number,
-            completion_time: Number,
-            total_time: Number,
+            queue_time: Seconds,
+            prompt_time: Seconds,
+            completion_time: Seconds,
+            total_time: Seconds,
         }
     }
     let info = raw.read::<Object<TimeInfo>>()?.0?;
     Some(ServerTiming {
-        queue: seconds(info.queue_time),
-        prompt: seconds(info.prompt_time),
-        completion: seconds(info.completion_time),
-        total: seconds(info.total_time),
+        queue: info.queue_time.0,
+        prompt: info.prompt_time.0,
+        completion: info.completion_time.0,
+        total: info.total_time.0,
     })
 }
 
@@ -112,14 +112,10 @@ pub(super) fn timings(raw: Raw<'_>) -> Option<ServerTiming> {
         }
     }
     let timings = raw.read::<Object<Timings>>()?.0?;
-    let ms = |number: Number| seconds(Number(number.0.map(|ms| ms / 1e3)));
+    let ms = |number: Number| Duration::try_from_secs_f64(number.0? / 1e3).ok();
     Some(ServerTiming {
         prompt: ms(timings.prompt_ms),
         completion: ms(timings.predicted_ms),
         ..ServerTiming::default()
     })
-}
-
-fn seconds(number: Number) -> Option<Duration> {
-    Duration::try_from_secs_f64(number.0?).ok()
 }

@@ -8,8 +8,8 @@ use hyper::{
 };
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
-    task::{Context, Poll},
+    pin::Pin,
+    task::Context,
 };
 
 /// TCP, or TLS over it.
@@ -28,6 +28,7 @@ pub(crate) enum Connection {
     Http2(hyper::client::conn::http2::SendRequest<Full<Bytes>>),
 }
 
+type Answer = Pin<Box<dyn Future<Output = hyper::Result<http::Response<Incoming>>> + Send>>;
 type Driver = http1::Connection<Box<dyn Stream>, Full<Bytes>>;
 
 /// The largest head that is accepted. hyper's buffer begins with 8 KiB and grows to this only where it is needed.
@@ -42,28 +43,30 @@ impl Connection {
         Ok(Connection::Http1 { sender, driver })
     }
 
-    pub(crate) async fn send(
+    /// Sends a request. hyper has it once this returns; the future brings the answer.
+    pub(crate) fn send(
         &mut self,
         mut request: http::Request<Bytes>,
-    ) -> hyper::Result<http::Response<Incoming>> {
+    ) -> impl Future<Output = hyper::Result<http::Response<Incoming>>> + Send + Unpin {
         target::state_empty_body(&mut request);
-        match self {
+        let (mut answer, mut driver): (Answer, _) = match self {
             Connection::Http1 { sender, driver } => {
                 target::name_host(&mut request);
-                let mut answer = pin!(sender.send_request(request.map(Full::new)));
-                poll_fn(|cx| {
-                    // hyper takes the request in the first round and hands back the answer in the last.
-                    if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                        return Poll::Ready(answer);
-                    }
-                    drive(driver, cx);
-                    answer.as_mut().poll(cx)
-                })
-                .await
+                let answer = sender.send_request(request.map(Full::new));
+                (Box::pin(answer), Some(driver))
             }
             #[cfg(feature = "http2")]
-            Connection::Http2(sender) => sender.send_request(request.map(Full::new)).await,
-        }
+            Connection::Http2(sender) => {
+                let answer = sender.send_request(request.map(Full::new));
+                (Box::pin(answer), None)
+            }
+        };
+        poll_fn(move |cx| {
+            if let Some(driver) = &mut driver {
+                drive(driver, cx);
+            }
+            answer.as_mut().poll(cx)
+        })
     }
 
     /// Moves what moves only while it is polled.

@@ -23,7 +23,7 @@ use http_body_util::Full;
 use pool::Pool;
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -64,16 +64,12 @@ pub trait Alarm: Default + Send + Unpin + 'static {
     fn within<T>(
         &mut self,
         at: Time,
-        work: impl Future<Output = T> + Send,
+        mut work: impl Future<Output = T> + Send + Unpin,
     ) -> impl Future<Output = Option<T>> + Send {
-        async move {
-            let mut work = pin!(work);
-            poll_fn(|cx| match work.as_mut().poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending => self.poll(cx, at).map(|()| None),
-            })
-            .await
-        }
+        poll_fn(move |cx| match Pin::new(&mut work).poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.poll(cx, at).map(|()| None),
+        })
     }
 }
 

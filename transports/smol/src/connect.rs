@@ -7,6 +7,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -81,7 +82,7 @@ async fn reach(addresses: &[SocketAddr], by: Time) -> io::Result<Async<TcpStream
     for address in others {
         let now = Timer::now();
         let until = half_way(now, by).min(now.saturating_add(PER_ADDRESS));
-        match Timer::default().within(until, open(*address)).await {
+        match Timer::default().within(until, pin!(open(*address))).await {
             Some(Ok(tcp)) => return Ok(tcp),
             Some(Err(error)) => failure = error,
             None => failure = io::ErrorKind::TimedOut.into(),
