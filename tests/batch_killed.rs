@@ -199,7 +199,11 @@ fn check_whole(output: &Path) {
         .iter()
         .filter_map(|line| line["error"]["message"].as_str())
         .collect();
-    for named in ["line 11: this is not JSON", "line 22: ", "line 43: "] {
+    for named in [
+        "line 11: this is not JSON, from column 2",
+        "line 22: ",
+        "line 43: ",
+    ] {
         assert!(
             errors.iter().any(|error| error.starts_with(named)),
             "{named} in {errors:?}"

@@ -57,8 +57,8 @@ type Why = (Option<String>, String);
 
 fn parse(line: &[u8], model: &str, ids: &mut HashSet<String>) -> Result<Task, Why> {
     let nameless = |what: &str| (None, what.to_owned());
-    let value: Value =
-        serde_json::from_slice(line).map_err(|e| nameless(&format!("this is not JSON: {e}")))?;
+    let value: Value = serde_json::from_slice(line)
+        .map_err(|e| nameless(&format!("this is not JSON, from column {}", e.column())))?;
     let id = value.get("custom_id").and_then(Value::as_str);
     let id = id.ok_or_else(|| nameless("`custom_id` is missing or no text"))?;
     if !ids.insert(id.to_owned()) {

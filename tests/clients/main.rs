@@ -17,6 +17,7 @@ mod bedrock;
 #[cfg(feature = "bedrock")]
 #[path = "../../examples/common/mod.rs"]
 mod common;
+mod dropped;
 mod limits;
 mod pace;
 mod registry;

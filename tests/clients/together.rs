@@ -4,8 +4,9 @@ use std::{
     time::Duration,
 };
 use unifiedai::{
-    AsyncClient, CallEvent, CallOptions, Client, Comparison, Criterion, ErrorKind, HealthStatus,
-    Observation, Timeouts, hyper, ureq::Agent,
+    AsyncClient, AsyncTransport, CallEvent, CallOptions, Client, Comparison, Criterion, ErrorKind,
+    HealthStatus, Observation, Timeouts, hyper, provider::OpenAiChat, smol::Client as Smol,
+    ureq::Agent,
 };
 use unifiedai_loopback::{Config, Loopback, Pace};
 
@@ -69,14 +70,44 @@ fn answers_are_compared() {
     let comparison = client.compare(&question(), &MODELS, |place, _| seen[place] += 1);
     check(&comparison, &seen);
 
+    tokio().block_on(compared(hyper::Client::new(), &fast, &slow));
+    smol::block_on(compared(Smol::new(), &fast, &slow));
+}
+
+async fn compared<T: AsyncTransport + Clone + Unpin>(
+    transport: T,
+    fast: &Loopback,
+    slow: &Loopback,
+) {
     let mut seen = [0; 4];
-    let client = AsyncClient::new(hyper::Client::new(), named(&fast, "fast"))
-        .with_provider(named(&slow, "slow"))
+    let client = AsyncClient::new(transport, named(fast, "fast"))
+        .with_provider(named(slow, "slow"))
         .unwrap();
     let request = question();
-    let comparing = client.compare(&request, &MODELS, |place, _| seen[place] += 1);
-    let comparison = tokio().block_on(comparing);
+    let comparison = client
+        .compare(&request, &MODELS, |place, _| seen[place] += 1)
+        .await;
     check(&comparison, &seen);
+}
+
+#[test]
+fn hundreds_of_comparisons_run_at_once() {
+    let server = server();
+    tokio().block_on(async {
+        let client = AsyncClient::new(hyper::Client::new(), named(&server, "one"))
+            .with_provider(named(&server, "two"))
+            .unwrap()
+            .with_max_concurrent("one", 16)
+            .unwrap();
+        let request = question();
+        let compare = || client.compare(&request, &["one.m", "two.m", "one.n"], |_, _| {});
+        let all = futures_util::future::join_all((0..100).map(|_| compare())).await;
+        for comparison in all {
+            assert_eq!(comparison.results.len(), 3);
+            assert!(comparison.results.iter().all(|one| one.result.is_ok()));
+        }
+        assert_eq!(server.served(), 300);
+    });
 }
 
 #[test]
@@ -117,10 +148,19 @@ fn health_is_told_for_each_and_for_all() {
         HealthStatus::Unhealthy
     );
 
-    let client = AsyncClient::new(hyper::Client::new(), cerebras(&server))
+    tokio().block_on(checked(hyper::Client::new(), &server, dead.clone()));
+    smol::block_on(checked(Smol::new(), &server, dead));
+}
+
+async fn checked<T: AsyncTransport + Clone + Unpin>(
+    transport: T,
+    server: &Loopback,
+    dead: OpenAiChat,
+) {
+    let client = AsyncClient::new(transport, cerebras(server))
         .with_provider(dead)
         .unwrap();
-    let health = tokio().block_on(client.health());
+    let health = client.health().await;
     assert_eq!(health.status, HealthStatus::Degraded);
     assert_eq!(serde_json::to_value(&health).unwrap()["status"], "degraded");
 }

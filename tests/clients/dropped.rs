@@ -1,0 +1,81 @@
+//! What asks several times at once, dropped at every await: every place comes back, every call ends.
+
+use crate::support::{Running, cerebras, named, poll_at_most, question, server, tokio};
+use unifiedai::{
+    AsyncClient, AsyncTransport, BatchOptions, ChatRequest, HealthStatus, hyper,
+    smol::Client as Smol,
+};
+use unifiedai_loopback::Loopback;
+
+const MODELS: [&str; 3] = ["cerebras.a", "cerebras.b", "other.c"];
+
+#[test]
+fn batches_comparisons_and_checks_can_be_dropped_on_tokio() {
+    tokio().block_on(dropped(hyper::Client::new()));
+}
+
+#[test]
+fn batches_comparisons_and_checks_can_be_dropped_on_smol() {
+    smol::block_on(dropped(Smol::new()));
+}
+
+async fn dropped<T: AsyncTransport + Clone + Unpin + 'static>(transport: T) {
+    let (server, running) = (server(), Running::default());
+    let client = client(transport, &server, &running);
+    let (client, running) = (&client, &running);
+    let mut polls = at_every_await(client, running, |polls| {
+        let requests = (0..6).map(|number| (number, question()));
+        let options = BatchOptions::default().concurrency(3);
+        let mut batch = client.batch::<u32, _>(requests, options).unwrap();
+        async move {
+            let all = async { while batch.next().await.is_some() {} };
+            poll_at_most(all, polls).await
+        }
+    })
+    .await;
+    polls += at_every_await(client, running, |polls| async move {
+        let request = question();
+        poll_at_most(client.compare(&request, &MODELS, |_, _| {}), polls).await
+    })
+    .await;
+    polls += at_every_await(client, running, |polls| async move {
+        poll_at_most(client.health(), polls).await
+    })
+    .await;
+    // Three polls would be one for each: nothing was dropped on its way.
+    assert!(polls > 3, "{polls}");
+    assert_eq!(client.health().await.status, HealthStatus::Healthy);
+}
+
+/// Two providers, one of them with a single place.
+fn client<T: AsyncTransport>(transport: T, server: &Loopback, running: &Running) -> AsyncClient<T> {
+    AsyncClient::new(transport, cerebras(server))
+        .with_provider(named(server, "other"))
+        .unwrap()
+        .with_observer(running.observer())
+        .with_max_concurrent("cerebras", 1)
+        .unwrap()
+}
+
+/// Lets `ask` run for one poll, for two, and so on, until it comes to its end. How many it took.
+async fn at_every_await<T, F>(
+    client: &AsyncClient<T>,
+    running: &Running,
+    ask: impl Fn(usize) -> F,
+) -> usize
+where
+    T: AsyncTransport + Clone + Unpin,
+    F: Future<Output = bool>,
+{
+    let mut polls = 0;
+    loop {
+        polls += 1;
+        let ready = ask(polls).await;
+        assert_eq!(running.now(), 0, "after {polls} polls");
+        let response = client.chat(ChatRequest::new("a").user("Hi.")).await;
+        assert!(!response.unwrap().text().is_empty());
+        if ready {
+            return polls;
+        }
+    }
+}
