@@ -250,6 +250,32 @@ mod tests {
         assert!(breaker.admit(at(61)).is_err());
     }
 
+    // F70: wherever in the ring of counts the old ones stand.
+    #[test]
+    fn old_outcomes_do_not_return_later() {
+        for later in [75, 130, 605] {
+            let mut breaker = breaker();
+            report(&mut breaker, &[Failure; 4], at(0));
+            report(&mut breaker, &[Failure], at(later));
+            assert!(breaker.admit(at(later)).is_ok(), "{later}");
+        }
+    }
+
+    #[test]
+    fn rules_at_their_ends_are_kept() {
+        let days = Duration::from_secs(30 * 24 * 3600);
+        let mut eager = Breaker::new(BreakerRules {
+            failure_percent: 0,
+            first_pause: days,
+            longest_pause: days,
+            ..BreakerRules::default()
+        });
+        report(&mut eager, &[Success; 9], at(0));
+        assert!(eager.admit(at(0)).is_ok(), "nothing has failed");
+        report(&mut eager, &[Failure], at(0));
+        assert_eq!(eager.admit(at(0)), Err(at(24 * 3600)), "a day at most");
+    }
+
     // F66
     #[test]
     fn one_probe_at_a_time() {

@@ -48,17 +48,25 @@ mod tests {
             steps in vec(any::<Option<bool>>(), 0..500)
         ) {
             let mut budget = RetryBudget::full();
-            let (mut spent, mut earned) = (0, 0);
+            let (mut spent, mut earned, mut left) = (0, 0, FULL);
             for step in steps {
+                prop_assert_eq!(budget.left(), left);
                 match step {
-                    Some(throttled) if budget.pay(throttled) => spent += if throttled { 5 } else { 10 },
-                    Some(_) => prop_assert!(budget.left() < 10),
+                    Some(throttled) => {
+                        let cost = if throttled { 5 } else { 10 };
+                        let paid = budget.pay(throttled);
+                        prop_assert_eq!(paid, left >= cost);
+                        if paid {
+                            spent += cost;
+                            left -= cost;
+                        }
+                    }
                     None => {
                         budget.succeeded();
                         earned += 1;
+                        left = (left + 1).min(FULL);
                     }
                 }
-                prop_assert!(budget.left() <= FULL);
                 prop_assert!(spent <= 100 + earned);
             }
         }
