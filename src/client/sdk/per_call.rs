@@ -1,9 +1,9 @@
 use crate::{CallOptions, ChatRequest, Error, Json};
 use serde::Serialize;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// What one call wants differently.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct PerCall {
     timeout: Option<Duration>,
     max_retries: Option<u32>,
@@ -57,5 +57,19 @@ impl PerCall {
             request = request.extra(name, value)?;
         }
         Ok(request)
+    }
+}
+
+impl fmt::Debug for PerCall {
+    /// Of headers only the names: a caller's header may be a key (F108).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
+        f.debug_struct("PerCall")
+            .field("timeout", &self.timeout)
+            .field("max_retries", &self.max_retries)
+            .field("headers", &headers)
+            .field("body", &self.body)
+            .field("keep_headers", &self.keep_headers)
+            .finish()
     }
 }

@@ -1,0 +1,333 @@
+//! No public type is left out: each is shown with a canary inside, or is of a kind that cannot hold a secret.
+#![cfg(all(
+    feature = "ureq",
+    feature = "hyper",
+    feature = "bedrock",
+    feature = "testing"
+))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod by_hand;
+
+use by_hand::*;
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
+use unifiedai::{
+    AsyncClient, Auth, AwsCredentialSource, AwsCredentials, BatchOptions, ChatRequest, Client,
+    Credential, Exchange, Fallback, Provider, Secret, Signer, Target, Time, Transport, hyper,
+    provider::{
+        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_responses,
+    },
+    sdk::{AsyncCerebras, BedrockSdk, Cerebras, ConverseRequest},
+    transport::{
+        AsyncDriver, Driver,
+        testing::{Answer, Recorder, Script},
+    },
+    ureq,
+};
+
+const KEY: &str = "k3yc4n4rybird-2718281828";
+const HEADER: &str = "h34dc4n4rybird-1414213562";
+
+/// Numbers, fixed words, and names that the caller chose for others to see.
+const PLAIN: &str = "
+MetricsObserver TracingObserver
+AssemblerLimits BaseUrl BatchOptions BreakerRules CallEvent CallInfo CallOptions CallSummary Chat
+Criterion Embed EmbedEncoding EmbedPurpose ErrorKind FinishReason Framing Guard HealthStatus
+ImageDetail ListModels Observation OneModel Param Ping RateLimit ReasoningEffort ReasoningFormat
+Requests Retry Role ServerTiming ServiceTier SizeLimits TimeoutKind Timeouts Verbosity Warning
+codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
+codec::sse::SseError provider::FrameKind provider::Progress provider::bedrock::CacheTtl
+provider::openai_chat::AuthStyle provider::openai_chat::EndMarker provider::openai_chat::Profile
+provider::openai_chat::ReasoningReplay provider::openai_chat::Spelling
+provider::openai_chat::StreamUsage provider::openai_chat::Structured
+provider::openai_responses::Profile";
+
+/// What is asked: content, which is for the caller to show or not.
+const ASKED: &str = "
+ContentPart EmbedBatch EmbedRequest Json JsonSchema Media Message OpaqueBlock OpaqueData
+ResponseFormat Tool ToolCall ToolChoice ToolFragment ToolResult provider::bedrock::ConverseOptions
+provider::bedrock::Guardrail sdk::ConverseBlock sdk::ConverseMessage sdk::ConverseRequest
+sdk::ConverseTool sdk::ConverseToolChoice sdk::InferenceConfig sdk::InputSchema sdk::ToolConfig
+sdk::ToolResultBlock sdk::ToolResultContent sdk::ToolUse";
+
+/// What a provider said. That its echo of a key is not repeated in errors and logs of attempts, `secrets.rs` tests.
+const ANSWERED: &str = "
+transport::testing::Cassette transport::testing::ScriptBody
+Accumulator Assembler Choice Citation Compared Comparison EmbedResponse Embedded ErrorBody Head
+Health Input Logprobs Model ModelPage ProviderHealth ProviderMetadata RawBody RawHeaders StreamEvent
+TokenLogprob TopLogprob UnifiedChatResponse Usage codec::event_stream::EventStreamDecoder
+codec::event_stream::HeaderValue codec::event_stream::Message codec::http1::ResponseDecoder
+codec::http1::ResponsePart codec::ndjson::NdjsonDecoder codec::sse::SseDecoder codec::sse::SseEvent
+provider::Frame sdk::BlockDelta sdk::BlockStart sdk::ConverseEvent sdk::ConverseMetrics
+sdk::ConverseOutput sdk::ConverseResponse sdk::FoundationModels sdk::RawResponse
+sdk::ReasoningContent sdk::ReasoningDelta sdk::TokenUsage";
+
+/// What holds a key or a caller's header, or could take one over from an answer; with the canary in it.
+fn held() -> Vec<(&'static str, String)> {
+    let mut held = credentials();
+    held.extend(providers());
+    held.extend(calls());
+    held.extend(clients());
+    held.extend(recorded());
+    held
+}
+
+fn credentials() -> Vec<(&'static str, String)> {
+    let secret = Secret::new(KEY).unwrap();
+    let ask = secret.clone();
+    let aws = AwsCredentials::new("AKIDEXAMPLE", KEY, Some(HEADER.into())).unwrap();
+    let signer = Signer::new(aws.clone(), "us-east-1", "bedrock").unwrap();
+    vec![
+        ("Secret", shown(&secret)),
+        (
+            "Credential",
+            shown(&Credential::Ask(Arc::new(move || Ok(ask.clone())))),
+        ),
+        (
+            "Auth",
+            shown(&[Auth::Bearer(secret.into()), Auth::SigV4(signer.clone())]),
+        ),
+        ("AwsCredentials", shown(&aws)),
+        (
+            "AwsCredentialSource",
+            shown(&AwsCredentialSource::from(aws)),
+        ),
+        ("Signer", shown(&signer)),
+    ]
+}
+
+fn providers() -> Vec<(&'static str, String)> {
+    let anthropic = Anthropic::builder().api_key(KEY).unwrap();
+    let bedrock = Bedrock::builder("us-east-1").api_key(KEY).unwrap();
+    let cohere = Cohere::builder().api_key(KEY).unwrap();
+    let gemini = Gemini::builder().api_key(KEY).unwrap();
+    let ollama = Ollama::builder().api_key(KEY).unwrap();
+    let chat = OpenAiChat::custom("https://x.test/v1")
+        .api_key(KEY)
+        .unwrap();
+    let chat = chat.header("x-own-key", HEADER).unwrap();
+    let responses = OpenAiResponses::builder(openai_responses::Profile::OPENAI);
+    let responses = responses.api_key(KEY).unwrap();
+    vec![
+        ("provider::anthropic::AnthropicBuilder", shown(&anthropic)),
+        ("provider::Anthropic", shown(&anthropic.build().unwrap())),
+        ("provider::bedrock::Builder", shown(&bedrock)),
+        ("provider::Bedrock", shown(&bedrock.build().unwrap())),
+        ("provider::cohere::Builder", shown(&cohere)),
+        ("provider::Cohere", shown(&cohere.build().unwrap())),
+        ("provider::gemini::GeminiBuilder", shown(&gemini)),
+        ("provider::Gemini", shown(&gemini.build().unwrap())),
+        ("provider::ollama::Builder", shown(&ollama)),
+        ("provider::Ollama", shown(&ollama.build().unwrap())),
+        ("provider::openai_chat::Builder", shown(&chat)),
+        ("provider::OpenAiChat", shown(&chat.build().unwrap())),
+        ("provider::openai_responses::Builder", shown(&responses)),
+        (
+            "provider::OpenAiResponses",
+            shown(&responses.build().unwrap()),
+        ),
+    ]
+}
+
+fn calls() -> Vec<(&'static str, String)> {
+    let target = Target::new(provider(), "m");
+    let mut call = Call::new(provider(), asked(), once());
+    let exchange = shown(&call.exchange);
+    let step = call.step();
+    let mut refused = Call::new(provider(), asked(), once());
+    refused.answer(
+        401,
+        &[("x-request-id", KEY)],
+        &format!(r#"{{"error":"{KEY}"}}"#),
+    );
+    let error = refused.error();
+    let mut tried = Call::new(provider(), asked(), options());
+    tried
+        .answer(503, &[], &format!(r#"{{"error":"{KEY}"}}"#))
+        .sleep();
+    tried.answer(200, &[SSE], &[delta("x"), finish(), DONE.into()].concat());
+    vec![
+        ("ChatRequest", shown(&asked())),
+        ("Encoded", shown(&provider().encode_chat(&asked()).unwrap())),
+        ("Target", shown(&target)),
+        ("Fallback", shown(&Fallback::new(target))),
+        ("Start", shown(&start(1))),
+        ("Exchange", exchange),
+        ("Step", shown(&step)),
+        ("Error", format!("{error} {}", shown(&error))),
+        ("Attempt", shown(error.attempts())),
+        ("Metrics", shown(&tried.result().unwrap().metrics)),
+    ]
+}
+
+fn clients() -> Vec<(&'static str, String)> {
+    let blocking = Client::shared(ureq::Agent::new(), provider());
+    let polled = AsyncClient::shared(hyper::Client::new(), provider());
+    let cerebras = Cerebras::new(ureq::Agent::new(), KEY).unwrap();
+    let completions = cerebras
+        .chat()
+        .completions()
+        .extra_header("x-own-key", HEADER);
+    let asynchronous = AsyncCerebras::new(hyper::Client::new(), KEY).unwrap();
+    let bedrock = BedrockSdk::from(blocking.clone());
+    let asked_in_its_shape =
+        r#"{"modelId":"m","messages":[{"role":"user","content":[{"text":"x"}]}]}"#;
+    let converse = ConverseRequest::from_json(asked_in_its_shape).unwrap();
+    let exchange = || {
+        let options = Arc::new(options());
+        Exchange::new(provider(), Arc::new(asked()), options, start(1)).unwrap()
+    };
+    let none = std::iter::empty::<((), ChatRequest)>;
+    vec![
+        ("Client", shown(&blocking)),
+        ("AsyncClient", shown(&polled)),
+        ("Providers", shown(blocking.providers())),
+        (
+            "transport::ChatStream",
+            shown(&blocking.stream(asked()).unwrap()),
+        ),
+        (
+            "transport::AsyncChatStream",
+            shown(&polled.stream(asked()).unwrap()),
+        ),
+        (
+            "transport::Driver",
+            shown(&Driver::new(ureq::Agent::new(), exchange(), Time::ZERO)),
+        ),
+        (
+            "transport::AsyncDriver",
+            shown(&AsyncDriver::new(
+                hyper::Client::new(),
+                exchange(),
+                Time::ZERO,
+            )),
+        ),
+        (
+            "Batch",
+            shown(&blocking.batch(none(), BatchOptions::default()).unwrap()),
+        ),
+        (
+            "AsyncBatch",
+            shown(&polled.batch(none(), BatchOptions::default()).unwrap()),
+        ),
+        ("sdk::CerebrasSdk", shown(&cerebras) + &shown(&asynchronous)),
+        ("sdk::Chat", shown(&cerebras.chat())),
+        ("sdk::Models", shown(&cerebras.models())),
+        ("sdk::Completions", shown(&completions)),
+        (
+            "sdk::RawCompletions",
+            shown(&completions.with_raw_response()),
+        ),
+        ("sdk::BedrockSdk", shown(&bedrock)),
+        (
+            "sdk::ConverseStream",
+            shown(&bedrock.converse_stream(converse.clone()).unwrap()),
+        ),
+        (
+            "sdk::AsyncConverseStream",
+            shown(
+                &BedrockSdk::from(polled.clone())
+                    .converse_stream(converse)
+                    .unwrap(),
+            ),
+        ),
+    ]
+}
+
+fn recorded() -> Vec<(&'static str, String)> {
+    let answer = Answer::json(200, WHOLE);
+    let shown_answer = shown(&answer);
+    let script = Script::new([answer]);
+    let recorder = Recorder::new(script.clone(), "cerebras", "openai-chat");
+    let mut call = Call::new(provider(), asked(), once());
+    let (request, limits) = call.send();
+    let body = Transport::send(&recorder, request, limits)
+        .unwrap()
+        .into_body();
+    let shown_body = shown(&body);
+    drop(body);
+    vec![
+        ("transport::testing::Answer", shown_answer),
+        ("transport::testing::Script", shown(&script)),
+        ("transport::testing::Recorder", shown(&recorder)),
+        ("transport::testing::RecordedBody", shown_body),
+    ]
+}
+
+fn provider() -> Arc<dyn Provider> {
+    Arc::new(OpenAiChat::cerebras(KEY).unwrap())
+}
+
+fn asked() -> ChatRequest {
+    let mut request = request(true);
+    request.headers.push(("x-own-key".into(), HEADER.into()));
+    request
+}
+
+fn shown(value: &(impl Debug + ?Sized)) -> String {
+    format!("{value:?}\n{value:#?}")
+}
+
+// F108
+#[test]
+fn whatever_holds_a_secret_does_not_show_it() {
+    for (name, shown) in held() {
+        for secret in [KEY, HEADER] {
+            // Half of it is too much, too.
+            for half in [&secret[..12], &secret[secret.len() - 10..]] {
+                assert!(!shown.contains(half), "{name} shows {secret}: {shown}");
+            }
+        }
+    }
+}
+
+/// The public types by their shortest paths: a type is listed again wherever it can be imported from.
+fn public_types(api: &str) -> BTreeSet<&str> {
+    let paths: BTreeSet<&str> = api
+        .lines()
+        .filter(|line| !line.starts_with("pub fn"))
+        .filter_map(|line| {
+            let kinds = ["pub struct unifiedai::", "pub enum unifiedai::"];
+            let at = kinds
+                .iter()
+                .find_map(|kind| Some(line.find(kind)? + kind.len()))?;
+            let end = line[at..].find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+            Some(&line[at..end.map_or(line.len(), |end| at + end)])
+        })
+        .collect();
+    let name = |path: &str| path.rsplit("::").next().unwrap_or_default().to_owned();
+    let depth = |path: &str| path.matches("::").count();
+    // Types of their own that share a name.
+    let shared = ["Builder", "Profile", "Chat", "Message", "HeaderValue"];
+    let again = |path: &str| {
+        !shared.contains(&&*name(path))
+            && paths
+                .iter()
+                .any(|other| name(other) == name(path) && depth(other) < depth(path))
+    };
+    paths.iter().copied().filter(|path| !again(path)).collect()
+}
+
+#[test]
+fn no_public_type_is_left_out() {
+    let api = include_str!("../docs/public-api.txt");
+    let public = public_types(api);
+    assert!(public.len() > 150, "{}", public.len());
+    let held = held();
+    let held = held.iter().map(|(name, _)| *name);
+    let named = [PLAIN, ASKED, ANSWERED]
+        .into_iter()
+        .flat_map(str::split_whitespace);
+    let looked_at: BTreeSet<&str> = held.chain(named).collect();
+    let missing: Vec<_> = public.difference(&looked_at).collect();
+    let gone: Vec<_> = looked_at.difference(&public).collect();
+    assert!(missing.is_empty(), "say what these hold: {missing:?}");
+    assert!(gone.is_empty(), "there are none of these: {gone:?}");
+}
