@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -57,7 +57,12 @@ impl<F: Future> Crowd<F> {
         if self.members.iter().all(Option::is_none) {
             return Poll::Ready(None);
         }
-        while let Some(number) = self.bell.next(cx) {
+        // Each at most once: who rings while it is polled, as tokio's sockets do once a task has had its share, rings again and
+        // again until the task has given way.
+        for _ in 0..self.bell.waiting() {
+            let Some(number) = self.bell.next() else {
+                break;
+            };
             let Some(place) = self.members.get_mut(number) else {
                 continue;
             };
@@ -69,6 +74,7 @@ impl<F: Future> Crowd<F> {
                 return Poll::Ready(Some(output));
             }
         }
+        self.bell.call(cx);
         Poll::Pending
     }
 }
@@ -76,7 +82,7 @@ impl<F: Future> Crowd<F> {
 impl Bell {
     fn ring(&self, number: usize) {
         let task = {
-            let mut rung = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rung = self.rung();
             if rung.queued.insert(number) {
                 rung.queue.push_back(number);
             }
@@ -87,22 +93,62 @@ impl Bell {
         }
     }
 
-    /// Who is next; with nobody, the task is woken by the next who rings.
-    fn next(&self, cx: &Context<'_>) -> Option<usize> {
-        let mut rung = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = rung.queue.pop_front();
-        match next {
-            Some(number) => {
-                rung.queued.remove(&number);
-            }
-            None => rung.task = Some(cx.waker().clone()),
+    fn waiting(&self) -> usize {
+        self.rung().queue.len()
+    }
+
+    /// Who is next.
+    fn next(&self) -> Option<usize> {
+        let mut rung = self.rung();
+        let number = rung.queue.pop_front()?;
+        rung.queued.remove(&number);
+        Some(number)
+    }
+
+    /// Has the task woken by the next who rings, or at once if somebody has.
+    fn call(&self, cx: &Context<'_>) {
+        let mut rung = self.rung();
+        if rung.queue.is_empty() {
+            rung.task = Some(cx.waker().clone());
+        } else {
+            drop(rung);
+            cx.waker().wake_by_ref();
         }
-        next
+    }
+
+    fn rung(&self) -> MutexGuard<'_, Rung> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Wake for Member {
     fn wake(self: Arc<Self>) {
         self.bell.ring(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    #[test]
+    fn one_that_rings_while_it_is_polled_does_not_keep_the_task() {
+        let mut crowd = Crowd::new();
+        let mut polls = 0;
+        crowd.push(poll_fn(move |cx| {
+            polls += 1;
+            cx.waker().wake_by_ref();
+            if polls < 3 {
+                Poll::Pending
+            } else {
+                Poll::Ready(polls)
+            }
+        }));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(crowd.poll_next(&mut cx), Poll::Pending);
+        assert_eq!(crowd.poll_next(&mut cx), Poll::Pending);
+        assert_eq!(crowd.poll_next(&mut cx), Poll::Ready(Some(3)));
+        assert_eq!(crowd.poll_next(&mut cx), Poll::Ready(None));
     }
 }
