@@ -14,7 +14,7 @@ mod tls;
 
 use bytes::Bytes;
 use call::Call;
-use std::{fmt, io::Read, sync::Arc, time::Duration, time::SystemTime};
+use std::{cell::Cell, fmt, io::Read, sync::Arc, time::Duration, time::SystemTime};
 use unifiedai_transport::{self as contract, FailureKind, Limits, Time, TransportError};
 use ureq::{
     config::Config,
@@ -158,17 +158,28 @@ fn expects_body(method: &http::Method) -> bool {
 /// A response's body, read as it comes.
 pub struct Body {
     reader: Option<ureq::BodyReader<'static>>,
-    buffer: Box<[u8]>,
     host: String,
 }
 
 const CHUNK: usize = 16 * 1024;
 
+thread_local! {
+    /// Where a thread's bodies read to. To clear a buffer for each of them takes longer than to read a short answer.
+    static LANDING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+fn landed<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut landing = LANDING.take();
+    landing.resize(CHUNK, 0);
+    let result = read(&mut landing);
+    LANDING.set(landing);
+    result
+}
+
 impl Body {
     fn new(reader: ureq::BodyReader<'static>, host: String) -> Self {
         Body {
             reader: Some(reader),
-            buffer: vec![0; CHUNK].into(),
             host,
         }
     }
@@ -179,7 +190,7 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Some(reader) = &mut self.reader {
-            let _ = Call::reading(Time::ZERO).run(|| reader.read(&mut self.buffer));
+            let _ = landed(|buffer| Call::reading(Time::ZERO).run(|| reader.read(buffer)));
         }
     }
 }
@@ -195,12 +206,17 @@ impl contract::Body for Body {
         let Some(reader) = &mut self.reader else {
             return Ok(None);
         };
-        match Call::reading(deadline).run(|| reader.read(&mut self.buffer)) {
-            (Ok(0), _) => {
+        let read = landed(|buffer| {
+            let (read, stage) = Call::reading(deadline).run(|| reader.read(buffer));
+            let copied = read.map(|size| buffer.get(..size).map(Bytes::copy_from_slice));
+            (copied, stage)
+        });
+        match read {
+            (Ok(Some(bytes)), _) if !bytes.is_empty() => Ok(Some(bytes)),
+            (Ok(_), _) => {
                 self.reader = None;
                 Ok(None)
             }
-            (Ok(read), _) => Ok(self.buffer.get(..read).map(Bytes::copy_from_slice)),
             (Err(failure), stage) => {
                 let failure = error::from_ureq(failure.into(), stage, &self.host);
                 if !matches!(failure.kind(), FailureKind::Timeout(_)) {
