@@ -6,31 +6,53 @@ use std::time::Duration;
 ///
 /// A fraction finer than a nanosecond is cut off.
 pub(crate) fn seconds(text: &str) -> Option<Duration> {
-    let mut seconds = 0_u64;
-    let mut nanos = 0_u32;
-    // What the next digit of the fraction is worth, in nanoseconds; `None` before the point.
-    let mut place = None;
-    let mut digits = 0_usize;
-    for byte in text.bytes() {
-        match (byte, place) {
-            (b'0'..=b'9', None) => {
-                let digit = u64::from(byte & 0xf);
-                seconds = seconds.checked_mul(10)?.checked_add(digit)?;
-            }
-            (b'0'..=b'9', Some(worth)) => {
-                nanos = nanos.saturating_add(u32::from(byte & 0xf).saturating_mul(worth));
-                place = Some(worth / 10);
-            }
-            (b'.', None) => {
-                place = Some(100_000_000);
-                continue;
-            }
-            (b'e' | b'E', _) => return Duration::try_from_secs_f64(text.parse().ok()?).ok(),
-            _ => return None,
-        }
-        digits = digits.saturating_add(1);
+    let bytes = text.as_bytes();
+    let whole = digits(bytes);
+    let (fraction, rest) = match whole.1 {
+        [b'.', fraction @ ..] => digits(fraction),
+        rest => (&[][..], rest),
+    };
+    match rest {
+        [] if whole.0.is_empty() && fraction.is_empty() => None,
+        [] => Some(Duration::new(number(whole.0)?, nanos(fraction))),
+        [b'e' | b'E', ..] => Duration::try_from_secs_f64(text.parse().ok()?).ok(),
+        _ => None,
     }
-    (digits > 0).then(|| Duration::new(seconds, nanos))
+}
+
+/// The digits at the beginning, and what follows them.
+fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit());
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    // As many as always fit.
+    if digits.len() > 19 {
+        return None;
+    }
+    let add = |sum: u64, byte: &u8| sum.wrapping_mul(10).wrapping_add(u64::from(byte & 0xf));
+    Some(digits.iter().fold(0, add))
+}
+
+fn nanos(fraction: &[u8]) -> u32 {
+    let nine = fraction.get(..9).unwrap_or(fraction);
+    let add = |sum: u32, byte: &u8| sum.wrapping_mul(10).wrapping_add(u32::from(byte & 0xf));
+    let missing = 9_usize.saturating_sub(nine.len());
+    let scale = [
+        1,
+        10,
+        100,
+        1_000,
+        10_000,
+        100_000,
+        1_000_000,
+        10_000_000,
+        100_000_000,
+        0,
+    ];
+    let scale = scale.get(missing).copied().unwrap_or(0);
+    nine.iter().fold(0, add).wrapping_mul(scale)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 /// `1h2m3.5s`, `20ms`, `37s`, `500us`).
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     if let Some(plain) = decimal::seconds(text) {
         return Some(plain.min(LONGEST));
     }

@@ -31,7 +31,10 @@ pub fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
 pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
     let mut limits: Vec<RateLimit> = Vec::new();
     for (name, value) in headers {
-        let (Some((field, what)), Ok(value)) = (split(name.as_str()), value.to_str()) else {
+        let Some((field, what)) = split(name.as_str()) else {
+            continue;
+        };
+        let Ok(value) = value.to_str().map(str::trim_ascii) else {
             continue;
         };
         let known = limits.iter().position(|limit| limit.name == what);
@@ -72,12 +75,16 @@ fn split(name: &str) -> Option<(&str, &str)> {
     let rest = name
         .strip_prefix("x-ratelimit-")
         .or_else(|| name.strip_prefix("ratelimit-"))?;
-    let (field, what) = rest.split_once('-').unwrap_or((rest, "requests"));
-    FIELDS.contains(&field).then_some((field, what))
+    FIELDS.into_iter().find_map(|field| {
+        let what = rest.strip_prefix(field)?;
+        match what.strip_prefix('-') {
+            Some(what) => Some((field, what)),
+            None => what.is_empty().then_some((field, "requests")),
+        }
+    })
 }
 
 fn count(value: &str) -> Option<u64> {
-    let value = value.trim();
     value.parse().ok().or_else(|| {
         let float: f64 = value.parse().ok()?;
         #[expect(
@@ -99,7 +106,7 @@ fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
     if let Some(at) = rfc3339(value) {
         return Some(at.duration_since(date()?).unwrap_or_default());
     }
-    let epoch = match decimal::seconds(value.trim()) {
+    let epoch = match decimal::seconds(value) {
         Some(millis) if millis.as_secs() > 100_000_000_000 => millis.checked_div(1000)?,
         Some(seconds) if seconds.as_secs() > 1_000_000_000 => seconds,
         _ => return parse_duration(value),
@@ -110,7 +117,7 @@ fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
 
 /// `2026-11-22T18:00:00Z`, with or without fractions, in UTC only: no provider sends another zone.
 pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
-    let (date, time) = text.trim().strip_suffix('Z')?.split_once('T')?;
+    let (date, time) = text.trim_ascii().strip_suffix('Z')?.split_once('T')?;
     let numbers = |text: &str, separator: char| -> Option<[u64; 3]> {
         let mut parts = text.split(separator).map(|part| part.parse::<u64>().ok());
         let found = [parts.next()??, parts.next()??, parts.next()??];
