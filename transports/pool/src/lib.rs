@@ -19,7 +19,6 @@ pub use tls::default_config;
 
 use bytes::Bytes;
 use connection::Connection;
-use http_body_util::Full;
 use pool::Pool;
 use std::{
     future::{Future, poll_fn},
@@ -49,7 +48,7 @@ pub enum Connected {
     Http1(Box<dyn Stream>),
     /// HTTP/2, driven by a task of the transport's runtime.
     #[cfg(feature = "http2")]
-    Http2(hyper::client::conn::http2::SendRequest<Full<Bytes>>),
+    Http2(hyper::client::conn::http2::SendRequest<http_body_util::Full<Bytes>>),
 }
 
 /// Fires at a point in time that may move.
