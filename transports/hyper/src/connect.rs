@@ -2,7 +2,7 @@
 
 use crate::clock::Timer;
 use hyper::client::conn::http2;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::{
         legacy::connect::{Connection as _, HttpConnector, proxy::Tunnel},
@@ -60,18 +60,30 @@ impl Connect for Connector {
         let stream = self.0.clone().call(uri).await;
         let stream = stream.map_err(|failure| failed(failure, host))?;
         if !stream.connected().is_negotiated_h2() {
-            return Ok(Connected::Http1(Box::new(stream)));
+            // Plain TCP does not need the place that TLS would take.
+            return Ok(Connected::Http1(match stream {
+                MaybeHttpsStream::Http(tcp) => Box::new(tcp),
+                tls @ MaybeHttpsStream::Https(_) => Box::new(tls),
+            }));
         }
-        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_header_list_size(64 * 1024)
-            .handshake(stream)
-            .await
-            .map_err(|failure| error::sending(failure, host))?;
-        // Its error comes out at the requests.
-        tokio::spawn(async move { drop(driver.await) });
-        Ok(Connected::Http2(sender))
+        // Boxed, because its future has tens of kilobytes and most connections do without it.
+        Box::pin(http2(stream, host)).await
     }
+}
+
+async fn http2(
+    stream: <HttpsConnector<Direct> as Service<http::Uri>>::Response,
+    host: &str,
+) -> Result<Connected, TransportError> {
+    let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(64 * 1024)
+        .handshake(stream)
+        .await
+        .map_err(|failure| error::sending(failure, host))?;
+    // Its error comes out at the requests.
+    tokio::spawn(async move { drop(driver.await) });
+    Ok(Connected::Http2(sender))
 }
 
 fn failed(failure: BoxError, host: &str) -> TransportError {
