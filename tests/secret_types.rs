@@ -176,7 +176,7 @@ fn clients() -> Vec<(&'static str, String)> {
         .completions()
         .extra_header("x-own-key", HEADER);
     let asynchronous = AsyncCerebras::new(hyper::Client::new(), KEY).unwrap();
-    let bedrock = BedrockSdk::from(blocking.clone());
+    let bedrock = BedrockSdk::from(blocking.clone()).extra_header("x-own-key", HEADER);
     let asked_in_its_shape =
         r#"{"modelId":"m","messages":[{"role":"user","content":[{"text":"x"}]}]}"#;
     let converse = ConverseRequest::from_json(asked_in_its_shape).unwrap();
@@ -220,6 +220,10 @@ fn clients() -> Vec<(&'static str, String)> {
         ("sdk::CerebrasSdk", shown(&cerebras) + &shown(&asynchronous)),
         ("sdk::Chat", shown(&cerebras.chat())),
         ("sdk::Models", shown(&cerebras.models())),
+        (
+            "sdk::RawModels",
+            shown(&cerebras.models().with_raw_response()),
+        ),
         ("sdk::Completions", shown(&completions)),
         (
             "sdk::RawCompletions",

@@ -79,7 +79,10 @@ fn parse(line: &[u8], model: &str, ids: &mut HashSet<String>) -> Result<Task, Wh
 
 /// Text messages have a place of their own in a request; every other member goes along as it is.
 fn request(body: &Map<String, Value>, model: &str) -> Result<ChatRequest, String> {
-    let model = body.get("model").and_then(Value::as_str).unwrap_or(model);
+    let model = match body.get("model") {
+        None => model,
+        Some(model) => model.as_str().ok_or("`body.model` is no text")?,
+    };
     let Some(Value::Array(messages)) = body.get("messages") else {
         return Err("`body.messages` is missing or no list".into());
     };

@@ -1,5 +1,5 @@
 use super::common::bad_usage;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
@@ -42,15 +42,19 @@ impl Output {
     /// Opens the file, and says for which requests it has a result that stands.
     ///
     /// What does not stand is taken out of the file: a last line that was cut when the program was killed, and errors that
-    /// can pass, which are asked for again.
+    /// can pass, which are asked for again. A file with lines that are no results is some other file, and is left alone.
     pub(crate) fn open(path: &Path) -> Result<(Self, HashSet<String>), Error> {
         let failed = |e| bad_usage(format!("cannot write {}: {e}", path.display()));
-        let mut standing = HashSet::new();
-        let mut all_stand = true;
+        let (mut standing, mut all_stand, mut number) = (HashSet::new(), true, 0);
         each_line(path, |line| {
-            match standing_id(line) {
-                Some(id) => all_stand &= standing.insert(id),
-                None => all_stand = false,
+            number += 1;
+            match Kept::of(line) {
+                Kept::Stands(id) => all_stand &= standing.insert(id),
+                Kept::Passes => all_stand = false,
+                Kept::Foreign => {
+                    let what = format!("its line {number} is no result of a batch");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                }
             }
             Ok(())
         })
@@ -123,26 +127,47 @@ impl Output {
     }
 }
 
-/// The id of a line whose result is final. `None` for a line that was cut, one without an id, and an error that can pass.
-fn standing_id(line: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Known {
-        custom_id: String,
-        error: Option<Code>,
+/// What a line of an earlier run is worth.
+enum Kept {
+    /// A final result of the request of this id.
+    Stands(String),
+    /// A line that was cut, one without an id, and an error that can pass.
+    Passes,
+    /// None of this program's lines.
+    Foreign,
+}
+
+impl Kept {
+    fn of(line: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Known {
+            custom_id: Option<String>,
+            /// It must be there, as it is not in a request.
+            #[serde(rename = "response")]
+            _response: IgnoredAny,
+            error: Option<Code>,
+        }
+        #[derive(Deserialize)]
+        struct Code {
+            code: String,
+        }
+        let is_cut = line.last() != Some(&b'\n');
+        match serde_json::from_slice::<Known>(line) {
+            Ok(_) if is_cut => Kept::Passes,
+            Ok(known) => match (known.custom_id, known.error) {
+                (Some(id), None) => Kept::Stands(id),
+                (Some(id), Some(error)) if !can_pass(&error.code) => Kept::Stands(id),
+                _ => Kept::Passes,
+            },
+            Err(error) if is_cut && error.is_eof() => Kept::Passes,
+            Err(_) => Kept::Foreign,
+        }
     }
-    #[derive(Deserialize)]
-    struct Code {
-        code: String,
-    }
-    if line.last() != Some(&b'\n') {
-        return None;
-    }
-    let known: Known = serde_json::from_slice(line).ok()?;
-    let passes = known.error.is_some_and(|error| {
-        let mut kinds = ErrorKind::ALL.iter();
-        kinds.any(|kind| kind.as_str() == error.code && kind.is_retryable())
-    });
-    (!passes).then_some(known.custom_id)
+}
+
+fn can_pass(code: &str) -> bool {
+    let mut kinds = ErrorKind::ALL.iter();
+    kinds.any(|kind| kind.as_str() == code && kind.is_retryable())
 }
 
 /// Replaces the file by one with only the lines that stand, in one step.
@@ -152,12 +177,13 @@ fn keep_standing(path: &Path) -> io::Result<()> {
     let part = Path::new(&name);
     let mut kept = BufWriter::new(File::create(part)?);
     let mut ids = HashSet::new();
-    each_line(path, |line| match standing_id(line) {
-        Some(id) if !ids.contains(&id) => {
-            ids.insert(id);
-            kept.write_all(line)
+    each_line(path, |line| {
+        if let Kept::Stands(id) = Kept::of(line) {
+            if ids.insert(id) {
+                kept.write_all(line)?;
+            }
         }
-        _ => Ok(()),
+        Ok(())
     })?;
     kept.into_inner()?.sync_data()?;
     std::fs::rename(part, path)

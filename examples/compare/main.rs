@@ -23,7 +23,12 @@ use arguments::Arguments;
 use bars::Bars;
 use common::TransportName;
 use entrants::Entrants;
-use std::process::ExitCode;
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 use unifiedai::{AsyncClient, AsyncTransport, CallOptions, Client, Comparison, Error, StreamEvent};
 
 fn main() -> ExitCode {
@@ -38,6 +43,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    // Before anything is asked: who cannot have the picture need not pay for it.
+    let picture = arguments.plot.as_deref().map(Picture::create).transpose()?;
     let entrants = Entrants::new(&arguments.models)?;
     let names: Vec<&str> = entrants.models.iter().map(String::as_str).collect();
     let mut bars = Bars::new(&names, !arguments.json);
@@ -45,15 +52,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         bars.event(place, event);
     })?;
     bars.end();
-    if let Some(path) = &arguments.plot {
-        std::fs::write(path, plot::svg(&comparison, &arguments.prompt))
-            .map_err(|e| common::bad_usage(format!("cannot write {}: {e}", path.display())))?;
-        eprintln!("Picture written to {}.", path.display());
-    }
     if arguments.json {
         println!("{}", figures::json(&comparison, arguments.by));
     } else {
         figures::table(&comparison, arguments.by);
+    }
+    if let Some(picture) = picture {
+        picture.write(&plot::svg(&comparison, &arguments.prompt))?;
     }
     let answered = comparison.results.iter().any(|one| one.result.is_ok());
     Ok(if answered {
@@ -61,6 +66,30 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The file of a picture.
+struct Picture<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Picture<'a> {
+    fn create(path: &'a Path) -> Result<Self, Error> {
+        let file = File::create(path).map_err(|e| unwritable(path, &e))?;
+        Ok(Picture { path, file })
+    }
+
+    fn write(mut self, svg: &str) -> Result<(), Error> {
+        let written = self.file.write_all(svg.as_bytes());
+        written.map_err(|e| unwritable(self.path, &e))?;
+        eprintln!("Picture written to {}.", self.path.display());
+        Ok(())
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    common::bad_usage(format!("cannot write {}: {error}", path.display()))
 }
 
 fn compare(

@@ -1,23 +1,31 @@
-//! Asks a few times and prints what Prometheus would read.
+//! Asks a few times, and shows what Prometheus reads of it.
 //!
 //! ```text
 //! cargo run --example prometheus --all-features
+//! cargo run --example prometheus --all-features -- --serve 60
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+//!
+//! The first prints the page and ends, which is enough to look at. The second serves it as `/metrics` on loopback for so
+//! many seconds, to point a Prometheus at; a program of one's own would leave that to the exporter's own listener.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a program"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod serve;
 
+use lexopt::prelude::*;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 use unifiedai::{ChatRequest, Client, Error, MetricsObserver, ureq::Agent};
 
 fn main() -> ExitCode {
     match run() {
-        Ok(page) => {
-            print!("{page}");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -25,7 +33,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<String, Error> {
+fn run() -> Result<(), Error> {
+    let serving = arguments()?;
     let prometheus = recorder().map_err(|e| common::bad_usage(format!("no recorder: {e}")))?;
     let (provider, _server) = common::provider("cerebras", None)?;
     let client = Client::shared(Agent::new(), provider).with_observer(MetricsObserver::new());
@@ -40,7 +49,33 @@ fn run() -> Result<String, Error> {
     if let Err(error) = refused {
         eprintln!("{error}");
     }
-    Ok(prometheus.render())
+    match serving {
+        Some(time) => serve::serve(time, || prometheus.render())
+            .map_err(|e| common::bad_usage(format!("cannot serve the page: {e}"))),
+        None => {
+            print!("{}", prometheus.render());
+            Ok(())
+        }
+    }
+}
+
+/// For how long the page is to be served, if at all.
+fn arguments() -> Result<Option<Duration>, Error> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut serving = None;
+    while let Some(argument) = parser.next().map_err(common::bad_argument)? {
+        match argument {
+            Long("serve") => {
+                let seconds = common::text(&mut parser)?;
+                let seconds = seconds.parse().map_err(|_| {
+                    common::bad_usage(format!("`{seconds}` is not a number of seconds"))
+                })?;
+                serving = Some(Duration::from_secs(seconds));
+            }
+            other => return Err(common::bad_argument(other.unexpected())),
+        }
+    }
+    Ok(serving)
 }
 
 /// Histograms with the bounds that OpenTelemetry's conventions advise. Without bounds the exporter makes summaries.

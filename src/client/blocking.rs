@@ -117,7 +117,7 @@ impl<T: Transport + Clone> Client<T> {
         self.run(self.providers.ping(provider, self.start())?)
     }
 
-    fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
+    pub(super) fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
         self.driver(call).finish()
     }
 

@@ -131,7 +131,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self.run(self.providers.ping(provider, self.start())?).await
     }
 
-    async fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
+    pub(super) async fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
         self.driver(call).finish().await
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     CallOptions, Chat, ChatRequest, Embed, EmbedRequest, Error, ErrorKind, Exchange, Fallback,
-    Guard, ListModels, OneModel, Operation, Ping, Provider, Start, Target,
+    Guard, ListModels, OneModel, Operation, Ping, Provider, Start, Target, exchange::Native,
 };
 use std::{
     fmt,
@@ -239,6 +239,32 @@ impl Providers {
         let (entry, id) = self.route(id)?;
         let options = self.options.clone();
         let exchange = Exchange::one_model(entry.provider.clone(), id, options, start)?;
+        let exchange = exchange.guarded_by(entry.guard.clone());
+        let about = About {
+            model: id,
+            ..entry.about("model")
+        };
+        self.call(exchange, &about, start)
+    }
+
+    /// The default provider's models, with the native answer.
+    pub(super) fn native_models(&self, start: Start) -> Result<Call<Native<ListModels>>, Error> {
+        let entry = self.named(None)?;
+        let options = self.options.clone();
+        let exchange = Exchange::native_models(entry.provider.clone(), options, start)?;
+        let exchange = exchange.guarded_by(entry.guard.clone());
+        self.call(exchange, &entry.about("list_models"), start)
+    }
+
+    /// One model, with the native answer.
+    pub(super) fn native_model(
+        &self,
+        id: &str,
+        start: Start,
+    ) -> Result<Call<Native<OneModel>>, Error> {
+        let (entry, id) = self.route(id)?;
+        let options = self.options.clone();
+        let exchange = Exchange::native_model(entry.provider.clone(), id, options, start)?;
         let exchange = exchange.guarded_by(entry.guard.clone());
         let about = About {
             model: id,

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -18,6 +18,8 @@ pub(crate) struct Watch {
     now: Time,
     summary: CallSummary,
     over: bool,
+    /// Still set when an observer panicked: it is told no more then, as a second panic would end the process.
+    telling: AtomicBool,
 }
 
 impl CallInfo {
@@ -47,6 +49,7 @@ impl Watch {
             now,
             summary: CallSummary::default(),
             over: false,
+            telling: AtomicBool::new(false),
         };
         watch.tell(CallEvent::Started);
         if let Some(request) = asked {
@@ -139,11 +142,15 @@ impl Watch {
             event,
         };
         let content = matches!(seen.event, CallEvent::Asked(_) | CallEvent::Answered(_));
+        if self.telling.swap(true, Ordering::Relaxed) {
+            return;
+        }
         for observer in &*self.observers {
             if !content || observer.wants_content() {
                 observer.observe(&seen);
             }
         }
+        self.telling.store(false, Ordering::Relaxed);
     }
 }
 

@@ -38,14 +38,7 @@ impl Exchange<ListModels> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Result<Self, Error> {
-        let request = provider.encode_models(None)?;
-        let list = ListModels {
-            provider: provider.clone(),
-            request,
-            models: Vec::new(),
-            next: None,
-            pages: 0,
-        };
+        let list = ListModels::new(&provider)?;
         Ok(Exchange::with_operation(provider, list, options, start))
     }
 }
@@ -61,13 +54,30 @@ impl Exchange<OneModel> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Result<Self, Error> {
-        let request = provider.encode_model(id)?;
-        let one = OneModel {
-            provider: provider.clone(),
-            request,
-            model: None,
-        };
+        let one = OneModel::new(&provider, id)?;
         Ok(Exchange::with_operation(provider, one, options, start))
+    }
+}
+
+impl ListModels {
+    pub(super) fn new(provider: &Arc<dyn Provider>) -> Result<Self, Error> {
+        Ok(ListModels {
+            provider: provider.clone(),
+            request: provider.encode_models(None)?,
+            models: Vec::new(),
+            next: None,
+            pages: 0,
+        })
+    }
+}
+
+impl OneModel {
+    pub(super) fn new(provider: &Arc<dyn Provider>, id: &str) -> Result<Self, Error> {
+        Ok(OneModel {
+            provider: provider.clone(),
+            request: provider.encode_model(id)?,
+            model: None,
+        })
     }
 }
 

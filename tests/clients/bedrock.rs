@@ -1,6 +1,7 @@
 use crate::support::{cerebras, server, tokio};
+use std::{collections::BTreeMap, time::Duration};
 use unifiedai::{
-    AsyncBedrockRuntime, AsyncClient, BedrockRuntime, Client, hyper,
+    AsyncBedrockRuntime, AsyncClient, BedrockRuntime, Client, ErrorKind, hyper,
     provider::Bedrock,
     sdk::{ConverseEvent, ConverseMessage, ConverseRequest},
     ureq::Agent,
@@ -60,6 +61,35 @@ fn both_providers_answer_in_bedrock_s_shape() {
     assert!(serde_json::to_value(&models).unwrap()["modelSummaries"][0]["modelId"].is_string());
     let none = client.list_foundation_models(Some("nobody")).unwrap();
     assert!(none.model_summaries.is_empty());
+}
+
+#[test]
+fn one_call_can_differ_from_the_others() {
+    let server = server();
+    let client = Client::new(Agent::new(), bedrock(&server));
+    let client = BedrockRuntime::from(client.with_provider(cerebras(&server)).unwrap());
+    for model in MODELS {
+        let faulty = |fault: &str| client.clone().extra_header("x-loopback-fault", fault);
+        let error = faulty("status-500")
+            .max_retries(0)
+            .converse(question(model));
+        let error = error.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.attempts().len()),
+            (ErrorKind::InternalServer, 1)
+        );
+        let slow = faulty("stall-head").timeout(Duration::from_millis(80));
+        let error = slow.converse_stream(question(model)).unwrap().next();
+        assert_eq!(error.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+        assert!(client.converse(question(model)).is_ok());
+    }
+    let tagged = client
+        .clone()
+        .extra_body("requestMetadata", &BTreeMap::from([("team", "search")]));
+    tagged.unwrap().converse(question(MODELS[0])).unwrap();
+    let requests = server.requests();
+    let body: serde_json::Value = serde_json::from_slice(&requests.last().unwrap().body).unwrap();
+    assert_eq!(body["requestMetadata"]["team"], "search");
 }
 
 #[test]

@@ -17,9 +17,11 @@ mod bedrock;
 #[cfg(feature = "bedrock")]
 #[path = "../../examples/common/mod.rs"]
 mod common;
+mod crowds;
 mod dropped;
 mod limits;
 mod pace;
+mod panics;
 mod registry;
 mod sdk;
 mod support;

@@ -56,6 +56,35 @@ fn the_blocking_client_has_the_sdk_s_shape() {
 }
 
 #[test]
+fn models_come_as_the_provider_sent_them_too() {
+    let server = server();
+    let client = Cerebras::from(Client::new(Agent::new(), cerebras(&server)));
+    let list = client.models().with_raw_response().list().unwrap();
+    assert_eq!(list.status(), 200);
+    assert!(list.headers().contains_key("content-type"));
+    let native: serde_json::Value = list.decode().unwrap();
+    let first = native["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(list.as_ref()[0].id, first);
+    assert_eq!(list.parse(), client.models().list().unwrap());
+
+    let raw = client.models().with_raw_response();
+    let one = raw.retrieve(&first).unwrap();
+    let native: serde_json::Value = one.decode().unwrap();
+    assert_eq!(native["id"], first.as_str());
+    assert_eq!(one.parse().id, first);
+    let unknown = raw.retrieve("no such model").unwrap_err();
+    assert!(unknown.status() == Some(404) && !unknown.body().is_empty());
+
+    tokio().block_on(async {
+        let client = AsyncCerebras::from(AsyncClient::new(hyper::Client::new(), cerebras(&server)));
+        let raw = client.models().with_raw_response();
+        let list = raw.list().await.unwrap();
+        assert!(!list.body().is_empty() && list.status() == 200);
+        assert_eq!(raw.retrieve(&first).await.unwrap().parse().id, first);
+    });
+}
+
+#[test]
 fn one_call_can_differ_from_the_others() {
     let server = server();
     let client = Cerebras::from(Client::new(Agent::new(), cerebras(&server)));

@@ -91,26 +91,6 @@ async fn compared<T: AsyncTransport + Clone + Unpin>(
 }
 
 #[test]
-fn hundreds_of_comparisons_run_at_once() {
-    let server = server();
-    tokio().block_on(async {
-        let client = AsyncClient::new(hyper::Client::new(), named(&server, "one"))
-            .with_provider(named(&server, "two"))
-            .unwrap()
-            .with_max_concurrent("one", 16)
-            .unwrap();
-        let request = question();
-        let compare = || client.compare(&request, &["one.m", "two.m", "one.n"], |_, _| {});
-        let all = futures_util::future::join_all((0..100).map(|_| compare())).await;
-        for comparison in all {
-            assert_eq!(comparison.results.len(), 3);
-            assert!(comparison.results.iter().all(|one| one.result.is_ok()));
-        }
-        assert_eq!(server.served(), 300);
-    });
-}
-
-#[test]
 fn one_deadline_holds_for_all() {
     let (fast, slow) = servers();
     let mut options = CallOptions::default();

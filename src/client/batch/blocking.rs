@@ -6,6 +6,7 @@ use super::{
 use crate::{ChatRequest, Error, ErrorKind};
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
@@ -101,7 +102,10 @@ impl<K> Worker<K> {
         I: Iterator<Item = (K, ChatRequest)>,
     {
         while let Some((number, key, request)) = self.next(client, requests) {
-            let result = client.chat(request);
+            // A panic of an observer must not take a request away: the others would wait for its result for ever.
+            let call = AssertUnwindSafe(|| client.chat(request));
+            let panicked = |_| Err(Error::new(ErrorKind::Misuse, "the call panicked"));
+            let result = catch_unwind(call).unwrap_or_else(panicked);
             let now = client.transport.now();
             self.0
                 .change(|state| state.ledger.finish(number, key, result, now));

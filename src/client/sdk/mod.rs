@@ -15,6 +15,6 @@ pub use bedrock::{
     ToolConfig, ToolResultBlock, ToolResultContent, ToolUse,
 };
 pub use cerebras::{
-    AsyncCerebras, Cerebras, CerebrasSdk, Chat, Completions, Models, RawCompletions,
+    AsyncCerebras, Cerebras, CerebrasSdk, Chat, Completions, Models, RawCompletions, RawModels,
 };
 pub use raw::RawResponse;

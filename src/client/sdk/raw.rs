@@ -1,32 +1,42 @@
-use crate::{Error, ErrorKind, RawBody, UnifiedChatResponse};
+use crate::{Error, ErrorKind, ProviderMetadata, RawBody, UnifiedChatResponse};
 use bytes::Bytes;
 use http::HeaderMap;
 
 /// An answer as it came, and what it means.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RawResponse(UnifiedChatResponse);
+pub struct RawResponse<O = UnifiedChatResponse> {
+    parsed: O,
+    native: ProviderMetadata,
+}
 
 impl RawResponse {
-    pub(super) fn new(response: UnifiedChatResponse) -> Self {
-        RawResponse(response)
+    pub(super) fn of_chat(response: UnifiedChatResponse) -> Self {
+        let native = response.provider_metadata.clone();
+        RawResponse::new((response, native))
+    }
+}
+
+impl<O> RawResponse<O> {
+    pub(super) fn new((parsed, native): (O, ProviderMetadata)) -> Self {
+        RawResponse { parsed, native }
     }
 
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.0.provider_metadata.status.unwrap_or_default()
+        self.native.status.unwrap_or_default()
     }
 
     /// The headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.0.provider_metadata.headers.as_map()
+        self.native.headers.as_map()
     }
 
     /// The body, byte for byte.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        let raw = self.0.provider_metadata.raw.as_ref();
+        let raw = self.native.raw.as_ref();
         raw.map_or(&[], |raw| RawBody::as_bytes(raw))
     }
 
@@ -45,20 +55,20 @@ impl RawResponse {
 
     /// The answer in the library's terms.
     #[must_use]
-    pub fn parse(self) -> UnifiedChatResponse {
-        self.0
+    pub fn parse(self) -> O {
+        self.parsed
     }
 }
 
-impl AsRef<UnifiedChatResponse> for RawResponse {
-    fn as_ref(&self) -> &UnifiedChatResponse {
-        &self.0
+impl<O> AsRef<O> for RawResponse<O> {
+    fn as_ref(&self) -> &O {
+        &self.parsed
     }
 }
 
-impl From<RawResponse> for Bytes {
-    fn from(response: RawResponse) -> Bytes {
-        let raw = response.0.provider_metadata.raw;
+impl<O> From<RawResponse<O>> for Bytes {
+    fn from(response: RawResponse<O>) -> Bytes {
+        let raw = response.native.raw;
         raw.map(|raw| raw.as_bytes().clone()).unwrap_or_default()
     }
 }

@@ -11,8 +11,10 @@ pub use shapes::{
 };
 pub use stream::{AsyncConverseStream, ConverseStream};
 
-use crate::{AsyncClient, Client, Error, Json, Model, provider::Bedrock};
+use super::per_call::PerCall;
+use crate::{AsyncClient, ChatRequest, Client, Error, Json, Model, provider::Bedrock};
 use serde::Serialize;
+use std::time::Duration;
 use unifiedai_transport::{AsyncTransport, Transport};
 
 /// Bedrock in the shape of its own clients, with calls that block. A model `cerebras.<id>` goes to Cerebras if the client
@@ -36,7 +38,10 @@ pub type AsyncBedrockRuntime<T> = BedrockSdk<AsyncClient<T>>;
 
 /// [`BedrockRuntime`] or [`AsyncBedrockRuntime`], by the client that makes its calls.
 #[derive(Clone, Debug)]
-pub struct BedrockSdk<C>(C);
+pub struct BedrockSdk<C> {
+    client: C,
+    call: PerCall,
+}
 
 /// What `list_foundation_models` gives.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -51,14 +56,56 @@ impl<C> BedrockSdk<C> {
     /// The client underneath.
     #[must_use]
     pub fn client(&self) -> &C {
-        &self.0
+        &self.client
+    }
+
+    /// Limits the whole of each call made with this value; clone it for one call.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.call.timeout(timeout);
+        self
+    }
+
+    /// How often to try again in calls made with this value.
+    #[must_use]
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.call.max_retries(retries);
+        self
+    }
+
+    /// Sends a further header with every [`ConverseRequest`].
+    #[must_use]
+    pub fn extra_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.call.header(name.into(), value.into());
+        self
+    }
+
+    /// Sends a further member of the JSON object with every [`ConverseRequest`]. What a model takes beyond Converse goes into
+    /// its `additional_model_request_fields`.
+    ///
+    /// # Errors
+    /// `invalid_request` if `value` cannot be written as JSON.
+    pub fn extra_body<V: Serialize + ?Sized>(
+        mut self,
+        name: impl Into<String>,
+        value: &V,
+    ) -> Result<Self, Error> {
+        self.call.body(name.into(), value)?;
+        Ok(self)
+    }
+
+    fn request(&self, request: ConverseRequest) -> Result<ChatRequest, Error> {
+        self.call.request(convert::request(request)?)
     }
 }
 
 impl<C> From<C> for BedrockSdk<C> {
     /// A client whose default provider is Bedrock, and that may have others.
     fn from(client: C) -> Self {
-        BedrockSdk(client)
+        BedrockSdk {
+            client,
+            call: PerCall::default(),
+        }
     }
 }
 
@@ -76,7 +123,7 @@ impl<T: Transport + Clone> BedrockRuntime<T> {
     /// # Errors
     /// Whatever ended the call.
     pub fn converse(&self, request: ConverseRequest) -> Result<ConverseResponse, Error> {
-        let response = self.0.chat(convert::request(request)?)?;
+        let response = self.calling().chat(self.request(request)?)?;
         Ok(convert::response(&response))
     }
 
@@ -85,7 +132,7 @@ impl<T: Transport + Clone> BedrockRuntime<T> {
     /// # Errors
     /// `invalid_request`; all else comes out of the stream.
     pub fn converse_stream(&self, request: ConverseRequest) -> Result<ConverseStream<T>, Error> {
-        let stream = self.0.stream(convert::request(request)?)?;
+        let stream = self.calling().stream(self.request(request)?)?;
         Ok(ConverseStream::new(stream))
     }
 
@@ -97,13 +144,18 @@ impl<T: Transport + Clone> BedrockRuntime<T> {
         &self,
         by_provider: Option<&str>,
     ) -> Result<FoundationModels, Error> {
-        let models = self.0.list_models(None)?;
+        let models = self.calling().list_models(None)?;
         Ok(FoundationModels::new(models, by_provider))
     }
 
     /// Ends the client: see [`Client::close`].
     pub fn close(&self) {
-        self.0.close();
+        self.client.close();
+    }
+
+    fn calling(&self) -> Client<T> {
+        let options = self.call.options(self.client.options());
+        self.client.clone().with_options(options)
     }
 }
 
@@ -121,7 +173,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
     /// # Errors
     /// Whatever ended the call.
     pub async fn converse(&self, request: ConverseRequest) -> Result<ConverseResponse, Error> {
-        let response = self.0.chat(convert::request(request)?).await?;
+        let response = self.calling().chat(self.request(request)?).await?;
         Ok(convert::response(&response))
     }
 
@@ -133,7 +185,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
         &self,
         request: ConverseRequest,
     ) -> Result<AsyncConverseStream<T>, Error> {
-        let stream = self.0.stream(convert::request(request)?)?;
+        let stream = self.calling().stream(self.request(request)?)?;
         Ok(AsyncConverseStream::new(stream))
     }
 
@@ -145,13 +197,18 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
         &self,
         by_provider: Option<&str>,
     ) -> Result<FoundationModels, Error> {
-        let models = self.0.list_models(None).await?;
+        let models = self.calling().list_models(None).await?;
         Ok(FoundationModels::new(models, by_provider))
     }
 
     /// Ends the client: see [`AsyncClient::close`].
     pub fn close(&self) {
-        self.0.close();
+        self.client.close();
+    }
+
+    fn calling(&self) -> AsyncClient<T> {
+        let options = self.call.options(self.client.options());
+        self.client.clone().with_options(options)
     }
 }
 

@@ -128,7 +128,7 @@ impl<T: Transport + Clone> RawCompletions<Client<T>> {
     /// # Errors
     /// Whatever ended the call; [`Error::status`] and [`Error::body`] have the native answer then.
     pub fn create(&self, request: ChatRequest) -> Result<RawResponse, Error> {
-        self.0.create(request).map(RawResponse::new)
+        self.0.create(request).map(RawResponse::of_chat)
     }
 
     /// Asks for the answer piece by piece, and for every frame as it was sent, in [`StreamEvent::Raw`](crate::StreamEvent::Raw).
@@ -149,7 +149,7 @@ impl<T: AsyncTransport + Clone + Unpin> RawCompletions<AsyncClient<T>> {
     /// # Errors
     /// Whatever ended the call; [`Error::status`] and [`Error::body`] have the native answer then.
     pub async fn create(&self, request: ChatRequest) -> Result<RawResponse, Error> {
-        self.0.create(request).await.map(RawResponse::new)
+        self.0.create(request).await.map(RawResponse::of_chat)
     }
 
     /// Asks for the answer piece by piece, and for every frame as it was sent, in [`StreamEvent::Raw`](crate::StreamEvent::Raw).

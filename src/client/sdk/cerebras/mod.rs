@@ -2,7 +2,7 @@ mod completions;
 mod models;
 
 pub use completions::{Chat, Completions, RawCompletions};
-pub use models::Models;
+pub use models::{Models, RawModels};
 
 use crate::{
     AsyncClient, CallOptions, Client, Error,

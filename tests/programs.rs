@@ -1,0 +1,158 @@
+//! What the example programs refuse, and what they leave alone.
+//!
+//! It runs the examples that `cargo test` builds beside the tests, and says so where they are not there.
+#![cfg(all(
+    feature = "ureq",
+    feature = "hyper",
+    feature = "smol",
+    feature = "bedrock",
+    feature = "metrics"
+))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "a test that goes wrong is to stop"
+)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+const REQUEST: &str = r#"{"custom_id": "a", "body": {"model": "m", "messages": [{"role": "user", "content": "Hi."}]}}"#;
+
+fn program(name: &str) -> Option<Command> {
+    let test = std::env::current_exe().unwrap();
+    let name = format!("examples/{name}{}", std::env::consts::EXE_SUFFIX);
+    let program = test.parent()?.parent()?.join(name);
+    if !program.exists() {
+        println!("skipped: {} was not built", program.display());
+        return None;
+    }
+    let mut command = Command::new(program);
+    for key in ["CEREBRAS_API_KEY", "CEREBRAS_BASE_URL"] {
+        command.env_remove(key);
+    }
+    command.stdin(Stdio::null());
+    Some(command)
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("unifiedai-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn batch(input: &Path, output: &Path) -> Option<Output> {
+    Some(program("batch")?.args([input, output]).output().unwrap())
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_batch_leaves_files_alone_that_are_not_its_own() {
+    let folder = folder("foreign");
+    let (input, other) = (folder.join("in.jsonl"), folder.join("other.jsonl"));
+    fs::write(&input, REQUEST).unwrap();
+    for foreign in [
+        REQUEST.to_owned(),
+        format!("{REQUEST}\n"),
+        format!("{REQUEST}\n{REQUEST}\n"),
+        "a letter\nof two lines".to_owned(),
+        "{\"custom_id\": \"a\"}\n".to_owned(),
+    ] {
+        fs::write(&other, &foreign).unwrap();
+        let Some(output) = batch(&input, &other) else {
+            return;
+        };
+        assert!(!output.status.success(), "{foreign}");
+        assert!(said(&output).contains("its line 1 is no result"));
+        assert_eq!(fs::read_to_string(&other).unwrap(), foreign);
+    }
+    // One file for both.
+    let output = batch(&input, &input).unwrap();
+    assert!(!output.status.success());
+    assert_eq!(fs::read_to_string(&input).unwrap(), REQUEST);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_batch_goes_on_where_its_output_was_cut() {
+    let folder = folder("cut");
+    let (input, out) = (folder.join("in.jsonl"), folder.join("out.jsonl"));
+    let wrong = r#"{"custom_id": "b", "body": {"model": 7, "messages": []}}"#;
+    fs::write(&input, format!("\r\n{REQUEST}\r\n{wrong}")).unwrap();
+    let Some(output) = batch(&input, &out) else {
+        return;
+    };
+    assert!(said(&output).contains("line 3: `body.model` is no text"));
+    let whole = fs::read_to_string(&out).unwrap();
+    assert_eq!(whole.lines().count(), 2);
+    // From nothing of the last line to all of it but its end.
+    let last = whole.trim_end().rfind('\n').unwrap() + 1;
+    for cut in [last, last + 1, last + 9, whole.len() - 20, whole.len() - 1] {
+        fs::write(&out, &whole.as_bytes()[..cut]).unwrap();
+        batch(&input, &out).unwrap();
+        let lines = fs::read_to_string(&out).unwrap();
+        let mut ids: Vec<String> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|line| line["custom_id"].as_str().unwrap().to_owned())
+            .collect();
+        ids.sort();
+        assert_eq!(ids, ["a", "b"], "cut at {cut}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_is_told_before_anything_is_asked() {
+    let Some(mut compare) = program("compare") else {
+        return;
+    };
+    let folder = folder("no-picture");
+    let plot = folder.join("nowhere/out.svg");
+    let output = compare.arg("--plot").arg(plot).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let said = said(&output);
+    assert!(said.contains("cannot write") && said.lines().count() == 1);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn prometheus_can_read_its_page() {
+    let Some(mut program) = program("prometheus") else {
+        return;
+    };
+    let program = program.args(["--serve", "2"]).stdout(Stdio::piped());
+    let mut running = program.stderr(Stdio::null()).spawn().unwrap();
+    let mut url = String::new();
+    let mut stdout = BufReader::new(running.stdout.take().unwrap());
+    stdout.read_line(&mut url).unwrap();
+    let host = url.trim().strip_prefix("http://").unwrap();
+    let (host, path) = host.split_once('/').unwrap();
+    for (path, status) in [(path, "200 OK"), ("else", "404 Not Found")] {
+        let mut socket = TcpStream::connect(host).unwrap();
+        write!(socket, "GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+        assert_eq!(
+            answer.contains("gen_ai_client_operation_duration_bucket{"),
+            status == "200 OK",
+            "{answer}"
+        );
+    }
+    assert!(running.wait().unwrap().success());
+}
