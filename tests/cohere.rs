@@ -35,6 +35,8 @@ fn body(request: &ChatRequest) -> Value {
 fn every_feature_has_its_place_in_the_body() {
     let schema = JsonSchema::new("answer", &json!({"type": "object"})).unwrap();
     let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
+    let mut found = ToolResult::new("c1", "");
+    found.content = vec![ContentPart::document("notes", "text/plain", "all of it")];
     let cases: Vec<(ChatRequest, &str, Value)> = vec![
         (
             ask(),
@@ -76,6 +78,11 @@ fn every_feature_has_its_place_in_the_body() {
             ask().tool_result(ToolResult::new("c1", "42")),
             "/messages/1",
             json!({"role": "tool", "content": "42", "tool_call_id": "c1"}),
+        ),
+        (
+            ask().tool_result(found),
+            "/messages/1/content",
+            json!([{"type": "document", "document": {"data": {"title": "notes", "text": "all of it"}}}]),
         ),
         (
             ask().user_parts(vec![

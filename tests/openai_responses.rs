@@ -431,6 +431,44 @@ fn a_failure_with_status_200_is_a_failure() {
 }
 
 #[test]
+fn the_last_event_tells_how_it_ended_where_the_response_does_not() {
+    for (name, ended) in [
+        ("completed", Ok(FinishReason::Stop)),
+        ("incomplete", Ok(FinishReason::Other("incomplete".into()))),
+        ("failed", Err(ErrorKind::InternalServer)),
+    ] {
+        let event = format!(r#"{{"type":"response.{name}","response":{{"id":"resp_1"}}}}"#);
+        let outcome = stream_answer(stream(&[event]), Arrival::Pieces(1)).result;
+        let found = match outcome {
+            Ok(mut response) => Ok(response.choices.remove(0).finish_reason.unwrap()),
+            Err(error) => Err(error.kind()),
+        };
+        assert_eq!(found, ended, "{name}");
+    }
+}
+
+#[test]
+fn a_tool_that_the_program_runs_ends_the_turn_with_calls() {
+    let item = |kind: &str| format!(r#"{{"type":"{kind}","id":"i_1","call_id":"call_1"}}"#);
+    for (kinds, finish) in [
+        (&["custom_tool_call"][..], FinishReason::ToolCalls),
+        (&["computer_call"], FinishReason::ToolCalls),
+        (&["local_shell_call"], FinishReason::ToolCalls),
+        (&["apply_patch_call"], FinishReason::ToolCalls),
+        (&["shell_call"], FinishReason::ToolCalls),
+        // The provider ran it.
+        (&["shell_call", "shell_call_output"], FinishReason::Stop),
+        (&["web_search_call"], FinishReason::Stop),
+    ] {
+        let items: Vec<String> = kinds.iter().map(|kind| item(kind)).collect();
+        let items: Vec<&str> = items.iter().map(String::as_str).collect();
+        let answer = whole_answer(response("completed", &items, "")).result;
+        let reason = answer.unwrap().choices.remove(0).finish_reason;
+        assert_eq!(reason, Some(finish), "{kinds:?}");
+    }
+}
+
+#[test]
 fn what_is_not_over_is_no_answer() {
     for status in ["queued", "in_progress"] {
         let error = whole_answer(response(status, &[], "")).result.unwrap_err();

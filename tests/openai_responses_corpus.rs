@@ -143,11 +143,19 @@ fn read(response: &Value) -> Reading {
             .unwrap_or("completed")
             .to_owned(),
     };
-    let custom = |item: &Value| item["type"] == "custom_tool_call";
+    let runs = |item: &Value| match item["type"].as_str() {
+        Some("custom_tool_call" | "computer_call" | "local_shell_call" | "apply_patch_call") => {
+            true
+        }
+        Some("shell_call") => !reading.others.iter().any(|other| {
+            other["type"] == "shell_call_output" && other["call_id"] == item["call_id"]
+        }),
+        _ => false,
+    };
     reading.finish = match reading.native.as_str() {
         "max_output_tokens" => "length".into(),
         "content_filter" => "content_filter".into(),
-        _ if !reading.calls.is_empty() || reading.others.iter().any(custom) => "tool_calls".into(),
+        _ if !reading.calls.is_empty() || reading.others.iter().any(runs) => "tool_calls".into(),
         _ => "stop".into(),
     };
     let usage = &response["usage"];

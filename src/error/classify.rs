@@ -8,11 +8,12 @@ use ErrorKind::*;
 /// Codes come first because statuses lie: quota that never comes back is 429 like a rate limit, a context overflow is
 /// 400 like a typing error, an error inside a stream is 200.
 pub(crate) fn classify(status: u16, body: &ErrorBody) -> ErrorKind {
+    let status = body.status.unwrap_or(status);
     [&body.code, &body.error_type]
         .into_iter()
         .flatten()
         .find_map(|word| by_word(word, status))
-        .unwrap_or_else(|| classify_status(body.status.unwrap_or(status)))
+        .unwrap_or_else(|| classify_status(status))
 }
 
 /// The kind that a status alone stands for.
@@ -60,6 +61,7 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "ResponsibleAIPolicyViolation"
         | "content_policy_violation"
         | "moderation_error"
+        | "cyber_policy"
         | "cyber_policy_violation"
         | "data_inspection_failed"
         | "invalid_prompt"
@@ -141,10 +143,8 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "vector_store_timeout"
         | "DEADLINE_EXCEEDED" => Timeout,
         "ValidationException" | "validationException" | "wrong_api_format" => BadRequest,
-        // Types that say less than a telling status does.
-        "server_error" | "api_error" | "INTERNAL" | "internal_error"
-            if !(400..500).contains(&status) =>
-        {
+        // Types that say less than a status does, such as 503.
+        "server_error" | "api_error" | "INTERNAL" | "internal_error" if status < 400 => {
             InternalServer
         }
         "timeout_error" if !(400..500).contains(&status) => Timeout,
@@ -211,6 +211,9 @@ mod tests {
             (408, "", "timeout_error", Timeout),
             (500, "", "api_error", InternalServer),
             (200, "", "server_error", InternalServer),
+            (503, "", "server_error", ServiceUnavailable),
+            (504, "", "server_error", Timeout),
+            (529, "", "api_error", Overloaded),
         ];
         for (status, code, error_type, kind) in cases {
             assert_eq!(
@@ -218,6 +221,23 @@ mod tests {
                 kind,
                 "{status} {code} {error_type}"
             );
+        }
+    }
+
+    #[test]
+    fn a_status_inside_of_a_stream_counts_like_one_before_it() {
+        let body = |status: u16, error_type: &str| ErrorBody {
+            status: Some(status),
+            error_type: Some(error_type.into()),
+            ..ErrorBody::default()
+        };
+        for (status, error_type, kind) in [
+            (503, "server_error", ServiceUnavailable),
+            (404, "invalid_request_error", NotFound),
+            (400, "invalid_request_error", BadRequest),
+            (400, "overloaded_error", Overloaded),
+        ] {
+            assert_eq!(classify(200, &body(status, error_type)), kind, "{status}");
         }
     }
 }

@@ -1,8 +1,8 @@
 use super::{Exchange, Start, operation::sealed::Operation};
 use crate::{
     Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
-    Framing, Metrics, Provider, ProviderMetadata, RawBody, StreamEvent, UnifiedChatResponse,
-    Warning,
+    Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent,
+    UnifiedChatResponse, Warning,
     provider::{Decoder, Frame, Progress},
 };
 use bytes::Bytes;
@@ -99,8 +99,12 @@ impl Chat {
             extra,
             ..metadata
         };
+        let server = response.metrics.server;
         response.metrics = Metrics {
-            server: response.metrics.server,
+            server: ServerTiming {
+                total: server.total.or(metrics.server.total),
+                ..server
+            },
             provider_time_info: response.metrics.provider_time_info.take(),
             ..metrics
         };

@@ -1,7 +1,7 @@
 use super::{Exchange, Start, operation::sealed::Operation};
 use crate::{
     CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Framing, Metrics, Provider,
-    ProviderMetadata, RawBody, Usage,
+    ProviderMetadata, RawBody, ServerTiming, Usage,
     provider::{EmbedBatch, Embedded, Frame, Progress},
 };
 use bytes::Bytes;
@@ -109,6 +109,10 @@ impl Operation for Embed {
             ..metadata
         };
         self.response.metrics = metrics;
+        if self.batch.texts < self.request.input.len() {
+            // The headers told the time of the last request only.
+            self.response.metrics.server = ServerTiming::default();
+        }
         self.response
     }
 }

@@ -15,10 +15,11 @@ mod ping;
 mod step;
 
 use crate::{
-    Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, RateLimit,
-    RawHeaders, Secret, StreamEvent, Target, TimeoutKind, Timeouts, Warning,
+    Attempt, CallOptions, Error, ErrorKind, Framing, Metrics, Provider, ProviderMetadata,
+    RateLimit, RawHeaders, Secret, StreamEvent, Target, TimeoutKind, Timeouts, Warning,
     error::scrub,
     policy::{Admission, Fallback, Guard, Permit, Report, Rng, Turn, retry_after},
+    provider::head,
 };
 use body::BodyReader;
 use bytes::Bytes;
@@ -307,6 +308,10 @@ impl<O: Operation> Exchange<O> {
         }
         self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
         self.provider.read_head(&head.headers, &mut self.metadata);
+        self.metrics.server.total = match self.operation.framing() {
+            Framing::Whole => head::server_time(&head.headers),
+            _ => None,
+        };
         if self.options.keep_headers {
             self.metadata.headers = RawHeaders::copied(&head.headers);
         }

@@ -1,4 +1,4 @@
-//! What the headers of an answer say: the request's id and what is left of the allowances.
+//! What the headers of an answer say: the request's id, what is left of the allowances, how long it took.
 
 use crate::{ProviderMetadata, RateLimit, codec::decimal, policy::parse_duration};
 use http::HeaderMap;
@@ -13,6 +13,15 @@ const REQUEST_ID: [&str; 7] = [
     "x-correlation-id",
     "x-goog-request-id",
     "cf-ray",
+];
+
+/// Headers that tell the milliseconds in which an answer was made, in the order of preference. Source: recorded answers.
+const PROCESSING_MS: [&str; 3] = [
+    "openai-processing-ms",
+    // xAI
+    "x-metrics-e2e-ms",
+    // The proxy before Anthropic, Cohere, Mistral and some of Azure.
+    "x-envoy-upstream-service-time",
 ];
 
 /// Reads what all providers have in common.
@@ -57,6 +66,14 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
     }
     limits.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     limits
+}
+
+/// How long the server took for an answer that comes whole. Before a stream the same headers tell when it began.
+pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
+    PROCESSING_MS.iter().find_map(|name| {
+        let millis = headers.get(*name)?.to_str().ok()?;
+        decimal::seconds(millis.trim())?.checked_div(1000)
+    })
 }
 
 /// More allowances than that are not looked at (F92).
@@ -204,6 +221,24 @@ mod tests {
                 ("tokens-minute", Some(1_000_000), Some(999_122), Some(1)),
             ]
         );
+    }
+
+    #[test]
+    fn the_server_s_time_is_that_of_the_first_header_that_tells_one() {
+        let micros = |pairs: &[_]| Some(server_time(&headers(pairs))?.as_micros());
+        let proxy = ("x-envoy-upstream-service-time", "2136");
+        assert_eq!(micros(&[proxy]), Some(2_136_000));
+        assert_eq!(
+            micros(&[proxy, ("openai-processing-ms", "240")]),
+            Some(240_000)
+        );
+        assert_eq!(
+            micros(&[proxy, ("openai-processing-ms", "-1")]),
+            Some(2_136_000)
+        );
+        assert_eq!(micros(&[("x-metrics-e2e-ms", "2719.8")]), Some(2_719_800));
+        assert_eq!(micros(&[("openai-processing-ms", "soon")]), None);
+        assert_eq!(micros(&[]), None);
     }
 
     #[test]

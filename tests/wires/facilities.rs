@@ -5,18 +5,17 @@ use unifiedai::{CallOptions, ChatRequest, Client, ErrorKind, Retry, ureq::Agent}
 use unifiedai_loopback::{Config, Loopback};
 
 /// `yes`, or `-` where the provider has no such thing. The last five columns are the kinds of its errors: a wrong key, a
-/// model that is not there, too many requests, too long a prompt, no capacity. OpenAI's type `server_error` counts before
-/// the 503 beside it.
+/// model that is not there, too many requests, too long a prompt, no capacity.
 const TABLE: &str = "
 provider | models | one model | request id | allowances | server time | key | model | limit | overflow | capacity
 cerebras | yes | yes | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | overloaded
-openai | yes | yes | yes | yes | - | authentication | not_found | rate_limit | context_overflow | internal_server
-azure | - | - | yes | yes | - | authentication | not_found | rate_limit | context_overflow | internal_server
-anthropic | yes | yes | yes | yes | - | authentication | not_found | rate_limit | context_overflow | overloaded
-vertex-anthropic | - | - | yes | yes | - | authentication | not_found | rate_limit | context_overflow | overloaded
+openai | yes | yes | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | service_unavailable
+azure | - | - | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | service_unavailable
+anthropic | yes | yes | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | overloaded
+vertex-anthropic | - | - | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | overloaded
 gemini | yes | yes | - | - | - | authentication | not_found | rate_limit | context_overflow | service_unavailable
 vertex | - | - | - | - | - | authentication | not_found | rate_limit | context_overflow | service_unavailable
-openai-responses | yes | yes | yes | yes | - | authentication | not_found | rate_limit | context_overflow | internal_server
+openai-responses | yes | yes | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | service_unavailable
 cohere | yes | yes | yes | yes | - | authentication | not_found | rate_limit | context_overflow | service_unavailable
 ollama | yes | - | - | - | yes | authentication | not_found | rate_limit | context_overflow | service_unavailable
 bedrock | yes | yes | yes | - | yes | permission_denied | not_found | rate_limit | context_overflow | service_unavailable

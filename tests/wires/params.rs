@@ -31,10 +31,10 @@ parallel_tool_calls | parallel_tool_calls | parallel_tool_calls | tool_choice.di
 reasoning_effort | reasoning_effort | reasoning_effort | output_config.effort | generationConfig.thinkingConfig.thinkingLevel | reasoning.effort | - | think | outputConfig.effort
 reasoning_effort: none | reasoning_effort | reasoning_effort | thinking.type | generationConfig.thinkingConfig.thinkingBudget | reasoning.effort | thinking.type | think | -
 reasoning_effort: minimal | reasoning_effort | reasoning_effort | - | generationConfig.thinkingConfig.thinkingLevel | reasoning.effort | - | - | outputConfig.effort
-reasoning_format | reasoning_format | - | = | generationConfig.thinkingConfig.includeThoughts | - | - | - | -
+reasoning_format | reasoning_format | - | = | generationConfig.thinkingConfig.includeThoughts | reasoning.summary | - | - | -
 reasoning_format: raw | reasoning_format | - | - | - | - | - | - | -
 reasoning_max_tokens | - | - | thinking.budget_tokens | generationConfig.thinkingConfig.thinkingBudget | - | thinking.token_budget | - | -
-disable_reasoning | disable_reasoning | - | thinking.type | generationConfig.thinkingConfig.thinkingBudget | - | thinking.type | think | -
+disable_reasoning | disable_reasoning | - | thinking.type | generationConfig.thinkingConfig.thinkingBudget | reasoning.effort | thinking.type | think | -
 clear_thinking | clear_thinking | - | - | - | - | - | - | -
 verbosity | - | verbosity | - | - | text.verbosity | - | - | -
 prompt_cache_key | prompt_cache_key | prompt_cache_key | - | - | prompt_cache_key | - | - | -

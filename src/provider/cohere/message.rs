@@ -39,6 +39,8 @@ enum Part<'a> {
         url: String,
         detail: Option<&'a str>,
     },
+    /// Only in a tool's result.
+    Document(Document<'a>),
 }
 
 struct Call<'a>(&'a ToolCall);
@@ -156,6 +158,9 @@ fn tool_result<'a>(
     for part in &result.content {
         match part {
             ContentPart::Text { text, .. } => parts.push(Part::Text(text)),
+            ContentPart::Document { media, name } => {
+                parts.push(Part::Document(document(media, name.as_deref(), omissions)?));
+            }
             ContentPart::Opaque(block) if block.provider != provider => {}
             other => {
                 return Err(omissions.cannot_send(&format!("{} in a tool's result", what(other))));
@@ -244,6 +249,10 @@ impl Serialize for Part<'_> {
                         detail: *detail,
                     },
                 )?;
+            }
+            Part::Document(document) => {
+                map.serialize_entry("type", "document")?;
+                map.serialize_entry("document", document)?;
             }
         }
         map.end()

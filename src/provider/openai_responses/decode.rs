@@ -48,8 +48,8 @@ impl ResponsesDecoder {
                 self.items.reasoning(&event, out)?;
             }
             "response.function_call_arguments.delta" => self.items.arguments(&event, out)?,
-            "response.completed" | "response.incomplete" | "response.failed" => {
-                self.terminal(event.response, data, out)?;
+            name @ ("response.completed" | "response.incomplete" | "response.failed") => {
+                self.terminal(name, event.response, data, out)?;
             }
             "" if ErrorBody::parse(data.as_bytes()).is_some() => {
                 return Err(failure::from_event("", data.as_bytes()));
@@ -66,7 +66,13 @@ impl ResponsesDecoder {
         }
     }
 
-    fn terminal(&mut self, raw: Raw<'_>, data: &str, out: &mut Assembler) -> Result<(), Error> {
+    fn terminal(
+        &mut self,
+        name: &str,
+        raw: Raw<'_>,
+        data: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
         let Some(response) = raw.read::<Response<'_>>() else {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -76,16 +82,19 @@ impl ResponsesDecoder {
                 ),
             ));
         };
-        self.response(&response, data, out)?;
+        let status = name.strip_prefix("response.").unwrap_or_default();
+        self.response(&response, status, data, out)?;
         self.over = true;
         out.end_marker();
         Ok(())
     }
 
-    /// A response as it stands at the end: what was not yet handed out of it, its counts, and why it ended.
+    /// A response as it stands at the end: what was not yet handed out of it, its counts, and why it ended. `status` counts
+    /// where it tells none itself.
     fn response(
         &mut self,
         response: &Response<'_>,
+        status: &str,
         data: &str,
         out: &mut Assembler,
     ) -> Result<(), Error> {
@@ -108,11 +117,17 @@ impl ResponsesDecoder {
                 out.extra(name, Json::from_raw(value))?;
             }
         }
-        self.end(response, data, out)
+        let status = response.status.non_empty().unwrap_or(status);
+        self.end(response, status, data, out)
     }
 
-    fn end(&self, response: &Response<'_>, data: &str, out: &mut Assembler) -> Result<(), Error> {
-        let status = response.status.non_empty().unwrap_or("completed");
+    fn end(
+        &self,
+        response: &Response<'_>,
+        status: &str,
+        data: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
         match status {
             "failed" => Err(failed(response, data)),
             _ if response.error.text().is_some() => Err(failed(response, data)),
@@ -180,7 +195,7 @@ impl Decoder for ResponsesDecoder {
                 ),
             });
         }
-        self.response(&response, "", out)?;
+        self.response(&response, "completed", "", out)?;
         out.end_marker();
         Ok(())
     }

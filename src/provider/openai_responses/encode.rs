@@ -2,9 +2,9 @@
 
 use super::{input, profile::Profile};
 use crate::{
-    ChatRequest, Error, Json, JsonSchema, Message, Param, ReasoningEffort, ResponseFormat, Role,
-    Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor, json_writer::ObjectWriter,
-    provider::omissions::Omissions,
+    ChatRequest, Error, Json, JsonSchema, Message, Param, ReasoningEffort, ReasoningFormat,
+    ResponseFormat, Role, Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor,
+    json_writer::ObjectWriter, provider::omissions::Omissions,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -87,8 +87,15 @@ impl Encoder<'_> {
     /// What chat completions have as members of their own.
     fn options(&mut self) -> Result<(), Error> {
         let request = self.request;
-        if let Some(effort) = &request.reasoning_effort {
-            self.member("reasoning", &Reasoning { effort })?;
+        let reasoning = Reasoning {
+            effort: match &request.reasoning_effort {
+                _ if request.disable_reasoning == Some(true) => Some(&ReasoningEffort::None),
+                effort => effort.as_ref(),
+            },
+            summary: self.summary()?,
+        };
+        if reasoning.effort.is_some() || reasoning.summary.is_some() {
+            self.member("reasoning", &reasoning)?;
         }
         if request.response_format.is_some() || request.verbosity.is_some() {
             let text = Text {
@@ -107,6 +114,18 @@ impl Encoder<'_> {
             self.refuse(Param::Prediction)?;
         }
         Ok(())
+    }
+
+    /// Reasoning is hidden unless a summary is asked for.
+    fn summary(&mut self) -> Result<Option<&'static str>, Error> {
+        match &self.request.reasoning_format {
+            Some(ReasoningFormat::Parsed) => Ok(Some("auto")),
+            Some(ReasoningFormat::Hidden | ReasoningFormat::None) | None => Ok(None),
+            Some(other) => {
+                self.omissions.refuse_value("reasoning_format", other)?;
+                Ok(None)
+            }
+        }
     }
 
     fn tools(&mut self) -> Result<(), Error> {
@@ -136,7 +155,11 @@ impl ParamVisitor for Encoder<'_> {
             | Param::PromptCacheKey => param.name(),
             Param::Store | Param::Metadata if self.profile.stores => param.name(),
             // Written elsewhere; a response always has its usage, and one answer.
-            Param::ReasoningEffort | Param::Verbosity | Param::Logprobs => return Ok(()),
+            Param::ReasoningEffort
+            | Param::ReasoningFormat
+            | Param::DisableReasoning
+            | Param::Verbosity
+            | Param::Logprobs => return Ok(()),
             Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::N if self.request.n == Some(1) => return Ok(()),
             other => return self.refuse(other),
@@ -152,7 +175,10 @@ fn is_instruction(message: &Message) -> bool {
 
 #[derive(Serialize)]
 struct Reasoning<'a> {
-    effort: &'a ReasoningEffort,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a ReasoningEffort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'static str>,
 }
 
 #[derive(Serialize)]

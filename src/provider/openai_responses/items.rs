@@ -28,6 +28,8 @@ pub(super) struct Items {
     slots: Slots,
     /// Whether the program has to answer an item.
     calls: bool,
+    /// Whether the last command for a shell has no output, so that the program is to run it.
+    shell_waits: bool,
     /// Whether a reasoning item came: the items behind it are only known with their ids then.
     reasoned: bool,
 }
@@ -38,12 +40,13 @@ impl Items {
             provider: provider.to_owned(),
             slots: Slots::default(),
             calls: false,
+            shell_waits: false,
             reasoned: false,
         }
     }
 
     pub(super) fn has_calls(&self) -> bool {
-        self.calls
+        self.calls || self.shell_waits
     }
 
     pub(super) fn added(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
@@ -173,7 +176,13 @@ impl Items {
                     self.reasoned = true;
                     self.thoughts(number, item, out)?;
                 }
-                self.calls |= other == "custom_tool_call";
+                match other {
+                    "custom_tool_call" | "computer_call" | "local_shell_call"
+                    | "apply_patch_call" => self.calls = true,
+                    "shell_call" => self.shell_waits = true,
+                    "shell_call_output" => self.shell_waits = false,
+                    _ => {}
+                }
                 out.opaque(0, item_part(number), OpaqueBlock::new(&self.provider, json))
             }
         }
