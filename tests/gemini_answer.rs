@@ -196,14 +196,16 @@ fn a_blocked_prompt_is_an_error_whatever_the_framing() {
 fn errors_inside_a_stream_keep_what_came_before() {
     let error = r#"{"error":{"code":503,"message":"sorry","status":"UNAVAILABLE"}}"#.to_owned();
     let mut some = pieces()[..4].to_vec();
+    let in_a_list = [some.clone(), vec![format!("[{error}]")]].concat();
     some.push(error);
-    let outcome = streamed(sse(&some));
-    let error = outcome.result.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.message()),
-        (ErrorKind::ServiceUnavailable, "sorry")
-    );
-    assert_eq!(error.partial().unwrap().text(), "It is ");
+    for pieces in [&some, &in_a_list] {
+        let error = streamed(sse(pieces)).result.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::ServiceUnavailable, "sorry")
+        );
+        assert_eq!(error.partial().unwrap().text(), "It is ");
+    }
     let listed = run(true, &Answer::json(list(&some)), Arrival::Whole);
     assert_eq!(
         listed.result.unwrap_err().kind(),

@@ -72,7 +72,7 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
 pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
     PROCESSING_MS.iter().find_map(|name| {
         let millis = headers.get(*name)?.to_str().ok()?;
-        decimal::seconds(millis.trim())?.checked_div(1000)
+        decimal::seconds(millis.trim_ascii())?.checked_div(1000)
     })
 }
 
@@ -132,9 +132,30 @@ fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
     Some(at.duration_since(date()?).unwrap_or_default())
 }
 
-/// `2026-11-22T18:00:00Z`, with or without fractions, in UTC only: no provider sends another zone.
+/// `2026-11-22T18:00:00Z`, with or without fractions; in the zone of its own (`-07:00`) from a local Ollama.
 pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
-    let (date, time) = text.trim_ascii().strip_suffix('Z')?.split_once('T')?;
+    let (date, time) = text.trim_ascii().split_once('T')?;
+    if let Some(time) = time.strip_suffix('Z') {
+        return utc(date, time);
+    }
+    let at = time.rfind(['+', '-'])?;
+    let (time, zone) = time.split_at_checked(at)?;
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let minutes = hours.checked_mul(60)?.checked_add(minutes)?;
+    let offset = Duration::from_secs(minutes.checked_mul(60)?);
+    let clock = utc(date, time)?;
+    match zone.starts_with('-') {
+        true => clock.checked_add(offset),
+        false => clock.checked_sub(offset),
+    }
+}
+
+/// A moment in UTC.
+fn utc(date: &str, time: &str) -> Option<SystemTime> {
     let numbers = |text: &str, separator: char| -> Option<[u64; 3]> {
         let mut parts = text.split(separator).map(|part| part.parse::<u64>().ok());
         let found = [parts.next()??, parts.next()??, parts.next()??];
@@ -248,6 +269,11 @@ mod tests {
             ("2000-02-29T23:59:59Z", "Tue, 29 Feb 2000 23:59:59 GMT"),
             ("2026-11-22T18:00:30.123Z", "Sun, 22 Nov 2026 18:00:30 GMT"),
             ("2100-03-01T00:00:00Z", "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (
+                "2026-11-22T17:15:40.188-07:00",
+                "Mon, 23 Nov 2026 00:15:40 GMT",
+            ),
+            ("2026-11-22T01:00:00+05:30", "Sat, 21 Nov 2026 19:30:00 GMT"),
         ] {
             assert_eq!(rfc3339(rfc), httpdate::parse_http_date(http).ok(), "{rfc}");
         }
@@ -256,6 +282,9 @@ mod tests {
             "2026",
             "2026-11-22",
             "2026-11-22T18:00:00",
+            "2026-11-22T18:00:00+1",
+            "2026-11-22T18:00:00-99:00",
+            "2026-11-22T18:00:00+é1:00",
             "2026-00-01T00:00:00Z",
             "x-y-zTa:b:cZ",
         ] {

@@ -26,6 +26,20 @@ pub(super) struct ContentDecoder {
 }
 
 impl ContentDecoder {
+    /// One answer, or the list of them that a stream without `alt=sse` is; an error in a stream can stand in a list, too.
+    /// Gives whether there was a candidate.
+    fn answers(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
+        if !is_list(data) {
+            return self.answer(data, out);
+        }
+        let mut scratch = String::new();
+        let mut has_candidates = false;
+        for answer in lenient::parse::<Vec<&RawValue>>(data, &mut scratch)? {
+            has_candidates |= self.answer(answer.get(), out)?;
+        }
+        Ok(has_candidates)
+    }
+
     fn answer(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
         let mut scratch = String::new();
         let answer: Answer<'_> = lenient::parse(data, &mut scratch)?;
@@ -92,27 +106,21 @@ impl Decoder for ContentDecoder {
         }
         // The wire has no end marker; a proxy may add OpenAI's, which ends nothing here.
         if !lenient::is_done(frame.data) {
-            self.answer(frame.data, out)?;
+            self.answers(frame.data, out)?;
         }
         Ok(Progress::More)
     }
 
-    /// One answer, or the list of them that a stream without `alt=sse` is.
     fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
         let text = lenient::utf8(body)?;
-        if text.trim_start().starts_with('[') {
-            let mut scratch = String::new();
-            let answers: Vec<&RawValue> = lenient::parse(text, &mut scratch)?;
-            for answer in answers {
-                self.answer(answer.get(), out)?;
-            }
-            if !out.is_complete() {
-                return Err(Error::new(
-                    ErrorKind::Truncated,
-                    "the list of answers ends without a finish reason",
-                ));
-            }
-        } else if !self.answer(text, out)? {
+        let has_candidates = self.answers(text, out)?;
+        if is_list(text) && !out.is_complete() {
+            return Err(Error::new(
+                ErrorKind::Truncated,
+                "the list of answers ends without a finish reason",
+            ));
+        }
+        if !has_candidates {
             return Err(protocol(
                 "the answer has neither candidates nor a reason for it",
             ));
@@ -124,6 +132,10 @@ impl Decoder for ContentDecoder {
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
         std::mem::take(&mut self.candidates).finish(out)
     }
+}
+
+fn is_list(data: &str) -> bool {
+    data.trim_start().starts_with('[')
 }
 
 /// The question was refused: that is an answer with status 200 and without candidates.
