@@ -13,4 +13,5 @@ pub mod event_stream;
 pub mod http1;
 pub mod ndjson;
 pub mod percent;
+pub(crate) mod rfc3339;
 pub mod sse;

@@ -16,7 +16,7 @@ vertex-anthropic | - | - | yes | yes | yes | authentication | not_found | rate_l
 gemini | yes | yes | - | - | - | authentication | not_found | rate_limit | context_overflow | service_unavailable
 vertex | - | - | - | - | - | authentication | not_found | rate_limit | context_overflow | service_unavailable
 openai-responses | yes | yes | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | service_unavailable
-cohere | yes | yes | yes | yes | - | authentication | not_found | rate_limit | context_overflow | service_unavailable
+cohere | yes | yes | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | service_unavailable
 ollama | yes | - | - | - | yes | authentication | not_found | rate_limit | context_overflow | service_unavailable
 bedrock | yes | yes | yes | - | yes | permission_denied | not_found | rate_limit | context_overflow | service_unavailable
 ";

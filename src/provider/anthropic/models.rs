@@ -1,9 +1,9 @@
 use crate::{
     Error, ErrorKind, Json, Model, ModelPage,
+    codec::rfc3339::rfc3339,
     error::ErrorBody,
     provider::{
         failure,
-        head::rfc3339,
         lenient::{self, Count, List, Text},
     },
 };

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     Assembler, Error, ErrorKind, Head, Json,
+    codec::rfc3339::rfc3339,
     provider::{
         Decoder, Frame, FrameKind, Progress,
-        head::rfc3339,
         lenient::{self, Raw},
     },
 };

@@ -3,8 +3,9 @@
 use super::wire::{Line, Message};
 use crate::{
     Assembler, Error, ErrorKind, FinishReason, Head, Json, Logprobs, ServerTiming, Usage,
+    codec::rfc3339::rfc3339,
     provider::{
-        Decoder, Frame, FrameKind, Progress, failure, head,
+        Decoder, Frame, FrameKind, Progress, failure,
         lenient::{self, Count},
         logprobs,
     },
@@ -173,6 +174,6 @@ impl Durations {
 }
 
 fn seconds_since_1970(date: &str) -> Option<u64> {
-    let at = head::rfc3339(date)?;
+    let at = rfc3339(date)?;
     Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
 }

@@ -1,9 +1,7 @@
 use crate::{
     Error, ErrorKind, Json, Model, ModelPage,
-    provider::{
-        head,
-        lenient::{self, List, Raw, Text},
-    },
+    codec::rfc3339::rfc3339,
+    provider::lenient::{self, List, Raw, Text},
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -45,7 +43,7 @@ fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
     let tag: Tag<'_> = raw.read()?;
     let mut model = Model::new(provider, tag.model.non_empty().or(tag.name.non_empty())?);
     model.name = tag.name.non_empty().map(str::to_owned);
-    let made = tag.modified_at.as_deref().and_then(head::rfc3339);
+    let made = tag.modified_at.as_deref().and_then(rfc3339);
     model.created =
         made.and_then(|at| Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()));
     model.raw = raw.0.map(Json::from_raw);

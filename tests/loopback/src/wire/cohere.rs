@@ -22,6 +22,7 @@ impl Wire for Cohere {
             ("x-debug-trace-id", id.replace('-', "")),
             ("x-trial-endpoint-call-limit", "20".to_owned()),
             ("x-trial-endpoint-call-remaining", "19".to_owned()),
+            ("x-envoy-upstream-service-time", "12".to_owned()),
         ]);
         reply
     }

@@ -1,0 +1,102 @@
+//! Dates of RFC 3339.
+
+use std::time::{Duration, SystemTime};
+
+/// `2026-11-22T18:00:00Z`, with or without fractions; in the zone of its own (`-07:00`) from a local Ollama.
+pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
+    let (date, time) = text.trim_ascii().split_once('T')?;
+    if let Some(time) = time.strip_suffix('Z') {
+        return utc(date, time);
+    }
+    let at = time.rfind(['+', '-'])?;
+    let (time, zone) = time.split_at_checked(at)?;
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let minutes = hours.checked_mul(60)?.checked_add(minutes)?;
+    let offset = Duration::from_secs(minutes.checked_mul(60)?);
+    let clock = utc(date, time)?;
+    match zone.starts_with('-') {
+        true => clock.checked_add(offset),
+        false => clock.checked_sub(offset),
+    }
+}
+
+/// A moment in UTC.
+fn utc(date: &str, time: &str) -> Option<SystemTime> {
+    let numbers = |text: &str, separator: char| -> Option<[u64; 3]> {
+        let mut parts = text.split(separator).map(|part| part.parse::<u64>().ok());
+        let found = [parts.next()??, parts.next()??, parts.next()??];
+        parts.next().is_none().then_some(found)
+    };
+    let [year, month, day] = numbers(date, '-')?;
+    let (clock, _fraction) = time.split_once('.').unwrap_or((time, ""));
+    let [hour, minute, second] = numbers(clock, ':')?;
+    let valid =
+        (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !valid || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let days = days_since_1970(year, month)?.checked_add(day.checked_sub(1)?)?;
+    let seconds = [(days, 86_400), (hour, 3600), (minute, 60), (second, 1)]
+        .into_iter()
+        .try_fold(0_u64, |sum, (count, size)| {
+            sum.checked_add(count.checked_mul(size)?)
+        })?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Days from 1970 to the first of a month of a year from 1970 on.
+fn days_since_1970(year: u64, month: u64) -> Option<u64> {
+    const BEFORE_MONTH: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let past = year.checked_sub(1)?;
+    let leap_days = |year: u64| {
+        year.checked_div(4)?
+            .checked_sub(year.checked_div(100)?)?
+            .checked_add(year.checked_div(400)?)
+    };
+    let is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let before_month = BEFORE_MONTH.get(usize::try_from(month.checked_sub(1)?).ok()?)?;
+    year.checked_sub(1970)?
+        .checked_mul(365)?
+        .checked_add(leap_days(past)?.checked_sub(leap_days(1969)?)?)?
+        .checked_add(*before_month)?
+        .checked_add(u64::from(is_leap && month > 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_in_rfc_3339_is_the_same_moment_as_in_http() {
+        for (rfc, http) in [
+            ("1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("2000-02-29T23:59:59Z", "Tue, 29 Feb 2000 23:59:59 GMT"),
+            ("2026-11-22T18:00:30.123Z", "Sun, 22 Nov 2026 18:00:30 GMT"),
+            ("2100-03-01T00:00:00Z", "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (
+                "2026-11-22T17:15:40.188-07:00",
+                "Mon, 23 Nov 2026 00:15:40 GMT",
+            ),
+            ("2026-11-22T01:00:00+05:30", "Sat, 21 Nov 2026 19:30:00 GMT"),
+        ] {
+            assert_eq!(rfc3339(rfc), httpdate::parse_http_date(http).ok(), "{rfc}");
+        }
+        for junk in [
+            "",
+            "2026",
+            "2026-11-22",
+            "2026-11-22T18:00:00",
+            "2026-11-22T18:00:00+1",
+            "2026-11-22T18:00:00-99:00",
+            "2026-11-22T18:00:00+é1:00",
+            "2026-00-01T00:00:00Z",
+            "x-y-zTa:b:cZ",
+        ] {
+            assert_eq!(rfc3339(junk), None, "{junk}");
+        }
+    }
+}
