@@ -193,7 +193,7 @@ fn bombs() -> Vec<Bomb> {
         Bomb {
             name: "half a million brackets",
             stream: false,
-            first: "{\"choices\":",
+            first: "{\"usage\":",
             again: "[",
             times: 500_000,
             grouped: 1000,
@@ -202,7 +202,7 @@ fn bombs() -> Vec<Bomb> {
         },
         Bomb {
             name: "an event of deep brackets",
-            first: "data: {\"choices\":",
+            first: "data: {\"usage\":",
             again: "[",
             times: 200_000,
             grouped: 1000,
