@@ -505,24 +505,35 @@ fn profiles_know_sentences_and_end_markers() {
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ContextOverflow, "{}", profile.name);
         }
-        let unmarked = "data: {\"id\":\"c\",\"model\":\"m\",\"created\":1,\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
-        let result = drive::chat(
-            &provider,
-            &hi().stream(true),
-            &Answer::sse(unmarked),
-            Arrival::Whole,
-        )
-        .result;
         use unifiedai::provider::openai_chat::EndMarker;
-        match (profile.end_marker, result) {
-            (EndMarker::Required, Err(error)) => assert_eq!(error.kind(), ErrorKind::Truncated),
-            (EndMarker::Always, Ok(response)) => {
-                assert_eq!(response.warnings[0].code, "missing_end")
+        let optional = matches!(profile.end_marker, EndMarker::Never | EndMarker::Sometimes);
+        for (usage, wanted) in [(true, true), (false, true), (false, false)] {
+            let counts = if usage {
+                ",\"usage\":{\"total_tokens\":2}"
+            } else {
+                ""
+            };
+            let unmarked = format!(
+                "data: {{\"id\":\"c\",\"model\":\"m\",\"created\":1,\"choices\":[{{\"delta\":{{\"content\":\"a\"}},\
+                 \"finish_reason\":\"stop\"}}]{counts}}}\n\n"
+            );
+            let mut request = hi().stream(true).lenient();
+            if !wanted {
+                request = request.include_usage(false);
             }
-            (EndMarker::Never | EndMarker::Sometimes, Ok(response)) => {
-                assert!(response.warnings.is_empty())
+            let answer = Answer::sse(unmarked);
+            let result = drive::chat(&provider, &request, &answer, Arrival::Whole).result;
+            match result {
+                Err(error) if profile.end_marker == EndMarker::Required => {
+                    assert_eq!(error.kind(), ErrorKind::Truncated);
+                }
+                Ok(response) => {
+                    let warned = response.warnings.iter().any(|w| w.code == "missing_end");
+                    let complete = optional && (usage || !wanted);
+                    assert_eq!(warned, !complete, "{} {usage} {wanted}", profile.name);
+                }
+                result => panic!("{}: {result:?}", profile.name),
             }
-            (marker, result) => panic!("{}: {marker:?} {result:?}", profile.name),
         }
     }
 }

@@ -33,6 +33,8 @@ const DETAILS: u32 = 1 << 20;
 pub(super) struct ChatDecoder {
     provider: String,
     end_marker: EndMarker,
+    /// Whether a stream without token counts lacks something.
+    usage_wanted: bool,
     details: Details,
     /// Whether reasoning came under a name of its own, so that the details only repeat it.
     named_reasoning: bool,
@@ -51,10 +53,11 @@ struct Piece {
 }
 
 impl ChatDecoder {
-    pub(super) fn new(provider: &str, end_marker: EndMarker) -> Self {
+    pub(super) fn new(provider: &str, end_marker: EndMarker, usage_wanted: bool) -> Self {
         ChatDecoder {
             provider: provider.to_owned(),
             end_marker,
+            usage_wanted,
             details: Details::default(),
             named_reasoning: false,
             unmarked: false,
@@ -325,7 +328,7 @@ impl Decoder for ChatDecoder {
                 "missing_end",
                 "the stream said why it stopped, but lacks the `[DONE]` that this provider sends",
             ));
-        } else if self.unmarked && out.usage_so_far().is_none() {
+        } else if self.unmarked && self.usage_wanted && out.usage_so_far().is_none() {
             out.warn(Warning::new(
                 "missing_end",
                 "the stream said why it stopped, but ended with neither `[DONE]` nor the usage that was asked for",

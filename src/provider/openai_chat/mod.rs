@@ -165,10 +165,11 @@ impl Provider for OpenAiChat {
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder> {
         Box::new(decode::ChatDecoder::new(
             &self.name,
             self.profile.end_marker,
+            request.include_usage.unwrap_or(true),
         ))
     }
 
