@@ -75,7 +75,6 @@ mod error;
 mod event;
 mod exchange;
 mod json;
-mod json_writer;
 mod policy;
 pub mod provider;
 pub mod transport;

@@ -1,6 +1,9 @@
 //! Vectors as they are on the wire. A wrong type is told by its place (F85).
 
-use crate::{Error, ErrorKind, provider::lenient::Raw};
+use crate::{
+    Error, ErrorKind,
+    provider::lenient::{List, Raw},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// A list of numbers, or a string of 32-bit floats in base64.
@@ -22,14 +25,13 @@ pub(crate) fn vector(raw: Raw<'_>, place: &str) -> Result<Vec<f32>, Error> {
 
 /// A list of vectors, one for each text.
 pub(crate) fn vectors(raw: Raw<'_>, place: &str) -> Result<Vec<Vec<f32>>, Error> {
-    let list: Vec<Raw<'_>> = match raw.text() {
-        Some(text) => {
-            serde_json::from_str(text).map_err(|_| wrong(place, "not a list of vectors"))?
-        }
+    let list: List<Raw<'_>> = match raw.text() {
+        Some(text) if text.starts_with('[') => raw.read().unwrap_or_default(),
+        Some(_) => return Err(wrong(place, "not a list of vectors")),
         None => return Err(wrong(place, "missing")),
     };
     let each = |(index, raw): (usize, &Raw<'_>)| vector(*raw, &format!("{place}[{index}]"));
-    list.iter().enumerate().map(each).collect()
+    list.0.iter().enumerate().map(each).collect()
 }
 
 pub(crate) fn wrong(place: &str, what: &str) -> Error {
@@ -53,9 +55,10 @@ fn packed(text: &str, place: &str) -> Result<Vec<f32>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::lenient;
 
     fn read(json: &str) -> Result<Vec<f32>, String> {
-        let raw: Raw<'_> = serde_json::from_str(json).unwrap();
+        let raw = lenient::parse::<Raw<'_>>(json).unwrap();
         vector(raw, "data[0].embedding").map_err(|error| {
             assert_eq!(error.kind(), ErrorKind::Protocol);
             error.message().to_owned()

@@ -13,7 +13,12 @@ use std::{fmt, sync::Arc};
 pub struct Chat {
     provider: Arc<dyn Provider>,
     request: Arc<ChatRequest>,
-    encoded: Encoded,
+    /// Until it is sent. Another attempt encodes it anew, so that it takes no memory while the answer comes.
+    unsent: Option<Request<Bytes>>,
+    method: Method,
+    framing: Framing,
+    prompt_bytes: usize,
+    warnings: Vec<Warning>,
     limits: AssemblerLimits,
     /// Boxed, because an exchange is moved more often than it is used.
     assembler: Box<Assembler>,
@@ -33,7 +38,11 @@ impl Exchange<Chat> {
         start: Start,
     ) -> Result<Self, Error> {
         request.validate()?;
-        let encoded = encode(&*provider, &request)?;
+        let Encoded {
+            request: unsent,
+            framing,
+            warnings,
+        } = encode(&*provider, &request)?;
         let limits = AssemblerLimits {
             retained_bytes: options.sizes.body,
             ..AssemblerLimits::default()
@@ -43,7 +52,11 @@ impl Exchange<Chat> {
             assembler: Box::new(Assembler::new(request.stream, limits)),
             provider: provider.clone(),
             request,
-            encoded,
+            method: unsent.method().clone(),
+            framing,
+            prompt_bytes: unsent.body().len(),
+            warnings,
+            unsent: Some(unsent),
             limits,
             decoder: None,
             raw: None,
@@ -117,16 +130,20 @@ impl Chat {
 impl Operation for Chat {
     type Output = UnifiedChatResponse;
 
-    fn request(&self) -> (Request<Bytes>, bool) {
-        (self.encoded.request.clone(), self.request.stream)
+    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
+        let request = match self.unsent.take() {
+            Some(request) => request,
+            None => encode(&*self.provider, &self.request)?.request,
+        };
+        Ok((request, self.request.stream))
     }
 
     fn method(&self) -> Method {
-        self.encoded.request.method().clone()
+        self.method.clone()
     }
 
     fn tokens(&self) -> u64 {
-        let prompt = self.encoded.request.body().len() as u64 / 4;
+        let prompt = self.prompt_bytes as u64 / 4;
         prompt.saturating_add(self.request.max_tokens.unwrap_or_default())
     }
 
@@ -141,14 +158,19 @@ impl Operation for Chat {
     fn retarget(&mut self, provider: &Arc<dyn Provider>, model: &str) -> Result<(), Error> {
         let mut request = self.request.clone();
         model.clone_into(&mut Arc::make_mut(&mut request).model);
-        self.encoded = encode(&**provider, &request)?;
+        let encoded = encode(&**provider, &request)?;
+        self.method = encoded.request.method().clone();
+        self.framing = encoded.framing;
+        self.prompt_bytes = encoded.request.body().len();
+        self.warnings = encoded.warnings;
+        self.unsent = Some(encoded.request);
         self.provider = provider.clone();
         self.request = request;
         Ok(())
     }
 
     fn framing(&self) -> Framing {
-        self.encoded.framing
+        self.framing
     }
 
     fn begin(&mut self) {
@@ -157,7 +179,7 @@ impl Operation for Chat {
         *self.assembler = Assembler::new(self.request.stream, self.limits)
             .extract_think(self.request.extract_think)
             .wanted_choices(self.request.n.unwrap_or(1));
-        for warning in &self.encoded.warnings {
+        for warning in &self.warnings {
             self.assembler.warn(warning.clone());
         }
     }
@@ -237,7 +259,7 @@ impl fmt::Debug for Chat {
         f.debug_struct("Chat")
             .field("provider", &self.provider.name())
             .field("model", &self.request.model)
-            .field("framing", &self.encoded.framing)
+            .field("framing", &self.framing)
             .finish_non_exhaustive()
     }
 }

@@ -49,8 +49,8 @@ impl Exchange<Embed> {
 impl Operation for Embed {
     type Output = EmbedResponse;
 
-    fn request(&self) -> (Request<Bytes>, bool) {
-        (self.batch.encoded.request.clone(), false)
+    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
+        Ok((self.batch.encoded.request.clone(), false))
     }
 
     fn method(&self) -> Method {

@@ -269,9 +269,15 @@ impl<O: Operation> Exchange<O> {
         self.metadata.request_id = None;
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
-        let (mut request, streaming) = self.operation.request();
-        match self.provider.auth().apply(&mut request, self.wall()) {
-            Ok(secret) => {
+        let signed = self
+            .operation
+            .request()
+            .and_then(|(mut request, streaming)| {
+                let secret = self.provider.auth().apply(&mut request, self.wall())?;
+                Ok((request, streaming, secret))
+            });
+        match signed {
+            Ok((request, streaming, secret)) => {
                 self.secret = secret;
                 self.state = State::AwaitHead;
                 self.deadlines

@@ -29,8 +29,8 @@ impl Exchange<Ping> {
 impl Operation for Ping {
     type Output = ProviderMetadata;
 
-    fn request(&self) -> (Request<Bytes>, bool) {
-        (self.0.clone(), false)
+    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
+        Ok((self.0.clone(), false))
     }
 
     fn method(&self) -> Method {

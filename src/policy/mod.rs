@@ -19,6 +19,7 @@ pub(crate) use guard::{Admission, Permit, Report, Turn};
 pub use limits::{SizeLimits, Timeouts};
 pub(crate) use pause::Pause;
 pub use retry::Retry;
+pub(crate) use retry_after::LONGEST;
 pub use retry_after::{parse_duration, retry_after};
 pub(crate) use rng::Rng;
 

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use std::time::{Duration, SystemTime};
 
 /// The longest wait that is believed; longer ones are cut to it. Thirty days.
-pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The wait asked for by headers: `retry-after-ms`, `x-amz-retry-after` (milliseconds), `retry-after` in seconds or as a date.
 ///

@@ -1,9 +1,7 @@
 //! What a provider says of embeddings.
 
 use super::Encoded;
-use crate::{
-    EmbedRequest, Error, Json, Usage, json_writer::ObjectWriter, provider::omissions::Omissions,
-};
+use crate::{EmbedRequest, Error, Json, Usage, json::ObjectWriter, provider::omissions::Omissions};
 use serde::Serialize;
 
 /// A request for vectors, and how many of the texts are in it.

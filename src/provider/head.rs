@@ -3,7 +3,7 @@
 use crate::{
     ProviderMetadata, RateLimit,
     codec::{decimal, rfc3339::rfc3339},
-    policy::parse_duration,
+    policy::{LONGEST, parse_duration},
 };
 use http::HeaderMap;
 use std::time::{Duration, SystemTime};
@@ -30,12 +30,31 @@ const PROCESSING_MS: [&str; 3] = [
 
 /// Reads what all providers have in common.
 pub fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
-    metadata.request_id = REQUEST_ID
-        .iter()
-        .find_map(|name| headers.get(*name)?.to_str().ok())
-        .filter(|id| !id.is_empty() && id.len() <= 256)
-        .map(str::to_owned);
+    metadata.request_id = preferred(headers, &REQUEST_ID, |id| {
+        (!id.is_empty() && id.len() <= 256).then(|| id.to_owned())
+    });
     metadata.rate_limits = rate_limits(headers);
+}
+
+/// What `read` makes of the first header of `names` that is there and that it can read.
+///
+/// The headers are looked at one by one: there are few, and to look up each name means to hash it.
+fn preferred<T>(
+    headers: &HeaderMap,
+    names: &[&str],
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let mut best = None;
+    let mut rank = names.len();
+    for (name, value) in headers {
+        let name = name.as_str();
+        let found = names.iter().take(rank).position(|other| *other == name);
+        let value = found.and_then(|at| Some((at, read(value.to_str().ok()?.trim_ascii())?)));
+        if let Some((at, value)) = value {
+            (best, rank) = (Some(value), at);
+        }
+    }
+    best
 }
 
 /// The allowances: `x-ratelimit-{limit,remaining,reset}-{what}` (OpenAI and most others, Cerebras with the period behind)
@@ -74,9 +93,8 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
 
 /// How long the server took for an answer that comes whole. Before a stream the same headers tell when it began.
 pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
-    PROCESSING_MS.iter().find_map(|name| {
-        let millis = headers.get(*name)?.to_str().ok()?;
-        decimal::seconds(millis.trim_ascii())?.checked_div(1000)
+    preferred(headers, &PROCESSING_MS, |millis| {
+        decimal::seconds(millis)?.checked_div(1000)
     })
 }
 
@@ -130,7 +148,8 @@ fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
     let epoch = match decimal::seconds(value) {
         Some(millis) if millis.as_secs() > 100_000_000_000 => millis.checked_div(1000)?,
         Some(seconds) if seconds.as_secs() > 1_000_000_000 => seconds,
-        _ => return parse_duration(value),
+        Some(seconds) => return Some(seconds.min(LONGEST)),
+        None => return parse_duration(value),
     };
     let at = SystemTime::UNIX_EPOCH.checked_add(epoch)?;
     Some(at.duration_since(date()?).unwrap_or_default())

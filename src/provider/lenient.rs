@@ -1,104 +1,39 @@
 //! Reading JSON that others wrote: a wrong type in a member that does not matter must not cost an answer.
 
-/// Writes the parts of a visitor that say "anything else is nothing".
-macro_rules! nothing_else {
-    ($nothing:expr; $($method:ident($ty:ty)),*) => {
-        $(fn $method<E>(self, _: $ty) -> Result<Self::Value, E> { Ok($nothing) })*
-        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
-        fn visit_none<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
-    };
-}
-
-macro_rules! skip_seq {
-    ($nothing:expr) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($nothing)
-        }
-    };
-}
-
-macro_rules! skip_map {
-    ($nothing:expr) => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok($nothing)
-        }
-    };
-}
-
 mod fill;
-mod mend;
 
-pub(crate) use fill::{Fill, Members, Place, fill_by_value, fill_object, object};
+pub(crate) use fill::{Fill, Members, object};
 
-use crate::{Error, ErrorKind, codec::decimal, error::excerpt};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+use crate::{
+    Error, ErrorKind, Json,
+    error::excerpt,
+    json::{Fault, Reader},
 };
-use serde_json::{error::Category, value::RawValue};
-use std::{borrow::Cow, fmt, marker::PhantomData, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 /// Whether a frame is OpenAI's end marker; some servers leave out its brackets.
 pub(crate) fn is_done(data: &str) -> bool {
     matches!(data.trim(), "[DONE]" | "DONE")
 }
 
-/// Reads a JSON value. What `serde` refuses but is common in the wild, a member given twice or half of a surrogate pair, is
-/// mended in `scratch` and read again: the last member counts, the half character becomes U+FFFD.
-///
-/// Mending takes a multiple of the text in memory, so what is longer than a megabyte is not mended.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(
-    data: &'a str,
-    scratch: &'a mut String,
-) -> Result<T, Error> {
-    read(data, scratch, |text| serde_json::from_str(text))
+/// Reads a JSON value. What is wrong but common in the wild is taken: of a member given twice the last counts (F74), half of a
+/// surrogate pair becomes U+FFFD (F83).
+pub(crate) fn parse<'a, T: Fill<'a> + Default>(data: &'a str) -> Result<T, Error> {
+    let mut value = T::default();
+    fill(&mut value, data).map(|()| value)
 }
 
 /// The same, in place.
-pub(crate) fn fill<'a, T: Members<'a>>(
-    object: &mut T,
-    data: &'a str,
-    scratch: &'a mut String,
-) -> Result<(), Error> {
-    read(data, scratch, |text| {
-        *object = T::default();
-        let mut reader = serde_json::Deserializer::from_str(text);
-        fill_object(object, &mut reader)?;
-        reader.end()
-    })
-}
-
-fn read<'a, T>(
-    data: &'a str,
-    scratch: &'a mut String,
-    mut read: impl FnMut(&'a str) -> Result<T, serde_json::Error>,
-) -> Result<T, Error> {
+pub(crate) fn fill<'a, T: Fill<'a>>(value: &mut T, data: &'a str) -> Result<(), Error> {
     let data = data.strip_prefix('\u{feff}').unwrap_or(data);
-    let first = match read(data) {
-        Ok(value) => return Ok(value),
-        Err(first) => first,
-    };
-    let refuse = || bad_json(&first, data.as_bytes());
-    if first.classify() == Category::Eof {
-        return Err(refuse());
-    }
-    if data.len() > MOST_MENDED_BYTES {
-        return Err(refuse());
-    }
-    *scratch = mend::mend(data).ok_or_else(refuse)?;
-    read(scratch).map_err(|_| refuse())
+    let mut reader = Reader::new(data);
+    let read = value.fill(&mut reader).and_then(|()| reader.end());
+    read.map_err(|fault| unreadable(fault, reader.at(), data))
 }
-
-const MOST_MENDED_BYTES: usize = 1 << 20;
 
 /// The same for a body, which may not be UTF-8 and may have been cut.
-pub(crate) fn parse_body<'a, T: Deserialize<'a>>(
-    body: &'a [u8],
-    scratch: &'a mut String,
-) -> Result<T, Error> {
-    parse(utf8(body)?, scratch)
+pub(crate) fn parse_body<'a, T: Fill<'a> + Default>(body: &'a [u8]) -> Result<T, Error> {
+    parse(utf8(body)?)
 }
 
 /// A body as text.
@@ -113,40 +48,29 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Error> {
     }
 }
 
-fn bad_json(error: &serde_json::Error, data: &[u8]) -> Error {
-    match error.classify() {
-        Category::Eof => truncated("inside its JSON"),
-        _ if is_cut_in_number(error, data) => truncated("inside a number"),
-        _ => Error::new(
-            ErrorKind::Protocol,
-            format!(
-                "not the JSON that was expected ({error}): {}",
-                excerpt(data)
-            ),
-        ),
-    }
-}
-
-/// `serde_json` calls `0.` and `-` wrong numbers, not the beginnings of some.
-fn is_cut_in_number(error: &serde_json::Error, data: &[u8]) -> bool {
-    let last_line = data.rsplit(|byte| *byte == b'\n').next().unwrap_or(data);
-    let before = data.len().saturating_sub(last_line.len());
-    let lines = memchr::memchr_iter(b'\n', data.get(..before).unwrap_or_default()).count();
-    let at_end = error.line() == lines.saturating_add(1) && error.column() >= last_line.len();
-    let begun = match data {
-        [.., before, b'.' | b'e' | b'E'] => before.is_ascii_digit(),
-        [.., before, b'-'] => !before.is_ascii_digit(),
-        [.., b'e' | b'E', b'+'] => true,
-        _ => false,
+#[cold]
+fn unreadable(fault: Fault, at: usize, data: &str) -> Error {
+    let what = match fault {
+        Fault::End => return truncated("inside its JSON"),
+        Fault::Unexpected => "what stands at".to_owned(),
+        Fault::Number => "the number before".to_owned(),
+        Fault::TooDeep => "what lies too deep at".to_owned(),
+        Fault::TooLong(elements) => {
+            format!("a list with more than {elements} elements is too large, which it reaches at")
+        }
     };
-    at_end && begun
+    let excerpt = excerpt(data.as_bytes());
+    Error::new(
+        ErrorKind::Protocol,
+        format!("not the JSON that was expected ({what} byte {at}): {excerpt}"),
+    )
 }
 
 fn truncated(place: &str) -> Error {
     Error::new(ErrorKind::Truncated, format!("the answer ends {place}"))
 }
 
-/// A string, or a number as text. Anything else is nothing.
+/// A string, or an integer as text. Anything else is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
@@ -191,9 +115,16 @@ pub(crate) struct Few<T> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Object<T>(pub(crate) Option<T>);
 
+/// An object of a known shape, and its text.
+#[derive(Clone, Debug)]
+pub(crate) struct Spelled<'a, T> {
+    pub(crate) value: Object<T>,
+    pub(crate) raw: Raw<'a>,
+}
+
 /// A value as text, not looked into; null is nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Raw<'a>(pub(crate) Option<&'a RawValue>);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Raw<'a>(Option<&'a str>);
 
 impl<T> Default for List<T> {
     fn default() -> Self {
@@ -227,239 +158,59 @@ impl<T> Default for Object<T> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::<&'a RawValue>::deserialize(deserializer).map(Raw)
+impl<T> Default for Spelled<'_, T> {
+    fn default() -> Self {
+        Spelled {
+            value: Object(None),
+            raw: Raw(None),
+        }
     }
 }
 
 impl<'a> Raw<'a> {
-    /// The text; `null` is nothing.
     pub(crate) fn text(self) -> Option<&'a str> {
-        self.0.map(RawValue::get).filter(|text| *text != "null")
+        self.0
     }
 
-    /// The value; `null` is nothing.
-    pub(crate) fn value(self) -> Option<&'a RawValue> {
-        self.0.filter(|raw| raw.get() != "null")
+    pub(crate) fn json(self) -> Option<Json> {
+        self.0.map(Json::part)
     }
 
     /// The arguments of a tool call as text. An object instead of a string is kept as its text (F82).
     pub(crate) fn arguments(self) -> Result<Cow<'a, str>, Error> {
-        match self.text() {
+        match self.0 {
             None => Ok(Cow::Borrowed("")),
-            Some(text) if text.starts_with('"') => {
-                if let Ok(plain) = serde_json::from_str::<&'a str>(text) {
-                    return Ok(Cow::Borrowed(plain));
-                }
-                serde_json::from_str(text).map(Cow::Owned).map_err(|e| {
-                    let message = format!("the arguments of a tool call cannot be read: {e}");
-                    Error::new(ErrorKind::Protocol, message)
-                })
-            }
+            Some(text) if text.starts_with('"') => Reader::new(text).exact_string().map_err(|_| {
+                let message = "the arguments of a tool call have half a character in them";
+                Error::new(ErrorKind::Protocol, message)
+            }),
             Some(text) => Ok(Cow::Borrowed(text)),
         }
     }
 
     /// Reads it as a value of a known shape; another shape is nothing.
-    pub(crate) fn read<T: Deserialize<'a>>(self) -> Option<T> {
-        serde_json::from_str(self.text()?).ok()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V<'a>(PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for V<'a> {
-            type Value = Text<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-            fn visit_string<E>(self, text: String) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(text))))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
-            }
-            nothing_else!(Text(None); visit_bool(bool), visit_f64(f64));
-            skip_seq!(Text(None));
-            skip_map!(Text(None));
-        }
-        deserializer.deserialize_any(V(PhantomData))
-    }
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Number;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number")
-            }
-            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
-                Ok(Number(Some(number).filter(|number| number.is_finite())))
-            }
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "times and rates; exact integers are read by `Count`"
-            )]
-            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
-                Ok(Number(Some(number as f64)))
-            }
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "times and rates; exact integers are read by `Count`"
-            )]
-            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
-                Ok(Number(Some(number as f64)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Number, E> {
-                Ok(Number(
-                    text.trim()
-                        .parse()
-                        .ok()
-                        .filter(|number: &f64| number.is_finite()),
-                ))
-            }
-            nothing_else!(Number(None); visit_bool(bool));
-            skip_seq!(Number(None));
-            skip_map!(Number(None));
-        }
-        deserializer.deserialize_any(V)
-    }
-}
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        let text = raw.get();
-        let quoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-        Ok(Seconds(decimal::seconds(quoted.unwrap_or(text))))
-    }
-}
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Count;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a count")
-            }
-            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
-                Ok(Count(Some(count)))
-            }
-            fn visit_i64<E>(self, count: i64) -> Result<Count, E> {
-                Ok(Count(u64::try_from(count).ok()))
-            }
-            fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
-                // 2^53: beyond it a float is no exact count.
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "the range is checked"
-                )]
-                Ok(Count(
-                    (0.0..=9_007_199_254_740_992.0)
-                        .contains(&count)
-                        .then_some(count as u64),
-                ))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Count, E> {
-                Ok(Count(text.trim().parse().ok()))
-            }
-            nothing_else!(Count(None); visit_bool(bool));
-            skip_seq!(Count(None));
-            skip_map!(Count(None));
-        }
-        deserializer.deserialize_any(V)
-    }
-}
-
-/// What the elements of one list may take in memory. On the wire an element can be two bytes, `{}`, so that without a limit
-/// a body would grow to a hundred times its size.
-const MOST_LIST_BYTES: usize = 16 << 20;
-
-fn check_length<T, E: serde::de::Error>(elements: usize) -> Result<(), E> {
-    if elements.saturating_mul(size_of::<T>()) <= MOST_LIST_BYTES {
-        return Ok(());
-    }
-    Err(E::custom(format_args!(
-        "a list with more than {elements} elements is too large"
-    )))
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
-            type Value = List<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(element) = seq.next_element()? {
-                    list.push(element);
-                    check_length::<T, A::Error>(list.len())?;
-                }
-                Ok(List(list))
-            }
-            nothing_else!(List(Vec::new()); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
-            skip_map!(List(Vec::new()));
-        }
-        deserializer.deserialize_any(V(PhantomData))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
-            type Value = Object<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                let inner = serde::de::value::MapAccessDeserializer::new(map);
-                PhantomData::<T>
-                    .deserialize(inner)
-                    .map(|value| Object(Some(value)))
-            }
-            nothing_else!(Object(None); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
-            skip_seq!(Object(None));
-        }
-        deserializer.deserialize_any(V(PhantomData))
+    pub(crate) fn read<T: Fill<'a> + Default>(self) -> Option<T> {
+        let mut value = T::default();
+        value.fill(&mut Reader::new(self.0?)).ok()?;
+        Some(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{fill::MOST_LIST_BYTES, *};
 
-    #[derive(Deserialize, Debug, Default, PartialEq)]
-    #[serde(default)]
-    struct Thing<'a> {
-        #[serde(borrow)]
-        text: Text<'a>,
-        count: Count,
-        number: Number,
-        list: List<Count>,
+    object! {
+        struct Thing<'a> {
+            text: Text<'a>,
+            count: Count,
+            number: Number,
+            list: List<Count>,
+        }
     }
 
     fn read(json: &str) -> (Option<String>, Option<u64>, Option<f64>, usize) {
-        let mut scratch = String::new();
-        let thing: Thing<'_> = parse(json, &mut scratch).unwrap();
+        let thing: Thing<'_> = parse(json).unwrap();
         (
             thing.text.0.map(Cow::into_owned),
             thing.count.0,
@@ -538,7 +289,6 @@ mod tests {
             "]".repeat(1_000_000)
         );
         assert_eq!(read(&deep), (None, None, None, 0));
-        let mut scratch = String::new();
         for (json, kind) in [
             (r#"{"number":NaN}"#, ErrorKind::Protocol),
             (r#"{"number":1e999}"#, ErrorKind::Protocol),
@@ -550,11 +300,11 @@ mod tests {
             (r#"{"number":1e+"#, ErrorKind::Truncated),
             ("", ErrorKind::Truncated),
         ] {
-            let error = parse::<Thing<'_>>(json, &mut scratch).unwrap_err();
+            let error = parse::<Thing<'_>>(json).unwrap_err();
             assert_eq!(error.kind(), kind, "{json}");
         }
         assert_eq!(
-            parse_body::<Thing<'_>>(b"{\"text\":\"\xe6\xbc", &mut scratch)
+            parse_body::<Thing<'_>>(b"{\"text\":\"\xe6\xbc")
                 .unwrap_err()
                 .kind(),
             ErrorKind::Truncated
@@ -564,12 +314,7 @@ mod tests {
     // F21
     #[test]
     fn a_cut_is_told_from_a_mistake() {
-        let kind = |json: &str| {
-            let mut scratch = String::new();
-            parse::<serde_json::Value>(json, &mut scratch)
-                .unwrap_err()
-                .kind()
-        };
+        let kind = |json: &str| parse::<Raw<'_>>(json).unwrap_err().kind();
         for json in [
             "",
             "{\"a\":0.",
@@ -594,8 +339,7 @@ mod tests {
         for (length, fits) in [(most, true), (most + 1, false)] {
             let numbers = vec!["1"; length].join(",");
             let json = format!(r#"{{"list":[{numbers}]}}"#);
-            let mut scratch = String::new();
-            match parse::<Thing<'_>>(&json, &mut scratch) {
+            match parse::<Thing<'_>>(&json) {
                 Ok(thing) => assert!(fits && thing.list.0.len() == length),
                 Err(error) => assert!(!fits && error.message().contains("is too large"), "{error}"),
             }

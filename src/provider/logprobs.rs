@@ -1,18 +1,16 @@
 //! Log probabilities in OpenAI's shape, which Responses and Ollama share.
 
-use super::lenient::{Count, List, Number, Object, Text};
+use super::lenient::{Count, List, Number, Object, Text, object};
 use crate::{TokenLogprob, TopLogprob};
-use serde::Deserialize;
 
-/// A token, its probability and its rivals.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Token<'a> {
-    #[serde(borrow)]
-    token: Text<'a>,
-    logprob: Number,
-    bytes: List<Count>,
-    top_logprobs: List<Object<Token<'a>>>,
+object! {
+    /// A token, its probability and its rivals.
+    pub(crate) struct Token<'a> {
+        token: Text<'a>,
+        logprob: Number,
+        bytes: List<Count>,
+        top_logprobs: List<Object<Token<'a>>>,
+    }
 }
 
 /// The tokens that have a probability.

@@ -7,7 +7,7 @@ use super::{
     wire::{Block, Delta, Event, Message, WireCitation},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, OpaqueData, Warning,
+    Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, Warning,
     provider::{
         Decoder, Frame, FrameKind, Progress,
         lenient::{self, Raw},
@@ -48,8 +48,7 @@ impl MessageDecoder {
     }
 
     fn event(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
-        let mut scratch = String::new();
-        let event: Event<'_> = lenient::parse(frame.data, &mut scratch)?;
+        let event: Event<'_> = lenient::parse(frame.data)?;
         let part = |count: lenient::Count| part(count.0.unwrap_or(0));
         let delta = event.delta.0.as_ref();
         match event.r#type.non_empty().unwrap_or(frame.name) {
@@ -158,7 +157,7 @@ impl MessageDecoder {
                 self.open.tool(part, input);
             }
             _ => {
-                let json = raw.0.map(Json::from_raw);
+                let json = raw.json();
                 if let Some(json) = json {
                     out.retain(json.as_str().len())?;
                     self.open.opaque(part, json);
@@ -212,8 +211,8 @@ impl MessageDecoder {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         for (name, raw) in extras {
-            if let (Some(value), Some(_)) = (raw.0, raw.text()) {
-                out.extra(name, Json::from_raw(value))?;
+            if let Some(value) = raw.json() {
+                out.extra(name, value)?;
             }
         }
         let Some(reason) = reason else {
@@ -237,9 +236,8 @@ impl Decoder for MessageDecoder {
     }
 
     fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
-        let mut scratch = String::new();
         let text = lenient::utf8(body)?;
-        let message: Message<'_> = lenient::parse(text, &mut scratch)?;
+        let message: Message<'_> = lenient::parse(text)?;
         if message.r#type.as_deref() == Some("error") {
             return Err(failure::from_event("", text));
         }
@@ -284,7 +282,7 @@ fn cite(part: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
         url: first([&wire.url, &wire.source]),
         title: first([&wire.title, &wire.document_title]),
         cited_text: wire.cited_text.non_empty().map(str::to_owned),
-        raw: raw.0.map(Json::from_raw),
+        raw: raw.json(),
     };
     out.citation(0, part, citation)
 }

@@ -3,7 +3,7 @@
 use super::{Place, block::Content, messages::Conversation};
 use crate::{
     ChatRequest, Error, Json, Param, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier,
-    Tool, ToolChoice, Warning, chat::ParamVisitor, json_writer::ObjectWriter,
+    Tool, ToolChoice, Warning, chat::ParamVisitor, json::ObjectWriter,
     provider::omissions::Omissions,
 };
 use serde::Serialize;

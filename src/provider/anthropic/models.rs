@@ -1,29 +1,25 @@
 use crate::{
-    Error, ErrorKind, Json, Model, ModelPage,
+    Error, ErrorKind, Model, ModelPage,
     codec::rfc3339::rfc3339,
     error::ErrorBody,
     provider::{
         failure,
-        lenient::{self, Count, List, Text},
+        lenient::{self, Count, List, Raw, Text, object},
     },
 };
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::time::UNIX_EPOCH;
 
 /// `{data: [..], has_more, last_id}`; the next page is asked for by the last id.
 pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Page<'a> {
-        #[serde(borrow)]
-        data: Option<List<&'a RawValue>>,
-        has_more: bool,
-        last_id: Text<'a>,
+    object! {
+        struct Page<'a> {
+            data: Option<List<Raw<'a>>>,
+            has_more: bool,
+            last_id: Text<'a>,
+        }
     }
-    let mut scratch = String::new();
-    let page: Page<'_> = lenient::parse_body(body, &mut scratch)?;
+    let page: Page<'_> = lenient::parse_body(body)?;
     let Some(data) = page.data else {
         return Err(not_a_model(body));
     };
@@ -33,29 +29,27 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
 }
 
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
-    let mut scratch = String::new();
-    let raw: &RawValue = lenient::parse_body(body, &mut scratch)?;
+    let raw: Raw<'_> = lenient::parse_body(body)?;
     decode(provider, raw).ok_or_else(|| not_a_model(body))
 }
 
-fn decode(provider: &str, raw: &RawValue) -> Option<Model> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        id: Text<'a>,
-        display_name: Text<'a>,
-        created_at: Text<'a>,
-        max_input_tokens: Count,
+fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
+    object! {
+        struct Wire<'a> {
+            id: Text<'a>,
+            display_name: Text<'a>,
+            created_at: Text<'a>,
+            max_input_tokens: Count,
+        }
     }
-    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let wire: Wire<'_> = raw.read()?;
     let created = wire.created_at.as_deref().and_then(rfc3339);
     let mut model = Model::new(provider, wire.id.non_empty()?);
     model.name = wire.display_name.non_empty().map(str::to_owned);
     model.owned_by = Some("anthropic".to_owned());
     model.created = created.and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs()));
     model.context_length = wire.max_input_tokens.0;
-    model.raw = Some(Json::from_raw(raw));
+    model.raw = raw.json();
     Some(model)
 }
 

@@ -1,81 +1,75 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text};
-use serde::Deserialize;
+use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
 
-/// An event of a stream: its `type` says which members count.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Event<'a> {
-    #[serde(borrow)]
-    pub(super) r#type: Text<'a>,
-    pub(super) index: Count,
-    pub(super) message: Object<Message<'a>>,
-    pub(super) content_block: Raw<'a>,
-    pub(super) delta: Object<Delta<'a>>,
-    pub(super) usage: Raw<'a>,
-    pub(super) context_management: Raw<'a>,
+object! {
+    /// An event of a stream: its `type` says which members count.
+    pub(super) struct Event<'a> {
+        pub(super) r#type as "type": Text<'a>,
+        pub(super) index: Count,
+        pub(super) message: Object<Message<'a>>,
+        pub(super) content_block: Raw<'a>,
+        pub(super) delta: Object<Delta<'a>>,
+        pub(super) usage: Raw<'a>,
+        pub(super) context_management: Raw<'a>,
+    }
 }
 
-/// What is new in a content block, or, in a `message_delta`, of the message.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Delta<'a> {
-    #[serde(borrow)]
-    pub(super) r#type: Text<'a>,
-    pub(super) text: Text<'a>,
-    pub(super) thinking: Text<'a>,
-    pub(super) signature: Text<'a>,
-    pub(super) partial_json: Text<'a>,
-    /// Of a compaction.
-    pub(super) content: Text<'a>,
-    pub(super) citation: Raw<'a>,
-    pub(super) stop_reason: Text<'a>,
-    pub(super) stop_sequence: Raw<'a>,
-    pub(super) stop_details: Raw<'a>,
-    pub(super) container: Raw<'a>,
+object! {
+    /// What is new in a content block, or, in a `message_delta`, of the message.
+    pub(super) struct Delta<'a> {
+        pub(super) r#type as "type": Text<'a>,
+        pub(super) text: Text<'a>,
+        pub(super) thinking: Text<'a>,
+        pub(super) signature: Text<'a>,
+        pub(super) partial_json: Text<'a>,
+        /// Of a compaction.
+        pub(super) content: Text<'a>,
+        pub(super) citation: Raw<'a>,
+        pub(super) stop_reason: Text<'a>,
+        pub(super) stop_sequence: Raw<'a>,
+        pub(super) stop_details: Raw<'a>,
+        pub(super) container: Raw<'a>,
+    }
 }
 
-/// A message: whole, or as far as it is known when a stream begins.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Message<'a> {
-    #[serde(borrow)]
-    pub(super) r#type: Text<'a>,
-    pub(super) id: Text<'a>,
-    pub(super) model: Text<'a>,
-    pub(super) content: Option<List<Raw<'a>>>,
-    pub(super) stop_reason: Text<'a>,
-    pub(super) stop_sequence: Raw<'a>,
-    pub(super) stop_details: Raw<'a>,
-    pub(super) container: Raw<'a>,
-    pub(super) context_management: Raw<'a>,
-    pub(super) usage: Raw<'a>,
+object! {
+    /// A message: whole, or as far as it is known when a stream begins.
+    pub(super) struct Message<'a> {
+        pub(super) r#type as "type": Text<'a>,
+        pub(super) id: Text<'a>,
+        pub(super) model: Text<'a>,
+        pub(super) content: Option<List<Raw<'a>>>,
+        pub(super) stop_reason: Text<'a>,
+        pub(super) stop_sequence: Raw<'a>,
+        pub(super) stop_details: Raw<'a>,
+        pub(super) container: Raw<'a>,
+        pub(super) context_management: Raw<'a>,
+        pub(super) usage: Raw<'a>,
+    }
 }
 
-/// A content block: whole, or as it begins.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Block<'a> {
-    #[serde(borrow)]
-    pub(super) r#type: Text<'a>,
-    pub(super) text: Text<'a>,
-    pub(super) citations: List<Raw<'a>>,
-    pub(super) thinking: Text<'a>,
-    pub(super) signature: Text<'a>,
-    pub(super) id: Text<'a>,
-    pub(super) name: Text<'a>,
-    pub(super) input: Raw<'a>,
+object! {
+    /// A content block: whole, or as it begins.
+    pub(super) struct Block<'a> {
+        pub(super) r#type as "type": Text<'a>,
+        pub(super) text: Text<'a>,
+        pub(super) citations: List<Raw<'a>>,
+        pub(super) thinking: Text<'a>,
+        pub(super) signature: Text<'a>,
+        pub(super) id: Text<'a>,
+        pub(super) name: Text<'a>,
+        pub(super) input: Raw<'a>,
+    }
 }
 
-/// Where a text has its words from, in any of the five forms of location.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct WireCitation<'a> {
-    #[serde(borrow)]
-    pub(super) cited_text: Text<'a>,
-    pub(super) title: Text<'a>,
-    pub(super) document_title: Text<'a>,
-    pub(super) url: Text<'a>,
-    pub(super) source: Text<'a>,
+object! {
+    /// Where a text has its words from, in any of the five forms of location.
+    pub(super) struct WireCitation<'a> {
+        pub(super) cited_text: Text<'a>,
+        pub(super) title: Text<'a>,
+        pub(super) document_title: Text<'a>,
+        pub(super) url: Text<'a>,
+        pub(super) source: Text<'a>,
+    }
 }

@@ -4,7 +4,6 @@ use super::wire::{Image, ToolResultStart, ToolUse};
 use crate::{Error, Json, provider::lenient::Raw};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// A block of a stream that is under way.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(super) enum Collected {
         id: String,
         status: Option<String>,
         kind: Option<String>,
-        content: Vec<Box<RawValue>>,
+        content: Vec<Json>,
     },
     /// Reasoning that is not shown.
     Redacted(Vec<String>),
@@ -114,7 +113,7 @@ enum Block<'a> {
     },
     ToolResult {
         tool_use_id: &'a str,
-        content: &'a [Box<RawValue>],
+        content: &'a [Json],
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<&'a str>,
         #[serde(rename = "type", skip_serializing_if = "Option::is_none")]

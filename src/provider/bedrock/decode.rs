@@ -4,8 +4,7 @@ use super::{
     collect::Collected,
     failure,
     read::{
-        CHOICE, Slot, beside, block_number, citation, end, input_text, no_answer, opaque, part,
-        whole_block,
+        CHOICE, Slot, beside, block_number, citation, end, no_answer, opaque, part, whole_block,
     },
     wire::{Answer, Block, BlockEvent, ToolUse},
 };
@@ -34,8 +33,7 @@ pub(super) struct ConverseDecoder {
 
 impl ConverseDecoder {
     fn block_event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<(), Error> {
-        let mut scratch = String::new();
-        let event: BlockEvent<'_> = lenient::parse(data, &mut scratch)?;
+        let event: BlockEvent<'_> = lenient::parse(data)?;
         let block = block_number(event.content_block_index.0.unwrap_or(0))?;
         match name {
             "contentBlockStart" => match &event.start.0 {
@@ -114,8 +112,8 @@ impl ConverseDecoder {
             }
             return Ok(());
         }
-        if let Some(raw) = delta.citation.text().and(delta.citation.0) {
-            return out.citation(CHOICE, part(block, Slot::Text), citation(Raw(Some(raw))));
+        if delta.citation.text().is_some() {
+            return out.citation(CHOICE, part(block, Slot::Text), citation(delta.citation));
         }
         self.collect(block, delta, out)
     }
@@ -126,10 +124,11 @@ impl ConverseDecoder {
         tool: &ToolUse<'_>,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        let input = input_text(tool.input)?;
-        let Some(piece) = input.as_deref().filter(|piece| !piece.is_empty()) else {
+        let input = tool.input.arguments()?;
+        let piece = &*input;
+        if piece.is_empty() {
             return Ok(());
-        };
+        }
         if let Some(Collected::ServerTool { input, .. }) = self.collected.get_mut(&block) {
             out.retain(piece.len())?;
             input.push_str(piece);
@@ -145,9 +144,9 @@ impl ConverseDecoder {
         match self.collected.get_mut(&block) {
             Some(Collected::ToolResult { content, .. }) if delta.tool_result.text().is_some() => {
                 let pieces: lenient::List<Raw<'_>> = delta.tool_result.read().unwrap_or_default();
-                for piece in pieces.0.iter().filter_map(|piece| piece.0) {
-                    out.retain(piece.get().len())?;
-                    content.push(piece.to_owned());
+                for piece in pieces.0.into_iter().filter_map(Raw::json) {
+                    out.retain(piece.as_str().len())?;
+                    content.push(piece);
                 }
                 Ok(())
             }
@@ -201,8 +200,7 @@ impl ConverseDecoder {
         for block in open {
             self.stop(block, out)?;
         }
-        let mut scratch = String::new();
-        let stop: Answer<'_> = lenient::parse(data, &mut scratch)?;
+        let stop: Answer<'_> = lenient::parse(data)?;
         self.stopped = true;
         end(&stop, out)
     }
@@ -220,8 +218,7 @@ impl Decoder for ConverseDecoder {
             }
             "messageStop" => self.message_stop(frame.data, out)?,
             "metadata" => {
-                let mut scratch = String::new();
-                beside(&lenient::parse(frame.data, &mut scratch)?, out)?;
+                beside(&lenient::parse(frame.data)?, out)?;
                 self.has_metadata = true;
             }
             // An event that is not known yet.
@@ -235,8 +232,7 @@ impl Decoder for ConverseDecoder {
     }
 
     fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
-        let mut scratch = String::new();
-        let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+        let answer: Answer<'_> = lenient::parse_body(body)?;
         let Some(message) = answer
             .output
             .0

@@ -6,11 +6,10 @@ use crate::{
     provider::{
         cohere,
         embed::{EmbedWriter, Embedded, read_tokens, texts},
-        lenient::{self, Count, Raw},
+        lenient::{self, Count, Raw, object},
     },
 };
 use bytes::Bytes;
-use serde::Deserialize;
 
 /// The makers whose bodies are known, by what stands in a model's id, with or without a region's prefix or an ARN.
 fn maker(model: &str) -> Option<Maker> {
@@ -68,17 +67,14 @@ fn titan(
 
 /// Titan's answer has `embedding`, Cohere's `embeddings`.
 pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        embedding: Raw<'a>,
-        embeddings: Raw<'a>,
-        #[serde(rename = "inputTextTokenCount")]
-        tokens: Count,
+    object! {
+        struct Answer<'a> {
+            embedding: Raw<'a>,
+            embeddings: Raw<'a>,
+            tokens as "inputTextTokenCount": Count,
+        }
     }
-    let mut scratch = String::new();
-    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let answer: Answer<'_> = lenient::parse_body(body)?;
     if answer.embeddings.text().is_some() {
         return cohere::embed::decode(body);
     }

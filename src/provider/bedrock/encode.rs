@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Message, Param, ReasoningEffort,
-    ResponseFormat, ServiceTier, ToolChoice, Warning, chat::ParamVisitor,
-    json_writer::ObjectWriter, provider::omissions::Omissions,
+    ResponseFormat, ServiceTier, ToolChoice, Warning, chat::ParamVisitor, json::ObjectWriter,
+    provider::omissions::Omissions,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};

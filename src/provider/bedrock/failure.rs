@@ -3,7 +3,10 @@
 use crate::{
     Error, ErrorKind,
     error::ErrorBody,
-    provider::{Frame, failure},
+    provider::{
+        Frame, failure,
+        lenient::{self, Count, Raw, Text, object},
+    },
 };
 use bytes::Bytes;
 use http::response;
@@ -91,18 +94,17 @@ pub(super) fn from_answer(body: &Bytes) -> Option<Error> {
 }
 
 fn parse(body: &[u8]) -> Option<ErrorBody> {
-    /// As the front end of AWS services wraps it.
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Wrapped<'a> {
-        #[serde(borrow)]
-        output: &'a serde_json::value::RawValue,
+    object! {
+        /// As the front end of AWS services wraps it.
+        struct Wrapped<'a> {
+            output as "Output": Raw<'a>,
+        }
     }
     ErrorBody::parse(body)
         .or_else(|| from_xml(body))
         .or_else(|| {
-            let wrapped: Wrapped<'_> = serde_json::from_slice(body).ok()?;
-            ErrorBody::parse(wrapped.output.get().as_bytes())
+            let wrapped: Wrapped<'_> = lenient::parse_body(body).ok()?;
+            ErrorBody::parse(wrapped.output.text()?.as_bytes())
         })
 }
 
@@ -156,13 +158,13 @@ fn exception_name(name: &str) -> String {
 
 /// What the model's own server said, where Bedrock passes it on.
 fn add_original(body: &mut ErrorBody, data: &str) {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Original {
-        original_status_code: Option<u16>,
-        original_message: Option<String>,
+    object! {
+        struct Original<'a> {
+            original_status_code as "originalStatusCode": Count,
+            original_message as "originalMessage": Text<'a>,
+        }
     }
-    let Ok(original) = serde_json::from_str::<Original>(data) else {
+    let Ok(original) = lenient::parse::<Original<'_>>(data) else {
         return;
     };
     let message = body.message.take().unwrap_or_default();
@@ -170,10 +172,12 @@ fn add_original(body: &mut ErrorBody, data: &str) {
     parts.extend(
         original
             .original_message
-            .filter(|more| *more != parts.concat() && !more.is_empty()),
+            .non_empty()
+            .filter(|more| *more != parts.concat())
+            .map(str::to_owned),
     );
     let mut message = parts.join(": ");
-    if let Some(status) = original.original_status_code {
+    if let Some(status) = original.original_status_code.0 {
         message.push_str(&format!(" (status {status} from the model)"));
     }
     body.message = Some(message).filter(|message| !message.is_empty());

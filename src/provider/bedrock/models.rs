@@ -2,12 +2,10 @@
 
 use super::failure;
 use crate::{
-    Error, ErrorKind, Json, Model, ModelPage,
-    provider::lenient::{self, List, Object, Raw, Text},
+    Error, ErrorKind, Model, ModelPage,
+    provider::lenient::{self, List, Object, Raw, Text, object},
 };
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// `GET /foundation-models` or `GET /inference-profiles`; which of them tells the member.
 ///
@@ -18,19 +16,15 @@ pub(super) fn decode_list(
     body: &Bytes,
     profiles: bool,
 ) -> Result<ModelPage, Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Page<'a> {
-        #[serde(borrow)]
-        model_summaries: Option<List<&'a RawValue>>,
-        #[serde(borrow)]
-        inference_profile_summaries: Option<List<&'a RawValue>>,
-        #[serde(borrow, default)]
-        next_token: Text<'a>,
+    object! {
+        struct Page<'a> {
+            model_summaries as "modelSummaries": Option<List<Raw<'a>>>,
+            inference_profile_summaries as "inferenceProfileSummaries": Option<List<Raw<'a>>>,
+            next_token as "nextToken": Text<'a>,
+        }
     }
-    let mut scratch = String::new();
-    let page: Page<'_> = lenient::parse_body(body, &mut scratch)?;
-    let read = |list: List<&RawValue>, decode: fn(&str, &RawValue) -> Option<Model>| {
+    let page: Page<'_> = lenient::parse_body(body)?;
+    let read = |list: List<Raw<'_>>, decode: fn(&str, Raw<'_>) -> Option<Model>| {
         let models = list.0.into_iter();
         models.filter_map(|raw| decode(provider, raw)).collect()
     };
@@ -47,38 +41,31 @@ pub(super) fn decode_list(
 
 /// `GET /foundation-models/{id}`
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct One<'a> {
-        #[serde(borrow, default)]
-        model_details: Raw<'a>,
+    object! {
+        struct One<'a> {
+            model_details as "modelDetails": Raw<'a>,
+        }
     }
-    let mut scratch = String::new();
-    let one: One<'_> = lenient::parse_body(body, &mut scratch)?;
-    one.model_details
-        .0
-        .and_then(|raw| model(provider, raw))
-        .ok_or_else(|| not_a_model(body))
+    let one: One<'_> = lenient::parse_body(body)?;
+    model(provider, one.model_details).ok_or_else(|| not_a_model(body))
 }
 
-fn model(provider: &str, raw: &RawValue) -> Option<Model> {
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        model_id: Text<'a>,
-        model_name: Text<'a>,
-        provider_name: Text<'a>,
-        /// Not documented.
-        description: Object<Description<'a>>,
+fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
+    object! {
+        struct Wire<'a> {
+            model_id as "modelId": Text<'a>,
+            model_name as "modelName": Text<'a>,
+            provider_name as "providerName": Text<'a>,
+            /// Not documented.
+            description: Object<Description<'a>>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Description<'a> {
-        #[serde(borrow)]
-        max_context_window: Text<'a>,
+    object! {
+        struct Description<'a> {
+            max_context_window as "maxContextWindow": Text<'a>,
+        }
     }
-    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let wire: Wire<'_> = raw.read()?;
     let mut model = Model::new(provider, wire.model_id.non_empty()?);
     model.name = wire.model_name.non_empty().map(str::to_owned);
     model.owned_by = wire.provider_name.non_empty().map(str::to_owned);
@@ -86,22 +73,21 @@ fn model(provider: &str, raw: &RawValue) -> Option<Model> {
         .description
         .0
         .and_then(|description| tokens(description.max_context_window.as_deref()?));
-    model.raw = Some(Json::from_raw(raw));
+    model.raw = raw.json();
     Some(model)
 }
 
-fn profile(provider: &str, raw: &RawValue) -> Option<Model> {
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        inference_profile_id: Text<'a>,
-        inference_profile_name: Text<'a>,
+fn profile(provider: &str, raw: Raw<'_>) -> Option<Model> {
+    object! {
+        struct Wire<'a> {
+            inference_profile_id as "inferenceProfileId": Text<'a>,
+            inference_profile_name as "inferenceProfileName": Text<'a>,
+        }
     }
-    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let wire: Wire<'_> = raw.read()?;
     let mut model = Model::new(provider, wire.inference_profile_id.non_empty()?);
     model.name = wire.inference_profile_name.non_empty().map(str::to_owned);
-    model.raw = Some(Json::from_raw(raw));
+    model.raw = raw.json();
     Some(model)
 }
 

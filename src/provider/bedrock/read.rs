@@ -9,7 +9,7 @@ use crate::{
     provider::lenient::Raw,
 };
 use bytes::Bytes;
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 /// The one answer: Converse gives no more.
 pub(super) const CHOICE: u32 = 0;
@@ -28,7 +28,7 @@ const SLOTS: u32 = 4;
 
 /// A block of an answer that came whole.
 pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
-    let Some(json) = raw.0.filter(|_| raw.text().is_some()) else {
+    let Some(json) = raw.json() else {
         return Ok(());
     };
     let block: Block<'_> = raw.read().unwrap_or_default();
@@ -49,9 +49,9 @@ pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Res
             id.unwrap_or_default(),
             name.unwrap_or_default(),
         )?;
-        let input = input_text(tool.input)?;
-        let input = input.as_deref().filter(|input| !input.is_empty());
-        return out.tool_arguments(CHOICE, place, input.unwrap_or("{}"));
+        let input = tool.input.arguments()?;
+        let input = if input.is_empty() { "{}" } else { &*input };
+        return out.tool_arguments(CHOICE, place, input);
     }
     if let Some(thought) = block
         .reasoning_content
@@ -76,7 +76,7 @@ pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Res
         }
         return Ok(());
     }
-    opaque(number, Json::from_raw(json), out)
+    opaque(number, json, out)
 }
 
 /// Why the model stopped, and what it was asked to say beside.
@@ -115,7 +115,7 @@ pub(super) fn beside(answer: &Answer<'_>, out: &mut Assembler) -> Result<(), Err
             total: Some(Duration::from_millis(latency)),
             ..ServerTiming::default()
         };
-        out.timing(server, answer.metrics.0.map(Json::from_raw));
+        out.timing(server, answer.metrics.json());
     }
     let trace: Trace<'_> = answer.trace.read().unwrap_or_default();
     let router = trace.prompt_router.0.unwrap_or_default();
@@ -151,7 +151,7 @@ fn usage(raw: Raw<'_>) -> Option<crate::Usage> {
         total_tokens: wire.total_tokens.0,
         cached_tokens: cached,
         cache_write_tokens: written,
-        raw: raw.0.map(Json::from_raw),
+        raw: raw.json(),
         ..crate::Usage::default()
     })
 }
@@ -169,29 +169,8 @@ pub(super) fn citation(raw: Raw<'_>) -> crate::Citation {
         url: web.and_then(|web| web.url.non_empty().map(str::to_owned)),
         title: wire.title.non_empty().map(str::to_owned),
         cited_text: Some(quoted).filter(|quoted| !quoted.is_empty()),
-        raw: raw.0.map(Json::from_raw),
+        raw: raw.json(),
     }
-}
-
-/// The arguments' text: of a JSON value in a whole answer, in a string in a stream.
-pub(super) fn input_text<'a>(input: Raw<'a>) -> Result<Option<Cow<'a, str>>, Error> {
-    let Some(text) = input.text() else {
-        return Ok(None);
-    };
-    if !text.starts_with('"') {
-        return Ok(Some(Cow::Borrowed(text)));
-    }
-    if let Ok(plain) = serde_json::from_str::<&'a str>(text) {
-        return Ok(Some(Cow::Borrowed(plain)));
-    }
-    serde_json::from_str::<String>(text)
-        .map(|text| Some(Cow::Owned(text)))
-        .map_err(|e| {
-            Error::new(
-                ErrorKind::Protocol,
-                format!("the input of a tool call cannot be read: {e}"),
-            )
-        })
 }
 
 pub(super) fn opaque(block: u32, json: Json, out: &mut Assembler) -> Result<(), Error> {
@@ -203,8 +182,8 @@ pub(super) fn opaque(block: u32, json: Json, out: &mut Assembler) -> Result<(), 
 }
 
 fn extra(name: &str, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
-    match raw.0.filter(|_| raw.text().is_some()) {
-        Some(value) => out.extra(name, Json::from_raw(value)),
+    match raw.json() {
+        Some(value) => out.extra(name, value),
         None => Ok(()),
     }
 }

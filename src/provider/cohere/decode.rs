@@ -7,7 +7,7 @@ use crate::{
     error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
-        lenient::{self, List, Object, Raw},
+        lenient::{self, List, Members, Object, Raw, Text},
     },
 };
 use bytes::Bytes;
@@ -42,8 +42,7 @@ impl CohereDecoder {
     }
 
     fn event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<(), Error> {
-        let mut scratch = String::new();
-        let event: Event<'_> = lenient::parse(data, &mut scratch)?;
+        let event: Event<'_> = lenient::parse(data)?;
         let kind = event.r#type.non_empty().unwrap_or(name);
         if kind.is_empty() && ErrorBody::parse(data.as_bytes()).is_some() {
             return Err(failure::from_event("", data.as_bytes()));
@@ -125,7 +124,7 @@ impl CohereDecoder {
             url: url.map(str::to_owned),
             title: title.map(str::to_owned),
             cited_text: citation.text.non_empty().map(str::to_owned),
-            raw: raw.0.map(Json::from_raw),
+            raw: raw.json(),
         };
         out.citation(0, part, citation)
     }
@@ -188,8 +187,7 @@ impl Decoder for CohereDecoder {
     }
 
     fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
-        let mut scratch = String::new();
-        let answer: Answer<'_> = lenient::parse(lenient::utf8(body)?, &mut scratch)?;
+        let answer: Answer<'_> = lenient::parse(lenient::utf8(body)?)?;
         let Some(message) = &answer.message.0 else {
             return Err(match ErrorBody::parse(body) {
                 Some(_) => failure::from_event("", body),
@@ -220,7 +218,7 @@ impl Decoder for CohereDecoder {
         self.end(
             answer.finish_reason.non_empty(),
             answer.usage,
-            Raw(None),
+            Raw::default(),
             out,
         )
     }
@@ -246,7 +244,7 @@ fn tool_call(index: u64, call: &ToolCall<'_>, out: &mut Assembler) -> Result<(),
     out.tool_arguments(0, part, &function.arguments.arguments()?)
 }
 
-fn list<'a, T: serde::Deserialize<'a>>(raw: Raw<'a>) -> impl Iterator<Item = T> {
+fn list<'a, T: Members<'a>>(raw: Raw<'a>) -> impl Iterator<Item = T> {
     let list: List<Object<T>> = raw.read().unwrap_or_default();
     list.0.into_iter().filter_map(|element| element.0)
 }
@@ -303,7 +301,7 @@ fn read_usage(raw: Raw<'_>) -> Option<Usage> {
         cached_tokens: wire.cached_tokens.0,
         reasoning_tokens: counted.reasoning_tokens.0,
         image_tokens: counted.image_tokens.0,
-        raw: raw.0.map(Json::from_raw),
+        raw: raw.json(),
         ..Usage::default()
     })
 }
@@ -311,9 +309,9 @@ fn read_usage(raw: Raw<'_>) -> Option<Usage> {
 fn failed(reason: &str, error: Raw<'_>) -> Error {
     let told = error
         .text()
-        .and_then(|text| match serde_json::from_str::<String>(text) {
-            Ok(message) => Some(message),
-            Err(_) => ErrorBody::parse(text.as_bytes())?.message,
+        .and_then(|text| match error.read::<Text<'_>>()?.0 {
+            Some(message) => Some(message.into_owned()),
+            None => ErrorBody::parse(text.as_bytes())?.message,
         });
     let kind = match reason {
         "TIMEOUT" => ErrorKind::Timeout,

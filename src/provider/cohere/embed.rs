@@ -1,15 +1,14 @@
 //! `/v2/embed`, and the same models behind Bedrock.
 
 use crate::{
-    EmbedEncoding, EmbedPurpose, EmbedRequest, Error, Json, Warning,
+    EmbedEncoding, EmbedPurpose, EmbedRequest, Error, Warning,
     embed::vectors::vectors,
     provider::{
         embed::{EmbedWriter, Embedded, read_tokens, texts},
-        lenient::{self, Count, Object, Raw},
+        lenient::{self, Count, Object, Raw, object},
     },
 };
 use bytes::Bytes;
-use serde::Deserialize;
 
 /// Cohere's limit for one request.
 const MOST_TEXTS: usize = 96;
@@ -45,32 +44,28 @@ pub(in crate::provider) fn body(
 
 /// `{embeddings: {float: [..]}}`; without `embedding_types` the bare list.
 pub(in crate::provider) fn decode(body: &Bytes) -> Result<Embedded, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        embeddings: Raw<'a>,
-        meta: Object<Meta<'a>>,
+    object! {
+        struct Answer<'a> {
+            embeddings: Raw<'a>,
+            meta: Object<Meta<'a>>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Meta<'a> {
-        #[serde(borrow)]
-        billed_units: Raw<'a>,
+    object! {
+        struct Meta<'a> {
+            billed_units: Raw<'a>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct ByType<'a> {
-        #[serde(borrow)]
-        float: Raw<'a>,
+    object! {
+        struct ByType<'a> {
+            float: Raw<'a>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Billed {
-        input_tokens: Count,
+    object! {
+        struct Billed {
+            input_tokens: Count,
+        }
     }
-    let mut scratch = String::new();
-    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let answer: Answer<'_> = lenient::parse_body(body)?;
     let is_object = answer
         .embeddings
         .text()
@@ -82,6 +77,6 @@ pub(in crate::provider) fn decode(body: &Bytes) -> Result<Embedded, Error> {
     let mut embedded = Embedded::new(vectors(raw, place)?);
     let billed = answer.meta.0.unwrap_or_default().billed_units;
     let counted: Billed = billed.read().unwrap_or_default();
-    embedded.usage = read_tokens(counted.input_tokens.0, billed.0.map(Json::from_raw));
+    embedded.usage = read_tokens(counted.input_tokens.0, billed.json());
     Ok(embedded)
 }

@@ -1,21 +1,18 @@
 use crate::{
-    Error, ErrorKind, Json, Model, ModelPage,
-    provider::lenient::{self, Count, List, Raw, Text},
+    Error, ErrorKind, Model, ModelPage,
+    provider::lenient::{self, Count, List, Raw, Text, object},
 };
 use bytes::Bytes;
-use serde::Deserialize;
 
 /// `/v1/models`: a page, and the token that asks for the next.
 pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Page<'a> {
-        #[serde(borrow)]
-        models: Option<List<Raw<'a>>>,
-        next_page_token: Text<'a>,
+    object! {
+        struct Page<'a> {
+            models: Option<List<Raw<'a>>>,
+            next_page_token: Text<'a>,
+        }
     }
-    let mut scratch = String::new();
-    let page: Page<'_> = lenient::parse_body(body, &mut scratch)?;
+    let page: Page<'_> = lenient::parse_body(body)?;
     let Some(models) = page.models else {
         return Err(Error::new(
             ErrorKind::Protocol,
@@ -34,22 +31,20 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
 }
 
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
-    let mut scratch = String::new();
-    let raw: Raw<'_> = lenient::parse_body(body, &mut scratch)?;
+    let raw: Raw<'_> = lenient::parse_body(body)?;
     model(provider, raw).ok_or_else(|| Error::new(ErrorKind::Protocol, "the answer is no model"))
 }
 
 fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        name: Text<'a>,
-        context_length: Count,
+    object! {
+        struct Wire<'a> {
+            name: Text<'a>,
+            context_length: Count,
+        }
     }
     let wire: Wire<'_> = raw.read()?;
     let mut model = Model::new(provider, wire.name.non_empty()?);
     model.context_length = wire.context_length.0;
-    model.raw = raw.0.map(Json::from_raw);
+    model.raw = raw.json();
     Some(model)
 }

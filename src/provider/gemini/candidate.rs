@@ -6,7 +6,10 @@ use super::{
     partial::PartialCall,
     wire::{Answer, Candidate, FunctionCall, Grounding, GroundingChunk, Part, is_true},
 };
-use crate::{Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData, provider::lenient::Raw};
+use crate::{
+    Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData,
+    provider::lenient::{self, Raw},
+};
 use serde::Serialize;
 
 /// What is known of each candidate.
@@ -104,16 +107,16 @@ impl Progress {
             ("urlContextMetadata", candidate.url_context_metadata),
             ("avgLogprobs", candidate.avg_logprobs),
         ] {
-            let (Some(value), Some(_)) = (raw.0, raw.text()) else {
+            let Some(value) = raw.json() else {
                 continue;
             };
             match self.index {
-                0 => out.extra(name, Json::from_raw(value))?,
-                n => out.extra(&format!("candidates[{n}].{name}"), Json::from_raw(value))?,
+                0 => out.extra(name, value)?,
+                n => out.extra(&format!("candidates[{n}].{name}"), value)?,
             }
         }
-        if let Some(grounding) = candidate.grounding_metadata.0 {
-            self.grounding = Some(Json::from_raw(grounding));
+        if let Some(grounding) = candidate.grounding_metadata.json() {
+            self.grounding = Some(grounding);
         }
         if let Some(reason) = candidate.finish_reason.non_empty() {
             if self.awaits_result && reason == "STOP" {
@@ -152,11 +155,8 @@ impl Progress {
                 self.flow = None;
                 self.opaque(signature_block(part)?, out)
             }
-            _ => match raw
-                .0
-                .filter(|_| raw.text().is_some_and(|text| text != "{}"))
-            {
-                Some(raw) => self.opaque(Json::from_raw(raw), out),
+            _ => match raw.json().filter(|json| json.as_str() != "{}") {
+                Some(json) => self.opaque(json, out),
                 None => Ok(()),
             },
         }
@@ -264,7 +264,7 @@ impl Progress {
         let (Some(grounding), Some(text)) = (&self.grounding, self.text) else {
             return Ok(());
         };
-        let grounding = serde_json::from_str::<Grounding<'_>>(grounding.as_str());
+        let grounding = lenient::parse::<Grounding<'_>>(grounding.as_str());
         for raw in grounding.unwrap_or_default().grounding_chunks.0 {
             let chunk: GroundingChunk<'_> = raw.read().unwrap_or_default();
             let source = chunk.web.0.or(chunk.retrieved_context.0).or(chunk.maps.0);
@@ -273,7 +273,7 @@ impl Progress {
                 url: source.uri.non_empty().map(str::to_owned),
                 title: source.title.non_empty().map(str::to_owned),
                 cited_text: source.text.non_empty().map(str::to_owned),
-                raw: raw.0.map(Json::from_raw),
+                raw: raw.json(),
             };
             out.citation(self.index, text, citation)?;
         }

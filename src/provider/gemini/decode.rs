@@ -6,15 +6,14 @@ use super::{
     wire::{Answer, PromptFeedback},
 };
 use crate::{
-    Assembler, Error, ErrorKind, Head, Json,
+    Assembler, Error, ErrorKind, Head,
     codec::rfc3339::rfc3339,
     provider::{
         Decoder, Frame, FrameKind, Progress,
-        lenient::{self, Raw},
+        lenient::{self, List, Raw},
     },
 };
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use std::time::UNIX_EPOCH;
 
 /// Reads one answer.
@@ -32,23 +31,21 @@ impl ContentDecoder {
         if !is_list(data) {
             return self.answer(data, out);
         }
-        let mut scratch = String::new();
         let mut has_candidates = false;
-        for answer in lenient::parse::<Vec<&RawValue>>(data, &mut scratch)? {
-            has_candidates |= self.answer(answer.get(), out)?;
+        for answer in lenient::parse::<List<Raw<'_>>>(data)?.0 {
+            has_candidates |= self.answer(answer.text().unwrap_or("null"), out)?;
         }
         Ok(has_candidates)
     }
 
     fn answer(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
-        let mut scratch = String::new();
-        let answer: Answer<'_> = lenient::parse(data, &mut scratch)?;
+        let answer: Answer<'_> = lenient::parse(data)?;
         if answer.error.text().is_some() {
             return Err(failure::from_event("", data));
         }
         self.head(&answer, out);
         self.usage(answer.usage_metadata, out);
-        if let Some(raw) = answer.prompt_feedback.0 {
+        if let Some(whole) = answer.prompt_feedback.json() {
             let feedback: PromptFeedback<'_> = answer.prompt_feedback.read().unwrap_or_default();
             if let Some(reason) = feedback.block_reason.non_empty() {
                 if answer.candidates.0.is_empty() {
@@ -56,7 +53,7 @@ impl ContentDecoder {
                     return Err(blocked(reason, words, data));
                 }
             }
-            out.extra("promptFeedback", Json::from_raw(raw))?;
+            out.extra("promptFeedback", whole)?;
         }
         for (position, candidate) in answer.candidates.0.iter().enumerate() {
             let index = match candidate.index.0 {

@@ -8,11 +8,11 @@ use crate::{
     provider::{
         embed::{EmbedWriter, Embedded, texts},
         failure,
-        lenient::{self, List, Raw},
+        lenient::{self, List, Raw, object},
     },
 };
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Google's limit for one request.
 const MOST_TEXTS: usize = 100;
@@ -75,20 +75,17 @@ fn task(purpose: &EmbedPurpose) -> &str {
 }
 
 pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        embeddings: Option<List<Raw<'a>>>,
+    object! {
+        struct Answer<'a> {
+            embeddings: Option<List<Raw<'a>>>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Element<'a> {
-        #[serde(borrow)]
-        values: Raw<'a>,
+    object! {
+        struct Element<'a> {
+            values: Raw<'a>,
+        }
     }
-    let mut scratch = String::new();
-    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let answer: Answer<'_> = lenient::parse_body(body)?;
     let Some(embeddings) = answer.embeddings else {
         return Err(match ErrorBody::parse(body) {
             Some(_) => failure::from_event("", body),

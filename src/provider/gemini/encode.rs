@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ChatRequest, Error, Json, Param, ServiceTier, Tool, ToolChoice, Warning, chat::ParamVisitor,
-    json_writer::ObjectWriter, provider::omissions::Omissions,
+    json::ObjectWriter, provider::omissions::Omissions,
 };
 use serde::Serialize;
 

@@ -1,23 +1,19 @@
 use crate::{
-    Error, ErrorKind, Json, Model, ModelPage,
+    Error, ErrorKind, Model, ModelPage,
     error::ErrorBody,
-    provider::lenient::{self, Count, List, Text},
+    provider::lenient::{self, Count, List, Raw, Text, object},
 };
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// `{models: [..], nextPageToken}`.
 pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Page<'a> {
-        #[serde(borrow)]
-        models: Option<List<&'a RawValue>>,
-        next_page_token: Text<'a>,
+    object! {
+        struct Page<'a> {
+            models: Option<List<Raw<'a>>>,
+            next_page_token as "nextPageToken": Text<'a>,
+        }
     }
-    let mut scratch = String::new();
-    let page: Page<'_> = lenient::parse_body(body, &mut scratch)?;
+    let page: Page<'_> = lenient::parse_body(body)?;
     let Some(models) = page.models else {
         return Err(not_a_model(body));
     };
@@ -27,27 +23,25 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
 }
 
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
-    let mut scratch = String::new();
-    let raw: &RawValue = lenient::parse_body(body, &mut scratch)?;
+    let raw: Raw<'_> = lenient::parse_body(body)?;
     decode(provider, raw).ok_or_else(|| not_a_model(body))
 }
 
-fn decode(provider: &str, raw: &RawValue) -> Option<Model> {
-    #[derive(Deserialize, Default)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        name: Text<'a>,
-        display_name: Text<'a>,
-        input_token_limit: Count,
+fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
+    object! {
+        struct Wire<'a> {
+            name: Text<'a>,
+            display_name as "displayName": Text<'a>,
+            input_token_limit as "inputTokenLimit": Count,
+        }
     }
-    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let wire: Wire<'_> = raw.read()?;
     let name = wire.name.non_empty()?;
     let mut model = Model::new(provider, name.strip_prefix("models/").unwrap_or(name));
     model.name = wire.display_name.non_empty().map(str::to_owned);
     model.owned_by = Some("google".to_owned());
     model.context_length = wire.input_token_limit.0;
-    model.raw = Some(Json::from_raw(raw));
+    model.raw = raw.json();
     Some(model)
 }
 

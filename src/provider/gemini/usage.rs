@@ -1,34 +1,31 @@
 //! Token counts, brought to the library's subsets.
 
 use crate::{
-    Json, Usage,
-    provider::lenient::{Count, List, Raw, Text},
+    Usage,
+    provider::lenient::{Count, List, Raw, Text, object},
 };
-use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Wire<'a> {
-    /// With what came from the cache.
-    prompt_token_count: Count,
-    /// What the provider's own tools gave the model to read, not part of the prompt's number.
-    tool_use_prompt_token_count: Count,
-    /// Without thoughts; left out where it is 0.
-    candidates_token_count: Count,
-    thoughts_token_count: Count,
-    total_token_count: Count,
-    cached_content_token_count: Count,
-    #[serde(borrow)]
-    prompt_tokens_details: List<Modality<'a>>,
-    service_tier: Text<'a>,
+object! {
+    struct Wire<'a> {
+        /// With what came from the cache.
+        prompt_token_count as "promptTokenCount": Count,
+        /// What the provider's own tools gave the model to read, not part of the prompt's number.
+        tool_use_prompt_token_count as "toolUsePromptTokenCount": Count,
+        /// Without thoughts; left out where it is 0.
+        candidates_token_count as "candidatesTokenCount": Count,
+        thoughts_token_count as "thoughtsTokenCount": Count,
+        total_token_count as "totalTokenCount": Count,
+        cached_content_token_count as "cachedContentTokenCount": Count,
+        prompt_tokens_details as "promptTokensDetails": List<Modality<'a>>,
+        service_tier as "serviceTier": Text<'a>,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Modality<'a> {
-    #[serde(borrow)]
-    modality: Text<'a>,
-    token_count: Count,
+object! {
+    struct Modality<'a> {
+        modality: Text<'a>,
+        token_count as "tokenCount": Count,
+    }
 }
 
 /// The counts, and the processing class that stands among them.
@@ -49,7 +46,7 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, Option<String>)> {
         image_tokens: of("IMAGE"),
         audio_tokens: of("AUDIO"),
         reasoning_tokens: wire.thoughts_token_count.0,
-        raw: raw.0.map(Json::from_raw),
+        raw: raw.json(),
         ..Usage::default()
     };
     Some((usage, wire.service_tier.non_empty().map(str::to_owned)))
@@ -65,12 +62,13 @@ fn sum(a: Count, b: Count) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::lenient;
 
     #[test]
     fn thoughts_are_part_of_the_completion_and_tool_results_of_the_prompt() {
         let text = r#"{"promptTokenCount":10,"toolUsePromptTokenCount":5,"candidatesTokenCount":2,"thoughtsTokenCount":7,"totalTokenCount":24,"cachedContentTokenCount":8,"promptTokensDetails":[{"modality":"TEXT","tokenCount":6},{"modality":"IMAGE","tokenCount":4}],"serviceTier":"standard"}"#;
-        let raw: &serde_json::value::RawValue = serde_json::from_str(text).unwrap();
-        let (usage, tier) = usage(Raw(Some(raw))).unwrap();
+        let raw = lenient::parse(text).unwrap();
+        let (usage, tier) = usage(raw).unwrap();
         let counts = [
             usage.prompt_tokens,
             usage.completion_tokens,

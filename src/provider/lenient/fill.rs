@@ -1,38 +1,39 @@
-//! Reading objects in place. The types of a wire have dozens of members of which a chunk sends few; to move them from function to
-//! function, as values that are returned, takes longer than to parse the chunk.
+//! How each kind of value is read into its place. The types of a wire have dozens of members of which a chunk sends few; to move
+//! them from function to function, as values that are returned, takes longer than to parse the chunk.
 
-use super::{Count, Few, List, Number, Object, Raw, Seconds, Text, check_length};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+use super::{Count, Few, List, Number, Object, Raw, Seconds, Spelled, Text};
+use crate::{
+    codec::decimal,
+    json::{Fault, Reader},
 };
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 /// A value that is read into its place; another shape leaves nothing there.
-pub(crate) trait Fill<'de> {
-    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error>;
+pub(crate) trait Fill<'a> {
+    fn fill(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault>;
 }
 
 /// An object with known members. [`object!`] writes it.
-pub(crate) trait Members<'de>: Default {
+pub(crate) trait Members<'a>: Default {
     /// Reads one member. A member given twice counts as it is given last (F74).
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+    fn member(&mut self, name: &str, reader: &mut Reader<'a>) -> Result<(), Fault>;
 
-    /// Reads all of them.
-    fn members<A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Name(name)) = map.next_key()? {
-            self.member(&name, &mut map)?;
-        }
-        Ok(())
+    /// Reads an object; anything else is an error.
+    fn members(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault> {
+        reader.object(|name, reader| self.member(name, reader))
     }
 }
 
 /// Defines an object of a wire: every member is optional, a wrong type is nothing, what has no name here is passed over.
+///
+/// A member is called as on the wire, or `member as "wireName"`.
 macro_rules! object {
+    (@name $member:ident) => { stringify!($member) };
+    (@name $member:ident $wire:literal) => { $wire };
     (
         $(#[$about:meta])*
         $see:vis struct $Object:ident $(<$life:lifetime>)? {
-            $($(#[$what:meta])* $show:vis $member:ident: $Type:ty,)*
+            $($(#[$what:meta])* $show:vis $member:ident $(as $wire:literal)?: $Type:ty,)*
         }
     ) => {
         $(#[$about])*
@@ -42,159 +43,170 @@ macro_rules! object {
         }
 
         impl<'de $(: $life, $life)?> $crate::provider::lenient::Members<'de> for $Object $(<$life>)? {
-            fn member<A: serde::de::MapAccess<'de>>(
+            fn member(
                 &mut self,
                 name: &str,
-                map: &mut A,
-            ) -> Result<(), A::Error> {
-                use $crate::provider::lenient::Place;
+                reader: &mut $crate::json::Reader<'de>,
+            ) -> Result<(), $crate::json::Fault> {
+                use $crate::provider::lenient::Fill;
                 match name {
-                    $(stringify!($member) => map.next_value_seed(Place(&mut self.$member)),)*
-                    _ => map.next_value::<serde::de::IgnoredAny>().map(|_| ()),
+                    $(object!(@name $member $($wire)?) => self.$member.fill(reader),)*
+                    _ => reader.skip(),
                 }
             }
         }
 
         impl<'de $(: $life, $life)?> $crate::provider::lenient::Fill<'de> for $Object $(<$life>)? {
-            fn fill<D: serde::Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-                $crate::provider::lenient::fill_object(self, deserializer)
-            }
-        }
-
-        impl<'de $(: $life, $life)?> serde::Deserialize<'de> for $Object $(<$life>)? {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let mut object = Self::default();
-                $crate::provider::lenient::fill_object(&mut object, deserializer)?;
-                Ok(object)
+            fn fill(&mut self, reader: &mut $crate::json::Reader<'de>) -> Result<(), $crate::json::Fault> {
+                $crate::provider::lenient::Members::members(self, reader)
             }
         }
     };
 }
 pub(crate) use object;
 
-/// Reads an object; anything else is an error.
-pub(crate) fn fill_object<'de, T: Members<'de>, D: Deserializer<'de>>(
-    object: &mut T,
-    deserializer: D,
-) -> Result<(), D::Error> {
-    struct V<'p, T>(&'p mut T);
-    impl<'de, T: Members<'de>> Visitor<'de> for V<'_, T> {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-            self.0.members(map)
-        }
-    }
-    deserializer.deserialize_map(V(object))
-}
-
-/// Where a value goes.
-pub(crate) struct Place<'p, T>(pub(crate) &'p mut T);
-
-impl<'de, T: Fill<'de>> DeserializeSeed<'de> for Place<'_, T> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.0.fill(deserializer)
-    }
-}
-
-/// Small values are read and put there.
-macro_rules! fill_by_value {
-    ($($Type:ident $(<$life:lifetime>)?),*) => {
-        $(impl<'de $(: $life, $life)?> $crate::provider::lenient::Fill<'de> for $Type $(<$life>)? {
-            fn fill<D: serde::Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-                *self = serde::Deserialize::deserialize(deserializer)?;
-                Ok(())
+impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        self.0 = match reader.peek()? {
+            b'"' => Some(reader.string()?),
+            b'-' | b'0'..=b'9' => Some(reader.number()?)
+                .filter(|number| is_integer(number))
+                .map(Cow::Borrowed),
+            _ => {
+                reader.skip()?;
+                None
             }
-        })*
-    };
+        };
+        Ok(())
+    }
 }
-pub(crate) use fill_by_value;
 
-fill_by_value!(Text<'a>, Raw<'a>, Count, Number, Seconds);
+impl<'de> Fill<'de> for Count {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        self.0 = match reader.peek()? {
+            b'-' | b'0'..=b'9' => count(reader.number()?)?,
+            b'"' => reader.string()?.trim().parse().ok(),
+            _ => {
+                reader.skip()?;
+                None
+            }
+        };
+        Ok(())
+    }
+}
+
+/// Anything but `true` is `false`.
+impl<'de> Fill<'de> for bool {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        *self = reader.raw()? == "true";
+        Ok(())
+    }
+}
+
+impl<'de> Fill<'de> for Number {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        self.0 = match reader.peek()? {
+            b'-' | b'0'..=b'9' => Some(float(reader.number()?)?),
+            b'"' => reader
+                .string()?
+                .trim()
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite()),
+            _ => {
+                reader.skip()?;
+                None
+            }
+        };
+        Ok(())
+    }
+}
+
+impl<'de> Fill<'de> for Seconds {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        let text = reader.raw()?;
+        let quoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+        self.0 = decimal::seconds(quoted.unwrap_or(text));
+        Ok(())
+    }
+}
+
+impl<'de: 'a, 'a> Fill<'de> for Raw<'a> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        self.0 = Some(reader.raw()?).filter(|text| *text != "null");
+        Ok(())
+    }
+}
 
 impl<'de, T: Fill<'de> + Default> Fill<'de> for Option<T> {
-    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        struct V<'p, T>(&'p mut Option<T>);
-        impl<'de, T: Fill<'de> + Default> Visitor<'de> for V<'_, T> {
-            type Value = ();
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value or null")
-            }
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-                self.0.insert(T::default()).fill(deserializer)
-            }
-            fn visit_none<E>(self) -> Result<(), E> {
-                Ok(())
-            }
-            fn visit_unit<E>(self) -> Result<(), E> {
-                Ok(())
-            }
-        }
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         *self = None;
-        deserializer.deserialize_option(V(self))
+        match reader.peek()? {
+            b'n' => reader.skip(),
+            _ => self.insert(T::default()).fill(reader),
+        }
     }
 }
 
 impl<'de, T: Members<'de>> Fill<'de> for Object<T> {
-    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        struct V<'p, T>(&'p mut Option<T>);
-        impl<'de, T: Members<'de>> Visitor<'de> for V<'_, T> {
-            type Value = ();
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-                self.0.insert(T::default()).members(map)
-            }
-            nothing_else!((); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
-            skip_seq!(());
-        }
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = None;
-        deserializer.deserialize_any(V(&mut self.0))
+        match reader.peek()? {
+            b'{' => self.0.insert(T::default()).members(reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+impl<'de: 'a, 'a, T: Members<'de>> Fill<'de> for Spelled<'a, T> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        reader.peek()?;
+        let start = reader.at();
+        self.value.fill(reader)?;
+        self.raw = Raw(Some(reader.since(start)).filter(|text| *text != "null"));
+        Ok(())
     }
 }
 
 impl<'de, T: Fill<'de> + Default> Fill<'de> for List<T> {
-    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0.clear();
-        deserializer.deserialize_any(Elements(self))
+        match reader.peek()? {
+            b'[' => reader.list(|reader| {
+                check_length::<T>(self.0.len())?;
+                push(&mut self.0).fill(reader)
+            }),
+            _ => reader.skip(),
+        }
     }
 }
 
 impl<'de, T: Fill<'de> + Default> Fill<'de> for Few<T> {
-    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         *self = Few::default();
-        deserializer.deserialize_any(Elements(self))
-    }
-}
-
-/// What elements can be added to.
-trait Growing {
-    type Element;
-    /// A place for one more element, and how many there are then.
-    fn add(&mut self) -> (&mut Self::Element, usize);
-}
-
-impl<T: Default> Growing for List<T> {
-    type Element = T;
-    fn add(&mut self) -> (&mut T, usize) {
-        let last = self.0.len();
-        (push(&mut self.0), last.saturating_add(1))
-    }
-}
-
-impl<T: Default> Growing for Few<T> {
-    type Element = T;
-    fn add(&mut self) -> (&mut T, usize) {
-        if self.first.is_none() {
-            return (self.first.insert(T::default()), 1);
+        match reader.peek()? {
+            b'[' => reader.list(|reader| {
+                if self.first.is_none() {
+                    return self.first.insert(T::default()).fill(reader);
+                }
+                check_length::<T>(self.more.len().saturating_add(1))?;
+                push(&mut self.more).fill(reader)
+            }),
+            _ => reader.skip(),
         }
-        let last = self.more.len();
-        (push(&mut self.more), last.saturating_add(2))
     }
+}
+
+/// What the elements of one list may take in memory. On the wire an element can be two bytes, `{}`, so that without a limit
+/// a body would grow to a hundred times its size.
+pub(super) const MOST_LIST_BYTES: usize = 16 << 20;
+
+/// Whether one more element than `elements` fits.
+fn check_length<T>(elements: usize) -> Result<(), Fault> {
+    if elements.saturating_add(1).saturating_mul(size_of::<T>()) <= MOST_LIST_BYTES {
+        return Ok(());
+    }
+    Err(Fault::TooLong(elements))
 }
 
 fn push<T: Default>(list: &mut Vec<T>) -> &mut T {
@@ -204,53 +216,27 @@ fn push<T: Default>(list: &mut Vec<T>) -> &mut T {
     &mut list[last]
 }
 
-struct Elements<'p, L>(&'p mut L);
-
-impl<'de, L: Growing<Element: Fill<'de>>> Visitor<'de> for Elements<'_, L> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(count) = seq.next_element_seed(Next(&mut *self.0))? {
-            check_length::<L::Element, A::Error>(count)?;
-        }
-        Ok(())
-    }
-    nothing_else!((); visit_bool(bool), visit_f64(f64), visit_u64(u64), visit_i64(i64), visit_str(&str));
-    skip_map!(());
+fn is_integer(number: &str) -> bool {
+    !number.contains(['.', 'e', 'E'])
 }
 
-/// One more element, if there is one.
-struct Next<'p, L>(&'p mut L);
-
-impl<'de, L: Growing<Element: Fill<'de>>> DeserializeSeed<'de> for Next<'_, L> {
-    type Value = usize;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
-        let (element, count) = self.0.add();
-        element.fill(deserializer)?;
-        Ok(count)
+fn count(number: &str) -> Result<Option<u64>, Fault> {
+    if let Ok(count) = number.parse() {
+        return Ok(Some(count));
     }
+    // 2^53: beyond it a float is no exact count.
+    let exact = 0.0..=9_007_199_254_740_992.0;
+    let number = float(number)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked"
+    )]
+    Ok(exact.contains(&number).then_some(number as u64))
 }
 
-/// A member's name, copied only if it has escapes.
-struct Name<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(V)
-    }
+fn float(number: &str) -> Result<f64, Fault> {
+    let read = number.parse().ok();
+    read.filter(|number: &f64| number.is_finite())
+        .ok_or(Fault::Number)
 }

@@ -30,8 +30,7 @@ pub(super) struct OllamaDecoder {
 
 impl OllamaDecoder {
     fn line(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
-        let mut scratch = String::new();
-        let line: Line<'_> = lenient::parse(data, &mut scratch)?;
+        let line: Line<'_> = lenient::parse(data)?;
         if line.error.text().is_some() {
             return Err(failure::from_event("", data.as_bytes()));
         }

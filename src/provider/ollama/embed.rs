@@ -7,11 +7,10 @@ use crate::{
     provider::{
         embed::{EmbedWriter, Embedded, read_tokens, texts},
         failure,
-        lenient::{self, Count, Raw, Text},
+        lenient::{self, Count, Raw, Text, object},
     },
 };
 use bytes::Bytes;
-use serde::Deserialize;
 
 /// The server has no limit of its own; this one bounds what a failure costs.
 const MOST_TEXTS: usize = 1024;
@@ -37,16 +36,14 @@ pub(super) fn body(
 }
 
 pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        model: Text<'a>,
-        embeddings: Raw<'a>,
-        prompt_eval_count: Count,
+    object! {
+        struct Answer<'a> {
+            model: Text<'a>,
+            embeddings: Raw<'a>,
+            prompt_eval_count: Count,
+        }
     }
-    let mut scratch = String::new();
-    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let answer: Answer<'_> = lenient::parse_body(body)?;
     if answer.embeddings.text().is_none() {
         return Err(match ErrorBody::parse(body) {
             Some(_) => failure::from_event("", body),

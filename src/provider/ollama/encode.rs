@@ -5,7 +5,7 @@ use crate::{
     ChatRequest, Error, Json, JsonSchema, Param, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
     Warning,
     chat::ParamVisitor,
-    json_writer::ObjectWriter,
+    json::ObjectWriter,
     provider::{function_tool::FunctionTool, omissions::Omissions},
 };
 use serde::{Serialize, Serializer};

@@ -1,22 +1,19 @@
 use crate::{
-    Error, ErrorKind, Json, Model, ModelPage,
+    Error, ErrorKind, Model, ModelPage,
     codec::rfc3339::rfc3339,
-    provider::lenient::{self, List, Raw, Text},
+    provider::lenient::{self, List, Raw, Text, object},
 };
 use bytes::Bytes;
-use serde::Deserialize;
 use std::time::SystemTime;
 
 /// `/api/tags`: the models on the machine.
 pub(super) fn decode(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Tags<'a> {
-        #[serde(borrow)]
-        models: Option<List<Raw<'a>>>,
+    object! {
+        struct Tags<'a> {
+            models: Option<List<Raw<'a>>>,
+        }
     }
-    let mut scratch = String::new();
-    let tags: Tags<'_> = lenient::parse_body(body, &mut scratch)?;
+    let tags: Tags<'_> = lenient::parse_body(body)?;
     let Some(models) = tags.models else {
         return Err(Error::new(
             ErrorKind::Protocol,
@@ -32,13 +29,12 @@ pub(super) fn decode(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
 }
 
 fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Tag<'a> {
-        #[serde(borrow)]
-        name: Text<'a>,
-        model: Text<'a>,
-        modified_at: Text<'a>,
+    object! {
+        struct Tag<'a> {
+            name: Text<'a>,
+            model: Text<'a>,
+            modified_at: Text<'a>,
+        }
     }
     let tag: Tag<'_> = raw.read()?;
     let mut model = Model::new(provider, tag.model.non_empty().or(tag.name.non_empty())?);
@@ -46,6 +42,6 @@ fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
     let made = tag.modified_at.as_deref().and_then(rfc3339);
     model.created =
         made.and_then(|at| Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()));
-    model.raw = raw.0.map(Json::from_raw);
+    model.raw = raw.json();
     Some(model)
 }

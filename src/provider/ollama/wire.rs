@@ -1,56 +1,51 @@
 //! The answer as it is on the wire, whole and a line at a time, with every member optional.
 
 use crate::provider::{
-    lenient::{Count, List, Object, Raw, Text},
+    lenient::{Count, List, Object, Raw, Text, object},
     logprobs::Token,
 };
-use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Line<'a> {
-    #[serde(borrow)]
-    pub(super) model: Text<'a>,
-    pub(super) created_at: Text<'a>,
-    pub(super) message: Object<Message<'a>>,
-    /// `/api/generate` has no message.
-    pub(super) response: Text<'a>,
-    pub(super) thinking: Text<'a>,
-    pub(super) done: bool,
-    pub(super) done_reason: Text<'a>,
-    pub(super) error: Raw<'a>,
-    pub(super) logprobs: List<Object<Token<'a>>>,
-    pub(super) prompt_eval_count: Count,
-    pub(super) eval_count: Count,
-    /// Nanoseconds, like the next three.
-    pub(super) total_duration: Count,
-    pub(super) load_duration: Count,
-    pub(super) prompt_eval_duration: Count,
-    pub(super) eval_duration: Count,
+object! {
+    pub(super) struct Line<'a> {
+        pub(super) model: Text<'a>,
+        pub(super) created_at: Text<'a>,
+        pub(super) message: Object<Message<'a>>,
+        /// `/api/generate` has no message.
+        pub(super) response: Text<'a>,
+        pub(super) thinking: Text<'a>,
+        pub(super) done: bool,
+        pub(super) done_reason: Text<'a>,
+        pub(super) error: Raw<'a>,
+        pub(super) logprobs: List<Object<Token<'a>>>,
+        pub(super) prompt_eval_count: Count,
+        pub(super) eval_count: Count,
+        /// Nanoseconds, like the next three.
+        pub(super) total_duration: Count,
+        pub(super) load_duration: Count,
+        pub(super) prompt_eval_duration: Count,
+        pub(super) eval_duration: Count,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Message<'a> {
-    #[serde(borrow)]
-    pub(super) content: Text<'a>,
-    pub(super) thinking: Text<'a>,
-    pub(super) tool_calls: List<Object<ToolCall<'a>>>,
+object! {
+    pub(super) struct Message<'a> {
+        pub(super) content: Text<'a>,
+        pub(super) thinking: Text<'a>,
+        pub(super) tool_calls: List<Object<ToolCall<'a>>>,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ToolCall<'a> {
-    #[serde(borrow)]
-    pub(super) id: Text<'a>,
-    pub(super) function: Object<Function<'a>>,
+object! {
+    pub(super) struct ToolCall<'a> {
+        pub(super) id: Text<'a>,
+        pub(super) function: Object<Function<'a>>,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Function<'a> {
-    #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    /// An object; a string is an old server's.
-    pub(super) arguments: Raw<'a>,
+object! {
+    pub(super) struct Function<'a> {
+        pub(super) name: Text<'a>,
+        /// An object; a string is an old server's.
+        pub(super) arguments: Raw<'a>,
+    }
 }

@@ -9,7 +9,7 @@ use super::{
     wire::{Choice, Completion, Content, Function, Message, Part, ToolCall},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, OpaqueData, ServerTiming,
+    Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, ServerTiming,
     ToolFragment, Warning,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
@@ -18,7 +18,6 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use std::borrow::Cow;
 
 /// Where the pieces of a message stand, on a wire that does not number them.
 const REASONING: u32 = 0;
@@ -72,9 +71,8 @@ impl ChatDecoder {
         streaming: bool,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        let mut scratch = String::new();
         let mut completion = Completion::default();
-        lenient::fill(&mut completion, data, &mut scratch)?;
+        lenient::fill(&mut completion, data)?;
         if let Some(error) = error_in_place(&completion, data) {
             return Err(error);
         }
@@ -199,9 +197,9 @@ impl ChatDecoder {
             .as_ref()
             .filter(|_| calls.is_empty())
         {
-            let arguments = arguments(function)?;
+            let arguments = function.arguments.arguments()?;
             let name = function.name.as_deref();
-            let fragment = ToolFragment::new(Some(0), None, name, arguments.as_deref());
+            let fragment = ToolFragment::new(Some(0), None, name, Some(&arguments));
             out.tool_fragment(choice, fragment)?;
         }
         for annotation in &message.annotations.0 {
@@ -209,8 +207,8 @@ impl ChatDecoder {
                 out.citation(choice, TEXT, citation)?;
             }
         }
-        if let Some(raw) = message.extra_content.value() {
-            self.details.add_member(choice, "extra_content", raw);
+        if let Some(value) = message.extra_content.json() {
+            self.details.add_member(choice, "extra_content", value);
         }
         Ok(())
     }
@@ -248,10 +246,10 @@ impl ChatDecoder {
     ) -> Result<(), Error> {
         let empty = Function::default();
         let function = call.function.0.as_ref().unwrap_or(&empty);
-        let arguments = arguments(function)?;
+        let arguments = function.arguments.arguments()?;
         let (id, name) = (call.id.as_deref(), function.name.as_deref());
         if streaming {
-            let fragment = ToolFragment::new(index, id, name, arguments.as_deref());
+            let fragment = ToolFragment::new(index, id, name, Some(&arguments));
             out.tool_fragment(choice, fragment)?;
         } else {
             // In a whole answer every element is a call of its own, whatever its index and id say.
@@ -262,10 +260,10 @@ impl ChatDecoder {
                 id.unwrap_or_default(),
                 name.unwrap_or_default(),
             )?;
-            out.tool_arguments(choice, part, arguments.as_deref().unwrap_or_default())?;
+            out.tool_arguments(choice, part, &arguments)?;
         }
-        if let Some(raw) = call.extra_content.value() {
-            out.last_tool_data(choice, OpaqueData::new(&self.provider, Json::from_raw(raw)))?;
+        if let Some(data) = call.extra_content.json() {
+            out.last_tool_data(choice, OpaqueData::new(&self.provider, data))?;
         }
         Ok(())
     }
@@ -341,19 +339,19 @@ impl Decoder for ChatDecoder {
 /// The number of the choice, the text, and whether it is reasoning, of a chunk that says nothing else.
 fn only_text<'c>(completion: &'c Completion<'_>) -> Option<(u64, &'c str, bool)> {
     let beside = [
-        completion.usage,
-        completion.time_info,
-        completion.timings,
+        completion.usage.raw,
+        completion.time_info.raw,
+        completion.timings.raw,
         completion.citations,
         completion.search_results,
         completion.prompt_filter_results,
     ];
-    if beside.iter().any(|raw| raw.value().is_some()) || completion.x_groq.0.is_some() {
+    if beside.iter().any(|raw| raw.text().is_some()) || completion.x_groq.0.is_some() {
         return None;
     }
     let choice = completion.choices.as_ref()?.only()?;
     let beside = [choice.logprobs, choice.reasoning_logprobs, choice.error];
-    if beside.iter().any(|raw| raw.value().is_some())
+    if beside.iter().any(|raw| raw.text().is_some())
         || choice.finish_reason.non_empty().is_some()
         || choice.message.0.is_some()
     {
@@ -393,28 +391,25 @@ fn head(completion: &Completion<'_>, out: &mut Assembler) -> bool {
 
 fn metadata(completion: &Completion<'_>, out: &mut Assembler) -> Result<(), Error> {
     let groq = completion.x_groq.0.as_ref();
-    let raw = match completion.usage.value() {
-        Some(_) => completion.usage,
-        None => groq.map_or(Raw(None), |groq| groq.usage),
-    };
-    if let Some((usage, timing)) = usage::usage(raw) {
+    let counted = usage::usage(&completion.usage);
+    let counted = counted.or_else(|| usage::usage(&groq?.usage));
+    if let Some((usage, timing)) = counted {
         out.usage(usage);
         if timing != ServerTiming::default() {
             out.timing(timing, None);
         }
     }
-    let keep = |raw: Raw<'_>| raw.value().map(Json::from_raw);
-    if let Some(timing) = usage::time_info(completion.time_info) {
-        out.timing(timing, keep(completion.time_info));
-    } else if let Some(timing) = usage::timings(completion.timings) {
-        out.timing(timing, keep(completion.timings));
+    if let Some(info) = &completion.time_info.value.0 {
+        out.timing(info.timing(), completion.time_info.raw.json());
+    } else if let Some(timings) = &completion.timings.value.0 {
+        out.timing(timings.timing(), completion.timings.raw.json());
     }
     for (name, raw) in [
         ("citations", completion.citations),
         ("search_results", completion.search_results),
         ("prompt_filter_results", completion.prompt_filter_results),
     ] {
-        if let Some(value) = keep(raw) {
+        if let Some(value) = raw.json() {
             out.extra(name, value)?;
         }
     }
@@ -432,26 +427,6 @@ fn parts_of(choice: u32, parts: Vec<Part<'_>>, out: &mut Assembler) -> Result<()
         out.text(choice, TEXT, part.text.0.unwrap_or_default())?;
     }
     Ok(())
-}
-
-/// The arguments' text. An object instead of a string is kept as its text (F82).
-fn arguments<'a>(function: &Function<'a>) -> Result<Option<Cow<'a, str>>, Error> {
-    let Some(text) = function.arguments.text() else {
-        return Ok(None);
-    };
-    if !text.starts_with('"') {
-        return Ok(Some(Cow::Borrowed(text)));
-    }
-    if let Ok(plain) = serde_json::from_str::<&'a str>(text) {
-        return Ok(Some(Cow::Borrowed(plain)));
-    }
-    let text: Result<String, _> = serde_json::from_str(text);
-    text.map(|text| Some(Cow::Owned(text))).map_err(|e| {
-        Error::new(
-            ErrorKind::Protocol,
-            format!("the arguments of a tool call cannot be read: {e}"),
-        )
-    })
 }
 
 fn finish_reason(reason: &str) -> FinishReason {
@@ -484,6 +459,6 @@ fn citation(annotation: Raw<'_>) -> Option<Citation> {
         url: owned(&url.url),
         title: owned(&url.title),
         cited_text: owned(&url.content),
-        raw: annotation.0.map(Json::from_raw),
+        raw: annotation.json(),
     })
 }

@@ -2,15 +2,10 @@
 
 use crate::{
     Assembler, Error, Json, OpaqueBlock,
-    provider::lenient::{Raw, Text},
+    json::{Fault, Reader},
+    provider::lenient::{Fill, Raw},
 };
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
-    ser::SerializeMap,
-};
-use serde_json::value::RawValue;
-use std::fmt;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The details of one answer. In a stream one detail comes in pieces that repeat its type and index.
 #[derive(Debug, Default)]
@@ -32,7 +27,7 @@ struct Members(Vec<(String, Member)>);
 
 #[derive(Debug)]
 enum Member {
-    Raw(Box<RawValue>),
+    Raw(Json),
     Text(String),
 }
 
@@ -42,7 +37,7 @@ const GROWING: [&str; 4] = ["text", "summary", "data", "signature"];
 impl Details {
     /// Adds a piece and returns the text that a reader may see.
     pub(super) fn add(&mut self, choice: u32, piece: Raw<'_>) -> Option<String> {
-        let raw = piece.0?;
+        let whole = piece.json();
         let members: Members = piece.read()?;
         let shown = members.text("text").or(members.text("summary"));
         let shown = shown.map(str::to_owned);
@@ -54,7 +49,7 @@ impl Details {
             }
             None => self.open.push(Detail {
                 choice,
-                whole: Some(Json::from_raw(raw)),
+                whole,
                 members,
             }),
         }
@@ -62,8 +57,8 @@ impl Details {
     }
 
     /// Keeps a member of a message in the same way.
-    pub(super) fn add_member(&mut self, choice: u32, name: &str, value: &RawValue) {
-        let members = Members(vec![(name.to_owned(), Member::Raw(value.to_owned()))]);
+    pub(super) fn add_member(&mut self, choice: u32, name: &str, value: Json) {
+        let members = Members(vec![(name.to_owned(), Member::Raw(value))]);
         let known = self
             .open
             .iter_mut()
@@ -116,7 +111,7 @@ impl Members {
 
     fn raw(&self, name: &str) -> Option<&str> {
         match self.find(name)? {
-            Member::Raw(raw) => Some(raw.get()),
+            Member::Raw(raw) => Some(raw.as_str()),
             Member::Text(_) => None,
         }
     }
@@ -131,7 +126,7 @@ impl Members {
         for (name, member) in piece.0 {
             let known = self.0.iter_mut().find(|(other, _)| *other == name);
             match (known, member) {
-                (_, Member::Raw(raw)) if raw.get() == "null" => {}
+                (_, Member::Raw(raw)) if raw.as_str() == "null" => {}
                 (Some((_, Member::Text(text))), Member::Text(more)) => text.push_str(&more),
                 (Some((_, old)), member) => *old = member,
                 (None, member) => self.0.push((name, member)),
@@ -140,31 +135,16 @@ impl Members {
     }
 }
 
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Members;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some((name, raw)) = map.next_entry::<String, &'de RawValue>()? {
-                    let text = Raw(Some(raw)).read::<Text<'_>>();
-                    let text = text.filter(|_| raw.get().starts_with('"'));
-                    let member = match text.and_then(|text| text.0) {
-                        Some(text) if GROWING.contains(&name.as_str()) => {
-                            Member::Text(text.into_owned())
-                        }
-                        _ => Member::Raw(raw.to_owned()),
-                    };
-                    members.push((name, member));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(V)
+impl<'de> Fill<'de> for Members {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        reader.object(|name, reader| {
+            let member = match reader.peek()? {
+                b'"' if GROWING.contains(&name) => Member::Text(reader.string()?.into_owned()),
+                _ => Member::Raw(Json::part(reader.raw()?)),
+            };
+            self.0.push((name.to_owned(), member));
+            Ok(())
+        })
     }
 }
 

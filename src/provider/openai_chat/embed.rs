@@ -1,17 +1,16 @@
 //! `/embeddings`, in OpenAI's shape.
 
 use crate::{
-    EmbedRequest, Error, ErrorKind, Json, Usage, Warning,
+    EmbedRequest, Error, ErrorKind, Usage, Warning,
     embed::vectors::{vector, wrong},
     error::ErrorBody,
     provider::{
         embed::{EmbedWriter, Embedded, texts},
         failure,
-        lenient::{self, Count, List, Raw, Text},
+        lenient::{self, Count, List, Raw, Text, object},
     },
 };
 use bytes::Bytes;
-use serde::Deserialize;
 
 /// OpenAI's limit for one request.
 pub(super) const MOST_TEXTS: usize = 2048;
@@ -35,23 +34,20 @@ pub(super) fn body(
 
 /// Vectors by their `index`; by their place where a server leaves it out.
 pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        data: Option<List<Raw<'a>>>,
-        model: Text<'a>,
-        usage: Raw<'a>,
+    object! {
+        struct Answer<'a> {
+            data: Option<List<Raw<'a>>>,
+            model: Text<'a>,
+            usage: Raw<'a>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Element<'a> {
-        index: Count,
-        #[serde(borrow)]
-        embedding: Raw<'a>,
+    object! {
+        struct Element<'a> {
+            index: Count,
+            embedding: Raw<'a>,
+        }
     }
-    let mut scratch = String::new();
-    let answer: Answer<'_> = lenient::parse_body(body, &mut scratch)?;
+    let answer: Answer<'_> = lenient::parse_body(body)?;
     let Some(data) = answer.data else {
         return Err(match ErrorBody::parse(body) {
             Some(_) => failure::from_event("", body),
@@ -87,17 +83,17 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
 }
 
 fn usage(raw: Raw<'_>) -> Option<Usage> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Wire {
-        prompt_tokens: Count,
-        total_tokens: Count,
+    object! {
+        struct Wire {
+            prompt_tokens: Count,
+            total_tokens: Count,
+        }
     }
     let wire: Wire = raw.read()?;
     Some(Usage {
         prompt_tokens: wire.prompt_tokens.0,
         total_tokens: wire.total_tokens.0,
-        raw: raw.0.map(Json::from_raw),
+        raw: raw.json(),
         ..Usage::default()
     })
 }

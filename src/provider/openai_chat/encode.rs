@@ -8,7 +8,7 @@ use super::{
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Message, Param, ResponseFormat, Warning,
     chat::ParamVisitor,
-    json_writer::ObjectWriter,
+    json::ObjectWriter,
     provider::{function_tool::FunctionTool, omissions::Omissions},
 };
 use serde::Serialize;

@@ -14,7 +14,7 @@ pub(super) fn error_in_place(completion: &Completion<'_>, data: &str) -> Option<
     }
     let flat = completion.choices.is_none()
         && completion.id.0.is_none()
-        && completion.usage.text().is_none()
+        && completion.usage.raw.text().is_none()
         && completion.prompt_filter_results.text().is_none();
     if completion.object.as_deref() == Some("error") || flat {
         ErrorBody::parse(data.as_bytes())?;

@@ -1,26 +1,23 @@
 use super::wire::Choice;
 use crate::{
     Logprobs, TokenLogprob, TopLogprob,
-    provider::lenient::{Count, List, Number, Text},
+    provider::lenient::{Count, List, Number, Text, object},
 };
-use serde::Deserialize;
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Lists<'a> {
-    #[serde(borrow)]
-    content: List<Token<'a>>,
-    refusal: List<Token<'a>>,
+object! {
+    struct Lists<'a> {
+        content: List<Token<'a>>,
+        refusal: List<Token<'a>>,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Token<'a> {
-    #[serde(borrow)]
-    token: Text<'a>,
-    logprob: Number,
-    bytes: List<Count>,
-    top_logprobs: List<Token<'a>>,
+object! {
+    struct Token<'a> {
+        token: Text<'a>,
+        logprob: Number,
+        bytes: List<Count>,
+        top_logprobs: List<Token<'a>>,
+    }
 }
 
 /// The log probabilities of a choice, of the text and (Cerebras) of the reasoning.

@@ -1,28 +1,25 @@
 use crate::{
-    Error, ErrorKind, Json, Model, ModelPage,
+    Error, ErrorKind, Model, ModelPage,
     error::ErrorBody,
     provider::{
         failure,
-        lenient::{self, Count, List, Raw, Text},
+        lenient::{self, Count, List, Raw, Text, object},
     },
 };
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// `{object: "list", data: [..]}`; Together sends the bare array.
 pub(in crate::provider) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
-    #[derive(Deserialize)]
-    struct Listed<'a> {
-        #[serde(borrow)]
-        data: Option<List<&'a RawValue>>,
+    object! {
+        struct Listed<'a> {
+            data: Option<List<Raw<'a>>>,
+        }
     }
-    let mut scratch = String::new();
     let is_array = body.trim_ascii_start().starts_with(b"[");
     let data = if is_array {
-        lenient::parse_body::<Vec<&RawValue>>(body, &mut scratch)?
+        lenient::parse_body::<List<Raw<'_>>>(body)?.0
     } else {
-        match lenient::parse_body::<Listed<'_>>(body, &mut scratch)?.data {
+        match lenient::parse_body::<Listed<'_>>(body)?.data {
             Some(list) => list.0,
             None => return Err(not_a_model(body)),
         }
@@ -35,36 +32,34 @@ pub(in crate::provider) fn decode_list(provider: &str, body: &Bytes) -> Result<M
 }
 
 pub(in crate::provider) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
-    let mut scratch = String::new();
-    let raw: &RawValue = lenient::parse_body(body, &mut scratch)?;
+    let raw: Raw<'_> = lenient::parse_body(body)?;
     decode(provider, raw).ok_or_else(|| not_a_model(body))
 }
 
-fn decode(provider: &str, raw: &RawValue) -> Option<Model> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        id: Text<'a>,
-        name: Text<'a>,
-        owned_by: Text<'a>,
-        created: Count,
-        context_length: Count,
-        limits: Raw<'a>,
+fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
+    object! {
+        struct Wire<'a> {
+            id: Text<'a>,
+            name: Text<'a>,
+            owned_by: Text<'a>,
+            created: Count,
+            context_length: Count,
+            limits: Raw<'a>,
+        }
     }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Limits {
-        max_context_length: Count,
+    object! {
+        struct Limits {
+            max_context_length: Count,
+        }
     }
-    let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+    let wire: Wire<'_> = raw.read()?;
     let limits: Limits = wire.limits.read().unwrap_or_default();
     let mut model = Model::new(provider, wire.id.non_empty()?);
     model.name = wire.name.non_empty().map(str::to_owned);
     model.owned_by = wire.owned_by.non_empty().map(str::to_owned);
     model.created = wire.created.0;
     model.context_length = wire.context_length.0.or(limits.max_context_length.0);
-    model.raw = Some(Json::from_raw(raw));
+    model.raw = raw.json();
     Some(model)
 }
 

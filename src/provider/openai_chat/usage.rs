@@ -1,13 +1,13 @@
 //! Token counts and server times, under all the names that servers give them.
 
 use crate::{
-    Json, ServerTiming, Usage,
-    provider::lenient::{Count, Number, Object, Raw, Seconds, object},
+    ServerTiming, Usage,
+    provider::lenient::{Count, Number, Object, Seconds, Spelled, object},
 };
 use std::time::Duration;
 
 object! {
-    struct Wire {
+    pub(super) struct Counts {
         prompt_tokens: Count,
         completion_tokens: Count,
         total_tokens: Count,
@@ -50,72 +50,84 @@ object! {
     }
 }
 
+object! {
+    /// Cerebras `time_info`.
+    pub(super) struct TimeInfo {
+        queue_time: Seconds,
+        prompt_time: Seconds,
+        completion_time: Seconds,
+        total_time: Seconds,
+    }
+}
+
+object! {
+    /// llama.cpp `timings`, in milliseconds.
+    pub(super) struct Timings {
+        prompt_ms: Number,
+        predicted_ms: Number,
+    }
+}
+
 /// The counts, and the times that Groq puts beside them.
-pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, ServerTiming)> {
-    let wire: Wire = raw.read::<Object<Wire>>()?.0?;
-    let prompt = wire.prompt_tokens_details.0.unwrap_or_default();
-    let completion = wire.completion_tokens_details.0.unwrap_or_default();
+pub(super) fn usage(spelled: &Spelled<'_, Counts>) -> Option<(Usage, ServerTiming)> {
+    let counts = spelled.value.0.as_ref()?;
+    let none = (PromptDetails::default(), CompletionDetails::default());
+    let prompt = counts.prompt_tokens_details.0.as_ref().unwrap_or(&none.0);
+    let completion = counts
+        .completion_tokens_details
+        .0
+        .as_ref()
+        .unwrap_or(&none.1);
     let first = |counts: &[Count]| counts.iter().find_map(|count| count.0);
     let usage = Usage {
-        prompt_tokens: wire.prompt_tokens.0,
-        completion_tokens: wire.completion_tokens.0,
-        total_tokens: wire.total_tokens.0,
+        prompt_tokens: counts.prompt_tokens.0,
+        completion_tokens: counts.completion_tokens.0,
+        total_tokens: counts.total_tokens.0,
         cached_tokens: first(&[
             prompt.cached_tokens,
-            wire.prompt_cache_hit_tokens,
-            wire.cached_tokens,
-            wire.num_cached_tokens,
-            wire.cache_read_input_tokens,
+            counts.prompt_cache_hit_tokens,
+            counts.cached_tokens,
+            counts.num_cached_tokens,
+            counts.cache_read_input_tokens,
         ]),
-        cache_write_tokens: first(&[prompt.cache_write_tokens, wire.cache_creation_input_tokens]),
-        image_tokens: first(&[prompt.image_tokens, wire.image_tokens]),
+        cache_write_tokens: first(&[
+            prompt.cache_write_tokens,
+            counts.cache_creation_input_tokens,
+        ]),
+        image_tokens: first(&[prompt.image_tokens, counts.image_tokens]),
         audio_tokens: prompt.audio_tokens.0,
-        reasoning_tokens: first(&[completion.reasoning_tokens, wire.reasoning_tokens]),
+        reasoning_tokens: first(&[completion.reasoning_tokens, counts.reasoning_tokens]),
         accepted_prediction_tokens: completion.accepted_prediction_tokens.0,
         rejected_prediction_tokens: completion.rejected_prediction_tokens.0,
-        raw: raw.0.map(Json::from_raw),
+        raw: spelled.raw.json(),
     };
     let timing = ServerTiming {
-        queue: wire.queue_time.0,
-        prompt: wire.prompt_time.0,
-        completion: wire.completion_time.0,
-        total: wire.total_time.0,
+        queue: counts.queue_time.0,
+        prompt: counts.prompt_time.0,
+        completion: counts.completion_time.0,
+        total: counts.total_time.0,
     };
     Some((usage, timing))
 }
 
-/// Cerebras `time_info`, in seconds.
-pub(super) fn time_info(raw: Raw<'_>) -> Option<ServerTiming> {
-    object! {
-        struct TimeInfo {
-            queue_time: Seconds,
-            prompt_time: Seconds,
-            completion_time: Seconds,
-            total_time: Seconds,
+impl TimeInfo {
+    pub(super) fn timing(&self) -> ServerTiming {
+        ServerTiming {
+            queue: self.queue_time.0,
+            prompt: self.prompt_time.0,
+            completion: self.completion_time.0,
+            total: self.total_time.0,
         }
     }
-    let info = raw.read::<Object<TimeInfo>>()?.0?;
-    Some(ServerTiming {
-        queue: info.queue_time.0,
-        prompt: info.prompt_time.0,
-        completion: info.completion_time.0,
-        total: info.total_time.0,
-    })
 }
 
-/// llama.cpp `timings`, in milliseconds.
-pub(super) fn timings(raw: Raw<'_>) -> Option<ServerTiming> {
-    object! {
-        struct Timings {
-            prompt_ms: Number,
-            predicted_ms: Number,
+impl Timings {
+    pub(super) fn timing(&self) -> ServerTiming {
+        let ms = |number: Number| Duration::try_from_secs_f64(number.0? / 1e3).ok();
+        ServerTiming {
+            prompt: ms(self.prompt_ms),
+            completion: ms(self.predicted_ms),
+            ..ServerTiming::default()
         }
     }
-    let timings = raw.read::<Object<Timings>>()?.0?;
-    let ms = |number: Number| Duration::try_from_secs_f64(number.0? / 1e3).ok();
-    Some(ServerTiming {
-        prompt: ms(timings.prompt_ms),
-        completion: ms(timings.predicted_ms),
-        ..ServerTiming::default()
-    })
 }

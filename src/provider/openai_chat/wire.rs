@@ -1,7 +1,10 @@
 //! The answer as it is on the wire, whole and in chunks, with every member optional.
 
-use crate::provider::lenient::{Count, Few, List, Object, Raw, Text, fill_by_value, object};
-use serde::Deserialize;
+use super::usage::{Counts, TimeInfo, Timings};
+use crate::{
+    json::{Fault, Reader},
+    provider::lenient::{Count, Few, Fill, List, Object, Raw, Spelled, Text, object},
+};
 use std::borrow::Cow;
 
 object! {
@@ -13,12 +16,12 @@ object! {
         pub(super) system_fingerprint: Text<'a>,
         pub(super) service_tier: Text<'a>,
         pub(super) choices: Option<Few<Choice<'a>>>,
-        pub(super) usage: Raw<'a>,
+        pub(super) usage: Spelled<'a, Counts>,
         pub(super) error: Raw<'a>,
         /// Cerebras: seconds.
-        pub(super) time_info: Raw<'a>,
+        pub(super) time_info: Spelled<'a, TimeInfo>,
         /// llama.cpp: milliseconds.
-        pub(super) timings: Raw<'a>,
+        pub(super) timings: Spelled<'a, Timings>,
         /// Groq.
         pub(super) x_groq: Object<XGroq<'a>>,
         /// Perplexity, xAI.
@@ -34,7 +37,7 @@ object! {
 
 object! {
     pub(super) struct XGroq<'a> {
-        pub(super) usage: Raw<'a>,
+        pub(super) usage: Spelled<'a, Counts>,
         pub(super) error: Raw<'a>,
     }
 }
@@ -133,7 +136,7 @@ impl Message<'_> {
             || !self.annotations.0.is_empty()
             || self.refusal.non_empty().is_some()
             || self.function_call.0.is_some()
-            || self.extra_content.value().is_some();
+            || self.extra_content.text().is_some();
         if more {
             return None;
         }
@@ -147,58 +150,20 @@ impl Message<'_> {
     }
 }
 
-fill_by_value!(Content<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> serde::de::Visitor<'de> for Visitor<'a> {
-            type Value = Content<'a>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("text or a list of parts")
+impl<'de: 'a, 'a> Fill<'de> for Content<'a> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        *self = match reader.peek()? {
+            b'"' => Content::Text(reader.string()?),
+            b'[' => {
+                let mut parts = List::<Object<Part<'a>>>::default();
+                parts.fill(reader)?;
+                Content::Parts(parts.0.into_iter().filter_map(|part| part.0).collect())
             }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Content<'a>, E> {
-                Ok(Content::Text(Cow::Borrowed(text)))
+            _ => {
+                reader.skip()?;
+                Content::Nothing
             }
-            fn visit_str<E>(self, text: &str) -> Result<Content<'a>, E> {
-                Ok(Content::Text(Cow::Owned(text.to_owned())))
-            }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut seq: A,
-            ) -> Result<Content<'a>, A::Error> {
-                let mut parts = Vec::new();
-                while let Some(part) = seq.next_element::<Object<Part<'a>>>()? {
-                    parts.extend(part.0);
-                }
-                Ok(Content::Parts(parts))
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Content<'a>, A::Error> {
-                while map
-                    .next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?
-                    .is_some()
-                {}
-                Ok(Content::Nothing)
-            }
-            fn visit_unit<E>(self) -> Result<Content<'a>, E> {
-                Ok(Content::Nothing)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Content<'a>, E> {
-                Ok(Content::Nothing)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Content<'a>, E> {
-                Ok(Content::Nothing)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Content<'a>, E> {
-                Ok(Content::Nothing)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Content<'a>, E> {
-                Ok(Content::Nothing)
-            }
-        }
-        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
+        };
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::{
     wire::{Event, Item, Response},
 };
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head, Json,
+    Assembler, Error, ErrorKind, FinishReason, Head,
     error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
@@ -32,8 +32,7 @@ impl ResponsesDecoder {
     }
 
     fn event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<Progress, Error> {
-        let mut scratch = String::new();
-        let event: Event<'_> = lenient::parse(data, &mut scratch)?;
+        let event: Event<'_> = lenient::parse(data)?;
         // Some servers send no `event:` lines, some compatible ones no `type`.
         match event.r#type.non_empty().unwrap_or(name) {
             "error" => return Err(failure::from_event("", data.as_bytes())),
@@ -113,8 +112,8 @@ impl ResponsesDecoder {
             ("content_filters", response.content_filters),
             ("moderation", response.moderation),
         ] {
-            if let (Some(value), Some(_)) = (raw.0, raw.text()) {
-                out.extra(name, Json::from_raw(value))?;
+            if let Some(value) = raw.json() {
+                out.extra(name, value)?;
             }
         }
         let status = response.status.non_empty().unwrap_or(status);
@@ -184,8 +183,7 @@ impl Decoder for ResponsesDecoder {
     }
 
     fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
-        let mut scratch = String::new();
-        let response: Response<'_> = lenient::parse(lenient::utf8(body)?, &mut scratch)?;
+        let response: Response<'_> = lenient::parse(lenient::utf8(body)?)?;
         if response.output.is_none() && response.status.non_empty().is_none() {
             return Err(match ErrorBody::parse(body) {
                 Some(_) => failure::from_event("", body),

@@ -4,7 +4,7 @@ use super::{input, profile::Profile};
 use crate::{
     ChatRequest, Error, Json, JsonSchema, Message, Param, ReasoningEffort, ReasoningFormat,
     ResponseFormat, Role, Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor,
-    json_writer::ObjectWriter, provider::omissions::Omissions,
+    json::ObjectWriter, provider::omissions::Omissions,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

@@ -7,11 +7,11 @@ use super::{
 use crate::{
     Assembler, Citation, Error, Json, Logprobs, OpaqueBlock, OpaqueData,
     provider::{
-        lenient::{Object, Raw, Text},
+        lenient::{Object, Raw, Text, object},
         logprobs,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// What a text is.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +162,7 @@ impl Items {
         raw: Raw<'_>,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        let Some(json) = raw.0.map(Json::from_raw) else {
+        let Some(json) = raw.json() else {
             return Ok(());
         };
         self.slots.done(number);
@@ -310,13 +310,12 @@ fn pour_logprobs(list: &[Object<logprobs::Token<'_>>], out: &mut Assembler) -> R
 
 /// Of a page, or of a file.
 fn citation(annotation: Raw<'_>) -> Citation {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        url: Text<'a>,
-        title: Text<'a>,
-        filename: Text<'a>,
+    object! {
+        struct Wire<'a> {
+            url: Text<'a>,
+            title: Text<'a>,
+            filename: Text<'a>,
+        }
     }
     let wire: Wire<'_> = annotation.read().unwrap_or_default();
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
@@ -324,6 +323,6 @@ fn citation(annotation: Raw<'_>) -> Citation {
         url: owned(&wire.url),
         title: owned(&wire.title).or_else(|| owned(&wire.filename)),
         cited_text: None,
-        raw: annotation.0.map(Json::from_raw),
+        raw: annotation.json(),
     }
 }

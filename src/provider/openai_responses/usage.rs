@@ -1,32 +1,31 @@
 use crate::{
-    Json, Usage,
-    provider::lenient::{Count, Object, Raw},
+    Usage,
+    provider::lenient::{Count, Object, Raw, object},
 };
-use serde::Deserialize;
 
 /// Token counts. Reasoning is part of the output, cached tokens part of the input.
 pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Wire {
-        input_tokens: Count,
-        output_tokens: Count,
-        total_tokens: Count,
-        input_tokens_details: Object<Input>,
-        output_tokens_details: Object<Output>,
+    object! {
+        struct Wire {
+            input_tokens: Count,
+            output_tokens: Count,
+            total_tokens: Count,
+            input_tokens_details: Object<Input>,
+            output_tokens_details: Object<Output>,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Input {
-        cached_tokens: Count,
-        cache_write_tokens: Count,
-        image_tokens: Count,
-        audio_tokens: Count,
+    object! {
+        struct Input {
+            cached_tokens: Count,
+            cache_write_tokens: Count,
+            image_tokens: Count,
+            audio_tokens: Count,
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Output {
-        reasoning_tokens: Count,
+    object! {
+        struct Output {
+            reasoning_tokens: Count,
+        }
     }
     let wire: Wire = raw.read()?;
     let input = wire.input_tokens_details.0.unwrap_or_default();
@@ -40,7 +39,7 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
         image_tokens: input.image_tokens.0,
         audio_tokens: input.audio_tokens.0,
         reasoning_tokens: output.reasoning_tokens.0,
-        raw: raw.0.map(Json::from_raw),
+        raw: raw.json(),
         ..Usage::default()
     })
 }

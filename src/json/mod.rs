@@ -1,4 +1,11 @@
-//! JSON that is carried, not interpreted: schemas, opaque provider blocks, extras, raw bodies.
+//! JSON that is carried, not interpreted: schemas, opaque provider blocks, extras, raw bodies. Beside it, how JSON is read and
+//! written.
+
+mod reader;
+mod writer;
+
+pub(crate) use reader::{Fault, Reader};
+pub(crate) use writer::ObjectWriter;
 
 use crate::{Error, ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
@@ -9,7 +16,15 @@ use std::fmt;
 ///
 /// Two values are equal if their texts are.
 #[derive(Clone)]
-pub struct Json(Box<RawValue>);
+pub struct Json(Text);
+
+#[derive(Clone)]
+enum Text {
+    Value(Box<RawValue>),
+    /// A part of a document that has been read; `serde_json` has no way to take it without reading it again, which most of
+    /// them never need.
+    Part(Box<str>),
+}
 
 impl Json {
     /// The JSON text of `value`.
@@ -18,7 +33,7 @@ impl Json {
     /// `invalid_request` if the value cannot be written as JSON (a map with keys that are no strings).
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
         serde_json::value::to_raw_value(value)
-            .map(Json)
+            .map(|raw| Json(Text::Value(raw)))
             .map_err(|e| {
                 Error::new(
                     ErrorKind::InvalidRequest,
@@ -33,14 +48,17 @@ impl Json {
     /// `invalid_request` if it is not exactly one JSON value.
     pub fn parse(text: impl Into<String>) -> Result<Json, Error> {
         RawValue::from_string(text.into())
-            .map(Json)
+            .map(|raw| Json(Text::Value(raw)))
             .map_err(|e| Error::new(ErrorKind::InvalidRequest, format!("not a JSON value: {e}")))
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        match &self.0 {
+            Text::Value(raw) => raw.get(),
+            Text::Part(text) => text,
+        }
     }
 
     /// The value as a Rust type.
@@ -56,9 +74,9 @@ impl Json {
         })
     }
 
-    /// Keeps text that has just been parsed as part of a larger document.
-    pub(crate) fn from_raw(raw: &RawValue) -> Json {
-        Json(raw.to_owned())
+    /// Keeps a value that has been read as part of a larger document.
+    pub(crate) fn part(text: &str) -> Json {
+        Json(Text::Part(text.into()))
     }
 }
 
@@ -85,7 +103,13 @@ impl fmt::Display for Json {
 impl Serialize for Json {
     /// On one line: line breaks between tokens become spaces, so that lines of JSON stay lines.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_on_one_line(&self.0, serializer)
+        match &self.0 {
+            Text::Value(raw) => serialize_on_one_line(raw, serializer),
+            Text::Part(text) => {
+                let raw = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
+                serialize_on_one_line(raw, serializer)
+            }
+        }
     }
 }
 
@@ -105,7 +129,7 @@ pub(crate) fn serialize_on_one_line<S: Serializer>(
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Json)
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Json(Text::Value(raw)))
     }
 }
 

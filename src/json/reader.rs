@@ -1,0 +1,673 @@
+//! Reading JSON member by member: in one pass, without a tree, copying only strings with escapes.
+//!
+//! [`Reader::skip`] keeps its own record of what is open, and [`Reader::object`] and [`Reader::list`] count how deep they are in
+//! each other, so that no nesting overflows the stack.
+
+use std::borrow::Cow;
+
+/// A place in a JSON text, which is known to be UTF-8.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    /// How many objects and lists are being read member by member.
+    depth: u32,
+}
+
+/// Why a text cannot be read. [`Reader::at`] says where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The text ends inside a value.
+    End,
+    /// Something else stands where JSON, or the kind of value that is wanted, should.
+    Unexpected,
+    /// A number that no 64-bit float can hold.
+    Number,
+    /// Objects or lists within each other, more than [`DEEPEST`].
+    TooDeep,
+    /// A list with more than so many elements.
+    TooLong(usize),
+}
+
+/// What a string's escapes may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Halves {
+    /// Half of a surrogate pair becomes U+FFFD.
+    Replaced,
+    /// It is an error.
+    Refused,
+}
+
+/// As `serde_json` allows.
+const DEEPEST: u32 = 127;
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Reader {
+            text,
+            at: 0,
+            depth: 0,
+        }
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The first byte of the next value or sign.
+    pub(crate) fn peek(&mut self) -> Result<u8, Fault> {
+        loop {
+            match self.byte() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.advance(1),
+                Some(byte) => return Ok(byte),
+                None => return Err(Fault::End),
+            }
+        }
+    }
+
+    /// Nothing but white space may follow.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            Ok(_) => Err(Fault::Unexpected),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Reads an object; `member` must read, or skip, the value of the member that it is given the name of.
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&str, &mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.enter(b'{')?;
+        if self.peek()? != b'}' {
+            loop {
+                let name = self.string()?;
+                self.expect(b':')?;
+                member(&name, self)?;
+                if self.peek()? != b',' {
+                    break;
+                }
+                self.advance(1);
+            }
+        }
+        self.leave(b'}')
+    }
+
+    /// Reads a list; `element` must read, or skip, the value that comes next.
+    pub(crate) fn list(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.enter(b'[')?;
+        if self.peek()? != b']' {
+            loop {
+                element(self)?;
+                if self.peek()? != b',' {
+                    break;
+                }
+                self.advance(1);
+            }
+        }
+        self.leave(b']')
+    }
+
+    /// A string. Half of a surrogate pair in it becomes U+FFFD.
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        self.string_with(Halves::Replaced)
+    }
+
+    /// A string in which half of a surrogate pair is an error: where U+FFFD would make another command of it.
+    pub(crate) fn exact_string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        self.string_with(Halves::Refused)
+    }
+
+    /// A number as it is spelled.
+    pub(crate) fn number(&mut self) -> Result<&'a str, Fault> {
+        self.peek()?;
+        let start = self.at;
+        self.skip_number()?;
+        Ok(self.since(start))
+    }
+
+    /// Any value, as it is spelled.
+    pub(crate) fn raw(&mut self) -> Result<&'a str, Fault> {
+        self.peek()?;
+        let start = self.at;
+        self.skip()?;
+        Ok(self.since(start))
+    }
+
+    /// What was read since `start`, an earlier [`at`](Self::at).
+    pub(crate) fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Passes over a value of any kind and depth.
+    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+        let mut open = Open::default();
+        loop {
+            match self.peek()? {
+                b'"' => self.skip_string()?,
+                b'{' => {
+                    self.advance(1);
+                    if self.peek()? == b'}' {
+                        self.advance(1);
+                    } else {
+                        self.skip_name()?;
+                        open.push(true);
+                        continue;
+                    }
+                }
+                b'[' => {
+                    self.advance(1);
+                    if self.peek()? == b']' {
+                        self.advance(1);
+                    } else {
+                        open.push(false);
+                        continue;
+                    }
+                }
+                b'-' | b'0'..=b'9' => self.skip_number()?,
+                b't' => self.word("true")?,
+                b'f' => self.word("false")?,
+                b'n' => self.word("null")?,
+                _ => return Err(Fault::Unexpected),
+            }
+            while let Some(in_object) = open.innermost() {
+                match (self.peek()?, in_object) {
+                    (b',', true) => {
+                        self.advance(1);
+                        self.skip_name()?;
+                        break;
+                    }
+                    (b',', false) => {
+                        self.advance(1);
+                        break;
+                    }
+                    (b'}', true) | (b']', false) => {
+                        self.advance(1);
+                        open.pop();
+                    }
+                    _ => return Err(Fault::Unexpected),
+                }
+            }
+            if open.innermost().is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn enter(&mut self, bracket: u8) -> Result<(), Fault> {
+        self.expect(bracket)?;
+        if self.depth >= DEEPEST {
+            return Err(Fault::TooDeep);
+        }
+        self.depth = self.depth.saturating_add(1);
+        Ok(())
+    }
+
+    fn leave(&mut self, bracket: u8) -> Result<(), Fault> {
+        self.depth = self.depth.saturating_sub(1);
+        self.expect(bracket)
+    }
+
+    fn expect(&mut self, sign: u8) -> Result<(), Fault> {
+        if self.peek()? != sign {
+            return Err(Fault::Unexpected);
+        }
+        self.advance(1);
+        Ok(())
+    }
+
+    fn string_with(&mut self, halves: Halves) -> Result<Cow<'a, str>, Fault> {
+        self.expect(b'"')?;
+        let start = self.at;
+        self.skip_plain();
+        let plain = self.since(start);
+        match self.byte() {
+            Some(b'"') => {
+                self.advance(1);
+                Ok(Cow::Borrowed(plain))
+            }
+            _ => self.unescape(plain, halves).map(Cow::Owned),
+        }
+    }
+
+    /// The rest of a string that begins with `plain`.
+    fn unescape(&mut self, plain: &str, halves: Halves) -> Result<String, Fault> {
+        let mut string = plain.to_owned();
+        loop {
+            match self.byte().ok_or(Fault::End)? {
+                b'"' => {
+                    self.advance(1);
+                    return Ok(string);
+                }
+                b'\\' => string.push(self.escape(halves)?),
+                _ => return Err(Fault::Unexpected),
+            }
+            let start = self.at;
+            self.skip_plain();
+            string.push_str(self.since(start));
+        }
+    }
+
+    fn escape(&mut self, halves: Halves) -> Result<char, Fault> {
+        self.advance(1);
+        let plain = match self.byte().ok_or(Fault::End)? {
+            sign @ (b'"' | b'\\' | b'/') => char::from(sign),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(halves),
+            _ => return Err(Fault::Unexpected),
+        };
+        self.advance(1);
+        Ok(plain)
+    }
+
+    /// `u` and four digits, and where they are the first half of a pair, the second.
+    fn unicode(&mut self, halves: Halves) -> Result<char, Fault> {
+        self.advance(1);
+        let first = self.hex()?;
+        if let Some(plain) = char::from_u32(first) {
+            return Ok(plain);
+        }
+        let after = self.at;
+        if first < 0xdc00 && self.follows("\\u") {
+            self.advance(2);
+            let second = self.hex()?;
+            if let low @ 0xdc00..=0xdfff = second {
+                let high = first.saturating_sub(0xd800) << 10;
+                let point = high.saturating_add(low.saturating_sub(0xdc00));
+                let point = point.saturating_add(0x10000);
+                return char::from_u32(point).ok_or(Fault::Unexpected);
+            }
+        }
+        self.at = after;
+        match halves {
+            Halves::Replaced => Ok(char::REPLACEMENT_CHARACTER),
+            Halves::Refused => Err(Fault::Unexpected),
+        }
+    }
+
+    fn hex(&mut self) -> Result<u32, Fault> {
+        let mut number = 0_u32;
+        for _ in 0..4 {
+            let digit = char::from(self.byte().ok_or(Fault::End)?);
+            let digit = digit.to_digit(16).ok_or(Fault::Unexpected)?;
+            number = number << 4 | digit;
+            self.advance(1);
+        }
+        Ok(number)
+    }
+
+    fn skip_name(&mut self) -> Result<(), Fault> {
+        self.peek()?;
+        self.skip_string()?;
+        self.expect(b':')
+    }
+
+    fn skip_string(&mut self) -> Result<(), Fault> {
+        self.expect(b'"')?;
+        loop {
+            self.skip_plain();
+            match self.byte().ok_or(Fault::End)? {
+                b'"' => {
+                    self.advance(1);
+                    return Ok(());
+                }
+                b'\\' => {
+                    self.advance(1);
+                    match self.byte().ok_or(Fault::End)? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.advance(1),
+                        b'u' => {
+                            self.advance(1);
+                            self.hex()?;
+                        }
+                        _ => return Err(Fault::Unexpected),
+                    }
+                }
+                _ => return Err(Fault::Unexpected),
+            }
+        }
+    }
+
+    fn skip_number(&mut self) -> Result<(), Fault> {
+        if self.byte() == Some(b'-') {
+            self.advance(1);
+        }
+        match self.byte().ok_or(Fault::End)? {
+            b'0' => self.advance(1),
+            b'1'..=b'9' => self.skip_digits()?,
+            _ => return Err(Fault::Unexpected),
+        }
+        if self.byte() == Some(b'.') {
+            self.advance(1);
+            self.skip_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.advance(1);
+            if let Some(b'+' | b'-') = self.byte() {
+                self.advance(1);
+            }
+            self.skip_digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit or more.
+    fn skip_digits(&mut self) -> Result<(), Fault> {
+        let rest = self.rest();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        match rest.first() {
+            Some(_) if digits == 0 => Err(Fault::Unexpected),
+            Some(_) => {
+                self.advance(digits);
+                Ok(())
+            }
+            None => Err(Fault::End),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), Fault> {
+        for expected in word.bytes() {
+            match self.byte() {
+                Some(byte) if byte == expected => self.advance(1),
+                Some(_) => return Err(Fault::Unexpected),
+                None => return Err(Fault::End),
+            }
+        }
+        Ok(())
+    }
+
+    fn skip_plain(&mut self) {
+        self.advance(plain(self.rest()));
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn follows(&self, text: &str) -> bool {
+        self.rest().starts_with(text.as_bytes())
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes);
+    }
+}
+
+/// How many bytes at the beginning stand for themselves in a string: looked at eight at a time.
+fn plain(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((eight, more)) = rest.split_first_chunk::<8>() {
+        let marks = marks(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            let before = (marks.trailing_zeros() / 8) as usize;
+            return bytes
+                .len()
+                .saturating_sub(rest.len())
+                .saturating_add(before);
+        }
+        rest = more;
+    }
+    let before = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f));
+    bytes
+        .len()
+        .saturating_sub(rest.len())
+        .saturating_add(before.unwrap_or(rest.len()))
+}
+
+/// The top bit of each byte that is a quotation mark, a backslash or below a space. Of those above the lowest that is set
+/// some may be set wrongly.
+fn marks(eight: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let quote = zero(eight ^ (ONES.wrapping_mul(b'"' as u64)));
+    let backslash = zero(eight ^ (ONES.wrapping_mul(b'\\' as u64)));
+    let control = eight.wrapping_sub(ONES.wrapping_mul(0x20)) & !eight;
+    (quote | backslash | control) & ONES.wrapping_mul(0x80)
+}
+
+/// The objects and lists that are open, a bit each: set for an object. The innermost is the lowest bit of `top`.
+#[derive(Default)]
+struct Open {
+    top: u64,
+    /// How many bits of `top` are in use.
+    used: u32,
+    below: Vec<u64>,
+}
+
+impl Open {
+    fn push(&mut self, is_object: bool) {
+        if self.used == u64::BITS {
+            self.below.push(self.top);
+            self.used = 0;
+        }
+        self.top = self.top << 1 | u64::from(is_object);
+        self.used = self.used.saturating_add(1);
+    }
+
+    fn pop(&mut self) {
+        self.top >>= 1;
+        self.used = self.used.saturating_sub(1);
+        if self.used == 0 {
+            if let Some(top) = self.below.pop() {
+                (self.top, self.used) = (top, u64::BITS);
+            }
+        }
+    }
+
+    fn innermost(&self) -> Option<bool> {
+        (self.used > 0).then_some(self.top & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    fn skipped(text: &str) -> Result<&str, Fault> {
+        let mut reader = Reader::new(text);
+        let raw = reader.raw()?;
+        reader.end().map(|()| raw)
+    }
+
+    fn string(text: &str) -> Result<Cow<'_, str>, Fault> {
+        let mut reader = Reader::new(text);
+        let string = reader.string()?;
+        reader.end().map(|()| string)
+    }
+
+    #[test]
+    fn objects_and_lists_are_read_in_their_order() {
+        let mut seen = Vec::new();
+        let mut reader = Reader::new(" { \"a\" : [ 1 , \"x\" ] ,\"b\\n\":{}, \"c\":[] } ");
+        reader
+            .object(|name, reader| {
+                let start = reader.at();
+                match reader.peek()? {
+                    b'[' => reader.list(Reader::skip)?,
+                    _ => reader.object(|_, reader| reader.skip())?,
+                }
+                seen.push((name.to_owned(), reader.since(start).trim()));
+                Ok(())
+            })
+            .unwrap();
+        reader.end().unwrap();
+        let expected = [("a", "[ 1 , \"x\" ]"), ("b\n", "{}"), ("c", "[]")];
+        assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn a_string_without_escapes_is_not_copied() {
+        assert!(matches!(
+            string("\"plain, as it is\""),
+            Ok(Cow::Borrowed("plain, as it is"))
+        ));
+        assert!(matches!(string("\"a\\tb\""), Ok(Cow::Owned(_))));
+    }
+
+    // F83
+    #[test]
+    fn half_a_character_is_replaced_or_refused() {
+        for (text, read) in [
+            ("\"\\ud83d\\ude00\"", "\u{1f600}"),
+            ("\"a\\ud83d\"", "a\u{fffd}"),
+            ("\"\\ude00b\"", "\u{fffd}b"),
+            ("\"\\ud83d\\ud83d\\ude00\"", "\u{fffd}\u{1f600}"),
+            ("\"\\ud83d\\u0041\"", "\u{fffd}A"),
+            ("\"\\udbff\\udfff\"", "\u{10ffff}"),
+        ] {
+            assert_eq!(string(text).unwrap(), read, "{text}");
+            let exact = Reader::new(text).exact_string();
+            assert_eq!(exact.is_ok(), !read.contains('\u{fffd}'), "{text}");
+        }
+    }
+
+    // F21
+    #[test]
+    fn a_cut_is_told_from_a_mistake() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "{\"a",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1",
+            "{\"a\":1,",
+            "[",
+            "[1",
+            "[1,",
+            "-",
+            "1.",
+            "1e",
+            "1E+",
+            "tru",
+            "n",
+            "\"",
+            "\"\\",
+            "\"\\u12",
+        ] {
+            assert_eq!(skipped(text), Err(Fault::End), "{text}");
+        }
+        for text in [
+            "{,}",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{a:1}",
+            "[1,]",
+            "[1 2]",
+            "[1}",
+            "{\"a\":1]",
+            "01",
+            "-x",
+            "1.x",
+            "1e+x",
+            "+1",
+            ".5",
+            "trux",
+            "NaN",
+            "1 2",
+            "\"\\x\"",
+            "\"\\u12x4\"",
+            "\"\n\"",
+            "<html>",
+            "]",
+        ] {
+            assert_eq!(skipped(text), Err(Fault::Unexpected), "{text}");
+        }
+    }
+
+    // F86
+    #[test]
+    fn no_nesting_overflows_the_stack() {
+        let deep = "[{\"a\":".repeat(100_000) + "1" + &"}]".repeat(100_000);
+        assert_eq!(skipped(&deep), Ok(&*deep));
+
+        fn descend(reader: &mut Reader<'_>) -> Result<(), Fault> {
+            match reader.peek()? {
+                b'[' => reader.list(descend),
+                _ => reader.skip(),
+            }
+        }
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(descend(&mut Reader::new(&nested(127))), Ok(()));
+        assert_eq!(descend(&mut Reader::new(&nested(128))), Err(Fault::TooDeep));
+    }
+
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\n",
+            "\"",
+            "\"a\"",
+            "\"abcdefgh\"",
+            "\"a\":",
+            "\\",
+            "\\n",
+            "\\u00e9",
+            "\\ud83d",
+            "\\ude00",
+            "é",
+            "\u{1f600}",
+            "\u{1}",
+            "0",
+            "12",
+            "-",
+            ".5",
+            "e9",
+            "E+",
+            "true",
+            "false",
+            "null",
+            "x",
+            "longer than eight bytes",
+        ]);
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn accepts_what_serde_json_accepts(text in pieces()) {
+            let theirs = serde_json::from_str::<&RawValue>(&text).ok().map(RawValue::get);
+            prop_assert_eq!(skipped(&text).ok(), theirs);
+            if let Ok(theirs) = serde_json::from_str::<String>(&text) {
+                prop_assert_eq!(string(&text).unwrap(), &*theirs);
+                prop_assert_eq!(Reader::new(&text).exact_string().unwrap(), &*theirs);
+            }
+        }
+
+        #[test]
+        fn a_string_is_read_as_it_was_written(string in any::<String>()) {
+            let text = serde_json::to_string(&string).unwrap();
+            prop_assert_eq!(super::tests::string(&text).unwrap(), &*string);
+            prop_assert_eq!(skipped(&text), Ok(&*text));
+        }
+
+        #[test]
+        fn what_ends_a_plain_run_is_found_wherever_it_stands(text in "[a-z\u{7f}-\u{ff}]{0,20}", mark in prop::sample::select(vec!['"', '\\', '\u{1f}', '\0'])) {
+            let marked = format!("{text}{mark}{text}\"");
+            prop_assert_eq!(plain(marked.as_bytes()), text.len());
+            prop_assert_eq!(plain(text.as_bytes()), text.len());
+        }
+    }
+}
