@@ -1,5 +1,6 @@
 use super::{Head, StreamEvent};
-use crate::{Choice, ContentPart, UnifiedChatResponse};
+use crate::{Choice, ContentPart, Json, ServerTiming, UnifiedChatResponse, Usage};
+use std::borrow::Cow;
 
 /// Adds events up to a response. The library's own responses are made by it, so whoever folds the events of a stream
 /// gets the same.
@@ -37,27 +38,65 @@ impl Accumulator {
     /// Adds an event that nobody else wants: without copies of what is large.
     pub(crate) fn take(&mut self, event: StreamEvent) {
         match event {
-            StreamEvent::Start(head) => self.head(*head),
-            StreamEvent::Usage(usage) => self.response.usage = Some(*usage),
-            StreamEvent::Timing { server, raw } => {
-                self.response.metrics.server = server;
-                self.response.metrics.provider_time_info = raw.map(|raw| *raw);
+            StreamEvent::TextDelta { choice, part, text } => {
+                self.append(choice, part, text.into(), Kind::Text);
+            }
+            StreamEvent::ReasoningDelta { choice, part, text } => {
+                self.append(choice, part, text.into(), Kind::Reasoning);
+            }
+            StreamEvent::ToolCallEnd { choice, part, call } => {
+                self.part(choice, part, || ContentPart::ToolCall(*call));
+            }
+            StreamEvent::Opaque {
+                choice,
+                part,
+                block,
+            } => {
+                self.part(choice, part, || ContentPart::Opaque(*block));
             }
             other => self.apply(&other),
         }
+    }
+
+    /// Who answers.
+    pub(crate) fn start(&mut self, head: Head) {
+        let response = &mut self.response;
+        if response.id.is_empty() {
+            response.id = head.id;
+        }
+        if response.model.is_empty() {
+            response.model = head.model;
+        }
+        response.created = response.created.or(head.created);
+        response.system_fingerprint = response
+            .system_fingerprint
+            .take()
+            .or(head.system_fingerprint);
+        response.service_tier = head.service_tier.or(response.service_tier.take());
+    }
+
+    /// The tokens counted.
+    pub(crate) fn usage(&mut self, usage: Usage) {
+        self.response.usage = Some(usage);
+    }
+
+    /// What the server says of its own time.
+    pub(crate) fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
+        self.response.metrics.server = server;
+        self.response.metrics.provider_time_info = raw;
     }
 
     /// Adds one event.
     pub fn apply(&mut self, event: &StreamEvent) {
         match event {
             StreamEvent::TextDelta { choice, part, text } => {
-                self.append(*choice, *part, text, Kind::Text)
+                self.append(*choice, *part, text.into(), Kind::Text);
             }
             StreamEvent::ReasoningDelta { choice, part, text } => {
-                self.append(*choice, *part, text, Kind::Reasoning);
+                self.append(*choice, *part, text.into(), Kind::Reasoning);
             }
             StreamEvent::RefusalDelta { choice, part, text } => {
-                self.append(*choice, *part, text, Kind::Refusal);
+                self.append(*choice, *part, text.into(), Kind::Refusal);
             }
             StreamEvent::ReasoningSignature {
                 choice,
@@ -98,12 +137,9 @@ impl Accumulator {
                 all.refusal.extend_from_slice(&logprobs.refusal);
                 all.reasoning.extend_from_slice(&logprobs.reasoning);
             }
-            StreamEvent::Start(head) => self.head((**head).clone()),
-            StreamEvent::Usage(usage) => self.response.usage = Some((**usage).clone()),
-            StreamEvent::Timing { server, raw } => {
-                self.response.metrics.server = *server;
-                self.response.metrics.provider_time_info = raw.as_deref().cloned();
-            }
+            StreamEvent::Start(head) => self.start((**head).clone()),
+            StreamEvent::Usage(usage) => self.usage((**usage).clone()),
+            StreamEvent::Timing { server, raw } => self.timing(*server, raw.as_deref().cloned()),
             StreamEvent::Extra { name, value } => {
                 let extra = &mut self.response.provider_metadata.extra;
                 match extra.iter_mut().find(|(other, _)| **other == **name) {
@@ -133,28 +169,19 @@ impl Accumulator {
         }
     }
 
-    fn head(&mut self, head: Head) {
-        let response = &mut self.response;
-        if response.id.is_empty() {
-            response.id = head.id;
-        }
-        if response.model.is_empty() {
-            response.model = head.model;
-        }
-        response.created = response.created.or(head.created);
-        response.system_fingerprint = response
-            .system_fingerprint
-            .take()
-            .or(head.system_fingerprint);
-        response.service_tier = head.service_tier.or(response.service_tier.take());
-    }
-
-    fn append(&mut self, choice: u32, part: u32, more: &str, kind: Kind) {
+    fn append(&mut self, choice: u32, part: u32, more: Cow<'_, str>, kind: Kind) {
         let part = self.part(choice, part, || kind.empty());
         match part {
             ContentPart::Text { text, .. }
             | ContentPart::Reasoning { text, .. }
-            | ContentPart::Refusal { text } => text.push_str(more),
+            | ContentPart::Refusal { text }
+                if text.is_empty() =>
+            {
+                *text = more.into_owned()
+            }
+            ContentPart::Text { text, .. }
+            | ContentPart::Reasoning { text, .. }
+            | ContentPart::Refusal { text } => text.push_str(&more),
             _ => {}
         }
     }
@@ -170,8 +197,8 @@ impl Accumulator {
         let at = match numbers.binary_search(&number) {
             Ok(at) => at,
             Err(at) => {
-                numbers.insert(at, number);
-                content.insert(at, make());
+                insert(numbers, at, number);
+                insert(content, at, make());
                 at
             }
         };
@@ -187,14 +214,12 @@ impl Accumulator {
         let at = match choices.binary_search_by_key(&index, |choice| choice.index) {
             Ok(at) => at,
             Err(at) => {
-                choices.insert(
-                    at,
-                    Choice {
-                        index,
-                        ..Choice::default()
-                    },
-                );
-                self.parts.insert(at, Vec::new());
+                let choice = Choice {
+                    index,
+                    ..Choice::default()
+                };
+                insert(choices, at, choice);
+                insert(&mut self.parts, at, Vec::new());
                 at
             }
         };
@@ -204,6 +229,14 @@ impl Accumulator {
         )]
         (&mut choices[at], &mut self.parts[at])
     }
+}
+
+/// Most answers are one choice with one part. A list that grows by itself begins with room for four.
+fn insert<T>(list: &mut Vec<T>, at: usize, element: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.insert(at, element);
 }
 
 #[derive(Clone, Copy)]

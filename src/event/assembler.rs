@@ -157,7 +157,10 @@ impl Assembler {
                 head.system_fingerprint.as_deref().unwrap_or_default(),
                 head.service_tier.as_deref().unwrap_or_default(),
             ]);
-            self.emit(StreamEvent::Start(Box::new(head)));
+            match self.queue {
+                Some(_) => self.emit(StreamEvent::Start(Box::new(head))),
+                None => self.accumulator.start(head),
+            }
         }
     }
 
@@ -491,7 +494,10 @@ impl Assembler {
     /// The tokens counted; replaces earlier counts.
     pub fn usage(&mut self, usage: Usage) {
         if self.accumulator.response().usage.as_ref() != Some(&usage) {
-            self.emit(StreamEvent::Usage(Box::new(usage)));
+            match self.queue {
+                Some(_) => self.emit(StreamEvent::Usage(Box::new(usage))),
+                None => self.accumulator.usage(usage),
+            }
         }
     }
 
@@ -503,10 +509,13 @@ impl Assembler {
 
     /// What the server says of its own time.
     pub fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
-        self.emit(StreamEvent::Timing {
-            server,
-            raw: raw.map(Box::new),
-        });
+        match self.queue {
+            Some(_) => self.emit(StreamEvent::Timing {
+                server,
+                raw: raw.map(Box::new),
+            }),
+            None => self.accumulator.timing(server, raw),
+        }
     }
 
     /// A member of the answer that has no place in the response.
@@ -832,6 +841,9 @@ impl Assembler {
             None => {
                 if self.choices.len() >= self.limits.choices {
                     return Err(too_many("answers", self.limits.choices));
+                }
+                if self.choices.is_empty() {
+                    self.choices.reserve_exact(1);
                 }
                 self.choices.push(OpenChoice {
                     index: choice,

@@ -12,10 +12,19 @@ use http::{header, response};
 #[derive(Debug)]
 pub(super) struct BodyReader {
     form: Form,
-    content_type: Option<String>,
+    media_type: MediaType,
     framing: Framing,
     sizes: SizeLimits,
     received: u64,
+}
+
+/// What the head says that the body is.
+#[derive(Debug, PartialEq, Eq)]
+enum MediaType {
+    EventStream,
+    Json,
+    Other(Box<str>),
+    Unsaid,
 }
 
 #[derive(Debug)]
@@ -63,29 +72,18 @@ impl BodyReader {
                 "the answer is compressed although `accept-encoding: identity` was sent",
             ));
         }
-        let content_type = head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| {
-                value
-                    .split(';')
-                    .next()
-                    .unwrap_or(value)
-                    .trim()
-                    .to_ascii_lowercase()
-            });
+        let media_type = MediaType::of(head);
         let form = match framing {
             _ if !ok => Form::Error(Collected::default()),
             #[cfg(feature = "bedrock")]
-            Framing::AwsEventStream if content_type.as_deref() != Some("application/json") => {
+            Framing::AwsEventStream if media_type != MediaType::Json => {
                 Form::Frames(Frames::new(framing, sizes))
             }
             _ => Form::Unknown(Bytes::new()),
         };
         Ok(BodyReader {
             form,
-            content_type,
+            media_type,
             framing,
             sizes: *sizes,
             received: 0,
@@ -224,7 +222,7 @@ impl BodyReader {
             return Ok(None);
         }
         let frames = |framing| Ok(Some(Form::Frames(Frames::new(framing, &self.sizes))));
-        let declared = self.content_type.as_deref() == Some("text/event-stream");
+        let declared = self.media_type == MediaType::EventStream;
         match self.framing {
             Framing::Ndjson => frames(Framing::Ndjson),
             _ if matches!(first, b'{' | b'[') => Ok(Some(Form::Whole(Collected::default()))),
@@ -238,7 +236,7 @@ impl BodyReader {
     }
 
     fn unexpected(&self, body: &Bytes) -> Error {
-        let content_type = self.content_type.as_deref().unwrap_or("no content type");
+        let content_type = self.media_type.as_str();
         Error::new(
             ErrorKind::Protocol,
             format!(
@@ -255,6 +253,31 @@ impl BodyReader {
             return error.with_body(kept);
         }
         error
+    }
+}
+
+impl MediaType {
+    fn of(head: &response::Parts) -> Self {
+        let value = head.headers.get(header::CONTENT_TYPE);
+        let Some(value) = value.and_then(|value| value.to_str().ok()) else {
+            return MediaType::Unsaid;
+        };
+        let name = value.split_once(';').map_or(value, |(name, _)| name).trim();
+        for known in [MediaType::Json, MediaType::EventStream] {
+            if name.eq_ignore_ascii_case(known.as_str()) {
+                return known;
+            }
+        }
+        MediaType::Other(name.to_ascii_lowercase().into())
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            MediaType::EventStream => "text/event-stream",
+            MediaType::Json => "application/json",
+            MediaType::Other(name) => name,
+            MediaType::Unsaid => "no content type",
+        }
     }
 }
 

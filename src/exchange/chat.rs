@@ -49,7 +49,7 @@ impl Exchange<Chat> {
         };
         let correlation_id = request.correlation_id.clone();
         let chat = Chat {
-            assembler: Box::new(Assembler::new(request.stream, limits)),
+            assembler: Box::new(assembler(&request, limits, &warnings)),
             provider: provider.clone(),
             request,
             method: unsent.method().clone(),
@@ -176,12 +176,7 @@ impl Operation for Chat {
     fn begin(&mut self) {
         self.raw = None;
         self.decoder = None;
-        *self.assembler = Assembler::new(self.request.stream, self.limits)
-            .extract_think(self.request.extract_think)
-            .wanted_choices(self.request.n.unwrap_or(1));
-        for warning in &self.warnings {
-            self.assembler.warn(warning.clone());
-        }
+        *self.assembler = assembler(&self.request, self.limits, &self.warnings);
     }
 
     fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
@@ -262,6 +257,17 @@ impl fmt::Debug for Chat {
             .field("framing", &self.framing)
             .finish_non_exhaustive()
     }
+}
+
+/// With what is known before an answer comes.
+fn assembler(request: &ChatRequest, limits: AssemblerLimits, warnings: &[Warning]) -> Assembler {
+    let mut assembler = Assembler::new(request.stream, limits)
+        .extract_think(request.extract_think)
+        .wanted_choices(request.n.unwrap_or(1));
+    for warning in warnings {
+        assembler.warn(warning.clone());
+    }
+    assembler
 }
 
 fn encode(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {

@@ -101,7 +101,8 @@ enum State {
     AwaitHead,
     Body {
         reader: Box<BodyReader>,
-        head: Box<response::Parts>,
+        /// Of an answer that is an error.
+        refusal: Option<Box<response::Parts>>,
     },
     Done(Result<(), Error>),
 }
@@ -261,7 +262,6 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn send(&mut self) -> Step {
-        self.operation.begin();
         if let Some(notice) = self.notice.take() {
             self.operation.warn(notice);
         }
@@ -284,6 +284,8 @@ impl<O: Operation> Exchange<O> {
                     .begin_attempt(self.now, streaming, &self.timeouts);
                 let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
                 attempt.target = self.fallback.as_ref().map(|_| self.target());
+                // Most calls need no other one.
+                self.metrics.attempts.reserve_exact(1);
                 self.metrics.attempts.push(attempt);
                 self.under_way = true;
                 let limits = self.deadlines.limits(&self.timeouts);
@@ -296,7 +298,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    fn on_head(&mut self, mut head: response::Parts) -> Result<(), Error> {
+    fn on_head(&mut self, head: response::Parts) -> Result<(), Error> {
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -323,14 +325,11 @@ impl<O: Operation> Exchange<O> {
         }
         self.deadlines.begin_body(self.now, &self.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
-        if head.status.is_success() {
-            // All that matters was read. What is kept of a head can keep the buffer alive that it was read into.
-            head.headers = http::HeaderMap::new();
-            head.extensions = http::Extensions::new();
-        }
+        // Of a success all that matters was read. What is kept of a head can keep the buffer alive that it was read into.
+        let refusal = (!head.status.is_success()).then(|| Box::new(head));
         self.state = State::Body {
             reader: Box::new(reader),
-            head: Box::new(head),
+            refusal,
         };
         Ok(())
     }
@@ -418,7 +417,11 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn http_error(&self, body: Bytes) -> Error {
-        let State::Body { head, .. } = &self.state else {
+        let State::Body {
+            refusal: Some(head),
+            ..
+        } = &self.state
+        else {
             return Error::new(ErrorKind::Protocol, "an error without a head");
         };
         let mut error = self.provider.decode_error(head, &body);
@@ -628,7 +631,11 @@ impl<O: Operation> Exchange<O> {
         if self.resigned || !refused || !is_signed(self.provider.auth()) || self.is_over_time() {
             return false;
         }
-        let State::Body { head, .. } = &self.state else {
+        let State::Body {
+            refusal: Some(head),
+            ..
+        } = &self.state
+        else {
             return false;
         };
         let date = head

@@ -142,14 +142,14 @@ fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
             .get(http::header::DATE)
             .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
     };
-    if let Some(at) = rfc3339(value) {
-        return Some(at.duration_since(date()?).unwrap_or_default());
-    }
     let epoch = match decimal::seconds(value) {
         Some(millis) if millis.as_secs() > 100_000_000_000 => millis.checked_div(1000)?,
         Some(seconds) if seconds.as_secs() > 1_000_000_000 => seconds,
         Some(seconds) => return Some(seconds.min(LONGEST)),
-        None => return parse_duration(value),
+        None => match rfc3339(value) {
+            Some(at) => return Some(at.duration_since(date()?).unwrap_or_default()),
+            None => return parse_duration(value),
+        },
     };
     let at = SystemTime::UNIX_EPOCH.checked_add(epoch)?;
     Some(at.duration_since(date()?).unwrap_or_default())

@@ -124,9 +124,14 @@ impl<'de> Fill<'de> for Number {
 
 impl<'de> Fill<'de> for Seconds {
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
-        let text = reader.raw()?;
-        let quoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-        self.0 = decimal::seconds(quoted.unwrap_or(text));
+        self.0 = match reader.peek()? {
+            b'-' | b'0'..=b'9' => decimal::seconds(reader.number()?),
+            b'"' => decimal::seconds(&reader.string()?),
+            _ => {
+                reader.skip()?;
+                None
+            }
+        };
         Ok(())
     }
 }
