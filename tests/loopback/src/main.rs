@@ -1,6 +1,6 @@
 //! Serves on 127.0.0.1 until its input ends, or for a given time.
 //!
-//! `cargo run -p unifiedai-loopback -- [--port N] [--fast | --load] [--workers N] [--coalesce N] [--seconds N] [--aws]
+//! `cargo run -p unifiedai-loopback -- [--port N] [--fast | --load] [--each MS] [--workers N] [--coalesce N] [--seconds N] [--aws]
 //! [--fault-rate SHARE --fault-seed N --faults SPEC;SPEC...]`
 #![expect(
     clippy::disallowed_methods,
@@ -38,6 +38,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         };
         match flag.as_str() {
             "--fast" | "--load" => config.pace = Config::load().pace,
+            "--each" => config.pace.each = Duration::from_millis(value()?.parse()?),
             "--port" => config.port = value()?.parse()?,
             "--workers" => config.workers = value()?.parse()?,
             "--coalesce" => config.pace.coalesce = value()?.parse()?,
