@@ -1,36 +1,26 @@
-use crate::{Alarm, Target, connection::Connection, error, pool::Pool};
+use crate::{Alarm, connection::Connection, error, pool::Pool};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 use unifiedai_transport::{AsyncBody, Time, TransportError};
 
 /// A response's body, read as it comes. It holds and drives its connection.
 pub struct Body<A: Alarm> {
     /// Both are gone once the body has ended.
-    reading: Option<(Incoming, Connection)>,
-    pool: Arc<Pool>,
-    target: Target,
-    alarm: A,
+    reading: Option<(Incoming, Connection<A>)>,
+    pool: Arc<Pool<A>>,
 }
 
 impl<A: Alarm> Body<A> {
-    pub(crate) fn new(
-        incoming: Incoming,
-        connection: Connection,
-        pool: Arc<Pool>,
-        target: Target,
-        alarm: A,
-    ) -> Self {
+    pub(crate) fn new(incoming: Incoming, connection: Connection<A>, pool: Arc<Pool<A>>) -> Self {
         Body {
             reading: Some((incoming, connection)),
             pool,
-            target,
-            alarm,
         }
     }
 
@@ -38,9 +28,10 @@ impl<A: Alarm> Body<A> {
         let Some((incoming, connection)) = &mut self.reading else {
             return Poll::Ready(None);
         };
+        let mut unread = Context::from_waker(connection.waker(cx));
         let mut driven = false;
         loop {
-            match Pin::new(&mut *incoming).poll_frame(cx) {
+            match Pin::new(&mut *incoming).poll_frame(&mut unread) {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(Some(Ok(frame))) => {
@@ -59,13 +50,29 @@ impl<A: Alarm> Body<A> {
     }
 
     /// Gives the connection back if the body was read to its end, or hyper can do so from what has arrived.
-    fn finish(&mut self, cx: &mut Context<'_>) {
+    fn finish(&mut self, ended: bool) {
         if let Some((incoming, mut connection)) = self.reading.take() {
             drop(incoming);
-            if connection.is_idle(cx) {
-                self.pool.put(&self.target, connection, A::now());
+            if ended && connection.is_done() || connection.is_idle() {
+                self.pool.put(connection, A::now());
             }
         }
+    }
+
+    fn fail(&mut self, error: hyper::Error) -> TransportError {
+        let reading = self.reading.take();
+        let host = reading
+            .as_ref()
+            .map_or("", |(_, connection)| connection.host());
+        error::reading(error, host)
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>, deadline: Time) -> Poll<TransportError> {
+        let Some((_, connection)) = &mut self.reading else {
+            return Poll::Pending;
+        };
+        ready!(connection.alarm.poll(cx, deadline));
+        Poll::Ready(error::silent(connection.host()))
     }
 }
 
@@ -77,25 +84,19 @@ impl<A: Alarm> AsyncBody for Body<A> {
     ) -> Poll<Result<Option<Bytes>, TransportError>> {
         match self.poll_data(cx) {
             Poll::Ready(Some(Ok(data))) => Poll::Ready(Ok(Some(data))),
-            Poll::Ready(Some(Err(error))) => {
-                self.reading = None;
-                Poll::Ready(Err(error::reading(error, &self.target.host)))
-            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Err(self.fail(error))),
             Poll::Ready(None) => {
-                self.finish(cx);
+                self.finish(true);
                 Poll::Ready(Ok(None))
             }
-            Poll::Pending => {
-                ready!(self.alarm.poll(cx, deadline));
-                Poll::Ready(Err(error::silent(&self.target.host)))
-            }
+            Poll::Pending => self.poll_silence(cx, deadline).map(Err),
         }
     }
 }
 
 impl<A: Alarm> Drop for Body<A> {
     fn drop(&mut self) {
-        self.finish(&mut Context::from_waker(Waker::noop()));
+        self.finish(false);
     }
 }
 

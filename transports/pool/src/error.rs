@@ -59,7 +59,7 @@ pub fn sending(error: hyper::Error, host: &str) -> TransportError {
         (Reset, delivery)
     } else if error.is_canceled() || error.is_closed() {
         (Reset, NotSent)
-    } else if error.is_parse() && error.to_string().contains("too large") {
+    } else if is_too_large(&error) {
         (HeadTooLarge, MaybeProcessed)
     } else if error.is_parse() {
         (Protocol, MaybeProcessed)
@@ -77,6 +77,11 @@ pub fn sending(error: hyper::Error, host: &str) -> TransportError {
     } else {
         failure.with_source(error)
     }
+}
+
+/// Whether a head did not fit the buffer for it, or had more headers than hyper takes.
+pub(crate) fn is_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string().contains("too large")
 }
 
 pub(crate) fn reading(error: hyper::Error, host: &str) -> TransportError {

@@ -5,9 +5,12 @@
 //! Idle connections wait in the pool and are looked at before they are used again. A transport brings its runtime's sockets
 //! ([`Connect`]) and timers ([`Alarm`]).
 
+mod bell;
 mod body;
 mod connection;
 pub mod error;
+mod io;
+mod origin;
 mod pool;
 mod target;
 mod tls;
@@ -18,11 +21,12 @@ pub use target::Target;
 pub use tls::default_config;
 
 use bytes::Bytes;
-use connection::Connection;
+use connection::{Connection, Http1, Wire};
 use pool::Pool;
 use std::{
+    fmt,
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -73,18 +77,23 @@ pub trait Alarm: Default + Send + Unpin + 'static {
 }
 
 /// Sends requests over pooled connections. Clones share the pool.
-#[derive(Debug)]
-pub struct Client<C> {
-    pool: Arc<Pool>,
+pub struct Client<C: Connect> {
+    pool: Arc<Pool<C::Alarm>>,
     connector: Arc<C>,
 }
 
-impl<C> Clone for Client<C> {
+impl<C: Connect> Clone for Client<C> {
     fn clone(&self) -> Self {
         Client {
             pool: Arc::clone(&self.pool),
             connector: Arc::clone(&self.connector),
         }
+    }
+}
+
+impl<C: Connect> fmt::Debug for Client<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 
@@ -108,55 +117,66 @@ impl<C: Connect> Client<C> {
         limits: Limits,
     ) -> impl Future<Output = Result<http::Response<Body<C::Alarm>>, TransportError>> + Send + 'static
     {
-        exchange(self.clone(), request, limits)
+        let client = self.clone();
+        async move {
+            let head_by = limits.head.min(limits.total);
+            let uri = request.uri();
+            let mut connection = match client.pool.take(uri, C::Alarm::now()) {
+                Some(connection) => connection,
+                // Boxed: it is large, and most requests do without it.
+                None => Box::pin(connect(&client, uri, limits.connect.min(head_by))).await?,
+            };
+            match connection.send(request, head_by).await {
+                Some(Ok(response)) => {
+                    Ok(response.map(|incoming| Body::new(incoming, connection, client.pool)))
+                }
+                Some(Err(error)) => Err(error::sending(error, connection.host())),
+                None => Err(error::unanswered(connection.host())),
+            }
+        }
     }
 }
 
-async fn exchange<C: Connect>(
-    client: Client<C>,
-    request: http::Request<Bytes>,
-    limits: Limits,
-) -> Result<http::Response<Body<C::Alarm>>, TransportError> {
-    let target = Target::of(request.uri())?;
-    let head_by = limits.head.min(limits.total);
+async fn connect<C: Connect>(
+    client: &Client<C>,
+    uri: &http::Uri,
+    by: Time,
+) -> Result<Connection<C::Alarm>, TransportError> {
+    let origin = client.pool.origin(uri)?;
     let mut alarm = C::Alarm::default();
-    let mut connection = match client.pool.take(&target, C::Alarm::now()).await {
-        Some(connection) => connection,
-        None => {
-            let connect_by = limits.connect.min(head_by);
-            // Boxed: it is large, and most requests do without it.
-            let opening = Box::pin(open(&client, &target, connect_by));
-            match alarm.within(connect_by, opening).await {
-                Some(connection) => connection?,
-                None => return Err(error::unconnected(&target.host)),
-            }
-        }
+    let opened = {
+        let opening = pin!(open(client, &origin.target, by));
+        alarm.within(by, opening).await
     };
-    match alarm.within(head_by, connection.send(request)).await {
-        Some(Ok(response)) => {
-            let (head, body) = response.into_parts();
-            let body = Body::new(body, connection, client.pool, target, alarm);
-            Ok(http::Response::from_parts(head, body))
-        }
-        Some(Err(error)) => Err(error::sending(error, &target.host)),
-        None => Err(error::unanswered(&target.host)),
+    let wire = opened.unwrap_or_else(|| Err(error::unconnected(&origin.target.host)))?;
+    #[cfg(feature = "http2")]
+    if let Wire::Http2(sender) = &wire {
+        let shared = Connection {
+            origin: Arc::clone(&origin),
+            wire: Wire::Http2(sender.clone()),
+            alarm: C::Alarm::default(),
+        };
+        client.pool.share(shared, C::Alarm::now());
     }
+    Ok(Connection {
+        origin,
+        wire,
+        alarm,
+    })
 }
 
 async fn open<C: Connect>(
     client: &Client<C>,
     target: &Target,
     by: Time,
-) -> Result<Connection, TransportError> {
+) -> Result<Wire, TransportError> {
     match client.connector.connect(target, by).await? {
         Connected::Http1(stream) => {
-            let connection = Connection::http1(stream).await;
-            connection.map_err(|error| error::sending(error, &target.host))
+            let codec = Http1::new(stream).await;
+            let codec = codec.map_err(|error| error::sending(error, &target.host))?;
+            Ok(Wire::Http1(codec))
         }
         #[cfg(feature = "http2")]
-        Connected::Http2(sender) => {
-            client.pool.share(target, sender.clone(), C::Alarm::now());
-            Ok(Connection::Http2(sender))
-        }
+        Connected::Http2(sender) => Ok(Wire::Http2(sender)),
     }
 }

@@ -1,41 +1,47 @@
 //! Connections that wait for their next request.
 
-use crate::{Target, connection::Connection};
+use crate::{
+    Alarm,
+    connection::{Connection, Wire},
+    origin::Origin,
+};
+use http::Uri;
 use std::{
-    collections::HashMap,
     fmt,
-    future::poll_fn,
-    sync::{Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use unifiedai_transport::Time;
+use unifiedai_transport::{Time, TransportError};
 
 /// Below the 15 s after which common servers close an idle connection.
 const IDLE_AGE: Duration = Duration::from_secs(14);
-const IDLE_PER_TARGET: usize = 64;
+const IDLE_PER_ORIGIN: usize = 64;
 
-#[derive(Default)]
-pub(crate) struct Pool(Mutex<HashMap<Target, Vec<Idle>>>);
+pub(crate) struct Pool<A>(Mutex<Vec<Place<A>>>);
 
-struct Idle {
-    connection: Connection,
+/// What there is for one origin, as long as there are connections to it.
+struct Place<A> {
+    origin: Arc<Origin>,
+    /// The one that was used last is the last.
+    idle: Vec<Idle<A>>,
+}
+
+struct Idle<A> {
+    connection: Connection<A>,
     since: Time,
 }
 
-impl Pool {
+impl<A: Alarm> Pool<A> {
     /// The connection that was used last and is still open.
-    pub(crate) async fn take(&self, target: &Target, now: Time) -> Option<Connection> {
-        while let Some(mut idle) = self.pop(target, now) {
+    pub(crate) fn take(&self, uri: &Uri, now: Time) -> Option<Connection<A>> {
+        while let Some(mut idle) = self.pop(uri, now) {
             if !idle.is_fresh(now) {
                 continue;
             }
-            let usable = match &idle.connection {
+            let usable = match &idle.connection.wire {
                 #[cfg(feature = "http2")]
-                Connection::Http2(sender) => !sender.is_closed(),
-                Connection::Http1 { .. } => {
-                    poll_fn(|cx| Poll::Ready(idle.connection.is_idle(cx))).await
-                }
+                Wire::Http2(sender) => !sender.is_closed(),
+                Wire::Http1(_) => idle.connection.is_idle(),
             };
             if usable {
                 return Some(idle.connection);
@@ -45,15 +51,19 @@ impl Pool {
     }
 
     /// Takes a connection out; of one that is shared, leaves another handle.
-    fn pop(&self, target: &Target, now: Time) -> Option<Idle> {
-        let mut all = self.lock();
-        let same = all.get_mut(target)?;
+    fn pop(&self, uri: &Uri, now: Time) -> Option<Idle<A>> {
+        let mut places = self.lock();
+        let place = places.iter_mut().find(|place| place.origin.begins(uri))?;
         #[cfg(feature = "http2")]
-        if let Some(shared) = same.last_mut() {
-            if let Connection::Http2(sender) = &shared.connection {
+        if let Some(shared) = place.idle.last_mut() {
+            if let Wire::Http2(sender) = &shared.connection.wire {
                 if shared.is_fresh(now) && !sender.is_closed() {
-                    let connection = Connection::Http2(sender.clone());
                     shared.since = now;
+                    let connection = Connection {
+                        origin: Arc::clone(&place.origin),
+                        wire: Wire::Http2(sender.clone()),
+                        alarm: A::default(),
+                    };
                     return Some(Idle {
                         connection,
                         since: now,
@@ -63,51 +73,74 @@ impl Pool {
         }
         #[cfg(not(feature = "http2"))]
         let _ = now;
-        same.pop()
+        place.idle.pop()
+    }
+
+    /// The origin of an address, the same for all connections to it.
+    ///
+    /// # Errors
+    /// If nothing can be sent there.
+    pub(crate) fn origin(&self, uri: &Uri) -> Result<Arc<Origin>, TransportError> {
+        let mut places = self.lock();
+        if let Some(place) = places.iter().find(|place| place.origin.begins(uri)) {
+            return Ok(Arc::clone(&place.origin));
+        }
+        let origin = Arc::new(Origin::of(uri)?);
+        places.push(Place {
+            origin: Arc::clone(&origin),
+            idle: Vec::new(),
+        });
+        Ok(origin)
     }
 
     /// Keeps a connection that is idle, and forgets those that have been so for too long.
-    pub(crate) fn put(&self, target: &Target, connection: Connection, since: Time) {
-        let mut idle = self.lock();
-        idle.retain(|_, idle| {
-            idle.retain(|idle| idle.is_fresh(since));
-            !idle.is_empty()
-        });
-        let idle_here = Idle { connection, since };
-        match idle.get_mut(target) {
-            Some(same) if same.len() >= IDLE_PER_TARGET => {}
-            Some(same) => same.push(idle_here),
-            None => {
-                idle.insert(target.clone(), vec![idle_here]);
+    pub(crate) fn put(&self, connection: Connection<A>, since: Time) {
+        let mut places = self.lock();
+        let here = |place: &&mut Place<A>| Arc::ptr_eq(&place.origin, &connection.origin);
+        if let Some(place) = places.iter_mut().find(here) {
+            if place.idle.len() < IDLE_PER_ORIGIN {
+                place.idle.push(Idle { connection, since });
             }
         }
+        places.retain_mut(|place| {
+            let stale = place.idle.iter().take_while(|idle| !idle.is_fresh(since));
+            let stale = stale.count();
+            place.idle.drain(..stale);
+            !place.idle.is_empty() || Arc::strong_count(&place.origin) > 1
+        });
     }
 
     /// Lets others use a connection that serves many requests at once.
     #[cfg(feature = "http2")]
-    pub(crate) fn share(
-        &self,
-        target: &Target,
-        sender: hyper::client::conn::http2::SendRequest<http_body_util::Full<bytes::Bytes>>,
-        now: Time,
-    ) {
-        self.lock().remove(target);
-        self.put(target, Connection::Http2(sender), now);
+    pub(crate) fn share(&self, connection: Connection<A>, now: Time) {
+        let mut places = self.lock();
+        let here = |place: &&mut Place<A>| Arc::ptr_eq(&place.origin, &connection.origin);
+        if let Some(place) = places.iter_mut().find(here) {
+            place.idle.clear();
+        }
+        drop(places);
+        self.put(connection, now);
     }
 
     /// Nothing panics while it is held, and a list of connections has no state in between.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Target, Vec<Idle>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Place<A>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Pool {
+impl<A> Default for Pool<A> {
+    fn default() -> Self {
+        Pool(Mutex::default())
+    }
+}
+
+impl<A> fmt::Debug for Pool<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").finish_non_exhaustive()
     }
 }
 
-impl Idle {
+impl<A> Idle<A> {
     fn is_fresh(&self, now: Time) -> bool {
         now.saturating_since(self.since) < IDLE_AGE
     }

@@ -4,8 +4,8 @@ use crate::error;
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Uri,
-    header::{CONTENT_LENGTH, HOST},
-    uri::Scheme,
+    header::CONTENT_LENGTH,
+    uri::{Authority, Scheme},
 };
 use unifiedai_transport::TransportError;
 
@@ -65,23 +65,19 @@ fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-/// Leaves the request as it goes over HTTP/1.1: a path, and the host in a header of its own.
-pub(crate) fn name_host(request: &mut Request<Bytes>) {
-    let uri = std::mem::take(request.uri_mut()).into_parts();
-    if let Some(authority) = uri.authority {
-        let tls = uri.scheme == Some(Scheme::HTTPS);
-        let name = match authority.port_u16() {
-            Some(port) if port == default_port(tls) => authority.host(),
-            _ => authority
-                .as_str()
-                .rsplit_once('@')
-                .map_or(authority.as_str(), |(_, name)| name),
-        };
-        if let Ok(name) = HeaderValue::from_str(name) {
-            request.headers_mut().entry(HOST).or_insert(name);
-        }
-    }
-    *request.uri_mut() = uri.path_and_query.map_or_else(Uri::default, Uri::from);
+/// What HTTP/1.1 calls a place: its host, and its port where that is not the usual one.
+///
+/// # Errors
+/// If the host is no header's value.
+pub(crate) fn name(authority: &Authority, tls: bool) -> Result<HeaderValue, TransportError> {
+    let name = match authority.port_u16() {
+        Some(port) if port == default_port(tls) => authority.host(),
+        _ => authority
+            .as_str()
+            .rsplit_once('@')
+            .map_or(authority.as_str(), |(_, name)| name),
+    };
+    HeaderValue::from_str(name).map_err(|_| error::unsendable("the host is not a valid name"))
 }
 
 /// hyper leaves it out, and some servers then ask for it.
@@ -95,33 +91,7 @@ pub(crate) fn state_empty_body(request: &mut Request<Bytes>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
     use super::*;
-
-    fn sent(uri: &'static str) -> (Target, String, String) {
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = Uri::from_static(uri);
-        let target = Target::of(request.uri()).unwrap();
-        name_host(&mut request);
-        let host = request.headers()[HOST].to_str().unwrap().to_owned();
-        (target, host, request.uri().to_string())
-    }
-
-    #[test]
-    fn a_request_goes_out_with_a_path_and_a_host() {
-        let (target, host, uri) = sent("https://a.example/v1/chat?x=1");
-        assert_eq!(target, Target::new(true, "a.example", 443));
-        assert_eq!((&*host, &*uri), ("a.example", "/v1/chat?x=1"));
-
-        let (target, host, uri) = sent("http://[::1]:8080");
-        assert_eq!(target, Target::new(false, "::1", 8080));
-        assert_eq!((&*host, &*uri), ("[::1]:8080", "/"));
-
-        let (target, host, _) = sent("https://user@a.example:443/");
-        assert_eq!(target, Target::new(true, "a.example", 443));
-        assert_eq!(host, "a.example");
-    }
 
     #[test]
     fn what_names_no_server_is_refused() {

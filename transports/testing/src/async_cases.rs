@@ -13,7 +13,7 @@ use std::{
     task::Poll,
     time::Duration,
 };
-use unifiedai_transport::{AsyncTransport, Transport};
+use unifiedai_transport::{AsyncTransport, Body as _, Transport};
 
 type Make<T, E> = fn(Arc<ClientConfig>) -> Blocking<T, E>;
 
@@ -50,6 +50,38 @@ pub fn a_send_that_is_never_polled_connects_to_nothing<T: AsyncTransport, E: Blo
     executor.block_on(async { drop(client.send(get(&server), limits)) });
     settle();
     assert_eq!(server.connections(), 0);
+}
+
+/// The server may go on to wait for the rest.
+pub fn a_long_head_before_the_end_of_the_request_ends_its_connection<
+    T: AsyncTransport,
+    E: BlockOn,
+>(
+    make: Make<T, E>,
+) {
+    let server = Server::new(|peer| {
+        let Some(head) = peer.head() else { return };
+        if head.starts_with("POST") {
+            let long = "y".repeat(3_000);
+            let head = format!("HTTP/1.1 413 Large\r\nx-long: {long}\r\ncontent-length: 2\r\n\r\n");
+            peer.write(head.as_bytes());
+            peer.write(b"no");
+            peer.sees_close();
+        } else {
+            peer.write(b"HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    });
+    let transport = plain(make);
+    let upload = http::Request::post(server.uri("/")).body(Bytes::from(vec![0; 64 << 20]));
+    let mut response = transport.send(upload.unwrap(), soon(&transport)).unwrap();
+    assert_eq!(response.status(), 413);
+    let deadline = soon(&transport).head;
+    let mut read = || response.body_mut().chunk(deadline).unwrap();
+    assert_eq!(read().unwrap(), "no");
+    assert_eq!(read(), None);
+    let response = transport.send(get(&server), soon(&transport)).unwrap();
+    assert_eq!(response.status(), 204);
+    assert_eq!(server.connections(), 2);
 }
 
 pub fn sends_can_run_side_by_side<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {

@@ -142,6 +142,34 @@ pub fn a_head_of_60_kib_is_accepted<T: Transport>(make: fn(Tls) -> T) {
     assert_eq!(text(&transport, response), "hi");
 }
 
+pub fn a_long_head_may_come_in_pieces_and_for_any_method<T: Transport>(make: fn(Tls) -> T) {
+    let long = "y".repeat(3_000);
+    let server = Server::new({
+        let long = long.clone();
+        move |peer| {
+            while let Some(request) = peer.request() {
+                peer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nx-long: ");
+                peer.write(long.as_bytes());
+                settle();
+                peer.write(b"\r\ncontent-length: 2\r\n\r\n");
+                if !request.head.starts_with("HEAD") {
+                    peer.write(b"hi");
+                }
+            }
+        }
+    });
+    let transport = plain(make);
+    for (method, body) in [("POST", "hi"), ("HEAD", ""), ("GET", "hi"), ("HEAD", "")] {
+        let request = http::Request::builder().method(method).uri(server.uri("/"));
+        let request = request.body(Bytes::new()).unwrap();
+        let response = transport.send(request, soon(&transport)).unwrap();
+        assert_eq!(response.headers()["x-long"], long, "{method}");
+        assert_eq!(text(&transport, response), body, "{method}");
+        settle();
+    }
+    assert_eq!(server.connections(), 1);
+}
+
 pub fn a_header_bomb_is_refused<T: Transport>(make: fn(Tls) -> T) {
     let long = "y".repeat(128 * 1024);
     let server = Server::answering(format!("{OK}x-long: {long}\r\ncontent-length: 0\r\n\r\n"));

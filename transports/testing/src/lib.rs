@@ -34,6 +34,7 @@ macro_rules! transport_tests {
             redirects_are_not_followed
             interim_answers_are_skipped
             a_head_of_60_kib_is_accepted
+            a_long_head_may_come_in_pieces_and_for_any_method
             a_header_bomb_is_refused
             too_many_headers_are_refused
             a_garbage_head_is_a_protocol_error
@@ -88,6 +89,13 @@ macro_rules! async_transport_tests {
             #[test]
             fn a_send_that_is_never_polled_connects_to_nothing() {
                 $crate::async_cases::a_send_that_is_never_polled_connects_to_nothing(super::$make);
+            }
+
+            #[test]
+            fn a_long_head_before_the_end_of_the_request_ends_its_connection() {
+                $crate::async_cases::a_long_head_before_the_end_of_the_request_ends_its_connection(
+                    super::$make,
+                );
             }
 
             #[test]

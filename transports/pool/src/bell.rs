@@ -1,0 +1,120 @@
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+/// Lets a codec wake its task for the sake of the socket alone.
+///
+/// The parts of a codec wake each other: a piece of a body that was taken wakes who may send the next. Here one task polls all of
+/// them in one go, so that it would only be polled for nothing. What counts is the socket, and a codec that calls while it is
+/// polled, because it has more to do and gives way to others.
+pub(crate) struct Bell {
+    ringer: Arc<Ringer>,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct Ringer {
+    rung: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+/// Whom the socket wakes.
+pub(crate) struct Rope(Arc<Ringer>);
+
+impl Bell {
+    pub(crate) fn new() -> (Bell, Rope) {
+        let ringer = Arc::new(Ringer::default());
+        let waker = Waker::from(Arc::clone(&ringer));
+        let rope = Rope(Arc::clone(&ringer));
+        (Bell { ringer, waker }, rope)
+    }
+
+    /// Polls a codec whose socket has the rope.
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        codec: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.ringer.hang(cx.waker());
+        let polled = codec(&mut Context::from_waker(&self.waker));
+        if self.ringer.rung.load(Relaxed) {
+            cx.waker().wake_by_ref();
+        }
+        polled
+    }
+}
+
+impl Rope {
+    /// Polls a socket that wakes the task.
+    pub(crate) fn pull<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let task = self.0.task();
+        poll(&mut Context::from_waker(
+            task.as_ref().unwrap_or(Waker::noop()),
+        ))
+    }
+}
+
+impl Ringer {
+    fn hang(&self, waker: &Waker) {
+        self.rung.store(false, Relaxed);
+        match &mut *self.task() {
+            Some(task) => task.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Who panics while it is held leaves a waker that is as good as before.
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Ringer {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_codec_that_gives_way_is_polled_again_and_its_parts_wake_nobody() {
+        let woken = Arc::new(Woken::default());
+        let task = Waker::from(Arc::clone(&woken));
+        let (bell, rope) = Bell::new();
+        let mut kept = None;
+        let polled = bell.poll(&mut Context::from_waker(&task), |cx| {
+            kept = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        });
+        assert!(polled.is_pending());
+        kept.inspect(Waker::wake_by_ref);
+        assert!(!woken.0.load(Relaxed), "a part");
+        rope.pull(|cx| cx.waker().wake_by_ref());
+        assert!(woken.0.swap(false, Relaxed), "the socket");
+        let _ = bell.poll(&mut Context::from_waker(&task), |cx| {
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        assert!(woken.0.load(Relaxed), "the codec itself");
+    }
+}

@@ -1,0 +1,131 @@
+//! What hyper reads from and writes to.
+
+use crate::{Stream, bell::Rope};
+use bytes::Bytes;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+/// A stream, and what has to be known of it where one codec takes the place of another in the middle of an exchange.
+pub(crate) struct Io {
+    stream: Box<dyn Stream>,
+    rope: Rope,
+    /// Whether bytes wait until the peer takes them.
+    write_waits: bool,
+    replay: Replay,
+}
+
+/// How far a codec is with an exchange that another one began.
+enum Replay {
+    None,
+    /// It has to write the request, which the peer has, before it may read these bytes.
+    Request(Bytes),
+    /// It has to read these bytes, which the peer has sent already.
+    Answer(Bytes),
+}
+
+impl Io {
+    pub(crate) fn new(stream: Box<dyn Stream>, rope: Rope) -> Self {
+        Io {
+            stream,
+            rope,
+            write_waits: false,
+            replay: Replay::None,
+        }
+    }
+
+    /// Lets another codec begin with `read`, the answer so far. The request that it writes first goes nowhere.
+    pub(crate) fn replaying(self, read: Bytes, rope: Rope) -> Self {
+        Io {
+            rope,
+            replay: Replay::Request(read),
+            ..self
+        }
+    }
+
+    pub(crate) fn write_waits(&self) -> bool {
+        self.write_waits
+    }
+
+    fn written(&mut self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+        self.write_waits = !matches!(written, Poll::Ready(Ok(size)) if size == all);
+        written
+    }
+}
+
+impl Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.replay {
+            Replay::None => {
+                let Io { stream, rope, .. } = &mut *self;
+                rope.pull(|cx| Pin::new(stream).poll_read(cx, into))
+            }
+            Replay::Request(_) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Replay::Answer(read) => {
+                let size = into.remaining().min(read.len());
+                into.put_slice(&read.split_to(size));
+                if read.is_empty() {
+                    self.replay = Replay::None;
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl Write for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Replay::Request(_) = self.replay {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let Io { stream, rope, .. } = &mut *self;
+        let written = rope.pull(|cx| Pin::new(stream).poll_write(cx, bytes));
+        self.written(written, bytes.len())
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        if let Replay::Request(_) = self.replay {
+            return Poll::Ready(Ok(all));
+        }
+        let Io { stream, rope, .. } = &mut *self;
+        let written = rope.pull(|cx| Pin::new(stream).poll_write_vectored(cx, slices));
+        self.written(written, all)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Io { stream, rope, .. } = &mut *self;
+        ready!(rope.pull(|cx| Pin::new(stream).poll_flush(cx)))?;
+        if let Replay::Request(read) = &mut self.replay {
+            self.replay = Replay::Answer(std::mem::take(read));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Io { stream, rope, .. } = &mut *self;
+        rope.pull(|cx| Pin::new(stream).poll_shutdown(cx))
+    }
+}
