@@ -9,7 +9,7 @@ use crate::{
     Model, Operation, Provider, ProviderMetadata, Start, UnifiedChatResponse,
     transport::{AsyncChatStream, AsyncDriver},
 };
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 use unifiedai_transport::AsyncTransport;
 
 /// A client whose calls do not block; it needs no runtime but the one that its transport is made for. Clones share
@@ -42,12 +42,15 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     ///
     /// # Errors
     /// Whatever ended the call; see [`ErrorKind`].
-    pub async fn chat(
+    pub fn chat(
         &self,
         request: impl Into<Arc<ChatRequest>>,
-    ) -> Result<UnifiedChatResponse, Error> {
-        let call = self.providers.chat(request.into(), false, self.start())?;
-        self.run(call).await
+    ) -> impl Future<Output = Result<UnifiedChatResponse, Error>> {
+        let request = request.into();
+        async move {
+            let call = self.providers.chat(request, false, self.start())?;
+            self.run(call).await
+        }
     }
 
     /// Asks for the answer piece by piece. Nothing is sent before the first event is asked for.
@@ -131,8 +134,11 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self.run(self.providers.ping(provider, self.start())?).await
     }
 
-    pub(super) async fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
-        self.driver(call).finish().await
+    pub(super) fn run<O: Operation>(
+        &self,
+        call: Call<O>,
+    ) -> impl Future<Output = Result<O::Output, Error>> + use<T, O> {
+        self.driver(call).finish()
     }
 
     fn driver<O: Operation>(&self, call: Call<O>) -> AsyncDriver<T, O> {

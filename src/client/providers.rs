@@ -36,7 +36,7 @@ struct Entry {
 
 /// An exchange, and what the client puts around it.
 pub(super) struct Call<O: Operation> {
-    pub(super) exchange: Exchange<O>,
+    pub(super) exchange: Box<Exchange<O>>,
     pub(super) escort: Escort,
     pub(super) start: Start,
 }
@@ -301,7 +301,7 @@ impl Providers {
         let entry = self.find(about.provider);
         let ticket = entry.and_then(|entry| Some(entry.limiter.as_ref()?.ticket()));
         Ok(Call {
-            exchange,
+            exchange: Box::new(exchange),
             escort: Escort::new(ticket, watch, deadline),
             start,
         })

@@ -7,7 +7,8 @@ use unifiedai_transport::{Body, Time, Transport};
 /// Carries an exchange over a blocking transport. Dropping it closes the connection.
 pub struct Driver<T: Transport, O: Operation = Chat> {
     io: T,
-    exchange: Exchange<O>,
+    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
+    exchange: Box<Exchange<O>>,
     body: Option<T::Body>,
     escort: Escort,
     /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
@@ -18,10 +19,10 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     /// A driver for an exchange that began at `now`.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
-        Driver::escorted(io, exchange, Escort::NONE, now)
+        Driver::escorted(io, Box::new(exchange), Escort::NONE, now)
     }
 
-    pub(crate) fn escorted(io: T, exchange: Exchange<O>, escort: Escort, now: Time) -> Self {
+    pub(crate) fn escorted(io: T, exchange: Box<Exchange<O>>, escort: Escort, now: Time) -> Self {
         Driver {
             io,
             exchange,
@@ -108,7 +109,7 @@ impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
 #[derive(Debug)]
 pub struct ChatStream<T: Transport> {
     driver: Option<Driver<T>>,
-    response: Option<UnifiedChatResponse>,
+    response: Option<Box<UnifiedChatResponse>>,
 }
 
 impl<T: Transport> ChatStream<T> {
@@ -126,7 +127,10 @@ impl<T: Transport> ChatStream<T> {
     pub fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
         match self.driver.take() {
             Some(driver) => driver.finish(),
-            None => self.response.ok_or_else(handed_out),
+            None => self
+                .response
+                .map(|response| *response)
+                .ok_or_else(handed_out),
         }
     }
 }
@@ -140,7 +144,7 @@ impl<T: Transport> Iterator for ChatStream<T> {
         }
         match self.driver.take()?.into_result() {
             Ok(response) => {
-                self.response = Some(response);
+                self.response = Some(Box::new(response));
                 None
             }
             Err(error) => Some(Err(error)),

@@ -13,7 +13,8 @@ use unifiedai_transport::{AsyncBody, AsyncTransport, Time, TransportError};
 /// Carries an exchange over an async transport. It holds no task: whoever polls it drives it, and dropping it cancels.
 pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
     io: T,
-    exchange: Exchange<O>,
+    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
+    exchange: Box<Exchange<O>>,
     waiting: Waiting<T::Body>,
     escort: Escort,
     /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
@@ -35,10 +36,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     /// A driver for an exchange that began at `now`.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
-        AsyncDriver::escorted(io, exchange, Escort::NONE, now)
+        AsyncDriver::escorted(io, Box::new(exchange), Escort::NONE, now)
     }
 
-    pub(crate) fn escorted(io: T, exchange: Exchange<O>, escort: Escort, now: Time) -> Self {
+    pub(crate) fn escorted(io: T, exchange: Box<Exchange<O>>, escort: Escort, now: Time) -> Self {
         AsyncDriver {
             io,
             exchange,
@@ -110,9 +111,11 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     ///
     /// # Errors
     /// The error that ended it.
-    pub async fn finish(mut self) -> Result<O::Output, Error> {
-        while self.next_event().await.is_some() {}
-        self.into_result()
+    pub fn finish(mut self) -> impl Future<Output = Result<O::Output, Error>> {
+        async move {
+            while self.next_event().await.is_some() {}
+            self.into_result()
+        }
     }
 
     fn into_result(mut self) -> Result<O::Output, Error> {
@@ -160,7 +163,7 @@ impl<T: AsyncTransport, O: Operation> fmt::Debug for AsyncDriver<T, O> {
 #[derive(Debug)]
 pub struct AsyncChatStream<T: AsyncTransport> {
     driver: Option<AsyncDriver<T>>,
-    response: Option<UnifiedChatResponse>,
+    response: Option<Box<UnifiedChatResponse>>,
 }
 
 impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
@@ -183,7 +186,10 @@ impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
     pub async fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
         match self.driver.take() {
             Some(driver) => driver.finish().await,
-            None => self.response.ok_or_else(handed_out),
+            None => self
+                .response
+                .map(|response| *response)
+                .ok_or_else(handed_out),
         }
     }
 }
@@ -201,7 +207,7 @@ impl<T: AsyncTransport + Unpin> Stream for AsyncChatStream<T> {
         let result = self.driver.take().map(AsyncDriver::into_result);
         Poll::Ready(match result {
             Some(Ok(response)) => {
-                self.response = Some(response);
+                self.response = Some(Box::new(response));
                 None
             }
             Some(Err(error)) => Some(Err(error)),
