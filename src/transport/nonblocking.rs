@@ -111,6 +111,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     ///
     /// # Errors
     /// The error that ended it.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` would have room for the driver twice"
+    )]
     pub fn finish(mut self) -> impl Future<Output = Result<O::Output, Error>> {
         async move {
             while self.next_event().await.is_some() {}
