@@ -14,6 +14,8 @@ pub struct Body<A: Alarm> {
     /// Both are gone once the body has ended.
     reading: Option<(Incoming, Connection<A>)>,
     pool: Arc<Pool<A>>,
+    /// Whether the last piece had to be fetched from the connection. Then the next one has to be, too.
+    fetching: bool,
 }
 
 impl<A: Alarm> Body<A> {
@@ -21,6 +23,7 @@ impl<A: Alarm> Body<A> {
         Body {
             reading: Some((incoming, connection)),
             pool,
+            fetching: false,
         }
     }
 
@@ -29,7 +32,10 @@ impl<A: Alarm> Body<A> {
             return Poll::Ready(None);
         };
         let mut unread = Context::from_waker(connection.waker(cx));
-        let mut driven = false;
+        let mut driven = self.fetching;
+        if driven {
+            connection.drive(cx);
+        }
         loop {
             match Pin::new(&mut *incoming).poll_frame(&mut unread) {
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -37,6 +43,7 @@ impl<A: Alarm> Body<A> {
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are not data.
                     if let Ok(data) = frame.into_data() {
+                        self.fetching = driven;
                         return Poll::Ready(Some(Ok(data)));
                     }
                 }
