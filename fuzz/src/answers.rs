@@ -10,6 +10,9 @@ use unifiedai::{Accumulator, ChatRequest, ErrorKind, Framing, Provider};
 /// What an error's body may take by default, and its message a little more than.
 const ERROR_BODY: usize = 64 << 10;
 
+/// Up to this size a stream also arrives byte by byte; longer ones would take most of the time.
+const BYTE_BY_BYTE: usize = 1 << 10;
+
 /// An answer that comes whole: a wire, where to cut it, the body.
 pub fn whole(data: &[u8]) {
     let mut source = Source(data);
@@ -43,8 +46,9 @@ pub fn stream(data: &[u8]) {
     let answer = streamed(&provider, &request, source.0);
     let run = |arrival| chat(&provider, &request, &answer, arrival);
     let full = run(Arrival::Whole);
-    for size in [1, usize::from(how).max(2)] {
-        same(&full, &run(Arrival::Pieces(size)));
+    same(&full, &run(Arrival::Pieces(usize::from(how).max(2))));
+    if answer.body.len() <= BYTE_BY_BYTE {
+        same(&full, &run(Arrival::Pieces(1)));
     }
     if let Err(what) = grammar::check(&full.events, full.result.is_ok()) {
         panic!("{what}");

@@ -77,14 +77,23 @@ pub fn exchange(data: &[u8]) {
             exchange.handle(answer(&mut source), now);
         }
     }
-    exchange.handle(Input::End, now);
+    let ended = format!("{exchange:?}");
+    assert!(
+        !ended.contains(CANARY),
+        "the key is in the exchange's Debug"
+    );
+    for input in [
+        answer(&mut source),
+        Input::Failed(failure(&mut source)),
+        Input::End,
+    ] {
+        exchange.handle(input, now);
+        assert!(matches!(exchange.poll(now), Step::Done));
+    }
+    assert_eq!(ended, format!("{exchange:?}"), "the end is not final");
     assert!(
         matches!(exchange.poll(Time::MAX), Step::Done),
         "something comes after the end"
-    );
-    assert!(
-        !format!("{exchange:?}").contains(CANARY),
-        "the key is in the exchange's Debug"
     );
     if let Err(error) = exchange.into_result() {
         assert!(error.attempts().len() <= sends as usize);

@@ -12,6 +12,7 @@ mod exchange;
 mod frames;
 mod grammar;
 mod headers;
+mod lists;
 mod naive_sse;
 mod policies;
 mod request;
@@ -22,6 +23,7 @@ pub use answers::{error_body, stream, whole};
 pub use codecs::{event_stream, event_stream_forged, http1, ndjson, sse};
 pub use exchange::exchange;
 pub use headers::headers;
+pub use lists::lists;
 pub use policies::policies;
 pub use request::request;
 
@@ -38,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("whole", whole),
     ("stream", stream),
     ("error_body", error_body),
+    ("lists", lists),
     ("headers", headers),
     ("request", request),
     ("exchange", exchange),

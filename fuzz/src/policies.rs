@@ -6,8 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    BreakerRules, CallOptions, ChatRequest, Delivery, Exchange, FailureKind, Guard, Input, Start,
-    Step, Time, TransportError, provider::OpenAiChat,
+    BreakerRules, CallOptions, ChatRequest, Delivery, ErrorKind, Exchange, FailureKind, Guard,
+    Input, Start, Step, Time, TransportError, provider::OpenAiChat,
 };
 
 const MINUTE: u128 = 60_000_000_000;
@@ -20,6 +20,7 @@ struct Model {
     /// Requests that went out, without those that surely did not arrive.
     sent: u128,
     successes: u32,
+    failures: u32,
     /// Retries that the budget had to pay for.
     paid: u32,
 }
@@ -56,7 +57,7 @@ pub fn policies(data: &[u8]) {
                 if call.waiting {
                     answer(&mut source, call, &mut model, now);
                 } else if poll(call, &mut model, now) {
-                    calls.remove(at);
+                    over(calls.remove(at), &model);
                 }
             }
             _ => drop(calls.remove(at % calls.len())),
@@ -95,6 +96,17 @@ fn call(guard: &Arc<Guard>, now: Time, shape: u8) -> Call {
     }
 }
 
+fn over(call: Call, model: &Model) {
+    let rules = BreakerRules::default();
+    let least = rules.least_outcomes * rules.failure_percent / 100;
+    match call.exchange.into_result() {
+        Err(error) if error.kind() == ErrorKind::CircuitOpen => {
+            assert!(model.failures > least, "opened by nothing");
+        }
+        _ => {}
+    }
+}
+
 /// Whether the call is over.
 fn poll(call: &mut Call, model: &mut Model, now: Time) -> bool {
     loop {
@@ -122,6 +134,7 @@ fn answer(source: &mut Source<'_>, call: &mut Call, model: &mut Model, now: Time
     if status == 0 {
         let delivery = source.choose(&[Delivery::NotSent, Delivery::MaybeProcessed]);
         model.sent -= u128::from(delivery == Delivery::NotSent);
+        model.failures += 1;
         call.again = delivery != Delivery::NotSent;
         let failure = TransportError::new(FailureKind::Connect, delivery, "as the bytes say");
         return call.exchange.handle(Input::Failed(failure), now);
@@ -132,6 +145,7 @@ fn answer(source: &mut Source<'_>, call: &mut Call, model: &mut Model, now: Time
         .header("x-ratelimit-remaining-requests", left);
     let body = if status == 200 { OK } else { b"{}" };
     model.successes += u32::from(status == 200);
+    model.failures += u32::from(status != 200);
     call.again = status != 200;
     call.exchange
         .handle(Input::Head(head.body(()).unwrap().into_parts().0), now);

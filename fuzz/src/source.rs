@@ -1,3 +1,4 @@
+use super::wires::CANARY;
 use std::time::Duration;
 
 /// Takes values off the front of the input; once it is spent, everything is zero or empty.
@@ -35,9 +36,11 @@ impl<'a> Source<'a> {
         self.bytes(len.into())
     }
 
+    /// Never the key: a fuzzer finds it, and what a user says of a key in plain text is shown as it is.
     pub fn text(&mut self) -> String {
         let bytes = self.short_bytes();
-        bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
+        let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
+        text.replace(CANARY, "")
     }
 
     pub fn choose<T: Clone>(&mut self, from: &[T]) -> T {

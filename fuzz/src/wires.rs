@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use unifiedai::{
     AwsCredentials, Provider,
-    provider::{Anthropic, Bedrock, Gemini, OpenAiChat, recorded},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, recorded},
 };
 
 /// What no text that leaves the library may contain.
@@ -28,7 +28,7 @@ pub fn wire(letter: u8) -> Option<Arc<dyn Provider>> {
 
 /// Providers with a key, to be sent requests by.
 pub fn keyed(letter: u8) -> Arc<dyn Provider> {
-    match letter.wrapping_sub(b'a') % 6 {
+    match letter.wrapping_sub(b'a') % 10 {
         0 => Arc::new(OpenAiChat::cerebras(CANARY).unwrap()),
         1 => {
             let server = OpenAiChat::custom("https://models.example/v1");
@@ -40,10 +40,17 @@ pub fn keyed(letter: u8) -> Arc<dyn Provider> {
         }
         3 => Arc::new(Anthropic::new(CANARY).unwrap()),
         4 => Arc::new(Gemini::new(CANARY).unwrap()),
-        _ => {
+        5 => {
             let credentials = AwsCredentials::new("AKIDEXAMPLE", CANARY, None).unwrap();
             let bedrock = Bedrock::builder("us-east-1").credentials(credentials);
             Arc::new(bedrock.build().unwrap())
         }
+        6 => Arc::new(OpenAiResponses::openai(CANARY).unwrap()),
+        7 => Arc::new(Cohere::new(CANARY).unwrap()),
+        8 => {
+            let server = Ollama::builder().base_url("https://models.example");
+            Arc::new(server.api_key(CANARY).unwrap().build().unwrap())
+        }
+        _ => Arc::new(OpenAiChat::azure("resource", "deployment", CANARY).unwrap()),
     }
 }

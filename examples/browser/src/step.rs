@@ -72,7 +72,6 @@ impl Step {
 
 /// A moment of `performance.now()`.
 pub(crate) fn time(milliseconds: f64) -> Time {
-    // The same number may lie a rounding before the deadline that it was made from; a nanosecond is nobody's loss.
     let seconds = Duration::try_from_secs_f64(milliseconds.max(0.0) / 1e3);
     Time::ZERO.saturating_add(seconds.unwrap_or(Duration::MAX))
 }
