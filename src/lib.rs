@@ -44,6 +44,20 @@
 //! # Ok::<(), unifiedai::Error>(())
 //! ```
 //!
+//! What to do for each step, and what to tell the machine after it:
+//!
+//! | [`Step`] | do | then [`handle`](Exchange::handle) |
+//! |---|---|---|
+//! | [`Send`](Step::Send) | drop any response that is open; send the request within its limits | [`Input::Head`] when the status and headers are there, [`Input::Failed`] if not |
+//! | [`Receive`](Step::Receive) | read the body on, until the deadline at the latest | [`Input::Body`], [`Input::End`] where HTTP says that it ends, [`Input::Failed`]; nothing if the deadline passed |
+//! | [`Sleep`](Step::Sleep) | drop any response; wait until then | nothing |
+//! | [`Event`](Step::Event) | hand it to the application | nothing |
+//! | [`Done`](Step::Done) | drop any response; call [`into_result`](Exchange::into_result) | nothing |
+//!
+//! and [`poll`](Exchange::poll) again. A driver that does not wait for the head in `Send` may poll on: it is told to `Receive`, and
+//! handles the head when it comes. What is handled at a wrong time ends the call with an error of kind
+//! [`Misuse`](ErrorKind::Misuse). Dropping the machine cancels the call.
+//!
 //! What the machine guarantees: nothing from the network makes it panic; an answer that was cut is an error, never a
 //! short answer; the way in which bytes are cut into chunks changes nothing; memory is bounded by
 //! [`CallOptions::sizes`]; after something visible was handed out a failure is final.

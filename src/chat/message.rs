@@ -68,7 +68,7 @@ impl Message {
         )
     }
 
-    /// All text parts joined.
+    /// All text parts joined, with nothing between them; empty if there are none.
     #[must_use]
     pub fn text(&self) -> String {
         self.join(|part| match part {
@@ -77,7 +77,7 @@ impl Message {
         })
     }
 
-    /// All reasoning parts joined.
+    /// All reasoning parts joined; empty if there are none.
     #[must_use]
     pub fn reasoning(&self) -> String {
         self.join(|part| match part {
@@ -86,7 +86,7 @@ impl Message {
         })
     }
 
-    /// All refusals joined.
+    /// All refusals joined; empty if there are none.
     #[must_use]
     pub fn refusal(&self) -> String {
         self.join(|part| match part {

@@ -24,13 +24,13 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerTiming {
-    /// Waiting for a place.
+    /// Waiting for a place (Cerebras `queue_time`).
     pub queue: Option<Duration>,
     /// Reading the prompt.
     pub prompt: Option<Duration>,
     /// Writing the completion.
     pub completion: Option<Duration>,
-    /// All of it.
+    /// From the request's arrival to its end, as the server counts.
     pub total: Option<Duration>,
 }
 
@@ -46,7 +46,7 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// Why it failed; `None` if it did not.
     pub error: Option<ErrorKind>,
-    /// The same in a few words.
+    /// Why it failed, in one line without secrets.
     pub message: Option<String>,
     /// Who was asked, as `provider.model`; `None` if there was only one to ask.
     pub target: Option<String>,

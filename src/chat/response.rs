@@ -128,7 +128,7 @@ pub struct RawBody(Bytes);
 pub struct RateLimit {
     /// What is counted: `requests`, `tokens`, ..., with the period as in the header (`requests-day`).
     pub name: String,
-    /// The allowance.
+    /// How many there are in a window: requests or tokens, as `name` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// What is left of it.
@@ -165,7 +165,7 @@ impl Warning {
 }
 
 impl UnifiedChatResponse {
-    /// The first answer's text.
+    /// The first answer's text; empty if it has none.
     #[must_use]
     pub fn text(&self) -> String {
         self.choices
@@ -174,7 +174,7 @@ impl UnifiedChatResponse {
             .unwrap_or_default()
     }
 
-    /// The first answer's reasoning.
+    /// The first answer's reasoning; empty if it has none.
     #[must_use]
     pub fn reasoning(&self) -> String {
         self.choices

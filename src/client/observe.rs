@@ -104,9 +104,9 @@ pub struct CallSummary {
     pub duration: Duration,
     /// How long it waited for a place.
     pub waited: Duration,
-    /// To the answer's head.
+    /// From the call to the first byte of the answer's head.
     pub ttfb: Option<Duration>,
-    /// To the first text, reasoning or tool call of a stream.
+    /// From the call to the first text, reasoning or tool call of a stream.
     pub ttft: Option<Duration>,
     /// Requests that went out.
     pub attempts: u32,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorBody {
-    /// In words.
+    /// What went wrong, in the provider's words.
     pub message: Option<String>,
     /// A word for programs, such as `model_not_found`.
     pub code: Option<String>,

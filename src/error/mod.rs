@@ -97,7 +97,7 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// The provider's name.
+    /// The name of the provider that was asked; `None` for what was refused before a call began.
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.provider.as_deref()

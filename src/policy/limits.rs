@@ -41,7 +41,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Limits the whole call.
+    /// Limits the whole call, with all its attempts and waits.
     #[must_use]
     pub fn total(mut self, limit: Duration) -> Self {
         self.total = Some(limit);

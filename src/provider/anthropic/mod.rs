@@ -80,7 +80,7 @@ impl Anthropic {
         Self::builder().api_key(key)?.build()
     }
 
-    /// Where it is.
+    /// The address that the paths of its operations are put behind.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         &self.base_url

@@ -26,7 +26,7 @@ pub struct ConverseOptions {
 }
 
 impl ConverseOptions {
-    /// None.
+    /// No options: what Bedrock does by itself.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -62,7 +62,7 @@ impl Cohere {
         }
     }
 
-    /// Where it is.
+    /// The address that the paths of its operations are put behind.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         &self.base_url

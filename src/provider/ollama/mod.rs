@@ -63,7 +63,7 @@ impl Ollama {
         }
     }
 
-    /// Where it is.
+    /// The address that the paths of its operations are put behind.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         &self.base_url
@@ -88,7 +88,7 @@ impl Builder {
         Ok(self)
     }
 
-    /// Another way to authenticate.
+    /// Another way to authenticate, such as a token that is asked for anew each time.
     #[must_use]
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;

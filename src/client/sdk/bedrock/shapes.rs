@@ -22,7 +22,7 @@ pub struct ConverseRequest {
     /// Instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<ConverseBlock>,
-    /// How to write.
+    /// How much to write, and how freely.
     pub inference_config: InferenceConfig,
     /// Tools that the model may call.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,7 +217,7 @@ pub struct TokenUsage {
     /// Tokens written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-    /// All.
+    /// Tokens read and written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_tokens: Option<u64>,
     /// Read from a cache.
