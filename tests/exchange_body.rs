@@ -98,7 +98,14 @@ fn a_stream_in_place_of_a_whole_answer_is_one() {
 // F05, F27
 #[test]
 fn marks_and_space_before_a_body_do_not_matter() {
-    for before in ["\u{feff}", " \r\n", "\u{feff}\n", "\n\n"] {
+    for before in [
+        "\u{feff}",
+        " \r\n",
+        "\u{feff}\n",
+        "\n\n",
+        "\n\u{feff} ",
+        "\u{feff}\u{feff}",
+    ] {
         let json = answered(false, 200, &[], &format!("{before}{WHOLE}"));
         assert_eq!(json.unwrap().text(), "hello", "{before:?}");
         let sse = answered(true, 200, &[], &format!("{before}{}", stream_of_x()));

@@ -413,9 +413,13 @@ fn is_sse(text: &[u8]) -> bool {
     SSE_FIELDS.iter().any(|field| text.starts_with(field))
 }
 
-/// A body without the mark and the white space before it; some servers send line after line of it while they work.
+/// A body without marks and white space before it, in any order, so that it does not matter at which one a chunk ends. Some
+/// servers send line after line of white space while they work.
 fn without_prelude(body: Bytes) -> Bytes {
-    let text = body.strip_prefix(BOM).unwrap_or(&body).trim_ascii_start();
+    let mut text = body.trim_ascii_start();
+    while let Some(rest) = text.strip_prefix(BOM) {
+        text = rest.trim_ascii_start();
+    }
     let prelude = body.len().saturating_sub(text.len());
     body.slice(prelude..)
 }
