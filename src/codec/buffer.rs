@@ -26,3 +26,31 @@ pub(super) fn clear(buffer: &mut Vec<u8>) {
         buffer.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_doubles_and_stops_at_the_limit() {
+        let mut buffer = Vec::new();
+        let capacities = (0..100).map(|_| {
+            append(&mut buffer, b"x", 100);
+            buffer.capacity()
+        });
+        let mut capacities: Vec<_> = capacities.collect();
+        assert_eq!(capacities[63], 64);
+        capacities.dedup();
+        assert_eq!(capacities, [64, 100]);
+    }
+
+    #[test]
+    fn a_buffer_is_kept_for_the_next_frame_unless_it_is_large() {
+        for (capacity, kept) in [(64, 64), (16_384, 16_384), (16_385, 0)] {
+            let mut buffer = Vec::with_capacity(capacity);
+            append(&mut buffer, b"x", capacity);
+            clear(&mut buffer);
+            assert_eq!((buffer.len(), buffer.capacity()), (0, kept));
+        }
+    }
+}

@@ -80,6 +80,13 @@ mod tests {
     }
 
     #[test]
+    fn as_many_seconds_are_read_as_have_nineteen_digits() {
+        let most = 9_999_999_999_999_999_999;
+        assert_eq!(seconds(&most.to_string()), Some(Duration::from_secs(most)));
+        assert_eq!(seconds(&format!("0{most}")), None);
+    }
+
+    #[test]
     fn what_is_no_number_of_seconds_is_nothing() {
         for text in [
             "",
