@@ -202,6 +202,39 @@ mod tests {
         assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
     }
 
+    // F69
+    #[test]
+    fn tokens_that_were_reserved_are_corrected_by_those_used() {
+        let mut pacer = Pacer {
+            requests: Some(Bucket::new(60)),
+            tokens: Some(Bucket::new(60)),
+            learns: true,
+            ..Pacer::default()
+        };
+        let ready = |pacer: &mut Pacer| pacer.ready_at(at(0), once(60));
+        pacer.take(40);
+        assert_eq!(ready(&mut pacer), at(40));
+        pacer.correct(40, 30);
+        assert_eq!(ready(&mut pacer), at(30));
+        pacer.correct(30, 50);
+        assert_eq!(ready(&mut pacer), at(50));
+        pacer.learn(at(0), &[limit("tokens-minute", 5, 0)], 0, 0.0);
+        assert_eq!(ready(&mut pacer), at(55));
+    }
+
+    #[test]
+    fn a_request_that_was_not_sent_is_given_back() {
+        let mut pacer = Pacer {
+            requests: Some(Bucket::new(1)),
+            tokens: Some(Bucket::new(60)),
+            ..Pacer::default()
+        };
+        pacer.take(40);
+        assert_eq!(pacer.ready_at(at(0), once(60)), at(60));
+        pacer.refund(40);
+        assert_eq!(pacer.ready_at(at(0), once(60)), at(0));
+    }
+
     // F52, F68
     #[test]
     fn a_used_up_allowance_is_waited_for_but_not_for_hours() {

@@ -60,3 +60,41 @@ impl Queue {
         self.waiting.remove(&number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO.saturating_add(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn each_waits_behind_those_who_came_before_until_they_leave() {
+        let mut queue = Queue::default();
+        let now = at(0);
+        let (first, look_again) = queue.wait(None, now, at(5000), 10);
+        assert_eq!(look_again, at(5000));
+        let (second, look_again) = queue.wait(None, now, at(9000), 20);
+        assert_eq!(look_again, at(1000));
+        assert_eq!(queue.wait(None, now, at(300), 30).1, at(300));
+        let ahead = |queue: &Queue, number| queue.ahead(number, now).collect::<Vec<_>>();
+        assert!(ahead(&queue, Some(first)).is_empty());
+        assert_eq!(ahead(&queue, Some(second)), [10]);
+        assert_eq!(ahead(&queue, None), [10, 20, 30]);
+        queue.leave(first);
+        assert_eq!(ahead(&queue, None), [20, 30]);
+        assert_eq!(
+            queue.wait(Some(second), now, at(9000), 20),
+            (second, at(9000))
+        );
+    }
+
+    #[test]
+    fn who_is_not_back_in_time_holds_up_nobody() {
+        let mut queue = Queue::default();
+        queue.wait(None, at(0), at(5000), 10);
+        assert_eq!(queue.ahead(None, at(6000)).count(), 1);
+        assert_eq!(queue.ahead(None, at(6001)).count(), 0);
+    }
+}

@@ -119,6 +119,50 @@ mod tests {
         );
     }
 
+    #[test]
+    fn so_many_attempts_follow_the_first() {
+        let rng = &mut Rng::new(1);
+        for (retry, allowed) in [
+            (Retry::none(), 0),
+            (Retry::default(), 2),
+            (Retry::default().max_retries(7), 7),
+        ] {
+            let delays = (0..10).map_while(|retries| retry.delay(retries, &error(), rng));
+            assert_eq!(delays.count(), allowed);
+        }
+    }
+
+    // F57, F58
+    #[test]
+    fn steps_double_up_to_the_cap_and_are_spread_from_a_tenth_to_the_whole() {
+        let retry = Retry::default().max_retries(9);
+        for (kind, steps) in [
+            (
+                ErrorKind::ServiceUnavailable,
+                [500, 1000, 2000, 4000, 8000, 8000],
+            ),
+            (ErrorKind::RateLimit, [1000, 2000, 4000, 8000, 8000, 8000]),
+            (ErrorKind::Overloaded, [1000, 2000, 4000, 8000, 8000, 8000]),
+        ] {
+            for (retries, step) in (0..).zip(steps) {
+                let rng = &mut Rng::new(1);
+                let delay = |_| retry.delay(retries, &Error::new(kind, "x"), rng);
+                let delays: Vec<_> = (0..200).filter_map(delay).collect();
+                let [shortest, longest] = [delays.iter().min(), delays.iter().max()];
+                let thousandths =
+                    |delay: Option<&Duration>| delay.unwrap().as_millis() * 1000 / step;
+                assert!(
+                    (100..150).contains(&thousandths(shortest)),
+                    "{kind} {retries}"
+                );
+                assert!(
+                    (950..=1000).contains(&thousandths(longest)),
+                    "{kind} {retries}"
+                );
+            }
+        }
+    }
+
     proptest! {
         // F57, F58
         #[test]

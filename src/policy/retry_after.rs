@@ -44,9 +44,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut total = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .filter(|at| *at > 0)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (value, tail) = rest.split_at_checked(digits)?;
         let unit_end = tail
             .find(|c: char| c.is_ascii_digit())
@@ -69,11 +67,11 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 fn number(text: &str) -> Option<f64> {
-    // `f64` also reads `inf` and `nan`; neither is a wait.
-    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+')) {
+    // `f64` also reads `inf` and `nan`, with and without a sign; neither is a wait.
+    if text.contains(['n', 'N']) {
         return None;
     }
-    text.parse().ok().filter(|value: &f64| !value.is_nan())
+    text.parse().ok()
 }
 
 fn seconds(value: f64) -> Duration {
@@ -106,7 +104,8 @@ mod tests {
         let ms = Duration::from_millis;
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         type Case<'a> = (&'a [(&'static str, &'a str)], Option<Duration>);
-        let cases: [Case; 15] = [
+        let month = Duration::from_secs(2_592_000);
+        let cases: [Case; 18] = [
             (&[("retry-after", "2")], Some(ms(2000))),
             (&[("retry-after", " 1.5 ")], Some(ms(1500))),
             (
@@ -139,11 +138,14 @@ mod tests {
                 ],
                 Some(Duration::ZERO),
             ),
-            (&[("retry-after", date)], Some(LONGEST)),
+            (&[("retry-after", date)], Some(month)),
             (&[("retry-after", "-5")], Some(Duration::ZERO)),
-            (&[("retry-after", "1e400")], Some(LONGEST)),
+            (&[("retry-after", "0")], Some(Duration::ZERO)),
+            (&[("retry-after", "1e400")], Some(month)),
             (&[("retry-after", "inf")], None),
             (&[("retry-after", "NaN")], None),
+            (&[("retry-after", "+inf")], None),
+            (&[("retry-after", "-nan")], None),
             (&[("retry-after", "soon")], None),
             (&[], None),
         ];
@@ -163,6 +165,12 @@ mod tests {
             ("1h2m3s", Some(3723.0)),
             ("10804.695681810379", Some(10_804.695_681_81)),
             ("37s", Some(37.0)),
+            ("1d", Some(86_400.0)),
+            ("500us", Some(0.0005)),
+            ("500µs", Some(0.0005)),
+            ("250000ns", Some(0.000_25)),
+            ("-5", Some(0.0)),
+            ("1e400", Some(2_592_000.0)),
             ("", None),
             ("s", None),
             ("3x", None),

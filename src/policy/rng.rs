@@ -25,3 +25,35 @@ impl Rng {
         unit
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_published_algorithm() {
+        let mut rng = Rng::new(1_234_567);
+        for number in [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ] {
+            assert_eq!(rng.next_u64(), number);
+        }
+    }
+
+    #[test]
+    fn units_fill_the_range_from_0_to_1() {
+        let mut rng = Rng::new(1);
+        let mut tenths = [0_u32; 10];
+        for _ in 0..1000 {
+            tenths[(rng.unit() * 10.0).floor() as usize] += 1;
+        }
+        assert!(
+            tenths.iter().all(|count| (60..140).contains(count)),
+            "{tenths:?}"
+        );
+    }
+}
