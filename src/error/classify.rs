@@ -143,12 +143,11 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
         | "vector_store_timeout"
         | "DEADLINE_EXCEEDED" => Timeout,
         "ValidationException" | "validationException" | "wrong_api_format" => BadRequest,
-        // Types that say less than a status does, such as 503.
-        "server_error" | "api_error" | "INTERNAL" | "internal_error" if status < 400 => {
-            InternalServer
-        }
         "timeout_error" if !(400..500).contains(&status) => Timeout,
-        "invalid_request_error" | "INVALID_ARGUMENT" if status < 400 => BadRequest,
+        // The rest say less than a status does, such as 503.
+        _ if status >= 400 => return None,
+        "server_error" | "api_error" | "INTERNAL" | "internal_error" => InternalServer,
+        "invalid_request_error" | "INVALID_ARGUMENT" => BadRequest,
         _ => return None,
     })
 }
@@ -164,6 +163,32 @@ mod tests {
             let kind = classify_status(status);
             let retried = matches!(status, 408 | 409 | 429 | 500..=599);
             assert_eq!(kind.is_retryable(), retried, "{status} {kind}");
+        }
+    }
+
+    #[test]
+    fn a_status_alone_says_the_kind() {
+        for (statuses, kind) in [
+            (&[301, 308, 399][..], Redirect),
+            (&[401, 498], Authentication),
+            (&[402], QuotaExceeded),
+            (&[403, 407], PermissionDenied),
+            (&[404], NotFound),
+            (&[408, 504], Timeout),
+            (&[409], Conflict),
+            (&[413], TooLarge),
+            (&[422], UnprocessableEntity),
+            (&[429], RateLimit),
+            (&[499], Cancelled),
+            (&[503], ServiceUnavailable),
+            (&[529], Overloaded),
+            (&[400, 418, 497], BadRequest),
+            (&[500, 502, 599], InternalServer),
+            (&[0, 200, 299, 600], Protocol),
+        ] {
+            for status in statuses {
+                assert_eq!(classify(*status, &ErrorBody::default()), kind, "{status}");
+            }
         }
     }
 
@@ -214,6 +239,21 @@ mod tests {
             (503, "", "server_error", ServiceUnavailable),
             (504, "", "server_error", Timeout),
             (529, "", "api_error", Overloaded),
+            (400, "", "server_error", BadRequest),
+            (399, "", "server_error", InternalServer),
+            (200, "", "INVALID_ARGUMENT", BadRequest),
+            (200, "", "timeout_error", Timeout),
+            (400, "", "timeout_error", BadRequest),
+            (500, "", "timeout_error", Timeout),
+            (400, "content_filter", "", ContentFiltered),
+            (400, "", "UnrecognizedClientException", Authentication),
+            (400, "", "AccessDeniedException", PermissionDenied),
+            (400, "", "ConflictException", Conflict),
+            (400, "", "request_too_large", TooLarge),
+            (400, "", "ServiceUnavailableException", ServiceUnavailable),
+            (400, "", "InternalServerException", InternalServer),
+            (400, "", "ModelTimeoutException", Timeout),
+            (500, "", "ValidationException", BadRequest),
         ];
         for (status, code, error_type, kind) in cases {
             assert_eq!(
