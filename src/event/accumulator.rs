@@ -260,3 +260,137 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FinishReason, Json, ServerTiming, ToolCall, Usage};
+
+    fn text(choice: u32, part: u32, text: &str) -> StreamEvent {
+        let text = text.to_owned();
+        StreamEvent::TextDelta { choice, part, text }
+    }
+
+    fn extra(name: &str, value: &str) -> StreamEvent {
+        StreamEvent::Extra {
+            name: name.into(),
+            value: Box::new(Json::parse(value).unwrap()),
+        }
+    }
+
+    fn start(id: &str, model: &str, created: Option<u64>) -> StreamEvent {
+        StreamEvent::Start(Box::new(Head {
+            id: id.to_owned(),
+            model: model.to_owned(),
+            created,
+            ..Head::default()
+        }))
+    }
+
+    /// One of each kind that leaves something behind.
+    fn events() -> Vec<StreamEvent> {
+        let (choice, part) = (1, 0);
+        let word = || "word".to_owned();
+        let call = Box::new(ToolCall::new("x", "f", "{}"));
+        vec![
+            start("", "model", None),
+            start("id", "other", Some(7)),
+            start("late", "", Some(8)),
+            text(1, 2, "two "),
+            StreamEvent::ReasoningDelta {
+                choice,
+                part,
+                text: word(),
+            },
+            StreamEvent::ReasoningSignature {
+                choice,
+                part,
+                signature: word(),
+            },
+            text(0, 1, "another"),
+            text(1, 2, "words"),
+            StreamEvent::RefusalDelta {
+                choice,
+                part: 3,
+                text: word(),
+            },
+            StreamEvent::ToolCallEnd {
+                choice,
+                part: 1,
+                call,
+            },
+            extra("a", "1"),
+            extra("b", "2"),
+            extra("a", "3"),
+            StreamEvent::Usage(Box::default()),
+            StreamEvent::Timing {
+                server: ServerTiming::default(),
+                raw: Json::parse("{}").ok().map(Box::new),
+            },
+            StreamEvent::Finish {
+                choice,
+                reason: Some(FinishReason::Stop),
+                native: None,
+            },
+        ]
+    }
+
+    #[test]
+    fn pieces_stand_in_the_order_of_their_numbers() {
+        let mut sum = Accumulator::new();
+        events().iter().for_each(|event| sum.apply(event));
+        let response = sum.response();
+        let indices: Vec<_> = response.choices.iter().map(|choice| choice.index).collect();
+        assert_eq!(indices, [0, 1]);
+        let [another, words] = &response.choices[..] else {
+            panic!("two answers")
+        };
+        assert_eq!(another.message.content, [ContentPart::text("another")]);
+        assert_eq!(
+            words.message.content,
+            [
+                ContentPart::Reasoning {
+                    text: "word".into(),
+                    signature: Some("word".into())
+                },
+                ContentPart::ToolCall(ToolCall::new("x", "f", "{}")),
+                ContentPart::text("two words"),
+                ContentPart::Refusal {
+                    text: "word".into()
+                },
+            ]
+        );
+        assert_eq!(words.finish_reason, Some(FinishReason::Stop));
+    }
+
+    #[test]
+    fn of_a_head_the_first_word_counts_and_of_an_extra_member_the_last() {
+        let mut sum = Accumulator::new();
+        events().into_iter().for_each(|event| sum.take(event));
+        let response = sum.into_response();
+        assert_eq!(response.id, "id");
+        assert_eq!(response.model, "model");
+        assert_eq!(response.created, Some(7));
+        let extra = response.provider_metadata.extra.iter();
+        let extra: Vec<_> = extra
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(extra, [("a", "3"), ("b", "2")]);
+        assert_eq!(response.usage, Some(Usage::default()));
+    }
+
+    #[test]
+    fn events_that_are_taken_add_up_like_those_that_are_lent() {
+        let (mut taken, mut lent) = (Accumulator::new(), Accumulator::new());
+        events().iter().for_each(|event| lent.apply(event));
+        events().into_iter().for_each(|event| taken.take(event));
+        assert_eq!(taken.into_response(), lent.into_response());
+    }
+
+    #[test]
+    fn what_is_no_event_is_added_to_the_same_response() {
+        let mut sum = Accumulator::new();
+        sum.response_mut().id.push_str("id");
+        assert_eq!(sum.response().id, "id");
+    }
+}

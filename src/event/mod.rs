@@ -199,3 +199,49 @@ impl StreamEvent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_could_see_is_visible_and_only_text_is_text() {
+        let (choice, part) = (0, 0);
+        let words = || "word".to_owned();
+        let (text, id, name, arguments) = (words(), words(), words(), words());
+        let visible = [
+            StreamEvent::TextDelta { choice, part, text },
+            StreamEvent::ReasoningDelta {
+                choice,
+                part,
+                text: words(),
+            },
+            StreamEvent::RefusalDelta {
+                choice,
+                part,
+                text: words(),
+            },
+            StreamEvent::ToolCallStart {
+                choice,
+                part,
+                id,
+                name,
+            },
+            StreamEvent::ToolCallDelta {
+                choice,
+                part,
+                arguments,
+            },
+        ];
+        assert!(visible.iter().all(StreamEvent::is_visible));
+        let texts: Vec<_> = visible.iter().filter_map(StreamEvent::text).collect();
+        assert_eq!(texts, ["word"]);
+        let unseen = [
+            StreamEvent::TextStart { choice, part },
+            StreamEvent::Warning(Box::new(Warning::new("w", "word"))),
+            StreamEvent::Raw(Bytes::from_static(b"word")),
+        ];
+        assert!(!unseen.iter().any(StreamEvent::is_visible));
+        assert!(unseen.iter().all(|event| event.text().is_none()));
+    }
+}

@@ -152,3 +152,159 @@ impl ObjectEnd {
         self.begun && self.depth == 0 && !self.in_string
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ToolCall;
+
+    /// Calls that have begun: their index, id, name and arguments.
+    fn open(calls: &[(Option<u64>, Option<&str>, &str, &str)]) -> OpenChoice {
+        let call = |(part, &(wire_index, id, name, arguments)): (u32, &(_, Option<&str>, _, _))| {
+            let mut object = ObjectEnd::default();
+            object.push(arguments);
+            OpenCall {
+                part,
+                wire_index,
+                made_id: id.is_none(),
+                call: ToolCall::new(id.unwrap_or("made"), name, arguments),
+                object,
+                started: true,
+                closed: false,
+            }
+        };
+        OpenChoice {
+            calls: (0..).zip(calls).map(call).collect(),
+            ..OpenChoice::default()
+        }
+    }
+
+    /// Where a piece with this index, id, name and these arguments goes; `None` if that is not clear.
+    fn goes(
+        open: &OpenChoice,
+        index: Option<u64>,
+        id: Option<&str>,
+        name: Option<&str>,
+        arguments: Option<&str>,
+    ) -> Option<Place> {
+        place(open, &ToolFragment::new(index, id, name, arguments)).ok()
+    }
+
+    const NO: Option<&str> = None;
+    const F: Option<&str> = Some("f");
+    const G: Option<&str> = Some("g");
+    const X: Option<&str> = Some("x");
+    const Y: Option<&str> = Some("y");
+    const MORE: Option<&str> = Some(":1}");
+    const WHOLE: Option<&str> = Some("{}");
+    const AT_0: Option<Place> = Some(Place::At(0));
+    const NEW: Option<Place> = Some(Place::New);
+    const NOWHERE: Option<Place> = Some(Place::Nowhere);
+
+    #[test]
+    fn the_first_piece_that_says_anything_begins_a_call() {
+        let none = open(&[]);
+        assert_eq!(goes(&none, Some(0), NO, NO, NO), NOWHERE);
+        for (id, name, arguments) in [(X, NO, NO), (NO, F, NO), (NO, NO, WHOLE)] {
+            assert_eq!(goes(&none, None, id, name, arguments), NEW);
+        }
+    }
+
+    #[test]
+    fn an_id_is_found_whatever_the_index_says() {
+        let two = open(&[(Some(0), X, "f", "{"), (Some(1), Y, "g", "{")]);
+        assert_eq!(goes(&two, Some(1), X, NO, MORE), AT_0);
+        assert_eq!(goes(&two, None, Y, G, MORE), Some(Place::At(1)));
+        assert_eq!(goes(&two, Some(0), Some("z"), NO, MORE), NEW);
+        assert_eq!(goes(&two, None, Some("z"), NO, MORE), NEW);
+    }
+
+    #[test]
+    fn an_id_may_come_late_for_a_call_that_has_none() {
+        let nameless = open(&[(Some(0), NO, "f", "{")]);
+        assert_eq!(goes(&nameless, None, X, NO, MORE), AT_0);
+        assert_eq!(goes(&nameless, Some(0), X, NO, MORE), AT_0);
+        assert_eq!(goes(&nameless, Some(1), X, NO, MORE), NEW);
+        assert_eq!(goes(&nameless, None, X, F, MORE), NEW);
+        // The id that was made here is no word of the wire's.
+        let two = open(&[(Some(0), NO, "f", "{"), (Some(1), Y, "g", "{")]);
+        assert_eq!(goes(&two, None, Some("made"), NO, MORE), NEW);
+    }
+
+    #[test]
+    fn an_index_is_found_before_the_last_call() {
+        let two = open(&[(Some(0), X, "f", "{"), (Some(1), Y, "g", "{")]);
+        assert_eq!(goes(&two, Some(0), NO, NO, MORE), AT_0);
+        assert_eq!(goes(&two, Some(0), NO, F, MORE), AT_0);
+        assert_eq!(goes(&two, Some(0), NO, G, MORE), NEW);
+        let unnamed = open(&[(Some(0), X, "", "")]);
+        assert_eq!(goes(&unnamed, Some(0), NO, F, WHOLE), AT_0);
+    }
+
+    #[test]
+    fn complete_arguments_do_not_go_on_under_a_name() {
+        let closed = open(&[(Some(0), X, "f", "{}")]);
+        assert_eq!(goes(&closed, Some(0), NO, F, WHOLE), NEW);
+        assert_eq!(goes(&closed, Some(0), X, F, Some(" ")), AT_0);
+        assert_eq!(goes(&closed, Some(0), NO, NO, Some("x")), AT_0);
+        assert_eq!(goes(&closed, None, NO, F, WHOLE), NEW);
+    }
+
+    #[test]
+    fn a_name_alone_goes_on_only_within_an_object() {
+        let begun = open(&[(Some(0), X, "f", "{\"a\"")]);
+        assert_eq!(goes(&begun, None, NO, F, MORE), AT_0);
+        assert_eq!(goes(&begun, None, NO, F, WHOLE), AT_0);
+        assert_eq!(goes(&begun, Some(9), NO, F, MORE), AT_0);
+        assert_eq!(goes(&begun, Some(9), NO, F, Some(" {}")), NEW);
+        assert_eq!(goes(&begun, None, NO, G, MORE), NEW);
+        let bare = open(&[(Some(0), X, "f", "")]);
+        assert_eq!(goes(&bare, None, NO, F, WHOLE), None);
+        assert_eq!(goes(&bare, Some(9), NO, F, WHOLE), NEW);
+        assert_eq!(goes(&bare, None, NO, G, WHOLE), NEW);
+    }
+
+    #[test]
+    fn bare_arguments_go_to_the_last_call_unless_that_is_not_clear() {
+        let mut two = open(&[(Some(0), X, "f", "{}"), (Some(1), Y, "g", "{")]);
+        let last = Some(Place::At(1));
+        assert_eq!(goes(&two, None, NO, NO, MORE), last);
+        assert_eq!(goes(&two, None, NO, NO, Some(" ")), last);
+        assert_eq!(goes(&two, Some(9), NO, NO, MORE), last);
+        two.interleaved = true;
+        assert_eq!(goes(&two, None, NO, NO, MORE), None);
+        let closed = open(&[(Some(0), X, "f", "{}")]);
+        assert_eq!(goes(&closed, None, NO, NO, Some(" ")), NOWHERE);
+        assert_eq!(goes(&closed, None, NO, NO, Some("}")), AT_0);
+        assert_eq!(goes(&closed, Some(1), NO, NO, WHOLE), None);
+    }
+
+    #[test]
+    fn an_object_s_end_is_seen_through_its_strings() {
+        for (text, begun, closed) in [
+            ("", false, false),
+            (" \n", false, false),
+            ("{", true, false),
+            (" {}\n", true, true),
+            ("{\"a\":[{}]}", true, true),
+            ("{\"a\":[{}]", true, false),
+            ("{\"}\"", true, false),
+            ("{\"{\"}", true, true),
+            ("{\"\\\"}", true, false),
+            ("{\"\\\"}\"}", true, true),
+            ("{\"\\\\\"}", true, true),
+            ("\"open", true, false),
+            ("7", true, true),
+        ] {
+            let mut object = ObjectEnd::default();
+            for piece in text.split_inclusive(|_| true) {
+                object.push(piece);
+            }
+            assert_eq!(
+                (object.is_begun(), object.is_closed()),
+                (begun, closed),
+                "{text}"
+            );
+        }
+    }
+}

@@ -20,3 +20,51 @@ pub(super) fn weight(event: &StreamEvent) -> usize {
         .saturating_add(own)
         .saturating_add(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ServerTiming, Usage, Warning, event::Head};
+    use bytes::Bytes;
+
+    #[test]
+    fn what_nothing_else_counts_weighs_itself_and_its_text() {
+        let raw = || Json::parse("[1,2,3]").unwrap();
+        let event = size_of::<StreamEvent>();
+        let head = Head {
+            id: "four".into(),
+            model: "seven77".into(),
+            ..Head::default()
+        };
+        let usage = Usage {
+            raw: Some(raw()),
+            ..Usage::default()
+        };
+        let timing = StreamEvent::Timing {
+            server: ServerTiming::default(),
+            raw: Some(Box::new(raw())),
+        };
+        for (counted, bytes) in [
+            (StreamEvent::Start(Box::new(head)), size_of::<Head>() + 11),
+            (StreamEvent::Usage(Box::new(usage)), size_of::<Usage>() + 7),
+            (timing, 7),
+            (
+                StreamEvent::Warning(Box::new(Warning::new("code", "words"))),
+                size_of::<Warning>() + 5,
+            ),
+            (StreamEvent::Raw(Bytes::from_static(b"frame")), 5),
+        ] {
+            assert_eq!(weight(&counted), event + bytes, "{counted:?}");
+        }
+    }
+
+    #[test]
+    fn a_piece_of_the_answer_is_counted_with_the_answer() {
+        let piece = StreamEvent::TextDelta {
+            choice: 0,
+            part: 0,
+            text: "words".into(),
+        };
+        assert_eq!(weight(&piece), 0);
+    }
+}
