@@ -177,3 +177,145 @@ const NEVER: Timeouts = Timeouts {
 fn after(now: Time, limit: Option<Duration>) -> Time {
     limit.map_or(Time::MAX, |limit| now.saturating_add(limit))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO.saturating_add(Duration::from_millis(millis))
+    }
+
+    fn timeouts() -> Timeouts {
+        Timeouts {
+            connect: Some(SECOND),
+            first_byte: Some(20 * SECOND),
+            first_byte_stream: Some(10 * SECOND),
+            first_token: Some(15 * SECOND),
+            idle: Some(5 * SECOND),
+            progress: Some(8 * SECOND),
+            total: Some(60 * SECOND),
+            after_finish: 2 * SECOND,
+        }
+    }
+
+    fn attempt(now: Time, streaming: bool) -> Deadlines {
+        let mut deadlines = Deadlines::new(Time::ZERO, &timeouts());
+        deadlines.begin_attempt(now, streaming, &timeouts());
+        deadlines
+    }
+
+    /// Nothing has passed right before this time, and this limit passes then.
+    fn next_is(deadlines: &Deadlines, millis: u64, kind: TimeoutKind) {
+        assert_eq!(deadlines.next(), at(millis));
+        assert_eq!(deadlines.passed(at(millis - 1)), None);
+        assert_eq!(deadlines.passed(at(millis)), Some(kind));
+        assert_eq!(
+            deadlines.passed(at(600_000)),
+            Some(kind),
+            "the earliest counts"
+        );
+    }
+
+    #[test]
+    fn each_limit_of_a_stream_counts_from_what_was_last_seen() {
+        let limits = &timeouts();
+        let mut stream = attempt(at(1000), true);
+        next_is(&stream, 11_000, TimeoutKind::FirstByte);
+        stream.begin_body(at(2000), limits);
+        next_is(&stream, 7000, TimeoutKind::Idle);
+        stream.saw_bytes(at(6000), limits);
+        next_is(&stream, 10_000, TimeoutKind::Progress);
+        stream.saw_progress(at(9000), limits);
+        next_is(&stream, 11_000, TimeoutKind::Idle);
+        stream.saw_bytes(at(15_000), limits);
+        next_is(&stream, 16_000, TimeoutKind::FirstToken);
+        stream.saw_token();
+        next_is(&stream, 17_000, TimeoutKind::Progress);
+        stream.saw_finish(at(14_000), limits);
+        stream.saw_finish(at(15_500), limits);
+        next_is(&stream, 16_000, TimeoutKind::Progress);
+    }
+
+    #[test]
+    fn a_whole_answer_may_take_as_long_for_its_body_as_for_its_head() {
+        let limits = &timeouts();
+        let mut whole = attempt(at(1000), false);
+        next_is(&whole, 21_000, TimeoutKind::FirstByte);
+        whole.begin_body(at(2000), limits);
+        whole.saw_bytes(at(20_000), limits);
+        next_is(&whole, 22_000, TimeoutKind::Progress);
+    }
+
+    #[test]
+    fn between_attempts_only_the_whole_call_is_limited() {
+        let mut stream = attempt(at(1000), true);
+        stream.begin_body(at(2000), &timeouts());
+        stream.saw_finish(at(3000), &timeouts());
+        stream.rest();
+        next_is(&stream, 60_000, TimeoutKind::Total);
+        assert_eq!(stream.total(), at(60_000));
+        let last = stream.allowed(TimeoutKind::FirstByte, &timeouts());
+        assert_eq!(
+            last,
+            Some(10 * SECOND),
+            "it is still known what the last attempt was"
+        );
+    }
+
+    #[test]
+    fn nothing_passes_where_nothing_is_limited() {
+        let deadlines = Deadlines::new(Time::ZERO, &NEVER);
+        assert_eq!(deadlines.next(), Time::MAX);
+        assert_eq!(deadlines.passed(Time::MAX), None);
+    }
+
+    #[test]
+    fn a_transport_s_timeout_is_told_by_the_limit_behind_it() {
+        let connecting = attempt(at(0), true);
+        for (now, kind) in [(1000, TimeoutKind::Connect), (61_000, TimeoutKind::Connect)] {
+            assert_eq!(connecting.behind(Phase::Connect, at(now)), kind);
+        }
+        let late = attempt(at(59_500), true);
+        for (now, kind) in [(59_900, TimeoutKind::Connect), (59_950, TimeoutKind::Total)] {
+            assert_eq!(late.behind(Phase::Connect, at(now)), kind);
+        }
+        let both_at_once = attempt(at(59_000), true);
+        assert_eq!(
+            both_at_once.behind(Phase::Connect, at(60_000)),
+            TimeoutKind::Connect
+        );
+        assert_eq!(late.behind(Phase::Head, at(59_600)), TimeoutKind::FirstByte);
+        assert_eq!(late.behind(Phase::Body, at(59_600)), TimeoutKind::Idle);
+        for phase in [Phase::Head, Phase::Body] {
+            assert_eq!(late.behind(phase, at(59_950)), TimeoutKind::Total);
+        }
+    }
+
+    #[test]
+    fn a_transport_is_told_the_limits_that_it_can_watch() {
+        let limits = attempt(at(1000), true).limits(&timeouts());
+        let told = (limits.connect, limits.head, limits.idle, limits.total);
+        assert_eq!(told, (at(2000), at(11_000), 5 * SECOND, at(60_000)));
+    }
+
+    #[test]
+    fn an_error_says_what_was_allowed() {
+        for (streaming, first_byte, progress) in [(true, 10, 8), (false, 20, 20)] {
+            let deadlines = attempt(at(0), streaming);
+            for (kind, seconds) in [
+                (TimeoutKind::Connect, 1),
+                (TimeoutKind::FirstByte, first_byte),
+                (TimeoutKind::FirstToken, 15),
+                (TimeoutKind::Idle, 5),
+                (TimeoutKind::Progress, progress),
+                (TimeoutKind::Total, 60),
+            ] {
+                let allowed = deadlines.allowed(kind, &timeouts());
+                assert_eq!(allowed, Some(seconds * SECOND), "{kind:?}");
+            }
+        }
+    }
+}
