@@ -247,6 +247,7 @@ fn outcome(error: &Error) -> Outcome {
 mod tests {
     use super::*;
     use ErrorKind::*;
+    use unifiedai_transport::{FailureKind, TransportError};
 
     // F63
     #[test]
@@ -270,6 +271,110 @@ mod tests {
         }
         let busy = Error::new(Overloaded, "x").with_status(429);
         assert_eq!(outcome(&busy), Outcome::Neutral);
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::from_nanos(seconds.saturating_mul(1_000_000_000))
+    }
+
+    fn go(guard: &Arc<Guard>, now: Time, tokens: u64) -> Permit {
+        match guard.admit(now, tokens, None) {
+            Admission::Go(permit) => permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn wait(guard: &Arc<Guard>, now: Time, tokens: u64) -> (Time, Turn) {
+        match guard.admit(now, tokens, None) {
+            Admission::Wait { at, turn, .. } => (at, turn),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn settle(
+        permit: Permit,
+        error: Option<&Error>,
+        used_tokens: Option<u64>,
+        limits: &[crate::RateLimit],
+    ) {
+        let report = Report {
+            error,
+            used_tokens,
+            limits,
+            jitter: 0.0,
+        };
+        permit.settle(Time::ZERO, &report);
+    }
+
+    fn unsent() -> Error {
+        let failure = TransportError::new(FailureKind::Connect, Delivery::NotSent, "x");
+        Error::new(Connection, "x").with_transport(failure)
+    }
+
+    #[test]
+    fn a_guard_holds_what_it_was_built_with() {
+        let guard = Arc::new(Guard::new().requests_per_minute(1).tokens_per_minute(60));
+        let permit = go(&guard, at(0), 0);
+        assert_eq!(wait(&guard, at(0), 0).0, at(60));
+        drop(permit);
+        go(&guard, at(60), 60);
+        let tokens = Arc::new(Guard::new().tokens_per_minute(60));
+        go(&tokens, at(0), 60);
+        assert_eq!(wait(&tokens, at(0), 30).0, at(30));
+    }
+
+    #[test]
+    fn a_turn_that_is_dropped_leaves_its_place_to_those_behind() {
+        let guard = Arc::new(Guard::new().requests_per_minute(60));
+        for _ in 0..60 {
+            go(&guard, at(0), 0);
+        }
+        let (first, turn) = wait(&guard, at(0), 0);
+        let (second, _kept) = wait(&guard, at(0), 0);
+        assert_eq!((first, second), (at(1), at(2)));
+        drop(turn);
+        assert_eq!(wait(&guard, at(0), 0).0, at(2));
+    }
+
+    // F68, F69
+    #[test]
+    fn an_answer_corrects_the_pace() {
+        let limit = crate::RateLimit {
+            name: "tokens-minute".into(),
+            limit: None,
+            remaining: Some(0),
+            reset: Some(std::time::Duration::from_secs(7)),
+        };
+        let limits = [limit];
+        let learning = Arc::new(Guard::new().learning());
+        settle(go(&learning, at(0), 0), None, None, &limits);
+        assert_eq!(wait(&learning, at(0), 0).0, at(7));
+
+        let guard = || Arc::new(Guard::new().tokens_per_minute(60));
+        let corrected = guard();
+        settle(go(&corrected, at(0), 60), None, Some(20), &limits);
+        assert_eq!(wait(&corrected, at(0), 60).0, at(20));
+        let refunded = guard();
+        settle(go(&refunded, at(0), 60), Some(&unsent()), None, &[]);
+        go(&refunded, at(0), 60);
+    }
+
+    // F56, F59
+    #[test]
+    fn a_retry_is_paid_for_unless_the_request_was_not_sent() {
+        let guard = Arc::new(Guard::new());
+        assert!(guard.pay_for_retry(&unsent()));
+        assert_eq!(guard.retry_budget(), 100);
+        for left in (0..10).rev() {
+            assert!(guard.pay_for_retry(&Error::new(ServiceUnavailable, "x")));
+            assert_eq!(guard.retry_budget(), left * 10);
+        }
+        assert!(!guard.pay_for_retry(&Error::new(Overloaded, "x")));
+        let failure = Error::new(ServiceUnavailable, "x");
+        settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
+        assert_eq!(guard.retry_budget(), 0);
+        settle(go(&guard, at(0), 0), None, None, &[]);
+        assert_eq!(guard.retry_budget(), 1);
     }
 
     // F118
