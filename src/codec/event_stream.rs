@@ -626,6 +626,11 @@ mod tests {
         assert_eq!(message.header("nothing"), None);
         assert_eq!(message.headers().count(), 3);
 
+        let headers = [(":event-type", HeaderValue::String("messageStop"))];
+        let frame = encode_message(&headers, b"").unwrap();
+        let message = decoder.next(&mut &frame[..]).unwrap().unwrap();
+        assert_eq!(message.event_type(), Some("messageStop"));
+
         let headers = [
             (":error-code", HeaderValue::String("Internal")),
             (":error-message", HeaderValue::String("sorry")),
@@ -721,6 +726,26 @@ mod tests {
         assert_eq!(
             decode_every_way(frame.len() - 1, &frame),
             (vec![], Some(error))
+        );
+    }
+
+    #[test]
+    fn as_much_as_the_specification_allows_fits() {
+        let value = [0; 32_768];
+        let longest = [("a", HeaderValue::Bytes(&value[..32_767]))];
+        let frame = encode_message(&longest, b"").unwrap();
+        assert_eq!(decode(LIMIT, [&frame[..]]).1, None);
+        assert!(encode_message(&[("a", HeaderValue::Bytes(&value))], b"").is_err());
+
+        // Each header has five bytes beside its value.
+        let quarter = ("a", HeaderValue::Bytes(&value[..32_763]));
+        let frame = encode_message(&[quarter; 4], b"").unwrap();
+        assert_eq!(decode(LIMIT, [&frame[..]]).1, None);
+        let over = ("a", HeaderValue::Bytes(&value[..32_764]));
+        let error = encode_message(&[quarter, quarter, quarter, over], b"").unwrap_err();
+        assert_eq!(
+            error,
+            EventStreamError::HeadersTooLarge { headers: 131_073 }
         );
     }
 
