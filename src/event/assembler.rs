@@ -905,3 +905,439 @@ fn too_many(what: &str, limit: usize) -> Error {
         format!("the answer has more than {limit} {what}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OpaqueData;
+
+    fn stream() -> Assembler {
+        Assembler::new(true, AssemblerLimits::default())
+    }
+
+    fn limited(change: impl FnOnce(&mut AssemblerLimits)) -> Assembler {
+        let mut limits = AssemblerLimits::default();
+        change(&mut limits);
+        Assembler::new(true, limits)
+    }
+
+    fn json(text: &str) -> Json {
+        Json::parse(text).unwrap()
+    }
+
+    /// The events that wait, in a few words each.
+    fn told(assembler: &mut Assembler) -> String {
+        use StreamEvent as E;
+        let mut all = Vec::new();
+        while let Some(event) = assembler.next_event() {
+            all.push(match event {
+                E::Start(_) => "start".to_owned(),
+                E::TextStart { part, .. } => format!("text {part}"),
+                E::ReasoningStart { part, .. } => format!("reasoning {part}"),
+                E::TextEnd { part, .. } | E::ReasoningEnd { part, .. } => format!("end {part}"),
+                E::TextDelta { text, .. } | E::ReasoningDelta { text, .. } => format!("'{text}'"),
+                E::RefusalDelta { text, .. } => format!("refusal '{text}'"),
+                E::ReasoningSignature { signature, .. } => format!("signature {signature}"),
+                E::ToolCallStart { part, id, name, .. } => format!("call {part} {id} {name}"),
+                E::ToolCallDelta {
+                    part, arguments, ..
+                } => format!("{part} {arguments}"),
+                E::ToolCallEnd { part, call, .. } => {
+                    format!("called {part} {} {}", call.id, call.arguments)
+                }
+                E::Opaque { part, .. } => format!("opaque {part}"),
+                E::Citation { part, .. } => format!("citation {part}"),
+                E::Logprobs { .. } => "logprobs".to_owned(),
+                E::Usage(_) => "usage".to_owned(),
+                E::Timing { .. } => "timing".to_owned(),
+                E::Extra { name, .. } => format!("extra {name}"),
+                E::Finish { choice, native, .. } => {
+                    format!("finish {choice} {}", native.unwrap_or_default())
+                }
+                E::Warning(warning) => format!("warning {}", warning.message),
+                E::Raw(_) => "raw".to_owned(),
+            });
+        }
+        all.join(", ")
+    }
+
+    fn fragment(
+        assembler: &mut Assembler,
+        index: Option<u64>,
+        id: &str,
+        name: &str,
+        arguments: &str,
+    ) -> Result<(), Error> {
+        let fragment = ToolFragment::new(index, Some(id), Some(name), Some(arguments));
+        assembler.tool_fragment(0, fragment)
+    }
+
+    fn is_too_large<T>(result: Result<T, Error>) -> bool {
+        result.is_err_and(|error| error.kind() == ErrorKind::TooLarge)
+    }
+
+    #[test]
+    fn a_head_is_told_as_often_as_it_says_something_new() {
+        let mut stream = stream();
+        let head =
+            |id: &str, model: &str, created, fingerprint: Option<&str>, tier: Option<&str>| Head {
+                id: id.to_owned(),
+                model: model.to_owned(),
+                created,
+                system_fingerprint: fingerprint.map(str::to_owned),
+                service_tier: tier.map(str::to_owned),
+            };
+        for (head, is_news) in [
+            (head("", "", None, None, None), false),
+            (head("id", "", None, None, None), true),
+            (head("id", "", None, None, None), false),
+            (head("other", "", None, None, None), false),
+            (head("", "model", None, None, None), true),
+            (head("", "other", None, None, None), false),
+            (head("", "", Some(1), None, None), true),
+            (head("", "", Some(2), None, None), false),
+            (head("", "", None, Some("f"), None), true),
+            (head("", "", None, Some("g"), None), false),
+            (head("", "", None, None, Some("t")), true),
+            (head("", "", None, None, Some("t")), false),
+            (head("", "", None, None, Some("u")), true),
+        ] {
+            let wanted = if is_news { "start" } else { "" };
+            stream.head(head.clone());
+            assert_eq!(told(&mut stream), wanted, "{head:?}");
+        }
+        assert_eq!(stream.system_fingerprint(), Some("f"));
+        assert_eq!(stream.service_tier(), Some("u"));
+    }
+
+    #[test]
+    fn a_head_is_there_when_all_of_it_is() {
+        for (id, model, created, whole) in [
+            ("", "", Some(1), false),
+            ("id", "", Some(1), false),
+            ("", "model", Some(1), false),
+            ("id", "model", None, false),
+            ("id", "model", Some(1), true),
+        ] {
+            let mut stream = stream();
+            let (id, model) = (id.to_owned(), model.to_owned());
+            stream.head(Head {
+                id,
+                model,
+                created,
+                ..Head::default()
+            });
+            assert_eq!(stream.has_head(), whole);
+        }
+    }
+
+    #[test]
+    fn what_flows_is_started_before_its_first_piece_and_ended_before_another_begins() {
+        let mut stream = stream();
+        stream.text(0, 1, "a").unwrap();
+        stream.text(0, 1, "").unwrap();
+        stream.text(0, 1, "b").unwrap();
+        stream.reasoning(0, 0, "").unwrap();
+        stream.reasoning(0, 0, "r").unwrap();
+        stream.reasoning_signature(0, 0, "s").unwrap();
+        stream.refusal(0, 2, "").unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "text 1, 'a', 'b', end 1, reasoning 0, 'r', signature s"
+        );
+        stream.refusal(0, 2, "no").unwrap();
+        stream.text(0, 1, "c").unwrap();
+        stream.close(0, 7).unwrap();
+        assert_eq!(told(&mut stream), "end 0, refusal 'no', text 1, 'c'");
+        stream.close(0, 1).unwrap();
+        assert_eq!(told(&mut stream), "end 1");
+        stream
+            .opaque(0, 3, OpaqueBlock::new("p", json("{}")))
+            .unwrap();
+        stream.settle().unwrap();
+        assert_eq!(told(&mut stream), "opaque 3, finish 0 ");
+    }
+
+    #[test]
+    fn thoughts_in_the_text_are_told_as_reasoning_before_it() {
+        let mut stream = stream().extract_think(true);
+        stream.text(0, 1, "<think>t</think>a <").unwrap();
+        assert_eq!(told(&mut stream), "reasoning 0, 't', end 0, text 1, 'a'");
+        stream.settle().unwrap();
+        assert_eq!(told(&mut stream), "' ', '<', end 1, finish 0 ");
+    }
+
+    #[test]
+    fn a_call_waits_for_its_name_and_takes_a_late_id() {
+        let mut stream = stream();
+        fragment(&mut stream, Some(0), "x", "", "{").unwrap();
+        assert_eq!(told(&mut stream), "");
+        fragment(&mut stream, Some(0), "", "f", "}").unwrap();
+        assert_eq!(told(&mut stream), "call 3 x f, 3 {}");
+        fragment(&mut stream, Some(1), "", "g", "{").unwrap();
+        fragment(&mut stream, Some(1), "y", "", "").unwrap();
+        assert_eq!(told(&mut stream), "call 4 call_0_1 g, 4 {");
+        fragment(&mut stream, Some(1), "", "", "}").unwrap();
+        stream.settle().unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "4 }, called 3 x {}, called 4 y {}, finish 0 "
+        );
+    }
+
+    #[test]
+    fn a_call_without_a_name_is_an_error() {
+        let mut stream = stream();
+        stream.tool_arguments(0, 5, "{}").unwrap();
+        assert_eq!(stream.settle().unwrap_err().kind(), ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_are_warned_of() {
+        let mut stream = stream();
+        fragment(&mut stream, None, "x", "f", "7").unwrap();
+        stream.settle().unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "call 3 x f, 3 7, warning the arguments of tool call `x` (f) are not a JSON object, called 3 x 7, finish 0 "
+        );
+    }
+
+    #[test]
+    fn once_calls_came_in_turns_a_piece_must_say_to_which_it_belongs() {
+        let two = |stream: &mut Assembler| {
+            fragment(stream, Some(0), "x", "f", "{").unwrap();
+            fragment(stream, Some(1), "y", "g", "{").unwrap();
+            fragment(stream, Some(1), "", "", " ").unwrap();
+        };
+        let mut one_by_one = stream();
+        two(&mut one_by_one);
+        fragment(&mut one_by_one, None, "", "", "}").unwrap();
+        let mut in_turns = stream();
+        two(&mut in_turns);
+        fragment(&mut in_turns, Some(0), "", "", "}").unwrap();
+        fragment(&mut in_turns, Some(1), "", "", " ").unwrap();
+        assert!(fragment(&mut in_turns, None, "", "", "}").is_err());
+        let mut told_so = stream();
+        two(&mut told_so);
+        told_so.tool_calls_interleave(0).unwrap();
+        assert!(fragment(&mut told_so, None, "", "", "}").is_err());
+    }
+
+    #[test]
+    fn calls_of_a_wire_with_part_numbers_are_found_by_them() {
+        let mut stream = stream();
+        stream.tool_start(0, 5, "x", "f").unwrap();
+        stream.tool_start(0, 6, "y", "g").unwrap();
+        stream.tool_start(0, 5, "x", "f").unwrap();
+        stream.tool_arguments(0, 5, "{").unwrap();
+        stream.tool_arguments(0, 6, "{}").unwrap();
+        stream.tool_arguments(0, 5, "}").unwrap();
+        stream.close(0, 6).unwrap();
+        stream.tool_arguments(0, 6, "late").unwrap();
+        stream.close(0, 6).unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "call 5 x f, call 6 y g, 5 {, 6 {}, 5 }, called 6 y {}"
+        );
+    }
+
+    #[test]
+    fn what_the_provider_wants_back_stays_with_its_call() {
+        let mut stream = stream();
+        let data = |text: &str| OpaqueData::new("p", json(text));
+        stream.last_tool_data(0, data("0")).unwrap();
+        stream.tool_start(0, 5, "x", "f").unwrap();
+        stream.tool_start(0, 6, "y", "g").unwrap();
+        stream.tool_data(0, 5, data("1")).unwrap();
+        stream.last_tool_data(0, data("2")).unwrap();
+        stream.settle().unwrap();
+        let response = stream.into_response();
+        let kept: Vec<_> = response
+            .tool_calls()
+            .map(|call| call.provider_data.clone())
+            .collect();
+        assert_eq!(kept, [Some(data("1")), Some(data("2"))]);
+    }
+
+    #[test]
+    fn what_stands_beside_the_text_is_told_as_it_comes() {
+        let mut stream = stream();
+        let usage = Usage {
+            prompt_tokens: Some(1),
+            ..Usage::default()
+        };
+        stream.usage(usage.clone());
+        stream.usage(usage.clone());
+        assert_eq!(stream.usage_so_far(), Some(&usage));
+        stream.usage(Usage::default());
+        stream.timing(ServerTiming::default(), None);
+        stream.extra("name", json("1")).unwrap();
+        stream.warn(Warning::new("code", "words"));
+        stream.raw_frame(b"frame");
+        stream.citation(0, 1, Citation::default()).unwrap();
+        stream.logprobs(0, Logprobs::default()).unwrap();
+        let content = vec![crate::TokenLogprob::default()];
+        stream
+            .logprobs(
+                0,
+                Logprobs {
+                    content,
+                    ..Logprobs::default()
+                },
+            )
+            .unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "usage, usage, timing, extra name, warning words, raw, citation 1, logprobs"
+        );
+    }
+
+    // F79
+    #[test]
+    fn the_first_finish_reason_counts_and_is_told_last() {
+        let mut stream = stream();
+        assert!(!stream.has_finish());
+        stream
+            .finish(0, Some(FinishReason::Stop), "end_turn")
+            .unwrap();
+        assert!(stream.has_finish());
+        stream.finish(0, Some(FinishReason::Length), "max").unwrap();
+        stream.text(0, 1, "late").unwrap();
+        stream.finish(1, None, "").unwrap();
+        stream.settle().unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "text 1, 'late', end 1, finish 0 end_turn, finish 1 "
+        );
+        let [first, second] = &stream.into_response().choices[..] else {
+            panic!("two answers")
+        };
+        assert_eq!(first.finish_reason, Some(FinishReason::Stop));
+        assert_eq!(second.native_finish_reason, None);
+    }
+
+    #[test]
+    fn an_answer_is_complete_when_all_that_were_asked_for_have_finished() {
+        for (wanted, begun, finished, complete) in [
+            (1, 0, 0, false),
+            (0, 0, 0, false),
+            (1, 1, 0, false),
+            (1, 1, 1, true),
+            (2, 1, 1, false),
+            (2, 2, 1, false),
+            (1, 2, 1, false),
+            (2, 2, 2, true),
+            (1, 2, 2, true),
+        ] {
+            let mut stream = stream().wanted_choices(wanted);
+            (0..begun).for_each(|choice| stream.choice(choice).unwrap());
+            (0..finished).for_each(|choice| stream.finish(choice, None, "").unwrap());
+            assert_eq!(
+                stream.is_complete(),
+                complete,
+                "{wanted} {begun} {finished}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_marker_completes_an_answer_that_has_begun() {
+        let mut stream = stream();
+        stream.end_marker();
+        assert!(!stream.is_complete());
+        stream.choice(0).unwrap();
+        assert!(stream.is_complete());
+    }
+
+    #[test]
+    fn a_finish_reason_is_not_enough_where_an_end_marker_must_come() {
+        let mut stream = stream();
+        stream.require_end_marker();
+        stream.finish(0, None, "stop").unwrap();
+        assert!(!stream.is_complete());
+        stream.end_marker();
+        assert!(stream.is_complete());
+    }
+
+    #[test]
+    fn what_is_kept_is_counted_to_the_byte() {
+        let hundred = || limited(|limits| limits.retained_bytes = 100);
+        let mut stream = hundred();
+        let eighty_four = "x".repeat(100 - PIECE_OVERHEAD);
+        stream.text(0, 1, eighty_four.as_str()).unwrap();
+        assert!(stream.check_retained().is_ok());
+        assert!(is_too_large(stream.reasoning_signature(0, 0, "")));
+
+        let mut heads = hundred();
+        let id = "x".repeat(100);
+        heads.head(Head {
+            id,
+            ..Head::default()
+        });
+        assert!(heads.check_retained().is_ok());
+        heads.warn(Warning::new("code", "x"));
+        assert!(is_too_large(heads.check_retained()));
+    }
+
+    #[test]
+    fn so_many_answers_and_calls_are_taken_and_no_more() {
+        let mut stream = limited(|limits| (limits.choices, limits.tool_calls) = (2, 2));
+        stream.choice(7).unwrap();
+        stream.choice(0).unwrap();
+        assert!(is_too_large(stream.choice(1)));
+        stream.choice(7).unwrap();
+        fragment(&mut stream, Some(0), "x", "f", "{}").unwrap();
+        stream.tool_start(0, 9, "y", "g").unwrap();
+        assert!(is_too_large(stream.tool_start(0, 10, "z", "h")));
+        assert!(is_too_large(fragment(&mut stream, Some(2), "z", "h", "{}")));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_until_it_is_handed_out() {
+        let frame = weight(&StreamEvent::Raw(Bytes::from_static(b"frame")));
+        let mut stream = limited(|limits| limits.retained_bytes = frame);
+        stream.raw_frame(b"frame");
+        assert!(stream.check_waiting().is_ok());
+        stream.raw_frame(b"");
+        assert!(is_too_large(stream.check_waiting()));
+        assert!(stream.next_event().is_some());
+        assert!(stream.check_waiting().is_ok());
+    }
+
+    #[test]
+    fn a_stream_is_visible_from_its_first_piece_on() {
+        let mut stream = stream();
+        stream.usage(Usage::default());
+        assert!(!stream.is_visible());
+        stream.text(0, 1, "a").unwrap();
+        stream.timing(ServerTiming::default(), None);
+        assert!(stream.is_visible());
+    }
+
+    #[test]
+    fn an_answer_that_comes_whole_is_kept_and_not_told() {
+        let mut whole = Assembler::new(false, AssemblerLimits::default());
+        assert!(whole.is_empty());
+        whole.text(0, 1, "a").unwrap();
+        assert!(!whole.is_empty());
+        whole.response_mut().id.push_str("id");
+        assert_eq!(whole.next_event(), None);
+        let response = whole.into_response();
+        assert_eq!(
+            (response.id.as_str(), response.text().as_str()),
+            ("id", "a")
+        );
+    }
+
+    #[test]
+    fn an_answer_of_a_head_alone_is_not_empty() {
+        let mut whole = Assembler::new(false, AssemblerLimits::default());
+        let id = "id".to_owned();
+        whole.head(Head {
+            id,
+            ..Head::default()
+        });
+        assert!(!whole.is_empty());
+    }
+}
