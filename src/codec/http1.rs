@@ -1028,6 +1028,16 @@ mod tests {
             decode_every_way(&Method::GET, 100, with(101).as_bytes()).error,
             too_large
         );
+        for (len, error) in [
+            (65_536, None),
+            (65_537, Some(Http1Error::HeadTooLarge { limit: 65_536 })),
+        ] {
+            let head = with(len);
+            assert_eq!(
+                decode(&Method::GET, MAX_HEAD, [head.as_bytes()]).error,
+                error
+            );
+        }
         let endless = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(100));
         assert_eq!(
             decode_every_way(&Method::GET, 100, endless.as_bytes()).error,
@@ -1052,6 +1062,11 @@ mod tests {
                 decode(&Method::GET, 100, [stream.as_bytes()]).error,
                 Some(Http1Error::Chunk { problem })
             );
+        }
+        for (len, fits) in [(4096, true), (4097, false)] {
+            let line = format!("1;{}\r\n", "x".repeat(len - 4));
+            let stream = [chunked, &line, "x\r\n0\r\n\r\n"].concat();
+            assert_eq!(get(stream.as_bytes()).error.is_none(), fits);
         }
         let fields = |count| format!("HTTP/1.1 204 OK\r\n{}\r\n", "a: b\r\n".repeat(count));
         assert_eq!(
@@ -1092,6 +1107,22 @@ mod tests {
                 assert!(whole || matches!(outcome.error, Some(Http1Error::Truncated { .. })));
                 assert!(!outcome.reusable);
             }
+        }
+    }
+
+    #[test]
+    fn an_end_too_early_says_where_it_was() {
+        for (stream, place) in [
+            ("", "before the answer"),
+            ("HTTP/1.1 100 Continue\r\n\r\n", "before the answer"),
+            ("HTTP/1.1 2", "within the answer's head"),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell",
+                "within the answer's body",
+            ),
+        ] {
+            let error = Http1Error::Truncated { within: place };
+            assert_eq!(get(stream.as_bytes()).error, Some(error), "{stream:?}");
         }
     }
 
