@@ -905,6 +905,7 @@ mod tests {
             (ok, "a\r\n\r\n", head("a field name")),
             (ok, ": b\r\n\r\n", head("a field name")),
             (ok, "a: \0\r\n\r\n", head("a field value")),
+            (ok, "\ra: b\r\n\r\n", head("a line's end")),
             (
                 ok,
                 "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
