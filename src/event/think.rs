@@ -136,6 +136,8 @@ mod tests {
             ("a <think>1</think> b <think>2</think> c", "a b c", "12"),
             ("a<think>1</think> b", "a b", "1"),
             ("<think>never closed ", "", "never closed"),
+            ("a <think>never closed", "a", "never closed"),
+            ("a <think>b</think> ", "a", "b"),
             ("x </think> y", "x </think> y", ""),
             ("<think></think>only", "only", ""),
             ("漢<think>字</think>漢", "漢漢", "字"),

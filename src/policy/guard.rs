@@ -336,6 +336,20 @@ mod tests {
         assert_eq!(wait(&guard, at(0), 0).0, at(2));
     }
 
+    // F67
+    #[test]
+    fn a_circuit_that_failures_opened_says_what_they_were() {
+        let guard = Arc::new(Guard::new().breaker(BreakerRules::default()));
+        let failure = Error::new(ServiceUnavailable, "x").with_status(503);
+        for _ in 0..5 {
+            settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
+        }
+        let Admission::Open(_, Some(reason)) = guard.admit(at(0), 0, None) else {
+            panic!("not open")
+        };
+        assert_eq!(&*reason, "service_unavailable (HTTP 503)");
+    }
+
     // F68, F69
     #[test]
     fn an_answer_corrects_the_pace() {
