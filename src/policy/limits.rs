@@ -80,3 +80,35 @@ impl Default for SizeLimits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_set_leaves_the_others_as_documented() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let documented = Timeouts {
+            connect: seconds(10),
+            first_byte: seconds(600),
+            first_byte_stream: seconds(120),
+            first_token: None,
+            idle: seconds(60),
+            progress: seconds(300),
+            total: None,
+            after_finish: Duration::from_secs(10),
+        };
+        assert_eq!(Timeouts::default(), documented);
+        let (total, idle) = (seconds(7), seconds(5));
+        let set = Timeouts::default().total(Duration::from_secs(7));
+        assert_eq!(
+            set,
+            Timeouts {
+                total,
+                ..documented
+            }
+        );
+        let set = Timeouts::default().idle(Duration::from_secs(5));
+        assert_eq!(set, Timeouts { idle, ..documented });
+    }
+}
