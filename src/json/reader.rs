@@ -59,6 +59,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn peek(&mut self) -> Result<u8, Fault> {
         loop {
             match self.byte() {
+                Some(byte) if byte > b' ' => return Ok(byte),
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.advance(1),
                 Some(byte) => return Ok(byte),
                 None => return Err(Fault::End),
@@ -658,6 +659,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
         #[test]
         fn accepts_what_serde_json_accepts(text in pieces()) {
             let theirs = serde_json::from_str::<&RawValue>(&text).ok().map(RawValue::get);

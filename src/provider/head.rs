@@ -30,31 +30,11 @@ const PROCESSING_MS: [&str; 3] = [
 
 /// Reads what all providers have in common.
 pub fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
-    metadata.request_id = preferred(headers, &REQUEST_ID, |id| {
+    metadata.request_id = REQUEST_ID.iter().find_map(|name| {
+        let id = headers.get(*name)?.to_str().ok()?;
         (!id.is_empty() && id.len() <= 256).then(|| id.to_owned())
     });
     metadata.rate_limits = rate_limits(headers);
-}
-
-/// What `read` makes of the first header of `names` that is there and that it can read.
-///
-/// The headers are looked at one by one: there are few, and to look up each name means to hash it.
-fn preferred<T>(
-    headers: &HeaderMap,
-    names: &[&str],
-    read: impl Fn(&str) -> Option<T>,
-) -> Option<T> {
-    let mut best = None;
-    let mut rank = names.len();
-    for (name, value) in headers {
-        let name = name.as_str();
-        let found = names.iter().take(rank).position(|other| *other == name);
-        let value = found.and_then(|at| Some((at, read(value.to_str().ok()?.trim_ascii())?)));
-        if let Some((at, value)) = value {
-            (best, rank) = (Some(value), at);
-        }
-    }
-    best
 }
 
 /// The allowances: `x-ratelimit-{limit,remaining,reset}-{what}` (OpenAI and most others, Cerebras with the period behind)
@@ -93,8 +73,16 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
 
 /// How long the server took for an answer that comes whole. Before a stream the same headers tell when it began.
 pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
-    preferred(headers, &PROCESSING_MS, |millis| {
-        decimal::seconds(millis)?.checked_div(1000)
+    // Most answers have none of them, and looking at each header costs less than hashing each name.
+    if !headers
+        .keys()
+        .any(|name| PROCESSING_MS.contains(&name.as_str()))
+    {
+        return None;
+    }
+    PROCESSING_MS.iter().find_map(|name| {
+        let millis = headers.get(*name)?.to_str().ok()?;
+        decimal::seconds(millis.trim_ascii())?.checked_div(1000)
     })
 }
 
