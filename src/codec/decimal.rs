@@ -21,12 +21,13 @@ pub(crate) fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// The digits at the beginning, and what follows them.
-fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn digits(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit());
     text.split_at(end.unwrap_or(text.len()))
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
+/// What digits stand for, where that surely fits.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     // As many as always fit.
     if digits.len() > 19 {
         return None;

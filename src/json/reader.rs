@@ -3,6 +3,7 @@
 //! [`Reader::skip`] keeps its own record of what is open, and [`Reader::object`] and [`Reader::list`] count how deep they are in
 //! each other, so that no nesting overflows the stack.
 
+use crate::codec::decimal;
 use std::borrow::Cow;
 
 /// A place in a JSON text, which is known to be UTF-8.
@@ -135,6 +136,17 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.skip_number()?;
         Ok(self.since(start))
+    }
+
+    /// A number that is a plain count; `None`, and nothing is read, for any other.
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        let (digits, rest) = decimal::digits(self.rest());
+        let plain = match (digits, rest) {
+            ([] | [b'0', _, ..], _) | (_, [b'.' | b'e' | b'E', ..]) => return None,
+            (digits, _) => decimal::number(digits)?,
+        };
+        self.advance(digits.len());
+        Some(plain)
     }
 
     /// Any value, as it is spelled.
@@ -546,6 +558,24 @@ mod tests {
             assert_eq!(string(text).unwrap(), read, "{text}");
             let exact = Reader::new(text).exact_string();
             assert_eq!(exact.is_ok(), !read.contains('\u{fffd}'), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plain_count_is_read_and_nothing_else() {
+        for (text, count, at) in [
+            ("0", Some(0), 1),
+            ("12,", Some(12), 2),
+            ("1234567890123456789]", Some(1_234_567_890_123_456_789), 19),
+            ("18446744073709551615", None, 0),
+            ("01", None, 0),
+            ("1.0", None, 0),
+            ("1e3", None, 0),
+            ("-1", None, 0),
+            ("x", None, 0),
+        ] {
+            let mut reader = Reader::new(text);
+            assert_eq!((reader.count(), reader.at()), (count, at), "{text}");
         }
     }
 

@@ -84,7 +84,10 @@ impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
 impl<'de> Fill<'de> for Count {
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {
-            b'-' | b'0'..=b'9' => count(reader.number()?)?,
+            b'-' | b'0'..=b'9' => match reader.count() {
+                Some(count) => Some(count),
+                None => count(reader.number()?)?,
+            },
             b'"' => reader.string()?.trim().parse().ok(),
             _ => {
                 reader.skip()?;
