@@ -571,6 +571,28 @@ pub fn a_certificate_for_another_host_is_not_sent<T: Transport>(make: fn(Tls) ->
     assert_eq!(failure.delivery(), Delivery::NotSent);
 }
 
+pub fn an_expired_certificate_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
+    let authority = Authority::expired("127.0.0.1");
+    let server = secure(&authority, |peer| drop(peer.request()));
+    let failure = failure(&make(authority.client()), &server.uri("/"));
+    assert_eq!(failure.kind(), FailureKind::Tls);
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+}
+
+/// Servers that speak TLS 1.0 or 1.1 alone refuse newer hellos with an alert.
+pub fn an_old_version_of_tls_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
+    let server = Server::new(|peer| {
+        peer.write(PROTOCOL_VERSION_ALERT);
+        peer.sees_close();
+    });
+    let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
+    assert_eq!(failure.kind(), FailureKind::Tls);
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+}
+
+/// A record of TLS 1.0: fatal, `protocol_version` (RFC 5246, 7.2).
+const PROTOCOL_VERSION_ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
+
 pub fn plain_text_in_place_of_tls_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::new(|peer| {
         peer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n");

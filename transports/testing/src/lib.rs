@@ -67,6 +67,8 @@ macro_rules! transport_tests {
             tls_sessions_are_used_again
             an_untrusted_certificate_is_not_sent
             a_certificate_for_another_host_is_not_sent
+            an_expired_certificate_is_not_sent
+            an_old_version_of_tls_is_not_sent
             plain_text_in_place_of_tls_is_not_sent
             tls_closed_without_notice_is_truncated
             tls_closed_with_notice_ends_a_body

@@ -14,8 +14,18 @@ pub struct Authority {
 impl Authority {
     /// A self-signed certificate for `name`, a host or an address.
     pub fn new(name: &str) -> Self {
+        Authority::of(CertificateParams::new([name.to_owned()]).unwrap())
+    }
+
+    /// One whose time is over.
+    pub fn expired(name: &str) -> Self {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        Authority::of(params)
+    }
+
+    fn of(params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap().der().clone();
         Authority { certificate, key }
     }
