@@ -4,7 +4,7 @@
 mod reader;
 mod writer;
 
-pub(crate) use reader::{Fault, Reader};
+pub(crate) use reader::{Fault, Reader, plain};
 pub(crate) use writer::ObjectWriter;
 
 use crate::{Error, ErrorKind};

@@ -13,6 +13,7 @@ pub(crate) struct Reader<'a> {
     at: usize,
     /// How many objects and lists are being read member by member.
     depth: u32,
+    passed_over: Option<&'a str>,
 }
 
 /// Why a text cannot be read. [`Reader::at`] says where.
@@ -48,6 +49,7 @@ impl<'a> Reader<'a> {
             text,
             at: 0,
             depth: 0,
+            passed_over: None,
         }
     }
 
@@ -160,6 +162,23 @@ impl<'a> Reader<'a> {
     /// What was read since `start`, an earlier [`at`](Self::at).
     pub(crate) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Passes over the value of a member that nobody reads.
+    pub(crate) fn pass_over(&mut self) -> Result<(), Fault> {
+        if self.peek()? != b'"' {
+            return self.skip();
+        }
+        let start = self.at;
+        self.skip_string()?;
+        let text = self.since(start).strip_prefix('"');
+        self.passed_over = text.and_then(|text| text.strip_suffix('"'));
+        Ok(())
+    }
+
+    /// Of the strings that were passed over the last one, as it is spelled between its quotation marks.
+    pub(crate) fn passed_over(&self) -> Option<&'a str> {
+        self.passed_over
     }
 
     /// Passes over a value of any kind and depth.
@@ -430,7 +449,7 @@ impl<'a> Reader<'a> {
 
 /// How many bytes at the beginning stand for themselves in a string: looked at eight at a time.
 #[inline(always)]
-fn plain(bytes: &[u8]) -> usize {
+pub(crate) fn plain(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     while let Some((eight, more)) = rest.split_first_chunk::<8>() {
         let marks = marks(u64::from_le_bytes(*eight));

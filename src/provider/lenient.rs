@@ -20,15 +20,20 @@ pub(crate) fn is_done(data: &str) -> bool {
 /// surrogate pair becomes U+FFFD (F83).
 pub(crate) fn parse<'a, T: Fill<'a> + Default>(data: &'a str) -> Result<T, Error> {
     let mut value = T::default();
-    fill(&mut value, data).map(|()| value)
+    fill(&mut value, data).map(|_| value)
 }
 
-/// The same, in place.
-pub(crate) fn fill<'a, T: Fill<'a>>(value: &mut T, data: &'a str) -> Result<(), Error> {
+/// The same, in place. Returns the last string that belongs to a member that nobody reads.
+pub(crate) fn fill<'a, T: Fill<'a>>(
+    value: &mut T,
+    data: &'a str,
+) -> Result<Option<&'a str>, Error> {
     let data = data.strip_prefix('\u{feff}').unwrap_or(data);
     let mut reader = Reader::new(data);
-    let read = value.fill(&mut reader).and_then(|()| reader.end());
-    read.map_err(|fault| unreadable(fault, reader.at(), data))
+    match value.fill(&mut reader).and_then(|()| reader.end()) {
+        Ok(()) => Ok(reader.passed_over()),
+        Err(fault) => Err(unreadable(fault, reader.at(), data)),
+    }
 }
 
 /// The same for a body, which may not be UTF-8 and may have been cut.

@@ -1,12 +1,19 @@
 //! Chunks of a stream that differ from one another in their text alone.
 
+use crate::json::plain;
+
 /// What stands around the text of a chunk. Most servers repeat it from chunk to chunk, so that only the first of them has to
 /// be parsed.
+///
+/// One more string may differ, behind the text, in a member that nobody reads: OpenAI fills `obfuscation` with random letters,
+/// so that the size of a chunk does not tell the size of its text.
 #[derive(Debug, Default)]
 pub(crate) struct Template {
     /// To the text's opening quotation mark; empty as long as nothing is known.
     before: String,
-    /// From its closing one on.
+    /// From its closing one to the opening one of the string that nobody reads, or to the end.
+    between: String,
+    /// From that string's closing quotation mark on; empty if there is none.
     after: String,
 }
 
@@ -14,42 +21,43 @@ pub(crate) struct Template {
 const MOST_KEPT_BYTES: usize = 4096;
 
 impl Template {
-    /// Takes `chunk`, a JSON value that was read without mending, as the pattern. `text` is a slice of it: the whole of a
-    /// string that stands there without escapes.
-    pub(crate) fn learn(&mut self, chunk: &str, text: &str) {
-        self.forget();
+    /// Takes `chunk`, a JSON value, as the pattern. `text` is a slice of it: the whole of a string that stands there without
+    /// escapes. So is `unread`, which belongs to a member that nobody reads; anywhere but behind the text it counts as fixed.
+    pub(crate) fn learn(&mut self, chunk: &str, text: &str, unread: Option<&str>) {
+        for part in [&mut self.before, &mut self.between, &mut self.after] {
+            part.clear();
+        }
         if chunk.len().saturating_sub(text.len()) > MOST_KEPT_BYTES {
             return;
         }
-        let Some(around) = around(chunk, text) else {
+        let Some((before, behind)) = around(chunk, text) else {
             return;
         };
-        self.before.push_str(around.0);
-        self.after.push_str(around.1);
-    }
-
-    pub(crate) fn forget(&mut self) {
-        self.before.clear();
-        self.after.clear();
+        let unread = unread.filter(|unread| plain(unread.as_bytes()) == unread.len());
+        let split = unread.and_then(|unread| around(behind, unread));
+        let (between, after) = split.unwrap_or((behind, ""));
+        self.before.push_str(before);
+        self.between.push_str(between);
+        self.after.push_str(after);
     }
 
     /// The text of a chunk that is otherwise the same as the one learned.
     ///
-    /// The bytes before the text say that a string has begun. The text has nothing that would end it, so that the bytes after
-    /// it mean what they meant before.
+    /// The bytes before the text say that a string has begun. The text has nothing that would end it, so that the bytes behind
+    /// it mean what they meant before; so with the string that nobody reads.
     pub(crate) fn text<'c>(&self, chunk: &'c str) -> Option<&'c str> {
         if self.before.is_empty() {
             return None;
         }
-        let text = chunk.strip_prefix(&*self.before)?;
-        let text = text.strip_suffix(&*self.after)?;
-        text.bytes().all(is_plain).then_some(text)
+        let rest = chunk.strip_prefix(&*self.before)?;
+        let (text, rest) = rest.split_at_checked(plain(rest.as_bytes()))?;
+        let rest = rest.strip_prefix(&*self.between)?;
+        let rest = match &*self.after {
+            "" => rest,
+            after => rest.get(plain(rest.as_bytes())..)?.strip_prefix(after)?,
+        };
+        rest.is_empty().then_some(text)
     }
-}
-
-/// Whether a byte of a JSON string stands for itself.
-fn is_plain(byte: u8) -> bool {
-    !matches!(byte, b'"' | b'\\' | ..=0x1f)
 }
 
 /// What stands before and after `text` in `chunk`, if `text` is a slice of it that fills a string.
@@ -69,7 +77,7 @@ mod tests {
     fn learned() -> Template {
         let mut template = Template::default();
         let at = CHUNK.find("one").unwrap();
-        template.learn(CHUNK, &CHUNK[at..at + 3]);
+        template.learn(CHUNK, &CHUNK[at..at + 3], None);
         template
     }
 
@@ -103,8 +111,44 @@ mod tests {
         let at = CHUNK.find("ne").unwrap();
         for text in [&*elsewhere, &CHUNK[at..at + 2], &CHUNK[at..at + 1]] {
             let mut template = learned();
-            template.learn(CHUNK, text);
+            template.learn(CHUNK, text, None);
             assert_eq!(template.text(CHUNK), None, "{text}");
         }
+    }
+    #[test]
+    fn one_string_that_nobody_reads_may_differ_too() {
+        let chunk = |text: &str, pad: &str| {
+            format!(r#"{{"id":"a","delta":{{"content":"{text}"}},"n":1,"pad":"{pad}","m":2}}"#)
+        };
+        let first = chunk("one", "xyz");
+        let slice = |part: &str| {
+            first
+                .find(part)
+                .map(|at| &first[at..at + part.len()])
+                .unwrap()
+        };
+        let mut template = Template::default();
+        template.learn(&first, slice("one"), Some(slice("xyz")));
+        for (text, pad) in [
+            ("two", "x"),
+            ("", ""),
+            ("more words", "longer than before"),
+            ("x\"", ""),
+        ] {
+            let known = (!text.contains('"')).then_some(text);
+            assert_eq!(template.text(&chunk(text, pad)), known);
+        }
+        for other in [
+            chunk("two", "a\\n"),
+            chunk("two", "\",\"m\":3,\"o\":\""),
+            chunk("two", "").replace("\"m\":2", "\"m\":3"),
+            chunk("two", "") + " ",
+        ] {
+            assert_eq!(template.text(&other), None, "{other}");
+        }
+        // Before the text it counts as fixed.
+        template.learn(&first, slice("one"), Some(slice("a")));
+        assert_eq!(template.text(&first), Some("one"));
+        assert_eq!(template.text(&first.replace("\"a\"", "\"b\"")), None);
     }
 }

@@ -51,7 +51,7 @@ macro_rules! object {
                 use $crate::provider::lenient::Fill;
                 match name {
                     $(object!(@name $member $($wire)?) => self.$member.fill(reader),)*
-                    _ => reader.skip(),
+                    _ => reader.pass_over(),
                 }
             }
         }

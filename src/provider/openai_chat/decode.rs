@@ -72,16 +72,14 @@ impl ChatDecoder {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let mut completion = Completion::default();
-        lenient::fill(&mut completion, data)?;
+        let unread = lenient::fill(&mut completion, data)?;
         if let Some(error) = error_in_place(&completion, data) {
             return Err(error);
         }
         if streaming {
-            self.learn(&completion, data);
+            self.learn(&completion, data, unread);
         }
-        if head(&completion, out) {
-            self.template.forget();
-        }
+        head(&completion, out);
         let choices = completion.choices.as_mut();
         if !streaming
             && choices
@@ -103,12 +101,12 @@ impl ChatDecoder {
     }
 
     /// Remembers a chunk that is nothing but a piece of text.
-    fn learn(&mut self, completion: &Completion<'_>, chunk: &str) {
+    fn learn(&mut self, completion: &Completion<'_>, chunk: &str, unread: Option<&str>) {
         let Some((index, text, is_reasoning)) = only_text(completion) else {
             return;
         };
         if let Ok(choice) = choice_index(index) {
-            self.template.learn(chunk, text);
+            self.template.learn(chunk, text, unread);
             self.piece = Piece {
                 choice,
                 is_reasoning,
@@ -368,14 +366,13 @@ fn choice_index(index: u64) -> Result<u32, Error> {
     })
 }
 
-/// Whether there was something new.
-fn head(completion: &Completion<'_>, out: &mut Assembler) -> bool {
+fn head(completion: &Completion<'_>, out: &mut Assembler) {
     let tier = completion.service_tier.non_empty();
     let fingerprint = completion.system_fingerprint.non_empty();
     let known = (tier.is_none() || tier == out.service_tier())
         && (fingerprint.is_none() || out.system_fingerprint().is_some());
     if out.has_head() && known {
-        return false;
+        return;
     }
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
     out.head(Head {
@@ -386,7 +383,6 @@ fn head(completion: &Completion<'_>, out: &mut Assembler) -> bool {
         system_fingerprint: owned(&completion.system_fingerprint),
         service_tier: owned(&completion.service_tier),
     });
-    true
 }
 
 fn metadata(completion: &Completion<'_>, out: &mut Assembler) -> Result<(), Error> {
