@@ -58,9 +58,9 @@ type Driver = http1::Connection<Io, Full<Bytes>>;
 type Answer = hyper::Result<http::Response<Incoming>>;
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// What is read at once. hyper keeps a buffer of this size for each connection, and most of them wait most of the time.
+/// What hyper reads at once. It keeps a buffer of this size for each connection, and most of them wait most of the time.
 const READ_SIZE: usize = 2 * 1024;
-/// The largest head that is accepted. A head that does not fit what is read at once is read by a codec of its own.
+/// The largest head that is accepted. A head that does not fit the usual buffer is read by a codec of its own.
 const HEAD_SIZE: usize = 72 * 1024;
 
 impl<A: Alarm> Connection<A> {

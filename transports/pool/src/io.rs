@@ -1,6 +1,6 @@
 //! What hyper reads from and writes to.
 
-use crate::{Stream, bell::Rope};
+use crate::{Stream, ahead::Ahead, bell::Rope};
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::{
@@ -13,6 +13,7 @@ use std::{
 pub(crate) struct Io {
     stream: Box<dyn Stream>,
     rope: Rope,
+    ahead: Ahead,
     /// Whether bytes wait until the peer takes them.
     write_waits: bool,
     replay: Replay,
@@ -32,6 +33,7 @@ impl Io {
         Io {
             stream,
             rope,
+            ahead: Ahead::default(),
             write_waits: false,
             replay: Replay::None,
         }
@@ -64,8 +66,15 @@ impl Read for Io {
     ) -> Poll<io::Result<()>> {
         match &mut self.replay {
             Replay::None => {
-                let Io { stream, rope, .. } = &mut *self;
-                rope.pull(|cx| Pin::new(stream).poll_read(cx, into))
+                let Io {
+                    stream,
+                    rope,
+                    ahead,
+                    ..
+                } = &mut *self;
+                ahead.poll_read(into, |landing| {
+                    rope.pull(|cx| Pin::new(stream).poll_read(cx, landing))
+                })
             }
             Replay::Request(_) => {
                 cx.waker().wake_by_ref();

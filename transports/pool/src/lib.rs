@@ -5,6 +5,7 @@
 //! Idle connections wait in the pool and are looked at before they are used again. A transport brings its runtime's sockets
 //! ([`Connect`]) and timers ([`Alarm`]).
 
+mod ahead;
 mod bell;
 mod body;
 mod connection;
