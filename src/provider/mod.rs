@@ -51,6 +51,8 @@ pub use recorded::recorded;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+/// Room for what most requests have with authentication, and with what a transport adds: a map that grows is built anew.
+const MOST_HEADERS: usize = 12;
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("unifiedai/", env!("CARGO_PKG_VERSION")));
 

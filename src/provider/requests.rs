@@ -1,6 +1,6 @@
 //! HTTP requests as most providers want them, and the check of where they go.
 
-use super::{BaseUrl, EmbedBatch, Encoded, Framing, IDENTITY, JSON, USER_AGENT};
+use super::{BaseUrl, EmbedBatch, Encoded, Framing, IDENTITY, JSON, MOST_HEADERS, USER_AGENT};
 use crate::{Auth, Error, ErrorKind, Warning};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
@@ -32,7 +32,7 @@ fn request(method: Method, uri: Uri, body: Bytes, accept: HeaderValue) -> Reques
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
-    headers.reserve(6);
+    headers.reserve(MOST_HEADERS);
     headers.insert(header::ACCEPT, accept);
     headers.insert(header::ACCEPT_ENCODING, IDENTITY);
     headers.insert(header::USER_AGENT, USER_AGENT);

@@ -120,7 +120,7 @@ impl OpenAiChat {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.reserve(6);
+        headers.reserve(super::MOST_HEADERS);
         if is_post {
             headers.insert(header::CONTENT_TYPE, super::JSON);
         }
