@@ -290,8 +290,11 @@ fn cut(full: &Outcome, cut: &Outcome, at: usize) -> Result<(), String> {
             }
         }
         (_, Ok(_)) => Err(format!("cut after {at} bytes it is a wrong success")),
-        (_, Err(_)) if !full.events.starts_with(&cut.events) => {
-            Err(format!("cut after {at} bytes its events are others"))
+        (_, Err(_)) if grammar::differs(&full.events, &cut.events).is_some() => {
+            let other = grammar::differs(&full.events, &cut.events);
+            Err(format!(
+                "cut after {at} bytes its events are others: {other:?}"
+            ))
         }
         (Ok(_), Err(error)) if error.kind() != ErrorKind::Truncated => {
             Err(format!("cut after {at} bytes: {error}"))
