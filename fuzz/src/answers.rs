@@ -53,8 +53,9 @@ pub fn stream(data: &[u8]) {
     if let Err(what) = grammar::check(&full.events, full.result.is_ok()) {
         panic!("{what}");
     }
-    let cut = run(Arrival::Cut(usize::from(how) * answer.body.len() / 256));
-    if cut.result.is_err() {
+    let at = usize::from(how) * answer.body.len() / 256;
+    let cut = run(Arrival::Cut(at));
+    if cut.result.is_err() && !has_more_data(&answer.body[at..]) {
         assert_eq!(grammar::differs(&full.events, &cut.events), None);
     }
     match (&full.result, &cut.result) {
@@ -71,6 +72,14 @@ pub fn stream(data: &[u8]) {
         assert_eq!(sum.response().choices, response.choices);
         assert_eq!(sum.response().usage, response.usage);
     }
+}
+
+/// Whether the event that goes on here has another line of data. Its first ones alone can be a whole event, and another.
+fn has_more_data(rest: &[u8]) -> bool {
+    let blank = |pair: &[u8]| matches!(pair, b"\n\n" | b"\r\r" | b"\n\r");
+    let end = rest.windows(2).position(blank).unwrap_or(rest.len());
+    let begins = |line: &[u8]| matches!(line, [b'\n' | b'\r', b'd', b'a', b't', b'a']);
+    rest[..end].windows(5).any(begins)
 }
 
 /// Whether the finish reason was the end: the wire has no other, or the other did not come and that is said. What a fuzzer
