@@ -631,6 +631,12 @@ impl Assembler {
         Ok(())
     }
 
+    /// Whether all calls that are under way can be ended.
+    pub(crate) fn check_calls(&self) -> Result<(), Error> {
+        let mut calls = self.choices.iter().flat_map(|choice| &choice.calls);
+        calls.try_for_each(check_name)
+    }
+
     pub(crate) fn raw_frame(&mut self, frame: &[u8]) {
         self.emit(StreamEvent::Raw(Bytes::copy_from_slice(frame)));
     }
@@ -808,12 +814,7 @@ impl Assembler {
         if open.closed {
             return Ok(());
         }
-        if open.call.name.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Protocol,
-                "a tool call has no name: it cannot be told what is to be called",
-            ));
-        }
+        check_name(open)?;
         open.closed = true;
         if !open.started {
             self.start_call(choice, at)?;
@@ -897,6 +898,16 @@ impl Assembler {
             None => self.accumulator.take(event),
         }
     }
+}
+
+fn check_name(call: &OpenCall) -> Result<(), Error> {
+    if !call.call.name.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Protocol,
+        "a tool call has no name: it cannot be told what is to be called",
+    ))
 }
 
 fn too_many(what: &str, limit: usize) -> Error {

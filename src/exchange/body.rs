@@ -172,8 +172,8 @@ impl BodyReader {
             if let Some(form) = self.recognise(held, true)? {
                 let held = held.clone();
                 self.form = form;
-                if let Reading::Complete = self.feed(held, operation)? {
-                    return Ok(Reading::Complete);
+                if let complete @ Reading::Complete { .. } = self.feed(held, operation)? {
+                    return Ok(complete);
                 }
             }
         }
@@ -186,20 +186,20 @@ impl BodyReader {
             Form::Whole(body) => {
                 let body = body.take();
                 match operation.whole(body.clone()) {
-                    Ok(()) => Ok(Reading::Complete),
+                    Ok(()) => Ok(Reading::Complete { but: None }),
                     Err(error) => Err(self.explain(error, body)),
                 }
             }
             Form::Frames(frames) => {
                 let cut = frames.end(operation)?;
                 if operation.is_complete() {
-                    if cut {
-                        operation.warn(Warning::new(
+                    let but = cut.then(|| {
+                        Warning::new(
                             "cut_event",
                             "the stream was complete, but ended inside an event: what that said is missing",
-                        ));
-                    }
-                    return Ok(Reading::Complete);
+                        )
+                    });
+                    return Ok(Reading::Complete { but });
                 }
                 Err(Error::new(
                     ErrorKind::Truncated,
@@ -315,7 +315,9 @@ impl Frames {
                 },
             };
             match progress {
-                Progress::Done if operation.is_complete() => return Ok(Reading::Complete),
+                Progress::Done if operation.is_complete() => {
+                    return Ok(Reading::Complete { but: None });
+                }
                 Progress::Done => {
                     return Err(Error::new(
                         ErrorKind::Truncated,

@@ -204,8 +204,13 @@ impl Operation for Chat {
         self.assembler.is_complete()
     }
 
-    fn settle(&mut self) -> Result<(), Error> {
+    /// Nothing is told of an end before it is sure that there is one.
+    fn settle(&mut self, but: Option<Warning>) -> Result<(), Error> {
         let (decoder, assembler) = self.decoder();
+        assembler.check_calls()?;
+        if let Some(but) = but {
+            assembler.warn(but);
+        }
         decoder.finish(assembler)?;
         assembler.settle()
     }

@@ -370,7 +370,7 @@ impl<O: Operation> Exchange<O> {
                     self.deadlines.saw_finish(self.now, timeouts);
                 }
             }
-            Reading::Complete => self.succeed()?,
+            Reading::Complete { but } => self.succeed(but)?,
             Reading::ErrorBody(body) => return Err(self.http_error(body)),
         }
         Ok(())
@@ -461,17 +461,17 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn succeed_without_end(&mut self, why: &str) {
-        self.operation.warn(Warning::new(
+        let but = Warning::new(
             "missing_end",
             format!("the stream was complete, but did not end as it should: {why}"),
-        ));
-        if let Err(error) = self.succeed() {
+        );
+        if let Err(error) = self.succeed(Some(but)) {
             self.fail(error);
         }
     }
 
-    fn succeed(&mut self) -> Result<(), Error> {
-        self.operation.settle()?;
+    fn succeed(&mut self, but: Option<Warning>) -> Result<(), Error> {
+        self.operation.settle(but)?;
         self.close_attempt(None);
         if self.operation.next_page()? {
             self.retries = 0;

@@ -19,8 +19,8 @@ pub(crate) enum Reading {
     Bytes,
     /// At least one frame that is more than a ping.
     Progress,
-    /// The answer is there.
-    Complete,
+    /// The answer is there, but for something that the caller should know of.
+    Complete { but: Option<Warning> },
     /// The body of an error is there.
     ErrorBody(Bytes),
 }
@@ -64,7 +64,8 @@ pub(crate) mod sealed {
         fn is_complete(&self) -> bool {
             false
         }
-        fn settle(&mut self) -> Result<(), Error> {
+        /// Brings a complete answer to its end, `but` for what the caller should know of.
+        fn settle(&mut self, _but: Option<Warning>) -> Result<(), Error> {
             Ok(())
         }
         /// Turns to the next request of an operation that needs several.
