@@ -248,6 +248,7 @@ mod tests {
             (400, "content_filter", "", ContentFiltered),
             (400, "", "UnrecognizedClientException", Authentication),
             (400, "", "AccessDeniedException", PermissionDenied),
+            (400, "", "ResourceNotFoundException", NotFound),
             (400, "", "ConflictException", Conflict),
             (400, "", "request_too_large", TooLarge),
             (400, "", "ServiceUnavailableException", ServiceUnavailable),
