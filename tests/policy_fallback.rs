@@ -229,6 +229,18 @@ fn an_open_circuit_or_a_full_pace_is_no_reason_to_wait() {
 }
 
 #[test]
+fn the_last_target_waits_for_its_pace() {
+    let slow = Arc::new(Guard::new().requests_per_minute(1));
+    let mut first = Call::whole(once());
+    first.exchange = first.exchange.guarded_by(slow.clone());
+    first.send();
+    let last = Fallback::new(Target::new(named("one"), "m1").guard(slow));
+    let mut call = call(last, false, options());
+    assert!(call.sleep().as_secs() >= 60);
+    call.send();
+}
+
+#[test]
 fn a_bad_request_is_found_before_anything_is_sent() {
     let request = Arc::new(unifiedai::ChatRequest::new("m"));
     let error = Exchange::with_fallback(targets(), request, Arc::new(options()), start(1));
