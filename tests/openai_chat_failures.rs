@@ -481,6 +481,10 @@ fn bad_counts_are_unknown_and_never_cost_the_answer() {
             [None, None, None],
         ),
         (
+            r#"{"prompt_tokens":1e999,"completion_tokens":-1e999,"total_tokens":2}"#,
+            [None, None, Some(2)],
+        ),
+        (
             r#"{"prompt_tokens":3,"prompt_tokens_details":null,"completion_tokens_details":[]}"#,
             [Some(3), None, None],
         ),

@@ -23,8 +23,6 @@ pub(crate) enum Fault {
     End,
     /// Something else stands where JSON, or the kind of value that is wanted, should.
     Unexpected,
-    /// A number that no 64-bit float can hold.
-    Number,
     /// Objects or lists within each other, more than [`DEEPEST`].
     TooDeep,
     /// A list with more than so many elements.

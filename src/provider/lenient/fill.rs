@@ -86,7 +86,7 @@ impl<'de> Fill<'de> for Count {
         self.0 = match reader.peek()? {
             b'-' | b'0'..=b'9' => match reader.count() {
                 Some(count) => Some(count),
-                None => count(reader.number()?)?,
+                None => count(reader.number()?),
             },
             b'"' => reader.string()?.trim().parse().ok(),
             _ => {
@@ -109,13 +109,8 @@ impl<'de> Fill<'de> for bool {
 impl<'de> Fill<'de> for Number {
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {
-            b'-' | b'0'..=b'9' => Some(float(reader.number()?)?),
-            b'"' => reader
-                .string()?
-                .trim()
-                .parse()
-                .ok()
-                .filter(|number: &f64| number.is_finite()),
+            b'-' | b'0'..=b'9' => float(reader.number()?),
+            b'"' => float(reader.string()?.trim()),
             _ => {
                 reader.skip()?;
                 None
@@ -228,9 +223,9 @@ fn is_integer(number: &str) -> bool {
     !number.contains(['.', 'e', 'E'])
 }
 
-fn count(number: &str) -> Result<Option<u64>, Fault> {
+fn count(number: &str) -> Option<u64> {
     if let Ok(count) = number.parse() {
-        return Ok(Some(count));
+        return Some(count);
     }
     // 2^53: beyond it a float is no exact count.
     let exact = 0.0..=9_007_199_254_740_992.0;
@@ -240,11 +235,10 @@ fn count(number: &str) -> Result<Option<u64>, Fault> {
         clippy::cast_sign_loss,
         reason = "the range is checked"
     )]
-    Ok(exact.contains(&number).then_some(number as u64))
+    exact.contains(&number).then_some(number as u64)
 }
 
-fn float(number: &str) -> Result<f64, Fault> {
+fn float(number: &str) -> Option<f64> {
     let read = number.parse().ok();
     read.filter(|number: &f64| number.is_finite())
-        .ok_or(Fault::Number)
 }
