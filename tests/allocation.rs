@@ -166,6 +166,22 @@ fn bombs() -> Vec<Bomb> {
             ..STREAM
         },
         Bomb {
+            name: "100,000 pieces of a hidden thought",
+            again: "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_details\":[{\"index\":0,\"data\":\"xxxxxxxxxxxxxxxx\"}]}}]}\n\n",
+            times: 100_000,
+            most: BODY,
+            end: too_large,
+            ..STREAM
+        },
+        Bomb {
+            name: "100,000 hidden thoughts",
+            again: "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_details\":[{\"data\":\"x\"}]}}]}\n\n",
+            times: 100_000,
+            most: 3 * BODY,
+            end: too_large,
+            ..STREAM
+        },
+        Bomb {
             name: "a text after its finish",
             first: FINISH,
             again: TEXT,

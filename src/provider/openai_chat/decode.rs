@@ -206,7 +206,7 @@ impl ChatDecoder {
             }
         }
         if let Some(value) = message.extra_content.json() {
-            self.details.add_member(choice, "extra_content", value);
+            self.details.add_extra_content(choice, value, out)?;
         }
         Ok(())
     }
@@ -225,7 +225,7 @@ impl ChatDecoder {
             out.reasoning(choice, REASONING, text)?;
         }
         for detail in &message.reasoning_details.0 {
-            let shown = self.details.add(choice, *detail);
+            let shown = self.details.add(choice, *detail, out)?;
             if let Some(text) = shown.filter(|_| !self.named_reasoning) {
                 out.reasoning(choice, REASONING, text)?;
             }

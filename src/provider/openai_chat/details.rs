@@ -6,11 +6,16 @@ use crate::{
     provider::lenient::{Fill, Raw},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::collections::BTreeMap;
 
-/// The details of one answer. In a stream one detail comes in pieces that repeat its type and index.
+/// The details of an answer. In a stream one detail comes in pieces that repeat its type and index.
 #[derive(Debug, Default)]
 pub(super) struct Details {
     open: Vec<Detail>,
+    /// Where the last one of each choice stands.
+    last: BTreeMap<u32, usize>,
+    /// Where the `extra_content` of each choice stands.
+    extra: BTreeMap<u32, usize>,
 }
 
 #[derive(Debug)]
@@ -34,43 +39,81 @@ enum Member {
 /// Members whose text comes in pieces.
 const GROWING: [&str; 4] = ["text", "summary", "data", "signature"];
 
+/// What has more members is no detail that comes in pieces. Each member of a piece is looked for among those that are there.
+const MOST_MEMBERS: usize = 64;
+
 impl Details {
     /// Adds a piece and returns the text that a reader may see.
-    pub(super) fn add(&mut self, choice: u32, piece: Raw<'_>) -> Option<String> {
+    pub(super) fn add(
+        &mut self,
+        choice: u32,
+        piece: Raw<'_>,
+        out: &mut Assembler,
+    ) -> Result<Option<String>, Error> {
         let whole = piece.json();
-        let members: Members = piece.read()?;
+        let Some(members) = piece.read::<Members>() else {
+            return Ok(None);
+        };
+        out.retain(piece.text().map_or(0, str::len))?;
         let shown = members.text("text").or(members.text("summary"));
         let shown = shown.map(str::to_owned);
-        let last = self.open.iter_mut().rfind(|open| open.choice == choice);
+        let last = self.last.get(&choice).and_then(|at| self.open.get_mut(*at));
         match last.filter(|open| open.members.goes_on(&members)) {
             Some(open) => {
                 open.whole = None;
                 open.members.extend(members);
             }
-            None => self.open.push(Detail {
-                choice,
-                whole,
-                members,
-            }),
+            None => {
+                let detail = Detail {
+                    choice,
+                    whole,
+                    members,
+                };
+                self.push(detail, out)?;
+            }
         }
-        shown
+        Ok(shown)
     }
 
-    /// Keeps a member of a message in the same way.
-    pub(super) fn add_member(&mut self, choice: u32, name: &str, value: Json) {
-        let members = Members(vec![(name.to_owned(), Member::Raw(value))]);
-        let known = self
-            .open
-            .iter_mut()
-            .find(|open| open.choice == choice && open.members.has(name));
-        match known {
+    /// Keeps a message's `extra_content` in the same way. The last one counts.
+    pub(super) fn add_extra_content(
+        &mut self,
+        choice: u32,
+        value: Json,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        out.retain(value.as_str().len())?;
+        let members = Members(vec![("extra_content".to_owned(), Member::Raw(value))]);
+        match self
+            .extra
+            .get(&choice)
+            .and_then(|at| self.open.get_mut(*at))
+        {
             Some(open) => open.members = members,
-            None => self.open.push(Detail {
-                choice,
-                whole: None,
-                members,
-            }),
+            None => {
+                let detail = Detail {
+                    choice,
+                    whole: None,
+                    members,
+                };
+                let at = self.push(detail, out)?;
+                self.extra.insert(choice, at);
+            }
         }
+        Ok(())
+    }
+
+    /// A detail of few bytes takes many times as much by itself.
+    fn push(&mut self, detail: Detail, out: &mut Assembler) -> Result<usize, Error> {
+        let members = detail.members.0.capacity();
+        out.retain(
+            size_of::<Detail>()
+                .saturating_add(members.saturating_mul(size_of::<(String, Member)>())),
+        )?;
+        let at = self.open.len();
+        self.last.insert(detail.choice, at);
+        self.open.push(detail);
+        Ok(at)
     }
 
     /// Hands them over, in their order, from `first_part` on.
@@ -80,7 +123,7 @@ impl Details {
         first_part: u32,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        for (n, detail) in (0_u32..).zip(std::mem::take(&mut self.open)) {
+        for (n, detail) in (0_u32..).zip(std::mem::take(self).open) {
             let block = match detail.whole {
                 Some(whole) => whole,
                 None => Json::new(&detail.members)?,
@@ -117,7 +160,8 @@ impl Members {
     }
 
     fn goes_on(&self, piece: &Members) -> bool {
-        piece.has("index")
+        self.0.len().saturating_add(piece.0.len()) <= MOST_MEMBERS
+            && piece.has("index")
             && self.raw("index") == piece.raw("index")
             && self.raw("type") == piece.raw("type")
     }
