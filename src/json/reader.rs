@@ -345,7 +345,6 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_name(&mut self) -> Result<(), Fault> {
-        self.peek()?;
         self.skip_string()?;
         self.expect(b':')
     }

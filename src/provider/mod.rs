@@ -64,7 +64,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// How requests are authenticated.
     fn auth(&self) -> &Auth;
 
-    /// The HTTP request for a chat, without authentication.
+    /// The HTTP request for a chat, without authentication. It is asked for again for another attempt, which is to be the same.
     ///
     /// # Errors
     /// `invalid_request` that names what this wire cannot say.
