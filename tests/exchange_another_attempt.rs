@@ -1,0 +1,160 @@
+//! What another attempt sends: the request is made anew for it.
+#![cfg(feature = "bedrock")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod by_hand;
+
+use by_hand::*;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+use unifiedai::{
+    Auth, AwsCredentials, ChatRequest, Encoded, Error, ErrorKind, Exchange, Fallback, Provider,
+    Target,
+    provider::{
+        Anthropic, Bedrock, Cohere, Decoder, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        openai_responses,
+    },
+};
+
+fn wires() -> Vec<Arc<dyn Provider>> {
+    let responses = OpenAiResponses::builder(openai_responses::Profile::OPENAI).api_key("k");
+    let bedrock = Bedrock::builder("us-east-1").api_key("k");
+    let credentials = AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
+    let signed = Bedrock::builder("us-east-1").credentials(credentials);
+    vec![
+        cerebras(),
+        Arc::new(Anthropic::new("k").unwrap()),
+        Arc::new(Gemini::new("k").unwrap()),
+        Arc::new(responses.unwrap().build().unwrap()),
+        Arc::new(Cohere::new("k").unwrap()),
+        Arc::new(Ollama::local().unwrap()),
+        Arc::new(bedrock.unwrap().build().unwrap()),
+        Arc::new(signed.build().unwrap()),
+    ]
+}
+
+/// Has something that each wire must leave out, and whatever a request can have beside its body.
+fn laden(stream: bool) -> ChatRequest {
+    let mut request = request(stream)
+        .system("s")
+        .seed(7)
+        .top_k(5)
+        .logprobs(true)
+        .correlation_id("c")
+        .header("x-own", "o");
+    request.lenient = true;
+    request
+}
+
+/// All of a request, but for a signature and its date.
+fn sent(call: &mut Call) -> String {
+    let (mut request, _) = call.send();
+    if request.headers_mut().remove("x-amz-date").is_some() {
+        request.headers_mut().remove("authorization").unwrap();
+    }
+    // `Debug` leaves out what is sensitive.
+    let headers = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name, value.as_bytes()));
+    format!(
+        "{} {} {:?} {:?}",
+        request.method(),
+        request.uri(),
+        headers.collect::<Vec<_>>(),
+        request.body()
+    )
+}
+
+#[test]
+fn another_attempt_sends_the_same_request() {
+    for provider in wires() {
+        for stream in [false, true] {
+            let mut call = Call::new(provider.clone(), laden(stream), options());
+            let first = sent(&mut call);
+            assert!(first.contains("x-own") && first.contains("x-request-id"));
+            call.head(503, &[]).end();
+            call.sleep();
+            assert_eq!(sent(&mut call), first);
+        }
+    }
+}
+
+#[test]
+fn after_another_attempt_each_warning_is_there_once() {
+    let mut call = Call::new(cerebras(), laden(false), options());
+    call.answer(503, &[], "").sleep();
+    call.answer(200, &[JSON], WHOLE);
+    let warned = call.result().unwrap().warnings;
+    let expected = cerebras().encode_chat(&laden(false)).unwrap().warnings;
+    assert!(!expected.is_empty());
+    assert_eq!(warned, expected);
+}
+
+#[test]
+fn another_attempt_at_another_target_sends_that_one_its_request() {
+    let targets = Fallback::new(Target::new(named("one"), "m1"))
+        .or(Target::new(Arc::new(Anthropic::new("k").unwrap()), "m2"));
+    let mut call = Call::whole(once());
+    let request = Arc::new(laden(false));
+    call.exchange =
+        Exchange::with_fallback(targets, request, Arc::new(options()), start(1)).unwrap();
+    call.answer(503, &[], "");
+    let first = sent(&mut call);
+    assert!(first.contains("api.anthropic.com") && first.contains("m2"));
+    call.head(503, &[]).end();
+    call.sleep();
+    assert_eq!(sent(&mut call), first);
+}
+
+/// Can say the request once.
+#[derive(Debug)]
+struct Once {
+    wire: OpenAiChat,
+    encoded: AtomicU32,
+}
+
+impl Provider for Once {
+    fn name(&self) -> &str {
+        "once"
+    }
+
+    fn auth(&self) -> &Auth {
+        self.wire.auth()
+    }
+
+    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        match self.encoded.fetch_add(1, Ordering::Relaxed) {
+            0 => self.wire.encode_chat(request),
+            _ => Err(Error::new(ErrorKind::InvalidRequest, "not again")),
+        }
+    }
+
+    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder> {
+        self.wire.chat_decoder(request)
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_made_anew_ends_the_call_and_says_what_went_before() {
+    let provider = Once {
+        wire: OpenAiChat::cerebras("k").unwrap(),
+        encoded: AtomicU32::new(0),
+    };
+    let mut call = Call::new(Arc::new(provider), request(false), options());
+    call.answer(503, &[], "").sleep();
+    let error = call.error();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.message(), "not again");
+    assert_eq!(error.provider(), Some("once"));
+    let statuses: Vec<_> = error.attempts().iter().map(|a| a.status).collect();
+    assert_eq!(statuses, [Some(503)]);
+}
