@@ -26,7 +26,9 @@ pub(crate) fn vector(raw: Raw<'_>, place: &str) -> Result<Vec<f32>, Error> {
 /// A list of vectors, one for each text.
 pub(crate) fn vectors(raw: Raw<'_>, place: &str) -> Result<Vec<Vec<f32>>, Error> {
     let list: List<Raw<'_>> = match raw.text() {
-        Some(text) if text.starts_with('[') => raw.read().unwrap_or_default(),
+        Some(text) if text.starts_with('[') => {
+            raw.read().ok_or_else(|| wrong(place, "too long a list"))?
+        }
         Some(_) => return Err(wrong(place, "not a list of vectors")),
         None => return Err(wrong(place, "missing")),
     };
