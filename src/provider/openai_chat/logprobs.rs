@@ -22,11 +22,6 @@ object! {
 
 /// The log probabilities of a choice, of the text and (Cerebras) of the reasoning.
 pub(super) fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
-    // Most answers have neither, and lists are made below.
-    choice
-        .logprobs
-        .text()
-        .or(choice.reasoning_logprobs.text())?;
     let own: Option<Lists<'_>> = choice.logprobs.read();
     let reasoning: Option<Lists<'_>> = choice.reasoning_logprobs.read();
     if own.is_none() && reasoning.is_none() {
