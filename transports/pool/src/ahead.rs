@@ -17,7 +17,8 @@ pub(crate) struct Ahead {
 const SIZE: usize = 16 * 1024;
 
 thread_local! {
-    /// A buffer that nobody holds. To clear one for each read would take longer than to read.
+    /// A buffer that nobody holds. To clear one for each read would take longer than to read. A thread that ends may drop it
+    /// before its streams.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -29,7 +30,7 @@ impl Ahead {
         read: impl FnOnce(ReadBufCursor<'_>) -> Poll<io::Result<()>>,
     ) -> Poll<io::Result<()>> {
         if self.start == self.end {
-            let mut buffer = SPARE.take();
+            let mut buffer = SPARE.try_with(Cell::take).unwrap_or_default();
             buffer.resize(SIZE, 0);
             let mut landing = ReadBuf::new(&mut buffer);
             let result = read(landing.unfilled());
@@ -52,7 +53,8 @@ impl Ahead {
 
     fn give_back(&mut self) {
         if self.start == self.end && !self.buffer.is_empty() {
-            SPARE.set(std::mem::take(&mut self.buffer));
+            let buffer = std::mem::take(&mut self.buffer);
+            let _ = SPARE.try_with(|spare| spare.set(buffer));
         }
     }
 }

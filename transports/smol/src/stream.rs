@@ -11,8 +11,8 @@ use std::{
 pub(crate) struct Io<S>(pub(crate) S);
 
 thread_local! {
-    /// Where a thread's streams read to before hyper gets the bytes. Only initialised memory can be read into, and to initialise
-    /// hyper's own 8 KiB would make the whole of it resident for every stream that waits.
+    /// Where a thread's streams read to before hyper gets the bytes. They read into initialised memory
+    /// alone, which hyper's cursor does not give without `unsafe`. A thread that ends may drop it before its streams.
     static LANDING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -24,7 +24,7 @@ impl<S: AsyncRead + Unpin> Read for Io<S> {
         cx: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut landing = LANDING.take();
+        let mut landing = LANDING.try_with(Cell::take).unwrap_or_default();
         landing.resize(LANDING_SIZE, 0);
         let room = into.remaining().min(LANDING_SIZE);
         let free = landing.get_mut(..room).unwrap_or_default();
@@ -32,7 +32,7 @@ impl<S: AsyncRead + Unpin> Read for Io<S> {
         if let Poll::Ready(Ok(size)) = read {
             into.put_slice(landing.get(..size).unwrap_or_default());
         }
-        LANDING.set(landing);
+        let _ = LANDING.try_with(|spare| spare.set(landing));
         read.map_ok(|_| ())
     }
 }
