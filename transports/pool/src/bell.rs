@@ -16,13 +16,15 @@ pub(crate) struct Bell {
     waker: Waker,
 }
 
+/// What both ends share, and the waker that a codec's parts get.
 #[derive(Default)]
 struct Ringer {
     rung: AtomicBool,
+    write_waits: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
 
-/// Whom the socket wakes.
+/// The socket's end of a bell: whom it wakes, and where it tells what hyper does not.
 pub(crate) struct Rope(Arc<Ringer>);
 
 impl Bell {
@@ -46,9 +48,18 @@ impl Bell {
         }
         polled
     }
+
+    /// Whether bytes wait until the peer takes them.
+    pub(crate) fn write_waits(&self) -> bool {
+        self.ringer.write_waits.load(Relaxed)
+    }
 }
 
 impl Rope {
+    pub(crate) fn tell_write_waits(&self, waits: bool) {
+        self.0.write_waits.store(waits, Relaxed);
+    }
+
     /// Polls a socket that wakes the task.
     pub(crate) fn pull<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let task = self.0.task();

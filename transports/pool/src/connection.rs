@@ -1,5 +1,6 @@
 use crate::{Alarm, bell::Bell, error::is_too_large, io::Io, origin::Origin, target};
 use bytes::Bytes;
+use http::header::CONNECTION;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -37,7 +38,7 @@ pub(crate) struct Http1 {
     sender: SendRequest<Full<Bytes>>,
     codec: Codec,
     heads: Heads,
-    /// Whether the peer may still wait for a part of a request that will never come.
+    /// Whether no other request may follow: the peer may wait for a part of one that will never come, or was told to close.
     unfit: bool,
 }
 
@@ -71,6 +72,7 @@ impl<A: Alarm> Connection<A> {
         by: Time,
     ) -> impl Future<Output = Option<Answer>> + Send {
         let method = request.method().clone();
+        let last = request.headers().contains_key(CONNECTION);
         let answering = self.begin(request);
         let Connection { wire, alarm, .. } = self;
         async move {
@@ -80,7 +82,7 @@ impl<A: Alarm> Connection<A> {
                     match answer {
                         Some(Err(error)) if http1.heads == Heads::Usual && is_too_large(&error) => {
                             // Boxed: it is large, and few answers need it.
-                            Box::pin(http1.read_large_head(method, error, alarm, by)).await
+                            Box::pin(http1.read_large_head(method, last, error, alarm, by)).await
                         }
                         answer => answer,
                     }
@@ -164,10 +166,12 @@ impl Http1 {
         })
     }
 
-    /// Lets a codec with a larger buffer begin where this one gave up. What it needs to know of the request is its method.
+    /// Lets a codec with a larger buffer begin where this one gave up. What it needs to know of the request is its method, and
+    /// whether it may be the `last` one here because it said something of the connection.
     async fn read_large_head<A: Alarm>(
         &mut self,
         method: http::Method,
+        last: bool,
         error: hyper::Error,
         alarm: &mut A,
         by: Time,
@@ -176,7 +180,7 @@ impl Http1 {
             return Some(Err(error));
         };
         let parts = driver.into_parts();
-        let unfit = parts.io.write_waits();
+        let unfit = last || self.codec.bell.write_waits();
         let (bell, rope) = Bell::new();
         let io = parts.io.replaying(parts.read_buf, rope);
         *self = match Http1::over(io, bell, Heads::Large).await {
@@ -190,7 +194,10 @@ impl Http1 {
     }
 
     fn is_ready(&self) -> bool {
-        !self.unfit && self.codec.driver.is_some() && self.sender.is_ready()
+        !self.unfit
+            && !self.codec.bell.write_waits()
+            && self.codec.driver.is_some()
+            && self.sender.is_ready()
     }
 }
 

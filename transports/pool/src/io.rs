@@ -6,7 +6,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 /// A stream, and what has to be known of it where one codec takes the place of another in the middle of an exchange.
@@ -14,8 +14,6 @@ pub(crate) struct Io {
     stream: Box<dyn Stream>,
     rope: Rope,
     ahead: Ahead,
-    /// Whether bytes wait until the peer takes them.
-    write_waits: bool,
     replay: Replay,
 }
 
@@ -34,7 +32,6 @@ impl Io {
             stream,
             rope,
             ahead: Ahead::default(),
-            write_waits: false,
             replay: Replay::None,
         }
     }
@@ -48,12 +45,9 @@ impl Io {
         }
     }
 
-    pub(crate) fn write_waits(&self) -> bool {
-        self.write_waits
-    }
-
-    fn written(&mut self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
-        self.write_waits = !matches!(written, Poll::Ready(Ok(size)) if size == all);
+    fn written(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+        let taken = matches!(written, Poll::Ready(Ok(size)) if size == all);
+        self.rope.tell_write_waits(!taken);
         written
     }
 }
@@ -125,12 +119,13 @@ impl Write for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Io { stream, rope, .. } = &mut *self;
-        ready!(rope.pull(|cx| Pin::new(stream).poll_flush(cx)))?;
         if let Replay::Request(read) = &mut self.replay {
+            // What the stream itself still holds may wait for a peer that has answered and takes no more.
             self.replay = Replay::Answer(std::mem::take(read));
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        let Io { stream, rope, .. } = &mut *self;
+        rope.pull(|cx| Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
