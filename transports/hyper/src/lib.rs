@@ -1,7 +1,8 @@
 //! Carries `unifiedai`'s HTTP on tokio, over [hyper](https://docs.rs/hyper). HTTP/1.1 and HTTP/2 (by ALPN),
 //! pooled, rustls.
 //!
-//! Has to be used inside a tokio runtime with I/O and time enabled. Over HTTP/1.1 nothing is spawned: a connection is driven by
+//! Has to be used inside a tokio runtime with I/O and time enabled, and with one only: a connection's socket and timer stay with
+//! the runtime that opened it. Over HTTP/1.1 nothing is spawned: a connection is driven by
 //! the future or the body that uses it, and dropping that closes it. A connection that speaks HTTP/2 is driven by a task of its
 //! own; dropping a body resets its stream.
 //!

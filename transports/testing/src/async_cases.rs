@@ -1,19 +1,22 @@
 //! Cases about futures: dropping them, and running several.
 
 use crate::{
-    Authority, BlockOn, Blocking, Server,
+    Authority, BlockOn, Blocking, Peer, Server,
     cases::{settle, soon},
 };
 use bytes::Bytes;
 use rustls::ClientConfig;
 use std::{
+    any::Any,
+    cell::RefCell,
     future::{Future, poll_fn},
     pin::pin,
-    sync::{Arc, mpsc},
-    task::Poll,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Poll, Waker},
+    thread,
     time::Duration,
 };
-use unifiedai_transport::{AsyncTransport, Body as _, Transport};
+use unifiedai_transport::{AsyncBody as _, AsyncTransport, Body as _, Transport};
 
 type Make<T, E> = fn(Arc<ClientConfig>) -> Blocking<T, E>;
 
@@ -53,35 +56,115 @@ pub fn a_send_that_is_never_polled_connects_to_nothing<T: AsyncTransport, E: Blo
 }
 
 /// The server may go on to wait for the rest.
-pub fn a_long_head_before_the_end_of_the_request_ends_its_connection<
+pub fn an_answer_before_the_end_of_the_request_ends_its_connection<
     T: AsyncTransport,
     E: BlockOn,
 >(
     make: Make<T, E>,
 ) {
-    let server = Server::new(|peer| {
-        let Some(head) = peer.head() else { return };
-        if head.starts_with("POST") {
-            let long = "y".repeat(3_000);
-            let head = format!("HTTP/1.1 413 Large\r\nx-long: {long}\r\ncontent-length: 2\r\n\r\n");
-            peer.write(head.as_bytes());
-            peer.write(b"no");
-            peer.sees_close();
-        } else {
-            peer.write(b"HTTP/1.1 204 No Content\r\n\r\n");
-        }
+    let authority = Authority::new("127.0.0.1");
+    for (tls, long) in [(false, 0), (false, 3_000), (true, 0), (true, 3_000)] {
+        let server = serve(tls, &authority, move |peer| {
+            let Some(head) = peer.head() else { return };
+            if head.starts_with("POST") {
+                let long = "y".repeat(long);
+                let large = "HTTP/1.1 413 Large\r\nx-long: ";
+                peer.write(format!("{large}{long}\r\ncontent-length: 2\r\n\r\nno").as_bytes());
+                peer.sees_close();
+            } else {
+                peer.write(b"HTTP/1.1 204 No Content\r\n\r\n");
+            }
+        });
+        let transport = make(authority.client());
+        let upload = http::Request::post(server.uri("/")).body(Bytes::from(vec![0; 64 << 20]));
+        let response = transport.send(upload.unwrap(), soon(&transport));
+        let mut response = response.unwrap_or_else(|e| panic!("TLS: {tls}, {long}: {e}"));
+        assert_eq!(response.status(), 413, "TLS: {tls}, {long}");
+        let deadline = soon(&transport).head;
+        let mut read = || response.body_mut().chunk(deadline).unwrap();
+        assert_eq!(read().unwrap(), "no");
+        assert_eq!(read(), None);
+        let response = transport.send(get(&server), soon(&transport));
+        let response = response.unwrap_or_else(|e| panic!("TLS: {tls}, {long}, next: {e}"));
+        assert_eq!(response.status(), 204, "TLS: {tls}, {long}");
+        assert_eq!(server.connections(), 2);
+    }
+}
+
+/// Whoever polls it last is woken, be the next bytes read already or still to come.
+pub fn a_body_may_move_between_tasks<T: AsyncTransport, E: BlockOn + Send + 'static>(
+    make: Make<T, E>,
+) {
+    let (go, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
+    let server = Server::new(move |peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 24000\r\n\r\n");
+        peer.write(&[b'a'; 12_000]);
+        wait.lock().unwrap().recv().unwrap();
+        settle();
+        peer.write(&[b'b'; 12_000]);
+        peer.request();
     });
     let transport = plain(make);
-    let upload = http::Request::post(server.uri("/")).body(Bytes::from(vec![0; 64 << 20]));
-    let mut response = transport.send(upload.unwrap(), soon(&transport)).unwrap();
-    assert_eq!(response.status(), 413);
-    let deadline = soon(&transport).head;
-    let mut read = || response.body_mut().chunk(deadline).unwrap();
-    assert_eq!(read().unwrap(), "no");
-    assert_eq!(read(), None);
     let response = transport.send(get(&server), soon(&transport)).unwrap();
-    assert_eq!(response.status(), 204);
-    assert_eq!(server.connections(), 2);
+    let Blocking(mut body, executor) = response.into_body();
+    let deadline = soon(&transport).head;
+    let mut size = 0;
+    while size < 12_000 {
+        let next = poll_fn(|cx| body.poll_chunk(cx, deadline));
+        size += executor.block_on(next).unwrap().unwrap().len();
+    }
+    executor.block_on(async {
+        let mut elsewhere = Context::from_waker(Waker::noop());
+        assert!(body.poll_chunk(&mut elsewhere, deadline).is_pending());
+    });
+    let rest = thread::spawn(move || {
+        executor.block_on(async {
+            go.send(()).unwrap();
+            let mut size = 0;
+            while let Some(chunk) = poll_fn(|cx| body.poll_chunk(cx, deadline)).await.unwrap() {
+                size += chunk.len();
+            }
+            size
+        })
+    });
+    assert_eq!(rest.join().unwrap(), 12_000);
+}
+
+/// As a thread's own executor does when the thread ends.
+pub fn a_body_may_be_dropped_when_its_thread_ends<
+    T: AsyncTransport,
+    E: BlockOn + Send + 'static,
+>(
+    make: Make<T, E>,
+) {
+    thread_local! {
+        static HELD: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
+    }
+    let (closed, seen) = mpsc::channel();
+    let server = Server::new(move |peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
+        closed.send(peer.sees_close()).unwrap();
+    });
+    let transport = plain(make);
+    let response = transport.send(get(&server), soon(&transport)).unwrap();
+    let Blocking(mut body, executor) = response.into_body();
+    let deadline = soon(&transport).head;
+    let thread = thread::spawn(move || {
+        // What a thread holds is dropped in the opposite order of its first use.
+        HELD.with_borrow_mut(|held| *held = None);
+        let first = executor.block_on(poll_fn(|cx| body.poll_chunk(cx, deadline)));
+        assert_eq!(first.unwrap().unwrap(), "half");
+        executor.block_on(async {
+            let mut nobody = Context::from_waker(Waker::noop());
+            assert!(body.poll_chunk(&mut nobody, deadline).is_pending());
+        });
+        HELD.with_borrow_mut(|held| *held = Some(Box::new(body)));
+    });
+    thread.join().unwrap();
+    assert!(seen.recv().unwrap(), "the connection was left open");
 }
 
 pub fn sends_can_run_side_by_side<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {
@@ -113,6 +196,18 @@ pub fn sends_can_run_side_by_side<T: AsyncTransport, E: BlockOn>(make: Make<T, E
 
 fn plain<T, E>(make: Make<T, E>) -> Blocking<T, E> {
     make(Authority::new("nobody.example").client())
+}
+
+fn serve(
+    tls: bool,
+    authority: &Authority,
+    handle: impl Fn(&mut Peer) + Send + Sync + 'static,
+) -> Server {
+    if tls {
+        Server::tls(authority.server(&[]), handle)
+    } else {
+        Server::new(handle)
+    }
 }
 
 fn get(server: &Server) -> http::Request<Bytes> {

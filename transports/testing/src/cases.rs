@@ -170,6 +170,57 @@ pub fn a_long_head_may_come_in_pieces_and_for_any_method<T: Transport>(make: fn(
     assert_eq!(server.connections(), 1);
 }
 
+pub fn a_long_head_and_its_body_may_come_at_once<T: Transport>(make: fn(Tls) -> T) {
+    let authority = Authority::new("127.0.0.1");
+    let (long, piece) = ("y".repeat(5_000), "z".repeat(0x1800));
+    let interim = format!("HTTP/1.1 103 Early Hints\r\nlink: {long}\r\n\r\n");
+    let chunks = format!("1800;extended=yes\r\n{piece}\r\n").repeat(3);
+    let head = format!("{OK}x-long: {long}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let answer = format!("{interim}{interim}{head}{chunks}0\r\n\r\n");
+    let handle = move |peer: &mut Peer| {
+        while peer.request().is_some() {
+            peer.write(answer.as_bytes());
+        }
+    };
+    for server in [Server::new(handle.clone()), secure(&authority, handle)] {
+        let transport = make(authority.client());
+        for _ in 0..3 {
+            let response = get(&transport, &server).unwrap();
+            assert_eq!(response.headers()["x-long"], long);
+            assert_eq!(text(&transport, response), piece.repeat(3));
+            settle();
+        }
+        assert_eq!(server.connections(), 1);
+    }
+}
+
+pub fn a_long_head_before_an_end_of_the_connection_is_read<T: Transport>(make: fn(Tls) -> T) {
+    let authority = Authority::new("127.0.0.1");
+    let long = "y".repeat(3_000);
+    for (framing, cut) in [("connection: close", false), ("content-length: 9", true)] {
+        let answer = format!("{OK}x-long: {long}\r\n{framing}\r\n\r\nhalf");
+        let handle = move |peer: &mut Peer| {
+            peer.request();
+            peer.write(answer.as_bytes());
+            peer.close_notify();
+        };
+        for server in [Server::new(handle.clone()), secure(&authority, handle)] {
+            let transport = make(authority.client());
+            let (text, end) = read(&transport, get(&transport, &server).unwrap());
+            assert_eq!(text, "half");
+            let end = end.map_err(|failure| failure.kind());
+            let expected = if cut {
+                Err(FailureKind::Truncated)
+            } else {
+                Ok(())
+            };
+            assert_eq!(end, expected, "{framing}");
+        }
+    }
+    let cut = Server::closing(format!("{OK}x-long: {long}"));
+    refused(make, &cut, FailureKind::Reset);
+}
+
 pub fn a_header_bomb_is_refused<T: Transport>(make: fn(Tls) -> T) {
     let long = "y".repeat(128 * 1024);
     let server = Server::answering(format!("{OK}x-long: {long}\r\ncontent-length: 0\r\n\r\n"));
@@ -224,6 +275,36 @@ pub fn a_connection_after_chunks_is_used_again<T: Transport>(make: fn(Tls) -> T)
     assert_eq!(server.connections(), 1);
 }
 
+pub fn a_connection_that_was_asked_to_close_is_not_used_again<T: Transport>(make: fn(Tls) -> T) {
+    for long in [0, 3_000] {
+        let long = "y".repeat(long);
+        let server =
+            Server::answering(format!("{OK}x-long: {long}\r\ncontent-length: 2\r\n\r\nhi"));
+        let transport = plain(make);
+        for _ in 0..2 {
+            let request = http::Request::get(server.uri("/")).header("connection", "close");
+            let request = request.body(Bytes::new()).unwrap();
+            let response = transport.send(request, soon(&transport)).unwrap();
+            assert_eq!(text(&transport, response), "hi");
+            settle();
+        }
+        assert_eq!(server.connections(), 2);
+    }
+}
+
+pub fn a_connection_after_long_trailers_is_used_again<T: Transport>(make: fn(Tls) -> T) {
+    let trailer = "y".repeat(5_000);
+    let server = Server::answering(format!(
+        "{OK}transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-long: {trailer}\r\n\r\n"
+    ));
+    let transport = plain(make);
+    for _ in 0..3 {
+        assert_eq!(get_text(&transport, &server), "hi");
+        settle();
+    }
+    assert_eq!(server.connections(), 1);
+}
+
 pub fn a_connection_is_used_again_when_only_the_end_was_left<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::answering(format!(
         "{OK}transfer-encoding: chunked\r\n\r\n6\r\n[DONE]\r\n0\r\n\r\n"
@@ -266,21 +347,31 @@ pub fn a_half_read_connection_is_not_used_again<T: Transport>(make: fn(Tls) -> T
     assert!(server.connections() >= 2);
 }
 
+/// Wherever they wait: not read yet, read ahead, or beside a head that was too long for the usual buffer.
 pub fn bytes_after_an_answer_are_no_answer<T: Transport>(make: fn(Tls) -> T) {
-    let server = Server::new(|peer| {
-        let first = peer.request().is_some();
-        let stray = format!("{OK}content-length: 5\r\n\r\nstray");
-        if first {
-            peer.write(format!("{OK}content-length: 5\r\n\r\nfirst{stray}").as_bytes());
-            peer.linger();
+    let stray = format!("{OK}content-length: 5\r\n\r\nstray");
+    for long in [0, 3_000] {
+        let head = format!("{OK}x-long: {}\r\n", "y".repeat(long));
+        let answers = [
+            format!("{head}content-length: 5\r\n\r\nfirst{stray}"),
+            format!("{head}content-length: 5\r\n\r\nfirst{}", stray.repeat(400)),
+            format!("{head}transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n{stray}"),
+        ];
+        for answer in answers {
+            let server = Server::new(move |peer| {
+                if peer.request().is_some() {
+                    peer.write(answer.as_bytes());
+                    peer.linger();
+                }
+            });
+            let transport = plain(make);
+            for _ in 0..3 {
+                assert_eq!(get_text(&transport, &server), "first");
+                settle();
+            }
+            assert_eq!(server.connections(), 3);
         }
-    });
-    let transport = plain(make);
-    for _ in 0..3 {
-        assert_eq!(get_text(&transport, &server), "first");
-        settle();
     }
-    assert_eq!(server.connections(), 3);
 }
 
 pub fn an_idle_connection_that_died_is_not_used<T: Transport>(make: fn(Tls) -> T) {
@@ -309,6 +400,43 @@ pub fn a_dropped_body_closes_its_connection<T: Transport>(make: fn(Tls) -> T) {
 }
 
 // Time
+
+/// On the same connection, whichever of two is the longer one.
+pub fn a_limit_holds_for_its_request_alone<T: Transport>(make: fn(Tls) -> T) {
+    let server = Server::new(|peer| {
+        while let Some(request) = peer.request() {
+            if request.head.starts_with("GET /slow") {
+                thread::sleep(SHORT * 2);
+            } else if request.head.starts_with("GET /never") {
+                peer.sees_close();
+            } else {
+                settle();
+            }
+            peer.write(format!("{OK}content-length: 2\r\n\r\nhi").as_bytes());
+        }
+    });
+    let transport = plain(make);
+    let hasty = |transport: &T| {
+        let mut limits = soon(transport);
+        limits.head = transport.now().saturating_add(SHORT);
+        limits
+    };
+    for (path, hurry) in [("/", true), ("/slow", false), ("/", false), ("/", true)] {
+        let limits = if hurry {
+            hasty(&transport)
+        } else {
+            soon(&transport)
+        };
+        let response = transport.send(request(&server, path), limits).unwrap();
+        assert_eq!(text(&transport, response), "hi");
+    }
+    let started = Instant::now();
+    let failure = transport.send(request(&server, "/never"), hasty(&transport));
+    let kind = failure.err().unwrap().kind();
+    assert_eq!(kind, FailureKind::Timeout(Phase::Head));
+    in_time(started);
+    assert_eq!(server.connections(), 1);
+}
 
 pub fn a_silent_server_runs_into_the_head_limit<T: Transport>(make: fn(Tls) -> T) {
     let server = silent();

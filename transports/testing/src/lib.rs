@@ -35,17 +35,22 @@ macro_rules! transport_tests {
             interim_answers_are_skipped
             a_head_of_60_kib_is_accepted
             a_long_head_may_come_in_pieces_and_for_any_method
+            a_long_head_and_its_body_may_come_at_once
+            a_long_head_before_an_end_of_the_connection_is_read
             a_header_bomb_is_refused
             too_many_headers_are_refused
             a_garbage_head_is_a_protocol_error
             a_garbage_chunk_is_a_protocol_error
             a_read_connection_is_used_again
             a_connection_after_chunks_is_used_again
+            a_connection_that_was_asked_to_close_is_not_used_again
+            a_connection_after_long_trailers_is_used_again
             a_connection_is_used_again_when_only_the_end_was_left
             a_half_read_connection_is_not_used_again
             bytes_after_an_answer_are_no_answer
             an_idle_connection_that_died_is_not_used
             a_dropped_body_closes_its_connection
+            a_limit_holds_for_its_request_alone
             a_silent_server_runs_into_the_head_limit
             the_total_limits_the_head_too
             the_head_may_take_longer_than_a_pause_in_the_body
@@ -94,10 +99,20 @@ macro_rules! async_transport_tests {
             }
 
             #[test]
-            fn a_long_head_before_the_end_of_the_request_ends_its_connection() {
-                $crate::async_cases::a_long_head_before_the_end_of_the_request_ends_its_connection(
+            fn an_answer_before_the_end_of_the_request_ends_its_connection() {
+                $crate::async_cases::an_answer_before_the_end_of_the_request_ends_its_connection(
                     super::$make,
                 );
+            }
+
+            #[test]
+            fn a_body_may_move_between_tasks() {
+                $crate::async_cases::a_body_may_move_between_tasks(super::$make);
+            }
+
+            #[test]
+            fn a_body_may_be_dropped_when_its_thread_ends() {
+                $crate::async_cases::a_body_may_be_dropped_when_its_thread_ends(super::$make);
             }
 
             #[test]
