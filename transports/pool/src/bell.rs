@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -20,12 +20,18 @@ pub(crate) struct Bell {
 #[derive(Default)]
 struct Ringer {
     rung: AtomicBool,
+    /// How often the codec has read since it was polled.
+    reads: AtomicU32,
     write_waits: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
 
 /// The socket's end of a bell: whom it wakes, and where it tells what hyper does not.
 pub(crate) struct Rope(Arc<Ringer>);
+
+/// A codec that goes on reading, as hyper does as long as heads with status 1xx come, gives way after so many reads: its task has
+/// limits to look at. More than any answer needs to make progress.
+const MOST_READS: u32 = 64;
 
 impl Bell {
     pub(crate) fn new() -> (Bell, Rope) {
@@ -60,6 +66,11 @@ impl Rope {
         self.0.write_waits.store(waits, Relaxed);
     }
 
+    /// Whether the codec may read once more before it gives way.
+    pub(crate) fn may_read(&self) -> bool {
+        self.0.reads.fetch_add(1, Relaxed) < MOST_READS
+    }
+
     /// Polls a socket that wakes the task.
     pub(crate) fn pull<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let task = self.0.task();
@@ -72,6 +83,7 @@ impl Rope {
 impl Ringer {
     fn hang(&self, waker: &Waker) {
         self.rung.store(false, Relaxed);
+        self.reads.store(0, Relaxed);
         match &mut *self.task() {
             Some(task) => task.clone_from(waker),
             none => *none = Some(waker.clone()),

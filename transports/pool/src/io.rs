@@ -58,6 +58,10 @@ impl Read for Io {
         cx: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.rope.may_read() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match &mut self.replay {
             Replay::None => {
                 let Io {
@@ -131,5 +135,85 @@ impl Write for Io {
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Io { stream, rope, .. } = &mut *self;
         rope.pull(|cx| Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bell::Bell;
+    use hyper::rt::ReadBuf;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering::Relaxed},
+        },
+        task::{Wake, Waker},
+    };
+
+    /// Always has more to read.
+    struct Endless;
+
+    impl Read for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            mut into: ReadBufCursor<'_>,
+        ) -> Poll<io::Result<()>> {
+            into.put_slice(b"x");
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Write for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_codec_that_reads_on_and_on_gives_way_and_is_polled_again() {
+        let (bell, rope) = Bell::new();
+        let mut io = Io::new(Box::new(Endless), rope);
+        let woken = Arc::new(Woken::default());
+        let task = Waker::from(Arc::clone(&woken));
+        for _ in 0..2 {
+            let polled = bell.poll(&mut Context::from_waker(&task), |cx| {
+                let mut place = [0; 16];
+                // A codec that never gave way would go on for ever.
+                (0..10_000)
+                    .try_for_each(|_| {
+                        let mut into = ReadBuf::new(&mut place);
+                        match Pin::new(&mut io).poll_read(cx, into.unfilled()) {
+                            Poll::Ready(_) => Ok(()),
+                            Poll::Pending => Err(()),
+                        }
+                    })
+                    .map_or(Poll::Pending, |()| Poll::Ready(()))
+            });
+            assert!(polled.is_pending());
+            assert!(woken.0.swap(false, Relaxed));
+        }
     }
 }
