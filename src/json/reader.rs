@@ -60,7 +60,6 @@ impl<'a> Reader<'a> {
     pub(crate) fn peek(&mut self) -> Result<u8, Fault> {
         loop {
             match self.byte() {
-                Some(byte) if byte > b' ' => return Ok(byte),
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.advance(1),
                 Some(byte) => return Ok(byte),
                 None => return Err(Fault::End),
@@ -575,6 +574,31 @@ mod tests {
             let exact = Reader::new(text).exact_string();
             assert_eq!(exact.is_ok(), !read.contains('\u{fffd}'), "{text}");
         }
+    }
+
+    #[test]
+    fn of_the_strings_that_were_passed_over_the_last_is_told() {
+        let mut reader = Reader::new(r#"{"a":"one","b":["two"],"c":"three\n","d":4,"e":"five"}"#);
+        let mut told = Vec::new();
+        reader
+            .object(|name, reader| {
+                match name {
+                    "e" => reader.skip()?,
+                    _ => reader.pass_over()?,
+                }
+                told.push(reader.passed_over());
+                Ok(())
+            })
+            .unwrap();
+        let (one, three) = (Some("one"), Some(r"three\n"));
+        assert_eq!(told, [one, one, three, three, three]);
+    }
+
+    #[test]
+    fn a_number_is_given_as_it_is_spelled() {
+        let mut reader = Reader::new(" -1.50e+3 , 7");
+        assert_eq!((reader.number(), reader.at()), (Ok("-1.50e+3"), 9));
+        assert_eq!(Reader::new("x").number(), Err(Fault::Unexpected));
     }
 
     #[test]
