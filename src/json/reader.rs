@@ -559,6 +559,13 @@ mod tests {
         assert!(matches!(string("\"a\\tb\""), Ok(Cow::Owned(_))));
     }
 
+    #[test]
+    fn every_escape_is_read() {
+        let text = r#""\"\\\/\b\f\n\r\t\u00e9\u20AC""#;
+        assert_eq!(string(text).unwrap(), "\"\\/\u{8}\u{c}\n\r\té€");
+        assert_eq!(skipped(text), Ok(text));
+    }
+
     // F83
     #[test]
     fn half_a_character_is_replaced_or_refused() {
@@ -568,6 +575,7 @@ mod tests {
             ("\"\\ude00b\"", "\u{fffd}b"),
             ("\"\\ud83d\\ud83d\\ude00\"", "\u{fffd}\u{1f600}"),
             ("\"\\ud83d\\u0041\"", "\u{fffd}A"),
+            ("\"\\udc00\\udc00\"", "\u{fffd}\u{fffd}"),
             ("\"\\udbff\\udfff\"", "\u{10ffff}"),
         ] {
             assert_eq!(string(text).unwrap(), read, "{text}");
@@ -655,6 +663,10 @@ mod tests {
             "[1 2]",
             "[1}",
             "{\"a\":1]",
+            "[1.]",
+            "[1e]",
+            "[1E+]",
+            "[-]",
             "01",
             "-x",
             "1.x",
