@@ -857,7 +857,6 @@ impl Assembler {
         Ok(&mut self.choices[at])
     }
 
-    /// Counts what a decoder keeps back until it is whole; [`opaque`](Assembler::opaque) and its like count for themselves.
     /// Counts what is kept without a way to refuse it; [`check_retained`](Self::check_retained) does.
     fn count(&mut self, texts: &[&str]) {
         for text in texts {
@@ -865,6 +864,7 @@ impl Assembler {
         }
     }
 
+    /// Counts what a decoder keeps back until it is whole; [`opaque`](Assembler::opaque) and its like count for themselves.
     pub(crate) fn retain(&mut self, bytes: usize) -> Result<(), Error> {
         self.retained = self
             .retained
