@@ -209,7 +209,7 @@ fn check_length<T>(elements: usize) -> Result<(), Fault> {
     if elements.saturating_add(1).saturating_mul(size_of::<T>()) <= MOST_LIST_BYTES {
         return Ok(());
     }
-    Err(Fault::TooLong(elements))
+    Err(Fault::TooLong(elements.try_into().unwrap_or(u32::MAX)))
 }
 
 fn push<T: Default>(list: &mut Vec<T>) -> &mut T {
