@@ -4,7 +4,7 @@
 //! each other, so that no nesting overflows the stack.
 
 use crate::codec::decimal;
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// A place in a JSON text, which is known to be UTF-8.
 #[derive(Debug)]
@@ -159,13 +159,25 @@ impl<'a> Reader<'a> {
 
     /// A number that is a plain count; `None`, and nothing is read, for any other.
     pub(crate) fn count(&mut self) -> Option<u64> {
-        let (digits, rest) = decimal::digits(self.rest());
-        let plain = match (digits, rest) {
-            ([] | [b'0', _, ..], _) | (_, [b'.' | b'e' | b'E', ..]) => return None,
-            (digits, _) => decimal::number(digits)?,
-        };
-        self.advance(digits.len());
-        Some(plain)
+        let rest = self.rest();
+        let (count, length) = decimal::leading_count(rest)?;
+        if let (2.., [b'0', ..]) = (length, rest) {
+            return None;
+        }
+        self.advance(length);
+        Some(count)
+    }
+
+    /// A number that is a time in seconds; `None`, and nothing is read, for any other.
+    pub(crate) fn seconds(&mut self) -> Option<Duration> {
+        let rest = self.rest();
+        let (seconds, length) = decimal::leading_seconds(rest)?;
+        let last = rest.get(..length)?.last();
+        if let ([b'.', ..] | [b'0', b'0'..=b'9', ..], _) | (_, Some(b'.')) = (rest, last) {
+            return None;
+        }
+        self.advance(length);
+        Some(seconds)
     }
 
     /// Any value, as it is spelled.

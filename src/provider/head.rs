@@ -46,9 +46,7 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
         let Some((field, what)) = split(name.as_str()) else {
             continue;
         };
-        let Ok(value) = value.to_str().map(str::trim_ascii) else {
-            continue;
-        };
+        let value = value.as_bytes().trim_ascii();
         let known = limits.iter().position(|limit| limit.name == what);
         let at = known.unwrap_or(limits.len());
         if known.is_none() && at < MOST_LIMITS {
@@ -62,9 +60,9 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
             continue;
         };
         match field {
-            "limit" => limit.limit = count(value),
-            "remaining" => limit.remaining = count(value),
-            _ => limit.reset = reset(value, headers),
+            Field::Limit => limit.limit = count(value),
+            Field::Remaining => limit.remaining = count(value),
+            Field::Reset => limit.reset = reset(value, headers),
         }
     }
     limits.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -89,29 +87,52 @@ pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
 /// More allowances than that are not looked at (F92).
 const MOST_LIMITS: usize = 32;
 
-fn split(name: &str) -> Option<(&str, &str)> {
-    const FIELDS: [&str; 3] = ["limit", "remaining", "reset"];
-    // Most headers are something else.
-    if !matches!(name.as_bytes(), [b'a' | b'r' | b'x', ..]) {
-        return None;
-    }
-    if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
-        let (what, field) = rest.rsplit_once('-')?;
-        return FIELDS.contains(&field).then_some((field, what));
-    }
-    let rest = name
-        .strip_prefix("x-ratelimit-")
-        .or_else(|| name.strip_prefix("ratelimit-"))?;
-    FIELDS.into_iter().find_map(|field| {
-        let what = rest.strip_prefix(field)?;
-        match what.strip_prefix('-') {
-            Some(what) => Some((field, what)),
-            None => what.is_empty().then_some((field, "requests")),
-        }
-    })
+#[derive(Clone, Copy)]
+enum Field {
+    Limit,
+    Remaining,
+    Reset,
 }
 
-fn count(value: &str) -> Option<u64> {
+fn split(name: &str) -> Option<(Field, &str)> {
+    let (what_first, rest) = match name.as_bytes() {
+        [b'x', b'-', b'r', ..] => (false, name.strip_prefix("x-ratelimit-")?),
+        [b'r', ..] => (false, name.strip_prefix("ratelimit-")?),
+        [b'a', ..] => (true, name.strip_prefix("anthropic-ratelimit-")?),
+        // Most headers are something else.
+        _ => return None,
+    };
+    if what_first {
+        let (what, field) = rest.rsplit_once('-')?;
+        return match leading_field(field)? {
+            (field, "") => Some((field, what)),
+            _ => None,
+        };
+    }
+    let (field, what) = leading_field(rest)?;
+    match what.strip_prefix('-') {
+        Some(what) => Some((field, what)),
+        None => what.is_empty().then_some((field, "requests")),
+    }
+}
+
+/// The field that a name begins with, and what follows it.
+fn leading_field(name: &str) -> Option<(Field, &str)> {
+    match name.as_bytes() {
+        [b'l', ..] => Some((Field::Limit, name.strip_prefix("limit")?)),
+        [b'r', b'e', b'm', ..] => Some((Field::Remaining, name.strip_prefix("remaining")?)),
+        [b'r', b'e', b's', ..] => Some((Field::Reset, name.strip_prefix("reset")?)),
+        _ => None,
+    }
+}
+
+fn count(value: &[u8]) -> Option<u64> {
+    if let Some((count, length)) = decimal::leading_count(value) {
+        if length == value.len() {
+            return Some(count);
+        }
+    }
+    let value = std::str::from_utf8(value).ok()?;
     value.parse().ok().or_else(|| {
         let float: f64 = value.parse().ok()?;
         #[expect(
@@ -124,7 +145,8 @@ fn count(value: &str) -> Option<u64> {
 }
 
 /// A duration, a number of seconds, a date (RFC 3339), or a point in time in seconds or milliseconds since 1970.
-fn reset(value: &str, headers: &HeaderMap) -> Option<Duration> {
+fn reset(value: &[u8], headers: &HeaderMap) -> Option<Duration> {
+    let value = std::str::from_utf8(value).ok()?;
     let date = || {
         headers
             .get(http::header::DATE)

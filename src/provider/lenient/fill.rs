@@ -123,7 +123,10 @@ impl<'de> Fill<'de> for Number {
 impl<'de> Fill<'de> for Seconds {
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {
-            b'-' | b'0'..=b'9' => decimal::seconds(reader.number()?),
+            b'-' | b'0'..=b'9' => match reader.seconds() {
+                Some(seconds) => Some(seconds),
+                None => decimal::seconds(reader.number()?),
+            },
             b'"' => decimal::seconds(&reader.string()?),
             _ => {
                 reader.skip()?;
