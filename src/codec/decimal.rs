@@ -5,8 +5,9 @@ use std::time::Duration;
 /// Reads `12`, `0.000434`, `.5` or `8.4e-05` seconds; what is negative, too large or no number is nothing.
 ///
 /// A fraction finer than a nanosecond is cut off.
-pub(crate) fn seconds(text: &str) -> Option<Duration> {
-    let (seconds, length) = leading_seconds(text.as_bytes())?;
+pub(crate) fn seconds(text: impl AsRef<[u8]>) -> Option<Duration> {
+    let text = text.as_ref();
+    let (seconds, length) = leading_seconds(text)?;
     (length == text.len()).then_some(seconds)
 }
 

@@ -90,6 +90,22 @@ impl<'a> Reader<'a> {
         &mut self,
         mut member: impl FnMut(&str, &mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
+        self.members(&mut member)
+    }
+
+    /// Reads a list; `element` must read, or skip, the value that comes next.
+    pub(crate) fn list(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.elements(&mut element)
+    }
+
+    /// One copy of the loop for all types that are read from objects.
+    fn members(
+        &mut self,
+        member: &mut dyn FnMut(&str, &mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         self.enter(b'{')?;
         if self.peek()? != b'}' {
             loop {
@@ -113,10 +129,9 @@ impl<'a> Reader<'a> {
         self.leave(b'}')
     }
 
-    /// Reads a list; `element` must read, or skip, the value that comes next.
-    pub(crate) fn list(
+    fn elements(
         &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
+        element: &mut dyn FnMut(&mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         self.enter(b'[')?;
         if self.peek()? != b']' {

@@ -146,7 +146,6 @@ fn count(value: &[u8]) -> Option<u64> {
 
 /// A duration, a number of seconds, a date (RFC 3339), or a point in time in seconds or milliseconds since 1970.
 fn reset(value: &[u8], headers: &HeaderMap) -> Option<Duration> {
-    let value = std::str::from_utf8(value).ok()?;
     let date = || {
         headers
             .get(http::header::DATE)
@@ -156,10 +155,13 @@ fn reset(value: &[u8], headers: &HeaderMap) -> Option<Duration> {
         Some(millis) if millis.as_secs() > 100_000_000_000 => millis.checked_div(1000)?,
         Some(seconds) if seconds.as_secs() > 1_000_000_000 => seconds,
         Some(seconds) => return Some(seconds.min(LONGEST)),
-        None => match rfc3339(value) {
-            Some(at) => return Some(at.duration_since(date()?).unwrap_or_default()),
-            None => return parse_duration(value),
-        },
+        None => {
+            let value = std::str::from_utf8(value).ok()?;
+            return match rfc3339(value) {
+                Some(at) => Some(at.duration_since(date()?).unwrap_or_default()),
+                None => parse_duration(value),
+            };
+        }
     };
     let at = SystemTime::UNIX_EPOCH.checked_add(epoch)?;
     Some(at.duration_since(date()?).unwrap_or_default())

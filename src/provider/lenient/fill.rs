@@ -127,7 +127,7 @@ impl<'de> Fill<'de> for Seconds {
                 Some(seconds) => Some(seconds),
                 None => decimal::seconds(reader.number()?),
             },
-            b'"' => decimal::seconds(&reader.string()?),
+            b'"' => decimal::seconds(&*reader.string()?),
             _ => {
                 reader.skip()?;
                 None
