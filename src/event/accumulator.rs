@@ -54,6 +54,15 @@ impl Accumulator {
             } => {
                 self.part(choice, part, || ContentPart::Opaque(*block));
             }
+            StreamEvent::Finish {
+                choice,
+                reason,
+                native,
+            } => {
+                let (choice, _) = self.choice(choice);
+                choice.finish_reason = reason;
+                choice.native_finish_reason = native.map(String::from);
+            }
             other => self.apply(&other),
         }
     }

@@ -259,6 +259,9 @@ impl BodyReader {
 impl MediaType {
     fn of(head: &response::Parts) -> Self {
         let value = head.headers.get(header::CONTENT_TYPE);
+        if value.is_some_and(|value| value == MediaType::Json.as_str()) {
+            return MediaType::Json;
+        }
         let Some(value) = value.and_then(|value| value.to_str().ok()) else {
             return MediaType::Unsaid;
         };

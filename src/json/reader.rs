@@ -484,7 +484,7 @@ impl<'a> Reader<'a> {
     }
 
     fn advance(&mut self, bytes: usize) {
-        self.at = self.at.saturating_add(bytes);
+        self.at = self.at.wrapping_add(bytes);
     }
 }
 

@@ -5,18 +5,18 @@ use crate::{
     codec::{decimal, rfc3339::rfc3339},
     policy::{LONGEST, parse_duration},
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use std::time::{Duration, SystemTime};
 
 /// Headers that carry the provider's id for a request, in the order of preference.
-const REQUEST_ID: [&str; 7] = [
-    "x-request-id",
-    "request-id",
-    "x-amzn-requestid",
-    "apim-request-id",
-    "x-correlation-id",
-    "x-goog-request-id",
-    "cf-ray",
+static REQUEST_ID: [HeaderName; 7] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-correlation-id"),
+    HeaderName::from_static("x-goog-request-id"),
+    HeaderName::from_static("cf-ray"),
 ];
 
 /// Headers that tell the milliseconds in which an answer was made, in the order of preference. Source: recorded answers.
@@ -31,7 +31,7 @@ const PROCESSING_MS: [&str; 3] = [
 /// Reads what all providers have in common.
 pub fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
     metadata.request_id = REQUEST_ID.iter().find_map(|name| {
-        let id = headers.get(*name)?.to_str().ok()?;
+        let id = headers.get(name)?.to_str().ok()?;
         (!id.is_empty() && id.len() <= 256).then(|| id.to_owned())
     });
     metadata.rate_limits = rate_limits(headers);

@@ -18,6 +18,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// Where the pieces of a message stand, on a wire that does not number them.
 const REASONING: u32 = 0;
@@ -30,7 +31,7 @@ const DETAILS: u32 = 1 << 20;
 /// Reads one answer.
 #[derive(Debug)]
 pub(super) struct ChatDecoder {
-    provider: String,
+    provider: Cow<'static, str>,
     end_marker: EndMarker,
     /// Whether a stream without token counts lacks something.
     usage_wanted: bool,
@@ -52,9 +53,13 @@ struct Piece {
 }
 
 impl ChatDecoder {
-    pub(super) fn new(provider: &str, end_marker: EndMarker, usage_wanted: bool) -> Self {
+    pub(super) fn new(
+        provider: Cow<'static, str>,
+        end_marker: EndMarker,
+        usage_wanted: bool,
+    ) -> Self {
         ChatDecoder {
-            provider: provider.to_owned(),
+            provider,
             end_marker,
             usage_wanted,
             details: Details::default(),
@@ -261,7 +266,7 @@ impl ChatDecoder {
             out.tool_arguments(choice, part, &arguments)?;
         }
         if let Some(data) = call.extra_content.json() {
-            out.last_tool_data(choice, OpaqueData::new(&self.provider, data))?;
+            out.last_tool_data(choice, OpaqueData::new(&*self.provider, data))?;
         }
         Ok(())
     }

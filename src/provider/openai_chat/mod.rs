@@ -167,7 +167,7 @@ impl Provider for OpenAiChat {
 
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder> {
         Box::new(decode::ChatDecoder::new(
-            &self.name,
+            self.name.clone(),
             self.profile.end_marker,
             request.include_usage.unwrap_or(true),
         ))
