@@ -88,6 +88,7 @@ mod embed;
 mod error;
 mod event;
 mod exchange;
+mod few;
 mod json;
 mod policy;
 pub mod provider;

@@ -1,5 +1,5 @@
 use super::{Head, StreamEvent};
-use crate::{Choice, ContentPart, Json, ServerTiming, UnifiedChatResponse, Usage};
+use crate::{Choice, ContentPart, Json, ServerTiming, UnifiedChatResponse, Usage, few::Few};
 use std::borrow::Cow;
 
 /// Adds events up to a response. The library's own responses are made by it, so whoever folds the events of a stream
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 pub struct Accumulator {
     response: UnifiedChatResponse,
     /// Part numbers, parallel to each choice's content; kept sorted.
-    parts: Vec<Vec<u32>>,
+    parts: Few<Few<u32>>,
 }
 
 impl Accumulator {
@@ -198,19 +198,16 @@ impl Accumulator {
     fn part(
         &mut self,
         choice: u32,
-        number: u32,
+        mut number: u32,
         make: impl FnOnce() -> ContentPart,
     ) -> &mut ContentPart {
         let (choice, numbers) = self.choice(choice);
         let content = &mut choice.message.content;
-        let at = match numbers.binary_search(&number) {
-            Ok(at) => at,
-            Err(at) => {
-                insert(numbers, at, number);
-                insert(content, at, make());
-                at
-            }
-        };
+        let at = numbers.partition_point(|other| *other < number);
+        if numbers.get_mut(at) != Some(&mut number) {
+            numbers.insert(at, number);
+            insert(content, at, make());
+        }
         #[expect(
             clippy::indexing_slicing,
             reason = "numbers and content are parallel, and `at` was just found or made"
@@ -218,7 +215,7 @@ impl Accumulator {
         &mut content[at]
     }
 
-    fn choice(&mut self, index: u32) -> (&mut Choice, &mut Vec<u32>) {
+    fn choice(&mut self, index: u32) -> (&mut Choice, &mut Few<u32>) {
         let choices = &mut self.response.choices;
         let at = match choices.binary_search_by_key(&index, |choice| choice.index) {
             Ok(at) => at,
@@ -228,15 +225,16 @@ impl Accumulator {
                     ..Choice::default()
                 };
                 insert(choices, at, choice);
-                insert(&mut self.parts, at, Vec::new());
+                self.parts.insert(at, Few::default());
                 at
             }
         };
         #[expect(
             clippy::indexing_slicing,
+            clippy::unwrap_used,
             reason = "choices and parts are parallel, and `at` was just found or made"
         )]
-        (&mut choices[at], &mut self.parts[at])
+        (&mut choices[at], self.parts.get_mut(at).unwrap())
     }
 }
 

@@ -717,8 +717,10 @@ impl Assembler {
     }
 
     fn enter(&mut self, choice: u32, flow: Flow) -> Result<(), Error> {
+        let is_told = self.queue.is_some();
         let open = self.open(choice)?;
-        if open.flowing == Some(flow) {
+        // The beginning and end of a text are nothing but events.
+        if open.flowing == Some(flow) || !is_told {
             return Ok(());
         }
         self.leave(choice)?;

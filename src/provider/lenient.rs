@@ -108,13 +108,6 @@ pub(crate) struct Seconds(pub(crate) Option<Duration>);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
-/// A list that mostly has one element, which then needs no memory of its own.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Few<T> {
-    pub(crate) first: Option<T>,
-    more: Vec<T>,
-}
-
 /// An object of a known shape. Anything else is nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Object<T>(pub(crate) Option<T>);
@@ -133,26 +126,6 @@ pub(crate) struct Raw<'a>(Option<&'a str>);
 impl<T> Default for List<T> {
     fn default() -> Self {
         List(Vec::new())
-    }
-}
-
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Few {
-            first: None,
-            more: Vec::new(),
-        }
-    }
-}
-
-impl<T> Few<T> {
-    /// The element, if there is exactly one.
-    pub(crate) fn only(&self) -> Option<&T> {
-        self.first.as_ref().filter(|_| self.more.is_empty())
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.first.iter_mut().chain(&mut self.more)
     }
 }
 

@@ -1,9 +1,10 @@
 //! How each kind of value is read into its place. The types of a wire have dozens of members of which a chunk sends few; to move
 //! them from function to function, as values that are returned, takes longer than to parse the chunk.
 
-use super::{Count, Few, List, Number, Object, Raw, Seconds, Spelled, Text};
+use super::{Count, List, Number, Object, Raw, Seconds, Spelled, Text};
 use crate::{
     codec::decimal,
+    few::Few,
     json::{Fault, Reader},
 };
 use std::borrow::Cow;
@@ -192,11 +193,8 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for Few<T> {
         *self = Few::default();
         match reader.peek()? {
             b'[' => reader.list(|reader| {
-                if self.first.is_none() {
-                    return self.first.insert(T::default()).fill(reader);
-                }
-                check_length::<T>(self.more.len().saturating_add(1))?;
-                push(&mut self.more).fill(reader)
+                check_length::<T>(self.len())?;
+                self.push(T::default()).fill(reader)
             }),
             _ => reader.skip(),
         }

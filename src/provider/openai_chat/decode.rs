@@ -89,7 +89,7 @@ impl ChatDecoder {
         if !streaming
             && choices
                 .as_ref()
-                .is_none_or(|choices| choices.first.is_none())
+                .is_none_or(|choices| choices.len() == 0)
         {
             return Err(Error::new(
                 ErrorKind::Protocol,

@@ -2,8 +2,9 @@
 
 use super::usage::{Counts, TimeInfo, Timings};
 use crate::{
+    few::Few,
     json::{Fault, Reader},
-    provider::lenient::{Count, Few, Fill, List, Object, Raw, Spelled, Text, object},
+    provider::lenient::{Count, Fill, List, Object, Raw, Spelled, Text, object},
 };
 use std::borrow::Cow;
 
