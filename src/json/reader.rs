@@ -308,12 +308,13 @@ impl<'a> Reader<'a> {
     /// Inlined, because half of what an answer consists of is read here.
     #[inline(always)]
     fn plain_string(&mut self) -> Option<&'a str> {
-        let rest = self.text.get(self.at..)?;
-        let (string, mark) = rest.split_at_checked(plain(rest.as_bytes()))?;
-        if mark.as_bytes().first() != Some(&b'"') {
+        let bytes = self.text.as_bytes();
+        let end = self.at.wrapping_add(plain(bytes.get(self.at..)?));
+        if bytes.get(end) != Some(&b'"') {
             return None;
         }
-        self.advance(string.len().saturating_add(1));
+        let string = self.text.get(self.at..end)?;
+        self.at = end.wrapping_add(1);
         Some(string)
     }
 
@@ -491,25 +492,18 @@ impl<'a> Reader<'a> {
 /// How many bytes at the beginning stand for themselves in a string: looked at eight at a time.
 #[inline(always)]
 pub(crate) fn plain(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
+    let (mut rest, mut before) = (bytes, 0_usize);
     while let Some((eight, more)) = rest.split_first_chunk::<8>() {
         let marks = marks(u64::from_le_bytes(*eight));
         if marks != 0 {
-            let before = (marks.trailing_zeros() / 8) as usize;
-            return bytes
-                .len()
-                .saturating_sub(rest.len())
-                .saturating_add(before);
+            return before.wrapping_add((marks.trailing_zeros() / 8) as usize);
         }
-        rest = more;
+        (rest, before) = (more, before.wrapping_add(8));
     }
-    let before = rest
+    let last = rest
         .iter()
         .position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f));
-    bytes
-        .len()
-        .saturating_sub(rest.len())
-        .saturating_add(before.unwrap_or(rest.len()))
+    before.wrapping_add(last.unwrap_or(rest.len()))
 }
 
 /// The top bit of each byte that is a quotation mark, a backslash or below a space. Of those above the lowest that is set
