@@ -5,7 +5,7 @@ mod reader;
 mod writer;
 
 pub(crate) use reader::{Fault, Reader, plain};
-pub(crate) use writer::ObjectWriter;
+pub(crate) use writer::{ListWriter, ObjectWriter};
 
 use crate::{Error, ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};

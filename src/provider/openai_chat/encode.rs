@@ -48,12 +48,12 @@ impl Encoder<'_> {
     fn fixed(&mut self) -> Result<(), Error> {
         let request = self.request;
         if !self.overridden("model") {
-            self.out.member("model", &request.model)?;
+            self.out.text("model", &request.model);
         }
         if !self.overridden("messages") {
-            let messages =
-                Messages::new(self.profile, self.provider, &mut self.omissions).all(request)?;
-            self.out.member("messages", &messages)?;
+            let messages = Messages::new(self.profile, self.provider, &mut self.omissions);
+            self.out
+                .list("messages", |list| messages.all(request, list))?;
         }
         if !request.stream {
             return Ok(());
@@ -151,8 +151,8 @@ impl Encoder<'_> {
 
     /// Whether `extra` has a member of this name, which counts before the typed one.
     fn overridden(&self, name: &str) -> bool {
-        let name = name.split('.').next().unwrap_or(name);
-        self.request.extra.iter().any(|(other, _)| other == name)
+        let mut extra = self.request.extra.iter();
+        extra.any(|(other, _)| Some(&**other) == name.split('.').next())
     }
 
     fn member<T: Serialize + ?Sized>(

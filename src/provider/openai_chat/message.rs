@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Message, Role, ToolResult,
+    json::{ListWriter, ObjectWriter},
     provider::{history::Takes, omissions::Omissions},
 };
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Turns messages into those of the wire.
@@ -31,29 +32,25 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         }
     }
 
-    pub(super) fn all<'m>(
+    pub(super) fn all(
         mut self,
-        request: &'m ChatRequest,
-    ) -> Result<Vec<WireMessage<'m>>, Error> {
+        request: &ChatRequest,
+        list: &mut ListWriter<'_>,
+    ) -> Result<(), Error> {
         let takes = Takes {
             own: &[self.provider],
             signatures: false,
             errors: false,
         };
         self.omissions.history(&request.messages, takes);
-        let mut wire = Vec::with_capacity(request.messages.len());
         for message in &request.messages {
-            self.message(message, &mut wire)?;
+            self.message(message, list)?;
         }
-        Ok(wire)
+        Ok(())
     }
 
     /// A message as one or more messages of the wire: each tool result is one of its own.
-    fn message<'m>(
-        &mut self,
-        message: &'m Message,
-        wire: &mut Vec<WireMessage<'m>>,
-    ) -> Result<(), Error> {
+    fn message(&mut self, message: &Message, list: &mut ListWriter<'_>) -> Result<(), Error> {
         let mut own = WireMessage::new(self.role(&message.role));
         if let Some(name) = &message.name {
             if self.profile.message_name {
@@ -64,29 +61,31 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         }
         for part in &message.content {
             match part {
-                ContentPart::ToolResult(result) => wire.push(self.tool_result(result)?),
+                ContentPart::ToolResult(result) => {
+                    list.object(|object| self.tool_result(result)?.write(object))?;
+                }
                 ContentPart::ToolCall(call) => {
                     own.tool_calls.push(WireCall::new(call, self.provider));
                 }
                 ContentPart::Refusal { text } if self.profile.message_refusal => {
                     own.refusal = Some(text);
                 }
-                ContentPart::Refusal { text } => own.parts.push(WirePart::Text(text)),
+                ContentPart::Refusal { text } => own.content.push(WirePart::Text(text)),
                 ContentPart::Reasoning { text, .. } => self.reasoning(text, &mut own),
                 ContentPart::Opaque(block) if block.provider == self.provider => {
                     own.opaque(&block.block);
                 }
                 ContentPart::Opaque(_) => {}
-                part => own.parts.push(WirePart::new(part, self.provider)?),
+                part => own.content.push(WirePart::new(part, self.provider)?),
             }
         }
         if !own.details.is_empty() {
             own.reasoning = None;
         }
-        if !own.is_empty() {
-            wire.push(own);
+        if own.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        list.object(|object| own.write(object))
     }
 
     fn role<'m>(&self, role: &'m Role) -> &'m str {
@@ -99,7 +98,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
     fn reasoning<'m>(&self, text: &'m str, own: &mut WireMessage<'m>) {
         let name = match self.profile.reasoning {
             ReasoningReplay::Never => return,
-            ReasoningReplay::Thinking => return own.parts.push(WirePart::Thinking(text)),
+            ReasoningReplay::Thinking => return own.content.push(WirePart::Thinking(text)),
             ReasoningReplay::Field(name) => name,
             ReasoningReplay::Details => "reasoning",
         };
@@ -116,23 +115,32 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         };
         for part in result.content.iter().filter(|part| !is_foreign(part)) {
             let part = WirePart::new(part, self.provider)?;
-            message.parts.push(part);
+            message.content.push(part);
         }
         Ok(message)
     }
 }
 
 #[derive(Default)]
-pub(super) struct WireMessage<'a> {
+struct WireMessage<'a> {
     role: &'a str,
     name: Option<&'a str>,
-    parts: Vec<WirePart<'a>>,
+    content: Content<'a>,
     refusal: Option<&'a str>,
     reasoning: Option<(&'static str, Vec<&'a str>)>,
     tool_calls: Vec<WireCall<'a>>,
     tool_call_id: Option<&'a str>,
     details: Vec<&'a Json>,
     extra_content: Option<&'a RawValue>,
+}
+
+#[derive(Default)]
+enum Content<'a> {
+    #[default]
+    None,
+    /// A single part that is text: what most messages have.
+    Text(&'a str),
+    Parts(Vec<WirePart<'a>>),
 }
 
 impl<'a> WireMessage<'a> {
@@ -157,49 +165,60 @@ impl<'a> WireMessage<'a> {
     }
 
     fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        matches!(self.content, Content::None)
             && self.refusal.is_none()
             && self.reasoning.is_none()
             && self.tool_calls.is_empty()
             && self.details.is_empty()
             && self.extra_content.is_none()
     }
-}
 
-impl Serialize for WireMessage<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("role", self.role)?;
-        match self.parts.as_slice() {
-            [] if self.role == "assistant" => map.serialize_entry("content", &None::<&str>)?,
-            [] => map.serialize_entry("content", "")?,
-            [WirePart::Text(text)] => map.serialize_entry("content", text)?,
-            parts => map.serialize_entry("content", parts)?,
+    fn write(&self, object: &mut ObjectWriter) -> Result<(), Error> {
+        object.text("role", self.role);
+        match &self.content {
+            Content::None if self.role == "assistant" => object.member("content", &None::<&str>)?,
+            Content::None => object.text("content", ""),
+            Content::Text(text) => object.text("content", text),
+            Content::Parts(parts) => object.member("content", parts)?,
         }
         if let Some(name) = self.name {
-            map.serialize_entry("name", name)?;
+            object.text("name", name);
         }
         if let Some(refusal) = self.refusal {
-            map.serialize_entry("refusal", refusal)?;
+            object.text("refusal", refusal);
         }
         if let Some((name, texts)) = &self.reasoning {
             match texts.as_slice() {
-                [text] => map.serialize_entry(name, text)?,
-                texts => map.serialize_entry(name, &texts.concat())?,
+                [text] => object.member(name, text)?,
+                texts => object.member(name, &texts.concat())?,
             }
         }
         if !self.tool_calls.is_empty() {
-            map.serialize_entry("tool_calls", &self.tool_calls)?;
+            object.member("tool_calls", &self.tool_calls)?;
         }
         if let Some(id) = self.tool_call_id {
-            map.serialize_entry("tool_call_id", id)?;
+            object.text("tool_call_id", id);
         }
         if !self.details.is_empty() {
-            map.serialize_entry("reasoning_details", &self.details)?;
+            object.member("reasoning_details", &self.details)?;
         }
         if let Some(extra) = self.extra_content {
-            map.serialize_entry("extra_content", extra)?;
+            object.member("extra_content", extra)?;
         }
-        map.end()
+        Ok(())
+    }
+}
+
+impl<'a> Content<'a> {
+    fn push(&mut self, part: WirePart<'a>) {
+        *self = match (std::mem::take(self), part) {
+            (Content::None, WirePart::Text(text)) => Content::Text(text),
+            (Content::None, part) => Content::Parts(vec![part]),
+            (Content::Text(text), part) => Content::Parts(vec![WirePart::Text(text), part]),
+            (Content::Parts(mut parts), part) => {
+                parts.push(part);
+                Content::Parts(parts)
+            }
+        };
     }
 }
