@@ -45,8 +45,9 @@ pub(super) struct Call<O: Operation> {
 /// makers of models: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
 const NO_MAKERS: [&str; 2] = ["bedrock", "cerebras"];
 
-/// What a call is, for those who watch.
+/// What a call is, for those who watch, and whose places count.
 struct About<'a> {
+    entry: Option<&'a Entry>,
     operation: &'static str,
     provider: &'a str,
     model: &'a str,
@@ -165,17 +166,15 @@ impl Providers {
             request.stream = stream;
             request.model = model;
         }
-        let options = self.options.clone();
-        let (provider, guard) = (entry.provider.clone(), entry.guard.clone());
-        let exchange = Exchange::new(provider, request.clone(), options, start)?.guarded_by(guard);
+        let (provider, options) = (entry.provider.clone(), self.options.clone());
+        let exchange = Exchange::boxed(provider, request.clone(), options, start)?;
         let about = About {
-            operation: "chat",
-            provider: entry.provider.name(),
             model: &request.model,
             stream,
             asked: Some(&request),
+            ..entry.about("chat")
         };
-        self.call(exchange, &about, start)
+        self.call(entry.guarded(exchange), &about, start)
     }
 
     /// The first target's provider is the one whose places count.
@@ -193,14 +192,16 @@ impl Providers {
         let options = self.options.clone();
         let exchange = Exchange::with_fallback(fallback, request.clone(), options, start)?;
         let model = first.as_ref().map_or("", |target| &target.model);
+        let provider = first.as_ref().map_or("", |target| target.provider.name());
         let about = About {
+            entry: self.find(provider),
             operation: "chat",
-            provider: first.as_ref().map_or("", |target| target.provider.name()),
+            provider,
             model,
             stream,
             asked: Some(&request),
         };
-        self.call(exchange, &about, start)
+        self.call(Box::new(exchange), &about, start)
     }
 
     pub(super) fn embed(
@@ -214,13 +215,12 @@ impl Providers {
             Arc::make_mut(&mut request).model = model;
         }
         let options = self.options.clone();
-        let (provider, guard) = (entry.provider.clone(), entry.guard.clone());
-        let exchange = Exchange::embed(provider, request.clone(), options, start)?;
+        let exchange = Exchange::embed(entry.provider.clone(), request.clone(), options, start)?;
         let about = About {
             model: &request.model,
             ..entry.about("embed")
         };
-        self.call(exchange.guarded_by(guard), &about, start)
+        self.call(entry.guarded(exchange), &about, start)
     }
 
     pub(super) fn list_models(
@@ -231,20 +231,18 @@ impl Providers {
         let entry = self.named(name)?;
         let options = self.options.clone();
         let exchange = Exchange::list_models(entry.provider.clone(), options, start)?;
-        let exchange = exchange.guarded_by(entry.guard.clone());
-        self.call(exchange, &entry.about("list_models"), start)
+        self.call(entry.guarded(exchange), &entry.about("list_models"), start)
     }
 
     pub(super) fn model(&self, id: &str, start: Start) -> Result<Call<OneModel>, Error> {
         let (entry, id) = self.route(id)?;
         let options = self.options.clone();
         let exchange = Exchange::one_model(entry.provider.clone(), id, options, start)?;
-        let exchange = exchange.guarded_by(entry.guard.clone());
         let about = About {
             model: id,
             ..entry.about("model")
         };
-        self.call(exchange, &about, start)
+        self.call(entry.guarded(exchange), &about, start)
     }
 
     /// The default provider's models, with the native answer.
@@ -252,8 +250,7 @@ impl Providers {
         let entry = self.named(None)?;
         let options = self.options.clone();
         let exchange = Exchange::native_models(entry.provider.clone(), options, start)?;
-        let exchange = exchange.guarded_by(entry.guard.clone());
-        self.call(exchange, &entry.about("list_models"), start)
+        self.call(entry.guarded(exchange), &entry.about("list_models"), start)
     }
 
     /// One model, with the native answer.
@@ -265,25 +262,23 @@ impl Providers {
         let (entry, id) = self.route(id)?;
         let options = self.options.clone();
         let exchange = Exchange::native_model(entry.provider.clone(), id, options, start)?;
-        let exchange = exchange.guarded_by(entry.guard.clone());
         let about = About {
             model: id,
             ..entry.about("model")
         };
-        self.call(exchange, &about, start)
+        self.call(entry.guarded(exchange), &about, start)
     }
 
     pub(super) fn ping(&self, name: Option<&str>, start: Start) -> Result<Call<Ping>, Error> {
         let entry = self.named(name)?;
         let options = self.options.clone();
         let exchange = Exchange::ping(entry.provider.clone(), options, start)?;
-        let exchange = exchange.guarded_by(entry.guard.clone());
-        self.call(exchange, &entry.about("ping"), start)
+        self.call(entry.guarded(exchange), &entry.about("ping"), start)
     }
 
     fn call<O: Operation>(
         &self,
-        exchange: Exchange<O>,
+        exchange: Box<Exchange<O>>,
         about: &About<'_>,
         start: Start,
     ) -> Result<Call<O>, Error> {
@@ -298,10 +293,10 @@ impl Providers {
             Some(total) => start.now.saturating_add(total),
             None => Time::MAX,
         };
-        let entry = self.find(about.provider);
-        let ticket = entry.and_then(|entry| Some(entry.limiter.as_ref()?.ticket()));
+        let limiter = about.entry.and_then(|entry| entry.limiter.as_ref());
+        let ticket = limiter.map(Limiter::ticket);
         Ok(Call {
-            exchange: Box::new(exchange),
+            exchange,
             escort: Escort::new(ticket, watch, deadline),
             start,
         })
@@ -310,20 +305,15 @@ impl Providers {
     /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
     /// `amazon.nova-lite-v1:0` of `bedrock`.
     fn route<'m>(&self, model: &'m str) -> Result<(&Entry, &'m str), Error> {
-        let chosen = model
-            .split_once('.')
-            .and_then(|(prefix, rest)| Some((self.find(prefix)?, rest)));
-        match chosen {
-            Some(chosen) => Ok(chosen),
-            None => {
-                if let Some((prefix, _)) = model.split_once('.') {
-                    if NO_MAKERS.contains(&prefix) {
-                        self.named(Some(prefix))?;
-                    }
-                }
-                Ok((self.named(None)?, model))
+        if let Some((prefix, rest)) = model.split_once('.') {
+            if let Some(chosen) = self.find(prefix) {
+                return Ok((chosen, rest));
+            }
+            if NO_MAKERS.contains(&prefix) {
+                self.named(Some(prefix))?;
             }
         }
+        Ok((self.named(None)?, model))
     }
 
     /// The names of the provider and the model that a model's name means.
@@ -365,8 +355,16 @@ impl Entry {
         }
     }
 
+    /// A call that counts for what all calls to the provider share.
+    fn guarded<O: Operation>(&self, exchange: impl Into<Box<Exchange<O>>>) -> Box<Exchange<O>> {
+        let mut exchange = exchange.into();
+        exchange.share(self.guard.clone());
+        exchange
+    }
+
     fn about(&self, operation: &'static str) -> About<'_> {
         About {
+            entry: Some(self),
             operation,
             provider: self.provider.name(),
             model: "",

@@ -13,17 +13,22 @@ use std::{fmt, sync::Arc};
 pub struct Chat {
     provider: Arc<dyn Provider>,
     request: Arc<ChatRequest>,
-    /// Until it is sent. Another attempt encodes it anew, so that it takes no memory while the answer comes.
-    unsent: Option<Request<Bytes>>,
-    method: Method,
-    framing: Framing,
-    prompt_bytes: usize,
-    warnings: Vec<Warning>,
+    prompt: Prompt,
     limits: AssemblerLimits,
     /// Boxed, because an exchange is moved more often than it is used.
     assembler: Box<Assembler>,
     decoder: Option<Box<dyn Decoder>>,
     raw: Option<RawBody>,
+}
+
+/// The request as HTTP, for one provider.
+struct Prompt {
+    /// Until it is sent. Another attempt encodes it anew, so that it takes no memory while the answer comes.
+    unsent: Option<Request<Bytes>>,
+    method: Method,
+    framing: Framing,
+    bytes: usize,
+    warnings: Vec<Warning>,
 }
 
 impl Exchange<Chat> {
@@ -38,32 +43,62 @@ impl Exchange<Chat> {
         start: Start,
     ) -> Result<Self, Error> {
         request.validate()?;
-        let Encoded {
-            request: unsent,
-            framing,
-            warnings,
-        } = encode(&*provider, &request)?;
+        let mut exchange = Exchange::unencoded(provider, request, options, start);
+        exchange.encode()?;
+        Ok(exchange)
+    }
+
+    /// The same, made in the box in which it stays.
+    pub(crate) fn boxed(
+        provider: Arc<dyn Provider>,
+        request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Result<Box<Self>, Error> {
+        request.validate()?;
+        let mut exchange = Box::new(Exchange::unencoded(provider, request, options, start));
+        exchange.encode()?;
+        Ok(exchange)
+    }
+
+    /// Without its prompt, which is large and would be moved with the rest.
+    #[inline(always)]
+    fn unencoded(
+        provider: Arc<dyn Provider>,
+        request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: Start,
+    ) -> Self {
         let limits = AssemblerLimits {
             retained_bytes: options.sizes.body,
             ..AssemblerLimits::default()
         };
-        let correlation_id = request.correlation_id.clone();
         let chat = Chat {
-            assembler: Box::new(assembler(&request, limits, &warnings)),
+            assembler: Box::new(assembler(&request, limits)),
             provider: provider.clone(),
             request,
-            method: unsent.method().clone(),
-            framing,
-            prompt_bytes: unsent.body().len(),
-            warnings,
-            unsent: Some(unsent),
+            prompt: Prompt::NONE,
             limits,
             decoder: None,
             raw: None,
         };
-        let mut exchange = Exchange::with_operation(provider, chat, options, start);
-        exchange.metadata.correlation_id = correlation_id;
-        Ok(exchange)
+        Exchange::with_operation(provider, chat, options, start)
+    }
+
+    fn encode(&mut self) -> Result<(), Error> {
+        let Chat {
+            provider,
+            request,
+            prompt,
+            assembler,
+            ..
+        } = &mut self.operation;
+        *prompt = Prompt::new(&**provider, request)?;
+        prompt.warn(assembler);
+        self.metadata
+            .correlation_id
+            .clone_from(&request.correlation_id);
+        Ok(())
     }
 }
 
@@ -92,6 +127,34 @@ impl Exchange<Chat> {
         exchange.turn_to(first);
         exchange.fallback = Some(fallback);
         Ok(exchange)
+    }
+}
+
+impl Prompt {
+    /// Before it is encoded.
+    const NONE: Prompt = Prompt {
+        unsent: None,
+        method: Method::POST,
+        framing: Framing::Whole,
+        bytes: 0,
+        warnings: Vec::new(),
+    };
+
+    fn new(provider: &dyn Provider, request: &ChatRequest) -> Result<Self, Error> {
+        let encoded = encode(provider, request)?;
+        Ok(Prompt {
+            method: encoded.request.method().clone(),
+            framing: encoded.framing,
+            bytes: encoded.request.body().len(),
+            warnings: encoded.warnings,
+            unsent: Some(encoded.request),
+        })
+    }
+
+    fn warn(&self, assembler: &mut Assembler) {
+        for warning in &self.warnings {
+            assembler.warn(warning.clone());
+        }
     }
 }
 
@@ -130,20 +193,19 @@ impl Chat {
 impl Operation for Chat {
     type Output = UnifiedChatResponse;
 
-    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
-        let request = match self.unsent.take() {
-            Some(request) => request,
-            None => encode(&*self.provider, &self.request)?.request,
-        };
-        Ok((request, self.request.stream))
+    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+        match self.prompt.unsent.take() {
+            Some(request) => Ok(request),
+            None => Ok(encode(&*self.provider, &self.request)?.request),
+        }
     }
 
     fn method(&self) -> Method {
-        self.method.clone()
+        self.prompt.method.clone()
     }
 
     fn tokens(&self) -> u64 {
-        let prompt = self.prompt_bytes as u64 / 4;
+        let prompt = self.prompt.bytes as u64 / 4;
         prompt.saturating_add(self.request.max_tokens.unwrap_or_default())
     }
 
@@ -158,25 +220,21 @@ impl Operation for Chat {
     fn retarget(&mut self, provider: &Arc<dyn Provider>, model: &str) -> Result<(), Error> {
         let mut request = self.request.clone();
         model.clone_into(&mut Arc::make_mut(&mut request).model);
-        let encoded = encode(&**provider, &request)?;
-        self.method = encoded.request.method().clone();
-        self.framing = encoded.framing;
-        self.prompt_bytes = encoded.request.body().len();
-        self.warnings = encoded.warnings;
-        self.unsent = Some(encoded.request);
+        self.prompt = Prompt::new(&**provider, &request)?;
         self.provider = provider.clone();
         self.request = request;
         Ok(())
     }
 
     fn framing(&self) -> Framing {
-        self.framing
+        self.prompt.framing
     }
 
     fn begin(&mut self) {
         self.raw = None;
         self.decoder = None;
-        *self.assembler = assembler(&self.request, self.limits, &self.warnings);
+        *self.assembler = assembler(&self.request, self.limits);
+        self.prompt.warn(&mut self.assembler);
     }
 
     fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
@@ -259,20 +317,15 @@ impl fmt::Debug for Chat {
         f.debug_struct("Chat")
             .field("provider", &self.provider.name())
             .field("model", &self.request.model)
-            .field("framing", &self.framing)
+            .field("framing", &self.prompt.framing)
             .finish_non_exhaustive()
     }
 }
 
-/// With what is known before an answer comes.
-fn assembler(request: &ChatRequest, limits: AssemblerLimits, warnings: &[Warning]) -> Assembler {
-    let mut assembler = Assembler::new(request.stream, limits)
+fn assembler(request: &ChatRequest, limits: AssemblerLimits) -> Assembler {
+    Assembler::new(request.stream, limits)
         .extract_think(request.extract_think)
-        .wanted_choices(request.n.unwrap_or(1));
-    for warning in warnings {
-        assembler.warn(warning.clone());
-    }
-    assembler
+        .wanted_choices(request.n.unwrap_or(1))
 }
 
 fn encode(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {

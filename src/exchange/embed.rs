@@ -49,8 +49,8 @@ impl Exchange<Embed> {
 impl Operation for Embed {
     type Output = EmbedResponse;
 
-    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
-        Ok((self.batch.encoded.request.clone(), false))
+    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+        Ok(self.batch.encoded.request.clone())
     }
 
     fn method(&self) -> Method {

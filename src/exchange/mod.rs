@@ -90,7 +90,7 @@ pub struct Exchange<O: Operation = Chat> {
     /// To be told before anything of the next attempt.
     notice: Option<Warning>,
     metadata: Box<ProviderMetadata>,
-    metrics: Box<Metrics>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -114,6 +114,7 @@ const FREE_REPLAYS: u32 = 2;
 const TOLERATED_SKEW_SECONDS: i64 = 240;
 
 impl<O: Operation> Exchange<O> {
+    #[inline(always)]
     pub(crate) fn with_operation(
         provider: Arc<dyn Provider>,
         operation: O,
@@ -146,15 +147,19 @@ impl<O: Operation> Exchange<O> {
             under_way: false,
             notice: None,
             metadata: Box::new(metadata),
-            metrics: Box::default(),
+            metrics: Metrics::default(),
         }
     }
 
     /// Shares a budget for retries, a pace and a circuit breaker with all exchanges that have the same guard.
     #[must_use]
     pub fn guarded_by(mut self, guard: Arc<Guard>) -> Self {
-        self.guard = Some(guard);
+        self.share(guard);
         self
+    }
+
+    pub(crate) fn share(&mut self, guard: Arc<Guard>) {
+        self.guard = Some(guard);
     }
 
     /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
@@ -206,10 +211,10 @@ impl<O: Operation> Exchange<O> {
     pub fn into_result(mut self) -> Result<O::Output, Error> {
         self.metrics.duration = Some(self.now.saturating_since(self.start.now));
         match std::mem::replace(&mut self.state, State::AwaitHead) {
-            State::Done(Ok(())) => Ok(self.operation.into_output(*self.metadata, *self.metrics)),
+            State::Done(Ok(())) => Ok(self.operation.into_output(*self.metadata, self.metrics)),
             State::Done(Err(error)) => {
                 let attempts = std::mem::take(&mut self.metrics.attempts);
-                let partial = self.operation.into_partial(*self.metadata, *self.metrics);
+                let partial = self.operation.into_partial(*self.metadata, self.metrics);
                 Err(error.with_attempts(attempts).with_partial(partial))
             }
             _ => Err(Error::new(
@@ -269,17 +274,14 @@ impl<O: Operation> Exchange<O> {
         self.metadata.request_id = None;
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
-        let signed = self
-            .operation
-            .request()
-            .and_then(|(mut request, streaming)| {
-                let secret = self.provider.auth().apply(&mut request, self.wall())?;
-                Ok((request, streaming, secret))
-            });
+        let signed = self.operation.request().and_then(|mut request| {
+            self.secret = self.provider.auth().apply(&mut request, self.wall())?;
+            Ok(request)
+        });
         match signed {
-            Ok((request, streaming, secret)) => {
-                self.secret = secret;
+            Ok(request) => {
                 self.state = State::AwaitHead;
+                let streaming = self.operation.is_streamed();
                 self.deadlines
                     .begin_attempt(self.now, streaming, &self.timeouts);
                 let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));

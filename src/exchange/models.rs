@@ -84,8 +84,8 @@ impl OneModel {
 impl Operation for ListModels {
     type Output = Vec<Model>;
 
-    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
-        Ok((self.request.clone(), false))
+    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+        Ok(self.request.clone())
     }
 
     fn method(&self) -> Method {
@@ -134,8 +134,8 @@ impl Operation for ListModels {
 impl Operation for OneModel {
     type Output = Model;
 
-    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
-        Ok((self.request.clone(), false))
+    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+        Ok(self.request.clone())
     }
 
     fn method(&self) -> Method {

@@ -57,7 +57,7 @@ impl Exchange<Native<OneModel>> {
 impl<O: Operation> Operation for Native<O> {
     type Output = (O::Output, ProviderMetadata);
 
-    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
+    fn request(&mut self) -> Result<Request<Bytes>, Error> {
         self.operation.request()
     }
 

@@ -33,8 +33,8 @@ pub(crate) mod sealed {
         /// What it gives.
         type Output;
 
-        /// The request of the next attempt, and whether its answer is a stream.
-        fn request(&mut self) -> Result<(Request<Bytes>, bool), Error>;
+        /// The request of the next attempt.
+        fn request(&mut self) -> Result<Request<Bytes>, Error>;
         fn method(&self) -> Method;
         fn framing(&self) -> Framing;
         /// The tokens that it may use at most, roughly; zero for what uses none.

@@ -29,8 +29,8 @@ impl Exchange<Ping> {
 impl Operation for Ping {
     type Output = ProviderMetadata;
 
-    fn request(&mut self) -> Result<(Request<Bytes>, bool), Error> {
-        Ok((self.0.clone(), false))
+    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+        Ok(self.0.clone())
     }
 
     fn method(&self) -> Method {
