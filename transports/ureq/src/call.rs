@@ -79,6 +79,20 @@ pub(crate) fn mark_ended() {
     }
 }
 
+/// Whether the request is still to be written.
+pub(crate) fn is_unsent() -> bool {
+    CURRENT
+        .get()
+        .is_some_and(|call| call.stage == Stage::Unsent)
+}
+
+/// Whether something of the request was written, so that the call has a connection.
+pub(crate) fn is_under_way() -> bool {
+    CURRENT
+        .get()
+        .is_some_and(|call| call.stage != Stage::Unsent)
+}
+
 /// Until when to wait for the connection.
 pub(crate) fn connect_deadline() -> Time {
     CURRENT.get().map_or(Time::MAX, |call| call.connect)

@@ -5,7 +5,7 @@ use crate::{
     clock,
     error::Fault,
 };
-use std::{cell::Cell, fmt, io, net::IpAddr, net::SocketAddr, time::Duration};
+use std::{cell::Cell, fmt, io, mem, net::IpAddr, net::SocketAddr, time::Duration};
 use ureq::{
     Error, Timeout,
     config::Config,
@@ -141,24 +141,31 @@ fn is_loopback(uri: &Uri) -> bool {
 /// A connection on which every wait ends at the deadline of the call that waits.
 pub(crate) struct Guarded<T> {
     inner: T,
+    /// The length of a request's head, at the start of the output buffer, that goes out together with its body.
+    held: usize,
     write_failed: bool,
 }
 
-impl<T> Guarded<T> {
+impl<T: Transport> Guarded<T> {
     fn new(inner: T) -> Self {
         Guarded {
             inner,
+            held: 0,
             write_failed: false,
         }
     }
-}
 
-impl<T: Transport> Transport for Guarded<T> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
+    /// A whole head that leaves room for the body, and nothing to read that would come before it is written.
+    fn can_hold(&mut self, amount: usize) -> bool {
+        if CONNECTING.get() || !call::is_unsent() || !self.inner.buffers().input().is_empty() {
+            return false;
+        }
+        let output = self.inner.buffers().output();
+        let head = output.get(..amount).unwrap_or_default();
+        head.ends_with(b"\r\n\r\n") && amount <= output.len() / 2
     }
 
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+    fn write(&mut self, amount: usize) -> Result<(), Error> {
         if self.write_failed {
             return Ok(());
         }
@@ -175,8 +182,31 @@ impl<T: Transport> Transport for Guarded<T> {
             other => other,
         }
     }
+}
+
+impl<T: Transport> Transport for Guarded<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        if self.held > 0 {
+            self
+        } else {
+            self.inner.buffers()
+        }
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        if self.held == 0 && self.can_hold(amount) {
+            self.held = amount;
+            return Ok(());
+        }
+        let amount = mem::take(&mut self.held).saturating_add(amount);
+        self.write(amount)
+    }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        if self.held > 0 {
+            let amount = mem::take(&mut self.held);
+            self.write(amount)?;
+        }
         match self.inner.await_input(timeout()) {
             // ureq would take these for the regular end of a body that the connection's end delimits.
             Err(Error::Io(error)) if is_hang_up(&error) => {
@@ -190,12 +220,48 @@ impl<T: Transport> Transport for Guarded<T> {
         }
     }
 
+    /// ureq asks when it puts a connection back and when it takes one out. To look at the socket is worth it only for
+    /// the second: nothing may have come, nor the end, before the next request.
     fn is_open(&mut self) -> bool {
-        !self.write_failed && self.inner.is_open()
+        !self.write_failed && (call::is_under_way() || self.inner.is_open())
     }
 
     fn is_tls(&self) -> bool {
         self.inner.is_tls()
+    }
+}
+
+/// What is left beside the head that is held.
+impl<T: Transport> Buffers for Guarded<T> {
+    fn output(&mut self) -> &mut [u8] {
+        let output = self.inner.buffers().output();
+        output.get_mut(self.held..).unwrap_or_default()
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        let (tmp, output) = self.inner.buffers().tmp_and_output();
+        (tmp, output.get_mut(self.held..).unwrap_or_default())
+    }
+
+    fn input(&self) -> &[u8] {
+        // It is empty, or the head would not be held.
+        &[]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.inner.buffers().input_append_buf()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.inner.buffers().input_appended(amount);
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.inner.buffers().input_consume(amount);
+    }
+
+    fn can_use_input(&self) -> bool {
+        false
     }
 }
 
@@ -249,6 +315,76 @@ fn round_up(left: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ureq::unversioned::transport::LazyBuffers;
+
+    /// Keeps what was written to it, and never answers.
+    #[derive(Debug)]
+    struct Recorder {
+        buffers: LazyBuffers,
+        written: Vec<String>,
+    }
+
+    impl Transport for Recorder {
+        fn buffers(&mut self) -> &mut dyn Buffers {
+            &mut self.buffers
+        }
+
+        fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+            let output = self.buffers.output().get(..amount).unwrap();
+            self.written
+                .push(std::str::from_utf8(output).unwrap().to_owned());
+            Ok(())
+        }
+
+        fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+            Ok(false)
+        }
+
+        fn is_open(&mut self) -> bool {
+            false
+        }
+    }
+
+    /// What is written to a connection with an output buffer of 40 bytes for a request in these parts.
+    fn written(parts: &[&str]) -> Vec<String> {
+        let mut connection = Guarded::new(Recorder {
+            buffers: LazyBuffers::new(40, 40),
+            written: Vec::new(),
+        });
+        let ((), stage) = call::Call::sending(&unifiedai_transport::Limits::NONE).run(|| {
+            assert!(!connection.is_open());
+            for part in parts {
+                let output = connection.buffers().tmp_and_output().1;
+                output
+                    .get_mut(..part.len())
+                    .unwrap()
+                    .copy_from_slice(part.as_bytes());
+                let sent = connection.transmit_output(part.len(), NextTimeout::default());
+                sent.unwrap();
+            }
+            assert!(!connection.await_input(NextTimeout::default()).unwrap());
+            assert!(connection.is_open());
+        });
+        assert_eq!(stage, Stage::Sent);
+        connection.inner.written
+    }
+
+    #[test]
+    fn a_short_head_is_written_with_its_body() {
+        assert_eq!(written(&["a\r\n\r\n", "bcd", "e"]), ["a\r\n\r\nbcd", "e"]);
+        assert_eq!(written(&["a\r\n\r\n", "b\r\n\r\n"]), ["a\r\n\r\nb\r\n\r\n"]);
+        assert_eq!(written(&["a\r\n\r\n"]), ["a\r\n\r\n"]);
+    }
+
+    #[test]
+    fn a_head_in_parts_and_one_that_leaves_no_room_are_written_as_they_come() {
+        assert_eq!(
+            written(&["a\r\n", "b\r\n\r\n", "c"]),
+            ["a\r\n", "b\r\n\r\n", "c"]
+        );
+        let long = format!("{:30}\r\n\r\n", "a");
+        assert_eq!(written(&[&long, "b"]), [&long, "b"]);
+    }
 
     #[test]
     fn loopback_is_known_by_address_and_by_name() {
