@@ -1,8 +1,13 @@
 use std::{
+    mem,
     sync::OnceLock,
     time::{Duration, Instant, SystemTime},
 };
 use unifiedai_transport::Time;
+use ureq::{
+    Timeout,
+    unversioned::transport::{NextTimeout, time::Duration as Wait},
+};
 
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
@@ -15,6 +20,31 @@ pub(crate) fn now() -> Time {
 /// The time left until `at`, or `None` if there is no limit.
 pub(crate) fn left(at: Time) -> Option<Duration> {
     (at != Time::MAX).then(|| at.saturating_since(now()))
+}
+
+/// How long a socket is waited for. When time is up, `overtime` gives a millisecond, once.
+pub(crate) fn timeout(at: Time, reason: Timeout, overtime: &mut bool) -> NextTimeout {
+    let after = match left(at) {
+        Some(Duration::ZERO) if mem::take(overtime) => Wait::from_millis(1),
+        Some(left) => Wait::Exact(round_up(left)),
+        None => Wait::NotHappening,
+    };
+    NextTimeout {
+        after,
+        reason,
+        ..NextTimeout::default()
+    }
+}
+
+/// To whole milliseconds: a socket's timeout is no finer, and the same one as before needs no system call.
+fn round_up(left: Duration) -> Duration {
+    let nanos = left.subsec_nanos() % 1_000_000;
+    let missing = if nanos == 0 {
+        0
+    } else {
+        1_000_000_u32.saturating_sub(nanos)
+    };
+    left.saturating_add(Duration::from_nanos(missing.into()))
 }
 
 #[expect(
@@ -39,4 +69,26 @@ fn instant() -> Instant {
 )]
 pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_whole_milliseconds() {
+        let micros = Duration::from_micros;
+        assert_eq!(round_up(micros(1)), micros(1000));
+        assert_eq!(round_up(micros(1500)), micros(2000));
+        assert_eq!(round_up(micros(2000)), micros(2000));
+        assert_eq!(round_up(Duration::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn overtime_is_given_once() {
+        let mut overtime = true;
+        let mut after = || timeout(Time::ZERO, Timeout::RecvBody, &mut overtime).after;
+        assert_eq!(after(), Wait::from_millis(1));
+        assert_eq!(after(), Wait::from_millis(0));
+    }
 }

@@ -1,6 +1,6 @@
 //! From ureq's errors to the contract's.
 
-use crate::call::Stage;
+use crate::wire::Stage;
 use std::{error::Error as StdError, fmt, io};
 use unifiedai_transport::{Delivery, FailureKind, Phase, TransportError};
 use ureq::Error;
@@ -10,15 +10,12 @@ use ureq::Error;
 pub(crate) enum Fault {
     /// The name could not be looked up.
     Lookup(io::Error),
-    /// The connection broke, in contrast to being closed.
-    Broken(io::Error),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::Lookup(error) | Fault::Broken(error) => error.fmt(f),
-        }
+        let Fault::Lookup(error) = self;
+        error.fmt(f)
     }
 }
 
@@ -72,7 +69,6 @@ fn kind(error: &Error, stage: Stage) -> FailureKind {
 fn other_kind(error: &(dyn StdError + Send + Sync + 'static), stage: Stage) -> FailureKind {
     match error.downcast_ref() {
         Some(Fault::Lookup(_)) => FailureKind::Dns,
-        Some(Fault::Broken(error)) => io_kind(error, stage),
         None if error.is::<rustls::Error>() => tls_kind(stage),
         None => FailureKind::Other,
     }

@@ -1,29 +1,41 @@
 //! Carries `unifiedai`'s HTTP with blocking calls, over [ureq](https://docs.rs/ureq). HTTP/1.1, pooled, rustls.
 //!
-//! ureq takes its time limits when a request is sent and has none for a single read that leaves the response's
-//! head alone, so this crate wraps the connection itself: every wait on the socket ends at the deadline of the
-//! call that waits.
+//! Connections are opened by ureq's connectors and used by its protocol, `ureq-proto`. Its agent is left out: it takes its
+//! time limits when a request is sent, so that a single read that leaves the response's head alone has none, and costs
+//! a third as much again as the protocol.
 //!
 //! Proxies come from the environment as ureq reads it (`HTTPS_PROXY`, `NO_PROXY`, ...); loopback is never proxied.
 
-mod call;
 mod clock;
 mod connect;
 mod error;
+mod pool;
 mod tls;
+mod wire;
 
 use bytes::Bytes;
-use call::Call;
-use std::{cell::Cell, fmt, io::Read, sync::Arc, time::Duration, time::SystemTime};
+use connect::Dialer;
+use pool::{Connection, Origin, Pool};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration, time::SystemTime};
 use unifiedai_transport::{self as contract, FailureKind, Limits, Time, TransportError};
 use ureq::{
+    Error,
     config::Config,
     unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector},
 };
+use ureq_proto::client::{Call, state::RecvBody};
+use wire::{Rest, Stage, Wire};
 
 /// A pool of connections. Clones share it.
 #[derive(Clone)]
-pub struct Agent(ureq::Agent);
+pub struct Agent(Arc<Shared>);
+
+struct Shared {
+    dialer: Arc<Dialer>,
+    pool: Pool,
+    https_only: bool,
+    max_head: usize,
+}
 
 impl Agent {
     /// TLS by rustls and ring, trusting Mozilla's roots.
@@ -57,18 +69,35 @@ impl Agent {
         Agent::with_connector(config, chain)
     }
 
-    /// The same with the caller's own way to connect, in place of a ready `ureq::Agent`: its connections have
-    /// to be wrapped to keep deadlines.
+    /// The same with the caller's own way to connect.
     #[must_use]
     pub fn with_connector(config: Config, connector: impl Connector) -> Self {
         let direct = keep_the_rules(&config, None);
         let config = keep_the_rules(&config, config.proxy().cloned());
-        let connector = connect::Guard::new(connector, direct);
-        Agent(ureq::Agent::with_parts(
-            config,
-            connector,
-            connect::NoLookup,
-        ))
+        Agent(Arc::new(Shared {
+            pool: Pool::new(&config),
+            https_only: config.https_only(),
+            max_head: config.max_response_header_size(),
+            dialer: Dialer::new(connector, config, direct),
+        }))
+    }
+}
+
+impl Shared {
+    fn connection(&self, uri: &http::Uri, by: Time) -> Result<Connection, Error> {
+        if self.https_only && uri.scheme_str() != Some("https") {
+            return Err(Error::RequireHttpsOnly(String::new()));
+        }
+        let origin = Origin::of(uri).filter(|_| connect::usual_port(uri).is_some());
+        let origin = origin.ok_or_else(|| Error::BadUri(String::new()))?;
+        if let Some(connection) = self.pool.take(&origin) {
+            return Ok(connection);
+        }
+        Ok(Connection {
+            host: connect::host(uri)?,
+            transport: self.dialer.connect(uri, by)?,
+            origin,
+        })
     }
 }
 
@@ -130,19 +159,20 @@ impl contract::Transport for Agent {
         request: http::Request<Bytes>,
         limits: Limits,
     ) -> Result<http::Response<Body>, TransportError> {
-        let uri = request.uri().clone();
         let (parts, body) = request.into_parts();
-        let call = Call::sending(&limits);
-        let result = call.run(|| {
-            if body.is_empty() && !expects_body(&parts.method) {
-                self.0.run(http::Request::from_parts(parts, ()))
-            } else {
-                self.0.run(http::Request::from_parts(parts, &*body))
+        let uri = parts.uri.clone();
+        let failed = |failure, stage| error::from_ureq(failure, stage, &uri);
+        let unsent = |failure| failed(failure, Stage::Unsent);
+        let head_by = limits.head.min(limits.total);
+        let request = http::Request::from_parts(parts, ());
+        let connection = self.0.connection(&uri, limits.connect.min(head_by));
+        let mut wire = Wire::new(connection.map_err(unsent)?, head_by);
+        match wire.exchange(request, &body, self.0.max_head) {
+            Ok((response, rest)) => {
+                let body = Body::new(&self.0, wire, rest, uri);
+                Ok(response.map(|()| body))
             }
-        });
-        match result {
-            (Ok(response), _) => Ok(response.map(|body| Body::new(body.into_reader(), uri))),
-            (Err(failure), stage) => Err(error::from_ureq(failure, stage, &uri)),
+            Err(failure) => Err(failed(failure, wire.stage())),
         }
     }
 
@@ -151,14 +181,16 @@ impl contract::Transport for Agent {
     }
 }
 
-fn expects_body(method: &http::Method) -> bool {
-    matches!(method.as_str(), "POST" | "PUT" | "PATCH")
-}
-
 /// A response's body, read as it comes.
 pub struct Body {
-    reader: Option<ureq::BodyReader<'static>>,
+    agent: Arc<Shared>,
+    reading: Option<Reading>,
     uri: http::Uri,
+}
+
+struct Reading {
+    wire: Wire,
+    call: Box<Call<RecvBody>>,
 }
 
 /// A chunk is copied once more. Small ones are still in the processor's nearest cache then.
@@ -178,21 +210,54 @@ fn landed<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 impl Body {
-    fn new(reader: ureq::BodyReader<'static>, uri: http::Uri) -> Self {
-        Body {
-            reader: Some(reader),
+    fn new(agent: &Arc<Shared>, wire: Wire, rest: Rest, uri: http::Uri) -> Self {
+        let mut body = Body {
+            agent: Arc::clone(agent),
+            reading: None,
             uri,
+        };
+        match rest {
+            Rest::Body(call) => body.reading = Some(Reading { wire, call }),
+            Rest::Nothing { reusable } => body.put_back(wire, reusable),
+        }
+        body
+    }
+
+    /// So many bytes of `buffer` are filled; none at the end.
+    fn read(&mut self, buffer: &mut [u8], by: Time) -> Result<usize, TransportError> {
+        let Some(Reading { wire, call }) = &mut self.reading else {
+            return Ok(0);
+        };
+        let read = wire.receive_body(call, buffer, by);
+        let read = read.map_err(|failure| error::from_ureq(failure, wire.stage(), &self.uri));
+        match &read {
+            Ok(0) => self.end(),
+            Err(failure) if !matches!(failure.kind(), FailureKind::Timeout(_)) => {
+                self.reading = None;
+            }
+            _ => {}
+        }
+        read
+    }
+
+    fn end(&mut self) {
+        if let Some(Reading { wire, call }) = self.reading.take() {
+            self.put_back(wire, wire::is_reusable(*call));
+        }
+    }
+
+    fn put_back(&self, wire: Wire, reusable: bool) {
+        if let Some(connection) = wire.into_idle(reusable) {
+            self.agent.pool.put(connection);
         }
     }
 }
 
-/// If all that was left is the end of the framing, ureq can put the connection back. It usually has arrived with the
+/// If all that was left is the end of the framing, the connection can be put back. It usually has arrived with the
 /// last bytes, so this waits a millisecond at most; otherwise the connection is closed.
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(reader) = &mut self.reader {
-            let _ = landed(|buffer| Call::reading(Time::ZERO).run(|| reader.read(buffer)));
-        }
+        let _ = self.read(&mut [0], Time::ZERO);
     }
 }
 
@@ -204,27 +269,10 @@ impl fmt::Debug for Body {
 
 impl contract::Body for Body {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
-        let Some(reader) = &mut self.reader else {
-            return Ok(None);
-        };
-        let read = landed(|buffer| {
-            let (read, stage) = Call::reading(deadline).run(|| reader.read(buffer));
-            let copied = read.map(|size| buffer.get(..size).map(Bytes::copy_from_slice));
-            (copied, stage)
-        });
-        match read {
-            (Ok(Some(bytes)), _) if !bytes.is_empty() => Ok(Some(bytes)),
-            (Ok(_), _) => {
-                self.reader = None;
-                Ok(None)
-            }
-            (Err(failure), stage) => {
-                let failure = error::from_ureq(failure.into(), stage, &self.uri);
-                if !matches!(failure.kind(), FailureKind::Timeout(_)) {
-                    self.reader = None;
-                }
-                Err(failure)
-            }
-        }
+        landed(|buffer| {
+            let size = self.read(buffer, deadline)?;
+            let read = buffer.get(..size).filter(|read| !read.is_empty());
+            Ok(read.map(Bytes::copy_from_slice))
+        })
     }
 }

@@ -1,0 +1,290 @@
+//! One request and its answer on a connection, by ureq's protocol.
+
+use crate::{clock, pool::Connection};
+use http::{
+    HeaderValue, Request, Response,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+};
+use std::io;
+use unifiedai_transport::Time;
+use ureq::{
+    Error, Timeout,
+    unversioned::transport::{Buffers, NextTimeout},
+};
+use ureq_proto::{
+    BodyMode,
+    client::{
+        Await100Result, Call, RecvBodyResult, RecvResponseResult, SendRequestResult,
+        state::{RecvBody, RecvResponse, SendBody, SendRequest},
+    },
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing was written on a connection that stands.
+    Unsent,
+    /// Something was.
+    Sent,
+    /// The head has arrived.
+    Answered,
+    /// And then the connection ended.
+    Ended,
+}
+
+/// What comes behind a head.
+pub(crate) enum Rest {
+    Body(Box<Call<RecvBody>>),
+    /// Nothing, and the connection may be used again or not.
+    Nothing {
+        reusable: bool,
+    },
+}
+
+/// A connection as long as it belongs to a call.
+pub(crate) struct Wire {
+    connection: Connection,
+    stage: Stage,
+    by: Time,
+    /// Whether a wait whose time is up may still look at what has arrived: once, not for each byte of a peer that drips.
+    overtime: bool,
+    write_failed: bool,
+}
+
+impl Wire {
+    pub(crate) fn new(connection: Connection, by: Time) -> Self {
+        Wire {
+            connection,
+            stage: Stage::Unsent,
+            by,
+            overtime: true,
+            write_failed: false,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn exchange(
+        &mut self,
+        request: Request<()>,
+        body: &[u8],
+        most: usize,
+    ) -> Result<(Response<()>, Rest), Error> {
+        let call = self.prepare(request, body)?;
+        let call = self.send(call, body)?;
+        let (response, call) = self.receive(call, most)?;
+        let rest = match call {
+            RecvResponseResult::RecvBody(call) => Rest::Body(Box::new(call)),
+            RecvResponseResult::Redirect(call) => Rest::Nothing {
+                reusable: !call.must_close_connection(),
+            },
+            RecvResponseResult::Cleanup(call) => Rest::Nothing {
+                reusable: !call.must_close_connection(),
+            },
+        };
+        Ok((response, rest))
+    }
+
+    fn prepare(&self, mut request: Request<()>, body: &[u8]) -> Result<Call<SendRequest>, Error> {
+        let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
+        let headers = request.headers_mut();
+        if (expects_body || !body.is_empty()) && !headers.contains_key(TRANSFER_ENCODING) {
+            let length = || HeaderValue::from(body.len());
+            headers.entry(CONTENT_LENGTH).or_insert_with(length);
+        }
+        let host = || self.connection.host.clone();
+        headers.entry(HOST).or_insert_with(host);
+        let mut call = Call::new(request)?;
+        call.allow_non_standard_methods(true);
+        if !body.is_empty() {
+            call.force_send_body();
+        }
+        Ok(call.proceed())
+    }
+
+    fn send(
+        &mut self,
+        mut call: Call<SendRequest>,
+        body: &[u8],
+    ) -> Result<Call<RecvResponse>, Error> {
+        let head = loop {
+            let filled = call.write(self.buffers().output())?;
+            if call.can_proceed() {
+                break filled;
+            }
+            self.write(filled)?;
+        };
+        let call = match call.proceed()? {
+            Some(SendRequestResult::SendBody(call)) => call,
+            Some(SendRequestResult::RecvResponse(call)) => {
+                self.write(head)?;
+                return Ok(call);
+            }
+            // The server's word is not waited for.
+            Some(SendRequestResult::Await100(call)) => match call.proceed()? {
+                Await100Result::SendBody(call) => call,
+                Await100Result::RecvResponse(call) => {
+                    self.write(head)?;
+                    return Ok(call);
+                }
+            },
+            None => return Err(ended()),
+        };
+        self.send_body(call, head, body)
+    }
+
+    /// The first part of the body goes out with the head, which lies in the buffer.
+    fn send_body(
+        &mut self,
+        mut call: Call<SendBody>,
+        mut filled: usize,
+        mut body: &[u8],
+    ) -> Result<Call<RecvResponse>, Error> {
+        loop {
+            let output = self.buffers().output();
+            if filled > output.len() / 2 {
+                self.write(filled)?;
+                filled = 0;
+            }
+            let output = self.buffers().output().get_mut(filled..);
+            let (used, written) = call.write(body, output.unwrap_or_default())?;
+            body = body.get(used..).unwrap_or_default();
+            self.write(filled.saturating_add(written))?;
+            filled = 0;
+            if call.can_proceed() {
+                return call.proceed().ok_or_else(ended);
+            }
+        }
+    }
+
+    fn receive(
+        &mut self,
+        mut call: Call<RecvResponse>,
+        most: usize,
+    ) -> Result<(Response<()>, RecvResponseResult), Error> {
+        loop {
+            let progress = self.buffers().can_use_input() || self.read()?;
+            let input = self.buffers().input();
+            let (used, response) = call.try_response(input, false)?;
+            let size = if response.is_some() {
+                used
+            } else {
+                input.len()
+            };
+            if size > most {
+                return Err(Error::LargeResponseHeader(size, most));
+            }
+            self.buffers().input_consume(used);
+            if let Some(response) = response {
+                self.stage = Stage::Answered;
+                let call = call.proceed().ok_or_else(ended)?;
+                return Ok((response, call));
+            }
+            if !progress {
+                return Err(ended());
+            }
+        }
+    }
+
+    /// The next bytes of a body; none at its end.
+    pub(crate) fn receive_body(
+        &mut self,
+        call: &mut Call<RecvBody>,
+        target: &mut [u8],
+        by: Time,
+    ) -> Result<usize, Error> {
+        (self.by, self.overtime) = (by, true);
+        loop {
+            let framed = call.body_mode() != BodyMode::CloseDelimited;
+            if framed && call.can_proceed() {
+                return Ok(0);
+            }
+            let progress = self.buffers().can_use_input() || self.read()?;
+            let input = self.buffers().input();
+            let at_end = input.is_empty();
+            let (used, written) = call.read(input, target)?;
+            self.buffers().input_consume(used);
+            if written > 0 {
+                return Ok(written);
+            }
+            if at_end {
+                return if call.can_proceed() || call.is_ended_chunked() {
+                    Ok(0)
+                } else {
+                    Err(ended())
+                };
+            }
+            if used == 0 && !progress {
+                return Err(Error::BodyStalled);
+            }
+        }
+    }
+
+    /// The connection, if another request may follow.
+    pub(crate) fn into_idle(mut self, reusable: bool) -> Option<Connection> {
+        let is_clean = !self.write_failed && self.buffers().input().is_empty();
+        (reusable && is_clean).then_some(self.connection)
+    }
+
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.connection.transport.buffers()
+    }
+
+    fn write(&mut self, amount: usize) -> Result<(), Error> {
+        if self.write_failed || amount == 0 {
+            return Ok(());
+        }
+        self.stage = Stage::Sent;
+        let timeout = self.timeout();
+        match self.connection.transport.transmit_output(amount, timeout) {
+            // A server that refuses a large request answers and closes without reading it all: go on to read
+            // the answer. If there is none, reading fails.
+            Err(Error::Io(error)) if is_hang_up(&error) => {
+                self.write_failed = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn read(&mut self) -> Result<bool, Error> {
+        let timeout = self.timeout();
+        let progress = self.connection.transport.await_input(timeout)?;
+        if !progress && self.stage == Stage::Answered {
+            self.stage = Stage::Ended;
+        }
+        Ok(progress)
+    }
+
+    fn timeout(&mut self) -> NextTimeout {
+        let reason = match self.stage {
+            Stage::Unsent | Stage::Sent => Timeout::RecvResponse,
+            Stage::Answered | Stage::Ended => Timeout::RecvBody,
+        };
+        clock::timeout(self.by, reason, &mut self.overtime)
+    }
+}
+
+/// Whether the connection may be used again after a body that was read to its end.
+pub(crate) fn is_reusable(call: Call<RecvBody>) -> bool {
+    match call.proceed() {
+        Some(RecvBodyResult::Redirect(call)) => !call.must_close_connection(),
+        Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
+        None => false,
+    }
+}
+
+fn ended() -> Error {
+    Error::Io(io::ErrorKind::UnexpectedEof.into())
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
