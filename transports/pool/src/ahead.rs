@@ -1,4 +1,4 @@
-use hyper::rt::{ReadBuf, ReadBufCursor};
+use hyper::rt::ReadBufCursor;
 use std::{
     cell::Cell,
     io,
@@ -27,16 +27,15 @@ impl Ahead {
     pub(crate) fn poll_read(
         &mut self,
         mut into: ReadBufCursor<'_>,
-        read: impl FnOnce(ReadBufCursor<'_>) -> Poll<io::Result<()>>,
+        read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
         if self.start == self.end {
             let mut buffer = SPARE.try_with(Cell::take).unwrap_or_default();
             buffer.resize(SIZE, 0);
-            let mut landing = ReadBuf::new(&mut buffer);
-            let result = read(landing.unfilled());
+            let result = read(&mut buffer);
             self.start = 0;
             self.end = match result {
-                Poll::Ready(Ok(())) => landing.filled().len(),
+                Poll::Ready(Ok(size)) => size,
                 _ => 0,
             };
             self.buffer = buffer;
@@ -61,16 +60,17 @@ impl Ahead {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use super::*;
+    use hyper::rt::ReadBuf;
 
     fn read(ahead: &mut Ahead, room: usize, socket: &[u8]) -> Vec<u8> {
         let mut room = vec![0; room];
         let mut into = ReadBuf::new(&mut room);
-        let polled = ahead.poll_read(into.unfilled(), |mut landing| {
-            landing.put_slice(socket);
-            Poll::Ready(Ok(()))
+        let polled = ahead.poll_read(into.unfilled(), |landing| {
+            landing[..socket.len()].copy_from_slice(socket);
+            Poll::Ready(Ok(socket.len()))
         });
         assert!(polled.is_ready());
         into.filled().to_vec()

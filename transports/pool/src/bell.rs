@@ -22,6 +22,8 @@ struct Ringer {
     rung: AtomicBool,
     /// How often the codec has read since it was polled.
     reads: AtomicU32,
+    /// Whether the codec is to be polled for what the socket has now.
+    look: AtomicBool,
     write_waits: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
@@ -55,6 +57,11 @@ impl Bell {
         polled
     }
 
+    /// Lets the codec see how the socket is now when it is polled next.
+    pub(crate) fn look(&self) {
+        self.ringer.look.store(true, Relaxed);
+    }
+
     /// Whether bytes wait until the peer takes them.
     pub(crate) fn write_waits(&self) -> bool {
         self.ringer.write_waits.load(Relaxed)
@@ -69,6 +76,11 @@ impl Rope {
     /// Whether the codec may read once more before it gives way.
     pub(crate) fn may_read(&self) -> bool {
         self.0.reads.fetch_add(1, Relaxed) < MOST_READS
+    }
+
+    /// Whether the socket itself has to be looked at.
+    pub(crate) fn has_to_look(&self) -> bool {
+        self.0.look.load(Relaxed) && self.0.look.swap(false, Relaxed)
     }
 
     /// Polls a socket that wakes the task.

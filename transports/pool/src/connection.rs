@@ -1,11 +1,10 @@
-use crate::{Alarm, bell::Bell, error::is_too_large, io::Io, origin::Origin, target};
+use crate::{Alarm, Stream, bell::Bell, error::is_too_large, io::Io, origin::Origin, target};
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
-    rt::{Read, Write},
 };
 use std::{
     future::{Future, poll_fn},
@@ -14,10 +13,6 @@ use std::{
     task::{Context, Waker},
 };
 use unifiedai_transport::Time;
-
-/// TCP, or TLS over it.
-pub trait Stream: Read + Write + Send + Unpin {}
-impl<T: Read + Write + Send + Unpin> Stream for T {}
 
 pub(crate) struct Connection<A> {
     pub(crate) origin: Arc<Origin>,
@@ -139,6 +134,9 @@ impl<A: Alarm> Connection<A> {
 
     /// The same after another look at the socket. Nobody is woken by what comes later.
     pub(crate) fn is_idle(&mut self) -> bool {
+        if let Wire::Http1(http1) = &mut self.wire {
+            http1.codec.bell.look();
+        }
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.is_done()
     }

@@ -70,8 +70,11 @@ impl Read for Io {
                     ahead,
                     ..
                 } = &mut *self;
+                if rope.has_to_look() {
+                    stream.look();
+                }
                 ahead.poll_read(into, |landing| {
-                    rope.pull(|cx| Pin::new(stream).poll_read(cx, landing))
+                    rope.pull(|cx| stream.poll_read(cx, landing))
                 })
             }
             Replay::Request(_) => {

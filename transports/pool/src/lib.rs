@@ -13,11 +13,12 @@ pub mod error;
 mod io;
 mod origin;
 mod pool;
+mod stream;
 mod target;
 mod tls;
 
 pub use body::Body;
-pub use connection::Stream;
+pub use stream::Stream;
 pub use target::Target;
 pub use tls::default_config;
 

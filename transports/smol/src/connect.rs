@@ -1,12 +1,11 @@
 //! Name lookup, TCP, a proxy's tunnel, TLS.
 
-use crate::{clock::Timer, proxy::Proxies, stream::Io};
-use async_io::Async;
+use crate::{clock::Timer, proxy::Proxies, stream::Io, tcp::Tcp};
 use futures_rustls::TlsConnector;
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{
     io,
-    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -56,7 +55,7 @@ impl Connect for Connector {
     }
 }
 
-async fn dial(target: &Target, by: Time) -> Result<Async<TcpStream>, TransportError> {
+async fn dial(target: &Target, by: Time) -> Result<Tcp, TransportError> {
     let host = &*target.host;
     let addresses = lookup(target).await;
     let addresses = addresses.map_err(|error| error::unresolved(error, host))?;
@@ -73,7 +72,7 @@ async fn lookup(target: &Target) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Tries one address after the other. None but the last may use more than half of the time left.
-async fn reach(addresses: &[SocketAddr], by: Time) -> io::Result<Async<TcpStream>> {
+async fn reach(addresses: &[SocketAddr], by: Time) -> io::Result<Tcp> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let (last, others) = match addresses.split_last() {
         Some(split) => split,
@@ -82,25 +81,24 @@ async fn reach(addresses: &[SocketAddr], by: Time) -> io::Result<Async<TcpStream
     for address in others {
         let now = Timer::now();
         let until = half_way(now, by).min(now.saturating_add(PER_ADDRESS));
-        match Timer::default().within(until, pin!(open(*address))).await {
+        match Timer::default()
+            .within(until, pin!(Tcp::connect(*address)))
+            .await
+        {
             Some(Ok(tcp)) => return Ok(tcp),
             Some(Err(error)) => failure = error,
             None => failure = io::ErrorKind::TimedOut.into(),
         }
     }
-    open(*last).await.map_err(|error| match error.kind() {
-        // Of two answers the first one's is the better guess at what is wrong, unless it gave none.
-        _ if failure.kind() == io::ErrorKind::ConnectionRefused => failure,
-        _ => error,
-    })
+    Tcp::connect(*last)
+        .await
+        .map_err(|error| match error.kind() {
+            // Of two answers the first one's is the better guess at what is wrong, unless it gave none.
+            _ if failure.kind() == io::ErrorKind::ConnectionRefused => failure,
+            _ => error,
+        })
 }
 
 fn half_way(from: Time, to: Time) -> Time {
     Time::from_nanos(from.as_nanos().midpoint(to.as_nanos()))
-}
-
-async fn open(address: SocketAddr) -> io::Result<Async<TcpStream>> {
-    let tcp = Async::<TcpStream>::connect(address).await?;
-    tcp.get_ref().set_nodelay(true)?;
-    Ok(tcp)
 }

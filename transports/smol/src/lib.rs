@@ -11,6 +11,7 @@ mod clock;
 mod connect;
 mod proxy;
 mod stream;
+mod tcp;
 
 use bytes::Bytes;
 pub use clock::Timer;

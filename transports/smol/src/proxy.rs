@@ -1,10 +1,10 @@
 //! A tunnel through a proxy where the environment asks for one.
 
-use async_io::Async;
+use crate::tcp::Tcp;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
-use std::{fmt::Write as _, io, net::IpAddr, net::TcpStream};
+use std::{fmt::Write as _, io, net::IpAddr};
 use unifiedai_pool::Target;
 
 pub(crate) struct Proxies(Matcher);
@@ -45,11 +45,7 @@ impl Proxies {
 
 impl Proxy {
     /// Makes of a connection to the proxy one to the target.
-    pub(crate) async fn tunnel(
-        &self,
-        tcp: &mut Async<TcpStream>,
-        target: &Target,
-    ) -> io::Result<()> {
+    pub(crate) async fn tunnel(&self, tcp: &mut Tcp, target: &Target) -> io::Result<()> {
         let to = target.authority();
         let mut ask = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
         if let Some(Ok(auth)) = self.auth.as_ref().map(HeaderValue::to_str) {
@@ -71,7 +67,7 @@ impl Proxy {
 const HEAD_SIZE: usize = 8 * 1024;
 
 /// Byte by byte, because what follows belongs to the target.
-async fn read_head(tcp: &mut Async<TcpStream>) -> io::Result<Vec<u8>> {
+async fn read_head(tcp: &mut Tcp) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

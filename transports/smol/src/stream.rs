@@ -1,43 +1,45 @@
+use crate::tcp::Tcp;
 use futures_io::{AsyncRead, AsyncWrite};
-use hyper::rt::{Read, ReadBufCursor, Write};
+use futures_rustls::client::TlsStream;
+use hyper::rt::Write;
 use std::{
-    cell::Cell,
     io,
     pin::Pin,
     task::{Context, Poll},
 };
+use unifiedai_pool::Stream;
 
-/// A stream as hyper wants it.
+/// A stream as the pool wants it.
 pub(crate) struct Io<S>(pub(crate) S);
 
-thread_local! {
-    /// Where a thread's streams read to before hyper gets the bytes. They read into initialised memory
-    /// alone, which hyper's cursor does not give without `unsafe`. A thread that ends may drop it before its streams.
-    static LANDING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+/// Where a stream ends.
+pub(crate) trait OverTcp: AsyncRead + AsyncWrite + Send + Unpin {
+    fn tcp(&mut self) -> &mut Tcp;
 }
 
-const LANDING_SIZE: usize = 8 * 1024;
-
-impl<S: AsyncRead + Unpin> Read for Io<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut landing = LANDING.try_with(Cell::take).unwrap_or_default();
-        landing.resize(LANDING_SIZE, 0);
-        let room = into.remaining().min(LANDING_SIZE);
-        let free = landing.get_mut(..room).unwrap_or_default();
-        let read = Pin::new(&mut self.0).poll_read(cx, free);
-        if let Poll::Ready(Ok(size)) = read {
-            into.put_slice(landing.get(..size).unwrap_or_default());
-        }
-        let _ = LANDING.try_with(|spare| spare.set(landing));
-        read.map_ok(|_| ())
+impl OverTcp for Tcp {
+    fn tcp(&mut self) -> &mut Tcp {
+        self
     }
 }
 
-impl<S: AsyncWrite + Unpin> Write for Io<S> {
+impl OverTcp for TlsStream<Tcp> {
+    fn tcp(&mut self) -> &mut Tcp {
+        self.get_mut().0
+    }
+}
+
+impl<S: OverTcp> Stream for Io<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+
+    fn look(&mut self) {
+        self.0.tcp().look();
+    }
+}
+
+impl<S: OverTcp> Write for Io<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
