@@ -22,6 +22,8 @@ struct Ringer {
     rung: AtomicBool,
     /// How often the codec has read since it was polled.
     reads: AtomicU32,
+    /// Whether the socket had nothing left since the codec was polled, so that it wakes the task.
+    drained: AtomicBool,
     /// Whether the codec is to be polled for what the socket has now.
     look: AtomicBool,
     write_waits: AtomicBool,
@@ -83,6 +85,15 @@ impl Rope {
         self.0.look.load(Relaxed) && self.0.look.swap(false, Relaxed)
     }
 
+    /// Whether there is no use in reading again before the codec is polled again.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.0.drained.load(Relaxed)
+    }
+
+    pub(crate) fn tell_drained(&self) {
+        self.0.drained.store(true, Relaxed);
+    }
+
     /// Polls a socket that wakes the task.
     pub(crate) fn pull<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let task = self.0.task();
@@ -96,6 +107,7 @@ impl Ringer {
     fn hang(&self, waker: &Waker) {
         self.rung.store(false, Relaxed);
         self.reads.store(0, Relaxed);
+        self.drained.store(false, Relaxed);
         match &mut *self.task() {
             Some(task) => task.clone_from(waker),
             none => *none = Some(waker.clone()),

@@ -70,12 +70,19 @@ impl Read for Io {
                     ahead,
                     ..
                 } = &mut *self;
+                if rope.is_drained() {
+                    return Poll::Pending;
+                }
                 if rope.has_to_look() {
                     stream.look();
                 }
-                ahead.poll_read(into, |landing| {
+                let read = ahead.poll_read(into, |landing| {
                     rope.pull(|cx| stream.poll_read(cx, landing))
-                })
+                });
+                if read.is_pending() {
+                    rope.tell_drained();
+                }
+                read
             }
             Replay::Request(_) => {
                 cx.waker().wake_by_ref();
