@@ -1,18 +1,16 @@
-use crate::{Alarm, Stream, bell::Bell, error::is_too_large, io::Io, origin::Origin, target};
+use crate::{Alarm, Stream, bell::Bell, io::Io, origin::Origin};
 use bytes::Bytes;
-use http::header::CONNECTION;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
 };
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
-use unifiedai_transport::Time;
 
 pub(crate) struct Connection<A> {
     pub(crate) origin: Arc<Origin>,
@@ -34,7 +32,7 @@ pub(crate) struct Http1 {
     codec: Codec,
     heads: Heads,
     /// Whether no other request may follow: the peer may wait for a part of one that will never come, or was told to close.
-    unfit: bool,
+    pub(crate) unfit: bool,
 }
 
 struct Codec {
@@ -51,8 +49,9 @@ enum Heads {
 }
 
 type Driver = http1::Connection<Io, Full<Bytes>>;
-type Answer = hyper::Result<http::Response<Incoming>>;
-type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub(crate) type Answer = hyper::Result<http::Response<Incoming>>;
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub(crate) type Opening = Pin<Box<dyn Future<Output = hyper::Result<Http1>> + Send>>;
 
 /// What hyper reads at once. It keeps a buffer of this size for each connection, and most of them wait most of the time.
 const READ_SIZE: usize = 2 * 1024;
@@ -60,43 +59,36 @@ const READ_SIZE: usize = 2 * 1024;
 const HEAD_SIZE: usize = 72 * 1024;
 
 impl<A: Alarm> Connection<A> {
-    /// Sends a request and waits for the head of its answer; `None` once `by` has come. hyper has the request once this returns.
-    pub(crate) fn send(
-        &mut self,
-        request: http::Request<Bytes>,
-        by: Time,
-    ) -> impl Future<Output = Option<Answer>> + Send {
-        let method = request.method().clone();
-        let last = request.headers().contains_key(CONNECTION);
-        let answering = self.begin(request);
-        let Connection { wire, alarm, .. } = self;
-        async move {
-            match wire {
-                Wire::Http1(http1) => {
-                    let answer = http1.codec.answer(answering, alarm, by).await;
-                    match answer {
-                        Some(Err(error)) if http1.heads == Heads::Usual && is_too_large(&error) => {
-                            // Boxed: it is large, and few answers need it.
-                            Box::pin(http1.read_large_head(method, last, error, alarm, by)).await
-                        }
-                        answer => answer,
-                    }
-                }
-                #[cfg(feature = "http2")]
-                Wire::Http2(_) => alarm.within(by, answering).await,
-            }
-        }
-    }
-
-    fn begin(&mut self, mut request: http::Request<Bytes>) -> Answering {
-        target::state_empty_body(&mut request);
+    /// Sends a request. It goes out when the answer is looked for.
+    pub(crate) fn send(&mut self, mut request: http::Request<Bytes>) -> Answering {
         match &mut self.wire {
             Wire::Http1(http1) => {
                 self.origin.name_itself(&mut request);
-                Box::pin(http1.sender.send_request(request.map(Full::new)))
+                http1.send(request.map(Full::new))
             }
             #[cfg(feature = "http2")]
             Wire::Http2(sender) => Box::pin(sender.send_request(request.map(Full::new))),
+        }
+    }
+
+    pub(crate) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        answering: &mut Answering,
+    ) -> Poll<Answer> {
+        match &mut self.wire {
+            Wire::Http1(http1) => http1.poll_answer(cx, answering),
+            #[cfg(feature = "http2")]
+            Wire::Http2(_) => answering.as_mut().poll(cx),
+        }
+    }
+
+    /// A codec that can go on where this connection's met a head that is too large for it.
+    pub(crate) fn larger(&mut self) -> Option<Opening> {
+        match &mut self.wire {
+            Wire::Http1(http1) => http1.larger(),
+            #[cfg(feature = "http2")]
+            Wire::Http2(_) => None,
         }
     }
 
@@ -134,8 +126,10 @@ impl<A: Alarm> Connection<A> {
 
     /// The same after another look at the socket. Nobody is woken by what comes later.
     pub(crate) fn is_idle(&mut self) -> bool {
-        if let Wire::Http1(http1) = &mut self.wire {
-            http1.codec.bell.look();
+        match &self.wire {
+            Wire::Http1(http1) => http1.codec.bell.look(),
+            #[cfg(feature = "http2")]
+            Wire::Http2(_) => {}
         }
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.is_done()
@@ -164,31 +158,42 @@ impl Http1 {
         })
     }
 
-    /// Lets a codec with a larger buffer begin where this one gave up. What it needs to know of the request is its method, and
-    /// whether it may be the `last` one here because it said something of the connection.
-    async fn read_large_head<A: Alarm>(
-        &mut self,
-        method: http::Method,
-        last: bool,
-        error: hyper::Error,
-        alarm: &mut A,
-        by: Time,
-    ) -> Option<Answer> {
-        let Some(driver) = self.codec.driver.take() else {
-            return Some(Err(error));
+    pub(crate) fn send(&mut self, request: http::Request<Full<Bytes>>) -> Answering {
+        Box::pin(self.sender.send_request(request))
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>, answering: &mut Answering) -> Poll<Answer> {
+        // Leaves the socket open, so that another codec can go on with it.
+        let ended = match &mut self.codec.driver {
+            Some(driver) => {
+                let bell = &self.codec.bell;
+                bell.poll(cx, |cx| driver.poll_without_shutdown(cx))
+                    .is_ready()
+            }
+            None => true,
         };
-        let parts = driver.into_parts();
-        let unfit = last || self.codec.bell.write_waits();
+        let mut unwoken = Context::from_waker(Waker::noop());
+        let answer = answering.as_mut().poll(&mut unwoken);
+        if ended && answer.is_pending() {
+            // A request that it has not taken is given up with it.
+            self.codec.driver = None;
+            return answering.as_mut().poll(&mut unwoken);
+        }
+        answer
+    }
+
+    fn larger(&mut self) -> Option<Opening> {
+        if self.heads == Heads::Large {
+            return None;
+        }
+        let parts = self.codec.driver.take()?.into_parts();
+        let unfit = self.codec.bell.write_waits();
         let (bell, rope) = Bell::new();
         let io = parts.io.replaying(parts.read_buf, rope);
-        *self = match Http1::over(io, bell, Heads::Large).await {
-            Ok(larger) => Http1 { unfit, ..larger },
-            Err(error) => return Some(Err(error)),
-        };
-        let mut request = http::Request::new(Full::default());
-        *request.method_mut() = method;
-        let answering = Box::pin(self.sender.send_request(request));
-        self.codec.answer(answering, alarm, by).await
+        Some(Box::pin(async move {
+            let larger = Http1::over(io, bell, Heads::Large).await?;
+            Ok(Http1 { unfit, ..larger })
+        }))
     }
 
     fn is_ready(&self) -> bool {
@@ -212,30 +217,5 @@ impl Codec {
             // Its error, if any, also comes out at the request or at the body.
             self.driver = None;
         }
-    }
-
-    async fn answer<A: Alarm>(
-        &mut self,
-        mut answering: Answering,
-        alarm: &mut A,
-        by: Time,
-    ) -> Option<Answer> {
-        let mut ended = false;
-        let work = poll_fn(|cx| {
-            if let Some(driver) = self.driver.as_mut().filter(|_| !ended) {
-                // Leaves the socket open, so that another codec can go on with it.
-                let polled = self.bell.poll(cx, |cx| driver.poll_without_shutdown(cx));
-                ended = polled.is_ready();
-            }
-            let mut unwoken = Context::from_waker(Waker::noop());
-            let answer = answering.as_mut().poll(&mut unwoken);
-            if ended && answer.is_pending() {
-                // A request that it has not taken is given up with it.
-                self.driver = None;
-                return answering.as_mut().poll(&mut unwoken);
-            }
-            answer
-        });
-        alarm.within(by, work).await
     }
 }

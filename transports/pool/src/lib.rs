@@ -13,6 +13,7 @@ pub mod error;
 mod io;
 mod origin;
 mod pool;
+mod sent;
 mod stream;
 mod target;
 mod tls;
@@ -25,12 +26,14 @@ pub use tls::default_config;
 use bytes::Bytes;
 use connection::{Connection, Http1, Wire};
 use pool::Pool;
+use sent::Sent;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    mem,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use unifiedai_transport::{Limits, Time, TransportError};
 
@@ -109,7 +112,8 @@ impl<C: Connect> Client<C> {
         }
     }
 
-    /// Sends a request and waits for the answer's head, by the rules of the contract.
+    /// Sends a request and waits for the answer's head, by the rules of the contract. A connection is taken at once, and used when
+    /// the future is polled.
     ///
     /// # Errors
     /// As the contract says: what failed, and whether the request can have reached the server.
@@ -119,23 +123,65 @@ impl<C: Connect> Client<C> {
         limits: Limits,
     ) -> impl Future<Output = Result<http::Response<Body<C::Alarm>>, TransportError>> + Send + 'static
     {
-        let client = self.clone();
-        async move {
-            let head_by = limits.head.min(limits.total);
-            let uri = request.uri();
-            let mut connection = match client.pool.take(uri, C::Alarm::now()) {
-                Some(connection) => connection,
-                // Boxed: it is large, and most requests do without it.
-                None => Box::pin(connect(&client, uri, limits.connect.min(head_by))).await?,
-            };
-            match connection.send(request, head_by).await {
-                Some(Ok(response)) => {
-                    Ok(response.map(|incoming| Body::new(incoming, connection, client.pool)))
+        let head_by = limits.head.min(limits.total);
+        let stage = match self.pool.take(request.uri(), C::Alarm::now()) {
+            Some(connection) => Stage::Sent(Sent::new(connection, request)),
+            // Boxed: it is large, and most requests do without it.
+            None => Stage::Connecting(Box::pin({
+                let (client, connect_by) = (self.clone(), limits.connect.min(head_by));
+                async move {
+                    let connection = connect(&client, request.uri(), connect_by).await?;
+                    Ok(Sent::new(connection, request))
                 }
-                Some(Err(error)) => Err(error::sending(error, connection.host())),
-                None => Err(error::unanswered(connection.host())),
-            }
+            })),
+        };
+        Sending {
+            stage,
+            pool: Arc::clone(&self.pool),
+            head_by,
         }
+    }
+}
+
+/// A request on its way, until the head of its answer has come.
+struct Sending<A: Alarm> {
+    stage: Stage<A>,
+    pool: Arc<Pool<A>>,
+    head_by: Time,
+}
+
+enum Stage<A> {
+    Connecting(Pin<Box<dyn Future<Output = Result<Sent<A>, TransportError>> + Send>>),
+    Sent(Sent<A>),
+    Over,
+}
+
+impl<A: Alarm> Future for Sending<A> {
+    type Output = Result<http::Response<Body<A>>, TransportError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let head_by = self.head_by;
+        if let Stage::Connecting(connecting) = &mut self.stage {
+            let connected = ready!(connecting.as_mut().poll(cx));
+            self.stage = Stage::Over;
+            self.stage = Stage::Sent(connected?);
+        }
+        let Stage::Sent(sent) = &mut self.stage else {
+            return Poll::Pending;
+        };
+        let answer = ready!(sent.poll(cx, head_by));
+        let Stage::Sent(Sent { connection, .. }) = mem::replace(&mut self.stage, Stage::Over)
+        else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match answer {
+            Some(Ok(response)) => {
+                let pool = Arc::clone(&self.pool);
+                Ok(response.map(|incoming| Body::new(incoming, connection, pool)))
+            }
+            Some(Err(error)) => Err(error::sending(error, connection.host())),
+            None => Err(error::unanswered(connection.host())),
+        })
     }
 }
 

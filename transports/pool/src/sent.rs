@@ -1,0 +1,77 @@
+use crate::{
+    Alarm,
+    connection::{Answer, Answering, Connection, Opening, Wire},
+    error::is_too_large,
+    target,
+};
+use bytes::Bytes;
+use http::{Method, Request, header::CONNECTION};
+use http_body_util::Full;
+use std::task::{Context, Poll, ready};
+use unifiedai_transport::Time;
+
+/// A connection whose codec has a request, and what comes of it.
+pub(crate) struct Sent<A> {
+    pub(crate) connection: Connection<A>,
+    awaited: Awaited,
+    method: Method,
+    /// Whether the request said something of the connection, so that it may be the last one here.
+    last: bool,
+}
+
+enum Awaited {
+    Answer(Answering),
+    /// A codec that can read a head as large as this answer's.
+    Codec(Opening),
+}
+
+impl<A: Alarm> Sent<A> {
+    pub(crate) fn new(mut connection: Connection<A>, mut request: Request<Bytes>) -> Self {
+        let method = request.method().clone();
+        let last = request.headers().contains_key(CONNECTION);
+        target::state_empty_body(&mut request);
+        let awaited = Awaited::Answer(connection.send(request));
+        Sent {
+            connection,
+            awaited,
+            method,
+            last,
+        }
+    }
+
+    /// The head of the answer; `None` once `by` has come.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, by: Time) -> Poll<Option<Answer>> {
+        match self.poll_answer(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => self.connection.alarm.poll(cx, by).map(|()| None),
+        }
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        loop {
+            match &mut self.awaited {
+                Awaited::Answer(answering) => {
+                    match ready!(self.connection.poll_answer(cx, answering)) {
+                        Err(error) if is_too_large(&error) => match self.connection.larger() {
+                            Some(larger) => self.awaited = Awaited::Codec(larger),
+                            None => return Poll::Ready(Err(error)),
+                        },
+                        answer => return Poll::Ready(answer),
+                    }
+                }
+                Awaited::Codec(larger) => {
+                    let mut larger = match ready!(larger.as_mut().poll(cx)) {
+                        Ok(larger) => larger,
+                        Err(error) => return Poll::Ready(Err(error)),
+                    };
+                    larger.unfit |= self.last;
+                    // It begins with a request, too, which goes nowhere.
+                    let mut request = Request::new(Full::default());
+                    *request.method_mut() = self.method.clone();
+                    self.awaited = Awaited::Answer(larger.send(request));
+                    self.connection.wire = Wire::Http1(larger);
+                }
+            }
+        }
+    }
+}
