@@ -288,3 +288,82 @@ fn is_hang_up(error: &io::Error) -> bool {
             | io::ErrorKind::BrokenPipe
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::Origin;
+    use http::Uri;
+    use std::sync::{Arc, Mutex};
+    use ureq::unversioned::transport::{LazyBuffers, Transport};
+
+    /// Keeps what was written to it, and closes without an answer.
+    #[derive(Debug)]
+    struct Recorder {
+        buffers: LazyBuffers,
+        written: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Transport for Recorder {
+        fn buffers(&mut self) -> &mut dyn Buffers {
+            &mut self.buffers
+        }
+
+        fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+            let output = self.buffers.output().get(..amount).unwrap();
+            let text = std::str::from_utf8(output).unwrap().to_owned();
+            self.written.lock().unwrap().push(text);
+            Ok(())
+        }
+
+        fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+            Ok(false)
+        }
+
+        fn is_open(&mut self) -> bool {
+            true
+        }
+    }
+
+    /// What is written of a request to a connection with an output buffer of 100 bytes.
+    fn written(request: http::request::Builder, body: &str) -> Vec<String> {
+        let written = Arc::default();
+        let recorder = Recorder {
+            buffers: LazyBuffers::new(100, 100),
+            written: Arc::clone(&written),
+        };
+        let connection = Connection {
+            origin: Origin::of(&Uri::from_static("http://a")).unwrap(),
+            host: HeaderValue::from_static("a"),
+            transport: Box::new(recorder),
+        };
+        let request = request.uri("http://a/").body(()).unwrap();
+        let mut wire = Wire::new(connection, Time::MAX);
+        assert_eq!(wire.stage(), Stage::Unsent);
+        assert!(wire.exchange(request, body.as_bytes(), 100).is_err());
+        assert_eq!(wire.stage(), Stage::Sent);
+        written.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn a_short_head_goes_out_with_the_body() {
+        let get = Request::builder;
+        assert_eq!(written(get(), ""), ["GET / HTTP/1.1\r\nhost: a\r\n\r\n"]);
+
+        let head = "GET / HTTP/1.1\r\ncontent-length: 70\r\nhost: a\r\n\r\n";
+        let (with_head, rest) = ("b".repeat(53), "b".repeat(17));
+        assert_eq!(head.len(), 47);
+        assert_eq!(
+            written(get(), &"b".repeat(70)),
+            [format!("{head}{with_head}"), rest]
+        );
+    }
+
+    #[test]
+    fn a_head_that_leaves_little_room_goes_out_alone() {
+        let chunked = Request::builder().header(TRANSFER_ENCODING, "chunked");
+        let head = "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\nhost: a\r\n\r\n";
+        assert_eq!(head.len(), 55);
+        assert_eq!(written(chunked, "b"), [head, "1\r\nb\r\n", "0\r\n\r\n"]);
+    }
+}
