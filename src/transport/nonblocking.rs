@@ -5,6 +5,7 @@ use futures_core::Stream;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    mem::take,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -54,6 +55,8 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         if self.escort.is_waiting() {
             ready!(self.poll_admission(cx));
         }
+        // What is there at once came at one time.
+        let mut is_later = true;
         loop {
             match &mut self.waiting {
                 Waiting::ForHead(sending) => {
@@ -65,12 +68,13 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                         Err(error) => (Waiting::ForNothing, Input::Failed(error)),
                     };
                     self.waiting = waiting;
-                    self.handle(input);
+                    self.handle(input, take(&mut is_later));
                 }
                 Waiting::ForTime(sleeping) => {
                     ready!(sleeping.as_mut().poll(cx));
                     self.waiting = Waiting::ForNothing;
                     self.now = self.io.now();
+                    is_later = false;
                 }
                 Waiting::ForNothing | Waiting::ForBody(_) => {}
             }
@@ -85,7 +89,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                         Waiting::ForBody(body) => ready!(body.poll_chunk(cx, deadline)),
                         _ => Ok(None),
                     };
-                    self.handle(read.into());
+                    self.handle(read.into(), take(&mut is_later));
                 }
                 Step::Sleep { until } => {
                     self.waiting = Waiting::ForTime(Box::pin(self.io.sleep_until(until)))
@@ -148,8 +152,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         Poll::Ready(())
     }
 
-    fn handle(&mut self, input: Input) {
-        self.now = self.io.now();
+    fn handle(&mut self, input: Input, is_later: bool) {
+        if is_later {
+            self.now = self.io.now();
+        }
         self.escort.input(&input, self.now);
         self.exchange.handle(input, self.now);
     }

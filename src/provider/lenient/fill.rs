@@ -44,6 +44,7 @@ macro_rules! object {
         }
 
         impl<'de $(: $life, $life)?> $crate::provider::lenient::Members<'de> for $Object $(<$life>)? {
+            #[inline(always)]
             fn member(
                 &mut self,
                 name: &str,

@@ -14,10 +14,19 @@ use unifiedai_transport::Time;
 use ureq::{config::Config, unversioned::transport::Transport};
 
 /// Where a connection leads. The proxy is the same for all of an agent's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     scheme: Scheme,
     authority: Authority,
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        // Case does not matter, but to see that it is the same is cheaper.
+        self.scheme == other.scheme
+            && (self.authority.as_str() == other.authority.as_str()
+                || self.authority == other.authority)
+    }
 }
 
 impl Origin {
@@ -70,12 +79,15 @@ impl Pool {
     pub(crate) fn put(&self, connection: Connection) {
         let now = clock::now();
         let mut idle = self.fresh(now);
-        let origin = connection.origin.clone();
-        idle.push_back((connection, now));
-        let same = |(other, _): &(Connection, Time)| other.origin == origin;
-        if idle.iter().filter(|idle| same(idle)).count() > self.most_an_origin {
-            let oldest = idle.iter().position(same);
-            oldest.and_then(|oldest| idle.remove(oldest));
+        if idle.len() >= self.most_an_origin {
+            let same = |(other, _): &&(Connection, Time)| other.origin == connection.origin;
+            if idle.iter().filter(same).count() >= self.most_an_origin {
+                let oldest = idle.iter().position(|idle| same(&idle));
+                oldest.and_then(|oldest| idle.remove(oldest));
+            }
+        }
+        if self.most_an_origin > 0 {
+            idle.push_back((connection, now));
         }
         while idle.len() > self.most {
             idle.pop_front();

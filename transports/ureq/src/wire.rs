@@ -143,12 +143,11 @@ impl Wire {
     ) -> Result<Call<RecvResponse>, Error> {
         loop {
             let output = self.buffers().output();
-            if filled > output.len() / 2 {
-                self.write(filled)?;
-                filled = 0;
-            }
-            let output = self.buffers().output().get_mut(filled..);
-            let (used, written) = call.write(body, output.unwrap_or_default())?;
+            let (used, written) = if filled > output.len() / 2 {
+                (0, 0)
+            } else {
+                call.write(body, output.get_mut(filled..).unwrap_or_default())?
+            };
             body = body.get(used..).unwrap_or_default();
             self.write(filled.saturating_add(written))?;
             filled = 0;
