@@ -133,14 +133,12 @@ impl Assembler {
         }
     }
 
-    pub(crate) fn extract_think(mut self, on: bool) -> Self {
+    pub(crate) fn extract_think(&mut self, on: bool) {
         self.extract_think = on;
-        self
     }
 
-    pub(crate) fn wanted_choices(mut self, n: u32) -> Self {
+    pub(crate) fn wanted_choices(&mut self, n: u32) {
         self.wanted_choices = n;
-        self
     }
 
     /// Who answers. The first id, model and date that are not empty count.
@@ -1073,7 +1071,8 @@ mod tests {
 
     #[test]
     fn thoughts_in_the_text_are_told_as_reasoning_before_it() {
-        let mut stream = stream().extract_think(true);
+        let mut stream = stream();
+        stream.extract_think(true);
         stream.text(0, 1, "<think>t</think>a <").unwrap();
         assert_eq!(told(&mut stream), "reasoning 0, 't', end 0, text 1, 'a'");
         stream.settle().unwrap();
@@ -1243,7 +1242,8 @@ mod tests {
             (2, 2, 2, true),
             (1, 2, 2, true),
         ] {
-            let mut stream = stream().wanted_choices(wanted);
+            let mut stream = stream();
+            stream.wanted_choices(wanted);
             (0..begun).for_each(|choice| stream.choice(choice).unwrap());
             (0..finished).for_each(|choice| stream.finish(choice, None, "").unwrap());
             assert_eq!(

@@ -74,7 +74,7 @@ impl Exchange<Chat> {
             ..AssemblerLimits::default()
         };
         let chat = Chat {
-            assembler: Box::new(assembler(&request, limits)),
+            assembler: assembler(&request, limits),
             provider: provider.clone(),
             request,
             prompt: Prompt::NONE,
@@ -233,7 +233,7 @@ impl Operation for Chat {
     fn begin(&mut self) {
         self.raw = None;
         self.decoder = None;
-        *self.assembler = assembler(&self.request, self.limits);
+        self.assembler = assembler(&self.request, self.limits);
         self.prompt.warn(&mut self.assembler);
     }
 
@@ -322,10 +322,11 @@ impl fmt::Debug for Chat {
     }
 }
 
-fn assembler(request: &ChatRequest, limits: AssemblerLimits) -> Assembler {
-    Assembler::new(request.stream, limits)
-        .extract_think(request.extract_think)
-        .wanted_choices(request.n.unwrap_or(1))
+fn assembler(request: &ChatRequest, limits: AssemblerLimits) -> Box<Assembler> {
+    let mut assembler = Box::new(Assembler::new(request.stream, limits));
+    assembler.extract_think(request.extract_think);
+    assembler.wanted_choices(request.n.unwrap_or(1));
+    assembler
 }
 
 fn encode(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {

@@ -121,10 +121,8 @@ impl<O: Operation> Exchange<O> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Self {
-        let metadata = ProviderMetadata {
-            provider: provider.name().to_owned(),
-            ..Default::default()
-        };
+        let mut metadata = Box::<ProviderMetadata>::default();
+        metadata.provider = provider.name().to_owned();
         Exchange {
             operation,
             deadlines: Deadlines::new(start.now, &options.timeouts),
@@ -146,7 +144,7 @@ impl<O: Operation> Exchange<O> {
             secret: None,
             under_way: false,
             notice: None,
-            metadata: Box::new(metadata),
+            metadata,
             metrics: Metrics::default(),
         }
     }

@@ -50,6 +50,9 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
         let known = limits.iter().position(|limit| limit.name == what);
         let at = known.unwrap_or(limits.len());
         if known.is_none() && at < MOST_LIMITS {
+            if limits.is_empty() {
+                limits = Vec::with_capacity(2);
+            }
             let name = what.to_owned();
             limits.push(RateLimit {
                 name,

@@ -22,6 +22,9 @@ object! {
 
 /// The log probabilities of a choice, of the text and (Cerebras) of the reasoning.
 pub(super) fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
+    if choice.logprobs.text().is_none() && choice.reasoning_logprobs.text().is_none() {
+        return None;
+    }
     let own: Option<Lists<'_>> = choice.logprobs.read();
     let reasoning: Option<Lists<'_>> = choice.reasoning_logprobs.read();
     if own.is_none() && reasoning.is_none() {

@@ -21,14 +21,13 @@ impl fmt::Display for Fault {
 
 impl StdError for Fault {}
 
-pub(crate) fn from_ureq(error: Error, stage: Stage, uri: &http::Uri) -> TransportError {
+pub(crate) fn from_ureq(error: Error, stage: Stage, host: &str) -> TransportError {
     let delivery = match stage {
         Stage::Unsent => Delivery::NotSent,
         Stage::Sent => Delivery::MaybeProcessed,
         Stage::Answered | Stage::Ended => Delivery::Answered,
     };
     let kind = kind(&error, stage);
-    let host = uri.host().unwrap_or("(no host)");
     let message = format!("{kind}: {host}");
     let failure = TransportError::new(kind, delivery, message);
     // Errors about the request quote it.

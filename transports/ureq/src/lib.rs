@@ -88,11 +88,11 @@ impl Shared {
         if self.https_only && uri.scheme_str() != Some("https") {
             return Err(Error::RequireHttpsOnly(String::new()));
         }
-        let origin = Origin::of(uri).filter(|_| connect::usual_port(uri).is_some());
-        let origin = origin.ok_or_else(|| Error::BadUri(String::new()))?;
-        if let Some(connection) = self.pool.take(&origin) {
+        if let Some(connection) = self.pool.take(uri) {
             return Ok(connection);
         }
+        let origin = Origin::of(uri).filter(|_| connect::usual_port(uri).is_some());
+        let origin = origin.ok_or_else(|| Error::BadUri(String::new()))?;
         Ok(Connection {
             host: connect::host(uri)?,
             transport: self.dialer.connect(uri, by)?,
@@ -160,19 +160,21 @@ impl contract::Transport for Agent {
         limits: Limits,
     ) -> Result<http::Response<Body>, TransportError> {
         let (parts, body) = request.into_parts();
-        let uri = parts.uri.clone();
-        let failed = |failure, stage| error::from_ureq(failure, stage, &uri);
-        let unsent = |failure| failed(failure, Stage::Unsent);
-        let head_by = limits.head.min(limits.total);
         let request = http::Request::from_parts(parts, ());
-        let connection = self.0.connection(&uri, limits.connect.min(head_by));
-        let mut wire = Wire::new(connection.map_err(unsent)?, head_by);
+        let head_by = limits.head.min(limits.total);
+        let uri = request.uri();
+        let connection = self.0.connection(uri, limits.connect.min(head_by));
+        let connection = connection.map_err(|failure| {
+            let host = uri.host().unwrap_or("(no host)");
+            error::from_ureq(failure, Stage::Unsent, host)
+        })?;
+        let mut wire = Wire::new(connection, head_by);
         match wire.exchange(request, &body, self.0.max_head) {
             Ok((response, rest)) => {
-                let body = Body::new(&self.0, wire, rest, uri);
+                let body = Body::new(&self.0, wire, rest);
                 Ok(response.map(|()| body))
             }
-            Err(failure) => Err(failed(failure, wire.stage())),
+            Err(failure) => Err(wire.failed(failure)),
         }
     }
 
@@ -185,7 +187,6 @@ impl contract::Transport for Agent {
 pub struct Body {
     agent: Arc<Shared>,
     reading: Option<Reading>,
-    uri: http::Uri,
 }
 
 struct Reading {
@@ -210,11 +211,10 @@ fn landed<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 impl Body {
-    fn new(agent: &Arc<Shared>, wire: Wire, rest: Rest, uri: http::Uri) -> Self {
+    fn new(agent: &Arc<Shared>, wire: Wire, rest: Rest) -> Self {
         let mut body = Body {
             agent: Arc::clone(agent),
             reading: None,
-            uri,
         };
         match rest {
             Rest::Body(call) => body.reading = Some(Reading { wire, call }),
@@ -229,7 +229,7 @@ impl Body {
             return Ok(0);
         };
         let read = wire.receive_body(call, buffer, by);
-        let read = read.map_err(|failure| error::from_ureq(failure, wire.stage(), &self.uri));
+        let read = read.map_err(|failure| wire.failed(failure));
         match &read {
             Ok(0) => self.end(),
             Err(failure) if !matches!(failure.kind(), FailureKind::Timeout(_)) => {

@@ -14,19 +14,10 @@ use unifiedai_transport::Time;
 use ureq::{config::Config, unversioned::transport::Transport};
 
 /// Where a connection leads. The proxy is the same for all of an agent's.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Origin {
     scheme: Scheme,
     authority: Authority,
-}
-
-impl PartialEq for Origin {
-    fn eq(&self, other: &Self) -> bool {
-        // Case does not matter, but to see that it is the same is cheaper.
-        self.scheme == other.scheme
-            && (self.authority.as_str() == other.authority.as_str()
-                || self.authority == other.authority)
-    }
 }
 
 impl Origin {
@@ -35,6 +26,19 @@ impl Origin {
             scheme: uri.scheme()?.clone(),
             authority: uri.authority()?.clone(),
         })
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.authority.host()
+    }
+
+    fn begins(&self, uri: &Uri) -> bool {
+        uri.scheme() == Some(&self.scheme) && uri.authority().is_some_and(|other| self.is_at(other))
+    }
+
+    fn is_at(&self, authority: &Authority) -> bool {
+        // Case does not matter, but to see that it is the same is cheaper.
+        self.authority.as_str() == authority.as_str() || self.authority == *authority
     }
 }
 
@@ -63,11 +67,11 @@ impl Pool {
     }
 
     /// The connection used last of those that are still as they were left.
-    pub(crate) fn take(&self, origin: &Origin) -> Option<Connection> {
+    pub(crate) fn take(&self, uri: &Uri) -> Option<Connection> {
         loop {
             let (mut connection, _) = {
                 let mut idle = self.fresh(clock::now());
-                let last = idle.iter().rposition(|(idle, _)| idle.origin == *origin)?;
+                let last = idle.iter().rposition(|(idle, _)| idle.origin.begins(uri))?;
                 idle.remove(last)?
             };
             if connection.transport.is_open() {
@@ -80,7 +84,10 @@ impl Pool {
         let now = clock::now();
         let mut idle = self.fresh(now);
         if idle.len() >= self.most_an_origin {
-            let same = |(other, _): &&(Connection, Time)| other.origin == connection.origin;
+            let origin = &connection.origin;
+            let same = |(other, _): &&(Connection, Time)| {
+                other.origin.scheme == origin.scheme && other.origin.is_at(&origin.authority)
+            };
             if idle.iter().filter(same).count() >= self.most_an_origin {
                 let oldest = idle.iter().position(|idle| same(&idle));
                 oldest.and_then(|oldest| idle.remove(oldest));
@@ -151,7 +158,8 @@ mod tests {
     }
 
     fn taken(pool: &Pool, uri: &'static str) -> Option<HeaderValue> {
-        pool.take(&origin(uri)).map(|connection| connection.host)
+        let uri = Uri::from_static(uri);
+        pool.take(&uri).map(|connection| connection.host)
     }
 
     fn pool(most: usize, most_an_origin: usize, age: Duration) -> Pool {

@@ -1,12 +1,12 @@
 //! One request and its answer on a connection, by ureq's protocol.
 
-use crate::{clock, pool::Connection};
+use crate::{clock, error, pool::Connection};
 use http::{
     HeaderValue, Request, Response,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
 };
 use std::io;
-use unifiedai_transport::Time;
+use unifiedai_transport::{Time, TransportError};
 use ureq::{
     Error, Timeout,
     unversioned::transport::{Buffers, NextTimeout},
@@ -61,8 +61,8 @@ impl Wire {
         }
     }
 
-    pub(crate) fn stage(&self) -> Stage {
-        self.stage
+    pub(crate) fn failed(&self, failure: Error) -> TransportError {
+        error::from_ureq(failure, self.stage, self.connection.origin.host())
     }
 
     pub(crate) fn exchange(
@@ -338,9 +338,9 @@ mod tests {
         };
         let request = request.uri("http://a/").body(()).unwrap();
         let mut wire = Wire::new(connection, Time::MAX);
-        assert_eq!(wire.stage(), Stage::Unsent);
+        assert_eq!(wire.stage, Stage::Unsent);
         assert!(wire.exchange(request, body.as_bytes(), 100).is_err());
-        assert_eq!(wire.stage(), Stage::Sent);
+        assert_eq!(wire.stage, Stage::Sent);
         written.lock().unwrap().clone()
     }
 
