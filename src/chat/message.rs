@@ -104,11 +104,10 @@ impl Message {
     }
 
     fn join<'a>(&'a self, pick: impl Fn(&'a ContentPart) -> Option<&'a String>) -> String {
-        self.content
-            .iter()
-            .filter_map(pick)
-            .map(String::as_str)
-            .collect()
+        let mut parts = self.content.iter().filter_map(pick).map(String::as_str);
+        let mut joined = parts.next().unwrap_or_default().to_owned();
+        joined.extend(parts);
+        joined
     }
 }
 

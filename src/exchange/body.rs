@@ -185,8 +185,11 @@ impl BodyReader {
             )),
             Form::Whole(body) => {
                 let body = body.take();
-                match operation.whole(body.clone()) {
-                    Ok(()) => Ok(Reading::Complete { but: None }),
+                match operation.whole(&body) {
+                    Ok(()) => {
+                        operation.keep(body);
+                        Ok(Reading::Complete { but: None })
+                    }
                     Err(error) => Err(self.explain(error, body)),
                 }
             }

@@ -251,11 +251,13 @@ impl Operation for Chat {
         Ok(progress)
     }
 
-    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
+    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
         let (decoder, assembler) = self.decoder();
-        decoder.whole(&body, assembler)?;
+        decoder.whole(body, assembler)
+    }
+
+    fn keep(&mut self, body: Bytes) {
         self.raw = Some(RawBody::new(body));
-        Ok(())
     }
 
     fn is_complete(&self) -> bool {

@@ -76,8 +76,8 @@ impl Operation for Embed {
         ))
     }
 
-    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
-        let embedded = self.provider.decode_embed(&body)?;
+    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
+        let embedded = self.provider.decode_embed(body)?;
         let wanted = self.batch.texts;
         if embedded.embeddings.len() != wanted {
             let came = embedded.embeddings.len();
@@ -87,8 +87,11 @@ impl Operation for Embed {
             ));
         }
         self.add(embedded);
-        self.raw = Some(RawBody::new(body));
         Ok(())
+    }
+
+    fn keep(&mut self, body: Bytes) {
+        self.raw = Some(RawBody::new(body));
     }
 
     fn next_page(&mut self) -> Result<bool, Error> {

@@ -285,7 +285,9 @@ impl<O: Operation> Exchange<O> {
                 let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
                 attempt.target = self.fallback.as_ref().map(|_| self.target());
                 // Most calls need no other one.
-                self.metrics.attempts.reserve_exact(1);
+                if self.metrics.attempts.is_empty() {
+                    self.metrics.attempts = Vec::with_capacity(1);
+                }
                 self.metrics.attempts.push(attempt);
                 self.under_way = true;
                 let limits = self.deadlines.limits(&self.timeouts);

@@ -104,8 +104,8 @@ impl Operation for ListModels {
         Err(not_a_stream())
     }
 
-    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
-        let page = self.provider.decode_models(&body)?;
+    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
+        let page = self.provider.decode_models(body)?;
         self.models.extend(page.models);
         self.next = page.next;
         Ok(())
@@ -154,8 +154,8 @@ impl Operation for OneModel {
         Err(not_a_stream())
     }
 
-    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
-        self.model = Some(self.provider.decode_model(&body)?);
+    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
+        self.model = Some(self.provider.decode_model(body)?);
         Ok(())
     }
 

@@ -78,10 +78,13 @@ impl<O: Operation> Operation for Native<O> {
         self.operation.frame(frame)
     }
 
-    fn whole(&mut self, body: Bytes) -> Result<(), Error> {
-        self.operation.whole(body.clone())?;
+    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
+        self.operation.whole(body)
+    }
+
+    fn keep(&mut self, body: Bytes) {
+        self.operation.keep(body.clone());
         self.body = Some(body);
-        Ok(())
     }
 
     fn next_page(&mut self) -> Result<bool, Error> {

@@ -58,7 +58,9 @@ pub(crate) mod sealed {
         /// Forgets what an earlier attempt gave.
         fn begin(&mut self);
         fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error>;
-        fn whole(&mut self, body: Bytes) -> Result<(), Error>;
+        fn whole(&mut self, body: &Bytes) -> Result<(), Error>;
+        /// Keeps the body of a whole answer that was read.
+        fn keep(&mut self, _body: Bytes) {}
 
         /// Whether the provider said that the answer is over.
         fn is_complete(&self) -> bool {

@@ -50,7 +50,7 @@ impl Operation for Ping {
         ))
     }
 
-    fn whole(&mut self, _: Bytes) -> Result<(), Error> {
+    fn whole(&mut self, _: &Bytes) -> Result<(), Error> {
         Ok(())
     }
 
