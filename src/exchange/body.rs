@@ -5,7 +5,7 @@ use crate::{
     error::{EXCERPT_BYTES, excerpt},
     provider::{Frame, Progress, lenient},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{header, response};
 
 /// Reads one response body: what it is, where its frames are, how large it may get.
@@ -423,13 +423,14 @@ fn is_sse(text: &[u8]) -> bool {
 
 /// A body without marks and white space before it, in any order, so that it does not matter at which one a chunk ends. Some
 /// servers send line after line of white space while they work.
-fn without_prelude(body: Bytes) -> Bytes {
+fn without_prelude(mut body: Bytes) -> Bytes {
     let mut text = body.trim_ascii_start();
     while let Some(rest) = text.strip_prefix(BOM) {
         text = rest.trim_ascii_start();
     }
     let prelude = body.len().saturating_sub(text.len());
-    body.slice(prelude..)
+    body.advance(prelude);
+    body
 }
 
 fn is_whole(data: &str) -> bool {
