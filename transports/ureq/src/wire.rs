@@ -90,8 +90,9 @@ impl Wire {
         let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
         let headers = request.headers_mut();
         if (expects_body || !body.is_empty()) && !headers.contains_key(TRANSFER_ENCODING) {
-            let length = || HeaderValue::from(body.len());
-            headers.entry(CONTENT_LENGTH).or_insert_with(length);
+            headers
+                .entry(CONTENT_LENGTH)
+                .or_insert_with(|| number(body.len()));
         }
         let host = || self.connection.host.clone();
         headers.entry(HOST).or_insert_with(host);
@@ -263,6 +264,12 @@ impl Wire {
         };
         clock::timeout(self.by, reason, &mut self.overtime)
     }
+}
+
+fn number(number: usize) -> HeaderValue {
+    // As a text of just its length it takes one piece of memory, and from the number itself two.
+    let text = HeaderValue::try_from(number.to_string());
+    text.unwrap_or_else(|_| number.into())
 }
 
 /// Whether the connection may be used again after a body that was read to its end.
