@@ -2,7 +2,7 @@ use crate::{ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics,
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 /// A whole answer, the same for every provider, streamed or not.
 ///
@@ -115,8 +115,9 @@ pub struct ProviderMetadata {
 }
 
 /// Headers as they came. They are not printed and are no part of the JSON: servers put cookies and keys there.
+// Boxed, because an answer is moved more often than its headers are asked for.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct RawHeaders(HeaderMap);
+pub struct RawHeaders(Option<Box<HeaderMap>>);
 
 /// A body as it came.
 #[derive(Clone, PartialEq, Eq)]
@@ -238,25 +239,26 @@ impl RawHeaders {
         for (name, value) in copies {
             copied.append(name, value);
         }
-        RawHeaders(copied)
+        RawHeaders((!copied.is_empty()).then(|| Box::new(copied)))
     }
 
     /// The headers.
     #[must_use]
     pub fn as_map(&self) -> &HeaderMap {
-        &self.0
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        self.0.as_deref().unwrap_or(&NONE)
     }
 
     /// A header's value, if it is text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.to_str().ok()
+        self.0.as_ref()?.get(name)?.to_str().ok()
     }
 }
 
 impl std::fmt::Debug for RawHeaders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RawHeaders({})", self.0.len())
+        write!(f, "RawHeaders({})", self.as_map().len())
     }
 }
 
