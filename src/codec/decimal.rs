@@ -20,15 +20,10 @@ pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, usize)> {
     }
     if text.get(length) == Some(&b'.') {
         let fraction = text.get(length.wrapping_add(1)..).unwrap_or_default();
-        let (nine, finer) = fraction.split_at(fraction.len().min(9));
-        let (value, read) = leading_digits(nine);
-        nanos = value.wrapping_mul(power_of_ten(9_usize.wrapping_sub(read)));
+        let read;
+        (nanos, read) = leading_fraction(fraction);
         digits = digits.wrapping_add(read);
         length = length.wrapping_add(1).wrapping_add(read);
-        if read == 9 {
-            let end = finer.iter().position(|byte| !byte.is_ascii_digit());
-            length = length.wrapping_add(end.unwrap_or(finer.len()));
-        }
     }
     if digits == 0 {
         return None;
@@ -62,6 +57,58 @@ fn leading_digits(text: &[u8]) -> (u64, usize) {
         length = length.wrapping_add(1);
     }
     (value, length)
+}
+
+/// The digits at the beginning as billionths, what is finer cut off, and how many they are.
+fn leading_fraction(text: &[u8]) -> (u64, usize) {
+    if let Some((eight, finer)) = text.split_first_chunk::<8>() {
+        if let Some(value) = eight_digits(*eight) {
+            let digits = digits(finer);
+            let ninth = finer.first().filter(|_| digits > 0);
+            let ninth = ninth.map_or(0, |byte| u64::from(byte.wrapping_sub(b'0')));
+            let nanos = value.wrapping_mul(10).wrapping_add(ninth);
+            return (nanos, digits.wrapping_add(8));
+        }
+    }
+    let (value, digits) = leading_digits(text.get(..8).unwrap_or(text));
+    let nanos = value.wrapping_mul(power_of_ten(9_usize.wrapping_sub(digits)));
+    (nanos, digits)
+}
+
+/// How many digits there are at the beginning.
+fn digits(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some((eight, more)) = rest.split_first_chunk::<8>() {
+        if !are_digits(u64::from_le_bytes(*eight)) {
+            break;
+        }
+        rest = more;
+    }
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit());
+    let rest = rest.len().wrapping_sub(end.unwrap_or(rest.len()));
+    text.len().wrapping_sub(rest)
+}
+
+const ONES: u64 = u64::MAX / 255;
+
+fn are_digits(eight: u64) -> bool {
+    // What is below 0 borrows and what is above 9 carries into its top bit.
+    let below = eight.wrapping_sub(ONES.wrapping_mul(0x30));
+    let above = eight.wrapping_add(ONES.wrapping_mul(0x46));
+    (eight | below | above) & ONES.wrapping_mul(0x80) == 0
+}
+
+/// What eight digits stand for: neighbours are added up to pairs, pairs to fours, and those to the number.
+fn eight_digits(eight: [u8; 8]) -> Option<u64> {
+    let eight = u64::from_le_bytes(eight);
+    if !are_digits(eight) {
+        return None;
+    }
+    let ones = eight & ONES.wrapping_mul(0xf);
+    let pairs = ones.wrapping_mul(10).wrapping_add(ones >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    let number = fours.wrapping_mul(10_000).wrapping_add(fours >> 32);
+    Some(number & 0xffff_ffff)
 }
 
 /// `text` has an exponent at `mark`; what stands before it is `whole` seconds and `nanos`.
@@ -170,6 +217,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_fraction_is_cut_wherever_it_ends(fraction in "[0-9]{0,24}", behind in "[e/:x\u{7f}]?.{0,9}") {
+            let text = format!("7.{fraction}{behind}");
+            let mut nanos = format!("{fraction:0<9}");
+            nanos.truncate(9);
+            let read = fraction.len() + behind.bytes().take_while(u8::is_ascii_digit).count();
+            prop_assume!(read == fraction.len() && !behind.starts_with(['e', 'E']));
+            let expected = Duration::new(7, nanos.parse().unwrap());
+            prop_assert_eq!(leading_seconds(text.as_bytes()), Some((expected, read + 2)));
+        }
+
+        #[test]
+        fn eight_bytes_are_a_number_if_all_are_digits(eight in prop_oneof!["[0-9]{8}", "[0-9]{3}.[0-9]{4}", "[ -~]{8}"]) {
+            let Ok(bytes) = <[u8; 8]>::try_from(eight.as_bytes()) else {
+                return Ok(());
+            };
+            let digits = eight.bytes().all(|byte| byte.is_ascii_digit());
+            prop_assert_eq!(eight_digits(bytes), eight.parse().ok().filter(|_| digits));
+        }
+
         #[test]
         fn agrees_with_floating_point(value in 0.0..1e9_f64) {
             let read = seconds(&format!("{value:.12}")).unwrap();
