@@ -206,9 +206,14 @@ impl<O: Operation> Exchange<O> {
     ///
     /// # Errors
     /// The error that ended the call, with what had arrived; `misuse` before [`Step::Done`].
-    pub fn into_result(mut self) -> Result<O::Output, Error> {
+    pub fn into_result(self) -> Result<O::Output, Error> {
+        Box::new(self).into_boxed_result()
+    }
+
+    /// The same out of the box in which it is, which is moved as little as it can be.
+    pub(crate) fn into_boxed_result(mut self: Box<Self>) -> Result<O::Output, Error> {
         self.metrics.duration = Some(self.now.saturating_since(self.start.now));
-        match std::mem::replace(&mut self.state, State::AwaitHead) {
+        match self.state {
             State::Done(Ok(())) => Ok(self.operation.into_output(*self.metadata, self.metrics)),
             State::Done(Err(error)) => {
                 let attempts = std::mem::take(&mut self.metrics.attempts);

@@ -127,7 +127,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     }
 
     fn into_result(mut self) -> Result<O::Output, Error> {
-        let result = self.exchange.into_result();
+        let result = self.exchange.into_boxed_result();
         let outcome = result.as_ref().map(O::answer);
         self.escort.over(self.now, outcome);
         result
