@@ -665,7 +665,7 @@ impl Assembler {
         self.accumulator.response_mut()
     }
 
-    pub(crate) fn into_response(self) -> UnifiedChatResponse {
+    pub(crate) fn into_response(self: Box<Self>) -> UnifiedChatResponse {
         self.accumulator.into_response()
     }
 
@@ -1164,7 +1164,7 @@ mod tests {
         stream.tool_data(0, 5, data("1")).unwrap();
         stream.last_tool_data(0, data("2")).unwrap();
         stream.settle().unwrap();
-        let response = stream.into_response();
+        let response = Box::new(stream).into_response();
         let kept: Vec<_> = response
             .tool_calls()
             .map(|call| call.provider_data.clone())
@@ -1222,7 +1222,7 @@ mod tests {
             told(&mut stream),
             "text 1, 'late', end 1, finish 0 end_turn, finish 1 "
         );
-        let [first, second] = &stream.into_response().choices[..] else {
+        let [first, second] = &Box::new(stream).into_response().choices[..] else {
             panic!("two answers")
         };
         assert_eq!(first.finish_reason, Some(FinishReason::Stop));
@@ -1336,7 +1336,7 @@ mod tests {
         assert!(!whole.is_empty());
         whole.response_mut().id.push_str("id");
         assert_eq!(whole.next_event(), None);
-        let response = whole.into_response();
+        let response = Box::new(whole).into_response();
         assert_eq!(
             (response.id.as_str(), response.text().as_str()),
             ("id", "a")
