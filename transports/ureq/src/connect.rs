@@ -110,7 +110,7 @@ impl Dialer {
 }
 
 fn timeout(by: Time) -> NextTimeout {
-    clock::timeout(by, Timeout::Connect, &mut false)
+    clock::timeout(by, clock::now, Timeout::Connect, &mut false)
 }
 
 struct Opening {

@@ -84,20 +84,23 @@ impl Agent {
 }
 
 impl Shared {
-    fn connection(&self, uri: &http::Uri, by: Time) -> Result<Connection, Error> {
+    /// And the time, if that was short.
+    fn connection(&self, uri: &http::Uri, by: Time) -> Result<(Connection, Option<Time>), Error> {
         if self.https_only && uri.scheme_str() != Some("https") {
             return Err(Error::RequireHttpsOnly(String::new()));
         }
-        if let Some(connection) = self.pool.take(uri) {
-            return Ok(connection);
+        let now = clock::now();
+        if let Some(connection) = self.pool.take(uri, now) {
+            return Ok((connection, Some(now)));
         }
         let origin = Origin::of(uri).filter(|_| connect::usual_port(uri).is_some());
         let origin = origin.ok_or_else(|| Error::BadUri(String::new()))?;
-        Ok(Connection {
+        let connection = Connection {
             host: connect::host(uri)?,
             transport: self.dialer.connect(uri, by)?,
             origin,
-        })
+        };
+        Ok((connection, None))
     }
 }
 

@@ -67,10 +67,10 @@ impl Pool {
     }
 
     /// The connection used last of those that are still as they were left.
-    pub(crate) fn take(&self, uri: &Uri) -> Option<Connection> {
+    pub(crate) fn take(&self, uri: &Uri, now: Time) -> Option<Connection> {
         loop {
             let (mut connection, _) = {
-                let mut idle = self.fresh(clock::now());
+                let mut idle = self.fresh(now);
                 let last = idle.iter().rposition(|(idle, _)| idle.origin.begins(uri))?;
                 idle.remove(last)?
             };
@@ -159,7 +159,8 @@ mod tests {
 
     fn taken(pool: &Pool, uri: &'static str) -> Option<HeaderValue> {
         let uri = Uri::from_static(uri);
-        pool.take(&uri).map(|connection| connection.host)
+        pool.take(&uri, clock::now())
+            .map(|connection| connection.host)
     }
 
     fn pool(most: usize, most_an_origin: usize, age: Duration) -> Pool {

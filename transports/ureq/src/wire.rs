@@ -45,17 +45,20 @@ pub(crate) struct Wire {
     connection: Connection,
     stage: Stage,
     by: Time,
+    /// If it was read a moment ago.
+    now: Option<Time>,
     /// Whether a wait whose time is up may still look at what has arrived: once, not for each byte of a peer that drips.
     overtime: bool,
     write_failed: bool,
 }
 
 impl Wire {
-    pub(crate) fn new(connection: Connection, by: Time) -> Self {
+    pub(crate) fn new((connection, now): (Connection, Option<Time>), by: Time) -> Self {
         Wire {
             connection,
             stage: Stage::Unsent,
             by,
+            now,
             overtime: true,
             write_failed: false,
         }
@@ -262,7 +265,9 @@ impl Wire {
             Stage::Unsent | Stage::Sent => Timeout::RecvResponse,
             Stage::Answered | Stage::Ended => Timeout::RecvBody,
         };
-        clock::timeout(self.by, reason, &mut self.overtime)
+        let now = self.now.take();
+        let now = || now.unwrap_or_else(clock::now);
+        clock::timeout(self.by, now, reason, &mut self.overtime)
     }
 }
 
@@ -344,7 +349,7 @@ mod tests {
             transport: Box::new(recorder),
         };
         let request = request.uri("http://a/").body(()).unwrap();
-        let mut wire = Wire::new(connection, Time::MAX);
+        let mut wire = Wire::new((connection, None), Time::MAX);
         assert_eq!(wire.stage, Stage::Unsent);
         assert!(wire.exchange(request, body.as_bytes(), 100).is_err());
         assert_eq!(wire.stage, Stage::Sent);
