@@ -144,6 +144,10 @@ fn with_exponent(text: &[u8], mark: usize, whole: u64, nanos: u64) -> Option<(Du
 
 /// 0 where it does not fit.
 fn power_of_ten(exponent: usize) -> u64 {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the compiler would say if it were out of bounds"
+    )]
     const POWERS: [u64; MOST_DIGITS + 1] = {
         let (mut powers, mut at) = ([1; MOST_DIGITS + 1], 1);
         while at <= MOST_DIGITS {
@@ -189,8 +193,8 @@ mod tests {
     #[test]
     fn as_many_seconds_are_read_as_have_nineteen_digits() {
         let most = 9_999_999_999_999_999_999;
-        assert_eq!(seconds(&most.to_string()), Some(Duration::from_secs(most)));
-        assert_eq!(seconds(&format!("0{most}")), None);
+        assert_eq!(seconds(most.to_string()), Some(Duration::from_secs(most)));
+        assert_eq!(seconds(format!("0{most}")), None);
     }
 
     #[test]
@@ -239,7 +243,7 @@ mod tests {
 
         #[test]
         fn agrees_with_floating_point(value in 0.0..1e9_f64) {
-            let read = seconds(&format!("{value:.12}")).unwrap();
+            let read = seconds(format!("{value:.12}")).unwrap();
             prop_assert!((read.as_secs_f64() - value).abs() < 1e-6);
         }
     }

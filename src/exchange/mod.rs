@@ -211,6 +211,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     /// The same out of the box in which it is, which is moved as little as it can be.
+    #[expect(clippy::boxed_local, reason = "only what is needed is moved out of it")]
     pub(crate) fn into_boxed_result(mut self: Box<Self>) -> Result<O::Output, Error> {
         self.metrics.duration = Some(self.now.saturating_since(self.start.now));
         match self.state {
