@@ -28,7 +28,11 @@ pub fn whole(data: &[u8]) {
         "an answer that comes whole has no events"
     );
     same(&full, &run(Arrival::Pieces(7)));
-    if cut < body.trim_ascii_end().len() && body.trim_ascii_start().starts_with(b"{") {
+    // Of what is no answer, for what stands behind it, the beginning can be one.
+    if full.result.is_ok()
+        && cut < body.trim_ascii_end().len()
+        && body.trim_ascii_start().starts_with(b"{")
+    {
         assert!(
             run(Arrival::Cut(cut)).result.is_err(),
             "a cut answer is a success"
