@@ -637,6 +637,15 @@ pub fn a_cut_chunk_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     broken_off(make, &server, "half", FailureKind::Truncated);
 }
 
+pub fn a_cut_in_the_framing_of_chunks_is_truncated<T: Transport>(make: fn(Tls) -> T) {
+    for cut in ["\r", "\r\n5", "\r\n5\r", "\r\n0", "\r\n0\r\nx-a: b"] {
+        let server = Server::closing(format!(
+            "{OK}transfer-encoding: chunked\r\n\r\n4\r\nhalf{cut}"
+        ));
+        broken_off(make, &server, "half", FailureKind::Truncated);
+    }
+}
+
 pub fn a_missing_last_chunk_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing(format!(
         "{OK}transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"

@@ -66,6 +66,7 @@ macro_rules! transport_tests {
             a_connection_closed_before_the_answer_may_be_processed
             a_cut_length_is_truncated
             a_cut_chunk_is_truncated
+            a_cut_in_the_framing_of_chunks_is_truncated
             a_missing_last_chunk_is_truncated
             a_refused_upload_tells_its_status
             tls_to_a_trusted_server_works

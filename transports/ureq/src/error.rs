@@ -56,7 +56,7 @@ fn kind(error: &Error, stage: Stage) -> FailureKind {
         }
         Error::Protocol(_) if stage == Stage::Unsent => FailureKind::Request,
         // What does not parse is not broken but cut.
-        Error::Protocol(_) if stage == Stage::Ended => FailureKind::Truncated,
+        Error::Protocol(_) | Error::BodyStalled if stage == Stage::Ended => FailureKind::Truncated,
         Error::Protocol(_) | Error::BodyStalled => FailureKind::Protocol,
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => FailureKind::Request,
         Error::Io(error) => io_kind(error, stage),
