@@ -98,7 +98,8 @@ impl Dialer {
             config,
             request_level: details.request_level,
             resolver: details.resolver,
-            now: details.now,
+            // From here on the timeout counts: not from before the look-up.
+            now: Instant::now(),
             timeout: timeout(by),
             current_time: details.current_time.clone(),
             run_connector: details.run_connector.clone(),
