@@ -92,10 +92,17 @@ impl Wire {
     fn prepare(&self, mut request: Request<()>, body: &[u8]) -> Result<Call<SendRequest>, Error> {
         let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
         let headers = request.headers_mut();
-        if (expects_body || !body.is_empty()) && !headers.contains_key(TRANSFER_ENCODING) {
-            headers
-                .entry(CONTENT_LENGTH)
-                .or_insert_with(|| number(body.len()));
+        match headers.get(CONTENT_LENGTH) {
+            // The protocol would wait for the rest of a body that is shorter.
+            Some(stated) if !is_number(stated, body.len()) => {
+                return Err(ureq_proto::Error::BadContentLengthHeader.into());
+            }
+            None if (expects_body || !body.is_empty())
+                && !headers.contains_key(TRANSFER_ENCODING) =>
+            {
+                headers.insert(CONTENT_LENGTH, number(body.len()));
+            }
+            _ => {}
         }
         let host = || self.connection.host.clone();
         headers.entry(HOST).or_insert_with(host);
@@ -147,10 +154,14 @@ impl Wire {
     ) -> Result<Call<RecvResponse>, Error> {
         loop {
             let output = self.buffers().output();
-            let (used, written) = if filled > output.len() / 2 {
+            // Of chunks the protocol knows only how many fill a buffer that is empty.
+            let goes_alone = filled > 0 && call.is_chunked() || filled > output.len() / 2;
+            let (used, written) = if goes_alone {
                 (0, 0)
             } else {
-                call.write(body, output.get_mut(filled..).unwrap_or_default())?
+                let room = output.get_mut(filled..).unwrap_or_default();
+                let most = call.calculate_max_input(room.len());
+                call.write(body.get(..most).unwrap_or(body), room)?
             };
             body = body.get(used..).unwrap_or_default();
             self.write(filled.saturating_add(written))?;
@@ -170,11 +181,8 @@ impl Wire {
             let progress = self.buffers().can_use_input() || self.read()?;
             let input = self.buffers().input();
             let (used, response) = call.try_response(input, false)?;
-            let size = if response.is_some() {
-                used
-            } else {
-                input.len()
-            };
+            // Behind an interim answer may lie more than a head.
+            let size = if used > 0 { used } else { input.len() };
             if size > most {
                 return Err(Error::LargeResponseHeader(size, most));
             }
@@ -277,6 +285,11 @@ fn number(number: usize) -> HeaderValue {
     text.unwrap_or_else(|_| number.into())
 }
 
+fn is_number(value: &HeaderValue, number: usize) -> bool {
+    let text = value.to_str().ok();
+    text.and_then(|text| text.trim().parse().ok()) == Some(number)
+}
+
 /// Whether the connection may be used again after a body that was read to its end.
 pub(crate) fn is_reusable(call: Call<RecvBody>) -> bool {
     match call.proceed() {
@@ -308,10 +321,11 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use ureq::unversioned::transport::{LazyBuffers, Transport};
 
-    /// Keeps what was written to it, and closes without an answer.
+    /// Keeps what was written to it, gives an answer at once, and closes.
     #[derive(Debug)]
     struct Recorder {
         buffers: LazyBuffers,
+        answer: &'static [u8],
         written: Arc<Mutex<Vec<String>>>,
     }
 
@@ -328,7 +342,14 @@ mod tests {
         }
 
         fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
-            Ok(false)
+            let answer = std::mem::take(&mut self.answer);
+            let place = self.buffers.input_append_buf();
+            place
+                .get_mut(..answer.len())
+                .unwrap()
+                .copy_from_slice(answer);
+            self.buffers.input_appended(answer.len());
+            Ok(!answer.is_empty())
         }
 
         fn is_open(&mut self) -> bool {
@@ -336,11 +357,12 @@ mod tests {
         }
     }
 
-    /// What is written of a request to a connection with an output buffer of 100 bytes.
-    fn written(request: http::request::Builder, body: &str) -> Vec<String> {
+    /// With buffers of 100 bytes.
+    fn wire(answer: &'static [u8]) -> (Wire, Arc<Mutex<Vec<String>>>) {
         let written = Arc::default();
         let recorder = Recorder {
             buffers: LazyBuffers::new(100, 100),
+            answer,
             written: Arc::clone(&written),
         };
         let connection = Connection {
@@ -348,12 +370,23 @@ mod tests {
             host: HeaderValue::from_static("a"),
             transport: Box::new(recorder),
         };
+        (Wire::new((connection, None), Time::MAX), written)
+    }
+
+    fn written(request: http::request::Builder, body: &str) -> Vec<String> {
+        let written = written_or_refused(request, body);
+        assert!(!written.is_empty());
+        written
+    }
+
+    fn written_or_refused(request: http::request::Builder, body: &str) -> Vec<String> {
+        let (mut wire, written) = wire(b"");
         let request = request.uri("http://a/").body(()).unwrap();
-        let mut wire = Wire::new((connection, None), Time::MAX);
         assert_eq!(wire.stage, Stage::Unsent);
         assert!(wire.exchange(request, body.as_bytes(), 100).is_err());
-        assert_eq!(wire.stage, Stage::Sent);
-        written.lock().unwrap().clone()
+        let written = written.lock().unwrap().clone();
+        assert_eq!(wire.stage == Stage::Unsent, written.is_empty());
+        written
     }
 
     #[test]
@@ -372,9 +405,49 @@ mod tests {
 
     #[test]
     fn a_head_that_leaves_little_room_goes_out_alone() {
-        let chunked = Request::builder().header(TRANSFER_ENCODING, "chunked");
+        let get = Request::builder().header("x", "y".repeat(10));
+        let head = "GET / HTTP/1.1\r\nx: yyyyyyyyyy\r\ncontent-length: 1\r\nhost: a\r\n\r\n";
+        assert!(head.len() > 50);
+        assert_eq!(written(get, "b"), [head, "b"]);
+    }
+
+    #[test]
+    fn chunks_end_with_the_body_whatever_fits() {
         let head = "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\nhost: a\r\n\r\n";
-        assert_eq!(head.len(), 55);
-        assert_eq!(written(chunked, "b"), [head, "1\r\nb\r\n", "0\r\n\r\n"]);
+        for length in 1..300 {
+            let chunked = Request::builder().header(TRANSFER_ENCODING, "chunked");
+            let written = written(chunked, &"b".repeat(length)).concat();
+            let mut chunks = written.strip_prefix(head).unwrap();
+            let mut read = 0;
+            let last = loop {
+                let (size, rest) = chunks.split_once("\r\n").unwrap();
+                let size = usize::from_str_radix(size, 16).unwrap();
+                if size == 0 {
+                    break rest;
+                }
+                read += size;
+                chunks = rest.get(size..).unwrap().strip_prefix("\r\n").unwrap();
+            };
+            assert_eq!((read, last), (length, "\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_the_bodys_is_refused() {
+        for (stated, body) in [("3", "ab"), ("1", "ab"), ("x", "ab"), ("1", "")] {
+            let request = Request::builder().header(CONTENT_LENGTH, stated);
+            assert!(written_or_refused(request, body).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_an_interim_answer_is_not_counted_as_its_head() {
+        let (mut wire, _) = wire(
+            b"HTTP/1.1 103 A\r\n\r\nHTTP/1.1 200 OK\r\n\r\n\
+              and a body that is far longer than the head",
+        );
+        let request = Request::get("http://a/").body(()).unwrap();
+        let (response, _) = wire.exchange(request, b"", 40).unwrap();
+        assert_eq!(response.status(), 200);
     }
 }
