@@ -11,6 +11,7 @@ use ureq::{
     unversioned::transport::{
         Buffers, ConnectionDetails, Connector as Connect, Either, LazyBuffers, NextTimeout,
         Transport, TransportAdapter,
+        time::{Duration as Wait, Instant},
     },
 };
 
@@ -59,7 +60,7 @@ impl<In: Transport> Connect<In> for Connector {
             .map_err(|_| Error::Tls("the host is not a valid server name"))?;
         let mut session = ClientConnection::new(Arc::clone(&self.0), name).map_err(other)?;
         let mut socket = TransportAdapter::new(inner.boxed(), details.current_time.clone());
-        socket.set_timeout(details.timeout);
+        socket.set_timeout(left(details));
         session.complete_io(&mut socket)?;
         let buffers = LazyBuffers::new(
             details.config.input_buffer_size(),
@@ -70,6 +71,18 @@ impl<In: Transport> Connect<In> for Connector {
             stream: StreamOwned::new(session, socket),
         })))
     }
+}
+
+/// What a slow connection leaves of the time.
+fn left(details: &ConnectionDetails) -> NextTimeout {
+    let mut timeout = details.timeout;
+    if let (Wait::Exact(all), Instant::Exact(start), Instant::Exact(now)) =
+        (timeout.after, details.now, (details.current_time)())
+    {
+        let spent = now.saturating_duration_since(start);
+        timeout.after = Wait::Exact(all.saturating_sub(spent));
+    }
+    timeout
 }
 
 impl fmt::Debug for Connector {
@@ -121,5 +134,54 @@ impl Transport for Tls {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls")
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests own threads, sockets and clocks"
+)]
+mod tests {
+    use super::*;
+    use crate::Agent;
+    use bytes::Bytes;
+    use std::{net::TcpListener, thread, time};
+    use unifiedai_transport::{Delivery, FailureKind, Limits, Phase, Transport as _};
+    use ureq::unversioned::transport::TcpConnector;
+
+    #[derive(Debug)]
+    struct Slow;
+
+    impl Connect for Slow {
+        type Out = Box<dyn Transport>;
+
+        fn connect(
+            &self,
+            _: &ConnectionDetails,
+            _: Option<()>,
+        ) -> Result<Option<Self::Out>, Error> {
+            thread::sleep(time::Duration::from_millis(300));
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_slow_connection_leaves_a_handshake_what_is_left() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let chain =
+            ().chain(Slow)
+                .chain(TcpConnector::default())
+                .chain(Connector::new(default_config()));
+        let agent = Agent::with_connector(ureq::config::Config::default(), chain);
+        let mut limits = Limits::NONE;
+        limits.connect = agent.now().saturating_add(time::Duration::from_millis(400));
+        let uri = format!("https://{}/", silent.local_addr().unwrap());
+        let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+        let started = time::Instant::now();
+        let failure = agent.send(request, limits).unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Connect));
+        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert!(started.elapsed() < time::Duration::from_millis(600));
     }
 }
