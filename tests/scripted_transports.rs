@@ -7,9 +7,20 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-use std::time::Duration;
+use bytes::Bytes;
+use http::{Request, Response};
+use std::{
+    future::{Future, pending, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
 use unifiedai::{
-    AsyncClient, ChatRequest, Client, Delivery, ErrorKind, FailureKind,
+    AsyncBody, AsyncClient, AsyncTransport, CallOptions, ChatRequest, Client, Delivery, ErrorKind,
+    FailureKind, Limits, Retry, Time, TransportError,
     provider::OpenAiChat,
     transport::testing::{Answer, Cassette, Recorder, Script},
 };
@@ -165,4 +176,60 @@ fn the_corpus_is_a_cassette() {
     }
     println!("{exchanges} exchanges");
     assert!(exchanges > 0);
+}
+
+/// A server that sends comments without end, faster than they are read. A millisecond passes whenever the time is told.
+#[derive(Clone, Default)]
+struct Chatterbox(Arc<AtomicU64>);
+
+struct Comments(u32);
+
+impl AsyncTransport for Chatterbox {
+    type Body = Comments;
+
+    fn now(&self) -> Time {
+        Time::ZERO.saturating_add(Duration::from_millis(self.0.fetch_add(1, Relaxed)))
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    fn send(
+        &self,
+        _: Request<Bytes>,
+        _: Limits,
+    ) -> impl Future<Output = Result<Response<Comments>, TransportError>> + Send + 'static {
+        let answer = Response::builder().header("content-type", "text/event-stream");
+        ready(Ok(answer.body(Comments(0)).unwrap()))
+    }
+
+    fn sleep_until(&self, _: Time) -> impl Future<Output = ()> + Send + 'static {
+        pending()
+    }
+}
+
+impl AsyncBody for Comments {
+    fn poll_chunk(
+        &mut self,
+        _: &mut Context<'_>,
+        _: Time,
+    ) -> Poll<Result<Option<Bytes>, TransportError>> {
+        self.0 += 1;
+        assert!(self.0 < 1_000_000, "the deadline is not looked at");
+        Poll::Ready(Ok(Some(Bytes::from_static(b": still here\n\n"))))
+    }
+}
+
+#[test]
+fn a_body_that_never_lets_wait_has_its_deadlines_too() {
+    let mut options = CallOptions::default();
+    options.retry = Retry::none();
+    options.timeouts.total = Some(Duration::from_secs(1));
+    let client = AsyncClient::new(Chatterbox::default(), provider()).with_options(options);
+    let answer = client.stream(question()).unwrap().into_response();
+    assert_eq!(
+        smol::block_on(answer).unwrap_err().kind(),
+        ErrorKind::Timeout
+    );
 }

@@ -5,7 +5,6 @@ use futures_core::Stream;
 use std::{
     fmt,
     future::{Future, poll_fn},
-    mem::take,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -33,6 +32,9 @@ enum Waiting<B> {
     ForTime(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
+/// What is there at once came at one time. But a body that never lets wait must not outlast its deadlines.
+const INPUTS_PER_TIME: u32 = 64;
+
 impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     /// A driver for an exchange that began at `now`.
     #[must_use]
@@ -55,8 +57,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         if self.escort.is_waiting() {
             ready!(self.poll_admission(cx));
         }
-        // What is there at once came at one time.
-        let mut is_later = true;
+        let mut at_once = 0;
         loop {
             match &mut self.waiting {
                 Waiting::ForHead(sending) => {
@@ -68,13 +69,13 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                         Err(error) => (Waiting::ForNothing, Input::Failed(error)),
                     };
                     self.waiting = waiting;
-                    self.handle(input, take(&mut is_later));
+                    self.handle(input, &mut at_once);
                 }
                 Waiting::ForTime(sleeping) => {
                     ready!(sleeping.as_mut().poll(cx));
                     self.waiting = Waiting::ForNothing;
                     self.now = self.io.now();
-                    is_later = false;
+                    at_once = 1;
                 }
                 Waiting::ForNothing | Waiting::ForBody(_) => {}
             }
@@ -89,7 +90,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                         Waiting::ForBody(body) => ready!(body.poll_chunk(cx, deadline)),
                         _ => Ok(None),
                     };
-                    self.handle(read.into(), take(&mut is_later));
+                    self.handle(read.into(), &mut at_once);
                 }
                 Step::Sleep { until } => {
                     self.waiting = Waiting::ForTime(Box::pin(self.io.sleep_until(until)))
@@ -152,10 +153,12 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         Poll::Ready(())
     }
 
-    fn handle(&mut self, input: Input, is_later: bool) {
-        if is_later {
+    /// The `at_once`th input of a poll.
+    fn handle(&mut self, input: Input, at_once: &mut u32) {
+        if *at_once % INPUTS_PER_TIME == 0 {
             self.now = self.io.now();
         }
+        *at_once = at_once.wrapping_add(1);
         self.escort.input(&input, self.now);
         self.exchange.handle(input, self.now);
     }
