@@ -717,8 +717,12 @@ impl Assembler {
     fn enter(&mut self, choice: u32, flow: Flow) -> Result<(), Error> {
         let is_told = self.queue.is_some();
         let open = self.open(choice)?;
-        // The beginning and end of a text are nothing but events.
-        if open.flowing == Some(flow) || !is_told {
+        if open.flowing == Some(flow) {
+            return Ok(());
+        }
+        if !is_told {
+            // The beginning and end of a text are nothing but events.
+            open.flowing = Some(flow);
             return Ok(());
         }
         self.leave(choice)?;
@@ -1152,6 +1156,18 @@ mod tests {
             told(&mut stream),
             "call 5 x f, call 6 y g, 5 {, 6 {}, 5 }, called 6 y {}"
         );
+    }
+
+    #[test]
+    fn a_text_ends_before_a_call_with_its_number_whether_or_not_it_is_told() {
+        for streaming in [true, false] {
+            let mut answer = Assembler::new(streaming, AssemblerLimits::default());
+            answer.tool_start(0, 5, "x", "").unwrap();
+            answer.text(0, 5, "a").unwrap();
+            // The call cannot end yet, as it has no name.
+            answer.close(0, 5).unwrap();
+            assert_eq!(answer.close(0, 5).unwrap_err().kind(), ErrorKind::Protocol);
+        }
     }
 
     #[test]
