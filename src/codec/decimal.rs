@@ -29,6 +29,9 @@ pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, usize)> {
         return None;
     }
     if let Some(b'e' | b'E') = text.get(length) {
+        if length.checked_sub(1).and_then(|last| text.get(last)) == Some(&b'.') {
+            return None;
+        }
         return with_exponent(text, length, whole, nanos);
     }
     #[expect(clippy::cast_possible_truncation, reason = "nine digits")]
@@ -212,6 +215,8 @@ mod tests {
             "inf",
             "NaN",
             "1e400",
+            "5.e1",
+            "5.e-1",
             " 1",
             "-1e2",
             "99999999999999999999",

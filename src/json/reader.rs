@@ -792,6 +792,18 @@ mod tests {
         }
 
         #[test]
+        fn a_time_is_read_from_a_number_that_serde_json_accepts(text in "-?[0-9]{0,21}[.]?[0-9]{0,18}([eE][-+]?[0-9]{0,3})?[,x\u{e9}]?") {
+            let mut reader = Reader::new(&text);
+            if reader.seconds().is_some() {
+                let read = reader.since(0);
+                prop_assert!(serde_json::from_str::<&RawValue>(read).is_ok(), "{}", read);
+                prop_assert_eq!(Reader::new(&text).number(), Ok(read));
+            } else {
+                prop_assert_eq!(reader.at, 0);
+            }
+        }
+
+        #[test]
         fn a_string_is_read_as_it_was_written(string in any::<String>()) {
             let text = serde_json::to_string(&string).unwrap();
             prop_assert_eq!(super::tests::string(&text).unwrap(), &*string);
