@@ -47,6 +47,9 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
             continue;
         };
         let value = value.as_bytes().trim_ascii();
+        if !value.is_ascii() {
+            continue;
+        }
         let known = limits.iter().position(|limit| limit.name == what);
         let at = known.unwrap_or(limits.len());
         if known.is_none() && at < MOST_LIMITS {
@@ -258,6 +261,20 @@ mod tests {
     }
 
     // F92
+    #[test]
+    fn what_is_no_text_says_nothing_of_an_allowance() {
+        let mut odd = headers(&[("x-ratelimit-limit-requests", "5")]);
+        for name in ["x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"] {
+            odd.append(name, http::HeaderValue::from_bytes("é".as_bytes()).unwrap());
+            odd.append(name, http::HeaderValue::from_bytes(b"6\xff").unwrap());
+        }
+        let limits = rate_limits(&odd);
+        let [requests] = &limits[..] else {
+            panic!("{limits:?}");
+        };
+        assert_eq!((&*requests.name, requests.limit), ("requests", Some(5)));
+    }
+
     #[test]
     fn so_many_allowances_are_looked_at_and_no_more() {
         let mut many = HeaderMap::new();
