@@ -215,7 +215,7 @@ impl AsyncBody for Comments {
         _: &mut Context<'_>,
         _: Time,
     ) -> Poll<Result<Option<Bytes>, TransportError>> {
-        self.0 += 1;
+        self.0 = self.0.saturating_add(1);
         assert!(self.0 < 1_000_000, "the deadline is not looked at");
         Poll::Ready(Ok(Some(Bytes::from_static(b": still here\n\n"))))
     }
