@@ -47,7 +47,9 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
             continue;
         };
         let value = value.as_bytes().trim_ascii();
-        if !value.is_ascii() {
+        let told = Told::of(field, value, headers);
+        // What cannot be read is nothing, but what is no text does not even say that there is an allowance.
+        if told.is_none() && !value.is_ascii() {
             continue;
         }
         let known = limits.iter().position(|limit| limit.name == what);
@@ -65,10 +67,10 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
         let Some(limit) = limits.get_mut(at) else {
             continue;
         };
-        match field {
-            Field::Limit => limit.limit = count(value),
-            Field::Remaining => limit.remaining = count(value),
-            Field::Reset => limit.reset = reset(value, headers),
+        match told {
+            Told::Limit(count) => limit.limit = count,
+            Told::Remaining(count) => limit.remaining = count,
+            Told::Reset(time) => limit.reset = time,
         }
     }
     limits.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -98,6 +100,30 @@ enum Field {
     Limit,
     Remaining,
     Reset,
+}
+
+/// What one header tells.
+enum Told {
+    Limit(Option<u64>),
+    Remaining(Option<u64>),
+    Reset(Option<Duration>),
+}
+
+impl Told {
+    fn of(field: Field, value: &[u8], headers: &HeaderMap) -> Self {
+        match field {
+            Field::Limit => Told::Limit(count(value)),
+            Field::Remaining => Told::Remaining(count(value)),
+            Field::Reset => Told::Reset(reset(value, headers)),
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        matches!(
+            self,
+            Told::Limit(None) | Told::Remaining(None) | Told::Reset(None)
+        )
+    }
 }
 
 fn split(name: &str) -> Option<(Field, &str)> {
@@ -260,7 +286,6 @@ mod tests {
         }
     }
 
-    // F92
     #[test]
     fn what_is_no_text_says_nothing_of_an_allowance() {
         let mut odd = headers(&[("x-ratelimit-limit-requests", "5")]);
@@ -275,6 +300,7 @@ mod tests {
         assert_eq!((&*requests.name, requests.limit), ("requests", Some(5)));
     }
 
+    // F92
     #[test]
     fn so_many_allowances_are_looked_at_and_no_more() {
         let mut many = HeaderMap::new();

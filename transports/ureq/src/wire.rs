@@ -3,7 +3,7 @@
 use crate::{clock, error, pool::Connection};
 use http::{
     HeaderValue, Request, Response,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, Entry, HOST, TRANSFER_ENCODING},
 };
 use std::io;
 use unifiedai_transport::{Time, TransportError};
@@ -92,15 +92,14 @@ impl Wire {
     fn prepare(&self, mut request: Request<()>, body: &[u8]) -> Result<Call<SendRequest>, Error> {
         let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
         let headers = request.headers_mut();
-        match headers.get(CONTENT_LENGTH) {
+        let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+        match headers.entry(CONTENT_LENGTH) {
             // The protocol would wait for the rest of a body that is shorter.
-            Some(stated) if !is_number(stated, body.len()) => {
+            Entry::Occupied(stated) if !is_number(stated.get(), body.len()) => {
                 return Err(ureq_proto::Error::BadContentLengthHeader.into());
             }
-            None if (expects_body || !body.is_empty())
-                && !headers.contains_key(TRANSFER_ENCODING) =>
-            {
-                headers.insert(CONTENT_LENGTH, number(body.len()));
+            Entry::Vacant(length) if (expects_body || !body.is_empty()) && !is_chunked => {
+                length.insert(number(body.len()));
             }
             _ => {}
         }
