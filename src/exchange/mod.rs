@@ -278,32 +278,33 @@ impl<O: Operation> Exchange<O> {
         self.metadata.request_id = None;
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
-        let signed = self.operation.request().and_then(|mut request| {
-            self.secret = self.provider.auth().apply(&mut request, self.wall())?;
-            Ok(request)
-        });
-        match signed {
-            Ok(request) => {
-                self.state = State::AwaitHead;
-                let streaming = self.operation.is_streamed();
-                self.deadlines
-                    .begin_attempt(self.now, streaming, &self.timeouts);
-                let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
-                attempt.target = self.fallback.as_ref().map(|_| self.target());
-                // Most calls need no other one.
-                if self.metrics.attempts.is_empty() {
-                    self.metrics.attempts = Vec::with_capacity(1);
-                }
-                self.metrics.attempts.push(attempt);
-                self.under_way = true;
-                let limits = self.deadlines.limits(&self.timeouts);
-                Step::Send { request, limits }
-            }
-            Err(error) => {
-                self.end(Err(error));
-                Step::Done
-            }
+        let mut request = match self.operation.request() {
+            Ok(request) => request,
+            Err(error) => return self.end_unsent(error),
+        };
+        match self.provider.auth().apply(&mut request, self.wall()) {
+            Ok(secret) => self.secret = secret,
+            Err(error) => return self.end_unsent(error),
         }
+        self.state = State::AwaitHead;
+        let streaming = self.operation.is_streamed();
+        self.deadlines
+            .begin_attempt(self.now, streaming, &self.timeouts);
+        let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
+        attempt.target = self.fallback.as_ref().map(|_| self.target());
+        // Most calls need no other one.
+        if self.metrics.attempts.is_empty() {
+            self.metrics.attempts = Vec::with_capacity(1);
+        }
+        self.metrics.attempts.push(attempt);
+        self.under_way = true;
+        let limits = self.deadlines.limits(&self.timeouts);
+        Step::Send { request, limits }
+    }
+
+    fn end_unsent(&mut self, error: Error) -> Step {
+        self.end(Err(error));
+        Step::Done
     }
 
     fn on_head(&mut self, head: response::Parts) -> Result<(), Error> {

@@ -162,8 +162,8 @@ impl contract::Transport for Agent {
         request: http::Request<Bytes>,
         limits: Limits,
     ) -> Result<http::Response<Body>, TransportError> {
-        let (parts, body) = request.into_parts();
-        let request = http::Request::from_parts(parts, ());
+        let mut body = Bytes::new();
+        let request = request.map(|all| body = all);
         let head_by = limits.head.min(limits.total);
         let uri = request.uri();
         let connection = self.0.connection(uri, limits.connect.min(head_by));

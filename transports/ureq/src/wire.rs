@@ -103,8 +103,9 @@ impl Wire {
             }
             _ => {}
         }
-        let host = || self.connection.host.clone();
-        headers.entry(HOST).or_insert_with(host);
+        if let Entry::Vacant(host) = headers.entry(HOST) {
+            host.insert(self.connection.host.clone());
+        }
         let mut call = Call::new(request)?;
         call.allow_non_standard_methods(true);
         if !body.is_empty() {
