@@ -2,13 +2,14 @@
 //! written.
 
 mod reader;
+mod reading;
 mod writer;
 
 pub(crate) use reader::{Fault, Reader, plain};
 pub(crate) use writer::{ListWriter, ObjectWriter};
 
 use crate::{Error, ErrorKind};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -125,12 +126,6 @@ pub(crate) fn serialize_on_one_line<S: Serializer>(
     RawValue::from_string(line)
         .map_err(serde::ser::Error::custom)?
         .serialize(serializer)
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(|raw| Json(Text::Value(raw)))
-    }
 }
 
 #[cfg(test)]
