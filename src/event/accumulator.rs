@@ -198,13 +198,13 @@ impl Accumulator {
     fn part(
         &mut self,
         choice: u32,
-        mut number: u32,
+        number: u32,
         make: impl FnOnce() -> ContentPart,
     ) -> &mut ContentPart {
         let (choice, numbers) = self.choice(choice);
         let content = &mut choice.message.content;
         let at = numbers.partition_point(|other| *other < number);
-        if numbers.get_mut(at) != Some(&mut number) {
+        if numbers.get_mut(at).is_none_or(|found| *found != number) {
             numbers.insert(at, number);
             insert(content, at, make());
         }

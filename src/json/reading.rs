@@ -231,6 +231,14 @@ mod tests {
         }
     }
 
+    // F86
+    #[test]
+    fn no_nesting_overflows_the_stack() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let text = format!(r#"{{"type":"opaque","provider":"p","block":{deep}}}"#);
+        assert!(serde_json::from_str::<ContentPart>(&text).is_err());
+    }
+
     #[test]
     fn what_json_cannot_say_is_refused() {
         use serde::de::{IntoDeserializer, value::Error};

@@ -47,9 +47,12 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
             continue;
         };
         let value = value.as_bytes().trim_ascii();
-        let told = Told::of(field, value, headers);
+        let (number, time) = match field {
+            Field::Limit | Field::Remaining => (count(value), None),
+            Field::Reset => (None, reset(value, headers)),
+        };
         // What cannot be read is nothing, but what is no text does not even say that there is an allowance.
-        if told.is_none() && !value.is_ascii() {
+        if number.is_none() && time.is_none() && !value.is_ascii() {
             continue;
         }
         let known = limits.iter().position(|limit| limit.name == what);
@@ -67,10 +70,10 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
         let Some(limit) = limits.get_mut(at) else {
             continue;
         };
-        match told {
-            Told::Limit(count) => limit.limit = count,
-            Told::Remaining(count) => limit.remaining = count,
-            Told::Reset(time) => limit.reset = time,
+        match field {
+            Field::Limit => limit.limit = number,
+            Field::Remaining => limit.remaining = number,
+            Field::Reset => limit.reset = time,
         }
     }
     limits.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -100,30 +103,6 @@ enum Field {
     Limit,
     Remaining,
     Reset,
-}
-
-/// What one header tells.
-enum Told {
-    Limit(Option<u64>),
-    Remaining(Option<u64>),
-    Reset(Option<Duration>),
-}
-
-impl Told {
-    fn of(field: Field, value: &[u8], headers: &HeaderMap) -> Self {
-        match field {
-            Field::Limit => Told::Limit(count(value)),
-            Field::Remaining => Told::Remaining(count(value)),
-            Field::Reset => Told::Reset(reset(value, headers)),
-        }
-    }
-
-    fn is_none(&self) -> bool {
-        matches!(
-            self,
-            Told::Limit(None) | Told::Remaining(None) | Told::Reset(None)
-        )
-    }
 }
 
 fn split(name: &str) -> Option<(Field, &str)> {

@@ -131,11 +131,11 @@ impl Wake for Ringer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Woken(AtomicBool);
+    pub(crate) struct Woken(pub(crate) AtomicBool);
 
     impl Wake for Woken {
         fn wake(self: Arc<Self>) {

@@ -151,14 +151,11 @@ impl Write for Io {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bell::Bell;
+    use crate::bell::{Bell, tests::Woken};
     use hyper::rt::ReadBuf;
     use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering::Relaxed},
-        },
-        task::{Wake, Waker},
+        sync::{Arc, atomic::Ordering::Relaxed},
+        task::Waker,
     };
 
     /// Always has more to read.
@@ -190,15 +187,6 @@ mod tests {
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
-        }
-    }
-
-    #[derive(Default)]
-    struct Woken(AtomicBool);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Relaxed);
         }
     }
 
