@@ -38,6 +38,8 @@ pub(crate) struct Http1 {
 struct Codec {
     /// Gone once it has ended.
     driver: Option<Box<Driver>>,
+    /// Whether it had ended when an answer was looked for in vain.
+    ended: bool,
     bell: Bell,
 }
 
@@ -152,7 +154,11 @@ impl Http1 {
         let driver = Some(Box::new(driver));
         Ok(Http1 {
             sender,
-            codec: Codec { driver, bell },
+            codec: Codec {
+                driver,
+                ended: false,
+                bell,
+            },
             heads,
             unfit: false,
         })
@@ -165,19 +171,22 @@ impl Http1 {
     fn poll_answer(&mut self, cx: &mut Context<'_>, answering: &mut Answering) -> Poll<Answer> {
         // Leaves the socket open, so that another codec can go on with it.
         let ended = match &mut self.codec.driver {
-            Some(driver) => {
+            Some(driver) if !self.codec.ended => {
                 let bell = &self.codec.bell;
                 bell.poll(cx, |cx| driver.poll_without_shutdown(cx))
                     .is_ready()
             }
-            None => true,
+            _ => true,
         };
         let mut unwoken = Context::from_waker(Waker::noop());
         let answer = answering.as_mut().poll(&mut unwoken);
         if ended && answer.is_pending() {
-            // A request that it has not taken is given up with it.
-            self.codec.driver = None;
-            return answering.as_mut().poll(&mut unwoken);
+            // tokio holds back what is there from a task that has done much at once, so that it is looked for once more. A request
+            // that the codec has not taken is given up with it.
+            if std::mem::replace(&mut self.codec.ended, true) {
+                self.codec.driver = None;
+            }
+            cx.waker().wake_by_ref();
         }
         answer
     }
