@@ -64,13 +64,16 @@ pub fn an_answer_before_the_end_of_the_request_ends_its_connection<
 ) {
     let authority = Authority::new("127.0.0.1");
     for (tls, long) in [(false, 0), (false, 3_000), (true, 0), (true, 3_000)] {
+        let (over, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
         let server = serve(tls, &authority, move |peer| {
             let Some(head) = peer.head() else { return };
             if head.starts_with("POST") {
                 let long = "y".repeat(long);
                 let large = "HTTP/1.1 413 Large\r\nx-long: ";
                 peer.write(format!("{large}{long}\r\ncontent-length: 2\r\n\r\nno").as_bytes());
-                peer.sees_close();
+                // Nothing more is read: a request that was taken to its end would leave the connection to the next.
+                let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(3));
             } else {
                 peer.write(b"HTTP/1.1 204 No Content\r\n\r\n");
             }
@@ -88,6 +91,7 @@ pub fn an_answer_before_the_end_of_the_request_ends_its_connection<
         let response = response.unwrap_or_else(|e| panic!("TLS: {tls}, {long}, next: {e}"));
         assert_eq!(response.status(), 204, "TLS: {tls}, {long}");
         assert_eq!(server.connections(), 2);
+        drop(over);
     }
 }
 
