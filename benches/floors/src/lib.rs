@@ -1,5 +1,8 @@
 //! What both floors share: the arguments of the `load` example, and the request that it sends.
 
+/// Who asks.
+pub const USER_AGENT: &str = "floor/0.1.0";
+
 /// `BASE_URL chat|stream N CONCURRENCY MODEL`.
 #[derive(Clone, Debug)]
 pub struct Arguments {
@@ -44,6 +47,15 @@ impl Arguments {
             r#"{{"model":"{}","messages":[{{"role":"user","content":"Why is fast inference important?"}}]{options}}}"#,
             self.model
         )
+    }
+
+    /// What the answer is to be.
+    pub fn accept(&self) -> &'static str {
+        if self.stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        }
     }
 
     /// Where it goes.

@@ -1,10 +1,11 @@
 //! The same calls over bare hyper with hyper-util's pool: bytes in, bytes out, nothing decoded.
 
 use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use std::{cell::Cell, rc::Rc};
-use unifiedai_floors::Arguments;
+use unifiedai_floors::{self as floors, Arguments};
 
 fn main() {
     let arguments = Rc::new(Arguments::parse());
@@ -23,7 +24,10 @@ fn main() {
                     while started.get() < arguments.calls {
                         started.set(started.get() + 1);
                         let request = http::Request::post(arguments.url())
-                            .header("content-type", "application/json")
+                            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                            .header(ACCEPT, HeaderValue::from_static(arguments.accept()))
+                            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+                            .header(USER_AGENT, HeaderValue::from_static(floors::USER_AGENT))
                             .body(Full::new(Bytes::from(arguments.body())))
                             .expect("a request");
                         let mut body = client

@@ -4,7 +4,8 @@ use std::{
     io::Read,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
-use unifiedai_floors::Arguments;
+use unifiedai_floors::{self as floors, Arguments};
+use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 
 fn main() {
     let arguments = Arguments::parse();
@@ -17,7 +18,10 @@ fn main() {
                 while started.fetch_add(1, Relaxed) < arguments.calls {
                     let request = agent
                         .post(arguments.url())
-                        .header("content-type", "application/json");
+                        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                        .header(ACCEPT, HeaderValue::from_static(arguments.accept()))
+                        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+                        .header(USER_AGENT, HeaderValue::from_static(floors::USER_AGENT));
                     let response = request.send(arguments.body()).expect("an answer");
                     let mut reader = response.into_body().into_reader();
                     loop {
