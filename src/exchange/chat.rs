@@ -15,10 +15,16 @@ pub struct Chat {
     request: Arc<ChatRequest>,
     prompt: Prompt,
     limits: AssemblerLimits,
+    /// Of many calls that wait for their answers at once, none takes memory for it.
+    answer: Option<Answer>,
+    raw: Option<RawBody>,
+}
+
+/// What becomes of the answer, from the moment when something of it is there.
+struct Answer {
+    decoder: Box<dyn Decoder>,
     /// Boxed, because an exchange is moved more often than it is used.
     assembler: Box<Assembler>,
-    decoder: Option<Box<dyn Decoder>>,
-    raw: Option<RawBody>,
 }
 
 /// The request as HTTP, for one provider.
@@ -74,12 +80,11 @@ impl Exchange<Chat> {
             ..AssemblerLimits::default()
         };
         let chat = Chat {
-            assembler: assembler(&request, limits),
             provider: provider.clone(),
             request,
             prompt: Prompt::NONE,
             limits,
-            decoder: None,
+            answer: None,
             raw: None,
         };
         Exchange::with_operation(provider, chat, options, start)
@@ -90,11 +95,9 @@ impl Exchange<Chat> {
             provider,
             request,
             prompt,
-            assembler,
             ..
         } = &mut self.operation;
         *prompt = Prompt::new(&**provider, request)?;
-        prompt.warn(assembler);
         self.metadata
             .correlation_id
             .clone_from(&request.correlation_id);
@@ -150,25 +153,33 @@ impl Prompt {
             unsent: Some(encoded.request),
         })
     }
-
-    fn warn(&self, assembler: &mut Assembler) {
-        for warning in &self.warnings {
-            assembler.warn(warning.clone());
-        }
-    }
 }
 
 impl Chat {
-    fn decoder(&mut self) -> (&mut dyn Decoder, &mut Assembler) {
-        let decoder = self
-            .decoder
-            .get_or_insert_with(|| self.provider.chat_decoder(&self.request));
-        (&mut **decoder, &mut *self.assembler)
+    fn answer(&mut self) -> &mut Answer {
+        let Chat {
+            provider,
+            request,
+            limits,
+            prompt,
+            answer,
+            ..
+        } = self;
+        answer.get_or_insert_with(|| Answer::new(&**provider, request, *limits, &prompt.warnings))
     }
 
-    fn describe(&mut self, metadata: ProviderMetadata, metrics: Metrics) {
-        let raw = self.raw.take();
-        let response = self.assembler.response_mut();
+    fn into_response(self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
+        let Chat {
+            provider,
+            request,
+            limits,
+            prompt,
+            answer,
+            raw,
+        } = self;
+        let Answer { mut assembler, .. } =
+            answer.unwrap_or_else(|| Answer::new(&*provider, &request, limits, &prompt.warnings));
+        let response = assembler.response_mut();
         let extra = std::mem::take(&mut response.provider_metadata.extra);
         response.provider_metadata = ProviderMetadata {
             raw,
@@ -185,7 +196,28 @@ impl Chat {
             ..metrics
         };
         if response.model.is_empty() {
-            response.model.clone_from(&self.request.model);
+            response.model.clone_from(&request.model);
+        }
+        assembler.into_response()
+    }
+}
+
+impl Answer {
+    fn new(
+        provider: &dyn Provider,
+        request: &ChatRequest,
+        limits: AssemblerLimits,
+        warnings: &[Warning],
+    ) -> Self {
+        let mut assembler = Box::new(Assembler::new(request.stream, limits));
+        assembler.extract_think(request.extract_think);
+        assembler.wanted_choices(request.n.unwrap_or(1));
+        for warning in warnings {
+            assembler.warn(warning.clone());
+        }
+        Answer {
+            decoder: provider.chat_decoder(request),
+            assembler,
         }
     }
 }
@@ -210,7 +242,8 @@ impl Operation for Chat {
     }
 
     fn used_tokens(&self) -> Option<u64> {
-        self.assembler.usage_so_far()?.total_tokens
+        let answer = self.answer.as_ref()?;
+        answer.assembler.usage_so_far()?.total_tokens
     }
 
     fn model(&self) -> &str {
@@ -232,27 +265,26 @@ impl Operation for Chat {
 
     fn begin(&mut self) {
         self.raw = None;
-        self.decoder = None;
-        self.assembler = assembler(&self.request, self.limits);
-        self.prompt.warn(&mut self.assembler);
+        self.answer = None;
     }
 
     fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
-        if self.request.raw_frames {
-            self.assembler.raw_frame(frame.data.as_bytes());
+        let raw_frames = self.request.raw_frames;
+        let Answer { decoder, assembler } = self.answer();
+        if raw_frames {
+            assembler.raw_frame(frame.data.as_bytes());
         }
-        let (decoder, assembler) = self.decoder();
         let progress = decoder.frame(frame, assembler)?;
         assembler.check_waiting()?;
         assembler.check_retained()?;
         if progress == Progress::Done {
-            self.assembler.end_marker();
+            assembler.end_marker();
         }
         Ok(progress)
     }
 
     fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
-        let (decoder, assembler) = self.decoder();
+        let Answer { decoder, assembler } = self.answer();
         decoder.whole(body, assembler)
     }
 
@@ -261,12 +293,13 @@ impl Operation for Chat {
     }
 
     fn is_complete(&self) -> bool {
-        self.assembler.is_complete()
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| answer.assembler.is_complete())
     }
 
     /// Nothing is told of an end before it is sure that there is one.
     fn settle(&mut self, but: Option<Warning>) -> Result<(), Error> {
-        let (decoder, assembler) = self.decoder();
+        let Answer { decoder, assembler } = self.answer();
         assembler.check_calls()?;
         if let Some(but) = but {
             assembler.warn(but);
@@ -276,15 +309,16 @@ impl Operation for Chat {
     }
 
     fn warn(&mut self, warning: Warning) {
-        self.assembler.warn(warning);
+        self.answer().assembler.warn(warning);
     }
 
     fn next_event(&mut self) -> Option<StreamEvent> {
-        self.assembler.next_event()
+        self.answer.as_mut()?.assembler.next_event()
     }
 
     fn is_visible(&self) -> bool {
-        self.assembler.is_visible()
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| answer.assembler.is_visible())
     }
 
     fn is_streamed(&self) -> bool {
@@ -295,21 +329,17 @@ impl Operation for Chat {
         Some(output)
     }
 
-    fn into_output(mut self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
-        self.describe(metadata, metrics);
-        self.assembler.into_response()
+    fn into_output(self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
+        self.into_response(metadata, metrics)
     }
 
     fn into_partial(
-        mut self,
+        self,
         metadata: ProviderMetadata,
         metrics: Metrics,
     ) -> Option<UnifiedChatResponse> {
-        if self.assembler.is_empty() {
-            return None;
-        }
-        self.describe(metadata, metrics);
-        Some(self.assembler.into_response())
+        let answer = self.answer.as_ref()?;
+        (!answer.assembler.is_empty()).then(|| self.into_response(metadata, metrics))
     }
 }
 
@@ -322,13 +352,6 @@ impl fmt::Debug for Chat {
             .field("framing", &self.prompt.framing)
             .finish_non_exhaustive()
     }
-}
-
-fn assembler(request: &ChatRequest, limits: AssemblerLimits) -> Box<Assembler> {
-    let mut assembler = Box::new(Assembler::new(request.stream, limits));
-    assembler.extract_think(request.extract_think);
-    assembler.wanted_choices(request.n.unwrap_or(1));
-    assembler
 }
 
 fn encode(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {
