@@ -34,12 +34,17 @@ fn utc(date: &str, time: &str) -> Option<SystemTime> {
     let [year, month, day] = numbers(date, '-')?;
     let (clock, _fraction) = time.split_once('.').unwrap_or((time, ""));
     let [hour, minute, second] = numbers(clock, ':')?;
-    let valid =
-        (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !valid || hour > 23 || minute > 59 || second > 60 {
+    if !(1970..=9999).contains(&year) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let days = days_since_1970(year, month)?.checked_add(day.checked_sub(1)?)?;
+    let (next_year, next_month) = match month {
+        12 => (year.checked_add(1)?, 1),
+        _ => (year, month.checked_add(1)?),
+    };
+    if days >= days_since_1970(next_year, next_month)? {
+        return None;
+    }
     let seconds = [(days, 86_400), (hour, 3600), (minute, 60), (second, 1)]
         .into_iter()
         .try_fold(0_u64, |sum, (count, size)| {
@@ -104,6 +109,11 @@ mod tests {
             "2026-13-01T00:00:00Z",
             "2026-01-00T00:00:00Z",
             "2026-01-32T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2024-02-30T00:00:00Z",
+            "2100-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-12-32T00:00:00Z",
             "1969-12-31T00:00:00Z",
             "10000-01-01T00:00:00Z",
             "2026-01-01T24:00:00Z",
