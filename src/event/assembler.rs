@@ -820,12 +820,6 @@ impl Assembler {
         }
         check_name(open)?;
         open.closed = true;
-        if !open.started {
-            self.start_call(choice, at)?;
-        }
-        let Some(open) = self.open(choice)?.calls.get(at) else {
-            return Ok(());
-        };
         let (part, call) = (open.part, Box::new(open.call.clone()));
         if !call.has_valid_arguments() {
             self.warn(Warning::new(
