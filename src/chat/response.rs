@@ -2,7 +2,7 @@ use crate::{ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics,
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
-use std::{sync::LazyLock, time::Duration};
+use std::{borrow::Cow, sync::LazyLock, time::Duration};
 
 /// A whole answer, the same for every provider, streamed or not.
 ///
@@ -128,7 +128,7 @@ pub struct RawBody(Bytes);
 #[non_exhaustive]
 pub struct RateLimit {
     /// What is counted: `requests`, `tokens`, ..., with the period as in the header (`requests-day`).
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// How many there are in a window: requests or tokens, as `name` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,

@@ -71,7 +71,7 @@ impl Pacer {
         }
         self.pause.learn(now, limits, running, jitter);
         for limit in limits {
-            let bucket = match limit.name.as_str() {
+            let bucket = match &*limit.name {
                 "requests" | "requests-minute" => &mut self.requests,
                 "tokens" | "tokens-minute" => &mut self.tokens,
                 _ => continue,
@@ -144,7 +144,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn limit(name: &str, remaining: u64, reset: u64) -> RateLimit {
+    fn limit(name: &'static str, remaining: u64, reset: u64) -> RateLimit {
         RateLimit {
             name: name.into(),
             limit: None,

@@ -6,7 +6,10 @@ use crate::{
     policy::{LONGEST, parse_duration},
 };
 use http::{HeaderMap, HeaderName};
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 /// Headers that carry the provider's id for a request, in the order of preference.
 static REQUEST_ID: [HeaderName; 7] = [
@@ -61,9 +64,8 @@ pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
             if limits.is_empty() {
                 limits = Vec::with_capacity(2);
             }
-            let name = what.to_owned();
             limits.push(RateLimit {
-                name,
+                name: name_of(what),
                 ..RateLimit::default()
             });
         }
@@ -98,6 +100,16 @@ pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
 /// More allowances than that are not looked at (F92).
 const MOST_LIMITS: usize = 32;
 
+/// What most providers count. Source: recorded answers.
+const COUNTED: [&str; 6] = [
+    "requests",
+    "tokens",
+    "requests-day",
+    "tokens-minute",
+    "input-tokens",
+    "output-tokens",
+];
+
 #[derive(Clone, Copy)]
 enum Field {
     Limit,
@@ -125,6 +137,14 @@ fn split(name: &str) -> Option<(Field, &str)> {
         Some(what) => Some((field, what)),
         None => what.is_empty().then_some((field, "requests")),
     }
+}
+
+/// What a header names, without memory of its own where it is what most providers count.
+fn name_of(what: &str) -> Cow<'static, str> {
+    COUNTED
+        .iter()
+        .find(|known| **known == what)
+        .map_or_else(|| what.to_owned().into(), |known| (*known).into())
 }
 
 /// The field that a name begins with, and what follows it.
@@ -207,14 +227,7 @@ mod tests {
         ]));
         let brief: Vec<_> = read
             .iter()
-            .map(|l| {
-                (
-                    l.name.as_str(),
-                    l.limit,
-                    l.remaining,
-                    l.reset.map(|r| r.as_secs()),
-                )
-            })
+            .map(|l| (&*l.name, l.limit, l.remaining, l.reset.map(|r| r.as_secs())))
             .collect();
         assert_eq!(
             brief,

@@ -19,7 +19,7 @@ pub(super) fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
             text(headers, &name)?.trim().parse().ok()
         };
         let allowance = RateLimit {
-            name: what.to_owned(),
+            name: what.into(),
             limit: count("limit"),
             remaining: count("remaining"),
             ..RateLimit::default()
@@ -56,7 +56,7 @@ mod tests {
         let brief: Vec<_> = metadata
             .rate_limits
             .iter()
-            .map(|limit| (limit.name.as_str(), limit.limit, limit.remaining))
+            .map(|limit| (&*limit.name, limit.limit, limit.remaining))
             .collect();
         assert_eq!(
             brief,
