@@ -1,4 +1,4 @@
-use super::{Exchange, Start, operation::sealed::Operation};
+use super::{Exchange, Start, State, operation::sealed::Operation};
 use crate::{
     Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
     Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent,
@@ -27,10 +27,8 @@ struct Answer {
     assembler: Box<Assembler>,
 }
 
-/// The request as HTTP, for one provider.
+/// What remains known of a request that was encoded for one provider.
 struct Prompt {
-    /// Until it is sent. Another attempt encodes it anew, so that it takes no memory while the answer comes.
-    unsent: Option<Request<Bytes>>,
     method: Method,
     framing: Framing,
     bytes: usize,
@@ -97,10 +95,15 @@ impl Exchange<Chat> {
             prompt,
             ..
         } = &mut self.operation;
-        *prompt = Prompt::new(&**provider, request)?;
+        let unsent;
+        (*prompt, unsent) = Prompt::new(&**provider, request)?;
         self.metadata
             .correlation_id
             .clone_from(&request.correlation_id);
+        self.state = State::Ready {
+            at: self.now,
+            unsent: Some(unsent),
+        };
         Ok(())
     }
 }
@@ -136,22 +139,24 @@ impl Exchange<Chat> {
 impl Prompt {
     /// Before it is encoded.
     const NONE: Prompt = Prompt {
-        unsent: None,
         method: Method::POST,
         framing: Framing::Whole,
         bytes: 0,
         warnings: Vec::new(),
     };
 
-    fn new(provider: &dyn Provider, request: &ChatRequest) -> Result<Self, Error> {
+    fn new(
+        provider: &dyn Provider,
+        request: &ChatRequest,
+    ) -> Result<(Self, Request<Bytes>), Error> {
         let encoded = encode(provider, request)?;
-        Ok(Prompt {
+        let prompt = Prompt {
             method: encoded.request.method().clone(),
             framing: encoded.framing,
             bytes: encoded.request.body().len(),
             warnings: encoded.warnings,
-            unsent: Some(encoded.request),
-        })
+        };
+        Ok((prompt, encoded.request))
     }
 }
 
@@ -226,10 +231,7 @@ impl Operation for Chat {
     type Output = UnifiedChatResponse;
 
     fn request(&mut self) -> Result<Request<Bytes>, Error> {
-        match self.prompt.unsent.take() {
-            Some(request) => Ok(request),
-            None => Ok(encode(&*self.provider, &self.request)?.request),
-        }
+        Ok(encode(&*self.provider, &self.request)?.request)
     }
 
     fn method(&self) -> Method {
@@ -250,13 +252,18 @@ impl Operation for Chat {
         &self.request.model
     }
 
-    fn retarget(&mut self, provider: &Arc<dyn Provider>, model: &str) -> Result<(), Error> {
+    fn retarget(
+        &mut self,
+        provider: &Arc<dyn Provider>,
+        model: &str,
+    ) -> Result<Request<Bytes>, Error> {
         let mut request = self.request.clone();
         model.clone_into(&mut Arc::make_mut(&mut request).model);
-        self.prompt = Prompt::new(&**provider, &request)?;
+        let (prompt, unsent) = Prompt::new(&**provider, &request)?;
+        self.prompt = prompt;
         self.provider = provider.clone();
         self.request = request;
-        Ok(())
+        Ok(unsent)
     }
 
     fn framing(&self) -> Framing {

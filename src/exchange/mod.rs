@@ -28,7 +28,7 @@ use explain::{
     brief, circuit_open, held_back, is_signed, misuse, seconds_between, timeout_error,
     transport_error,
 };
-use http::{HeaderValue, Method, response};
+use http::{HeaderValue, Method, Request, response};
 use operation::Reading;
 use std::{
     sync::Arc,
@@ -97,10 +97,12 @@ pub struct Exchange<O: Operation = Chat> {
 enum State {
     Ready {
         at: Time,
+        /// The request, where it is encoded already. Once it is out it takes no memory: another attempt encodes it anew.
+        unsent: Option<Request<Bytes>>,
     },
     AwaitHead,
     Body {
-        reader: Box<BodyReader>,
+        reader: BodyReader,
         /// Of an answer that is an error.
         refusal: Option<Box<response::Parts>>,
     },
@@ -133,7 +135,10 @@ impl<O: Operation> Exchange<O> {
             permit: None,
             turn: None,
             fallback: None,
-            state: State::Ready { at: start.now },
+            state: State::Ready {
+                at: start.now,
+                unsent: None,
+            },
             start,
             now: start.now,
             rng: Rng::new(start.seed),
@@ -172,7 +177,7 @@ impl<O: Operation> Exchange<O> {
             }
         }
         match &self.state {
-            State::Ready { at } if self.now < *at => Step::Sleep { until: *at },
+            State::Ready { at, .. } if self.now < *at => Step::Sleep { until: *at },
             State::Ready { .. } => self.ask(),
             State::AwaitHead | State::Body { .. } => Step::Receive {
                 deadline: self.deadlines.next(),
@@ -255,7 +260,9 @@ impl<O: Operation> Exchange<O> {
             } => {
                 if at < self.deadlines.total() && !self.has_alternative() {
                     self.turn = Some(turn);
-                    self.state = State::Ready { at: look_again };
+                    if let State::Ready { at, .. } = &mut self.state {
+                        *at = look_again;
+                    }
                     return Step::Sleep { until: look_again };
                 }
                 held_back(at.saturating_since(self.now))
@@ -278,7 +285,11 @@ impl<O: Operation> Exchange<O> {
         self.metadata.request_id = None;
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
-        let mut request = match self.operation.request() {
+        let unsent = match &mut self.state {
+            State::Ready { unsent, .. } => unsent.take(),
+            _ => None,
+        };
+        let mut request = match unsent.map_or_else(|| self.operation.request(), Ok) {
             Ok(request) => request,
             Err(error) => return self.end_unsent(error),
         };
@@ -336,10 +347,7 @@ impl<O: Operation> Exchange<O> {
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
         // Of a success all that matters was read. What is kept of a head can keep the buffer alive that it was read into.
         let refusal = (!head.status.is_success()).then(|| Box::new(head));
-        self.state = State::Body {
-            reader: Box::new(reader),
-            refusal,
-        };
+        self.state = State::Body { reader, refusal };
         Ok(())
     }
 
@@ -484,7 +492,7 @@ impl<O: Operation> Exchange<O> {
         self.close_attempt(None);
         if self.operation.next_page()? {
             self.retries = 0;
-            self.again(self.now);
+            self.again(self.now, None);
         } else {
             self.end(Ok(()));
         }
@@ -503,7 +511,7 @@ impl<O: Operation> Exchange<O> {
         {
             self.free_replays = self.free_replays.saturating_add(1);
             self.close_attempt(Some(&error));
-            return self.again(self.now);
+            return self.again(self.now, None);
         }
         self.fail(error);
     }
@@ -511,7 +519,7 @@ impl<O: Operation> Exchange<O> {
     fn fail(&mut self, error: Error) {
         self.close_attempt(Some(&error));
         if !self.is_committed() && self.learn_skew(&error) {
-            return self.again(self.now);
+            return self.again(self.now, None);
         }
         if self.move_on(&error) {
             return;
@@ -519,7 +527,7 @@ impl<O: Operation> Exchange<O> {
         match self.retry_at(&error) {
             Some(at) => {
                 self.retries = self.retries.saturating_add(1);
-                self.again(at);
+                self.again(at, None);
             }
             None => self.end(Err(error)),
         }
@@ -535,19 +543,15 @@ impl<O: Operation> Exchange<O> {
             return false;
         }
         while let Some(target) = fallback.next() {
-            if self
-                .operation
-                .retarget(&target.provider, &target.model)
-                .is_err()
-            {
+            let Ok(request) = self.operation.retarget(&target.provider, &target.model) else {
                 continue;
-            }
+            };
             self.notice = committed.then(|| {
                 let what = "the answer begins anew: what came before is void";
                 Warning::new("restarted", what)
             });
             self.turn_to(target);
-            self.again(self.now);
+            self.again(self.now, Some(request));
             return true;
         }
         false
@@ -604,10 +608,10 @@ impl<O: Operation> Exchange<O> {
     }
 
     /// Another attempt, not before `at`. Nothing that the last one brought may be handed out any more.
-    fn again(&mut self, at: Time) {
+    fn again(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
         self.operation.begin();
         self.deadlines.rest();
-        self.state = State::Ready { at };
+        self.state = State::Ready { at, unsent };
     }
 
     fn is_over_time(&self) -> bool {

@@ -47,8 +47,12 @@ pub(crate) mod sealed {
         fn model(&self) -> &str {
             ""
         }
-        /// Asks another provider for the same from now on.
-        fn retarget(&mut self, provider: &Arc<dyn Provider>, model: &str) -> Result<(), Error> {
+        /// Asks another provider for the same from now on, with this request first.
+        fn retarget(
+            &mut self,
+            provider: &Arc<dyn Provider>,
+            model: &str,
+        ) -> Result<Request<Bytes>, Error> {
             let _ = (provider, model);
             Err(Error::new(
                 ErrorKind::Misuse,
