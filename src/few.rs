@@ -27,8 +27,23 @@ impl<T> Few<T> {
         self.first.as_ref().filter(|_| self.more.is_empty())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.more)
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.first.iter_mut().chain(&mut self.more)
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&T> {
+        match at.checked_sub(1) {
+            Some(at) => self.more.get(at),
+            None => self.first.as_ref(),
+        }
     }
 
     pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
@@ -92,8 +107,11 @@ mod tests {
                 }
                 prop_assert_eq!(few.len(), list.len());
                 prop_assert_eq!(few.only().is_some(), list.len() == 1);
+                prop_assert_eq!(few.is_empty(), list.is_empty());
+                prop_assert!(few.iter().eq(&list));
                 prop_assert!(few.iter_mut().map(|number| *number).eq(list.iter().copied()));
                 for at in 0..=list.len() {
+                    prop_assert_eq!(few.get(at), list.get(at));
                     prop_assert_eq!(few.get_mut(at).copied(), list.get(at).copied());
                 }
             }

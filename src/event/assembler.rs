@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Citation, Error, ErrorKind, FinishReason, Json, Logprobs, OpaqueBlock, ServerTiming, ToolCall,
-    UnifiedChatResponse, Usage, Warning,
+    UnifiedChatResponse, Usage, Warning, few::Few,
 };
 use bytes::Bytes;
 use std::{borrow::Cow, collections::VecDeque};
@@ -22,7 +22,7 @@ pub struct Assembler {
     accumulator: Accumulator,
     /// Events for the application; `None` for an answer that comes whole.
     queue: Option<VecDeque<StreamEvent>>,
-    choices: Vec<OpenChoice>,
+    choices: Few<OpenChoice>,
     extract_think: bool,
     /// Answers that were asked for; without an end marker all of them must finish.
     wanted_choices: u32,
@@ -121,7 +121,7 @@ impl Assembler {
         Assembler {
             accumulator: Accumulator::new(),
             queue: streaming.then(VecDeque::new),
-            choices: Vec::new(),
+            choices: Few::default(),
             extract_think: false,
             wanted_choices: 1,
             end_marker: false,
@@ -625,7 +625,7 @@ impl Assembler {
                 native,
             });
         }
-        self.choices.clear();
+        self.choices = Few::default();
         Ok(())
     }
 
@@ -835,14 +835,12 @@ impl Assembler {
     }
 
     fn open(&mut self, choice: u32) -> Result<&mut OpenChoice, Error> {
-        let at = match self.choices.iter().position(|open| open.index == choice) {
+        let known = self.choices.iter().position(|open| open.index == choice);
+        let at = match known {
             Some(at) => at,
             None => {
                 if self.choices.len() >= self.limits.choices {
                     return Err(too_many("answers", self.limits.choices));
-                }
-                if self.choices.is_empty() {
-                    self.choices.reserve_exact(1);
                 }
                 self.choices.push(OpenChoice {
                     index: choice,
@@ -851,8 +849,8 @@ impl Assembler {
                 self.choices.len().saturating_sub(1)
             }
         };
-        #[expect(clippy::indexing_slicing, reason = "`at` was just found or made")]
-        Ok(&mut self.choices[at])
+        #[expect(clippy::unwrap_used, reason = "`at` was just found or made")]
+        Ok(self.choices.get_mut(at).unwrap())
     }
 
     /// Counts what is kept without a way to refuse it; [`check_retained`](Self::check_retained) does.
