@@ -370,10 +370,7 @@ fn two_blocks_with_one_number_lose_nothing() {
         message_stop(),
     ]));
     let response = outcome.result.unwrap();
-    assert_eq!(
-        (response.reasoning().as_str(), response.text().as_str()),
-        ("hm", "yes")
-    );
+    assert_eq!((&*response.reasoning(), &*response.text()), ("hm", "yes"));
 }
 
 #[test]
@@ -432,7 +429,7 @@ fn answers_that_are_none_are_errors() {
     let silent = json!({"output": {"message": {"content": []}}});
     let response = whole(&silent).unwrap();
     assert_eq!(
-        (response.text().as_str(), &response.choices[0].finish_reason),
+        (&*response.text(), &response.choices[0].finish_reason),
         ("", &None)
     );
     let reasons = [

@@ -56,7 +56,7 @@ fn stream(client: &Client<Agent>, request: ChatRequest) -> Result<(String, Strin
     for event in &mut stream {
         text.push_str(event?.text().unwrap_or_default());
     }
-    Ok((text, stream.into_response()?.text()))
+    Ok((text, stream.into_response()?.text().into_owned()))
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn signed_requests_are_let_in_whatever_the_model_s_name() {
             assert!(whole.metrics.server.total.is_some());
             let (events, response) = stream(&client, ask(model)).unwrap();
             assert_eq!(
-                (&events, &response),
-                (&whole.text(), &whole.text()),
+                (&*events, &*response),
+                (&*whole.text(), &*whole.text()),
                 "{model}"
             );
         }

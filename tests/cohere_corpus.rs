@@ -115,8 +115,8 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
     let usage = response.usage.clone().unwrap_or_default();
     let mut reading = Reading {
         id: response.id.clone(),
-        text: choice.message.text(),
-        reasoning: choice.message.reasoning(),
+        text: choice.message.text().into_owned(),
+        reasoning: choice.message.reasoning().into_owned(),
         finish: choice.finish_reason.as_ref().unwrap().to_string(),
         native: choice.native_finish_reason.clone().unwrap(),
         usage: [

@@ -96,10 +96,7 @@ fn all_framings_give_the_same_response() {
         assert_eq!((&other.id, &other.model), (&one.id, &one.model));
         assert_eq!(other.provider_metadata.extra, one.provider_metadata.extra);
     }
-    assert_eq!(
-        (one.text().as_str(), one.reasoning().as_str()),
-        ("It is so", "Hm.")
-    );
+    assert_eq!((&*one.text(), &*one.reasoning()), ("It is so", "Hm."));
     let calls: Vec<_> = one
         .tool_calls()
         .map(|call| (call.id.as_str(), call.arguments.as_str()))
@@ -296,7 +293,7 @@ fn several_candidates_and_their_probabilities_are_told_apart() {
     let response = run(false, &Answer::json(body), Arrival::Whole)
         .result
         .unwrap();
-    let texts: Vec<String> = response
+    let texts: Vec<_> = response
         .choices
         .iter()
         .map(|choice| choice.message.text())

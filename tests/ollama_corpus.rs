@@ -74,8 +74,8 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
     };
     Reading {
         model: response.model.clone(),
-        text: choice.message.text(),
-        reasoning: choice.message.reasoning(),
+        text: choice.message.text().into_owned(),
+        reasoning: choice.message.reasoning().into_owned(),
         calls: response
             .tool_calls()
             .map(|call| {

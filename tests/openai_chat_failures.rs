@@ -601,7 +601,11 @@ fn several_answers_may_interleave_and_all_must_finish() {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let request = ChatRequest::new("m").user("hi").n(2).stream(true).lenient();
     let response = ok(ask(&request, &Answer::sse(chunks(&parts))));
-    let texts: Vec<String> = response.choices.iter().map(|c| c.message.text()).collect();
+    let texts: Vec<String> = response
+        .choices
+        .iter()
+        .map(|c| c.message.text().into_owned())
+        .collect();
     assert_eq!(texts, ["aA", "bB"]);
     let cut = ask(&request, &Answer::sse(chunks(&parts[..5])));
     assert_eq!(kind(&cut), ErrorKind::Truncated);

@@ -178,9 +178,9 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
     let mut reading = Reading {
         id: response.id.clone(),
         model: response.model.clone(),
-        text: choice.message.text(),
-        reasoning: choice.message.reasoning(),
-        refusal: choice.message.refusal(),
+        text: choice.message.text().into_owned(),
+        reasoning: choice.message.reasoning().into_owned(),
+        refusal: choice.message.refusal().into_owned(),
         finish: choice.finish_reason.as_ref().unwrap().as_str().to_owned(),
         native: choice.native_finish_reason.clone().unwrap(),
         logprobs: choice

@@ -55,7 +55,7 @@ fn a_script_is_played_in_order_and_nobody_waits() {
     let client = Client::new(script.clone(), provider());
     let response = client.chat(question()).unwrap();
     assert_eq!(
-        (response.text().as_str(), response.metrics.attempts.len()),
+        (&*response.text(), response.metrics.attempts.len()),
         ("Hello.", 3)
     );
     assert!(script.waited() >= Duration::from_secs(30));

@@ -153,7 +153,7 @@ fn expected(provider: &Arc<dyn Provider>) -> Result<String, Failure> {
     let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
     for _ in 0..20 {
         if let Ok(response) = client.chat(request()) {
-            return Ok(response.text());
+            return Ok(response.text().into_owned());
         }
     }
     Err("the provider gives no answer".into())
@@ -254,7 +254,7 @@ impl Soak {
                 tally.ok += 1;
                 tally.attempts += response.metrics.attempts.len();
             }
-            Ok(response) => tally.wrong.push(response.text()),
+            Ok(response) => tally.wrong.push(response.text().into_owned()),
             Err(error) if can_be(&error) && self.expected.starts_with(text) => {
                 *tally.errors.entry(error.kind().as_str()).or_default() += 1;
                 tally.attempts += error.attempts().len();

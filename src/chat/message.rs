@@ -1,5 +1,6 @@
 use crate::{ContentPart, ToolCall, ToolResult, wire_enum::wire_enum};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 wire_enum! {
     /// Who speaks.
@@ -70,7 +71,7 @@ impl Message {
 
     /// All text parts joined, with nothing between them; empty if there are none.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Cow<'_, str> {
         self.join(|part| match part {
             ContentPart::Text { text, .. } => Some(text),
             _ => None,
@@ -79,7 +80,7 @@ impl Message {
 
     /// All reasoning parts joined; empty if there are none.
     #[must_use]
-    pub fn reasoning(&self) -> String {
+    pub fn reasoning(&self) -> Cow<'_, str> {
         self.join(|part| match part {
             ContentPart::Reasoning { text, .. } => Some(text),
             _ => None,
@@ -88,7 +89,7 @@ impl Message {
 
     /// All refusals joined; empty if there are none.
     #[must_use]
-    pub fn refusal(&self) -> String {
+    pub fn refusal(&self) -> Cow<'_, str> {
         self.join(|part| match part {
             ContentPart::Refusal { text } => Some(text),
             _ => None,
@@ -103,10 +104,13 @@ impl Message {
         })
     }
 
-    fn join<'a>(&'a self, pick: impl Fn(&'a ContentPart) -> Option<&'a String>) -> String {
-        let mut parts = self.content.iter().filter_map(pick).map(String::as_str);
-        let mut joined = parts.next().unwrap_or_default().to_owned();
-        joined.extend(parts);
+    /// Not copied where there is one part, as in most messages.
+    fn join<'a>(&'a self, pick: impl Fn(&'a ContentPart) -> Option<&'a String>) -> Cow<'a, str> {
+        let parts = self.content.iter().filter_map(pick);
+        let mut joined = Cow::default();
+        for part in parts {
+            joined += part.as_str();
+        }
         joined
     }
 }

@@ -168,7 +168,7 @@ impl Warning {
 impl UnifiedChatResponse {
     /// The first answer's text; empty if it has none.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Cow<'_, str> {
         self.choices
             .first()
             .map(|choice| choice.message.text())
@@ -177,7 +177,7 @@ impl UnifiedChatResponse {
 
     /// The first answer's reasoning; empty if it has none.
     #[must_use]
-    pub fn reasoning(&self) -> String {
+    pub fn reasoning(&self) -> Cow<'_, str> {
         self.choices
             .first()
             .map(|choice| choice.message.reasoning())

@@ -1345,10 +1345,7 @@ mod tests {
         whole.response_mut().id.push_str("id");
         assert_eq!(whole.next_event(), None);
         let response = Box::new(whole).into_response();
-        assert_eq!(
-            (response.id.as_str(), response.text().as_str()),
-            ("id", "a")
-        );
+        assert_eq!((response.id.as_str(), &*response.text()), ("id", "a"));
     }
 
     #[test]

@@ -153,8 +153,8 @@ pub fn read_back(response: &UnifiedChatResponse) -> Reading {
     let choice = &response.choices[0];
     let value = |json: &unifiedai::Json| serde_json::from_str::<Value>(json.as_str()).unwrap();
     let mut reading = Reading {
-        text: choice.message.text(),
-        reasoning: choice.message.reasoning(),
+        text: choice.message.text().into_owned(),
+        reasoning: choice.message.reasoning().into_owned(),
         stop: choice.native_finish_reason.clone(),
         latency_ms: response
             .metrics

@@ -283,9 +283,9 @@ pub fn differences(response: &UnifiedChatResponse, reading: &Reading) -> Vec<Str
 
 fn read_back(choice: &Choice) -> ChoiceReading {
     ChoiceReading {
-        text: choice.message.text(),
-        reasoning: choice.message.reasoning(),
-        refusal: choice.message.refusal(),
+        text: choice.message.text().into_owned(),
+        reasoning: choice.message.reasoning().into_owned(),
+        refusal: choice.message.refusal().into_owned(),
         calls: choice
             .message
             .tool_calls()

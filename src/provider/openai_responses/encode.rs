@@ -71,7 +71,7 @@ impl Encoder<'_> {
         };
         let (instructions, rest) = request.messages.split_at(split);
         if !instructions.is_empty() {
-            let texts: Vec<String> = instructions.iter().map(Message::text).collect();
+            let texts: Vec<_> = instructions.iter().map(Message::text).collect();
             self.out.member("instructions", &texts.join("\n\n"))?;
         }
         if !own("input") {
