@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc};
 pub struct Embed {
     provider: Arc<dyn Provider>,
     request: Arc<EmbedRequest>,
-    batch: EmbedBatch,
+    batch: Box<EmbedBatch>,
     response: EmbedResponse,
     raw: Option<RawBody>,
 }
@@ -30,7 +30,7 @@ impl Exchange<Embed> {
         start: Start,
     ) -> Result<Self, Error> {
         request.validate()?;
-        let mut batch = provider.encode_embed(&request, 0)?;
+        let mut batch = Box::new(provider.encode_embed(&request, 0)?);
         let response = EmbedResponse {
             warnings: std::mem::take(&mut batch.encoded.warnings),
             ..EmbedResponse::default()
@@ -99,7 +99,7 @@ impl Operation for Embed {
         if done >= self.request.input.len() {
             return Ok(false);
         }
-        self.batch = self.provider.encode_embed(&self.request, done)?;
+        *self.batch = self.provider.encode_embed(&self.request, done)?;
         Ok(true)
     }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ListModels {
     provider: Arc<dyn Provider>,
-    request: Request<Bytes>,
+    /// Boxed, because it is larger than the rest.
+    request: Box<Request<Bytes>>,
     models: Vec<Model>,
     next: Option<String>,
     pages: u32,
@@ -21,7 +22,7 @@ pub struct ListModels {
 #[derive(Debug)]
 pub struct OneModel {
     provider: Arc<dyn Provider>,
-    request: Request<Bytes>,
+    request: Box<Request<Bytes>>,
     model: Option<Model>,
 }
 
@@ -63,7 +64,7 @@ impl ListModels {
     pub(super) fn new(provider: &Arc<dyn Provider>) -> Result<Self, Error> {
         Ok(ListModels {
             provider: provider.clone(),
-            request: provider.encode_models(None)?,
+            request: Box::new(provider.encode_models(None)?),
             models: Vec::new(),
             next: None,
             pages: 0,
@@ -75,7 +76,7 @@ impl OneModel {
     pub(super) fn new(provider: &Arc<dyn Provider>, id: &str) -> Result<Self, Error> {
         Ok(OneModel {
             provider: provider.clone(),
-            request: provider.encode_model(id)?,
+            request: Box::new(provider.encode_model(id)?),
             model: None,
         })
     }
@@ -85,7 +86,7 @@ impl Operation for ListModels {
     type Output = Vec<Model>;
 
     fn request(&mut self) -> Result<Request<Bytes>, Error> {
-        Ok(self.request.clone())
+        Ok(Request::clone(&self.request))
     }
 
     fn method(&self) -> Method {
@@ -122,7 +123,7 @@ impl Operation for ListModels {
                 format!("the list of models has more than {MOST_PAGES} pages"),
             ));
         }
-        self.request = self.provider.encode_models(Some(&next))?;
+        *self.request = self.provider.encode_models(Some(&next))?;
         Ok(true)
     }
 
@@ -135,7 +136,7 @@ impl Operation for OneModel {
     type Output = Model;
 
     fn request(&mut self) -> Result<Request<Bytes>, Error> {
-        Ok(self.request.clone())
+        Ok(Request::clone(&self.request))
     }
 
     fn method(&self) -> Method {

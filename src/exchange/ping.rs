@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Asks for next to nothing: to see whether the provider answers, and to have a connection ready.
 #[derive(Debug)]
-pub struct Ping(Request<Bytes>);
+pub struct Ping(Box<Request<Bytes>>);
 
 impl Exchange<Ping> {
     /// A sign of life of `provider`. Its answer counts whatever it says, as long as it is no error.
@@ -21,7 +21,7 @@ impl Exchange<Ping> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Result<Self, Error> {
-        let ping = Ping(provider.encode_ping()?);
+        let ping = Ping(Box::new(provider.encode_ping()?));
         Ok(Exchange::with_operation(provider, ping, options, start))
     }
 }
@@ -30,7 +30,7 @@ impl Operation for Ping {
     type Output = ProviderMetadata;
 
     fn request(&mut self) -> Result<Request<Bytes>, Error> {
-        Ok(self.0.clone())
+        Ok(Request::clone(&self.0))
     }
 
     fn method(&self) -> Method {
