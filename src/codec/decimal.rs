@@ -7,142 +7,171 @@ use std::time::Duration;
 /// A fraction finer than a nanosecond is cut off.
 pub(crate) fn seconds(text: impl AsRef<[u8]>) -> Option<Duration> {
     let text = text.as_ref();
-    let (seconds, length) = leading_seconds(text)?;
-    (length == text.len()).then_some(seconds)
+    let (seconds, behind) = leading_seconds(text)?;
+    behind.is_empty().then_some(seconds)
 }
 
-/// The same at the beginning of `text`, and how many bytes of it they take.
-pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, usize)> {
-    let (whole, mut length) = leading_digits(text);
-    let (mut nanos, mut digits) = (0, length);
+/// The same at the beginning of `text`, and what stands behind it.
+pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, &[u8])> {
+    let (whole, behind) = leading_digits(text);
+    let digits = length_before(behind, text);
     if digits > MOST_DIGITS {
         return None;
     }
-    if text.get(length) == Some(&b'.') {
-        let fraction = text.get(length.wrapping_add(1)..).unwrap_or_default();
-        let read;
-        (nanos, read) = leading_fraction(fraction);
-        digits = digits.wrapping_add(read);
-        length = length.wrapping_add(1).wrapping_add(read);
-    }
-    if digits == 0 {
+    let (mut nanos, mut end) = (0, behind);
+    if let [b'.', fraction @ ..] = behind {
+        (nanos, end) = leading_fraction(fraction);
+        if end.len() == fraction.len() {
+            let plain = digits > 0 && !matches!(end, [b'e' | b'E', ..]);
+            return plain.then_some((Duration::from_secs(whole), end));
+        }
+    } else if digits == 0 {
         return None;
     }
-    if let Some(b'e' | b'E') = text.get(length) {
-        if length.checked_sub(1).and_then(|last| text.get(last)) == Some(&b'.') {
-            return None;
-        }
-        return with_exponent(text, length, whole, nanos);
+    if let [b'e' | b'E', exponent @ ..] = end {
+        return with_exponent(text, exponent, whole, nanos);
     }
     #[expect(clippy::cast_possible_truncation, reason = "nine digits")]
-    Some((Duration::new(whole, nanos as u32), length))
+    Some((Duration::new(whole, nanos as u32), end))
 }
 
 /// A count without sign, point or exponent at the beginning of `text`, as far as it surely fits, and how many bytes it takes.
 pub(crate) fn leading_count(text: &[u8]) -> Option<(u64, usize)> {
-    let (count, length) = leading_digits(text);
-    let plain = !matches!(text.get(length), Some(b'.' | b'e' | b'E'));
-    (plain && (1..=MOST_DIGITS).contains(&length)).then_some((count, length))
+    let (count, behind) = count_before(text)?;
+    Some((count, length_before(behind, text)))
+}
+
+/// The same, and what stands behind it.
+#[inline(always)]
+pub(crate) fn count_before(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (count, behind) = leading_digits(text);
+    if let [b'.' | b'e' | b'E', ..] = behind {
+        return None;
+    }
+    let digits = length_before(behind, text);
+    (1..=MOST_DIGITS)
+        .contains(&digits)
+        .then_some((count, behind))
+}
+
+/// How many digits there are at the beginning.
+#[inline(never)]
+pub(crate) fn digits(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some((eight, more)) = rest.split_first_chunk::<8>() {
+        let others = others(from_digits(*eight));
+        if others != 0 {
+            return length_before(rest, text).wrapping_add(digits_before(others));
+        }
+        rest = more;
+    }
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit());
+    length_before(rest, text).wrapping_add(end.unwrap_or(rest.len()))
 }
 
 /// As many digits as always fit 64 bits.
 const MOST_DIGITS: usize = 19;
 
-/// What the digits at the beginning stand for, unless they are more than [`MOST_DIGITS`], and how many they are.
-fn leading_digits(text: &[u8]) -> (u64, usize) {
-    let (mut value, mut length) = (0_u64, 0_usize);
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
+/// How much longer `text` is than `behind`, which is its end.
+fn length_before(behind: &[u8], text: &[u8]) -> usize {
+    text.len().wrapping_sub(behind.len())
+}
+
+/// What the digits at the beginning stand for, unless they are more than [`MOST_DIGITS`], and what stands behind them.
+#[inline(always)]
+fn leading_digits(text: &[u8]) -> (u64, &[u8]) {
+    let (mut value, mut rest) = (0_u64, text);
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        let digit = digit.wrapping_sub(b'0');
         value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-        length = length.wrapping_add(1);
+        rest = behind;
     }
-    (value, length)
+    (value, rest)
 }
 
-/// The digits at the beginning as billionths, what is finer cut off, and how many they are.
-fn leading_fraction(text: &[u8]) -> (u64, usize) {
+/// The digits at the beginning as billionths, what is finer cut off, and what stands behind them.
+fn leading_fraction(text: &[u8]) -> (u64, &[u8]) {
     if let Some((eight, finer)) = text.split_first_chunk::<8>() {
-        if let Some(value) = eight_digits(*eight) {
-            let digits = digits(finer);
-            let ninth = finer.first().filter(|_| digits > 0);
-            let ninth = ninth.map_or(0, |byte| u64::from(byte.wrapping_sub(b'0')));
-            let nanos = value.wrapping_mul(10).wrapping_add(ninth);
-            return (nanos, digits.wrapping_add(8));
+        let eight = from_digits(*eight);
+        let others = others(eight);
+        let below = others & others.wrapping_neg();
+        // What does not belong to the fraction counts as zeros at its end.
+        let nanos = number(eight & (below >> 7).wrapping_sub(1)).wrapping_mul(10);
+        if others != 0 {
+            let behind = text.get(digits_before(others)..).unwrap_or_default();
+            return (nanos, behind);
         }
+        let [ninth @ b'0'..=b'9', ..] = finer else {
+            return (nanos, finer);
+        };
+        let behind = finer.get(digits(finer)..).unwrap_or_default();
+        let ninth = ninth.wrapping_sub(b'0').into();
+        return (nanos.wrapping_add(ninth), behind);
     }
-    let (value, digits) = leading_digits(text.get(..8).unwrap_or(text));
+    let (value, behind) = leading_digits(text);
+    let digits = length_before(behind, text);
     let nanos = value.wrapping_mul(power_of_ten(9_usize.wrapping_sub(digits)));
-    (nanos, digits)
-}
-
-/// How many digits there are at the beginning.
-fn digits(text: &[u8]) -> usize {
-    let mut rest = text;
-    while let Some((eight, more)) = rest.split_first_chunk::<8>() {
-        if !are_digits(u64::from_le_bytes(*eight)) {
-            break;
-        }
-        rest = more;
-    }
-    let end = rest.iter().position(|byte| !byte.is_ascii_digit());
-    let rest = rest.len().wrapping_sub(end.unwrap_or(rest.len()));
-    text.len().wrapping_sub(rest)
+    (nanos, behind)
 }
 
 const ONES: u64 = u64::MAX / 255;
 
-fn are_digits(eight: u64) -> bool {
-    // What is below 0 borrows and what is above 9 carries into its top bit.
-    let below = eight.wrapping_sub(ONES.wrapping_mul(0x30));
-    let above = eight.wrapping_add(ONES.wrapping_mul(0x46));
-    (eight | below | above) & ONES.wrapping_mul(0x80) == 0
+/// Eight bytes, the first one lowest, of which digits become what they stand for.
+fn from_digits(eight: [u8; 8]) -> u64 {
+    u64::from_le_bytes(eight) ^ ONES.wrapping_mul(b'0' as u64)
+}
+
+/// The top bit of each byte that was no digit. Of those above the lowest that is set some may be set wrongly.
+fn others(eight: u64) -> u64 {
+    (eight.wrapping_add(ONES.wrapping_mul(0x76)) | eight) & ONES.wrapping_mul(0x80)
+}
+
+fn digits_before(others: u64) -> usize {
+    (others.trailing_zeros() / 8) as usize
 }
 
 /// What eight digits stand for: neighbours are added up to pairs, pairs to fours, and those to the number.
-fn eight_digits(eight: [u8; 8]) -> Option<u64> {
-    let eight = u64::from_le_bytes(eight);
-    if !are_digits(eight) {
-        return None;
-    }
-    let ones = eight & ONES.wrapping_mul(0xf);
+fn number(ones: u64) -> u64 {
     let pairs = ones.wrapping_mul(10).wrapping_add(ones >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
     let number = fours.wrapping_mul(10_000).wrapping_add(fours >> 32);
-    Some(number & 0xffff_ffff)
+    number & 0xffff_ffff
 }
 
-/// `text` has an exponent at `mark`; what stands before it is `whole` seconds and `nanos`.
-fn with_exponent(text: &[u8], mark: usize, whole: u64, nanos: u64) -> Option<(Duration, usize)> {
-    let start = mark.wrapping_add(1);
-    let sign = text.get(start).copied();
-    let start = match sign {
-        Some(b'-' | b'+') => start.wrapping_add(1),
-        _ => start,
+/// `text` begins with `whole` seconds and `nanos`, whose exponent comes.
+#[inline(never)]
+fn with_exponent<'a>(
+    text: &'a [u8],
+    exponent: &'a [u8],
+    whole: u64,
+    nanos: u64,
+) -> Option<(Duration, &'a [u8])> {
+    let (is_negative, start) = match exponent {
+        [b'-', start @ ..] => (true, start),
+        [b'+', start @ ..] => (false, start),
+        _ => (false, exponent),
     };
-    let (exponent, digits) = leading_digits(text.get(start..)?);
-    if !(1..=MOST_DIGITS).contains(&digits) {
+    let (exponent, behind) = leading_digits(start);
+    if !(1..=MOST_DIGITS).contains(&length_before(behind, start)) {
         return None;
     }
-    let length = start.wrapping_add(digits);
     let all_nanos = whole
         .checked_mul(1_000_000_000)
         .and_then(|all| all.checked_add(nanos));
-    let seconds = match (sign, all_nanos) {
-        (Some(b'-'), Some(all)) => {
+    let seconds = match all_nanos {
+        Some(all) if is_negative => {
             let exponent = usize::try_from(exponent).unwrap_or(usize::MAX);
             // Beyond the powers that there are not a nanosecond is left.
             let nanos = all.checked_div(power_of_ten(exponent)).unwrap_or(0);
             Duration::from_nanos(nanos)
         }
         _ => {
-            let number = std::str::from_utf8(text.get(..length)?).ok()?;
+            let number = text.get(..length_before(behind, text))?;
+            let number = std::str::from_utf8(number).ok()?;
             Duration::try_from_secs_f64(number.parse().ok()?).ok()?
         }
     };
-    Some((seconds, length))
+    Some((seconds, behind))
 }
 
 /// 0 where it does not fit.
@@ -234,16 +263,14 @@ mod tests {
             let read = fraction.len() + behind.bytes().take_while(u8::is_ascii_digit).count();
             prop_assume!(read == fraction.len() && !behind.starts_with(['e', 'E']));
             let expected = Duration::new(7, nanos.parse().unwrap());
-            prop_assert_eq!(leading_seconds(text.as_bytes()), Some((expected, read + 2)));
+            let behind = behind.as_bytes();
+            prop_assert_eq!(leading_seconds(text.as_bytes()), Some((expected, behind)));
         }
 
         #[test]
-        fn eight_bytes_are_a_number_if_all_are_digits(eight in prop_oneof!["[0-9]{8}", "[0-9]{3}.[0-9]{4}", "[ -~]{8}"]) {
-            let Ok(bytes) = <[u8; 8]>::try_from(eight.as_bytes()) else {
-                return Ok(());
-            };
-            let digits = eight.bytes().all(|byte| byte.is_ascii_digit());
-            prop_assert_eq!(eight_digits(bytes), eight.parse().ok().filter(|_| digits));
+        fn digits_are_found_wherever_they_end(text in prop_oneof!["[0-9]{0,30}", "[0-9]{0,20}[ -~]?.{0,9}", ".{0,9}"]) {
+            let expected = text.bytes().take_while(u8::is_ascii_digit).count();
+            prop_assert_eq!(digits(text.as_bytes()), expected);
         }
 
         #[test]

@@ -10,7 +10,8 @@ use std::{borrow::Cow, time::Duration};
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     text: &'a str,
-    at: usize,
+    /// What of it has not been read.
+    rest: &'a [u8],
     /// How many objects and lists are being read member by member.
     depth: u32,
     passed_over: Option<&'a str>,
@@ -45,7 +46,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Reader {
             text,
-            at: 0,
+            rest: text.as_bytes(),
             depth: 0,
             passed_over: None,
         }
@@ -53,14 +54,14 @@ impl<'a> Reader<'a> {
 
     /// How many bytes were read.
     pub(crate) fn at(&self) -> usize {
-        self.at
+        self.text.len().wrapping_sub(self.rest.len())
     }
 
     /// The first byte of the next value or sign.
     #[inline(always)]
     pub(crate) fn peek(&mut self) -> Result<u8, Fault> {
-        match self.byte() {
-            Some(byte @ b'!'..) => Ok(byte),
+        match self.rest {
+            [byte, ..] if *byte > b' ' => Ok(*byte),
             _ => self.peek_behind_space(),
         }
     }
@@ -90,7 +91,10 @@ impl<'a> Reader<'a> {
         &mut self,
         mut member: impl FnMut(&str, &mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.members(&mut member)
+        self.members(&mut |name, reader| {
+            let name = std::str::from_utf8(name).map_err(|_| Fault::Unexpected)?;
+            member(name, reader)
+        })
     }
 
     /// Reads a list; `element` must read, or skip, the value that comes next.
@@ -101,32 +105,41 @@ impl<'a> Reader<'a> {
         self.elements(&mut element)
     }
 
-    /// One copy of the loop for all types that are read from objects.
-    fn members(
+    /// The same with names as bytes, which is enough to compare them. One copy of the loop serves all types that are read from
+    /// objects.
+    pub(crate) fn members(
         &mut self,
-        member: &mut dyn FnMut(&str, &mut Self) -> Result<(), Fault>,
+        member: &mut dyn FnMut(&[u8], &mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         self.enter(b'{')?;
         if self.peek()? != b'}' {
+            let mut next = self.rest;
             loop {
-                self.expect(b'"')?;
-                let spelled;
-                let name = match self.plain_string() {
-                    Some(plain) => plain,
-                    None => {
-                        spelled = self.unescape(Halves::Replaced)?;
-                        &spelled
-                    }
-                };
-                self.expect(b':')?;
-                member(name, self)?;
-                if self.peek()? != b',' {
+                if let Some((name, value)) = plain_name(next) {
+                    self.rest = value;
+                    member(name, self)?;
+                } else {
+                    self.rest = next;
+                    let name = self.any_name()?;
+                    member(name.as_bytes(), self)?;
+                }
+                if let [b',', behind @ ..] = self.rest {
+                    next = behind;
+                } else if self.another()? {
+                    next = self.rest;
+                } else {
                     break;
                 }
-                self.advance(1);
             }
         }
         self.leave(b'}')
+    }
+
+    #[cold]
+    fn any_name(&mut self) -> Result<Cow<'a, str>, Fault> {
+        let name = self.string()?;
+        self.expect(b':')?;
+        Ok(name)
     }
 
     fn elements(
@@ -137,83 +150,115 @@ impl<'a> Reader<'a> {
         if self.peek()? != b']' {
             loop {
                 element(self)?;
-                if self.peek()? != b',' {
+                if !self.another()? {
                     break;
                 }
-                self.advance(1);
             }
         }
         self.leave(b']')
     }
 
+    /// Whether a comma follows, which is read.
+    #[inline(always)]
+    fn another(&mut self) -> Result<bool, Fault> {
+        let comma = self.peek()? == b',';
+        if comma {
+            self.advance(1);
+        }
+        Ok(comma)
+    }
+
     /// A string. Half of a surrogate pair in it becomes U+FFFD.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.expect(b'"')?;
-        match self.plain_string() {
-            Some(plain) => Ok(Cow::Borrowed(plain)),
-            None => self.unescape(Halves::Replaced).map(Cow::Owned),
-        }
+        self.any_string(Halves::Replaced)
     }
 
     /// A string in which half of a surrogate pair is an error: where U+FFFD would make another command of it.
     pub(crate) fn exact_string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.expect(b'"')?;
+        self.any_string(Halves::Refused)
+    }
+
+    fn any_string(&mut self, halves: Halves) -> Result<Cow<'a, str>, Fault> {
+        self.peek()?;
         match self.plain_string() {
             Some(plain) => Ok(Cow::Borrowed(plain)),
-            None => self.unescape(Halves::Refused).map(Cow::Owned),
+            None => self.unescape(halves).map(Cow::Owned),
         }
+    }
+
+    /// A string without escapes that comes at once. Of anything else nothing is read.
+    #[inline(always)]
+    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+        let [b'"', rest @ ..] = self.rest else {
+            return None;
+        };
+        let length = plain(rest);
+        let [b'"', behind @ ..] = rest.get(length..)? else {
+            return None;
+        };
+        let start = self.at().wrapping_add(1);
+        self.rest = behind;
+        self.text.get(start..start.wrapping_add(length))
     }
 
     /// A number as it is spelled.
     pub(crate) fn number(&mut self) -> Result<&'a str, Fault> {
         self.peek()?;
-        let start = self.at;
+        let start = self.at();
         self.skip_number()?;
         Ok(self.since(start))
     }
 
     /// A number that is a plain count; `None`, and nothing is read, for any other.
+    #[inline(always)]
     pub(crate) fn count(&mut self) -> Option<u64> {
-        let rest = self.rest();
-        let (count, length) = decimal::leading_count(rest)?;
-        if let (2.., [b'0', ..]) = (length, rest) {
+        if let [b'0', b'0'..=b'9', ..] = self.rest {
             return None;
         }
-        self.advance(length);
+        let (count, behind) = decimal::count_before(self.rest)?;
+        self.rest = behind;
         Some(count)
     }
 
     /// A number that is a time in seconds; `None`, and nothing is read, for any other.
     pub(crate) fn seconds(&mut self) -> Option<Duration> {
-        let rest = self.rest();
-        let (seconds, length) = decimal::leading_seconds(rest)?;
-        let last = rest.get(..length)?.last();
-        if let ([b'.', ..] | [b'0', b'0'..=b'9', ..], _) | (_, Some(b'.')) = (rest, last) {
+        if let [b'.', ..] | [b'0', b'0'..=b'9', ..] = self.rest {
             return None;
         }
-        self.advance(length);
+        let (seconds, behind) = decimal::leading_seconds(self.rest)?;
+        let length = self.rest.len().wrapping_sub(behind.len());
+        if self.rest.get(length.wrapping_sub(1)) == Some(&b'.') {
+            return None;
+        }
+        self.rest = behind;
         Some(seconds)
     }
 
     /// Any value, as it is spelled.
     pub(crate) fn raw(&mut self) -> Result<&'a str, Fault> {
         self.peek()?;
-        let start = self.at;
+        let start = self.at();
         self.skip()?;
         Ok(self.since(start))
     }
 
     /// What was read since `start`, an earlier [`at`](Self::at).
     pub(crate) fn since(&self, start: usize) -> &'a str {
-        self.text.get(start..self.at).unwrap_or_default()
+        self.text.get(start..self.at()).unwrap_or_default()
     }
 
     /// Passes over the value of a member that nobody reads.
     pub(crate) fn pass_over(&mut self) -> Result<(), Fault> {
-        if self.peek()? != b'"' {
-            return self.skip();
+        match self.peek()? {
+            b'"' => {}
+            b'-' | b'0'..=b'9' => return self.skip_number(),
+            _ => return self.skip(),
         }
-        let start = self.at;
+        if let Some(plain) = self.plain_string() {
+            self.passed_over = Some(plain);
+            return Ok(());
+        }
+        let start = self.at();
         self.skip_string()?;
         let text = self.since(start).strip_prefix('"');
         self.passed_over = text.and_then(|text| text.strip_suffix('"'));
@@ -296,6 +341,15 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     fn expect(&mut self, sign: u8) -> Result<(), Fault> {
+        match self.rest {
+            [first, behind @ ..] if *first == sign => self.rest = behind,
+            _ => return self.expect_behind_space(sign),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn expect_behind_space(&mut self, sign: u8) -> Result<(), Fault> {
         if self.peek()? != sign {
             return Err(Fault::Unexpected);
         }
@@ -303,27 +357,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The rest of a string without escapes. Of any other nothing is read.
-    ///
-    /// Inlined, because half of what an answer consists of is read here.
-    #[inline(always)]
-    fn plain_string(&mut self) -> Option<&'a str> {
-        let bytes = self.text.as_bytes();
-        let end = self.at.wrapping_add(plain(bytes.get(self.at..)?));
-        if bytes.get(end) != Some(&b'"') {
-            return None;
-        }
-        let string = self.text.get(self.at..end)?;
-        self.at = end.wrapping_add(1);
-        Some(string)
-    }
-
-    /// The rest of a string with escapes.
+    /// A string with escapes.
     #[cold]
     fn unescape(&mut self, halves: Halves) -> Result<String, Fault> {
+        self.expect(b'"')?;
         let mut string = String::new();
         loop {
-            let start = self.at;
+            let start = self.at();
             self.skip_plain();
             string.push_str(self.since(start));
             match self.byte().ok_or(Fault::End)? {
@@ -360,7 +400,7 @@ impl<'a> Reader<'a> {
         if let Some(plain) = char::from_u32(first) {
             return Ok(plain);
         }
-        let after = self.at;
+        let after = self.rest;
         if first < 0xdc00 && self.follows("\\u") {
             self.advance(2);
             let second = self.hex()?;
@@ -371,7 +411,7 @@ impl<'a> Reader<'a> {
                 return char::from_u32(point).ok_or(Fault::Unexpected);
             }
         }
-        self.at = after;
+        self.rest = after;
         match halves {
             Halves::Replaced => Ok(char::REPLACEMENT_CHARACTER),
             Halves::Refused => Err(Fault::Unexpected),
@@ -444,16 +484,13 @@ impl<'a> Reader<'a> {
 
     /// One digit or more.
     fn skip_digits(&mut self) -> Result<(), Fault> {
-        let rest = self.rest();
-        let end = rest.iter().position(|byte| !byte.is_ascii_digit());
-        let digits = end.unwrap_or(rest.len());
-        match rest.first() {
-            Some(_) if digits == 0 => Err(Fault::Unexpected),
-            Some(_) => {
+        match (decimal::digits(self.rest), self.rest) {
+            (_, []) => Err(Fault::End),
+            (0, _) => Err(Fault::Unexpected),
+            (digits, _) => {
                 self.advance(digits);
                 Ok(())
             }
-            None => Err(Fault::End),
         }
     }
 
@@ -469,51 +506,66 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_plain(&mut self) {
-        self.advance(plain(self.rest()));
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
+        self.advance(plain(self.rest));
     }
 
     fn follows(&self, text: &str) -> bool {
-        self.rest().starts_with(text.as_bytes())
+        self.rest.starts_with(text.as_bytes())
     }
 
     fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.rest.first().copied()
     }
 
     fn advance(&mut self, bytes: usize) {
-        self.at = self.at.wrapping_add(bytes);
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
+}
+
+/// A name without escapes, with no white space about it, and what stands behind its colon.
+#[inline(always)]
+fn plain_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [b'"', rest @ ..] = text else {
+        return None;
+    };
+    match rest.split_at_checked(plain(rest))? {
+        (name, [b'"', b':', behind @ ..]) => Some((name, behind)),
+        _ => None,
     }
 }
 
 /// How many bytes at the beginning stand for themselves in a string: looked at eight at a time.
 #[inline(always)]
 pub(crate) fn plain(bytes: &[u8]) -> usize {
-    let (mut rest, mut before) = (bytes, 0_usize);
-    while let Some((eight, more)) = rest.split_first_chunk::<8>() {
-        let marks = marks(u64::from_le_bytes(*eight));
+    let eights = bytes.chunks_exact(8);
+    let rest = eights.remainder();
+    let mut at = 0_usize;
+    for eight in eights {
+        let eight = u64::from_le_bytes(eight.try_into().unwrap_or_default());
+        let marks = marks(eight);
         if marks != 0 {
-            return before.wrapping_add((marks.trailing_zeros() / 8) as usize);
+            let marks = marks & !eight;
+            if marks != 0 {
+                return at.wrapping_add((marks.trailing_zeros() / 8) as usize);
+            }
         }
-        (rest, before) = (more, before.wrapping_add(8));
+        at = at.wrapping_add(8);
     }
     let last = rest
         .iter()
         .position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f));
-    before.wrapping_add(last.unwrap_or(rest.len()))
+    at.wrapping_add(last.unwrap_or(rest.len()))
 }
 
-/// The top bit of each byte that is a quotation mark, a backslash or below a space. Of those above the lowest that is set
-/// some may be set wrongly.
+/// The top bit of each byte that is a quotation mark, a backslash or below a space, and of some that are not ASCII. Of those
+/// above the lowest that is set rightly more may be set wrongly.
+#[inline(always)]
 fn marks(eight: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     // To exchange 0x20 with 0x22 puts the quotation mark right behind what is below a space.
     let quote_or_control = (eight ^ (ONES.wrapping_mul(2))).wrapping_sub(ONES.wrapping_mul(0x21));
     let backslash = (eight ^ (ONES.wrapping_mul(b'\\' as u64))).wrapping_sub(ONES);
-    (quote_or_control | backslash) & !eight & ONES.wrapping_mul(0x80)
+    (quote_or_control | backslash) & ONES.wrapping_mul(0x80)
 }
 
 /// The objects and lists that are open, a bit each: set for an object. The innermost is the lowest bit of `top`.
@@ -799,7 +851,7 @@ mod tests {
                 prop_assert!(serde_json::from_str::<&RawValue>(read).is_ok(), "{}", read);
                 prop_assert_eq!(Reader::new(&text).number(), Ok(read));
             } else {
-                prop_assert_eq!(reader.at, 0);
+                prop_assert_eq!(reader.at(), 0);
             }
         }
 

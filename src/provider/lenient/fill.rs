@@ -17,11 +17,11 @@ pub(crate) trait Fill<'a> {
 /// An object with known members. [`object!`] writes it.
 pub(crate) trait Members<'a>: Default {
     /// Reads one member. A member given twice counts as it is given last (F74).
-    fn member(&mut self, name: &str, reader: &mut Reader<'a>) -> Result<(), Fault>;
+    fn member(&mut self, name: &[u8], reader: &mut Reader<'a>) -> Result<(), Fault>;
 
     /// Reads an object; anything else is an error.
     fn members(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault> {
-        reader.object(|name, reader| self.member(name, reader))
+        reader.members(&mut |name, reader| self.member(name, reader))
     }
 }
 
@@ -47,14 +47,14 @@ macro_rules! object {
             #[inline(always)]
             fn member(
                 &mut self,
-                name: &str,
+                name: &[u8],
                 reader: &mut $crate::json::Reader<'de>,
             ) -> Result<(), $crate::json::Fault> {
                 use $crate::provider::lenient::Fill;
-                match name {
-                    $(object!(@name $member $($wire)?) => self.$member.fill(reader),)*
-                    _ => reader.pass_over(),
-                }
+                $(if name == object!(@name $member $($wire)?).as_bytes() {
+                    return self.$member.fill(reader);
+                })*
+                reader.pass_over()
             }
         }
 
@@ -68,7 +68,19 @@ macro_rules! object {
 pub(crate) use object;
 
 impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        if let Some(text) = reader.plain_string() {
+            self.0 = Some(Cow::Borrowed(text));
+            return Ok(());
+        }
+        self.fill_otherwise(reader)
+    }
+}
+
+impl<'a> Text<'a> {
+    #[inline(never)]
+    fn fill_otherwise<'de: 'a>(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {
             b'"' => Some(reader.string()?),
             b'-' | b'0'..=b'9' => Some(reader.number()?)
@@ -84,12 +96,21 @@ impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
 }
 
 impl<'de> Fill<'de> for Count {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        if let Some(count) = reader.count() {
+            self.0 = Some(count);
+            return Ok(());
+        }
+        self.fill_otherwise(reader)
+    }
+}
+
+impl Count {
+    #[inline(never)]
+    fn fill_otherwise(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {
-            b'-' | b'0'..=b'9' => match reader.count() {
-                Some(count) => Some(count),
-                None => count(reader.number()?),
-            },
+            b'-' | b'0'..=b'9' => count(reader.number()?),
             b'"' => reader.string()?.trim().parse().ok(),
             _ => {
                 reader.skip()?;
@@ -102,6 +123,7 @@ impl<'de> Fill<'de> for Count {
 
 /// Anything but `true` is `false`.
 impl<'de> Fill<'de> for bool {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         *self = reader.raw()? == "true";
         Ok(())
@@ -109,6 +131,7 @@ impl<'de> Fill<'de> for bool {
 }
 
 impl<'de> Fill<'de> for Number {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {
             b'-' | b'0'..=b'9' => float(reader.number()?),
@@ -123,12 +146,21 @@ impl<'de> Fill<'de> for Number {
 }
 
 impl<'de> Fill<'de> for Seconds {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        if let Some(seconds) = reader.seconds() {
+            self.0 = Some(seconds);
+            return Ok(());
+        }
+        self.fill_otherwise(reader)
+    }
+}
+
+impl Seconds {
+    #[inline(never)]
+    fn fill_otherwise(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {
-            b'-' | b'0'..=b'9' => match reader.seconds() {
-                Some(seconds) => Some(seconds),
-                None => decimal::seconds(reader.number()?),
-            },
+            b'-' | b'0'..=b'9' => decimal::seconds(reader.number()?),
             b'"' => decimal::seconds(&*reader.string()?),
             _ => {
                 reader.skip()?;
@@ -140,6 +172,7 @@ impl<'de> Fill<'de> for Seconds {
 }
 
 impl<'de: 'a, 'a> Fill<'de> for Raw<'a> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = Some(reader.raw()?).filter(|text| *text != "null");
         Ok(())
@@ -147,6 +180,7 @@ impl<'de: 'a, 'a> Fill<'de> for Raw<'a> {
 }
 
 impl<'de, T: Fill<'de> + Default> Fill<'de> for Option<T> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         *self = None;
         match reader.peek()? {
@@ -157,6 +191,7 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for Option<T> {
 }
 
 impl<'de, T: Members<'de>> Fill<'de> for Object<T> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = None;
         match reader.peek()? {
@@ -167,6 +202,7 @@ impl<'de, T: Members<'de>> Fill<'de> for Object<T> {
 }
 
 impl<'de: 'a, 'a, T: Members<'de>> Fill<'de> for Spelled<'a, T> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         reader.peek()?;
         let start = reader.at();
@@ -177,6 +213,7 @@ impl<'de: 'a, 'a, T: Members<'de>> Fill<'de> for Spelled<'a, T> {
 }
 
 impl<'de, T: Fill<'de> + Default> Fill<'de> for List<T> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0.clear();
         match reader.peek()? {
@@ -190,6 +227,7 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for List<T> {
 }
 
 impl<'de, T: Fill<'de> + Default> Fill<'de> for Few<T> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         *self = Few::default();
         match reader.peek()? {

@@ -92,11 +92,12 @@ impl ChatDecoder {
                 "the answer has no `choices`: this is no chat completion",
             ));
         }
-        let choices = choices.into_iter().flat_map(|choices| choices.iter_mut());
-        for (position, choice) in (0_u64..).zip(choices) {
-            let unnumbered = if streaming { 0 } else { position };
-            let index = choice_index(choice.index.0.unwrap_or(unnumbered))?;
-            self.choice(index, choice, streaming, out)?;
+        if let Some(choices) = choices {
+            for (position, choice) in (0_u64..).zip(choices.iter_mut()) {
+                let unnumbered = if streaming { 0 } else { position };
+                let index = choice_index(choice.index.0.unwrap_or(unnumbered))?;
+                self.choice(index, choice, streaming, out)?;
+            }
         }
         metadata(&completion, out)
     }

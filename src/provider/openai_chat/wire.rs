@@ -152,7 +152,12 @@ impl Message<'_> {
 }
 
 impl<'de: 'a, 'a> Fill<'de> for Content<'a> {
+    #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        if let Some(plain) = reader.plain_string() {
+            *self = Content::Text(Cow::Borrowed(plain));
+            return Ok(());
+        }
         *self = match reader.peek()? {
             b'"' => Content::Text(reader.string()?),
             b'[' => {
