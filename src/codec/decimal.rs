@@ -6,12 +6,16 @@ use std::time::Duration;
 ///
 /// A fraction finer than a nanosecond is cut off.
 pub(crate) fn seconds(text: impl AsRef<[u8]>) -> Option<Duration> {
-    let text = text.as_ref();
+    only_seconds(text.as_ref())
+}
+
+fn only_seconds(text: &[u8]) -> Option<Duration> {
     let (seconds, behind) = leading_seconds(text)?;
     behind.is_empty().then_some(seconds)
 }
 
 /// The same at the beginning of `text`, and what stands behind it.
+#[inline(always)]
 pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, &[u8])> {
     let (whole, behind) = leading_digits(text);
     let digits = length_before(behind, text);
@@ -90,6 +94,7 @@ fn leading_digits(text: &[u8]) -> (u64, &[u8]) {
 }
 
 /// The digits at the beginning as billionths, what is finer cut off, and what stands behind them.
+#[inline(always)]
 fn leading_fraction(text: &[u8]) -> (u64, &[u8]) {
     if let Some((eight, finer)) = text.split_first_chunk::<8>() {
         let eight = from_digits(*eight);

@@ -1,11 +1,13 @@
 //! JSON that is carried, not interpreted: schemas, opaque provider blocks, extras, raw bodies. Beside it, how JSON is read and
 //! written.
 
+#[cfg(test)]
+mod against_serde;
 mod reader;
 mod reading;
 mod writer;
 
-pub(crate) use reader::{Fault, Reader, plain};
+pub(crate) use reader::{Fault, Name, Reader, plain};
 pub(crate) use writer::{ListWriter, ObjectWriter};
 
 use crate::{Error, ErrorKind};

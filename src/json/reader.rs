@@ -17,6 +17,9 @@ pub(crate) struct Reader<'a> {
     passed_over: Option<&'a str>,
 }
 
+/// A member's name, as bytes: that is enough to compare it.
+pub(crate) type Name = [u8];
+
 /// Why a text cannot be read. [`Reader::at`] says where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -105,14 +108,14 @@ impl<'a> Reader<'a> {
         self.elements(&mut element)
     }
 
-    /// The same with names as bytes, which is enough to compare them. One copy of the loop serves all types that are read from
-    /// objects.
+    /// The same with names as bytes. One copy of the loop serves all types that are read from objects.
     pub(crate) fn members(
         &mut self,
-        member: &mut dyn FnMut(&[u8], &mut Self) -> Result<(), Fault>,
+        member: &mut dyn FnMut(&Name, &mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         self.enter(b'{')?;
         if self.peek()? != b'}' {
+            // Of a comma the reader is told together with the name behind it, which makes one step of two.
             let mut next = self.rest;
             loop {
                 if let Some((name, value)) = plain_name(next) {
@@ -330,12 +333,12 @@ impl<'a> Reader<'a> {
         if self.depth >= DEEPEST {
             return Err(Fault::TooDeep);
         }
-        self.depth = self.depth.saturating_add(1);
+        self.depth = self.depth.wrapping_add(1);
         Ok(())
     }
 
     fn leave(&mut self, bracket: u8) -> Result<(), Fault> {
-        self.depth = self.depth.saturating_sub(1);
+        self.depth = self.depth.wrapping_sub(1);
         self.expect(bracket)
     }
 
@@ -524,14 +527,13 @@ impl<'a> Reader<'a> {
 
 /// A name without escapes, with no white space about it, and what stands behind its colon.
 #[inline(always)]
-fn plain_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn plain_name(text: &[u8]) -> Option<(&Name, &[u8])> {
     let [b'"', rest @ ..] = text else {
         return None;
     };
-    match rest.split_at_checked(plain(rest))? {
-        (name, [b'"', b':', behind @ ..]) => Some((name, behind)),
-        _ => None,
-    }
+    let (name, rest) = rest.split_at_checked(plain(rest))?;
+    let (end, behind) = rest.split_first_chunk()?;
+    (end == b"\":").then_some((name, behind))
 }
 
 /// How many bytes at the beginning stand for themselves in a string: looked at eight at a time.
@@ -557,8 +559,8 @@ pub(crate) fn plain(bytes: &[u8]) -> usize {
     at.wrapping_add(last.unwrap_or(rest.len()))
 }
 
-/// The top bit of each byte that is a quotation mark, a backslash or below a space, and of some that are not ASCII. Of those
-/// above the lowest that is set rightly more may be set wrongly.
+/// The top bit of each byte that is a quotation mark, a backslash or below a space. Of bytes that are not ASCII, and above the
+/// lowest of those, it may be set wrongly.
 #[inline(always)]
 fn marks(eight: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;

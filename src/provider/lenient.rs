@@ -176,12 +176,14 @@ impl<'a> Raw<'a> {
 #[cfg(test)]
 mod tests {
     use super::{fill::MOST_LIST_BYTES, *};
+    use proptest::prelude::*;
 
     object! {
         struct Thing<'a> {
             text: Text<'a>,
             count: Count,
             number: Number,
+            seconds: Seconds,
             list: List<Count>,
         }
     }
@@ -323,6 +325,34 @@ mod tests {
                 Ok(thing) => assert!(fits && thing.list.0.len() == length),
                 Err(error) => assert!(!fits && error.message().contains("is too large"), "{error}"),
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn white_space_and_escapes_about_a_value_make_no_difference(
+            members in prop::collection::vec((
+                prop::sample::select(vec!["text", "count", "number", "seconds", "list", "other", "tex", ""]),
+                prop::sample::select(vec![
+                    "0", "7", "16", "1795836469", "18446744073709551615", "99999999999999999999", "01", "-1", "1.0", "1.",
+                    ".5", "0.008", "0.00021700000000000002", "8.4203e-05", "1e3", "1e", "null", "true", "tru", "", "[]",
+                    "[1,2]", "[1,", "{}", r#"{"text":1}"#, r#""a""#, r#""12""#, r#""1.5""#, r#""a\n""#, r#""\ud83d""#,
+                    r#""a text that is longer than sixteen bytes, é""#,
+                ]),
+            ), 0..6),
+        ) {
+            let plain = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+            let spaced = members.iter().map(|(name, value)| {
+                let name = name.replace('t', "\\u0074");
+                format!(" \"{name}\"\n: {value}\t")
+            });
+            let plain = format!("{{{}}}", plain.collect::<Vec<_>>().join(","));
+            let spaced = format!("{{{}}}", spaced.collect::<Vec<_>>().join(","));
+            let read = |json: &str| match parse::<Thing<'_>>(json) {
+                Ok(thing) => Ok(format!("{thing:?}")),
+                Err(error) => Err(error.kind()),
+            };
+            prop_assert_eq!(read(&plain), read(&spaced), "{}", plain);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! How each kind of value is read into its place. The types of a wire have dozens of members of which a chunk sends few; to move
 //! them from function to function, as values that are returned, takes longer than to parse the chunk.
+//!
+//! No kind is inlined where an object tells its members apart, so that all that stands there is a jump for each.
 
 use super::{Count, List, Number, Object, Raw, Seconds, Spelled, Text};
 use crate::{
     codec::decimal,
     few::Few,
-    json::{Fault, Reader},
+    json::{Fault, Name, Reader},
 };
 use std::borrow::Cow;
 
@@ -17,7 +19,7 @@ pub(crate) trait Fill<'a> {
 /// An object with known members. [`object!`] writes it.
 pub(crate) trait Members<'a>: Default {
     /// Reads one member. A member given twice counts as it is given last (F74).
-    fn member(&mut self, name: &[u8], reader: &mut Reader<'a>) -> Result<(), Fault>;
+    fn member(&mut self, name: &Name, reader: &mut Reader<'a>) -> Result<(), Fault>;
 
     /// Reads an object; anything else is an error.
     fn members(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault> {
@@ -47,7 +49,7 @@ macro_rules! object {
             #[inline(always)]
             fn member(
                 &mut self,
-                name: &[u8],
+                name: &$crate::json::Name,
                 reader: &mut $crate::json::Reader<'de>,
             ) -> Result<(), $crate::json::Fault> {
                 use $crate::provider::lenient::Fill;
@@ -79,6 +81,7 @@ impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// Behind white space, with escapes, or of another shape.
     #[inline(never)]
     fn fill_otherwise<'de: 'a>(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0 = match reader.peek()? {

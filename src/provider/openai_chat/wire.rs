@@ -115,6 +115,7 @@ impl<'a> Content<'a> {
     }
 
     /// The text, or that of all parts together; `None` if there is none.
+    #[inline]
     pub(super) fn take_text(&mut self) -> Option<Cow<'a, str>> {
         let text = match std::mem::take(self) {
             Content::Nothing => return None,
