@@ -16,22 +16,26 @@ pub(crate) struct Bell {
     waker: Waker,
 }
 
+/// The socket's end of a bell: whom it wakes, and where it tells what hyper does not.
+pub(crate) struct Rope {
+    ringer: Arc<Ringer>,
+    waker: Waker,
+}
+
 /// What both ends share, and the waker that a codec's parts get.
 #[derive(Default)]
 struct Ringer {
     rung: AtomicBool,
     /// How often the codec has read since it was polled.
     reads: AtomicU32,
-    /// Whether the socket had nothing left since the codec was polled, so that it wakes the task.
+    /// Whether the socket had nothing left, and has not told of more since.
     drained: AtomicBool,
-    /// Whether the codec is to be polled for what the socket has now.
-    look: AtomicBool,
     write_waits: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
 
-/// The socket's end of a bell: whom it wakes, and where it tells what hyper does not.
-pub(crate) struct Rope(Arc<Ringer>);
+/// The waker that the socket gets, the same for all tasks and for none.
+struct Watch(Arc<Ringer>);
 
 /// A codec that goes on reading, as hyper does as long as heads with status 1xx come, gives way after so many reads: its task has
 /// limits to look at. More than any answer needs to make progress.
@@ -40,8 +44,11 @@ const MOST_READS: u32 = 64;
 impl Bell {
     pub(crate) fn new() -> (Bell, Rope) {
         let ringer = Arc::new(Ringer::default());
+        let rope = Rope {
+            ringer: Arc::clone(&ringer),
+            waker: Waker::from(Arc::new(Watch(Arc::clone(&ringer)))),
+        };
         let waker = Waker::from(Arc::clone(&ringer));
-        let rope = Rope(Arc::clone(&ringer));
         (Bell { ringer, waker }, rope)
     }
 
@@ -59,9 +66,19 @@ impl Bell {
         polled
     }
 
+    /// Forgets the task. The socket's next call is still noted.
+    pub(crate) fn unhang(&self) {
+        drop(self.ringer.task().take());
+    }
+
+    /// Whether the socket had nothing left, and has not told of more since.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.ringer.drained.load(Relaxed)
+    }
+
     /// Lets the codec see how the socket is now when it is polled next.
     pub(crate) fn look(&self) {
-        self.ringer.look.store(true, Relaxed);
+        self.ringer.drained.store(false, Relaxed);
     }
 
     /// Whether bytes wait until the peer takes them.
@@ -72,34 +89,33 @@ impl Bell {
 
 impl Rope {
     pub(crate) fn tell_write_waits(&self, waits: bool) {
-        self.0.write_waits.store(waits, Relaxed);
+        self.ringer.write_waits.store(waits, Relaxed);
     }
 
     /// Whether the codec may read once more before it gives way.
     pub(crate) fn may_read(&self) -> bool {
-        self.0.reads.fetch_add(1, Relaxed) < MOST_READS
+        self.ringer.reads.fetch_add(1, Relaxed) < MOST_READS
     }
 
-    /// Whether the socket itself has to be looked at.
-    pub(crate) fn has_to_look(&self) -> bool {
-        self.0.look.load(Relaxed) && self.0.look.swap(false, Relaxed)
-    }
-
-    /// Whether there is no use in reading again before the codec is polled again.
+    /// Whether there is no use in reading again before the socket tells of more.
     pub(crate) fn is_drained(&self) -> bool {
-        self.0.drained.load(Relaxed)
+        self.ringer.drained.load(Relaxed)
     }
 
-    pub(crate) fn tell_drained(&self) {
-        self.0.drained.store(true, Relaxed);
+    /// Polls a socket for what it has.
+    pub(crate) fn pull_read<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        // Beforehand, because another thread may tell of more at once.
+        self.ringer.drained.store(true, Relaxed);
+        let read = self.pull(poll);
+        if read.is_ready() {
+            self.ringer.drained.store(false, Relaxed);
+        }
+        read
     }
 
     /// Polls a socket that wakes the task.
     pub(crate) fn pull<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        let task = self.0.task();
-        poll(&mut Context::from_waker(
-            task.as_ref().unwrap_or(Waker::noop()),
-        ))
+        poll(&mut Context::from_waker(&self.waker))
     }
 }
 
@@ -107,7 +123,6 @@ impl Ringer {
     fn hang(&self, waker: &Waker) {
         self.rung.store(false, Relaxed);
         self.reads.store(0, Relaxed);
-        self.drained.store(false, Relaxed);
         match &mut *self.task() {
             Some(task) => task.clone_from(waker),
             none => *none = Some(waker.clone()),
@@ -127,6 +142,21 @@ impl Wake for Ringer {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, Relaxed);
+    }
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.drained.store(false, Relaxed);
+        // What a waker does is its own affair, and not done under the lock.
+        let task = self.0.task().take();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 }
 
@@ -163,5 +193,55 @@ pub(crate) mod tests {
             Poll::<()>::Pending
         });
         assert!(woken.0.load(Relaxed), "the codec itself");
+    }
+
+    #[test]
+    fn the_socket_wakes_who_polled_last_and_nobody_at_rest() {
+        let (bell, rope) = Bell::new();
+        let [first, last] = [(); 2].map(|()| Arc::new(Woken::default()));
+        let poll = |woken: &Arc<Woken>, read: bool| {
+            let task = Waker::from(Arc::clone(woken));
+            let _ = bell.poll(&mut Context::from_waker(&task), |_| {
+                if read {
+                    rope.pull_read(pending)
+                } else {
+                    Poll::Pending
+                }
+            });
+        };
+        let mut socket = None;
+        let _ = rope.pull_read(|cx| {
+            socket = Some(cx.waker().clone());
+            pending(cx)
+        });
+        let wake = || socket.as_ref().map(Waker::wake_by_ref);
+        poll(&first, true);
+        poll(&last, false);
+        wake();
+        assert!(!first.0.load(Relaxed) && last.0.swap(false, Relaxed));
+        poll(&last, true);
+        bell.unhang();
+        assert!(bell.is_quiet());
+        wake();
+        assert!(!last.0.load(Relaxed) && !bell.is_quiet());
+    }
+
+    #[test]
+    fn a_socket_is_drained_until_it_tells_of_more() {
+        let (_, rope) = Bell::new();
+        assert!(!rope.is_drained(), "not asked yet");
+        let _ = rope.pull_read(pending);
+        assert!(rope.is_drained());
+        let _ = rope.pull_read(|cx| {
+            cx.waker().wake_by_ref();
+            pending(cx)
+        });
+        assert!(!rope.is_drained(), "it told before the read was over");
+        let _ = rope.pull_read(|_| Poll::Ready(()));
+        assert!(!rope.is_drained(), "there may be more");
+    }
+
+    fn pending(_: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }

@@ -61,6 +61,7 @@ impl<A: Alarm> Body<A> {
         if let Some((incoming, mut connection)) = self.reading.take() {
             drop(incoming);
             if ended && connection.is_done() || connection.is_idle() {
+                connection.rest();
                 self.pool.put(connection, A::now());
             }
         }

@@ -1,4 +1,4 @@
-use crate::{Alarm, Stream, bell::Bell, io::Io, origin::Origin};
+use crate::{Alarm, Stream, View, bell::Bell, io::Io, origin::Origin};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -8,7 +8,7 @@ use hyper::{
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -30,6 +30,7 @@ pub(crate) enum Wire {
 pub(crate) struct Http1 {
     sender: SendRequest<Full<Bytes>>,
     codec: Codec,
+    view: Option<Weak<dyn View>>,
     heads: Heads,
     /// Whether no other request may follow: the peer may wait for a part of one that will never come, or was told to close.
     pub(crate) unfit: bool,
@@ -94,6 +95,15 @@ impl<A: Alarm> Connection<A> {
         }
     }
 
+    /// Wakes nobody until it is used again.
+    pub(crate) fn rest(&self) {
+        match &self.wire {
+            Wire::Http1(http1) => http1.codec.bell.unhang(),
+            #[cfg(feature = "http2")]
+            Wire::Http2(_) => {}
+        }
+    }
+
     pub(crate) fn host(&self) -> &str {
         &self.origin.target.host
     }
@@ -126,22 +136,22 @@ impl<A: Alarm> Connection<A> {
         }
     }
 
-    /// The same after another look at the socket. Nobody is woken by what comes later.
+    /// The same after another look at the socket.
     pub(crate) fn is_idle(&mut self) -> bool {
-        match &self.wire {
-            Wire::Http1(http1) => http1.codec.bell.look(),
+        match &mut self.wire {
+            Wire::Http1(http1) => http1.is_idle(),
             #[cfg(feature = "http2")]
-            Wire::Http2(_) => {}
+            Wire::Http2(_) => false,
         }
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        self.is_done()
     }
 }
 
 impl Http1 {
     pub(crate) async fn new(stream: Box<dyn Stream>) -> hyper::Result<Self> {
         let (bell, rope) = Bell::new();
-        Http1::over(Io::new(stream, rope), bell, Heads::Usual).await
+        let view = stream.view();
+        let http1 = Http1::over(Io::new(stream, rope), bell, Heads::Usual).await?;
+        Ok(Http1 { view, ..http1 })
     }
 
     async fn over(io: Io, bell: Bell, heads: Heads) -> hyper::Result<Self> {
@@ -159,6 +169,7 @@ impl Http1 {
                 ended: false,
                 bell,
             },
+            view: None,
             heads,
             unfit: false,
         })
@@ -197,12 +208,34 @@ impl Http1 {
         }
         let parts = self.codec.driver.take()?.into_parts();
         let unfit = self.codec.bell.write_waits();
+        let view = self.view.take();
         let (bell, rope) = Bell::new();
         let io = parts.io.replaying(parts.read_buf, rope);
         Some(Box::pin(async move {
             let larger = Http1::over(io, bell, Heads::Large).await?;
-            Ok(Http1 { unfit, ..larger })
+            Ok(Http1 {
+                unfit,
+                view,
+                ..larger
+            })
         }))
+    }
+
+    fn is_idle(&mut self) -> bool {
+        if self.has_news() || !self.is_ready() {
+            self.codec.drive(&mut Context::from_waker(Waker::noop()));
+        }
+        self.is_ready()
+    }
+
+    /// Whether the socket has told of something, or would.
+    fn has_news(&self) -> bool {
+        let bell = &self.codec.bell;
+        let view = self.view.as_ref().and_then(Weak::upgrade);
+        if view.is_some_and(|socket| socket.has_news()) {
+            bell.look();
+        }
+        !bell.is_quiet()
     }
 
     fn is_ready(&self) -> bool {
@@ -226,5 +259,104 @@ impl Codec {
             // Its error, if any, also comes out at the request or at the body.
             self.driver = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use hyper::rt::Write;
+    use std::{
+        io,
+        pin::pin,
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering::Relaxed},
+        },
+    };
+
+    /// A socket whose peer says nothing, and whose reactor sleeps until it is told to wake.
+    #[derive(Default)]
+    struct Socket {
+        closed: AtomicBool,
+        waker: Mutex<Option<Waker>>,
+    }
+
+    struct Silent {
+        socket: Arc<Socket>,
+        viewed: bool,
+    }
+
+    impl View for Socket {
+        fn has_news(&self) -> bool {
+            self.closed.load(Relaxed)
+        }
+    }
+
+    impl Stream for Silent {
+        fn poll_read(&mut self, cx: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            if self.socket.closed.load(Relaxed) {
+                return Poll::Ready(Ok(0));
+            }
+            *self.socket.waker.lock().unwrap() = Some(cx.waker().clone());
+            Poll::Pending
+        }
+
+        fn view(&self) -> Option<Weak<dyn View>> {
+            self.viewed
+                .then(|| Arc::<Socket>::downgrade(&self.socket) as _)
+        }
+    }
+
+    impl Write for Silent {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn idle(viewed: bool) -> (Http1, Arc<Socket>) {
+        let socket = Arc::<Socket>::default();
+        let stream = Silent {
+            socket: Arc::clone(&socket),
+            viewed,
+        };
+        let opened = pin!(Http1::new(Box::new(stream)))
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .map(Result::unwrap);
+        let Poll::Ready(mut http1) = opened else {
+            panic!("nothing has to be waited for")
+        };
+        assert!(http1.is_idle() && http1.is_idle());
+        (http1, socket)
+    }
+
+    #[test]
+    fn a_closed_connection_is_not_idle_once_the_reactor_has_told() {
+        let (mut http1, socket) = idle(false);
+        socket.closed.store(true, Relaxed);
+        assert!(http1.is_idle(), "nobody knows yet");
+        socket.waker.lock().unwrap().take().unwrap().wake();
+        assert!(!http1.is_idle());
+    }
+
+    #[test]
+    fn a_closed_connection_is_not_idle_where_it_can_be_seen_at_once() {
+        let (mut http1, socket) = idle(true);
+        socket.closed.store(true, Relaxed);
+        assert!(!http1.is_idle());
     }
 }

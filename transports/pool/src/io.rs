@@ -73,16 +73,9 @@ impl Read for Io {
                 if rope.is_drained() {
                     return Poll::Pending;
                 }
-                if rope.has_to_look() {
-                    stream.look();
-                }
-                let read = ahead.poll_read(into, |landing| {
-                    rope.pull(|cx| stream.poll_read(cx, landing))
-                });
-                if read.is_pending() {
-                    rope.tell_drained();
-                }
-                read
+                ahead.poll_read(into, |landing| {
+                    rope.pull_read(|cx| stream.poll_read(cx, landing))
+                })
             }
             Replay::Request(_) => {
                 cx.waker().wake_by_ref();

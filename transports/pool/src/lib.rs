@@ -19,7 +19,7 @@ mod target;
 mod tls;
 
 pub use body::Body;
-pub use stream::Stream;
+pub use stream::{Stream, View};
 pub use target::Target;
 pub use tls::default_config;
 

@@ -2,6 +2,7 @@ use hyper::rt::{Read, ReadBuf, Write};
 use std::{
     io,
     pin::Pin,
+    sync::Weak,
     task::{Context, Poll, ready},
 };
 
@@ -10,8 +11,16 @@ pub trait Stream: Write + Send + Unpin {
     /// Reads what there is; nothing at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Lets the next read look at the socket itself, whatever is known of it. If there is nothing, nobody has to be woken.
-    fn look(&mut self) {}
+    /// A view of the socket, if its reactor may not have told yet how it is.
+    fn view(&self) -> Option<Weak<dyn View>> {
+        None
+    }
+}
+
+/// A socket, looked at from beside its stream.
+pub trait View: Send + Sync {
+    /// Whether the socket itself has something to tell. Then the next read gets it, whatever the reactor knows.
+    fn has_news(&self) -> bool;
 }
 
 impl<T: Read + Write + Send + Unpin> Stream for T {

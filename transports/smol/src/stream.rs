@@ -5,27 +5,28 @@ use hyper::rt::Write;
 use std::{
     io,
     pin::Pin,
+    sync::Weak,
     task::{Context, Poll},
 };
-use unifiedai_pool::Stream;
+use unifiedai_pool::{Stream, View};
 
 /// A stream as the pool wants it.
 pub(crate) struct Io<S>(pub(crate) S);
 
 /// Where a stream ends.
 pub(crate) trait OverTcp: AsyncRead + AsyncWrite + Send + Unpin {
-    fn tcp(&mut self) -> &mut Tcp;
+    fn tcp(&self) -> &Tcp;
 }
 
 impl OverTcp for Tcp {
-    fn tcp(&mut self) -> &mut Tcp {
+    fn tcp(&self) -> &Tcp {
         self
     }
 }
 
 impl OverTcp for TlsStream<Tcp> {
-    fn tcp(&mut self) -> &mut Tcp {
-        self.get_mut().0
+    fn tcp(&self) -> &Tcp {
+        self.get_ref().0
     }
 }
 
@@ -34,8 +35,8 @@ impl<S: OverTcp> Stream for Io<S> {
         Pin::new(&mut self.0).poll_read(cx, into)
     }
 
-    fn look(&mut self) {
-        self.0.tcp().look();
+    fn view(&self) -> Option<Weak<dyn View>> {
+        Some(self.0.tcp().view())
     }
 }
 

@@ -4,64 +4,68 @@ use std::{
     io::{self, Read as _},
     net::{SocketAddr, TcpStream},
     pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
+use unifiedai_pool::View;
 
 /// A socket that is not read once more to see that it has nothing left: hyper asks for that several times an answer.
-pub(crate) struct Tcp {
-    socket: Async<TcpStream>,
-    next: Next,
-}
+pub(crate) struct Tcp(Arc<Socket>);
 
-/// What the next read begins with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Reading,
-    /// There was nothing left. The reactor tells of what has come since, too.
-    Waiting,
-    /// As reading, but without waiting if there is nothing.
-    Looking,
+struct Socket {
+    tcp: Async<TcpStream>,
+    /// Whether the next read waits, because there was nothing left. The reactor tells of what has come since, too.
+    waits: AtomicBool,
 }
 
 impl Tcp {
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
-        let socket = Async::<TcpStream>::connect(address).await?;
-        socket.get_ref().set_nodelay(true)?;
-        Ok(Tcp {
-            socket,
-            next: Next::Reading,
-        })
+        let tcp = Async::<TcpStream>::connect(address).await?;
+        tcp.get_ref().set_nodelay(true)?;
+        Ok(Tcp(Arc::new(Socket {
+            tcp,
+            waits: AtomicBool::new(false),
+        })))
     }
 
+    pub(crate) fn view(&self) -> Weak<dyn View> {
+        Arc::<Socket>::downgrade(&self.0)
+    }
+}
+
+impl View for Socket {
     /// The reactor may not have seen yet how the socket is now.
-    pub(crate) fn look(&mut self) {
-        self.next = Next::Looking;
+    fn has_news(&self) -> bool {
+        let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let has_news = !self.tcp.get_ref().peek(&mut [0]).is_err_and(nothing);
+        if has_news {
+            self.waits.store(false, Relaxed);
+        }
+        has_news
     }
 }
 
 impl AsyncRead for Tcp {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        let Socket { tcp, waits } = &*self.0;
         loop {
-            if self.next == Next::Waiting {
-                ready!(self.socket.poll_readable(cx))?;
+            if waits.load(Relaxed) {
+                ready!(tcp.poll_readable(cx))?;
             }
-            match self.socket.get_ref().read(buffer) {
+            match tcp.get_ref().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let before = std::mem::replace(&mut self.next, Next::Waiting);
-                    if before == Next::Looking {
-                        return Poll::Pending;
-                    }
-                }
-                Ok(size) if size < buffer.len() => {
-                    self.next = Next::Waiting;
-                    return Poll::Ready(Ok(size));
+                    waits.store(true, Relaxed);
                 }
                 read => {
-                    self.next = Next::Reading;
+                    let short = matches!(read, Ok(size) if size < buffer.len());
+                    waits.store(short, Relaxed);
                     return Poll::Ready(read);
                 }
             }
@@ -71,19 +75,19 @@ impl AsyncRead for Tcp {
 
 impl AsyncWrite for Tcp {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        Pin::new(&mut &self.0.tcp).poll_write(cx, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &self.0.tcp).poll_flush(cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_close(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &self.0.tcp).poll_close(cx)
     }
 }
 
@@ -110,7 +114,7 @@ mod tests {
             for _ in 0..3 {
                 peer.write_all(b"abc").unwrap();
                 assert_eq!(tcp.read(&mut buffer).await.unwrap(), 3);
-                assert!(tcp.next == Next::Waiting);
+                assert!(tcp.0.waits.load(Relaxed));
             }
             let waiting = poll_fn(|cx| Poll::Ready(Pin::new(&mut tcp).poll_read(cx, &mut [0])));
             assert!(waiting.await.is_pending());
@@ -120,18 +124,21 @@ mod tests {
     }
 
     #[test]
-    fn a_look_sees_what_the_reactor_has_not_told() {
+    fn a_view_shows_what_the_reactor_has_not_told() {
         let (mut tcp, mut peer) = pair();
+        let view = tcp.view();
         let mut unwoken = Context::from_waker(Waker::noop());
-        let mut look = |tcp: &mut Tcp| {
-            tcp.look();
-            Pin::new(tcp).poll_read(&mut unwoken, &mut [0; 8])
-        };
-        assert!(look(&mut tcp).is_pending());
+        let mut read = || Pin::new(&mut tcp).poll_read(&mut unwoken, &mut [0; 8]);
+        let has_news = || view.upgrade().unwrap().has_news();
+        assert!(read().is_pending() && !has_news());
         peer.write_all(b"abc").unwrap();
-        assert!(matches!(look(&mut tcp), Poll::Ready(Ok(3))));
-        assert!(look(&mut tcp).is_pending());
+        assert!(has_news());
+        assert!(matches!(read(), Poll::Ready(Ok(3))));
+        assert!(!has_news() && read().is_pending());
         drop(peer);
-        assert!(matches!(look(&mut tcp), Poll::Ready(Ok(0))));
+        assert!(has_news());
+        assert!(matches!(read(), Poll::Ready(Ok(0))));
+        drop(tcp);
+        assert!(view.upgrade().is_none(), "the socket was left open");
     }
 }

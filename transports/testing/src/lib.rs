@@ -49,6 +49,7 @@ macro_rules! transport_tests {
             a_half_read_connection_is_not_used_again
             bytes_after_an_answer_are_no_answer
             an_idle_connection_that_died_is_not_used
+            a_connection_that_closes_while_it_waits_is_not_used
             a_dropped_body_closes_its_connection
             a_limit_holds_for_its_request_alone
             a_silent_server_runs_into_the_head_limit
