@@ -1,6 +1,5 @@
-use crate::{Alarm, Stream, View, bell::Bell, io::Io, origin::Origin};
+use crate::{Alarm, RequestBody, Stream, View, bell::Bell, io::Io, origin::Origin};
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
@@ -23,12 +22,12 @@ pub(crate) enum Wire {
     Http1(Http1),
     /// Moves by itself, and is shared.
     #[cfg(feature = "http2")]
-    Http2(hyper::client::conn::http2::SendRequest<Full<Bytes>>),
+    Http2(hyper::client::conn::http2::SendRequest<RequestBody>),
 }
 
 /// Moves only while somebody polls it, and serves one request at a time.
 pub(crate) struct Http1 {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<RequestBody>,
     codec: Codec,
     view: Option<Weak<dyn View>>,
     heads: Heads,
@@ -51,7 +50,7 @@ enum Heads {
     Large,
 }
 
-type Driver = http1::Connection<Io, Full<Bytes>>;
+type Driver = http1::Connection<Io, RequestBody>;
 pub(crate) type Answer = hyper::Result<http::Response<Incoming>>;
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub(crate) type Opening = Pin<Box<dyn Future<Output = hyper::Result<Http1>> + Send>>;
@@ -67,10 +66,10 @@ impl<A: Alarm> Connection<A> {
         match &mut self.wire {
             Wire::Http1(http1) => {
                 self.origin.name_itself(&mut request);
-                http1.send(request.map(Full::new))
+                http1.send(request.map(RequestBody::new))
             }
             #[cfg(feature = "http2")]
-            Wire::Http2(sender) => Box::pin(sender.send_request(request.map(Full::new))),
+            Wire::Http2(sender) => Box::pin(sender.send_request(request.map(RequestBody::new))),
         }
     }
 
@@ -175,7 +174,7 @@ impl Http1 {
         })
     }
 
-    pub(crate) fn send(&mut self, request: http::Request<Full<Bytes>>) -> Answering {
+    pub(crate) fn send(&mut self, request: http::Request<RequestBody>) -> Answering {
         Box::pin(self.sender.send_request(request))
     }
 

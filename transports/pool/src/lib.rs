@@ -13,12 +13,14 @@ pub mod error;
 mod io;
 mod origin;
 mod pool;
+mod request_body;
 mod sent;
 mod stream;
 mod target;
 mod tls;
 
 pub use body::Body;
+pub use request_body::RequestBody;
 pub use stream::{Stream, View};
 pub use target::Target;
 pub use tls::default_config;
@@ -57,7 +59,7 @@ pub enum Connected {
     Http1(Box<dyn Stream>),
     /// HTTP/2, driven by a task of the transport's runtime.
     #[cfg(feature = "http2")]
-    Http2(hyper::client::conn::http2::SendRequest<http_body_util::Full<Bytes>>),
+    Http2(hyper::client::conn::http2::SendRequest<RequestBody>),
 }
 
 /// Fires at a point in time that may move.

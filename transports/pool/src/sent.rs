@@ -1,12 +1,11 @@
 use crate::{
-    Alarm,
+    Alarm, RequestBody,
     connection::{Answer, Answering, Connection, Opening, Wire},
     error::is_too_large,
     target,
 };
 use bytes::Bytes;
 use http::{Method, Request, header::CONNECTION};
-use http_body_util::Full;
 use std::task::{Context, Poll, ready};
 use unifiedai_transport::Time;
 
@@ -66,7 +65,7 @@ impl<A: Alarm> Sent<A> {
                     };
                     larger.unfit |= self.last;
                     // It begins with a request, too, which goes nowhere.
-                    let mut request = Request::new(Full::default());
+                    let mut request = Request::new(RequestBody::default());
                     *request.method_mut() = self.method.clone();
                     self.awaited = Awaited::Answer(larger.send(request));
                     self.connection.wire = Wire::Http1(larger);
