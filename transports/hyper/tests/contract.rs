@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use bytes::Bytes;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::Duration,
+};
 use unifiedai_hyper::Client;
 use unifiedai_transport::{AsyncTransport, Limits};
 use unifiedai_transport_testing::{
@@ -48,4 +52,37 @@ fn a_client_outlives_its_runtime() {
         assert_eq!(response.status(), 204);
         assert_eq!(server.connections(), round);
     }
+}
+
+/// A task that has done much in one poll gets nothing from tokio's channels, even what is there, until it is polled again.
+#[test]
+fn an_answer_that_tokio_holds_back_is_not_forgotten() {
+    let server = Server::new(|peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
+        peer.sees_close();
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let client = Client::new();
+    runtime.unwrap().block_on(async {
+        let mut passed = Box::pin(tokio::time::sleep(Duration::ZERO));
+        passed.as_mut().await;
+        for done in 0..128 {
+            let request = http::Request::get(server.uri("/")).body(Bytes::new());
+            // A timer would be held back, too, and wake the task.
+            let mut sent = Box::pin(client.send(request.unwrap(), Limits::NONE));
+            let answer = poll_fn(|cx| {
+                for _ in 0..done {
+                    let _ = passed.as_mut().poll(cx);
+                }
+                sent.as_mut().poll(cx)
+            });
+            let by = client.now().saturating_add(Duration::from_secs(3));
+            let answer = tokio::time::timeout(Duration::from_secs(3), answer).await;
+            assert_eq!(answer.unwrap().unwrap().status(), 200);
+            assert!(client.now() < by, "found by chance behind {done}");
+        }
+    });
 }

@@ -1,17 +1,15 @@
 use hyper::rt::ReadBufCursor;
-use std::{
-    cell::Cell,
-    io,
-    task::{Poll, ready},
-};
+use std::{cell::Cell, io, task::Poll};
 
 /// What was read from a socket and does not fit hyper's small buffer yet. Nothing is held where nothing is left.
 #[derive(Default)]
 pub(crate) struct Ahead {
-    buffer: Vec<u8>,
+    buffer: Option<Buffer>,
     start: usize,
     end: usize,
 }
+
+type Buffer = Box<[u8]>;
 
 /// What is read from a socket at once.
 const SIZE: usize = 16 * 1024;
@@ -19,7 +17,7 @@ const SIZE: usize = 16 * 1024;
 thread_local! {
     /// A buffer that nobody holds. To clear one for each read would take longer than to read. A thread that ends may drop it
     /// before its streams.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Option<Buffer>> = const { Cell::new(None) };
 }
 
 impl Ahead {
@@ -29,33 +27,36 @@ impl Ahead {
         mut into: ReadBufCursor<'_>,
         read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
-        if self.start == self.end {
-            let mut buffer = SPARE.try_with(Cell::take).unwrap_or_default();
-            buffer.resize(SIZE, 0);
-            let result = read(&mut buffer);
-            self.start = 0;
-            self.end = match result {
-                Poll::Ready(Ok(size)) => size,
-                _ => 0,
-            };
-            self.buffer = buffer;
-            self.give_back();
-            ready!(result)?;
-        }
-        let left = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let buffer = match self.buffer.take() {
+            Some(buffer) => buffer,
+            None => {
+                let spare = SPARE.try_with(Cell::take).ok().flatten();
+                let mut buffer = spare.unwrap_or_else(|| vec![0; SIZE].into());
+                let result = read(&mut buffer);
+                let Poll::Ready(Ok(size)) = result else {
+                    give_back(buffer);
+                    return result.map_ok(|_| ());
+                };
+                self.start = 0;
+                self.end = size;
+                buffer
+            }
+        };
+        let left = buffer.get(self.start..self.end).unwrap_or_default();
         let size = left.len().min(into.remaining());
         into.put_slice(left.get(..size).unwrap_or_default());
-        self.start = self.start.saturating_add(size);
-        self.give_back();
+        if size < left.len() {
+            self.start = self.start.saturating_add(size);
+            self.buffer = Some(buffer);
+        } else {
+            give_back(buffer);
+        }
         Poll::Ready(Ok(()))
     }
+}
 
-    fn give_back(&mut self) {
-        if self.start == self.end && !self.buffer.is_empty() {
-            let buffer = std::mem::take(&mut self.buffer);
-            let _ = SPARE.try_with(|spare| spare.set(buffer));
-        }
-    }
+fn give_back(buffer: Buffer) {
+    let _ = SPARE.try_with(|spare| spare.set(Some(buffer)));
 }
 
 #[cfg(test)]
@@ -81,11 +82,11 @@ mod tests {
         let mut ahead = Ahead::default();
         assert_eq!(read(&mut ahead, 3, b"abcde"), b"abc");
         assert_eq!(read(&mut ahead, 3, b"later"), b"de");
-        assert!(ahead.buffer.is_empty());
+        assert!(ahead.buffer.is_none());
         assert_eq!(read(&mut ahead, 9, b"later"), b"later");
         assert_eq!(read(&mut ahead, 9, b""), b"", "the end");
-        assert!(ahead.buffer.is_empty());
+        assert!(ahead.buffer.is_none());
         let pending = ahead.poll_read(ReadBuf::new(&mut [0; 4]).unfilled(), |_| Poll::Pending);
-        assert!(pending.is_pending() && ahead.buffer.is_empty());
+        assert!(pending.is_pending() && ahead.buffer.is_none());
     }
 }

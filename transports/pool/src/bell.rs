@@ -26,7 +26,7 @@ pub(crate) struct Rope {
 #[derive(Default)]
 struct Ringer {
     rung: AtomicBool,
-    /// How often the codec has read since it was polled.
+    /// How often the codec has read something since it was polled, the end or an error included.
     reads: AtomicU32,
     /// Whether the socket had nothing left, and has not told of more since.
     drained: AtomicBool,
@@ -76,6 +76,11 @@ impl Bell {
         self.ringer.drained.load(Relaxed)
     }
 
+    /// Whether the codec has read something since it was polled.
+    pub(crate) fn has_read(&self) -> bool {
+        self.ringer.reads.load(Relaxed) > 0
+    }
+
     /// Lets the codec see how the socket is now when it is polled next.
     pub(crate) fn look(&self) {
         self.ringer.drained.store(false, Relaxed);
@@ -94,7 +99,12 @@ impl Rope {
 
     /// Whether the codec may read once more before it gives way.
     pub(crate) fn may_read(&self) -> bool {
-        self.ringer.reads.fetch_add(1, Relaxed) < MOST_READS
+        self.ringer.reads.load(Relaxed) < MOST_READS
+    }
+
+    pub(crate) fn tell_read(&self) {
+        let reads = self.ringer.reads.load(Relaxed);
+        self.ringer.reads.store(reads.saturating_add(1), Relaxed);
     }
 
     /// Whether there is no use in reading again before the socket tells of more.

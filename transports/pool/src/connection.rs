@@ -19,7 +19,8 @@ pub(crate) struct Connection<A> {
 }
 
 pub(crate) enum Wire {
-    Http1(Http1),
+    /// Boxed, because it is handed on and on.
+    Http1(Box<Http1>),
     /// Moves by itself, and is shared.
     #[cfg(feature = "http2")]
     Http2(hyper::client::conn::http2::SendRequest<RequestBody>),
@@ -31,14 +32,16 @@ pub(crate) struct Http1 {
     codec: Codec,
     view: Option<Weak<dyn View>>,
     heads: Heads,
+    /// Whether there can have been an answer. Before something was read there was none.
+    looked_for: bool,
     /// Whether no other request may follow: the peer may wait for a part of one that will never come, or was told to close.
     pub(crate) unfit: bool,
 }
 
 struct Codec {
     /// Gone once it has ended.
-    driver: Option<Box<Driver>>,
-    /// Whether it had ended when an answer was looked for in vain.
+    driver: Option<Driver>,
+    /// Whether it had ended when an answer was looked for.
     ended: bool,
     bell: Bell,
 }
@@ -53,7 +56,7 @@ enum Heads {
 type Driver = http1::Connection<Io, RequestBody>;
 pub(crate) type Answer = hyper::Result<http::Response<Incoming>>;
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
-pub(crate) type Opening = Pin<Box<dyn Future<Output = hyper::Result<Http1>> + Send>>;
+pub(crate) type Opening = Pin<Box<dyn Future<Output = hyper::Result<Box<Http1>>> + Send>>;
 
 /// What hyper reads at once. It keeps a buffer of this size for each connection, and most of them wait most of the time.
 const READ_SIZE: usize = 2 * 1024;
@@ -146,55 +149,64 @@ impl<A: Alarm> Connection<A> {
 }
 
 impl Http1 {
-    pub(crate) async fn new(stream: Box<dyn Stream>) -> hyper::Result<Self> {
+    pub(crate) async fn new(stream: Box<dyn Stream>) -> hyper::Result<Box<Self>> {
         let (bell, rope) = Bell::new();
         let view = stream.view();
-        let http1 = Http1::over(Io::new(stream, rope), bell, Heads::Usual).await?;
-        Ok(Http1 { view, ..http1 })
+        let mut http1 = Http1::over(Io::new(stream, rope), bell, Heads::Usual).await?;
+        http1.view = view;
+        Ok(http1)
     }
 
-    async fn over(io: Io, bell: Bell, heads: Heads) -> hyper::Result<Self> {
+    async fn over(io: Io, bell: Bell, heads: Heads) -> hyper::Result<Box<Self>> {
         let mut builder = http1::Builder::new();
         match heads {
             Heads::Usual => builder.read_buf_exact_size(Some(READ_SIZE)),
             Heads::Large => builder.max_buf_size(HEAD_SIZE),
         };
         let (sender, driver) = builder.handshake(io).await?;
-        let driver = Some(Box::new(driver));
-        Ok(Http1 {
+        Ok(Box::new(Http1 {
             sender,
             codec: Codec {
-                driver,
+                driver: Some(driver),
                 ended: false,
                 bell,
             },
             view: None,
             heads,
+            looked_for: false,
             unfit: false,
-        })
+        }))
     }
 
     pub(crate) fn send(&mut self, request: http::Request<RequestBody>) -> Answering {
+        self.looked_for = false;
         Box::pin(self.sender.send_request(request))
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>, answering: &mut Answering) -> Poll<Answer> {
-        // Leaves the socket open, so that another codec can go on with it.
-        let ended = match &mut self.codec.driver {
-            Some(driver) if !self.codec.ended => {
-                let bell = &self.codec.bell;
-                bell.poll(cx, |cx| driver.poll_without_shutdown(cx))
-                    .is_ready()
-            }
+        let Codec {
+            driver,
+            ended,
+            bell,
+        } = &mut self.codec;
+        let had_ended = *ended;
+        *ended = match driver {
+            // Leaves the socket open, so that another codec can go on with it.
+            Some(driver) if !had_ended => bell
+                .poll(cx, |cx| driver.poll_without_shutdown(cx))
+                .is_ready(),
             _ => true,
         };
-        let mut unwoken = Context::from_waker(Waker::noop());
-        let answer = answering.as_mut().poll(&mut unwoken);
-        if ended && answer.is_pending() {
+        self.looked_for |= *ended || bell.has_read();
+        if !self.looked_for {
+            return Poll::Pending;
+        }
+        let answer = answering.as_mut().poll(cx);
+        if *ended && answer.is_pending() {
             // tokio holds back what is there from a task that has done much at once, so that it is looked for once more. A request
             // that the codec has not taken is given up with it.
-            if std::mem::replace(&mut self.codec.ended, true) {
-                self.codec.driver = None;
+            if had_ended {
+                *driver = None;
             }
             cx.waker().wake_by_ref();
         }
@@ -211,12 +223,10 @@ impl Http1 {
         let (bell, rope) = Bell::new();
         let io = parts.io.replaying(parts.read_buf, rope);
         Some(Box::pin(async move {
-            let larger = Http1::over(io, bell, Heads::Large).await?;
-            Ok(Http1 {
-                unfit,
-                view,
-                ..larger
-            })
+            let mut larger = Http1::over(io, bell, Heads::Large).await?;
+            larger.unfit = unfit;
+            larger.view = view;
+            Ok(larger)
         }))
     }
 
@@ -327,7 +337,7 @@ mod tests {
         }
     }
 
-    fn idle(viewed: bool) -> (Http1, Arc<Socket>) {
+    fn idle(viewed: bool) -> (Box<Http1>, Arc<Socket>) {
         let socket = Arc::<Socket>::default();
         let stream = Silent {
             socket: Arc::clone(&socket),

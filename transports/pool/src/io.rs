@@ -45,23 +45,7 @@ impl Io {
         }
     }
 
-    fn written(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
-        let taken = matches!(written, Poll::Ready(Ok(size)) if size == all);
-        self.rope.tell_write_waits(!taken);
-        written
-    }
-}
-
-impl Read for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.rope.may_read() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+    fn read(&mut self, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         match &mut self.replay {
             Replay::None => {
                 let Io {
@@ -69,7 +53,7 @@ impl Read for Io {
                     rope,
                     ahead,
                     ..
-                } = &mut *self;
+                } = self;
                 if rope.is_drained() {
                     return Poll::Pending;
                 }
@@ -90,6 +74,30 @@ impl Read for Io {
                 Poll::Ready(Ok(()))
             }
         }
+    }
+
+    fn written(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+        let taken = matches!(written, Poll::Ready(Ok(size)) if size == all);
+        self.rope.tell_write_waits(!taken);
+        written
+    }
+}
+
+impl Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.rope.may_read() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = self.read(cx, into);
+        if read.is_ready() {
+            self.rope.tell_read();
+        }
+        read
     }
 }
 
