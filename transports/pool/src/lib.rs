@@ -176,14 +176,9 @@ impl<A: Alarm> Future for Sending<A> {
         else {
             return Poll::Pending;
         };
-        Poll::Ready(match answer {
-            Some(Ok(response)) => {
-                let pool = Arc::clone(&self.pool);
-                Ok(response.map(|incoming| Body::new(incoming, connection, pool)))
-            }
-            Some(Err(error)) => Err(error::sending(error, connection.host())),
-            None => Err(error::unanswered(connection.host())),
-        })
+        let pool = Arc::clone(&self.pool);
+        let answer = answer?.map(|incoming| Body::new(incoming, connection, pool));
+        Poll::Ready(Ok(answer))
     }
 }
 

@@ -103,9 +103,10 @@ impl<A: Alarm> Pool<A> {
             }
         }
         places.retain_mut(|place| {
-            let stale = place.idle.iter().take_while(|idle| !idle.is_fresh(since));
-            let stale = stale.count();
-            place.idle.drain(..stale);
+            if place.idle.first().is_some_and(|idle| idle.is_fresh(since)) {
+                return true;
+            }
+            place.idle.retain(|idle| idle.is_fresh(since));
             !place.idle.is_empty() || Arc::strong_count(&place.origin) > 1
         });
     }

@@ -1,13 +1,14 @@
 use crate::{
     Alarm, RequestBody,
     connection::{Answer, Answering, Connection, Opening, Wire},
-    error::is_too_large,
+    error::{self, is_too_large},
     target,
 };
 use bytes::Bytes;
-use http::{Method, Request, header::CONNECTION};
+use http::{Method, Request, Response, header::CONNECTION};
+use hyper::body::Incoming;
 use std::task::{Context, Poll, ready};
-use unifiedai_transport::Time;
+use unifiedai_transport::{Time, TransportError};
 
 /// A connection whose codec has a request, and what comes of it.
 pub(crate) struct Sent<A> {
@@ -38,11 +39,21 @@ impl<A: Alarm> Sent<A> {
         }
     }
 
-    /// The head of the answer; `None` once `by` has come.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, by: Time) -> Poll<Option<Answer>> {
+    /// The head of the answer, unless `by` comes before.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        by: Time,
+    ) -> Poll<Result<Response<Incoming>, TransportError>> {
         match self.poll_answer(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => self.connection.alarm.poll(cx, by).map(|()| None),
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(error)) => {
+                Poll::Ready(Err(error::sending(error, self.connection.host())))
+            }
+            Poll::Pending => {
+                ready!(self.connection.alarm.poll(cx, by));
+                Poll::Ready(Err(error::unanswered(self.connection.host())))
+            }
         }
     }
 
