@@ -14,6 +14,8 @@ use std::{
 pub(crate) struct Bell {
     ringer: Arc<Ringer>,
     waker: Waker,
+    /// Wakes the task that polled last.
+    pub(crate) watch: Waker,
 }
 
 /// The socket's end of a bell: whom it wakes, and where it tells what hyper does not.
@@ -34,7 +36,7 @@ struct Ringer {
     task: Mutex<Option<Waker>>,
 }
 
-/// The waker that the socket gets, the same for all tasks and for none.
+/// The waker that the socket and the timer get, the same for all tasks and for none.
 struct Watch(Arc<Ringer>);
 
 /// A codec that goes on reading, as hyper does as long as heads with status 1xx come, gives way after so many reads: its task has
@@ -44,12 +46,17 @@ const MOST_READS: u32 = 64;
 impl Bell {
     pub(crate) fn new() -> (Bell, Rope) {
         let ringer = Arc::new(Ringer::default());
+        let watch = Waker::from(Arc::new(Watch(Arc::clone(&ringer))));
         let rope = Rope {
             ringer: Arc::clone(&ringer),
-            waker: Waker::from(Arc::new(Watch(Arc::clone(&ringer)))),
+            waker: watch.clone(),
         };
-        let waker = Waker::from(Arc::clone(&ringer));
-        (Bell { ringer, waker }, rope)
+        let bell = Bell {
+            waker: Waker::from(Arc::clone(&ringer)),
+            ringer,
+            watch,
+        };
+        (bell, rope)
     }
 
     /// Polls a codec whose socket has the rope.

@@ -79,7 +79,7 @@ impl<A: Alarm> Body<A> {
         let Some((_, connection)) = &mut self.reading else {
             return Poll::Pending;
         };
-        ready!(connection.alarm.poll(cx, deadline));
+        ready!(connection.poll_alarm(cx, deadline));
         Poll::Ready(error::silent(connection.host()))
     }
 }

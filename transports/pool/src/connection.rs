@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
+use unifiedai_transport::Time;
 
 pub(crate) struct Connection<A> {
     pub(crate) origin: Arc<Origin>,
@@ -94,6 +95,18 @@ impl<A: Alarm> Connection<A> {
             Wire::Http1(http1) => http1.larger(),
             #[cfg(feature = "http2")]
             Wire::Http2(_) => None,
+        }
+    }
+
+    /// Ready once `at` has come, behind a poll of what is waited for.
+    pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
+        match &self.wire {
+            Wire::Http1(http1) => {
+                let watch = &http1.codec.bell.watch;
+                self.alarm.poll(&mut Context::from_waker(watch), at)
+            }
+            #[cfg(feature = "http2")]
+            Wire::Http2(_) => self.alarm.poll(cx, at),
         }
     }
 

@@ -51,7 +51,7 @@ impl<A: Alarm> Sent<A> {
                 Poll::Ready(Err(error::sending(error, self.connection.host())))
             }
             Poll::Pending => {
-                ready!(self.connection.alarm.poll(cx, by));
+                ready!(self.connection.poll_alarm(cx, by));
                 Poll::Ready(Err(error::unanswered(self.connection.host())))
             }
         }

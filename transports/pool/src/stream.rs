@@ -8,7 +8,7 @@ use std::{
 
 /// TCP, or TLS over it.
 pub trait Stream: Write + Send + Unpin {
-    /// Reads what there is; nothing at the end.
+    /// Reads what there is; nothing at the end. Where there is nothing yet, it is not called again before it has woken `cx`.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// A view of the socket, if its reactor may not have told yet how it is.

@@ -12,7 +12,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, Mutex, mpsc},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::Duration,
 };
@@ -169,6 +169,49 @@ pub fn a_body_may_be_dropped_when_its_thread_ends<
     });
     thread.join().unwrap();
     assert!(seen.recv().unwrap(), "the connection was left open");
+}
+
+/// Neither its socket nor its timer does.
+pub fn a_connection_that_waits_holds_no_task<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {
+    struct Task(Mutex<Waker>);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            let outer = self.0.lock().unwrap().clone();
+            outer.wake();
+        }
+    }
+
+    let server = Server::new(|peer| {
+        while peer.request().is_some() {
+            settle();
+            peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha");
+            settle();
+            peer.write(b"lf");
+        }
+    });
+    let transport = plain(make);
+    let limits = soon(&transport);
+    let Blocking(client, executor) = &transport;
+    for _ in 0..2 {
+        let task = Arc::new(Task(Mutex::new(Waker::noop().clone())));
+        executor.block_on(async {
+            let mut call = Box::pin(async {
+                let mut body = client.send(get(&server), limits).await.unwrap().into_body();
+                let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, limits.head)).await;
+                while chunk().await.unwrap().is_some() {}
+            });
+            poll_fn(|cx| {
+                task.0.lock().unwrap().clone_from(cx.waker());
+                let waker = Waker::from(Arc::clone(&task));
+                call.as_mut().poll(&mut Context::from_waker(&waker))
+            })
+            .await;
+        });
+        settle();
+        assert_eq!(Arc::strong_count(&task), 1);
+    }
+    assert_eq!(server.connections(), 1);
 }
 
 pub fn sends_can_run_side_by_side<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {

@@ -118,6 +118,11 @@ macro_rules! async_transport_tests {
             }
 
             #[test]
+            fn a_connection_that_waits_holds_no_task() {
+                $crate::async_cases::a_connection_that_waits_holds_no_task(super::$make);
+            }
+
+            #[test]
             fn sends_can_run_side_by_side() {
                 $crate::async_cases::sends_can_run_side_by_side(super::$make);
             }
