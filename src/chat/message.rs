@@ -106,10 +106,10 @@ impl Message {
 
     /// Not copied where there is one part, as in most messages.
     fn join<'a>(&'a self, pick: impl Fn(&'a ContentPart) -> Option<&'a String>) -> Cow<'a, str> {
-        let parts = self.content.iter().filter_map(pick);
-        let mut joined = Cow::default();
+        let mut parts = self.content.iter().filter_map(pick);
+        let mut joined = Cow::Borrowed(parts.next().map_or("", String::as_str));
         for part in parts {
-            joined += part.as_str();
+            joined.to_mut().push_str(part);
         }
         joined
     }

@@ -2,10 +2,6 @@
 
 mod accumulator;
 mod assembler;
-mod open;
-mod place;
-mod think;
-mod weight;
 
 use crate::{
     Citation, FinishReason, Json, Logprobs, OpaqueBlock, ServerTiming, ToolCall, Usage, Warning,

@@ -86,7 +86,7 @@ impl ChatDecoder {
         }
         head(&completion, out);
         let choices = completion.choices.as_mut();
-        if !streaming && choices.as_ref().is_none_or(|choices| choices.len() == 0) {
+        if !streaming && choices.as_ref().is_none_or(|choices| choices.is_empty()) {
             return Err(Error::new(
                 ErrorKind::Protocol,
                 "the answer has no `choices`: this is no chat completion",

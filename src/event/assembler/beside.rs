@@ -1,0 +1,139 @@
+//! What stands beside the text.
+
+use super::Assembler;
+use crate::{Citation, Error, Json, Logprobs, OpaqueBlock, ServerTiming, StreamEvent, Usage};
+
+impl Assembler {
+    /// A piece in the provider's own JSON.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn opaque(&mut self, choice: u32, part: u32, block: OpaqueBlock) -> Result<(), Error> {
+        self.retain(block.block.as_str().len())?;
+        self.leave(choice)?;
+        self.emit(StreamEvent::Opaque {
+            choice,
+            part,
+            block: Box::new(block),
+        });
+        Ok(())
+    }
+
+    /// A source for the text of a part.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn citation(&mut self, choice: u32, part: u32, citation: Citation) -> Result<(), Error> {
+        self.retain(citation.raw.as_ref().map_or(64, |raw| raw.as_str().len()))?;
+        self.open(choice)?;
+        self.emit(StreamEvent::Citation {
+            choice,
+            part,
+            citation: Box::new(citation),
+        });
+        Ok(())
+    }
+
+    /// Log probabilities.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn logprobs(&mut self, choice: u32, logprobs: Logprobs) -> Result<(), Error> {
+        let tokens = [&logprobs.content, &logprobs.refusal, &logprobs.reasoning];
+        if tokens.iter().all(|list| list.is_empty()) {
+            return Ok(());
+        }
+        let alternatives = tokens.iter().flat_map(|list| list.iter()).map(|token| {
+            let tops = token.top_logprobs.iter();
+            tops.fold(token.token.len().saturating_add(64), |sum, top| {
+                sum.saturating_add(top.token.len()).saturating_add(64)
+            })
+        });
+        self.retain(alternatives.fold(0, usize::saturating_add))?;
+        self.open(choice)?;
+        self.emit(StreamEvent::Logprobs {
+            choice,
+            logprobs: Box::new(logprobs),
+        });
+        Ok(())
+    }
+
+    /// The tokens counted; replaces earlier counts.
+    pub fn usage(&mut self, usage: Usage) {
+        if self.accumulator.response().usage.as_ref() != Some(&usage) {
+            match self.queue {
+                Some(_) => self.emit(StreamEvent::Usage(Box::new(usage))),
+                None => self.accumulator.usage(usage),
+            }
+        }
+    }
+
+    /// The tokens counted so far.
+    #[must_use]
+    pub fn usage_so_far(&self) -> Option<&Usage> {
+        self.accumulator.response().usage.as_ref()
+    }
+
+    /// What the server says of its own time.
+    pub fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
+        match self.queue {
+            Some(_) => self.emit(StreamEvent::Timing {
+                server,
+                raw: raw.map(Box::new),
+            }),
+            None => self.accumulator.timing(server, raw),
+        }
+    }
+
+    /// A member of the answer that has no place in the response.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn extra(&mut self, name: &str, value: Json) -> Result<(), Error> {
+        self.retain(value.as_str().len())?;
+        self.emit(StreamEvent::Extra {
+            name: name.into(),
+            value: Box::new(value),
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Warning, event::assembler::told::*};
+
+    #[test]
+    fn what_stands_beside_the_text_is_told_as_it_comes() {
+        let mut stream = stream();
+        let usage = Usage {
+            prompt_tokens: Some(1),
+            ..Usage::default()
+        };
+        stream.usage(usage.clone());
+        stream.usage(usage.clone());
+        assert_eq!(stream.usage_so_far(), Some(&usage));
+        stream.usage(Usage::default());
+        stream.timing(ServerTiming::default(), None);
+        stream.extra("name", json("1")).unwrap();
+        stream.warn(Warning::new("code", "words"));
+        stream.raw_frame(b"frame");
+        stream.citation(0, 1, Citation::default()).unwrap();
+        stream.logprobs(0, Logprobs::default()).unwrap();
+        let content = vec![crate::TokenLogprob::default()];
+        stream
+            .logprobs(
+                0,
+                Logprobs {
+                    content,
+                    ..Logprobs::default()
+                },
+            )
+            .unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "usage, usage, timing, extra name, warning words, raw, citation 1, logprobs"
+        );
+    }
+}

@@ -1,0 +1,410 @@
+//! Tool calls, whole or in fragments.
+
+use super::{
+    Assembler,
+    limits::too_many,
+    open::OpenCall,
+    place::{ObjectEnd, Place, place},
+};
+use crate::{Error, ErrorKind, OpaqueData, StreamEvent, ToolCall, Warning};
+
+/// A piece of a tool call as OpenAI's wire and its many dialects send it; everything may be missing.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ToolFragment<'a> {
+    /// The wire's number for the call.
+    pub index: Option<u64>,
+    /// The call's id; usually only in its first piece.
+    pub id: Option<&'a str>,
+    /// The function's name; usually only in its first piece.
+    pub name: Option<&'a str>,
+    /// More of the arguments' text.
+    pub arguments: Option<&'a str>,
+}
+
+impl<'a> ToolFragment<'a> {
+    /// A piece with these members; empty texts count as missing.
+    #[must_use]
+    pub fn new(
+        index: Option<u64>,
+        id: Option<&'a str>,
+        name: Option<&'a str>,
+        arguments: Option<&'a str>,
+    ) -> Self {
+        let some = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
+        ToolFragment {
+            index,
+            id: some(id),
+            name: some(name),
+            arguments: some(arguments),
+        }
+    }
+}
+
+/// Tool calls of wires without part numbers come after the reasoning (0), the text (1) and the refusal (2).
+const FIRST_CALL_PART: u32 = 3;
+
+impl Assembler {
+    /// A piece of a tool call on a wire that numbers calls, if at all, by itself (F80).
+    ///
+    /// A new id that differs from the open call's begins another call, whatever the index says; without an index the
+    /// piece belongs to the last call.
+    ///
+    /// # Errors
+    /// `protocol` if a piece could belong to several calls or to none; `too_large` past the limits.
+    pub fn tool_fragment(&mut self, choice: u32, fragment: ToolFragment<'_>) -> Result<(), Error> {
+        self.leave(choice)?;
+        let limit = self.limits.tool_calls;
+        let open = self.open(choice)?;
+        let at = match place(open, &fragment)? {
+            Place::Nowhere => return Ok(()),
+            Place::At(at) => {
+                open.interleaved |= at.saturating_add(1) != open.calls.len();
+                at
+            }
+            Place::New => {
+                if open.calls.len() >= limit {
+                    return Err(too_many("tool calls", limit));
+                }
+                let at = open.calls.len();
+                let part = FIRST_CALL_PART.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+                open.calls.push(OpenCall {
+                    part,
+                    wire_index: fragment.index,
+                    made_id: fragment.id.is_none(),
+                    call: ToolCall::default(),
+                    object: ObjectEnd::default(),
+                    started: false,
+                    closed: false,
+                });
+                at
+            }
+        };
+        open.touched = at;
+        self.extend_call(choice, at, fragment)
+    }
+
+    /// A tool call begins, on a wire that says so.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn tool_start(
+        &mut self,
+        choice: u32,
+        part: u32,
+        id: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        self.leave(choice)?;
+        let limit = self.limits.tool_calls;
+        let open = self.open(choice)?;
+        if open.calls.iter().any(|call| call.part == part) {
+            return Ok(());
+        }
+        if open.calls.len() >= limit {
+            return Err(too_many("tool calls", limit));
+        }
+        let at = open.calls.len();
+        open.calls.push(OpenCall {
+            part,
+            wire_index: None,
+            made_id: id.is_empty(),
+            call: ToolCall::default(),
+            object: ObjectEnd::default(),
+            started: false,
+            closed: false,
+        });
+        open.touched = at;
+        self.extend_call(
+            choice,
+            at,
+            ToolFragment::new(None, Some(id), Some(name), None),
+        )
+    }
+
+    /// More arguments for the tool call of a part. One that was not started begins now (F89).
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn tool_arguments(&mut self, choice: u32, part: u32, arguments: &str) -> Result<(), Error> {
+        self.tool_start(choice, part, "", "")?;
+        let calls = &self.open(choice)?.calls;
+        match calls
+            .iter()
+            .position(|call| call.part == part && !call.closed)
+        {
+            Some(at) => self.extend_call(
+                choice,
+                at,
+                ToolFragment::new(None, None, None, Some(arguments)),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Several calls of an answer are under way at once: from now on a piece must say to which it belongs.
+    pub(crate) fn tool_calls_interleave(&mut self, choice: u32) -> Result<(), Error> {
+        self.open(choice)?.interleaved = true;
+        Ok(())
+    }
+
+    /// What the provider wants back with the tool call of a part.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn tool_data(&mut self, choice: u32, part: u32, data: OpaqueData) -> Result<(), Error> {
+        self.retain(data.data.as_str().len())?;
+        if let Some(call) = self
+            .open(choice)?
+            .calls
+            .iter_mut()
+            .find(|call| call.part == part)
+        {
+            call.call.provider_data = Some(data);
+        }
+        Ok(())
+    }
+
+    /// The same for the last call that [`tool_fragment`](Assembler::tool_fragment) touched or began.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn last_tool_data(&mut self, choice: u32, data: OpaqueData) -> Result<(), Error> {
+        let open = self.open(choice)?;
+        match open.calls.get(open.touched).map(|call| call.part) {
+            Some(part) => self.tool_data(choice, part, data),
+            None => Ok(()),
+        }
+    }
+
+    /// A part is complete. Unknown parts are ignored.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn close(&mut self, choice: u32, part: u32) -> Result<(), Error> {
+        let open = self.open(choice)?;
+        if open.flowing.is_some_and(|flow| flow.part == part) {
+            return self.leave(choice);
+        }
+        match open.calls.iter().position(|call| call.part == part) {
+            Some(at) => self.close_call(choice, at),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all calls that are under way can be ended.
+    pub(crate) fn check_calls(&self) -> Result<(), Error> {
+        let mut calls = self.choices.iter().flat_map(|choice| &choice.calls);
+        calls.try_for_each(check_name)
+    }
+
+    fn extend_call(
+        &mut self,
+        choice: u32,
+        at: usize,
+        fragment: ToolFragment<'_>,
+    ) -> Result<(), Error> {
+        let more = fragment.arguments.unwrap_or_default();
+        let named = [fragment.id, fragment.name].into_iter().flatten();
+        self.retain(named.fold(more.len(), |sum, text| sum.saturating_add(text.len())))?;
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else {
+            return Ok(());
+        };
+        let part = open.part;
+        if let Some(id) = fragment
+            .id
+            .filter(|_| open.made_id || open.call.id.is_empty())
+        {
+            open.call.id = id.to_owned();
+            open.made_id = false;
+        }
+        if let Some(name) = fragment.name.filter(|_| open.call.name.is_empty()) {
+            open.call.name = name.to_owned();
+        }
+        open.call.arguments.push_str(more);
+        open.object.push(more);
+        if open.started {
+            if !more.is_empty() {
+                let arguments = more.to_owned();
+                self.emit(StreamEvent::ToolCallDelta {
+                    choice,
+                    part,
+                    arguments,
+                });
+            }
+        } else if !open.call.name.is_empty() {
+            self.start_call(choice, at)?;
+        }
+        Ok(())
+    }
+
+    fn start_call(&mut self, choice: u32, at: usize) -> Result<(), Error> {
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else {
+            return Ok(());
+        };
+        open.started = true;
+        if open.call.id.is_empty() {
+            open.call.id = format!("call_{choice}_{at}");
+        }
+        let (part, id, name) = (open.part, open.call.id.clone(), open.call.name.clone());
+        let arguments = open.call.arguments.clone();
+        self.emit(StreamEvent::ToolCallStart {
+            choice,
+            part,
+            id,
+            name,
+        });
+        if !arguments.is_empty() {
+            self.emit(StreamEvent::ToolCallDelta {
+                choice,
+                part,
+                arguments,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn close_call(&mut self, choice: u32, at: usize) -> Result<(), Error> {
+        let Some(open) = self.open(choice)?.calls.get_mut(at) else {
+            return Ok(());
+        };
+        if open.closed {
+            return Ok(());
+        }
+        check_name(open)?;
+        open.closed = true;
+        let (part, call) = (open.part, Box::new(open.call.clone()));
+        if !call.has_valid_arguments() {
+            self.warn(Warning::new(
+                "invalid_tool_arguments",
+                format!(
+                    "the arguments of tool call `{}` ({}) are not a JSON object",
+                    call.id, call.name
+                ),
+            ));
+        }
+        self.emit(StreamEvent::ToolCallEnd { choice, part, call });
+        Ok(())
+    }
+}
+
+fn check_name(call: &OpenCall) -> Result<(), Error> {
+    if !call.call.name.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Protocol,
+        "a tool call has no name: it cannot be told what is to be called",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AssemblerLimits, event::assembler::told::*};
+
+    #[test]
+    fn a_call_waits_for_its_name_and_takes_a_late_id() {
+        let mut stream = stream();
+        fragment(&mut stream, Some(0), "x", "", "{").unwrap();
+        assert_eq!(told(&mut stream), "");
+        fragment(&mut stream, Some(0), "", "f", "}").unwrap();
+        assert_eq!(told(&mut stream), "call 3 x f, 3 {}");
+        fragment(&mut stream, Some(1), "", "g", "{").unwrap();
+        fragment(&mut stream, Some(1), "y", "", "").unwrap();
+        assert_eq!(told(&mut stream), "call 4 call_0_1 g, 4 {");
+        fragment(&mut stream, Some(1), "", "", "}").unwrap();
+        stream.settle().unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "4 }, called 3 x {}, called 4 y {}, finish 0 "
+        );
+    }
+
+    #[test]
+    fn a_call_without_a_name_is_an_error() {
+        let mut stream = stream();
+        stream.tool_arguments(0, 5, "{}").unwrap();
+        assert_eq!(stream.settle().unwrap_err().kind(), ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_are_warned_of() {
+        let mut stream = stream();
+        fragment(&mut stream, None, "x", "f", "7").unwrap();
+        stream.settle().unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "call 3 x f, 3 7, warning the arguments of tool call `x` (f) are not a JSON object, called 3 x 7, finish 0 "
+        );
+    }
+
+    #[test]
+    fn once_calls_came_in_turns_a_piece_must_say_to_which_it_belongs() {
+        let two = |stream: &mut Assembler| {
+            fragment(stream, Some(0), "x", "f", "{").unwrap();
+            fragment(stream, Some(1), "y", "g", "{").unwrap();
+            fragment(stream, Some(1), "", "", " ").unwrap();
+        };
+        let mut one_by_one = stream();
+        two(&mut one_by_one);
+        fragment(&mut one_by_one, None, "", "", "}").unwrap();
+        let mut in_turns = stream();
+        two(&mut in_turns);
+        fragment(&mut in_turns, Some(0), "", "", "}").unwrap();
+        fragment(&mut in_turns, Some(1), "", "", " ").unwrap();
+        assert!(fragment(&mut in_turns, None, "", "", "}").is_err());
+        let mut told_so = stream();
+        two(&mut told_so);
+        told_so.tool_calls_interleave(0).unwrap();
+        assert!(fragment(&mut told_so, None, "", "", "}").is_err());
+    }
+
+    #[test]
+    fn calls_of_a_wire_with_part_numbers_are_found_by_them() {
+        let mut stream = stream();
+        stream.tool_start(0, 5, "x", "f").unwrap();
+        stream.tool_start(0, 6, "y", "g").unwrap();
+        stream.tool_start(0, 5, "x", "f").unwrap();
+        stream.tool_arguments(0, 5, "{").unwrap();
+        stream.tool_arguments(0, 6, "{}").unwrap();
+        stream.tool_arguments(0, 5, "}").unwrap();
+        stream.close(0, 6).unwrap();
+        stream.tool_arguments(0, 6, "late").unwrap();
+        stream.close(0, 6).unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "call 5 x f, call 6 y g, 5 {, 6 {}, 5 }, called 6 y {}"
+        );
+    }
+
+    #[test]
+    fn a_text_ends_before_a_call_with_its_number_whether_or_not_it_is_told() {
+        for streaming in [true, false] {
+            let mut answer = Assembler::new(streaming, AssemblerLimits::default());
+            answer.tool_start(0, 5, "x", "").unwrap();
+            answer.text(0, 5, "a").unwrap();
+            // The call cannot end yet, as it has no name.
+            answer.close(0, 5).unwrap();
+            assert_eq!(answer.close(0, 5).unwrap_err().kind(), ErrorKind::Protocol);
+        }
+    }
+
+    #[test]
+    fn what_the_provider_wants_back_stays_with_its_call() {
+        let mut stream = stream();
+        let data = |text: &str| OpaqueData::new("p", json(text));
+        stream.last_tool_data(0, data("0")).unwrap();
+        stream.tool_start(0, 5, "x", "f").unwrap();
+        stream.tool_start(0, 6, "y", "g").unwrap();
+        stream.tool_data(0, 5, data("1")).unwrap();
+        stream.last_tool_data(0, data("2")).unwrap();
+        stream.settle().unwrap();
+        let response = Box::new(stream).into_response();
+        let kept: Vec<_> = response
+            .tool_calls()
+            .map(|call| call.provider_data.clone())
+            .collect();
+        assert_eq!(kept, [Some(data("1")), Some(data("2"))]);
+    }
+}

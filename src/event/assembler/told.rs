@@ -1,0 +1,69 @@
+//! What the tests of the assembler share.
+
+use super::{Assembler, AssemblerLimits, ToolFragment};
+use crate::{Error, ErrorKind, Json, StreamEvent};
+
+pub(super) fn stream() -> Assembler {
+    Assembler::new(true, AssemblerLimits::default())
+}
+
+pub(super) fn limited(change: impl FnOnce(&mut AssemblerLimits)) -> Assembler {
+    let mut limits = AssemblerLimits::default();
+    change(&mut limits);
+    Assembler::new(true, limits)
+}
+
+pub(super) fn json(text: &str) -> Json {
+    Json::parse(text).unwrap()
+}
+
+/// The events that wait, in a few words each.
+pub(super) fn told(assembler: &mut Assembler) -> String {
+    use StreamEvent as E;
+    let mut all = Vec::new();
+    while let Some(event) = assembler.next_event() {
+        all.push(match event {
+            E::Start(_) => "start".to_owned(),
+            E::TextStart { part, .. } => format!("text {part}"),
+            E::ReasoningStart { part, .. } => format!("reasoning {part}"),
+            E::TextEnd { part, .. } | E::ReasoningEnd { part, .. } => format!("end {part}"),
+            E::TextDelta { text, .. } | E::ReasoningDelta { text, .. } => format!("'{text}'"),
+            E::RefusalDelta { text, .. } => format!("refusal '{text}'"),
+            E::ReasoningSignature { signature, .. } => format!("signature {signature}"),
+            E::ToolCallStart { part, id, name, .. } => format!("call {part} {id} {name}"),
+            E::ToolCallDelta {
+                part, arguments, ..
+            } => format!("{part} {arguments}"),
+            E::ToolCallEnd { part, call, .. } => {
+                format!("called {part} {} {}", call.id, call.arguments)
+            }
+            E::Opaque { part, .. } => format!("opaque {part}"),
+            E::Citation { part, .. } => format!("citation {part}"),
+            E::Logprobs { .. } => "logprobs".to_owned(),
+            E::Usage(_) => "usage".to_owned(),
+            E::Timing { .. } => "timing".to_owned(),
+            E::Extra { name, .. } => format!("extra {name}"),
+            E::Finish { choice, native, .. } => {
+                format!("finish {choice} {}", native.unwrap_or_default())
+            }
+            E::Warning(warning) => format!("warning {}", warning.message),
+            E::Raw(_) => "raw".to_owned(),
+        });
+    }
+    all.join(", ")
+}
+
+pub(super) fn fragment(
+    assembler: &mut Assembler,
+    index: Option<u64>,
+    id: &str,
+    name: &str,
+    arguments: &str,
+) -> Result<(), Error> {
+    let fragment = ToolFragment::new(index, Some(id), Some(name), Some(arguments));
+    assembler.tool_fragment(0, fragment)
+}
+
+pub(super) fn is_too_large<T>(result: Result<T, Error>) -> bool {
+    result.is_err_and(|error| error.kind() == ErrorKind::TooLarge)
+}
