@@ -1,0 +1,50 @@
+//! Failures before the request: it may be sent again.
+
+use super::help::{SHORT, Tls, failure, in_time, plain, soon};
+use bytes::Bytes;
+use std::{net::TcpListener, time::Instant};
+use unifiedai_transport::{Delivery, FailureKind, Phase, Transport};
+
+pub fn a_closed_port_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for uri in [format!("http://{closed}/"), format!("https://{closed}/")] {
+        let failure = failure(&plain(make), &uri);
+        assert_eq!(failure.kind(), FailureKind::Connect);
+        assert_eq!(failure.delivery(), Delivery::NotSent);
+    }
+}
+
+pub fn an_unknown_name_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
+    let failure = failure(&plain(make), "http://no-such-host.invalid/");
+    assert_eq!(failure.kind(), FailureKind::Dns);
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert!(
+        failure.to_string().contains("no-such-host.invalid"),
+        "{failure}"
+    );
+}
+
+pub fn a_uri_without_a_host_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
+    for uri in ["/only/a/path", "ftp://127.0.0.1/"] {
+        let failure = failure(&plain(make), uri);
+        assert_eq!(failure.kind(), FailureKind::Request, "{uri}: {failure:?}");
+        assert_eq!(failure.delivery(), Delivery::NotSent);
+    }
+}
+
+pub fn a_handshake_that_hangs_runs_into_the_connect_limit<T: Transport>(make: fn(Tls) -> T) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("https://{}/", listener.local_addr().unwrap());
+    let transport = plain(make);
+    let mut limits = soon(&transport);
+    limits.connect = transport.now().saturating_add(SHORT);
+    let started = Instant::now();
+    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let failure = transport.send(request, limits).err().unwrap();
+    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Connect));
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+    in_time(started);
+}

@@ -1,0 +1,68 @@
+//! The way there: what a request looks like on the wire.
+
+use super::help::{Tls, plain, soon, text};
+use crate::{Server, server};
+use bytes::Bytes;
+use std::sync::mpsc;
+use unifiedai_transport::Transport;
+
+pub fn a_get_adds_no_header<T: Transport>(make: fn(Tls) -> T) {
+    let (server, heads) = recording("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: b\r\n\r\nhi");
+    let transport = plain(make);
+    let request = http::Request::get(server.uri("/a?b=c"))
+        .header("x-mine", "1")
+        .body(Bytes::new());
+    let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
+    assert_eq!(response.headers()["x-a"], "b");
+    assert_eq!(text(&transport, response), "hi");
+
+    let head = heads.recv().unwrap().head;
+    assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{head}");
+    assert_eq!(names(&head), ["host", "x-mine"]);
+    let host = server::header(&head, "host").unwrap();
+    assert_eq!(host, server.address().to_string());
+}
+
+pub fn a_post_carries_its_body<T: Transport>(make: fn(Tls) -> T) {
+    let (server, requests) = recording("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let transport = plain(make);
+    let body = Bytes::from("x".repeat(300_000));
+    let request = http::Request::post(server.uri("/")).body(body.clone());
+    let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
+    assert_eq!(text(&transport, response), "");
+
+    let request = requests.recv().unwrap();
+    assert_eq!(names(&request.head), ["content-length", "host"]);
+    assert_eq!(request.body, body);
+}
+
+pub fn an_empty_post_has_a_length<T: Transport>(make: fn(Tls) -> T) {
+    let (server, requests) = recording("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let transport = plain(make);
+    let request = http::Request::post(server.uri("/")).body(Bytes::new());
+    transport.send(request.unwrap(), soon(&transport)).unwrap();
+    let head = requests.recv().unwrap().head;
+    assert_eq!(server::header(&head, "content-length"), Some("0"));
+}
+
+fn recording(answer: &'static str) -> (Server, mpsc::Receiver<crate::Request>) {
+    let (sender, requests) = mpsc::channel();
+    let server = Server::new(move |peer| {
+        while let Some(request) = peer.request() {
+            sender.send(request).unwrap();
+            peer.write(answer.as_bytes());
+        }
+    });
+    (server, requests)
+}
+
+fn names(head: &str) -> Vec<&str> {
+    let mut names: Vec<_> = head
+        .lines()
+        .skip(1)
+        .filter_map(|line| Some(line.split_once(':')?.0))
+        .filter(|name| *name != "connection")
+        .collect();
+    names.sort_unstable();
+    names
+}
