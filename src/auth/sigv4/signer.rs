@@ -1,0 +1,230 @@
+//! Signs a request: what of it is covered, and where the signature goes.
+
+use super::{
+    canonical::{DATE, SECURITY_TOKEN, Signable},
+    credentials::AwsCredentialSource,
+    signature::sign,
+};
+use crate::{Error, ErrorKind, auth::Secret};
+use bytes::Bytes;
+use http::{
+    HeaderName, Request, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    uri::Scheme,
+};
+use std::{borrow::Cow, time::SystemTime};
+
+/// Signs requests to one service in one region.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    credentials: AwsCredentialSource,
+    region: String,
+    service: String,
+}
+
+impl Signer {
+    /// A signer for a region such as `us-east-1` and a service by its signing name, which for Bedrock's runtime is
+    /// `bedrock`.
+    ///
+    /// # Errors
+    /// `invalid_request` if region or service are not made of letters, digits and hyphens.
+    pub fn new(
+        credentials: impl Into<AwsCredentialSource>,
+        region: impl Into<String>,
+        service: impl Into<String>,
+    ) -> Result<Signer, Error> {
+        let (region, service) = (region.into(), service.into());
+        for (name, value) in [("region", &region), ("service", &service)] {
+            if value.is_empty()
+                || value.len() > 63
+                || !value
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            {
+                return Err(Error::new(
+                    ErrorKind::InvalidRequest,
+                    format!(
+                        "the AWS {name} must be 1 to 63 letters, digits and hyphens, such as `us-east-1`"
+                    ),
+                ));
+            }
+        }
+        Ok(Signer {
+            credentials: credentials.into(),
+            region,
+            service,
+        })
+    }
+
+    /// Signs a request that is about to be sent at `wall`, replacing an earlier signature: adds `authorization`,
+    /// `x-amz-date` and for temporary credentials `x-amz-security-token`. Returns the most secret thing that the request
+    /// carries or is signed with, so that the answer can be cleaned of it.
+    ///
+    /// Covered are the method, the path and query, the body, and of the headers `host`, `content-type` and `x-amz*`.
+    /// Others may be changed on the way, by the transport or by a proxy, without breaking the signature.
+    ///
+    /// # Errors
+    /// `invalid_request` if the URL has no host or `wall` is before 1970 or after 9999; and whatever the source of the
+    /// credentials says.
+    pub fn apply(&self, request: &mut Request<Bytes>, wall: SystemTime) -> Result<Secret, Error> {
+        let credentials = match &self.credentials {
+            AwsCredentialSource::Fixed(credentials) => credentials.clone(),
+            AwsCredentialSource::Ask(ask) => ask()?,
+        };
+        let host = host(request)?;
+        let parts = Signable {
+            method: request.method(),
+            host: &host,
+            path: request.uri().path(),
+            query: request.uri().query().unwrap_or_default(),
+            headers: request.headers(),
+            payload: request.body(),
+        };
+        let signature = sign(
+            &parts,
+            is_signed,
+            &credentials,
+            &self.region,
+            &self.service,
+            wall,
+        )?;
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, signature.authorization);
+        headers.insert(DATE, signature.date);
+        match signature.security_token {
+            Some(token) => headers.insert(SECURITY_TOKEN, token),
+            None => headers.remove(SECURITY_TOKEN),
+        };
+        Ok(credentials.session_token.unwrap_or(credentials.secret_key))
+    }
+}
+
+/// What the `host` header will say: only a port that the scheme does not imply is named.
+pub(super) fn host(request: &Request<Bytes>) -> Result<Cow<'_, [u8]>, Error> {
+    if let Some(host) = request.headers().get(HOST) {
+        return Ok(Cow::Borrowed(host.as_bytes()));
+    }
+    let uri: &Uri = request.uri();
+    let host = uri.host().ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            "a request without a host cannot be signed",
+        )
+    })?;
+    let implied = match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => 80,
+        _ => 443,
+    };
+    Ok(match uri.port_u16() {
+        Some(port) if port != implied => Cow::Owned(format!("{host}:{port}").into_bytes()),
+        _ => Cow::Borrowed(host.as_bytes()),
+    })
+}
+
+/// Load balancers rewrite `x-amzn-trace-id`.
+pub(super) fn is_signed(name: &HeaderName) -> bool {
+    *name == CONTENT_TYPE || (name.as_str().starts_with("x-amz") && name != "x-amzn-trace-id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::sigv4::{
+        AwsCredentials,
+        testing::{EXAMPLE_SECONDS, at, example_credentials, request},
+    };
+    use http::HeaderValue;
+    use std::sync::Arc;
+
+    #[test]
+    fn signing_again_replaces_the_signature() {
+        let url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/m%3A0/converse";
+        let temporary = AwsCredentials::new("AKID", "canary", Some("token".to_owned())).unwrap();
+        let first = Signer::new(temporary, "us-east-1", "bedrock").unwrap();
+        let second = Signer::new(example_credentials(), "us-east-1", "bedrock").unwrap();
+        let (mut twice, mut once) = (request(url), request(url));
+        assert_eq!(first.apply(&mut twice, at(1)).unwrap().expose(), "token");
+        assert_eq!(twice.headers()[SECURITY_TOKEN], "token");
+        second.apply(&mut twice, at(EXAMPLE_SECONDS)).unwrap();
+        second.apply(&mut once, at(EXAMPLE_SECONDS)).unwrap();
+        assert_eq!(twice.headers(), once.headers());
+    }
+
+    #[test]
+    fn headers_that_others_rewrite_are_not_signed() {
+        let mut request = request("https://host.example:8443/");
+        for name in [
+            "user-agent",
+            "accept-encoding",
+            "content-length",
+            "traceparent",
+            "x-amzn-trace-id",
+        ] {
+            request
+                .headers_mut()
+                .insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        request
+            .headers_mut()
+            .insert("x-amzn-bedrock-trace", HeaderValue::from_static("ENABLED"));
+        let signer = Signer::new(example_credentials(), "us-east-1", "bedrock").unwrap();
+        signer.apply(&mut request, at(0)).unwrap();
+        let authorization = request.headers()[AUTHORIZATION].to_str().unwrap();
+        assert!(
+            authorization
+                .contains(" SignedHeaders=content-type;host;x-amz-date;x-amzn-bedrock-trace, ")
+        );
+    }
+
+    #[test]
+    fn the_host_is_the_one_on_the_wire() {
+        for (url, expected) in [
+            ("https://h.example/", "h.example"),
+            ("https://h.example:443/", "h.example"),
+            ("https://h.example:80/", "h.example:80"),
+            ("http://h.example:80/", "h.example"),
+            ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
+            ("http://[::1]:8080/", "[::1]:8080"),
+        ] {
+            assert_eq!(&*host(&request(url)).unwrap(), expected.as_bytes());
+        }
+        let mut request = request("http://127.0.0.1:8080/");
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_static("other.example"));
+        assert_eq!(&*host(&request).unwrap(), b"other.example");
+        let signer = Signer::new(example_credentials(), "us-east-1", "bedrock").unwrap();
+        let mut nowhere = Request::new(Bytes::new());
+        assert_eq!(
+            signer.apply(&mut nowhere, at(0)).unwrap_err().kind(),
+            ErrorKind::InvalidRequest
+        );
+    }
+
+    #[test]
+    fn a_region_is_a_word() {
+        for region in [
+            "",
+            "us-east-1/x",
+            "us east",
+            "us.east",
+            "a\n",
+            &"a".repeat(64),
+        ] {
+            let error = Signer::new(example_credentials(), region, "bedrock").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        }
+    }
+
+    #[test]
+    fn credentials_are_asked_for_each_time() {
+        let ask = AwsCredentialSource::Ask(Arc::new(|| {
+            Err(Error::new(ErrorKind::InvalidRequest, "expired"))
+        }));
+        let signer = Signer::new(ask, "us-east-1", "bedrock").unwrap();
+        let error = signer
+            .apply(&mut request("https://host.example/"), at(0))
+            .unwrap_err();
+        assert_eq!(error.message(), "expired");
+    }
+}
