@@ -1,0 +1,209 @@
+//! Bytes to messages.
+
+use super::{
+    error::EventStreamError,
+    message::Message,
+    prelude::{PRELUDE, Prelude},
+};
+use crate::codec::buffer;
+
+/// Cuts a byte stream into [`Message`]s; any chunking of the bytes gives the same messages.
+///
+/// The lengths are trusted only after their own checksum and their limits hold, and memory grows
+/// with what arrives, not with what is announced. A message that lies in one chunk is borrowed
+/// from it.
+#[derive(Debug)]
+pub struct EventStreamDecoder {
+    limit: usize,
+    kept: Vec<u8>,
+    /// The checked prelude of the message in `kept`.
+    prelude: Option<Prelude>,
+    failed: Option<EventStreamError>,
+}
+
+impl EventStreamDecoder {
+    /// A decoder for messages of at most `max_message_bytes` bytes, headers and checksums
+    /// included.
+    pub fn new(max_message_bytes: usize) -> Self {
+        Self {
+            limit: max_message_bytes,
+            kept: Vec::new(),
+            prelude: None,
+            failed: None,
+        }
+    }
+
+    /// Takes bytes off the front of `input` up to the end of the next message and returns it, or
+    /// takes them all, keeps them, and returns `None`.
+    ///
+    /// # Errors
+    /// At any mismatch; after one nothing that follows can be trusted. The error is final: later
+    /// calls repeat it.
+    pub fn next<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Message<'a>>, EventStreamError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let found = match self.advance(input) {
+            Ok(None) => return Ok(None),
+            Ok(Some(found)) => found,
+            Err(error) => {
+                self.failed = Some(error);
+                return Err(error);
+            }
+        };
+        let (prelude, bytes) = match found {
+            Found::Borrowed(prelude, bytes) => (prelude, bytes),
+            Found::Kept(prelude) => (prelude, &*self.kept),
+        };
+        match Message::read(prelude, bytes) {
+            Ok(message) => Ok(Some(message)),
+            Err(error) => {
+                self.failed = Some(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// At the end of the body.
+    ///
+    /// # Errors
+    /// When it ends within a message, and as [`next`](Self::next).
+    pub fn finish(&mut self) -> Result<(), EventStreamError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.clear_if_spent();
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        let error = EventStreamError::Truncated {
+            pending: self.kept.len(),
+        };
+        self.failed = Some(error);
+        Err(error)
+    }
+
+    fn advance<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Found<'i>>, EventStreamError> {
+        self.clear_if_spent();
+        if self.kept.is_empty() {
+            if let Some(prelude) = Prelude::read(input, self.limit)? {
+                if let Some((message, rest)) = input.split_at_checked(prelude.total) {
+                    *input = rest;
+                    return Ok(Some(Found::Borrowed(prelude, message)));
+                }
+            }
+        }
+        if self.prelude.is_none() {
+            self.keep_up_to(PRELUDE, input);
+            self.prelude = Prelude::read(&self.kept, self.limit)?;
+        }
+        let Some(prelude) = self.prelude else {
+            return Ok(None);
+        };
+        self.keep_up_to(prelude.total, input);
+        Ok((self.kept.len() == prelude.total).then_some(Found::Kept(prelude)))
+    }
+
+    /// The message in `kept` is complete only between the call that returned it and the next.
+    fn clear_if_spent(&mut self) {
+        if self
+            .prelude
+            .is_some_and(|prelude| prelude.total == self.kept.len())
+        {
+            self.prelude = None;
+            buffer::clear(&mut self.kept);
+        }
+    }
+
+    fn keep_up_to(&mut self, len: usize, input: &mut &[u8]) {
+        let missing = len.saturating_sub(self.kept.len()).min(input.len());
+        if let Some((taken, rest)) = input.split_at_checked(missing) {
+            buffer::append(&mut self.kept, taken, len);
+            *input = rest;
+        }
+    }
+}
+
+enum Found<'i> {
+    Borrowed(Prelude, &'i [u8]),
+    Kept(Prelude),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::event_stream::testing::{
+        EMPTY, INT32, LIMIT, decode, decode_every_way, exception, forge,
+    };
+    use proptest::prelude::*;
+
+    #[test]
+    fn memory_grows_with_what_arrives() {
+        let stream = forge(LIMIT as u32, 0, &[0; 1000]);
+        let mut decoder = EventStreamDecoder::new(LIMIT);
+        assert_eq!(decoder.next(&mut &stream[..]), Ok(None));
+        assert!(decoder.kept.capacity() <= 2 * stream.len());
+    }
+
+    #[test]
+    fn the_limit_is_inclusive() {
+        let frame = exception();
+        assert_eq!(decode_every_way(frame.len(), &frame).1, None);
+        let error = EventStreamError::MessageTooLarge {
+            total: frame.len() as u32,
+            limit: frame.len() - 1,
+        };
+        assert_eq!(
+            decode_every_way(frame.len() - 1, &frame),
+            (vec![], Some(error))
+        );
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed() {
+        let stream = [exception(), INT32.to_vec()].concat();
+        for at in 0..stream.len() {
+            for bit in 0..8 {
+                let mut changed = stream.clone();
+                changed[at] ^= 1 << bit;
+                let (messages, error) = decode(LIMIT, [&changed[..]]);
+                assert_eq!(messages.len(), usize::from(at >= exception().len()));
+                assert!(error.is_some(), "{at} {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_within_a_message_is_an_error() {
+        let stream = [EMPTY, INT32].concat();
+        for at in 0..=stream.len() {
+            let (messages, error) = decode(LIMIT, [&stream[..at]]);
+            let pending = match at {
+                0..16 => at,
+                16..61 => at - 16,
+                _ => 0,
+            };
+            assert_eq!(
+                messages.len(),
+                usize::from(at >= 16) + usize::from(at >= 61)
+            );
+            let expected = (pending > 0).then_some(EventStreamError::Truncated { pending });
+            assert_eq!(error, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_with_right_checksums_are_split_alike(
+            headers in 0_u32..40,
+            body in prop::collection::vec(any::<u8>(), 0..60),
+            chunk in 1_usize..20,
+        ) {
+            let stream = forge(body.len() as u32 + 16, headers, &body);
+            prop_assert_eq!(decode(LIMIT, [&stream[..]]), decode(LIMIT, stream.chunks(chunk)));
+        }
+    }
+}
