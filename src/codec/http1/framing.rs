@@ -1,0 +1,303 @@
+//! How the body is framed: by a length, by chunks, or by the end of the connection.
+
+use super::{
+    chunks::Chunks,
+    error::{Http1Error, head},
+};
+use http::{
+    HeaderMap, StatusCode, Version,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    response,
+};
+
+#[derive(Debug)]
+pub(super) enum Framing {
+    Fixed { left: u64 },
+    UntilClose,
+    Chunked(Chunks),
+}
+
+impl Framing {
+    /// What the head says of it (RFC 9112, 6.3).
+    pub(super) fn of(parts: &response::Parts, head_only: bool) -> Result<Self, Http1Error> {
+        let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+        let coding = codings.next();
+        let length = content_length(&parts.headers)?;
+        if let Some(coding) = coding {
+            if length.is_some() {
+                return Err(head("both a content-length and a transfer-encoding"));
+            }
+            if parts.version == Version::HTTP_10 {
+                return Err(head("a transfer-encoding in HTTP/1.0"));
+            }
+            if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err(head("an unknown transfer-encoding"));
+            }
+        }
+        if head_only
+            || matches!(
+                parts.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            )
+        {
+            return Ok(Framing::Fixed { left: 0 });
+        }
+        Ok(match (coding, length) {
+            (Some(_), _) => Framing::Chunked(Chunks::START),
+            (None, Some(left)) => Framing::Fixed { left },
+            (None, None) => Framing::UntilClose,
+        })
+    }
+}
+
+/// The same length may be repeated, in several fields or in one.
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Error> {
+    let mut length = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        for text in value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+        {
+            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+            let number = std::str::from_utf8(text)
+                .ok()
+                .filter(|_| digits)
+                .and_then(|text| text.parse().ok());
+            let number: u64 =
+                number.ok_or_else(|| head("a content-length that is not a length"))?;
+            if length.is_some_and(|length| length != number) {
+                return Err(head("two different content-lengths"));
+            }
+            length = Some(number);
+        }
+    }
+    Ok(length)
+}
+
+/// What `input` has of a body of which `left` bytes are to come.
+pub(super) fn take_body<'i>(input: &mut &'i [u8], left: &mut u64) -> Option<&'i [u8]> {
+    let len = usize::try_from(*left)
+        .unwrap_or(usize::MAX)
+        .min(input.len());
+    let (piece, rest) = input.split_at_checked(len)?;
+    if piece.is_empty() {
+        return None;
+    }
+    *input = rest;
+    *left = left.saturating_sub(piece.len() as u64);
+    Some(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::http1::{
+        decoder::MAX_HEAD,
+        testing::{decode_every_way, get},
+    };
+    use http::Method;
+
+    #[test]
+    fn bodies() {
+        let cases: &[(&str, &[u8], bool, usize)] = &[
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+                b"hello",
+                true,
+                0,
+            ),
+            (
+                "HTTP/1.1 200\r\ncontent-length: 5, 5\r\ncontent-length: 05\r\n\r\nhello",
+                b"hello",
+                true,
+                0,
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", true, 0),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP",
+                b"ok",
+                false,
+                4,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\n\r\nuntil the end",
+                b"until the end",
+                false,
+                0,
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\n", b"", false, 0),
+            (
+                "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                b"ok",
+                false,
+                0,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: Keep-Alive\r\n\r\nok",
+                b"ok",
+                true,
+                0,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: foo, Close\r\n\r\nok",
+                b"ok",
+                false,
+                0,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n1;a=\"b\"\r\n!\r\n0\r\n\r\n",
+                b"hello!",
+                true,
+                0,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00a \t;x\r\n0123456789\r\n000;e\r\n\r\n",
+                b"0123456789",
+                true,
+                0,
+            ),
+            ("HTTP/1.1 204 No Content\r\n\r\n", b"", true, 0),
+            (
+                "HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\nabc",
+                b"",
+                false,
+                3,
+            ),
+            (
+                "HTTP/1.1 304 Not Modified\r\ncontent-length: 3\r\n\r\n",
+                b"",
+                true,
+                0,
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx",
+                b"x",
+                true,
+                0,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nx-a:\t b \t\r\nx-a: c\r\nx-empty:\r\ncontent-length: 0\r\n\r\n",
+                b"",
+                true,
+                0,
+            ),
+        ];
+        for (stream, body, reusable, surplus) in cases {
+            let outcome = get(stream.as_bytes());
+            assert_eq!(outcome.error, None, "{stream:?}");
+            assert_eq!(outcome.body, *body, "{stream:?}");
+            assert_eq!(
+                (outcome.reusable, outcome.surplus),
+                (*reusable, *surplus),
+                "{stream:?}"
+            );
+            assert_eq!(outcome.trailers, Some(vec![]), "{stream:?}");
+        }
+        let outcome = get(cases.last().unwrap().0.as_bytes());
+        let headers = outcome
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        assert_eq!(
+            headers.collect::<Vec<_>>(),
+            [
+                ("x-a", "b"),
+                ("x-a", "c"),
+                ("x-empty", ""),
+                ("content-length", "0")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_response_to_head_has_no_body() {
+        for framing in ["content-length: 5", "transfer-encoding: chunked", "x: y"] {
+            let stream = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
+            let outcome = decode_every_way(&Method::HEAD, MAX_HEAD, stream.as_bytes());
+            assert_eq!((outcome.error, outcome.reusable), (None, true));
+        }
+    }
+
+    // F104
+    #[test]
+    fn unclear_framing_is_an_error() {
+        let ok = "HTTP/1.1 200 OK\r\n";
+        let cases: &[(&str, &str, Http1Error)] = &[
+            (
+                ok,
+                "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+                head("both a content-length and a transfer-encoding"),
+            ),
+            (
+                ok,
+                "content-length: 5\r\ncontent-length: 6\r\n\r\n",
+                head("two different content-lengths"),
+            ),
+            (
+                ok,
+                "content-length: 5, 6\r\n\r\n",
+                head("two different content-lengths"),
+            ),
+            (
+                ok,
+                "content-length: +5\r\n\r\n",
+                head("a content-length that is not a length"),
+            ),
+            (
+                ok,
+                "content-length: -5\r\n\r\n",
+                head("a content-length that is not a length"),
+            ),
+            (
+                ok,
+                "content-length: 5 5\r\n\r\n",
+                head("a content-length that is not a length"),
+            ),
+            (
+                ok,
+                "content-length:\r\n\r\n",
+                head("a content-length that is not a length"),
+            ),
+            (
+                ok,
+                "content-length: 5,\r\n\r\n",
+                head("a content-length that is not a length"),
+            ),
+            (
+                ok,
+                "content-length: 18446744073709551616\r\n\r\n",
+                head("a content-length that is not a length"),
+            ),
+            (
+                ok,
+                "transfer-encoding: gzip, chunked\r\n\r\n",
+                head("an unknown transfer-encoding"),
+            ),
+            (
+                ok,
+                "transfer-encoding: chunked, chunked\r\n\r\n",
+                head("an unknown transfer-encoding"),
+            ),
+            (
+                ok,
+                "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
+                head("an unknown transfer-encoding"),
+            ),
+            (
+                ok,
+                "transfer-encoding: xchunked\r\n\r\n",
+                head("an unknown transfer-encoding"),
+            ),
+            (
+                "",
+                "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                head("a transfer-encoding in HTTP/1.0"),
+            ),
+        ];
+        for (start, rest, error) in cases {
+            let stream = [*start, *rest].concat();
+            assert_eq!(get(stream.as_bytes()).error, Some(*error), "{stream:?}");
+        }
+    }
+}

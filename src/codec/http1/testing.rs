@@ -1,0 +1,100 @@
+//! What the tests of this folder use.
+
+use super::{Http1Error, ResponseDecoder, ResponsePart, decoder::MAX_HEAD};
+use http::{HeaderMap, HeaderValue, Method};
+
+#[derive(Debug, Default, PartialEq, Clone)]
+pub(super) struct Outcome {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<Vec<(String, String)>>,
+    pub(super) reusable: bool,
+    pub(super) surplus: usize,
+    pub(super) error: Option<Http1Error>,
+}
+
+fn list(map: &HeaderMap) -> Vec<(String, String)> {
+    let value = |value: &HeaderValue| String::from_utf8(value.as_bytes().to_vec()).unwrap();
+    map.iter()
+        .map(|(name, text)| (name.to_string(), value(text)))
+        .collect()
+}
+
+/// Everything that the decoder says about a connection that sends this and closes.
+pub(super) fn decode<'c>(
+    method: &Method,
+    limit: usize,
+    chunks: impl IntoIterator<Item = &'c [u8]>,
+) -> Outcome {
+    let mut decoder = ResponseDecoder::new(method).with_max_head(limit);
+    let mut outcome = Outcome::default();
+    fn note(outcome: &mut Outcome, part: ResponsePart<'_>) {
+        match part {
+            ResponsePart::Head(head) => {
+                assert_eq!(outcome.status, 0);
+                outcome.status = head.status.as_u16();
+                outcome.headers = list(&head.headers);
+            }
+            ResponsePart::Body(piece) => {
+                assert!(!piece.is_empty() && outcome.status > 0 && outcome.trailers.is_none());
+                outcome.body.extend_from_slice(piece);
+            }
+            ResponsePart::End(trailers) => {
+                assert!(outcome.status > 0 && outcome.trailers.is_none());
+                outcome.trailers = Some(list(&trailers));
+            }
+        }
+    }
+    for chunk in chunks {
+        let mut rest = chunk;
+        loop {
+            match decoder.next(&mut rest) {
+                Ok(Some(part)) => note(&mut outcome, part),
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(
+                        decoder
+                            .next(&mut &b"HTTP/1.1 200 OK\r\n\r\n"[..])
+                            .unwrap_err(),
+                        error
+                    );
+                    assert_eq!(decoder.finish().unwrap_err(), error);
+                    assert!(!decoder.is_reusable() && !decoder.is_complete());
+                    outcome.error = Some(error);
+                    return outcome;
+                }
+            }
+        }
+        assert_eq!(decoder.is_complete(), outcome.trailers.is_some());
+        assert!(rest.is_empty() || decoder.is_complete());
+        outcome.surplus += rest.len();
+    }
+    outcome.reusable = decoder.is_reusable();
+    match decoder.finish() {
+        Ok(part) => {
+            part.into_iter().for_each(|part| note(&mut outcome, part));
+            assert!(decoder.is_complete() && !decoder.is_reusable());
+        }
+        Err(error) => outcome.error = Some(error),
+    }
+    outcome
+}
+
+pub(super) fn decode_every_way(method: &Method, limit: usize, stream: &[u8]) -> Outcome {
+    let whole = decode(method, limit, [stream]);
+    assert_eq!(
+        decode(method, limit, stream.chunks(1)),
+        whole,
+        "byte by byte"
+    );
+    for at in 0..=stream.len() {
+        let (head, tail) = stream.split_at(at);
+        assert_eq!(decode(method, limit, [head, tail]), whole, "split at {at}");
+    }
+    whole
+}
+
+pub(super) fn get(stream: &[u8]) -> Outcome {
+    decode_every_way(&Method::GET, MAX_HEAD, stream)
+}
