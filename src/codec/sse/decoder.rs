@@ -1,0 +1,286 @@
+//! Bytes to lines, and lines to events.
+
+use super::{
+    bom::Bom,
+    event::{SseError, SseEvent},
+    line::Line,
+    pending::{Borrowed, Pending},
+};
+use memchr::memchr2;
+
+/// Cuts a byte stream into [`SseEvent`]s; any chunking of the bytes gives the same events.
+///
+/// LF, CR and CRLF end lines, in any mixture. One byte order mark at the start is dropped.
+/// `id`, `retry` and unknown fields are ignored: a stream that answers a POST cannot be resumed.
+/// An event without data is not returned.
+///
+/// An event that lies in one chunk and has one `data` line is borrowed from that chunk; others
+/// are collected in a buffer of at most the limit's size.
+///
+/// ```
+/// # use unifiedai::codec::sse::{SseDecoder, SseError};
+/// # fn main() -> Result<(), SseError> {
+/// let mut decoder = SseDecoder::new(16 * 1024 * 1024);
+/// let mut seen = Vec::new();
+/// for chunk in [&b"data: {\"a\""[..], b":1}\n\nda", b"ta: [DONE]\n\n"] {
+///     let mut rest = chunk;
+///     while let Some(event) = decoder.next(&mut rest)? {
+///         seen.push(event.data.to_owned());
+///     }
+/// }
+/// assert_eq!(seen, ["{\"a\":1}", "[DONE]"]);
+/// assert!(decoder.finish()?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SseDecoder {
+    line: Line,
+    /// The last line ended in a CR at the end of a chunk: an LF that follows belongs to it.
+    skip_lf: bool,
+    bom: Bom,
+    pending: Pending,
+    failed: Option<SseError>,
+}
+
+impl SseDecoder {
+    /// A decoder that keeps at most `max_event_bytes` bytes of an event: of its name and its data,
+    /// in which every `data` line after the first counts one byte more for the `\n` that joins it.
+    pub fn new(max_event_bytes: usize) -> Self {
+        Self {
+            line: Line::START,
+            skip_lf: false,
+            bom: Bom::Awaited(0),
+            pending: Pending::new(max_event_bytes),
+            failed: None,
+        }
+    }
+
+    /// Takes bytes off the front of `input` up to the end of the next event and returns it, or
+    /// takes them all, keeps what is needed, and returns `None`.
+    ///
+    /// # Errors
+    /// When the event is too large or not UTF-8. The error is final: later calls repeat it.
+    pub fn next<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<SseEvent<'a>>, SseError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let ready = match self.advance(input) {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.failed = Some(error);
+                return Err(error);
+            }
+        };
+        let event = ready.event.unwrap_or(&self.pending.event);
+        let data = ready.data.unwrap_or(&self.pending.data);
+        match (utf8(event), utf8(data)) {
+            (Ok(event), Ok(data)) => Ok(Some(SseEvent { event, data })),
+            (Err(error), _) | (_, Err(error)) => {
+                self.failed = Some(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// At the end of the body: the event whose final blank line, or whose last line's end, is
+    /// missing, if it has data. Whether such an event counts is for the caller to judge: it may
+    /// be cut short. One that was cut within a character is dropped.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn finish(&mut self) -> Result<Option<SseEvent<'_>>, SseError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.pending.clear_if_spent();
+        self.skip_lf = false;
+        if let Err(error) = self.line.end(&mut self.pending) {
+            self.failed = Some(error);
+            return Err(error);
+        }
+        self.pending.spent = true;
+        if self.pending.data.is_empty() {
+            return Ok(None);
+        }
+        let event = std::str::from_utf8(&self.pending.event);
+        let data = std::str::from_utf8(&self.pending.data);
+        match (event, data) {
+            (Ok(event), Ok(data)) => Ok(Some(SseEvent { event, data })),
+            (Err(error), _) | (_, Err(error)) if error.error_len().is_some() => {
+                let error = SseError::InvalidUtf8 {
+                    valid_up_to: error.valid_up_to(),
+                };
+                self.failed = Some(error);
+                Err(error)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn advance<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Borrowed<'i>>, SseError> {
+        self.pending.clear_if_spent();
+        if self.bom != Bom::Past && self.bom.strip(input) {
+            self.line = Line::Ignored;
+        }
+        self.skip_pending_lf(input);
+        if !self.line.is_start() {
+            self.resume_line(input)?;
+        }
+
+        let mut borrowed = Borrowed::default();
+        while let Some(first) = input.first() {
+            if matches!(first, b'\n' | b'\r') {
+                self.take_line_end(input);
+                if self.pending.dispatch(&borrowed) {
+                    return Ok(Some(borrowed));
+                }
+                borrowed = Borrowed::default();
+                continue;
+            }
+            let split = memchr2(b'\n', b'\r', input).and_then(|at| input.split_at_checked(at));
+            let Some((line, rest)) = split else {
+                let begun = std::mem::take(input);
+                self.pending.keep(borrowed)?;
+                self.line.take_part(begun, &mut self.pending)?;
+                return Ok(None);
+            };
+            *input = rest;
+            self.take_line_end(input);
+            self.pending.take_line(line, &mut borrowed)?;
+        }
+        self.pending.keep(borrowed)?;
+        Ok(None)
+    }
+
+    fn skip_pending_lf(&mut self, input: &mut &[u8]) {
+        if self.skip_lf && !input.is_empty() {
+            self.skip_lf = false;
+            if let Some(rest) = input.strip_prefix(b"\n") {
+                *input = rest;
+            }
+        }
+    }
+
+    /// Takes the line end that `input` begins with.
+    fn take_line_end(&mut self, input: &mut &[u8]) {
+        match *input {
+            [b'\r', b'\n', rest @ ..] => *input = rest,
+            [b'\r'] => {
+                self.skip_lf = true;
+                *input = &[];
+            }
+            [_, rest @ ..] => *input = rest,
+            [] => {}
+        }
+    }
+
+    /// Goes on with a line that an earlier chunk began.
+    fn resume_line(&mut self, input: &mut &[u8]) -> Result<(), SseError> {
+        let split = memchr2(b'\n', b'\r', input).and_then(|at| input.split_at_checked(at));
+        let Some((part, rest)) = split else {
+            return self
+                .line
+                .take_part(std::mem::take(input), &mut self.pending);
+        };
+        *input = rest;
+        self.take_line_end(input);
+        self.line.take_part(part, &mut self.pending)?;
+        self.line.end(&mut self.pending)
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, SseError> {
+    std::str::from_utf8(bytes).map_err(|error| SseError::InvalidUtf8 {
+        valid_up_to: error.valid_up_to(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::sse::testing::{PLENTY, decode_every_way};
+
+    #[test]
+    fn invalid_utf8_is_an_error_and_final() {
+        let cases: &[(&[u8], usize)] = &[
+            (b"data: a\n\ndata: bc\xFFd\n\n", 2),
+            (b"data: a\n\ndata: \xE2\x82\n\n", 0),
+            (b"data: a\n\nevent: b\xC0\ndata: c\n\n", 1),
+            (b"data: a\n\ndata: \xED\xA0\xBD\n\n", 0),
+            (b"data: a\n\ndata: \xFFa", 0),
+        ];
+        for (stream, valid_up_to) in cases {
+            let (events, error) = decode_every_way(PLENTY, stream);
+            assert_eq!(events, [(String::new(), "a".to_owned())]);
+            assert_eq!(
+                error,
+                Some(SseError::InvalidUtf8 {
+                    valid_up_to: *valid_up_to
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn comments_and_unknown_fields_are_not_kept() {
+        for opening in [&b": "[..], b"id: ", b"x", b"\xEF\xBBx"] {
+            let mut decoder = SseDecoder::new(10);
+            assert_eq!(decoder.next(&mut &*opening), Ok(None));
+            for _ in 0..100_000 {
+                assert_eq!(decoder.next(&mut &b"ping ping "[..]), Ok(None));
+            }
+            assert_eq!(
+                (
+                    decoder.pending.data.capacity(),
+                    decoder.pending.event.capacity()
+                ),
+                (0, 0)
+            );
+            let mut rest = &b"\ndata: a\n\n"[..];
+            assert_eq!(
+                decoder.next(&mut rest),
+                Ok(Some(SseEvent {
+                    event: "",
+                    data: "a"
+                }))
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_in_one_chunk_is_borrowed_from_it() {
+        let chunk = b"event: x\r\ndata: {}\r\n\r\n: ping\n\ndata: [DONE]\n\n".to_vec();
+        let mut decoder = SseDecoder::new(100);
+        let mut rest = &chunk[..];
+        while let Some(event) = decoder.next(&mut rest).unwrap() {
+            assert!(chunk.as_ptr_range().contains(&event.data.as_ptr()));
+        }
+        assert_eq!(
+            (
+                decoder.pending.data.capacity(),
+                decoder.pending.event.capacity()
+            ),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn the_buffer_stays_within_the_limit_and_a_large_one_is_given_back() {
+        let limit = 100_000;
+        let mut decoder = SseDecoder::new(limit);
+        assert_eq!(decoder.next(&mut &b"data: "[..]), Ok(None));
+        for _ in 0..limit {
+            assert_eq!(decoder.next(&mut &b"x"[..]), Ok(None));
+            assert!(decoder.pending.data.capacity() <= limit);
+        }
+        let mut rest = &b"\n\n"[..];
+        assert_eq!(decoder.next(&mut rest).unwrap().unwrap().data.len(), limit);
+        assert_eq!(decoder.next(&mut rest), Ok(None));
+        assert_eq!(decoder.pending.data.capacity(), 0);
+    }
+}
