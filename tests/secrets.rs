@@ -150,6 +150,9 @@ fn a_client_does_not_show_its_key() {
 #[test]
 fn steps_and_exchanges_show_neither_key_nor_prompt() {
     let mut call = call(true);
+    let unsent = shown(&call.exchange);
+    clean("Exchange", &unsent);
+    assert!(!unsent.contains(PROMPT), "{unsent}");
     let step = call.step();
     let Step::Send { request, .. } = &step else {
         panic!("{step:?}");

@@ -31,6 +31,7 @@ use explain::{
 use http::{HeaderValue, Method, Request, response};
 use operation::Reading;
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -93,7 +94,6 @@ pub struct Exchange<O: Operation = Chat> {
     metrics: Metrics,
 }
 
-#[derive(Debug)]
 enum State {
     Ready {
         at: Time,
@@ -107,6 +107,25 @@ enum State {
         refusal: Option<Box<response::Parts>>,
     },
     Done(Result<(), Error>),
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The request has the question in it, and an exchange ends up in logs (F113).
+            State::Ready { at, .. } => f
+                .debug_struct("Ready")
+                .field("at", at)
+                .finish_non_exhaustive(),
+            State::AwaitHead => f.write_str("AwaitHead"),
+            State::Body { reader, refusal } => f
+                .debug_struct("Body")
+                .field("reader", reader)
+                .field("refusal", refusal)
+                .finish(),
+            State::Done(result) => f.debug_tuple("Done").field(result).finish(),
+        }
+    }
 }
 
 /// A request that surely was not processed is sent again this often without counting as a retry (F59, F60).
