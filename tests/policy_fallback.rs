@@ -208,6 +208,31 @@ fn a_restart_is_announced_before_anything_of_the_new_answer() {
     assert_eq!(call.result().unwrap().text(), "new");
 }
 
+// F71
+#[test]
+fn a_restart_is_announced_whatever_fails_before_the_new_answer() {
+    let three = Target::new(named("three"), "m3");
+    let mut call = call(targets().or(three).restart(), true, options());
+    call.send();
+    call.head(200, &[SSE]).body(delta("old")).end();
+    call.send();
+    call.failed(FailureKind::Reset, Delivery::NotSent);
+    for host in ["two.test", "three.test"] {
+        let (request, _) = call.send();
+        assert_eq!(request.uri().host(), Some(host));
+        call.head(503, &[]).end();
+    }
+    call.sleep();
+    call.send();
+    call.head(200, &[SSE]).body(delta("new")).body(finish());
+    call.body(DONE);
+    assert!(call.is_done());
+    let told = |event: &&StreamEvent| matches!(event, StreamEvent::Warning(warning) if warning.code == "restarted");
+    assert_eq!(call.events.iter().filter(told).count(), 1);
+    let warnings = call.result().unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
 #[test]
 fn an_open_circuit_or_a_full_pace_is_no_reason_to_wait() {
     let open = Arc::new(Guard::new().breaker(BreakerRules::default()));

@@ -88,7 +88,7 @@ pub struct Exchange<O: Operation = Chat> {
     secret: Option<Secret>,
     /// Whether the last attempt in the log goes on.
     under_way: bool,
-    /// To be told before anything of the next attempt.
+    /// To be told before anything of each attempt from now on: only of the last one something is handed out.
     notice: Option<Warning>,
     metadata: Box<ProviderMetadata>,
     metrics: Metrics,
@@ -297,8 +297,8 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn send(&mut self) -> Step {
-        if let Some(notice) = self.notice.take() {
-            self.operation.warn(notice);
+        if let Some(notice) = &self.notice {
+            self.operation.warn(notice.clone());
         }
         self.metadata.status = None;
         self.metadata.request_id = None;
@@ -565,10 +565,10 @@ impl<O: Operation> Exchange<O> {
             let Ok(request) = self.operation.retarget(&target.provider, &target.model) else {
                 continue;
             };
-            self.notice = committed.then(|| {
+            if committed {
                 let what = "the answer begins anew: what came before is void";
-                Warning::new("restarted", what)
-            });
+                self.notice = Some(Warning::new("restarted", what));
+            }
             self.turn_to(target);
             self.again(self.now, Some(request));
             return true;
