@@ -1,0 +1,60 @@
+//! The time of day, as far as a server tells it better than the clock at hand.
+
+use super::{
+    Exchange, Operation, State,
+    explain::{is_signed, seconds_between},
+};
+use crate::{Error, ErrorKind};
+use std::time::{Duration, SystemTime};
+
+/// Clocks that differ by less than this are no reason for a failed signature (AWS allows five minutes).
+const TOLERATED_SKEW_SECONDS: i64 = 240;
+
+impl<O: Operation> Exchange<O> {
+    /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
+    pub(super) fn learn_skew(&mut self, error: &Error) -> bool {
+        let refused = matches!(
+            error.kind(),
+            ErrorKind::Authentication | ErrorKind::PermissionDenied
+        );
+        if self.resigned || !refused || !is_signed(self.provider.auth()) || self.is_over_time() {
+            return false;
+        }
+        let State::Body {
+            refusal: Some(head),
+            ..
+        } = &self.state
+        else {
+            return false;
+        };
+        let date = head
+            .headers
+            .get(http::header::DATE)
+            .and_then(|date| date.to_str().ok());
+        let Some(server) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
+            return false;
+        };
+        let skew = seconds_between(self.wall(), server);
+        if skew.abs() < TOLERATED_SKEW_SECONDS {
+            return false;
+        }
+        self.resigned = true;
+        self.skew = self.skew.saturating_add(skew);
+        true
+    }
+
+    pub(super) fn wall(&self) -> SystemTime {
+        let wall = self
+            .start
+            .wall
+            .checked_add(self.now.saturating_since(self.start.now));
+        let wall = wall.unwrap_or(self.start.wall);
+        let shift = Duration::from_secs(self.skew.unsigned_abs());
+        let shifted = if self.skew < 0 {
+            wall.checked_sub(shift)
+        } else {
+            wall.checked_add(shift)
+        };
+        shifted.unwrap_or(wall)
+    }
+}
