@@ -172,6 +172,35 @@ fn steps_and_exchanges_show_neither_key_nor_prompt() {
     }
 }
 
+// F109, F113
+#[test]
+fn an_exchange_shows_nothing_of_the_body_that_it_reads() {
+    let answer = "canary-answer-2236067977";
+    let text = format!("{answer} {KEY}");
+    for (stream, status, kind, begin) in [
+        (true, 200, SSE, ""),
+        (true, 200, SSE, "data: {"),
+        (true, 200, SSE, "event: "),
+        (false, 200, JSON, "{\"id\":\""),
+        (false, 401, JSON, "{\"error\":\""),
+    ] {
+        let mut call = call(stream);
+        call.send();
+        call.head(status, &[kind, ("location", KEY)]);
+        for _ in 0..2 {
+            call.body([begin, &text].concat());
+            let exchange = shown(&call.exchange);
+            let bytes = format!("{:?}", answer.as_bytes());
+            clean(begin, &exchange);
+            assert!(!exchange.contains(answer), "{exchange}");
+            assert!(
+                !exchange.contains(bytes.trim_matches(['[', ']'])),
+                "{exchange}"
+            );
+        }
+    }
+}
+
 impl Call {
     fn head_once(&mut self) {
         if self.events.is_empty()

@@ -7,9 +7,9 @@ use crate::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use http::{header, response};
+use std::fmt;
 
 /// Reads one response body: what it is, where its frames are, how large it may get.
-#[derive(Debug)]
 pub(super) struct BodyReader {
     form: Form,
     media_type: MediaType,
@@ -27,7 +27,6 @@ enum MediaType {
     Unsaid,
 }
 
-#[derive(Debug)]
 enum Form {
     /// Not known before the first byte that is not white space; what came so far.
     Unknown(Bytes),
@@ -36,7 +35,6 @@ enum Form {
     Error(Collected),
 }
 
-#[derive(Debug)]
 enum Frames {
     Sse(SseDecoder),
     Ndjson(crate::codec::ndjson::NdjsonDecoder),
@@ -45,7 +43,7 @@ enum Frames {
 }
 
 /// A body that is kept; not copied while it is one chunk.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Collected {
     first: Option<Bytes>,
     all: BytesMut,
@@ -256,6 +254,16 @@ impl BodyReader {
             return error.with_body(kept);
         }
         error
+    }
+}
+
+impl fmt::Debug for BodyReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nothing of the body: an exchange ends up in logs (F113), and what a server refuses it can repeat the key in (F109).
+        f.debug_struct("BodyReader")
+            .field("framing", &self.framing)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
     }
 }
 

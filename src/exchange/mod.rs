@@ -116,7 +116,7 @@ impl fmt::Debug for State {
             State::Body { reader, refusal } => f
                 .debug_struct("Body")
                 .field("reader", reader)
-                .field("refusal", refusal)
+                .field("refusal", &refusal.as_ref().map(|head| head.status))
                 .finish(),
             State::Done(result) => f.debug_tuple("Done").field(result).finish(),
         }
