@@ -10,7 +10,8 @@ use std::{
 ///
 /// The parts of a codec wake each other: a piece of a body that was taken wakes who may send the next. Here one task polls all of
 /// them in one go, so that it would only be polled for nothing. What counts is the socket, and a codec that calls while it is
-/// polled, because it has more to do and gives way to others.
+/// polled, because it has more to do and gives way to others. Before the answer there is nothing that the parts could call for,
+/// but tokio's call for a request that it held back from a task that had done much at once.
 pub(crate) struct Bell {
     ringer: Arc<Ringer>,
     waker: Waker,
@@ -28,6 +29,8 @@ pub(crate) struct Rope {
 #[derive(Default)]
 struct Ringer {
     rung: AtomicBool,
+    /// Whether there is a request without an answer.
+    awaits: AtomicBool,
     /// How often the codec has read something since it was polled, the end or an error included.
     reads: AtomicU32,
     /// Whether the socket had nothing left, and has not told of more since.
@@ -71,6 +74,11 @@ impl Bell {
             cx.waker().wake_by_ref();
         }
         polled
+    }
+
+    /// Whether a call from outside of a poll counts, too.
+    pub(crate) fn tell_awaits(&self, awaits: bool) {
+        self.ringer.awaits.store(awaits, Relaxed);
     }
 
     /// Forgets the task. The socket's next call is still noted.
@@ -146,6 +154,14 @@ impl Ringer {
         }
     }
 
+    fn call(&self) {
+        // What a waker does is its own affair, and not done under the lock.
+        let task = self.task().take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
     /// Who panics while it is held leaves a waker that is as good as before.
     fn task(&self) -> MutexGuard<'_, Option<Waker>> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
@@ -159,6 +175,9 @@ impl Wake for Ringer {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, Relaxed);
+        if self.awaits.load(Relaxed) {
+            self.call();
+        }
     }
 }
 
@@ -169,11 +188,7 @@ impl Wake for Watch {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.0.drained.store(false, Relaxed);
-        // What a waker does is its own affair, and not done under the lock.
-        let task = self.0.task().take();
-        if let Some(task) = task {
-            task.wake();
-        }
+        self.0.call();
     }
 }
 

@@ -193,7 +193,9 @@ impl Http1 {
 
     pub(crate) fn send(&mut self, request: http::Request<RequestBody>) -> Answering {
         self.looked_for = false;
-        Box::pin(self.sender.send_request(request))
+        let answering = Box::pin(self.sender.send_request(request));
+        self.codec.bell.tell_awaits(true);
+        answering
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>, answering: &mut Answering) -> Poll<Answer> {
@@ -215,7 +217,9 @@ impl Http1 {
             return Poll::Pending;
         }
         let answer = answering.as_mut().poll(cx);
-        if *ended && answer.is_pending() {
+        if answer.is_ready() {
+            bell.tell_awaits(false);
+        } else if *ended {
             // tokio holds back what is there from a task that has done much at once, so that it is looked for once more. A request
             // that the codec has not taken is given up with it.
             if had_ended {

@@ -1,0 +1,74 @@
+//! tokio gives a task that has done much in one poll nothing more, even of what is there, until it is polled again.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests own threads, sockets and clocks"
+)]
+
+use bytes::Bytes;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    thread,
+    time::Duration,
+};
+use unifiedai_hyper::Client;
+use unifiedai_transport::{AsyncBody as _, AsyncTransport, Limits};
+use unifiedai_transport_testing::Server;
+
+/// One less than tokio lets a task do.
+const MOST: usize = 127;
+
+/// Without limits, whose timers would wake the task.
+async fn call(client: &Client, server: &Server) {
+    let request = http::Request::get(server.uri("/")).body(Bytes::new());
+    let sent = client.send(request.unwrap(), Limits::NONE);
+    let mut body = sent.await.unwrap().into_body();
+    let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, Limits::NONE.total)).await;
+    while chunk().await.unwrap().is_some() {}
+}
+
+/// Does so much before each poll.
+async fn behind(mut done: impl FnMut() -> usize, work: impl Future<Output = ()>) {
+    let mut work = pin!(work);
+    let mut passed = Box::pin(tokio::time::sleep(Duration::ZERO));
+    passed.as_mut().await;
+    let work = poll_fn(|cx| {
+        for _ in 0..done() {
+            let _ = passed.as_mut().poll(cx);
+        }
+        work.as_mut().poll(cx)
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(3), work).await;
+    assert!(ended.is_ok(), "forgotten");
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// The end of an answer comes by itself, so that nothing is left to do once it was read.
+fn server() -> Server {
+    Server::new(|peer| {
+        while peer.request().is_some() {
+            peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nh");
+            thread::sleep(Duration::from_millis(5));
+            peer.write(b"i");
+        }
+    })
+}
+
+#[test]
+fn a_request_over_a_kept_connection_is_not_forgotten() {
+    let (client, server) = (Client::new(), server());
+    runtime().block_on(async {
+        for done in 0..=MOST {
+            behind(|| done, call(&client, &server)).await;
+        }
+    });
+    assert_eq!(server.connections(), 1);
+}
