@@ -1,6 +1,6 @@
 //! TCP, a proxy's tunnel where the environment asks for one, TLS.
 
-use crate::clock::Timer;
+use crate::{clock::Timer, stream::Io};
 use hyper::client::conn::http2;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
@@ -62,8 +62,8 @@ impl Connect for Connector {
         if !stream.connected().is_negotiated_h2() {
             // Plain TCP does not need the place that TLS would take.
             return Ok(Connected::Http1(match stream {
-                MaybeHttpsStream::Http(tcp) => Box::new(tcp),
-                tls @ MaybeHttpsStream::Https(_) => Box::new(tls),
+                MaybeHttpsStream::Http(tcp) => Box::new(Io(tcp)),
+                tls @ MaybeHttpsStream::Https(_) => Box::new(Io(tls)),
             }));
         }
         // Boxed, because its future has tens of kilobytes and most connections do without it.

@@ -11,6 +11,7 @@
 
 mod clock;
 mod connect;
+mod stream;
 
 use bytes::Bytes;
 pub use clock::Timer;

@@ -72,3 +72,14 @@ fn a_request_over_a_kept_connection_is_not_forgotten() {
     });
     assert_eq!(server.connections(), 1);
 }
+
+#[test]
+fn a_connection_is_not_forgotten_where_its_runtime_rests_at_once() {
+    let (client, server) = (Client::new(), server());
+    let runtime = runtime();
+    for done in 0..=MOST {
+        runtime.block_on(behind(|| done, call(&client, &server)));
+        runtime.block_on(behind(|| 0, call(&client, &server)));
+    }
+    assert_eq!(server.connections(), 1);
+}
