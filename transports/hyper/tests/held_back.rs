@@ -83,3 +83,20 @@ fn a_connection_is_not_forgotten_where_its_runtime_rests_at_once() {
     }
     assert_eq!(server.connections(), 1);
 }
+
+#[test]
+fn a_closed_connection_that_cannot_be_looked_at_is_not_used() {
+    let client = Client::new();
+    let server = Server::new(|peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 204 No Content\r\n\r\n");
+        thread::sleep(Duration::from_millis(20));
+    });
+    runtime().block_on(async {
+        call(&client, &server).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut all = Some(MOST + 1);
+        behind(|| all.take().unwrap_or(0), call(&client, &server)).await;
+    });
+    assert_eq!(server.connections(), 2);
+}

@@ -251,7 +251,8 @@ impl Http1 {
         if self.has_news() || !self.is_ready() {
             self.codec.drive(&mut Context::from_waker(Waker::noop()));
         }
-        self.is_ready()
+        // tokio shows nothing of a socket to a task that has done much at once.
+        self.is_ready() && self.codec.bell.is_quiet()
     }
 
     /// Whether the socket has told of something, or would.
