@@ -10,6 +10,7 @@ use bytes::Bytes;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -97,6 +98,37 @@ fn a_closed_connection_that_cannot_be_looked_at_is_not_used() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut all = Some(MOST + 1);
         behind(|| all.take().unwrap_or(0), call(&client, &server)).await;
+    });
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
+fn a_half_read_connection_is_not_used_again() {
+    let client = Client::new();
+    let server = Server::new(|peer| {
+        while let Some(request) = peer.request() {
+            let long = request.head.starts_with("POST");
+            peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n");
+            peer.write(if long { b"ha" } else { b"full" });
+        }
+    });
+    runtime().block_on(async {
+        call(&client, &server).await;
+        let mut all = Some(MOST + 1);
+        let half = async {
+            let request = http::Request::post(server.uri("/")).body(Bytes::new());
+            let sent = client.send(request.unwrap(), Limits::NONE);
+            let mut body = sent.await.unwrap().into_body();
+            let half = poll_fn(|cx| body.poll_chunk(cx, Limits::NONE.total)).await;
+            assert_eq!(half.unwrap().unwrap(), "ha");
+            poll_fn(|cx| {
+                assert!(body.poll_chunk(cx, Limits::NONE.total).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        };
+        behind(|| all.take().unwrap_or(0), half).await;
+        call(&client, &server).await;
     });
     assert_eq!(server.connections(), 2);
 }

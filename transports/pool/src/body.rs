@@ -5,7 +5,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 use unifiedai_transport::{AsyncBody, Time, TransportError};
 
@@ -60,6 +60,10 @@ impl<A: Alarm> Body<A> {
     fn finish(&mut self, ended: bool) {
         if let Some((incoming, mut connection)) = self.reading.take() {
             drop(incoming);
+            if !ended {
+                // The codec has to see that nobody reads on. Until then it may seem to be ready.
+                connection.drive(&mut Context::from_waker(Waker::noop()));
+            }
             if ended && connection.is_done() || connection.is_idle() {
                 connection.rest();
                 self.pool.put(connection, A::now());
