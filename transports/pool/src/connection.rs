@@ -235,6 +235,8 @@ impl Http1 {
             return None;
         }
         let parts = self.codec.driver.take()?.into_parts();
+        // The timer may still hold the end of it.
+        self.codec.bell.unhang();
         let unfit = self.codec.bell.write_waits();
         let view = self.view.take();
         let (bell, rope) = Bell::new();

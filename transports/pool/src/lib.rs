@@ -188,10 +188,9 @@ async fn connect<C: Connect>(
     by: Time,
 ) -> Result<Connection<C::Alarm>, TransportError> {
     let origin = client.pool.origin(uri)?;
-    let mut alarm = C::Alarm::default();
     let opened = {
         let opening = pin!(open(client, &origin.target, by));
-        alarm.within(by, opening).await
+        C::Alarm::default().within(by, opening).await
     };
     let wire = opened.unwrap_or_else(|| Err(error::unconnected(&origin.target.host)))?;
     #[cfg(feature = "http2")]
@@ -206,7 +205,8 @@ async fn connect<C: Connect>(
     Ok(Connection {
         origin,
         wire,
-        alarm,
+        // Another one, because that one knows the task.
+        alarm: C::Alarm::default(),
     })
 }
 

@@ -16,7 +16,7 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_transport::{AsyncBody as _, AsyncTransport, Body as _, Transport};
+use unifiedai_transport::{AsyncBody as _, AsyncTransport, Body as _, Limits, Transport};
 
 type Make<T, E> = fn(Arc<ClientConfig>) -> Blocking<T, E>;
 
@@ -183,21 +183,38 @@ pub fn a_connection_that_waits_holds_no_task<T: AsyncTransport, E: BlockOn>(make
     }
 
     let server = Server::new(|peer| {
-        while peer.request().is_some() {
+        while let Some(request) = peer.request() {
+            let head = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n";
             settle();
-            peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha");
-            settle();
-            peer.write(b"lf");
+            if request.head.starts_with("GET /long") {
+                let long = "x".repeat(3_000);
+                peer.write(format!("{head}long: {long}\r\n\r\nfull").as_bytes());
+            } else {
+                peer.write(format!("{head}\r\nha").as_bytes());
+                settle();
+                peer.write(b"lf");
+            }
         }
     });
     let transport = plain(make);
-    let limits = soon(&transport);
+    let soon = soon(&transport);
+    let mut to_connect = Limits::NONE;
+    to_connect.connect = soon.connect;
     let Blocking(client, executor) = &transport;
-    for _ in 0..2 {
+    for (path, limits) in [
+        ("/", to_connect),
+        ("/", soon),
+        ("/", soon),
+        ("/long", Limits::NONE),
+        ("/long", soon),
+    ] {
+        let get = http::Request::get(server.uri(path))
+            .body(Bytes::new())
+            .unwrap();
         let task = Arc::new(Task(Mutex::new(Waker::noop().clone())));
         executor.block_on(async {
             let mut call = Box::pin(async {
-                let mut body = client.send(get(&server), limits).await.unwrap().into_body();
+                let mut body = client.send(get, limits).await.unwrap().into_body();
                 let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, limits.head)).await;
                 while chunk().await.unwrap().is_some() {}
             });
@@ -209,7 +226,7 @@ pub fn a_connection_that_waits_holds_no_task<T: AsyncTransport, E: BlockOn>(make
             .await;
         });
         settle();
-        assert_eq!(Arc::strong_count(&task), 1);
+        assert_eq!(Arc::strong_count(&task), 1, "{path}, {limits:?}");
     }
     assert_eq!(server.connections(), 1);
 }
