@@ -3,6 +3,7 @@
 use super::Assembler;
 use crate::{Citation, Error, Json, Logprobs, OpaqueBlock, ServerTiming, StreamEvent, Usage};
 
+/// # What stands beside the text
 impl Assembler {
     /// A piece in the provider's own JSON.
     ///

@@ -44,6 +44,7 @@ impl<'a> ToolFragment<'a> {
 /// Tool calls of wires without part numbers come after the reasoning (0), the text (1) and the refusal (2).
 const FIRST_CALL_PART: u32 = 3;
 
+/// # Tool calls
 impl Assembler {
     /// A piece of a tool call on a wire that numbers calls, if at all, by itself (F80).
     ///

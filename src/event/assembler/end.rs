@@ -3,6 +3,7 @@
 use super::{Assembler, open::Finished};
 use crate::{Error, FinishReason, StreamEvent, few::Few};
 
+/// # The end
 impl Assembler {
     /// Why an answer stopped. The first reason counts (F79); it is handed out with [`settle`](Assembler::settle), because
     /// some servers send text after it.

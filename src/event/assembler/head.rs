@@ -19,6 +19,7 @@ pub struct Head {
     pub service_tier: Option<String>,
 }
 
+/// # Who answers
 impl Assembler {
     /// Who answers. The first id, model and date that are not empty count.
     pub fn head(&mut self, head: Head) {

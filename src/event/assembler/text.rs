@@ -8,6 +8,7 @@ use super::{
 use crate::{Error, StreamEvent};
 use std::borrow::Cow;
 
+/// # What flows
 impl Assembler {
     /// More text for a part.
     ///
