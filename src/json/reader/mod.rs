@@ -3,8 +3,14 @@
 //! [`Reader::skip`] keeps its own record of what is open, and [`Reader::object`] and [`Reader::list`] count how deep they are in
 //! each other, so that no nesting overflows the stack.
 
+mod plain;
+mod skip;
+mod string;
+
 use crate::codec::decimal;
 use std::{borrow::Cow, time::Duration};
+
+pub(crate) use plain::plain;
 
 /// A place in a JSON text, which is known to be UTF-8.
 #[derive(Debug)]
@@ -31,15 +37,6 @@ pub(crate) enum Fault {
     TooDeep,
     /// A list with more than so many elements.
     TooLong(u32),
-}
-
-/// What a string's escapes may be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Halves {
-    /// Half of a surrogate pair becomes U+FFFD.
-    Replaced,
-    /// It is an error.
-    Refused,
 }
 
 /// As `serde_json` allows.
@@ -171,39 +168,6 @@ impl<'a> Reader<'a> {
         Ok(comma)
     }
 
-    /// A string. Half of a surrogate pair in it becomes U+FFFD.
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.any_string(Halves::Replaced)
-    }
-
-    /// A string in which half of a surrogate pair is an error: where U+FFFD would make another command of it.
-    pub(crate) fn exact_string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.any_string(Halves::Refused)
-    }
-
-    fn any_string(&mut self, halves: Halves) -> Result<Cow<'a, str>, Fault> {
-        self.peek()?;
-        match self.plain_string() {
-            Some(plain) => Ok(Cow::Borrowed(plain)),
-            None => self.unescape(halves).map(Cow::Owned),
-        }
-    }
-
-    /// A string without escapes that comes at once. Of anything else nothing is read.
-    #[inline(always)]
-    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
-        let [b'"', rest @ ..] = self.rest else {
-            return None;
-        };
-        let length = plain(rest);
-        let [b'"', behind @ ..] = rest.get(length..)? else {
-            return None;
-        };
-        let start = self.at().wrapping_add(1);
-        self.rest = behind;
-        self.text.get(start..start.wrapping_add(length))
-    }
-
     /// A number as it is spelled.
     pub(crate) fn number(&mut self) -> Result<&'a str, Fault> {
         self.peek()?;
@@ -250,84 +214,6 @@ impl<'a> Reader<'a> {
         self.text.get(start..self.at()).unwrap_or_default()
     }
 
-    /// Passes over the value of a member that nobody reads.
-    pub(crate) fn pass_over(&mut self) -> Result<(), Fault> {
-        match self.peek()? {
-            b'"' => {}
-            b'-' | b'0'..=b'9' => return self.skip_number(),
-            _ => return self.skip(),
-        }
-        if let Some(plain) = self.plain_string() {
-            self.passed_over = Some(plain);
-            return Ok(());
-        }
-        let start = self.at();
-        self.skip_string()?;
-        let text = self.since(start).strip_prefix('"');
-        self.passed_over = text.and_then(|text| text.strip_suffix('"'));
-        Ok(())
-    }
-
-    /// Of the strings that were passed over the last one, as it is spelled between its quotation marks.
-    pub(crate) fn passed_over(&self) -> Option<&'a str> {
-        self.passed_over
-    }
-
-    /// Passes over a value of any kind and depth.
-    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
-        let mut open = Open::default();
-        loop {
-            match self.peek()? {
-                b'"' => self.skip_string()?,
-                b'{' => {
-                    self.advance(1);
-                    if self.peek()? == b'}' {
-                        self.advance(1);
-                    } else {
-                        self.skip_name()?;
-                        open.push(true);
-                        continue;
-                    }
-                }
-                b'[' => {
-                    self.advance(1);
-                    if self.peek()? == b']' {
-                        self.advance(1);
-                    } else {
-                        open.push(false);
-                        continue;
-                    }
-                }
-                b'-' | b'0'..=b'9' => self.skip_number()?,
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => return Err(Fault::Unexpected),
-            }
-            while let Some(in_object) = open.innermost() {
-                match (self.peek()?, in_object) {
-                    (b',', true) => {
-                        self.advance(1);
-                        self.skip_name()?;
-                        break;
-                    }
-                    (b',', false) => {
-                        self.advance(1);
-                        break;
-                    }
-                    (b'}', true) | (b']', false) => {
-                        self.advance(1);
-                        open.pop();
-                    }
-                    _ => return Err(Fault::Unexpected),
-                }
-            }
-            if open.innermost().is_none() {
-                return Ok(());
-            }
-        }
-    }
-
     fn enter(&mut self, bracket: u8) -> Result<(), Fault> {
         self.expect(bracket)?;
         if self.depth >= DEEPEST {
@@ -360,158 +246,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A string with escapes.
-    #[cold]
-    fn unescape(&mut self, halves: Halves) -> Result<String, Fault> {
-        self.expect(b'"')?;
-        let mut string = String::new();
-        loop {
-            let start = self.at();
-            self.skip_plain();
-            string.push_str(self.since(start));
-            match self.byte().ok_or(Fault::End)? {
-                b'"' => {
-                    self.advance(1);
-                    return Ok(string);
-                }
-                b'\\' => string.push(self.escape(halves)?),
-                _ => return Err(Fault::Unexpected),
-            }
-        }
-    }
-
-    fn escape(&mut self, halves: Halves) -> Result<char, Fault> {
-        self.advance(1);
-        let plain = match self.byte().ok_or(Fault::End)? {
-            sign @ (b'"' | b'\\' | b'/') => char::from(sign),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode(halves),
-            _ => return Err(Fault::Unexpected),
-        };
-        self.advance(1);
-        Ok(plain)
-    }
-
-    /// `u` and four digits, and where they are the first half of a pair, the second.
-    fn unicode(&mut self, halves: Halves) -> Result<char, Fault> {
-        self.advance(1);
-        let first = self.hex()?;
-        if let Some(plain) = char::from_u32(first) {
-            return Ok(plain);
-        }
-        let after = self.rest;
-        if first < 0xdc00 && self.follows("\\u") {
-            self.advance(2);
-            let second = self.hex()?;
-            if let low @ 0xdc00..=0xdfff = second {
-                let high = first.saturating_sub(0xd800) << 10;
-                let point = high.saturating_add(low.saturating_sub(0xdc00));
-                let point = point.saturating_add(0x10000);
-                return char::from_u32(point).ok_or(Fault::Unexpected);
-            }
-        }
-        self.rest = after;
-        match halves {
-            Halves::Replaced => Ok(char::REPLACEMENT_CHARACTER),
-            Halves::Refused => Err(Fault::Unexpected),
-        }
-    }
-
-    fn hex(&mut self) -> Result<u32, Fault> {
-        let mut number = 0_u32;
-        for _ in 0..4 {
-            let digit = char::from(self.byte().ok_or(Fault::End)?);
-            let digit = digit.to_digit(16).ok_or(Fault::Unexpected)?;
-            number = number << 4 | digit;
-            self.advance(1);
-        }
-        Ok(number)
-    }
-
-    fn skip_name(&mut self) -> Result<(), Fault> {
-        self.skip_string()?;
-        self.expect(b':')
-    }
-
-    fn skip_string(&mut self) -> Result<(), Fault> {
-        self.expect(b'"')?;
-        loop {
-            self.skip_plain();
-            match self.byte().ok_or(Fault::End)? {
-                b'"' => {
-                    self.advance(1);
-                    return Ok(());
-                }
-                b'\\' => {
-                    self.advance(1);
-                    match self.byte().ok_or(Fault::End)? {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.advance(1),
-                        b'u' => {
-                            self.advance(1);
-                            self.hex()?;
-                        }
-                        _ => return Err(Fault::Unexpected),
-                    }
-                }
-                _ => return Err(Fault::Unexpected),
-            }
-        }
-    }
-
-    fn skip_number(&mut self) -> Result<(), Fault> {
-        if self.byte() == Some(b'-') {
-            self.advance(1);
-        }
-        match self.byte().ok_or(Fault::End)? {
-            b'0' => self.advance(1),
-            b'1'..=b'9' => self.skip_digits()?,
-            _ => return Err(Fault::Unexpected),
-        }
-        if self.byte() == Some(b'.') {
-            self.advance(1);
-            self.skip_digits()?;
-        }
-        if let Some(b'e' | b'E') = self.byte() {
-            self.advance(1);
-            if let Some(b'+' | b'-') = self.byte() {
-                self.advance(1);
-            }
-            self.skip_digits()?;
-        }
-        Ok(())
-    }
-
-    /// One digit or more.
-    fn skip_digits(&mut self) -> Result<(), Fault> {
-        match (decimal::digits(self.rest), self.rest) {
-            (_, []) => Err(Fault::End),
-            (0, _) => Err(Fault::Unexpected),
-            (digits, _) => {
-                self.advance(digits);
-                Ok(())
-            }
-        }
-    }
-
-    fn word(&mut self, word: &str) -> Result<(), Fault> {
-        for expected in word.bytes() {
-            match self.byte() {
-                Some(byte) if byte == expected => self.advance(1),
-                Some(_) => return Err(Fault::Unexpected),
-                None => return Err(Fault::End),
-            }
-        }
-        Ok(())
-    }
-
-    fn skip_plain(&mut self) {
-        self.advance(plain(self.rest));
-    }
-
     fn follows(&self, text: &str) -> bool {
         self.rest.starts_with(text.as_bytes())
     }
@@ -534,74 +268,6 @@ fn plain_name(text: &[u8]) -> Option<(&Name, &[u8])> {
     let (name, rest) = rest.split_at_checked(plain(rest))?;
     let (end, behind) = rest.split_first_chunk()?;
     (end == b"\":").then_some((name, behind))
-}
-
-/// How many bytes at the beginning stand for themselves in a string: looked at eight at a time.
-#[inline(always)]
-pub(crate) fn plain(bytes: &[u8]) -> usize {
-    let eights = bytes.chunks_exact(8);
-    let rest = eights.remainder();
-    let mut at = 0_usize;
-    for eight in eights {
-        let eight = u64::from_le_bytes(eight.try_into().unwrap_or_default());
-        let marks = marks(eight);
-        if marks != 0 {
-            let marks = marks & !eight;
-            if marks != 0 {
-                return at.wrapping_add((marks.trailing_zeros() / 8) as usize);
-            }
-        }
-        at = at.wrapping_add(8);
-    }
-    let last = rest
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f));
-    at.wrapping_add(last.unwrap_or(rest.len()))
-}
-
-/// The top bit of each byte that is a quotation mark, a backslash or below a space. Of bytes that are not ASCII, and above the
-/// lowest of those, it may be set wrongly.
-#[inline(always)]
-fn marks(eight: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    // To exchange 0x20 with 0x22 puts the quotation mark right behind what is below a space.
-    let quote_or_control = (eight ^ (ONES.wrapping_mul(2))).wrapping_sub(ONES.wrapping_mul(0x21));
-    let backslash = (eight ^ (ONES.wrapping_mul(b'\\' as u64))).wrapping_sub(ONES);
-    (quote_or_control | backslash) & ONES.wrapping_mul(0x80)
-}
-
-/// The objects and lists that are open, a bit each: set for an object. The innermost is the lowest bit of `top`.
-#[derive(Default)]
-struct Open {
-    top: u64,
-    /// How many bits of `top` are in use.
-    used: u32,
-    below: Vec<u64>,
-}
-
-impl Open {
-    fn push(&mut self, is_object: bool) {
-        if self.used == u64::BITS {
-            self.below.push(self.top);
-            self.used = 0;
-        }
-        self.top = self.top << 1 | u64::from(is_object);
-        self.used = self.used.saturating_add(1);
-    }
-
-    fn pop(&mut self) {
-        self.top >>= 1;
-        self.used = self.used.saturating_sub(1);
-        if self.used == 0 {
-            if let Some(top) = self.below.pop() {
-                (self.top, self.used) = (top, u64::BITS);
-            }
-        }
-    }
-
-    fn innermost(&self) -> Option<bool> {
-        (self.used > 0).then_some(self.top & 1 == 1)
-    }
 }
 
 #[cfg(test)]
@@ -862,13 +528,6 @@ mod tests {
             let text = serde_json::to_string(&string).unwrap();
             prop_assert_eq!(super::tests::string(&text).unwrap(), &*string);
             prop_assert_eq!(skipped(&text), Ok(&*text));
-        }
-
-        #[test]
-        fn what_ends_a_plain_run_is_found_wherever_it_stands(text in "[a-z\u{7f}-\u{ff}]{0,20}", mark in prop::sample::select(vec!['"', '\\', '\u{1f}', '\0'])) {
-            let marked = format!("{text}{mark}{text}\"");
-            prop_assert_eq!(plain(marked.as_bytes()), text.len());
-            prop_assert_eq!(plain(text.as_bytes()), text.len());
         }
     }
 }

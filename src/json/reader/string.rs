@@ -1,0 +1,124 @@
+//! Strings and their escapes.
+
+use super::{Fault, Reader, plain::plain};
+use std::borrow::Cow;
+
+/// What a string's escapes may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Halves {
+    /// Half of a surrogate pair becomes U+FFFD.
+    Replaced,
+    /// It is an error.
+    Refused,
+}
+
+impl<'a> Reader<'a> {
+    /// A string. Half of a surrogate pair in it becomes U+FFFD.
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        self.any_string(Halves::Replaced)
+    }
+
+    /// A string in which half of a surrogate pair is an error: where U+FFFD would make another command of it.
+    pub(crate) fn exact_string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        self.any_string(Halves::Refused)
+    }
+
+    fn any_string(&mut self, halves: Halves) -> Result<Cow<'a, str>, Fault> {
+        self.peek()?;
+        match self.plain_string() {
+            Some(plain) => Ok(Cow::Borrowed(plain)),
+            None => self.unescape(halves).map(Cow::Owned),
+        }
+    }
+
+    /// A string without escapes that comes at once. Of anything else nothing is read.
+    #[inline(always)]
+    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+        let [b'"', rest @ ..] = self.rest else {
+            return None;
+        };
+        let length = plain(rest);
+        let [b'"', behind @ ..] = rest.get(length..)? else {
+            return None;
+        };
+        let start = self.at().wrapping_add(1);
+        self.rest = behind;
+        self.text.get(start..start.wrapping_add(length))
+    }
+
+    /// A string with escapes.
+    #[cold]
+    fn unescape(&mut self, halves: Halves) -> Result<String, Fault> {
+        self.expect(b'"')?;
+        let mut string = String::new();
+        loop {
+            let start = self.at();
+            self.skip_plain();
+            string.push_str(self.since(start));
+            match self.byte().ok_or(Fault::End)? {
+                b'"' => {
+                    self.advance(1);
+                    return Ok(string);
+                }
+                b'\\' => string.push(self.escape(halves)?),
+                _ => return Err(Fault::Unexpected),
+            }
+        }
+    }
+
+    fn escape(&mut self, halves: Halves) -> Result<char, Fault> {
+        self.advance(1);
+        let plain = match self.byte().ok_or(Fault::End)? {
+            sign @ (b'"' | b'\\' | b'/') => char::from(sign),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(halves),
+            _ => return Err(Fault::Unexpected),
+        };
+        self.advance(1);
+        Ok(plain)
+    }
+
+    /// `u` and four digits, and where they are the first half of a pair, the second.
+    fn unicode(&mut self, halves: Halves) -> Result<char, Fault> {
+        self.advance(1);
+        let first = self.hex()?;
+        if let Some(plain) = char::from_u32(first) {
+            return Ok(plain);
+        }
+        let after = self.rest;
+        if first < 0xdc00 && self.follows("\\u") {
+            self.advance(2);
+            let second = self.hex()?;
+            if let low @ 0xdc00..=0xdfff = second {
+                let high = first.saturating_sub(0xd800) << 10;
+                let point = high.saturating_add(low.saturating_sub(0xdc00));
+                let point = point.saturating_add(0x10000);
+                return char::from_u32(point).ok_or(Fault::Unexpected);
+            }
+        }
+        self.rest = after;
+        match halves {
+            Halves::Replaced => Ok(char::REPLACEMENT_CHARACTER),
+            Halves::Refused => Err(Fault::Unexpected),
+        }
+    }
+
+    pub(super) fn hex(&mut self) -> Result<u32, Fault> {
+        let mut number = 0_u32;
+        for _ in 0..4 {
+            let digit = char::from(self.byte().ok_or(Fault::End)?);
+            let digit = digit.to_digit(16).ok_or(Fault::Unexpected)?;
+            number = number << 4 | digit;
+            self.advance(1);
+        }
+        Ok(number)
+    }
+
+    pub(super) fn skip_plain(&mut self) {
+        self.advance(plain(self.rest));
+    }
+}
