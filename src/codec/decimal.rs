@@ -39,13 +39,7 @@ pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, &[u8])> {
     Some((Duration::new(whole, nanos as u32), end))
 }
 
-/// A count without sign, point or exponent at the beginning of `text`, as far as it surely fits, and how many bytes it takes.
-pub(crate) fn leading_count(text: &[u8]) -> Option<(u64, usize)> {
-    let (count, behind) = count_before(text)?;
-    Some((count, length_before(behind, text)))
-}
-
-/// The same, and what stands behind it.
+/// A count without sign, point or exponent at the beginning of `text`, as far as it surely fits, and what stands behind it.
 #[inline(always)]
 pub(crate) fn count_before(text: &[u8]) -> Option<(u64, &[u8])> {
     let (count, behind) = leading_digits(text);

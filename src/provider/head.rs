@@ -158,10 +158,8 @@ fn leading_field(name: &str) -> Option<(Field, &str)> {
 }
 
 fn count(value: &[u8]) -> Option<u64> {
-    if let Some((count, length)) = decimal::leading_count(value) {
-        if length == value.len() {
-            return Some(count);
-        }
+    if let Some((count, [])) = decimal::count_before(value) {
+        return Some(count);
     }
     let value = std::str::from_utf8(value).ok()?;
     value.parse().ok().or_else(|| {
