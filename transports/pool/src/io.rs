@@ -5,6 +5,7 @@ use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -22,6 +23,8 @@ enum Replay {
     None,
     /// It has to write the request, which the peer has, before it may read these bytes.
     Request(Bytes),
+    /// It has written some of it.
+    Written(Bytes),
     /// It has to read these bytes, which the peer has sent already.
     Answer(Bytes),
 }
@@ -61,7 +64,7 @@ impl Io {
                     rope.pull_read(|cx| stream.poll_read(cx, landing))
                 })
             }
-            Replay::Request(_) => {
+            Replay::Request(_) | Replay::Written(_) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -74,6 +77,14 @@ impl Io {
                 Poll::Ready(Ok(()))
             }
         }
+    }
+
+    /// Whether what is written goes nowhere.
+    fn swallows(&mut self) -> bool {
+        if let Replay::Request(read) = &mut self.replay {
+            self.replay = Replay::Written(mem::take(read));
+        }
+        matches!(self.replay, Replay::Written(_))
     }
 
     fn written(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
@@ -107,7 +118,7 @@ impl Write for Io {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Replay::Request(_) = self.replay {
+        if self.swallows() {
             return Poll::Ready(Ok(bytes.len()));
         }
         let Io { stream, rope, .. } = &mut *self;
@@ -121,7 +132,7 @@ impl Write for Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let all = slices.iter().map(|slice| slice.len()).sum();
-        if let Replay::Request(_) = self.replay {
+        if self.swallows() {
             return Poll::Ready(Ok(all));
         }
         let Io { stream, rope, .. } = &mut *self;
@@ -134,13 +145,18 @@ impl Write for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Replay::Request(read) = &mut self.replay {
-            // What the stream itself still holds may wait for a peer that has answered and takes no more.
-            self.replay = Replay::Answer(std::mem::take(read));
-            return Poll::Ready(Ok(()));
+        // What the stream itself still holds may wait for a peer that has answered and takes no more.
+        match &mut self.replay {
+            Replay::Request(_) => Poll::Ready(Ok(())),
+            Replay::Written(read) => {
+                self.replay = Replay::Answer(mem::take(read));
+                Poll::Ready(Ok(()))
+            }
+            Replay::None | Replay::Answer(_) => {
+                let Io { stream, rope, .. } = &mut *self;
+                rope.pull(|cx| Pin::new(stream).poll_flush(cx))
+            }
         }
-        let Io { stream, rope, .. } = &mut *self;
-        rope.pull(|cx| Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
