@@ -103,6 +103,20 @@ fn a_closed_connection_that_cannot_be_looked_at_is_not_used() {
 }
 
 #[test]
+fn a_long_head_is_not_forgotten() {
+    let long = "x".repeat(3_000);
+    let head = format!("HTTP/1.1 204 No Content\r\nconnection: close\r\nlong: {long}\r\n\r\n");
+    let (client, server) = (Client::new(), Server::closing(head));
+    runtime().block_on(async {
+        for done in 0..=MOST {
+            // Nothing is left every other time.
+            let mut all = [done, MOST + 1].into_iter().cycle();
+            behind(|| all.next().unwrap(), call(&client, &server)).await;
+        }
+    });
+}
+
+#[test]
 fn a_half_read_connection_is_not_used_again() {
     let client = Client::new();
     let server = Server::new(|peer| {

@@ -42,6 +42,8 @@ pub(crate) struct Http1 {
 struct Codec {
     /// Gone once it has ended.
     driver: Option<Driver>,
+    /// What another codec can go on with, of one that was given up.
+    left: Option<Box<http1::Parts<Io>>>,
     /// Whether it had ended when an answer was looked for.
     ended: bool,
     bell: Bell,
@@ -181,6 +183,7 @@ impl Http1 {
             sender,
             codec: Codec {
                 driver: Some(driver),
+                left: None,
                 ended: false,
                 bell,
             },
@@ -201,6 +204,7 @@ impl Http1 {
     fn poll_answer(&mut self, cx: &mut Context<'_>, answering: &mut Answering) -> Poll<Answer> {
         let Codec {
             driver,
+            left,
             ended,
             bell,
         } = &mut self.codec;
@@ -222,8 +226,8 @@ impl Http1 {
         } else if *ended {
             // tokio holds back what is there from a task that has done much at once, so that it is looked for once more. A request
             // that the codec has not taken is given up with it.
-            if had_ended {
-                *driver = None;
+            if let Some(driver) = driver.take_if(|_| had_ended) {
+                *left = Some(Box::new(driver.into_parts()));
             }
             cx.waker().wake_by_ref();
         }
@@ -234,7 +238,10 @@ impl Http1 {
         if self.heads == Heads::Large {
             return None;
         }
-        let parts = self.codec.driver.take()?.into_parts();
+        let parts = match self.codec.driver.take() {
+            Some(driver) => driver.into_parts(),
+            None => *self.codec.left.take()?,
+        };
         // The timer may still hold the end of it.
         self.codec.bell.unhang();
         let unfit = self.codec.bell.write_waits();
