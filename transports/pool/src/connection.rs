@@ -101,6 +101,10 @@ impl<A: Alarm> Connection<A> {
     }
 
     /// Ready once `at` has come, behind a poll of what is waited for.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(unused_variables, reason = "only HTTP/2 moves by itself")
+    )]
     pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
         match &self.wire {
             Wire::Http1(http1) => {
@@ -126,6 +130,10 @@ impl<A: Alarm> Connection<A> {
     }
 
     /// Whom the halves of a request or an answer have to wake.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(unused_variables, reason = "only HTTP/2 moves by itself")
+    )]
     pub(crate) fn waker<'a>(&self, cx: &Context<'a>) -> &'a Waker {
         match &self.wire {
             // They move only when the connection is driven, and are looked at whenever it was.
