@@ -170,10 +170,22 @@ mod tests {
         assert!(whole.is_empty());
         whole.text(0, 1, "a").unwrap();
         assert!(!whole.is_empty());
-        whole.response_mut().id.push_str("id");
+        whole.head(Head {
+            id: "id".to_owned(),
+            ..Head::default()
+        });
+        whole.usage(Usage::default());
+        let server = ServerTiming {
+            total: Some(std::time::Duration::from_secs(1)),
+            ..ServerTiming::default()
+        };
+        whole.timing(server, Some(json("{}")));
         assert_eq!(whole.next_event(), None);
         let response = Box::new(whole).into_response();
         assert_eq!((response.id.as_str(), &*response.text()), ("id", "a"));
+        assert_eq!(response.usage, Some(Usage::default()));
+        assert_eq!(response.metrics.server, server);
+        assert_eq!(response.metrics.provider_time_info, Some(json("{}")));
     }
 
     #[test]
