@@ -196,6 +196,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn no_byte_beyond_ascii_is_a_digit() {
+        for byte in 0x80..=0xff {
+            for before in ["0.1234567", "1", "0.", "0.123456781234567"] {
+                assert_eq!(seconds([before.as_bytes(), &[byte]].concat()), None);
+            }
+        }
+    }
+
+    #[test]
     fn plain_decimals_are_exact() {
         for (text, nanos) in [
             ("0", 0),

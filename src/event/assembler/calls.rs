@@ -325,8 +325,11 @@ mod tests {
     #[test]
     fn a_call_without_a_name_is_an_error() {
         let mut stream = stream();
+        assert!(stream.check_calls().is_ok());
         stream.tool_arguments(0, 5, "{}").unwrap();
-        assert_eq!(stream.settle().unwrap_err().kind(), ErrorKind::Protocol);
+        for refused in [stream.check_calls(), stream.settle()] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Protocol);
+        }
     }
 
     #[test]
