@@ -6,6 +6,8 @@
 //! frame is bounded by the limit given to `new`. An error is final: later calls repeat it.
 
 mod buffer;
+#[cfg(test)]
+mod chunking;
 pub(crate) mod decimal;
 #[cfg(feature = "bedrock")]
 pub mod event_stream;

@@ -1,6 +1,7 @@
 //! What the tests of this folder use.
 
 use super::{EventStreamDecoder, EventStreamError, HeaderValue, Message, encode_message};
+use crate::codec::chunking::every_way;
 
 pub(super) const LIMIT: usize = 16 * 1024 * 1024;
 
@@ -37,13 +38,7 @@ pub(super) fn decode<'c>(limit: usize, chunks: impl IntoIterator<Item = &'c [u8]
 }
 
 pub(super) fn decode_every_way(limit: usize, stream: &[u8]) -> Outcome {
-    let whole = decode(limit, [stream]);
-    assert_eq!(decode(limit, stream.chunks(1)), whole, "byte by byte");
-    for at in 0..=stream.len() {
-        let (head, tail) = stream.split_at(at);
-        assert_eq!(decode(limit, [head, tail]), whole, "split at {at}");
-    }
-    whole
+    every_way(stream, |chunks| decode(limit, chunks))
 }
 
 /// A frame with right checksums around whatever it claims.

@@ -1,6 +1,7 @@
 //! What the tests of this folder use.
 
 use super::{Http1Error, ResponseDecoder, ResponsePart, decoder::MAX_HEAD};
+use crate::codec::chunking::every_way;
 use http::{HeaderMap, HeaderValue, Method};
 
 #[derive(Debug, Default, PartialEq, Clone)]
@@ -82,17 +83,7 @@ pub(super) fn decode<'c>(
 }
 
 pub(super) fn decode_every_way(method: &Method, limit: usize, stream: &[u8]) -> Outcome {
-    let whole = decode(method, limit, [stream]);
-    assert_eq!(
-        decode(method, limit, stream.chunks(1)),
-        whole,
-        "byte by byte"
-    );
-    for at in 0..=stream.len() {
-        let (head, tail) = stream.split_at(at);
-        assert_eq!(decode(method, limit, [head, tail]), whole, "split at {at}");
-    }
-    whole
+    every_way(stream, |chunks| decode(method, limit, chunks))
 }
 
 pub(super) fn get(stream: &[u8]) -> Outcome {

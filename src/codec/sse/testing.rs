@@ -1,6 +1,7 @@
 //! What the tests of this folder use.
 
 use super::{SseDecoder, SseError, SseEvent};
+use crate::codec::chunking::every_way;
 
 pub(super) const PLENTY: usize = 1 << 20;
 
@@ -36,13 +37,6 @@ pub(super) fn decode<'c>(limit: usize, chunks: impl IntoIterator<Item = &'c [u8]
     (events, None)
 }
 
-/// Whole, byte by byte and split in two at every place.
 pub(super) fn decode_every_way(limit: usize, stream: &[u8]) -> Outcome {
-    let whole = decode(limit, [stream]);
-    assert_eq!(decode(limit, stream.chunks(1)), whole, "byte by byte");
-    for at in 0..=stream.len() {
-        let (head, tail) = stream.split_at(at);
-        assert_eq!(decode(limit, [head, tail]), whole, "split at {at}");
-    }
-    whole
+    every_way(stream, |chunks| decode(limit, chunks))
 }
