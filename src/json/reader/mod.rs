@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         self.elements(&mut element)
     }
 
-    /// The same with names as bytes. One copy of the loop serves all types that are read from objects.
+    /// As [`object`](Self::object), with names as bytes. One copy of the loop serves all types that are read from objects.
     pub(crate) fn members(
         &mut self,
         member: &mut dyn FnMut(&Name, &mut Self) -> Result<(), Fault>,
