@@ -1,0 +1,64 @@
+//! The clocks of transports that have no clock of their own.
+
+use std::{
+    sync::OnceLock,
+    time::{Instant, SystemTime},
+};
+use unifiedai_transport::Time;
+
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+/// The operating system's monotonic clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the transport hands the core its time"
+)]
+#[must_use]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// The wall clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the transport hands the core its time"
+)]
+#[must_use]
+pub fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The monotonic clock as deadlines count it: from its first use in this process.
+#[must_use]
+pub fn now() -> Time {
+    let origin = *ORIGIN.get_or_init(instant);
+    Time::ZERO.saturating_add(instant().saturating_duration_since(origin))
+}
+
+/// The instant of a deadline, or `None` where it is further away than an instant can say.
+#[must_use]
+pub fn instant_of(at: Time) -> Option<Instant> {
+    if at == Time::MAX {
+        return None;
+    }
+    let origin = *ORIGIN.get_or_init(instant);
+    origin.checked_add(at.saturating_since(Time::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_time_and_its_instant_agree() {
+        let before = now();
+        let due = instant_of(before.saturating_add(Duration::from_secs(1))).unwrap();
+        let left = due.saturating_duration_since(instant());
+        assert!(
+            left <= Duration::from_secs(1) && left > Duration::from_millis(500),
+            "{left:?}"
+        );
+        assert_eq!(instant_of(Time::MAX), None);
+    }
+}

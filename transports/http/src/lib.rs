@@ -1,0 +1,10 @@
+//! What the transports of `unifiedai` share.
+//!
+//! Without features: options, TLS configuration, proxy rules, error texts, clocks. With the feature `client` also an HTTP client over
+//! hyper that leaves sockets, tasks and timers to a runtime.
+
+pub mod clock;
+pub mod error;
+pub mod options;
+pub mod proxy;
+pub mod tls;

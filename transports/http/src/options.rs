@@ -1,0 +1,1 @@
+//! Options that every transport has.

@@ -1,0 +1,1 @@
+//! Which proxy a request goes through, by the rules of curl.
