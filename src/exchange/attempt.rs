@@ -80,7 +80,7 @@ impl<O: Operation> Exchange<O> {
         }
         self.metrics.attempts.push(attempt);
         self.under_way = true;
-        let limits = self.deadlines.limits(&self.timeouts);
+        let limits = self.deadlines.limits();
         Step::Send { request, limits }
     }
 

@@ -121,11 +121,10 @@ impl Deadlines {
         }
     }
 
-    pub(super) fn limits(&self, timeouts: &Timeouts) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         let mut limits = Limits::NONE;
         limits.connect = self.connect.min(self.total);
         limits.head = self.first_byte.min(self.first_token).min(self.total);
-        limits.idle = timeouts.idle.unwrap_or(Duration::MAX);
         limits.total = self.total;
         limits
     }
@@ -296,9 +295,9 @@ mod tests {
 
     #[test]
     fn a_transport_is_told_the_limits_that_it_can_watch() {
-        let limits = attempt(at(1000), true).limits(&timeouts());
-        let told = (limits.connect, limits.head, limits.idle, limits.total);
-        assert_eq!(told, (at(2000), at(11_000), 5 * SECOND, at(60_000)));
+        let limits = attempt(at(1000), true).limits();
+        let told = (limits.connect, limits.head, limits.total);
+        assert_eq!(told, (at(2000), at(11_000), at(60_000)));
     }
 
     #[test]

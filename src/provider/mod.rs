@@ -78,11 +78,6 @@ pub trait Provider: fmt::Debug + Send + Sync {
         failure::from_http(head, body)
     }
 
-    /// The error that a frame of kind [`FrameKind::Exception`] stands for.
-    fn decode_exception(&self, frame: Frame<'_>) -> Error {
-        failure::from_event(frame.name, frame.data.as_bytes())
-    }
-
     /// Reads request id and rate limits from an answer's headers.
     fn read_head(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
         head::read(headers, metadata);

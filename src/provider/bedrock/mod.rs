@@ -20,7 +20,7 @@ mod turns;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Frame, Framing, ModelPage, Provider, requests,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, requests,
 };
 use crate::{
     Auth, ChatRequest, Credential, EmbedRequest, Error, ErrorKind, Model, Secret,
@@ -267,10 +267,6 @@ impl Provider for Bedrock {
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
         failure::from_http(head, body)
-    }
-
-    fn decode_exception(&self, frame: Frame<'_>) -> Error {
-        failure::from_frame(frame)
     }
 
     fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {

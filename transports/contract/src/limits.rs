@@ -1,7 +1,7 @@
 use crate::Time;
-use std::time::Duration;
 
-/// How long one attempt may take. Given at send time because some clients cannot take them later.
+/// How long one attempt may take. Given at send time because some clients cannot take them later. How long a read of the
+/// body may wait is the deadline of each read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -9,8 +9,6 @@ pub struct Limits {
     pub connect: Time,
     /// The response's head has arrived by then.
     pub head: Time,
-    /// The longest gap between two reads of the body. [`Duration::MAX`] for none.
-    pub idle: Duration,
     /// The whole attempt is over by then.
     pub total: Time,
 }
@@ -20,7 +18,6 @@ impl Limits {
     pub const NONE: Limits = Limits {
         connect: Time::MAX,
         head: Time::MAX,
-        idle: Duration::MAX,
         total: Time::MAX,
     };
 }
