@@ -8,3 +8,7 @@ pub mod error;
 pub mod options;
 pub mod proxy;
 pub mod tls;
+
+pub use options::{ConfigError, Options};
+/// The TLS library whose types the options take.
+pub use rustls;

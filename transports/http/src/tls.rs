@@ -1,23 +1,99 @@
 //! TLS configuration: trusted roots, the client's own certificate.
 
-use rustls::{ClientConfig, RootCertStore};
+use crate::options::{ConfigError, Options};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, client::WantsClientCert,
+    crypto::CryptoProvider, pki_types::CertificateDer,
+};
 use std::sync::Arc;
 
-/// rustls with ring and Mozilla's roots.
-#[expect(
-    clippy::expect_used,
-    reason = "ring has cipher suites for both versions of TLS"
-)]
-#[must_use]
-pub fn default_config() -> Arc<ClientConfig> {
-    let roots = RootCertStore {
+/// rustls with ring, and the roots and the client certificate that the options ask for. By default Mozilla's roots and no certificate.
+///
+/// # Errors
+/// If the options contradict each other, or a certificate or a key cannot be used.
+pub fn config(options: &Options) -> Result<Arc<ClientConfig>, ConfigError> {
+    if let Some(config) = &options.tls {
+        if !options.extra_roots.is_empty() || options.client_certificate.is_some() {
+            return Err(ConfigError::new(
+                "tls: a configuration of the caller's own excludes extra roots and a client certificate: put them into it",
+            ));
+        }
+        return Ok(Arc::clone(config));
+    }
+    let failed = |error: rustls::Error| ConfigError::new(format!("TLS: {error}"));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?;
+    let builder = verified(builder, provider, options)?;
+    let config = match options.client_certificate.as_deref() {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(|error| ConfigError::new(format!("client_certificate: {error}")))?,
+    };
+    Ok(Arc::new(config))
+}
+
+fn verified(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    provider: Arc<CryptoProvider>,
+    options: &Options,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, ConfigError> {
+    #[cfg(feature = "platform-verifier")]
+    if options.platform_roots {
+        let extra = options.extra_roots.iter().cloned();
+        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider)
+            .map_err(|error| ConfigError::new(format!("platform_roots: {error}")))?;
+        return Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier)));
+    }
+    drop(provider);
+    Ok(builder.with_root_certificates(roots(&options.extra_roots)?))
+}
+
+fn roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, ConfigError> {
+    let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("a usable provider")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Arc::new(config)
+    for certificate in extra {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| ConfigError::new(format!("extra_roots: {error}")))?;
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_make_a_configuration() {
+        assert!(config(&Options::new()).is_ok());
+    }
+
+    #[test]
+    fn a_configuration_of_the_callers_own_is_taken_as_it_is_and_excludes_the_rest() {
+        let own = config(&Options::new()).unwrap();
+        let mut options = Options::new().tls(Arc::clone(&own));
+        assert!(Arc::ptr_eq(&config(&options).unwrap(), &own));
+        options.extra_roots.push(CertificateDer::from(vec![0]));
+        let refused = config(&options).unwrap_err().to_string();
+        assert!(refused.starts_with("tls: "), "{refused}");
+    }
+
+    #[test]
+    fn a_root_that_is_no_certificate_is_refused() {
+        let mut options = Options::new();
+        options.extra_roots.push(CertificateDer::from(vec![0]));
+        let refused = config(&options).unwrap_err().to_string();
+        assert!(refused.starts_with("extra_roots: "), "{refused}");
+    }
+
+    #[cfg(feature = "platform-verifier")]
+    #[test]
+    fn the_systems_roots_make_a_configuration() {
+        assert!(config(&Options::new().platform_roots()).is_ok());
+    }
 }
