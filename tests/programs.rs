@@ -156,3 +156,62 @@ fn prometheus_can_read_its_page() {
     }
     assert!(running.wait().unwrap().success());
 }
+
+#[test]
+fn play_prints_a_document_a_case_and_names_what_is_wrong_with_one() {
+    let Some(mut play) = program("play") else {
+        return;
+    };
+    let good = r#"{"provider": "groq", "dialect": "openai-chat", "messages": [{"role": "user", "content": [{"type": "text", "text": "Go."}]}], "steps": [{"answers": [{"status": 200, "json": {"choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}]}}]}]}"#;
+    let bad = r#"{"provider": "groq", "dialect": "openai-chat", "messages": [{"role": "user"}]}"#;
+    let play = play.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = play.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = running.stdin.take().unwrap();
+    writeln!(stdin, "{good}\n{bad}\n\n{good}").unwrap();
+    drop(stdin);
+    let output = running.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let documents: Vec<serde_json::Value> = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(documents.len(), 3);
+    assert_eq!(documents[0], documents[2]);
+    assert_eq!(
+        documents[0]["sent"][0]["body"]["messages"][0]["content"],
+        "Go."
+    );
+    assert_eq!(documents[0]["answers"][0]["text"], "Hi.");
+    let said = said(&output);
+    assert_eq!(
+        said,
+        "stdin, case 2: line 1: `messages[0]`: missing field `content`\n"
+    );
+    let message = documents[1]["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "line 1: `messages[0]`: missing field `content`");
+}
+
+#[test]
+fn play_names_the_line_and_the_member_of_a_file() {
+    let Some(mut play) = program("play") else {
+        return;
+    };
+    let folder = folder("play");
+    let file = folder.join("case.json");
+    let case = "{\"provider\": \"groq\", \"dialect\": \"openai-chat\", \"messages\": [],\n\"steps\": [\n{\"answers\": [{\"status\": 7}]}]}";
+    fs::write(&file, case).unwrap();
+    let output = play.arg(&file).output().unwrap();
+    assert!(!output.status.success());
+    let place = "case.json: line 3: `steps[0].answers[0].status`: this is no HTTP status";
+    assert!(said(&output).contains(place), "{}", said(&output));
+    let help = program("play").unwrap().arg("--help").output().unwrap();
+    assert!(help.status.success());
+    assert!(
+        String::from_utf8(help.stdout)
+            .unwrap()
+            .contains("usage: play CASE.json")
+    );
+    fs::remove_dir_all(&folder).unwrap();
+}
