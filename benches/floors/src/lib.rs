@@ -1,9 +1,9 @@
-//! What both floors share: the arguments of the `load` example, and the request that it sends.
+//! What the floors share: the arguments of the `load` example, and the request that it sends.
 
 /// Who asks.
 pub const USER_AGENT: &str = "floor/0.1.0";
 
-/// `BASE_URL chat|stream N CONCURRENCY MODEL`.
+/// `BASE_URL chat|stream N CONCURRENCY MODEL [--tls CA_FILE] [--http2]`.
 #[derive(Clone, Debug)]
 pub struct Arguments {
     /// Version path included.
@@ -16,24 +16,60 @@ pub struct Arguments {
     pub concurrency: u64,
     /// The model to ask.
     pub model: String,
+    /// The certificate that is trusted, as PEM, for a base URL of https.
+    pub root_pem: Option<Vec<u8>>,
+    /// Whether HTTP/2 alone is offered over TLS; otherwise it is HTTP/1.1 alone.
+    pub http2: bool,
 }
 
 impl Arguments {
     /// From the command line.
     pub fn parse() -> Self {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let [base_url, mode, calls, concurrency, model] = words.as_slice() else {
-            eprintln!("usage: BASE_URL chat|stream N CONCURRENCY MODEL");
-            std::process::exit(2);
-        };
-        let number = |text: &str| text.parse().unwrap_or(1);
-        Arguments {
-            base_url: base_url.clone(),
-            stream: mode == "stream",
-            calls: number(calls),
-            concurrency: number(concurrency),
-            model: model.clone(),
+        let (mut words, mut root_pem, mut http2) = (Vec::new(), None, false);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--tls" => {
+                    let path = arguments.next().unwrap_or_default();
+                    root_pem = Some(
+                        std::fs::read(&path).unwrap_or_else(|e| usage(&format!("{path}: {e}"))),
+                    );
+                }
+                "--http2" => http2 = true,
+                _ => words.push(argument),
+            }
         }
+        let Ok([base_url, mode, calls, concurrency, model]) = <[String; 5]>::try_from(words) else {
+            usage("five arguments are needed")
+        };
+        let number = |text: &str| {
+            let number = text.parse();
+            number.unwrap_or_else(|_| usage(&format!("`{text}` is no number")))
+        };
+        Arguments {
+            stream: mode == "stream",
+            calls: number(&calls),
+            concurrency: number(&concurrency),
+            base_url,
+            model,
+            root_pem,
+            http2,
+        }
+    }
+
+    /// TLS that trusts `root_pem` and nothing else. ALPN is left to the client.
+    pub fn tls(&self) -> rustls::ClientConfig {
+        use rustls::pki_types::{CertificateDer, pem::PemObject};
+        let mut roots = rustls::RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(self.root_pem.as_deref().unwrap_or_default()) {
+            roots.add(root.expect("a certificate")).expect("a root");
+        }
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
     }
 
     /// The request's body, made anew for each call as a program would.
@@ -62,4 +98,9 @@ impl Arguments {
     pub fn url(&self) -> String {
         format!("{}/chat/completions", self.base_url)
     }
+}
+
+fn usage(why: &str) -> ! {
+    eprintln!("{why}\nusage: BASE_URL chat|stream N CONCURRENCY MODEL [--tls CA_FILE] [--http2]");
+    std::process::exit(2)
 }

@@ -84,6 +84,8 @@ mod answer;
 mod fault;
 mod http;
 mod script;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 use std::collections::{HashMap, VecDeque};
@@ -93,7 +95,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 pub use http::Request;
@@ -217,6 +219,8 @@ impl Config {
 #[derive(Debug)]
 pub struct Loopback {
     address: SocketAddr,
+    #[cfg(feature = "tls")]
+    tls: tls::Front,
     state: Arc<State>,
     runtime: Option<Runtime>,
 }
@@ -234,11 +238,7 @@ impl Loopback {
             .build()?;
         let listener = {
             let _inside = runtime.enter();
-            let socket = TcpSocket::new_v4()?;
-            socket.set_reuseaddr(true)?;
-            socket.bind((Ipv4Addr::LOCALHOST, config.port).into())?;
-            // Ten thousand clients that connect at once must not wait for a second SYN.
-            socket.listen(16_384)?
+            listen(config.port)?
         };
         let address = listener.local_addr()?;
         let state = Arc::new(State {
@@ -256,8 +256,15 @@ impl Loopback {
             loads: Mutex::default(),
         });
         runtime.spawn(http::accept(listener, state.clone()));
+        #[cfg(feature = "tls")]
+        let tls = {
+            let _inside = runtime.enter();
+            tls::Front::start(address)?
+        };
         Ok(Self {
             address,
+            #[cfg(feature = "tls")]
+            tls,
             state,
             runtime: Some(runtime),
         })
@@ -271,6 +278,19 @@ impl Loopback {
     /// `http://127.0.0.1:PORT`, without a path.
     pub fn origin(&self) -> String {
         self.state.origin.clone()
+    }
+
+    /// `https://127.0.0.1:PORT/v1`: the same provider over TLS. HTTP/2 is spoken with clients that offer it by ALPN, and
+    /// HTTP/1.1 with all others. Faults that break HTTP/1.1 itself end an HTTP/2 stream with an error.
+    #[cfg(feature = "tls")]
+    pub fn tls_base_url(&self) -> String {
+        format!("https://{}/v1", self.tls.address())
+    }
+
+    /// The certificate, as PEM, that a client has to trust to reach [`Loopback::tls_base_url`].
+    #[cfg(feature = "tls")]
+    pub fn tls_root_pem(&self) -> &str {
+        self.tls.root_pem()
     }
 
     /// Where it listens.
@@ -308,6 +328,14 @@ impl Loopback {
     pub fn aborted(&self) -> u64 {
         self.state.aborted.load(Relaxed)
     }
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    // Ten thousand clients that connect at once must not wait for a second SYN.
+    socket.listen(16_384)
 }
 
 impl Drop for Loopback {

@@ -1,6 +1,7 @@
 //! Serves on 127.0.0.1 until its input ends, or for a given time.
 //!
 //! `cargo run -p unifiedai-loopback -- [--port N] [--fast | --load] [--each MS] [--workers N] [--coalesce N] [--seconds N] [--aws]
+//! [--tls CA_FILE]
 //! [--fault-rate SHARE --fault-seed N --faults SPEC;SPEC...]`
 #![expect(
     clippy::disallowed_methods,
@@ -28,7 +29,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         record: false,
         ..Config::default()
     };
-    let mut seconds = None;
+    let (mut seconds, mut tls) = (None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let mut value = || {
@@ -42,6 +43,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             "--port" => config.port = value()?.parse()?,
             "--workers" => config.workers = value()?.parse()?,
             "--coalesce" => config.pace.coalesce = value()?.parse()?,
+            "--tls" => tls = Some(value()?),
             "--aws" => config.aws = Some(AwsKeys::default()),
             "--seconds" => seconds = Some(value()?.parse()?),
             "--fault-rate" => config.fault_rate = value()?.parse()?,
@@ -51,10 +53,30 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let server = Loopback::start(config)?;
-    println!("{}", server.base_url());
+    println!("{}", base_url(&server, tls)?);
     match seconds {
         Some(seconds) => std::thread::sleep(Duration::from_secs(seconds)),
         None => drop(std::io::stdin().read_to_end(&mut Vec::new())),
     }
     Ok(())
+}
+
+/// What clients are to be given. With TLS the certificate that they have to trust is written into a file first.
+#[cfg(feature = "tls")]
+fn base_url(server: &Loopback, ca_file: Option<String>) -> std::io::Result<String> {
+    let Some(path) = ca_file else {
+        return Ok(server.base_url());
+    };
+    std::fs::write(path, server.tls_root_pem())?;
+    Ok(server.tls_base_url())
+}
+
+#[cfg(not(feature = "tls"))]
+fn base_url(server: &Loopback, ca_file: Option<String>) -> std::io::Result<String> {
+    match ca_file {
+        Some(_) => Err(std::io::Error::other(
+            "--tls needs a build with `--features tls`",
+        )),
+        None => Ok(server.base_url()),
+    }
 }

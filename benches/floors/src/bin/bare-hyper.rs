@@ -14,7 +14,17 @@ fn main() {
         .build()
         .expect("a runtime");
     let received = runtime.block_on(tokio::task::LocalSet::new().run_until(async move {
-        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let tls = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(arguments.tls())
+            .https_or_http();
+        let connector = if arguments.http2 {
+            tls.enable_http2().build()
+        } else {
+            tls.enable_http1().build()
+        };
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
+            .http2_only(arguments.http2)
+            .build(connector);
         let (started, received) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let tasks: Vec<_> = (0..arguments.concurrency)
             .map(|_| {

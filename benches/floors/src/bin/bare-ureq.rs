@@ -9,7 +9,7 @@ use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, USE
 
 fn main() {
     let arguments = Arguments::parse();
-    let agent = ureq::Agent::new_with_defaults();
+    let agent = agent(&arguments);
     let (started, received) = (AtomicU64::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..arguments.concurrency {
@@ -35,4 +35,20 @@ fn main() {
         }
     });
     println!("{} bytes", received.into_inner());
+}
+
+fn agent(arguments: &Arguments) -> ureq::Agent {
+    let Some(pem) = &arguments.root_pem else {
+        return ureq::Agent::new_with_defaults();
+    };
+    let root = ureq::tls::Certificate::from_pem(pem).expect("a certificate");
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(ureq::tls::RootCerts::new_with_certs(&[root]))
+        .unversioned_rustls_crypto_provider(std::sync::Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ));
+    ureq::Agent::config_builder()
+        .tls_config(tls.build())
+        .build()
+        .into()
 }
