@@ -16,7 +16,7 @@ pub(super) fn transport_error(failure: &TransportError) -> Error {
     };
     let error = Error::new(kind, failure.to_string());
     match failure.kind() {
-        FailureKind::Tls => error.with_retryable(false),
+        FailureKind::Tls | FailureKind::Proxy => error.with_retryable(false),
         _ => error,
     }
 }

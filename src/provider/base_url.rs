@@ -1,6 +1,6 @@
 use crate::{Auth, Error, ErrorKind};
 use http::{Uri, uri::Scheme};
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 /// Where a provider is: scheme, host, port and the path before its operations, without a slash at the end.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,16 +90,10 @@ impl BaseUrl {
         self.uri.host().unwrap_or_default()
     }
 
-    /// Whether the host is this machine, judged by its parsed address.
+    /// True if the host is this machine, as [`is_loopback`](unifiedai_transport::is_loopback) says.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        let host = self.host();
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        host.eq_ignore_ascii_case("localhost")
-            || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        unifiedai_transport::is_loopback(self.host())
     }
 
     /// Refuses to send a secret in the clear to another machine (F111).
@@ -191,8 +185,11 @@ mod tests {
             ("http://127.0.0.1/v1", true),
             ("http://127.9.9.9/v1", true),
             ("http://[::1]:80/v1", true),
+            ("http://[::ffff:127.0.0.1]/v1", true),
+            ("http://llm.localhost:8000/v1", true),
             ("http://api.example.com", false),
             ("http://localhost.evil.example", false),
+            ("http://evillocalhost", false),
             ("http://127.0.0.1.evil.example", false),
             ("http://10.0.0.1", false),
             ("http://0.0.0.0", false),

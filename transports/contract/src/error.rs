@@ -17,8 +17,11 @@ pub struct TransportError {
 pub enum FailureKind {
     /// The name could not be resolved.
     Dns,
-    /// No connection: refused, unreachable, no proxy.
+    /// No connection: refused, unreachable, or the proxy could not reach the target.
     Connect,
+    /// The proxy refuses the connection or cannot be used: wrong credentials, forbidden target, unsupported scheme, no HTTP or SOCKS.
+    /// Never worth a retry: repeated wrong credentials can lock an account.
+    Proxy,
     /// The TLS handshake failed or the certificate is not trusted. Never worth a retry.
     Tls,
     /// A limit passed; the phase says which.
@@ -66,6 +69,7 @@ impl fmt::Display for FailureKind {
         f.write_str(match self {
             FailureKind::Dns => "the name could not be resolved",
             FailureKind::Connect => "no connection",
+            FailureKind::Proxy => "the proxy refused the connection",
             FailureKind::Tls => "TLS failed",
             FailureKind::Timeout(Phase::Connect) => "no connection in time",
             FailureKind::Timeout(Phase::Head) => "no answer in time",

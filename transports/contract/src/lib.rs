@@ -15,6 +15,7 @@
 
 mod error;
 mod limits;
+mod loopback;
 mod time;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use std::{
 
 pub use error::{Delivery, FailureKind, Phase, TransportError};
 pub use limits::Limits;
+pub use loopback::is_loopback;
 pub use time::Time;
 
 /// Carries requests with blocking calls.

@@ -1,10 +1,158 @@
-//! Errors that every transport words alike.
+//! Errors that every transport words alike: what failed, with which host and port, and why.
+//!
+//! The cause is part of the text, so these errors have no source that would repeat it.
 
-use unifiedai_transport::{Delivery::NotSent, FailureKind::Request, TransportError};
+use crate::proxy::Proxy;
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use std::{error::Error as StdError, io};
+use unifiedai_transport::{
+    Delivery::NotSent,
+    FailureKind::{self, Connect, Dns, Request, Timeout, Tls},
+    Phase, TransportError,
+};
 
 /// The request cannot be sent as it is. `why` names what is wrong, without header values.
 #[must_use]
 pub fn unsendable(why: &str) -> TransportError {
     let message = format!("the request cannot be sent: {why}");
     TransportError::new(Request, NotSent, message)
+}
+
+/// Host and port as texts name them.
+#[must_use]
+pub fn place(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// A host's name could not be resolved. `place` is host and port, or `the proxy` and its URL.
+#[must_use]
+pub fn unresolved(place: &str, cause: &io::Error) -> TransportError {
+    let message = format!("the name of {place} could not be resolved: {}", text(cause));
+    TransportError::new(Dns, NotSent, message)
+}
+
+/// No connection to `place`.
+#[must_use]
+pub fn connecting(place: &str, cause: &io::Error) -> TransportError {
+    let message = format!("no connection to {place}: {}", text(cause));
+    TransportError::new(Connect, NotSent, message)
+}
+
+/// The limit for connecting passed.
+#[must_use]
+pub fn connect_timeout(place: &str) -> TransportError {
+    let message = format!("no connection to {place} in time");
+    TransportError::new(Timeout(Phase::Connect), NotSent, message)
+}
+
+/// The TLS handshake with `place` failed.
+#[must_use]
+pub fn handshake(place: &str, cause: &io::Error) -> TransportError {
+    let Some(error) = find::<TlsError>(cause) else {
+        // The server closed or reset the connection, as one that is being restarted does.
+        let message = format!("no connection to {place}: TLS handshake: {}", text(cause));
+        return TransportError::new(Connect, NotSent, message);
+    };
+    let message = format!("TLS with {place} failed: {}", tls_text(error));
+    TransportError::new(Tls, NotSent, message)
+}
+
+/// A TLS error in words, with what to do.
+#[must_use]
+pub fn tls_text(error: &TlsError) -> String {
+    use CertificateError as Cert;
+    let text = match error {
+        TlsError::InvalidMessage(_) => {
+            "the server does not speak TLS; if it speaks plain HTTP, use an `http://` URL"
+        }
+        TlsError::InvalidCertificate(Cert::UnknownIssuer) => {
+            "the certificate has an unknown issuer; add the issuer's certificate as an extra root"
+        }
+        TlsError::InvalidCertificate(Cert::Expired | Cert::ExpiredContext { .. }) => {
+            "the certificate has expired"
+        }
+        TlsError::InvalidCertificate(Cert::NotValidYet | Cert::NotValidYetContext { .. }) => {
+            "the certificate is not valid yet"
+        }
+        TlsError::InvalidCertificate(
+            Cert::NotValidForName | Cert::NotValidForNameContext { .. },
+        ) => "the certificate is for another name (wrong name)",
+        TlsError::InvalidCertificate(Cert::Revoked) => "the certificate was revoked",
+        TlsError::InvalidCertificate(other)
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "the certificate is that of an authority (CA), used as a server's"
+        }
+        TlsError::AlertReceived(AlertDescription::ProtocolVersion)
+        | TlsError::PeerIncompatible(_) => {
+            "the server supports only an old version of TLS, or no common cipher"
+        }
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server asks for a client certificate"
+        }
+        TlsError::AlertReceived(alert) => {
+            return format!("the server refused the handshake with the alert {alert:?}");
+        }
+        other => return other.to_string(),
+    };
+    text.to_owned()
+}
+
+/// A setting for a proxy that cannot be used. `why` names the variable or option.
+pub(crate) fn proxy_setting(why: &str) -> TransportError {
+    TransportError::new(
+        FailureKind::Proxy,
+        NotSent,
+        format!("the proxy cannot be used: {why}"),
+    )
+}
+
+/// The proxy refuses a connection to `target`, and will again.
+pub(crate) fn proxy_refused(proxy: &Proxy, target: &str, why: &str) -> TransportError {
+    let message = format!("the proxy {proxy} refused the connection to {target}: {why}");
+    TransportError::new(FailureKind::Proxy, NotSent, message)
+}
+
+/// The proxy could not connect to `target` this time.
+pub(crate) fn proxy_failed(proxy: &Proxy, target: &str, why: &str) -> TransportError {
+    let message = format!("the proxy {proxy} gave no connection to {target}: {why}");
+    TransportError::new(Connect, NotSent, message)
+}
+
+/// The operating system's error without its number.
+fn text(error: &io::Error) -> String {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+        TimedOut, UnexpectedEof,
+    };
+    let known = match error.kind() {
+        ConnectionRefused => "connection refused",
+        ConnectionReset => "connection reset",
+        ConnectionAborted => "connection aborted",
+        HostUnreachable => "host unreachable",
+        NetworkUnreachable => "network unreachable",
+        TimedOut => "connection timed out",
+        UnexpectedEof => "connection closed",
+        _ => return error.to_string(),
+    };
+    known.to_owned()
+}
+
+/// The error of this type in a chain of errors. `io::Error` does not name what it wraps as its source.
+#[must_use]
+pub fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| {
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+    .find_map(|error| error.downcast_ref())
 }

@@ -5,9 +5,11 @@
 
 pub mod clock;
 pub mod error;
+mod no_proxy;
 pub mod options;
 pub mod proxy;
 pub mod tls;
+pub mod tunnel;
 
 pub use options::{ConfigError, Options};
 /// The TLS library whose types the options take.

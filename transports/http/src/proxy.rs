@@ -1,6 +1,287 @@
 //! Which proxy a request goes through, by the rules of curl.
 
-/// The proxies that requests go through.
-#[derive(Clone, Debug, Default)]
+use crate::{error::proxy_setting, no_proxy::NoProxy};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::HeaderValue;
+use percent_encoding::percent_decode_str;
+use std::{env, ffi::OsString, fmt, sync::Arc};
+use unifiedai_transport::{TransportError, is_loopback};
+
+/// The proxy settings of a client.
+///
+/// A host is reached directly if it is loopback or on the list of exceptions. What cannot be used is an error of each request that
+/// it concerns, before anything is sent. The default are those [`from_env`](Self::from_env).
+#[derive(Clone, Debug)]
+pub struct Proxies {
+    http: Setting,
+    https: Setting,
+    except: NoProxy,
+}
+
+/// The text says which variable or option is wrong, and never quotes its value.
+type Setting = Option<Result<Arc<Proxy>, Arc<str>>>;
+
+impl Proxies {
+    /// No proxy, whatever the environment says.
+    #[must_use]
+    pub fn none() -> Self {
+        Proxies {
+            http: None,
+            https: None,
+            except: NoProxy::default(),
+        }
+    }
+
+    /// One proxy for all requests: `http://`, `https://`, `socks5://` or `socks5h://`, with user and password percent-encoded.
+    #[must_use]
+    pub fn all(url: &str) -> Self {
+        let setting = Some(parse(url, "the option `proxy`"));
+        Proxies {
+            http: setting.clone(),
+            https: setting,
+            except: NoProxy::default(),
+        }
+    }
+
+    /// Reaches these hosts without a proxy: a list as in `NO_PROXY`.
+    #[must_use]
+    pub fn except(mut self, hosts: &str) -> Self {
+        self.except = NoProxy::parse(hosts);
+        self
+    }
+
+    /// The proxies that the environment names.
+    ///
+    /// For `http://` the first of `http_proxy`, `HTTP_PROXY`, `all_proxy` and `ALL_PROXY` that is not empty, for `https://` the first of
+    /// `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`; exceptions from `no_proxy`, else `NO_PROXY`. `HTTP_PROXY` is ignored
+    /// where `REQUEST_METHOD` is set: in a CGI program it comes from a header of the client.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "proxies are the transport's part, and come from the environment"
+    )]
+    pub fn from_env() -> Self {
+        Proxies::from_variables(|name| env::var_os(name))
+    }
+
+    /// The same from other variables than those of the process.
+    pub fn from_variables(get: impl Fn(&str) -> Option<OsString>) -> Self {
+        let first = |names: &[&'static str]| {
+            let set = |name| Some((name, get(name).filter(|value| !value.is_empty())?));
+            names.iter().find_map(|&name| set(name))
+        };
+        let proxy = |names: &[&'static str]| {
+            first(names).map(|(name, value)| match value.to_str() {
+                Some(url) => parse(url, &format!("the variable {name}")),
+                None => Err(format!("the variable {name} is not UTF-8").into()),
+            })
+        };
+        let http: &[&'static str] = match get("REQUEST_METHOD") {
+            Some(_) => &["http_proxy", "all_proxy", "ALL_PROXY"],
+            None => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+        };
+        let except = first(&["no_proxy", "NO_PROXY"]);
+        Proxies {
+            http: proxy(http),
+            https: proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            except: except.map_or_else(NoProxy::default, |(_, hosts)| {
+                NoProxy::parse(&hosts.to_string_lossy())
+            }),
+        }
+    }
+
+    /// The proxy on the way to a host, or `None` for a direct connection. `tls` is whether the request's scheme is `https`.
+    ///
+    /// # Errors
+    /// `FailureKind::Proxy` if the setting for this host cannot be used; the text names the variable or option.
+    pub fn route(
+        &self,
+        tls: bool,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<&Arc<Proxy>>, TransportError> {
+        let setting = if tls { &self.https } else { &self.http };
+        match setting {
+            Some(_) if is_loopback(host) || self.except.matches(host, port) => Ok(None),
+            Some(Ok(proxy)) => Ok(Some(proxy)),
+            Some(Err(why)) => Err(proxy_setting(why)),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Default for Proxies {
+    fn default() -> Self {
+        Proxies::from_env()
+    }
+}
+
+/// How to talk to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Proxies {}
+pub enum Scheme {
+    /// HTTP: absolute URLs for `http://` targets, CONNECT for `https://` targets.
+    Http,
+    /// The same over TLS.
+    Https,
+    /// SOCKS 5 (RFC 1928); the client resolves the target's name.
+    Socks5,
+    /// SOCKS 5; the proxy resolves the target's name.
+    Socks5h,
+}
+
+impl Scheme {
+    /// True for the two that speak HTTP to the proxy.
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        matches!(self, Scheme::Http | Scheme::Https)
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+            Scheme::Socks5 | Scheme::Socks5h => 1080,
+        }
+    }
+}
+
+/// One proxy. Shown as its URL without user and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    scheme: Scheme,
+    host: Box<str>,
+    port: u16,
+    /// User and password, decoded.
+    credentials: Option<(Box<str>, Box<str>)>,
+}
+
+impl Proxy {
+    /// How to talk to it.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Name or address, an IPv6 address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port: 80, 443 or 1080 if the URL has none.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// User and password.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        let (user, password) = self.credentials.as_ref()?;
+        Some((user, password))
+    }
+
+    /// The value of `proxy-authorization`, if there are credentials.
+    #[must_use]
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        let (user, password) = self.credentials()?;
+        let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::Socks5 => "socks5",
+            Scheme::Socks5h => "socks5h",
+        };
+        let place = crate::error::place(&self.host, self.port);
+        write!(f, "{scheme}://{place}")
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A proxy's URL. Without a scheme it is `http`; what follows host and port is ignored.
+fn parse(url: &str, source: &str) -> Result<Arc<Proxy>, Arc<str>> {
+    let refused = |why: &str| Arc::from(format!("{source} {why}"));
+    let url = url.trim();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let scheme = match &*scheme.to_ascii_lowercase() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        "socks5" => Scheme::Socks5,
+        "socks5h" => Scheme::Socks5h,
+        _ => {
+            return Err(refused(
+                "has a scheme other than `http`, `https`, `socks5` or `socks5h`",
+            ));
+        }
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (user_info, place) = match authority.rsplit_once('@') {
+        Some((user_info, place)) => (Some(user_info), place),
+        None => (None, authority),
+    };
+    let (host, port) = match place.strip_prefix('[') {
+        Some(address) => {
+            let end = address.split_once(']');
+            let (address, port) = end.ok_or_else(|| refused("has `[` without `]`"))?;
+            if address.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err(refused("has no valid IPv6 address between `[` and `]`"));
+            }
+            (address, port.strip_prefix(':').unwrap_or(port))
+        }
+        None => place.split_once(':').unwrap_or((place, "")),
+    };
+    if host.is_empty() {
+        return Err(refused("has no host"));
+    }
+    let in_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    if !host.chars().all(in_host) {
+        return Err(refused("has a host that is not a valid name or address"));
+    }
+    let port = match port {
+        "" => scheme.default_port(),
+        port => match port.parse() {
+            Ok(port) if port > 0 => port,
+            _ => return Err(refused("has a port that is not a number from 1 to 65535")),
+        },
+    };
+    let credentials = match user_info {
+        Some(user_info) => {
+            let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+            let decode = |part| match percent_decode_str(part).decode_utf8() {
+                Ok(decoded) => Ok(Box::<str>::from(decoded)),
+                Err(_) => Err(refused("has a user or password that is not UTF-8")),
+            };
+            Some((decode(user)?, decode(password)?))
+        }
+        None => None,
+    };
+    if !scheme.is_http() {
+        let fits = |part: &str| part.len() <= 255;
+        let fit = credentials.as_ref().is_none_or(|(u, p)| fits(u) && fits(p));
+        if !fit {
+            return Err(refused(
+                "has a user or password of more than 255 bytes, the most that SOCKS 5 can carry",
+            ));
+        }
+    }
+    Ok(Arc::new(Proxy {
+        scheme,
+        host: host.into(),
+        port,
+        credentials,
+    }))
+}

@@ -14,7 +14,6 @@ use std::{
     error::Error,
     future::Future,
     io,
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -22,7 +21,7 @@ use std::{
 };
 use tower_service::Service;
 use unifiedai_pool::{Connect, Connected, Target, error};
-use unifiedai_transport::{Time, TransportError};
+use unifiedai_transport::{Time, TransportError, is_loopback};
 
 /// How long one host's addresses may take together if the request's own limit is longer: a dead address must not
 /// eat the time of the next.
@@ -114,7 +113,7 @@ impl Service<http::Uri> for Direct {
     }
 
     fn call(&mut self, host: http::Uri) -> Self::Future {
-        let proxy = if is_loopback(&host) {
+        let proxy = if host.host().is_some_and(is_loopback) {
             None
         } else {
             self.proxies.intercept(&host)
@@ -152,36 +151,10 @@ fn with_port(host: http::Uri) -> Result<http::Uri, BoxError> {
     Ok(uri.path_and_query("/").build()?)
 }
 
-fn is_loopback(uri: &http::Uri) -> bool {
-    let host = uri.host().unwrap_or_default();
-    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(ip) => ip.is_loopback(),
-        Err(_) => {
-            let host = host.to_ascii_lowercase();
-            host == "localhost" || host.ends_with(".localhost")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::Uri;
-
-    #[test]
-    fn loopback_is_known_by_address_and_by_name() {
-        for uri in [
-            "http://127.3.2.1/",
-            "http://[::1]:80/",
-            "https://LocalHost/",
-            "http://a.localhost",
-        ] {
-            assert!(is_loopback(&Uri::from_static(uri)), "{uri}");
-        }
-        for uri in ["http://10.0.0.1/", "https://localhost.example/"] {
-            assert!(!is_loopback(&Uri::from_static(uri)), "{uri}");
-        }
-    }
 
     #[test]
     fn a_tunnel_to_plain_http_ends_at_port_80() {

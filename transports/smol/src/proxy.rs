@@ -4,8 +4,9 @@ use crate::tcp::Tcp;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
-use std::{fmt::Write as _, io, net::IpAddr};
+use std::{fmt::Write as _, io};
 use unifiedai_pool::Target;
+use unifiedai_transport::is_loopback;
 
 pub(crate) struct Proxies(Matcher);
 
@@ -80,29 +81,9 @@ async fn read_head(tcp: &mut Tcp) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(ip) => ip.is_loopback(),
-        Err(_) => {
-            let host = host.to_ascii_lowercase();
-            host == "localhost" || host.ends_with(".localhost")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_is_known_by_address_and_by_name() {
-        for host in ["127.3.2.1", "::1", "LocalHost", "a.localhost"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["10.0.0.1", "localhost.example"] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 
     #[test]
     fn a_proxy_that_cannot_be_used_is_an_error() {
