@@ -363,9 +363,9 @@ fn a_conversation_begun_elsewhere_goes_on() {
             {"role": "assistant", "content": [
                 {"type": "text", "text": "no"},
                 {"type": "text", "text": "as they say", "citations": [{"type": "web_search_result_location"}]},
-                {"type": "tool_use", "id": "_functions_f_0", "name": "f", "input": {"INVALID_JSON": "{broken"}},
+                {"type": "tool_use", "id": "functions_f_0_Wm4eKIA7p50tIMOJ", "name": "f", "input": {"INVALID_JSON": "{broken"}},
             ]},
-            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "_functions_f_0", "content": "done"}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "functions_f_0_Wm4eKIA7p50tIMOJ", "content": "done"}]},
         ])
     );
 }

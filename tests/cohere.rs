@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use support::drive::{Answer, Arrival, Outcome, chat, options, run, start};
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, Exchange, FinishReason, JsonSchema, Provider,
-    ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolResult, provider::Cohere,
+    ChatRequest, ContentPart, ErrorKind, Exchange, FinishReason, JsonSchema, Message, Provider,
+    ReasoningEffort, ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
+    provider::Cohere,
 };
 
 fn cohere() -> Arc<dyn Provider> {
@@ -24,6 +25,12 @@ fn cohere() -> Arc<dyn Provider> {
 
 fn ask() -> ChatRequest {
     ChatRequest::new("command-a").user("hi")
+}
+
+/// A question that the model answered with a call.
+fn called() -> ChatRequest {
+    let call = ContentPart::ToolCall(ToolCall::new("c1", "f", "{}"));
+    ask().message(Message::new(Role::Assistant, vec![call]))
 }
 
 fn body(request: &ChatRequest) -> Value {
@@ -75,13 +82,13 @@ fn every_feature_has_its_place_in_the_body() {
             json!("REQUIRED"),
         ),
         (
-            ask().tool_result(ToolResult::new("c1", "42")),
-            "/messages/1",
+            called().tool_result(ToolResult::new("c1", "42")),
+            "/messages/2",
             json!({"role": "tool", "content": "42", "tool_call_id": "c1"}),
         ),
         (
-            ask().tool_result(found),
-            "/messages/1/content",
+            called().tool_result(found),
+            "/messages/2/content",
             json!([{"type": "document", "document": {"data": {"title": "notes", "text": "all of it"}}}]),
         ),
         (

@@ -255,12 +255,17 @@ fn contents() {
             ]),
         ),
         (
-            ChatRequest::new("m").tool_result(with_picture("{\"a\": [1]}")),
-            json!([{"role": "user", "parts": [{"functionResponse": {
-                "name": "f",
-                "response": {"a": [1]},
-                "parts": [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}],
-            }}]}]),
+            ChatRequest::new("m")
+                .message(model(vec![call("1", None)]))
+                .tool_result(with_picture("{\"a\": [1]}")),
+            json!([
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"a": 1}}}]},
+                {"role": "user", "parts": [{"functionResponse": {
+                    "name": "f",
+                    "response": {"a": [1]},
+                    "parts": [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}],
+                }}]},
+            ]),
         ),
         // Signatures go back on their parts; thoughts only if they were signed.
         (

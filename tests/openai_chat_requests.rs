@@ -397,7 +397,8 @@ fn sent_back(profile: Profile, message: &Value) -> Value {
 
 #[test]
 fn a_turn_that_came_back_is_sent_again_unchanged() {
-    let calls = json!([{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]);
+    // An id that Mistral takes, too.
+    let calls = json!([{"id": "abcDEF123", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]);
     let plain = json!({"role": "assistant", "content": "so"});
     let called = json!({"role": "assistant", "content": null, "tool_calls": calls});
     for profile in profiles::ALL {

@@ -107,8 +107,13 @@ fn every_feature_has_its_place_in_the_body() {
             ]),
         ),
         (
-            ask().tool_result(ToolResult::new("c1", "42")),
-            "/input/1",
+            ask()
+                .message(Message::new(
+                    Role::Assistant,
+                    vec![ContentPart::ToolCall(ToolCall::new("c1", "f", ""))],
+                ))
+                .tool_result(ToolResult::new("c1", "42")),
+            "/input/2",
             json!({"type": "function_call_output", "call_id": "c1", "output": "42"}),
         ),
         (

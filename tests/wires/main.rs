@@ -7,6 +7,7 @@
     reason = "a test that goes wrong is to stop"
 )]
 
+mod call_ids;
 #[path = "../../examples/common/mod.rs"]
 mod common;
 mod facilities;

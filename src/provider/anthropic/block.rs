@@ -28,13 +28,13 @@ pub(super) enum Piece<'a> {
         signature: &'a str,
     },
     ToolUse {
-        id: Cow<'a, str>,
+        id: &'a str,
         name: &'a str,
         input: Json,
         more: Option<Members>,
     },
     ToolResult {
-        id: Cow<'a, str>,
+        id: &'a str,
         content: Vec<Block<'a>>,
         is_error: bool,
     },

@@ -9,7 +9,6 @@ use crate::{
     provider::{data_url::data_url, history::Takes, members::Members, omissions::Omissions},
 };
 use serde::Serialize;
-use std::borrow::Cow;
 
 /// The conversation as it is on the wire.
 #[derive(Debug, Default)]
@@ -209,7 +208,7 @@ fn tool_use<'a>(call: &'a ToolCall, omissions: &mut Omissions<'_>) -> Result<Pie
     let own = call.provider_data.as_ref();
     let own = own.filter(|data| data.provider == WIRE);
     Ok(Piece::ToolUse {
-        id: id(&call.id),
+        id: &call.id,
         name: &call.name,
         input,
         more: own.and_then(|data| Members::read(data.data.as_str())),
@@ -223,18 +222,8 @@ fn tool_result<'a>(
     let mut content = Vec::with_capacity(result.content.len());
     blocks(&result.content, &mut content, omissions)?;
     Ok(Piece::ToolResult {
-        id: id(&result.call_id),
+        id: &result.call_id,
         content,
         is_error: result.is_error,
     })
-}
-
-/// The wire takes only letters, digits, `_` and `-`; other providers' ids have more.
-fn id(id: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !id.is_empty() && id.chars().all(is_plain) {
-        return id.into();
-    }
-    let plain = id.chars().map(|c| if is_plain(c) { c } else { '_' });
-    ["_".into(), plain.collect::<String>()].concat().into()
 }

@@ -15,7 +15,9 @@ mod open;
 mod usage;
 mod wire;
 
-use super::{BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, vertex::Vertex};
+use super::{
+    BaseUrl, Decoder, Encoded, Framing, IdForm, ModelPage, Provider, call_ids, vertex::Vertex,
+};
 use crate::{
     Auth, ChatRequest, ContentPart, Error, ErrorKind, Json, Model, codec::percent::encode_segment,
 };
@@ -27,6 +29,9 @@ pub use builder::AnthropicBuilder;
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const WIRE: &str = "anthropic";
+
+/// `^[a-zA-Z0-9_-]+$`, as its refusals of other ids say.
+pub(crate) const CALL_ID: IdForm = IdForm::new(1, usize::MAX).only("_-");
 
 const VERSION: (HeaderName, HeaderValue) = (
     HeaderName::from_static("anthropic-version"),
@@ -137,6 +142,7 @@ impl Provider for Anthropic {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let request = &*call_ids::fit(request, CALL_ID, false)?;
         let (body, warnings) =
             encode::body(&self.place, &self.name, self.default_max_tokens, request)?;
         let uri = self.base_url.join(&self.chat_path(request)?)?;

@@ -20,7 +20,8 @@ mod turns;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, requests,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    call_ids, requests,
 };
 use crate::{
     Auth, ChatRequest, Credential, EmbedRequest, Error, ErrorKind, Model, Secret,
@@ -39,6 +40,9 @@ pub use parts::{
 
 /// What opaque blocks of this wire are marked with, whatever the provider is called.
 const WIRE: &str = "bedrock";
+
+/// The service model's pattern of `ToolUseId`.
+const CALL_ID: IdForm = IdForm::new(1, 64).only("_.:-");
 
 /// The name that requests are signed for, on both planes.
 const SIGNING_NAME: &str = "bedrock";
@@ -244,6 +248,7 @@ impl Provider for Bedrock {
             true => ("/converse-stream", EVENT_STREAM, Framing::AwsEventStream),
             false => ("/converse", super::JSON, Framing::Whole),
         };
+        let request = &*call_ids::fit(request, CALL_ID, false)?;
         let (body, warnings) = encode::body(request)?;
         let mut http = Request::new(body.into());
         *http.method_mut() = Method::POST;

@@ -204,7 +204,6 @@ impl<'a> Conversation<'a> {
     }
 
     fn tool_result(&mut self, number: usize, result: &'a ToolResult) -> Result<Block<'a>, Error> {
-        check_id(number, &result.call_id)?;
         let mut content = Vec::with_capacity(result.content.len());
         for part in &result.content {
             match part {
@@ -302,7 +301,6 @@ impl<'a> Conversation<'a> {
 }
 
 fn tool_use(number: usize, call: &ToolCall) -> Result<Block<'_>, Error> {
-    check_id(number, &call.id)?;
     let input = match call.has_valid_arguments() {
         true => serde_json::from_str(call.arguments_json()).ok(),
         false => None,
@@ -322,20 +320,6 @@ fn tool_use(number: usize, call: &ToolCall) -> Result<Block<'_>, Error> {
         name: &call.name,
         input,
     })
-}
-
-fn check_id(number: usize, id: &str) -> Result<(), Error> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
-    if (1..=64).contains(&id.len()) && id.bytes().all(allowed) {
-        return Ok(());
-    }
-    Err(refuse(
-        number,
-        &format!(
-            "has `{}` as the id of a tool call: Bedrock takes 1 to 64 letters, digits, `_`, `.`, `:` and `-`",
-            id.escape_debug()
-        ),
-    ))
 }
 
 /// Results stand before everything else of their turn; cache points stay behind what they mark.

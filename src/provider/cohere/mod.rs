@@ -9,7 +9,8 @@ mod models;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, failure,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    call_ids, failure,
     requests::{self, Place},
 };
 use crate::{
@@ -134,6 +135,7 @@ impl Provider for Cohere {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let request = &*call_ids::fit(request, IdForm::ANY, false)?;
         let (body, warnings) = encode::body(&self.name, request)?;
         let (accept, framing) = if request.stream {
             (super::EVENT_STREAM, Framing::Sse)

@@ -20,7 +20,8 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, requests,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    call_ids, requests,
     vertex::{Vertex, model_segments},
 };
 use crate::{Auth, ChatRequest, EmbedRequest, Error, Model, codec::percent::encode_segment};
@@ -113,6 +114,7 @@ impl Provider for Gemini {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let request = &*call_ids::fit(request, IdForm::ANY, false)?;
         let (body, warnings) = encode::body(self, request)?;
         let uri = self.base_url.join(&self.chat_path(request)?)?;
         let mut http = self.http(Method::POST, uri, body.into());

@@ -8,7 +8,8 @@ mod models;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, ModelPage, Provider, failure,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    call_ids, failure,
     requests::{self, Place},
 };
 use crate::{Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Secret};
@@ -134,6 +135,7 @@ impl Provider for Ollama {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let request = &*call_ids::fit(request, IdForm::ANY, false)?;
         let (body, warnings) = encode::body(&self.name, request)?;
         let (accept, framing) = if request.stream {
             (NDJSON, Framing::Ndjson)

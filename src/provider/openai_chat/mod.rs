@@ -19,7 +19,9 @@ mod tools;
 mod usage;
 mod wire;
 
-use super::{BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, requests};
+use super::{
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, requests,
+};
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
     error::ErrorBody, provider::failure,
@@ -150,6 +152,7 @@ impl Provider for OpenAiChat {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        let request = &*call_ids::fit(request, self.profile.call_id, false)?;
         let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
         let mut http = self.http(Method::POST, self.chat.clone(), body.into());
         let framing = if request.stream {

@@ -1,6 +1,6 @@
 //! What differs between the servers that speak OpenAI chat, as data.
 
-use crate::Param;
+use crate::{Param, provider::IdForm};
 
 /// One server's dialect of OpenAI chat. A new server is a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub struct Profile {
     pub stream_usage: StreamUsage,
     /// Which forms of structured output it has.
     pub structured: Structured,
+    /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
+    pub call_id: IdForm,
     /// How reasoning of earlier turns goes back.
     pub reasoning: ReasoningReplay,
     /// Whether the role `developer` is known; elsewhere it becomes `system`.
@@ -158,6 +160,7 @@ impl Profile {
         extra: None,
         stream_usage: StreamUsage::Unknown,
         structured: Structured::Schema,
+        call_id: IdForm::ANY,
         reasoning: ReasoningReplay::Never,
         developer_role: false,
         message_name: true,

@@ -14,7 +14,7 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider,
+    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, call_ids,
     openai_chat::{AuthStyle, models},
     requests::{self, Place},
 };
@@ -150,6 +150,12 @@ impl Provider for OpenAiResponses {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        // With one of these the server has earlier turns.
+        let continues = |(name, _): &(String, _)| {
+            ["previous_response_id", "conversation"].contains(&name.as_str())
+        };
+        let has_earlier_calls = request.extra.iter().any(continues);
+        let request = &*call_ids::fit(request, self.profile.call_id, has_earlier_calls)?;
         let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
         let (accept, framing) = if request.stream {
             (super::EVENT_STREAM, Framing::Sse)

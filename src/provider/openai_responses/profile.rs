@@ -1,6 +1,6 @@
 //! What differs between the servers that speak OpenAI's Responses API, as data.
 
-use crate::provider::openai_chat::AuthStyle;
+use crate::provider::{IdForm, openai_chat::AuthStyle};
 
 /// One server's dialect. A new server is a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub struct Profile {
     pub auth: AuthStyle,
     /// Whether it works without a key (local servers).
     pub key_optional: bool,
+    /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
+    pub call_id: IdForm,
     /// Its name for who the end user is.
     pub end_user: &'static str,
     /// Whether it keeps responses, so that `store` and `metadata` mean something.
@@ -30,6 +32,7 @@ impl Profile {
         key_env: "OPENAI_API_KEY",
         auth: AuthStyle::Bearer,
         key_optional: false,
+        call_id: IdForm::new(1, 64),
         end_user: "user",
         stores: true,
     };
@@ -47,6 +50,7 @@ impl Profile {
         name: "azure-responses",
         key_env: "AZURE_OPENAI_API_KEY",
         auth: AuthStyle::Header("api-key"),
+        call_id: IdForm::new(1, 40),
         ..Profile::BASE
     };
 

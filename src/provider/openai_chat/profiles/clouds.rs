@@ -3,8 +3,9 @@
 use super::OPENAI;
 use crate::{
     Param,
-    provider::openai_chat::{
-        AuthStyle, EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage,
+    provider::{
+        IdForm,
+        openai_chat::{AuthStyle, EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
     },
 };
 
@@ -16,6 +17,7 @@ pub const AZURE: Profile = Profile {
     query: &[("api-version", "2024-10-21")],
     key_env: "AZURE_OPENAI_API_KEY",
     auth: AuthStyle::Header("api-key"),
+    call_id: IdForm::new(1, 40),
     // Deployments are listed by the control plane, with another kind of token.
     models: false,
     ..OPENAI

@@ -2,8 +2,9 @@
 
 use crate::{
     Param,
-    provider::openai_chat::{
-        EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
+    provider::{
+        IdForm,
+        openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage, Structured},
     },
 };
 
@@ -20,6 +21,7 @@ pub const OPENAI: Profile = Profile {
     ],
     renamed: &[(Param::MaxTokens, "max_completion_tokens")],
     stream_usage: StreamUsage::Asked,
+    call_id: IdForm::new(1, 64),
     developer_role: true,
     message_refusal: true,
     end_marker: EndMarker::Always,
@@ -48,6 +50,7 @@ pub const MISTRAL: Profile = Profile {
     renamed: &[(Param::Seed, "random_seed")],
     extra: Some(&["prompt_mode", "safe_prompt", "metadata"]),
     stream_usage: StreamUsage::Always,
+    call_id: IdForm::new(9, 9).only(""),
     reasoning: ReasoningReplay::Thinking,
     message_name: false,
     tool_choice_required: "any",
@@ -219,6 +222,7 @@ pub const ANTHROPIC: Profile = Profile {
     key_env: "ANTHROPIC_API_KEY",
     params: &[Profile::COMMON, &[Param::ParallelToolCalls]],
     stream_usage: StreamUsage::Asked,
+    call_id: crate::provider::anthropic::CALL_ID,
     end_marker: EndMarker::Sometimes,
     ..Profile::BASE
 };

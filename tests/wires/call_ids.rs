@@ -1,0 +1,185 @@
+//! Ids of tool calls as each server takes them, whichever provider made them.
+
+use super::encode;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+use unifiedai::{
+    ChatRequest, ContentPart, ErrorKind, Message, Provider, Role, Tool, ToolCall, ToolResult,
+    provider::{
+        Anthropic, Bedrock, IdForm, OpenAiChat, OpenAiResponses,
+        openai_chat::{self, profiles},
+        openai_responses,
+    },
+};
+
+/// Each wire that has a form for ids, where the ids are in its body, and the form.
+fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdForm)> {
+    let chat = |profile: openai_chat::Profile, form| {
+        let provider = OpenAiChat::builder(profile)
+            .base_url("http://127.0.0.1:9/v1")
+            .build()
+            .unwrap();
+        (
+            Arc::new(provider) as Arc<dyn Provider>,
+            ["id", "tool_call_id"],
+            form,
+        )
+    };
+    let responses = |profile: openai_responses::Profile, form| {
+        let provider = OpenAiResponses::builder(profile)
+            .base_url("http://127.0.0.1:9/v1")
+            .build()
+            .unwrap();
+        (
+            Arc::new(provider) as Arc<dyn Provider>,
+            ["call_id", "call_id"],
+            form,
+        )
+    };
+    let anthropic = IdForm::new(1, usize::MAX).only("_-");
+    vec![
+        chat(profiles::MISTRAL, IdForm::new(9, 9).only("")),
+        chat(profiles::OPENAI, IdForm::new(1, 64)),
+        chat(profiles::AZURE, IdForm::new(1, 40)),
+        chat(profiles::AZURE_V1, IdForm::new(1, 40)),
+        chat(profiles::ANTHROPIC, anthropic),
+        responses(openai_responses::Profile::OPENAI, IdForm::new(1, 64)),
+        responses(openai_responses::Profile::AZURE, IdForm::new(1, 40)),
+        (
+            Arc::new(Anthropic::new("k").unwrap()),
+            ["id", "tool_use_id"],
+            anthropic,
+        ),
+        (
+            Arc::new(
+                Bedrock::builder("us-east-1")
+                    .api_key("k")
+                    .unwrap()
+                    .build()
+                    .unwrap(),
+            ),
+            ["toolUseId", "toolUseId"],
+            IdForm::new(1, 64).only("_.:-"),
+        ),
+    ]
+}
+
+fn conversation(turns: &[Vec<String>]) -> ChatRequest {
+    let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
+    let mut request = ChatRequest::new("m").user("hi").tool(tool);
+    for ids in turns {
+        let call = |id: &String| ContentPart::ToolCall(ToolCall::new(id, "f", "{}"));
+        let result = |id: &String| ContentPart::ToolResult(ToolResult::new(id, "r"));
+        request = request
+            .message(Message::new(
+                Role::Assistant,
+                ids.iter().map(call).collect(),
+            ))
+            .message(Message::new(Role::Tool, ids.iter().map(result).collect()));
+    }
+    request.user("go on")
+}
+
+/// The texts of members of these names, in their order.
+fn texts(value: &Value, name: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| texts(value, name, found)),
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value {
+                    Value::String(text) if key == name => found.push(text.clone()),
+                    value => texts(value, name, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The ids of the calls and of the results that a server is sent.
+fn sent(provider: &dyn Provider, names: [&str; 2], request: &ChatRequest) -> [Vec<String>; 2] {
+    let (body, _) = encode(provider, request).unwrap();
+    let [mut calls, mut results] = [Vec::new(), Vec::new()];
+    texts(&body, names[0], &mut calls);
+    texts(&body, names[1], &mut results);
+    if names[0] == names[1] {
+        // A turn's calls, then its results.
+        let pairs: Vec<String> = std::mem::take(&mut calls);
+        results.clear();
+        let mut rest = pairs.as_slice();
+        for message in &request.messages {
+            for part in &message.content {
+                let target = match part {
+                    ContentPart::ToolCall(_) => &mut calls,
+                    ContentPart::ToolResult(_) => &mut results,
+                    _ => continue,
+                };
+                let (first, others) = rest.split_first().unwrap();
+                target.push(first.clone());
+                rest = others;
+            }
+        }
+    }
+    [calls, results]
+}
+
+#[test]
+fn ids_of_other_providers_are_brought_to_each_form_and_stay_different() {
+    let long = "functions.get_weather:".repeat(6);
+    let turns: Vec<Vec<String>> = [
+        vec!["toolu_01AbCdEfGhIjKlMnOp", "toolu_01AbCdEfGhIjKlMnOq"],
+        vec!["call|fc_1", "call fc_1", "call_fc_1"],
+        vec!["a.b", "a:b", "a/b", "ä", ""],
+        vec!["abcDEF123", "abcDEF124"],
+    ]
+    .into_iter()
+    .map(|ids| ids.into_iter().map(str::to_owned).collect())
+    .chain([vec![format!("{long}0"), format!("{long}1")]])
+    .collect();
+    let ids: Vec<&String> = turns.iter().flatten().collect();
+    for (provider, names, form) in servers() {
+        let [calls, results] = sent(&*provider, names, &conversation(&turns));
+        let name = provider.name();
+        assert_eq!(calls, results, "{name}");
+        assert_eq!(calls.len(), ids.len(), "{name}");
+        assert_eq!(
+            calls.iter().collect::<BTreeSet<_>>().len(),
+            ids.len(),
+            "{name}"
+        );
+        for (sent, id) in calls.iter().zip(&ids) {
+            assert!(form.fits(sent), "{name}: {sent}");
+            assert_eq!(sent == *id, form.fits(id), "{name}: {id} became {sent}");
+        }
+    }
+}
+
+#[test]
+fn one_id_in_two_turns_becomes_two() {
+    let turns = [vec!["abcDEF123".to_owned()], vec!["abcDEF123".to_owned()]];
+    for (provider, names, form) in servers() {
+        let [calls, results] = sent(&*provider, names, &conversation(&turns));
+        let name = provider.name();
+        assert_eq!(calls[0], "abcDEF123", "{name}");
+        assert_ne!(calls[1], calls[0], "{name}");
+        assert!(form.fits(&calls[1]), "{name}");
+        assert_eq!(calls, results, "{name}");
+    }
+}
+
+#[test]
+fn a_result_without_its_call_is_refused_on_every_wire() {
+    let request = ChatRequest::new("m")
+        .user("hi")
+        .tool_result(ToolResult::new("c1", "42"));
+    for provider in super::wires() {
+        let error = provider.encode_chat(&request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        let message = error.message();
+        assert!(message.contains("`messages[1].content[0]`"), "{message}");
+    }
+    // Unless the server has the earlier turns.
+    let provider = &super::wires()[4];
+    let continued = request.extra("previous_response_id", "resp_1").unwrap();
+    assert!(provider.encode_chat(&continued).is_ok());
+}
