@@ -403,7 +403,16 @@ fn a_turn_that_came_back_is_sent_again_unchanged() {
     let called = json!({"role": "assistant", "content": null, "tool_calls": calls});
     for profile in profiles::ALL {
         assert_eq!(sent_back(*profile, &plain), plain, "{}", profile.name);
-        assert_eq!(sent_back(*profile, &called), called, "{}", profile.name);
+        let mut wanted = called.clone();
+        if let (Some(text), ReasoningReplay::Field(field)) =
+            (profile.required_reasoning, profile.reasoning)
+        {
+            wanted[field] = json!(text);
+        }
+        if profile.text_only.contains(&"") {
+            wanted["content"] = json!("");
+        }
+        assert_eq!(sent_back(*profile, &called), wanted, "{}", profile.name);
         let thought = |name: &str| json!({"role": "assistant", "content": "so", name: "hm"});
         for name in ["reasoning", "reasoning_content"] {
             let sent = sent_back(*profile, &thought(name));

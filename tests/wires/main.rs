@@ -8,6 +8,7 @@
 )]
 
 mod call_ids;
+mod chat_history;
 #[path = "../../examples/common/mod.rs"]
 mod common;
 mod facilities;

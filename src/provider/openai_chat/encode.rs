@@ -51,7 +51,7 @@ impl Encoder<'_> {
             self.out.text("model", &request.model);
         }
         if !self.overridden("messages") {
-            let messages = Messages::new(self.profile, self.provider, &mut self.omissions);
+            let messages = Messages::new(self.profile, self.provider, request, &mut self.omissions);
             self.out
                 .list("messages", |list| messages.all(request, list))?;
         }
@@ -61,9 +61,12 @@ impl Encoder<'_> {
         if !self.overridden("stream") {
             self.out.member("stream", &true)?;
         }
-        let wanted = request.include_usage.unwrap_or(true);
-        let asked = self.profile.stream_usage == StreamUsage::Asked;
-        if wanted && asked && !self.overridden("stream_options") {
+        let wanted = match self.profile.stream_usage {
+            StreamUsage::Asked => request.include_usage.unwrap_or(true),
+            StreamUsage::OnRequest => request.include_usage == Some(true),
+            StreamUsage::Always | StreamUsage::Unknown => false,
+        };
+        if wanted && !self.overridden("stream_options") {
             let options = StreamOptions {
                 include_usage: true,
             };

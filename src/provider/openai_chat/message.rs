@@ -1,34 +1,57 @@
-//! Messages as they are on the wire.
+//! Messages as a server's profile allows them.
 
 use super::{
     part::{WireCall, WirePart},
-    profile::{Profile, ReasoningReplay},
+    profile::{MediaPlace, Profile, ReasoningReplay},
+    wire_message::{Content, WireMessage},
 };
 use crate::{
-    ChatRequest, ContentPart, Error, Json, Message, Role, ToolResult,
-    json::{ListWriter, ObjectWriter},
-    provider::{history::Takes, omissions::Omissions},
+    ChatRequest, ContentPart, Error, Json, Message, Param, Role, ToolResult,
+    json::ListWriter,
+    provider::{history::Takes, members::Members, omissions::Omissions},
 };
-use serde::Deserialize;
-use serde_json::value::RawValue;
+
+/// The text of a tool's message if all of the result is in the message of the user that follows.
+const RESULT_FOLLOWS: &str = "The result is in the next message of the user.";
 
 /// Turns messages into those of the wire.
 pub(super) struct Messages<'p, 'r, 'n> {
     profile: &'p Profile,
     provider: &'p str,
     omissions: &'r mut Omissions<'n>,
+    /// The member that a turn with calls must have, and what stands there without reasoning.
+    required: Option<(&'static str, &'static str)>,
+    /// Whether the model takes content as one text alone.
+    text_only: bool,
+}
+
+/// The messages so far, and what is to follow the results of the last turn.
+#[derive(Default)]
+struct Sent<'a> {
+    messages: Vec<WireMessage<'a>>,
+    moved: Vec<WirePart<'a>>,
 }
 
 impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
     pub(super) fn new(
         profile: &'p Profile,
         provider: &'p str,
+        request: &ChatRequest,
         omissions: &'r mut Omissions<'n>,
     ) -> Self {
+        let required = match (profile.reasoning, profile.required_reasoning) {
+            (ReasoningReplay::Field(name), Some(text)) if !thinking_is_off(profile, request) => {
+                Some((name, text))
+            }
+            _ => None,
+        };
+        let mut text_only = profile.text_only.iter();
         Messages {
             profile,
             provider,
             omissions,
+            required,
+            text_only: text_only.any(|beginning| request.model.starts_with(beginning)),
         }
     }
 
@@ -43,14 +66,26 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
             errors: false,
         };
         self.omissions.history(&request.messages, takes);
+        let mut sent = Sent {
+            messages: Vec::with_capacity(request.messages.len()),
+            moved: Vec::new(),
+        };
         for message in &request.messages {
-            self.message(message, list)?;
+            self.message(message, &mut sent)?;
+        }
+        sent.place_moved();
+        let mut messages = sent.messages;
+        if self.profile.alternating_roles {
+            messages = self.alternate(messages);
+        }
+        for message in &messages {
+            list.object(|object| message.write(object, self.text_only))?;
         }
         Ok(())
     }
 
     /// A message as one or more messages of the wire: each tool result is one of its own.
-    fn message(&mut self, message: &Message, list: &mut ListWriter<'_>) -> Result<(), Error> {
+    fn message<'m>(&mut self, message: &'m Message, sent: &mut Sent<'m>) -> Result<(), Error> {
         let mut own = WireMessage::new(self.role(&message.role));
         if let Some(name) = &message.name {
             if self.profile.message_name {
@@ -62,15 +97,19 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         for part in &message.content {
             match part {
                 ContentPart::ToolResult(result) => {
-                    list.object(|object| self.tool_result(result)?.write(object))?;
+                    let result = self.tool_result(result, &mut sent.moved)?;
+                    sent.messages.push(result);
                 }
                 ContentPart::ToolCall(call) => {
-                    own.tool_calls.push(WireCall::new(call, self.provider));
+                    let call = WireCall::new(call, self.provider, self.omissions)?;
+                    own.tool_calls.push(call);
                 }
                 ContentPart::Refusal { text } if self.profile.message_refusal => {
                     own.refusal = Some(text);
                 }
-                ContentPart::Refusal { text } => own.content.push(WirePart::Text(text)),
+                ContentPart::Refusal { text } => {
+                    own.content.push(WirePart::Text(text.into()));
+                }
                 ContentPart::Reasoning { text, .. } => self.reasoning(text, &mut own),
                 ContentPart::Opaque(block) if block.provider == self.provider => {
                     own.opaque(&block.block);
@@ -82,16 +121,35 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         if !own.details.is_empty() {
             own.reasoning = None;
         }
-        if own.is_empty() {
-            return Ok(());
+        let media = self.media_out_of_place(&mut own, "From the turn of the assistant:");
+        if !own.is_empty() {
+            if let Some((name, text)) = self.required.filter(|_| !own.tool_calls.is_empty()) {
+                own.require_reasoning(name, text);
+            }
+            if let Some(separator) = self.separator(own.role) {
+                own.content.join_texts(separator);
+            }
+            sent.place_moved();
+            sent.messages.push(own);
         }
-        list.object(|object| own.write(object))
+        sent.moved.extend(media);
+        Ok(())
     }
 
     fn role<'m>(&self, role: &'m Role) -> &'m str {
         match role {
             Role::Developer if !self.profile.developer_role => Role::System.as_str(),
             role => role.as_str(),
+        }
+    }
+
+    /// What stands between several texts of a message that are sent as one.
+    fn separator(&self, role: &str) -> Option<&'static str> {
+        match role {
+            "assistant" => Some(""),
+            "tool" => Some("\n"),
+            "system" | "developer" => Some("\n\n"),
+            _ => self.text_only.then_some("\n\n"),
         }
     }
 
@@ -105,7 +163,11 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         own.reasoning.get_or_insert((name, Vec::new())).1.push(text);
     }
 
-    fn tool_result<'m>(&self, result: &'m ToolResult) -> Result<WireMessage<'m>, Error> {
+    fn tool_result<'m>(
+        &mut self,
+        result: &'m ToolResult,
+        moved: &mut Vec<WirePart<'m>>,
+    ) -> Result<WireMessage<'m>, Error> {
         let mut message = WireMessage::new("tool");
         message.tool_call_id = Some(&result.call_id);
         message.name = result.name.as_deref().filter(|_| self.profile.message_name);
@@ -117,108 +179,95 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
             let part = WirePart::new(part, self.provider)?;
             message.content.push(part);
         }
+        let label = format!("From the result of tool call `{}`:", result.call_id);
+        let media = self.media_out_of_place(&mut message, &label);
+        if !media.is_empty() && matches!(message.content, Content::None) {
+            message.content.push(WirePart::Text(RESULT_FOLLOWS.into()));
+        }
+        moved.extend(media);
+        if let Some(separator) = self.separator(message.role) {
+            message.content.join_texts(separator);
+        }
         Ok(message)
     }
-}
 
-#[derive(Default)]
-struct WireMessage<'a> {
-    role: &'a str,
-    name: Option<&'a str>,
-    content: Content<'a>,
-    refusal: Option<&'a str>,
-    reasoning: Option<(&'static str, Vec<&'a str>)>,
-    tool_calls: Vec<WireCall<'a>>,
-    tool_call_id: Option<&'a str>,
-    details: Vec<&'a Json>,
-    extra_content: Option<&'a RawValue>,
-}
-
-#[derive(Default)]
-enum Content<'a> {
-    #[default]
-    None,
-    /// A single part that is text: what most messages have.
-    Text(&'a str),
-    Parts(Vec<WirePart<'a>>),
-}
-
-impl<'a> WireMessage<'a> {
-    fn new(role: &'a str) -> Self {
-        WireMessage {
-            role,
-            ..WireMessage::default()
-        }
-    }
-
-    /// A block that came with an answer: the message's `extra_content` (Gemini), or else one of its `reasoning_details`.
-    fn opaque(&mut self, block: &'a Json) {
-        #[derive(Deserialize)]
-        struct Extra<'a> {
-            #[serde(borrow)]
-            extra_content: &'a RawValue,
-        }
-        match serde_json::from_str::<Extra<'a>>(block.as_str()) {
-            Ok(extra) => self.extra_content = Some(extra.extra_content),
-            Err(_) => self.details.push(block),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!(self.content, Content::None)
-            && self.refusal.is_none()
-            && self.reasoning.is_none()
-            && self.tool_calls.is_empty()
-            && self.details.is_empty()
-            && self.extra_content.is_none()
-    }
-
-    fn write(&self, object: &mut ObjectWriter) -> Result<(), Error> {
-        object.text("role", self.role);
-        match &self.content {
-            Content::None if self.role == "assistant" => object.member("content", &None::<&str>)?,
-            Content::None => object.text("content", ""),
-            Content::Text(text) => object.text("content", text),
-            Content::Parts(parts) => object.member("content", parts)?,
-        }
-        if let Some(name) = self.name {
-            object.text("name", name);
-        }
-        if let Some(refusal) = self.refusal {
-            object.text("refusal", refusal);
-        }
-        if let Some((name, texts)) = &self.reasoning {
-            match texts.as_slice() {
-                [text] => object.member(name, text)?,
-                texts => object.member(name, &texts.concat())?,
-            }
-        }
-        if !self.tool_calls.is_empty() {
-            object.member("tool_calls", &self.tool_calls)?;
-        }
-        if let Some(id) = self.tool_call_id {
-            object.text("tool_call_id", id);
-        }
-        if !self.details.is_empty() {
-            object.member("reasoning_details", &self.details)?;
-        }
-        if let Some(extra) = self.extra_content {
-            object.member("extra_content", extra)?;
-        }
-        Ok(())
-    }
-}
-
-impl<'a> Content<'a> {
-    fn push(&mut self, part: WirePart<'a>) {
-        *self = match (std::mem::take(self), part) {
-            (Content::None, WirePart::Text(text)) => Content::Text(text),
-            (Content::None, part) => Content::Parts(vec![part]),
-            (Content::Text(text), part) => Content::Parts(vec![WirePart::Text(text), part]),
-            (Content::Parts(mut parts), part) => {
-                parts.push(part);
-                Content::Parts(parts)
-            }
+    /// What of a message is to go into one of the user, behind a text that says where it is from.
+    fn media_out_of_place<'m>(
+        &mut self,
+        message: &mut WireMessage<'m>,
+        label: &str,
+    ) -> Vec<WirePart<'m>> {
+        let is_own = self.profile.media == MediaPlace::AnyMessage || message.role == "user";
+        let mut media = match is_own {
+            true => Vec::new(),
+            false => message.take_media(),
         };
+        if !media.is_empty() {
+            self.omissions.warn(
+                "media_moved",
+                format!(
+                    "`{}` takes media from the user alone: those of a message of role `{}` were sent in a message of the user after it",
+                    self.provider, message.role
+                ),
+            );
+            media.insert(0, WirePart::Text(label.to_owned().into()));
+        }
+        media
     }
+
+    /// Instructions first, and after them no two messages of the same role in a row.
+    fn alternate<'m>(&mut self, messages: Vec<WireMessage<'m>>) -> Vec<WireMessage<'m>> {
+        let mut joined: Vec<WireMessage<'m>> = Vec::with_capacity(messages.len());
+        let is_instruction = |message: &WireMessage<'_>| message.role == "system";
+        let mut instructions = 0_usize;
+        for message in messages {
+            if is_instruction(&message) {
+                if joined.len() > instructions {
+                    self.omissions.warn(
+                        "system_moved",
+                        "instructions in the middle of the conversation were sent with those at its beginning",
+                    );
+                }
+                joined.insert(instructions, message);
+                instructions = instructions.saturating_add(1);
+                continue;
+            }
+            let last = joined.last_mut();
+            match last.filter(|last| last.role == message.role && message.role != "tool") {
+                Some(last) => last.join(message),
+                None => joined.push(message),
+            }
+        }
+        joined
+    }
+}
+
+impl Sent<'_> {
+    /// Results of tools stand together behind their calls; what was taken out of them comes after the last.
+    fn place_moved(&mut self) {
+        if self.moved.is_empty() {
+            return;
+        }
+        let mut message = WireMessage::new("user");
+        message.content = Content::Parts(std::mem::take(&mut self.moved));
+        self.messages.push(message);
+    }
+}
+
+/// Whether the request turns thinking off, by the parameter or by the server's own member for it.
+fn thinking_is_off(profile: &Profile, request: &ChatRequest) -> bool {
+    let off = profile
+        .spelled
+        .iter()
+        .find(|s| s.param == Param::DisableReasoning && s.value == "true");
+    let is_said = |(name, value): &(String, Json)| {
+        let own = off.filter(|off| off.name.split('.').next() == Some(name));
+        own.is_some_and(|off| match off.name.split_once('.') {
+            Some((_, inner)) => Members::read(value.as_str())
+                .and_then(|members| members.get(inner).map(|value| value.as_str() == off.wire))
+                .unwrap_or(false),
+            None => value.as_str() == off.wire,
+        })
+    };
+    request.disable_reasoning == Some(true) || request.extra.iter().any(is_said)
 }

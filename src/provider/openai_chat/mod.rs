@@ -18,6 +18,7 @@ pub mod profiles;
 mod tools;
 mod usage;
 mod wire;
+mod wire_message;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, requests,
@@ -32,7 +33,7 @@ use std::borrow::Cow;
 
 pub use builder::Builder;
 pub use profile::{
-    AuthStyle, EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
+    AuthStyle, EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
 };
 pub use profiles::CEREBRAS;
 

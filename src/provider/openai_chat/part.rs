@@ -1,25 +1,31 @@
 //! Parts of a message as they are on the wire.
 
-use crate::{ContentPart, Error, ErrorKind, Media, ToolCall};
+use crate::{
+    ContentPart, Error, ErrorKind, Json, Media, ToolCall,
+    provider::{arguments, omissions::Omissions},
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// An element of `content`.
 pub(super) enum WirePart<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     ImageUrl(String, Option<&'a str>),
     Audio(String, &'a str),
     FileData(String, Option<&'a str>),
     FileId(&'a str),
     /// Mistral.
     Thinking(&'a str),
+    /// Of a type without a place, as it came.
+    Raw(Json),
 }
 
 impl<'a> WirePart<'a> {
     /// A part that has a place on this wire.
     pub(super) fn new(part: &'a ContentPart, provider: &str) -> Result<Self, Error> {
         let what = match part {
-            ContentPart::Text { text, .. } => return Ok(WirePart::Text(text)),
+            ContentPart::Text { text, .. } => return Ok(WirePart::Text(text.into())),
             ContentPart::Image { media, detail } => {
                 let detail = detail.as_ref().map(|detail| detail.as_str());
                 return Ok(match media {
@@ -57,6 +63,19 @@ impl<'a> WirePart<'a> {
     }
 }
 
+impl WirePart<'_> {
+    /// Whether it is a picture, sound or a document.
+    pub(super) fn is_media(&self) -> bool {
+        match self {
+            WirePart::ImageUrl(..)
+            | WirePart::Audio(..)
+            | WirePart::FileData(..)
+            | WirePart::FileId(_) => true,
+            WirePart::Text(_) | WirePart::Thinking(_) | WirePart::Raw(_) => false,
+        }
+    }
+}
+
 fn audio_format(mime_type: &str) -> &str {
     match mime_type {
         "audio/mpeg" | "audio/mp3" => "mp3",
@@ -91,8 +110,12 @@ impl Serialize for WirePart<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             file_id: Option<&'a str>,
         }
+        if let WirePart::Raw(json) = self {
+            return json.serialize(serializer);
+        }
         let mut map = serializer.serialize_map(Some(2))?;
         match self {
+            WirePart::Raw(_) => {}
             WirePart::Text(text) => {
                 map.serialize_entry("type", "text")?;
                 map.serialize_entry("text", text)?;
@@ -125,7 +148,7 @@ impl Serialize for WirePart<'_> {
             }
             WirePart::Thinking(text) => {
                 map.serialize_entry("type", "thinking")?;
-                map.serialize_entry("thinking", &[WirePart::Text(text)])?;
+                map.serialize_entry("thinking", &[WirePart::Text((*text).into())])?;
             }
         }
         map.end()
@@ -133,41 +156,58 @@ impl Serialize for WirePart<'_> {
 }
 
 /// An element of `tool_calls`.
-pub(super) struct WireCall<'a> {
-    call: &'a ToolCall,
-    extra_content: Option<&'a RawValue>,
+pub(super) enum WireCall<'a> {
+    Function {
+        id: &'a str,
+        name: &'a str,
+        arguments: Cow<'a, str>,
+        extra_content: Option<&'a RawValue>,
+    },
+    /// Of another type, as it came.
+    Raw(Json),
 }
 
 impl<'a> WireCall<'a> {
     /// A call with what `provider` wants back with it; another provider's data stays here.
-    pub(super) fn new(call: &'a ToolCall, provider: &str) -> Self {
+    pub(super) fn new(
+        call: &'a ToolCall,
+        provider: &str,
+        omissions: &mut Omissions<'_>,
+    ) -> Result<Self, Error> {
         let own = call
             .provider_data
             .as_ref()
             .filter(|own| own.provider == provider);
-        WireCall {
-            call,
+        Ok(WireCall::Function {
+            id: &call.id,
+            name: &call.name,
+            arguments: arguments::object(call, omissions)?,
             extra_content: own.and_then(|own| serde_json::from_str(own.data.as_str()).ok()),
-        }
+        })
     }
 }
 
 impl Serialize for WireCall<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Function<'a> {
+        struct Wire<'a> {
             name: &'a str,
             arguments: &'a str,
         }
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &self.call.id)?;
-        map.serialize_entry("type", "function")?;
-        let function = Function {
-            name: &self.call.name,
-            arguments: self.call.arguments_json(),
+        let (id, function, extra_content) = match self {
+            WireCall::Raw(json) => return json.serialize(serializer),
+            WireCall::Function {
+                id,
+                name,
+                arguments,
+                extra_content,
+            } => (id, Wire { name, arguments }, extra_content),
         };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", id)?;
+        map.serialize_entry("type", "function")?;
         map.serialize_entry("function", &function)?;
-        if let Some(extra) = self.extra_content {
+        if let Some(extra) = extra_content {
             map.serialize_entry("extra_content", extra)?;
         }
         map.end()

@@ -35,6 +35,16 @@ pub struct Profile {
     pub call_id: IdForm,
     /// How reasoning of earlier turns goes back.
     pub reasoning: ReasoningReplay,
+    /// What a turn of the assistant with calls has in the member of its reasoning if it has none. With thinking on, the server
+    /// refuses such a turn without the member; `None` where it does not.
+    pub required_reasoning: Option<&'static str>,
+    /// Beginnings of the names of models that take content as one text alone, `""` beside calls: an empty beginning stands for
+    /// all models.
+    pub text_only: &'static [&'static str],
+    /// Whether user and assistant must take turns, with all instructions before them. Neighbours of one role are joined.
+    pub alternating_roles: bool,
+    /// Which messages may have pictures, sound and documents.
+    pub media: MediaPlace,
     /// Whether the role `developer` is known; elsewhere it becomes `system`.
     pub developer_role: bool,
     /// Whether a message may have a `name`.
@@ -101,6 +111,8 @@ pub enum AuthStyle {
 pub enum StreamUsage {
     /// By `stream_options: {include_usage: true}`, which is sent unless the request says no.
     Asked,
+    /// By the same option, which is sent only if the request asks for usage: some models behind the server refuse it.
+    OnRequest,
     /// By itself; the option is not sent, because some servers refuse it.
     Always,
     /// Nobody knows; asking for it is refused.
@@ -129,6 +141,16 @@ pub enum ReasoningReplay {
     Details,
     /// As a part of type `thinking` in the content (Mistral).
     Thinking,
+}
+
+/// Which messages may have pictures, sound and documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MediaPlace {
+    /// Any, those of tools and of the assistant among them.
+    AnyMessage,
+    /// Those of the user alone. Media of others are moved to a message of the user behind them.
+    UserMessages,
 }
 
 /// How a stream ends.
@@ -162,6 +184,10 @@ impl Profile {
         structured: Structured::Schema,
         call_id: IdForm::ANY,
         reasoning: ReasoningReplay::Never,
+        required_reasoning: None,
+        text_only: &[],
+        alternating_roles: false,
+        media: MediaPlace::AnyMessage,
         developer_role: false,
         message_name: true,
         message_refusal: false,

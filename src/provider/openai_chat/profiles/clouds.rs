@@ -5,7 +5,9 @@ use crate::{
     Param,
     provider::{
         IdForm,
-        openai_chat::{AuthStyle, EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
+        openai_chat::{
+            AuthStyle, EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage,
+        },
     },
 };
 
@@ -43,6 +45,8 @@ pub const AZURE_FOUNDRY: Profile = Profile {
         &[Param::N, Param::Seed, Param::ResponseFormat],
     ],
     renamed: &[],
+    stream_usage: StreamUsage::OnRequest,
+    media: MediaPlace::AnyMessage,
     developer_role: false,
     message_refusal: false,
     ..AZURE
@@ -164,6 +168,7 @@ pub const CLOUDFLARE_WORKERS: Profile = Profile {
             "true",
         ),
     ],
+    text_only: &[""],
     stream_usage: StreamUsage::Asked,
     end_marker: EndMarker::Always,
     ..Profile::BASE

@@ -3,7 +3,9 @@
 use super::OPENAI;
 use crate::{
     Param,
-    provider::openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
+    provider::openai_chat::{
+        EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage,
+    },
 };
 
 /// OpenRouter. Text, calls and errors were seen after a finish reason, so only `[DONE]` ends a stream. Reasoning comes with
@@ -103,6 +105,8 @@ pub const CLOUDFLARE: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
+    // Workers AI behind the gateway.
+    text_only: &["workers-ai/", "@cf/"],
     stream_usage: StreamUsage::Asked,
     ..Profile::BASE
 };
@@ -142,6 +146,7 @@ pub const LITELLM: Profile = Profile {
         Profile::OPENAI,
     ],
     renamed: &[],
+    media: MediaPlace::AnyMessage,
     message_refusal: false,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,

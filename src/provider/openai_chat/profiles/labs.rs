@@ -4,7 +4,9 @@ use crate::{
     Param,
     provider::{
         IdForm,
-        openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage, Structured},
+        openai_chat::{
+            EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
+        },
     },
 };
 
@@ -22,6 +24,7 @@ pub const OPENAI: Profile = Profile {
     renamed: &[(Param::MaxTokens, "max_completion_tokens")],
     stream_usage: StreamUsage::Asked,
     call_id: IdForm::new(1, 64),
+    media: MediaPlace::UserMessages,
     developer_role: true,
     message_refusal: true,
     end_marker: EndMarker::Always,
@@ -73,6 +76,7 @@ pub const DEEPSEEK: Profile = Profile {
     stream_usage: StreamUsage::Asked,
     structured: Structured::Object,
     reasoning: ReasoningReplay::Field("reasoning_content"),
+    required_reasoning: Some(""),
     end_marker: EndMarker::Always,
     context_overflow: &["This model's maximum context length is"],
     ..Profile::BASE
@@ -138,6 +142,7 @@ pub const PERPLEXITY: Profile = Profile {
         ],
     ],
     stream_usage: StreamUsage::Always,
+    alternating_roles: true,
     message_name: false,
     ..Profile::BASE
 };
@@ -182,6 +187,8 @@ pub const MOONSHOT: Profile = Profile {
     spelled: THINKING_TYPE,
     stream_usage: StreamUsage::Asked,
     reasoning: ReasoningReplay::Field("reasoning_content"),
+    // It takes an empty text for none.
+    required_reasoning: Some(" "),
     end_marker: EndMarker::Always,
     ..Profile::BASE
 };
