@@ -3,6 +3,8 @@
 //! Without features: options, TLS configuration, proxy rules, error texts, clocks. With the feature `client` also an HTTP client over
 //! hyper that leaves sockets, tasks and timers to a runtime.
 
+#[cfg(feature = "client")]
+mod client;
 pub mod clock;
 pub mod error;
 mod no_proxy;
@@ -11,6 +13,8 @@ pub mod proxy;
 pub mod tls;
 pub mod tunnel;
 
+#[cfg(feature = "client")]
+pub use client::{Body, Client, Io, Runtime, Timer, Watch};
 pub use options::{ConfigError, Options};
 /// The TLS library whose types the options take.
 pub use rustls;

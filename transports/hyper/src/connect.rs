@@ -1,166 +1,64 @@
-//! TCP, a proxy's tunnel where the environment asks for one, TLS.
+//! tokio's sockets, tasks and TLS.
 
-use crate::{clock::Timer, stream::Io};
-use hyper::client::conn::http2;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::{
-    client::{
-        legacy::connect::{Connection as _, HttpConnector, proxy::Tunnel},
-        proxy::matcher::{Intercept, Matcher},
-    },
-    rt::{TokioExecutor, TokioTimer},
+use crate::{tcp::Tcp, timeout::Timer};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::{ClientConfig, pki_types::ServerName};
+use socket2::{SockRef, TcpKeepalive};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    runtime::{Handle, Id},
 };
-use std::{
-    error::Error,
-    future::Future,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
-use tower_service::Service;
-use unifiedai_pool::{Connect, Connected, Target, error};
-use unifiedai_transport::{Time, TransportError, is_loopback};
+use tokio_rustls::TlsConnector;
+use unifiedai_http::{Io, Options, Runtime, Watch};
 
-/// How long one host's addresses may take together if the request's own limit is longer: a dead address must not
-/// eat the time of the next.
-const CONNECT: Duration = Duration::from_secs(10);
+/// The runtime [tokio](https://docs.rs/tokio).
+#[derive(Debug)]
+pub struct Tokio;
 
-/// Makes connections.
-pub(crate) struct Connector(HttpsConnector<Direct>);
+impl Runtime for Tokio {
+    type Id = Id;
+    type Timer = Timer;
+    const NO_RUNTIME: &'static str = "there is no tokio runtime here; call from a task of one, or inside \
+        `Runtime::block_on` or `Handle::enter`, and build it with `enable_all`";
 
-impl Connector {
-    pub(crate) fn new(mut tls: rustls::ClientConfig) -> Self {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT));
-        tls.alpn_protocols.clear();
-        let proxies = Arc::new(Matcher::from_env());
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions();
-        Connector(https.wrap_connector(Direct { http, proxies }))
+    fn id() -> Option<Id> {
+        Handle::try_current().ok().map(|runtime| runtime.id())
     }
-}
 
-impl Connect for Connector {
-    type Alarm = Timer;
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
 
-    async fn connect(&self, target: &Target, _: Time) -> Result<Connected, TransportError> {
-        let host = &*target.host;
-        let scheme = if target.tls { "https" } else { "http" };
-        let uri = format!("{scheme}://{}/", target.authority());
-        let uri: http::Uri = uri
-            .parse()
-            .map_err(|_| error::unsendable("the host is not a valid name"))?;
-        let stream = self.0.clone().call(uri).await;
-        let stream = stream.map_err(|failure| failed(failure, host))?;
-        if !stream.connected().is_negotiated_h2() {
-            // Plain TCP does not need the place that TLS would take.
-            return Ok(Connected::Http1(match stream {
-                MaybeHttpsStream::Http(tcp) => Box::new(Io(tcp)),
-                tls @ MaybeHttpsStream::Https(_) => Box::new(Io(tls)),
-            }));
+    fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
+        TokioTimer::new()
+    }
+
+    async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((host, port)).await?.collect())
+    }
+
+    async fn connect(
+        address: SocketAddr,
+        options: &Options,
+    ) -> io::Result<(Box<dyn Io>, Arc<Watch>)> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        if let Some(after) = options.tcp_keep_alive {
+            SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(after))?;
         }
-        // Boxed, because its future has tens of kilobytes and most connections do without it.
-        Box::pin(http2(stream, host)).await
-    }
-}
-
-async fn http2(
-    stream: <HttpsConnector<Direct> as Service<http::Uri>>::Response,
-    host: &str,
-) -> Result<Connected, TransportError> {
-    let (sender, driver) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_header_list_size(64 * 1024)
-        .handshake(stream)
-        .await
-        .map_err(|failure| error::sending(failure, host))?;
-    // Its error comes out at the requests.
-    tokio::spawn(async move { drop(driver.await) });
-    Ok(Connected::Http2(sender))
-}
-
-fn failed(failure: BoxError, host: &str) -> TransportError {
-    let unresolved = error::chain(&*failure).any(|e| e.to_string().starts_with("dns error"));
-    if unresolved {
-        error::unresolved(io::Error::other(failure), host)
-    } else {
-        error::connecting(failure, host)
-    }
-}
-
-/// A byte stream to the host, through a proxy if need be.
-#[derive(Clone)]
-pub(crate) struct Direct {
-    http: HttpConnector,
-    proxies: Arc<Matcher>,
-}
-
-type BoxError = Box<dyn Error + Send + Sync>;
-
-impl Service<http::Uri> for Direct {
-    type Response = <HttpConnector as Service<http::Uri>>::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
+        let (tcp, watch) = Tcp::new(tcp);
+        Ok((Box::new(TokioIo::new(tcp)), watch))
     }
 
-    fn call(&mut self, host: http::Uri) -> Self::Future {
-        let proxy = if host.host().is_some_and(is_loopback) {
-            None
-        } else {
-            self.proxies.intercept(&host)
-        };
-        match proxy {
-            None => {
-                let connecting = self.http.call(host);
-                Box::pin(async move { Ok(connecting.await?) })
-            }
-            Some(proxy) => self.tunnel(&proxy, host),
-        }
-    }
-}
-
-impl Direct {
-    fn tunnel(&self, proxy: &Intercept, host: http::Uri) -> <Self as Service<http::Uri>>::Future {
-        if proxy.uri().scheme_str() != Some("http") {
-            return Box::pin(async { Err("only http:// proxies are supported".into()) });
-        }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
-        if let Some(auth) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(auth.clone());
-        }
-        Box::pin(async move { Ok(tunnel.call(with_port(host)?).await?) })
-    }
-}
-
-/// The tunnel takes 443 for a port that is not named.
-fn with_port(host: http::Uri) -> Result<http::Uri, BoxError> {
-    if host.port().is_some() || host.scheme_str() != Some("http") {
-        return Ok(host);
-    }
-    let authority = format!("{}:80", host.host().unwrap_or_default());
-    let uri = http::Uri::builder().scheme("http").authority(authority);
-    Ok(uri.path_and_query("/").build()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::Uri;
-
-    #[test]
-    fn a_tunnel_to_plain_http_ends_at_port_80() {
-        let uri = |uri| with_port(Uri::from_static(uri)).unwrap().to_string();
-        assert_eq!(uri("http://a.example/x"), "http://a.example:80/");
-        assert_eq!(uri("http://a.example:8080/"), "http://a.example:8080/");
-        assert_eq!(uri("https://a.example/"), "https://a.example/");
+    async fn tls(
+        io: Box<dyn Io>,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<(Box<dyn Io>, bool)> {
+        let connecting = TlsConnector::from(config).connect(name, TokioIo::new(io));
+        let tls = connecting.await?;
+        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok((Box::new(TokioIo::new(tls)), http2))
     }
 }

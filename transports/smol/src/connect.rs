@@ -1,104 +1,71 @@
-//! Name lookup, TCP, a proxy's tunnel, TLS.
+//! smol's sockets, tasks and TLS.
 
-use crate::{clock::Timer, proxy::Proxies, stream::Io, tcp::Tcp};
+use crate::{
+    stream::{FuturesIo, HyperIo},
+    tcp::Tcp,
+    timeout::{Http2Timer, Timer},
+};
+use async_io::Async;
 use futures_rustls::TlsConnector;
 use rustls::{ClientConfig, pki_types::ServerName};
+use socket2::{SockRef, TcpKeepalive};
 use std::{
+    future::Future,
     io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
-    pin::pin,
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     sync::Arc,
-    time::Duration,
 };
-use unifiedai_pool::{Alarm, Connect, Connected, Target, error};
-use unifiedai_transport::{Time, TransportError};
+use unifiedai_http::{Io, Options, Runtime, Watch};
 
-/// The most that an address may take while there are others to try.
-const PER_ADDRESS: Duration = Duration::from_secs(2);
+/// The runtime [smol](https://docs.rs/smol).
+#[derive(Debug)]
+pub struct Smol;
 
-/// Makes connections.
-pub(crate) struct Connector {
-    tls: Arc<ClientConfig>,
-    proxies: Proxies,
-}
+impl Runtime for Smol {
+    /// There is one reactor in a process.
+    type Id = ();
+    type Timer = Timer;
+    const NO_RUNTIME: &'static str = "there is no reactor";
 
-impl Connector {
-    pub(crate) fn new(tls: Arc<ClientConfig>) -> Self {
-        let proxies = Proxies::from_env();
-        Connector { tls, proxies }
+    fn id() -> Option<()> {
+        Some(())
     }
-}
 
-impl Connect for Connector {
-    type Alarm = Timer;
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
 
-    async fn connect(&self, target: &Target, by: Time) -> Result<Connected, TransportError> {
-        let host = &*target.host;
-        let failed = |error: io::Error| error::connecting(error, host);
-        let tcp = match self.proxies.before(target).map_err(failed)? {
-            None => dial(target, by).await?,
-            Some(proxy) => {
-                let mut tcp = dial(&proxy.address, by).await?;
-                proxy.tunnel(&mut tcp, target).await.map_err(failed)?;
-                tcp
-            }
-        };
-        if target.tls {
-            let name = ServerName::try_from(host.to_owned())
-                .map_err(|_| error::unsendable("the host is not a valid server name"))?;
-            let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
-            let tls = handshake.await.map_err(failed)?;
-            Ok(Connected::Http1(Box::new(Io(tls))))
-        } else {
-            Ok(Connected::Http1(Box::new(Io(tcp))))
+    fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
+        Http2Timer
+    }
+
+    async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
+    }
+
+    async fn connect(
+        address: SocketAddr,
+        options: &Options,
+    ) -> io::Result<(Box<dyn Io>, Arc<Watch>)> {
+        let tcp = Async::<TcpStream>::connect(address).await?;
+        tcp.get_ref().set_nodelay(true)?;
+        if let Some(after) = options.tcp_keep_alive {
+            SockRef::from(tcp.get_ref())
+                .set_tcp_keepalive(&TcpKeepalive::new().with_time(after))?;
         }
+        let (tcp, watch) = Tcp::new(tcp);
+        Ok((Box::new(tcp), watch))
     }
-}
 
-async fn dial(target: &Target, by: Time) -> Result<Tcp, TransportError> {
-    let host = &*target.host;
-    let addresses = lookup(target).await;
-    let addresses = addresses.map_err(|error| error::unresolved(error, host))?;
-    let tcp = reach(&addresses, by).await;
-    tcp.map_err(|error| error::connecting(error, host))
-}
-
-async fn lookup(target: &Target) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(ip) = target.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, target.port)]);
+    async fn tls(
+        io: Box<dyn Io>,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<(Box<dyn Io>, bool)> {
+        let tls = TlsConnector::from(config)
+            .connect(name, FuturesIo(io))
+            .await?;
+        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok((Box::new(HyperIo(tls)), http2))
     }
-    let name = (String::from(target.host.clone()), target.port);
-    blocking::unblock(move || Ok(name.to_socket_addrs()?.collect())).await
-}
-
-/// Tries one address after the other. None but the last may use more than half of the time left.
-async fn reach(addresses: &[SocketAddr], by: Time) -> io::Result<Tcp> {
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let (last, others) = match addresses.split_last() {
-        Some(split) => split,
-        None => return Err(failure),
-    };
-    for address in others {
-        let now = Timer::now();
-        let until = half_way(now, by).min(now.saturating_add(PER_ADDRESS));
-        match Timer::default()
-            .within(until, pin!(Tcp::connect(*address)))
-            .await
-        {
-            Some(Ok(tcp)) => return Ok(tcp),
-            Some(Err(error)) => failure = error,
-            None => failure = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Tcp::connect(*last)
-        .await
-        .map_err(|error| match error.kind() {
-            // Of two answers the first one's is the better guess at what is wrong, unless it gave none.
-            _ if failure.kind() == io::ErrorKind::ConnectionRefused => failure,
-            _ => error,
-        })
-}
-
-fn half_way(from: Time, to: Time) -> Time {
-    Time::from_nanos(from.as_nanos().midpoint(to.as_nanos()))
 }

@@ -1,84 +1,21 @@
-//! Carries `unifiedai`'s HTTP on smol's reactor ([async-io](https://docs.rs/async-io)), with
-//! [hyper](https://docs.rs/hyper)'s HTTP/1.1, pooled, rustls. No tokio.
+//! Carries `unifiedai`'s HTTP on smol, over [hyper](https://docs.rs/hyper). HTTP/1.1 and HTTP/2 (by ALPN), pooled, rustls. No tokio.
 //!
-//! It works on any executor, because it spawns nothing: a connection is driven by the future or the body that uses
-//! it, and dropping that closes it. Idle connections wait in the pool and are looked at before they are used again.
+//! Over HTTP/1.1 a connection is driven by the future or the body that uses it, and dropping that closes it. A connection that speaks
+//! HTTP/2 is driven by a task of smol's own executor; dropping a body resets its stream.
 //!
-//! Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...) and are asked for a tunnel; only `http://`
-//! proxies are supported, and loopback is never proxied.
+//! Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...) or the [`Options`]; loopback is never proxied.
 
-mod clock;
 mod connect;
-mod proxy;
 mod stream;
 mod tcp;
+mod timeout;
 
-use bytes::Bytes;
-pub use clock::Timer;
-use connect::Connector;
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    sync::Arc,
-    time::SystemTime,
-};
-use unifiedai_pool::Alarm as _;
-use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
+pub use connect::Smol;
+pub use timeout::Timer;
+pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 
-/// A response's body, read as it comes. It holds and drives its connection.
-pub type Body = unifiedai_pool::Body<Timer>;
+/// A response's body, read as it comes.
+pub type Body = unifiedai_http::Body<Smol>;
 
-/// A pool of connections. Clones share it.
-#[derive(Clone)]
-pub struct Client(unifiedai_pool::Client<Connector>);
-
-impl Client {
-    /// TLS by rustls and ring, trusting Mozilla's roots.
-    #[must_use]
-    pub fn new() -> Self {
-        Client::with_tls(unifiedai_pool::default_config())
-    }
-
-    /// TLS as configured by the caller.
-    #[must_use]
-    pub fn with_tls(tls: impl Into<Arc<rustls::ClientConfig>>) -> Self {
-        Client(unifiedai_pool::Client::new(Connector::new(tls.into())))
-    }
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Client::new()
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
-}
-
-impl AsyncTransport for Client {
-    type Body = Body;
-
-    fn now(&self) -> Time {
-        Timer::now()
-    }
-
-    fn wall_clock(&self) -> SystemTime {
-        clock::wall_clock()
-    }
-
-    fn send(
-        &self,
-        request: http::Request<Bytes>,
-        limits: Limits,
-    ) -> impl Future<Output = Result<http::Response<Body>, TransportError>> + Send + 'static {
-        self.0.send(request, limits)
-    }
-
-    fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
-        let mut alarm = Timer::default();
-        poll_fn(move |cx| alarm.poll(cx, at))
-    }
-}
+/// Sends requests over connections that it keeps for the next ones. Clones share them.
+pub type Client = unifiedai_http::Client<Smol>;

@@ -1,46 +1,44 @@
-use crate::tcp::Tcp;
+//! Streams as futures-io has them and as hyper has them.
+
 use futures_io::{AsyncRead, AsyncWrite};
-use futures_rustls::client::TlsStream;
-use hyper::rt::Write;
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use std::{
     io,
     pin::Pin,
-    sync::Weak,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
-use unifiedai_pool::{Stream, View};
+use unifiedai_http::Io;
 
-/// A stream as the pool wants it.
-pub(crate) struct Io<S>(pub(crate) S);
+const MAX_READ: usize = 4 * 1024;
 
-/// Where a stream ends.
-pub(crate) trait OverTcp: AsyncRead + AsyncWrite + Send + Unpin {
-    fn tcp(&self) -> &Tcp;
+/// hyper lends memory that is not initialized, futures-io reads into memory that is.
+pub(crate) fn read_into(
+    into: &mut ReadBufCursor<'_>,
+    read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    let mut buffer = [0; MAX_READ];
+    let size = into.remaining().min(MAX_READ);
+    let buffer = buffer.get_mut(..size).unwrap_or_default();
+    let count = ready!(read(buffer))?;
+    into.put_slice(buffer.get(..count).unwrap_or_default());
+    Poll::Ready(Ok(count))
 }
 
-impl OverTcp for Tcp {
-    fn tcp(&self) -> &Tcp {
-        self
+/// A stream of futures-io for hyper.
+pub(crate) struct HyperIo<S>(pub(crate) S);
+
+impl<S: AsyncRead + Unpin> Read for HyperIo<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let stream = Pin::new(&mut self.0);
+        read_into(&mut into, |buffer| stream.poll_read(cx, buffer)).map_ok(drop)
     }
 }
 
-impl OverTcp for TlsStream<Tcp> {
-    fn tcp(&self) -> &Tcp {
-        self.get_ref().0
-    }
-}
-
-impl<S: OverTcp> Stream for Io<S> {
-    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, into)
-    }
-
-    fn view(&self) -> Option<Weak<dyn View>> {
-        Some(self.0.tcp().view())
-    }
-}
-
-impl<S: OverTcp> Write for Io<S> {
+impl<S: AsyncWrite + Unpin> Write for HyperIo<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -55,5 +53,38 @@ impl<S: OverTcp> Write for Io<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_close(cx)
+    }
+}
+
+/// A stream of hyper's for futures-io.
+pub(crate) struct FuturesIo(pub(crate) Box<dyn Io>);
+
+impl AsyncRead for FuturesIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut read = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.0).poll_read(cx, read.unfilled()))?;
+        Poll::Ready(Ok(read.filled().len()))
+    }
+}
+
+impl AsyncWrite for FuturesIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

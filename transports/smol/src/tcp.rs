@@ -1,144 +1,111 @@
+//! A TCP stream of smol's, as the client needs it.
+
+use crate::stream::read_into;
 use async_io::Async;
-use futures_io::{AsyncRead, AsyncWrite};
+use futures_io::{AsyncRead as _, AsyncWrite as _};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use std::{
-    io::{self, Read as _},
-    net::{SocketAddr, TcpStream},
+    io::{self, IoSlice},
+    net::TcpStream,
     pin::Pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
-use unifiedai_pool::View;
+use unifiedai_http::Watch;
 
-/// A socket that is not read once more to see that it has nothing left: hyper asks for that several times an answer.
-pub(crate) struct Tcp(Arc<Socket>);
-
-struct Socket {
+/// A stream whose reads always ask the socket.
+///
+/// A write that fails is remembered until everything was read: a server that answers early and closes has sent its response by then.
+pub(crate) struct Tcp {
     tcp: Async<TcpStream>,
-    /// Whether the next read waits, because there was nothing left. The reactor tells of what has come since, too.
-    waits: AtomicBool,
+    watch: Arc<Watch>,
+    failed: Option<io::Error>,
 }
 
 impl Tcp {
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
-        let tcp = Async::<TcpStream>::connect(address).await?;
-        tcp.get_ref().set_nodelay(true)?;
-        Ok(Tcp(Arc::new(Socket {
+    pub(crate) fn new(tcp: Async<TcpStream>) -> (Tcp, Arc<Watch>) {
+        let watch = Arc::<Watch>::default();
+        let stream = Tcp {
             tcp,
-            waits: AtomicBool::new(false),
-        })))
+            watch: Arc::clone(&watch),
+            failed: None,
+        };
+        (stream, watch)
     }
 
-    pub(crate) fn view(&self) -> Weak<dyn View> {
-        Arc::<Socket>::downgrade(&self.0)
-    }
-}
-
-impl View for Socket {
-    /// The reactor may not have seen yet how the socket is now.
-    fn has_news(&self) -> bool {
-        let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        let has_news = !self.tcp.get_ref().peek(&mut [0]).is_err_and(nothing);
-        if has_news {
-            self.waits.store(false, Relaxed);
-        }
-        has_news
-    }
-}
-
-impl AsyncRead for Tcp {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
+    fn written(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        size: usize,
     ) -> Poll<io::Result<usize>> {
-        let Socket { tcp, waits } = &*self.0;
-        loop {
-            if waits.load(Relaxed) {
-                ready!(tcp.poll_readable(cx))?;
+        self.watch.stuck.store(written.is_pending(), Relaxed);
+        match ready!(written) {
+            Ok(count) => {
+                self.watch.written.store(true, Relaxed);
+                Poll::Ready(Ok(count))
             }
-            match tcp.get_ref().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    waits.store(true, Relaxed);
-                }
-                read => {
-                    let short = matches!(read, Ok(size) if size < buffer.len());
-                    waits.store(short, Relaxed);
-                    return Poll::Ready(read);
-                }
+            Err(error) => {
+                self.failed = Some(error);
+                Poll::Ready(Ok(size))
             }
         }
     }
 }
 
-impl AsyncWrite for Tcp {
+impl Read for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let tcp = Pin::new(&mut self.tcp);
+        let read = ready!(read_into(&mut into, |buffer| tcp.poll_read(cx, buffer)));
+        match (read, self.failed.take()) {
+            (Ok(count), failed) if count > 0 => {
+                self.failed = failed;
+                Poll::Ready(Ok(()))
+            }
+            (_, Some(failed)) => Poll::Ready(Err(failed)),
+            (read, None) => Poll::Ready(read.map(drop)),
+        }
+    }
+}
+
+impl Write for Tcp {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &self.0.tcp).poll_write(cx, bytes)
+        if self.failed.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        self.written(written, bytes.len())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &self.0.tcp).poll_flush(cx)
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let size = slices.iter().map(|slice| slice.len()).sum();
+        if self.failed.is_some() {
+            return Poll::Ready(Ok(size));
+        }
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        self.written(written, size)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &self.0.tcp).poll_close(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-    use futures_lite::{AsyncReadExt as _, future::poll_fn};
-    use std::{io::Write as _, net::TcpListener, task::Waker};
-
-    fn pair() -> (Tcp, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connecting = Tcp::connect(listener.local_addr().unwrap());
-        let tcp = async_io::block_on(connecting).unwrap();
-        (tcp, listener.accept().unwrap().0)
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
-    #[test]
-    fn what_comes_after_a_short_read_wakes_the_reader() {
-        let (mut tcp, mut peer) = pair();
-        async_io::block_on(async {
-            let mut buffer = [0; 8];
-            for _ in 0..3 {
-                peer.write_all(b"abc").unwrap();
-                assert_eq!(tcp.read(&mut buffer).await.unwrap(), 3);
-                assert!(tcp.0.waits.load(Relaxed));
-            }
-            let waiting = poll_fn(|cx| Poll::Ready(Pin::new(&mut tcp).poll_read(cx, &mut [0])));
-            assert!(waiting.await.is_pending());
-            drop(peer);
-            assert_eq!(tcp.read(&mut buffer).await.unwrap(), 0);
-        });
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
-    #[test]
-    fn a_view_shows_what_the_reactor_has_not_told() {
-        let (mut tcp, mut peer) = pair();
-        let view = tcp.view();
-        let mut unwoken = Context::from_waker(Waker::noop());
-        let mut read = || Pin::new(&mut tcp).poll_read(&mut unwoken, &mut [0; 8]);
-        let has_news = || view.upgrade().unwrap().has_news();
-        assert!(read().is_pending() && !has_news());
-        peer.write_all(b"abc").unwrap();
-        assert!(has_news());
-        assert!(matches!(read(), Poll::Ready(Ok(3))));
-        assert!(!has_news() && read().is_pending());
-        drop(peer);
-        assert!(has_news());
-        assert!(matches!(read(), Poll::Ready(Ok(0))));
-        drop(tcp);
-        assert!(view.upgrade().is_none(), "the socket was left open");
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_close(cx)
     }
 }

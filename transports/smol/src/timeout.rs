@@ -1,48 +1,26 @@
+//! Timers of smol's reactor.
+
 use std::{
     future::Future,
     pin::Pin,
-    sync::OnceLock,
     task::{Context, Poll, ready},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant},
 };
-use unifiedai_pool::Alarm;
+use unifiedai_http::clock;
 use unifiedai_transport::Time;
 
-static ORIGIN: OnceLock<Instant> = OnceLock::new();
-
-fn origin() -> Instant {
-    *ORIGIN.get_or_init(real)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the transport hands the core its time"
-)]
-pub(crate) fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the transport hands the core its time"
-)]
-fn real() -> Instant {
-    Instant::now()
-}
-
 /// A timer of the reactor, once one is needed.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Timer(Option<(async_io::Timer, Instant)>);
 
-impl Alarm for Timer {
+impl unifiedai_http::Timer for Timer {
     fn now() -> Time {
-        let origin = origin();
-        Time::ZERO.saturating_add(real().saturating_duration_since(origin))
+        clock::now()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
         // Further away than a timer can be set is never.
-        let Some(due) = instant(at) else {
+        let Some(due) = clock::instant_of(at) else {
             return Poll::Pending;
         };
         let (timer, set) = self
@@ -66,9 +44,27 @@ impl Alarm for Timer {
     }
 }
 
-fn instant(at: Time) -> Option<Instant> {
-    if at == Time::MAX {
-        return None;
+/// The timer of hyper's HTTP/2.
+pub(crate) struct Http2Timer;
+
+struct Sleep(async_io::Timer);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(drop)
     }
-    origin().checked_add(at.saturating_since(Time::ZERO))
+}
+
+impl hyper::rt::Sleep for Sleep {}
+
+impl hyper::rt::Timer for Http2Timer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(Sleep(async_io::Timer::after(duration)))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(Sleep(async_io::Timer::at(deadline)))
+    }
 }

@@ -1,0 +1,168 @@
+//! The client, and what it needs of a runtime.
+
+mod body;
+mod connect;
+mod connection;
+mod pool;
+mod send;
+mod target;
+mod timeout;
+
+pub use body::Body;
+pub use timeout::Timer;
+
+use crate::{ConfigError, Options, clock, tls};
+use bytes::Bytes;
+use hyper::rt::{Read, Write};
+use pool::Pool;
+use rustls::{ClientConfig, pki_types::ServerName};
+use send::send;
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::SystemTime,
+};
+use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
+
+/// Bytes to and from a peer.
+pub trait Io: Read + Write + Send + Unpin + 'static {}
+impl<T: Read + Write + Send + Unpin + 'static> Io for T {}
+
+/// What a TCP stream and the client tell each other.
+#[derive(Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "used by the runtimes' crates")]
+pub struct Watch {
+    /// The next read has to ask the socket itself, whatever the runtime knows of it.
+    pub look: AtomicBool,
+    /// The last write waits for the peer to read.
+    pub stuck: AtomicBool,
+    /// Something was written since this was last cleared.
+    pub written: AtomicBool,
+}
+
+/// Sockets, tasks and timers of an async runtime.
+pub trait Runtime: Send + Sync + 'static {
+    /// Tells one instance of the runtime from another.
+    type Id: Copy + Eq + Send + Sync + Unpin + 'static;
+    /// A timer of the runtime that the caller is in.
+    type Timer: Timer;
+    /// What to do if [`id`](Self::id) gives nothing.
+    const NO_RUNTIME: &'static str;
+
+    /// The instance that the caller is in, if any.
+    fn id() -> Option<Self::Id>;
+
+    /// Runs a task beside the caller's.
+    fn spawn(task: impl Future<Output = ()> + Send + 'static);
+
+    /// The timer of hyper's HTTP/2.
+    fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static;
+
+    /// A host's addresses.
+    fn resolve(host: String, port: u16)
+    -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// A TCP stream to an address, without Nagle's algorithm.
+    fn connect(
+        address: SocketAddr,
+        options: &Options,
+    ) -> impl Future<Output = io::Result<(Box<dyn Io>, Arc<Watch>)>> + Send;
+
+    /// TLS over a stream, and whether HTTP/2 was negotiated.
+    fn tls(
+        io: Box<dyn Io>,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> impl Future<Output = io::Result<(Box<dyn Io>, bool)>> + Send;
+}
+
+/// Sends requests over connections that it keeps for the next ones. Clones share them.
+pub struct Client<R: Runtime>(Arc<Shared<R>>);
+
+pub(crate) struct Shared<R: Runtime> {
+    pub(crate) pool: Arc<Pool<R>>,
+    pub(crate) options: Options,
+    pub(crate) tls: Arc<ClientConfig>,
+    /// Without HTTP/2.
+    pub(crate) proxy_tls: Arc<ClientConfig>,
+}
+
+impl<R: Runtime> Client<R> {
+    /// With all options at their defaults: TLS by rustls and ring, trusting Mozilla's roots; proxies from the environment.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the defaults are usable")]
+    pub fn new() -> Self {
+        Client::with_options(Options::new()).expect("usable options")
+    }
+
+    /// TLS as configured by the caller, except for ALPN, which is set here.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a configuration has been made already")]
+    pub fn with_tls(config: impl Into<Arc<ClientConfig>>) -> Self {
+        Client::with_options(Options::new().tls(config)).expect("usable options")
+    }
+
+    /// With these options.
+    ///
+    /// # Errors
+    /// If the options for TLS contradict each other, or a certificate or a key cannot be used.
+    pub fn with_options(options: Options) -> Result<Self, ConfigError> {
+        let mut config = Arc::unwrap_or_clone(tls::config(&options)?);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let proxy_tls = Arc::new(config.clone());
+        config.alpn_protocols.insert(0, b"h2".to_vec());
+        Ok(Client(Arc::new(Shared {
+            pool: Arc::new(Pool::new(&options)),
+            options,
+            tls: Arc::new(config),
+            proxy_tls,
+        })))
+    }
+}
+
+impl<R: Runtime> AsyncTransport for Client<R> {
+    type Body = Body<R>;
+
+    fn now(&self) -> Time {
+        R::Timer::now()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        clock::wall_clock()
+    }
+
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> impl Future<Output = Result<http::Response<Body<R>>, TransportError>> + Send + 'static
+    {
+        send(Arc::clone(&self.0), request, limits)
+    }
+
+    fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
+        let mut timer = R::Timer::default();
+        poll_fn(move |cx| timer.poll(cx, at))
+    }
+}
+
+impl<R: Runtime> Default for Client<R> {
+    fn default() -> Self {
+        Client::new()
+    }
+}
+
+impl<R: Runtime> Clone for Client<R> {
+    fn clone(&self) -> Self {
+        Client(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Client<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
