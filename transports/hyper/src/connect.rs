@@ -14,6 +14,7 @@ use unifiedai_http::{Io, Options, Runtime, Watch};
 
 /// The runtime [tokio](https://docs.rs/tokio).
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Tokio;
 
 impl Runtime for Tokio {

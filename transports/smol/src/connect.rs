@@ -19,6 +19,7 @@ use unifiedai_http::{Io, Options, Runtime, Watch};
 
 /// The runtime [smol](https://docs.rs/smol).
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Smol;
 
 impl Runtime for Smol {
