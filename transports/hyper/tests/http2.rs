@@ -9,9 +9,9 @@
 
 use bytes::Bytes;
 use std::{future::poll_fn, sync::mpsc, time::Duration};
-use unifiedai_hyper::{Body, Client};
+use unifiedai_hyper::{Body, Client, Options};
 use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Delivery, FailureKind, Limits, TransportError,
+    AsyncBody, AsyncTransport, Delivery, FailureKind, Limits, Phase, TransportError,
 };
 use unifiedai_transport_testing::{Authority, Peer, Server};
 
@@ -126,6 +126,184 @@ async fn a_dropped_body_resets_its_stream_and_keeps_the_connection() {
     assert_eq!(server.connections(), 1);
 }
 
+#[tokio::test]
+async fn a_hundred_cold_calls_open_one_connection() {
+    let (server, client) = serving(|peer| {
+        while let Some(stream) = next_request(peer) {
+            head(peer, stream);
+            frame(peer, DATA, END_STREAM, stream, b"hi");
+        }
+    });
+    together(&client, &server, 100).await;
+    assert_eq!(server.connections(), 1);
+}
+
+/// Of the calls that wait for the connection the first one is dropped.
+#[tokio::test]
+async fn a_call_that_is_dropped_while_it_connects_holds_no_other_up() {
+    let (server, client) = serving(|peer| {
+        while let Some(stream) = next_request(peer) {
+            head(peer, stream);
+            frame(peer, DATA, END_STREAM, stream, b"hi");
+        }
+    });
+    let first = tokio::time::timeout(Duration::from_micros(1), send(&client, &server));
+    let (first, _) = tokio::join!(first, together(&client, &server, 10));
+    assert!(first.is_err());
+    assert!(server.connections() <= 2);
+}
+
+/// One more call opens a second connection instead of waiting for the end of another one.
+#[tokio::test]
+async fn no_call_waits_for_a_stream() {
+    let (open, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let mut one = MAX_CONCURRENT_STREAMS.to_be_bytes().to_vec();
+    one.extend(1_u32.to_be_bytes());
+    let (server, client) = serving_with(one, move |peer| {
+        let stream = next_request(peer).unwrap();
+        head(peer, stream);
+        frame(peer, DATA, 0, stream, b"hi");
+        let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(3));
+        frame(peer, DATA, END_STREAM, stream, b"");
+        next_request(peer);
+    });
+    let mut bodies = Vec::new();
+    let sent = (0..3).map(|_| {
+        let (client, uri) = (client.clone(), server.uri("/"));
+        tokio::spawn(async move { send_to(&client, &uri).await })
+    });
+    for sent in sent.collect::<Vec<_>>() {
+        let mut body = sent.await.unwrap().unwrap().into_body();
+        assert_eq!(chunk(&mut body).await.unwrap().unwrap(), "hi");
+        bodies.push(body);
+    }
+    assert_eq!(server.connections(), 3);
+    drop(open);
+}
+
+/// As nginx does after `keepalive_requests`.
+#[tokio::test]
+async fn a_connection_is_replaced_without_a_failed_call() {
+    let (server, client) = serving(|peer| {
+        let mut last = 0;
+        for _ in 0..5 {
+            let Some(stream) = next_request(peer) else {
+                return;
+            };
+            last = stream;
+            head(peer, stream);
+            frame(peer, DATA, END_STREAM, stream, b"hi");
+        }
+        let mut payload = last.to_be_bytes().to_vec();
+        payload.extend(NO_ERROR.to_be_bytes());
+        frame(peer, GOAWAY, 0, 0, &payload);
+        while next_request(peer).is_some() {}
+    });
+    for _ in 0..10 {
+        together(&client, &server, 8).await;
+    }
+    assert!(server.connections() >= 16, "{}", server.connections());
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_not_given_to_the_next_call() {
+    let (server, client) = serving(|peer| {
+        let mut count = 0;
+        while let Some(stream) = next_request(peer) {
+            count += 1;
+            if count == 2 {
+                peer.sees_close();
+                return;
+            }
+            head(peer, stream);
+            frame(peer, DATA, END_STREAM, stream, b"hi");
+        }
+    });
+    together(&client, &server, 1).await;
+    let request = http::Request::get(server.uri("/")).body(Bytes::new());
+    let mut limits = Limits::NONE;
+    limits.head = client.now().saturating_add(Duration::from_millis(200));
+    let failure = client.send(request.unwrap(), limits).await.err().unwrap();
+    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Head));
+    together(&client, &server, 1).await;
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_asked_whether_it_lives_also_while_it_waits() {
+    let (pinged, seen) = mpsc::channel();
+    let handle = move |peer: &mut Peer| {
+        while let Some((kind, stream)) = next_frame(peer) {
+            match kind {
+                HEADERS => {
+                    head(peer, stream);
+                    frame(peer, DATA, END_STREAM, stream, b"hi");
+                }
+                PING => pinged.send(()).unwrap(),
+                _ => {}
+            }
+        }
+    };
+    let authority = Authority::new("127.0.0.1");
+    let server = h2_server(&authority, Vec::new(), handle);
+    let options = Options::new()
+        .tls(authority.client())
+        .http2_keep_alive(Some(Duration::from_millis(100)));
+    let client = Client::with_options(options).unwrap();
+    together(&client, &server, 1).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(seen.try_recv().is_ok());
+}
+
+/// Its age counts from its last stream's end.
+#[tokio::test]
+async fn a_connection_is_kept_while_it_is_used_and_closed_when_it_is_not() {
+    let (closed, seen) = mpsc::channel();
+    let handle = move |peer: &mut Peer| {
+        let first = next_request(peer).unwrap();
+        head(peer, first);
+        frame(peer, DATA, 0, first, b"hi");
+        std::thread::sleep(Duration::from_millis(700));
+        frame(peer, DATA, END_STREAM, first, b"");
+        let second = next_request(peer).unwrap();
+        head(peer, second);
+        frame(peer, DATA, END_STREAM, second, b"hi");
+        closed.send(peer.sees_close()).unwrap();
+    };
+    let authority = Authority::new("127.0.0.1");
+    let server = h2_server(&authority, Vec::new(), handle);
+    let options = Options::new()
+        .tls(authority.client())
+        .idle_timeout(Duration::from_millis(300));
+    let client = Client::with_options(options).unwrap();
+    let mut body = send(&client, &server).await.unwrap().into_body();
+    while chunk(&mut body).await.unwrap().is_some() {}
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    together(&client, &server, 1).await;
+    assert_eq!(server.connections(), 1);
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(seen.try_recv(), Ok(true));
+}
+
+/// So many calls at once, all of which are answered.
+async fn together(client: &Client, server: &Server, count: usize) {
+    let sent: Vec<_> = (0..count)
+        .map(|_| {
+            let (client, uri) = (client.clone(), server.uri("/"));
+            tokio::spawn(async move {
+                let mut body = send_to(&client, &uri).await?.into_body();
+                let first = chunk(&mut body).await?;
+                assert_eq!(chunk(&mut body).await?, None);
+                Ok::<_, TransportError>(first)
+            })
+        })
+        .collect();
+    for sent in sent {
+        assert_eq!(sent.await.unwrap().unwrap().unwrap(), "hi");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn time_is_tokios_and_can_be_paused() {
     let client = Client::new();
@@ -139,9 +317,13 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+
+/// A setting of two bytes, whose value has four.
+const MAX_CONCURRENT_STREAMS: u16 = 3;
 
 const NO_ERROR: u32 = 0;
 const INTERNAL_ERROR: u32 = 2;
@@ -149,14 +331,29 @@ const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 fn serving(handle: impl Fn(&mut Peer) + Send + Sync + 'static) -> (Server, Client) {
+    serving_with(Vec::new(), handle)
+}
+
+fn serving_with(
+    settings: Vec<u8>,
+    handle: impl Fn(&mut Peer) + Send + Sync + 'static,
+) -> (Server, Client) {
     let authority = Authority::new("127.0.0.1");
-    let server = Server::tls(authority.server(&["h2", "http/1.1"]), move |peer| {
-        let preface = peer.read(24).unwrap();
-        assert!(preface.starts_with(b"PRI * HTTP/2.0"));
-        frame(peer, SETTINGS, 0, 0, &[]);
-        handle(peer);
-    });
+    let server = h2_server(&authority, settings, handle);
     (server, Client::with_tls(authority.client()))
+}
+
+fn h2_server(
+    authority: &Authority,
+    settings: Vec<u8>,
+    handle: impl Fn(&mut Peer) + Send + Sync + 'static,
+) -> Server {
+    Server::tls(authority.server(&["h2", "http/1.1"]), move |peer| {
+        let Some(preface) = peer.read(24) else { return };
+        assert!(preface.starts_with(b"PRI * HTTP/2.0"));
+        frame(peer, SETTINGS, 0, 0, &settings);
+        handle(peer);
+    })
 }
 
 fn frame(peer: &mut Peer, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -192,7 +389,11 @@ fn next_request(peer: &mut Peer) -> Option<u32> {
 }
 
 async fn send(client: &Client, server: &Server) -> Result<http::Response<Body>, TransportError> {
-    let request = http::Request::get(server.uri("/")).body(Bytes::new());
+    send_to(client, &server.uri("/")).await
+}
+
+async fn send_to(client: &Client, uri: &str) -> Result<http::Response<Body>, TransportError> {
+    let request = http::Request::get(uri).body(Bytes::new());
     let mut limits = Limits::NONE;
     limits.total = client.now().saturating_add(Duration::from_secs(5));
     client.send(request.unwrap(), limits).await

@@ -56,7 +56,9 @@ pub(crate) async fn connect<R: Runtime>(
     gate.is_http1.store(is_http1, Relaxed);
     shared.pool.share(&connection);
     shared.pool.start_reaper(runtime);
-    drop(turn);
+    if let Some(turn) = turn {
+        connection.keep_turn(turn);
+    }
     Ok((connection, false))
 }
 

@@ -12,10 +12,9 @@ use hyper::{
 };
 use std::{
     future::{Future, poll_fn},
-    marker::PhantomData,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -25,6 +24,8 @@ use unifiedai_transport::{Time, TransportError};
 /// The largest head of a response over HTTP/1.1, and the largest trailers.
 const MAX_HEAD: usize = 72 * 1024;
 const MAX_HTTP2_HEAD: u32 = 64 * 1024;
+/// The number of streams until the server's settings have come, which no server sets.
+const UNKNOWN: usize = 0x7fff_fff1;
 
 pub(crate) struct Connection<R: Runtime> {
     pub(crate) target: Target,
@@ -78,8 +79,9 @@ pub(crate) async fn http2<R: Runtime>(
     place: &Target,
 ) -> Result<Protocol<R>, TransportError> {
     let shared = Arc::new(Http2::<R>::default());
-    let mut builder = http2::Builder::new(Spawn(PhantomData));
+    let mut builder = http2::Builder::new(Spawn(Arc::downgrade(&shared)));
     builder
+        .initial_max_send_streams(UNKNOWN)
         .timer(R::http2_timer())
         .max_header_list_size(MAX_HTTP2_HEAD)
         .keep_alive_interval(options.http2_keep_alive)
@@ -127,6 +129,15 @@ impl<R: Runtime> Connection<R> {
     pub(crate) fn retire(&self) {
         if let Protocol::Http2(_, stream) = &self.protocol {
             stream.0.retired.store(true, Relaxed);
+            stream.0.end_turn();
+        }
+    }
+
+    /// Lets the calls that wait to share the connection wait until it is known how many can.
+    pub(crate) fn keep_turn(&self, turn: Turn) {
+        if let Protocol::Http2(_, stream) = &self.protocol {
+            *stream.0.turn() = Some(turn);
+            stream.0.settle();
         }
     }
 
@@ -135,7 +146,12 @@ impl<R: Runtime> Connection<R> {
         matches!(self.protocol, Protocol::Http1(..)) && !self.watch.written.load(Relaxed)
     }
 
-    /// A stream of the same connection, if it speaks HTTP/2 and the server allows one more.
+    /// True if the server allows another stream.
+    pub(crate) fn has_room(&self) -> bool {
+        matches!(&self.protocol, Protocol::Http2(_, stream) if stream.has_room())
+    }
+
+    /// A stream of the same connection, if it speaks HTTP/2.
     pub(crate) fn stream(&self) -> Option<Self> {
         let Protocol::Http2(sender, stream) = &self.protocol else {
             return None;
@@ -143,7 +159,7 @@ impl<R: Runtime> Connection<R> {
         Some(Connection {
             target: self.target.clone(),
             runtime: self.runtime,
-            protocol: Protocol::Http2(sender.clone(), stream.another()?),
+            protocol: Protocol::Http2(sender.clone(), Stream::new(Arc::clone(&stream.0))),
             watch: Arc::clone(&self.watch),
             proxied: None,
             is_ambiguous: false,
@@ -151,6 +167,9 @@ impl<R: Runtime> Connection<R> {
         })
     }
 }
+
+/// The right to open a connection, for which others wait.
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 type Http2Driver<R> = Pin<Box<http2::Connection<Box<dyn Io>, RequestBody, Spawn<R>>>>;
 
@@ -161,6 +180,9 @@ pub(crate) struct Http2<R: Runtime> {
     streams: AtomicUsize,
     /// Nanoseconds, at which the last stream ended.
     since: AtomicU64,
+    /// Gone once the server's settings have come.
+    turn: Mutex<Option<Turn>>,
+    is_settled: AtomicBool,
     /// No new stream is to be opened: a request on it timed out, or the server is about to close it.
     retired: AtomicBool,
 }
@@ -169,6 +191,8 @@ impl<R: Runtime> Default for Http2<R> {
     fn default() -> Self {
         Http2 {
             driver: Mutex::default(),
+            turn: Mutex::default(),
+            is_settled: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
             since: AtomicU64::new(0),
             retired: AtomicBool::new(false),
@@ -188,14 +212,34 @@ impl<R: Runtime> Http2<R> {
         }
     }
 
+    fn turn(&self) -> MutexGuard<'_, Option<Turn>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_turn(&self) {
+        let turn = self.turn().take();
+        drop(turn);
+    }
+
+    /// Lets other calls share the connection as soon as the server's settings have come.
+    fn settle(&self) {
+        if !self.is_settled.load(Relaxed) && self.max_streams() > 0 {
+            self.is_settled.store(true, Relaxed);
+        }
+        if self.is_settled.load(Relaxed) {
+            self.end_turn();
+        }
+    }
+
     fn is_unusable(&self) -> bool {
         self.retired.load(Relaxed)
     }
 
-    /// How many streams the server allows at a time.
+    /// How many streams the server allows at a time, once it is known.
     fn max_streams(&self) -> usize {
         let driver = self.driver();
-        driver.as_ref().map_or(0, |d| d.current_max_send_streams())
+        let max = driver.as_ref().map(|d| d.current_max_send_streams());
+        max.filter(|max| *max != UNKNOWN).unwrap_or(0)
     }
 }
 
@@ -208,11 +252,9 @@ impl<R: Runtime> Stream<R> {
         Stream(shared)
     }
 
-    /// Called under the pool's lock, so that no two callers take the last place.
-    fn another(&self) -> Option<Self> {
-        // The handle that waits in the pool is none.
-        let open = self.0.streams.load(Relaxed).saturating_sub(1);
-        (open < self.0.max_streams()).then(|| Stream::new(Arc::clone(&self.0)))
+    /// For the handle that waits in the pool and is no stream. Asked under the pool's lock, so that no two callers take the last place.
+    fn has_room(&self) -> bool {
+        self.0.streams.load(Relaxed) <= self.0.max_streams()
     }
 
     /// Since when the connection has had no stream, or `None` while it has one.
@@ -234,23 +276,45 @@ struct EndOnDrop<R: Runtime>(Arc<Http2<R>>);
 impl<R: Runtime> Drop for EndOnDrop<R> {
     fn drop(&mut self) {
         self.0.retired.store(true, Relaxed);
+        self.0.end_turn();
         let driver = self.0.driver().take();
         // Not while it is locked: this wakes those who wait for a response.
         drop(driver);
     }
 }
 
-/// hyper's executor.
-struct Spawn<R>(PhantomData<fn() -> R>);
+/// hyper's executor. One of its tasks reads the server's settings.
+struct Spawn<R: Runtime>(Weak<Http2<R>>);
 
-impl<R> Clone for Spawn<R> {
+impl<R: Runtime> Clone for Spawn<R> {
     fn clone(&self) -> Self {
-        Spawn(PhantomData)
+        Spawn(Weak::clone(&self.0))
     }
 }
 
 impl<R: Runtime, F: Future<Output = ()> + Send + 'static> Executor<F> for Spawn<R> {
     fn execute(&self, task: F) {
-        R::spawn(task);
+        let shared = self
+            .0
+            .upgrade()
+            .filter(|shared| !shared.is_settled.load(Relaxed));
+        let Some(shared) = shared else {
+            return R::spawn(task);
+        };
+        let mut shared = Some(Arc::downgrade(&shared));
+        R::spawn(async move {
+            let mut task = pin!(task);
+            poll_fn(|cx| {
+                let polled = task.as_mut().poll(cx);
+                if let Some(connection) = shared.as_ref().and_then(Weak::upgrade) {
+                    connection.settle();
+                    if connection.is_settled.load(Relaxed) {
+                        shared = None;
+                    }
+                }
+                polled
+            })
+            .await;
+        });
     }
 }

@@ -81,7 +81,8 @@ impl<R: Runtime> Pool<R> {
             let mut inner = self.lock();
             let host = inner.find(target, runtime)?;
             host.http2.retain(|connection| !connection.is_closed());
-            if let Some(stream) = host.http2.iter().rev().find_map(Connection::stream) {
+            let with_room = host.http2.iter().rfind(|connection| connection.has_room());
+            if let Some(stream) = with_room.and_then(Connection::stream) {
                 return Some(stream);
             }
             let mut connection = host.http1.pop()?;
