@@ -11,6 +11,7 @@ pub(super) fn transport_error(failure: &TransportError) -> Error {
         FailureKind::Protocol => ErrorKind::Protocol,
         FailureKind::HeadTooLarge => ErrorKind::TooLarge,
         FailureKind::Request => ErrorKind::InvalidRequest,
+        FailureKind::Cancelled => ErrorKind::Cancelled,
         _ if failure.delivery() == Delivery::Answered => ErrorKind::Truncated,
         _ => ErrorKind::Connection,
     };

@@ -36,6 +36,8 @@ pub enum FailureKind {
     HeadTooLarge,
     /// The request itself cannot be sent (no host, bad URI).
     Request,
+    /// The caller cancelled the call, with a [`CancelHandle`](crate::CancelHandle). Never worth a retry.
+    Cancelled,
     /// Anything else.
     Other,
 }
@@ -79,6 +81,7 @@ impl fmt::Display for FailureKind {
             FailureKind::Protocol => "the answer is not HTTP",
             FailureKind::HeadTooLarge => "the answer's head is too large",
             FailureKind::Request => "the request cannot be sent",
+            FailureKind::Cancelled => "the call was cancelled",
             FailureKind::Other => "the exchange failed",
         })
     }

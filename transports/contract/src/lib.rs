@@ -13,6 +13,7 @@
 //! - a connection is reused only after its body was read to the end that its framing gives;
 //! - of a failure it says whether the request can have reached the server ([`Delivery`]).
 
+mod cancel;
 mod error;
 mod limits;
 mod loopback;
@@ -25,6 +26,7 @@ use std::{
     time::SystemTime,
 };
 
+pub use cancel::{CancelHandle, Interrupt};
 pub use error::{Delivery, FailureKind, Phase, TransportError};
 pub use limits::Limits;
 pub use loopback::is_loopback;

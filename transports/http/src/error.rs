@@ -111,6 +111,8 @@ pub(crate) fn proxy_setting(why: &str) -> TransportError {
     )
 }
 
+pub(crate) const WANTS_CREDENTIALS: &str = "it wants other credentials (status 407)";
+
 /// The proxy refuses a connection to `target`, and will again.
 pub(crate) fn proxy_refused(proxy: &Proxy, target: &str, why: &str) -> TransportError {
     let message = format!("the proxy {proxy} refused the connection to {target}: {why}");

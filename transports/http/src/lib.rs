@@ -3,6 +3,7 @@
 //! Without features: options, TLS configuration, proxy rules, error texts, clocks. With the feature `client` also an HTTP client over
 //! hyper that leaves sockets, tasks and timers to a runtime.
 
+pub mod addresses;
 #[cfg(feature = "client")]
 mod client;
 pub mod clock;

@@ -1,6 +1,9 @@
 //! Which proxy a request goes through, by the rules of curl.
 
-use crate::{error::proxy_setting, no_proxy::NoProxy};
+use crate::{
+    error::{WANTS_CREDENTIALS, proxy_refused, proxy_setting},
+    no_proxy::NoProxy,
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
@@ -190,6 +193,13 @@ impl Proxy {
         let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
         value.set_sensitive(true);
         Some(value)
+    }
+
+    /// The error of a response with status 407 to a request that went through this proxy without a tunnel: only a proxy gives it.
+    /// `target` is host and port.
+    #[must_use]
+    pub fn wants_credentials(&self, target: &str) -> TransportError {
+        proxy_refused(self, target, WANTS_CREDENTIALS)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a proxy is asked for a connection to the target: CONNECT (RFC 9110, 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
 
 use crate::{
-    error::{place, proxy_failed, proxy_refused},
+    error::{WANTS_CREDENTIALS, place, proxy_failed, proxy_refused},
     proxy::Proxy,
 };
 use std::{fmt, mem, net::IpAddr, sync::Arc};
@@ -166,7 +166,7 @@ impl Handshake {
         match status {
             Some(200..=299) => Ok(()),
             Some(status @ 500..) => Err(self.failed(&format!("it answered with status {status}"))),
-            Some(407) => Err(self.refused("it wants other credentials (status 407)")),
+            Some(407) => Err(self.refused(WANTS_CREDENTIALS)),
             Some(status) => Err(self.refused(&format!("it answered with status {status}"))),
             None => Err(self.refused("its answer is not HTTP")),
         }

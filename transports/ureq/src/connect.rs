@@ -1,235 +1,221 @@
-//! Opens connections by ureq's connectors: looks names up, and keeps the deadline.
+//! Opens connections: name lookup, TCP, a proxy if there is one, TLS.
 
-use crate::{clock, error::Fault};
+use crate::{
+    cancel,
+    connection::Connection,
+    deadline,
+    idle::Idle,
+    race,
+    socket::{Socket, Stream},
+};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use std::{
-    net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    fmt,
+    io::{self, Read, Write},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
 };
-use unifiedai_transport::{Time, is_loopback};
+use unifiedai_http::{
+    error,
+    proxy::{Proxies, Proxy, Scheme},
+    tunnel::Handshake,
+};
+use unifiedai_transport::TransportError;
 use ureq::{
-    Error, Timeout,
+    Error,
     config::Config,
-    http::{HeaderValue, Uri},
+    http::Uri,
     unversioned::{
-        resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
-        transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time::Instant},
+        resolver::{ResolvedSocketAddrs, Resolver},
+        transport::{ConnectionDetails, Connector as Connect, NextTimeout},
     },
 };
 
-pub(crate) struct Dialer {
-    connector: Box<dyn Dial>,
-    config: Config,
-    direct: Config,
+pub(crate) struct Connector {
+    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) proxies: Proxies,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) idle: Arc<Idle>,
 }
 
-/// A connector, whatever it makes.
-trait Dial: Send + Sync {
-    fn dial(&self, details: &ConnectionDetails) -> Result<Option<Box<dyn Transport>>, Error>;
+/// Host and port, and what errors call them.
+struct Place<'a> {
+    host: &'a str,
+    port: u16,
+    name: String,
 }
 
-impl<C: Connector> Dial for C {
-    fn dial(&self, details: &ConnectionDetails) -> Result<Option<Box<dyn Transport>>, Error> {
-        let connected = self.connect(details, None)?;
-        Ok(connected.map(|connection| Box::new(connection) as Box<dyn Transport>))
-    }
-}
-
-impl Dialer {
-    /// `direct` is the configuration without a proxy.
-    pub(crate) fn new(connector: impl Connector, config: Config, direct: Config) -> Arc<Self> {
-        Arc::new(Dialer {
-            connector: Box::new(connector),
-            config,
-            direct,
-        })
+impl<'a> Place<'a> {
+    fn of(host: &'a str, port: u16) -> Self {
+        let name = error::place(host, port);
+        Place { host, port, name }
     }
 
-    pub(crate) fn connect(
-        self: &Arc<Self>,
-        uri: &Uri,
-        by: Time,
-    ) -> Result<Box<dyn Transport>, Error> {
-        let opening = Arc::new(Opening {
-            by,
-            over: AtomicBool::new(false),
-        });
-        let (dialer, shared) = (Arc::clone(self), Arc::clone(&opening));
-        let to_proxy = move |details: &ConnectionDetails| {
-            let inner = dialer.open(details, by)?;
-            let opening = Arc::clone(&shared);
-            Ok(Box::new(Hop { inner, opening }) as Box<dyn Transport>)
-        };
-        let details = ConnectionDetails {
-            uri,
-            addrs: Lookup.empty(),
-            config: &self.config,
-            request_level: false,
-            resolver: &Lookup,
-            now: Instant::now(),
-            timeout: timeout(by),
-            current_time: Arc::new(Instant::now),
-            run_connector: Arc::new(to_proxy),
-            register_shutdown: Arc::new(|_| Ok(())),
-        };
-        let connection = self.open(&details, by)?;
-        opening.over.store(true, Ordering::Relaxed);
-        if details.needs_tls() && !connection.is_tls() {
-            return Err(Error::TlsRequired);
-        }
-        Ok(connection)
-    }
-
-    fn open(&self, details: &ConnectionDetails, by: Time) -> Result<Box<dyn Transport>, Error> {
-        let proxy = details.config.proxy();
-        let bypass = proxy.is_some_and(|p| p.is_no_proxy(details.uri))
-            || details.uri.host().is_some_and(is_loopback);
-        let config = if bypass { &self.direct } else { details.config };
-        let looks_up = config.proxy().is_none_or(|p| p.resolve_target());
-        let addrs = if looks_up && details.addrs.is_empty() {
-            Lookup.resolve(details.uri, config, timeout(by))?
-        } else {
-            details.addrs.clone()
-        };
-        let details = ConnectionDetails {
-            uri: details.uri,
-            addrs,
-            config,
-            request_level: details.request_level,
-            resolver: details.resolver,
-            // From here on the timeout counts: not from before the look-up.
-            now: Instant::now(),
-            timeout: timeout(by),
-            current_time: details.current_time.clone(),
-            run_connector: details.run_connector.clone(),
-            register_shutdown: details.register_shutdown.clone(),
-        };
-        let connected = self.connector.dial(&details)?;
-        connected.ok_or(Error::ConnectionFailed)
+    fn proxy(proxy: &'a Proxy) -> Self {
+        let name = format!("the proxy {proxy}");
+        let (host, port) = (proxy.host(), proxy.port());
+        Place { host, port, name }
     }
 }
 
-fn timeout(by: Time) -> NextTimeout {
-    clock::timeout(by, clock::now, Timeout::Connect, &mut false)
-}
+impl Connect for Connector {
+    type Out = Connection;
 
-struct Opening {
-    by: Time,
-    over: AtomicBool,
-}
-
-/// The connection to a proxy. What is said on it before the tunnel stands has to be said in time, all together.
-struct Hop {
-    inner: Box<dyn Transport>,
-    opening: Arc<Opening>,
-}
-
-impl Hop {
-    fn timeout(&self, given: NextTimeout) -> NextTimeout {
-        if self.opening.over.load(Ordering::Relaxed) {
-            given
-        } else {
-            timeout(self.opening.by)
-        }
-    }
-}
-
-impl Transport for Hop {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, given: NextTimeout) -> Result<(), Error> {
-        let timeout = self.timeout(given);
-        self.inner.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, given: NextTimeout) -> Result<bool, Error> {
-        let timeout = self.timeout(given);
-        self.inner.await_input(timeout)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
-    }
-}
-
-impl std::fmt::Debug for Hop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hop").finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug)]
-struct Lookup;
-
-impl Resolver for Lookup {
-    fn resolve(
+    fn connect(
         &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, Error> {
-        if let (Some(ip), Some(port)) = (literal(uri), port(uri)) {
-            let mut addrs = self.empty();
-            addrs.push(SocketAddr::new(ip, port));
-            return Ok(addrs);
+        details: &ConnectionDetails,
+        _: Option<()>,
+    ) -> Result<Option<Connection>, Error> {
+        let (tls, host, port) = target(details.uri).ok_or_else(|| Error::BadUri(String::new()))?;
+        let opened = deadline::connecting(|| self.open(tls, host, port));
+        let (stream, absolute) = opened.map_err(|failure| Error::Other(Box::new(failure)))?;
+        let connection = Connection::new(stream, details.config, &self.idle, absolute);
+        Ok(Some(connection))
+    }
+}
+
+impl Connector {
+    fn open(
+        &self,
+        tls: bool,
+        host: &str,
+        port: u16,
+    ) -> Result<(Stream, Option<Box<str>>), TransportError> {
+        let target = Place::of(host, port);
+        let mut absolute = None;
+        let stream = match self.proxies.route(tls, host, port)? {
+            None => self.tcp(&target)?,
+            Some(proxy) => {
+                let place = Place::proxy(proxy);
+                let mut stream = self.tcp(&place)?;
+                if proxy.scheme() == Scheme::Https {
+                    stream = self.handshake(stream, &place)?;
+                }
+                if proxy.scheme().is_http() && !tls {
+                    let place = if port == 80 { host } else { &*target.name };
+                    absolute = Some(format!("http://{place}").into());
+                } else {
+                    tunnel(&mut stream, proxy, &target, &place)?;
+                }
+                stream
+            }
+        };
+        let stream = if tls {
+            self.handshake(stream, &target)?
+        } else {
+            stream
+        };
+        Ok((stream, absolute))
+    }
+
+    fn tcp(&self, place: &Place) -> Result<Stream, TransportError> {
+        let addresses = lookup(place)?;
+        let tcp = race::connect(&addresses).map_err(|cause| match cause.kind() {
+            io::ErrorKind::TimedOut => error::connect_timeout(&place.name),
+            _ => error::connecting(&place.name, &cause),
+        })?;
+        let set = tcp.set_nodelay(true).and_then(|()| match self.keep_alive {
+            Some(after) => {
+                let keep_alive = socket2::TcpKeepalive::new().with_time(after);
+                socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)
+            }
+            None => Ok(()),
+        });
+        set.map_err(|cause| error::connecting(&place.name, &cause))?;
+        let socket = Socket::new(Arc::new(tcp));
+        cancel::begin(&socket);
+        Ok(Stream::Plain(socket))
+    }
+
+    fn handshake(&self, mut stream: Stream, place: &Place) -> Result<Stream, TransportError> {
+        let name = ServerName::try_from(place.host.trim_matches(['[', ']']).to_owned())
+            .map_err(|_| error::unsendable("the host is not a valid server name"))?;
+        let failed = |cause: io::Error| match cause.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                error::connect_timeout(&place.name)
+            }
+            _ => error::handshake(&place.name, &cause),
+        };
+        let session = ClientConnection::new(Arc::clone(&self.tls), name);
+        let mut session = session.map_err(|error| failed(io::Error::other(error)))?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream).map_err(failed)?;
         }
-        let found = DefaultResolver::default().resolve(uri, config, timeout);
-        found.map_err(|error| match error {
-            Error::Io(error) => Error::Other(Box::new(Fault::Lookup(error))),
-            other => other,
-        })
+        Ok(Stream::Tls(Box::new(StreamOwned::new(session, stream))))
     }
 }
 
-fn literal(uri: &Uri) -> Option<IpAddr> {
-    let host = uri.host()?;
-    host.trim_matches(['[', ']']).parse().ok()
-}
-
-fn port(uri: &Uri) -> Option<u16> {
-    uri.port_u16().or_else(|| usual_port(uri))
-}
-
-pub(crate) fn usual_port(uri: &Uri) -> Option<u16> {
-    match uri.scheme_str() {
-        Some("http") => Some(80),
-        Some("https") => Some(443),
-        _ => None,
-    }
-}
-
-/// Host, and port if it is not the usual one.
-pub(crate) fn host(uri: &Uri) -> Result<HeaderValue, Error> {
-    let host = uri.host().unwrap_or_default();
-    let port = uri.port_u16().filter(|&port| Some(port) != usual_port(uri));
-    let value = match port {
-        Some(port) => format!("{host}:{port}").try_into(),
-        None => HeaderValue::from_str(host),
+/// Asks a proxy for a connection to the target.
+fn tunnel(
+    stream: &mut Stream,
+    proxy: &Arc<Proxy>,
+    target: &Place,
+    place: &Place,
+) -> Result<(), TransportError> {
+    let failed = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => error::connect_timeout(&place.name),
+        _ => error::connecting(&place.name, &cause),
     };
-    value.map_err(|error| Error::Http(error.into()))
+    let resolved = match proxy.scheme() {
+        Scheme::Socks5 => lookup(target)?.first().map(|first| first.ip().to_string()),
+        _ => None,
+    };
+    let host = resolved.as_deref().unwrap_or(target.host);
+    let mut handshake = Handshake::new(Arc::clone(proxy), host, target.port);
+    let mut buffer = [0; 1024];
+    loop {
+        stream.write_all(&handshake.output()).map_err(failed)?;
+        let read = stream.read(&mut buffer).map_err(failed)?;
+        if handshake.input(buffer.get(..read).unwrap_or_default())? {
+            return Ok(());
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_usual_port_is_not_named() {
-        for (uri, expected) in [
-            ("http://user:pass@a.example:80/b", "a.example"),
-            ("https://a.example:80/", "a.example:80"),
-            ("https://[::1]:443/", "[::1]"),
-            ("https://[::1]:8443/", "[::1]:8443"),
-        ] {
-            assert_eq!(host(&Uri::from_static(uri)).unwrap(), expected);
+/// All addresses of a host.
+fn lookup(place: &Place) -> Result<Vec<SocketAddr>, TransportError> {
+    let host = place.host.trim_matches(['[', ']']);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, place.port)]);
+    }
+    let name = (host.to_owned(), place.port);
+    let found = race::in_time(move || Ok(name.to_socket_addrs()?.collect::<Vec<_>>()));
+    match found {
+        Ok(addresses) if addresses.is_empty() => {
+            let none = io::Error::other("it has no address");
+            Err(error::unresolved(&place.name, &none))
         }
+        Err(cause) if cause.kind() == io::ErrorKind::TimedOut => {
+            Err(error::connect_timeout(&place.name))
+        }
+        found => found.map_err(|cause| error::unresolved(&place.name, &cause)),
+    }
+}
+
+/// Whether TLS is asked for, host, port.
+pub(crate) fn target(uri: &Uri) -> Option<(bool, &str, u16)> {
+    let (tls, usual) = match uri.scheme_str() {
+        Some("http") => (false, 80),
+        Some("https") => (true, 443),
+        _ => return None,
+    };
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    Some((tls, host, uri.port_u16().unwrap_or(usual)))
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+/// Names are looked up when a connection is opened, by [`Connector`]: not for a kept one, and not for one behind a proxy.
+#[derive(Debug)]
+pub(crate) struct NoLookup;
+
+impl Resolver for NoLookup {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(self.empty())
     }
 }

@@ -1,55 +1,53 @@
 //! From ureq's errors to the contract's.
 
-use crate::wire::Stage;
-use std::{error::Error as StdError, fmt, io};
+use crate::deadline::Stage;
+use std::{error::Error as StdError, io};
+use unifiedai_http::error::find;
 use unifiedai_transport::{Delivery, FailureKind, Phase, TransportError};
 use ureq::Error;
 
-/// What ureq's own errors do not tell apart, carried through it in `Error::Other`.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// The name could not be looked up.
-    Lookup(io::Error),
+/// What failed on a connection to `place`, a host and port.
+pub(crate) fn from_ureq(error: Error, stage: Stage, place: &str) -> TransportError {
+    let error = match error {
+        // From this crate's connector.
+        Error::Other(other) => match other.downcast::<TransportError>() {
+            Ok(failure) => return *failure,
+            Err(other) => Error::Other(other),
+        },
+        error => error,
+    };
+    let kind = kind(&error, stage);
+    let text = match &error {
+        // Errors about the request quote it, and a timeout says nothing more.
+        _ if kind == FailureKind::Request || matches!(error, Error::Timeout(_)) => {
+            format!("{kind}: {place}")
+        }
+        Error::Io(cause) => format!("{kind}: {place}: {cause}"),
+        Error::Other(cause) => format!("{kind}: {place}: {cause}"),
+        _ => format!("{kind}: {place}: {error}"),
+    };
+    TransportError::new(kind, delivery(stage), text)
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fault::Lookup(error) = self;
-        error.fmt(f)
-    }
+pub(crate) fn cancelled(stage: Stage, place: &str) -> TransportError {
+    let kind = FailureKind::Cancelled;
+    TransportError::new(kind, delivery(stage), format!("{kind}: {place}"))
 }
 
-impl StdError for Fault {}
-
-pub(crate) fn from_ureq(error: Error, stage: Stage, host: &str) -> TransportError {
-    let delivery = match stage {
+fn delivery(stage: Stage) -> Delivery {
+    match stage {
         Stage::Unsent => Delivery::NotSent,
         Stage::Sent => Delivery::MaybeProcessed,
         Stage::Answered | Stage::Ended => Delivery::Answered,
-    };
-    let kind = kind(&error, stage);
-    let message = format!("{kind}: {host}");
-    let failure = TransportError::new(kind, delivery, message);
-    // Errors about the request quote it.
-    if kind == FailureKind::Request {
-        failure
-    } else {
-        failure.with_source(error)
     }
 }
 
 fn kind(error: &Error, stage: Stage) -> FailureKind {
     match error {
         Error::Timeout(_) => FailureKind::Timeout(match stage {
-            Stage::Unsent => Phase::Connect,
-            Stage::Sent => Phase::Head,
+            Stage::Unsent | Stage::Sent => Phase::Head,
             Stage::Answered | Stage::Ended => Phase::Body,
         }),
-        Error::HostNotFound => FailureKind::Dns,
-        Error::Tls(_) | Error::TlsRequired => FailureKind::Tls,
-        Error::ConnectionFailed | Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
-            FailureKind::Connect
-        }
         Error::LargeResponseHeader(..) => FailureKind::HeadTooLarge,
         Error::Protocol(error) if error.to_string().contains("too many headers") => {
             FailureKind::HeadTooLarge
@@ -66,30 +64,18 @@ fn kind(error: &Error, stage: Stage) -> FailureKind {
 }
 
 fn other_kind(error: &(dyn StdError + Send + Sync + 'static), stage: Stage) -> FailureKind {
-    match error.downcast_ref() {
-        Some(Fault::Lookup(_)) => FailureKind::Dns,
-        None if error.is::<rustls::Error>() => tls_kind(stage),
+    match error.downcast_ref::<io::Error>() {
+        Some(error) => io_kind(error, stage),
         None => FailureKind::Other,
     }
 }
 
 fn io_kind(error: &io::Error, stage: Stage) -> FailureKind {
-    if error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<rustls::Error>())
-    {
-        return tls_kind(stage);
-    }
     match (error.kind(), stage) {
-        (_, Stage::Unsent) => FailureKind::Connect,
+        (_, Stage::Unsent | Stage::Sent) if find::<rustls::Error>(error).is_some() => {
+            FailureKind::Tls
+        }
         (io::ErrorKind::UnexpectedEof, Stage::Answered | Stage::Ended) => FailureKind::Truncated,
         _ => FailureKind::Reset,
-    }
-}
-
-fn tls_kind(stage: Stage) -> FailureKind {
-    match stage {
-        Stage::Unsent | Stage::Sent => FailureKind::Tls,
-        Stage::Answered | Stage::Ended => FailureKind::Reset,
     }
 }

@@ -1,0 +1,47 @@
+//! In which order a host's addresses are tried (RFC 8305).
+
+use std::{net::SocketAddr, time::Duration};
+
+/// How long an attempt to connect may take before the next address is tried beside it (RFC 8305, 5).
+pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// The addresses with IPv6 and IPv4 in turns, beginning with the family of the first, otherwise in their order (RFC 8305, 4).
+#[must_use]
+pub fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for address in addresses {
+        if address.is_ipv6() == first_is_v6 {
+            first.push(*address);
+        } else {
+            second.push(*address);
+        }
+    }
+    let most = first.len().max(second.len());
+    let turn = |at: usize| first.get(at).into_iter().chain(second.get(at));
+    (0..most).flat_map(turn).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let order = |given: &[&str]| {
+            let given: Vec<SocketAddr> = given.iter().map(|a| a.parse().unwrap()).collect();
+            let order = interleaved(&given);
+            order.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            order(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]),
+            ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]
+        );
+        assert_eq!(
+            order(&["1.1.1.1:1", "2.2.2.2:1", "[::1]:1"]),
+            ["1.1.1.1:1", "[::1]:1", "2.2.2.2:1"]
+        );
+        assert_eq!(order(&["1.1.1.1:1"]), ["1.1.1.1:1"]);
+        assert!(interleaved(&[]).is_empty());
+    }
+}

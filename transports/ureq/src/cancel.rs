@@ -1,0 +1,89 @@
+//! Calls that another thread may cancel.
+
+use crate::socket::Socket;
+use std::{
+    cell::RefCell,
+    net::{Shutdown, TcpStream},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+use unifiedai_transport::{CancelHandle, Interrupt};
+
+/// A call with a handle, and the socket that it uses at the moment.
+pub(crate) struct Attempt {
+    handle: CancelHandle,
+    socket: Mutex<Weak<TcpStream>>,
+}
+
+thread_local! {
+    /// The call that runs on this thread, if it has a handle.
+    static CURRENT: RefCell<Option<Arc<Attempt>>> = const { RefCell::new(None) };
+}
+
+impl Attempt {
+    /// The call of a request whose extensions hold a handle.
+    pub(crate) fn of(request: &http::request::Parts) -> Option<Arc<Self>> {
+        let handle = request.extensions.get::<CancelHandle>()?.clone();
+        let attempt = Arc::new(Attempt {
+            handle,
+            socket: Mutex::default(),
+        });
+        let weak: Weak<dyn Interrupt> = Arc::<Attempt>::downgrade(&attempt);
+        attempt.handle.interrupts(weak);
+        Some(attempt)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.handle.is_cancelled()
+    }
+
+    /// Nothing panics while it is held.
+    fn socket(&self) -> MutexGuard<'_, Weak<TcpStream>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Interrupt for Attempt {
+    fn interrupt(&self) {
+        // Held meanwhile, so that the connection cannot come to another call.
+        if let Some(socket) = self.socket().upgrade() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Runs a part of a call.
+pub(crate) fn within<T>(attempt: Option<&Arc<Attempt>>, work: impl FnOnce() -> T) -> T {
+    let Some(attempt) = attempt else {
+        return work();
+    };
+    let outer = CURRENT.replace(Some(Arc::clone(attempt)));
+    let done = work();
+    CURRENT.replace(outer);
+    done
+}
+
+/// True if the call that runs on this thread was cancelled; `None` if it cannot be.
+pub(crate) fn current() -> Option<bool> {
+    CURRENT.with_borrow(|attempt| attempt.as_ref().map(|attempt| attempt.is_cancelled()))
+}
+
+/// The call that runs on this thread uses this socket.
+pub(crate) fn begin(socket: &Socket) {
+    CURRENT.with_borrow(|attempt| {
+        if let (Some(attempt), Some(tcp)) = (attempt, &socket.tcp) {
+            *attempt.socket() = Arc::downgrade(tcp);
+            if attempt.is_cancelled() {
+                attempt.interrupt();
+            }
+        }
+    });
+}
+
+/// The call that runs on this thread has no use for its socket any more.
+pub(crate) fn end() {
+    CURRENT.with_borrow(|attempt| {
+        if let Some(attempt) = attempt {
+            *attempt.socket() = Weak::new();
+        }
+    });
+}
