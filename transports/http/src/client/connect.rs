@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Options,
+    addresses::{ATTEMPT_DELAY, interleaved},
     error::{self, connect_timeout},
     proxy::{Proxy, Scheme},
     tunnel::Handshake,
@@ -19,7 +20,6 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Poll, ready},
-    time::Duration,
 };
 use unifiedai_transport::{Time, TransportError};
 
@@ -170,9 +170,6 @@ async fn resolve<R: Runtime>(
     found.map_err(|e| error::unresolved(name, &e))
 }
 
-/// After so long without an answer the next address is tried, too (RFC 8305, 5).
-const NEXT_ATTEMPT: Duration = Duration::from_millis(250);
-
 /// TCP to the first of a host's addresses that answers.
 async fn dial<R: Runtime>(
     host: &str,
@@ -181,7 +178,7 @@ async fn dial<R: Runtime>(
     options: &Options,
 ) -> Result<Stream, TransportError> {
     type Attempt<'a> = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send + 'a>>;
-    let mut addresses = alternate(resolve::<R>(host, port, name).await?).into_iter();
+    let mut addresses = interleaved(&resolve::<R>(host, port, name).await?).into_iter();
     let mut attempts: Vec<Attempt<'_>> = Vec::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let mut timer = R::Timer::default();
@@ -214,25 +211,9 @@ async fn dial<R: Runtime>(
             }
             if let Some(address) = addresses.next() {
                 attempts.push(Box::pin(R::connect(address, options)));
-                next_at = R::Timer::now().saturating_add(NEXT_ATTEMPT);
+                next_at = R::Timer::now().saturating_add(ATTEMPT_DELAY);
             }
         }
     });
     connected.await.map_err(|e| error::connecting(name, &e))
-}
-
-/// Takes IPv6 and IPv4 by turns, so that a family that does not work costs one attempt (RFC 8305, 4).
-fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) = addresses
-        .into_iter()
-        .partition(|address| address.is_ipv6() == first_is_v6);
-    let mut second = second.into_iter();
-    let mut order = Vec::new();
-    for address in first {
-        order.push(address);
-        order.extend(second.next());
-    }
-    order.extend(second);
-    order
 }
