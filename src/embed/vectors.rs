@@ -5,13 +5,19 @@ use crate::{
     provider::lenient::{List, Raw},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{
+    Deserializer,
+    de::{SeqAccess, Visitor},
+};
+use std::fmt;
 
 /// A list of numbers, or a string of 32-bit floats in base64.
 pub(crate) fn vector(raw: Raw<'_>, place: &str) -> Result<Vec<f32>, Error> {
     let text = raw.text().unwrap_or("null");
     let vector = match text.as_bytes().first() {
-        Some(b'[') => serde_json::from_str(text)
-            .map_err(|e| wrong(place, &format!("not a list of numbers ({e})")))?,
+        Some(b'[') => {
+            numbers(text).map_err(|e| wrong(place, &format!("not a list of numbers ({e})")))?
+        }
         Some(b'"') => packed(text, place)?,
         Some(b'{') => return Err(wrong(place, "an object, not a list of numbers")),
         _ => return Err(wrong(place, "missing")),
@@ -26,14 +32,46 @@ pub(crate) fn vector(raw: Raw<'_>, place: &str) -> Result<Vec<f32>, Error> {
 /// A list of vectors, one for each text.
 pub(crate) fn vectors(raw: Raw<'_>, place: &str) -> Result<Vec<Vec<f32>>, Error> {
     let list: List<Raw<'_>> = match raw.text() {
-        Some(text) if text.starts_with('[') => {
-            raw.read().ok_or_else(|| wrong(place, "too long a list"))?
-        }
+        Some(text) if text.starts_with('[') => raw.parse()?,
         Some(_) => return Err(wrong(place, "not a list of vectors")),
         None => return Err(wrong(place, "missing")),
     };
-    let each = |(index, raw): (usize, &Raw<'_>)| vector(*raw, &format!("{place}[{index}]"));
-    list.0.iter().enumerate().map(each).collect()
+    collect(&list, |index, raw| {
+        vector(raw, &format!("{place}[{index}]"))
+    })
+}
+
+/// A vector of each element, with room made once: a list that grows is there twice.
+pub(crate) fn collect(
+    list: &List<Raw<'_>>,
+    read: impl Fn(usize, Raw<'_>) -> Result<Vec<f32>, Error>,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let mut vectors = Vec::with_capacity(list.0.len());
+    for (index, raw) in list.0.iter().enumerate() {
+        vectors.push(read(index, *raw)?);
+    }
+    Ok(vectors)
+}
+
+fn numbers(text: &str) -> Result<Vec<f32>, serde_json::Error> {
+    struct Numbers(usize);
+    impl<'de> Visitor<'de> for Numbers {
+        type Value = Vec<f32>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of numbers")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<f32>, A::Error> {
+            let mut numbers = Vec::with_capacity(self.0);
+            while let Some(number) = list.next_element()? {
+                numbers.push(number);
+            }
+            Ok(numbers)
+        }
+    }
+    let commas = memchr::memchr_iter(b',', text.as_bytes()).count();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let numbers = reader.deserialize_seq(Numbers(commas.saturating_add(1)))?;
+    reader.end().map(|()| numbers)
 }
 
 pub(crate) fn wrong(place: &str, what: &str) -> Error {

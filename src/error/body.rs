@@ -34,6 +34,13 @@ impl ErrorBody {
             return None;
         }
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if tree_size(body)
+            > MOST_TREE
+                .saturating_mul(body.len())
+                .saturating_add(64 << 10)
+        {
+            return None;
+        }
         match serde_json::from_slice(body).ok()? {
             Value::Object(object) => Self::from_object(&object),
             Value::Array(elements) => elements
@@ -125,6 +132,29 @@ impl ErrorBody {
                 .or(self.code.take());
         }
     }
+}
+
+/// How many times its text a body may take once it is read.
+const MOST_TREE: usize = 4;
+
+/// About how much memory the tree of a JSON text takes beside its strings, in bytes.
+fn tree_size(text: &[u8]) -> usize {
+    /// A list that grows is there twice, and a map is a tree whose nodes are not full.
+    const ELEMENT: usize = 3 * size_of::<Value>();
+    const MAP: usize = 11 * (size_of::<String>() + size_of::<Value>());
+    let (mut size, mut in_string, mut is_escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b',' | b'[' => size = size.saturating_add(ELEMENT),
+            b'{' => size = size.saturating_add(MAP),
+            _ => {}
+        }
+    }
+    size
 }
 
 /// The words of an error: a string, an object with `detail`, or FastAPI's list of complaints.

@@ -90,6 +90,13 @@ impl BaseUrl {
         self.uri.host().unwrap_or_default()
     }
 
+    /// The host, with the port where the URL has one.
+    pub(crate) fn authority(&self) -> &str {
+        self.uri
+            .authority()
+            .map_or("", http::uri::Authority::as_str)
+    }
+
     /// True if the host is this machine, as [`is_loopback`](unifiedai_transport::is_loopback) says.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

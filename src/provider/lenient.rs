@@ -59,14 +59,23 @@ fn unreadable(fault: Fault, at: usize, data: &str) -> Error {
         Fault::End => return truncated("inside its JSON"),
         Fault::Unexpected => "what stands at".to_owned(),
         Fault::TooDeep => "what lies too deep at".to_owned(),
-        Fault::TooLong(elements) => {
-            format!("a list with more than {elements} elements is too large, which it reaches at")
-        }
+        Fault::TooLarge => return too_large(data.len()),
     };
     let excerpt = excerpt(data.as_bytes());
     Error::new(
         ErrorKind::Protocol,
         format!("not the JSON that was expected ({what} byte {at}): {excerpt}"),
+    )
+}
+
+/// A text of so many bytes would take too much memory once it is read.
+#[cold]
+pub(crate) fn too_large(text: usize) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!(
+            "the answer has too many elements for its {text} bytes of JSON: reading them would take more memory than its limit allows"
+        ),
     )
 }
 
@@ -119,6 +128,27 @@ pub(crate) struct Spelled<'a, T> {
     pub(crate) raw: Raw<'a>,
 }
 
+/// The members of an object that its type does not know, in their order. Those that are null or empty are left out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Others<'a>(Vec<(String, Raw<'a>)>);
+
+impl<'a> Others<'a> {
+    /// The members with a name that is not one of `known`.
+    pub(crate) fn without<'o>(
+        &'o self,
+        known: &'o [&str],
+    ) -> impl Iterator<Item = (&'o str, Raw<'a>)> {
+        self.0
+            .iter()
+            .filter(|(name, _)| !known.contains(&name.as_str()))
+            .map(|(name, raw)| (name.as_str(), *raw))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
+        self.without(&[])
+    }
+}
+
 /// A value as text, not looked into; null is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Raw<'a>(Option<&'a str>);
@@ -165,6 +195,11 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Reads it as a value of a known shape.
+    pub(crate) fn parse<T: Fill<'a> + Default>(self) -> Result<T, Error> {
+        parse(self.0.unwrap_or("null"))
+    }
+
     /// Reads it as a value of a known shape; another shape is nothing.
     pub(crate) fn read<T: Fill<'a> + Default>(self) -> Option<T> {
         let mut value = T::default();
@@ -175,7 +210,7 @@ impl<'a> Raw<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{fill::MOST_LIST_BYTES, *};
+    use super::*;
     use proptest::prelude::*;
 
     object! {
@@ -316,16 +351,24 @@ mod tests {
 
     // P4
     #[test]
-    fn a_list_may_take_so_much_memory() {
-        let most = MOST_LIST_BYTES / size_of::<Count>();
-        for (length, fits) in [(most, true), (most + 1, false)] {
-            let numbers = vec!["1"; length].join(",");
-            let json = format!(r#"{{"list":[{numbers}]}}"#);
-            match parse::<Thing<'_>>(&json) {
-                Ok(thing) => assert!(fits && thing.list.0.len() == length),
-                Err(error) => assert!(!fits && error.message().contains("is too large"), "{error}"),
-            }
+    fn elements_may_take_so_much_memory_for_their_text() {
+        let refused = |json: &str| {
+            parse::<Thing<'_>>(json).is_err_and(|error| {
+                assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+                true
+            })
+        };
+        let list = |length: usize| vec!["1"; length].join(",");
+        for (length, fits) in [(20_000, true), (80_000, false)] {
+            assert_eq!(refused(&format!(r#"{{"list":[{}]}}"#, list(length))), !fits);
         }
+        // It is one budget for all lists of a text.
+        let lists = |count: usize| {
+            let lists = vec![format!(r#"{{"list":[{}]}}"#, list(100)); count];
+            parse::<List<Thing<'_>>>(&format!("[{}]", lists.join(","))).is_err()
+        };
+        assert!(!lists(100));
+        assert!(lists(1000));
     }
 
     proptest! {

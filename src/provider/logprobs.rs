@@ -1,11 +1,11 @@
 //! Log probabilities in OpenAI's shape, which Responses and Ollama share.
 
-use super::lenient::{Count, List, Number, Object, Text, object};
+use super::lenient::{Count, List, Number, Object, Raw, Text, object};
 use crate::{TokenLogprob, TopLogprob};
 
 object! {
     /// A token, its probability and its rivals.
-    pub(crate) struct Token<'a> {
+    struct Token<'a> {
         token: Text<'a>,
         logprob: Number,
         bytes: List<Count>,
@@ -13,10 +13,10 @@ object! {
     }
 }
 
-/// The tokens that have a probability.
-pub(crate) fn tokens(list: &[Object<Token<'_>>]) -> Vec<TokenLogprob> {
+/// The tokens that have a probability. They are read one by one: all of them would take several times their text.
+pub(crate) fn tokens(list: &[Raw<'_>]) -> Vec<TokenLogprob> {
     list.iter()
-        .filter_map(|token| read(token.0.as_ref()?))
+        .filter_map(|token| read(&token.read()?))
         .collect()
 }
 

@@ -1,21 +1,27 @@
 //! An object's members as text, in their order: for JSON that is passed on with a member changed or added.
 
-use crate::{Error, Json};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
-    ser::SerializeMap,
-};
-use std::fmt;
+use crate::{Error, Json, json::Reader};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The members of a JSON object. Of a member given twice the last counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Members(Vec<(String, Json)>);
 
 impl Members {
-    /// The members of an object; `None` for anything else.
+    /// The members of an object; `None` for anything else, and for one that would take too much memory.
     pub(crate) fn read(text: &str) -> Option<Members> {
-        serde_json::from_str(text).ok()
+        let mut members = Vec::new();
+        let mut reader = Reader::new(text);
+        let read = reader.object(|name, reader| {
+            let value = reader.raw()?;
+            // A list that grows is there twice, with a third of the new one empty.
+            let more = size_of::<(String, Json)>().saturating_mul(3);
+            reader.charge(more.saturating_add(name.len()))?;
+            members.push((name.to_owned(), Json::part(value)));
+            Ok(())
+        });
+        read.and_then(|()| reader.end()).ok()?;
+        Some(Members(members))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
@@ -60,26 +66,6 @@ impl Serialize for Members {
             map.serialize_entry(name, value)?;
         }
         map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Members;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(V)
     }
 }
 

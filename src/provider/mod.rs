@@ -8,6 +8,7 @@ mod arguments;
 mod base_url;
 #[cfg(feature = "bedrock")]
 pub mod bedrock;
+mod blank;
 mod call_ids;
 pub mod cohere;
 mod data_url;
@@ -29,6 +30,7 @@ pub mod openai_responses;
 mod recorded;
 mod requests;
 mod template;
+mod unknown;
 mod vertex;
 
 use crate::{

@@ -1,4 +1,8 @@
-use crate::Json;
+use crate::{
+    Error, Json,
+    json::Budget,
+    provider::lenient::{List, Raw, too_large},
+};
 use serde::Serialize;
 
 /// A model that a provider offers.
@@ -24,6 +28,22 @@ pub struct Model {
     /// The provider's own description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Json>,
+}
+
+/// The models of a list that came in a body of so many bytes; what is no model is left out.
+pub(super) fn read_models(
+    body: usize,
+    list: List<Raw<'_>>,
+    provider: &str,
+    read: impl Fn(&str, Raw<'_>) -> Option<Model>,
+) -> Result<Vec<Model>, Error> {
+    let each = size_of::<Model>().saturating_add(provider.len());
+    Budget::of(body)
+        .charge(list.0.len().saturating_mul(each))
+        .map_err(|_| too_large(body))?;
+    let mut models = Vec::with_capacity(list.0.len());
+    models.extend(list.0.into_iter().filter_map(|raw| read(provider, raw)));
+    Ok(models)
 }
 
 impl Model {

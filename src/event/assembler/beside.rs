@@ -1,7 +1,9 @@
 //! What stands beside the text.
 
 use super::Assembler;
-use crate::{Citation, Error, Json, Logprobs, OpaqueBlock, ServerTiming, StreamEvent, Usage};
+use crate::{
+    Citation, ContentPart, Error, Json, Logprobs, OpaqueBlock, ServerTiming, StreamEvent, Usage,
+};
 
 /// # What stands beside the text
 impl Assembler {
@@ -10,7 +12,8 @@ impl Assembler {
     /// # Errors
     /// `too_large` past the limits.
     pub fn opaque(&mut self, choice: u32, part: u32, block: OpaqueBlock) -> Result<(), Error> {
-        self.retain(block.block.as_str().len())?;
+        let own = size_of::<ContentPart>().saturating_add(block.provider.len());
+        self.retain(own.saturating_add(block.block.as_str().len()))?;
         self.leave(choice)?;
         self.emit(StreamEvent::Opaque {
             choice,
@@ -25,7 +28,12 @@ impl Assembler {
     /// # Errors
     /// `too_large` past the limits.
     pub fn citation(&mut self, choice: u32, part: u32, citation: Citation) -> Result<(), Error> {
-        self.retain(citation.raw.as_ref().map_or(64, |raw| raw.as_str().len()))?;
+        let texts = [&citation.url, &citation.title, &citation.cited_text];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let raw = citation.raw.as_ref().map_or(0, |raw| raw.as_str().len());
+        // It is kept, and waits in an event of its own.
+        let own = size_of::<Citation>().saturating_mul(2);
+        self.retain(texts.fold(own.saturating_add(raw), usize::saturating_add))?;
         self.open(choice)?;
         self.emit(StreamEvent::Citation {
             choice,
@@ -91,7 +99,8 @@ impl Assembler {
     /// # Errors
     /// `too_large` past the limits.
     pub fn extra(&mut self, name: &str, value: Json) -> Result<(), Error> {
-        self.retain(value.as_str().len())?;
+        let own = size_of::<(String, Json)>().saturating_add(name.len());
+        self.retain(own.saturating_add(value.as_str().len()))?;
         self.emit(StreamEvent::Extra {
             name: name.into(),
             value: Box::new(value),

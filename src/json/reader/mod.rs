@@ -21,6 +21,7 @@ pub(crate) struct Reader<'a> {
     /// How many objects and lists are being read member by member.
     depth: u32,
     passed_over: Option<&'a str>,
+    budget: Budget,
 }
 
 /// A member's name, as bytes: that is enough to compare it.
@@ -35,12 +36,36 @@ pub(crate) enum Fault {
     Unexpected,
     /// Objects or lists within each other, more than [`DEEPEST`].
     TooDeep,
-    /// A list with more than so many elements.
-    TooLong(u32),
+    /// What is kept of the text takes more memory than the text may.
+    TooLarge,
 }
 
 /// As `serde_json` allows.
 const DEEPEST: u32 = 127;
+
+/// What the elements of lists and the members of maps in a text may still take in memory, in bytes. On the wire an element can be
+/// two bytes, `1,`, and take a hundred times as much, so that without a limit a body would grow to a multiple of the limit on it.
+///
+/// One budget is for all that a text is read into. It is in proportion to the text, which has a limit of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget(usize);
+
+impl Budget {
+    /// What a short text may take beyond its own length, in bytes.
+    const LEAST: usize = 512 << 10;
+
+    /// The budget of a text of so many bytes.
+    pub(crate) const fn of(text: usize) -> Self {
+        Budget(text.saturating_add(Self::LEAST))
+    }
+
+    /// Counts memory that is taken beside the text.
+    #[inline(always)]
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.0 = self.0.checked_sub(bytes).ok_or(Fault::TooLarge)?;
+        Ok(())
+    }
+}
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
@@ -49,7 +74,14 @@ impl<'a> Reader<'a> {
             rest: text.as_bytes(),
             depth: 0,
             passed_over: None,
+            budget: Budget::of(text.len()),
         }
+    }
+
+    /// Counts memory that an element or member takes beside its text.
+    #[inline(always)]
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.budget.charge(bytes)
     }
 
     /// How many bytes were read.

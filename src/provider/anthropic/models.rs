@@ -5,6 +5,7 @@ use crate::{
     provider::{
         failure,
         lenient::{self, Count, List, Raw, Text, object},
+        model::read_models,
     },
 };
 use bytes::Bytes;
@@ -23,9 +24,9 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
     let Some(data) = page.data else {
         return Err(not_a_model(body));
     };
-    let models = data.0.into_iter().filter_map(|raw| decode(provider, raw));
+    let models = read_models(body.len(), data, provider, decode)?;
     let next = page.last_id.non_empty().filter(|_| page.has_more);
-    Ok(ModelPage::new(models.collect(), next.map(str::to_owned)))
+    Ok(ModelPage::new(models, next.map(str::to_owned)))
 }
 
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {

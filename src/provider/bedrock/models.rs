@@ -3,7 +3,10 @@
 use super::failure;
 use crate::{
     Error, ErrorKind, Model, ModelPage,
-    provider::lenient::{self, List, Object, Raw, Text, object},
+    provider::{
+        lenient::{self, List, Object, Raw, Text, object},
+        model::read_models,
+    },
 };
 use bytes::Bytes;
 
@@ -25,16 +28,15 @@ pub(super) fn decode_list(
     }
     let page: Page<'_> = lenient::parse_body(body)?;
     let read = |list: List<Raw<'_>>, decode: fn(&str, Raw<'_>) -> Option<Model>| {
-        let models = list.0.into_iter();
-        models.filter_map(|raw| decode(provider, raw)).collect()
+        read_models(body.len(), list, provider, decode)
     };
     if let Some(models) = page.model_summaries {
         let next = profiles.then(String::new);
-        return Ok(ModelPage::new(read(models, model), next));
+        return Ok(ModelPage::new(read(models, model)?, next));
     }
     if let Some(profiles) = page.inference_profile_summaries {
         let next = page.next_token.non_empty().map(str::to_owned);
-        return Ok(ModelPage::new(read(profiles, profile), next));
+        return Ok(ModelPage::new(read(profiles, profile)?, next));
     }
     Err(not_a_model(body))
 }

@@ -1,6 +1,9 @@
 use crate::{
     Error, ErrorKind, Model, ModelPage,
-    provider::lenient::{self, Count, List, Raw, Text, object},
+    provider::{
+        lenient::{self, Count, List, Raw, Text, object},
+        model::read_models,
+    },
 };
 use bytes::Bytes;
 
@@ -19,11 +22,7 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
             "the answer is no list of models",
         ));
     };
-    let models = models
-        .0
-        .iter()
-        .filter_map(|raw| model(provider, *raw))
-        .collect();
+    let models = read_models(body.len(), models, provider, model)?;
     Ok(ModelPage::new(
         models,
         page.next_page_token.non_empty().map(str::to_owned),

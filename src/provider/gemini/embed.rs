@@ -3,7 +3,7 @@
 use super::own_path;
 use crate::{
     EmbedEncoding, EmbedPurpose, EmbedRequest, Error, ErrorKind, Warning,
-    embed::vectors::{vector, wrong},
+    embed::vectors::{collect, vector, wrong},
     error::ErrorBody,
     provider::{
         embed::{EmbedWriter, Embedded, texts},
@@ -92,11 +92,10 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
             None => Error::new(ErrorKind::Protocol, "the answer has no `embeddings`"),
         });
     };
-    let read = |(index, raw): (usize, &Raw<'_>)| {
+    let read = |index: usize, raw: Raw<'_>| {
         let place = format!("embeddings[{index}].values");
         let element: Element<'_> = raw.read().ok_or_else(|| wrong(&place, "missing"))?;
         vector(element.values, &place)
     };
-    let vectors: Result<Vec<_>, Error> = embeddings.0.iter().enumerate().map(read).collect();
-    Ok(Embedded::new(vectors?))
+    collect(&embeddings, read).map(Embedded::new)
 }

@@ -1,7 +1,10 @@
 use crate::{
     Error, ErrorKind, Model, ModelPage,
     error::ErrorBody,
-    provider::lenient::{self, Count, List, Raw, Text, object},
+    provider::{
+        lenient::{self, Count, List, Raw, Text, object},
+        model::read_models,
+    },
 };
 use bytes::Bytes;
 
@@ -17,9 +20,9 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
     let Some(models) = page.models else {
         return Err(not_a_model(body));
     };
-    let models = models.0.into_iter().filter_map(|raw| decode(provider, raw));
+    let models = read_models(body.len(), models, provider, decode)?;
     let next = page.next_page_token.non_empty().map(str::to_owned);
-    Ok(ModelPage::new(models.collect(), next))
+    Ok(ModelPage::new(models, next))
 }
 
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {

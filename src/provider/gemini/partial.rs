@@ -22,10 +22,11 @@ impl PartialCall {
         }
     }
 
-    /// Adds a piece. Gives how many bytes it added.
+    /// Adds a piece. Gives how many bytes of memory it added.
     pub(super) fn add(&mut self, arg: &PartialArg<'_>) -> Result<usize, Error> {
         let path = arg.json_path.as_deref().unwrap_or_default();
-        let place = place(&mut self.arguments, path).ok_or_else(|| {
+        let mut made = 0;
+        let place = place(&mut self.arguments, path, &mut made).ok_or_else(|| {
             protocol(format!(
                 "`{}` is no place in arguments",
                 path.escape_debug()
@@ -36,7 +37,7 @@ impl PartialCall {
                 Value::String(text) => text.push_str(more),
                 other => *other = Value::String(more.to_owned()),
             }
-            return Ok(path.len().saturating_add(more.len()));
+            return Ok(made.saturating_add(more.len()));
         }
         *place = if let Some(number) = arg
             .number_value
@@ -49,7 +50,7 @@ impl PartialCall {
         } else {
             Value::Null
         };
-        Ok(path.len().saturating_add(8))
+        Ok(made)
     }
 
     /// The arguments as text.
@@ -58,8 +59,18 @@ impl PartialCall {
     }
 }
 
-/// The value at `$.a.b[0]` or `$['a']`, made if it is not there. A list grows by one at a time.
-fn place<'v>(root: &'v mut Value, path: &str) -> Option<&'v mut Value> {
+/// What a map takes in memory for its first entry, in bytes: a tree's leaf has room for eleven.
+const MAP: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
+/// What one more entry takes: leaves are half full after a split, and inner nodes point to them.
+const ENTRY: usize = MAP / 5;
+/// What an element of a list takes: a list that grows is there twice, with half of the new one empty.
+const ELEMENT: usize = 3 * size_of::<Value>();
+/// What a list has room for at first.
+const LIST: usize = 4 * size_of::<Value>();
+
+/// The value at `$.a.b[0]` or `$['a']`, made if it is not there. A list grows by one at a time. Counts in `made` how many bytes
+/// the maps, lists and values take that are made.
+fn place<'v>(root: &'v mut Value, path: &str, made: &mut usize) -> Option<&'v mut Value> {
     let mut rest = path.strip_prefix('$')?;
     let mut value = root;
     for _ in 0..DEEPEST {
@@ -69,16 +80,25 @@ fn place<'v>(root: &'v mut Value, path: &str) -> Option<&'v mut Value> {
         let step;
         (step, rest) = split(rest)?;
         if value.is_null() {
-            *value = match step {
-                Step::Name(_) => Value::Object(Map::new()),
-                Step::Index(_) => Value::Array(Vec::new()),
+            let (empty, size) = match step {
+                Step::Name(_) => (Value::Object(Map::new()), MAP),
+                Step::Index(_) => (Value::Array(Vec::new()), LIST),
             };
+            *value = empty;
+            *made = made.saturating_add(size);
         }
         value = match (step, value) {
-            (Step::Name(name), Value::Object(object)) => object.entry(name).or_insert(Value::Null),
+            (Step::Name(name), Value::Object(object)) => {
+                let length = name.len();
+                object.entry(name).or_insert_with(|| {
+                    *made = made.saturating_add(ENTRY).saturating_add(length);
+                    Value::Null
+                })
+            }
             (Step::Index(at), Value::Array(list)) => {
                 if at == list.len() {
                     list.push(Value::Null);
+                    *made = made.saturating_add(ELEMENT);
                 }
                 list.get_mut(at)?
             }
@@ -140,6 +160,18 @@ mod tests {
             call.finish(),
             r#"{"a b":true,"list":[{"name":"apple"},{"price":0.5}],"n":null}"#
         );
+    }
+
+    // P4
+    #[test]
+    fn what_a_piece_makes_is_counted_as_it_is_in_memory() {
+        let mut call = PartialCall::new(0);
+        let deep = format!(r#"{{"jsonPath":"${}","stringValue":"x"}}"#, ".a".repeat(63));
+        assert!(call.add(&arg(&deep)).unwrap() >= 62 * MAP);
+        // The same place again makes nothing.
+        assert_eq!(call.add(&arg(&deep)).unwrap(), 1);
+        let element = r#"{"jsonPath":"$.list[0]","numberValue":1}"#;
+        assert_eq!(call.add(&arg(element)).unwrap(), ENTRY + 4 + LIST + ELEMENT);
     }
 
     #[test]

@@ -105,8 +105,8 @@ object! {
 
 object! {
     pub(super) struct LogprobsResult<'a> {
-        pub(super) chosen_candidates as "chosenCandidates": List<Token<'a>>,
-        pub(super) top_candidates as "topCandidates": List<Alternatives<'a>>,
+        pub(super) chosen_candidates as "chosenCandidates": List<Raw<'a>>,
+        pub(super) top_candidates as "topCandidates": List<Raw<'a>>,
     }
 }
 

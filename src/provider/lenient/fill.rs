@@ -3,7 +3,7 @@
 //!
 //! No kind is inlined where an object tells its members apart, so that all that stands there is a jump for each.
 
-use super::{Count, List, Number, Object, Raw, Seconds, Spelled, Text};
+use super::{Count, List, Number, Object, Others, Raw, Seconds, Spelled, Text};
 use crate::{
     codec::decimal,
     few::Few,
@@ -29,20 +29,25 @@ pub(crate) trait Members<'a>: Default {
 
 /// Defines an object of a wire: every member is optional, a wrong type is nothing, what has no name here is passed over.
 ///
-/// A member is called as on the wire, or `member as "wireName"`.
+/// A member is called as on the wire, or `member as "wireName"`. With `..others: Others` behind the members, what has no name
+/// here is kept there.
 macro_rules! object {
     (@name $member:ident) => { stringify!($member) };
     (@name $member:ident $wire:literal) => { $wire };
+    (@other $this:ident $name:ident $reader:ident) => { $reader.pass_over() };
+    (@other $this:ident $name:ident $reader:ident $others:ident) => { $this.$others.add($name, $reader) };
     (
         $(#[$about:meta])*
         $see:vis struct $Object:ident $(<$life:lifetime>)? {
             $($(#[$what:meta])* $show:vis $member:ident $(as $wire:literal)?: $Type:ty,)*
+            $(.. $others:ident: $Others:ty,)?
         }
     ) => {
         $(#[$about])*
         #[derive(Debug, Default)]
         $see struct $Object $(<$life>)? {
             $($(#[$what])* $show $member: $Type,)*
+            $(pub(super) $others: $Others,)?
         }
 
         impl<'de $(: $life, $life)?> $crate::provider::lenient::Members<'de> for $Object $(<$life>)? {
@@ -56,7 +61,7 @@ macro_rules! object {
                 $(if name == object!(@name $member $($wire)?).as_bytes() {
                     return self.$member.fill(reader);
                 })*
-                reader.pass_over()
+                object!(@other self name reader $($others)?)
             }
         }
 
@@ -68,6 +73,29 @@ macro_rules! object {
     };
 }
 pub(crate) use object;
+
+impl<'a> Others<'a> {
+    /// Keeps a member that has no place. One without content is nothing.
+    #[cold]
+    pub(crate) fn add<'de: 'a>(
+        &mut self,
+        name: &Name,
+        reader: &mut Reader<'de>,
+    ) -> Result<(), Fault> {
+        let value = reader.raw()?;
+        if matches!(value, "null" | "\"\"" | "[]" | "{}") {
+            return Ok(());
+        }
+        let name = std::str::from_utf8(name).map_err(|_| Fault::Unexpected)?;
+        reader.charge(
+            size_of::<(String, Raw<'_>)>()
+                .saturating_mul(3)
+                .saturating_add(name.len()),
+        )?;
+        self.0.push((name.to_owned(), Raw(Some(value))));
+        Ok(())
+    }
+}
 
 impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
     #[inline(never)]
@@ -220,10 +248,7 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for List<T> {
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
         self.0.clear();
         match reader.peek()? {
-            b'[' => reader.list(|reader| {
-                check_length::<T>(self.0.len())?;
-                push(&mut self.0).fill(reader)
-            }),
+            b'[' => reader.list(|reader| push(&mut self.0, reader)?.fill(reader)),
             _ => reader.skip(),
         }
     }
@@ -235,7 +260,10 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for Few<T> {
         *self = Few::default();
         match reader.peek()? {
             b'[' => reader.list(|reader| {
-                check_length::<T>(self.len())?;
+                // The first has its place in the object.
+                if !self.is_empty() {
+                    reader.charge(size_of::<T>().saturating_mul(2))?;
+                }
                 self.push(T::default()).fill(reader)
             }),
             _ => reader.skip(),
@@ -243,24 +271,23 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for Few<T> {
     }
 }
 
-/// What the elements of one list may take in memory. On the wire an element can be two bytes, `{}`, so that without a limit
-/// a body would grow to a hundred times its size.
-pub(super) const MOST_LIST_BYTES: usize = 16 << 20;
-
-/// Whether one more element than `elements` fits.
-fn check_length<T>(elements: usize) -> Result<(), Fault> {
-    if elements.saturating_add(1).saturating_mul(size_of::<T>()) <= MOST_LIST_BYTES {
-        return Ok(());
-    }
-    Err(Fault::TooLong(elements.try_into().unwrap_or(u32::MAX)))
-}
-
-fn push<T: Default>(list: &mut Vec<T>) -> &mut T {
+/// Adds an element. Room is made by half, not by doubling: the old list and the new one are there at once.
+fn push<'l, T: Default>(list: &'l mut Vec<T>, reader: &mut Reader<'_>) -> Result<&'l mut T, Fault> {
     let last = list.len();
+    if last == list.capacity() {
+        let more = last
+            .max(LEAST_ROOM.checked_div(size_of::<T>()).unwrap_or(1))
+            .div_ceil(2);
+        reader.charge(more.saturating_mul(size_of::<T>()))?;
+        list.reserve_exact(more);
+    }
     list.push(T::default());
     #[expect(clippy::indexing_slicing, reason = "it was just pushed")]
-    &mut list[last]
+    Ok(&mut list[last])
 }
+
+/// Twice the room that a list begins with, in bytes.
+const LEAST_ROOM: usize = 128;
 
 fn is_integer(number: &str) -> bool {
     !number.contains(['.', 'e', 'E'])

@@ -1,7 +1,10 @@
 use crate::{
     Error, ErrorKind, Model, ModelPage,
     codec::rfc3339::rfc3339,
-    provider::lenient::{self, List, Raw, Text, object},
+    provider::{
+        lenient::{self, List, Raw, Text, object},
+        model::read_models,
+    },
 };
 use bytes::Bytes;
 use std::time::SystemTime;
@@ -20,11 +23,7 @@ pub(super) fn decode(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
             "the answer is no list of models",
         ));
     };
-    let models = models
-        .0
-        .iter()
-        .filter_map(|raw| model(provider, *raw))
-        .collect();
+    let models = read_models(body.len(), models, provider, model)?;
     Ok(ModelPage::new(models, None))
 }
 

@@ -1,9 +1,6 @@
 //! The answer as it is on the wire, whole and a line at a time, with every member optional.
 
-use crate::provider::{
-    lenient::{Count, List, Object, Raw, Text, object},
-    logprobs::Token,
-};
+use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
 
 object! {
     pub(super) struct Line<'a> {
@@ -16,7 +13,7 @@ object! {
         pub(super) done: bool,
         pub(super) done_reason: Text<'a>,
         pub(super) error: Raw<'a>,
-        pub(super) logprobs: List<Object<Token<'a>>>,
+        pub(super) logprobs: List<Raw<'a>>,
         pub(super) prompt_eval_count: Count,
         pub(super) eval_count: Count,
         /// Nanoseconds, like the next three.

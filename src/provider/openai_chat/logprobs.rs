@@ -1,13 +1,13 @@
 use super::wire::Choice;
 use crate::{
     Logprobs, TokenLogprob, TopLogprob,
-    provider::lenient::{Count, List, Number, Text, object},
+    provider::lenient::{Count, List, Number, Raw, Text, object},
 };
 
 object! {
     struct Lists<'a> {
-        content: List<Token<'a>>,
-        refusal: List<Token<'a>>,
+        content: List<Raw<'a>>,
+        refusal: List<Raw<'a>>,
     }
 }
 
@@ -38,8 +38,10 @@ pub(super) fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
     })
 }
 
-fn tokens(list: &List<Token<'_>>) -> Vec<TokenLogprob> {
-    let token = |token: &Token<'_>| {
+/// They are read one by one: all of them would take several times their text.
+fn tokens(list: &List<Raw<'_>>) -> Vec<TokenLogprob> {
+    let token = |token: &Raw<'_>| {
+        let token: Token<'_> = token.read()?;
         Some(TokenLogprob {
             token: token.token.to_string_or_empty(),
             logprob: token.logprob.0?,

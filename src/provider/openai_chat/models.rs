@@ -4,6 +4,7 @@ use crate::{
     provider::{
         failure,
         lenient::{self, Count, List, Raw, Text, object},
+        model::read_models,
     },
 };
 use bytes::Bytes;
@@ -17,17 +18,14 @@ pub(in crate::provider) fn decode_list(provider: &str, body: &Bytes) -> Result<M
     }
     let is_array = body.trim_ascii_start().starts_with(b"[");
     let data = if is_array {
-        lenient::parse_body::<List<Raw<'_>>>(body)?.0
+        lenient::parse_body::<List<Raw<'_>>>(body)?
     } else {
         match lenient::parse_body::<Listed<'_>>(body)?.data {
-            Some(list) => list.0,
+            Some(list) => list,
             None => return Err(not_a_model(body)),
         }
     };
-    let models = data
-        .into_iter()
-        .filter_map(|raw| decode(provider, raw))
-        .collect();
+    let models = read_models(body.len(), data, provider, decode)?;
     Ok(ModelPage::new(models, None))
 }
 

@@ -297,7 +297,7 @@ fn parts<'a, 'w>(list: &'a [Object<Part<'w>>]) -> impl Iterator<Item = &'a Part<
     list.iter().filter_map(|part| part.0.as_ref())
 }
 
-fn pour_logprobs(list: &[Object<logprobs::Token<'_>>], out: &mut Assembler) -> Result<(), Error> {
+fn pour_logprobs(list: &[Raw<'_>], out: &mut Assembler) -> Result<(), Error> {
     let content = logprobs::tokens(list);
     out.logprobs(
         0,

@@ -1,9 +1,6 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::{
-    lenient::{Count, List, Object, Raw, Text, object},
-    logprobs::Token,
-};
+use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
 
 object! {
     /// A `response` object.
@@ -59,7 +56,7 @@ object! {
         pub(super) text: Text<'a>,
         pub(super) refusal: Text<'a>,
         pub(super) annotations: List<Raw<'a>>,
-        pub(super) logprobs: List<Object<Token<'a>>>,
+        pub(super) logprobs: List<Raw<'a>>,
     }
 }
 
@@ -73,7 +70,7 @@ object! {
         pub(super) delta: Text<'a>,
         pub(super) text: Text<'a>,
         pub(super) refusal: Text<'a>,
-        pub(super) logprobs: List<Object<Token<'a>>>,
+        pub(super) logprobs: List<Raw<'a>>,
         pub(super) item: Raw<'a>,
         pub(super) response: Raw<'a>,
     }
