@@ -196,8 +196,11 @@ fn differences(response: &UnifiedChatResponse, message: &Value) -> Vec<String> {
         let ours = ours.map_or(Value::Null, |(_, json)| json.decode().unwrap());
         differ(name, ours, &message[name]);
     }
-    // Empty texts have no place in a message, and a history with them is refused.
-    let is_empty = |block: &&Value| block["type"] == "text" && block["text"] == "";
+    // Blank texts have no place in a message, and a history with them is refused.
+    let is_empty = |block: &&Value| {
+        let text = block["text"].as_str().unwrap_or("x");
+        block["type"] == "text" && text.trim().is_empty()
+    };
     let theirs = message["content"].as_array().unwrap().iter();
     let theirs: Value = theirs
         .filter(|block| !is_empty(block))

@@ -607,3 +607,41 @@ fn a_provider_that_cannot_work_is_refused_when_it_is_made() {
     assert_eq!(named.name(), "eu");
     assert!(!format!("{named:?}").contains("canary"));
 }
+
+// reasoning-only-turns
+#[test]
+fn a_turn_of_nothing_but_reasoning_is_left_out() {
+    let thought = || ContentPart::Reasoning {
+        text: "Hm.".into(),
+        signature: Some("s".into()),
+    };
+    let hidden = ContentPart::opaque(
+        "bedrock",
+        Json::parse(r#"{"reasoningContent":{"redactedContent":"eA=="}}"#).unwrap(),
+    );
+    for parts in [
+        vec![thought()],
+        vec![thought(), hidden],
+        vec![thought(), " ".into()],
+    ] {
+        let request = ChatRequest::new("m")
+            .user("one")
+            .message(Message::new(Role::Assistant, parts))
+            .user("two")
+            .message(Message::new(Role::Assistant, vec![thought(), "2".into()]))
+            .user("three");
+        let (body, warnings) = encode(&request).unwrap();
+        assert_eq!(
+            body["messages"],
+            json!([
+                {"role": "user", "content": [{"text": "one"}, {"text": "two"}]},
+                {"role": "assistant", "content": [
+                    {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}},
+                    {"text": "2"},
+                ]},
+                {"role": "user", "content": [{"text": "three"}]},
+            ])
+        );
+        assert_eq!(warnings[0].code, "reasoning_left_out");
+    }
+}

@@ -287,7 +287,8 @@ fn to_send(parts: &[&Value]) -> Value {
 
 /// The message as it goes back to the provider with the next question.
 fn sent_back(message: &Message) -> Value {
-    let request = ChatRequest::new("m")
+    // Later models are sent a word in the place of a signature that an answer has not.
+    let request = ChatRequest::new("gemini-2.5-flash")
         .user("q")
         .message(message.clone())
         .user("and?");

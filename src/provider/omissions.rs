@@ -1,8 +1,8 @@
 //! What a request says and a wire cannot.
 
 use super::history::{self, Takes};
-use crate::{Error, ErrorKind, Message, Tool, Warning};
-use std::fmt::Display;
+use crate::{Error, ErrorKind, Json, Message, Tool, ToolCall, Warning};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
 /// Refuses what a wire cannot say, or with `lenient` lists it as left out.
 #[derive(Debug)]
@@ -72,6 +72,23 @@ impl<'a> Omissions<'a> {
             }
         }
         Ok(taken)
+    }
+
+    /// The arguments of a call as the text of a JSON object. What is none is wrapped into one, with a warning: a server refuses it,
+    /// at each further request of the conversation.
+    pub(crate) fn arguments<'c>(&mut self, call: &'c ToolCall) -> Result<Cow<'c, str>, Error> {
+        if call.has_valid_arguments() {
+            return Ok(call.arguments_json().into());
+        }
+        self.warn(
+            "invalid_tool_arguments",
+            format!(
+                "the arguments of tool call `{}` are no JSON object; they were sent as text in one",
+                call.id
+            ),
+        );
+        let wrapped = Json::new(&BTreeMap::from([("INVALID_JSON", &call.arguments)]))?;
+        Ok(wrapped.as_str().to_owned().into())
     }
 
     /// Lists what of the conversation stays behind.

@@ -25,7 +25,8 @@ pub(super) enum Piece<'a> {
     },
     Thinking {
         text: &'a str,
-        signature: &'a str,
+        /// None of a server that signs nothing.
+        signature: Option<&'a str>,
     },
     ToolUse {
         id: &'a str,
@@ -63,6 +64,25 @@ pub(super) enum Source<'a> {
 impl<'a> Block<'a> {
     pub(super) fn new(piece: Piece<'a>) -> Self {
         Block { piece, more: None }
+    }
+
+    pub(super) fn text(text: &'a str) -> Self {
+        let citations = Vec::new();
+        Block::new(Piece::Text { text, citations })
+    }
+
+    /// Whether this is thinking, shown or not.
+    pub(super) fn is_thinking(&self) -> bool {
+        match &self.piece {
+            Piece::Thinking { .. } => true,
+            Piece::Opaque(raw) => {
+                let kind = Members::read(raw.as_str()).and_then(|raw| raw.get("type").cloned());
+                kind.is_some_and(|kind| {
+                    matches!(kind.as_str(), "\"thinking\"" | "\"redacted_thinking\"")
+                })
+            }
+            _ => false,
+        }
     }
 
     /// The text, if the block is nothing else.
@@ -124,7 +144,9 @@ impl Serialize for Block<'_> {
             Piece::Thinking { text, signature } => {
                 map.serialize_entry("type", "thinking")?;
                 map.serialize_entry("thinking", text)?;
-                map.serialize_entry("signature", signature)?;
+                if let Some(signature) = signature {
+                    map.serialize_entry("signature", signature)?;
+                }
             }
             Piece::ToolUse {
                 id,

@@ -1,4 +1,4 @@
-use super::{Anthropic, Place, WIRE};
+use super::{Anthropic, Place, WIRE, signing::Server};
 use crate::{
     Auth, Error, ErrorKind, Secret,
     provider::{BaseUrl, vertex::Vertex},
@@ -144,6 +144,7 @@ impl AnthropicBuilder {
         Ok(Anthropic {
             name: self.name,
             auth: self.auth,
+            server: Server::at(&base_url),
             base_url,
             place: self.place,
             betas,

@@ -3,6 +3,7 @@
 use super::{
     WIRE, failure,
     open::OpenBlocks,
+    signing::Server,
     usage::Counts,
     wire::{Block, Delta, Event, Message, WireCitation},
 };
@@ -10,8 +11,9 @@ use crate::{
     Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, Warning,
     provider::{
         Decoder, Frame, FrameKind, Progress,
-        lenient::{self, Raw},
+        lenient::{self, List, Others, Raw},
         members::Members,
+        unknown::Unknown,
     },
 };
 use bytes::Bytes;
@@ -32,10 +34,11 @@ pub(super) struct MessageDecoder {
     has_end: bool,
     counts: Counts,
     open: OpenBlocks,
+    unknown: Unknown,
 }
 
 impl MessageDecoder {
-    pub(super) fn new(chosen_limit: Option<u64>) -> Self {
+    pub(super) fn new(chosen_limit: Option<u64>, server: &Server) -> Self {
         MessageDecoder {
             chosen_limit,
             id: None,
@@ -43,7 +46,8 @@ impl MessageDecoder {
             is_cut: false,
             has_end: false,
             counts: Counts::default(),
-            open: OpenBlocks::default(),
+            open: OpenBlocks::new(server.clone()),
+            unknown: Unknown::default(),
         }
     }
 
@@ -64,6 +68,7 @@ impl MessageDecoder {
                 self.usage(event.usage, out)?;
                 let empty = Delta::default();
                 let delta = delta.unwrap_or(&empty);
+                extra(&delta.others, out)?;
                 let extras = [
                     ("stop_sequence", delta.stop_sequence),
                     ("stop_details", delta.stop_details),
@@ -76,13 +81,17 @@ impl MessageDecoder {
                 if self.id.is_none() {
                     return Err(protocol("the stream ended a message that had not begun"));
                 }
+                // Some servers give counts and times only here.
+                self.usage(event.usage, out)?;
+                extra(&event.others, out)?;
                 self.has_end = true;
                 return Ok(Progress::Done);
             }
             "ping" => return Ok(Progress::Ping),
             "error" => return Err(failure::from_event("", frame.data)),
-            _ => {}
+            other => self.unknown.event(other, out),
         }
+        extra(&event.others, out)?;
         Ok(Progress::More)
     }
 
@@ -111,11 +120,23 @@ impl MessageDecoder {
         if let Some(usage) = usage {
             out.usage(usage);
         }
-        for (position, block) in message.content.unwrap_or_default().0.iter().enumerate() {
-            let part = part(position as u64)?;
-            self.block(part, *block, out)?;
-            self.open.end(part, out)?;
+        let content = message.content.unwrap_or_default();
+        match content.text().map(|text| (text.as_bytes().first(), text)) {
+            Some((Some(b'['), _)) => {
+                let blocks: List<Raw<'_>> = content.parse()?;
+                for (position, block) in (0_u64..).zip(blocks.0) {
+                    let part = part(position)?;
+                    self.block(part, block, out)?;
+                    self.open.end(part, out)?;
+                }
+            }
+            Some(_) => {
+                self.block(0, content, out)?;
+                self.open.end(0, out)?;
+            }
+            None => {}
         }
+        extra(&message.others, out)?;
         let extras = [
             ("stop_sequence", message.stop_sequence),
             ("stop_details", message.stop_details),
@@ -128,27 +149,43 @@ impl MessageDecoder {
     /// A block, whole or as it begins.
     fn block(&mut self, part: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
         self.has_content = true;
-        let Some(block) = raw.read::<Block<'_>>() else {
+        if raw.text().is_some_and(|text| text.starts_with('"')) {
+            let text: lenient::Text<'_> = raw.parse()?;
+            return out.text(0, part, text.as_deref().unwrap_or_default());
+        }
+        if !raw.text().is_some_and(|text| text.starts_with('{')) {
+            if let Some(text) = raw.text() {
+                self.unknown.value("content", text, out);
+            }
             return Ok(());
-        };
+        }
+        let block: Block<'_> = raw.parse()?;
         match block.r#type.as_deref().unwrap_or_default() {
             "text" => {
                 out.text(0, part, block.text.as_deref().unwrap_or_default())?;
                 for citation in &block.citations.0 {
                     cite(part, *citation, out)?;
                 }
+                self.unknown.members("a text block", &block.others, out);
             }
             "thinking" => {
-                out.reasoning(0, part, block.thinking.as_deref().unwrap_or_default())?;
+                self.open.thinking(part);
+                let thinking = block.thinking.as_deref().unwrap_or_default();
+                self.open.thought(part, thinking, out)?;
                 if let Some(signature) = block.signature.non_empty() {
-                    out.reasoning_signature(0, part, signature)?;
+                    self.open.signature(part, signature, out)?;
                 }
+                self.unknown.members("a thinking block", &block.others, out);
             }
             "tool_use" => {
                 let text = |text: &lenient::Text<'_>| text.to_string_or_empty();
                 out.tool_start(0, part, &text(&block.id), &text(&block.name))?;
-                let own = raw.text().and_then(Members::read).unwrap_or_default();
-                let others = own.without(&["type", "id", "name", "input"]);
+                let mut others = Members::default();
+                for (name, value) in block.others.iter() {
+                    if let Some(value) = value.json() {
+                        others.set(name, value);
+                    }
+                }
                 if !others.is_empty() {
                     out.tool_data(0, part, OpaqueData::new(WIRE, others.to_json()?))?;
                 }
@@ -172,10 +209,11 @@ impl MessageDecoder {
         match delta.r#type.as_deref().unwrap_or_default() {
             "text_delta" => out.text(0, part, delta.text.as_deref().unwrap_or_default()),
             "thinking_delta" => {
-                out.reasoning(0, part, delta.thinking.as_deref().unwrap_or_default())
+                let more = delta.thinking.as_deref().unwrap_or_default();
+                self.open.thought(part, more, out)
             }
             "signature_delta" => match delta.signature.non_empty() {
-                Some(signature) => out.reasoning_signature(0, part, signature),
+                Some(signature) => self.open.signature(part, signature, out),
                 None => Ok(()),
             },
             "input_json_delta" => {
@@ -187,8 +225,13 @@ impl MessageDecoder {
                 let more = delta.content.as_deref().unwrap_or_default();
                 self.open.content(part, more, out)
             }
-            _ => Ok(()),
-        }
+            other => {
+                self.unknown.delta(other, out);
+                Ok(())
+            }
+        }?;
+        self.unknown.members("a delta", &delta.others, out);
+        Ok(())
     }
 
     fn usage(&mut self, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
@@ -245,13 +288,14 @@ impl Decoder for MessageDecoder {
             return Err(protocol("the answer has no `content`: this is no message"));
         }
         self.message(message, out)?;
+        self.open.end_all(MOST_BLOCKS, out)?;
         self.has_end = true;
         out.end_marker();
         Ok(())
     }
 
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
-        self.open.end_all(out)?;
+        self.open.end_all(MOST_BLOCKS, out)?;
         if !self.has_end {
             out.warn(Warning::new(
                 "missing_end",
@@ -297,10 +341,20 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
+/// Members that have no place in a response.
+fn extra(others: &Others<'_>, out: &mut Assembler) -> Result<(), Error> {
+    for (name, raw) in others.iter() {
+        if let Some(value) = raw.json() {
+            out.extra(name, value)?;
+        }
+    }
+    Ok(())
+}
+
 fn part(index: u64) -> Result<u32, Error> {
     u32::try_from(index)
         .ok()
-        .filter(|part| *part < MOST_BLOCKS)
+        .filter(|block| *block < MOST_BLOCKS)
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::TooLarge,

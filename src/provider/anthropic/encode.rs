@@ -1,6 +1,6 @@
 //! From a request to the body.
 
-use super::{Place, block::Content, messages::Conversation};
+use super::{Anthropic, Place, block::Content, messages::Conversation};
 use crate::{
     ChatRequest, Error, Json, Param, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier,
     Tool, ToolChoice, Warning, chat::ParamVisitor, json::ObjectWriter,
@@ -10,18 +10,17 @@ use serde::Serialize;
 
 /// The body, and what was dropped from it.
 pub(super) fn body(
-    place: &Place,
-    name: &str,
-    default_max_tokens: u64,
+    provider: &Anthropic,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let name = &provider.name;
     let mut encoder = Encoder {
         provider: name,
         request,
         out: ObjectWriter::with_capacity(1024),
         omissions: Omissions::new(name, request.lenient),
     };
-    encoder.fixed(place, default_max_tokens)?;
+    encoder.fixed(provider)?;
     request.visit_scalars(&mut encoder)?;
     encoder.structured()?;
     for (name, value) in &request.extra {
@@ -46,22 +45,22 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn fixed(&mut self, place: &Place, default_max_tokens: u64) -> Result<(), Error> {
+    fn fixed(&mut self, provider: &Anthropic) -> Result<(), Error> {
         let request = self.request;
-        match place {
+        match &provider.place {
             Place::Own => self.member("model", &request.model)?,
             Place::Vertex(_) => self.member("anthropic_version", super::VERTEX_VERSION)?,
         }
         let limit = request
             .max_tokens
-            .or_else(|| chosen_limit(request, default_max_tokens));
+            .or_else(|| chosen_limit(request, provider.default_max_tokens));
         if let Some(limit) = limit {
             self.member("max_tokens", &limit)?;
         }
         if request.stream {
             self.member("stream", &true)?;
         }
-        let conversation = Conversation::new(request, &mut self.omissions)?;
+        let conversation = Conversation::new(request, &provider.server, &mut self.omissions)?;
         if !conversation.system.is_empty() {
             self.member("system", &Content(&conversation.system))?;
         }

@@ -3,10 +3,17 @@
 use super::{
     WIRE,
     block::{Block, Piece, Source},
+    signing::{Server, is_origin},
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::{data_url::data_url, history::Takes, members::Members, omissions::Omissions},
+    provider::{
+        blank::{NO_OUTPUT, NO_TEXT, is_blank, trim_end},
+        data_url::data_url,
+        history::Takes,
+        members::Members,
+        omissions::Omissions,
+    },
 };
 use serde::Serialize;
 
@@ -24,9 +31,13 @@ pub(super) struct Turn<'a> {
     content: Vec<Block<'a>>,
 }
 
+const USER: &str = "user";
+const ASSISTANT: &str = "assistant";
+
 impl<'a> Conversation<'a> {
     pub(super) fn new(
         request: &'a ChatRequest,
+        server: &Server,
         omissions: &mut Omissions<'_>,
     ) -> Result<Self, Error> {
         let mut conversation = Conversation::default();
@@ -37,17 +48,18 @@ impl<'a> Conversation<'a> {
         };
         omissions.history(&request.messages, takes);
         for message in &request.messages {
-            conversation.add(message, omissions)?;
+            conversation.add(message, server, omissions)?;
         }
-        for turn in &mut conversation.messages {
-            // The wire wants all results before anything else that the user says.
-            turn.content
-                .sort_by_key(|block| !matches!(block.piece, Piece::ToolResult { .. }));
-        }
+        conversation.end_turns(omissions);
         Ok(conversation)
     }
 
-    fn add(&mut self, message: &'a Message, omissions: &mut Omissions<'_>) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        message: &'a Message,
+        server: &Server,
+        omissions: &mut Omissions<'_>,
+    ) -> Result<(), Error> {
         if message.name.is_some() {
             omissions.refuse("the `name` of a message")?;
         }
@@ -59,31 +71,91 @@ impl<'a> Conversation<'a> {
                         "instructions in the middle of the conversation were sent with those at its beginning",
                     );
                 }
-                return blocks(&message.content, &mut self.system, omissions);
+                return blocks(&message.content, server, &mut self.system, omissions);
             }
-            Role::Assistant => "assistant",
-            Role::User | Role::Tool | Role::Other(_) => "user",
+            Role::Assistant => ASSISTANT,
+            Role::User | Role::Tool | Role::Other(_) => USER,
         };
         let mut content = Vec::with_capacity(message.content.len());
-        blocks(&message.content, &mut content, omissions)?;
-        match self.messages.last_mut() {
-            // The wire would join them too; the results of one turn must stand in one message.
-            Some(last) if last.role == role => last.content.append(&mut content),
-            _ if content.is_empty() => {}
-            _ => self.messages.push(Turn { role, content }),
+        blocks(&message.content, server, &mut content, omissions)?;
+        // A blank turn of the user stays, to be filled if no other joins it: without it two answers would become one.
+        let stays = role == USER && message.content.iter().any(is_blank_text);
+        if !content.is_empty() || stays {
+            self.push(Turn { role, content });
         }
         Ok(())
+    }
+
+    /// The wire would join turns of one role too; the results of one turn must be in one message.
+    fn push(&mut self, mut turn: Turn<'a>) {
+        match self.messages.last_mut() {
+            Some(last) if last.role == turn.role => last.content.append(&mut turn.content),
+            _ => self.messages.push(turn),
+        }
+    }
+
+    /// Brings each turn into the form that the wire wants of a whole turn.
+    fn end_turns(&mut self, omissions: &mut Omissions<'_>) {
+        for mut turn in std::mem::take(&mut self.messages) {
+            if turn.role == ASSISTANT && leave_out_trailing_thinking(&mut turn.content) {
+                omissions.warn(
+                    "reasoning_left_out",
+                    "reasoning that no text or tool call follows was not sent: this wire refuses a turn that ends with it",
+                );
+                if turn.content.is_empty() {
+                    continue;
+                }
+            }
+            self.push(turn);
+        }
+        for turn in &mut self.messages {
+            // The wire wants all results before anything else that the user says.
+            turn.content
+                .sort_by_key(|block| !matches!(block.piece, Piece::ToolResult { .. }));
+            if turn.content.is_empty() {
+                turn.content.push(Block::text(NO_TEXT));
+                omissions.warn(
+                    "blank_text_filled",
+                    format!("a turn of the user without text was sent as `{NO_TEXT}`: this wire refuses blank ones"),
+                );
+            }
+        }
+        let last = self.messages.last_mut();
+        let last = last.filter(|turn| turn.role == ASSISTANT);
+        if let Some(Piece::Text { text, .. }) =
+            last.and_then(|turn| Some(&mut turn.content.last_mut()?.piece))
+        {
+            *text = trim_end(text);
+        }
+    }
+}
+
+/// Removes the thinking at the end of a turn, which the wire refuses there. Gives whether there was any.
+fn leave_out_trailing_thinking(content: &mut Vec<Block<'_>>) -> bool {
+    let kept = content.iter().rposition(|block| !block.is_thinking());
+    let kept = kept.map_or(0, |at| at.saturating_add(1));
+    let found = kept < content.len();
+    content.truncate(kept);
+    found
+}
+
+fn is_blank_text(part: &ContentPart) -> bool {
+    match part {
+        ContentPart::Text { text, .. } | ContentPart::Refusal { text } => is_blank(text),
+        _ => false,
     }
 }
 
 fn blocks<'a>(
     parts: &'a [ContentPart],
+    server: &Server,
     blocks: &mut Vec<Block<'a>>,
     omissions: &mut Omissions<'_>,
 ) -> Result<(), Error> {
+    let takes_unsigned = server.takes_unsigned(parts);
     for part in parts {
         if let ContentPart::Opaque(block) = part {
-            if block.provider != WIRE {
+            if block.provider != WIRE || is_origin(block) {
                 continue;
             }
             // A block without a type is no block but more members for the one before it: a cache point.
@@ -95,7 +167,7 @@ fn blocks<'a>(
                 continue;
             }
         }
-        if let Some(piece) = piece(part, omissions)? {
+        if let Some(piece) = piece(part, takes_unsigned, server, omissions)? {
             blocks.push(Block::new(piece));
         }
     }
@@ -104,13 +176,13 @@ fn blocks<'a>(
 
 fn piece<'a>(
     part: &'a ContentPart,
+    takes_unsigned: bool,
+    server: &Server,
     omissions: &mut Omissions<'_>,
 ) -> Result<Option<Piece<'a>>, Error> {
     Ok(Some(match part {
-        // The wire refuses empty texts.
-        ContentPart::Text { text, .. } | ContentPart::Refusal { text } if text.is_empty() => {
-            return Ok(None);
-        }
+        // The wire refuses blank texts.
+        part if is_blank_text(part) => return Ok(None),
         ContentPart::Text { text, citations } => {
             let own = |raw: &&Json| {
                 let kind = Members::read(raw.as_str()).and_then(|raw| raw.get("type").cloned());
@@ -144,16 +216,25 @@ fn piece<'a>(
         ContentPart::Reasoning {
             text,
             signature: Some(signature),
-        } => Piece::Thinking { text, signature },
+        } => Piece::Thinking {
+            text,
+            signature: Some(signature),
+        },
+        ContentPart::Reasoning { text, .. } if takes_unsigned && !is_blank(text) => {
+            Piece::Thinking {
+                text,
+                signature: None,
+            }
+        }
         ContentPart::Reasoning { .. } => {
             omissions.warn(
                 "reasoning_left_out",
-                "reasoning without a signature was not sent: this wire takes back only its own",
+                "reasoning without a signature was not sent: this server did not write it, or signs what it writes",
             );
             return Ok(None);
         }
         ContentPart::ToolCall(call) => tool_use(call, omissions)?,
-        ContentPart::ToolResult(result) => tool_result(result, omissions)?,
+        ContentPart::ToolResult(result) => tool_result(result, server, omissions)?,
         ContentPart::Opaque(block) => Piece::Opaque(&block.block),
         ContentPart::Audio { .. } => return Err(omissions.cannot_send("sound")),
         ContentPart::Video { .. } => return Err(omissions.cannot_send("a video")),
@@ -186,25 +267,7 @@ fn source<'a>(media: &'a Media, omissions: &Omissions<'_>) -> Result<Source<'a>,
 }
 
 fn tool_use<'a>(call: &'a ToolCall, omissions: &mut Omissions<'_>) -> Result<Piece<'a>, Error> {
-    let input = if call.has_valid_arguments() {
-        Json::parse(call.arguments_json())?
-    } else {
-        omissions.warn(
-            "invalid_tool_arguments",
-            format!(
-                "the arguments of tool call `{}` are no JSON object; they were sent as text in one",
-                call.id
-            ),
-        );
-        #[derive(Serialize)]
-        struct Invalid<'a> {
-            #[serde(rename = "INVALID_JSON")]
-            text: &'a str,
-        }
-        Json::new(&Invalid {
-            text: &call.arguments,
-        })?
-    };
+    let input = Json::parse(omissions.arguments(call)?)?;
     let own = call.provider_data.as_ref();
     let own = own.filter(|data| data.provider == WIRE);
     Ok(Piece::ToolUse {
@@ -217,10 +280,15 @@ fn tool_use<'a>(call: &'a ToolCall, omissions: &mut Omissions<'_>) -> Result<Pie
 
 fn tool_result<'a>(
     result: &'a ToolResult,
+    server: &Server,
     omissions: &mut Omissions<'_>,
 ) -> Result<Piece<'a>, Error> {
     let mut content = Vec::with_capacity(result.content.len());
-    blocks(&result.content, &mut content, omissions)?;
+    blocks(&result.content, server, &mut content, omissions)?;
+    // The wire refuses `is_error` without words.
+    if content.is_empty() && result.is_error {
+        content.push(Block::text(NO_OUTPUT));
+    }
     Ok(Piece::ToolResult {
         id: &result.call_id,
         content,

@@ -12,6 +12,7 @@ mod failure;
 mod messages;
 mod models;
 mod open;
+mod signing;
 mod usage;
 mod wire;
 
@@ -50,6 +51,7 @@ pub struct Anthropic {
     auth: Auth,
     base_url: BaseUrl,
     place: Place,
+    server: signing::Server,
     betas: Option<HeaderValue>,
     default_max_tokens: u64,
 }
@@ -143,8 +145,7 @@ impl Provider for Anthropic {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         let request = &*call_ids::fit(request, CALL_ID, false)?;
-        let (body, warnings) =
-            encode::body(&self.place, &self.name, self.default_max_tokens, request)?;
+        let (body, warnings) = encode::body(self, request)?;
         let uri = self.base_url.join(&self.chat_path(request)?)?;
         let mut http = self.http(Method::POST, uri, body.into());
         let headers = http.headers_mut();
@@ -162,7 +163,7 @@ impl Provider for Anthropic {
 
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder> {
         let limit = encode::chosen_limit(request, self.default_max_tokens);
-        Box::new(decode::MessageDecoder::new(limit))
+        Box::new(decode::MessageDecoder::new(limit, &self.server))
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {

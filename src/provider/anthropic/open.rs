@@ -1,16 +1,23 @@
 //! The content blocks of a stream that are under way and must be kept until they are whole.
 
-use super::WIRE;
+use super::{WIRE, signing::Server};
 use crate::{Assembler, Error, Json, OpaqueBlock, provider::members::Members};
 
 /// Blocks that have begun and not ended, in the order in which they began.
-#[derive(Debug, Default)]
-pub(super) struct OpenBlocks(Vec<(u32, Open)>);
+#[derive(Debug)]
+pub(super) struct OpenBlocks {
+    open: Vec<(u32, Open)>,
+    server: Server,
+    /// Whether there was thinking without a signature.
+    has_unsigned: bool,
+}
 
 #[derive(Debug)]
 enum Open {
     /// A tool call; the input that stood in its beginning counts if no pieces follow.
     Tool { input: String, has_pieces: bool },
+    /// Thinking, of which must be known at its end whether it was signed.
+    Thinking { has_text: bool, is_signed: bool },
     /// A block that is handed on as it is.
     Opaque {
         raw: Json,
@@ -20,6 +27,49 @@ enum Open {
 }
 
 impl OpenBlocks {
+    pub(super) fn new(server: Server) -> Self {
+        let open = Vec::new();
+        OpenBlocks {
+            open,
+            server,
+            has_unsigned: false,
+        }
+    }
+
+    pub(super) fn thinking(&mut self, part: u32) {
+        let open = Open::Thinking {
+            has_text: false,
+            is_signed: false,
+        };
+        self.begin(part, open);
+    }
+
+    /// More of a thought.
+    pub(super) fn thought(
+        &mut self,
+        part: u32,
+        more: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        if let Some(Open::Thinking { has_text, .. }) = self.find(part) {
+            *has_text |= !more.is_empty();
+        }
+        out.reasoning(0, part, more)
+    }
+
+    /// The signature of a thought.
+    pub(super) fn signature(
+        &mut self,
+        part: u32,
+        signature: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        if let Some(Open::Thinking { is_signed, .. }) = self.find(part) {
+            *is_signed = true;
+        }
+        out.reasoning_signature(0, part, signature)
+    }
+
     pub(super) fn tool(&mut self, part: u32, input: &str) {
         let input = if input.is_empty() { "{}" } else { input };
         let input = input.to_owned();
@@ -37,8 +87,8 @@ impl OpenBlocks {
     }
 
     fn begin(&mut self, part: u32, open: Open) {
-        self.0.retain(|(other, _)| *other != part);
-        self.0.push((part, open));
+        self.open.retain(|(other, _)| *other != part);
+        self.open.push((part, open));
     }
 
     /// More of a tool's input.
@@ -58,7 +108,7 @@ impl OpenBlocks {
                 *has_pieces |= !more.is_empty();
                 out.tool_arguments(0, part, more)
             }
-            None => out.tool_arguments(0, part, more),
+            _ => out.tool_arguments(0, part, more),
         }
     }
 
@@ -78,32 +128,48 @@ impl OpenBlocks {
 
     /// A block is whole.
     pub(super) fn end(&mut self, part: u32, out: &mut Assembler) -> Result<(), Error> {
-        if let Some(at) = self.0.iter().position(|(other, _)| *other == part) {
-            let (part, open) = self.0.remove(at);
+        if let Some(at) = self.open.iter().position(|(other, _)| *other == part) {
+            let (part, open) = self.open.remove(at);
+            self.has_unsigned |= open.is_unsigned();
             open.end(part, out)?;
         }
         out.close(0, part)
     }
 
-    /// The message is over: blocks whose end did not come are whole too.
-    pub(super) fn end_all(&mut self, out: &mut Assembler) -> Result<(), Error> {
-        for (part, open) in std::mem::take(&mut self.0) {
+    /// The message is over: blocks whose end did not come are whole too. `last` is a part behind those of all blocks.
+    pub(super) fn end_all(&mut self, last: u32, out: &mut Assembler) -> Result<(), Error> {
+        for (part, open) in std::mem::take(&mut self.open) {
+            self.has_unsigned |= open.is_unsigned();
             open.end(part, out)?;
             out.close(0, part)?;
         }
-        Ok(())
+        match self.server.origin_block()? {
+            Some(origin) if std::mem::take(&mut self.has_unsigned) => out.opaque(0, last, origin),
+            _ => Ok(()),
+        }
     }
 
     fn find(&mut self, part: u32) -> Option<&mut Open> {
-        self.0
+        self.open
             .iter_mut()
             .find_map(|(other, open)| (*other == part).then_some(open))
     }
 }
 
 impl Open {
+    fn is_unsigned(&self) -> bool {
+        matches!(
+            self,
+            Open::Thinking {
+                has_text: true,
+                is_signed: false
+            }
+        )
+    }
+
     fn end(self, part: u32, out: &mut Assembler) -> Result<(), Error> {
         match self {
+            Open::Thinking { .. } => Ok(()),
             Open::Tool {
                 has_pieces: true, ..
             } => Ok(()),

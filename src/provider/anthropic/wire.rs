@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
+use crate::provider::lenient::{Count, List, Object, Others, Raw, Text, object};
 
 object! {
     /// An event of a stream: its `type` says which members count.
@@ -12,6 +12,7 @@ object! {
         pub(super) delta: Object<Delta<'a>>,
         pub(super) usage: Raw<'a>,
         pub(super) context_management: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -30,6 +31,7 @@ object! {
         pub(super) stop_sequence: Raw<'a>,
         pub(super) stop_details: Raw<'a>,
         pub(super) container: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -39,13 +41,16 @@ object! {
         pub(super) r#type as "type": Text<'a>,
         pub(super) id: Text<'a>,
         pub(super) model: Text<'a>,
-        pub(super) content: Option<List<Raw<'a>>>,
+        pub(super) role: Raw<'a>,
+        /// A list of blocks; some servers send a text, or a block alone.
+        pub(super) content: Option<Raw<'a>>,
         pub(super) stop_reason: Text<'a>,
         pub(super) stop_sequence: Raw<'a>,
         pub(super) stop_details: Raw<'a>,
         pub(super) container: Raw<'a>,
         pub(super) context_management: Raw<'a>,
         pub(super) usage: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -60,6 +65,7 @@ object! {
         pub(super) id: Text<'a>,
         pub(super) name: Text<'a>,
         pub(super) input: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 

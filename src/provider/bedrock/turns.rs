@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Message, Role, ToolCall, ToolResult,
-    provider::{history::Takes, omissions::Omissions},
+    provider::{
+        blank::{NO_OUTPUT, is_blank, trim_end},
+        history::Takes,
+        omissions::Omissions,
+    },
 };
 use serde::Serialize;
 
@@ -34,9 +38,6 @@ pub(super) struct Conversation<'a> {
 const USER: &str = "user";
 const ASSISTANT: &str = "assistant";
 
-/// A tool that gives nothing still has to say something: a blank text is refused.
-const NO_OUTPUT: &str = "(no output)";
-
 pub(super) fn conversation(request: &ChatRequest) -> Result<Conversation<'_>, Error> {
     let mut conversation = Conversation::new(request.lenient);
     let takes = Takes {
@@ -48,10 +49,7 @@ pub(super) fn conversation(request: &ChatRequest) -> Result<Conversation<'_>, Er
     for (number, message) in request.messages.iter().enumerate() {
         conversation.message(number, message)?;
     }
-    for turn in &mut conversation.turns {
-        results_first(turn);
-    }
-    conversation.trim_end();
+    conversation.end_turns();
     conversation.check()?;
     Ok(conversation)
 }
@@ -77,7 +75,7 @@ impl<'a> Conversation<'a> {
             Role::Assistant => ASSISTANT,
             Role::User | Role::Tool | Role::Other(_) => USER,
         };
-        let mut blocks = Vec::with_capacity(message.content.len());
+        let mut blocks: Vec<Block<'a>> = Vec::with_capacity(message.content.len());
         for part in &message.content {
             blocks.extend(self.part(number, role, part)?);
         }
@@ -88,14 +86,18 @@ impl<'a> Conversation<'a> {
                 _ => Err(refuse(number, "has no text, or only a blank one")),
             };
         }
-        match self.turns.last_mut() {
-            Some(turn) if turn.role == role => turn.content.append(&mut blocks),
-            _ => self.turns.push(Turn {
-                role,
-                content: blocks,
-            }),
-        }
+        self.push(Turn {
+            role,
+            content: blocks,
+        });
         Ok(())
+    }
+
+    fn push(&mut self, mut turn: Turn<'a>) {
+        match self.turns.last_mut() {
+            Some(last) if last.role == turn.role => last.content.append(&mut turn.content),
+            _ => self.turns.push(turn),
+        }
     }
 
     fn instructions(&mut self, number: usize, message: &'a Message) -> Result<(), Error> {
@@ -229,11 +231,29 @@ impl<'a> Conversation<'a> {
         })
     }
 
-    /// Models that go on from a last turn of the assistant refuse white space at its end.
-    fn trim_end(&mut self) {
+    /// Brings each turn into the form that the models want of a whole turn. Claude refuses one that ends with reasoning, which an
+    /// answer does that the token limit cut there.
+    fn end_turns(&mut self) {
+        for mut turn in std::mem::take(&mut self.turns) {
+            if turn.role == ASSISTANT && leave_out_trailing_reasoning(&mut turn.content) {
+                self.warn(
+                    "reasoning_left_out",
+                    "reasoning that no text or tool call follows was not sent: Bedrock refuses a turn that ends with it"
+                        .to_owned(),
+                );
+                if turn.content.is_empty() {
+                    continue;
+                }
+            }
+            self.push(turn);
+        }
+        for turn in &mut self.turns {
+            results_first(turn);
+        }
+        // Models that go on from a last turn of the assistant refuse white space at its end.
         let last = self.turns.last_mut().filter(|turn| turn.role == ASSISTANT);
         if let Some(Block::Text(text)) = last.and_then(|turn| turn.content.last_mut()) {
-            *text = text.trim_end();
+            *text = trim_end(text);
         }
     }
 
@@ -322,6 +342,18 @@ fn tool_use(number: usize, call: &ToolCall) -> Result<Block<'_>, Error> {
     })
 }
 
+/// Removes the reasoning at the end of a turn. Gives whether there was any.
+fn leave_out_trailing_reasoning(content: &mut Vec<Block<'_>>) -> bool {
+    let is_reasoning = |block: &Block<'_>| {
+        matches!(block, Block::ReasoningContent { .. }) || block.is_raw("reasoningContent")
+    };
+    let kept = content.iter().rposition(|block| !is_reasoning(block));
+    let kept = kept.map_or(0, |at| at.saturating_add(1));
+    let found = kept < content.len();
+    content.truncate(kept);
+    found
+}
+
 /// Results stand before everything else of their turn; cache points stay behind what they mark.
 fn results_first(turn: &mut Turn<'_>) {
     if turn.role != USER {
@@ -347,10 +379,6 @@ fn lacks_text(turn: &Turn<'_>) -> bool {
     let is_text =
         |b: &Block<'_>| matches!(b, Block::Text(_)) || b.is_raw("text") || b.is_raw("guardContent");
     turn.content.iter().any(is_document) && !turn.content.iter().any(is_text)
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
 }
 
 /// Messages are counted from 0, as in `messages[0]`.

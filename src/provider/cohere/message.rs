@@ -5,6 +5,7 @@ use crate::{
     provider::{history::Takes, omissions::Omissions},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use std::borrow::Cow;
 
 /// The messages, and what they are to be answered from.
 pub(super) struct Conversation<'a> {
@@ -43,7 +44,10 @@ enum Part<'a> {
     Document(Document<'a>),
 }
 
-struct Call<'a>(&'a ToolCall);
+struct Call<'a> {
+    call: &'a ToolCall,
+    arguments: Cow<'a, str>,
+}
 
 #[derive(Serialize)]
 pub(super) struct Document<'a> {
@@ -111,7 +115,10 @@ fn add<'a>(
                 all.documents
                     .push(document(media, name.as_deref(), omissions)?);
             }
-            ContentPart::ToolCall(call) => own.tool_calls.push(Call(call)),
+            ContentPart::ToolCall(call) => own.tool_calls.push(Call {
+                call,
+                arguments: omissions.arguments(call)?,
+            }),
             ContentPart::ToolResult(result) => {
                 all.messages.push(tool_result(result, provider, omissions)?);
             }
@@ -119,6 +126,15 @@ fn add<'a>(
             ContentPart::Opaque(block) if block.provider != provider => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
+    }
+    let is_reasoning = |part: &Part<'_>| matches!(part, Part::Thinking(_));
+    let has_reasoning = !parts.is_empty() || own.tool_plan.is_some();
+    if has_reasoning && own.tool_calls.is_empty() && parts.iter().all(is_reasoning) {
+        omissions.warn(
+            "reasoning_left_out",
+            "a turn of nothing but reasoning was not sent",
+        );
+        return Ok(());
     }
     own.content = content(parts);
     if own.content.is_some() || own.tool_plan.is_some() || !own.tool_calls.is_empty() {
@@ -267,11 +283,11 @@ impl Serialize for Call<'_> {
             arguments: &'a str,
         }
         let mut map = serializer.serialize_map(Some(3))?;
-        map.serialize_entry("id", &self.0.id)?;
+        map.serialize_entry("id", &self.call.id)?;
         map.serialize_entry("type", "function")?;
         let function = Function {
-            name: &self.0.name,
-            arguments: self.0.arguments_json(),
+            name: &self.call.name,
+            arguments: &self.arguments,
         };
         map.serialize_entry("function", &function)?;
         map.end()

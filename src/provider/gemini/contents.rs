@@ -3,6 +3,7 @@
 use super::{
     WIRE,
     part::{Blob, FileData, FunctionCall, FunctionResponse, Piece, WirePart},
+    rounds::Rounds,
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Media, Message, OpaqueBlock, Role, ToolCall, ToolResult,
@@ -14,6 +15,9 @@ use std::collections::BTreeMap;
 /// What Gemini 3 takes in the place of the signature of a call that it did not make itself; without one it refuses the
 /// turn. Source: Google's guide to thought signatures.
 const FOREIGN_CALL: &str = r#"{"thoughtSignature":"skip_thought_signature_validator"}"#;
+
+/// The member of a part that has its signature.
+pub(super) const SIGNATURE: &str = "thoughtSignature";
 
 /// The members that make a part one of its own; an opaque block without any of them adds to the part before it.
 const DATA: [&str; 9] = [
@@ -28,6 +32,42 @@ const DATA: [&str; 9] = [
     "toolResponse",
 ];
 
+/// The generations of models between which the wire differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Generation {
+    /// Before 3: results belong to calls by their position, and have no media in them.
+    Earlier,
+    /// From 3 on: a call needs a signature.
+    Third,
+}
+
+impl Generation {
+    /// The generation of a model by its name, as Google lists them. A name without a version is an alias of the newest
+    /// (`gemini-flash-latest`), except those that are older than versions in names are.
+    pub(super) fn of(model: &str) -> Self {
+        let name = model.rsplit('/').next().unwrap_or(model);
+        let version = name.split('-').find_map(|word| {
+            let (major, minor) = word.split_once('.').unwrap_or((word, "0"));
+            let is_number = |text: &str| text.parse::<u8>().is_ok();
+            let is_version = is_number(major) && is_number(minor) && !major.starts_with('0');
+            is_version.then(|| major.parse::<u8>().ok())?
+        });
+        let is_unversioned = [
+            "gemini-pro",
+            "gemini-pro-vision",
+            "gemini-ultra",
+            "gemini-exp-1114",
+            "gemini-exp-1121",
+            "gemini-exp-1206",
+        ];
+        match version {
+            Some(version) if version < 3 => Generation::Earlier,
+            None if is_unversioned.contains(&name) => Generation::Earlier,
+            _ => Generation::Third,
+        }
+    }
+}
+
 /// The conversation as it is on the wire.
 #[derive(Debug, Default)]
 pub(super) struct Conversation<'a> {
@@ -39,21 +79,14 @@ pub(super) struct Conversation<'a> {
 pub(super) struct Content<'a> {
     role: &'static str,
     parts: Vec<WirePart<'a>>,
-    /// Whether it holds nothing but results of tools.
-    #[serde(skip)]
-    is_results: bool,
 }
 
 /// Turns the parts of messages into parts of the wire.
 pub(super) struct Translator<'t, 'a> {
     pub(super) omissions: &'t mut Omissions<'a>,
     pub(super) base_url: &'a str,
-    /// Whether calls of other models need a signature in their place.
-    pub(super) signs_calls: bool,
+    pub(super) generation: Generation,
 }
-
-/// Name and wire id of the calls so far, by the library's id.
-type Calls<'a> = BTreeMap<&'a str, (&'a str, Option<Json>)>;
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(
@@ -61,7 +94,7 @@ impl<'a> Conversation<'a> {
         translator: &mut Translator<'_, 'a>,
     ) -> Result<Self, Error> {
         let mut conversation = Conversation::default();
-        let mut calls = Calls::new();
+        let mut rounds = Rounds::default();
         let takes = Takes {
             own: &[WIRE],
             signatures: false,
@@ -69,15 +102,16 @@ impl<'a> Conversation<'a> {
         };
         translator.omissions.history(&request.messages, takes);
         for message in &request.messages {
-            conversation.add(message, &mut calls, translator)?;
+            conversation.add(message, &mut rounds, translator)?;
         }
+        conversation.end_round(&mut rounds);
         Ok(conversation)
     }
 
     fn add(
         &mut self,
         message: &'a Message,
-        calls: &mut Calls<'a>,
+        rounds: &mut Rounds<'a>,
         translator: &mut Translator<'_, 'a>,
     ) -> Result<(), Error> {
         if message.name.is_some() {
@@ -91,29 +125,46 @@ impl<'a> Conversation<'a> {
                         "instructions in the middle of the conversation were sent with those at its beginning",
                     );
                 }
-                return translator.parts(&message.content, calls, &mut self.system);
+                return translator.parts(&message.content, rounds, &mut self.system);
             }
             Role::Assistant => "model",
             Role::User | Role::Tool | Role::Other(_) => "user",
         };
-        let mut parts = Vec::with_capacity(message.content.len());
-        translator.parts(&message.content, calls, &mut parts)?;
-        if role == "model" && translator.signs_calls {
-            sign_foreign(&mut parts);
+        if role == "model" {
+            self.end_round(rounds);
         }
-        let is_result = |part: &WirePart<'_>| matches!(part.piece, Piece::FunctionResponse(_));
-        let is_results = !parts.is_empty() && parts.iter().all(is_result);
-        match self.contents.last_mut() {
-            _ if parts.is_empty() => {}
-            // The answers to the calls of one turn must stand in one content.
-            Some(last) if last.is_results && is_results => last.parts.append(&mut parts),
-            _ => self.contents.push(Content {
-                role,
-                parts,
-                is_results,
-            }),
+        let mut parts = Vec::with_capacity(message.content.len());
+        translator.parts(&message.content, rounds, &mut parts)?;
+        if role == "model" {
+            if translator.generation == Generation::Third {
+                sign_foreign(&mut parts);
+            }
+            if !parts.is_empty() && parts.iter().all(WirePart::is_reasoning) {
+                translator.omissions.warn(
+                    "reasoning_left_out",
+                    "a turn of nothing but reasoning was not sent",
+                );
+                parts.clear();
+            }
+        }
+        // The results of a turn must be in one content: the first that has any.
+        let is_place = rounds.has_new_results();
+        if is_place {
+            rounds.place(self.contents.len());
+        }
+        if is_place || !parts.is_empty() {
+            self.contents.push(Content { role, parts });
         }
         Ok(())
+    }
+
+    /// Writes the results of the calls so far to their place, in the order of the calls.
+    fn end_round(&mut self, rounds: &mut Rounds<'a>) {
+        if let Some((place, results)) = rounds.end() {
+            if let Some(content) = self.contents.get_mut(place) {
+                content.parts.splice(..0, results);
+            }
+        }
     }
 }
 
@@ -121,7 +172,7 @@ impl<'a> Translator<'_, 'a> {
     fn parts(
         &mut self,
         content: &'a [ContentPart],
-        calls: &mut Calls<'a>,
+        rounds: &mut Rounds<'a>,
         parts: &mut Vec<WirePart<'a>>,
     ) -> Result<(), Error> {
         // Whether the part before was written, so that what is added to it finds it.
@@ -148,8 +199,11 @@ impl<'a> Translator<'_, 'a> {
                     }
                     None => Some(Piece::Opaque(&block.block)),
                 },
-                ContentPart::ToolCall(call) => Some(self.call(call, calls)?),
-                ContentPart::ToolResult(result) => Some(self.result(result, calls)?),
+                ContentPart::ToolCall(call) => Some(self.call(call, rounds)?),
+                ContentPart::ToolResult(result) => {
+                    self.result(result, rounds)?;
+                    None
+                }
                 ContentPart::Image { media, detail } => {
                     if let Some(detail) = detail.as_ref().filter(|d| d.as_str() != "auto") {
                         self.omissions.refuse_value("detail", detail)?;
@@ -207,9 +261,9 @@ impl<'a> Translator<'_, 'a> {
         }
     }
 
-    fn call(&mut self, call: &'a ToolCall, calls: &mut Calls<'a>) -> Result<Piece<'a>, Error> {
+    fn call(&mut self, call: &'a ToolCall, rounds: &mut Rounds<'a>) -> Result<Piece<'a>, Error> {
         let id = own_data(call).and_then(|data| data.get("id").cloned());
-        calls.insert(&call.id, (&call.name, id.clone()));
+        rounds.call(&call.id, &call.name, id.clone());
         let args = if call.has_valid_arguments() {
             Json::parse(call.arguments_json())?
         } else {
@@ -226,9 +280,9 @@ impl<'a> Translator<'_, 'a> {
         Ok(Piece::FunctionCall(FunctionCall { id, name, args }))
     }
 
-    fn result(&mut self, result: &'a ToolResult, calls: &Calls<'a>) -> Result<Piece<'a>, Error> {
-        let known = calls.get(result.call_id.as_str());
-        let name = result.name.as_deref().or(known.map(|(name, _)| *name));
+    fn result(&mut self, result: &'a ToolResult, rounds: &mut Rounds<'a>) -> Result<(), Error> {
+        let known = rounds.answer(&result.call_id);
+        let name = result.name.as_deref().or(known.name);
         let Some(name) = name else {
             return Err(self.omissions.cannot_send(&format!(
                 "a tool result for `{}` without a name, and without the call that it answers,",
@@ -252,14 +306,28 @@ impl<'a> Translator<'_, 'a> {
                 }
             }
         }
-        Ok(Piece::FunctionResponse(FunctionResponse {
-            id: known.and_then(|(_, id)| id.clone()),
+        let mut media = Vec::new();
+        if self.generation == Generation::Earlier && !parts.is_empty() {
+            // These models refuse media in a result; beside the results they take them.
+            if texts.is_empty() {
+                texts.push_str(MEDIA_BEHIND);
+            }
+            std::mem::swap(&mut parts, &mut media);
+        }
+        let response = FunctionResponse {
+            id: known.wire_id,
             name,
             response: response(&texts, result.is_error)?,
             parts,
-        }))
+        };
+        let response = WirePart::new(Piece::FunctionResponse(response));
+        rounds.result(known.order, response, media);
+        Ok(())
     }
 }
+
+/// What a result says whose content is nothing but media that are sent behind it.
+const MEDIA_BEHIND: &str = "(the content follows the results)";
 
 /// The wire wants an object: the result itself if it is one, else under the names that Google gives.
 fn response(text: &str, is_error: bool) -> Result<Json, Error> {
@@ -292,12 +360,18 @@ fn signature(call: &ToolCall) -> Option<Members> {
 }
 
 fn sign_foreign(parts: &mut [WirePart<'_>]) {
-    let mut calls = parts
-        .iter_mut()
-        .filter(|part| matches!(part.piece, Piece::FunctionCall(_)));
-    if let Some(first) = calls.next().filter(|first| first.more.is_none()) {
-        if calls.all(|call| call.more.is_none()) {
-            first.more = Members::read(FOREIGN_CALL);
+    let is_signed = |part: &WirePart<'_>| {
+        let more = part.more.as_ref();
+        more.is_some_and(|more| more.get(SIGNATURE).is_some())
+    };
+    let is_call = |part: &WirePart<'_>| matches!(part.piece, Piece::FunctionCall(_));
+    if parts.iter().any(|part| is_call(part) && is_signed(part)) {
+        return;
+    }
+    if let Some(first) = parts.iter_mut().find(|part| is_call(part)) {
+        let more = first.more.get_or_insert_default();
+        for (name, value) in Members::read(FOREIGN_CALL).iter().flat_map(Members::iter) {
+            more.set(name, value.clone());
         }
     }
 }

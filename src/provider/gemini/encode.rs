@@ -3,7 +3,7 @@
 use super::{
     Gemini, Place, WIRE,
     config::Config,
-    contents::{Conversation, Translator},
+    contents::{Conversation, Generation, Translator},
     part::WirePart,
 };
 use crate::{
@@ -49,7 +49,7 @@ impl<'a> Encoder<'a> {
         let mut translator = Translator {
             omissions: &mut self.omissions,
             base_url: self.provider.base_url.as_str(),
-            signs_calls: self.request.model.contains("gemini-3"),
+            generation: Generation::of(&self.request.model),
         };
         let conversation = Conversation::new(self.request, &mut translator)?;
         self.member("contents", &conversation.contents)?;

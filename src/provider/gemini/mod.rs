@@ -16,6 +16,7 @@ mod finish;
 mod models;
 mod part;
 mod partial;
+mod rounds;
 mod usage;
 mod wire;
 

@@ -1,5 +1,6 @@
 //! Parts as they are written.
 
+use super::contents::SIGNATURE;
 use crate::{Json, provider::members::Members};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
@@ -58,6 +59,21 @@ pub(super) struct FunctionResponse<'a> {
 impl<'a> WirePart<'a> {
     pub(super) fn new(piece: Piece<'a>) -> Self {
         WirePart { piece, more: None }
+    }
+
+    /// Whether this is a thought, or a signature that has no text.
+    pub(super) fn is_reasoning(&self) -> bool {
+        match &self.piece {
+            Piece::Thought(_) => true,
+            Piece::Opaque(raw) => Members::read(raw.as_str()).is_some_and(|members| {
+                members.get(SIGNATURE).is_some()
+                    && members.iter().all(|(name, value)| match name {
+                        "text" => value.as_str() == "\"\"",
+                        other => matches!(other, SIGNATURE | "thought"),
+                    })
+            }),
+            _ => false,
+        }
     }
 }
 

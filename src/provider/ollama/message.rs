@@ -1,7 +1,7 @@
 //! The conversation as the wire's messages.
 
 use crate::{
-    ContentPart, Error, ErrorKind, Json, Media, Message, Role, ToolCall, ToolResult,
+    ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
     provider::{history::Takes, omissions::Omissions},
 };
 use serde::{Serialize, Serializer};
@@ -59,7 +59,26 @@ impl<'a> Messages<'a> {
             );
             add(message, provider, &names, omissions, &mut wire)?;
         }
+        results_in_call_order(&mut wire);
         Ok(Messages(wire))
+    }
+}
+
+/// The templates of many models leave out the ids, so that a result belongs to its call by its position.
+fn results_in_call_order(messages: &mut [WireMessage<'_>]) {
+    let mut calls: Vec<&str> = Vec::new();
+    for run in messages.chunk_by_mut(|before, after| before.role == after.role) {
+        match run.last().map(|message| message.role) {
+            Some("assistant") => {
+                let called = run.iter().flat_map(|message| &message.tool_calls);
+                calls = called.map(|call| call.id).collect();
+            }
+            Some("tool") => run.sort_by_key(|result| {
+                let call = calls.iter().position(|id| result.tool_call_id == Some(id));
+                call.unwrap_or(usize::MAX)
+            }),
+            _ => {}
+        }
     }
 }
 
@@ -87,7 +106,7 @@ fn add<'a>(
                 }
                 own.images.push(image(media, omissions)?);
             }
-            ContentPart::ToolCall(call) => own.tool_calls.push(tool_call(call)?),
+            ContentPart::ToolCall(call) => own.tool_calls.push(tool_call(call, omissions)?),
             ContentPart::ToolResult(result) => {
                 wire.push(tool_result(result, provider, names, omissions)?);
             }
@@ -102,20 +121,11 @@ fn add<'a>(
     Ok(())
 }
 
-fn tool_call(call: &ToolCall) -> Result<Call<'_>, Error> {
-    if !call.has_valid_arguments() {
-        return Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!(
-                "the arguments of tool call `{}` ({}) are not a JSON object",
-                call.id, call.name
-            ),
-        ));
-    }
+fn tool_call<'a>(call: &'a ToolCall, omissions: &mut Omissions<'_>) -> Result<Call<'a>, Error> {
     Ok(Call {
         id: &call.id,
         name: &call.name,
-        arguments: Json::parse(call.arguments_json())?,
+        arguments: Json::parse(omissions.arguments(call)?)?,
     })
 }
 

@@ -1,0 +1,134 @@
+//! Which servers sign the thinking of their models, and where unsigned thinking is from.
+//!
+//! Anthropic refuses thinking without its signature. Other servers of this wire sign nothing and refuse a turn with calls that
+//! lacks its thinking. Servers that are not known are judged by what they sent: a message with unsigned thinking of theirs ends
+//! with an opaque block that names the server, and the thinking goes back to that server alone.
+
+use super::WIRE;
+use crate::{ContentPart, Error, Json, OpaqueBlock, provider::BaseUrl, provider::members::Members};
+use std::collections::BTreeMap;
+
+/// The member of an opaque block that names the server which wrote the unsigned thinking of a message.
+const ORIGIN: &str = "unsigned_thinking_of";
+
+/// Where the models are, as far as it concerns signatures.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    /// Host and port.
+    authority: String,
+    signing: Signing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signing {
+    /// Thinking without a signature is refused.
+    Always,
+    /// Thinking has no signature and goes back without one.
+    Never,
+    Unknown,
+}
+
+/// Hosts, or ends of their names that begin with a dot. Sources: Anthropic's documentation of extended thinking; for the others
+/// NousResearch/hermes-agent#17510 and #67391, earendil-works/pi#4003 and #4464, leookun/cursor-byok#276.
+const HOSTS: [(&str, Signing); 8] = [
+    ("api.anthropic.com", Signing::Always),
+    (".services.ai.azure.com", Signing::Always),
+    ("aiplatform.googleapis.com", Signing::Always),
+    ("-aiplatform.googleapis.com", Signing::Always),
+    ("api.kimi.com", Signing::Never),
+    ("api.moonshot.ai", Signing::Never),
+    ("api.moonshot.cn", Signing::Never),
+    ("api.deepseek.com", Signing::Never),
+];
+
+impl Server {
+    pub(super) fn at(base_url: &BaseUrl) -> Self {
+        let host = base_url.host().to_ascii_lowercase();
+        let is_named = |name: &str| match name.starts_with(['.', '-']) {
+            true => host.ends_with(name),
+            false => host == name,
+        };
+        let known = HOSTS.iter().find(|(name, _)| is_named(name));
+        Server {
+            authority: base_url.authority().to_ascii_lowercase(),
+            signing: known.map_or(Signing::Unknown, |(_, signing)| *signing),
+        }
+    }
+
+    /// Whether the server takes back the thoughts without a signature in a message of these parts.
+    pub(super) fn takes_unsigned(&self, parts: &[ContentPart]) -> bool {
+        match self.signing {
+            Signing::Always => false,
+            Signing::Never => true,
+            Signing::Unknown => parts.iter().any(|part| match part {
+                ContentPart::Opaque(block) => {
+                    origin(block).is_some_and(|origin| origin == self.authority)
+                }
+                _ => false,
+            }),
+        }
+    }
+
+    /// What ends a message with thinking that the server did not sign.
+    pub(super) fn origin_block(&self) -> Result<Option<OpaqueBlock>, Error> {
+        if self.signing != Signing::Unknown {
+            return Ok(None);
+        }
+        let block = Json::new(&BTreeMap::from([(ORIGIN, &self.authority)]))?;
+        Ok(Some(OpaqueBlock::new(WIRE, block)))
+    }
+}
+
+/// Whether a block does nothing but name a server.
+pub(super) fn is_origin(block: &OpaqueBlock) -> bool {
+    origin(block).is_some()
+}
+
+fn origin(block: &OpaqueBlock) -> Option<String> {
+    let members = Members::read(block.block.as_str()).filter(|_| block.provider == WIRE)?;
+    members.get(ORIGIN)?.decode().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_known_by_its_whole_name() {
+        for (url, signing) in [
+            ("https://api.anthropic.com/v1", Signing::Always),
+            ("https://API.Anthropic.com:443/v1", Signing::Always),
+            (
+                "https://x.services.ai.azure.com/anthropic/v1",
+                Signing::Always,
+            ),
+            (
+                "https://us-east5-aiplatform.googleapis.com/v1",
+                Signing::Always,
+            ),
+            ("https://api.kimi.com/coding/v1", Signing::Never),
+            ("https://api.deepseek.com/anthropic/v1", Signing::Never),
+            ("https://api.anthropic.com.example/v1", Signing::Unknown),
+            ("https://notapi.kimi.com/v1", Signing::Unknown),
+            ("http://127.0.0.1:9/v1", Signing::Unknown),
+        ] {
+            let server = Server::at(&BaseUrl::parse(url).unwrap());
+            assert_eq!(server.signing, signing, "{url}");
+        }
+    }
+
+    #[test]
+    fn unsigned_thinking_goes_back_to_the_server_that_the_message_names() {
+        let server = |url| Server::at(&BaseUrl::parse(url).unwrap());
+        let local = server("http://127.0.0.1:9/v1");
+        let block = ContentPart::Opaque(local.origin_block().unwrap().unwrap());
+        assert!(local.takes_unsigned(std::slice::from_ref(&block)));
+        assert!(!local.takes_unsigned(&[]));
+        assert!(!server("http://127.0.0.1:8/v1").takes_unsigned(std::slice::from_ref(&block)));
+        assert!(
+            !server("https://api.anthropic.com/v1").takes_unsigned(std::slice::from_ref(&block))
+        );
+        let kimi = server("https://api.kimi.com/coding/v1");
+        assert!(kimi.takes_unsigned(&[]) && kimi.origin_block().unwrap().is_none());
+    }
+}
