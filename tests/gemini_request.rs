@@ -258,8 +258,12 @@ fn contents() {
             ChatRequest::new("m")
                 .message(model(vec![call("1", None)]))
                 .tool_result(with_picture("{\"a\": [1]}")),
+            // A name that is not known to be older is that of a Gemini 3.
             json!([
-                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"a": 1}}}]},
+                {"role": "model", "parts": [{
+                    "functionCall": {"name": "f", "args": {"a": 1}},
+                    "thoughtSignature": "skip_thought_signature_validator",
+                }]},
                 {"role": "user", "parts": [{"functionResponse": {
                     "name": "f",
                     "response": {"a": [1]},

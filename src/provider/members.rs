@@ -1,7 +1,7 @@
 //! An object's members as text, in their order: for JSON that is passed on with a member changed or added.
 
 use crate::{Error, Json, json::Reader};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
 
 /// The members of a JSON object. Of a member given twice the last counts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,6 +66,13 @@ impl Serialize for Members {
             map.serialize_entry(name, value)?;
         }
         map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Json::deserialize(deserializer)?;
+        Members::read(json.as_str()).ok_or_else(|| D::Error::custom("not an object"))
     }
 }
 

@@ -2,8 +2,6 @@
 
 #[rustfmt::skip]
 pub const CASES: &[&str] = &[
-    "02-anthropic-blank-text",
-    "03-anthropic-trailing-space",
     "06-xai-usage",
     "07b-koboldcpp-null-string-cut",
     "08-moonshot-usage-in-choice",
@@ -22,17 +20,12 @@ pub const CASES: &[&str] = &[
     "23-gemini-per-day",
     "32-responses-store-false-bare-reasoning",
     "33-responses-incomplete-reasoning-only",
-    "34b-gemini-latest-foreign-call",
     "34d-gemini-openai-foreign-call",
-    "38-anthropic-compatible-unsigned-thinking",
-    "40-anthropic-empty-error-result",
     "48-openai-audio-output",
     "50-dashscope-arrearage",
     "51-xai-credits-429",
     "67-responses-call-without-item-done",
     "67b-responses-call-arguments-only-in-done",
     "67e-responses-call-only-announced",
-    "74d-image-in-tool-result-gemini",
-    "75-gemini-parallel-results-apart",
     "79-copilot-split-choices",
 ];
