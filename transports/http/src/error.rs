@@ -69,7 +69,8 @@ pub fn tls_text(error: &TlsError) -> String {
         TlsError::InvalidMessage(_) => {
             "the server does not speak TLS; if it speaks plain HTTP, use an `http://` URL"
         }
-        TlsError::InvalidCertificate(Cert::UnknownIssuer) => {
+        // A bad signature: the issuer has the name of a trusted authority and another key.
+        TlsError::InvalidCertificate(Cert::UnknownIssuer | Cert::BadSignature) => {
             "the certificate has an unknown issuer; add the issuer's certificate as an extra root"
         }
         TlsError::InvalidCertificate(Cert::Expired | Cert::ExpiredContext { .. }) => {

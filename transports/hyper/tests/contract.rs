@@ -11,10 +11,11 @@ use std::{
 use unifiedai_hyper::Client;
 use unifiedai_transport::{AsyncTransport, Limits};
 use unifiedai_transport_testing::{
-    BlockOn, Blocking, Server, async_transport_tests, proxy_tests, transport_tests,
+    BlockOn, Blocking, Server, async_transport_tests, network_tests, proxy_tests, transport_tests,
 };
 
 transport_tests!(make);
+network_tests!(make);
 async_transport_tests!(make);
 proxy_tests!(make);
 

@@ -3,10 +3,11 @@
 use std::{future::Future, sync::Arc};
 use unifiedai_smol::Client;
 use unifiedai_transport_testing::{
-    BlockOn, Blocking, async_transport_tests, proxy_tests, transport_tests,
+    BlockOn, Blocking, async_transport_tests, network_tests, proxy_tests, transport_tests,
 };
 
 transport_tests!(make);
+network_tests!(make);
 async_transport_tests!(make);
 proxy_tests!(make);
 

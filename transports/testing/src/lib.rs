@@ -85,6 +85,24 @@ macro_rules! transport_tests {
     };
 }
 
+/// What goes wrong between here and the server, in real networks. `$make` as for [`transport_tests!`].
+#[macro_export]
+macro_rules! network_tests {
+    ($make:path) => {
+        $crate::each_case! { $make:
+            a_content_length_other_than_the_bodys_is_not_sent
+            a_connection_after_two_framings_in_one_answer_is_not_used_again
+            a_body_before_trailers_of_40_kib_arrives
+            an_early_answer_wins_over_a_broken_request
+            no_time_to_connect_is_a_limit
+            a_closed_port_is_named_with_the_cause
+            a_silent_port_is_named
+            the_reason_why_tls_fails_is_named
+            a_handshake_that_is_cut_is_no_connection
+        }
+    };
+}
+
 /// What only async transports can do. `$make` gives a [`Blocking`] one.
 #[macro_export]
 macro_rules! async_transport_tests {

@@ -24,6 +24,13 @@ impl Authority {
         Authority::of(params)
     }
 
+    /// One of a certificate authority, which no server may show as its own.
+    pub fn ca(name: &str) -> Self {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Authority::of(params)
+    }
+
     fn of(params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap().der().clone();

@@ -1,6 +1,6 @@
 //! Failures after the request: it may have been processed, or the answer is cut.
 
-use super::help::{OK, Tls, broken_off, plain, refused, settle, soon};
+use super::help::{OK, Tls, broken_off, plain, refused, settle, soon, text};
 use crate::Server;
 use bytes::Bytes;
 use http::StatusCode;
@@ -50,4 +50,22 @@ pub fn a_refused_upload_tells_its_status<T: Transport>(make: fn(Tls) -> T) {
     let request = http::Request::post(server.uri("/")).body(body).unwrap();
     let response = transport.send(request, soon(&transport)).unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// A server that has read enough answers and closes while the request is still being written, which resets the connection.
+pub fn an_early_answer_wins_over_a_broken_request<T: Transport>(make: fn(Tls) -> T) {
+    let server = Server::new(|peer| {
+        peer.head();
+        peer.read(100_000);
+        peer.write(b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 3\r\n\r\nbig");
+    });
+    let transport = plain(make);
+    let body = Bytes::from(vec![b'x'; 16 << 20]);
+    for round in 0..15 {
+        let request = http::Request::post(server.uri("/")).body(body.clone());
+        let response = transport.send(request.unwrap(), soon(&transport));
+        let response = response.unwrap_or_else(|e| panic!("round {round}: {e}"));
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(text(&transport, response), "big");
+    }
 }

@@ -181,3 +181,31 @@ pub fn a_dropped_body_closes_its_connection<T: Transport>(make: fn(Tls) -> T) {
     drop(response);
     assert!(seen.recv().unwrap(), "the connection was left open");
 }
+
+/// Where the answer ends is a matter of opinion (RFC 9112, 6.3).
+pub fn a_connection_after_two_framings_in_one_answer_is_not_used_again<T: Transport>(
+    make: fn(Tls) -> T,
+) {
+    let server = Server::answering(format!(
+        "{OK}content-length: 12\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+    ));
+    let transport = plain(make);
+    for _ in 0..2 {
+        assert_eq!(get_text(&transport, &server), "hi");
+        settle();
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+pub fn a_body_before_trailers_of_40_kib_arrives<T: Transport>(make: fn(Tls) -> T) {
+    let trailer = "y".repeat(10 << 10);
+    let trailers: String = (0..4).map(|i| format!("x-{i}: {trailer}\r\n")).collect();
+    let server = Server::answering(format!(
+        "{OK}transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n{trailers}\r\n"
+    ));
+    let transport = plain(make);
+    for _ in 0..2 {
+        assert_eq!(get_text(&transport, &server), "hi");
+        settle();
+    }
+}

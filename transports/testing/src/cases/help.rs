@@ -4,6 +4,7 @@ use crate::{Authority, Peer, Server};
 use bytes::Bytes;
 use rustls::ClientConfig;
 use std::{
+    error::Error,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -116,4 +117,18 @@ pub(super) fn broken_off<T: Transport>(
     let failure = end.unwrap_err();
     assert_eq!(failure.kind(), kind, "{failure:?}");
     assert_eq!(failure.delivery(), Delivery::Answered);
+}
+
+/// Along an error and its sources each of these texts stands once.
+pub(super) fn names_once(failure: &TransportError, texts: &[&str]) {
+    let mut chain = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        chain += &format!("\n{error}");
+        cause = error.source();
+    }
+    for text in texts {
+        let count = chain.to_lowercase().matches(&text.to_lowercase()).count();
+        assert_eq!(count, 1, "{text} in: {chain}");
+    }
 }

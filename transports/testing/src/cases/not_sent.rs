@@ -1,6 +1,6 @@
 //! Failures before the request: it may be sent again.
 
-use super::help::{SHORT, Tls, failure, in_time, plain, soon};
+use super::help::{SHORT, Tls, failure, in_time, names_once, plain, soon};
 use bytes::Bytes;
 use std::{net::TcpListener, time::Instant};
 use unifiedai_transport::{Delivery, FailureKind, Phase, Transport};
@@ -47,4 +47,38 @@ pub fn a_handshake_that_hangs_runs_into_the_connect_limit<T: Transport>(make: fn
     assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Connect));
     assert_eq!(failure.delivery(), Delivery::NotSent);
     in_time(started);
+}
+
+pub fn no_time_to_connect_is_a_limit<T: Transport>(make: fn(Tls) -> T) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("https://{}/", listener.local_addr().unwrap());
+    let transport = plain(make);
+    let mut limits = soon(&transport);
+    limits.connect = transport.now();
+    let started = Instant::now();
+    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let failure = transport.send(request, limits).err().unwrap();
+    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Connect));
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert!(started.elapsed() < SHORT);
+}
+
+pub fn a_closed_port_is_named_with_the_cause<T: Transport>(make: fn(Tls) -> T) {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let failure = failure(&plain(make), &format!("http://{closed}/"));
+    names_once(&failure, &[&closed.to_string(), "refused"]);
+}
+
+pub fn a_silent_port_is_named<T: Transport>(make: fn(Tls) -> T) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let transport = plain(make);
+    let mut limits = soon(&transport);
+    limits.connect = transport.now().saturating_add(SHORT);
+    let request = http::Request::get(format!("https://{address}/")).body(Bytes::new());
+    let failure = transport.send(request.unwrap(), limits).err().unwrap();
+    names_once(&failure, &[&address.to_string(), "in time"]);
 }

@@ -4,7 +4,7 @@ use super::help::{Tls, plain, soon, text};
 use crate::{Server, server};
 use bytes::Bytes;
 use std::sync::mpsc;
-use unifiedai_transport::Transport;
+use unifiedai_transport::{Delivery, FailureKind, Transport};
 
 pub fn a_get_adds_no_header<T: Transport>(make: fn(Tls) -> T) {
     let (server, heads) = recording("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: b\r\n\r\nhi");
@@ -65,4 +65,27 @@ fn names(head: &str) -> Vec<&str> {
         .collect();
     names.sort_unstable();
     names
+}
+
+/// Neither is the body cut to it, nor does the server wait for bytes that do not come.
+pub fn a_content_length_other_than_the_bodys_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
+    let server = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    for length in ["2", "9", "many"] {
+        let transport = plain(make);
+        let request = http::Request::post(server.uri("/")).header("content-length", length);
+        let request = request.body(Bytes::from("12345")).unwrap();
+        let failure = transport.send(request, soon(&transport)).err().unwrap();
+        assert_eq!(
+            failure.kind(),
+            FailureKind::Request,
+            "{length}: {failure:?}"
+        );
+        assert_eq!(failure.delivery(), Delivery::NotSent);
+    }
+    let transport = plain(make);
+    let request = http::Request::post(server.uri("/")).header("content-length", "5");
+    let request = request.body(Bytes::from("12345")).unwrap();
+    let response = transport.send(request, soon(&transport)).unwrap();
+    assert_eq!(response.status(), 204);
+    assert_eq!(server.connections(), 1);
 }

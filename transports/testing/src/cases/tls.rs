@@ -1,6 +1,6 @@
 //! TLS.
 
-use super::help::{OK, Tls, failure, get, get_text, plain, read, secure, settle};
+use super::help::{OK, Tls, failure, get, get_text, names_once, plain, read, secure, settle};
 use crate::{Authority, Server};
 use unifiedai_transport::{Delivery, FailureKind, Transport};
 
@@ -130,4 +130,48 @@ pub fn tls_closed_without_notice_after_a_framed_end_is_fine<T: Transport>(make: 
         assert_eq!(get_text(&transport, &server), "whole");
         settle();
     }
+}
+
+pub fn the_reason_why_tls_fails_is_named<T: Transport>(make: fn(Tls) -> T) {
+    let trusted = Authority::new("127.0.0.1");
+    let other_name = Authority::new("other.example");
+    let expired = Authority::expired("127.0.0.1");
+    let authority = Authority::ca("127.0.0.1");
+    let cases = [
+        (
+            &trusted,
+            Authority::new("nobody.example").client(),
+            "unknown issuer",
+        ),
+        (&expired, expired.client(), "expired"),
+        (&other_name, other_name.client(), "wrong name"),
+        (&authority, authority.client(), "authority"),
+    ];
+    for (shown, client, reason) in cases {
+        let server = secure(shown, |peer| drop(peer.request()));
+        let failure = failure(&make(client), &server.uri("/"));
+        assert_eq!(failure.kind(), FailureKind::Tls, "{reason}: {failure:?}");
+        names_once(&failure, &[&server.address().to_string(), reason]);
+    }
+    for (answer, reason) in [
+        (PROTOCOL_VERSION_ALERT, "old version of TLS"),
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "http://"),
+    ] {
+        let server = Server::new(move |peer| {
+            peer.write(answer);
+            peer.sees_close();
+        });
+        let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
+        assert_eq!(failure.kind(), FailureKind::Tls, "{reason}: {failure:?}");
+        names_once(&failure, &[&server.address().to_string(), reason]);
+    }
+}
+
+/// As a server does that is about to stop.
+pub fn a_handshake_that_is_cut_is_no_connection<T: Transport>(make: fn(Tls) -> T) {
+    let server = Server::new(|_| {});
+    let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
+    assert_eq!(failure.kind(), FailureKind::Connect, "{failure:?}");
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+    names_once(&failure, &[&server.address().to_string()]);
 }
