@@ -11,11 +11,13 @@ use std::{
 use unifiedai_hyper::Client;
 use unifiedai_transport::{AsyncTransport, Limits};
 use unifiedai_transport_testing::{
-    BlockOn, Blocking, Server, async_transport_tests, network_tests, proxy_tests, transport_tests,
+    BlockOn, Blocking, Server, async_transport_tests, each_case, network_tests, proxy_tests,
+    transport_tests,
 };
 
 transport_tests!(make);
 network_tests!(make);
+each_case! { make: a_connection_after_two_framings_in_one_answer_is_not_used_again }
 async_transport_tests!(make);
 proxy_tests!(make);
 

@@ -91,7 +91,6 @@ macro_rules! network_tests {
     ($make:path) => {
         $crate::each_case! { $make:
             a_content_length_other_than_the_bodys_is_not_sent
-            a_connection_after_two_framings_in_one_answer_is_not_used_again
             a_body_before_trailers_of_40_kib_arrives
             an_early_answer_wins_over_a_broken_request
             no_time_to_connect_is_a_limit

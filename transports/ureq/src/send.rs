@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use std::sync::Arc;
 use unifiedai_http::{
-    error::{place, unsendable},
+    error::{check_length, place, unsendable},
     proxy::Proxy,
 };
 use unifiedai_transport::{Limits, TransportError};
@@ -24,6 +24,7 @@ pub(crate) fn send(
     request: http::Request<Bytes>,
     limits: Limits,
 ) -> Result<http::Response<Body>, TransportError> {
+    check_length(&request)?;
     let (mut parts, body) = request.into_parts();
     let Some((tls, host, port)) = target(&parts.uri) else {
         return Err(unsendable(

@@ -7,7 +7,7 @@ use super::{
     target::Target,
     timeout::head_timeout,
 };
-use crate::error::{find, proxy_refused, unsendable};
+use crate::error::{check_length, find, unsendable};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::{
@@ -37,7 +37,8 @@ pub(crate) async fn send<R: Runtime>(
 ) -> Result<Response<Body<R>>, TransportError> {
     let target = Target::of(request.uri())?;
     let runtime = R::id().ok_or_else(|| unsendable(R::NO_RUNTIME))?;
-    set_length(&mut request)?;
+    check_length(&request)?;
+    state_empty_body(&mut request);
     let head_by = limits.head.min(limits.total);
     let connect_by = limits.connect.min(head_by);
     let mut timer = R::Timer::default();
@@ -147,38 +148,19 @@ fn accept<R: Runtime>(
 ) -> Result<Response<Incoming>, TransportError> {
     match &connection.proxied {
         Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            let target = connection.target.to_string();
-            Err(proxy_refused(
-                proxy,
-                &target,
-                "it wants other credentials (status 407)",
-            ))
+            Err(proxy.wants_credentials(&connection.target.to_string()))
         }
         _ => Ok(response),
     }
 }
 
-/// The body's length as a header: hyper leaves it out where it is 0, and would cut the body to another one.
-fn set_length(request: &mut Request<Bytes>) -> Result<(), TransportError> {
-    let length = request.body().len();
-    let mut stated = request
-        .headers()
-        .get_all(header::CONTENT_LENGTH)
-        .iter()
-        .peekable();
-    if stated.peek().is_some() {
-        if stated.all(|value| value.to_str().ok().and_then(|v| v.parse().ok()) == Some(length)) {
-            return Ok(());
-        }
-        return Err(unsendable(
-            "its `content-length` is not the length of its body",
-        ));
-    }
-    if length == 0 && matches!(request.method().as_str(), "POST" | "PUT" | "PATCH") {
+/// hyper leaves it out, and some servers then ask for it.
+fn state_empty_body(request: &mut Request<Bytes>) {
+    let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
+    if expects_body && request.body().is_empty() {
         let none = HeaderValue::from_static("0");
         request.headers_mut().insert(header::CONTENT_LENGTH, none);
     }
-    Ok(())
 }
 
 /// The request or the head of its response did not come through. `unsent` if nothing of it was written.
