@@ -5,7 +5,13 @@ use rustls::{
     ClientConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The options of a client. What is not set keeps its default.
 ///
@@ -35,6 +41,8 @@ pub struct Options {
     pub client_certificate: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
     /// Which proxy a request goes through.
     pub proxies: Proxies,
+    /// Hosts whose names are not looked up, with their addresses.
+    pub resolved: Vec<(Box<str>, Vec<IpAddr>)>,
     /// How long a connection waits for its next request before it is closed. Without a value 14 s over HTTP/1.1, below the 15 s after
     /// which common servers close it, and 90 s over HTTP/2, which says so when it closes.
     pub idle_timeout: Option<Duration>,
@@ -55,6 +63,7 @@ impl Default for Options {
             platform_roots: false,
             client_certificate: None,
             proxies: Proxies::default(),
+            resolved: Vec::new(),
             idle_timeout: None,
             max_idle_connections: 64,
             tcp_keep_alive: Some(Duration::from_secs(30)),
@@ -116,6 +125,25 @@ impl Options {
         self
     }
 
+    /// Uses these addresses for a host instead of looking its name up. The name still stands in the request and in its certificate.
+    #[must_use]
+    pub fn resolve(mut self, host: &str, addresses: &[IpAddr]) -> Self {
+        self.resolved.push((host.into(), addresses.to_vec()));
+        self
+    }
+
+    /// The addresses of a host that is an address itself or one of [`resolved`](Self::resolved).
+    #[must_use]
+    pub fn known_addresses(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+            return Some(vec![SocketAddr::new(address, port)]);
+        }
+        let known = |(name, _): &&(Box<str>, Vec<IpAddr>)| name.eq_ignore_ascii_case(host);
+        let (_, addresses) = self.resolved.iter().rfind(known)?;
+        let with_port = |address: &IpAddr| SocketAddr::new(*address, port);
+        Some(addresses.iter().map(with_port).collect())
+    }
+
     /// Closes a connection that has waited this long for its next request.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
@@ -163,6 +191,7 @@ impl fmt::Debug for Options {
             .field("extra_roots", &self.extra_roots.len())
             .field("client_certificate", &self.client_certificate.is_some())
             .field("proxies", &self.proxies)
+            .field("resolved", &self.resolved)
             .field("idle_timeout", &self.idle_timeout)
             .field("max_idle_connections", &self.max_idle_connections)
             .field("tcp_keep_alive", &self.tcp_keep_alive)

@@ -8,11 +8,11 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use unifiedai_hyper::Client;
+use unifiedai_hyper::{Client, Options};
 use unifiedai_transport::{AsyncTransport, Limits};
 use unifiedai_transport_testing::{
-    BlockOn, Blocking, Server, async_transport_tests, each_case, network_tests, proxy_tests,
-    transport_tests,
+    BlockOn, Blocking, Server, async_transport_tests, each_case, network_tests, option_tests,
+    proxy_tests, transport_tests,
 };
 
 transport_tests!(make);
@@ -20,13 +20,19 @@ network_tests!(make);
 each_case! { make: a_connection_after_two_framings_in_one_answer_is_not_used_again }
 async_transport_tests!(make);
 proxy_tests!(make);
+option_tests!(make_with);
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Runtime> {
+    make_with(Options::new().tls(tls))
+}
+
+fn make_with(options: Options) -> Blocking<Client, Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build();
-    Blocking(Client::with_tls(tls), Runtime(Arc::new(runtime.unwrap())))
+    let client = Client::with_options(options).unwrap();
+    Blocking(client, Runtime(Arc::new(runtime.unwrap())))
 }
 
 #[derive(Clone)]

@@ -1,9 +1,11 @@
 //! The contract's cases on smol's reactor.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{future::Future, sync::Arc};
-use unifiedai_smol::Client;
+use unifiedai_smol::{Client, Options};
 use unifiedai_transport_testing::{
-    BlockOn, Blocking, async_transport_tests, each_case, network_tests, proxy_tests,
+    BlockOn, Blocking, async_transport_tests, each_case, network_tests, option_tests, proxy_tests,
     transport_tests,
 };
 
@@ -12,9 +14,14 @@ network_tests!(make);
 each_case! { make: a_connection_after_two_framings_in_one_answer_is_not_used_again }
 async_transport_tests!(make);
 proxy_tests!(make);
+option_tests!(make_with);
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Reactor> {
     Blocking(Client::with_tls(tls), Reactor)
+}
+
+fn make_with(options: Options) -> Blocking<Client, Reactor> {
+    Blocking(Client::with_options(options).unwrap(), Reactor)
 }
 
 #[derive(Clone)]

@@ -10,6 +10,7 @@
 pub mod async_cases;
 mod blocking;
 pub mod cases;
+pub mod network;
 pub mod proxy;
 mod server;
 mod tls;

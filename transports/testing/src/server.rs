@@ -124,10 +124,31 @@ trait Stream: Read + Write + Send {
 
 impl Stream for TcpStream {}
 
-impl Stream for StreamOwned<ServerConnection, TcpStream> {
+impl<S: Read + Write + Send> Stream for StreamOwned<ServerConnection, S> {
     fn close_notify(&mut self) {
         self.conn.send_close_notify();
         let _ = self.flush();
+    }
+}
+
+/// In place of a stream that was moved.
+struct Closed;
+
+impl Stream for Closed {}
+
+impl Read for Closed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -173,6 +194,26 @@ impl Peer {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).ok()?;
         Some(bytes)
+    }
+
+    /// Waits for some bytes. `None` once the client has closed.
+    pub fn some(&mut self) -> Option<usize> {
+        self.stream
+            .read(&mut [0; 4096])
+            .ok()
+            .filter(|size| *size > 0)
+    }
+
+    /// Goes on with TLS on the same connection.
+    pub fn start_tls(&mut self, config: &Arc<ServerConfig>) {
+        let session = ServerConnection::new(Arc::clone(config)).unwrap();
+        let below = std::mem::replace(&mut self.stream, Box::new(Closed));
+        self.stream = Box::new(StreamOwned::new(session, below));
+    }
+
+    /// Ends the server's side.
+    pub fn close_write(&mut self) {
+        let _ = self.tcp.shutdown(Shutdown::Write);
     }
 
     /// Sends bytes. It is no failure if the client has gone.

@@ -17,6 +17,12 @@ impl Authority {
         Authority::of(CertificateParams::new([name.to_owned()]).unwrap())
     }
 
+    /// The same for several names.
+    pub fn of_names(names: &[&str]) -> Self {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        Authority::of(CertificateParams::new(names).unwrap())
+    }
+
     /// One whose time is over.
     pub fn expired(name: &str) -> Self {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -31,7 +37,11 @@ impl Authority {
         Authority::of(params)
     }
 
-    fn of(params: CertificateParams) -> Self {
+    fn of(mut params: CertificateParams) -> Self {
+        // With the same name, one would be taken for the issuer of another.
+        let name = format!("{:?}", params.subject_alt_names);
+        let distinguished = &mut params.distinguished_name;
+        distinguished.push(rcgen::DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap().der().clone();
         Authority { certificate, key }

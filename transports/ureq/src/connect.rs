@@ -12,13 +12,12 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 use std::{
     fmt,
     io::{self, Read, Write},
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{SocketAddr, ToSocketAddrs},
     sync::Arc,
-    time::Duration,
 };
 use unifiedai_http::{
-    error,
-    proxy::{Proxies, Proxy, Scheme},
+    Options, error,
+    proxy::{Proxy, Scheme},
     tunnel::Handshake,
 };
 use unifiedai_transport::TransportError;
@@ -34,8 +33,7 @@ use ureq::{
 
 pub(crate) struct Connector {
     pub(crate) tls: Arc<ClientConfig>,
-    pub(crate) proxies: Proxies,
-    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) options: Options,
     pub(crate) idle: Arc<Idle>,
 }
 
@@ -84,7 +82,7 @@ impl Connector {
     ) -> Result<(Stream, Option<Box<str>>), TransportError> {
         let target = Place::of(host, port);
         let mut absolute = None;
-        let stream = match self.proxies.route(tls, host, port)? {
+        let stream = match self.options.proxies.route(tls, host, port)? {
             None => self.tcp(&target)?,
             Some(proxy) => {
                 let place = Place::proxy(proxy);
@@ -96,7 +94,7 @@ impl Connector {
                     let place = if port == 80 { host } else { &*target.name };
                     absolute = Some(format!("http://{place}").into());
                 } else {
-                    tunnel(&mut stream, proxy, &target, &place)?;
+                    self.tunnel(&mut stream, proxy, &target, &place)?;
                 }
                 stream
             }
@@ -110,18 +108,20 @@ impl Connector {
     }
 
     fn tcp(&self, place: &Place) -> Result<Stream, TransportError> {
-        let addresses = lookup(place)?;
+        let addresses = lookup(place, &self.options)?;
         let tcp = race::connect(&addresses).map_err(|cause| match cause.kind() {
             io::ErrorKind::TimedOut => error::connect_timeout(&place.name),
             _ => error::connecting(&place.name, &cause),
         })?;
-        let set = tcp.set_nodelay(true).and_then(|()| match self.keep_alive {
-            Some(after) => {
-                let keep_alive = socket2::TcpKeepalive::new().with_time(after);
-                socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)
-            }
-            None => Ok(()),
-        });
+        let set = tcp
+            .set_nodelay(true)
+            .and_then(|()| match self.options.tcp_keep_alive {
+                Some(after) => {
+                    let keep_alive = socket2::TcpKeepalive::new().with_time(after);
+                    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)
+                }
+                None => Ok(()),
+            });
         set.map_err(|cause| error::connecting(&place.name, &cause))?;
         let socket = Socket::new(Arc::new(tcp));
         cancel::begin(&socket);
@@ -144,42 +144,46 @@ impl Connector {
         }
         Ok(Stream::Tls(Box::new(StreamOwned::new(session, stream))))
     }
-}
 
-/// Asks a proxy for a connection to the target.
-fn tunnel(
-    stream: &mut Stream,
-    proxy: &Arc<Proxy>,
-    target: &Place,
-    place: &Place,
-) -> Result<(), TransportError> {
-    let failed = |cause: io::Error| match cause.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => error::connect_timeout(&place.name),
-        _ => error::connecting(&place.name, &cause),
-    };
-    let resolved = match proxy.scheme() {
-        Scheme::Socks5 => lookup(target)?.first().map(|first| first.ip().to_string()),
-        _ => None,
-    };
-    let host = resolved.as_deref().unwrap_or(target.host);
-    let mut handshake = Handshake::new(Arc::clone(proxy), host, target.port);
-    let mut buffer = [0; 1024];
-    loop {
-        stream.write_all(&handshake.output()).map_err(failed)?;
-        let read = stream.read(&mut buffer).map_err(failed)?;
-        if handshake.input(buffer.get(..read).unwrap_or_default())? {
-            return Ok(());
+    /// Asks a proxy for a connection to the target.
+    fn tunnel(
+        &self,
+        stream: &mut Stream,
+        proxy: &Arc<Proxy>,
+        target: &Place,
+        place: &Place,
+    ) -> Result<(), TransportError> {
+        let failed = |cause: io::Error| match cause.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                error::connect_timeout(&place.name)
+            }
+            _ => error::connecting(&place.name, &cause),
+        };
+        let resolved = match proxy.scheme() {
+            Scheme::Socks5 => lookup(target, &self.options)?
+                .first()
+                .map(|first| first.ip().to_string()),
+            _ => None,
+        };
+        let host = resolved.as_deref().unwrap_or(target.host);
+        let mut handshake = Handshake::new(Arc::clone(proxy), host, target.port);
+        let mut buffer = [0; 1024];
+        loop {
+            stream.write_all(&handshake.output()).map_err(failed)?;
+            let read = stream.read(&mut buffer).map_err(failed)?;
+            if handshake.input(buffer.get(..read).unwrap_or_default())? {
+                return Ok(());
+            }
         }
     }
 }
 
 /// All addresses of a host.
-fn lookup(place: &Place) -> Result<Vec<SocketAddr>, TransportError> {
-    let host = place.host.trim_matches(['[', ']']);
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, place.port)]);
+fn lookup(place: &Place, options: &Options) -> Result<Vec<SocketAddr>, TransportError> {
+    if let Some(known) = options.known_addresses(place.host, place.port) {
+        return Ok(known);
     }
-    let name = (host.to_owned(), place.port);
+    let name = (place.host.to_owned(), place.port);
     let found = race::in_time(move || Ok(name.to_socket_addrs()?.collect::<Vec<_>>()));
     match found {
         Ok(addresses) if addresses.is_empty() => {

@@ -23,7 +23,7 @@ use unifiedai_http::{clock, proxy::Proxies, tls};
 use unifiedai_transport::{Limits, Time, Transport, TransportError};
 
 pub use read::Body;
-pub use unifiedai_http::{ConfigError, Options, rustls};
+pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 
 /// A client with a pool of connections. Clones share it.
 #[derive(Clone)]
@@ -73,16 +73,14 @@ impl Agent {
             .accept("")
             .accept_encoding("")
             .build();
+        let proxies = options.proxies.clone();
         let connector = Connector {
             tls,
-            proxies: options.proxies.clone(),
-            keep_alive: options.tcp_keep_alive,
+            options,
             idle: Idle::new(idle_timeout),
         };
-        Ok(Agent {
-            agent: ureq::Agent::with_parts(config, connector, NoLookup),
-            proxies: options.proxies,
-        })
+        let agent = ureq::Agent::with_parts(config, connector, NoLookup);
+        Ok(Agent { agent, proxies })
     }
 }
 

@@ -1,13 +1,20 @@
 //! The contract's cases over ureq.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
-use unifiedai_transport_testing::{network_tests, proxy_tests, transport_tests};
-use unifiedai_ureq::Agent;
+use unifiedai_transport_testing::{network_tests, option_tests, proxy_tests, transport_tests};
+use unifiedai_ureq::{Agent, Options};
 
 transport_tests!(make);
 network_tests!(make);
 proxy_tests!(make);
+option_tests!(make_with);
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Agent {
     Agent::with_tls(tls)
+}
+
+fn make_with(options: Options) -> Agent {
+    Agent::with_options(options).unwrap()
 }

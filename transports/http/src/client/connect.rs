@@ -47,6 +47,9 @@ pub(crate) async fn connect<R: Runtime>(
             turn = None;
         }
     }
+    if R::Timer::now() >= by {
+        return Err(late());
+    }
     let opening = Box::pin(open(shared, target, runtime));
     let opened = timer.within(by, opening).await;
     let connection = opened.unwrap_or_else(|| Err(late())).inspect_err(|_| {
@@ -117,7 +120,7 @@ async fn through<R: Runtime>(
     }
     let (mut host, port) = (target.host().to_owned(), target.port());
     if proxy.scheme() == Scheme::Socks5 && host.parse::<IpAddr>().is_err() {
-        let found = resolve::<R>(&host, port, &target.to_string()).await?;
+        let found = resolve::<R>(&host, port, &target.to_string(), &shared.options).await?;
         host = found
             .first()
             .map_or(host, |address| address.ip().to_string());
@@ -158,9 +161,10 @@ async fn resolve<R: Runtime>(
     host: &str,
     port: u16,
     name: &str,
+    options: &Options,
 ) -> Result<Vec<SocketAddr>, TransportError> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
+    if let Some(known) = options.known_addresses(host, port) {
+        return Ok(known);
     }
     let found = R::resolve(host.to_owned(), port).await;
     let found = found.and_then(|found| match found.is_empty() {
@@ -178,7 +182,7 @@ async fn dial<R: Runtime>(
     options: &Options,
 ) -> Result<Stream, TransportError> {
     type Attempt<'a> = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send + 'a>>;
-    let mut addresses = interleaved(&resolve::<R>(host, port, name).await?).into_iter();
+    let mut addresses = interleaved(&resolve::<R>(host, port, name, options).await?).into_iter();
     let mut attempts: Vec<Attempt<'_>> = Vec::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let mut timer = R::Timer::default();

@@ -1,0 +1,179 @@
+//! HTTP proxies that refuse, fail, or are not there. Every error names the proxy and not its password.
+
+use super::{chain, options, plain, says};
+use crate::{
+    Authority, Server,
+    cases::{failure, soon},
+};
+use bytes::Bytes;
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+use unifiedai_http::{Options, proxy::Proxies};
+use unifiedai_transport::{Delivery, FailureKind, Phase, Transport};
+
+/// With its status: repeated wrong credentials can lock an account. Garbage and an endless head are final, too.
+pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(200_000));
+    for (answer, word) in [
+        ("HTTP/1.1 407 Who\r\ncontent-length: 0\r\n\r\n", "407"),
+        (
+            "HTTP/1.1 403 No\r\ncontent-length: 8\r\n\r\n<policy>",
+            "403",
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: http://login.test/\r\n\r\n",
+            "302",
+        ),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
+        (&*endless, "larger than"),
+    ] {
+        let answer = answer.to_owned();
+        let proxy = Server::new(move |peer| {
+            if peer.head().is_some() {
+                peer.write(answer.as_bytes());
+                peer.sees_close();
+            }
+        });
+        let transport = make(plain().proxies(all(&proxy)));
+        let failure = failure(&transport, "https://a.test/");
+        assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
+        assert_eq!(failure.delivery(), Delivery::NotSent);
+        let shown = format!("http://{}", proxy.address());
+        says(&failure, &[&shown, "a.test:443", word]);
+        assert!(!format!("{failure:?}").contains("CANARY"));
+        assert_eq!(proxy.connections(), 1);
+    }
+    // Without a tunnel status 407 can only come from the proxy, too.
+    let proxy = Server::answering("HTTP/1.1 407 Who\r\ncontent-length: 0\r\n\r\n");
+    let transport = make(plain().proxies(all(&proxy)));
+    let failure = failure(&transport, "http://a.test/");
+    assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+    let shown = format!("http://{}", proxy.address());
+    says(&failure, &[&shown, "a.test:80", "407"]);
+}
+
+pub fn a_proxy_that_cannot_reach_the_target_may_be_asked_again<T: Transport>(
+    make: fn(Options) -> T,
+) {
+    for (answer, word) in [
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"),
+        ("HTTP/1.1 503 Unavailable\r\n\r\n", "503"),
+        ("", "closed"),
+    ] {
+        let proxy = Server::new(move |peer| {
+            peer.head();
+            peer.write(answer.as_bytes());
+        });
+        let transport = make(plain().proxies(all(&proxy)));
+        let failure = failure(&transport, "https://a.test/");
+        assert_eq!(failure.kind(), FailureKind::Connect, "{failure:?}");
+        assert_eq!(failure.delivery(), Delivery::NotSent);
+        let shown = format!("http://{}", proxy.address());
+        says(&failure, &[&shown, word]);
+    }
+}
+
+/// Not past the proxy either.
+pub fn a_proxy_setting_that_cannot_be_used_sends_nothing<T: Transport>(make: fn(Options) -> T) {
+    let server = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    let port = server.address().port();
+    for value in [
+        "ftp://u:CANARY@p",
+        "socks4://u:CANARY@p",
+        "http://u:CANARY@p:x",
+        "://CANARY",
+    ] {
+        let proxies = Proxies::from_variables(|name| (name == "ALL_PROXY").then(|| value.into()));
+        let local = [server.address().ip()];
+        let transport = make(plain().proxies(proxies).resolve("a.test", &local));
+        for scheme in ["http", "https"] {
+            let failure = failure(&transport, &format!("{scheme}://a.test:{port}/"));
+            assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
+            assert_eq!(failure.delivery(), Delivery::NotSent);
+            says(&failure, &["ALL_PROXY"]);
+            assert!(!format!("{failure:?}").contains("CANARY"));
+        }
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+/// Its name, its port, or its certificate.
+pub fn a_proxy_that_is_not_there_is_named<T: Transport>(make: fn(Options) -> T) {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let other = Authority::new("other.test");
+    let tls = Server::tls(other.server(&[]), |peer| drop(peer.head()));
+    for (url, kind, words) in [
+        (
+            format!("http://{closed}"),
+            FailureKind::Connect,
+            "connection refused",
+        ),
+        (
+            format!("socks5h://{closed}"),
+            FailureKind::Connect,
+            "connection refused",
+        ),
+        (
+            "http://no-such-proxy.invalid:3128".to_owned(),
+            FailureKind::Dns,
+            "no-such-proxy",
+        ),
+        (
+            format!("https://{}", tls.address()),
+            FailureKind::Tls,
+            "wrong name",
+        ),
+    ] {
+        let with_password = url.replace("://", "://user:CANARY@");
+        let transport = make(options(&other).proxies(Proxies::all(&with_password)));
+        for uri in ["http://a.test/", "https://a.test/"] {
+            let failure = failure(&transport, uri);
+            assert_eq!(failure.kind(), kind, "{failure:?}");
+            assert_eq!(failure.delivery(), Delivery::NotSent);
+            says(&failure, &[&format!("the proxy {url}"), words]);
+            let text = chain(&failure);
+            assert!(
+                !text.contains("a.test") && !text.contains("CANARY"),
+                "{text}"
+            );
+        }
+    }
+}
+
+pub fn a_silent_proxy_runs_into_the_connect_limit<T: Transport>(make: fn(Options) -> T) {
+    let silent = Server::new(|peer| {
+        peer.sees_close();
+    });
+    for scheme in ["http", "https", "socks5h"] {
+        let url = format!("{scheme}://{}", silent.address());
+        let transport = make(plain().proxies(Proxies::all(&url)));
+        let mut limits = soon(&transport);
+        limits.connect = transport.now().saturating_add(Duration::from_millis(200));
+        let request = http::Request::get("https://a.test/")
+            .body(Bytes::new())
+            .unwrap();
+        let started = Instant::now();
+        let failure = transport.send(request, limits).err().unwrap();
+        assert_eq!(
+            failure.kind(),
+            FailureKind::Timeout(Phase::Connect),
+            "{failure:?}"
+        );
+        assert_eq!(failure.delivery(), Delivery::NotSent);
+        let took = started.elapsed();
+        assert!(
+            took > Duration::from_millis(150) && took < Duration::from_secs(1),
+            "{took:?}"
+        );
+    }
+}
+
+fn all(proxy: &Server) -> Proxies {
+    Proxies::all(&format!("http://user:CANARY@{}", proxy.address()))
+}
