@@ -89,9 +89,6 @@ pub fn tls_text(error: &TlsError) -> String {
         TlsError::InvalidCertificate(Cert::UnknownIssuer | Cert::BadSignature) => {
             "the certificate has an unknown issuer; add the issuer's certificate as an extra root"
         }
-        TlsError::InvalidCertificate(Cert::BadSignature) => {
-            "the certificate was not signed by the authority of that name: another one is trusted"
-        }
         TlsError::InvalidCertificate(Cert::Expired | Cert::ExpiredContext { .. }) => {
             "the certificate has expired"
         }
