@@ -35,6 +35,25 @@ impl Accumulator {
         self.response
     }
 
+    /// The text, reasoning or refusal of a part.
+    pub(crate) fn text(&self, choice: u32, part: u32) -> Option<&str> {
+        let choices = &self.response.choices;
+        let at = choices
+            .binary_search_by_key(&choice, |choice| choice.index)
+            .ok()?;
+        let numbers = self.parts.get(at)?;
+        let place = numbers.partition_point(|other| *other < part);
+        if numbers.get(place) != Some(&part) {
+            return None;
+        }
+        match choices.get(at)?.message.content.get(place)? {
+            ContentPart::Text { text, .. }
+            | ContentPart::Reasoning { text, .. }
+            | ContentPart::Refusal { text } => Some(text),
+            _ => None,
+        }
+    }
+
     /// Adds an event that nobody else wants: without copies of what is large.
     pub(crate) fn take(&mut self, event: StreamEvent) {
         match event {

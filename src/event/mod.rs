@@ -9,6 +9,7 @@ use crate::{
 use bytes::Bytes;
 
 pub use accumulator::Accumulator;
+pub(crate) use assembler::CallState;
 pub use assembler::{Assembler, AssemblerLimits, Head, ToolFragment};
 
 /// Something that happened in an answer.

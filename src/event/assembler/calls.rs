@@ -41,6 +41,17 @@ impl<'a> ToolFragment<'a> {
     }
 }
 
+/// How far a tool call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallState {
+    /// Its name has not come: nothing of it was handed out.
+    Unseen,
+    /// Its start was handed out.
+    Started,
+    /// It was handed out in full, or is never to be.
+    Ended,
+}
+
 /// Tool calls of wires without part numbers come after the reasoning (0), the text (1) and the refusal (2).
 const FIRST_CALL_PART: u32 = 3;
 
@@ -85,7 +96,7 @@ impl Assembler {
         self.extend_call(choice, at, fragment)
     }
 
-    /// A tool call begins, on a wire that says so.
+    /// A tool call begins, on a wire that says so. One that began without its name gets it now.
     ///
     /// # Errors
     /// `too_large` past the limits.
@@ -99,8 +110,14 @@ impl Assembler {
         self.leave(choice)?;
         let limit = self.limits.tool_calls;
         let open = self.open(choice)?;
-        if open.calls.iter().any(|call| call.part == part) {
-            return Ok(());
+        let known = |call: &OpenCall| call.part == part;
+        if let Some(at) = open.calls.iter().position(known) {
+            let is_named = open.calls.get(at).is_some_and(|call| call.started);
+            if is_named || name.is_empty() {
+                return Ok(());
+            }
+            let fragment = ToolFragment::new(None, Some(id), Some(name), None);
+            return self.extend_call(choice, at, fragment);
         }
         if open.calls.len() >= limit {
             return Err(too_many("tool calls", limit));

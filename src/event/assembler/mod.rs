@@ -5,6 +5,7 @@ mod head;
 mod limits;
 mod open;
 mod place;
+mod revise;
 mod text;
 mod think;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use open::OpenChoice;
 use std::collections::VecDeque;
 use weight::weight;
 
+pub(crate) use calls::CallState;
 pub use calls::ToolFragment;
 pub use head::Head;
 pub use limits::AssemblerLimits;

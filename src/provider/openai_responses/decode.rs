@@ -2,11 +2,13 @@
 
 use super::{
     items::Items,
-    usage,
-    wire::{Event, Item, Response},
+    parts::List,
+    unclosed::Ended,
+    unknown, usage,
+    wire::{Event, Flow, Response},
 };
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head,
+    Assembler, Error, ErrorKind, FinishReason, Head, Json,
     error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
@@ -33,28 +35,56 @@ impl ResponsesDecoder {
 
     fn event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<Progress, Error> {
         let event: Event<'_> = lenient::parse(data)?;
+        let items = &mut self.items;
         // Some servers send no `event:` lines, some compatible ones no `type`.
         match event.r#type.non_empty().unwrap_or(name) {
+            "response.output_text.delta" => items.text(&event, out)?,
             "error" => return Err(failure::from_event("", data.as_bytes())),
             "keepalive" | "ping" => return Ok(Progress::Ping),
             "response.created" => self.created(event.response, out),
-            "response.output_item.added" => self.items.added(&event, out)?,
-            "response.output_item.done" => self.items.done(&event, out)?,
-            "response.output_text.delta" => self.items.text(&event, out)?,
-            "response.refusal.delta" => self.items.refusal(&event, out)?,
-            "response.reasoning_summary_text.delta" => self.items.summary(&event, out)?,
-            "response.reasoning_text.delta" | "response.reasoning.delta" => {
-                self.items.reasoning(&event, out)?;
+            "response.output_item.added" => items.added(&event, out)?,
+            "response.output_item.done" => items.done(&event, out)?,
+            "response.content_part.done" => items.part_done(&event, List::First, out)?,
+            "response.output_text.done" => {
+                items.text_done(&event, Flow::Text, List::First, out)?;
             }
-            "response.function_call_arguments.delta" => self.items.arguments(&event, out)?,
+            "response.output_text.annotation.added" => items.annotation(&event, out)?,
+            "response.refusal.delta" => items.refusal(&event, out)?,
+            "response.refusal.done" => {
+                items.text_done(&event, Flow::Refusal, List::First, out)?;
+            }
+            "response.reasoning_summary_text.delta" | "response.reasoning_summary.delta" => {
+                items.summary(&event, out)?;
+            }
+            "response.reasoning_summary_text.done" | "response.reasoning_summary.done" => {
+                items.text_done(&event, Flow::Reasoning, List::First, out)?;
+            }
+            "response.reasoning_summary_part.done" => items.part_done(&event, List::First, out)?,
+            "response.reasoning_text.delta" | "response.reasoning.delta" => {
+                items.reasoning(&event, out)?;
+            }
+            "response.reasoning_text.done" | "response.reasoning.done" => {
+                items.text_done(&event, Flow::Reasoning, List::Second, out)?;
+            }
+            "response.reasoning_part.done" => items.part_done(&event, List::Second, out)?,
+            "response.function_call_arguments.delta" => items.arguments(&event, out)?,
+            "response.function_call_arguments.done" => items.arguments_done(&event, out)?,
+            "response.custom_tool_call_input.done" => {
+                items.member_done(&event, "input", event.input, out)?;
+            }
+            "response.mcp_call_arguments.done" => {
+                items.member_done(&event, "arguments", event.arguments, out)?;
+            }
+            "response.code_interpreter_call_code.done" => {
+                items.member_done(&event, "code", event.code, out)?;
+            }
             name @ ("response.completed" | "response.incomplete" | "response.failed") => {
                 self.terminal(name, event.response, data, out)?;
             }
             "" if ErrorBody::parse(data.as_bytes()).is_some() => {
                 return Err(failure::from_event("", data.as_bytes()));
             }
-            // The `done` of a part repeats what the item's own `done` says; tools of the provider report their progress.
-            _ => {}
+            name => items.notices.event(name, lenient::parse(data)?, out),
         }
         Ok(Progress::More)
     }
@@ -81,8 +111,11 @@ impl ResponsesDecoder {
                 ),
             ));
         };
+        for (name, value) in unknown::members(lenient::parse(data)?, unknown::OF_LAST_EVENT) {
+            out.extra(&name, Json::part(value))?;
+        }
         let status = name.strip_prefix("response.").unwrap_or_default();
-        self.response(&response, status, data, out)?;
+        self.response(&response, raw, status, data, out)?;
         self.over = true;
         out.end_marker();
         Ok(())
@@ -93,43 +126,46 @@ impl ResponsesDecoder {
     fn response(
         &mut self,
         response: &Response<'_>,
+        raw: Raw<'_>,
         status: &str,
         data: &str,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         head(response, out);
         out.choice(0)?;
-        let total = response.output.as_ref().map_or(0, |list| list.0.len());
-        self.items.expect(total);
-        for (position, raw) in response.output.iter().flat_map(|list| &list.0).enumerate() {
-            let item: Item<'_> = raw.read().unwrap_or_default();
-            self.items.of_response(position, &item, *raw, out)?;
-        }
+        let output = self.output(response, out);
         if let Some(usage) = usage::usage(response.usage) {
             out.usage(usage);
         }
-        for (name, raw) in [
-            ("content_filters", response.content_filters),
-            ("moderation", response.moderation),
-        ] {
-            if let Some(value) = raw.json() {
-                out.extra(name, value)?;
-            }
-        }
         let status = response.status.non_empty().unwrap_or(status);
-        self.end(response, status, data, out)
+        if status == "failed" || response.error.text().is_some() {
+            return Err(failed(response, data));
+        }
+        output?;
+        for (name, value) in unknown::members(raw, unknown::OF_RESPONSE) {
+            out.extra(&name, Json::part(value))?;
+        }
+        self.end(response, status, out)
+    }
+
+    fn output(&mut self, response: &Response<'_>, out: &mut Assembler) -> Result<(), Error> {
+        let output = response.output.as_ref().map_or(&[][..], |list| &list.0);
+        if let Some(text) = response.output_text.non_empty()
+            && output.is_empty()
+            && self.items.is_empty()
+        {
+            return self.items.bare_text(text, out);
+        }
+        self.items.of_response(output, out)
     }
 
     fn end(
-        &self,
+        &mut self,
         response: &Response<'_>,
         status: &str,
-        data: &str,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         match status {
-            "failed" => Err(failed(response, data)),
-            _ if response.error.text().is_some() => Err(failed(response, data)),
             "cancelled" => Err(Error::new(
                 ErrorKind::Cancelled,
                 "the response was cancelled",
@@ -139,6 +175,7 @@ impl ResponsesDecoder {
                 format!("the response is not complete: its status is `{status}`"),
             )),
             "incomplete" => {
+                self.items.finish(Ended::Incomplete, out)?;
                 let details = response.incomplete_details.0.as_ref();
                 let native = details
                     .and_then(|details| details.reason.non_empty())
@@ -151,6 +188,7 @@ impl ResponsesDecoder {
                 out.finish(0, Some(reason), native)
             }
             _ => {
+                self.items.finish(Ended::Complete, out)?;
                 let reason = if self.items.has_calls() {
                     FinishReason::ToolCalls
                 } else {
@@ -183,7 +221,8 @@ impl Decoder for ResponsesDecoder {
     }
 
     fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
-        let response: Response<'_> = lenient::parse(lenient::utf8(body)?)?;
+        let text = lenient::utf8(body)?;
+        let response: Response<'_> = lenient::parse(text)?;
         if response.output.is_none() && response.status.non_empty().is_none() {
             return Err(match ErrorBody::parse(body) {
                 Some(_) => failure::from_event("", body),
@@ -193,7 +232,7 @@ impl Decoder for ResponsesDecoder {
                 ),
             });
         }
-        self.response(&response, "completed", "", out)?;
+        self.response(&response, lenient::parse(text)?, "completed", "", out)?;
         out.end_marker();
         Ok(())
     }

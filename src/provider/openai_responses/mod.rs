@@ -4,12 +4,16 @@
 //! (tools that the provider runs, compactions) is an opaque part, and so is each reasoning item as a whole: pushed back into
 //! the next request's messages, they go to the provider as they came and in their order.
 
+mod arguments;
 mod decode;
 mod encode;
 mod input;
 mod items;
+mod parts;
 mod profile;
 mod slots;
+mod unclosed;
+mod unknown;
 mod usage;
 mod wire;
 

@@ -1,128 +1,190 @@
-//! Which output items a stream has begun, and how much of each part has been handed out.
+//! Which output items a stream has begun, and which of them the items of the final response are.
 
-use crate::{Error, ErrorKind};
-use std::collections::BTreeMap;
+use super::parts::{hash, too_many};
+use crate::{Error, Json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Part numbers between two items: each item has room for its own parts.
-const STRIDE: u32 = 4096;
-/// A reasoning item's content stands behind its summary.
-const CONTENT: u32 = 2048;
-/// More items or parts than this are no answer (F81).
+/// More items than this are no answer (F81).
 const MOST_ITEMS: usize = 4096;
-const MOST_PARTS: usize = 65_536;
+
+/// What an item is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    #[default]
+    Unknown,
+    Message,
+    Call,
+    Reasoning,
+    /// Another type, by its hash.
+    Other(u64),
+}
+
+/// By what an item of the final response is recognised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) kind: Kind,
+    /// The hash of its id, or of a call's `call_id`; zero if it has none.
+    pub(super) id: u64,
+}
 
 /// The items of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: Vec<Slot>,
-    seen: BTreeMap<u32, Seen>,
 }
 
 /// An item of the answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slot {
     /// The wire's `output_index`. Some servers use one again once its item is done.
     index: u64,
     /// The item's place among all.
-    number: u32,
-    done: bool,
-}
-
-/// What of a part has been handed out.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) logprobs: usize,
-    bytes: usize,
-    /// FNV-1a of these bytes: enough to notice that they were others.
-    hash: u64,
-}
-
-impl Seen {
-    /// More of a text is handed out.
-    pub(super) fn add(&mut self, text: &str) {
-        self.bytes = self.bytes.saturating_add(text.len());
-        self.hash = hash(self.hash, text);
-    }
-
-    /// What of the whole text has not been handed out. Deltas that do not add up to it are a broken answer; a text that
-    /// got shorter has only lost white space.
-    pub(super) fn rest<'t>(&self, whole: &'t str) -> Result<&'t str, Error> {
-        if whole.len() < self.bytes {
-            return Ok("");
-        }
-        match whole.split_at_checked(self.bytes) {
-            Some((seen, rest)) if hash(0, seen) == self.hash => Ok(rest),
-            _ => Err(Error::new(
-                ErrorKind::Protocol,
-                "the pieces of a text differ from the text as it was completed",
-            )),
-        }
-    }
-}
-
-fn hash(start: u64, text: &str) -> u64 {
-    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(start ^ 0xcbf2_9ce4_8422_2325, add) ^ 0xcbf2_9ce4_8422_2325
+    pub(super) number: u32,
+    pub(super) key: Key,
+    /// The hash of the `item_id` that its events have.
+    item_id: u64,
+    /// The item as it was announced, until it is done.
+    pub(super) announced: Option<Json>,
+    /// What an event of its own completed of the announced item, member by member.
+    pub(super) completed: Vec<(&'static str, Json)>,
+    /// The arguments of a call are complete.
+    pub(super) has_arguments: bool,
+    pub(super) done: bool,
 }
 
 impl Slots {
     /// An item begins. Adding it twice is adding it once, unless the first one is done.
-    pub(super) fn add(&mut self, index: Option<u64>) -> Result<u32, Error> {
+    pub(super) fn add(&mut self, index: Option<u64>, item_id: u64) -> Result<u32, Error> {
         let index = index.unwrap_or(self.slots.len() as u64);
-        match self.last(index).filter(|slot| !slot.done) {
-            Some(slot) => Ok(slot.number),
-            None => self.push(index),
+        let number = match self.last(index).filter(|slot| !slot.done) {
+            Some(slot) => slot.number,
+            None => self.push(index)?,
+        };
+        if let Some(slot) = self.get(number) {
+            slot.item_id = item_id;
+        }
+        Ok(number)
+    }
+
+    /// The item that an event belongs to; one that was not announced begins now (F89). Without an index it is known by its
+    /// id, or it is the last.
+    pub(super) fn of(&mut self, index: Option<u64>, item_id: Option<&str>) -> Result<u32, Error> {
+        let id = |text: Option<&str>| text.map_or(0, hash);
+        let index = match index {
+            Some(index) => index,
+            None => {
+                let id = id(item_id);
+                let known = |slot: &&Slot| id != 0 && slot.item_id == id;
+                let slot = self.slots.iter().rfind(known);
+                slot.or(self.slots.last()).map_or(0, |slot| slot.index)
+            }
+        };
+        let number = match self.slots.iter().rfind(|slot| slot.index == index) {
+            // Another item that has the number of one that is done.
+            Some(slot)
+                if slot.done
+                    && slot.item_id != 0
+                    && item_id.is_some_and(|id| slot.item_id != hash(id)) =>
+            {
+                None
+            }
+            Some(slot) if slot.item_id != 0 => return Ok(slot.number),
+            slot => slot.map(|slot| slot.number),
+        };
+        let number = match number {
+            Some(number) => number,
+            None => self.push(index)?,
+        };
+        if let Some(slot) = self.get(number) {
+            slot.item_id = id(item_id);
+        }
+        Ok(number)
+    }
+
+    pub(super) fn get(&mut self, number: u32) -> Option<&mut Slot> {
+        self.slots.iter_mut().rfind(|slot| slot.number == number)
+    }
+
+    /// The numbers of all items, in their order.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        let mut numbers: Vec<u32> = self.slots.iter().map(|slot| slot.number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// An event tells what an item is that was not announced.
+    pub(super) fn is(&mut self, number: u32, kind: Kind) {
+        if let Some(slot) = self.get(number)
+            && slot.key.kind == Kind::Unknown
+        {
+            slot.key.kind = kind;
         }
     }
 
-    /// The item that a delta belongs to; one that was not announced begins now (F89). Without an index it is the last.
-    pub(super) fn of(&mut self, index: Option<u64>) -> Result<u32, Error> {
-        let last = || self.slots.last().map_or(0, |slot| slot.index);
-        let index = index.unwrap_or_else(last);
-        match self.last(index) {
-            Some(slot) => Ok(slot.number),
-            None => self.push(index),
+    /// The items of the final `output`: which of those that came each of them is. They are known by their ids; where these
+    /// rotate, by their places if there are as many as have come, and else as the last of their kind, because servers that
+    /// leave out some leave out the first. What is none of them begins now.
+    pub(super) fn resolve(&mut self, finals: &[Key]) -> Result<Vec<u32>, Error> {
+        self.slots.sort_by_key(|slot| slot.number);
+        let mut found: Vec<Option<usize>> = vec![None; finals.len()];
+        let mut free: BTreeSet<usize> = (0..self.slots.len()).collect();
+        let mut by_id: BTreeMap<Key, VecDeque<usize>> = BTreeMap::new();
+        for (at, slot) in self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.key.id != 0)
+        {
+            by_id.entry(slot.key).or_default().push_back(at);
         }
-    }
-
-    /// The final `output` has so many items: as many as have come are those that have come, whatever their numbers; else
-    /// they are known by their places.
-    pub(super) fn align(&mut self, total: usize) {
-        if self.slots.len() == total {
-            self.slots.sort_by_key(|slot| slot.number);
-            for (index, slot) in (0_u64..).zip(&mut self.slots) {
-                slot.index = index;
+        for (found, key) in found.iter_mut().zip(finals).filter(|(_, key)| key.id != 0) {
+            *found = by_id.get_mut(key).and_then(VecDeque::pop_front);
+            found.map(|at| free.remove(&at));
+        }
+        let fits = |slot: &Slot, key: &Key| {
+            matches!(slot.key.kind, Kind::Unknown) || slot.key.kind == key.kind
+        };
+        let as_many = self.slots.len() == finals.len();
+        let mut by_index: BTreeMap<u64, usize> = BTreeMap::new();
+        for (at, slot) in self.slots.iter().enumerate() {
+            by_index.entry(slot.index).or_insert(at);
+        }
+        for (place, (found, key)) in found.iter_mut().zip(finals).enumerate() {
+            let at = if as_many {
+                Some(place)
+            } else {
+                by_index.get(&(place as u64)).copied()
+            };
+            let slot = at.filter(|at| found.is_none() && free.contains(at));
+            if let Some(at) =
+                slot.filter(|at| self.slots.get(*at).is_some_and(|slot| fits(slot, key)))
+            {
+                free.remove(&at);
+                *found = Some(at);
             }
         }
-    }
-
-    /// The item at a place of the final `output`; `None` if it is already done.
-    pub(super) fn at(&mut self, position: usize) -> Result<Option<u32>, Error> {
-        let position = position as u64;
-        match self.slots.iter().find(|slot| slot.index == position) {
-            Some(slot) => Ok((!slot.done).then_some(slot.number)),
-            None => self.push(position).map(Some),
+        let mut by_kind: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
+        for &at in &free {
+            if let Some(slot) = self.slots.get(at) {
+                by_kind.entry(slot.key.kind).or_default().push(at);
+            }
         }
-    }
-
-    /// An item is complete.
-    pub(super) fn done(&mut self, number: u32) {
-        if let Some(slot) = self.slots.iter_mut().rfind(|slot| slot.number == number) {
-            slot.done = true;
+        for (found, key) in found
+            .iter_mut()
+            .zip(finals)
+            .rev()
+            .filter(|(found, _)| found.is_none())
+        {
+            *found = by_kind.get_mut(&key.kind).and_then(Vec::pop);
         }
-    }
-
-    /// What of a part has been handed out.
-    pub(super) fn seen(&mut self, part: u32) -> Result<&mut Seen, Error> {
-        if self.seen.len() >= MOST_PARTS && !self.seen.contains_key(&part) {
-            return Err(too_many("parts", MOST_PARTS));
+        let mut numbers = Vec::with_capacity(finals.len());
+        for (place, found) in found.into_iter().enumerate() {
+            numbers.push(match found.and_then(|at| self.slots.get(at)) {
+                Some(slot) => slot.number,
+                None => self.push(place as u64)?,
+            });
         }
-        Ok(self.seen.entry(part).or_default())
-    }
-
-    /// Whether anything of a part has been handed out.
-    pub(super) fn has(&self, part: u32) -> bool {
-        self.seen.contains_key(&part)
+        Ok(numbers)
     }
 
     fn last(&self, index: u64) -> Option<&Slot> {
@@ -136,7 +198,7 @@ impl Slots {
         let taken = |number: u32| self.slots.iter().any(|slot| slot.number == number);
         let own = u32::try_from(index)
             .ok()
-            .filter(|&n| n < u32::MAX / STRIDE / 2 && !taken(n));
+            .filter(|&n| n < u32::MAX / 8192 && !taken(n));
         let next = || {
             self.slots
                 .iter()
@@ -147,106 +209,98 @@ impl Slots {
         self.slots.push(Slot {
             index,
             number,
-            done: false,
+            ..Slot::default()
         });
         Ok(number)
     }
 }
 
-/// The part number of an item as such: its opaque block, or its call.
-pub(super) fn item_part(number: u32) -> u32 {
-    number.saturating_mul(STRIDE)
-}
-
-/// The part number of a message's part, or of a part of a reasoning item's summary.
-pub(super) fn message_part(number: u32, index: u64) -> u32 {
-    inner(number, 1, index)
-}
-
-/// The part number of a part of a reasoning item's content.
-pub(super) fn content_part(number: u32, index: u64) -> u32 {
-    inner(number, CONTENT, index)
-}
-
-fn inner(number: u32, first: u32, index: u64) -> u32 {
-    let most = CONTENT.saturating_sub(2);
-    let index = u32::try_from(index).unwrap_or(most).min(most);
-    item_part(number)
-        .saturating_add(first)
-        .saturating_add(index)
-}
-
-fn too_many(what: &str, limit: usize) -> Error {
-    Error::new(
-        ErrorKind::TooLarge,
-        format!("the answer has more than {limit} {what}"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
+
+    fn key(kind: Kind, id: u64) -> Key {
+        Key { kind, id }
+    }
+
+    /// Items that have come: index, kind, id.
+    fn slots(items: &[(u64, Kind, u64)]) -> Slots {
+        let mut slots = Slots::default();
+        for (index, kind, id) in items {
+            let number = slots.add(Some(*index), *id).unwrap();
+            let slot = slots.get(number).unwrap();
+            slot.key = key(*kind, *id);
+            slot.done = true;
+        }
+        slots
+    }
+
+    const M: Kind = Kind::Message;
+    const C: Kind = Kind::Call;
+    const R: Kind = Kind::Reasoning;
 
     #[test]
     fn an_index_that_is_used_again_is_another_item() {
         let mut slots = Slots::default();
-        assert_eq!(slots.add(Some(0)).unwrap(), 0);
-        assert_eq!(slots.add(Some(0)).unwrap(), 0);
-        slots.done(0);
-        assert_eq!(slots.add(Some(0)).unwrap(), 1);
-        assert_eq!(slots.of(Some(0)).unwrap(), 1);
-        assert_eq!(slots.of(None).unwrap(), 1);
-        slots.align(2);
-        assert_eq!(slots.at(0).unwrap(), None);
-        assert_eq!(slots.at(1).unwrap(), Some(1));
+        assert_eq!(slots.add(Some(0), 0).unwrap(), 0);
+        assert_eq!(slots.add(Some(0), 0).unwrap(), 0);
+        assert_eq!(slots.of(Some(0), Some("a")).unwrap(), 0);
+        slots.get(0).unwrap().done = true;
+        assert_eq!(slots.of(Some(0), Some("a")).unwrap(), 0);
+        assert_eq!(slots.of(Some(0), None).unwrap(), 0);
+        assert_eq!(slots.of(Some(0), Some("b")).unwrap(), 1);
+        assert_eq!(slots.add(Some(0), 0).unwrap(), 1);
+        assert_eq!(slots.of(None, None).unwrap(), 1);
+        assert_eq!(slots.of(None, Some("a")).unwrap(), 0);
     }
 
     #[test]
-    fn what_came_unannounced_is_known_by_its_place() {
-        let mut slots = Slots::default();
-        for index in [0, 2] {
-            slots.add(Some(index)).unwrap();
+    fn the_items_of_the_final_response_are_those_that_came() {
+        for (came, finals, expected) in [
+            // By id, whatever the place.
+            (
+                &[(0, R, 1), (1, M, 2)][..],
+                &[(M, 2), (R, 1)][..],
+                &[1, 0][..],
+            ),
+            // By place, where ids rotate.
+            (&[(0, R, 1), (1, M, 2)], &[(R, 8), (M, 9)], &[0, 1]),
+            (&[(1, R, 1), (2, M, 2)], &[(R, 8), (M, 9)], &[1, 2]),
+            // Only the last ones are told.
+            (&[(0, M, 1), (1, C, 2), (2, M, 3)], &[(M, 3)], &[2]),
+            (&[(0, M, 1), (1, C, 2), (2, M, 3)], &[(M, 9)], &[2]),
+            // One that did not come before.
+            (
+                &[(0, M, 0), (2, M, 0)],
+                &[(M, 0), (M, 0), (M, 0)],
+                &[0, 1, 2],
+            ),
+            (&[(0, C, 5)], &[(C, 5), (C, 6)], &[0, 1]),
+            (&[(0, C, 6)], &[(C, 5), (C, 6)], &[1, 0]),
+            // One id for two calls.
+            (&[(0, C, 5), (1, C, 5)], &[(C, 5), (C, 5)], &[0, 1]),
+            (&[], &[(M, 1)], &[0]),
+        ] {
+            let keys: Vec<Key> = finals.iter().map(|&(kind, id)| key(kind, id)).collect();
+            assert_eq!(
+                slots(came).resolve(&keys).unwrap(),
+                expected,
+                "{came:?} {finals:?}"
+            );
         }
-        slots.align(3);
-        assert_eq!(slots.at(1).unwrap(), Some(1));
-        assert_eq!(slots.at(2).unwrap(), Some(2));
-    }
-
-    #[test]
-    fn a_server_that_counts_from_one_means_the_same_items() {
-        let mut slots = Slots::default();
-        for index in [1, 2] {
-            slots.add(Some(index)).unwrap();
-            slots.done(u32::try_from(index).unwrap());
-        }
-        slots.align(2);
-        assert_eq!(slots.at(0).unwrap(), None);
-        assert_eq!(slots.at(1).unwrap(), None);
-    }
-
-    #[test]
-    fn pieces_must_add_up_to_the_whole() {
-        let mut seen = Seen::default();
-        assert_eq!(seen.rest("über").unwrap(), "über");
-        seen.add("ü");
-        seen.add("b");
-        assert_eq!(seen.rest("über").unwrap(), "er");
-        assert_eq!(seen.rest("üb").unwrap(), "");
-        assert_eq!(seen.rest("Über").unwrap_err().kind(), ErrorKind::Protocol);
     }
 
     // F81
     #[test]
     fn a_huge_index_costs_nothing() {
         let mut slots = Slots::default();
-        assert_eq!(slots.add(Some(u64::MAX)).unwrap(), 0);
-        assert_eq!(slots.add(Some(u64::MAX - 1)).unwrap(), 1);
-        assert_eq!(message_part(1, u64::MAX), message_part(1, 2046));
-        assert!(message_part(1, u64::MAX) < content_part(1, 0));
-        assert!(content_part(1, u64::MAX) < item_part(2));
+        assert_eq!(slots.add(Some(u64::MAX), 0).unwrap(), 0);
+        assert_eq!(slots.add(Some(u64::MAX - 1), 0).unwrap(), 1);
         for index in 10..10 + MOST_ITEMS as u64 - 2 {
-            slots.add(Some(index)).unwrap();
+            slots.add(Some(index), 0).unwrap();
         }
-        assert_eq!(slots.add(Some(9)).unwrap_err().kind(), ErrorKind::TooLarge);
+        let error = slots.add(Some(9), 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 }

@@ -1,6 +1,7 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
 use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
+use std::borrow::Cow;
 
 object! {
     /// A `response` object.
@@ -13,12 +14,11 @@ object! {
         pub(super) error: Raw<'a>,
         pub(super) incomplete_details: Object<Incomplete<'a>>,
         pub(super) output: Option<List<Raw<'a>>>,
+        /// All text of `output` once more; of some servers the only place of it.
+        pub(super) output_text: Text<'a>,
         pub(super) usage: Raw<'a>,
         /// xAI puts its `system_fingerprint` here.
         pub(super) metadata: Object<Metadata<'a>>,
-        /// Azure.
-        pub(super) content_filters: Raw<'a>,
-        pub(super) moderation: Raw<'a>,
     }
 }
 
@@ -39,13 +39,14 @@ object! {
     pub(super) struct Item<'a> {
         pub(super) r#type as "type": Text<'a>,
         pub(super) id: Text<'a>,
+        pub(super) status: Text<'a>,
         pub(super) role: Text<'a>,
         pub(super) phase: Text<'a>,
         pub(super) call_id: Text<'a>,
         pub(super) name: Text<'a>,
         pub(super) arguments: Raw<'a>,
-        pub(super) content: List<Object<Part<'a>>>,
-        pub(super) summary: List<Object<Part<'a>>>,
+        pub(super) content: Raw<'a>,
+        pub(super) summary: Raw<'a>,
     }
 }
 
@@ -67,11 +68,75 @@ object! {
         pub(super) output_index: Count,
         pub(super) content_index: Count,
         pub(super) summary_index: Count,
+        pub(super) item_id: Text<'a>,
         pub(super) delta: Text<'a>,
         pub(super) text: Text<'a>,
         pub(super) refusal: Text<'a>,
+        pub(super) name: Text<'a>,
+        pub(super) arguments: Raw<'a>,
+        pub(super) input: Raw<'a>,
+        pub(super) code: Raw<'a>,
         pub(super) logprobs: List<Raw<'a>>,
+        pub(super) annotation: Raw<'a>,
+        pub(super) part: Raw<'a>,
         pub(super) item: Raw<'a>,
         pub(super) response: Raw<'a>,
     }
+}
+
+/// A part with its own text.
+pub(super) struct Spelled<'a> {
+    pub(super) part: Part<'a>,
+    pub(super) raw: Raw<'a>,
+}
+
+impl<'a> Spelled<'a> {
+    /// One part. A bare string is a part of nothing but this text.
+    pub(super) fn read(raw: Raw<'a>) -> Option<Self> {
+        let text: Text<'a> = raw.read()?;
+        let part = match text.0 {
+            Some(text) => Part {
+                text: Text(Some(text)),
+                ..Part::default()
+            },
+            None => raw.read().unwrap_or_default(),
+        };
+        Some(Spelled { part, raw })
+    }
+
+    /// The parts of a list; a bare string in its place is a list of one.
+    pub(super) fn list(raw: Raw<'a>) -> Vec<Self> {
+        match raw.text() {
+            Some(text) if text.starts_with('[') => {
+                let list: List<Raw<'a>> = raw.read().unwrap_or_default();
+                list.0.into_iter().filter_map(Spelled::read).collect()
+            }
+            Some(text) if text.starts_with('"') => Spelled::read(raw).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What kind of content this is, and its text.
+    pub(super) fn content(&self) -> (Flow, Cow<'_, str>) {
+        let text = |text: &'_ Text<'a>| text.0.clone().unwrap_or_default();
+        match self.part.r#type.as_deref().unwrap_or_default() {
+            "" | "output_text" | "text" | "input_text" => (Flow::Text, text(&self.part.text)),
+            "refusal" => (Flow::Refusal, text(&self.part.refusal)),
+            "reasoning_text" | "summary_text" | "reasoning" => {
+                (Flow::Reasoning, text(&self.part.text))
+            }
+            _ => (Flow::Opaque, Cow::Borrowed("")),
+        }
+    }
+}
+
+/// What a part of an item is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Flow {
+    #[default]
+    Text,
+    Refusal,
+    Reasoning,
+    /// A type of part that the library has no place for.
+    Opaque,
 }

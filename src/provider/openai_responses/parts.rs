@@ -1,0 +1,354 @@
+//! How much of each part of an item has been handed out, and which part of the finished item it is.
+
+use super::wire::Flow;
+use crate::{Error, ErrorKind};
+use std::collections::BTreeMap;
+
+/// Part numbers between two items: each item has room for its own parts.
+const STRIDE: u32 = 4096;
+/// Room for each of the two lists of an item.
+const ROOM: u32 = 2047;
+/// More parts than this are no answer (F81).
+const MOST_PARTS: usize = 65_536;
+
+/// One of the two lists of parts that an item can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    /// The content of a message, or the summary of a reasoning item.
+    First,
+    /// The content of a reasoning item, which comes behind its summary.
+    Second,
+}
+
+/// The part number of an item as such: its opaque block, or its call.
+pub(super) fn item_part(number: u32) -> u32 {
+    number.saturating_mul(STRIDE)
+}
+
+impl List {
+    fn start(self, number: u32) -> u32 {
+        let skipped = match self {
+            List::First => 1,
+            List::Second => ROOM.saturating_add(1),
+        };
+        item_part(number).saturating_add(skipped)
+    }
+
+    /// The part number of a part that the wire gives this index.
+    pub(super) fn part(self, number: u32, index: u64) -> u32 {
+        let most = ROOM.saturating_sub(1);
+        let index = u32::try_from(index).unwrap_or(most).min(most);
+        self.start(number).saturating_add(index)
+    }
+
+    fn range(self, number: u32) -> std::ops::Range<u32> {
+        let start = self.start(number);
+        start..start.saturating_add(ROOM)
+    }
+}
+
+/// What of a part has been handed out. Its text is not kept again: its length and hash are enough to compare it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) flow: Flow,
+    pub(super) logprobs: usize,
+    pub(super) citations: usize,
+    /// The server gave the whole part: deltas that still come repeat it.
+    pub(super) closed: bool,
+    /// The server calls another part by this number, too.
+    alias: Option<u32>,
+    bytes: usize,
+    /// FNV-1a of these bytes: enough to notice that they were others.
+    hash: u64,
+    /// The same up to the last byte that is no white space.
+    solid_bytes: usize,
+    solid_hash: u64,
+}
+
+/// How a whole text compares with what was handed out of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest<'t> {
+    /// So much is still to be handed out; nothing if the texts are equal.
+    More(&'t str),
+    /// They differ only in the white space at their ends.
+    Space,
+    Differs,
+}
+
+impl Seen {
+    /// More of a text is handed out.
+    pub(super) fn add(&mut self, text: &str) {
+        for (at, byte) in (self.bytes.saturating_add(1)..).zip(text.bytes()) {
+            self.hash = step(self.hash, byte);
+            if !byte.is_ascii_whitespace() {
+                (self.solid_bytes, self.solid_hash) = (at, self.hash);
+            }
+        }
+        self.bytes = self.bytes.saturating_add(text.len());
+    }
+
+    /// What of the whole text has not been handed out. An empty one says nothing: some servers leave out at the end what
+    /// they have sent before.
+    pub(super) fn rest<'t>(&self, whole: &'t str) -> Rest<'t> {
+        if whole.is_empty() {
+            return Rest::More("");
+        }
+        if let Some((seen, rest)) = whole.split_at_checked(self.bytes)
+            && hash(seen) == self.hash
+        {
+            return Rest::More(rest);
+        }
+        let solid = whole.trim_ascii_end();
+        if solid.len() == self.solid_bytes && hash(solid) == self.solid_hash {
+            return Rest::Space;
+        }
+        Rest::Differs
+    }
+
+    fn fits(&self, flow: Flow, whole: &str) -> bool {
+        self.flow == flow
+            && (self.bytes == 0 || (!whole.is_empty() && self.rest(whole) != Rest::Differs))
+    }
+}
+
+/// FNV-1a, shifted so that it begins at zero.
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0, step)
+}
+
+fn step(hash: u64, byte: u8) -> u64 {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    ((hash ^ BASIS) ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3) ^ BASIS
+}
+
+/// The parts of all items.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    seen: BTreeMap<u32, Seen>,
+}
+
+impl Parts {
+    /// The part that a delta goes to, and what has been handed out of it.
+    pub(super) fn open(&mut self, part: u32, flow: Flow) -> Result<(u32, &mut Seen), Error> {
+        let mut part = match self.seen.get(&part) {
+            Some(seen) => seen.alias.unwrap_or(part),
+            None => part,
+        };
+        // A text and a refusal of one index are two parts.
+        if self.seen.get(&part).is_some_and(|seen| seen.flow != flow) {
+            part = part.saturating_add(1);
+        }
+        if self.seen.len() >= MOST_PARTS && !self.seen.contains_key(&part) {
+            return Err(too_many("parts", MOST_PARTS));
+        }
+        let seen = self.seen.entry(part).or_insert(Seen {
+            flow,
+            ..Seen::default()
+        });
+        if seen.flow != flow {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "one part of an answer is sent as text, as refusal and as reasoning",
+            ));
+        }
+        Ok((part, seen))
+    }
+
+    /// The part that a `done` event of one part completes. Where the server numbers its deltas in another way, it is the one
+    /// whose deltas add up to this text.
+    pub(super) fn completed(
+        &mut self,
+        list: List,
+        number: u32,
+        index: u64,
+        flow: Flow,
+        whole: &str,
+    ) -> Result<u32, Error> {
+        let part = list.part(number, index);
+        let is_known = |seen: &Seen| seen.alias.is_some() || seen.bytes > 0 || seen.closed;
+        if whole.is_empty() || self.seen.get(&part).is_some_and(is_known) {
+            return Ok(self.open(part, flow)?.0);
+        }
+        let sum = hash(whole);
+        let other = self.seen.range(list.range(number)).find(|(_, seen)| {
+            !seen.closed
+                && seen.alias.is_none()
+                && (seen.flow, seen.bytes, seen.hash) == (flow, whole.len(), sum)
+        });
+        let Some((&other, _)) = other else {
+            return Ok(self.open(part, flow)?.0);
+        };
+        self.open(part, flow)?.1.alias = Some(other);
+        Ok(other)
+    }
+
+    /// Which parts the parts of a finished list are. Servers do not always number them alike in deltas and in the finished
+    /// item (Bedrock's Mantle counts on from the item before): then they are known by their order and by what they say.
+    /// The second value tells whether parts were handed out that the finished list does not have.
+    pub(super) fn align(
+        &self,
+        list: List,
+        number: u32,
+        finished: &[(Flow, &str)],
+    ) -> Result<(Vec<u32>, bool), Error> {
+        if finished.len() > ROOM as usize {
+            return Err(too_many("parts in an item", ROOM as usize));
+        }
+        let start = list.start(number);
+        let seen: Vec<(u32, &Seen)> = self
+            .seen
+            .range(list.range(number))
+            .filter(|(_, seen)| seen.alias.is_none())
+            .map(|(&part, seen)| (part, seen))
+            .collect();
+        let by_number = |(part, seen): &(u32, &Seen)| {
+            let index = part.saturating_sub(start) as usize;
+            finished
+                .get(index)
+                .is_some_and(|(flow, whole)| seen.fits(*flow, whole))
+        };
+        if seen.iter().all(by_number) {
+            return Ok(((start..).take(finished.len()).collect(), false));
+        }
+        let mut known: Vec<Option<u32>> = vec![None; finished.len()];
+        let mut left = seen.iter().peekable();
+        for (known, (flow, whole)) in known.iter_mut().zip(finished) {
+            if let Some((part, _)) = left.next_if(|(_, seen)| seen.fits(*flow, whole)) {
+                *known = Some(*part);
+            }
+        }
+        if left.peek().is_some() {
+            // Nothing fits: they differ, and the comparison says so.
+            let ranks = seen
+                .iter()
+                .map(|(part, _)| Some(*part))
+                .chain(std::iter::repeat(None));
+            known = ranks.take(finished.len()).collect();
+        }
+        let mut next = start;
+        let mut parts = Vec::with_capacity(finished.len());
+        for (index, known) in (start..).zip(known) {
+            let part = known.unwrap_or_else(|| {
+                let mut free = index.max(next);
+                while self.seen.contains_key(&free) {
+                    free = free.saturating_add(1);
+                }
+                free
+            });
+            next = part.saturating_add(1);
+            parts.push(part);
+        }
+        if parts.iter().any(|part| !list.range(number).contains(part)) {
+            return Err(too_many("parts in an item", ROOM as usize));
+        }
+        Ok((parts, seen.len() > finished.len()))
+    }
+
+    /// The parts of a list that were handed out.
+    pub(super) fn of(&self, list: List, number: u32) -> impl Iterator<Item = u32> + '_ {
+        self.seen
+            .range(list.range(number))
+            .filter(|(_, seen)| seen.alias.is_none())
+            .map(|(&part, _)| part)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+}
+
+pub(super) fn too_many(what: &str, limit: usize) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("the answer has more than {limit} {what}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(seen: &[(u64, Flow, &str)]) -> Parts {
+        let mut parts = Parts::default();
+        for (index, flow, text) in seen {
+            let part = List::First.part(0, *index);
+            parts.open(part, *flow).unwrap().1.add(text);
+        }
+        parts
+    }
+
+    fn aligned(seen: &[(u64, Flow, &str)], finished: &[(Flow, &str)]) -> (Vec<u32>, bool) {
+        parts(seen).align(List::First, 0, finished).unwrap()
+    }
+
+    #[test]
+    fn pieces_must_add_up_to_the_whole() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.rest("über"), Rest::More("über"));
+        seen.add("ü");
+        seen.add("b");
+        assert_eq!(seen.rest("über"), Rest::More("er"));
+        assert_eq!(seen.rest("üb"), Rest::More(""));
+        assert_eq!(seen.rest(""), Rest::More(""));
+        assert_eq!(seen.rest("üb\n"), Rest::More("\n"));
+        for other in ["Über", "ü", "b", "übüb"] {
+            let differs = seen.rest(other) == Rest::Differs;
+            assert_eq!(differs, other != "übüb", "{other}");
+        }
+        seen.add(" \n");
+        assert_eq!(seen.rest("üb"), Rest::Space);
+        assert_eq!(seen.rest("üb\t"), Rest::Space);
+        seen.add("üb");
+        assert_eq!(seen.rest("üb"), Rest::Differs);
+    }
+
+    #[test]
+    fn parts_are_known_by_their_numbers_or_by_their_order() {
+        use Flow::{Refusal, Text};
+        let (a, b, no) = ((Text, "A"), (Text, "B"), (Refusal, "no"));
+        for (seen, finished, expected) in [
+            (&[(0, Text, "A")][..], &[a][..], &[1][..]),
+            (&[(1, Text, "A")], &[a], &[2]),
+            (&[(3, Text, "A"), (4, Refusal, "n")], &[a, no], &[4, 5]),
+            (&[(1, Text, "A")], &[a, b], &[2, 3]),
+            (&[(1, Text, "B")], &[a, b], &[1, 2]),
+            (&[(2, Text, "B")], &[a, b], &[1, 3]),
+            (&[(1, Text, "x")], &[a], &[2]),
+            (&[], &[a, b], &[1, 2]),
+        ] {
+            assert_eq!(
+                aligned(seen, finished),
+                (expected.to_vec(), false),
+                "{seen:?}"
+            );
+        }
+        let more = aligned(&[(0, Text, "A"), (1, Text, "B")], &[a]);
+        assert_eq!(more, (vec![1], true));
+    }
+
+    #[test]
+    fn a_done_event_of_another_number_is_of_the_part_that_says_the_same() {
+        let mut parts = parts(&[(1, Flow::Text, "A")]);
+        let mut completed = |index, text| {
+            parts
+                .completed(List::First, 0, index, Flow::Text, text)
+                .unwrap()
+        };
+        assert_eq!(completed(0, "A"), 2);
+        assert_eq!(completed(0, "A"), 2);
+        assert_eq!(completed(1, "A"), 2);
+        assert_eq!(completed(2, "B"), 3);
+    }
+
+    // F81
+    #[test]
+    fn a_huge_index_costs_nothing() {
+        let (first, second) = (List::First, List::Second);
+        assert_eq!(first.part(1, u64::MAX), first.part(1, 2046));
+        assert!(first.part(1, u64::MAX) < second.part(1, 0));
+        assert!(second.part(1, u64::MAX) < item_part(2));
+        let many = vec![(Flow::Text, "x"); 2048];
+        let error = Parts::default().align(first, 0, &many).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+}

@@ -1,0 +1,184 @@
+//! The items that are still open when the response ends.
+
+use super::{
+    items::Items,
+    parts::{List, item_part},
+    slots::Kind,
+    wire::Item,
+};
+use crate::{
+    Assembler, Error, ErrorKind, Json,
+    event::CallState,
+    provider::{lenient, members::Members},
+};
+use serde::Serialize;
+
+/// How a response ended that has an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Complete,
+    /// Cut by a limit or a filter.
+    Incomplete,
+}
+
+impl Items {
+    /// The response is over: what of its items was not completed by an event of its own.
+    pub(super) fn finish(&mut self, ended: Ended, out: &mut Assembler) -> Result<(), Error> {
+        for number in self.slots.numbers() {
+            let Some(slot) = self.slots.get(number).filter(|slot| !slot.done) else {
+                continue;
+            };
+            slot.done = true;
+            let kind = slot.key.kind;
+            let announced = slot.announced.take();
+            let completed = std::mem::take(&mut slot.completed);
+            match kind {
+                Kind::Call => self.open_call(number, ended, out)?,
+                Kind::Message => self.open_message(number, announced, out)?,
+                Kind::Reasoning => self.open_reasoning(number, announced, out)?,
+                Kind::Other(_) => self.open_other(number, announced, completed, out)?,
+                Kind::Unknown => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A call that nothing completed is whole only if its arguments are one JSON object.
+    fn open_call(&mut self, number: u32, ended: Ended, out: &mut Assembler) -> Result<(), Error> {
+        let part = item_part(number);
+        let has_arguments = self
+            .slots
+            .get(number)
+            .is_some_and(|slot| slot.has_arguments);
+        let Some(call) = out.call_so_far(0, part) else {
+            return Ok(());
+        };
+        let is_whole = !call.arguments.trim().is_empty() && call.has_valid_arguments();
+        let name: String = call.name.escape_debug().take(100).collect();
+        if has_arguments || is_whole {
+            if !has_arguments {
+                let message = || {
+                    format!(
+                        "the call of `{name}` in `output[{number}]` was never completed; its arguments are one JSON object and count as whole"
+                    )
+                };
+                self.notices
+                    .warn("call_not_completed", &number.to_string(), message, out);
+            }
+            if out.call_state(0, part) != Some(CallState::Ended) {
+                self.has_call();
+            }
+            return out.close(0, part);
+        }
+        if ended == Ended::Incomplete {
+            let message = || {
+                format!(
+                    "the call of `{name}` in `output[{number}]` was cut off before its arguments were complete; it was left out"
+                )
+            };
+            self.notices
+                .warn("call_not_completed", &number.to_string(), message, out);
+            return out.drop_call(0, part);
+        }
+        Err(Error::new(
+            ErrorKind::Truncated,
+            format!(
+                "the response is complete, but the call of `{name}` in `output[{number}]` was only announced: its arguments are not known"
+            ),
+        ))
+    }
+
+    /// The text of a message is whole once the response is. A text that only the announcement has is taken.
+    fn open_message(
+        &mut self,
+        number: u32,
+        announced: Option<Json>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let Some(json) = announced else {
+            return Ok(());
+        };
+        let item: Item<'_> = lenient::parse(json.as_str())?;
+        if self.parts.of(List::First, number).next().is_none() {
+            self.message(number, &item, out)?;
+        }
+        self.mark(number, &item, out)
+    }
+
+    /// A reasoning item goes back with the texts that came of it.
+    fn open_reasoning(
+        &mut self,
+        number: u32,
+        announced: Option<Json>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct Text<'a> {
+            r#type: &'static str,
+            text: &'a str,
+        }
+        let Some(json) = announced else {
+            return Ok(());
+        };
+        self.has_reasoning();
+        let item: Item<'_> = lenient::parse(json.as_str())?;
+        let nothing_came = |list| self.parts.of(list, number).next().is_none();
+        if nothing_came(List::First) && nothing_came(List::Second) {
+            self.thoughts(number, &item, out)?;
+        }
+        let Some(mut members) = Members::read(json.as_str()) else {
+            return Ok(());
+        };
+        for (list, member, r#type) in [
+            (List::First, "summary", "summary_text"),
+            (List::Second, "content", "reasoning_text"),
+        ] {
+            let texts: Vec<Text<'_>> = self
+                .parts
+                .of(list, number)
+                .filter_map(|part| out.text_so_far(0, part))
+                .map(|text| Text { r#type, text })
+                .collect();
+            if !texts.is_empty() {
+                members.set(member, Json::new(&texts)?);
+            }
+        }
+        self.opaque(number, members.without(&["status"]).to_json()?, out)
+    }
+
+    /// An item without a place of its own is whole if an event completed the member that it is about.
+    fn open_other(
+        &mut self,
+        number: u32,
+        announced: Option<Json>,
+        completed: Vec<(&'static str, Json)>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let Some(json) = announced else {
+            return Ok(());
+        };
+        let item: Item<'_> = lenient::parse(json.as_str())?;
+        let kind = item.r#type.as_deref().unwrap_or_default();
+        match Members::read(json.as_str()) {
+            Some(mut members) if !completed.is_empty() => {
+                for (member, value) in completed {
+                    members.set(member, value);
+                }
+                members.set("status", Json::new("completed")?);
+                self.answers(kind);
+                self.opaque(number, members.to_json()?, out)
+            }
+            _ => {
+                let kind: String = kind.escape_debug().take(100).collect();
+                let message = || {
+                    format!(
+                        "the item `{kind}` in `output[{number}]` was announced and never completed; it was left out"
+                    )
+                };
+                self.notices
+                    .warn("item_not_completed", &number.to_string(), message, out);
+                Ok(())
+            }
+        }
+    }
+}
