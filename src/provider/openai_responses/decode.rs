@@ -111,9 +111,7 @@ impl ResponsesDecoder {
                 ),
             ));
         };
-        for (name, value) in unknown::members(lenient::parse(data)?, unknown::OF_LAST_EVENT) {
-            out.extra(&name, Json::part(value))?;
-        }
+        extra(lenient::parse(data)?, unknown::OF_LAST_EVENT, out)?;
         let status = name.strip_prefix("response.").unwrap_or_default();
         self.response(&response, raw, status, data, out)?;
         self.over = true;
@@ -142,9 +140,7 @@ impl ResponsesDecoder {
             return Err(failed(response, data));
         }
         output?;
-        for (name, value) in unknown::members(raw, unknown::OF_RESPONSE) {
-            out.extra(&name, Json::part(value))?;
-        }
+        extra(raw, unknown::OF_RESPONSE, out)?;
         self.end(response, status, out)
     }
 
@@ -236,6 +232,13 @@ impl Decoder for ResponsesDecoder {
         out.end_marker();
         Ok(())
     }
+}
+
+/// Members without a place of their own.
+fn extra(object: Raw<'_>, known: &[&str], out: &mut Assembler) -> Result<(), Error> {
+    unknown::members(object, known, &mut |name, value| {
+        out.extra(name, Json::part(value))
+    })
 }
 
 fn head(response: &Response<'_>, out: &mut Assembler) {

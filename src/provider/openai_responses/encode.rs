@@ -75,7 +75,7 @@ impl Encoder<'_> {
             self.out.member("instructions", &texts.join("\n\n"))?;
         }
         if !own("input") {
-            let items = input::items(rest, self.provider, &mut self.omissions)?;
+            let items = input::items(rest, self.provider, self.stores(), &mut self.omissions)?;
             self.out.member("input", &items)?;
         }
         if request.stream {
@@ -104,8 +104,15 @@ impl Encoder<'_> {
             };
             self.member("text", &text)?;
         }
+        let mut include = Vec::new();
         if request.logprobs == Some(true) {
-            self.member("include", &["message.output_text.logprobs"])?;
+            include.push("message.output_text.logprobs");
+        }
+        if self.profile.encrypts_reasoning && !self.stores() && self.reasons() {
+            include.push("reasoning.encrypted_content");
+        }
+        if !include.is_empty() {
+            self.member("include", &include)?;
         }
         if !request.stop.is_empty() {
             self.refuse(Param::Stop)?;
@@ -114,6 +121,28 @@ impl Encoder<'_> {
             self.refuse(Param::Prediction)?;
         }
         Ok(())
+    }
+
+    /// Whether the server is to keep the response, so that ids of its items mean something later.
+    fn stores(&self) -> bool {
+        let extra = self.request.extra.iter().find(|(name, _)| name == "store");
+        match extra {
+            Some((_, value)) => value.as_str() != "false",
+            None => self.request.store != Some(false),
+        }
+    }
+
+    /// Whether the request shows that the model reasons: others refuse to be asked for encrypted reasoning.
+    fn reasons(&self) -> bool {
+        let request = self.request;
+        let effort = request.reasoning_effort.as_ref();
+        effort.is_some_and(|effort| *effort != ReasoningEffort::None)
+            && request.disable_reasoning != Some(true)
+            || request.extra.iter().any(|(name, _)| name == "reasoning")
+            || request
+                .messages
+                .iter()
+                .any(|message| input::has_reasoning(message, self.provider))
     }
 
     /// Reasoning is hidden unless a summary is asked for.

@@ -2,9 +2,10 @@
 
 use crate::{
     ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::{history::Takes, omissions::Omissions},
+    provider::{history::Takes, members::Members, omissions::Omissions},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use std::borrow::Cow;
 
 /// An element of `input`.
 pub(super) enum Item<'a> {
@@ -15,7 +16,11 @@ pub(super) enum Item<'a> {
         parts: Vec<Part<'a>>,
     },
     /// As it once came.
-    Raw(&'a Json),
+    Raw(Cow<'a, Json>),
+    /// The same, of the model's turn.
+    Own(Cow<'a, Json>),
+    /// The model's reasoning, as it once came.
+    Reasoning(&'a Json),
 }
 
 /// A message, and by what the provider recognises it.
@@ -60,9 +65,12 @@ pub(super) enum Part<'a> {
 }
 
 /// The items of a conversation.
+///
+/// `stores`: the server keeps the responses of this conversation.
 pub(super) fn items<'a>(
     messages: &'a [Message],
     provider: &str,
+    stores: bool,
     omissions: &mut Omissions<'_>,
 ) -> Result<Vec<Item<'a>>, Error> {
     let mut items = Vec::with_capacity(messages.len());
@@ -90,7 +98,97 @@ pub(super) fn items<'a>(
         }
         open.close();
     }
-    Ok(items)
+    if !stores {
+        items = without_bare_reasoning(items, provider, omissions)?;
+    }
+    Ok(without_reasoning_alone(items, provider, omissions))
+}
+
+/// Without encrypted content a reasoning item is a reference to one that was not stored (404). What follows it in its turn
+/// loses its id: by it the server would miss the reasoning that belongs to it.
+fn without_bare_reasoning<'a>(
+    items: Vec<Item<'a>>,
+    provider: &str,
+    omissions: &mut Omissions<'_>,
+) -> Result<Vec<Item<'a>>, Error> {
+    let (mut kept, mut is_behind) = (Vec::with_capacity(items.len()), false);
+    for item in items {
+        is_behind &= item.is_of_model();
+        match item {
+            Item::Reasoning(json) if !is_encrypted(json) => {
+                omissions.warn(
+                    "reasoning_left_out",
+                    format!("reasoning without encrypted content was not sent to `{provider}`, which with `store(false)` cannot know it; `include` can ask for `reasoning.encrypted_content`"),
+                );
+                is_behind = true;
+            }
+            item if is_behind => kept.push(item.without_id()?),
+            item => kept.push(item),
+        }
+    }
+    Ok(kept)
+}
+
+/// A reasoning item needs an item of the model behind it: of a turn that a limit cut inside its reasoning nothing goes back.
+fn without_reasoning_alone<'a>(
+    items: Vec<Item<'a>>,
+    provider: &str,
+    omissions: &mut Omissions<'_>,
+) -> Vec<Item<'a>> {
+    let (mut kept, mut is_followed) = (Vec::with_capacity(items.len()), false);
+    for item in items.into_iter().rev() {
+        if matches!(item, Item::Reasoning(_)) && !is_followed {
+            omissions.warn(
+                "reasoning_left_out",
+                format!("reasoning that nothing of the model follows was not sent to `{provider}`"),
+            );
+            continue;
+        }
+        is_followed = item.is_of_model();
+        kept.push(item);
+    }
+    kept.reverse();
+    kept
+}
+
+fn is_encrypted(reasoning: &Json) -> bool {
+    #[derive(Deserialize)]
+    struct Encrypted {
+        encrypted_content: Option<String>,
+    }
+    let read: Result<Encrypted, _> = reasoning.decode();
+    read.is_ok_and(|read| {
+        read.encrypted_content
+            .is_some_and(|content| !content.is_empty())
+    })
+}
+
+impl Item<'_> {
+    fn is_of_model(&self) -> bool {
+        match self {
+            Item::Message(message) => message.role == "assistant",
+            Item::Call(_) | Item::Own(_) | Item::Reasoning(_) => true,
+            Item::Output { .. } | Item::Raw(_) => false,
+        }
+    }
+
+    /// Without what the server would look up. Items of its own tools are known by nothing else and keep it.
+    fn without_id(mut self) -> Result<Self, Error> {
+        match &mut self {
+            Item::Message(message) => {
+                if let Some(mark) = &mut message.mark {
+                    mark.id = None;
+                }
+            }
+            Item::Own(json) if kind(json).as_deref() == Some("function_call") => {
+                if let Some(members) = Members::read(json.as_str()) {
+                    *json = Cow::Owned(members.without(&["id"]).to_json()?);
+                }
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
 }
 
 /// The message under way: what is no part of a message ends it.
@@ -136,10 +234,7 @@ fn assistant<'a>(
     open: &mut Open<'a, '_>,
     omissions: &mut Omissions<'_>,
 ) -> Result<(), Error> {
-    let has_own = message
-        .content
-        .iter()
-        .any(|part| is_reasoning_of(part, provider));
+    let has_own = has_reasoning(message, provider);
     for part in &message.content {
         match part {
             ContentPart::Text { text, .. } => open.message.parts.push(Part::Output(text)),
@@ -150,7 +245,10 @@ fn assistant<'a>(
                     open.close();
                     open.message.mark = Some(mark);
                 }
-                None => open.push(Item::Raw(&block.block)),
+                None if kind(&block.block).as_deref() == Some("reasoning") => {
+                    open.push(Item::Reasoning(&block.block));
+                }
+                None => open.push(Item::Own(Cow::Borrowed(&block.block))),
             },
             ContentPart::Opaque(_) => {}
             // The readable part of a reasoning item, which goes back as a whole.
@@ -186,7 +284,7 @@ fn other<'a>(
                 open.push(output);
             }
             ContentPart::Opaque(block) if block.provider == provider => {
-                open.push(Item::Raw(&block.block));
+                open.push(Item::Raw(Cow::Borrowed(&block.block)));
             }
             ContentPart::Opaque(_) => {}
             part => match input(part) {
@@ -198,18 +296,23 @@ fn other<'a>(
     Ok(())
 }
 
-fn is_reasoning_of(part: &ContentPart, provider: &str) -> bool {
+/// Whether a message has a reasoning item of this provider.
+pub(super) fn has_reasoning(message: &Message, provider: &str) -> bool {
+    message.content.iter().any(|part| match part {
+        ContentPart::Opaque(block) if block.provider == provider => {
+            kind(&block.block).as_deref() == Some("reasoning")
+        }
+        _ => false,
+    })
+}
+
+fn kind(item: &Json) -> Option<String> {
     #[derive(Deserialize)]
     struct Kind {
         r#type: String,
     }
-    match part {
-        ContentPart::Opaque(block) if block.provider == provider => block
-            .block
-            .decode::<Kind>()
-            .is_ok_and(|kind| kind.r#type == "reasoning"),
-        _ => false,
-    }
+    let kind: Kind = item.decode().ok()?;
+    Some(kind.r#type)
 }
 
 fn mark(block: &Json) -> Option<Mark> {
@@ -235,7 +338,7 @@ fn call_item<'a>(call: &'a ToolCall, provider: &str) -> Item<'a> {
         })
     };
     match came.filter(same) {
-        Some(data) => Item::Raw(&data.data),
+        Some(data) => Item::Own(Cow::Borrowed(&data.data)),
         None => Item::Call(call),
     }
 }
@@ -322,7 +425,8 @@ fn data_url(mime_type: &str, data: &bytes::Bytes) -> String {
 impl Serialize for Item<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = match self {
-            Item::Raw(json) => return json.serialize(serializer),
+            Item::Raw(json) | Item::Own(json) => return json.serialize(serializer),
+            Item::Reasoning(json) => return json.serialize(serializer),
             _ => serializer.serialize_map(None)?,
         };
         match self {
@@ -342,7 +446,7 @@ impl Serialize for Item<'_> {
                     parts => map.serialize_entry("output", parts)?,
                 }
             }
-            Item::Raw(_) => {}
+            Item::Raw(_) | Item::Own(_) | Item::Reasoning(_) => {}
         }
         map.end()
     }

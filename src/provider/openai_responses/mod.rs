@@ -5,6 +5,7 @@
 //! the next request's messages, they go to the provider as they came and in their order.
 
 mod arguments;
+mod calls;
 mod decode;
 mod encode;
 mod input;
@@ -12,6 +13,7 @@ mod items;
 mod parts;
 mod profile;
 mod slots;
+mod texts;
 mod unclosed;
 mod unknown;
 mod usage;

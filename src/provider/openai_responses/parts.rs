@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Part numbers between two items: each item has room for its own parts.
 const STRIDE: u32 = 4096;
 /// Room for each of the two lists of an item.
-const ROOM: u32 = 2047;
+pub(super) const ROOM: u32 = 2047;
 /// More parts than this are no answer (F81).
 const MOST_PARTS: usize = 65_536;
 

@@ -22,6 +22,8 @@ pub struct Profile {
     pub end_user: &'static str,
     /// Whether it keeps responses, so that `store` and `metadata` mean something.
     pub stores: bool,
+    /// Whether `include` can ask it for `reasoning.encrypted_content`, with which reasoning goes on where nothing is stored.
+    pub encrypts_reasoning: bool,
 }
 
 impl Profile {
@@ -35,6 +37,7 @@ impl Profile {
         call_id: IdForm::new(1, 64),
         end_user: "user",
         stores: true,
+        encrypts_reasoning: false,
     };
 
     /// OpenAI.
@@ -42,6 +45,7 @@ impl Profile {
         name: "openai-responses",
         base_url: "https://api.openai.com/v1",
         end_user: "safety_identifier",
+        encrypts_reasoning: true,
         ..Profile::BASE
     };
 
@@ -51,6 +55,7 @@ impl Profile {
         key_env: "AZURE_OPENAI_API_KEY",
         auth: AuthStyle::Header("api-key"),
         call_id: IdForm::new(1, 40),
+        encrypts_reasoning: true,
         ..Profile::BASE
     };
 
@@ -59,6 +64,7 @@ impl Profile {
         name: "xai-responses",
         base_url: "https://api.x.ai/v1",
         key_env: "XAI_API_KEY",
+        encrypts_reasoning: true,
         ..Profile::BASE
     };
 
@@ -68,6 +74,7 @@ impl Profile {
         base_url: "https://openrouter.ai/api/v1",
         key_env: "OPENROUTER_API_KEY",
         stores: false,
+        encrypts_reasoning: true,
         ..Profile::BASE
     };
 
@@ -84,6 +91,7 @@ impl Profile {
         name: "bedrock-responses",
         base_url: "https://bedrock-mantle.us-east-1.api.aws/openai/v1",
         key_env: "AWS_BEARER_TOKEN_BEDROCK",
+        encrypts_reasoning: true,
         ..Profile::BASE
     };
 

@@ -125,6 +125,9 @@ impl Slots {
     /// rotate, by their places if there are as many as have come, and else as the last of their kind, because servers that
     /// leave out some leave out the first. What is none of them begins now.
     pub(super) fn resolve(&mut self, finals: &[Key]) -> Result<Vec<u32>, Error> {
+        if finals.len() > MOST_ITEMS {
+            return Err(too_many("items", MOST_ITEMS));
+        }
         self.slots.sort_by_key(|slot| slot.number);
         let mut found: Vec<Option<usize>> = vec![None; finals.len()];
         let mut free: BTreeSet<usize> = (0..self.slots.len()).collect();

@@ -1,7 +1,7 @@
 //! What the wire says and the library has no place for: nothing of it vanishes without a warning.
 
 use super::parts::hash;
-use crate::{Assembler, Warning, json::Reader, provider::lenient::Raw};
+use crate::{Assembler, Error, Warning, json::Reader, provider::lenient::Raw};
 
 /// Events that only report progress, or whose content the end of their item tells again.
 const REPEATED: &[&str] = &[
@@ -94,21 +94,26 @@ pub(super) const OF_MESSAGE: &[&str] =
 /// The members of a part that have a place.
 pub(super) const OF_PART: &[&str] = &["type", "text", "refusal", "annotations", "logprobs"];
 
-/// The members of an object that are none of `known` and say anything.
-pub(super) fn members<'a>(object: Raw<'a>, known: &[&str]) -> Vec<(String, &'a str)> {
-    let mut others = Vec::new();
+/// Hands out the members of an object that are none of `known` and say anything.
+pub(super) fn members<'a>(
+    object: Raw<'a>,
+    known: &[&str],
+    found: &mut dyn FnMut(&str, &'a str) -> Result<(), Error>,
+) -> Result<(), Error> {
     let text = object.text().unwrap_or_default();
+    let mut result = Ok(());
     if text.starts_with('{') {
         // What cannot be read was refused before.
         let _ = Reader::new(text).object(|name, reader| {
             let value = reader.raw()?;
-            if !known.contains(&name) && !matches!(value, "null" | "\"\"" | "[]" | "{}" | "false") {
-                others.push((name.to_owned(), value));
+            let says_nothing = matches!(value, "null" | "\"\"" | "[]" | "{}" | "false");
+            if !says_nothing && !known.contains(&name) && result.is_ok() {
+                result = found(name, value);
             }
             Ok(())
         });
     }
-    others
+    result
 }
 
 /// More kinds of notices than this are not told apart.
@@ -138,7 +143,12 @@ impl Notices {
 
     /// An event of a type that is not known.
     pub(super) fn event(&mut self, name: &str, event: Raw<'_>, out: &mut Assembler) {
-        if REPEATED.contains(&name) || members(event, PLACES).is_empty() {
+        let mut says_something = false;
+        let _ = members(event, PLACES, &mut |_, _| {
+            says_something = true;
+            Ok(())
+        });
+        if REPEATED.contains(&name) || !says_something {
             return;
         }
         let name: String = name.chars().take(100).collect();
@@ -158,15 +168,16 @@ impl Notices {
         known: &[&str],
         out: &mut Assembler,
     ) {
-        for (name, _) in members(object, known) {
+        let _ = members(object, known, &mut |name, _| {
             let name: String = name.chars().take(100).collect();
-            self.warn(
-                "unknown_member",
-                &name,
-                || format!("the member `{name}` of {place} has no place in the response; `provider_metadata.raw` or `raw_frames` gives it as it came"),
-                out,
-            );
-        }
+            let message = || {
+                format!(
+                    "the member `{name}` of {place} has no place in the response; `provider_metadata.raw` or `raw_frames` gives it as it came"
+                )
+            };
+            self.warn("unknown_member", &name, message, out);
+            Ok(())
+        });
     }
 }
 
@@ -182,9 +193,17 @@ mod tests {
     #[test]
     fn a_member_that_says_nothing_is_nothing() {
         let object = raw(r#"{"id":1,"a":null,"b":"","c":[],"d":{},"e":[0],"f":"x"}"#);
-        let names: Vec<_> = members(object, &["id"]);
-        assert_eq!(names, [("e".into(), "[0]"), ("f".into(), "\"x\"")]);
-        assert!(members(raw("[1]"), &[]).is_empty());
+        let names = |object| {
+            let mut names = Vec::new();
+            let mut found = |name: &str, value| {
+                names.push((name.to_owned(), value));
+                Ok(())
+            };
+            members(object, &["id"], &mut found).unwrap();
+            names
+        };
+        assert_eq!(names(object), [("e".into(), "[0]"), ("f".into(), "\"x\"")]);
+        assert!(names(raw("[1]")).is_empty());
     }
 
     #[test]

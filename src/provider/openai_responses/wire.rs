@@ -1,7 +1,11 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
 use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
+use super::parts::{ROOM, too_many};
+use crate::Error;
 use std::borrow::Cow;
+
+const MOST_PARTS: usize = ROOM as usize;
 
 object! {
     /// A `response` object.
@@ -85,12 +89,12 @@ object! {
 }
 
 /// A part with its own text.
-pub(super) struct Spelled<'a> {
+pub(super) struct RawPart<'a> {
     pub(super) part: Part<'a>,
     pub(super) raw: Raw<'a>,
 }
 
-impl<'a> Spelled<'a> {
+impl<'a> RawPart<'a> {
     /// One part. A bare string is a part of nothing but this text.
     pub(super) fn read(raw: Raw<'a>) -> Option<Self> {
         let text: Text<'a> = raw.read()?;
@@ -101,18 +105,24 @@ impl<'a> Spelled<'a> {
             },
             None => raw.read().unwrap_or_default(),
         };
-        Some(Spelled { part, raw })
+        Some(RawPart { part, raw })
     }
 
     /// The parts of a list; a bare string in its place is a list of one.
-    pub(super) fn list(raw: Raw<'a>) -> Vec<Self> {
+    ///
+    /// # Errors
+    /// `too_large` if there are more parts than an item has room for.
+    pub(super) fn list(raw: Raw<'a>) -> Result<Vec<Self>, Error> {
         match raw.text() {
             Some(text) if text.starts_with('[') => {
-                let list: List<Raw<'a>> = raw.read().unwrap_or_default();
-                list.0.into_iter().filter_map(Spelled::read).collect()
+                let list: List<Raw<'a>> = raw.parse()?;
+                if list.0.len() > MOST_PARTS {
+                    return Err(too_many("parts in an item", MOST_PARTS));
+                }
+                Ok(list.0.into_iter().filter_map(RawPart::read).collect())
             }
-            Some(text) if text.starts_with('"') => Spelled::read(raw).into_iter().collect(),
-            _ => Vec::new(),
+            Some(text) if text.starts_with('"') => Ok(RawPart::read(raw).into_iter().collect()),
+            _ => Ok(Vec::new()),
         }
     }
 

@@ -1,0 +1,380 @@
+//! Texts of items: messages, refusals and reasoning, in deltas and whole.
+
+use super::{
+    items::Items,
+    parts::{List, Rest},
+    slots::Kind,
+    unknown,
+    wire::{Event, Flow, Item, RawPart},
+};
+use crate::{
+    Assembler, Citation, Error, ErrorKind, Json, Logprobs, OpaqueBlock,
+    provider::{
+        lenient::{Raw, Text, object},
+        logprobs,
+    },
+};
+use serde::Serialize;
+use std::borrow::Cow;
+
+impl Items {
+    /// The text of a response that has no items.
+    pub(super) fn bare_text(&mut self, text: &str, out: &mut Assembler) -> Result<(), Error> {
+        let number = self.slots.of(Some(0), None)?;
+        self.pour(List::First.part(number, 0), Flow::Text, text, out)
+    }
+
+    pub(super) fn text(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+        let part = self.delta(event, List::First, Flow::Text, out)?;
+        if let Some(part) = part.filter(|_| !event.logprobs.0.is_empty()) {
+            let seen = self.parts.open(part, Flow::Text)?.1;
+            seen.logprobs = seen.logprobs.saturating_add(event.logprobs.0.len());
+            return pour_logprobs(&event.logprobs.0, out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn refusal(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+        self.delta(event, List::First, Flow::Refusal, out)
+            .map(|_| ())
+    }
+
+    pub(super) fn summary(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+        self.delta(event, List::First, Flow::Reasoning, out)
+            .map(|_| ())
+    }
+
+    pub(super) fn reasoning(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        self.delta(event, List::Second, Flow::Reasoning, out)
+            .map(|_| ())
+    }
+
+    /// The whole text of one part.
+    pub(super) fn text_done(
+        &mut self,
+        event: &Event<'_>,
+        flow: Flow,
+        list: List,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let whole = match flow {
+            Flow::Refusal => event.refusal.as_deref(),
+            _ => event.text.as_deref(),
+        };
+        let Some(whole) = whole else {
+            self.unreadable(event, out);
+            return Ok(());
+        };
+        let (number, index) = self.place(event, list, flow)?;
+        let part = self.parts.completed(list, number, index, flow, whole)?;
+        self.whole(number, part, flow, whole, out)?;
+        if flow == Flow::Text {
+            self.logprobs(part, &event.logprobs.0, out)?;
+        }
+        Ok(())
+    }
+
+    /// One whole part of an item.
+    pub(super) fn part_done(
+        &mut self,
+        event: &Event<'_>,
+        list: List,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let Some(part) = RawPart::read(event.part) else {
+            return Ok(());
+        };
+        let (mut flow, whole) = part.content();
+        // The content of a reasoning item, as events of parts without a name of their own tell it.
+        let list = match flow {
+            Flow::Reasoning if list == List::First && event.summary_index.0.is_none() => {
+                List::Second
+            }
+            _ => list,
+        };
+        if event.summary_index.0.is_some() {
+            flow = Flow::Reasoning;
+        }
+        let (number, index) = self.place(event, list, flow)?;
+        let place = self.parts.completed(list, number, index, flow, &whole)?;
+        self.whole_part(number, place, flow, &whole, &part, out)
+    }
+
+    /// A source of a text.
+    pub(super) fn annotation(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let (number, index) = self.place(event, List::First, Flow::Text)?;
+        let (part, seen) = self
+            .parts
+            .open(List::First.part(number, index), Flow::Text)?;
+        if event.annotation.text().is_some() && !seen.closed {
+            seen.citations = seen.citations.saturating_add(1);
+            out.citation(0, part, citation(event.annotation))?;
+        }
+        Ok(())
+    }
+
+    /// To which item and which of its parts an event belongs.
+    fn place(&mut self, event: &Event<'_>, list: List, flow: Flow) -> Result<(u32, u64), Error> {
+        let number = self
+            .slots
+            .of(event.output_index.0, event.item_id.non_empty())?;
+        let (kind, index) = match (list, flow) {
+            (List::First, Flow::Reasoning) => (Kind::Reasoning, event.summary_index),
+            (List::Second, _) => (Kind::Reasoning, event.content_index),
+            _ => (Kind::Message, event.content_index),
+        };
+        self.slots.is(number, kind);
+        Ok((number, index.0.unwrap_or(0)))
+    }
+
+    /// A piece of a part, and which part that is.
+    fn delta(
+        &mut self,
+        event: &Event<'_>,
+        list: List,
+        flow: Flow,
+        out: &mut Assembler,
+    ) -> Result<Option<u32>, Error> {
+        let (number, index) = self.place(event, list, flow)?;
+        let Some(delta) = event.delta.as_deref() else {
+            self.unreadable(event, out);
+            return Ok(None);
+        };
+        let (part, seen) = self.parts.open(list.part(number, index), flow)?;
+        if seen.closed {
+            if !delta.is_empty() {
+                self.late(event, out);
+            }
+            return Ok(None);
+        }
+        seen.add(delta);
+        hand_out(part, flow, delta, out)?;
+        Ok(Some(part))
+    }
+
+    pub(super) fn message(
+        &mut self,
+        number: u32,
+        item: &Item<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let list = RawPart::list(item.content)?;
+        self.list(number, List::First, None, &list, out)
+    }
+
+    pub(super) fn thoughts(
+        &mut self,
+        number: u32,
+        item: &Item<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let thoughts = Some(Flow::Reasoning);
+        let (summary, content) = (RawPart::list(item.summary)?, RawPart::list(item.content)?);
+        self.list(number, List::First, thoughts, &summary, out)?;
+        self.list(number, List::Second, thoughts, &content, out)
+    }
+
+    /// A whole list of parts, all of them of this flow if one is given.
+    fn list(
+        &mut self,
+        number: u32,
+        list: List,
+        flow: Option<Flow>,
+        parts: &[RawPart<'_>],
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<_> = parts
+            .iter()
+            .map(|part| match (flow, part.content()) {
+                // It goes back with its item, of which it is a part.
+                (Some(flow), (_, _)) => (
+                    flow,
+                    Cow::Borrowed(part.part.text.as_deref().unwrap_or_default()),
+                ),
+                (None, content) => content,
+            })
+            .collect();
+        let finished: Vec<(Flow, &str)> =
+            texts.iter().map(|(flow, text)| (*flow, &**text)).collect();
+        let (numbers, lacks) = self.parts.align(list, number, &finished)?;
+        for ((place, part), (flow, whole)) in numbers.into_iter().zip(parts).zip(finished) {
+            self.whole_part(number, place, flow, whole, part, out)?;
+        }
+        if lacks {
+            let message = || {
+                format!(
+                    "the deltas of `output[{number}]` bring more parts than the finished item has"
+                )
+            };
+            self.notices.warn("text_differs", "parts", message, out);
+        }
+        Ok(())
+    }
+
+    /// One part in full: text, sources and probabilities.
+    fn whole_part(
+        &mut self,
+        number: u32,
+        place: u32,
+        flow: Flow,
+        whole: &str,
+        part: &RawPart<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        if flow == Flow::Opaque {
+            return self.opaque_part(place, part, out);
+        }
+        let (place, seen) = self.parts.open(place, flow)?;
+        let (is_first, cited) = (!seen.closed, seen.citations);
+        self.whole(number, place, flow, whole, out)?;
+        if flow == Flow::Text {
+            let annotations = &part.part.annotations.0;
+            for annotation in annotations.get(cited..).unwrap_or_default() {
+                out.citation(0, place, citation(*annotation))?;
+            }
+            let seen = self.parts.open(place, flow)?.1;
+            seen.citations = cited.max(annotations.len());
+            self.logprobs(place, &part.part.logprobs.0, out)?;
+        }
+        if is_first && flow != Flow::Reasoning {
+            self.notices
+                .members("a part of a message", part.raw, unknown::OF_PART, out);
+        }
+        out.close(0, place)
+    }
+
+    /// A part of a type that has no place: a message of its own that has nothing else in it, so that it can go back.
+    fn opaque_part(
+        &mut self,
+        place: u32,
+        part: &RawPart<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let (place, seen) = self.parts.open(place, Flow::Opaque)?;
+        let Some(json) = part.raw.json().filter(|_| !seen.closed) else {
+            return Ok(());
+        };
+        seen.closed = true;
+        let block = Json::new(&MessageOf {
+            r#type: "message",
+            role: "assistant",
+            content: [json],
+        })?;
+        out.opaque(0, place, OpaqueBlock::new(&self.provider, block))
+    }
+
+    /// A whole text, of which some may have been handed out.
+    fn whole(
+        &mut self,
+        number: u32,
+        place: u32,
+        flow: Flow,
+        whole: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let seen = self.parts.open(place, flow)?.1;
+        let rest = seen.rest(whole);
+        seen.closed = true;
+        match rest {
+            Rest::More(rest) => self.pour(place, flow, rest, out)?,
+            Rest::Space => {
+                let message = || {
+                    format!(
+                        "the deltas of a text in `output[{number}]` end in other white space than the finished text"
+                    )
+                };
+                self.notices.warn("text_differs", "space", message, out);
+            }
+            Rest::Differs => {
+                return Err(Error::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "the deltas of a text in `output[{number}]` do not add up to the text that its item was finished with"
+                    ),
+                ));
+            }
+        }
+        out.close(0, place)
+    }
+
+    fn logprobs(
+        &mut self,
+        place: u32,
+        list: &[Raw<'_>],
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let seen = self.parts.open(place, Flow::Text)?.1;
+        let rest = list.get(seen.logprobs..).unwrap_or_default();
+        seen.logprobs = seen.logprobs.max(list.len());
+        pour_logprobs(rest, out)
+    }
+
+    fn pour(
+        &mut self,
+        part: u32,
+        flow: Flow,
+        text: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        self.parts.open(part, flow)?.1.add(text);
+        hand_out(part, flow, text, out)
+    }
+}
+
+fn hand_out(part: u32, flow: Flow, text: &str, out: &mut Assembler) -> Result<(), Error> {
+    match flow {
+        Flow::Text => out.text(0, part, text),
+        Flow::Refusal => out.refusal(0, part, text),
+        Flow::Reasoning => out.reasoning(0, part, text),
+        Flow::Opaque => Ok(()),
+    }
+}
+
+/// A message of one part.
+#[derive(Serialize)]
+struct MessageOf {
+    r#type: &'static str,
+    role: &'static str,
+    content: [Json; 1],
+}
+
+fn pour_logprobs(list: &[Raw<'_>], out: &mut Assembler) -> Result<(), Error> {
+    let content = logprobs::tokens(list);
+    out.logprobs(
+        0,
+        Logprobs {
+            content,
+            ..Logprobs::default()
+        },
+    )
+}
+
+/// Of a page, or of a file.
+fn citation(annotation: Raw<'_>) -> Citation {
+    object! {
+        struct Wire<'a> {
+            url: Text<'a>,
+            title: Text<'a>,
+            filename: Text<'a>,
+        }
+    }
+    let wire: Wire<'_> = annotation.read().unwrap_or_default();
+    let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
+    Citation {
+        url: owned(&wire.url),
+        title: owned(&wire.title).or_else(|| owned(&wire.filename)),
+        cited_text: None,
+        raw: annotation.json(),
+    }
+}
