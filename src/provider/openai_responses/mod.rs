@@ -34,7 +34,8 @@ pub use profile::Profile;
 /// A server that speaks the Responses API.
 ///
 /// What a [`ChatRequest`] has no field for goes into [`extra`](ChatRequest::extra): `previous_response_id`,
-/// `include` (such as `["reasoning.encrypted_content"]`, needed with `store(false)` to go on after reasoning),
+/// `include` (`["reasoning.encrypted_content"]` is asked for by itself with `store(false)` if the request shows that the
+/// model reasons),
 /// `reasoning` with a `summary`, `truncation`, `max_tool_calls`.
 #[derive(Clone, Debug)]
 pub struct OpenAiResponses {
