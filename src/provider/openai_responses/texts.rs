@@ -308,12 +308,7 @@ impl Items {
         out.close(0, place)
     }
 
-    fn logprobs(
-        &mut self,
-        place: u32,
-        list: &[Raw<'_>],
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
+    fn logprobs(&mut self, place: u32, list: &[Raw<'_>], out: &mut Assembler) -> Result<(), Error> {
         let seen = self.parts.open(place, Flow::Text)?.1;
         let rest = list.get(seen.logprobs..).unwrap_or_default();
         seen.logprobs = seen.logprobs.max(list.len());

@@ -1,8 +1,8 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
 use super::parts::{ROOM, too_many};
 use crate::Error;
+use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
 use std::borrow::Cow;
 
 const MOST_PARTS: usize = ROOM as usize;
