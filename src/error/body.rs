@@ -1,5 +1,6 @@
 //! Reading what a provider says about a failure, in any of the shapes that are in use.
 
+use super::limits::{self, Limit};
 use serde_json::{Map, Value};
 
 /// What an error body says. Every member is optional because every one is missing somewhere.
@@ -20,13 +21,19 @@ pub struct ErrorBody {
     pub request_id: Option<String>,
     /// How long to wait, in the provider's own words (`37s`).
     pub retry_delay: Option<String>,
+    /// What the names of the quotas that were exceeded say.
+    pub(crate) limit: Option<Limit>,
+    /// Whether one of these quotas is none at all.
+    pub(crate) is_zero: bool,
 }
 
 impl ErrorBody {
     /// Reads a body or a stream event that may be an error in JSON. `None` if it is not JSON or says nothing of an error.
     ///
     /// Shapes: `{"error": {..}}`, `{"error": "text"}`, the same inside an array (Gemini), flat `{"message", "type", "code"}`
-    /// (Cerebras, Mistral), `{"detail": ..}` (FastAPI), AWS `{"__type", "Message"}`.
+    /// (Cerebras, Mistral), `{"detail": ..}` (FastAPI), AWS `{"__type", "Message"}`, `{"errors": [{..}]}` (Cloudflare),
+    /// `{"base_resp": {..}}` (MiniMax); each also as the data of an event (`data: {..}`), and an upstream's body in what a
+    /// gateway says.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<ErrorBody> {
         // Whoever describes an error at such a length describes something else, and reading it would take a multiple of it.
@@ -34,48 +41,80 @@ impl ErrorBody {
             return None;
         }
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        if tree_size(body)
-            > MOST_TREE
-                .saturating_mul(body.len())
-                .saturating_add(64 << 10)
-        {
+        if !fits(body) {
             return None;
         }
-        match serde_json::from_slice(body).ok()? {
-            Value::Object(object) => Self::from_object(&object),
-            Value::Array(elements) => elements
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(object)) => Self::from_object(&object),
+            Ok(Value::Array(elements)) => elements
                 .iter()
                 .find_map(|e| Self::from_object(e.as_object()?)),
-            _ => None,
+            Ok(_) => None,
+            Err(_) => Self::from_lines(body),
         }
+    }
+
+    /// An error that is framed as an event although the body is no stream.
+    fn from_lines(body: &[u8]) -> Option<ErrorBody> {
+        let lines = body.split(|byte| *byte == b'\n');
+        let mut data = lines.filter_map(|line| line.trim_ascii().strip_prefix(b"data:"));
+        data.find_map(|data| match serde_json::from_slice(data).ok()? {
+            Value::Object(object) => Self::from_object(&object),
+            _ => None,
+        })
     }
 
     fn from_object(object: &Map<String, Value>) -> Option<ErrorBody> {
         let mut found = ErrorBody::default();
         match object.get("error") {
-            Some(Value::Object(error)) => {
-                found.read(error);
-                found.read_upstream(error);
-            }
-            Some(Value::String(text)) => {
-                found.message = Some(text.clone());
-                found.code = word(object.get("code"));
-                found.error_type = word(object.get("error_type"));
-            }
-            _ => found.read(object),
+            Some(Value::Object(error)) => found.read_nested(error),
+            Some(Value::String(text)) => found.read_text(text, object),
+            _ => match other_place(object) {
+                Some(error) => found.read_nested(error),
+                None => found.read(object),
+            },
         }
-        found.status = ["status_code", "raw_status_code"]
+        found.status = ["status_code", "raw_status_code", "statusCode"]
             .iter()
             .find_map(|name| status(object.get(*name)))
             .or(found.status);
         found.request_id = found.request_id.or_else(|| word(object.get("request_id")));
+        found.retry_delay = found.retry_delay.take().or_else(|| retry_delay(object));
         (found.message.is_some() || found.code.is_some() || found.error_type.is_some())
             .then_some(found)
     }
 
+    /// `{"error": "text", "code"}`, and `{"error": "word", "message": "text"}`.
+    fn read_text(&mut self, text: &str, object: &Map<String, Value>) {
+        self.code = word(object.get("code"));
+        self.error_type = word(object.get("error_type")).or_else(|| word(object.get("type")));
+        match message(object).filter(|_| !text.contains(' ')) {
+            Some(more) => {
+                self.message = Some(more);
+                self.code = self.code.take().or_else(|| Some(text.to_owned()));
+            }
+            None => self.message = Some(text.to_owned()),
+        }
+        self.read_quoted();
+    }
+
+    fn read_nested(&mut self, error: &Map<String, Value>) {
+        self.read(error);
+        self.read_upstream(error);
+        self.read_quoted();
+        if self.message.is_none() {
+            // `{"error": {"error": {..}}}`
+            if let Some(inner) = Self::from_object(error).filter(|_| error.contains_key("error")) {
+                *self = inner;
+            }
+        }
+    }
+
     fn read(&mut self, error: &Map<String, Value>) {
         self.message = message(error);
-        self.code = word(error.get("code")).or_else(|| word(error.get("Code")));
+        self.code = ["code", "Code"]
+            .iter()
+            .find_map(|name| word(error.get(*name)));
         self.error_type = word(error.get("type")).or_else(|| word(error.get("__type")));
         // Gemini's `code` is the HTTP status and its `status` the word.
         if let Some(word) = word(error.get("status")).filter(|word| !is_number(word)) {
@@ -83,19 +122,26 @@ impl ErrorBody {
         }
         self.param = word(error.get("param"));
         self.status = status(error.get("status_code")).or_else(|| status(error.get("code")));
+        // MiniMax's numbers are no statuses.
+        if let Some(text) = word(error.get("status_msg")) {
+            self.message = Some(text);
+            self.code = word(error.get("status_code"));
+        }
         self.request_id = word(error.get("request_id"));
-        for detail in error
-            .get("details")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(reason) = word(detail.get("reason")) {
-                self.error_type = Some(reason);
+        self.retry_delay = retry_delay(error);
+        match error.get("details") {
+            Some(Value::Array(details)) => details.iter().for_each(|detail| self.detail(detail)),
+            // Anthropic
+            Some(Value::Object(details)) => {
+                let code = word(details.get("error_code"));
+                self.code = self.code.take().or(code);
             }
-            if let Some(delay) = word(detail.get("retryDelay")) {
-                self.retry_delay = Some(delay);
-            }
+            _ => {}
+        }
+        // Google's older form
+        if self.error_type.is_none() {
+            let reason = error.get("errors").and_then(|errors| errors.get(0));
+            self.error_type = word(reason.and_then(|reason| reason.get("reason")));
         }
         if let Some(inner) = error
             .get("innererror")
@@ -105,17 +151,51 @@ impl ErrorBody {
         }
     }
 
+    /// One of Google's details: `ErrorInfo`, `RetryInfo`, `QuotaFailure`.
+    fn detail(&mut self, detail: &Value) {
+        if let Some(reason) = word(detail.get("reason")) {
+            self.error_type = Some(reason);
+        }
+        if let Some(delay) = word(detail.get("retryDelay")) {
+            self.retry_delay = Some(delay);
+        }
+        let violations = detail.get("violations").and_then(Value::as_array);
+        for violation in violations.into_iter().flatten() {
+            self.quota(violation, "quotaId", "quotaValue");
+        }
+        if let Some(metadata) = detail.get("metadata") {
+            self.quota(metadata, "quota_limit", "quota_limit_value");
+        }
+    }
+
+    /// A quota that was exceeded. Of several the longest counts.
+    fn quota(&mut self, quota: &Value, name: &str, value: &str) {
+        let limit = word(quota.get(name)).and_then(|name| limits::of_name(&name));
+        if self.limit != Some(Limit::Lasting) {
+            self.limit = limit.or(self.limit);
+        }
+        self.is_zero |= word(quota.get(value)).is_some_and(|value| value == "0");
+    }
+
     /// OpenRouter puts the upstream's own body, as JSON in a string, into `metadata.raw`.
     fn read_upstream(&mut self, error: &Map<String, Value>) {
-        let Some(raw) = error
+        let raw = error
             .get("metadata")
-            .and_then(|metadata| metadata.get("raw"))
-            .and_then(Value::as_str)
-        else {
-            return;
-        };
-        let upstream = match serde_json::from_str(raw) {
-            Ok(Value::Object(object)) => Self::from_object(&object),
+            .and_then(|metadata| metadata.get("raw"));
+        let upstream = match raw {
+            Some(Value::String(raw)) if !fits(raw.as_bytes()) => None,
+            Some(Value::String(raw)) => match serde_json::from_str(raw) {
+                Ok(Value::Object(object)) => Self::from_object(&object),
+                Ok(Value::Array(list)) => {
+                    list.iter().find_map(|e| Self::from_object(e.as_object()?))
+                }
+                Ok(_) => None,
+                Err(_) => Some(ErrorBody {
+                    message: Some(raw.clone()),
+                    ..ErrorBody::default()
+                }),
+            },
+            Some(Value::Object(object)) => Self::from_object(object),
             _ => None,
         };
         if let Some(upstream) = upstream {
@@ -125,17 +205,81 @@ impl ErrorBody {
                     message.push_str(more);
                 }
             }
-            self.error_type = self.error_type.take().or(upstream.error_type);
-            self.code = upstream
-                .code
-                .filter(|code| !is_number(code))
-                .or(self.code.take());
+            self.adopt(upstream);
         }
     }
+
+    /// Gateways such as LiteLLM quote the upstream's own body in their message.
+    fn read_quoted(&mut self) {
+        let Some(quoted) = self
+            .message
+            .as_deref()
+            .and_then(|text| text.get(text.find('{')?..))
+            .filter(|text| fits(text.as_bytes()))
+        else {
+            return;
+        };
+        let mut values = serde_json::Deserializer::from_str(quoted).into_iter::<Value>();
+        if let Some(Ok(Value::Object(object))) = values.next() {
+            if let Some(upstream) =
+                Self::from_object(&object).filter(|_| object.contains_key("error"))
+            {
+                self.adopt(upstream);
+            }
+        }
+    }
+
+    /// What the upstream says beside its message.
+    fn adopt(&mut self, upstream: ErrorBody) {
+        self.error_type = self.error_type.take().or(upstream.error_type);
+        self.code = upstream
+            .code
+            .filter(|code| status(Some(&Value::String(code.clone()))).is_none())
+            .or(self.code.take());
+        self.retry_delay = self.retry_delay.take().or(upstream.retry_delay);
+        self.limit = self.limit.or(upstream.limit);
+        self.is_zero |= upstream.is_zero;
+    }
+}
+
+/// Where an error stands that is not in `error`.
+fn other_place(object: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    // FastAPI's `detail` can be what a handler raised.
+    let detail = object.get("detail").and_then(Value::as_object);
+    if let Some(detail) = detail {
+        return Some(detail);
+    }
+    // Cloudflare
+    let errors = object.get("errors").and_then(Value::as_array);
+    if let Some(first) = errors
+        .and_then(|errors| errors.first())
+        .and_then(Value::as_object)
+    {
+        return (!object.contains_key("message")).then_some(first);
+    }
+    // MiniMax, in every answer
+    let base = object.get("base_resp").and_then(Value::as_object)?;
+    let failed = base.get("status_code").and_then(Value::as_i64) != Some(0);
+    failed.then_some(base)
+}
+
+/// In seconds where no unit is named.
+fn retry_delay(error: &Map<String, Value>) -> Option<String> {
+    ["retry_after", "retry_after_seconds", "retryAfter"]
+        .iter()
+        .find_map(|name| word(error.get(*name)))
 }
 
 /// How many times its text a body may take once it is read.
 const MOST_TREE: usize = 4;
+
+/// Whether what the text becomes in memory is in proportion to it.
+fn fits(text: &[u8]) -> bool {
+    let most = MOST_TREE
+        .saturating_mul(text.len())
+        .saturating_add(64 << 10);
+    tree_size(text) <= most
+}
 
 /// About how much memory the tree of a JSON text takes beside its strings, in bytes.
 fn tree_size(text: &[u8]) -> usize {

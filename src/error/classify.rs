@@ -1,19 +1,55 @@
 //! From status, code and type to a kind. The one place where that is decided.
 
-use super::{ErrorBody, ErrorKind};
+use super::{
+    ErrorBody, ErrorKind,
+    limits::{self, Limit},
+    words,
+};
 use ErrorKind::*;
 
-/// The kind of a failure: by the provider's code, then its type, then the status.
+/// The kind of a failure: by the provider's code, then its type, then the status, and by the limit that its words tell.
 ///
 /// Codes come first because statuses lie: quota that never comes back is 429 like a rate limit, a context overflow is
-/// 400 like a typing error, an error inside a stream is 200.
-pub(crate) fn classify(status: u16, body: &ErrorBody) -> ErrorKind {
-    let status = body.status.unwrap_or(status);
-    [&body.code, &body.error_type]
+/// 400 like a typing error, an error inside a stream is 200. Codes lie, too: a daily quota has that of any rate limit.
+pub(crate) fn classify(outer: u16, body: &ErrorBody) -> ErrorKind {
+    let status = body.status.unwrap_or(outer);
+    let kind = [&body.code, &body.error_type]
         .into_iter()
         .flatten()
         .find_map(|word| by_word(word, status))
-        .unwrap_or_else(|| classify_status(status))
+        .unwrap_or_else(|| classify_status(status));
+    if matches!(kind, ContextOverflow | ContentFiltered) {
+        return kind;
+    }
+    if outer == 413 || status == 413 {
+        return TooLarge;
+    }
+    if let Some(kind) = by_class(body) {
+        return kind;
+    }
+    let says_little = matches!(kind, RateLimit | InternalServer | Protocol);
+    if says_little && limits::is_too_large(body) {
+        return TooLarge;
+    }
+    match limits::limit(body, kind == RateLimit) {
+        Some(Limit::Lasting) if !matches!(kind, TooLarge | NotFound | Redirect | Cancelled) => {
+            QuotaExceeded
+        }
+        _ => kind,
+    }
+}
+
+/// The class of LiteLLM's error, which stands in its message alone; code and type are those of any bad request.
+fn by_class(body: &ErrorBody) -> Option<ErrorKind> {
+    const CLASSES: [(&str, ErrorKind); 2] = [
+        ("ContextWindowExceededError", ContextOverflow),
+        ("ContentPolicyViolationError", ContentFiltered),
+    ];
+    let message = body.message.as_deref()?;
+    let class = CLASSES
+        .iter()
+        .find(|(class, _)| words::place(message, class).is_some());
+    class.map(|(_, kind)| *kind)
 }
 
 /// The kind that a status alone stands for.
@@ -47,16 +83,11 @@ fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
     Some(match word {
         "context_length_exceeded"
         | "exceed_context_size_error"
+        // Z.ai: the prompt is too long.
+        | "1261"
         | "too_many_prompt_tokens"
         | "model_context_window_exceeded"
         | "string_above_max_length" => ContextOverflow,
-        "insufficient_quota"
-        | "billing_hard_limit_reached"
-        | "billing_error"
-        | "billing_not_active"
-        | "insufficient_balance"
-        | "credit_balance_exhausted"
-        | "ServiceQuotaExceededException" => QuotaExceeded,
         "content_filter"
         | "ResponsibleAIPolicyViolation"
         | "content_policy_violation"

@@ -4,7 +4,9 @@ mod body;
 mod classify;
 mod framing;
 mod kind;
+mod limits;
 mod text;
+mod words;
 
 use crate::{Attempt, UnifiedChatResponse};
 use bytes::Bytes;
@@ -16,6 +18,7 @@ pub use body::ErrorBody;
 pub(crate) use classify::classify;
 pub use kind::{ErrorKind, TimeoutKind};
 pub(crate) use text::{escape_controls, excerpt, scrub};
+pub(crate) use words::wait as wait_in_words;
 
 /// What a message shows of a body: 2 KiB.
 pub(crate) const EXCERPT_BYTES: usize = 2048;
@@ -121,13 +124,16 @@ impl Error {
         self.0.timeout
     }
 
-    /// The answer's body as it came, at most [`SizeLimits::error_body`](crate::SizeLimits::error_body) bytes of it.
+    /// The answer's body, at most [`SizeLimits::error_body`](crate::SizeLimits::error_body) bytes of it. It is as it came,
+    /// but for the key of the call: `[secret]` stands where the server repeats it, whether as it is or with the escapes of
+    /// JSON, of addresses or of XML. A key that was encoded otherwise, such as in base64, is not found.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.0.body
     }
 
-    /// What had arrived of the answer. Its tool calls are only those that were complete.
+    /// What had arrived of the answer. Its tool calls are only those that were complete. What the model wrote is never
+    /// changed, here or in a response, not even where it repeats a key.
     #[must_use]
     pub fn partial(&self) -> Option<&UnifiedChatResponse> {
         self.0.partial.as_deref()
@@ -231,7 +237,7 @@ impl Error {
         self
     }
 
-    /// Replaces every occurrence of `secret` in what the provider said (F109: providers echo keys).
+    /// Replaces every occurrence of `secret` in what the provider said of the failure (F109: providers echo keys).
     pub(crate) fn scrub(&mut self, secret: &str) {
         let inner = &mut *self.0;
         text::scrub(&mut inner.message, secret);

@@ -4,7 +4,9 @@ use super::{
     Exchange, Operation, State,
     explain::{timeout_error, transport_error},
 };
-use crate::{Error, ErrorKind, RateLimit, TimeoutKind, policy::retry_after};
+use crate::{
+    Error, ErrorKind, RateLimit, TimeoutKind, policy::retry_after, provider::failure::wait_in_words,
+};
 use bytes::Bytes;
 use http::HeaderValue;
 use std::time::Duration;
@@ -65,6 +67,7 @@ impl<O: Operation> Exchange<O> {
                 error = error.with_retry_after(wait);
             }
         }
+        error = wait_in_words(error);
         if error.kind() == ErrorKind::RateLimit && error.retry_after().is_none() {
             if let Some(wait) = self.exhausted_for() {
                 error = error.with_retry_after(wait);

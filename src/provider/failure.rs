@@ -38,7 +38,7 @@ pub fn from_event(name: &str, data: &[u8]) -> Error {
     if said_nothing {
         parsed.message = Some(excerpt(data));
     }
-    let error = from_body(200, &parsed);
+    let error = wait_in_words(from_body(200, &parsed));
     // An error that names no reason is the provider's failure: the request was accepted.
     let unknown = error.kind() == ErrorKind::Protocol;
     let error = if unknown {
@@ -72,10 +72,23 @@ pub fn from_body(status: u16, body: &ErrorBody) -> Error {
     if let Some(id) = &body.request_id {
         error = error.with_request_id(id);
     }
-    if let Some(wait) = body.retry_delay.as_deref().and_then(parse_duration) {
+    let wait = body.retry_delay.as_deref().and_then(parse_duration);
+    // A quota does not come back in the seconds that are named beside it.
+    if let Some(wait) = wait.filter(|_| kind != ErrorKind::QuotaExceeded) {
         error = error.with_retry_after(wait);
     }
     error
+}
+
+/// The wait that a rate limit's message names, where nothing else names one.
+pub(crate) fn wait_in_words(error: Error) -> Error {
+    if error.kind() != ErrorKind::RateLimit || error.retry_after().is_some() {
+        return error;
+    }
+    match crate::error::wait_in_words(error.message()) {
+        Some(wait) => error.with_retry_after(wait),
+        None => error,
+    }
 }
 
 /// The kind that only the beginning of a message tells, on wires without a code for it.

@@ -5,14 +5,13 @@ use bytes::Bytes;
 use http::response;
 
 /// How the messages begin that mean more than their type `invalid_request_error` says. Sources: recorded errors for the
-/// first, Anthropic's error reference for the others.
-const SENTENCES: [(&str, ErrorKind); 3] = [
+/// first, Anthropic's error reference for the other.
+const SENTENCES: [(&str, ErrorKind); 2] = [
     ("prompt is too long", ErrorKind::ContextOverflow),
     (
         "input length and `max_tokens` exceed context limit",
         ErrorKind::ContextOverflow,
     ),
-    ("Your credit balance is too low", ErrorKind::QuotaExceeded),
 ];
 
 pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {

@@ -22,9 +22,6 @@ const CONTEXT_OVERFLOW: [&str; 4] = [
 /// What Bedrock puts before a model's own words.
 const MODEL_SAID: &str = "The model returned the following errors: ";
 
-/// How the message of a quota begins that is not free again for hours, behind the same 429 as any other.
-const DAILY_QUOTA: &str = "Too many tokens per day";
-
 /// Exceptions of kinds that usually pass, but which the service marks as not to be tried again.
 const FINAL: [&str; 3] = [
     "ConflictException",
@@ -120,9 +117,7 @@ fn refine(error: Error, body: &ErrorBody) -> Error {
     {
         return error.with_kind(ErrorKind::ContextOverflow);
     }
-    if FINAL.contains(&code)
-        || (error.kind() == ErrorKind::RateLimit && message.starts_with(DAILY_QUOTA))
-    {
+    if FINAL.contains(&code) {
         return error.with_retryable(false);
     }
     if PASSING.contains(&code) {
@@ -312,7 +307,7 @@ mod tests {
         );
         let daily = r#"{"message":"Too many tokens per day, please wait before trying again."}"#;
         let error = http(429, Some("ThrottlingException"), daily);
-        assert_eq!((error.kind(), error.is_retryable()), (RateLimit, false));
+        assert_eq!((error.kind(), error.is_retryable()), (QuotaExceeded, false));
     }
 
     #[test]

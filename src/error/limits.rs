@@ -1,0 +1,275 @@
+//! Which limit was met: one that passes, such as that of a minute, or one that does not, such as money that is used up.
+//!
+//! Providers tell the two by words alone, behind the same status. Sources: the providers' error references, recordings and
+//! reports of users; each word has the provider that uses it beside it.
+
+use super::{ErrorBody, words};
+
+/// How long a limit lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Seconds or minutes, or until other requests are done.
+    Passing,
+    /// A day or longer, or until somebody pays.
+    Lasting,
+}
+
+/// Codes and types that tell a lasting limit, where no phrase below is in them.
+const CODES: &[&str] = &[
+    "arrearage",                         // Alibaba
+    "allocation quota free tier only",   // Alibaba
+    "exceeded current quota error",      // Moonshot
+    "billing error",                     // Anthropic
+    "billing not active",                // OpenAI
+    "billing disabled",                  // Google
+    "quota exceeded",                    // Copilot
+    "quota exhausted",                   // Google
+    "service quota exceeded exception",  // Bedrock
+    "organization usage limit exceeded", // OpenAI
+    "usage limit reached",               // ChatGPT
+    "usage limit exceeded",              // gateways
+    "free usage limit error",            // gateways
+    "plan limit reached",                // gateways
+    "organization quota exceeded",       // gateways
+    "account quota exceeded",            // gateways
+    "balance depleted",                  // gateways
+    "payment required",                  // the name of status 402
+    "1113",                              // Z.ai: in arrears
+    "1304",                              // Z.ai: calls of a day
+    "1308",                              // Z.ai: usage limit of a plan
+    "1309",                              // Z.ai: the plan has ended
+    "1310",                              // Z.ai: usage limit of a week or month
+    "1008",                              // MiniMax: balance
+    "2056",                              // MiniMax: usage limit of a plan
+    "4006",                              // Cloudflare: free neurons of a day
+];
+
+/// Phrases about money and plans, which last whatever the status.
+const MONEY: &[&str] = &[
+    "insufficient balance",             // MiniMax, Z.ai, DeepSeek, Moonshot
+    "insufficient account balance",     // gateways
+    "insufficient usd or diem balance", // Venice
+    "insufficient g1 credits",          // Google
+    "insufficient credit",              // OpenRouter
+    "insufficient credits",             // OpenRouter
+    "insufficient fund",                // Vercel
+    "insufficient funds",               // Vercel
+    "insufficient quota",               // OpenAI, Perplexity
+    "insufficient user quota",          // gateways
+    "balance is insufficient",          // SiliconFlow
+    "balance not enough",               // Novita
+    "not enough balance",               // Novita
+    "not enough credit",                // gateways
+    "not enough credits",               // gateways
+    "credit balance is too low",        // Anthropic
+    "credit balance exhausted",         // OpenAI
+    "out of credits",                   // xAI
+    "out of funds",                     // gateways
+    "used all available credits",       // xAI
+    "any credits",                      // xAI: "doesn't have any credits"
+    "requires more credits",            // OpenRouter
+    "credits are depleted",             // Gemini
+    "credits have been exhausted",      // gateways
+    "credits exhausted",                // gateways
+    "credits expired",                  // NVIDIA
+    "exhausted your credits",           // gateways
+    "monthly included credits",         // Hugging Face
+    "credit limit exceeded",            // Together
+    "usage credits are required",       // Anthropic
+    "extra usage is required",          // Anthropic
+    "overdue balance",                  // Volcengine
+    "overdue payment",                  // Alibaba
+    "bill overdue",                     // Alibaba
+    "account overdue",                  // Volcengine
+    "service overdue",                  // Volcengine
+    "account is overdue",               // gateways
+    "in arrears",                       // Z.ai
+    "account is in good standing",      // Alibaba
+    "billing hard limit",               // OpenAI
+    "spending limit",                   // xAI, Fireworks
+    "spend limit",                      // OpenAI, Anthropic
+    "spending cap",                     // Gemini
+    "spend cap",                        // Gemini
+    "budget has been exceeded",         // LiteLLM
+    "budget exceeded",                  // LiteLLM
+    "exceeded budget",                  // LiteLLM
+    "over budget",                      // LiteLLM
+    "crossed budget",                   // LiteLLM
+    "please recharge",                  // Z.ai, Moonshot
+    "quota has been exhausted",         // gateways
+    "quota is exhausted",               // gateways
+    "have no quota",                    // Copilot
+    "call volume quota",                // Azure
+    "free tier of the model has been exhausted", // Alibaba
+    "free allocation",                  // Cloudflare
+    "free allocated quota",             // Alibaba
+    "free quota",                       // Gemini, Alibaba
+    "hour allocated quota",             // Alibaba: a plan of five hours
+    "week allocated quota",             // Alibaba
+    "month allocated quota",            // Alibaba
+    "individual quota reached",         // Google
+    "premium request allowance",        // Copilot
+    "api usage limits",                 // Anthropic
+    "session usage limit",              // Ollama
+    "usage limit has been reached",     // ChatGPT
+    "usage limit reached",              // gateways
+    "余额不足",                         // Z.ai, MiniMax: balance
+    "欠费",                             // Z.ai, Alibaba: arrears
+    "额度不足",                         // gateways: quota
+    "额度已用",                         // Moonshot, Alibaba: quota used up
+    "使用上限",                         // Z.ai: usage limit of a plan
+];
+
+/// Phrases for periods that last. They mean something only where a limit was met.
+const LONG_PERIODS: &[&str] = &[
+    "per day",
+    "by day", // GitHub Models: `UserByModelByDay`
+    "/day",
+    "/ day",
+    "a day",
+    "daily",
+    "rpd",
+    "tpd",
+    "per 86400s",
+    "per week",
+    "/week",
+    "/ week",
+    "weekly",
+    "per month",
+    "/month",
+    "/ month",
+    "a month",
+    "monthly",
+    "今日",
+    "每日",
+    "每天",
+    "每周",
+    "每月",
+    "24 hours",
+    "24h",
+];
+
+/// Phrases for limits that pass.
+const SHORT_PERIODS: &[&str] = &[
+    "per minute",
+    "per min",
+    "by minute",
+    "/minute",
+    "/ minute",
+    "/min",
+    "/ min",
+    "a minute",
+    "rpm",
+    "tpm",
+    "itpm",
+    "otpm",
+    "per second",
+    "per sec",
+    "by second",
+    "/second",
+    "/ second",
+    "/sec",
+    "a second",
+    "rps",
+    "qps",
+    "tps",
+    "per hour",
+    "/hour",
+    "/ hour",
+    "hourly",
+    "concurrent",
+    "concurrency",
+    "concurrently",
+    "in parallel",
+    "parallel requests",
+    "per 10s",
+    "per 60s",
+    "every minute",
+    "every second",
+    "increased too quickly",    // Alibaba
+    "allocated quota exceeded", // Alibaba: tokens of a minute
+    "error code#token limit",   // Alibaba: the address of the page about them
+    "每分钟",
+    "每秒",
+    "并发",
+    "频率",
+];
+
+/// What is said of limits of both sorts; it counts for a lasting one where no wait is named.
+const VAGUE: &[&str] = &["exceeded your current quota", "exceeded current quota"];
+
+/// What a period has beside it where it is a limit that was met.
+const LIMIT_WORDS: [&str; 4] = ["limit", "quota", "allocation", "allowance"];
+const MET_WORDS: [&str; 5] = ["exceed", "reach", "exhaust", "used up", "out of"];
+
+/// The limit that an error tells; `None` if it tells none. `is_rate_limit` where code or status say that one was met.
+pub(super) fn limit(body: &ErrorBody, is_rate_limit: bool) -> Option<Limit> {
+    let message = words::normal(body.message.as_deref().unwrap_or_default());
+    let codes = [&body.code, &body.error_type].map(|word| {
+        let word = word.as_deref().unwrap_or_default();
+        // AWS: `com.amazon.coral.service#ThrottlingException:http://..`
+        words::normal(word.rsplit('#').next().unwrap_or(word))
+    });
+    let met = is_rate_limit || speaks_of_a_limit(&message);
+    if is_rate_limit && (body.is_zero || words::numbers(&message, "limit").any(|n| n == 0)) {
+        return Some(Limit::Lasting);
+    }
+    let named = body.limit.or_else(|| first(&message, met));
+    if named.is_some() {
+        return named;
+    }
+    let by_code = codes.iter().any(|code| CODES.contains(&code.trim_end()));
+    if by_code
+        || codes
+            .iter()
+            .any(|code| first(code, met) == Some(Limit::Lasting))
+    {
+        return Some(Limit::Lasting);
+    }
+    let is_vague = VAGUE.iter().any(|phrase| message.contains(phrase));
+    let names_wait = body.retry_delay.is_some() || words::wait(&message).is_some();
+    let is_google = body.code.as_deref() == Some("RESOURCE_EXHAUSTED");
+    (is_vague && !names_wait && !is_google).then_some(Limit::Lasting)
+}
+
+/// The limit that a period in the name of a quota stands for (`GenerateRequestsPerDayPerProject`).
+pub(super) fn of_name(name: &str) -> Option<Limit> {
+    first(&words::normal(name), true)
+}
+
+/// Whether a limit on one request was met, which no wait changes: it asks for more than a whole period has.
+pub(super) fn is_too_large(body: &ErrorBody) -> bool {
+    let message = words::normal(body.message.as_deref().unwrap_or_default());
+    let sizes = [
+        words::numbers(&message, "requested").next(),
+        words::numbers(&message, "limit").next(),
+    ];
+    match sizes {
+        [Some(requested), Some(limit)] => limit > 0 && requested > limit,
+        _ => words::place(&message, "request too large").is_some(),
+    }
+}
+
+/// The phrase that comes first counts: what follows it is advice. Periods count only where a limit was `met`.
+fn first(text: &str, met: bool) -> Option<Limit> {
+    let lasting = MONEY
+        .iter()
+        .chain(LONG_PERIODS.iter().filter(|_| met))
+        .filter_map(|phrase| words::place(text, phrase))
+        .min();
+    let passing = SHORT_PERIODS
+        .iter()
+        .filter_map(|phrase| words::place(text, phrase))
+        .min();
+    match (lasting, passing) {
+        (Some(lasting), Some(passing)) if passing < lasting => Some(Limit::Passing),
+        (Some(_), _) => Some(Limit::Lasting),
+        (None, Some(_)) => Some(Limit::Passing),
+        (None, None) => None,
+    }
+}
+
+fn speaks_of_a_limit(message: &str) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    has(&LIMIT_WORDS) && has(&MET_WORDS)
+}
