@@ -264,6 +264,44 @@ fn no_error_repeats_the_key_that_a_provider_echoes() {
 
 // F109
 #[test]
+fn a_key_is_found_however_the_server_spells_it() {
+    const KEY: &str = "k3y/c4n4ry+b1rd=27";
+    let provider: Arc<dyn Provider> = Arc::new(OpenAiChat::cerebras(KEY).unwrap());
+    for spelled in [
+        KEY,
+        r"k3y\/c4n4ry+b1rd=27",
+        r"k3y\u002fc4n4ry\u002Bb1rd\u003d27",
+        r"k3y\\\/c4n4ry+b1rd=27",
+        "k3y%2Fc4n4ry%2Bb1rd%3D27",
+        "k3y&#x2F;c4n4ry&#43;b1rd&#61;27",
+    ] {
+        for (status, body) in [
+            (
+                401,
+                format!(r#"{{"error":{{"message":"wrong key: {spelled}"}}}}"#),
+            ),
+            (502, format!("<p>authorization: Bearer {spelled}</p>")),
+            (
+                200,
+                format!("data: {{\"error\":{{\"message\":\"wrong key: {spelled}\"}}}}\n\n"),
+            ),
+        ] {
+            let mut call = Call::new(provider.clone(), asked(true), once());
+            call.send();
+            let kind = if status == 200 { SSE } else { JSON };
+            call.head(status, &[kind]);
+            call.body(body.as_str()).end();
+            let all = everything_of(&call.error());
+            assert!(all.contains("[secret]"), "{all}");
+            for part in ["k3y", "c4n4ry", "b1rd"] {
+                assert!(!all.contains(part), "{spelled}: {all}");
+            }
+        }
+    }
+}
+
+// F109
+#[test]
 fn the_log_of_attempts_does_not_repeat_the_key_either() {
     let mut call = call(false);
     let echo = format!(r#"{{"error":{{"message":"busy, {KEY}"}}}}"#);

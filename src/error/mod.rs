@@ -2,6 +2,7 @@
 
 mod body;
 mod classify;
+mod echo;
 mod framing;
 mod kind;
 mod limits;
@@ -16,6 +17,8 @@ use unifiedai_transport::TransportError;
 
 pub use body::ErrorBody;
 pub(crate) use classify::classify;
+#[cfg(feature = "testing")]
+pub(crate) use echo::hidden;
 pub use kind::{ErrorKind, TimeoutKind};
 pub(crate) use text::{escape_controls, excerpt, scrub};
 pub(crate) use words::wait as wait_in_words;

@@ -1,6 +1,6 @@
 //! Text from outside, made safe to show.
 
-use super::EXCERPT_BYTES;
+use super::{EXCERPT_BYTES, echo::hidden};
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
@@ -53,51 +53,25 @@ const SCRUBBED: &str = "[secret]";
 /// Shorter ones are no keys but words, and would be cut out of every sentence.
 const SHORTEST_SECRET: usize = 6;
 
+/// Only a text that was cut can end inside the secret; others end in words that may begin like it.
 pub(crate) fn scrub(text: &mut String, secret: &str) {
-    if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
-        *text = text.replace(secret, SCRUBBED);
-    }
-    // Only a text that was cut can end inside the secret; others end in words that may begin like it.
-    let Some(shown) = text.strip_suffix('…') else {
+    if secret.len() < SHORTEST_SECRET {
         return;
-    };
-    if let Some(length) = cut_secret(shown.as_bytes(), secret) {
-        text.truncate(shown.len().saturating_sub(length));
-        text.push_str(SCRUBBED);
     }
-}
-
-/// How much of the secret stands at the end of a text that was cut off in its middle.
-fn cut_secret(text: &[u8], secret: &str) -> Option<usize> {
-    const LEAST: usize = 4;
-    let secret = secret.as_bytes();
-    let cut = |length: &usize| {
-        secret
-            .get(..*length)
-            .is_some_and(|part| text.ends_with(part))
-    };
-    (LEAST..secret.len()).rev().find(cut)
+    let shown = text.strip_suffix('…');
+    let is_cut = shown.is_some();
+    let clean = hidden(shown.unwrap_or(text).as_bytes(), secret, SCRUBBED, is_cut);
+    if let Some(clean) = clean.and_then(|clean| String::from_utf8(clean).ok()) {
+        let was_cut_in_it = clean.ends_with(SCRUBBED);
+        *text = clean;
+        if is_cut && !was_cut_in_it {
+            text.push('…');
+        }
+    }
 }
 
 pub(super) fn scrub_bytes(body: &Bytes, secret: &str) -> Option<Bytes> {
-    let finder = memchr::memmem::Finder::new(secret);
-    let cut = cut_secret(body, secret);
-    if secret.is_empty() || (finder.find(body).is_none() && cut.is_none()) {
-        return None;
-    }
-    let mut clean = Vec::with_capacity(body.len());
-    let end = body.len().saturating_sub(cut.unwrap_or_default());
-    let mut rest = body.get(..end).unwrap_or_default();
-    while let Some((before, after)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
-        clean.extend_from_slice(before);
-        clean.extend_from_slice(SCRUBBED.as_bytes());
-        rest = after.get(secret.len()..).unwrap_or_default();
-    }
-    clean.extend_from_slice(rest);
-    if cut.is_some() {
-        clean.extend_from_slice(SCRUBBED.as_bytes());
-    }
-    Some(clean.into())
+    hidden(body, secret, SCRUBBED, true).map(Bytes::from)
 }
 
 #[cfg(test)]

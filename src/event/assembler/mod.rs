@@ -42,6 +42,7 @@ pub struct Assembler {
     end_marker: bool,
     /// Whether only the end marker completes a stream.
     needs_end_marker: bool,
+    warned_of_end: bool,
     visible: bool,
     retained: usize,
     /// What the queue holds beside pieces of the answer, in bytes.
@@ -61,6 +62,7 @@ impl Assembler {
             wanted_choices: 1,
             end_marker: false,
             needs_end_marker: false,
+            warned_of_end: false,
             visible: false,
             retained: 0,
             waiting: 0,
@@ -86,6 +88,10 @@ impl Assembler {
 
     /// Something that the caller should know.
     pub fn warn(&mut self, warning: Warning) {
+        // The connection and the wire can both notice that the end is missing.
+        if warning.code == "missing_end" && std::mem::replace(&mut self.warned_of_end, true) {
+            return;
+        }
         self.count(&[&warning.message]);
         self.emit(StreamEvent::Warning(Box::new(warning)));
     }

@@ -1,34 +1,82 @@
-//! What a recording must not have: keys in headers and addresses, and wherever an answer repeats them.
+//! What a recording must not have: keys in headers and addresses, the ids of accounts, and both wherever an answer repeats
+//! them.
 
+use crate::error::hidden;
 use http::{HeaderMap, Uri};
 use std::{collections::BTreeMap, fmt};
 
 const REDACTED: &str = "[REDACTED]";
 
-/// Headers that are secrets, whoever sends them.
-const HEADERS: [&str; 9] = [
+/// Words in the names of headers and parameters whose values are secrets.
+const SECRET_WORDS: [&str; 14] = [
     "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "x-amz-security-token",
+    "auth",
+    "key",
+    "apikey",
+    "token",
+    "secret",
+    "password",
     "cookie",
-    "set-cookie",
-    "openai-organization",
+    "credential",
+    "credentials",
+    "signature",
+    "sig",
+    "session",
+    "csrf",
 ];
 
-/// Parameters of an address that are secrets, in lower case.
-const PARAMETERS: [&str; 8] = [
-    "key",
-    "api_key",
-    "api-key",
-    "access_token",
-    "token",
-    "sig",
-    "x-amz-signature",
-    "x-amz-security-token",
+/// Words in the names of headers and parameters whose values say who the caller is.
+const IDENTITY_WORDS: [&str; 9] = [
+    "organization",
+    "organisation",
+    "org",
+    "project",
+    "account",
+    "tenant",
+    "workspace",
+    "subscription",
+    "customer",
 ];
+
+/// Names that have such a word and are neither.
+const HARMLESS: [&str; 4] = [
+    "idempotency-key",
+    "page_token",
+    "next_page_token",
+    "sec-websocket-key",
+];
+
+/// Segments of a path behind which an id follows: `/accounts/<id>/ai/v1`.
+const COLLECTIONS: [&str; 6] = [
+    "accounts",
+    "projects",
+    "organizations",
+    "subscriptions",
+    "tenants",
+    "workspaces",
+];
+
+/// What the ids of OpenAI begin with, in whatever text they stand.
+const PREFIXES: [&str; 4] = ["org-", "org_", "proj-", "proj_"];
+
+/// What a header or parameter of a name holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Secret,
+    Identity,
+    Neither,
+}
+
+fn holds(name: &str) -> Holds {
+    let name = name.to_ascii_lowercase();
+    let has = |words: &[&str]| name.split(['-', '_']).any(|word| words.contains(&word));
+    match () {
+        () if HARMLESS.contains(&name.as_str()) => Holds::Neither,
+        () if has(&SECRET_WORDS) => Holds::Secret,
+        () if has(&IDENTITY_WORDS) => Holds::Identity,
+        () => Holds::Neither,
+    }
+}
 
 /// The secrets of one request.
 #[derive(Default)]
@@ -47,12 +95,14 @@ impl Secrets {
         let mut kept = BTreeMap::new();
         for (name, value) in headers {
             let Ok(text) = value.to_str() else { continue };
-            let text = if value.is_sensitive() || HEADERS.contains(&name.as_str()) {
-                // After the scheme: `Bearer <key>`.
-                self.add(text.split_whitespace().next_back().unwrap_or_default());
-                REDACTED.to_owned()
-            } else {
-                self.text(text)
+            let text = match holds(name.as_str()) {
+                Holds::Neither if !value.is_sensitive() => self.text(text),
+                Holds::Identity => self.identity(text),
+                _ => {
+                    // After the scheme: `Bearer <key>`.
+                    self.add(text.split_whitespace().next_back().unwrap_or_default());
+                    REDACTED.to_owned()
+                }
             };
             kept.insert(name.as_str().to_owned(), text);
         }
@@ -72,7 +122,7 @@ impl Secrets {
             }
             url.push_str(at.map_or(authority.as_str(), |(_, host)| host));
         }
-        url.push_str(uri.path());
+        url.push_str(&self.path(uri.path()));
         if let Some(query) = uri.query() {
             url.push('?');
             url.push_str(&self.query(query));
@@ -83,63 +133,129 @@ impl Secrets {
     fn query(&mut self, query: &str) -> String {
         let parameters = query.split('&').map(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            if PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) {
-                self.add(value);
-                [name, REDACTED].join("=")
-            } else {
-                parameter.to_owned()
+            match holds(name) {
+                Holds::Secret => {
+                    self.add(value);
+                    [name, REDACTED].join("=")
+                }
+                Holds::Identity => [name, &self.identity(value)].join("="),
+                Holds::Neither => parameter.to_owned(),
             }
         });
         parameters.collect::<Vec<_>>().join("&")
     }
 
-    /// A body as it may be kept. Binary frames whose checksums covered a secret do not play any more.
-    pub(super) fn bytes(&self, mut bytes: Vec<u8>) -> Vec<u8> {
-        for secret in &self.0 {
-            bytes = replaced(bytes, secret);
+    fn path(&mut self, path: &str) -> String {
+        let mut before = "";
+        let mut segments = Vec::new();
+        for segment in path.split('/') {
+            let is_id = COLLECTIONS.contains(&before) && !segment.is_empty();
+            segments.push(match is_id {
+                true => self.identity(segment),
+                false => without_ids(segment),
+            });
+            before = segment;
         }
-        bytes
+        segments.join("/")
+    }
+
+    /// What says who the caller is. Where it has a digit, it is an id and not a word, and is looked for as a key is.
+    fn identity(&mut self, value: &str) -> String {
+        if value.bytes().any(|byte| byte.is_ascii_digit()) {
+            self.add(value);
+        }
+        REDACTED.to_owned()
+    }
+
+    /// A body as it may be kept. Binary frames whose checksums covered a secret do not play any more.
+    pub(super) fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let clean = self.0.iter().fold(bytes, |bytes, secret| {
+            hidden(&bytes, secret, REDACTED, false).unwrap_or(bytes)
+        });
+        match String::from_utf8(clean) {
+            Ok(text) => without_ids(&text).into_bytes(),
+            Err(binary) => binary.into_bytes(),
+        }
     }
 
     fn text(&self, text: &str) -> String {
-        let secrets = self.0.iter();
-        secrets.fold(text.to_owned(), |text, secret| {
-            text.replace(secret, REDACTED)
-        })
+        let clean = self.bytes(text.as_bytes().to_vec());
+        String::from_utf8(clean).unwrap_or_default()
     }
 
     /// Very short ones are no keys but words, and would be cut out of every sentence.
     fn add(&mut self, secret: &str) {
         const SHORTEST: usize = 6;
         if secret.len() >= SHORTEST {
-            // As some servers write it in JSON.
-            let escaped = secret.replace('/', "\\/");
-            if escaped != secret {
-                self.0.push(escaped);
-            }
             self.0.push(secret.to_owned());
         }
     }
 }
 
-fn replaced(bytes: Vec<u8>, secret: &str) -> Vec<u8> {
-    let finder = memchr::memmem::Finder::new(secret);
-    let mut clean = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.as_slice();
-    while let Some((before, after)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
-        clean.extend_from_slice(before);
-        clean.extend_from_slice(REDACTED.as_bytes());
-        rest = after.get(secret.len()..).unwrap_or_default();
+/// Without the account in names of AWS (`arn:aws:bedrock:us-east-1:123456789012:..`, also as part of an address) and without
+/// the ids of OpenAI's organisations and projects.
+fn without_ids(text: &str) -> String {
+    let mut clean = text.to_owned();
+    for colon in [":", "%3A", "%3a"] {
+        clean = without_accounts(&clean, colon);
     }
-    clean.extend_from_slice(rest);
-    clean
+    PREFIXES
+        .iter()
+        .fold(clean, |text, prefix| without_prefixed(&text, prefix))
+}
+
+fn without_accounts(text: &str, colon: &str) -> String {
+    const DIGITS: usize = 12;
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(&["arn", colon, "aws"].concat()) {
+        let (before, name) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        clean.push_str(before);
+        // arn:partition:service:region:account
+        let account: usize = name
+            .split(colon)
+            .take(4)
+            .map(|part| part.len().saturating_add(colon.len()))
+            .sum();
+        let digits = name.get(account..account.saturating_add(DIGITS));
+        let is_account = digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        if let (true, Some(head)) = (is_account, name.get(..account)) {
+            clean.extend([head, REDACTED]);
+            rest = name
+                .get(account.saturating_add(DIGITS)..)
+                .unwrap_or_default();
+        } else {
+            let (head, tail) = name.split_at_checked(3).unwrap_or((name, ""));
+            clean.push_str(head);
+            rest = tail;
+        }
+    }
+    clean + rest
+}
+
+/// Without ids that begin like this and go on with at least 16 letters and digits, with a digit among them.
+fn without_prefixed(text: &str, prefix: &str) -> String {
+    const SHORTEST: usize = 16;
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(prefix) {
+        let length = behind
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .unwrap_or(behind.len());
+        let (id, tail) = behind.split_at_checked(length).unwrap_or((behind, ""));
+        let is_id = length >= SHORTEST && id.bytes().any(|byte| byte.is_ascii_digit());
+        clean.extend([before, prefix, if is_id { REDACTED } else { id }]);
+        rest = tail;
+    }
+    clean + rest
 }
 
 /// The parts of an address by which a recording is found again: path and parameters.
 pub(super) fn address(uri: &Uri) -> String {
-    let path = uri.path().to_owned();
+    let mut secrets = Secrets::default();
+    let path = secrets.path(uri.path());
     match uri.query() {
-        Some(query) => path + "?" + &Secrets::default().query(query),
+        Some(query) => path + "?" + &secrets.query(query),
         None => path,
     }
 }
@@ -158,6 +274,34 @@ mod tests {
             ),
             ("http://user:password@h:80/v1", "http://h:80/v1"),
             ("/v1?x-amz-signature=0", "/v1?x-amz-signature=[REDACTED]"),
+            (
+                "https://h/v1?subscription-key=abcdef1&api-version=2",
+                "https://h/v1?subscription-key=[REDACTED]&api-version=2",
+            ),
+            (
+                "/v1?project_id=p&max_tokens=5",
+                "/v1?project_id=[REDACTED]&max_tokens=5",
+            ),
+            (
+                "/v1?page_token=abc&pageToken=d",
+                "/v1?page_token=abc&pageToken=d",
+            ),
+            (
+                "/client/v4/accounts/0a1b/ai/v1",
+                "/client/v4/accounts/[REDACTED]/ai/v1",
+            ),
+            (
+                "/v1/projects/my-project/locations/x",
+                "/v1/projects/[REDACTED]/locations/x",
+            ),
+            (
+                "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Ainference-profile%2Fx/converse",
+                "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A[REDACTED]%3Ainference-profile%2Fx/converse",
+            ),
+            (
+                "/model/arn:aws:bedrock:::x/converse",
+                "/model/arn:aws:bedrock:::x/converse",
+            ),
         ] {
             let mut secrets = Secrets::default();
             assert_eq!(secrets.url(&from.parse().unwrap()), kept);
@@ -176,5 +320,67 @@ mod tests {
             String::from_utf8(secrets.bytes(echo.to_vec())).unwrap(),
             r#"{"key": "[REDACTED]", "again": "[REDACTED]", "word": "abc"}"#
         );
+    }
+
+    #[test]
+    fn headers_lose_keys_and_say_not_who_the_caller_is() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("openai-project", "proj_abc123"),
+            ("openai-organization", "acme"),
+            ("anthropic-organization-id", "6a1f-22b"),
+            ("anthropic-workspace-id", "wrkspc_01"),
+            ("x-goog-user-project", "p-1"),
+            ("x-databricks-org-id", "7"),
+            ("ocp-apim-subscription-key", "secret-1"),
+            ("cf-aig-authorization", "Bearer secret-2"),
+            ("x-ratelimit-limit-tokens", "5000"),
+            ("idempotency-key", "i-1"),
+            ("x-request-id", "req_1"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let mut secrets = Secrets::default();
+        let kept = secrets.headers(&headers);
+        let shown: Vec<&str> = kept
+            .iter()
+            .filter(|(_, value)| *value != REDACTED)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "idempotency-key",
+                "x-ratelimit-limit-tokens",
+                "x-request-id"
+            ]
+        );
+        let body =
+            br#"{"project": "proj_abc123", "org": "6a1f-22b", "key": "secret-2", "of": "acme"}"#;
+        assert_eq!(
+            String::from_utf8(secrets.bytes(body.to_vec())).unwrap(),
+            r#"{"project": "[REDACTED]", "org": "[REDACTED]", "key": "[REDACTED]", "of": "acme"}"#
+        );
+    }
+
+    #[test]
+    fn ids_of_accounts_are_found_in_any_text() {
+        for (from, kept) in [
+            (
+                "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized on arn:aws-us-gov:bedrock:us-gov-west-1:210987654321:m/x",
+                "User: arn:aws:sts::[REDACTED]:assumed-role/r/s is not authorized on arn:aws-us-gov:bedrock:us-gov-west-1:[REDACTED]:m/x",
+            ),
+            (
+                "arn:aws:bedrock:us-east-1::foundation-model/x, 123456789012, arn:aws",
+                "arn:aws:bedrock:us-east-1::foundation-model/x, 123456789012, arn:aws",
+            ),
+            (
+                "Rate limit reached in organization org-AbCdEfGh12345678 on org-wide tokens",
+                "Rate limit reached in organization org-[REDACTED] on org-wide tokens",
+            ),
+        ] {
+            let kept_bytes = Secrets::default().bytes(from.as_bytes().to_vec());
+            assert_eq!(String::from_utf8(kept_bytes).unwrap(), kept);
+        }
     }
 }
