@@ -323,6 +323,7 @@ fn shapes(message: &str) -> Vec<Value> {
     ]
 }
 
+// F53
 #[test]
 fn limits_that_last_are_quotas_in_every_shape_and_are_not_tried_again() {
     for (status, message) in LASTING {
