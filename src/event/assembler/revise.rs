@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(stream.call_state(0, 1), Some(CallState::Ended));
         assert_eq!(
             told(&mut stream),
-            "call 1 x f, '{\"b\"', ':1}', end 1 {\"b\":1}"
+            "call 1 x f, 1 {\"b\", 1 :1}, called 1 x {\"b\":1}"
         );
     }
 

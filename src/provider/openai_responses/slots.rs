@@ -2,7 +2,10 @@
 
 use super::parts::{hash, too_many};
 use crate::{Error, Json};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+};
 
 /// More items than this are no answer (F81).
 const MOST_ITEMS: usize = 4096;
@@ -75,8 +78,10 @@ impl Slots {
             None => {
                 let id = id(item_id);
                 let known = |slot: &&Slot| id != 0 && slot.item_id == id;
-                let slot = self.slots.iter().rfind(known);
-                slot.or(self.slots.last()).map_or(0, |slot| slot.index)
+                if let Some(slot) = self.slots.iter().rfind(known) {
+                    return Ok(slot.number);
+                }
+                self.slots.last().map_or(0, |slot| slot.index)
             }
         };
         let number = match self.slots.iter().rfind(|slot| slot.index == index) {
@@ -147,16 +152,15 @@ impl Slots {
         let fits = |slot: &Slot, key: &Key| {
             matches!(slot.key.kind, Kind::Unknown) || slot.key.kind == key.kind
         };
-        let as_many = self.slots.len() == finals.len();
         let mut by_index: BTreeMap<u64, usize> = BTreeMap::new();
         for (at, slot) in self.slots.iter().enumerate() {
             by_index.entry(slot.index).or_insert(at);
         }
         for (place, (found, key)) in found.iter_mut().zip(finals).enumerate() {
-            let at = if as_many {
-                Some(place)
-            } else {
-                by_index.get(&(place as u64)).copied()
+            let at = match self.slots.len().cmp(&finals.len()) {
+                Ordering::Equal => Some(place),
+                Ordering::Less => by_index.get(&(place as u64)).copied(),
+                Ordering::Greater => None,
             };
             let slot = at.filter(|at| found.is_none() && free.contains(at));
             if let Some(at) =
