@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! cargo run --release --example load --all-features -- BASE_URL chat|stream N CONCURRENCY MODEL [--transport T] [--provider P]
+//!     [--tls CA_FILE] [--http2]
 //! ```
+//!
+//! `--tls` trusts the certificates in a PEM file, for an https server with one of its own; HTTP/2 is then offered with `--http2` alone.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 #[path = "../common/mod.rs"]
@@ -33,6 +36,8 @@ struct Arguments {
     model: String,
     transport: TransportName,
     provider: String,
+    root_pem: Option<Vec<u8>>,
+    http2: bool,
 }
 
 /// What the calls brought. Shared by all that make calls.
@@ -62,10 +67,12 @@ struct Report {
 fn main() -> ExitCode {
     let result = arguments().and_then(|arguments| {
         let provider = provider_from_env(&arguments.provider, Some(&arguments.base_url))?;
+        let options = options(&arguments)?;
         let arguments = Arc::new(arguments);
         match arguments.transport {
             TransportName::Ureq => {
-                let client = Client::shared(unifiedai::ureq::Agent::new(), provider);
+                let agent = unifiedai::ureq::Agent::with_options(options).map_err(unusable)?;
+                let client = Client::shared(agent, provider);
                 blocking(&client, &arguments)
             }
             TransportName::Hyper => {
@@ -73,7 +80,8 @@ fn main() -> ExitCode {
                     .enable_all()
                     .build()
                     .map_err(|e| bad_usage(format!("no tokio runtime: {e}")))?;
-                let transport = unifiedai::hyper::Client::new();
+                let transport =
+                    unifiedai::hyper::Client::with_options(options).map_err(unusable)?;
                 runtime.block_on(tokio::task::LocalSet::new().run_until(async {
                     nonblocking(transport, provider, &arguments, |task| {
                         drop(tokio::task::spawn_local(task));
@@ -83,7 +91,7 @@ fn main() -> ExitCode {
             }
             TransportName::Smol => {
                 let executor = smol::LocalExecutor::new();
-                let transport = unifiedai::smol::Client::new();
+                let transport = unifiedai::smol::Client::with_options(options).map_err(unusable)?;
                 smol::block_on(
                     executor.run(nonblocking(transport, provider, &arguments, |task| {
                         executor.spawn(task).detach();
@@ -111,16 +119,23 @@ fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Error> {
     let usage = || {
         bad_usage(
-            "usage: load BASE_URL chat|stream N CONCURRENCY MODEL [--transport T] [--provider P]",
+            "usage: load BASE_URL chat|stream N CONCURRENCY MODEL [--transport T] [--provider P] [--tls CA_FILE] [--http2]",
         )
     };
     let mut parser = lexopt::Parser::from_env();
     let (mut transport, mut provider, mut words) =
         (TransportName::Hyper, "cerebras".to_owned(), Vec::new());
+    let (mut root_pem, mut http2) = (None, false);
     while let Some(argument) = parser.next().map_err(bad_argument)? {
         match argument {
             Long("transport") => transport = TransportName::parse(&text(&mut parser)?)?,
             Long("provider") => provider = text(&mut parser)?,
+            Long("tls") => {
+                let path = text(&mut parser)?;
+                let pem = std::fs::read(&path).map_err(|e| bad_usage(format!("{path}: {e}")))?;
+                root_pem = Some(pem);
+            }
+            Long("http2") => http2 = true,
             Value(word) => words.push(word.string().map_err(bad_argument)?),
             other => return Err(bad_argument(other.unexpected())),
         }
@@ -145,7 +160,28 @@ fn arguments() -> Result<Arguments, Error> {
         model,
         transport,
         provider,
+        root_pem,
+        http2,
     })
+}
+
+/// The options of every transport: they are the same type.
+fn options(arguments: &Arguments) -> Result<unifiedai::hyper::Options, Error> {
+    if arguments.http2 && arguments.transport == TransportName::Ureq {
+        return Err(bad_usage(
+            "--http2 needs --transport hyper or smol: ureq speaks HTTP/1.1 alone",
+        ));
+    }
+    let options =
+        unifiedai::hyper::Options::new().http2(arguments.http2 || arguments.root_pem.is_none());
+    match &arguments.root_pem {
+        None => Ok(options),
+        Some(pem) => options.extra_roots_pem(pem).map_err(unusable),
+    }
+}
+
+fn unusable(error: unifiedai::hyper::ConfigError) -> Error {
+    bad_usage(error.to_string())
 }
 
 fn blocking<T: Transport + Clone + Send + Sync>(

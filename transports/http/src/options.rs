@@ -50,6 +50,8 @@ pub struct Options {
     pub max_idle_connections: usize,
     /// After how long without traffic TCP asks whether the peer is still there. 30 s by default; `None` leaves it off.
     pub tcp_keep_alive: Option<Duration>,
+    /// Whether HTTP/2 is offered to https servers, by ALPN. It is by default. ureq speaks HTTP/1.1 alone.
+    pub http2: bool,
     /// How often an HTTP/2 connection is asked by PING whether it lives. 20 s by default; `None` leaves it off.
     pub http2_keep_alive: Option<Duration>,
 }
@@ -67,6 +69,7 @@ impl Default for Options {
             idle_timeout: None,
             max_idle_connections: 64,
             tcp_keep_alive: Some(Duration::from_secs(30)),
+            http2: true,
             http2_keep_alive: Some(Duration::from_secs(20)),
         }
     }
@@ -165,6 +168,13 @@ impl Options {
         self
     }
 
+    /// Offers HTTP/2 to https servers, or HTTP/1.1 alone.
+    #[must_use]
+    pub fn http2(mut self, offered: bool) -> Self {
+        self.http2 = offered;
+        self
+    }
+
     /// Asks HTTP/2 connections by PING so often whether they live.
     #[must_use]
     pub fn http2_keep_alive(mut self, interval: Option<Duration>) -> Self {
@@ -195,6 +205,7 @@ impl fmt::Debug for Options {
             .field("idle_timeout", &self.idle_timeout)
             .field("max_idle_connections", &self.max_idle_connections)
             .field("tcp_keep_alive", &self.tcp_keep_alive)
+            .field("http2", &self.http2)
             .field("http2_keep_alive", &self.http2_keep_alive)
             .finish_non_exhaustive()
     }

@@ -113,7 +113,9 @@ impl<R: Runtime> Client<R> {
         let mut config = Arc::unwrap_or_clone(tls::config(&options)?);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let proxy_tls = Arc::new(config.clone());
-        config.alpn_protocols.insert(0, b"h2".to_vec());
+        if options.http2 {
+            config.alpn_protocols.insert(0, b"h2".to_vec());
+        }
         Ok(Client(Arc::new(Shared {
             pool: Arc::new(Pool::new(&options)),
             options,
