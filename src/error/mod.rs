@@ -303,8 +303,9 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {
+    /// That of the transport's error, whose own text is this error's: see [`Error::transport`].
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.transport.as_ref().map(|e| e as _)
+        self.0.transport.as_ref().and_then(StdError::source)
     }
 }
 

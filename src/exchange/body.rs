@@ -49,6 +49,10 @@ struct Collected {
     all: BytesMut,
 }
 
+fn is_compressed(encoding: &[u8]) -> bool {
+    !encoding.eq_ignore_ascii_case(b"identity") && !encoding.is_empty()
+}
+
 impl BodyReader {
     pub(super) fn new(
         head: &response::Parts,
@@ -60,14 +64,14 @@ impl BodyReader {
             .get(header::CONTENT_ENCODING)
             .map(|encoding| encoding.as_bytes());
         let ok = head.status.is_success();
-        if ok
-            && encoding.is_some_and(|encoding| {
-                !encoding.eq_ignore_ascii_case(b"identity") && !encoding.is_empty()
-            })
-        {
+        if let Some(encoding) = encoding.filter(|encoding| ok && is_compressed(encoding)) {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "the answer is compressed although `accept-encoding: identity` was sent",
+                format!(
+                    "the response is compressed (`content-encoding: {}`) although `accept-encoding: identity` was sent; \
+                     a proxy may do that, and with the feature `gzip` the transports decode gzip",
+                    encoding.get(..64).unwrap_or(encoding).escape_ascii()
+                ),
             ));
         }
         let media_type = MediaType::of(head);

@@ -8,6 +8,8 @@ pub mod addresses;
 mod client;
 pub mod clock;
 pub mod error;
+#[cfg(feature = "gzip")]
+pub mod gzip;
 mod no_proxy;
 pub mod options;
 pub mod proxy;
@@ -15,7 +17,7 @@ pub mod tls;
 pub mod tunnel;
 
 #[cfg(feature = "client")]
-pub use client::{Body, Client, Io, Runtime, Timer, Watch};
+pub use client::{Body, Client, Io, Runtime, ServiceBody, ServiceClient, Timer, Watch};
 pub use options::{ConfigError, Options};
 /// The TLS library whose types the options take.
 pub use rustls;

@@ -22,3 +22,8 @@ pub type Body = unifiedai_http::Body<Tokio>;
 
 /// Sends requests over connections that it keeps for the next ones. Clones share them.
 pub type Client = unifiedai_http::Client<Tokio>;
+
+/// Sends requests by a service of the caller's own, with the timers of tokio.
+///
+/// `B` is the type of the request's body: `Bytes` for a mock, `Full<Bytes>` for hyper-util's client, `reqwest::Body` for reqwest's.
+pub type ServiceClient<S, B> = unifiedai_http::ServiceClient<S, B, Timer>;

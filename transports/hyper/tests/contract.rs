@@ -21,6 +21,8 @@ each_case! { make: a_connection_after_two_framings_in_one_answer_is_not_used_aga
 async_transport_tests!(make);
 proxy_tests!(make);
 option_tests!(make_with);
+#[cfg(feature = "gzip")]
+unifiedai_transport_testing::each_case! { make: a_compressed_body_is_decoded }
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Runtime> {
     make_with(Options::new().tls(tls))

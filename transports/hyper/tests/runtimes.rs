@@ -150,18 +150,21 @@ fn what_happens_while_the_program_is_blocked_harms_no_call() {
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother",
     ] {
         let client = Client::new();
+        let (parted, seen) = mpsc::channel();
         let server = Server::new(move |peer| {
             if peer.request().is_some() {
                 peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
                 thread::sleep(Duration::from_millis(5));
                 peer.write(parting.as_bytes());
+                parted.send(()).unwrap();
             }
         });
         runtime().block_on(async {
             for _ in 0..15 {
                 let text = call(&client, &server).await;
                 assert_eq!(text.unwrap(), "hi", "{parting}");
-                thread::sleep(Duration::from_millis(20));
+                seen.recv().unwrap();
+                thread::sleep(Duration::from_millis(10));
             }
         });
         assert_eq!(server.connections(), 15);

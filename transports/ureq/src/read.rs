@@ -7,6 +7,8 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{cell::Cell, fmt, io::Read, sync::Arc};
+#[cfg(feature = "gzip")]
+use unifiedai_http::gzip::Decoder;
 use unifiedai_transport::{self as contract, FailureKind, Time, TransportError};
 use ureq::BodyReader;
 
@@ -16,6 +18,8 @@ pub struct Body {
     reader: Option<BodyReader<'static>>,
     place: Arc<str>,
     attempt: Option<Arc<Attempt>>,
+    #[cfg(feature = "gzip")]
+    decoder: Option<Decoder>,
 }
 
 /// A chunk is copied once more. Small ones are still in the processor's nearest cache then.
@@ -36,7 +40,15 @@ impl Body {
             reader: Some(reader),
             place,
             attempt,
+            #[cfg(feature = "gzip")]
+            decoder: None,
         }
+    }
+
+    #[cfg(feature = "gzip")]
+    pub(crate) fn decoded_by(mut self, decoder: Option<Decoder>) -> Self {
+        self.decoder = decoder;
+        self
     }
 
     /// So many bytes of `buffer` are filled; none at the end.
@@ -83,6 +95,36 @@ impl fmt::Debug for Body {
 
 impl contract::Body for Body {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
+        #[cfg(feature = "gzip")]
+        if let Some(mut decoder) = self.decoder.take() {
+            let part = self.decoded(deadline, &mut decoder);
+            self.decoder = Some(decoder);
+            return part;
+        }
+        self.chunk_as_sent(deadline)
+    }
+}
+
+impl Body {
+    /// The next part of a compressed body.
+    #[cfg(feature = "gzip")]
+    fn decoded(
+        &mut self,
+        deadline: Time,
+        decoder: &mut Decoder,
+    ) -> Result<Option<Bytes>, TransportError> {
+        loop {
+            let part = decoder
+                .pull(&self.place)
+                .inspect_err(|_| self.reader = None)?;
+            if part.is_some() || decoder.is_ended() {
+                return Ok(part);
+            }
+            decoder.push(self.chunk_as_sent(deadline)?);
+        }
+    }
+
+    fn chunk_as_sent(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
         let mut buffer = BUFFER.take();
         buffer.resize(CHUNK, 0);
         let read = self.read(&mut buffer, deadline).map(|size| {

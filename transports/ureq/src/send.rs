@@ -12,6 +12,8 @@ use crate::{
 use bytes::Bytes;
 use http::{StatusCode, header};
 use std::sync::Arc;
+#[cfg(feature = "gzip")]
+use unifiedai_http::gzip::Decoder;
 use unifiedai_http::{
     error::{check_length, place, unsendable},
     proxy::Proxy,
@@ -65,6 +67,8 @@ pub(crate) fn send(
                 let (mut head, body) = response.into_parts();
                 head.extensions.clear();
                 let body = Body::new(body.into_reader(), place, attempt);
+                #[cfg(feature = "gzip")]
+                let body = body.decoded_by(Decoder::of(&mut head.headers));
                 Ok(http::Response::from_parts(head, body))
             }
             Err(_)

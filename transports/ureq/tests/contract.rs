@@ -10,6 +10,8 @@ transport_tests!(make);
 network_tests!(make);
 proxy_tests!(make);
 option_tests!(make_with);
+#[cfg(feature = "gzip")]
+unifiedai_transport_testing::each_case! { make: a_compressed_body_is_decoded }
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Agent {
     Agent::with_tls(tls)

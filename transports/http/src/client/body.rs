@@ -7,7 +7,13 @@ use super::{
     timeout::body_timeout,
 };
 use crate::error::find;
+#[cfg(feature = "gzip")]
+use crate::gzip::Decoder;
 use bytes::Bytes;
+use http::{
+    Response,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use hyper::body::{Body as _, Incoming};
 use std::{
     fmt, io,
@@ -28,19 +34,64 @@ pub struct Body<R: Runtime> {
     reading: Option<(Incoming, Connection<R>)>,
     timer: R::Timer,
     shared: Arc<Shared<R>>,
+    #[cfg(feature = "gzip")]
+    decoder: Option<Box<Decoder>>,
 }
 
 impl<R: Runtime> Body<R> {
-    pub(crate) fn new(
-        incoming: Incoming,
-        connection: Connection<R>,
+    pub(crate) fn of(
+        response: Response<Incoming>,
+        mut connection: Connection<R>,
         timer: R::Timer,
         shared: Arc<Shared<R>>,
-    ) -> Self {
-        Body {
+    ) -> Response<Self> {
+        let (mut head, incoming) = response.into_parts();
+        connection.is_ambiguous = head.headers.contains_key(CONTENT_LENGTH)
+            && head.headers.contains_key(TRANSFER_ENCODING);
+        #[cfg(feature = "gzip")]
+        let decoder = Decoder::of(&mut head.headers).map(Box::new);
+        head.extensions.clear();
+        let body = Body {
             reading: Some((incoming, connection)),
             timer,
             shared,
+            #[cfg(feature = "gzip")]
+            decoder,
+        };
+        Response::from_parts(head, body)
+    }
+
+    /// The next chunk of a compressed body, once the decoder has needed so many of its own.
+    #[cfg(feature = "gzip")]
+    fn poll_decoded(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Time,
+        mut decoder: Box<Decoder>,
+    ) -> Poll<Result<Option<Bytes>, TransportError>> {
+        loop {
+            let place = self
+                .reading
+                .as_ref()
+                .map(|(_, connection)| &connection.target);
+            match decoder.pull(place.map_or_else(String::new, ToString::to_string)) {
+                Ok(None) if !decoder.is_ended() => {}
+                Ok(part) => {
+                    self.decoder = Some(decoder);
+                    return Poll::Ready(Ok(part));
+                }
+                Err(failure) => {
+                    self.reading = None;
+                    return Poll::Ready(Err(failure));
+                }
+            }
+            match self.poll_read(cx, deadline) {
+                Poll::Ready(Ok(chunk)) => decoder.push(chunk),
+                polled => {
+                    self.decoder = Some(decoder);
+                    return polled;
+                }
+            }
         }
     }
 
@@ -59,8 +110,8 @@ impl<R: Runtime> Body<R> {
     }
 }
 
-impl<R: Runtime> AsyncBody for Body<R> {
-    fn poll_chunk(
+impl<R: Runtime> Body<R> {
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         deadline: Time,
@@ -94,6 +145,20 @@ impl<R: Runtime> AsyncBody for Body<R> {
                 }
             }
         }
+    }
+}
+
+impl<R: Runtime> AsyncBody for Body<R> {
+    fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Time,
+    ) -> Poll<Result<Option<Bytes>, TransportError>> {
+        #[cfg(feature = "gzip")]
+        if let Some(decoder) = self.decoder.take() {
+            return self.poll_decoded(cx, deadline, decoder);
+        }
+        self.poll_read(cx, deadline)
     }
 }
 

@@ -5,10 +5,12 @@ mod connect;
 mod connection;
 mod pool;
 mod send;
+mod service;
 mod target;
 mod timeout;
 
 pub use body::Body;
+pub use service::{ServiceBody, ServiceClient};
 pub use timeout::Timer;
 
 use crate::{ConfigError, Options, clock, tls};

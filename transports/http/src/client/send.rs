@@ -59,11 +59,8 @@ pub(crate) async fn send<R: Runtime>(
         };
         match exchange(&mut connection, request, head_by, &mut timer).await {
             Some(Ok(response)) => {
-                let response = accept(response, &connection)?;
-                let headers = response.headers();
-                connection.is_ambiguous = headers.contains_key(header::CONTENT_LENGTH)
-                    && headers.contains_key(header::TRANSFER_ENCODING);
-                return Ok(response.map(|body| Body::new(body, connection, timer, shared)));
+                refuse_proxys_own(&response, &connection)?;
+                return Ok(Body::of(response, connection, timer, shared));
             }
             Some(Err(mut failure)) => match (failure.take_message(), copy) {
                 // Nothing of it was written.
@@ -141,16 +138,16 @@ fn address<R: Runtime>(
     Ok(())
 }
 
-/// Refuses a response that is the proxy's own.
-fn accept<R: Runtime>(
-    response: Response<Incoming>,
+/// Only a proxy answers with status 407.
+fn refuse_proxys_own<R: Runtime>(
+    response: &Response<Incoming>,
     connection: &Connection<R>,
-) -> Result<Response<Incoming>, TransportError> {
+) -> Result<(), TransportError> {
     match &connection.proxied {
         Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Err(proxy.wants_credentials(&connection.target.to_string()))
         }
-        _ => Ok(response),
+        _ => Ok(()),
     }
 }
 
@@ -202,8 +199,8 @@ fn is_above_last(error: &hyper::Error) -> bool {
 }
 
 /// The last text of a chain of errors.
-pub(crate) fn cause(error: &hyper::Error) -> String {
-    let mut cause: &dyn StdError = error;
+pub(crate) fn cause(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

@@ -1,6 +1,6 @@
 //! The way back: which answers there are, and what arrives of them.
 
-use super::help::{OK, Tls, broken_off, get, get_text, plain, settle, soon, text};
+use super::help::{OK, Tls, broken_off, get, get_text, plain, read, settle, soon, text};
 use crate::Server;
 use bytes::Bytes;
 use http::StatusCode;
@@ -84,3 +84,39 @@ pub fn a_garbage_chunk_is_a_protocol_error<T: Transport>(make: fn(Tls) -> T) {
     });
     broken_off(make, &server, "abc", FailureKind::Protocol);
 }
+
+/// With a transport's feature `gzip`: some proxies compress what was asked for as it is.
+pub fn a_compressed_body_is_decoded<T: Transport>(make: fn(Tls) -> T) {
+    let whole = GZIP.len();
+    for cut in [whole, whole / 2, 3] {
+        let server = Server::new(move |peer| {
+            while peer.request().is_some() {
+                let head = format!("{OK}content-encoding: gzip\r\ncontent-length: {whole}\r\n\r\n");
+                peer.write(head.as_bytes());
+                let (first, rest) = GZIP.split_at(cut);
+                peer.write(first);
+                settle();
+                peer.write(rest);
+            }
+        });
+        let transport = plain(make);
+        for _ in 0..2 {
+            let response = get(&transport, &server).unwrap();
+            assert!(!response.headers().contains_key("content-encoding"));
+            assert!(!response.headers().contains_key("content-length"));
+            assert_eq!(text(&transport, response), "compressed on the way");
+        }
+        assert_eq!(server.connections(), 1);
+    }
+    let cut = [
+        format!("{OK}content-encoding: gzip\r\nconnection: close\r\n\r\n").as_bytes(),
+        &GZIP[..20],
+    ]
+    .concat();
+    let transport = plain(make);
+    let (_, end) = read(&transport, get(&transport, &Server::closing(cut)).unwrap());
+    assert_eq!(end.unwrap_err().kind(), FailureKind::Truncated);
+}
+
+/// `compressed on the way`
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03K\xce\xcf-(J-.NMQ\xc8\xcfS(\xc9HU(O\xac\x04\x00\x8f\x0c\x16\x17\x15\x00\x00\x00";

@@ -1,0 +1,112 @@
+//! Clients of the caller's own.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::{
+    client::legacy::{Client as LegacyClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use std::{
+    future::{Future, poll_fn, ready},
+    io,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tower_service::Service;
+use unifiedai_hyper::ServiceClient;
+use unifiedai_transport::{AsyncBody as _, AsyncTransport, Delivery, FailureKind, Limits, Phase};
+use unifiedai_transport_testing::Server;
+
+fn hyper_util() -> ServiceClient<LegacyClient<HttpConnector, Full<Bytes>>, Full<Bytes>> {
+    ServiceClient::new(LegacyClient::builder(TokioExecutor::new()).build_http())
+}
+
+async fn text<T: AsyncTransport>(client: &T, uri: &str) -> String {
+    let request = http::Request::post(uri).body(Bytes::from("{}"));
+    let response = client.send(request.unwrap(), Limits::NONE).await.unwrap();
+    let mut body = response.into_body();
+    let mut all = Vec::new();
+    let by = client.now().saturating_add(Duration::from_secs(5));
+    while let Some(chunk) = poll_fn(|cx| body.poll_chunk(cx, by)).await.unwrap() {
+        all.extend(chunk);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_of_hyper_util_carries_requests() {
+    let server = Server::new(|peer| {
+        while let Some(request) = peer.request() {
+            assert_eq!(request.body, b"{}");
+            peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+        }
+    });
+    let client = hyper_util();
+    assert_eq!(text(&client, &server.uri("/")).await, "hi");
+}
+
+#[tokio::test]
+async fn limits_and_failures_are_those_of_the_contract() {
+    let silent = Server::new(|peer| {
+        peer.request();
+        peer.sees_close();
+    });
+    let client = hyper_util();
+    let mut limits = Limits::NONE;
+    limits.head = client.now().saturating_add(Duration::from_millis(100));
+    let request = http::Request::get(silent.uri("/")).body(Bytes::new());
+    let failure = client.send(request.unwrap(), limits).await.err().unwrap();
+    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Head));
+    assert_eq!(failure.delivery(), Delivery::MaybeProcessed);
+
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}/", closed.local_addr().unwrap());
+    drop(closed);
+    let request = http::Request::get(uri).body(Bytes::new());
+    let failure = client
+        .send(request.unwrap(), Limits::NONE)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(failure.kind(), FailureKind::Connect, "{failure}");
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+}
+
+/// Answers with the path of the request.
+#[derive(Clone)]
+struct Mock;
+
+impl Service<http::Request<Bytes>> for Mock {
+    type Response = http::Response<Full<Bytes>>;
+    type Error = io::Error;
+    type Future = std::future::Ready<Result<Self::Response, io::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Bytes>) -> Self::Future {
+        let path = Bytes::from(request.uri().path().to_owned());
+        ready(match &*path {
+            b"/broken" => Err(io::Error::other("https://user:CANARY@a.test/ is broken")),
+            _ => Ok(http::Response::new(Full::new(path))),
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_mock_needs_no_network_and_its_errors_show_no_uri() {
+    let client = ServiceClient::<_, Bytes>::new(Mock);
+    assert_eq!(text(&client, "https://a.test/x").await, "/x");
+    let request = http::Request::get("https://a.test/broken").body(Bytes::new());
+    let mut sent = pin!(client.send(request.unwrap(), Limits::NONE));
+    let failure = poll_fn(|cx| sent.as_mut().poll(cx)).await.err().unwrap();
+    let shown = format!("{failure} {failure:?}");
+    assert!(
+        shown.contains("a.test:443") && !shown.contains("CANARY"),
+        "{shown}"
+    );
+}
