@@ -4,11 +4,11 @@ use super::{
 };
 use crate::{Error, Input, StreamEvent, UnifiedChatResponse};
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
 };
-use unifiedai_transport::Time;
+use unifiedai_transport::{CancelHandle, Interrupt, Time};
 
 /// What a client puts around an exchange: a place among the calls that may run at once, and those who watch.
 ///
@@ -68,13 +68,18 @@ impl Escort {
         })
     }
 
-    /// Waits for a place, blocking this thread until the deadline at the latest.
-    pub(crate) fn wait(&mut self, now: impl Fn() -> Time) {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    /// Waits for a place, blocking this thread until the deadline at the latest, or until the call is cancelled.
+    pub(crate) fn wait(&mut self, now: impl Fn() -> Time, cancel: Option<&CancelHandle>) {
+        let unpark = Arc::new(Unpark(thread::current()));
+        if let Some(handle) = cancel {
+            let weak: Weak<dyn Interrupt> = Arc::<Unpark>::downgrade(&unpark);
+            handle.interrupts(weak);
+        }
+        let waker = Waker::from(unpark);
         let mut cx = Context::from_waker(&waker);
         while self.poll_admission(&mut cx).is_pending() {
             let left = self.deadline.saturating_since(now());
-            if left.is_zero() {
+            if left.is_zero() || cancel.is_some_and(CancelHandle::is_cancelled) {
                 return;
             }
             thread::park_timeout(left);
@@ -127,6 +132,12 @@ impl Escort {
 }
 
 struct Unpark(Thread);
+
+impl Interrupt for Unpark {
+    fn interrupt(&self) {
+        self.0.unpark();
+    }
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {

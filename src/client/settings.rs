@@ -9,10 +9,7 @@ macro_rules! settings {
 
             /// A client of a provider that others use too.
             pub fn shared(transport: T, provider: Arc<dyn Provider>) -> Self {
-                $client {
-                    transport,
-                    providers: Providers::new(provider),
-                }
+                $client::of(transport, Providers::new(provider))
             }
 
             /// A client of these providers, with their credentials from the environment. The first one is the default.
@@ -102,10 +99,9 @@ macro_rules! settings {
             where
                 T: Clone,
             {
-                Ok($client {
-                    transport: self.transport.clone(),
-                    providers: self.providers.only(name)?,
-                })
+                let mut client = self.clone();
+                client.providers = self.providers.only(name)?;
+                Ok(client)
             }
 
             /// The providers, to make a [`Fallback`](crate::Fallback) of their models or to look at their guards.

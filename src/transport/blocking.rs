@@ -2,7 +2,7 @@ use super::handed_out;
 use crate::client::Escort;
 use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
 use std::fmt;
-use unifiedai_transport::{Body, Time, Transport};
+use unifiedai_transport::{Body, CancelHandle, Time, Transport};
 
 /// Carries an exchange over a blocking transport. Dropping it closes the connection.
 pub struct Driver<T: Transport, O: Operation = Chat> {
@@ -11,6 +11,7 @@ pub struct Driver<T: Transport, O: Operation = Chat> {
     exchange: Box<Exchange<O>>,
     body: Option<T::Body>,
     escort: Escort,
+    cancel: Option<CancelHandle>,
     /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
     now: Time,
 }
@@ -28,20 +29,38 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             exchange,
             body: None,
             escort,
+            cancel: None,
             now,
         }
+    }
+
+    /// Ends the call when this handle is cancelled, also while it waits: for the server, for its turn, or between attempts. Has to be set
+    /// before the first event is asked for.
+    #[must_use]
+    pub fn cancelled_by(mut self, handle: CancelHandle) -> Self {
+        self.cancel = Some(handle);
+        self
     }
 
     /// The next event; `None` once the call is over.
     pub fn next_event(&mut self) -> Option<StreamEvent> {
         if self.escort.is_waiting() {
-            self.escort.wait(|| self.io.now());
+            self.escort.wait(|| self.io.now(), self.cancel.as_ref());
             self.now = self.escort.stop_waiting(self.io.now());
         }
         loop {
+            if self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled) {
+                self.exchange.cancel(self.now);
+            }
             let input = match self.exchange.poll(self.now) {
-                Step::Send { request, limits } => {
+                Step::Send {
+                    mut request,
+                    limits,
+                } => {
                     self.body = None;
+                    if let Some(handle) = &self.cancel {
+                        request.extensions_mut().insert(handle.clone());
+                    }
                     self.escort.sending(&request, self.now);
                     match self.io.send(request, limits) {
                         Ok(response) => {
@@ -60,7 +79,10 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                 ),
                 Step::Sleep { until } => {
                     self.body = None;
-                    self.io.sleep_until(until);
+                    match &self.cancel {
+                        Some(handle) => handle.wait(until.saturating_since(self.io.now())),
+                        None => self.io.sleep_until(until),
+                    }
                     None
                 }
                 Step::Event(event) => {
@@ -109,15 +131,25 @@ impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
 #[derive(Debug)]
 pub struct ChatStream<T: Transport> {
     driver: Option<Driver<T>>,
+    cancel: CancelHandle,
     response: Option<Box<UnifiedChatResponse>>,
 }
 
 impl<T: Transport> ChatStream<T> {
-    pub(crate) fn new(driver: Driver<T>) -> Self {
+    pub(crate) fn new(mut driver: Driver<T>) -> Self {
+        let cancel = driver.cancel.get_or_insert_default().clone();
         ChatStream {
             driver: Some(driver),
+            cancel,
             response: None,
         }
+    }
+
+    /// A handle that ends the stream from another thread, also while the server is silent. The stream then yields an error of kind
+    /// [`Cancelled`](crate::ErrorKind::Cancelled). If the client has a handle already, this is that one.
+    #[must_use]
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
     }
 
     /// Reads to the end, and gives all of it as one response.
