@@ -160,6 +160,8 @@ impl Providers {
         start: Start,
     ) -> Result<Call<Chat>, Error> {
         let (entry, model) = self.route(&request.model)?;
+        // A caller may want an answer whole that comes piece by piece.
+        let stream = stream || request.stream;
         if request.stream != stream || model.len() != request.model.len() {
             let model = model.to_owned();
             let request = Arc::make_mut(&mut request);
@@ -185,6 +187,7 @@ impl Providers {
         stream: bool,
         start: Start,
     ) -> Result<Call<Chat>, Error> {
+        let stream = stream || request.stream;
         if request.stream != stream {
             Arc::make_mut(&mut request).stream = stream;
         }

@@ -30,6 +30,7 @@ pub mod openai_responses;
 mod recorded;
 mod requests;
 mod template;
+mod tool_names;
 mod unknown;
 mod vertex;
 

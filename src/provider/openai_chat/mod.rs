@@ -22,6 +22,7 @@ mod wire_message;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, requests,
+    tool_names,
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
@@ -153,6 +154,7 @@ impl Provider for OpenAiChat {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         let request = &*call_ids::fit(request, self.profile.call_id, false)?;
         let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
         let mut http = self.http(Method::POST, self.chat.clone(), body.into());

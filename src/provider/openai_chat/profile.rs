@@ -33,6 +33,8 @@ pub struct Profile {
     pub structured: Structured,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
     pub call_id: IdForm,
+    /// The form of a function's name.
+    pub tool_name: IdForm,
     /// How reasoning of earlier turns goes back.
     pub reasoning: ReasoningReplay,
     /// What a turn of the assistant with calls has in the member of its reasoning if it has none. With thinking on, the server
@@ -183,6 +185,7 @@ impl Profile {
         stream_usage: StreamUsage::Unknown,
         structured: Structured::Schema,
         call_id: IdForm::ANY,
+        tool_name: IdForm::ANY,
         reasoning: ReasoningReplay::Never,
         required_reasoning: None,
         text_only: &[],
@@ -207,6 +210,9 @@ impl Profile {
         Param::Tools,
         Param::ToolChoice,
     ];
+
+    /// The form of a function's name at OpenAI and at those that took it over.
+    pub const TOOL_NAME: IdForm = IdForm::new(1, 64).only("_-");
 
     /// Penalties against repetition, in OpenAI's way.
     pub const PENALTIES: &'static [Param] = &[Param::FrequencyPenalty, Param::PresencePenalty];

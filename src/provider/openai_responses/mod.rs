@@ -23,6 +23,7 @@ use super::{
     BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, call_ids,
     openai_chat::{AuthStyle, models},
     requests::{self, Place},
+    tool_names,
 };
 use crate::{Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment};
 use bytes::Bytes;
@@ -157,6 +158,7 @@ impl Provider for OpenAiResponses {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         // With one of these the server has earlier turns.
         let continues = |(name, _): &(String, _)| {
             ["previous_response_id", "conversation"].contains(&name.as_str())

@@ -47,6 +47,7 @@ pub const AZURE_FOUNDRY: Profile = Profile {
     renamed: &[],
     stream_usage: StreamUsage::OnRequest,
     media: MediaPlace::AnyMessage,
+    tool_name: IdForm::ANY,
     developer_role: false,
     message_refusal: false,
     ..AZURE
