@@ -13,6 +13,7 @@ mod escort;
 mod health;
 mod hedge;
 mod limit;
+mod names;
 mod nonblocking;
 mod observe;
 mod providers;

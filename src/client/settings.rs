@@ -31,7 +31,12 @@ macro_rules! settings {
                 Ok(client)
             }
 
-            /// Adds a provider: models named `<provider>.<model>` go to it.
+            /// Adds a provider: models named `<provider>.<model>` go to it, without that beginning.
+            ///
+            /// A name that is one of the default provider's own models goes there as it is: with Bedrock first,
+            /// `openai.gpt-oss-120b-1:0` is Bedrock's. Where Bedrock is added behind `openai`, that name may be meant in two
+            /// ways and is refused; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")` say which. Any other
+            /// name goes to the default provider, as it is.
             ///
             /// # Errors
             /// `invalid_request` if there is one of that name.

@@ -31,6 +31,7 @@ use http::{Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
 pub use builder::GeminiBuilder;
+pub(super) use contents::Generation;
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const WIRE: &str = "gemini";

@@ -21,8 +21,8 @@ mod wire;
 mod wire_message;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, requests,
-    tool_names,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, model_ids,
+    requests, tool_names,
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
@@ -34,7 +34,8 @@ use std::borrow::Cow;
 
 pub use builder::Builder;
 pub use profile::{
-    AuthStyle, EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
+    AuthStyle, EndMarker, ForeignCalls, MediaPlace, Profile, ReasoningReplay, Spelling,
+    StreamUsage, Structured,
 };
 pub use profiles::CEREBRAS;
 
@@ -145,6 +146,10 @@ impl OpenAiChat {
 }
 
 impl Provider for OpenAiChat {
+    fn owns_model(&self, model: &str) -> bool {
+        model_ids::is_of_makers(model, self.profile.makers)
+    }
+
     fn name(&self) -> &str {
         &self.name
     }

@@ -20,7 +20,7 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, call_ids,
+    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, call_ids, model_ids,
     openai_chat::{AuthStyle, models},
     requests::{self, Place},
     tool_names,
@@ -149,6 +149,10 @@ impl Builder {
 }
 
 impl Provider for OpenAiResponses {
+    fn owns_model(&self, model: &str) -> bool {
+        model_ids::is_of_makers(model, self.profile.makers)
+    }
+
     fn name(&self) -> &str {
         &self.name
     }

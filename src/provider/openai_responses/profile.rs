@@ -20,6 +20,10 @@ pub struct Profile {
     pub call_id: IdForm,
     /// The form of a function's name.
     pub tool_name: IdForm,
+    /// Makers whose names begin its own names of models, before a dot; see [`Provider::owns_model`].
+    ///
+    /// [`Provider::owns_model`]: crate::Provider::owns_model
+    pub makers: &'static [&'static str],
     /// Its name for who the end user is.
     pub end_user: &'static str,
     /// Whether it keeps responses, so that `store` and `metadata` mean something.
@@ -38,6 +42,7 @@ impl Profile {
         key_optional: false,
         call_id: IdForm::new(1, 64),
         tool_name: IdForm::ANY,
+        makers: &[],
         end_user: "user",
         stores: true,
         encrypts_reasoning: false,
@@ -97,6 +102,7 @@ impl Profile {
         base_url: "https://bedrock-mantle.us-east-1.api.aws/openai/v1",
         key_env: "AWS_BEARER_TOKEN_BEDROCK",
         encrypts_reasoning: true,
+        makers: crate::provider::model_ids::BEDROCK_MAKERS,
         ..Profile::BASE
     };
 

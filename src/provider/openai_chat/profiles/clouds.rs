@@ -5,8 +5,10 @@ use crate::{
     Param,
     provider::{
         IdForm,
+        model_ids::BEDROCK_MAKERS,
         openai_chat::{
-            AuthStyle, EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage,
+            AuthStyle, EndMarker, ForeignCalls, MediaPlace, Profile, ReasoningReplay, Spelling,
+            StreamUsage,
         },
     },
 };
@@ -68,6 +70,7 @@ pub const GEMINI: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
+    foreign_calls: ForeignCalls::SignedForGemini,
     stream_usage: StreamUsage::Asked,
     end_marker: EndMarker::Always,
     ..Profile::BASE
@@ -90,6 +93,7 @@ pub const BEDROCK_MANTLE: Profile = Profile {
         ],
     ],
     renamed: &[(Param::MaxTokens, "max_completion_tokens")],
+    makers: BEDROCK_MAKERS,
     stream_usage: StreamUsage::Asked,
     reasoning: ReasoningReplay::Field("reasoning"),
     ..Profile::BASE
