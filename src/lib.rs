@@ -150,3 +150,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/from-python.md")]
 struct FromPython;
+
+/// The snippets of the page on networks, compiled.
+#[cfg(all(doctest, feature = "hyper"))]
+#[doc = include_str!("../docs/networks.md")]
+struct Networks;

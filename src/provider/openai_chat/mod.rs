@@ -166,6 +166,10 @@ impl Provider for OpenAiChat {
         let framing = if request.stream {
             http.headers_mut()
                 .insert(header::ACCEPT, super::EVENT_STREAM);
+            if self.profile.closes_after_stream {
+                let close = HeaderValue::from_static("close");
+                http.headers_mut().insert(header::CONNECTION, close);
+            }
             super::Framing::Sse
         } else {
             http.headers_mut().insert(header::ACCEPT, super::JSON);

@@ -59,6 +59,9 @@ pub struct Profile {
     pub tool_choice_required: &'static str,
     /// Whether every stream ends with `[DONE]`.
     pub end_marker: EndMarker,
+    /// Whether it closes the connection after a stream although it announces to keep it. A stream is then asked for with
+    /// `connection: close`, so that no later request goes out on a connection that is about to end.
+    pub closes_after_stream: bool,
     /// How its message begins where it tells a context overflow in no other way.
     pub context_overflow: &'static [&'static str],
     /// Makers whose names begin its own names of models, before a dot (`openai.gpt-oss-120b`). A client's routing by names
@@ -214,6 +217,7 @@ impl Profile {
         message_refusal: false,
         tool_choice_required: "required",
         end_marker: EndMarker::Sometimes,
+        closes_after_stream: false,
         context_overflow: &[],
         makers: &[],
         models: true,

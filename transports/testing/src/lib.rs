@@ -11,6 +11,7 @@ pub mod async_cases;
 mod blocking;
 pub mod cases;
 pub mod network;
+pub mod nginx;
 pub mod proxy;
 mod server;
 mod tls;

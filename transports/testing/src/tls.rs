@@ -8,6 +8,7 @@ use std::sync::Arc;
 /// A certificate for one name, and both sides' configurations.
 pub struct Authority {
     certificate: CertificateDer<'static>,
+    pem: String,
     key: KeyPair,
 }
 
@@ -43,8 +44,17 @@ impl Authority {
         let distinguished = &mut params.distinguished_name;
         distinguished.push(rcgen::DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Authority { certificate, key }
+        let certificate = params.self_signed(&key).unwrap();
+        Authority {
+            pem: certificate.pem(),
+            certificate: certificate.der().clone(),
+            key,
+        }
+    }
+
+    /// The certificate and its key as PEM texts.
+    pub fn pem(&self) -> (String, String) {
+        (self.pem.clone(), self.key.serialize_pem())
     }
 
     /// A server that shows it.

@@ -70,6 +70,7 @@ pub const LLAMA_CPP: Profile = Profile {
     stream_usage: StreamUsage::Asked,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
+    closes_after_stream: true,
     ..Profile::BASE
 };
 
