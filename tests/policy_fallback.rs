@@ -12,7 +12,7 @@ mod by_hand;
 use by_hand::*;
 use std::sync::Arc;
 use unifiedai::{
-    BreakerRules, CallOptions, Delivery, ErrorKind, Exchange, FailureKind, Fallback, Guard,
+    BreakerRules, CallOptions, Delivery, Error, ErrorKind, Exchange, FailureKind, Fallback, Guard,
     StreamEvent, Target, TimeoutKind,
 };
 
@@ -59,9 +59,15 @@ fn it_moves_on_for_what_another_target_can_cure() {
         (429, "insufficient_quota", true),
         (408, "x", true),
         (400, "x", false),
-        (401, "x", false),
-        (403, "x", false),
-        (404, "x", false),
+        (401, "x", true),
+        (403, "x", true),
+        (404, "x", true),
+        (404, "model_not_found", true),
+        (307, "x", true),
+        (409, "x", true),
+        (400, "unsupported_parameter", true),
+        (400, "unsupported_value", true),
+        (422, "unknown_parameter", true),
         (413, "x", false),
         (422, "x", false),
         (400, "content_filter", false),
@@ -76,6 +82,99 @@ fn it_moves_on_for_what_another_target_can_cure() {
     }
     let overflow = coded("context_length_exceeded");
     assert!(moves_on(targets().on_context_overflow(), 400, &overflow));
+    let filtered = coded("content_filter");
+    assert!(moves_on(targets().on_content_filtered(), 400, &filtered));
+}
+
+#[test]
+fn the_caller_says_what_it_moves_on_for() {
+    use ErrorKind::*;
+    let refusal = r#"{"error":{"message":"m"}}"#;
+    let lacks = r#"{"error":{"message":"m","code":"unsupported_parameter"}}"#;
+    for (fallback, status, body, wanted) in [
+        (targets().move_on([BadRequest]), 400, refusal, true),
+        (targets().move_on([BadRequest]), 503, refusal, true),
+        (targets().stay_on([Authentication]), 401, refusal, false),
+        (targets().stay_on([Authentication]), 403, refusal, true),
+        (targets().stay_on([BadRequest]), 400, lacks, false),
+        (targets().move_on_only([NotFound]), 404, refusal, true),
+        (targets().move_on_only([NotFound]), 503, refusal, false),
+        (targets().move_on_only([NotFound]), 400, lacks, false),
+    ] {
+        let mut call = call(fallback, false, once());
+        call.answer(status, &[JSON], body);
+        let moved = matches!(call.step(), unifiedai::Step::Send { .. });
+        assert_eq!(moved, wanted, "{status} {body}");
+    }
+}
+
+#[test]
+fn every_kind_has_a_rule() {
+    use ErrorKind::*;
+    let stays = [
+        BadRequest,
+        UnprocessableEntity,
+        ContextOverflow,
+        ContentFiltered,
+        TooLarge,
+        Cancelled,
+        Misuse,
+    ];
+    for kind in ErrorKind::ALL {
+        let error = Error::new(*kind, "x");
+        assert_eq!(targets().moves_on(&error), !stays.contains(kind), "{kind}");
+        let all = targets().move_on(ErrorKind::ALL.iter().copied());
+        let ends = matches!(kind, Cancelled | Misuse);
+        assert_eq!(all.moves_on(&error), !ends, "{kind}");
+        let none = targets().stay_on(ErrorKind::ALL.iter().copied());
+        assert!(!none.moves_on(&error), "{kind}");
+    }
+}
+
+/// A model that cannot be asked with this parameter: the request of the test has it.
+fn lacking(name: &str) -> Target {
+    let wire = unifiedai::provider::Cohere::builder().name(name);
+    Target::new(Arc::new(wire.api_key("k").unwrap().build().unwrap()), "m0")
+}
+
+#[test]
+fn a_parameter_that_only_the_first_target_lacks_is_asked_of_the_next() {
+    let mut wanted = request(false);
+    wanted.clear_thinking = Some(true);
+    let wanted = Arc::new(wanted);
+    let begin =
+        |fallback| Exchange::with_fallback(fallback, wanted.clone(), Arc::new(options()), start(1));
+    let two = Target::new(cerebras(), "m2");
+    let mut exchange = begin(Fallback::new(lacking("cohere")).or(two.clone())).unwrap();
+    let unifiedai::Step::Send { request, .. } = exchange.poll(unifiedai::Time::ZERO) else {
+        panic!("nothing was sent");
+    };
+    assert_eq!(request.uri().host(), Some("api.cerebras.ai"));
+
+    let refused = begin(Fallback::new(lacking("a")).or(lacking("b"))).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
+    assert!(refused.message().contains("`clear_thinking`"), "{refused}");
+    let staying = Fallback::new(lacking("a"))
+        .or(two)
+        .stay_on([ErrorKind::InvalidRequest]);
+    assert_eq!(
+        begin(staying).unwrap_err().kind(),
+        ErrorKind::InvalidRequest
+    );
+}
+
+#[test]
+fn a_thousand_targets_that_hold_back_are_no_depth() {
+    let slow = Arc::new(Guard::new().requests_per_minute(1));
+    let mut first = Call::whole(once());
+    first.exchange = first.exchange.guarded_by(slow.clone());
+    first.send();
+    let target = Target::new(named("one"), "m1").guard(slow);
+    let many = (0..20_000).fold(Fallback::new(target.clone()), |all, _| {
+        all.or(target.clone())
+    });
+    let mut call = call(many, false, options());
+    assert!(call.sleep().as_secs() >= 60, "the last one waits");
 }
 
 #[test]
@@ -250,6 +349,28 @@ fn an_open_circuit_or_a_full_pace_is_no_reason_to_wait() {
         let fallback = Fallback::new(one).or(Target::new(named("two"), "m2"));
         let (request, _) = call(fallback, false, options()).send();
         assert_eq!(request.uri().host(), Some("two.test"));
+    }
+}
+
+#[test]
+fn one_target_s_allowances_are_not_taken_for_another_s() {
+    let guard = || Arc::new(Guard::new().learning());
+    let (one, two) = (guard(), guard());
+    let fallback = Fallback::new(Target::new(named("one"), "m1").guard(one.clone()))
+        .or(Target::new(named("two"), "m2").guard(two.clone()));
+    let mut call = call(fallback, false, once());
+    let used_up = [
+        ("x-ratelimit-remaining-requests-minute", "0"),
+        ("x-ratelimit-reset-requests-minute", "20"),
+    ];
+    call.answer(429, &used_up, "");
+    call.send();
+    call.failed(FailureKind::Connect, Delivery::NotSent);
+    assert!(call.is_done());
+    for (guard, waits) in [(one, true), (two, false)] {
+        let mut next = Call::whole(once());
+        next.exchange = next.exchange.guarded_by(guard);
+        assert_eq!(matches!(next.step(), unifiedai::Step::Sleep { .. }), waits);
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Attempt {
     pub error: Option<ErrorKind>,
     /// Why it failed, in one line without secrets.
     pub message: Option<String>,
+    /// Whether it found a connection that had ended, so that the request went out again over another one: no failure of the
+    /// provider, and no retry.
+    pub replayed: bool,
     /// Who was asked, as `provider.model`; `None` if there was only one to ask.
     pub target: Option<String>,
 }
@@ -60,6 +63,7 @@ impl Attempt {
             status: None,
             error: None,
             message: None,
+            replayed: false,
             target: None,
         }
     }
@@ -129,6 +133,9 @@ impl Serialize for Attempt {
         }
         if let Some(message) = &self.message {
             map.serialize_entry("message", message)?;
+        }
+        if self.replayed {
+            map.serialize_entry("replayed", &true)?;
         }
         if let Some(target) = &self.target {
             map.serialize_entry("target", target)?;

@@ -11,7 +11,6 @@ mod tool;
 #[cfg(feature = "schemars")]
 mod typed;
 mod usage;
-mod validate;
 
 pub use finish::FinishReason;
 pub use message::{Message, Role};

@@ -9,8 +9,15 @@ use std::{
 /// Futures that run together in one task. Only those that asked for it are polled.
 pub(super) struct Crowd<F> {
     members: Vec<Option<Pin<Box<F>>>>,
+    /// The places among them that are free.
+    free: Vec<usize>,
     bell: Arc<Bell>,
+    /// Results since it last gave way.
+    unyielded: usize,
 }
+
+/// After so many results, or members polled for none, it gives way to the other tasks of the thread.
+const MOST_AT_ONCE: usize = 64;
 
 /// Who wants to be polled, and the task that does it.
 #[derive(Default)]
@@ -33,13 +40,15 @@ impl<F: Future> Crowd<F> {
     pub(super) fn new() -> Self {
         Crowd {
             members: Vec::new(),
+            free: Vec::new(),
+            unyielded: 0,
             bell: Arc::default(),
         }
     }
 
     pub(super) fn push(&mut self, future: F) {
         let future = Some(Box::pin(future));
-        let number = match self.members.iter().position(Option::is_none) {
+        let number = match self.free.pop() {
             Some(free) => free,
             None => {
                 self.members.push(None);
@@ -54,12 +63,17 @@ impl<F: Future> Crowd<F> {
 
     /// The result of one that is ready; `None` if nobody is left.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        if self.members.iter().all(Option::is_none) {
+        if self.members.len() == self.free.len() {
             return Poll::Ready(None);
+        }
+        if self.unyielded >= MOST_AT_ONCE {
+            self.unyielded = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         // Each at most once: who rings while it is polled, as tokio's sockets do once a task has had its share, rings again and
         // again until the task has given way.
-        for _ in 0..self.bell.waiting() {
+        for _ in 0..self.bell.waiting().min(MOST_AT_ONCE) {
             let Some(number) = self.bell.next() else {
                 break;
             };
@@ -71,6 +85,8 @@ impl<F: Future> Crowd<F> {
             let waker = Waker::from(Arc::new(Member { number, bell }));
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 *place = None;
+                self.free.push(number);
+                self.unyielded = self.unyielded.saturating_add(1);
                 return Poll::Ready(Some(output));
             }
         }
@@ -131,6 +147,39 @@ impl Wake for Member {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+
+    #[test]
+    fn members_that_are_always_ready_do_not_keep_the_task() {
+        let mut crowd = Crowd::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut in_a_row = 0;
+        while in_a_row < 1000 {
+            crowd.push(std::future::ready(()));
+            match crowd.poll_next(&mut cx) {
+                Poll::Ready(_) => in_a_row += 1,
+                Poll::Pending => break,
+            }
+        }
+        assert_eq!(in_a_row, MOST_AT_ONCE);
+    }
+
+    #[test]
+    fn one_poll_drives_a_number_of_members_and_no_more() {
+        let polls = std::cell::Cell::new(0);
+        let mut crowd = Crowd::new();
+        for _ in 0..1000 {
+            crowd.push(poll_fn(|cx| {
+                polls.set(polls.get() + 1);
+                cx.waker().wake_by_ref();
+                Poll::<()>::Pending
+            }));
+        }
+        assert_eq!(
+            crowd.poll_next(&mut Context::from_waker(Waker::noop())),
+            Poll::Pending
+        );
+        assert_eq!(polls.get(), MOST_AT_ONCE);
+    }
 
     #[test]
     fn one_that_rings_while_it_is_polled_does_not_keep_the_task() {

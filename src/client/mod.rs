@@ -12,8 +12,6 @@ mod env_wires;
 mod escort;
 mod health;
 mod hedge;
-mod limit;
-mod names;
 mod nonblocking;
 mod observe;
 mod providers;

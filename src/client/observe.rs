@@ -12,8 +12,11 @@ use std::time::Duration;
 /// ```
 /// use unifiedai::{CallEvent, Observation};
 /// let log = |seen: &Observation<'_>| {
-///     if let CallEvent::Finished(summary) = &seen.event {
-///         eprintln!("{} {}: {:?}", seen.call.provider, seen.call.model, summary.duration);
+///     let (provider, model) = (&seen.call.provider, &seen.call.model);
+///     match &seen.event {
+///         CallEvent::MovedOn { error, .. } => eprintln!("{provider} {model} failed: {error}"),
+///         CallEvent::Finished(summary) => eprintln!("{provider} {model}: {:?}", summary.duration),
+///         _ => {}
 ///     }
 /// };
 /// # let _: &dyn unifiedai::Observer = &log;
@@ -44,7 +47,7 @@ pub struct Observation<'a> {
     pub event: CallEvent<'a>,
 }
 
-/// A call, as it was made.
+/// A call, and the target that it is with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CallInfo {
@@ -52,9 +55,10 @@ pub struct CallInfo {
     pub id: u64,
     /// `chat`, `list_models`, `model` or `ping`.
     pub operation: &'static str,
-    /// The provider's name.
+    /// The provider's name. After a fallback that of the next target, so that the last observation names the one that
+    /// answered or was asked last.
     pub provider: String,
-    /// The model that was asked for; empty where none is.
+    /// The model that is asked for, at this provider; empty where none is.
     pub model: String,
     /// Whether the answer comes piece by piece.
     pub stream: bool,
@@ -64,24 +68,54 @@ pub struct CallInfo {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallEvent<'a> {
-    /// The call was made. Comes first, and on the thread that made it.
+    /// The call was made. Comes first, and on the thread that made it. The times of the others count from the moment when
+    /// the call is first driven, which for a stream can be later.
     Started,
     /// What is asked in a chat. Only for an observer that [wants content](Observer::wants_content).
     Asked(&'a ChatRequest),
-    /// A request goes out.
+    /// A request goes out. Where a connection turns out to have ended before, the attempt goes on over another one.
+    #[non_exhaustive]
     Attempt {
         /// 1 for the first.
         number: u32,
-        /// Since the call was made, waiting for a place included.
+        /// Since the call began, waiting for permits included.
         after: Duration,
+        /// The HTTP method.
+        method: &'a str,
         /// Where to.
         host: &'a str,
         /// The port, if it is not the usual one.
         port: Option<u16>,
     },
+    /// An attempt is over. Comes after each [`Attempt`](Self::Attempt), also if the call was dropped.
+    #[non_exhaustive]
+    AttemptFinished {
+        /// That of the attempt.
+        number: u32,
+        /// From the request to the end of its answer.
+        duration: Duration,
+        /// Where it went to.
+        host: &'a str,
+        /// The port, if it is not the usual one.
+        port: Option<u16>,
+        /// The answer's HTTP status, if one came.
+        status: Option<u16>,
+        /// Why it failed; `None` if it did not.
+        error: Option<ErrorKind>,
+    },
+    /// The call leaves the target that the observation names, for the next one of its fallback. The target may have failed
+    /// without an attempt: an open circuit, no room in its pace, a parameter that it lacks.
+    #[non_exhaustive]
+    MovedOn {
+        /// The HTTP status of the failure, if an answer came.
+        status: Option<u16>,
+        /// Why.
+        error: ErrorKind,
+    },
     /// The first text, reasoning or tool call of a stream.
+    #[non_exhaustive]
     FirstToken {
-        /// Since the call was made.
+        /// Since the call began.
         after: Duration,
     },
     /// What was answered in a chat, or the part of it that came before a failure. Only for an observer that
@@ -100,15 +134,15 @@ pub struct CallSummary {
     /// Why it failed, in the words of [`ErrorKind`]; `cancelled` if it was dropped before its end.
     #[serde(serialize_with = "as_word")]
     pub error: Option<ErrorKind>,
-    /// From the call to its end; for a dropped call, to what was last heard of it.
+    /// From the first time that the call was driven to its end; for a dropped call, to what was last heard of it.
     pub duration: Duration,
-    /// How long it waited for a place.
+    /// How long it waited before its first request went out, for permits to run and for the pace.
     pub waited: Duration,
     /// From the call to the first byte of the answer's head.
     pub ttfb: Option<Duration>,
     /// From the call to the first text, reasoning or tool call of a stream.
     pub ttft: Option<Duration>,
-    /// Requests that went out.
+    /// Attempts. One that went on over another connection counts once.
     pub attempts: u32,
     /// The model that answered.
     pub response_model: Option<String>,

@@ -1,12 +1,12 @@
 use super::{
     escort::Escort,
-    limit::Limiter,
     observe::{CallInfo, Observer},
     watch::Watch,
 };
 use crate::{
     CallOptions, Chat, ChatRequest, Embed, EmbedRequest, Error, ErrorKind, Exchange, Fallback,
     Guard, ListModels, OneModel, Operation, Ping, Provider, Start, Target, exchange::Native,
+    policy::Limiter,
 };
 use std::{
     fmt,
@@ -15,7 +15,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use unifiedai_transport::Time;
 
 /// The providers that a client can ask, and how it makes calls of them. Clones share limits and the closing.
 #[derive(Clone)]
@@ -45,9 +44,8 @@ pub(super) struct Call<O: Operation> {
 /// makers of models: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
 const NO_MAKERS: [&str; 2] = ["bedrock", "cerebras"];
 
-/// What a call is, for those who watch, and whose places count.
+/// What a call is, for those who watch.
 struct About<'a> {
-    entry: Option<&'a Entry>,
     operation: &'static str,
     provider: &'a str,
     model: &'a str,
@@ -65,7 +63,7 @@ impl Providers {
         }
     }
 
-    /// Adds a provider, asked for models whose name begins with its own and a dot; see `route`.
+    /// Adds a provider, asked for models whose name begins with its own and a dot.
     pub(super) fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
         if self.find(provider.name()).is_some() {
             return Err(refuse(format!(
@@ -160,8 +158,6 @@ impl Providers {
         start: Start,
     ) -> Result<Call<Chat>, Error> {
         let (entry, model) = self.route(&request.model)?;
-        // A caller may want an answer whole that comes piece by piece.
-        let stream = stream || request.stream;
         if request.stream != stream || model.len() != request.model.len() {
             let model = model.to_owned();
             let request = Arc::make_mut(&mut request);
@@ -179,25 +175,23 @@ impl Providers {
         self.call(entry.guarded(exchange), &about, start)
     }
 
-    /// The first target's provider is the one whose places count.
     pub(super) fn chat_any(
         &self,
         mut request: Arc<ChatRequest>,
-        fallback: Fallback,
+        mut fallback: Fallback,
         stream: bool,
         start: Start,
     ) -> Result<Call<Chat>, Error> {
-        let stream = stream || request.stream;
         if request.stream != stream {
             Arc::make_mut(&mut request).stream = stream;
         }
+        fallback.limit_by(|provider| self.find(provider)?.limiter.clone());
         let first = fallback.clone().next();
         let options = self.options.clone();
         let exchange = Exchange::with_fallback(fallback, request.clone(), options, start)?;
         let model = first.as_ref().map_or("", |target| &target.model);
         let provider = first.as_ref().map_or("", |target| target.provider.name());
         let about = About {
-            entry: self.find(provider),
             operation: "chat",
             provider,
             model,
@@ -292,45 +286,25 @@ impl Providers {
             let call = CallInfo::new(about.operation, about.provider, about.model, about.stream);
             Watch::new(self.observers.clone(), call, about.asked, start.now)
         });
-        let deadline = match self.options.timeouts.total {
-            Some(total) => start.now.saturating_add(total),
-            None => Time::MAX,
-        };
-        let limiter = about.entry.and_then(|entry| entry.limiter.as_ref());
-        let ticket = limiter.map(Limiter::ticket);
         Ok(Call {
             exchange,
-            escort: Escort::new(ticket, watch, deadline),
+            escort: Escort::new(watch),
             start,
         })
     }
 
     /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
-    /// `amazon.nova-lite-v1:0` of `bedrock`. A name that is one of the default provider's own models chooses that provider; one
-    /// that may be meant in two ways is refused.
+    /// `amazon.nova-lite-v1:0` of `bedrock`.
     fn route<'m>(&self, model: &'m str) -> Result<(&Entry, &'m str), Error> {
-        let default = self.named(None)?;
-        if default.provider.owns_model(model) {
-            return Ok((default, model));
-        }
         if let Some((prefix, rest)) = model.split_once('.') {
             if let Some(chosen) = self.find(prefix) {
-                return match self.owner(model) {
-                    Some(owner) => Err(ambiguous(model, prefix, owner.provider.name())),
-                    None => Ok((chosen, rest)),
-                };
+                return Ok((chosen, rest));
             }
             if NO_MAKERS.contains(&prefix) {
                 self.named(Some(prefix))?;
             }
         }
-        Ok((default, model))
-    }
-
-    /// The provider that has models of this name.
-    fn owner(&self, model: &str) -> Option<&Entry> {
-        let mut entries = self.entries.iter();
-        entries.find(|entry| entry.provider.owns_model(model))
+        Ok((self.named(None)?, model))
     }
 
     /// The names of the provider and the model that a model's name means.
@@ -376,12 +350,12 @@ impl Entry {
     fn guarded<O: Operation>(&self, exchange: impl Into<Box<Exchange<O>>>) -> Box<Exchange<O>> {
         let mut exchange = exchange.into();
         exchange.share(self.guard.clone());
+        exchange.limit_by(self.limiter.clone());
         exchange
     }
 
     fn about(&self, operation: &'static str) -> About<'_> {
         About {
-            entry: Some(self),
             operation,
             provider: self.provider.name(),
             model: "",
@@ -399,13 +373,6 @@ impl fmt::Debug for Providers {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-fn ambiguous(model: &str, prefix: &str, owner: &str) -> Error {
-    let model = model.escape_debug();
-    refuse(format!(
-        "the model `{model}` may be one of `{prefix}` or the model of that name of `{owner}`: write `{owner}.{model}`, or ask `provider(\"{prefix}\")`"
-    ))
 }
 
 fn refuse(what: String) -> Error {

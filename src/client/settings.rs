@@ -9,7 +9,10 @@ macro_rules! settings {
 
             /// A client of a provider that others use too.
             pub fn shared(transport: T, provider: Arc<dyn Provider>) -> Self {
-                $client::of(transport, Providers::new(provider))
+                $client {
+                    transport,
+                    providers: Providers::new(provider),
+                }
             }
 
             /// A client of these providers, with their credentials from the environment. The first one is the default.
@@ -31,12 +34,7 @@ macro_rules! settings {
                 Ok(client)
             }
 
-            /// Adds a provider: models named `<provider>.<model>` go to it, without that beginning.
-            ///
-            /// A name that is one of the default provider's own models goes there as it is: with Bedrock first,
-            /// `openai.gpt-oss-120b-1:0` is Bedrock's. Where Bedrock is added behind `openai`, that name may be meant in two
-            /// ways and is refused; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")` say which. Any other
-            /// name goes to the default provider, as it is.
+            /// Adds a provider: models named `<provider>.<model>` go to it.
             ///
             /// # Errors
             /// `invalid_request` if there is one of that name.
@@ -63,11 +61,13 @@ macro_rules! settings {
                 self
             }
 
-            /// Lets at most this many calls of a provider run at once, those of clones included. The others wait in the
-            /// order in which they were first driven; the time counts towards
+            /// Lets at most this many calls of a provider run at once, those of clones included and those that come to it by
+            /// [`Fallback`](crate::Fallback). The others wait in the order in which they asked; the time counts towards
             /// [`Timeouts::total`](crate::Timeouts::total).
             ///
-            /// A streamed call holds its place until its last event was read or the stream is dropped.
+            /// A call holds the permit of the provider that it is with, and gives it back while it waits for another
+            /// attempt and when it moves on to another target. A streamed call holds it until its last event was read or the
+            /// stream is dropped.
             ///
             /// # Errors
             /// `invalid_request` for zero, or if there is no provider of this name.
@@ -104,9 +104,10 @@ macro_rules! settings {
             where
                 T: Clone,
             {
-                let mut client = self.clone();
-                client.providers = self.providers.only(name)?;
-                Ok(client)
+                Ok($client {
+                    transport: self.transport.clone(),
+                    providers: self.providers.only(name)?,
+                })
             }
 
             /// The providers, to make a [`Fallback`](crate::Fallback) of their models or to look at their guards.

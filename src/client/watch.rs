@@ -1,5 +1,7 @@
 use super::observe::{CallEvent, CallInfo, CallSummary, Observation, Observer};
-use crate::{ChatRequest, Error, ErrorKind, Input, StreamEvent, UnifiedChatResponse};
+use crate::{
+    Attempt, ChatRequest, Error, ErrorKind, Input, StreamEvent, UnifiedChatResponse, exchange::Log,
+};
 use std::{
     fmt,
     sync::{
@@ -14,12 +16,23 @@ use unifiedai_transport::Time;
 pub(crate) struct Watch {
     observers: Arc<[Arc<dyn Observer>]>,
     call: CallInfo,
-    started: Time,
+    /// When the call was first driven.
+    started: Option<Time>,
     now: Time,
     summary: CallSummary,
+    attempt: Option<Running>,
+    /// Of the attempts and of the targets that were left, those that observers know of.
+    known: (usize, usize),
     over: bool,
     /// Still set when an observer panicked: it is told no more then, as a second panic would end the process.
     telling: AtomicBool,
+}
+
+/// The attempt that is under way.
+struct Running {
+    began: Time,
+    host: String,
+    port: Option<u16>,
 }
 
 impl CallInfo {
@@ -45,9 +58,11 @@ impl Watch {
         let watch = Watch {
             observers,
             call,
-            started: now,
+            started: None,
             now,
             summary: CallSummary::default(),
+            attempt: None,
+            known: (0, 0),
             over: false,
             telling: AtomicBool::new(false),
         };
@@ -58,29 +73,92 @@ impl Watch {
         watch
     }
 
-    pub(crate) fn admitted(&mut self, now: Time) {
+    pub(crate) fn begin(&mut self, now: Time) {
         self.now = now;
-        self.summary.waited = self.elapsed();
+        self.started.get_or_insert(now);
+        if self.summary.attempts == 0 {
+            self.summary.waited = self.elapsed();
+        }
     }
 
-    pub(crate) fn sending(&mut self, uri: &http::Uri, now: Time) {
-        self.now = now;
+    pub(crate) fn sending(
+        &mut self,
+        method: &http::Method,
+        uri: &http::Uri,
+        log: &Log<'_>,
+        now: Time,
+    ) {
+        self.begin(now);
+        self.catch_up(log);
+        // The attempt goes on over another connection.
+        if log.finished.last().is_some_and(|attempt| attempt.replayed) {
+            return;
+        }
         self.summary.attempts = self.summary.attempts.saturating_add(1);
+        let host = uri.host().unwrap_or_default();
+        self.attempt = Some(Running {
+            began: now,
+            host: host.to_owned(),
+            port: uri.port_u16(),
+        });
         self.tell(CallEvent::Attempt {
             number: self.summary.attempts,
             after: self.elapsed(),
-            host: uri.host().unwrap_or_default(),
+            method: method.as_str(),
+            host,
             port: uri.port_u16(),
         });
+    }
+
+    /// Reports what has become of the call since the last time: attempts that are over, targets that it has left.
+    pub(crate) fn catch_up(&mut self, log: &Log<'_>) {
+        let finished = log.finished.get(self.known.0..).unwrap_or_default();
+        let left = log.left.get(self.known.1..).unwrap_or_default();
+        self.known = (log.finished.len(), log.left.len());
+        for attempt in finished.iter().filter(|attempt| !attempt.replayed) {
+            self.finish_attempt(attempt);
+        }
+        for left in left {
+            self.turn_to(&left.provider, &left.model);
+            self.tell(CallEvent::MovedOn {
+                status: left.status,
+                error: left.error,
+            });
+        }
+        self.turn_to(log.provider, log.model);
+    }
+
+    fn finish_attempt(&mut self, attempt: &Attempt) {
+        if let Some(running) = self.attempt.take() {
+            self.tell(CallEvent::AttemptFinished {
+                number: self.summary.attempts,
+                duration: self.now.saturating_since(running.began),
+                host: &running.host,
+                port: running.port,
+                status: attempt.status,
+                error: attempt.error,
+            });
+        }
+    }
+
+    fn turn_to(&mut self, provider: &str, model: &str) {
+        for (name, known) in [
+            (provider, &mut self.call.provider),
+            (model, &mut self.call.model),
+        ] {
+            // Other operations than chats name no model to the machine.
+            if !name.is_empty() && name != known {
+                name.clone_into(known);
+            }
+        }
     }
 
     pub(crate) fn input(&mut self, input: &Input, now: Time) {
         self.now = now;
         if let Input::Head(head) = input {
             self.summary.status = Some(head.status.as_u16());
-            self.summary
-                .ttfb
-                .get_or_insert(now.saturating_since(self.started));
+            let after = self.elapsed();
+            self.summary.ttfb.get_or_insert(after);
         }
     }
 
@@ -126,6 +204,9 @@ impl Watch {
     fn over(&mut self, now: Time, error: Option<ErrorKind>) {
         if !std::mem::replace(&mut self.over, true) {
             self.now = now;
+            let mut attempt = Attempt::new(Duration::ZERO);
+            (attempt.status, attempt.error) = (self.summary.status, error);
+            self.finish_attempt(&attempt);
             self.summary.error = error;
             self.summary.duration = self.elapsed();
             self.tell(CallEvent::Finished(&self.summary));
@@ -133,7 +214,7 @@ impl Watch {
     }
 
     fn elapsed(&self) -> Duration {
-        self.now.saturating_since(self.started)
+        self.now.saturating_since(self.started.unwrap_or(self.now))
     }
 
     fn tell(&self, event: CallEvent<'_>) {

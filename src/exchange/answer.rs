@@ -111,7 +111,7 @@ impl<O: Operation> Exchange<O> {
 
     pub(super) fn end(&mut self, result: Result<(), Error>) {
         self.deadlines.rest();
-        (self.permit, self.turn) = (None, None);
+        self.access.end();
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
             scrub(id, secret);

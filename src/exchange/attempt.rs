@@ -1,4 +1,4 @@
-//! One attempt: from leave to send it to its entry in the log.
+//! One attempt: from the permits to send it to its entry in the log.
 
 use super::{
     Exchange, Operation, State, Step,
@@ -6,68 +6,77 @@ use super::{
 };
 use crate::{
     Attempt, Error,
-    policy::{Admission, Report},
+    policy::{Entry, Report},
 };
 use bytes::Bytes;
 use http::Request;
 use unifiedai_transport::Time;
 
 impl<O: Operation> Exchange<O> {
-    /// Sends, if the guard gives leave.
+    /// Sends once there are permits for it, to the first target that has not failed by then.
     pub(super) fn ask(&mut self) -> Step {
-        let Some(guard) = &self.guard else {
-            return self.send();
-        };
-        let turn = self.turn.take();
-        let error = match guard.admit(self.now, self.operation.tokens(), turn) {
-            Admission::Go(permit) => {
-                self.permit = Some(permit);
-                return self.send();
-            }
-            Admission::Wait {
-                at,
-                look_again,
-                turn,
-            } => {
-                if at < self.deadlines.total() && !self.has_alternative() {
-                    self.turn = Some(turn);
-                    if let State::Ready { at, .. } = &mut self.state {
-                        *at = look_again;
+        loop {
+            let error = match self.access.enter(self.now, self.operation.tokens()) {
+                Entry::Granted => match self.send() {
+                    Ok(step) => return step,
+                    Err(error) => error,
+                },
+                Entry::Queued => return self.sleep(self.deadlines.total()),
+                Entry::Paced { at, look_again } => {
+                    let in_time = at < self.deadlines.total();
+                    if in_time && !self.has_alternative() {
+                        return self.sleep(look_again);
                     }
-                    return Step::Sleep { until: look_again };
+                    let error = held_back(at.saturating_since(self.now));
+                    if self.move_on(&error) {
+                        continue;
+                    }
+                    if in_time {
+                        return self.sleep(look_again);
+                    }
+                    error
                 }
-                held_back(at.saturating_since(self.now))
+                Entry::Open(until, last) => {
+                    circuit_open(until.saturating_since(self.now), last.as_deref())
+                }
+            };
+            if !self.move_on(&error) {
+                self.end(Err(error));
+                return Step::Done;
             }
-            Admission::Open(until, last) => {
-                circuit_open(until.saturating_since(self.now), last.as_deref())
-            }
-        };
-        if !self.move_on(&error) {
-            self.end(Err(error));
         }
-        self.poll(self.now)
     }
 
-    fn send(&mut self) -> Step {
+    fn sleep(&mut self, until: Time) -> Step {
+        if let State::Ready { at, .. } = &mut self.state {
+            *at = until;
+        }
+        Step::Sleep { until }
+    }
+
+    /// An error if the request cannot be made: nothing was sent then.
+    fn send(&mut self) -> Result<Step, Error> {
         if let Some(notice) = &self.notice {
             self.operation.warn(notice.clone());
         }
         self.metadata.status = None;
         self.metadata.request_id = None;
+        // Those of the last answer are another target's, or were learned from already.
+        self.metadata.rate_limits.clear();
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
         let unsent = match &mut self.state {
             State::Ready { unsent, .. } => unsent.take(),
             _ => None,
         };
-        let mut request = match unsent.map_or_else(|| self.operation.request(), Ok) {
-            Ok(request) => request,
-            Err(error) => return self.end_unsent(error),
-        };
-        match self.provider.auth().apply(&mut request, self.wall()) {
-            Ok(secret) => self.secret = secret,
-            Err(error) => return self.end_unsent(error),
-        }
+        let request = unsent.map_or_else(|| self.operation.request(), Ok);
+        let request = request.and_then(|mut request| {
+            let secret = self.provider.auth().apply(&mut request, self.wall())?;
+            Ok((request, secret))
+        });
+        let (request, secret) = request.inspect_err(|_| self.access.not_sent())?;
+        self.secret = secret;
+        self.access.sent();
         self.state = State::AwaitHead;
         let streaming = self.operation.is_streamed();
         self.deadlines
@@ -81,24 +90,36 @@ impl<O: Operation> Exchange<O> {
         self.metrics.attempts.push(attempt);
         self.under_way = true;
         let limits = self.deadlines.limits();
-        Step::Send { request, limits }
-    }
-
-    fn end_unsent(&mut self, error: Error) -> Step {
-        self.end(Err(error));
-        Step::Done
+        Ok(Step::Send { request, limits })
     }
 
     /// Another attempt, not before `at`. Nothing that the last one brought may be handed out any more.
     pub(super) fn again(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
         self.operation.begin();
         self.deadlines.rest();
+        if at > self.now {
+            self.access.rest();
+        }
         self.state = State::Ready { at, unsent };
     }
 
     pub(super) fn close_attempt(&mut self, error: Option<&Error>) {
-        if !std::mem::take(&mut self.under_way) {
+        if !self.log_end(error) || !self.access.has_permit() {
             return;
+        }
+        let report = Report {
+            error,
+            used_tokens: self.operation.used_tokens(),
+            limits: &self.metadata.rate_limits,
+            jitter: self.rng.unit(),
+        };
+        self.access.settle(self.now, &report);
+    }
+
+    /// Writes the end of the attempt into the log. Whether there was one.
+    pub(super) fn log_end(&mut self, error: Option<&Error>) -> bool {
+        if !std::mem::take(&mut self.under_way) {
+            return false;
         }
         let elapsed = self.now.saturating_since(self.start.now);
         if let Some(attempt) = self.metrics.attempts.last_mut() {
@@ -106,14 +127,6 @@ impl<O: Operation> Exchange<O> {
             attempt.error = error.map(Error::kind);
             attempt.message = error.map(|error| brief(error, self.secret.as_ref()));
         }
-        if let Some(permit) = self.permit.take() {
-            let report = Report {
-                error,
-                used_tokens: self.operation.used_tokens(),
-                limits: &self.metadata.rate_limits,
-                jitter: self.rng.unit(),
-            };
-            permit.settle(self.now, &report);
-        }
+        true
     }
 }

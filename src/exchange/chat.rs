@@ -109,10 +109,11 @@ impl Exchange<Chat> {
 }
 
 impl Exchange<Chat> {
-    /// A chat with the first of several targets that can answer, whatever the model that the request names.
+    /// A chat with the first of several targets that can answer, whatever the model that the request names. It begins with
+    /// the first one whose wire can say what is asked, unless the fallback [stays](Fallback::stay_on) on `InvalidRequest`.
     ///
     /// # Errors
-    /// `invalid_request` if the request cannot be sent to the first one as it is.
+    /// `invalid_request` if the request is wrong for all of them, or cannot be sent to any of them as it is.
     pub fn with_fallback(
         fallback: Fallback,
         mut request: Arc<ChatRequest>,
@@ -120,19 +121,26 @@ impl Exchange<Chat> {
         start: Start,
     ) -> Result<Self, Error> {
         let mut fallback = Box::new(fallback);
-        let Some(first) = fallback.next() else {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "there is no target to ask",
-            ));
-        };
-        first
-            .model
-            .clone_into(&mut Arc::make_mut(&mut request).model);
-        let mut exchange = Exchange::new(first.provider.clone(), request, options, start)?;
-        exchange.turn_to(first);
-        exchange.fallback = Some(fallback);
-        Ok(exchange)
+        let mut refused = Error::new(ErrorKind::InvalidRequest, "there is no target to ask");
+        while let Some(target) = fallback.next() {
+            target
+                .model
+                .clone_into(&mut Arc::make_mut(&mut request).model);
+            let (provider, options) = (target.provider.clone(), options.clone());
+            match Exchange::new(provider, request.clone(), options, start) {
+                Ok(mut exchange) => {
+                    exchange.turn_to(target);
+                    exchange.fallback = Some(fallback);
+                    return Ok(exchange);
+                }
+                Err(error) if fallback.moves_on(&error) => {
+                    fallback.leave(target.provider.name(), &target.model, &error);
+                    refused = error.with_provider(target.provider.name());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
     }
 }
 

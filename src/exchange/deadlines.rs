@@ -77,6 +77,18 @@ impl Deadlines {
         }
     }
 
+    /// The caller took this long before it read on. That is no silence of the server.
+    pub(super) fn put_off(&mut self, by: Duration) {
+        for deadline in [
+            &mut self.first_token,
+            &mut self.idle,
+            &mut self.progress,
+            &mut self.end,
+        ] {
+            *deadline = deadline.saturating_add(by);
+        }
+    }
+
     /// No attempt is under way: only the whole call's limit holds.
     pub(super) fn rest(&mut self) {
         let total = self.total;
@@ -246,6 +258,17 @@ mod tests {
         whole.begin_body(at(2000), limits);
         whole.saw_bytes(at(20_000), limits);
         next_is(&whole, 22_000, TimeoutKind::Progress);
+    }
+
+    #[test]
+    fn the_reader_s_time_counts_for_the_whole_call_alone() {
+        let mut stream = attempt(at(1000), true);
+        stream.begin_body(at(2000), &timeouts());
+        next_is(&stream, 7000, TimeoutKind::Idle);
+        stream.put_off(30 * SECOND);
+        next_is(&stream, 37_000, TimeoutKind::Idle);
+        stream.put_off(30 * SECOND);
+        next_is(&stream, 60_000, TimeoutKind::Total);
     }
 
     #[test]

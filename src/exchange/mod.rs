@@ -20,16 +20,16 @@ mod recovery;
 mod step;
 
 use crate::{
-    CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, Secret, StreamEvent,
-    Timeouts, Warning,
-    policy::{Fallback, Guard, Permit, Rng, Turn},
+    Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, Secret,
+    StreamEvent, Timeouts, Warning,
+    policy::{Access, Fallback, Guard, LeftTarget, Limiter, LimiterPermit, Rng},
 };
 use body::BodyReader;
 use bytes::Bytes;
 use deadlines::Deadlines;
 use explain::misuse;
 use http::{Request, response};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, task::Waker};
 use unifiedai_transport::Time;
 
 pub use chat::Chat;
@@ -61,15 +61,14 @@ pub struct Exchange<O: Operation = Chat> {
     options: Arc<CallOptions>,
     /// The options' own, or shorter ones of a target.
     timeouts: Timeouts,
-    guard: Option<Arc<Guard>>,
-    /// Leave for the attempt that is under way.
-    permit: Option<Permit>,
-    /// The place among those who wait for the guard's pace.
-    turn: Option<Turn>,
+    /// The permits of the target that the call is with.
+    access: Access,
     /// Who can be asked instead.
     fallback: Option<Box<Fallback>>,
     state: State,
+    /// When the call began; for a driver of this crate, when it was first driven.
     start: Start,
+    begun: bool,
     /// The latest time that was passed; an earlier one counts as this (F70).
     now: Time,
     rng: Rng,
@@ -87,6 +86,17 @@ pub struct Exchange<O: Operation = Chat> {
     notice: Option<Warning>,
     metadata: Box<ProviderMetadata>,
     metrics: Metrics,
+}
+
+/// What has become of a call so far.
+pub(crate) struct Log<'a> {
+    /// The target that the call is with.
+    pub(crate) provider: &'a str,
+    pub(crate) model: &'a str,
+    /// The attempts that are over.
+    pub(crate) finished: &'a [Attempt],
+    /// The targets that it has left.
+    pub(crate) left: &'a [LeftTarget],
 }
 
 enum State {
@@ -139,15 +149,14 @@ impl<O: Operation> Exchange<O> {
             provider,
             timeouts: options.timeouts,
             options,
-            guard: None,
-            permit: None,
-            turn: None,
+            access: Access::default(),
             fallback: None,
             state: State::Ready {
                 at: start.now,
                 unsent: None,
             },
             start,
+            begun: false,
             now: start.now,
             rng: Rng::new(start.seed),
             retries: 0,
@@ -170,7 +179,12 @@ impl<O: Operation> Exchange<O> {
     }
 
     pub(crate) fn share(&mut self, guard: Arc<Guard>) {
-        self.guard = Some(guard);
+        self.access.set_guard(Some(guard));
+    }
+
+    /// Shares a number of attempts that may run at once.
+    pub(crate) fn limit_by(&mut self, limiter: Option<Arc<Limiter>>) {
+        self.access.set_limiter(limiter);
     }
 
     /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
@@ -215,16 +229,6 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Ends the call because its caller gave up. Events that were decoded before still come out.
-    pub(crate) fn cancel(&mut self, now: Time) {
-        self.now = self.now.max(now);
-        if !matches!(self.state, State::Done(_)) {
-            let error = Error::new(ErrorKind::Cancelled, "the call was cancelled");
-            self.close_attempt(Some(&error));
-            self.end(Err(error));
-        }
-    }
-
     /// The result.
     ///
     /// # Errors
@@ -249,6 +253,67 @@ impl<O: Operation> Exchange<O> {
                 "into_result was called before poll said Step::Done",
             )),
         }
+    }
+
+    /// Before the first poll: the call begins now, however long ago the exchange was made.
+    pub(crate) fn begin(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.now = self.now.max(now);
+            (self.start.wall, self.start.now) = (self.wall(), self.now);
+            self.deadlines = Deadlines::new(self.now, &self.timeouts);
+        }
+    }
+
+    /// The caller reads on now, after events that were handed out. The time that it took counts for the whole call alone.
+    pub(crate) fn resume(&mut self, now: Time) {
+        self.deadlines.put_off(now.saturating_since(self.now));
+        self.now = self.now.max(now);
+    }
+
+    /// Whether the call waits for its next attempt: no server is waited for, and time passes only for the call itself.
+    pub(crate) fn is_between_attempts(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
+    /// Whether only another call can end the wait, and no time.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.access.is_queued()
+    }
+
+    /// After [`Step::Sleep`]: has `waker` woken when the wait is over early. Returns until when to sleep at the latest;
+    /// `None` if the wait is over.
+    pub(crate) fn wake_by(&mut self, until: Time, waker: &Waker) -> Option<Time> {
+        let State::Ready { at, .. } = &mut self.state else {
+            return None;
+        };
+        let latest = self.access.wake_by(until, waker);
+        *at = latest.unwrap_or(self.now);
+        latest
+    }
+
+    /// What has become of the call so far.
+    pub(crate) fn log(&self) -> Log<'_> {
+        let attempts = &self.metrics.attempts;
+        let finished = attempts.len().saturating_sub(self.under_way.into());
+        Log {
+            provider: self.provider.name(),
+            model: self.operation.model(),
+            finished: attempts.get(..finished).unwrap_or_default(),
+            left: self
+                .fallback
+                .as_ref()
+                .map_or(&[], |fallback| fallback.left()),
+        }
+    }
+
+    /// Gives back what the call holds of a target that it has left, once the response has been dropped.
+    pub(crate) fn release(&mut self) {
+        self.access.release();
+    }
+
+    /// The permit to run, for a driver that has something to do before the next call begins.
+    pub(crate) fn take_permit(&mut self) -> Option<LimiterPermit> {
+        self.access.take_permit()
     }
 
     /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.

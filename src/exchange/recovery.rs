@@ -1,9 +1,9 @@
 //! Whether and where a call goes on after an error: the one place in which attempts are repeated.
 
 use super::{Exchange, Operation};
-use crate::{Error, ErrorKind, Target, Warning, policy::Guard};
+use crate::{Error, ErrorKind, Target, Warning};
 use http::Method;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use unifiedai_transport::{Delivery, FailureKind, Time};
 
 /// A request that surely was not processed is sent again this often without counting as a retry (F59, F60).
@@ -27,7 +27,8 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// The connection failed. Where it had died before the request went out, another one is used at once (F59, F60).
+    /// The connection failed. Where it had died before the request went out, the attempt goes on over another one, with the
+    /// permits that it has: that is no failure of the provider (F59, F60).
     pub(super) fn fail_unanswered(&mut self, error: Error) {
         let unsent = error.transport().is_some_and(|failure| {
             failure.delivery() == Delivery::NotSent && failure.kind() == FailureKind::Reset
@@ -38,7 +39,10 @@ impl<O: Operation> Exchange<O> {
             && !self.is_over_time()
         {
             self.free_replays = self.free_replays.saturating_add(1);
-            self.close_attempt(Some(&error));
+            self.log_end(Some(&error));
+            if let Some(attempt) = self.metrics.attempts.last_mut() {
+                attempt.replayed = true;
+            }
             return self.again(self.now, None);
         }
         self.fail(error);
@@ -56,8 +60,7 @@ impl<O: Operation> Exchange<O> {
         if at >= self.deadlines.total() {
             return None;
         }
-        let paid = |guard: &Arc<Guard>| guard.pay_for_retry(error);
-        self.guard.as_ref().is_none_or(paid).then_some(at)
+        self.access.pay_for_retry(error).then_some(at)
     }
 
     /// Whether sending the request again cannot make the provider do the work twice.
@@ -93,12 +96,17 @@ impl<O: Operation> Exchange<O> {
         let Some(fallback) = &mut self.fallback else {
             return false;
         };
-        if over_time || !fallback.cures(error) || (committed && !fallback.restart) {
+        if over_time || !fallback.moves_on(error) || (committed && !fallback.restart) {
             return false;
         }
+        fallback.leave(self.provider.name(), self.operation.model(), error);
         while let Some(target) = fallback.next() {
-            let Ok(request) = self.operation.retarget(&target.provider, &target.model) else {
-                continue;
+            let request = match self.operation.retarget(&target.provider, &target.model) {
+                Ok(request) => request,
+                Err(error) => {
+                    fallback.leave(target.provider.name(), &target.model, &error);
+                    continue;
+                }
             };
             if committed {
                 let what = "the answer begins anew: what came before is void";
@@ -123,7 +131,7 @@ impl<O: Operation> Exchange<O> {
             .name()
             .clone_into(&mut self.metadata.provider);
         self.provider = target.provider;
-        self.guard = target.guard;
+        self.access.turn_to(target.guard, target.limiter);
         self.secret = None;
         (self.retries, self.free_replays) = (0, 0);
         (self.resigned, self.skew) = (false, 0);

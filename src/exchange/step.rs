@@ -63,7 +63,8 @@ impl From<Result<Option<Bytes>, TransportError>> for Input {
     }
 }
 
-/// When a call begins, and the seed of its jitter.
+/// When a call begins, and the seed of its jitter. All limits and times count from then. The drivers of this crate begin a
+/// call when it is first driven, and move both clocks on to that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Start {

@@ -18,16 +18,16 @@ impl RetryBudget {
         self.0
     }
 
-    /// Pays for a retry, if there is enough.
-    pub(super) fn pay(&mut self, throttled: bool) -> bool {
+    /// Pays for a retry, if there is enough. Returns what it cost.
+    pub(super) fn pay(&mut self, throttled: bool) -> Option<u32> {
         let cost = if throttled { THROTTLED } else { RETRY };
-        match self.0.checked_sub(cost) {
-            Some(left) => {
-                self.0 = left;
-                true
-            }
-            None => false,
-        }
+        self.0 = self.0.checked_sub(cost)?;
+        Some(cost)
+    }
+
+    /// Takes back the payment for a retry that did not take place.
+    pub(super) fn give_back(&mut self, cost: u32) {
+        self.0 = self.0.saturating_add(cost).min(FULL);
     }
 
     pub(super) fn succeeded(&mut self) {
@@ -55,8 +55,8 @@ mod tests {
                     Some(throttled) => {
                         let cost = if throttled { 5 } else { 10 };
                         let paid = budget.pay(throttled);
-                        prop_assert_eq!(paid, left >= cost);
-                        if paid {
+                        prop_assert_eq!(paid, (left >= cost).then_some(cost));
+                        if paid.is_some() {
                             spent += cost;
                             left -= cost;
                         }

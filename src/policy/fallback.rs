@@ -1,5 +1,6 @@
-use super::Guard;
+use super::{Guard, Limiter};
 use crate::{Error, ErrorKind, Provider, TimeoutKind};
+use ErrorKind::*;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// A provider and one of its models.
@@ -14,6 +15,8 @@ pub struct Target {
     pub guard: Option<Arc<Guard>>,
     /// How long it may take to its first token, or, where the answer comes whole, to its head. Default as in the options.
     pub first_token: Option<Duration>,
+    /// How many of its calls may run at once, as far as a client has set it.
+    pub(crate) limiter: Option<Arc<Limiter>>,
 }
 
 impl Target {
@@ -24,6 +27,7 @@ impl Target {
             model: model.into(),
             guard: None,
             first_token: None,
+            limiter: None,
         }
     }
 
@@ -44,24 +48,118 @@ impl Target {
 
 /// Targets in the order in which they are asked.
 ///
-/// A call moves on for what another target can cure: an outage, an overload, a rate limit or a used-up quota, silence. It
-/// does not for what would be wrong everywhere or must be seen: a bad request, a content filter, a wrong key. It moves on at
-/// once; only the last target is tried again. After visible output it moves on only if [`restart`](Self::restart) allows it.
+/// A call moves on to the next target at once; only the last one is tried again. Which failures it moves on for is data: by
+/// default those of [`MOVES_ON`](Self::MOVES_ON), which another target may not have, as each has its own server, key and
+/// model. [`move_on`](Self::move_on) and [`stay_on`](Self::stay_on) change that. A request that the provider would refuse
+/// whatever the target is no such failure: [`bad_request`](ErrorKind::BadRequest) moves on only where the provider's code
+/// says that its model lacks a parameter ([`TARGET_CODES`](Self::TARGET_CODES)). So is what must be seen: a content filter, a
+/// conversation that is too long.
+///
+/// After visible output a call moves on only if [`restart`](Self::restart) allows it, and never after
+/// [`Timeouts::total`](crate::Timeouts::total).
+///
+/// ```
+/// use unifiedai::{ErrorKind, Fallback, Target};
+/// # fn example(small: Target, large: Target) {
+/// let fallback = Fallback::new(small)
+///     .or(large)
+///     .move_on([ErrorKind::ContextOverflow, ErrorKind::ContentFiltered])
+///     .stay_on([ErrorKind::Authentication]);
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Fallback {
     targets: VecDeque<Target>,
     pub(crate) restart: bool,
-    on_context_overflow: bool,
+    moves_on: Kinds,
+    /// Whether the codes count too.
+    by_code: bool,
+    /// The targets that the call has left.
+    left: Vec<LeftTarget>,
+}
+
+/// A target that a call has left, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct LeftTarget {
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) error: ErrorKind,
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, Debug)]
+struct Kinds(u32);
+
+impl Kinds {
+    fn of(kinds: &[ErrorKind]) -> Self {
+        kinds.iter().fold(Kinds(0), |set, kind| set.with(*kind))
+    }
+
+    fn with(self, kind: ErrorKind) -> Self {
+        Kinds(self.0 | bit(kind))
+    }
+
+    fn without(self, kind: ErrorKind) -> Self {
+        Kinds(self.0 & !bit(kind))
+    }
+
+    fn has(self, kind: ErrorKind) -> bool {
+        self.0 & bit(kind) != 0
+    }
+}
+
+fn bit(kind: ErrorKind) -> u32 {
+    1_u32.checked_shl(kind as u32).unwrap_or_default()
 }
 
 impl Fallback {
+    /// The failures for which a call moves on by default.
+    pub const MOVES_ON: &[ErrorKind] = &[
+        // The key, the model or the address is the target's own.
+        Authentication,
+        PermissionDenied,
+        NotFound,
+        Redirect,
+        // The target's wire cannot say what is asked, or its configuration is wrong. What is wrong for all targets is found
+        // before the first of them is asked.
+        InvalidRequest,
+        // Its limits and its money.
+        RateLimit,
+        QuotaExceeded,
+        Conflict,
+        // It is not well.
+        Overloaded,
+        InternalServer,
+        ServiceUnavailable,
+        Connection,
+        Timeout,
+        Truncated,
+        Protocol,
+        CircuitOpen,
+    ];
+
+    /// The codes by which a provider says that its model lacks what is asked. A call moves on for them whatever their kind,
+    /// unless [`stay_on`](Self::stay_on) names it. Sources: the error references of OpenAI and of those that speak its wire.
+    pub const TARGET_CODES: &[&str] = &[
+        "unsupported_parameter",
+        "unsupported_value",
+        "unknown_parameter",
+        "parameter_not_supported",
+        "unsupported_model",
+        "model_not_supported",
+        "model_not_available",
+    ];
+
     /// The target to be asked first.
     #[must_use]
     pub fn new(first: Target) -> Self {
         Fallback {
             targets: [first].into(),
             restart: false,
-            on_context_overflow: false,
+            moves_on: Kinds::of(Fallback::MOVES_ON),
+            by_code: true,
+            left: Vec::new(),
         }
     }
 
@@ -79,36 +177,89 @@ impl Fallback {
         self
     }
 
+    /// Moves on for these failures too. [`Cancelled`](ErrorKind::Cancelled) and [`Misuse`](ErrorKind::Misuse) end a call all the
+    /// same.
+    #[must_use]
+    pub fn move_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
+        for kind in kinds {
+            self.moves_on = self.moves_on.with(kind);
+        }
+        self
+    }
+
+    /// Does not move on for these failures. `BadRequest` among them also stays on where the provider's code says that its
+    /// model lacks a parameter.
+    #[must_use]
+    pub fn stay_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
+        for kind in kinds {
+            self.moves_on = self.moves_on.without(kind);
+            self.by_code &= kind != BadRequest;
+        }
+        self
+    }
+
+    /// Moves on for these failures and no others, whatever the provider's code.
+    #[must_use]
+    pub fn move_on_only(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
+        self.moves_on = Kinds(0);
+        self.by_code = false;
+        self.move_on(kinds)
+    }
+
     /// Moves on if the conversation is too long for a model: the next one may have a longer context.
     #[must_use]
-    pub fn on_context_overflow(mut self) -> Self {
-        self.on_context_overflow = true;
-        self
+    pub fn on_context_overflow(self) -> Self {
+        self.move_on([ContextOverflow])
+    }
+
+    /// Moves on if a provider's filter refuses the question: the next one may have another filter.
+    #[must_use]
+    pub fn on_content_filtered(self) -> Self {
+        self.move_on([ContentFiltered])
+    }
+
+    /// Whether a call moves on to the next target after this failure.
+    #[must_use]
+    pub fn moves_on(&self, error: &Error) -> bool {
+        let is_target_code = |code| Fallback::TARGET_CODES.contains(&code);
+        match error.kind() {
+            Cancelled | Misuse => false,
+            Timeout if error.timeout() == Some(TimeoutKind::Total) => false,
+            BadRequest | UnprocessableEntity
+                if self.by_code && error.code().is_some_and(is_target_code) =>
+            {
+                true
+            }
+            kind => self.moves_on.has(kind),
+        }
+    }
+
+    /// Sets how many calls of each target may run at once.
+    pub(crate) fn limit_by(&mut self, limiter: impl Fn(&str) -> Option<Arc<Limiter>>) {
+        for target in &mut self.targets {
+            target.limiter = limiter(target.provider.name());
+        }
     }
 
     pub(crate) fn next(&mut self) -> Option<Target> {
         self.targets.pop_front()
     }
 
-    pub(crate) fn has_next(&self) -> bool {
-        !self.targets.is_empty()
+    /// Notes that the call leaves this target.
+    pub(crate) fn leave(&mut self, provider: &str, model: &str, error: &Error) {
+        self.left.push(LeftTarget {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            status: error.status(),
+            error: error.kind(),
+        });
     }
 
-    /// Whether another target can do better.
-    pub(crate) fn cures(&self, error: &Error) -> bool {
-        match error.kind() {
-            ErrorKind::RateLimit
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::Overloaded
-            | ErrorKind::InternalServer
-            | ErrorKind::ServiceUnavailable
-            | ErrorKind::Connection
-            | ErrorKind::Truncated
-            | ErrorKind::Protocol
-            | ErrorKind::CircuitOpen => true,
-            ErrorKind::Timeout => error.timeout() != Some(TimeoutKind::Total),
-            ErrorKind::ContextOverflow => self.on_context_overflow,
-            _ => false,
-        }
+    pub(crate) fn left(&self) -> &[LeftTarget] {
+        &self.left
+    }
+
+    pub(crate) fn has_next(&self) -> bool {
+        !self.targets.is_empty()
     }
 }

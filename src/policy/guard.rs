@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{Error, ErrorKind, RateLimit};
 use std::{
-    iter::once,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
 };
-use unifiedai_transport::{Delivery, Time};
+use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
 
 /// What all calls to one provider with one key share: a budget for retries, a pace, a circuit breaker.
 ///
@@ -89,50 +89,67 @@ impl Guard {
         self.state().budget.left()
     }
 
-    /// Leave to ask now, or what is in the way. `turn` is what the last answer gave, if it was to wait.
-    pub(crate) fn admit(self: &Arc<Self>, now: Time, tokens: u64, turn: Option<Turn>) -> Admission {
+    /// Leave to ask now, or what is in the way. `turn` is the position in the queue, once there is one.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        now: Time,
+        tokens: u64,
+        turn: &mut Option<Turn>,
+    ) -> Admission {
         let mut guarded = self.state();
         let state = &mut *guarded;
+        let late = state.queue.forget_late(now);
         let number = turn.as_ref().map(|turn| turn.number);
-        let queue = state.queue.ahead(number, now).chain(once(tokens));
-        let at = state.pacer.ready_at(now, queue);
+        let cost = state.pacer.cost(tokens);
+        let at = state
+            .pacer
+            .ready_at(now, state.queue.ahead(number).and(cost));
         if at > now {
-            let (number, look_again) = state.queue.wait(number, now, at, tokens);
-            let turn = turn.unwrap_or_else(|| Turn {
-                guard: self.clone(),
-                number,
-            });
-            return Admission::Wait {
-                at,
-                look_again,
-                turn,
-            };
+            let (number, look_again) = state.queue.wait(number, now, at, cost);
+            drop(guarded);
+            wake(late);
+            match turn {
+                Some(turn) => (turn.number, turn.at) = (number, at),
+                None => {
+                    let guard = self.clone();
+                    *turn = Some(Turn { guard, number, at });
+                }
+            }
+            return Admission::Wait { at, look_again };
         }
-        if let Some(number) = number {
-            state.queue.leave(number);
-        }
-        let ticket = match state.breaker.as_mut().map(|breaker| breaker.admit(now)) {
-            Some(Err(until)) => return Admission::Open(until, state.last_failure.clone()),
-            Some(Ok(ticket)) => Some(ticket),
-            None => None,
+        let next = number.and_then(|number| state.queue.leave(number));
+        let admission = match state.breaker.as_mut().map(|breaker| breaker.admit(now)) {
+            Some(Err(until)) => Admission::Open(until, state.last_failure.clone()),
+            admitted => {
+                state.pacer.take(tokens);
+                state.in_flight = state.in_flight.saturating_add(1);
+                Admission::Go(Permit {
+                    guard: self.clone(),
+                    ticket: admitted.and_then(Result::ok),
+                    tokens,
+                    now,
+                })
+            }
         };
-        state.pacer.take(tokens);
-        state.in_flight = state.in_flight.saturating_add(1);
-        Admission::Go(Permit {
-            guard: self.clone(),
-            ticket,
-            tokens,
-            now,
-        })
+        drop(guarded);
+        [late, next].into_iter().for_each(wake);
+        *turn = None;
+        admission
     }
 
     /// Pays for a retry after this error, if there is enough. What was not sent costs the provider nothing.
-    pub(crate) fn pay_for_retry(&self, error: &Error) -> bool {
+    pub(crate) fn pay_for_retry(self: &Arc<Self>, error: &Error) -> Option<RetryPayment> {
         let unsent = error
             .transport()
             .is_some_and(|failure| failure.delivery() == Delivery::NotSent);
         let throttled = matches!(error.kind(), ErrorKind::RateLimit | ErrorKind::Overloaded);
-        unsent || self.state().budget.pay(throttled)
+        let cost = if unsent {
+            0
+        } else {
+            self.state().budget.pay(throttled)?
+        };
+        let guard = self.clone();
+        Some(RetryPayment { guard, cost })
     }
 
     fn with(self, change: impl FnOnce(&mut State)) -> Self {
@@ -149,26 +166,64 @@ impl Guard {
 #[derive(Debug)]
 pub(crate) enum Admission {
     Go(Permit),
-    /// Not before `at`, by what is known now.
+    /// Not before `at`, by what is known now. One that nothing wakes is to ask at `look_again`.
     Wait {
         at: Time,
         look_again: Time,
-        turn: Turn,
     },
     /// The circuit is open until then, for this reason.
     Open(Time, Option<Box<str>>),
 }
 
-/// A place among those who wait for the pace. Dropping it leaves it to those behind.
+/// A position in the queue for the pace. Dropping it leaves it to those behind.
 #[derive(Debug)]
 pub(crate) struct Turn {
     guard: Arc<Guard>,
     number: u64,
+    at: Time,
+}
+
+impl Turn {
+    /// Has `waker` woken when it is worth asking again. Returns when that is the case at the latest; `None` if it is now.
+    pub(crate) fn wake_by(&self, waker: &Waker) -> Option<Time> {
+        let mut state = self.guard.state();
+        let is_due = state.queue.wake_by(self.number, self.at, waker);
+        (!is_due).then_some(self.at)
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.guard.state().queue.leave(self.number);
+        let next = self.guard.state().queue.leave(self.number);
+        wake(next);
+    }
+}
+
+/// What was paid for a retry that has not begun yet. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct RetryPayment {
+    guard: Arc<Guard>,
+    cost: u32,
+}
+
+impl RetryPayment {
+    /// The retry begins.
+    pub(crate) fn spend(mut self) {
+        self.cost = 0;
+    }
+}
+
+impl Drop for RetryPayment {
+    fn drop(&mut self) {
+        if self.cost > 0 {
+            self.guard.state().budget.give_back(self.cost);
+        }
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -195,10 +250,15 @@ impl Permit {
         let mut state = self.guard.state();
         let outcome = report.error.map_or(Outcome::Success, outcome);
         let failure = report.error.and_then(Error::transport);
+        let mut next = None;
         if failure.is_some_and(|failure| failure.delivery() == Delivery::NotSent) {
             state.pacer.refund(self.tokens);
+            next = state.queue.first_is_due();
         } else if let Some(used) = report.used_tokens {
             state.pacer.correct(self.tokens, used);
+            if used < self.tokens {
+                next = state.queue.first_is_due();
+            }
         }
         // This one is over.
         let running = state.in_flight.saturating_sub(1);
@@ -216,6 +276,18 @@ impl Permit {
         if let (Some(breaker), Some(ticket)) = (&mut state.breaker, self.ticket.take()) {
             breaker.report(ticket, outcome, now, report.jitter);
         }
+        drop(state);
+        wake(next);
+    }
+
+    /// Gives everything back: nothing was sent.
+    pub(crate) fn give_back(self) {
+        let next = {
+            let mut state = self.guard.state();
+            state.pacer.refund(self.tokens);
+            state.queue.first_is_due()
+        };
+        wake(next);
     }
 }
 
@@ -229,8 +301,15 @@ impl Drop for Permit {
     }
 }
 
-/// What an error says about the provider (F63): not the caller's mistakes, and not its limits.
+/// What an error says about the provider (F63): not the caller's mistakes, and not its limits. A connection that had ended
+/// before the request went out says nothing either: servers close those that are idle.
 fn outcome(error: &Error) -> Outcome {
+    let is_dead_connection = |failure: &TransportError| {
+        failure.delivery() == Delivery::NotSent && failure.kind() == FailureKind::Reset
+    };
+    if error.transport().is_some_and(is_dead_connection) {
+        return Outcome::Neutral;
+    }
     match error.kind() {
         ErrorKind::InternalServer
         | ErrorKind::ServiceUnavailable
@@ -247,7 +326,6 @@ fn outcome(error: &Error) -> Outcome {
 mod tests {
     use super::*;
     use ErrorKind::*;
-    use unifiedai_transport::{FailureKind, TransportError};
 
     // F63
     #[test]
@@ -278,15 +356,16 @@ mod tests {
     }
 
     fn go(guard: &Arc<Guard>, now: Time, tokens: u64) -> Permit {
-        match guard.admit(now, tokens, None) {
+        match guard.admit(now, tokens, &mut None) {
             Admission::Go(permit) => permit,
             other => panic!("{other:?}"),
         }
     }
 
     fn wait(guard: &Arc<Guard>, now: Time, tokens: u64) -> (Time, Turn) {
-        match guard.admit(now, tokens, None) {
-            Admission::Wait { at, turn, .. } => (at, turn),
+        let mut turn = None;
+        match guard.admit(now, tokens, &mut turn) {
+            Admission::Wait { at, .. } => (at, turn.unwrap()),
             other => panic!("{other:?}"),
         }
     }
@@ -304,6 +383,23 @@ mod tests {
             jitter: 0.0,
         };
         permit.settle(Time::ZERO, &report);
+    }
+
+    #[test]
+    fn a_connection_that_had_ended_says_nothing_of_the_provider() {
+        for (kind, delivery, wanted) in [
+            (FailureKind::Reset, Delivery::NotSent, Outcome::Neutral),
+            (
+                FailureKind::Reset,
+                Delivery::MaybeProcessed,
+                Outcome::Failure,
+            ),
+            (FailureKind::Connect, Delivery::NotSent, Outcome::Failure),
+        ] {
+            let failure = TransportError::new(kind, delivery, "x");
+            let error = Error::new(Connection, "x").with_transport(failure);
+            assert_eq!(outcome(&error), wanted, "{kind:?} {delivery:?}");
+        }
     }
 
     fn unsent() -> Error {
@@ -344,7 +440,7 @@ mod tests {
         for _ in 0..5 {
             settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
         }
-        let Admission::Open(_, Some(reason)) = guard.admit(at(0), 0, None) else {
+        let Admission::Open(_, Some(reason)) = guard.admit(at(0), 0, &mut None) else {
             panic!("not open")
         };
         assert_eq!(&*reason, "service_unavailable (HTTP 503)");
@@ -377,13 +473,15 @@ mod tests {
     #[test]
     fn a_retry_is_paid_for_unless_the_request_was_not_sent() {
         let guard = Arc::new(Guard::new());
-        assert!(guard.pay_for_retry(&unsent()));
+        guard.pay_for_retry(&unsent()).unwrap().spend();
         assert_eq!(guard.retry_budget(), 100);
         for left in (0..10).rev() {
-            assert!(guard.pay_for_retry(&Error::new(ServiceUnavailable, "x")));
+            let failure = Error::new(ServiceUnavailable, "x");
+            drop(guard.pay_for_retry(&failure).unwrap());
+            guard.pay_for_retry(&failure).unwrap().spend();
             assert_eq!(guard.retry_budget(), left * 10);
         }
-        assert!(!guard.pay_for_retry(&Error::new(Overloaded, "x")));
+        assert!(guard.pay_for_retry(&Error::new(Overloaded, "x")).is_none());
         let failure = Error::new(ServiceUnavailable, "x");
         settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
         assert_eq!(guard.retry_budget(), 0);
@@ -402,7 +500,7 @@ mod tests {
         });
         assert!(thread.unwrap().join().is_err());
         assert!(guard.0.is_poisoned());
-        let permit = guard.admit(Time::ZERO, 0, None);
+        let permit = guard.admit(Time::ZERO, 0, &mut None);
         assert!(matches!(permit, Admission::Go(_)));
         assert_eq!(guard.in_flight(), 1);
         drop(permit);

@@ -18,7 +18,8 @@ pub struct Timeouts {
     /// Between two events of a stream; comments and pings do not count. Default 300 s. The body of an answer that comes
     /// whole may take as long as this or [`first_byte`](Self::first_byte), whichever is longer.
     pub progress: Option<Duration>,
-    /// For the whole call, all attempts and waits together. Default none.
+    /// For the whole call, from the moment when it is first driven: all attempts, back-off, and the waits for permits and for
+    /// the pace together. Default none.
     pub total: Option<Duration>,
     /// How long a stream that has said why it stopped may stay open for its usage and end marker. Default 10 s.
     pub after_finish: Duration,

@@ -1,9 +1,11 @@
 //! How patient, how large, how often: pure rules, with the time and the random numbers handed in.
 
+mod access;
 mod breaker;
 mod budget;
 mod fallback;
 mod guard;
+mod limiter;
 mod limits;
 mod pace;
 mod pause;
@@ -12,10 +14,13 @@ mod retry;
 mod retry_after;
 mod rng;
 
+pub(crate) use access::{Access, Entry};
 pub use breaker::BreakerRules;
+pub(crate) use fallback::LeftTarget;
 pub use fallback::{Fallback, Target};
 pub use guard::Guard;
-pub(crate) use guard::{Admission, Permit, Report, Turn};
+pub(crate) use guard::Report;
+pub(crate) use limiter::{Limiter, LimiterPermit};
 pub use limits::{SizeLimits, Timeouts};
 pub(crate) use pause::Pause;
 pub use retry::Retry;

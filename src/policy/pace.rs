@@ -1,4 +1,4 @@
-use super::pause::Pause;
+use super::{pause::Pause, queue::Cost};
 use crate::RateLimit;
 use std::time::Duration;
 use unifiedai_transport::Time;
@@ -25,11 +25,23 @@ pub(super) struct Bucket {
 const MINUTE: u128 = 60_000_000_000;
 
 impl Pacer {
-    /// When the last of these requests may go out, each given by its tokens, if the others go before it.
-    pub(super) fn ready_at(&mut self, now: Time, queue: impl Iterator<Item = u64> + Clone) -> Time {
-        let ones = queue.clone().map(|_| 1);
-        let requests = self.requests.as_mut().map(|b| b.ready_at(now, ones));
-        let tokens = self.tokens.as_mut().map(|b| b.ready_at(now, queue));
+    /// What a request of so many tokens takes. One that is larger than the bucket waits for a full one, not for ever.
+    pub(super) fn cost(&self, tokens: u64) -> Cost {
+        let most = self.tokens.as_ref().map_or(0, |bucket| bucket.per_minute);
+        Cost {
+            requests: 1,
+            tokens: tokens.min(most).into(),
+        }
+    }
+
+    /// When requests that take this together may all have gone out.
+    pub(super) fn ready_at(&mut self, now: Time, cost: Cost) -> Time {
+        let requests = self.requests.as_mut();
+        let requests = requests.map(|bucket| bucket.ready_at(now, cost.requests.into()));
+        let tokens = self
+            .tokens
+            .as_mut()
+            .map(|bucket| bucket.ready_at(now, cost.tokens));
         [requests, tokens, Some(self.pause.not_before())]
             .into_iter()
             .flatten()
@@ -93,11 +105,9 @@ impl Bucket {
         }
     }
 
-    fn ready_at(&mut self, now: Time, costs: impl IntoIterator<Item = u64>) -> Time {
+    fn ready_at(&mut self, now: Time, cost: u128) -> Time {
         self.refill(now);
-        let costs = costs.into_iter().map(|cost| self.scaled(cost));
-        let wanted = costs.fold(0, u128::saturating_add);
-        let missing = wanted.saturating_sub(self.level);
+        let missing = cost.saturating_mul(MINUTE).saturating_sub(self.level);
         let nanos = missing.div_ceil(u128::from(self.per_minute));
         now.saturating_add(Duration::from_nanos(
             u64::try_from(nanos).unwrap_or(u64::MAX),
@@ -125,7 +135,6 @@ impl Bucket {
         self.level = self.level.min(self.scaled(amount));
     }
 
-    /// One that is larger than the bucket waits for a full one, not for ever.
     fn scaled(&self, amount: u64) -> u128 {
         full(amount.min(self.per_minute))
     }
@@ -140,7 +149,6 @@ fn full(amount: u64) -> u128 {
 mod tests {
     use super::*;
     use proptest::{collection::vec, prelude::*};
-    use std::iter::once;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -153,6 +161,12 @@ mod tests {
         }
     }
 
+    /// When a request of so many tokens may go out.
+    fn ready(pacer: &mut Pacer, now: Time, tokens: u64) -> Time {
+        let cost = pacer.cost(tokens);
+        pacer.ready_at(now, cost)
+    }
+
     fn at(seconds: u64) -> Time {
         Time::from_nanos(seconds * SECOND)
     }
@@ -161,27 +175,30 @@ mod tests {
     fn sixty_a_minute_is_one_a_second_after_the_first_sixty() {
         let mut bucket = Bucket::new(60);
         for _ in 0..60 {
-            assert_eq!(bucket.ready_at(at(0), [1]), at(0));
+            assert_eq!(bucket.ready_at(at(0), 1), at(0));
             bucket.take(1);
         }
-        assert_eq!(bucket.ready_at(at(0), [1]), at(1));
-        assert_eq!(bucket.ready_at(at(1), [1]), at(1));
+        assert_eq!(bucket.ready_at(at(0), 1), at(1));
+        assert_eq!(bucket.ready_at(at(1), 1), at(1));
     }
 
     // F69
     #[test]
     fn a_request_larger_than_the_bucket_waits_for_a_full_one() {
-        let mut bucket = Bucket::new(60);
-        bucket.take(30);
-        assert_eq!(bucket.ready_at(at(0), [u64::MAX]), at(30));
+        let mut pacer = Pacer {
+            tokens: Some(Bucket::new(60)),
+            ..Pacer::default()
+        };
+        pacer.take(30);
+        assert_eq!(ready(&mut pacer, at(0), u64::MAX), at(30));
     }
 
     #[test]
     fn those_before_go_first_though_together_they_want_more_than_fits() {
         let mut bucket = Bucket::new(60);
-        assert_eq!(bucket.ready_at(at(0), [30, 30]), at(0));
-        assert_eq!(bucket.ready_at(at(0), [60, u64::MAX, 30]), at(90));
-        assert_eq!(bucket.ready_at(at(90), [60, u64::MAX, 30]), at(180));
+        assert_eq!(bucket.ready_at(at(0), 60), at(0));
+        assert_eq!(bucket.ready_at(at(0), 150), at(90));
+        assert_eq!(bucket.ready_at(at(90), 150), at(180));
     }
 
     // F68
@@ -193,13 +210,13 @@ mod tests {
             ..Pacer::default()
         };
         pacer.learn(at(0), &[limit("requests-minute", 1, 0)], 0, 0.0);
-        assert_eq!(pacer.ready_at(at(0), once(0)), at(0));
+        assert_eq!(ready(&mut pacer, at(0), 0), at(0));
         pacer.take(0);
-        assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
+        assert_eq!(ready(&mut pacer, at(0), 0), at(1));
         pacer.learn(at(0), &[limit("requests-minute", 1_000_000, 0)], 0, 0.0);
-        assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
+        assert_eq!(ready(&mut pacer, at(0), 0), at(1));
         pacer.learn(at(0), &[], 0, 0.0);
-        assert_eq!(pacer.ready_at(at(0), once(0)), at(1));
+        assert_eq!(ready(&mut pacer, at(0), 0), at(1));
     }
 
     // F69
@@ -211,7 +228,7 @@ mod tests {
             learns: true,
             ..Pacer::default()
         };
-        let ready = |pacer: &mut Pacer| pacer.ready_at(at(0), once(60));
+        let ready = |pacer: &mut Pacer| ready(pacer, at(0), 60);
         pacer.take(40);
         assert_eq!(ready(&mut pacer), at(40));
         pacer.correct(40, 30);
@@ -230,9 +247,9 @@ mod tests {
             ..Pacer::default()
         };
         pacer.take(40);
-        assert_eq!(pacer.ready_at(at(0), once(60)), at(60));
+        assert_eq!(ready(&mut pacer, at(0), 60), at(60));
         pacer.refund(40);
-        assert_eq!(pacer.ready_at(at(0), once(60)), at(0));
+        assert_eq!(ready(&mut pacer, at(0), 60), at(0));
     }
 
     // F52, F68
@@ -243,10 +260,10 @@ mod tests {
             ..Pacer::default()
         };
         pacer.learn(at(0), &[limit("tokens-minute", 0, 7)], 0, 0.0);
-        assert_eq!(pacer.ready_at(at(0), once(0)), at(7));
+        assert_eq!(ready(&mut pacer, at(0), 0), at(7));
         pacer.learn(at(0), &[limit("requests-day", 0, 50_000)], 0, 0.0);
-        assert_eq!(pacer.ready_at(at(0), once(0)), at(7));
-        assert_eq!(pacer.ready_at(at(8), once(0)), at(8));
+        assert_eq!(ready(&mut pacer, at(0), 0), at(7));
+        assert_eq!(ready(&mut pacer, at(8), 0), at(8));
     }
 
     // F72
@@ -258,7 +275,7 @@ mod tests {
                 ..Pacer::default()
             };
             pacer.learn(at(0), &[limit("tokens-minute", 0, 20)], 0, jitter);
-            assert_eq!(pacer.ready_at(at(0), once(0)), at(seconds));
+            assert_eq!(ready(&mut pacer, at(0), 0), at(seconds));
         }
     }
 
@@ -271,7 +288,7 @@ mod tests {
             let mut bucket = Bucket::new(per_minute);
             for (time, amount, what) in steps {
                 let now = Time::from_nanos(time);
-                let ready = bucket.ready_at(now, [amount]);
+                let ready = bucket.ready_at(now, amount.into());
                 prop_assert!(ready >= now);
                 match what {
                     0 => bucket.take(amount),
@@ -287,8 +304,8 @@ mod tests {
         fn what_is_ready_at_a_time_is_ready_then(per_minute in 1..u64::MAX, spent: u64, cost: u64) {
             let mut bucket = Bucket::new(per_minute);
             bucket.take(spent);
-            let ready = bucket.ready_at(Time::ZERO, [cost]);
-            prop_assert_eq!(bucket.ready_at(ready, [cost]), ready);
+            let ready = bucket.ready_at(Time::ZERO, cost.min(per_minute).into());
+            prop_assert_eq!(bucket.ready_at(ready, cost.min(per_minute).into()), ready);
         }
     }
 }

@@ -1,23 +1,31 @@
 use super::handed_out;
 use crate::client::Escort;
 use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
-use std::fmt;
-use unifiedai_transport::{Body, CancelHandle, Time, Transport};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Wake, Waker},
+    thread::{self, Thread},
+};
+use unifiedai_transport::{Body, Time, Transport};
 
 /// Carries an exchange over a blocking transport. Dropping it closes the connection.
 pub struct Driver<T: Transport, O: Operation = Chat> {
-    io: T,
-    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
-    exchange: Box<Exchange<O>>,
+    // Dropped in this order: the permit that the exchange holds is the last to come back.
     body: Option<T::Body>,
     escort: Escort,
-    cancel: Option<CancelHandle>,
-    /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
+    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
+    exchange: Box<Exchange<O>>,
+    io: T,
+    /// The time of the last input. Not read again for each event.
     now: Time,
+    /// Whether events were handed out since the last input: a slow reader is not taken for a slow server.
+    handed_out: bool,
 }
 
 impl<T: Transport, O: Operation> Driver<T, O> {
-    /// A driver for an exchange that began at `now`.
+    /// A driver for an exchange that was made at `now`. The call begins when it is first driven: its limits and times count
+    /// from then.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
         Driver::escorted(io, Box::new(exchange), Escort::NONE, now)
@@ -29,39 +37,25 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             exchange,
             body: None,
             escort,
-            cancel: None,
             now,
+            handed_out: false,
         }
-    }
-
-    /// Ends the call when this handle is cancelled, also while it waits: for the server, for its turn, or between attempts. Has to be set
-    /// before the first event is asked for.
-    #[must_use]
-    pub fn cancelled_by(mut self, handle: CancelHandle) -> Self {
-        self.cancel = Some(handle);
-        self
     }
 
     /// The next event; `None` once the call is over.
     pub fn next_event(&mut self) -> Option<StreamEvent> {
-        if self.escort.is_waiting() {
-            self.escort.wait(|| self.io.now(), self.cancel.as_ref());
-            self.now = self.escort.stop_waiting(self.io.now());
+        if self.exchange.is_between_attempts() {
+            self.now = self.io.now();
+            self.exchange.begin(self.now);
+            self.escort.begin(self.now);
         }
         loop {
-            if self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled) {
-                self.exchange.cancel(self.now);
-            }
             let input = match self.exchange.poll(self.now) {
-                Step::Send {
-                    mut request,
-                    limits,
-                } => {
+                Step::Send { request, limits } => {
                     self.body = None;
-                    if let Some(handle) = &self.cancel {
-                        request.extensions_mut().insert(handle.clone());
-                    }
-                    self.escort.sending(&request, self.now);
+                    self.exchange.release();
+                    self.escort
+                        .sending(&request, &self.exchange.log(), self.now);
                     match self.io.send(request, limits) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
@@ -71,6 +65,11 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                         Err(error) => Some(Input::Failed(error)),
                     }
                 }
+                Step::Receive { .. } if std::mem::take(&mut self.handed_out) => {
+                    self.now = self.io.now();
+                    self.exchange.resume(self.now);
+                    continue;
+                }
                 Step::Receive { deadline } => Some(
                     self.body
                         .as_mut()
@@ -78,19 +77,20 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                         .into(),
                 ),
                 Step::Sleep { until } => {
+                    self.escort.waiting(&self.exchange.log());
                     self.body = None;
-                    match &self.cancel {
-                        Some(handle) => handle.wait(until.saturating_since(self.io.now())),
-                        None => self.io.sleep_until(until),
-                    }
+                    self.exchange.release();
+                    self.sleep(until);
                     None
                 }
                 Step::Event(event) => {
                     self.escort.event(&event);
+                    self.handed_out = true;
                     return Some(event);
                 }
                 Step::Done => {
                     self.body = None;
+                    self.exchange.release();
                     return None;
                 }
             };
@@ -99,6 +99,17 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                 self.escort.input(&input, self.now);
                 self.exchange.handle(input, self.now);
             }
+        }
+    }
+
+    /// Blocks this thread until then, or until another call has ended that this one waits for.
+    fn sleep(&mut self, until: Time) {
+        if !self.exchange.is_queued() {
+            return self.io.sleep_until(until);
+        }
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        if let Some(until) = self.exchange.wake_by(until, &waker) {
+            thread::park_timeout(until.saturating_since(self.io.now()));
         }
     }
 
@@ -112,10 +123,21 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     }
 
     fn into_result(mut self) -> Result<O::Output, Error> {
+        // Given back last: an observer that counts calls sees this one end before the next begins.
+        let _permit = self.exchange.take_permit();
+        self.escort.waiting(&self.exchange.log());
         let result = self.exchange.into_boxed_result();
         let outcome = result.as_ref().map(O::answer);
         self.escort.over(self.now, outcome);
         result
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -131,25 +153,15 @@ impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
 #[derive(Debug)]
 pub struct ChatStream<T: Transport> {
     driver: Option<Driver<T>>,
-    cancel: CancelHandle,
     response: Option<Box<UnifiedChatResponse>>,
 }
 
 impl<T: Transport> ChatStream<T> {
-    pub(crate) fn new(mut driver: Driver<T>) -> Self {
-        let cancel = driver.cancel.get_or_insert_default().clone();
+    pub(crate) fn new(driver: Driver<T>) -> Self {
         ChatStream {
             driver: Some(driver),
-            cancel,
             response: None,
         }
-    }
-
-    /// A handle that ends the stream from another thread, also while the server is silent. The stream then yields an error of kind
-    /// [`Cancelled`](crate::ErrorKind::Cancelled). If the client has a handle already, this is that one.
-    #[must_use]
-    pub fn cancel_handle(&self) -> CancelHandle {
-        self.cancel.clone()
     }
 
     /// Reads to the end, and gives all of it as one response.

@@ -12,13 +12,18 @@ use unifiedai_transport::{AsyncBody, AsyncTransport, Time, TransportError};
 
 /// Carries an exchange over an async transport. It holds no task: whoever polls it drives it, and dropping it cancels.
 pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
-    io: T,
-    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
-    exchange: Box<Exchange<O>>,
+    // Dropped in this order: the permit that the exchange holds is the last to come back.
     waiting: Waiting<T::Body>,
     escort: Escort,
-    /// The time of the last input. Not read again for each event, so that a slow reader is not taken for a slow server.
+    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
+    exchange: Box<Exchange<O>>,
+    io: T,
+    /// Inputs since it last gave way.
+    unyielded: u32,
+    /// The time of the last input. Not read again for each event.
     now: Time,
+    /// Whether events were handed out since the last input: a slow reader is not taken for a slow server.
+    handed_out: bool,
 }
 
 #[expect(
@@ -29,14 +34,22 @@ enum Waiting<B> {
     ForNothing,
     ForHead(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),
     ForBody(B),
-    ForTime(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Or for another call to end. Without a timer where no time ends the wait.
+    ForTime {
+        until: Time,
+        timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    },
 }
+
+/// After so many inputs it gives way to the other tasks of the thread.
+const MOST_INPUTS: u32 = 64;
 
 /// What is there at once came at one time. But a body that never lets wait must not outlast its deadlines.
 const INPUTS_PER_TIME: u32 = 64;
 
 impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
-    /// A driver for an exchange that began at `now`.
+    /// A driver for an exchange that was made at `now`. The call begins when it is first driven: its limits and times count
+    /// from then.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
         AsyncDriver::escorted(io, Box::new(exchange), Escort::NONE, now)
@@ -49,16 +62,27 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
             waiting: Waiting::ForNothing,
             escort,
             now,
+            unyielded: 0,
+            handed_out: false,
         }
     }
 
     /// The next event; `None` once the call is over. Dropping a future of [`next_event`](Self::next_event) loses nothing.
+    ///
+    /// It gives way after a number of inputs, also where more are there: then it has woken the task and is pending.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamEvent>> {
-        if self.escort.is_waiting() {
-            ready!(self.poll_admission(cx));
+        if self.exchange.is_between_attempts() {
+            self.now = self.io.now();
+            self.exchange.begin(self.now);
+            self.escort.begin(self.now);
         }
         let mut at_once = 0;
         loop {
+            if self.unyielded >= MOST_INPUTS {
+                self.unyielded = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match &mut self.waiting {
                 Waiting::ForHead(sending) => {
                     let (waiting, input) = match ready!(sending.as_mut().poll(cx)) {
@@ -71,10 +95,17 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     self.waiting = waiting;
                     self.handle(input, &mut at_once);
                 }
-                Waiting::ForTime(sleeping) => {
-                    ready!(sleeping.as_mut().poll(cx));
+                Waiting::ForTime { until, timer } => {
+                    let is_over = match timer {
+                        Some(timer) => timer.as_mut().poll(cx).is_ready(),
+                        None => false,
+                    };
+                    if !is_over && self.exchange.wake_by(*until, cx.waker()).is_some() {
+                        return Poll::Pending;
+                    }
                     self.waiting = Waiting::ForNothing;
                     self.now = self.io.now();
+                    self.unyielded = self.unyielded.saturating_add(1);
                     at_once = 1;
                 }
                 Waiting::ForNothing | Waiting::ForBody(_) => {}
@@ -82,29 +113,55 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
             match self.exchange.poll(self.now) {
                 Step::Send { request, limits } => {
                     self.waiting = Waiting::ForNothing;
-                    self.escort.sending(&request, self.now);
+                    self.exchange.release();
+                    self.escort
+                        .sending(&request, &self.exchange.log(), self.now);
                     self.waiting = Waiting::ForHead(Box::pin(self.io.send(request, limits)));
                 }
                 Step::Receive { deadline } => {
+                    // What is there already is read in any case.
+                    let deadline = if self.handed_out { Time::MAX } else { deadline };
                     let read = match &mut self.waiting {
-                        Waiting::ForBody(body) => ready!(body.poll_chunk(cx, deadline)),
-                        _ => Ok(None),
+                        Waiting::ForBody(body) => body.poll_chunk(cx, deadline),
+                        _ => Poll::Ready(Ok(None)),
+                    };
+                    let Poll::Ready(read) = read else {
+                        if !std::mem::take(&mut self.handed_out) {
+                            return Poll::Pending;
+                        }
+                        // It waits from now on, and not since the last input.
+                        self.now = self.io.now();
+                        self.exchange.resume(self.now);
+                        continue;
                     };
                     self.handle(read.into(), &mut at_once);
                 }
                 Step::Sleep { until } => {
-                    self.waiting = Waiting::ForTime(Box::pin(self.io.sleep_until(until)))
+                    self.escort.waiting(&self.exchange.log());
+                    self.waiting = Waiting::ForNothing;
+                    self.exchange.release();
+                    if let Some(until) = self.exchange.wake_by(until, cx.waker()) {
+                        self.waiting = self.sleep(until);
+                    }
                 }
                 Step::Event(event) => {
                     self.escort.event(&event);
+                    self.handed_out = true;
                     return Poll::Ready(Some(event));
                 }
                 Step::Done => {
                     self.waiting = Waiting::ForNothing;
+                    self.exchange.release();
                     return Poll::Ready(None);
                 }
             }
         }
+    }
+
+    fn sleep(&self, until: Time) -> Waiting<T::Body> {
+        let is_limited = until < Time::MAX;
+        let timer = is_limited.then(|| Box::pin(self.io.sleep_until(until)) as Pin<Box<_>>);
+        Waiting::ForTime { until, timer }
     }
 
     /// The next event; `None` once the call is over.
@@ -128,29 +185,13 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     }
 
     fn into_result(mut self) -> Result<O::Output, Error> {
+        // Given back last: an observer that counts calls sees this one end before the next begins.
+        let _permit = self.exchange.take_permit();
+        self.escort.waiting(&self.exchange.log());
         let result = self.exchange.into_boxed_result();
         let outcome = result.as_ref().map(O::answer);
         self.escort.over(self.now, outcome);
         result
-    }
-
-    /// Waits for a place among the calls that may run, or for the end of the call's own time.
-    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.escort.poll_admission(cx).is_pending() {
-            let deadline = self.escort.deadline();
-            if deadline == Time::MAX {
-                return Poll::Pending;
-            }
-            if !matches!(self.waiting, Waiting::ForTime(_)) {
-                self.waiting = Waiting::ForTime(Box::pin(self.io.sleep_until(deadline)));
-            }
-            if let Waiting::ForTime(sleeping) = &mut self.waiting {
-                ready!(sleeping.as_mut().poll(cx));
-            }
-        }
-        self.waiting = Waiting::ForNothing;
-        self.now = self.escort.stop_waiting(self.io.now());
-        Poll::Ready(())
     }
 
     /// The `at_once`th input of a poll.
@@ -158,7 +199,11 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         if *at_once % INPUTS_PER_TIME == 0 {
             self.now = self.io.now();
         }
+        if std::mem::take(&mut self.handed_out) {
+            self.exchange.resume(self.now);
+        }
         *at_once = at_once.wrapping_add(1);
+        self.unyielded = self.unyielded.saturating_add(1);
         self.escort.input(&input, self.now);
         self.exchange.handle(input, self.now);
     }

@@ -11,6 +11,7 @@ pub const CASES: &[&str] = &[
     "18-minimax-final-full-message",
     "21b-litellm-summary-chunk",
     "22-glm-duplicate-ids",
+    "34d-gemini-openai-foreign-call",
     "48-openai-audio-output",
     "79-copilot-split-choices",
     "custom-call-beside-a-function",

@@ -156,6 +156,14 @@ fn an_observer_sees_every_step_and_no_content() {
                 CallEvent::Started => "started".to_owned(),
                 CallEvent::Attempt { number, host, .. } => format!("attempt {number} {host}"),
                 CallEvent::FirstToken { .. } => "first token".to_owned(),
+                CallEvent::AttemptFinished {
+                    number,
+                    status,
+                    error,
+                    ..
+                } => {
+                    format!("attempt {number} finished {status:?} {error:?}")
+                }
                 CallEvent::Finished(summary) => {
                     assert!(
                         summary.error.is_some()
@@ -178,6 +186,7 @@ fn an_observer_sees_every_step_and_no_content() {
             "started",
             "attempt 1 127.0.0.1",
             "first token",
+            "attempt 1 finished Some(200) None",
             "finished Some(200) None"
         ]
     );
@@ -185,7 +194,15 @@ fn an_observer_sees_every_step_and_no_content() {
     let mut request = question();
     request.model = "fault-status-503+retry-after-ms=1,ok@observed".into();
     client.chat(request).unwrap();
-    assert_eq!(said().len(), 4);
+    let said_of_two = said();
+    assert_eq!(said_of_two.len(), 6);
+    assert_eq!(
+        said_of_two[2..4],
+        [
+            "attempt 1 finished Some(503) Some(Overloaded)",
+            "attempt 2 127.0.0.1"
+        ]
+    );
 
     let mut stream = client.stream(question()).unwrap();
     stream.next().unwrap().unwrap();

@@ -47,7 +47,7 @@ fn neither_key_nor_content_in_spans() {
         let spans = Spans::default();
         let client = Client::new(Script::new(answers()), provider()).with_observer(observer);
         with_default(spans.clone(), || calls(&client));
-        assert_eq!(spans.all().len(), 6);
+        assert_eq!(spans.calls().len(), 6);
         let text = format!("{:?}", spans.all());
         assert!(!text.contains(KEY), "{text}");
         assert_eq!(text.contains(QUESTION), content, "{text}");

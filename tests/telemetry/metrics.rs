@@ -4,12 +4,14 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use std::collections::BTreeMap;
 use unifiedai::{
     Client, MetricsObserver,
+    provider::OpenAiChat,
     transport::testing::{Answer, Script},
 };
 
 const DURATION: &str = "gen_ai.client.operation.duration";
 const FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
 const TOKENS: &str = "gen_ai.client.token.usage";
+const ATTEMPT: &str = "http.client.request.duration";
 
 /// One series: its name, its labels and what was recorded.
 type Series = (String, BTreeMap<String, String>, Vec<f64>);
@@ -78,6 +80,34 @@ fn a_whole_answer_has_a_duration_and_tokens() {
         [(Some("input"), vec![7.0]), (Some("output"), vec![3.0])]
     );
     assert!(named(&all, FIRST_CHUNK).is_empty(), "only of streams");
+}
+
+#[test]
+fn a_call_counts_for_the_target_that_answered_and_an_attempt_for_its_own() {
+    let all = series([refusal(401), whole()], |client| {
+        let two = OpenAiChat::custom("https://two.test/v1").name("two");
+        let client = client.clone().with_provider(two.build().unwrap()).unwrap();
+        let fallback = client.providers().fallback("m", ["two.m2"]).unwrap();
+        client.chat_any(question(), fallback).unwrap();
+    });
+    let target = |one: &Series| {
+        let word = |name| label(one, name).map(str::to_owned);
+        [
+            word("gen_ai.provider.name"),
+            word("gen_ai.request.model"),
+            word("error.type"),
+        ]
+    };
+    let words = |words: [Option<&str>; 3]| words.map(|word| word.map(str::to_owned));
+    let answered = words([Some("two"), Some("m2"), None]);
+    for name in [DURATION, TOKENS] {
+        let targets: Vec<_> = named(&all, name).into_iter().map(target).collect();
+        assert!(targets.iter().all(|one| *one == answered), "{targets:?}");
+    }
+    let mut attempts: Vec<_> = named(&all, ATTEMPT).into_iter().map(target).collect();
+    attempts.sort();
+    let failed = words([Some("cerebras"), Some("m"), Some("authentication")]);
+    assert_eq!(attempts, [failed, answered]);
 }
 
 #[test]

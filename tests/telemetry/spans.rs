@@ -2,6 +2,7 @@ use crate::support::{ANSWER, QUESTION, Span, Spans, provider, question, refusal,
 use tracing::subscriber::with_default;
 use unifiedai::{
     AsyncClient, Client, Delivery, EmbedRequest, FailureKind, TracingObserver,
+    provider::OpenAiChat,
     transport::testing::{Answer, Script},
 };
 
@@ -83,6 +84,94 @@ fn a_stream_that_was_tried_again() {
         .parse()
         .unwrap();
     assert!(first > 0.0, "the waits between the tries count");
+}
+
+#[test]
+fn each_attempt_has_a_span_in_that_of_the_call() {
+    let spans = Spans::default();
+    let answers = [
+        Answer::failure(FailureKind::Connect, Delivery::NotSent),
+        Answer::json(503, "{}"),
+        whole(),
+    ];
+    let client = Client::new(Script::new(answers), provider());
+    let client = client.with_observer(TracingObserver::new());
+    with_default(spans.clone(), || client.chat(question()).unwrap());
+    let (call, attempts) = (spans.one(), spans.attempts());
+    let seen = attempts.iter().map(|span| {
+        assert_eq!(span.parent, Some(call.id));
+        assert!(span.closed);
+        assert_eq!(span.field("http.request.method"), Some("POST"));
+        assert_eq!(span.field("server.address"), Some("api.cerebras.ai"));
+        (
+            span.field("http.request.resend_count"),
+            span.field("http.response.status_code"),
+            span.field("error.type"),
+        )
+    });
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [
+            (None, None, Some("connection")),
+            (Some("1"), Some("503"), Some("service_unavailable")),
+            (Some("2"), Some("200"), None),
+        ]
+    );
+}
+
+#[test]
+fn a_connection_that_had_ended_is_no_attempt_of_its_own() {
+    let spans = Spans::default();
+    let answers = [
+        Answer::failure(FailureKind::Reset, Delivery::NotSent),
+        whole(),
+    ];
+    let client = Client::new(Script::new(answers), provider());
+    let client = client.with_observer(TracingObserver::new());
+    with_default(spans.clone(), || client.chat(question()).unwrap());
+    let attempts = spans.attempts();
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(attempts[0].field("error.type"), None);
+    assert_eq!(spans.one().field("http.request.resend_count"), None);
+}
+
+#[test]
+fn after_a_fallback_the_call_has_the_target_that_answered() {
+    let spans = Spans::default();
+    let two = OpenAiChat::custom("https://two.test/v1").name("two");
+    let client = Client::new(Script::new([refusal(404), whole()]), provider())
+        .with_provider(two.build().unwrap())
+        .unwrap()
+        .with_observer(TracingObserver::new());
+    let fallback = client.providers().fallback("m", ["two.m2"]).unwrap();
+    with_default(spans.clone(), || {
+        client.chat_any(question(), fallback).unwrap()
+    });
+    check(
+        &spans.one(),
+        &[
+            ("otel.name", Some("chat m2")),
+            ("gen_ai.provider.name", Some("two")),
+            ("gen_ai.request.model", Some("m2")),
+            ("server.address", Some("two.test")),
+            ("error.type", None),
+        ],
+    );
+    let attempts = spans.attempts();
+    let seen: Vec<_> = attempts
+        .iter()
+        .map(|span| {
+            (
+                span.field("gen_ai.provider.name").unwrap(),
+                span.field("gen_ai.request.model").unwrap(),
+                span.field("error.type"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [("cerebras", "m", Some("not_found")), ("two", "m2", None)]
+    );
 }
 
 #[test]
@@ -173,7 +262,7 @@ fn async_calls_have_spans_too() {
         });
     });
     let ids: Vec<_> = spans
-        .all()
+        .calls()
         .iter()
         .map(|span| span.field("gen_ai.response.id").map(str::to_owned))
         .collect();

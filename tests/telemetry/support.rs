@@ -58,7 +58,9 @@ pub(crate) struct Spans(Arc<Mutex<Vec<Span>>>);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Span {
-    id: u64,
+    pub(crate) id: u64,
+    /// The id of the span that it was made in, as far as it was named.
+    pub(crate) parent: Option<u64>,
     pub(crate) name: &'static str,
     pub(crate) fields: BTreeMap<&'static str, String>,
     pub(crate) closed: bool,
@@ -69,11 +71,26 @@ impl Spans {
         self.0.lock().unwrap().clone()
     }
 
-    /// The only one.
+    /// Those of calls.
+    pub(crate) fn calls(&self) -> Vec<Span> {
+        self.named("gen_ai.client")
+    }
+
+    /// Those of attempts.
+    pub(crate) fn attempts(&self) -> Vec<Span> {
+        self.named("http.client.request")
+    }
+
+    fn named(&self, name: &str) -> Vec<Span> {
+        let all = self.all().into_iter();
+        all.filter(|span| span.name == name).collect()
+    }
+
+    /// That of the only call.
     pub(crate) fn one(&self) -> Span {
-        let all = self.all();
-        assert_eq!(all.len(), 1, "{all:?}");
-        all.into_iter().next().unwrap()
+        let calls = self.calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        calls.into_iter().next().unwrap()
     }
 
     fn change(&self, id: &Id, change: impl FnOnce(&mut Span)) {
@@ -107,6 +124,7 @@ impl Subscriber for Spans {
         let mut span = Span {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             name: attributes.metadata().name(),
+            parent: attributes.parent().map(Id::into_u64),
             ..Span::default()
         };
         attributes.record(&mut span);

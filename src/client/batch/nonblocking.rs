@@ -64,6 +64,9 @@ pub struct AsyncBatch<T, K, S> {
     pause: Option<(Time, Pause)>,
 }
 
+/// After so many calls that it has begun it gives way to the other tasks of the thread.
+const MOST_AT_ONCE: usize = 64;
+
 type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Call<K> = Pin<Box<dyn Future<Output = (u64, K, Result<UnifiedChatResponse, Error>)> + Send>>;
@@ -79,9 +82,9 @@ where
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Begins calls while there is room for them.
+    /// Begins calls while there is room for them, a number of them at once.
     fn begin(&mut self, cx: &mut Context<'_>) {
-        loop {
+        for _ in 0..MOST_AT_ONCE {
             let now = self.client.transport.now();
             match self.ledger.next(now) {
                 Next::Now => {}
@@ -105,6 +108,7 @@ where
                 Poll::Pending => return,
             }
         }
+        cx.waker().wake_by_ref();
     }
 
     fn is_pausing(&mut self, at: Time, cx: &mut Context<'_>) -> bool {

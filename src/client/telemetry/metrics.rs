@@ -4,7 +4,11 @@ use ::metrics::{Label, Unit, describe_histogram, histogram};
 
 /// Records the histograms of OpenTelemetry's conventions for generative AI through the
 /// [`metrics`](https://docs.rs/metrics) crate: `gen_ai.client.operation.duration`,
-/// `gen_ai.client.operation.time_to_first_chunk`, both in seconds, and `gen_ai.client.token.usage`.
+/// `gen_ai.client.operation.time_to_first_chunk`, both in seconds, and `gen_ai.client.token.usage`; and of each attempt
+/// `http.client.request.duration`, in seconds.
+///
+/// A call counts for the provider and model that answered, or were asked last; an attempt for those that it asked, so that a
+/// fallback shows in the attempts.
 ///
 /// The labels are the operation, the provider, the models, `gen_ai.token.type` and `error.type`. What the program installs
 /// as recorder (Prometheus, StatsD, ...) gets them. Tokens that nobody counted are not recorded, not even as zero.
@@ -15,6 +19,7 @@ pub struct MetricsObserver;
 const DURATION: &str = "gen_ai.client.operation.duration";
 const FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
 const TOKENS: &str = "gen_ai.client.token.usage";
+const ATTEMPT: &str = "http.client.request.duration";
 
 impl MetricsObserver {
     /// An observer, after telling the recorder what the histograms mean.
@@ -26,6 +31,11 @@ impl MetricsObserver {
             Unit::Seconds,
             "Time to the first token of a stream"
         );
+        describe_histogram!(
+            ATTEMPT,
+            Unit::Seconds,
+            "Time from a request to the end of its answer"
+        );
         describe_histogram!(TOKENS, Unit::Count, "Tokens read and written");
         MetricsObserver
     }
@@ -33,13 +43,31 @@ impl MetricsObserver {
 
 impl Observer for MetricsObserver {
     fn observe(&self, seen: &Observation<'_>) {
-        if let CallEvent::Finished(summary) = &seen.event {
-            record(seen.call, summary);
+        match &seen.event {
+            CallEvent::AttemptFinished {
+                duration,
+                host,
+                status,
+                error,
+                ..
+            } => {
+                let mut labels = target(seen.call);
+                labels.push(Label::new("server.address", (*host).to_owned()));
+                if let Some(status) = status {
+                    labels.push(Label::new("http.response.status_code", status.to_string()));
+                }
+                if let Some(kind) = error {
+                    labels.push(Label::from_static_parts("error.type", kind.as_str()));
+                }
+                histogram!(ATTEMPT, labels).record(duration.as_secs_f64());
+            }
+            CallEvent::Finished(summary) => record(seen.call, summary),
+            _ => {}
         }
     }
 }
 
-fn record(call: &CallInfo, summary: &CallSummary) {
+fn target(call: &CallInfo) -> Vec<Label> {
     let mut labels = vec![
         Label::from_static_parts("gen_ai.operation.name", operation(call.operation)),
         Label::new("gen_ai.provider.name", provider(&call.provider).to_owned()),
@@ -47,6 +75,11 @@ fn record(call: &CallInfo, summary: &CallSummary) {
     if !call.model.is_empty() {
         labels.push(Label::new("gen_ai.request.model", call.model.clone()));
     }
+    labels
+}
+
+fn record(call: &CallInfo, summary: &CallSummary) {
+    let mut labels = target(call);
     if let Some(model) = &summary.response_model {
         labels.push(Label::new("gen_ai.response.model", model.clone()));
     }

@@ -21,8 +21,7 @@ mod wire;
 mod wire_message;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, model_ids,
-    requests, tool_names,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, requests,
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
@@ -34,8 +33,7 @@ use std::borrow::Cow;
 
 pub use builder::Builder;
 pub use profile::{
-    AuthStyle, EndMarker, ForeignCalls, MediaPlace, Profile, ReasoningReplay, Spelling,
-    StreamUsage, Structured,
+    AuthStyle, EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
 };
 pub use profiles::CEREBRAS;
 
@@ -146,10 +144,6 @@ impl OpenAiChat {
 }
 
 impl Provider for OpenAiChat {
-    fn owns_model(&self, model: &str) -> bool {
-        model_ids::is_of_makers(model, self.profile.makers)
-    }
-
     fn name(&self) -> &str {
         &self.name
     }
@@ -159,7 +153,6 @@ impl Provider for OpenAiChat {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
-        tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         let request = &*call_ids::fit(request, self.profile.call_id, false)?;
         let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
         let mut http = self.http(Method::POST, self.chat.clone(), body.into());

@@ -3,9 +3,8 @@
 use super::OPENAI;
 use crate::{
     Param,
-    provider::{
-        IdForm,
-        openai_chat::{EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage},
+    provider::openai_chat::{
+        EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage,
     },
 };
 
@@ -148,8 +147,6 @@ pub const LITELLM: Profile = Profile {
     ],
     renamed: &[],
     media: MediaPlace::AnyMessage,
-    call_id: IdForm::ANY,
-    tool_name: IdForm::ANY,
     message_refusal: false,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,

@@ -1,0 +1,120 @@
+//! A poll gives way after a number of inputs, whatever they bring.
+
+use crate::world::{Reply, Task, Tasks, World, once, provider, question, seconds};
+use unifiedai::{AsyncClient, BatchOptions};
+
+const PINGS: &str = ": ping\n\n";
+const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+/// More than any poll reads.
+const MANY: usize = 200;
+
+fn client(chunk: fn(&str, usize) -> Reply) -> (World, AsyncClient<World>) {
+    let world = World::new(chunk);
+    let client = AsyncClient::new(world.clone(), provider("one")).with_options(once());
+    (world, client)
+}
+
+/// Lets a task run: none of its polls may read more than a number of chunks, and it goes on all the same.
+fn check(
+    chunk: fn(&str, usize) -> Reply,
+    make: impl for<'a> Fn(&'a AsyncClient<World>) -> Task<'a>,
+) {
+    let (world, client) = client(chunk);
+    let mut tasks = Tasks::new(&world, [make(&client)]);
+    let mut read = 0;
+    let mut turns = 0;
+    while turns < 50 {
+        if !tasks.turn() {
+            assert!(tasks.next_time(), "the task waits for nothing");
+            continue;
+        }
+        turns += 1;
+        let now = world.chunks();
+        assert!(now - read <= MANY, "{} chunks in one poll", now - read);
+        read = now;
+    }
+    assert!(read > 1000, "only {read} chunks: it does not go on");
+    assert_eq!(tasks.left(), 1);
+}
+
+#[test]
+fn a_stream_of_pings_gives_way() {
+    check(
+        |_, _| Reply::endless(PINGS),
+        |client| {
+            Box::pin(async move {
+                let mut stream = client.stream(question("m")).unwrap();
+                stream.next().await;
+            })
+        },
+    );
+}
+
+#[test]
+fn a_call_that_reads_all_events_gives_way() {
+    check(
+        |_, _| Reply::endless(TEXT),
+        |client| {
+            Box::pin(async move {
+                let _ = client.stream(question("m")).unwrap().into_response().await;
+            })
+        },
+    );
+    check(
+        |_, _| Reply::endless(TEXT),
+        |client| {
+            Box::pin(async move {
+                let mut stream = client.stream(question("m")).unwrap();
+                while stream.next().await.is_some() {}
+            })
+        },
+    );
+}
+
+#[test]
+fn a_whole_answer_that_does_not_end_gives_way() {
+    check(
+        |_, _| Reply::endless(" "),
+        |client| {
+            Box::pin(async move {
+                let _ = client.chat(question("m")).await;
+            })
+        },
+    );
+}
+
+#[test]
+fn a_comparison_and_a_batch_give_way() {
+    check(
+        |_, _| Reply::endless(TEXT),
+        |client| {
+            Box::pin(async move {
+                client
+                    .compare(&question("m"), &["a", "b", "c"], |_, _| {})
+                    .await;
+            })
+        },
+    );
+    check(
+        |_, _| Reply::endless(" "),
+        |client| {
+            Box::pin(async move {
+                let requests = (0..3).map(|number| (number, question("m")));
+                let mut batch = client.batch(requests, BatchOptions::default()).unwrap();
+                while batch.next().await.is_some() {}
+            })
+        },
+    );
+}
+
+#[test]
+fn a_hedged_call_gives_way() {
+    check(
+        |_, _| Reply::endless(" "),
+        |client| {
+            Box::pin(async move {
+                let _ = client.chat_hedged(question("m"), "n", seconds(0)).await;
+            })
+        },
+    );
+}

@@ -1,0 +1,170 @@
+//! A call begins when it is first driven, however long ago it was made.
+
+use crate::world::{Blocking, Reply, World, once, provider, question, seconds};
+use std::sync::{Arc, Mutex};
+use unifiedai::{
+    AsyncClient, CallEvent, CallOptions, Client, Exchange, Fallback, Observation, Start, Target,
+    Time,
+    transport::{AsyncChatStream, AsyncDriver, Driver},
+};
+
+fn hurried() -> CallOptions {
+    let mut options = once();
+    options.timeouts.total = Some(seconds(60));
+    options
+}
+
+fn check(world: &World, duration: Option<std::time::Duration>) {
+    let sent = world.sent();
+    assert_eq!(sent.len(), 1);
+    let began = Time::ZERO.saturating_add(seconds(200));
+    let at = |after| began.saturating_add(seconds(after));
+    assert_eq!(sent[0].at, began);
+    let limits = sent[0].limits;
+    assert_eq!((limits.connect, limits.total), (at(10), at(60)));
+    assert!(limits.head > began);
+    assert!(duration.unwrap() <= seconds(1), "{duration:?}");
+}
+
+fn any() -> Fallback {
+    Fallback::new(Target::new(Arc::new(provider("one")), "m"))
+}
+
+#[test]
+fn a_stream_that_is_read_late_has_all_its_time_blocking() {
+    for with_fallback in [false, true] {
+        let world = World::new(|_, _| Reply::status(200));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let client = Client::new(Blocking(world.clone()), provider("one"))
+            .with_options(hurried())
+            .with_observer(move |seen: &Observation<'_>| match &seen.event {
+                CallEvent::Attempt { after, .. } | CallEvent::FirstToken { after, .. } => {
+                    log.lock().unwrap().push(*after);
+                }
+                CallEvent::Finished(summary) => log.lock().unwrap().push(summary.duration),
+                _ => {}
+            });
+        let stream = if with_fallback {
+            client.stream_any(question("m"), any()).unwrap()
+        } else {
+            client.stream(question("m")).unwrap()
+        };
+        world.advance(seconds(200));
+        let response = stream.into_response().unwrap();
+        check(&world, response.metrics.duration);
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.len(), 3);
+        assert!(seen.iter().all(|after| *after < seconds(1)), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_is_read_late_has_all_its_time() {
+    type Make = fn(&AsyncClient<World>) -> AsyncChatStream<World>;
+    let make: [Make; 2] = [
+        |client| client.stream(question("m")).unwrap(),
+        |client| client.stream_any(question("m"), any()).unwrap(),
+    ];
+    for make in make {
+        let world = World::new(|_, _| Reply::status(200));
+        let client = AsyncClient::new(world.clone(), provider("one")).with_options(hurried());
+        let stream = make(&client);
+        world.advance(seconds(200));
+        let mut duration = None;
+        let task = async { duration = stream.into_response().await.unwrap().metrics.duration };
+        let mut tasks =
+            crate::world::Tasks::new(&world, [Box::pin(task) as crate::world::Task<'_>]);
+        tasks.run();
+        drop(tasks);
+        check(&world, duration);
+    }
+}
+
+#[test]
+fn a_driver_of_one_s_own_exchange_begins_when_it_is_driven() {
+    let exchange = |stream: bool| {
+        let mut request = question("m");
+        request.stream = stream;
+        let start = Start::new(Time::ZERO, std::time::SystemTime::UNIX_EPOCH, 1);
+        Exchange::new(
+            Arc::new(provider("one")),
+            Arc::new(request),
+            Arc::new(hurried()),
+            start,
+        )
+        .unwrap()
+    };
+    let world = World::new(|_, _| Reply::status(200));
+    let driver = Driver::new(Blocking(world.clone()), exchange(false), Time::ZERO);
+    world.advance(seconds(200));
+    check(&world.clone(), driver.finish().unwrap().metrics.duration);
+
+    let world = World::new(|_, _| Reply::status(200));
+    let driver = AsyncDriver::new(world.clone(), exchange(true), Time::ZERO);
+    world.advance(seconds(200));
+    let mut duration = None;
+    let task = async { duration = driver.finish().await.unwrap().metrics.duration };
+    crate::world::Tasks::new(&world, [Box::pin(task) as crate::world::Task<'_>]).run();
+    check(&world, duration);
+}
+
+const PIECES: &[&str] = &[
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n",
+    ": ping\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"}}]}\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+    ": ping\n\n",
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n",
+    "data: [DONE]\n\n",
+];
+
+fn in_pieces(waits: bool) -> Reply {
+    Reply {
+        chunks: Some((PIECES, waits)),
+        ..Reply::status(200)
+    }
+}
+
+/// All limits but that of the whole call: someone thinks for ten minutes about each event.
+#[test]
+fn a_slow_reader_is_not_taken_for_a_slow_server() {
+    let world = World::new(|_, _| in_pieces(false));
+    let client = Client::new(Blocking(world.clone()), provider("one")).with_options(once());
+    let mut stream = client.stream(question("m")).unwrap();
+    let mut text = String::new();
+    for event in &mut stream {
+        text.push_str(event.unwrap().text().unwrap_or_default());
+        world.advance(seconds(600));
+    }
+    let response = stream.into_response().unwrap();
+    assert_eq!(text, "ab");
+    assert_eq!(response.usage.unwrap().completion_tokens, Some(2));
+    assert_eq!(response.warnings, []);
+
+    for waits in [false, true] {
+        let plan = if waits {
+            |_: &str, _| in_pieces(true)
+        } else {
+            |_: &str, _| in_pieces(false)
+        };
+        let world = World::new(plan);
+        let client = AsyncClient::new(world.clone(), provider("one")).with_options(once());
+        let task = async {
+            let mut stream = client.stream(question("m")).unwrap();
+            let mut text = String::new();
+            while let Some(event) = stream.next().await {
+                text.push_str(event.unwrap().text().unwrap_or_default());
+                world.advance(seconds(600));
+            }
+            let response = stream.into_response().await.unwrap();
+            assert_eq!(text, "ab");
+            assert_eq!(response.usage.unwrap().completion_tokens, Some(2));
+            assert_eq!(response.warnings, []);
+        };
+        let mut tasks =
+            crate::world::Tasks::new(&world, [Box::pin(task) as crate::world::Task<'_>]);
+        tasks.run();
+        assert_eq!(tasks.left(), 0);
+    }
+}
