@@ -267,7 +267,10 @@ fn tool_calls_end_one_by_one_and_blocks_that_never_end_are_kept() {
             _ => None,
         })
         .collect();
-    assert_eq!(ends, [(4, "toolu_1"), (5, "toolu_2")]);
+    let [(first, "toolu_1"), (second, "toolu_2")] = ends[..] else {
+        panic!("{ends:?}")
+    };
+    assert!(first < second, "parts with lower numbers come first");
     let without_stops: Vec<&str> = EVENTS
         .into_iter()
         .filter(|event| !event.contains("content_block_stop"))

@@ -1,5 +1,8 @@
 use super::{Head, StreamEvent};
-use crate::{Choice, ContentPart, Json, ServerTiming, UnifiedChatResponse, Usage, few::Few};
+use crate::{
+    Choice, Citation, ContentPart, Json, OpaqueBlock, ServerTiming, UnifiedChatResponse, Usage,
+    few::Few,
+};
 use std::borrow::Cow;
 
 /// Adds events up to a response. The library's own responses are made by it, so whoever folds the events of a stream
@@ -29,29 +32,39 @@ impl Accumulator {
         &mut self.response
     }
 
-    /// The response.
-    #[must_use]
-    pub fn into_response(self) -> UnifiedChatResponse {
-        self.response
-    }
-
-    /// The text, reasoning or refusal of a part.
-    pub(crate) fn text(&self, choice: u32, part: u32) -> Option<&str> {
-        let choices = &self.response.choices;
-        let at = choices
-            .binary_search_by_key(&choice, |choice| choice.index)
-            .ok()?;
-        let numbers = self.parts.get(at)?;
-        let place = numbers.partition_point(|other| *other < part);
-        if numbers.get(place) != Some(&part) {
-            return None;
-        }
-        match choices.get(at)?.message.content.get(place)? {
+    /// The text, reasoning or refusal that a part has so far.
+    pub(super) fn text(&self, choice: u32, part: u32) -> Option<&str> {
+        match self.find(choice, part)? {
             ContentPart::Text { text, .. }
             | ContentPart::Reasoning { text, .. }
             | ContentPart::Refusal { text } => Some(text),
             _ => None,
         }
+    }
+
+    /// The sources that the text of a part has so far.
+    pub(super) fn citations_of(&self, choice: u32, part: u32) -> &[Citation] {
+        match self.find(choice, part) {
+            Some(ContentPart::Text { citations, .. }) => citations,
+            _ => &[],
+        }
+    }
+
+    fn find(&self, choice: u32, number: u32) -> Option<&ContentPart> {
+        let choices = &self.response.choices;
+        let at = choices
+            .binary_search_by_key(&choice, |choice| choice.index)
+            .ok()?;
+        let numbers = self.parts.get(at)?;
+        let place = numbers.partition_point(|other| *other < number);
+        numbers.get(place).filter(|found| **found == number)?;
+        choices.get(at)?.message.content.get(place)
+    }
+
+    /// The response.
+    #[must_use]
+    pub fn into_response(self) -> UnifiedChatResponse {
+        self.response
     }
 
     /// Adds an event that nobody else wants: without copies of what is large.
@@ -71,7 +84,7 @@ impl Accumulator {
                 part,
                 block,
             } => {
-                self.part(choice, part, || ContentPart::Opaque(*block));
+                self.add_opaque(choice, part, *block);
             }
             StreamEvent::Finish {
                 choice,
@@ -145,7 +158,7 @@ impl Accumulator {
                 part,
                 block,
             } => {
-                self.part(*choice, *part, || ContentPart::Opaque((**block).clone()));
+                self.add_opaque(*choice, *part, (**block).clone());
             }
             StreamEvent::Citation {
                 choice,
@@ -212,6 +225,14 @@ impl Accumulator {
             | ContentPart::Refusal { text } => text.push_str(&more),
             _ => {}
         }
+    }
+
+    /// Opaque pieces come whole: each is a part of its own, even where a server numbers two alike.
+    fn add_opaque(&mut self, choice: u32, number: u32, block: OpaqueBlock) {
+        let (choice, numbers) = self.choice(choice);
+        let at = numbers.partition_point(|other| *other <= number);
+        numbers.insert(at, number);
+        insert(&mut choice.message.content, at, ContentPart::Opaque(block));
     }
 
     fn part(

@@ -73,6 +73,8 @@ impl<O: Operation> Exchange<O> {
                 self.deadlines.saw_progress(self.now, timeouts);
                 if self.operation.is_complete() {
                     self.deadlines.saw_finish(self.now, timeouts);
+                } else {
+                    self.deadlines.goes_on();
                 }
             }
             Reading::Complete { but } => self.succeed(but)?,

@@ -15,6 +15,8 @@ pub struct Chat {
     request: Arc<ChatRequest>,
     prompt: Prompt,
     limits: AssemblerLimits,
+    /// For the ids of calls that come without.
+    seed: u64,
     /// Of many calls that wait for their answers at once, none takes memory for it.
     answer: Option<Answer>,
     raw: Option<RawBody>,
@@ -82,6 +84,7 @@ impl Exchange<Chat> {
             request,
             prompt: Prompt::NONE,
             limits,
+            seed: start.seed,
             answer: None,
             raw: None,
         };
@@ -174,11 +177,14 @@ impl Chat {
             provider,
             request,
             limits,
+            seed,
             prompt,
             answer,
             ..
         } = self;
-        answer.get_or_insert_with(|| Answer::new(&**provider, request, *limits, &prompt.warnings))
+        answer.get_or_insert_with(|| {
+            Answer::new(&**provider, request, *limits, *seed, &prompt.warnings)
+        })
     }
 
     fn into_response(self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
@@ -186,12 +192,13 @@ impl Chat {
             provider,
             request,
             limits,
+            seed,
             prompt,
             answer,
             raw,
         } = self;
-        let Answer { mut assembler, .. } =
-            answer.unwrap_or_else(|| Answer::new(&*provider, &request, limits, &prompt.warnings));
+        let Answer { mut assembler, .. } = answer
+            .unwrap_or_else(|| Answer::new(&*provider, &request, limits, seed, &prompt.warnings));
         let response = assembler.response_mut();
         let extra = std::mem::take(&mut response.provider_metadata.extra);
         response.provider_metadata = ProviderMetadata {
@@ -218,13 +225,15 @@ impl Chat {
 impl Answer {
     fn new(
         provider: &dyn Provider,
-        request: &ChatRequest,
+        request: &Arc<ChatRequest>,
         limits: AssemblerLimits,
+        seed: u64,
         warnings: &[Warning],
     ) -> Self {
         let mut assembler = Box::new(Assembler::new(request.stream, limits));
         assembler.extract_think(request.extract_think);
         assembler.wanted_choices(request.n.unwrap_or(1));
+        assembler.make_call_ids(seed, request.clone());
         for warning in warnings {
             assembler.warn(warning.clone());
         }
@@ -319,6 +328,7 @@ impl Operation for Chat {
         if let Some(but) = but {
             assembler.warn(but);
         }
+        assembler.has_all();
         decoder.finish(assembler)?;
         assembler.settle()
     }

@@ -89,6 +89,11 @@ impl Deadlines {
         }
     }
 
+    /// What seemed to be the finish reason was none.
+    pub(super) fn goes_on(&mut self) {
+        self.end = Time::MAX;
+    }
+
     /// No attempt is under way: only the whole call's limit holds.
     pub(super) fn rest(&mut self) {
         let total = self.total;
@@ -248,6 +253,8 @@ mod tests {
         stream.saw_finish(at(14_000), limits);
         stream.saw_finish(at(15_500), limits);
         next_is(&stream, 16_000, TimeoutKind::Progress);
+        stream.goes_on();
+        next_is(&stream, 17_000, TimeoutKind::Progress);
     }
 
     #[test]

@@ -227,9 +227,19 @@ pub fn differences(response: &UnifiedChatResponse, reading: &Reading) -> Vec<Str
     };
     let theirs = reading.usage.as_ref().map(|usage| {
         let count = |name: &str| usage[name].as_u64();
-        let totals = ["prompt_tokens", "completion_tokens", "total_tokens"].map(count);
+        let mut totals = ["prompt_tokens", "completion_tokens", "total_tokens"].map(count);
         let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
         let reasoning = usage["completion_tokens_details"]["reasoning_tokens"].as_u64();
+        if let [Some(prompt), Some(completion), Some(total)] = totals {
+            // Google counts reasoning in the total alone; what Mistral leaves out of the prompt is sound.
+            let sound = usage["prompt_tokens_details"]["audio_tokens"].as_u64();
+            let missing = total.checked_sub(prompt + completion).filter(|n| *n > 0);
+            let is_reasoning = match reasoning {
+                Some(_) => missing == reasoning,
+                None => missing != sound,
+            };
+            totals[1] = Some(completion + missing.filter(|_| is_reasoning).unwrap_or(0));
+        }
         (
             totals,
             cached

@@ -1,6 +1,9 @@
 //! What stands beside the text.
 
-use super::Assembler;
+use super::{
+    Assembler,
+    parts::{Slot, part_at},
+};
 use crate::{
     Citation, ContentPart, Error, Json, Logprobs, OpaqueBlock, ServerTiming, StreamEvent, Usage,
 };
@@ -15,6 +18,7 @@ impl Assembler {
         let own = size_of::<ContentPart>().saturating_add(block.provider.len());
         self.retain(own.saturating_add(block.block.as_str().len()))?;
         self.leave(choice)?;
+        let part = part_at(part, Slot::Opaque)?;
         self.emit(StreamEvent::Opaque {
             choice,
             part,
@@ -35,12 +39,28 @@ impl Assembler {
         let own = size_of::<Citation>().saturating_mul(2);
         self.retain(texts.fold(own.saturating_add(raw), usize::saturating_add))?;
         self.open(choice)?;
+        let part = part_at(part, Slot::Text)?;
         self.emit(StreamEvent::Citation {
             choice,
             part,
             citation: Box::new(citation),
         });
         Ok(())
+    }
+
+    /// Whether the text of a part has this source already.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn has_citation(
+        &self,
+        choice: u32,
+        part: u32,
+        citation: &Citation,
+    ) -> Result<bool, Error> {
+        let part = part_at(part, Slot::Text)?;
+        let known = self.accumulator.citations_of(choice, part);
+        Ok(known.contains(citation))
     }
 
     /// Log probabilities.
@@ -65,6 +85,22 @@ impl Assembler {
             logprobs: Box::new(logprobs),
         });
         Ok(())
+    }
+
+    /// Leaves out the probabilities of tokens that have come already: a whole repeats them.
+    pub(crate) fn drop_known_logprobs(&self, choice: u32, logprobs: &mut Logprobs) {
+        let choices = &self.accumulator.response().choices;
+        let own = choices.iter().find(|own| own.index == choice);
+        let Some(known) = own.and_then(|own| own.logprobs.as_ref()) else {
+            return;
+        };
+        for (list, known) in [
+            (&mut logprobs.content, known.content.len()),
+            (&mut logprobs.refusal, known.refusal.len()),
+            (&mut logprobs.reasoning, known.reasoning.len()),
+        ] {
+            list.drain(..known.min(list.len()));
+        }
     }
 
     /// The tokens counted; replaces earlier counts.

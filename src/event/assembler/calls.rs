@@ -4,6 +4,7 @@ use super::{
     Assembler,
     limits::too_many,
     open::OpenCall,
+    parts::{Slot, part_at},
     place::{ObjectEnd, Place, place},
 };
 use crate::{Error, ErrorKind, OpaqueData, StreamEvent, ToolCall, Warning};
@@ -66,7 +67,6 @@ impl Assembler {
     /// `protocol` if a piece could belong to several calls or to none; `too_large` past the limits.
     pub fn tool_fragment(&mut self, choice: u32, fragment: ToolFragment<'_>) -> Result<(), Error> {
         self.leave(choice)?;
-        let limit = self.limits.tool_calls;
         let open = self.open(choice)?;
         let at = match place(open, &fragment)? {
             Place::Nowhere => return Ok(()),
@@ -74,24 +74,50 @@ impl Assembler {
                 open.interleaved |= at.saturating_add(1) != open.calls.len();
                 at
             }
-            Place::New => {
-                if open.calls.len() >= limit {
-                    return Err(too_many("tool calls", limit));
-                }
-                let at = open.calls.len();
-                let part = FIRST_CALL_PART.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-                open.calls.push(OpenCall {
-                    part,
-                    wire_index: fragment.index,
-                    made_id: fragment.id.is_none(),
-                    call: ToolCall::default(),
-                    object: ObjectEnd::default(),
-                    started: false,
-                    closed: false,
-                });
-                at
-            }
+            Place::New => return self.add_call(choice, fragment),
         };
+        open.touched = at;
+        self.extend_call(choice, at, fragment)
+    }
+
+    /// A call of its own, whatever its index and id say, on a wire without part numbers.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn add_call(
+        &mut self,
+        choice: u32,
+        fragment: ToolFragment<'_>,
+    ) -> Result<(), Error> {
+        self.leave(choice)?;
+        let at = self.open(choice)?.calls.len();
+        let place = FIRST_CALL_PART.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+        self.begin_call(choice, place, fragment)
+    }
+
+    fn begin_call(
+        &mut self,
+        choice: u32,
+        place: u32,
+        fragment: ToolFragment<'_>,
+    ) -> Result<(), Error> {
+        let part = part_at(place, Slot::Call)?;
+        let limit = self.limits.tool_calls;
+        let open = self.open(choice)?;
+        let at = open.calls.len();
+        if at >= limit {
+            return Err(too_many("tool calls", limit));
+        }
+        open.calls.push(OpenCall {
+            part,
+            wire_index: fragment.index,
+            made_id: fragment.id.is_none(),
+            wire_id: None,
+            call: ToolCall::default(),
+            object: ObjectEnd::default(),
+            started: false,
+            closed: false,
+        });
         open.touched = at;
         self.extend_call(choice, at, fragment)
     }
@@ -108,36 +134,23 @@ impl Assembler {
         name: &str,
     ) -> Result<(), Error> {
         self.leave(choice)?;
-        let limit = self.limits.tool_calls;
-        let open = self.open(choice)?;
-        let known = |call: &OpenCall| call.part == part;
-        if let Some(at) = open.calls.iter().position(known) {
-            let is_named = open.calls.get(at).is_some_and(|call| call.started);
+        let fragment = ToolFragment::new(None, Some(id), Some(name), None);
+        if let Some(at) = self.call_at(choice, part)? {
+            let calls = &self.open(choice)?.calls;
+            let is_named = calls.get(at).is_some_and(|call| call.started);
             if is_named || name.is_empty() {
                 return Ok(());
             }
-            let fragment = ToolFragment::new(None, Some(id), Some(name), None);
             return self.extend_call(choice, at, fragment);
         }
-        if open.calls.len() >= limit {
-            return Err(too_many("tool calls", limit));
-        }
-        let at = open.calls.len();
-        open.calls.push(OpenCall {
-            part,
-            wire_index: None,
-            made_id: id.is_empty(),
-            call: ToolCall::default(),
-            object: ObjectEnd::default(),
-            started: false,
-            closed: false,
-        });
-        open.touched = at;
-        self.extend_call(
-            choice,
-            at,
-            ToolFragment::new(None, Some(id), Some(name), None),
-        )
+        self.begin_call(choice, part, fragment)
+    }
+
+    /// The position of the call at a place.
+    fn call_at(&mut self, choice: u32, place: u32) -> Result<Option<usize>, Error> {
+        let part = part_at(place, Slot::Call)?;
+        let calls = &self.open(choice)?.calls;
+        Ok(calls.iter().position(|call| call.part == part))
     }
 
     /// More arguments for the tool call of a part. One that was not started begins now (F89).
@@ -146,11 +159,10 @@ impl Assembler {
     /// `too_large` past the limits.
     pub fn tool_arguments(&mut self, choice: u32, part: u32, arguments: &str) -> Result<(), Error> {
         self.tool_start(choice, part, "", "")?;
+        let at = self.call_at(choice, part)?;
         let calls = &self.open(choice)?.calls;
-        match calls
-            .iter()
-            .position(|call| call.part == part && !call.closed)
-        {
+        let open = at.filter(|at| calls.get(*at).is_some_and(|call| !call.closed));
+        match open {
             Some(at) => self.extend_call(
                 choice,
                 at,
@@ -171,13 +183,21 @@ impl Assembler {
     /// # Errors
     /// `too_large` past the limits.
     pub fn tool_data(&mut self, choice: u32, part: u32, data: OpaqueData) -> Result<(), Error> {
+        match self.call_at(choice, part)? {
+            Some(at) => self.tool_data_at(choice, at, data),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for the call at a position among all of the answer.
+    pub(crate) fn tool_data_at(
+        &mut self,
+        choice: u32,
+        at: usize,
+        data: OpaqueData,
+    ) -> Result<(), Error> {
         self.retain(data.data.as_str().len())?;
-        if let Some(call) = self
-            .open(choice)?
-            .calls
-            .iter_mut()
-            .find(|call| call.part == part)
-        {
+        if let Some(call) = self.open(choice)?.calls.get_mut(at) {
             call.call.provider_data = Some(data);
         }
         Ok(())
@@ -188,11 +208,8 @@ impl Assembler {
     /// # Errors
     /// `too_large` past the limits.
     pub fn last_tool_data(&mut self, choice: u32, data: OpaqueData) -> Result<(), Error> {
-        let open = self.open(choice)?;
-        match open.calls.get(open.touched).map(|call| call.part) {
-            Some(part) => self.tool_data(choice, part, data),
-            None => Ok(()),
-        }
+        let at = self.open(choice)?.touched;
+        self.tool_data_at(choice, at, data)
     }
 
     /// A part is complete. Unknown parts are ignored.
@@ -200,11 +217,11 @@ impl Assembler {
     /// # Errors
     /// `too_large` past the limits.
     pub fn close(&mut self, choice: u32, part: u32) -> Result<(), Error> {
-        let open = self.open(choice)?;
-        if open.flowing.is_some_and(|flow| flow.part == part) {
+        self.end_think(choice, part)?;
+        if self.flows_at(choice, part)? {
             return self.leave(choice);
         }
-        match open.calls.iter().position(|call| call.part == part) {
+        match self.call_at(choice, part)? {
             Some(at) => self.close_call(choice, at),
             None => Ok(()),
         }
@@ -216,7 +233,7 @@ impl Assembler {
         calls.try_for_each(check_name)
     }
 
-    fn extend_call(
+    pub(super) fn extend_call(
         &mut self,
         choice: u32,
         at: usize,
@@ -225,17 +242,14 @@ impl Assembler {
         let more = fragment.arguments.unwrap_or_default();
         let named = [fragment.id, fragment.name].into_iter().flatten();
         self.retain(named.fold(more.len(), |sum, text| sum.saturating_add(text.len())))?;
+        self.goes_on(choice)?;
+        if let Some(id) = fragment.id {
+            self.identify_call(choice, at, id)?;
+        }
         let Some(open) = self.open(choice)?.calls.get_mut(at) else {
             return Ok(());
         };
         let part = open.part;
-        if let Some(id) = fragment
-            .id
-            .filter(|_| open.made_id || open.call.id.is_empty())
-        {
-            open.call.id = id.to_owned();
-            open.made_id = false;
-        }
         if let Some(name) = fragment.name.filter(|_| open.call.name.is_empty()) {
             open.call.name = name.to_owned();
         }
@@ -256,14 +270,51 @@ impl Assembler {
         Ok(())
     }
 
+    /// Gives a call its id. One that another call of the answer or of an earlier turn has is replaced: the results of both
+    /// could not be told apart.
+    fn identify_call(&mut self, choice: u32, at: usize, id: &str) -> Result<(), Error> {
+        let calls = &self.open(choice)?.calls;
+        let lacks_id = |call: &OpenCall| call.made_id || call.call.id.is_empty();
+        if !calls.get(at).is_some_and(lacks_id) {
+            return Ok(());
+        }
+        let mut others = calls.iter().enumerate().filter(|(other, _)| *other != at);
+        let is_taken = others.any(|(_, call)| call.call.id == id) || self.call_ids.in_history(id);
+        let own = if is_taken {
+            self.make_call_id(choice, at)?
+        } else {
+            id.to_owned()
+        };
+        if let Some(open) = self.open(choice)?.calls.get_mut(at) {
+            open.call.id = own;
+            open.made_id = false;
+            open.wire_id = is_taken.then(|| id.into());
+        }
+        Ok(())
+    }
+
+    fn make_call_id(&mut self, choice: u32, at: usize) -> Result<String, Error> {
+        self.open(choice)?;
+        let calls = self.choices.iter().find(|open| open.index == choice);
+        let is_taken = |id: &str| {
+            let mut calls = calls.iter().flat_map(|open| &open.calls);
+            calls.any(|call| call.call.id == id)
+        };
+        Ok(self.call_ids.make(choice, at, is_taken))
+    }
+
     fn start_call(&mut self, choice: u32, at: usize) -> Result<(), Error> {
+        let lacks_id = |call: &OpenCall| call.call.id.is_empty();
+        if self.open(choice)?.calls.get(at).is_some_and(lacks_id) {
+            let id = self.make_call_id(choice, at)?;
+            if let Some(open) = self.open(choice)?.calls.get_mut(at) {
+                open.call.id = id;
+            }
+        }
         let Some(open) = self.open(choice)?.calls.get_mut(at) else {
             return Ok(());
         };
         open.started = true;
-        if open.call.id.is_empty() {
-            open.call.id = format!("call_{choice}_{at}");
-        }
         let (part, id, name) = (open.part, open.call.id.clone(), open.call.name.clone());
         let arguments = open.call.arguments.clone();
         self.emit(StreamEvent::ToolCallStart {
@@ -319,7 +370,10 @@ fn check_name(call: &OpenCall) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AssemblerLimits, event::assembler::told::*};
+    use crate::{
+        AssemblerLimits,
+        event::assembler::{ids::CallIds, told::*},
+    };
 
     #[test]
     fn a_call_waits_for_its_name_and_takes_a_late_id() {
@@ -330,7 +384,8 @@ mod tests {
         assert_eq!(told(&mut stream), "call 3 x f, 3 {}");
         fragment(&mut stream, Some(1), "", "g", "{").unwrap();
         fragment(&mut stream, Some(1), "y", "", "").unwrap();
-        assert_eq!(told(&mut stream), "call 4 call_0_1 g, 4 {");
+        let made = CallIds::default().make(0, 1, |_| false);
+        assert_eq!(told(&mut stream), format!("call 4 {made} g, 4 {{"));
         fragment(&mut stream, Some(1), "", "", "}").unwrap();
         stream.settle().unwrap();
         assert_eq!(

@@ -5,8 +5,13 @@ use crate::{Error, FinishReason, StreamEvent, few::Few};
 
 /// # The end
 impl Assembler {
-    /// Why an answer stopped. The first reason counts (F79); it is handed out with [`settle`](Assembler::settle), because
-    /// some servers send text after it.
+    /// Why an answer stopped. The first reason counts (F79), but a known one counts more than an unknown word or none. It
+    /// is handed out with [`settle`](Assembler::settle), because some servers send text after it.
+    ///
+    /// That tools are to be called also counts more than that the answer stopped: a server may split an answer into pieces
+    /// that each have a reason.
+    ///
+    /// An unknown word after which more text, reasoning or calls come is no reason: some servers put one into every chunk.
     ///
     /// # Errors
     /// `too_large` past the limits.
@@ -18,7 +23,17 @@ impl Assembler {
     ) -> Result<(), Error> {
         self.retain(native.len())?;
         let open = self.open(choice)?;
-        if open.finish.is_none() {
+        let is_known =
+            |reason: &Option<FinishReason>| !matches!(reason, None | Some(FinishReason::Other(_)));
+        let counts = match &open.finish {
+            None => is_known(&reason) || open.refuted.as_deref().is_none_or(|word| word != native),
+            Some(earlier) => {
+                let calls = reason == Some(FinishReason::ToolCalls);
+                (!is_known(&earlier.reason) && is_known(&reason))
+                    || (calls && earlier.reason == Some(FinishReason::Stop))
+            }
+        };
+        if counts {
             open.finish = Some(Finished {
                 reason,
                 native: (!native.is_empty()).then(|| native.into()),
@@ -68,21 +83,19 @@ impl Assembler {
                 break;
             };
             if self.extract_think {
-                let open = self.open(choice)?;
-                let part = open.think_part;
-                let mut splitter = std::mem::take(&mut open.think);
-                let mut pieces = Vec::new();
-                splitter.finish(&mut |side, piece: &str| pieces.push((side, piece.to_owned())));
-                self.split_text(choice, part, pieces)?;
+                let places: Vec<u32> = self.open(choice)?.think.iter().map(|(at, _)| *at).collect();
+                for place in places {
+                    self.end_think(choice, place)?;
+                }
             }
             self.leave(choice)?;
             for call in 0..self.open(choice)?.calls.len() {
                 self.close_call(choice, call)?;
             }
-            let finished = self.open(choice)?.finish.take();
-            let (reason, native) = match finished {
+            let open = self.open(choice)?;
+            let (reason, native) = match open.finish.take() {
                 Some(finished) => (finished.reason, finished.native),
-                None => (None, None),
+                None => (None, open.refuted.take()),
             };
             self.emit(StreamEvent::Finish {
                 choice,

@@ -2,8 +2,10 @@ mod beside;
 mod calls;
 mod end;
 mod head;
+mod ids;
 mod limits;
 mod open;
+mod parts;
 mod place;
 mod revise;
 mod text;
@@ -11,13 +13,15 @@ mod think;
 #[cfg(test)]
 mod told;
 mod weight;
+mod whole;
 
 use super::{Accumulator, StreamEvent};
-use crate::{Error, UnifiedChatResponse, Warning, few::Few};
+use crate::{ChatRequest, Error, UnifiedChatResponse, Warning, few::Few};
 use bytes::Bytes;
+use ids::CallIds;
 use limits::too_many;
 use open::OpenChoice;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 use weight::weight;
 
 pub(crate) use calls::CallState;
@@ -30,6 +34,10 @@ pub use limits::AssemblerLimits;
 /// It brings the pieces into order: starts and ends, fragments of tool calls that belong together, one finish per
 /// answer, limits on what is kept. Whole answers and streams go through it alike, which is why both give the same
 /// response.
+///
+/// The `part` that its methods take is the decoder's own number for a piece, often the wire's index. Pieces with lower
+/// numbers come first in the message. Text, reasoning, a refusal, a call and an opaque piece of one number are different
+/// parts, in the order reasoning, text, refusal, call, opaque; the events have a number for each of them.
 #[derive(Debug)]
 pub struct Assembler {
     accumulator: Accumulator,
@@ -48,7 +56,13 @@ pub struct Assembler {
     /// What the queue holds beside pieces of the answer, in bytes.
     waiting: usize,
     limits: AssemblerLimits,
+    call_ids: CallIds,
+    /// Whether everything has come, so that what is still handed over is no sign that the answer goes on.
+    has_all: bool,
 }
+
+/// Further warnings of one kind are not worth comparing, nor telling.
+const MOST_COMPARED: usize = 64;
 
 impl Assembler {
     /// For an answer that comes whole (`streaming` false: no events are kept) or as a stream.
@@ -67,6 +81,8 @@ impl Assembler {
             retained: 0,
             waiting: 0,
             limits,
+            call_ids: CallIds::default(),
+            has_all: false,
         }
     }
 
@@ -76,6 +92,19 @@ impl Assembler {
 
     pub(crate) fn wanted_choices(&mut self, n: u32) {
         self.wanted_choices = n;
+    }
+
+    /// Calls without an id get one that depends on `seed` alone and that no call in the history of `request` has.
+    pub(crate) fn make_call_ids(&mut self, seed: u64, request: Arc<ChatRequest>) {
+        self.call_ids = CallIds {
+            seed,
+            request: Some(request),
+        };
+    }
+
+    /// Everything has come: what the decoder kept back follows.
+    pub(crate) fn has_all(&mut self) {
+        self.has_all = true;
     }
 
     /// An answer exists, though nothing of it is known yet.
@@ -94,6 +123,22 @@ impl Assembler {
         }
         self.count(&[&warning.message]);
         self.emit(StreamEvent::Warning(Box::new(warning)));
+    }
+
+    /// The same, unless there is a warning with this code already.
+    pub(crate) fn warn_once(&mut self, warning: Warning) {
+        let warnings = &self.accumulator.response().warnings;
+        if warnings.iter().all(|other| other.code != warning.code) {
+            self.warn(warning);
+        }
+    }
+
+    /// The same, unless there is an equal one already.
+    pub(crate) fn warn_new(&mut self, warning: Warning) {
+        let known = &self.accumulator.response().warnings;
+        if known.len() < MOST_COMPARED && !known.contains(&warning) {
+            self.warn(warning);
+        }
     }
 
     pub(crate) fn raw_frame(&mut self, frame: &[u8]) {

@@ -14,10 +14,22 @@ pub(super) struct OpenChoice {
     pub(super) touched: usize,
     /// Whether pieces of several calls came in turns, so that a piece without a key could belong to any of them.
     pub(super) interleaved: bool,
-    pub(super) think: ThinkSplitter,
-    /// The part of the text that the splitter last saw, of which it may still hold the end.
-    pub(super) think_part: u32,
+    /// One for each text in which thoughts are looked for, by its place.
+    pub(super) think: Vec<(u32, ThinkSplitter)>,
     pub(super) finish: Option<Finished>,
+    /// A word that stood where a finish reason does, while the answer went on: it is none.
+    pub(super) refuted: Option<Box<str>>,
+}
+
+impl OpenChoice {
+    /// More of the answer comes after its finish reason. Some servers do that (F79); but an unknown word was no reason then.
+    #[cold]
+    pub(super) fn goes_on(&mut self) {
+        let is_unknown = |finish: &Finished| matches!(finish.reason, Some(FinishReason::Other(_)));
+        if self.finish.as_ref().is_some_and(is_unknown) {
+            self.refuted = self.finish.take().and_then(|finish| finish.native);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +52,21 @@ pub(super) struct OpenCall {
     pub(super) wire_index: Option<u64>,
     /// Whether the id was made here because the wire gave none.
     pub(super) made_id: bool,
+    /// The wire's id, where it was changed because another call has it.
+    pub(super) wire_id: Option<Box<str>>,
     pub(super) call: ToolCall,
     pub(super) object: ObjectEnd,
     /// Whether its start was handed out; a nameless call waits for its name.
     pub(super) started: bool,
     pub(super) closed: bool,
+}
+
+impl OpenCall {
+    /// The id that the wire gave.
+    pub(super) fn given_id(&self) -> Option<&str> {
+        let own = Some(&*self.call.id).filter(|id| !self.made_id && !id.is_empty());
+        self.wire_id.as_deref().or(own)
+    }
 }
 
 #[derive(Debug)]

@@ -35,21 +35,36 @@ pub(super) fn place(open: &OpenChoice, piece: &ToolFragment<'_>) -> Result<Place
     };
     let last = calls.len().checked_sub(1);
     if let Some(id) = piece.id {
-        let known = calls
+        let mut of_id = calls
             .iter()
-            .rposition(|call| !call.made_id && call.call.id == id);
+            .enumerate()
+            .filter(|(_, call)| call.given_id() == Some(id));
+        let known = match (piece.index, of_id.next_back()) {
+            // Several calls may have one id: then the index tells them apart.
+            (Some(_), Some((last, _))) => by_index()
+                .filter(|at| calls.get(*at).and_then(OpenCall::given_id) == Some(id))
+                .or(Some(last)),
+            (None, Some(_)) if open.interleaved && of_id.next().is_some() => {
+                return Err(ambiguous("has the id of several calls"));
+            }
+            (None, last) => last.map(|(at, _)| at),
+            (Some(_), None) => None,
+        };
         // An id may come late, for a call that has none yet.
         let late = || match piece.index {
             Some(_) => by_index(),
             None => last.filter(|_| piece.name.is_none()),
         };
         let nameless = |at: &usize| calls.get(*at).is_some_and(|call| call.made_id);
-        return Ok(continue_or_begin(
-            calls,
-            known.or_else(|| late().filter(nameless)),
-            piece,
-            blank,
-        ));
+        let found = known.or_else(|| late().filter(nameless));
+        let call = known.and_then(|at| calls.get(at));
+        if call.is_some_and(|call| begins_another(call, piece, blank)) {
+            return Ok(Place::New);
+        }
+        if call.is_some_and(|call| repeats(call, piece)) {
+            return Ok(Place::Nowhere);
+        }
+        return Ok(continue_or_begin(calls, found, piece, blank));
     }
     if let Some(at) = by_index() {
         return Ok(continue_or_begin(calls, Some(at), piece, blank));
@@ -83,6 +98,37 @@ pub(super) fn place(open: &OpenChoice, piece: &ToolFragment<'_>) -> Result<Place
         return Err(ambiguous("belongs to no call"));
     }
     Ok(Place::At(at))
+}
+
+/// Whether a piece with the id of `call` but another index begins a call of its own: it has a name and does not go on with
+/// arguments that have begun, or it begins anew after complete ones.
+fn begins_another(call: &OpenCall, piece: &ToolFragment<'_>, blank: bool) -> bool {
+    let other_index =
+        piece.index.is_some() && call.wire_index.is_some() && piece.index != call.wire_index;
+    let is_closed = call.object.is_closed();
+    let goes_on = call.object.is_begun() && !is_closed && !blank && !starts_object(piece);
+    other_index
+        && match piece.name {
+            Some(_) => !goes_on,
+            None => is_closed && !blank,
+        }
+}
+
+/// Whether a piece is a finished call once more.
+fn repeats(call: &OpenCall, piece: &ToolFragment<'_>) -> bool {
+    let same = |index: u64| call.wire_index.is_none_or(|own| own == index);
+    call.object.is_closed()
+        && piece.index.is_none_or(same)
+        && piece.name == Some(&*call.call.name)
+        && piece
+            .arguments
+            .is_some_and(|arguments| same_json(arguments, &call.call.arguments))
+}
+
+/// Whether two texts are the same JSON value, however it is spelled.
+pub(super) fn same_json(a: &str, b: &str) -> bool {
+    let read = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    a == b || read(a).is_some_and(|a| read(b) == Some(a))
 }
 
 /// The call at `at`, unless the piece cannot be part of it: it has another name, or begins anew after complete arguments.
@@ -167,6 +213,7 @@ mod tests {
                 part,
                 wire_index,
                 made_id: id.is_none(),
+                wire_id: None,
                 call: ToolCall::new(id.unwrap_or("made"), name, arguments),
                 object,
                 started: true,
@@ -217,6 +264,42 @@ mod tests {
         assert_eq!(goes(&two, None, Y, G, MORE), Some(Place::At(1)));
         assert_eq!(goes(&two, Some(0), Some("z"), NO, MORE), NEW);
         assert_eq!(goes(&two, None, Some("z"), NO, MORE), NEW);
+    }
+
+    #[test]
+    fn one_id_for_several_calls_is_told_apart_by_the_index() {
+        let closed = open(&[(Some(0), X, "f", "{}")]);
+        assert_eq!(goes(&closed, Some(1), X, F, WHOLE), NEW);
+        assert_eq!(goes(&closed, Some(1), X, F, NO), NEW);
+        assert_eq!(goes(&closed, Some(1), X, NO, WHOLE), NEW);
+        assert_eq!(goes(&closed, Some(1), X, NO, Some(" ")), AT_0);
+        let bare = open(&[(Some(0), X, "f", "")]);
+        assert_eq!(goes(&bare, Some(1), X, F, NO), NEW);
+        let begun = open(&[(Some(0), X, "f", "{\"a\"")]);
+        assert_eq!(goes(&begun, Some(1), X, F, Some("{\"a\"")), NEW);
+        assert_eq!(goes(&begun, Some(1), X, F, MORE), AT_0);
+        let mut two = open(&[(Some(0), X, "f", "{"), (Some(1), X, "f", "{")]);
+        assert_eq!(goes(&two, Some(0), X, NO, MORE), AT_0);
+        assert_eq!(goes(&two, Some(1), X, F, MORE), Some(Place::At(1)));
+        assert_eq!(goes(&two, None, X, NO, MORE), Some(Place::At(1)));
+        two.interleaved = true;
+        assert_eq!(goes(&two, None, X, NO, MORE), None);
+        assert_eq!(goes(&two, Some(0), X, NO, MORE), AT_0);
+    }
+
+    #[test]
+    fn a_finished_call_that_comes_again_is_no_second_one() {
+        let closed = open(&[(Some(0), X, "f", "{\"a\": [1, \"{\"]}")]);
+        let same = Some("{\"a\":[1,\"{\"]}");
+        assert_eq!(goes(&closed, Some(0), X, F, same), NOWHERE);
+        assert_eq!(goes(&closed, None, X, F, same), NOWHERE);
+        for other in [Some("{\"a\":[1,\"}\"]}"), Some("{}")] {
+            assert_eq!(goes(&closed, Some(0), X, F, other), NEW);
+        }
+        assert_eq!(goes(&closed, Some(1), X, F, same), NEW);
+        assert_eq!(goes(&closed, Some(0), Y, F, same), NEW);
+        assert_eq!(goes(&closed, Some(0), X, G, same), NEW);
+        assert_eq!(goes(&closed, Some(0), NO, F, same), NEW);
     }
 
     #[test]

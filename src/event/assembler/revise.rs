@@ -1,21 +1,29 @@
 //! What a decoder looks up of what it has handed out, for wires that send things twice.
 
-use super::{Assembler, calls::CallState};
+use super::{
+    Assembler,
+    calls::CallState,
+    open::OpenCall,
+    parts::{Slot, part_at},
+};
 use crate::{Error, ToolCall};
 
 /// # Looking back
 impl Assembler {
     /// The tool call of a part as far as it has come.
     pub(crate) fn call_so_far(&self, choice: u32, part: u32) -> Option<&ToolCall> {
+        Some(&self.open_call(choice, part)?.call)
+    }
+
+    fn open_call(&self, choice: u32, part: u32) -> Option<&OpenCall> {
+        let part = part_at(part, Slot::Call).ok()?;
         let open = self.choices.iter().find(|open| open.index == choice)?;
-        let call = open.calls.iter().find(|call| call.part == part)?;
-        Some(&call.call)
+        open.calls.iter().find(|call| call.part == part)
     }
 
     /// How far the tool call of a part is.
     pub(crate) fn call_state(&self, choice: u32, part: u32) -> Option<CallState> {
-        let open = self.choices.iter().find(|open| open.index == choice)?;
-        let call = open.calls.iter().find(|call| call.part == part)?;
+        let call = self.open_call(choice, part)?;
         Some(match (call.closed, call.started) {
             (true, _) => CallState::Ended,
             (false, true) => CallState::Started,
@@ -36,8 +44,9 @@ impl Assembler {
         if self.call_state(choice, part) != Some(CallState::Unseen) {
             return Ok(false);
         }
+        let own = part_at(part, Slot::Call)?;
         let mut calls = self.open(choice)?.calls.iter_mut();
-        if let Some(call) = calls.find(|call| call.part == part) {
+        if let Some(call) = calls.find(|call| call.part == own) {
             call.call.arguments.clear();
             call.object = Default::default();
         }
@@ -47,6 +56,7 @@ impl Assembler {
 
     /// The tool call of a part never became complete: it is not handed out.
     pub(crate) fn drop_call(&mut self, choice: u32, part: u32) -> Result<(), Error> {
+        let part = part_at(part, Slot::Call)?;
         let mut calls = self.open(choice)?.calls.iter_mut();
         if let Some(call) = calls.find(|call| call.part == part) {
             call.closed = true;
@@ -56,7 +66,11 @@ impl Assembler {
 
     /// The text, reasoning or refusal of a part as far as it has come.
     pub(crate) fn text_so_far(&self, choice: u32, part: u32) -> Option<&str> {
-        self.accumulator.text(choice, part)
+        let mut slots = [Slot::Text, Slot::Reasoning, Slot::Refusal].into_iter();
+        slots.find_map(|slot| {
+            let part = part_at(part, slot).ok()?;
+            self.accumulator.text(choice, part)
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 use super::{
     Assembler,
     open::{Flow, FlowKind},
-    think::Side,
+    parts::{Slot, part_at, place_of},
+    think::{Side, ThinkSplitter},
 };
 use crate::{Error, StreamEvent};
 use std::borrow::Cow;
@@ -24,23 +25,13 @@ impl Assembler {
         if text.is_empty() {
             return Ok(());
         }
-        if !self.extract_think {
-            return self.flow(
-                choice,
-                Flow {
-                    kind: FlowKind::Text,
-                    part,
-                },
-                text,
-            );
+        if self.extract_think {
+            return self.think(choice, part, &text);
         }
-        let open = self.open(choice)?;
-        open.think_part = part;
-        let mut pieces = Vec::new();
-        open.think.push(&text, &mut |side, piece: &str| {
-            pieces.push((side, piece.to_owned()));
-        });
-        self.split_text(choice, part, pieces)
+        self.retain(text.len())?;
+        let part = part_at(part, Slot::Text)?;
+        let kind = FlowKind::Text;
+        self.flow(choice, Flow { kind, part }, text)
     }
 
     /// More reasoning for a part.
@@ -57,14 +48,10 @@ impl Assembler {
         if text.is_empty() {
             return Ok(());
         }
-        self.flow(
-            choice,
-            Flow {
-                kind: FlowKind::Reasoning,
-                part,
-            },
-            text,
-        )
+        self.retain(text.len())?;
+        let part = part_at(part, Slot::Reasoning)?;
+        let kind = FlowKind::Reasoning;
+        self.flow(choice, Flow { kind, part }, text)
     }
 
     /// What the provider wants back with a reasoning part.
@@ -78,13 +65,9 @@ impl Assembler {
         signature: &str,
     ) -> Result<(), Error> {
         self.retain(signature.len())?;
-        self.enter(
-            choice,
-            Flow {
-                kind: FlowKind::Reasoning,
-                part,
-            },
-        )?;
+        let part = part_at(part, Slot::Reasoning)?;
+        let kind = FlowKind::Reasoning;
+        self.enter(choice, Flow { kind, part })?;
         self.emit(StreamEvent::ReasoningSignature {
             choice,
             part,
@@ -103,6 +86,8 @@ impl Assembler {
         }
         self.retain(text.len())?;
         self.leave(choice)?;
+        self.goes_on(choice)?;
+        let part = part_at(part, Slot::Refusal)?;
         self.emit(StreamEvent::RefusalDelta {
             choice,
             part,
@@ -111,36 +96,57 @@ impl Assembler {
         Ok(())
     }
 
+    /// More text in which thoughts are looked for. What is held back until it is known to be a tag or none is counted when
+    /// it comes.
+    fn think(&mut self, choice: u32, place: u32, text: &str) -> Result<(), Error> {
+        self.retain(text.len())?;
+        let open = self.open(choice)?;
+        let known = open.think.iter_mut().find(|(other, _)| *other == place);
+        let mut pieces = Vec::new();
+        let mut keep = |side, piece: &str| pieces.push((side, piece.to_owned()));
+        match known {
+            Some((_, splitter)) => splitter.push(text, &mut keep),
+            None => {
+                let mut splitter = ThinkSplitter::default();
+                splitter.push(text, &mut keep);
+                open.think.push((place, splitter));
+                self.retain(size_of::<ThinkSplitter>())?;
+            }
+        }
+        self.split_text(choice, place, pieces)
+    }
+
+    /// The text at a place ends: what was held back is text after all.
+    pub(super) fn end_think(&mut self, choice: u32, place: u32) -> Result<(), Error> {
+        let all = &mut self.open(choice)?.think;
+        let Some(at) = all.iter().position(|(other, _)| *other == place) else {
+            return Ok(());
+        };
+        let (_, mut splitter) = all.remove(at);
+        let mut pieces = Vec::new();
+        splitter.finish(&mut |side, piece: &str| pieces.push((side, piece.to_owned())));
+        self.split_text(choice, place, pieces)
+    }
+
     pub(super) fn split_text(
         &mut self,
         choice: u32,
-        part: u32,
+        place: u32,
         pieces: Vec<(Side, String)>,
     ) -> Result<(), Error> {
         for (side, piece) in pieces {
-            match side {
-                Side::Text => self.flow(
-                    choice,
-                    Flow {
-                        kind: FlowKind::Text,
-                        part,
-                    },
-                    piece.into(),
-                )?,
-                Side::Reasoning => {
-                    let flow = Flow {
-                        kind: FlowKind::Reasoning,
-                        part: part.saturating_sub(1),
-                    };
-                    self.flow(choice, flow, piece.into())?;
-                }
-            }
+            let (kind, slot) = match side {
+                Side::Text => (FlowKind::Text, Slot::Text),
+                Side::Reasoning => (FlowKind::Reasoning, Slot::Thought),
+            };
+            let part = part_at(place, slot)?;
+            self.flow(choice, Flow { kind, part }, piece.into())?;
         }
         Ok(())
     }
 
+    /// Hands out a piece that is counted already.
     fn flow(&mut self, choice: u32, flow: Flow, text: Cow<'_, str>) -> Result<(), Error> {
-        self.retain(text.len())?;
         self.enter(choice, flow)?;
         let (part, text) = (flow.part, text.into_owned());
         self.emit(match flow.kind {
@@ -152,7 +158,11 @@ impl Assembler {
 
     fn enter(&mut self, choice: u32, flow: Flow) -> Result<(), Error> {
         let is_told = self.queue.is_some();
+        let has_all = self.has_all;
         let open = self.open(choice)?;
+        if open.finish.is_some() && is_told && !has_all {
+            open.goes_on();
+        }
         if open.flowing == Some(flow) {
             return Ok(());
         }
@@ -171,6 +181,14 @@ impl Assembler {
         Ok(())
     }
 
+    /// Content comes, perhaps after a finish reason.
+    pub(super) fn goes_on(&mut self, choice: u32) -> Result<(), Error> {
+        if self.queue.is_some() && !self.has_all {
+            self.open(choice)?.goes_on();
+        }
+        Ok(())
+    }
+
     pub(super) fn leave(&mut self, choice: u32) -> Result<(), Error> {
         if let Some(Flow { kind, part }) = self.open(choice)?.flowing.take() {
             self.emit(match kind {
@@ -179,6 +197,12 @@ impl Assembler {
             });
         }
         Ok(())
+    }
+
+    /// Whether what flows stands at this place.
+    pub(super) fn flows_at(&mut self, choice: u32, place: u32) -> Result<bool, Error> {
+        let flowing = self.open(choice)?.flowing;
+        Ok(flowing.is_some_and(|flow| place_of(flow.part) == place))
     }
 }
 
@@ -218,7 +242,7 @@ mod tests {
         let mut stream = stream();
         stream.extract_think(true);
         stream.text(0, 1, "<think>t</think>a <").unwrap();
-        assert_eq!(told(&mut stream), "reasoning 0, 't', end 0, text 1, 'a'");
+        assert_eq!(told(&mut stream), "reasoning 1, 't', end 1, text 1, 'a'");
         stream.settle().unwrap();
         assert_eq!(told(&mut stream), "' ', '<', end 1, finish 0 ");
     }

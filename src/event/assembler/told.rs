@@ -1,6 +1,6 @@
 //! What the tests of the assembler share.
 
-use super::{Assembler, AssemblerLimits, ToolFragment};
+use super::{Assembler, AssemblerLimits, ToolFragment, parts::place_of};
 use crate::{Error, ErrorKind, Json, StreamEvent};
 
 pub(super) fn stream() -> Assembler {
@@ -17,28 +17,32 @@ pub(super) fn json(text: &str) -> Json {
     Json::parse(text).unwrap()
 }
 
-/// The events that wait, in a few words each.
+/// The events that wait, in a few words each, with the places that the decoder gave.
 pub(super) fn told(assembler: &mut Assembler) -> String {
     use StreamEvent as E;
     let mut all = Vec::new();
     while let Some(event) = assembler.next_event() {
         all.push(match event {
             E::Start(_) => "start".to_owned(),
-            E::TextStart { part, .. } => format!("text {part}"),
-            E::ReasoningStart { part, .. } => format!("reasoning {part}"),
-            E::TextEnd { part, .. } | E::ReasoningEnd { part, .. } => format!("end {part}"),
+            E::TextStart { part, .. } => format!("text {}", place_of(part)),
+            E::ReasoningStart { part, .. } => format!("reasoning {}", place_of(part)),
+            E::TextEnd { part, .. } | E::ReasoningEnd { part, .. } => {
+                format!("end {}", place_of(part))
+            }
             E::TextDelta { text, .. } | E::ReasoningDelta { text, .. } => format!("'{text}'"),
             E::RefusalDelta { text, .. } => format!("refusal '{text}'"),
             E::ReasoningSignature { signature, .. } => format!("signature {signature}"),
-            E::ToolCallStart { part, id, name, .. } => format!("call {part} {id} {name}"),
+            E::ToolCallStart { part, id, name, .. } => {
+                format!("call {} {id} {name}", place_of(part))
+            }
             E::ToolCallDelta {
                 part, arguments, ..
-            } => format!("{part} {arguments}"),
+            } => format!("{} {arguments}", place_of(part)),
             E::ToolCallEnd { part, call, .. } => {
-                format!("called {part} {} {}", call.id, call.arguments)
+                format!("called {} {} {}", place_of(part), call.id, call.arguments)
             }
-            E::Opaque { part, .. } => format!("opaque {part}"),
-            E::Citation { part, .. } => format!("citation {part}"),
+            E::Opaque { part, .. } => format!("opaque {}", place_of(part)),
+            E::Citation { part, .. } => format!("citation {}", place_of(part)),
             E::Logprobs { .. } => "logprobs".to_owned(),
             E::Usage(_) => "usage".to_owned(),
             E::Timing { .. } => "timing".to_owned(),

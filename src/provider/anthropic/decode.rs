@@ -297,7 +297,7 @@ impl Decoder for MessageDecoder {
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
         self.open.end_all(MOST_BLOCKS, out)?;
         if !self.has_end {
-            out.warn(Warning::new(
+            out.warn_once(Warning::new(
                 "missing_end",
                 "the stream gave a stop reason, but ended without `message_stop`",
             ));

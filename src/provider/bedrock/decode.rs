@@ -253,7 +253,7 @@ impl Decoder for ConverseDecoder {
 
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
         if self.stopped && !self.has_metadata {
-            out.warn(Warning::new(
+            out.warn_once(Warning::new(
                 "missing_end",
                 "the stream said why it stopped, but ended without `metadata`, which tells the usage",
             ));

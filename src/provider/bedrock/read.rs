@@ -191,7 +191,7 @@ fn extra(name: &str, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
 pub(super) fn block_number(index: u64) -> Result<u32, Error> {
     u32::try_from(index)
         .ok()
-        .filter(|block| *block < u32::MAX / SLOTS)
+        .filter(|block| *block < u32::MAX / SLOTS / 8)
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::Protocol,

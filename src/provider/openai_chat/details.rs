@@ -75,6 +75,31 @@ impl Details {
         Ok(shown)
     }
 
+    /// Whether a detail has text that a reader may see.
+    pub(super) fn has_text(&self) -> bool {
+        let texts = ["text", "summary"];
+        let mut all = self
+            .open
+            .iter()
+            .flat_map(|detail| texts.map(|name| detail.members.text(name)));
+        all.any(|text| text.is_some_and(|text| !text.is_empty()))
+    }
+
+    /// The details of a choice come once more, all of them.
+    pub(super) fn forget(&mut self, choice: u32) {
+        let extra = self.extra.get(&choice).copied();
+        for (at, detail) in self.open.iter_mut().enumerate() {
+            if detail.choice == choice && extra != Some(at) {
+                *detail = Detail {
+                    choice,
+                    whole: None,
+                    members: Members::default(),
+                };
+            }
+        }
+        self.last.remove(&choice);
+    }
+
     /// Keeps a message's `extra_content` in the same way. The last one counts.
     pub(super) fn add_extra_content(
         &mut self,
@@ -124,6 +149,9 @@ impl Details {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         for (n, detail) in (0_u32..).zip(std::mem::take(self).open) {
+            if detail.whole.is_none() && detail.members.0.is_empty() {
+                continue;
+            }
             let block = match detail.whole {
                 Some(whole) => whole,
                 None => Json::new(&detail.members)?,

@@ -1,6 +1,7 @@
 //! Messages as a server's profile allows them.
 
 use super::{
+    kept,
     part::{WireCall, WirePart},
     profile::{MediaPlace, Profile, ReasoningReplay},
     wire_message::{Content, WireMessage},
@@ -112,7 +113,10 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
                 }
                 ContentPart::Reasoning { text, .. } => self.reasoning(text, &mut own),
                 ContentPart::Opaque(block) if block.provider == self.provider => {
-                    own.opaque(&block.block);
+                    match kept::left_out(&block.block) {
+                        Some(name) => self.leave_out(&name),
+                        None => own.opaque(&block.block),
+                    }
                 }
                 ContentPart::Opaque(_) => {}
                 part => own.content.push(WirePart::new(part, self.provider)?),
@@ -134,6 +138,14 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         }
         sent.moved.extend(media);
         Ok(())
+    }
+
+    fn leave_out(&mut self, name: &str) {
+        let provider = self.provider;
+        self.omissions.warn(
+            "opaque_left_out",
+            format!("the member `{name}` of an earlier answer was not sent back to `{provider}`"),
+        );
     }
 
     fn role<'m>(&self, role: &'m Role) -> &'m str {

@@ -9,6 +9,7 @@ mod details;
 mod embed;
 mod encode;
 mod failed;
+mod kept;
 mod logprobs;
 mod message;
 pub(super) mod models;
@@ -178,6 +179,8 @@ impl Provider for OpenAiChat {
             self.name.clone(),
             self.profile.end_marker,
             request.include_usage.unwrap_or(true),
+            request.n.unwrap_or(1) <= 1,
+            self.profile.reasoning_apart,
         ))
     }
 

@@ -29,6 +29,8 @@ pub struct Profile {
     pub extra: Option<&'static [&'static str]>,
     /// How a stream comes to have usage.
     pub stream_usage: StreamUsage,
+    /// Whether it counts reasoning in the total alone, and neither in the completion nor, always, by itself.
+    pub reasoning_apart: bool,
     /// Which forms of structured output it has.
     pub structured: Structured,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
@@ -184,6 +186,7 @@ impl Profile {
         spelled: &[],
         extra: None,
         stream_usage: StreamUsage::Unknown,
+        reasoning_apart: false,
         structured: Structured::Schema,
         call_id: IdForm::ANY,
         reasoning: ReasoningReplay::Never,

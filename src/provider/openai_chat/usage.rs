@@ -2,7 +2,7 @@
 
 use crate::{
     ServerTiming, Usage,
-    provider::lenient::{Count, Number, Object, Seconds, Spelled, object},
+    provider::lenient::{Count, Number, Object, Raw, Seconds, object},
 };
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ object! {
 object! {
     struct CompletionDetails {
         reasoning_tokens: Count,
+        audio_tokens: Count,
         accepted_prediction_tokens: Count,
         rejected_prediction_tokens: Count,
     }
@@ -68,9 +69,19 @@ object! {
     }
 }
 
+/// When tokens that the total has beyond prompt and completion are reasoning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// If the server says that it counted as many of reasoning.
+    IfCounted,
+    /// Also if it does not say how many there were, because the answer has reasoning.
+    IfUncounted,
+    /// Also, because the server is known to count so.
+    Always,
+}
+
 /// The counts, and the times that Groq puts beside them.
-pub(super) fn usage(spelled: &Spelled<'_, Counts>) -> Option<(Usage, ServerTiming)> {
-    let counts = spelled.value.0.as_ref()?;
+pub(super) fn usage(counts: &Counts, raw: Raw<'_>, reasoning: Apart) -> (Usage, ServerTiming) {
     let none = (PromptDetails::default(), CompletionDetails::default());
     let prompt = counts.prompt_tokens_details.0.as_ref().unwrap_or(&none.0);
     let completion = counts
@@ -79,7 +90,7 @@ pub(super) fn usage(spelled: &Spelled<'_, Counts>) -> Option<(Usage, ServerTimin
         .as_ref()
         .unwrap_or(&none.1);
     let first = |counts: &[Count]| counts.iter().find_map(|count| count.0);
-    let usage = Usage {
+    let mut usage = Usage {
         prompt_tokens: counts.prompt_tokens.0,
         completion_tokens: counts.completion_tokens.0,
         total_tokens: counts.total_tokens.0,
@@ -99,16 +110,49 @@ pub(super) fn usage(spelled: &Spelled<'_, Counts>) -> Option<(Usage, ServerTimin
         reasoning_tokens: first(&[completion.reasoning_tokens, counts.reasoning_tokens]),
         accepted_prediction_tokens: completion.accepted_prediction_tokens.0,
         rejected_prediction_tokens: completion.rejected_prediction_tokens.0,
-        raw: spelled.raw.json(),
+        raw: raw.json(),
     };
+    let others = [
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+        usage.image_tokens,
+        usage.audio_tokens,
+        completion.audio_tokens.0,
+    ];
+    if let Some(apart) = apart(&usage, &others, reasoning) {
+        let with_reasoning = usage.completion_tokens.map(|own| own.saturating_add(apart));
+        usage.completion_tokens = with_reasoning;
+    }
     let timing = ServerTiming {
         queue: counts.queue_time.0,
         prompt: counts.prompt_time.0,
         completion: counts.completion_time.0,
         total: counts.total_time.0,
     };
-    Some((usage, timing))
+    (usage, timing)
 }
+
+/// The tokens of reasoning that are in the total and not in the completion.
+///
+/// What is missing may have another reason: Mistral leaves sound out of the prompt, others what was cached. Where the server
+/// does not say how much of it is reasoning, each of those is a better explanation.
+fn apart(usage: &Usage, others: &[Option<u64>], reasoning: Apart) -> Option<u64> {
+    let told = usage.prompt_tokens?.checked_add(usage.completion_tokens?)?;
+    let missing = usage.total_tokens?.checked_sub(told).filter(|n| *n > 0)?;
+    let is_reasoning = match usage.reasoning_tokens {
+        Some(counted) if counted > 0 => counted == missing,
+        Some(_) => false,
+        None => {
+            reasoning != Apart::IfCounted
+                && missing <= MOST_REASONING
+                && !others.contains(&Some(missing))
+        }
+    };
+    is_reasoning.then_some(missing)
+}
+
+/// No model thinks longer: a total that has more beyond its parts is none.
+const MOST_REASONING: u64 = 1 << 24;
 
 impl TimeInfo {
     pub(super) fn timing(&self) -> ServerTiming {

@@ -3,8 +3,8 @@
 use super::usage::{Counts, TimeInfo, Timings};
 use crate::{
     few::Few,
-    json::{Fault, Reader},
-    provider::lenient::{Count, Fill, List, Object, Raw, Spelled, Text, object},
+    json::{Fault, Name, Reader},
+    provider::lenient::{Count, Fill, List, Members, Object, Others, Raw, Spelled, Text, object},
 };
 use std::borrow::Cow;
 
@@ -50,6 +50,8 @@ object! {
         pub(super) message: Object<Message<'a>>,
         pub(super) finish_reason: Text<'a>,
         pub(super) native_finish_reason: Text<'a>,
+        /// Moonshot. Most servers send it beside the choices.
+        pub(super) usage: Raw<'a>,
         pub(super) logprobs: Raw<'a>,
         pub(super) reasoning_logprobs: Raw<'a>,
         /// OpenRouter.
@@ -57,26 +59,111 @@ object! {
     }
 }
 
-object! {
-    pub(super) struct Message<'a> {
-        pub(super) content: Content<'a>,
-        pub(super) reasoning: Content<'a>,
-        pub(super) reasoning_content: Content<'a>,
-        pub(super) reasoning_details: List<Raw<'a>>,
-        pub(super) refusal: Text<'a>,
-        pub(super) tool_calls: List<ToolCall<'a>>,
-        pub(super) function_call: Object<Function<'a>>,
-        pub(super) annotations: List<Raw<'a>>,
-        pub(super) extra_content: Raw<'a>,
+#[derive(Debug, Default)]
+pub(super) struct Message<'a> {
+    pub(super) content: Content<'a>,
+    pub(super) reasoning: Content<'a>,
+    pub(super) reasoning_content: Content<'a>,
+    /// Copilot; some servers call it `thinking`.
+    pub(super) reasoning_text: Content<'a>,
+    pub(super) reasoning_details: List<Raw<'a>>,
+    pub(super) refusal: Text<'a>,
+    pub(super) tool_calls: List<Spelled<'a, ToolCall<'a>>>,
+    pub(super) function_call: Object<Function<'a>>,
+    pub(super) annotations: List<Raw<'a>>,
+    pub(super) extra_content: Raw<'a>,
+    pub(super) others: Others<'a>,
+}
+
+impl<'de: 'a, 'a> Members<'de> for Message<'a> {
+    #[inline(always)]
+    fn member(&mut self, name: &Name, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        match name {
+            b"content" => self.content.fill(reader),
+            b"role" | b"name" | b"channel" | b"padding" => reader.pass_over(),
+            b"reasoning" => self.reasoning.fill(reader),
+            b"reasoning_content" => self.reasoning_content.fill(reader),
+            b"tool_calls" if is_list(reader)? => self.tool_calls.fill(reader),
+            _ => self.seldom(name, reader),
+        }
     }
 }
 
-object! {
-    pub(super) struct ToolCall<'a> {
-        pub(super) index: Count,
-        pub(super) id: Text<'a>,
-        pub(super) function: Object<Function<'a>>,
-        pub(super) extra_content: Raw<'a>,
+impl<'a> Message<'a> {
+    #[inline(never)]
+    fn seldom<'de: 'a>(&mut self, name: &Name, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        match name {
+            b"reasoning_text" | b"thinking" => self.reasoning_text.fill(reader),
+            b"reasoning_details" if is_list(reader)? => self.reasoning_details.fill(reader),
+            b"refusal" if reader.peek()? == b'"' => self.refusal.fill(reader),
+            b"function_call" if reader.peek()? == b'{' => self.function_call.fill(reader),
+            b"annotations" if is_list(reader)? => self.annotations.fill(reader),
+            b"extra_content" => self.extra_content.fill(reader),
+            _ => self.others.add(name, reader),
+        }
+    }
+}
+
+fn is_list(reader: &mut Reader<'_>) -> Result<bool, Fault> {
+    Ok(reader.peek()? == b'[')
+}
+
+/// Whether there are members without a place that say something.
+pub(super) fn has_others(others: &Others<'_>) -> bool {
+    others
+        .iter()
+        .any(|(_, raw)| !raw.text().is_none_or(is_blank))
+}
+
+/// Whether a value says nothing: null, false, zero, an empty text, or a list or object of nothing else.
+pub(super) fn is_blank(json: &str) -> bool {
+    fn blank(reader: &mut Reader<'_>) -> Result<bool, Fault> {
+        let mut all = true;
+        match reader.peek()? {
+            b'{' => reader.object(|_, reader| {
+                all &= blank(reader)?;
+                Ok(())
+            })?,
+            b'[' => reader.list(|reader| {
+                all &= blank(reader)?;
+                Ok(())
+            })?,
+            _ => all = matches!(reader.raw()?, "null" | "false" | "\"\"" | "0" | "0.0"),
+        }
+        Ok(all)
+    }
+    blank(&mut Reader::new(json)).unwrap_or(false)
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ToolCall<'a> {
+    pub(super) index: Count,
+    pub(super) id: Text<'a>,
+    pub(super) r#type: Text<'a>,
+    pub(super) function: Object<Function<'a>>,
+    pub(super) extra_content: Raw<'a>,
+    pub(super) others: Others<'a>,
+}
+
+impl<'de: 'a, 'a> Members<'de> for ToolCall<'a> {
+    #[inline(always)]
+    fn member(&mut self, name: &Name, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        match name {
+            b"index" => self.index.fill(reader),
+            b"id" => self.id.fill(reader),
+            b"type" => self.r#type.fill(reader),
+            b"function" => self.function.fill(reader),
+            b"extra_content" => self.extra_content.fill(reader),
+            _ => self.others.add(name, reader),
+        }
+    }
+}
+
+impl ToolCall<'_> {
+    /// Whether it is of a type that is not a function's: `custom`, and what is to come.
+    pub(super) fn is_of_other_type(&self) -> bool {
+        let r#type = self.r#type.non_empty();
+        self.function.0.is_none() && r#type.is_some_and(|r#type| r#type != "function")
     }
 }
 
@@ -93,14 +180,40 @@ pub(super) enum Content<'a> {
     #[default]
     Nothing,
     Text(Cow<'a, str>),
-    Parts(Vec<Part<'a>>),
+    Parts(Vec<Spelled<'a, Part<'a>>>),
+    /// A value of another type, such as the object that Cloudflare's JSON mode gives.
+    Value(Raw<'a>),
 }
 
-object! {
-    pub(super) struct Part<'a> {
-        pub(super) text: Text<'a>,
-        /// Mistral: the parts of a `thinking` part.
-        pub(super) thinking: Raw<'a>,
+/// An element of a content that is a list.
+#[derive(Debug, Default)]
+pub(super) struct Part<'a> {
+    pub(super) r#type: Text<'a>,
+    pub(super) text: Text<'a>,
+    /// Mistral: the parts of a `thinking` part. Elsewhere a text.
+    pub(super) thinking: Raw<'a>,
+    /// Databricks: the parts of a `reasoning` part.
+    pub(super) summary: Raw<'a>,
+    pub(super) reasoning: Raw<'a>,
+    pub(super) refusal: Text<'a>,
+    pub(super) signature: Text<'a>,
+    pub(super) others: Others<'a>,
+}
+
+impl<'de: 'a, 'a> Members<'de> for Part<'a> {
+    #[inline(always)]
+    fn member(&mut self, name: &Name, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        match name {
+            b"type" => self.r#type.fill(reader),
+            b"text" if reader.peek()? == b'"' => self.text.fill(reader),
+            b"thinking" => self.thinking.fill(reader),
+            b"summary" => self.summary.fill(reader),
+            b"reasoning" => self.reasoning.fill(reader),
+            b"refusal" if reader.peek()? == b'"' => self.refusal.fill(reader),
+            b"signature" if reader.peek()? == b'"' => self.signature.fill(reader),
+            b"closed" | b"index" => reader.pass_over(),
+            _ => self.others.add(name, reader),
+        }
     }
 }
 
@@ -110,23 +223,12 @@ impl<'a> Content<'a> {
         match self {
             Content::Nothing => Some(""),
             Content::Text(text) => Some(text),
-            Content::Parts(_) => None,
+            Content::Parts(_) | Content::Value(_) => None,
         }
     }
 
-    /// The text, or that of all parts together; `None` if there is none.
-    #[inline]
-    pub(super) fn take_text(&mut self) -> Option<Cow<'a, str>> {
-        let text = match std::mem::take(self) {
-            Content::Nothing => return None,
-            Content::Text(text) => text,
-            Content::Parts(parts) => parts
-                .iter()
-                .filter_map(|part| part.text.as_deref())
-                .collect::<String>()
-                .into(),
-        };
-        (!text.is_empty()).then_some(text)
+    pub(super) fn is_empty(&self) -> bool {
+        self.as_text() == Some("")
     }
 }
 
@@ -138,15 +240,22 @@ impl Message<'_> {
             || !self.annotations.0.is_empty()
             || self.refusal.non_empty().is_some()
             || self.function_call.0.is_some()
-            || self.extra_content.text().is_some();
+            || self.extra_content.text().is_some()
+            || has_others(&self.others);
         if more {
             return None;
         }
-        match [&self.content, &self.reasoning, &self.reasoning_content].map(Content::as_text) {
-            [Some(text), Some(""), Some("")] => Some((text, false)),
-            [Some(""), Some(text), Some("")] | [Some(""), Some(""), Some(text)] => {
-                Some((text, true))
-            }
+        let texts = [
+            &self.content,
+            &self.reasoning,
+            &self.reasoning_content,
+            &self.reasoning_text,
+        ];
+        match texts.map(Content::as_text) {
+            [Some(text), Some(""), Some(""), Some("")] => Some((text, false)),
+            [Some(""), Some(text), Some(""), Some("")]
+            | [Some(""), Some(""), Some(text), Some("")]
+            | [Some(""), Some(""), Some(""), Some(text)] => Some((text, true)),
             _ => None,
         }
     }
@@ -162,15 +271,43 @@ impl<'de: 'a, 'a> Fill<'de> for Content<'a> {
         *self = match reader.peek()? {
             b'"' => Content::Text(reader.string()?),
             b'[' => {
-                let mut parts = List::<Object<Part<'a>>>::default();
+                let mut parts = List::<Spelled<'a, Part<'a>>>::default();
                 parts.fill(reader)?;
-                Content::Parts(parts.0.into_iter().filter_map(|part| part.0).collect())
+                Content::Parts(parts.0)
             }
             _ => {
-                reader.skip()?;
-                Content::Nothing
+                let mut raw = Raw::default();
+                raw.fill(reader)?;
+                match raw.text() {
+                    None | Some("{}" | "false") => Content::Nothing,
+                    Some(_) => Content::Value(raw),
+                }
             }
         };
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_is_blank() {
+        for (json, blank) in [
+            ("null", true),
+            ("\"\"", true),
+            ("[]", true),
+            ("{ }", true),
+            ("0", true),
+            ("false", true),
+            (r#"{"data":"","expires_at":0,"of":[null,{}]}"#, true),
+            ("1", false),
+            ("\" \"", false),
+            ("true", false),
+            (r#"{"a":{"b":["c"]}}"#, false),
+        ] {
+            assert_eq!(is_blank(json), blank, "{json}");
+        }
     }
 }

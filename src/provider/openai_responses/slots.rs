@@ -205,7 +205,7 @@ impl Slots {
         let taken = |number: u32| self.slots.iter().any(|slot| slot.number == number);
         let own = u32::try_from(index)
             .ok()
-            .filter(|&n| n < u32::MAX / 8192 && !taken(n));
+            .filter(|&n| n < u32::MAX / 65_536 && !taken(n));
         let next = || {
             self.slots
                 .iter()

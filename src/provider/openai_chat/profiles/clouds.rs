@@ -69,6 +69,7 @@ pub const GEMINI: Profile = Profile {
     ],
     stream_usage: StreamUsage::Asked,
     end_marker: EndMarker::Always,
+    reasoning_apart: true,
     ..Profile::BASE
 };
 

@@ -121,6 +121,7 @@ pub const XAI: Profile = Profile {
     reasoning: ReasoningReplay::Field("reasoning_content"),
     message_refusal: true,
     end_marker: EndMarker::Always,
+    reasoning_apart: true,
     ..Profile::BASE
 };
 

@@ -1,0 +1,391 @@
+//! What of a message has no place in the model: kept as opaque parts in the wire's own words, `{"message": {"images": ..}}`.
+
+use crate::{
+    Assembler, Error, Json, OpaqueBlock,
+    json::Reader,
+    provider::{lenient::Raw, members::Members},
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+/// Members and parts without a place. In a stream they come in pieces, which are put together.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    choice: u32,
+    what: What,
+    value: Piece,
+}
+
+/// Which pieces belong together.
+#[derive(Debug, PartialEq, Eq)]
+enum What {
+    /// A member of the message.
+    Member(String),
+    /// A part of its content; each comes whole.
+    Part,
+    /// What a known part of the content has beside its text.
+    Rest,
+    /// A tool call, by its index and id.
+    Call(Option<u64>, Option<String>),
+}
+
+/// A value as it comes.
+#[derive(Debug)]
+enum Piece {
+    /// In one piece, as it is spelled.
+    Whole(Json),
+    /// A text, with its escapes and without quotation marks.
+    Text(String),
+    /// The elements of a list.
+    List(Vec<Json>),
+    Object(Vec<(String, Piece)>),
+}
+
+/// The members or elements of a value with which those of a further piece are compared.
+const MOST_COMPARED: usize = 64;
+/// Below this level a further piece replaces the one before.
+const DEEPEST: u32 = 8;
+
+/// Members whose text comes whole in each piece: it is replaced rather than continued.
+const FIXED: [&str; 12] = [
+    "id",
+    "type",
+    "name",
+    "index",
+    "object",
+    "role",
+    "format",
+    "status",
+    "url",
+    "mime_type",
+    "media_type",
+    "call_id",
+];
+
+impl Kept {
+    /// A member of a message, or more of one.
+    pub(super) fn member(
+        &mut self,
+        choice: u32,
+        name: &str,
+        raw: Raw<'_>,
+        is_whole: bool,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        self.add(choice, What::Member(name.to_owned()), raw, is_whole, out)
+    }
+
+    /// A part of the content. `is_rest`: its text is known, and only what stands beside that has no place.
+    pub(super) fn part(
+        &mut self,
+        choice: u32,
+        raw: Raw<'_>,
+        is_rest: bool,
+        is_whole: bool,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let what = if is_rest { What::Rest } else { What::Part };
+        let is_known = |entry: &Entry| {
+            entry.choice == choice
+                && entry.what == what
+                && matches!(&entry.value, Piece::Whole(json) if Some(json.as_str()) == raw.text())
+        };
+        if is_whole && self.0.iter().any(is_known) {
+            return Ok(());
+        }
+        self.push(choice, what, raw, out)
+    }
+
+    /// A call of a type that has no place, or more of one.
+    pub(super) fn call(
+        &mut self,
+        choice: u32,
+        index: Option<u64>,
+        id: Option<&str>,
+        raw: Raw<'_>,
+        is_whole: bool,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let what = match self.find_call(choice, index, id) {
+            Some(What::Call(index, id)) => What::Call(*index, id.clone()),
+            _ => What::Call(index, id.map(str::to_owned)),
+        };
+        self.add(choice, what, raw, is_whole, out)
+    }
+
+    /// Whether a call with this index or id is kept here.
+    pub(super) fn has_call(&self, choice: u32, index: Option<u64>, id: Option<&str>) -> bool {
+        self.find_call(choice, index, id).is_some()
+    }
+
+    fn find_call(&self, choice: u32, index: Option<u64>, id: Option<&str>) -> Option<&What> {
+        let mut own = self.0.iter().rev().filter(|entry| entry.choice == choice);
+        let found = own.find(|entry| match &entry.what {
+            What::Call(own_index, own_id) => match (id, own_id) {
+                (Some(id), Some(own)) => id == own,
+                _ => index.is_some() && index == *own_index,
+            },
+            _ => false,
+        });
+        found.map(|entry| &entry.what)
+    }
+
+    /// A whole replaces the pieces that came before it.
+    fn add(
+        &mut self,
+        choice: u32,
+        what: What,
+        raw: Raw<'_>,
+        is_whole: bool,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let known = self
+            .0
+            .iter_mut()
+            .find(|entry| entry.choice == choice && entry.what == what);
+        let Some(entry) = known else {
+            return self.push(choice, what, raw, out);
+        };
+        let text = raw.text().unwrap_or_default();
+        out.retain(text.len().saturating_add(size_of::<Entry>()))?;
+        let mut nodes = 0;
+        match &entry.value {
+            Piece::Whole(json) if json.as_str() == text && is_whole => {}
+            _ if is_whole => entry.value = Piece::Whole(Json::part(text)),
+            _ => entry.value.extend(text, false, 0, &mut nodes),
+        }
+        out.retain(nodes.saturating_mul(size_of::<(String, Piece)>()))
+    }
+
+    fn push(
+        &mut self,
+        choice: u32,
+        what: What,
+        raw: Raw<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let Some(value) = raw.json() else {
+            return Ok(());
+        };
+        let bytes = value.as_str().len();
+        out.retain(bytes.saturating_add(size_of::<Entry>()))?;
+        let value = Piece::Whole(value);
+        self.0.push(Entry {
+            choice,
+            what,
+            value,
+        });
+        Ok(())
+    }
+
+    /// Hands them over, in the order in which they began, from `first_part` on.
+    pub(super) fn finish(
+        &mut self,
+        provider: &str,
+        first_part: u32,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        for (n, entry) in (0_u32..).zip(std::mem::take(&mut self.0)) {
+            let block = Json::new(&Block(&entry))?;
+            let block = OpaqueBlock::new(provider, block);
+            out.opaque(entry.choice, first_part.saturating_add(n), block)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a server takes back as a member of its own message, beside parts of the content and sound by its id: calls as they
+/// came, pictures (OpenRouter), and reasoning that is signed or encrypted (LiteLLM, Copilot). Many servers refuse a message
+/// with any other member.
+const TAKEN_BACK: [&str; 4] = [
+    "tool_calls",
+    "images",
+    "thinking_blocks",
+    "reasoning_opaque",
+];
+
+/// The member of the message that an opaque part holds, if it does not go back to the server.
+pub(super) fn left_out(block: &Json) -> Option<String> {
+    let outer = Members::read(block.as_str())?;
+    let mut names = outer.iter().map(|(name, _)| name);
+    let ("message", None) = (names.next()?, names.next()) else {
+        return None;
+    };
+    let members = Members::read(outer.get("message")?.as_str())?;
+    let (name, value) = members.iter().next()?;
+    let has_id = || Members::read(value.as_str()).is_some_and(|audio| audio.get("id").is_some());
+    let goes_back = match name {
+        "audio" => has_id(),
+        "content" => value.as_str().starts_with('['),
+        name => TAKEN_BACK.contains(&name),
+    };
+    (!goes_back).then(|| name.to_owned())
+}
+
+impl Piece {
+    /// Takes a value apart, as far as pieces can follow.
+    fn open(text: &str, nodes: &mut usize) -> Piece {
+        let whole = || Piece::Whole(Json::part(text));
+        let mut reader = Reader::new(text);
+        match reader.peek() {
+            Ok(b'"') => inner(text).map_or_else(whole, |inner| Piece::Text(inner.to_owned())),
+            Ok(b'[') => elements(text, nodes).map_or_else(whole, Piece::List),
+            Ok(b'{') => {
+                let mut members = Vec::new();
+                let read = reader.object(|name, reader| {
+                    members.push((name.to_owned(), Piece::Whole(Json::part(reader.raw()?))));
+                    Ok(())
+                });
+                if read.is_err() {
+                    return whole();
+                }
+                *nodes = nodes.saturating_add(members.len());
+                Piece::Object(members)
+            }
+            _ => whole(),
+        }
+    }
+
+    /// More of a value: texts and lists go on, objects member by member, anything else is replaced.
+    fn extend(&mut self, more: &str, is_fixed: bool, depth: u32, nodes: &mut usize) {
+        let first = more.as_bytes().first().copied().unwrap_or(b'n');
+        if first == b'n' {
+            return;
+        }
+        if let Piece::Whole(json) = self {
+            if !is_fixed && depth < DEEPEST {
+                *self = Piece::open(json.as_str(), nodes);
+            }
+        }
+        match (&mut *self, first) {
+            (Piece::Text(text), b'"') if !is_fixed => {
+                text.push_str(inner(more).unwrap_or_default());
+            }
+            (Piece::List(list), b'[') => {
+                for element in elements(more, nodes).unwrap_or_default() {
+                    let is_new = list.len() > MOST_COMPARED || !list.contains(&element);
+                    if is_new {
+                        list.push(element);
+                    }
+                }
+            }
+            (Piece::Object(members), b'{') => {
+                let deeper = depth.saturating_add(1);
+                let read = Reader::new(more).object(|name, reader| {
+                    let value = reader.raw()?;
+                    let mut compared = members.iter_mut().take(MOST_COMPARED);
+                    match compared.find(|(other, _)| other == name) {
+                        Some((_, old)) => old.extend(value, FIXED.contains(&name), deeper, nodes),
+                        None => {
+                            *nodes = nodes.saturating_add(1);
+                            members.push((name.to_owned(), Piece::Whole(Json::part(value))));
+                        }
+                    }
+                    Ok(())
+                });
+                debug_assert!(read.is_ok(), "it was read before");
+            }
+            _ => *self = Piece::Whole(Json::part(more)),
+        }
+    }
+}
+
+/// What stands between a text's quotation marks.
+fn inner(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+fn elements(text: &str, nodes: &mut usize) -> Option<Vec<Json>> {
+    let mut elements = Vec::new();
+    let mut reader = Reader::new(text);
+    let read = reader.list(|reader| {
+        elements.push(Json::part(reader.raw()?));
+        Ok(())
+    });
+    *nodes = nodes.saturating_add(elements.len());
+    read.ok().map(|()| elements)
+}
+
+impl Serialize for Piece {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Piece::Whole(json) => json.serialize(serializer),
+            Piece::Text(text) => Json::part(&["\"", text, "\""].concat()).serialize(serializer),
+            Piece::List(list) => list.serialize(serializer),
+            Piece::Object(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (name, value) in members {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+struct Block<'a>(&'a Entry);
+
+impl Serialize for Block<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Message<'a>(&'a Entry);
+        impl Serialize for Message<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let Entry { what, value, .. } = self.0;
+                let mut map = serializer.serialize_map(Some(1))?;
+                match what {
+                    What::Member(name) => map.serialize_entry(name, value)?,
+                    What::Part => map.serialize_entry("content", &[value])?,
+                    What::Rest => map.serialize_entry("content_details", &[value])?,
+                    What::Call(..) => map.serialize_entry("tool_calls", &[value])?,
+                }
+                map.end()
+            }
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("message", &Message(self.0))?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(pieces: &[&str]) -> String {
+        let mut value = Piece::Whole(Json::part(pieces[0]));
+        for piece in &pieces[1..] {
+            value.extend(piece, false, 0, &mut 0);
+        }
+        Json::new(&value).unwrap().as_str().to_owned()
+    }
+
+    #[test]
+    fn pieces_are_put_together() {
+        for (pieces, whole) in [
+            (&["1.0"][..], "1.0"),
+            (&["1", "2"], "2"),
+            (&[r#""a\n""#, r#""b""#], r#""a\nb""#),
+            (&["\"a\"", "null", "\"b\""], r#""ab""#),
+            (&["[1]", "[2,1]"], "[1,2]"),
+            (
+                &[
+                    r#"{"id":"a","data":"UklG"}"#,
+                    r#"{"id":"a","data":"Rg==","expires_at":1}"#,
+                    r#"{"transcript":"Yes","expires_at":2}"#,
+                ],
+                r#"{"id":"a","data":"UklGRg==","expires_at":2,"transcript":"Yes"}"#,
+            ),
+            (
+                &[
+                    r#"{"custom":{"name":"f","input":"pri"}}"#,
+                    r#"{"custom":{"name":"f","input":"nt"}}"#,
+                ],
+                r#"{"custom":{"name":"f","input":"print"}}"#,
+            ),
+        ] {
+            assert_eq!(joined(pieces), whole, "{pieces:?}");
+        }
+    }
+}
