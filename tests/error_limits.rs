@@ -607,3 +607,43 @@ fn an_error_body_that_is_framed_as_an_event_is_read() {
         }
     }
 }
+
+/// Gateways answer in their own shape whatever wire they were asked in, also with status 200.
+#[test]
+fn an_error_in_a_foreign_shape_in_the_place_of_an_answer_is_read() {
+    let message = "Your account has insufficient balance.";
+    let base = json!({"status_code": 1008, "status_msg": "balance"});
+    for wire in WIRES {
+        for body in [
+            json!({"error": {"message": message, "code": "x"}}),
+            json!({"error": message}),
+            json!({"message": message, "code": "x"}),
+            json!({"type": "error", "error": {"type": "api_error", "message": message}}),
+            json!([{"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}}]),
+            json!({"id": "x", "choices": null, "usage": {"total_tokens": 0}, "base_resp": base}),
+        ] {
+            let event = format!("data: {body}\n\n");
+            let mut answers = vec![(false, Answer::json(body.to_string()))];
+            if !["ollama", "bedrock-converse"].contains(wire) {
+                answers.push((true, Answer::json(body.to_string())));
+                answers.push((true, Answer::sse(event)));
+            }
+            for (stream, answer) in answers {
+                let error = refused("any", wire, &answer, stream);
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::QuotaExceeded,
+                    "{wire} {stream} {body}"
+                );
+            }
+        }
+        // What is no error stays what it is.
+        let error = refused(
+            "any",
+            wire,
+            &Answer::json(r#"{"greeting": "hello"}"#),
+            false,
+        );
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{wire} {error}");
+    }
+}

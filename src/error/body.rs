@@ -1,6 +1,7 @@
 //! Reading what a provider says about a failure, in any of the shapes that are in use.
 
 use super::limits::{self, Limit};
+use crate::json::Reader;
 use serde_json::{Map, Value};
 
 /// What an error body says. Every member is optional because every one is missing somewhere.
@@ -240,6 +241,33 @@ impl ErrorBody {
         self.limit = self.limit.or(upstream.limit);
         self.is_zero |= upstream.is_zero;
     }
+}
+
+/// Whether a body or an event is an error in any shape, and nothing of an answer is beside it. Nothing is kept of what is read.
+pub(crate) fn states_an_error(text: &str) -> bool {
+    let mut reader = Reader::new(text);
+    let (mut errors, mut answers) = (false, false);
+    let mut member = |name: &str, reader: &mut Reader<'_>| {
+        let first = reader.peek()?;
+        match name {
+            "error" => errors |= matches!(first, b'{' | b'"'),
+            "message" | "detail" => errors |= first == b'"',
+            "errors" => errors |= first == b'[',
+            "base_resp" => errors |= first == b'{',
+            "choices" | "candidates" | "content" | "output" => answers |= first != b'n',
+            _ => {}
+        }
+        reader.pass_over()
+    };
+    let read = match reader.peek() {
+        Ok(b'{') => reader.object(member),
+        Ok(b'[') => reader.list(|reader| match reader.peek()? {
+            b'{' => reader.object(&mut member),
+            _ => reader.pass_over(),
+        }),
+        _ => return false,
+    };
+    read.is_ok() && errors && !answers && ErrorBody::parse(text.as_bytes()).is_some()
 }
 
 /// Where an error stands that is not in `error`.

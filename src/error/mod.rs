@@ -16,6 +16,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 use unifiedai_transport::TransportError;
 
 pub use body::ErrorBody;
+pub(crate) use body::states_an_error;
 pub(crate) use classify::classify;
 #[cfg(feature = "testing")]
 pub(crate) use echo::hidden;

@@ -206,6 +206,9 @@ impl BodyReader {
                     });
                     return Ok(Reading::Complete { but });
                 }
+                if let Some(error) = operation.stated() {
+                    return Err(error);
+                }
                 Err(Error::new(
                     ErrorKind::Truncated,
                     format!(

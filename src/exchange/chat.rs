@@ -3,7 +3,8 @@ use crate::{
     Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
     Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent,
     UnifiedChatResponse, Warning,
-    provider::{Decoder, Frame, Progress},
+    error::states_an_error,
+    provider::{Decoder, Frame, Progress, failure},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -27,6 +28,8 @@ struct Answer {
     decoder: Box<dyn Decoder>,
     /// Boxed, because an exchange is moved more often than it is used.
     assembler: Box<Assembler>,
+    /// An error in a shape that the wire does not have, before anything of an answer (F28).
+    stated: Option<Error>,
 }
 
 /// What remains known of a request that was encoded for one provider.
@@ -240,6 +243,7 @@ impl Answer {
         Answer {
             decoder: provider.chat_decoder(request),
             assembler,
+            stated: None,
         }
     }
 }
@@ -294,11 +298,21 @@ impl Operation for Chat {
 
     fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
         let raw_frames = self.request.raw_frames;
-        let Answer { decoder, assembler } = self.answer();
+        let Answer {
+            decoder,
+            assembler,
+            stated,
+        } = self.answer();
         if raw_frames {
             assembler.raw_frame(frame.data.as_bytes());
         }
-        let progress = decoder.frame(frame, assembler)?;
+        if !assembler.is_visible() && states_an_error(frame.data) {
+            *stated = Some(failure::from_event("", frame.data.as_bytes()));
+        }
+        let progress = decoder.frame(frame, assembler).map_err(|error| {
+            let is_foreign = error.kind() == ErrorKind::Protocol;
+            stated.take().filter(|_| is_foreign).unwrap_or(error)
+        })?;
         assembler.check_waiting()?;
         assembler.check_retained()?;
         if progress == Progress::Done {
@@ -308,8 +322,26 @@ impl Operation for Chat {
     }
 
     fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
-        let Answer { decoder, assembler } = self.answer();
-        decoder.whole(body, assembler)
+        let Answer {
+            decoder, assembler, ..
+        } = self.answer();
+        let read = decoder.whole(body, assembler);
+        let Err(error) = read else { return read };
+        let is_foreign = error.kind() == ErrorKind::Protocol
+            && std::str::from_utf8(body).is_ok_and(states_an_error);
+        Err(if is_foreign {
+            failure::from_event("", body)
+        } else {
+            error
+        })
+    }
+
+    fn stated(&mut self) -> Option<Error> {
+        let answer = self.answer.as_mut()?;
+        answer
+            .stated
+            .take()
+            .filter(|_| !answer.assembler.is_visible())
     }
 
     fn keep(&mut self, body: Bytes) {
@@ -323,7 +355,9 @@ impl Operation for Chat {
 
     /// Nothing is told of an end before it is sure that there is one.
     fn settle(&mut self, but: Option<Warning>) -> Result<(), Error> {
-        let Answer { decoder, assembler } = self.answer();
+        let Answer {
+            decoder, assembler, ..
+        } = self.answer();
         assembler.check_calls()?;
         if let Some(but) = but {
             assembler.warn(but);

@@ -66,6 +66,10 @@ pub(crate) mod sealed {
         /// Keeps the body of a whole answer that was read.
         fn keep(&mut self, _body: Bytes) {}
 
+        /// An error that came in the place of an answer, in a shape that the wire does not have.
+        fn stated(&mut self) -> Option<Error> {
+            None
+        }
         /// Whether the provider said that the answer is over.
         fn is_complete(&self) -> bool {
             false
