@@ -26,6 +26,8 @@ pub struct ErrorBody {
     pub(crate) limit: Option<Limit>,
     /// Whether one of these quotas is none at all.
     pub(crate) is_zero: bool,
+    /// What an upstream said that a gateway quotes, where it is no JSON.
+    pub(crate) quoted: Option<String>,
 }
 
 impl ErrorBody {
@@ -191,10 +193,10 @@ impl ErrorBody {
                     list.iter().find_map(|e| Self::from_object(e.as_object()?))
                 }
                 Ok(_) => None,
-                Err(_) => Some(ErrorBody {
-                    message: Some(raw.clone()),
-                    ..ErrorBody::default()
-                }),
+                Err(_) => {
+                    self.quoted = Some(raw.clone());
+                    None
+                }
             },
             Some(Value::Object(object)) => Self::from_object(object),
             _ => None,

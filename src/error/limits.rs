@@ -204,7 +204,7 @@ const MET_WORDS: [&str; 5] = ["exceed", "reach", "exhaust", "used up", "out of"]
 
 /// The limit that an error tells; `None` if it tells none. `is_rate_limit` where code or status say that one was met.
 pub(super) fn limit(body: &ErrorBody, is_rate_limit: bool) -> Option<Limit> {
-    let message = words::normal(body.message.as_deref().unwrap_or_default());
+    let message = words::normal(&spoken(body));
     let codes = [&body.code, &body.error_type].map(|word| {
         let word = word.as_deref().unwrap_or_default();
         // AWS: `com.amazon.coral.service#ThrottlingException:http://..`
@@ -239,7 +239,7 @@ pub(super) fn of_name(name: &str) -> Option<Limit> {
 
 /// Whether a limit on one request was met, which no wait changes: it asks for more than a whole period has.
 pub(super) fn is_too_large(body: &ErrorBody) -> bool {
-    let message = words::normal(body.message.as_deref().unwrap_or_default());
+    let message = words::normal(&spoken(body));
     let sizes = [
         words::numbers(&message, "requested").next(),
         words::numbers(&message, "limit").next(),
@@ -248,6 +248,12 @@ pub(super) fn is_too_large(body: &ErrorBody) -> bool {
         [Some(requested), Some(limit)] => limit > 0 && requested > limit,
         _ => words::place(&message, "request too large").is_some(),
     }
+}
+
+/// All that is said in words.
+fn spoken(body: &ErrorBody) -> String {
+    let texts = [&body.message, &body.quoted].into_iter().flatten();
+    texts.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// The phrase that comes first counts: what follows it is advice. Periods count only where a limit was `met`.
