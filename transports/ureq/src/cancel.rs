@@ -32,10 +32,6 @@ impl Attempt {
         Some(attempt)
     }
 
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.handle.is_cancelled()
-    }
-
     /// Nothing panics while it is held.
     fn socket(&self) -> MutexGuard<'_, Weak<TcpStream>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,6 +47,11 @@ impl Interrupt for Attempt {
     }
 }
 
+/// True if a call has a handle that was cancelled.
+pub(crate) fn is_cancelled(attempt: Option<&Arc<Attempt>>) -> bool {
+    attempt.is_some_and(|attempt| attempt.handle.is_cancelled())
+}
+
 /// Runs a part of a call.
 pub(crate) fn within<T>(attempt: Option<&Arc<Attempt>>, work: impl FnOnce() -> T) -> T {
     let Some(attempt) = attempt else {
@@ -64,7 +65,11 @@ pub(crate) fn within<T>(attempt: Option<&Arc<Attempt>>, work: impl FnOnce() -> T
 
 /// True if the call that runs on this thread was cancelled; `None` if it cannot be.
 pub(crate) fn current() -> Option<bool> {
-    CURRENT.with_borrow(|attempt| attempt.as_ref().map(|attempt| attempt.is_cancelled()))
+    CURRENT.with_borrow(|attempt| {
+        attempt
+            .as_ref()
+            .map(|attempt| attempt.handle.is_cancelled())
+    })
 }
 
 /// The call that runs on this thread uses this socket.
@@ -72,7 +77,7 @@ pub(crate) fn begin(socket: &Socket) {
     CURRENT.with_borrow(|attempt| {
         if let (Some(attempt), Some(tcp)) = (attempt, &socket.tcp) {
             *attempt.socket() = Arc::downgrade(tcp);
-            if attempt.is_cancelled() {
+            if attempt.handle.is_cancelled() {
                 attempt.interrupt();
             }
         }

@@ -1,6 +1,6 @@
 //! Carries `unifiedai`'s HTTP with blocking calls, over [ureq](https://docs.rs/ureq). HTTP/1.1, pooled, rustls.
 //!
-//! [`ureq::Agent`] does the work. Its connections are this crate's, so that they keep a limit for each chunk, go through the proxies that
+//! [`ureq::Agent`] does the work, one of this crate's or [one of the caller's](Agent#impl-From<Agent>-for-Agent). Its connections are this crate's, so that they keep a limit for each chunk, go through the proxies that
 //! the options or the environment name ([`Proxies`](unifiedai_http::proxy::Proxies)), try a host's addresses side by side, and can be
 //! cancelled from another thread ([`CancelHandle`](unifiedai_transport::CancelHandle)).
 
@@ -10,6 +10,7 @@ mod connection;
 mod deadline;
 mod error;
 mod idle;
+mod own;
 mod race;
 mod read;
 mod send;
@@ -29,7 +30,8 @@ pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 #[derive(Clone)]
 pub struct Agent {
     agent: ureq::Agent,
-    proxies: Proxies,
+    /// `None` for an agent of the caller's own.
+    proxies: Option<Proxies>,
 }
 
 impl Agent {
@@ -73,7 +75,7 @@ impl Agent {
             .accept("")
             .accept_encoding("")
             .build();
-        let proxies = options.proxies.clone();
+        let proxies = Some(options.proxies.clone());
         let connector = Connector {
             tls,
             options,
@@ -81,6 +83,19 @@ impl Agent {
         };
         let agent = ureq::Agent::with_parts(config, connector, NoLookup);
         Ok(Agent { agent, proxies })
+    }
+}
+
+/// An agent of the caller's own, with its connections, TLS, proxy and middleware.
+///
+/// Statuses are not errors and redirects are not followed, whatever its configuration says; a user agent of its own may be added. ureq
+/// knows no limit for a single chunk, so each call runs on a thread of its own, which ends with the call's total limit at the latest.
+impl From<ureq::Agent> for Agent {
+    fn from(agent: ureq::Agent) -> Self {
+        Agent {
+            agent,
+            proxies: None,
+        }
     }
 }
 

@@ -75,7 +75,10 @@ pub(crate) fn in_time<T: Send + 'static>(
 ///
 /// # Errors
 /// `TimedOut` once the limit for connecting has passed or the call was cancelled.
-fn receive<T>(answers: &mpsc::Receiver<T>, patience: Option<Duration>) -> io::Result<Option<T>> {
+pub(crate) fn receive<T>(
+    answers: &mpsc::Receiver<T>,
+    patience: Option<Duration>,
+) -> io::Result<Option<T>> {
     let mut patience = patience;
     loop {
         let cancelled = cancel::current();

@@ -4,9 +4,15 @@ use crate::{
     cancel::{self, Attempt},
     deadline::{self, Stage},
     error,
+    own::{self, Chunks},
 };
 use bytes::Bytes;
-use std::{cell::Cell, fmt, io::Read, sync::Arc};
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, Read},
+    sync::Arc,
+};
 #[cfg(feature = "gzip")]
 use unifiedai_http::gzip::Decoder;
 use unifiedai_transport::{self as contract, FailureKind, Time, TransportError};
@@ -15,11 +21,17 @@ use ureq::BodyReader;
 /// A response's body, read as it comes.
 pub struct Body {
     /// Gone once it has ended.
-    reader: Option<BodyReader<'static>>,
+    source: Option<Source>,
     place: Arc<str>,
     attempt: Option<Arc<Attempt>>,
     #[cfg(feature = "gzip")]
     decoder: Option<Decoder>,
+}
+
+enum Source {
+    Here(BodyReader<'static>),
+    /// On another thread.
+    Worker(Chunks),
 }
 
 /// A chunk is copied once more. Small ones are still in the processor's nearest cache then.
@@ -36,8 +48,20 @@ impl Body {
         place: Arc<str>,
         attempt: Option<Arc<Attempt>>,
     ) -> Self {
+        Body::of(Source::Here(reader), place, attempt)
+    }
+
+    pub(crate) fn of_worker(
+        chunks: Chunks,
+        place: Arc<str>,
+        attempt: Option<Arc<Attempt>>,
+    ) -> Self {
+        Body::of(Source::Worker(chunks), place, attempt)
+    }
+
+    fn of(source: Source, place: Arc<str>, attempt: Option<Arc<Attempt>>) -> Self {
         Body {
-            reader: Some(reader),
+            source: Some(source),
             place,
             attempt,
             #[cfg(feature = "gzip")]
@@ -53,30 +77,48 @@ impl Body {
 
     /// So many bytes of `buffer` are filled; none at the end.
     fn read(&mut self, buffer: &mut [u8], by: Time) -> Result<usize, TransportError> {
-        let Some(reader) = &mut self.reader else {
+        let Some(Source::Here(reader)) = &mut self.source else {
             return Ok(0);
         };
         let (read, stage) = cancel::within(self.attempt.as_ref(), || {
             deadline::within(Stage::Answered, by, by, || reader.read(buffer))
         });
-        let cancelled = self
-            .attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.is_cancelled());
+        let cancelled = cancel::is_cancelled(self.attempt.as_ref());
         let read = match read {
             // A socket that was shut down looks like the end of a body without a length.
             Ok(0) | Err(_) if cancelled => Err(error::cancelled(stage, &self.place)),
             read => read.map_err(|failure| error::from_ureq(failure.into(), stage, &self.place)),
         };
-        match &read {
-            Ok(0) => self.reader = None,
-            Err(failure) if !matches!(failure.kind(), FailureKind::Timeout(_)) => {
-                self.reader = None;
-            }
-            _ => {}
+        if matches!(read, Ok(0)) || read.as_ref().is_err_and(is_final) {
+            self.source = None;
         }
         read
     }
+
+    /// What the thread has read that reads.
+    fn received(&mut self, by: Time) -> Result<Option<Bytes>, TransportError> {
+        let Some(Source::Worker(chunks)) = &self.source else {
+            return Ok(None);
+        };
+        let attempt = self.attempt.as_ref();
+        let chunk = own::wait(chunks, by, Stage::Answered, attempt, &self.place);
+        let chunk = chunk.and_then(|chunk| {
+            let failed =
+                |error: io::Error| error::from_ureq(error.into(), Stage::Answered, &self.place);
+            let chunk = chunk.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
+            let chunk = chunk.map_err(failed)?;
+            Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+        });
+        if matches!(chunk, Ok(None)) || chunk.as_ref().is_err_and(is_final) {
+            self.source = None;
+        }
+        chunk
+    }
+}
+
+/// After a timeout the body can be read on.
+fn is_final(failure: &TransportError) -> bool {
+    !matches!(failure.kind(), FailureKind::Timeout(_))
 }
 
 /// If all that was left is the end of the framing, the connection can be put back. It usually has arrived with the
@@ -116,7 +158,7 @@ impl Body {
         loop {
             let part = decoder
                 .pull(&self.place)
-                .inspect_err(|_| self.reader = None)?;
+                .inspect_err(|_| self.source = None)?;
             if part.is_some() || decoder.is_ended() {
                 return Ok(part);
             }
@@ -125,6 +167,9 @@ impl Body {
     }
 
     fn chunk_as_sent(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
+        if let Some(Source::Worker(_)) = &self.source {
+            return self.received(deadline);
+        }
         let mut buffer = BUFFER.take();
         buffer.resize(CHUNK, 0);
         let read = self.read(&mut buffer, deadline).map(|size| {

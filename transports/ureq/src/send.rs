@@ -6,7 +6,7 @@ use crate::{
     connect::target,
     connection::Stale,
     deadline::{self, Stage},
-    error,
+    error, own,
     read::Body,
 };
 use bytes::Bytes;
@@ -34,10 +34,13 @@ pub(crate) fn send(
         ));
     };
     let place: Arc<str> = place(host, port).into();
+    let Some(proxies) = &agent.proxies else {
+        let attempt = Attempt::of(&parts);
+        return own::send(&agent.agent, (parts, body), limits, place, attempt);
+    };
     let proxy = match tls {
         // Its credentials go with each request; in a tunnel they went before.
-        false => agent
-            .proxies
+        false => proxies
             .route(tls, host, port)?
             .filter(|proxy| proxy.scheme().is_http()),
         true => None,
@@ -50,10 +53,7 @@ pub(crate) fn send(
     let attempt = Attempt::of(&parts);
     let by = limits.head.min(limits.total);
     loop {
-        if attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.is_cancelled())
-        {
+        if cancel::is_cancelled(attempt.as_ref()) {
             return Err(error::cancelled(Stage::Unsent, &place));
         }
         let (response, stage) = cancel::within(attempt.as_ref(), || {
@@ -71,11 +71,7 @@ pub(crate) fn send(
                 let body = body.decoded_by(Decoder::of(&mut head.headers));
                 Ok(http::Response::from_parts(head, body))
             }
-            Err(_)
-                if attempt
-                    .as_ref()
-                    .is_some_and(|attempt| attempt.is_cancelled()) =>
-            {
+            Err(_) if cancel::is_cancelled(attempt.as_ref()) => {
                 Err(error::cancelled(stage, &place))
             }
             // Another connection takes the request.

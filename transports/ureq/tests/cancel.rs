@@ -1,0 +1,173 @@
+//! Calls that another thread cancels, wherever they wait.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests own threads, sockets and clocks"
+)]
+
+use bytes::Bytes;
+use std::{
+    net::TcpListener,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+use unifiedai_transport::{
+    Body as _, CancelHandle, Delivery, FailureKind, Limits, Time, Transport as _, TransportError,
+};
+use unifiedai_transport_testing::{Authority, Server};
+use unifiedai_ureq::{Agent, Body, Options, proxy::Proxies};
+
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+
+fn agent() -> Agent {
+    Agent::with_options(Options::new().proxies(Proxies::none())).unwrap()
+}
+
+fn request(uri: &str, handle: &CancelHandle) -> http::Request<Bytes> {
+    let mut request = http::Request::post(uri).body(Bytes::from("{}")).unwrap();
+    request.extensions_mut().insert(handle.clone());
+    request
+}
+
+/// Cancels a moment from now, and gives how long the work took from then on.
+fn cancelled<T>(handle: &CancelHandle, work: impl FnOnce() -> T) -> (T, Duration) {
+    let handle = handle.clone();
+    let cancelling = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(150));
+        let at = Instant::now();
+        handle.cancel();
+        at
+    });
+    let done = work();
+    let over = Instant::now();
+    (
+        done,
+        over.saturating_duration_since(cancelling.join().unwrap()),
+    )
+}
+
+fn fails(uri: &str, delivery: Delivery) {
+    let handle = CancelHandle::new();
+    let send = || agent().send(request(uri, &handle), Limits::NONE);
+    let (sent, took) = cancelled(&handle, send);
+    let failure = sent.err().unwrap();
+    assert_eq!(failure.kind(), FailureKind::Cancelled, "{failure:?}");
+    assert_eq!(failure.delivery(), delivery, "{failure:?}");
+    assert!(took < Duration::from_millis(300), "{took:?}");
+}
+
+#[test]
+fn a_call_that_waits_for_its_head_ends() {
+    let authority = Authority::new("127.0.0.1");
+    let silent = Server::new(|peer| {
+        peer.request();
+        peer.sees_close();
+    });
+    fails(&silent.uri("/"), Delivery::MaybeProcessed);
+    let tls = Server::tls(authority.server(&[]), |peer| {
+        peer.request();
+        peer.sees_close();
+    });
+    let handle = CancelHandle::new();
+    let agent = Agent::with_tls(authority.client());
+    let send = || agent.send(request(&tls.uri("/"), &handle), Limits::NONE);
+    let (sent, took) = cancelled(&handle, send);
+    assert_eq!(sent.err().unwrap().kind(), FailureKind::Cancelled);
+    assert!(took < Duration::from_millis(300), "{took:?}");
+}
+
+#[test]
+fn a_call_that_connects_ends() {
+    // Never accepted, so that the handshake waits.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    fails(&format!("https://{address}/"), Delivery::NotSent);
+}
+
+fn read(body: &mut Body) -> Result<Option<Bytes>, TransportError> {
+    body.chunk(Time::MAX)
+}
+
+#[test]
+fn a_body_that_waits_ends_however_it_is_framed() {
+    for framing in [
+        "content-length: 9",
+        "transfer-encoding: chunked",
+        "connection: close",
+    ] {
+        let half = if framing.ends_with("chunked") {
+            "4\r\nhalf\r\n"
+        } else {
+            "half"
+        };
+        let answer = format!("{OK}{framing}\r\n\r\n{half}");
+        let server = Server::new(move |peer| {
+            peer.request();
+            peer.write(answer.as_bytes());
+            peer.sees_close();
+        });
+        let handle = CancelHandle::new();
+        let response = agent().send(request(&server.uri("/"), &handle), Limits::NONE);
+        let mut body = response.unwrap().into_body();
+        assert_eq!(read(&mut body).unwrap().unwrap(), "half");
+        let (end, took) = cancelled(&handle, || read(&mut body));
+        let failure = end.unwrap_err();
+        assert_eq!(
+            failure.kind(),
+            FailureKind::Cancelled,
+            "{framing}: {failure:?}"
+        );
+        assert_eq!(failure.delivery(), Delivery::Answered);
+        assert!(took < Duration::from_millis(300), "{took:?}");
+    }
+}
+
+#[test]
+fn a_cancelled_handle_sends_nothing() {
+    let server = Server::answering(format!("{OK}content-length: 0\r\n\r\n"));
+    let handle = CancelHandle::new();
+    handle.cancel();
+    let failure = agent()
+        .send(request(&server.uri("/"), &handle), Limits::NONE)
+        .err()
+        .unwrap();
+    assert_eq!(failure.kind(), FailureKind::Cancelled);
+    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(server.connections(), 0);
+}
+
+/// A connection that a call has given back is not its own any more.
+#[test]
+fn the_connections_of_others_stay_open() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let server = Server::new(move |peer| {
+        while let Some(request) = peer.request() {
+            if request.head.starts_with("POST /slow") {
+                wait.lock().unwrap().recv().unwrap();
+            }
+            peer.write(format!("{OK}content-length: 2\r\n\r\nhi").as_bytes());
+        }
+    });
+    let agent = agent();
+    let handle = CancelHandle::new();
+    let response = agent.send(request(&server.uri("/"), &handle), Limits::NONE);
+    let mut first = response.unwrap().into_body();
+    while read(&mut first).unwrap().is_some() {}
+    let other = CancelHandle::new();
+    let (sent, _) = cancelled(&handle, || {
+        let released = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            go.send(()).unwrap();
+        });
+        let sent = agent.send(request(&server.uri("/slow"), &other), Limits::NONE);
+        released.join().unwrap();
+        sent
+    });
+    let mut body = sent.unwrap().into_body();
+    assert_eq!(read(&mut body).unwrap().unwrap(), "hi");
+    assert_eq!(server.connections(), 1);
+    drop(first);
+}
