@@ -11,6 +11,7 @@ mod tool;
 #[cfg(feature = "schemars")]
 mod typed;
 mod usage;
+mod validate;
 
 pub use finish::FinishReason;
 pub use message::{Message, Role};

@@ -1,3 +1,4 @@
+use super::validate;
 use crate::{
     ContentPart, Error, ErrorKind, Json, Message, ReasoningEffort, ReasoningFormat, ResponseFormat,
     Role, ServiceTier, Tool, ToolChoice, ToolResult, Verbosity,
@@ -42,7 +43,8 @@ macro_rules! parameters {
             $($(#[$meta])* pub $field: Option<$ty>,)+
             /// Further members of the request's JSON object, merged last, in this order.
             pub extra: Vec<(String, Json)>,
-            /// Whether the answer is to come piece by piece.
+            /// Whether the answer is to come piece by piece. A client's `stream` calls set it; its `chat` calls then still
+            /// return the answer once it is complete, which keeps a long one from waiting in silence.
             pub stream: bool,
             /// Drop and list what the provider does not support, rather than refuse the request.
             pub lenient: bool,
@@ -329,7 +331,7 @@ impl ChatRequest {
         Ok(self)
     }
 
-    /// Asks for the answer piece by piece.
+    /// Asks for the answer piece by piece; see the [field](Self::stream).
     #[must_use]
     pub fn stream(mut self, stream: bool) -> Self {
         self.stream = stream;
@@ -402,7 +404,8 @@ impl ChatRequest {
     ///
     /// # Errors
     /// `invalid_request` that names the field: an empty model, no messages, a number that is not finite, `n` of zero, an
-    /// empty stop text, an extra member without a name.
+    /// empty stop text, an extra member without a name; a tool whose schema is none of an object, whose name is empty, has white
+    /// space or is that of another, a tool choice that is not offered, a picture whose address is a path.
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
         if self.model.trim().is_empty() {
@@ -448,7 +451,9 @@ impl ChatRequest {
         if self.extra.iter().any(|(name, _)| name.is_empty()) {
             return refuse("`extra` has a member without a name".into());
         }
-        Ok(())
+        let has_more = self.extra.iter().any(|(name, _)| name == "tools");
+        validate::tools(&self.tools, self.tool_choice.as_ref(), has_more)?;
+        validate::media(&self.messages)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     transport::{ChatStream, Driver},
 };
 use std::sync::Arc;
-use unifiedai_transport::Transport;
+use unifiedai_transport::{CancelHandle, Transport};
 
 /// A client whose calls block. Clones share connections, limits and the closing.
 ///
@@ -30,9 +30,51 @@ use unifiedai_transport::Transport;
 pub struct Client<T> {
     pub(super) transport: T,
     pub(super) providers: Providers,
+    cancel: Option<CancelHandle>,
 }
 
 settings!(Client, Transport);
+
+impl<T> Client<T> {
+    fn of(transport: T, providers: Providers) -> Self {
+        Client {
+            transport,
+            providers,
+            cancel: None,
+        }
+    }
+
+    /// The same client, whose calls end when the handle is cancelled from another thread, also while the server is silent. They are then
+    /// an error of kind [`Cancelled`](ErrorKind::Cancelled). Connections and limits are shared with this client.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "ureq")] {
+    /// use std::{thread, time::Duration};
+    /// use unifiedai::{CancelHandle, ChatRequest, Client, ErrorKind, provider::OpenAiChat, ureq::Agent};
+    ///
+    /// let client = Client::new(Agent::new(), OpenAiChat::cerebras("my-key")?);
+    /// let cancel = CancelHandle::new();
+    /// let mine = client.cancelled_by(&cancel);
+    /// thread::spawn(move || {
+    ///     thread::sleep(Duration::from_secs(2));
+    ///     cancel.cancel();
+    /// });
+    /// let late = mine.chat(ChatRequest::new("gpt-oss-120b").user("Write a novel.")).unwrap_err();
+    /// assert_eq!(late.kind(), ErrorKind::Cancelled);
+    /// # }
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
+    #[must_use]
+    pub fn cancelled_by(&self, handle: &CancelHandle) -> Self
+    where
+        T: Clone,
+    {
+        Client {
+            cancel: Some(handle.clone()),
+            ..self.clone()
+        }
+    }
+}
 
 impl<T: Transport + Clone> Client<T> {
     /// Asks, and waits for the whole answer.
@@ -123,6 +165,10 @@ impl<T: Transport + Clone> Client<T> {
 
     fn driver<O: Operation>(&self, call: Call<O>) -> Driver<T, O> {
         let io = self.transport.clone();
-        Driver::escorted(io, call.exchange, call.escort, call.start.now)
+        let driver = Driver::escorted(io, call.exchange, call.escort, call.start.now);
+        match &self.cancel {
+            Some(handle) => driver.cancelled_by(handle.clone()),
+            None => driver,
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! The one place that reads the environment, and the one that draws a random number.
 
-use super::env_items::responses_profile;
+use super::{env_items::responses_profile, names};
 use crate::{
     Error, ErrorKind, Provider,
     provider::{
         Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_chat::Profile,
-        openai_responses,
     },
 };
 use std::{
@@ -54,7 +53,8 @@ impl OpenAiChat {
 /// The provider of this name, with its credentials from the environment, at `base_url` if one is given.
 ///
 /// # Errors
-/// `invalid_request` if there is no provider of this name. If its key is missing the error names the variable, and its code
+/// `invalid_request` if there is no provider of this name; names that are near it are suggested. If it is in a feature that
+/// is off, the error names the feature. If its key is missing the error names the variable, and its code
 /// is `missing_key`; with a `base_url` no key is needed, and none is sent then.
 pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
     use crate::provider::openai_chat::profiles;
@@ -68,40 +68,22 @@ pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn P
         "ollama" => Ok(Arc::new(Ollama::from_env(base_url)?)),
         #[cfg(feature = "bedrock")]
         "bedrock" => Ok(Arc::new(crate::provider::Bedrock::from_env(base_url)?)),
+        #[cfg(not(feature = "bedrock"))]
+        "bedrock" => Err(without_feature("bedrock")),
         other => match (profiles::by_name(other), responses_profile(other)) {
             (Some(profile), _) => Ok(Arc::new(OpenAiChat::from_env(profile, base_url)?)),
             (None, Some(profile)) => Ok(Arc::new(OpenAiResponses::from_env(profile, base_url)?)),
-            (None, None) => Err(unknown(other)),
+            (None, None) => Err(names::unknown(other)),
         },
     }
 }
 
-fn unknown(name: &str) -> Error {
-    use crate::provider::openai_chat::profiles;
-    let mut known = vec![
-        "anthropic",
-        "azure-anthropic",
-        "vertex-anthropic",
-        "gemini",
-        "vertex",
-        "cohere",
-        "ollama",
-    ];
-    if cfg!(feature = "bedrock") {
-        known.push("bedrock");
-    }
-    known.extend(profiles::ALL.iter().map(|profile| profile.name));
-    known.extend(
-        openai_responses::Profile::ALL
-            .iter()
-            .map(|profile| profile.name),
-    );
-    let name = name.escape_debug();
+#[cfg(not(feature = "bedrock"))]
+fn without_feature(name: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
-            "there is no provider `{name}`; known are: {}",
-            known.join(", ")
+            "the provider `{name}` is in the feature `{name}` of the crate `unifiedai`, which is off: add it to `features` in Cargo.toml"
         ),
     )
 }

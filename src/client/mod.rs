@@ -12,6 +12,7 @@ mod env_wires;
 mod escort;
 mod health;
 mod hedge;
+mod names;
 mod nonblocking;
 mod observe;
 mod providers;

@@ -37,6 +37,15 @@ pub struct AsyncClient<T> {
 
 settings!(AsyncClient, AsyncTransport);
 
+impl<T> AsyncClient<T> {
+    fn of(transport: T, providers: Providers) -> Self {
+        AsyncClient {
+            transport,
+            providers,
+        }
+    }
+}
+
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// Asks, and waits for the whole answer.
     ///

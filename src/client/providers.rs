@@ -63,7 +63,7 @@ impl Providers {
         }
     }
 
-    /// Adds a provider, asked for models whose name begins with its own and a dot.
+    /// Adds a provider, asked for models whose name begins with its own and a dot; see `route`.
     pub(super) fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
         if self.find(provider.name()).is_some() {
             return Err(refuse(format!(
@@ -158,6 +158,8 @@ impl Providers {
         start: Start,
     ) -> Result<Call<Chat>, Error> {
         let (entry, model) = self.route(&request.model)?;
+        // A caller may want an answer whole that comes piece by piece.
+        let stream = stream || request.stream;
         if request.stream != stream || model.len() != request.model.len() {
             let model = model.to_owned();
             let request = Arc::make_mut(&mut request);
@@ -182,6 +184,7 @@ impl Providers {
         stream: bool,
         start: Start,
     ) -> Result<Call<Chat>, Error> {
+        let stream = stream || request.stream;
         if request.stream != stream {
             Arc::make_mut(&mut request).stream = stream;
         }
@@ -294,17 +297,31 @@ impl Providers {
     }
 
     /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
-    /// `amazon.nova-lite-v1:0` of `bedrock`.
+    /// `amazon.nova-lite-v1:0` of `bedrock`. A name that is one of the default provider's own models chooses that provider; one
+    /// that may be meant in two ways is refused.
     fn route<'m>(&self, model: &'m str) -> Result<(&Entry, &'m str), Error> {
+        let default = self.named(None)?;
+        if default.provider.owns_model(model) {
+            return Ok((default, model));
+        }
         if let Some((prefix, rest)) = model.split_once('.') {
             if let Some(chosen) = self.find(prefix) {
-                return Ok((chosen, rest));
+                return match self.owner(model) {
+                    Some(owner) => Err(ambiguous(model, prefix, owner.provider.name())),
+                    None => Ok((chosen, rest)),
+                };
             }
             if NO_MAKERS.contains(&prefix) {
                 self.named(Some(prefix))?;
             }
         }
-        Ok((self.named(None)?, model))
+        Ok((default, model))
+    }
+
+    /// The provider that has models of this name.
+    fn owner(&self, model: &str) -> Option<&Entry> {
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.provider.owns_model(model))
     }
 
     /// The names of the provider and the model that a model's name means.
@@ -373,6 +390,13 @@ impl fmt::Debug for Providers {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+fn ambiguous(model: &str, prefix: &str, owner: &str) -> Error {
+    let model = model.escape_debug();
+    refuse(format!(
+        "the model `{model}` may be one of `{prefix}` or the model of that name of `{owner}`: write `{owner}.{model}`, or ask `provider(\"{prefix}\")`"
+    ))
 }
 
 fn refuse(what: String) -> Error {

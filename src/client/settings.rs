@@ -9,10 +9,7 @@ macro_rules! settings {
 
             /// A client of a provider that others use too.
             pub fn shared(transport: T, provider: Arc<dyn Provider>) -> Self {
-                $client {
-                    transport,
-                    providers: Providers::new(provider),
-                }
+                $client::of(transport, Providers::new(provider))
             }
 
             /// A client of these providers, with their credentials from the environment. The first one is the default.
@@ -34,7 +31,12 @@ macro_rules! settings {
                 Ok(client)
             }
 
-            /// Adds a provider: models named `<provider>.<model>` go to it.
+            /// Adds a provider: models named `<provider>.<model>` go to it, without that beginning.
+            ///
+            /// A name that is one of the default provider's own models goes there as it is: with Bedrock first,
+            /// `openai.gpt-oss-120b-1:0` is Bedrock's. Where Bedrock is added behind `openai`, that name may be meant in two
+            /// ways and is refused; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")` say which. Any other
+            /// name goes to the default provider, as it is.
             ///
             /// # Errors
             /// `invalid_request` if there is one of that name.
@@ -104,10 +106,9 @@ macro_rules! settings {
             where
                 T: Clone,
             {
-                Ok($client {
-                    transport: self.transport.clone(),
-                    providers: self.providers.only(name)?,
-                })
+                let mut client = self.clone();
+                client.providers = self.providers.only(name)?;
+                Ok(client)
             }
 
             /// The providers, to make a [`Fallback`](crate::Fallback) of their models or to look at their guards.

@@ -229,6 +229,16 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
+    /// Ends the call because its caller gave up. Events that were decoded before still come out.
+    pub(crate) fn cancel(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        if !matches!(self.state, State::Done(_)) {
+            let error = Error::new(ErrorKind::Cancelled, "the call was cancelled");
+            self.close_attempt(Some(&error));
+            self.end(Err(error));
+        }
+    }
+
     /// The result.
     ///
     /// # Errors

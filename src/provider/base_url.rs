@@ -1,6 +1,6 @@
 use crate::{Auth, Error, ErrorKind};
 use http::{Uri, uri::Scheme};
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 /// Where a provider is: scheme, host, port and the path before its operations, without a slash at the end.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,8 +13,8 @@ impl BaseUrl {
     /// Checks a base URL such as `https://api.cerebras.ai/v1`.
     ///
     /// # Errors
-    /// `invalid_request` that says what is wrong: no scheme, another one than `https` or `http`, no host, a user name, a
-    /// query. The URL's own user name and query are not repeated.
+    /// `invalid_request` that says what is wrong: no scheme, another one than `https` or `http`, no host, a port that is none,
+    /// white space, a user name, a query, a fragment. The URL is not repeated: its user name or query may be a secret.
     pub fn parse(url: &str) -> Result<BaseUrl, Error> {
         let refuse = |what: &str| {
             Err(Error::new(
@@ -22,27 +22,44 @@ impl BaseUrl {
                 format!("the base URL {what}; it should look like `https://api.example.com/v1`"),
             ))
         };
+        if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return refuse("has white space in it");
+        }
         let text = url.trim_end_matches('/');
-        let Some((scheme, _)) = text.split_once("://") else {
+        let Some((scheme, place)) = text.split_once("://") else {
             return refuse("has no scheme");
         };
         if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
             return refuse("has a scheme other than `https` or `http`");
         }
+        let authority = place.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return refuse("has a user name or password, which would be sent with every request");
+        }
+        if text.contains(['?', '#']) {
+            return refuse("has a query or fragment");
+        }
+        if text.contains('\\') {
+            return refuse("has a backslash in it");
+        }
+        let Some((host, port)) = host_and_port(authority) else {
+            return refuse("has an address in brackets that is not one of IPv6");
+        };
+        if host.is_empty() {
+            return refuse("has no host");
+        }
+        if let Some(port) = port {
+            // `Uri` would leave a port out that is none, and the request would go to the scheme's own.
+            let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            if !is_number || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+                return refuse("has a port that is not a number from 1 to 65535");
+            }
+        }
         let Ok(uri) = text.parse::<Uri>() else {
             return refuse("is not a URL");
         };
-        let Some(authority) = uri.authority() else {
-            return refuse("has no host");
-        };
-        if authority.host().is_empty() {
-            return refuse("has no host");
-        }
-        if authority.as_str().contains('@') {
-            return refuse("has a user name or password, which would be sent with every request");
-        }
-        if uri.query().is_some() || text.contains('#') {
-            return refuse("has a query or fragment");
+        if uri.host() != Some(host) {
+            return refuse("is not a URL");
         }
         Ok(BaseUrl {
             text: text.to_owned(),
@@ -121,6 +138,24 @@ impl BaseUrl {
     }
 }
 
+/// The host, with its brackets if it is an address of IPv6, and what is behind the colon. `None` if the brackets have no such
+/// address in them.
+fn host_and_port(authority: &str) -> Option<(&str, Option<&str>)> {
+    let Some(rest) = authority.strip_prefix('[') else {
+        return Some(match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        });
+    };
+    let (address, rest) = rest.split_once(']')?;
+    address.parse::<Ipv6Addr>().ok()?;
+    let host = authority.get(..address.len().saturating_add(2))?;
+    match rest.strip_prefix(':') {
+        Some(port) => Some((host, Some(port))),
+        None => rest.is_empty().then_some((host, None)),
+    }
+}
+
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -149,7 +184,33 @@ mod tests {
             ("https://user:pw@x/v1", "user name"),
             ("https://x/v1?key=canary", "query"),
             ("https://x/#a", "query or fragment"),
-            ("https://a b/", "not a URL"),
+            ("https://x#a", "query or fragment"),
+            ("https://x?key=canary", "query"),
+            ("https://canary@x", "user name"),
+            ("https://x:canary@y/v1", "user name"),
+            ("https://a b/", "white space"),
+            (" https://x/v1", "white space"),
+            ("https://x/v1\n", "white space"),
+            ("https://x\u{a0}y/v1", "white space"),
+            ("https://x\\@y/", ""),
+            ("https://x\\y/", "backslash"),
+            ("http://127.0.0.9:99999", "port"),
+            ("http://127.0.0.9:65536/v1", "port"),
+            ("http://127.0.0.9:0", "port"),
+            ("http://127.0.0.9:", "port"),
+            ("http://127.0.0.9:/v1", "port"),
+            ("http://127.0.0.9:-1", "port"),
+            ("http://127.0.0.9:+80", "port"),
+            ("http://127.0.0.9:8o", "port"),
+            ("http://127.0.0.9:80:80", "port"),
+            ("http://[::1]:99999/v1", "port"),
+            ("http://[::1]:", "port"),
+            ("http://[::1", "IPv6"),
+            ("http://[x]", "IPv6"),
+            ("http://[]:80", "IPv6"),
+            ("http://[::1]80", "IPv6"),
+            ("http://::1/v1", ""),
+            ("http://:80", "no host"),
             ("", "no scheme"),
         ];
         for (url, what) in cases {
@@ -157,6 +218,16 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{url}");
             assert!(error.to_string().contains(what), "{url}: {error}");
             assert!(!error.to_string().contains("canary"), "{error}");
+        }
+        for (url, host) in [
+            ("http://127.0.0.9:1/v1", "127.0.0.9"),
+            ("http://127.0.0.9:65535", "127.0.0.9"),
+            ("http://127.0.0.9:08080/v1", "127.0.0.9"),
+            ("http://[::1]:80/v1", "[::1]"),
+            ("http://[2001:db8::1]", "[2001:db8::1]"),
+            ("HTTPS://Api.Example.com/v1/a:b@c", "Api.Example.com"),
+        ] {
+            assert_eq!(BaseUrl::parse(url).unwrap().host(), host, "{url}");
         }
         assert_eq!(
             BaseUrl::parse("https://x/v1/")

@@ -23,6 +23,7 @@ pub(crate) mod lenient;
 mod logprobs;
 mod members;
 mod model;
+mod model_ids;
 pub mod ollama;
 mod omissions;
 pub mod openai_chat;
@@ -30,6 +31,7 @@ pub mod openai_responses;
 mod recorded;
 mod requests;
 mod template;
+mod tool_names;
 mod unknown;
 mod vertex;
 
@@ -66,6 +68,13 @@ const USER_AGENT: HeaderValue =
 pub trait Provider: fmt::Debug + Send + Sync {
     /// A short name, such as `cerebras`.
     fn name(&self) -> &str;
+
+    /// Whether a name is that of one of this provider's own models, as far as its form tells: `openai.gpt-oss-120b-1:0` at
+    /// Bedrock. A client asks this before it takes the beginning of a name for another provider.
+    fn owns_model(&self, model: &str) -> bool {
+        let _ = model;
+        false
+    }
 
     /// How requests are authenticated.
     fn auth(&self) -> &Auth;

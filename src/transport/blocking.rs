@@ -3,11 +3,11 @@ use crate::client::Escort;
 use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Wake, Waker},
     thread::{self, Thread},
 };
-use unifiedai_transport::{Body, Time, Transport};
+use unifiedai_transport::{Body, CancelHandle, Interrupt, Time, Transport};
 
 /// Carries an exchange over a blocking transport. Dropping it closes the connection.
 pub struct Driver<T: Transport, O: Operation = Chat> {
@@ -17,6 +17,7 @@ pub struct Driver<T: Transport, O: Operation = Chat> {
     /// Boxed, because a driver is moved from hand to hand and an exchange is large.
     exchange: Box<Exchange<O>>,
     io: T,
+    cancel: Option<CancelHandle>,
     /// The time of the last input. Not read again for each event.
     now: Time,
     /// Whether events were handed out since the last input: a slow reader is not taken for a slow server.
@@ -37,9 +38,18 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             exchange,
             body: None,
             escort,
+            cancel: None,
             now,
             handed_out: false,
         }
+    }
+
+    /// Ends the call when this handle is cancelled, also while it waits: for the server, for its turn, or between attempts. Has to be set
+    /// before the first event is asked for.
+    #[must_use]
+    pub fn cancelled_by(mut self, handle: CancelHandle) -> Self {
+        self.cancel = Some(handle);
+        self
     }
 
     /// The next event; `None` once the call is over.
@@ -50,10 +60,19 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             self.escort.begin(self.now);
         }
         loop {
+            if self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled) {
+                self.exchange.cancel(self.now);
+            }
             let input = match self.exchange.poll(self.now) {
-                Step::Send { request, limits } => {
+                Step::Send {
+                    mut request,
+                    limits,
+                } => {
                     self.body = None;
                     self.exchange.release();
+                    if let Some(handle) = &self.cancel {
+                        request.extensions_mut().insert(handle.clone());
+                    }
                     self.escort
                         .sending(&request, &self.exchange.log(), self.now);
                     match self.io.send(request, limits) {
@@ -102,14 +121,24 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         }
     }
 
-    /// Blocks this thread until then, or until another call has ended that this one waits for.
+    /// Blocks this thread until then, until another call has ended that this one waits for, or until the call is cancelled.
     fn sleep(&mut self, until: Time) {
         if !self.exchange.is_queued() {
-            return self.io.sleep_until(until);
+            return match &self.cancel {
+                Some(handle) => handle.wait(until.saturating_since(self.io.now())),
+                None => self.io.sleep_until(until),
+            };
         }
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        if let Some(until) = self.exchange.wake_by(until, &waker) {
-            thread::park_timeout(until.saturating_since(self.io.now()));
+        let unpark = Arc::new(Unpark(thread::current()));
+        if let Some(handle) = &self.cancel {
+            let weak: Weak<dyn Interrupt> = Arc::<Unpark>::downgrade(&unpark);
+            handle.interrupts(weak);
+        }
+        let cancelled = self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled);
+        if let Some(until) = self.exchange.wake_by(until, &Waker::from(unpark.clone())) {
+            if !cancelled {
+                thread::park_timeout(until.saturating_since(self.io.now()));
+            }
         }
     }
 
@@ -135,6 +164,12 @@ impl<T: Transport, O: Operation> Driver<T, O> {
 
 struct Unpark(Thread);
 
+impl Interrupt for Unpark {
+    fn interrupt(&self) {
+        self.0.unpark();
+    }
+}
+
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
@@ -153,15 +188,25 @@ impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
 #[derive(Debug)]
 pub struct ChatStream<T: Transport> {
     driver: Option<Driver<T>>,
+    cancel: CancelHandle,
     response: Option<Box<UnifiedChatResponse>>,
 }
 
 impl<T: Transport> ChatStream<T> {
-    pub(crate) fn new(driver: Driver<T>) -> Self {
+    pub(crate) fn new(mut driver: Driver<T>) -> Self {
+        let cancel = driver.cancel.get_or_insert_default().clone();
         ChatStream {
             driver: Some(driver),
+            cancel,
             response: None,
         }
+    }
+
+    /// A handle that ends the stream from another thread, also while the server is silent. The stream then yields an error of kind
+    /// [`Cancelled`](crate::ErrorKind::Cancelled). If the client has a handle already, this is that one.
+    #[must_use]
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
     }
 
     /// Reads to the end, and gives all of it as one response.

@@ -1,5 +1,5 @@
 use crate::support::{cerebras, named, question, server};
-use unifiedai::{Client, ErrorKind, ureq::Agent};
+use unifiedai::{Client, ErrorKind, provider::openai_chat::profiles, ureq::Agent};
 
 #[test]
 fn a_model_s_prefix_chooses_the_provider_and_is_not_sent() {
@@ -34,6 +34,71 @@ fn a_model_s_prefix_chooses_the_provider_and_is_not_sent() {
         client.providers().names().collect::<Vec<_>>(),
         ["cerebras", "other"]
     );
+}
+
+#[test]
+fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
+    let (first, second) = (server(), server());
+    let mantle = || {
+        unifiedai::provider::OpenAiChat::builder(profiles::BEDROCK_MANTLE)
+            .base_url(first.base_url())
+            .build()
+            .unwrap()
+    };
+    let ask = |client: &Client<Agent>, model: &str| {
+        let mut request = question();
+        request.model = model.into();
+        client.chat(request)
+    };
+    let client = Client::new(Agent::new(), mantle())
+        .with_provider(named(&second, "openai"))
+        .unwrap()
+        .with_provider(named(&second, "groq"))
+        .unwrap();
+    for own in ["openai.gpt-oss-120b", "us.anthropic.claude-haiku-4-5"] {
+        assert_eq!(ask(&client, own).unwrap().model, own);
+    }
+    assert_eq!((first.served(), second.served()), (2, 0));
+    let response = ask(&client, "groq.llama-3.3-70b").unwrap();
+    assert_eq!(response.model, "llama-3.3-70b");
+    let openai = client.provider("openai").unwrap();
+    assert_eq!(ask(&openai, "gpt-5-mini").unwrap().model, "gpt-5-mini");
+    assert_eq!((first.served(), second.served()), (2, 2));
+
+    // Behind it a name that both may have is refused, and nothing is sent.
+    let client = Client::new(Agent::new(), named(&second, "openai"))
+        .with_provider(mantle())
+        .unwrap();
+    let error = ask(&client, "openai.gpt-oss-120b").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    let message = error.message();
+    assert!(
+        message.contains("`bedrock-mantle.openai.gpt-oss-120b`"),
+        "{message}"
+    );
+    assert!(message.contains("`provider(\"openai\")`"), "{message}");
+    let response = ask(&client, "bedrock-mantle.openai.gpt-oss-120b").unwrap();
+    assert_eq!(response.model, "openai.gpt-oss-120b");
+    assert_eq!((first.served(), second.served()), (3, 2));
+}
+
+#[test]
+fn near_names_and_features_are_named() {
+    let error = Client::from_env(Agent::new(), &["antropic"]).unwrap_err();
+    assert!(
+        error.message().contains("did you mean `anthropic`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_chat_of_a_streamed_request_is_read_piece_by_piece() {
+    let server = server();
+    let client = Client::new(Agent::new(), cerebras(&server));
+    let response = client.chat(question().stream(true)).unwrap();
+    assert!(!response.text().is_empty());
+    let sent = String::from_utf8(server.requests()[0].body.to_vec()).unwrap();
+    assert!(sent.contains("\"stream\":true"), "{sent}");
 }
 
 #[test]

@@ -358,3 +358,39 @@ fn own_data_of_a_call_goes_back_unchanged() {
     assert_eq!(calls[0]["extra_content"], data);
     assert_eq!(calls[1].get("extra_content"), None);
 }
+
+#[test]
+fn gemini_3_is_sent_a_word_for_the_first_call_of_another_model() {
+    let word = json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
+    let request = |model: &str| {
+        let mut request = foreign_calls();
+        request.model = model.into();
+        request
+    };
+    for model in [
+        "gemini-3-flash-preview",
+        "gemini-flash-latest",
+        "models/gemini-pro-latest",
+        "google/gemini-3.1-pro",
+        "gemini-4-pro",
+    ] {
+        let sent = messages(profiles::GEMINI, &request(model));
+        for turn in [1, 3, 6] {
+            let calls = sent[turn]["tool_calls"].as_array().unwrap();
+            assert_eq!(calls[0]["extra_content"], word, "{model}");
+            assert!(
+                calls[1..]
+                    .iter()
+                    .all(|call| call.get("extra_content").is_none())
+            );
+        }
+    }
+    for (profile, model) in [
+        (profiles::GEMINI, "gemini-2.5-flash"),
+        (profiles::GEMINI, "gemini-1.5-pro-002"),
+        (profiles::OPENROUTER, "google/gemini-3-pro"),
+    ] {
+        let sent = messages(profile, &request(model));
+        assert!(!sent.to_string().contains("thought_signature"), "{model}");
+    }
+}

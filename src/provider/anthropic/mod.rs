@@ -17,7 +17,8 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, IdForm, ModelPage, Provider, call_ids, vertex::Vertex,
+    BaseUrl, Decoder, Encoded, Framing, IdForm, ModelPage, Provider, call_ids, tool_names,
+    vertex::Vertex,
 };
 use crate::{
     Auth, ChatRequest, ContentPart, Error, ErrorKind, Json, Model, codec::percent::encode_segment,
@@ -33,6 +34,9 @@ pub(crate) const WIRE: &str = "anthropic";
 
 /// `^[a-zA-Z0-9_-]+$`, as its refusals of other ids say.
 pub(crate) const CALL_ID: IdForm = IdForm::new(1, usize::MAX).only("_-");
+
+/// `^[a-zA-Z0-9_-]{1,128}$`, as its refusals of other names say.
+pub(crate) const TOOL_NAME: IdForm = IdForm::new(1, 128).only("_-");
 
 const VERSION: (HeaderName, HeaderValue) = (
     HeaderName::from_static("anthropic-version"),
@@ -144,6 +148,7 @@ impl Provider for Anthropic {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
         let request = &*call_ids::fit(request, CALL_ID, false)?;
         let (body, warnings) = encode::body(self, request)?;
         let uri = self.base_url.join(&self.chat_path(request)?)?;

@@ -21,7 +21,7 @@ mod wire;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
-    call_ids, requests,
+    call_ids, model_ids, requests,
 };
 use crate::{
     Auth, ChatRequest, Credential, EmbedRequest, Error, ErrorKind, Model, Secret,
@@ -234,6 +234,10 @@ impl Builder {
 }
 
 impl Provider for Bedrock {
+    fn owns_model(&self, model: &str) -> bool {
+        model.starts_with("arn:") || model_ids::is_of_makers(model, model_ids::BEDROCK_MAKERS)
+    }
+
     fn name(&self) -> &str {
         &self.name
     }

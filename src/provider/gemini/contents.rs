@@ -34,7 +34,7 @@ const DATA: [&str; 9] = [
 
 /// The generations of models between which the wire differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Generation {
+pub(in crate::provider) enum Generation {
     /// Before 3: results belong to calls by their position, and have no media in them.
     Earlier,
     /// From 3 on: a call needs a signature.
@@ -44,7 +44,7 @@ pub(super) enum Generation {
 impl Generation {
     /// The generation of a model by its name, as Google lists them. A name without a version is an alias of the newest
     /// (`gemini-flash-latest`), except those that are older than versions in names are.
-    pub(super) fn of(model: &str) -> Self {
+    pub(in crate::provider) fn of(model: &str) -> Self {
         let name = model.rsplit('/').next().unwrap_or(model);
         let version = name.split('-').find_map(|word| {
             let (major, minor) = word.split_once('.').unwrap_or((word, "0"));

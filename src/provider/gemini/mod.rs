@@ -22,7 +22,7 @@ mod wire;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
-    call_ids, requests,
+    call_ids, requests, tool_names,
     vertex::{Vertex, model_segments},
 };
 use crate::{Auth, ChatRequest, EmbedRequest, Error, Model, codec::percent::encode_segment};
@@ -31,6 +31,7 @@ use http::{Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
 pub use builder::GeminiBuilder;
+pub(super) use contents::Generation;
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const WIRE: &str = "gemini";
@@ -105,6 +106,9 @@ fn own_path(model: &str) -> Result<String, Error> {
     Ok([folder, &model_segments(model)?].concat())
 }
 
+/// Source: the reference of `FunctionDeclaration`.
+const TOOL_NAME: IdForm = IdForm::new(1, 128).only("_.:-");
+
 impl Provider for Gemini {
     fn name(&self) -> &str {
         &self.name
@@ -115,6 +119,7 @@ impl Provider for Gemini {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
         let request = &*call_ids::fit(request, IdForm::ANY, false)?;
         let (body, warnings) = encode::body(self, request)?;
         let uri = self.base_url.join(&self.chat_path(request)?)?;

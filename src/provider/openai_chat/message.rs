@@ -3,13 +3,13 @@
 use super::{
     kept,
     part::{WireCall, WirePart},
-    profile::{MediaPlace, Profile, ReasoningReplay},
+    profile::{ForeignCalls, MediaPlace, Profile, ReasoningReplay},
     wire_message::{Content, WireMessage},
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Message, Param, Role, ToolResult,
     json::ListWriter,
-    provider::{history::Takes, members::Members, omissions::Omissions},
+    provider::{gemini::Generation, history::Takes, members::Members, omissions::Omissions},
 };
 
 /// The text of a tool's message if all of the result is in the message of the user that follows.
@@ -24,6 +24,8 @@ pub(super) struct Messages<'p, 'r, 'n> {
     required: Option<(&'static str, &'static str)>,
     /// Whether the model takes content as one text alone.
     text_only: bool,
+    /// Whether calls of other models need a word in the place of a signature.
+    signs_calls: bool,
 }
 
 /// The messages so far, and what is to follow the results of the last turn.
@@ -47,7 +49,12 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
             _ => None,
         };
         let mut text_only = profile.text_only.iter();
+        let signs_calls = match profile.foreign_calls {
+            ForeignCalls::Plain => false,
+            ForeignCalls::SignedForGemini => Generation::of(&request.model) == Generation::Third,
+        };
         Messages {
+            signs_calls,
             profile,
             provider,
             omissions,
@@ -129,6 +136,9 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         if !own.is_empty() {
             if let Some((name, text)) = self.required.filter(|_| !own.tool_calls.is_empty()) {
                 own.require_reasoning(name, text);
+            }
+            if self.signs_calls {
+                WireCall::sign_first(&mut own.tool_calls);
             }
             if let Some(separator) = self.separator(own.role) {
                 own.content.join_texts(separator);

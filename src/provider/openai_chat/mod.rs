@@ -22,7 +22,8 @@ mod wire;
 mod wire_message;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, requests,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, model_ids,
+    requests, tool_names,
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
@@ -34,7 +35,8 @@ use std::borrow::Cow;
 
 pub use builder::Builder;
 pub use profile::{
-    AuthStyle, EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
+    AuthStyle, EndMarker, ForeignCalls, MediaPlace, Profile, ReasoningReplay, Spelling,
+    StreamUsage, Structured,
 };
 pub use profiles::CEREBRAS;
 
@@ -145,6 +147,10 @@ impl OpenAiChat {
 }
 
 impl Provider for OpenAiChat {
+    fn owns_model(&self, model: &str) -> bool {
+        model_ids::is_of_makers(model, self.profile.makers)
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -154,6 +160,7 @@ impl Provider for OpenAiChat {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         let request = &*call_ids::fit(request, self.profile.call_id, false)?;
         let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
         let mut http = self.http(Method::POST, self.chat.clone(), body.into());

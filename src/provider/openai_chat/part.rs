@@ -155,6 +155,9 @@ impl Serialize for WirePart<'_> {
     }
 }
 
+/// What Gemini 3 takes in the place of the signature of a call that it did not make itself.
+const FOREIGN_CALL: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
+
 /// An element of `tool_calls`.
 pub(super) enum WireCall<'a> {
     Function {
@@ -184,6 +187,26 @@ impl<'a> WireCall<'a> {
             arguments: arguments::object(call, omissions)?,
             extra_content: own.and_then(|own| serde_json::from_str(own.data.as_str()).ok()),
         })
+    }
+}
+
+impl WireCall<'_> {
+    /// Gives the first of a turn's calls a word in the place of a signature, unless one of them has its own.
+    pub(super) fn sign_first(calls: &mut [Self]) {
+        let is_unsigned = |call: &Self| match call {
+            WireCall::Function { extra_content, .. } => extra_content.is_none(),
+            WireCall::Raw(_) => true,
+        };
+        if !calls.iter().all(is_unsigned) {
+            return;
+        }
+        let first = calls.iter_mut().find_map(|call| match call {
+            WireCall::Function { extra_content, .. } => Some(extra_content),
+            WireCall::Raw(_) => None,
+        });
+        if let Some(extra_content) = first {
+            *extra_content = serde_json::from_str(FOREIGN_CALL).ok();
+        }
     }
 }
 

@@ -35,8 +35,12 @@ pub struct Profile {
     pub structured: Structured,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
     pub call_id: IdForm,
+    /// The form of a function's name.
+    pub tool_name: IdForm,
     /// How reasoning of earlier turns goes back.
     pub reasoning: ReasoningReplay,
+    /// How calls of other models go to the server.
+    pub foreign_calls: ForeignCalls,
     /// What a turn of the assistant with calls has in the member of its reasoning if it has none. With thinking on, the server
     /// refuses such a turn without the member; `None` where it does not.
     pub required_reasoning: Option<&'static str>,
@@ -62,6 +66,9 @@ pub struct Profile {
     pub closes_after_stream: bool,
     /// How its message begins where it tells a context overflow in no other way.
     pub context_overflow: &'static [&'static str],
+    /// Makers whose names begin its own names of models, before a dot (`openai.gpt-oss-120b`). A client's routing by names
+    /// leaves such a name as it is.
+    pub makers: &'static [&'static str],
     /// Whether it lists its models, at `/models`.
     pub models: bool,
     /// The path of the cheapest answer it gives.
@@ -148,6 +155,18 @@ pub enum ReasoningReplay {
     Thinking,
 }
 
+/// How calls of other models go to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForeignCalls {
+    /// As they are.
+    Plain,
+    /// As Gemini 3 takes them: the first call of a turn without signatures has a word in the place of one, in
+    /// `extra_content.google.thought_signature`. Earlier models, which the server tells by their names, take calls as they
+    /// are. Source: Google's guide to thought signatures.
+    SignedForGemini,
+}
+
 /// Which messages may have pictures, sound and documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -189,7 +208,9 @@ impl Profile {
         reasoning_apart: false,
         structured: Structured::Schema,
         call_id: IdForm::ANY,
+        tool_name: IdForm::ANY,
         reasoning: ReasoningReplay::Never,
+        foreign_calls: ForeignCalls::Plain,
         required_reasoning: None,
         text_only: &[],
         alternating_roles: false,
@@ -201,6 +222,7 @@ impl Profile {
         end_marker: EndMarker::Sometimes,
         closes_after_stream: false,
         context_overflow: &[],
+        makers: &[],
         models: true,
         ping: "/models",
     };
@@ -214,6 +236,9 @@ impl Profile {
         Param::Tools,
         Param::ToolChoice,
     ];
+
+    /// The form of a function's name at OpenAI and at those that took it over.
+    pub const TOOL_NAME: IdForm = IdForm::new(1, 64).only("_-");
 
     /// Penalties against repetition, in OpenAI's way.
     pub const PENALTIES: &'static [Param] = &[Param::FrequencyPenalty, Param::PresencePenalty];

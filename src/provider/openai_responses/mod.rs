@@ -20,9 +20,10 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, call_ids,
+    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, call_ids, model_ids,
     openai_chat::{AuthStyle, models},
     requests::{self, Place},
+    tool_names,
 };
 use crate::{Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment};
 use bytes::Bytes;
@@ -148,6 +149,10 @@ impl Builder {
 }
 
 impl Provider for OpenAiResponses {
+    fn owns_model(&self, model: &str) -> bool {
+        model_ids::is_of_makers(model, self.profile.makers)
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -157,6 +162,7 @@ impl Provider for OpenAiResponses {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+        tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         // With one of these the server has earlier turns.
         let continues = |(name, _): &(String, _)| {
             ["previous_response_id", "conversation"].contains(&name.as_str())

@@ -18,6 +18,12 @@ pub struct Profile {
     pub key_optional: bool,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
     pub call_id: IdForm,
+    /// The form of a function's name.
+    pub tool_name: IdForm,
+    /// Makers whose names begin its own names of models, before a dot; see [`Provider::owns_model`].
+    ///
+    /// [`Provider::owns_model`]: crate::Provider::owns_model
+    pub makers: &'static [&'static str],
     /// Its name for who the end user is.
     pub end_user: &'static str,
     /// Whether it keeps responses, so that `store` and `metadata` mean something.
@@ -35,6 +41,8 @@ impl Profile {
         auth: AuthStyle::Bearer,
         key_optional: false,
         call_id: IdForm::new(1, 64),
+        tool_name: IdForm::ANY,
+        makers: &[],
         end_user: "user",
         stores: true,
         encrypts_reasoning: false,
@@ -44,6 +52,7 @@ impl Profile {
     pub const OPENAI: Profile = Profile {
         name: "openai-responses",
         base_url: "https://api.openai.com/v1",
+        tool_name: IdForm::new(1, 64).only("_-"),
         end_user: "safety_identifier",
         encrypts_reasoning: true,
         ..Profile::BASE
@@ -56,6 +65,7 @@ impl Profile {
         auth: AuthStyle::Header("api-key"),
         call_id: IdForm::new(1, 40),
         encrypts_reasoning: true,
+        tool_name: IdForm::new(1, 64).only("_-"),
         ..Profile::BASE
     };
 
@@ -92,6 +102,7 @@ impl Profile {
         base_url: "https://bedrock-mantle.us-east-1.api.aws/openai/v1",
         key_env: "AWS_BEARER_TOKEN_BEDROCK",
         encrypts_reasoning: true,
+        makers: crate::provider::model_ids::BEDROCK_MAKERS,
         ..Profile::BASE
     };
 

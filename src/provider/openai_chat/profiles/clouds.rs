@@ -5,8 +5,10 @@ use crate::{
     Param,
     provider::{
         IdForm,
+        model_ids::BEDROCK_MAKERS,
         openai_chat::{
-            AuthStyle, EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage,
+            AuthStyle, EndMarker, ForeignCalls, MediaPlace, Profile, ReasoningReplay, Spelling,
+            StreamUsage,
         },
     },
 };
@@ -47,6 +49,7 @@ pub const AZURE_FOUNDRY: Profile = Profile {
     renamed: &[],
     stream_usage: StreamUsage::OnRequest,
     media: MediaPlace::AnyMessage,
+    tool_name: IdForm::ANY,
     developer_role: false,
     message_refusal: false,
     ..AZURE
@@ -67,6 +70,7 @@ pub const GEMINI: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
+    foreign_calls: ForeignCalls::SignedForGemini,
     stream_usage: StreamUsage::Asked,
     end_marker: EndMarker::Always,
     reasoning_apart: true,
@@ -90,6 +94,7 @@ pub const BEDROCK_MANTLE: Profile = Profile {
         ],
     ],
     renamed: &[(Param::MaxTokens, "max_completion_tokens")],
+    makers: BEDROCK_MAKERS,
     stream_usage: StreamUsage::Asked,
     reasoning: ReasoningReplay::Field("reasoning"),
     ..Profile::BASE

@@ -3,8 +3,9 @@
 use super::OPENAI;
 use crate::{
     Param,
-    provider::openai_chat::{
-        EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage,
+    provider::{
+        IdForm,
+        openai_chat::{EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage},
     },
 };
 
@@ -147,6 +148,8 @@ pub const LITELLM: Profile = Profile {
     ],
     renamed: &[],
     media: MediaPlace::AnyMessage,
+    call_id: IdForm::ANY,
+    tool_name: IdForm::ANY,
     message_refusal: false,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,

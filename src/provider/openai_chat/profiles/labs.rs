@@ -24,6 +24,7 @@ pub const OPENAI: Profile = Profile {
     renamed: &[(Param::MaxTokens, "max_completion_tokens")],
     stream_usage: StreamUsage::Asked,
     call_id: IdForm::new(1, 64),
+    tool_name: Profile::TOOL_NAME,
     media: MediaPlace::UserMessages,
     developer_role: true,
     message_refusal: true,
@@ -54,6 +55,7 @@ pub const MISTRAL: Profile = Profile {
     extra: Some(&["prompt_mode", "safe_prompt", "metadata"]),
     stream_usage: StreamUsage::Always,
     call_id: IdForm::new(9, 9).only(""),
+    tool_name: Profile::TOOL_NAME,
     reasoning: ReasoningReplay::Thinking,
     message_name: false,
     tool_choice_required: "any",
@@ -77,6 +79,7 @@ pub const DEEPSEEK: Profile = Profile {
     structured: Structured::Object,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     required_reasoning: Some(""),
+    tool_name: Profile::TOOL_NAME,
     end_marker: EndMarker::Always,
     context_overflow: &["This model's maximum context length is"],
     ..Profile::BASE
@@ -231,6 +234,7 @@ pub const ANTHROPIC: Profile = Profile {
     params: &[Profile::COMMON, &[Param::ParallelToolCalls]],
     stream_usage: StreamUsage::Asked,
     call_id: crate::provider::anthropic::CALL_ID,
+    tool_name: crate::provider::anthropic::TOOL_NAME,
     end_marker: EndMarker::Sometimes,
     ..Profile::BASE
 };

@@ -1,0 +1,277 @@
+//! What is wrong with the tools and media of a request, whichever provider is asked.
+
+use crate::{ContentPart, Error, ErrorKind, Json, Media, Message, Tool, ToolChoice};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+/// `has_more`: the request has tools in a member of its own besides.
+pub(super) fn tools(
+    tools: &[Tool],
+    choice: Option<&ToolChoice>,
+    has_more: bool,
+) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    for (number, tool) in tools.iter().enumerate() {
+        let Tool::Function {
+            name, parameters, ..
+        } = tool
+        else {
+            continue;
+        };
+        let shown = name.escape_debug();
+        if name.is_empty() {
+            return refuse(format!(
+                "`tools[{number}].name` is empty: name the function"
+            ));
+        }
+        if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return refuse(format!(
+                "`tools[{number}].name` is `{shown}`: a function's name has no white space; use `_`"
+            ));
+        }
+        if !names.insert(name.as_str()) {
+            return refuse(format!(
+                "`tools[{number}].name` is `{shown}`, the name of a tool before it: each function needs a name of its own"
+            ));
+        }
+        if let Some(schema) = parameters {
+            if let Some(what) = no_object_schema(schema) {
+                return refuse(format!(
+                    "`tools[{number}].parameters` of `{shown}` is {what}: the arguments of a function are an object, so give a JSON Schema with `\"type\": \"object\"`"
+                ));
+            }
+        }
+    }
+    let offers = |name: &str| {
+        let own = |tool: &Tool| match tool {
+            // A tool of the provider may be chosen by its name or its type.
+            Tool::Provider { .. } => true,
+            Tool::Function { name: other, .. } => other == name,
+        };
+        has_more || tools.iter().any(own)
+    };
+    match choice {
+        Some(ToolChoice::Function(name)) if !offers(name) => refuse(format!(
+            "`tool_choice` is the function `{}`, which is not in `tools`: offer it, or choose another",
+            name.escape_debug()
+        )),
+        Some(ToolChoice::Required) if tools.is_empty() && !has_more => refuse(
+            "`tool_choice` requires a call, but `tools` is empty: offer a tool, or leave the choice out"
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Why a schema does not describe an object; `None` if it may.
+fn no_object_schema(schema: &Json) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Types {
+        One(String),
+        Several(Vec<String>),
+        Other(serde::de::IgnoredAny),
+    }
+    #[derive(Deserialize)]
+    struct Schema {
+        r#type: Option<Types>,
+    }
+    if !schema.as_str().trim_start().starts_with('{') {
+        return Some("no JSON object".to_owned());
+    }
+    match schema.decode::<Schema>().ok()?.r#type? {
+        Types::One(kind) if kind != "object" => {
+            Some(format!("a schema of type `{}`", kind.escape_debug()))
+        }
+        Types::Several(kinds) if !kinds.iter().any(|kind| kind == "object") => {
+            Some("a schema whose types lack `object`".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Checks the addresses of pictures, sound, films and documents.
+pub(super) fn media(messages: &[Message]) -> Result<(), Error> {
+    for (number, message) in messages.iter().enumerate() {
+        for (place, part) in message.content.iter().enumerate() {
+            if let ContentPart::ToolResult(result) = part {
+                for (inner, part) in result.content.iter().enumerate() {
+                    medium(part, || {
+                        format!("`messages[{number}].content[{place}].content[{inner}]`")
+                    })?;
+                }
+            } else {
+                medium(part, || format!("`messages[{number}].content[{place}]`"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn medium(part: &ContentPart, place: impl Fn() -> String) -> Result<(), Error> {
+    let (ContentPart::Image { media, .. }
+    | ContentPart::Audio { media }
+    | ContentPart::Video { media }
+    | ContentPart::Document { media, .. }) = part
+    else {
+        return Ok(());
+    };
+    match media {
+        Media::Url { url, .. } if !is_address(url) => {
+            // An address may have a key in its query, and a `data:` URL is long.
+            refuse(format!(
+                "{} has an address that no provider can fetch: it needs a scheme such as `https:`; give a file of this machine by its bytes",
+                place()
+            ))
+        }
+        Media::File { id } if id.trim().is_empty() => {
+            refuse(format!("{} is an uploaded file without an id", place()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a text begins with a scheme (RFC 3986, section 3.1) other than `file`. One letter is a drive of Windows.
+fn is_address(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return false;
+    };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(is_part)
+        && !scheme.eq_ignore_ascii_case("file")
+        && !rest.is_empty()
+}
+
+fn refuse<T>(what: String) -> Result<T, Error> {
+    Err(Error::new(ErrorKind::InvalidRequest, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChatRequest, Role, ToolResult};
+
+    fn tool(name: &str, schema: &str) -> Tool {
+        Tool::function(name, "", &Json::parse(schema).unwrap()).unwrap()
+    }
+
+    fn said(request: ChatRequest) -> String {
+        match request.validate() {
+            Ok(()) => String::new(),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                error.message().to_owned()
+            }
+        }
+    }
+
+    #[test]
+    fn tools_that_no_provider_takes_are_named_by_their_place() {
+        let ask = || ChatRequest::new("m").user("hi");
+        let good = || ask().tool(tool("a", "{}"));
+        let object = r#"{"type":"object"}"#;
+        let rows = [
+            (good(), ""),
+            (good().tool(tool("b", object)), ""),
+            (ask().tool(tool("b", r#"{"type":["object","null"]}"#)), ""),
+            (good().tool(tool("", object)), "`tools[1].name`"),
+            (good().tool(tool("get weather", object)), "`tools[1].name`"),
+            (good().tool(tool("get\u{a0}it", object)), "`tools[1].name`"),
+            (good().tool(tool("b\n", object)), "`tools[1].name`"),
+            (good().tool(tool("a", object)), "`tools[1].name`"),
+            (good().tool(tool("b", "[]")), "`tools[1].parameters`"),
+            (good().tool(tool("b", "true")), "`tools[1].parameters`"),
+            (good().tool(tool("b", "\"{}\"")), "`tools[1].parameters`"),
+            (
+                ask().tool(tool("b", r#"{"type":"array","items":{}}"#)),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool("b", r#"{"type":["string","null"]}"#)),
+                "`tools[0].parameters`",
+            ),
+        ];
+        for (request, place) in rows {
+            let said = said(request.clone());
+            assert_eq!(said.is_empty(), place.is_empty(), "{request:?}: {said}");
+            assert!(said.contains(place), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_choice_must_be_offered() {
+        let ask = || ChatRequest::new("m").user("hi");
+        let search = Tool::Provider {
+            provider: "anthropic".into(),
+            definition: Json::parse(r#"{"type":"web_search","name":"web_search"}"#).unwrap(),
+        };
+        let choose = |name: &str| ToolChoice::Function(name.into());
+        let offered = ask().tool(tool("a", "{}"));
+        let rows = [
+            (offered.clone().tool_choice(choose("a")), true),
+            (offered.clone().tool_choice(choose("b")), false),
+            (offered.tool_choice(ToolChoice::Required), true),
+            (ask().tool_choice(choose("a")), false),
+            (ask().tool_choice(ToolChoice::Required), false),
+            (ask().tool_choice(ToolChoice::None), true),
+            (ask().tool_choice(ToolChoice::Auto), true),
+            (ask().tool(search).tool_choice(choose("web_search")), true),
+            (
+                ask()
+                    .extra("tools", &["raw"])
+                    .unwrap()
+                    .tool_choice(choose("raw")),
+                true,
+            ),
+        ];
+        for (request, right) in rows {
+            let said = said(request.clone());
+            assert_eq!(said.is_empty(), right, "{request:?}: {said}");
+            assert!(right || said.contains("`tool_choice`"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_no_address() {
+        for url in [
+            "https://x/a.png",
+            "HTTP://x/a.png",
+            "data:image/png;base64,AAAA",
+            "s3://bucket/a.png",
+            "gs://bucket/a.png",
+        ] {
+            assert!(is_address(url), "{url}");
+        }
+        for url in [
+            "",
+            "a.png",
+            "/tmp/a.png",
+            "./a.png",
+            "../a:b.png",
+            "C:\\a.png",
+            "C:/a.png",
+            "file:///tmp/a.png",
+            "//x/a.png",
+            "https:",
+            "~/a.png",
+            "a b:c",
+        ] {
+            let picture = ContentPart::image_url(url);
+            let request = ChatRequest::new("m")
+                .user("hi")
+                .user_parts(vec!["look".into(), picture.clone()]);
+            let said = said(request);
+            assert!(said.contains("`messages[1].content[1]`"), "{url}: {said}");
+            let mut result = ToolResult::new("a", "seen");
+            result.content.push(picture);
+            let message = Message::new(Role::Tool, vec![ContentPart::ToolResult(result)]);
+            let said = media(&[message]).unwrap_err();
+            assert!(
+                said.message()
+                    .contains("`messages[0].content[0].content[1]`")
+            );
+        }
+    }
+}

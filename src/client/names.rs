@@ -1,0 +1,198 @@
+//! The names of providers, and which of them may be meant by another one.
+
+use crate::{
+    Error, ErrorKind,
+    provider::{openai_chat::profiles, openai_responses},
+};
+
+/// Providers with a wire of their own. Bedrock is known whether or not its feature is on.
+const OWN: [&str; 8] = [
+    "anthropic",
+    "azure-anthropic",
+    "vertex-anthropic",
+    "bedrock",
+    "gemini",
+    "vertex",
+    "cohere",
+    "ollama",
+];
+
+/// Names of makers, products and models by which a provider may be meant.
+const OTHER_NAMES: [(&str, &str); 30] = [
+    ("amazon", "bedrock"),
+    ("amazon-bedrock", "bedrock"),
+    ("aws", "bedrock"),
+    ("azure-openai", "azure"),
+    ("chatgpt", "openai"),
+    ("claude", "anthropic"),
+    ("dashscope", "alibaba"),
+    ("foundry", "azure-foundry"),
+    ("glm", "zai"),
+    ("google", "gemini"),
+    ("google-vertex", "vertex"),
+    ("gpt", "openai"),
+    ("grok", "xai"),
+    ("hf", "huggingface"),
+    ("kimi", "moonshot"),
+    ("lmstudio", "lm-studio"),
+    ("llamacpp", "llama-cpp"),
+    ("llama.cpp", "llama-cpp"),
+    ("mantle", "bedrock-mantle"),
+    ("moonshotai", "moonshot"),
+    ("nim", "nvidia"),
+    ("open-router", "openrouter"),
+    ("palm", "gemini"),
+    ("qwen", "alibaba"),
+    ("responses", "openai-responses"),
+    ("sonar", "perplexity"),
+    ("together-ai", "together"),
+    ("vertex-ai", "vertex"),
+    ("workers-ai", "cloudflare-workers"),
+    ("zhipu", "zai"),
+];
+
+/// More changed letters than these make another name.
+const MOST_CHANGES: usize = 2;
+const MOST_SUGGESTIONS: usize = 3;
+/// Longer texts are no names.
+const MOST_BYTES: usize = 40;
+
+/// There is no provider of this name.
+pub(super) fn unknown(name: &str) -> Error {
+    let known: Vec<&str> = known().collect();
+    let near: Vec<String> = near(name).iter().map(|near| format!("`{near}`")).collect();
+    let meant = match near.as_slice() {
+        [] => String::new(),
+        near => format!("did you mean {}? ", near.join(" or ")),
+    };
+    let shown: String = name.chars().take(MOST_BYTES).collect();
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "there is no provider `{}`; {meant}known are: {}",
+            shown.escape_debug(),
+            known.join(", ")
+        ),
+    )
+}
+
+fn known() -> impl Iterator<Item = &'static str> {
+    let chat = profiles::ALL.iter().map(|profile| profile.name);
+    let responses = openai_responses::Profile::ALL.iter();
+    OWN.into_iter()
+        .chain(chat)
+        .chain(responses.map(|profile| profile.name))
+}
+
+/// The names that may be meant, the nearest first.
+fn near(name: &str) -> Vec<&'static str> {
+    if name.is_empty() || name.len() > MOST_BYTES {
+        return Vec::new();
+    }
+    let name = name.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+    let mut near: Vec<(usize, &str)> = Vec::new();
+    let by_other = OTHER_NAMES.iter().map(|(other, known)| (*other, *known));
+    for (spelled, known) in known().map(|known| (known, known)).chain(by_other) {
+        let changes = distance(&name, spelled);
+        // A short name is near to too many.
+        let is_near = changes <= MOST_CHANGES && changes.saturating_mul(3) <= spelled.len();
+        match near.iter_mut().find(|(_, other)| *other == known) {
+            Some((least, _)) => *least = changes.min(*least),
+            None if is_near => near.push((changes, known)),
+            None => {}
+        }
+    }
+    near.sort_by_key(|(changes, _)| *changes);
+    near.truncate(MOST_SUGGESTIONS);
+    near.into_iter().map(|(_, known)| known).collect()
+}
+
+/// How many bytes are to be added, taken away, changed or exchanged with their neighbours (optimal string alignment).
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to) = (from.as_bytes(), to.as_bytes());
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut next = vec![i.saturating_add(1)];
+        for (j, b) in to.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX);
+            let changed = at(&row, j).saturating_add(usize::from(a != b));
+            let added = at(&next, j).saturating_add(1);
+            let taken = at(&row, j.saturating_add(1)).saturating_add(1);
+            let mut least = changed.min(added).min(taken);
+            let crosses = |(i, j): (usize, usize)| from.get(i) == Some(b) && to.get(j) == Some(a);
+            if let Some(last) = i
+                .checked_sub(1)
+                .zip(j.checked_sub(1))
+                .filter(|at| crosses(*at))
+            {
+                least = least.min(at(&before, last.1).saturating_add(1));
+            }
+            next.push(least);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_misses_are_suggested() {
+        for (name, meant) in [
+            ("antropic", "anthropic"),
+            ("anthropci", "anthropic"),
+            ("Anthropic", "anthropic"),
+            ("opena", "openai"),
+            ("open_router", "openrouter"),
+            ("bedrok", "bedrock"),
+            ("aws", "bedrock"),
+            ("gemni", "gemini"),
+            ("google", "gemini"),
+            ("kimi", "moonshot"),
+            ("lm_studio", "lm-studio"),
+            ("openai-response", "openai-responses"),
+            ("vertex ai", "vertex"),
+        ] {
+            let error = unknown(name);
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            let said = format!("did you mean `{meant}`");
+            assert!(error.message().contains(&said), "{name}: {error}");
+        }
+        for name in ["", "nobody", "x", &"x".repeat(5000)] {
+            let error = unknown(name);
+            assert!(!error.message().contains("did you mean"), "{error}");
+            assert!(
+                error.message().contains("known are: anthropic, "),
+                "{error}"
+            );
+            assert!(error.message().len() < 2000);
+        }
+    }
+
+    #[test]
+    fn every_other_name_leads_to_a_known_one() {
+        for (other, meant) in OTHER_NAMES {
+            assert!(known().any(|known| known == meant), "{other}");
+            assert!(known().all(|known| known != other), "{other}");
+        }
+    }
+
+    #[test]
+    fn changes_are_counted() {
+        for (from, to, changes) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("groq", "groq", 0),
+            ("gorq", "groq", 1),
+            ("grok", "groq", 1),
+            ("grq", "groq", 1),
+            ("abc", "xyz", 3),
+        ] {
+            assert_eq!(distance(from, to), changes, "{from} {to}");
+        }
+    }
+}

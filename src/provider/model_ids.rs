@@ -1,0 +1,68 @@
+//! The names of models at servers that have models of many makers.
+
+/// Makers whose names begin the ids of Bedrock's models, before a dot. Source: the table of supported models in Bedrock's user
+/// guide, and recorded lists.
+pub(crate) const BEDROCK_MAKERS: &[&str] = &[
+    "ai21",
+    "amazon",
+    "anthropic",
+    "cohere",
+    "deepseek",
+    "google",
+    "luma",
+    "meta",
+    "minimax",
+    "mistral",
+    "moonshot",
+    "moonshotai",
+    "nvidia",
+    "openai",
+    "qwen",
+    "stability",
+    "twelvelabs",
+    "writer",
+    "xai",
+    "zai",
+];
+
+/// What stands before a maker in the id of an inference profile. Source: the user guide's table of inference profiles.
+const BEDROCK_REGIONS: [&str; 9] = [
+    "apac", "au", "ca", "eu", "global", "jp", "sa", "us", "us-gov",
+];
+
+/// Whether a name begins with one of `makers` and a dot, maybe behind a region.
+pub(crate) fn is_of_makers(model: &str, makers: &[&str]) -> bool {
+    let Some((first, rest)) = model.split_once('.') else {
+        return false;
+    };
+    let maker = match BEDROCK_REGIONS.contains(&first) {
+        true => rest.split_once('.').map(|(maker, _)| maker),
+        false => Some(first),
+    };
+    maker.is_some_and(|maker| makers.contains(&maker))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_bedrock_are_known_by_their_makers() {
+        for (model, is_own) in [
+            ("openai.gpt-oss-120b-1:0", true),
+            ("anthropic.claude-sonnet-4-5-20250929-v1:0", true),
+            ("us.anthropic.claude-opus-4-1-20250805-v1:0", true),
+            ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", true),
+            ("us-gov.amazon.nova-lite-v1:0", true),
+            ("cohere.embed-english-v3", true),
+            ("cerebras.gpt-oss-120b", false),
+            ("groq.llama-3.3", false),
+            ("gpt-4.1", false),
+            ("us.gpt", false),
+            ("openai", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_makers(model, BEDROCK_MAKERS), is_own, "{model}");
+        }
+    }
+}
