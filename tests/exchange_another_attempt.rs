@@ -99,6 +99,76 @@ fn after_another_attempt_each_warning_is_there_once() {
     assert_eq!(warned, expected);
 }
 
+/// The headers of the next request that are not the library's.
+fn own_headers(call: &mut Call) -> Vec<(String, String)> {
+    let (request, _) = call.send();
+    let own = request.headers().iter().filter(|(name, _)| {
+        name.as_str().starts_with("x-") || *name == "cookie" || *name == "traceparent"
+    });
+    let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap().to_owned())
+    };
+    own.map(text).collect()
+}
+
+#[test]
+fn a_callers_headers_go_to_the_first_target_alone_unless_they_are_shared() {
+    let targets = Fallback::new(Target::new(named("one"), "m1").header("x-one", "1"))
+        .or(Target::new(named("two"), "m2").header("x-two", "2"))
+        .or(Target::new(named("three"), "m3"));
+    let asked = request(false)
+        .header("x-gateway-key", "canary")
+        .header("cookie", "canary")
+        .shared_header("traceparent", "00-1");
+    assert!(!format!("{targets:?} {asked:?}").contains("canary"));
+    let mut call = Call::whole(with(|options| options.retry.max_retries = 1));
+    call.exchange =
+        Exchange::with_fallback(targets, Arc::new(asked), Arc::new(options()), start(1)).unwrap();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let shared = pair("traceparent", "00-1");
+    assert_eq!(
+        own_headers(&mut call),
+        [
+            shared.clone(),
+            pair("x-gateway-key", "canary"),
+            pair("cookie", "canary"),
+            pair("x-one", "1"),
+        ]
+    );
+    call.head(503, &[]).end();
+    assert_eq!(own_headers(&mut call), [shared.clone(), pair("x-two", "2")]);
+    call.head(503, &[]).end();
+    assert_eq!(own_headers(&mut call), [shared.clone()]);
+    // Another attempt at the same target has the same headers.
+    call.head(503, &[]).end();
+    call.sleep();
+    assert_eq!(own_headers(&mut call), [shared]);
+}
+
+#[test]
+fn headers_of_the_message_s_framing_and_a_foreign_host_are_refused() {
+    let made = |name: &str, value: &str| {
+        let asked = Arc::new(request(false).header(name, value));
+        Exchange::new(named("one"), asked, Arc::new(options()), start(1))
+    };
+    for (name, value) in [
+        ("host", "two.test"),
+        ("Host", "one.test:81"),
+        ("content-length", "3"),
+        ("Content-Length", "0"),
+        ("transfer-encoding", "chunked"),
+        ("connection", "close"),
+        ("upgrade", "h2c"),
+    ] {
+        let error = made(name, value).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{name}");
+        let named = format!("header `{}`", name.to_lowercase());
+        assert!(error.message().contains(&named), "{error}");
+    }
+    assert!(made("host", "One.test").is_ok());
+    assert!(made("x-own", "o").is_ok());
+}
+
 #[test]
 fn another_attempt_at_another_target_sends_that_one_its_request() {
     let targets = Fallback::new(Target::new(named("one"), "m1"))

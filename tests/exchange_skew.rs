@@ -63,6 +63,27 @@ fn a_clock_that_is_right_is_not_the_reason() {
 }
 
 #[test]
+fn a_server_moves_the_date_of_a_signature_by_no_more_than_a_clock_can_be_wrong() {
+    let most = 15 * 3600;
+    assert_eq!(
+        refused_at(signed(), most).1.as_deref(),
+        Some("20231115T131320Z")
+    );
+    assert!(refused_at(signed(), -most).1.is_some());
+    for ahead in [
+        most + 1,
+        -most - 1,
+        24 * 3600,
+        10 * 365 * 86_400,
+        -20 * 365 * 86_400,
+    ] {
+        let (call, again) = refused_at(signed(), ahead);
+        assert_eq!(again, None, "{ahead}");
+        assert_eq!(call.error().kind(), ErrorKind::Authentication);
+    }
+}
+
+#[test]
 fn a_key_in_a_header_is_not_signed_again() {
     assert_eq!(refused_at(cerebras(), 3600).1, None);
 }

@@ -54,8 +54,11 @@ macro_rules! parameters {
             pub raw_frames: bool,
             /// Sent as `X-Request-ID`, to find the call in logs of both sides.
             pub correlation_id: Option<String>,
-            /// Further request headers.
+            /// Further request headers. Of several targets, as in a [`Fallback`](crate::Fallback) or a comparison, only the
+            /// first is sent them: a header may be a key or a cookie of one company.
             pub headers: Vec<(String, String)>,
+            /// Further request headers that every target may be sent. They must not be secrets.
+            pub shared_headers: Vec<(String, String)>,
         }
 
         impl ChatRequest {
@@ -78,6 +81,7 @@ macro_rules! parameters {
                     raw_frames: false,
                     correlation_id: None,
                     headers: Vec::new(),
+                    shared_headers: Vec::new(),
                 }
             }
 
@@ -100,7 +104,9 @@ macro_rules! parameters {
         impl fmt::Debug for ChatRequest {
             /// What is set. Of headers only the names: a caller's header may be a key (F108).
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
+                let names = |headers: &'_ [(String, String)]| -> Vec<String> {
+                    headers.iter().map(|(name, _)| name.clone()).collect()
+                };
                 let mut shown = f.debug_struct("ChatRequest");
                 shown
                     .field("model", &self.model)
@@ -120,7 +126,8 @@ macro_rules! parameters {
                     .field("extract_think", &self.extract_think)
                     .field("raw_frames", &self.raw_frames)
                     .field("correlation_id", &self.correlation_id)
-                    .field("headers", &headers)
+                    .field("headers", &names(&self.headers))
+                    .field("shared_headers", &names(&self.shared_headers))
                     .finish()
             }
         }
@@ -366,7 +373,14 @@ impl ChatRequest {
         self
     }
 
-    /// Adds a request header.
+    /// Adds a request header for every target; see [`shared_headers`](Self::shared_headers).
+    #[must_use]
+    pub fn shared_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.shared_headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a request header for the first target; see [`headers`](Self::headers).
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));

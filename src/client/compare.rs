@@ -155,7 +155,7 @@ impl<T: Transport + Clone + Send> Client<T> {
                 .enumerate()
                 .map(|(place, model)| {
                     let (client, sender) = (self.clone(), sender.clone());
-                    let request = asking(request, model);
+                    let request = asking(request, model, place);
                     scope.spawn(move || {
                         let mut stream = client.stream(request)?;
                         for event in &mut stream {
@@ -194,7 +194,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         let mut results: Vec<_> = models.iter().map(|_| Err(unfinished())).collect();
         let mut running = Crowd::new();
         for (place, model) in models.iter().enumerate() {
-            let stream = self.stream(asking(request, model));
+            let stream = self.stream(asking(request, model, place));
             running.push(next_event(place, stream));
         }
         while let Some((place, stream, event)) = poll_fn(|cx| running.poll_next(cx)).await {
@@ -242,9 +242,13 @@ fn unfinished() -> Error {
     )
 }
 
-fn asking(request: &ChatRequest, model: &str) -> ChatRequest {
+/// The headers of the caller belong to the first model's provider.
+fn asking(request: &ChatRequest, model: &str, place: usize) -> ChatRequest {
     let mut request = request.clone();
     request.model = model.to_owned();
+    if place > 0 {
+        request.headers.clear();
+    }
     request
 }
 

@@ -1,13 +1,13 @@
 use super::{Exchange, Start, State, operation::sealed::Operation};
 use crate::{
     Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
-    Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent,
+    Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent, Target,
     UnifiedChatResponse, Warning,
     error::states_an_error,
     provider::{Decoder, Frame, Progress, failure},
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request, header};
 use std::{fmt, sync::Arc};
 
 /// A chat, whole or streamed.
@@ -128,10 +128,10 @@ impl Exchange<Chat> {
     ) -> Result<Self, Error> {
         let mut fallback = Box::new(fallback);
         let mut refused = Error::new(ErrorKind::InvalidRequest, "there is no target to ask");
+        let mut is_first = true;
         while let Some(target) = fallback.next() {
-            target
-                .model
-                .clone_into(&mut Arc::make_mut(&mut request).model);
+            aim(&mut request, &target, is_first);
+            is_first = false;
             let (provider, options) = (target.provider.clone(), options.clone());
             match Exchange::new(provider, request.clone(), options, start) {
                 Ok(mut exchange) => {
@@ -273,16 +273,12 @@ impl Operation for Chat {
         &self.request.model
     }
 
-    fn retarget(
-        &mut self,
-        provider: &Arc<dyn Provider>,
-        model: &str,
-    ) -> Result<Request<Bytes>, Error> {
+    fn retarget(&mut self, target: &Target) -> Result<Request<Bytes>, Error> {
         let mut request = self.request.clone();
-        model.clone_into(&mut Arc::make_mut(&mut request).model);
-        let (prompt, unsent) = Prompt::new(&**provider, &request)?;
+        aim(&mut request, target, false);
+        let (prompt, unsent) = Prompt::new(&*target.provider, &request)?;
         self.prompt = prompt;
-        self.provider = provider.clone();
+        self.provider = target.provider.clone();
         self.request = request;
         Ok(unsent)
     }
@@ -419,16 +415,37 @@ fn encode(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Err
     Ok(encoded)
 }
 
+/// Makes a request one for a target. The caller's headers belong to the first target, and each target has its own.
+fn aim(request: &mut Arc<ChatRequest>, target: &Target, is_first: bool) {
+    let request = Arc::make_mut(request);
+    target.model.clone_into(&mut request.model);
+    if !is_first {
+        request.headers.clear();
+    }
+    request.headers.extend(target.headers.iter().cloned());
+}
+
+/// Headers by which a message is framed or a connection is run: they are the transport's. RFC 9110, section 7.6.1; RFC 9112,
+/// section 6.
+const OF_TRANSPORTS: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
     let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
     let correlation = request
         .correlation_id
         .iter()
         .map(|id| ("x-request-id", id.as_str()));
-    let own = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let own = request.shared_headers.iter().chain(&request.headers);
+    let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in correlation.chain(own) {
         let parsed: HeaderName = name
             .parse()
@@ -439,6 +456,19 @@ fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), E
                 "the value of header `{parsed}` ({} bytes) is empty or has characters other than visible ASCII",
                 value.len()
             )));
+        }
+        if OF_TRANSPORTS.contains(&parsed.as_str()) {
+            return Err(refuse(format!(
+                "the header `{parsed}` is set by the transport: leave it out"
+            )));
+        }
+        if parsed == header::HOST {
+            let host = http.uri().authority().map_or("", |own| own.as_str());
+            if !value.eq_ignore_ascii_case(host) {
+                return Err(refuse(format!(
+                    "the header `host` names another host than the request's, `{host}`: leave it out, or set the base URL"
+                )));
+            }
         }
         let mut value = HeaderValue::from_str(value)
             .map_err(|_| refuse(format!("the value of header `{parsed}` cannot be sent")))?;

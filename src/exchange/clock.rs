@@ -10,6 +10,12 @@ use std::time::{Duration, SystemTime};
 /// Clocks that differ by less than this are no reason for a failed signature (AWS allows five minutes).
 const TOLERATED_SKEW_SECONDS: i64 = 240;
 
+/// A server moves the date of a signature by no more than this: otherwise it could have requests signed for any day to come. A
+/// clock that shows local time where UTC is meant is off by at most 14 hours (UTC+14:00, the largest offset in the time zone
+/// database of IANA), with an hour for a change of daylight saving time that it missed. A clock that is further off has to be
+/// set.
+const MOST_SKEW_SECONDS: i64 = 15 * 60 * 60;
+
 impl<O: Operation> Exchange<O> {
     /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
     pub(super) fn learn_skew(&mut self, error: &Error) -> bool {
@@ -35,7 +41,7 @@ impl<O: Operation> Exchange<O> {
             return false;
         };
         let skew = seconds_between(self.wall(), server);
-        if skew.abs() < TOLERATED_SKEW_SECONDS {
+        if !(TOLERATED_SKEW_SECONDS..=MOST_SKEW_SECONDS).contains(&skew.abs()) {
             return false;
         }
         self.resigned = true;

@@ -1,11 +1,10 @@
 use crate::provider::{Frame, Progress};
 use crate::{
-    Error, ErrorKind, Framing, Metrics, Provider, ProviderMetadata, StreamEvent,
-    UnifiedChatResponse, Warning,
+    Error, ErrorKind, Framing, Metrics, ProviderMetadata, StreamEvent, Target, UnifiedChatResponse,
+    Warning,
 };
 use bytes::Bytes;
 use http::{Method, Request};
-use std::sync::Arc;
 
 /// What an [`Exchange`](super::Exchange) does: a chat, a list of models. Implemented here only.
 pub trait Operation: sealed::Operation {}
@@ -48,12 +47,8 @@ pub(crate) mod sealed {
             ""
         }
         /// Asks another provider for the same from now on, with this request first.
-        fn retarget(
-            &mut self,
-            provider: &Arc<dyn Provider>,
-            model: &str,
-        ) -> Result<Request<Bytes>, Error> {
-            let _ = (provider, model);
+        fn retarget(&mut self, target: &Target) -> Result<Request<Bytes>, Error> {
+            let _ = target;
             Err(Error::new(
                 ErrorKind::Misuse,
                 "only a chat can be asked elsewhere",

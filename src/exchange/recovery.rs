@@ -101,7 +101,7 @@ impl<O: Operation> Exchange<O> {
         }
         fallback.leave(self.provider.name(), self.operation.model(), error);
         while let Some(target) = fallback.next() {
-            let request = match self.operation.retarget(&target.provider, &target.model) {
+            let request = match self.operation.retarget(&target) {
                 Ok(request) => request,
                 Err(error) => {
                     fallback.leave(target.provider.name(), &target.model, &error);

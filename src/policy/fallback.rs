@@ -1,10 +1,10 @@
 use super::{Guard, Limiter};
 use crate::{Error, ErrorKind, Provider, TimeoutKind};
 use ErrorKind::*;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 /// A provider and one of its models.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Target {
     /// Who is asked.
@@ -17,6 +17,8 @@ pub struct Target {
     pub first_token: Option<Duration>,
     /// How many of its calls may run at once, as far as a client has set it.
     pub(crate) limiter: Option<Arc<Limiter>>,
+    /// Request headers for this target alone, besides those of the request: its gateway's key, for example.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Target {
@@ -28,6 +30,7 @@ impl Target {
             guard: None,
             first_token: None,
             limiter: None,
+            headers: Vec::new(),
         }
     }
 
@@ -35,6 +38,13 @@ impl Target {
     #[must_use]
     pub fn guard(mut self, guard: Arc<Guard>) -> Self {
         self.guard = Some(guard);
+        self
+    }
+
+    /// Adds a request header for this target alone.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 
@@ -46,7 +56,24 @@ impl Target {
     }
 }
 
+impl fmt::Debug for Target {
+    /// Of headers only the names: one may be a key (F108).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
+        f.debug_struct("Target")
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("guard", &self.guard)
+            .field("first_token", &self.first_token)
+            .field("headers", &headers)
+            .finish()
+    }
+}
+
 /// Targets in the order in which they are asked.
+///
+/// The request's [`headers`](crate::ChatRequest::headers) go to the first target alone, its
+/// [`shared_headers`](crate::ChatRequest::shared_headers) to all, and a target's [own](Target::headers) to that one.
 ///
 /// A call moves on to the next target at once; only the last one is tried again. Which failures it moves on for is data: by
 /// default those of [`MOVES_ON`](Self::MOVES_ON), which another target may not have, as each has its own server, key and

@@ -4,7 +4,6 @@
 //! into calls of an [`Assembler`]. It does no I/O, and the machine knows none of its quirks.
 
 pub mod anthropic;
-mod arguments;
 mod base_url;
 #[cfg(feature = "bedrock")]
 pub mod bedrock;

@@ -105,3 +105,34 @@ impl<'a> Omissions<'a> {
         self.warnings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_no_object_is_wrapped() {
+        let rows = [
+            (r#"{"a": 1.0 }"#, r#"{"a": 1.0 }"#, 0),
+            (" {} ", "{}", 0),
+            ("", "{}", 0),
+            ("null", "{}", 0),
+            (
+                r#"{"city": "Os"#,
+                r#"{"INVALID_JSON":"{\"city\": \"Os"}"#,
+                1,
+            ),
+            ("[1]", r#"{"INVALID_JSON":"[1]"}"#, 1),
+            (r#""{}""#, r#"{"INVALID_JSON":"\"{}\""}"#, 1),
+            ("{} {}", r#"{"INVALID_JSON":"{} {}"}"#, 1),
+            ("{'a': 1}", r#"{"INVALID_JSON":"{'a': 1}"}"#, 1),
+            (r#"{"a": NaN}"#, r#"{"INVALID_JSON":"{\"a\": NaN}"}"#, 1),
+        ];
+        for (arguments, sent, warnings) in rows {
+            let call = ToolCall::new("c", "f", arguments);
+            let mut omissions = Omissions::new("p", false);
+            assert_eq!(omissions.arguments(&call).unwrap(), sent);
+            assert_eq!(omissions.into_warnings().len(), warnings, "{arguments}");
+        }
+    }
+}

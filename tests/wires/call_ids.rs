@@ -183,3 +183,26 @@ fn a_result_without_its_call_is_refused_on_every_wire() {
     let continued = request.extra("previous_response_id", "resp_1").unwrap();
     assert!(provider.encode_chat(&continued).is_ok());
 }
+
+#[test]
+fn arguments_that_are_no_object_go_nowhere_as_they_are() {
+    let broken = "{\"city\": \"Os";
+    let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
+    let call = ContentPart::ToolCall(ToolCall::new("abcDEF123", "f", broken));
+    let request = ChatRequest::new("m")
+        .user("hi")
+        .tool(tool)
+        .message(Message::new(Role::Assistant, vec![call]))
+        .tool_result(ToolResult::new("abcDEF123", "no JSON"));
+    for provider in super::wires() {
+        match encode(&*provider, &request) {
+            Ok((body, warnings)) => {
+                let codes: Vec<&str> = warnings.iter().map(|warning| &*warning.code).collect();
+                assert_eq!(codes, ["invalid_tool_arguments"], "{}", provider.name());
+                let sent = body.to_string();
+                assert!(sent.to_lowercase().contains("invalid_json"), "{sent}");
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidRequest),
+        }
+    }
+}

@@ -1,9 +1,6 @@
 //! Parts of a message as they are on the wire.
 
-use crate::{
-    ContentPart, Error, ErrorKind, Json, Media, ToolCall,
-    provider::{arguments, omissions::Omissions},
-};
+use crate::{ContentPart, Error, ErrorKind, Json, Media, ToolCall, provider::omissions::Omissions};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -184,7 +181,7 @@ impl<'a> WireCall<'a> {
         Ok(WireCall::Function {
             id: &call.id,
             name: &call.name,
-            arguments: arguments::object(call, omissions)?,
+            arguments: omissions.arguments(call)?,
             extra_content: own.and_then(|own| serde_json::from_str(own.data.as_str()).ok()),
         })
     }

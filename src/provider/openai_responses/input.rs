@@ -10,7 +10,8 @@ use std::borrow::Cow;
 /// An element of `input`.
 pub(super) enum Item<'a> {
     Message(TextItem<'a>),
-    Call(&'a ToolCall),
+    /// A call, and its arguments as they are sent.
+    Call(&'a ToolCall, Cow<'a, str>),
     Output {
         call_id: &'a str,
         parts: Vec<Part<'a>>,
@@ -167,7 +168,7 @@ impl Item<'_> {
     fn is_of_model(&self) -> bool {
         match self {
             Item::Message(message) => message.role == "assistant",
-            Item::Call(_) | Item::Own(_) | Item::Reasoning(_) => true,
+            Item::Call(..) | Item::Own(_) | Item::Reasoning(_) => true,
             Item::Output { .. } | Item::Raw(_) => false,
         }
     }
@@ -239,7 +240,10 @@ fn assistant<'a>(
         match part {
             ContentPart::Text { text, .. } => open.message.parts.push(Part::Output(text)),
             ContentPart::Refusal { text } => open.message.parts.push(Part::Refusal(text)),
-            ContentPart::ToolCall(call) => open.push(call_item(call, provider)),
+            ContentPart::ToolCall(call) => {
+                let item = call_item(call, provider, omissions)?;
+                open.push(item);
+            }
             ContentPart::Opaque(block) if block.provider == provider => match mark(&block.block) {
                 Some(mark) => {
                     open.close();
@@ -321,7 +325,11 @@ fn mark(block: &Json) -> Option<Mark> {
 }
 
 /// A call goes back as it came, unless the program changed it.
-fn call_item<'a>(call: &'a ToolCall, provider: &str) -> Item<'a> {
+fn call_item<'a>(
+    call: &'a ToolCall,
+    provider: &str,
+    omissions: &mut Omissions<'_>,
+) -> Result<Item<'a>, Error> {
     #[derive(Deserialize)]
     struct Came {
         call_id: String,
@@ -337,10 +345,10 @@ fn call_item<'a>(call: &'a ToolCall, provider: &str) -> Item<'a> {
             came.call_id == call.id && came.name == call.name && came.arguments == call.arguments
         })
     };
-    match came.filter(same) {
+    Ok(match came.filter(same) {
         Some(data) => Item::Own(Cow::Borrowed(&data.data)),
-        None => Item::Call(call),
-    }
+        None => Item::Call(call, omissions.arguments(call)?),
+    })
 }
 
 fn output<'a>(
@@ -431,11 +439,11 @@ impl Serialize for Item<'_> {
         };
         match self {
             Item::Message(message) => message.entries(&mut map)?,
-            Item::Call(call) => {
+            Item::Call(call, arguments) => {
                 map.serialize_entry("type", "function_call")?;
                 map.serialize_entry("call_id", &call.id)?;
                 map.serialize_entry("name", &call.name)?;
-                map.serialize_entry("arguments", call.arguments_json())?;
+                map.serialize_entry("arguments", arguments)?;
             }
             Item::Output { call_id, parts } => {
                 map.serialize_entry("type", "function_call_output")?;
