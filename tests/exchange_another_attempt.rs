@@ -16,8 +16,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 use unifiedai::{
-    Auth, AwsCredentials, ChatRequest, Encoded, Error, ErrorKind, Exchange, Fallback, Provider,
-    Target,
+    Auth, AwsCredentials, ChatRequest, ContentPart, Encoded, Error, ErrorKind, Exchange, Fallback,
+    Provider, Target,
     provider::{
         Anthropic, Bedrock, Cohere, Decoder, Gemini, Ollama, OpenAiChat, OpenAiResponses,
         openai_responses,
@@ -143,6 +143,21 @@ fn a_callers_headers_go_to_the_first_target_alone_unless_they_are_shared() {
     call.head(503, &[]).end();
     call.sleep();
     assert_eq!(own_headers(&mut call), [shared]);
+}
+
+#[test]
+fn a_first_target_that_cannot_be_asked_keeps_the_callers_headers() {
+    let targets = Fallback::new(Target::new(Arc::new(Anthropic::new("k").unwrap()), "m1"))
+        .or(Target::new(named("two"), "m2").header("x-two", "2"));
+    let sound = ContentPart::audio("audio/wav", vec![1, 2, 3]);
+    let asked = request(false)
+        .user_parts(vec![sound])
+        .header("x-gateway-key", "canary");
+    let mut call = Call::whole(options());
+    call.exchange =
+        Exchange::with_fallback(targets, Arc::new(asked), Arc::new(options()), start(1)).unwrap();
+    let two = ("x-two".to_owned(), "2".to_owned());
+    assert_eq!(own_headers(&mut call), [two]);
 }
 
 #[test]
