@@ -152,6 +152,6 @@ struct Readme;
 struct FromPython;
 
 /// The snippets of the page on networks, compiled.
-#[cfg(all(doctest, feature = "hyper"))]
-#[doc = include_str!("../docs/networks.md")]
+#[cfg(all(doctest, feature = "ureq", feature = "hyper", feature = "smol"))]
+#[doc = include_str!("../docs/network.md")]
 struct Networks;

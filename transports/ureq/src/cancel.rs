@@ -57,25 +57,33 @@ pub(crate) fn within<T>(attempt: Option<&Arc<Attempt>>, work: impl FnOnce() -> T
     let Some(attempt) = attempt else {
         return work();
     };
-    let outer = CURRENT.replace(Some(Arc::clone(attempt)));
+    let set = |to| {
+        CURRENT
+            .try_with(|current| current.replace(to))
+            .ok()
+            .flatten()
+    };
+    let outer = set(Some(Arc::clone(attempt)));
     let done = work();
-    CURRENT.replace(outer);
+    drop(set(outer));
     done
+}
+
+/// Does something with the call that runs on this thread, if it has a handle. None has while a thread's own values are dropped.
+fn with_current<T>(work: impl FnOnce(&Attempt) -> T) -> Option<T> {
+    let current = CURRENT.try_with(|attempt| attempt.borrow().clone());
+    current.ok().flatten().map(|attempt| work(&attempt))
 }
 
 /// True if the call that runs on this thread was cancelled; `None` if it cannot be.
 pub(crate) fn current() -> Option<bool> {
-    CURRENT.with_borrow(|attempt| {
-        attempt
-            .as_ref()
-            .map(|attempt| attempt.handle.is_cancelled())
-    })
+    with_current(|attempt| attempt.handle.is_cancelled())
 }
 
 /// The call that runs on this thread uses this socket.
 pub(crate) fn begin(socket: &Socket) {
-    CURRENT.with_borrow(|attempt| {
-        if let (Some(attempt), Some(tcp)) = (attempt, &socket.tcp) {
+    with_current(|attempt| {
+        if let Some(tcp) = &socket.tcp {
             *attempt.socket() = Arc::downgrade(tcp);
             if attempt.handle.is_cancelled() {
                 attempt.interrupt();
@@ -86,9 +94,5 @@ pub(crate) fn begin(socket: &Socket) {
 
 /// The call that runs on this thread has no use for its socket any more.
 pub(crate) fn end() {
-    CURRENT.with_borrow(|attempt| {
-        if let Some(attempt) = attempt {
-            *attempt.socket() = Weak::new();
-        }
-    });
+    with_current(|attempt| *attempt.socket() = Weak::new());
 }

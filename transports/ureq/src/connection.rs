@@ -155,7 +155,8 @@ impl Transport for Connection {
             return is_open;
         }
         cancel::end();
-        if self.write_failed || self.stream.peek() != Peek::Nothing {
+        let is_kept = deadline::current().keeps && !self.write_failed;
+        if !is_kept || self.stream.peek() != Peek::Nothing {
             return false;
         }
         let tls = self.stream.is_tls();

@@ -30,6 +30,8 @@ pub(crate) struct Call {
     connecting: bool,
     /// True until a wait was granted one more millisecond after its limit: once a call, not for each byte of a peer that drips.
     overtime: bool,
+    /// True while the call's connection may serve another one.
+    pub(crate) keeps: bool,
 }
 
 const NONE: Call = Call {
@@ -38,6 +40,7 @@ const NONE: Call = Call {
     by: Time::MAX,
     connecting: false,
     overtime: true,
+    keeps: true,
 };
 
 thread_local! {
@@ -87,6 +90,15 @@ pub(crate) fn wrote() {
             ..call
         });
     }
+}
+
+/// The call's connection must not serve another one.
+pub(crate) fn discard() {
+    let call = CALL.get();
+    CALL.set(Call {
+        keeps: false,
+        ..call
+    });
 }
 
 /// The server has closed the connection.

@@ -7,6 +7,10 @@ use crate::{
     own::{self, Chunks},
 };
 use bytes::Bytes;
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use std::{
     cell::Cell,
     fmt,
@@ -24,6 +28,8 @@ pub struct Body {
     source: Option<Source>,
     place: Arc<str>,
     attempt: Option<Arc<Attempt>>,
+    /// Where the response ends is a matter of opinion (RFC 9112, 6.3).
+    is_ambiguous: bool,
     #[cfg(feature = "gzip")]
     decoder: Option<Decoder>,
 }
@@ -45,10 +51,14 @@ thread_local! {
 impl Body {
     pub(crate) fn new(
         reader: BodyReader<'static>,
+        headers: &HeaderMap,
         place: Arc<str>,
         attempt: Option<Arc<Attempt>>,
     ) -> Self {
-        Body::of(Source::Here(reader), place, attempt)
+        let mut body = Body::of(Source::Here(reader), place, attempt);
+        let has = |name| headers.contains_key(name);
+        body.is_ambiguous = has(CONTENT_LENGTH) && has(TRANSFER_ENCODING);
+        body
     }
 
     pub(crate) fn of_worker(
@@ -64,6 +74,7 @@ impl Body {
             source: Some(source),
             place,
             attempt,
+            is_ambiguous: false,
             #[cfg(feature = "gzip")]
             decoder: None,
         }
@@ -81,7 +92,12 @@ impl Body {
             return Ok(0);
         };
         let (read, stage) = cancel::within(self.attempt.as_ref(), || {
-            deadline::within(Stage::Answered, by, by, || reader.read(buffer))
+            deadline::within(Stage::Answered, by, by, || {
+                if self.is_ambiguous {
+                    deadline::discard();
+                }
+                reader.read(buffer)
+            })
         });
         let cancelled = cancel::is_cancelled(self.attempt.as_ref());
         let read = match read {

@@ -66,7 +66,7 @@ pub(crate) fn send(
                 check_proxy(proxy, response.status(), &place)?;
                 let (mut head, body) = response.into_parts();
                 head.extensions.clear();
-                let body = Body::new(body.into_reader(), place, attempt);
+                let body = Body::new(body.into_reader(), &head.headers, place, attempt);
                 #[cfg(feature = "gzip")]
                 let body = body.decoded_by(Decoder::of(&mut head.headers));
                 Ok(http::Response::from_parts(head, body))

@@ -8,6 +8,7 @@
 
 use bytes::Bytes;
 use std::{
+    cell::RefCell,
     net::TcpListener,
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -170,4 +171,26 @@ fn the_connections_of_others_stay_open() {
     assert_eq!(read(&mut body).unwrap().unwrap(), "hi");
     assert_eq!(server.connections(), 1);
     drop(first);
+}
+
+/// As what a thread holds is dropped: in the opposite order of its first use.
+#[test]
+fn a_body_may_be_dropped_when_its_thread_ends() {
+    thread_local! {
+        static HELD: RefCell<Option<Body>> = const { RefCell::new(None) };
+    }
+    let answer = format!("{OK}transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+    let server = Server::answering(answer);
+    let agent = agent();
+    for _ in 0..2 {
+        let (agent, uri) = (agent.clone(), server.uri("/"));
+        let thread = thread::spawn(move || {
+            HELD.with_borrow_mut(|held| *held = None);
+            let response = agent.send(request(&uri, &CancelHandle::new()), Limits::NONE);
+            let mut body = response.unwrap().into_body();
+            assert_eq!(read(&mut body).unwrap().unwrap(), "hi");
+            HELD.with_borrow_mut(|held| *held = Some(body));
+        });
+        thread.join().unwrap();
+    }
 }

@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
-use unifiedai_transport_testing::{network_tests, option_tests, proxy_tests, transport_tests};
+use unifiedai_transport_testing::{
+    each_case, network_tests, option_tests, proxy_tests, transport_tests,
+};
 use unifiedai_ureq::{Agent, Options};
 
 transport_tests!(make);
 network_tests!(make);
+each_case! { make: a_connection_after_two_framings_in_one_answer_is_not_used_again }
 proxy_tests!(make);
 option_tests!(make_with);
 #[cfg(feature = "gzip")]
-unifiedai_transport_testing::each_case! { make: a_compressed_body_is_decoded }
+each_case! { make: a_compressed_body_is_decoded }
 
 fn make(tls: Arc<rustls::ClientConfig>) -> Agent {
     Agent::with_tls(tls)
