@@ -114,6 +114,18 @@ pub struct ProviderMetadata {
     pub extra: Vec<(String, Json)>,
 }
 
+impl ProviderMetadata {
+    /// Its own members in the JSON form, beside which `extra` stands.
+    pub(crate) const MEMBERS: [&'static str; 6] = [
+        "provider",
+        "status",
+        "request_id",
+        "correlation_id",
+        "rate_limits",
+        "raw",
+    ];
+}
+
 /// Headers as they came. They are not printed and are no part of the JSON: servers put cookies and keys there.
 // Boxed, because an answer is moved more often than its headers are asked for.
 #[derive(Clone, Default, PartialEq, Eq)]

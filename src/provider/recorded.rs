@@ -13,8 +13,11 @@ use std::sync::Arc;
 pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Error> {
     match dialect {
         "openai-chat" => {
-            let profile =
-                openai_chat::profiles::by_name(provider).unwrap_or(openai_chat::Profile::BASE);
+            // A maker that has a wire of its own speaks this one under another name.
+            let compatible = [provider, "-openai"].concat();
+            let profile = openai_chat::profiles::by_name(provider)
+                .or_else(|| openai_chat::profiles::by_name(&compatible))
+                .unwrap_or(openai_chat::Profile::BASE);
             let wire = OpenAiChat::builder(profile)
                 .name(provider)
                 .base_url("http://127.0.0.1/v1")

@@ -130,6 +130,11 @@ impl Assembler {
         }
     }
 
+    /// Such members so far.
+    pub(crate) fn extras(&self) -> &[(String, Json)] {
+        &self.accumulator.response().provider_metadata.extra
+    }
+
     /// A member of the answer that has no place in the response.
     ///
     /// # Errors

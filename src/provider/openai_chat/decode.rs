@@ -10,12 +10,12 @@ use super::{
     wire::{Choice, Completion, Content, Message, Part, ToolCall, has_others, is_blank},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, ServerTiming,
-    ToolFragment, Usage, Warning,
+    Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, ProviderMetadata,
+    ServerTiming, ToolFragment, Usage, Warning,
     few::Few,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
-        lenient::{self, List, Object, Raw, Spelled, Text, object},
+        lenient::{self, List, Object, Others, Raw, Spelled, Text, object},
         template::Template,
     },
 };
@@ -101,6 +101,7 @@ impl ChatDecoder {
             self.learn(&completion, data, unread);
         }
         head(&completion, out);
+        extras(0, &completion.others, out)?;
         let choices = completion.choices.as_mut();
         if !streaming && choices.as_ref().is_none_or(|choices| choices.is_empty()) {
             return Err(Error::new(
@@ -163,6 +164,7 @@ impl ChatDecoder {
         if let Some(text) = choice.error.text() {
             return Err(wrapped(text));
         }
+        extras(index, &choice.others, out)?;
         let (delta, message) = (&mut choice.delta.0, &mut choice.message.0);
         if !streaming {
             if let Some(message) = message.as_mut().or(delta.as_mut()) {
@@ -487,8 +489,9 @@ impl ChatDecoder {
             };
             let index = call.index.0.or(by_place.then_some(position));
             let id = call.id.non_empty();
-            let is_kept = call.is_of_other_type()
-                || (call.function.0.is_none() && self.kept.has_call(choice, index, id));
+            let goes_on = || call.function.0.is_none() && has_others(&call.others);
+            let is_kept =
+                call.is_of_other_type() || (goes_on() && self.kept.has_call(choice, index, id));
             if is_kept {
                 self.keep_call(choice, index, id, spelled.raw, form, out)?;
                 continue;
@@ -748,6 +751,42 @@ fn only_text<'c>(completion: &'c Completion<'_>) -> Option<(u64, &'c str, bool)>
     }
     let (text, is_reasoning) = choice.delta.0.as_ref()?.only_text()?;
     Some((choice.index.0.unwrap_or(0), text, is_reasoning))
+}
+
+/// More unknown members than this are not kept.
+const MOST_EXTRAS: usize = 64;
+
+/// Members of the answer, or of one of its choices, that are not known.
+fn extras(choice: u32, others: &Others<'_>, out: &mut Assembler) -> Result<(), Error> {
+    for (name, raw) in others.iter() {
+        let Some(value) = raw.json().filter(|value| !is_blank(value.as_str())) else {
+            continue;
+        };
+        // In the JSON form of the metadata they stand beside the library's own.
+        let is_taken = ProviderMetadata::MEMBERS.contains(&name);
+        let name = match choice {
+            0 if is_taken => ["answer.", name].concat(),
+            0 => name.to_owned(),
+            n => format!("choices[{n}].{name}"),
+        };
+        let known = out.extras();
+        // Many servers repeat them in each chunk.
+        if known
+            .iter()
+            .any(|(other, old)| *other == name && *old == value)
+        {
+            continue;
+        }
+        if known.len() < MOST_EXTRAS {
+            out.extra(&name, value)?;
+        } else {
+            out.warn_once(Warning::new(
+                "unknown_member",
+                format!("the answer has more than {MOST_EXTRAS} unknown members; `{name}` and those after it are left out"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn choice_index(index: u64) -> Result<u32, Error> {

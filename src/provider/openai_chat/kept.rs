@@ -125,7 +125,8 @@ impl Kept {
         let found = own.find(|entry| match &entry.what {
             What::Call(own_index, own_id) => match (id, own_id) {
                 (Some(id), Some(own)) => id == own,
-                _ => index.is_some() && index == *own_index,
+                // Without either it is the last one.
+                _ => index.is_none() || index == *own_index,
             },
             _ => false,
         });

@@ -33,6 +33,10 @@ object! {
         pub(super) prompt_filter_results: Raw<'a>,
         /// vLLM and SGLang send `{"object": "error", ..}` inside streams.
         pub(super) object: Text<'a>,
+        /// OpenAI, and Mistral: random letters that hide the size of the text.
+        pub(super) obfuscation: Padding,
+        pub(super) p: Padding,
+        ..others: Others<'a>,
     }
 }
 
@@ -56,6 +60,17 @@ object! {
         pub(super) reasoning_logprobs: Raw<'a>,
         /// OpenRouter.
         pub(super) error: Raw<'a>,
+        ..others: Others<'a>,
+    }
+}
+
+/// A member that means nothing. It may differ from chunk to chunk.
+#[derive(Debug, Default)]
+pub(super) struct Padding;
+
+impl<'de> Fill<'de> for Padding {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        reader.pass_over()
     }
 }
 
@@ -163,7 +178,9 @@ impl ToolCall<'_> {
     /// Whether it is of a type that is not a function's: `custom`, and what is to come.
     pub(super) fn is_of_other_type(&self) -> bool {
         let r#type = self.r#type.non_empty();
-        self.function.0.is_none() && r#type.is_some_and(|r#type| r#type != "function")
+        let function = self.function.0.as_ref();
+        let is_named = function.is_some_and(|function| function.name.non_empty().is_some());
+        !is_named && r#type.is_some_and(|r#type| r#type != "function")
     }
 }
 
