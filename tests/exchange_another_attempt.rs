@@ -180,6 +180,11 @@ fn headers_of_the_message_s_framing_and_a_foreign_host_are_refused() {
         let named = format!("header `{}`", name.to_lowercase());
         assert!(error.message().contains(&named), "{error}");
     }
+    for name in ["host", "content-length", "transfer-encoding"] {
+        let builder = OpenAiChat::custom("https://one.test/v1");
+        let error = builder.header(name, "1").unwrap_err();
+        assert!(error.message().contains(name), "{error}");
+    }
     assert!(made("host", "One.test").is_ok());
     assert!(made("x-own", "o").is_ok());
 }

@@ -46,6 +46,7 @@ codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::Nd
 codec::sse::SseError provider::FrameKind provider::Progress provider::bedrock::CacheTtl
 provider::openai_chat::AuthStyle provider::openai_chat::EndMarker provider::openai_chat::Profile
 provider::openai_chat::ReasoningReplay provider::openai_chat::Spelling
+provider::IdForm provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlace
 provider::openai_chat::StreamUsage provider::openai_chat::Structured
 provider::openai_responses::Profile";
 

@@ -139,7 +139,8 @@ impl Serialize for Compared {
 
 impl<T: Transport + Clone + Send> Client<T> {
     /// Asks several models the same at once, on a thread each; `models` are named as in any request. The client's time
-    /// limits hold for each, and as all begin together, [`Timeouts::total`](crate::Timeouts::total) is the deadline of all.
+    /// limits hold for each, and as all begin together, [`Timeouts::total`](crate::Timeouts::total) is the deadline of all. The
+    /// request's [`headers`](ChatRequest::headers) go to the first model alone.
     ///
     /// `watch` is told of every event as it comes, with the place of its model in `models`.
     pub fn compare(
@@ -274,4 +275,22 @@ impl Providers {
 
 fn ms(time: Duration) -> f64 {
     crate::chat::milliseconds(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_headers_go_to_the_first_model_alone() {
+        let asked = ChatRequest::new("m")
+            .header("x-gateway-key", "k")
+            .shared_header("traceparent", "t");
+        assert_eq!(asking(&asked, "one", 0).headers.len(), 1);
+        for place in 1..3 {
+            let other = asking(&asked, "two", place);
+            assert!(other.headers.is_empty());
+            assert_eq!(other.shared_headers.len(), 1);
+        }
+    }
 }

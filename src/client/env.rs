@@ -148,6 +148,14 @@ pub(super) fn with_path_of(url: &str, template: &str) -> String {
 mod tests {
     use super::*;
 
+    #[cfg(not(feature = "bedrock"))]
+    #[test]
+    fn a_provider_in_a_feature_that_is_off_says_which() {
+        let error = provider_from_env("bedrock", None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(error.message().contains("the feature `bedrock`"), "{error}");
+    }
+
     #[test]
     fn an_address_without_a_path_gets_the_profile_s() {
         let template = "https://api.cerebras.ai/v1";

@@ -425,19 +425,6 @@ fn aim(request: &mut Arc<ChatRequest>, target: &Target, is_first: bool) {
     request.headers.extend(target.headers.iter().cloned());
 }
 
-/// Headers by which a message is framed or a connection is run: they are the transport's. RFC 9110, section 7.6.1; RFC 9112,
-/// section 6.
-const OF_TRANSPORTS: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
     let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
     let correlation = request
@@ -457,7 +444,7 @@ fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), E
                 value.len()
             )));
         }
-        if OF_TRANSPORTS.contains(&parsed.as_str()) {
+        if requests::is_of_transport(&parsed) {
             return Err(refuse(format!(
                 "the header `{parsed}` is set by the transport: leave it out"
             )));

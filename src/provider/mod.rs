@@ -28,7 +28,7 @@ mod omissions;
 pub mod openai_chat;
 pub mod openai_responses;
 mod recorded;
-mod requests;
+pub(crate) mod requests;
 mod template;
 mod tool_names;
 mod unknown;

@@ -3,7 +3,7 @@
 use super::{BaseUrl, EmbedBatch, Encoded, Framing, IDENTITY, JSON, MOST_HEADERS, USER_AGENT};
 use crate::{Auth, Error, ErrorKind, Warning};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 
 /// A POST of JSON whose answer has the media type `accept`.
 pub(crate) fn post(uri: Uri, body: Vec<u8>, accept: HeaderValue) -> Request<Bytes> {
@@ -37,6 +37,24 @@ fn request(method: Method, uri: Uri, body: Bytes, accept: HeaderValue) -> Reques
     headers.insert(header::ACCEPT_ENCODING, IDENTITY);
     headers.insert(header::USER_AGENT, USER_AGENT);
     request
+}
+
+/// Headers by which a message is framed or a connection is run: they are the transport's. RFC 9110, section 7.6.1; RFC 9112,
+/// section 6.
+const OF_TRANSPORTS: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a header is set by the transport and cannot be one of the caller's.
+pub(crate) fn is_of_transport(name: &HeaderName) -> bool {
+    OF_TRANSPORTS.contains(&name.as_str())
 }
 
 /// Where a provider usually is and which variable has its key.

@@ -1,6 +1,10 @@
 use super::{AuthStyle, OpenAiChat, Profile};
-use crate::{Auth, Error, ErrorKind, Secret, codec::percent::encode_segment, provider::BaseUrl};
-use http::{HeaderName, HeaderValue};
+use crate::{
+    Auth, Error, ErrorKind, Secret,
+    codec::percent::encode_segment,
+    provider::{BaseUrl, requests},
+};
+use http::{HeaderName, HeaderValue, header};
 use std::borrow::Cow;
 
 /// Makes an [`OpenAiChat`].
@@ -75,11 +79,17 @@ impl Builder {
     /// A header that is sent with every request (`openai-organization`, `http-referer`).
     ///
     /// # Errors
-    /// `invalid_request` if it is none. The value is not repeated: it may be a secret.
+    /// `invalid_request` if it is none, or one that the transport sets (`host`, `content-length`). The value is not repeated:
+    /// it may be a secret.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let name: HeaderName = name
             .parse()
             .map_err(|_| refused(format!("`{}` is not a header name", name.escape_debug())))?;
+        if name == header::HOST || requests::is_of_transport(&name) {
+            return Err(refused(format!(
+                "the header `{name}` is set by the transport: leave it out"
+            )));
+        }
         let mut value = HeaderValue::from_str(value)
             .map_err(|_| refused(format!("the value of header `{name}` cannot be sent")))?;
         value.set_sensitive(true);
