@@ -4,7 +4,7 @@ use crate::{
     Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent, Target,
     UnifiedChatResponse, Warning,
     error::states_an_error,
-    provider::{Decoder, Frame, Progress, failure},
+    provider::{Decoder, Frame, Progress, failure, requests},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header};
