@@ -47,6 +47,7 @@ impl Nginx {
         let process = Command::new(program)
             .arg("-c")
             .arg(directory.join("nginx.conf"))
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();

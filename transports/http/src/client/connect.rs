@@ -2,7 +2,8 @@
 
 use super::{
     Io, Runtime, Shared, Timer, Watch,
-    connection::{Connection, Protocol, http1, http2},
+    connection::{Connection, http1},
+    http2::Multiplexed,
     target::Target,
 };
 use crate::{
@@ -55,21 +56,33 @@ pub(crate) async fn connect<R: Runtime>(
     let connection = opened.unwrap_or_else(|| Err(late())).inspect_err(|_| {
         gate.failures.fetch_add(1, Relaxed);
     })?;
-    let is_http1 = matches!(connection.protocol, Protocol::Http1(..));
-    gate.is_http1.store(is_http1, Relaxed);
-    shared.pool.share(&connection);
+    gate.is_http1
+        .store(matches!(connection, Opened::Http1(_)), Relaxed);
+    let connection = match connection {
+        Opened::Http1(connection) => connection,
+        Opened::Http2(shareable) => {
+            let stream = shareable.stream();
+            if let Some(turn) = turn {
+                shareable.keep_turn(turn);
+            }
+            shared.pool.share(target, runtime, shareable);
+            stream
+        }
+    };
     shared.pool.start_reaper(runtime);
-    if let Some(turn) = turn {
-        connection.keep_turn(turn);
-    }
     Ok((connection, false))
+}
+
+enum Opened<R: Runtime> {
+    Http1(Connection<R>),
+    Http2(Multiplexed<R>),
 }
 
 async fn open<R: Runtime>(
     shared: &Shared<R>,
     target: &Target,
     runtime: R::Id,
-) -> Result<Connection<R>, TransportError> {
+) -> Result<Opened<R>, TransportError> {
     let options = &shared.options;
     let (host, port) = (target.host(), target.port());
     let route = options.proxies.route(target.tls, host, port)?.cloned();
@@ -82,20 +95,19 @@ async fn open<R: Runtime>(
         let tls = R::tls(io, Arc::clone(&shared.tls), target.server_name()?).await;
         (io, is_http2) = tls.map_err(|e| error::handshake(&target.to_string(), &e))?;
     }
-    let protocol = if is_http2 {
-        http2(io, options, target).await?
-    } else {
-        http1(io, target).await?
-    };
-    Ok(Connection {
+    if is_http2 {
+        let opened = Multiplexed::open(io, watch, target, runtime, options).await?;
+        return Ok(Opened::Http2(opened));
+    }
+    Ok(Opened::Http1(Connection {
         target: target.clone(),
         runtime,
-        protocol,
+        protocol: http1(io, target).await?,
         watch,
         proxied: route.filter(|proxy| asks_for_uris(proxy, target)),
         is_ambiguous: false,
         since: R::Timer::now(),
-    })
+    }))
 }
 
 /// HTTP proxies are asked for absolute URIs if the target is `http://`; some refuse tunnels to port 80.

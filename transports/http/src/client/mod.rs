@@ -3,6 +3,7 @@
 mod body;
 mod connect;
 mod connection;
+mod http2;
 mod pool;
 mod send;
 mod service;

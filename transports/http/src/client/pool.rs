@@ -3,6 +3,7 @@
 use super::{
     Runtime, Timer,
     connection::{Connection, Protocol, drive},
+    http2::Multiplexed,
     target::Target,
 };
 use crate::Options;
@@ -37,7 +38,7 @@ struct Host<R: Runtime> {
     runtime: R::Id,
     /// The one that was used last is the last.
     http1: Vec<Connection<R>>,
-    http2: Vec<Connection<R>>,
+    http2: Vec<Multiplexed<R>>,
     gate: Arc<Gate>,
 }
 
@@ -81,9 +82,8 @@ impl<R: Runtime> Pool<R> {
             let mut inner = self.lock();
             let host = inner.find(target, runtime)?;
             host.http2.retain(|connection| !connection.is_closed());
-            let with_room = host.http2.iter().rfind(|connection| connection.has_room());
-            if let Some(stream) = with_room.and_then(Connection::stream) {
-                return Some(stream);
+            if let Some(shared) = host.http2.iter().rfind(|c| c.has_room()) {
+                return Some(shared.stream());
             }
             let mut connection = host.http1.pop()?;
             drop(inner);
@@ -101,12 +101,8 @@ impl<R: Runtime> Pool<R> {
     }
 
     /// Lets other calls share a new connection.
-    pub(crate) fn share(&self, connection: &Connection<R>) {
-        if let Some(stream) = connection.stream() {
-            let mut inner = self.lock();
-            let host = inner.host(&stream.target, stream.runtime);
-            host.http2.push(stream);
-        }
+    pub(crate) fn share(&self, target: &Target, runtime: R::Id, connection: Multiplexed<R>) {
+        self.lock().host(target, runtime).http2.push(connection);
     }
 
     /// Keeps an HTTP/1.1 connection until it is asked for or has waited for too long.
@@ -165,10 +161,7 @@ impl<R: Runtime> Pool<R> {
                 !connection.is_closed() && now < due
             });
             host.http2.retain(|connection| {
-                let since = match &connection.protocol {
-                    Protocol::Http2(_, stream) => stream.unused_since().unwrap_or(now),
-                    Protocol::Http1(..) => now,
-                };
+                let since = connection.unused_since().unwrap_or(now);
                 let due = since.saturating_add(self.idle_http2);
                 next = next.min(due);
                 !connection.is_closed() && now < due

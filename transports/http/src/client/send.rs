@@ -62,26 +62,48 @@ pub(crate) async fn send<R: Runtime>(
                 refuse_proxys_own(&response, &connection)?;
                 return Ok(Body::of(response, connection, timer, shared));
             }
-            Some(Err(mut failure)) => match (failure.take_message(), copy) {
-                // Nothing of it was written.
-                (Some(unsent), _) if reused => request = unsent,
-                (None, Some(copy)) if is_above_last(failure.error()) => request = copy,
-                (unsent, _) => {
-                    let unsent = unsent.is_some() || connection.is_unwritten();
-                    return Err(send_error(failure.error(), unsent, &target));
+            Some(Err(Unanswered { error, unsent })) => {
+                let error = error.as_ref();
+                let is_unwritten = unsent.is_some() || connection.is_unwritten(error);
+                let resent = is_unwritten || error.is_some_and(is_above_last);
+                match unsent.or(copy.filter(|_| resent)) {
+                    Some(unsent) if reused => request = unsent,
+                    _ => return Err(failed(error, is_unwritten, &target)),
                 }
-            },
+            }
             None => {
                 // The next call should not wait on it in vain.
                 connection.retire();
-                return Err(head_timeout(connection.is_unwritten(), &target));
+                return Err(head_timeout(connection.is_unwritten(None), &target));
             }
         }
         connection.retire();
     }
 }
 
-type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+/// There is no response.
+struct Unanswered {
+    /// `None` if the connection took no more requests.
+    error: Option<hyper::Error>,
+    /// The request, if nothing of it was written.
+    unsent: Option<Request<RequestBody>>,
+}
+
+impl From<TrySendError<Request<RequestBody>>> for Unanswered {
+    fn from(mut failure: TrySendError<Request<RequestBody>>) -> Self {
+        let unsent = failure.take_message();
+        let error = Some(failure.into_error());
+        Unanswered { error, unsent }
+    }
+}
+
+fn failed(error: Option<&hyper::Error>, unsent: bool, target: &Target) -> TransportError {
+    let Some(error) = error else {
+        let message = format!("{target}: the connection ended before the request");
+        return TransportError::new(Reset, NotSent, message);
+    };
+    send_error(error, unsent, target)
+}
 
 /// The response's head, or `None` once `by` has come.
 async fn exchange<R: Runtime>(
@@ -89,8 +111,8 @@ async fn exchange<R: Runtime>(
     request: Request<RequestBody>,
     by: Time,
     timer: &mut R::Timer,
-) -> Option<Sent> {
-    match &mut connection.protocol {
+) -> Option<Result<Response<Incoming>, Unanswered>> {
+    let sent = match &mut connection.protocol {
         Protocol::Http1(sender, driver) => {
             let mut sending = pin!(sender.try_send_request(request));
             let driven = poll_fn(|cx| {
@@ -99,12 +121,18 @@ async fn exchange<R: Runtime>(
             });
             timer.within(by, driven).await
         }
-        Protocol::Http2(sender, _) => {
-            timer
-                .within(by, pin!(sender.try_send_request(request)))
-                .await
-        }
-    }
+        Protocol::Http2(stream) => match stream.start(request) {
+            Ok(sending) => timer.within(by, pin!(sending)).await,
+            Err(request) => {
+                let unsent = Some(request);
+                return Some(Err(Unanswered {
+                    error: None,
+                    unsent,
+                }));
+            }
+        },
+    };
+    Some(sent?.map_err(Unanswered::from))
 }
 
 /// Gives the request the form that the connection's peer expects.
