@@ -15,9 +15,9 @@ object! {
 
 /// The tokens that have a probability. They are read one by one: all of them would take several times their text.
 pub(crate) fn tokens(list: &[Raw<'_>]) -> Vec<TokenLogprob> {
-    list.iter()
-        .filter_map(|token| read(&token.read()?))
-        .collect()
+    let mut tokens = Vec::with_capacity(list.len());
+    tokens.extend(list.iter().filter_map(|token| read(&token.read()?)));
+    tokens
 }
 
 fn read(token: &Token<'_>) -> Option<TokenLogprob> {

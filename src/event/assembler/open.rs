@@ -9,6 +9,8 @@ pub(super) struct OpenChoice {
     pub(super) index: u32,
     /// The text or reasoning part that the last delta went to.
     pub(super) flowing: Option<Flow>,
+    /// How often a text or reasoning part was begun, or gone back to.
+    pub(super) entered: u32,
     pub(super) calls: Vec<OpenCall>,
     /// The call that the last piece went to.
     pub(super) touched: usize,

@@ -6,8 +6,11 @@ use super::{
     parts::{Slot, part_at, place_of},
     think::{Side, ThinkSplitter},
 };
-use crate::{Error, StreamEvent};
+use crate::{ContentPart, Error, StreamEvent};
 use std::borrow::Cow;
+
+/// A part takes more than a short text in it. That of most answers is not worth counting.
+const UNCOUNTED_PARTS: u32 = 64;
 
 /// # What flows
 impl Assembler {
@@ -166,6 +169,11 @@ impl Assembler {
         if open.flowing == Some(flow) {
             return Ok(());
         }
+        open.entered = open.entered.saturating_add(1);
+        if open.entered > UNCOUNTED_PARTS {
+            self.retain(size_of::<ContentPart>())?;
+        }
+        let open = self.open(choice)?;
         if !is_told {
             // The beginning and end of a text are nothing but events.
             open.flowing = Some(flow);

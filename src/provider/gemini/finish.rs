@@ -52,8 +52,10 @@ pub(super) fn logprobs(raw: Raw<'_>) -> Option<Logprobs> {
                 .collect(),
         })
     });
+    let mut content = Vec::with_capacity(result.chosen_candidates.0.len());
+    content.extend(tokens);
     Some(Logprobs {
-        content: tokens.collect(),
+        content,
         ..Logprobs::default()
     })
 }

@@ -214,6 +214,8 @@ impl<'de> Fill<'de> for Members {
                 b'"' if GROWING.contains(&name) => Member::Text(reader.string()?.into_owned()),
                 _ => Member::Raw(Json::part(reader.raw()?)),
             };
+            // A list that grows is there twice.
+            reader.charge(size_of::<(String, Member)>().saturating_mul(3))?;
             self.0.push((name.to_owned(), member));
             Ok(())
         })

@@ -49,7 +49,9 @@ fn tokens(list: &List<Raw<'_>>) -> Vec<TokenLogprob> {
             top_logprobs: token.top_logprobs.0.iter().filter_map(top).collect(),
         })
     };
-    list.0.iter().filter_map(token).collect()
+    let mut tokens = Vec::with_capacity(list.0.len());
+    tokens.extend(list.0.iter().filter_map(token));
+    tokens
 }
 
 fn top(token: &Token<'_>) -> Option<TopLogprob> {
