@@ -236,9 +236,9 @@ fn stop_reasons_have_openai_s_words_and_their_own() {
         ("refusal", FinishReason::ContentFilter),
         ("pause_turn", FinishReason::Other("pause_turn".into())),
     ] {
-        let body = WHOLE.replace(
-            r#""stop_reason":"tool_use""#,
-            &format!(r#""stop_reason":"{native}""#),
+        // One with calls to run says so instead of `end_turn`.
+        let body = format!(
+            r#"{{"id":"1","model":"claude","content":[{{"type":"text","text":"a"}}],"stop_reason":"{native}"}}"#
         );
         let response = run(false, &Answer::json(body), Arrival::Whole)
             .result

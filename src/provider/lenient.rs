@@ -144,6 +144,10 @@ impl<'a> Others<'a> {
             .map(|(name, raw)| (name.as_str(), *raw))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
         self.without(&[])
     }

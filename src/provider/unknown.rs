@@ -1,13 +1,15 @@
 //! Warnings that name what a server sent and a decoder does not know. Nothing that was sent vanishes without one.
 
 use super::lenient::Others;
-use crate::{Assembler, Warning, error::excerpt};
+use crate::{Assembler, Error, Warning, error::excerpt};
 use std::collections::BTreeSet;
 
 /// What an answer has been warned of: each kind of thing once, however often it is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Unknown {
     seen: BTreeSet<String>,
+    /// The names of the extras that were kept.
+    extras: BTreeSet<String>,
 }
 
 /// More different things than these are not named one by one.
@@ -38,6 +40,29 @@ impl Unknown {
         );
     }
 
+    /// A piece of a content block of a kind that is not known, by its members that are not empty.
+    #[cold]
+    pub(crate) fn block<'n>(
+        &mut self,
+        block: u32,
+        members: impl Iterator<Item = &'n str>,
+        out: &mut Assembler,
+    ) {
+        let members: Vec<String> = members
+            .take(4)
+            .map(|name| format!("`{}`", shown(name)))
+            .collect();
+        let members = match members.as_slice() {
+            [] => "empty".to_owned(),
+            names => names.join(", "),
+        };
+        self.warn(
+            "unknown_block",
+            format!("a piece of content block {block} is of a kind that is not known and was left out ({members})"),
+            out,
+        );
+    }
+
     /// Members of an object of the wire, such as `a text block`.
     #[inline]
     pub(crate) fn members(&mut self, place: &str, others: &Others<'_>, out: &mut Assembler) {
@@ -55,6 +80,31 @@ impl Unknown {
             format!("the member `{name}` of {place} is not known and was left out"),
             out,
         );
+    }
+
+    /// Members that have no place in a response: they are kept as extras, named with `prefix`. So many names are kept and no
+    /// more, because each is looked for among all.
+    pub(crate) fn extras(
+        &mut self,
+        prefix: &str,
+        others: &Others<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        for (name, raw) in others.iter() {
+            let name = [prefix, name].concat();
+            let is_known = self.extras.contains(&name);
+            if !is_known && self.extras.len() >= MOST {
+                self.member("the answer", &name, out);
+                continue;
+            }
+            if let Some(value) = raw.json() {
+                out.extra(&name, value)?;
+            }
+            if !is_known {
+                self.extras.insert(name);
+            }
+        }
+        Ok(())
     }
 
     /// A value of another type than the member `name` has.

@@ -11,7 +11,7 @@ use crate::{
     Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, Warning,
     provider::{
         Decoder, Frame, FrameKind, Progress,
-        lenient::{self, List, Others, Raw},
+        lenient::{self, List, Raw},
         members::Members,
         unknown::Unknown,
     },
@@ -30,6 +30,8 @@ pub(super) struct MessageDecoder {
     id: Option<String>,
     /// Whether it has a block.
     has_content: bool,
+    /// Whether one of them is a call to run.
+    has_calls: bool,
     is_cut: bool,
     has_end: bool,
     counts: Counts,
@@ -43,6 +45,7 @@ impl MessageDecoder {
             chosen_limit,
             id: None,
             has_content: false,
+            has_calls: false,
             is_cut: false,
             has_end: false,
             counts: Counts::default(),
@@ -68,7 +71,7 @@ impl MessageDecoder {
                 self.usage(event.usage, out)?;
                 let empty = Delta::default();
                 let delta = delta.unwrap_or(&empty);
-                extra(&delta.others, out)?;
+                self.unknown.extras("", &delta.others, out)?;
                 let extras = [
                     ("stop_sequence", delta.stop_sequence),
                     ("stop_details", delta.stop_details),
@@ -83,7 +86,7 @@ impl MessageDecoder {
                 }
                 // Some servers give counts and times only here.
                 self.usage(event.usage, out)?;
-                extra(&event.others, out)?;
+                self.unknown.extras("", &event.others, out)?;
                 self.has_end = true;
                 return Ok(Progress::Done);
             }
@@ -91,7 +94,7 @@ impl MessageDecoder {
             "error" => return Err(failure::from_event("", frame.data)),
             other => self.unknown.event(other, out),
         }
-        extra(&event.others, out)?;
+        self.unknown.extras("", &event.others, out)?;
         Ok(Progress::More)
     }
 
@@ -136,7 +139,7 @@ impl MessageDecoder {
             }
             None => {}
         }
-        extra(&message.others, out)?;
+        self.unknown.extras("", &message.others, out)?;
         let extras = [
             ("stop_sequence", message.stop_sequence),
             ("stop_details", message.stop_details),
@@ -180,6 +183,7 @@ impl MessageDecoder {
             "tool_use" => {
                 let text = |text: &lenient::Text<'_>| text.to_string_or_empty();
                 out.tool_start(0, part, &text(&block.id), &text(&block.name))?;
+                self.has_calls = true;
                 let mut others = Members::default();
                 for (name, value) in block.others.iter() {
                     if let Some(value) = value.json() {
@@ -262,7 +266,11 @@ impl MessageDecoder {
             return Ok(());
         };
         self.is_cut = reason == "max_tokens";
-        out.finish(0, Some(finish_reason(reason)), reason)
+        let unified = match finish_reason(reason) {
+            FinishReason::Stop if self.has_calls => FinishReason::ToolCalls,
+            unified => unified,
+        };
+        out.finish(0, Some(unified), reason)
     }
 }
 
@@ -339,16 +347,6 @@ fn finish_reason(reason: &str) -> FinishReason {
         "refusal" => FinishReason::ContentFilter,
         other => FinishReason::Other(other.to_owned()),
     }
-}
-
-/// Members that have no place in a response.
-fn extra(others: &Others<'_>, out: &mut Assembler) -> Result<(), Error> {
-    for (name, raw) in others.iter() {
-        if let Some(value) = raw.json() {
-            out.extra(name, value)?;
-        }
-    }
-    Ok(())
 }
 
 fn part(index: u64) -> Result<u32, Error> {

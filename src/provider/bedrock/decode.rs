@@ -9,10 +9,11 @@ use super::{
     wire::{Answer, Block, BlockEvent, ToolUse},
 };
 use crate::{
-    Assembler, Error, ErrorKind, Warning,
+    Assembler, Error, ErrorKind, Json, Warning,
     provider::{
         Decoder, Frame, FrameKind, Progress,
         lenient::{self, Raw},
+        unknown::Unknown,
     },
 };
 use bytes::Bytes;
@@ -26,9 +27,11 @@ pub(super) struct ConverseDecoder {
     /// Tool calls without a piece of input yet.
     without_input: BTreeSet<u32>,
     tools: BTreeSet<u32>,
+    /// Whether a call is to be run.
+    has_calls: bool,
     stopped: bool,
     has_metadata: bool,
-    warned: bool,
+    unknown: Unknown,
 }
 
 impl ConverseDecoder {
@@ -50,6 +53,11 @@ impl ConverseDecoder {
 
     /// Text and reasoning have no start; some servers send an empty one.
     fn start(&mut self, block: u32, start: &Block<'_>, out: &mut Assembler) -> Result<(), Error> {
+        self.unknown
+            .members("the start of a content block", &start.others, out);
+        if let Some(tool) = &start.tool_use.0 {
+            self.unknown.members("a tool use", &tool.others, out);
+        }
         let collected = match start {
             Block {
                 tool_use: lenient::Object(Some(tool)),
@@ -63,6 +71,7 @@ impl ConverseDecoder {
                 }
                 if !tool.is_of_server() {
                     self.without_input.insert(block);
+                    self.has_calls = true;
                     return out.tool_start(
                         CHOICE,
                         part(block, Slot::Tool),
@@ -101,8 +110,9 @@ impl ConverseDecoder {
             if let Some(signature) = reasoning.signature.non_empty() {
                 out.reasoning_signature(CHOICE, place, signature)?;
             }
+            self.unknown.members("reasoning", &reasoning.others, out);
             if let Some(redacted) = reasoning.redacted_content.non_empty() {
-                out.retain(redacted.len())?;
+                out.retain(redacted.len().saturating_add(size_of::<String>()))?;
                 let open = self.collected.entry(block);
                 if let Collected::Redacted(pieces) =
                     open.or_insert_with(|| Collected::Redacted(Vec::new()))
@@ -135,6 +145,7 @@ impl ConverseDecoder {
             return Ok(());
         }
         self.tools.insert(block);
+        self.has_calls = true;
         self.without_input.remove(&block);
         out.tool_arguments(CHOICE, part(block, Slot::Tool), piece)
     }
@@ -145,7 +156,7 @@ impl ConverseDecoder {
             Some(Collected::ToolResult { content, .. }) if delta.tool_result.text().is_some() => {
                 let pieces: lenient::List<Raw<'_>> = delta.tool_result.read().unwrap_or_default();
                 for piece in pieces.0.into_iter().filter_map(Raw::json) {
-                    out.retain(piece.as_str().len())?;
+                    out.retain(piece.as_str().len().saturating_add(size_of::<Json>()))?;
                     content.push(piece);
                 }
                 Ok(())
@@ -163,14 +174,8 @@ impl ConverseDecoder {
                 Ok(())
             }
             _ => {
-                if !std::mem::replace(&mut self.warned, true) {
-                    out.warn(Warning::new(
-                        "unknown_block",
-                        format!(
-                            "content block {block} is of a kind that is not known; it is left out"
-                        ),
-                    ));
-                }
+                let names = delta.others.iter().map(|(name, _)| name);
+                self.unknown.block(block, names, out);
                 Ok(())
             }
         }
@@ -202,7 +207,8 @@ impl ConverseDecoder {
         }
         let stop: Answer<'_> = lenient::parse(data)?;
         self.stopped = true;
-        end(&stop, out)
+        self.unknown.extras("", &stop.others, out)?;
+        end(&stop, self.has_calls, out)
     }
 }
 
@@ -218,11 +224,12 @@ impl Decoder for ConverseDecoder {
             }
             "messageStop" => self.message_stop(frame.data, out)?,
             "metadata" => {
-                beside(&lenient::parse(frame.data)?, out)?;
+                let metadata: Answer<'_> = lenient::parse(frame.data)?;
+                beside(&metadata, out)?;
+                self.unknown.extras("", &metadata.others, out)?;
                 self.has_metadata = true;
             }
-            // An event that is not known yet.
-            _ => {}
+            other => self.unknown.event(other, out),
         }
         // The usage comes after the reason for stopping; recordings by other hands have it before.
         Ok(match self.stopped && self.has_metadata {
@@ -243,9 +250,15 @@ impl Decoder for ConverseDecoder {
         };
         out.choice(CHOICE)?;
         for (number, raw) in (0_u64..).zip(&message.content.0) {
-            whole_block(block_number(number)?, *raw, out)?;
+            let number = block_number(number)?;
+            self.has_calls |= whole_block(number, *raw, &mut self.unknown, out)?;
         }
-        end(&answer, out)?;
+        self.unknown.members("the message", &message.others, out);
+        if let Some(output) = &answer.output.0 {
+            self.unknown.extras("output.", &output.others, out)?;
+        }
+        self.unknown.extras("", &answer.others, out)?;
+        end(&answer, self.has_calls, out)?;
         beside(&answer, out)?;
         out.end_marker();
         Ok(())

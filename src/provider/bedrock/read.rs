@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Assembler, Error, ErrorKind, FinishReason, Head, Json, OpaqueBlock, ServerTiming,
-    provider::lenient::Raw,
+    provider::{lenient::Raw, unknown::Unknown},
 };
 use bytes::Bytes;
 use std::time::Duration;
@@ -26,14 +26,44 @@ pub(super) enum Slot {
 
 const SLOTS: u32 = 4;
 
-/// A block of an answer that came whole.
-pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+/// A block of an answer that came whole. Gives whether it is a call to run.
+pub(super) fn whole_block(
+    number: u32,
+    raw: Raw<'_>,
+    unknown: &mut Unknown,
+    out: &mut Assembler,
+) -> Result<bool, Error> {
     let Some(json) = raw.json() else {
-        return Ok(());
+        return Ok(false);
     };
-    let block: Block<'_> = raw.read().unwrap_or_default();
+    let block: Block<'_> = match json.as_str().starts_with('{') {
+        true => raw.parse()?,
+        false => Block::default(),
+    };
+    let is_call = block
+        .tool_use
+        .0
+        .as_ref()
+        .is_some_and(|tool| !tool.is_of_server());
+    if known_block(number, &block, unknown, out)? {
+        unknown.members("a content block", &block.others, out);
+    } else {
+        opaque(number, json, out)?;
+    }
+    Ok(is_call)
+}
+
+/// Reads a block of a kind that has a type. Gives whether it was one.
+fn known_block(
+    number: u32,
+    block: &Block<'_>,
+    unknown: &mut Unknown,
+    out: &mut Assembler,
+) -> Result<bool, Error> {
     if let Some(text) = block.text.as_deref() {
-        return out.text(CHOICE, part(number, Slot::Text), text);
+        return out
+            .text(CHOICE, part(number, Slot::Text), text)
+            .map(|()| true);
     }
     if let Some(tool) = block
         .tool_use
@@ -51,7 +81,8 @@ pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Res
         )?;
         let input = tool.input.arguments()?;
         let input = if input.is_empty() { "{}" } else { &*input };
-        return out.tool_arguments(CHOICE, place, input);
+        unknown.members("a tool use", &tool.others, out);
+        return out.tool_arguments(CHOICE, place, input).map(|()| true);
     }
     if let Some(thought) = block
         .reasoning_content
@@ -61,10 +92,10 @@ pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Res
     {
         let place = part(number, Slot::Reasoning);
         out.reasoning(CHOICE, place, thought.text.as_deref().unwrap_or_default())?;
-        return match thought.signature.non_empty() {
-            Some(signature) => out.reasoning_signature(CHOICE, place, signature),
-            None => Ok(()),
-        };
+        if let Some(signature) = thought.signature.non_empty() {
+            out.reasoning_signature(CHOICE, place, signature)?;
+        }
+        return Ok(true);
     }
     if let Some(cited) = &block.citations_content.0 {
         let place = part(number, Slot::Text);
@@ -74,19 +105,19 @@ pub(super) fn whole_block(number: u32, raw: Raw<'_>, out: &mut Assembler) -> Res
         for raw in &cited.citations.0 {
             out.citation(CHOICE, place, citation(*raw))?;
         }
-        return Ok(());
+        return Ok(true);
     }
-    opaque(number, json, out)
+    Ok(false)
 }
 
 /// Why the model stopped, and what it was asked to say beside.
-pub(super) fn end(answer: &Answer<'_>, out: &mut Assembler) -> Result<(), Error> {
+pub(super) fn end(answer: &Answer<'_>, has_calls: bool, out: &mut Assembler) -> Result<(), Error> {
     let native = answer.stop_reason.non_empty();
-    out.finish(
-        CHOICE,
-        native.map(finish_reason),
-        native.unwrap_or_default(),
-    )?;
+    let reason = native.map(|native| match finish_reason(native) {
+        FinishReason::Stop if has_calls => FinishReason::ToolCalls,
+        reason => reason,
+    });
+    out.finish(CHOICE, reason, native.unwrap_or_default())?;
     extra(
         "additionalModelResponseFields",
         answer.additional_model_response_fields,

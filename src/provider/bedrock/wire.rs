@@ -1,7 +1,7 @@
 //! The answer as it is on the wire. A body and its events name their members alike, so that one type reads each of them
 //! whole and in pieces; every member is optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
+use crate::provider::lenient::{Count, List, Object, Others, Raw, Text, object};
 
 object! {
     /// The body of Converse; also the events `messageStop` and `metadata`, which have some of its members.
@@ -14,12 +14,14 @@ object! {
         pub(super) trace: Raw<'a>,
         pub(super) performance_config as "performanceConfig": Raw<'a>,
         pub(super) service_tier as "serviceTier": Object<ServiceTier<'a>>,
+        ..others: Others<'a>,
     }
 }
 
 object! {
     pub(super) struct Output<'a> {
         pub(super) message: Object<Message<'a>>,
+        ..others: Others<'a>,
     }
 }
 
@@ -27,6 +29,8 @@ object! {
     pub(super) struct Message<'a> {
         /// Each is read by itself, so that a block of a new kind costs no more than itself.
         pub(super) content: List<Raw<'a>>,
+        pub(super) role: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -58,6 +62,9 @@ object! {
         /// In a stream.
         pub(super) citation: Raw<'a>,
         pub(super) image: Object<Image<'a>>,
+        /// Says nothing, where a server has it.
+        pub(super) kind as "type": Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -68,6 +75,7 @@ object! {
         /// A JSON value in a block, a piece of its text in a delta.
         pub(super) input: Raw<'a>,
         pub(super) kind as "type": Text<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -95,6 +103,7 @@ object! {
         pub(super) signature: Text<'a>,
         /// Base64.
         pub(super) redacted_content as "redactedContent": Text<'a>,
+        ..others: Others<'a>,
     }
 }
 

@@ -7,7 +7,8 @@ use crate::{
     error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
-        lenient::{self, List, Members, Object, Raw, Text},
+        lenient::{self, List, Raw, Text},
+        unknown::Unknown,
     },
 };
 use bytes::Bytes;
@@ -27,8 +28,11 @@ pub(super) struct CohereDecoder {
     plan: String,
     /// The first content that is text, which citations without an index belong to.
     text: Option<u32>,
+    /// Whether a call is to be run.
+    has_calls: bool,
     /// The message's end came; nothing after it counts.
     over: bool,
+    unknown: Unknown,
 }
 
 impl CohereDecoder {
@@ -37,7 +41,9 @@ impl CohereDecoder {
             provider: provider.to_owned(),
             plan: String::new(),
             text: None,
+            has_calls: false,
             over: false,
+            unknown: Unknown::default(),
         }
     }
 
@@ -52,18 +58,21 @@ impl CohereDecoder {
         let delta = event.delta.0.as_ref().unwrap_or(&none);
         let empty = Message::default();
         let message = delta.message.0.as_ref().unwrap_or(&empty);
+        self.unknown.members("a delta", &message.others, out);
+        self.unknown.extras("", &delta.others, out)?;
+        if kind != "citation-end" {
+            self.unknown.extras("", &event.others, out)?;
+        }
         match kind {
             "message-start" => head(event.id.to_string_or_empty(), out)?,
             "content-start" | "content-delta" => {
-                let content: Content<'_> = message.content.read().unwrap_or_default();
-                self.content(index, &content, out)?;
+                self.content(index, message.content, out)?;
                 logprobs(event.logprobs.0.as_slice(), out)?;
             }
             "content-end" => out.close(0, content_part(index)?)?,
             "tool-plan-delta" => self.plan(message, out)?,
             "tool-call-start" | "tool-call-delta" => {
-                let call: ToolCall<'_> = message.tool_calls.read().unwrap_or_default();
-                tool_call(index, &call, out)?;
+                self.tool_call(index, message.tool_calls, out)?;
             }
             "tool-call-end" => out.close(0, call_part(index)?)?,
             "citation-start" => self.citation(message.citations, out)?,
@@ -75,19 +84,34 @@ impl CohereDecoder {
                     out,
                 )?;
             }
-            // `citation-end`, `debug`, and what is yet to come.
-            _ => {}
+            // What a debugging event has is kept as extras.
+            "citation-end" | "debug" => {}
+            other => self.unknown.event(other, out),
         }
         Ok(())
     }
 
-    fn content(
-        &mut self,
-        index: u64,
-        content: &Content<'_>,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
+    fn content(&mut self, index: u64, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
         let part = content_part(index)?;
+        let content: Content<'_> = match raw.text() {
+            Some(text) if text.starts_with('{') => raw.parse()?,
+            Some(text) if text.starts_with('"') => Content {
+                text: raw.parse()?,
+                ..Content::default()
+            },
+            Some(text) => {
+                self.unknown.value("content", text, out);
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
+        match content.r#type.as_deref() {
+            None | Some("" | "text" | "thinking") => {
+                self.unknown
+                    .members("a content block", &content.others, out);
+            }
+            Some(other) => self.unknown.delta(other, out),
+        }
         if let Some(thought) = content.thinking.non_empty() {
             out.reasoning(0, part, thought)?;
         }
@@ -95,6 +119,24 @@ impl CohereDecoder {
             self.text.get_or_insert(part);
         }
         out.text(0, part, content.text.as_deref().unwrap_or_default())
+    }
+
+    /// In a whole answer `arguments` is all of them, in a stream a piece.
+    fn tool_call(&mut self, index: u64, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+        let call: ToolCall<'_> = raw.read().unwrap_or_default();
+        let Some(function) = &call.function.0 else {
+            if let Some(text) = raw.text() {
+                self.unknown.value("tool_calls", text, out);
+            }
+            return Ok(());
+        };
+        self.unknown.members("a tool call", &call.others, out);
+        self.has_calls = true;
+        let part = call_part(index)?;
+        if let Some(name) = function.name.non_empty() {
+            out.tool_start(0, part, call.id.as_deref().unwrap_or_default(), name)?;
+        }
+        out.tool_arguments(0, part, &function.arguments.arguments()?)
     }
 
     /// What the model means to do with its tools.
@@ -155,6 +197,7 @@ impl CohereDecoder {
         }
         let reason = match native {
             "" => None,
+            "COMPLETE" | "STOP_SEQUENCE" if self.has_calls => Some(FinishReason::ToolCalls),
             "COMPLETE" | "STOP_SEQUENCE" => Some(FinishReason::Stop),
             "MAX_TOKENS" => Some(FinishReason::Length),
             "TOOL_CALL" => Some(FinishReason::ToolCalls),
@@ -196,20 +239,17 @@ impl Decoder for CohereDecoder {
         };
         head(answer.id.to_string_or_empty(), out)?;
         self.plan(message, out)?;
-        for (index, content) in (0_u64..).zip(list::<Content<'_>>(message.content)) {
-            self.content(index, &content, out)?;
+        self.unknown.members("the message", &message.others, out);
+        self.unknown.extras("", &answer.others, out)?;
+        for (index, content) in (0_u64..).zip(list(message.content)?) {
+            self.content(index, content, out)?;
             out.close(0, content_part(index)?)?;
         }
-        for (index, call) in (0_u64..).zip(list::<ToolCall<'_>>(message.tool_calls)) {
-            tool_call(index, &call, out)?;
+        for (index, call) in (0_u64..).zip(list(message.tool_calls)?) {
+            self.tool_call(index, call, out)?;
             out.close(0, call_part(index)?)?;
         }
-        for citation in message
-            .citations
-            .read::<List<Raw<'_>>>()
-            .unwrap_or_default()
-            .0
-        {
+        for citation in list(message.citations)? {
             self.citation(citation, out)?;
         }
         for piece in &answer.logprobs.0 {
@@ -232,21 +272,13 @@ fn head(id: String, out: &mut Assembler) -> Result<(), Error> {
     out.choice(0)
 }
 
-/// In a whole answer `arguments` is all of them, in a stream a piece.
-fn tool_call(index: u64, call: &ToolCall<'_>, out: &mut Assembler) -> Result<(), Error> {
-    let Some(function) = &call.function.0 else {
-        return Ok(());
-    };
-    let part = call_part(index)?;
-    if let Some(name) = function.name.non_empty() {
-        out.tool_start(0, part, call.id.as_deref().unwrap_or_default(), name)?;
+/// The elements of a list; of anything else the value itself.
+fn list(raw: Raw<'_>) -> Result<Vec<Raw<'_>>, Error> {
+    match raw.text() {
+        Some(text) if text.starts_with('[') => Ok(raw.parse::<List<Raw<'_>>>()?.0),
+        Some(_) => Ok(vec![raw]),
+        None => Ok(Vec::new()),
     }
-    out.tool_arguments(0, part, &function.arguments.arguments()?)
-}
-
-fn list<'a, T: Members<'a>>(raw: Raw<'a>) -> impl Iterator<Item = T> {
-    let list: List<Object<T>> = raw.read().unwrap_or_default();
-    list.0.into_iter().filter_map(|element| element.0)
 }
 
 fn content_part(index: u64) -> Result<u32, Error> {

@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::lenient::{Count, List, Number, Object, Raw, Text, object};
+use crate::provider::lenient::{Count, List, Number, Object, Others, Raw, Text, object};
 
 object! {
     /// A whole answer.
@@ -10,6 +10,7 @@ object! {
         pub(super) message: Object<Message<'a>>,
         pub(super) usage: Raw<'a>,
         pub(super) logprobs: List<Object<Logprob<'a>>>,
+        ..others: Others<'a>,
     }
 }
 
@@ -21,6 +22,7 @@ object! {
         pub(super) index: Count,
         pub(super) delta: Object<Delta<'a>>,
         pub(super) logprobs: Object<Logprob<'a>>,
+        ..others: Others<'a>,
     }
 }
 
@@ -31,6 +33,7 @@ object! {
         pub(super) usage: Raw<'a>,
         /// Why a generation failed.
         pub(super) error: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -41,6 +44,8 @@ object! {
         pub(super) tool_plan: Text<'a>,
         pub(super) tool_calls: Raw<'a>,
         pub(super) citations: Raw<'a>,
+        pub(super) role: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -49,6 +54,7 @@ object! {
         pub(super) r#type as "type": Text<'a>,
         pub(super) text: Text<'a>,
         pub(super) thinking: Text<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -56,6 +62,8 @@ object! {
     pub(super) struct ToolCall<'a> {
         pub(super) id: Text<'a>,
         pub(super) function: Object<Function<'a>>,
+        pub(super) kind as "type": Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 

@@ -8,9 +8,12 @@ use super::{
 };
 use crate::{
     Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData,
-    provider::lenient::{self, Raw},
+    provider::{
+        lenient::{self, List, Raw},
+        members::Members,
+        unknown::Unknown,
+    },
 };
-use serde::Serialize;
 
 /// What is known of each candidate.
 #[derive(Debug, Default)]
@@ -46,6 +49,7 @@ impl Candidates {
         index: u32,
         candidate: &Candidate<'_>,
         answer: &Answer<'_>,
+        unknown: &mut Unknown,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         out.choice(index)?;
@@ -60,7 +64,7 @@ impl Candidates {
             }
         };
         match self.0.get_mut(at) {
-            Some(progress) => progress.add(candidate, answer, out),
+            Some(progress) => progress.add(candidate, answer, unknown, out),
             None => Ok(()),
         }
     }
@@ -84,16 +88,24 @@ impl Progress {
         &mut self,
         candidate: &Candidate<'_>,
         answer: &Answer<'_>,
+        unknown: &mut Unknown,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        for raw in candidate
-            .content
-            .0
-            .iter()
-            .flat_map(|content| &content.parts.0)
-        {
-            if let Some(part) = raw.read::<Part<'_>>() {
-                self.part(*raw, &part, answer, out)?;
+        if let Some(content) = &candidate.content.0 {
+            unknown.members("the content", &content.others, out);
+            let parts = match content.parts.text() {
+                Some(text) if text.starts_with('[') => content.parts.parse::<List<Raw<'_>>>()?.0,
+                Some(_) => vec![content.parts],
+                None => Vec::new(),
+            };
+            for raw in parts {
+                match raw.text() {
+                    Some(text) if text.starts_with('{') => {
+                        self.part(raw, &raw.parse()?, answer, unknown, out)?;
+                    }
+                    Some(text) => unknown.value("parts", text, out),
+                    None => {}
+                }
             }
         }
         if let Some(logprobs) = logprobs(candidate.logprobs_result) {
@@ -115,6 +127,10 @@ impl Progress {
                 n => out.extra(&format!("candidates[{n}].{name}"), value)?,
             }
         }
+        match self.index {
+            0 => unknown.extras("", &candidate.others, out)?,
+            n => unknown.extras(&format!("candidates[{n}]."), &candidate.others, out)?,
+        }
         if let Some(grounding) = candidate.grounding_metadata.json() {
             self.grounding = Some(grounding);
         }
@@ -134,26 +150,31 @@ impl Progress {
         raw: Raw<'_>,
         part: &Part<'_>,
         answer: &Answer<'_>,
+        unknown: &mut Unknown,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         if let Some(call) = &part.function_call.0 {
-            return self.call(call, part, answer, out);
+            if let Some(text) = part.text.non_empty() {
+                self.flow(is_true(part.thought), text, out)?;
+            }
+            return self.call(call, part, answer, unknown, out);
         }
         if part.text.as_deref() != Some("") {
             let awaited = [part.executable_code, part.tool_call];
             self.awaits_result = awaited.iter().any(|raw| raw.text().is_some());
         }
-        let signature = part.thought_signature.non_empty();
+        let is_own = part.executable_code.text().is_some() || part.tool_call.text().is_some();
+        let has_more = part.thought_signature.non_empty().is_some() || !part.others.is_empty();
         let is_thought = is_true(part.thought);
-        match (part.text.as_deref(), signature) {
-            (Some(""), None) => Ok(()),
-            (Some(text), None) => self.flow(is_thought, text, out),
-            (Some(text), Some(_)) if !text.is_empty() => {
+        match part.text.as_deref().filter(|_| !is_own) {
+            Some("") if !has_more => Ok(()),
+            Some(text) if !has_more => self.flow(is_thought, text, out),
+            Some(text) if !text.is_empty() => {
                 // A part with a signature goes back by itself, and its signature behind it.
                 self.flow = None;
                 self.flow(is_thought, text, out)?;
                 self.flow = None;
-                self.opaque(signature_block(part)?, out)
+                self.opaque(added(None, part)?.to_json()?, out)
             }
             _ => match raw.json().filter(|json| json.as_str() != "{}") {
                 Some(json) => self.opaque(json, out),
@@ -193,8 +214,10 @@ impl Progress {
         call: &FunctionCall<'_>,
         part: &Part<'_>,
         answer: &Answer<'_>,
+        unknown: &mut Unknown,
         out: &mut Assembler,
     ) -> Result<(), Error> {
+        unknown.members("a function call", &call.others, out);
         self.flow = None;
         self.awaits_result = false;
         if call.name.non_empty().is_some() {
@@ -209,9 +232,14 @@ impl Progress {
             self.partial = Some(PartialCall::new(number));
         }
         let Some(partial) = &mut self.partial else {
+            let args = call.args.text().unwrap_or("{}");
+            if args != "{}" || !call.partial_args.0.is_empty() {
+                unknown.value("functionCall", args, out);
+            }
             return Ok(());
         };
         for arg in &call.partial_args.0 {
+            unknown.members("a piece of arguments", &arg.others, out);
             out.retain(partial.add(arg)?)?;
         }
         if is_true(call.will_continue) {
@@ -240,12 +268,9 @@ impl Progress {
         self.calls = self.calls.saturating_add(1);
         let name = call.name.as_deref().unwrap_or_default();
         out.tool_start(self.index, number, &made, name)?;
-        if call.id.non_empty().is_some() || part.thought_signature.non_empty().is_some() {
-            let data = Json::new(&CallData {
-                id: call.id.non_empty(),
-                thought_signature: part.thought_signature.non_empty(),
-            })?;
-            out.tool_data(self.index, number, OpaqueData::new(WIRE, data))?;
+        let data = added(call.id.non_empty(), part)?;
+        if !data.is_empty() {
+            out.tool_data(self.index, number, OpaqueData::new(WIRE, data.to_json()?))?;
         }
         Ok(number)
     }
@@ -287,21 +312,19 @@ impl Progress {
     }
 }
 
-/// What goes back with a function call.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CallData<'a> {
-    /// Only where the wire gave one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thought_signature: Option<&'a str>,
-}
-
-/// A signature that belongs to the text before it.
-fn signature_block(part: &Part<'_>) -> Result<Json, Error> {
-    Json::new(&CallData {
-        id: None,
-        thought_signature: part.thought_signature.non_empty(),
-    })
+/// What goes back with a text or a call: its signature, members that are not known, and the call's id where the wire gave one.
+fn added(id: Option<&str>, part: &Part<'_>) -> Result<Members, Error> {
+    let mut members = Members::default();
+    if let Some(id) = id {
+        members.set("id", Json::new(id)?);
+    }
+    if let Some(signature) = part.thought_signature.non_empty() {
+        members.set("thoughtSignature", Json::new(signature)?);
+    }
+    for (name, raw) in part.others.iter() {
+        if let Some(value) = raw.json() {
+            members.set(name, value);
+        }
+    }
+    Ok(members)
 }

@@ -11,6 +11,7 @@ use crate::{
     provider::{
         Decoder, Frame, FrameKind, Progress,
         lenient::{self, List, Raw},
+        unknown::Unknown,
     },
 };
 use bytes::Bytes;
@@ -22,6 +23,7 @@ pub(super) struct ContentDecoder {
     candidates: Candidates,
     has_head: bool,
     service_tier: Option<String>,
+    unknown: Unknown,
 }
 
 impl ContentDecoder {
@@ -61,8 +63,10 @@ impl ContentDecoder {
                 None => u32::try_from(position).ok(),
             };
             let index = index.ok_or_else(|| protocol("a candidate's index is too large"))?;
-            self.candidates.add(index, candidate, &answer, out)?;
+            self.candidates
+                .add(index, candidate, &answer, &mut self.unknown, out)?;
         }
+        self.unknown.extras("", &answer.others, out)?;
         Ok(!answer.candidates.0.is_empty())
     }
 

@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and in pieces of a stream alike, with every member optional.
 
-use crate::provider::lenient::{Count, List, Number, Object, Raw, Text, object};
+use crate::provider::lenient::{Count, List, Number, Object, Others, Raw, Text, object};
 
 object! {
     pub(super) struct Answer<'a> {
@@ -12,6 +12,7 @@ object! {
         /// Vertex.
         pub(super) create_time as "createTime": Text<'a>,
         pub(super) error: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -28,12 +29,16 @@ object! {
         pub(super) url_context_metadata as "urlContextMetadata": Raw<'a>,
         pub(super) avg_logprobs as "avgLogprobs": Raw<'a>,
         pub(super) logprobs_result as "logprobsResult": Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
 object! {
     pub(super) struct Content<'a> {
-        pub(super) parts: List<Raw<'a>>,
+        pub(super) role: Raw<'a>,
+        /// A list of parts; a part alone is taken as well.
+        pub(super) parts: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -49,6 +54,7 @@ object! {
         pub(super) executable_code as "executableCode": Raw<'a>,
         /// A tool that the provider calls.
         pub(super) tool_call as "toolCall": Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -60,6 +66,7 @@ object! {
         pub(super) partial_args as "partialArgs": List<PartialArg<'a>>,
         /// Whether more of the arguments comes: `true` or absent.
         pub(super) will_continue as "willContinue": Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -70,6 +77,10 @@ object! {
         pub(super) string_value as "stringValue": Text<'a>,
         pub(super) number_value as "numberValue": Raw<'a>,
         pub(super) bool_value as "boolValue": Raw<'a>,
+        pub(super) null_value as "nullValue": Raw<'a>,
+        /// Whether more of the value comes.
+        pub(super) will_continue as "willContinue": Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 

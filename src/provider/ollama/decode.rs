@@ -1,13 +1,16 @@
 //! From the wire to the assembler. A whole answer is a stream of one line.
 
-use super::wire::{Line, Message};
+use super::wire::{Line, Message, ToolCall};
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head, Json, Logprobs, ServerTiming, Usage,
+    Assembler, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock, ServerTiming,
+    Usage,
     codec::rfc3339::rfc3339,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
         lenient::{self, Count},
         logprobs,
+        members::Members,
+        unknown::Unknown,
     },
 };
 use bytes::Bytes;
@@ -18,17 +21,33 @@ use std::time::{Duration, SystemTime};
 const REASONING: u32 = 0;
 const TEXT: u32 = 1;
 const FIRST_CALL: u32 = 3;
+const FIRST_OTHER: u32 = 1 << 16;
 
 /// Reads one answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OllamaDecoder {
+    provider: String,
     named: bool,
     calls: u32,
+    /// Members of messages that are kept as they came.
+    others: u32,
+    unknown: Unknown,
     /// The line with `done` came; nothing after it counts.
     over: bool,
 }
 
 impl OllamaDecoder {
+    pub(super) fn new(provider: &str) -> Self {
+        OllamaDecoder {
+            provider: provider.to_owned(),
+            named: false,
+            calls: 0,
+            others: 0,
+            unknown: Unknown::default(),
+            over: false,
+        }
+    }
+
     fn line(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
         let line: Line<'_> = lenient::parse(data)?;
         if line.error.text().is_some() {
@@ -57,6 +76,7 @@ impl OllamaDecoder {
                 ..Logprobs::default()
             },
         )?;
+        self.unknown.extras("", &line.others, out)?;
         if line.done {
             self.done(&line, out)?;
         }
@@ -70,15 +90,26 @@ impl OllamaDecoder {
             message.thinking.as_deref().unwrap_or_default(),
         )?;
         out.text(0, TEXT, message.content.as_deref().unwrap_or_default())?;
-        for call in message
-            .tool_calls
-            .0
-            .iter()
-            .filter_map(|call| call.0.as_ref())
-        {
+        for (name, raw) in message.others.iter() {
+            // Such as a picture that the model made.
+            let Some(value) = raw.json() else { continue };
+            let mut members = Members::default();
+            members.set(name, value);
+            let part = FIRST_OTHER.saturating_add(self.others);
+            self.others = self.others.saturating_add(1);
+            let block = OpaqueBlock::new(self.provider.as_str(), members.to_json()?);
+            out.opaque(0, part, block)?;
+        }
+        for raw in &message.tool_calls.0 {
+            let call: ToolCall<'_> = raw.read().unwrap_or_default();
             let Some(function) = &call.function.0 else {
+                if let Some(text) = raw.text() {
+                    self.unknown.value("tool_calls", text, out);
+                }
                 continue;
             };
+            self.unknown.members("a tool call", &call.others, out);
+            self.unknown.members("a function", &function.others, out);
             // Calls come whole, and some servers number them anew in each line.
             let part = FIRST_CALL.saturating_add(self.calls);
             self.calls = self.calls.saturating_add(1);

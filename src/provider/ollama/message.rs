@@ -2,7 +2,7 @@
 
 use crate::{
     ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::{history::Takes, omissions::Omissions},
+    provider::{history::Takes, members::Members, omissions::Omissions},
 };
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ struct WireMessage<'a> {
     tool_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
+    #[serde(flatten)]
+    others: Members,
 }
 
 struct Call<'a> {
@@ -110,12 +112,19 @@ fn add<'a>(
             ContentPart::ToolResult(result) => {
                 wire.push(tool_result(result, provider, names, omissions)?);
             }
-            ContentPart::Opaque(block) if block.provider != provider => {}
+            // What the wire has no type for goes back as a member of the message.
+            ContentPart::Opaque(block) if block.provider == provider => {
+                let members = Members::read(block.block.as_str());
+                for (name, value) in members.iter().flat_map(Members::iter) {
+                    own.others.set(name, value.clone());
+                }
+            }
+            ContentPart::Opaque(_) => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
     }
     let empty = own.content.is_empty() && own.images.is_empty() && own.tool_calls.is_empty();
-    if !empty || !own.thinking.is_empty() {
+    if !empty || !own.thinking.is_empty() || !own.others.is_empty() {
         wire.push(own);
     }
     Ok(())

@@ -148,7 +148,7 @@ impl Provider for Ollama {
     }
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
-        Box::new(decode::OllamaDecoder::default())
+        Box::new(decode::OllamaDecoder::new(&self.name))
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {

@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and a line at a time, with every member optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
+use crate::provider::lenient::{Count, List, Object, Others, Raw, Text, object};
 
 object! {
     pub(super) struct Line<'a> {
@@ -21,6 +21,7 @@ object! {
         pub(super) load_duration: Count,
         pub(super) prompt_eval_duration: Count,
         pub(super) eval_duration: Count,
+        ..others: Others<'a>,
     }
 }
 
@@ -28,7 +29,9 @@ object! {
     pub(super) struct Message<'a> {
         pub(super) content: Text<'a>,
         pub(super) thinking: Text<'a>,
-        pub(super) tool_calls: List<Object<ToolCall<'a>>>,
+        pub(super) tool_calls: List<Raw<'a>>,
+        pub(super) role: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -36,6 +39,8 @@ object! {
     pub(super) struct ToolCall<'a> {
         pub(super) id: Text<'a>,
         pub(super) function: Object<Function<'a>>,
+        pub(super) kind as "type": Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
@@ -44,5 +49,8 @@ object! {
         pub(super) name: Text<'a>,
         /// An object; a string is an old server's.
         pub(super) arguments: Raw<'a>,
+        /// Says nothing that the order does not.
+        pub(super) index: Raw<'a>,
+        ..others: Others<'a>,
     }
 }

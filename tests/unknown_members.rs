@@ -1,0 +1,321 @@
+//! Nothing that a server sent vanishes: it is typed, kept as it came, or named in a warning.
+
+#![cfg(feature = "bedrock")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::sync::Arc;
+use support::drive::{Answer, Arrival, chat};
+use unifiedai::{
+    ChatRequest, FinishReason, Provider, UnifiedChatResponse,
+    codec::event_stream::{HeaderValue, encode_message},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama},
+};
+
+fn provider(wire: &str) -> Arc<dyn Provider> {
+    match wire {
+        "anthropic" => Arc::new(Anthropic::new("k").unwrap()),
+        "gemini" => Arc::new(Gemini::new("k").unwrap()),
+        "bedrock" => {
+            let builder = Bedrock::builder("us-east-1").api_key("k").unwrap();
+            Arc::new(builder.build().unwrap())
+        }
+        "cohere" => Arc::new(Cohere::new("k").unwrap()),
+        _ => Arc::new(Ollama::builder().build().unwrap()),
+    }
+}
+
+fn whole(wire: &str, body: &Value) -> UnifiedChatResponse {
+    let request = ChatRequest::new("m").user("q");
+    let answer = Answer::json(body.to_string());
+    chat(&provider(wire), &request, &answer, Arrival::Whole)
+        .result
+        .unwrap()
+}
+
+/// The response to a stream, which comes in pieces of seven bytes. Bedrock's events have their names before them.
+fn streamed(wire: &str, events: &[&str]) -> UnifiedChatResponse {
+    let request = ChatRequest::new("m").user("q").stream(true);
+    let answer = match wire {
+        "bedrock" => {
+            let frame = |event: &&str| {
+                let (name, data) = event.split_once(' ').unwrap();
+                let headers = [
+                    (":message-type", HeaderValue::String("event")),
+                    (":event-type", HeaderValue::String(name)),
+                ];
+                encode_message(&headers, data.as_bytes()).unwrap()
+            };
+            let body: Vec<u8> = events.iter().flat_map(frame).collect();
+            Answer::new(200, "application/vnd.amazon.eventstream", body)
+        }
+        "ollama" => Answer::new(200, "application/x-ndjson", events.join("\n") + "\n"),
+        _ => Answer::sse(
+            events
+                .iter()
+                .map(|event| format!("data: {event}\n\n"))
+                .collect::<String>(),
+        ),
+    };
+    chat(&provider(wire), &request, &answer, Arrival::Pieces(7))
+        .result
+        .unwrap()
+}
+
+/// All that a caller can see of a response.
+fn seen(response: &UnifiedChatResponse) -> String {
+    let extra = &response.provider_metadata.extra;
+    format!("{:?} {:?} {extra:?}", response.choices, response.warnings)
+}
+
+/// The names of what has no place are somewhere in the response.
+#[test]
+fn what_has_no_place_is_kept_or_named() {
+    let rows: [(&str, Value, &[&str]); 12] = [
+        (
+            "anthropic",
+            json!({"id": "1", "content": [{"type": "text", "text": "a", "glow": 1}], "stop_reason": "end_turn", "mood": {"a": 1}}),
+            &["glow", "mood"],
+        ),
+        (
+            "anthropic",
+            json!({"id": "1", "content": [{"type": "hologram", "x": 1}, 7], "stop_reason": "end_turn"}),
+            &["hologram", "7"],
+        ),
+        (
+            "anthropic",
+            json!({"id": "1", "content": [{"type": "thinking", "thinking": "h", "signature": "s", "weight": 2}, {"type": "tool_use", "id": "t", "name": "f", "input": {}, "caller": "c"}], "stop_reason": "tool_use"}),
+            &["weight", "caller"],
+        ),
+        (
+            "anthropic",
+            json!({"id": "1", "content": "plain words", "stop_reason": "end_turn"}),
+            &["plain words"],
+        ),
+        (
+            "gemini",
+            json!({"candidates": [{"content": {"parts": [{"text": "a", "glow": 1}], "tone": "b"}, "finishReason": "STOP", "mood": 3}], "era": "now"}),
+            &["glow", "tone", "mood", "era"],
+        ),
+        (
+            "gemini",
+            json!({"candidates": [{"content": {"parts": {"text": "alone"}}, "finishReason": "STOP"}]}),
+            &["alone"],
+        ),
+        (
+            "gemini",
+            json!({"candidates": [{"content": {"parts": ["bare", {"text": "said", "functionCall": {"name": "f", "args": {}, "haste": 1}, "glow": 2}]}, "finishReason": "STOP"}]}),
+            &["bare", "said", "haste", "glow"],
+        ),
+        (
+            "gemini",
+            json!({"candidates": [{"content": {"parts": [{"functionCall": {"args": {"lost": 1}}}]}, "finishReason": "STOP"}]}),
+            &["lost"],
+        ),
+        (
+            "bedrock",
+            json!({"output": {"message": {"role": "assistant", "content": [{"text": "a", "glow": 1}, {"hologram": {"x": 1}}, {"toolUse": {"toolUseId": "t", "name": "f", "input": {}, "haste": 1}}], "tone": 1}, "era": 2}, "stopReason": "tool_use", "mood": 3, "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}}),
+            &["glow", "hologram", "haste", "tone", "output.era", "mood"],
+        ),
+        (
+            "cohere",
+            json!({"id": "1", "message": {"role": "assistant", "content": [{"type": "hologram", "x": 1}, {"type": "text", "text": "a", "glow": 1}], "tone": 2, "tool_calls": [{"id": "t", "type": "custom", "custom": {"name": "n"}}]}, "finish_reason": "COMPLETE", "mood": 3}),
+            &["hologram", "glow", "tone", "custom", "mood"],
+        ),
+        (
+            "cohere",
+            json!({"id": "1", "message": {"role": "assistant", "content": "plain words"}, "finish_reason": "COMPLETE"}),
+            &["plain words"],
+        ),
+        (
+            "ollama",
+            json!({"model": "m", "message": {"role": "assistant", "content": "a", "images": ["cGl4"], "tool_calls": [{"id": "t", "custom": {"name": "n"}}]}, "done": true, "mood": 3}),
+            &["images", "cGl4", "custom", "mood"],
+        ),
+    ];
+    for (wire, body, names) in rows {
+        let seen = seen(&whole(wire, &body));
+        for name in names {
+            assert!(
+                seen.contains(name),
+                "{wire}: `{name}` of {body} is not in {seen}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_has_no_place_in_a_stream_is_kept_or_named() {
+    let rows: [(&str, &[&str], &[&str]); 5] = [
+        (
+            "anthropic",
+            &[
+                r#"{"type":"message_start","message":{"id":"1","content":[],"era":1}}"#,
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","glow":1}}"#,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a","shade":1}}"#,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"hologram_delta","x":1}}"#,
+                r#"{"type":"later","x":1}"#,
+                r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","tone":1},"mood":2}"#,
+                r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":3}}"#,
+            ],
+            &[
+                "era",
+                "glow",
+                "shade",
+                "hologram_delta",
+                "later",
+                "tone",
+                "mood",
+                "inputTokenCount",
+            ],
+        ),
+        (
+            "gemini",
+            &[
+                r#"{"candidates":[{"content":{"parts":[{"text":"a"},{"text":"b","glow":1}]}}],"era":1}"#,
+                r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","willContinue":true}}]}}]}"#,
+                r#"{"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.a","listValue":[1]}]}}]},"finishReason":"STOP","mood":1}]}"#,
+            ],
+            &["glow", "era", "listValue", "mood"],
+        ),
+        (
+            "bedrock",
+            &[
+                r#"messageStart {"role":"assistant"}"#,
+                r#"contentBlockStart {"contentBlockIndex":0,"start":{"hologram":{"x":1}}}"#,
+                r#"contentBlockDelta {"contentBlockIndex":0,"delta":{"lens":{"x":1}}}"#,
+                r#"contentBlockDelta {"contentBlockIndex":1,"delta":{"text":"a"}}"#,
+                r#"later {"x":1}"#,
+                r#"messageStop {"stopReason":"end_turn","mood":1}"#,
+                r#"metadata {"usage":{"inputTokens":1},"era":2}"#,
+            ],
+            &["hologram", "lens", "later", "mood", "era"],
+        ),
+        (
+            "cohere",
+            &[
+                r#"{"type":"message-start","id":"1"}"#,
+                r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"hologram","x":1}}}}"#,
+                r#"{"type":"content-delta","index":1,"delta":{"message":{"content":{"text":"a","glow":1},"tone":1}}}"#,
+                r#"{"type":"tool-call-start","index":0,"delta":{"message":{"tool_calls":{"id":"t","custom":{}}}}}"#,
+                r#"{"type":"later","x":1}"#,
+                r#"{"type":"debug","prompt":"<BOS>"}"#,
+                r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE","mood":1}}"#,
+                "[DONE]",
+            ],
+            &[
+                "hologram", "glow", "tone", "custom", "later", "<BOS>", "mood",
+            ],
+        ),
+        (
+            "ollama",
+            &[
+                r#"{"model":"m","message":{"role":"assistant","content":"a"},"done":false}"#,
+                r#"{"model":"m","message":{"role":"assistant","content":"","images":["cGl4"]},"done":false,"era":1}"#,
+                r#"{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","context":[1,2]}"#,
+            ],
+            &["cGl4", "era", "[1,2]"],
+        ),
+    ];
+    for (wire, events, names) in rows {
+        let seen = seen(&streamed(wire, events));
+        for name in names {
+            assert!(seen.contains(name), "{wire}: `{name}` is not in {seen}");
+        }
+    }
+}
+
+#[test]
+fn what_is_empty_is_nothing() {
+    for (wire, body) in [
+        (
+            "anthropic",
+            json!({"id": "1", "content": [{"type": "text", "text": "a", "x": null, "y": [], "z": {}}], "stop_reason": "end_turn", "x": "", "y": null}),
+        ),
+        (
+            "gemini",
+            json!({"candidates": [{"content": {"parts": [{"text": "a", "x": null}, {}], "y": []}, "finishReason": "STOP", "x": {}}], "z": null}),
+        ),
+        (
+            "bedrock",
+            json!({"output": {"message": {"content": [{"text": "a", "x": null}], "y": []}}, "stopReason": "end_turn", "z": {}, "usage": {"inputTokens": 1}}),
+        ),
+        (
+            "cohere",
+            json!({"id": "1", "message": {"content": [{"type": "text", "text": "a", "x": []}], "y": ""}, "finish_reason": "COMPLETE", "z": null}),
+        ),
+        (
+            "ollama",
+            json!({"message": {"content": "a", "images": [], "x": null}, "done": true, "done_reason": "stop", "y": []}),
+        ),
+    ] {
+        let response = whole(wire, &body);
+        assert_eq!(response.choices[0].message.content.len(), 1, "{wire}");
+        assert!(
+            response.warnings.is_empty(),
+            "{wire}: {:?}",
+            response.warnings
+        );
+        assert!(response.provider_metadata.extra.is_empty(), "{wire}");
+    }
+}
+
+#[test]
+fn an_answer_with_calls_says_so() {
+    for (wire, body) in [
+        (
+            "anthropic",
+            json!({"id": "1", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}], "stop_reason": "end_turn"}),
+        ),
+        (
+            "gemini",
+            json!({"candidates": [{"content": {"parts": [{"functionCall": {"name": "f"}}]}, "finishReason": "STOP"}]}),
+        ),
+        (
+            "bedrock",
+            json!({"output": {"message": {"content": [{"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}]}}, "stopReason": "end_turn"}),
+        ),
+        (
+            "cohere",
+            json!({"id": "1", "message": {"tool_calls": [{"id": "t", "function": {"name": "f", "arguments": "{}"}}]}, "finish_reason": "COMPLETE"}),
+        ),
+        (
+            "ollama",
+            json!({"message": {"tool_calls": [{"function": {"name": "f", "arguments": {}}}]}, "done": true, "done_reason": "stop"}),
+        ),
+    ] {
+        let choice = &whole(wire, &body).choices[0];
+        assert_eq!(
+            choice.finish_reason,
+            Some(FinishReason::ToolCalls),
+            "{wire}"
+        );
+    }
+    // One that was cut keeps its reason.
+    let body = json!({"id": "1", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}], "stop_reason": "max_tokens"});
+    assert_eq!(
+        whole("anthropic", &body).choices[0].finish_reason,
+        Some(FinishReason::Length)
+    );
+}
+
+/// What one answer sends without end is not kept without end.
+#[test]
+fn names_without_end_are_bounded() {
+    let mut members = serde_json::Map::new();
+    for number in 0..2000 {
+        members.insert(format!("m{number}"), json!(1));
+    }
+    members.insert("message".into(), json!({"content": "a"}));
+    members.insert("done".into(), json!(true));
+    let response = whole("ollama", &Value::Object(members));
+    assert!(response.provider_metadata.extra.len() <= 64);
+    assert!(!response.warnings.is_empty() && response.warnings.len() <= 64);
+}
