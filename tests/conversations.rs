@@ -347,7 +347,11 @@ fn so_it_is_on_the_other_wires() {
             .iter()
             .map(|c| &c["role"])
             .collect();
-        assert_eq!(roles, ["user", "user"]);
+        assert_eq!(roles, ["user"]);
+        assert_eq!(
+            body["contents"][0]["parts"],
+            json!([{"text": "one"}, {"text": "two"}])
+        );
     }
 }
 

@@ -117,6 +117,10 @@ pub(crate) struct Seconds(pub(crate) Option<Duration>);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
+/// The elements of a list, not looked into; of anything else the value itself. Null is nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Several<'a>(pub(crate) Vec<Raw<'a>>);
+
 /// An object of a known shape. Anything else is nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Object<T>(pub(crate) Option<T>);

@@ -211,7 +211,7 @@ fn piece<'a>(
         ContentPart::Document { media, name } => Piece::Media {
             kind: "document",
             source: source(media, omissions)?,
-            title: name.as_deref(),
+            title: name.as_deref().filter(|name| !is_blank(name)),
         },
         ContentPart::Reasoning {
             text,

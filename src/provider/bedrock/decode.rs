@@ -4,7 +4,8 @@ use super::{
     collect::Collected,
     failure,
     read::{
-        CHOICE, Slot, beside, block_number, citation, end, no_answer, opaque, part, whole_block,
+        CHOICE, Slot, beside, block_number, citation, end, no_answer, opaque, part, usage,
+        whole_block,
     },
     wire::{Answer, Block, BlockEvent, ToolUse},
 };
@@ -154,7 +155,7 @@ impl ConverseDecoder {
     fn collect(&mut self, block: u32, delta: &Block<'_>, out: &mut Assembler) -> Result<(), Error> {
         match self.collected.get_mut(&block) {
             Some(Collected::ToolResult { content, .. }) if delta.tool_result.text().is_some() => {
-                let pieces: lenient::List<Raw<'_>> = delta.tool_result.read().unwrap_or_default();
+                let pieces: lenient::List<Raw<'_>> = delta.tool_result.parse()?;
                 for piece in pieces.0.into_iter().filter_map(Raw::json) {
                     out.retain(piece.as_str().len().saturating_add(size_of::<Json>()))?;
                     content.push(piece);
@@ -207,6 +208,9 @@ impl ConverseDecoder {
         }
         let stop: Answer<'_> = lenient::parse(data)?;
         self.stopped = true;
+        if let Some(usage) = usage(stop.usage) {
+            out.usage(usage);
+        }
         self.unknown.extras("", &stop.others, out)?;
         end(&stop, self.has_calls, out)
     }

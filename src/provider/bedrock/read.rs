@@ -161,7 +161,7 @@ pub(super) fn beside(answer: &Answer<'_>, out: &mut Assembler) -> Result<(), Err
 }
 
 /// `inputTokens` is what was read outside the cache; the parts that were read from it and written to it count apart.
-fn usage(raw: Raw<'_>) -> Option<crate::Usage> {
+pub(super) fn usage(raw: Raw<'_>) -> Option<crate::Usage> {
     let wire: Usage = raw.read()?;
     let cached = wire
         .cache_read_input_tokens

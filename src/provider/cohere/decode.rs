@@ -7,7 +7,7 @@ use crate::{
     error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
-        lenient::{self, List, Raw, Text},
+        lenient::{self, Raw, Several, Text},
         unknown::Unknown,
     },
 };
@@ -274,11 +274,7 @@ fn head(id: String, out: &mut Assembler) -> Result<(), Error> {
 
 /// The elements of a list; of anything else the value itself.
 fn list(raw: Raw<'_>) -> Result<Vec<Raw<'_>>, Error> {
-    match raw.text() {
-        Some(text) if text.starts_with('[') => Ok(raw.parse::<List<Raw<'_>>>()?.0),
-        Some(_) => Ok(vec![raw]),
-        None => Ok(Vec::new()),
-    }
+    Ok(raw.parse::<Several<'_>>()?.0)
 }
 
 fn content_part(index: u64) -> Result<u32, Error> {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData,
     provider::{
-        lenient::{self, List, Raw},
+        lenient::{self, Raw},
         members::Members,
         unknown::Unknown,
     },
@@ -93,12 +93,7 @@ impl Progress {
     ) -> Result<(), Error> {
         if let Some(content) = &candidate.content.0 {
             unknown.members("the content", &content.others, out);
-            let parts = match content.parts.text() {
-                Some(text) if text.starts_with('[') => content.parts.parse::<List<Raw<'_>>>()?.0,
-                Some(_) => vec![content.parts],
-                None => Vec::new(),
-            };
-            for raw in parts {
+            for raw in content.parts.0.iter().copied() {
                 match raw.text() {
                     Some(text) if text.starts_with('{') => {
                         self.part(raw, &raw.parse()?, answer, unknown, out)?;

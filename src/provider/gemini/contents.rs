@@ -73,6 +73,8 @@ impl Generation {
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<WirePart<'a>>,
     pub(super) contents: Vec<Content<'a>>,
+    /// A turn of the model was left out, so that the turns about it are of one role.
+    is_gap: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -146,6 +148,8 @@ impl<'a> Conversation<'a> {
                 );
                 parts.clear();
             }
+            let is_reasoning = |part: &ContentPart| matches!(part, ContentPart::Reasoning { .. });
+            self.is_gap = parts.is_empty() && message.content.iter().any(is_reasoning);
         }
         // The results of a turn must be in one content: the first that has any.
         let is_place = rounds.has_new_results();
@@ -153,7 +157,11 @@ impl<'a> Conversation<'a> {
             rounds.place(self.contents.len());
         }
         if is_place || !parts.is_empty() {
-            self.contents.push(Content { role, parts });
+            let is_behind_gap = std::mem::take(&mut self.is_gap) && !is_place;
+            match self.contents.last_mut() {
+                Some(last) if is_behind_gap && last.role == role => last.parts.append(&mut parts),
+                _ => self.contents.push(Content { role, parts }),
+            }
         }
         Ok(())
     }
@@ -186,7 +194,8 @@ impl<'a> Translator<'_, 'a> {
                 }
                 // Thoughts are for people to read, but one that was signed goes back.
                 ContentPart::Reasoning { text, .. } => {
-                    let is_signed = follower.is_some_and(|next| added(next).is_some());
+                    let more = follower.and_then(added);
+                    let is_signed = more.is_some_and(|more| more.get(SIGNATURE).is_some());
                     is_signed.then_some(Piece::Thought(text))
                 }
                 ContentPart::Opaque(block) if block.provider != WIRE => None,

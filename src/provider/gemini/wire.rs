@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and in pieces of a stream alike, with every member optional.
 
-use crate::provider::lenient::{Count, List, Number, Object, Others, Raw, Text, object};
+use crate::provider::lenient::{Count, List, Number, Object, Others, Raw, Several, Text, object};
 
 object! {
     pub(super) struct Answer<'a> {
@@ -37,7 +37,7 @@ object! {
     pub(super) struct Content<'a> {
         pub(super) role: Raw<'a>,
         /// A list of parts; a part alone is taken as well.
-        pub(super) parts: Raw<'a>,
+        pub(super) parts: Several<'a>,
         ..others: Others<'a>,
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! No kind is inlined where an object tells its members apart, so that all that stands there is a jump for each.
 
-use super::{Count, List, Number, Object, Others, Raw, Seconds, Spelled, Text};
+use super::{Count, List, Number, Object, Others, Raw, Seconds, Several, Spelled, Text};
 use crate::{
     codec::decimal,
     few::Few,
@@ -250,6 +250,18 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for List<T> {
         match reader.peek()? {
             b'[' => reader.list(|reader| push(&mut self.0, reader)?.fill(reader)),
             _ => reader.skip(),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Fill<'de> for Several<'a> {
+    #[inline(never)]
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+        self.0.clear();
+        match reader.peek()? {
+            b'[' => reader.list(|reader| push(&mut self.0, reader)?.fill(reader)),
+            b'n' => reader.skip(),
+            _ => push(&mut self.0, reader)?.fill(reader),
         }
     }
 }
