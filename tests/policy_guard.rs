@@ -70,7 +70,7 @@ fn what_was_not_sent_costs_no_budget() {
     assert_eq!(guard.retry_budget(), 100);
 }
 
-// F59, F63: a server closes the connections that nobody uses.
+// F59, F63: servers close idle connections.
 #[test]
 fn connections_that_had_ended_say_nothing_of_the_provider() {
     let guard = Arc::new(

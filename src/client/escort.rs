@@ -7,7 +7,7 @@ use unifiedai_transport::Time;
 pub(crate) struct Escort(Option<Box<Watch>>);
 
 impl Escort {
-    /// A call that nobody observes.
+    /// A call without observers.
     pub(crate) const NONE: Escort = Escort(None);
 
     pub(crate) fn new(watch: Option<Watch>) -> Self {

@@ -129,7 +129,7 @@ pub enum CallEvent<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CallSummary {
-    /// The last answer's HTTP status.
+    /// The HTTP status of the last attempt's answer; `None` if none came.
     pub status: Option<u16>,
     /// Why it failed, in the words of [`ErrorKind`]; `cancelled` if it was dropped before its end.
     #[serde(serialize_with = "as_word")]
@@ -138,7 +138,7 @@ pub struct CallSummary {
     pub duration: Duration,
     /// How long it waited before its first request went out, for permits to run and for the pace.
     pub waited: Duration,
-    /// From the call to the first byte of the answer's head.
+    /// From the call to the first byte of the head of the last attempt's answer.
     pub ttfb: Option<Duration>,
     /// From the call to the first text, reasoning or tool call of a stream.
     pub ttft: Option<Duration>,

@@ -95,6 +95,8 @@ impl Watch {
             return;
         }
         self.summary.attempts = self.summary.attempts.saturating_add(1);
+        // What was measured of an attempt that failed is not the answer's.
+        (self.summary.status, self.summary.ttfb, self.summary.ttft) = (None, None, None);
         let host = uri.host().unwrap_or_default();
         self.attempt = Some(Running {
             began: now,

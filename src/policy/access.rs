@@ -9,8 +9,8 @@ use crate::Error;
 use std::{sync::Arc, task::Waker};
 use unifiedai_transport::Time;
 
-/// The permits of a call: to run beside others, and to send. Each belongs to the target that the call is with; all come back
-/// when it leaves that target, and when this is dropped.
+/// The permits of a call: to run, and to send a request. Each belongs to the target that the call is with; all come back when
+/// it leaves that target, and when this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     limiter: Option<Arc<Limiter>>,
@@ -26,7 +26,7 @@ pub(crate) struct Access {
     left: Option<LimiterPermit>,
 }
 
-/// The permit to run beside others.
+/// The permit to run.
 #[derive(Debug, Default)]
 enum Slot {
     #[default]
@@ -174,7 +174,7 @@ impl Access {
         self.left = None;
     }
 
-    /// The permit to run, for one who has something to do before it is given back.
+    /// The permit to run, for a driver that has something to do before it is given back.
     pub(crate) fn take_permit(&mut self) -> Option<LimiterPermit> {
         match std::mem::take(&mut self.slot) {
             Slot::Held(permit) => Some(permit),

@@ -163,7 +163,7 @@ mod tests {
         let held = limiter.acquire().unwrap();
         let mut queue: Vec<Waiter> = (0..3).map(|_| limiter.acquire().unwrap_err()).collect();
         drop(held);
-        let late = limiter.acquire().expect_err("nobody jumps the queue");
+        let late = limiter.acquire().expect_err("the queue was jumped");
         let second = queue.remove(1).claim().unwrap_err();
         let held = queue.remove(0).claim().unwrap();
         drop(second);

@@ -41,7 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How late one may come back without losing its position.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Slots that are kept though nobody is in them any more.
+/// Empty slots that are kept.
 const MOST_LEFT: usize = 64;
 
 impl Queue {
@@ -63,7 +63,7 @@ impl Queue {
         self.costs.before(slot.unwrap_or(self.slots.len()))
     }
 
-    /// Keeps the position of this number, or gives a newcomer the last one. Its turn comes at `at`, if nobody before it
+    /// Keeps the position of this number, or gives a newcomer the last one. Its turn comes at `at`, if none before it
     /// leaves. Returns the number, and when to look again if nothing wakes it.
     pub(super) fn wait(
         &mut self,
@@ -115,7 +115,7 @@ impl Queue {
         self.leave_slot(slot)
     }
 
-    /// The first one can go earlier than it was told. Returns its waker.
+    /// The first one can go earlier than its last answer said. Returns its waker.
     pub(super) fn first_is_due(&mut self) -> Option<Waker> {
         let first = self.slots.get_mut(self.head)?.1.as_mut()?;
         first.is_due = true;

@@ -126,7 +126,7 @@ fn in_pieces(waits: bool) -> Reply {
     }
 }
 
-/// All limits but that of the whole call: someone thinks for ten minutes about each event.
+/// The application takes ten minutes for each event.
 #[test]
 fn a_slow_reader_is_not_taken_for_a_slow_server() {
     let world = World::new(|_, _| in_pieces(false));

@@ -1,4 +1,4 @@
-//! What observers are told of the targets of a call.
+//! Observations name the target of the call.
 
 use crate::world::{Blocking, Reply, World, once, provider, question};
 use std::sync::{Arc, Mutex};
@@ -83,6 +83,28 @@ fn a_target_that_was_not_asked_is_named_with_the_reason() {
             "two.b finished None after 1",
         ]
     );
+}
+
+#[test]
+fn the_summary_is_that_of_the_target_that_was_asked_last() {
+    let seen = Arc::new(Mutex::new(None));
+    let log = seen.clone();
+    let plan = |host: &str, _| match host {
+        "one.test" => Reply::status(404),
+        _ => Reply::broken(FailureKind::Connect, Delivery::NotSent),
+    };
+    let client = Client::new(Blocking(World::new(plan)), provider("one"))
+        .with_options(once())
+        .with_observer(move |seen: &Observation<'_>| {
+            if let CallEvent::Finished(summary) = &seen.event {
+                *log.lock().unwrap() = Some((*summary).clone());
+            }
+        });
+    let fallback = Fallback::new(target("one", "a")).or(target("two", "b"));
+    client.chat_any(question("m"), fallback).unwrap_err();
+    let summary = seen.lock().unwrap().take().unwrap();
+    assert_eq!((summary.status, summary.ttfb), (None, None));
+    assert_eq!(summary.attempts, 2);
 }
 
 #[test]
