@@ -197,7 +197,7 @@ fn arguments_that_are_no_object_go_nowhere_as_they_are() {
     for provider in super::wires() {
         match encode(&*provider, &request) {
             Ok((body, warnings)) => {
-                let codes: Vec<&str> = warnings.iter().map(|warning| &*warning.code).collect();
+                let codes: Vec<&str> = warnings.iter().map(|warning| warning.code).collect();
                 assert_eq!(codes, ["invalid_tool_arguments"], "{}", provider.name());
                 let sent = body.to_string();
                 assert!(sent.to_lowercase().contains("invalid_json"), "{sent}");
