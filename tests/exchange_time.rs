@@ -437,9 +437,34 @@ fn a_failure_keeps_the_transports_own_error() {
     let mut call = Call::whole(once());
     call.send();
     let failure = TransportError::new(FailureKind::Dns, Delivery::NotSent, "no such host");
-    call.handle(Input::Failed(failure));
+    call.handle(Input::Failed(
+        failure.with_source("the resolver's own words"),
+    ));
     let error = call.error();
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert_eq!(error.transport().unwrap().kind(), FailureKind::Dns);
-    assert!(std::error::Error::source(&error).is_some());
+    // The transport's text is the error's own, so its cause comes next: no text comes twice along the chain.
+    assert_eq!(error.message(), "no such host");
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "the resolver's own words");
+}
+
+#[test]
+fn a_timeout_names_what_the_transport_waited_for() {
+    let mut call = Call::whole(once());
+    call.send();
+    let text = "no connection to api.test:443 in time";
+    let kind = FailureKind::Timeout(Phase::Connect);
+    call.handle(Input::Failed(TransportError::new(
+        kind,
+        Delivery::NotSent,
+        text,
+    )));
+    let error = call.error();
+    assert_eq!(error.timeout(), Some(TimeoutKind::Connect));
+    assert_eq!(
+        error.message().matches("api.test:443").count(),
+        1,
+        "{error}"
+    );
 }

@@ -27,6 +27,7 @@ pub(super) fn timeout_error(
     timeout: TimeoutKind,
     allowed: Option<Duration>,
     silent: bool,
+    failure: Option<&TransportError>,
 ) -> Error {
     let what = match timeout {
         TimeoutKind::Connect => "no connection stood",
@@ -38,9 +39,10 @@ pub(super) fn timeout_error(
         TimeoutKind::Total => "the call was not over",
     };
     let within = allowed.map_or_else(String::new, |limit| format!(" within {limit:?}"));
+    let place = failure.map_or_else(String::new, |failure| format!(": {failure}"));
     Error::new(
         ErrorKind::Timeout,
-        format!("{what}{within} ({timeout} timeout)"),
+        format!("{what}{within} ({timeout} timeout){place}"),
     )
     .with_timeout(timeout)
 }

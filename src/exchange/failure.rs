@@ -26,7 +26,7 @@ impl<O: Operation> Exchange<O> {
         }
         let error = match failure.kind() {
             FailureKind::Timeout(phase) => {
-                self.timeout_error(self.deadlines.behind(phase, self.now))
+                self.timeout_error(self.deadlines.behind(phase, self.now), Some(&failure))
             }
             _ => transport_error(&failure),
         };
@@ -43,14 +43,15 @@ impl<O: Operation> Exchange<O> {
         if self.has_all() {
             return self.succeed_without_end("it stayed open");
         }
-        let error = self.timeout_error(timeout);
+        let error = self.timeout_error(timeout, None);
         self.fail(error);
     }
 
-    fn timeout_error(&self, timeout: TimeoutKind) -> Error {
+    /// `failure` says with which host and port, where the transport noticed it.
+    fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
         let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_silent());
         let allowed = self.deadlines.allowed(timeout, &self.timeouts);
-        timeout_error(timeout, allowed, silent)
+        timeout_error(timeout, allowed, silent, failure)
     }
 
     pub(super) fn http_error(&self, body: Bytes) -> Error {
