@@ -92,6 +92,7 @@ mod few;
 mod json;
 mod policy;
 pub mod provider;
+pub mod schema;
 pub mod transport;
 mod wire_enum;
 

@@ -19,6 +19,10 @@ impl JsonSchema {
     /// ```
     /// The answer is read with [`UnifiedChatResponse::parse`](crate::UnifiedChatResponse::parse).
     ///
+    /// Each provider sends it in the dialect of its server (see [`schema`](crate::schema)). A type that the server cannot
+    /// enforce, such as a map or one that contains itself, is refused with its path before anything is sent; `strict: None`
+    /// or [`lenient`](crate::ChatRequest::lenient) sends it all the same where the server takes schemas that it does not enforce.
+    ///
     /// # Errors
     /// `invalid_request` if the schema cannot be written as JSON.
     pub fn of<T: schemars::JsonSchema>() -> Result<Self, Error> {
@@ -48,12 +52,21 @@ fn schema_of<T: schemars::JsonSchema>(further: fn(&mut Schema)) -> Schema {
     });
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     each(&mut schema, &mut |schema| {
-        if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
+        if is_object(schema) && schema.get("additionalProperties").is_none() {
             schema.insert("additionalProperties".to_owned(), false.into());
         }
         further(schema);
     });
     schema
+}
+
+/// Whether it is a struct, which may have no members at all.
+fn is_object(schema: &Schema) -> bool {
+    let is_word = |word: &serde_json::Value| word.as_str() == Some("object");
+    let kind = schema.get("type");
+    schema.get("properties").is_some()
+        || kind.is_some_and(is_word)
+        || kind.is_some_and(|kind| kind.as_array().is_some_and(|list| list.iter().any(is_word)))
 }
 
 /// Strict schemas have no optional members: what may be missing is null.

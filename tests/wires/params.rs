@@ -63,7 +63,7 @@ detail | messages.0.content.1.image_url.detail | messages.0.content.1.image_url.
 ";
 
 fn schema() -> Value {
-    json!({"type": "object", "properties": {"a": {"type": "integer"}}})
+    json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false})
 }
 
 fn function(name: &str) -> Tool {

@@ -21,13 +21,21 @@ use super::{
     vertex::Vertex,
 };
 use crate::{
-    Auth, ChatRequest, ContentPart, Error, ErrorKind, Json, Model, codec::percent::encode_segment,
+    Auth, ChatRequest, ContentPart, Error, ErrorKind, Json, Model,
+    codec::percent::encode_segment,
+    schema::{self, Dialect, Dialects, Enforced},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
 pub use builder::AnthropicBuilder;
+
+/// The form of an answer is always enforced, tools where they are strict.
+const SCHEMAS: Enforced = Enforced {
+    answers: Dialects::always(Dialect::ANTHROPIC_STRICT),
+    tools: Dialects::ANTHROPIC,
+};
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const WIRE: &str = "anthropic";
@@ -150,7 +158,10 @@ impl Provider for Anthropic {
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
         let request = &*call_ids::fit(request, CALL_ID, false)?;
-        let (body, warnings) = encode::body(self, request)?;
+        let (request, altered) = schema::fit(request, &self.name, SCHEMAS)?;
+        let request = &*request;
+        let (body, mut warnings) = encode::body(self, request)?;
+        warnings.extend(altered);
         let uri = self.base_url.join(&self.chat_path(request)?)?;
         let mut http = self.http(Method::POST, uri, body.into());
         let headers = http.headers_mut();

@@ -27,6 +27,7 @@ use crate::{
     Auth, ChatRequest, Credential, EmbedRequest, Error, ErrorKind, Model, Secret,
     auth::sigv4::{AwsCredentialSource, Signer},
     codec::percent::encode_segment,
+    schema::{self, Dialect, Dialects, Enforced},
 };
 use bytes::Bytes;
 use endpoint::{Plane, Variant};
@@ -36,6 +37,12 @@ pub use options::{ConverseOptions, Guardrail};
 pub use parts::{
     CacheTtl, cache_point, cited_document, guarded_image, guarded_text, json_result, search_result,
     system_tool, tool_cache_point,
+};
+
+/// The form of an answer is always enforced, tools where they are strict.
+const SCHEMAS: Enforced = Enforced {
+    answers: Dialects::always(Dialect::ANTHROPIC_STRICT),
+    tools: Dialects::ANTHROPIC,
 };
 
 /// What opaque blocks of this wire are marked with, whatever the provider is called.
@@ -253,7 +260,10 @@ impl Provider for Bedrock {
             false => ("/converse", super::JSON, Framing::Whole),
         };
         let request = &*call_ids::fit(request, CALL_ID, false)?;
-        let (body, warnings) = encode::body(request)?;
+        let (request, altered) = schema::fit(request, self.name(), SCHEMAS)?;
+        let request = &*request;
+        let (body, mut warnings) = encode::body(request)?;
+        warnings.extend(altered);
         let mut http = Request::new(body.into());
         *http.method_mut() = Method::POST;
         *http.uri_mut() = self

@@ -25,13 +25,20 @@ use super::{
     call_ids, requests, tool_names,
     vertex::{Vertex, model_segments},
 };
-use crate::{Auth, ChatRequest, EmbedRequest, Error, Model, codec::percent::encode_segment};
+use crate::{
+    Auth, ChatRequest, EmbedRequest, Error, Model,
+    codec::percent::encode_segment,
+    schema::{self, Dialect, Dialects, Enforced},
+};
 use bytes::Bytes;
 use http::{Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
 pub use builder::GeminiBuilder;
 pub(super) use contents::Generation;
+
+/// Nothing is refused but what the dialect says.
+const SCHEMAS: Enforced = Enforced::both(Dialects::always(Dialect::GEMINI));
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const WIRE: &str = "gemini";
@@ -121,7 +128,10 @@ impl Provider for Gemini {
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
         let request = &*call_ids::fit(request, IdForm::ANY, false)?;
-        let (body, warnings) = encode::body(self, request)?;
+        let (request, altered) = schema::fit(request, &self.name, SCHEMAS)?;
+        let request = &*request;
+        let (body, mut warnings) = encode::body(self, request)?;
+        warnings.extend(altered);
         let uri = self.base_url.join(&self.chat_path(request)?)?;
         let mut http = self.http(Method::POST, uri, body.into());
         let headers = http.headers_mut();

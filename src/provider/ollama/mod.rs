@@ -12,10 +12,19 @@ use super::{
     call_ids, failure,
     requests::{self, Place},
 };
-use crate::{Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Secret};
+use crate::{
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Secret,
+    schema::{self, Dialect, Dialects, Enforced},
+};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, response};
 use std::borrow::Cow;
+
+/// Answers are enforced by llama.cpp's grammars; tools are shown to the model.
+const SCHEMAS: Enforced = Enforced {
+    answers: Dialects::always(Dialect::LLAMA_CPP),
+    tools: Dialects::ANY,
+};
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -136,7 +145,10 @@ impl Provider for Ollama {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         let request = &*call_ids::fit(request, IdForm::ANY, false)?;
-        let (body, warnings) = encode::body(&self.name, request)?;
+        let (request, altered) = schema::fit(request, &self.name, SCHEMAS)?;
+        let request = &*request;
+        let (body, mut warnings) = encode::body(&self.name, request)?;
+        warnings.extend(altered);
         let (accept, framing) = if request.stream {
             (NDJSON, Framing::Ndjson)
         } else {

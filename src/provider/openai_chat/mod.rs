@@ -26,8 +26,11 @@ use super::{
     requests, tool_names,
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
-    error::ErrorBody, provider::failure,
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model,
+    codec::percent::encode_segment,
+    error::ErrorBody,
+    provider::failure,
+    schema::{self, Enforced},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
@@ -162,7 +165,11 @@ impl Provider for OpenAiChat {
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         let request = &*call_ids::fit(request, self.profile.call_id, false)?;
-        let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
+        let (request, altered) =
+            schema::fit(request, &self.name, Enforced::both(self.profile.schemas))?;
+        let request = &*request;
+        let (body, mut warnings) = encode::body(&self.profile, &self.name, request)?;
+        warnings.extend(altered);
         let mut http = self.http(Method::POST, self.chat.clone(), body.into());
         let framing = if request.stream {
             http.headers_mut()

@@ -1,6 +1,6 @@
 //! What differs between the servers that speak OpenAI chat, as data.
 
-use crate::{Param, provider::IdForm};
+use crate::{Param, provider::IdForm, schema::Dialects};
 
 /// One server's dialect of OpenAI chat. A new server is a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,8 @@ pub struct Profile {
     pub reasoning_apart: bool,
     /// Which forms of structured output it has.
     pub structured: Structured,
+    /// Which part of JSON Schema it takes, in answers and in tools.
+    pub schemas: Dialects,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
     pub call_id: IdForm,
     /// The form of a function's name.
@@ -207,6 +209,7 @@ impl Profile {
         stream_usage: StreamUsage::Unknown,
         reasoning_apart: false,
         structured: Structured::Schema,
+        schemas: Dialects::ANY,
         call_id: IdForm::ANY,
         tool_name: IdForm::ANY,
         reasoning: ReasoningReplay::Never,

@@ -25,7 +25,11 @@ use super::{
     requests::{self, Place},
     tool_names,
 };
-use crate::{Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment};
+use crate::{
+    Auth, ChatRequest, Error, ErrorKind, Model, Secret,
+    codec::percent::encode_segment,
+    schema::{self, Enforced},
+};
 use bytes::Bytes;
 use http::{HeaderName, Request, Uri};
 use std::borrow::Cow;
@@ -169,7 +173,11 @@ impl Provider for OpenAiResponses {
         };
         let has_earlier_calls = request.extra.iter().any(continues);
         let request = &*call_ids::fit(request, self.profile.call_id, has_earlier_calls)?;
-        let (body, warnings) = encode::body(&self.profile, &self.name, request)?;
+        let (request, altered) =
+            schema::fit(request, &self.name, Enforced::both(self.profile.schemas))?;
+        let request = &*request;
+        let (body, mut warnings) = encode::body(&self.profile, &self.name, request)?;
+        warnings.extend(altered);
         let (accept, framing) = if request.stream {
             (super::EVENT_STREAM, Framing::Sse)
         } else {

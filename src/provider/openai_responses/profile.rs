@@ -1,6 +1,9 @@
 //! What differs between the servers that speak OpenAI's Responses API, as data.
 
-use crate::provider::{IdForm, openai_chat::AuthStyle};
+use crate::{
+    provider::{IdForm, openai_chat::AuthStyle},
+    schema::{Dialect, Dialects},
+};
 
 /// One server's dialect. A new server is a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,8 @@ pub struct Profile {
     pub stores: bool,
     /// Whether `include` can ask it for `reasoning.encrypted_content`, with which reasoning goes on where nothing is stored.
     pub encrypts_reasoning: bool,
+    /// Which part of JSON Schema it takes, in answers and in tools.
+    pub schemas: Dialects,
 }
 
 impl Profile {
@@ -46,6 +51,7 @@ impl Profile {
         end_user: "user",
         stores: true,
         encrypts_reasoning: false,
+        schemas: Dialects::ANY,
     };
 
     /// OpenAI.
@@ -55,6 +61,7 @@ impl Profile {
         tool_name: IdForm::new(1, 64).only("_-"),
         end_user: "safety_identifier",
         encrypts_reasoning: true,
+        schemas: Dialects::OPENAI,
         ..Profile::BASE
     };
 
@@ -66,6 +73,7 @@ impl Profile {
         call_id: IdForm::new(1, 40),
         encrypts_reasoning: true,
         tool_name: IdForm::new(1, 64).only("_-"),
+        schemas: Dialects::OPENAI,
         ..Profile::BASE
     };
 
@@ -75,6 +83,7 @@ impl Profile {
         base_url: "https://api.x.ai/v1",
         key_env: "XAI_API_KEY",
         encrypts_reasoning: true,
+        schemas: Dialects::XAI,
         ..Profile::BASE
     };
 
@@ -103,12 +112,14 @@ impl Profile {
         key_env: "AWS_BEARER_TOKEN_BEDROCK",
         encrypts_reasoning: true,
         makers: crate::provider::model_ids::BEDROCK_MAKERS,
+        schemas: Dialects::OPENAI,
         ..Profile::BASE
     };
 
     /// LM Studio on this machine.
     pub const LM_STUDIO: Profile = Profile {
         name: "lmstudio-responses",
+        schemas: Dialects::always(Dialect::LLAMA_CPP),
         base_url: "http://localhost:1234/v1",
         key_env: "LM_API_TOKEN",
         key_optional: true,

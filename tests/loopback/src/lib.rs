@@ -99,6 +99,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 pub use http::Request;
+pub use wire::schema_refusal;
 
 /// How fast answers come.
 #[derive(Clone, Debug)]

@@ -224,7 +224,8 @@ fn a_schema_is_kept() {
     let server = server();
     let schema = json!({"type": "object", "properties": {
         "name": {"type": "string"}, "age": {"type": "integer"}, "ok": {"type": "boolean"},
-        "kind": {"enum": ["x", "y"]}, "list": {"type": "array", "items": {"type": "number"}}}});
+        "kind": {"enum": ["x", "y"]}, "list": {"type": "array", "items": {"type": "number"}}},
+        "required": ["name", "age", "ok", "kind", "list"], "additionalProperties": false});
     let request = json!({"model": "m", "messages": user("go"),
         "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}}});
     let body = Client::new(&server).chat(&request).json();

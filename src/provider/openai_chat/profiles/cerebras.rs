@@ -1,6 +1,7 @@
 use crate::{
     Param,
     provider::openai_chat::{EndMarker, Profile, ReasoningReplay, StreamUsage},
+    schema::Dialects,
 };
 
 /// Cerebras Inference. Sources: the official SDK's types and recorded traffic.
@@ -9,6 +10,7 @@ use crate::{
 /// streams have no end marker. Its errors are flat. Reasoning of earlier turns goes back as `reasoning`.
 pub const CEREBRAS: Profile = Profile {
     name: "cerebras",
+    schemas: Dialects::CEREBRAS,
     base_url: "https://api.cerebras.ai/v1",
     key_env: "CEREBRAS_API_KEY",
     params: &[

@@ -11,12 +11,14 @@ use crate::{
             StreamUsage,
         },
     },
+    schema::{Dialect, Dialects},
 };
 
 /// Azure OpenAI, where the deployment's name decides the model. The first chunk of a stream has no choices but the
 /// filter's verdict on the prompt.
 pub const AZURE: Profile = Profile {
     name: "azure",
+    schemas: Dialects::OPENAI,
     base_url: "https://{resource}.openai.azure.com/openai/deployments/{deployment}",
     query: &[("api-version", "2024-10-21")],
     key_env: "AZURE_OPENAI_API_KEY",
@@ -30,6 +32,7 @@ pub const AZURE: Profile = Profile {
 /// Azure OpenAI under its newer address, where `model` names the deployment.
 pub const AZURE_V1: Profile = Profile {
     name: "azure-v1",
+    schemas: Dialects::OPENAI,
     base_url: "https://{resource}.openai.azure.com/openai/v1",
     query: &[],
     models: true,
@@ -58,6 +61,7 @@ pub const AZURE_FOUNDRY: Profile = Profile {
 /// Gemini's compatibility layer. Thought signatures travel in `extra_content` of tool calls and messages.
 pub const GEMINI: Profile = Profile {
     name: "gemini-openai",
+    schemas: Dialects::always(Dialect::GEMINI_OPENAI),
     base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
     key_env: "GEMINI_API_KEY",
     params: &[

@@ -3,6 +3,7 @@
 use crate::{
     Param,
     provider::openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
+    schema::Dialects,
 };
 
 /// What servers of open models with a full sampler take.
@@ -18,6 +19,7 @@ const OPEN: &[Param] = &[
 /// is an event of its own name, after which no end marker comes.
 pub const GROQ: Profile = Profile {
     name: "groq",
+    schemas: Dialects::OPENAI,
     base_url: "https://api.groq.com/openai/v1",
     key_env: "GROQ_API_KEY",
     params: &[

@@ -8,11 +8,13 @@ use crate::{
             EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage, Structured,
         },
     },
+    schema::Dialects,
 };
 
 /// OpenAI. Reasoning is not in this wire; it stays with the provider.
 pub const OPENAI: Profile = Profile {
     name: "openai",
+    schemas: Dialects::OPENAI,
     base_url: "https://api.openai.com/v1",
     key_env: "OPENAI_API_KEY",
     params: &[
@@ -36,6 +38,7 @@ pub const OPENAI: Profile = Profile {
 /// is a part of the content, in both directions.
 pub const MISTRAL: Profile = Profile {
     name: "mistral",
+    schemas: Dialects::MISTRAL,
     base_url: "https://api.mistral.ai/v1",
     key_env: "MISTRAL_API_KEY",
     params: &[
@@ -104,6 +107,7 @@ const THINKING_TYPE: &[Spelling] = &[
 /// xAI. A wrong key is a 400 here.
 pub const XAI: Profile = Profile {
     name: "xai",
+    schemas: Dialects::XAI,
     base_url: "https://api.x.ai/v1",
     key_env: "XAI_API_KEY",
     params: &[

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Call, Content, EventsMut, Reply, Wire, letters, list, named_event, sigv4, strings, text,
-    text_of,
+    Call, Content, EventsMut, Reply, Wire, letters, list, named_event, schema, sigv4, strings,
+    text, text_of,
 };
 use crate::answer::{self, Answer, Ask, Choice, Finish, Tool};
 
@@ -249,6 +249,9 @@ fn check(body: &Value, is_vertex: bool) -> Result<(), String> {
         .is_none_or(|most| most == 0)
     {
         return Err("max_tokens: Field required, and at least 1".to_owned());
+    }
+    if let Some(wrong) = schema::refused_in("anthropic", body) {
+        return Err(wrong);
     }
     let messages = list(body, "messages");
     if messages.is_empty() {

@@ -9,7 +9,10 @@ mod gemini;
 mod ollama;
 mod openai;
 mod responses;
+mod schema;
 mod sigv4;
+
+pub use schema::refusal as schema_refusal;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::embed::{self, Shape};
-use super::{Call, Content, EventsMut, Reply, Wire, cerebras, is_true, letters, list};
+use super::{Call, Content, EventsMut, Reply, Wire, cerebras, is_true, letters, list, schema};
 use crate::answer::{Answer, Finish};
 
 const MODELS: [&str; 2] = ["gpt-loopback", "gpt-oss-loopback"];
@@ -175,6 +175,9 @@ fn chat(call: &Call<'_>) -> Reply {
             Some("missing_required_parameter"),
             Some("A model and messages are needed."),
         );
+    }
+    if let Some(wrong) = schema::refused_in("openai", body) {
+        return OpenAi.error(400, Some("invalid_json_schema"), Some(&wrong));
     }
     if call.model.starts_with("missing") {
         return OpenAi.error(

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{
-    Call, Content, EventsMut, Reply, Wire, is_true, letters, list, named_event, openai, text,
-    text_of,
+    Call, Content, EventsMut, Reply, Wire, is_true, letters, list, named_event, openai, schema,
+    text, text_of,
 };
 use crate::answer::{self, Answer, Ask, Choice, Finish, Tool};
 
@@ -101,6 +101,9 @@ fn operate(call: &Call<'_>) -> Reply {
     if text_of(body, "model").is_empty() || body.get("input").is_none() {
         let message = "Missing required parameter: model and input are needed.";
         return Responses.error(400, Some("missing_required_parameter"), Some(message));
+    }
+    if let Some(wrong) = schema::refused_in("openai", body) {
+        return Responses.error(400, Some("invalid_json_schema"), Some(&wrong));
     }
     if call.model.starts_with("missing") {
         return Responses.error(

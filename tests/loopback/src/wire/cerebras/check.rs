@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::wire::text_of;
+use crate::wire::{schema, text_of};
 
 const PARAMETERS: [&str; 31] = [
     "clear_thinking",
@@ -140,6 +140,7 @@ pub(super) fn check(body: &Value) -> Result<(), String> {
     {
         wrong.push("top_logprobs: needs logprobs".to_owned());
     }
+    wrong.extend(schema::refused_in("cerebras", body));
     if wrong.is_empty() {
         Ok(())
     } else {

@@ -1,0 +1,143 @@
+//! Objects, lists and values of any type where a server wants them closed and typed.
+
+use super::{
+    node::Node,
+    walk::{Walk, join},
+};
+
+pub(super) fn object(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
+    if is(node, "object") || node.has("properties") {
+        closed(node, path, walk);
+        required(node, path, walk);
+    }
+    if !walk.dialect.typed {
+        return;
+    }
+    if is(node, "array") && !node.has("items") && !node.has("prefixItems") {
+        walk.refuse(path, "a list must say what its elements are: add `items`");
+    }
+    let says_type = [
+        "type",
+        "$ref",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "enum",
+        "const",
+        "properties",
+    ];
+    if !says_type.iter().any(|name| node.has(name)) {
+        walk.refuse(path, "any value is valid: give it a type");
+    }
+}
+
+fn is(node: &Node, word: &str) -> bool {
+    match node.get("type") {
+        Some(Node::Text(text)) => text == word,
+        Some(Node::List(list)) => list.iter().any(|text| text.as_text() == Some(word)),
+        _ => false,
+    }
+}
+
+fn closed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
+    if !walk.dialect.closed {
+        return;
+    }
+    match node.get("additionalProperties") {
+        Some(value) if value.is_word("false") => {}
+        Some(_) => walk.refuse(
+            path,
+            "a map, an object with members of any name, cannot be enforced: use a list of pairs, or leave out `strict`",
+        ),
+        None if node.has("properties") => {
+            walk.lose(path, "`additionalProperties: false` was added, without which the schema cannot be enforced");
+            node.set("additionalProperties", Node::word("false"));
+        }
+        // The whole may say nothing of its members; the server decides.
+        None if path.is_empty() => {}
+        None => walk.refuse(
+            path,
+            "an object of any members cannot be enforced: name its `properties`, or leave out `strict`",
+        ),
+    }
+}
+
+fn required(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
+    if !walk.dialect.all_required {
+        return;
+    }
+    let Some(Node::Object(properties)) = node.get("properties") else {
+        return;
+    };
+    let required = node
+        .get("required")
+        .and_then(Node::as_list)
+        .unwrap_or_default();
+    let is_required = |name: &str| required.iter().any(|text| text.as_text() == Some(name));
+    let missing: Vec<String> = properties
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !is_required(name))
+        .cloned()
+        .collect();
+    if missing.is_empty() {
+        if !node.has("required") {
+            node.set("required", Node::List(Vec::new()));
+            walk.lose(path, "an empty `required` was added");
+        }
+        return;
+    }
+    let mut all = required.to_vec();
+    for name in &missing {
+        let at = join(&join(path, "properties"), name);
+        walk.alter(
+            &at,
+            "every member must be required: it became required and may be null",
+        );
+        all.push(Node::text(name));
+    }
+    node.set("required", Node::List(all));
+    if let Node::Object(members) = node
+        && let Some((_, Node::Object(properties))) =
+            members.iter_mut().find(|(name, _)| name == "properties")
+    {
+        for (_, property) in properties
+            .iter_mut()
+            .filter(|(name, _)| missing.contains(name))
+        {
+            nullable(property);
+        }
+    }
+}
+
+/// Lets null be valid.
+fn nullable(node: &mut Node) {
+    let null = || Node::of("type", Node::text("null"));
+    let kind = node.get("type").cloned();
+    match kind {
+        Some(Node::Text(text)) if text != "null" && !node.has("enum") && !node.has("const") => {
+            node.set(
+                "type",
+                Node::List(vec![Node::Text(text), Node::text("null")]),
+            );
+        }
+        Some(Node::List(mut list)) => {
+            if !list.iter().any(|text| text.as_text() == Some("null")) {
+                list.push(Node::text("null"));
+                node.set("type", Node::List(list));
+            }
+        }
+        _ => match node.get("anyOf").cloned() {
+            Some(Node::List(mut list)) => {
+                if !list.contains(&null()) {
+                    list.push(null());
+                    node.set("anyOf", Node::List(list));
+                }
+            }
+            _ => {
+                let own = std::mem::replace(node, Node::Object(Vec::new()));
+                *node = Node::of("anyOf", Node::List(vec![own, null()]));
+            }
+        },
+    }
+}

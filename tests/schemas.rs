@@ -1,0 +1,599 @@
+//! Schemas of Rust types, and by hand, in the dialect of each server.
+
+#![cfg(feature = "schemars")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that goes wrong is to stop, and only the types' schemas are of interest"
+)]
+
+use schemars::JsonSchema as Derive;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU8,
+    sync::Arc,
+};
+use unifiedai::{
+    ChatRequest, ErrorKind, Json, JsonSchema, Provider, ResponseFormat, Tool,
+    provider::{
+        Anthropic, Bedrock, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        openai_chat::{Profile, profiles},
+    },
+    schema::{Dialect, adapt},
+};
+
+#[derive(Derive)]
+struct Plain {
+    name: String,
+    done: bool,
+    score: f64,
+}
+#[derive(Derive)]
+struct Of<T> {
+    it: T,
+}
+#[derive(Derive)]
+struct Small {
+    a: u8,
+    b: i32,
+    c: usize,
+}
+#[derive(Derive)]
+struct Nested {
+    /// Where it is.
+    inside: Plain,
+    again: Plain,
+}
+#[derive(Derive)]
+enum Unit {
+    Celsius,
+    Fahrenheit,
+}
+#[derive(Derive)]
+enum Told {
+    /// Water freezes at 0.
+    Celsius,
+    /// Water freezes at 32.
+    Fahrenheit,
+    Kelvin,
+}
+#[derive(Derive)]
+enum Data {
+    Empty,
+    One(String),
+    Two { a: bool, b: String },
+}
+#[derive(Derive)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Mail { address: String },
+    Phone { number: String },
+}
+#[derive(Derive)]
+#[serde(tag = "kind", content = "value")]
+enum Adjacent {
+    Text(String),
+    Flag(bool),
+}
+#[derive(Derive)]
+#[serde(untagged)]
+enum Untagged {
+    Text(String),
+    Flag(bool),
+}
+#[derive(Derive, Serialize, Deserialize, Default)]
+struct Defaulted {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    count: Option<bool>,
+}
+#[derive(Derive)]
+struct Tree {
+    name: String,
+    children: Vec<Tree>,
+}
+#[derive(Derive)]
+struct Chain {
+    name: String,
+    next: Option<Box<Chain>>,
+}
+#[derive(Derive)]
+struct Forest {
+    first: Tree,
+}
+#[derive(Derive)]
+struct Pair(String, bool);
+#[derive(Derive)]
+struct Newtype(String);
+#[derive(Derive)]
+struct Nothing {}
+#[derive(Derive)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Renamed {
+    long_name: String,
+    #[serde(rename = "a/b~c")]
+    odd: bool,
+}
+#[derive(Derive)]
+struct Flat {
+    #[serde(flatten)]
+    plain: Plain,
+    more: String,
+}
+#[derive(Derive)]
+struct Ranged {
+    #[schemars(range(min = 1, max = 5))]
+    stars: u8,
+}
+#[derive(Derive)]
+struct Lengthy {
+    #[schemars(length(min = 1, max = 10))]
+    name: String,
+}
+#[derive(Derive)]
+struct Matching {
+    #[schemars(regex(pattern = r"^[a-z]+$"))]
+    name: String,
+}
+#[derive(Derive)]
+struct Mail {
+    #[schemars(email)]
+    address: String,
+}
+
+/// The 40 types, and what becomes of their schemas at OpenAI, Cerebras, Groq, Anthropic, Bedrock, Gemini, xAI and Ollama:
+/// `=` it is sent as it is, `~` it is sent in other words, `?` only another schema can be sent, and only with `lenient`,
+/// `!` it cannot be enforced.
+#[rustfmt::skip]
+fn types() -> Vec<(&'static str, JsonSchema, &'static str)> {
+    macro_rules! table {
+        ($($Type:ty: $expected:literal,)*) => {
+            vec![$((stringify!($Type), JsonSchema::of::<$Type>().unwrap(), $expected),)*]
+        };
+    }
+    table! {
+        Plain: "=~=~~===",
+        Small: "=~=~~===",
+        Nested: "=~=~~===",
+        Nothing: "========",
+        Renamed: "========",
+        Flat: "=~=~~===",
+        Of<String>: "========",
+        Of<Option<String>>: "=~======",
+        Of<Option<u8>>: "=~=~~===",
+        Of<Option<Plain>>: "=~=~~===",
+        Of<Option<Unit>>: "=~======",
+        Of<Option<Told>>: "~~~~~===",
+        Of<Unit>: "========",
+        Of<Told>: "~~~~~===",
+        Of<Data>: "~~~~~===",
+        Of<Tagged>: "~~~~~===",
+        Of<Adjacent>: "~~~~~===",
+        Of<Untagged>: "========",
+        Of<Vec<Data>>: "~~~~~===",
+        Of<Vec<Option<Told>>>: "~~~~~===",
+        Of<Vec<u8>>: "=~=~~===",
+        Of<[bool; 3]>: "=?=??=?=",
+        Of<BTreeSet<String>>: "?????===",
+        Of<BTreeMap<String, bool>>: "!!!!!===",
+        Of<HashMap<String, Plain>>: "!!!!!===",
+        Of<Value>: "!!!!!===",
+        Of<Vec<Value>>: "!!!!!===",
+        Of<char>: "?????=?=",
+        Of<NonZeroU8>: "=~=??===",
+        Of<Ipv4Addr>: "=~======",
+        Of<IpAddr>: "=~=~~===",
+        Of<Pair>: "?????=?=",
+        Of<Newtype>: "========",
+        Defaulted: "~~~=====",
+        Tree: "=!=!!==~",
+        Forest: "=!=!!===",
+        Chain: "=!=!!==~",
+        Ranged: "=~=??===",
+        Lengthy: "?????=?=",
+        Matching: "=?======",
+    }
+}
+
+fn chat(profile: Profile) -> Arc<dyn Provider> {
+    let builder = OpenAiChat::builder(profile).api_key("k").unwrap();
+    Arc::new(builder.build().unwrap())
+}
+
+/// Name, provider, and where the schema of the answer is.
+fn servers() -> Vec<(&'static str, Arc<dyn Provider>, &'static str)> {
+    let in_chat = "/response_format/json_schema/schema";
+    let bedrock = Bedrock::builder("us-east-1").api_key("k").unwrap();
+    vec![
+        (
+            "openai",
+            Arc::new(OpenAiResponses::openai("k").unwrap()),
+            "/text/format/schema",
+        ),
+        ("cerebras", chat(profiles::CEREBRAS), in_chat),
+        ("groq", chat(profiles::GROQ), in_chat),
+        (
+            "anthropic",
+            Arc::new(Anthropic::new("k").unwrap()),
+            "/output_config/format/schema",
+        ),
+        (
+            "bedrock",
+            Arc::new(bedrock.build().unwrap()),
+            "/outputConfig/textFormat/structure/jsonSchema/schema",
+        ),
+        (
+            "gemini",
+            Arc::new(Gemini::new("k").unwrap()),
+            "/generationConfig/responseJsonSchema",
+        ),
+        ("xai", chat(profiles::XAI), in_chat),
+        ("ollama", Arc::new(Ollama::local().unwrap()), "/format"),
+    ]
+}
+
+/// The schema that is sent, and the warnings.
+fn sent(
+    provider: &Arc<dyn Provider>,
+    place: &str,
+    request: &ChatRequest,
+) -> Result<(Value, usize), unifiedai::Error> {
+    let encoded = provider.encode_chat(request)?;
+    let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
+    let schema = body
+        .pointer(place)
+        .unwrap_or_else(|| panic!("{place} in {body}"));
+    // Bedrock takes it as a text.
+    let schema = match schema {
+        Value::String(text) => serde_json::from_str(text).unwrap(),
+        schema => schema.clone(),
+    };
+    let altered = encoded
+        .warnings
+        .iter()
+        .filter(|warning| warning.code == "schema_altered");
+    Ok((schema, altered.count()))
+}
+
+#[test]
+fn forty_types_at_eight_servers() {
+    let types = types();
+    assert_eq!(types.len(), 40);
+    let mut table = Vec::new();
+    for (name, schema, expected) in &types {
+        let own: Value = schema.schema.decode().unwrap();
+        let mut row = String::new();
+        for (service, provider, place) in servers() {
+            let request = ChatRequest::new("m")
+                .user("hi")
+                .response_format(ResponseFormat::JsonSchema(schema.clone()));
+            let found = sent(&provider, place, &request);
+            row.push(match &found {
+                Ok((sent, warnings)) => {
+                    assert_eq!(*warnings, 0, "{name} at {service}");
+                    assert_eq!(
+                        unifiedai_loopback::schema_refusal(service, sent),
+                        None,
+                        "{name} at {service}: {sent}"
+                    );
+                    if *sent == own { '=' } else { '~' }
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                    assert!(
+                        error.message().contains("at `/") || error.message().contains("at ``"),
+                        "{error}"
+                    );
+                    match sent(&provider, place, &request.clone().lenient()) {
+                        Ok((sent, warnings)) => {
+                            assert!(warnings > 0, "{name} at {service}");
+                            let refusal = unifiedai_loopback::schema_refusal(service, &sent);
+                            if refusal.is_none() { '?' } else { '!' }
+                        }
+                        Err(_) => '!',
+                    }
+                }
+            });
+        }
+        if row != *expected {
+            table.push(format!("        {name}: {row:?}, // {expected:?}, {own}"));
+        }
+    }
+    assert!(table.is_empty(), "{}", table.join("\n"));
+}
+
+fn by_hand(schema: Value, dialect: &Dialect) -> Result<(Value, Vec<(String, bool)>), String> {
+    let adapted =
+        adapt(&Json::new(&schema).unwrap(), dialect).map_err(|error| error.to_string())?;
+    let lost = adapted
+        .lost
+        .into_iter()
+        .map(|lost| (lost.path, lost.alters));
+    Ok((adapted.schema.decode().unwrap(), lost.collect()))
+}
+
+/// An object of one required member.
+fn with(member: Value) -> Value {
+    json!({"type": "object", "properties": {"a": member}, "required": ["a"], "additionalProperties": false})
+}
+
+#[test]
+fn a_schema_by_hand_says_the_same_in_the_words_of_each_server() {
+    let open = &Dialect::OPENAI_STRICT;
+    let cerebras = &Dialect::CEREBRAS_STRICT;
+    let anthropic = &Dialect::ANTHROPIC_STRICT;
+    for (dialect, member, expected, lost) in [
+        (
+            open,
+            json!({"const": 1}),
+            json!({"type": "integer", "enum": [1]}),
+            &["const"][..],
+        ),
+        (
+            open,
+            json!({"const": "x", "default": "x"}),
+            json!({"type": "string", "enum": ["x"]}),
+            &["const", "default"],
+        ),
+        (
+            open,
+            json!({"oneOf": [{"const": "a", "description": "first"}, {"const": "b"}], "description": "Which."}),
+            json!({"type": "string", "enum": ["a", "b"], "description": "Which.\na: first"}),
+            &["oneOf"],
+        ),
+        (
+            open,
+            json!({"oneOf": [{"type": "string"}, {"type": "null"}]}),
+            json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+            &["oneOf"],
+        ),
+        (
+            open,
+            json!({"allOf": [{"type": "string"}], "title": "T"}),
+            json!({"type": "string", "title": "T"}),
+            &["allOf"],
+        ),
+        (
+            cerebras,
+            json!({"type": ["string", "null"], "description": "d"}),
+            json!({"description": "d", "anyOf": [{"type": "string"}, {"type": "null"}]}),
+            &["type"],
+        ),
+        (
+            cerebras,
+            json!({"type": ["string", "null"], "enum": ["x", null]}),
+            json!({"anyOf": [{"type": "string", "enum": ["x"]}, {"type": "null"}]}),
+            &["type"],
+        ),
+        (
+            cerebras,
+            json!({"type": ["array", "integer"], "items": {"type": ["string", "null"]}, "minimum": 3}),
+            json!({"anyOf": [
+                {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+                {"type": "integer", "minimum": 3}]}),
+            &["items/type", "type"],
+        ),
+        // Names of members and values are no keywords.
+        (
+            open,
+            json!({"enum": [{"default": 1}], "type": "object", "properties": {}, "required": [], "additionalProperties": false}),
+            json!({"enum": [{"default": 1}], "type": "object", "properties": {}, "required": [], "additionalProperties": false}),
+            &[],
+        ),
+        (
+            open,
+            with(json!({"type": "string"}))
+                .as_object()
+                .map(|object| {
+                    let mut object = object.clone();
+                    object["properties"] =
+                        json!({"default": {"type": "string"}, "const": {"type": "string"}});
+                    object["required"] = json!(["default", "const"]);
+                    Value::Object(object)
+                })
+                .unwrap(),
+            json!({"type": "object", "properties": {"default": {"type": "string"}, "const": {"type": "string"}},
+            "required": ["default", "const"], "additionalProperties": false}),
+            &[],
+        ),
+        (anthropic, json!({"const": "x"}), json!({"const": "x"}), &[]),
+        (
+            anthropic,
+            json!({"type": ["string", "null"], "format": "ip"}),
+            json!({"type": ["string", "null"]}),
+            &["format"],
+        ),
+    ] {
+        let (found, paths) = by_hand(with(member.clone()), dialect).unwrap();
+        assert_eq!(found, with(expected), "{member}");
+        let lost: Vec<_> = lost
+            .iter()
+            .map(|path| (format!("/properties/a/{path}"), false))
+            .collect();
+        assert_eq!(paths, lost, "{member}");
+    }
+}
+
+#[test]
+fn references_are_followed_where_the_server_does_not() {
+    let cerebras = &Dialect::CEREBRAS_STRICT;
+    let mut schema = with(json!({"$ref": "#/$defs/Unit", "description": "own"}));
+    schema["$defs"] = json!({"Unit": {"type": "string", "description": "theirs"}});
+    let (found, lost) = by_hand(schema.clone(), cerebras).unwrap();
+    assert_eq!(found, with(json!({"type": "string", "description": "own"})));
+    assert_eq!(lost, [("/properties/a/$ref".to_owned(), false)]);
+    // Where they are followed, nothing is beside them.
+    let (found, lost) = by_hand(schema, &Dialect::OPENAI_STRICT).unwrap();
+    assert_eq!(found["properties"]["a"], json!({"$ref": "#/$defs/Unit"}));
+    assert_eq!(lost, [("/properties/a/description".to_owned(), false)]);
+    // The whole is repeated where a reference to it is not followed.
+    let tree = with(json!({"type": "array", "items": {"$ref": "#"}}));
+    let (found, lost) = by_hand(tree.clone(), &Dialect::LLAMA_CPP).unwrap();
+    assert_eq!(found["properties"]["a"]["items"]["$ref"], "#/$defs/root");
+    assert_eq!(
+        found["$defs"]["root"]["properties"]["a"]["items"]["$ref"],
+        "#/$defs/root"
+    );
+    assert_eq!(lost, [(String::new(), false)]);
+    assert_eq!(
+        by_hand(tree.clone(), &Dialect::OPENAI_STRICT).unwrap().0,
+        tree
+    );
+    // A schema that grows without bound is refused.
+    let mut bomb = with(json!({"$ref": "#/$defs/d0"}));
+    bomb["$defs"] = (0..30)
+        .map(|n| {
+            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+            let both = json!({"type": "object", "properties": {"x": next, "y": next}, "required": ["x", "y"], "additionalProperties": false});
+            (format!("d{n}"), if n == 29 { json!({"type": "string"}) } else { both })
+        })
+        .collect();
+    assert!(by_hand(bomb, cerebras).unwrap_err().contains("too large"));
+}
+
+#[test]
+fn what_cannot_be_enforced_is_refused_with_its_path() {
+    let open = &Dialect::OPENAI_STRICT;
+    for (dialect, schema, path) in [
+        (
+            open,
+            with(json!({"type": "object", "additionalProperties": {"type": "string"}})),
+            "/properties/a",
+        ),
+        (open, with(json!({"type": "object"})), "/properties/a"),
+        (open, with(json!({"type": "array"})), "/properties/a"),
+        (
+            open,
+            with(json!({"type": "array", "items": {}})),
+            "/properties/a/items",
+        ),
+        (open, with(json!(true)), "/properties/a"),
+        (
+            open,
+            with(json!({"allOf": [{"type": "string"}, {"minLength": 1}]})),
+            "/properties/a/allOf",
+        ),
+        (
+            open,
+            json!({"anyOf": [with(json!({"type": "string"}))]}),
+            "``",
+        ),
+        (
+            open,
+            json!({"type": "array", "items": {"type": "string"}}),
+            "``",
+        ),
+        (
+            &Dialect::CEREBRAS_STRICT,
+            with(json!({"$ref": "#"})),
+            "/properties/a/$ref",
+        ),
+        (
+            &Dialect::CEREBRAS_STRICT,
+            with(json!({"$ref": "#/$defs/none"})),
+            "/properties/a/$ref",
+        ),
+        (
+            &Dialect::ANTHROPIC_STRICT,
+            with(json!({"type": "array", "items": {"$ref": "#"}})),
+            "/properties/a/items/$ref",
+        ),
+    ] {
+        let error = by_hand(schema.clone(), dialect).unwrap_err();
+        assert!(error.contains(path), "{schema}: {error}");
+    }
+    let (_, lost) = by_hand(with(json!({"type": "string", "minLength": 1})), open).unwrap();
+    assert_eq!(lost, [("/properties/a/minLength".to_owned(), true)]);
+    let optional = json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
+    let (found, lost) = by_hand(optional, open).unwrap();
+    assert_eq!(lost, [("/properties/a".to_owned(), true)]);
+    assert_eq!(found["required"], json!(["a"]));
+    assert_eq!(found["properties"]["a"]["type"], json!(["string", "null"]));
+}
+
+#[test]
+fn tools_are_brought_to_the_dialect_and_only_strict_ones_are_closed() {
+    let schema = json!({"type": "object", "properties": {"unit": {"const": "C", "default": "C"}}, "required": ["unit"]});
+    let tool = |strict| {
+        let mut tool = Tool::function("f", "", &schema).unwrap();
+        if let Tool::Function { strict: own, .. } = &mut tool {
+            *own = strict;
+        }
+        tool
+    };
+    let provider = chat(profiles::OPENAI);
+    let place = "/tools/0/function/parameters";
+    let ask = |strict| ChatRequest::new("m").user("hi").tool(tool(strict));
+    assert_eq!(sent(&provider, place, &ask(None)).unwrap().0, schema);
+    let (strict, warnings) = sent(&provider, place, &ask(Some(true))).unwrap();
+    assert_eq!(
+        (strict["additionalProperties"].clone(), warnings),
+        (json!(false), 0)
+    );
+    assert_eq!(
+        strict["properties"]["unit"],
+        json!({"type": "string", "enum": ["C"]})
+    );
+    // Gemini behind OpenAI's wire never takes a list of types.
+    let nullable = with(json!({"type": ["string", "null"]}));
+    let request = ChatRequest::new("m")
+        .user("hi")
+        .tool(Tool::function("f", "", &nullable).unwrap());
+    let (found, _) = sent(&chat(profiles::GEMINI), place, &request).unwrap();
+    assert_eq!(
+        found,
+        with(json!({"anyOf": [{"type": "string"}, {"type": "null"}]}))
+    );
+}
+
+#[test]
+fn only_lenient_requests_have_their_schemas_altered() {
+    let map = with(json!({"type": "object", "additionalProperties": {"type": "string"}}));
+    let ask = |schema: &Value| {
+        let format = JsonSchema::new("s", schema).unwrap();
+        ChatRequest::new("m")
+            .user("hi")
+            .response_format(ResponseFormat::JsonSchema(format))
+    };
+    let provider = chat(profiles::OPENAI);
+    let error = provider.encode_chat(&ask(&map)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(
+        error.message().contains("`response_format` (`s`)")
+            && error.message().contains("`/properties/a`"),
+        "{error}"
+    );
+    let encoded = provider.encode_chat(&ask(&map).lenient()).unwrap();
+    let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
+    let format = &body["response_format"]["json_schema"];
+    assert_eq!(
+        (&format["strict"], &format["schema"]),
+        (&json!(false), &map)
+    );
+    assert_eq!(encoded.warnings[0].code, "schema_altered");
+    // Order and spelling of what is not changed stay.
+    let text = r#"{"type":"object","properties":{"z":{"type":"number","maximum":1.50},"a":{"type":"string"}},"required":["z","a"],"additionalProperties":false}"#;
+    let schema = Json::parse(text).unwrap();
+    assert_eq!(
+        adapt(&schema, &Dialect::OPENAI_STRICT)
+            .unwrap()
+            .schema
+            .as_str(),
+        text
+    );
+    let changed = Json::parse(text.replace("\"type\":\"string\"", "\"const\":\"x\"")).unwrap();
+    let adapted = adapt(&changed, &Dialect::OPENAI_STRICT).unwrap();
+    assert_eq!(
+        adapted.schema.as_str(),
+        text.replace(
+            "\"type\":\"string\"",
+            "\"type\":\"string\",\"enum\":[\"x\"]"
+        )
+    );
+}
