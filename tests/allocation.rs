@@ -182,6 +182,46 @@ fn bombs() -> Vec<Bomb> {
             ..STREAM
         },
         Bomb {
+            name: "100,000 pieces of a member without a place",
+            again: "data: {\"choices\":[{\"index\":0,\"delta\":{\"audio\":{\"data\":\"xxxxxxxxxxxxxxxx\"}}}]}\n\n",
+            times: 100_000,
+            most: 2 * BODY,
+            end: too_large,
+            ..STREAM
+        },
+        Bomb {
+            name: "100,000 elements of such a member",
+            again: "data: {\"choices\":[{\"index\":0,\"delta\":{\"images\":[1,2,3,4,5,6,7,8,9]}}]}\n\n",
+            times: 100_000,
+            most: 3 * BODY,
+            end: too_large,
+            ..STREAM
+        },
+        Bomb {
+            name: "100,000 parts without a place",
+            again: "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":[{\"type\":\"x\"}]}}]}\n\n",
+            times: 100_000,
+            most: 3 * BODY,
+            end: too_large,
+            ..STREAM
+        },
+        Bomb {
+            name: "100,000 calls of another type",
+            again: "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"type\":\"x\",\"x\":{\"y\":\"z\"}}]}}]}\n\n",
+            times: 100_000,
+            most: 3 * BODY,
+            end: too_large,
+            ..STREAM
+        },
+        Bomb {
+            name: "the message so far, 100,000 times",
+            again: "data: {\"choices\":[{\"index\":0,\"message\":{\"content\":\"xxxxxxxxxxxxxxxx\",\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n",
+            times: 100_000,
+            most: 3 * BODY,
+            end: too_large,
+            ..STREAM
+        },
+        Bomb {
             name: "a text after its finish",
             first: FINISH,
             again: TEXT,

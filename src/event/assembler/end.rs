@@ -137,6 +137,68 @@ mod tests {
         assert_eq!(second.native_finish_reason, None);
     }
 
+    fn other(word: &str) -> Option<FinishReason> {
+        Some(FinishReason::Other(word.to_owned()))
+    }
+
+    #[test]
+    fn an_unknown_word_counts_until_the_answer_goes_on() {
+        let mut stream = stream();
+        stream.text(0, 1, "a").unwrap();
+        stream.finish(0, other("odd"), "odd").unwrap();
+        assert!(stream.is_complete());
+        stream.text(0, 1, "b").unwrap();
+        assert!(!stream.is_complete());
+        stream.finish(0, other("odd"), "odd").unwrap();
+        assert!(!stream.is_complete());
+        stream.finish(0, other("odder"), "odder").unwrap();
+        assert!(stream.is_complete());
+        fragment(&mut stream, Some(0), "x", "f", "{}").unwrap();
+        assert!(!stream.has_finish());
+        stream.settle().unwrap();
+        let response = Box::new(stream).into_response();
+        let choice = &response.choices[0];
+        assert_eq!(choice.finish_reason, None);
+        assert_eq!(choice.native_finish_reason.as_deref(), Some("odder"));
+    }
+
+    #[test]
+    fn a_known_reason_counts_more_than_an_unknown_one() {
+        let (stop, calls) = (Some(FinishReason::Stop), Some(FinishReason::ToolCalls));
+        for (first, second, counts) in [
+            (other("odd"), stop.clone(), stop.clone()),
+            (stop.clone(), other("odd"), stop.clone()),
+            (None, stop.clone(), stop.clone()),
+            (stop.clone(), None, stop.clone()),
+            (stop.clone(), calls.clone(), calls.clone()),
+            (calls.clone(), stop.clone(), calls.clone()),
+            (
+                Some(FinishReason::Length),
+                calls,
+                Some(FinishReason::Length),
+            ),
+        ] {
+            let mut stream = stream();
+            stream.finish(0, first, "first").unwrap();
+            stream.finish(0, second, "second").unwrap();
+            stream.settle().unwrap();
+            let response = Box::new(stream).into_response();
+            assert_eq!(response.choices[0].finish_reason, counts);
+        }
+    }
+
+    #[test]
+    fn what_was_kept_back_does_not_refute_a_reason() {
+        let mut stream = stream();
+        stream.tool_start(0, 1, "x", "f").unwrap();
+        stream.finish(0, other("odd"), "odd").unwrap();
+        stream.has_all();
+        stream.tool_arguments(0, 1, "{}").unwrap();
+        stream.settle().unwrap();
+        let response = Box::new(stream).into_response();
+        assert_eq!(response.choices[0].finish_reason, other("odd"));
+    }
+
     #[test]
     fn an_answer_is_complete_when_all_that_were_asked_for_have_finished() {
         for (wanted, begun, finished, complete) in [

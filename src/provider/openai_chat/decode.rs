@@ -6,16 +6,17 @@ use super::{
     kept::Kept,
     logprobs::logprobs,
     profile::EndMarker,
+    read_message::Form,
     usage::{self, Apart, Counts},
-    wire::{Choice, Completion, Content, Message, Part, ToolCall, has_others, is_blank},
+    wire::{Choice, Completion, is_blank},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, ProviderMetadata,
-    ServerTiming, ToolFragment, Usage, Warning,
+    Assembler, Error, ErrorKind, FinishReason, Head, ProviderMetadata, ServerTiming, Usage,
+    Warning,
     few::Few,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
-        lenient::{self, List, Object, Others, Raw, Spelled, Text, object},
+        lenient::{self, Object, Others, Spelled, Text},
         template::Template,
     },
 };
@@ -23,9 +24,9 @@ use bytes::Bytes;
 use std::borrow::Cow;
 
 /// Where the pieces of a message stand, on a wire that does not number them.
-const REASONING: u32 = 0;
-const TEXT: u32 = 1;
-const REFUSAL: u32 = 2;
+pub(super) const REASONING: u32 = 0;
+pub(super) const TEXT: u32 = 1;
+pub(super) const REFUSAL: u32 = 2;
 /// Opaque pieces come last: those that belong to the reasoning, and what has no other place. Their order among themselves is
 /// kept.
 const DETAILS: u32 = 1 << 20;
@@ -34,7 +35,7 @@ const KEPT: u32 = 1 << 24;
 /// Reads one answer.
 #[derive(Debug)]
 pub(super) struct ChatDecoder {
-    provider: Cow<'static, str>,
+    pub(super) provider: Cow<'static, str>,
     end_marker: EndMarker,
     /// Whether a stream without token counts lacks something.
     usage_wanted: bool,
@@ -42,12 +43,12 @@ pub(super) struct ChatDecoder {
     one_wanted: bool,
     /// Whether the server counts reasoning beside the completion.
     reasoning_apart: bool,
-    details: Details,
-    kept: Kept,
+    pub(super) details: Details,
+    pub(super) kept: Kept,
     /// Choices of which a stream brought deltas.
-    with_deltas: Few<u32>,
+    pub(super) with_deltas: Few<u32>,
     /// Whether reasoning came under a name of its own, so that the details only repeat it.
-    named_reasoning: bool,
+    pub(super) named_reasoning: bool,
     /// Whether this is a stream that still lacks its end marker.
     unmarked: bool,
     /// A chunk that held a piece of text and nothing else that was new, and where that piece belongs.
@@ -197,456 +198,6 @@ impl ChatDecoder {
             out.finish(index, Some(finish_reason(reason)), native)?;
         }
         Ok(())
-    }
-
-    fn message(
-        &mut self,
-        choice: u32,
-        message: &mut Message<'_>,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        self.reasoning(choice, message, form, out)?;
-        match std::mem::take(&mut message.content) {
-            Content::Nothing => {}
-            Content::Text(text) => self.text(choice, text, form, out)?,
-            Content::Parts(parts) => self.parts(choice, &parts, form, out)?,
-            // Cloudflare's JSON mode gives an object where others have its text.
-            Content::Value(raw) => match raw.text() {
-                Some(text) if text.starts_with('{') => {
-                    self.text(choice, text.into(), form, out)?;
-                }
-                _ => {
-                    let is_whole = form == Form::SoFar;
-                    self.kept.member(choice, "content", raw, is_whole, out)?;
-                }
-            },
-        }
-        if let Some(refusal) = message.refusal.non_empty() {
-            self.refusal(choice, refusal, form, out)?;
-        }
-        self.tool_calls(choice, message, form, out)?;
-        self.annotations(choice, &message.annotations, form, out)?;
-        if let Some(value) = message.extra_content.json() {
-            self.details.add_extra_content(choice, value, out)?;
-        }
-        for (name, raw) in message.others.iter() {
-            if !raw.text().is_none_or(is_blank) {
-                let is_whole = form == Form::SoFar;
-                self.kept.member(choice, name, raw, is_whole, out)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn has_deltas(&self, choice: u32) -> bool {
-        self.with_deltas.iter().any(|known| *known == choice)
-    }
-
-    fn text(
-        &mut self,
-        choice: u32,
-        text: Cow<'_, str>,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        if form == Form::SoFar && !text.is_empty() {
-            if out.whole_text(choice, TEXT, &text)? {
-                return Ok(());
-            }
-            if self.has_deltas(choice) {
-                out.warn_of_difference("the text");
-                return Ok(());
-            }
-        }
-        out.text(choice, TEXT, text)
-    }
-
-    fn refusal(
-        &mut self,
-        choice: u32,
-        text: &str,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        if form == Form::SoFar && !text.is_empty() {
-            if out.whole_refusal(choice, REFUSAL, text)? {
-                return Ok(());
-            }
-            if self.has_deltas(choice) {
-                out.warn_of_difference("the refusal");
-                return Ok(());
-            }
-        }
-        out.refusal(choice, REFUSAL, text)
-    }
-
-    fn thought(
-        &mut self,
-        choice: u32,
-        text: Cow<'_, str>,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        if form == Form::SoFar && !text.is_empty() {
-            if out.whole_reasoning(choice, REASONING, &text)? {
-                return Ok(());
-            }
-            if self.has_deltas(choice) {
-                out.warn_of_difference("the reasoning");
-                return Ok(());
-            }
-        }
-        out.reasoning(choice, REASONING, text)
-    }
-
-    /// The parts of a content: texts, thoughts, and what has no place.
-    fn parts(
-        &mut self,
-        choice: u32,
-        parts: &[Spelled<'_, Part<'_>>],
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        let mut all = Texts::default();
-        for part in parts {
-            self.part(choice, part, false, form, &mut all, out)?;
-        }
-        self.thought(choice, all.thoughts.into(), form, out)?;
-        if let Some(signature) = all.signature.filter(|_| form != Form::SoFar) {
-            out.reasoning_signature(choice, REASONING, &signature)?;
-        }
-        self.text(choice, all.text.into(), form, out)?;
-        self.refusal(choice, &all.refusal, form, out)
-    }
-
-    fn part(
-        &mut self,
-        choice: u32,
-        spelled: &Spelled<'_, Part<'_>>,
-        is_thought: bool,
-        form: Form,
-        all: &mut Texts,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        let Some(part) = &spelled.value.0 else {
-            match text_of(spelled.raw).as_deref() {
-                Some(text) if is_thought => all.thoughts.push_str(text),
-                Some(text) => all.text.push_str(text),
-                None => self.keep_part(choice, spelled.raw, false, form, out)?,
-            }
-            return Ok(());
-        };
-        let kind = part.r#type.as_deref().unwrap_or_default();
-        let is_thought = is_thought || matches!(kind, "reasoning" | "thinking" | "reasoning_text");
-        let mut is_known = matches!(kind, "" | "text" | "output_text") || is_thought;
-        if let Some(text) = part.text.non_empty() {
-            is_known = true;
-            match is_thought {
-                true => all.thoughts.push_str(text),
-                false => all.text.push_str(text),
-            }
-        }
-        // Mistral and Databricks: thoughts are again a list of parts.
-        for raw in [part.thinking, part.summary, part.reasoning] {
-            let inner = thoughts(raw);
-            is_known |= !inner.is_empty();
-            for part in inner {
-                self.inner_thought(choice, &part, form, all, out)?;
-            }
-        }
-        if let Some(refusal) = part.refusal.non_empty() {
-            is_known = true;
-            all.refusal.push_str(refusal);
-        }
-        if let Some(signature) = part.signature.non_empty() {
-            if is_thought {
-                all.signature.get_or_insert_default().push_str(signature);
-            } else {
-                is_known = false;
-            }
-        }
-        if is_known && !has_others(&part.others) {
-            return Ok(());
-        }
-        self.keep_part(choice, spelled.raw, is_known, form, out)
-    }
-
-    /// A thought within a part. It has no further ones in it.
-    fn inner_thought(
-        &mut self,
-        choice: u32,
-        spelled: &Spelled<'_, Part<'_>>,
-        form: Form,
-        all: &mut Texts,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        let plain: Text<'_> = match &spelled.value.0 {
-            None => text_of(spelled.raw),
-            Some(part) if !has_others(&part.others) && part.thinking.text().is_none() => {
-                if let Some(signature) = part.signature.non_empty() {
-                    all.signature.get_or_insert_default().push_str(signature);
-                }
-                Text(part.text.0.clone())
-            }
-            Some(part) => {
-                all.thoughts
-                    .push_str(part.text.as_deref().unwrap_or_default());
-                Text(None)
-            }
-        };
-        match plain.as_deref() {
-            Some(text) => all.thoughts.push_str(text),
-            None => self.keep_part(choice, spelled.raw, true, form, out)?,
-        }
-        Ok(())
-    }
-
-    fn keep_part(
-        &mut self,
-        choice: u32,
-        raw: Raw<'_>,
-        is_rest: bool,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        if raw.text().is_none_or(is_blank) {
-            return Ok(());
-        }
-        let is_whole = form == Form::SoFar;
-        self.kept.part(choice, raw, is_rest, is_whole, out)
-    }
-
-    /// Servers that use several names repeat themselves; the details then repeat all.
-    fn reasoning(
-        &mut self,
-        choice: u32,
-        message: &mut Message<'_>,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        let named = [
-            &mut message.reasoning,
-            &mut message.reasoning_content,
-            &mut message.reasoning_text,
-        ];
-        let found = named
-            .into_iter()
-            .map(std::mem::take)
-            .find(|content| !content.is_empty());
-        self.named_reasoning |= found.is_some();
-        match found {
-            None | Some(Content::Nothing) => {}
-            Some(Content::Text(text)) => self.thought(choice, text, form, out)?,
-            Some(Content::Parts(parts)) => {
-                let mut all = Texts::default();
-                for part in &parts {
-                    self.part(choice, part, true, form, &mut all, out)?;
-                }
-                self.thought(choice, all.thoughts.into(), form, out)?;
-            }
-            Some(Content::Value(raw)) => {
-                let mut all = Texts::default();
-                let part: Spelled<'_, Part<'_>> = raw.read().unwrap_or_default();
-                self.part(choice, &part, true, form, &mut all, out)?;
-                self.thought(choice, all.thoughts.into(), form, out)?;
-            }
-        }
-        if form == Form::SoFar && !message.reasoning_details.0.is_empty() {
-            self.details.forget(choice);
-        }
-        let mut all_shown = String::new();
-        for detail in &message.reasoning_details.0 {
-            let shown = self.details.add(choice, *detail, out)?;
-            if let Some(text) = shown.filter(|_| !self.named_reasoning) {
-                all_shown.push_str(&text);
-            }
-        }
-        self.thought(choice, all_shown.into(), form, out)
-    }
-
-    fn tool_calls(
-        &mut self,
-        choice: u32,
-        message: &Message<'_>,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        let calls = &message.tool_calls.0;
-        // Without an index the place in a list of several says which call is meant.
-        let unnumbered = |call: &Spelled<'_, ToolCall<'_>>| {
-            call.value
-                .0
-                .as_ref()
-                .is_none_or(|call| call.index.0.is_none())
-        };
-        let by_place = calls.len() > 1 && calls.iter().all(unnumbered);
-        let mut fragments = Vec::new();
-        for (position, spelled) in (0_u64..).zip(calls) {
-            let Some(call) = &spelled.value.0 else {
-                self.keep_call(choice, None, None, spelled.raw, form, out)?;
-                continue;
-            };
-            let index = call.index.0.or(by_place.then_some(position));
-            let id = call.id.non_empty();
-            let goes_on = || call.function.0.is_none() && has_others(&call.others);
-            let is_kept =
-                call.is_of_other_type() || (goes_on() && self.kept.has_call(choice, index, id));
-            if is_kept {
-                self.keep_call(choice, index, id, spelled.raw, form, out)?;
-                continue;
-            }
-            for (name, _) in call.others.iter() {
-                out.warn_new(Warning::new(
-                    "unknown_member",
-                    format!("the member `{name}` of a tool call is not known; it is left out"),
-                ));
-            }
-            let function = call.function.0.as_ref();
-            let arguments =
-                function.map_or(Ok(Cow::Borrowed("")), |own| own.arguments.arguments())?;
-            let name = function.and_then(|function| function.name.as_deref());
-            let call = Call {
-                index,
-                id,
-                name,
-                arguments,
-                extra_content: call.extra_content,
-            };
-            match form {
-                Form::SoFar => fragments.push(call),
-                Form::Delta => {
-                    out.tool_fragment(choice, call.fragment())?;
-                    self.tool_data(choice, &call, out)?;
-                }
-                // In a whole answer every element is a call of its own, whatever its index and id say.
-                Form::Answer => {
-                    out.add_call(choice, call.fragment())?;
-                    self.tool_data(choice, &call, out)?;
-                }
-            }
-        }
-        if form == Form::SoFar && !fragments.is_empty() {
-            let list: Vec<_> = fragments.iter().map(Call::fragment).collect();
-            let at = out.whole_calls(choice, &list)?;
-            for (call, at) in fragments.iter().zip(at) {
-                if let Some(data) = call.extra_content.json() {
-                    out.tool_data_at(choice, at, OpaqueData::new(&*self.provider, data))?;
-                }
-            }
-        }
-        if by_place && form == Form::Delta {
-            out.tool_calls_interleave(choice)?;
-        }
-        // The form before `tool_calls`. Snowflake fills it with empty texts.
-        let old = message.function_call.0.as_ref();
-        if let Some(function) = old.filter(|_| calls.is_empty()) {
-            let arguments = function.arguments.arguments()?;
-            let name = function.name.as_deref();
-            let fragment = ToolFragment::new(Some(0), None, name, Some(&arguments));
-            match form {
-                Form::SoFar => drop(out.whole_calls(choice, &[fragment])?),
-                _ => out.tool_fragment(choice, fragment)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn tool_data(&self, choice: u32, call: &Call<'_>, out: &mut Assembler) -> Result<(), Error> {
-        match call.extra_content.json() {
-            Some(data) => out.last_tool_data(choice, OpaqueData::new(&*self.provider, data)),
-            None => Ok(()),
-        }
-    }
-
-    fn keep_call(
-        &mut self,
-        choice: u32,
-        index: Option<u64>,
-        id: Option<&str>,
-        raw: Raw<'_>,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        if raw.text().is_none_or(is_blank) {
-            return Ok(());
-        }
-        self.kept
-            .call(choice, index, id, raw, form == Form::SoFar, out)
-    }
-
-    fn annotations(
-        &mut self,
-        choice: u32,
-        annotations: &List<Raw<'_>>,
-        form: Form,
-        out: &mut Assembler,
-    ) -> Result<(), Error> {
-        for annotation in &annotations.0 {
-            let Some(citation) = citation(*annotation) else {
-                continue;
-            };
-            if form != Form::SoFar || !out.has_citation(choice, TEXT, &citation)? {
-                out.citation(choice, TEXT, citation)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Of an answer that comes whole.
-    Answer,
-    /// What is new, in a stream.
-    Delta,
-    /// All so far, in a stream: it may have come before.
-    SoFar,
-}
-
-/// The texts of a list of parts.
-#[derive(Default)]
-struct Texts {
-    thoughts: String,
-    signature: Option<String>,
-    text: String,
-    refusal: String,
-}
-
-/// A piece of a call of a function.
-struct Call<'a> {
-    index: Option<u64>,
-    id: Option<&'a str>,
-    name: Option<&'a str>,
-    arguments: Cow<'a, str>,
-    extra_content: Raw<'a>,
-}
-
-impl Call<'_> {
-    fn fragment(&self) -> ToolFragment<'_> {
-        ToolFragment::new(self.index, self.id, self.name, Some(&self.arguments))
-    }
-}
-
-/// The thoughts in a member of a part: a text, a part, or a list of parts.
-fn thoughts(raw: Raw<'_>) -> Vec<Spelled<'_, Part<'_>>> {
-    match raw.text().and_then(|text| text.bytes().next()) {
-        None => Vec::new(),
-        Some(b'[') => {
-            raw.read::<List<Spelled<'_, Part<'_>>>>()
-                .unwrap_or_default()
-                .0
-        }
-        Some(_) => vec![raw.read().unwrap_or_default()],
-    }
-}
-
-/// A value that is a text.
-fn text_of(raw: Raw<'_>) -> Text<'_> {
-    match raw.text() {
-        Some(text) if text.starts_with('"') => raw.read().unwrap_or_default(),
-        _ => Text::default(),
     }
 }
 
@@ -873,28 +424,4 @@ fn finish_reason(reason: &str) -> FinishReason {
         "content_filter" | "sensitive" | "content_filtered" => FinishReason::ContentFilter,
         other => FinishReason::Other(other.to_owned()),
     }
-}
-
-fn citation(annotation: Raw<'_>) -> Option<Citation> {
-    object! {
-        struct Wire<'a> {
-            url_citation: Object<UrlCitation<'a>>,
-        }
-    }
-    object! {
-        struct UrlCitation<'a> {
-            url: Text<'a>,
-            title: Text<'a>,
-            content: Text<'a>,
-        }
-    }
-    let wire: Wire<'_> = annotation.read()?;
-    let url = wire.url_citation.0.unwrap_or_default();
-    let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
-    Some(Citation {
-        url: owned(&url.url),
-        title: owned(&url.title),
-        cited_text: owned(&url.content),
-        raw: annotation.json(),
-    })
 }

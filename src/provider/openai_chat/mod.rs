@@ -16,6 +16,7 @@ pub(super) mod models;
 mod part;
 mod profile;
 pub mod profiles;
+mod read_message;
 mod tools;
 mod usage;
 mod wire;
