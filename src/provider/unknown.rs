@@ -41,6 +41,7 @@ impl Unknown {
     }
 
     /// A piece of a content block of a kind that is not known, by its members that are not empty.
+    #[cfg(feature = "bedrock")]
     #[cold]
     pub(crate) fn block<'n>(
         &mut self,
