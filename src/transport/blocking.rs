@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Weak},
     task::{Wake, Waker},
     thread::{self, Thread},
+    time::Duration,
 };
 use unifiedai_transport::{Body, CancelHandle, Interrupt, Time, Transport};
 
@@ -125,7 +126,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     fn sleep(&mut self, until: Time) {
         if !self.exchange.is_queued() {
             return match &self.cancel {
-                Some(handle) => handle.wait(until.saturating_since(self.io.now())),
+                Some(handle) => self.sleep_cancellable(until, handle),
                 None => self.io.sleep_until(until),
             };
         }
@@ -140,6 +141,21 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                 thread::park_timeout(until.saturating_since(self.io.now()));
             }
         }
+    }
+
+    fn sleep_cancellable(&self, until: Time, handle: &CancelHandle) {
+        let before = self.io.now();
+        let left = until.saturating_since(before);
+        handle.wait(left.min(CLOCK_MOVES_WITHIN));
+        if handle.is_cancelled() {
+            return;
+        }
+        let now = self.io.now();
+        if now == before {
+            // A virtual clock: only the transport's own sleep moves it.
+            return self.io.sleep_until(until);
+        }
+        handle.wait(until.saturating_since(now));
     }
 
     /// Runs the call to its end.
@@ -161,6 +177,9 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         result
     }
 }
+
+/// A clock that has not moved after so long is a virtual one.
+const CLOCK_MOVES_WITHIN: Duration = Duration::from_millis(1);
 
 struct Unpark(Thread);
 

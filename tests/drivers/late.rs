@@ -109,6 +109,16 @@ fn a_driver_of_one_s_own_exchange_begins_when_it_is_driven() {
     check(&world, duration);
 }
 
+/// A stream can be cancelled, and so waits otherwise than a whole call does.
+#[test]
+fn a_stream_s_back_off_passes_in_virtual_time() {
+    let world = World::new(|_, nth| Reply::status(if nth < 2 { 503 } else { 200 }));
+    let client = Client::new(Blocking(world.clone()), provider("one"));
+    let response = client.stream(question("m")).unwrap().into_response();
+    assert_eq!(response.unwrap().metrics.attempts.len(), 3);
+    assert!(world.time() > Time::ZERO);
+}
+
 const PIECES: &[&str] = &[
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n",
     ": ping\n\n",
