@@ -4,6 +4,7 @@ use super::{
     Io, Runtime, Timer, Watch,
     connection::{Connection, Protocol},
     send::{RequestBody, send_error},
+    spawn::Spawn,
     target::Target,
 };
 use crate::Options;
@@ -11,12 +12,9 @@ use http::{Request, Response};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http2},
-    rt::Executor,
 };
 use std::{
     future::{Future, poll_fn},
-    marker::PhantomData,
-    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -252,65 +250,5 @@ struct EndOnDrop<R: Runtime>(Arc<Shared<R>>);
 impl<R: Runtime> Drop for EndOnDrop<R> {
     fn drop(&mut self) {
         self.0.end();
-    }
-}
-
-/// hyper's executor.
-struct Spawn<R> {
-    first: Arc<Mutex<First>>,
-    runtime: PhantomData<fn() -> R>,
-}
-
-/// The first task reads from and writes to the connection, so it is polled together with what hands requests to it.
-#[derive(Default)]
-enum First {
-    #[default]
-    Unknown,
-    Task(BoxFuture),
-    Taken,
-}
-
-type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-impl<R> Spawn<R> {
-    fn first(&self) -> MutexGuard<'_, First> {
-        lock(&self.first)
-    }
-
-    fn take_first(&self) -> Option<BoxFuture> {
-        match mem::replace(&mut *self.first(), First::Taken) {
-            First::Task(task) => Some(task),
-            First::Unknown | First::Taken => None,
-        }
-    }
-}
-
-impl<R> Default for Spawn<R> {
-    fn default() -> Self {
-        Spawn {
-            first: Arc::default(),
-            runtime: PhantomData,
-        }
-    }
-}
-
-impl<R> Clone for Spawn<R> {
-    fn clone(&self) -> Self {
-        Spawn {
-            first: Arc::clone(&self.first),
-            runtime: PhantomData,
-        }
-    }
-}
-
-impl<R: Runtime, F: Future<Output = ()> + Send + 'static> Executor<F> for Spawn<R> {
-    fn execute(&self, task: F) {
-        let mut first = self.first();
-        if let First::Unknown = &*first {
-            *first = First::Task(Box::pin(task));
-            return;
-        }
-        drop(first);
-        R::spawn(task);
     }
 }

@@ -7,6 +7,7 @@ mod http2;
 mod pool;
 mod send;
 mod service;
+mod spawn;
 mod target;
 mod timeout;
 

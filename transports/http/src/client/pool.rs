@@ -60,7 +60,7 @@ struct Reaper<R: Runtime> {
     parked: bool,
 }
 
-/// How soon a connection that waits is looked at for the first time.
+/// How soon a connection that waits is looked at for the first time. While calls follow each other faster, the task is not woken by them.
 const FIRST_LOOK: Duration = Duration::from_millis(200);
 
 impl<R: Runtime> Pool<R> {
@@ -102,7 +102,9 @@ impl<R: Runtime> Pool<R> {
 
     /// Lets other calls share a new connection.
     pub(crate) fn share(&self, target: &Target, runtime: R::Id, connection: Multiplexed<R>) {
-        self.lock().host(target, runtime).http2.push(connection);
+        let mut inner = self.lock();
+        inner.host(target, runtime).http2.push(connection);
+        inner.wake_reaper(runtime);
     }
 
     /// Keeps an HTTP/1.1 connection until it is asked for or has waited for too long.
@@ -118,11 +120,7 @@ impl<R: Runtime> Pool<R> {
             drop(host.http1.remove(0));
         }
         host.http1.push(connection);
-        if let Some(reaper) = inner.reapers.iter_mut().find(|r| r.runtime == runtime) {
-            if mem::take(&mut reaper.parked) {
-                reaper.waker.wake_by_ref();
-            }
-        }
+        inner.wake_reaper(runtime);
     }
 
     /// Sees to it that connections of this runtime are closed in time. Has to be called in the runtime.
@@ -144,20 +142,23 @@ impl<R: Runtime> Pool<R> {
     fn tend(&self, runtime: R::Id, cx: &mut Context<'_>) -> Time {
         let now = R::Timer::now();
         let mut next = Time::MAX;
+        let mut is_busy = false;
         let mut inner = self.lock();
         for host in inner.hosts.iter_mut().filter(|h| h.runtime == runtime) {
             host.http1.retain_mut(|connection| {
+                let due = connection.since.saturating_add(self.idle_http1);
+                let first_look = connection.since.saturating_add(FIRST_LOOK);
+                if now < first_look {
+                    // It is probably taken again before.
+                    is_busy = true;
+                    next = next.min(first_look).min(due);
+                    return now < due;
+                }
                 // Wakes this task when the server closes it.
                 if let Protocol::Http1(_, driver) = &mut connection.protocol {
                     drive(driver, cx);
                 }
-                let due = connection.since.saturating_add(self.idle_http1);
-                let is_new = now.saturating_since(connection.since) < FIRST_LOOK;
-                next = next.min(if is_new {
-                    now.saturating_add(FIRST_LOOK)
-                } else {
-                    due
-                });
+                next = next.min(due);
                 !connection.is_closed() && now < due
             });
             host.http2.retain(|connection| {
@@ -173,7 +174,7 @@ impl<R: Runtime> Pool<R> {
         inner.hosts.retain(|h| h.runtime != runtime || is_used(h));
         if let Some(reaper) = inner.reapers.iter_mut().find(|r| r.runtime == runtime) {
             reaper.waker.clone_from(cx.waker());
-            reaper.parked = next > now.saturating_add(FIRST_LOOK);
+            reaper.parked = !is_busy;
         }
         next
     }
@@ -185,6 +186,15 @@ impl<R: Runtime> Pool<R> {
 }
 
 impl<R: Runtime> Inner<R> {
+    /// There is a connection that it does not know.
+    fn wake_reaper(&mut self, runtime: R::Id) {
+        if let Some(reaper) = self.reapers.iter_mut().find(|r| r.runtime == runtime) {
+            if mem::take(&mut reaper.parked) {
+                reaper.waker.wake_by_ref();
+            }
+        }
+    }
+
     fn find(&mut self, target: &Target, runtime: R::Id) -> Option<&mut Host<R>> {
         let mut hosts = self.hosts.iter_mut();
         hosts.find(|host| host.runtime == runtime && host.target == *target)
