@@ -96,6 +96,11 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
+    /// True unless other requests were handed to the connection before this one, over HTTP/2.
+    pub(crate) fn is_first(&self) -> bool {
+        !matches!(&self.protocol, Protocol::Http2(stream) if !stream.is_first)
+    }
+
     /// True if nothing of the request was written. Over HTTP/2, whose streams share what is written, this is known only if hyper
     /// dropped the request because the connection had ended.
     pub(crate) fn is_unwritten(&self, error: Option<&hyper::Error>) -> bool {

@@ -44,6 +44,8 @@ struct Shared<R: Runtime> {
     /// Polled by a task of the runtime. Gone once the connection takes no more requests.
     driver: Mutex<Option<Driver<R>>>,
     streams: AtomicUsize,
+    /// How many requests were handed to it.
+    requests: AtomicUsize,
     /// When the last stream ended, in nanoseconds.
     since: AtomicU64,
     /// Gone once the server's settings have come.
@@ -136,6 +138,7 @@ impl<R: Runtime> Multiplexed<R> {
             sender: Mutex::new(Some(sender)),
             driver: Mutex::new(Some(Box::pin(driver))),
             streams: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
             since: AtomicU64::new(0),
             turn: Mutex::default(),
             is_settled: AtomicBool::new(false),
@@ -169,7 +172,10 @@ impl<R: Runtime> Multiplexed<R> {
         Connection {
             target: self.0.target.clone(),
             runtime: self.0.runtime,
-            protocol: Protocol::Http2(Stream(Arc::clone(&self.0))),
+            protocol: Protocol::Http2(Stream {
+                shared: Arc::clone(&self.0),
+                is_first: true,
+            }),
             watch: Arc::clone(&self.0.watch),
             proxied: None,
             is_ambiguous: false,
@@ -206,7 +212,11 @@ impl<R: Runtime> Drop for Multiplexed<R> {
 }
 
 /// One stream, opened or about to be.
-pub(crate) struct Stream<R: Runtime>(Arc<Shared<R>>);
+pub(crate) struct Stream<R: Runtime> {
+    shared: Arc<Shared<R>>,
+    /// Its request is the first of the connection.
+    pub(crate) is_first: bool,
+}
 
 type Answer = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
@@ -214,33 +224,35 @@ impl<R: Runtime> Stream<R> {
     /// Sends a request, or gives it back if the connection takes no more.
     #[expect(clippy::result_large_err, reason = "it is the request")]
     pub(crate) fn start(
-        &self,
+        &mut self,
         request: Request<RequestBody>,
     ) -> Result<impl Future<Output = Answer> + Send + use<R>, Request<RequestBody>> {
-        match &mut *lock(&self.0.sender) {
+        let mut sender = lock(&self.shared.sender);
+        self.is_first = self.shared.requests.fetch_add(1, Relaxed) == 0;
+        match &mut *sender {
             Some(sender) => Ok(sender.try_send_request(request)),
             None => Err(request),
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.shared.is_closed()
     }
 
     pub(crate) fn retire(&self) {
-        self.0.retire();
+        self.shared.retire();
     }
 
     /// True if the connection has ended by itself, not with its runtime.
     pub(crate) fn is_over(&self) -> bool {
-        self.0.is_over.load(Relaxed)
+        self.shared.is_over.load(Relaxed)
     }
 }
 
 impl<R: Runtime> Drop for Stream<R> {
     fn drop(&mut self) {
-        self.0.since.store(R::Timer::now().as_nanos(), Relaxed);
-        self.0.streams.fetch_sub(1, Relaxed);
+        self.shared.since.store(R::Timer::now().as_nanos(), Relaxed);
+        self.shared.streams.fetch_sub(1, Relaxed);
     }
 }
 

@@ -54,8 +54,8 @@ pub(crate) async fn send<R: Runtime>(
         address(&mut request, &uri, &connection)?;
         connection.watch.written.store(false, Relaxed);
         let copy = match &connection.protocol {
-            Protocol::Http2(..) if reused => Some(request.clone()),
-            _ => None,
+            Protocol::Http2(..) => Some(request.clone()),
+            Protocol::Http1(..) => None,
         };
         match exchange(&mut connection, request, head_by, &mut timer).await {
             Some(Ok(response)) => {
@@ -67,7 +67,7 @@ pub(crate) async fn send<R: Runtime>(
                 let is_unwritten = unsent.is_some() || connection.is_unwritten(error);
                 let resent = is_unwritten || error.is_some_and(is_above_last);
                 match unsent.or(copy.filter(|_| resent)) {
-                    Some(unsent) if reused => request = unsent,
+                    Some(unsent) if reused || !connection.is_first() => request = unsent,
                     _ => return Err(failed(error, is_unwritten, &target)),
                 }
             }
