@@ -106,22 +106,15 @@ impl Stream {
     pub(crate) fn peek(&mut self) -> Peek {
         match self {
             Stream::Plain(socket) => socket.tcp().map_or(Peek::Closed, peek),
-            Stream::Tls(tls) => match tls.sock.peek() {
-                Peek::Bytes => take_in(tls).unwrap_or(Peek::Closed),
-                other => other,
-            },
+            Stream::Tls(tls) => peek_decrypted(tls).unwrap_or(Peek::Closed),
         }
     }
 }
 
-/// Decrypts what has arrived.
-fn take_in(tls: &mut StreamOwned<ClientConnection, Stream>) -> io::Result<Peek> {
+/// What has been decrypted, or can be.
+fn peek_decrypted(tls: &mut StreamOwned<ClientConnection, Stream>) -> io::Result<Peek> {
     let StreamOwned { conn, sock } = tls;
     loop {
-        match sock.peek() {
-            Peek::Bytes => conn.read_tls(sock)?,
-            other => return Ok(other),
-        };
         let state = conn.process_new_packets().map_err(io::Error::other)?;
         if state.plaintext_bytes_to_read() > 0 {
             return Ok(Peek::Bytes);
@@ -129,6 +122,10 @@ fn take_in(tls: &mut StreamOwned<ClientConnection, Stream>) -> io::Result<Peek> 
         if state.peer_has_closed() {
             return Ok(Peek::Closed);
         }
+        match sock.peek() {
+            Peek::Bytes => conn.read_tls(sock)?,
+            other => return Ok(other),
+        };
     }
 }
 
