@@ -103,6 +103,9 @@ impl ChatDecoder {
         }
         head(&completion, out);
         extras(0, &completion.others, out)?;
+        if let Some(groq) = &completion.x_groq.0 {
+            extras(0, &groq.others, out)?;
+        }
         let choices = completion.choices.as_mut();
         if !streaming && choices.as_ref().is_none_or(|choices| choices.is_empty()) {
             return Err(Error::new(
@@ -166,6 +169,11 @@ impl ChatDecoder {
             return Err(wrapped(text));
         }
         extras(index, &choice.others, out)?;
+        // OpenRouter: a number where others have lists of tokens.
+        let is_odd = |text: &str| !text.starts_with('{');
+        if let Some(odd) = choice.logprobs.json().filter(|json| is_odd(json.as_str())) {
+            out.extra("logprobs", odd)?;
+        }
         let (delta, message) = (&mut choice.delta.0, &mut choice.message.0);
         if !streaming {
             if let Some(message) = message.as_mut().or(delta.as_mut()) {

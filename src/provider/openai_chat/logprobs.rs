@@ -8,6 +8,8 @@ object! {
     struct Lists<'a> {
         content: List<Raw<'a>>,
         refusal: List<Raw<'a>>,
+        /// DeepSeek.
+        reasoning_content: List<Raw<'a>>,
     }
 }
 
@@ -34,7 +36,10 @@ pub(super) fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
     Some(Logprobs {
         content: tokens(&own.content),
         refusal: tokens(&own.refusal),
-        reasoning: tokens(&reasoning.unwrap_or_default().content),
+        reasoning: tokens(match &reasoning {
+            Some(reasoning) => &reasoning.content,
+            None => &own.reasoning_content,
+        }),
     })
 }
 

@@ -44,6 +44,7 @@ object! {
     pub(super) struct XGroq<'a> {
         pub(super) usage: Spelled<'a, Counts>,
         pub(super) error: Raw<'a>,
+        ..others: Others<'a>,
     }
 }
 
