@@ -60,8 +60,9 @@ struct Reaper<R: Runtime> {
     parked: bool,
 }
 
-/// How soon a connection that waits is looked at for the first time. While calls follow each other faster, the task is not woken by them.
-const FIRST_LOOK: Duration = Duration::from_millis(200);
+/// How soon a connection that waits is looked at for the first time. Calls that follow each other faster do not wake the task. On smol's
+/// reactor this is also when it forgets the waker of a call's timer.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
 
 impl<R: Runtime> Pool<R> {
     pub(crate) fn new(options: &Options) -> Self {
