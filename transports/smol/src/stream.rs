@@ -3,6 +3,7 @@
 use futures_io::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,17 +12,29 @@ use unifiedai_http::Io;
 
 const MAX_READ: usize = 4 * 1024;
 
+thread_local! {
+    /// Where this thread reads to. To clear a buffer for each read takes longer than most reads. TLS needs a second one.
+    static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// hyper lends memory that is not initialized, futures-io reads into memory that is.
 pub(crate) fn read_into(
     into: &mut ReadBufCursor<'_>,
     read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
 ) -> Poll<io::Result<usize>> {
-    let mut buffer = [0; MAX_READ];
+    // There are none once the thread is about to end.
+    let kept = BUFFERS.try_with(|buffers| buffers.borrow_mut().pop());
+    let mut buffer = kept
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| vec![0; MAX_READ].into());
     let size = into.remaining().min(MAX_READ);
-    let buffer = buffer.get_mut(..size).unwrap_or_default();
-    let count = ready!(read(buffer))?;
-    into.put_slice(buffer.get(..count).unwrap_or_default());
-    Poll::Ready(Ok(count))
+    let read = read(buffer.get_mut(..size).unwrap_or_default());
+    if let Poll::Ready(Ok(count)) = read {
+        into.put_slice(buffer.get(..count).unwrap_or_default());
+    }
+    let _ = BUFFERS.try_with(|buffers| buffers.borrow_mut().push(buffer));
+    read
 }
 
 /// A stream of futures-io for hyper.
