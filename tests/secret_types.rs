@@ -48,7 +48,8 @@ provider::openai_chat::AuthStyle provider::openai_chat::EndMarker provider::open
 provider::openai_chat::ReasoningReplay provider::openai_chat::Spelling
 provider::IdForm provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlace
 provider::openai_chat::StreamUsage provider::openai_chat::Structured
-provider::openai_responses::Profile";
+provider::openai_responses::Profile schema::Dialect schema::Dialects schema::Lost
+schema::References";
 
 /// What is asked: content, which is for the caller to show or not.
 const ASKED: &str = "
@@ -56,7 +57,7 @@ ContentPart EmbedBatch EmbedRequest Json JsonSchema Media Message OpaqueBlock Op
 ResponseFormat Tool ToolCall ToolChoice ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail sdk::ConverseBlock sdk::ConverseMessage sdk::ConverseRequest
 sdk::ConverseTool sdk::ConverseToolChoice sdk::InferenceConfig sdk::InputSchema sdk::ToolConfig
-sdk::ToolResultBlock sdk::ToolResultContent sdk::ToolUse";
+sdk::ToolResultBlock sdk::ToolResultContent sdk::ToolUse schema::Adapted";
 
 /// What a provider said. That its echo of a key is not repeated in errors and logs of attempts, `secrets.rs` tests.
 const ANSWERED: &str = "

@@ -138,7 +138,7 @@ impl ToolCall {
     pub(crate) fn arguments_json(&self) -> &str {
         match self.arguments.trim() {
             "" | "null" => "{}",
-            text => text,
+            _ => &self.arguments,
         }
     }
 }

@@ -116,6 +116,12 @@ impl ErrorKind {
                 | Truncated
         )
     }
+
+    /// Whether the same request is refused for as long as the account and the model's limits are what they are.
+    pub(crate) fn is_lasting(self) -> bool {
+        use ErrorKind::*;
+        matches!(self, TooLarge | ContextOverflow | QuotaExceeded)
+    }
 }
 
 impl Default for ErrorKind {

@@ -355,6 +355,7 @@ impl Operation for Chat {
             decoder, assembler, ..
         } = self.answer();
         assembler.check_calls()?;
+        decoder.check_end()?;
         if let Some(but) = but {
             assembler.warn(but);
         }

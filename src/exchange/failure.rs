@@ -79,7 +79,8 @@ impl<O: Operation> Exchange<O> {
             .get("x-should-retry")
             .map(HeaderValue::as_bytes)
         {
-            Some(b"true") => error = error.with_retryable(true),
+            // No server's word makes a request pass that is too large, or that nobody pays for.
+            Some(b"true") if !error.kind().is_lasting() => error = error.with_retryable(true),
             Some(b"false") => error = error.with_retryable(false),
             _ => {}
         }

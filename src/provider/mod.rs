@@ -257,6 +257,14 @@ pub trait Decoder: Send {
     /// `truncated` if the JSON ends too early, `protocol` if it makes no sense, or the error that it stands for.
     fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error>;
 
+    /// Checks that the answer may end here, before anything is reported of its end. Called once, before [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// `truncated` if the stream gave a finish reason, but ended inside of what followed it.
+    fn check_end(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Hands over what was kept back. Called once a stream is complete.
     ///
     /// # Errors

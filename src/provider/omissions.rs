@@ -114,7 +114,7 @@ mod tests {
     fn only_what_is_no_object_is_wrapped() {
         let rows = [
             (r#"{"a": 1.0 }"#, r#"{"a": 1.0 }"#, 0),
-            (" {} ", "{}", 0),
+            (" {} ", " {} ", 0),
             ("", "{}", 0),
             ("null", "{}", 0),
             (

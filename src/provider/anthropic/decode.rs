@@ -302,6 +302,16 @@ impl Decoder for MessageDecoder {
         Ok(())
     }
 
+    fn check_end(&self) -> Result<(), Error> {
+        if !self.has_end && self.open.has_unfinished() {
+            return Err(Error::new(
+                ErrorKind::Truncated,
+                "the stream gave a stop reason, but ended inside a content block",
+            ));
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
         self.open.end_all(MOST_BLOCKS, out)?;
         if !self.has_end {

@@ -149,6 +149,11 @@ impl OpenBlocks {
         }
     }
 
+    /// Whether a block has begun whose end has not come.
+    pub(super) fn has_unfinished(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     fn find(&mut self, part: u32) -> Option<&mut Open> {
         self.open
             .iter_mut()

@@ -194,7 +194,7 @@ impl Provider for OpenAiChat {
             self.name.clone(),
             self.profile.end_marker,
             request.include_usage.unwrap_or(true),
-            request.n.unwrap_or(1) <= 1,
+            asks_for_one(request),
             self.profile.reasoning_apart,
         ))
     }
@@ -280,4 +280,14 @@ impl OpenAiChat {
         }
         error
     }
+}
+
+/// Whether one answer is asked for. A number in `extra` counts before the typed one, as it does in the request.
+fn asks_for_one(request: &ChatRequest) -> bool {
+    let in_extra = request.extra.iter().rev().find(|(name, _)| name == "n");
+    let count = match in_extra {
+        Some((_, count)) => count.as_str().trim().parse().ok(),
+        None => request.n.map(u64::from),
+    };
+    count.unwrap_or(1) <= 1
 }
