@@ -147,6 +147,8 @@ fn every_fault_gives_the_same_outcome_over_every_transport() {
         ("status-429", "rate_limit", "rate_limit"),
         ("status-500", "internal_server", "internal_server"),
         ("status-503", "overloaded", "overloaded"),
+        ("litellm-overflow", "context_overflow", "context_overflow"),
+        ("error-as-event", "internal_server", "internal_server"),
         ("html-502", "internal_server", "internal_server"),
         ("html-200", "protocol", "protocol"),
         ("empty-200", "truncated", "truncated"),
@@ -194,6 +196,22 @@ fn every_fault_gives_the_same_outcome_over_every_transport() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn an_error_body_framed_as_an_event_is_read() {
+    let server = Loopback::start(Config::fast()).unwrap();
+    let world = World::new(&server.base_url());
+    for via in ALL {
+        for stream in [false, true] {
+            let plain = world.call(via, "gpt-oss-120b~status-500", stream);
+            let framed = world.call(via, "gpt-oss-120b~error-as-event", stream);
+            let (plain, framed) = (plain.unwrap_err(), framed.unwrap_err());
+            let said =
+                |error: &Error| (error.message().to_owned(), error.code().map(str::to_owned));
+            assert_eq!(said(&framed), said(&plain), "{via:?}");
+        }
+    }
 }
 
 // F44

@@ -69,6 +69,8 @@ pub(crate) enum Body {
     Error,
     EchoAuth,
     Overflow,
+    LiteLlmOverflow,
+    ErrorAsEvent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -162,6 +164,12 @@ impl Faults {
         match name {
             "ok" => {}
             "context-overflow" => self.body = Some(Body::Overflow),
+            "litellm-overflow" => {
+                (self.status, self.body) = (Some(400), Some(Body::LiteLlmOverflow));
+            }
+            "error-as-event" => {
+                (self.status, self.body) = (Some(500), Some(Body::ErrorAsEvent));
+            }
             "html-502" => (self.status, self.body) = (Some(502), Some(Body::Html)),
             "html-200" => (self.status, self.body) = (Some(200), Some(Body::Html)),
             "half-json" => self.body = Some(Body::Half),

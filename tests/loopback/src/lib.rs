@@ -39,6 +39,8 @@
 //! |---|---|
 //! | `status-NNN`, `code=V` | that status with the wire's error body; V in the place of its usual code |
 //! | `context-overflow` | the error for a conversation that is too long |
+//! | `litellm-overflow` | the same as a LiteLLM proxy has it: status and code 400, its class in the message alone |
+//! | `error-as-event` | status 500, its error body framed as an event |
 //! | `retry-after=V`, `retry-after-ms=V`, `should-retry=V` | headers for it |
 //! | `flaky-N` | N calls fail with 503, 429, 503, ..., with the headers combined with it; then all is well |
 //! | `html-502`, `html-200` | a gateway's HTML page |

@@ -227,6 +227,9 @@ impl Script {
     }
 }
 
+/// What LiteLLM's proxy says of a conversation that is too long: its class is in the message alone.
+const LITELLM_OVERFLOW: &str = r#"{"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequestError: the prompt has 140000 tokens, the model takes 131072","type":null,"param":null,"code":"400"}}"#;
+
 /// Faults that take the place of the reply.
 fn replace(reply: &mut Reply, faults: &Faults, request: &Request) {
     let wire = reply.wire;
@@ -254,6 +257,16 @@ fn replace(reply: &mut Reply, faults: &Faults, request: &Request) {
     }
     match faults.body {
         None | Some(Body::Overflow | Body::EchoAuth) => {}
+        Some(Body::LiteLlmOverflow) => {
+            reply.content_type = "application/json";
+            reply.content = Content::Whole(Bytes::from_static(LITELLM_OVERFLOW.as_bytes()));
+        }
+        Some(Body::ErrorAsEvent) => {
+            reply.content_type = "text/event-stream";
+            if let Content::Whole(body) = &reply.content {
+                reply.content = Content::Whole([b"data: ", &**body, b"\n\n"].concat().into());
+            }
+        }
         Some(Body::Html) => {
             reply.content_type = "text/html; charset=UTF-8";
             reply.headers.clear();
