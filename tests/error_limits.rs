@@ -577,6 +577,16 @@ fn a_class_in_the_message_of_litellm_is_read() {
     }
 }
 
+/// A message may quote the prompt: a code in words counts before it.
+#[test]
+fn a_class_that_a_message_quotes_is_not_the_errors_own() {
+    let message = "Invalid value: 'what is a ContextWindowExceededError?'";
+    let body = json!({"error": {"message": message, "type": "invalid_request_error", "param": null, "code": "invalid_value"}});
+    let answer = Answer::new(400, "application/json", body.to_string());
+    let error = refused("litellm", "openai-chat", &answer, false);
+    assert_eq!(error.kind(), ErrorKind::BadRequest);
+}
+
 /// A gateway that had begun a stream frames the error as an event although the status says what it is.
 #[test]
 fn an_error_body_that_is_framed_as_an_event_is_read() {

@@ -51,6 +51,29 @@ fn the_second_answers_if_the_first_is_slow() {
 }
 
 #[test]
+fn a_callers_headers_go_to_the_first_model_alone() {
+    let server = Loopback::start(Config::fast()).unwrap();
+    let provider = OpenAiChat::builder(CEREBRAS).base_url(server.base_url());
+    let client = AsyncClient::new(hyper::Client::new(), provider.build().unwrap());
+    let request = ChatRequest::new(SLOW)
+        .user("hi")
+        .header("x-gateway-key", "canary")
+        .shared_header("x-team", "blue");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let hedged = client.chat_hedged(request, "gpt-oss-120b", Duration::from_millis(50));
+    runtime.unwrap().block_on(hedged).unwrap();
+    let requests = server.requests();
+    let has = |name: &str| {
+        let with = |request: &unifiedai_loopback::Request| request.header(name).is_some();
+        requests.iter().map(with).collect::<Vec<_>>()
+    };
+    assert_eq!(has("x-gateway-key"), [true, false]);
+    assert_eq!(has("x-team"), [true, true]);
+}
+
+#[test]
 fn a_failure_in_time_is_the_result() {
     let (result, requests) = hedged("gpt-oss-120b~status-400", "gpt-oss-120b");
     assert_eq!(result.unwrap_err().kind(), ErrorKind::BadRequest);

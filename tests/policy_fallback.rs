@@ -80,6 +80,19 @@ fn it_moves_on_for_what_another_target_can_cure() {
             "{status} {code}"
         );
     }
+    // As xAI, Mistral, Bedrock, OpenRouter, DeepSeek, Groq and servers checked by pydantic refuse a model, a key or a parameter.
+    for body in [
+        r#"{"code":"invalid-argument","error":"Incorrect API key provided. You can obtain an API key."}"#,
+        r#"{"code":"1500","message":"Invalid model: no-such-model","object":"error","type":"invalid_model"}"#,
+        r#"{"message":"The provided model identifier is invalid."}"#,
+        r#"{"error":{"code":400,"message":"openai/none is not a valid model ID"}}"#,
+        r#"{"error":{"message":"Model Not Exist","type":"invalid_request_error","code":"invalid_request_error"}}"#,
+        r#"{"error":{"message":"property 'logprobs' is unsupported","type":"invalid_request_error"}}"#,
+    ] {
+        assert!(moves_on(targets(), 400, body), "{body}");
+    }
+    let quoted = r#"{"error":{"message":"`messages[0]` has 'Model Not Exist' in it: too long"}}"#;
+    assert!(!moves_on(targets(), 400, quoted));
     let overflow = coded("context_length_exceeded");
     assert!(moves_on(targets().on_context_overflow(), 400, &overflow));
     let filtered = coded("content_filter");

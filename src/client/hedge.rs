@@ -11,7 +11,8 @@ use unifiedai_transport::AsyncTransport;
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// Asks, and if there is no answer after a while asks `second` too, a model by the name by which a request would
-    /// choose it. The first answer counts, and the other call is dropped. Both may cost tokens.
+    /// choose it. The first answer counts, and the other call is dropped. Both may cost tokens. The request's
+    /// [`headers`](ChatRequest::headers) go to the first model alone.
     ///
     /// If the first call fails before its time is over, that is the result: hedging is against slowness, a
     /// [`Fallback`](crate::Fallback) against failure. There is no such call that blocks, because one that blocks cannot be
@@ -27,7 +28,9 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     ) -> Result<UnifiedChatResponse, Error> {
         let request = request.into();
         let mut other = request.clone();
-        second.clone_into(&mut Arc::make_mut(&mut other).model);
+        let of_second = Arc::make_mut(&mut other);
+        second.clone_into(&mut of_second.model);
+        of_second.headers.clear();
         let until = self.transport.now().saturating_add(after);
         let mut first = pin!(self.chat(request));
         let mut late = pin!(async {

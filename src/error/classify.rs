@@ -39,12 +39,17 @@ pub(crate) fn classify(outer: u16, body: &ErrorBody) -> ErrorKind {
     }
 }
 
-/// The class of LiteLLM's error, which stands in its message alone; code and type are those of any bad request.
+/// The class of LiteLLM's error, which is in its message alone: its code is a status. A code in words says more than a message,
+/// which may quote the prompt.
 fn by_class(body: &ErrorBody) -> Option<ErrorKind> {
     const CLASSES: [(&str, ErrorKind); 2] = [
         ("ContextWindowExceededError", ContextOverflow),
         ("ContentPolicyViolationError", ContentFiltered),
     ];
+    let has_word = |code: &String| code.parse::<u16>().is_err();
+    if body.code.as_ref().is_some_and(has_word) {
+        return None;
+    }
     let message = body.message.as_deref()?;
     let class = CLASSES
         .iter()

@@ -176,6 +176,21 @@ impl Fallback {
         "unsupported_model",
         "model_not_supported",
         "model_not_available",
+        "invalid_model",
+        "extra_forbidden",
+    ];
+
+    /// How messages begin or end with which a provider says in a 400 or 422 that it has no such model, that the key is not one of
+    /// its own, or that the model lacks a parameter. They count like [`TARGET_CODES`](Self::TARGET_CODES), for providers that give
+    /// no code of their own. Sources: recorded answers of xAI, Bedrock, OpenRouter, DeepSeek and Groq.
+    pub const TARGET_WORDS: &[&str] = &[
+        "Incorrect API key provided",
+        "Invalid model",
+        "Model Not Exist",
+        "The provided model identifier is invalid",
+        "is not a valid model ID",
+        "is not supported by this model",
+        "is unsupported",
     ];
 
     /// The target to be asked first.
@@ -248,15 +263,10 @@ impl Fallback {
     /// Whether a call moves on to the next target after this failure.
     #[must_use]
     pub fn moves_on(&self, error: &Error) -> bool {
-        let is_target_code = |code| Fallback::TARGET_CODES.contains(&code);
         match error.kind() {
             Cancelled | Misuse => false,
             Timeout if error.timeout() == Some(TimeoutKind::Total) => false,
-            BadRequest | UnprocessableEntity
-                if self.by_code && error.code().is_some_and(is_target_code) =>
-            {
-                true
-            }
+            BadRequest | UnprocessableEntity if self.by_code && is_of_target(error) => true,
             kind => self.moves_on.has(kind),
         }
     }
@@ -289,4 +299,13 @@ impl Fallback {
     pub(crate) fn has_next(&self) -> bool {
         !self.targets.is_empty()
     }
+}
+
+/// Whether a refusal is of the target's own model or key, by its code, its type or the words of its message.
+fn is_of_target(error: &Error) -> bool {
+    let mut codes = [error.code(), error.error_type()].into_iter().flatten();
+    let message = error.message().trim_end_matches('.');
+    let has = |words: &&str| message.starts_with(*words) || message.ends_with(*words);
+    codes.any(|code| Fallback::TARGET_CODES.contains(&code))
+        || Fallback::TARGET_WORDS.iter().any(has)
 }
