@@ -324,6 +324,25 @@ fn with(member: Value) -> Value {
 }
 
 #[test]
+fn a_reference_in_an_all_of_stays_without_neighbours() {
+    let mut schema = with(json!({"description": "x", "allOf": [{"$ref": "#/$defs/T"}]}));
+    schema["$defs"] = json!({"T": {"type": "string"}});
+    let (found, _) = by_hand(schema, &Dialect::OPENAI_STRICT).unwrap();
+    let member = found["properties"]["a"].as_object().unwrap();
+    assert!(!member.contains_key("allOf"), "{found}");
+    assert!(!member.contains_key("$ref") || member.len() == 1, "{found}");
+}
+
+#[test]
+fn a_member_that_becomes_required_may_be_null_whatever_its_form() {
+    let mut schema = with(json!({"type": ["string"], "enum": ["x"]}));
+    schema["required"] = json!([]);
+    let (found, _) = by_hand(schema, &Dialect::OPENAI_STRICT).unwrap();
+    let expected = json!({"type": ["string", "null"], "enum": ["x", null]});
+    assert_eq!(found["properties"]["a"], expected);
+}
+
+#[test]
 fn a_schema_by_hand_says_the_same_in_the_words_of_each_server() {
     let open = &Dialect::OPENAI_STRICT;
     let cerebras = &Dialect::CEREBRAS_STRICT;
@@ -358,6 +377,25 @@ fn a_schema_by_hand_says_the_same_in_the_words_of_each_server() {
             json!({"allOf": [{"type": "string"}], "title": "T"}),
             json!({"type": "string", "title": "T"}),
             &["allOf"],
+        ),
+        // What comes in by an `allOf` is treated like the schema's own.
+        (
+            open,
+            json!({"allOf": [{"const": 1}], "title": "T"}),
+            json!({"type": "integer", "enum": [1], "title": "T"}),
+            &["allOf", "const"],
+        ),
+        (
+            cerebras,
+            json!({"allOf": [{"oneOf": [{"type": "string"}, {"type": "null"}]}]}),
+            json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+            &["allOf", "oneOf"],
+        ),
+        (
+            open,
+            json!({"allOf": [{"allOf": [{"type": "string"}]}]}),
+            json!({"type": "string"}),
+            &["allOf", "allOf"],
         ),
         (
             cerebras,
@@ -477,6 +515,11 @@ fn what_cannot_be_enforced_is_refused_with_its_path() {
         (
             open,
             with(json!({"allOf": [{"type": "string"}, {"minLength": 1}]})),
+            "/properties/a/allOf",
+        ),
+        (
+            open,
+            with(json!({"allOf": [{"allOf": [{"type": "string"}, {"minLength": 1}]}]})),
             "/properties/a/allOf",
         ),
         (

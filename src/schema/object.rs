@@ -121,10 +121,16 @@ fn nullable(node: &mut Node) {
                 Node::List(vec![Node::Text(text), Node::text("null")]),
             );
         }
-        Some(Node::List(mut list)) => {
+        Some(Node::List(mut list)) if !node.has("const") => {
             if !list.iter().any(|text| text.as_text() == Some("null")) {
                 list.push(Node::text("null"));
                 node.set("type", Node::List(list));
+            }
+            if let Some(Node::List(mut values)) = node.get("enum").cloned() {
+                if !values.iter().any(|value| value.is_word("null")) {
+                    values.push(Node::word("null"));
+                    node.set("enum", Node::List(values));
+                }
             }
         }
         _ => match node.get("anyOf").cloned() {

@@ -2,7 +2,7 @@
 
 use super::{
     node::Node,
-    walk::{Walk, join},
+    walk::{Walk, each, join},
 };
 
 /// Members that tell a reader something and forbid nothing.
@@ -42,9 +42,6 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
                 "anyOf".clone_into(name);
             }
         }
-    }
-    if !walk.dialect.all_of {
-        all_of(node, path, walk);
     }
     if !walk.dialect.defaults && node.take("default").is_some() {
         walk.lose(
@@ -170,6 +167,17 @@ fn kind(value: &Node) -> Option<&'static str> {
         }),
         _ => None,
     }
+}
+
+/// Merges each `allOf` of one schema into the schema that has it, before anything else is looked at: what comes in by it, a reference
+/// or a `oneOf`, is then treated like the schema's own.
+pub(super) fn merge_all_of(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
+    while node.has("allOf") {
+        all_of(node, path, walk);
+    }
+    each(node, path, &mut |inner, path| {
+        merge_all_of(inner, path, walk)
+    });
 }
 
 /// `allOf` of one schema is that schema.

@@ -18,12 +18,15 @@ pub(super) struct Walk<'d> {
 }
 
 /// Brings a schema to a dialect as far as that goes.
-pub(super) fn walk(node: Node, dialect: &Dialect) -> Walked {
+pub(super) fn walk(mut node: Node, dialect: &Dialect) -> Walked {
     let mut walk = Walk {
         dialect,
         lost: Vec::new(),
         refused: Vec::new(),
     };
+    if !dialect.all_of {
+        rewrite::merge_all_of(&mut node, "", &mut walk);
+    }
     let mut node = references::resolve(node, &mut walk);
     walk.schema(&mut node, "");
     if dialect.references == References::NotRoot {
