@@ -75,11 +75,18 @@ fn no_object_schema(schema: &Json) -> Option<String> {
     #[derive(Deserialize)]
     struct Schema {
         r#type: Option<Types>,
+        properties: Option<Json>,
     }
     if !schema.as_str().trim_start().starts_with('{') {
         return Some("no JSON object".to_owned());
     }
-    match schema.decode::<Schema>().ok()?.r#type? {
+    let schema = schema.decode::<Schema>().ok()?;
+    let is_object = |json: &Json| json.as_str().trim_start().starts_with('{');
+    if !schema.properties.as_ref().is_none_or(is_object) {
+        return Some("a schema whose `properties` are no object".to_owned());
+    }
+    match schema.r#type? {
+        Types::Other(_) => Some("a schema whose `type` is no text".to_owned()),
         Types::One(kind) if kind != "object" => {
             Some(format!("a schema of type `{}`", kind.escape_debug()))
         }
@@ -131,17 +138,24 @@ fn medium(part: &ContentPart, place: impl Fn() -> String) -> Result<(), Error> {
     }
 }
 
-/// Whether a text begins with a scheme (RFC 3986, section 3.1) other than `file`. One letter is a drive of Windows.
+/// Whether a text is a `data:` URL, or begins with a scheme (RFC 3986, section 3.1) other than `file`, `://` and a host. One letter is
+/// a drive of Windows.
 fn is_address(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once(':') else {
         return false;
     };
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    if scheme.eq_ignore_ascii_case("data") {
+        return !rest.is_empty();
+    }
+    let host = rest.strip_prefix("//").unwrap_or_default();
+    let host = host.split(['/', '?', '#']).next().unwrap_or_default();
     scheme.len() > 1
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(is_part)
         && !scheme.eq_ignore_ascii_case("file")
-        && !rest.is_empty()
+        && !host.is_empty()
+        && !host.contains(char::is_whitespace)
 }
 
 fn refuse<T>(what: String) -> Result<T, Error> {
@@ -187,6 +201,18 @@ mod tests {
             (
                 ask().tool(tool("b", r#"{"type":"array","items":{}}"#)),
                 "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool("b", r#"{"type":5}"#)),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool("b", r#"{"type":"object","properties":[]}"#)),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool("b", r#"{"type":"object","properties":{}}"#)),
+                "",
             ),
             (
                 ask().tool(tool("b", r#"{"type":["string","null"]}"#)),
@@ -257,6 +283,11 @@ mod tests {
             "https:",
             "~/a.png",
             "a b:c",
+            "localhost:80/a.png",
+            "javascript:alert(1)",
+            "https://",
+            "https:///a.png",
+            "http:// x/a.png",
         ] {
             let picture = ContentPart::image_url(url);
             let request = ChatRequest::new("m")
