@@ -3,21 +3,11 @@
 //! It does no I/O and reads no clock. A driver asks it what to do ([`Exchange::poll`]) and tells it what happened
 //! ([`Exchange::handle`]).
 
-mod answer;
-mod attempt;
 mod body;
-mod chat;
-mod clock;
 mod deadlines;
-mod embed;
-mod explain;
-mod failure;
-mod models;
-mod native;
+mod errors;
+mod machine;
 mod operation;
-mod ping;
-mod recovery;
-mod step;
 
 use crate::{
     Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, Secret,
@@ -27,18 +17,12 @@ use crate::{
 use body::BodyReader;
 use bytes::Bytes;
 use deadlines::Deadlines;
-use explain::misuse;
 use http::{Request, response};
-use std::{fmt, sync::Arc, task::Waker};
-use unifiedai_transport::Time;
+use std::{fmt, sync::Arc, time::SystemTime};
+use unifiedai_transport::{Limits, Time, TransportError};
 
-pub use chat::Chat;
-pub use embed::Embed;
-pub use models::{ListModels, OneModel};
-pub(crate) use native::Native;
-pub use operation::Operation;
-pub use ping::Ping;
-pub use step::{Input, Start, Step};
+pub(crate) use operation::Native;
+pub use operation::{Chat, Embed, ListModels, OneModel, Operation, Ping};
 
 /// One call: the state machine that all drivers share.
 ///
@@ -187,58 +171,6 @@ impl<O: Operation> Exchange<O> {
         self.access.set_limiter(limiter);
     }
 
-    /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
-    pub fn poll(&mut self, now: Time) -> Step {
-        self.now = self.now.max(now);
-        if let Some(event) = self.next_event() {
-            return Step::Event(event);
-        }
-        if !matches!(self.state, State::Done(_)) {
-            if let Some(timeout) = self.deadlines.passed(self.now) {
-                self.time_out(timeout);
-            }
-        }
-        match &self.state {
-            State::Ready { at, .. } if self.now < *at => Step::Sleep { until: *at },
-            State::Ready { .. } => self.ask(),
-            State::AwaitHead | State::Body { .. } => Step::Receive {
-                deadline: self.deadlines.next(),
-            },
-            State::Done(_) => match self.next_event() {
-                Some(event) => Step::Event(event),
-                None => Step::Done,
-            },
-        }
-    }
-
-    /// What happened, and when.
-    pub fn handle(&mut self, input: Input, now: Time) {
-        self.now = self.now.max(now);
-        let result = match (&mut self.state, input) {
-            (State::Done(_), _) => return,
-            (State::AwaitHead, Input::Head(head)) => self.on_head(head),
-            (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
-            (State::Body { .. }, Input::End) => self.on_end(),
-            (State::AwaitHead | State::Body { .. }, Input::Failed(failure)) => {
-                return self.on_failure(failure);
-            }
-            (state, input) => Err(misuse(state, &input)),
-        };
-        if let Err(error) = result {
-            self.fail(error);
-        }
-    }
-
-    /// Ends the call because its caller gave up. Events that were decoded before still come out.
-    pub(crate) fn cancel(&mut self, now: Time) {
-        self.now = self.now.max(now);
-        if !matches!(self.state, State::Done(_)) {
-            let error = Error::new(ErrorKind::Cancelled, "the call was cancelled");
-            self.close_attempt(Some(&error));
-            self.end(Err(error));
-        }
-    }
-
     /// The result.
     ///
     /// # Errors
@@ -265,21 +197,6 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Before the first poll: the call begins now, however long ago the exchange was made.
-    pub(crate) fn begin(&mut self, now: Time) {
-        if !std::mem::replace(&mut self.begun, true) {
-            self.now = self.now.max(now);
-            (self.start.wall, self.start.now) = (self.wall(), self.now);
-            self.deadlines = Deadlines::new(self.now, &self.timeouts);
-        }
-    }
-
-    /// The caller reads on now, after events that were handed out. The time that it took counts for the whole call alone.
-    pub(crate) fn resume(&mut self, now: Time) {
-        self.deadlines.put_off(now.saturating_since(self.now));
-        self.now = self.now.max(now);
-    }
-
     /// Whether the call waits for its next attempt: no server is waited for, and time passes only for the call itself.
     pub(crate) fn is_between_attempts(&self) -> bool {
         matches!(self.state, State::Ready { .. })
@@ -288,17 +205,6 @@ impl<O: Operation> Exchange<O> {
     /// Whether only another call can end the wait, and no time.
     pub(crate) fn is_queued(&self) -> bool {
         self.access.is_queued()
-    }
-
-    /// After [`Step::Sleep`]: has `waker` woken when the wait is over early. Returns until when to sleep at the latest;
-    /// `None` if the wait is over.
-    pub(crate) fn wake_by(&mut self, until: Time, waker: &Waker) -> Option<Time> {
-        let State::Ready { at, .. } = &mut self.state else {
-            return None;
-        };
-        let latest = self.access.wake_by(until, waker);
-        *at = latest.unwrap_or(self.now);
-        latest
     }
 
     /// What has become of the call so far.
@@ -325,13 +231,84 @@ impl<O: Operation> Exchange<O> {
     pub(crate) fn take_permit(&mut self) -> Option<LimiterPermit> {
         self.access.take_permit()
     }
+}
 
-    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.
-    fn next_event(&mut self) -> Option<StreamEvent> {
-        let settled = matches!(self.state, State::Done(Ok(())));
-        if !self.operation.is_visible() && !settled {
-            return None;
+/// What the driver must do next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one step at a time exists, and a box would cost an allocation per attempt"
+)]
+#[derive(Debug)]
+#[must_use]
+#[non_exhaustive]
+pub enum Step {
+    /// Send this request within these limits, dropping any response that is still open; then
+    /// [`handle`](super::Exchange::handle) [`Input::Head`] or [`Input::Failed`].
+    Send {
+        /// The request, authenticated.
+        request: Request<Bytes>,
+        /// What this attempt may take.
+        limits: Limits,
+    },
+    /// Read the response on, until `deadline` at the latest; then handle [`Input::Body`], [`Input::End`] or
+    /// [`Input::Failed`], or just poll again once the deadline has passed.
+    Receive {
+        /// When to give up waiting.
+        deadline: Time,
+    },
+    /// Drop any response, do nothing until then, and poll again.
+    Sleep {
+        /// When to poll again.
+        until: Time,
+    },
+    /// Hand this to the application and poll again.
+    Event(StreamEvent),
+    /// Drop any response and call [`into_result`](super::Exchange::into_result).
+    Done,
+}
+
+/// What happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// The response's head arrived.
+    Head(response::Parts),
+    /// More of its body arrived.
+    Body(Bytes),
+    /// Its body ended where its HTTP framing says that it does.
+    End,
+    /// The attempt failed.
+    Failed(TransportError),
+}
+
+impl From<Result<Option<Bytes>, TransportError>> for Input {
+    /// What reading a body gave.
+    fn from(read: Result<Option<Bytes>, TransportError>) -> Self {
+        match read {
+            Ok(Some(bytes)) => Input::Body(bytes),
+            Ok(None) => Input::End,
+            Err(error) => Input::Failed(error),
         }
-        self.operation.next_event()
+    }
+}
+
+/// When a call begins, and the seed of its jitter. All limits and times count from then. The drivers of this crate begin a
+/// call when it is first driven, and move both clocks on to that moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Start {
+    /// The driver's monotonic clock.
+    pub now: Time,
+    /// The wall clock at the same moment, for signatures and dates.
+    pub wall: SystemTime,
+    /// Any number; the same one gives the same waits.
+    pub seed: u64,
+}
+
+impl Start {
+    /// A call that begins now.
+    #[must_use]
+    pub fn new(now: Time, wall: SystemTime, seed: u64) -> Self {
+        Start { now, wall, seed }
     }
 }

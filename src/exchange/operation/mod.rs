@@ -1,12 +1,26 @@
-use crate::provider::{Frame, Progress};
+//! What an exchange is for: a chat, vectors, models, a check.
+
+mod chat;
+mod embed;
+mod models;
+mod ping;
+
+use super::{Exchange, Start, State};
 use crate::{
     Error, ErrorKind, Framing, Metrics, ProviderMetadata, StreamEvent, Target, UnifiedChatResponse,
     Warning,
+    provider::{Frame, Progress},
 };
 use bytes::Bytes;
 use http::{Method, Request};
 
-/// What an [`Exchange`](super::Exchange) does: a chat, a list of models. Implemented here only.
+pub use chat::Chat;
+pub use embed::Embed;
+pub(crate) use models::Native;
+pub use models::{ListModels, OneModel};
+pub use ping::Ping;
+
+/// What an [`Exchange`] does: a chat, a list of models. Implemented here only.
 pub trait Operation: sealed::Operation {}
 
 impl<O: sealed::Operation> Operation for O {}

@@ -1,4 +1,4 @@
-use super::{Exchange, Start, State, operation::sealed::Operation};
+use super::{Exchange, Start, State, sealed::Operation};
 use crate::{
     Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
     Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent, Target,

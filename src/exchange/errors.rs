@@ -1,7 +1,12 @@
-//! What failures are called: errors from what the transport, the clock and the driver did.
+//! Errors from what the transport, the clock, the server and the driver did. Nothing here changes the state of a call.
 
 use super::{Input, State};
-use crate::{Auth, Error, ErrorKind, Secret, TimeoutKind, error::scrub};
+use crate::{
+    Auth, Error, ErrorKind, Provider, RateLimit, Secret, TimeoutKind, error::scrub,
+    policy::retry_after, provider::failure::wait_in_words,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, response};
 use std::time::{Duration, SystemTime};
 use unifiedai_transport::{Delivery, FailureKind, TransportError};
 
@@ -45,6 +50,45 @@ pub(super) fn timeout_error(
         format!("{what}{within} ({timeout} timeout){place}"),
     )
     .with_timeout(timeout)
+}
+
+/// The error behind a status that is no success. `limits` are what the headers tell, `wall` is the time of day.
+pub(super) fn http_error(
+    provider: &dyn Provider,
+    head: &response::Parts,
+    body: Bytes,
+    limits: &[RateLimit],
+    wall: SystemTime,
+) -> Error {
+    let mut error = provider.decode_error(head, &body);
+    if error.retry_after().is_none() {
+        if let Some(wait) = retry_after(&head.headers, wall) {
+            error = error.with_retry_after(wait);
+        }
+    }
+    error = wait_in_words(error);
+    if error.kind() == ErrorKind::RateLimit && error.retry_after().is_none() {
+        if let Some(wait) = exhausted_for(limits) {
+            error = error.with_retry_after(wait);
+        }
+    }
+    match head
+        .headers
+        .get("x-should-retry")
+        .map(HeaderValue::as_bytes)
+    {
+        // No server's word makes a request pass that is too large, or that nobody pays for.
+        Some(b"true") if !error.kind().is_lasting() => error = error.with_retryable(true),
+        Some(b"false") => error = error.with_retryable(false),
+        _ => {}
+    }
+    error.with_status(head.status.as_u16()).with_body(body)
+}
+
+/// Until the allowances that are used up are there again, where the headers tell (F52).
+fn exhausted_for(limits: &[RateLimit]) -> Option<Duration> {
+    let used_up = limits.iter().filter(|limit| limit.remaining == Some(0));
+    used_up.filter_map(|limit| limit.reset).max()
 }
 
 pub(super) fn held_back(wait: Duration) -> Error {
@@ -107,7 +151,27 @@ pub(super) fn is_signed(auth: &Auth) -> bool {
     }
 }
 
-pub(super) fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
+/// Clocks that differ by less than this are no reason for a failed signature (AWS allows five minutes).
+const TOLERATED_SKEW_SECONDS: i64 = 240;
+
+/// A server moves the date of a signature by no more than this: otherwise it could have requests signed for any day to come. A
+/// clock that shows local time where UTC is meant is off by at most 14 hours (UTC+14:00, the largest offset in the time zone
+/// database of IANA), with an hour for a change of daylight saving time that it missed. A clock that is further off has to be
+/// set.
+const MOST_SKEW_SECONDS: i64 = 15 * 60 * 60;
+
+/// Server time minus ours in seconds, by the `date` of an answer; `None` where it is no reason for a failed signature, or
+/// not to be trusted.
+pub(super) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
+    let date = headers.get(http::header::DATE)?.to_str().ok()?;
+    let server = httpdate::parse_http_date(date).ok()?;
+    let skew = seconds_between(wall, server);
+    (TOLERATED_SKEW_SECONDS..=MOST_SKEW_SECONDS)
+        .contains(&skew.abs())
+        .then_some(skew)
+}
+
+fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
     let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
     match theirs.duration_since(ours) {
         Ok(ahead) => seconds(ahead),

@@ -1,4 +1,4 @@
-use super::{Exchange, Start, operation::sealed::Operation};
+use super::{Exchange, Start, sealed::Operation};
 use crate::{
     CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Framing, Metrics, Provider,
     ProviderMetadata, RawBody, ServerTiming, Usage,

@@ -1,0 +1,606 @@
+//! All transitions of an [`Exchange`], in the order of a call. The graph in the parent module names them.
+
+use super::{
+    Exchange, Input, Operation, State, Step,
+    body::BodyReader,
+    deadlines::Deadlines,
+    errors::{
+        brief, circuit_open, clock_skew, held_back, http_error, is_signed, misuse, timeout_error,
+        transport_error,
+    },
+    operation::Reading,
+};
+use crate::{
+    Attempt, Error, ErrorKind, Framing, RawHeaders, Secret, StreamEvent, Target, TimeoutKind,
+    Warning,
+    error::scrub,
+    policy::{Entry, Report},
+    provider::head,
+};
+use bytes::Bytes;
+use http::{Method, Request, response};
+use std::{
+    task::Waker,
+    time::{Duration, SystemTime},
+};
+use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
+
+/// A request that surely was not processed is sent again this often without counting as a retry (F59, F60).
+const FREE_REPLAYS: u32 = 2;
+
+/// # Driving
+impl<O: Operation> Exchange<O> {
+    /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
+    pub fn poll(&mut self, now: Time) -> Step {
+        self.now = self.now.max(now);
+        if let Some(event) = self.next_event() {
+            return Step::Event(event);
+        }
+        if !matches!(self.state, State::Done(_)) {
+            if let Some(timeout) = self.deadlines.passed(self.now) {
+                self.time_out(timeout);
+            }
+        }
+        match &self.state {
+            State::Ready { at, .. } if self.now < *at => Step::Sleep { until: *at },
+            State::Ready { .. } => self.ask(),
+            State::AwaitHead | State::Body { .. } => Step::Receive {
+                deadline: self.deadlines.next(),
+            },
+            State::Done(_) => match self.next_event() {
+                Some(event) => Step::Event(event),
+                None => Step::Done,
+            },
+        }
+    }
+
+    /// What happened, and when.
+    pub fn handle(&mut self, input: Input, now: Time) {
+        self.now = self.now.max(now);
+        let result = match (&mut self.state, input) {
+            (State::Done(_), _) => return,
+            (State::AwaitHead, Input::Head(head)) => self.on_head(head),
+            (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
+            (State::Body { .. }, Input::End) => self.on_end(),
+            (State::AwaitHead | State::Body { .. }, Input::Failed(failure)) => {
+                return self.on_failure(failure);
+            }
+            (state, input) => Err(misuse(state, &input)),
+        };
+        if let Err(error) = result {
+            self.fail(error);
+        }
+    }
+
+    /// Ends the call because its caller gave up. Events that were decoded before still come out.
+    pub(crate) fn cancel(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        if !matches!(self.state, State::Done(_)) {
+            let error = Error::new(ErrorKind::Cancelled, "the call was cancelled");
+            self.close_attempt(Some(&error));
+            self.end(Err(error));
+        }
+    }
+
+    /// Before the first poll: the call begins now, however long ago the exchange was made.
+    pub(crate) fn begin(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.now = self.now.max(now);
+            (self.start.wall, self.start.now) = (self.wall(), self.now);
+            self.deadlines = Deadlines::new(self.now, &self.timeouts);
+        }
+    }
+
+    /// The caller reads on now, after events that were handed out. The time that it took counts for the whole call alone.
+    pub(crate) fn resume(&mut self, now: Time) {
+        self.deadlines.put_off(now.saturating_since(self.now));
+        self.now = self.now.max(now);
+    }
+
+    /// After [`Step::Sleep`]: has `waker` woken when the wait is over early. Returns until when to sleep at the latest;
+    /// `None` if the wait is over.
+    pub(crate) fn wake_by(&mut self, until: Time, waker: &Waker) -> Option<Time> {
+        let State::Ready { at, .. } = &mut self.state else {
+            return None;
+        };
+        let latest = self.access.wake_by(until, waker);
+        *at = latest.unwrap_or(self.now);
+        latest
+    }
+
+    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.
+    fn next_event(&mut self) -> Option<StreamEvent> {
+        let settled = matches!(self.state, State::Done(Ok(())));
+        if !self.operation.is_visible() && !settled {
+            return None;
+        }
+        self.operation.next_event()
+    }
+}
+
+/// # Events of an attempt
+impl<O: Operation> Exchange<O> {
+    fn on_head(&mut self, head: response::Parts) -> Result<(), Error> {
+        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "the server switched to another protocol, which nobody asked for",
+            )
+            .with_status(101));
+        }
+        if head.status.is_informational() {
+            return Ok(());
+        }
+        let status = head.status.as_u16();
+        self.metadata.status = Some(status);
+        if let Some(attempt) = self.metrics.attempts.last_mut() {
+            attempt.status = Some(status);
+        }
+        self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
+        self.provider.read_head(&head.headers, &mut self.metadata);
+        self.metrics.server.total = match self.operation.framing() {
+            Framing::Whole => head::server_time(&head.headers),
+            _ => None,
+        };
+        if self.options.keep_headers {
+            self.metadata.headers = RawHeaders::copied(&head.headers);
+        }
+        self.deadlines.begin_body(self.now, &self.timeouts);
+        let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
+        // Of a success all that matters was read. What is kept of a head can keep the buffer alive that it was read into.
+        let refusal = (!head.status.is_success()).then(|| Box::new(head));
+        self.state = State::Body { reader, refusal };
+        Ok(())
+    }
+
+    fn on_chunk(&mut self, chunk: Bytes) -> Result<(), Error> {
+        let State::Body { reader, .. } = &mut self.state else {
+            return Ok(());
+        };
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let reading = reader.chunk(chunk, &mut self.operation)?;
+        self.after_reading(reading)
+    }
+
+    fn on_end(&mut self) -> Result<(), Error> {
+        let State::Body { reader, .. } = &mut self.state else {
+            return Ok(());
+        };
+        let reading = reader.end(&mut self.operation)?;
+        self.after_reading(reading)
+    }
+
+    fn on_failure(&mut self, failure: TransportError) {
+        // The status counts even if the body that explains it did not arrive (F38).
+        if let State::Body { reader, .. } = &mut self.state {
+            if let Some(body) = reader.take_error_body() {
+                let error = self.http_error(body);
+                return self.fail(error);
+            }
+        }
+        if self.has_all() {
+            return self.succeed_without_end(&format!("the connection failed: {failure}"));
+        }
+        let error = match failure.kind() {
+            FailureKind::Timeout(phase) => {
+                self.timeout_error(self.deadlines.behind(phase, self.now), Some(&failure))
+            }
+            _ => transport_error(&failure),
+        };
+        self.fail_unanswered(error.with_transport(failure));
+    }
+
+    fn time_out(&mut self, timeout: TimeoutKind) {
+        if let State::Body { reader, .. } = &mut self.state {
+            if let Some(body) = reader.take_error_body() {
+                let error = self.http_error(body);
+                return self.fail(error);
+            }
+        }
+        if self.has_all() {
+            return self.succeed_without_end("it stayed open");
+        }
+        let error = self.timeout_error(timeout, None);
+        self.fail(error);
+    }
+
+    fn after_reading(&mut self, reading: Reading) -> Result<(), Error> {
+        let timeouts = &self.timeouts;
+        self.deadlines.saw_bytes(self.now, timeouts);
+        if self.metrics.ttft.is_none() && self.operation.is_visible() {
+            self.deadlines.saw_token();
+            if self.operation.is_streamed() {
+                self.metrics.ttft = Some(self.now.saturating_since(self.start.now));
+            }
+        }
+        match reading {
+            Reading::Bytes => {}
+            Reading::Progress => {
+                self.deadlines.saw_progress(self.now, timeouts);
+                if self.operation.is_complete() {
+                    self.deadlines.saw_finish(self.now, timeouts);
+                } else {
+                    self.deadlines.goes_on();
+                }
+            }
+            Reading::Complete { but } => self.succeed(but)?,
+            Reading::ErrorBody(body) => return Err(self.http_error(body)),
+        }
+        Ok(())
+    }
+}
+
+/// # Attempts
+impl<O: Operation> Exchange<O> {
+    /// Sends once there are permits for it, to the first target that has not failed by then.
+    fn ask(&mut self) -> Step {
+        loop {
+            let error = match self.access.enter(self.now, self.operation.tokens()) {
+                Entry::Granted => match self.send() {
+                    Ok(step) => return step,
+                    Err(error) => error,
+                },
+                Entry::Queued => return self.sleep(self.deadlines.total()),
+                Entry::Paced { at, look_again } => {
+                    let in_time = at < self.deadlines.total();
+                    if in_time && !self.has_alternative() {
+                        return self.sleep(look_again);
+                    }
+                    let error = held_back(at.saturating_since(self.now));
+                    if self.move_on(&error) {
+                        continue;
+                    }
+                    if in_time {
+                        return self.sleep(look_again);
+                    }
+                    error
+                }
+                Entry::Open(until, last) => {
+                    circuit_open(until.saturating_since(self.now), last.as_deref())
+                }
+            };
+            if !self.move_on(&error) {
+                self.end(Err(error));
+                return Step::Done;
+            }
+        }
+    }
+
+    fn sleep(&mut self, until: Time) -> Step {
+        if let State::Ready { at, .. } = &mut self.state {
+            *at = until;
+        }
+        Step::Sleep { until }
+    }
+
+    /// An error if the request cannot be made: nothing was sent then.
+    fn send(&mut self) -> Result<Step, Error> {
+        if let Some(notice) = &self.notice {
+            self.operation.warn(notice.clone());
+        }
+        self.metadata.status = None;
+        self.metadata.request_id = None;
+        // Those of the last answer are another target's, or were learned from already.
+        self.metadata.rate_limits.clear();
+        self.metrics.ttfb = None;
+        self.metrics.ttft = None;
+        let unsent = match &mut self.state {
+            State::Ready { unsent, .. } => unsent.take(),
+            _ => None,
+        };
+        let request = unsent.map_or_else(|| self.operation.request(), Ok);
+        let request = request.and_then(|mut request| {
+            let secret = self.provider.auth().apply(&mut request, self.wall())?;
+            Ok((request, secret))
+        });
+        let (request, secret) = request.inspect_err(|_| self.access.not_sent())?;
+        self.secret = secret;
+        self.access.sent();
+        self.state = State::AwaitHead;
+        let streaming = self.operation.is_streamed();
+        self.deadlines
+            .begin_attempt(self.now, streaming, &self.timeouts);
+        let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
+        attempt.target = self.fallback.as_ref().map(|_| self.target());
+        // Most calls need no other one.
+        if self.metrics.attempts.is_empty() {
+            self.metrics.attempts = Vec::with_capacity(1);
+        }
+        self.metrics.attempts.push(attempt);
+        self.under_way = true;
+        let limits = self.deadlines.limits();
+        Ok(Step::Send { request, limits })
+    }
+
+    /// Another attempt, not before `at`. Nothing that the last one brought may be handed out any more.
+    fn again(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
+        self.operation.begin();
+        self.deadlines.rest();
+        if at > self.now {
+            self.access.rest();
+        }
+        self.state = State::Ready { at, unsent };
+    }
+
+    fn close_attempt(&mut self, error: Option<&Error>) {
+        if !self.log_end(error) || !self.access.has_permit() {
+            return;
+        }
+        let report = Report {
+            error,
+            used_tokens: self.operation.used_tokens(),
+            limits: &self.metadata.rate_limits,
+            jitter: self.rng.unit(),
+        };
+        self.access.settle(self.now, &report);
+    }
+
+    /// Writes the end of the attempt into the log. Whether there was one.
+    fn log_end(&mut self, error: Option<&Error>) -> bool {
+        if !std::mem::take(&mut self.under_way) {
+            return false;
+        }
+        let elapsed = self.now.saturating_since(self.start.now);
+        if let Some(attempt) = self.metrics.attempts.last_mut() {
+            attempt.duration = elapsed.saturating_sub(attempt.started);
+            attempt.error = error.map(Error::kind);
+            attempt.message = error.map(|error| brief(error, self.secret.as_ref()));
+        }
+        true
+    }
+}
+
+/// # The end of a call
+impl<O: Operation> Exchange<O> {
+    /// Whether a stream has said everything and only its end is missing.
+    fn has_all(&self) -> bool {
+        matches!(&self.state, State::Body { reader, .. } if reader.is_stream())
+            && self.operation.is_complete()
+    }
+
+    fn succeed_without_end(&mut self, why: &str) {
+        let but = Warning::new(
+            "missing_end",
+            format!("the stream was complete, but did not end as it should: {why}"),
+        );
+        if let Err(error) = self.succeed(Some(but)) {
+            self.fail(error);
+        }
+    }
+
+    fn succeed(&mut self, but: Option<Warning>) -> Result<(), Error> {
+        self.operation.settle(but)?;
+        self.close_attempt(None);
+        if self.operation.next_page()? {
+            self.retries = 0;
+            self.again(self.now, None);
+        } else {
+            self.end(Ok(()));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, result: Result<(), Error>) {
+        self.deadlines.rest();
+        self.access.end();
+        let secret = self.secret.as_ref().map(Secret::expose);
+        if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
+            scrub(id, secret);
+        }
+        self.state = State::Done(result.map_err(|mut error| {
+            if let Some(secret) = secret {
+                error.scrub(secret);
+            }
+            if let Some(id) = &self.metadata.request_id {
+                error = error.with_request_id(id);
+            }
+            if let (None, Some(status)) = (error.status(), self.metadata.status) {
+                error = error.with_status(status);
+            }
+            error.with_provider(self.provider.name())
+        }));
+    }
+}
+
+/// # Retries and fallback
+impl<O: Operation> Exchange<O> {
+    fn fail(&mut self, error: Error) {
+        self.close_attempt(Some(&error));
+        if !self.is_committed() && self.learn_skew(&error) {
+            return self.again(self.now, None);
+        }
+        if self.move_on(&error) {
+            return;
+        }
+        match self.retry_at(&error) {
+            Some(at) => {
+                self.retries = self.retries.saturating_add(1);
+                self.again(at, None);
+            }
+            None => self.end(Err(error)),
+        }
+    }
+
+    /// The connection failed. Where it had died before the request went out, the attempt goes on over another one, with the
+    /// permits that it has: that is no failure of the provider (F59, F60).
+    fn fail_unanswered(&mut self, error: Error) {
+        let unsent = error.transport().is_some_and(|failure| {
+            failure.delivery() == Delivery::NotSent && failure.kind() == FailureKind::Reset
+        });
+        if unsent
+            && !self.is_committed()
+            && self.free_replays < FREE_REPLAYS
+            && !self.is_over_time()
+        {
+            self.free_replays = self.free_replays.saturating_add(1);
+            self.log_end(Some(&error));
+            if let Some(attempt) = self.metrics.attempts.last_mut() {
+                attempt.replayed = true;
+            }
+            return self.again(self.now, None);
+        }
+        self.fail(error);
+    }
+
+    fn retry_at(&mut self, error: &Error) -> Option<Time> {
+        if self.is_committed() || !self.may_replay(error) {
+            return None;
+        }
+        let delay = self
+            .options
+            .retry
+            .delay(self.retries, error, &mut self.rng)?;
+        let at = self.now.saturating_add(delay);
+        if at >= self.deadlines.total() {
+            return None;
+        }
+        self.access.pay_for_retry(error).then_some(at)
+    }
+
+    /// Whether sending the request again cannot make the provider do the work twice.
+    fn may_replay(&self, error: &Error) -> bool {
+        let unanswered = matches!(
+            error.kind(),
+            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Truncated | ErrorKind::Protocol
+        );
+        let refused = error.status().is_some_and(|status| status >= 300);
+        let unsent = error
+            .transport()
+            .is_some_and(|failure| failure.delivery() == Delivery::NotSent);
+        !unanswered
+            || refused
+            || unsent
+            || self.options.retry.replay_processed
+            || self.operation.method() == Method::GET
+    }
+
+    /// Whether the call is past its point of no return. That a visible event was decoded is what counts, not that it was
+    /// handed out: otherwise the way in which bytes are cut into chunks would decide.
+    fn is_committed(&self) -> bool {
+        self.operation.is_streamed() && self.operation.is_visible()
+    }
+
+    fn is_over_time(&self) -> bool {
+        self.deadlines.total() <= self.now
+    }
+
+    fn has_alternative(&self) -> bool {
+        let fallback = self.fallback.as_ref();
+        fallback.is_some_and(|fallback| fallback.has_next())
+            && (!self.is_committed() || fallback.is_some_and(|fallback| fallback.restart))
+    }
+
+    /// Turns to the next target, if there is one that can do better.
+    fn move_on(&mut self, error: &Error) -> bool {
+        let (committed, over_time) = (self.is_committed(), self.is_over_time());
+        let Some(fallback) = &mut self.fallback else {
+            return false;
+        };
+        if over_time || !fallback.moves_on(error) || (committed && !fallback.restart) {
+            return false;
+        }
+        fallback.leave(self.provider.name(), self.operation.model(), error);
+        while let Some(target) = fallback.next() {
+            let request = match self.operation.retarget(&target) {
+                Ok(request) => request,
+                Err(error) => {
+                    fallback.leave(target.provider.name(), &target.model, &error);
+                    continue;
+                }
+            };
+            if committed {
+                let what = "the answer begins anew: what came before is void";
+                self.notice = Some(Warning::new("restarted", what));
+            }
+            self.turn_to(target);
+            self.again(self.now, Some(request));
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn turn_to(&mut self, target: Target) {
+        self.timeouts = self.options.timeouts;
+        if let Some(limit) = target.first_token {
+            let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
+            self.timeouts.first_token = Some(limit);
+            self.timeouts.first_byte = Some(shorter(self.timeouts.first_byte));
+        }
+        target
+            .provider
+            .name()
+            .clone_into(&mut self.metadata.provider);
+        self.provider = target.provider;
+        self.access.turn_to(target.guard, target.limiter);
+        self.secret = None;
+        (self.retries, self.free_replays) = (0, 0);
+        (self.resigned, self.skew) = (false, 0);
+    }
+
+    fn target(&self) -> String {
+        [self.provider.name(), ".", self.operation.model()].concat()
+    }
+}
+
+/// # Errors
+impl<O: Operation> Exchange<O> {
+    /// `failure` says with which host and port, where the transport noticed it.
+    fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
+        let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_silent());
+        let allowed = self.deadlines.allowed(timeout, &self.timeouts);
+        timeout_error(timeout, allowed, silent, failure)
+    }
+
+    fn http_error(&self, body: Bytes) -> Error {
+        let State::Body {
+            refusal: Some(head),
+            ..
+        } = &self.state
+        else {
+            return Error::new(ErrorKind::Protocol, "an error without a head");
+        };
+        let limits = &self.metadata.rate_limits;
+        http_error(&*self.provider, head, body, limits, self.wall())
+    }
+
+    /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
+    fn learn_skew(&mut self, error: &Error) -> bool {
+        let refused = matches!(
+            error.kind(),
+            ErrorKind::Authentication | ErrorKind::PermissionDenied
+        );
+        if self.resigned || !refused || !is_signed(self.provider.auth()) || self.is_over_time() {
+            return false;
+        }
+        let State::Body {
+            refusal: Some(head),
+            ..
+        } = &self.state
+        else {
+            return false;
+        };
+        let Some(skew) = clock_skew(&head.headers, self.wall()) else {
+            return false;
+        };
+        self.resigned = true;
+        self.skew = self.skew.saturating_add(skew);
+        true
+    }
+
+    fn wall(&self) -> SystemTime {
+        let wall = self
+            .start
+            .wall
+            .checked_add(self.now.saturating_since(self.start.now));
+        let wall = wall.unwrap_or(self.start.wall);
+        let shift = Duration::from_secs(self.skew.unsigned_abs());
+        let shifted = if self.skew < 0 {
+            wall.checked_sub(shift)
+        } else {
+            wall.checked_add(shift)
+        };
+        shifted.unwrap_or(wall)
+    }
+}
