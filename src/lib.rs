@@ -125,8 +125,8 @@ pub use policy::{
 };
 pub use provider::{BaseUrl, EmbedBatch, Embedded, Encoded, Framing, Model, ModelPage, Provider};
 pub use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Body, CancelHandle, Delivery, FailureKind, Limits, Phase, Time,
-    Transport, TransportError,
+    AsyncBody, AsyncTransport, Body, BoxedAsyncTransport, BoxedTransport, CancelHandle, Delivery,
+    FailureKind, Limits, Phase, Time, Transport, TransportError,
 };
 
 #[cfg(feature = "metrics")]

@@ -37,7 +37,7 @@ fn keys(secret: &str, token: Option<&str>) -> AwsCredentials {
     AwsCredentials::new("AKIDLOOPBACK", secret, token.map(str::to_owned)).unwrap()
 }
 
-fn client(server: &Loopback, auth: impl FnOnce(Builder) -> Builder) -> Client<Agent> {
+fn client(server: &Loopback, auth: impl FnOnce(Builder) -> Builder) -> Client {
     let builder = Bedrock::builder("us-east-1").base_url(server.origin());
     let mut options = CallOptions::default();
     options.retry = Retry::none();
@@ -50,7 +50,7 @@ fn ask(model: &str) -> ChatRequest {
         .max_tokens(50)
 }
 
-fn stream(client: &Client<Agent>, request: ChatRequest) -> Result<(String, String), Error> {
+fn stream(client: &Client, request: ChatRequest) -> Result<(String, String), Error> {
     let mut stream = client.stream(request)?;
     let mut text = String::new();
     for event in &mut stream {

@@ -40,7 +40,7 @@ fn silent_after(answer: &'static str) -> String {
     format!("http://{address}/v1")
 }
 
-fn client(base_url: &str) -> Client<Agent> {
+fn client(base_url: &str) -> Client {
     let provider = OpenAiChat::builder(CEREBRAS).base_url(base_url).build();
     Client::new(Agent::new(), provider.unwrap())
 }

@@ -69,9 +69,9 @@ impl Drop for Server {
 
 /// The server's three callers.
 struct Callers {
-    ureq: Client<ureq::Agent>,
-    hyper: AsyncClient<hyper::Client>,
-    smol: AsyncClient<smol_transport::Client>,
+    ureq: Client,
+    hyper: AsyncClient,
+    smol: AsyncClient,
     tokio: tokio::runtime::Runtime,
 }
 

@@ -96,11 +96,7 @@ impl World {
     }
 }
 
-async fn async_call<T: unifiedai::AsyncTransport + Clone + Unpin>(
-    client: AsyncClient<T>,
-    request: ChatRequest,
-    stream: bool,
-) -> Outcome {
+async fn async_call(client: AsyncClient, request: ChatRequest, stream: bool) -> Outcome {
     if !stream {
         return client.chat(request).await;
     }
@@ -112,7 +108,7 @@ async fn async_call<T: unifiedai::AsyncTransport + Clone + Unpin>(
     checked(stream.into_response().await?, &text)
 }
 
-fn folded<T: unifiedai::Transport>(mut stream: unifiedai::transport::ChatStream<T>) -> Outcome {
+fn folded(mut stream: unifiedai::transport::ChatStream) -> Outcome {
     let mut text = String::new();
     for event in stream.by_ref() {
         text.push_str(StreamEvent::text(&event?).unwrap_or_default());

@@ -24,9 +24,7 @@ use input::{Input, Task};
 use output::Output;
 use progress::Progress;
 use std::{process::ExitCode, sync::Arc};
-use unifiedai::{
-    AsyncClient, AsyncTransport, BatchOptions, BatchResult, ChatRequest, Client, Error, Provider,
-};
+use unifiedai::{AsyncClient, BatchOptions, BatchResult, ChatRequest, Client, Error, Provider};
 
 fn main() -> ExitCode {
     let result = Arguments::parse().and_then(|arguments| match arguments {
@@ -112,9 +110,9 @@ impl Job {
         }
     }
 
-    async fn nonblocking<T: AsyncTransport + Clone + Unpin + 'static>(
+    async fn nonblocking(
         &mut self,
-        client: AsyncClient<T>,
+        client: AsyncClient,
         arguments: &Arguments,
         requests: impl Iterator<Item = (String, ChatRequest)>,
         options: BatchOptions,

@@ -66,8 +66,8 @@ fn run(arguments: &Arguments) -> Result<UnifiedChatResponse, Error> {
     }
 }
 
-fn blocking<T: Transport + Clone>(
-    transport: T,
+fn blocking(
+    transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
     provider: Arc<dyn Provider>,
     arguments: &Arguments,
 ) -> Result<UnifiedChatResponse, Error> {
@@ -84,8 +84,8 @@ fn blocking<T: Transport + Clone>(
     stream.into_response()
 }
 
-async fn nonblocking<T: AsyncTransport + Clone + Unpin>(
-    transport: T,
+async fn nonblocking(
+    transport: impl AsyncTransport + 'static,
     provider: Arc<dyn Provider>,
     arguments: &Arguments,
 ) -> Result<UnifiedChatResponse, Error> {

@@ -128,10 +128,10 @@ fn compare(
     }
 }
 
-fn nonblocking<T: AsyncTransport>(
+fn nonblocking<T: AsyncTransport + 'static>(
     transport: T,
     entrants: &Entrants,
-) -> Result<AsyncClient<T>, Error> {
+) -> Result<AsyncClient, Error> {
     let mut providers = entrants.providers.iter().cloned();
     let first = providers.next().ok_or_else(arguments::no_models)?;
     let client = AsyncClient::shared(transport, first);

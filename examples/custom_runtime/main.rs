@@ -39,7 +39,7 @@ fn run_frames(mut tasks: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) -> u32 {
     frames
 }
 
-async fn ask(client: &AsyncClient<Frames>, model: &str, question: &str) -> Result<(), Error> {
+async fn ask(client: &AsyncClient, model: &str, question: &str) -> Result<(), Error> {
     let mut stream = client.stream(ChatRequest::new(model).user(question))?;
     while let Some(event) = stream.next().await {
         if let Some(text) = event?.text() {

@@ -24,7 +24,7 @@ use std::{
     time::Instant,
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, ChatRequest, Client, Error, Provider, StreamEvent, Transport,
+    AsyncClient, AsyncTransport, ChatRequest, Client, Error, Provider, StreamEvent,
     provider_from_env,
 };
 
@@ -184,13 +184,7 @@ fn unusable(error: unifiedai::hyper::ConfigError) -> Error {
     bad_usage(error.to_string())
 }
 
-fn blocking<T: Transport + Clone + Send + Sync>(
-    client: &Client<T>,
-    arguments: &Arguments,
-) -> Result<Report, Error>
-where
-    T::Body: Send,
-{
+fn blocking(client: &Client, arguments: &Arguments) -> Result<Report, Error> {
     one_blocking(client, arguments, &Tally::default())?;
     let (tally, measured) = (Tally::default(), Measured::begin());
     std::thread::scope(|scope| {
@@ -209,11 +203,7 @@ where
     Ok(measured.end(&tally))
 }
 
-fn one_blocking<T: Transport + Clone>(
-    client: &Client<T>,
-    arguments: &Arguments,
-    tally: &Tally,
-) -> Result<(), Error> {
+fn one_blocking(client: &Client, arguments: &Arguments, tally: &Tally) -> Result<(), Error> {
     if !arguments.stream {
         tally.text.fetch_add(
             client.chat(request(arguments))?.text().chars().count() as u64,
@@ -229,7 +219,7 @@ fn one_blocking<T: Transport + Clone>(
 
 type Task = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
-async fn nonblocking<T: AsyncTransport + Clone + Unpin + 'static>(
+async fn nonblocking<T: AsyncTransport + 'static>(
     transport: T,
     provider: Arc<dyn Provider>,
     arguments: &Arc<Arguments>,
@@ -263,8 +253,8 @@ async fn nonblocking<T: AsyncTransport + Clone + Unpin + 'static>(
     Ok(measured.end(&tally))
 }
 
-async fn one_nonblocking<T: AsyncTransport + Clone + Unpin>(
-    client: &AsyncClient<T>,
+async fn one_nonblocking(
+    client: &AsyncClient,
     arguments: &Arguments,
     tally: &Tally,
 ) -> Result<(), Error> {

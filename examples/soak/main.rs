@@ -213,11 +213,11 @@ fn of_smol(soak: &Arc<Soak>, provider: &Arc<dyn Provider>, streams: usize) {
     }));
 }
 
-fn client<T: AsyncTransport + Clone + Unpin>(
+fn client<T: AsyncTransport + 'static>(
     transport: T,
     soak: &Soak,
     provider: &Arc<dyn Provider>,
-) -> AsyncClient<T> {
+) -> AsyncClient {
     let client = AsyncClient::shared(transport, provider.clone()).with_options(options());
     match client
         .clone()
@@ -228,7 +228,7 @@ fn client<T: AsyncTransport + Clone + Unpin>(
     }
 }
 
-async fn one<T: AsyncTransport + Clone + Unpin>(client: AsyncClient<T>, soak: Arc<Soak>) {
+async fn one(client: AsyncClient, soak: Arc<Soak>) {
     let mut text = String::new();
     let result = async {
         let mut stream = client.stream(request())?;

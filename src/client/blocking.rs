@@ -10,7 +10,7 @@ use crate::{
     transport::{ChatStream, Driver},
 };
 use std::sync::Arc;
-use unifiedai_transport::{CancelHandle, Transport};
+use unifiedai_transport::{BoxedTransport, CancelHandle, Transport};
 
 /// A client whose calls block. Clones share connections, limits and the closing.
 ///
@@ -27,13 +27,18 @@ use unifiedai_transport::{CancelHandle, Transport};
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Client<T> {
+pub struct Client<T = BoxedTransport> {
     pub(super) transport: T,
     pub(super) providers: Providers,
     cancel: Option<CancelHandle>,
 }
 
-settings!(Client, Transport);
+settings!(
+    Client,
+    BoxedTransport,
+    Transport,
+    (Transport<Body: Send + 'static> + Send + Sync + 'static)
+);
 
 impl<T> Client<T> {
     fn of(transport: T, providers: Providers) -> Self {

@@ -36,8 +36,10 @@ pub use telemetry::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use telemetry::TracingObserver;
 
+use unifiedai_transport::{BoxedAsyncTransport, BoxedTransport};
+
 /// [`Client`], by the name that users of the Python package know.
-pub type UnifiedAI<T> = Client<T>;
+pub type UnifiedAI<T = BoxedTransport> = Client<T>;
 
 /// [`AsyncClient`], by the name that users of the Python package know.
-pub type AsyncUnifiedAI<T> = AsyncClient<T>;
+pub type AsyncUnifiedAI<T = BoxedAsyncTransport> = AsyncClient<T>;

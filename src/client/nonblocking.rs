@@ -10,7 +10,7 @@ use crate::{
     transport::{AsyncChatStream, AsyncDriver},
 };
 use std::{future::Future, sync::Arc};
-use unifiedai_transport::AsyncTransport;
+use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport};
 
 /// A client whose calls do not block; it needs no runtime but the one that its transport is made for. Clones share
 /// connections, limits and the closing.
@@ -30,12 +30,17 @@ use unifiedai_transport::AsyncTransport;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct AsyncClient<T> {
+pub struct AsyncClient<T = BoxedAsyncTransport> {
     pub(super) transport: T,
     pub(super) providers: Providers,
 }
 
-settings!(AsyncClient, AsyncTransport);
+settings!(
+    AsyncClient,
+    BoxedAsyncTransport,
+    AsyncTransport,
+    (AsyncTransport + 'static)
+);
 
 impl<T> AsyncClient<T> {
     fn of(transport: T, providers: Providers) -> Self {

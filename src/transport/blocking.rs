@@ -8,7 +8,7 @@ use std::{
     thread::{self, Thread},
     time::Duration,
 };
-use unifiedai_transport::{Body, CancelHandle, Interrupt, Time, Transport};
+use unifiedai_transport::{Body, BoxedTransport, CancelHandle, Interrupt, Time, Transport};
 
 /// Carries an exchange over a blocking transport. Dropping it closes the connection.
 pub struct Driver<T: Transport, O: Operation = Chat> {
@@ -205,7 +205,7 @@ impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
 
 /// The events of a streamed answer, as an iterator. After the last event it yields the error that ended the stream, if any.
 #[derive(Debug)]
-pub struct ChatStream<T: Transport> {
+pub struct ChatStream<T: Transport = BoxedTransport> {
     driver: Option<Driver<T>>,
     cancel: CancelHandle,
     response: Option<Box<UnifiedChatResponse>>,

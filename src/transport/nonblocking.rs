@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use unifiedai_transport::{AsyncBody, AsyncTransport, Time, TransportError};
+use unifiedai_transport::{AsyncBody, AsyncTransport, BoxedAsyncTransport, Time, TransportError};
 
 /// Carries an exchange over an async transport. It holds no task: whoever polls it drives it, and dropping it cancels.
 pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
@@ -219,7 +219,7 @@ impl<T: AsyncTransport, O: Operation> fmt::Debug for AsyncDriver<T, O> {
 
 /// The events of a streamed answer, as a [`Stream`]. After the last event it yields the error that ended the stream, if any.
 #[derive(Debug)]
-pub struct AsyncChatStream<T: AsyncTransport> {
+pub struct AsyncChatStream<T: AsyncTransport = BoxedAsyncTransport> {
     driver: Option<AsyncDriver<T>>,
     response: Option<Box<UnifiedChatResponse>>,
 }

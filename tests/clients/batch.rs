@@ -54,7 +54,7 @@ fn every_request_has_one_result_on_smol() {
     smol::block_on(all(Smol::new()));
 }
 
-async fn all<T: AsyncTransport + Clone + Unpin + 'static>(transport: T) {
+async fn all<T: AsyncTransport + Clone + 'static>(transport: T) {
     let server = server();
     for ordered in [false, true] {
         let running = Running::default();

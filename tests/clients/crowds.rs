@@ -43,7 +43,7 @@ fn hundreds_of_health_checks_run_at_once_on_threads() {
     assert_eq!(server.served(), 200);
 }
 
-async fn compared<T: AsyncTransport + Clone + Unpin>(transport: T) {
+async fn compared<T: AsyncTransport + 'static>(transport: T) {
     let server = server();
     let client = AsyncClient::new(transport, named(&server, "one"))
         .with_provider(named(&server, "two"))
@@ -60,7 +60,7 @@ async fn compared<T: AsyncTransport + Clone + Unpin>(transport: T) {
 }
 
 /// One of three providers is not there, and the other two hear of each check once.
-async fn checked<T: AsyncTransport + Clone + Unpin>(transport: T) {
+async fn checked<T: AsyncTransport + 'static>(transport: T) {
     let server = server();
     let dead = named(&Loopback::start(Config::fast()).unwrap(), "dead");
     let client = AsyncClient::new(transport, named(&server, "one"))

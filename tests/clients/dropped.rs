@@ -19,7 +19,7 @@ fn batches_comparisons_and_checks_can_be_dropped_on_smol() {
     smol::block_on(dropped(Smol::new()));
 }
 
-async fn dropped<T: AsyncTransport + Clone + Unpin + 'static>(transport: T) {
+async fn dropped<T: AsyncTransport + 'static>(transport: T) {
     let (server, running) = (server(), Running::default());
     let client = client(transport, &server, &running);
     let (client, running) = (&client, &running);
@@ -48,7 +48,11 @@ async fn dropped<T: AsyncTransport + Clone + Unpin + 'static>(transport: T) {
 }
 
 /// Two providers, one of them with a single place.
-fn client<T: AsyncTransport>(transport: T, server: &Loopback, running: &Running) -> AsyncClient<T> {
+fn client<T: AsyncTransport + 'static>(
+    transport: T,
+    server: &Loopback,
+    running: &Running,
+) -> AsyncClient {
     AsyncClient::new(transport, cerebras(server))
         .with_provider(named(server, "other"))
         .unwrap()
@@ -58,13 +62,12 @@ fn client<T: AsyncTransport>(transport: T, server: &Loopback, running: &Running)
 }
 
 /// Lets `ask` run for one poll, for two, and so on, until it comes to its end. How many it took.
-async fn at_every_await<T, F>(
-    client: &AsyncClient<T>,
+async fn at_every_await<F>(
+    client: &AsyncClient,
     running: &Running,
     ask: impl Fn(usize) -> F,
 ) -> usize
 where
-    T: AsyncTransport + Clone + Unpin,
     F: Future<Output = bool>,
 {
     let mut polls = 0;

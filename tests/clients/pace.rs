@@ -120,7 +120,7 @@ fn paced_calls_keep_their_order_on_smol() {
     smol::block_on(paced(Smol::new()));
 }
 
-async fn paced<T: AsyncTransport + Clone + Unpin>(transport: T) {
+async fn paced<T: AsyncTransport + 'static>(transport: T) {
     let (server, order) = (server(), Order::default());
     let guard = spent(&cerebras(&server), || transport.now());
     let client = AsyncClient::new(transport, cerebras(&server))

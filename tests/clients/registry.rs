@@ -45,7 +45,7 @@ fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
             .build()
             .unwrap()
     };
-    let ask = |client: &Client<Agent>, model: &str| {
+    let ask = |client: &Client, model: &str| {
         let mut request = question();
         request.model = model.into();
         client.chat(request)

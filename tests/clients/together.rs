@@ -74,11 +74,7 @@ fn answers_are_compared() {
     smol::block_on(compared(Smol::new(), &fast, &slow));
 }
 
-async fn compared<T: AsyncTransport + Clone + Unpin>(
-    transport: T,
-    fast: &Loopback,
-    slow: &Loopback,
-) {
+async fn compared<T: AsyncTransport + 'static>(transport: T, fast: &Loopback, slow: &Loopback) {
     let mut seen = [0; 4];
     let client = AsyncClient::new(transport, named(fast, "fast"))
         .with_provider(named(slow, "slow"))
@@ -132,11 +128,7 @@ fn health_is_told_for_each_and_for_all() {
     smol::block_on(checked(Smol::new(), &server, dead));
 }
 
-async fn checked<T: AsyncTransport + Clone + Unpin>(
-    transport: T,
-    server: &Loopback,
-    dead: OpenAiChat,
-) {
+async fn checked<T: AsyncTransport + 'static>(transport: T, server: &Loopback, dead: OpenAiChat) {
     let client = AsyncClient::new(transport, cerebras(server))
         .with_provider(dead)
         .unwrap();

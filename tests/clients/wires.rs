@@ -45,10 +45,7 @@ fn over_all(
     answers
 }
 
-async fn drain<T: unifiedai::AsyncTransport + Clone + Unpin>(
-    client: &AsyncClient<T>,
-    request: &ChatRequest,
-) -> Result<UnifiedChatResponse, Error> {
+async fn drain(client: &AsyncClient, request: &ChatRequest) -> Result<UnifiedChatResponse, Error> {
     let mut stream = client.stream(request.clone())?;
     while let Some(event) = stream.next().await {
         event?;

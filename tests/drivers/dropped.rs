@@ -16,7 +16,7 @@ fn plan(host: &str, nth: usize) -> Reply {
 
 struct Shared {
     world: World,
-    client: AsyncClient<World>,
+    client: AsyncClient,
     guards: [Arc<Guard>; 2],
 }
 
@@ -46,11 +46,11 @@ fn shared() -> Shared {
     }
 }
 
-fn fallback(client: &AsyncClient<World>) -> Fallback {
+fn fallback(client: &AsyncClient) -> Fallback {
     client.providers().fallback("one.m", ["two.m"]).unwrap()
 }
 
-fn call(client: &AsyncClient<World>, number: usize) -> Task<'_> {
+fn call(client: &AsyncClient, number: usize) -> Task<'_> {
     Box::pin(async move {
         let fallback = fallback(client);
         if number % 2 == 0 {

@@ -8,17 +8,14 @@ const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\
 /// More than any poll reads.
 const MANY: usize = 200;
 
-fn client(chunk: fn(&str, usize) -> Reply) -> (World, AsyncClient<World>) {
+fn client(chunk: fn(&str, usize) -> Reply) -> (World, AsyncClient) {
     let world = World::new(chunk);
     let client = AsyncClient::new(world.clone(), provider("one")).with_options(once());
     (world, client)
 }
 
 /// Lets a task run: none of its polls may read more than a number of chunks, and it goes on all the same.
-fn check(
-    chunk: fn(&str, usize) -> Reply,
-    make: impl for<'a> Fn(&'a AsyncClient<World>) -> Task<'a>,
-) {
+fn check(chunk: fn(&str, usize) -> Reply, make: impl for<'a> Fn(&'a AsyncClient) -> Task<'a>) {
     let (world, client) = client(chunk);
     let mut tasks = Tasks::new(&world, [make(&client)]);
     let mut read = 0;

@@ -61,7 +61,7 @@ fn a_stream_that_is_read_late_has_all_its_time_blocking() {
 
 #[test]
 fn a_stream_that_is_read_late_has_all_its_time() {
-    type Make = fn(&AsyncClient<World>) -> AsyncChatStream<World>;
+    type Make = fn(&AsyncClient) -> AsyncChatStream;
     let make: [Make; 2] = [
         |client| client.stream(question("m")).unwrap(),
         |client| client.stream_any(question("m"), any()).unwrap(),

@@ -7,14 +7,14 @@ fn first_fails(host: &str, _: usize) -> Reply {
     Reply::status(if host == "one.test" { 503 } else { 200 })
 }
 
-fn client(world: &World) -> AsyncClient<World> {
+fn client(world: &World) -> AsyncClient {
     AsyncClient::new(world.clone(), provider("one"))
         .with_provider(provider("two"))
         .unwrap()
         .with_options(once())
 }
 
-fn one_then_two(client: &AsyncClient<World>) -> Fallback {
+fn one_then_two(client: &AsyncClient) -> Fallback {
     client.providers().fallback("one.m", ["two.m"]).unwrap()
 }
 

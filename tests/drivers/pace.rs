@@ -7,7 +7,7 @@ use unifiedai::{AsyncClient, Guard, Time};
 /// Ten a second.
 const PACE: u32 = 600;
 
-fn client(world: &World) -> AsyncClient<World> {
+fn client(world: &World) -> AsyncClient {
     let guard = Arc::new(Guard::new().requests_per_minute(PACE));
     AsyncClient::new(world.clone(), provider("one"))
         .with_options(once())
@@ -17,7 +17,7 @@ fn client(world: &World) -> AsyncClient<World> {
 
 /// One call each, and the order in which they end.
 fn calls<'a>(
-    client: &'a AsyncClient<World>,
+    client: &'a AsyncClient,
     number: usize,
     order: &'a RefCell<Vec<usize>>,
 ) -> impl Iterator<Item = Task<'a>> {

@@ -21,7 +21,7 @@ fn answers() -> [Answer; 6] {
     ]
 }
 
-fn calls(client: &Client<Script>) {
+fn calls(client: &Client) {
     client.chat(question()).unwrap();
     client.stream(question()).unwrap().into_response().unwrap();
     client.chat(question()).unwrap_err();

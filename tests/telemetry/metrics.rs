@@ -18,7 +18,7 @@ type Series = (String, BTreeMap<String, String>, Vec<f64>);
 
 pub(crate) fn series(
     answers: impl IntoIterator<Item = Answer>,
-    calls: impl FnOnce(&Client<Script>),
+    calls: impl FnOnce(&Client),
 ) -> Vec<Series> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();

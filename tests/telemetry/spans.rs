@@ -10,7 +10,7 @@ use unifiedai::{
 fn span(
     answers: impl IntoIterator<Item = Answer>,
     observer: TracingObserver,
-    call: impl FnOnce(&Client<Script>),
+    call: impl FnOnce(&Client),
 ) -> Span {
     let spans = Spans::default();
     let client = Client::new(Script::new(answers), provider()).with_observer(observer);

@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use unifiedai_transport::{AsyncTransport, Time};
+use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, Time};
 
 impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
     /// Makes many calls, a few at a time, on the task that reads the results. `requests` are pairs of whatever the caller
@@ -26,7 +26,7 @@ impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
         &self,
         requests: I,
         options: BatchOptions,
-    ) -> Result<AsyncBatch<T, K, Requests<I::IntoIter>>, Error>
+    ) -> Result<AsyncBatch<K, Requests<I::IntoIter>, T>, Error>
     where
         I: IntoIterator<Item = (K, ChatRequest)>,
     {
@@ -41,7 +41,7 @@ impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
         &self,
         requests: S,
         options: BatchOptions,
-    ) -> Result<AsyncBatch<T, K, S>, Error>
+    ) -> Result<AsyncBatch<K, S, T>, Error>
     where
         S: Stream<Item = (K, ChatRequest)>,
     {
@@ -56,7 +56,7 @@ impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
 }
 
 /// The results of a batch, as a [`Stream`].
-pub struct AsyncBatch<T, K, S> {
+pub struct AsyncBatch<K, S, T = BoxedAsyncTransport> {
     client: AsyncClient<T>,
     requests: Pin<Box<S>>,
     ledger: Ledger<K>,
@@ -71,7 +71,7 @@ type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Call<K> = Pin<Box<dyn Future<Output = (u64, K, Result<UnifiedChatResponse, Error>)> + Send>>;
 
-impl<T, K, S> AsyncBatch<T, K, S>
+impl<K, S, T> AsyncBatch<K, S, T>
 where
     T: AsyncTransport + Clone + Unpin + 'static,
     K: Send + Unpin + 'static,
@@ -127,7 +127,7 @@ where
     }
 }
 
-impl<T, K, S> Stream for AsyncBatch<T, K, S>
+impl<K, S, T> Stream for AsyncBatch<K, S, T>
 where
     T: AsyncTransport + Clone + Unpin + 'static,
     K: Send + Unpin + 'static,
@@ -154,7 +154,7 @@ where
     }
 }
 
-impl<T: fmt::Debug, K: fmt::Debug, S> fmt::Debug for AsyncBatch<T, K, S> {
+impl<K: fmt::Debug, S, T: fmt::Debug> fmt::Debug for AsyncBatch<K, S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncBatch")
             .field("client", &self.client)

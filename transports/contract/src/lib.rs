@@ -13,6 +13,7 @@
 //! - a connection is reused only after its body was read to the end that its framing gives;
 //! - of a failure it says whether the request can have reached the server ([`Delivery`]).
 
+mod boxed;
 mod cancel;
 mod error;
 mod limits;
@@ -26,6 +27,7 @@ use std::{
     time::SystemTime,
 };
 
+pub use boxed::{BoxedAsyncTransport, BoxedTransport};
 pub use cancel::{CancelHandle, Interrupt};
 pub use error::{Delivery, FailureKind, Phase, TransportError};
 pub use limits::Limits;

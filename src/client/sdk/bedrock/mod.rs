@@ -15,7 +15,7 @@ use super::per_call::PerCall;
 use crate::{AsyncClient, ChatRequest, Client, Error, Json, Model, provider::Bedrock};
 use serde::Serialize;
 use std::time::Duration;
-use unifiedai_transport::{AsyncTransport, Transport};
+use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, Transport};
 
 /// Bedrock in the shape of its own clients, with calls that block. A model `cerebras.<id>` goes to Cerebras if the client
 /// has it, and the answer comes in Bedrock's shape all the same.
@@ -31,10 +31,10 @@ use unifiedai_transport::{AsyncTransport, Transport};
 /// # }
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
-pub type BedrockRuntime<T> = BedrockSdk<Client<T>>;
+pub type BedrockRuntime<T = BoxedTransport> = BedrockSdk<Client<T>>;
 
 /// Bedrock in the shape of its own clients, with calls that do not block.
-pub type AsyncBedrockRuntime<T> = BedrockSdk<AsyncClient<T>>;
+pub type AsyncBedrockRuntime<T = BoxedAsyncTransport> = BedrockSdk<AsyncClient<T>>;
 
 /// [`BedrockRuntime`] or [`AsyncBedrockRuntime`], by the client that makes its calls.
 #[derive(Clone, Debug)]
@@ -109,15 +109,19 @@ impl<C> From<C> for BedrockSdk<C> {
     }
 }
 
-impl<T: Transport + Clone> BedrockRuntime<T> {
+impl BedrockRuntime {
     /// A client with credentials and region from the environment and the files of other AWS programs.
     ///
     /// # Errors
     /// `invalid_request` that names what is missing or wrong.
-    pub fn from_env(transport: T) -> Result<Self, Error> {
+    pub fn from_env(
+        transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         Ok(Client::new(transport, Bedrock::from_env(None)?).into())
     }
+}
 
+impl<T: Transport + Clone> BedrockRuntime<T> {
     /// Asks, and waits for the whole answer.
     ///
     /// # Errors
@@ -159,15 +163,17 @@ impl<T: Transport + Clone> BedrockRuntime<T> {
     }
 }
 
-impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
+impl AsyncBedrockRuntime {
     /// A client with credentials and region from the environment and the files of other AWS programs.
     ///
     /// # Errors
     /// `invalid_request` that names what is missing or wrong.
-    pub fn from_env(transport: T) -> Result<Self, Error> {
+    pub fn from_env(transport: impl AsyncTransport + 'static) -> Result<Self, Error> {
         Ok(AsyncClient::new(transport, Bedrock::from_env(None)?).into())
     }
+}
 
+impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
     /// Asks, and waits for the whole answer.
     ///
     /// # Errors

@@ -9,18 +9,18 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use unifiedai_transport::{AsyncTransport, Transport};
+use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, Transport};
 
 /// The events of a streamed answer in Bedrock's shape, as an iterator.
 #[derive(Debug)]
-pub struct ConverseStream<T: Transport> {
+pub struct ConverseStream<T: Transport = BoxedTransport> {
     stream: Option<ChatStream<T>>,
     order: Order,
 }
 
 /// The same as a [`Stream`].
 #[derive(Debug)]
-pub struct AsyncConverseStream<T: AsyncTransport> {
+pub struct AsyncConverseStream<T: AsyncTransport = BoxedAsyncTransport> {
     stream: Option<AsyncChatStream<T>>,
     order: Order,
 }

@@ -9,7 +9,7 @@ use crate::{
     provider::{OpenAiChat, openai_chat::CEREBRAS},
 };
 use std::time::Duration;
-use unifiedai_transport::{AsyncTransport, Transport};
+use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, Transport};
 
 /// Cerebras in the shape of its official SDK, with calls that block.
 ///
@@ -25,10 +25,10 @@ use unifiedai_transport::{AsyncTransport, Transport};
 /// # }
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
-pub type Cerebras<T> = CerebrasSdk<Client<T>>;
+pub type Cerebras<T = BoxedTransport> = CerebrasSdk<Client<T>>;
 
 /// Cerebras in the shape of its official SDK, with calls that do not block.
-pub type AsyncCerebras<T> = CerebrasSdk<AsyncClient<T>>;
+pub type AsyncCerebras<T = BoxedAsyncTransport> = CerebrasSdk<AsyncClient<T>>;
 
 /// [`Cerebras`] or [`AsyncCerebras`], by the client that makes its calls.
 #[derive(Clone, Debug)]
@@ -64,12 +64,15 @@ impl<C> From<C> for CerebrasSdk<C> {
     }
 }
 
-impl<T: Transport + Clone> Cerebras<T> {
+impl Cerebras {
     /// A client with a key.
     ///
     /// # Errors
     /// `invalid_request` if the key cannot be one.
-    pub fn new(transport: T, api_key: impl Into<String>) -> Result<Self, Error> {
+    pub fn new(
+        transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
+        api_key: impl Into<String>,
+    ) -> Result<Self, Error> {
         Ok(Client::new(transport, OpenAiChat::cerebras(api_key)?).into())
     }
 
@@ -77,10 +80,14 @@ impl<T: Transport + Clone> Cerebras<T> {
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong.
-    pub fn from_env(transport: T) -> Result<Self, Error> {
+    pub fn from_env(
+        transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         Ok(Client::new(transport, OpenAiChat::from_env(CEREBRAS, None)?).into())
     }
+}
 
+impl<T: Transport + Clone> Cerebras<T> {
     /// Has a connection ready for the first call. The official SDK does this whenever a client is made.
     ///
     /// # Errors
@@ -96,12 +103,15 @@ impl<T: Transport + Clone> Cerebras<T> {
     }
 }
 
-impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
+impl AsyncCerebras {
     /// A client with a key.
     ///
     /// # Errors
     /// `invalid_request` if the key cannot be one.
-    pub fn new(transport: T, api_key: impl Into<String>) -> Result<Self, Error> {
+    pub fn new(
+        transport: impl AsyncTransport + 'static,
+        api_key: impl Into<String>,
+    ) -> Result<Self, Error> {
         Ok(AsyncClient::new(transport, OpenAiChat::cerebras(api_key)?).into())
     }
 
@@ -109,10 +119,12 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong.
-    pub fn from_env(transport: T) -> Result<Self, Error> {
+    pub fn from_env(transport: impl AsyncTransport + 'static) -> Result<Self, Error> {
         Ok(AsyncClient::new(transport, OpenAiChat::from_env(CEREBRAS, None)?).into())
     }
+}
 
+impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
     /// Has a connection ready for the first call. The official SDK does this whenever a client is made.
     ///
     /// # Errors
