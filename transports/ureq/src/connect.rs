@@ -1,24 +1,22 @@
 //! Opens connections: name lookup, TCP, a proxy if there is one, TLS.
 
 use crate::{
-    cancel,
     connection::Connection,
-    deadline,
     idle::Idle,
-    race,
+    proxy, race,
     socket::{Socket, Stream},
+    timeout::{self, Stage},
 };
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use std::{
     fmt,
-    io::{self, Read, Write},
+    io::{self, ErrorKind},
     net::{SocketAddr, ToSocketAddrs},
     sync::Arc,
 };
 use unifiedai_http::{
     Options, error,
     proxy::{Proxy, Scheme},
-    tunnel::Handshake,
 };
 use unifiedai_transport::TransportError;
 use ureq::{
@@ -31,31 +29,22 @@ use ureq::{
     },
 };
 
+#[derive(Clone)]
 pub(crate) struct Connector {
     pub(crate) tls: Arc<ClientConfig>,
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     pub(crate) idle: Arc<Idle>,
 }
 
-/// Host and port, and what errors call them.
-struct Place<'a> {
-    host: &'a str,
-    port: u16,
-    name: String,
+/// What is connected to, and what errors call it.
+pub(crate) struct Place<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) name: String,
 }
 
-impl<'a> Place<'a> {
-    fn of(host: &'a str, port: u16) -> Self {
-        let name = error::place(host, port);
-        Place { host, port, name }
-    }
-
-    fn proxy(proxy: &'a Proxy) -> Self {
-        let name = format!("the proxy {proxy}");
-        let (host, port) = (proxy.host(), proxy.port());
-        Place { host, port, name }
-    }
-}
+/// An open connection, and what a request on it has before its path.
+type Opened = (Box<dyn Stream>, Option<Box<str>>);
 
 impl Connect for Connector {
     type Out = Connection;
@@ -65,147 +54,132 @@ impl Connect for Connector {
         details: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<Connection>, Error> {
-        let (tls, host, port) = target(details.uri).ok_or_else(|| Error::BadUri(String::new()))?;
-        let opened = deadline::connecting(|| self.open(tls, host, port));
-        let (stream, absolute) = opened.map_err(|failure| Error::Other(Box::new(failure)))?;
-        let connection = Connection::new(stream, details.config, &self.idle, absolute);
-        Ok(Some(connection))
+        Connection::open(self, details.uri, details.config).map(Some)
     }
 }
 
 impl Connector {
-    fn open(
-        &self,
-        tls: bool,
-        host: &str,
-        port: u16,
-    ) -> Result<(Stream, Option<Box<str>>), TransportError> {
-        let target = Place::of(host, port);
-        let mut absolute = None;
-        let stream = match self.options.proxies.route(tls, host, port)? {
-            None => self.tcp(&target)?,
-            Some(proxy) => {
-                let place = Place::proxy(proxy);
-                let mut stream = self.tcp(&place)?;
-                if proxy.scheme() == Scheme::Https {
-                    stream = self.handshake(stream, &place)?;
-                }
-                if proxy.scheme().is_http() && !tls {
-                    let place = if port == 80 { host } else { &*target.name };
-                    absolute = Some(format!("http://{place}").into());
-                } else {
-                    self.tunnel(&mut stream, proxy, &target, &place)?;
-                }
-                stream
-            }
+    pub(crate) fn open(&self, uri: &Uri) -> Result<Opened, Error> {
+        timeout::advance(Stage::Unsent, Stage::Connecting);
+        let opened = self.reach(uri);
+        timeout::advance(Stage::Connecting, Stage::Unsent);
+        opened.map_err(|failure| Error::Other(failure.into()))
+    }
+
+    fn reach(&self, uri: &Uri) -> Result<Opened, TransportError> {
+        let (tls, host, port) = target(uri)?;
+        let name = error::place(host, port);
+        let place = Place { host, port, name };
+        let (mut stream, absolute) = match self.options.proxies.route(tls, host, port)? {
+            Some(proxy) => self.reach_by(proxy, tls, &place)?,
+            None => (self.tcp(&place)?, None),
         };
-        let stream = if tls {
-            self.handshake(stream, &target)?
-        } else {
-            stream
-        };
+        if tls {
+            stream = self.handshake(stream, &place)?;
+        }
         Ok((stream, absolute))
     }
 
-    fn tcp(&self, place: &Place) -> Result<Stream, TransportError> {
-        let addresses = lookup(place, &self.options)?;
-        let tcp = race::connect(&addresses).map_err(|cause| match cause.kind() {
-            io::ErrorKind::TimedOut => error::connect_timeout(&place.name),
-            _ => error::connecting(&place.name, &cause),
-        })?;
-        let set = tcp
-            .set_nodelay(true)
-            .and_then(|()| match self.options.tcp_keep_alive {
-                Some(after) => {
-                    let keep_alive = socket2::TcpKeepalive::new().with_time(after);
-                    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)
-                }
-                None => Ok(()),
-            });
-        set.map_err(|cause| error::connecting(&place.name, &cause))?;
-        let socket = Socket::new(Arc::new(tcp));
-        cancel::begin(&socket);
-        Ok(Stream::Plain(socket))
-    }
-
-    fn handshake(&self, mut stream: Stream, place: &Place) -> Result<Stream, TransportError> {
-        let name = ServerName::try_from(place.host.trim_matches(['[', ']']).to_owned())
-            .map_err(|_| error::unsendable("the host is not a valid server name"))?;
-        let failed = |cause: io::Error| match cause.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                error::connect_timeout(&place.name)
-            }
-            _ => error::handshake(&place.name, &cause),
-        };
-        let session = ClientConnection::new(Arc::clone(&self.tls), name);
-        let mut session = session.map_err(|error| failed(io::Error::other(error)))?;
-        while session.is_handshaking() {
-            session.complete_io(&mut stream).map_err(failed)?;
-        }
-        Ok(Stream::Tls(Box::new(StreamOwned::new(session, stream))))
-    }
-
-    /// Asks a proxy for a connection to the target.
-    fn tunnel(
+    fn reach_by(
         &self,
-        stream: &mut Stream,
         proxy: &Arc<Proxy>,
+        tls: bool,
         target: &Place,
-        place: &Place,
-    ) -> Result<(), TransportError> {
-        let failed = |cause: io::Error| match cause.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                error::connect_timeout(&place.name)
-            }
-            _ => error::connecting(&place.name, &cause),
-        };
-        let resolved = match proxy.scheme() {
-            Scheme::Socks5 => lookup(target, &self.options)?
+    ) -> Result<Opened, TransportError> {
+        let name = format!("the proxy {proxy}");
+        let (host, port) = (proxy.host(), proxy.port());
+        let place = Place { host, port, name };
+        let mut stream = self.tcp(&place)?;
+        if proxy.scheme() == Scheme::Https {
+            stream = self.handshake(stream, &place)?;
+        }
+        if proxy.scheme().is_http() && !tls {
+            return Ok((stream, Some(proxy::absolute(target))));
+        }
+        let address = match proxy.scheme() {
+            Scheme::Socks5 => self
+                .lookup(target)?
                 .first()
                 .map(|first| first.ip().to_string()),
             _ => None,
         };
-        let host = resolved.as_deref().unwrap_or(target.host);
-        let mut handshake = Handshake::new(Arc::clone(proxy), host, target.port);
-        let mut buffer = [0; 1024];
-        loop {
-            stream.write_all(&handshake.output()).map_err(failed)?;
-            let read = stream.read(&mut buffer).map_err(failed)?;
-            if handshake.input(buffer.get(..read).unwrap_or_default())? {
-                return Ok(());
+        let host = address.as_deref().unwrap_or(target.host);
+        proxy::tunnel(&mut *stream, proxy, host, target.port, &place)?;
+        Ok((stream, None))
+    }
+
+    fn tcp(&self, place: &Place) -> Result<Box<dyn Stream>, TransportError> {
+        let addresses = self.lookup(place)?;
+        let tcp = race::connect(&addresses).and_then(|tcp| {
+            tcp.set_nodelay(true)?;
+            if let Some(after) = self.options.tcp_keep_alive {
+                let keep_alive = socket2::TcpKeepalive::new().with_time(after);
+                socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)?;
             }
+            Ok(tcp)
+        });
+        let socket = Socket::new(tcp.map_err(|cause| failed(place, &cause, error::connecting))?);
+        socket.used(true);
+        Ok(Box::new(socket))
+    }
+
+    fn handshake(
+        &self,
+        mut stream: Box<dyn Stream>,
+        place: &Place,
+    ) -> Result<Box<dyn Stream>, TransportError> {
+        let name = ServerName::try_from(place.host.trim_matches(['[', ']']).to_owned())
+            .map_err(|_| error::unsendable("the host is not a valid server name"))?;
+        let session = ClientConnection::new(Arc::clone(&self.tls), name).map_err(io::Error::other);
+        let session = session.and_then(|mut session| {
+            while session.is_handshaking() {
+                session.complete_io(&mut stream)?;
+            }
+            Ok(session)
+        });
+        let session = session.map_err(|cause| failed(place, &cause, error::handshake))?;
+        Ok(Box::new(StreamOwned::new(session, stream)))
+    }
+
+    /// All addresses of a host.
+    fn lookup(&self, place: &Place) -> Result<Vec<SocketAddr>, TransportError> {
+        if let Some(known) = self.options.known_addresses(place.host, place.port) {
+            return Ok(known);
         }
+        let name = (place.host.to_owned(), place.port);
+        let found = race::in_time(move || match name.to_socket_addrs()?.collect::<Vec<_>>() {
+            none if none.is_empty() => Err(io::Error::other("it has no address")),
+            addresses => Ok(addresses),
+        });
+        found.map_err(|cause| failed(place, &cause, error::unresolved))
     }
 }
 
-/// All addresses of a host.
-fn lookup(place: &Place, options: &Options) -> Result<Vec<SocketAddr>, TransportError> {
-    if let Some(known) = options.known_addresses(place.host, place.port) {
-        return Ok(known);
-    }
-    let name = (place.host.to_owned(), place.port);
-    let found = race::in_time(move || Ok(name.to_socket_addrs()?.collect::<Vec<_>>()));
-    match found {
-        Ok(addresses) if addresses.is_empty() => {
-            let none = io::Error::other("it has no address");
-            Err(error::unresolved(&place.name, &none))
-        }
-        Err(cause) if cause.kind() == io::ErrorKind::TimedOut => {
-            Err(error::connect_timeout(&place.name))
-        }
-        found => found.map_err(|cause| error::unresolved(&place.name, &cause)),
+/// Why there is no connection: the limit for connecting has passed, or `error` says it.
+pub(crate) fn failed(
+    place: &Place,
+    cause: &io::Error,
+    error: fn(&str, &io::Error) -> TransportError,
+) -> TransportError {
+    match cause.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => error::connect_timeout(&place.name),
+        _ => error(&place.name, cause),
     }
 }
 
 /// Whether TLS is asked for, host, port.
-pub(crate) fn target(uri: &Uri) -> Option<(bool, &str, u16)> {
-    let (tls, usual) = match uri.scheme_str() {
-        Some("http") => (false, 80),
-        Some("https") => (true, 443),
-        _ => return None,
+pub(crate) fn target(uri: &Uri) -> Result<(bool, &str, u16), TransportError> {
+    let usual = match uri.scheme_str() {
+        Some("http") => Some((false, 80)),
+        Some("https") => Some((true, 443)),
+        _ => None,
     };
-    let host = uri.host().filter(|host| !host.is_empty())?;
-    Some((tls, host, uri.port_u16().unwrap_or(usual)))
+    let host = uri.host().filter(|host| !host.is_empty());
+    let (Some((tls, port)), Some(host)) = (usual, host) else {
+        let why = "the URL has no host, or a scheme other than `http` and `https`";
+        return Err(error::unsendable(why));
+    };
+    Ok((tls, host, uri.port_u16().unwrap_or(port)))
 }
 
 impl fmt::Debug for Connector {
@@ -214,11 +188,8 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// Names are looked up when a connection is opened, by [`Connector`]: not for a kept one, and not for one behind a proxy.
-#[derive(Debug)]
-pub(crate) struct NoLookup;
-
-impl Resolver for NoLookup {
+/// Names are looked up when a connection is opened: not for a kept one, and not for one behind a proxy.
+impl Resolver for Connector {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         Ok(self.empty())
     }

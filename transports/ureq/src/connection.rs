@@ -1,79 +1,77 @@
 //! A connection as ureq's agent uses it.
 
 use crate::{
-    cancel,
-    deadline::{self, Stage},
-    idle::{Idle, Parked, Peek},
+    connect::Connector,
+    idle::Resting,
     socket::Stream,
+    timeout::{self, Stage},
 };
 use std::{
-    error::Error as StdError,
     fmt,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind},
     sync::Arc,
 };
 use ureq::{
     Error,
     config::Config,
+    http::Uri,
     unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport},
 };
 
 pub(crate) struct Connection {
     buffers: LazyBuffers,
-    stream: Stream,
-    idle: Arc<Idle>,
-    /// While the connection waits in ureq's pool.
-    parked: Option<Parked>,
+    stream: Box<dyn Stream>,
+    /// What a request to a proxy has before its path: scheme, host and port of the target.
+    absolute: Option<Box<str>>,
+    /// What opened it, and for what.
+    connector: Connector,
+    uri: Uri,
+    /// Where its socket is while it waits in ureq's pool.
+    resting: Arc<Resting>,
     /// True if the connection has waited there.
     is_reused: bool,
     /// True once the server refused to take more of a request; its response may have come all the same.
     write_failed: bool,
-    /// What a request to a proxy has before its path: scheme, host and port of the target.
-    absolute: Option<Box<str>>,
 }
 
 impl Connection {
-    pub(crate) fn new(
-        stream: Stream,
-        config: &Config,
-        idle: &Arc<Idle>,
-        absolute: Option<Box<str>>,
-    ) -> Self {
-        Connection {
+    pub(crate) fn open(connector: &Connector, uri: &Uri, config: &Config) -> Result<Self, Error> {
+        let (stream, absolute) = connector.open(uri)?;
+        Ok(Connection {
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             stream,
-            idle: Arc::clone(idle),
-            parked: None,
+            absolute,
+            connector: connector.clone(),
+            uri: uri.clone(),
+            resting: connector.idle.place(),
             is_reused: false,
             write_failed: false,
-            absolute,
-        }
+        })
     }
 
     /// Before the first byte of a request.
     fn begin(&mut self) -> Result<(), Error> {
-        cancel::begin(self.stream.socket());
-        if self.is_reused && self.stream.peek() != Peek::Nothing {
-            return Err(stale());
+        if self.is_reused && !matches!(self.stream.peek(), Ok(false)) {
+            // The server closed it while it waited, or sent what belongs to no request.
+            (self.stream, self.absolute) = self.connector.open(&self.uri)?;
+            self.is_reused = false;
         }
+        self.stream.socket().used(true);
         Ok(())
     }
 
     fn write(&mut self, amount: usize) -> io::Result<()> {
-        let Connection {
-            buffers, stream, ..
-        } = self;
-        let output = buffers.output().get_mut(..amount).unwrap_or_default();
-        let is_first = deadline::current().stage == Stage::Unsent;
-        let head_line = match &self.absolute {
-            Some(target) if is_first => Some(absolute_form(output, target)),
-            _ => None,
-        };
-        let (first, rest) = match &head_line {
-            Some((line, used)) => (&**line, output.get(*used..).unwrap_or_default()),
-            None => (&[][..], &*output),
-        };
-        let written = write_all(stream, first).and_then(|()| write_all(stream, rest));
+        let output = self.buffers.output().get_mut(..amount).unwrap_or_default();
+        let mut written = Ok(());
+        let mut rest = &*output;
+        if let (Some(target), Stage::Unsent) = (&self.absolute, timeout::stage()) {
+            // The first line with the target's scheme, host and port (RFC 9112, 3.2.2).
+            let method = rest.split_inclusive(|byte| *byte == b' ').next();
+            let method = method.unwrap_or_default();
+            rest = rest.get(method.len()..).unwrap_or_default();
+            written = write_all(&mut *self.stream, &[method, target.as_bytes()].concat());
+        }
+        let written = written.and_then(|()| write_all(&mut *self.stream, rest));
         // A key in it must not outlive the request.
         output.fill(0);
         written
@@ -81,13 +79,13 @@ impl Connection {
 }
 
 /// Writes until the end, or until a response arrives: a server that refuses a large request may not read the rest of it.
-fn write_all(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
+fn write_all(stream: &mut dyn Stream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match stream.write(bytes) {
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if stream.peek() != Peek::Nothing {
+                if stream.peek()? {
                     return Err(ErrorKind::BrokenPipe.into());
                 }
             }
@@ -95,14 +93,6 @@ fn write_all(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The first line with the target's scheme, host and port (RFC 9112, 3.2.2), and how much of the output it stands for.
-fn absolute_form(output: &[u8], target: &str) -> (Vec<u8>, usize) {
-    let method = output.iter().position(|byte| *byte == b' ');
-    let method = method.map_or(0, |space| space.saturating_add(1));
-    let line = output.get(..method).unwrap_or_default();
-    ([line, target.as_bytes()].concat(), method)
 }
 
 impl Transport for Connection {
@@ -114,84 +104,54 @@ impl Transport for Connection {
         if self.write_failed || amount == 0 {
             return Ok(());
         }
-        if deadline::current().stage == Stage::Unsent {
+        if timeout::stage() == Stage::Unsent {
             self.begin()?;
         }
         match self.write(amount) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::TimedOut => Err(timeout()),
-            Err(_) if deadline::current().stage != Stage::Unsent => {
+            Err(error)
+                if error.kind() != ErrorKind::TimedOut && timeout::stage() == Stage::Sent =>
+            {
                 self.write_failed = true;
                 Ok(())
             }
-            Err(_) if self.is_reused => Err(stale()),
-            Err(error) => Err(Error::Io(error)),
+            written => Ok(written?),
         }
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
         let read = self.stream.read(self.buffers.input_append_buf());
-        match read {
-            Ok(size) => {
-                self.buffers.input_appended(size);
-                if size == 0 {
-                    deadline::ended();
-                }
-                Ok(size > 0)
-            }
-            Err(error) if error.kind() == ErrorKind::TimedOut => Err(timeout()),
-            // ureq takes some of the others for the end of the body.
-            Err(error) => Err(Error::Other(error.into())),
+        // ureq takes some errors of I/O for the end of the body.
+        let size = read.map_err(|error| Error::Other(error.into()))?;
+        self.buffers.input_appended(size);
+        if size == 0 {
+            timeout::advance(Stage::Answered, Stage::Ended);
         }
+        Ok(size > 0)
     }
 
     /// ureq asks when it puts a connection into its pool, and again when it takes it out.
     fn is_open(&mut self) -> bool {
-        if let Some(parked) = self.parked.take() {
+        let socket = self.stream.socket();
+        socket.used(false);
+        let Some(tcp) = socket.tcp.take() else {
             self.is_reused = true;
-            let socket = parked.take();
-            let is_open = socket.is_some();
-            self.stream.socket().tcp = socket;
-            return is_open;
+            socket.tcp = self.resting.take();
+            return socket.tcp.is_some();
+        };
+        let keeps = timeout::call(|call| call.keeps) && !self.write_failed;
+        if keeps {
+            self.connector.idle.put(&self.resting, tcp);
         }
-        cancel::end();
-        let is_kept = deadline::current().keeps && !self.write_failed;
-        if !is_kept || self.stream.peek() != Peek::Nothing {
-            return false;
-        }
-        let tls = self.stream.is_tls();
-        let socket = self.stream.socket().tcp.take();
-        self.parked = socket.map(|socket| self.idle.put(socket, tls));
-        self.parked.is_some()
+        keeps
     }
 
     fn is_tls(&self) -> bool {
-        self.stream.is_tls()
+        self.uri.scheme_str() == Some("https")
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
+        f.write_str("Connection")
     }
 }
-
-fn timeout() -> Error {
-    Error::Timeout(ureq::Timeout::Global)
-}
-
-/// A kept connection was closed before anything of the request was written: another one can take the request.
-#[derive(Debug)]
-pub(crate) struct Stale;
-
-fn stale() -> Error {
-    Error::Other(Box::new(Stale))
-}
-
-impl fmt::Display for Stale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server closed the connection while it waited for a request")
-    }
-}
-
-impl StdError for Stale {}

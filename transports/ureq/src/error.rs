@@ -1,10 +1,10 @@
 //! From ureq's errors to the contract's.
 
-use crate::deadline::Stage;
-use std::{error::Error as StdError, io};
+use crate::timeout::Stage;
+use std::io::ErrorKind;
 use unifiedai_http::error::find;
 use unifiedai_transport::{Delivery, FailureKind, Phase, TransportError};
-use ureq::Error;
+use ureq::{Error, Timeout};
 
 /// What failed on a connection to `place`, a host and port.
 pub(crate) fn from_ureq(error: Error, stage: Stage, place: &str) -> TransportError {
@@ -12,21 +12,25 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, place: &str) -> TransportErr
         // From this crate's connector.
         Error::Other(other) => match other.downcast::<TransportError>() {
             Ok(failure) => return *failure,
-            Err(other) => Error::Other(other),
+            Err(other) => other
+                .downcast()
+                .map_or_else(Error::Other, |cause| Error::Io(*cause)),
         },
         error => error,
     };
-    let kind = kind(&error, stage);
+    let (kind, delivery) = match before_sending(&error) {
+        Some(kind) => (kind, Delivery::NotSent),
+        None => (kind(&error, stage), delivery(stage)),
+    };
     let text = match &error {
         // Errors about the request quote it, and a timeout says nothing more.
-        _ if kind == FailureKind::Request || matches!(error, Error::Timeout(_)) => {
+        _ if matches!(kind, FailureKind::Request | FailureKind::Timeout(_)) => {
             format!("{kind}: {place}")
         }
         Error::Io(cause) => format!("{kind}: {place}: {cause}"),
-        Error::Other(cause) => format!("{kind}: {place}: {cause}"),
         _ => format!("{kind}: {place}: {error}"),
     };
-    TransportError::new(kind, delivery(stage), text)
+    TransportError::new(kind, delivery, text)
 }
 
 pub(crate) fn cancelled(stage: Stage, place: &str) -> TransportError {
@@ -36,18 +40,45 @@ pub(crate) fn cancelled(stage: Stage, place: &str) -> TransportError {
 
 fn delivery(stage: Stage) -> Delivery {
     match stage {
-        Stage::Unsent => Delivery::NotSent,
+        Stage::Connecting | Stage::Unsent => Delivery::NotSent,
         Stage::Sent => Delivery::MaybeProcessed,
         Stage::Answered | Stage::Ended => Delivery::Answered,
     }
 }
 
+/// Errors, mostly of an agent of the caller's own, that occur only while nothing was sent.
+fn before_sending(error: &Error) -> Option<FailureKind> {
+    Some(match error {
+        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => FailureKind::Request,
+        Error::HostNotFound => FailureKind::Dns,
+        // The standard library has no kind for it.
+        Error::Io(cause) if cause.to_string().contains("lookup address") => FailureKind::Dns,
+        Error::Io(cause) if cause.kind() == ErrorKind::ConnectionRefused => FailureKind::Connect,
+        Error::ConnectionFailed => FailureKind::Connect,
+        Error::Tls(_) | Error::TlsRequired => FailureKind::Tls,
+        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => FailureKind::Proxy,
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => FailureKind::Timeout(Phase::Connect),
+        _ => return None,
+    })
+}
+
 fn kind(error: &Error, stage: Stage) -> FailureKind {
+    let is_answered = matches!(stage, Stage::Answered | Stage::Ended);
     match error {
-        Error::Timeout(_) => FailureKind::Timeout(match stage {
-            Stage::Unsent | Stage::Sent => Phase::Head,
-            Stage::Answered | Stage::Ended => Phase::Body,
+        Error::Timeout(_) => FailureKind::Timeout(match is_answered {
+            false => Phase::Head,
+            true => Phase::Body,
         }),
+        Error::Io(cause) if cause.kind() == ErrorKind::TimedOut => {
+            kind(&Error::Timeout(Timeout::Global), stage)
+        }
+        Error::Io(cause) if !is_answered && find::<rustls::Error>(cause).is_some() => {
+            FailureKind::Tls
+        }
+        Error::Io(cause) if is_answered && cause.kind() == ErrorKind::UnexpectedEof => {
+            FailureKind::Truncated
+        }
+        Error::Io(_) => FailureKind::Reset,
         Error::LargeResponseHeader(..) => FailureKind::HeadTooLarge,
         Error::Protocol(error) if error.to_string().contains("too many headers") => {
             FailureKind::HeadTooLarge
@@ -56,26 +87,6 @@ fn kind(error: &Error, stage: Stage) -> FailureKind {
         // What does not parse is not broken but cut.
         Error::Protocol(_) | Error::BodyStalled if stage == Stage::Ended => FailureKind::Truncated,
         Error::Protocol(_) | Error::BodyStalled => FailureKind::Protocol,
-        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => FailureKind::Request,
-        Error::Io(error) => io_kind(error, stage),
-        Error::Other(error) => other_kind(&**error, stage),
         _ => FailureKind::Other,
-    }
-}
-
-fn other_kind(error: &(dyn StdError + Send + Sync + 'static), stage: Stage) -> FailureKind {
-    match error.downcast_ref::<io::Error>() {
-        Some(error) => io_kind(error, stage),
-        None => FailureKind::Other,
-    }
-}
-
-fn io_kind(error: &io::Error, stage: Stage) -> FailureKind {
-    match (error.kind(), stage) {
-        (_, Stage::Unsent | Stage::Sent) if find::<rustls::Error>(error).is_some() => {
-            FailureKind::Tls
-        }
-        (io::ErrorKind::UnexpectedEof, Stage::Answered | Stage::Ended) => FailureKind::Truncated,
-        _ => FailureKind::Reset,
     }
 }

@@ -7,24 +7,26 @@
 mod cancel;
 mod connect;
 mod connection;
-mod deadline;
 mod error;
 mod idle;
 mod own;
+pub mod proxy;
 mod race;
 mod read;
 mod send;
 mod socket;
+mod timeout;
 
 use bytes::Bytes;
-use connect::{Connector, NoLookup};
+use connect::Connector;
 use idle::Idle;
+use proxy::Proxies;
 use std::{fmt, sync::Arc, time::Duration, time::SystemTime};
-use unifiedai_http::{clock, proxy::Proxies, tls};
+use unifiedai_http::{clock, tls};
 use unifiedai_transport::{Limits, Time, Transport, TransportError};
 
 pub use read::Body;
-pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
+pub use unifiedai_http::{ConfigError, Options, rustls};
 
 /// A client with a pool of connections. Clones share it.
 #[derive(Clone)]
@@ -78,10 +80,10 @@ impl Agent {
         let proxies = Some(options.proxies.clone());
         let connector = Connector {
             tls,
-            options,
+            options: Arc::new(options),
             idle: Idle::new(idle_timeout),
         };
-        let agent = ureq::Agent::with_parts(config, connector, NoLookup);
+        let agent = ureq::Agent::with_parts(config, connector.clone(), connector);
         Ok(Agent { agent, proxies })
     }
 }

@@ -1,43 +1,37 @@
 //! An agent of the caller's own. It knows no limit for a chunk, so it works on another thread, which hands over what it reads.
 
 use crate::{
-    cancel::{self, Attempt},
-    deadline::{self, Stage},
-    error, race,
-    read::Body,
+    race::receive,
+    send::run,
+    timeout::{Call, Stage},
 };
-use bytes::Bytes;
-use http::{Response, request::Parts};
+use bytes::{Buf, Bytes};
+use http::{request, response};
 use std::{
-    io::{self, Read},
-    sync::{Arc, mpsc},
+    io::{self, ErrorKind, Read},
+    sync::mpsc,
     thread,
     time::Duration,
 };
 use unifiedai_http::clock;
-use unifiedai_transport::{Delivery::NotSent, FailureKind, Limits, Phase, Time, TransportError};
-use ureq::{Error, Timeout};
-
-/// What the thread reads: chunks, then nothing.
-pub(crate) type Chunks = mpsc::Receiver<io::Result<Bytes>>;
+use unifiedai_transport::{Limits, Time, TransportError};
 
 /// The most that is read at a time.
 const CHUNK: usize = 16 * 1024;
 
 pub(crate) fn send(
     agent: &ureq::Agent,
-    (parts, body): (Parts, Bytes),
+    (parts, body): (request::Parts, Bytes),
     limits: Limits,
-    place: Arc<str>,
-    attempt: Option<Arc<Attempt>>,
-) -> Result<Response<Body>, TransportError> {
-    let by = limits.head.min(limits.total);
+    call: Call,
+    place: &str,
+) -> Result<(response::Parts, Chunks), TransportError> {
     let (head, heads) = mpsc::sync_channel(1);
     let (chunk, chunks) = mpsc::sync_channel(1);
+    let parts = limited(agent, parts, limits);
     let agent = agent.clone();
     let work = move || {
-        let answer = run(&agent, parts, &body, limits);
-        let (answer, reader) = match answer.map(Response::into_parts) {
+        let (answer, reader) = match run(&agent, parts, &body).map(http::Response::into_parts) {
             Ok((head, body)) => (Ok(head), Some(body.into_reader())),
             Err(error) => (Err(error), None),
         };
@@ -47,104 +41,61 @@ pub(crate) fn send(
         };
         let mut buffer = vec![0; CHUNK];
         loop {
-            let read = reader.read(&mut buffer);
-            let read =
-                read.map(|size| Bytes::copy_from_slice(buffer.get(..size).unwrap_or_default()));
+            let read = reader
+                .read(&mut buffer)
+                .map(|size| Bytes::copy_from_slice(buffer.get(..size).unwrap_or_default()));
             let is_over = read.as_ref().map_or(true, Bytes::is_empty);
             if chunk.send(read).is_err() || is_over {
                 return;
             }
         }
     };
-    let spawned = thread::Builder::new()
-        .name("unifiedai-ureq-call".into())
-        .spawn(work);
-    spawned.map_err(|error| failed(Error::Io(error), &place))?;
-    match wait(&heads, by, Stage::Sent, attempt.as_ref(), &place)? {
-        Some(Ok(mut head)) => {
-            head.extensions.clear();
-            let body = Body::of_worker(chunks, place, attempt);
-            Ok(Response::from_parts(head, body))
-        }
-        Some(Err(error)) => Err(failed(error, &place)),
-        None => Err(failed(Error::Io(io::ErrorKind::BrokenPipe.into()), &place)),
-    }
+    // How far the request comes is not known here.
+    let call = Call {
+        stage: Stage::Sent,
+        ..call
+    };
+    let head = call.run(place, || {
+        thread::Builder::new().spawn(work)?;
+        receive(&heads, Duration::MAX)?
+            .unwrap_or_else(|| Err(io::Error::from(ErrorKind::BrokenPipe).into()))
+    })?;
+    let rest = Bytes::new();
+    Ok((head, Chunks { chunks, rest }))
 }
 
 /// With ureq's own limits, so that the thread ends in time.
-fn run(
-    agent: &ureq::Agent,
-    parts: Parts,
-    body: &[u8],
-    limits: Limits,
-) -> Result<Response<ureq::Body>, Error> {
-    let left = |at: Time| match at {
-        Time::MAX => None,
-        at => Some(
-            at.saturating_since(clock::now())
-                .max(Duration::from_millis(1)),
-        ),
+fn limited(agent: &ureq::Agent, parts: request::Parts, limits: Limits) -> request::Parts {
+    let left = |at: Time| {
+        let left = at.saturating_since(clock::now());
+        (at != Time::MAX).then(|| left.max(Duration::from_millis(1)))
     };
-    let is_empty = body.is_empty() && !matches!(parts.method.as_str(), "POST" | "PUT" | "PATCH");
-    macro_rules! configured {
-        ($body:expr) => {
-            agent
-                .configure_request(http::Request::from_parts(parts, $body))
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .allow_non_standard_methods(true)
-                .timeout_connect(left(limits.connect.min(limits.head)))
-                .timeout_global(left(limits.total))
-                .build()
-        };
-    }
-    if is_empty {
-        agent.run(configured!(()))
-    } else {
-        agent.run(configured!(body))
-    }
+    let request = agent
+        .configure_request(http::Request::from_parts(parts, ()))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .allow_non_standard_methods(true)
+        .timeout_connect(left(limits.connect.min(limits.head)))
+        .timeout_global(left(limits.total));
+    request.build().into_parts().0
 }
 
-/// The next message of the thread, or `None` if it has ended.
-pub(crate) fn wait<T>(
-    messages: &mpsc::Receiver<T>,
-    by: Time,
-    stage: Stage,
-    attempt: Option<&Arc<Attempt>>,
-    place: &str,
-) -> Result<Option<T>, TransportError> {
-    let (received, _) = cancel::within(attempt, || {
-        deadline::within(stage, by, by, || race::receive(messages, None))
-    });
-    match received {
-        Ok(message) => Ok(message),
-        Err(_) if cancel::is_cancelled(attempt) => Err(error::cancelled(stage, place)),
-        Err(_) => Err(error::from_ureq(
-            Error::Timeout(Timeout::Global),
-            stage,
-            place,
-        )),
-    }
+/// What the thread reads: chunks, then an empty one.
+pub(crate) struct Chunks {
+    chunks: mpsc::Receiver<io::Result<Bytes>>,
+    rest: Bytes,
 }
 
-/// How far the request came is known from some errors only.
-fn failed(error: Error, place: &str) -> TransportError {
-    let kind = match &error {
-        Error::HostNotFound => FailureKind::Dns,
-        // The standard library has no kind for it.
-        Error::Io(cause) if cause.to_string().contains("lookup address") => FailureKind::Dns,
-        Error::Tls(_) | Error::TlsRequired => FailureKind::Tls,
-        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => FailureKind::Proxy,
-        Error::Timeout(Timeout::Resolve | Timeout::Connect) => FailureKind::Timeout(Phase::Connect),
-        Error::ConnectionFailed => FailureKind::Connect,
-        Error::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
-            FailureKind::Connect
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            let chunk = receive(&self.chunks, Duration::MAX)?;
+            self.rest = chunk.unwrap_or_else(|| Err(ErrorKind::UnexpectedEof.into()))?;
         }
-        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => {
-            return error::from_ureq(error, Stage::Unsent, place);
-        }
-        _ => return error::from_ureq(error, Stage::Sent, place),
-    };
-    TransportError::new(kind, NotSent, format!("no connection to {place}: {error}"))
+        let size = self.rest.len().min(buffer.len());
+        self.rest
+            .copy_to_slice(buffer.get_mut(..size).unwrap_or_default());
+        Ok(size)
+    }
 }

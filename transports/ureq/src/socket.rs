@@ -1,9 +1,6 @@
 //! A TCP socket that keeps the limits of the call that uses it, plain or under TLS.
 
-use crate::{
-    deadline,
-    idle::{Peek, peek},
-};
+use crate::timeout::{self, Stage};
 use rustls::{ClientConnection, StreamOwned};
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -15,6 +12,18 @@ use std::{
 /// The longest wait in a write before the socket is looked at for an early response.
 const WRITE_WAIT: Duration = Duration::from_millis(100);
 
+/// Bytes to and from a server, or a proxy.
+pub(crate) trait Stream: Read + Write + Send + Sync {
+    /// The socket below.
+    fn socket(&mut self) -> &mut Socket;
+
+    /// True if something can be read without waiting. TLS's own records are taken in.
+    ///
+    /// # Errors
+    /// If the server has closed or reset the connection.
+    fn peek(&mut self) -> io::Result<bool>;
+}
+
 pub(crate) struct Socket {
     /// `None` while the connection waits for its next request.
     pub(crate) tcp: Option<Arc<TcpStream>>,
@@ -23,12 +32,21 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(tcp: Arc<TcpStream>) -> Self {
+    pub(crate) fn new(tcp: TcpStream) -> Self {
         Socket {
-            tcp: Some(tcp),
+            tcp: Some(Arc::new(tcp)),
             read_timeout: None,
             write_timeout: None,
         }
+    }
+
+    /// The call that runs on this thread uses it, or no longer.
+    pub(crate) fn used(&self, is_used: bool) {
+        timeout::call(|call| {
+            if let Some(attempt) = &call.attempt {
+                attempt.uses(self.tcp.as_ref().filter(|_| is_used));
+            }
+        });
     }
 
     fn tcp(&self) -> io::Result<&TcpStream> {
@@ -37,16 +55,23 @@ impl Socket {
     }
 }
 
+impl Stream for Socket {
+    fn socket(&mut self) -> &mut Socket {
+        self
+    }
+
+    fn peek(&mut self) -> io::Result<bool> {
+        peek(self.tcp()?)
+    }
+}
+
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let left = deadline::left();
-            if left == Some(Duration::ZERO) {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            if left != self.read_timeout {
-                self.tcp()?.set_read_timeout(left)?;
-                self.read_timeout = left;
+            let wait = timeout::wait()?;
+            if wait != self.read_timeout {
+                self.tcp()?.set_read_timeout(wait)?;
+                self.read_timeout = wait;
             }
             match self.tcp()?.read(buffer) {
                 // By its number the limit may not have passed yet: the system's clock is another one.
@@ -61,18 +86,14 @@ impl Read for Socket {
 impl Write for Socket {
     /// `WouldBlock` after a short wait, so that the caller can see whether a response came early.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let left = deadline::left();
-        if left == Some(Duration::ZERO) {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        let wait = Some(left.map_or(WRITE_WAIT, |left| left.min(WRITE_WAIT)));
+        let wait = Some(timeout::wait()?.map_or(WRITE_WAIT, |wait| wait.min(WRITE_WAIT)));
         if wait != self.write_timeout {
             self.tcp()?.set_write_timeout(wait)?;
             self.write_timeout = wait;
         }
         let written = self.tcp()?.write(bytes)?;
         if written > 0 {
-            deadline::wrote();
+            timeout::advance(Stage::Unsent, Stage::Sent);
         }
         Ok(written)
     }
@@ -82,74 +103,36 @@ impl Write for Socket {
     }
 }
 
-/// Bytes to and from a server, or a proxy.
-pub(crate) enum Stream {
-    Plain(Socket),
-    /// TLS, inside that to a proxy if need be.
-    Tls(Box<StreamOwned<ClientConnection, Stream>>),
-}
-
-impl Stream {
-    pub(crate) fn is_tls(&self) -> bool {
-        matches!(self, Stream::Tls(_))
+impl Stream for StreamOwned<ClientConnection, Box<dyn Stream>> {
+    fn socket(&mut self) -> &mut Socket {
+        self.sock.socket()
     }
 
-    /// The socket below.
-    pub(crate) fn socket(&mut self) -> &mut Socket {
-        match self {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => tls.sock.socket(),
-        }
-    }
-
-    /// What can be read without waiting. TLS's own records are taken in.
-    pub(crate) fn peek(&mut self) -> Peek {
-        match self {
-            Stream::Plain(socket) => socket.tcp().map_or(Peek::Closed, peek),
-            Stream::Tls(tls) => peek_decrypted(tls).unwrap_or(Peek::Closed),
+    fn peek(&mut self) -> io::Result<bool> {
+        loop {
+            let state = self.conn.process_new_packets().map_err(io::Error::other)?;
+            if state.plaintext_bytes_to_read() > 0 {
+                return Ok(true);
+            }
+            if state.peer_has_closed() {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            if !self.sock.peek()? {
+                return Ok(false);
+            }
+            self.conn.read_tls(&mut self.sock)?;
         }
     }
 }
 
-/// What has been decrypted, or can be.
-fn peek_decrypted(tls: &mut StreamOwned<ClientConnection, Stream>) -> io::Result<Peek> {
-    let StreamOwned { conn, sock } = tls;
-    loop {
-        let state = conn.process_new_packets().map_err(io::Error::other)?;
-        if state.plaintext_bytes_to_read() > 0 {
-            return Ok(Peek::Bytes);
-        }
-        if state.peer_has_closed() {
-            return Ok(Peek::Closed);
-        }
-        match sock.peek() {
-            Peek::Bytes => conn.read_tls(sock)?,
-            other => return Ok(other),
-        };
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Plain(socket) => socket.read(buffer),
-            Stream::Tls(tls) => tls.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Plain(socket) => socket.write(bytes),
-            Stream::Tls(tls) => tls.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Stream::Plain(socket) => socket.flush(),
-            Stream::Tls(tls) => tls.flush(),
-        }
+/// True if a socket holds something. It is neither waited for nor taken.
+pub(crate) fn peek(socket: &TcpStream) -> io::Result<bool> {
+    socket.set_nonblocking(true)?;
+    let peeked = socket.peek(&mut [0]);
+    socket.set_nonblocking(false)?;
+    match peeked {
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        peeked => peeked.map(|_| true),
     }
 }

@@ -1,0 +1,129 @@
+//! The limits of the call that runs on this thread, brought to where its connection waits.
+//!
+//! ureq takes time limits when a request is sent. The contract gives one for each chunk, so the connections of this crate ask here.
+
+use crate::{
+    cancel::{self, Attempt},
+    error,
+};
+use std::{
+    cell::RefCell,
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
+use unifiedai_http::clock;
+use unifiedai_transport::{Time, TransportError};
+use ureq::Error;
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A connection is set up, so that what is written is not the request.
+    Connecting,
+    /// Nothing of the request was written.
+    Unsent,
+    /// A part of it was.
+    Sent,
+    /// The head of the response has arrived.
+    Answered,
+    /// After the head the server closed the connection.
+    Ended,
+}
+
+/// A part of a call: sending it, or reading a chunk of its response.
+pub(crate) struct Call {
+    pub(crate) stage: Stage,
+    /// The limit for connecting.
+    pub(crate) connect_by: Time,
+    /// The limit for what follows.
+    pub(crate) by: Time,
+    /// True if its connection may serve another call afterwards.
+    pub(crate) keeps: bool,
+    pub(crate) attempt: Option<Arc<Attempt>>,
+}
+
+thread_local! {
+    static CALL: RefCell<Call> = const {
+        RefCell::new(Call {
+            stage: Stage::Unsent,
+            connect_by: Time::MAX,
+            by: Time::MAX,
+            keeps: true,
+            attempt: None,
+        })
+    };
+}
+
+/// What a wait has whose limit has passed already, so that it takes what has arrived.
+const OVERTIME: Duration = Duration::from_millis(1);
+
+impl Call {
+    /// Does this part of the call on this thread. `place` is host and port, for errors.
+    pub(crate) fn run<T>(
+        mut self,
+        place: &str,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, TransportError> {
+        if self.by != Time::MAX {
+            self.by = self.by.max(clock::now().saturating_add(OVERTIME));
+        }
+        let attempt = self.attempt.clone();
+        // While a thread's own values are dropped, this one may be gone.
+        let Ok(outer) = CALL.try_with(|call| call.replace(self)) else {
+            return Err(error::cancelled(Stage::Ended, place));
+        };
+        let done = work();
+        let stage = CALL.replace(outer).stage;
+        // A socket that was shut down to cancel the call looks like the end of a body without a length.
+        if cancel::is_cancelled(attempt.as_deref()) {
+            return Err(error::cancelled(stage, place));
+        }
+        done.map_err(|failure| error::from_ureq(failure, stage, place))
+    }
+}
+
+/// Looks at the call that runs on this thread, or changes it.
+pub(crate) fn call<T>(work: impl FnOnce(&mut Call) -> T) -> T {
+    CALL.with_borrow_mut(work)
+}
+
+pub(crate) fn stage() -> Stage {
+    call(|call| call.stage)
+}
+
+/// The call has come so far, if it had come so far before.
+pub(crate) fn advance(from: Stage, to: Stage) {
+    call(|call| {
+        if call.stage == from {
+            call.stage = to;
+        }
+    });
+}
+
+/// How long this thread may wait now: `None` without a limit. In whole milliseconds: a socket's timeout is no finer, and to set the
+/// same one again needs no system call.
+///
+/// # Errors
+/// `TimedOut` once the time is over, `ConnectionAborted` once the call is cancelled.
+pub(crate) fn wait() -> io::Result<Option<Duration>> {
+    let (at, is_cancelled) = call(|call| {
+        let at = match call.stage {
+            Stage::Connecting => call.connect_by,
+            _ => call.by,
+        };
+        (at, cancel::is_cancelled(call.attempt.as_deref()))
+    });
+    if is_cancelled {
+        return Err(ErrorKind::ConnectionAborted.into());
+    }
+    if at == Time::MAX {
+        return Ok(None);
+    }
+    let left = at.saturating_since(clock::now());
+    if left.is_zero() {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    Ok(Some(Duration::from_millis(millis.saturating_add(1))))
+}
