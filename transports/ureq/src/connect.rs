@@ -118,8 +118,8 @@ impl Connector {
             }
             Ok(tcp)
         });
-        let socket = Socket::new(tcp.map_err(|cause| failed(place, &cause, error::connecting))?);
-        socket.used(true);
+        let mut socket = Socket::default();
+        socket.begin(tcp.map_err(|cause| failed(place, &cause, error::connecting))?);
         Ok(Box::new(socket))
     }
 

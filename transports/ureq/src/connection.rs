@@ -56,7 +56,6 @@ impl Connection {
             (self.stream, self.absolute) = self.connector.open(&self.uri)?;
             self.is_reused = false;
         }
-        self.stream.socket().used(true);
         Ok(())
     }
 
@@ -132,17 +131,15 @@ impl Transport for Connection {
     /// ureq asks when it puts a connection into its pool, and again when it takes it out.
     fn is_open(&mut self) -> bool {
         let socket = self.stream.socket();
-        socket.used(false);
-        let Some(tcp) = socket.tcp.take() else {
+        if let Some(tcp) = self.resting.take() {
+            socket.begin(tcp);
             self.is_reused = true;
-            socket.tcp = self.resting.take();
-            return socket.tcp.is_some();
-        };
-        let keeps = timeout::call(|call| call.keeps) && !self.write_failed;
-        if keeps {
-            self.connector.idle.put(&self.resting, tcp);
+            return true;
         }
-        keeps
+        let keeps = timeout::call(|call| call.keeps) && !self.write_failed;
+        let tcp = socket.end().filter(|_| keeps);
+        tcp.map(|tcp| self.connector.idle.put(&self.resting, tcp))
+            .is_some()
     }
 
     fn is_tls(&self) -> bool {

@@ -22,7 +22,7 @@ pub(crate) struct Idle {
 
 /// The socket of a connection while it waits, and until when it may.
 #[derive(Default)]
-pub(crate) struct Resting(Mutex<Option<(Arc<TcpStream>, Time)>>);
+pub(crate) struct Resting(Mutex<Option<(TcpStream, Time)>>);
 
 impl Idle {
     pub(crate) fn new(timeout: Duration) -> Arc<Self> {
@@ -45,7 +45,7 @@ impl Idle {
         place
     }
 
-    pub(crate) fn put(&self, place: &Resting, socket: Arc<TcpStream>) {
+    pub(crate) fn put(&self, place: &Resting, socket: TcpStream) {
         let until = clock::now().saturating_add(self.timeout);
         *lock(&place.0) = Some((socket, until));
     }
@@ -69,7 +69,7 @@ impl Idle {
 
 impl Resting {
     /// The socket, unless it was closed meanwhile.
-    pub(crate) fn take(&self) -> Option<Arc<TcpStream>> {
+    pub(crate) fn take(&self) -> Option<TcpStream> {
         lock(&self.0).take().map(|(socket, _)| socket)
     }
 }

@@ -4,7 +4,6 @@
 //! former keep a limit for each chunk, go through the proxies that the options or the environment name ([`proxy::Proxies`]), try a host's
 //! addresses side by side, and can be cancelled from another thread ([`CancelHandle`](unifiedai_transport::CancelHandle)).
 
-mod cancel;
 mod connect;
 mod connection;
 mod error;

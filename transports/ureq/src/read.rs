@@ -1,7 +1,6 @@
 //! A response's body.
 
 use crate::{
-    cancel::Attempt,
     own::Chunks,
     timeout::{Call, Stage},
 };
@@ -18,7 +17,7 @@ use std::{
 };
 #[cfg(feature = "gzip")]
 use unifiedai_http::gzip::Decoder;
-use unifiedai_transport::{self as contract, FailureKind, Time, TransportError};
+use unifiedai_transport::{self as contract, CancelHandle, FailureKind, Time, TransportError};
 use ureq::BodyReader;
 
 /// A response's body, read as it comes.
@@ -26,7 +25,7 @@ pub struct Body {
     /// Gone once it has ended.
     source: Option<Source>,
     place: Arc<str>,
-    attempt: Option<Arc<Attempt>>,
+    cancel: Option<CancelHandle>,
     /// Where the response ends is a matter of opinion (RFC 9112, 6.3).
     is_ambiguous: bool,
     #[cfg(feature = "gzip")]
@@ -53,13 +52,13 @@ impl Body {
         source: Source,
         headers: &mut HeaderMap,
         place: Arc<str>,
-        attempt: Option<Arc<Attempt>>,
+        cancel: Option<CancelHandle>,
     ) -> Self {
         let has = |name| headers.contains_key(name);
         Body {
             source: Some(source),
             place,
-            attempt,
+            cancel,
             is_ambiguous: has(CONTENT_LENGTH) && has(TRANSFER_ENCODING),
             #[cfg(feature = "gzip")]
             decoder: Decoder::of(headers),
@@ -76,7 +75,7 @@ impl Body {
             connect_by: by,
             by,
             keeps: !self.is_ambiguous,
-            attempt: self.attempt.clone(),
+            cancel: self.cancel.clone(),
         };
         let read = call.run(&self.place, || Ok(source.read(buffer)?));
         // After a timeout the body can be read on.

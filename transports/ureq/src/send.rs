@@ -2,7 +2,6 @@
 
 use crate::{
     Agent,
-    cancel::Attempt,
     connect::target,
     own, proxy,
     read::{Body, Source},
@@ -12,7 +11,7 @@ use bytes::Bytes;
 use http::{Response, header::PROXY_AUTHORIZATION, request::Parts};
 use std::sync::Arc;
 use unifiedai_http::error::{check_length, place};
-use unifiedai_transport::{Limits, TransportError};
+use unifiedai_transport::{CancelHandle, Limits, TransportError};
 use ureq::Error;
 
 pub(crate) fn send(
@@ -24,14 +23,14 @@ pub(crate) fn send(
     let (mut parts, body) = request.into_parts();
     let (tls, host, port) = target(&parts.uri)?;
     let place: Arc<str> = place(host, port).into();
-    let attempt = Attempt::of(&parts);
+    let cancel = parts.extensions.get::<CancelHandle>().cloned();
     let by = limits.head.min(limits.total);
     let call = Call {
         stage: Stage::Unsent,
         connect_by: limits.connect.min(by),
         by,
         keeps: true,
-        attempt: attempt.clone(),
+        cancel: cancel.clone(),
     };
     let (mut head, source) = match &agent.proxies {
         None => {
@@ -55,7 +54,7 @@ pub(crate) fn send(
         }
     };
     head.extensions.clear();
-    let body = Body::new(source, &mut head.headers, place, attempt);
+    let body = Body::new(source, &mut head.headers, place, cancel);
     Ok(Response::from_parts(head, body))
 }
 

@@ -4,10 +4,11 @@ use crate::timeout::{self, Stage};
 use rustls::{ClientConnection, StreamOwned};
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::TcpStream,
-    sync::Arc,
+    net::{Shutdown, TcpStream},
+    sync::{Arc, Weak},
     time::Duration,
 };
+use unifiedai_transport::Interrupt;
 
 /// The longest wait in a write before the socket is looked at for an early response.
 const WRITE_WAIT: Duration = Duration::from_millis(100);
@@ -24,33 +25,38 @@ pub(crate) trait Stream: Read + Write + Send + Sync {
     fn peek(&mut self) -> io::Result<bool>;
 }
 
+#[derive(Default)]
 pub(crate) struct Socket {
     /// `None` while the connection waits for its next request.
-    pub(crate) tcp: Option<Arc<TcpStream>>,
+    tcp: Option<Arc<Tcp>>,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
 
+/// A connection that the handle of the call that uses it shuts down.
+struct Tcp(TcpStream);
+
+impl Interrupt for Tcp {
+    fn interrupt(&self) {
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
 impl Socket {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        Socket {
-            tcp: Some(Arc::new(tcp)),
-            read_timeout: None,
-            write_timeout: None,
-        }
+    /// Is used by the call that runs on this thread from now on.
+    pub(crate) fn begin(&mut self, tcp: TcpStream) {
+        let tcp = self.tcp.insert(Arc::new(Tcp(tcp)));
+        let weak: Weak<dyn Interrupt> = Arc::<Tcp>::downgrade(tcp);
+        timeout::call(|call| call.cancel.as_ref().map(|handle| handle.interrupts(weak)));
     }
 
-    /// The call that runs on this thread uses it, or no longer.
-    pub(crate) fn used(&self, is_used: bool) {
-        timeout::call(|call| {
-            if let Some(attempt) = &call.attempt {
-                attempt.uses(self.tcp.as_ref().filter(|_| is_used));
-            }
-        });
+    /// No call uses it any more. `None` while one is being cancelled that did.
+    pub(crate) fn end(&mut self) -> Option<TcpStream> {
+        Arc::into_inner(self.tcp.take()?).map(|tcp| tcp.0)
     }
 
     fn tcp(&self) -> io::Result<&TcpStream> {
-        let tcp = self.tcp.as_deref();
+        let tcp = self.tcp.as_ref().map(|tcp| &tcp.0);
         tcp.ok_or_else(|| ErrorKind::NotConnected.into())
     }
 }

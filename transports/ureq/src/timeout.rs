@@ -2,18 +2,14 @@
 //!
 //! ureq takes time limits when a request is sent. The contract gives one for each chunk, so the connections of this crate ask here.
 
-use crate::{
-    cancel::{self, Attempt},
-    error,
-};
+use crate::error;
 use std::{
     cell::RefCell,
     io::{self, ErrorKind},
-    sync::Arc,
     time::Duration,
 };
 use unifiedai_http::clock;
-use unifiedai_transport::{Time, TransportError};
+use unifiedai_transport::{CancelHandle, Time, TransportError};
 use ureq::Error;
 
 /// How far a call has come.
@@ -40,7 +36,8 @@ pub(crate) struct Call {
     pub(crate) by: Time,
     /// True if its connection may serve another call afterwards.
     pub(crate) keeps: bool,
-    pub(crate) attempt: Option<Arc<Attempt>>,
+    /// What another thread cancels the call with.
+    pub(crate) cancel: Option<CancelHandle>,
 }
 
 thread_local! {
@@ -50,7 +47,7 @@ thread_local! {
             connect_by: Time::MAX,
             by: Time::MAX,
             keeps: true,
-            attempt: None,
+            cancel: None,
         })
     };
 }
@@ -68,18 +65,22 @@ impl Call {
         if self.by != Time::MAX {
             self.by = self.by.max(clock::now().saturating_add(OVERTIME));
         }
-        let attempt = self.attempt.clone();
         // While a thread's own values are dropped, this one may be gone.
         let Ok(outer) = CALL.try_with(|call| call.replace(self)) else {
             return Err(error::cancelled(Stage::Ended, place));
         };
         let done = work();
-        let stage = CALL.replace(outer).stage;
+        let call = CALL.replace(outer);
+        let stage = call.stage;
         // A socket that was shut down to cancel the call looks like the end of a body without a length.
-        if cancel::is_cancelled(attempt.as_deref()) {
+        if call.is_cancelled() {
             return Err(error::cancelled(stage, place));
         }
         done.map_err(|failure| error::from_ureq(failure, stage, place))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled)
     }
 }
 
@@ -112,7 +113,7 @@ pub(crate) fn wait() -> io::Result<Option<Duration>> {
             Stage::Connecting => call.connect_by,
             _ => call.by,
         };
-        (at, cancel::is_cancelled(call.attempt.as_deref()))
+        (at, call.is_cancelled())
     });
     if is_cancelled {
         return Err(ErrorKind::ConnectionAborted.into());
