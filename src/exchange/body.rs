@@ -1,4 +1,7 @@
-use super::operation::{Operation, Reading};
+use super::{
+    AttemptTarget,
+    operation::{Operation, Reading},
+};
 use crate::{
     Error, ErrorKind, Framing, SizeLimits, Warning,
     codec::sse::SseDecoder,
@@ -113,6 +116,7 @@ impl BodyReader {
         &mut self,
         chunk: Bytes,
         operation: &mut O,
+        target: &AttemptTarget<O::Request>,
     ) -> Result<Reading, Error> {
         self.received = self.received.saturating_add(chunk.len() as u64);
         let chunk = match &mut self.form {
@@ -136,17 +140,22 @@ impl BodyReader {
             }
             _ => chunk,
         };
-        self.feed(chunk, operation)
+        self.feed(chunk, operation, target)
     }
 
-    fn feed<O: Operation>(&mut self, chunk: Bytes, operation: &mut O) -> Result<Reading, Error> {
+    fn feed<O: Operation>(
+        &mut self,
+        chunk: Bytes,
+        operation: &mut O,
+        target: &AttemptTarget<O::Request>,
+    ) -> Result<Reading, Error> {
         match &mut self.form {
             Form::Unknown(_) => Ok(Reading::Bytes),
             Form::Frames(frames) => {
                 if self.sizes.stream.is_some_and(|limit| self.received > limit) {
                     return Err(too_large("stream", self.sizes.stream.unwrap_or_default()));
                 }
-                frames.chunk(&chunk, operation)
+                frames.chunk(&chunk, operation, target)
             }
             Form::Whole(body) => {
                 if self.received > self.sizes.body as u64 {
@@ -168,13 +177,17 @@ impl BodyReader {
         }
     }
 
-    pub(super) fn end<O: Operation>(&mut self, operation: &mut O) -> Result<Reading, Error> {
+    pub(super) fn end<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        target: &AttemptTarget<O::Request>,
+    ) -> Result<Reading, Error> {
         if let Form::Unknown(held) = &self.form {
             // A body so short that it could have become several things.
             if let Some(form) = self.recognise(held, true)? {
                 let held = held.clone();
                 self.form = form;
-                if let complete @ Reading::Complete { .. } = self.feed(held, operation)? {
+                if let complete @ Reading::Complete { .. } = self.feed(held, operation, target)? {
                     return Ok(complete);
                 }
             }
@@ -187,7 +200,7 @@ impl BodyReader {
             )),
             Form::Whole(body) => {
                 let body = body.take();
-                match operation.whole(&body) {
+                match operation.whole(&body, target) {
                     Ok(()) => {
                         operation.keep(body);
                         Ok(Reading::Complete { but: None })
@@ -196,7 +209,7 @@ impl BodyReader {
                 }
             }
             Form::Frames(frames) => {
-                let cut = frames.end(operation)?;
+                let cut = frames.end(operation, target)?;
                 if operation.is_complete() {
                     let but = cut.then(|| {
                         Warning::new(
@@ -316,22 +329,29 @@ impl Frames {
         }
     }
 
-    fn chunk<O: Operation>(&mut self, chunk: &[u8], operation: &mut O) -> Result<Reading, Error> {
+    fn chunk<O: Operation>(
+        &mut self,
+        chunk: &[u8],
+        operation: &mut O,
+        target: &AttemptTarget<O::Request>,
+    ) -> Result<Reading, Error> {
         let mut rest = chunk;
         let mut reading = Reading::Bytes;
         loop {
             let progress = match self {
                 Frames::Sse(decoder) => match decoder.next(&mut rest)? {
-                    Some(event) => operation.frame(Frame::event(event.event, event.data))?,
+                    Some(event) => {
+                        operation.frame(Frame::event(event.event, event.data), target)?
+                    }
                     None => return Ok(reading),
                 },
                 Frames::Ndjson(decoder) => match decoder.next(&mut rest)? {
-                    Some(line) => operation.frame(Frame::event("", line))?,
+                    Some(line) => operation.frame(Frame::event("", line), target)?,
                     None => return Ok(reading),
                 },
                 #[cfg(feature = "bedrock")]
                 Frames::Aws(decoder) => match decoder.next(&mut rest)? {
-                    Some(message) => aws_frame(&message, operation)?,
+                    Some(message) => aws_frame(&message, operation, target)?,
                     None => return Ok(reading),
                 },
             };
@@ -352,7 +372,11 @@ impl Frames {
     }
 
     /// The body is over. A last event that lacks its end counts if it is whole (F10). Returns whether it was cut.
-    fn end<O: Operation>(&mut self, operation: &mut O) -> Result<bool, Error> {
+    fn end<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        target: &AttemptTarget<O::Request>,
+    ) -> Result<bool, Error> {
         let last = match self {
             Frames::Sse(decoder) => match decoder.finish() {
                 Ok(None) => return Ok(false),
@@ -368,7 +392,7 @@ impl Frames {
             Frames::Aws(decoder) => return Ok(decoder.finish().is_err()),
         };
         match last.filter(|frame| is_whole(frame.data)) {
-            Some(frame) => operation.frame(frame).map(|_| false),
+            Some(frame) => operation.frame(frame, target).map(|_| false),
             None => Ok(true),
         }
     }
@@ -378,21 +402,26 @@ impl Frames {
 fn aws_frame<O: Operation>(
     message: &crate::codec::event_stream::Message<'_>,
     operation: &mut O,
+    target: &AttemptTarget<O::Request>,
 ) -> Result<Progress, Error> {
     let data = std::str::from_utf8(message.payload())
         .map_err(|_| Error::new(ErrorKind::Protocol, "the payload of an event is not UTF-8"))?;
     match message.message_type() {
-        Some("event") => {
-            operation.frame(Frame::event(message.event_type().unwrap_or_default(), data))
-        }
-        Some("exception") => operation.frame(Frame::exception(
-            message.exception_type().unwrap_or_default(),
-            data,
-        )),
-        Some("error") => operation.frame(Frame::exception(
-            message.error_code().unwrap_or_default(),
-            message.error_message().unwrap_or(data),
-        )),
+        Some("event") => operation.frame(
+            Frame::event(message.event_type().unwrap_or_default(), data),
+            target,
+        ),
+        Some("exception") => operation.frame(
+            Frame::exception(message.exception_type().unwrap_or_default(), data),
+            target,
+        ),
+        Some("error") => operation.frame(
+            Frame::exception(
+                message.error_code().unwrap_or_default(),
+                message.error_message().unwrap_or(data),
+            ),
+            target,
+        ),
         _ => Err(Error::new(
             ErrorKind::Protocol,
             "an event without a known `:message-type`",

@@ -1,7 +1,7 @@
 //! All transitions of an [`Exchange`], in the order of a call. The graph in the parent module names them.
 
 use super::{
-    Exchange, Input, Operation, State, Step,
+    AttemptTarget, Exchange, Input, Operation, State, Step,
     body::BodyReader,
     deadlines::Deadlines,
     errors::{
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Attempt, Error, ErrorKind, Framing, RawHeaders, Secret, StreamEvent, Target, TimeoutKind,
-    Warning,
+    Timeouts, Warning,
     error::scrub,
     policy::{Entry, Report},
     provider::head,
@@ -87,7 +87,7 @@ impl<O: Operation> Exchange<O> {
         if !std::mem::replace(&mut self.begun, true) {
             self.now = self.now.max(now);
             (self.start.wall, self.start.now) = (self.wall(), self.now);
-            self.deadlines = Deadlines::new(self.now, &self.timeouts);
+            self.deadlines = Deadlines::new(self.now, &self.target.timeouts);
         }
     }
 
@@ -103,7 +103,7 @@ impl<O: Operation> Exchange<O> {
         let State::Ready { at, .. } = &mut self.state else {
             return None;
         };
-        let latest = self.access.wake_by(until, waker);
+        let latest = self.target.access.wake_by(until, waker);
         *at = latest.unwrap_or(self.now);
         latest
     }
@@ -137,7 +137,9 @@ impl<O: Operation> Exchange<O> {
             attempt.status = Some(status);
         }
         self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
-        self.provider.read_head(&head.headers, &mut self.metadata);
+        self.target
+            .provider
+            .read_head(&head.headers, &mut self.metadata);
         self.metrics.server.total = match self.operation.framing() {
             Framing::Whole => head::server_time(&head.headers),
             _ => None,
@@ -145,7 +147,7 @@ impl<O: Operation> Exchange<O> {
         if self.options.keep_headers {
             self.metadata.headers = RawHeaders::copied(&head.headers);
         }
-        self.deadlines.begin_body(self.now, &self.timeouts);
+        self.deadlines.begin_body(self.now, &self.target.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
         // Of a success all that matters was read. What is kept of a head can keep the buffer alive that it was read into.
         let refusal = (!head.status.is_success()).then(|| Box::new(head));
@@ -160,7 +162,7 @@ impl<O: Operation> Exchange<O> {
         if chunk.is_empty() {
             return Ok(());
         }
-        let reading = reader.chunk(chunk, &mut self.operation)?;
+        let reading = reader.chunk(chunk, &mut self.operation, &self.target)?;
         self.after_reading(reading)
     }
 
@@ -168,7 +170,7 @@ impl<O: Operation> Exchange<O> {
         let State::Body { reader, .. } = &mut self.state else {
             return Ok(());
         };
-        let reading = reader.end(&mut self.operation)?;
+        let reading = reader.end(&mut self.operation, &self.target)?;
         self.after_reading(reading)
     }
 
@@ -207,11 +209,11 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn after_reading(&mut self, reading: Reading) -> Result<(), Error> {
-        let timeouts = &self.timeouts;
+        let timeouts = &self.target.timeouts;
         self.deadlines.saw_bytes(self.now, timeouts);
         if self.metrics.ttft.is_none() && self.operation.is_visible() {
             self.deadlines.saw_token();
-            if self.operation.is_streamed() {
+            if O::is_streamed(&self.target.request) {
                 self.metrics.ttft = Some(self.now.saturating_since(self.start.now));
             }
         }
@@ -237,7 +239,11 @@ impl<O: Operation> Exchange<O> {
     /// Sends once there are permits for it, to the first target that has not failed by then.
     fn ask(&mut self) -> Step {
         loop {
-            let error = match self.access.enter(self.now, self.operation.tokens()) {
+            let error = match self
+                .target
+                .access
+                .enter(self.now, self.operation.tokens(&self.target))
+            {
                 Entry::Granted => match self.send() {
                     Ok(step) => return step,
                     Err(error) => error,
@@ -278,7 +284,7 @@ impl<O: Operation> Exchange<O> {
     /// An error if the request cannot be made: nothing was sent then.
     fn send(&mut self) -> Result<Step, Error> {
         if let Some(notice) = &self.notice {
-            self.operation.warn(notice.clone());
+            self.operation.warn(&self.target, notice.clone());
         }
         self.metadata.status = None;
         self.metadata.request_id = None;
@@ -290,20 +296,24 @@ impl<O: Operation> Exchange<O> {
             State::Ready { unsent, .. } => unsent.take(),
             _ => None,
         };
-        let request = unsent.map_or_else(|| self.operation.request(), Ok);
+        let request = unsent.map_or_else(|| self.operation.request(&self.target), Ok);
         let request = request.and_then(|mut request| {
-            let secret = self.provider.auth().apply(&mut request, self.wall())?;
+            let secret = self
+                .target
+                .provider
+                .auth()
+                .apply(&mut request, self.wall())?;
             Ok((request, secret))
         });
-        let (request, secret) = request.inspect_err(|_| self.access.not_sent())?;
+        let (request, secret) = request.inspect_err(|_| self.target.access.not_sent())?;
         self.secret = secret;
-        self.access.sent();
+        self.target.access.sent();
         self.state = State::AwaitHead;
-        let streaming = self.operation.is_streamed();
+        let streaming = O::is_streamed(&self.target.request);
         self.deadlines
-            .begin_attempt(self.now, streaming, &self.timeouts);
+            .begin_attempt(self.now, streaming, &self.target.timeouts);
         let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
-        attempt.target = self.fallback.as_ref().map(|_| self.target());
+        attempt.target = self.fallback.as_ref().map(|_| self.target_name());
         // Most calls need no other one.
         if self.metrics.attempts.is_empty() {
             self.metrics.attempts = Vec::with_capacity(1);
@@ -319,13 +329,13 @@ impl<O: Operation> Exchange<O> {
         self.operation.begin();
         self.deadlines.rest();
         if at > self.now {
-            self.access.rest();
+            self.target.access.rest();
         }
         self.state = State::Ready { at, unsent };
     }
 
     fn close_attempt(&mut self, error: Option<&Error>) {
-        if !self.log_end(error) || !self.access.has_permit() {
+        if !self.log_end(error) || !self.target.access.has_permit() {
             return;
         }
         let report = Report {
@@ -334,7 +344,7 @@ impl<O: Operation> Exchange<O> {
             limits: &self.metadata.rate_limits,
             jitter: self.rng.unit(),
         };
-        self.access.settle(self.now, &report);
+        self.target.access.settle(self.now, &report);
     }
 
     /// Writes the end of the attempt into the log. Whether there was one.
@@ -371,9 +381,9 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn succeed(&mut self, but: Option<Warning>) -> Result<(), Error> {
-        self.operation.settle(but)?;
+        self.operation.settle(&self.target, but)?;
         self.close_attempt(None);
-        if self.operation.next_page()? {
+        if self.operation.next_page(&self.target)? {
             self.retries = 0;
             self.again(self.now, None);
         } else {
@@ -384,7 +394,7 @@ impl<O: Operation> Exchange<O> {
 
     fn end(&mut self, result: Result<(), Error>) {
         self.deadlines.rest();
-        self.access.end();
+        self.target.access.end();
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
             scrub(id, secret);
@@ -399,7 +409,7 @@ impl<O: Operation> Exchange<O> {
             if let (None, Some(status)) = (error.status(), self.metadata.status) {
                 error = error.with_status(status);
             }
-            error.with_provider(self.provider.name())
+            error.with_provider(self.target.provider.name())
         }));
     }
 }
@@ -456,7 +466,7 @@ impl<O: Operation> Exchange<O> {
         if at >= self.deadlines.total() {
             return None;
         }
-        self.access.pay_for_retry(error).then_some(at)
+        self.target.access.pay_for_retry(error).then_some(at)
     }
 
     /// Whether sending the request again cannot make the provider do the work twice.
@@ -479,7 +489,7 @@ impl<O: Operation> Exchange<O> {
     /// Whether the call is past its point of no return. That a visible event was decoded is what counts, not that it was
     /// handed out: otherwise the way in which bytes are cut into chunks would decide.
     fn is_committed(&self) -> bool {
-        self.operation.is_streamed() && self.operation.is_visible()
+        O::is_streamed(&self.target.request) && self.operation.is_visible()
     }
 
     fn is_over_time(&self) -> bool {
@@ -501,10 +511,14 @@ impl<O: Operation> Exchange<O> {
         if over_time || !fallback.moves_on(error) || (committed && !fallback.restart) {
             return false;
         }
-        fallback.leave(self.provider.name(), self.operation.model(), error);
+        fallback.leave(
+            self.target.provider.name(),
+            O::model(&self.target.request),
+            error,
+        );
         while let Some(target) = fallback.next() {
-            let request = match self.operation.retarget(&target) {
-                Ok(request) => request,
+            let (request, encoded) = match self.operation.retarget(&self.target.request, &target) {
+                Ok(retargeted) => retargeted,
                 Err(error) => {
                     fallback.leave(target.provider.name(), &target.model, &error);
                     continue;
@@ -514,33 +528,31 @@ impl<O: Operation> Exchange<O> {
                 let what = "the answer begins anew: what came before is void";
                 self.notice = Some(Warning::new("restarted", what));
             }
-            self.turn_to(target);
-            self.again(self.now, Some(request));
+            self.turn_to(target, request);
+            self.again(self.now, Some(encoded));
             return true;
         }
         false
     }
 
-    pub(super) fn turn_to(&mut self, target: Target) {
-        self.timeouts = self.options.timeouts;
-        if let Some(limit) = target.first_token {
-            let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
-            self.timeouts.first_token = Some(limit);
-            self.timeouts.first_byte = Some(shorter(self.timeouts.first_byte));
-        }
+    pub(super) fn turn_to(&mut self, target: Target, request: O::Request) {
         target
             .provider
             .name()
             .clone_into(&mut self.metadata.provider);
-        self.provider = target.provider;
-        self.access.turn_to(target.guard, target.limiter);
+        self.target.turn_to(target, request, &self.options.timeouts);
         self.secret = None;
         (self.retries, self.free_replays) = (0, 0);
         (self.resigned, self.skew) = (false, 0);
     }
 
-    fn target(&self) -> String {
-        [self.provider.name(), ".", self.operation.model()].concat()
+    fn target_name(&self) -> String {
+        [
+            self.target.provider.name(),
+            ".",
+            O::model(&self.target.request),
+        ]
+        .concat()
     }
 }
 
@@ -549,7 +561,7 @@ impl<O: Operation> Exchange<O> {
     /// `failure` says with which host and port, where the transport noticed it.
     fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
         let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_silent());
-        let allowed = self.deadlines.allowed(timeout, &self.timeouts);
+        let allowed = self.deadlines.allowed(timeout, &self.target.timeouts);
         timeout_error(timeout, allowed, silent, failure)
     }
 
@@ -562,7 +574,7 @@ impl<O: Operation> Exchange<O> {
             return Error::new(ErrorKind::Protocol, "an error without a head");
         };
         let limits = &self.metadata.rate_limits;
-        http_error(&*self.provider, head, body, limits, self.wall())
+        http_error(&*self.target.provider, head, body, limits, self.wall())
     }
 
     /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
@@ -571,7 +583,11 @@ impl<O: Operation> Exchange<O> {
             error.kind(),
             ErrorKind::Authentication | ErrorKind::PermissionDenied
         );
-        if self.resigned || !refused || !is_signed(self.provider.auth()) || self.is_over_time() {
+        if self.resigned
+            || !refused
+            || !is_signed(self.target.provider.auth())
+            || self.is_over_time()
+        {
             return false;
         }
         let State::Body {
@@ -602,5 +618,20 @@ impl<O: Operation> Exchange<O> {
             wall.checked_add(shift)
         };
         shifted.unwrap_or(wall)
+    }
+}
+
+impl<R> AttemptTarget<R> {
+    /// The whole of it is another one: `request` is the same request for `target`, `own` are the timeouts of the call.
+    fn turn_to(&mut self, target: Target, request: R, own: &Timeouts) {
+        self.request = request;
+        self.timeouts = *own;
+        if let Some(limit) = target.first_token {
+            let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
+            self.timeouts.first_token = Some(limit);
+            self.timeouts.first_byte = Some(shorter(own.first_byte));
+        }
+        self.provider = target.provider;
+        self.access.turn_to(target.guard, target.limiter);
     }
 }

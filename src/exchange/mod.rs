@@ -41,13 +41,9 @@ pub use operation::{Chat, Embed, ListModels, OneModel, Operation, Ping};
 #[derive(Debug)]
 pub struct Exchange<O: Operation = Chat> {
     operation: O,
-    provider: Arc<dyn Provider>,
+    target: AttemptTarget<O::Request>,
     options: Arc<CallOptions>,
-    /// The options' own, or shorter ones of a target.
-    timeouts: Timeouts,
-    /// The permits of the target that the call is with.
-    access: Access,
-    /// Who can be asked instead.
+    /// Remaining fallback targets.
     fallback: Option<Box<Fallback>>,
     state: State,
     /// When the call began; for a driver of this crate, when it was first driven.
@@ -70,6 +66,30 @@ pub struct Exchange<O: Operation = Chat> {
     notice: Option<Warning>,
     metadata: Box<ProviderMetadata>,
     metrics: Metrics,
+}
+
+/// What the current attempt is aimed at. The exchange owns it and lends it to the operation, so there is one place that
+/// changes when the call moves to a fallback target.
+#[expect(unnameable_types, reason = "lent to operations, which are sealed")]
+pub struct AttemptTarget<R> {
+    pub(crate) provider: Arc<dyn Provider>,
+    /// The request as the caller wrote it, with the model and headers of this target.
+    pub(crate) request: R,
+    /// Those of the options, or shorter ones of this target.
+    timeouts: Timeouts,
+    /// The permits of this target.
+    access: Access,
+}
+
+impl<R> fmt::Debug for AttemptTarget<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the request: an exchange ends up in logs (F113).
+        f.debug_struct("AttemptTarget")
+            .field("provider", &self.provider)
+            .field("timeouts", &self.timeouts)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What has become of a call so far.
@@ -121,6 +141,7 @@ impl<O: Operation> Exchange<O> {
     #[inline(always)]
     pub(crate) fn with_operation(
         provider: Arc<dyn Provider>,
+        request: O::Request,
         operation: O,
         options: Arc<CallOptions>,
         start: Start,
@@ -130,10 +151,13 @@ impl<O: Operation> Exchange<O> {
         Exchange {
             operation,
             deadlines: Deadlines::new(start.now, &options.timeouts),
-            provider,
-            timeouts: options.timeouts,
+            target: AttemptTarget {
+                provider,
+                request,
+                timeouts: options.timeouts,
+                access: Access::default(),
+            },
             options,
-            access: Access::default(),
             fallback: None,
             state: State::Ready {
                 at: start.now,
@@ -163,12 +187,12 @@ impl<O: Operation> Exchange<O> {
     }
 
     pub(crate) fn share(&mut self, guard: Arc<Guard>) {
-        self.access.set_guard(Some(guard));
+        self.target.access.set_guard(Some(guard));
     }
 
     /// Shares a number of attempts that may run at once.
     pub(crate) fn limit_by(&mut self, limiter: Option<Arc<Limiter>>) {
-        self.access.set_limiter(limiter);
+        self.target.access.set_limiter(limiter);
     }
 
     /// The result.
@@ -184,10 +208,16 @@ impl<O: Operation> Exchange<O> {
     pub(crate) fn into_boxed_result(mut self: Box<Self>) -> Result<O::Output, Error> {
         self.metrics.duration = Some(self.now.saturating_since(self.start.now));
         match self.state {
-            State::Done(Ok(())) => Ok(self.operation.into_output(*self.metadata, self.metrics)),
+            State::Done(Ok(())) => {
+                Ok(self
+                    .operation
+                    .into_output(&self.target, *self.metadata, self.metrics))
+            }
             State::Done(Err(error)) => {
                 let attempts = std::mem::take(&mut self.metrics.attempts);
-                let partial = self.operation.into_partial(*self.metadata, self.metrics);
+                let partial =
+                    self.operation
+                        .into_partial(&self.target, *self.metadata, self.metrics);
                 Err(error.with_attempts(attempts).with_partial(partial))
             }
             _ => Err(Error::new(
@@ -204,7 +234,7 @@ impl<O: Operation> Exchange<O> {
 
     /// Whether only another call can end the wait, and no time.
     pub(crate) fn is_queued(&self) -> bool {
-        self.access.is_queued()
+        self.target.access.is_queued()
     }
 
     /// What has become of the call so far.
@@ -212,8 +242,8 @@ impl<O: Operation> Exchange<O> {
         let attempts = &self.metrics.attempts;
         let finished = attempts.len().saturating_sub(self.under_way.into());
         Log {
-            provider: self.provider.name(),
-            model: self.operation.model(),
+            provider: self.target.provider.name(),
+            model: O::model(&self.target.request),
             finished: attempts.get(..finished).unwrap_or_default(),
             left: self
                 .fallback
@@ -224,12 +254,12 @@ impl<O: Operation> Exchange<O> {
 
     /// Gives back what the call holds of a target that it has left, once the response has been dropped.
     pub(crate) fn release(&mut self) {
-        self.access.release();
+        self.target.access.release();
     }
 
     /// The permit to run, for a driver that has something to do before the next call begins.
     pub(crate) fn take_permit(&mut self) -> Option<LimiterPermit> {
-        self.access.take_permit()
+        self.target.access.take_permit()
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Exchange, Start, State, sealed::Operation};
+use super::{AttemptTarget, Exchange, Start, State, sealed::Operation};
 use crate::{
     Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
     Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent, Target,
@@ -12,8 +12,6 @@ use std::{fmt, sync::Arc};
 
 /// A chat, whole or streamed.
 pub struct Chat {
-    provider: Arc<dyn Provider>,
-    request: Arc<ChatRequest>,
     prompt: Prompt,
     limits: AssemblerLimits,
     /// For the ids of calls that come without.
@@ -83,26 +81,21 @@ impl Exchange<Chat> {
             ..AssemblerLimits::default()
         };
         let chat = Chat {
-            provider: provider.clone(),
-            request,
             prompt: Prompt::NONE,
             limits,
             seed: start.seed,
             answer: None,
             raw: None,
         };
-        Exchange::with_operation(provider, chat, options, start)
+        Exchange::with_operation(provider, request, chat, options, start)
     }
 
     fn encode(&mut self) -> Result<(), Error> {
-        let Chat {
-            provider,
-            request,
-            prompt,
-            ..
-        } = &mut self.operation;
+        let AttemptTarget {
+            provider, request, ..
+        } = &self.target;
         let unsent;
-        (*prompt, unsent) = Prompt::new(&**provider, request)?;
+        (self.operation.prompt, unsent) = Prompt::new(&**provider, request)?;
         self.metadata
             .correlation_id
             .clone_from(&request.correlation_id);
@@ -135,7 +128,7 @@ impl Exchange<Chat> {
             let (provider, options) = (target.provider.clone(), options.clone());
             match Exchange::new(provider, request.clone(), options, start) {
                 Ok(mut exchange) => {
-                    exchange.turn_to(target);
+                    exchange.turn_to(target, request);
                     exchange.fallback = Some(fallback);
                     return Ok(exchange);
                 }
@@ -175,33 +168,32 @@ impl Prompt {
 }
 
 impl Chat {
-    fn answer(&mut self) -> &mut Answer {
+    fn answer(&mut self, target: &AttemptTarget<Arc<ChatRequest>>) -> &mut Answer {
         let Chat {
-            provider,
-            request,
             limits,
             seed,
             prompt,
             answer,
             ..
         } = self;
-        answer.get_or_insert_with(|| {
-            Answer::new(&**provider, request, *limits, *seed, &prompt.warnings)
-        })
+        answer.get_or_insert_with(|| Answer::new(target, *limits, *seed, &prompt.warnings))
     }
 
-    fn into_response(self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
+    fn into_response(
+        self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        metadata: ProviderMetadata,
+        metrics: Metrics,
+    ) -> UnifiedChatResponse {
         let Chat {
-            provider,
-            request,
             limits,
             seed,
             prompt,
             answer,
             raw,
         } = self;
-        let Answer { mut assembler, .. } = answer
-            .unwrap_or_else(|| Answer::new(&*provider, &request, limits, seed, &prompt.warnings));
+        let Answer { mut assembler, .. } =
+            answer.unwrap_or_else(|| Answer::new(target, limits, seed, &prompt.warnings));
         let response = assembler.response_mut();
         let extra = std::mem::take(&mut response.provider_metadata.extra);
         response.provider_metadata = ProviderMetadata {
@@ -219,7 +211,7 @@ impl Chat {
             ..metrics
         };
         if response.model.is_empty() {
-            response.model.clone_from(&request.model);
+            response.model.clone_from(&target.request.model);
         }
         assembler.into_response()
     }
@@ -227,12 +219,12 @@ impl Chat {
 
 impl Answer {
     fn new(
-        provider: &dyn Provider,
-        request: &Arc<ChatRequest>,
+        target: &AttemptTarget<Arc<ChatRequest>>,
         limits: AssemblerLimits,
         seed: u64,
         warnings: &[Warning],
     ) -> Self {
+        let request = &target.request;
         let mut assembler = Box::new(Assembler::new(request.stream, limits));
         assembler.extract_think(request.extract_think);
         assembler.wanted_choices(request.n.unwrap_or(1));
@@ -241,7 +233,7 @@ impl Answer {
             assembler.warn(warning.clone());
         }
         Answer {
-            decoder: provider.chat_decoder(request),
+            decoder: target.provider.chat_decoder(request),
             assembler,
             stated: None,
         }
@@ -250,18 +242,22 @@ impl Answer {
 
 impl Operation for Chat {
     type Output = UnifiedChatResponse;
+    type Request = Arc<ChatRequest>;
 
-    fn request(&mut self) -> Result<Request<Bytes>, Error> {
-        Ok(encode(&*self.provider, &self.request)?.request)
+    fn request(
+        &mut self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+    ) -> Result<Request<Bytes>, Error> {
+        Ok(encode(&*target.provider, &target.request)?.request)
     }
 
     fn method(&self) -> Method {
         self.prompt.method.clone()
     }
 
-    fn tokens(&self) -> u64 {
+    fn tokens(&self, target: &AttemptTarget<Arc<ChatRequest>>) -> u64 {
         let prompt = self.prompt.bytes as u64 / 4;
-        prompt.saturating_add(self.request.max_tokens.unwrap_or_default())
+        prompt.saturating_add(target.request.max_tokens.unwrap_or_default())
     }
 
     fn used_tokens(&self) -> Option<u64> {
@@ -269,18 +265,20 @@ impl Operation for Chat {
         answer.assembler.usage_so_far()?.total_tokens
     }
 
-    fn model(&self) -> &str {
-        &self.request.model
+    fn model(request: &Arc<ChatRequest>) -> &str {
+        &request.model
     }
 
-    fn retarget(&mut self, target: &Target) -> Result<Request<Bytes>, Error> {
-        let mut request = self.request.clone();
+    fn retarget(
+        &mut self,
+        request: &Arc<ChatRequest>,
+        target: &Target,
+    ) -> Result<(Arc<ChatRequest>, Request<Bytes>), Error> {
+        let mut request = request.clone();
         aim(&mut request, target, false);
-        let (prompt, unsent) = Prompt::new(&*target.provider, &request)?;
-        self.prompt = prompt;
-        self.provider = target.provider.clone();
-        self.request = request;
-        Ok(unsent)
+        let unsent;
+        (self.prompt, unsent) = Prompt::new(&*target.provider, &request)?;
+        Ok((request, unsent))
     }
 
     fn framing(&self) -> Framing {
@@ -292,13 +290,17 @@ impl Operation for Chat {
         self.answer = None;
     }
 
-    fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
-        let raw_frames = self.request.raw_frames;
+    fn frame(
+        &mut self,
+        frame: Frame<'_>,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+    ) -> Result<Progress, Error> {
+        let raw_frames = target.request.raw_frames;
         let Answer {
             decoder,
             assembler,
             stated,
-        } = self.answer();
+        } = self.answer(target);
         if raw_frames {
             assembler.raw_frame(frame.data.as_bytes());
         }
@@ -317,10 +319,14 @@ impl Operation for Chat {
         Ok(progress)
     }
 
-    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
+    fn whole(
+        &mut self,
+        body: &Bytes,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+    ) -> Result<(), Error> {
         let Answer {
             decoder, assembler, ..
-        } = self.answer();
+        } = self.answer(target);
         let read = decoder.whole(body, assembler);
         let Err(error) = read else { return read };
         let is_foreign = error.kind() == ErrorKind::Protocol
@@ -350,10 +356,14 @@ impl Operation for Chat {
     }
 
     /// Nothing is told of an end before it is sure that there is one.
-    fn settle(&mut self, but: Option<Warning>) -> Result<(), Error> {
+    fn settle(
+        &mut self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        but: Option<Warning>,
+    ) -> Result<(), Error> {
         let Answer {
             decoder, assembler, ..
-        } = self.answer();
+        } = self.answer(target);
         assembler.check_calls()?;
         decoder.check_end()?;
         if let Some(but) = but {
@@ -364,8 +374,8 @@ impl Operation for Chat {
         assembler.settle()
     }
 
-    fn warn(&mut self, warning: Warning) {
-        self.answer().assembler.warn(warning);
+    fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
+        self.answer(target).assembler.warn(warning);
     }
 
     fn next_event(&mut self) -> Option<StreamEvent> {
@@ -377,25 +387,31 @@ impl Operation for Chat {
         answer.is_some_and(|answer| answer.assembler.is_visible())
     }
 
-    fn is_streamed(&self) -> bool {
-        self.request.stream
+    fn is_streamed(request: &Arc<ChatRequest>) -> bool {
+        request.stream
     }
 
     fn answer(output: &UnifiedChatResponse) -> Option<&UnifiedChatResponse> {
         Some(output)
     }
 
-    fn into_output(self, metadata: ProviderMetadata, metrics: Metrics) -> UnifiedChatResponse {
-        self.into_response(metadata, metrics)
+    fn into_output(
+        self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        metadata: ProviderMetadata,
+        metrics: Metrics,
+    ) -> UnifiedChatResponse {
+        self.into_response(target, metadata, metrics)
     }
 
     fn into_partial(
         self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
         metadata: ProviderMetadata,
         metrics: Metrics,
     ) -> Option<UnifiedChatResponse> {
         let answer = self.answer.as_ref()?;
-        (!answer.assembler.is_empty()).then(|| self.into_response(metadata, metrics))
+        (!answer.assembler.is_empty()).then(|| self.into_response(target, metadata, metrics))
     }
 }
 
@@ -403,8 +419,6 @@ impl fmt::Debug for Chat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the question nor the answer: an exchange ends up in logs (F113).
         f.debug_struct("Chat")
-            .field("provider", &self.provider.name())
-            .field("model", &self.request.model)
             .field("framing", &self.prompt.framing)
             .finish_non_exhaustive()
     }

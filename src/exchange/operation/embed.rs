@@ -1,4 +1,4 @@
-use super::{Exchange, Start, sealed::Operation};
+use super::{AttemptTarget, Exchange, Start, sealed::Operation};
 use crate::{
     CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Framing, Metrics, Provider,
     ProviderMetadata, RawBody, ServerTiming, Usage,
@@ -10,8 +10,6 @@ use std::{fmt, sync::Arc};
 
 /// Turns texts into vectors, as many at a time as the provider takes.
 pub struct Embed {
-    provider: Arc<dyn Provider>,
-    request: Arc<EmbedRequest>,
     batch: Box<EmbedBatch>,
     response: EmbedResponse,
     raw: Option<RawBody>,
@@ -36,20 +34,21 @@ impl Exchange<Embed> {
             ..EmbedResponse::default()
         };
         let embed = Embed {
-            provider: provider.clone(),
-            request,
             batch,
             response,
             raw: None,
         };
-        Ok(Exchange::with_operation(provider, embed, options, start))
+        Ok(Exchange::with_operation(
+            provider, request, embed, options, start,
+        ))
     }
 }
 
 impl Operation for Embed {
     type Output = EmbedResponse;
+    type Request = Arc<EmbedRequest>;
 
-    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+    fn request(&mut self, _: &AttemptTarget<Arc<EmbedRequest>>) -> Result<Request<Bytes>, Error> {
         Ok(self.batch.encoded.request.clone())
     }
 
@@ -61,23 +60,31 @@ impl Operation for Embed {
         self.batch.encoded.framing
     }
 
-    fn model(&self) -> &str {
-        &self.request.model
+    fn model(request: &Arc<EmbedRequest>) -> &str {
+        &request.model
     }
 
     fn begin(&mut self) {
         self.raw = None;
     }
 
-    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+    fn frame(
+        &mut self,
+        _: Frame<'_>,
+        _: &AttemptTarget<Arc<EmbedRequest>>,
+    ) -> Result<Progress, Error> {
         Err(Error::new(
             ErrorKind::Protocol,
             "a stream came where vectors were asked for",
         ))
     }
 
-    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
-        let embedded = self.provider.decode_embed(body)?;
+    fn whole(
+        &mut self,
+        body: &Bytes,
+        target: &AttemptTarget<Arc<EmbedRequest>>,
+    ) -> Result<(), Error> {
+        let embedded = target.provider.decode_embed(body)?;
         let wanted = self.batch.texts;
         if embedded.embeddings.len() != wanted {
             let came = embedded.embeddings.len();
@@ -94,25 +101,30 @@ impl Operation for Embed {
         self.raw = Some(RawBody::new(body));
     }
 
-    fn next_page(&mut self) -> Result<bool, Error> {
+    fn next_page(&mut self, target: &AttemptTarget<Arc<EmbedRequest>>) -> Result<bool, Error> {
         let done = self.response.embeddings.len();
-        if done >= self.request.input.len() {
+        if done >= target.request.input.len() {
             return Ok(false);
         }
-        *self.batch = self.provider.encode_embed(&self.request, done)?;
+        *self.batch = target.provider.encode_embed(&target.request, done)?;
         Ok(true)
     }
 
-    fn into_output(mut self, metadata: ProviderMetadata, metrics: Metrics) -> EmbedResponse {
+    fn into_output(
+        mut self,
+        target: &AttemptTarget<Arc<EmbedRequest>>,
+        metadata: ProviderMetadata,
+        metrics: Metrics,
+    ) -> EmbedResponse {
         if self.response.model.is_empty() {
-            self.response.model.clone_from(&self.request.model);
+            self.response.model.clone_from(&target.request.model);
         }
         self.response.provider_metadata = ProviderMetadata {
             raw: self.raw,
             ..metadata
         };
         self.response.metrics = metrics;
-        if self.batch.texts < self.request.input.len() {
+        if self.batch.texts < target.request.input.len() {
             // The headers told the time of the last request only.
             self.response.metrics.server = ServerTiming::default();
         }
@@ -148,9 +160,7 @@ impl fmt::Debug for Embed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the texts nor the vectors: an exchange ends up in logs (F113).
         f.debug_struct("Embed")
-            .field("provider", &self.provider.name())
-            .field("model", &self.request.model)
-            .field("texts", &self.request.input.len())
+            .field("texts", &self.batch.texts)
             .finish_non_exhaustive()
     }
 }

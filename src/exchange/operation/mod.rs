@@ -5,7 +5,7 @@ mod embed;
 mod models;
 mod ping;
 
-use super::{Exchange, Start, State};
+use super::{AttemptTarget, Exchange, Start, State};
 use crate::{
     Error, ErrorKind, Framing, Metrics, ProviderMetadata, StreamEvent, Target, UnifiedChatResponse,
     Warning,
@@ -45,24 +45,33 @@ pub(crate) mod sealed {
     pub trait Operation: std::fmt::Debug {
         /// What it gives.
         type Output;
+        /// What the caller asked for, as far as it differs from target to target.
+        type Request: std::fmt::Debug;
 
-        /// The request of the next attempt.
-        fn request(&mut self) -> Result<Request<Bytes>, Error>;
+        /// The HTTP request of the next attempt.
+        fn request(
+            &mut self,
+            target: &AttemptTarget<Self::Request>,
+        ) -> Result<Request<Bytes>, Error>;
         fn method(&self) -> Method;
         fn framing(&self) -> Framing;
         /// The tokens that it may use at most, roughly; zero for what uses none.
-        fn tokens(&self) -> u64 {
+        fn tokens(&self, _target: &AttemptTarget<Self::Request>) -> u64 {
             0
         }
         fn used_tokens(&self) -> Option<u64> {
             None
         }
-        fn model(&self) -> &str {
+        fn model(_request: &Self::Request) -> &str {
             ""
         }
-        /// Asks another provider for the same from now on, with this request first.
-        fn retarget(&mut self, target: &Target) -> Result<Request<Bytes>, Error> {
-            let _ = target;
+        /// The same for another target: the request with its model and headers, and the HTTP request of the first attempt.
+        fn retarget(
+            &mut self,
+            request: &Self::Request,
+            target: &Target,
+        ) -> Result<(Self::Request, Request<Bytes>), Error> {
+            let _ = (request, target);
             Err(Error::new(
                 ErrorKind::Misuse,
                 "only a chat can be asked elsewhere",
@@ -70,8 +79,16 @@ pub(crate) mod sealed {
         }
         /// Forgets what an earlier attempt gave.
         fn begin(&mut self);
-        fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error>;
-        fn whole(&mut self, body: &Bytes) -> Result<(), Error>;
+        fn frame(
+            &mut self,
+            frame: Frame<'_>,
+            target: &AttemptTarget<Self::Request>,
+        ) -> Result<Progress, Error>;
+        fn whole(
+            &mut self,
+            body: &Bytes,
+            target: &AttemptTarget<Self::Request>,
+        ) -> Result<(), Error>;
         /// Keeps the body of a whole answer that was read.
         fn keep(&mut self, _body: Bytes) {}
 
@@ -84,37 +101,47 @@ pub(crate) mod sealed {
             false
         }
         /// Brings a complete answer to its end, `but` for what the caller should know of.
-        fn settle(&mut self, _but: Option<Warning>) -> Result<(), Error> {
+        fn settle(
+            &mut self,
+            _target: &AttemptTarget<Self::Request>,
+            _but: Option<Warning>,
+        ) -> Result<(), Error> {
             Ok(())
         }
         /// Turns to the next request of an operation that needs several.
-        fn next_page(&mut self) -> Result<bool, Error> {
+        fn next_page(&mut self, _target: &AttemptTarget<Self::Request>) -> Result<bool, Error> {
             Ok(false)
         }
-        fn warn(&mut self, _warning: Warning) {}
+        fn warn(&mut self, _target: &AttemptTarget<Self::Request>, _warning: Warning) {}
         fn next_event(&mut self) -> Option<StreamEvent> {
             None
         }
         fn is_visible(&self) -> bool {
             false
         }
-        fn is_streamed(&self) -> bool {
+        fn is_streamed(_request: &Self::Request) -> bool {
             false
         }
         /// The answer of a chat, for those who watch.
         fn answer(_output: &Self::Output) -> Option<&UnifiedChatResponse> {
             None
         }
-        fn into_output(self, metadata: ProviderMetadata, metrics: Metrics) -> Self::Output;
+        fn into_output(
+            self,
+            target: &AttemptTarget<Self::Request>,
+            metadata: ProviderMetadata,
+            metrics: Metrics,
+        ) -> Self::Output;
         fn into_partial(
             self,
+            target: &AttemptTarget<Self::Request>,
             metadata: ProviderMetadata,
             metrics: Metrics,
         ) -> Option<UnifiedChatResponse>
         where
             Self: Sized,
         {
-            let _ = (metadata, metrics);
+            let _ = (target, metadata, metrics);
             None
         }
     }

@@ -1,4 +1,4 @@
-use super::{Exchange, Start, sealed::Operation};
+use super::{AttemptTarget, Exchange, Start, sealed::Operation};
 use crate::{
     CallOptions, Error, ErrorKind, Framing, Metrics, Model, Provider, ProviderMetadata, RawBody,
     provider::{Frame, Progress},
@@ -10,7 +10,6 @@ use std::sync::Arc;
 /// Asks for all models, page by page.
 #[derive(Debug)]
 pub struct ListModels {
-    provider: Arc<dyn Provider>,
     /// Boxed, because it is larger than the rest.
     request: Box<Request<Bytes>>,
     models: Vec<Model>,
@@ -21,7 +20,6 @@ pub struct ListModels {
 /// Asks for one model.
 #[derive(Debug)]
 pub struct OneModel {
-    provider: Arc<dyn Provider>,
     request: Box<Request<Bytes>>,
     model: Option<Model>,
 }
@@ -39,8 +37,8 @@ impl Exchange<ListModels> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Result<Self, Error> {
-        let list = ListModels::new(&provider)?;
-        Ok(Exchange::with_operation(provider, list, options, start))
+        let list = ListModels::new(&*provider)?;
+        Ok(Exchange::with_operation(provider, (), list, options, start))
     }
 }
 
@@ -55,15 +53,14 @@ impl Exchange<OneModel> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Result<Self, Error> {
-        let one = OneModel::new(&provider, id)?;
-        Ok(Exchange::with_operation(provider, one, options, start))
+        let one = OneModel::new(&*provider, id)?;
+        Ok(Exchange::with_operation(provider, (), one, options, start))
     }
 }
 
 impl ListModels {
-    pub(super) fn new(provider: &Arc<dyn Provider>) -> Result<Self, Error> {
+    pub(super) fn new(provider: &dyn Provider) -> Result<Self, Error> {
         Ok(ListModels {
-            provider: provider.clone(),
             request: Box::new(provider.encode_models(None)?),
             models: Vec::new(),
             next: None,
@@ -73,9 +70,8 @@ impl ListModels {
 }
 
 impl OneModel {
-    pub(super) fn new(provider: &Arc<dyn Provider>, id: &str) -> Result<Self, Error> {
+    pub(super) fn new(provider: &dyn Provider, id: &str) -> Result<Self, Error> {
         Ok(OneModel {
-            provider: provider.clone(),
             request: Box::new(provider.encode_model(id)?),
             model: None,
         })
@@ -84,8 +80,9 @@ impl OneModel {
 
 impl Operation for ListModels {
     type Output = Vec<Model>;
+    type Request = ();
 
-    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+    fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<Bytes>, Error> {
         Ok(Request::clone(&self.request))
     }
 
@@ -101,18 +98,18 @@ impl Operation for ListModels {
         self.next = None;
     }
 
-    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<Progress, Error> {
         Err(not_a_stream())
     }
 
-    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
-        let page = self.provider.decode_models(body)?;
+    fn whole(&mut self, body: &Bytes, target: &AttemptTarget<()>) -> Result<(), Error> {
+        let page = target.provider.decode_models(body)?;
         self.models.extend(page.models);
         self.next = page.next;
         Ok(())
     }
 
-    fn next_page(&mut self) -> Result<bool, Error> {
+    fn next_page(&mut self, target: &AttemptTarget<()>) -> Result<bool, Error> {
         let Some(next) = self.next.take() else {
             return Ok(false);
         };
@@ -123,19 +120,20 @@ impl Operation for ListModels {
                 format!("the list of models has more than {MOST_PAGES} pages"),
             ));
         }
-        *self.request = self.provider.encode_models(Some(&next))?;
+        *self.request = target.provider.encode_models(Some(&next))?;
         Ok(true)
     }
 
-    fn into_output(self, _: ProviderMetadata, _: Metrics) -> Vec<Model> {
+    fn into_output(self, _: &AttemptTarget<()>, _: ProviderMetadata, _: Metrics) -> Vec<Model> {
         self.models
     }
 }
 
 impl Operation for OneModel {
     type Output = Model;
+    type Request = ();
 
-    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+    fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<Bytes>, Error> {
         Ok(Request::clone(&self.request))
     }
 
@@ -151,16 +149,16 @@ impl Operation for OneModel {
         self.model = None;
     }
 
-    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<Progress, Error> {
         Err(not_a_stream())
     }
 
-    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
-        self.model = Some(self.provider.decode_model(body)?);
+    fn whole(&mut self, body: &Bytes, target: &AttemptTarget<()>) -> Result<(), Error> {
+        self.model = Some(target.provider.decode_model(body)?);
         Ok(())
     }
 
-    fn into_output(self, _: ProviderMetadata, _: Metrics) -> Model {
+    fn into_output(self, _: &AttemptTarget<()>, _: ProviderMetadata, _: Metrics) -> Model {
         self.model.unwrap_or_default()
     }
 }
@@ -179,7 +177,7 @@ pub(crate) struct Native<O> {
     body: Option<Bytes>,
 }
 
-impl<O: Operation> Exchange<Native<O>> {
+impl<O: Operation<Request = ()>> Exchange<Native<O>> {
     fn native(
         provider: Arc<dyn Provider>,
         operation: O,
@@ -190,7 +188,7 @@ impl<O: Operation> Exchange<Native<O>> {
             operation,
             body: None,
         };
-        Exchange::with_operation(provider, native, options, start)
+        Exchange::with_operation(provider, (), native, options, start)
     }
 }
 
@@ -201,7 +199,7 @@ impl Exchange<Native<ListModels>> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Result<Self, Error> {
-        let list = ListModels::new(&provider)?;
+        let list = ListModels::new(&*provider)?;
         Ok(Exchange::native(provider, list, options, start))
     }
 }
@@ -214,16 +212,17 @@ impl Exchange<Native<OneModel>> {
         options: Arc<CallOptions>,
         start: Start,
     ) -> Result<Self, Error> {
-        let one = OneModel::new(&provider, id)?;
+        let one = OneModel::new(&*provider, id)?;
         Ok(Exchange::native(provider, one, options, start))
     }
 }
 
 impl<O: Operation> Operation for Native<O> {
     type Output = (O::Output, ProviderMetadata);
+    type Request = O::Request;
 
-    fn request(&mut self) -> Result<Request<Bytes>, Error> {
-        self.operation.request()
+    fn request(&mut self, target: &AttemptTarget<O::Request>) -> Result<Request<Bytes>, Error> {
+        self.operation.request(target)
     }
 
     fn method(&self) -> Method {
@@ -239,12 +238,16 @@ impl<O: Operation> Operation for Native<O> {
         self.operation.begin();
     }
 
-    fn frame(&mut self, frame: Frame<'_>) -> Result<Progress, Error> {
-        self.operation.frame(frame)
+    fn frame(
+        &mut self,
+        frame: Frame<'_>,
+        target: &AttemptTarget<O::Request>,
+    ) -> Result<Progress, Error> {
+        self.operation.frame(frame, target)
     }
 
-    fn whole(&mut self, body: &Bytes) -> Result<(), Error> {
-        self.operation.whole(body)
+    fn whole(&mut self, body: &Bytes, target: &AttemptTarget<O::Request>) -> Result<(), Error> {
+        self.operation.whole(body, target)
     }
 
     fn keep(&mut self, body: Bytes) {
@@ -252,12 +255,19 @@ impl<O: Operation> Operation for Native<O> {
         self.body = Some(body);
     }
 
-    fn next_page(&mut self) -> Result<bool, Error> {
-        self.operation.next_page()
+    fn next_page(&mut self, target: &AttemptTarget<O::Request>) -> Result<bool, Error> {
+        self.operation.next_page(target)
     }
 
-    fn into_output(self, mut metadata: ProviderMetadata, metrics: Metrics) -> Self::Output {
-        let output = self.operation.into_output(metadata.clone(), metrics);
+    fn into_output(
+        self,
+        target: &AttemptTarget<O::Request>,
+        mut metadata: ProviderMetadata,
+        metrics: Metrics,
+    ) -> Self::Output {
+        let output = self
+            .operation
+            .into_output(target, metadata.clone(), metrics);
         metadata.raw = self.body.map(RawBody::new);
         (output, metadata)
     }

@@ -1,4 +1,4 @@
-use super::{Exchange, Start, sealed::Operation};
+use super::{AttemptTarget, Exchange, Start, sealed::Operation};
 use crate::{
     CallOptions, Error, ErrorKind, Framing, Metrics, Provider, ProviderMetadata,
     provider::{Frame, Progress},
@@ -22,14 +22,15 @@ impl Exchange<Ping> {
         start: Start,
     ) -> Result<Self, Error> {
         let ping = Ping(Box::new(provider.encode_ping()?));
-        Ok(Exchange::with_operation(provider, ping, options, start))
+        Ok(Exchange::with_operation(provider, (), ping, options, start))
     }
 }
 
 impl Operation for Ping {
     type Output = ProviderMetadata;
+    type Request = ();
 
-    fn request(&mut self) -> Result<Request<Bytes>, Error> {
+    fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<Bytes>, Error> {
         Ok(Request::clone(&self.0))
     }
 
@@ -43,18 +44,23 @@ impl Operation for Ping {
 
     fn begin(&mut self) {}
 
-    fn frame(&mut self, _: Frame<'_>) -> Result<Progress, Error> {
+    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<Progress, Error> {
         Err(Error::new(
             ErrorKind::Protocol,
             "a stream came where a whole answer was asked for",
         ))
     }
 
-    fn whole(&mut self, _: &Bytes) -> Result<(), Error> {
+    fn whole(&mut self, _: &Bytes, _: &AttemptTarget<()>) -> Result<(), Error> {
         Ok(())
     }
 
-    fn into_output(self, metadata: ProviderMetadata, _: Metrics) -> ProviderMetadata {
+    fn into_output(
+        self,
+        _: &AttemptTarget<()>,
+        metadata: ProviderMetadata,
+        _: Metrics,
+    ) -> ProviderMetadata {
         metadata
     }
 }
