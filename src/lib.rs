@@ -58,6 +58,43 @@
 //! handles the head when it comes. What is handled at a wrong time ends the call with an error of kind
 //! [`Misuse`](ErrorKind::Misuse). Dropping the machine cancels the call.
 //!
+//! # The states
+//! ```text
+//!             Exchange::new
+//!                  |
+//!                  v
+//!    +---------> Ready ------ no permit in time, no valid request ----------+
+//!    |             |                                                        |
+//!    |             | Step::Send                                             |
+//!    |             v                                                        |
+//!    |         AwaitHead ---- Input::Failed, a deadline passed -------------+
+//!    |             |                                                        |
+//!    |             | Input::Head                                            |
+//!    |             v                                                        |
+//!    |           Body ------- Input::Failed, a deadline passed,             |
+//!    |             |          an error status, an error while decoding -----+
+//!    |             |                                                        |
+//!    |             | Input::Body, Input::End: the answer is complete        v
+//!    |             v                                                      failed
+//!    |          complete                                                  |    |
+//!    |          |      |        retry, fallback target, signed again       |    |
+//!    +----------+------|--------------------------------------------------+    |
+//!      next page       |                                                       |
+//!                      v                                                       v
+//!                  Done(Ok)                                                Done(Err)
+//! ```
+//!
+//! | state | [`poll`](Exchange::poll) returns |
+//! |---|---|
+//! | `Ready` | `Sleep` before the time of the attempt and while a permit is awaited, else `Send` |
+//! | `AwaitHead` | `Receive` |
+//! | `Body` | `Event` for each event, `Receive` when there is none |
+//! | `Done` | `Event` for each event that is left, then `Done` |
+//!
+//! A failure leads to another attempt if the [retry policy](Retry) or a [fallback](Fallback) allows it and, on a stream, no
+//! visible event was decoded. Each attempt starts from nothing: events of an attempt are held back until the first visible one.
+//!
+//! # Guarantees
 //! What the machine guarantees: nothing from the network makes it panic; an answer that was cut is an error, never a
 //! short answer; the way in which bytes are cut into chunks changes nothing; memory is bounded by
 //! [`CallOptions::sizes`]; after something visible was handed out a failure is final.

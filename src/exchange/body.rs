@@ -1,6 +1,6 @@
 use super::{
     AttemptTarget,
-    operation::{Operation, Reading},
+    operation::{BodyOutcome, Operation},
 };
 use crate::{
     Error, ErrorKind, Framing, SizeLimits, Warning,
@@ -14,7 +14,7 @@ use std::fmt;
 
 /// Reads one response body: what it is, where its frames are, how large it may get.
 pub(super) struct BodyReader {
-    form: Form,
+    form: BodyFormat,
     media_type: MediaType,
     framing: Framing,
     sizes: SizeLimits,
@@ -30,7 +30,7 @@ enum MediaType {
     Unsaid,
 }
 
-enum Form {
+enum BodyFormat {
     /// Not known before the first byte that is not white space; what came so far.
     Unknown(Bytes),
     Frames(Frames),
@@ -79,12 +79,12 @@ impl BodyReader {
         }
         let media_type = MediaType::of(head);
         let form = match framing {
-            _ if !ok => Form::Error(Collected::default()),
+            _ if !ok => BodyFormat::Error(Collected::default()),
             #[cfg(feature = "bedrock")]
             Framing::AwsEventStream if media_type != MediaType::Json => {
-                Form::Frames(Frames::new(framing, sizes))
+                BodyFormat::Frames(Frames::new(framing, sizes))
             }
-            _ => Form::Unknown(Bytes::new()),
+            _ => BodyFormat::Unknown(Bytes::new()),
         };
         Ok(BodyReader {
             form,
@@ -96,7 +96,7 @@ impl BodyReader {
     }
 
     pub(super) fn is_stream(&self) -> bool {
-        matches!(self.form, Form::Frames(_))
+        matches!(self.form, BodyFormat::Frames(_))
     }
 
     /// Whether not one byte has come.
@@ -107,7 +107,7 @@ impl BodyReader {
     /// What has come of an error's body; `None` for an answer.
     pub(super) fn take_error_body(&mut self) -> Option<Bytes> {
         match &mut self.form {
-            Form::Error(body) => Some(body.take()),
+            BodyFormat::Error(body) => Some(body.take()),
             _ => None,
         }
     }
@@ -117,24 +117,24 @@ impl BodyReader {
         chunk: Bytes,
         operation: &mut O,
         target: &AttemptTarget<O::Request>,
-    ) -> Result<Reading, Error> {
+    ) -> Result<BodyOutcome, Error> {
         self.received = self.received.saturating_add(chunk.len() as u64);
         let chunk = match &mut self.form {
-            Form::Unknown(held) => {
+            BodyFormat::Unknown(held) => {
                 let held = if held.is_empty() {
                     chunk
                 } else {
                     [&held[..], &chunk].concat().into()
                 };
-                let held = without_prelude(held);
-                match self.recognise(&held, false)? {
+                let held = skip_preamble(held);
+                match self.detect_format(&held, false)? {
                     Some(form) => {
                         self.form = form;
                         held
                     }
                     None => {
-                        self.form = Form::Unknown(held);
-                        return Ok(Reading::Bytes);
+                        self.form = BodyFormat::Unknown(held);
+                        return Ok(BodyOutcome::Bytes);
                     }
                 }
             }
@@ -148,30 +148,30 @@ impl BodyReader {
         chunk: Bytes,
         operation: &mut O,
         target: &AttemptTarget<O::Request>,
-    ) -> Result<Reading, Error> {
+    ) -> Result<BodyOutcome, Error> {
         match &mut self.form {
-            Form::Unknown(_) => Ok(Reading::Bytes),
-            Form::Frames(frames) => {
+            BodyFormat::Unknown(_) => Ok(BodyOutcome::Bytes),
+            BodyFormat::Frames(frames) => {
                 if self.sizes.stream.is_some_and(|limit| self.received > limit) {
                     return Err(too_large("stream", self.sizes.stream.unwrap_or_default()));
                 }
                 frames.chunk(&chunk, operation, target)
             }
-            Form::Whole(body) => {
+            BodyFormat::Whole(body) => {
                 if self.received > self.sizes.body as u64 {
                     return Err(too_large("body", self.sizes.body as u64));
                 }
                 body.push(chunk);
-                Ok(Reading::Bytes)
+                Ok(BodyOutcome::Bytes)
             }
-            Form::Error(body) => {
+            BodyFormat::Error(body) => {
                 let room = self.sizes.error_body.saturating_sub(body.len());
                 let full = chunk.len() >= room;
                 body.push(chunk.slice(..chunk.len().min(room)));
                 Ok(if full {
-                    Reading::ErrorBody(body.take())
+                    BodyOutcome::ErrorBody(body.take())
                 } else {
-                    Reading::Bytes
+                    BodyOutcome::Bytes
                 })
             }
         }
@@ -181,43 +181,45 @@ impl BodyReader {
         &mut self,
         operation: &mut O,
         target: &AttemptTarget<O::Request>,
-    ) -> Result<Reading, Error> {
-        if let Form::Unknown(held) = &self.form {
+    ) -> Result<BodyOutcome, Error> {
+        if let BodyFormat::Unknown(held) = &self.form {
             // A body so short that it could have become several things.
-            if let Some(form) = self.recognise(held, true)? {
+            if let Some(form) = self.detect_format(held, true)? {
                 let held = held.clone();
                 self.form = form;
-                if let complete @ Reading::Complete { .. } = self.feed(held, operation, target)? {
+                if let complete @ BodyOutcome::Complete { .. } =
+                    self.feed(held, operation, target)?
+                {
                     return Ok(complete);
                 }
             }
         }
         match &mut self.form {
-            Form::Error(body) => Ok(Reading::ErrorBody(body.take())),
-            Form::Unknown(_) => Err(Error::new(
+            BodyFormat::Error(body) => Ok(BodyOutcome::ErrorBody(body.take())),
+            BodyFormat::Unknown(_) => Err(Error::new(
                 ErrorKind::Truncated,
                 "the answer has no content although its status says success",
             )),
-            Form::Whole(body) => {
+            BodyFormat::Whole(body) => {
                 let body = body.take();
                 match operation.whole(&body, target) {
                     Ok(()) => {
                         operation.keep(body);
-                        Ok(Reading::Complete { but: None })
+                        Ok(BodyOutcome::Complete { warning: None })
                     }
                     Err(error) => Err(self.explain(error, body)),
                 }
             }
-            Form::Frames(frames) => {
+            BodyFormat::Frames(frames) => {
                 let cut = frames.end(operation, target)?;
                 if operation.is_complete() {
-                    let but = cut.then(|| {
+                    let warning = cut.then(|| {
                         Warning::new(
                             "cut_event",
                             "the stream was complete, but ended inside an event: what that said is missing",
                         )
                     });
-                    return Ok(Reading::Complete { but });
+                    return Ok(BodyOutcome::Complete { warning });
                 }
                 if let Some(error) = operation.stated() {
                     return Err(error);
@@ -235,18 +237,18 @@ impl BodyReader {
 
     /// Decides by its beginning whether frames or one JSON value come; servers mislabel both (F26, F27). `None` as long as
     /// it can still be either.
-    fn recognise(&self, held: &Bytes, all: bool) -> Result<Option<Form>, Error> {
+    fn detect_format(&self, held: &Bytes, all: bool) -> Result<Option<BodyFormat>, Error> {
         let Some(first) = held.first() else {
             return Ok(None);
         };
         if !all && BOM.starts_with(held) {
             return Ok(None);
         }
-        let frames = |framing| Ok(Some(Form::Frames(Frames::new(framing, &self.sizes))));
+        let frames = |framing| Ok(Some(BodyFormat::Frames(Frames::new(framing, &self.sizes))));
         let declared = self.media_type == MediaType::EventStream;
         match self.framing {
             Framing::Ndjson => frames(Framing::Ndjson),
-            _ if matches!(first, b'{' | b'[') => Ok(Some(Form::Whole(Collected::default()))),
+            _ if matches!(first, b'{' | b'[') => Ok(Some(BodyFormat::Whole(Collected::default()))),
             Framing::Sse | Framing::Whole if declared || is_sse(held) => frames(Framing::Sse),
             // A stream cut inside its first word.
             Framing::Sse if all && begins_sse(held) => frames(Framing::Sse),
@@ -334,9 +336,9 @@ impl Frames {
         chunk: &[u8],
         operation: &mut O,
         target: &AttemptTarget<O::Request>,
-    ) -> Result<Reading, Error> {
+    ) -> Result<BodyOutcome, Error> {
         let mut rest = chunk;
-        let mut reading = Reading::Bytes;
+        let mut reading = BodyOutcome::Bytes;
         loop {
             let progress = match self {
                 Frames::Sse(decoder) => match decoder.next(&mut rest)? {
@@ -357,7 +359,7 @@ impl Frames {
             };
             match progress {
                 Progress::Done if operation.is_complete() => {
-                    return Ok(Reading::Complete { but: None });
+                    return Ok(BodyOutcome::Complete { warning: None });
                 }
                 Progress::Done => {
                     return Err(Error::new(
@@ -365,7 +367,7 @@ impl Frames {
                         "the stream ended with its end marker before any answer had begun",
                     ));
                 }
-                Progress::More => reading = Reading::Progress,
+                Progress::More => reading = BodyOutcome::Progress,
                 Progress::Ping => {}
             }
         }
@@ -467,7 +469,7 @@ fn is_sse(text: &[u8]) -> bool {
 
 /// A body without marks and white space before it, in any order, so that it does not matter at which one a chunk ends. Some
 /// servers send line after line of white space while they work.
-fn without_prelude(mut body: Bytes) -> Bytes {
+fn skip_preamble(mut body: Bytes) -> Bytes {
     let mut text = body.trim_ascii_start();
     while let Some(rest) = text.strip_prefix(BOM) {
         text = rest.trim_ascii_start();

@@ -34,7 +34,7 @@ impl Deadlines {
 
     /// A request goes out.
     pub(super) fn begin_attempt(&mut self, now: Time, streaming: bool, timeouts: &Timeouts) {
-        self.rest();
+        self.clear_attempt();
         self.streaming = streaming;
         self.connect = after(now, timeouts.connect);
         self.first_byte = after(
@@ -54,24 +54,24 @@ impl Deadlines {
     pub(super) fn begin_body(&mut self, now: Time, timeouts: &Timeouts) {
         self.connect = Time::MAX;
         self.first_byte = Time::MAX;
-        self.saw_bytes(now, timeouts);
+        self.on_bytes(now, timeouts);
         self.progress = after(now, self.progress_limit(timeouts));
     }
 
-    pub(super) fn saw_bytes(&mut self, now: Time, timeouts: &Timeouts) {
+    pub(super) fn on_bytes(&mut self, now: Time, timeouts: &Timeouts) {
         self.idle = after(now, timeouts.idle);
     }
 
-    pub(super) fn saw_progress(&mut self, now: Time, timeouts: &Timeouts) {
+    pub(super) fn on_progress(&mut self, now: Time, timeouts: &Timeouts) {
         self.progress = after(now, timeouts.progress);
     }
 
-    pub(super) fn saw_token(&mut self) {
+    pub(super) fn on_token(&mut self) {
         self.first_token = Time::MAX;
     }
 
     /// The stream said why it stopped. What comes after that does not put its end off.
-    pub(super) fn saw_finish(&mut self, now: Time, timeouts: &Timeouts) {
+    pub(super) fn on_finish(&mut self, now: Time, timeouts: &Timeouts) {
         if self.end == Time::MAX {
             self.end = now.saturating_add(timeouts.after_finish);
         }
@@ -95,7 +95,7 @@ impl Deadlines {
     }
 
     /// No attempt is under way: only the whole call's limit holds.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn clear_attempt(&mut self) {
         let total = self.total;
         *self = Deadlines {
             total,
@@ -128,7 +128,7 @@ impl Deadlines {
     }
 
     /// The limit behind a timeout that the transport reports. Its timers may be a little ahead of the driver's clock.
-    pub(super) fn behind(&self, phase: Phase, now: Time) -> TimeoutKind {
+    pub(super) fn classify_timeout(&self, phase: Phase, now: Time) -> TimeoutKind {
         let now = now.saturating_add(EARLY);
         match phase {
             Phase::Connect if self.total <= now && self.total < self.connect => TimeoutKind::Total,
@@ -147,7 +147,11 @@ impl Deadlines {
     }
 
     /// What the caller allowed, for the error's words.
-    pub(super) fn allowed(&self, kind: TimeoutKind, timeouts: &Timeouts) -> Option<Duration> {
+    pub(super) fn configured_limit(
+        &self,
+        kind: TimeoutKind,
+        timeouts: &Timeouts,
+    ) -> Option<Duration> {
         match kind {
             TimeoutKind::Connect => timeouts.connect,
             TimeoutKind::FirstByte if self.streaming => timeouts.first_byte_stream,
@@ -242,16 +246,16 @@ mod tests {
         next_is(&stream, 11_000, TimeoutKind::FirstByte);
         stream.begin_body(at(2000), limits);
         next_is(&stream, 7000, TimeoutKind::Idle);
-        stream.saw_bytes(at(6000), limits);
+        stream.on_bytes(at(6000), limits);
         next_is(&stream, 10_000, TimeoutKind::Progress);
-        stream.saw_progress(at(9000), limits);
+        stream.on_progress(at(9000), limits);
         next_is(&stream, 11_000, TimeoutKind::Idle);
-        stream.saw_bytes(at(15_000), limits);
+        stream.on_bytes(at(15_000), limits);
         next_is(&stream, 16_000, TimeoutKind::FirstToken);
-        stream.saw_token();
+        stream.on_token();
         next_is(&stream, 17_000, TimeoutKind::Progress);
-        stream.saw_finish(at(14_000), limits);
-        stream.saw_finish(at(15_500), limits);
+        stream.on_finish(at(14_000), limits);
+        stream.on_finish(at(15_500), limits);
         next_is(&stream, 16_000, TimeoutKind::Progress);
         stream.goes_on();
         next_is(&stream, 17_000, TimeoutKind::Progress);
@@ -263,7 +267,7 @@ mod tests {
         let mut whole = attempt(at(1000), false);
         next_is(&whole, 21_000, TimeoutKind::FirstByte);
         whole.begin_body(at(2000), limits);
-        whole.saw_bytes(at(20_000), limits);
+        whole.on_bytes(at(20_000), limits);
         next_is(&whole, 22_000, TimeoutKind::Progress);
     }
 
@@ -282,11 +286,11 @@ mod tests {
     fn between_attempts_only_the_whole_call_is_limited() {
         let mut stream = attempt(at(1000), true);
         stream.begin_body(at(2000), &timeouts());
-        stream.saw_finish(at(3000), &timeouts());
-        stream.rest();
+        stream.on_finish(at(3000), &timeouts());
+        stream.clear_attempt();
         next_is(&stream, 60_000, TimeoutKind::Total);
         assert_eq!(stream.total(), at(60_000));
-        let last = stream.allowed(TimeoutKind::FirstByte, &timeouts());
+        let last = stream.configured_limit(TimeoutKind::FirstByte, &timeouts());
         assert_eq!(
             last,
             Some(10 * SECOND),
@@ -305,21 +309,27 @@ mod tests {
     fn a_transport_s_timeout_is_told_by_the_limit_behind_it() {
         let connecting = attempt(at(0), true);
         for (now, kind) in [(1000, TimeoutKind::Connect), (61_000, TimeoutKind::Connect)] {
-            assert_eq!(connecting.behind(Phase::Connect, at(now)), kind);
+            assert_eq!(connecting.classify_timeout(Phase::Connect, at(now)), kind);
         }
         let late = attempt(at(59_500), true);
         for (now, kind) in [(59_900, TimeoutKind::Connect), (59_950, TimeoutKind::Total)] {
-            assert_eq!(late.behind(Phase::Connect, at(now)), kind);
+            assert_eq!(late.classify_timeout(Phase::Connect, at(now)), kind);
         }
         let both_at_once = attempt(at(59_000), true);
         assert_eq!(
-            both_at_once.behind(Phase::Connect, at(60_000)),
+            both_at_once.classify_timeout(Phase::Connect, at(60_000)),
             TimeoutKind::Connect
         );
-        assert_eq!(late.behind(Phase::Head, at(59_600)), TimeoutKind::FirstByte);
-        assert_eq!(late.behind(Phase::Body, at(59_600)), TimeoutKind::Idle);
+        assert_eq!(
+            late.classify_timeout(Phase::Head, at(59_600)),
+            TimeoutKind::FirstByte
+        );
+        assert_eq!(
+            late.classify_timeout(Phase::Body, at(59_600)),
+            TimeoutKind::Idle
+        );
         for phase in [Phase::Head, Phase::Body] {
-            assert_eq!(late.behind(phase, at(59_950)), TimeoutKind::Total);
+            assert_eq!(late.classify_timeout(phase, at(59_950)), TimeoutKind::Total);
         }
     }
 
@@ -342,7 +352,7 @@ mod tests {
                 (TimeoutKind::Progress, progress),
                 (TimeoutKind::Total, 60),
             ] {
-                let allowed = deadlines.allowed(kind, &timeouts());
+                let allowed = deadlines.configured_limit(kind, &timeouts());
                 assert_eq!(allowed, Some(seconds * SECOND), "{kind:?}");
             }
         }

@@ -8,7 +8,7 @@ use super::{
         brief, circuit_open, clock_skew, held_back, http_error, is_signed, misuse, timeout_error,
         transport_error,
     },
-    operation::Reading,
+    operation::BodyOutcome,
 };
 use crate::{
     Attempt, Error, ErrorKind, Framing, RawHeaders, Secret, StreamEvent, Target, TimeoutKind,
@@ -25,8 +25,8 @@ use std::{
 };
 use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
 
-/// A request that surely was not processed is sent again this often without counting as a retry (F59, F60).
-const FREE_REPLAYS: u32 = 2;
+/// How often a request that was certainly not processed is sent again without counting as a retry (F59, F60).
+const MAX_FREE_RETRIES: u32 = 2;
 
 /// # Driving
 impl<O: Operation> Exchange<O> {
@@ -43,7 +43,7 @@ impl<O: Operation> Exchange<O> {
         }
         match &self.state {
             State::Ready { at, .. } if self.now < *at => Step::Sleep { until: *at },
-            State::Ready { .. } => self.ask(),
+            State::Ready { .. } => self.start_attempt(),
             State::AwaitHead | State::Body { .. } => Step::Receive {
                 deadline: self.deadlines.next(),
             },
@@ -59,11 +59,11 @@ impl<O: Operation> Exchange<O> {
         self.now = self.now.max(now);
         let result = match (&mut self.state, input) {
             (State::Done(_), _) => return,
-            (State::AwaitHead, Input::Head(head)) => self.on_head(head),
+            (State::AwaitHead, Input::Head(head)) => self.on_headers(head),
             (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
             (State::Body { .. }, Input::End) => self.on_end(),
             (State::AwaitHead | State::Body { .. }, Input::Failed(failure)) => {
-                return self.on_failure(failure);
+                return self.on_transport_error(failure);
             }
             (state, input) => Err(misuse(state, &input)),
         };
@@ -72,13 +72,13 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Ends the call because its caller gave up. Events that were decoded before still come out.
+    /// Ends the call because its caller gave up. Events that were decoded before are still handed out.
     pub(crate) fn cancel(&mut self, now: Time) {
         self.now = self.now.max(now);
         if !matches!(self.state, State::Done(_)) {
             let error = Error::new(ErrorKind::Cancelled, "the call was cancelled");
-            self.close_attempt(Some(&error));
-            self.end(Err(error));
+            self.finish_attempt(Some(&error));
+            self.end_call(Err(error));
         }
     }
 
@@ -86,12 +86,12 @@ impl<O: Operation> Exchange<O> {
     pub(crate) fn begin(&mut self, now: Time) {
         if !std::mem::replace(&mut self.begun, true) {
             self.now = self.now.max(now);
-            (self.start.wall, self.start.now) = (self.wall(), self.now);
+            (self.start.wall, self.start.now) = (self.wall_clock_now(), self.now);
             self.deadlines = Deadlines::new(self.now, &self.target.timeouts);
         }
     }
 
-    /// The caller reads on now, after events that were handed out. The time that it took counts for the whole call alone.
+    /// The caller continues to read after events. The time since the last input counts only against the total timeout.
     pub(crate) fn resume(&mut self, now: Time) {
         self.deadlines.put_off(now.saturating_since(self.now));
         self.now = self.now.max(now);
@@ -120,7 +120,7 @@ impl<O: Operation> Exchange<O> {
 
 /// # Events of an attempt
 impl<O: Operation> Exchange<O> {
-    fn on_head(&mut self, head: response::Parts) -> Result<(), Error> {
+    fn on_headers(&mut self, head: response::Parts) -> Result<(), Error> {
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -149,9 +149,12 @@ impl<O: Operation> Exchange<O> {
         }
         self.deadlines.begin_body(self.now, &self.target.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
-        // Of a success all that matters was read. What is kept of a head can keep the buffer alive that it was read into.
-        let refusal = (!head.status.is_success()).then(|| Box::new(head));
-        self.state = State::Body { reader, refusal };
+        // The headers of a success were read. Kept ones could keep alive the buffer that they were read into.
+        let error_headers = (!head.status.is_success()).then(|| Box::new(head));
+        self.state = State::Body {
+            reader,
+            error_headers,
+        };
         Ok(())
     }
 
@@ -163,7 +166,7 @@ impl<O: Operation> Exchange<O> {
             return Ok(());
         }
         let reading = reader.chunk(chunk, &mut self.operation, &self.target)?;
-        self.after_reading(reading)
+        self.on_body_outcome(reading)
     }
 
     fn on_end(&mut self) -> Result<(), Error> {
@@ -171,10 +174,10 @@ impl<O: Operation> Exchange<O> {
             return Ok(());
         };
         let reading = reader.end(&mut self.operation, &self.target)?;
-        self.after_reading(reading)
+        self.on_body_outcome(reading)
     }
 
-    fn on_failure(&mut self, failure: TransportError) {
+    fn on_transport_error(&mut self, failure: TransportError) {
         // The status counts even if the body that explains it did not arrive (F38).
         if let State::Body { reader, .. } = &mut self.state {
             if let Some(body) = reader.take_error_body() {
@@ -182,16 +185,17 @@ impl<O: Operation> Exchange<O> {
                 return self.fail(error);
             }
         }
-        if self.has_all() {
-            return self.succeed_without_end(&format!("the connection failed: {failure}"));
+        if self.is_logically_complete() {
+            return self.finish_early(&format!("the connection failed: {failure}"));
         }
         let error = match failure.kind() {
-            FailureKind::Timeout(phase) => {
-                self.timeout_error(self.deadlines.behind(phase, self.now), Some(&failure))
-            }
+            FailureKind::Timeout(phase) => self.timeout_error(
+                self.deadlines.classify_timeout(phase, self.now),
+                Some(&failure),
+            ),
             _ => transport_error(&failure),
         };
-        self.fail_unanswered(error.with_transport(failure));
+        self.fail_or_resend(error.with_transport(failure));
     }
 
     fn time_out(&mut self, timeout: TimeoutKind) {
@@ -201,34 +205,34 @@ impl<O: Operation> Exchange<O> {
                 return self.fail(error);
             }
         }
-        if self.has_all() {
-            return self.succeed_without_end("it stayed open");
+        if self.is_logically_complete() {
+            return self.finish_early("it stayed open");
         }
         let error = self.timeout_error(timeout, None);
         self.fail(error);
     }
 
-    fn after_reading(&mut self, reading: Reading) -> Result<(), Error> {
+    fn on_body_outcome(&mut self, reading: BodyOutcome) -> Result<(), Error> {
         let timeouts = &self.target.timeouts;
-        self.deadlines.saw_bytes(self.now, timeouts);
+        self.deadlines.on_bytes(self.now, timeouts);
         if self.metrics.ttft.is_none() && self.operation.is_visible() {
-            self.deadlines.saw_token();
+            self.deadlines.on_token();
             if O::is_streamed(&self.target.request) {
                 self.metrics.ttft = Some(self.now.saturating_since(self.start.now));
             }
         }
         match reading {
-            Reading::Bytes => {}
-            Reading::Progress => {
-                self.deadlines.saw_progress(self.now, timeouts);
+            BodyOutcome::Bytes => {}
+            BodyOutcome::Progress => {
+                self.deadlines.on_progress(self.now, timeouts);
                 if self.operation.is_complete() {
-                    self.deadlines.saw_finish(self.now, timeouts);
+                    self.deadlines.on_finish(self.now, timeouts);
                 } else {
                     self.deadlines.goes_on();
                 }
             }
-            Reading::Complete { but } => self.succeed(but)?,
-            Reading::ErrorBody(body) => return Err(self.http_error(body)),
+            BodyOutcome::Complete { warning } => self.succeed(warning)?,
+            BodyOutcome::ErrorBody(body) => return Err(self.http_error(body)),
         }
         Ok(())
     }
@@ -236,8 +240,8 @@ impl<O: Operation> Exchange<O> {
 
 /// # Attempts
 impl<O: Operation> Exchange<O> {
-    /// Sends once there are permits for it, to the first target that has not failed by then.
-    fn ask(&mut self) -> Step {
+    /// Starts an attempt as soon as the permits for it are granted, on the first target that has not failed by then.
+    fn start_attempt(&mut self) -> Step {
         loop {
             let error = match self
                 .target
@@ -255,7 +259,7 @@ impl<O: Operation> Exchange<O> {
                         return self.sleep(look_again);
                     }
                     let error = held_back(at.saturating_since(self.now));
-                    if self.move_on(&error) {
+                    if self.try_fallback(&error) {
                         continue;
                     }
                     if in_time {
@@ -267,8 +271,8 @@ impl<O: Operation> Exchange<O> {
                     circuit_open(until.saturating_since(self.now), last.as_deref())
                 }
             };
-            if !self.move_on(&error) {
-                self.end(Err(error));
+            if !self.try_fallback(&error) {
+                self.end_call(Err(error));
                 return Step::Done;
             }
         }
@@ -281,14 +285,14 @@ impl<O: Operation> Exchange<O> {
         Step::Sleep { until }
     }
 
-    /// An error if the request cannot be made: nothing was sent then.
+    /// Fails if the request cannot be built or authenticated. Nothing was sent then.
     fn send(&mut self) -> Result<Step, Error> {
-        if let Some(notice) = &self.notice {
-            self.operation.warn(&self.target, notice.clone());
+        if let Some(restart_warning) = &self.restart_warning {
+            self.operation.warn(&self.target, restart_warning.clone());
         }
         self.metadata.status = None;
         self.metadata.request_id = None;
-        // Those of the last answer are another target's, or were learned from already.
+        // The last response's limits were applied already, or belong to another target.
         self.metadata.rate_limits.clear();
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
@@ -302,7 +306,7 @@ impl<O: Operation> Exchange<O> {
                 .target
                 .provider
                 .auth()
-                .apply(&mut request, self.wall())?;
+                .apply(&mut request, self.wall_clock_now())?;
             Ok((request, secret))
         });
         let (request, secret) = request.inspect_err(|_| self.target.access.not_sent())?;
@@ -319,22 +323,22 @@ impl<O: Operation> Exchange<O> {
             self.metrics.attempts = Vec::with_capacity(1);
         }
         self.metrics.attempts.push(attempt);
-        self.under_way = true;
+        self.attempt_open = true;
         let limits = self.deadlines.limits();
         Ok(Step::Send { request, limits })
     }
 
-    /// Another attempt, not before `at`. Nothing that the last one brought may be handed out any more.
-    fn again(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
+    /// Plans another attempt, not before `at`, and discards everything that the last one received.
+    fn schedule_attempt(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
         self.operation.begin();
-        self.deadlines.rest();
+        self.deadlines.clear_attempt();
         if at > self.now {
             self.target.access.rest();
         }
         self.state = State::Ready { at, unsent };
     }
 
-    fn close_attempt(&mut self, error: Option<&Error>) {
+    fn finish_attempt(&mut self, error: Option<&Error>) {
         if !self.log_end(error) || !self.target.access.has_permit() {
             return;
         }
@@ -347,9 +351,9 @@ impl<O: Operation> Exchange<O> {
         self.target.access.settle(self.now, &report);
     }
 
-    /// Writes the end of the attempt into the log. Whether there was one.
+    /// Writes the end of the open attempt into the log; `false` if no attempt is open.
     fn log_end(&mut self, error: Option<&Error>) -> bool {
-        if !std::mem::take(&mut self.under_way) {
+        if !std::mem::take(&mut self.attempt_open) {
             return false;
         }
         let elapsed = self.now.saturating_since(self.start.now);
@@ -364,36 +368,36 @@ impl<O: Operation> Exchange<O> {
 
 /// # The end of a call
 impl<O: Operation> Exchange<O> {
-    /// Whether a stream has said everything and only its end is missing.
-    fn has_all(&self) -> bool {
+    /// Whether a stream has signalled its end, so that only the end of the body is missing.
+    fn is_logically_complete(&self) -> bool {
         matches!(&self.state, State::Body { reader, .. } if reader.is_stream())
             && self.operation.is_complete()
     }
 
-    fn succeed_without_end(&mut self, why: &str) {
-        let but = Warning::new(
+    fn finish_early(&mut self, why: &str) {
+        let warning = Warning::new(
             "missing_end",
             format!("the stream was complete, but did not end as it should: {why}"),
         );
-        if let Err(error) = self.succeed(Some(but)) {
+        if let Err(error) = self.succeed(Some(warning)) {
             self.fail(error);
         }
     }
 
-    fn succeed(&mut self, but: Option<Warning>) -> Result<(), Error> {
-        self.operation.settle(&self.target, but)?;
-        self.close_attempt(None);
+    fn succeed(&mut self, warning: Option<Warning>) -> Result<(), Error> {
+        self.operation.settle(&self.target, warning)?;
+        self.finish_attempt(None);
         if self.operation.next_page(&self.target)? {
             self.retries = 0;
-            self.again(self.now, None);
+            self.schedule_attempt(self.now, None);
         } else {
-            self.end(Ok(()));
+            self.end_call(Ok(()));
         }
         Ok(())
     }
 
-    fn end(&mut self, result: Result<(), Error>) {
-        self.deadlines.rest();
+    fn end_call(&mut self, result: Result<(), Error>) {
+        self.deadlines.clear_attempt();
         self.target.access.end();
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
@@ -417,45 +421,45 @@ impl<O: Operation> Exchange<O> {
 /// # Retries and fallback
 impl<O: Operation> Exchange<O> {
     fn fail(&mut self, error: Error) {
-        self.close_attempt(Some(&error));
-        if !self.is_committed() && self.learn_skew(&error) {
-            return self.again(self.now, None);
+        self.finish_attempt(Some(&error));
+        if !self.is_committed() && self.learn_clock_skew(&error) {
+            return self.schedule_attempt(self.now, None);
         }
-        if self.move_on(&error) {
+        if self.try_fallback(&error) {
             return;
         }
         match self.retry_at(&error) {
             Some(at) => {
                 self.retries = self.retries.saturating_add(1);
-                self.again(at, None);
+                self.schedule_attempt(at, None);
             }
-            None => self.end(Err(error)),
+            None => self.end_call(Err(error)),
         }
     }
 
-    /// The connection failed. Where it had died before the request went out, the attempt goes on over another one, with the
-    /// permits that it has: that is no failure of the provider (F59, F60).
-    fn fail_unanswered(&mut self, error: Error) {
+    /// A transport error. If the connection was closed before the request was sent, the request is sent over another
+    /// connection with the same permits: that is no failure of the provider (F59, F60).
+    fn fail_or_resend(&mut self, error: Error) {
         let unsent = error.transport().is_some_and(|failure| {
             failure.delivery() == Delivery::NotSent && failure.kind() == FailureKind::Reset
         });
         if unsent
             && !self.is_committed()
-            && self.free_replays < FREE_REPLAYS
+            && self.free_retries < MAX_FREE_RETRIES
             && !self.is_over_time()
         {
-            self.free_replays = self.free_replays.saturating_add(1);
+            self.free_retries = self.free_retries.saturating_add(1);
             self.log_end(Some(&error));
             if let Some(attempt) = self.metrics.attempts.last_mut() {
                 attempt.replayed = true;
             }
-            return self.again(self.now, None);
+            return self.schedule_attempt(self.now, None);
         }
         self.fail(error);
     }
 
     fn retry_at(&mut self, error: &Error) -> Option<Time> {
-        if self.is_committed() || !self.may_replay(error) {
+        if self.is_committed() || !self.may_resend(error) {
             return None;
         }
         let delay = self
@@ -469,8 +473,8 @@ impl<O: Operation> Exchange<O> {
         self.target.access.pay_for_retry(error).then_some(at)
     }
 
-    /// Whether sending the request again cannot make the provider do the work twice.
-    fn may_replay(&self, error: &Error) -> bool {
+    /// Whether the request can be sent again without the risk that the provider does the work twice.
+    fn may_resend(&self, error: &Error) -> bool {
         let unanswered = matches!(
             error.kind(),
             ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Truncated | ErrorKind::Protocol
@@ -502,8 +506,8 @@ impl<O: Operation> Exchange<O> {
             && (!self.is_committed() || fallback.is_some_and(|fallback| fallback.restart))
     }
 
-    /// Turns to the next target, if there is one that can do better.
-    fn move_on(&mut self, error: &Error) -> bool {
+    /// Moves to the next target, if the error is one that another target may not have.
+    fn try_fallback(&mut self, error: &Error) -> bool {
         let (committed, over_time) = (self.is_committed(), self.is_over_time());
         let Some(fallback) = &mut self.fallback else {
             return false;
@@ -517,8 +521,11 @@ impl<O: Operation> Exchange<O> {
             error,
         );
         while let Some(target) = fallback.next() {
-            let (request, encoded) = match self.operation.retarget(&self.target.request, &target) {
-                Ok(retargeted) => retargeted,
+            let (request, unsent) = match self
+                .operation
+                .encode_for_target(&self.target.request, &target)
+            {
+                Ok(encoded) => encoded,
                 Err(error) => {
                     fallback.leave(target.provider.name(), &target.model, &error);
                     continue;
@@ -526,24 +533,25 @@ impl<O: Operation> Exchange<O> {
             };
             if committed {
                 let what = "the answer begins anew: what came before is void";
-                self.notice = Some(Warning::new("restarted", what));
+                self.restart_warning = Some(Warning::new("restarted", what));
             }
-            self.turn_to(target, request);
-            self.again(self.now, Some(encoded));
+            self.switch_target(target, request);
+            self.schedule_attempt(self.now, Some(unsent));
             return true;
         }
         false
     }
 
-    pub(super) fn turn_to(&mut self, target: Target, request: O::Request) {
+    pub(super) fn switch_target(&mut self, target: Target, request: O::Request) {
         target
             .provider
             .name()
             .clone_into(&mut self.metadata.provider);
-        self.target.turn_to(target, request, &self.options.timeouts);
+        self.target
+            .switch_target(target, request, &self.options.timeouts);
         self.secret = None;
-        (self.retries, self.free_replays) = (0, 0);
-        (self.resigned, self.skew) = (false, 0);
+        (self.retries, self.free_retries) = (0, 0);
+        (self.clock_skew_retried, self.skew) = (false, 0);
     }
 
     fn target_name(&self) -> String {
@@ -558,32 +566,41 @@ impl<O: Operation> Exchange<O> {
 
 /// # Errors
 impl<O: Operation> Exchange<O> {
-    /// `failure` says with which host and port, where the transport noticed it.
+    /// `failure` is the transport's error, if it noticed the timeout; it names host and port.
     fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
         let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_silent());
-        let allowed = self.deadlines.allowed(timeout, &self.target.timeouts);
+        let allowed = self
+            .deadlines
+            .configured_limit(timeout, &self.target.timeouts);
         timeout_error(timeout, allowed, silent, failure)
     }
 
     fn http_error(&self, body: Bytes) -> Error {
         let State::Body {
-            refusal: Some(head),
+            error_headers: Some(head),
             ..
         } = &self.state
         else {
             return Error::new(ErrorKind::Protocol, "an error without a head");
         };
         let limits = &self.metadata.rate_limits;
-        http_error(&*self.target.provider, head, body, limits, self.wall())
+        http_error(
+            &*self.target.provider,
+            head,
+            body,
+            limits,
+            self.wall_clock_now(),
+        )
     }
 
-    /// A signature that was refused although the key is known may be wrong by our clock: the answer's date tells (F95b).
-    fn learn_skew(&mut self, error: &Error) -> bool {
+    /// A refused signature may be due to a wrong clock: takes the time of day from the response's `date` (F95b). Returns
+    /// whether to sign and send again.
+    fn learn_clock_skew(&mut self, error: &Error) -> bool {
         let refused = matches!(
             error.kind(),
             ErrorKind::Authentication | ErrorKind::PermissionDenied
         );
-        if self.resigned
+        if self.clock_skew_retried
             || !refused
             || !is_signed(self.target.provider.auth())
             || self.is_over_time()
@@ -591,21 +608,21 @@ impl<O: Operation> Exchange<O> {
             return false;
         }
         let State::Body {
-            refusal: Some(head),
+            error_headers: Some(head),
             ..
         } = &self.state
         else {
             return false;
         };
-        let Some(skew) = clock_skew(&head.headers, self.wall()) else {
+        let Some(skew) = clock_skew(&head.headers, self.wall_clock_now()) else {
             return false;
         };
-        self.resigned = true;
+        self.clock_skew_retried = true;
         self.skew = self.skew.saturating_add(skew);
         true
     }
 
-    fn wall(&self) -> SystemTime {
+    fn wall_clock_now(&self) -> SystemTime {
         let wall = self
             .start
             .wall
@@ -622,8 +639,8 @@ impl<O: Operation> Exchange<O> {
 }
 
 impl<R> AttemptTarget<R> {
-    /// The whole of it is another one: `request` is the same request for `target`, `own` are the timeouts of the call.
-    fn turn_to(&mut self, target: Target, request: R, own: &Timeouts) {
+    /// Replaces all four members. `request` is the request for `target`, `own` are the timeouts of the call.
+    fn switch_target(&mut self, target: Target, request: R, own: &Timeouts) {
         self.request = request;
         self.timeouts = *own;
         if let Some(limit) = target.first_token {

@@ -1,7 +1,18 @@
 //! The machine: one call from request to result, with its attempts, deadlines and decoding.
 //!
-//! It does no I/O and reads no clock. A driver asks it what to do ([`Exchange::poll`]) and tells it what happened
-//! ([`Exchange::handle`]).
+//! It does no I/O and reads no clock. A driver asks it what to do ([`Exchange::poll`]) and reports what happened
+//! ([`Exchange::handle`]). The crate docs have the graph of its states; all transitions are in `machine.rs`:
+//!
+//! | from | by | to |
+//! |---|---|---|
+//! | `Ready` | `start_attempt` | `AwaitHead`, or `Ready` with a later `at` while a permit is awaited |
+//! | `AwaitHead` | `on_headers` | `Body` |
+//! | `Body` | `on_chunk`, `on_end` | `Body` until the answer is complete, then `succeed` |
+//! | `AwaitHead`, `Body` | `on_transport_error`, `time_out` | `fail`, or `succeed` if only the end of the body is missing |
+//! | | `succeed` | `Done(Ok)`, or `schedule_attempt` for the next page |
+//! | | `fail`, `try_fallback` | `schedule_attempt`, or `Done(Err)` by `end_call` |
+//! | | `schedule_attempt` | `Ready`; everything that the last attempt received is discarded |
+//! | any | `cancel`, `handle` of an input that does not fit | `Done(Err)` |
 
 mod body;
 mod deadlines;
@@ -54,16 +65,16 @@ pub struct Exchange<O: Operation = Chat> {
     rng: Rng,
     deadlines: Deadlines,
     retries: u32,
-    free_replays: u32,
-    /// Whether a signature was made anew after a clock error.
-    resigned: bool,
+    free_retries: u32,
+    /// Whether a request was signed again after a clock error.
+    clock_skew_retried: bool,
     /// Server time minus ours, in seconds, learned from a clock error.
     skew: i64,
     secret: Option<Secret>,
-    /// Whether the last attempt in the log goes on.
-    under_way: bool,
-    /// To be told before anything of each attempt from now on: only of the last one something is handed out.
-    notice: Option<Warning>,
+    /// Whether the last attempt in the log is not over.
+    attempt_open: bool,
+    /// Warning emitted at the start of each later attempt; earlier attempts' events are discarded.
+    restart_warning: Option<Warning>,
     metadata: Box<ProviderMetadata>,
     metrics: Metrics,
 }
@@ -75,7 +86,7 @@ pub struct AttemptTarget<R> {
     pub(crate) provider: Arc<dyn Provider>,
     /// The request as the caller wrote it, with the model and headers of this target.
     pub(crate) request: R,
-    /// Those of the options, or shorter ones of this target.
+    /// The timeouts of the options, or shorter ones of this target.
     timeouts: Timeouts,
     /// The permits of this target.
     access: Access,
@@ -92,7 +103,7 @@ impl<R> fmt::Debug for AttemptTarget<R> {
     }
 }
 
-/// What has become of a call so far.
+/// The attempts and targets of a call so far.
 pub(crate) struct Log<'a> {
     /// The target that the call is with.
     pub(crate) provider: &'a str,
@@ -106,14 +117,14 @@ pub(crate) struct Log<'a> {
 enum State {
     Ready {
         at: Time,
-        /// The request, where it is encoded already. Once it is out it takes no memory: another attempt encodes it anew.
+        /// The encoded request, if there is one. Dropped once sent; a retry encodes it again.
         unsent: Option<Request<Bytes>>,
     },
     AwaitHead,
     Body {
         reader: BodyReader,
-        /// Of an answer that is an error.
-        refusal: Option<Box<response::Parts>>,
+        /// Status and headers of an error response.
+        error_headers: Option<Box<response::Parts>>,
     },
     Done(Result<(), Error>),
 }
@@ -127,10 +138,16 @@ impl fmt::Debug for State {
                 .field("at", at)
                 .finish_non_exhaustive(),
             State::AwaitHead => f.write_str("AwaitHead"),
-            State::Body { reader, refusal } => f
+            State::Body {
+                reader,
+                error_headers,
+            } => f
                 .debug_struct("Body")
                 .field("reader", reader)
-                .field("refusal", &refusal.as_ref().map(|head| head.status))
+                .field(
+                    "error_headers",
+                    &error_headers.as_ref().map(|head| head.status),
+                )
                 .finish(),
             State::Done(result) => f.debug_tuple("Done").field(result).finish(),
         }
@@ -168,12 +185,12 @@ impl<O: Operation> Exchange<O> {
             now: start.now,
             rng: Rng::new(start.seed),
             retries: 0,
-            free_replays: 0,
-            resigned: false,
+            free_retries: 0,
+            clock_skew_retried: false,
             skew: 0,
             secret: None,
-            under_way: false,
-            notice: None,
+            attempt_open: false,
+            restart_warning: None,
             metadata,
             metrics: Metrics::default(),
         }
@@ -240,7 +257,7 @@ impl<O: Operation> Exchange<O> {
     /// What has become of the call so far.
     pub(crate) fn log(&self) -> Log<'_> {
         let attempts = &self.metrics.attempts;
-        let finished = attempts.len().saturating_sub(self.under_way.into());
+        let finished = attempts.len().saturating_sub(self.attempt_open.into());
         Log {
             provider: self.target.provider.name(),
             model: O::model(&self.target.request),

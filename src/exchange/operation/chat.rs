@@ -10,28 +10,28 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header};
 use std::{fmt, sync::Arc};
 
-/// A chat, whole or streamed.
+/// A chat whose answer comes whole or as a stream.
 pub struct Chat {
-    prompt: Prompt,
+    meta: RequestMeta,
     limits: AssemblerLimits,
-    /// For the ids of calls that come without.
+    /// Seed of the ids of tool calls that come without one.
     seed: u64,
-    /// Of many calls that wait for their answers at once, none takes memory for it.
-    answer: Option<Answer>,
+    /// `None` until something of the answer arrives, so a call that waits takes no memory for it.
+    response: Option<ResponseState>,
     raw: Option<RawBody>,
 }
 
-/// What becomes of the answer, from the moment when something of it is there.
-struct Answer {
+/// How the answer is decoded, and what of it has arrived.
+struct ResponseState {
     decoder: Box<dyn Decoder>,
     /// Boxed, because an exchange is moved more often than it is used.
     assembler: Box<Assembler>,
-    /// An error in a shape that the wire does not have, before anything of an answer (F28).
+    /// An error that arrived before any content, in a shape that this API does not define (F28).
     stated: Option<Error>,
 }
 
-/// What remains known of a request that was encoded for one provider.
-struct Prompt {
+/// What is kept of a request that was encoded for one target.
+struct RequestMeta {
     method: Method,
     framing: Framing,
     bytes: usize,
@@ -51,7 +51,7 @@ impl Exchange<Chat> {
     ) -> Result<Self, Error> {
         request.validate()?;
         let mut exchange = Exchange::unencoded(provider, request, options, start);
-        exchange.encode()?;
+        exchange.encode_first()?;
         Ok(exchange)
     }
 
@@ -64,11 +64,11 @@ impl Exchange<Chat> {
     ) -> Result<Box<Self>, Error> {
         request.validate()?;
         let mut exchange = Box::new(Exchange::unencoded(provider, request, options, start));
-        exchange.encode()?;
+        exchange.encode_first()?;
         Ok(exchange)
     }
 
-    /// Without its prompt, which is large and would be moved with the rest.
+    /// Without the encoded request, which is large and would be moved with the rest.
     #[inline(always)]
     fn unencoded(
         provider: Arc<dyn Provider>,
@@ -81,21 +81,21 @@ impl Exchange<Chat> {
             ..AssemblerLimits::default()
         };
         let chat = Chat {
-            prompt: Prompt::NONE,
+            meta: RequestMeta::NONE,
             limits,
             seed: start.seed,
-            answer: None,
+            response: None,
             raw: None,
         };
         Exchange::with_operation(provider, request, chat, options, start)
     }
 
-    fn encode(&mut self) -> Result<(), Error> {
+    fn encode_first(&mut self) -> Result<(), Error> {
         let AttemptTarget {
             provider, request, ..
         } = &self.target;
         let unsent;
-        (self.operation.prompt, unsent) = Prompt::new(&**provider, request)?;
+        (self.operation.meta, unsent) = RequestMeta::new(&**provider, request)?;
         self.metadata
             .correlation_id
             .clone_from(&request.correlation_id);
@@ -128,7 +128,7 @@ impl Exchange<Chat> {
             let (provider, options) = (target.provider.clone(), options.clone());
             match Exchange::new(provider, request.clone(), options, start) {
                 Ok(mut exchange) => {
-                    exchange.turn_to(target, request);
+                    exchange.switch_target(target, request);
                     exchange.fallback = Some(fallback);
                     return Ok(exchange);
                 }
@@ -143,9 +143,9 @@ impl Exchange<Chat> {
     }
 }
 
-impl Prompt {
+impl RequestMeta {
     /// Before it is encoded.
-    const NONE: Prompt = Prompt {
+    const NONE: RequestMeta = RequestMeta {
         method: Method::POST,
         framing: Framing::Whole,
         bytes: 0,
@@ -156,27 +156,27 @@ impl Prompt {
         provider: &dyn Provider,
         request: &ChatRequest,
     ) -> Result<(Self, Request<Bytes>), Error> {
-        let encoded = encode(provider, request)?;
-        let prompt = Prompt {
+        let encoded = encode_with_headers(provider, request)?;
+        let meta = RequestMeta {
             method: encoded.request.method().clone(),
             framing: encoded.framing,
             bytes: encoded.request.body().len(),
             warnings: encoded.warnings,
         };
-        Ok((prompt, encoded.request))
+        Ok((meta, encoded.request))
     }
 }
 
 impl Chat {
-    fn answer(&mut self, target: &AttemptTarget<Arc<ChatRequest>>) -> &mut Answer {
+    fn response_state(&mut self, target: &AttemptTarget<Arc<ChatRequest>>) -> &mut ResponseState {
         let Chat {
             limits,
             seed,
-            prompt,
-            answer,
+            meta,
+            response,
             ..
         } = self;
-        answer.get_or_insert_with(|| Answer::new(target, *limits, *seed, &prompt.warnings))
+        response.get_or_insert_with(|| ResponseState::new(target, *limits, *seed, &meta.warnings))
     }
 
     fn into_response(
@@ -188,12 +188,12 @@ impl Chat {
         let Chat {
             limits,
             seed,
-            prompt,
-            answer,
+            meta,
+            response,
             raw,
         } = self;
-        let Answer { mut assembler, .. } =
-            answer.unwrap_or_else(|| Answer::new(target, limits, seed, &prompt.warnings));
+        let ResponseState { mut assembler, .. } =
+            response.unwrap_or_else(|| ResponseState::new(target, limits, seed, &meta.warnings));
         let response = assembler.response_mut();
         let extra = std::mem::take(&mut response.provider_metadata.extra);
         response.provider_metadata = ProviderMetadata {
@@ -217,7 +217,7 @@ impl Chat {
     }
 }
 
-impl Answer {
+impl ResponseState {
     fn new(
         target: &AttemptTarget<Arc<ChatRequest>>,
         limits: AssemblerLimits,
@@ -232,7 +232,7 @@ impl Answer {
         for warning in warnings {
             assembler.warn(warning.clone());
         }
-        Answer {
+        ResponseState {
             decoder: target.provider.chat_decoder(request),
             assembler,
             stated: None,
@@ -248,28 +248,28 @@ impl Operation for Chat {
         &mut self,
         target: &AttemptTarget<Arc<ChatRequest>>,
     ) -> Result<Request<Bytes>, Error> {
-        Ok(encode(&*target.provider, &target.request)?.request)
+        Ok(encode_with_headers(&*target.provider, &target.request)?.request)
     }
 
     fn method(&self) -> Method {
-        self.prompt.method.clone()
+        self.meta.method.clone()
     }
 
     fn tokens(&self, target: &AttemptTarget<Arc<ChatRequest>>) -> u64 {
-        let prompt = self.prompt.bytes as u64 / 4;
+        let prompt = self.meta.bytes as u64 / 4;
         prompt.saturating_add(target.request.max_tokens.unwrap_or_default())
     }
 
     fn used_tokens(&self) -> Option<u64> {
-        let answer = self.answer.as_ref()?;
-        answer.assembler.usage_so_far()?.total_tokens
+        let response = self.response.as_ref()?;
+        response.assembler.usage_so_far()?.total_tokens
     }
 
     fn model(request: &Arc<ChatRequest>) -> &str {
         &request.model
     }
 
-    fn retarget(
+    fn encode_for_target(
         &mut self,
         request: &Arc<ChatRequest>,
         target: &Target,
@@ -277,17 +277,17 @@ impl Operation for Chat {
         let mut request = request.clone();
         aim(&mut request, target, false);
         let unsent;
-        (self.prompt, unsent) = Prompt::new(&*target.provider, &request)?;
+        (self.meta, unsent) = RequestMeta::new(&*target.provider, &request)?;
         Ok((request, unsent))
     }
 
     fn framing(&self) -> Framing {
-        self.prompt.framing
+        self.meta.framing
     }
 
     fn begin(&mut self) {
         self.raw = None;
-        self.answer = None;
+        self.response = None;
     }
 
     fn frame(
@@ -296,11 +296,11 @@ impl Operation for Chat {
         target: &AttemptTarget<Arc<ChatRequest>>,
     ) -> Result<Progress, Error> {
         let raw_frames = target.request.raw_frames;
-        let Answer {
+        let ResponseState {
             decoder,
             assembler,
             stated,
-        } = self.answer(target);
+        } = self.response_state(target);
         if raw_frames {
             assembler.raw_frame(frame.data.as_bytes());
         }
@@ -324,9 +324,9 @@ impl Operation for Chat {
         body: &Bytes,
         target: &AttemptTarget<Arc<ChatRequest>>,
     ) -> Result<(), Error> {
-        let Answer {
+        let ResponseState {
             decoder, assembler, ..
-        } = self.answer(target);
+        } = self.response_state(target);
         let read = decoder.whole(body, assembler);
         let Err(error) = read else { return read };
         let is_foreign = error.kind() == ErrorKind::Protocol
@@ -339,11 +339,11 @@ impl Operation for Chat {
     }
 
     fn stated(&mut self) -> Option<Error> {
-        let answer = self.answer.as_mut()?;
-        answer
+        let response = self.response.as_mut()?;
+        response
             .stated
             .take()
-            .filter(|_| !answer.assembler.is_visible())
+            .filter(|_| !response.assembler.is_visible())
     }
 
     fn keep(&mut self, body: Bytes) {
@@ -351,23 +351,23 @@ impl Operation for Chat {
     }
 
     fn is_complete(&self) -> bool {
-        let answer = self.answer.as_ref();
-        answer.is_some_and(|answer| answer.assembler.is_complete())
+        let response = self.response.as_ref();
+        response.is_some_and(|response| response.assembler.is_complete())
     }
 
-    /// Nothing is told of an end before it is sure that there is one.
+    /// The finish events come only after all checks of the end have passed.
     fn settle(
         &mut self,
         target: &AttemptTarget<Arc<ChatRequest>>,
-        but: Option<Warning>,
+        warning: Option<Warning>,
     ) -> Result<(), Error> {
-        let Answer {
+        let ResponseState {
             decoder, assembler, ..
-        } = self.answer(target);
+        } = self.response_state(target);
         assembler.check_calls()?;
         decoder.check_end()?;
-        if let Some(but) = but {
-            assembler.warn(but);
+        if let Some(warning) = warning {
+            assembler.warn(warning);
         }
         assembler.has_all();
         decoder.finish(assembler)?;
@@ -375,16 +375,16 @@ impl Operation for Chat {
     }
 
     fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
-        self.answer(target).assembler.warn(warning);
+        self.response_state(target).assembler.warn(warning);
     }
 
     fn next_event(&mut self) -> Option<StreamEvent> {
-        self.answer.as_mut()?.assembler.next_event()
+        self.response.as_mut()?.assembler.next_event()
     }
 
     fn is_visible(&self) -> bool {
-        let answer = self.answer.as_ref();
-        answer.is_some_and(|answer| answer.assembler.is_visible())
+        let response = self.response.as_ref();
+        response.is_some_and(|response| response.assembler.is_visible())
     }
 
     fn is_streamed(request: &Arc<ChatRequest>) -> bool {
@@ -410,8 +410,8 @@ impl Operation for Chat {
         metadata: ProviderMetadata,
         metrics: Metrics,
     ) -> Option<UnifiedChatResponse> {
-        let answer = self.answer.as_ref()?;
-        (!answer.assembler.is_empty()).then(|| self.into_response(target, metadata, metrics))
+        let response = self.response.as_ref()?;
+        (!response.assembler.is_empty()).then(|| self.into_response(target, metadata, metrics))
     }
 }
 
@@ -419,12 +419,12 @@ impl fmt::Debug for Chat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the question nor the answer: an exchange ends up in logs (F113).
         f.debug_struct("Chat")
-            .field("framing", &self.prompt.framing)
+            .field("framing", &self.meta.framing)
             .finish_non_exhaustive()
     }
 }
 
-fn encode(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {
+fn encode_with_headers(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {
     let mut encoded = provider.encode_chat(request)?;
     add_headers(&mut encoded.request, request)?;
     Ok(encoded)

@@ -20,21 +20,21 @@ pub(crate) use models::Native;
 pub use models::{ListModels, OneModel};
 pub use ping::Ping;
 
-/// What an [`Exchange`] does: a chat, a list of models. Implemented here only.
+/// What an [`Exchange`] does: a chat, a list of models. Sealed: only this crate implements it.
 pub trait Operation: sealed::Operation {}
 
 impl<O: sealed::Operation> Operation for O {}
 
-/// What reading a piece of a body came to.
+/// What a chunk or the end of a body led to.
 #[derive(Debug)]
-pub(crate) enum Reading {
-    /// Bytes, no more.
+pub(crate) enum BodyOutcome {
+    /// Bytes, but no complete frame.
     Bytes,
-    /// At least one frame that is more than a ping.
+    /// At least one frame that is more than a keep-alive.
     Progress,
-    /// The answer is there, but for something that the caller should know of.
-    Complete { but: Option<Warning> },
-    /// The body of an error is there.
+    /// The answer is complete. The warning reports what was wrong with its end.
+    Complete { warning: Option<Warning> },
+    /// The body of an error response, as far as it is kept.
     ErrorBody(Bytes),
 }
 
@@ -43,7 +43,7 @@ pub(crate) mod sealed {
 
     #[expect(unnameable_types, reason = "sealed: nobody else implements it")]
     pub trait Operation: std::fmt::Debug {
-        /// What it gives.
+        /// The result of the call.
         type Output;
         /// What the caller asked for, as far as it differs from target to target.
         type Request: std::fmt::Debug;
@@ -55,7 +55,7 @@ pub(crate) mod sealed {
         ) -> Result<Request<Bytes>, Error>;
         fn method(&self) -> Method;
         fn framing(&self) -> Framing;
-        /// The tokens that it may use at most, roughly; zero for what uses none.
+        /// An estimate of the tokens that the attempt uses at most; zero for operations without tokens.
         fn tokens(&self, _target: &AttemptTarget<Self::Request>) -> u64 {
             0
         }
@@ -66,7 +66,7 @@ pub(crate) mod sealed {
             ""
         }
         /// The same for another target: the request with its model and headers, and the HTTP request of the first attempt.
-        fn retarget(
+        fn encode_for_target(
             &mut self,
             request: &Self::Request,
             target: &Target,
@@ -77,7 +77,7 @@ pub(crate) mod sealed {
                 "only a chat can be asked elsewhere",
             ))
         }
-        /// Forgets what an earlier attempt gave.
+        /// Discards what an earlier attempt received.
         fn begin(&mut self);
         fn frame(
             &mut self,
@@ -92,23 +92,23 @@ pub(crate) mod sealed {
         /// Keeps the body of a whole answer that was read.
         fn keep(&mut self, _body: Bytes) {}
 
-        /// An error that came in the place of an answer, in a shape that the wire does not have.
+        /// An error that arrived in place of an answer, in a shape that this API does not define.
         fn stated(&mut self) -> Option<Error> {
             None
         }
-        /// Whether the provider said that the answer is over.
+        /// Whether the provider signalled the end of the answer.
         fn is_complete(&self) -> bool {
             false
         }
-        /// Brings a complete answer to its end, `but` for what the caller should know of.
+        /// Finishes a complete answer. The warning reports what was wrong with its end.
         fn settle(
             &mut self,
             _target: &AttemptTarget<Self::Request>,
-            _but: Option<Warning>,
+            _warning: Option<Warning>,
         ) -> Result<(), Error> {
             Ok(())
         }
-        /// Turns to the next request of an operation that needs several.
+        /// Prepares the next request of an operation that needs several; `false` if there is none.
         fn next_page(&mut self, _target: &AttemptTarget<Self::Request>) -> Result<bool, Error> {
             Ok(false)
         }
@@ -122,7 +122,7 @@ pub(crate) mod sealed {
         fn is_streamed(_request: &Self::Request) -> bool {
             false
         }
-        /// The answer of a chat, for those who watch.
+        /// The answer of a chat, for observers.
         fn answer(_output: &Self::Output) -> Option<&UnifiedChatResponse> {
             None
         }
