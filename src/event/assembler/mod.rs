@@ -1,33 +1,27 @@
-mod beside;
-mod calls;
-mod end;
-mod head;
-mod ids;
-mod limits;
-mod open;
-mod parts;
-mod place;
-mod revise;
+//! The assembler: how what a decoder reads becomes events and a response.
+
+mod finish_and_limits;
+#[cfg(test)]
+mod test_util;
 mod text;
 mod think;
-#[cfg(test)]
-mod told;
-mod weight;
-mod whole;
+mod tool_call_match;
+mod tool_calls;
 
 use super::{Accumulator, StreamEvent};
-use crate::{ChatRequest, Error, UnifiedChatResponse, Warning, few::Few};
+use crate::{
+    ChatRequest, Citation, ContentPart, Error, ErrorKind, FinishReason, Json, Logprobs,
+    OpaqueBlock, ServerTiming, UnifiedChatResponse, Usage, Warning, few::Few,
+};
 use bytes::Bytes;
-use ids::CallIds;
-use limits::too_many;
-use open::OpenChoice;
+use finish_and_limits::{Finished, queued_bytes, too_many};
 use std::{collections::VecDeque, sync::Arc};
-use weight::weight;
+use think::ThinkSplitter;
+use tool_call_match::{CallIds, OpenCall};
 
-pub(crate) use calls::CallState;
-pub use calls::ToolFragment;
-pub use head::Head;
-pub use limits::AssemblerLimits;
+pub use finish_and_limits::AssemblerLimits;
+pub use tool_call_match::ToolFragment;
+pub(crate) use tool_calls::CallState;
 
 /// Where a provider's decoder puts what it reads.
 ///
@@ -59,6 +53,65 @@ pub struct Assembler {
     call_ids: CallIds,
     /// Whether everything has come, so that what is still handed over is no sign that the answer goes on.
     has_all: bool,
+}
+
+/// Who answers: the members of an answer that stand beside its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Head {
+    /// The provider's id for the answer.
+    pub id: String,
+    /// The model that answers.
+    pub model: String,
+    /// When the answer was made, in seconds since 1970.
+    pub created: Option<u64>,
+    /// The provider's mark for the configuration that answers.
+    pub system_fingerprint: Option<String>,
+    /// The processing class.
+    pub service_tier: Option<String>,
+}
+
+/// What the assembler knows of one answer.
+#[derive(Debug, Default)]
+struct OpenChoice {
+    index: u32,
+    /// The text or reasoning part that the last delta went to.
+    flowing: Option<TextRun>,
+    /// How often a text or reasoning part was begun, or gone back to.
+    entered: u32,
+    calls: Vec<OpenCall>,
+    /// The call that the last piece went to.
+    touched: usize,
+    /// Whether pieces of several calls came in turns, so that a piece without a key could belong to any of them.
+    interleaved: bool,
+    /// One for each text in which thoughts are looked for, by its place.
+    think: Vec<(u32, ThinkSplitter)>,
+    finish: Option<Finished>,
+    /// A word that stood where a finish reason does, while the answer went on: it is none.
+    refuted: Option<Box<str>>,
+}
+
+impl OpenChoice {
+    /// More of the answer comes after its finish reason. Some servers do that (F79); but an unknown word was no reason then.
+    #[cold]
+    fn goes_on(&mut self) {
+        let is_unknown = |finish: &Finished| matches!(finish.reason, Some(FinishReason::Other(_)));
+        if self.finish.as_ref().is_some_and(is_unknown) {
+            self.refuted = self.finish.take().and_then(|finish| finish.native);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TextRun {
+    kind: TextKind,
+    part: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TextKind {
+    Text,
+    Reasoning,
 }
 
 /// Further warnings of one kind are not worth comparing, nor telling.
@@ -152,7 +205,7 @@ impl Assembler {
 
     pub(crate) fn next_event(&mut self) -> Option<StreamEvent> {
         let event = self.queue.as_mut()?.pop_front()?;
-        self.waiting = self.waiting.saturating_sub(weight(&event));
+        self.waiting = self.waiting.saturating_sub(queued_bytes(&event));
         Some(event)
     }
 
@@ -194,7 +247,7 @@ impl Assembler {
         match &mut self.queue {
             Some(queue) => {
                 self.accumulator.apply(&event);
-                self.waiting = self.waiting.saturating_add(weight(&event));
+                self.waiting = self.waiting.saturating_add(queued_bytes(&event));
                 queue.push_back(event);
             }
             None => self.accumulator.take(event),
@@ -202,10 +255,235 @@ impl Assembler {
     }
 }
 
+/// # Metadata
+impl Assembler {
+    /// A piece in the provider's own JSON.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn opaque(&mut self, choice: u32, part: u32, block: OpaqueBlock) -> Result<(), Error> {
+        let own = size_of::<ContentPart>().saturating_add(block.provider.len());
+        self.retain(own.saturating_add(block.block.as_str().len()))?;
+        self.leave(choice)?;
+        let part = part_at(part, PartKind::Opaque)?;
+        self.emit(StreamEvent::Opaque {
+            choice,
+            part,
+            block: Box::new(block),
+        });
+        Ok(())
+    }
+
+    /// A source for the text of a part.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn citation(&mut self, choice: u32, part: u32, citation: Citation) -> Result<(), Error> {
+        let texts = [&citation.url, &citation.title, &citation.cited_text];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let raw = citation.raw.as_ref().map_or(0, |raw| raw.as_str().len());
+        // It is kept, and waits in an event of its own.
+        let own = size_of::<Citation>().saturating_mul(2);
+        self.retain(texts.fold(own.saturating_add(raw), usize::saturating_add))?;
+        self.open(choice)?;
+        let part = part_at(part, PartKind::Text)?;
+        self.emit(StreamEvent::Citation {
+            choice,
+            part,
+            citation: Box::new(citation),
+        });
+        Ok(())
+    }
+
+    /// Whether the text of a part has this source already.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn has_citation(
+        &self,
+        choice: u32,
+        part: u32,
+        citation: &Citation,
+    ) -> Result<bool, Error> {
+        let part = part_at(part, PartKind::Text)?;
+        let known = self.accumulator.citations_of(choice, part);
+        Ok(known.contains(citation))
+    }
+
+    /// Log probabilities.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn logprobs(&mut self, choice: u32, logprobs: Logprobs) -> Result<(), Error> {
+        let tokens = [&logprobs.content, &logprobs.refusal, &logprobs.reasoning];
+        if tokens.iter().all(|list| list.is_empty()) {
+            return Ok(());
+        }
+        let alternatives = tokens.iter().flat_map(|list| list.iter()).map(|token| {
+            let tops = token.top_logprobs.iter();
+            tops.fold(token.token.len().saturating_add(64), |sum, top| {
+                sum.saturating_add(top.token.len()).saturating_add(64)
+            })
+        });
+        self.retain(alternatives.fold(0, usize::saturating_add))?;
+        self.open(choice)?;
+        self.emit(StreamEvent::Logprobs {
+            choice,
+            logprobs: Box::new(logprobs),
+        });
+        Ok(())
+    }
+
+    /// Leaves out the probabilities of tokens that have come already: a whole repeats them.
+    pub(crate) fn drop_known_logprobs(&self, choice: u32, logprobs: &mut Logprobs) {
+        let choices = &self.accumulator.response().choices;
+        let own = choices.iter().find(|own| own.index == choice);
+        let Some(known) = own.and_then(|own| own.logprobs.as_ref()) else {
+            return;
+        };
+        for (list, known) in [
+            (&mut logprobs.content, known.content.len()),
+            (&mut logprobs.refusal, known.refusal.len()),
+            (&mut logprobs.reasoning, known.reasoning.len()),
+        ] {
+            list.drain(..known.min(list.len()));
+        }
+    }
+
+    /// The tokens counted; replaces earlier counts.
+    pub fn usage(&mut self, usage: Usage) {
+        if self.accumulator.response().usage.as_ref() != Some(&usage) {
+            match self.queue {
+                Some(_) => self.emit(StreamEvent::Usage(Box::new(usage))),
+                None => self.accumulator.usage(usage),
+            }
+        }
+    }
+
+    /// The tokens counted so far.
+    #[must_use]
+    pub fn usage_so_far(&self) -> Option<&Usage> {
+        self.accumulator.response().usage.as_ref()
+    }
+
+    /// What the server says of its own time.
+    pub fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
+        match self.queue {
+            Some(_) => self.emit(StreamEvent::Timing {
+                server,
+                raw: raw.map(Box::new),
+            }),
+            None => self.accumulator.timing(server, raw),
+        }
+    }
+
+    /// Such members so far.
+    pub(crate) fn extras(&self) -> &[(String, Json)] {
+        &self.accumulator.response().provider_metadata.extra
+    }
+
+    /// A member of the answer that has no place in the response.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub fn extra(&mut self, name: &str, value: Json) -> Result<(), Error> {
+        let own = size_of::<(String, Json)>().saturating_add(name.len());
+        self.retain(own.saturating_add(value.as_str().len()))?;
+        self.emit(StreamEvent::Extra {
+            name: name.into(),
+            value: Box::new(value),
+        });
+        Ok(())
+    }
+}
+
+/// # The response's id, model and date
+impl Assembler {
+    /// Who answers. The first id, model and date that are not empty count.
+    pub fn head(&mut self, head: Head) {
+        let known = self.accumulator.response();
+        let news = (known.id.is_empty() && !head.id.is_empty())
+            || (known.model.is_empty() && !head.model.is_empty())
+            || (known.created.is_none() && head.created.is_some())
+            || (known.system_fingerprint.is_none() && head.system_fingerprint.is_some())
+            || (head.service_tier.is_some() && known.service_tier != head.service_tier);
+        if news {
+            self.count(&[&head.id, &head.model]);
+            self.count(&[
+                head.system_fingerprint.as_deref().unwrap_or_default(),
+                head.service_tier.as_deref().unwrap_or_default(),
+            ]);
+            match self.queue {
+                Some(_) => self.emit(StreamEvent::Start(Box::new(head))),
+                None => self.accumulator.start(head),
+            }
+        }
+    }
+
+    /// Whether the id, model and date are known, so that a decoder need not copy them again.
+    #[must_use]
+    pub fn has_head(&self) -> bool {
+        let known = self.accumulator.response();
+        !known.id.is_empty() && !known.model.is_empty() && known.created.is_some()
+    }
+
+    /// The processing class that is known so far.
+    pub(crate) fn service_tier(&self) -> Option<&str> {
+        self.accumulator.response().service_tier.as_deref()
+    }
+
+    /// The system fingerprint that is known so far.
+    pub(crate) fn system_fingerprint(&self) -> Option<&str> {
+        self.accumulator.response().system_fingerprint.as_deref()
+    }
+}
+
+/// What a piece of a message is.
+///
+/// Each kind has a number of its own at every place, so that pieces of different kinds never share a part, even if a
+/// server numbers them alike. At one place they come in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartKind {
+    /// Reasoning that was found inside of text. It comes before that text.
+    Thought,
+    Reasoning,
+    Text,
+    Refusal,
+    Call,
+    Opaque,
+}
+
+/// Places per part number: a power of two, not less than the number of kinds.
+const SLOTS: u32 = 8;
+
+/// The number of the part that a piece of this kind has at a place of the decoder's.
+#[inline(always)]
+fn part_at(place: u32, slot: PartKind) -> Result<u32, Error> {
+    match place.checked_mul(SLOTS) {
+        Some(first) => Ok(first | slot as u32),
+        None => Err(too_far(place)),
+    }
+}
+
+/// The decoder's place behind the number of a part.
+fn place_of(part: u32) -> u32 {
+    part / SLOTS
+}
+
+#[cold]
+fn too_far(place: u32) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!(
+            "a part of the message has the number {place}; the highest is {}",
+            u32::MAX / SLOTS
+        ),
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{told::*, *};
-    use crate::{ServerTiming, Usage};
+    use super::{test_util::*, *};
 
     #[test]
     fn a_stream_is_visible_from_its_first_piece_on() {
@@ -250,5 +528,110 @@ mod tests {
             ..Head::default()
         });
         assert!(!whole.is_empty());
+    }
+
+    #[test]
+    fn a_head_is_told_as_often_as_it_says_something_new() {
+        let mut stream = stream();
+        let head =
+            |id: &str, model: &str, created, fingerprint: Option<&str>, tier: Option<&str>| Head {
+                id: id.to_owned(),
+                model: model.to_owned(),
+                created,
+                system_fingerprint: fingerprint.map(str::to_owned),
+                service_tier: tier.map(str::to_owned),
+            };
+        for (head, is_news) in [
+            (head("", "", None, None, None), false),
+            (head("id", "", None, None, None), true),
+            (head("id", "", None, None, None), false),
+            (head("other", "", None, None, None), false),
+            (head("", "model", None, None, None), true),
+            (head("", "other", None, None, None), false),
+            (head("", "", Some(1), None, None), true),
+            (head("", "", Some(2), None, None), false),
+            (head("", "", None, Some("f"), None), true),
+            (head("", "", None, Some("g"), None), false),
+            (head("", "", None, None, Some("t")), true),
+            (head("", "", None, None, Some("t")), false),
+            (head("", "", None, None, Some("u")), true),
+        ] {
+            let wanted = if is_news { "start" } else { "" };
+            stream.head(head.clone());
+            assert_eq!(told(&mut stream), wanted, "{head:?}");
+        }
+        assert_eq!(stream.system_fingerprint(), Some("f"));
+        assert_eq!(stream.service_tier(), Some("u"));
+    }
+
+    #[test]
+    fn a_head_is_there_when_all_of_it_is() {
+        for (id, model, created, whole) in [
+            ("", "", Some(1), false),
+            ("id", "", Some(1), false),
+            ("", "model", Some(1), false),
+            ("id", "model", None, false),
+            ("id", "model", Some(1), true),
+        ] {
+            let mut stream = stream();
+            let (id, model) = (id.to_owned(), model.to_owned());
+            stream.head(Head {
+                id,
+                model,
+                created,
+                ..Head::default()
+            });
+            assert_eq!(stream.has_head(), whole);
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_the_text_is_told_as_it_comes() {
+        let mut stream = stream();
+        let usage = Usage {
+            prompt_tokens: Some(1),
+            ..Usage::default()
+        };
+        stream.usage(usage.clone());
+        stream.usage(usage.clone());
+        assert_eq!(stream.usage_so_far(), Some(&usage));
+        stream.usage(Usage::default());
+        stream.timing(ServerTiming::default(), None);
+        stream.extra("name", json("1")).unwrap();
+        stream.warn(Warning::new("code", "words"));
+        stream.raw_frame(b"frame");
+        stream.citation(0, 1, Citation::default()).unwrap();
+        stream.logprobs(0, Logprobs::default()).unwrap();
+        let content = vec![crate::TokenLogprob::default()];
+        stream
+            .logprobs(
+                0,
+                Logprobs {
+                    content,
+                    ..Logprobs::default()
+                },
+            )
+            .unwrap();
+        assert_eq!(
+            told(&mut stream),
+            "usage, usage, timing, extra name, warning words, raw, citation 1, logprobs"
+        );
+    }
+
+    #[test]
+    fn no_two_kinds_share_a_number_and_places_keep_their_order() {
+        use PartKind::{Call, Opaque, Reasoning, Refusal, Text, Thought};
+        let kinds = [Thought, Reasoning, Text, Refusal, Call, Opaque];
+        let numbers: Vec<u32> = [0, 1, 7, u32::MAX / SLOTS]
+            .into_iter()
+            .flat_map(|place| kinds.map(|kind| part_at(place, kind).unwrap()))
+            .collect();
+        assert!(
+            numbers.windows(2).all(|pair| pair[0] < pair[1]),
+            "{numbers:?}"
+        );
+        assert_eq!(place_of(part_at(7, Opaque).unwrap()), 7);
+        let error = part_at(u32::MAX / SLOTS + 1, Text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 }

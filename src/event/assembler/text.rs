@@ -1,18 +1,16 @@
-//! What flows: text, reasoning, refusals.
+//! Text-like deltas: text, reasoning, refusals.
 
 use super::{
-    Assembler,
-    open::{Flow, FlowKind},
-    parts::{Slot, part_at, place_of},
+    Assembler, PartKind, TextKind, TextRun, part_at, place_of,
     think::{Side, ThinkSplitter},
 };
-use crate::{ContentPart, Error, StreamEvent};
+use crate::{ContentPart, Error, StreamEvent, Warning};
 use std::borrow::Cow;
 
 /// A part takes more than a short text in it. That of most answers is not worth counting.
 const UNCOUNTED_PARTS: u32 = 64;
 
-/// # What flows
+/// # Text, reasoning and refusals
 impl Assembler {
     /// More text for a part.
     ///
@@ -32,9 +30,9 @@ impl Assembler {
             return self.think(choice, part, &text);
         }
         self.retain(text.len())?;
-        let part = part_at(part, Slot::Text)?;
-        let kind = FlowKind::Text;
-        self.flow(choice, Flow { kind, part }, text)
+        let part = part_at(part, PartKind::Text)?;
+        let kind = TextKind::Text;
+        self.flow(choice, TextRun { kind, part }, text)
     }
 
     /// More reasoning for a part.
@@ -52,9 +50,9 @@ impl Assembler {
             return Ok(());
         }
         self.retain(text.len())?;
-        let part = part_at(part, Slot::Reasoning)?;
-        let kind = FlowKind::Reasoning;
-        self.flow(choice, Flow { kind, part }, text)
+        let part = part_at(part, PartKind::Reasoning)?;
+        let kind = TextKind::Reasoning;
+        self.flow(choice, TextRun { kind, part }, text)
     }
 
     /// What the provider wants back with a reasoning part.
@@ -68,9 +66,9 @@ impl Assembler {
         signature: &str,
     ) -> Result<(), Error> {
         self.retain(signature.len())?;
-        let part = part_at(part, Slot::Reasoning)?;
-        let kind = FlowKind::Reasoning;
-        self.enter(choice, Flow { kind, part })?;
+        let part = part_at(part, PartKind::Reasoning)?;
+        let kind = TextKind::Reasoning;
+        self.enter(choice, TextRun { kind, part })?;
         self.emit(StreamEvent::ReasoningSignature {
             choice,
             part,
@@ -90,7 +88,7 @@ impl Assembler {
         self.retain(text.len())?;
         self.leave(choice)?;
         self.goes_on(choice)?;
-        let part = part_at(part, Slot::Refusal)?;
+        let part = part_at(part, PartKind::Refusal)?;
         self.emit(StreamEvent::RefusalDelta {
             choice,
             part,
@@ -99,6 +97,174 @@ impl Assembler {
         Ok(())
     }
 
+    /// Hands out a piece that is counted already.
+    fn flow(&mut self, choice: u32, flow: TextRun, text: Cow<'_, str>) -> Result<(), Error> {
+        self.enter(choice, flow)?;
+        let (part, text) = (flow.part, text.into_owned());
+        self.emit(match flow.kind {
+            TextKind::Text => StreamEvent::TextDelta { choice, part, text },
+            TextKind::Reasoning => StreamEvent::ReasoningDelta { choice, part, text },
+        });
+        Ok(())
+    }
+
+    fn enter(&mut self, choice: u32, flow: TextRun) -> Result<(), Error> {
+        let is_told = self.queue.is_some();
+        let has_all = self.has_all;
+        let open = self.open(choice)?;
+        if open.finish.is_some() && is_told && !has_all {
+            open.goes_on();
+        }
+        if open.flowing == Some(flow) {
+            return Ok(());
+        }
+        open.entered = open.entered.saturating_add(1);
+        if open.entered > UNCOUNTED_PARTS {
+            self.retain(size_of::<ContentPart>())?;
+        }
+        let open = self.open(choice)?;
+        if !is_told {
+            // The beginning and end of a text are nothing but events.
+            open.flowing = Some(flow);
+            return Ok(());
+        }
+        self.leave(choice)?;
+        self.open(choice)?.flowing = Some(flow);
+        let part = flow.part;
+        self.emit(match flow.kind {
+            TextKind::Text => StreamEvent::TextStart { choice, part },
+            TextKind::Reasoning => StreamEvent::ReasoningStart { choice, part },
+        });
+        Ok(())
+    }
+
+    /// Content comes, perhaps after a finish reason.
+    pub(super) fn goes_on(&mut self, choice: u32) -> Result<(), Error> {
+        if self.queue.is_some() && !self.has_all {
+            self.open(choice)?.goes_on();
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, choice: u32) -> Result<(), Error> {
+        if let Some(TextRun { kind, part }) = self.open(choice)?.flowing.take() {
+            self.emit(match kind {
+                TextKind::Text => StreamEvent::TextEnd { choice, part },
+                TextKind::Reasoning => StreamEvent::ReasoningEnd { choice, part },
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether what flows stands at this place.
+    pub(super) fn flows_at(&mut self, choice: u32, place: u32) -> Result<bool, Error> {
+        let flowing = self.open(choice)?.flowing;
+        Ok(flowing.is_some_and(|flow| place_of(flow.part) == place))
+    }
+}
+
+/// What of a whole has not come in pieces.
+#[derive(Debug, PartialEq, Eq)]
+enum Rest<'w> {
+    New(&'w str),
+    /// The pieces say something else.
+    Differs,
+}
+
+/// What of `whole` is new after `seen`. White space at the ends makes no difference.
+fn rest<'w>(seen: &str, whole: &'w str) -> Rest<'w> {
+    match whole.strip_prefix(seen) {
+        Some(rest) => Rest::New(rest),
+        None if seen.starts_with(whole) || seen.trim() == whole.trim() => Rest::New(""),
+        None => Rest::Differs,
+    }
+}
+
+/// # Texts that come whole after their deltas
+impl Assembler {
+    /// The whole text of a part, as far as it is known. `false`, and nothing is taken, if the pieces say something else.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn whole_text(
+        &mut self,
+        choice: u32,
+        part: u32,
+        whole: &str,
+    ) -> Result<bool, Error> {
+        if self.extract_think {
+            return self.whole_with_thoughts(choice, part, whole);
+        }
+        let own = part_at(part, PartKind::Text)?;
+        match rest(
+            self.accumulator.text(choice, own).unwrap_or_default(),
+            whole,
+        ) {
+            Rest::New(rest) => self.text(choice, part, rest).map(|()| true),
+            Rest::Differs => Ok(false),
+        }
+    }
+
+    /// The same for reasoning.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn whole_reasoning(
+        &mut self,
+        choice: u32,
+        part: u32,
+        whole: &str,
+    ) -> Result<bool, Error> {
+        let own = part_at(part, PartKind::Reasoning)?;
+        match rest(
+            self.accumulator.text(choice, own).unwrap_or_default(),
+            whole,
+        ) {
+            Rest::New(rest) => self.reasoning(choice, part, rest).map(|()| true),
+            Rest::Differs => Ok(false),
+        }
+    }
+
+    /// The same for a refusal.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn whole_refusal(
+        &mut self,
+        choice: u32,
+        part: u32,
+        whole: &str,
+    ) -> Result<bool, Error> {
+        let own = part_at(part, PartKind::Refusal)?;
+        match rest(
+            self.accumulator.text(choice, own).unwrap_or_default(),
+            whole,
+        ) {
+            Rest::New(rest) => self.refusal(choice, part, rest).map(|()| true),
+            Rest::Differs => Ok(false),
+        }
+    }
+
+    /// A whole says something else than its pieces, which are with the caller already.
+    pub(crate) fn warn_of_difference(&mut self, what: &str) {
+        self.warn_once(Warning::new(
+            "message_differs",
+            format!("{what} of the whole message differs from its pieces; the pieces are kept"),
+        ));
+    }
+
+    /// The text, reasoning or refusal of a part as far as it has come.
+    pub(crate) fn text_so_far(&self, choice: u32, part: u32) -> Option<&str> {
+        let mut slots = [PartKind::Text, PartKind::Reasoning, PartKind::Refusal].into_iter();
+        slots.find_map(|slot| {
+            let part = part_at(part, slot).ok()?;
+            self.accumulator.text(choice, part)
+        })
+    }
+}
+
+/// # Thoughts inside of text
+impl Assembler {
     /// More text in which thoughts are looked for. What is held back until it is known to be a tag or none is counted when
     /// it comes.
     fn think(&mut self, choice: u32, place: u32, text: &str) -> Result<(), Error> {
@@ -139,84 +305,57 @@ impl Assembler {
     ) -> Result<(), Error> {
         for (side, piece) in pieces {
             let (kind, slot) = match side {
-                Side::Text => (FlowKind::Text, Slot::Text),
-                Side::Reasoning => (FlowKind::Reasoning, Slot::Thought),
+                Side::Text => (TextKind::Text, PartKind::Text),
+                Side::Reasoning => (TextKind::Reasoning, PartKind::Thought),
             };
             let part = part_at(place, slot)?;
-            self.flow(choice, Flow { kind, part }, piece.into())?;
+            self.flow(choice, TextRun { kind, part }, piece.into())?;
         }
         Ok(())
     }
 
-    /// Hands out a piece that is counted already.
-    fn flow(&mut self, choice: u32, flow: Flow, text: Cow<'_, str>) -> Result<(), Error> {
-        self.enter(choice, flow)?;
-        let (part, text) = (flow.part, text.into_owned());
-        self.emit(match flow.kind {
-            FlowKind::Text => StreamEvent::TextDelta { choice, part, text },
-            FlowKind::Reasoning => StreamEvent::ReasoningDelta { choice, part, text },
+    /// What the text and the thoughts in it are is known when the whole is split as its pieces were.
+    fn whole_with_thoughts(&mut self, choice: u32, place: u32, whole: &str) -> Result<bool, Error> {
+        let (mut text, mut thoughts) = (String::new(), String::new());
+        let mut splitter = ThinkSplitter::default();
+        splitter.push(whole, &mut |side, piece: &str| match side {
+            Side::Text => text.push_str(piece),
+            Side::Reasoning => thoughts.push_str(piece),
         });
-        Ok(())
-    }
-
-    fn enter(&mut self, choice: u32, flow: Flow) -> Result<(), Error> {
-        let is_told = self.queue.is_some();
-        let has_all = self.has_all;
+        let text_part = part_at(place, PartKind::Text)?;
+        let thought_part = part_at(place, PartKind::Thought)?;
+        let rests = (
+            rest(
+                self.accumulator.text(choice, text_part).unwrap_or_default(),
+                &text,
+            ),
+            rest(
+                self.accumulator
+                    .text(choice, thought_part)
+                    .unwrap_or_default(),
+                &thoughts,
+            ),
+        );
+        let (new_text, new_thoughts) = match rests {
+            (Rest::New(text), Rest::New(thoughts)) => (text.to_owned(), thoughts.to_owned()),
+            _ => return Ok(false),
+        };
+        self.retain(new_text.len().saturating_add(new_thoughts.len()))?;
         let open = self.open(choice)?;
-        if open.finish.is_some() && is_told && !has_all {
-            open.goes_on();
+        match open.think.iter_mut().find(|(other, _)| *other == place) {
+            Some((_, old)) => *old = splitter,
+            None => open.think.push((place, splitter)),
         }
-        if open.flowing == Some(flow) {
-            return Ok(());
-        }
-        open.entered = open.entered.saturating_add(1);
-        if open.entered > UNCOUNTED_PARTS {
-            self.retain(size_of::<ContentPart>())?;
-        }
-        let open = self.open(choice)?;
-        if !is_told {
-            // The beginning and end of a text are nothing but events.
-            open.flowing = Some(flow);
-            return Ok(());
-        }
-        self.leave(choice)?;
-        self.open(choice)?.flowing = Some(flow);
-        let part = flow.part;
-        self.emit(match flow.kind {
-            FlowKind::Text => StreamEvent::TextStart { choice, part },
-            FlowKind::Reasoning => StreamEvent::ReasoningStart { choice, part },
-        });
-        Ok(())
-    }
-
-    /// Content comes, perhaps after a finish reason.
-    pub(super) fn goes_on(&mut self, choice: u32) -> Result<(), Error> {
-        if self.queue.is_some() && !self.has_all {
-            self.open(choice)?.goes_on();
-        }
-        Ok(())
-    }
-
-    pub(super) fn leave(&mut self, choice: u32) -> Result<(), Error> {
-        if let Some(Flow { kind, part }) = self.open(choice)?.flowing.take() {
-            self.emit(match kind {
-                FlowKind::Text => StreamEvent::TextEnd { choice, part },
-                FlowKind::Reasoning => StreamEvent::ReasoningEnd { choice, part },
-            });
-        }
-        Ok(())
-    }
-
-    /// Whether what flows stands at this place.
-    pub(super) fn flows_at(&mut self, choice: u32, place: u32) -> Result<bool, Error> {
-        let flowing = self.open(choice)?.flowing;
-        Ok(flowing.is_some_and(|flow| place_of(flow.part) == place))
+        let pieces = [(Side::Reasoning, new_thoughts), (Side::Text, new_text)];
+        let pieces = pieces.into_iter().filter(|(_, piece)| !piece.is_empty());
+        self.split_text(choice, place, pieces.collect())?;
+        Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{OpaqueBlock, event::assembler::told::*};
+    use crate::{OpaqueBlock, event::assembler::test_util::*};
 
     #[test]
     fn what_flows_is_started_before_its_first_piece_and_ended_before_another_begins() {
@@ -246,6 +385,44 @@ mod tests {
     }
 
     #[test]
+    fn of_a_whole_only_what_is_new_is_told() {
+        let mut stream = stream();
+        assert!(stream.whole_text(0, 1, "Hel").unwrap());
+        stream.text(0, 1, "lo").unwrap();
+        for (whole, fits) in [
+            ("Hello", true),
+            ("Hel", true),
+            (" Hello\n", true),
+            ("Hello you", true),
+            ("Hallo", false),
+        ] {
+            assert_eq!(stream.whole_text(0, 1, whole).unwrap(), fits, "{whole}");
+        }
+        assert!(stream.whole_reasoning(0, 0, "so").unwrap());
+        assert!(stream.whole_reasoning(0, 0, "so").unwrap());
+        assert!(!stream.whole_reasoning(0, 0, "no").unwrap());
+        assert!(stream.whole_refusal(0, 2, "I'm").unwrap());
+        assert!(stream.whole_refusal(0, 2, "I'm sorry").unwrap());
+        assert!(!stream.whole_refusal(0, 2, "Sorry").unwrap());
+        assert_eq!(
+            told(&mut stream),
+            "text 1, 'Hel', 'lo', ' you', end 1, reasoning 0, 'so', end 0, refusal 'I'm', refusal ' sorry'"
+        );
+    }
+
+    #[test]
+    fn a_text_is_looked_up_by_its_part() {
+        let mut stream = stream();
+        stream.text(0, 2, "a").unwrap();
+        stream.reasoning(0, 1, "r").unwrap();
+        stream.text(0, 2, "b").unwrap();
+        assert_eq!(stream.text_so_far(0, 2), Some("ab"));
+        assert_eq!(stream.text_so_far(0, 1), Some("r"));
+        assert_eq!(stream.text_so_far(0, 3), None);
+        assert_eq!(stream.text_so_far(1, 2), None);
+    }
+
+    #[test]
     fn thoughts_in_the_text_are_told_as_reasoning_before_it() {
         let mut stream = stream();
         stream.extract_think(true);
@@ -253,5 +430,21 @@ mod tests {
         assert_eq!(told(&mut stream), "reasoning 1, 't', end 1, text 1, 'a'");
         stream.settle().unwrap();
         assert_eq!(told(&mut stream), "' ', '<', end 1, finish 0 ");
+    }
+
+    #[test]
+    fn a_whole_with_thoughts_is_split_as_its_pieces_were() {
+        let whole = "<think>a b</think>c <";
+        for cut in 0..=whole.len() {
+            let mut stream = stream();
+            stream.extract_think(true);
+            stream.text(0, 1, &whole[..cut]).unwrap();
+            assert!(stream.whole_text(0, 1, whole).unwrap());
+            assert!(stream.whole_text(0, 1, whole).unwrap());
+            assert!(!stream.whole_text(0, 1, "<think>a c").unwrap());
+            stream.settle().unwrap();
+            let response = Box::new(stream).into_response();
+            assert_eq!((&*response.text(), &*response.reasoning()), ("c <", "a b"));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Telling `<think>` blocks from the text around them, also where a tag is split over several pieces.
+//! Tells `<think>` blocks from the text around them, also where a tag is split over several deltas.
 
 /// Splits text into what is inside and outside of `<think>...</think>` (any case). White space around the tags belongs to
 /// neither side, except that two pieces of text stay apart.

@@ -1,7 +1,14 @@
-//! How an answer ends.
+//! How an answer ends, and how much of it is kept.
 
-use super::{Assembler, open::Finished};
-use crate::{Error, FinishReason, StreamEvent, few::Few};
+use super::Assembler;
+use crate::{Error, ErrorKind, FinishReason, Json, StreamEvent, few::Few};
+
+/// Why an answer stopped.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) reason: Option<FinishReason>,
+    pub(super) native: Option<Box<str>>,
+}
 
 /// # The end
 impl Assembler {
@@ -108,10 +115,107 @@ impl Assembler {
     }
 }
 
+/// How much of an answer is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AssemblerLimits {
+    /// Bytes of text, reasoning, arguments and opaque pieces together.
+    pub retained_bytes: usize,
+    /// Tool calls of one answer.
+    pub tool_calls: usize,
+    /// Answers.
+    pub choices: usize,
+}
+
+impl Default for AssemblerLimits {
+    /// 64 MiB, 256 tool calls, 128 answers.
+    fn default() -> Self {
+        AssemblerLimits {
+            retained_bytes: 64 << 20,
+            tool_calls: 256,
+            choices: 128,
+        }
+    }
+}
+
+/// Each kept piece counts at least this many bytes, so that a flood of empty pieces is bounded too (F16).
+const PIECE_OVERHEAD: usize = 16;
+
+impl Assembler {
+    /// Before the first visible event nothing is handed out: counts, times and frames as they came could pile up (P4).
+    pub(crate) fn check_waiting(&self) -> Result<(), Error> {
+        if self.waiting > self.limits.retained_bytes {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "the stream brings frame after frame and nothing in them",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Counts what is kept without a way to refuse it; [`check_retained`](Self::check_retained) does.
+    pub(super) fn count(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.retained = self.retained.saturating_add(text.len());
+        }
+    }
+
+    /// Counts what a decoder keeps back until it is whole; [`opaque`](Assembler::opaque) and its like count for themselves.
+    pub(crate) fn retain(&mut self, bytes: usize) -> Result<(), Error> {
+        self.retained = self
+            .retained
+            .saturating_add(bytes)
+            .saturating_add(PIECE_OVERHEAD);
+        self.check_retained()
+    }
+
+    /// Whether more is kept than the limits allow.
+    pub(crate) fn check_retained(&self) -> Result<(), Error> {
+        if self.retained > self.limits.retained_bytes {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!(
+                    "the answer is larger than the limit of {} bytes",
+                    self.limits.retained_bytes
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn too_many(what: &str, limit: usize) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("the answer has more than {limit} {what}"),
+    )
+}
+
+/// The bytes that an event takes while it waits to be handed out and that nothing else counts. Events that hold a piece of
+/// the answer are counted with the answer, for as long as that is kept.
+pub(super) fn queued_bytes(event: &StreamEvent) -> usize {
+    let json = |raw: Option<&Json>| raw.map_or(0, |raw| raw.as_str().len());
+    let (own, text) = match event {
+        StreamEvent::Start(head) => (
+            size_of_val(&**head),
+            head.id.len().saturating_add(head.model.len()),
+        ),
+        StreamEvent::Usage(usage) => (size_of_val(&**usage), json(usage.raw.as_ref())),
+        StreamEvent::Timing { raw, .. } => (0, json(raw.as_deref())),
+        StreamEvent::Warning(warning) => (size_of_val(&**warning), warning.message.len()),
+        StreamEvent::Raw(frame) => (0, frame.len()),
+        _ => return 0,
+    };
+    size_of::<StreamEvent>()
+        .saturating_add(own)
+        .saturating_add(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::assembler::told::*;
+    use crate::{Head, ServerTiming, Usage, Warning, event::assembler::test_util::*};
+    use bytes::Bytes;
 
     // F79
     #[test]
@@ -241,5 +345,91 @@ mod tests {
         assert!(!stream.is_complete());
         stream.end_marker();
         assert!(stream.is_complete());
+    }
+
+    #[test]
+    fn what_is_kept_is_counted_to_the_byte() {
+        let hundred = || limited(|limits| limits.retained_bytes = 100);
+        let mut stream = hundred();
+        let eighty_four = "x".repeat(100 - PIECE_OVERHEAD);
+        stream.text(0, 1, eighty_four.as_str()).unwrap();
+        assert!(stream.check_retained().is_ok());
+        assert!(is_too_large(stream.reasoning_signature(0, 0, "")));
+
+        let mut heads = hundred();
+        let id = "x".repeat(100);
+        heads.head(Head {
+            id,
+            ..Head::default()
+        });
+        assert!(heads.check_retained().is_ok());
+        heads.warn(Warning::new("code", "x"));
+        assert!(is_too_large(heads.check_retained()));
+    }
+
+    #[test]
+    fn so_many_answers_and_calls_are_taken_and_no_more() {
+        let mut stream = limited(|limits| (limits.choices, limits.tool_calls) = (2, 2));
+        stream.choice(7).unwrap();
+        stream.choice(0).unwrap();
+        assert!(is_too_large(stream.choice(1)));
+        stream.choice(7).unwrap();
+        fragment(&mut stream, Some(0), "x", "f", "{}").unwrap();
+        stream.tool_start(0, 9, "y", "g").unwrap();
+        assert!(is_too_large(stream.tool_start(0, 10, "z", "h")));
+        assert!(is_too_large(fragment(&mut stream, Some(2), "z", "h", "{}")));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_until_it_is_handed_out() {
+        let frame = queued_bytes(&StreamEvent::Raw(Bytes::from_static(b"frame")));
+        let mut stream = limited(|limits| limits.retained_bytes = frame);
+        stream.raw_frame(b"frame");
+        assert!(stream.check_waiting().is_ok());
+        stream.raw_frame(b"");
+        assert!(is_too_large(stream.check_waiting()));
+        assert!(stream.next_event().is_some());
+        assert!(stream.check_waiting().is_ok());
+    }
+
+    #[test]
+    fn what_nothing_else_counts_weighs_itself_and_its_text() {
+        let raw = || Json::parse("[1,2,3]").unwrap();
+        let event = size_of::<StreamEvent>();
+        let head = Head {
+            id: "four".into(),
+            model: "seven77".into(),
+            ..Head::default()
+        };
+        let usage = Usage {
+            raw: Some(raw()),
+            ..Usage::default()
+        };
+        let timing = StreamEvent::Timing {
+            server: ServerTiming::default(),
+            raw: Some(Box::new(raw())),
+        };
+        for (counted, bytes) in [
+            (StreamEvent::Start(Box::new(head)), size_of::<Head>() + 11),
+            (StreamEvent::Usage(Box::new(usage)), size_of::<Usage>() + 7),
+            (timing, 7),
+            (
+                StreamEvent::Warning(Box::new(Warning::new("code", "words"))),
+                size_of::<Warning>() + 5,
+            ),
+            (StreamEvent::Raw(Bytes::from_static(b"frame")), 5),
+        ] {
+            assert_eq!(queued_bytes(&counted), event + bytes, "{counted:?}");
+        }
+    }
+
+    #[test]
+    fn a_piece_of_the_answer_is_counted_with_the_answer() {
+        let piece = StreamEvent::TextDelta {
+            choice: 0,
+            part: 0,
+            text: "words".into(),
+        };
+        assert_eq!(queued_bytes(&piece), 0);
     }
 }

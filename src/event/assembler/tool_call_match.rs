@@ -1,14 +1,70 @@
-//! To which tool call a piece belongs, on wires that number calls badly or not at all (F80).
+//! To which tool call a fragment belongs, on APIs that number calls badly or not at all (F80), and the ids of calls that
+//! have none.
 
-use super::{
-    ToolFragment,
-    open::{OpenCall, OpenChoice},
-};
-use crate::{Error, ErrorKind};
+use crate::{ChatRequest, ContentPart, Error, ErrorKind, ToolCall, policy::Rng};
+use std::sync::Arc;
+
+/// A piece of a tool call as OpenAI's wire and its many dialects send it; everything may be missing.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ToolFragment<'a> {
+    /// The wire's number for the call.
+    pub index: Option<u64>,
+    /// The call's id; usually only in its first piece.
+    pub id: Option<&'a str>,
+    /// The function's name; usually only in its first piece.
+    pub name: Option<&'a str>,
+    /// More of the arguments' text.
+    pub arguments: Option<&'a str>,
+}
+
+impl<'a> ToolFragment<'a> {
+    /// A piece with these members; empty texts count as missing.
+    #[must_use]
+    pub fn new(
+        index: Option<u64>,
+        id: Option<&'a str>,
+        name: Option<&'a str>,
+        arguments: Option<&'a str>,
+    ) -> Self {
+        let some = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
+        ToolFragment {
+            index,
+            id: some(id),
+            name: some(name),
+            arguments: some(arguments),
+        }
+    }
+}
+
+/// A tool call that has begun.
+#[derive(Debug)]
+pub(super) struct OpenCall {
+    pub(super) part: u32,
+    /// The index that the wire gave, if any.
+    pub(super) wire_index: Option<u64>,
+    /// Whether the id was made here because the wire gave none.
+    pub(super) made_id: bool,
+    /// The wire's id, where it was changed because another call has it.
+    pub(super) wire_id: Option<Box<str>>,
+    pub(super) call: ToolCall,
+    pub(super) object: JsonObjectScanner,
+    /// Whether its start was handed out; a nameless call waits for its name.
+    pub(super) started: bool,
+    pub(super) closed: bool,
+}
+
+impl OpenCall {
+    /// The id that the wire gave.
+    pub(super) fn given_id(&self) -> Option<&str> {
+        let own = Some(&*self.call.id).filter(|id| !self.made_id && !id.is_empty());
+        self.wire_id.as_deref().or(own)
+    }
+}
 
 /// Where a piece goes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum CallMatch {
     /// To the call at this position.
     At(usize),
     /// It begins a call.
@@ -19,13 +75,16 @@ pub(super) enum Place {
 
 /// Finds the call that a piece belongs to: by its id, then its index, else the last one. What could be meant in two ways
 /// is an error, because arguments that went to the wrong call are a different command.
-pub(super) fn place(open: &OpenChoice, piece: &ToolFragment<'_>) -> Result<Place, Error> {
-    let calls = open.calls.as_slice();
+pub(super) fn match_call(
+    calls: &[OpenCall],
+    interleaved: bool,
+    piece: &ToolFragment<'_>,
+) -> Result<CallMatch, Error> {
     let blank = piece
         .arguments
         .is_none_or(|text| text.trim_ascii().is_empty());
     if piece.id.is_none() && piece.name.is_none() && piece.arguments.is_none() {
-        return Ok(Place::Nowhere);
+        return Ok(CallMatch::Nowhere);
     }
     let by_index = || {
         let index = piece.index?;
@@ -44,7 +103,7 @@ pub(super) fn place(open: &OpenChoice, piece: &ToolFragment<'_>) -> Result<Place
             (Some(_), Some((last, _))) => by_index()
                 .filter(|at| calls.get(*at).and_then(OpenCall::given_id) == Some(id))
                 .or(Some(last)),
-            (None, Some(_)) if open.interleaved && of_id.next().is_some() => {
+            (None, Some(_)) if interleaved && of_id.next().is_some() => {
                 return Err(ambiguous("has the id of several calls"));
             }
             (None, last) => last.map(|(at, _)| at),
@@ -59,10 +118,10 @@ pub(super) fn place(open: &OpenChoice, piece: &ToolFragment<'_>) -> Result<Place
         let found = known.or_else(|| late().filter(nameless));
         let call = known.and_then(|at| calls.get(at));
         if call.is_some_and(|call| begins_another(call, piece, blank)) {
-            return Ok(Place::New);
+            return Ok(CallMatch::New);
         }
         if call.is_some_and(|call| repeats(call, piece)) {
-            return Ok(Place::Nowhere);
+            return Ok(CallMatch::Nowhere);
         }
         return Ok(continue_or_begin(calls, found, piece, blank));
     }
@@ -70,7 +129,7 @@ pub(super) fn place(open: &OpenChoice, piece: &ToolFragment<'_>) -> Result<Place
         return Ok(continue_or_begin(calls, Some(at), piece, blank));
     }
     let Some((at, call)) = last.and_then(|at| Some((at, calls.get(at)?))) else {
-        return Ok(Place::New);
+        return Ok(CallMatch::New);
     };
     if let Some(name) = piece.name {
         // An index of its own, or another name: another call, unless it goes on with an object that is not at its end.
@@ -80,24 +139,24 @@ pub(super) fn place(open: &OpenChoice, piece: &ToolFragment<'_>) -> Result<Place
             && (piece.index.is_none() || !starts_object(piece));
         let unclear = call.call.name == name && !call.object.is_begun() && piece.index.is_none();
         return match (goes_on, unclear) {
-            (true, _) => Ok(Place::At(at)),
+            (true, _) => Ok(CallMatch::At(at)),
             (_, true) => Err(ambiguous(
                 "repeats the name of a call that has no arguments yet",
             )),
-            _ => Ok(Place::New),
+            _ => Ok(CallMatch::New),
         };
     }
     if blank && call.object.is_closed() {
-        return Ok(Place::Nowhere);
+        return Ok(CallMatch::Nowhere);
     }
-    if open.interleaved {
+    if interleaved {
         return Err(ambiguous("could belong to any of several calls"));
     }
     // An unknown index where a call is complete begins one whose name was lost.
     if piece.index.is_some() && call.object.is_closed() {
         return Err(ambiguous("belongs to no call"));
     }
-    Ok(Place::At(at))
+    Ok(CallMatch::At(at))
 }
 
 /// Whether a piece with the id of `call` but another index begins a call of its own: it has a name and does not go on with
@@ -137,18 +196,18 @@ fn continue_or_begin(
     at: Option<usize>,
     piece: &ToolFragment<'_>,
     blank: bool,
-) -> Place {
+) -> CallMatch {
     let Some((at, call)) = at.and_then(|at| Some((at, calls.get(at)?))) else {
-        return Place::New;
+        return CallMatch::New;
     };
     let other_name = piece
         .name
         .is_some_and(|name| !call.call.name.is_empty() && call.call.name != name);
     let anew = piece.name.is_some() && call.object.is_closed() && !blank;
     if other_name || anew {
-        return Place::New;
+        return CallMatch::New;
     }
-    Place::At(at)
+    CallMatch::At(at)
 }
 
 fn starts_object(piece: &ToolFragment<'_>) -> bool {
@@ -166,14 +225,14 @@ fn ambiguous(what: &str) -> Error {
 
 /// Follows a JSON text to the end of its first object, looking at every byte once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ObjectEnd {
+pub(super) struct JsonObjectScanner {
     depth: u32,
     in_string: bool,
     escaped: bool,
     begun: bool,
 }
 
-impl ObjectEnd {
+impl JsonObjectScanner {
     pub(super) fn push(&mut self, text: &str) {
         for byte in text.bytes() {
             match (self.in_string, byte) {
@@ -199,15 +258,55 @@ impl ObjectEnd {
     }
 }
 
+/// Makes ids that no other call of the conversation has. The same seed, conversation and place give the same id.
+#[derive(Debug, Default)]
+pub(super) struct CallIds {
+    pub(super) seed: u64,
+    /// What was asked, with the calls of earlier turns.
+    pub(super) request: Option<Arc<ChatRequest>>,
+}
+
+impl CallIds {
+    /// Whether a call of an earlier turn has this id.
+    pub(super) fn in_history(&self, id: &str) -> bool {
+        let messages = self.request.iter().flat_map(|request| &request.messages);
+        messages
+            .flat_map(|message| &message.content)
+            .any(|part| match part {
+                ContentPart::ToolCall(call) => call.id == id,
+                ContentPart::ToolResult(result) => result.call_id == id,
+                _ => false,
+            })
+    }
+
+    /// An id for the call at a place of an answer. Letters, digits and one `_`: every wire takes that.
+    pub(super) fn make(&self, choice: u32, at: usize, is_taken: impl Fn(&str) -> bool) -> String {
+        let place = (u64::from(choice) << 32) | (at as u64 & u64::from(u32::MAX));
+        let mut numbers = Rng::new(Rng::new(self.seed).next_u64() ^ place);
+        loop {
+            let id = format!("call_{:016x}", numbers.next_u64());
+            if !is_taken(&id) && !self.in_history(&id) {
+                return id;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ToolCall;
+    use crate::{Message, Role};
+    use std::collections::BTreeSet;
+
+    struct OpenCalls {
+        calls: Vec<OpenCall>,
+        interleaved: bool,
+    }
 
     /// Calls that have begun: their index, id, name and arguments.
-    fn open(calls: &[(Option<u64>, Option<&str>, &str, &str)]) -> OpenChoice {
+    fn open(calls: &[(Option<u64>, Option<&str>, &str, &str)]) -> OpenCalls {
         let call = |(part, &(wire_index, id, name, arguments)): (u32, &(_, Option<&str>, _, _))| {
-            let mut object = ObjectEnd::default();
+            let mut object = JsonObjectScanner::default();
             object.push(arguments);
             OpenCall {
                 part,
@@ -220,21 +319,26 @@ mod tests {
                 closed: false,
             }
         };
-        OpenChoice {
+        OpenCalls {
             calls: (0..).zip(calls).map(call).collect(),
-            ..OpenChoice::default()
+            interleaved: false,
         }
     }
 
     /// Where a piece with this index, id, name and these arguments goes; `None` if that is not clear.
     fn goes(
-        open: &OpenChoice,
+        open: &OpenCalls,
         index: Option<u64>,
         id: Option<&str>,
         name: Option<&str>,
         arguments: Option<&str>,
-    ) -> Option<Place> {
-        place(open, &ToolFragment::new(index, id, name, arguments)).ok()
+    ) -> Option<CallMatch> {
+        match_call(
+            &open.calls,
+            open.interleaved,
+            &ToolFragment::new(index, id, name, arguments),
+        )
+        .ok()
     }
 
     const NO: Option<&str> = None;
@@ -244,9 +348,9 @@ mod tests {
     const Y: Option<&str> = Some("y");
     const MORE: Option<&str> = Some(":1}");
     const WHOLE: Option<&str> = Some("{}");
-    const AT_0: Option<Place> = Some(Place::At(0));
-    const NEW: Option<Place> = Some(Place::New);
-    const NOWHERE: Option<Place> = Some(Place::Nowhere);
+    const AT_0: Option<CallMatch> = Some(CallMatch::At(0));
+    const NEW: Option<CallMatch> = Some(CallMatch::New);
+    const NOWHERE: Option<CallMatch> = Some(CallMatch::Nowhere);
 
     #[test]
     fn the_first_piece_that_says_anything_begins_a_call() {
@@ -261,7 +365,7 @@ mod tests {
     fn an_id_is_found_whatever_the_index_says() {
         let two = open(&[(Some(0), X, "f", "{"), (Some(1), Y, "g", "{")]);
         assert_eq!(goes(&two, Some(1), X, NO, MORE), AT_0);
-        assert_eq!(goes(&two, None, Y, G, MORE), Some(Place::At(1)));
+        assert_eq!(goes(&two, None, Y, G, MORE), Some(CallMatch::At(1)));
         assert_eq!(goes(&two, Some(0), Some("z"), NO, MORE), NEW);
         assert_eq!(goes(&two, None, Some("z"), NO, MORE), NEW);
     }
@@ -280,8 +384,8 @@ mod tests {
         assert_eq!(goes(&begun, Some(1), X, F, MORE), AT_0);
         let mut two = open(&[(Some(0), X, "f", "{"), (Some(1), X, "f", "{")]);
         assert_eq!(goes(&two, Some(0), X, NO, MORE), AT_0);
-        assert_eq!(goes(&two, Some(1), X, F, MORE), Some(Place::At(1)));
-        assert_eq!(goes(&two, None, X, NO, MORE), Some(Place::At(1)));
+        assert_eq!(goes(&two, Some(1), X, F, MORE), Some(CallMatch::At(1)));
+        assert_eq!(goes(&two, None, X, NO, MORE), Some(CallMatch::At(1)));
         two.interleaved = true;
         assert_eq!(goes(&two, None, X, NO, MORE), None);
         assert_eq!(goes(&two, Some(0), X, NO, MORE), AT_0);
@@ -350,7 +454,7 @@ mod tests {
     #[test]
     fn bare_arguments_go_to_the_last_call_unless_that_is_not_clear() {
         let mut two = open(&[(Some(0), X, "f", "{}"), (Some(1), Y, "g", "{")]);
-        let last = Some(Place::At(1));
+        let last = Some(CallMatch::At(1));
         assert_eq!(goes(&two, None, NO, NO, MORE), last);
         assert_eq!(goes(&two, None, NO, NO, Some(" ")), last);
         assert_eq!(goes(&two, Some(9), NO, NO, MORE), last);
@@ -379,7 +483,7 @@ mod tests {
             ("\"open", true, false),
             ("7", true, true),
         ] {
-            let mut object = ObjectEnd::default();
+            let mut object = JsonObjectScanner::default();
             for piece in text.split_inclusive(|_| true) {
                 object.push(piece);
             }
@@ -389,5 +493,42 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    fn seeded(seed: u64) -> CallIds {
+        CallIds {
+            seed,
+            request: None,
+        }
+    }
+
+    #[test]
+    fn the_same_seed_and_place_give_the_same_id_and_others_another() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..20 {
+            for choice in 0..3 {
+                for at in 0..20 {
+                    let id = seeded(seed).make(choice, at, |_| false);
+                    assert_eq!(id, seeded(seed).make(choice, at, |_| false));
+                    assert_eq!(id.len(), 21);
+                    assert!(seen.insert(id));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_of_the_conversation_is_not_made_again() {
+        let first = seeded(7).make(0, 0, |_| false);
+        let call = ContentPart::ToolCall(ToolCall::new(&*first, "f", "{}"));
+        let message = Message::new(Role::Assistant, vec![call]);
+        let ids = CallIds {
+            seed: 7,
+            request: Some(Arc::new(ChatRequest::new("m").message(message))),
+        };
+        assert!(ids.in_history(&first) && !ids.in_history("other"));
+        let second = ids.make(0, 0, |_| false);
+        assert_ne!(first, second);
+        assert_ne!(ids.make(0, 0, |id| id == second), second);
     }
 }

@@ -1,46 +1,14 @@
 //! Tool calls, whole or in fragments.
 
 use super::{
-    Assembler,
-    limits::too_many,
-    open::OpenCall,
-    parts::{Slot, part_at},
-    place::{ObjectEnd, Place, place},
+    Assembler, PartKind,
+    finish_and_limits::too_many,
+    part_at,
+    tool_call_match::{
+        CallMatch, JsonObjectScanner, OpenCall, ToolFragment, match_call, same_json,
+    },
 };
 use crate::{Error, ErrorKind, OpaqueData, StreamEvent, ToolCall, Warning};
-
-/// A piece of a tool call as OpenAI's wire and its many dialects send it; everything may be missing.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct ToolFragment<'a> {
-    /// The wire's number for the call.
-    pub index: Option<u64>,
-    /// The call's id; usually only in its first piece.
-    pub id: Option<&'a str>,
-    /// The function's name; usually only in its first piece.
-    pub name: Option<&'a str>,
-    /// More of the arguments' text.
-    pub arguments: Option<&'a str>,
-}
-
-impl<'a> ToolFragment<'a> {
-    /// A piece with these members; empty texts count as missing.
-    #[must_use]
-    pub fn new(
-        index: Option<u64>,
-        id: Option<&'a str>,
-        name: Option<&'a str>,
-        arguments: Option<&'a str>,
-    ) -> Self {
-        let some = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
-        ToolFragment {
-            index,
-            id: some(id),
-            name: some(name),
-            arguments: some(arguments),
-        }
-    }
-}
 
 /// How far a tool call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +36,13 @@ impl Assembler {
     pub fn tool_fragment(&mut self, choice: u32, fragment: ToolFragment<'_>) -> Result<(), Error> {
         self.leave(choice)?;
         let open = self.open(choice)?;
-        let at = match place(open, &fragment)? {
-            Place::Nowhere => return Ok(()),
-            Place::At(at) => {
+        let at = match match_call(&open.calls, open.interleaved, &fragment)? {
+            CallMatch::Nowhere => return Ok(()),
+            CallMatch::At(at) => {
                 open.interleaved |= at.saturating_add(1) != open.calls.len();
                 at
             }
-            Place::New => return self.add_call(choice, fragment),
+            CallMatch::New => return self.add_call(choice, fragment),
         };
         open.touched = at;
         self.extend_call(choice, at, fragment)
@@ -101,7 +69,7 @@ impl Assembler {
         place: u32,
         fragment: ToolFragment<'_>,
     ) -> Result<(), Error> {
-        let part = part_at(place, Slot::Call)?;
+        let part = part_at(place, PartKind::Call)?;
         let limit = self.limits.tool_calls;
         let open = self.open(choice)?;
         let at = open.calls.len();
@@ -114,7 +82,7 @@ impl Assembler {
             made_id: fragment.id.is_none(),
             wire_id: None,
             call: ToolCall::default(),
-            object: ObjectEnd::default(),
+            object: JsonObjectScanner::default(),
             started: false,
             closed: false,
         });
@@ -148,7 +116,7 @@ impl Assembler {
 
     /// The position of the call at a place.
     fn call_at(&mut self, choice: u32, place: u32) -> Result<Option<usize>, Error> {
-        let part = part_at(place, Slot::Call)?;
+        let part = part_at(place, PartKind::Call)?;
         let calls = &self.open(choice)?.calls;
         Ok(calls.iter().position(|call| call.part == part))
     }
@@ -357,6 +325,116 @@ impl Assembler {
     }
 }
 
+/// # Calls that come whole after their fragments
+impl Assembler {
+    /// The calls of a whole message, in their order, and the position of each among all calls of the answer.
+    ///
+    /// # Errors
+    /// `protocol` if a call has other arguments than its pieces; `too_large` past the limits.
+    pub(crate) fn whole_calls(
+        &mut self,
+        choice: u32,
+        wholes: &[ToolFragment<'_>],
+    ) -> Result<Vec<usize>, Error> {
+        let known = self.open(choice)?.calls.len();
+        let mut taken = Vec::with_capacity(wholes.len());
+        for (position, whole) in wholes.iter().enumerate() {
+            let calls = &self.open(choice)?.calls;
+            let free = |at: &usize| *at < known && !taken.contains(at);
+            let fits = |at: &usize| {
+                calls
+                    .get(*at)
+                    .is_some_and(|call| is_same(call, *at, whole, position))
+            };
+            let candidates = || (0..known).filter(free).filter(fits);
+            let agrees = |at: &usize| {
+                calls
+                    .get(*at)
+                    .is_some_and(|call| more(call, whole).is_some())
+            };
+            let at = match candidates().find(agrees) {
+                Some(at) => at,
+                None if candidates().next().is_some() => {
+                    return Err(Error::new(
+                        ErrorKind::Protocol,
+                        "a tool call has other arguments in the whole message than in its pieces",
+                    ));
+                }
+                None => {
+                    let at = calls.len();
+                    self.add_call(choice, *whole)?;
+                    taken.push(at);
+                    continue;
+                }
+            };
+            taken.push(at);
+            let more = calls.get(at).and_then(|call| more(call, whole));
+            let fragment = ToolFragment::new(None, whole.id, whole.name, more);
+            let open = self.open(choice)?;
+            open.touched = at;
+            self.extend_call(choice, at, fragment)?;
+        }
+        Ok(taken)
+    }
+}
+
+/// # What has arrived of a call, for APIs that send things twice
+impl Assembler {
+    /// The tool call of a part as far as it has come.
+    pub(crate) fn call_so_far(&self, choice: u32, part: u32) -> Option<&ToolCall> {
+        Some(&self.open_call(choice, part)?.call)
+    }
+
+    fn open_call(&self, choice: u32, part: u32) -> Option<&OpenCall> {
+        let part = part_at(part, PartKind::Call).ok()?;
+        let open = self.choices.iter().find(|open| open.index == choice)?;
+        open.calls.iter().find(|call| call.part == part)
+    }
+
+    /// How far the tool call of a part is.
+    pub(crate) fn call_state(&self, choice: u32, part: u32) -> Option<CallState> {
+        let call = self.open_call(choice, part)?;
+        Some(match (call.closed, call.started) {
+            (true, _) => CallState::Ended,
+            (false, true) => CallState::Started,
+            (false, false) => CallState::Unseen,
+        })
+    }
+
+    /// Puts other arguments in the place of those that have come, unless some of the call was handed out.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn replace_arguments(
+        &mut self,
+        choice: u32,
+        part: u32,
+        arguments: &str,
+    ) -> Result<bool, Error> {
+        if self.call_state(choice, part) != Some(CallState::Unseen) {
+            return Ok(false);
+        }
+        let own = part_at(part, PartKind::Call)?;
+        let mut calls = self.open(choice)?.calls.iter_mut();
+        if let Some(call) = calls.find(|call| call.part == own) {
+            call.call.arguments.clear();
+            call.object = Default::default();
+        }
+        self.tool_arguments(choice, part, arguments)?;
+        Ok(true)
+    }
+
+    /// The tool call of a part never became complete: it is not handed out.
+    pub(crate) fn drop_call(&mut self, choice: u32, part: u32) -> Result<(), Error> {
+        let part = part_at(part, PartKind::Call)?;
+        let mut calls = self.open(choice)?.calls.iter_mut();
+        if let Some(call) = calls.find(|call| call.part == part) {
+            call.closed = true;
+        }
+        Ok(())
+    }
+}
+
 fn check_name(call: &OpenCall) -> Result<(), Error> {
     if !call.call.name.is_empty() {
         return Ok(());
@@ -367,12 +445,38 @@ fn check_name(call: &OpenCall) -> Result<(), Error> {
     ))
 }
 
+/// Whether a whole call can be this one: by its id, or, where one of them has none, by its index or position.
+fn is_same(call: &OpenCall, at: usize, whole: &ToolFragment<'_>, position: usize) -> bool {
+    let same_name = whole
+        .name
+        .is_none_or(|name| call.call.name.is_empty() || call.call.name == name);
+    let same_place = match (whole.index, call.wire_index) {
+        (Some(whole), Some(call)) => whole == call,
+        _ => at == position,
+    };
+    let same_id = match (whole.id, call.given_id()) {
+        (Some(whole), Some(call)) => whole == call,
+        _ => same_place,
+    };
+    same_name && same_id
+}
+
+/// The arguments that a whole call has beyond those that came; `None` if they differ.
+fn more<'w>(call: &OpenCall, whole: &ToolFragment<'w>) -> Option<&'w str> {
+    let arguments = whole.arguments.unwrap_or_default();
+    match arguments.strip_prefix(&*call.call.arguments) {
+        Some(more) => Some(more),
+        None if arguments.is_empty() || same_json(arguments, &call.call.arguments) => Some(""),
+        None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         AssemblerLimits,
-        event::assembler::{ids::CallIds, told::*},
+        event::assembler::{test_util::*, tool_call_match::CallIds},
     };
 
     #[test]
@@ -482,5 +586,75 @@ mod tests {
             .map(|call| call.provider_data.clone())
             .collect();
         assert_eq!(kept, [Some(data("1")), Some(data("2"))]);
+    }
+
+    #[test]
+    fn calls_of_a_whole_are_known_by_id_or_place() {
+        let whole = |index, id, name, arguments| {
+            ToolFragment::new(index, Some(id), Some(name), Some(arguments))
+        };
+        let mut stream = stream();
+        fragment(&mut stream, Some(0), "x", "f", "{\"a\":").unwrap();
+        fragment(&mut stream, Some(1), "", "g", "{}").unwrap();
+        let all = [
+            whole(Some(0), "x", "f", "{\"a\":1}"),
+            whole(Some(1), "y", "g", "{}"),
+            whole(None, "z", "g", "{}"),
+        ];
+        assert_eq!(stream.whole_calls(0, &all).unwrap(), [0, 1, 2]);
+        assert_eq!(stream.whole_calls(0, &all).unwrap(), [0, 1, 2]);
+        let other = [whole(Some(0), "x", "f", "{\"a\":2}")];
+        assert!(stream.whole_calls(0, &other).is_err());
+        stream.settle().unwrap();
+        let response = Box::new(stream).into_response();
+        let calls: Vec<_> = response
+            .tool_calls()
+            .map(|call| (&*call.id, &*call.arguments))
+            .collect();
+        assert_eq!(calls, [("x", "{\"a\":1}"), ("y", "{}"), ("z", "{}")]);
+    }
+
+    #[test]
+    fn a_whole_without_pieces_may_have_one_id_twice() {
+        let call = ToolFragment::new(None, Some("x"), Some("f"), Some("{}"));
+        let mut stream = stream();
+        assert_eq!(stream.whole_calls(0, &[call, call]).unwrap(), [0, 1]);
+        assert_eq!(stream.whole_calls(0, &[call, call]).unwrap(), [0, 1]);
+        stream.settle().unwrap();
+        let response = Box::new(stream).into_response();
+        let ids: Vec<_> = response.tool_calls().map(|call| &*call.id).collect();
+        assert_eq!((ids.len(), ids[0]), (2, "x"));
+        assert_ne!(ids[1], "x");
+    }
+
+    #[test]
+    fn a_call_is_looked_up_as_far_as_it_has_come() {
+        let mut stream = stream();
+        assert_eq!(stream.call_state(0, 1), None);
+        stream.tool_arguments(0, 1, "{\"a\"").unwrap();
+        assert_eq!(stream.call_state(0, 1), Some(CallState::Unseen));
+        assert!(stream.replace_arguments(0, 1, "{\"b\"").unwrap());
+        stream.tool_start(0, 1, "x", "f").unwrap();
+        assert_eq!(stream.call_state(0, 1), Some(CallState::Started));
+        assert!(!stream.replace_arguments(0, 1, "{}").unwrap());
+        stream.tool_arguments(0, 1, ":1}").unwrap();
+        let call = stream.call_so_far(0, 1).unwrap();
+        assert_eq!((&*call.id, &*call.arguments), ("x", "{\"b\":1}"));
+        stream.close(0, 1).unwrap();
+        assert_eq!(stream.call_state(0, 1), Some(CallState::Ended));
+        assert_eq!(
+            told(&mut stream),
+            "call 1 x f, 1 {\"b\", 1 :1}, called 1 x {\"b\":1}"
+        );
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_is_not_handed_out() {
+        let mut stream = stream();
+        stream.tool_start(0, 1, "x", "f").unwrap();
+        stream.drop_call(0, 1).unwrap();
+        stream.settle().unwrap();
+        let response = Box::new(stream).into_response();
+        assert_eq!(response.tool_calls().count(), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! What the tests of the assembler share.
 
-use super::{Assembler, AssemblerLimits, ToolFragment, parts::place_of};
+use super::{Assembler, AssemblerLimits, ToolFragment, place_of};
 use crate::{Error, ErrorKind, Json, StreamEvent};
 
 pub(super) fn stream() -> Assembler {
