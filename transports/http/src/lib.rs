@@ -17,7 +17,7 @@ pub mod tls;
 pub mod tunnel;
 
 #[cfg(feature = "client")]
-pub use client::{Body, Client, Io, Runtime, ServiceBody, ServiceClient, Timer, Watch};
+pub use client::{Body, Carrier, Client, Kept, ResponseBody, Runtime, ServiceClient, Timer};
 pub use options::{ConfigError, Options};
 /// The TLS library whose types the options take.
 pub use rustls;

@@ -10,7 +10,6 @@
 //! Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...) or the [`Options`]; loopback is never proxied.
 
 mod connect;
-mod tcp;
 mod timeout;
 
 pub use connect::Tokio;

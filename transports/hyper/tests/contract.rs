@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use unifiedai_hyper::{Client, Options};
+use unifiedai_hyper::{Client, Options, rustls::ClientConfig};
 use unifiedai_transport::{AsyncTransport, Limits};
 use unifiedai_transport_testing::{
     BlockOn, Blocking, Server, async_transport_tests, each_case, network_tests, option_tests,
@@ -24,7 +24,7 @@ option_tests!(make_with);
 #[cfg(feature = "gzip")]
 unifiedai_transport_testing::each_case! { make: a_compressed_body_is_decoded }
 
-fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Runtime> {
+fn make(tls: Arc<ClientConfig>) -> Blocking<Client, Runtime> {
     make_with(Options::new().tls(tls))
 }
 

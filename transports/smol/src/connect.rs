@@ -1,21 +1,17 @@
-//! smol's sockets, tasks and TLS.
+//! smol's sockets and tasks.
 
 use crate::{
-    stream::{FuturesIo, HyperIo},
     tcp::Tcp,
     timeout::{Http2Timer, Timer},
 };
 use async_io::Async;
-use futures_rustls::TlsConnector;
-use rustls::{ClientConfig, pki_types::ServerName};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpStream, ToSocketAddrs},
-    sync::Arc,
 };
-use unifiedai_http::{Io, Options, Runtime, Watch};
+use unifiedai_http::Runtime;
 
 /// The runtime [smol](https://docs.rs/smol).
 #[derive(Debug)]
@@ -26,6 +22,7 @@ impl Runtime for Smol {
     /// There is one reactor in a process.
     type Id = ();
     type Timer = Timer;
+    type Tcp = Tcp;
     const NO_RUNTIME: &'static str = "there is no reactor";
 
     fn id() -> Option<()> {
@@ -44,29 +41,11 @@ impl Runtime for Smol {
         smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
     }
 
-    async fn connect(
-        address: SocketAddr,
-        options: &Options,
-    ) -> io::Result<(Box<dyn Io>, Arc<Watch>)> {
-        let tcp = Async::<TcpStream>::connect(address).await?;
-        tcp.get_ref().set_nodelay(true)?;
-        if let Some(after) = options.tcp_keep_alive {
-            SockRef::from(tcp.get_ref())
-                .set_tcp_keepalive(&TcpKeepalive::new().with_time(after))?;
-        }
-        let (tcp, watch) = Tcp::new(tcp);
-        Ok((Box::new(tcp), watch))
+    async fn connect(address: SocketAddr) -> io::Result<Tcp> {
+        Async::<TcpStream>::connect(address).await.map(Tcp)
     }
 
-    async fn tls(
-        io: Box<dyn Io>,
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> io::Result<(Box<dyn Io>, bool)> {
-        let tls = TlsConnector::from(config)
-            .connect(name, FuturesIo(io))
-            .await?;
-        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok((Box::new(HyperIo(tls)), http2))
+    fn socket(tcp: &Tcp) -> SockRef<'_> {
+        SockRef::from(tcp.0.get_ref())
     }
 }

@@ -1,4 +1,5 @@
-//! Carries `unifiedai`'s HTTP on smol, over [hyper](https://docs.rs/hyper). HTTP/1.1 and HTTP/2 (by ALPN), pooled, rustls. No tokio.
+//! Carries `unifiedai`'s HTTP on smol, over [hyper](https://docs.rs/hyper). HTTP/1.1 and HTTP/2 (by ALPN), pooled, rustls. No tokio
+//! runtime.
 //!
 //! Over HTTP/1.1 a connection is driven by the future or the body that uses it, and dropping that closes it. A connection that speaks
 //! HTTP/2 is driven by a task of smol's own executor; dropping a body resets its stream.
@@ -6,11 +7,11 @@
 //! Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...) or the [`Options`]; loopback is never proxied.
 
 mod connect;
-mod stream;
 mod tcp;
 mod timeout;
 
 pub use connect::Smol;
+pub use tcp::Tcp;
 pub use timeout::Timer;
 pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{future::Future, sync::Arc};
-use unifiedai_smol::{Client, Options};
+use unifiedai_smol::{Client, Options, rustls::ClientConfig};
 use unifiedai_transport_testing::{
     BlockOn, Blocking, async_transport_tests, each_case, network_tests, option_tests, proxy_tests,
     transport_tests,
@@ -18,7 +18,7 @@ option_tests!(make_with);
 #[cfg(feature = "gzip")]
 unifiedai_transport_testing::each_case! { make: a_compressed_body_is_decoded }
 
-fn make(tls: Arc<rustls::ClientConfig>) -> Blocking<Client, Reactor> {
+fn make(tls: Arc<ClientConfig>) -> Blocking<Client, Reactor> {
     Blocking(Client::with_tls(tls), Reactor)
 }
 

@@ -1,10 +1,11 @@
 //! How a connection is opened: name lookup, TCP, a proxy, TLS.
 
 use super::{
-    Io, Runtime, Shared, Timer, Watch,
+    Io, Runtime, Shared, Timer,
     connection::{Connection, http1},
-    http2::Multiplexed,
+    http2::{Turn, http2},
     target::Target,
+    tcp::{Tcp, Watch},
 };
 use crate::{
     Options,
@@ -13,15 +14,18 @@ use crate::{
     proxy::{Proxy, Scheme},
     tunnel::Handshake,
 };
-use hyper::rt::ReadBuf;
+use rustls::ClientConfig;
+use socket2::TcpKeepalive;
 use std::{
     future::{Future, poll_fn},
-    io,
+    io, mem,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Poll, ready},
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
 use unifiedai_transport::{Time, TransportError};
 
 type Stream = (Box<dyn Io>, Arc<Watch>);
@@ -51,63 +55,38 @@ pub(crate) async fn connect<R: Runtime>(
     if R::Timer::now() >= by {
         return Err(late());
     }
-    let opening = Box::pin(open(shared, target, runtime));
+    let opening = Box::pin(open(shared, target, runtime, &mut turn));
     let opened = timer.within(by, opening).await;
     let connection = opened.unwrap_or_else(|| Err(late())).inspect_err(|_| {
         gate.failures.fetch_add(1, Relaxed);
     })?;
-    gate.is_http1
-        .store(matches!(connection, Opened::Http1(_)), Relaxed);
-    let connection = match connection {
-        Opened::Http1(connection) => connection,
-        Opened::Http2(shareable) => {
-            let stream = shareable.stream();
-            if let Some(turn) = turn {
-                shareable.keep_turn(turn);
-            }
-            shared.pool.share(target, runtime, shareable);
-            stream
-        }
-    };
+    gate.is_http1.store(connection.is_http1(), Relaxed);
     shared.pool.start_reaper(runtime);
     Ok((connection, false))
 }
 
-enum Opened<R: Runtime> {
-    Http1(Connection<R>),
-    Http2(Multiplexed<R>),
-}
-
+/// `turn` is taken if it is an HTTP/2 connection, until other calls can share it.
 async fn open<R: Runtime>(
     shared: &Shared<R>,
     target: &Target,
     runtime: R::Id,
-) -> Result<Opened<R>, TransportError> {
-    let options = &shared.options;
+    turn: &mut Option<Turn>,
+) -> Result<Connection<R>, TransportError> {
     let (host, port) = (target.host(), target.port());
-    let route = options.proxies.route(target.tls, host, port)?.cloned();
-    let (mut io, watch) = match &route {
-        Some(proxy) => through::<R>(proxy, target, shared).await?,
-        None => dial::<R>(host, port, &target.to_string(), options).await?,
+    let route = shared.options.proxies.route(target.tls, host, port)?;
+    let (mut io, watch) = match route {
+        Some(proxy) => through(proxy, target, shared).await?,
+        None => dial::<R>(host, port, &target.to_string(), &shared.options).await?,
     };
-    let mut is_http2 = false;
     if target.tls {
-        let tls = R::tls(io, Arc::clone(&shared.tls), target.server_name()?).await;
-        (io, is_http2) = tls.map_err(|e| error::handshake(&target.to_string(), &e))?;
+        let is_http2;
+        (io, is_http2) = tls(io, &shared.tls, host, &target.to_string()).await?;
+        if is_http2 {
+            return http2(io, target, runtime, shared, turn).await;
+        }
     }
-    if is_http2 {
-        let opened = Multiplexed::open(io, watch, target, runtime, options).await?;
-        return Ok(Opened::Http2(opened));
-    }
-    Ok(Opened::Http1(Connection {
-        target: target.clone(),
-        runtime,
-        protocol: http1(io, target).await?,
-        watch,
-        proxied: route.filter(|proxy| asks_for_uris(proxy, target)),
-        is_ambiguous: false,
-        since: R::Timer::now(),
-    }))
+    let proxy = route.filter(|proxy| asks_for_uris(proxy, target)).cloned();
+    http1(io, watch, target, runtime, proxy).await
 }
 
 /// HTTP proxies are asked for absolute URIs if the target is `http://`; some refuse tunnels to port 80.
@@ -123,9 +102,7 @@ async fn through<R: Runtime>(
     let name = format!("the proxy {proxy}");
     let (mut io, watch) = dial::<R>(proxy.host(), proxy.port(), &name, &shared.options).await?;
     if proxy.scheme() == Scheme::Https {
-        let host = Target::name(proxy.host())?;
-        let tls = R::tls(io, Arc::clone(&shared.proxy_tls), host).await;
-        io = tls.map_err(|e| error::handshake(&name, &e))?.0;
+        io = tls(io, &shared.proxy_tls, proxy.host(), &name).await?.0;
     }
     if asks_for_uris(proxy, target) {
         return Ok((io, watch));
@@ -139,34 +116,29 @@ async fn through<R: Runtime>(
     }
     let mut handshake = Handshake::new(Arc::clone(proxy), &host, port);
     let failed = |e: io::Error| error::connecting(&name, &e);
+    let mut buffer = [0; 512];
     loop {
-        write_all(&mut *io, &handshake.output())
-            .await
-            .map_err(failed)?;
-        let mut buffer = [0; 512];
-        let read = read(&mut *io, &mut buffer).await.map_err(failed)?;
-        if handshake.input(read)? {
+        io.write_all(&handshake.output()).await.map_err(failed)?;
+        io.flush().await.map_err(failed)?;
+        let count = io.read(&mut buffer).await.map_err(failed)?;
+        if handshake.input(buffer.get(..count).unwrap_or_default())? {
             return Ok((io, watch));
         }
     }
 }
 
-async fn write_all(io: &mut dyn Io, mut bytes: &[u8]) -> io::Result<()> {
-    poll_fn(|cx| {
-        while !bytes.is_empty() {
-            let written = ready!(Pin::new(&mut *io).poll_write(cx, bytes))?;
-            bytes = bytes.get(written.max(1)..).unwrap_or_default();
-        }
-        Pin::new(&mut *io).poll_flush(cx)
-    })
-    .await
-}
-
-async fn read<'a>(io: &mut dyn Io, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
-    let mut read = ReadBuf::new(buffer);
-    poll_fn(|cx| Pin::new(&mut *io).poll_read(cx, read.unfilled())).await?;
-    let count = read.filled().len();
-    Ok(buffer.get(..count).unwrap_or_default())
+/// TLS over a stream, and whether HTTP/2 was negotiated.
+async fn tls(
+    io: Box<dyn Io>,
+    config: &Arc<ClientConfig>,
+    host: &str,
+    name: &str,
+) -> Result<(Box<dyn Io>, bool), TransportError> {
+    let connector = TlsConnector::from(Arc::clone(config));
+    let connecting = connector.connect(Target::server_name(host)?, io).await;
+    let tls = connecting.map_err(|e| error::handshake(name, &e))?;
+    let is_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Box::new(tls), is_http2))
 }
 
 async fn resolve<R: Runtime>(
@@ -178,12 +150,13 @@ async fn resolve<R: Runtime>(
     if let Some(known) = options.known_addresses(host, port) {
         return Ok(known);
     }
-    let found = R::resolve(host.to_owned(), port).await;
-    let found = found.and_then(|found| match found.is_empty() {
-        true => Err(io::Error::other("it has no address")),
-        false => Ok(found),
-    });
-    found.map_err(|e| error::unresolved(name, &e))
+    match R::resolve(host.to_owned(), port).await {
+        Ok(found) if found.is_empty() => Err(error::unresolved(
+            name,
+            &io::Error::other("it has no address"),
+        )),
+        found => found.map_err(|e| error::unresolved(name, &e)),
+    }
 }
 
 /// TCP to the first of a host's addresses that answers.
@@ -193,18 +166,18 @@ async fn dial<R: Runtime>(
     name: &str,
     options: &Options,
 ) -> Result<Stream, TransportError> {
-    type Attempt<'a> = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send + 'a>>;
+    type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
     let mut addresses = interleaved(&resolve::<R>(host, port, name, options).await?).into_iter();
-    let mut attempts: Vec<Attempt<'_>> = Vec::new();
+    let mut attempts: Vec<Attempt<R::Tcp>> = Vec::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let mut timer = R::Timer::default();
     let mut next_at = Time::ZERO;
-    let connected = poll_fn(move |cx| {
+    let connecting = poll_fn(move |cx| {
         loop {
             let mut i = 0;
             while let Some(attempt) = attempts.get_mut(i) {
                 match attempt.as_mut().poll(cx) {
-                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Ok(tcp)) => return Poll::Ready(Ok(tcp)),
                     Poll::Ready(Err(error)) => {
                         failure = error;
                         drop(attempts.remove(i));
@@ -213,23 +186,27 @@ async fn dial<R: Runtime>(
                     Poll::Pending => i = i.saturating_add(1),
                 }
             }
-            if addresses.len() == 0 {
-                return match attempts.is_empty() {
-                    true => Poll::Ready(Err(std::mem::replace(
-                        &mut failure,
-                        io::ErrorKind::Other.into(),
-                    ))),
-                    false => Poll::Pending,
-                };
+            if addresses.len() == 0 && attempts.is_empty() {
+                return Poll::Ready(Err(mem::replace(&mut failure, io::ErrorKind::Other.into())));
             }
             if next_at > Time::ZERO {
                 ready!(timer.poll(cx, next_at));
             }
+            next_at = Time::MAX;
             if let Some(address) = addresses.next() {
-                attempts.push(Box::pin(R::connect(address, options)));
+                attempts.push(Box::pin(R::connect(address)));
                 next_at = R::Timer::now().saturating_add(ATTEMPT_DELAY);
             }
         }
     });
-    connected.await.map_err(|e| error::connecting(name, &e))
+    let connected = connecting.await.and_then(|tcp| {
+        let socket = R::socket(&tcp);
+        socket.set_tcp_nodelay(true)?;
+        if let Some(after) = options.tcp_keep_alive {
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after))?;
+        }
+        Ok(tcp)
+    });
+    let (tcp, watch) = Tcp::<R>::new(connected.map_err(|e| error::connecting(name, &e))?);
+    Ok((Box::new(tcp), watch))
 }

@@ -1,14 +1,17 @@
 //! One connection to a server, over HTTP/1.1 or HTTP/2.
 
 use super::{
-    Io, Runtime, Watch,
-    http2::Stream,
-    send::{RequestBody, send_error},
-    target::Target,
+    Io, RequestBody, Runtime, Timer, error::send_error, http2::Stream, target::Target, tcp::Watch,
 };
 use crate::proxy::Proxy;
-use hyper::client::conn::http1;
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
+use hyper_util::rt::TokioIo;
 use std::{
+    future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Waker},
@@ -18,95 +21,132 @@ use unifiedai_transport::{Time, TransportError};
 /// The largest head of a response over HTTP/1.1, and the largest trailers.
 const MAX_HEAD: usize = 72 * 1024;
 
-pub(crate) struct Connection<R: Runtime> {
+pub(crate) enum Connection<R: Runtime> {
+    Http1(Http1<R>),
+    /// The connection is a task of the runtime, and this is one of its streams.
+    Http2(Stream),
+}
+
+/// It moves while its request or its response is polled.
+pub(crate) struct Http1<R: Runtime> {
     pub(crate) target: Target,
     /// It belongs to this runtime: another one can neither read from its socket nor be woken by it.
     pub(crate) runtime: R::Id,
-    pub(crate) protocol: Protocol<R>,
-    pub(crate) watch: Arc<Watch>,
+    sender: http1::SendRequest<RequestBody>,
+    /// Gone once it has ended.
+    driver: Option<Driver>,
+    watch: Arc<Watch>,
     /// It leads to an HTTP proxy, which is asked for absolute URIs.
-    pub(crate) proxied: Option<Arc<Proxy>>,
+    pub(crate) proxy: Option<Arc<Proxy>>,
     /// The response has both `content-length` and `transfer-encoding`, so that its end is disputable (RFC 9112, 6.3).
     pub(crate) is_ambiguous: bool,
     /// Since when it waits for its next request.
     pub(crate) since: Time,
 }
 
-pub(crate) enum Protocol<R: Runtime> {
-    /// The connection moves while its request or its response is polled. It is gone once it has ended.
-    Http1(http1::SendRequest<RequestBody>, Option<Driver>),
-    /// The connection is a task of the runtime, and this is one of its streams.
-    Http2(Stream<R>),
-}
+/// The response's head, or an error with the request if it was not taken.
+pub(crate) type Answer = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
-pub(crate) type Driver = Pin<Box<http1::Connection<Box<dyn Io>, RequestBody>>>;
-
-/// Lets an HTTP/1.1 connection read and write.
-pub(crate) fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
-    if driver
-        .as_mut()
-        .is_some_and(|driver| driver.as_mut().poll(cx).is_ready())
-    {
-        *driver = None;
-    }
-}
+type Driver = Pin<Box<http1::Connection<TokioIo<Box<dyn Io>>, RequestBody>>>;
 
 pub(crate) async fn http1<R: Runtime>(
     io: Box<dyn Io>,
-    place: &Target,
-) -> Result<Protocol<R>, TransportError> {
+    watch: Arc<Watch>,
+    target: &Target,
+    runtime: R::Id,
+    proxy: Option<Arc<Proxy>>,
+) -> Result<Connection<R>, TransportError> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD);
-    let (sender, driver) = builder
-        .handshake(io)
-        .await
-        .map_err(|error| send_error(&error, true, place))?;
-    Ok(Protocol::Http1(sender, Some(Box::pin(driver))))
+    let opened = builder.handshake(TokioIo::new(io)).await;
+    let (sender, driver) = opened.map_err(|error| send_error(&error, true, target))?;
+    Ok(Connection::Http1(Http1 {
+        target: target.clone(),
+        runtime,
+        sender,
+        driver: Some(Box::pin(driver)),
+        watch,
+        proxy,
+        is_ambiguous: false,
+        since: R::Timer::now(),
+    }))
 }
 
-impl<R: Runtime> Connection<R> {
-    pub(crate) fn is_closed(&self) -> bool {
-        match &self.protocol {
-            Protocol::Http1(sender, driver) => driver.is_none() || sender.is_closed(),
-            Protocol::Http2(stream) => stream.is_closed(),
+impl<R: Runtime> Http1<R> {
+    /// Lets it read and write.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        let driver = self.driver.as_mut();
+        if driver.is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
+            self.driver = None;
         }
+    }
+
+    /// Hands a request to it.
+    pub(crate) fn start(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Answer> + Send + use<R> {
+        self.watch.written.store(false, Relaxed);
+        self.sender.try_send_request(request)
+    }
+
+    /// The task that drove it is not woken for it any more.
+    pub(crate) fn release(&mut self) {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.driver.is_none() || self.sender.is_closed()
     }
 
     /// True if the next request can go out on it, as far as its socket has been read. hyper reads the rest before it takes the request.
     pub(crate) fn is_usable(&mut self) -> bool {
-        let Protocol::Http1(sender, driver) = &mut self.protocol else {
-            return !self.is_closed();
-        };
-        if !sender.is_ready() {
-            drive(driver, &mut Context::from_waker(Waker::noop()));
+        if !self.sender.is_ready() {
+            self.release();
         }
         self.watch.look.store(true, Relaxed);
-        driver.is_some() && sender.is_ready() && !self.is_stuck()
+        self.driver.is_some() && self.sender.is_ready() && self.is_reusable()
     }
 
-    /// True if a part of the last request waits to be written, which the server may never read.
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.watch.stuck.load(Relaxed)
+    /// False if a part of the last request waits to be written, which the server may never read, or the response's end is disputable.
+    pub(crate) fn is_reusable(&self) -> bool {
+        !self.watch.stuck.load(Relaxed) && !self.is_ambiguous
     }
+}
 
+impl<R: Runtime> Connection<R> {
     /// Keeps it from being used for other requests.
     pub(crate) fn retire(&self) {
-        if let Protocol::Http2(stream) = &self.protocol {
+        if let Connection::Http2(stream) = self {
             stream.retire();
         }
     }
 
     /// True unless other requests were handed to the connection before this one, over HTTP/2.
     pub(crate) fn is_first(&self) -> bool {
-        !matches!(&self.protocol, Protocol::Http2(stream) if !stream.is_first)
+        !matches!(self, Connection::Http2(stream) if !stream.is_first)
+    }
+
+    pub(crate) fn is_http1(&self) -> bool {
+        matches!(self, Connection::Http1(_))
+    }
+
+    /// The HTTP proxy that it leads to and that is asked for absolute URIs.
+    pub(crate) fn proxy(&self) -> Option<&Arc<Proxy>> {
+        match self {
+            Connection::Http1(http1) => http1.proxy.as_ref(),
+            Connection::Http2(_) => None,
+        }
     }
 
     /// True if nothing of the request was written. Over HTTP/2, whose streams share what is written, this is known only if hyper
     /// dropped the request because the connection had ended.
     pub(crate) fn is_unwritten(&self, error: Option<&hyper::Error>) -> bool {
-        match &self.protocol {
-            Protocol::Http1(..) => !self.watch.written.load(Relaxed),
-            Protocol::Http2(stream) => error.is_some_and(hyper::Error::is_user) && stream.is_over(),
+        match self {
+            Connection::Http1(http1) => !http1.watch.written.load(Relaxed),
+            Connection::Http2(stream) => {
+                error.is_some_and(hyper::Error::is_user) && stream.is_over()
+            }
         }
     }
 }

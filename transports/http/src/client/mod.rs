@@ -1,51 +1,50 @@
 //! The client, and what it needs of a runtime.
 
-mod body;
 mod connect;
 mod connection;
+mod error;
 mod http2;
 mod pool;
+mod read;
 mod send;
 mod service;
-mod spawn;
 mod target;
+mod tcp;
 mod timeout;
 
-pub use body::Body;
-pub use service::{ServiceBody, ServiceClient};
+pub use read::{Carrier, ResponseBody};
+pub use send::Kept;
+pub use service::ServiceClient;
 pub use timeout::Timer;
 
 use crate::{ConfigError, Options, clock, tls};
 use bytes::Bytes;
-use hyper::rt::{Read, Write};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use pool::Pool;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::ClientConfig;
 use send::send;
+use socket2::SockRef;
 use std::{
     fmt,
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::SystemTime,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
 
 /// Bytes to and from a peer.
-pub trait Io: Read + Write + Send + Unpin + 'static {}
-impl<T: Read + Write + Send + Unpin + 'static> Io for T {}
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// What a TCP stream and the client tell each other.
-#[derive(Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "used by the runtimes' crates")]
-pub struct Watch {
-    /// The next read has to ask the socket itself, whatever the runtime knows of it.
-    pub look: AtomicBool,
-    /// The last write waits for the peer to read.
-    pub stuck: AtomicBool,
-    /// Something was written since this was last cleared.
-    pub written: AtomicBool,
-}
+/// All of it is there. Boxed, because hyper keeps room for 32 requests for each connection.
+type RequestBody = Box<Full<Bytes>>;
+
+/// A response's body, read as it comes.
+pub type Body<R> = ResponseBody<Incoming, <R as Runtime>::Timer, Kept<R>>;
 
 /// Sockets, tasks and timers of an async runtime.
 pub trait Runtime: Send + Sync + 'static {
@@ -53,6 +52,8 @@ pub trait Runtime: Send + Sync + 'static {
     type Id: Copy + Eq + Send + Sync + Unpin + 'static;
     /// A timer of the runtime that the caller is in.
     type Timer: Timer;
+    /// A TCP stream.
+    type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// What to do if [`id`](Self::id) gives nothing.
     const NO_RUNTIME: &'static str;
 
@@ -69,18 +70,12 @@ pub trait Runtime: Send + Sync + 'static {
     fn resolve(host: String, port: u16)
     -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// A TCP stream to an address, without Nagle's algorithm.
-    fn connect(
-        address: SocketAddr,
-        options: &Options,
-    ) -> impl Future<Output = io::Result<(Box<dyn Io>, Arc<Watch>)>> + Send;
+    /// A TCP stream to an address.
+    fn connect(address: SocketAddr)
+    -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
 
-    /// TLS over a stream, and whether HTTP/2 was negotiated.
-    fn tls(
-        io: Box<dyn Io>,
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> impl Future<Output = io::Result<(Box<dyn Io>, bool)>> + Send;
+    /// The socket of a stream.
+    fn socket(tcp: &Self::Tcp) -> SockRef<'_>;
 }
 
 /// Sends requests over connections that it keeps for the next ones. Clones share them.

@@ -2,34 +2,34 @@
 
 use super::{
     Runtime, Timer,
-    connection::{Connection, Protocol, drive},
+    connection::{Connection, Http1},
     http2::Multiplexed,
     target::Target,
 };
 use crate::Options;
 use std::{
     future::poll_fn,
-    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize},
     },
-    task::{Context, Poll, Waker},
     time::Duration,
 };
-use unifiedai_transport::Time;
 
 pub(crate) struct Pool<R: Runtime> {
     inner: Mutex<Inner<R>>,
     max_idle: usize,
     idle_http1: Duration,
     idle_http2: Duration,
+    /// How often the connections that wait are looked at.
+    interval: Duration,
 }
 
 struct Inner<R: Runtime> {
     /// Few, so that a list is faster than a map.
     hosts: Vec<Host<R>>,
-    reapers: Vec<Reaper<R>>,
+    /// The runtimes that have a [`reap`] task.
+    reaped: Vec<R::Id>,
 }
 
 /// The connections of one runtime to one place.
@@ -37,8 +37,8 @@ struct Host<R: Runtime> {
     target: Target,
     runtime: R::Id,
     /// The one that was used last is the last.
-    http1: Vec<Connection<R>>,
-    http2: Vec<Multiplexed<R>>,
+    http1: Vec<Http1<R>>,
+    http2: Vec<Multiplexed>,
     gate: Arc<Gate>,
 }
 
@@ -48,32 +48,24 @@ pub(crate) struct Gate {
     pub(crate) lock: Arc<tokio::sync::Mutex<()>>,
     /// The host speaks HTTP/1.1: there is nothing to wait for.
     pub(crate) is_http1: AtomicBool,
-    /// Connections that could not be opened: whoever waited for one opens one of its own.
+    /// Connections that could not be opened: a call that waited for one opens one of its own.
     pub(crate) failures: AtomicUsize,
 }
 
-/// The task that closes a runtime's connections when the server has closed them or they have waited too long.
-struct Reaper<R: Runtime> {
-    runtime: R::Id,
-    waker: Waker,
-    /// It waits for a connection to be put back.
-    parked: bool,
-}
-
-/// How soon a connection that waits is looked at for the first time. Calls that follow each other faster do not wake the task. On smol's
-/// reactor this is also when it forgets the waker of a call's timer.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-
 impl<R: Runtime> Pool<R> {
     pub(crate) fn new(options: &Options) -> Self {
+        let idle_http1 = options.idle_timeout.unwrap_or(Duration::from_secs(14));
+        let quarter = idle_http1.checked_div(4).unwrap_or_default();
+        let (min, max) = (Duration::from_millis(10), Duration::from_millis(500));
         Pool {
             inner: Mutex::new(Inner {
                 hosts: Vec::new(),
-                reapers: Vec::new(),
+                reaped: Vec::new(),
             }),
             max_idle: options.max_idle_connections,
-            idle_http1: options.idle_timeout.unwrap_or(Duration::from_secs(14)),
+            idle_http1,
             idle_http2: options.idle_timeout.unwrap_or(Duration::from_secs(90)),
+            interval: quarter.clamp(min, max),
         }
     }
 
@@ -83,14 +75,14 @@ impl<R: Runtime> Pool<R> {
             let mut inner = self.lock();
             let host = inner.find(target, runtime)?;
             host.http2.retain(|connection| !connection.is_closed());
-            if let Some(shared) = host.http2.iter().rfind(|c| c.has_room()) {
+            if let Some(shared) = host.http2.iter_mut().rfind(|c| c.has_room()) {
                 return Some(shared.stream());
             }
             let mut connection = host.http1.pop()?;
             drop(inner);
             let age = R::Timer::now().saturating_since(connection.since);
             if age < self.idle_http1 && connection.is_usable() {
-                return Some(connection);
+                return Some(Connection::Http1(connection));
             }
         }
     }
@@ -102,82 +94,63 @@ impl<R: Runtime> Pool<R> {
     }
 
     /// Lets other calls share a new connection.
-    pub(crate) fn share(&self, target: &Target, runtime: R::Id, connection: Multiplexed<R>) {
-        let mut inner = self.lock();
-        inner.host(target, runtime).http2.push(connection);
-        inner.wake_reaper(runtime);
+    pub(crate) fn share(&self, target: &Target, runtime: R::Id, new: Multiplexed) {
+        self.lock().host(target, runtime).http2.push(new);
     }
 
     /// Keeps an HTTP/1.1 connection until it is asked for or has waited for too long.
-    pub(crate) fn put(&self, mut connection: Connection<R>) {
-        if connection.is_closed() || self.max_idle == 0 {
+    pub(crate) fn put(self: &Arc<Self>, mut connection: Http1<R>) {
+        if connection.is_closed() || !connection.is_reusable() || self.max_idle == 0 {
             return;
         }
         connection.since = R::Timer::now();
-        let runtime = connection.runtime;
+        self.start_reaper(connection.runtime);
         let mut inner = self.lock();
-        let host = inner.host(&connection.target, runtime);
+        // Outside its runtime, or once that has ended, there may be no task that would close it in time.
+        if !inner.reaped.contains(&connection.runtime) {
+            return;
+        }
+        let host = inner.host(&connection.target, connection.runtime);
         if host.http1.len() >= self.max_idle {
             drop(host.http1.remove(0));
         }
         host.http1.push(connection);
-        inner.wake_reaper(runtime);
     }
 
-    /// Sees to it that connections of this runtime are closed in time. Has to be called in the runtime.
+    /// Sees to it that connections of this runtime are closed in time, if the caller is in it.
     pub(crate) fn start_reaper(self: &Arc<Self>, runtime: R::Id) {
         let mut inner = self.lock();
-        if inner.reapers.iter().all(|r| r.runtime != runtime) {
-            inner.reapers.push(Reaper {
-                runtime,
-                waker: Waker::noop().clone(),
-                parked: false,
-            });
+        if !inner.reaped.contains(&runtime) && R::id() == Some(runtime) {
+            inner.reaped.push(runtime);
             // A runtime that ends drops the task at once.
             drop(inner);
-            R::spawn(reap(PurgeOnDrop(Arc::downgrade(self), runtime)));
+            let guard = PurgeOnDrop(Arc::downgrade(self), runtime);
+            R::spawn(reap(guard, self.interval));
         }
     }
 
-    /// Closes what is to be closed. Gives when there may be more.
-    fn tend(&self, runtime: R::Id, cx: &mut Context<'_>) -> Time {
+    /// Closes connections that the server has closed or that have waited too long. False if the runtime has no other.
+    fn tend(&self, runtime: R::Id) -> bool {
         let now = R::Timer::now();
-        let mut next = Time::MAX;
-        let mut is_busy = false;
         let mut inner = self.lock();
         for host in inner.hosts.iter_mut().filter(|h| h.runtime == runtime) {
             host.http1.retain_mut(|connection| {
-                let due = connection.since.saturating_add(self.idle_http1);
-                let first_look = connection.since.saturating_add(FIRST_LOOK);
-                if now < first_look {
-                    // It is probably taken again before.
-                    is_busy = true;
-                    next = next.min(first_look).min(due);
-                    return now < due;
-                }
-                // Wakes this task when the server closes it.
-                if let Protocol::Http1(_, driver) = &mut connection.protocol {
-                    drive(driver, cx);
-                }
-                next = next.min(due);
-                !connection.is_closed() && now < due
+                connection.release();
+                let age = now.saturating_since(connection.since);
+                !connection.is_closed() && age < self.idle_http1
             });
-            host.http2.retain(|connection| {
-                let since = connection.unused_since().unwrap_or(now);
-                let due = since.saturating_add(self.idle_http2);
-                next = next.min(due);
-                !connection.is_closed() && now < due
+            host.http2.retain_mut(|connection| {
+                let age = now.saturating_since(connection.unused_since(now));
+                !connection.is_closed() && age < self.idle_http2
             });
         }
-        let is_used = |host: &Host<R>| {
-            !host.http1.is_empty() || !host.http2.is_empty() || Arc::strong_count(&host.gate) > 1
-        };
-        inner.hosts.retain(|h| h.runtime != runtime || is_used(h));
-        if let Some(reaper) = inner.reapers.iter_mut().find(|r| r.runtime == runtime) {
-            reaper.waker.clone_from(cx.waker());
-            reaper.parked = !is_busy;
-        }
-        next
+        inner.hosts.retain(|host| {
+            let is_used = !host.http1.is_empty() || !host.http2.is_empty();
+            host.runtime != runtime || is_used || Arc::strong_count(&host.gate) > 1
+        });
+        let is_needed = inner.hosts.iter().any(|host| host.runtime == runtime);
+        inner.reaped.retain(|id| *id != runtime || is_needed);
+        is_needed
     }
 
     /// Nothing panics while it is held.
@@ -187,15 +160,6 @@ impl<R: Runtime> Pool<R> {
 }
 
 impl<R: Runtime> Inner<R> {
-    /// There is a connection that it does not know.
-    fn wake_reaper(&mut self, runtime: R::Id) {
-        if let Some(reaper) = self.reapers.iter_mut().find(|r| r.runtime == runtime) {
-            if mem::take(&mut reaper.parked) {
-                reaper.waker.wake_by_ref();
-            }
-        }
-    }
-
     fn find(&mut self, target: &Target, runtime: R::Id) -> Option<&mut Host<R>> {
         let mut hosts = self.hosts.iter_mut();
         hosts.find(|host| host.runtime == runtime && host.target == *target)
@@ -203,12 +167,9 @@ impl<R: Runtime> Inner<R> {
 
     fn host(&mut self, target: &Target, runtime: R::Id) -> &mut Host<R> {
         let is_it = |host: &Host<R>| host.runtime == runtime && host.target == *target;
-        let at = self
-            .hosts
-            .iter()
-            .position(is_it)
-            .unwrap_or(self.hosts.len());
-        if at == self.hosts.len() {
+        let found = self.hosts.iter().position(is_it);
+        let at = found.unwrap_or(self.hosts.len());
+        if found.is_none() {
             self.hosts.push(Host {
                 target: target.clone(),
                 runtime,
@@ -222,31 +183,17 @@ impl<R: Runtime> Inner<R> {
     }
 }
 
-impl<R: Runtime> Drop for Pool<R> {
-    /// The reapers see that it is gone.
-    fn drop(&mut self) {
-        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for reaper in inner.reapers.drain(..) {
-            reaper.waker.wake();
+/// Looks at the connections of a runtime that wait, again and again while there are any.
+async fn reap<R: Runtime>(mut guard: PurgeOnDrop<R>, interval: Duration) {
+    let mut timer = R::Timer::default();
+    loop {
+        let next = R::Timer::now().saturating_add(interval);
+        poll_fn(|cx| timer.poll(cx, next)).await;
+        if !guard.0.upgrade().is_some_and(|pool| pool.tend(guard.1)) {
+            guard.0 = Weak::new();
+            return;
         }
     }
-}
-
-async fn reap<R: Runtime>(guard: PurgeOnDrop<R>) {
-    let mut timer = R::Timer::default();
-    poll_fn(|cx| {
-        loop {
-            let Some(pool) = guard.0.upgrade() else {
-                return Poll::Ready(());
-            };
-            let next = pool.tend(guard.1, cx);
-            drop(pool);
-            if timer.poll(cx, next).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    })
-    .await;
 }
 
 /// A task is dropped with its runtime, whose connections are of no use from then on.
@@ -257,7 +204,7 @@ impl<R: Runtime> Drop for PurgeOnDrop<R> {
         if let Some(pool) = self.0.upgrade() {
             let mut inner = pool.lock();
             inner.hosts.retain(|host| host.runtime != self.1);
-            inner.reapers.retain(|reaper| reaper.runtime != self.1);
+            inner.reaped.retain(|runtime| *runtime != self.1);
         }
     }
 }

@@ -42,11 +42,7 @@ impl Target {
         if self.tls { 443 } else { 80 }
     }
 
-    pub(crate) fn server_name(&self) -> Result<ServerName<'static>, TransportError> {
-        Target::name(self.host())
-    }
-
-    pub(crate) fn name(host: &str) -> Result<ServerName<'static>, TransportError> {
+    pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TransportError> {
         let name = ServerName::try_from(host.to_owned());
         name.map_err(|_| unsendable("the host is not a valid server name"))
     }

@@ -1,30 +1,38 @@
-//! A TCP stream of tokio's, as the client needs it.
+//! A TCP stream as the client needs it, whatever the runtime.
 
-use socket2::SockRef;
+use super::Runtime;
 use std::{
-    io::{self, ErrorKind, IoSlice, Read},
+    io::{self, ErrorKind::WouldBlock, IoSlice, Read},
     mem::MaybeUninit,
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
-use unifiedai_http::Watch;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that asks its socket when it is told to, whatever the reactor knows of it.
-///
+/// What a TCP stream and its connection share.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// The next read has to ask the socket itself, whatever the runtime knows of it.
+    pub(crate) look: AtomicBool,
+    /// The last write waits for the peer to read.
+    pub(crate) stuck: AtomicBool,
+    /// Something was written since this was last cleared.
+    pub(crate) written: AtomicBool,
+}
+
 /// A write that fails is remembered until everything was read: a server that answers early and closes has sent its response by then.
-pub(crate) struct Tcp {
-    tcp: TcpStream,
+pub(crate) struct Tcp<R: Runtime> {
+    tcp: R::Tcp,
     watch: Arc<Watch>,
     failed: Option<io::Error>,
 }
 
-impl Tcp {
-    pub(crate) fn new(tcp: TcpStream) -> (Tcp, Arc<Watch>) {
+impl<R: Runtime> Tcp<R> {
+    pub(crate) fn new(tcp: R::Tcp) -> (Self, Arc<Watch>) {
         let watch = Arc::<Watch>::default();
         let stream = Tcp {
             tcp,
@@ -34,11 +42,11 @@ impl Tcp {
         (stream, watch)
     }
 
-    /// Past the reactor.
+    /// Past the runtime. The peek comes first because most looks find nothing, and to clear the buffer takes longer.
     fn read_now(&self, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let socket = SockRef::from(&self.tcp);
+        let socket = R::socket(&self.tcp);
         let peeked = socket.peek(&mut [MaybeUninit::uninit()]);
-        if peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+        if peeked.is_err_and(|error| error.kind() == WouldBlock) {
             return Poll::Pending;
         }
         let count = (&*socket).read(into.initialize_unfilled())?;
@@ -46,11 +54,15 @@ impl Tcp {
         Poll::Ready(Ok(()))
     }
 
-    fn written(
+    fn write(
         &mut self,
-        written: Poll<io::Result<usize>>,
         size: usize,
+        write: impl FnOnce(Pin<&mut R::Tcp>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        if self.failed.is_some() {
+            return Poll::Ready(Ok(size));
+        }
+        let written = write(Pin::new(&mut self.tcp));
         self.watch.stuck.store(written.is_pending(), Relaxed);
         match ready!(written) {
             Ok(count) => {
@@ -65,7 +77,9 @@ impl Tcp {
     }
 }
 
-impl AsyncRead for Tcp {
+impl<R: Runtime> Unpin for Tcp<R> {}
+
+impl<R: Runtime> AsyncRead for Tcp<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -76,26 +90,24 @@ impl AsyncRead for Tcp {
         if read.is_pending() && self.watch.look.swap(false, Relaxed) {
             read = self.read_now(into);
         }
-        match (&read, self.failed.take()) {
-            (Poll::Ready(Ok(())), failed) if into.filled().len() > before => self.failed = failed,
-            (Poll::Ready(_), Some(failed)) => return Poll::Ready(Err(failed)),
-            (_, failed) => self.failed = failed,
+        let is_more = matches!(read, Poll::Ready(Ok(()))) && into.filled().len() > before;
+        match self.failed.take() {
+            Some(failed) if read.is_ready() && !is_more => Poll::Ready(Err(failed)),
+            failed => {
+                self.failed = failed;
+                read
+            }
         }
-        read
     }
 }
 
-impl AsyncWrite for Tcp {
+impl<R: Runtime> AsyncWrite for Tcp<R> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.failed.is_some() {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
-        self.written(written, bytes.len())
+        self.write(bytes.len(), |tcp| tcp.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -104,11 +116,7 @@ impl AsyncWrite for Tcp {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let size = slices.iter().map(|slice| slice.len()).sum();
-        if self.failed.is_some() {
-            return Poll::Ready(Ok(size));
-        }
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
-        self.written(written, size)
+        self.write(size, |tcp| tcp.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

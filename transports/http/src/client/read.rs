@@ -1,0 +1,158 @@
+//! A response's body, read as it comes.
+
+use super::{Timer, error::read_error, target::Target, timeout::body_timeout};
+#[cfg(feature = "gzip")]
+use crate::gzip::Decoder;
+use bytes::{Buf as _, Bytes};
+use http::Response;
+use hyper::body::Body;
+use std::{
+    error::Error,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use unifiedai_transport::{AsyncBody, Time, TransportError};
+
+/// What a body comes over.
+pub trait Carrier: Send + Unpin + 'static {
+    /// Lets it read.
+    fn drive(&mut self, _: &mut Context<'_>) {}
+
+    /// The body has ended or is dropped.
+    fn end(&mut self) {}
+}
+
+/// A service's connections are its own.
+impl Carrier for () {}
+
+/// A response's body, read as it comes.
+pub struct ResponseBody<D, T, C: Carrier> {
+    /// Gone once it has ended.
+    reading: Option<D>,
+    carrier: C,
+    timer: T,
+    target: Target,
+    #[cfg(feature = "gzip")]
+    decoder: Option<Box<Decoder>>,
+}
+
+impl<D, T, C> ResponseBody<D, T, C>
+where
+    D: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+    T: Timer,
+    C: Carrier,
+{
+    pub(crate) fn of(
+        response: Response<D>,
+        carrier: C,
+        timer: T,
+        target: Target,
+    ) -> Response<Self> {
+        let (mut head, body) = response.into_parts();
+        head.extensions.clear();
+        let body = ResponseBody {
+            reading: Some(body),
+            carrier,
+            timer,
+            target,
+            #[cfg(feature = "gzip")]
+            decoder: Decoder::of(&mut head.headers).map(Box::new),
+        };
+        Response::from_parts(head, body)
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Time,
+    ) -> Poll<Result<Option<Bytes>, TransportError>> {
+        let Some(body) = &mut self.reading else {
+            return Poll::Ready(Ok(None));
+        };
+        self.carrier.drive(cx);
+        loop {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers are no data.
+                    if let Ok(mut data) = frame.into_data() {
+                        let chunk = data.copy_to_bytes(data.remaining());
+                        return Poll::Ready(Ok(Some(chunk)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.end();
+                    let failure = read_error(&*error.into(), &self.target);
+                    return Poll::Ready(Err(failure));
+                }
+                Poll::Ready(None) => {
+                    self.end();
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Pending => {
+                    let late = self.timer.poll(cx, deadline);
+                    return late.map(|()| Err(body_timeout(&self.target)));
+                }
+            }
+        }
+    }
+
+    /// The next chunk of a compressed body, once the decoder has needed so many of its own.
+    #[cfg(feature = "gzip")]
+    fn poll_decoded(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Time,
+        decoder: &mut Decoder,
+    ) -> Poll<Result<Option<Bytes>, TransportError>> {
+        loop {
+            match decoder.pull(&self.target) {
+                Ok(None) if !decoder.is_ended() => {}
+                decoded => return Poll::Ready(decoded.inspect_err(|_| self.end())),
+            }
+            decoder.push(std::task::ready!(self.poll_read(cx, deadline))?);
+        }
+    }
+}
+
+impl<D, T, C: Carrier> ResponseBody<D, T, C> {
+    fn end(&mut self) {
+        if self.reading.take().is_some() {
+            self.carrier.end();
+        }
+    }
+}
+
+impl<D, T, C> AsyncBody for ResponseBody<D, T, C>
+where
+    D: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+    T: Timer,
+    C: Carrier,
+{
+    fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Time,
+    ) -> Poll<Result<Option<Bytes>, TransportError>> {
+        #[cfg(feature = "gzip")]
+        if let Some(mut decoder) = self.decoder.take() {
+            let polled = self.poll_decoded(cx, deadline, &mut decoder);
+            self.decoder = Some(decoder);
+            return polled;
+        }
+        self.poll_read(cx, deadline)
+    }
+}
+
+impl<D, T, C: Carrier> Drop for ResponseBody<D, T, C> {
+    /// hyper closes the connection then if there is more of the body than it cares to skip.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl<D, T, C: Carrier> fmt::Debug for ResponseBody<D, T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}
