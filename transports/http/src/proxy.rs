@@ -5,9 +5,9 @@ use crate::{
     no_proxy::NoProxy,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::HeaderValue;
+use http::{HeaderValue, uri::Authority};
 use percent_encoding::percent_decode_str;
-use std::{env, ffi::OsString, fmt, sync::Arc};
+use std::{env, ffi::OsString, fmt, net::Ipv6Addr, sync::Arc};
 use unifiedai_transport::{TransportError, is_loopback};
 
 /// The proxy settings of a client.
@@ -133,19 +133,19 @@ pub enum Scheme {
     Socks5h,
 }
 
+/// With their names in URLs and their usual ports.
+const SCHEMES: [(Scheme, &str, u16); 4] = [
+    (Scheme::Http, "http", 80),
+    (Scheme::Https, "https", 443),
+    (Scheme::Socks5, "socks5", 1080),
+    (Scheme::Socks5h, "socks5h", 1080),
+];
+
 impl Scheme {
     /// True for the two that speak HTTP to the proxy.
     #[must_use]
     pub fn is_http(self) -> bool {
         matches!(self, Scheme::Http | Scheme::Https)
-    }
-
-    fn default_port(self) -> u16 {
-        match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-            Scheme::Socks5 | Scheme::Socks5h => 1080,
-        }
     }
 }
 
@@ -205,12 +205,8 @@ impl Proxy {
 
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-            Scheme::Socks5 => "socks5",
-            Scheme::Socks5h => "socks5h",
-        };
+        let named = SCHEMES.iter().find(|(scheme, ..)| *scheme == self.scheme);
+        let scheme = named.map_or("", |(_, name, _)| name);
         let place = crate::error::place(&self.host, self.port);
         write!(f, "{scheme}://{place}")
     }
@@ -227,66 +223,43 @@ fn parse(url: &str, source: &str) -> Result<Arc<Proxy>, Arc<str>> {
     let refused = |why: &str| Arc::from(format!("{source} {why}"));
     let url = url.trim();
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let scheme = match &*scheme.to_ascii_lowercase() {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
-        "socks5" => Scheme::Socks5,
-        "socks5h" => Scheme::Socks5h,
-        _ => {
-            return Err(refused(
-                "has a scheme other than `http`, `https`, `socks5` or `socks5h`",
-            ));
-        }
-    };
+    let known = |(_, name, _): &&(Scheme, &str, u16)| name.eq_ignore_ascii_case(scheme);
+    let &(scheme, _, usual_port) = SCHEMES
+        .iter()
+        .find(known)
+        .ok_or_else(|| refused("has a scheme other than `http`, `https`, `socks5` or `socks5h`"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (user_info, place) = match authority.rsplit_once('@') {
         Some((user_info, place)) => (Some(user_info), place),
         None => (None, authority),
     };
-    let (host, port) = match place.strip_prefix('[') {
-        Some(address) => {
-            let end = address.split_once(']');
-            let (address, port) = end.ok_or_else(|| refused("has `[` without `]`"))?;
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err(refused("has no valid IPv6 address between `[` and `]`"));
-            }
-            (address, port.strip_prefix(':').unwrap_or(port))
-        }
-        None => place.split_once(':').unwrap_or((place, "")),
-    };
-    if host.is_empty() {
-        return Err(refused("has no host"));
-    }
-    let in_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-    if !host.chars().all(in_host) {
+    let place = place.strip_suffix(':').unwrap_or(place);
+    let place = place.parse::<Authority>();
+    let place = place.map_err(|_| refused("has no valid host and port"))?;
+    let host = place.host().trim_matches(['[', ']']);
+    if host.is_empty() || (host != place.host() && host.parse::<Ipv6Addr>().is_err()) {
         return Err(refused("has a host that is not a valid name or address"));
     }
-    let port = match port {
-        "" => scheme.default_port(),
-        port => match port.parse() {
-            Ok(port) if port > 0 => port,
-            _ => return Err(refused("has a port that is not a number from 1 to 65535")),
-        },
+    let has_port = place.as_str().len() > place.host().len();
+    let port = place.port_u16().or((!has_port).then_some(usual_port));
+    let port = port.filter(|port| *port > 0);
+    let port = port.ok_or_else(|| refused("has a port that is not a number from 1 to 65535"))?;
+    let decode = |part| match percent_decode_str(part).decode_utf8() {
+        Ok(decoded) => Ok(Box::<str>::from(decoded)),
+        Err(_) => Err(refused("has a user or password that is not UTF-8")),
     };
     let credentials = match user_info {
         Some(user_info) => {
             let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
-            let decode = |part| match percent_decode_str(part).decode_utf8() {
-                Ok(decoded) => Ok(Box::<str>::from(decoded)),
-                Err(_) => Err(refused("has a user or password that is not UTF-8")),
-            };
             Some((decode(user)?, decode(password)?))
         }
         None => None,
     };
-    if !scheme.is_http() {
-        let fits = |part: &str| part.len() <= 255;
-        let fit = credentials.as_ref().is_none_or(|(u, p)| fits(u) && fits(p));
-        if !fit {
-            return Err(refused(
-                "has a user or password of more than 255 bytes, the most that SOCKS 5 can carry",
-            ));
-        }
+    let is_long = |(u, p): &(Box<str>, Box<str>)| u.len() > 255 || p.len() > 255;
+    if !scheme.is_http() && credentials.as_ref().is_some_and(is_long) {
+        return Err(refused(
+            "has a user or password of more than 255 bytes, the most that SOCKS 5 can carry",
+        ));
     }
     Ok(Arc::new(Proxy {
         scheme,

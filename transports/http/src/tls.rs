@@ -63,37 +63,3 @@ fn roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, ConfigError
     }
     Ok(roots)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_defaults_make_a_configuration() {
-        assert!(config(&Options::new()).is_ok());
-    }
-
-    #[test]
-    fn a_configuration_of_the_callers_own_is_taken_as_it_is_and_excludes_the_rest() {
-        let own = config(&Options::new()).unwrap();
-        let mut options = Options::new().tls(Arc::clone(&own));
-        assert!(Arc::ptr_eq(&config(&options).unwrap(), &own));
-        options.extra_roots.push(CertificateDer::from(vec![0]));
-        let refused = config(&options).unwrap_err().to_string();
-        assert!(refused.starts_with("tls: "), "{refused}");
-    }
-
-    #[test]
-    fn a_root_that_is_no_certificate_is_refused() {
-        let mut options = Options::new();
-        options.extra_roots.push(CertificateDer::from(vec![0]));
-        let refused = config(&options).unwrap_err().to_string();
-        assert!(refused.starts_with("extra_roots: "), "{refused}");
-    }
-
-    #[cfg(feature = "platform-verifier")]
-    #[test]
-    fn the_systems_roots_make_a_configuration() {
-        assert!(config(&Options::new().platform_roots()).is_ok());
-    }
-}

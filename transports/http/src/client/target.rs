@@ -47,14 +47,17 @@ impl Target {
         name.map_err(|_| unsendable("the host is not a valid server name"))
     }
 
+    fn without_user(&self) -> &str {
+        let authority = self.authority.as_str();
+        authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, name)| name)
+    }
+
     /// The URI of a path as HTTP proxies expect it.
     pub(crate) fn absolute(&self, path: Option<PathAndQuery>) -> Result<Uri, TransportError> {
-        let authority = match self.authority.as_str().rsplit_once('@') {
-            Some((_, name)) => name,
-            None => self.authority.as_str(),
-        };
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let uri = Uri::builder().scheme("http").authority(authority);
+        let uri = Uri::builder().scheme("http").authority(self.without_user());
         let uri = uri.path_and_query(path).build();
         uri.map_err(|_| unsendable("the URI's host is not a valid name"))
     }
@@ -63,10 +66,7 @@ impl Target {
     pub(crate) fn host_header(&self) -> Result<HeaderValue, TransportError> {
         let name = match self.authority.port_u16() {
             Some(port) if port == self.default_port() => self.authority.host(),
-            _ => match self.authority.as_str().rsplit_once('@') {
-                Some((_, name)) => name,
-                None => self.authority.as_str(),
-            },
+            _ => self.without_user(),
         };
         HeaderValue::from_str(name).map_err(|_| unsendable("the URI's host is not a valid name"))
     }
