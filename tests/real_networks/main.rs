@@ -16,6 +16,8 @@ mod authority;
 mod programs;
 mod proxies;
 mod servers;
+#[cfg(feature = "platform-verifier")]
+mod system_roots;
 
 use bytes::Bytes;
 use std::{future::Future, sync::Arc, time::Duration};
