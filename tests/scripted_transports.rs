@@ -233,3 +233,25 @@ fn a_body_that_never_lets_wait_has_its_deadlines_too() {
         ErrorKind::Timeout
     );
 }
+
+#[test]
+fn options_of_one_call_hold_for_it_alone() {
+    let unavailable = || Answer::json(503, "{}");
+    let script = Script::new([
+        unavailable(),
+        unavailable(),
+        Answer::json(200, HELLO),
+        unavailable(),
+        Answer::json(200, HELLO),
+    ]);
+    let client = Client::new(script, provider());
+    let request = question();
+    let once = client.options().clone().max_retries(0);
+    let error = client.chat_with(&request, &once).unwrap_err();
+    assert_eq!(error.attempts().len(), 1);
+    let response = client.chat(&request).unwrap();
+    assert_eq!(response.metrics.attempts.len(), 2);
+    let stream = client.stream_with(&request, &once).unwrap();
+    assert_eq!(stream.into_response().unwrap_err().attempts().len(), 1);
+    assert_eq!(client.chat(&request).unwrap().text(), "Hello.");
+}

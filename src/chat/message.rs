@@ -1,5 +1,5 @@
 use crate::{ContentPart, ToolCall, ToolResult, wire_enum::wire_enum};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::borrow::Cow;
 
 wire_enum! {
@@ -19,7 +19,7 @@ wire_enum! {
 }
 
 /// One turn of a conversation. The message of a response has the same type, so it can be sent back as it came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Message {
     /// Who speaks.

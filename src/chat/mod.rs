@@ -3,6 +3,7 @@
 mod finish;
 mod message;
 mod metrics;
+mod openai_json;
 mod params;
 mod part;
 mod request;

@@ -4,7 +4,7 @@ use crate::{
     Role, ServiceTier, Tool, ToolChoice, ToolResult, Verbosity,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Declares the request's parameters once: field, setter, [`Param`] and a visit over those that are set.
 macro_rules! parameters {
@@ -91,6 +91,15 @@ macro_rules! parameters {
                 self.$field = Some(value.into());
                 self
             })+
+
+            /// Sets a scalar parameter by its field's name. False if there is none of that name.
+            pub(super) fn set_scalar(&mut self, field: &str, value: &Json) -> Result<bool, serde_json::Error> {
+                match field {
+                    $(stringify!($field) => self.$field = serde_json::from_str(value.as_str())?,)+
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
 
             /// Calls `visitor` with every scalar parameter that is set, in a fixed order.
             pub(crate) fn visit_scalars<V: ParamVisitor>(&self, visitor: &mut V) -> Result<(), Error> {
@@ -468,6 +477,13 @@ impl ChatRequest {
         let has_more = self.extra.iter().any(|(name, _)| name == "tools");
         validate::tools(&self.tools, self.tool_choice.as_ref(), has_more)?;
         validate::media(&self.messages)
+    }
+}
+
+impl From<&ChatRequest> for Arc<ChatRequest> {
+    /// A copy, so that a call can be made with a reference. An `Arc` of one's own is not copied.
+    fn from(request: &ChatRequest) -> Self {
+        Arc::new(request.clone())
     }
 }
 

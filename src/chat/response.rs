@@ -1,4 +1,6 @@
-use crate::{ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics, Usage};
+use crate::{
+    ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics, Usage, error::excerpt,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
@@ -196,6 +198,21 @@ impl UnifiedChatResponse {
             .unwrap_or_default()
     }
 
+    /// The text of the first choice's refusal; empty if the model did not refuse.
+    #[must_use]
+    pub fn refusal(&self) -> Cow<'_, str> {
+        self.choices
+            .first()
+            .map(|choice| choice.message.refusal())
+            .unwrap_or_default()
+    }
+
+    /// Why the model stopped, for the first choice.
+    #[must_use]
+    pub fn finish_reason(&self) -> Option<&FinishReason> {
+        self.choices.first()?.finish_reason.as_ref()
+    }
+
     /// The first answer's tool calls.
     pub fn tool_calls(&self) -> impl Iterator<Item = &crate::ToolCall> {
         self.choices
@@ -210,25 +227,33 @@ impl UnifiedChatResponse {
         self.choices.first().map(|choice| &choice.message)
     }
 
-    /// The first answer's text as a Rust type, for structured output.
+    /// The first answer's text as a Rust type, for structured output. JSON in a Markdown code block is taken too.
     ///
     /// # Errors
-    /// `protocol` if the text is not JSON of that shape; for an answer that was cut off (`length`) the message says so.
+    /// `content_filtered` if the model refused, with the text of the refusal. `protocol` if the text is not JSON of that shape: the
+    /// message shows the beginning of the text, and says so if the answer was cut off (`length`).
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(&self.text()).map_err(|e| {
-            let cut = match self
-                .choices
-                .first()
-                .and_then(|choice| choice.finish_reason.as_ref())
-            {
-                Some(FinishReason::Length) => " (the answer was cut off by the token limit)",
-                _ => "",
-            };
-            Error::new(
-                ErrorKind::Protocol,
-                format!("the answer is not JSON of the shape asked for{cut}: {e}"),
-            )
-        })
+        let (text, refusal) = (self.text(), self.refusal());
+        if text.trim().is_empty() && !refusal.is_empty() {
+            let message = format!("the model refused: {}", excerpt(refusal.as_bytes()));
+            return Err(Error::new(ErrorKind::ContentFiltered, message));
+        }
+        let whole = serde_json::from_str(&text);
+        whole
+            .or_else(|e| code_block(&text).map_or(Err(e), serde_json::from_str))
+            .map_err(|e| {
+                let cut = match self.finish_reason() {
+                    Some(FinishReason::Length) => " (the answer was cut off by the token limit)",
+                    _ => "",
+                };
+                let text = excerpt(text.as_bytes());
+                Error::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "the answer is not JSON of the shape asked for{cut}: {e}; its text: {text}"
+                    ),
+                )
+            })
     }
 
     /// Whether the answer has neither text nor reasoning nor tool calls.
@@ -443,6 +468,85 @@ impl Serialize for ProviderMetadata {
     }
 }
 
+/// The content of the only code block of a text in Markdown.
+fn code_block(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("```")?;
+    let (_language, rest) = rest.split_once('\n')?;
+    let (block, rest) = rest.split_once("```")?;
+    (!rest.contains("```")).then_some(block)
+}
+
 fn as_seconds<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     value.map(|value| value.as_secs_f64()).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(part: ContentPart, finish_reason: FinishReason) -> UnifiedChatResponse {
+        UnifiedChatResponse {
+            choices: vec![Choice {
+                message: Message::new(crate::Role::Assistant, vec![part]),
+                finish_reason: Some(finish_reason),
+                ..Choice::default()
+            }],
+            ..UnifiedChatResponse::default()
+        }
+    }
+
+    fn text(text: &str) -> UnifiedChatResponse {
+        response(ContentPart::text(text), FinishReason::Stop)
+    }
+
+    #[test]
+    fn json_is_parsed_with_and_without_a_code_block() {
+        for json in [
+            "[1, 2]",
+            " [1,2]\n",
+            "```json\n[1, 2]\n```",
+            "Here it is:\n```\n[1,2]```\nBye.",
+        ] {
+            assert_eq!(text(json).parse::<Vec<u8>>().unwrap(), [1, 2], "{json}");
+        }
+        for other in ["", "```[1]", "```json\n[1]\n```\n```json\n[2]\n```", "[1"] {
+            assert!(text(other).parse::<Vec<u8>>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_parse_is_shown() {
+        let error = text("I would say 24 degrees.")
+            .parse::<Vec<u8>>()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(
+            error
+                .message()
+                .ends_with("its text: I would say 24 degrees."),
+            "{error}"
+        );
+        let cut = response(ContentPart::text("[1,"), FinishReason::Length);
+        let error = cut.parse::<Vec<u8>>().unwrap_err();
+        assert!(
+            error.message().contains("cut off by the token limit"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_no_parse_error() {
+        let refused = ContentPart::Refusal {
+            text: "I can't help with that.".into(),
+        };
+        let response = response(refused, FinishReason::Stop);
+        assert_eq!(response.refusal(), "I can't help with that.");
+        assert_eq!(response.finish_reason(), Some(&FinishReason::Stop));
+        let error = response.parse::<Vec<u8>>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ContentFiltered);
+        assert!(
+            error.message().contains("I can't help with that."),
+            "{error}"
+        );
+    }
 }

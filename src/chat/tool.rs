@@ -112,6 +112,34 @@ impl ToolCall {
         }
     }
 
+    /// The result of the function, in text, for the model to read.
+    ///
+    /// ```
+    /// use unifiedai::ToolCall;
+    /// let call = ToolCall::new("call_1", "weather", r#"{"city": "Lisbon"}"#);
+    /// let result = call.answer("24 degrees");
+    /// assert_eq!(result.call_id, "call_1");
+    /// assert!(call.failed("no such city").is_error);
+    /// ```
+    #[must_use]
+    pub fn answer(&self, text: impl Into<String>) -> ToolResult {
+        ToolResult::new(&self.id, text).name(&self.name)
+    }
+
+    /// The result of the function as JSON text.
+    ///
+    /// # Errors
+    /// `invalid_request` if `value` cannot be written as JSON.
+    pub fn answer_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<ToolResult, Error> {
+        Ok(self.answer(Json::new(value)?.as_str()))
+    }
+
+    /// The result of a function that failed. The model reads `reason` and can try something else.
+    #[must_use]
+    pub fn failed(&self, reason: impl Into<String>) -> ToolResult {
+        self.answer(reason).is_error(true)
+    }
+
     /// The arguments as a Rust type. Empty arguments are `{}`.
     ///
     /// # Errors
@@ -169,11 +197,47 @@ impl ToolResult {
             ..Self::default()
         }
     }
+
+    /// Sets the function's name. [`ToolCall::answer`] does it.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Adds a part, such as an image.
+    #[must_use]
+    pub fn part(mut self, part: impl Into<ContentPart>) -> Self {
+        self.content.push(part.into());
+        self
+    }
+
+    /// Says whether the function failed.
+    #[must_use]
+    pub fn is_error(mut self, failed: bool) -> Self {
+        self.is_error = failed;
+        self
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_names_its_call() {
+        let call = ToolCall::new("1", "f", "{}");
+        let done = call.answer("24");
+        assert_eq!(done, ToolResult::new("1", "24").name("f"));
+        assert_eq!(
+            call.failed("no such city"),
+            ToolResult::new("1", "no such city")
+                .name("f")
+                .is_error(true)
+        );
+        let json = call.answer_json(&[1, 2]).unwrap();
+        assert_eq!(json.content, [ContentPart::text("[1,2]")]);
+    }
 
     // F82
     #[test]

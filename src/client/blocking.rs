@@ -99,6 +99,40 @@ impl<T: Transport + Clone> Client<T> {
         Ok(ChatStream::new(self.driver(call)))
     }
 
+    /// [`chat`](Self::chat) with other options for this call. Begin with [`options`](Self::options), the client's own:
+    ///
+    /// ```no_run
+    /// # use unifiedai::{Client, ChatRequest, Error};
+    /// # use std::time::Duration;
+    /// # fn example(client: &Client) -> Result<(), Error> {
+    /// let request = ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?");
+    /// let options = client.options().clone().timeout(Duration::from_secs(20)).max_retries(0);
+    /// println!("{}", client.chat_with(&request, &options)?.text());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub fn chat_with(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        options: &CallOptions,
+    ) -> Result<UnifiedChatResponse, Error> {
+        self.with(options).chat(request)
+    }
+
+    /// [`stream`](Self::stream) with other options for this call.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub fn stream_with(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        options: &CallOptions,
+    ) -> Result<ChatStream<T>, Error> {
+        self.with(options).stream(request)
+    }
+
     /// Asks the first of several targets that can answer, whatever the model that the request names.
     ///
     /// # Errors
@@ -140,6 +174,18 @@ impl<T: Transport + Clone> Client<T> {
         self.run(self.providers.embed(request.into(), start)?)
     }
 
+    /// [`embed`](Self::embed) with other options for this call.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed).
+    pub fn embed_with(
+        &self,
+        request: impl Into<Arc<EmbedRequest>>,
+        options: &CallOptions,
+    ) -> Result<EmbedResponse, Error> {
+        self.with(options).embed(request)
+    }
+
     /// The models of the provider named, or of the first one.
     ///
     /// # Errors
@@ -162,6 +208,10 @@ impl<T: Transport + Clone> Client<T> {
     /// Whatever ended the call.
     pub fn ping(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
         self.run(self.providers.ping(provider, self.start())?)
+    }
+
+    fn with(&self, options: &CallOptions) -> Self {
+        self.clone().with_options(options.clone())
     }
 
     pub(super) fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {

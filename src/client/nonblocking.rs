@@ -79,6 +79,40 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         Ok(AsyncChatStream::new(self.driver(call)))
     }
 
+    /// [`chat`](Self::chat) with other options for this call. Begin with [`options`](Self::options), the client's own:
+    ///
+    /// ```no_run
+    /// # use unifiedai::{AsyncClient, ChatRequest, Error};
+    /// # use std::time::Duration;
+    /// # async fn example(client: &AsyncClient) -> Result<(), Error> {
+    /// let request = ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?");
+    /// let options = client.options().clone().timeout(Duration::from_secs(20)).max_retries(0);
+    /// println!("{}", client.chat_with(&request, &options).await?.text());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub async fn chat_with(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        options: &CallOptions,
+    ) -> Result<UnifiedChatResponse, Error> {
+        self.with(options).chat(request).await
+    }
+
+    /// [`stream`](Self::stream) with other options for this call.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub fn stream_with(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+        options: &CallOptions,
+    ) -> Result<AsyncChatStream<T>, Error> {
+        self.with(options).stream(request)
+    }
+
     /// Asks the first of several targets that can answer, whatever the model that the request names.
     ///
     /// # Errors
@@ -123,6 +157,18 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self.run(self.providers.embed(request.into(), start)?).await
     }
 
+    /// [`embed`](Self::embed) with other options for this call.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed).
+    pub async fn embed_with(
+        &self,
+        request: impl Into<Arc<EmbedRequest>>,
+        options: &CallOptions,
+    ) -> Result<EmbedResponse, Error> {
+        self.with(options).embed(request).await
+    }
+
     /// The models of the provider named, or of the first one.
     ///
     /// # Errors
@@ -146,6 +192,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// Whatever ended the call.
     pub async fn ping(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
         self.run(self.providers.ping(provider, self.start())?).await
+    }
+
+    fn with(&self, options: &CallOptions) -> Self {
+        self.clone().with_options(options.clone())
     }
 
     pub(super) fn run<O: Operation>(

@@ -1,5 +1,6 @@
 use crate::{Error, ErrorKind, Json, wire_enum::wire_enum};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Texts to be turned into vectors, and how.
 ///
@@ -159,5 +160,11 @@ impl EmbedRequest {
             return refuse("`extra` has a member without a name");
         }
         Ok(())
+    }
+}
+impl From<&EmbedRequest> for Arc<EmbedRequest> {
+    /// A copy, so that a call can be made with a reference. An `Arc` of one's own is not copied.
+    fn from(request: &EmbedRequest) -> Self {
+        Arc::new(request.clone())
     }
 }

@@ -42,17 +42,59 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Limits the whole call, with all its attempts and waits.
+    /// Sets [`connect`](Self::connect). `None` removes the limit, here and in the other setters.
     #[must_use]
-    pub fn total(mut self, limit: Duration) -> Self {
-        self.total = Some(limit);
+    pub fn connect(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.connect = limit.into();
         self
     }
 
-    /// Limits the silence between two bytes.
+    /// Sets [`first_byte`](Self::first_byte).
     #[must_use]
-    pub fn idle(mut self, limit: Duration) -> Self {
-        self.idle = Some(limit);
+    pub fn first_byte(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.first_byte = limit.into();
+        self
+    }
+
+    /// Sets [`first_byte_stream`](Self::first_byte_stream).
+    #[must_use]
+    pub fn first_byte_stream(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.first_byte_stream = limit.into();
+        self
+    }
+
+    /// Sets [`first_token`](Self::first_token).
+    #[must_use]
+    pub fn first_token(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.first_token = limit.into();
+        self
+    }
+
+    /// Sets [`idle`](Self::idle).
+    #[must_use]
+    pub fn idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.idle = limit.into();
+        self
+    }
+
+    /// Sets [`progress`](Self::progress).
+    #[must_use]
+    pub fn progress(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.progress = limit.into();
+        self
+    }
+
+    /// Sets [`total`](Self::total).
+    #[must_use]
+    pub fn total(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.total = limit.into();
+        self
+    }
+
+    /// Sets [`after_finish`](Self::after_finish).
+    #[must_use]
+    pub fn after_finish(mut self, limit: Duration) -> Self {
+        self.after_finish = limit;
         self
     }
 }
@@ -100,16 +142,67 @@ mod tests {
             after_finish: Duration::from_secs(10),
         };
         assert_eq!(Timeouts::default(), documented);
-        let (total, idle) = (seconds(7), seconds(5));
-        let set = Timeouts::default().total(Duration::from_secs(7));
-        assert_eq!(
-            set,
-            Timeouts {
-                total,
-                ..documented
-            }
-        );
-        let set = Timeouts::default().idle(Duration::from_secs(5));
-        assert_eq!(set, Timeouts { idle, ..documented });
+        let (set, five) = (Timeouts::default(), Duration::from_secs(5));
+        let cases = [
+            (
+                set.connect(None),
+                Timeouts {
+                    connect: None,
+                    ..documented
+                },
+            ),
+            (
+                set.first_byte(five),
+                Timeouts {
+                    first_byte: Some(five),
+                    ..documented
+                },
+            ),
+            (
+                set.first_byte_stream(five),
+                Timeouts {
+                    first_byte_stream: Some(five),
+                    ..documented
+                },
+            ),
+            (
+                set.first_token(five),
+                Timeouts {
+                    first_token: Some(five),
+                    ..documented
+                },
+            ),
+            (
+                set.idle(five),
+                Timeouts {
+                    idle: Some(five),
+                    ..documented
+                },
+            ),
+            (
+                set.progress(None),
+                Timeouts {
+                    progress: None,
+                    ..documented
+                },
+            ),
+            (
+                set.total(five),
+                Timeouts {
+                    total: Some(five),
+                    ..documented
+                },
+            ),
+            (
+                set.after_finish(five),
+                Timeouts {
+                    after_finish: five,
+                    ..documented
+                },
+            ),
+        ];
+        for (set, expected) in cases {
+            assert_eq!(set, expected);
+        }
     }
 }

@@ -47,10 +47,45 @@ impl Retry {
         }
     }
 
-    /// This many attempts after the first.
+    /// Sets [`max_retries`](Self::max_retries), the attempts after the first.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;
+        self
+    }
+
+    /// Sets [`base`](Self::base), the first step of the back-off.
+    #[must_use]
+    pub fn base(mut self, step: Duration) -> Self {
+        self.base = step;
+        self
+    }
+
+    /// Sets [`throttled_base`](Self::throttled_base), the first step where the provider asks to slow down.
+    #[must_use]
+    pub fn throttled_base(mut self, step: Duration) -> Self {
+        self.throttled_base = step;
+        self
+    }
+
+    /// Sets [`cap`](Self::cap), the longest step.
+    #[must_use]
+    pub fn cap(mut self, step: Duration) -> Self {
+        self.cap = step;
+        self
+    }
+
+    /// Sets [`max_retry_after`](Self::max_retry_after), the longest wait that a provider may ask for.
+    #[must_use]
+    pub fn max_retry_after(mut self, wait: Duration) -> Self {
+        self.max_retry_after = wait;
+        self
+    }
+
+    /// Sets [`replay_processed`](Self::replay_processed).
+    #[must_use]
+    pub fn replay_processed(mut self, replay: bool) -> Self {
+        self.replay_processed = replay;
         self
     }
 

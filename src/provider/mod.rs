@@ -20,7 +20,7 @@ mod history;
 mod id_form;
 pub(crate) mod lenient;
 mod logprobs;
-mod members;
+pub(crate) mod members;
 mod model;
 mod model_ids;
 pub mod ollama;

@@ -1,0 +1,131 @@
+//! Reads requests and messages in the JSON shape of OpenAI's chat completions API, which most programs, logs and files use.
+//!
+//! Source of the shape: <https://platform.openai.com/docs/api-reference/chat/create>. A member that cannot be carried over is an
+//! error with its path, never left out.
+
+mod message;
+mod request;
+
+use crate::{Json, provider::members::Members};
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+
+/// An error with the path of the value that caused it.
+#[derive(Debug)]
+struct Failure {
+    path: String,
+    message: String,
+}
+
+type Read<T> = Result<T, Failure>;
+
+impl Failure {
+    fn new(message: impl Display) -> Self {
+        Failure {
+            path: String::new(),
+            message: message.to_string(),
+        }
+    }
+
+    /// The same failure, seen from the object that has `member`.
+    fn in_member(mut self, member: &str) -> Self {
+        let separator = if self.path.is_empty() || self.path.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.path = format!("{member}{separator}{}", self.path);
+        self
+    }
+
+    /// The same failure, seen from the list.
+    fn in_element(self, index: usize) -> Self {
+        self.in_member(&format!("[{index}]"))
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.message),
+            path => write!(f, "`{path}`: {}", self.message),
+        }
+    }
+}
+
+/// A JSON object whose members are taken one by one, so that those which nothing takes are known at the end.
+struct Object(Vec<(String, Json)>);
+
+impl Object {
+    fn read(json: &Json) -> Read<Self> {
+        let members = Members::read(json.as_str())
+            .ok_or_else(|| Failure::new(format_args!("not a JSON object but {}", kind_of(json))))?;
+        Ok(Object(
+            members
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.clone()))
+                .collect(),
+        ))
+    }
+
+    /// Takes a member. `null` counts as missing. If a name is there twice the last one counts.
+    fn take(&mut self, name: &str) -> Option<Json> {
+        let mut taken = None;
+        self.0.retain(|(other, value)| {
+            let is_it = other == name;
+            if is_it {
+                taken = Some(value.clone());
+            }
+            !is_it
+        });
+        taken.filter(|value| value.as_str() != "null")
+    }
+
+    fn take_as<T: DeserializeOwned>(&mut self, name: &str) -> Read<Option<T>> {
+        self.take(name)
+            .map(|value| decode(&value).map_err(|failure| failure.in_member(name)))
+            .transpose()
+    }
+
+    fn require<T: DeserializeOwned>(&mut self, name: &str) -> Read<T> {
+        self.take_as(name)?
+            .ok_or_else(|| Failure::new("is missing").in_member(name))
+    }
+
+    /// The elements of a list, each read by `read`.
+    fn take_list<T>(&mut self, name: &str, read: impl Fn(&Json) -> Read<T>) -> Read<Vec<T>> {
+        let list: Vec<Json> = self.take_as(name)?.unwrap_or_default();
+        read_all(&list, read).map_err(|failure| failure.in_member(name))
+    }
+
+    /// Fails if a member is left that says something.
+    fn end(self) -> Read<()> {
+        let says_nothing = |value: &Json| matches!(value.as_str(), "null" | "[]" | "{}");
+        match self.0.into_iter().find(|(_, value)| !says_nothing(value)) {
+            Some((name, _)) => Err(Failure::new("this member is not known").in_member(&name)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn read_all<T>(list: &[Json], read: impl Fn(&Json) -> Read<T>) -> Read<Vec<T>> {
+    list.iter()
+        .enumerate()
+        .map(|(index, element)| read(element).map_err(|failure| failure.in_element(index)))
+        .collect()
+}
+
+fn decode<T: DeserializeOwned>(value: &Json) -> Read<T> {
+    serde_json::from_str(value.as_str()).map_err(Failure::new)
+}
+
+fn kind_of(json: &Json) -> &'static str {
+    match json.as_str().as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'[') => "a list",
+        Some(b'{') => "an object that is too large",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
