@@ -12,8 +12,9 @@ use std::{
 use unifiedai_http::clock;
 use unifiedai_transport::Time;
 
-/// How often the sockets are looked at, at least and at most.
-const LOOK: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(100)];
+/// The longest and the shortest time between two looks at the sockets.
+const SELDOM: Duration = Duration::from_secs(1);
+const OFTEN: Duration = Duration::from_millis(100);
 
 pub(crate) struct Idle {
     timeout: Duration,
@@ -77,8 +78,7 @@ impl Resting {
 #[expect(clippy::disallowed_methods, reason = "waiting is the transport's part")]
 fn watch_sockets(idle: &Weak<Idle>) {
     while let Some(idle) = idle.upgrade().filter(|idle| idle.close_old()) {
-        let [most, least] = LOOK;
-        let wait = idle.timeout.clamp(least, most);
+        let wait = idle.timeout.clamp(OFTEN, SELDOM);
         drop(idle);
         thread::sleep(wait);
     }

@@ -144,11 +144,6 @@ impl Transport for Agent {
         reason = "sleeping is the transport's part"
     )]
     fn sleep_until(&self, at: Time) {
-        if at == Time::MAX {
-            loop {
-                std::thread::park();
-            }
-        }
         std::thread::sleep(at.saturating_since(clock::now()));
     }
 }

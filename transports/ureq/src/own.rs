@@ -2,10 +2,11 @@
 
 use crate::{
     race::receive,
+    read::CHUNK,
     send::run,
     timeout::{Call, Stage},
 };
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{request, response};
 use std::{
     io::{self, ErrorKind, Read},
@@ -15,9 +16,6 @@ use std::{
 };
 use unifiedai_http::clock;
 use unifiedai_transport::{Limits, Time, TransportError};
-
-/// The most that is read at a time.
-const CHUNK: usize = 16 * 1024;
 
 pub(crate) fn send(
     agent: &ureq::Agent,
@@ -60,8 +58,7 @@ pub(crate) fn send(
         receive(&heads, Duration::MAX)?
             .unwrap_or_else(|| Err(io::Error::from(ErrorKind::BrokenPipe).into()))
     })?;
-    let rest = Bytes::new();
-    Ok((head, Chunks { chunks, rest }))
+    Ok((head, Chunks(chunks)))
 }
 
 /// With ureq's own limits, so that the thread ends in time.
@@ -82,20 +79,14 @@ fn limited(agent: &ureq::Agent, parts: request::Parts, limits: Limits) -> reques
 }
 
 /// What the thread reads: chunks, then an empty one.
-pub(crate) struct Chunks {
-    chunks: mpsc::Receiver<io::Result<Bytes>>,
-    rest: Bytes,
-}
+pub(crate) struct Chunks(mpsc::Receiver<io::Result<Bytes>>);
 
 impl Read for Chunks {
+    /// What a buffer of less than `CHUNK` does not take is lost: only a body that is dropped has one.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.rest.is_empty() {
-            let chunk = receive(&self.chunks, Duration::MAX)?;
-            self.rest = chunk.unwrap_or_else(|| Err(ErrorKind::UnexpectedEof.into()))?;
-        }
-        let size = self.rest.len().min(buffer.len());
-        self.rest
-            .copy_to_slice(buffer.get_mut(..size).unwrap_or_default());
-        Ok(size)
+        let chunk = receive(&self.0, Duration::MAX)?;
+        let chunk = chunk.unwrap_or_else(|| Err(ErrorKind::UnexpectedEof.into()))?;
+        let copied = buffer.iter_mut().zip(chunk).map(|(to, from)| *to = from);
+        Ok(copied.count())
     }
 }

@@ -10,7 +10,6 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use std::{
-    cell::Cell,
     fmt,
     io::{self, Read},
     sync::Arc,
@@ -38,13 +37,8 @@ pub(crate) enum Source {
     Worker(Chunks),
 }
 
-/// A chunk is copied once more. Small ones are still in the processor's nearest cache then.
-const CHUNK: usize = 4 * 1024;
-
-thread_local! {
-    /// Where a thread's bodies read to. To clear a buffer for each of them takes longer than to read a short response.
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+/// The most that is read at a time.
+pub(crate) const CHUNK: usize = 4 * 1024;
 
 impl Body {
     /// With the headers of the response, which are those of the decoded body afterwards.
@@ -90,14 +84,10 @@ impl Body {
     }
 
     fn chunk_as_sent(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
-        let mut buffer = BUFFER.take();
-        buffer.resize(CHUNK, 0);
-        let read = self.read(&mut buffer, deadline).map(|size| {
-            let read = buffer.get(..size).filter(|read| !read.is_empty());
-            read.map(Bytes::copy_from_slice)
-        });
-        BUFFER.set(buffer);
-        read
+        let mut buffer = [0; CHUNK];
+        let size = self.read(&mut buffer, deadline)?;
+        let read = buffer.get(..size).filter(|read| !read.is_empty());
+        Ok(read.map(Bytes::copy_from_slice))
     }
 }
 

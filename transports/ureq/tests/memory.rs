@@ -11,15 +11,22 @@
 use bytes::Bytes;
 use http::HeaderValue;
 use std::{
+    env,
     fs::{self, File},
+    io::{BufRead as _, BufReader, Read as _},
     os::unix::fs::FileExt as _,
+    process::{Command, Stdio},
+    sync::Mutex,
 };
 use unifiedai_transport::{Body as _, Limits, Time, Transport as _};
-use unifiedai_transport_testing::Server;
+use unifiedai_transport_testing::{Authority, Peer, Server};
 use unifiedai_ureq::{Agent, Options, proxy::Proxies};
 
 /// As it is in the test's own memory, so that it is not found there.
 const HIDDEN: [u8; 24] = *b"dbobsz.lfz.uibu.jt.mpohz";
+
+/// What one test holds another would find.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Places in this process's writable memory that hold the key.
 fn copies() -> usize {
@@ -74,24 +81,64 @@ impl Drop for Key {
     }
 }
 
-/// Over TLS the server's own copies, in this process, would be found.
 #[test]
 fn no_copy_of_a_key_stays_after_its_call() {
-    let server = Server::new(|peer| {
-        // Wiped, because the server is in this process, too.
-        while peer.some_wiped().is_some() {
-            peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
-        }
-    });
-    let agent = Agent::with_options(Options::new().proxies(Proxies::none())).unwrap();
+    let server = Server::new(answer);
+    stays_nowhere(Options::new(), &server.uri("/"));
+}
+
+/// The server is in a process of its own, or its copies would be found.
+#[test]
+fn no_copy_of_a_key_stays_after_its_call_over_tls() {
+    let mut server = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "serve", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut line = lines.find(|line| line.as_ref().unwrap().starts_with("https://"));
+    let uri = line.take().unwrap().unwrap();
+    let pem: Vec<_> = lines
+        .by_ref()
+        .map(Result::unwrap)
+        .take_while(|line| line != "end")
+        .collect();
+    let options = Options::new().extra_roots_pem(pem.join("\n").as_bytes());
+    stays_nowhere(options.unwrap(), &uri);
+    drop(server.stdin.take());
+    server.wait().unwrap();
+}
+
+#[test]
+#[ignore = "run by the test over TLS"]
+fn serve() {
+    let authority = Authority::new("127.0.0.1");
+    let server = Server::tls(authority.server(&[]), answer);
+    println!("\n{}\n{}end", server.uri("/"), authority.pem().0);
+    // Until the other process has what it wants.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// Wipes what it reads, because it may be in this process.
+fn answer(peer: &mut Peer) {
+    while peer.some_wiped().is_some() {
+        peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+    }
+}
+
+fn stays_nowhere(options: Options, uri: &str) {
+    let one_at_a_time = ONE_AT_A_TIME.lock().unwrap();
+    let agent = Agent::with_options(options.proxies(Proxies::none())).unwrap();
     let held = Key::header();
     assert!(copies() >= 1, "the search does not find what is there");
     drop(held);
     for _ in 0..3 {
-        let request = http::Request::get(server.uri("/")).header("authorization", Key::header());
+        let request = http::Request::get(uri).header("authorization", Key::header());
         let request = request.body(Bytes::new()).unwrap();
         let mut body = agent.send(request, Limits::NONE).unwrap().into_body();
         while body.chunk(Time::MAX).unwrap().is_some() {}
     }
     assert_eq!(copies(), 0);
+    drop(one_at_a_time);
 }
