@@ -94,7 +94,12 @@ impl Connector {
             stream = self.handshake(stream, &place)?;
         }
         if proxy.scheme().is_http() && !tls {
-            return Ok((stream, Some(proxy::absolute(target))));
+            let place = if target.port == 80 {
+                target.host
+            } else {
+                &*target.name
+            };
+            return Ok((stream, Some(format!("http://{place}").into())));
         }
         let address = match proxy.scheme() {
             Scheme::Socks5 => self

@@ -4,7 +4,6 @@ use crate::{
     connect::{Place, failed},
     socket::Stream,
 };
-use http::StatusCode;
 use std::sync::Arc;
 use unifiedai_http::{error, tunnel::Handshake};
 use unifiedai_transport::TransportError;
@@ -28,27 +27,5 @@ pub(crate) fn tunnel(
         if handshake.input(buffer.get(..read).unwrap_or_default())? {
             return Ok(());
         }
-    }
-}
-
-/// What a request that goes to a proxy has before its path.
-pub(crate) fn absolute(target: &Place) -> Box<str> {
-    match target.port {
-        80 => format!("http://{}", target.host).into(),
-        _ => format!("http://{}", target.name).into(),
-    }
-}
-
-/// Only a proxy answers with status 407.
-pub(crate) fn check(
-    proxy: Option<&Arc<Proxy>>,
-    status: StatusCode,
-    place: &str,
-) -> Result<(), TransportError> {
-    match proxy {
-        Some(proxy) if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            Err(proxy.wants_credentials(place))
-        }
-        _ => Ok(()),
     }
 }

@@ -3,12 +3,12 @@
 use crate::{
     Agent,
     connect::target,
-    own, proxy,
+    own,
     read::{Body, Source},
     timeout::{Call, Stage},
 };
 use bytes::Bytes;
-use http::{Response, header::PROXY_AUTHORIZATION, request::Parts};
+use http::{Response, StatusCode, header::PROXY_AUTHORIZATION, request::Parts};
 use std::sync::Arc;
 use unifiedai_http::error::{check_length, place};
 use unifiedai_transport::{CancelHandle, Limits, TransportError};
@@ -48,7 +48,11 @@ pub(crate) fn send(
                 parts.headers.insert(PROXY_AUTHORIZATION, authorization);
             }
             let response = call.run(&place, || run(&agent.agent, parts, &body))?;
-            proxy::check(proxy, response.status(), &place)?;
+            // Only a proxy answers with status 407.
+            let is_refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+            if let Some(proxy) = proxy.filter(|_| is_refused) {
+                return Err(proxy.wants_credentials(&place));
+            }
             let (head, body) = response.into_parts();
             (head, Source::Here(body.into_reader()))
         }

@@ -34,6 +34,7 @@ fn copies() -> usize {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let mut found = 0;
     let mut part = vec![0; 64 * 1024];
+    let zeros = part.clone();
     for map in maps.lines().filter(|map| map.contains(" rw")) {
         let (range, _) = map.split_once(' ').unwrap();
         let (start, end) = range.split_once('-').unwrap();
@@ -46,8 +47,11 @@ fn copies() -> usize {
                 let same = |(a, b): (&u8, u8)| *a == b.wrapping_sub(1);
                 window.iter().zip(HIDDEN).all(same)
             };
-            let windows = part[..size].windows(HIDDEN.len());
-            found += windows.filter(|window| is_key(window)).count();
+            // Most memory was never written, and compares fast.
+            if part[..size] != zeros[..size] {
+                let windows = part[..size].windows(HIDDEN.len());
+                found += windows.filter(|window| is_key(window)).count();
+            }
             // Or it would find itself.
             part.fill(0);
             at += u64::try_from(size.saturating_sub(HIDDEN.len()).max(1)).unwrap();

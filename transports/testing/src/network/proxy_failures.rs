@@ -17,14 +17,17 @@ use unifiedai_transport::{Delivery, FailureKind, Phase, Transport};
 pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
     let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(200_000));
     for (answer, word) in [
-        ("HTTP/1.1 407 Who\r\ncontent-length: 0\r\n\r\n", "407"),
+        (
+            "HTTP/1.1 407 Who\r\ncontent-length: 0\r\n\r\n",
+            "status 407",
+        ),
         (
             "HTTP/1.1 403 No\r\ncontent-length: 8\r\n\r\n<policy>",
-            "403",
+            "status 403",
         ),
         (
             "HTTP/1.1 302 Found\r\nlocation: http://login.test/\r\n\r\n",
-            "302",
+            "status 302",
         ),
         ("SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
         (&*endless, "larger than"),
@@ -52,15 +55,15 @@ pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
     assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
     assert_eq!(failure.delivery(), Delivery::NotSent);
     let shown = format!("http://{}", proxy.address());
-    says(&failure, &[&shown, "a.test:80", "407"]);
+    says(&failure, &[&shown, "a.test:80", "status 407"]);
 }
 
 pub fn a_proxy_that_cannot_reach_the_target_may_be_asked_again<T: Transport>(
     make: fn(Options) -> T,
 ) {
     for (answer, word) in [
-        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"),
-        ("HTTP/1.1 503 Unavailable\r\n\r\n", "503"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "status 502"),
+        ("HTTP/1.1 503 Unavailable\r\n\r\n", "status 503"),
         ("", "closed"),
     ] {
         let proxy = Server::new(move |peer| {
