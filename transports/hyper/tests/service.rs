@@ -92,6 +92,8 @@ impl Service<http::Request<Bytes>> for Mock {
         let path = Bytes::from(request.uri().path().to_owned());
         ready(match &*path {
             b"/broken" => Err(io::Error::other("https://user:CANARY@a.test/ is broken")),
+            b"/gzip" => Ok(compressed(GZIP)),
+            b"/cut" => Ok(compressed(GZIP.get(..20).unwrap())),
             _ => Ok(http::Response::new(Full::new(path))),
         })
     }
@@ -109,4 +111,34 @@ async fn a_mock_needs_no_network_and_its_errors_show_no_uri() {
         shown.contains("a.test:443") && !shown.contains("CANARY"),
         "{shown}"
     );
+}
+
+/// `compressed on the way`
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03K\xce\xcf-(J-.NMQ\xc8\xcfS(\xc9HU(O\xac\x04\x00\x8f\x0c\x16\x17\x15\x00\x00\x00";
+
+fn compressed(body: &'static [u8]) -> http::Response<Full<Bytes>> {
+    http::Response::builder()
+        .header("content-encoding", "gzip")
+        .body(Full::new(Bytes::from_static(body)))
+        .unwrap()
+}
+
+#[cfg(feature = "gzip")]
+#[tokio::test]
+async fn a_compressed_body_is_decoded() {
+    let client = ServiceClient::<_, Bytes>::new(Mock);
+    let whole = text(&client, "https://a.test/gzip").await;
+    assert_eq!(whole, "compressed on the way");
+    let request = http::Request::get("https://a.test/cut").body(Bytes::new());
+    let response = client.send(request.unwrap(), Limits::NONE).await.unwrap();
+    assert!(!response.headers().contains_key("content-encoding"));
+    let mut body = response.into_body();
+    let by = client.now().saturating_add(Duration::from_secs(5));
+    let failure = loop {
+        match poll_fn(|cx| body.poll_chunk(cx, by)).await {
+            Ok(chunk) => assert!(chunk.is_some(), "a cut body ended as a whole one"),
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!(failure.kind(), FailureKind::Truncated, "{failure}");
 }

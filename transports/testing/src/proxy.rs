@@ -3,6 +3,8 @@
 use crate::{
     Authority, Server,
     cases::{failure, get_text, soon, text},
+    network::says,
+    server::header,
 };
 use bytes::Bytes;
 use rustls::ClientConfig;
@@ -13,11 +15,12 @@ use unifiedai_transport::{Delivery, FailureKind, Transport};
 pub fn in_own_process(test: &str, answer: &'static str) {
     let proxy = Server::new(move |peer| {
         let head = peer.head().unwrap();
-        assert!(head.contains(" http://a.test/ HTTP/1.1\r\n"), "{head}");
-        assert!(
-            head.to_lowercase()
-                .contains("proxy-authorization: basic dxnlcjpwyxnz"),
-            "{head}"
+        let (_, asked) = head.split_once(' ').unwrap();
+        assert!(asked.starts_with("http://a.test/ HTTP/1.1\r\n"), "{head}");
+        assert_eq!(header(&head, "host"), Some("a.test"));
+        assert_eq!(
+            header(&head, "proxy-authorization"),
+            Some("Basic dXNlcjpwYXNz")
         );
         let head = format!("HTTP/1.1 {answer}\r\ncontent-length: 7\r\n\r\nproxied");
         peer.write(head.as_bytes());
@@ -66,4 +69,8 @@ pub fn refusal<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
     let failure = failure(&transport, "http://a.test/");
     assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
     assert_eq!(failure.delivery(), Delivery::NotSent);
+    let url = std::env::var("HTTP_PROXY").unwrap();
+    let shown = format!("the proxy {}", url.replace("user:pass@", ""));
+    says(&failure, &[&shown, "a.test:80", "407"]);
+    assert!(!format!("{failure:?}").contains("pass"), "{failure:?}");
 }
