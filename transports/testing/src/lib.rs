@@ -10,6 +10,8 @@
 pub mod async_cases;
 mod blocking;
 pub mod cases;
+#[cfg(target_os = "linux")]
+pub mod memory;
 pub mod network;
 pub mod nginx;
 pub mod proxy;
