@@ -12,6 +12,7 @@ mod env_wires;
 mod escort;
 mod health;
 mod hedge;
+mod media_file;
 mod names;
 mod nonblocking;
 mod observe;
