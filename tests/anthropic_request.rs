@@ -45,7 +45,7 @@ fn part(json: Value) -> ContentPart {
 /// The members that a request has beside those that every request has.
 #[test]
 fn parameters() {
-    let schema = JsonSchema::new("s", &json!({"type": "object"})).unwrap();
+    let schema = JsonSchema::new("s", &json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false})).unwrap();
     let wire_tool =
         json!([{"name": "f", "description": "does", "input_schema": {"type": "object"}}]);
     let bare = Tool::Function {
@@ -77,7 +77,7 @@ fn parameters() {
         (ask().tool(tool()), json!({"tools": wire_tool})),
         (
             ask().tool(bare).tool(own),
-            json!({"tools": [{"name": "g", "input_schema": {"type": "object"}, "strict": true}, search]}),
+            json!({"tools": [{"name": "g", "input_schema": {"type": "object", "properties": {}, "additionalProperties": false}, "strict": true}, search]}),
         ),
         (
             ask().tool(tool()).tool_choice(ToolChoice::Required),
@@ -118,7 +118,7 @@ fn parameters() {
         ),
         (
             effort(ReasoningEffort::Low).response_format(ResponseFormat::JsonSchema(schema)),
-            json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}}),
+            json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false}}}}),
         ),
         (
             ask()

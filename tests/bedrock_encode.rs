@@ -96,7 +96,11 @@ fn parameters_have_their_places() {
         .n(1)
         .include_usage(true)
         .response_format(ResponseFormat::JsonSchema(
-            JsonSchema::new("city", &json!({"type": "object"})).unwrap(),
+            JsonSchema::new(
+                "city",
+                &json!({"type": "object", "properties": {}, "additionalProperties": false}),
+            )
+            .unwrap(),
         ));
     let expected = json!({
         "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
@@ -105,7 +109,7 @@ fn parameters_have_their_places() {
         "outputConfig": {
             "effort": "low",
             "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {
-                "schema": "{\"type\":\"object\"}", "name": "city"
+                "schema": "{\"additionalProperties\":false,\"properties\":{},\"type\":\"object\"}", "name": "city"
             }}}
         },
         "serviceTier": {"type": "flex"},
@@ -394,7 +398,7 @@ fn tools_have_a_schema_and_the_choice_is_a_union() {
     assert_eq!(
         body(&request)["toolConfig"],
         json!({"tools": [
-            {"toolSpec": {"name": "now", "inputSchema": {"json": {"type": "object", "properties": {}}}, "strict": true}},
+            {"toolSpec": {"name": "now", "inputSchema": {"json": {"type": "object", "properties": {}, "additionalProperties": false}}, "strict": true}},
             {"toolSpec": {"name": "add", "description": "Adds", "inputSchema": {"json": {"type": "object"}}}},
             {"systemTool": {"name": "nova_grounding"}},
             {"cachePoint": {"type": "default", "ttl": "1h"}},

@@ -40,7 +40,7 @@ fn body(request: &ChatRequest) -> Value {
 
 #[test]
 fn every_feature_has_its_place_in_the_body() {
-    let schema = JsonSchema::new("answer", &json!({"type": "object"})).unwrap();
+    let schema = JsonSchema::new("answer", &json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false})).unwrap();
     let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
     let mut found = ToolResult::new("c1", "");
     found.content = vec![ContentPart::document("notes", "text/plain", "all of it")];
@@ -69,7 +69,7 @@ fn every_feature_has_its_place_in_the_body() {
         (
             ask().response_format(ResponseFormat::JsonSchema(schema)),
             "/response_format",
-            json!({"type": "json_object", "json_schema": {"type": "object"}}),
+            json!({"type": "json_object", "json_schema": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false}}),
         ),
         (
             ask().tool(tool.clone()),

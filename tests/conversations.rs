@@ -537,7 +537,7 @@ fn own_signatures_go_back_and_none_is_added() {
         let messages = json!([
             text("user", "q"),
             turn("assistant", json!([own(first), own(second)])),
-            turn("tool", json!([result("a", "1")]))
+            turn("tool", json!([result("a", "1"), result("a", "2")]))
         ]);
         let (body, _) = encode(&gemini(), "gemini-3-pro", &messages);
         let parts = &body["contents"][1]["parts"];

@@ -355,6 +355,7 @@ fn a_conversation_begun_elsewhere_goes_on() {
                     foreign("2", "{broken"),
                 ],
             ))
+            .tool_result(ToolResult::new("1", "done"))
             .tool_result(ToolResult::new("2", "done"))
     };
     let encoded = provider()

@@ -38,7 +38,7 @@ fn hi() -> ChatRequest {
 /// Every parameter, alone in a request.
 fn each_param() -> Vec<(Param, ChatRequest)> {
     let tool = Tool::function("f", "d", &json!({"type": "object"})).unwrap();
-    let schema = unifiedai::JsonSchema::new("s", &json!({"type": "object"})).unwrap();
+    let schema = unifiedai::JsonSchema::new("s", &json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false})).unwrap();
     let named = |requests: Vec<ChatRequest>| {
         requests
             .into_iter()
@@ -380,8 +380,13 @@ fn sent_back(profile: Profile, message: &Value) -> Value {
         Arrival::Whole,
     );
     let response = outcome.result.unwrap();
-    let again = hi()
-        .message(response.message().unwrap().clone())
+    let message = response.message().unwrap();
+    let results = message.content.iter().filter_map(|part| match part {
+        ContentPart::ToolCall(call) => Some(ToolResult::new(&*call.id, "done")),
+        _ => None,
+    });
+    let again = results
+        .fold(hi().message(message.clone()), ChatRequest::tool_result)
         .user("go on");
     let sent = String::from_utf8(
         provider

@@ -34,7 +34,7 @@ fn ask() -> ChatRequest {
 
 #[test]
 fn every_feature_has_its_place_in_the_body() {
-    let schema = JsonSchema::new("answer", &json!({"type": "object"})).unwrap();
+    let schema = JsonSchema::new("answer", &json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false})).unwrap();
     let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
     let cases: Vec<(ChatRequest, &str, Value)> = vec![
         (ask(), "/input", json!([{"role": "user", "content": "hi"}])),
@@ -61,12 +61,12 @@ fn every_feature_has_its_place_in_the_body() {
         (
             ask().response_format(ResponseFormat::JsonSchema(schema)),
             "/text/format",
-            json!({"type": "json_schema", "name": "answer", "schema": {"type": "object"}, "strict": true}),
+            json!({"type": "json_schema", "name": "answer", "schema": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false}, "strict": true}),
         ),
         (
             ask().tool(tool),
             "/tools",
-            json!([{"type": "function", "name": "f", "description": "does f", "parameters": {"type": "object"}, "strict": false}]),
+            json!([{"type": "function", "name": "f", "description": "does f", "parameters": {"type": "object", "properties": {}}, "strict": false}]),
         ),
         (
             ask().tool_choice(ToolChoice::Function("f".into())),
@@ -117,18 +117,21 @@ fn every_feature_has_its_place_in_the_body() {
             json!({"type": "function_call_output", "call_id": "c1", "output": "42"}),
         ),
         (
-            ask().message(Message::new(
-                Role::Assistant,
-                vec![
-                    ContentPart::text("so"),
-                    ContentPart::ToolCall(ToolCall::new("c1", "f", "")),
-                ],
-            )),
+            ask()
+                .message(Message::new(
+                    Role::Assistant,
+                    vec![
+                        ContentPart::text("so"),
+                        ContentPart::ToolCall(ToolCall::new("c1", "f", "")),
+                    ],
+                ))
+                .tool_result(ToolResult::new("c1", "42")),
             "/input",
             json!([
                 {"role": "user", "content": "hi"},
                 {"role": "assistant", "content": "so"},
-                {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+                {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c1", "output": "42"}
             ]),
         ),
     ];

@@ -1,7 +1,6 @@
 //! What is wrong with the tools and media of a request, whichever provider is asked.
 
-use crate::{ContentPart, Error, ErrorKind, Json, Media, Message, Tool, ToolChoice};
-use serde::Deserialize;
+use crate::{ContentPart, Error, ErrorKind, Media, Message, Tool, ToolChoice, schema};
 use std::collections::BTreeSet;
 
 /// `has_more`: the request has tools in a member of its own besides.
@@ -35,7 +34,7 @@ pub(super) fn tools(
             ));
         }
         if let Some(schema) = parameters {
-            if let Some(what) = no_object_schema(schema) {
+            if let Some(what) = schema::describes_no_object(schema) {
                 return refuse(format!(
                     "`tools[{number}].parameters` of `{shown}` is {what}: the arguments of a function are an object, so give a JSON Schema with `\"type\": \"object\"`"
                 ));
@@ -60,40 +59,6 @@ pub(super) fn tools(
                 .to_owned(),
         ),
         _ => Ok(()),
-    }
-}
-
-/// Why a schema does not describe an object; `None` if it may.
-fn no_object_schema(schema: &Json) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Types {
-        One(String),
-        Several(Vec<String>),
-        Other(serde::de::IgnoredAny),
-    }
-    #[derive(Deserialize)]
-    struct Schema {
-        r#type: Option<Types>,
-        properties: Option<Json>,
-    }
-    if !schema.as_str().trim_start().starts_with('{') {
-        return Some("no JSON object".to_owned());
-    }
-    let schema = schema.decode::<Schema>().ok()?;
-    let is_object = |json: &Json| json.as_str().trim_start().starts_with('{');
-    if !schema.properties.as_ref().is_none_or(is_object) {
-        return Some("a schema whose `properties` are no object".to_owned());
-    }
-    match schema.r#type? {
-        Types::Other(_) => Some("a schema whose `type` is no text".to_owned()),
-        Types::One(kind) if kind != "object" => {
-            Some(format!("a schema of type `{}`", kind.escape_debug()))
-        }
-        Types::Several(kinds) if !kinds.iter().any(|kind| kind == "object") => {
-            Some("a schema whose types lack `object`".to_owned())
-        }
-        _ => None,
     }
 }
 
@@ -165,7 +130,7 @@ fn refuse<T>(what: String) -> Result<T, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChatRequest, Role, ToolResult};
+    use crate::{ChatRequest, Json, Role, ToolResult};
 
     fn tool(name: &str, schema: &str) -> Tool {
         Tool::function(name, "", &Json::parse(schema).unwrap()).unwrap()
@@ -218,6 +183,48 @@ mod tests {
                 ask().tool(tool("b", r#"{"type":["string","null"]}"#)),
                 "`tools[0].parameters`",
             ),
+            (
+                ask().tool(tool("b", r#"{"enum":["x"]}"#)),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool("b", r#"{"const":5}"#)),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool("b", r#"{"oneOf":[{"type":"string"},{"enum":[1]}]}"#)),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool(
+                    "b",
+                    r#"{"allOf":[{"type":"object"},{"type":"null"}]}"#,
+                )),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool(
+                    "b",
+                    r##"{"$ref":"#/$defs/S","$defs":{"S":{"type":"string"}}}"##,
+                )),
+                "`tools[0].parameters`",
+            ),
+            (
+                ask().tool(tool(
+                    "b",
+                    r##"{"$ref":"#/$defs/S","$defs":{"S":{"type":"object"}}}"##,
+                )),
+                "",
+            ),
+            (
+                ask().tool(tool(
+                    "b",
+                    r#"{"anyOf":[{"type":"string"},{"properties":{}}]}"#,
+                )),
+                "",
+            ),
+            (ask().tool(tool("b", r##"{"$ref":"#"}"##)), ""),
+            (ask().tool(tool("b", r#"{"enum":[{"a":1}]}"#)), ""),
         ];
         for (request, place) in rows {
             let said = said(request.clone());

@@ -2,7 +2,7 @@
 
 use super::{env_items::responses_profile, names};
 use crate::{
-    Error, ErrorKind, Provider,
+    BaseUrl, Error, ErrorKind, Provider,
     provider::{
         Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_chat::Profile,
     },
@@ -22,6 +22,9 @@ impl OpenAiChat {
     /// `invalid_request` that names the variable that is missing or wrong. With `base_url` a missing key is none.
     pub fn from_env(profile: Profile, base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = OpenAiChat::builder(profile);
+        if allows_insecure_http(&variable)? {
+            builder = builder.allow_insecure_http();
+        }
         match variable(profile.key_env)? {
             Some(key) => {
                 builder = builder
@@ -55,7 +58,8 @@ impl OpenAiChat {
 /// # Errors
 /// `invalid_request` if there is no provider of this name; names that are near it are suggested. If it is in a feature that
 /// is off, the error names the feature. If its key is missing the error names the variable, and its code
-/// is `missing_key`; with a `base_url` no key is needed, and none is sent then.
+/// is `missing_key`; with a `base_url` no key is needed, and none is sent then. A key goes over `http://` to another machine only
+/// with `UNIFIEDAI_ALLOW_INSECURE_HTTP=1`.
 pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
     use crate::provider::openai_chat::profiles;
     match name {
@@ -101,6 +105,28 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, Error> {
         Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(
             ErrorKind::InvalidRequest,
             format!("the environment variable {name} is not text"),
+        )),
+    }
+}
+
+/// Whether the environment lets keys travel over `http://` to other machines.
+pub(super) fn allows_insecure_http(
+    variable: &dyn Fn(&str) -> Result<Option<String>, Error>,
+) -> Result<bool, Error> {
+    let Some(value) = variable(BaseUrl::ALLOW_INSECURE_HTTP)? else {
+        return Ok(false);
+    };
+    match value.trim() {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        word if word.eq_ignore_ascii_case("true") => Ok(true),
+        word if word.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "the environment variable {} must be 1 or 0",
+                BaseUrl::ALLOW_INSECURE_HTTP
+            ),
         )),
     }
 }
@@ -154,6 +180,24 @@ mod tests {
         let error = provider_from_env("bedrock", None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains("the feature `bedrock`"), "{error}");
+    }
+
+    #[test]
+    fn insecure_http_is_allowed_by_plain_words_alone() {
+        for (value, allowed) in [
+            (None, Some(false)),
+            (Some("1"), Some(true)),
+            (Some(" True "), Some(true)),
+            (Some("0"), Some(false)),
+            (Some("false"), Some(false)),
+            (Some("yes"), None),
+        ] {
+            let variable = |name: &str| {
+                assert_eq!(name, BaseUrl::ALLOW_INSECURE_HTTP);
+                Ok(value.map(str::to_owned))
+            };
+            assert_eq!(allows_insecure_http(&variable).ok(), allowed, "{value:?}");
+        }
     }
 
     #[test]

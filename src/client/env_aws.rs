@@ -1,6 +1,6 @@
 //! AWS settings from the environment and from the files that AWS programs share.
 
-use super::env::{in_variable, variable};
+use super::env::{allows_insecure_http, in_variable, variable};
 use crate::{
     AwsCredentials, Error, ErrorKind,
     provider::bedrock::{Bedrock, Builder},
@@ -67,6 +67,9 @@ fn configure(
             .map_err(|error| in_variable(&error, API_KEY))?,
         Secret::Keys(keys) => builder.credentials(keys),
     };
+    if allows_insecure_http(variable)? {
+        builder = builder.allow_insecure_http();
+    }
     place(builder, variable, base_url)
 }
 

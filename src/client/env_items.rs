@@ -1,6 +1,6 @@
 //! Which variables the providers read whose wires are their own.
 
-use super::env::{in_variable, missing, variable, with_path_of};
+use super::env::{allows_insecure_http, in_variable, missing, variable, with_path_of};
 use crate::{
     Error,
     provider::{Cohere, Ollama, OpenAiResponses, openai_responses::Profile},
@@ -15,6 +15,9 @@ impl OpenAiResponses {
     /// `invalid_request` that names the variable that is missing or wrong. With `base_url` a missing key is none.
     pub fn from_env(profile: Profile, base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = OpenAiResponses::builder(profile);
+        if allows_insecure_http(&variable)? {
+            builder = builder.allow_insecure_http();
+        }
         match variable(profile.key_env)? {
             Some(key) => {
                 let key = builder.api_key(key);
@@ -52,6 +55,9 @@ impl Cohere {
     /// `invalid_request` that names the variable that is missing or wrong. With `base_url` a missing key is none.
     pub fn from_env(base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = Cohere::builder();
+        if allows_insecure_http(&variable)? {
+            builder = builder.allow_insecure_http();
+        }
         match first(&["COHERE_API_KEY", "CO_API_KEY"])? {
             Some((name, key)) => {
                 builder = builder
@@ -82,6 +88,9 @@ impl Ollama {
     /// `invalid_request` that names the variable that is wrong.
     pub fn from_env(base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = Ollama::builder();
+        if allows_insecure_http(&variable)? {
+            builder = builder.allow_insecure_http();
+        }
         if let Some((name, key)) = first(&["OLLAMA_API_KEY"])? {
             builder = builder
                 .api_key(key)

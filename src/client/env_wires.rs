@@ -1,6 +1,6 @@
 //! Anthropic and Gemini with the settings that their makers' own programs share.
 
-use super::env::{in_variable, missing, variable};
+use super::env::{allows_insecure_http, in_variable, missing, variable};
 use crate::{
     Auth, Error, ErrorKind, Secret,
     provider::{Anthropic, Gemini, anthropic::AnthropicBuilder, gemini::GeminiBuilder},
@@ -34,6 +34,9 @@ impl Anthropic {
     pub fn vertex_from_env(base_url: Option<&str>) -> Result<Self, Error> {
         let google = Google::find(&variable, "vertex-anthropic", base_url.is_some())?;
         let mut builder = Anthropic::vertex(&google.project, &google.location)?.auth(google.auth);
+        if allows_insecure_http(&variable)? {
+            builder = builder.allow_insecure_http();
+        }
         if let Some(url) = base_url {
             builder = builder.base_url(url);
         }
@@ -59,6 +62,9 @@ impl Gemini {
     pub fn vertex_from_env(base_url: Option<&str>) -> Result<Self, Error> {
         let google = Google::find(&variable, "vertex", base_url.is_some())?;
         let mut builder = Gemini::vertex(&google.project, &google.location)?.auth(google.auth);
+        if allows_insecure_http(&variable)? {
+            builder = builder.allow_insecure_http();
+        }
         if let Some(url) = base_url {
             builder = builder.base_url(url);
         }
@@ -72,6 +78,9 @@ fn anthropic(variable: Lookup<'_>, base_url: Option<&str>) -> Result<AnthropicBu
     const KEY: &str = "ANTHROPIC_API_KEY";
     const TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
     let mut builder = Anthropic::builder();
+    if allows_insecure_http(variable)? {
+        builder = builder.allow_insecure_http();
+    }
     if let Some(key) = variable(KEY)? {
         builder = builder
             .api_key(key)
@@ -110,6 +119,9 @@ fn anthropic_on_azure(
             }
         },
     };
+    if allows_insecure_http(variable)? {
+        builder = builder.allow_insecure_http();
+    }
     if let Some(key) = key {
         builder = builder
             .api_key(key)
@@ -121,6 +133,9 @@ fn anthropic_on_azure(
 fn gemini(variable: Lookup<'_>, base_url: Option<&str>) -> Result<GeminiBuilder, Error> {
     const KEYS: [&str; 2] = ["GEMINI_API_KEY", "GOOGLE_API_KEY"];
     let mut builder = Gemini::builder();
+    if allows_insecure_http(variable)? {
+        builder = builder.allow_insecure_http();
+    }
     let mut found = false;
     for name in KEYS {
         if let Some(key) = variable(name)?.filter(|_| !found) {

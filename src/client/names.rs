@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind,
-    provider::{openai_chat::profiles, openai_responses},
+    provider::{model_ids, openai_chat::profiles, openai_responses},
 };
 
 /// Providers with a wire of their own. Bedrock is known whether or not its feature is on.
@@ -56,6 +56,19 @@ const MOST_CHANGES: usize = 2;
 const MOST_SUGGESTIONS: usize = 3;
 /// Longer texts are no names.
 const MOST_BYTES: usize = 40;
+
+/// Providers that are also makers of models, or called like one, beside those of Bedrock: a model's own name may begin with them.
+const MAKERS: [&str; 5] = ["alibaba", "databricks", "gemini", "perplexity", "snowflake"];
+
+/// Whether a model's own name may begin with this one and a dot: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
+pub(super) fn is_maker(name: &str) -> bool {
+    MAKERS.contains(&name) || model_ids::BEDROCK_MAKERS.contains(&name)
+}
+
+/// Whether this is a provider's name with which no model's own name begins, so that such a prefix can only mean the provider.
+pub(super) fn is_provider_alone(name: &str) -> bool {
+    !is_maker(name) && known().any(|known| known == name)
+}
 
 /// There is no provider of this name.
 pub(super) fn unknown(name: &str) -> Error {
@@ -169,6 +182,31 @@ mod tests {
                 "{error}"
             );
             assert!(error.message().len() < 2000);
+        }
+    }
+
+    #[test]
+    fn a_prefix_means_a_provider_unless_it_makes_models() {
+        for name in [
+            "bedrock",
+            "cerebras",
+            "groq",
+            "openrouter",
+            "vllm",
+            "azure-v1",
+        ] {
+            assert!(is_provider_alone(name), "{name}");
+        }
+        for name in [
+            "anthropic",
+            "openai",
+            "mistral",
+            "gemini",
+            "gpt-4",
+            "foo",
+            "",
+        ] {
+            assert!(!is_provider_alone(name), "{name}");
         }
     }
 

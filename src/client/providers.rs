@@ -1,5 +1,6 @@
 use super::{
     escort::Escort,
+    names,
     observe::{CallInfo, Observer},
     watch::Watch,
 };
@@ -39,10 +40,6 @@ pub(super) struct Call<O: Operation> {
     pub(super) escort: Escort,
     pub(super) start: Start,
 }
-
-/// Providers whose names begin no model's own name, so that such a prefix can only mean the provider. Others are also
-/// makers of models: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
-const NO_MAKERS: [&str; 2] = ["bedrock", "cerebras"];
 
 /// What a call is, for those who watch.
 struct About<'a> {
@@ -298,7 +295,7 @@ impl Providers {
 
     /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
     /// `amazon.nova-lite-v1:0` of `bedrock`. A name that is one of the default provider's own models chooses that provider; one
-    /// that may be meant in two ways is refused.
+    /// that may be meant in two ways is refused, and so is one with the prefix of a known provider that the client lacks.
     fn route<'m>(&self, model: &'m str) -> Result<(&Entry, &'m str), Error> {
         let default = self.named(None)?;
         if default.provider.owns_model(model) {
@@ -306,12 +303,16 @@ impl Providers {
         }
         if let Some((prefix, rest)) = model.split_once('.') {
             if let Some(chosen) = self.find(prefix) {
-                return match self.owner(model) {
+                let is_other = chosen.provider.name() != default.provider.name();
+                let may_be_own = default.provider.names_freely() && names::is_maker(prefix);
+                let owner = self.owner(model);
+                return match owner.or((is_other && may_be_own).then_some(default)) {
                     Some(owner) => Err(ambiguous(model, prefix, owner.provider.name())),
                     None => Ok((chosen, rest)),
                 };
             }
-            if NO_MAKERS.contains(&prefix) {
+            // Such a prefix can only mean a provider that is not here: the default one must not get what is meant for it.
+            if names::is_provider_alone(prefix) {
                 self.named(Some(prefix))?;
             }
         }

@@ -43,8 +43,11 @@ macro_rules! settings {
             ///
             /// A name that is one of the default provider's own models goes there as it is: with Bedrock first,
             /// `openai.gpt-oss-120b-1:0` is Bedrock's. Where Bedrock is added behind `openai`, that name may be meant in two
-            /// ways and is refused; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")` say which. Any other
-            /// name goes to the default provider, as it is.
+            /// ways and is refused; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")` say which. So is
+            /// `anthropic.claude-x` where a LiteLLM proxy comes first and Anthropic behind it: the proxy's operator names its
+            /// models, and may have one of that name. A name that begins with a known provider that the client lacks
+            /// (`groq.llama-3.3-70b`) is refused, unless that provider is a maker of models, too. Any other name goes to the
+            /// default provider, as it is: `foo.bar`, `foo/bar`, `us.anthropic.claude-x`.
             ///
             /// # Errors
             /// `invalid_request` if there is one of that name.

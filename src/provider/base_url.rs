@@ -120,17 +120,22 @@ impl BaseUrl {
         unifiedai_transport::is_loopback(self.host())
     }
 
-    /// Refuses to send a secret in the clear to another machine (F111).
+    /// The environment variable that, set to `1` or `true`, lets keys travel unencrypted: each provider's `from_env` reads it.
+    pub const ALLOW_INSECURE_HTTP: &'static str = "UNIFIEDAI_ALLOW_INSECURE_HTTP";
+
+    /// Refuses to send a secret in the clear to another machine (F111). The builders of providers leave this check out after
+    /// `allow_insecure_http()`.
     ///
     /// # Errors
-    /// `invalid_request` for `http://` to a host that is not loopback, if `auth` has a secret.
+    /// `invalid_request` for `http://` to a host that is not loopback, if `auth` has a secret. It names the host and the ways out.
     pub fn check_secrecy(&self, auth: &Auth) -> Result<(), Error> {
         if auth.is_some() && self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 format!(
-                    "the key would travel unencrypted to `{}`: use `https://`",
-                    self.host()
+                    "the key would travel unencrypted to `{}`: use `https://`, or, in a network that you trust, call `allow_insecure_http()` on the provider's builder or set {}=1",
+                    self.authority(),
+                    Self::ALLOW_INSECURE_HTTP
                 ),
             ));
         }
@@ -274,7 +279,13 @@ mod tests {
         ];
         for (url, allowed) in cases {
             let url = BaseUrl::parse(url).unwrap();
-            assert_eq!(url.check_secrecy(&auth).is_ok(), allowed, "{url}");
+            let checked = url.check_secrecy(&auth);
+            assert_eq!(checked.is_ok(), allowed, "{url}");
+            if let Err(error) = checked {
+                for way_out in ["allow_insecure_http()", BaseUrl::ALLOW_INSECURE_HTTP] {
+                    assert!(error.message().contains(way_out), "{error}");
+                }
+            }
             assert!(url.check_secrecy(&Auth::None).is_ok());
         }
     }

@@ -20,19 +20,53 @@ const MADE_DIGITS: usize = 16;
 /// More tries mean that the form has too few ids.
 const MOST_TRIES: u32 = 1000;
 
-/// The request with ids of this form, each only once. The same request if that is so already.
+/// What a server wants of calls and results.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links<'a> {
+    /// The form of an id.
+    pub(crate) form: IdForm,
+    /// Whether the server keeps an earlier part of the conversation, so that a result may answer a call that the request does not
+    /// show.
+    pub(crate) has_earlier_calls: bool,
+    /// The provider's name, if its server refuses a conversation in which a call has no result.
+    pub(crate) wants_results: Option<&'a str>,
+}
+
+impl<'a> Links<'a> {
+    /// Ids of this form, all calls in the request, and calls may be without results.
+    pub(crate) fn new(form: IdForm) -> Self {
+        Links {
+            form,
+            has_earlier_calls: false,
+            wants_results: None,
+        }
+    }
+
+    /// The same for a server that refuses a call without a result, if it is one.
+    pub(crate) fn with_results(self, provider: &'a str, is_wanted: bool) -> Self {
+        Links {
+            wants_results: is_wanted.then_some(provider),
+            ..self
+        }
+    }
+}
+
+/// The request with ids of the server's form, each only once. The same request if that is so already.
 ///
-/// Each result belongs to the call of its id in the turn before it. `has_earlier_calls`: the server keeps an earlier part of the
-/// conversation, so that a result may answer a call that the request does not show.
+/// Each result belongs to the call of its id in the turn before it.
 ///
 /// # Errors
-/// `invalid_request` that names the place of a result whose call is missing.
+/// `invalid_request` that names the place of a result whose call is missing or has another result, or of a call without one where
+/// the server wants it.
 pub(crate) fn fit<'r>(
     request: &'r ChatRequest,
-    form: IdForm,
-    has_earlier_calls: bool,
+    links: Links<'_>,
 ) -> Result<Cow<'r, ChatRequest>, Error> {
-    let history = History::read(&request.messages, has_earlier_calls)?;
+    let form = links.form;
+    let history = History::read(&request.messages, links.has_earlier_calls)?;
+    if let Some(provider) = links.wants_results.filter(|_| !links.has_earlier_calls) {
+        history.refuse_unanswered(&request.messages, provider)?;
+    }
     let ids = history.ids(form)?;
     if ids.iter().all(Option::is_none) {
         return Ok(Cow::Borrowed(request));
@@ -76,13 +110,14 @@ struct Call<'a> {
     name: &'a str,
     /// The number of messages of others before it: calls of the same turn have the same.
     turn: usize,
+    /// The numbers of its message and of its part.
+    place: (usize, usize),
 }
 
 /// The calls of one id.
 #[derive(Default)]
 struct SameId {
     open: Vec<usize>,
-    last: usize,
 }
 
 impl<'a> History<'a> {
@@ -98,21 +133,28 @@ impl<'a> History<'a> {
                 match part {
                     ContentPart::ToolCall(call) => {
                         let same = by_id.entry(&call.id).or_default();
-                        same.last = history.calls.len();
                         same.open.push(history.calls.len());
                         history.calls.push(Call {
                             id: &call.id,
                             name: &call.name,
                             turn,
+                            place: (number, place),
                         });
                     }
                     ContentPart::ToolResult(result) => {
                         let same = by_id.get_mut(result.call_id.as_str());
-                        let call =
-                            same.map(|same| same.answered(result.name.as_deref(), &history.calls));
+                        let is_known = same.is_some();
+                        let call = same
+                            .and_then(|same| same.answered(result.name.as_deref(), &history.calls));
                         if call.is_none() {
-                            if !has_earlier_calls && !stands_in_a_block(messages, &result.call_id) {
-                                return Err(without_call(number, place, &result.call_id));
+                            let may_be_elsewhere = (has_earlier_calls && !is_known)
+                                || stands_in_a_block(messages, &result.call_id);
+                            if !may_be_elsewhere {
+                                let id = &result.call_id;
+                                return Err(match is_known {
+                                    true => answered_twice(number, place, id),
+                                    false => without_call(number, place, id),
+                                });
                             }
                             history.elsewhere.push(&result.call_id);
                         }
@@ -123,6 +165,17 @@ impl<'a> History<'a> {
             }
         }
         Ok(history)
+    }
+
+    fn refuse_unanswered(&self, messages: &[Message], provider: &str) -> Result<(), Error> {
+        let answered: BTreeSet<usize> = self.answered.iter().copied().flatten().collect();
+        let open = self.calls.iter().enumerate().find(|(number, call)| {
+            !answered.contains(number) && !stands_in_a_block(messages, call.id)
+        });
+        match open {
+            Some((_, call)) => Err(without_result(call, provider)),
+            None => Ok(()),
+        }
     }
 
     /// The new id of each call, `None` where the old one stays.
@@ -154,12 +207,10 @@ impl<'a> History<'a> {
 
 impl SameId {
     /// The call that the next result answers: in the latest turn that has one without a result, the one of its name if it
-    /// has any, else the first. Without any such call a further result belongs to the last.
-    fn answered(&mut self, name: Option<&str>, calls: &[Call<'_>]) -> usize {
+    /// has any, else the first. `None` if all have results.
+    fn answered(&mut self, name: Option<&str>, calls: &[Call<'_>]) -> Option<usize> {
         let turn_of = |index: &usize| calls.get(*index).map(|call| call.turn);
-        let Some(latest) = self.open.last().and_then(turn_of) else {
-            return self.last;
-        };
+        let latest = self.open.last().and_then(turn_of)?;
         let earlier = |index: &usize| turn_of(index) != Some(latest);
         let first = self
             .open
@@ -169,11 +220,7 @@ impl SameId {
         let is_named = |index: &usize| calls.get(*index).map(|call| call.name) == name;
         let of_name = self.open.iter().skip(first).position(is_named);
         let chosen = first.saturating_add(of_name.unwrap_or(0));
-        if chosen < self.open.len() {
-            self.open.remove(chosen)
-        } else {
-            self.last
-        }
+        (chosen < self.open.len()).then(|| self.open.remove(chosen))
     }
 }
 
@@ -195,6 +242,27 @@ fn without_call(message: usize, part: usize, id: &str) -> Error {
         format!(
             "`messages[{message}].content[{part}]` is a tool result for `{}`, but no such call is in the messages before it: add the assistant's message with the call, or leave the result out",
             id.escape_debug()
+        ),
+    )
+}
+
+fn answered_twice(message: usize, part: usize, id: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "`messages[{message}].content[{part}]` is another tool result for `{}`, which has one before it: a call has one result, so leave one of them out",
+            id.escape_debug()
+        ),
+    )
+}
+
+fn without_result(call: &Call<'_>, provider: &str) -> Error {
+    let (message, part) = call.place;
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "`messages[{message}].content[{part}]` is the tool call `{}`, which has no result, and `{provider}` refuses such a conversation: add a `ToolResult` for it, for example one that says that the call was cancelled, or leave the call out",
+            call.id.escape_debug()
         ),
     )
 }
@@ -259,7 +327,7 @@ mod tests {
 
     fn fitted(messages: Vec<Message>, form: IdForm) -> (Vec<String>, Vec<String>) {
         let request = ChatRequest::new("m").messages(messages);
-        let fitted = fit(&request, form, false).unwrap();
+        let fitted = fit(&request, Links::new(form)).unwrap();
         let (mut calls, mut results) = (Vec::new(), Vec::new());
         for part in fitted.messages.iter().flat_map(|m| &m.content) {
             match part {
@@ -280,7 +348,7 @@ mod tests {
         ]);
         for form in [MISTRAL, SHORT, IdForm::ANY] {
             assert!(matches!(
-                fit(&request, form, false).unwrap(),
+                fit(&request, Links::new(form)).unwrap(),
                 Cow::Borrowed(_)
             ));
         }
@@ -388,11 +456,74 @@ mod tests {
         let places = [(1, 0), (1, 1), (0, 0)];
         for (messages, (message, part)) in bad.into_iter().zip(places) {
             let request = ChatRequest::new("m").messages(messages);
-            let error = fit(&request, IdForm::ANY, false).unwrap_err();
+            let error = fit(&request, Links::new(IdForm::ANY)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
             let place = format!("`messages[{message}].content[{part}]`");
             assert!(error.to_string().contains(&place), "{error}");
-            assert!(fit(&request, IdForm::ANY, true).is_ok());
+            let continued = Links {
+                has_earlier_calls: true,
+                ..Links::new(IdForm::ANY)
+            };
+            assert!(fit(&request, continued).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_call_has_one_result() {
+        let twice = vec![calls(&["x", "y"]), results(&["x", "y"]), results(&["x"])];
+        let request = ChatRequest::new("m").messages(twice);
+        let error = fit(&request, Links::new(IdForm::ANY)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        let message = error.message();
+        assert!(
+            message.contains("`messages[2].content[0]`") && message.contains("another"),
+            "{message}"
+        );
+        // Two calls of one id have one each.
+        let (made, answered) = fitted(
+            vec![calls(&["x", "x"]), results(&["x"]), results(&["x"])],
+            IdForm::ANY,
+        );
+        assert_eq!(made, answered);
+    }
+
+    #[test]
+    fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
+        let block = Json::parse(r#"{"type":"tool_result","tool_use_id":"y"}"#).unwrap();
+        let block = Message::new(Role::User, vec![ContentPart::opaque("b", block)]);
+        let open = [
+            (vec![calls(&["x"])], Some((0, 0))),
+            (
+                vec![calls(&["x", "y"]), results(&["x"]), Message::user("hi")],
+                Some((0, 1)),
+            ),
+            (
+                vec![
+                    calls(&["x"]),
+                    Message::user("never mind"),
+                    calls(&["x"]),
+                    results(&["x"]),
+                ],
+                Some((0, 0)),
+            ),
+            (vec![calls(&["x", "y"]), results(&["y", "x"])], None),
+            (vec![calls(&["y"]), block], None),
+        ];
+        for (messages, place) in open {
+            let request = ChatRequest::new("m").messages(messages);
+            let links = Links::new(IdForm::ANY);
+            assert!(fit(&request, links).is_ok());
+            let fitted = fit(&request, links.with_results("one", true));
+            match place {
+                None => assert!(fitted.is_ok()),
+                Some((message, part)) => {
+                    let error = fitted.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                    let place = format!("`messages[{message}].content[{part}]`");
+                    assert!(error.message().contains(&place), "{error}");
+                    assert!(error.message().contains("`one`"), "{error}");
+                }
+            }
         }
     }
 
@@ -409,7 +540,7 @@ mod tests {
         let ids: Vec<String> = (0..80).map(|n| format!("id-{n}")).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let request = ChatRequest::new("m").message(calls(&ids));
-        let error = fit(&request, IdForm::new(1, 1).only(""), false).unwrap_err();
+        let error = fit(&request, Links::new(IdForm::new(1, 1).only(""))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     }
 }

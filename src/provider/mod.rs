@@ -22,7 +22,7 @@ pub(crate) mod lenient;
 mod logprobs;
 pub(crate) mod members;
 mod model;
-mod model_ids;
+pub(crate) mod model_ids;
 pub mod ollama;
 mod omissions;
 pub mod openai_chat;
@@ -72,6 +72,13 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Bedrock. A client asks this before it takes the beginning of a name for another provider.
     fn owns_model(&self, model: &str) -> bool {
         let _ = model;
+        false
+    }
+
+    /// Whether its operator names its models, so that a name that begins with a maker's, such as `anthropic.claude`, may be one of
+    /// them although [`owns_model`](Self::owns_model) says no. A client does not take such a name for another provider, but asks
+    /// which is meant.
+    fn names_freely(&self) -> bool {
         false
     }
 

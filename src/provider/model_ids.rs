@@ -1,5 +1,7 @@
 //! The names of models at servers that have models of many makers.
 
+use crate::BaseUrl;
+
 /// Makers whose names begin the ids of Bedrock's models, before a dot. Source: the table of supported models in Bedrock's user
 /// guide, and recorded lists.
 pub(crate) const BEDROCK_MAKERS: &[&str] = &[
@@ -30,6 +32,18 @@ const BEDROCK_REGIONS: [&str; 9] = [
     "apac", "au", "ca", "eu", "global", "jp", "sa", "us", "us-gov",
 ];
 
+/// The makers whose names begin the ids of a server's models: those of its profile, or Bedrock's if it is one of Bedrock's hosts,
+/// which speak several wires.
+pub(crate) fn makers_at(
+    base_url: &BaseUrl,
+    makers: &'static [&'static str],
+) -> &'static [&'static str] {
+    let host = base_url.host().to_ascii_lowercase();
+    let is_bedrock = (host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws"))
+        || (host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com"));
+    if is_bedrock { BEDROCK_MAKERS } else { makers }
+}
+
 /// Whether a name begins with one of `makers` and a dot, maybe behind a region.
 pub(crate) fn is_of_makers(model: &str, makers: &[&str]) -> bool {
     let Some((first, rest)) = model.split_once('.') else {
@@ -45,6 +59,33 @@ pub(crate) fn is_of_makers(model: &str, makers: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_of_bedrock_has_bedrock_s_ids_whatever_the_wire() {
+        for (url, is_bedrock) in [
+            ("https://bedrock-mantle.us-east-1.api.aws/v1", true),
+            (
+                "https://Bedrock-Runtime.us-west-2.amazonaws.com/openai/v1",
+                true,
+            ),
+            (
+                "https://bedrock-runtime-fips.us-west-2.amazonaws.com/openai/v1",
+                true,
+            ),
+            ("https://api.openai.com/v1", false),
+            (
+                "https://bedrock-mantle.us-east-1.api.aws.example.com/v1",
+                false,
+            ),
+            (
+                "https://example.com/bedrock-mantle.us-east-1.api.aws",
+                false,
+            ),
+        ] {
+            let makers = makers_at(&BaseUrl::parse(url).unwrap(), &[]);
+            assert_eq!(!makers.is_empty(), is_bedrock, "{url}");
+        }
+    }
 
     #[test]
     fn ids_of_bedrock_are_known_by_their_makers() {

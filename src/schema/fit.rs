@@ -1,25 +1,12 @@
 //! The schemas of a request: of its answer and of its tools.
 
-use super::{Dialect, Dialects, node::Node, walk};
+use super::{
+    Dialect, Dialects,
+    node::Node,
+    walk::{self, Of},
+};
 use crate::{ChatRequest, Error, ErrorKind, Json, ResponseFormat, Tool, Warning};
 use std::borrow::Cow;
-
-/// What a server enforces.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Enforced {
-    pub(crate) answers: Dialects,
-    pub(crate) tools: Dialects,
-}
-
-impl Enforced {
-    /// The same of answers and of tools.
-    pub(crate) const fn both(dialects: Dialects) -> Self {
-        Enforced {
-            answers: dialects,
-            tools: dialects,
-        }
-    }
-}
 
 /// The request with its schemas in the server's dialects, and a warning for each change that alters what is valid. The same
 /// request if all of them are so already.
@@ -29,7 +16,7 @@ impl Enforced {
 pub(crate) fn fit<'r>(
     request: &'r ChatRequest,
     provider: &str,
-    enforced: Enforced,
+    dialects: Dialects,
 ) -> Result<(Cow<'r, ChatRequest>, Vec<Warning>), Error> {
     let mut fitted = Cow::Borrowed(request);
     let mut fitting = Fitting {
@@ -39,8 +26,12 @@ pub(crate) fn fit<'r>(
     };
     if let Some(ResponseFormat::JsonSchema(format)) = &request.response_format {
         let place = format!("`response_format` (`{}`)", format.name.escape_debug());
-        let (schema, strict) =
-            fitting.schema(&place, &format.schema, format.strict, enforced.answers)?;
+        let (schema, strict) = fitting.schema(
+            &place,
+            &format.schema,
+            format.strict,
+            (Of::Answer, dialects),
+        )?;
         if schema.is_some() || strict != format.strict {
             let mut format = format.clone();
             format.strict = strict;
@@ -51,15 +42,22 @@ pub(crate) fn fit<'r>(
     for (index, tool) in request.tools.iter().enumerate() {
         let Tool::Function {
             name,
-            parameters: Some(parameters),
+            parameters,
             strict,
             ..
         } = tool
         else {
             continue;
         };
+        // Without a schema, a strict function has one without arguments all the same.
+        let is_enforced = *strict == Some(true) && dialects.strict_tools.closed;
+        let none = is_enforced.then(|| Json::part(r#"{"type":"object"}"#));
+        let Some(parameters) = parameters.as_ref().or(none.as_ref()) else {
+            continue;
+        };
         let place = format!("`tools[{index}].parameters` (`{}`)", name.escape_debug());
-        let (schema, now) = fitting.schema(&place, parameters, *strict, enforced.tools)?;
+        let (schema, now) =
+            fitting.schema(&place, parameters, *strict, (Of::Arguments, dialects))?;
         if schema.is_none() && now == *strict {
             continue;
         }
@@ -89,28 +87,29 @@ impl Fitting<'_> {
         place: &str,
         schema: &Json,
         strict: Option<bool>,
-        dialects: Dialects,
+        (of, dialects): (Of, Dialects),
     ) -> Result<(Option<Json>, Option<bool>), Error> {
         let is_strict = strict == Some(true);
-        let dialect = if is_strict {
-            dialects.strict
-        } else {
-            dialects.loose
+        let (enforced, loose) = match of {
+            Of::Answer => (dialects.strict, dialects.loose),
+            Of::Arguments => (dialects.strict_tools, dialects.loose_tools),
         };
-        if dialect == Dialect::ANY {
+        let dialect = if is_strict { enforced } else { loose };
+        // References are checked for all servers.
+        if dialect == Dialect::ANY && !schema.as_str().contains("$ref") {
             return Ok((None, strict));
         }
-        let walked = walk::walk(Node::read(schema)?, &dialect);
+        let walked = walk::walk(Node::read(schema)?, of, &dialect);
         if let Some(refused) = walked.refused.first() {
             let what = format!(
                 "{place} cannot be enforced by `{}`: at `{}` {}",
                 self.provider, refused.path, refused.why
             );
-            if !self.lenient || !is_strict || dialects.loose == dialects.strict {
+            if !self.lenient || !is_strict || enforced == loose {
                 return Err(Error::new(ErrorKind::InvalidRequest, what));
             }
             self.warn(format!("{what}; it was sent without `strict`"));
-            let (schema, _) = self.schema(place, schema, Some(false), dialects)?;
+            let (schema, _) = self.schema(place, schema, Some(false), (of, dialects))?;
             return Ok((schema, Some(false)));
         }
         for lost in walked.lost.iter().filter(|lost| lost.alters) {

@@ -19,15 +19,18 @@ mod dialect;
 mod fit;
 mod node;
 mod object;
+mod pattern;
 mod references;
 mod rewrite;
+mod tool;
 mod walk;
 
 use crate::{Error, ErrorKind, Json};
 use node::Node;
 
-pub use dialect::{Dialect, Dialects, References};
-pub(crate) use fit::{Enforced, fit};
+pub use dialect::{Dialect, Dialects, Patterns, References};
+pub(crate) use fit::fit;
+pub(crate) use tool::describes_no_object;
 
 /// A schema in a server's dialect, and what it lost on the way there.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +60,7 @@ pub struct Lost {
 /// # Errors
 /// `invalid_request` if the dialect cannot express the schema; names the path and the reason.
 pub fn adapt(schema: &Json, dialect: &Dialect) -> Result<Adapted, Error> {
-    let result = walk::walk(Node::read(schema)?, dialect);
+    let result = walk::walk(Node::read(schema)?, walk::Of::Answer, dialect);
     if let Some(refused) = result.refused.first() {
         return Err(Error::new(
             ErrorKind::InvalidRequest,

@@ -5,12 +5,62 @@ use super::{
     walk::{Walk, join},
 };
 
+/// The arguments of a function: what they can only be is said, if the dialect wants it said.
+pub(super) fn arguments(node: &mut Node, walk: &mut Walk<'_>) {
+    let dialect = walk.dialect;
+    let Node::Object(members) = node else {
+        return;
+    };
+    let has = |members: &[(String, Node)], name: &str| members.iter().any(|(own, _)| own == name);
+    let is_choice = CHOICES.iter().any(|name| has(members, name)) || has(members, "$ref");
+    if dialect.object_root && !is_choice && !has(members, "type") {
+        members.insert(0, ("type".to_owned(), Node::text("object")));
+        walk.lose("", "`\"type\": \"object\"` was added");
+    }
+    if dialect.closed && !is_choice && !has(members, "properties") {
+        let is_open = has(members, "additionalProperties") || has(members, "patternProperties");
+        if !is_open {
+            node.set("properties", Node::Object(Vec::new()));
+            walk.lose(
+                "",
+                "empty `properties` were added: a function whose schema names no argument has none",
+            );
+        }
+    }
+}
+
+/// Members by which a schema is a choice of others.
+const CHOICES: [&str; 5] = ["anyOf", "oneOf", "allOf", "enum", "not"];
+
+/// Checks that the whole is an object by its own word.
+pub(super) fn root(node: &Node, walk: &mut Walk<'_>) {
+    if node.get("type").and_then(Node::as_text) != Some("object") {
+        walk.refuse(
+            "",
+            "the whole must be an object: put it into a member of one",
+        );
+        return;
+    }
+    if let Some(name) = CHOICES.iter().find(|name| node.has(name)) {
+        walk.refuse(
+            "",
+            format!("the whole must be an object without `{name}`: put it into a member of one"),
+        );
+    }
+}
+
 pub(super) fn object(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if is(node, "object") || node.has("properties") {
         closed(node, path, walk);
+        listed(node, path, walk);
         required(node, path, walk);
+        one_required(node, path, walk);
     }
     if !walk.dialect.typed {
+        if walk.dialect.members_listed && is(node, "array") && !node.has("items") {
+            node.set("items", Node::Object(Vec::new()));
+            walk.lose(path, "empty `items` were added");
+        }
         return;
     }
     if is(node, "array") && !node.has("items") && !node.has("prefixItems") {
@@ -53,8 +103,6 @@ fn closed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
             walk.lose(path, "`additionalProperties: false` was added, without which the schema cannot be enforced");
             node.set("additionalProperties", Node::word("false"));
         }
-        // The whole may say nothing of its members; the server decides.
-        None if path.is_empty() => {}
         None => walk.refuse(
             path,
             "an object of any members cannot be enforced: name its `properties`, or leave out `strict`",
@@ -62,10 +110,43 @@ fn closed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
 }
 
-fn required(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
-    if !walk.dialect.all_required {
+/// An object without `properties` gets empty ones, which say the same.
+fn listed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
+    if !walk.dialect.members_listed {
         return;
     }
+    if is(node, "object") && !node.has("properties") {
+        node.set("properties", Node::Object(Vec::new()));
+        walk.lose(path, "empty `properties` were added");
+    }
+}
+
+/// Where an object must have a required member and has none, all become required and may be null.
+fn one_required(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
+    if !walk.dialect.one_required {
+        return;
+    }
+    let required = node.get("required").and_then(Node::as_list);
+    if required.is_some_and(|names| !names.is_empty()) {
+        return;
+    }
+    let has_members = matches!(node.get("properties"), Some(Node::Object(own)) if !own.is_empty());
+    if has_members {
+        return require_all(node, path, walk);
+    }
+    walk.refuse(
+        path,
+        "an object must have a required member: name one in `properties` and `required`",
+    );
+}
+
+fn required(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
+    if walk.dialect.all_required {
+        require_all(node, path, walk);
+    }
+}
+
+fn require_all(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let Some(Node::Object(properties)) = node.get("properties") else {
         return;
     };

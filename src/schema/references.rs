@@ -12,6 +12,108 @@ const MOST_VALUES: usize = 20_000;
 /// References in what references refer to.
 const MOST_OPEN: usize = 32;
 
+/// Refuses each `$ref` that leads nowhere: no provider fetches what another document has, and a name that is missing is an error
+/// everywhere.
+pub(super) fn check(node: &mut Node, walk: &mut Walk<'_>) {
+    let root = node.clone();
+    check_in(node, "", &root, walk);
+}
+
+fn check_in(node: &mut Node, path: &str, root: &Node, walk: &mut Walk<'_>) {
+    if let Some(reference) = node.get("$ref") {
+        let at = join(path, "$ref");
+        match reference.as_text() {
+            None => walk.refuse(&at, "is no text: write a reference such as `#/$defs/Name`"),
+            Some(text) if find(root, text).is_some() => {}
+            Some(text) if text.starts_with('#') => walk.refuse(
+                &at,
+                format!(
+                    "refers to `{}`, which is not in this schema: define it in `$defs`",
+                    text.escape_debug()
+                ),
+            ),
+            Some(text) => walk.refuse(
+                &at,
+                format!(
+                    "refers to `{}`, another document, which no provider fetches: copy it into `$defs` and refer to `#/$defs/Name`",
+                    text.escape_debug()
+                ),
+            ),
+        }
+    }
+    each(node, path, &mut |inner, path| {
+        check_in(inner, path, root, walk)
+    });
+}
+
+/// What a reference of this schema refers to: the whole (`#`), a JSON pointer behind `#`, percent-encoded or not, or the name of
+/// an `$anchor`.
+pub(super) fn find<'n>(root: &'n Node, reference: &str) -> Option<&'n Node> {
+    let fragment = reference.strip_prefix('#')?;
+    if fragment.is_empty() || fragment.starts_with('/') {
+        return at(root, fragment).or_else(|| at(root, &percent_decoded(fragment)?));
+    }
+    anchor(root, fragment)
+}
+
+fn at<'n>(root: &'n Node, pointer: &str) -> Option<&'n Node> {
+    pointer.split('/').skip(1).try_fold(root, |node, step| {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        match node {
+            Node::List(list) => list.get(step.parse::<usize>().ok()?),
+            node => node.get(&step),
+        }
+    })
+}
+
+fn anchor<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let is_named = |member: &str| node.get(member).and_then(Node::as_text) == Some(name);
+    if is_named("$anchor") || is_named("$dynamicAnchor") {
+        return Some(node);
+    }
+    match node {
+        Node::Object(members) => members.iter().find_map(|(_, value)| anchor(value, name)),
+        Node::List(list) => list.iter().find_map(|value| anchor(value, name)),
+        _ => None,
+    }
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut parts = text.split('%');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Puts what the whole refers to in its place, where it must say its type by itself.
+pub(super) fn open_root(node: &mut Node, walk: &mut Walk<'_>) {
+    let mut steps = 0_usize;
+    while let Some(reference) = node.get("$ref").and_then(Node::as_text).map(str::to_owned) {
+        steps = steps.saturating_add(1);
+        let target = find(node, &reference).filter(|_| reference != "#" && steps < MOST_OPEN);
+        let Some(Node::Object(members)) = target.cloned() else {
+            return;
+        };
+        node.take("$ref");
+        for (name, value) in members {
+            if !node.has(&name) {
+                node.set(&name, value);
+            }
+        }
+        walk.lose(
+            "/$ref",
+            format!(
+                "what `{}` refers to was put in its place: the whole must say its type by itself",
+                reference.escape_debug()
+            ),
+        );
+    }
+}
+
 /// Puts what is referred to in the place of each reference, as far as the dialect asks for it.
 pub(super) fn resolve(node: Node, walk: &mut Walk<'_>) -> Node {
     let root = node.clone();
@@ -63,8 +165,8 @@ impl Resolver<'_, '_, '_> {
             );
             return;
         }
-        let Some(target) = self.target(&reference) else {
-            self.walk.refuse(&at, "refers to nothing in this schema");
+        // What leads nowhere was refused before.
+        let Some(target) = find(self.root, &reference).cloned() else {
             return;
         };
         self.values = self.values.saturating_add(target.size());
@@ -114,18 +216,6 @@ impl Resolver<'_, '_, '_> {
             members.retain(|(name, _)| !ANNOTATIONS.contains(&name.as_str()));
         }
         each(node, path, &mut |inner, path| self.bare(inner, path));
-    }
-
-    fn target(&self, reference: &str) -> Option<Node> {
-        let mut node = self.root;
-        for step in reference.strip_prefix('#')?.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            node = match node {
-                Node::List(list) => list.get(step.parse::<usize>().ok()?)?,
-                node => node.get(&step)?,
-            };
-        }
-        Some(node.clone())
     }
 }
 

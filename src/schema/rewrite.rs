@@ -2,6 +2,7 @@
 
 use super::{
     node::Node,
+    pattern,
     walk::{Walk, each, join},
 };
 
@@ -53,6 +54,7 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         tuple(node, path, walk);
     }
     bounds(node, path, walk);
+    pattern::pattern(node, path, walk);
     let Some(known) = walk.dialect.formats else {
         return;
     };
@@ -242,7 +244,7 @@ fn tuple(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
 /// Keywords that the dialect does not have.
 fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let integer = integer_bounds(node.get("format").and_then(Node::as_text));
-    for name in walk.dialect.without {
+    for name in walk.dialect.without.iter().copied().flatten() {
         // What it stands for in a map of members is no keyword.
         let Some(value) = node.take(name) else {
             continue;

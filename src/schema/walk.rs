@@ -17,15 +17,30 @@ pub(super) struct Walk<'d> {
     pub(super) refused: Vec<Lost>,
 }
 
+/// What a schema is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Answer,
+    /// The arguments of a function, which are an object whether or not the schema says so.
+    Arguments,
+}
+
 /// Brings a schema to a dialect as far as that goes.
-pub(super) fn walk(mut node: Node, dialect: &Dialect) -> Walked {
+pub(super) fn walk(mut node: Node, of: Of, dialect: &Dialect) -> Walked {
     let mut walk = Walk {
         dialect,
         lost: Vec::new(),
         refused: Vec::new(),
     };
+    references::check(&mut node, &mut walk);
     if !dialect.all_of {
         rewrite::merge_all_of(&mut node, "", &mut walk);
+    }
+    if dialect.object_root {
+        references::open_root(&mut node, &mut walk);
+    }
+    if of == Of::Arguments {
+        object::arguments(&mut node, &mut walk);
     }
     let mut node = references::resolve(node, &mut walk);
     walk.schema(&mut node, "");
@@ -33,13 +48,7 @@ pub(super) fn walk(mut node: Node, dialect: &Dialect) -> Walked {
         references::move_root(&mut node, &mut walk);
     }
     if dialect.object_root {
-        let is_object = node.get("type").and_then(Node::as_text) == Some("object");
-        if !is_object || node.has("anyOf") {
-            walk.refuse(
-                "",
-                "the whole must be an object: put it into a member of one",
-            );
-        }
+        object::root(&node, &mut walk);
     }
     Walked {
         node,

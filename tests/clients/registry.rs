@@ -83,6 +83,97 @@ fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
 }
 
 #[test]
+fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
+    use unifiedai::provider::{Anthropic, OpenAiChat};
+    let (proxy, maker) = (server(), server());
+    let ask = |client: &Client, model: &str| {
+        let mut request = question();
+        request.model = model.into();
+        client.chat(request)
+    };
+    let anthropic = || {
+        let builder = Anthropic::builder().base_url(maker.origin());
+        builder.build().unwrap()
+    };
+    let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
+    let custom = OpenAiChat::custom(proxy.base_url()).name("mine");
+    for first in [litellm.build().unwrap(), custom.build().unwrap()] {
+        let name = unifiedai::Provider::name(&first).to_owned();
+        let client = Client::new(Agent::new(), first)
+            .with_provider(anthropic())
+            .unwrap()
+            .with_provider(named(&maker, "groq"))
+            .unwrap();
+        let before = (proxy.served(), maker.served());
+        let error = ask(&client, "anthropic.claude-x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        let message = error.message();
+        assert!(
+            message.contains(&format!("`{name}.anthropic.claude-x`")),
+            "{message}"
+        );
+        assert!(message.contains("`provider(\"anthropic\")`"), "{message}");
+        assert_eq!((proxy.served(), maker.served()), before);
+        let own = ask(&client, &format!("{name}.anthropic.claude-x")).unwrap();
+        assert_eq!(own.model, "anthropic.claude-x");
+        // A provider that makes no models can only be meant itself.
+        let other = ask(&client, "groq.llama-3.3-70b").unwrap();
+        assert_eq!(other.provider_metadata.provider, "groq");
+        assert_eq!(
+            (proxy.served(), maker.served()),
+            (before.0 + 1, before.1 + 1)
+        );
+    }
+    // Behind others, the prefix of a maker is that maker.
+    let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
+    let client = Client::new(Agent::new(), cerebras(&maker))
+        .with_provider(litellm.build().unwrap())
+        .unwrap()
+        .with_provider(named(&maker, "openai"))
+        .unwrap();
+    let response = ask(&client, "openai.gpt-5-mini").unwrap();
+    assert_eq!(response.model, "gpt-5-mini");
+    assert_eq!(response.provider_metadata.provider, "openai");
+}
+
+#[test]
+fn an_unknown_prefix_stays_with_the_default_provider_and_a_known_one_does_not() {
+    let first = server();
+    let client = Client::new(Agent::new(), named(&first, "openai"));
+    let ask = |model: &str| {
+        let mut request = question();
+        request.model = model.into();
+        client.chat(request)
+    };
+    for own in [
+        "foo.bar",
+        "foo/bar",
+        "anthropic/claude-x",
+        "us.anthropic.claude-x",
+        "gpt-4.1",
+    ] {
+        assert_eq!(ask(own).unwrap().model, own);
+    }
+    let served = first.served();
+    for missing in [
+        "groq.llama-3.3-70b",
+        "openrouter.auto",
+        "bedrock.x",
+        "vllm.x",
+        "azure-v1.x",
+    ] {
+        let error = ask(missing).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(
+            error.message().contains("there is no provider `"),
+            "{error}"
+        );
+    }
+    assert_eq!(first.served(), served);
+    assert_eq!(ask("openai.groq.llama").unwrap().model, "groq.llama");
+}
+
+#[test]
 fn near_names_and_features_are_named() {
     let error = Client::from_env(Agent::new(), &["antropic"]).unwrap_err();
     assert!(

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, Message, Provider, Role, Tool, ToolCall, ToolResult,
     provider::{
-        Anthropic, Bedrock, IdForm, OpenAiChat, OpenAiResponses,
+        Anthropic, Bedrock, Gemini, IdForm, OpenAiChat, OpenAiResponses,
         openai_chat::{self, profiles},
         openai_responses,
     },
@@ -182,6 +182,97 @@ fn a_result_without_its_call_is_refused_on_every_wire() {
     let provider = &super::wires()[4];
     let continued = request.extra("previous_response_id", "resp_1").unwrap();
     assert!(provider.encode_chat(&continued).is_ok());
+}
+
+#[test]
+fn two_results_of_one_call_are_refused_on_every_wire() {
+    let call = ContentPart::ToolCall(ToolCall::new("abcDEF123", "f", "{}"));
+    let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
+    let request = ChatRequest::new("m")
+        .user("hi")
+        .tool(tool)
+        .message(Message::new(Role::Assistant, vec![call]))
+        .tool_result(ToolResult::new("abcDEF123", "42"));
+    for provider in super::wires() {
+        assert!(
+            provider.encode_chat(&request).is_ok(),
+            "{}",
+            provider.name()
+        );
+    }
+    let request = request.tool_result(ToolResult::new("abcDEF123", "43"));
+    for provider in super::wires() {
+        let error = provider.encode_chat(&request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        let message = error.message();
+        assert!(message.contains("`messages[3].content[0]`"), "{message}");
+    }
+}
+
+/// Sources: reports of 400s of each server in the list.
+#[test]
+fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
+    let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
+    let calls = ["abcDEF123", "abcDEF124"]
+        .map(|id| ContentPart::ToolCall(ToolCall::new(id, "f", "{}")))
+        .to_vec();
+    let interrupted = ChatRequest::new("m")
+        .user("hi")
+        .tool(tool)
+        .message(Message::new(Role::Assistant, calls))
+        .tool_result(ToolResult::new("abcDEF123", "42"))
+        .user("never mind");
+    let key = "k";
+    let chat = |profile: openai_chat::Profile| -> Arc<dyn Provider> {
+        Arc::new(
+            OpenAiChat::builder(profile)
+                .base_url("https://x.test/v1")
+                .build()
+                .unwrap(),
+        )
+    };
+    let mut servers: Vec<Arc<dyn Provider>> = [
+        profiles::OPENAI,
+        profiles::AZURE_V1,
+        profiles::MISTRAL,
+        profiles::DEEPSEEK,
+        profiles::ALIBABA,
+        profiles::GEMINI,
+    ]
+    .map(chat)
+    .to_vec();
+    servers.push(Arc::new(OpenAiResponses::openai(key).unwrap()));
+    servers.push(Arc::new(Anthropic::new(key).unwrap()));
+    servers.push(Arc::new(Gemini::new(key).unwrap()));
+    servers.push(Arc::new(
+        Gemini::vertex("p", "global")
+            .unwrap()
+            .base_url("https://x.test")
+            .build()
+            .unwrap(),
+    ));
+    for provider in servers {
+        let name = provider.name();
+        let Err(error) = provider.encode_chat(&interrupted) else {
+            panic!("{name}");
+        };
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        let message = error.message();
+        assert!(
+            message.contains("`messages[1].content[1]`"),
+            "{name}: {message}"
+        );
+        assert!(message.contains("add a `ToolResult`"), "{name}: {message}");
+    }
+    // A proxy, and a server that takes them, get the conversation as it is.
+    for profile in [
+        profiles::LITELLM,
+        profiles::ZAI,
+        profiles::LLAMA_CPP,
+        profiles::OPENROUTER,
+    ] {
+        assert!(chat(profile).encode_chat(&interrupted).is_ok());
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod chat_history;
 mod common;
 mod facilities;
 mod history;
+mod insecure_http;
 mod params;
 
 use serde_json::Value;

@@ -16,6 +16,7 @@ pub struct AnthropicBuilder {
     base_url: String,
     /// Whether the address was given, so that there may be no key.
     is_elsewhere: bool,
+    insecure_http: bool,
     place: Place,
     betas: Vec<String>,
     default_max_tokens: u64,
@@ -30,6 +31,7 @@ impl Anthropic {
             auth: Auth::None,
             base_url: "https://api.anthropic.com/v1".to_owned(),
             is_elsewhere: false,
+            insecure_http: false,
             place: Place::Own,
             betas: Vec::new(),
             default_max_tokens: Anthropic::DEFAULT_MAX_TOKENS,
@@ -98,6 +100,14 @@ impl AnthropicBuilder {
         self
     }
 
+    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
+    /// `http://vllm:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
     /// Another name, by which errors and responses call it.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -140,7 +150,9 @@ impl AnthropicBuilder {
             },
         };
         let base_url = BaseUrl::parse(&self.base_url)?;
-        base_url.check_secrecy(&self.auth)?;
+        if !self.insecure_http {
+            base_url.check_secrecy(&self.auth)?;
+        }
         Ok(Anthropic {
             name: self.name,
             auth: self.auth,

@@ -17,25 +17,21 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, IdForm, ModelPage, Provider, call_ids, tool_names,
+    BaseUrl, Decoder, Encoded, Framing, IdForm, ModelPage, Provider,
+    call_ids::{self, Links},
+    model_ids, tool_names,
     vertex::Vertex,
 };
 use crate::{
     Auth, ChatRequest, ContentPart, Error, ErrorKind, Json, Model,
     codec::percent::encode_segment,
-    schema::{self, Dialect, Dialects, Enforced},
+    schema::{self, Dialects},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
 pub use builder::AnthropicBuilder;
-
-/// The form of an answer is always enforced, tools where they are strict.
-const SCHEMAS: Enforced = Enforced {
-    answers: Dialects::always(Dialect::ANTHROPIC_STRICT),
-    tools: Dialects::ANTHROPIC,
-};
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const WIRE: &str = "anthropic";
@@ -147,6 +143,10 @@ impl Anthropic {
 }
 
 impl Provider for Anthropic {
+    fn owns_model(&self, model: &str) -> bool {
+        model_ids::is_of_makers(model, model_ids::makers_at(&self.base_url, &[]))
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -157,8 +157,9 @@ impl Provider for Anthropic {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
-        let request = &*call_ids::fit(request, CALL_ID, false)?;
-        let (request, altered) = schema::fit(request, &self.name, SCHEMAS)?;
+        let links = Links::new(CALL_ID).with_results(&self.name, true);
+        let request = &*call_ids::fit(request, links)?;
+        let (request, altered) = schema::fit(request, &self.name, Dialects::ANTHROPIC)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(self, request)?;
         warnings.extend(altered);

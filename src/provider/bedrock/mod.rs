@@ -21,13 +21,14 @@ mod wire;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
-    call_ids, model_ids, requests,
+    call_ids::{self, Links},
+    model_ids, requests,
 };
 use crate::{
     Auth, ChatRequest, Credential, EmbedRequest, Error, ErrorKind, Model, Secret,
     auth::sigv4::{AwsCredentialSource, Signer},
     codec::percent::encode_segment,
-    schema::{self, Dialect, Dialects, Enforced},
+    schema::{self, Dialects},
 };
 use bytes::Bytes;
 use endpoint::{Plane, Variant};
@@ -37,12 +38,6 @@ pub use options::{ConverseOptions, Guardrail};
 pub use parts::{
     CacheTtl, cache_point, cited_document, guarded_image, guarded_text, json_result, search_result,
     system_tool, tool_cache_point,
-};
-
-/// The form of an answer is always enforced, tools where they are strict.
-const SCHEMAS: Enforced = Enforced {
-    answers: Dialects::always(Dialect::ANTHROPIC_STRICT),
-    tools: Dialects::ANTHROPIC,
 };
 
 /// What opaque blocks of this wire are marked with, whatever the provider is called.
@@ -90,6 +85,7 @@ impl Bedrock {
             control: None,
             profiles: false,
             name: None,
+            insecure_http: false,
         }
     }
 
@@ -127,6 +123,7 @@ pub struct Builder {
     control: Option<String>,
     profiles: bool,
     name: Option<String>,
+    insecure_http: bool,
 }
 
 impl Builder {
@@ -195,6 +192,14 @@ impl Builder {
         self
     }
 
+    /// Lets a key, or a signed request, travel over `http://` to another machine, unencrypted: for servers in a network that you
+    /// trust, such as `http://gateway:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
     /// Another name than `bedrock`, by which errors and responses call it.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -228,8 +233,10 @@ impl Builder {
                 "Bedrock needs credentials: pass an AWS access key or a Bedrock API key",
             ));
         }
-        runtime.check_secrecy(&auth)?;
-        control.check_secrecy(&auth)?;
+        if !self.insecure_http {
+            runtime.check_secrecy(&auth)?;
+            control.check_secrecy(&auth)?;
+        }
         Ok(Bedrock {
             name: self.name.unwrap_or_else(|| WIRE.to_owned()),
             auth,
@@ -259,8 +266,8 @@ impl Provider for Bedrock {
             true => ("/converse-stream", EVENT_STREAM, Framing::AwsEventStream),
             false => ("/converse", super::JSON, Framing::Whole),
         };
-        let request = &*call_ids::fit(request, CALL_ID, false)?;
-        let (request, altered) = schema::fit(request, self.name(), SCHEMAS)?;
+        let request = &*call_ids::fit(request, Links::new(CALL_ID))?;
+        let (request, altered) = schema::fit(request, self.name(), Dialects::BEDROCK)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(request)?;
         warnings.extend(altered);

@@ -10,12 +10,14 @@ mod wire;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
-    call_ids, failure,
+    call_ids::{self, Links},
+    failure,
     requests::{self, Place},
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, ProviderMetadata, Secret,
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, ProviderMetadata, Secret, Tool,
     codec::percent::encode_segment,
+    schema::{self, Dialects},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, Uri, response};
@@ -60,6 +62,7 @@ impl Cohere {
             name: None,
             auth: Auth::None,
             base_url: None,
+            insecure_http: false,
         }
     }
 
@@ -76,6 +79,7 @@ pub struct Builder {
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
+    insecure_http: bool,
 }
 
 impl Builder {
@@ -102,6 +106,14 @@ impl Builder {
         self
     }
 
+    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
+    /// `http://vllm:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
     /// Another name than `cohere`, by which errors and responses call it.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -115,7 +127,7 @@ impl Builder {
     /// `invalid_request` if the key is missing although Cohere's own address needs one, if the address is not one, or if
     /// the key would travel unencrypted.
     pub fn build(self) -> Result<Cohere, Error> {
-        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth)?;
+        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
         Ok(Cohere {
             chat: base_url.join("/v2/chat")?,
             name: self.name.map_or(Cow::Borrowed(PLACE.name), Cow::Owned),
@@ -123,6 +135,29 @@ impl Builder {
             base_url,
         })
     }
+}
+
+/// The request with all its functions strict or none, since one word (`strict_tools`) says it of all: a request with strict ones
+/// and others has `strict` on each of them.
+fn equally_strict(request: Cow<'_, ChatRequest>, strict: bool) -> Cow<'_, ChatRequest> {
+    let is_strict = |tool: &Tool| match tool {
+        Tool::Function { strict, .. } => Some(*strict == Some(true)),
+        Tool::Provider { .. } => None,
+    };
+    let mut functions = request.tools.iter().filter_map(is_strict);
+    let Some(first) = functions.next() else {
+        return request;
+    };
+    if functions.all(|other| other == first) {
+        return request;
+    }
+    let mut request = request.into_owned();
+    for tool in &mut request.tools {
+        if let Tool::Function { strict: own, .. } = tool {
+            *own = Some(strict);
+        }
+    }
+    Cow::Owned(request)
 }
 
 impl Provider for Cohere {
@@ -135,8 +170,14 @@ impl Provider for Cohere {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
-        let request = &*call_ids::fit(request, IdForm::ANY, false)?;
-        let (body, warnings) = encode::body(&self.name, request)?;
+        let request = &*call_ids::fit(request, Links::new(IdForm::ANY))?;
+        let (body, warnings) = {
+            let request = equally_strict(Cow::Borrowed(request), true);
+            let (request, mut altered) = schema::fit(&request, &self.name, Dialects::COHERE)?;
+            let (body, warnings) = encode::body(&self.name, &equally_strict(request, false))?;
+            altered.extend(warnings);
+            (body, altered)
+        };
         let (accept, framing) = if request.stream {
             (super::EVENT_STREAM, Framing::Sse)
         } else {

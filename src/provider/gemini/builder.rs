@@ -16,6 +16,7 @@ pub struct GeminiBuilder {
     base_url: String,
     /// Whether the address was given, so that there may be no key.
     is_elsewhere: bool,
+    insecure_http: bool,
     place: Place,
 }
 
@@ -28,6 +29,7 @@ impl Gemini {
             auth: Auth::None,
             base_url: "https://generativelanguage.googleapis.com/v1beta".to_owned(),
             is_elsewhere: false,
+            insecure_http: false,
             place: Place::Own,
         }
     }
@@ -77,6 +79,14 @@ impl GeminiBuilder {
         self
     }
 
+    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
+    /// `http://vllm:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
     /// Another name, by which errors and responses call it.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -101,7 +111,9 @@ impl GeminiBuilder {
             ));
         }
         let base_url = BaseUrl::parse(&self.base_url)?;
-        base_url.check_secrecy(&self.auth)?;
+        if !self.insecure_http {
+            base_url.check_secrecy(&self.auth)?;
+        }
         Ok(Gemini {
             name: self.name,
             auth: self.auth,

@@ -22,13 +22,14 @@ mod wire;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
-    call_ids, requests, tool_names,
+    call_ids::{self, Links},
+    requests, tool_names,
     vertex::{Vertex, model_segments},
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, Model,
     codec::percent::encode_segment,
-    schema::{self, Dialect, Dialects, Enforced},
+    schema::{self, Dialects},
 };
 use bytes::Bytes;
 use http::{Method, Request, Uri, header, response};
@@ -36,9 +37,6 @@ use std::borrow::Cow;
 
 pub use builder::GeminiBuilder;
 pub(super) use contents::Generation;
-
-/// Nothing is refused but what the dialect says.
-const SCHEMAS: Enforced = Enforced::both(Dialects::always(Dialect::GEMINI));
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const WIRE: &str = "gemini";
@@ -127,8 +125,9 @@ impl Provider for Gemini {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
-        let request = &*call_ids::fit(request, IdForm::ANY, false)?;
-        let (request, altered) = schema::fit(request, &self.name, SCHEMAS)?;
+        let links = Links::new(IdForm::ANY).with_results(&self.name, true);
+        let request = &*call_ids::fit(request, links)?;
+        let (request, altered) = schema::fit(request, &self.name, Dialects::GEMINI)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(self, request)?;
         warnings.extend(altered);

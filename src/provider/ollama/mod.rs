@@ -9,22 +9,17 @@ mod wire;
 
 use super::{
     BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
-    call_ids, failure,
+    call_ids::{self, Links},
+    failure,
     requests::{self, Place},
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Secret,
-    schema::{self, Dialect, Dialects, Enforced},
+    schema::{self, Dialects},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, response};
 use std::borrow::Cow;
-
-/// Answers are enforced by llama.cpp's grammars; tools are shown to the model.
-const SCHEMAS: Enforced = Enforced {
-    answers: Dialects::always(Dialect::LLAMA_CPP),
-    tools: Dialects::ANY,
-};
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -70,6 +65,7 @@ impl Ollama {
             name: None,
             auth: Auth::None,
             base_url: None,
+            insecure_http: false,
         }
     }
 
@@ -86,6 +82,7 @@ pub struct Builder {
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
+    insecure_http: bool,
 }
 
 impl Builder {
@@ -112,6 +109,14 @@ impl Builder {
         self
     }
 
+    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
+    /// `http://vllm:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
     /// Another name than `ollama`, by which errors and responses call it.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -124,7 +129,7 @@ impl Builder {
     /// # Errors
     /// `invalid_request` if the address is not one, or if the key would travel unencrypted.
     pub fn build(self) -> Result<Ollama, Error> {
-        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth)?;
+        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
         Ok(Ollama {
             chat: base_url.join("/api/chat")?,
             name: self.name.map_or(Cow::Borrowed(PLACE.name), Cow::Owned),
@@ -144,8 +149,8 @@ impl Provider for Ollama {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
-        let request = &*call_ids::fit(request, IdForm::ANY, false)?;
-        let (request, altered) = schema::fit(request, &self.name, SCHEMAS)?;
+        let request = &*call_ids::fit(request, Links::new(IdForm::ANY))?;
+        let (request, altered) = schema::fit(request, &self.name, Dialects::OLLAMA)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(&self.name, request)?;
         warnings.extend(altered);

@@ -14,6 +14,7 @@ pub struct Builder {
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
+    insecure_http: bool,
     filled: Vec<(String, String)>,
     query: Vec<(String, String)>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -28,6 +29,7 @@ impl Builder {
             name: None,
             auth: Auth::None,
             base_url: None,
+            insecure_http: false,
             filled: Vec::new(),
             headers: Vec::new(),
         }
@@ -97,6 +99,14 @@ impl Builder {
         Ok(self)
     }
 
+    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
+    /// `http://vllm:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
     /// Another name than the profile's, by which errors and responses call it.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -126,7 +136,9 @@ impl Builder {
             )));
         }
         let base_url = BaseUrl::parse(&self.address(template)?)?;
-        base_url.check_secrecy(&self.auth)?;
+        if !self.insecure_http {
+            base_url.check_secrecy(&self.auth)?;
+        }
         let query = self.query_text()?;
         Ok(OpenAiChat {
             chat: base_url.join(&["/chat/completions", &query].concat())?,

@@ -23,15 +23,13 @@ mod wire;
 mod wire_message;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider, call_ids, model_ids,
-    requests, tool_names,
+    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider,
+    call_ids::{self, Links},
+    model_ids, requests, tool_names,
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model,
-    codec::percent::encode_segment,
-    error::ErrorBody,
-    provider::failure,
-    schema::{self, Enforced},
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
+    error::ErrorBody, provider::failure, schema,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
@@ -107,6 +105,7 @@ impl OpenAiChat {
     pub fn custom(base_url: impl Into<String>) -> Builder {
         Self::builder(Profile {
             key_optional: true,
+            free_names: true,
             ..Profile::BASE
         })
         .base_url(base_url)
@@ -152,7 +151,12 @@ impl OpenAiChat {
 
 impl Provider for OpenAiChat {
     fn owns_model(&self, model: &str) -> bool {
-        model_ids::is_of_makers(model, self.profile.makers)
+        let makers = model_ids::makers_at(&self.base_url, self.profile.makers);
+        model_ids::is_of_makers(model, makers)
+    }
+
+    fn names_freely(&self) -> bool {
+        self.profile.free_names
     }
 
     fn name(&self) -> &str {
@@ -165,9 +169,10 @@ impl Provider for OpenAiChat {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
         tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
-        let request = &*call_ids::fit(request, self.profile.call_id, false)?;
-        let (request, altered) =
-            schema::fit(request, &self.name, Enforced::both(self.profile.schemas))?;
+        let links = Links::new(self.profile.call_id);
+        let links = links.with_results(&self.name, self.profile.results_wanted);
+        let request = &*call_ids::fit(request, links)?;
+        let (request, altered) = schema::fit(request, &self.name, self.profile.schemas)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(&self.profile, &self.name, request)?;
         warnings.extend(altered);

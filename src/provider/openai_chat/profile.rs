@@ -37,6 +37,8 @@ pub struct Profile {
     pub schemas: Dialects,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
     pub call_id: IdForm,
+    /// Whether it refuses a history in which a tool call has no result.
+    pub results_wanted: bool,
     /// The form of a function's name.
     pub tool_name: IdForm,
     /// How reasoning of earlier turns goes back.
@@ -71,6 +73,9 @@ pub struct Profile {
     /// Makers whose names begin its own names of models, before a dot (`openai.gpt-oss-120b`). A client's routing by names
     /// leaves such a name as it is.
     pub makers: &'static [&'static str],
+    /// Whether its operator names its models, so that a name that begins with a maker's (`anthropic.claude`) may be one of them.
+    /// A client's routing asks which is meant.
+    pub free_names: bool,
     /// Whether it lists its models, at `/models`.
     pub models: bool,
     /// The path of the cheapest answer it gives.
@@ -211,6 +216,7 @@ impl Profile {
         structured: Structured::Schema,
         schemas: Dialects::ANY,
         call_id: IdForm::ANY,
+        results_wanted: false,
         tool_name: IdForm::ANY,
         reasoning: ReasoningReplay::Never,
         foreign_calls: ForeignCalls::Plain,
@@ -226,6 +232,7 @@ impl Profile {
         closes_after_stream: false,
         context_overflow: &[],
         makers: &[],
+        free_names: false,
         models: true,
         ping: "/models",
     };

@@ -20,15 +20,15 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider, call_ids, model_ids,
+    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider,
+    call_ids::{self, Links},
+    model_ids,
     openai_chat::{AuthStyle, models},
     requests::{self, Place},
     tool_names,
 };
 use crate::{
-    Auth, ChatRequest, Error, ErrorKind, Model, Secret,
-    codec::percent::encode_segment,
-    schema::{self, Enforced},
+    Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment, schema,
 };
 use bytes::Bytes;
 use http::{HeaderName, Request, Uri};
@@ -68,6 +68,7 @@ impl OpenAiResponses {
             name: None,
             auth: Auth::None,
             base_url: None,
+            insecure_http: false,
         }
     }
 
@@ -91,6 +92,7 @@ pub struct Builder {
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
+    insecure_http: bool,
 }
 
 impl Builder {
@@ -121,6 +123,14 @@ impl Builder {
         self
     }
 
+    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
+    /// `http://vllm:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
     /// Another name than the profile's, by which errors and responses call it.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -141,7 +151,7 @@ impl Builder {
             key_env: profile.key_env,
             key_optional: profile.key_optional,
         };
-        let base_url = place.base_url(self.base_url.as_deref(), &self.auth)?;
+        let base_url = place.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
         Ok(OpenAiResponses {
             responses: base_url.join("/responses")?,
             name: self.name.map_or(Cow::Borrowed(profile.name), Cow::Owned),
@@ -154,7 +164,8 @@ impl Builder {
 
 impl Provider for OpenAiResponses {
     fn owns_model(&self, model: &str) -> bool {
-        model_ids::is_of_makers(model, self.profile.makers)
+        let makers = model_ids::makers_at(&self.base_url, self.profile.makers);
+        model_ids::is_of_makers(model, makers)
     }
 
     fn name(&self) -> &str {
@@ -172,9 +183,13 @@ impl Provider for OpenAiResponses {
             ["previous_response_id", "conversation"].contains(&name.as_str())
         };
         let has_earlier_calls = request.extra.iter().any(continues);
-        let request = &*call_ids::fit(request, self.profile.call_id, has_earlier_calls)?;
-        let (request, altered) =
-            schema::fit(request, &self.name, Enforced::both(self.profile.schemas))?;
+        let links = Links {
+            has_earlier_calls,
+            ..Links::new(self.profile.call_id)
+        };
+        let links = links.with_results(&self.name, self.profile.results_wanted);
+        let request = &*call_ids::fit(request, links)?;
+        let (request, altered) = schema::fit(request, &self.name, self.profile.schemas)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(&self.profile, &self.name, request)?;
         warnings.extend(altered);

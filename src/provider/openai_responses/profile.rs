@@ -2,7 +2,7 @@
 
 use crate::{
     provider::{IdForm, openai_chat::AuthStyle},
-    schema::{Dialect, Dialects},
+    schema::Dialects,
 };
 
 /// One server's dialect. A new server is a new value of this type and a test.
@@ -21,6 +21,8 @@ pub struct Profile {
     pub key_optional: bool,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
     pub call_id: IdForm,
+    /// Whether it refuses a history in which a tool call has no result.
+    pub results_wanted: bool,
     /// The form of a function's name.
     pub tool_name: IdForm,
     /// Makers whose names begin its own names of models, before a dot; see [`Provider::owns_model`].
@@ -46,6 +48,7 @@ impl Profile {
         auth: AuthStyle::Bearer,
         key_optional: false,
         call_id: IdForm::new(1, 64),
+        results_wanted: false,
         tool_name: IdForm::ANY,
         makers: &[],
         end_user: "user",
@@ -57,6 +60,7 @@ impl Profile {
     /// OpenAI.
     pub const OPENAI: Profile = Profile {
         name: "openai-responses",
+        results_wanted: true,
         base_url: "https://api.openai.com/v1",
         tool_name: IdForm::new(1, 64).only("_-"),
         end_user: "safety_identifier",
@@ -68,6 +72,7 @@ impl Profile {
     /// Azure OpenAI, version `v1`: the base URL is `https://<resource>.openai.azure.com/openai/v1`, the model a deployment.
     pub const AZURE: Profile = Profile {
         name: "azure-responses",
+        results_wanted: true,
         key_env: "AZURE_OPENAI_API_KEY",
         auth: AuthStyle::Header("api-key"),
         call_id: IdForm::new(1, 40),
@@ -112,14 +117,14 @@ impl Profile {
         key_env: "AWS_BEARER_TOKEN_BEDROCK",
         encrypts_reasoning: true,
         makers: crate::provider::model_ids::BEDROCK_MAKERS,
-        schemas: Dialects::OPENAI,
+        schemas: Dialects::OPENAI_LIKE,
         ..Profile::BASE
     };
 
     /// LM Studio on this machine.
     pub const LM_STUDIO: Profile = Profile {
         name: "lmstudio-responses",
-        schemas: Dialects::always(Dialect::LLAMA_CPP),
+        schemas: Dialects::LLAMA_CPP,
         base_url: "http://localhost:1234/v1",
         key_env: "LM_API_TOKEN",
         key_optional: true,

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `/v1/chat/completions`, `/v1/models`, `/v1/tcp_warming` | Cerebras: strict input, flat errors, no `[DONE]` |
 //! | `/openai/v1/chat/completions`, `/openai/v1/embeddings`, `/openai/v1/models` | OpenAI chat: wrapped errors, `null`s, `[DONE]` |
+//! | `/as/{service}/v1/chat/completions` and the like | the same with the schemas that another service refuses: `groq`, `xai`, `mistral`, `llama-cpp`, `gemini-openai` |
 //! | `/openai/deployments/{name}/...`, with `api-version` | the same as Azure has it: a preamble without choices |
 //! | `/v1/responses`, `/openai/v1/responses` | OpenAI Responses |
 //! | `/v1/messages`, `/v1/messages/count_tokens`, and `/v1/models` with `anthropic-version` | Anthropic |
@@ -101,7 +102,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 pub use http::Request;
-pub use wire::schema_refusal;
+pub use wire::{schema_refusal, tool_refusal};
 
 /// How fast answers come.
 #[derive(Clone, Debug)]

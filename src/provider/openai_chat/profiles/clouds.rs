@@ -11,14 +11,13 @@ use crate::{
             StreamUsage,
         },
     },
-    schema::{Dialect, Dialects},
+    schema::Dialects,
 };
 
 /// Azure OpenAI, where the deployment's name decides the model. The first chunk of a stream has no choices but the
 /// filter's verdict on the prompt.
 pub const AZURE: Profile = Profile {
     name: "azure",
-    schemas: Dialects::OPENAI,
     base_url: "https://{resource}.openai.azure.com/openai/deployments/{deployment}",
     query: &[("api-version", "2024-10-21")],
     key_env: "AZURE_OPENAI_API_KEY",
@@ -32,7 +31,6 @@ pub const AZURE: Profile = Profile {
 /// Azure OpenAI under its newer address, where `model` names the deployment.
 pub const AZURE_V1: Profile = Profile {
     name: "azure-v1",
-    schemas: Dialects::OPENAI,
     base_url: "https://{resource}.openai.azure.com/openai/v1",
     query: &[],
     models: true,
@@ -42,6 +40,8 @@ pub const AZURE_V1: Profile = Profile {
 /// Azure AI Foundry: models of many makers.
 pub const AZURE_FOUNDRY: Profile = Profile {
     name: "azure-foundry",
+    results_wanted: false,
+    schemas: Dialects::ANY,
     base_url: "https://{resource}.services.ai.azure.com/models",
     query: &[("api-version", "2024-05-01-preview")],
     params: &[
@@ -61,7 +61,8 @@ pub const AZURE_FOUNDRY: Profile = Profile {
 /// Gemini's compatibility layer. Thought signatures travel in `extra_content` of tool calls and messages.
 pub const GEMINI: Profile = Profile {
     name: "gemini-openai",
-    schemas: Dialects::always(Dialect::GEMINI_OPENAI),
+    results_wanted: true,
+    schemas: Dialects::GEMINI_OPENAI,
     base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
     key_env: "GEMINI_API_KEY",
     params: &[
@@ -84,6 +85,7 @@ pub const GEMINI: Profile = Profile {
 /// Amazon Bedrock's OpenAI-compatible door, with a Bedrock API key.
 pub const BEDROCK_MANTLE: Profile = Profile {
     name: "bedrock-mantle",
+    schemas: Dialects::OPENAI_LIKE,
     base_url: "https://bedrock-mantle.{region}.api.aws/v1",
     key_env: "AWS_BEARER_TOKEN_BEDROCK",
     params: &[

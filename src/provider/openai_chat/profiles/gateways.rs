@@ -7,6 +7,7 @@ use crate::{
         IdForm,
         openai_chat::{EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage},
     },
+    schema::Dialects,
 };
 
 /// OpenRouter. Text, calls and errors were seen after a finish reason, so only `[DONE]` ends a stream. Reasoning comes with
@@ -136,6 +137,9 @@ pub const HUGGINGFACE: Profile = Profile {
 /// A LiteLLM proxy, by its default address.
 pub const LITELLM: Profile = Profile {
     name: "litellm",
+    results_wanted: false,
+    free_names: true,
+    schemas: Dialects::ANY,
     base_url: "http://localhost:4000/v1",
     key_env: "LITELLM_API_KEY",
     key_optional: true,

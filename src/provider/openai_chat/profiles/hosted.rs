@@ -19,7 +19,7 @@ const OPEN: &[Param] = &[
 /// is an event of its own name, after which no end marker comes.
 pub const GROQ: Profile = Profile {
     name: "groq",
-    schemas: Dialects::OPENAI,
+    schemas: Dialects::OPENAI_LIKE,
     base_url: "https://api.groq.com/openai/v1",
     key_env: "GROQ_API_KEY",
     params: &[

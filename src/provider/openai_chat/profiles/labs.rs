@@ -14,6 +14,7 @@ use crate::{
 /// OpenAI. Reasoning is not in this wire; it stays with the provider.
 pub const OPENAI: Profile = Profile {
     name: "openai",
+    results_wanted: true,
     schemas: Dialects::OPENAI,
     base_url: "https://api.openai.com/v1",
     key_env: "OPENAI_API_KEY",
@@ -38,6 +39,7 @@ pub const OPENAI: Profile = Profile {
 /// is a part of the content, in both directions.
 pub const MISTRAL: Profile = Profile {
     name: "mistral",
+    results_wanted: true,
     schemas: Dialects::MISTRAL,
     base_url: "https://api.mistral.ai/v1",
     key_env: "MISTRAL_API_KEY",
@@ -69,6 +71,7 @@ pub const MISTRAL: Profile = Profile {
 /// DeepSeek. In thinking mode a turn with tool calls must come back with its `reasoning_content`.
 pub const DEEPSEEK: Profile = Profile {
     name: "deepseek",
+    results_wanted: true,
     base_url: "https://api.deepseek.com",
     key_env: "DEEPSEEK_API_KEY",
     params: &[
@@ -204,6 +207,7 @@ pub const MOONSHOT: Profile = Profile {
 /// Alibaba Cloud Model Studio (Qwen models), international.
 pub const ALIBABA: Profile = Profile {
     name: "alibaba",
+    results_wanted: true,
     base_url: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
     key_env: "DASHSCOPE_API_KEY",
     params: &[
@@ -233,6 +237,7 @@ pub const ALIBABA: Profile = Profile {
 /// Anthropic's compatibility layer, meant for trying out; its own wire has more.
 pub const ANTHROPIC: Profile = Profile {
     name: "anthropic-openai",
+    results_wanted: true,
     base_url: "https://api.anthropic.com/v1",
     key_env: "ANTHROPIC_API_KEY",
     params: &[Profile::COMMON, &[Param::ParallelToolCalls]],

@@ -3,7 +3,7 @@
 use crate::{
     Param,
     provider::openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
-    schema::{Dialect, Dialects},
+    schema::Dialects,
 };
 
 const ENABLE_THINKING: &[Spelling] = &[
@@ -24,7 +24,7 @@ const ENABLE_THINKING: &[Spelling] = &[
 /// Ollama. It takes no tool choice, and the context's size cannot be set here.
 pub const OLLAMA: Profile = Profile {
     name: "ollama-openai",
-    schemas: Dialects::always(Dialect::LLAMA_CPP),
+    schemas: Dialects::OLLAMA,
     base_url: "http://localhost:11434/v1",
     key_env: "OLLAMA_API_KEY",
     key_optional: true,
@@ -51,7 +51,7 @@ pub const OLLAMA: Profile = Profile {
 /// llama.cpp's server. Tools need its flag `--jinja`. Its times are in milliseconds, in `timings`.
 pub const LLAMA_CPP: Profile = Profile {
     name: "llama-cpp",
-    schemas: Dialects::always(Dialect::LLAMA_CPP),
+    schemas: Dialects::LLAMA_CPP,
     base_url: "http://localhost:8080/v1",
     key_env: "LLAMA_API_KEY",
     key_optional: true,
@@ -119,7 +119,7 @@ pub const SGLANG: Profile = Profile {
 /// LM Studio's server.
 pub const LM_STUDIO: Profile = Profile {
     name: "lm-studio",
-    schemas: Dialects::always(Dialect::LLAMA_CPP),
+    schemas: Dialects::LLAMA_CPP,
     base_url: "http://localhost:1234/v1",
     key_env: "LM_API_TOKEN",
     key_optional: true,

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::embed::{self, Shape};
 use super::{
-    Call, Content, EventsMut, Reply, Wire, cerebras, is_true, list, named_event, strings, text_of,
-    uuid,
+    Call, Content, EventsMut, Reply, Wire, cerebras, is_true, list, named_event, schema, strings,
+    text_of, uuid,
 };
 use crate::answer::{Answer, Ask, Choice, Finish};
 
@@ -113,6 +113,9 @@ fn chat(call: &Call<'_>) -> Reply {
     }
     if call.model.starts_with("missing") {
         return Cohere.error(404, None, None);
+    }
+    if let Some(wrong) = schema::refused_in("cohere", body) {
+        return Cohere.error(400, None, Some(&wrong));
     }
     let ask = ask(call, body);
     let streaming = is_true(body, "stream");

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::embed::{self, Shape};
-use super::{Call, Content, EventsMut, Reply, Wire, letters, list, sigv4, strings, text_of};
+use super::{
+    Call, Content, EventsMut, Reply, Wire, letters, list, schema, sigv4, strings, text_of,
+};
 use crate::answer::{self, Answer, Ask, Choice, Finish, Tool};
 
 const MODEL: &str = "models/gemini-loopback";
@@ -192,6 +194,9 @@ impl Gemini {
         }
         if call.model.starts_with("missing") {
             return self.error(404, None, None);
+        }
+        if let Some(wrong) = schema::refused_in("gemini", body) {
+            return self.error(400, None, Some(&wrong));
         }
         let ask = ask(call, body);
         let load = ask

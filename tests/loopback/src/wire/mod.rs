@@ -12,7 +12,7 @@ mod responses;
 mod schema;
 mod sigv4;
 
-pub use schema::refusal as schema_refusal;
+pub use schema::{refusal as schema_refusal, tool_refusal};
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
@@ -114,6 +114,8 @@ pub(crate) struct Call<'a> {
     pub(crate) json: Result<Value, serde_json::Error>,
     /// Without the fault in it.
     pub(crate) model: String,
+    /// The service that a path of OpenAI's wires names: `/as/mistral/v1/...`.
+    pub(crate) service: Option<&'a str>,
     pub(crate) faults: Faults,
     /// Counts the calls of this server.
     pub(crate) number: u64,
@@ -161,6 +163,12 @@ fn route(request: &Request, path: &str) -> (&'static dyn Wire, bool) {
 pub(crate) fn respond(state: &State, request: &Request) -> Script {
     let number = state.served.fetch_add(1, Relaxed);
     let path = request.path.split('?').next().unwrap_or_default();
+    let named = path
+        .strip_prefix("/as/")
+        .and_then(|rest| rest.split_once('/'));
+    let service = named.map(|(service, _)| service);
+    let renamed = named.map(|(_, rest)| ["/openai/", rest].concat());
+    let path = renamed.as_deref().unwrap_or(path);
     let (wire, answers) = route(request, path);
     let json = serde_json::from_slice::<Value>(&request.body);
     let asked = wire.model(path, json.as_ref().ok()).unwrap_or_default();
@@ -183,6 +191,7 @@ pub(crate) fn respond(state: &State, request: &Request) -> Script {
                 path,
                 json,
                 model,
+                service,
                 faults,
                 number,
             };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::embed::{self, Shape};
-use super::{Call, Content, EventsMut, Reply, Wire, cerebras, list, strings};
+use super::{Call, Content, EventsMut, Reply, Wire, cerebras, list, schema, strings};
 use crate::answer::{Answer, Ask, Finish};
 
 const MODEL: &str = "loopback:latest";
@@ -97,6 +97,9 @@ fn chat(call: &Call<'_>) -> Reply {
     };
     if call.model.is_empty() {
         return Ollama.error(400, None, Some("model is required"));
+    }
+    if let Some(wrong) = schema::refused_in("ollama", body) {
+        return Ollama.error(400, None, Some(&wrong));
     }
     if call.model.starts_with("missing") {
         return Ollama.error(

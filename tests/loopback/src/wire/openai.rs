@@ -176,7 +176,7 @@ fn chat(call: &Call<'_>) -> Reply {
             Some("A model and messages are needed."),
         );
     }
-    if let Some(wrong) = schema::refused_in("openai", body) {
+    if let Some(wrong) = schema::refused_in(call.service.unwrap_or("openai"), body) {
         return OpenAi.error(400, Some("invalid_json_schema"), Some(&wrong));
     }
     if call.model.starts_with("missing") {

@@ -102,7 +102,7 @@ fn operate(call: &Call<'_>) -> Reply {
         let message = "Missing required parameter: model and input are needed.";
         return Responses.error(400, Some("missing_required_parameter"), Some(message));
     }
-    if let Some(wrong) = schema::refused_in("openai", body) {
+    if let Some(wrong) = schema::refused_in(call.service.unwrap_or("openai"), body) {
         return Responses.error(400, Some("invalid_json_schema"), Some(&wrong));
     }
     if call.model.starts_with("missing") {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::wire::{list, text_of};
+use crate::wire::{list, schema, text_of};
 
 pub(super) fn check(body: &Value) -> Result<(), String> {
     let messages = list(body, "messages");
@@ -65,5 +65,8 @@ pub(super) fn check(body: &Value) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    match schema::refused_in("bedrock", body) {
+        Some(wrong) => Err(wrong),
+        None => Ok(()),
+    }
 }
