@@ -224,10 +224,14 @@ fn without_empty(block: &Value) -> Value {
 
 /// The message as it goes back to the provider with the next question.
 fn sent_back(message: &Message) -> Value {
-    let request = ChatRequest::new("m")
-        .user("q")
-        .message(message.clone())
-        .user("and?");
+    let request = ChatRequest::new("m").user("q").message(message.clone());
+    let results = message.content.iter().filter_map(|part| match part {
+        unifiedai::ContentPart::ToolCall(call) => {
+            Some(unifiedai::ToolResult::new(&*call.id, "done"))
+        }
+        _ => None,
+    });
+    let request = results.fold(request, ChatRequest::tool_result).user("and?");
     let encoded = provider().encode_chat(&request).unwrap();
     assert!(encoded.warnings.is_empty(), "{:?}", encoded.warnings);
     let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();

@@ -290,8 +290,14 @@ fn sent_back(message: &Message) -> Value {
     // Later models are sent a word in the place of a signature that an answer has not.
     let request = ChatRequest::new("gemini-2.5-flash")
         .user("q")
-        .message(message.clone())
-        .user("and?");
+        .message(message.clone());
+    let results = message.content.iter().filter_map(|part| match part {
+        unifiedai::ContentPart::ToolCall(call) => {
+            Some(unifiedai::ToolResult::new(&*call.id, "done"))
+        }
+        _ => None,
+    });
+    let request = results.fold(request, ChatRequest::tool_result).user("and?");
     let encoded = provider().encode_chat(&request).unwrap();
     assert!(encoded.warnings.is_empty(), "{:?}", encoded.warnings);
     let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
