@@ -603,6 +603,32 @@ fn an_error_body_that_is_framed_as_an_event_is_read() {
             ": ping\n\ndata:{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\"}}",
             ErrorKind::QuotaExceeded,
         ),
+        // Over several lines, which one line feed joins.
+        (
+            "data: {\"error\":\ndata: {\"message\": \"m\",\ndata:\"code\": \"insufficient_quota\"}}\n\n",
+            ErrorKind::QuotaExceeded,
+        ),
+        (
+            "\u{feff}: an error\r\nevent: error\r\ndata: {\"error\":\r\ndata: {\"message\": \"m\", \"code\": \"insufficient_quota\"}}\r\n\r\ndata: [DONE]\r\n\r\n",
+            ErrorKind::QuotaExceeded,
+        ),
+        (
+            "id: 1\rretry: 5\revent: error\rdata: {\"error\":\rdata: {\"message\": \"m\", \"code\": \"insufficient_quota\"}}",
+            ErrorKind::QuotaExceeded,
+        ),
+        (
+            "data: [{\"error\":\ndata: {\"message\": \"m\", \"code\": \"insufficient_quota\"}}]\n\n",
+            ErrorKind::QuotaExceeded,
+        ),
+        // Behind another event, and without a blank line before the next.
+        (
+            "data: {\"choices\": []}\n\ndata: {\"error\":\ndata: {\"message\": \"m\", \"code\": \"insufficient_quota\"}}\n",
+            ErrorKind::QuotaExceeded,
+        ),
+        (
+            "data: {\"error\": {\"message\": \"m\", \"code\": \"insufficient_quota\"}}\ndata: [DONE]\n",
+            ErrorKind::QuotaExceeded,
+        ),
     ] {
         for wire in WIRES {
             for content_type in ["text/event-stream", "application/json"] {

@@ -1,7 +1,10 @@
 //! Reading what a provider says about a failure, in any of the shapes that are in use.
 
 use super::limits::{self, Limit};
-use crate::json::Reader;
+use crate::{
+    codec::sse::{SseDecoder, SseEvent},
+    json::Reader,
+};
 use serde_json::{Map, Value};
 
 /// What an error body says. Every member is optional because every one is missing somewhere.
@@ -48,23 +51,41 @@ impl ErrorBody {
             return None;
         }
         match serde_json::from_slice(body) {
-            Ok(Value::Object(object)) => Self::from_object(&object),
-            Ok(Value::Array(elements)) => elements
-                .iter()
-                .find_map(|e| Self::from_object(e.as_object()?)),
-            Ok(_) => None,
-            Err(_) => Self::from_lines(body),
+            Ok(value) => Self::from_value(&value),
+            Err(_) => Self::from_events(body),
         }
     }
 
-    /// An error that is framed as an event although the body is no stream.
-    fn from_lines(body: &[u8]) -> Option<ErrorBody> {
-        let lines = body.split(|byte| *byte == b'\n');
-        let mut data = lines.filter_map(|line| line.trim_ascii().strip_prefix(b"data:"));
-        data.find_map(|data| match serde_json::from_slice(data).ok()? {
-            Value::Object(object) => Self::from_object(&object),
+    fn from_value(value: &Value) -> Option<ErrorBody> {
+        match value {
+            Value::Object(object) => Self::from_object(object),
+            Value::Array(elements) => elements
+                .iter()
+                .find_map(|e| Self::from_object(e.as_object()?)),
             _ => None,
-        })
+        }
+    }
+
+    /// An error that is framed as events although the status says that the body is no stream. The first event that is one
+    /// counts.
+    fn from_events(body: &[u8]) -> Option<ErrorBody> {
+        let mut decoder = SseDecoder::new(body.len());
+        let read = |event: SseEvent<'_>| {
+            if let Ok(value) = serde_json::from_str(event.data) {
+                return Self::from_value(&value);
+            }
+            // The blank line between two events may be missing, too.
+            let mut lines = event.data.lines();
+            lines.find_map(|line| Self::from_value(&serde_json::from_str(line).ok()?))
+        };
+        let mut rest = body.trim_ascii_start();
+        while let Some(event) = decoder.next(&mut rest).ok()? {
+            if let Some(found) = read(event) {
+                return Some(found);
+            }
+        }
+        // The blank line that ends an event may be missing.
+        read(decoder.finish().ok()??)
     }
 
     fn from_object(object: &Map<String, Value>) -> Option<ErrorBody> {
