@@ -91,6 +91,18 @@ fn it_moves_on_for_what_another_target_can_cure() {
     ] {
         assert!(moves_on(targets(), 400, body), "{body}");
     }
+    for body in [
+        r#"{"error":{"message":"`top_k` is unsupported."}}"#,
+        r#"{"error":{"message":"the parameter \"seed\" is unsupported"}}"#,
+    ] {
+        assert!(moves_on(targets(), 400, body), "{body}");
+    }
+    for body in [
+        r#"{"error":{"message":"The type of this file is unsupported"}}"#,
+        r#"{"error":{"message":"Your country is unsupported."}}"#,
+    ] {
+        assert!(!moves_on(targets(), 400, body), "{body}");
+    }
     let quoted = r#"{"error":{"message":"`messages[0]` has 'Model Not Exist' in it: too long"}}"#;
     assert!(!moves_on(targets(), 400, quoted));
     let overflow = coded("context_length_exceeded");

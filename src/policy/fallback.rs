@@ -190,7 +190,10 @@ impl Fallback {
         "The provided model identifier is invalid",
         "is not a valid model ID",
         "is not supported by this model",
-        "is unsupported",
+        // Only of a name in quotes: a file or a picture that is unsupported is so for all.
+        "' is unsupported",
+        "\" is unsupported",
+        "` is unsupported",
     ];
 
     /// The target to be asked first.
