@@ -254,6 +254,11 @@ impl<O: Operation> Exchange<O> {
         self.target.access.is_queued()
     }
 
+    /// Whether the call has a position in the queue for a pace.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.target.access.is_paced()
+    }
+
     /// What has become of the call so far.
     pub(crate) fn log(&self) -> Log<'_> {
         let attempts = &self.metrics.attempts;

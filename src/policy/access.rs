@@ -96,6 +96,11 @@ impl Access {
         matches!(self.slot, Slot::Waiting(_))
     }
 
+    /// Whether the call has a position in the queue for the guard's pace.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.turn.is_some()
+    }
+
     /// Has `waker` woken when it is worth asking again. Returns when that is the case at the latest; `None` if it is now.
     /// `until` is the end of a wait that has nothing to do with permits.
     pub(crate) fn wake_by(&self, until: Time, waker: &Waker) -> Option<Time> {

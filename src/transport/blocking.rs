@@ -122,9 +122,12 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         }
     }
 
-    /// Blocks this thread until then, until another call has ended that this one waits for, or until the call is cancelled.
+    /// Blocks this thread until then, until another call makes room for this one, or until the call is cancelled.
     fn sleep(&mut self, until: Time) {
-        if !self.exchange.is_queued() {
+        // Behind others at the pace the transport's own sleep cannot be ended, but only it moves a virtual clock.
+        let is_woken =
+            self.exchange.is_queued() || (self.exchange.is_paced() && clock_moves(&self.io, until));
+        if !is_woken {
             return match &self.cancel {
                 Some(handle) => self.sleep_cancellable(until, handle),
                 None => self.io.sleep_until(until),
@@ -180,6 +183,13 @@ impl<T: Transport, O: Operation> Driver<T, O> {
 
 /// A clock that has not moved after so long is a virtual one.
 const CLOCK_MOVES_WITHIN: Duration = Duration::from_millis(1);
+
+/// Waits for a moment, at most until then, and says whether the clock moved by itself.
+fn clock_moves<T: Transport>(io: &T, until: Time) -> bool {
+    let before = io.now();
+    thread::park_timeout(until.saturating_since(before).min(CLOCK_MOVES_WITHIN));
+    io.now() != before
+}
 
 struct Unpark(Thread);
 

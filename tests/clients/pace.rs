@@ -1,13 +1,17 @@
 use crate::support::{cerebras, question, server, tokio};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use std::sync::{
-    Arc, Mutex,
-    mpsc::{Sender, channel},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc::{Sender, channel},
+    },
+    time::{Duration, Instant},
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallEvent, CallOptions, Client, Exchange, Guard, Limits,
-    Observation, Start, Step, Time, Transport, TransportError, hyper, provider::OpenAiChat,
+    AsyncClient, AsyncTransport, CallEvent, CallOptions, CancelHandle, Client, Exchange, Guard,
+    Limits, Observation, Start, Step, Time, Transport, TransportError, hyper, provider::OpenAiChat,
     smol::Client as Smol, ureq::Agent,
 };
 
@@ -56,7 +60,7 @@ fn model(call: usize) -> String {
     format!("gpt-oss-120b-{call}")
 }
 
-/// Tells when it is to sleep: then the call waits for its turn.
+/// Reports each look at the clock: a call that does not look any more waits for its turn.
 #[derive(Clone)]
 struct Telling(Agent, Sender<()>);
 
@@ -64,6 +68,7 @@ impl Transport for Telling {
     type Body = <Agent as Transport>::Body;
 
     fn now(&self) -> Time {
+        let _ = self.1.send(());
         self.0.now()
     }
 
@@ -80,7 +85,6 @@ impl Transport for Telling {
     }
 
     fn sleep_until(&self, at: Time) {
-        let _ = self.1.send(());
         self.0.sleep_until(at);
     }
 }
@@ -104,10 +108,85 @@ fn paced_calls_keep_their_order_blocking() {
                 client.chat(request).unwrap();
             });
             told.recv().unwrap();
-            while told.try_recv().is_ok() {}
+            while told.recv_timeout(Duration::from_millis(20)).is_ok() {}
         }
     });
     order.check();
+}
+
+/// A call that waits behind others looks at its place once they have left, and not each second.
+#[test]
+fn a_paced_call_is_woken_when_its_turn_comes_blocking() {
+    const A_MINUTE: u32 = 30;
+    let server = server();
+    let provider = cerebras(&server);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let agent = Counting(Agent::new(), looks.clone());
+    let guard = Arc::new(Guard::new().requests_per_minute(A_MINUTE));
+    for _ in 0..A_MINUTE {
+        let start = Start::new(agent.now(), std::time::SystemTime::now(), 0);
+        let options = Arc::new(CallOptions::default());
+        let provider = Arc::new(provider.clone());
+        let exchange = Exchange::new(provider, Arc::new(question()), options, start);
+        let mut exchange = exchange.unwrap().guarded_by(guard.clone());
+        assert!(matches!(exchange.poll(agent.now()), Step::Send { .. }));
+    }
+    let spent = Instant::now();
+    let cancel = CancelHandle::new();
+    let client = |cancel: Option<CancelHandle>| {
+        let client = Client::new(agent.clone(), provider.clone());
+        let client = client.with_guard("cerebras", guard.clone()).unwrap();
+        match cancel {
+            Some(handle) => client.cancelled_by(&handle),
+            None => client,
+        }
+    };
+    std::thread::scope(|scope| {
+        let (first, second) = (client(Some(cancel.clone())), client(None));
+        let first = scope.spawn(move || first.chat(question()));
+        std::thread::sleep(Duration::from_millis(100));
+        looks.store(0, SeqCst);
+        let second = scope.spawn(move || second.chat(question()).map(|_| spent.elapsed()));
+        // Its turn would come after 4 s, and comes after 2 s when the first has left.
+        std::thread::sleep(Duration::from_millis(1200));
+        cancel.cancel();
+        assert!(first.join().unwrap().is_err());
+        let took = second.join().unwrap().unwrap();
+        assert!(took >= Duration::from_millis(1900), "{took:?}");
+        assert!(took < Duration::from_millis(2150), "{took:?}");
+    });
+    // A handful for the request, and two for each wait.
+    let looks = looks.load(SeqCst);
+    assert!(looks < 30, "looked at the clock {looks} times");
+}
+
+/// Counts looks at the clock.
+#[derive(Clone)]
+struct Counting(Agent, Arc<AtomicUsize>);
+
+impl Transport for Counting {
+    type Body = <Agent as Transport>::Body;
+
+    fn now(&self) -> Time {
+        self.1.fetch_add(1, SeqCst);
+        self.0.now()
+    }
+
+    fn wall_clock(&self) -> std::time::SystemTime {
+        self.0.wall_clock()
+    }
+
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Self::Body>, TransportError> {
+        self.0.send(request, limits)
+    }
+
+    fn sleep_until(&self, at: Time) {
+        self.0.sleep_until(at);
+    }
 }
 
 #[test]
