@@ -17,8 +17,8 @@ use unifiedai_transport::{
 /// A transport that keeps what goes over another one, for a [`Cassette`](super::Cassette).
 ///
 /// Keys in headers and addresses are not kept, nor what says who the caller is (organisations, projects, accounts, the
-/// account in a name of AWS), nor where an answer repeats them. The host and what people wrote are: look at a recording
-/// before you share it. An exchange is kept once its answer was read to its end or given up; one whose connection broke is
+/// account in a name of AWS, the part of a host that names a customer), nor where an answer repeats them. Other hosts and what
+/// people wrote are: look at a recording before you share it. `docs/secrets.md` has the list. An exchange is kept once its answer was read to its end or given up; one whose connection broke is
 /// not. All of it stays in memory until the recorder is dropped.
 #[derive(Clone, Debug)]
 pub struct Recorder<T> {

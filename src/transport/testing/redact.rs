@@ -47,14 +47,37 @@ const HARMLESS: [&str; 4] = [
 ];
 
 /// Segments of a path behind which an id follows: `/accounts/<id>/ai/v1`.
-const COLLECTIONS: [&str; 6] = [
+const COLLECTIONS: [&str; 8] = [
     "accounts",
     "projects",
     "organizations",
+    "orgs",
     "subscriptions",
+    "resourceGroups",
     "tenants",
     "workspaces",
 ];
+
+/// Hosts whose first label names the customer's account, workspace or resource.
+const HOSTS_OF_CUSTOMERS: [&str; 14] = [
+    ".openai.azure.com",
+    ".openai.azure.us",
+    ".services.ai.azure.com",
+    ".cognitiveservices.azure.com",
+    ".models.ai.azure.com",
+    ".inference.ml.azure.com",
+    ".azure-api.net",
+    ".azuredatabricks.net",
+    ".cloud.databricks.com",
+    ".gcp.databricks.com",
+    ".snowflakecomputing.com",
+    ".endpoints.huggingface.cloud",
+    ".vpce.amazonaws.com",
+    ".workers.dev",
+];
+
+/// What stands in the place of a part of a host. Brackets would make it an address of IPv6.
+const REDACTED_HOST: &str = "redacted";
 
 /// What the ids of OpenAI begin with, in whatever text they stand.
 const PREFIXES: [&str; 4] = ["org-", "org_", "proj-", "proj_"];
@@ -96,6 +119,7 @@ impl Secrets {
         for (name, value) in headers {
             let Ok(text) = value.to_str() else { continue };
             let text = match holds(name.as_str()) {
+                Holds::Neither if name == http::header::HOST => self.host(text),
                 Holds::Neither if !value.is_sensitive() => self.text(text),
                 Holds::Identity => self.identity(text),
                 _ => {
@@ -120,7 +144,7 @@ impl Secrets {
             if let Some((user, _)) = at {
                 user.split(':').for_each(|part| self.add(part));
             }
-            url.push_str(at.map_or(authority.as_str(), |(_, host)| host));
+            url.push_str(&self.host(at.map_or(authority.as_str(), |(_, host)| host)));
         }
         url.push_str(&self.path(uri.path()));
         if let Some(query) = uri.query() {
@@ -128,6 +152,29 @@ impl Secrets {
             url.push_str(&self.query(query));
         }
         url
+    }
+
+    /// A host as it may be kept. Of a customer's own the account goes, and what stands in labels between it and the provider.
+    fn host(&mut self, host: &str) -> String {
+        let lower = host.to_ascii_lowercase();
+        let (name, port) = match lower.split_once(':') {
+            Some((name, _)) => host.split_at_checked(name.len()).unwrap_or((host, "")),
+            None => (host, ""),
+        };
+        let of_customer = HOSTS_OF_CUSTOMERS.iter().find_map(|suffix| {
+            let length = name.len().checked_sub(suffix.len())?;
+            let (own, end) = name.split_at_checked(length)?;
+            (end.eq_ignore_ascii_case(suffix) && !own.is_empty()).then_some((own, end))
+        });
+        let Some((own, end)) = of_customer else {
+            return host.to_owned();
+        };
+        // Behind the account there may be a region and a service.
+        let (account, rest) = own.split_once('.').map_or((own, ""), |(account, _)| {
+            own.split_at_checked(account.len()).unwrap_or((own, ""))
+        });
+        self.id(account);
+        [REDACTED_HOST, rest, end, port].concat()
     }
 
     fn query(&mut self, query: &str) -> String {
@@ -149,9 +196,16 @@ impl Secrets {
         let mut before = "";
         let mut segments = Vec::new();
         for segment in path.split('/') {
-            let is_id = COLLECTIONS.contains(&before) && !segment.is_empty();
+            let is_of_collection = COLLECTIONS
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(before));
+            let is_id =
+                (is_of_collection && !segment.is_empty()) || is_account_of_cloudflare(segment);
             segments.push(match is_id {
-                true => self.identity(segment),
+                true => {
+                    self.id(segment);
+                    REDACTED.to_owned()
+                }
                 false => without_ids(segment),
             });
             before = segment;
@@ -165,6 +219,16 @@ impl Secrets {
             self.add(value);
         }
         REDACTED.to_owned()
+    }
+
+    /// An id out of an address. One that is several words is looked for as well: the name of a project.
+    fn id(&mut self, id: &str) {
+        if id
+            .bytes()
+            .any(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'_')
+        {
+            self.add(id);
+        }
     }
 
     /// A body as it may be kept. Binary frames whose checksums covered a secret do not play any more.
@@ -190,6 +254,12 @@ impl Secrets {
             self.0.push(secret.to_owned());
         }
     }
+}
+
+/// `/v1/<account>/<gateway>/..` of Cloudflare's gateway: 32 hexadecimal digits, which no other segment is.
+fn is_account_of_cloudflare(segment: &str) -> bool {
+    const DIGITS: usize = 32;
+    segment.len() == DIGITS && segment.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Without the account in names of AWS (`arn:aws:bedrock:us-east-1:123456789012:..`, also as part of an address) and without
@@ -295,6 +365,46 @@ mod tests {
                 "/v1/projects/[REDACTED]/locations/x",
             ),
             (
+                "https://gateway.ai.cloudflare.com/v1/0123456789abcdef0123456789abcdef/my-gateway/openai/chat/completions",
+                "https://gateway.ai.cloudflare.com/v1/[REDACTED]/my-gateway/openai/chat/completions",
+            ),
+            (
+                "https://acme-prod.openai.azure.com/openai/deployments/gpt/chat/completions",
+                "https://redacted.openai.azure.com/openai/deployments/gpt/chat/completions",
+            ),
+            (
+                "https://Acme.services.AI.azure.com:443/models",
+                "https://redacted.services.AI.azure.com:443/models",
+            ),
+            (
+                "https://management.azure.com/subscriptions/0a1b-2c/resourcegroups/prod/providers/Microsoft.CognitiveServices/accounts/acme",
+                "https://management.azure.com/subscriptions/[REDACTED]/resourcegroups/[REDACTED]/providers/Microsoft.CognitiveServices/accounts/[REDACTED]",
+            ),
+            (
+                "https://acme-xy12345.snowflakecomputing.com/api/v2/cortex/v1/chat/completions",
+                "https://redacted.snowflakecomputing.com/api/v2/cortex/v1/chat/completions",
+            ),
+            (
+                "https://xy12345.eu-central-1.aws.snowflakecomputing.com/api/v2",
+                "https://redacted.eu-central-1.aws.snowflakecomputing.com/api/v2",
+            ),
+            (
+                "https://dbc-0a1b-2c3d.cloud.databricks.com/serving-endpoints/m/invocations",
+                "https://redacted.cloud.databricks.com/serving-endpoints/m/invocations",
+            ),
+            (
+                "https://vpce-0a1b2c-3d4e.bedrock-runtime.us-east-1.vpce.amazonaws.com/model/m/converse",
+                "https://redacted.bedrock-runtime.us-east-1.vpce.amazonaws.com/model/m/converse",
+            ),
+            (
+                "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/converse",
+                "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/converse",
+            ),
+            (
+                "https://us-central1-aiplatform.googleapis.com/v1/projects/acme-prod/locations/us-central1/publishers/google/models/m:generateContent",
+                "https://us-central1-aiplatform.googleapis.com/v1/projects/[REDACTED]/locations/us-central1/publishers/google/models/m:generateContent",
+            ),
+            (
                 "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Ainference-profile%2Fx/converse",
                 "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A[REDACTED]%3Ainference-profile%2Fx/converse",
             ),
@@ -319,6 +429,27 @@ mod tests {
         assert_eq!(
             String::from_utf8(secrets.bytes(echo.to_vec())).unwrap(),
             r#"{"key": "[REDACTED]", "again": "[REDACTED]", "word": "abc"}"#
+        );
+    }
+
+    #[test]
+    fn ids_out_of_an_address_are_found_in_the_answer() {
+        let mut secrets = Secrets::default();
+        secrets.url(
+            &"https://acme-xy1.snowflakecomputing.com/v1/projects/acme-prod/m"
+                .parse()
+                .unwrap(),
+        );
+        let answer = b"no access to projects/acme-prod of ACME-XY1 at acme-xy1".to_vec();
+        assert_eq!(
+            String::from_utf8(secrets.bytes(answer)).unwrap(),
+            "no access to projects/[REDACTED] of ACME-XY1 at [REDACTED]"
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "acme.openai.azure.com".parse().unwrap());
+        assert_eq!(
+            Secrets::default().headers(&headers)["host"],
+            "redacted.openai.azure.com"
         );
     }
 
