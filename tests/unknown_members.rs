@@ -16,7 +16,7 @@ use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
     ChatRequest, FinishReason, Provider, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, recorded},
 };
 
 fn provider(wire: &str) -> Arc<dyn Provider> {
@@ -28,6 +28,8 @@ fn provider(wire: &str) -> Arc<dyn Provider> {
             Arc::new(builder.build().unwrap())
         }
         "cohere" => Arc::new(Cohere::new("k").unwrap()),
+        "groq" => recorded("groq", "openai-chat").unwrap(),
+        "openai-responses" => recorded("openai", "openai-responses").unwrap(),
         _ => Arc::new(Ollama::builder().build().unwrap()),
     }
 }
@@ -318,4 +320,66 @@ fn names_without_end_are_bounded() {
     let response = whole("ollama", &Value::Object(members));
     assert!(response.provider_metadata.extra.len() <= 64);
     assert!(!response.warnings.is_empty() && response.warnings.len() <= 64);
+}
+
+/// A member without a place is named by its path. Those of the answer and of its first choice have no prefix.
+#[test]
+fn extras_are_named_by_their_path() {
+    for (wire, body, names) in [
+        (
+            "groq",
+            json!({"id": "1", "provider": "p", "executed": 1, "x_groq": {"id": "r", "seed": 7}, "choices": [
+                {"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop", "safety": 2, "logprobs": 3},
+                {"index": 1, "message": {"content": "Ho"}, "finish_reason": "stop", "safety": 4, "logprobs": 5},
+            ]}),
+            &[
+                "answer.provider",
+                "executed",
+                "x_groq.id",
+                "x_groq.seed",
+                "safety",
+                "logprobs",
+                "choices[1].safety",
+                "choices[1].logprobs",
+            ][..],
+        ),
+        (
+            "gemini",
+            json!({"responseId": "1", "raw": 1, "candidates": [
+                {"content": {"parts": [{"text": "Hi"}]}, "finishReason": "STOP", "safety": 2},
+                {"index": 1, "content": {"parts": [{"text": "Ho"}]}, "finishReason": "STOP", "safety": 3},
+            ]}),
+            &["safety", "candidates[1].safety", "answer.raw"],
+        ),
+        (
+            "anthropic",
+            json!({"id": "1", "type": "message", "status": "s", "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn"}),
+            &["answer.status"],
+        ),
+        (
+            "bedrock",
+            json!({"output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}, "safety": 1}, "stopReason": "end_turn", "status": 2}),
+            &["output.safety", "answer.status"],
+        ),
+        (
+            "cohere",
+            json!({"id": "1", "provider": 1, "message": {"content": [{"type": "text", "text": "Hi"}]}, "finish_reason": "COMPLETE"}),
+            &["answer.provider"],
+        ),
+        (
+            "ollama",
+            json!({"model": "m", "message": {"content": "Hi"}, "done": true, "done_reason": "stop", "provider": 1}),
+            &["answer.provider"],
+        ),
+        (
+            "openai-responses",
+            json!({"id": "1", "status": "completed", "provider": 1, "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}]}),
+            &["answer.provider"],
+        ),
+    ] {
+        let response = whole(wire, &body);
+        let extra = response.provider_metadata.extra.iter();
+        let found: Vec<&str> = extra.map(|(name, _)| &**name).collect();
+        assert_eq!(found, names, "{wire}");
+    }
 }

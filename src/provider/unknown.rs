@@ -1,15 +1,14 @@
-//! Warnings that name what a server sent and a decoder does not know. Nothing that was sent vanishes without one.
+//! Warnings that name what a server sent and a decoder does not know, or sent twice and not alike. Nothing that was sent
+//! vanishes without one.
 
-use super::lenient::Others;
-use crate::{Assembler, Error, Warning, error::excerpt};
+use super::lenient::{Others, Raw};
+use crate::{Assembler, Error, ProviderMetadata, Warning, error::excerpt};
 use std::collections::BTreeSet;
 
 /// What an answer has been warned of: each kind of thing once, however often it is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Unknown {
     seen: BTreeSet<String>,
-    /// The names of the extras that were kept.
-    extras: BTreeSet<String>,
 }
 
 /// More different things than these are not named one by one.
@@ -24,7 +23,18 @@ impl Unknown {
         let kind = shown(kind);
         self.warn(
             "unknown_event",
-            format!("an event of type `{kind}` is not known and was left out"),
+            format!("an event of type `{kind}` is not known and was left out; `raw_frames` gives it as it came"),
+            out,
+        );
+    }
+
+    /// An event behind the one that ends the answer.
+    #[cold]
+    pub(crate) fn behind_end(&mut self, kind: &str, out: &mut Assembler) {
+        let kind = shown(kind);
+        self.warn(
+            "behind_end",
+            format!("an event `{kind}` came behind the end of the answer and was left out; `raw_frames` gives it as it came"),
             out,
         );
     }
@@ -78,13 +88,12 @@ impl Unknown {
         let name = shown(name);
         self.warn(
             "unknown_member",
-            format!("the member `{name}` of {place} is not known and was left out"),
+            format!("the member `{name}` of {place} is not known and was left out; `provider_metadata.raw` or `raw_frames` gives it as it came"),
             out,
         );
     }
 
-    /// Members that have no place in a response: they are kept as extras, named with `prefix`. So many names are kept and no
-    /// more, because each is looked for among all.
+    /// Members that have no place in a response: each is kept as an [`extra`](Self::extra).
     pub(crate) fn extras(
         &mut self,
         prefix: &str,
@@ -92,20 +101,36 @@ impl Unknown {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         for (name, raw) in others.iter() {
-            let name = [prefix, name].concat();
-            let is_known = self.extras.contains(&name);
-            if !is_known && self.extras.len() >= MOST {
-                self.member("the answer", &name, out);
-                continue;
-            }
-            if let Some(value) = raw.json() {
-                out.extra(&name, value)?;
-            }
-            if !is_known {
-                self.extras.insert(name);
-            }
+            self.extra(prefix, name, raw, out)?;
         }
         Ok(())
+    }
+
+    /// A member that has no place in a response. Its name is its path in the whole answer. Members of the answer itself and of
+    /// its first choice have no `prefix`; where the JSON form of the metadata has a member of this name, it is `answer.`. So
+    /// many are kept and no more, because each is looked for among all.
+    pub(crate) fn extra(
+        &mut self,
+        prefix: &str,
+        name: &str,
+        raw: Raw<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let is_taken = prefix.is_empty() && ProviderMetadata::MEMBERS.contains(&name);
+        let name = [if is_taken { "answer." } else { prefix }, name].concat();
+        let Some(value) = raw.json() else {
+            return Ok(());
+        };
+        let mut known = out.extras().iter().rev();
+        match known.find(|(other, _)| *other == name) {
+            // Many servers repeat them in each chunk.
+            Some((_, old)) if *old == value => Ok(()),
+            None if out.extras().len() >= MOST => {
+                self.member("the answer", &name, out);
+                Ok(())
+            }
+            _ => out.extra(&name, value),
+        }
     }
 
     /// A value of another type than the member `name` has.
@@ -119,7 +144,9 @@ impl Unknown {
         );
     }
 
-    fn warn(&mut self, code: &'static str, message: String, out: &mut Assembler) {
+    /// A warning with this message, unless it was given before.
+    #[cold]
+    pub(crate) fn warn(&mut self, code: &'static str, message: String, out: &mut Assembler) {
         if self.seen.len() < MOST && !self.seen.contains(&message) {
             out.warn(Warning::new(code, message.as_str()));
             self.seen.insert(message);
@@ -127,7 +154,8 @@ impl Unknown {
     }
 }
 
-fn shown(name: &str) -> String {
+/// A name as a message shows it: not endless, and without control characters.
+pub(crate) fn shown(name: &str) -> String {
     let name: String = name.chars().take(LONGEST).collect();
     name.escape_debug().to_string()
 }
@@ -153,7 +181,7 @@ mod tests {
         assert_eq!(warnings.len(), MOST);
         assert_eq!(
             warnings[0].message,
-            "an event of type `late` is not known and was left out"
+            "an event of type `late` is not known and was left out; `raw_frames` gives it as it came"
         );
         let longest = warnings
             .iter()

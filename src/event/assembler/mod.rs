@@ -114,9 +114,6 @@ enum TextKind {
     Reasoning,
 }
 
-/// Further warnings of one kind are not worth comparing, nor telling.
-const MOST_COMPARED: usize = 64;
-
 impl Assembler {
     /// For an answer that comes whole (`streaming` false: no events are kept) or as a stream.
     #[must_use]
@@ -182,14 +179,6 @@ impl Assembler {
     pub(crate) fn warn_once(&mut self, warning: Warning) {
         let warnings = &self.accumulator.response().warnings;
         if warnings.iter().all(|other| other.code != warning.code) {
-            self.warn(warning);
-        }
-    }
-
-    /// The same, unless there is an equal one already.
-    pub(crate) fn warn_new(&mut self, warning: Warning) {
-        let known = &self.accumulator.response().warnings;
-        if known.len() < MOST_COMPARED && !known.contains(&warning) {
             self.warn(warning);
         }
     }

@@ -11,13 +11,13 @@ use super::{
     wire::{Choice, Completion, is_blank},
 };
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head, ProviderMetadata, ServerTiming, Usage,
-    Warning,
+    Assembler, Error, ErrorKind, FinishReason, Head, ServerTiming, Usage, Warning,
     few::Few,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
         lenient::{self, Object, Others, Spelled, Text},
         template::Template,
+        unknown::Unknown,
     },
 };
 use bytes::Bytes;
@@ -45,6 +45,7 @@ pub(super) struct ChatDecoder {
     reasoning_apart: bool,
     pub(super) details: Details,
     pub(super) kept: Kept,
+    pub(super) unknown: Unknown,
     /// Choices of which a stream brought deltas.
     pub(super) with_deltas: Few<u32>,
     /// Whether reasoning came under a name of its own, so that the details only repeat it.
@@ -79,6 +80,7 @@ impl ChatDecoder {
             reasoning_apart,
             details: Details::default(),
             kept: Kept::default(),
+            unknown: Unknown::default(),
             with_deltas: Few::default(),
             named_reasoning: false,
             unmarked: false,
@@ -102,9 +104,9 @@ impl ChatDecoder {
             self.learn(&completion, data, unread);
         }
         head(&completion, out);
-        extras(0, &completion.others, out)?;
+        self.extras("", &completion.others, out)?;
         if let Some(groq) = &completion.x_groq.0 {
-            extras(0, &groq.others, out)?;
+            self.extras("x_groq.", &groq.others, out)?;
         }
         let choices = completion.choices.as_mut();
         if !streaming && choices.as_ref().is_none_or(|choices| choices.is_empty()) {
@@ -127,6 +129,21 @@ impl ChatDecoder {
         };
         let counted = counts(&completion, reasoning);
         metadata(&completion, counted, out)
+    }
+
+    /// Members that are not known and say anything.
+    fn extras(
+        &mut self,
+        prefix: &str,
+        others: &Others<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        for (name, raw) in others.iter() {
+            if !raw.text().is_none_or(is_blank) {
+                self.unknown.extra(prefix, name, raw, out)?;
+            }
+        }
+        Ok(())
     }
 
     /// Remembers a chunk that is nothing but a piece of text.
@@ -168,11 +185,17 @@ impl ChatDecoder {
         if let Some(text) = choice.error.text() {
             return Err(wrapped(text));
         }
-        extras(index, &choice.others, out)?;
+        match index {
+            0 => self.extras("", &choice.others, out)?,
+            n => self.extras(&format!("choices[{n}]."), &choice.others, out)?,
+        }
         // OpenRouter: a number where others have lists of tokens.
         let is_odd = |text: &str| !text.starts_with('{');
         if let Some(odd) = choice.logprobs.json().filter(|json| is_odd(json.as_str())) {
-            out.extra("logprobs", odd)?;
+            match index {
+                0 => out.extra("logprobs", odd)?,
+                n => out.extra(&format!("choices[{n}].logprobs"), odd)?,
+            }
         }
         let (delta, message) = (&mut choice.delta.0, &mut choice.message.0);
         if !streaming {
@@ -310,42 +333,6 @@ fn only_text<'c>(completion: &'c Completion<'_>) -> Option<(u64, &'c str, bool)>
     }
     let (text, is_reasoning) = choice.delta.0.as_ref()?.only_text()?;
     Some((choice.index.0.unwrap_or(0), text, is_reasoning))
-}
-
-/// More unknown members than this are not kept.
-const MOST_EXTRAS: usize = 64;
-
-/// Members of the answer, or of one of its choices, that are not known.
-fn extras(choice: u32, others: &Others<'_>, out: &mut Assembler) -> Result<(), Error> {
-    for (name, raw) in others.iter() {
-        let Some(value) = raw.json().filter(|value| !is_blank(value.as_str())) else {
-            continue;
-        };
-        // In the JSON form of the metadata they stand beside the library's own.
-        let is_taken = ProviderMetadata::MEMBERS.contains(&name);
-        let name = match choice {
-            0 if is_taken => ["answer.", name].concat(),
-            0 => name.to_owned(),
-            n => format!("choices[{n}].{name}"),
-        };
-        let known = out.extras();
-        // Many servers repeat them in each chunk.
-        if known
-            .iter()
-            .any(|(other, old)| *other == name && *old == value)
-        {
-            continue;
-        }
-        if known.len() < MOST_EXTRAS {
-            out.extra(&name, value)?;
-        } else {
-            out.warn_once(Warning::new(
-                "unknown_member",
-                format!("the answer has more than {MOST_EXTRAS} unknown members; `{name}` and those after it are left out"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn choice_index(index: u64) -> Result<u32, Error> {

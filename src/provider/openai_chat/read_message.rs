@@ -5,7 +5,7 @@ use super::{
     wire::{Content, Message, Part, ToolCall, has_others, is_blank},
 };
 use crate::{
-    Assembler, Citation, Error, OpaqueData, ToolFragment, Warning,
+    Assembler, Citation, Error, OpaqueData, ToolFragment,
     provider::lenient::{List, Object, Raw, Spelled, Text, object},
 };
 use std::borrow::Cow;
@@ -62,16 +62,13 @@ impl ChatDecoder {
         form: Form,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        if form == Form::SoFar && !text.is_empty() {
-            if out.whole_text(choice, TEXT, &text)? {
-                return Ok(());
-            }
-            if self.has_deltas(choice) {
-                out.warn_of_difference("the text");
-                return Ok(());
-            }
+        let is_new = self.is_new(choice, "the text", &text, form, out, |out| {
+            out.whole_text(choice, TEXT, &text)
+        })?;
+        match is_new {
+            true => out.text(choice, TEXT, text),
+            false => Ok(()),
         }
-        out.text(choice, TEXT, text)
     }
 
     fn refusal(
@@ -81,16 +78,13 @@ impl ChatDecoder {
         form: Form,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        if form == Form::SoFar && !text.is_empty() {
-            if out.whole_refusal(choice, REFUSAL, text)? {
-                return Ok(());
-            }
-            if self.has_deltas(choice) {
-                out.warn_of_difference("the refusal");
-                return Ok(());
-            }
+        let is_new = self.is_new(choice, "the refusal", text, form, out, |out| {
+            out.whole_refusal(choice, REFUSAL, text)
+        })?;
+        match is_new {
+            true => out.refusal(choice, REFUSAL, text),
+            false => Ok(()),
         }
-        out.refusal(choice, REFUSAL, text)
     }
 
     fn thought(
@@ -100,16 +94,36 @@ impl ChatDecoder {
         form: Form,
         out: &mut Assembler,
     ) -> Result<(), Error> {
-        if form == Form::SoFar && !text.is_empty() {
-            if out.whole_reasoning(choice, REASONING, &text)? {
-                return Ok(());
-            }
-            if self.has_deltas(choice) {
-                out.warn_of_difference("the reasoning");
-                return Ok(());
-            }
+        let is_new = self.is_new(choice, "the reasoning", &text, form, out, |out| {
+            out.whole_reasoning(choice, REASONING, &text)
+        })?;
+        match is_new {
+            true => out.reasoning(choice, REASONING, text),
+            false => Ok(()),
         }
-        out.reasoning(choice, REASONING, text)
+    }
+
+    /// Whether a text is to be handed out: it is no repetition, and no whole that differs from its deltas.
+    fn is_new(
+        &self,
+        choice: u32,
+        what: &str,
+        text: &str,
+        form: Form,
+        out: &mut Assembler,
+        repeat: impl FnOnce(&mut Assembler) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        if form != Form::SoFar || text.is_empty() {
+            return Ok(true);
+        }
+        if repeat(out)? {
+            return Ok(false);
+        }
+        let differs = self.has_deltas(choice);
+        if differs {
+            out.warn_of_difference(what);
+        }
+        Ok(!differs)
     }
 
     /// The parts of a content: texts, thoughts, and what has no place.
@@ -309,10 +323,7 @@ impl ChatDecoder {
                 continue;
             }
             for (name, _) in call.others.iter() {
-                out.warn_new(Warning::new(
-                    "unknown_member",
-                    format!("the member `{name}` of a tool call is not known; it is left out"),
-                ));
+                self.unknown.member("a tool call", name, out);
             }
             let function = call.function.0.as_ref();
             let arguments =

@@ -1,5 +1,6 @@
 //! Whether two spellings of a call's arguments are the same command.
 
+use super::parts::hash;
 use crate::json::Reader;
 
 /// Whether two JSON texts have the same values in the same order: white space and escapes may differ. Needs no memory.
@@ -12,6 +13,33 @@ pub(super) fn same(one: &str, other: &str) -> bool {
             _ => return false,
         }
     }
+}
+
+/// A hash of the values of a JSON text, whatever its white space and its escapes.
+pub(super) fn hash_of(text: &str) -> u64 {
+    let mut tokens = Tokens(text);
+    let mut all = 0_u64;
+    let mut add = |token: &str| all = all.rotate_left(5) ^ hash(token);
+    for token in tokens.by_ref() {
+        match Reader::new(token).exact_string() {
+            Ok(string) if token.contains('\\') => {
+                add("\"");
+                add(&string);
+            }
+            _ => match token
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'))
+            {
+                Some(string) => {
+                    add("\"");
+                    add(string);
+                }
+                None => add(token),
+            },
+        }
+    }
+    add(tokens.0);
+    all
 }
 
 fn same_string(one: &str, other: &str) -> bool {

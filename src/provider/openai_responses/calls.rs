@@ -2,7 +2,7 @@
 
 use super::{
     arguments,
-    items::{Items, Told},
+    items::{Items, Source},
     parts::item_part,
     slots::Kind,
     wire::{Event, Item},
@@ -63,7 +63,7 @@ impl Items {
         number: u32,
         item: &Item<'_>,
         json: Json,
-        told: Told,
+        source: Source,
         is_first: bool,
         out: &mut Assembler,
     ) -> Result<(), Error> {
@@ -77,13 +77,10 @@ impl Items {
             && !id.is_empty()
             && call.id != id
         {
-            let message = || {
-                format!(
-                    "the call in `output[{number}]` was announced with another `call_id` than it was finished with; it keeps the first"
-                )
-            };
-            self.notices
-                .warn("call_id_differs", &number.to_string(), message, out);
+            let message = format!(
+                "the call in `output[{number}]` was announced with another `call_id` than it was finished with; it keeps the first"
+            );
+            self.unknown.warn("call_id_differs", message, out);
         }
         if !is_first {
             return Ok(());
@@ -97,7 +94,7 @@ impl Items {
         let is_empty = out
             .call_so_far(0, part)
             .is_some_and(|call| call.arguments.trim().is_empty());
-        if told == Told::Response && is_open && is_empty && !has_arguments {
+        if source == Source::Response && is_open && is_empty && !has_arguments {
             // As if it were only announced: what the response ended with decides.
             if let Some(slot) = self.slots.get(number) {
                 slot.done = false;

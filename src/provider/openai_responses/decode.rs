@@ -3,12 +3,13 @@
 use super::{
     items::Items,
     parts::List,
+    streamed::Member,
     unclosed::Ended,
     unknown, usage,
     wire::{Event, Flow, Response},
 };
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head, Json,
+    Assembler, Error, ErrorKind, FinishReason, Head,
     error::ErrorBody,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
@@ -69,22 +70,52 @@ impl ResponsesDecoder {
             "response.reasoning_part.done" => items.part_done(&event, List::Second, out)?,
             "response.function_call_arguments.delta" => items.arguments(&event, out)?,
             "response.function_call_arguments.done" => items.arguments_done(&event, out)?,
+            "response.custom_tool_call_input.delta" => {
+                items.member_delta(&event, Member::Input, out)?;
+            }
             "response.custom_tool_call_input.done" => {
-                items.member_done(&event, "input", event.input, out)?;
+                items.member_done(&event, Member::Input, event.input, out)?;
+            }
+            "response.mcp_call_arguments.delta" => {
+                items.member_delta(&event, Member::Arguments, out)?;
             }
             "response.mcp_call_arguments.done" => {
-                items.member_done(&event, "arguments", event.arguments, out)?;
+                items.member_done(&event, Member::Arguments, event.arguments, out)?;
+            }
+            "response.code_interpreter_call_code.delta" => {
+                items.member_delta(&event, Member::Code, out)?;
             }
             "response.code_interpreter_call_code.done" => {
-                items.member_done(&event, "code", event.code, out)?;
+                items.member_done(&event, Member::Code, event.code, out)?;
             }
+            "response.apply_patch_call_operation_diff.delta" => {
+                items.member_delta(&event, Member::Diff, out)?;
+            }
+            "response.apply_patch_call_operation_diff.done" => {
+                items.member_done(&event, Member::Diff, event.diff, out)?;
+            }
+            "response.shell_call_command.delta" => {
+                items.member_delta(
+                    &event,
+                    Member::Command(event.command_index.0.unwrap_or(0)),
+                    out,
+                )?;
+            }
+            "response.shell_call_command.done" => {
+                let member = Member::Command(event.command_index.0.unwrap_or(0));
+                items.member_done(&event, member, event.command, out)?;
+            }
+            "response.shell_call_output_content.delta" => items.shell_output(&event, data, out)?,
             name @ ("response.completed" | "response.incomplete" | "response.failed") => {
                 self.terminal(name, event.response, data, out)?;
             }
             "" if ErrorBody::parse(data.as_bytes()).is_some() => {
                 return Err(failure::from_event("", data.as_bytes()));
             }
-            name => items.notices.event(name, lenient::parse(data)?, out),
+            name if unknown::says_something(name, lenient::parse(data)?) => {
+                items.unknown.event(name, out);
+            }
+            _ => {}
         }
         Ok(Progress::More)
     }
@@ -111,7 +142,8 @@ impl ResponsesDecoder {
                 ),
             ));
         };
-        extra(lenient::parse(data)?, unknown::OF_LAST_EVENT, out)?;
+        self.items
+            .extras(lenient::parse(data)?, unknown::OF_LAST_EVENT, out)?;
         let status = name.strip_prefix("response.").unwrap_or_default();
         self.response(&response, raw, status, data, out)?;
         self.over = true;
@@ -140,7 +172,7 @@ impl ResponsesDecoder {
             return Err(failed(response, data));
         }
         output?;
-        extra(raw, unknown::OF_RESPONSE, out)?;
+        self.items.extras(raw, unknown::OF_RESPONSE, out)?;
         self.end(response, status, out)
     }
 
@@ -211,6 +243,12 @@ impl Decoder for ResponsesDecoder {
             ));
         }
         if self.over {
+            let event: Event<'_> = lenient::parse(frame.data)?;
+            let name = event.r#type.non_empty().unwrap_or(frame.name);
+            // Some servers repeat the end.
+            if name.starts_with("response.output_item") || name.ends_with(".delta") {
+                self.items.unknown.behind_end(name, out);
+            }
             return Ok(Progress::Ping);
         }
         self.event(frame.name, frame.data, out)
@@ -232,13 +270,6 @@ impl Decoder for ResponsesDecoder {
         out.end_marker();
         Ok(())
     }
-}
-
-/// Members without a place of their own.
-fn extra(object: Raw<'_>, known: &[&str], out: &mut Assembler) -> Result<(), Error> {
-    unknown::members(object, known, &mut |name, value| {
-        out.extra(name, Json::part(value))
-    })
 }
 
 fn head(response: &Response<'_>, out: &mut Assembler) {

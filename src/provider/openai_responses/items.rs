@@ -4,10 +4,17 @@
 use super::{
     parts::{Parts, hash, item_part},
     slots::{Key, Kind, Slots},
-    unknown::{self, Notices},
-    wire::{Event, Item},
+    streamed::{Member, Told, text_of},
+    unknown,
+    wire::{Event, Item, ShellOutput},
 };
-use crate::{Assembler, Error, Json, OpaqueBlock, provider::lenient::Raw};
+use crate::{
+    Assembler, Error, ErrorKind, Json, OpaqueBlock,
+    provider::{
+        lenient::{self, Raw},
+        unknown::{Unknown, shown},
+    },
+};
 use serde::Serialize;
 
 /// The items that have come, and what is said of them.
@@ -16,7 +23,7 @@ pub(super) struct Items {
     pub(super) provider: String,
     pub(super) slots: Slots,
     pub(super) parts: Parts,
-    pub(super) notices: Notices,
+    pub(super) unknown: Unknown,
     /// Whether an item was handed out that the program has to answer.
     calls: bool,
     /// Whether the last command for a shell has no output, so that the program is to run it.
@@ -25,10 +32,10 @@ pub(super) struct Items {
     reasoned: bool,
 }
 
-/// Where an item was told in full.
+/// Where an item was sent in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// By its own `done` event.
+pub(super) enum Source {
+    /// In its own `done` event.
     Done,
     /// In the final response.
     Response,
@@ -40,7 +47,7 @@ impl Items {
             provider: provider.to_owned(),
             slots: Slots::default(),
             parts: Parts::default(),
-            notices: Notices::default(),
+            unknown: Unknown::default(),
             calls: false,
             shell_waits: false,
             reasoned: false,
@@ -88,7 +95,7 @@ impl Items {
     pub(super) fn done(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
         let item: Item<'_> = event.item.read().unwrap_or_default();
         let number = self.slots.of(event.output_index.0, item.id.non_empty())?;
-        self.complete(number, &item, event.item, Told::Done, out)
+        self.complete(number, &item, event.item, Source::Done, out)
     }
 
     /// The items of a response that is complete; in a stream they may have come before.
@@ -101,31 +108,101 @@ impl Items {
         let keys: Vec<Key> = list.iter().map(read).collect();
         for (number, raw) in self.slots.resolve(&keys)?.into_iter().zip(list) {
             let item = raw.read().unwrap_or_default();
-            self.complete(number, &item, *raw, Told::Response, out)?;
+            self.complete(number, &item, *raw, Source::Response, out)?;
         }
         Ok(())
     }
 
-    /// A member of an announced item is complete.
+    /// A piece of a text of an item that has no place of its own.
+    pub(super) fn member_delta(
+        &mut self,
+        event: &Event<'_>,
+        member: Member,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        match event.delta.as_deref() {
+            Some(delta) => self.add_to_member(event, member, delta, out),
+            None => {
+                self.unreadable(event, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// A piece of what a command for a shell printed.
+    pub(super) fn shell_output(
+        &mut self,
+        event: &Event<'_>,
+        data: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let printed: ShellOutput<'_> = lenient::parse(data)?;
+        let index = event.command_index.0.unwrap_or(0);
+        let printed = printed.delta.0.unwrap_or_default();
+        for (member, text) in [
+            (Member::Stdout(index), printed.stdout),
+            (Member::Stderr(index), printed.stderr),
+        ] {
+            if let Some(text) = text.non_empty() {
+                self.add_to_member(event, member, text, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_to_member(
+        &mut self,
+        event: &Event<'_>,
+        member: Member,
+        delta: &str,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        out.retain(delta.len())?;
+        let number = self
+            .slots
+            .of(event.output_index.0, event.item_id.non_empty())?;
+        let is_late = match self.slots.get(number) {
+            Some(slot) if slot.done => !delta.is_empty(),
+            Some(slot) => !slot.streamed.add(member, delta),
+            None => false,
+        };
+        if is_late {
+            self.late(event, out);
+        }
+        Ok(())
+    }
+
+    /// A whole text of an item that has no place of its own.
     pub(super) fn member_done(
         &mut self,
         event: &Event<'_>,
-        member: &'static str,
+        member: Member,
         value: Raw<'_>,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let number = self
             .slots
             .of(event.output_index.0, event.item_id.non_empty())?;
-        let Some(value) = value.json() else {
-            return Ok(());
-        };
-        out.retain(value.as_str().len())?;
-        if let Some(slot) = self.slots.get(number).filter(|slot| !slot.done) {
-            slot.completed.retain(|(other, _)| *other != member);
-            slot.completed.push((member, value));
+        let text = text_of(value);
+        out.retain(text.len())?;
+        let is_same = self
+            .slots
+            .get(number)
+            .filter(|slot| !slot.done)
+            .is_none_or(|slot| slot.streamed.whole(member, &text));
+        if !is_same {
+            self.differs(number, member.name(), "its deltas", out);
         }
         Ok(())
+    }
+
+    /// Two events of one item say different things, of which nothing was handed out yet: the later one counts.
+    pub(super) fn differs(&mut self, number: u32, member: &str, from: &str, out: &mut Assembler) {
+        let message = format!(
+            "`{}` of `output[{number}]` differs from {from}; what the server sent last counts",
+            shown(member)
+        );
+        self.unknown.warn("item_differs", message, out);
     }
 
     /// An item in full: hands out what was left out before, and refuses what differs.
@@ -134,7 +211,7 @@ impl Items {
         number: u32,
         item: &Item<'_>,
         raw: Raw<'_>,
-        told: Told,
+        source: Source,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let Some(json) = raw.json() else {
@@ -142,23 +219,32 @@ impl Items {
         };
         let key = key(item);
         let mut is_first = true;
+        let (mut announced, mut begun) = (None, Kind::Unknown);
         if let Some(slot) = self.slots.get(number) {
             is_first = !slot.done;
             slot.done = true;
-            slot.key = key;
-            slot.announced = None;
+            begun = std::mem::replace(&mut slot.key, key).kind;
+            announced = slot.announced.take();
+        }
+        if begun == Kind::Call
+            && key.kind != Kind::Call
+            && out.call_so_far(0, item_part(number)).is_some()
+        {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!("`output[{number}]` was announced as a call and finished as another item"),
+            ));
         }
         match key.kind {
             Kind::Message => {
                 self.message(number, item, out)?;
                 if is_first {
-                    self.notices
-                        .members("a message", raw, unknown::OF_MESSAGE, out);
+                    self.unknown_members("a message", raw, unknown::OF_MESSAGE, out);
                     self.mark(number, item, out)?;
                 }
                 Ok(())
             }
-            Kind::Call => self.call(number, item, json, told, is_first, out),
+            Kind::Call => self.call(number, item, json, source, is_first, out),
             Kind::Reasoning => {
                 self.reasoned = true;
                 self.thoughts(number, item, out)?;
@@ -168,22 +254,131 @@ impl Items {
                 Ok(())
             }
             Kind::Unknown | Kind::Other(_) if is_first => {
-                self.answers(item.r#type.as_deref().unwrap_or_default());
-                self.opaque(number, json, out)
+                self.compare_announced(number, announced.as_ref(), item, out)?;
+                self.other(number, item, json, source, out)
             }
-            Kind::Unknown | Kind::Other(_) => Ok(()),
+            Kind::Unknown | Kind::Other(_) => self.again(number, item, raw, out),
         }
+    }
+
+    /// An item without a place of its own is finished.
+    fn other(
+        &mut self,
+        number: u32,
+        item: &Item<'_>,
+        json: Json,
+        source: Source,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let streamed = self
+            .slots
+            .get(number)
+            .map(|slot| std::mem::take(&mut slot.streamed));
+        let (json, differing) = match streamed {
+            Some(streamed) if !streamed.is_empty() => streamed.complete(json)?,
+            _ => (json, Vec::new()),
+        };
+        if let Some(slot) = self.slots.get(number).filter(|_| source == Source::Done) {
+            slot.told = Told::of(lenient::parse(json.as_str())?);
+            out.retain(slot.told.size())?;
+        }
+        for member in differing {
+            self.differs(number, member, "the events before it", out);
+        }
+        self.answers(item.r#type.as_deref().unwrap_or_default());
+        self.opaque(number, json, out)
+    }
+
+    /// By what an announced item is known is the same in the finished one.
+    fn compare_announced(
+        &mut self,
+        number: u32,
+        announced: Option<&Json>,
+        item: &Item<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let Some(announced) = announced else {
+            return Ok(());
+        };
+        let announced: Item<'_> = lenient::parse(announced.as_str())?;
+        for (member, before, now) in [
+            ("type", &announced.r#type, &item.r#type),
+            ("name", &announced.name, &item.name),
+            ("call_id", &announced.call_id, &item.call_id),
+        ] {
+            let differs = matches!((before.non_empty(), now.non_empty()), (Some(before), Some(now)) if before != now);
+            if differs {
+                self.differs(number, member, "its announcement", out);
+            }
+        }
+        Ok(())
+    }
+
+    /// The final response repeats an item that was handed out. A program that has to answer it cannot know which of two
+    /// commands was meant.
+    fn again(
+        &mut self,
+        number: u32,
+        item: &Item<'_>,
+        raw: Raw<'_>,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        const COMMAND: [&str; 6] = ["type", "name", "input", "arguments", "action", "operation"];
+        let differing = match self.slots.get(number) {
+            Some(slot) => slot.told.differing(raw),
+            None => Vec::new(),
+        };
+        let kind = item.r#type.as_deref().unwrap_or_default();
+        for member in &differing {
+            let member = shown(member);
+            if is_answered(kind) && COMMAND.contains(&&*member) {
+                return Err(Error::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "`{member}` of `output[{number}]` differs between the finished item and the final response: it is not known which command was meant"
+                    ),
+                ));
+            }
+            let message = format!(
+                "`{member}` of `output[{number}]` differs between the finished item and the final response; the finished item is kept"
+            );
+            self.unknown.warn("item_differs", message, out);
+        }
+        Ok(())
+    }
+
+    /// Members of the response, or of an event, that have no place of their own.
+    pub(super) fn extras(
+        &mut self,
+        object: Raw<'_>,
+        known: &[&str],
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        unknown::members(object, known, &mut |name, value| {
+            self.unknown.extra("", name, lenient::parse(value)?, out)
+        })
+    }
+
+    /// Members of an object of the wire that have no place.
+    pub(super) fn unknown_members(
+        &mut self,
+        place: &str,
+        object: Raw<'_>,
+        known: &[&str],
+        out: &mut Assembler,
+    ) {
+        let _ = unknown::members(object, known, &mut |name, _| {
+            self.unknown.member(place, name, out);
+            Ok(())
+        });
     }
 
     /// Whether the program has to answer an item of this type, once it was handed out.
     pub(super) fn answers(&mut self, kind: &str) {
         match kind {
-            "custom_tool_call" | "computer_call" | "local_shell_call" | "apply_patch_call" => {
-                self.calls = true;
-            }
             "shell_call" => self.shell_waits = true,
             "shell_call_output" => self.shell_waits = false,
-            _ => {}
+            kind => self.calls |= is_answered(kind),
         }
     }
 
@@ -212,23 +407,21 @@ impl Items {
     /// A delta behind the whole text or the whole arguments.
     pub(super) fn late(&mut self, event: &Event<'_>, out: &mut Assembler) {
         let name = event.r#type.as_deref().unwrap_or_default();
-        let message = || {
-            format!(
-                "an event `{name}` came behind the event that completed its part; it was taken for a repetition"
-            )
-        };
-        self.notices.warn("late_delta", name, message, out);
+        let message = format!(
+            "an event `{}` came behind the event that completed its part; it was taken for a repetition",
+            shown(name)
+        );
+        self.unknown.warn("late_delta", message, out);
     }
 
     /// A delta or a whole text that is no text.
     pub(super) fn unreadable(&mut self, event: &Event<'_>, out: &mut Assembler) {
         let name = event.r#type.as_deref().unwrap_or_default();
-        let message = || {
-            format!(
-                "an event `{name}` has no text where one belongs; `raw_frames` gives it as it came"
-            )
-        };
-        self.notices.warn("unknown_event", name, message, out);
+        let message = format!(
+            "an event `{}` has no text where one belongs; `raw_frames` gives it as it came",
+            shown(name)
+        );
+        self.unknown.warn("unknown_event", message, out);
     }
 }
 
@@ -240,6 +433,19 @@ struct MessageMark<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'a str>,
+}
+
+/// Whether the program may have to answer an item of this type.
+fn is_answered(kind: &str) -> bool {
+    matches!(
+        kind,
+        "custom_tool_call"
+            | "computer_call"
+            | "local_shell_call"
+            | "apply_patch_call"
+            | "shell_call"
+            | "mcp_approval_request"
+    )
 }
 
 /// By what an item is recognised.

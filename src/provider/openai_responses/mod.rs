@@ -13,6 +13,7 @@ mod items;
 mod parts;
 mod profile;
 mod slots;
+mod streamed;
 mod texts;
 mod unclosed;
 mod unknown;

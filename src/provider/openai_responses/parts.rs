@@ -53,6 +53,8 @@ pub(super) struct Seen {
     pub(super) flow: Flow,
     pub(super) logprobs: usize,
     pub(super) citations: usize,
+    /// Of their texts, one after the other.
+    pub(super) citations_hash: u64,
     /// The server gave the whole part: deltas that still come repeat it.
     pub(super) closed: bool,
     /// The server calls another part by this number, too.

@@ -1,6 +1,9 @@
 //! Which output items a stream has begun, and which of them the items of the final response are.
 
-use super::parts::{hash, too_many};
+use super::{
+    parts::{hash, too_many},
+    streamed::{Streamed, Told},
+};
 use crate::{Error, Json};
 use std::{
     cmp::Ordering,
@@ -48,8 +51,10 @@ pub(super) struct Slot {
     item_id: u64,
     /// The item as it was announced, until it is done.
     pub(super) announced: Option<Json>,
-    /// What an event of its own completed of the announced item, member by member.
-    pub(super) completed: Vec<(&'static str, Json)>,
+    /// What events of its own brought of an item that has no place of its own.
+    pub(super) streamed: Streamed,
+    /// What the finished item said, for its repetition in the final response.
+    pub(super) told: Told,
     /// The arguments of a call are complete.
     pub(super) has_arguments: bool,
     pub(super) done: bool,

@@ -1,6 +1,7 @@
 //! Texts of items: messages, refusals and reasoning, in deltas and whole.
 
 use super::{
+    arguments,
     items::Items,
     parts::{List, Rest},
     slots::Kind,
@@ -116,6 +117,7 @@ impl Items {
             .open(List::First.part(number, index), Flow::Text)?;
         if event.annotation.text().is_some() && !seen.closed {
             seen.citations = seen.citations.saturating_add(1);
+            seen.citations_hash = cited(seen.citations_hash, event.annotation);
             out.citation(0, part, citation(event.annotation))?;
         }
         Ok(())
@@ -212,12 +214,10 @@ impl Items {
             self.whole_part(number, place, flow, whole, part, out)?;
         }
         if lacks {
-            let message = || {
-                format!(
-                    "the deltas of `output[{number}]` bring more parts than the finished item has"
-                )
-            };
-            self.notices.warn("text_differs", "parts", message, out);
+            let message = format!(
+                "the deltas of `output[{number}]` bring more parts than the finished item has"
+            );
+            self.unknown.warn("text_differs", message, out);
         }
         Ok(())
     }
@@ -236,22 +236,42 @@ impl Items {
             return self.opaque_part(place, part, out);
         }
         let (place, seen) = self.parts.open(place, flow)?;
-        let (is_first, cited) = (!seen.closed, seen.citations);
+        let is_first = !seen.closed;
         self.whole(number, place, flow, whole, out)?;
         if flow == Flow::Text {
-            let annotations = &part.part.annotations.0;
-            for annotation in annotations.get(cited..).unwrap_or_default() {
-                out.citation(0, place, citation(*annotation))?;
-            }
-            let seen = self.parts.open(place, flow)?.1;
-            seen.citations = cited.max(annotations.len());
+            self.annotations(number, place, &part.part.annotations.0, out)?;
             self.logprobs(place, &part.part.logprobs.0, out)?;
         }
         if is_first && flow != Flow::Reasoning {
-            self.notices
-                .members("a part of a message", part.raw, unknown::OF_PART, out);
+            self.unknown_members("a part of a message", part.raw, unknown::OF_PART, out);
         }
         out.close(0, place)
+    }
+
+    /// All sources of a text, of which some may have been handed out.
+    fn annotations(
+        &mut self,
+        number: u32,
+        place: u32,
+        all: &[Raw<'_>],
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
+        let seen = self.parts.open(place, Flow::Text)?.1;
+        let (count, hash) = (seen.citations, seen.citations_hash);
+        seen.citations = count.max(all.len());
+        let (known, new) = all.split_at_checked(count).unwrap_or((all, &[]));
+        let is_same = known.len() == count && known.iter().copied().fold(0, cited) == hash;
+        seen.citations_hash = new.iter().copied().fold(hash, cited);
+        if !is_same && !all.is_empty() {
+            let message = format!(
+                "the sources of a text in `output[{number}]` differ between its events and the finished item; the first ones are kept"
+            );
+            self.unknown.warn("item_differs", message, out);
+        }
+        for annotation in new {
+            out.citation(0, place, citation(*annotation))?;
+        }
+        Ok(())
     }
 
     /// A part of a type that has no place: a message of its own that has nothing else in it, so that it can go back.
@@ -289,12 +309,10 @@ impl Items {
         match rest {
             Rest::More(rest) => self.pour(place, flow, rest, out)?,
             Rest::Space => {
-                let message = || {
-                    format!(
-                        "the deltas of a text in `output[{number}]` end in other white space than the finished text"
-                    )
-                };
-                self.notices.warn("text_differs", "space", message, out);
+                let message = format!(
+                    "the deltas of a text in `output[{number}]` end in other white space than the finished text"
+                );
+                self.unknown.warn("text_differs", message, out);
             }
             Rest::Differs => {
                 return Err(Error::new(
@@ -353,6 +371,11 @@ fn pour_logprobs(list: &[Raw<'_>], out: &mut Assembler) -> Result<(), Error> {
             ..Logprobs::default()
         },
     )
+}
+
+/// The hash of sources, one more than `before` has.
+fn cited(before: u64, annotation: Raw<'_>) -> u64 {
+    before.rotate_left(5) ^ arguments::hash_of(annotation.text().unwrap_or_default())
 }
 
 /// Of a page, or of a file.

@@ -4,12 +4,13 @@ use super::{
     items::Items,
     parts::{List, item_part},
     slots::Kind,
+    streamed::Streamed,
     wire::Item,
 };
 use crate::{
-    Assembler, Error, ErrorKind, Json,
+    Assembler, Error, Json,
     event::CallState,
-    provider::{lenient, members::Members},
+    provider::{lenient, members::Members, unknown::shown},
 };
 use serde::Serialize;
 
@@ -31,13 +32,14 @@ impl Items {
             slot.done = true;
             let kind = slot.key.kind;
             let announced = slot.announced.take();
-            let completed = std::mem::take(&mut slot.completed);
+            let streamed = std::mem::take(&mut slot.streamed);
             match kind {
                 Kind::Call => self.open_call(number, ended, out)?,
                 Kind::Message => self.open_message(number, announced, out)?,
                 Kind::Reasoning => self.open_reasoning(number, announced, out)?,
-                Kind::Other(_) => self.open_other(number, announced, completed, out)?,
-                Kind::Unknown => {}
+                Kind::Other(_) => self.open_other(number, announced, streamed, out)?,
+                Kind::Unknown if streamed.is_empty() => {}
+                Kind::Unknown => self.not_completed(number, "", out),
             }
         }
         Ok(())
@@ -50,42 +52,17 @@ impl Items {
             .slots
             .get(number)
             .is_some_and(|slot| slot.has_arguments);
-        let Some(call) = out.call_so_far(0, part) else {
-            return Ok(());
-        };
-        let is_whole = !call.arguments.trim().is_empty() && call.has_valid_arguments();
-        let name: String = call.name.escape_debug().take(100).collect();
-        if has_arguments || is_whole {
-            if !has_arguments {
-                let message = || {
-                    format!(
-                        "the call of `{name}` in `output[{number}]` was never completed; its arguments are one JSON object and count as whole"
-                    )
-                };
-                self.notices
-                    .warn("call_not_completed", &number.to_string(), message, out);
-            }
-            if out.call_state(0, part) != Some(CallState::Ended) {
+        if !has_arguments {
+            let is_cut = ended == Ended::Incomplete;
+            if out.end_open_call(0, part, is_cut, &format!("output[{number}]"))? {
                 self.has_call();
             }
-            return out.close(0, part);
+            return Ok(());
         }
-        if ended == Ended::Incomplete {
-            let message = || {
-                format!(
-                    "the call of `{name}` in `output[{number}]` was cut off before its arguments were complete; it was left out"
-                )
-            };
-            self.notices
-                .warn("call_not_completed", &number.to_string(), message, out);
-            return out.drop_call(0, part);
+        if !matches!(out.call_state(0, part), None | Some(CallState::Ended)) {
+            self.has_call();
         }
-        Err(Error::new(
-            ErrorKind::Truncated,
-            format!(
-                "the response is complete, but the call of `{name}` in `output[{number}]` was only announced: its arguments are not known"
-            ),
-        ))
+        out.close(0, part)
     }
 
     /// The text of a message is whole once the response is. A text that only the announcement has is taken.
@@ -151,34 +128,36 @@ impl Items {
         &mut self,
         number: u32,
         announced: Option<Json>,
-        completed: Vec<(&'static str, Json)>,
+        streamed: Streamed,
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let Some(json) = announced else {
+            self.not_completed(number, "", out);
             return Ok(());
         };
         let item: Item<'_> = lenient::parse(json.as_str())?;
         let kind = item.r#type.as_deref().unwrap_or_default();
-        match Members::read(json.as_str()) {
-            Some(mut members) if !completed.is_empty() => {
-                for (member, value) in completed {
-                    members.set(member, value);
-                }
-                members.set("status", Json::new("completed")?);
-                self.answers(kind);
-                self.opaque(number, members.to_json()?, out)
-            }
-            _ => {
-                let kind: String = kind.escape_debug().take(100).collect();
-                let message = || {
-                    format!(
-                        "the item `{kind}` in `output[{number}]` was announced and never completed; it was left out"
-                    )
-                };
-                self.notices
-                    .warn("item_not_completed", &number.to_string(), message, out);
-                Ok(())
-            }
+        if !streamed.has_whole() {
+            self.not_completed(number, kind, out);
+            return Ok(());
         }
+        let (filled, differing) = streamed.complete(json.clone())?;
+        for member in differing {
+            self.differs(number, member, "its announcement", out);
+        }
+        let Some(mut members) = Members::read(filled.as_str()) else {
+            return Ok(());
+        };
+        members.set("status", Json::new("completed")?);
+        self.answers(kind);
+        self.opaque(number, members.to_json()?, out)
+    }
+
+    fn not_completed(&mut self, number: u32, kind: &str, out: &mut Assembler) {
+        let message = format!(
+            "the item `{}` in `output[{number}]` was announced and never completed; it was left out",
+            shown(kind)
+        );
+        self.unknown.warn("item_not_completed", message, out);
     }
 }

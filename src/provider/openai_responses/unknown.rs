@@ -1,7 +1,6 @@
 //! What the wire says and the library has no place for: nothing of it vanishes without a warning.
 
-use super::parts::hash;
-use crate::{Assembler, Error, Warning, json::Reader, provider::lenient::Raw};
+use crate::{Error, json::Reader, provider::lenient::Raw};
 
 /// Events that only report progress, or whose content the end of their item tells again.
 const REPEATED: &[&str] = &[
@@ -11,15 +10,7 @@ const REPEATED: &[&str] = &[
     "response.content_part.added",
     "response.reasoning_part.added",
     "response.reasoning_summary_part.added",
-    "response.code_interpreter_call_code.delta",
-    "response.custom_tool_call_input.delta",
-    "response.mcp_call_arguments.delta",
-    "response.apply_patch_call_operation_diff.delta",
-    "response.apply_patch_call_operation_diff.done",
     "response.shell_call_command.added",
-    "response.shell_call_command.delta",
-    "response.shell_call_command.done",
-    "response.shell_call_output_content.delta",
     "response.shell_call_output_content.done",
     "response.image_generation_call.partial_image",
 ];
@@ -116,75 +107,20 @@ pub(super) fn members<'a>(
     result
 }
 
-/// More kinds of notices than this are not told apart.
-const MOST_NOTICES: usize = 64;
-
-/// The warnings of an answer. Each is given once, however often its reason returns.
-#[derive(Debug, Default)]
-pub(super) struct Notices {
-    given: Vec<u64>,
-}
-
-impl Notices {
-    /// A warning that is given once for each `subject`.
-    pub(super) fn warn(
-        &mut self,
-        code: &'static str,
-        subject: &str,
-        message: impl FnOnce() -> String,
-        out: &mut Assembler,
-    ) {
-        let key = hash(code).rotate_left(1) ^ hash(subject);
-        if self.given.len() < MOST_NOTICES && !self.given.contains(&key) {
-            self.given.push(key);
-            out.warn(Warning::new(code, message()));
-        }
-    }
-
-    /// An event of a type that is not known.
-    pub(super) fn event(&mut self, name: &str, event: Raw<'_>, out: &mut Assembler) {
-        let mut says_something = false;
-        let _ = members(event, PLACES, &mut |_, _| {
-            says_something = true;
-            Ok(())
-        });
-        if REPEATED.contains(&name) || !says_something {
-            return;
-        }
-        let name: String = name.chars().take(100).collect();
-        self.warn(
-            "unknown_event",
-            &name,
-            || format!("an event `{name}` has content that the library has no place for; `raw_frames` gives it as it came"),
-            out,
-        );
-    }
-
-    /// Members of an object that have no place.
-    pub(super) fn members(
-        &mut self,
-        place: &str,
-        object: Raw<'_>,
-        known: &[&str],
-        out: &mut Assembler,
-    ) {
-        let _ = members(object, known, &mut |name, _| {
-            let name: String = name.chars().take(100).collect();
-            let message = || {
-                format!(
-                    "the member `{name}` of {place} has no place in the response; `provider_metadata.raw` or `raw_frames` gives it as it came"
-                )
-            };
-            self.warn("unknown_member", &name, message, out);
-            Ok(())
-        });
-    }
+/// Whether an event of a type that is not known says anything that comes nowhere else.
+pub(super) fn says_something(name: &str, event: Raw<'_>) -> bool {
+    let mut found = false;
+    let _ = members(event, PLACES, &mut |_, _| {
+        found = true;
+        Ok(())
+    });
+    found && !REPEATED.contains(&name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AssemblerLimits, provider::lenient};
+    use crate::provider::lenient;
 
     fn raw(text: &str) -> Raw<'_> {
         lenient::parse(text).unwrap()
@@ -207,29 +143,25 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_event_is_named_once_and_only_if_it_says_anything() {
-        let mut out = Assembler::new(false, AssemblerLimits::default());
-        let mut notices = Notices::default();
-        for (name, event) in [
+    fn an_event_says_something_if_it_has_more_than_its_place() {
+        for (name, event, expected) in [
             (
                 "response.new.delta",
                 r#"{"type":"x","item_id":"i","delta":"a"}"#,
-            ),
-            (
-                "response.new.delta",
-                r#"{"type":"x","item_id":"i","delta":"b"}"#,
+                true,
             ),
             (
                 "response.new.progress",
                 r#"{"type":"x","item_id":"i","output_index":1}"#,
+                false,
             ),
-            ("response.mcp_call_arguments.delta", r#"{"delta":"a"}"#),
+            (
+                "response.content_part.added",
+                r#"{"part":{"type":"output_text"}}"#,
+                false,
+            ),
         ] {
-            notices.event(name, raw(event), &mut out);
+            assert_eq!(says_something(name, raw(event)), expected, "{name}");
         }
-        let warnings = Box::new(out).into_response().warnings;
-        let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
-        assert_eq!(codes, ["unknown_event"]);
-        assert!(warnings[0].message.contains("`response.new.delta`"));
     }
 }

@@ -80,11 +80,28 @@ object! {
         pub(super) arguments: Raw<'a>,
         pub(super) input: Raw<'a>,
         pub(super) code: Raw<'a>,
+        pub(super) diff: Raw<'a>,
+        pub(super) command: Raw<'a>,
+        pub(super) command_index: Count,
         pub(super) logprobs: List<Raw<'a>>,
         pub(super) annotation: Raw<'a>,
         pub(super) part: Raw<'a>,
         pub(super) item: Raw<'a>,
         pub(super) response: Raw<'a>,
+    }
+}
+
+object! {
+    /// An event that brings what a command printed.
+    pub(super) struct ShellOutput<'a> {
+        pub(super) delta: Object<Printed<'a>>,
+    }
+}
+
+object! {
+    pub(super) struct Printed<'a> {
+        pub(super) stdout: Text<'a>,
+        pub(super) stderr: Text<'a>,
     }
 }
 
