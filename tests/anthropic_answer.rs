@@ -271,9 +271,10 @@ fn tool_calls_end_one_by_one_and_blocks_that_never_end_are_kept() {
         panic!("{ends:?}")
     };
     assert!(first < second, "parts with lower numbers come first");
+    // A call without arguments is whole only by its end: see `tests/unclosed_calls.rs`.
     let without_stops: Vec<&str> = EVENTS
         .into_iter()
-        .filter(|event| !event.contains("content_block_stop"))
+        .filter(|event| !event.contains("content_block_stop") || event.contains("\"index\":5"))
         .collect();
     let (full, open) = (
         outcome.result.unwrap(),

@@ -14,3 +14,10 @@ wire_enum! {
         ContentFilter = "content_filter",
     }
 }
+
+impl FinishReason {
+    /// Whether the answer may lack its end: a limit, a filter or an unknown reason stopped it.
+    pub(crate) fn is_cut(&self) -> bool {
+        !matches!(self, FinishReason::Stop | FinishReason::ToolCalls)
+    }
+}

@@ -1,7 +1,7 @@
 //! How an answer ends, and how much of it is kept.
 
-use super::Assembler;
-use crate::{Error, ErrorKind, FinishReason, Json, StreamEvent, few::Few};
+use super::{Assembler, tool_calls::CallState};
+use crate::{Error, ErrorKind, FinishReason, Json, StreamEvent, Warning, error::excerpt, few::Few};
 
 /// Why an answer stopped.
 #[derive(Debug)]
@@ -78,6 +78,50 @@ impl Assembler {
                 && finished > 0
                 && finished == self.choices.len()
                 && u32::try_from(finished).is_ok_and(|finished| finished >= self.wanted_choices))
+    }
+
+    /// The answer is over, and a call of a wire that closes its calls was not closed. It is whole only if its arguments are one
+    /// JSON object; of an answer that was cut it is left out. `place` is where it stands, for messages. Returns whether it was
+    /// handed out.
+    ///
+    /// # Errors
+    /// `truncated` if the answer is complete and it is not known which command was meant.
+    pub(crate) fn end_open_call(
+        &mut self,
+        choice: u32,
+        part: u32,
+        is_cut: bool,
+        place: &str,
+    ) -> Result<bool, Error> {
+        let Some(call) = self.call_so_far(choice, part) else {
+            return Ok(false);
+        };
+        if self.call_state(choice, part) == Some(CallState::Ended) {
+            return Ok(false);
+        }
+        let name = excerpt(call.name.as_bytes());
+        let is_whole = !call.arguments.trim().is_empty() && call.has_valid_arguments();
+        let what = match (is_whole, is_cut) {
+            (true, _) => "never completed; its arguments are one JSON object and count as whole",
+            (false, true) => "cut off before its arguments were complete; it was left out",
+            (false, false) => {
+                return Err(Error::new(
+                    ErrorKind::Truncated,
+                    format!(
+                        "the answer is complete, but the call of `{name}` in `{place}` was only announced: its arguments are not known"
+                    ),
+                ));
+            }
+        };
+        self.warn(Warning::new(
+            "call_not_completed",
+            format!("the call of `{name}` in `{place}` was {what}"),
+        ));
+        match is_whole {
+            true => self.close(choice, part)?,
+            false => self.drop_call(choice, part)?,
+        }
+        Ok(is_whole)
     }
 
     /// Ends every part and finishes every answer. To be called once the answer is complete.

@@ -32,7 +32,8 @@ pub(super) struct MessageDecoder {
     has_content: bool,
     /// Whether one of them is a call to run.
     has_calls: bool,
-    is_cut: bool,
+    /// Why the message ended, in the server's word.
+    reason: Option<String>,
     has_end: bool,
     counts: Counts,
     open: OpenBlocks,
@@ -46,7 +47,7 @@ impl MessageDecoder {
             id: None,
             has_content: false,
             has_calls: false,
-            is_cut: false,
+            reason: None,
             has_end: false,
             counts: Counts::default(),
             open: OpenBlocks::new(server.clone()),
@@ -265,12 +266,23 @@ impl MessageDecoder {
         let Some(reason) = reason else {
             return Ok(());
         };
-        self.is_cut = reason == "max_tokens";
-        let unified = match finish_reason(reason) {
+        out.finish(0, Some(self.unified(reason)), reason)?;
+        self.reason = Some(reason.to_owned());
+        Ok(())
+    }
+
+    fn unified(&self, reason: &str) -> FinishReason {
+        match finish_reason(reason) {
             FinishReason::Stop if self.has_calls => FinishReason::ToolCalls,
             unified => unified,
-        };
-        out.finish(0, Some(unified), reason)
+        }
+    }
+
+    /// Whether a limit or a filter ended the message.
+    fn is_cut(&self) -> bool {
+        self.reason
+            .as_deref()
+            .is_some_and(|reason| finish_reason(reason).is_cut())
     }
 }
 
@@ -296,7 +308,7 @@ impl Decoder for MessageDecoder {
             return Err(protocol("the answer has no `content`: this is no message"));
         }
         self.message(message, out)?;
-        self.open.end_all(MOST_BLOCKS, out)?;
+        self.open.end_all(MOST_BLOCKS, self.is_cut(), out)?;
         self.has_end = true;
         out.end_marker();
         Ok(())
@@ -313,14 +325,19 @@ impl Decoder for MessageDecoder {
     }
 
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
-        self.open.end_all(MOST_BLOCKS, out)?;
+        self.open.end_all(MOST_BLOCKS, self.is_cut(), out)?;
+        // A call can come behind the reason.
+        if let Some(reason) = &self.reason {
+            out.finish(0, Some(self.unified(reason)), reason)?;
+        }
         if !self.has_end {
             out.warn_once(Warning::new(
                 "missing_end",
                 "the stream gave a stop reason, but ended without `message_stop`",
             ));
         }
-        if let (true, Some(limit)) = (self.is_cut, self.chosen_limit) {
+        let is_cut = self.reason.as_deref() == Some("max_tokens");
+        if let (true, Some(limit)) = (is_cut, self.chosen_limit) {
             out.warn(Warning::new(
                 "default_max_tokens",
                 format!(

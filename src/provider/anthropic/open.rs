@@ -1,7 +1,10 @@
 //! The content blocks of a stream that are under way and must be kept until they are whole.
 
 use super::{WIRE, signing::Server};
-use crate::{Assembler, Error, Json, OpaqueBlock, provider::members::Members};
+use crate::{
+    Assembler, Error, Json, OpaqueBlock, Warning,
+    provider::{members::Members, unknown::shown},
+};
 
 /// Blocks that have begun and not ended, in the order in which they began.
 #[derive(Debug)]
@@ -136,12 +139,35 @@ impl OpenBlocks {
         out.close(0, part)
     }
 
-    /// The message is over: blocks whose end did not come are whole too. `last` is a part behind those of all blocks.
-    pub(super) fn end_all(&mut self, last: u32, out: &mut Assembler) -> Result<(), Error> {
+    /// The message is over, whole or cut. Of the blocks whose end did not come, text and thinking are whole; a call is if its
+    /// input is. `last` is a part behind those of all blocks.
+    pub(super) fn end_all(
+        &mut self,
+        last: u32,
+        is_cut: bool,
+        out: &mut Assembler,
+    ) -> Result<(), Error> {
         for (part, open) in std::mem::take(&mut self.open) {
             self.has_unsigned |= open.is_unsigned();
-            open.end(part, out)?;
-            out.close(0, part)?;
+            match open {
+                Open::Thinking { .. } => out.close(0, part)?,
+                Open::Tool { input, has_pieces } => {
+                    // An empty one is what every call begins with.
+                    if !has_pieces && input != "{}" {
+                        out.tool_arguments(0, part, &input)?;
+                    }
+                    out.end_open_call(0, part, is_cut, &format!("content[{part}]"))?;
+                }
+                Open::Opaque {
+                    ref raw, ref input, ..
+                } if lacks_input(raw, input) => {
+                    out.warn(not_completed(part, raw, "it was left out"));
+                }
+                Open::Opaque { ref raw, .. } => {
+                    out.warn(not_completed(part, raw, "what came of it is kept"));
+                    open.end(part, out)?;
+                }
+            }
         }
         match self.server.origin_block()? {
             Some(origin) if std::mem::take(&mut self.has_unsigned) => out.opaque(0, last, origin),
@@ -193,6 +219,28 @@ impl Open {
             }
         }
     }
+}
+
+/// Whether a call that the server runs has only been announced: its input is empty, or in pieces that are no JSON.
+fn lacks_input(raw: &Json, pieces: &str) -> bool {
+    let block = Members::read(raw.as_str()).unwrap_or_default();
+    let announced = block.get("input").map(Json::as_str);
+    match pieces {
+        "" => matches!(announced.map(str::trim), Some("{}" | "null" | "\"\"")),
+        pieces => Json::parse(pieces).is_err(),
+    }
+}
+
+fn not_completed(part: u32, raw: &Json, what: &str) -> Warning {
+    let block = Members::read(raw.as_str()).unwrap_or_default();
+    let kind = block.get("type").map_or("", Json::as_str);
+    Warning::new(
+        "item_not_completed",
+        format!(
+            "the block {} in `content[{part}]` was announced and never completed; {what}",
+            shown(kind)
+        ),
+    )
 }
 
 /// A block with what came after its beginning.

@@ -55,6 +55,16 @@ impl Collected {
         }
     }
 
+    /// Whether nothing came of the block but its beginning, or only a part of a call's input.
+    pub(super) fn is_announced(&self) -> bool {
+        match self {
+            Collected::ServerTool { input, .. } => Json::parse(input.trim()).is_err(),
+            Collected::ToolResult { content, .. } => content.is_empty(),
+            Collected::Image { bytes, .. } => bytes.is_empty(),
+            Collected::Redacted(_) => false,
+        }
+    }
+
     /// The block as it would stand in a whole answer.
     pub(super) fn into_block(self) -> Result<Json, Error> {
         match self {

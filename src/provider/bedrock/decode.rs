@@ -4,7 +4,7 @@ use super::{
     collect::Collected,
     failure,
     read::{
-        CHOICE, Slot, beside, block_number, citation, end, no_answer, opaque, part, usage,
+        CHOICE, Slot, beside, block_number, citation, end, no_answer, opaque, part, unified, usage,
         whole_block,
     },
     wire::{Answer, Block, BlockEvent, ToolUse},
@@ -31,6 +31,8 @@ pub(super) struct ConverseDecoder {
     /// Whether a call is to be run.
     has_calls: bool,
     stopped: bool,
+    /// Why the message ended, in the service's word.
+    reason: Option<String>,
     has_metadata: bool,
     unknown: Unknown,
 }
@@ -196,18 +198,41 @@ impl ConverseDecoder {
         Ok(())
     }
 
-    fn message_stop(&mut self, data: &str, out: &mut Assembler) -> Result<(), Error> {
-        let open: BTreeSet<u32> = self
-            .collected
-            .keys()
-            .chain(&self.without_input)
-            .copied()
-            .collect();
-        for block in open {
-            self.stop(block, out)?;
+    /// The message is over, whole or cut. Of the blocks whose end did not come, text and reasoning are whole; a call is if its
+    /// input is, and what the service makes is kept as far as it came.
+    fn end_open_blocks(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        let is_cut = self
+            .reason
+            .as_deref()
+            .is_some_and(|reason| unified(reason, self.has_calls).is_cut());
+        for block in std::mem::take(&mut self.tools) {
+            let place = format!("output.message.content[{block}]");
+            out.end_open_call(CHOICE, part(block, Slot::Tool), is_cut, &place)?;
         }
+        for (block, collected) in std::mem::take(&mut self.collected) {
+            if matches!(collected, Collected::Redacted(_)) {
+                opaque(block, collected.into_block()?, out)?;
+                continue;
+            }
+            let message = format!(
+                "`output.message.content[{block}]` was announced and never completed; {}",
+                match collected.is_announced() {
+                    true => "it was left out",
+                    false => "what came of it is kept",
+                }
+            );
+            self.unknown.warn("item_not_completed", message, out);
+            if !collected.is_announced() {
+                opaque(block, collected.into_block()?, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn message_stop(&mut self, data: &str, out: &mut Assembler) -> Result<(), Error> {
         let stop: Answer<'_> = lenient::parse(data)?;
         self.stopped = true;
+        self.reason = stop.stop_reason.non_empty().map(str::to_owned);
         if let Some(usage) = usage(stop.usage) {
             out.usage(usage);
         }
@@ -269,6 +294,11 @@ impl Decoder for ConverseDecoder {
     }
 
     fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        self.end_open_blocks(out)?;
+        // A call can come behind the reason.
+        if let Some(reason) = &self.reason {
+            out.finish(CHOICE, Some(unified(reason, self.has_calls)), reason)?;
+        }
         if self.stopped && !self.has_metadata {
             out.warn_once(Warning::new(
                 "missing_end",

@@ -113,16 +113,21 @@ fn known_block(
 /// Why the model stopped, and what it was asked to say beside.
 pub(super) fn end(answer: &Answer<'_>, has_calls: bool, out: &mut Assembler) -> Result<(), Error> {
     let native = answer.stop_reason.non_empty();
-    let reason = native.map(|native| match finish_reason(native) {
-        FinishReason::Stop if has_calls => FinishReason::ToolCalls,
-        reason => reason,
-    });
+    let reason = native.map(|native| unified(native, has_calls));
     out.finish(CHOICE, reason, native.unwrap_or_default())?;
     extra(
         "additionalModelResponseFields",
         answer.additional_model_response_fields,
         out,
     )
+}
+
+/// A stop reason in the library's words, beside calls to run or not.
+pub(super) fn unified(native: &str, has_calls: bool) -> FinishReason {
+    match finish_reason(native) {
+        FinishReason::Stop if has_calls => FinishReason::ToolCalls,
+        reason => reason,
+    }
 }
 
 fn finish_reason(native: &str) -> FinishReason {

@@ -12,6 +12,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// Where the pieces of a message stand: the plan as it goes back, the plan to read, the content, the calls.
 const PLAN_BLOCK: u32 = 0;
@@ -30,6 +31,8 @@ pub(super) struct CohereDecoder {
     text: Option<u32>,
     /// Whether a call is to be run.
     has_calls: bool,
+    /// The calls that have begun and not ended.
+    open_calls: BTreeSet<u64>,
     /// The message's end came; nothing after it counts.
     over: bool,
     unknown: Unknown,
@@ -42,6 +45,7 @@ impl CohereDecoder {
             plan: String::new(),
             text: None,
             has_calls: false,
+            open_calls: BTreeSet::new(),
             over: false,
             unknown: Unknown::default(),
         }
@@ -74,7 +78,10 @@ impl CohereDecoder {
             "tool-call-start" | "tool-call-delta" => {
                 self.tool_call(index, message.tool_calls, out)?;
             }
-            "tool-call-end" => out.close(0, call_part(index)?)?,
+            "tool-call-end" => {
+                self.open_calls.remove(&index);
+                out.close(0, call_part(index)?)?;
+            }
             "citation-start" => self.citation(message.citations, out)?,
             "message-end" => {
                 self.end(
@@ -133,6 +140,7 @@ impl CohereDecoder {
         self.unknown.members("a tool call", &call.others, out);
         self.has_calls = true;
         let part = call_part(index)?;
+        self.open_calls.insert(index);
         if let Some(name) = function.name.non_empty() {
             out.tool_start(0, part, call.id.as_deref().unwrap_or_default(), name)?;
         }
@@ -203,6 +211,11 @@ impl CohereDecoder {
             "TOOL_CALL" => Some(FinishReason::ToolCalls),
             other => Some(FinishReason::Other(other.to_owned())),
         };
+        let is_cut = reason.as_ref().is_some_and(FinishReason::is_cut);
+        for index in std::mem::take(&mut self.open_calls) {
+            let place = format!("message.tool_calls[{index}]");
+            out.end_open_call(0, call_part(index)?, is_cut, &place)?;
+        }
         out.finish(0, reason, native)?;
         out.end_marker();
         Ok(())
@@ -223,7 +236,9 @@ impl Decoder for CohereDecoder {
                 "the stream ended with `[DONE]`, but without `message-end`",
             ));
         }
-        if !self.over {
+        if self.over {
+            self.unknown.behind_end(frame.name, out);
+        } else {
             self.event(frame.name, frame.data, out)?;
         }
         Ok(Progress::More)
@@ -247,6 +262,7 @@ impl Decoder for CohereDecoder {
         }
         for (index, call) in (0_u64..).zip(list(message.tool_calls)?) {
             self.tool_call(index, call, out)?;
+            self.open_calls.remove(&index);
             out.close(0, call_part(index)?)?;
         }
         for citation in list(message.citations)? {

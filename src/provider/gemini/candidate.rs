@@ -7,11 +7,11 @@ use super::{
     wire::{Answer, Candidate, FunctionCall, Grounding, GroundingChunk, Part, is_true},
 };
 use crate::{
-    Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData,
+    Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData, Warning,
     provider::{
         lenient::{self, Raw},
         members::Members,
-        unknown::Unknown,
+        unknown::{Unknown, shown},
     },
 };
 
@@ -34,6 +34,8 @@ struct Progress {
     awaits_result: bool,
     /// A finish reason that came while a result was awaited.
     held: Option<String>,
+    /// The finish reason that was handed out.
+    reason: Option<String>,
     grounding: Option<Json>,
 }
 
@@ -72,9 +74,10 @@ impl Candidates {
     /// Hands over what is known only once the answer is whole.
     pub(super) fn finish(self, out: &mut Assembler) -> Result<(), Error> {
         for mut progress in self.0 {
-            progress.end_partial(out)?;
+            progress.drop_partial(out)?;
             progress.cite(out)?;
-            if let Some(reason) = progress.held.take() {
+            // A call can come behind the reason.
+            if let Some(reason) = progress.held.take().or(progress.reason.take()) {
                 let unified = finish_reason(&reason, progress.calls);
                 out.finish(progress.index, Some(unified), &reason)?;
             }
@@ -133,8 +136,8 @@ impl Progress {
             if self.awaits_result && reason == "STOP" {
                 self.held = Some(reason.to_owned());
             } else {
-                self.end_partial(out)?;
                 out.finish(self.index, Some(finish_reason(reason, self.calls)), reason)?;
+                self.reason = Some(reason.to_owned());
             }
         }
         Ok(())
@@ -216,7 +219,7 @@ impl Progress {
         self.flow = None;
         self.awaits_result = false;
         if call.name.non_empty().is_some() {
-            self.end_partial(out)?;
+            self.follow_partial(out)?;
             let number = self.begin_call(call, part, answer, out)?;
             let goes_on = is_true(call.will_continue);
             if !goes_on && call.partial_args.0.is_empty() {
@@ -268,6 +271,37 @@ impl Progress {
             out.tool_data(self.index, number, OpaqueData::new(WIRE, data.to_json()?))?;
         }
         Ok(number)
+    }
+
+    /// Another call begins although the last one said that it would go on.
+    fn follow_partial(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        let Some(partial) = &self.partial else {
+            return Ok(());
+        };
+        let name = out.call_so_far(self.index, partial.part);
+        let name = name.map_or("", |call| &call.name);
+        out.warn(Warning::new(
+            "call_not_completed",
+            format!(
+                "the call of `{}` in `candidates[{}]` was never completed; what came of its arguments counts as whole",
+                shown(name),
+                self.index
+            ),
+        ));
+        self.end_partial(out)
+    }
+
+    /// The answer is over inside of a call, whose arguments are never known to be all.
+    fn drop_partial(&mut self, out: &mut Assembler) -> Result<(), Error> {
+        let Some(partial) = self.partial.take() else {
+            return Ok(());
+        };
+        let reason = self.reason.as_deref();
+        let is_cut = reason.is_some_and(|reason| finish_reason(reason, self.calls).is_cut());
+        let place = format!("candidates[{}]", self.index);
+        out.end_open_call(self.index, partial.part, is_cut, &place)?;
+        self.calls = self.calls.saturating_sub(1);
+        Ok(())
     }
 
     fn end_partial(&mut self, out: &mut Assembler) -> Result<(), Error> {

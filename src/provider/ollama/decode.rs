@@ -162,7 +162,9 @@ impl Decoder for OllamaDecoder {
         if frame.kind == FrameKind::Exception {
             return Err(failure::from_event(frame.name, frame.data.as_bytes()));
         }
-        if !self.over {
+        if self.over {
+            self.unknown.behind_end("", out);
+        } else {
             self.line(frame.data, out)?;
         }
         Ok(Progress::More)
