@@ -215,7 +215,7 @@ fn is_same(one: &str, other: &str) -> bool {
 pub(super) struct Told(Vec<(u64, u64)>);
 
 /// Members in which a repetition may differ without saying anything else: servers change ids and encryption from event to event.
-const CHANGING: &[&str] = &["id", "status", "encrypted_content"];
+const CHANGING: &[&str] = &["id", "status", "encrypted_content", "fingerprint"];
 
 impl Told {
     pub(super) fn of(item: Raw<'_>) -> Told {
