@@ -379,7 +379,10 @@ fn extras_are_named_by_their_path() {
     ] {
         let response = whole(wire, &body);
         let extra = response.provider_metadata.extra.iter();
-        let found: Vec<&str> = extra.map(|(name, _)| &**name).collect();
+        let mut found: Vec<&str> = extra.map(|(name, _)| &**name).collect();
+        let mut names = names.to_vec();
+        found.sort_unstable();
+        names.sort_unstable();
         assert_eq!(found, names, "{wire}");
     }
 }
