@@ -9,8 +9,8 @@ use crate::{
 use bytes::Bytes;
 
 pub use accumulator::Accumulator;
-pub(crate) use assembler::CallState;
 pub use assembler::{Assembler, AssemblerLimits, Head, ToolFragment};
+pub(crate) use assembler::{CallState, MESSAGE_KEY};
 
 /// Something that happened in an answer.
 ///

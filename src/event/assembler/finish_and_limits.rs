@@ -134,9 +134,9 @@ impl Assembler {
                 break;
             };
             if self.extract_think {
-                let places: Vec<u32> = self.open(choice)?.think.iter().map(|(at, _)| *at).collect();
-                for place in places {
-                    self.end_think(choice, place)?;
+                let keys: Vec<u32> = self.open(choice)?.think.iter().map(|(at, _)| *at).collect();
+                for key in keys {
+                    self.end_think(choice, key)?;
                 }
             }
             self.leave(choice)?;

@@ -29,9 +29,14 @@ pub(crate) use tool_calls::CallState;
 /// answer, limits on what is kept. Whole answers and streams go through it alike, which is why both give the same
 /// response.
 ///
-/// The `part` that its methods take is the decoder's own number for a piece, often the wire's index. Pieces with lower
-/// numbers come first in the message. Text, reasoning, a refusal, a call and an opaque piece of one number are different
-/// parts, in the order reasoning, text, refusal, call, opaque; the events have a number for each of them.
+/// # Keys and parts
+/// The `key` that its methods take is the decoder's own: the index of the content block on the wire, or one key for the whole
+/// message where the API has no index. It says which deltas belong together, and orders the message: lower keys come first.
+///
+/// The assembler gives out the part numbers of the events. Each pair of key and kind is a part of its own, so a decoder uses
+/// one key for whatever the server sends under one index. The parts of one key come in this order: reasoning, reasoning
+/// found in `<think>` tags, text, refusal, tool call, opaque block. The order in which parts arrive makes no difference, since
+/// a server that sends its second block first means the same message.
 #[derive(Debug)]
 pub struct Assembler {
     accumulator: Accumulator,
@@ -84,7 +89,7 @@ struct OpenChoice {
     touched: usize,
     /// Whether pieces of several calls came in turns, so that a piece without a key could belong to any of them.
     interleaved: bool,
-    /// One for each text in which thoughts are looked for, by its place.
+    /// One for each text in which thoughts are looked for, with its key.
     think: Vec<(u32, ThinkSplitter)>,
     finish: Option<Finished>,
     /// A word that stood where a finish reason does, while the answer went on: it is none.
@@ -250,11 +255,11 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn opaque(&mut self, choice: u32, part: u32, block: OpaqueBlock) -> Result<(), Error> {
+    pub fn opaque(&mut self, choice: u32, key: u32, block: OpaqueBlock) -> Result<(), Error> {
         let own = size_of::<ContentPart>().saturating_add(block.provider.len());
         self.retain(own.saturating_add(block.block.as_str().len()))?;
         self.leave(choice)?;
-        let part = part_at(part, PartKind::Opaque)?;
+        let part = part_number(key, PartKind::Opaque)?;
         self.emit(StreamEvent::Opaque {
             choice,
             part,
@@ -267,7 +272,7 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn citation(&mut self, choice: u32, part: u32, citation: Citation) -> Result<(), Error> {
+    pub fn citation(&mut self, choice: u32, key: u32, citation: Citation) -> Result<(), Error> {
         let texts = [&citation.url, &citation.title, &citation.cited_text];
         let texts = texts.into_iter().flatten().map(String::len);
         let raw = citation.raw.as_ref().map_or(0, |raw| raw.as_str().len());
@@ -275,7 +280,7 @@ impl Assembler {
         let own = size_of::<Citation>().saturating_mul(2);
         self.retain(texts.fold(own.saturating_add(raw), usize::saturating_add))?;
         self.open(choice)?;
-        let part = part_at(part, PartKind::Text)?;
+        let part = part_number(key, PartKind::Text)?;
         self.emit(StreamEvent::Citation {
             choice,
             part,
@@ -291,10 +296,10 @@ impl Assembler {
     pub(crate) fn has_citation(
         &self,
         choice: u32,
-        part: u32,
+        key: u32,
         citation: &Citation,
     ) -> Result<bool, Error> {
-        let part = part_at(part, PartKind::Text)?;
+        let part = part_number(key, PartKind::Text)?;
         let known = self.accumulator.citations_of(choice, part);
         Ok(known.contains(citation))
     }
@@ -427,45 +432,45 @@ impl Assembler {
     }
 }
 
-/// What a piece of a message is.
-///
-/// Each kind has a number of its own at every place, so that pieces of different kinds never share a part, even if a
-/// server numbers them alike. At one place they come in this order.
+/// The key of text, reasoning and refusal on APIs whose message has one of each and no indexes.
+pub(crate) const MESSAGE_KEY: u32 = 0;
+
+/// The kind of a part. The parts of one key come in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PartKind {
-    /// Reasoning that was found inside of text. It comes before that text.
-    Thought,
     Reasoning,
+    /// Reasoning that was found in `<think>` tags of a text.
+    Thought,
     Text,
     Refusal,
     Call,
     Opaque,
 }
 
-/// Places per part number: a power of two, not less than the number of kinds.
-const SLOTS: u32 = 8;
+/// Part numbers per key: a power of two, not less than the number of kinds.
+const PARTS_PER_KEY: u32 = 8;
 
-/// The number of the part that a piece of this kind has at a place of the decoder's.
+/// The number of the part with this key and kind.
 #[inline(always)]
-fn part_at(place: u32, slot: PartKind) -> Result<u32, Error> {
-    match place.checked_mul(SLOTS) {
-        Some(first) => Ok(first | slot as u32),
-        None => Err(too_far(place)),
+fn part_number(key: u32, kind: PartKind) -> Result<u32, Error> {
+    match key.checked_mul(PARTS_PER_KEY) {
+        Some(first) => Ok(first | kind as u32),
+        None => Err(key_too_large(key)),
     }
 }
 
-/// The decoder's place behind the number of a part.
-fn place_of(part: u32) -> u32 {
-    part / SLOTS
+/// The key of a part.
+fn key_of(part: u32) -> u32 {
+    part / PARTS_PER_KEY
 }
 
 #[cold]
-fn too_far(place: u32) -> Error {
+fn key_too_large(key: u32) -> Error {
     Error::new(
         ErrorKind::TooLarge,
         format!(
-            "a part of the message has the number {place}; the highest is {}",
-            u32::MAX / SLOTS
+            "a part of the message has the index {key}; the highest is {}",
+            u32::MAX / PARTS_PER_KEY
         ),
     )
 }
@@ -608,19 +613,52 @@ mod tests {
     }
 
     #[test]
-    fn no_two_kinds_share_a_number_and_places_keep_their_order() {
+    fn one_key_holds_a_part_of_each_kind_and_arrival_order_makes_no_difference() {
+        let block = || OpaqueBlock::new("p", json("{}"));
+        let mut stream = stream();
+        stream.extract_think(true);
+        stream.text(0, 1, "later").unwrap();
+        stream.opaque(0, 0, block()).unwrap();
+        stream.tool_start(0, 0, "x", "f").unwrap();
+        stream.refusal(0, 0, "no").unwrap();
+        stream.text(0, 0, "<think>t</think>a").unwrap();
+        stream.reasoning(0, 0, "r").unwrap();
+        stream.close_all(0, 0).unwrap();
+        stream.settle().unwrap();
+        let mut folded = Accumulator::new();
+        while let Some(event) = stream.next_event() {
+            folded.apply(&event);
+        }
+        let response = Box::new(stream).into_response();
+        assert_eq!(folded.into_response().choices, response.choices);
+        let kinds = response.choices[0].message.content.iter();
+        let kinds: Vec<&str> = kinds
+            .map(|part| match part {
+                ContentPart::Reasoning { text, .. }
+                | ContentPart::Text { text, .. }
+                | ContentPart::Refusal { text } => text,
+                ContentPart::ToolCall(call) => &*call.name,
+                ContentPart::Opaque(_) => "opaque",
+                _ => "other",
+            })
+            .collect();
+        assert_eq!(kinds, ["r", "t", "a", "no", "f", "opaque", "later"]);
+    }
+
+    #[test]
+    fn part_numbers_are_unique_and_ordered_by_key_then_kind() {
         use PartKind::{Call, Opaque, Reasoning, Refusal, Text, Thought};
-        let kinds = [Thought, Reasoning, Text, Refusal, Call, Opaque];
-        let numbers: Vec<u32> = [0, 1, 7, u32::MAX / SLOTS]
+        let kinds = [Reasoning, Thought, Text, Refusal, Call, Opaque];
+        let numbers: Vec<u32> = [0, 1, 7, u32::MAX / PARTS_PER_KEY]
             .into_iter()
-            .flat_map(|place| kinds.map(|kind| part_at(place, kind).unwrap()))
+            .flat_map(|key| kinds.map(|kind| part_number(key, kind).unwrap()))
             .collect();
         assert!(
             numbers.windows(2).all(|pair| pair[0] < pair[1]),
             "{numbers:?}"
         );
-        assert_eq!(place_of(part_at(7, Opaque).unwrap()), 7);
-        let error = part_at(u32::MAX / SLOTS + 1, Text).unwrap_err();
+        assert_eq!(key_of(part_number(7, Opaque).unwrap()), 7);
+        let error = part_number(u32::MAX / PARTS_PER_KEY + 1, Text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 }

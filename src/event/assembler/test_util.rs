@@ -1,6 +1,6 @@
 //! What the tests of the assembler share.
 
-use super::{Assembler, AssemblerLimits, ToolFragment, place_of};
+use super::{Assembler, AssemblerLimits, ToolFragment, key_of};
 use crate::{Error, ErrorKind, Json, StreamEvent};
 
 pub(super) fn stream() -> Assembler {
@@ -24,25 +24,25 @@ pub(super) fn told(assembler: &mut Assembler) -> String {
     while let Some(event) = assembler.next_event() {
         all.push(match event {
             E::Start(_) => "start".to_owned(),
-            E::TextStart { part, .. } => format!("text {}", place_of(part)),
-            E::ReasoningStart { part, .. } => format!("reasoning {}", place_of(part)),
+            E::TextStart { part, .. } => format!("text {}", key_of(part)),
+            E::ReasoningStart { part, .. } => format!("reasoning {}", key_of(part)),
             E::TextEnd { part, .. } | E::ReasoningEnd { part, .. } => {
-                format!("end {}", place_of(part))
+                format!("end {}", key_of(part))
             }
             E::TextDelta { text, .. } | E::ReasoningDelta { text, .. } => format!("'{text}'"),
             E::RefusalDelta { text, .. } => format!("refusal '{text}'"),
             E::ReasoningSignature { signature, .. } => format!("signature {signature}"),
             E::ToolCallStart { part, id, name, .. } => {
-                format!("call {} {id} {name}", place_of(part))
+                format!("call {} {id} {name}", key_of(part))
             }
             E::ToolCallDelta {
                 part, arguments, ..
-            } => format!("{} {arguments}", place_of(part)),
+            } => format!("{} {arguments}", key_of(part)),
             E::ToolCallEnd { part, call, .. } => {
-                format!("called {} {} {}", place_of(part), call.id, call.arguments)
+                format!("called {} {} {}", key_of(part), call.id, call.arguments)
             }
-            E::Opaque { part, .. } => format!("opaque {}", place_of(part)),
-            E::Citation { part, .. } => format!("citation {}", place_of(part)),
+            E::Opaque { part, .. } => format!("opaque {}", key_of(part)),
+            E::Citation { part, .. } => format!("citation {}", key_of(part)),
             E::Logprobs { .. } => "logprobs".to_owned(),
             E::Usage(_) => "usage".to_owned(),
             E::Timing { .. } => "timing".to_owned(),

@@ -1,7 +1,7 @@
 //! Text-like deltas: text, reasoning, refusals.
 
 use super::{
-    Assembler, PartKind, TextKind, TextRun, part_at, place_of,
+    Assembler, PartKind, TextKind, TextRun, key_of, part_number,
     think::{Side, ThinkSplitter},
 };
 use crate::{ContentPart, Error, StreamEvent, Warning};
@@ -19,7 +19,7 @@ impl Assembler {
     pub fn text<'t>(
         &mut self,
         choice: u32,
-        part: u32,
+        key: u32,
         text: impl Into<Cow<'t, str>>,
     ) -> Result<(), Error> {
         let text = text.into();
@@ -27,10 +27,10 @@ impl Assembler {
             return Ok(());
         }
         if self.extract_think {
-            return self.think(choice, part, &text);
+            return self.think(choice, key, &text);
         }
         self.retain(text.len())?;
-        let part = part_at(part, PartKind::Text)?;
+        let part = part_number(key, PartKind::Text)?;
         let kind = TextKind::Text;
         self.flow(choice, TextRun { kind, part }, text)
     }
@@ -42,7 +42,7 @@ impl Assembler {
     pub fn reasoning<'t>(
         &mut self,
         choice: u32,
-        part: u32,
+        key: u32,
         text: impl Into<Cow<'t, str>>,
     ) -> Result<(), Error> {
         let text = text.into();
@@ -50,7 +50,7 @@ impl Assembler {
             return Ok(());
         }
         self.retain(text.len())?;
-        let part = part_at(part, PartKind::Reasoning)?;
+        let part = part_number(key, PartKind::Reasoning)?;
         let kind = TextKind::Reasoning;
         self.flow(choice, TextRun { kind, part }, text)
     }
@@ -62,11 +62,11 @@ impl Assembler {
     pub fn reasoning_signature(
         &mut self,
         choice: u32,
-        part: u32,
+        key: u32,
         signature: &str,
     ) -> Result<(), Error> {
         self.retain(signature.len())?;
-        let part = part_at(part, PartKind::Reasoning)?;
+        let part = part_number(key, PartKind::Reasoning)?;
         let kind = TextKind::Reasoning;
         self.enter(choice, TextRun { kind, part })?;
         self.emit(StreamEvent::ReasoningSignature {
@@ -81,14 +81,14 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` if more is kept than the limits allow.
-    pub fn refusal(&mut self, choice: u32, part: u32, text: &str) -> Result<(), Error> {
+    pub fn refusal(&mut self, choice: u32, key: u32, text: &str) -> Result<(), Error> {
         if text.is_empty() {
             return Ok(());
         }
         self.retain(text.len())?;
         self.leave(choice)?;
         self.goes_on(choice)?;
-        let part = part_at(part, PartKind::Refusal)?;
+        let part = part_number(key, PartKind::Refusal)?;
         self.emit(StreamEvent::RefusalDelta {
             choice,
             part,
@@ -156,10 +156,10 @@ impl Assembler {
         Ok(())
     }
 
-    /// Whether what flows stands at this place.
-    pub(super) fn flows_at(&mut self, choice: u32, place: u32) -> Result<bool, Error> {
+    /// Whether the current run has this key.
+    pub(super) fn flows_at(&mut self, choice: u32, key: u32) -> Result<bool, Error> {
         let flowing = self.open(choice)?.flowing;
-        Ok(flowing.is_some_and(|flow| place_of(flow.part) == place))
+        Ok(flowing.is_some_and(|flow| key_of(flow.part) == key))
     }
 }
 
@@ -186,21 +186,16 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub(crate) fn whole_text(
-        &mut self,
-        choice: u32,
-        part: u32,
-        whole: &str,
-    ) -> Result<bool, Error> {
+    pub(crate) fn whole_text(&mut self, choice: u32, key: u32, whole: &str) -> Result<bool, Error> {
         if self.extract_think {
-            return self.whole_with_thoughts(choice, part, whole);
+            return self.whole_with_thoughts(choice, key, whole);
         }
-        let own = part_at(part, PartKind::Text)?;
+        let own = part_number(key, PartKind::Text)?;
         match rest(
             self.accumulator.text(choice, own).unwrap_or_default(),
             whole,
         ) {
-            Rest::New(rest) => self.text(choice, part, rest).map(|()| true),
+            Rest::New(rest) => self.text(choice, key, rest).map(|()| true),
             Rest::Differs => Ok(false),
         }
     }
@@ -212,15 +207,15 @@ impl Assembler {
     pub(crate) fn whole_reasoning(
         &mut self,
         choice: u32,
-        part: u32,
+        key: u32,
         whole: &str,
     ) -> Result<bool, Error> {
-        let own = part_at(part, PartKind::Reasoning)?;
+        let own = part_number(key, PartKind::Reasoning)?;
         match rest(
             self.accumulator.text(choice, own).unwrap_or_default(),
             whole,
         ) {
-            Rest::New(rest) => self.reasoning(choice, part, rest).map(|()| true),
+            Rest::New(rest) => self.reasoning(choice, key, rest).map(|()| true),
             Rest::Differs => Ok(false),
         }
     }
@@ -232,15 +227,15 @@ impl Assembler {
     pub(crate) fn whole_refusal(
         &mut self,
         choice: u32,
-        part: u32,
+        key: u32,
         whole: &str,
     ) -> Result<bool, Error> {
-        let own = part_at(part, PartKind::Refusal)?;
+        let own = part_number(key, PartKind::Refusal)?;
         match rest(
             self.accumulator.text(choice, own).unwrap_or_default(),
             whole,
         ) {
-            Rest::New(rest) => self.refusal(choice, part, rest).map(|()| true),
+            Rest::New(rest) => self.refusal(choice, key, rest).map(|()| true),
             Rest::Differs => Ok(false),
         }
     }
@@ -254,10 +249,10 @@ impl Assembler {
     }
 
     /// The text, reasoning or refusal of a part as far as it has come.
-    pub(crate) fn text_so_far(&self, choice: u32, part: u32) -> Option<&str> {
-        let mut slots = [PartKind::Text, PartKind::Reasoning, PartKind::Refusal].into_iter();
-        slots.find_map(|slot| {
-            let part = part_at(part, slot).ok()?;
+    pub(crate) fn text_so_far(&self, choice: u32, key: u32) -> Option<&str> {
+        let mut kinds = [PartKind::Text, PartKind::Reasoning, PartKind::Refusal].into_iter();
+        kinds.find_map(|kind| {
+            let part = part_number(key, kind).ok()?;
             self.accumulator.text(choice, part)
         })
     }
@@ -267,10 +262,10 @@ impl Assembler {
 impl Assembler {
     /// More text in which thoughts are looked for. What is held back until it is known to be a tag or none is counted when
     /// it comes.
-    fn think(&mut self, choice: u32, place: u32, text: &str) -> Result<(), Error> {
+    fn think(&mut self, choice: u32, key: u32, text: &str) -> Result<(), Error> {
         self.retain(text.len())?;
         let open = self.open(choice)?;
-        let known = open.think.iter_mut().find(|(other, _)| *other == place);
+        let known = open.think.iter_mut().find(|(other, _)| *other == key);
         let mut pieces = Vec::new();
         let mut keep = |side, piece: &str| pieces.push((side, piece.to_owned()));
         match known {
@@ -278,52 +273,52 @@ impl Assembler {
             None => {
                 let mut splitter = ThinkSplitter::default();
                 splitter.push(text, &mut keep);
-                open.think.push((place, splitter));
+                open.think.push((key, splitter));
                 self.retain(size_of::<ThinkSplitter>())?;
             }
         }
-        self.split_text(choice, place, pieces)
+        self.split_text(choice, key, pieces)
     }
 
-    /// The text at a place ends: what was held back is text after all.
-    pub(super) fn end_think(&mut self, choice: u32, place: u32) -> Result<(), Error> {
+    /// The text of a key ends: what was held back is text after all.
+    pub(super) fn end_think(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         let all = &mut self.open(choice)?.think;
-        let Some(at) = all.iter().position(|(other, _)| *other == place) else {
+        let Some(at) = all.iter().position(|(other, _)| *other == key) else {
             return Ok(());
         };
         let (_, mut splitter) = all.remove(at);
         let mut pieces = Vec::new();
         splitter.finish(&mut |side, piece: &str| pieces.push((side, piece.to_owned())));
-        self.split_text(choice, place, pieces)
+        self.split_text(choice, key, pieces)
     }
 
     pub(super) fn split_text(
         &mut self,
         choice: u32,
-        place: u32,
+        key: u32,
         pieces: Vec<(Side, String)>,
     ) -> Result<(), Error> {
         for (side, piece) in pieces {
-            let (kind, slot) = match side {
+            let (kind, part_kind) = match side {
                 Side::Text => (TextKind::Text, PartKind::Text),
                 Side::Reasoning => (TextKind::Reasoning, PartKind::Thought),
             };
-            let part = part_at(place, slot)?;
+            let part = part_number(key, part_kind)?;
             self.flow(choice, TextRun { kind, part }, piece.into())?;
         }
         Ok(())
     }
 
     /// What the text and the thoughts in it are is known when the whole is split as its pieces were.
-    fn whole_with_thoughts(&mut self, choice: u32, place: u32, whole: &str) -> Result<bool, Error> {
+    fn whole_with_thoughts(&mut self, choice: u32, key: u32, whole: &str) -> Result<bool, Error> {
         let (mut text, mut thoughts) = (String::new(), String::new());
         let mut splitter = ThinkSplitter::default();
         splitter.push(whole, &mut |side, piece: &str| match side {
             Side::Text => text.push_str(piece),
             Side::Reasoning => thoughts.push_str(piece),
         });
-        let text_part = part_at(place, PartKind::Text)?;
-        let thought_part = part_at(place, PartKind::Thought)?;
+        let text_part = part_number(key, PartKind::Text)?;
+        let thought_part = part_number(key, PartKind::Thought)?;
         let rests = (
             rest(
                 self.accumulator.text(choice, text_part).unwrap_or_default(),
@@ -342,13 +337,13 @@ impl Assembler {
         };
         self.retain(new_text.len().saturating_add(new_thoughts.len()))?;
         let open = self.open(choice)?;
-        match open.think.iter_mut().find(|(other, _)| *other == place) {
+        match open.think.iter_mut().find(|(other, _)| *other == key) {
             Some((_, old)) => *old = splitter,
-            None => open.think.push((place, splitter)),
+            None => open.think.push((key, splitter)),
         }
         let pieces = [(Side::Reasoning, new_thoughts), (Side::Text, new_text)];
         let pieces = pieces.into_iter().filter(|(_, piece)| !piece.is_empty());
-        self.split_text(choice, place, pieces.collect())?;
+        self.split_text(choice, key, pieces.collect())?;
         Ok(true)
     }
 }

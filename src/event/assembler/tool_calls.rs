@@ -1,9 +1,9 @@
 //! Tool calls, whole or in fragments.
 
 use super::{
-    Assembler, PartKind,
+    Assembler, MESSAGE_KEY, PartKind,
     finish_and_limits::too_many,
-    part_at,
+    part_number,
     tool_call_match::{
         CallMatch, JsonObjectScanner, OpenCall, ToolFragment, match_call, same_json,
     },
@@ -21,8 +21,8 @@ pub(crate) enum CallState {
     Ended,
 }
 
-/// Tool calls of wires without part numbers come after the reasoning (0), the text (1) and the refusal (2).
-const FIRST_CALL_PART: u32 = 3;
+/// The first tool call of APIs without keys comes after the text, reasoning and refusal of the message.
+const FIRST_CALL_KEY: u32 = MESSAGE_KEY + 1;
 
 /// # Tool calls
 impl Assembler {
@@ -48,7 +48,7 @@ impl Assembler {
         self.extend_call(choice, at, fragment)
     }
 
-    /// A call of its own, whatever its index and id say, on a wire without part numbers.
+    /// A call of its own, whatever its index and id say, on an API without keys.
     ///
     /// # Errors
     /// `too_large` past the limits.
@@ -59,17 +59,17 @@ impl Assembler {
     ) -> Result<(), Error> {
         self.leave(choice)?;
         let at = self.open(choice)?.calls.len();
-        let place = FIRST_CALL_PART.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-        self.begin_call(choice, place, fragment)
+        let key = FIRST_CALL_KEY.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+        self.begin_call(choice, key, fragment)
     }
 
     fn begin_call(
         &mut self,
         choice: u32,
-        place: u32,
+        key: u32,
         fragment: ToolFragment<'_>,
     ) -> Result<(), Error> {
-        let part = part_at(place, PartKind::Call)?;
+        let part = part_number(key, PartKind::Call)?;
         let limit = self.limits.tool_calls;
         let open = self.open(choice)?;
         let at = open.calls.len();
@@ -94,16 +94,10 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn tool_start(
-        &mut self,
-        choice: u32,
-        part: u32,
-        id: &str,
-        name: &str,
-    ) -> Result<(), Error> {
+    pub fn tool_start(&mut self, choice: u32, key: u32, id: &str, name: &str) -> Result<(), Error> {
         self.leave(choice)?;
         let fragment = ToolFragment::new(None, Some(id), Some(name), None);
-        if let Some(at) = self.call_at(choice, part)? {
+        if let Some(at) = self.call_at(choice, key)? {
             let calls = &self.open(choice)?.calls;
             let is_named = calls.get(at).is_some_and(|call| call.started);
             if is_named || name.is_empty() {
@@ -111,12 +105,12 @@ impl Assembler {
             }
             return self.extend_call(choice, at, fragment);
         }
-        self.begin_call(choice, part, fragment)
+        self.begin_call(choice, key, fragment)
     }
 
-    /// The position of the call at a place.
-    fn call_at(&mut self, choice: u32, place: u32) -> Result<Option<usize>, Error> {
-        let part = part_at(place, PartKind::Call)?;
+    /// The position of the call with a key.
+    fn call_at(&mut self, choice: u32, key: u32) -> Result<Option<usize>, Error> {
+        let part = part_number(key, PartKind::Call)?;
         let calls = &self.open(choice)?.calls;
         Ok(calls.iter().position(|call| call.part == part))
     }
@@ -125,9 +119,9 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn tool_arguments(&mut self, choice: u32, part: u32, arguments: &str) -> Result<(), Error> {
-        self.tool_start(choice, part, "", "")?;
-        let at = self.call_at(choice, part)?;
+    pub fn tool_arguments(&mut self, choice: u32, key: u32, arguments: &str) -> Result<(), Error> {
+        self.tool_start(choice, key, "", "")?;
+        let at = self.call_at(choice, key)?;
         let calls = &self.open(choice)?.calls;
         let open = at.filter(|at| calls.get(*at).is_some_and(|call| !call.closed));
         match open {
@@ -150,8 +144,8 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn tool_data(&mut self, choice: u32, part: u32, data: OpaqueData) -> Result<(), Error> {
-        match self.call_at(choice, part)? {
+    pub fn tool_data(&mut self, choice: u32, key: u32, data: OpaqueData) -> Result<(), Error> {
+        match self.call_at(choice, key)? {
             Some(at) => self.tool_data_at(choice, at, data),
             None => Ok(()),
         }
@@ -184,12 +178,27 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn close(&mut self, choice: u32, part: u32) -> Result<(), Error> {
-        self.end_think(choice, part)?;
-        if self.flows_at(choice, part)? {
+    pub fn close(&mut self, choice: u32, key: u32) -> Result<(), Error> {
+        self.end_think(choice, key)?;
+        if self.flows_at(choice, key)? {
             return self.leave(choice);
         }
-        match self.call_at(choice, part)? {
+        match self.call_at(choice, key)? {
+            Some(at) => self.close_call(choice, at),
+            None => Ok(()),
+        }
+    }
+
+    /// Every part with this key is complete: its text or reasoning, and its call.
+    ///
+    /// # Errors
+    /// `too_large` past the limits.
+    pub(crate) fn close_all(&mut self, choice: u32, key: u32) -> Result<(), Error> {
+        self.end_think(choice, key)?;
+        if self.flows_at(choice, key)? {
+            self.leave(choice)?;
+        }
+        match self.call_at(choice, key)? {
             Some(at) => self.close_call(choice, at),
             None => Ok(()),
         }
@@ -381,19 +390,19 @@ impl Assembler {
 /// # What has arrived of a call, for APIs that send things twice
 impl Assembler {
     /// The tool call of a part as far as it has come.
-    pub(crate) fn call_so_far(&self, choice: u32, part: u32) -> Option<&ToolCall> {
-        Some(&self.open_call(choice, part)?.call)
+    pub(crate) fn call_so_far(&self, choice: u32, key: u32) -> Option<&ToolCall> {
+        Some(&self.open_call(choice, key)?.call)
     }
 
-    fn open_call(&self, choice: u32, part: u32) -> Option<&OpenCall> {
-        let part = part_at(part, PartKind::Call).ok()?;
+    fn open_call(&self, choice: u32, key: u32) -> Option<&OpenCall> {
+        let part = part_number(key, PartKind::Call).ok()?;
         let open = self.choices.iter().find(|open| open.index == choice)?;
         open.calls.iter().find(|call| call.part == part)
     }
 
     /// How far the tool call of a part is.
-    pub(crate) fn call_state(&self, choice: u32, part: u32) -> Option<CallState> {
-        let call = self.open_call(choice, part)?;
+    pub(crate) fn call_state(&self, choice: u32, key: u32) -> Option<CallState> {
+        let call = self.open_call(choice, key)?;
         Some(match (call.closed, call.started) {
             (true, _) => CallState::Ended,
             (false, true) => CallState::Started,
@@ -408,25 +417,25 @@ impl Assembler {
     pub(crate) fn replace_arguments(
         &mut self,
         choice: u32,
-        part: u32,
+        key: u32,
         arguments: &str,
     ) -> Result<bool, Error> {
-        if self.call_state(choice, part) != Some(CallState::Unseen) {
+        if self.call_state(choice, key) != Some(CallState::Unseen) {
             return Ok(false);
         }
-        let own = part_at(part, PartKind::Call)?;
+        let own = part_number(key, PartKind::Call)?;
         let mut calls = self.open(choice)?.calls.iter_mut();
         if let Some(call) = calls.find(|call| call.part == own) {
             call.call.arguments.clear();
             call.object = Default::default();
         }
-        self.tool_arguments(choice, part, arguments)?;
+        self.tool_arguments(choice, key, arguments)?;
         Ok(true)
     }
 
     /// The tool call of a part never became complete: it is not handed out.
-    pub(crate) fn drop_call(&mut self, choice: u32, part: u32) -> Result<(), Error> {
-        let part = part_at(part, PartKind::Call)?;
+    pub(crate) fn drop_call(&mut self, choice: u32, key: u32) -> Result<(), Error> {
+        let part = part_number(key, PartKind::Call)?;
         let mut calls = self.open(choice)?.calls.iter_mut();
         if let Some(call) = calls.find(|call| call.part == part) {
             call.closed = true;
@@ -485,16 +494,16 @@ mod tests {
         fragment(&mut stream, Some(0), "x", "", "{").unwrap();
         assert_eq!(told(&mut stream), "");
         fragment(&mut stream, Some(0), "", "f", "}").unwrap();
-        assert_eq!(told(&mut stream), "call 3 x f, 3 {}");
+        assert_eq!(told(&mut stream), "call 1 x f, 1 {}");
         fragment(&mut stream, Some(1), "", "g", "{").unwrap();
         fragment(&mut stream, Some(1), "y", "", "").unwrap();
         let made = CallIds::default().make(0, 1, |_| false);
-        assert_eq!(told(&mut stream), format!("call 4 {made} g, 4 {{"));
+        assert_eq!(told(&mut stream), format!("call 2 {made} g, 2 {{"));
         fragment(&mut stream, Some(1), "", "", "}").unwrap();
         stream.settle().unwrap();
         assert_eq!(
             told(&mut stream),
-            "4 }, called 3 x {}, called 4 y {}, finish 0 "
+            "2 }, called 1 x {}, called 2 y {}, finish 0 "
         );
     }
 
@@ -515,7 +524,7 @@ mod tests {
         stream.settle().unwrap();
         assert_eq!(
             told(&mut stream),
-            "call 3 x f, 3 7, warning the arguments of tool call `x` (f) are not a JSON object, called 3 x 7, finish 0 "
+            "call 1 x f, 1 7, warning the arguments of tool call `x` (f) are not a JSON object, called 1 x 7, finish 0 "
         );
     }
 

@@ -4,8 +4,7 @@ use super::{
     collect::Collected,
     failure,
     read::{
-        CHOICE, Slot, beside, block_number, citation, end, no_answer, opaque, part, unified, usage,
-        whole_block,
+        CHOICE, beside, block_number, citation, end, no_answer, opaque, unified, usage, whole_block,
     },
     wire::{Answer, Block, BlockEvent, ToolUse},
 };
@@ -77,7 +76,7 @@ impl ConverseDecoder {
                     self.has_calls = true;
                     return out.tool_start(
                         CHOICE,
-                        part(block, Slot::Tool),
+                        block,
                         tool.tool_use_id.as_deref().unwrap_or_default(),
                         tool.name.as_deref().unwrap_or_default(),
                     );
@@ -100,18 +99,17 @@ impl ConverseDecoder {
 
     fn delta(&mut self, block: u32, delta: &Block<'_>, out: &mut Assembler) -> Result<(), Error> {
         if let Some(text) = delta.text.as_deref() {
-            return out.text(CHOICE, part(block, Slot::Text), text);
+            return out.text(CHOICE, block, text);
         }
         if let Some(tool) = &delta.tool_use.0 {
             return self.tool_input(block, tool, out);
         }
         if let Some(reasoning) = &delta.reasoning_content.0 {
-            let place = part(block, Slot::Reasoning);
             if let Some(text) = reasoning.text.as_deref() {
-                out.reasoning(CHOICE, place, text)?;
+                out.reasoning(CHOICE, block, text)?;
             }
             if let Some(signature) = reasoning.signature.non_empty() {
-                out.reasoning_signature(CHOICE, place, signature)?;
+                out.reasoning_signature(CHOICE, block, signature)?;
             }
             self.unknown.members("reasoning", &reasoning.others, out);
             if let Some(redacted) = reasoning.redacted_content.non_empty() {
@@ -126,7 +124,7 @@ impl ConverseDecoder {
             return Ok(());
         }
         if delta.citation.text().is_some() {
-            return out.citation(CHOICE, part(block, Slot::Text), citation(delta.citation));
+            return out.citation(CHOICE, block, citation(delta.citation));
         }
         self.collect(block, delta, out)
     }
@@ -150,7 +148,7 @@ impl ConverseDecoder {
         self.tools.insert(block);
         self.has_calls = true;
         self.without_input.remove(&block);
-        out.tool_arguments(CHOICE, part(block, Slot::Tool), piece)
+        out.tool_arguments(CHOICE, block, piece)
     }
 
     /// A piece of a block that is handed over when it is whole.
@@ -187,15 +185,12 @@ impl ConverseDecoder {
     fn stop(&mut self, block: u32, out: &mut Assembler) -> Result<(), Error> {
         // No argument is sent as no piece at all, or as an empty one; a whole answer has `{}` there.
         if self.without_input.remove(&block) {
-            out.tool_arguments(CHOICE, part(block, Slot::Tool), "{}")?;
+            out.tool_arguments(CHOICE, block, "{}")?;
         }
         if let Some(collected) = self.collected.remove(&block) {
             opaque(block, collected.into_block()?, out)?;
         }
-        for slot in [Slot::Reasoning, Slot::Text, Slot::Tool] {
-            out.close(CHOICE, part(block, slot))?;
-        }
-        Ok(())
+        out.close_all(CHOICE, block)
     }
 
     /// The message is over, whole or cut. Of the blocks whose end did not come, text and reasoning are whole; a call is if its
@@ -207,7 +202,7 @@ impl ConverseDecoder {
             .is_some_and(|reason| unified(reason, self.has_calls).is_cut());
         for block in std::mem::take(&mut self.tools) {
             let place = format!("output.message.content[{block}]");
-            out.end_open_call(CHOICE, part(block, Slot::Tool), is_cut, &place)?;
+            out.end_open_call(CHOICE, block, is_cut, &place)?;
         }
         for (block, collected) in std::mem::take(&mut self.collected) {
             if matches!(collected, Collected::Redacted(_)) {

@@ -14,17 +14,8 @@ use std::time::Duration;
 /// The one answer: Converse gives no more.
 pub(super) const CHOICE: u32 = 0;
 
-/// What a content block can become, in order. A block has one of them, but servers are known to number two blocks alike,
-/// and then neither may be lost.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Slot {
-    Reasoning,
-    Text,
-    Tool,
-    Opaque,
-}
-
-const SLOTS: u32 = 4;
+/// A higher index is no index of a content block.
+const MAX_BLOCK: u32 = u32::MAX / 32;
 
 /// A block of an answer that came whole. Gives whether it is a call to run.
 pub(super) fn whole_block(
@@ -61,9 +52,7 @@ fn known_block(
     out: &mut Assembler,
 ) -> Result<bool, Error> {
     if let Some(text) = block.text.as_deref() {
-        return out
-            .text(CHOICE, part(number, Slot::Text), text)
-            .map(|()| true);
+        return out.text(CHOICE, number, text).map(|()| true);
     }
     if let Some(tool) = block
         .tool_use
@@ -72,17 +61,16 @@ fn known_block(
         .filter(|tool| !tool.is_of_server())
     {
         let (id, name) = (tool.tool_use_id.as_deref(), tool.name.as_deref());
-        let place = part(number, Slot::Tool);
         out.tool_start(
             CHOICE,
-            place,
+            number,
             id.unwrap_or_default(),
             name.unwrap_or_default(),
         )?;
         let input = tool.input.arguments()?;
         let input = if input.is_empty() { "{}" } else { &*input };
         unknown.members("a tool use", &tool.others, out);
-        return out.tool_arguments(CHOICE, place, input).map(|()| true);
+        return out.tool_arguments(CHOICE, number, input).map(|()| true);
     }
     if let Some(thought) = block
         .reasoning_content
@@ -90,20 +78,18 @@ fn known_block(
         .as_ref()
         .and_then(|reasoning| reasoning.reasoning_text.0.as_ref())
     {
-        let place = part(number, Slot::Reasoning);
-        out.reasoning(CHOICE, place, thought.text.as_deref().unwrap_or_default())?;
+        out.reasoning(CHOICE, number, thought.text.as_deref().unwrap_or_default())?;
         if let Some(signature) = thought.signature.non_empty() {
-            out.reasoning_signature(CHOICE, place, signature)?;
+            out.reasoning_signature(CHOICE, number, signature)?;
         }
         return Ok(true);
     }
     if let Some(cited) = &block.citations_content.0 {
-        let place = part(number, Slot::Text);
         for piece in cited.content.0.iter().filter_map(|piece| piece.0.as_ref()) {
-            out.text(CHOICE, place, piece.text.as_deref().unwrap_or_default())?;
+            out.text(CHOICE, number, piece.text.as_deref().unwrap_or_default())?;
         }
         for raw in &cited.citations.0 {
-            out.citation(CHOICE, place, citation(*raw))?;
+            out.citation(CHOICE, number, citation(*raw))?;
         }
         return Ok(true);
     }
@@ -210,11 +196,7 @@ pub(super) fn citation(raw: Raw<'_>) -> crate::Citation {
 }
 
 pub(super) fn opaque(block: u32, json: Json, out: &mut Assembler) -> Result<(), Error> {
-    out.opaque(
-        CHOICE,
-        part(block, Slot::Opaque),
-        OpaqueBlock::new(WIRE, json),
-    )
+    out.opaque(CHOICE, block, OpaqueBlock::new(WIRE, json))
 }
 
 fn extra(name: &str, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
@@ -227,17 +209,13 @@ fn extra(name: &str, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
 pub(super) fn block_number(index: u64) -> Result<u32, Error> {
     u32::try_from(index)
         .ok()
-        .filter(|block| *block < u32::MAX / SLOTS / 8)
+        .filter(|block| *block < MAX_BLOCK)
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::Protocol,
                 format!("a content block has the index {index}"),
             )
         })
-}
-
-pub(super) fn part(block: u32, slot: Slot) -> u32 {
-    block.saturating_mul(SLOTS).saturating_add(slot as u32)
 }
 
 /// An error with status 200, or something else altogether.

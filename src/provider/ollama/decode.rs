@@ -5,6 +5,7 @@ use crate::{
     Assembler, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock, ServerTiming,
     Usage,
     codec::rfc3339::rfc3339,
+    event::MESSAGE_KEY,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
         lenient::{self, Count},
@@ -17,10 +18,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
 
-/// Where the pieces of a message stand, on a wire that does not number them.
-const REASONING: u32 = 0;
-const TEXT: u32 = 1;
-const FIRST_CALL: u32 = 3;
+/// The first keys of calls and of members without a place of their own, which the API does not number. They come behind the
+/// message's text.
+const FIRST_CALL: u32 = MESSAGE_KEY + 1;
 const FIRST_OTHER: u32 = 1 << 16;
 
 /// Reads one answer.
@@ -63,8 +63,8 @@ impl OllamaDecoder {
         }
         out.choice(0)?;
         let thinking = line.thinking.as_deref().unwrap_or_default();
-        out.reasoning(0, REASONING, thinking)?;
-        out.text(0, TEXT, line.response.as_deref().unwrap_or_default())?;
+        out.reasoning(0, MESSAGE_KEY, thinking)?;
+        out.text(0, MESSAGE_KEY, line.response.as_deref().unwrap_or_default())?;
         if let Some(message) = &line.message.0 {
             self.message(message, out)?;
         }
@@ -86,19 +86,23 @@ impl OllamaDecoder {
     fn message(&mut self, message: &Message<'_>, out: &mut Assembler) -> Result<(), Error> {
         out.reasoning(
             0,
-            REASONING,
+            MESSAGE_KEY,
             message.thinking.as_deref().unwrap_or_default(),
         )?;
-        out.text(0, TEXT, message.content.as_deref().unwrap_or_default())?;
+        out.text(
+            0,
+            MESSAGE_KEY,
+            message.content.as_deref().unwrap_or_default(),
+        )?;
         for (name, raw) in message.others.iter() {
             // Such as a picture that the model made.
             let Some(value) = raw.json() else { continue };
             let mut members = Members::default();
             members.set(name, value);
-            let part = FIRST_OTHER.saturating_add(self.others);
+            let key = FIRST_OTHER.saturating_add(self.others);
             self.others = self.others.saturating_add(1);
             let block = OpaqueBlock::new(self.provider.as_str(), members.to_json()?);
-            out.opaque(0, part, block)?;
+            out.opaque(0, key, block)?;
         }
         for raw in &message.tool_calls.0 {
             let call: ToolCall<'_> = raw.read().unwrap_or_default();
@@ -111,12 +115,12 @@ impl OllamaDecoder {
             self.unknown.members("a tool call", &call.others, out);
             self.unknown.members("a function", &function.others, out);
             // Calls come whole, and some servers number them anew in each line.
-            let part = FIRST_CALL.saturating_add(self.calls);
+            let key = FIRST_CALL.saturating_add(self.calls);
             self.calls = self.calls.saturating_add(1);
             let id = call.id.as_deref().unwrap_or_default();
-            out.tool_start(0, part, id, function.name.as_deref().unwrap_or_default())?;
-            out.tool_arguments(0, part, &function.arguments.arguments()?)?;
-            out.close(0, part)?;
+            out.tool_start(0, key, id, function.name.as_deref().unwrap_or_default())?;
+            out.tool_arguments(0, key, &function.arguments.arguments()?)?;
+            out.close(0, key)?;
         }
         Ok(())
     }

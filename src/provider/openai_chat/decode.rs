@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Assembler, Error, ErrorKind, FinishReason, Head, ServerTiming, Usage, Warning,
+    event::MESSAGE_KEY,
     few::Few,
     provider::{
         Decoder, Frame, FrameKind, Progress, failure,
@@ -23,12 +24,8 @@ use crate::{
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// Where the pieces of a message stand, on a wire that does not number them.
-pub(super) const REASONING: u32 = 0;
-pub(super) const TEXT: u32 = 1;
-pub(super) const REFUSAL: u32 = 2;
-/// Opaque pieces come last: those that belong to the reasoning, and what has no other place. Their order among themselves is
-/// kept.
+/// The first keys of opaque blocks, which come last in the message: those that belong to the reasoning, and members without
+/// a place of their own.
 const DETAILS: u32 = 1 << 20;
 const KEPT: u32 = 1 << 24;
 
@@ -168,9 +165,9 @@ impl ChatDecoder {
         out.choice(choice)?;
         if is_reasoning {
             self.named_reasoning |= !text.is_empty();
-            out.reasoning(choice, REASONING, text)
+            out.reasoning(choice, MESSAGE_KEY, text)
         } else {
-            out.text(choice, TEXT, text)
+            out.text(choice, MESSAGE_KEY, text)
         }
     }
 

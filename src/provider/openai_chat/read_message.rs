@@ -1,11 +1,12 @@
 //! One message of an answer, whole or in deltas.
 
 use super::{
-    decode::{ChatDecoder, REASONING, REFUSAL, TEXT},
+    decode::ChatDecoder,
     wire::{Content, Message, Part, ToolCall, has_others, is_blank},
 };
 use crate::{
     Assembler, Citation, Error, OpaqueData, ToolFragment,
+    event::MESSAGE_KEY,
     provider::lenient::{List, Object, Raw, Spelled, Text, object},
 };
 use std::borrow::Cow;
@@ -63,10 +64,10 @@ impl ChatDecoder {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the text", &text, form, out, |out| {
-            out.whole_text(choice, TEXT, &text)
+            out.whole_text(choice, MESSAGE_KEY, &text)
         })?;
         match is_new {
-            true => out.text(choice, TEXT, text),
+            true => out.text(choice, MESSAGE_KEY, text),
             false => Ok(()),
         }
     }
@@ -79,10 +80,10 @@ impl ChatDecoder {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the refusal", text, form, out, |out| {
-            out.whole_refusal(choice, REFUSAL, text)
+            out.whole_refusal(choice, MESSAGE_KEY, text)
         })?;
         match is_new {
-            true => out.refusal(choice, REFUSAL, text),
+            true => out.refusal(choice, MESSAGE_KEY, text),
             false => Ok(()),
         }
     }
@@ -95,10 +96,10 @@ impl ChatDecoder {
         out: &mut Assembler,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the reasoning", &text, form, out, |out| {
-            out.whole_reasoning(choice, REASONING, &text)
+            out.whole_reasoning(choice, MESSAGE_KEY, &text)
         })?;
         match is_new {
-            true => out.reasoning(choice, REASONING, text),
+            true => out.reasoning(choice, MESSAGE_KEY, text),
             false => Ok(()),
         }
     }
@@ -140,7 +141,7 @@ impl ChatDecoder {
         }
         self.thought(choice, all.thoughts.into(), form, out)?;
         if let Some(signature) = all.signature.filter(|_| form != Form::SoFar) {
-            out.reasoning_signature(choice, REASONING, &signature)?;
+            out.reasoning_signature(choice, MESSAGE_KEY, &signature)?;
         }
         self.text(choice, all.text.into(), form, out)?;
         self.refusal(choice, &all.refusal, form, out)
@@ -409,8 +410,8 @@ impl ChatDecoder {
             let Some(citation) = citation(*annotation) else {
                 continue;
             };
-            if form != Form::SoFar || !out.has_citation(choice, TEXT, &citation)? {
-                out.citation(choice, TEXT, citation)?;
+            if form != Form::SoFar || !out.has_citation(choice, MESSAGE_KEY, &citation)? {
+                out.citation(choice, MESSAGE_KEY, citation)?;
             }
         }
         Ok(())
