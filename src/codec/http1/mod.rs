@@ -4,7 +4,6 @@
 //! Strict where leniency lets two readers of the same bytes disagree: a bare LF, a folded header, two lengths, an unknown
 //! transfer coding are errors.
 
-mod chunks;
 mod decoder;
 mod error;
 mod framing;

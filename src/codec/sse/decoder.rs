@@ -1,11 +1,7 @@
 //! Bytes to lines, and lines to events.
 
-use super::{
-    bom::Bom,
-    event::{SseError, SseEvent},
-    line::Line,
-    pending::{Borrowed, Pending},
-};
+use super::{SseError, SseEvent};
+use crate::codec::buffer;
 use memchr::memchr2;
 
 /// Cuts a byte stream into [`SseEvent`]s; any chunking of the bytes gives the same events.
@@ -200,10 +196,280 @@ fn utf8(bytes: &[u8]) -> Result<&str, SseError> {
     })
 }
 
+/// Where in a line the next byte falls.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    /// In the field name, whose first `len` bytes are in `name`. A line's start has `len` 0.
+    Name {
+        name: [u8; LONGEST_NAME],
+        len: usize,
+    },
+    /// Right after the colon, where one space is dropped.
+    Colon(Field),
+    Value(Field),
+    Ignored,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Data,
+    Event,
+}
+
+const LONGEST_NAME: usize = 5;
+
+impl Line {
+    const START: Line = Line::Name {
+        name: [0; LONGEST_NAME],
+        len: 0,
+    };
+
+    fn is_start(&self) -> bool {
+        matches!(self, Line::Name { len: 0, .. })
+    }
+
+    /// Bytes of a line that has not ended yet.
+    fn take_part(&mut self, mut part: &[u8], pending: &mut Pending) -> Result<(), SseError> {
+        if let Line::Name { mut name, mut len } = *self {
+            loop {
+                let Some((&byte, rest)) = part.split_first() else {
+                    *self = Line::Name { name, len };
+                    return Ok(());
+                };
+                part = rest;
+                if byte == b':' {
+                    *self = match known_field(&name, len) {
+                        Some(field) => {
+                            pending.begin(field)?;
+                            Line::Colon(field)
+                        }
+                        None => Line::Ignored,
+                    };
+                    break;
+                }
+                let Some(place) = name.get_mut(len) else {
+                    *self = Line::Ignored;
+                    break;
+                };
+                *place = byte;
+                len = len.saturating_add(1);
+            }
+        }
+        if let (Line::Colon(field), Some(first)) = (*self, part.first()) {
+            *self = Line::Value(field);
+            if *first == b' ' {
+                part = part.get(1..).unwrap_or_default();
+            }
+        }
+        match *self {
+            Line::Value(field) => pending.append(field, part),
+            _ => Ok(()),
+        }
+    }
+
+    /// The end of a line that was taken in parts.
+    fn end(&mut self, pending: &mut Pending) -> Result<(), SseError> {
+        let line = std::mem::replace(self, Line::START);
+        match line {
+            Line::Name { name, len } => match known_field(&name, len) {
+                Some(field) => pending.begin(field),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+fn known_field(name: &[u8; LONGEST_NAME], len: usize) -> Option<Field> {
+    match name.get(..len)? {
+        b"data" => Some(Field::Data),
+        b"event" => Some(Field::Event),
+        _ => None,
+    }
+}
+
+/// What is kept of it, within the limit.
+#[derive(Debug)]
+struct Pending {
+    limit: usize,
+    event: Vec<u8>,
+    data: Vec<u8>,
+    /// `data` holds at least one line, maybe an empty one.
+    has_data: bool,
+    /// `event` and `data` were handed out by the last call.
+    spent: bool,
+}
+
+/// What of it is still borrowed from the chunk. A part that is `None` is kept, or missing.
+#[derive(Default)]
+struct Borrowed<'i> {
+    event: Option<&'i [u8]>,
+    data: Option<&'i [u8]>,
+}
+
+impl Pending {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            event: Vec::new(),
+            data: Vec::new(),
+            has_data: false,
+            spent: false,
+        }
+    }
+
+    fn clear_if_spent(&mut self) {
+        if self.spent {
+            self.spent = false;
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.has_data = false;
+        buffer::clear(&mut self.event);
+        buffer::clear(&mut self.data);
+    }
+
+    /// A line that lies whole in the chunk.
+    #[inline]
+    fn take_line<'i>(
+        &mut self,
+        line: &'i [u8],
+        borrowed: &mut Borrowed<'i>,
+    ) -> Result<(), SseError> {
+        if let Some(value) = line.strip_prefix(b"data").and_then(value) {
+            if borrowed.data.is_none() && !self.has_data {
+                borrowed.data = Some(value);
+            } else {
+                self.join(borrowed.data.take(), value)?;
+            }
+        } else if let Some(value) = line.strip_prefix(b"event").and_then(value) {
+            self.event.clear();
+            borrowed.event = Some(value);
+        } else {
+            return Ok(());
+        }
+        let event = borrowed.event.unwrap_or(&self.event).len();
+        let data = borrowed.data.unwrap_or(&self.data).len();
+        self.check(event.saturating_add(data))
+    }
+
+    /// A `data` line that is not the event's first, which may still be borrowed.
+    #[cold]
+    fn join(&mut self, first: Option<&[u8]>, value: &[u8]) -> Result<(), SseError> {
+        if let Some(first) = first {
+            self.begin_data()?;
+            self.append(Field::Data, first)?;
+        }
+        self.begin_data()?;
+        self.append(Field::Data, value)
+    }
+
+    /// A blank line: the event is complete. Says whether it has data; without, it is forgotten.
+    fn dispatch(&mut self, borrowed: &Borrowed<'_>) -> bool {
+        let data = borrowed.data.unwrap_or(&self.data);
+        self.spent = !data.is_empty();
+        if !self.spent {
+            self.clear();
+        }
+        self.spent
+    }
+
+    /// The chunk is used up: what was borrowed from it is copied.
+    fn keep(&mut self, borrowed: Borrowed<'_>) -> Result<(), SseError> {
+        if let Some(event) = borrowed.event {
+            self.event.clear();
+            self.append(Field::Event, event)?;
+        }
+        if let Some(data) = borrowed.data {
+            self.begin_data()?;
+            self.append(Field::Data, data)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, field: Field) -> Result<(), SseError> {
+        match field {
+            Field::Data => self.begin_data(),
+            Field::Event => {
+                self.event.clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn begin_data(&mut self) -> Result<(), SseError> {
+        if self.has_data {
+            return self.append(Field::Data, b"\n");
+        }
+        self.has_data = true;
+        Ok(())
+    }
+
+    fn append(&mut self, field: Field, bytes: &[u8]) -> Result<(), SseError> {
+        let kept = self.event.len().saturating_add(self.data.len());
+        let total = kept.saturating_add(bytes.len());
+        self.check(total)?;
+        let buffer = match field {
+            Field::Data => &mut self.data,
+            Field::Event => &mut self.event,
+        };
+        buffer::append(buffer, bytes, self.limit);
+        Ok(())
+    }
+
+    fn check(&self, total: usize) -> Result<(), SseError> {
+        if total > self.limit {
+            return Err(SseError::EventTooLarge { limit: self.limit });
+        }
+        Ok(())
+    }
+}
+
+/// What follows a field's name: nothing, or a colon, one optional space, and the value.
+fn value(after_name: &[u8]) -> Option<&[u8]> {
+    match after_name {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _ => None,
+    }
+}
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bom {
+    /// So many bytes of it have been seen.
+    Awaited(usize),
+    Past,
+}
+
+impl Bom {
+    /// Takes it off the front of `input`. Says whether what was taken was no mark: then it began the name of a field that
+    /// nobody knows.
+    fn strip(&mut self, input: &mut &[u8]) -> bool {
+        while let (Bom::Awaited(seen), Some((byte, rest))) = (*self, input.split_first()) {
+            let mark = BOM.get(seen..).unwrap_or_default();
+            if mark.first() != Some(byte) {
+                *self = Bom::Past;
+                return seen > 0;
+            }
+            *input = rest;
+            *self = if mark.len() == 1 {
+                Bom::Past
+            } else {
+                Bom::Awaited(seen.saturating_add(1))
+            };
+        }
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::sse::testing::{PLENTY, decode_every_way};
+    use crate::codec::sse::spec_tests::{PLENTY, decode, decode_every_way};
 
     #[test]
     fn invalid_utf8_is_an_error_and_final() {
@@ -282,5 +548,40 @@ mod tests {
         assert_eq!(decoder.next(&mut rest).unwrap().unwrap().data.len(), limit);
         assert_eq!(decoder.next(&mut rest), Ok(None));
         assert_eq!(decoder.pending.data.capacity(), 0);
+    }
+
+    #[test]
+    fn the_limit_counts_what_is_kept() {
+        let data = |len: usize| [b"data: ", "x".repeat(len).as_bytes(), b"\n\n"].concat();
+        let error = Some(SseError::EventTooLarge { limit: 100 });
+        for (len, expected) in [(99, None), (100, None), (101, error)] {
+            assert_eq!(decode_every_way(100, &data(len)).1, expected);
+        }
+        let named = [b"event: ", "n".repeat(50).as_bytes(), b"\n", &data(51)].concat();
+        assert_eq!(decode_every_way(100, &named).1, error);
+        let renamed = [
+            b"event: ",
+            "n".repeat(50).as_bytes(),
+            b"\nevent: e\n",
+            &data(99),
+        ]
+        .concat();
+        assert_eq!(decode_every_way(100, &renamed).1, None);
+        // Without end, and so without an event to return.
+        assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 100]]).1, None);
+        assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 101]]).1, error);
+        assert_eq!(decode(100, [&b"event: "[..], &[b'x'; 101]]).1, error);
+        // Empty lines cost too.
+        let empty = b"data:\n".repeat(100_000);
+        assert_eq!(
+            decode(1000, [&empty[..]]).1,
+            Some(SseError::EventTooLarge { limit: 1000 })
+        );
+        assert_eq!(
+            decode(1000, empty.chunks(7)).1,
+            Some(SseError::EventTooLarge { limit: 1000 })
+        );
+        // The limit is for one event, not for the stream.
+        assert_eq!(decode(100, [&data(100).repeat(50)[..]]).0.len(), 50);
     }
 }
