@@ -89,14 +89,14 @@ impl Assembler {
     pub(crate) fn end_open_call(
         &mut self,
         choice: u32,
-        part: u32,
+        key: u32,
         is_cut: bool,
         place: &str,
     ) -> Result<bool, Error> {
-        let Some(call) = self.call_so_far(choice, part) else {
+        let Some(call) = self.call_so_far(choice, key) else {
             return Ok(false);
         };
-        if self.call_state(choice, part) == Some(CallState::Ended) {
+        if self.call_state(choice, key) == Some(CallState::Ended) {
             return Ok(false);
         }
         let name = excerpt(call.name.as_bytes());
@@ -117,9 +117,9 @@ impl Assembler {
             "call_not_completed",
             format!("the call of `{name}` in `{place}` was {what}"),
         ));
-        match is_whole {
-            true => self.close(choice, part)?,
-            false => self.drop_call(choice, part)?,
+        match (is_whole, self.call_at(choice, key)?) {
+            (true, Some(at)) => self.close_call(choice, at)?,
+            _ => self.drop_call(choice, key)?,
         }
         Ok(is_whole)
     }

@@ -109,7 +109,7 @@ impl Assembler {
     }
 
     /// The position of the call with a key.
-    fn call_at(&mut self, choice: u32, key: u32) -> Result<Option<usize>, Error> {
+    pub(super) fn call_at(&mut self, choice: u32, key: u32) -> Result<Option<usize>, Error> {
         let part = part_number(key, PartKind::Call)?;
         let calls = &self.open(choice)?.calls;
         Ok(calls.iter().position(|call| call.part == part))
