@@ -16,6 +16,8 @@ pub mod network;
 pub mod nginx;
 pub mod proxy;
 mod server;
+#[cfg(unix)]
+pub mod stopped;
 mod tls;
 
 pub use blocking::{BlockOn, Blocking};
