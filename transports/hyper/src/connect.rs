@@ -21,6 +21,7 @@ impl Runtime for Tokio {
     type Tcp = TcpStream;
     const NO_RUNTIME: &'static str = "there is no tokio runtime here; call from a task of one, or inside \
         `Runtime::block_on` or `Handle::enter`, and build it with `enable_all`";
+    const READS_ASK_SOCKET: bool = false;
 
     fn id() -> Option<Id> {
         Handle::try_current().ok().map(|runtime| runtime.id())

@@ -24,6 +24,7 @@ impl Runtime for Smol {
     type Timer = Timer;
     type Tcp = Tcp;
     const NO_RUNTIME: &'static str = "there is no reactor";
+    const READS_ASK_SOCKET: bool = true;
 
     fn id() -> Option<()> {
         Some(())

@@ -105,6 +105,7 @@ impl<R: Runtime> Http1<R> {
             self.release();
         }
         self.watch.look.store(true, Relaxed);
+        self.watch.look_again.store(true, Relaxed);
         self.driver.is_some() && self.sender.is_ready() && self.is_reusable()
     }
 

@@ -56,6 +56,8 @@ pub trait Runtime: Send + Sync + 'static {
     type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// What to do if [`id`](Self::id) gives nothing.
     const NO_RUNTIME: &'static str;
+    /// True if a read of [`Tcp`](Self::Tcp) always asks the socket. False if it may answer from what the runtime was last notified of.
+    const READS_ASK_SOCKET: bool;
 
     /// The instance that the caller is in, if any.
     fn id() -> Option<Self::Id>;

@@ -2,7 +2,7 @@
 
 use super::Runtime;
 use std::{
-    io::{self, ErrorKind::WouldBlock, IoSlice, Read},
+    io::{self, ErrorKind, IoSlice, Read},
     mem::MaybeUninit,
     pin::Pin,
     sync::{
@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct Watch {
     /// The next read has to ask the socket itself, whatever the runtime knows of it.
     pub(crate) look: AtomicBool,
+    /// The next write is refused if there is something to read by then: the process may have been stopped since the look.
+    pub(crate) look_again: AtomicBool,
     /// The last write waits for the peer to read.
     pub(crate) stuck: AtomicBool,
     /// Something was written since this was last cleared.
@@ -42,14 +44,18 @@ impl<R: Runtime> Tcp<R> {
         (stream, watch)
     }
 
+    /// True if a read would give something: bytes, the end or an error.
+    fn has_unread(&self) -> bool {
+        let peeked = R::socket(&self.tcp).peek(&mut [MaybeUninit::uninit()]);
+        !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Past the runtime. The peek comes first because most looks find nothing, and to clear the buffer takes longer.
     fn read_now(&self, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let socket = R::socket(&self.tcp);
-        let peeked = socket.peek(&mut [MaybeUninit::uninit()]);
-        if peeked.is_err_and(|error| error.kind() == WouldBlock) {
+        if !self.has_unread() {
             return Poll::Pending;
         }
-        let count = (&*socket).read(into.initialize_unfilled())?;
+        let count = (&*R::socket(&self.tcp)).read(into.initialize_unfilled())?;
         into.advance(count);
         Poll::Ready(Ok(()))
     }
@@ -61,6 +67,9 @@ impl<R: Runtime> Tcp<R> {
     ) -> Poll<io::Result<usize>> {
         if self.failed.is_some() {
             return Poll::Ready(Ok(size));
+        }
+        if self.watch.look_again.swap(false, Relaxed) && self.has_unread() {
+            return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
         }
         let written = write(Pin::new(&mut self.tcp));
         self.watch.stuck.store(written.is_pending(), Relaxed);
@@ -87,7 +96,7 @@ impl<R: Runtime> AsyncRead for Tcp<R> {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let mut read = Pin::new(&mut self.tcp).poll_read(cx, into);
-        if read.is_pending() && self.watch.look.swap(false, Relaxed) {
+        if !R::READS_ASK_SOCKET && read.is_pending() && self.watch.look.swap(false, Relaxed) {
             read = self.read_now(into);
         }
         let is_more = matches!(read, Poll::Ready(Ok(()))) && into.filled().len() > before;
