@@ -22,13 +22,20 @@ fn main() {
         } else {
             tls.enable_http1().build()
         };
-        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
-            .http2_only(arguments.http2)
-            .build(connector);
+        // Over HTTP/2 a client has one connection to a host, on which the server allows a hundred streams.
+        let share = if arguments.http2 { 100 } else { u64::MAX };
+        let clients: Vec<Client<_, Full<Bytes>>> = (0..arguments.concurrency.div_ceil(share))
+            .map(|_| {
+                Client::builder(TokioExecutor::new())
+                    .http2_only(arguments.http2)
+                    .build(connector.clone())
+            })
+            .collect();
         let (started, received) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let tasks: Vec<_> = (0..arguments.concurrency)
-            .map(|_| {
-                let (client, arguments) = (client.clone(), arguments.clone());
+            .map(|n| {
+                let client = clients[(n / share) as usize].clone();
+                let arguments = arguments.clone();
                 let (started, received) = (started.clone(), received.clone());
                 tokio::task::spawn_local(async move {
                     while started.get() < arguments.calls {
