@@ -18,8 +18,8 @@ use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use serde::Serialize;
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 use unifiedai::{
-    AwsCredentials, CallOptions, ChatRequest, Exchange, Input, Message, Provider, Signer, Start,
-    Step, Time, codec::sse::SseDecoder, provider::OpenAiChat,
+    AwsCredentials, CallOptions, CallStart, ChatRequest, Exchange, Input, Message, Provider,
+    Signer, Step, Time, codec::sse::SseDecoder, provider::OpenAiChat,
 };
 
 #[global_allocator]
@@ -187,13 +187,13 @@ fn streaming(chunks: Vec<Bytes>) -> (Exchange, Vec<Bytes>) {
     let request = ChatRequest::new("m")
         .message(Message::user("Hi"))
         .stream(true);
-    let start = Start::new(Time::ZERO, std::time::UNIX_EPOCH, 1);
+    let start = CallStart::new(Time::ZERO, std::time::UNIX_EPOCH, 1);
     let options = Arc::new(CallOptions::default());
     let mut exchange = Exchange::new(provider, Arc::new(request), options, start).unwrap();
     assert!(matches!(exchange.poll(Time::ZERO), Step::Send { .. }));
     let response = http::Response::builder().header("content-type", "text/event-stream");
     let (head, ()) = response.body(()).unwrap().into_parts();
-    exchange.handle(Input::Head(head), Time::ZERO);
+    exchange.handle(Input::Headers(head), Time::ZERO);
     (exchange, chunks)
 }
 

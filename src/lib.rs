@@ -16,7 +16,7 @@
 //!
 //! ```
 //! use std::{sync::Arc, time::SystemTime};
-//! use unifiedai::{CallOptions, ChatRequest, Exchange, Input, Start, Step, Time, provider::OpenAiChat};
+//! use unifiedai::{CallOptions, ChatRequest, Exchange, Input, CallStart, Step, Time, provider::OpenAiChat};
 //!
 //! # fn send(_: http::Request<bytes::Bytes>) -> http::response::Parts { http::Response::new(()).into_parts().0 }
 //! # let mut chunks = [r#"{"choices":[{"message":{"content":"Hello."},"finish_reason":"stop"}]}"#].into_iter();
@@ -24,15 +24,15 @@
 //! let provider = Arc::new(OpenAiChat::cerebras("my-key")?);
 //! let request = Arc::new(ChatRequest::new("gpt-oss-120b").user("Say hello."));
 //! let mut now = Time::ZERO; // nanoseconds on a clock of yours
-//! let start = Start::new(now, SystemTime::UNIX_EPOCH, 42); // and the wall clock, and a seed
+//! let start = CallStart::new(now, SystemTime::UNIX_EPOCH, 42); // and the wall clock, and a seed
 //! let mut exchange = Exchange::new(provider, request, Arc::new(CallOptions::default()), start)?;
 //!
 //! let response = loop {
 //!     match exchange.poll(now) {
-//!         Step::Send { request, .. } => exchange.handle(Input::Head(send(request)), now),
+//!         Step::Send { request, .. } => exchange.handle(Input::Headers(send(request)), now),
 //!         Step::Receive { .. } => match receive() {
 //!             Some(chunk) => exchange.handle(Input::Body(chunk), now),
-//!             None => exchange.handle(Input::End, now),
+//!             None => exchange.handle(Input::BodyEnd, now),
 //!         },
 //!         Step::Sleep { until } => now = until, // wait as your runtime does
 //!         Step::Event(event) => print!("{}", event.text().unwrap_or_default()),
@@ -48,8 +48,8 @@
 //!
 //! | [`Step`] | do | then [`handle`](Exchange::handle) |
 //! |---|---|---|
-//! | [`Send`](Step::Send) | drop any response that is open; send the request within its limits | [`Input::Head`] when the status and headers are there, [`Input::Failed`] if not |
-//! | [`Receive`](Step::Receive) | read the body on, until the deadline at the latest | [`Input::Body`], [`Input::End`] where HTTP says that it ends, [`Input::Failed`]; nothing if the deadline passed |
+//! | [`Send`](Step::Send) | drop any response that is open; send the request within its limits | [`Input::Headers`] when the status and headers are there, [`Input::TransportError`] if not |
+//! | [`Receive`](Step::Receive) | read the body on, until the deadline at the latest | [`Input::Body`], [`Input::BodyEnd`] where HTTP says that it ends, [`Input::TransportError`]; nothing if the deadline passed |
 //! | [`Sleep`](Step::Sleep) | drop any response; wait until then | nothing |
 //! | [`Event`](Step::Event) | hand it to the application | nothing |
 //! | [`Done`](Step::Done) | drop any response; call [`into_result`](Exchange::into_result) | nothing |
@@ -67,14 +67,14 @@
 //!    |             |                                                        |
 //!    |             | Step::Send                                             |
 //!    |             v                                                        |
-//!    |         AwaitHead ---- Input::Failed, a deadline passed -------------+
+//!    |         AwaitHead ---- Input::TransportError, a deadline passed -------------+
 //!    |             |                                                        |
-//!    |             | Input::Head                                            |
+//!    |             | Input::Headers                                            |
 //!    |             v                                                        |
-//!    |           Body ------- Input::Failed, a deadline passed,             |
+//!    |           ResponseBody ------- Input::TransportError, a deadline passed,             |
 //!    |             |          an error status, an error while decoding -----+
 //!    |             |                                                        |
-//!    |             | Input::Body, Input::End: the answer is complete        v
+//!    |             | Input::Body, Input::BodyEnd: the answer is complete        v
 //!    |             v                                                      failed
 //!    |          complete                                                  |    |
 //!    |          |      |        retry, fallback target, signed again       |    |
@@ -88,10 +88,10 @@
 //! |---|---|
 //! | `Ready` | `Sleep` before the time of the attempt and while a permit is awaited, else `Send` |
 //! | `AwaitHead` | `Receive` |
-//! | `Body` | `Event` for each event, `Receive` when there is none |
+//! | `ResponseBody` | `Event` for each event, `Receive` when there is none |
 //! | `Done` | `Event` for each event that is left, then `Done` |
 //!
-//! A failure leads to another attempt if the [retry policy](Retry) or a [fallback](Fallback) allows it and, on a stream, no
+//! A failure leads to another attempt if the [retry policy](RetryPolicy) or a [fallback](Fallback) allows it and, on a stream, no
 //! visible event was decoded. Each attempt starts from nothing: events of an attempt are held back until the first visible one.
 //!
 //! # Guarantees
@@ -104,15 +104,15 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `ureq` | [`ureq::Agent`](https://docs.rs/unifiedai-ureq), for [`Client`]: blocking |
-//! | `hyper` | [`hyper::Client`](https://docs.rs/unifiedai-hyper), for [`AsyncClient`] on tokio; HTTP/1.1 and HTTP/2 |
-//! | `smol` | [`smol::Client`](https://docs.rs/unifiedai-smol), for [`AsyncClient`] on smol, without tokio's reactor |
+//! | `ureq` | [`transport::UreqTransport`](https://docs.rs/unifiedai-ureq), for [`Client`]: blocking |
+//! | `hyper` | [`transport::HyperTransport`](https://docs.rs/unifiedai-hyper), for [`AsyncClient`] on tokio; HTTP/1.1 and HTTP/2 |
+//! | `smol` | [`transport::SmolTransport`](https://docs.rs/unifiedai-smol), for [`AsyncClient`] on smol, without tokio's reactor |
 //! | `bedrock` | Amazon Bedrock: Converse, ConverseStream, SigV4 |
 //! | `schemars` | tools and answer schemas from Rust types |
 //! | `tracing` | `TracingObserver`: spans with OpenTelemetry's attributes for generative AI |
 //! | `metrics` | `MetricsObserver`: its histograms, through the `metrics` crate |
 //! | `testing` | `transport::testing`: a scripted transport, a recorder and a player |
-//! | `http1` | [`codec::http1`](codec): raw HTTP/1.1, for programs that have only a socket |
+//! | `http1-codec` | [`codec::http1`](codec): raw HTTP/1.1, for programs that have only a socket |
 
 // A test that slices or adds wrongly fails, as it should.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
@@ -137,33 +137,40 @@ mod wire_enum;
 pub use auth::sigv4::{AwsCredentialSource, AwsCredentials, Signer};
 pub use auth::{Auth, Credential, Secret};
 pub use chat::{
-    Attempt, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail, JsonSchema,
-    Logprobs, Media, Message, Metrics, OpaqueBlock, OpaqueData, Param, ProviderMetadata, RateLimit,
-    RawBody, RawHeaders, ReasoningEffort, ReasoningFormat, ResponseFormat, Role, ServerTiming,
-    ServiceTier, TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob,
+    Attempt, CallMetrics, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail,
+    JsonSchema, Logprobs, Media, Message, Param, ProviderBlock, ProviderData, ProviderMetadata,
+    RateLimit, RawBody, RawHeaders, ReasoningEffort, ReasoningFormat, ResponseFormat, Role,
+    ServerTiming, ServiceTier, TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob,
     UnifiedChatResponse, Usage, Verbosity, Warning,
 };
 pub use client::{
     AsyncBatch, AsyncClient, AsyncUnifiedAI, Batch, BatchOptions, BatchResult, CallEvent, CallInfo,
-    CallSummary, Client, Compared, Comparison, Criterion, Health, HealthStatus, Observation,
-    Observer, ProviderHealth, Providers, Requests, UnifiedAI, provider_from_env,
-    sdk::{self, AsyncCerebras, Cerebras},
+    CallObservation, CallSummary, Client, Comparison, ComparisonEntry, ComparisonMetric, Health,
+    HealthStatus, IterRequests, Observer, ProviderHealth, ProviderRegistry, UnifiedAI,
+    compat::{self, AsyncCerebras, Cerebras},
 };
-pub use embed::{EmbedEncoding, EmbedPurpose, EmbedRequest, EmbedResponse};
+pub use embed::{EmbedEncoding, EmbedRequest, EmbedResponse, EmbeddingInputType};
 pub use error::{Error, ErrorBody, ErrorKind, TimeoutKind};
-pub use event::{Accumulator, Assembler, AssemblerLimits, Head, StreamEvent, ToolFragment};
+pub use event::{
+    Accumulator, ResponseBuilder, ResponseLimits, ResponseStart, StreamEvent, ToolFragment,
+};
 pub use exchange::{
-    Chat, Embed, Exchange, Input, ListModels, OneModel, Operation, Ping, Start, Step,
+    CallStart, Chat, CheckProvider, Embed, Exchange, Input, ListModels, Operation, RetrieveModel,
+    Step,
 };
 pub use json::Json;
 pub use policy::{
-    BreakerRules, CallOptions, Fallback, Guard, Retry, SizeLimits, Target, Timeouts,
-    parse_duration, retry_after,
+    CallOptions, CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits, RetryPolicy,
+    SizeLimits, Timeouts, parse_duration, retry_after,
 };
-pub use provider::{BaseUrl, EmbedBatch, Embedded, Encoded, Framing, Model, ModelPage, Provider};
+pub use provider::{
+    BaseUrl, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing, Model, ModelPage,
+    Provider,
+};
 pub use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Body, BoxedAsyncTransport, BoxedTransport, CancelHandle, Delivery,
-    FailureKind, Limits, Phase, Time, Transport, TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, BoxedAsyncTransport, BoxedTransport,
+    CancelHandle, Phase, RequestDelivery, ResponseBody, Time, Transport, TransportError,
+    TransportErrorKind,
 };
 
 #[cfg(feature = "metrics")]
@@ -171,13 +178,7 @@ pub use client::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use client::TracingObserver;
 #[cfg(feature = "bedrock")]
-pub use client::sdk::{AsyncBedrockRuntime, BedrockRuntime};
-#[cfg(feature = "hyper")]
-pub use unifiedai_hyper as hyper;
-#[cfg(feature = "smol")]
-pub use unifiedai_smol as smol;
-#[cfg(feature = "ureq")]
-pub use unifiedai_ureq as ureq;
+pub use client::compat::{AsyncBedrockRuntime, BedrockRuntime};
 
 /// The README's snippets, compiled and run as tests.
 #[cfg(doctest)]

@@ -15,8 +15,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ChatRequest, ErrorKind, Exchange, Input, Provider, Retry, Start, Step, Time,
-    provider::OpenAiChat,
+    CallOptions, CallStart, ChatRequest, ErrorKind, Exchange, Input, Provider, RetryPolicy, Step,
+    Time, provider::OpenAiChat,
 };
 
 const EVENT: usize = 256 << 10;
@@ -358,12 +358,12 @@ fn run<'a>(
     mut pieces: impl Iterator<Item = &'a Bytes>,
 ) -> Result<(), ErrorKind> {
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
+    options.retry = RetryPolicy::none();
     options.sizes.event = EVENT;
     options.sizes.body = BODY;
     options.sizes.error_body = ERROR_BODY;
     let request = ChatRequest::new("m").user("x").stream(stream);
-    let start = Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
+    let start = CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
     let mut exchange = Exchange::new(
         provider.clone(),
         Arc::new(request),
@@ -385,13 +385,13 @@ fn run<'a>(
                     .status(status)
                     .header("content-type", kind);
                 let head = head.body(()).unwrap();
-                exchange.handle(Input::Head(head.into_parts().0), now);
+                exchange.handle(Input::Headers(head.into_parts().0), now);
             }
             Step::Receive { .. } => {
                 exchange.handle(
                     pieces
                         .next()
-                        .map_or(Input::End, |piece| Input::Body(piece.clone())),
+                        .map_or(Input::BodyEnd, |piece| Input::Body(piece.clone())),
                     now,
                 );
             }

@@ -267,7 +267,7 @@ fn whatever_a_recorded_answer_holds_goes_back_as_it_came() {
                 ContentPart::Text { .. } => "text",
                 ContentPart::Reasoning { .. } => "thinking",
                 ContentPart::ToolCall(_) => "tool call",
-                ContentPart::Opaque(_) => "opaque",
+                ContentPart::ProviderBlock(_) => "opaque",
                 _ => "other",
             };
             *kinds.entry(kind).or_insert(0) += 1;

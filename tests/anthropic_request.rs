@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unifiedai::{
     Auth, ChatRequest, Citation, ContentPart, Credential, ErrorKind, ImageDetail, Json, JsonSchema,
-    Media, Message, OpaqueData, Provider, ReasoningEffort, ReasoningFormat, ResponseFormat, Role,
+    Media, Message, Provider, ProviderData, ReasoningEffort, ReasoningFormat, ResponseFormat, Role,
     Secret, ServiceTier, Tool, ToolCall, ToolChoice, ToolResult,
     provider::{Anthropic, anthropic::cache_point},
 };
@@ -39,7 +39,7 @@ fn failed(id: &str, text: &str) -> ToolResult {
 }
 
 fn part(json: Value) -> ContentPart {
-    ContentPart::opaque("anthropic", Json::new(&json).unwrap())
+    ContentPart::provider_block("anthropic", Json::new(&json).unwrap())
 }
 
 /// The members that a request has beside those that every request has.
@@ -68,7 +68,7 @@ fn parameters() {
             ask().temperature(0.5).top_p(0.9).top_k(3).stop("x"),
             json!({"temperature": 0.5, "top_p": 0.9, "top_k": 3, "stop_sequences": ["x"]}),
         ),
-        (ask().end_user("u"), json!({"metadata": {"user_id": "u"}})),
+        (ask().user_id("u"), json!({"metadata": {"user_id": "u"}})),
         (
             ask().service_tier(ServiceTier::Default),
             json!({"service_tier": "standard_only"}),
@@ -180,7 +180,7 @@ fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
         let error = provider().encode_chat(&request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains(named), "{error}");
-        let encoded = provider().encode_chat(&request.lenient()).unwrap();
+        let encoded = provider().encode_chat(&request.drop_unsupported()).unwrap();
         assert!(
             encoded.warnings[0].message.contains(named),
             "{:?}",
@@ -193,7 +193,7 @@ fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
             media: Media::inline("video/mp4", "x"),
         },
     ] {
-        let request = ask().user_parts(vec![part]).lenient();
+        let request = ask().user_parts(vec![part]).drop_unsupported();
         assert!(
             provider().encode_chat(&request).is_err(),
             "a question without its parts is another one"
@@ -320,7 +320,7 @@ fn a_conversation_begun_elsewhere_goes_on() {
             .into(),
     };
     let mut call = ToolCall::new("functions.f:0", "f", "{broken");
-    call.provider_data = Some(OpaqueData::new(
+    call.provider_data = Some(ProviderData::new(
         "gemini",
         Json::new(&json!({"id": "x"})).unwrap(),
     ));
@@ -332,7 +332,10 @@ fn a_conversation_begun_elsewhere_goes_on() {
                     text: "hm".into(),
                     signature: None,
                 },
-                ContentPart::opaque("bedrock", Json::new(&json!({"cachePoint": {}})).unwrap()),
+                ContentPart::provider_block(
+                    "bedrock",
+                    Json::new(&json!({"cachePoint": {}})).unwrap(),
+                ),
                 ContentPart::Refusal { text: "no".into() },
                 cited,
                 ContentPart::ToolCall(call),
@@ -372,7 +375,7 @@ fn a_conversation_begun_elsewhere_goes_on() {
 
 #[test]
 fn the_place_decides_address_headers_and_version() {
-    let header = |encoded: &unifiedai::Encoded, name: &str| {
+    let header = |encoded: &unifiedai::EncodedRequest, name: &str| {
         let value = encoded.request.headers().get(name);
         value.map(|value| value.to_str().unwrap().to_owned())
     };
@@ -409,7 +412,7 @@ fn the_place_decides_address_headers_and_version() {
         "https://res.services.ai.azure.com/anthropic/v1/messages"
     );
 
-    let token = Credential::Ask(std::sync::Arc::new(|| Secret::new("fresh")));
+    let token = Credential::Callback(std::sync::Arc::new(|| Secret::new("fresh")));
     let vertex = Anthropic::vertex("p", "us-east5")
         .unwrap()
         .auth(Auth::Bearer(token));
@@ -449,7 +452,7 @@ fn models_are_listed_page_by_page() {
         (model.id.as_str(), model.created, model.context_length),
         ("m-1", Some(1_739_923_200), Some(200_000))
     );
-    let next = provider().encode_models(list.next.as_deref()).unwrap();
+    let next = provider().encode_models(list.next_page.as_deref()).unwrap();
     assert_eq!(next.uri().query(), Some("limit=1000&after_id=m-1"));
     let one = provider().encode_model("a/b").unwrap();
     assert_eq!(one.uri().path(), "/v1/models/a%2Fb");

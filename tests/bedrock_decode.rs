@@ -161,7 +161,7 @@ fn every_block_whole() -> Value {
 fn kind(part: &ContentPart) -> &'static str {
     match part {
         ContentPart::Reasoning { .. } => "reasoning",
-        ContentPart::Opaque(_) => "opaque",
+        ContentPart::ProviderBlock(_) => "opaque",
         ContentPart::Text { .. } => "text",
         ContentPart::ToolCall(_) => "call",
         other => panic!("{other:?}"),
@@ -391,13 +391,16 @@ fn a_piece_of_a_new_kind_is_a_warning() {
     let blocks = whole(&body).unwrap().choices.remove(0).message.content;
     assert_eq!(blocks.len(), 2);
     assert!(
-        matches!(&blocks[0], ContentPart::Opaque(block) if block.block.as_str() == r#"{"hologram":{"a":1.0}}"#)
+        matches!(&blocks[0], ContentPart::ProviderBlock(block) if block.block.as_str() == r#"{"hologram":{"a":1.0}}"#)
     );
 }
 
 #[test]
 fn think_tags_become_reasoning_in_whatever_block_they_stand() {
-    let request = ChatRequest::new("m").user("x").stream(true).extract_think();
+    let request = ChatRequest::new("m")
+        .user("x")
+        .stream(true)
+        .parse_think_tags();
     let answer = frames(&[
         delta(0, json!({"text": "<think>a"})),
         delta(0, json!({"text": "b</think>c"})),

@@ -137,7 +137,7 @@ fn what_converse_has_not_is_an_error_or_with_lenient_a_warning() {
         ),
         (ask().seed(1), "`seed`"),
         (ask().n(2), "`n`"),
-        (ask().end_user("u"), "`end_user`"),
+        (ask().user_id("u"), "`user_id`"),
         (ask().parallel_tool_calls(true), "`parallel_tool_calls`"),
         (ask().include_usage(false), "`include_usage`"),
         (ask().prediction("x"), "`prediction`"),
@@ -151,7 +151,7 @@ fn what_converse_has_not_is_an_error_or_with_lenient_a_warning() {
     for (request, what) in cases {
         let message = refused(&request);
         assert!(message.contains(what), "{message}");
-        let (body, warnings) = encode(&request.lenient()).unwrap();
+        let (body, warnings) = encode(&request.drop_unsupported()).unwrap();
         assert_eq!(body, self::body(&ask()));
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].code, "unsupported_parameter");
@@ -309,7 +309,7 @@ fn reasoning_goes_back_with_its_signature_and_redacted_as_it_came() {
         .message(assistant(vec![
             thought(Some("sig+/==")),
             thought(None),
-            ContentPart::opaque("bedrock", redacted.clone()),
+            ContentPart::provider_block("bedrock", redacted.clone()),
             ContentPart::Refusal { text: "No.".into() },
         ]))
         .user("Why?");
@@ -332,13 +332,13 @@ fn blocks_of_others_are_left_out_with_a_warning_and_names_refused() {
         Role::User,
         vec![
             "Hi".into(),
-            ContentPart::opaque("other", Json::new(&1).unwrap()),
+            ContentPart::provider_block("other", Json::new(&1).unwrap()),
         ],
     );
     message.name = Some("Ann".into());
     let request = ChatRequest::new("m").message(message);
     assert!(refused(&request).contains("the `name` of a message"));
-    let (body, warnings) = encode(&request.lenient()).unwrap();
+    let (body, warnings) = encode(&request.drop_unsupported()).unwrap();
     assert_eq!(body["messages"][0]["content"], json!([{"text": "Hi"}]));
     let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
     assert_eq!(codes, ["opaque_left_out", "unsupported_parameter"]);
@@ -446,7 +446,7 @@ fn no_tool_means_no_tools_as_long_as_the_conversation_has_no_calls() {
     };
     let none = with_calls(ask().tool(add())).tool_choice(ToolChoice::None);
     assert!(refused(&none).contains("`tool_choice` `none`"));
-    let (sent, warnings) = encode(&none.lenient()).unwrap();
+    let (sent, warnings) = encode(&none.drop_unsupported()).unwrap();
     assert_eq!(sent["toolConfig"]["tools"].as_array().unwrap().len(), 1);
     assert_eq!(warnings.len(), 1);
     let message = refused(&with_calls(ask()));
@@ -540,7 +540,7 @@ fn results_can_be_json_and_blocks_of_bedrock_s_own() {
         .tool(add())
         .message(assistant(vec![call("x", "{}"), call("y", "{}")]))
         .tool_result(result)
-        .user_parts(vec![ContentPart::opaque(
+        .user_parts(vec![ContentPart::provider_block(
             "bedrock",
             Json::new(&json!({"toolResult": {"toolUseId": "y", "content": []}})).unwrap(),
         )]);
@@ -571,7 +571,7 @@ fn a_provider_that_cannot_work_is_refused_when_it_is_made() {
         (
             Bedrock::builder("us-east-1")
                 .credentials(keys())
-                .control_url("http://proxy.example"),
+                .control_plane_endpoint_url("http://proxy.example"),
             "unencrypted",
         ),
         (
@@ -619,7 +619,7 @@ fn a_turn_of_nothing_but_reasoning_is_left_out() {
         text: "Hm.".into(),
         signature: Some("s".into()),
     };
-    let hidden = ContentPart::opaque(
+    let hidden = ContentPart::provider_block(
         "bedrock",
         Json::parse(r#"{"reasoningContent":{"redactedContent":"eA=="}}"#).unwrap(),
     );

@@ -12,8 +12,8 @@ use std::sync::{
 };
 use unifiedai::{
     AwsCredentialSource, AwsCredentials, CallOptions, ChatRequest, Client, Error, ErrorKind,
-    ReasoningEffort, Retry, Tool, ToolResult, provider::Bedrock, provider::bedrock::Builder,
-    ureq::Agent,
+    ReasoningEffort, RetryPolicy, Tool, ToolResult, provider::Bedrock,
+    provider::bedrock::BedrockBuilder, transport::UreqTransport,
 };
 use unifiedai_loopback::{AwsKeys, Config, Loopback};
 
@@ -37,11 +37,11 @@ fn keys(secret: &str, token: Option<&str>) -> AwsCredentials {
     AwsCredentials::new("AKIDLOOPBACK", secret, token.map(str::to_owned)).unwrap()
 }
 
-fn client(server: &Loopback, auth: impl FnOnce(Builder) -> Builder) -> Client {
+fn client(server: &Loopback, auth: impl FnOnce(BedrockBuilder) -> BedrockBuilder) -> Client {
     let builder = Bedrock::builder("us-east-1").base_url(server.origin());
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
-    Client::new(Agent::new(), auth(builder).build().unwrap()).with_options(options)
+    options.retry = RetryPolicy::none();
+    Client::new(UreqTransport::new(), auth(builder).build().unwrap()).with_options(options)
 }
 
 fn ask(model: &str) -> ChatRequest {
@@ -114,7 +114,7 @@ fn a_key_and_a_closure_do_as_well() {
     assert!(!with_key.chat(ask(MODEL)).unwrap().text().is_empty());
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
-    let source = AwsCredentialSource::Ask(Arc::new(move || {
+    let source = AwsCredentialSource::Callback(Arc::new(move || {
         count.fetch_add(1, Ordering::Relaxed);
         Ok(keys("loopback-secret", None))
     }));
@@ -127,7 +127,7 @@ fn a_key_and_a_closure_do_as_well() {
 #[test]
 fn models_and_profiles_are_listed_with_a_signature_over_the_query() {
     let server = server(None);
-    let signed = |b: Builder| b.credentials(keys("loopback-secret", None));
+    let signed = |b: BedrockBuilder| b.credentials(keys("loopback-secret", None));
     let models = client(&server, signed).list_models(None).unwrap();
     assert!(models.iter().any(|model| model.id == MODEL));
     let all = client(&server, |b| signed(b).list_profiles(true))
@@ -135,7 +135,7 @@ fn models_and_profiles_are_listed_with_a_signature_over_the_query() {
         .unwrap();
     assert_eq!(all.len(), 2 * models.len());
     assert!(all.iter().any(|model| model.id == format!("us.{MODEL}")));
-    let one = client(&server, signed).model(MODEL).unwrap();
+    let one = client(&server, signed).retrieve_model(MODEL).unwrap();
     assert_eq!((one.id.as_str(), one.provider.as_str()), (MODEL, "bedrock"));
 }
 

@@ -167,7 +167,7 @@ fn format(format: &Value) -> ResponseFormat {
 
 /// A block as a part of the library's own, where it has one.
 fn part(block: &Value) -> ContentPart {
-    let own = || ContentPart::opaque("bedrock", Json::new(block).unwrap());
+    let own = || ContentPart::provider_block("bedrock", Json::new(block).unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let (name, value) = block.as_object().unwrap().iter().next().unwrap();
     match name.as_str() {

@@ -19,8 +19,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ChatRequest, EmbedRequest, Exchange, Input, Operation, Provider, Retry, Start,
-    Step, Time,
+    CallOptions, CallStart, ChatRequest, EmbedRequest, Exchange, Input, Operation, Provider,
+    RetryPolicy, Step, Time,
     codec::event_stream::{HeaderValue, encode_message},
     provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses},
 };
@@ -623,13 +623,13 @@ fn run<O: Operation>(mut exchange: Exchange<O>, bomb: &Bomb, body: &Bytes) {
                 let status = if bomb.kind == Failure { 400 } else { 200 };
                 let head = http::Response::builder().status(status);
                 let head = head.header("content-type", media_type).body(()).unwrap();
-                exchange.handle(Input::Head(head.into_parts().0), now);
+                exchange.handle(Input::Headers(head.into_parts().0), now);
             }
             Step::Receive { .. } => {
                 let end = (at + (16 << 10)).min(body.len());
                 let input = match at < end {
                     true => Input::Body(body.slice(at..end)),
-                    false => Input::End,
+                    false => Input::BodyEnd,
                 };
                 at = end;
                 exchange.handle(input, now);
@@ -646,12 +646,12 @@ fn explode(bomb: &Bomb, limit: usize) -> u64 {
     let provider = provider(bomb.wire);
     let body = body(bomb, limit);
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
+    options.retry = RetryPolicy::none();
     options.sizes.event = limit;
     options.sizes.body = limit;
     options.sizes.error_body = limit;
     let options = Arc::new(options);
-    let start = || Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
+    let start = || CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
     let used = measure(|| match bomb.kind {
         Models => run(
             Exchange::list_models(provider, options, start()).unwrap(),

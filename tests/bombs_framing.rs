@@ -2,7 +2,7 @@
 //!
 //! A limit of 1 MiB is tried always, that of 64 MiB with `UNIFIEDAI_BOMBS` set, as in `tests/bombs.rs`.
 
-#![cfg(all(feature = "bedrock", feature = "http1"))]
+#![cfg(all(feature = "bedrock", feature = "http1-codec"))]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,7 +18,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ChatRequest, ErrorKind, Exchange, Input, Provider, Retry, Start, Step, Time,
+    CallOptions, CallStart, ChatRequest, ErrorKind, Exchange, Input, Provider, RetryPolicy, Step,
+    Time,
     codec::{
         event_stream::{HeaderValue, encode_message},
         http1::{Http1Error, ResponseDecoder},
@@ -171,10 +172,10 @@ fn run(mut exchange: Exchange, wire: &str, reads: &[Bytes]) -> ErrorKind {
                 };
                 let head = http::Response::builder().header("content-type", media_type);
                 let head = head.body(()).unwrap().into_parts().0;
-                exchange.handle(Input::Head(head), now);
+                exchange.handle(Input::Headers(head), now);
             }
             Step::Receive { .. } => {
-                let input = reads.next().cloned().map_or(Input::End, Input::Body);
+                let input = reads.next().cloned().map_or(Input::BodyEnd, Input::Body);
                 exchange.handle(input, now);
             }
             Step::Event(_) => {}
@@ -198,14 +199,14 @@ fn try_all(limit: usize) {
     let mut wrong = Vec::new();
     for endless in endless() {
         let mut options = CallOptions::default();
-        options.retry = Retry::none();
+        options.retry = RetryPolicy::none();
         options.sizes.event = limit;
         options.sizes.body = limit;
         let request = ChatRequest::new("m").user("x").stream(true);
         let reads = reads(&endless, limit);
         let mut end = None;
         let used = measure(|| {
-            let start = Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
+            let start = CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
             let provider = provider(endless.wire);
             let exchange =
                 Exchange::new(provider, Arc::new(request), Arc::new(options), start).unwrap();
@@ -243,7 +244,7 @@ fn try_all(limit: usize) {
     ] {
         let mut end = None;
         let used = measure(|| {
-            let mut decoder = ResponseDecoder::new(&http::Method::POST).with_max_head(limit);
+            let mut decoder = ResponseDecoder::new(&http::Method::POST).with_max_header_size(limit);
             let again = again.repeat(READ.div_ceil(again.len()));
             let times = (SENT * limit).div_ceil(again.len());
             for read in std::iter::once(first).chain(std::iter::repeat_n(&*again, times)) {
@@ -263,7 +264,7 @@ fn try_all(limit: usize) {
             limit >> 20,
         );
         println!("{row}");
-        let is_right = matches!(end, Some(Http1Error::HeadTooLarge { .. }));
+        let is_right = matches!(end, Some(Http1Error::HeadersTooLarge { .. }));
         if !is_right || used.bytes_max > FACTOR * limit as u64 + BESIDE {
             wrong.push(row);
         }

@@ -18,7 +18,7 @@ use std::{
 use unifiedai::{
     CallOptions, CancelHandle, ChatRequest, Client, ErrorKind,
     provider::{OpenAiChat, openai_chat::CEREBRAS},
-    ureq::Agent,
+    transport::UreqTransport,
 };
 
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
@@ -42,7 +42,7 @@ fn silent_after(answer: &'static str) -> String {
 
 fn client(base_url: &str) -> Client {
     let provider = OpenAiChat::builder(CEREBRAS).base_url(base_url).build();
-    Client::new(Agent::new(), provider.unwrap())
+    Client::new(UreqTransport::new(), provider.unwrap())
 }
 
 fn request() -> ChatRequest {

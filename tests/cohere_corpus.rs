@@ -13,7 +13,9 @@ mod support;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use support::{checks::Tally, corpus, stand::stand};
-use unifiedai::{ChatRequest, ContentPart, Error, UnifiedChatResponse, provider::recorded};
+use unifiedai::{
+    ChatRequest, ContentPart, Error, UnifiedChatResponse, provider::provider_for_recording,
+};
 
 #[derive(Debug, Default, PartialEq)]
 struct Reading {
@@ -140,7 +142,7 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
                     .map(|citation| citation.raw.as_ref().unwrap().decode().unwrap());
                 reading.citations.extend(raw);
             }
-            ContentPart::Opaque(block) => {
+            ContentPart::ProviderBlock(block) => {
                 reading.plan = text(&block.block.decode::<Value>().unwrap()["tool_plan"]);
             }
             _ => {}
@@ -152,7 +154,7 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
 #[test]
 fn every_recorded_exchange_comes_out_right() {
     let recordings = corpus::load("cohere-v2", None);
-    let provider = recorded("cohere", "cohere-v2").unwrap();
+    let provider = provider_for_recording("cohere", "cohere-v2").unwrap();
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     for recording in &recordings {
         let body = std::str::from_utf8(&recording.body).unwrap();

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use support::drive::{Answer, Arrival, options, run, start};
 use unifiedai::{
-    EmbedEncoding, EmbedPurpose, EmbedRequest, EmbedResponse, Error, ErrorKind, Exchange, Input,
-    Provider, Step, Time,
+    EmbedEncoding, EmbedRequest, EmbedResponse, EmbeddingInputType, Error, ErrorKind, Exchange,
+    Input, Provider, Step, Time,
     provider::{Cohere, Gemini, Ollama, OpenAiChat},
 };
 
@@ -80,10 +80,7 @@ fn every_provider_is_asked_in_its_own_words() {
     assert_eq!(
         body(
             &openai(),
-            &request
-                .clone()
-                .encoding(EmbedEncoding::Base64)
-                .end_user("u")
+            &request.clone().encoding(EmbedEncoding::Base64).user_id("u")
         ),
         (
             "https://api.openai.com/v1/embeddings".into(),
@@ -91,7 +88,10 @@ fn every_provider_is_asked_in_its_own_words() {
         )
     );
     assert_eq!(
-        body(&cohere(), &request.clone().purpose(EmbedPurpose::Query)),
+        body(
+            &cohere(),
+            &request.clone().input_type(EmbeddingInputType::Query)
+        ),
         (
             "https://api.cohere.com/v2/embed".into(),
             json!({"model": "m", "texts": ["one", "two"], "input_type": "search_query", "embedding_types": ["float"], "output_dimension": 8})
@@ -107,7 +107,7 @@ fn every_provider_is_asked_in_its_own_words() {
     assert_eq!(
         body(
             &gemini(),
-            &EmbedRequest::new("gemini-embedding-001").text("one").dimensions(8).purpose(EmbedPurpose::Query)
+            &EmbedRequest::new("gemini-embedding-001").text("one").dimensions(8).input_type(EmbeddingInputType::Query)
         ),
         (
             "https://generativelanguage.googleapis.com/v1beta/models/gemini-embedding-001:batchEmbedContents".into(),
@@ -124,15 +124,23 @@ fn every_provider_is_asked_in_its_own_words() {
 #[test]
 fn what_a_wire_cannot_say_is_named() {
     let cases = [
-        (openai(), two().purpose(EmbedPurpose::Query), "`purpose`"),
-        (cohere(), two().end_user("u"), "`end_user`"),
+        (
+            openai(),
+            two().input_type(EmbeddingInputType::Query),
+            "`input_type`",
+        ),
+        (cohere(), two().user_id("u"), "`user_id`"),
         (
             cohere(),
             two().encoding(EmbedEncoding::Base64),
             "`encoding`",
         ),
-        (ollama(), two().purpose(EmbedPurpose::Query), "`purpose`"),
-        (gemini(), two().end_user("u"), "`end_user`"),
+        (
+            ollama(),
+            two().input_type(EmbeddingInputType::Query),
+            "`input_type`",
+        ),
+        (gemini(), two().user_id("u"), "`user_id`"),
         (openai(), EmbedRequest::new("m"), "`input`"),
         (openai(), EmbedRequest::new("m").text(""), "`input`"),
         (openai(), EmbedRequest::new(" ").text("a"), "`model`"),
@@ -148,7 +156,7 @@ fn what_a_wire_cannot_say_is_named() {
                 "gemini" => r#"{"embeddings":[{"values":[1]},{"values":[2]}]}"#,
                 _ => r#"{"embeddings":[[1],[2]]}"#,
             };
-            let response = ask(&provider, request.lenient(), answer).unwrap();
+            let response = ask(&provider, request.drop_unsupported(), answer).unwrap();
             assert!(response.warnings[0].message.contains(name));
         }
     }
@@ -266,8 +274,11 @@ fn several(
                 sent += 1;
                 let asked: Value = serde_json::from_slice(request.body()).unwrap();
                 let head = http::Response::new(()).into_parts().0;
-                inputs.extend([Input::Body(answer(&asked).to_string().into()), Input::End]);
-                exchange.handle(Input::Head(head), now);
+                inputs.extend([
+                    Input::Body(answer(&asked).to_string().into()),
+                    Input::BodyEnd,
+                ]);
+                exchange.handle(Input::Headers(head), now);
             }
             Step::Receive { .. } => exchange.handle(inputs.pop_front().unwrap(), now),
             Step::Done => return (sent, exchange.into_result().unwrap()),
@@ -333,7 +344,7 @@ mod bedrock {
     fn cohere_s_models_are_asked_in_their_maker_s_words() {
         let request = EmbedRequest::new("us.cohere.embed-v4:0")
             .text("a")
-            .purpose(EmbedPurpose::Clustering);
+            .input_type(EmbeddingInputType::Clustering);
         let (_, asked) = body(&bedrock(), &request);
         assert_eq!(
             asked,

@@ -12,7 +12,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::drive::{Answer, Arrival, chat};
-use unifiedai::{ChatRequest, Error, ErrorKind, provider::recorded};
+use unifiedai::{ChatRequest, Error, ErrorKind, provider::provider_for_recording};
 
 const WIRES: &[&str] = &[
     "openai-chat",
@@ -26,7 +26,7 @@ const WIRES: &[&str] = &[
 ];
 
 fn refused(provider: &str, wire: &str, answer: &Answer, stream: bool) -> Error {
-    let provider = recorded(provider, wire).unwrap();
+    let provider = provider_for_recording(provider, wire).unwrap();
     let request = ChatRequest::new("m").user("?").stream(stream);
     let outcome = chat(&provider, &request, answer, Arrival::Whole);
     outcome.result.expect_err("an error")

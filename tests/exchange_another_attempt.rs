@@ -16,16 +16,17 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 use unifiedai::{
-    Auth, AwsCredentials, ChatRequest, ContentPart, Encoded, Error, ErrorKind, Exchange, Fallback,
-    Provider, Target,
+    Auth, AwsCredentials, ChatRequest, ContentPart, EncodedRequest, Error, ErrorKind, Exchange,
+    Fallback, FallbackTarget, Provider,
     provider::{
-        Anthropic, Bedrock, Cohere, Decoder, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        Anthropic, Bedrock, ChatDecoder, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
         openai_responses,
     },
 };
 
 fn wires() -> Vec<Arc<dyn Provider>> {
-    let responses = OpenAiResponses::builder(openai_responses::Profile::OPENAI).api_key("k");
+    let responses =
+        OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI).api_key("k");
     let bedrock = Bedrock::builder("us-east-1").api_key("k");
     let credentials = AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
     let signed = Bedrock::builder("us-east-1").credentials(credentials);
@@ -48,9 +49,9 @@ fn laden(stream: bool) -> ChatRequest {
         .seed(7)
         .top_k(5)
         .logprobs(true)
-        .correlation_id("c")
+        .client_request_id("c")
         .header("x-own", "o");
-    request.lenient = true;
+    request.drop_unsupported = true;
     request
 }
 
@@ -113,9 +114,9 @@ fn own_headers(call: &mut Call) -> Vec<(String, String)> {
 
 #[test]
 fn a_callers_headers_go_to_the_first_target_alone_unless_they_are_shared() {
-    let targets = Fallback::new(Target::new(named("one"), "m1").header("x-one", "1"))
-        .or(Target::new(named("two"), "m2").header("x-two", "2"))
-        .or(Target::new(named("three"), "m3"));
+    let targets = Fallback::new(FallbackTarget::new(named("one"), "m1").header("x-one", "1"))
+        .then(FallbackTarget::new(named("two"), "m2").header("x-two", "2"))
+        .then(FallbackTarget::new(named("three"), "m3"));
     let asked = request(false)
         .header("x-gateway-key", "canary")
         .header("cookie", "canary")
@@ -147,8 +148,11 @@ fn a_callers_headers_go_to_the_first_target_alone_unless_they_are_shared() {
 
 #[test]
 fn a_first_target_that_cannot_be_asked_keeps_the_callers_headers() {
-    let targets = Fallback::new(Target::new(Arc::new(Anthropic::new("k").unwrap()), "m1"))
-        .or(Target::new(named("two"), "m2").header("x-two", "2"));
+    let targets = Fallback::new(FallbackTarget::new(
+        Arc::new(Anthropic::new("k").unwrap()),
+        "m1",
+    ))
+    .then(FallbackTarget::new(named("two"), "m2").header("x-two", "2"));
     let sound = ContentPart::audio("audio/wav", vec![1, 2, 3]);
     let asked = request(false)
         .user_parts(vec![sound])
@@ -191,8 +195,10 @@ fn headers_of_the_message_s_framing_and_a_foreign_host_are_refused() {
 
 #[test]
 fn another_attempt_at_another_target_sends_that_one_its_request() {
-    let targets = Fallback::new(Target::new(named("one"), "m1"))
-        .or(Target::new(Arc::new(Anthropic::new("k").unwrap()), "m2"));
+    let targets = Fallback::new(FallbackTarget::new(named("one"), "m1")).then(FallbackTarget::new(
+        Arc::new(Anthropic::new("k").unwrap()),
+        "m2",
+    ));
     let mut call = Call::whole(once());
     let request = Arc::new(laden(false));
     call.exchange =
@@ -221,14 +227,14 @@ impl Provider for Once {
         self.wire.auth()
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         match self.encoded.fetch_add(1, Ordering::Relaxed) {
             0 => self.wire.encode_chat(request),
             _ => Err(Error::new(ErrorKind::InvalidRequest, "not again")),
         }
     }
 
-    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {
         self.wire.chat_decoder(request)
     }
 }

@@ -12,7 +12,9 @@ mod by_hand;
 
 use by_hand::*;
 use bytes::Bytes;
-use unifiedai::{Delivery, Error, ErrorKind, FailureKind, Input, UnifiedChatResponse};
+use unifiedai::{
+    Error, ErrorKind, Input, RequestDelivery, TransportErrorKind, UnifiedChatResponse,
+};
 
 /// A call that gets this answer, in pieces of every size: all must come to the same.
 fn answered(
@@ -284,15 +286,15 @@ fn a_stream_that_ends_inside_an_event_after_its_finish_says_so() {
 #[test]
 fn a_broken_connection_after_the_last_word_does_no_harm() {
     let breaks = [
-        FailureKind::Reset,
-        FailureKind::Truncated,
-        FailureKind::Protocol,
+        TransportErrorKind::Reset,
+        TransportErrorKind::Truncated,
+        TransportErrorKind::Protocol,
     ];
     for kind in breaks {
         let mut call = Call::stream(once());
         call.send();
         call.head(200, &[SSE]).body(delta("x")).body(finish());
-        call.failed(kind, Delivery::Answered);
+        call.failed(kind, RequestDelivery::Answered);
         let response = call.result().unwrap();
         assert_eq!(response.text(), "x");
         let codes: Vec<_> = response.warnings.iter().map(|w| w.code).collect();
@@ -301,7 +303,7 @@ fn a_broken_connection_after_the_last_word_does_no_harm() {
         let mut call = Call::stream(once());
         call.send();
         call.head(200, &[SSE]).body(delta("x"));
-        call.failed(kind, Delivery::Answered);
+        call.failed(kind, RequestDelivery::Answered);
         let error = call.error();
         assert_ne!(error.kind(), ErrorKind::Connection);
         assert_eq!(error.partial().unwrap().text(), "x");
@@ -314,7 +316,7 @@ fn a_broken_connection_cuts_a_whole_answer() {
     let mut call = Call::whole(once());
     call.send();
     call.head(200, &[JSON]).body(WHOLE);
-    call.failed(FailureKind::Truncated, Delivery::Answered);
+    call.failed(TransportErrorKind::Truncated, RequestDelivery::Answered);
     assert_eq!(call.error().kind(), ErrorKind::Truncated);
 }
 
@@ -329,7 +331,7 @@ fn after_the_last_word_nothing_counts() {
 #[test]
 fn a_body_is_refused_by_what_came_not_by_what_was_announced() {
     let options = with(|o| {
-        o.retry = unifiedai::Retry::none();
+        o.retry = unifiedai::RetryPolicy::none();
         o.sizes.body = 1000;
     });
     let mut call = Call::whole(options);
@@ -347,7 +349,7 @@ fn a_body_is_refused_by_what_came_not_by_what_was_announced() {
 #[test]
 fn a_stream_can_be_limited_as_a_whole() {
     let options = with(|o| {
-        o.retry = unifiedai::Retry::none();
+        o.retry = unifiedai::RetryPolicy::none();
         o.sizes.stream = Some(2000);
     });
     let mut call = Call::stream(options);
@@ -364,7 +366,7 @@ fn a_stream_can_be_limited_as_a_whole() {
 fn an_event_without_end_is_refused_at_the_limit() {
     for (size, refused) in [(999, false), (1100, true)] {
         let mut call = Call::stream(with(|o| {
-            o.retry = unifiedai::Retry::none();
+            o.retry = unifiedai::RetryPolicy::none();
             o.sizes.event = 1000;
         }));
         call.send();
@@ -397,12 +399,12 @@ fn an_endless_error_body_is_cut() {
 #[test]
 fn raw_frames_do_not_pile_up_before_the_first_visible_event() {
     let mut wanted = request(true);
-    wanted.raw_frames = true;
+    wanted.include_raw_frames = true;
     let mut call = Call::new(
         cerebras(),
         wanted,
         with(|o| {
-            o.retry = unifiedai::Retry::none();
+            o.retry = unifiedai::RetryPolicy::none();
             o.sizes.body = 10_000;
         }),
     );

@@ -10,7 +10,9 @@
 mod by_hand;
 
 use by_hand::*;
-use unifiedai::{Delivery, ErrorKind, FailureKind, Input, Step, StreamEvent, Time, TimeoutKind};
+use unifiedai::{
+    ErrorKind, Input, RequestDelivery, Step, StreamEvent, Time, TimeoutKind, TransportErrorKind,
+};
 
 #[test]
 fn a_call_goes_from_request_to_answer() {
@@ -36,7 +38,7 @@ fn inputs_that_were_not_asked_for_are_misuse() {
             call.body("x");
         }),
         ("Failed", |call| {
-            call.failed(FailureKind::Reset, Delivery::NotSent);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::NotSent);
         }),
         ("Body", |call| {
             call.send();
@@ -79,7 +81,7 @@ fn the_first_error_is_final() {
     call.answer(401, &[JSON], r#"{"message":"no","code":"wrong_api_key"}"#);
     assert!(call.is_done());
     call.head(200, &[JSON]).body(WHOLE).end();
-    call.failed(FailureKind::Dns, Delivery::NotSent);
+    call.failed(TransportErrorKind::Dns, RequestDelivery::NotSent);
     call.after(seconds(10_000));
     let error = call.error();
     assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -90,7 +92,7 @@ fn the_first_error_is_final() {
 fn a_finished_answer_is_final_too() {
     let mut call = Call::whole(options());
     call.answer(200, &[JSON], WHOLE);
-    call.failed(FailureKind::Reset, Delivery::Answered);
+    call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
     call.after(seconds(10_000));
     assert_eq!(call.result().unwrap().text(), "hello");
 }
@@ -170,10 +172,10 @@ fn events_are_held_back_until_one_is_visible() {
 // F54: how the bytes were cut into chunks must not decide whether a call is tried again.
 #[test]
 fn events_that_were_not_fetched_before_a_failure_still_come_out() {
-    let mut call = Call::stream(with(|options| options.retry.replay_processed = true));
+    let mut call = Call::stream(with(|options| options.retry.retry_ambiguous = true));
     call.send();
     call.head(200, &[SSE]).body(delta("x"));
-    call.failed(FailureKind::Reset, Delivery::Answered);
+    call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
     assert!(call.is_done());
     assert_eq!(call.text(), "x");
     let error = call.error();
@@ -232,5 +234,5 @@ fn a_step_can_be_shown_without_the_key() {
     let step: Step = call.step();
     assert!(matches!(step, Step::Send { .. }));
     assert!(!format!("{step:?}{:?}", call.exchange).contains("sk-test"));
-    call.handle(Input::End);
+    call.handle(Input::BodyEnd);
 }

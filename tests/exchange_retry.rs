@@ -11,10 +11,10 @@ mod by_hand;
 
 use by_hand::*;
 use std::time::Duration;
-use unifiedai::{CallOptions, Delivery, ErrorKind, FailureKind, Phase, Retry};
+use unifiedai::{CallOptions, ErrorKind, Phase, RequestDelivery, RetryPolicy, TransportErrorKind};
 
 fn replaying() -> CallOptions {
-    with(|options| options.retry.replay_processed = true)
+    with(|options| options.retry.retry_ambiguous = true)
 }
 
 /// Whether the call goes on with another attempt.
@@ -215,11 +215,11 @@ fn allowances_that_are_used_up_say_how_long() {
 #[test]
 fn back_off_doubles_and_varies_with_the_seed() {
     let waits = |seed| {
-        let mut call = Call::whole(with(|o| o.retry = Retry::default().max_retries(6)));
+        let mut call = Call::whole(with(|o| o.retry = RetryPolicy::default().max_retries(6)));
         call.exchange = unifiedai::Exchange::new(
             cerebras(),
             request(false).into(),
-            with(|o| o.retry = Retry::default().max_retries(6)).into(),
+            with(|o| o.retry = RetryPolicy::default().max_retries(6)).into(),
             start(seed),
         )
         .unwrap();
@@ -248,9 +248,12 @@ fn back_off_doubles_and_varies_with_the_seed() {
 #[test]
 fn what_may_have_been_processed_is_sent_again_only_if_the_caller_says_so() {
     let failures = [
-        (FailureKind::Reset, Delivery::MaybeProcessed),
-        (FailureKind::Timeout(Phase::Head), Delivery::MaybeProcessed),
-        (FailureKind::Other, Delivery::MaybeProcessed),
+        (TransportErrorKind::Reset, RequestDelivery::MaybeProcessed),
+        (
+            TransportErrorKind::Timeout(Phase::Headers),
+            RequestDelivery::MaybeProcessed,
+        ),
+        (TransportErrorKind::Other, RequestDelivery::MaybeProcessed),
     ];
     for (kind, delivery) in failures {
         let mut call = Call::whole(options());
@@ -271,7 +274,7 @@ fn an_answer_that_broke_off_is_asked_for_again_only_if_the_caller_says_so() {
         let mut call = Call::stream(options);
         call.send();
         call.head(200, &[SSE]).body(preamble());
-        call.failed(FailureKind::Truncated, Delivery::Answered);
+        call.failed(TransportErrorKind::Truncated, RequestDelivery::Answered);
         assert_eq!(tries_again(&mut call), wanted);
     }
 }
@@ -280,18 +283,18 @@ fn an_answer_that_broke_off_is_asked_for_again_only_if_the_caller_says_so() {
 #[test]
 fn what_was_not_sent_is_tried_again() {
     for kind in [
-        FailureKind::Dns,
-        FailureKind::Connect,
-        FailureKind::Timeout(Phase::Connect),
+        TransportErrorKind::Dns,
+        TransportErrorKind::Connect,
+        TransportErrorKind::Timeout(Phase::Connect),
     ] {
         let mut call = Call::whole(options());
         for _ in 0..2 {
             call.send();
-            call.failed(kind, Delivery::NotSent);
+            call.failed(kind, RequestDelivery::NotSent);
             assert!(call.sleep() > Duration::ZERO, "{kind:?}");
         }
         call.send();
-        call.failed(kind, Delivery::NotSent);
+        call.failed(kind, RequestDelivery::NotSent);
         assert_eq!(call.error().attempts().len(), 3);
     }
 }
@@ -302,7 +305,7 @@ fn a_dead_connection_is_replaced_at_once_and_twice_at_most() {
     let mut call = Call::whole(once());
     for _ in 0..3 {
         call.send();
-        call.failed(FailureKind::Reset, Delivery::NotSent);
+        call.failed(TransportErrorKind::Reset, RequestDelivery::NotSent);
     }
     let error = call.error();
     assert_eq!(error.kind(), ErrorKind::Connection);
@@ -315,7 +318,7 @@ fn replays_do_not_count_as_retries() {
     let mut call = Call::whole(options());
     for _ in 0..2 {
         call.send();
-        call.failed(FailureKind::Reset, Delivery::NotSent);
+        call.failed(TransportErrorKind::Reset, RequestDelivery::NotSent);
     }
     for _ in 0..2 {
         call.answer(503, &[], "");
@@ -331,7 +334,7 @@ fn replays_do_not_count_as_retries() {
 fn an_untrusted_certificate_is_final() {
     let mut call = Call::whole(replaying());
     call.send();
-    call.failed(FailureKind::Tls, Delivery::NotSent);
+    call.failed(TransportErrorKind::Tls, RequestDelivery::NotSent);
     let error = call.error();
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert!(!error.is_retryable());
@@ -343,7 +346,7 @@ fn an_untrusted_certificate_is_final() {
 fn after_visible_output_nothing_is_tried_again() {
     let failures: [fn(&mut Call); 4] = [
         |call| {
-            call.failed(FailureKind::Reset, Delivery::Answered);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
         },
         |call| {
             call.end();
@@ -391,15 +394,15 @@ fn an_overload_inside_a_stream_is_tried_again_before_visible_output() {
 #[test]
 fn a_failed_attempt_leaves_nothing_in_the_partial_answer() {
     let mut call = Call::stream(with(|o| {
-        o.retry = Retry::default().max_retries(1);
-        o.retry.replay_processed = true;
+        o.retry = RetryPolicy::default().max_retries(1);
+        o.retry.retry_ambiguous = true;
     }));
     call.send();
     call.head(200, &[SSE]).body(preamble());
-    call.failed(FailureKind::Reset, Delivery::Answered);
+    call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
     call.sleep();
     call.send();
-    call.failed(FailureKind::Reset, Delivery::MaybeProcessed);
+    call.failed(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
     let error = call.error();
     assert!(error.partial().is_none());
 }
@@ -411,11 +414,11 @@ fn a_list_of_models_may_always_be_asked_for_again() {
     let now = unifiedai::Time::ZERO;
     assert!(matches!(exchange.poll(now), unifiedai::Step::Send { .. }));
     let failure = unifiedai::TransportError::new(
-        FailureKind::Reset,
-        Delivery::MaybeProcessed,
+        TransportErrorKind::Reset,
+        RequestDelivery::MaybeProcessed,
         "the connection broke",
     );
-    exchange.handle(unifiedai::Input::Failed(failure), now);
+    exchange.handle(unifiedai::Input::TransportError(failure), now);
     assert!(matches!(exchange.poll(now), unifiedai::Step::Sleep { .. }));
 }
 
@@ -426,7 +429,7 @@ fn each_attempt_asks_for_the_key_anew() {
     use unifiedai::{Auth, Credential, Secret, provider::OpenAiChat};
     let asked = std::sync::Arc::new(AtomicU32::new(0));
     let counter = asked.clone();
-    let credential = Credential::Ask(std::sync::Arc::new(move || {
+    let credential = Credential::Callback(std::sync::Arc::new(move || {
         Secret::new(format!("key-{}", counter.fetch_add(1, Ordering::SeqCst)))
     }));
     let provider = OpenAiChat::builder(unifiedai::provider::openai_chat::CEREBRAS)

@@ -12,13 +12,13 @@ mod by_hand;
 use by_hand::*;
 use std::time::Duration;
 use unifiedai::{
-    CallOptions, Delivery, Error, ErrorKind, FailureKind, Input, Phase, Retry, Time, TimeoutKind,
-    Timeouts, TransportError,
+    CallOptions, Error, ErrorKind, Input, Phase, RequestDelivery, RetryPolicy, Time, TimeoutKind,
+    Timeouts, TransportError, TransportErrorKind,
 };
 
 fn timed(change: impl FnOnce(&mut Timeouts)) -> CallOptions {
     with(|options| {
-        options.retry = Retry::none();
+        options.retry = RetryPolicy::none();
         change(&mut options.timeouts);
     })
 }
@@ -47,7 +47,7 @@ fn passes_at(call: &mut Call, limit: Duration) {
 fn the_first_byte_of_a_stream_has_its_own_limit() {
     let mut call = Call::stream(once());
     let (_, limits) = call.send();
-    assert_eq!(limits.head, Time::ZERO.saturating_add(seconds(120)));
+    assert_eq!(limits.headers, Time::ZERO.saturating_add(seconds(120)));
     passes_at(&mut call, seconds(120));
     assert_timeout(&call.error(), TimeoutKind::FirstByte, "120s");
 }
@@ -67,7 +67,10 @@ fn the_transport_is_told_when_the_connection_must_stand() {
     let (_, limits) = call.send();
     assert_eq!(limits.connect, Time::ZERO.saturating_add(seconds(10)));
     call.after(seconds(10));
-    call.failed(FailureKind::Timeout(Phase::Connect), Delivery::NotSent);
+    call.failed(
+        TransportErrorKind::Timeout(Phase::Connect),
+        RequestDelivery::NotSent,
+    );
     assert_timeout(&call.error(), TimeoutKind::Connect, "10s");
 }
 
@@ -163,7 +166,7 @@ fn a_whole_answer_does_not_drip_for_ever() {
 fn the_first_token_has_its_own_limit() {
     let mut call = Call::stream(timed(|t| t.first_token = Some(seconds(5))));
     let (_, limits) = call.send();
-    assert_eq!(limits.head, Time::ZERO.saturating_add(seconds(5)));
+    assert_eq!(limits.headers, Time::ZERO.saturating_add(seconds(5)));
     call.after(seconds(2)).head(200, &[SSE]).body(preamble());
     passes_at(&mut call, seconds(3));
     assert_timeout(&call.error(), TimeoutKind::FirstToken, "5s");
@@ -305,16 +308,18 @@ fn a_finished_stream_is_right_even_if_the_calls_time_is_over() {
 fn a_timeout_of_the_transport_gets_the_right_name() {
     let early = Duration::from_millis(1);
     let cases = [
-        (Phase::Head, seconds(120), TimeoutKind::FirstByte),
-        (Phase::Head, seconds(120) - early, TimeoutKind::FirstByte),
-        (Phase::Head, seconds(50) - early, TimeoutKind::FirstByte),
+        (Phase::Headers, seconds(120), TimeoutKind::FirstByte),
+        (Phase::Headers, seconds(120) - early, TimeoutKind::FirstByte),
+        (Phase::Headers, seconds(50) - early, TimeoutKind::FirstByte),
         (Phase::Connect, seconds(10) - early, TimeoutKind::Connect),
     ];
     for (phase, after, kind) in cases {
         let mut call = Call::stream(once());
         call.send();
-        call.after(after)
-            .failed(FailureKind::Timeout(phase), Delivery::MaybeProcessed);
+        call.after(after).failed(
+            TransportErrorKind::Timeout(phase),
+            RequestDelivery::MaybeProcessed,
+        );
         assert_eq!(
             call.error().timeout(),
             Some(kind),
@@ -322,16 +327,18 @@ fn a_timeout_of_the_transport_gets_the_right_name() {
         );
     }
     let cases = [
-        (seconds(5), Phase::Head, TimeoutKind::Total),
-        (seconds(5) - early, Phase::Head, TimeoutKind::Total),
+        (seconds(5), Phase::Headers, TimeoutKind::Total),
+        (seconds(5) - early, Phase::Headers, TimeoutKind::Total),
         (seconds(5) - early, Phase::Connect, TimeoutKind::Total),
         (seconds(2), Phase::Connect, TimeoutKind::Connect),
     ];
     for (after, phase, kind) in cases {
         let mut call = Call::stream(timed(|t| t.total = Some(seconds(5))));
         call.send();
-        call.after(after)
-            .failed(FailureKind::Timeout(phase), Delivery::MaybeProcessed);
+        call.after(after).failed(
+            TransportErrorKind::Timeout(phase),
+            RequestDelivery::MaybeProcessed,
+        );
         assert_eq!(
             call.error().timeout(),
             Some(kind),
@@ -346,7 +353,10 @@ fn a_body_timeout_of_the_transport_is_idle_or_what_passed() {
         let mut call = Call::stream(timed(|t| t.total = total.map(seconds)));
         call.send();
         call.head(200, &[SSE]).after(seconds(total.unwrap_or(60)));
-        call.failed(FailureKind::Timeout(Phase::Body), Delivery::Answered);
+        call.failed(
+            TransportErrorKind::Timeout(Phase::Body),
+            RequestDelivery::Answered,
+        );
         let error = call.error();
         assert_eq!(error.timeout(), Some(kind));
         assert!(error.transport().is_some());
@@ -361,10 +371,10 @@ fn an_error_status_counts_though_its_body_never_comes() {
             call.after(seconds(60));
         },
         |call| {
-            call.failed(FailureKind::Reset, Delivery::Answered);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
         },
         |call| {
-            call.failed(FailureKind::Truncated, Delivery::Answered);
+            call.failed(TransportErrorKind::Truncated, RequestDelivery::Answered);
         },
     ];
     for fail in fail {
@@ -418,11 +428,11 @@ fn metrics_say_what_was_measured() {
 
 #[test]
 fn what_a_failed_attempt_measured_is_not_the_answers() {
-    let mut call = Call::stream(with(|o| o.retry.replay_processed = true));
+    let mut call = Call::stream(with(|o| o.retry.retry_ambiguous = true));
     call.send();
     call.head(200, &[SSE, ("x-request-id", "first")])
         .body(preamble());
-    call.failed(FailureKind::Reset, Delivery::Answered);
+    call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
     call.sleep();
     call.send();
     call.head(200, &[JSON]).body(WHOLE).end();
@@ -436,13 +446,17 @@ fn what_a_failed_attempt_measured_is_not_the_answers() {
 fn a_failure_keeps_the_transports_own_error() {
     let mut call = Call::whole(once());
     call.send();
-    let failure = TransportError::new(FailureKind::Dns, Delivery::NotSent, "no such host");
-    call.handle(Input::Failed(
+    let failure = TransportError::new(
+        TransportErrorKind::Dns,
+        RequestDelivery::NotSent,
+        "no such host",
+    );
+    call.handle(Input::TransportError(
         failure.with_source("the resolver's own words"),
     ));
     let error = call.error();
     assert_eq!(error.kind(), ErrorKind::Connection);
-    assert_eq!(error.transport().unwrap().kind(), FailureKind::Dns);
+    assert_eq!(error.transport().unwrap().kind(), TransportErrorKind::Dns);
     // The transport's text is the error's own, so its cause comes next: no text comes twice along the chain.
     assert_eq!(error.message(), "no such host");
     let cause = std::error::Error::source(&error).unwrap();
@@ -454,10 +468,10 @@ fn a_timeout_names_what_the_transport_waited_for() {
     let mut call = Call::whole(once());
     call.send();
     let text = "no connection to api.test:443 in time";
-    let kind = FailureKind::Timeout(Phase::Connect);
-    call.handle(Input::Failed(TransportError::new(
+    let kind = TransportErrorKind::Timeout(Phase::Connect);
+    call.handle(Input::TransportError(TransportError::new(
         kind,
-        Delivery::NotSent,
+        RequestDelivery::NotSent,
         text,
     )));
     let error = call.error();

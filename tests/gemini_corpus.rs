@@ -315,7 +315,7 @@ fn check_models(recording: &Recording) -> Result<(), String> {
         let page = provider()
             .decode_models(&recording.body.clone().into())
             .unwrap();
-        let token = page.next.unwrap();
+        let token = page.next_page.unwrap();
         let next = provider().encode_models(Some(&token)).unwrap();
         assert!(next.uri().query().unwrap().contains("pageToken="));
         return same_models(&page.models, &json);

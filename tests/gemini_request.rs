@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unifiedai::{
     Auth, ChatRequest, ContentPart, Credential, ErrorKind, ImageDetail, Json, JsonSchema, Media,
-    Message, OpaqueData, Provider, ReasoningEffort, ReasoningFormat, ResponseFormat, Role, Secret,
-    ServiceTier, Tool, ToolCall, ToolChoice, ToolResult, provider::Gemini,
+    Message, Provider, ProviderData, ReasoningEffort, ReasoningFormat, ResponseFormat, Role,
+    Secret, ServiceTier, Tool, ToolCall, ToolChoice, ToolResult, provider::Gemini,
 };
 
 fn ask() -> ChatRequest {
@@ -189,7 +189,7 @@ fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
     let rows = [
         (ask().parallel_tool_calls(false), "`parallel_tool_calls`"),
         (ask().min_p(0.1), "`min_p`"),
-        (ask().end_user("u"), "`end_user`"),
+        (ask().user_id("u"), "`user_id`"),
         (ask().metadata(BTreeMap::new()), "`metadata`"),
         (ask().prediction("x"), "`prediction`"),
         (ask().include_usage(false), "`include_usage`"),
@@ -207,14 +207,16 @@ fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
         let error = provider().encode_chat(&request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains(named), "{error}");
-        let encoded = provider().encode_chat(&request.lenient()).unwrap();
+        let encoded = provider().encode_chat(&request.drop_unsupported()).unwrap();
         assert!(
             encoded.warnings[0].message.contains(named),
             "{:?}",
             encoded.warnings
         );
     }
-    let nameless = ask().tool_result(ToolResult::new("1", "x")).lenient();
+    let nameless = ask()
+        .tool_result(ToolResult::new("1", "x"))
+        .drop_unsupported();
     assert!(
         provider().encode_chat(&nameless).is_err(),
         "whose result it is cannot be told"
@@ -225,11 +227,11 @@ fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
 fn contents() {
     let call = |id: &str, data: Option<Value>| {
         let mut call = ToolCall::new(id, "f", "{\"a\": 1}");
-        call.provider_data = data.map(|data| OpaqueData::new("gemini", json(&data)));
+        call.provider_data = data.map(|data| ProviderData::new("gemini", json(&data)));
         ContentPart::ToolCall(call)
     };
     let model = |parts| Message::new(Role::Assistant, parts);
-    let part = |value: Value| ContentPart::opaque("gemini", json(&value));
+    let part = |value: Value| ContentPart::provider_block("gemini", json(&value));
     let rows = [
         // Results stand together, are called by the call's name, and have an id where the call came with one.
         (
@@ -336,7 +338,7 @@ fn contents() {
 fn a_conversation_begun_elsewhere_goes_on() {
     let foreign = |id: &str, arguments: &str| {
         let mut call = ToolCall::new(id, "f", arguments);
-        call.provider_data = Some(OpaqueData::new("anthropic", json(&json!({"caller": {}}))));
+        call.provider_data = Some(ProviderData::new("anthropic", json(&json!({"caller": {}}))));
         ContentPart::ToolCall(call)
     };
     let history = |model: &str| {
@@ -349,7 +351,10 @@ fn a_conversation_begun_elsewhere_goes_on() {
                         text: "hm".into(),
                         signature: Some("s".into()),
                     },
-                    ContentPart::opaque("anthropic", json(&json!({"type": "redacted_thinking"}))),
+                    ContentPart::provider_block(
+                        "anthropic",
+                        json(&json!({"type": "redacted_thinking"})),
+                    ),
                     ContentPart::Refusal { text: "no".into() },
                     foreign("1", "{}"),
                     foreign("2", "{broken"),
@@ -425,7 +430,7 @@ fn the_place_decides_the_address_and_the_key_is_never_in_it() {
             .encode_chat(&ChatRequest::new("../x").user("hi"))
             .is_err()
     );
-    let token = Credential::Ask(std::sync::Arc::new(|| Secret::new("fresh")));
+    let token = Credential::Callback(std::sync::Arc::new(|| Secret::new("fresh")));
     let vertex = Gemini::vertex("p", "global")
         .unwrap()
         .auth(Auth::Bearer(token));
@@ -462,7 +467,7 @@ fn models_are_listed_page_by_page() {
         ),
         ("g-1", Some("G 1"), Some(9))
     );
-    let next = provider().encode_models(list.next.as_deref()).unwrap();
+    let next = provider().encode_models(list.next_page.as_deref()).unwrap();
     assert_eq!(next.uri().query(), Some("pageSize=1000&pageToken=a%2Fb"));
     let one = provider().encode_model("g-1").unwrap();
     assert_eq!(one.uri().path(), "/v1beta/models/g-1");

@@ -9,8 +9,9 @@
 
 use std::time::Duration;
 use unifiedai::{
-    AsyncClient, CallOptions, ChatRequest, Error, ErrorKind, Retry, UnifiedChatResponse, hyper,
+    AsyncClient, CallOptions, ChatRequest, Error, ErrorKind, RetryPolicy, UnifiedChatResponse,
     provider::{OpenAiChat, openai_chat::CEREBRAS},
+    transport,
 };
 use unifiedai_loopback::{Config, Loopback};
 
@@ -19,8 +20,8 @@ fn hedged(first: &str, second: &str) -> (Result<UnifiedChatResponse, Error>, usi
     let server = Loopback::start(Config::fast()).unwrap();
     let provider = OpenAiChat::builder(CEREBRAS).base_url(server.base_url());
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
-    let client = AsyncClient::new(hyper::Client::new(), provider.build().unwrap());
+    options.retry = RetryPolicy::none();
+    let client = AsyncClient::new(transport::HyperTransport::new(), provider.build().unwrap());
     let client = client.with_options(options);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -54,7 +55,7 @@ fn the_second_answers_if_the_first_is_slow() {
 fn a_callers_headers_go_to_the_first_model_alone() {
     let server = Loopback::start(Config::fast()).unwrap();
     let provider = OpenAiChat::builder(CEREBRAS).base_url(server.base_url());
-    let client = AsyncClient::new(hyper::Client::new(), provider.build().unwrap());
+    let client = AsyncClient::new(transport::HyperTransport::new(), provider.build().unwrap());
     let request = ChatRequest::new(SLOW)
         .user("hi")
         .header("x-gateway-key", "canary")

@@ -11,7 +11,8 @@ mod by_hand;
 
 use by_hand::*;
 use unifiedai::{
-    Assembler, AssemblerLimits, Error, ErrorKind, FinishReason, Head, SizeLimits, Warning,
+    Error, ErrorKind, FinishReason, ResponseBuilder, ResponseLimits, ResponseStart, SizeLimits,
+    Warning,
 };
 
 /// What counts of a piece beside its text.
@@ -19,7 +20,7 @@ const PIECE: usize = 16;
 
 fn sized(change: impl FnOnce(&mut SizeLimits)) -> unifiedai::CallOptions {
     with(|options| {
-        options.retry = unifiedai::Retry::none();
+        options.retry = unifiedai::RetryPolicy::none();
         change(&mut options.sizes);
     })
 }
@@ -116,10 +117,10 @@ fn what_is_kept_of_a_stream_may_have_so_many_bytes() {
     );
 }
 
-fn assembler(change: impl FnOnce(&mut AssemblerLimits)) -> Assembler {
-    let mut limits = AssemblerLimits::default();
+fn assembler(change: impl FnOnce(&mut ResponseLimits)) -> ResponseBuilder {
+    let mut limits = ResponseLimits::default();
     change(&mut limits);
-    Assembler::new(true, limits)
+    ResponseBuilder::new(true, limits)
 }
 
 #[test]
@@ -148,7 +149,7 @@ fn there_may_be_so_many_answers() {
 /// Names, ids, signatures, refusals and reasons for stopping are kept as texts are, and count as they do.
 #[test]
 fn whatever_is_kept_counts() {
-    type Put = fn(&mut Assembler, &str) -> Result<(), Error>;
+    type Put = fn(&mut ResponseBuilder, &str) -> Result<(), Error>;
     let puts: [(&str, Put); 8] = [
         ("text", |out, x| out.text(0, 0, x)),
         ("reasoning", |out, x| out.reasoning(0, 0, x)),
@@ -181,15 +182,19 @@ fn whatever_is_kept_counts() {
 /// These cannot be refused by themselves: the next piece is.
 #[test]
 fn heads_and_warnings_count_with_what_follows() {
-    type Put = fn(&mut Assembler, String);
+    type Put = fn(&mut ResponseBuilder, String);
     let puts: [(&str, Put); 5] = [
-        ("id", |out, x| out.head(with_head(|head| head.id = x))),
-        ("model", |out, x| out.head(with_head(|head| head.model = x))),
+        ("id", |out, x| {
+            out.response_start(with_head(|head| head.id = x))
+        }),
+        ("model", |out, x| {
+            out.response_start(with_head(|head| head.model = x))
+        }),
         ("fingerprint", |out, x| {
-            out.head(with_head(|head| head.system_fingerprint = Some(x)));
+            out.response_start(with_head(|head| head.system_fingerprint = Some(x)));
         }),
         ("service tier", |out, x| {
-            out.head(with_head(|head| head.service_tier = Some(x)));
+            out.response_start(with_head(|head| head.service_tier = Some(x)));
         }),
         ("warning", |out, x| out.warn(Warning::new("w", x))),
     ];
@@ -202,8 +207,8 @@ fn heads_and_warnings_count_with_what_follows() {
     }
 }
 
-fn with_head(change: impl FnOnce(&mut Head)) -> Head {
-    let mut head = Head::default();
+fn with_head(change: impl FnOnce(&mut ResponseStart)) -> ResponseStart {
+    let mut head = ResponseStart::default();
     change(&mut head);
     head
 }

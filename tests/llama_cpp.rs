@@ -18,9 +18,8 @@ use std::{
 use unifiedai::{
     Accumulator, AsyncClient, ChatRequest, Client, Error, ErrorKind, FinishReason, JsonSchema,
     Provider, ResponseFormat, StreamEvent, Tool, ToolChoice, ToolResult, UnifiedChatResponse,
-    hyper,
     provider::{OpenAiChat, openai_chat::profiles},
-    smol as smol_transport, ureq,
+    transport,
 };
 
 /// The server, which ends when its input does.
@@ -85,12 +84,12 @@ impl Callers {
             .unwrap();
         let hyper = {
             let _inside = tokio.enter();
-            hyper::Client::new()
+            transport::HyperTransport::new()
         };
         Callers {
-            ureq: Client::shared(ureq::Agent::new(), provider.clone()),
+            ureq: Client::shared(transport::UreqTransport::new(), provider.clone()),
             hyper: AsyncClient::shared(hyper, provider.clone()),
-            smol: AsyncClient::shared(smol_transport::Client::new(), provider),
+            smol: AsyncClient::shared(transport::SmolTransport::new(), provider),
             tokio,
         }
     }

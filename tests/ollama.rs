@@ -120,7 +120,10 @@ fn what_the_wire_cannot_say_is_named() {
         let error = ollama().encode_chat(&request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains(name), "{error}");
-        let warnings = ollama().encode_chat(&request.lenient()).unwrap().warnings;
+        let warnings = ollama()
+            .encode_chat(&request.drop_unsupported())
+            .unwrap()
+            .warnings;
         assert!(warnings[0].message.contains(name), "{warnings:?}");
     }
     let picture = ask().user_parts(vec![ContentPart::image_url("https://x/y.png")]);

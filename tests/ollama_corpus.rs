@@ -12,7 +12,9 @@ mod support;
 
 use serde_json::Value;
 use support::{checks::Tally, corpus, drive, drive::Arrival, stand::stand};
-use unifiedai::{ChatRequest, Error, Exchange, UnifiedChatResponse, provider::recorded};
+use unifiedai::{
+    ChatRequest, Error, Exchange, UnifiedChatResponse, provider::provider_for_recording,
+};
 
 #[derive(Debug, Default, PartialEq)]
 struct Reading {
@@ -105,7 +107,7 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
 #[test]
 fn every_recorded_exchange_comes_out_right() {
     let recordings = corpus::load("ollama", None);
-    let provider = recorded("ollama", "ollama").unwrap();
+    let provider = provider_for_recording("ollama", "ollama").unwrap();
     let (mut tally, mut wrong, mut lists) = (Tally::default(), Vec::new(), 0);
     for recording in &recordings {
         if recording.operation == "tags" {

@@ -18,7 +18,7 @@ use unifiedai::{
     Exchange, Param, Provider,
     provider::{
         OpenAiChat,
-        openai_chat::{Profile, profiles},
+        openai_chat::{ChatProfile, profiles},
     },
 };
 
@@ -43,20 +43,20 @@ const ALL_PARAMS: &[Param] = &[
     Param::ServiceTier,
     Param::ReasoningEffort,
     Param::ReasoningFormat,
-    Param::ClearThinking,
+    Param::ClearReasoning,
     Param::ResponseFormat,
 ];
 
 fn provider(recording: &Recording) -> Arc<dyn Provider> {
     let profile = recorded_profile(&recording.provider);
-    let provider = OpenAiChat::builder(profile.unwrap_or(Profile::BASE))
+    let provider = OpenAiChat::builder(profile.unwrap_or(ChatProfile::BASE))
         .base_url("https://recorded.example/v1")
         .name(&recording.provider);
     Arc::new(provider.build().unwrap())
 }
 
 /// The profile of a folder of recordings.
-fn recorded_profile(folder: &str) -> Option<Profile> {
+fn recorded_profile(folder: &str) -> Option<ChatProfile> {
     profiles::by_name(match folder {
         "gemini" => "gemini-openai",
         "ollama" => "ollama-openai",
@@ -101,7 +101,8 @@ fn every_recorded_exchange_comes_out_right() {
 fn check_models(recording: &Recording) -> Result<(), String> {
     let answer = recording.answer();
     if recording.url.contains("/models/") {
-        let exchange = Exchange::one_model(provider(recording), "m", options(), start()).unwrap();
+        let exchange =
+            Exchange::retrieve_model(provider(recording), "m", options(), start()).unwrap();
         let model = run(exchange, &answer, Arrival::Whole)
             .result
             .map_err(|e| e.to_string())?;
@@ -146,8 +147,8 @@ fn profiles_take_what_recorded_requests_had() {
         for (name, _) in members.filter(|_| recording.status == 200) {
             let fixed = ["messages", "model", "stream", "stream_options"].contains(&name.as_str());
             let typed = ALL_PARAMS.iter().any(|param| {
-                let wire = profile.wire_name(*param);
-                profile.takes(*param) && wire.split('.').next() == Some(name.as_str())
+                let wire = profile.api_name(*param);
+                profile.supports(*param) && wire.split('.').next() == Some(name.as_str())
             });
             let extra = profile
                 .extra

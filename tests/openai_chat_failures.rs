@@ -600,7 +600,11 @@ fn several_answers_may_interleave_and_all_must_finish() {
         finish(0),
     ];
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let request = ChatRequest::new("m").user("hi").n(2).stream(true).lenient();
+    let request = ChatRequest::new("m")
+        .user("hi")
+        .n(2)
+        .stream(true)
+        .drop_unsupported();
     let response = ok(ask(&request, &Answer::sse(chunks(&parts))));
     let texts: Vec<String> = response
         .choices

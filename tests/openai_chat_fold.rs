@@ -17,7 +17,7 @@ use support::{
     drive::{self, Answer, Arrival},
 };
 use unifiedai::{
-    Accumulator, ChatRequest, Metrics, Provider, UnifiedChatResponse, provider::OpenAiChat,
+    Accumulator, CallMetrics, ChatRequest, Provider, UnifiedChatResponse, provider::OpenAiChat,
 };
 
 fn provider() -> Arc<dyn Provider> {
@@ -199,7 +199,7 @@ fn as_stream(whole: &Value, size: usize) -> String {
 
 /// What must be equal: everything but times and the raw body.
 fn comparable(mut response: UnifiedChatResponse) -> UnifiedChatResponse {
-    let mut metrics = Metrics::default();
+    let mut metrics = CallMetrics::default();
     metrics.server = response.metrics.server;
     metrics.provider_time_info = response.metrics.provider_time_info.take();
     response.metrics = metrics;
@@ -212,8 +212,11 @@ fn comparable(mut response: UnifiedChatResponse) -> UnifiedChatResponse {
 fn check(whole: &Value, size: usize, think: bool) {
     let request = |stream: bool| {
         let n = whole["choices"].as_array().unwrap().len();
-        let mut request = ChatRequest::new("m").user("hi").stream(stream).lenient();
-        request.extract_think = think;
+        let mut request = ChatRequest::new("m")
+            .user("hi")
+            .stream(stream)
+            .drop_unsupported();
+        request.parse_think_tags = think;
         if n > 1 {
             request.extra("n", &n).unwrap()
         } else {

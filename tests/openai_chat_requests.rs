@@ -17,16 +17,18 @@ use unifiedai::{
     Verbosity,
     provider::{
         OpenAiChat,
-        openai_chat::{AuthStyle, ForeignCalls, Profile, ReasoningReplay, StreamUsage, profiles},
+        openai_chat::{
+            AuthStyle, ChatProfile, ForeignCalls, ReasoningReplay, StreamUsage, profiles,
+        },
     },
 };
 
-fn server(profile: Profile) -> OpenAiChat {
+fn server(profile: ChatProfile) -> OpenAiChat {
     let builder = OpenAiChat::builder(profile).base_url("https://api.example.com/v1");
     builder.api_key("key").unwrap().build().unwrap()
 }
 
-fn body(profile: Profile, request: &ChatRequest) -> Value {
+fn body(profile: ChatProfile, request: &ChatRequest) -> Value {
     let encoded = server(profile).encode_chat(request).unwrap();
     serde_json::from_slice(encoded.request.body()).unwrap()
 }
@@ -65,12 +67,12 @@ fn each_param() -> Vec<(Param, ChatRequest)> {
         hi().reasoning_format(ReasoningFormat::Hidden),
         hi().reasoning_max_tokens(99),
         hi().disable_reasoning(true),
-        hi().clear_thinking(true),
+        hi().clear_reasoning(true),
         hi().verbosity(Verbosity::Low),
         hi().prompt_cache_key("k"),
         hi().service_tier(ServiceTier::Flex),
         hi().model_parameters(Json::parse("{\"a\":1}").unwrap()),
-        hi().end_user("u"),
+        hi().user_id("u"),
         hi().metadata([("a".to_owned(), "b".to_owned())].into()),
         hi().store(true),
         hi().stream(true).include_usage(true),
@@ -94,15 +96,15 @@ fn every_profile_sends_what_it_takes_and_refuses_the_rest_by_name() {
             let encoded = server(*profile).encode_chat(&request);
             let what = format!("{} {}", profile.name, param.name());
             let lenient = server(*profile)
-                .encode_chat(&request.clone().lenient())
+                .encode_chat(&request.clone().drop_unsupported())
                 .unwrap();
             match encoded {
                 Ok(encoded) => {
-                    assert!(profile.takes(param), "{what}");
+                    assert!(profile.supports(param), "{what}");
                     assert!(lenient.warnings.is_empty(), "{what}");
                     let sent: Value = serde_json::from_slice(encoded.request.body()).unwrap();
-                    let spelled = profile.spelled.iter().find(|s| s.param == param);
-                    let name = spelled.map_or(profile.wire_name(param), |s| s.name);
+                    let spelled = profile.renamed_values.iter().find(|s| s.param == param);
+                    let name = spelled.map_or(profile.api_name(param), |s| s.name);
                     let usage = param == Param::IncludeUsage;
                     if usage && profile.stream_usage == StreamUsage::Always {
                         assert!(sent["stream_options"].is_null(), "{what}");
@@ -156,9 +158,9 @@ fn every_profile_can_be_found_and_reached() {
             .skip(1)
             .map(|rest| rest.split('}').next().unwrap())
             .collect();
-        let fill = |builder: unifiedai::provider::openai_chat::Builder, value: &str| {
+        let fill = |builder: unifiedai::provider::openai_chat::OpenAiChatBuilder, value: &str| {
             open.iter()
-                .fold(builder, |builder, name| builder.fill(*name, value))
+                .fold(builder, |builder, name| builder.url_param(*name, value))
         };
         if !open.is_empty() {
             let error = builder().api_key("key").unwrap().build().unwrap_err();
@@ -220,7 +222,7 @@ fn every_profile_can_be_found_and_reached() {
 fn the_peculiarities_of_servers_are_on_the_wire() {
     let cerebras = body(
         profiles::CEREBRAS,
-        &hi().max_tokens(7).min_tokens(2).end_user("u"),
+        &hi().max_tokens(7).min_tokens(2).user_id("u"),
     );
     assert_eq!(
         cerebras,
@@ -253,7 +255,7 @@ fn the_peculiarities_of_servers_are_on_the_wire() {
     assert_eq!(
         body(
             profiles::ZAI,
-            &hi().disable_reasoning(true).clear_thinking(false)
+            &hi().disable_reasoning(true).clear_reasoning(false)
         )["thinking"],
         json!({"type": "disabled", "clear_thinking": false})
     );
@@ -287,8 +289,8 @@ fn the_peculiarities_of_servers_are_on_the_wire() {
         "https://res.openai.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
     );
     let newer = OpenAiChat::builder(profiles::AZURE)
-        .fill("resource", "r")
-        .fill("deployment", "d")
+        .url_param("resource", "r")
+        .url_param("deployment", "d")
         .query("api-version", "2025-01-01-preview");
     let request = newer
         .api_key("key")
@@ -350,7 +352,7 @@ fn messages_with_everything_are_said_as_the_server_wants() {
             {"role": "assistant", "content": null, "refusal": "no"},
         ])
     );
-    let custom = body(Profile::BASE, &request);
+    let custom = body(ChatProfile::BASE, &request);
     assert_eq!(custom["messages"][0]["role"], "system");
     assert_eq!(
         custom["messages"][5],
@@ -370,7 +372,7 @@ fn messages_with_everything_are_said_as_the_server_wants() {
 }
 
 /// The message of an answer, sent back.
-fn sent_back(profile: Profile, message: &Value) -> Value {
+fn sent_back(profile: ChatProfile, message: &Value) -> Value {
     let answer = json!({"id": "c", "model": "m", "created": 1, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
     let provider: Arc<dyn Provider> = Arc::new(server(profile));
     let outcome = drive::chat(
@@ -497,7 +499,7 @@ fn the_same_request_gives_the_same_bytes() {
 #[test]
 fn raw_frames_come_on_request_and_in_order() {
     let body = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    let provider: Arc<dyn Provider> = Arc::new(server(Profile::BASE));
+    let provider: Arc<dyn Provider> = Arc::new(server(ChatProfile::BASE));
     let raw = |request: ChatRequest| {
         let outcome = drive::chat(&provider, &request, &Answer::sse(body), Arrival::Pieces(3));
         let raw = outcome.events.into_iter().filter_map(|event| match event {
@@ -507,7 +509,7 @@ fn raw_frames_come_on_request_and_in_order() {
         raw.collect::<Vec<_>>()
     };
     assert!(raw(hi().stream(true)).is_empty());
-    let frames = raw(hi().stream(true).raw_frames());
+    let frames = raw(hi().stream(true).include_raw_frames());
     assert_eq!(frames.len(), 2);
     assert_eq!(frames[1], "[DONE]");
 }
@@ -537,7 +539,7 @@ fn profiles_know_sentences_and_end_markers() {
                 "data: {{\"id\":\"c\",\"model\":\"m\",\"created\":1,\"choices\":[{{\"delta\":{{\"content\":\"a\"}},\
                  \"finish_reason\":\"stop\"}}]{counts}}}\n\n"
             );
-            let mut request = hi().stream(true).lenient();
+            let mut request = hi().stream(true).drop_unsupported();
             if !wanted {
                 request = request.include_usage(false);
             }

@@ -16,7 +16,7 @@ use support::drive::{Answer, Arrival, Outcome, chat};
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, FinishReason, Json, JsonSchema, Message, Provider,
     ReasoningEffort, ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult, Verbosity,
-    provider::{OpenAiResponses, openai_responses::Profile},
+    provider::{OpenAiResponses, openai_responses::ResponsesProfile},
 };
 
 fn openai() -> Arc<dyn Provider> {
@@ -40,7 +40,7 @@ fn every_feature_has_its_place_in_the_body() {
         (ask(), "/input", json!([{"role": "user", "content": "hi"}])),
         (ask().max_tokens(9), "/max_output_tokens", json!(9)),
         (ask().temperature(0.5), "/temperature", json!(0.5)),
-        (ask().end_user("u"), "/safety_identifier", json!("u")),
+        (ask().user_id("u"), "/safety_identifier", json!("u")),
         (ask().store(false), "/store", json!(false)),
         (ask().stream(true), "/stream", json!(true)),
         (
@@ -155,14 +155,17 @@ fn what_the_wire_cannot_say_is_named() {
         let error = openai().encode_chat(&request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains(name), "{error}");
-        let warnings = openai().encode_chat(&request.lenient()).unwrap().warnings;
+        let warnings = openai()
+            .encode_chat(&request.drop_unsupported())
+            .unwrap()
+            .warnings;
         assert!(warnings[0].message.contains(name), "{warnings:?}");
     }
     let video = ContentPart::Video {
         media: unifiedai::Media::inline("video/mp4", vec![1]),
     };
     let error = openai()
-        .encode_chat(&ask().user_parts(vec![video]).lenient())
+        .encode_chat(&ask().user_parts(vec![video]).drop_unsupported())
         .unwrap_err();
     assert!(error.message().contains("video"), "{error}");
 }
@@ -356,7 +359,7 @@ fn another_provider_s_history_is_translated_and_what_is_left_out_is_named() {
                 text: "hm".into(),
                 signature: Some("s".into()),
             },
-            ContentPart::opaque(
+            ContentPart::provider_block(
                 "anthropic",
                 Json::new(&json!({"type": "redacted_thinking"})).unwrap(),
             ),
@@ -511,7 +514,7 @@ fn pieces_that_do_not_add_up_are_no_answer() {
 
 #[test]
 fn every_profile_asks_its_own_server() {
-    for profile in Profile::ALL {
+    for profile in ResponsesProfile::ALL {
         let mut builder = OpenAiResponses::builder(*profile).api_key("k").unwrap();
         if profile.base_url.is_empty() {
             builder = builder.base_url("https://r.openai.azure.com/openai/v1");

@@ -13,7 +13,8 @@ mod support;
 use serde_json::Value;
 use support::{checks::Tally, corpus, drive, drive::Arrival, stand::stand};
 use unifiedai::{
-    ChatRequest, ContentPart, Error, ErrorKind, UnifiedChatResponse, provider::recorded,
+    ChatRequest, ContentPart, Error, ErrorKind, UnifiedChatResponse,
+    provider::provider_for_recording,
 };
 
 /// Exchanges that are no answer, and why.
@@ -199,7 +200,7 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
     for part in &choice.message.content {
         match part {
             ContentPart::Text { citations, .. } => reading.citations += citations.len(),
-            ContentPart::Opaque(block) => {
+            ContentPart::ProviderBlock(block) => {
                 let item: Value = block.block.decode().unwrap();
                 if item["type"] != "message" || item.get("content").is_some() {
                     reading.others.push(item);
@@ -289,7 +290,7 @@ fn every_recorded_exchange_comes_out_right() {
     let recordings = corpus::load("openai-responses", None);
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     for recording in &recordings {
-        let provider = recorded(&recording.provider, "openai-responses").unwrap();
+        let provider = provider_for_recording(&recording.provider, "openai-responses").unwrap();
         let request = ChatRequest::new(recording.model()).user("as recorded");
         let request = request.stream(recording.streaming);
         match stand(&provider, recording, &request, &|result| {
@@ -323,7 +324,7 @@ fn every_stream_says_what_its_final_response_says() {
         if NO_ANSWER.iter().any(|(id, ..)| *id == recording.id) {
             continue;
         }
-        let provider = recorded(&recording.provider, "openai-responses").unwrap();
+        let provider = provider_for_recording(&recording.provider, "openai-responses").unwrap();
         let request = ChatRequest::new(recording.model()).user("as recorded");
         let body = std::str::from_utf8(&recording.body).unwrap();
         #[derive(serde::Deserialize)]

@@ -10,8 +10,8 @@
 
 use serde_json::{Value, json};
 use unifiedai::{
-    ChatRequest, ContentPart, Json, Message, OpaqueBlock, OpaqueData, Provider, ReasoningEffort,
-    Role, ToolCall, ToolResult, provider::OpenAiResponses,
+    ChatRequest, ContentPart, Json, Message, Provider, ProviderBlock, ProviderData,
+    ReasoningEffort, Role, ToolCall, ToolResult, provider::OpenAiResponses,
 };
 
 const NAME: &str = "openai-responses";
@@ -31,7 +31,7 @@ fn encoded(request: &ChatRequest) -> (Value, Vec<&'static str>) {
 }
 
 fn opaque(item: Value) -> ContentPart {
-    ContentPart::Opaque(OpaqueBlock::new(NAME, Json::new(&item).unwrap()))
+    ContentPart::ProviderBlock(ProviderBlock::new(NAME, Json::new(&item).unwrap()))
 }
 
 fn reasoning(encrypted: Option<&str>) -> ContentPart {
@@ -48,7 +48,7 @@ fn mark() -> ContentPart {
 fn call() -> ContentPart {
     let mut call = ToolCall::new("call_1", "f", "{}");
     let item = json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"});
-    call.provider_data = Some(OpaqueData::new(NAME, Json::new(&item).unwrap()));
+    call.provider_data = Some(ProviderData::new(NAME, Json::new(&item).unwrap()));
     ContentPart::ToolCall(call)
 }
 

@@ -13,11 +13,12 @@ mod support;
 use serde_json::{Value, json};
 use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, FinishReason, UnifiedChatResponse, provider::recorded,
+    ChatRequest, ContentPart, ErrorKind, FinishReason, UnifiedChatResponse,
+    provider::provider_for_recording,
 };
 
 fn answer(events: &[Value]) -> Result<UnifiedChatResponse, unifiedai::Error> {
-    let provider = recorded("compat", "openai-responses").unwrap();
+    let provider = provider_for_recording("compat", "openai-responses").unwrap();
     let request = ChatRequest::new("m").user("Go.").stream(true);
     let body: String = events
         .iter()
@@ -47,7 +48,7 @@ fn event(name: &str, member: &str, value: Value) -> Value {
 fn items(response: &UnifiedChatResponse) -> Vec<Value> {
     let content = &response.message().unwrap().content;
     let opaque = content.iter().filter_map(|part| match part {
-        ContentPart::Opaque(block) => Some(block.block.decode().unwrap()),
+        ContentPart::ProviderBlock(block) => Some(block.block.decode().unwrap()),
         _ => None,
     });
     opaque.collect()

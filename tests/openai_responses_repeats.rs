@@ -19,11 +19,11 @@ use support::{
 };
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, FinishReason, Provider, StreamEvent, UnifiedChatResponse,
-    provider::recorded,
+    provider::provider_for_recording,
 };
 
 fn provider() -> Arc<dyn Provider> {
-    recorded("compat", "openai-responses").unwrap()
+    provider_for_recording("compat", "openai-responses").unwrap()
 }
 
 fn sse(events: &[Value]) -> String {
@@ -531,7 +531,7 @@ fn what_has_no_place_is_kept_or_named() {
             .content
             .iter()
             .filter_map(|part| match part {
-                ContentPart::Opaque(block) => Some(block.block.decode().unwrap()),
+                ContentPart::ProviderBlock(block) => Some(block.block.decode().unwrap()),
                 _ => None,
             })
             .collect();
@@ -782,7 +782,7 @@ fn a_damaged_delta_is_never_a_silent_other_answer() {
         let body = std::str::from_utf8(&recording.body)
             .unwrap()
             .replace("\r\n", "\n");
-        let provider = recorded(&recording.provider, "openai-responses").unwrap();
+        let provider = provider_for_recording(&recording.provider, "openai-responses").unwrap();
         let (more, count) = silent(&provider, &request, &body, 12);
         wrong.extend(
             more.into_iter()

@@ -12,12 +12,13 @@ mod by_hand;
 use by_hand::*;
 use std::sync::Arc;
 use unifiedai::{
-    BreakerRules, CallOptions, Delivery, Error, ErrorKind, Exchange, FailureKind, Fallback, Guard,
-    StreamEvent, Target, TimeoutKind,
+    CallOptions, CircuitBreakerConfig, Error, ErrorKind, Exchange, Fallback, FallbackTarget,
+    ProviderLimits, RequestDelivery, StreamEvent, TimeoutKind, TransportErrorKind,
 };
 
 fn targets() -> Fallback {
-    Fallback::new(Target::new(named("one"), "m1")).or(Target::new(named("two"), "m2"))
+    Fallback::new(FallbackTarget::new(named("one"), "m1"))
+        .then(FallbackTarget::new(named("two"), "m2"))
 }
 
 fn call(fallback: Fallback, stream: bool, options: CallOptions) -> Call {
@@ -117,14 +118,29 @@ fn the_caller_says_what_it_moves_on_for() {
     let refusal = r#"{"error":{"message":"m"}}"#;
     let lacks = r#"{"error":{"message":"m","code":"unsupported_parameter"}}"#;
     for (fallback, status, body, wanted) in [
-        (targets().move_on([BadRequest]), 400, refusal, true),
-        (targets().move_on([BadRequest]), 503, refusal, true),
-        (targets().stay_on([Authentication]), 401, refusal, false),
-        (targets().stay_on([Authentication]), 403, refusal, true),
-        (targets().stay_on([BadRequest]), 400, lacks, false),
-        (targets().move_on_only([NotFound]), 404, refusal, true),
-        (targets().move_on_only([NotFound]), 503, refusal, false),
-        (targets().move_on_only([NotFound]), 400, lacks, false),
+        (targets().fall_back_on([BadRequest]), 400, refusal, true),
+        (targets().fall_back_on([BadRequest]), 503, refusal, true),
+        (
+            targets().never_fall_back_on([Authentication]),
+            401,
+            refusal,
+            false,
+        ),
+        (
+            targets().never_fall_back_on([Authentication]),
+            403,
+            refusal,
+            true,
+        ),
+        (
+            targets().never_fall_back_on([BadRequest]),
+            400,
+            lacks,
+            false,
+        ),
+        (targets().fall_back_only_on([NotFound]), 404, refusal, true),
+        (targets().fall_back_only_on([NotFound]), 503, refusal, false),
+        (targets().fall_back_only_on([NotFound]), 400, lacks, false),
     ] {
         let mut call = call(fallback, false, once());
         call.answer(status, &[JSON], body);
@@ -147,41 +163,45 @@ fn every_kind_has_a_rule() {
     ];
     for kind in ErrorKind::ALL {
         let error = Error::new(*kind, "x");
-        assert_eq!(targets().moves_on(&error), !stays.contains(kind), "{kind}");
-        let all = targets().move_on(ErrorKind::ALL.iter().copied());
+        assert_eq!(
+            targets().applies_to(&error),
+            !stays.contains(kind),
+            "{kind}"
+        );
+        let all = targets().fall_back_on(ErrorKind::ALL.iter().copied());
         let ends = matches!(kind, Cancelled | Misuse);
-        assert_eq!(all.moves_on(&error), !ends, "{kind}");
-        let none = targets().stay_on(ErrorKind::ALL.iter().copied());
-        assert!(!none.moves_on(&error), "{kind}");
+        assert_eq!(all.applies_to(&error), !ends, "{kind}");
+        let none = targets().never_fall_back_on(ErrorKind::ALL.iter().copied());
+        assert!(!none.applies_to(&error), "{kind}");
     }
 }
 
 /// A model that cannot be asked with this parameter: the request of the test has it.
-fn lacking(name: &str) -> Target {
+fn lacking(name: &str) -> FallbackTarget {
     let wire = unifiedai::provider::Cohere::builder().name(name);
-    Target::new(Arc::new(wire.api_key("k").unwrap().build().unwrap()), "m0")
+    FallbackTarget::new(Arc::new(wire.api_key("k").unwrap().build().unwrap()), "m0")
 }
 
 #[test]
 fn a_parameter_that_only_the_first_target_lacks_is_asked_of_the_next() {
     let mut wanted = request(false);
-    wanted.clear_thinking = Some(true);
+    wanted.clear_reasoning = Some(true);
     let wanted = Arc::new(wanted);
     let begin =
         |fallback| Exchange::with_fallback(fallback, wanted.clone(), Arc::new(options()), start(1));
-    let two = Target::new(cerebras(), "m2");
-    let mut exchange = begin(Fallback::new(lacking("cohere")).or(two.clone())).unwrap();
+    let two = FallbackTarget::new(cerebras(), "m2");
+    let mut exchange = begin(Fallback::new(lacking("cohere")).then(two.clone())).unwrap();
     let unifiedai::Step::Send { request, .. } = exchange.poll(unifiedai::Time::ZERO) else {
         panic!("nothing was sent");
     };
     assert_eq!(request.uri().host(), Some("api.cerebras.ai"));
 
-    let refused = begin(Fallback::new(lacking("a")).or(lacking("b"))).unwrap_err();
+    let refused = begin(Fallback::new(lacking("a")).then(lacking("b"))).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
-    assert!(refused.message().contains("`clear_thinking`"), "{refused}");
+    assert!(refused.message().contains("`clear_reasoning`"), "{refused}");
     let staying = Fallback::new(lacking("a"))
-        .or(two)
-        .stay_on([ErrorKind::InvalidRequest]);
+        .then(two)
+        .never_fall_back_on([ErrorKind::InvalidRequest]);
     assert_eq!(
         begin(staying).unwrap_err().kind(),
         ErrorKind::InvalidRequest
@@ -190,13 +210,13 @@ fn a_parameter_that_only_the_first_target_lacks_is_asked_of_the_next() {
 
 #[test]
 fn a_thousand_targets_that_hold_back_are_no_depth() {
-    let slow = Arc::new(Guard::new().requests_per_minute(1));
+    let slow = Arc::new(ProviderLimits::new().requests_per_minute(1));
     let mut first = Call::whole(once());
-    first.exchange = first.exchange.guarded_by(slow.clone());
+    first.exchange = first.exchange.with_provider_limits(slow.clone());
     first.send();
-    let target = Target::new(named("one"), "m1").guard(slow);
+    let target = FallbackTarget::new(named("one"), "m1").limits(slow);
     let many = (0..20_000).fold(Fallback::new(target.clone()), |all, _| {
-        all.or(target.clone())
+        all.then(target.clone())
     });
     let mut call = call(many, false, options());
     assert!(call.sleep().as_secs() >= 60, "the last one waits");
@@ -235,10 +255,10 @@ fn only_the_last_target_is_tried_again() {
 fn an_outage_and_silence_are_cured_though_the_request_may_have_been_processed() {
     let fail: [fn(&mut Call); 4] = [
         |call| {
-            call.failed(FailureKind::Dns, Delivery::NotSent);
+            call.failed(TransportErrorKind::Dns, RequestDelivery::NotSent);
         },
         |call| {
-            call.failed(FailureKind::Reset, Delivery::MaybeProcessed);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
         },
         |call| {
             call.after(seconds(120));
@@ -258,9 +278,9 @@ fn an_outage_and_silence_are_cured_though_the_request_may_have_been_processed() 
 
 #[test]
 fn each_target_has_its_own_limit_to_the_first_token() {
-    let one = Target::new(named("one"), "m1").first_token(seconds(3));
-    let two = Target::new(named("two"), "m2").first_token(seconds(7));
-    let mut call = call(Fallback::new(one).or(two), true, options());
+    let one = FallbackTarget::new(named("one"), "m1").first_token_timeout(seconds(3));
+    let two = FallbackTarget::new(named("two"), "m2").first_token_timeout(seconds(7));
+    let mut call = call(Fallback::new(one).then(two), true, options());
     call.send();
     call.head(200, &[SSE]).body(preamble()).after(seconds(3));
     call.send();
@@ -275,9 +295,9 @@ fn each_target_has_its_own_limit_to_the_first_token() {
 
 #[test]
 fn where_the_answer_comes_whole_the_limit_holds_for_its_head() {
-    let one = Target::new(named("one"), "m1").first_token(seconds(3));
+    let one = FallbackTarget::new(named("one"), "m1").first_token_timeout(seconds(3));
     let mut call = call(
-        Fallback::new(one).or(Target::new(named("two"), "m2")),
+        Fallback::new(one).then(FallbackTarget::new(named("two"), "m2")),
         false,
         options(),
     );
@@ -314,7 +334,7 @@ fn after_visible_output_it_stays_where_it_is() {
 // F71
 #[test]
 fn a_restart_is_announced_before_anything_of_the_new_answer() {
-    let mut call = call(targets().restart(), true, options());
+    let mut call = call(targets().allow_restart_mid_stream(), true, options());
     call.send();
     call.head(200, &[SSE]).body(delta("old")).end();
     call.send();
@@ -335,12 +355,16 @@ fn a_restart_is_announced_before_anything_of_the_new_answer() {
 // F71
 #[test]
 fn a_restart_is_announced_whatever_fails_before_the_new_answer() {
-    let three = Target::new(named("three"), "m3");
-    let mut call = call(targets().or(three).restart(), true, options());
+    let three = FallbackTarget::new(named("three"), "m3");
+    let mut call = call(
+        targets().then(three).allow_restart_mid_stream(),
+        true,
+        options(),
+    );
     call.send();
     call.head(200, &[SSE]).body(delta("old")).end();
     call.send();
-    call.failed(FailureKind::Reset, Delivery::NotSent);
+    call.failed(TransportErrorKind::Reset, RequestDelivery::NotSent);
     for host in ["two.test", "three.test"] {
         let (request, _) = call.send();
         assert_eq!(request.uri().host(), Some(host));
@@ -359,19 +383,19 @@ fn a_restart_is_announced_whatever_fails_before_the_new_answer() {
 
 #[test]
 fn an_open_circuit_or_a_full_pace_is_no_reason_to_wait() {
-    let open = Arc::new(Guard::new().breaker(BreakerRules::default()));
-    let slow = Arc::new(Guard::new().requests_per_minute(1));
+    let open = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
+    let slow = Arc::new(ProviderLimits::new().requests_per_minute(1));
     for _ in 0..5 {
         let mut failing = Call::whole(once());
-        failing.exchange = failing.exchange.guarded_by(open.clone());
+        failing.exchange = failing.exchange.with_provider_limits(open.clone());
         failing.answer(503, &[], "");
     }
     let mut first = Call::whole(once());
-    first.exchange = first.exchange.guarded_by(slow.clone());
+    first.exchange = first.exchange.with_provider_limits(slow.clone());
     first.send();
     for guard in [open, slow] {
-        let one = Target::new(named("one"), "m1").guard(guard);
-        let fallback = Fallback::new(one).or(Target::new(named("two"), "m2"));
+        let one = FallbackTarget::new(named("one"), "m1").limits(guard);
+        let fallback = Fallback::new(one).then(FallbackTarget::new(named("two"), "m2"));
         let (request, _) = call(fallback, false, options()).send();
         assert_eq!(request.uri().host(), Some("two.test"));
     }
@@ -379,10 +403,10 @@ fn an_open_circuit_or_a_full_pace_is_no_reason_to_wait() {
 
 #[test]
 fn one_target_s_allowances_are_not_taken_for_another_s() {
-    let guard = || Arc::new(Guard::new().learning());
+    let guard = || Arc::new(ProviderLimits::new().honor_rate_limit_headers());
     let (one, two) = (guard(), guard());
-    let fallback = Fallback::new(Target::new(named("one"), "m1").guard(one.clone()))
-        .or(Target::new(named("two"), "m2").guard(two.clone()));
+    let fallback = Fallback::new(FallbackTarget::new(named("one"), "m1").limits(one.clone()))
+        .then(FallbackTarget::new(named("two"), "m2").limits(two.clone()));
     let mut call = call(fallback, false, once());
     let used_up = [
         ("x-ratelimit-remaining-requests-minute", "0"),
@@ -390,22 +414,22 @@ fn one_target_s_allowances_are_not_taken_for_another_s() {
     ];
     call.answer(429, &used_up, "");
     call.send();
-    call.failed(FailureKind::Connect, Delivery::NotSent);
+    call.failed(TransportErrorKind::Connect, RequestDelivery::NotSent);
     assert!(call.is_done());
     for (guard, waits) in [(one, true), (two, false)] {
         let mut next = Call::whole(once());
-        next.exchange = next.exchange.guarded_by(guard);
+        next.exchange = next.exchange.with_provider_limits(guard);
         assert_eq!(matches!(next.step(), unifiedai::Step::Sleep { .. }), waits);
     }
 }
 
 #[test]
 fn the_last_target_waits_for_its_pace() {
-    let slow = Arc::new(Guard::new().requests_per_minute(1));
+    let slow = Arc::new(ProviderLimits::new().requests_per_minute(1));
     let mut first = Call::whole(once());
-    first.exchange = first.exchange.guarded_by(slow.clone());
+    first.exchange = first.exchange.with_provider_limits(slow.clone());
     first.send();
-    let last = Fallback::new(Target::new(named("one"), "m1").guard(slow));
+    let last = Fallback::new(FallbackTarget::new(named("one"), "m1").limits(slow));
     let mut call = call(last, false, options());
     assert!(call.sleep().as_secs() >= 60);
     call.send();

@@ -11,11 +11,14 @@ mod by_hand;
 
 use by_hand::*;
 use std::sync::Arc;
-use unifiedai::{BreakerRules, CallOptions, Delivery, ErrorKind, FailureKind, Guard, Step, Time};
+use unifiedai::{
+    CallOptions, CircuitBreakerConfig, ErrorKind, ProviderLimits, RequestDelivery, Step, Time,
+    TransportErrorKind,
+};
 
-fn guarded(guard: &Arc<Guard>, options: CallOptions) -> Call {
+fn guarded(guard: &Arc<ProviderLimits>, options: CallOptions) -> Call {
     let mut call = Call::whole(options);
-    call.exchange = call.exchange.guarded_by(guard.clone());
+    call.exchange = call.exchange.with_provider_limits(guard.clone());
     call
 }
 
@@ -26,7 +29,7 @@ fn at(seconds: u64) -> Time {
 // F56
 #[test]
 fn when_the_budget_is_spent_errors_come_at_once() {
-    let guard = Arc::new(Guard::new());
+    let guard = Arc::new(ProviderLimits::new());
     let mut attempts = 0;
     for _ in 0..100 {
         let mut call = guarded(&guard, options());
@@ -60,11 +63,11 @@ fn when_the_budget_is_spent_errors_come_at_once() {
 // F59
 #[test]
 fn what_was_not_sent_costs_no_budget() {
-    let guard = Arc::new(Guard::new());
-    for kind in [FailureKind::Reset, FailureKind::Connect] {
+    let guard = Arc::new(ProviderLimits::new());
+    for kind in [TransportErrorKind::Reset, TransportErrorKind::Connect] {
         let mut call = guarded(&guard, options());
         call.send();
-        call.failed(kind, Delivery::NotSent);
+        call.failed(kind, RequestDelivery::NotSent);
         assert!(!call.is_done());
     }
     assert_eq!(guard.retry_budget(), 100);
@@ -74,16 +77,16 @@ fn what_was_not_sent_costs_no_budget() {
 #[test]
 fn connections_that_had_ended_say_nothing_of_the_provider() {
     let guard = Arc::new(
-        Guard::new()
+        ProviderLimits::new()
             .requests_per_minute(5)
-            .breaker(BreakerRules::default()),
+            .circuit_breaker(CircuitBreakerConfig::default()),
     );
     let mut calls: Vec<Call> = (0..5).map(|_| guarded(&guard, once())).collect();
     for replay in 0..2 {
         for call in &mut calls {
             call.send();
             assert_eq!(guard.retry_budget(), 100, "replay {replay}");
-            call.failed(FailureKind::Reset, Delivery::NotSent);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::NotSent);
         }
     }
     for mut call in calls {
@@ -101,12 +104,12 @@ fn connections_that_had_ended_say_nothing_of_the_provider() {
 
 #[test]
 fn connections_that_had_ended_do_not_open_the_circuit_even_without_a_replay_left() {
-    let guard = Arc::new(Guard::new().breaker(BreakerRules::default()));
+    let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     for _ in 0..5 {
         let mut call = guarded(&guard, once());
         for _ in 0..3 {
             call.send();
-            call.failed(FailureKind::Reset, Delivery::NotSent);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::NotSent);
         }
         assert!(call.is_done());
     }
@@ -115,7 +118,7 @@ fn connections_that_had_ended_do_not_open_the_circuit_even_without_a_replay_left
 
 #[test]
 fn calls_wait_for_their_turn() {
-    let guard = Arc::new(Guard::new().requests_per_minute(60));
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
     for _ in 0..60 {
         guarded(&guard, once()).send();
     }
@@ -128,7 +131,7 @@ fn calls_wait_for_their_turn() {
 // F61
 #[test]
 fn a_turn_that_comes_too_late_is_refused_at_once() {
-    let guard = Arc::new(Guard::new().requests_per_minute(1));
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(1));
     guarded(&guard, once()).send();
     let call = guarded(&guard, with(|o| o.timeouts.total = Some(seconds(10))));
     let error = call.error();
@@ -141,12 +144,12 @@ fn a_turn_that_comes_too_late_is_refused_at_once() {
 // F69
 #[test]
 fn tokens_are_reserved_and_then_corrected() {
-    let guard = Arc::new(Guard::new().tokens_per_minute(1000));
+    let guard = Arc::new(ProviderLimits::new().tokens_per_minute(1000));
     let ask = |max_tokens| {
         let mut wanted = request(false);
         wanted.max_tokens = Some(max_tokens);
         let mut call = Call::new(cerebras(), wanted, once());
-        call.exchange = call.exchange.guarded_by(guard.clone());
+        call.exchange = call.exchange.with_provider_limits(guard.clone());
         call
     };
     let mut first = ask(900);
@@ -165,7 +168,10 @@ fn the_providers_headers_slow_calls_down_where_they_are_believed() {
         ("x-ratelimit-remaining-requests-minute", "0"),
         ("x-ratelimit-reset-requests-minute", "7"),
     ];
-    for (guard, waits) in [(Guard::new().learning(), true), (Guard::new(), false)] {
+    for (guard, waits) in [
+        (ProviderLimits::new().honor_rate_limit_headers(), true),
+        (ProviderLimits::new(), false),
+    ] {
         let guard = Arc::new(guard);
         let mut call = guarded(&guard, once());
         call.answer(200, &limits, WHOLE);
@@ -177,8 +183,8 @@ fn the_providers_headers_slow_calls_down_where_they_are_believed() {
     }
 }
 
-fn broken() -> Arc<Guard> {
-    let guard = Arc::new(Guard::new().breaker(BreakerRules::default()));
+fn broken() -> Arc<ProviderLimits> {
+    let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     for _ in 0..5 {
         guarded(&guard, once()).answer(503, &[], "");
     }
@@ -204,7 +210,7 @@ fn an_open_circuit_says_so_and_why() {
 // F67
 #[test]
 fn a_guard_has_no_breaker_by_itself() {
-    let guard = Arc::new(Guard::new());
+    let guard = Arc::new(ProviderLimits::new());
     for _ in 0..50 {
         guarded(&guard, once()).answer(503, &[], "");
     }
@@ -214,7 +220,7 @@ fn a_guard_has_no_breaker_by_itself() {
 // F63
 #[test]
 fn the_callers_mistakes_do_not_open_the_circuit() {
-    let guard = Arc::new(Guard::new().breaker(BreakerRules::default()));
+    let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     for status in [400, 401, 403, 404, 413, 422, 429].repeat(5) {
         guarded(&guard, once()).answer(status, &[], "");
     }
@@ -241,7 +247,7 @@ fn a_probe_that_is_dropped_at_any_point_makes_room_for_the_next() {
     for stop in 1..=parts.len() {
         let guard = broken();
         let mut probe = Call::stream(once());
-        probe.exchange = probe.exchange.guarded_by(guard.clone());
+        probe.exchange = probe.exchange.with_provider_limits(guard.clone());
         probe.at(at(6));
         for part in parts.iter().take(stop) {
             part(&mut probe);
@@ -283,7 +289,7 @@ fn a_probe_that_succeeds_closes_the_circuit() {
 // F115, F116
 #[test]
 fn permits_come_back_however_an_attempt_ends() {
-    let guard = Arc::new(Guard::new());
+    let guard = Arc::new(ProviderLimits::new());
     let ends: [fn(&mut Call); 6] = [
         |_| {},
         |call| {
@@ -297,7 +303,7 @@ fn permits_come_back_however_an_attempt_ends() {
         },
         |call| {
             call.send();
-            call.failed(FailureKind::Reset, Delivery::MaybeProcessed);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
         },
         |call| {
             call.send();
@@ -315,7 +321,7 @@ fn permits_come_back_however_an_attempt_ends() {
 // F118
 #[test]
 fn threads_share_a_guard_without_losing_count() {
-    let guard = Arc::new(Guard::new().breaker(BreakerRules::default()));
+    let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -336,7 +342,7 @@ fn threads_share_a_guard_without_losing_count() {
 // F70
 #[test]
 fn a_jump_of_the_clock_fills_up_to_the_limit_and_no_further() {
-    let guard = Arc::new(Guard::new().requests_per_minute(3));
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(3));
     for now in [Time::ZERO, Time::from_nanos(u64::MAX - 1)] {
         for _ in 0..3 {
             guarded(&guard, once()).at(now).send();
@@ -399,8 +405,12 @@ fn in_whatever_order_calls_meet_what_they_share_is_the_same_afterwards() {
     orders([3; 3], &mut Vec::new(), &mut all);
     assert_eq!(all.len(), 1680);
     for order in all {
-        let rules = BreakerRules::default();
-        let guard = Arc::new(Guard::new().requests_per_minute(4).breaker(rules));
+        let rules = CircuitBreakerConfig::default();
+        let guard = Arc::new(
+            ProviderLimits::new()
+                .requests_per_minute(4)
+                .circuit_breaker(rules),
+        );
         let mut calls: Vec<Option<Call>> =
             (0..3).map(|_| Some(guarded(&guard, options()))).collect();
         let (mut done, mut under_way) = ([0; 3], 0);

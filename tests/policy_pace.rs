@@ -11,22 +11,22 @@ mod by_hand;
 
 use by_hand::*;
 use std::{sync::Arc, time::Duration};
-use unifiedai::{Delivery, ErrorKind, FailureKind, Guard, Step, Time};
+use unifiedai::{ErrorKind, ProviderLimits, RequestDelivery, Step, Time, TransportErrorKind};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// One request a second from now on.
-fn spent() -> Arc<Guard> {
-    let guard = Arc::new(Guard::new().requests_per_minute(60));
+fn spent() -> Arc<ProviderLimits> {
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
     for _ in 0..60 {
         call(&guard).send();
     }
     guard
 }
 
-fn call(guard: &Arc<Guard>) -> Call {
+fn call(guard: &Arc<ProviderLimits>) -> Call {
     let mut call = Call::whole(once());
-    call.exchange = call.exchange.guarded_by(guard.clone());
+    call.exchange = call.exchange.with_provider_limits(guard.clone());
     call
 }
 
@@ -49,7 +49,7 @@ fn sends(call: &mut Call, now: Time) -> bool {
     }
 }
 
-fn queue(guard: &Arc<Guard>, length: usize) -> Vec<Call> {
+fn queue(guard: &Arc<ProviderLimits>, length: usize) -> Vec<Call> {
     let mut calls: Vec<Call> = (0..length).map(|_| call(guard)).collect();
     for call in &mut calls {
         assert!(!sends(call, at(0)));
@@ -93,7 +93,7 @@ fn whoever_leaves_the_queue_makes_room_for_those_behind() {
 
 #[test]
 fn who_is_not_driven_any_more_does_not_hold_up_the_others() {
-    let guard = Arc::new(Guard::new().requests_per_minute(1));
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(1));
     call(&guard).send();
     let mut parked = call(&guard);
     assert_eq!(parked.sleep(), seconds(60));
@@ -111,12 +111,12 @@ fn who_is_not_driven_any_more_does_not_hold_up_the_others() {
 
 #[test]
 fn tokens_of_those_before_count() {
-    let guard = Arc::new(Guard::new().tokens_per_minute(60_000));
+    let guard = Arc::new(ProviderLimits::new().tokens_per_minute(60_000));
     let ask = |max_tokens| {
         let mut wanted = request(false);
         wanted.max_tokens = Some(max_tokens);
         let mut call = Call::new(cerebras(), wanted, once());
-        call.exchange = call.exchange.guarded_by(guard.clone());
+        call.exchange = call.exchange.with_provider_limits(guard.clone());
         call
     };
     ask(60_000).send();
@@ -139,7 +139,7 @@ fn a_turn_behind_others_that_comes_too_late_is_refused_at_once() {
     let _waiting = queue(&guard, 9);
     for (seconds_left, refused) in [(10, true), (11, false)] {
         let mut call = Call::whole(with(|o| o.timeouts.total = Some(seconds(seconds_left))));
-        call.exchange = call.exchange.guarded_by(guard.clone());
+        call.exchange = call.exchange.with_provider_limits(guard.clone());
         assert_eq!(call.is_done(), refused);
         if refused {
             let error = call.error();
@@ -158,7 +158,7 @@ fn only_what_surely_was_not_sent_gives_its_tokens_back() {
         (|_| {}, false),
         (
             |call| {
-                call.failed(FailureKind::Reset, Delivery::MaybeProcessed);
+                call.failed(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
             },
             false,
         ),
@@ -170,13 +170,17 @@ fn only_what_surely_was_not_sent_gives_its_tokens_back() {
         ),
         (
             |call| {
-                call.failed(FailureKind::Connect, Delivery::NotSent);
+                call.failed(TransportErrorKind::Connect, RequestDelivery::NotSent);
             },
             true,
         ),
     ];
     for (end, back) in ends {
-        let guard = Arc::new(Guard::new().requests_per_minute(1).tokens_per_minute(1000));
+        let guard = Arc::new(
+            ProviderLimits::new()
+                .requests_per_minute(1)
+                .tokens_per_minute(1000),
+        );
         let mut first = call(&guard);
         first.send();
         end(&mut first);

@@ -32,7 +32,8 @@ use support::{
     drive::{Answer, Arrival, Outcome, options, run, run_at, start},
 };
 use unifiedai::{
-    Accumulator, ChatRequest, ErrorKind, Exchange, Framing, Provider, Warning, provider::recorded,
+    Accumulator, ChatRequest, ErrorKind, Exchange, Framing, Provider, Warning,
+    provider::provider_for_recording,
 };
 
 struct Case {
@@ -89,7 +90,7 @@ fn seeds() -> Vec<(&'static str, Case)> {
             };
             let request = ChatRequest::new("m")
                 .user("x")
-                .lenient()
+                .drop_unsupported()
                 .stream(kind == "stream");
             let framing = provider.encode_chat(&request).unwrap().framing;
             let answer = match (kind, framing) {
@@ -127,13 +128,13 @@ fn seeds() -> Vec<(&'static str, Case)> {
 fn recordings() -> Vec<(&'static str, Case)> {
     let mut cases = Vec::new();
     for (dialect, chats) in DIALECTS {
-        if recorded("any", dialect).is_err() {
+        if provider_for_recording("any", dialect).is_err() {
             println!("skipped: {dialect} is not read by this version");
             continue;
         }
         for recording in corpus::load(dialect, None) {
             if chats.contains(&recording.operation.as_str()) {
-                let provider = recorded(&recording.provider, dialect).unwrap();
+                let provider = provider_for_recording(&recording.provider, dialect).unwrap();
                 let request = Arc::new(recording.chat_request());
                 let answer = recording.answer();
                 cases.push((

@@ -19,10 +19,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    AsyncBody, AsyncClient, AsyncTransport, CallOptions, ChatRequest, Client, Delivery, ErrorKind,
-    FailureKind, Limits, Retry, Time, TransportError,
+    AsyncClient, AsyncResponseBody, AsyncTransport, AttemptDeadlines, CallOptions, ChatRequest,
+    Client, ErrorKind, RequestDelivery, RetryPolicy, Time, TransportError, TransportErrorKind,
     provider::OpenAiChat,
-    transport::testing::{Answer, Cassette, Recorder, Script},
+    transport::testing::{Cassette, MockResponse, MockTransport, Recorder},
 };
 
 const HELLO: &str = r#"{"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]}"#;
@@ -36,8 +36,8 @@ fn question() -> ChatRequest {
     ChatRequest::new("m").user("Hi?")
 }
 
-fn stream() -> Answer {
-    Answer::events([
+fn stream() -> MockResponse {
+    MockResponse::events([
         r#"{"choices": [{"index": 0, "delta": {"content": "Hel"}}]}"#,
         r#"{"choices": [{"index": 0, "delta": {"content": "lo."}, "finish_reason": "stop"}]}"#,
     ])
@@ -45,12 +45,13 @@ fn stream() -> Answer {
 
 #[test]
 fn a_script_is_played_in_order_and_nobody_waits() {
-    let script = Script::new([
-        Answer::failure(FailureKind::Connect, Delivery::NotSent),
-        Answer::json(429, "{}").header("retry-after", "30"),
-        Answer::json(200, HELLO),
+    let script = MockTransport::new([
+        MockResponse::failure(TransportErrorKind::Connect, RequestDelivery::NotSent),
+        MockResponse::json(429, "{}").header("retry-after", "30"),
+        MockResponse::json(200, HELLO),
         stream(),
-        Answer::events([r#"{"choices": [{"index": 0, "delta": {"content": "Hel"}}]}"#]).cut(),
+        MockResponse::events([r#"{"choices": [{"index": 0, "delta": {"content": "Hel"}}]}"#])
+            .truncated(),
     ]);
     let client = Client::new(script.clone(), provider());
     let response = client.chat(question()).unwrap();
@@ -58,7 +59,7 @@ fn a_script_is_played_in_order_and_nobody_waits() {
         (&*response.text(), response.metrics.attempts.len()),
         ("Hello.", 3)
     );
-    assert!(script.waited() >= Duration::from_secs(30));
+    assert!(script.elapsed() >= Duration::from_secs(30));
 
     let whole = client.stream(question()).unwrap().into_response().unwrap();
     assert_eq!(whole.text(), "Hello.");
@@ -76,7 +77,7 @@ fn a_script_is_played_in_order_and_nobody_waits() {
 
 #[test]
 fn a_script_serves_async_code_too() {
-    let script = Script::new([Answer::json(503, "{}"), stream()]);
+    let script = MockTransport::new([MockResponse::json(503, "{}"), stream()]);
     let client = AsyncClient::new(script, provider());
     let response = smol::block_on(client.stream(question()).unwrap().into_response());
     assert_eq!(response.unwrap().text(), "Hello.");
@@ -85,10 +86,10 @@ fn a_script_serves_async_code_too() {
 #[test]
 fn what_was_recorded_plays_again_and_has_no_key() {
     let echo = format!(r#"{{"message": "wrong key {KEY}"}}"#);
-    let script = Script::new([
-        Answer::json(200, HELLO),
+    let script = MockTransport::new([
+        MockResponse::json(200, HELLO),
         stream(),
-        Answer::json(401, echo).header("set-cookie", "secret-cookie"),
+        MockResponse::json(401, echo).header("set-cookie", "secret-cookie"),
     ]);
     let recorder = Recorder::new(script, "cerebras", "openai-chat");
     let client = Client::new(recorder.clone(), provider());
@@ -122,7 +123,7 @@ fn what_was_recorded_plays_again_and_has_no_key() {
         let error = client.chat(question()).await.unwrap_err();
         assert!(error.message().contains("nothing recorded fits"), "{error}");
     });
-    assert_eq!(cassette.left(), 0);
+    assert_eq!(cassette.remaining(), 0);
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn a_line_that_is_no_exchange_is_named() {
 
 #[test]
 fn an_answer_that_was_given_up_plays_as_one_that_was_cut() {
-    let recorder = Recorder::new(Script::new([stream()]), "cerebras", "openai-chat");
+    let recorder = Recorder::new(MockTransport::new([stream()]), "cerebras", "openai-chat");
     let client = Client::new(recorder.clone(), provider());
     let mut given_up = client.stream(question()).unwrap();
     given_up.next().unwrap().unwrap();
@@ -171,7 +172,7 @@ fn the_corpus_is_a_cassette() {
             let text = std::fs::read_to_string(&path).unwrap();
             let cassette = Cassette::parse(&text);
             let cassette = cassette.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            exchanges += cassette.left();
+            exchanges += cassette.remaining();
         }
     }
     println!("{exchanges} exchanges");
@@ -198,7 +199,7 @@ impl AsyncTransport for Chatterbox {
     fn send(
         &self,
         _: Request<Bytes>,
-        _: Limits,
+        _: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Comments>, TransportError>> + Send + 'static {
         let answer = Response::builder().header("content-type", "text/event-stream");
         ready(Ok(answer.body(Comments(0)).unwrap()))
@@ -209,7 +210,7 @@ impl AsyncTransport for Chatterbox {
     }
 }
 
-impl AsyncBody for Comments {
+impl AsyncResponseBody for Comments {
     fn poll_chunk(
         &mut self,
         _: &mut Context<'_>,
@@ -224,7 +225,7 @@ impl AsyncBody for Comments {
 #[test]
 fn a_body_that_never_lets_wait_has_its_deadlines_too() {
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
+    options.retry = RetryPolicy::none();
     options.timeouts.total = Some(Duration::from_secs(1));
     let client = AsyncClient::new(Chatterbox::default(), provider()).with_options(options);
     let answer = client.stream(question()).unwrap().into_response();
@@ -236,13 +237,13 @@ fn a_body_that_never_lets_wait_has_its_deadlines_too() {
 
 #[test]
 fn options_of_one_call_hold_for_it_alone() {
-    let unavailable = || Answer::json(503, "{}");
-    let script = Script::new([
+    let unavailable = || MockResponse::json(503, "{}");
+    let script = MockTransport::new([
         unavailable(),
         unavailable(),
-        Answer::json(200, HELLO),
+        MockResponse::json(200, HELLO),
         unavailable(),
-        Answer::json(200, HELLO),
+        MockResponse::json(200, HELLO),
     ]);
     let client = Client::new(script, provider());
     let request = question();

@@ -20,16 +20,16 @@ use by_hand::*;
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 use unifiedai::{
     AsyncClient, Auth, AwsCredentialSource, AwsCredentials, BatchOptions, ChatRequest, Client,
-    Credential, Exchange, Fallback, Provider, Secret, Signer, Target, Time, Transport, hyper,
+    Credential, Exchange, Fallback, FallbackTarget, Provider, Secret, Signer, Time, Transport,
+    compat::{AsyncCerebras, BedrockCompat, Cerebras, ConverseRequest},
     provider::{
         Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_responses,
     },
-    sdk::{AsyncCerebras, BedrockSdk, Cerebras, ConverseRequest},
+    transport,
     transport::{
         AsyncDriver, Driver,
-        testing::{Answer, Recorder, Script},
+        testing::{MockResponse, MockTransport, Recorder},
     },
-    ureq,
 };
 
 const KEY: &str = "k3yc4n4rybird-2718281828";
@@ -38,38 +38,38 @@ const HEADER: &str = "h34dc4n4rybird-1414213562";
 /// Numbers, fixed words, and names that the caller chose for others to see.
 const PLAIN: &str = "
 MetricsObserver TracingObserver
-AssemblerLimits BaseUrl BatchOptions BreakerRules CallEvent CallInfo CallOptions CallSummary Chat
-Criterion Embed EmbedEncoding EmbedPurpose ErrorKind FinishReason Framing Guard HealthStatus
-ImageDetail ListModels Observation OneModel Param Ping RateLimit ReasoningEffort ReasoningFormat
-Requests Retry Role ServerTiming ServiceTier SizeLimits TimeoutKind Timeouts Verbosity Warning
+ResponseLimits BaseUrl BatchOptions CircuitBreakerConfig CallEvent CallInfo CallOptions CallSummary Chat
+ComparisonMetric Embed EmbedEncoding EmbeddingInputType ErrorKind FinishReason Framing ProviderLimits HealthStatus
+ImageDetail ListModels CallObservation RetrieveModel Param CheckProvider RateLimit ReasoningEffort ReasoningFormat
+IterRequests RetryPolicy Role ServerTiming ServiceTier SizeLimits TimeoutKind Timeouts Verbosity Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
-codec::sse::SseError provider::FrameKind provider::Progress provider::bedrock::CacheTtl
-provider::openai_chat::AuthStyle provider::openai_chat::EndMarker provider::openai_chat::Profile
-provider::openai_chat::ReasoningReplay provider::openai_chat::Spelling
-provider::IdForm provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlace
-provider::openai_chat::StreamUsage provider::openai_chat::Structured
-provider::openai_responses::Profile schema::Dialect schema::Dialects schema::Lost
-schema::References";
+codec::sse::SseError provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
+provider::openai_chat::AuthStyle provider::openai_chat::EndMarker provider::openai_chat::ChatProfile
+provider::openai_chat::ReasoningReplay provider::openai_chat::ValueNaming
+provider::IdFormat provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlacement
+provider::openai_chat::StreamUsage provider::openai_chat::StructuredOutput
+provider::openai_responses::ResponsesProfile schema::Dialect schema::Dialects schema::SchemaChange
+schema::Patterns schema::References";
 
 /// What is asked: content, which is for the caller to show or not.
 const ASKED: &str = "
-ContentPart EmbedBatch EmbedRequest Json JsonSchema Media Message OpaqueBlock OpaqueData
+ContentPart EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message ProviderBlock ProviderData
 ResponseFormat Tool ToolCall ToolChoice ToolFragment ToolResult provider::bedrock::ConverseOptions
-provider::bedrock::Guardrail sdk::ConverseBlock sdk::ConverseMessage sdk::ConverseRequest
-sdk::ConverseTool sdk::ConverseToolChoice sdk::InferenceConfig sdk::InputSchema sdk::ToolConfig
-sdk::ToolResultBlock sdk::ToolResultContent sdk::ToolUse schema::Adapted";
+provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest
+compat::ConverseTool compat::ConverseToolChoice compat::InferenceConfig compat::InputSchema compat::ToolConfig
+compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapted";
 
 /// What a provider said. That its echo of a key is not repeated in errors and logs of attempts, `secrets.rs` tests.
 const ANSWERED: &str = "
-transport::testing::Cassette transport::testing::ScriptBody
-Accumulator Assembler Choice Citation Compared Comparison EmbedResponse Embedded ErrorBody Head
+transport::testing::Cassette transport::testing::MockBody
+Accumulator ResponseBuilder Choice Citation ComparisonEntry Comparison EmbedResponse DecodedEmbeddings ErrorBody ResponseStart
 Health Input Logprobs Model ModelPage ProviderHealth ProviderMetadata RawBody RawHeaders StreamEvent
 TokenLogprob TopLogprob UnifiedChatResponse Usage codec::event_stream::EventStreamDecoder
 codec::event_stream::HeaderValue codec::event_stream::Message codec::http1::ResponseDecoder
 codec::http1::ResponsePart codec::ndjson::NdjsonDecoder codec::sse::SseDecoder codec::sse::SseEvent
-provider::Frame sdk::BlockDelta sdk::BlockStart sdk::ConverseEvent sdk::ConverseMetrics
-sdk::ConverseOutput sdk::ConverseResponse sdk::FoundationModels sdk::RawResponse
-sdk::ReasoningContent sdk::ReasoningDelta sdk::TokenUsage";
+provider::Frame compat::BlockDelta compat::BlockStart compat::ConverseEvent compat::ConverseMetrics
+compat::ConverseOutput compat::ConverseResponse compat::FoundationModels compat::RawResponse
+compat::ReasoningContent compat::ReasoningDelta compat::TokenUsage";
 
 /// What holds a key or a caller's header, or could take one over from an answer; with the canary in it.
 fn held() -> Vec<(&'static str, String)> {
@@ -77,7 +77,7 @@ fn held() -> Vec<(&'static str, String)> {
     held.extend(providers());
     held.extend(calls());
     held.extend(clients());
-    held.extend(recorded());
+    held.extend(provider_for_recording());
     held
 }
 
@@ -90,7 +90,7 @@ fn credentials() -> Vec<(&'static str, String)> {
         ("Secret", shown(&secret)),
         (
             "Credential",
-            shown(&Credential::Ask(Arc::new(move || Ok(ask.clone())))),
+            shown(&Credential::Callback(Arc::new(move || Ok(ask.clone())))),
         ),
         (
             "Auth",
@@ -115,22 +115,25 @@ fn providers() -> Vec<(&'static str, String)> {
         .api_key(KEY)
         .unwrap();
     let chat = chat.header("x-own-key", HEADER).unwrap();
-    let responses = OpenAiResponses::builder(openai_responses::Profile::OPENAI);
+    let responses = OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI);
     let responses = responses.api_key(KEY).unwrap();
     vec![
         ("provider::anthropic::AnthropicBuilder", shown(&anthropic)),
         ("provider::Anthropic", shown(&anthropic.build().unwrap())),
-        ("provider::bedrock::Builder", shown(&bedrock)),
+        ("provider::bedrock::BedrockBuilder", shown(&bedrock)),
         ("provider::Bedrock", shown(&bedrock.build().unwrap())),
-        ("provider::cohere::Builder", shown(&cohere)),
+        ("provider::cohere::CohereBuilder", shown(&cohere)),
         ("provider::Cohere", shown(&cohere.build().unwrap())),
         ("provider::gemini::GeminiBuilder", shown(&gemini)),
         ("provider::Gemini", shown(&gemini.build().unwrap())),
-        ("provider::ollama::Builder", shown(&ollama)),
+        ("provider::ollama::OllamaBuilder", shown(&ollama)),
         ("provider::Ollama", shown(&ollama.build().unwrap())),
-        ("provider::openai_chat::Builder", shown(&chat)),
+        ("provider::openai_chat::OpenAiChatBuilder", shown(&chat)),
         ("provider::OpenAiChat", shown(&chat.build().unwrap())),
-        ("provider::openai_responses::Builder", shown(&responses)),
+        (
+            "provider::openai_responses::OpenAiResponsesBuilder",
+            shown(&responses),
+        ),
         (
             "provider::OpenAiResponses",
             shown(&responses.build().unwrap()),
@@ -139,7 +142,7 @@ fn providers() -> Vec<(&'static str, String)> {
 }
 
 fn calls() -> Vec<(&'static str, String)> {
-    let target = Target::new(provider(), "m");
+    let target = FallbackTarget::new(provider(), "m");
     let mut call = Call::new(provider(), asked(), once());
     let exchange = shown(&call.exchange);
     let step = call.step();
@@ -157,28 +160,31 @@ fn calls() -> Vec<(&'static str, String)> {
     tried.answer(200, &[SSE], &[delta("x"), finish(), DONE.into()].concat());
     vec![
         ("ChatRequest", shown(&asked())),
-        ("Encoded", shown(&provider().encode_chat(&asked()).unwrap())),
-        ("Target", shown(&target)),
+        (
+            "EncodedRequest",
+            shown(&provider().encode_chat(&asked()).unwrap()),
+        ),
+        ("FallbackTarget", shown(&target)),
         ("Fallback", shown(&Fallback::new(target))),
-        ("Start", shown(&start(1))),
+        ("CallStart", shown(&start(1))),
         ("Exchange", exchange),
         ("Step", shown(&step)),
         ("Error", format!("{error} {}", shown(&error))),
         ("Attempt", shown(error.attempts())),
-        ("Metrics", shown(&tried.result().unwrap().metrics)),
+        ("CallMetrics", shown(&tried.result().unwrap().metrics)),
     ]
 }
 
 fn clients() -> Vec<(&'static str, String)> {
-    let blocking = Client::shared(ureq::Agent::new(), provider());
-    let polled = AsyncClient::shared(hyper::Client::new(), provider());
-    let cerebras = Cerebras::new(ureq::Agent::new(), KEY).unwrap();
+    let blocking = Client::shared(transport::UreqTransport::new(), provider());
+    let polled = AsyncClient::shared(transport::HyperTransport::new(), provider());
+    let cerebras = Cerebras::new(transport::UreqTransport::new(), KEY).unwrap();
     let completions = cerebras
         .chat()
         .completions()
         .extra_header("x-own-key", HEADER);
-    let asynchronous = AsyncCerebras::new(hyper::Client::new(), KEY).unwrap();
-    let bedrock = BedrockSdk::from(blocking.clone()).extra_header("x-own-key", HEADER);
+    let asynchronous = AsyncCerebras::new(transport::HyperTransport::new(), KEY).unwrap();
+    let bedrock = BedrockCompat::from(blocking.clone()).extra_header("x-own-key", HEADER);
     let asked_in_its_shape =
         r#"{"modelId":"m","messages":[{"role":"user","content":[{"text":"x"}]}]}"#;
     let converse = ConverseRequest::from_json(asked_in_its_shape).unwrap();
@@ -190,7 +196,7 @@ fn clients() -> Vec<(&'static str, String)> {
     vec![
         ("Client", shown(&blocking)),
         ("AsyncClient", shown(&polled)),
-        ("Providers", shown(blocking.providers())),
+        ("ProviderRegistry", shown(blocking.providers())),
         (
             "transport::ChatStream",
             shown(&blocking.stream(asked()).unwrap()),
@@ -201,12 +207,16 @@ fn clients() -> Vec<(&'static str, String)> {
         ),
         (
             "transport::Driver",
-            shown(&Driver::new(ureq::Agent::new(), exchange(), Time::ZERO)),
+            shown(&Driver::new(
+                transport::UreqTransport::new(),
+                exchange(),
+                Time::ZERO,
+            )),
         ),
         (
             "transport::AsyncDriver",
             shown(&AsyncDriver::new(
-                hyper::Client::new(),
+                transport::HyperTransport::new(),
                 exchange(),
                 Time::ZERO,
             )),
@@ -219,27 +229,30 @@ fn clients() -> Vec<(&'static str, String)> {
             "AsyncBatch",
             shown(&polled.batch(none(), BatchOptions::default()).unwrap()),
         ),
-        ("sdk::CerebrasSdk", shown(&cerebras) + &shown(&asynchronous)),
-        ("sdk::Chat", shown(&cerebras.chat())),
-        ("sdk::Models", shown(&cerebras.models())),
         (
-            "sdk::RawModels",
+            "compat::CerebrasCompat",
+            shown(&cerebras) + &shown(&asynchronous),
+        ),
+        ("compat::Chat", shown(&cerebras.chat())),
+        ("compat::Models", shown(&cerebras.models())),
+        (
+            "compat::RawModels",
             shown(&cerebras.models().with_raw_response()),
         ),
-        ("sdk::Completions", shown(&completions)),
+        ("compat::Completions", shown(&completions)),
         (
-            "sdk::RawCompletions",
+            "compat::RawCompletions",
             shown(&completions.with_raw_response()),
         ),
-        ("sdk::BedrockSdk", shown(&bedrock)),
+        ("compat::BedrockCompat", shown(&bedrock)),
         (
-            "sdk::ConverseStream",
+            "compat::ConverseStream",
             shown(&bedrock.converse_stream(converse.clone()).unwrap()),
         ),
         (
-            "sdk::AsyncConverseStream",
+            "compat::AsyncConverseStream",
             shown(
-                &BedrockSdk::from(polled.clone())
+                &BedrockCompat::from(polled.clone())
                     .converse_stream(converse)
                     .unwrap(),
             ),
@@ -247,10 +260,10 @@ fn clients() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn recorded() -> Vec<(&'static str, String)> {
-    let answer = Answer::json(200, WHOLE);
+fn provider_for_recording() -> Vec<(&'static str, String)> {
+    let answer = MockResponse::json(200, WHOLE);
     let shown_answer = shown(&answer);
-    let script = Script::new([answer]);
+    let script = MockTransport::new([answer]);
     let recorder = Recorder::new(script.clone(), "cerebras", "openai-chat");
     let mut call = Call::new(provider(), asked(), once());
     let (request, limits) = call.send();
@@ -260,8 +273,8 @@ fn recorded() -> Vec<(&'static str, String)> {
     let shown_body = shown(&body);
     drop(body);
     vec![
-        ("transport::testing::Answer", shown_answer),
-        ("transport::testing::Script", shown(&script)),
+        ("transport::testing::MockResponse", shown_answer),
+        ("transport::testing::MockTransport", shown(&script)),
         ("transport::testing::Recorder", shown(&recorder)),
         ("transport::testing::RecordedBody", shown_body),
     ]

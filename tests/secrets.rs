@@ -18,9 +18,9 @@ use std::{
     sync::Arc,
 };
 use unifiedai::{
-    Auth, ChatRequest, Credential, Delivery, Error, ErrorKind, Exchange, FailureKind, Fallback,
-    Guard, Input, Provider, Secret, Step, StreamEvent, Target, TransportError,
-    provider::OpenAiChat,
+    Auth, ChatRequest, Credential, Error, ErrorKind, Exchange, Fallback, FallbackTarget, Input,
+    Provider, ProviderLimits, RequestDelivery, Secret, Step, StreamEvent, TransportError,
+    TransportErrorKind, provider::OpenAiChat,
 };
 
 const KEY: &str = "k3yc4n4rybird-2718281828";
@@ -84,13 +84,13 @@ fn what_holds_a_key_does_not_show_it() {
     let secret = Secret::new(KEY).unwrap();
     let fixed = Credential::from(secret.clone());
     let source = secret.clone();
-    let ask = Credential::Ask(Arc::new(move || Ok(source.clone())));
+    let ask = Credential::Callback(Arc::new(move || Ok(source.clone())));
     let bearer = Auth::Bearer(fixed.clone());
     let own = Auth::Header(http::HeaderName::from_static("x-api-key"), ask.clone());
     let builder = OpenAiChat::custom("https://x.test/v1")
         .api_key(KEY)
         .unwrap();
-    let target = Target::new(provider(), "m").guard(Arc::new(Guard::new()));
+    let target = FallbackTarget::new(provider(), "m").limits(Arc::new(ProviderLimits::new()));
     let things: [(&str, String); 10] = [
         ("Secret", shown(&secret)),
         ("Credential", shown(&[fixed, ask])),
@@ -130,11 +130,11 @@ fn what_holds_aws_credentials_does_not_show_them() {
 #[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 #[test]
 fn a_client_does_not_show_its_key() {
-    use unifiedai::{AsyncClient, Client, hyper, smol, ureq};
-    let blocking = Client::shared(ureq::Agent::new(), provider());
+    use unifiedai::{AsyncClient, Client, transport};
+    let blocking = Client::shared(transport::UreqTransport::new(), provider());
     clean("Client", &shown(&blocking));
     clean("ChatStream", &shown(&blocking.stream(asked(true)).unwrap()));
-    let of_hyper = AsyncClient::shared(hyper::Client::new(), provider());
+    let of_hyper = AsyncClient::shared(transport::HyperTransport::new(), provider());
     clean("AsyncClient", &shown(&of_hyper));
     clean(
         "AsyncChatStream",
@@ -142,7 +142,10 @@ fn a_client_does_not_show_its_key() {
     );
     clean(
         "AsyncClient",
-        &shown(&AsyncClient::shared(smol::Client::new(), provider())),
+        &shown(&AsyncClient::shared(
+            transport::SmolTransport::new(),
+            provider(),
+        )),
     );
 }
 
@@ -344,18 +347,19 @@ fn a_key_that_cannot_be_one_is_not_shown() {
 fn failures_of_the_transport_and_of_the_driver_show_nothing() {
     let failures: [fn(&mut Call); 4] = [
         |call| {
-            call.failed(FailureKind::Reset, Delivery::MaybeProcessed);
+            call.failed(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
         },
         |call| {
             call.after(seconds(10_000));
         },
         |call| {
-            call.handle(Input::End);
+            call.handle(Input::BodyEnd);
         },
         |call| {
-            let failure = TransportError::new(FailureKind::Other, Delivery::Answered, "x")
-                .with_source(std::io::Error::other("y"));
-            call.handle(Input::Failed(failure));
+            let failure =
+                TransportError::new(TransportErrorKind::Other, RequestDelivery::Answered, "x")
+                    .with_source(std::io::Error::other("y"));
+            call.handle(Input::TransportError(failure));
         },
     ];
     for fail in failures {
@@ -371,7 +375,8 @@ fn failures_of_the_transport_and_of_the_driver_show_nothing() {
 fn another_target_does_not_get_the_first_ones_key() {
     let other = OpenAiChat::custom("https://two.test/v1").name("two");
     let other = Arc::new(other.api_key("another-key").unwrap().build().unwrap());
-    let fallback = Fallback::new(Target::new(provider(), "m")).or(Target::new(other, "m"));
+    let fallback =
+        Fallback::new(FallbackTarget::new(provider(), "m")).then(FallbackTarget::new(other, "m"));
     let mut call = Call::stream(once());
     call.exchange = Exchange::with_fallback(
         fallback,

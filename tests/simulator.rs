@@ -20,8 +20,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    BreakerRules, CallOptions, Delivery, ErrorKind, Exchange, FailureKind, Fallback, Guard, Input,
-    Start, Step, StreamEvent, Target, Time, TransportError,
+    CallOptions, CallStart, CircuitBreakerConfig, ErrorKind, Exchange, Fallback, FallbackTarget,
+    Input, ProviderLimits, RequestDelivery, Step, StreamEvent, Time, TransportError,
+    TransportErrorKind,
 };
 
 struct Random(u64);
@@ -83,30 +84,43 @@ fn body(text: impl Into<String>) -> Input {
 
 fn answer(stream: bool, pace: Duration) -> Script {
     let parts: Vec<Input> = if stream {
-        let head = Input::Head(head(200, &[SSE]));
+        let head = Input::Headers(head(200, &[SSE]));
         let parts = [preamble(), delta("a"), delta("b"), finish(), DONE.into()];
         std::iter::once(head).chain(parts.map(body)).collect()
     } else {
-        vec![Input::Head(head(200, &[JSON])), body(WHOLE)]
+        vec![Input::Headers(head(200, &[JSON])), body(WHOLE)]
     };
-    let parts = parts.into_iter().chain([Input::End]);
+    let parts = parts.into_iter().chain([Input::BodyEnd]);
     parts.map(|input| (pace, input)).collect()
 }
 
 fn failure(random: &mut Random, stream: bool) -> Script {
     let soon = Duration::from_millis(random.below(2000));
-    let broken = |kind, delivery| Input::Failed(TransportError::new(kind, delivery, "broken"));
+    let broken =
+        |kind, delivery| Input::TransportError(TransportError::new(kind, delivery, "broken"));
     let status = |status, headers: &[(&str, &str)]| {
         [
-            (soon, Input::Head(head(status, headers))),
-            (soon, Input::End),
+            (soon, Input::Headers(head(status, headers))),
+            (soon, Input::BodyEnd),
         ]
         .into()
     };
     match random.below(9) {
-        0 => [(soon, broken(FailureKind::Connect, Delivery::NotSent))].into(),
-        1 => [(soon, broken(FailureKind::Reset, Delivery::NotSent))].into(),
-        2 => [(soon, broken(FailureKind::Reset, Delivery::MaybeProcessed))].into(),
+        0 => [(
+            soon,
+            broken(TransportErrorKind::Connect, RequestDelivery::NotSent),
+        )]
+        .into(),
+        1 => [(
+            soon,
+            broken(TransportErrorKind::Reset, RequestDelivery::NotSent),
+        )]
+        .into(),
+        2 => [(
+            soon,
+            broken(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed),
+        )]
+        .into(),
         3 => status(503, &[]),
         4 => status(429, &[("retry-after", "2")]),
         5 => status(500, &[("x-should-retry", "false")]),
@@ -114,9 +128,12 @@ fn failure(random: &mut Random, stream: bool) -> Script {
         7 => {
             let mut cut = answer(stream, soon);
             cut.truncate(random.below(cut.len() as u64) as usize);
-            cut.push_back((soon, broken(FailureKind::Truncated, Delivery::Answered)));
+            cut.push_back((
+                soon,
+                broken(TransportErrorKind::Truncated, RequestDelivery::Answered),
+            ));
             if cut.len() == 1 {
-                cut[0].1 = broken(FailureKind::Reset, Delivery::MaybeProcessed);
+                cut[0].1 = broken(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
             }
             cut
         }
@@ -170,7 +187,7 @@ fn lies(random: &mut Random, stream: bool) -> Script {
     ];
     let status = [200, 200, 200, 429, 503][random.below(5) as usize];
     let mut script = answer(stream, Duration::from_millis(10));
-    script[0].1 = Input::Head(head(status, &headers));
+    script[0].1 = Input::Headers(head(status, &headers));
     script
 }
 
@@ -194,7 +211,7 @@ struct World {
     now: Time,
     mood: Mood,
     mood_until: Time,
-    guards: [Arc<Guard>; 2],
+    guards: [Arc<ProviderLimits>; 2],
     trace: String,
     successes: u32,
     calls: u32,
@@ -207,12 +224,12 @@ const FREE_REPLAYS: u32 = 2;
 impl World {
     fn new(seed: u64) -> World {
         let guard = |seed: u64| {
-            let mut guard = Guard::new();
+            let mut guard = ProviderLimits::new();
             if seed & 1 == 1 {
-                guard = guard.breaker(BreakerRules::default());
+                guard = guard.circuit_breaker(CircuitBreakerConfig::default());
             }
             if seed & 2 == 2 {
-                guard = guard.requests_per_minute(120).learning();
+                guard = guard.requests_per_minute(120).honor_rate_limit_headers();
             }
             Arc::new(guard)
         };
@@ -233,22 +250,23 @@ impl World {
         let random = &mut self.random;
         let stream = random.chance(60);
         let mut options = CallOptions::default();
-        options.retry.replay_processed = random.chance(30);
+        options.retry.retry_ambiguous = random.chance(30);
         options.timeouts.total = random
             .chance(50)
             .then(|| Duration::from_secs(random.below(100)));
         options.timeouts.first_token = random.chance(20).then(|| Duration::from_secs(5));
         let total = options.timeouts.total;
-        let start = Start::new(
+        let start = CallStart::new(
             self.now,
             SystemTime::UNIX_EPOCH + by_hand::WALL,
             random.next(),
         );
         let request = Arc::new(request(stream));
-        let one = Target::new(named("one"), "m1").guard(self.guards[0].clone());
+        let one = FallbackTarget::new(named("one"), "m1").limits(self.guards[0].clone());
         let mut fallback = Fallback::new(one);
         if random.chance(40) {
-            fallback = fallback.or(Target::new(named("two"), "m2").guard(self.guards[1].clone()));
+            fallback = fallback
+                .then(FallbackTarget::new(named("two"), "m2").limits(self.guards[1].clone()));
         }
         let exchange =
             Exchange::with_fallback(fallback, request, Arc::new(options), start).unwrap();
@@ -280,9 +298,10 @@ impl World {
         if let Some((at, _)) = caller.script.front().map(|(wait, _)| (caller.next, wait)) {
             if at <= self.now {
                 let (_, input) = caller.script.pop_front().unwrap();
-                if let Input::Failed(error) = &input {
+                if let Input::TransportError(error) = &input {
                     caller.replays += u32::from(
-                        error.delivery() == Delivery::NotSent && error.kind() == FailureKind::Reset,
+                        error.delivery() == RequestDelivery::NotSent
+                            && error.kind() == TransportErrorKind::Reset,
                     );
                 }
                 caller.exchange.handle(input, self.now);
@@ -291,7 +310,10 @@ impl World {
         }
         loop {
             match caller.exchange.poll(self.now) {
-                Step::Send { request, limits } => {
+                Step::Send {
+                    request,
+                    deadlines: limits,
+                } => {
                     self.check_send(caller, limits.total);
                     let target = request.uri().host().unwrap().to_owned();
                     let _ = writeln!(self.trace, "{:?} send {target}", self.now);
@@ -485,24 +507,24 @@ fn the_same_seed_gives_the_same_trace() {
 // F56: everybody calls while the provider is down.
 #[test]
 fn an_outage_is_not_made_worse() {
-    let guard = Arc::new(Guard::new());
+    let guard = Arc::new(ProviderLimits::new());
     let (mut attempts, mut now) = (0_u32, Time::ZERO);
     const CALLS: u32 = 1000;
     for seed in 0..u64::from(CALLS) {
-        let start = Start::new(now, SystemTime::UNIX_EPOCH, seed);
+        let start = CallStart::new(now, SystemTime::UNIX_EPOCH, seed);
         let exchange = Exchange::new(
             named("one"),
             Arc::new(request(false)),
             Arc::default(),
             start,
         );
-        let mut exchange = exchange.unwrap().guarded_by(guard.clone());
+        let mut exchange = exchange.unwrap().with_provider_limits(guard.clone());
         loop {
             match exchange.poll(now) {
                 Step::Send { .. } => {
                     attempts += 1;
-                    exchange.handle(Input::Head(head(503, &[])), now);
-                    exchange.handle(Input::End, now);
+                    exchange.handle(Input::Headers(head(503, &[])), now);
+                    exchange.handle(Input::BodyEnd, now);
                 }
                 Step::Sleep { until } => now = until,
                 _ => break,

@@ -2,8 +2,8 @@
 
 use std::mem::size_of;
 use unifiedai::{
-    Accumulator, CallOptions, ChatRequest, ContentPart, Error, Exchange, Input, ListModels,
-    Message, Start, Step, StreamEvent, ToolCall, UnifiedChatResponse, Usage,
+    Accumulator, CallOptions, CallStart, ChatRequest, ContentPart, Error, Exchange, Input,
+    ListModels, Message, Step, StreamEvent, ToolCall, UnifiedChatResponse, Usage,
 };
 
 #[test]
@@ -30,7 +30,7 @@ fn public_types_stay_small() {
         ("StreamEvent", size_of::<StreamEvent>(), 72),
         ("Step", size_of::<Step>(), 320),
         ("Input", size_of::<Input>(), 160),
-        ("Start", size_of::<Start>(), 40),
+        ("Start", size_of::<CallStart>(), 40),
         ("CallOptions", size_of::<CallOptions>(), 320),
         ("ChatRequest", size_of::<ChatRequest>(), 1280),
         ("Message", size_of::<Message>(), 96),

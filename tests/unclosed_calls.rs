@@ -15,7 +15,7 @@ use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
     ChatRequest, ContentPart, Error, ErrorKind, FinishReason, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::recorded,
+    provider::provider_for_recording,
 };
 
 const ANTHROPIC: &str = "anthropic-messages";
@@ -166,7 +166,7 @@ fn run(wire: &str, answer: &Answer) -> Result<UnifiedChatResponse, Error> {
         GEMINI => "gemini",
         _ => "bedrock",
     };
-    let provider = recorded(provider, wire).unwrap();
+    let provider = provider_for_recording(provider, wire).unwrap();
     let request = ChatRequest::new("m").user("Go.").max_tokens(9).stream(true);
     chat(&provider, &request, answer, Arrival::Whole).result
 }
@@ -340,7 +340,7 @@ fn a_call_of_the_server_that_was_only_announced_is_left_out_and_named() {
         let content = &response.message().unwrap().content;
         let opaque = content
             .iter()
-            .filter(|part| matches!(part, ContentPart::Opaque(_)));
+            .filter(|part| matches!(part, ContentPart::ProviderBlock(_)));
         assert_eq!(opaque.count(), kept, "{events:?}");
         assert_eq!(codes(&response), ["item_not_completed"], "{events:?}");
     }

@@ -16,7 +16,7 @@ use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
     ChatRequest, FinishReason, Provider, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, recorded},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, provider_for_recording},
 };
 
 fn provider(wire: &str) -> Arc<dyn Provider> {
@@ -28,8 +28,8 @@ fn provider(wire: &str) -> Arc<dyn Provider> {
             Arc::new(builder.build().unwrap())
         }
         "cohere" => Arc::new(Cohere::new("k").unwrap()),
-        "groq" => recorded("groq", "openai-chat").unwrap(),
-        "openai-responses" => recorded("openai", "openai-responses").unwrap(),
+        "groq" => provider_for_recording("groq", "openai-chat").unwrap(),
+        "openai-responses" => provider_for_recording("openai", "openai-responses").unwrap(),
         _ => Arc::new(Ollama::builder().build().unwrap()),
     }
 }

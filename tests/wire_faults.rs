@@ -18,8 +18,8 @@ use std::{
     time::Duration,
 };
 use unifiedai::{
-    AsyncClient, CallOptions, ChatRequest, Client, Error, ErrorKind, Provider, Retry, StreamEvent,
-    UnifiedChatResponse, hyper, provider::OpenAiChat, smol as smol_transport, ureq,
+    AsyncClient, CallOptions, ChatRequest, Client, Error, ErrorKind, Provider, RetryPolicy,
+    StreamEvent, UnifiedChatResponse, provider::OpenAiChat, transport,
 };
 use unifiedai_loopback::{Config, Loopback};
 
@@ -28,7 +28,7 @@ struct World {
     provider: Arc<dyn Provider>,
     tokio: tokio::runtime::Runtime,
     options: CallOptions,
-    hyper: hyper::Client,
+    hyper: transport::HyperTransport,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +49,7 @@ impl World {
             .unwrap()
             .base_url(base_url);
         let mut options = CallOptions::default();
-        options.retry = Retry::none();
+        options.retry = RetryPolicy::none();
         let timeouts = &mut options.timeouts;
         timeouts.idle = Some(Duration::from_millis(400));
         timeouts.progress = Some(Duration::from_millis(800));
@@ -66,7 +66,7 @@ impl World {
             provider: Arc::new(provider.build().unwrap()),
             tokio: tokio.unwrap(),
             options,
-            hyper: hyper::Client::new(),
+            hyper: transport::HyperTransport::new(),
         }
     }
 
@@ -75,7 +75,8 @@ impl World {
         let (provider, options) = (self.provider.clone(), self.options.clone());
         match via {
             Via::Ureq => {
-                let client = Client::shared(ureq::Agent::new(), provider).with_options(options);
+                let client =
+                    Client::shared(transport::UreqTransport::new(), provider).with_options(options);
                 if stream {
                     folded(client.stream(request)?)
                 } else {
@@ -88,7 +89,7 @@ impl World {
                 async_call(client, request, stream).await
             }),
             Via::Smol => smol::block_on(async {
-                let client = AsyncClient::shared(smol_transport::Client::new(), provider)
+                let client = AsyncClient::shared(transport::SmolTransport::new(), provider)
                     .with_options(options);
                 async_call(client, request, stream).await
             }),
@@ -227,9 +228,9 @@ fn pings_alone_run_into_the_progress_limit() {
 fn a_flaky_provider_answers_in_the_end() {
     let server = Loopback::start(Config::fast()).unwrap();
     let mut world = World::new(&server.base_url());
-    world.options.retry = Retry::default();
-    world.options.retry.base = Duration::from_millis(1);
-    world.options.retry.throttled_base = Duration::from_millis(1);
+    world.options.retry = RetryPolicy::default();
+    world.options.retry.initial_backoff = Duration::from_millis(1);
+    world.options.retry.throttled_initial_backoff = Duration::from_millis(1);
     for via in ALL {
         let before = server.served();
         let outcome = world.call(via, &format!("gpt-oss-120b~flaky-2@{via:?}"), true);
@@ -243,9 +244,9 @@ fn a_flaky_provider_answers_in_the_end() {
 fn a_provider_that_always_refuses_is_asked_three_times() {
     let server = Loopback::start(Config::fast()).unwrap();
     let mut world = World::new(&server.base_url());
-    world.options.retry = Retry::default();
-    world.options.retry.base = Duration::from_millis(1);
-    world.options.retry.throttled_base = Duration::from_millis(1);
+    world.options.retry = RetryPolicy::default();
+    world.options.retry.initial_backoff = Duration::from_millis(1);
+    world.options.retry.throttled_initial_backoff = Duration::from_millis(1);
     for via in ALL {
         for fault in ["status-503", "no-head"] {
             let before = server.served();
@@ -404,7 +405,7 @@ fn nobody_there_is_a_connection_error_that_was_not_sent() {
         let error = world.call(via, "m", true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connection);
         let delivery = error.transport().unwrap().delivery();
-        assert_eq!(delivery, unifiedai::Delivery::NotSent);
+        assert_eq!(delivery, unifiedai::RequestDelivery::NotSent);
     }
 }
 

@@ -89,7 +89,7 @@ impl Job {
         let options = BatchOptions::default().concurrency(arguments.concurrency);
         match arguments.transport {
             TransportName::Ureq => {
-                let client = Client::shared(unifiedai::ureq::Agent::new(), provider)
+                let client = Client::shared(unifiedai::transport::UreqTransport::new(), provider)
                     .with_options(arguments.options());
                 client
                     .batch(requests, options)?
@@ -100,11 +100,13 @@ impl Job {
                     .enable_all()
                     .build()
                     .map_err(|e| common::bad_usage(format!("no tokio runtime: {e}")))?;
-                let client = AsyncClient::shared(unifiedai::hyper::Client::new(), provider);
+                let client =
+                    AsyncClient::shared(unifiedai::transport::HyperTransport::new(), provider);
                 runtime.block_on(self.nonblocking(client, arguments, requests, options))
             }
             TransportName::Smol => {
-                let client = AsyncClient::shared(unifiedai::smol::Client::new(), provider);
+                let client =
+                    AsyncClient::shared(unifiedai::transport::SmolTransport::new(), provider);
                 smol::block_on(self.nonblocking(client, arguments, requests, options))
             }
         }

@@ -1,7 +1,7 @@
 use super::common::{TransportName, bad_argument, bad_usage, default_model, text};
 use lexopt::prelude::*;
 use std::time::Duration;
-use unifiedai::{CallOptions, ChatRequest, Error, Retry};
+use unifiedai::{CallOptions, ChatRequest, Error, RetryPolicy};
 
 const HELP: &str = "\
 Asks a model and prints its answer.
@@ -130,7 +130,7 @@ impl Arguments {
             options.timeouts.idle = self.idle_timeout;
         }
         if let Some(retries) = self.retries {
-            options.retry = Retry::default().max_retries(retries);
+            options.retry = RetryPolicy::default().max_retries(retries);
         }
         options
     }

@@ -46,20 +46,24 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<UnifiedChatResponse, Error> {
     let (provider, _server) = common::provider(&arguments.provider, arguments.base_url.as_deref())?;
     match arguments.transport {
-        TransportName::Ureq => blocking(unifiedai::ureq::Agent::new(), provider, arguments),
+        TransportName::Ureq => blocking(
+            unifiedai::transport::UreqTransport::new(),
+            provider,
+            arguments,
+        ),
         TransportName::Hyper => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .map_err(|e| common::bad_usage(format!("no tokio runtime: {e}")))?;
             runtime.block_on(nonblocking(
-                unifiedai::hyper::Client::new(),
+                unifiedai::transport::HyperTransport::new(),
                 provider,
                 arguments,
             ))
         }
         TransportName::Smol => smol::block_on(nonblocking(
-            unifiedai::smol::Client::new(),
+            unifiedai::transport::SmolTransport::new(),
             provider,
             arguments,
         )),

@@ -10,7 +10,7 @@
 use lexopt::ValueExt;
 use serde::Serialize;
 use std::{net::TcpStream, sync::Arc};
-use unifiedai::{Error, ErrorKind, Provider, provider_from_env};
+use unifiedai::{Error, ErrorKind, Provider, provider};
 use unifiedai_loopback::{Config, Loopback};
 
 /// Which crate carries the HTTP.
@@ -41,7 +41,7 @@ pub(crate) fn provider(
     name: &str,
     base_url: Option<&str>,
 ) -> Result<(Arc<dyn Provider>, Option<Loopback>), Error> {
-    let found = provider_from_env(name, base_url);
+    let found = provider::from_env(name, base_url);
     let why = match &found {
         Err(missing) if missing.code() == Some("missing_key") => Some(missing.message().to_owned()),
         Ok(provider) if !has_address(name) => nothing_there(&**provider),
@@ -70,7 +70,7 @@ pub(crate) fn on_loopback(name: &str, server: &Loopback) -> Result<Arc<dyn Provi
         name if name.ends_with("-responses") => "/v1",
         _ => "/openai/v1",
     };
-    provider_from_env(name, Some(&[&server.origin(), path].concat()))
+    provider::from_env(name, Some(&[&server.origin(), path].concat()))
 }
 
 /// Whether the environment says where the provider is.
@@ -83,7 +83,7 @@ fn has_address(name: &str) -> bool {
 
 /// What to say of a provider that would be on this machine and is not.
 fn nothing_there(provider: &dyn Provider) -> Option<String> {
-    let ping = provider.encode_ping().ok()?;
+    let ping = provider.encode_check().ok()?;
     let place = ping.uri().authority()?;
     let is_here = ["localhost", "127.0.0.1"].contains(&place.host());
     let address = (place.host(), place.port_u16()?);

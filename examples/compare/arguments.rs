@@ -1,7 +1,7 @@
 use super::common::{TransportName, bad_argument, bad_usage, text};
 use lexopt::prelude::*;
 use std::{path::PathBuf, time::Duration};
-use unifiedai::{ChatRequest, Criterion, Error};
+use unifiedai::{ChatRequest, ComparisonMetric, Error};
 
 const HELP: &str = "\
 Asks several models the same question at once.
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     pub(crate) transport: TransportName,
     pub(crate) max_tokens: Option<u64>,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) by: Criterion,
+    pub(crate) by: ComparisonMetric,
     pub(crate) json: bool,
     pub(crate) plot: Option<PathBuf>,
     pub(crate) prompt: String,
@@ -39,7 +39,7 @@ impl Arguments {
             transport: TransportName::Hyper,
             max_tokens: None,
             timeout: Some(Duration::from_secs(60)),
-            by: Criterion::FirstToken,
+            by: ComparisonMetric::FirstToken,
             json: false,
             plot: None,
             prompt: String::new(),
@@ -99,12 +99,12 @@ pub(crate) fn no_models() -> Error {
     bad_usage("name the models to compare, as --models provider.model,provider.model")
 }
 
-fn criterion(name: &str) -> Result<Criterion, Error> {
+fn criterion(name: &str) -> Result<ComparisonMetric, Error> {
     match name {
-        "ttft" => Ok(Criterion::FirstToken),
-        "duration" => Ok(Criterion::Duration),
-        "rate" => Ok(Criterion::TokensPerSecond),
-        "tokens" => Ok(Criterion::Tokens),
+        "ttft" => Ok(ComparisonMetric::FirstToken),
+        "duration" => Ok(ComparisonMetric::Duration),
+        "rate" => Ok(ComparisonMetric::TokensPerSecond),
+        "tokens" => Ok(ComparisonMetric::Tokens),
         other => Err(bad_usage(format!(
             "--by takes ttft, duration, rate or tokens, not `{other}`"
         ))),

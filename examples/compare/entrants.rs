@@ -1,6 +1,6 @@
 use super::common::default_model;
 use std::{sync::Arc, time::Duration};
-use unifiedai::{Error, ErrorKind, Provider, provider::OpenAiChat, provider_from_env};
+use unifiedai::{Error, ErrorKind, Provider, provider, provider::OpenAiChat};
 use unifiedai_loopback::{Config, Loopback, Pace};
 
 /// Who is compared.
@@ -20,7 +20,7 @@ impl Entrants {
         }
         let mut found = Vec::new();
         for name in ["cerebras", "bedrock"] {
-            match provider_from_env(name, None) {
+            match provider::from_env(name, None) {
                 Ok(_) => found.push(format!("{name}.{}", default_model(name))),
                 Err(error) if error.code() == Some("missing_key") => {}
                 Err(error) => return Err(error),
@@ -39,7 +39,7 @@ impl Entrants {
                 .split_once('.')
                 .ok_or_else(super::arguments::no_models)?;
             if !providers.iter().any(|provider| provider.name() == name) {
-                providers.push(provider_from_env(name, None)?);
+                providers.push(provider::from_env(name, None)?);
             }
         }
         Ok(Entrants {

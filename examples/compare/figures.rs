@@ -1,11 +1,11 @@
 use serde::Serialize;
-use unifiedai::{Compared, Comparison, Criterion};
+use unifiedai::{Comparison, ComparisonEntry, ComparisonMetric};
 
 /// `{"results": [{"provider", "model", "ok" or "error"}, ...], "winner"}` on one line.
-pub(crate) fn json(comparison: &Comparison, by: Criterion) -> String {
+pub(crate) fn json(comparison: &Comparison, by: ComparisonMetric) -> String {
     #[derive(Serialize)]
     struct Line<'a> {
-        results: &'a [Compared],
+        results: &'a [ComparisonEntry],
         winner: Option<String>,
         criterion: &'static str,
     }
@@ -18,8 +18,8 @@ pub(crate) fn json(comparison: &Comparison, by: Criterion) -> String {
 }
 
 /// The provider's name, with the model's where the provider has several.
-pub(crate) fn name(comparison: &Comparison, one: &Compared) -> String {
-    let same = |other: &&Compared| other.provider == one.provider;
+pub(crate) fn name(comparison: &Comparison, one: &ComparisonEntry) -> String {
+    let same = |other: &&ComparisonEntry| other.provider == one.provider;
     if comparison.results.iter().filter(same).count() == 1 {
         one.provider.clone()
     } else {
@@ -28,15 +28,15 @@ pub(crate) fn name(comparison: &Comparison, one: &Compared) -> String {
 }
 
 /// A row for each model, with how far it is from the best.
-pub(crate) fn table(comparison: &Comparison, by: Criterion) {
-    let title = |one: &Compared| format!("{}.{}", one.provider, one.model);
+pub(crate) fn table(comparison: &Comparison, by: ComparisonMetric) {
+    let title = |one: &ComparisonEntry| format!("{}.{}", one.provider, one.model);
     let width = comparison.results.iter().map(|one| title(one).len()).max();
     let width = width.unwrap_or(0).max(5);
     println!(
         "\n{:width$}  {:>16}  {:>16}  {:>16}  {:>14}",
         "model", "first token ms", "all ms", "tokens/s", "tokens"
     );
-    let differences = Criterion::ALL.map(|criterion| comparison.differences(criterion));
+    let differences = ComparisonMetric::ALL.map(|criterion| comparison.differences(criterion));
     for (place, one) in comparison.results.iter().enumerate() {
         if let Err(error) = &one.result {
             println!("{:width$}  {error}", title(one));
@@ -49,10 +49,10 @@ pub(crate) fn table(comparison: &Comparison, by: Criterion) {
         println!(
             "{:width$}  {:>16}  {:>16}  {:>16}  {:>14}",
             title(one),
-            cell(0, Criterion::FirstToken),
-            cell(1, Criterion::Duration),
-            cell(2, Criterion::TokensPerSecond),
-            cell(3, Criterion::Tokens),
+            cell(0, ComparisonMetric::FirstToken),
+            cell(1, ComparisonMetric::Duration),
+            cell(2, ComparisonMetric::TokensPerSecond),
+            cell(3, ComparisonMetric::Tokens),
         );
     }
     match comparison.winner(by) {

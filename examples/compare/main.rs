@@ -105,7 +105,7 @@ fn compare(
         TransportName::Ureq => {
             let mut providers = entrants.providers.iter().cloned();
             let first = providers.next().ok_or_else(arguments::no_models)?;
-            let client = Client::shared(unifiedai::ureq::Agent::new(), first);
+            let client = Client::shared(unifiedai::transport::UreqTransport::new(), first);
             let client = providers.try_fold(client, Client::with_shared_provider)?;
             Ok(client.with_options(options).compare(&request, names, watch))
         }
@@ -115,13 +115,13 @@ fn compare(
                 .build()
                 .map_err(|e| common::bad_usage(format!("no tokio runtime: {e}")))?;
             runtime.block_on(async {
-                let client = nonblocking(unifiedai::hyper::Client::new(), entrants)?;
+                let client = nonblocking(unifiedai::transport::HyperTransport::new(), entrants)?;
                 let client = client.with_options(options);
                 Ok(client.compare(&request, names, watch).await)
             })
         }
         TransportName::Smol => smol::block_on(async {
-            let client = nonblocking(unifiedai::smol::Client::new(), entrants)?;
+            let client = nonblocking(unifiedai::transport::SmolTransport::new(), entrants)?;
             let client = client.with_options(options);
             Ok(client.compare(&request, names, watch).await)
         }),

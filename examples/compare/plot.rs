@@ -1,5 +1,5 @@
 use std::fmt::Write as _;
-use unifiedai::{Comparison, Criterion};
+use unifiedai::{Comparison, ComparisonMetric};
 
 const LABELS: f64 = 220.0;
 const BARS: f64 = 560.0;
@@ -16,7 +16,7 @@ pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
     let longest = comparison
         .results
         .iter()
-        .filter_map(|one| one.value(Criterion::Duration))
+        .filter_map(|one| one.value(ComparisonMetric::Duration))
         .fold(1.0, f64::max);
     let step = step(longest);
     let axis = (longest / step).ceil() * step;
@@ -54,9 +54,9 @@ pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
         );
         match &one.result {
             Ok(_) => {
-                let all = one.value(Criterion::Duration).unwrap_or(0.0);
-                let first = one.value(Criterion::FirstToken).unwrap_or(all);
-                let rate = one.value(Criterion::TokensPerSecond);
+                let all = one.value(ComparisonMetric::Duration).unwrap_or(0.0);
+                let first = one.value(ComparisonMetric::FirstToken).unwrap_or(all);
+                let rate = one.value(ComparisonMetric::TokensPerSecond);
                 let rate = rate.map_or_else(String::new, |rate| format!("{rate:.0} tokens/s"));
                 let _ = writeln!(
                     svg,

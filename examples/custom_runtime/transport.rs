@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use unifiedai::{
-    AsyncBody, AsyncTransport, Delivery, FailureKind, Input, Limits, Phase, Time, TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Input, Phase, RequestDelivery, Time,
+    TransportError, TransportErrorKind,
 };
 
 /// Sockets that are asked once a frame whether something has come.
@@ -43,7 +44,7 @@ impl AsyncTransport for Frames {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<Rest>, TransportError>> + Send + 'static {
         let io = *self;
         async move {
@@ -51,15 +52,15 @@ impl AsyncTransport for Frames {
             let mut peer = Peer::send(&request, Duration::from_secs(1))?;
             peer.socket().set_nonblocking(true).map_err(|error| {
                 TransportError::new(
-                    FailureKind::Other,
-                    Delivery::MaybeProcessed,
+                    TransportErrorKind::Other,
+                    RequestDelivery::MaybeProcessed,
                     error.to_string(),
                 )
             })?;
             let head = poll_fn(|_| match peer.next() {
-                Some(Input::Head(head)) => Poll::Ready(Ok(head)),
-                Some(Input::Failed(error)) => Poll::Ready(Err(error)),
-                None if io.now() >= limits.head => Poll::Ready(Err(late(Phase::Head))),
+                Some(Input::Headers(head)) => Poll::Ready(Ok(head)),
+                Some(Input::TransportError(error)) => Poll::Ready(Err(error)),
+                None if io.now() >= limits.headers => Poll::Ready(Err(late(Phase::Headers))),
                 _ => Poll::Pending,
             });
             let head = head.await?;
@@ -85,7 +86,7 @@ impl AsyncTransport for Frames {
     }
 }
 
-impl AsyncBody for Rest {
+impl AsyncResponseBody for Rest {
     fn poll_chunk(
         &mut self,
         _: &mut Context<'_>,
@@ -93,7 +94,7 @@ impl AsyncBody for Rest {
     ) -> Poll<Result<Option<Bytes>, TransportError>> {
         match self.peer.next() {
             Some(Input::Body(bytes)) => Poll::Ready(Ok(Some(bytes))),
-            Some(Input::Failed(error)) => Poll::Ready(Err(error)),
+            Some(Input::TransportError(error)) => Poll::Ready(Err(error)),
             Some(_) => Poll::Ready(Ok(None)),
             None if Time::ZERO.saturating_add(self.began.elapsed()) >= deadline => {
                 Poll::Ready(Err(late(Phase::Body)))
@@ -105,11 +106,11 @@ impl AsyncBody for Rest {
 
 fn late(phase: Phase) -> TransportError {
     let delivery = match phase {
-        Phase::Body => Delivery::Answered,
-        _ => Delivery::MaybeProcessed,
+        Phase::Body => RequestDelivery::Answered,
+        _ => RequestDelivery::MaybeProcessed,
     };
     TransportError::new(
-        FailureKind::Timeout(phase),
+        TransportErrorKind::Timeout(phase),
         delivery,
         "nothing came in time",
     )

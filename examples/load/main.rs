@@ -24,8 +24,7 @@ use std::{
     time::Instant,
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, ChatRequest, Client, Error, Provider, StreamEvent,
-    provider_from_env,
+    AsyncClient, AsyncTransport, ChatRequest, Client, Error, Provider, StreamEvent, provider,
 };
 
 struct Arguments {
@@ -66,12 +65,13 @@ struct Report {
 
 fn main() -> ExitCode {
     let result = arguments().and_then(|arguments| {
-        let provider = provider_from_env(&arguments.provider, Some(&arguments.base_url))?;
+        let provider = provider::from_env(&arguments.provider, Some(&arguments.base_url))?;
         let options = options(&arguments)?;
         let arguments = Arc::new(arguments);
         match arguments.transport {
             TransportName::Ureq => {
-                let agent = unifiedai::ureq::Agent::with_options(options).map_err(unusable)?;
+                let agent =
+                    unifiedai::transport::UreqTransport::with_options(options).map_err(unusable)?;
                 let client = Client::shared(agent, provider);
                 blocking(&client, &arguments)
             }
@@ -80,8 +80,8 @@ fn main() -> ExitCode {
                     .enable_all()
                     .build()
                     .map_err(|e| bad_usage(format!("no tokio runtime: {e}")))?;
-                let transport =
-                    unifiedai::hyper::Client::with_options(options).map_err(unusable)?;
+                let transport = unifiedai::transport::HyperTransport::with_options(options)
+                    .map_err(unusable)?;
                 runtime.block_on(tokio::task::LocalSet::new().run_until(async {
                     nonblocking(transport, provider, &arguments, |task| {
                         drop(tokio::task::spawn_local(task));
@@ -91,7 +91,8 @@ fn main() -> ExitCode {
             }
             TransportName::Smol => {
                 let executor = smol::LocalExecutor::new();
-                let transport = unifiedai::smol::Client::with_options(options).map_err(unusable)?;
+                let transport =
+                    unifiedai::transport::SmolTransport::with_options(options).map_err(unusable)?;
                 smol::block_on(
                     executor.run(nonblocking(transport, provider, &arguments, |task| {
                         executor.spawn(task).detach();
@@ -166,21 +167,21 @@ fn arguments() -> Result<Arguments, Error> {
 }
 
 /// The options of every transport: they are the same type.
-fn options(arguments: &Arguments) -> Result<unifiedai::hyper::Options, Error> {
+fn options(arguments: &Arguments) -> Result<unifiedai::transport::Options, Error> {
     if arguments.http2 && arguments.transport == TransportName::Ureq {
         return Err(bad_usage(
             "--http2 needs --transport hyper or smol: ureq speaks HTTP/1.1 alone",
         ));
     }
     let options =
-        unifiedai::hyper::Options::new().http2(arguments.http2 || arguments.root_pem.is_none());
+        unifiedai::transport::Options::new().http2(arguments.http2 || arguments.root_pem.is_none());
     match &arguments.root_pem {
         None => Ok(options),
         Some(pem) => options.extra_roots_pem(pem).map_err(unusable),
     }
 }
 
-fn unusable(error: unifiedai::hyper::ConfigError) -> Error {
+fn unusable(error: unifiedai::transport::ConfigError) -> Error {
     bad_usage(error.to_string())
 }
 

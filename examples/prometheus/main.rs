@@ -21,7 +21,7 @@ mod serve;
 use lexopt::prelude::*;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{process::ExitCode, time::Duration};
-use unifiedai::{ChatRequest, Client, Error, MetricsObserver, ureq::Agent};
+use unifiedai::{ChatRequest, Client, Error, MetricsObserver, transport::UreqTransport};
 
 fn main() -> ExitCode {
     match run() {
@@ -37,7 +37,8 @@ fn run() -> Result<(), Error> {
     let serving = arguments()?;
     let prometheus = recorder().map_err(|e| common::bad_usage(format!("no recorder: {e}")))?;
     let (provider, _server) = common::provider("cerebras", None)?;
-    let client = Client::shared(Agent::new(), provider).with_observer(MetricsObserver::new());
+    let client =
+        Client::shared(UreqTransport::new(), provider).with_observer(MetricsObserver::new());
     let model = common::default_model("cerebras");
     for number in 1..=5 {
         let request = ChatRequest::new(model).user(format!("What is {number} squared?"));

@@ -20,8 +20,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ChatRequest, Delivery, Error, Exchange, FailureKind, Input, Phase, Start, Step,
-    Time, TransportError, UnifiedChatResponse, provider::OpenAiChat,
+    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Phase, RequestDelivery, Step,
+    Time, TransportError, TransportErrorKind, UnifiedChatResponse, provider::OpenAiChat,
 };
 use unifiedai_loopback::{Config, Loopback};
 
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let request = ChatRequest::new(model)
         .user("Why is fast inference important?")
         .stream(true);
-    let start = Start::new(Time::ZERO, SystemTime::now(), 42);
+    let start = CallStart::new(Time::ZERO, SystemTime::now(), 42);
     let exchange = Exchange::new(
         provider,
         Arc::new(request),
@@ -59,11 +59,14 @@ fn drive(mut exchange: Exchange, began: Instant) -> Result<UnifiedChatResponse, 
     let mut peer = None;
     loop {
         let input = match exchange.poll(now()) {
-            Step::Send { request, limits } => {
-                let patience = wait(limits.head, now());
+            Step::Send {
+                request,
+                deadlines: limits,
+            } => {
+                let patience = wait(limits.headers, now());
                 match Peer::send(&request, patience) {
                     Ok(sent) => receive(peer.insert(sent), patience).unwrap_or_else(no_answer),
-                    Err(error) => Input::Failed(error),
+                    Err(error) => Input::TransportError(error),
                 }
             }
             Step::Receive { deadline } => match peer
@@ -103,10 +106,10 @@ fn receive(peer: &mut Peer, patience: Duration) -> Option<Input> {
 }
 
 fn no_answer() -> Input {
-    let kind = FailureKind::Timeout(Phase::Head);
-    Input::Failed(TransportError::new(
+    let kind = TransportErrorKind::Timeout(Phase::Headers);
+    Input::TransportError(TransportError::new(
         kind,
-        Delivery::MaybeProcessed,
+        RequestDelivery::MaybeProcessed,
         "no answer in time",
     ))
 }

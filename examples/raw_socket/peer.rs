@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 use unifiedai::{
-    Delivery, FailureKind, Input, TransportError,
+    Input, RequestDelivery, TransportError, TransportErrorKind,
     codec::http1::{Http1Error, ResponseDecoder, ResponsePart, encode_request},
 };
 
@@ -14,7 +14,7 @@ pub(crate) struct Peer {
     stream: TcpStream,
     decoder: ResponseDecoder,
     unread: Vec<u8>,
-    delivery: Delivery,
+    delivery: RequestDelivery,
 }
 
 impl Peer {
@@ -23,8 +23,9 @@ impl Peer {
         request: &http::Request<Bytes>,
         patience: Duration,
     ) -> Result<Self, TransportError> {
-        let cannot =
-            |what: &str| TransportError::new(FailureKind::Request, Delivery::NotSent, what);
+        let cannot = |what: &str| {
+            TransportError::new(TransportErrorKind::Request, RequestDelivery::NotSent, what)
+        };
         let authority = request.uri().authority().ok_or_else(|| cannot("no host"))?;
         if request.uri().scheme_str() != Some("http") {
             return Err(cannot("this program brings no TLS"));
@@ -32,18 +33,22 @@ impl Peer {
         let bytes = encode_request(request).map_err(|error| cannot(&error.to_string()))?;
         let address = (authority.host(), authority.port_u16().unwrap_or(80));
         let mut stream = TcpStream::connect(address).map_err(|error| {
-            TransportError::new(FailureKind::Connect, Delivery::NotSent, error.to_string())
+            TransportError::new(
+                TransportErrorKind::Connect,
+                RequestDelivery::NotSent,
+                error.to_string(),
+            )
         })?;
         let written = stream
             .set_write_timeout(Some(patience))
             .and_then(|()| stream.write_all(&bytes));
-        written.map_err(|error| broken(Delivery::MaybeProcessed, &error))?;
+        written.map_err(|error| broken(RequestDelivery::MaybeProcessed, &error))?;
         let decoder = ResponseDecoder::new(request.method());
         Ok(Peer {
             stream,
             decoder,
             unread: Vec::new(),
-            delivery: Delivery::MaybeProcessed,
+            delivery: RequestDelivery::MaybeProcessed,
         })
     }
 
@@ -57,24 +62,24 @@ impl Peer {
         loop {
             let mut rest = &self.unread[..];
             let part = match self.decoder.next(&mut rest) {
-                Ok(Some(ResponsePart::Head(head))) => Some(Input::Head(head)),
+                Ok(Some(ResponsePart::Headers(head))) => Some(Input::Headers(head)),
                 Ok(Some(ResponsePart::Body(piece))) => {
                     Some(Input::Body(Bytes::copy_from_slice(piece)))
                 }
-                Ok(Some(_)) => Some(Input::End),
+                Ok(Some(_)) => Some(Input::BodyEnd),
                 Ok(None) => None,
                 Err(error) => return Some(self.failed(&error)),
             };
             let used = self.unread.len().saturating_sub(rest.len());
             self.unread.drain(..used);
             if let Some(part) = part {
-                self.delivery = Delivery::Answered;
+                self.delivery = RequestDelivery::Answered;
                 return Some(part);
             }
             let mut space = [0; 8192];
             match self.stream.read(&mut space) {
                 Ok(0) => match self.decoder.finish() {
-                    Ok(_) => return Some(Input::End),
+                    Ok(_) => return Some(Input::BodyEnd),
                     Err(error) => return Some(self.failed(&error)),
                 },
                 Ok(n) => self
@@ -89,24 +94,24 @@ impl Peer {
                 {
                     return None;
                 }
-                Err(error) => return Some(Input::Failed(broken(self.delivery, &error))),
+                Err(error) => return Some(Input::TransportError(broken(self.delivery, &error))),
             }
         }
     }
 
     fn failed(&self, error: &Http1Error) -> Input {
         let kind = match error {
-            Http1Error::Truncated { .. } if self.delivery == Delivery::Answered => {
-                FailureKind::Truncated
+            Http1Error::Truncated { .. } if self.delivery == RequestDelivery::Answered => {
+                TransportErrorKind::Truncated
             }
-            Http1Error::Truncated { .. } => FailureKind::Reset,
-            Http1Error::HeadTooLarge { .. } => FailureKind::HeadTooLarge,
-            _ => FailureKind::Protocol,
+            Http1Error::Truncated { .. } => TransportErrorKind::Reset,
+            Http1Error::HeadersTooLarge { .. } => TransportErrorKind::HeadersTooLarge,
+            _ => TransportErrorKind::Protocol,
         };
-        Input::Failed(TransportError::new(kind, self.delivery, error.to_string()))
+        Input::TransportError(TransportError::new(kind, self.delivery, error.to_string()))
     }
 }
 
-fn broken(delivery: Delivery, error: &io::Error) -> TransportError {
-    TransportError::new(FailureKind::Reset, delivery, error.to_string())
+fn broken(delivery: RequestDelivery, error: &io::Error) -> TransportError {
+    TransportError::new(TransportErrorKind::Reset, delivery, error.to_string())
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use unifiedai::{
-    CallOptions, ChatRequest, Error, Exchange, Input, Model, Operation, Retry, Start, Step, Time,
-    UnifiedChatResponse, provider::recorded,
+    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Model, Operation, RetryPolicy,
+    Step, Time, UnifiedChatResponse, provider::provider_for_recording,
 };
 
 /// One recorded exchange.
@@ -69,13 +69,13 @@ impl Recording {
         cut: Option<usize>,
         events: &mut usize,
     ) -> Result<Answer, Error> {
-        let provider = recorded(&self.provider, &self.dialect)?;
+        let provider = provider_for_recording(&self.provider, &self.dialect)?;
         let options = Arc::new({
             let mut options = CallOptions::default();
-            options.retry = Retry::none();
+            options.retry = RetryPolicy::none();
             options
         });
-        let start = Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
+        let start = CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
         let body = self.response.bytes()?;
         let body = body.slice(..cut.unwrap_or(body.len()).min(body.len()));
         let feed = Feed {
@@ -91,7 +91,7 @@ impl Recording {
                     .rsplit("/models/")
                     .next()
                     .unwrap_or_default();
-                let exchange = Exchange::one_model(provider, id, options, start)?;
+                let exchange = Exchange::retrieve_model(provider, id, options, start)?;
                 Ok(Answer::Model(Box::new(feed.through(exchange, events)?)))
             }
             Some("models") => {
@@ -124,7 +124,7 @@ impl Recording {
         let mut request = ChatRequest::new(model)
             .user("?")
             .stream(self.streaming)
-            .lenient();
+            .drop_unsupported();
         request.n = wanted.n.filter(|n| *n > 0);
         request
     }
@@ -190,9 +190,11 @@ impl Feed {
                 }
                 Step::Send { .. } => {
                     sent = true;
-                    exchange.handle(Input::Head(self.head.clone()), now);
+                    exchange.handle(Input::Headers(self.head.clone()), now);
                 }
-                Step::Receive { .. } if self.body.is_empty() => exchange.handle(Input::End, now),
+                Step::Receive { .. } if self.body.is_empty() => {
+                    exchange.handle(Input::BodyEnd, now)
+                }
                 Step::Receive { .. } => {
                     let piece = self.body.split_to(self.chunk.min(self.body.len()));
                     exchange.handle(Input::Body(piece), now);

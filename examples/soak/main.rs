@@ -31,8 +31,8 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallOptions, ChatRequest, Client, Error, ErrorKind, Guard,
-    Provider, Retry, UnifiedChatResponse, provider_from_env,
+    AsyncClient, AsyncTransport, CallOptions, ChatRequest, Client, Error, ErrorKind, Provider,
+    ProviderLimits, RetryPolicy, UnifiedChatResponse, provider,
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -87,7 +87,7 @@ impl Report {
 
 /// What all calls of a soak share.
 struct Soak {
-    guard: Arc<Guard>,
+    guard: Arc<ProviderLimits>,
     /// The text that the provider says when nothing is wrong.
     expected: String,
     tally: Mutex<Tally>,
@@ -111,10 +111,10 @@ fn soak(words: &[String]) -> Result<Report, Failure> {
     let concurrency = number(1, if transport == "ureq" { 1000 } else { 10_000 })?;
     let rounds = number(2, 2)?;
     let mut server = Server::start()?;
-    let provider = provider_from_env("cerebras", Some(server.base_url()))?;
+    let provider = provider::from_env("cerebras", Some(server.base_url()))?;
     let began = Instant::now();
     let soak = Arc::new(Soak {
-        guard: Arc::new(Guard::new()),
+        guard: Arc::new(ProviderLimits::new()),
         expected: expected(&provider)?,
         tally: Mutex::default(),
         peak: AtomicUsize::new(0),
@@ -150,7 +150,7 @@ fn soak(words: &[String]) -> Result<Report, Failure> {
 
 /// The answer to the one request, asked for until no fault gets in the way.
 fn expected(provider: &Arc<dyn Provider>) -> Result<String, Failure> {
-    let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+    let client = Client::shared(unifiedai::transport::UreqTransport::new(), provider.clone());
     for _ in 0..20 {
         if let Ok(response) = client.chat(request()) {
             return Ok(response.text().into_owned());
@@ -160,9 +160,9 @@ fn expected(provider: &Arc<dyn Provider>) -> Result<String, Failure> {
 }
 
 fn blocking(soak: &Arc<Soak>, provider: &Arc<dyn Provider>, threads: usize) -> Result<(), Failure> {
-    let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone())
+    let client = Client::shared(unifiedai::transport::UreqTransport::new(), provider.clone())
         .with_options(options())
-        .with_guard(provider.name(), soak.guard.clone())?;
+        .with_provider_limits(provider.name(), soak.guard.clone())?;
     std::thread::scope(|scope| {
         for _ in 0..threads {
             std::thread::Builder::new()
@@ -188,7 +188,7 @@ fn of_hyper(soak: &Arc<Soak>, provider: &Arc<dyn Provider>, streams: usize) -> R
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let client = client(unifiedai::hyper::Client::new(), soak, provider);
+    let client = client(unifiedai::transport::HyperTransport::new(), soak, provider);
     runtime.block_on(async {
         let calls: Vec<_> = (0..streams)
             .map(|_| tokio::spawn(one(client.clone(), soak.clone())))
@@ -202,7 +202,7 @@ fn of_hyper(soak: &Arc<Soak>, provider: &Arc<dyn Provider>, streams: usize) -> R
 
 fn of_smol(soak: &Arc<Soak>, provider: &Arc<dyn Provider>, streams: usize) {
     let executor = smol::LocalExecutor::new();
-    let client = client(unifiedai::smol::Client::new(), soak, provider);
+    let client = client(unifiedai::transport::SmolTransport::new(), soak, provider);
     smol::block_on(executor.run(async {
         let calls: Vec<_> = (0..streams)
             .map(|_| executor.spawn(one(client.clone(), soak.clone())))
@@ -221,7 +221,7 @@ fn client<T: AsyncTransport + 'static>(
     let client = AsyncClient::shared(transport, provider.clone()).with_options(options());
     match client
         .clone()
-        .with_guard(provider.name(), soak.guard.clone())
+        .with_provider_limits(provider.name(), soak.guard.clone())
     {
         Ok(guarded) => guarded,
         Err(_) => client,
@@ -287,7 +287,7 @@ fn can_be(error: &Error) -> bool {
     // Nobody refuses connections here: one that was refused is the client's own shortage.
     let shortage = error
         .transport()
-        .is_some_and(|failure| failure.delivery() == unifiedai::Delivery::NotSent);
+        .is_some_and(|failure| failure.delivery() == unifiedai::RequestDelivery::NotSent);
     expected && !shortage
 }
 
@@ -297,7 +297,7 @@ fn request() -> ChatRequest {
 
 fn options() -> CallOptions {
     let mut options = CallOptions::default();
-    options.retry = Retry::default();
+    options.retry = RetryPolicy::default();
     let timeouts = &mut options.timeouts;
     timeouts.connect = Some(Duration::from_secs(90));
     timeouts.first_byte_stream = Some(Duration::from_secs(90));

@@ -20,7 +20,7 @@ pub fn whole(data: &[u8]) {
     let Some(provider) = wire(letter) else { return };
     let body = source.0;
     let answer = Answer::json(body.to_vec());
-    let request = ChatRequest::new("m").user("x").lenient();
+    let request = ChatRequest::new("m").user("x").drop_unsupported();
     let run = |arrival| chat(&provider, &request, &answer, arrival);
     let full = run(Arrival::Whole);
     assert!(
@@ -45,8 +45,11 @@ pub fn stream(data: &[u8]) {
     let mut source = Source(data);
     let (letter, how) = (source.byte(), source.byte());
     let Some(provider) = wire(letter) else { return };
-    let mut request = ChatRequest::new("m").user("x").lenient().stream(true);
-    request.extract_think = how & 1 == 1;
+    let mut request = ChatRequest::new("m")
+        .user("x")
+        .drop_unsupported()
+        .stream(true);
+    request.parse_think_tags = how & 1 == 1;
     let answer = streamed(&provider, &request, source.0);
     let run = |arrival| chat(&provider, &request, &answer, arrival);
     let full = run(Arrival::Whole);
@@ -131,7 +134,7 @@ pub fn error_body(data: &[u8]) {
     let answer = Answer::new(status, "application/json", body.to_vec());
     let request = ChatRequest::new("m")
         .user("x")
-        .lenient()
+        .drop_unsupported()
         .stream(how & 1 == 1);
     let run = |arrival| chat(&provider, &request, &answer, arrival);
     let full = run(Arrival::Whole);

@@ -141,7 +141,7 @@ pub fn http1(data: &[u8]) {
         for mut piece in pieces {
             loop {
                 match decoder.next(&mut piece) {
-                    Ok(Some(ResponsePart::Head(head))) => {
+                    Ok(Some(ResponsePart::Headers(head))) => {
                         said.push(format!("{} {:?}", head.status, head.headers));
                     }
                     Ok(Some(ResponsePart::Body(piece))) => {

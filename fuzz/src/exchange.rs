@@ -9,8 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ChatRequest, Delivery, Exchange, FailureKind, Input, Phase, Start, Step, Time,
-    TransportError,
+    CallOptions, CallStart, ChatRequest, Exchange, Input, Phase, RequestDelivery, Step, Time,
+    TransportError, TransportErrorKind,
 };
 
 /// Two replays that are not counted as retries, one new signature, and the first attempt.
@@ -23,11 +23,11 @@ pub fn exchange(data: &[u8]) {
     let request = ChatRequest::new("m").user("x").stream(shape & 1 == 1);
     let mut options = CallOptions::default();
     options.retry.max_retries = (shape >> 1 & 3).into();
-    options.retry.replay_processed = shape & 8 != 0;
+    options.retry.retry_ambiguous = shape & 8 != 0;
     options.timeouts.total = (shape & 16 != 0).then(|| source.duration());
     options.sizes.event = 1 << 12;
     let most_sends = options.retry.max_retries + UNCOUNTED;
-    let start = Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, source.number());
+    let start = CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, source.number());
     let Ok(mut exchange) =
         Exchange::new(keyed(letter), Arc::new(request), Arc::new(options), start)
     else {
@@ -37,7 +37,9 @@ pub fn exchange(data: &[u8]) {
     loop {
         left = left.checked_sub(1).expect("the call does not end");
         match exchange.poll(now) {
-            Step::Send { limits, .. } => {
+            Step::Send {
+                deadlines: limits, ..
+            } => {
                 sends += 1;
                 assert!(!shown, "tried again after something was shown");
                 assert!(sends <= most_sends, "{sends} attempts");
@@ -49,8 +51,8 @@ pub fn exchange(data: &[u8]) {
                 assert!(deadline > now, "a deadline that has passed is no deadline");
                 match source.byte() % 8 {
                     0 if deadline < Time::MAX => now = deadline,
-                    0 | 1 => exchange.handle(Input::Failed(failure(&mut source)), now),
-                    2 => exchange.handle(Input::End, now),
+                    0 | 1 => exchange.handle(Input::TransportError(failure(&mut source)), now),
+                    2 => exchange.handle(Input::BodyEnd, now),
                     3 => exchange.handle(Input::Body(Bytes::from_static(CANARY.as_bytes())), now),
                     _ => exchange.handle(
                         Input::Body(Bytes::copy_from_slice(source.short_bytes())),
@@ -72,7 +74,7 @@ pub fn exchange(data: &[u8]) {
             step => unreachable!("a step of a later version: {step:?}"),
         }
         if source.is_spent() {
-            exchange.handle(Input::Failed(failure(&mut source)), now);
+            exchange.handle(Input::TransportError(failure(&mut source)), now);
         } else if source.byte() == b'!' {
             exchange.handle(answer(&mut source), now);
         }
@@ -84,8 +86,8 @@ pub fn exchange(data: &[u8]) {
     );
     for input in [
         answer(&mut source),
-        Input::Failed(failure(&mut source)),
-        Input::End,
+        Input::TransportError(failure(&mut source)),
+        Input::BodyEnd,
     ] {
         exchange.handle(input, now);
         assert!(matches!(exchange.poll(now), Step::Done));
@@ -107,10 +109,10 @@ pub fn exchange(data: &[u8]) {
 
 fn answer(source: &mut Source<'_>) -> Input {
     match source.byte() % 16 {
-        0 => Input::Failed(failure(source)),
+        0 => Input::TransportError(failure(source)),
         1 => Input::Body(Bytes::copy_from_slice(source.short_bytes())),
-        2 => Input::End,
-        _ => Input::Head(head(source)),
+        2 => Input::BodyEnd,
+        _ => Input::Headers(head(source)),
     }
 }
 
@@ -139,27 +141,27 @@ fn head(source: &mut Source<'_>) -> response::Parts {
 }
 
 fn failure(source: &mut Source<'_>) -> TransportError {
-    use FailureKind::{
-        Connect, Dns, HeadTooLarge, Other, Protocol, Request, Reset, Timeout, Tls, Truncated,
+    use TransportErrorKind::{
+        Connect, Dns, HeadersTooLarge, Other, Protocol, Request, Reset, Timeout, Tls, Truncated,
     };
     let kinds = [
         Dns,
         Connect,
         Tls,
         Timeout(Phase::Connect),
-        Timeout(Phase::Head),
+        Timeout(Phase::Headers),
         Timeout(Phase::Body),
         Reset,
         Truncated,
         Protocol,
-        HeadTooLarge,
+        HeadersTooLarge,
         Request,
         Other,
     ];
     let delivery = source.choose(&[
-        Delivery::NotSent,
-        Delivery::MaybeProcessed,
-        Delivery::Answered,
+        RequestDelivery::NotSent,
+        RequestDelivery::MaybeProcessed,
+        RequestDelivery::Answered,
     ]);
     TransportError::new(source.choose(&kinds), delivery, "as the bytes say")
 }

@@ -50,7 +50,7 @@ fn step(choices: &mut BTreeMap<u32, Choice>, event: &StreamEvent) -> Result<(), 
         | E::ToolCallStart { choice, .. }
         | E::ToolCallDelta { choice, .. }
         | E::ToolCallEnd { choice, .. }
-        | E::Opaque { choice, .. }
+        | E::ProviderBlock { choice, .. }
         | E::Finish { choice, .. } => (choice, None),
         _ => return Ok(()),
     };

@@ -1,6 +1,6 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::{Duration, SystemTime};
-use unifiedai::{ProviderMetadata, parse_duration, provider::head, retry_after};
+use unifiedai::{ProviderMetadata, parse_duration, provider::headers, retry_after};
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -27,7 +27,7 @@ pub fn headers(data: &[u8]) {
     let wait = retry_after(&headers, SystemTime::UNIX_EPOCH).unwrap_or_default();
     assert!(wait <= MONTH, "a wait of {wait:?}");
     let mut metadata = ProviderMetadata::default();
-    head::read(&headers, &mut metadata);
+    headers::read_metadata(&headers, &mut metadata);
     assert!(metadata.rate_limits.len() <= 32);
     assert!(
         metadata

@@ -20,7 +20,7 @@ pub fn lists(data: &[u8]) {
             same(whole.as_ref(), pieces.as_ref(), |a, b| a == b);
         }
         1 => {
-            let model = || Exchange::one_model(provider.clone(), "m", options(), start());
+            let model = || Exchange::retrieve_model(provider.clone(), "m", options(), start());
             let [whole, pieces]: [Option<Outcome<Model>>; 2] =
                 arrivals.map(|arrival| ask(model(), &answer, arrival));
             same(whole.as_ref(), pieces.as_ref(), |a, b| a == b);

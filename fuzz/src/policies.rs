@@ -6,8 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    BreakerRules, CallOptions, ChatRequest, Delivery, ErrorKind, Exchange, FailureKind, Guard,
-    Input, Start, Step, Time, TransportError, provider::OpenAiChat,
+    CallOptions, CallStart, ChatRequest, CircuitBreakerConfig, ErrorKind, Exchange, Input,
+    ProviderLimits, RequestDelivery, Step, Time, TransportError, TransportErrorKind,
+    provider::OpenAiChat,
 };
 
 const MINUTE: u128 = 60_000_000_000;
@@ -36,12 +37,12 @@ struct Call {
 pub fn policies(data: &[u8]) {
     let mut source = Source(data);
     let (pace, shape) = (u32::from(source.byte() % 60) + 1, source.byte());
-    let mut guard = Guard::new().requests_per_minute(pace);
+    let mut guard = ProviderLimits::new().requests_per_minute(pace);
     if shape & 1 == 1 {
-        guard = guard.breaker(BreakerRules::default());
+        guard = guard.circuit_breaker(CircuitBreakerConfig::default());
     }
     if shape & 2 == 2 {
-        guard = guard.learning().tokens_per_minute(10_000);
+        guard = guard.honor_rate_limit_headers().tokens_per_minute(10_000);
     }
     let guard = Arc::new(guard);
     let (mut calls, mut model, mut now) = (Vec::<Call>::new(), Model::default(), Time::ZERO);
@@ -80,25 +81,25 @@ pub fn policies(data: &[u8]) {
     assert_eq!(guard.in_flight(), 0, "a dropped call kept its permit");
 }
 
-fn call(guard: &Arc<Guard>, now: Time, shape: u8) -> Call {
+fn call(guard: &Arc<ProviderLimits>, now: Time, shape: u8) -> Call {
     let mut options = CallOptions::default();
     options.retry.max_retries = 3;
-    options.retry.replay_processed = shape & 4 == 4;
+    options.retry.retry_ambiguous = shape & 4 == 4;
     options.timeouts.first_byte = None;
     let provider = Arc::new(OpenAiChat::cerebras("key").unwrap());
     let request = Arc::new(ChatRequest::new("m").user("x"));
-    let start = Start::new(now, SystemTime::UNIX_EPOCH, shape.into());
+    let start = CallStart::new(now, SystemTime::UNIX_EPOCH, shape.into());
     let exchange = Exchange::new(provider, request, Arc::new(options), start).unwrap();
     Call {
-        exchange: exchange.guarded_by(guard.clone()),
+        exchange: exchange.with_provider_limits(guard.clone()),
         waiting: false,
         again: false,
     }
 }
 
 fn over(call: Call, model: &Model) {
-    let rules = BreakerRules::default();
-    let least = rules.least_outcomes * rules.failure_percent / 100;
+    let rules = CircuitBreakerConfig::default();
+    let least = rules.min_requests * rules.failure_threshold_percent / 100;
     match call.exchange.into_result() {
         Err(error) if error.kind() == ErrorKind::CircuitOpen => {
             assert!(model.failures > least, "opened by nothing");
@@ -132,12 +133,13 @@ fn answer(source: &mut Source<'_>, call: &mut Call, model: &mut Model, now: Time
     call.waiting = false;
     let status = source.choose(&[200, 200, 429, 500, 503, 400, 0]);
     if status == 0 {
-        let delivery = source.choose(&[Delivery::NotSent, Delivery::MaybeProcessed]);
-        model.sent -= u128::from(delivery == Delivery::NotSent);
+        let delivery = source.choose(&[RequestDelivery::NotSent, RequestDelivery::MaybeProcessed]);
+        model.sent -= u128::from(delivery == RequestDelivery::NotSent);
         model.failures += 1;
-        call.again = delivery != Delivery::NotSent;
-        let failure = TransportError::new(FailureKind::Connect, delivery, "as the bytes say");
-        return call.exchange.handle(Input::Failed(failure), now);
+        call.again = delivery != RequestDelivery::NotSent;
+        let failure =
+            TransportError::new(TransportErrorKind::Connect, delivery, "as the bytes say");
+        return call.exchange.handle(Input::TransportError(failure), now);
     }
     let left = source.byte().to_string();
     let head = Response::builder()
@@ -148,8 +150,8 @@ fn answer(source: &mut Source<'_>, call: &mut Call, model: &mut Model, now: Time
     model.failures += u32::from(status != 200);
     call.again = status != 200;
     call.exchange
-        .handle(Input::Head(head.body(()).unwrap().into_parts().0), now);
+        .handle(Input::Headers(head.body(()).unwrap().into_parts().0), now);
     call.exchange
         .handle(Input::Body(Bytes::from_static(body)), now);
-    call.exchange.handle(Input::End, now);
+    call.exchange.handle(Input::BodyEnd, now);
 }

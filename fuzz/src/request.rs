@@ -4,8 +4,9 @@ use super::{
 };
 use std::{sync::Arc, time::SystemTime};
 use unifiedai::{
-    CallOptions, ChatRequest, ContentPart, Exchange, Json, JsonSchema, Message, ReasoningEffort,
-    ResponseFormat, Role, Start, Step, Time, Tool, ToolCall, ToolChoice, ToolResult, codec::http1,
+    CallOptions, CallStart, ChatRequest, ContentPart, Exchange, Json, JsonSchema, Message,
+    ReasoningEffort, ResponseFormat, Role, Step, Time, Tool, ToolCall, ToolChoice, ToolResult,
+    codec::http1,
 };
 
 /// A request made of the bytes, by each provider: it is refused in words, or it is HTTP without a secret in its Debug.
@@ -13,7 +14,7 @@ pub fn request(data: &[u8]) {
     let mut source = Source(data);
     let provider = keyed(source.byte());
     let request = Arc::new(chat_request(&mut source));
-    let start = Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
+    let start = CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
     let exchange = || {
         Exchange::new(
             provider.clone(),
@@ -75,7 +76,7 @@ fn chat_request(source: &mut Source<'_>) -> ChatRequest {
     let mut request = ChatRequest::new(source.text());
     let shape = source.byte();
     request.stream = shape & 1 != 0;
-    request.lenient = shape & 2 != 0;
+    request.drop_unsupported = shape & 2 != 0;
     if shape & 4 != 0 {
         request.temperature = Some(f64::from_bits(source.number()));
         request.max_tokens = Some(source.number());
@@ -84,7 +85,7 @@ fn chat_request(source: &mut Source<'_>) -> ChatRequest {
     if shape & 8 != 0 {
         request.stop = vec![source.text()];
         request.reasoning_effort = Some(ReasoningEffort::Other(source.text()));
-        request.end_user = Some(source.text());
+        request.user_id = Some(source.text());
         request.seed = Some(i64::from_ne_bytes(source.number().to_ne_bytes()));
     }
     if shape & 16 != 0 {
@@ -103,7 +104,7 @@ fn chat_request(source: &mut Source<'_>) -> ChatRequest {
     }
     if shape & 64 != 0 {
         request.headers.push((source.text(), source.text()));
-        request.correlation_id = Some(source.text());
+        request.client_request_id = Some(source.text());
     }
     while !source.is_spent() && request.messages.len() < 64 {
         request.messages.push(message(source));

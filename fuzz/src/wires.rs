@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use unifiedai::{
     AwsCredentials, Provider,
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, recorded},
+    provider::{
+        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        provider_for_recording,
+    },
 };
 
 /// What no text that leaves the library may contain.
@@ -23,7 +26,7 @@ pub const WIRES: &[(&str, &str)] = &[
 /// The wire of a letter, or of any byte. `None` if this version does not read it.
 pub fn wire(letter: u8) -> Option<Arc<dyn Provider>> {
     let (name, dialect) = WIRES[usize::from(letter.wrapping_sub(b'a')) % WIRES.len()];
-    recorded(name, dialect).ok()
+    provider_for_recording(name, dialect).ok()
 }
 
 /// Providers with a key, to be sent requests by.

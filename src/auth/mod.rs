@@ -34,14 +34,14 @@ pub enum Credential {
     /// Always this one.
     Fixed(Secret),
     /// Asked for each attempt, so that it can be renewed. Must not block for long: it runs inside the machine's `poll`.
-    Ask(Arc<dyn Fn() -> Result<Secret, Error> + Send + Sync>),
+    Callback(Arc<dyn Fn() -> Result<Secret, Error> + Send + Sync>),
 }
 
 impl Credential {
     fn get(&self) -> Result<Secret, Error> {
         match self {
             Credential::Fixed(secret) => Ok(secret.clone()),
-            Credential::Ask(ask) => ask(),
+            Credential::Callback(ask) => ask(),
         }
     }
 }
@@ -56,7 +56,7 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Credential::Fixed(_) => "Fixed([secret])",
-            Credential::Ask(_) => "Ask(..)",
+            Credential::Callback(_) => "Callback(..)",
         })
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Debug for Credential {
 impl Auth {
     /// Whether requests carry a secret, which must not travel in the clear.
     #[must_use]
-    pub fn is_some(&self) -> bool {
+    pub fn is_required(&self) -> bool {
         !matches!(self, Auth::None)
     }
 

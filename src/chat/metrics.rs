@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What was measured, and apart from it what the server reported. What nobody measured is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Metrics {
+pub struct CallMetrics {
     /// From the call to its end, with all attempts and waits.
     pub duration: Option<Duration>,
     /// From the call to the first byte of the answer's head.
@@ -69,7 +69,7 @@ impl Attempt {
     }
 }
 
-impl Metrics {
+impl CallMetrics {
     /// Tokens written per second: over the server's own completion time if it reported one, else over the measured time
     /// from the first token to the end.
     #[must_use]
@@ -89,7 +89,7 @@ impl Metrics {
     }
 }
 
-impl Serialize for Metrics {
+impl Serialize for CallMetrics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         entry_ms(&mut map, "duration_ms", self.duration)?;

@@ -17,16 +17,16 @@ mod validate;
 pub use finish::FinishReason;
 pub use message::{Message, Role};
 pub(crate) use metrics::milliseconds;
-pub use metrics::{Attempt, Metrics, ServerTiming};
+pub use metrics::{Attempt, CallMetrics, ServerTiming};
 pub use params::{
     JsonSchema, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier, Verbosity,
 };
-pub use part::{Citation, ContentPart, ImageDetail, Media, OpaqueBlock};
+pub use part::{Citation, ContentPart, ImageDetail, Media, ProviderBlock};
 pub(crate) use request::ParamVisitor;
 pub use request::{ChatRequest, Param};
 pub use response::{
     Choice, Logprobs, ProviderMetadata, RateLimit, RawBody, RawHeaders, TokenLogprob, TopLogprob,
     UnifiedChatResponse, Warning,
 };
-pub use tool::{OpaqueData, Tool, ToolCall, ToolChoice, ToolResult};
+pub use tool::{ProviderData, Tool, ToolCall, ToolChoice, ToolResult};
 pub use usage::Usage;

@@ -60,24 +60,25 @@ pub enum ContentPart {
     /// What a tool gave.
     ToolResult(ToolResult),
     /// A piece in a provider's own JSON. It goes back to that provider unchanged and to no other.
-    Opaque(OpaqueBlock),
+    #[serde(rename = "opaque")]
+    ProviderBlock(ProviderBlock),
 }
 
 /// A piece of a message in one provider's own JSON: redacted reasoning, server tools, cache points.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct OpaqueBlock {
+pub struct ProviderBlock {
     /// The provider or wire it belongs to, such as `bedrock`.
     pub provider: String,
     /// The block as it is on the wire.
     pub block: Json,
 }
 
-impl OpaqueBlock {
+impl ProviderBlock {
     /// A block of `provider`.
     #[must_use]
     pub fn new(provider: impl Into<String>, block: Json) -> Self {
-        OpaqueBlock {
+        ProviderBlock {
             provider: provider.into(),
             block,
         }
@@ -138,8 +139,8 @@ impl ContentPart {
 
     /// A block in a provider's own JSON.
     #[must_use]
-    pub fn opaque(provider: impl Into<String>, block: Json) -> Self {
-        ContentPart::Opaque(OpaqueBlock::new(provider, block))
+    pub fn provider_block(provider: impl Into<String>, block: Json) -> Self {
+        ContentPart::ProviderBlock(ProviderBlock::new(provider, block))
     }
 }
 

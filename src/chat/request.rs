@@ -12,7 +12,7 @@ macro_rules! parameters {
         /// What a model is asked: the messages, and how to answer them.
         ///
         /// A parameter that is `None` is not sent; the provider's default holds. One that the provider does not know is
-        /// an error, or with [`lenient`](ChatRequest::lenient) a warning in the response.
+        /// an error, or with [`drop_unsupported`](ChatRequest::drop_unsupported) a warning in the response.
         ///
         /// ```
         /// use unifiedai::ChatRequest;
@@ -47,13 +47,13 @@ macro_rules! parameters {
             /// return the answer once it is complete, which keeps a long one from waiting in silence.
             pub stream: bool,
             /// Drop and list what the provider does not support, rather than refuse the request.
-            pub lenient: bool,
+            pub drop_unsupported: bool,
             /// Move what stands in `<think>` tags from the content to the reasoning.
-            pub extract_think: bool,
+            pub parse_think_tags: bool,
             /// Also hand out every frame of a stream as it came.
-            pub raw_frames: bool,
+            pub include_raw_frames: bool,
             /// Sent as `X-Request-ID`, to find the call in logs of both sides.
-            pub correlation_id: Option<String>,
+            pub client_request_id: Option<String>,
             /// Further request headers. Of several targets, as in a [`Fallback`](crate::Fallback) or a comparison, only the
             /// first is sent them: a header may be a key or a cookie of one company.
             pub headers: Vec<(String, String)>,
@@ -76,10 +76,10 @@ macro_rules! parameters {
                     $($field: None,)+
                     extra: Vec::new(),
                     stream: false,
-                    lenient: false,
-                    extract_think: false,
-                    raw_frames: false,
-                    correlation_id: None,
+                    drop_unsupported: false,
+                    parse_think_tags: false,
+                    include_raw_frames: false,
+                    client_request_id: None,
                     headers: Vec::new(),
                     shared_headers: Vec::new(),
                 }
@@ -131,10 +131,10 @@ macro_rules! parameters {
                 shown
                     .field("extra", &self.extra)
                     .field("stream", &self.stream)
-                    .field("lenient", &self.lenient)
-                    .field("extract_think", &self.extract_think)
-                    .field("raw_frames", &self.raw_frames)
-                    .field("correlation_id", &self.correlation_id)
+                    .field("drop_unsupported", &self.drop_unsupported)
+                    .field("parse_think_tags", &self.parse_think_tags)
+                    .field("include_raw_frames", &self.include_raw_frames)
+                    .field("client_request_id", &self.client_request_id)
                     .field("headers", &names(&self.headers))
                     .field("shared_headers", &names(&self.shared_headers))
                     .finish()
@@ -230,7 +230,7 @@ parameters! {
     /// Do not reason (Cerebras).
     disable_reasoning: bool, bool => DisableReasoning,
     /// Drop the reasoning of turns before the last user message (Cerebras, GLM models).
-    clear_thinking: bool, bool => ClearThinking,
+    clear_reasoning: bool, bool => ClearReasoning,
     /// How wordy to be.
     verbosity: Verbosity, Verbosity => Verbosity,
     /// Requests with the same key and beginning share a cache.
@@ -240,7 +240,7 @@ parameters! {
     /// Settings of one model (Cerebras).
     model_parameters: Json, Json => ModelParameters,
     /// Who the end user is, for the provider's abuse checks (`user` on OpenAI's wire).
-    end_user: String, impl Into<String> => EndUser,
+    user_id: String, impl Into<String> => UserId,
     /// Labels kept with the request.
     metadata: BTreeMap<String, String>, BTreeMap<String, String> => Metadata,
     /// Whether the provider may keep the exchange.
@@ -356,29 +356,29 @@ impl ChatRequest {
 
     /// Drops and lists what the provider does not support, rather than refuse the request.
     #[must_use]
-    pub fn lenient(mut self) -> Self {
-        self.lenient = true;
+    pub fn drop_unsupported(mut self) -> Self {
+        self.drop_unsupported = true;
         self
     }
 
     /// Moves what stands in `<think>` tags from the content to the reasoning.
     #[must_use]
-    pub fn extract_think(mut self) -> Self {
-        self.extract_think = true;
+    pub fn parse_think_tags(mut self) -> Self {
+        self.parse_think_tags = true;
         self
     }
 
     /// Also hands out every frame of a stream as it came.
     #[must_use]
-    pub fn raw_frames(mut self) -> Self {
-        self.raw_frames = true;
+    pub fn include_raw_frames(mut self) -> Self {
+        self.include_raw_frames = true;
         self
     }
 
     /// Sends `id` as `X-Request-ID`.
     #[must_use]
-    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
-        self.correlation_id = Some(id.into());
+    pub fn client_request_id(mut self, id: impl Into<String>) -> Self {
+        self.client_request_id = Some(id.into());
         self
     }
 

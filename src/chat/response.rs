@@ -1,5 +1,5 @@
 use crate::{
-    ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics, Usage, error::excerpt,
+    CallMetrics, ContentPart, Error, ErrorKind, FinishReason, Json, Message, Usage, error::excerpt,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -31,7 +31,7 @@ pub struct UnifiedChatResponse {
     /// What belongs to this provider alone.
     pub provider_metadata: ProviderMetadata,
     /// Times.
-    pub metrics: Metrics,
+    pub metrics: CallMetrics,
 }
 
 /// One of the answers.
@@ -105,7 +105,7 @@ pub struct ProviderMetadata {
     /// The provider's id for the request, for its support.
     pub request_id: Option<String>,
     /// The `X-Request-ID` that the caller set.
-    pub correlation_id: Option<String>,
+    pub client_request_id: Option<String>,
     /// What is left of the caller's allowances.
     pub rate_limits: Vec<RateLimit>,
     /// The last answer's headers, if [`CallOptions::keep_headers`](crate::CallOptions::keep_headers) asked for them.
@@ -428,7 +428,7 @@ impl Serialize for CompletionMessage<'_> {
         let replayable = has(|part| {
             matches!(
                 part,
-                ContentPart::Opaque(_)
+                ContentPart::ProviderBlock(_)
                     | ContentPart::Reasoning {
                         signature: Some(_),
                         ..
@@ -452,7 +452,7 @@ impl Serialize for ProviderMetadata {
         if let Some(id) = &self.request_id {
             map.serialize_entry("request_id", id)?;
         }
-        if let Some(id) = &self.correlation_id {
+        if let Some(id) = &self.client_request_id {
             map.serialize_entry("correlation_id", id)?;
         }
         if !self.rate_limits.is_empty() {

@@ -72,24 +72,24 @@ pub struct ToolCall {
     pub arguments: String,
     /// What the provider wants back with this call, as it came (signatures, block types).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider_data: Option<OpaqueData>,
+    pub provider_data: Option<ProviderData>,
 }
 
 /// Data of one provider that must go back to it unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct OpaqueData {
+pub struct ProviderData {
     /// The provider that it came from.
     pub provider: String,
     /// The data.
     pub data: Json,
 }
 
-impl OpaqueData {
+impl ProviderData {
     /// `data` of `provider`.
     #[must_use]
     pub fn new(provider: impl Into<String>, data: Json) -> Self {
-        OpaqueData {
+        ProviderData {
             provider: provider.into(),
             data,
         }

@@ -21,7 +21,7 @@ impl JsonSchema {
     ///
     /// Each provider sends it in the dialect of its server (see [`schema`](crate::schema)). A type that the server cannot
     /// enforce, such as a map or one that contains itself, is refused with its path before anything is sent; `strict: None`
-    /// or [`lenient`](crate::ChatRequest::lenient) sends it all the same where the server takes schemas that it does not enforce.
+    /// or [`drop_unsupported`](crate::ChatRequest::drop_unsupported) sends it all the same where the server takes schemas that it does not enforce.
     ///
     /// # Errors
     /// `invalid_request` if the schema cannot be written as JSON.

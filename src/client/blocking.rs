@@ -1,12 +1,12 @@
 use super::{
-    env::{provider_from_env, seed},
+    env::seed,
     observe::Observer,
-    providers::{Call, Providers},
+    providers::{Call, ProviderRegistry},
     settings::settings,
 };
 use crate::{
-    CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback, Guard,
-    Model, Operation, Provider, ProviderMetadata, Start, UnifiedChatResponse,
+    CallOptions, CallStart, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback,
+    Model, Operation, Provider, ProviderLimits, ProviderMetadata, UnifiedChatResponse,
     transport::{ChatStream, Driver},
 };
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use unifiedai_transport::{BoxedTransport, CancelHandle, Transport};
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
-/// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, ureq::Agent};
+/// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, transport::UreqTransport};
 ///
-/// let client = Client::new(Agent::new(), OpenAiChat::cerebras("my-key")?);
+/// let client = Client::new(UreqTransport::new(), OpenAiChat::cerebras("my-key")?);
 /// let response = client.chat(ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?"))?;
 /// println!("{}", response.text());
 /// # }
@@ -29,7 +29,7 @@ use unifiedai_transport::{BoxedTransport, CancelHandle, Transport};
 #[derive(Clone, Debug)]
 pub struct Client<T = BoxedTransport> {
     pub(super) transport: T,
-    pub(super) providers: Providers,
+    pub(super) providers: ProviderRegistry,
     cancel: Option<CancelHandle>,
 }
 
@@ -41,7 +41,7 @@ settings!(
 );
 
 impl<T> Client<T> {
-    fn of(transport: T, providers: Providers) -> Self {
+    fn of(transport: T, providers: ProviderRegistry) -> Self {
         Client {
             transport,
             providers,
@@ -55,9 +55,9 @@ impl<T> Client<T> {
     /// ```no_run
     /// # #[cfg(feature = "ureq")] {
     /// use std::{thread, time::Duration};
-    /// use unifiedai::{CancelHandle, ChatRequest, Client, ErrorKind, provider::OpenAiChat, ureq::Agent};
+    /// use unifiedai::{CancelHandle, ChatRequest, Client, ErrorKind, provider::OpenAiChat, transport::UreqTransport};
     ///
-    /// let client = Client::new(Agent::new(), OpenAiChat::cerebras("my-key")?);
+    /// let client = Client::new(UreqTransport::new(), OpenAiChat::cerebras("my-key")?);
     /// let cancel = CancelHandle::new();
     /// let mine = client.cancelled_by(&cancel);
     /// thread::spawn(move || {
@@ -137,7 +137,7 @@ impl<T: Transport + Clone> Client<T> {
     ///
     /// # Errors
     /// What the last one asked said; its attempts tell what all of them said.
-    pub fn chat_any(
+    pub fn chat_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
         fallback: Fallback,
@@ -145,7 +145,7 @@ impl<T: Transport + Clone> Client<T> {
         let start = self.start();
         let call = self
             .providers
-            .chat_any(request.into(), fallback, false, start)?;
+            .chat_with_fallback(request.into(), fallback, false, start)?;
         self.run(call)
     }
 
@@ -153,7 +153,7 @@ impl<T: Transport + Clone> Client<T> {
     ///
     /// # Errors
     /// `invalid_request`; all else comes out of the stream.
-    pub fn stream_any(
+    pub fn stream_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
         fallback: Fallback,
@@ -161,7 +161,7 @@ impl<T: Transport + Clone> Client<T> {
         let start = self.start();
         let call = self
             .providers
-            .chat_any(request.into(), fallback, true, start)?;
+            .chat_with_fallback(request.into(), fallback, true, start)?;
         Ok(ChatStream::new(self.driver(call)))
     }
 
@@ -198,16 +198,16 @@ impl<T: Transport + Clone> Client<T> {
     ///
     /// # Errors
     /// Whatever ended the call.
-    pub fn model(&self, id: &str) -> Result<Model, Error> {
-        self.run(self.providers.model(id, self.start())?)
+    pub fn retrieve_model(&self, id: &str) -> Result<Model, Error> {
+        self.run(self.providers.retrieve_model(id, self.start())?)
     }
 
     /// A sign of life of the provider named, or of the first one. Afterwards a connection to it is ready.
     ///
     /// # Errors
     /// Whatever ended the call.
-    pub fn ping(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
-        self.run(self.providers.ping(provider, self.start())?)
+    pub fn check_provider(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
+        self.run(self.providers.check_provider(provider, self.start())?)
     }
 
     fn with(&self, options: &CallOptions) -> Self {

@@ -1,6 +1,6 @@
 //! One question to several models at once.
 
-use super::{AsyncClient, Client, crowd::Crowd, providers::Providers};
+use super::{AsyncClient, Client, crowd::Crowd, providers::ProviderRegistry};
 use crate::{
     ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, transport::AsyncChatStream,
 };
@@ -13,13 +13,13 @@ use unifiedai_transport::{AsyncTransport, Transport};
 #[non_exhaustive]
 pub struct Comparison {
     /// One for each model.
-    pub results: Vec<Compared>,
+    pub results: Vec<ComparisonEntry>,
 }
 
 /// What one model made of it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Compared {
+pub struct ComparisonEntry {
     /// The provider's name.
     pub provider: String,
     /// The model.
@@ -31,7 +31,7 @@ pub struct Compared {
 /// By what answers are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Criterion {
+pub enum ComparisonMetric {
     /// The least time to the first token, in milliseconds.
     FirstToken,
     /// The least time in all, in milliseconds.
@@ -42,23 +42,23 @@ pub enum Criterion {
     Tokens,
 }
 
-impl Criterion {
+impl ComparisonMetric {
     /// Every one.
-    pub const ALL: [Criterion; 4] = [
-        Criterion::FirstToken,
-        Criterion::Duration,
-        Criterion::TokensPerSecond,
-        Criterion::Tokens,
+    pub const ALL: [ComparisonMetric; 4] = [
+        ComparisonMetric::FirstToken,
+        ComparisonMetric::Duration,
+        ComparisonMetric::TokensPerSecond,
+        ComparisonMetric::Tokens,
     ];
 
     /// Its word in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Criterion::FirstToken => "ttft_ms",
-            Criterion::Duration => "duration_ms",
-            Criterion::TokensPerSecond => "tokens_per_second",
-            Criterion::Tokens => "completion_tokens",
+            ComparisonMetric::FirstToken => "ttft_ms",
+            ComparisonMetric::Duration => "duration_ms",
+            ComparisonMetric::TokensPerSecond => "tokens_per_second",
+            ComparisonMetric::Tokens => "completion_tokens",
         }
     }
 
@@ -67,21 +67,21 @@ impl Criterion {
     pub fn of(self, response: &UnifiedChatResponse) -> Option<f64> {
         let usage = response.usage.as_ref();
         match self {
-            Criterion::FirstToken => response.metrics.ttft.map(ms),
-            Criterion::Duration => response.metrics.duration.map(ms),
-            Criterion::TokensPerSecond => response.metrics.tokens_per_second(usage?),
+            ComparisonMetric::FirstToken => response.metrics.ttft.map(ms),
+            ComparisonMetric::Duration => response.metrics.duration.map(ms),
+            ComparisonMetric::TokensPerSecond => response.metrics.tokens_per_second(usage?),
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "no count of tokens comes near 2^52"
             )]
-            Criterion::Tokens => usage?.completion_tokens.map(|tokens| tokens as f64),
+            ComparisonMetric::Tokens => usage?.completion_tokens.map(|tokens| tokens as f64),
         }
     }
 
     /// Smaller is better.
     fn cost(self, value: f64) -> f64 {
         match self {
-            Criterion::TokensPerSecond => -value,
+            ComparisonMetric::TokensPerSecond => -value,
             _ => value,
         }
     }
@@ -90,7 +90,7 @@ impl Criterion {
 impl Comparison {
     /// The best answer by a criterion. `None` if there is none of which it was measured; the first of equals.
     #[must_use]
-    pub fn winner(&self, criterion: Criterion) -> Option<&Compared> {
+    pub fn winner(&self, criterion: ComparisonMetric) -> Option<&ComparisonEntry> {
         self.values(criterion)
             .min_by(|(_, a), (_, b)| criterion.cost(*a).total_cmp(&criterion.cost(*b)))
             .map(|(compared, _)| compared)
@@ -99,31 +99,31 @@ impl Comparison {
     /// How far each model is from the best, in the criterion's unit: positive where it has more. `None` where it was not
     /// measured.
     #[must_use]
-    pub fn differences(&self, criterion: Criterion) -> Vec<Option<f64>> {
+    pub fn differences(&self, criterion: ComparisonMetric) -> Vec<Option<f64>> {
         let best = self
             .winner(criterion)
             .and_then(|best| best.value(criterion));
-        let value = |compared: &Compared| Some(compared.value(criterion)? - best?);
+        let value = |compared: &ComparisonEntry| Some(compared.value(criterion)? - best?);
         self.results.iter().map(value).collect()
     }
 
-    fn values(&self, criterion: Criterion) -> impl Iterator<Item = (&Compared, f64)> {
-        let value = move |compared: &Compared| compared.value(criterion);
+    fn values(&self, criterion: ComparisonMetric) -> impl Iterator<Item = (&ComparisonEntry, f64)> {
+        let value = move |compared: &ComparisonEntry| compared.value(criterion);
         self.results
             .iter()
             .filter_map(move |compared| Some((compared, value(compared)?)))
     }
 }
 
-impl Compared {
+impl ComparisonEntry {
     /// The answer's value, if there is an answer and it was measured.
     #[must_use]
-    pub fn value(&self, criterion: Criterion) -> Option<f64> {
+    pub fn value(&self, criterion: ComparisonMetric) -> Option<f64> {
         criterion.of(self.result.as_ref().ok()?)
     }
 }
 
-impl Serialize for Compared {
+impl Serialize for ComparisonEntry {
     /// `provider`, `model`, and `ok` or `error`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -253,7 +253,7 @@ fn asking(request: &ChatRequest, model: &str, place: usize) -> ChatRequest {
     request
 }
 
-impl Providers {
+impl ProviderRegistry {
     fn compared(
         &self,
         models: &[&str],
@@ -261,7 +261,7 @@ impl Providers {
     ) -> Comparison {
         let named = models.iter().zip(results).map(|(model, result)| {
             let (provider, model) = self.target(model);
-            Compared {
+            ComparisonEntry {
                 provider: provider.to_owned(),
                 model: model.to_owned(),
                 result,

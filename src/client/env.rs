@@ -4,7 +4,7 @@ use super::{env_items::responses_profile, names};
 use crate::{
     BaseUrl, Error, ErrorKind, Provider,
     provider::{
-        Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_chat::Profile,
+        Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_chat::ChatProfile,
     },
 };
 use std::{
@@ -20,7 +20,7 @@ impl OpenAiChat {
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong. With `base_url` a missing key is none.
-    pub fn from_env(profile: Profile, base_url: Option<&str>) -> Result<Self, Error> {
+    pub fn from_env(profile: ChatProfile, base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = OpenAiChat::builder(profile);
         if allows_insecure_http(&variable)? {
             builder = builder.allow_insecure_http();
@@ -60,7 +60,7 @@ impl OpenAiChat {
 /// is off, the error names the feature. If its key is missing the error names the variable, and its code
 /// is `missing_key`; with a `base_url` no key is needed, and none is sent then. A key goes over `http://` to another machine only
 /// with `UNIFIEDAI_ALLOW_INSECURE_HTTP=1`.
-pub fn provider_from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
+pub fn from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
     use crate::provider::openai_chat::profiles;
     match name {
         "anthropic" => Ok(Arc::new(Anthropic::from_env(base_url)?)),
@@ -177,7 +177,7 @@ mod tests {
     #[cfg(not(feature = "bedrock"))]
     #[test]
     fn a_provider_in_a_feature_that_is_off_says_which() {
-        let error = provider_from_env("bedrock", None).unwrap_err();
+        let error = from_env("bedrock", None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains("the feature `bedrock`"), "{error}");
     }

@@ -3,7 +3,7 @@
 use super::env::{allows_insecure_http, in_variable, variable};
 use crate::{
     AwsCredentials, Error, ErrorKind,
-    provider::bedrock::{Bedrock, Builder},
+    provider::bedrock::{Bedrock, BedrockBuilder},
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -18,7 +18,7 @@ impl Bedrock {
     /// which `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` count.
     ///
     /// Roles, single sign-on and instance metadata need requests of their own: hand in what they give as a closure, with
-    /// [`Builder::credentials`].
+    /// [`BedrockBuilder::credentials`].
     ///
     /// # Errors
     /// `invalid_request` that names what is missing or wrong. If there are no credentials its code is `missing_key`; with
@@ -40,7 +40,7 @@ fn configure(
     variable: Lookup<'_>,
     read: Read<'_>,
     base_url: Option<&str>,
-) -> Result<Builder, Error> {
+) -> Result<BedrockBuilder, Error> {
     let profile = Profile::find(variable, read)?;
     let secret = Secret::find(variable, &profile)?;
     if matches!(secret, Secret::None) && base_url.is_none() {
@@ -76,10 +76,10 @@ fn configure(
 const API_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
 fn place(
-    mut builder: Builder,
+    mut builder: BedrockBuilder,
     variable: Lookup<'_>,
     base_url: Option<&str>,
-) -> Result<Builder, Error> {
+) -> Result<BedrockBuilder, Error> {
     if let Some(url) = base_url {
         return Ok(builder.base_url(url));
     }
@@ -90,10 +90,10 @@ fn place(
         builder = builder.base_url(url);
     }
     if let Some(url) = variable("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")? {
-        builder = builder.runtime_url(url);
+        builder = builder.endpoint_url(url);
     }
     if let Some(url) = variable("AWS_ENDPOINT_URL_BEDROCK")? {
-        builder = builder.control_url(url);
+        builder = builder.control_plane_endpoint_url(url);
     }
     Ok(builder)
 }
@@ -358,12 +358,18 @@ region = us-east-1
         ];
         let all = configured(&base, false, None).unwrap();
         assert_eq!(url(&all), "https://all.example");
-        assert_eq!(all.control_url().as_str(), "https://all.example");
+        assert_eq!(
+            all.control_plane_endpoint_url().as_str(),
+            "https://all.example"
+        );
         let mut special = base.to_vec();
         special.push(("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "https://vpc.example"));
         let runtime = configured(&special, false, None).unwrap();
         assert_eq!(url(&runtime), "https://vpc.example");
-        assert_eq!(runtime.control_url().as_str(), "https://all.example");
+        assert_eq!(
+            runtime.control_plane_endpoint_url().as_str(),
+            "https://all.example"
+        );
         special.push(("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"));
         let ignored = configured(&special, false, None).unwrap();
         assert_eq!(

@@ -3,7 +3,7 @@
 use super::env::{allows_insecure_http, in_variable, missing, variable, with_path_of};
 use crate::{
     Error,
-    provider::{Cohere, Ollama, OpenAiResponses, openai_responses::Profile},
+    provider::{Cohere, Ollama, OpenAiResponses, openai_responses::ResponsesProfile},
 };
 
 impl OpenAiResponses {
@@ -13,7 +13,7 @@ impl OpenAiResponses {
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong. With `base_url` a missing key is none.
-    pub fn from_env(profile: Profile, base_url: Option<&str>) -> Result<Self, Error> {
+    pub fn from_env(profile: ResponsesProfile, base_url: Option<&str>) -> Result<Self, Error> {
         let mut builder = OpenAiResponses::builder(profile);
         if allows_insecure_http(&variable)? {
             builder = builder.allow_insecure_http();
@@ -110,8 +110,8 @@ impl Ollama {
 }
 
 /// The profile of a name such as `openai-responses`.
-pub(super) fn responses_profile(name: &str) -> Option<Profile> {
-    Profile::ALL
+pub(super) fn responses_profile(name: &str) -> Option<ResponsesProfile> {
+    ResponsesProfile::ALL
         .iter()
         .find(|profile| profile.name == name)
         .copied()
@@ -167,12 +167,12 @@ mod tests {
 
     #[test]
     fn every_profile_has_a_name_and_no_two_the_same() {
-        for profile in Profile::ALL {
+        for profile in ResponsesProfile::ALL {
             assert!(
                 responses_profile(profile.name)
                     .is_some_and(|found| found.key_env == profile.key_env)
             );
-            let same = Profile::ALL
+            let same = ResponsesProfile::ALL
                 .iter()
                 .filter(|other| other.name == profile.name);
             assert_eq!(same.count(), 1, "{}", profile.name);

@@ -243,7 +243,7 @@ mod tests {
             "https://res.services.ai.azure.com/anthropic/v1"
         );
         let google = gemini(&lookup, None).unwrap().build().unwrap();
-        assert!(google.auth().is_some());
+        assert!(google.auth().is_required());
     }
 
     #[test]

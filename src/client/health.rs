@@ -1,7 +1,7 @@
 //! Whether the providers of a client answer.
 
 use super::{AsyncClient, Client, crowd::Crowd};
-use crate::{CallOptions, Error, Retry};
+use crate::{CallOptions, Error, RetryPolicy};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{future::poll_fn, time::Duration};
 use unifiedai_transport::{AsyncTransport, Time, Transport};
@@ -51,7 +51,7 @@ impl<T: Transport + Clone> Client<T> {
         let client = self.clone().with_options(brief(self.options()));
         let check = |name: &str| {
             let began = client.transport.now();
-            let result = client.ping(Some(name));
+            let result = client.check_provider(Some(name));
             ProviderHealth::new(name, began, client.transport.now(), result.err())
         };
         Health::new(client.providers.names().map(check).collect())
@@ -67,7 +67,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
             let client = &client;
             checks.push(async move {
                 let began = client.transport.now();
-                let result = client.ping(Some(name)).await;
+                let result = client.check_provider(Some(name)).await;
                 let now = client.transport.now();
                 (place, ProviderHealth::new(name, began, now, result.err()))
             });
@@ -121,6 +121,6 @@ impl Serialize for ProviderHealth {
 fn brief(options: &CallOptions) -> CallOptions {
     let mut options = options.clone();
     options.timeouts.total = Some(PATIENCE);
-    options.retry = Retry::none();
+    options.retry = RetryPolicy::none();
     options
 }

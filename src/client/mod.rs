@@ -3,6 +3,7 @@
 mod batch;
 mod blocking;
 mod compare;
+pub mod compat;
 mod crowd;
 mod env;
 #[cfg(feature = "bedrock")]
@@ -17,21 +18,20 @@ mod names;
 mod nonblocking;
 mod observe;
 mod providers;
-pub mod sdk;
 mod settings;
 #[cfg(any(feature = "tracing", feature = "metrics"))]
 mod telemetry;
 mod watch;
 
-pub use batch::{AsyncBatch, Batch, BatchOptions, BatchResult, Requests};
+pub use batch::{AsyncBatch, Batch, BatchOptions, BatchResult, IterRequests};
 pub use blocking::Client;
-pub use compare::{Compared, Comparison, Criterion};
-pub use env::provider_from_env;
+pub use compare::{Comparison, ComparisonEntry, ComparisonMetric};
+pub use env::from_env;
 pub(crate) use escort::Escort;
 pub use health::{Health, HealthStatus, ProviderHealth};
 pub use nonblocking::AsyncClient;
-pub use observe::{CallEvent, CallInfo, CallSummary, Observation, Observer};
-pub use providers::Providers;
+pub use observe::{CallEvent, CallInfo, CallObservation, CallSummary, Observer};
+pub use providers::ProviderRegistry;
 #[cfg(feature = "metrics")]
 pub use telemetry::MetricsObserver;
 #[cfg(feature = "tracing")]

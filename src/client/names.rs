@@ -91,7 +91,7 @@ pub(super) fn unknown(name: &str) -> Error {
 
 fn known() -> impl Iterator<Item = &'static str> {
     let chat = profiles::ALL.iter().map(|profile| profile.name);
-    let responses = openai_responses::Profile::ALL.iter();
+    let responses = openai_responses::ResponsesProfile::ALL.iter();
     OWN.into_iter()
         .chain(chat)
         .chain(responses.map(|profile| profile.name))

@@ -1,12 +1,12 @@
 use super::{
-    env::{provider_from_env, seed},
+    env::seed,
     observe::Observer,
-    providers::{Call, Providers},
+    providers::{Call, ProviderRegistry},
     settings::settings,
 };
 use crate::{
-    CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback, Guard,
-    Model, Operation, Provider, ProviderMetadata, Start, UnifiedChatResponse,
+    CallOptions, CallStart, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback,
+    Model, Operation, Provider, ProviderLimits, ProviderMetadata, UnifiedChatResponse,
     transport::{AsyncChatStream, AsyncDriver},
 };
 use std::{future::Future, sync::Arc};
@@ -19,9 +19,9 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport};
 ///
 /// ```no_run
 /// # #[cfg(feature = "hyper")] async fn example() -> Result<(), unifiedai::Error> {
-/// use unifiedai::{AsyncClient, ChatRequest, hyper, provider::OpenAiChat};
+/// use unifiedai::{AsyncClient, ChatRequest, transport, provider::OpenAiChat};
 ///
-/// let client = AsyncClient::new(hyper::Client::new(), OpenAiChat::cerebras("my-key")?);
+/// let client = AsyncClient::new(transport::HyperTransport::new(), OpenAiChat::cerebras("my-key")?);
 /// let mut stream = client.stream(ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?"))?;
 /// while let Some(event) = stream.next().await {
 ///     print!("{}", event?.text().unwrap_or_default());
@@ -32,7 +32,7 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport};
 #[derive(Clone, Debug)]
 pub struct AsyncClient<T = BoxedAsyncTransport> {
     pub(super) transport: T,
-    pub(super) providers: Providers,
+    pub(super) providers: ProviderRegistry,
 }
 
 settings!(
@@ -43,7 +43,7 @@ settings!(
 );
 
 impl<T> AsyncClient<T> {
-    fn of(transport: T, providers: Providers) -> Self {
+    fn of(transport: T, providers: ProviderRegistry) -> Self {
         AsyncClient {
             transport,
             providers,
@@ -117,7 +117,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     ///
     /// # Errors
     /// What the last one asked said; its attempts tell what all of them said.
-    pub async fn chat_any(
+    pub async fn chat_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
         fallback: Fallback,
@@ -125,7 +125,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         let start = self.start();
         let call = self
             .providers
-            .chat_any(request.into(), fallback, false, start)?;
+            .chat_with_fallback(request.into(), fallback, false, start)?;
         self.run(call).await
     }
 
@@ -133,7 +133,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     ///
     /// # Errors
     /// `invalid_request`; all else comes out of the stream.
-    pub fn stream_any(
+    pub fn stream_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
         fallback: Fallback,
@@ -141,7 +141,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         let start = self.start();
         let call = self
             .providers
-            .chat_any(request.into(), fallback, true, start)?;
+            .chat_with_fallback(request.into(), fallback, true, start)?;
         Ok(AsyncChatStream::new(self.driver(call)))
     }
 
@@ -182,16 +182,18 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     ///
     /// # Errors
     /// Whatever ended the call.
-    pub async fn model(&self, id: &str) -> Result<Model, Error> {
-        self.run(self.providers.model(id, self.start())?).await
+    pub async fn retrieve_model(&self, id: &str) -> Result<Model, Error> {
+        self.run(self.providers.retrieve_model(id, self.start())?)
+            .await
     }
 
     /// A sign of life of the provider named, or of the first one. Afterwards a connection to it is ready.
     ///
     /// # Errors
     /// Whatever ended the call.
-    pub async fn ping(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
-        self.run(self.providers.ping(provider, self.start())?).await
+    pub async fn check_provider(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
+        self.run(self.providers.check_provider(provider, self.start())?)
+            .await
     }
 
     fn with(&self, options: &CallOptions) -> Self {

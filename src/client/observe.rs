@@ -4,17 +4,17 @@ use crate::{ChatRequest, ErrorKind, FinishReason, UnifiedChatResponse, Usage};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Is told of every call of a client. Any closure that takes an [`Observation`] is one.
+/// Is told of every call of a client. Any closure that takes an [`CallObservation`] is one.
 ///
 /// It is called inside the call, so it should be quick. It gets names, numbers and times, and nothing that was asked or
-/// answered unless it [says so](Observer::wants_content).
+/// answered unless it [says so](Observer::capture_content).
 ///
 /// ```
-/// use unifiedai::{CallEvent, Observation};
-/// let log = |seen: &Observation<'_>| {
+/// use unifiedai::{CallEvent, CallObservation};
+/// let log = |seen: &CallObservation<'_>| {
 ///     let (provider, model) = (&seen.call.provider, &seen.call.model);
 ///     match &seen.event {
-///         CallEvent::MovedOn { error, .. } => eprintln!("{provider} {model} failed: {error}"),
+///         CallEvent::Fallback { error, .. } => eprintln!("{provider} {model} failed: {error}"),
 ///         CallEvent::Finished(summary) => eprintln!("{provider} {model}: {:?}", summary.duration),
 ///         _ => {}
 ///     }
@@ -23,16 +23,16 @@ use std::time::Duration;
 /// ```
 pub trait Observer: Send + Sync {
     /// Something happened in a call.
-    fn observe(&self, seen: &Observation<'_>);
+    fn observe(&self, seen: &CallObservation<'_>);
 
-    /// Whether it is also to be told what was asked and answered: [`CallEvent::Asked`] and [`CallEvent::Answered`].
-    fn wants_content(&self) -> bool {
+    /// Whether it is also to be told what was asked and answered: [`CallEvent::Request`] and [`CallEvent::Response`].
+    fn capture_content(&self) -> bool {
         false
     }
 }
 
-impl<F: Fn(&Observation<'_>) + Send + Sync> Observer for F {
-    fn observe(&self, seen: &Observation<'_>) {
+impl<F: Fn(&CallObservation<'_>) + Send + Sync> Observer for F {
+    fn observe(&self, seen: &CallObservation<'_>) {
         self(seen);
     }
 }
@@ -40,7 +40,7 @@ impl<F: Fn(&Observation<'_>) + Send + Sync> Observer for F {
 /// What happened, and in which call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Observation<'a> {
+pub struct CallObservation<'a> {
     /// The call.
     pub call: &'a CallInfo,
     /// What happened.
@@ -71,8 +71,8 @@ pub enum CallEvent<'a> {
     /// The call was made. Comes first, and on the thread that made it. The times of the others count from the moment when
     /// the call is first driven, which for a stream can be later.
     Started,
-    /// What is asked in a chat. Only for an observer that [wants content](Observer::wants_content).
-    Asked(&'a ChatRequest),
+    /// What is asked in a chat. Only for an observer that [wants content](Observer::capture_content).
+    Request(&'a ChatRequest),
     /// A request goes out. Where a connection turns out to have ended before, the attempt goes on over another one.
     #[non_exhaustive]
     Attempt {
@@ -106,7 +106,7 @@ pub enum CallEvent<'a> {
     /// The call leaves the target that the observation names, for the next one of its fallback. The target may have failed
     /// without an attempt: an open circuit, no room in its pace, a parameter that it lacks.
     #[non_exhaustive]
-    MovedOn {
+    Fallback {
         /// The HTTP status of the failure, if an answer came.
         status: Option<u16>,
         /// Why.
@@ -119,8 +119,8 @@ pub enum CallEvent<'a> {
         after: Duration,
     },
     /// What was answered in a chat, or the part of it that came before a failure. Only for an observer that
-    /// [wants content](Observer::wants_content).
-    Answered(&'a UnifiedChatResponse),
+    /// [wants content](Observer::capture_content).
+    Response(&'a UnifiedChatResponse),
     /// The call is over. Comes last and always, also for a call that was dropped.
     Finished(&'a CallSummary),
 }
@@ -132,12 +132,13 @@ pub struct CallSummary {
     /// The HTTP status of the last attempt's answer; `None` if none came.
     pub status: Option<u16>,
     /// Why it failed, in the words of [`ErrorKind`]; `cancelled` if it was dropped before its end.
-    #[serde(serialize_with = "as_word")]
+    #[serde(serialize_with = "serialize_error_kind")]
     pub error: Option<ErrorKind>,
     /// From the first time that the call was driven to its end; for a dropped call, to what was last heard of it.
     pub duration: Duration,
     /// How long it waited before its first request went out, for permits to run and for the pace.
-    pub waited: Duration,
+    #[serde(rename = "waited")]
+    pub queue_time: Duration,
     /// From the call to the first byte of the head of the last attempt's answer.
     pub ttfb: Option<Duration>,
     /// From the call to the first text, reasoning or tool call of a stream.
@@ -154,7 +155,7 @@ pub struct CallSummary {
     pub usage: Option<Usage>,
 }
 
-fn as_word<S: serde::Serializer>(
+fn serialize_error_kind<S: serde::Serializer>(
     kind: &Option<ErrorKind>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -5,9 +5,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    CallOptions, Chat, ChatRequest, Embed, EmbedRequest, Error, ErrorKind, Exchange, Fallback,
-    Guard, ListModels, OneModel, Operation, Ping, Provider, Start, Target, exchange::Native,
-    policy::Limiter,
+    CallOptions, CallStart, Chat, ChatRequest, CheckProvider, Embed, EmbedRequest, Error,
+    ErrorKind, Exchange, Fallback, FallbackTarget, ListModels, Operation, Provider, ProviderLimits,
+    RetrieveModel, exchange::Native, policy::Limiter,
 };
 use std::{
     fmt,
@@ -19,7 +19,7 @@ use std::{
 
 /// The providers that a client can ask, and how it makes calls of them. Clones share limits and the closing.
 #[derive(Clone)]
-pub struct Providers {
+pub struct ProviderRegistry {
     /// The first one is asked where a model's name chooses none.
     entries: Vec<Entry>,
     options: Arc<CallOptions>,
@@ -30,7 +30,7 @@ pub struct Providers {
 #[derive(Clone)]
 struct Entry {
     provider: Arc<dyn Provider>,
-    guard: Arc<Guard>,
+    guard: Arc<ProviderLimits>,
     limiter: Option<Arc<Limiter>>,
 }
 
@@ -38,7 +38,7 @@ struct Entry {
 pub(super) struct Call<O: Operation> {
     pub(super) exchange: Box<Exchange<O>>,
     pub(super) escort: Escort,
-    pub(super) start: Start,
+    pub(super) start: CallStart,
 }
 
 /// What a call is, for those who watch.
@@ -50,9 +50,9 @@ struct About<'a> {
     asked: Option<&'a ChatRequest>,
 }
 
-impl Providers {
+impl ProviderRegistry {
     pub(super) fn new(provider: Arc<dyn Provider>) -> Self {
-        Providers {
+        ProviderRegistry {
             entries: vec![Entry::new(provider)],
             options: Arc::default(),
             observers: Arc::new([]),
@@ -74,7 +74,7 @@ impl Providers {
 
     /// Leaves only the provider of this name.
     pub(super) fn only(&self, name: &str) -> Result<Self, Error> {
-        Ok(Providers {
+        Ok(ProviderRegistry {
             entries: vec![self.named(Some(name))?.clone()],
             ..self.clone()
         })
@@ -103,7 +103,11 @@ impl Providers {
         self.observers = self.observers.iter().cloned().chain([observer]).collect();
     }
 
-    pub(super) fn set_guard(&mut self, name: &str, guard: &Arc<Guard>) -> Result<(), Error> {
+    pub(super) fn set_provider_limits(
+        &mut self,
+        name: &str,
+        guard: &Arc<ProviderLimits>,
+    ) -> Result<(), Error> {
         self.named(Some(name))?;
         for entry in &mut self.entries {
             if entry.provider.name() == name {
@@ -115,7 +119,7 @@ impl Providers {
 
     /// What the calls to a provider share.
     #[must_use]
-    pub fn guard(&self, provider: &str) -> Option<&Arc<Guard>> {
+    pub fn provider_limits(&self, provider: &str) -> Option<&Arc<ProviderLimits>> {
         Some(&self.find(provider)?.guard)
     }
 
@@ -130,13 +134,13 @@ impl Providers {
     ) -> Result<Fallback, Error> {
         let target = |model: &str| {
             let (entry, model) = self.route(model)?;
-            let target = Target::new(entry.provider.clone(), model);
-            Ok::<_, Error>(target.guard(entry.guard.clone()))
+            let target = FallbackTarget::new(entry.provider.clone(), model);
+            Ok::<_, Error>(target.limits(entry.guard.clone()))
         };
         let first = Fallback::new(target(first)?);
         others
             .into_iter()
-            .try_fold(first, |fallback, model| Ok(fallback.or(target(model)?)))
+            .try_fold(first, |fallback, model| Ok(fallback.then(target(model)?)))
     }
 
     /// Their names, the default one first.
@@ -152,7 +156,7 @@ impl Providers {
         &self,
         mut request: Arc<ChatRequest>,
         stream: bool,
-        start: Start,
+        start: CallStart,
     ) -> Result<Call<Chat>, Error> {
         let (entry, model) = self.route(&request.model)?;
         // A caller may want an answer whole that comes piece by piece.
@@ -174,12 +178,12 @@ impl Providers {
         self.call(entry.guarded(exchange), &about, start)
     }
 
-    pub(super) fn chat_any(
+    pub(super) fn chat_with_fallback(
         &self,
         mut request: Arc<ChatRequest>,
         mut fallback: Fallback,
         stream: bool,
-        start: Start,
+        start: CallStart,
     ) -> Result<Call<Chat>, Error> {
         let stream = stream || request.stream;
         if request.stream != stream {
@@ -204,7 +208,7 @@ impl Providers {
     pub(super) fn embed(
         &self,
         mut request: Arc<EmbedRequest>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Call<Embed>, Error> {
         let (entry, model) = self.route(&request.model)?;
         if model.len() != request.model.len() {
@@ -223,7 +227,7 @@ impl Providers {
     pub(super) fn list_models(
         &self,
         name: Option<&str>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Call<ListModels>, Error> {
         let entry = self.named(name)?;
         let options = self.options.clone();
@@ -231,10 +235,14 @@ impl Providers {
         self.call(entry.guarded(exchange), &entry.about("list_models"), start)
     }
 
-    pub(super) fn model(&self, id: &str, start: Start) -> Result<Call<OneModel>, Error> {
+    pub(super) fn retrieve_model(
+        &self,
+        id: &str,
+        start: CallStart,
+    ) -> Result<Call<RetrieveModel>, Error> {
         let (entry, id) = self.route(id)?;
         let options = self.options.clone();
-        let exchange = Exchange::one_model(entry.provider.clone(), id, options, start)?;
+        let exchange = Exchange::retrieve_model(entry.provider.clone(), id, options, start)?;
         let about = About {
             model: id,
             ..entry.about("model")
@@ -243,7 +251,10 @@ impl Providers {
     }
 
     /// The default provider's models, with the native answer.
-    pub(super) fn native_models(&self, start: Start) -> Result<Call<Native<ListModels>>, Error> {
+    pub(super) fn native_models(
+        &self,
+        start: CallStart,
+    ) -> Result<Call<Native<ListModels>>, Error> {
         let entry = self.named(None)?;
         let options = self.options.clone();
         let exchange = Exchange::native_models(entry.provider.clone(), options, start)?;
@@ -254,8 +265,8 @@ impl Providers {
     pub(super) fn native_model(
         &self,
         id: &str,
-        start: Start,
-    ) -> Result<Call<Native<OneModel>>, Error> {
+        start: CallStart,
+    ) -> Result<Call<Native<RetrieveModel>>, Error> {
         let (entry, id) = self.route(id)?;
         let options = self.options.clone();
         let exchange = Exchange::native_model(entry.provider.clone(), id, options, start)?;
@@ -266,10 +277,14 @@ impl Providers {
         self.call(entry.guarded(exchange), &about, start)
     }
 
-    pub(super) fn ping(&self, name: Option<&str>, start: Start) -> Result<Call<Ping>, Error> {
+    pub(super) fn check_provider(
+        &self,
+        name: Option<&str>,
+        start: CallStart,
+    ) -> Result<Call<CheckProvider>, Error> {
         let entry = self.named(name)?;
         let options = self.options.clone();
-        let exchange = Exchange::ping(entry.provider.clone(), options, start)?;
+        let exchange = Exchange::check_provider(entry.provider.clone(), options, start)?;
         self.call(entry.guarded(exchange), &entry.about("ping"), start)
     }
 
@@ -277,7 +292,7 @@ impl Providers {
         &self,
         exchange: Box<Exchange<O>>,
         about: &About<'_>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Call<O>, Error> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Misuse, "the client is closed"));
@@ -383,10 +398,10 @@ impl Entry {
     }
 }
 
-impl fmt::Debug for Providers {
+impl fmt::Debug for ProviderRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.names().collect();
-        f.debug_struct("Providers")
+        f.debug_struct("ProviderRegistry")
             .field("names", &names)
             .field("options", &self.options)
             .finish_non_exhaustive()

@@ -24,9 +24,9 @@ macro_rules! settings {
                         "a client needs at least one provider",
                     )
                 })?;
-                let mut client = $client::shared(transport, provider_from_env(first, None)?);
+                let mut client = $client::shared(transport, crate::provider::from_env(first, None)?);
                 for name in others {
-                    client.providers.add(provider_from_env(name, None)?)?;
+                    client.providers.add(crate::provider::from_env(name, None)?)?;
                 }
                 Ok(client)
             }
@@ -36,7 +36,7 @@ macro_rules! settings {
             /// A client whose type names its transport. It saves the allocations and virtual calls of
             /// [`new`](Self::new), which are below 2 % of a call.
             pub fn unboxed(transport: T, provider: Arc<dyn Provider>) -> Self {
-                $client::of(transport, Providers::new(provider))
+                $client::of(transport, ProviderRegistry::new(provider))
             }
 
             /// Adds a provider: models named `<provider>.<model>` go to it, without that beginning.
@@ -97,8 +97,8 @@ macro_rules! settings {
             ///
             /// # Errors
             /// `invalid_request` if there is no provider of this name.
-            pub fn with_guard(mut self, provider: &str, guard: Arc<Guard>) -> Result<Self, Error> {
-                self.providers.set_guard(provider, &guard)?;
+            pub fn with_provider_limits(mut self, provider: &str, guard: Arc<ProviderLimits>) -> Result<Self, Error> {
+                self.providers.set_provider_limits(provider, &guard)?;
                 Ok(self)
             }
 
@@ -123,7 +123,7 @@ macro_rules! settings {
             }
 
             /// The providers, to make a [`Fallback`](crate::Fallback) of their models or to look at their guards.
-            pub fn providers(&self) -> &Providers {
+            pub fn providers(&self) -> &ProviderRegistry {
                 &self.providers
             }
 
@@ -140,8 +140,8 @@ macro_rules! settings {
         }
 
         impl<T: $transport> $client<T> {
-            pub(super) fn start(&self) -> Start {
-                Start::new(self.transport.now(), self.transport.wall_clock(), seed())
+            pub(super) fn start(&self) -> CallStart {
+                CallStart::new(self.transport.now(), self.transport.wall_clock(), seed())
             }
         }
     };

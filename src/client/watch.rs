@@ -1,4 +1,4 @@
-use super::observe::{CallEvent, CallInfo, CallSummary, Observation, Observer};
+use super::observe::{CallEvent, CallInfo, CallObservation, CallSummary, Observer};
 use crate::{
     Attempt, ChatRequest, Error, ErrorKind, Input, StreamEvent, UnifiedChatResponse, exchange::Log,
 };
@@ -68,7 +68,7 @@ impl Watch {
         };
         watch.tell(CallEvent::Started);
         if let Some(request) = asked {
-            watch.tell(CallEvent::Asked(request));
+            watch.tell(CallEvent::Request(request));
         }
         watch
     }
@@ -77,7 +77,7 @@ impl Watch {
         self.now = now;
         self.started.get_or_insert(now);
         if self.summary.attempts == 0 {
-            self.summary.waited = self.elapsed();
+            self.summary.queue_time = self.elapsed();
         }
     }
 
@@ -122,7 +122,7 @@ impl Watch {
         }
         for left in left {
             self.turn_to(&left.provider, &left.model);
-            self.tell(CallEvent::MovedOn {
+            self.tell(CallEvent::Fallback {
                 status: left.status,
                 error: left.error,
             });
@@ -157,7 +157,7 @@ impl Watch {
 
     pub(crate) fn input(&mut self, input: &Input, now: Time) {
         self.now = now;
-        if let Input::Head(head) = input {
+        if let Input::Headers(head) = input {
             self.summary.status = Some(head.status.as_u16());
             let after = self.elapsed();
             self.summary.ttfb.get_or_insert(after);
@@ -200,7 +200,7 @@ impl Watch {
         if let Some(usage) = &mut self.summary.usage {
             usage.raw = None;
         }
-        self.tell(CallEvent::Answered(response));
+        self.tell(CallEvent::Response(response));
     }
 
     fn over(&mut self, now: Time, error: Option<ErrorKind>) {
@@ -220,16 +220,16 @@ impl Watch {
     }
 
     fn tell(&self, event: CallEvent<'_>) {
-        let seen = Observation {
+        let seen = CallObservation {
             call: &self.call,
             event,
         };
-        let content = matches!(seen.event, CallEvent::Asked(_) | CallEvent::Answered(_));
+        let content = matches!(seen.event, CallEvent::Request(_) | CallEvent::Response(_));
         if self.telling.swap(true, Ordering::Relaxed) {
             return;
         }
         for observer in &*self.observers {
-            if !content || observer.wants_content() {
+            if !content || observer.capture_content() {
                 observer.observe(&seen);
             }
         }

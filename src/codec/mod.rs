@@ -11,7 +11,7 @@ mod chunking;
 pub(crate) mod decimal;
 #[cfg(feature = "bedrock")]
 pub mod event_stream;
-#[cfg(feature = "http1")]
+#[cfg(feature = "http1-codec")]
 pub mod http1;
 pub mod ndjson;
 pub mod percent;

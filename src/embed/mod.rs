@@ -4,5 +4,5 @@ mod request;
 mod response;
 pub(crate) mod vectors;
 
-pub use request::{EmbedEncoding, EmbedPurpose, EmbedRequest};
+pub use request::{EmbedEncoding, EmbedRequest, EmbeddingInputType};
 pub use response::EmbedResponse;

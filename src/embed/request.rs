@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// Texts to be turned into vectors, and how.
 ///
 /// A member that is `None` is not sent. One that the provider does not know is an error, or with
-/// [`lenient`](EmbedRequest::lenient) a warning in the response.
+/// [`drop_unsupported`](EmbedRequest::drop_unsupported) a warning in the response.
 ///
 /// ```
 /// use unifiedai::EmbedRequest;
@@ -24,13 +24,13 @@ pub struct EmbedRequest {
     /// How vectors travel. The response has numbers in any case.
     pub encoding: Option<EmbedEncoding>,
     /// What the vectors are for (Cohere, Gemini).
-    pub purpose: Option<EmbedPurpose>,
+    pub input_type: Option<EmbeddingInputType>,
     /// Who the end user is, for the provider's abuse checks.
-    pub end_user: Option<String>,
+    pub user_id: Option<String>,
     /// Further members of the request's JSON object, merged last, in this order.
     pub extra: Vec<(String, Json)>,
     /// Drop and list what the provider does not support, rather than refuse the request.
-    pub lenient: bool,
+    pub drop_unsupported: bool,
 }
 
 wire_enum! {
@@ -45,7 +45,7 @@ wire_enum! {
 
 wire_enum! {
     /// What vectors are for, in Cohere's words.
-    EmbedPurpose {
+    EmbeddingInputType {
         /// To be found.
         Document = "search_document",
         /// To find.
@@ -66,10 +66,10 @@ impl EmbedRequest {
             input: Vec::new(),
             dimensions: None,
             encoding: None,
-            purpose: None,
-            end_user: None,
+            input_type: None,
+            user_id: None,
             extra: Vec::new(),
-            lenient: false,
+            drop_unsupported: false,
         }
     }
 
@@ -103,15 +103,15 @@ impl EmbedRequest {
 
     /// What the vectors are for.
     #[must_use]
-    pub fn purpose(mut self, purpose: EmbedPurpose) -> Self {
-        self.purpose = Some(purpose);
+    pub fn input_type(mut self, input_type: EmbeddingInputType) -> Self {
+        self.input_type = Some(input_type);
         self
     }
 
     /// Who the end user is.
     #[must_use]
-    pub fn end_user(mut self, user: impl Into<String>) -> Self {
-        self.end_user = Some(user.into());
+    pub fn user_id(mut self, user: impl Into<String>) -> Self {
+        self.user_id = Some(user.into());
         self
     }
 
@@ -132,8 +132,8 @@ impl EmbedRequest {
 
     /// Drops and lists what the provider does not support, rather than refuse the request.
     #[must_use]
-    pub fn lenient(mut self) -> Self {
-        self.lenient = true;
+    pub fn drop_unsupported(mut self) -> Self {
+        self.drop_unsupported = true;
         self
     }
 

@@ -1,4 +1,4 @@
-use crate::{Metrics, ProviderMetadata, Usage, Warning};
+use crate::{CallMetrics, ProviderMetadata, Usage, Warning};
 use serde::Serialize;
 
 /// Vectors, in the order of the texts.
@@ -18,5 +18,5 @@ pub struct EmbedResponse {
     /// What belongs to this provider alone; `raw` is the last request's body.
     pub provider_metadata: ProviderMetadata,
     /// Times.
-    pub metrics: Metrics,
+    pub metrics: CallMetrics,
 }

@@ -1,6 +1,6 @@
-use super::{Head, StreamEvent};
+use super::{ResponseStart, StreamEvent};
 use crate::{
-    Choice, Citation, ContentPart, Json, OpaqueBlock, ServerTiming, UnifiedChatResponse, Usage,
+    Choice, Citation, ContentPart, Json, ProviderBlock, ServerTiming, UnifiedChatResponse, Usage,
     few::Few,
 };
 use std::borrow::Cow;
@@ -79,7 +79,7 @@ impl Accumulator {
             StreamEvent::ToolCallEnd { choice, part, call } => {
                 self.part(choice, part, || ContentPart::ToolCall(*call));
             }
-            StreamEvent::Opaque {
+            StreamEvent::ProviderBlock {
                 choice,
                 part,
                 block,
@@ -100,7 +100,7 @@ impl Accumulator {
     }
 
     /// Who answers.
-    pub(crate) fn start(&mut self, head: Head) {
+    pub(crate) fn start(&mut self, head: ResponseStart) {
         let response = &mut self.response;
         if response.id.is_empty() {
             response.id = head.id;
@@ -153,7 +153,7 @@ impl Accumulator {
             StreamEvent::ToolCallEnd { choice, part, call } => {
                 self.part(*choice, *part, || ContentPart::ToolCall((**call).clone()));
             }
-            StreamEvent::Opaque {
+            StreamEvent::ProviderBlock {
                 choice,
                 part,
                 block,
@@ -228,11 +228,15 @@ impl Accumulator {
     }
 
     /// Opaque pieces come whole: each is a part of its own, even where a server numbers two alike.
-    fn add_opaque(&mut self, choice: u32, number: u32, block: OpaqueBlock) {
+    fn add_opaque(&mut self, choice: u32, number: u32, block: ProviderBlock) {
         let (choice, numbers) = self.choice(choice);
         let at = numbers.partition_point(|other| *other <= number);
         numbers.insert(at, number);
-        insert(&mut choice.message.content, at, ContentPart::Opaque(block));
+        insert(
+            &mut choice.message.content,
+            at,
+            ContentPart::ProviderBlock(block),
+        );
     }
 
     fn part(
@@ -326,11 +330,11 @@ mod tests {
     }
 
     fn start(id: &str, model: &str, created: Option<u64>) -> StreamEvent {
-        StreamEvent::Start(Box::new(Head {
+        StreamEvent::Start(Box::new(ResponseStart {
             id: id.to_owned(),
             model: model.to_owned(),
             created,
-            ..Head::default()
+            ..ResponseStart::default()
         }))
     }
 

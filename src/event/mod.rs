@@ -4,13 +4,13 @@ mod accumulator;
 mod assembler;
 
 use crate::{
-    Citation, FinishReason, Json, Logprobs, OpaqueBlock, ServerTiming, ToolCall, Usage, Warning,
+    Citation, FinishReason, Json, Logprobs, ProviderBlock, ServerTiming, ToolCall, Usage, Warning,
 };
 use bytes::Bytes;
 
 pub use accumulator::Accumulator;
-pub use assembler::{Assembler, AssemblerLimits, Head, ToolFragment};
 pub(crate) use assembler::{CallState, MESSAGE_KEY};
+pub use assembler::{ResponseBuilder, ResponseLimits, ResponseStart, ToolFragment};
 
 /// Something that happened in an answer.
 ///
@@ -21,7 +21,7 @@ pub(crate) use assembler::{CallState, MESSAGE_KEY};
 #[non_exhaustive]
 pub enum StreamEvent {
     /// Who answers. Comes once, or again where a later event of the provider says more.
-    Start(Box<Head>),
+    Start(Box<ResponseStart>),
     /// Text begins.
     TextStart {
         /// The answer.
@@ -116,13 +116,13 @@ pub enum StreamEvent {
         call: Box<ToolCall>,
     },
     /// A piece in the provider's own JSON.
-    Opaque {
+    ProviderBlock {
         /// The answer.
         choice: u32,
         /// The place in its message.
         part: u32,
         /// The piece.
-        block: Box<OpaqueBlock>,
+        block: Box<ProviderBlock>,
     },
     /// A source for the text of a part.
     Citation {
@@ -167,7 +167,7 @@ pub enum StreamEvent {
     },
     /// Something that the caller should know and that is no error.
     Warning(Box<Warning>),
-    /// A frame as it came, if [`ChatRequest::raw_frames`](crate::ChatRequest::raw_frames) asked for it.
+    /// A frame as it came, if [`ChatRequest::include_raw_frames`](crate::ChatRequest::include_raw_frames) asked for it.
     Raw(Bytes),
 }
 
@@ -183,7 +183,7 @@ impl StreamEvent {
                 | StreamEvent::ToolCallStart { .. }
                 | StreamEvent::ToolCallDelta { .. }
                 | StreamEvent::ToolCallEnd { .. }
-                | StreamEvent::Opaque { .. }
+                | StreamEvent::ProviderBlock { .. }
         )
     }
 

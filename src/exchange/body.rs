@@ -6,7 +6,7 @@ use crate::{
     Error, ErrorKind, Framing, SizeLimits, Warning,
     codec::sse::SseDecoder,
     error::{EXCERPT_BYTES, excerpt},
-    provider::{Frame, Progress, lenient},
+    provider::{Frame, FrameOutcome, lenient},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use http::{header, response};
@@ -249,7 +249,7 @@ impl BodyReader {
         match self.framing {
             Framing::Ndjson => frames(Framing::Ndjson),
             _ if matches!(first, b'{' | b'[') => Ok(Some(BodyFormat::Whole(Collected::default()))),
-            Framing::Sse | Framing::Whole if declared || is_sse(held) => frames(Framing::Sse),
+            Framing::Sse | Framing::SingleBody if declared || is_sse(held) => frames(Framing::Sse),
             // A stream cut inside its first word.
             Framing::Sse if all && begins_sse(held) => frames(Framing::Sse),
             // Neither, but worth showing, or not yet anything.
@@ -327,7 +327,7 @@ impl Frames {
             Framing::AwsEventStream => Frames::Aws(
                 crate::codec::event_stream::EventStreamDecoder::new(sizes.event),
             ),
-            Framing::Sse | Framing::Whole => Frames::Sse(SseDecoder::new(sizes.event)),
+            Framing::Sse | Framing::SingleBody => Frames::Sse(SseDecoder::new(sizes.event)),
         }
     }
 
@@ -358,17 +358,17 @@ impl Frames {
                 },
             };
             match progress {
-                Progress::Done if operation.is_complete() => {
+                FrameOutcome::Complete if operation.is_complete() => {
                     return Ok(BodyOutcome::Complete { warning: None });
                 }
-                Progress::Done => {
+                FrameOutcome::Complete => {
                     return Err(Error::new(
                         ErrorKind::Truncated,
                         "the stream ended with its end marker before any answer had begun",
                     ));
                 }
-                Progress::More => reading = BodyOutcome::Progress,
-                Progress::Ping => {}
+                FrameOutcome::Continue => reading = BodyOutcome::Progress,
+                FrameOutcome::KeepAlive => {}
             }
         }
     }
@@ -405,7 +405,7 @@ fn aws_frame<O: Operation>(
     message: &crate::codec::event_stream::Message<'_>,
     operation: &mut O,
     target: &AttemptTarget<O::Request>,
-) -> Result<Progress, Error> {
+) -> Result<FrameOutcome, Error> {
     let data = std::str::from_utf8(message.payload())
         .map_err(|_| Error::new(ErrorKind::Protocol, "the payload of an event is not UTF-8"))?;
     match message.message_type() {

@@ -1,6 +1,6 @@
 use crate::{TimeoutKind, Timeouts};
 use std::time::Duration;
-use unifiedai_transport::{Limits, Phase, Time};
+use unifiedai_transport::{AttemptDeadlines, Phase, Time};
 
 const EARLY: Duration = Duration::from_millis(50);
 
@@ -133,15 +133,15 @@ impl Deadlines {
         match phase {
             Phase::Connect if self.total <= now && self.total < self.connect => TimeoutKind::Total,
             Phase::Connect => TimeoutKind::Connect,
-            Phase::Head => self.passed(now).unwrap_or(TimeoutKind::FirstByte),
+            Phase::Headers => self.passed(now).unwrap_or(TimeoutKind::FirstByte),
             _ => self.passed(now).unwrap_or(TimeoutKind::Idle),
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        let mut limits = Limits::NONE;
+    pub(super) fn limits(&self) -> AttemptDeadlines {
+        let mut limits = AttemptDeadlines::NONE;
         limits.connect = self.connect.min(self.total);
-        limits.head = self.first_byte.min(self.first_token).min(self.total);
+        limits.headers = self.first_byte.min(self.first_token).min(self.total);
         limits.total = self.total;
         limits
     }
@@ -321,14 +321,14 @@ mod tests {
             TimeoutKind::Connect
         );
         assert_eq!(
-            late.classify_timeout(Phase::Head, at(59_600)),
+            late.classify_timeout(Phase::Headers, at(59_600)),
             TimeoutKind::FirstByte
         );
         assert_eq!(
             late.classify_timeout(Phase::Body, at(59_600)),
             TimeoutKind::Idle
         );
-        for phase in [Phase::Head, Phase::Body] {
+        for phase in [Phase::Headers, Phase::Body] {
             assert_eq!(late.classify_timeout(phase, at(59_950)), TimeoutKind::Total);
         }
     }
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn a_transport_is_told_the_limits_that_it_can_watch() {
         let limits = attempt(at(1000), true).limits();
-        let told = (limits.connect, limits.head, limits.total);
+        let told = (limits.connect, limits.headers, limits.total);
         assert_eq!(told, (at(2000), at(11_000), at(60_000)));
     }
 

@@ -3,26 +3,26 @@
 use super::{Input, State};
 use crate::{
     Auth, Error, ErrorKind, Provider, RateLimit, Secret, TimeoutKind, error::scrub,
-    policy::retry_after, provider::failure::wait_in_words,
+    policy::retry_after, provider::errors::wait_in_words,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, response};
 use std::time::{Duration, SystemTime};
-use unifiedai_transport::{Delivery, FailureKind, TransportError};
+use unifiedai_transport::{RequestDelivery, TransportError, TransportErrorKind};
 
 pub(super) fn transport_error(failure: &TransportError) -> Error {
     let kind = match failure.kind() {
-        FailureKind::Truncated => ErrorKind::Truncated,
-        FailureKind::Protocol => ErrorKind::Protocol,
-        FailureKind::HeadTooLarge => ErrorKind::TooLarge,
-        FailureKind::Request => ErrorKind::InvalidRequest,
-        FailureKind::Cancelled => ErrorKind::Cancelled,
-        _ if failure.delivery() == Delivery::Answered => ErrorKind::Truncated,
+        TransportErrorKind::Truncated => ErrorKind::Truncated,
+        TransportErrorKind::Protocol => ErrorKind::Protocol,
+        TransportErrorKind::HeadersTooLarge => ErrorKind::TooLarge,
+        TransportErrorKind::Request => ErrorKind::InvalidRequest,
+        TransportErrorKind::Cancelled => ErrorKind::Cancelled,
+        _ if failure.delivery() == RequestDelivery::Answered => ErrorKind::Truncated,
         _ => ErrorKind::Connection,
     };
     let error = Error::new(kind, failure.to_string());
     match failure.kind() {
-        FailureKind::Tls | FailureKind::Proxy => error.with_retryable(false),
+        TransportErrorKind::Tls | TransportErrorKind::Proxy => error.with_retryable(false),
         _ => error,
     }
 }
@@ -126,10 +126,10 @@ const MOST_BRIEF: usize = 256;
 
 pub(super) fn misuse(state: &State, input: &Input) -> Error {
     let input = match input {
-        Input::Head(_) => "Head",
+        Input::Headers(_) => "Head",
         Input::Body(_) => "Body",
-        Input::End => "End",
-        Input::Failed(_) => "Failed",
+        Input::BodyEnd => "End",
+        Input::TransportError(_) => "Failed",
     };
     let state = match state {
         State::Ready { .. } => "before the request was sent",

@@ -11,11 +11,11 @@ use super::{
     operation::BodyOutcome,
 };
 use crate::{
-    Attempt, Error, ErrorKind, Framing, RawHeaders, Secret, StreamEvent, Target, TimeoutKind,
-    Timeouts, Warning,
+    Attempt, Error, ErrorKind, FallbackTarget, Framing, RawHeaders, Secret, StreamEvent,
+    TimeoutKind, Timeouts, Warning,
     error::scrub,
     policy::{Entry, Report},
-    provider::head,
+    provider::headers,
 };
 use bytes::Bytes;
 use http::{Method, Request, response};
@@ -23,7 +23,7 @@ use std::{
     task::Waker,
     time::{Duration, SystemTime},
 };
-use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
+use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 
 /// How often a request that was certainly not processed is sent again without counting as a retry (F59, F60).
 const MAX_FREE_RETRIES: u32 = 2;
@@ -59,10 +59,10 @@ impl<O: Operation> Exchange<O> {
         self.now = self.now.max(now);
         let result = match (&mut self.state, input) {
             (State::Done(_), _) => return,
-            (State::AwaitHead, Input::Head(head)) => self.on_headers(head),
+            (State::AwaitHead, Input::Headers(head)) => self.on_headers(head),
             (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
-            (State::Body { .. }, Input::End) => self.on_end(),
-            (State::AwaitHead | State::Body { .. }, Input::Failed(failure)) => {
+            (State::Body { .. }, Input::BodyEnd) => self.on_end(),
+            (State::AwaitHead | State::Body { .. }, Input::TransportError(failure)) => {
                 return self.on_transport_error(failure);
             }
             (state, input) => Err(misuse(state, &input)),
@@ -86,7 +86,7 @@ impl<O: Operation> Exchange<O> {
     pub(crate) fn begin(&mut self, now: Time) {
         if !std::mem::replace(&mut self.begun, true) {
             self.now = self.now.max(now);
-            (self.start.wall, self.start.now) = (self.wall_clock_now(), self.now);
+            (self.start.wall_clock, self.start.now) = (self.wall_clock_now(), self.now);
             self.deadlines = Deadlines::new(self.now, &self.target.timeouts);
         }
     }
@@ -139,9 +139,9 @@ impl<O: Operation> Exchange<O> {
         self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
         self.target
             .provider
-            .read_head(&head.headers, &mut self.metadata);
+            .read_headers(&head.headers, &mut self.metadata);
         self.metrics.server.total = match self.operation.framing() {
-            Framing::Whole => head::server_time(&head.headers),
+            Framing::SingleBody => headers::server_time(&head.headers),
             _ => None,
         };
         if self.options.keep_headers {
@@ -189,7 +189,7 @@ impl<O: Operation> Exchange<O> {
             return self.finish_early(&format!("the connection failed: {failure}"));
         }
         let error = match failure.kind() {
-            FailureKind::Timeout(phase) => self.timeout_error(
+            TransportErrorKind::Timeout(phase) => self.timeout_error(
                 self.deadlines.classify_timeout(phase, self.now),
                 Some(&failure),
             ),
@@ -325,7 +325,10 @@ impl<O: Operation> Exchange<O> {
         self.metrics.attempts.push(attempt);
         self.attempt_open = true;
         let limits = self.deadlines.limits();
-        Ok(Step::Send { request, limits })
+        Ok(Step::Send {
+            request,
+            deadlines: limits,
+        })
     }
 
     /// Plans another attempt, not before `at`, and discards everything that the last one received.
@@ -441,7 +444,8 @@ impl<O: Operation> Exchange<O> {
     /// connection with the same permits: that is no failure of the provider (F59, F60).
     fn fail_or_resend(&mut self, error: Error) {
         let unsent = error.transport().is_some_and(|failure| {
-            failure.delivery() == Delivery::NotSent && failure.kind() == FailureKind::Reset
+            failure.delivery() == RequestDelivery::NotSent
+                && failure.kind() == TransportErrorKind::Reset
         });
         if unsent
             && !self.is_committed()
@@ -482,11 +486,11 @@ impl<O: Operation> Exchange<O> {
         let refused = error.status().is_some_and(|status| status >= 300);
         let unsent = error
             .transport()
-            .is_some_and(|failure| failure.delivery() == Delivery::NotSent);
+            .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
         !unanswered
             || refused
             || unsent
-            || self.options.retry.replay_processed
+            || self.options.retry.retry_ambiguous
             || self.operation.method() == Method::GET
     }
 
@@ -503,7 +507,8 @@ impl<O: Operation> Exchange<O> {
     fn has_alternative(&self) -> bool {
         let fallback = self.fallback.as_ref();
         fallback.is_some_and(|fallback| fallback.has_next())
-            && (!self.is_committed() || fallback.is_some_and(|fallback| fallback.restart))
+            && (!self.is_committed()
+                || fallback.is_some_and(|fallback| fallback.allow_restart_mid_stream))
     }
 
     /// Moves to the next target, if the error is one that another target may not have.
@@ -512,7 +517,10 @@ impl<O: Operation> Exchange<O> {
         let Some(fallback) = &mut self.fallback else {
             return false;
         };
-        if over_time || !fallback.moves_on(error) || (committed && !fallback.restart) {
+        if over_time
+            || !fallback.applies_to(error)
+            || (committed && !fallback.allow_restart_mid_stream)
+        {
             return false;
         }
         fallback.leave(
@@ -542,7 +550,7 @@ impl<O: Operation> Exchange<O> {
         false
     }
 
-    pub(super) fn switch_target(&mut self, target: Target, request: O::Request) {
+    pub(super) fn switch_target(&mut self, target: FallbackTarget, request: O::Request) {
         target
             .provider
             .name()
@@ -625,9 +633,9 @@ impl<O: Operation> Exchange<O> {
     fn wall_clock_now(&self) -> SystemTime {
         let wall = self
             .start
-            .wall
+            .wall_clock
             .checked_add(self.now.saturating_since(self.start.now));
-        let wall = wall.unwrap_or(self.start.wall);
+        let wall = wall.unwrap_or(self.start.wall_clock);
         let shift = Duration::from_secs(self.skew.unsigned_abs());
         let shifted = if self.skew < 0 {
             wall.checked_sub(shift)
@@ -640,15 +648,15 @@ impl<O: Operation> Exchange<O> {
 
 impl<R> AttemptTarget<R> {
     /// Replaces all four members. `request` is the request for `target`, `own` are the timeouts of the call.
-    fn switch_target(&mut self, target: Target, request: R, own: &Timeouts) {
+    fn switch_target(&mut self, target: FallbackTarget, request: R, own: &Timeouts) {
         self.request = request;
         self.timeouts = *own;
-        if let Some(limit) = target.first_token {
+        if let Some(limit) = target.first_token_timeout {
             let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
             self.timeouts.first_token = Some(limit);
             self.timeouts.first_byte = Some(shorter(own.first_byte));
         }
         self.provider = target.provider;
-        self.access.turn_to(target.guard, target.limiter);
+        self.access.turn_to(target.limits, target.limiter);
     }
 }

@@ -21,19 +21,19 @@ mod machine;
 mod operation;
 
 use crate::{
-    Attempt, CallOptions, Error, ErrorKind, Metrics, Provider, ProviderMetadata, Secret,
+    Attempt, CallMetrics, CallOptions, Error, ErrorKind, Provider, ProviderMetadata, Secret,
     StreamEvent, Timeouts, Warning,
-    policy::{Access, Fallback, Guard, LeftTarget, Limiter, LimiterPermit, Rng},
+    policy::{Access, Fallback, LeftTarget, Limiter, LimiterPermit, ProviderLimits, Rng},
 };
 use body::BodyReader;
 use bytes::Bytes;
 use deadlines::Deadlines;
 use http::{Request, response};
 use std::{fmt, sync::Arc, time::SystemTime};
-use unifiedai_transport::{Limits, Time, TransportError};
+use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
 pub(crate) use operation::Native;
-pub use operation::{Chat, Embed, ListModels, OneModel, Operation, Ping};
+pub use operation::{Chat, CheckProvider, Embed, ListModels, Operation, RetrieveModel};
 
 /// One call: the state machine that all drivers share.
 ///
@@ -43,8 +43,8 @@ pub use operation::{Chat, Embed, ListModels, OneModel, Operation, Ping};
 ///
 /// | after | the driver may handle |
 /// |---|---|
-/// | [`Step::Send`] | [`Input::Head`], [`Input::Failed`] |
-/// | [`Step::Receive`] | [`Input::Body`], [`Input::End`], [`Input::Failed`], or nothing if the deadline passed; [`Input::Head`] if it did not come yet |
+/// | [`Step::Send`] | [`Input::Headers`], [`Input::TransportError`] |
+/// | [`Step::Receive`] | [`Input::Body`], [`Input::BodyEnd`], [`Input::TransportError`], or nothing if the deadline passed; [`Input::Headers`] if it did not come yet |
 /// | [`Step::Sleep`], [`Step::Event`] | nothing |
 /// | [`Step::Done`] | nothing; whatever comes is ignored |
 ///
@@ -58,7 +58,7 @@ pub struct Exchange<O: Operation = Chat> {
     fallback: Option<Box<Fallback>>,
     state: State,
     /// When the call began; for a driver of this crate, when it was first driven.
-    start: Start,
+    start: CallStart,
     begun: bool,
     /// The latest time that was passed; an earlier one counts as this (F70).
     now: Time,
@@ -76,7 +76,7 @@ pub struct Exchange<O: Operation = Chat> {
     /// Warning emitted at the start of each later attempt; earlier attempts' events are discarded.
     restart_warning: Option<Warning>,
     metadata: Box<ProviderMetadata>,
-    metrics: Metrics,
+    metrics: CallMetrics,
 }
 
 /// What the current attempt is aimed at. The exchange owns it and lends it to the operation, so there is one place that
@@ -161,7 +161,7 @@ impl<O: Operation> Exchange<O> {
         request: O::Request,
         operation: O,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Self {
         let mut metadata = Box::<ProviderMetadata>::default();
         metadata.provider = provider.name().to_owned();
@@ -183,7 +183,7 @@ impl<O: Operation> Exchange<O> {
             start,
             begun: false,
             now: start.now,
-            rng: Rng::new(start.seed),
+            rng: Rng::new(start.rng_seed),
             retries: 0,
             free_retries: 0,
             clock_skew_retried: false,
@@ -192,19 +192,19 @@ impl<O: Operation> Exchange<O> {
             attempt_open: false,
             restart_warning: None,
             metadata,
-            metrics: Metrics::default(),
+            metrics: CallMetrics::default(),
         }
     }
 
     /// Shares a budget for retries, a pace and a circuit breaker with all exchanges that have the same guard.
     #[must_use]
-    pub fn guarded_by(mut self, guard: Arc<Guard>) -> Self {
+    pub fn with_provider_limits(mut self, guard: Arc<ProviderLimits>) -> Self {
         self.share(guard);
         self
     }
 
-    pub(crate) fn share(&mut self, guard: Arc<Guard>) {
-        self.target.access.set_guard(Some(guard));
+    pub(crate) fn share(&mut self, guard: Arc<ProviderLimits>) {
+        self.target.access.set_provider_limits(Some(guard));
     }
 
     /// Shares a number of attempts that may run at once.
@@ -295,15 +295,15 @@ impl<O: Operation> Exchange<O> {
 #[non_exhaustive]
 pub enum Step {
     /// Send this request within these limits, dropping any response that is still open; then
-    /// [`handle`](super::Exchange::handle) [`Input::Head`] or [`Input::Failed`].
+    /// [`handle`](super::Exchange::handle) [`Input::Headers`] or [`Input::TransportError`].
     Send {
         /// The request, authenticated.
         request: Request<Bytes>,
         /// What this attempt may take.
-        limits: Limits,
+        deadlines: AttemptDeadlines,
     },
-    /// Read the response on, until `deadline` at the latest; then handle [`Input::Body`], [`Input::End`] or
-    /// [`Input::Failed`], or just poll again once the deadline has passed.
+    /// Read the response on, until `deadline` at the latest; then handle [`Input::Body`], [`Input::BodyEnd`] or
+    /// [`Input::TransportError`], or just poll again once the deadline has passed.
     Receive {
         /// When to give up waiting.
         deadline: Time,
@@ -324,13 +324,13 @@ pub enum Step {
 #[non_exhaustive]
 pub enum Input {
     /// The response's head arrived.
-    Head(response::Parts),
+    Headers(response::Parts),
     /// More of its body arrived.
     Body(Bytes),
     /// Its body ended where its HTTP framing says that it does.
-    End,
+    BodyEnd,
     /// The attempt failed.
-    Failed(TransportError),
+    TransportError(TransportError),
 }
 
 impl From<Result<Option<Bytes>, TransportError>> for Input {
@@ -338,8 +338,8 @@ impl From<Result<Option<Bytes>, TransportError>> for Input {
     fn from(read: Result<Option<Bytes>, TransportError>) -> Self {
         match read {
             Ok(Some(bytes)) => Input::Body(bytes),
-            Ok(None) => Input::End,
-            Err(error) => Input::Failed(error),
+            Ok(None) => Input::BodyEnd,
+            Err(error) => Input::TransportError(error),
         }
     }
 }
@@ -348,19 +348,23 @@ impl From<Result<Option<Bytes>, TransportError>> for Input {
 /// call when it is first driven, and move both clocks on to that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Start {
+pub struct CallStart {
     /// The driver's monotonic clock.
     pub now: Time,
     /// The wall clock at the same moment, for signatures and dates.
-    pub wall: SystemTime,
+    pub wall_clock: SystemTime,
     /// Any number; the same one gives the same waits.
-    pub seed: u64,
+    pub rng_seed: u64,
 }
 
-impl Start {
+impl CallStart {
     /// A call that begins now.
     #[must_use]
     pub fn new(now: Time, wall: SystemTime, seed: u64) -> Self {
-        Start { now, wall, seed }
+        CallStart {
+            now,
+            wall_clock: wall,
+            rng_seed: seed,
+        }
     }
 }

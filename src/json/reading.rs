@@ -173,7 +173,7 @@ impl<'de> Visitor<'de> for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Citation, ContentPart, Message, OpaqueData, Role, ToolCall};
+    use crate::{Citation, ContentPart, Message, ProviderData, Role, ToolCall};
 
     const TEXT: &str =
         r#"{"z":[1,-2,1.5,18446744073709551615,true,null],"a":{"é\n":"\u0001"},"m":[],"o":{}}"#;
@@ -189,7 +189,7 @@ mod tests {
     fn a_message_with_values_in_its_parts_is_read_back() {
         let value = || Json::parse(TEXT).unwrap();
         let mut call = ToolCall::new("1", "f", "{}");
-        call.provider_data = Some(OpaqueData::new("p", value()));
+        call.provider_data = Some(ProviderData::new("p", value()));
         let citation = Citation {
             raw: Some(value()),
             ..Citation::default()
@@ -199,7 +199,7 @@ mod tests {
             citations: vec![citation],
         };
         let parts = vec![
-            ContentPart::opaque("p", value()),
+            ContentPart::provider_block("p", value()),
             ContentPart::ToolCall(call),
             cited,
         ];

@@ -1,7 +1,7 @@
 //! What one call holds of the things that all calls to its target share.
 
 use super::{
-    Guard, Limiter,
+    Limiter, ProviderLimits,
     guard::{Admission, Permit, Report, RetryPayment, Turn},
     limiter::{LimiterPermit, Waiter},
 };
@@ -14,7 +14,7 @@ use unifiedai_transport::Time;
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     limiter: Option<Arc<Limiter>>,
-    guard: Option<Arc<Guard>>,
+    guard: Option<Arc<ProviderLimits>>,
     slot: Slot,
     /// The position in the queue for the guard's pace.
     turn: Option<Turn>,
@@ -51,7 +51,7 @@ pub(crate) enum Entry {
 }
 
 impl Access {
-    pub(crate) fn set_guard(&mut self, guard: Option<Arc<Guard>>) {
+    pub(crate) fn set_provider_limits(&mut self, guard: Option<Arc<ProviderLimits>>) {
         self.guard = guard;
     }
 
@@ -154,7 +154,11 @@ impl Access {
     }
 
     /// The call turns to another target.
-    pub(crate) fn turn_to(&mut self, guard: Option<Arc<Guard>>, limiter: Option<Arc<Limiter>>) {
+    pub(crate) fn turn_to(
+        &mut self,
+        guard: Option<Arc<ProviderLimits>>,
+        limiter: Option<Arc<Limiter>>,
+    ) {
         self.end();
         let keeps = |permit: &LimiterPermit| {
             let limiter = limiter.as_ref();

@@ -4,27 +4,27 @@ use unifiedai_transport::Time;
 /// When to stop asking a provider that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BreakerRules {
+pub struct CircuitBreakerConfig {
     /// Fewer outcomes within the last minute prove nothing. Default 5.
-    pub least_outcomes: u32,
+    pub min_requests: u32,
     /// So many failures of a hundred outcomes open the circuit. Default 50.
-    pub failure_percent: u32,
+    pub failure_threshold_percent: u32,
     /// The first pause. It doubles with each probe that fails. Default 5 s.
-    pub first_pause: Duration,
+    pub open_duration: Duration,
     /// The longest pause. Default 60 s.
-    pub longest_pause: Duration,
+    pub max_open_duration: Duration,
     /// After this time another probe is let through, whatever became of the last. Default 60 s.
-    pub probe_deadline: Duration,
+    pub half_open_timeout: Duration,
 }
 
-impl Default for BreakerRules {
+impl Default for CircuitBreakerConfig {
     fn default() -> Self {
-        BreakerRules {
-            least_outcomes: 5,
-            failure_percent: 50,
-            first_pause: Duration::from_secs(5),
-            longest_pause: Duration::from_secs(60),
-            probe_deadline: Duration::from_secs(60),
+        CircuitBreakerConfig {
+            min_requests: 5,
+            failure_threshold_percent: 50,
+            open_duration: Duration::from_secs(5),
+            max_open_duration: Duration::from_secs(60),
+            half_open_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -44,7 +44,7 @@ pub(super) struct Ticket(u64);
 
 #[derive(Debug)]
 pub(super) struct Breaker {
-    rules: BreakerRules,
+    rules: CircuitBreakerConfig,
     state: State,
     generation: u64,
     window: Window,
@@ -58,7 +58,7 @@ enum State {
 }
 
 impl Breaker {
-    pub(super) fn new(rules: BreakerRules) -> Self {
+    pub(super) fn new(rules: CircuitBreakerConfig) -> Self {
         Breaker {
             rules,
             state: State::Closed,
@@ -77,7 +77,7 @@ impl Breaker {
             // One probe at a time (F66), and no probe that is waited for without end (F64).
             State::Open { pause, .. } | State::Probing { pause, .. } => {
                 self.enter(State::Probing {
-                    until: now.saturating_add(self.rules.probe_deadline),
+                    until: now.saturating_add(self.rules.half_open_timeout),
                     pause,
                 });
             }
@@ -96,9 +96,10 @@ impl Breaker {
                 self.window.count(now, outcome == Outcome::Failure);
                 let (all, failed) = self.window.sums(now);
                 let share = u64::from(failed).saturating_mul(100);
-                let limit = u64::from(all).saturating_mul(self.rules.failure_percent.into());
-                if all >= self.rules.least_outcomes.max(1) && failed > 0 && share >= limit {
-                    self.open(now, self.rules.first_pause, jitter);
+                let limit =
+                    u64::from(all).saturating_mul(self.rules.failure_threshold_percent.into());
+                if all >= self.rules.min_requests.max(1) && failed > 0 && share >= limit {
+                    self.open(now, self.rules.open_duration, jitter);
                 }
             }
             (State::Probing { .. }, Outcome::Success) => {
@@ -116,7 +117,7 @@ impl Breaker {
     }
 
     fn open(&mut self, now: Time, pause: Duration, jitter: f64) {
-        let pause = pause.min(self.rules.longest_pause).min(LONGEST);
+        let pause = pause.min(self.rules.max_open_duration).min(LONGEST);
         let longer = pause.mul_f64(0.1 * jitter.clamp(0.0, 1.0));
         self.enter(State::Open {
             until: now.saturating_add(pause.saturating_add(longer)),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerRules::default())
+        Breaker::new(CircuitBreakerConfig::default())
     }
 
     fn report(breaker: &mut Breaker, outcomes: &[Outcome], now: Time) {
@@ -264,11 +265,11 @@ mod tests {
     #[test]
     fn rules_at_their_ends_are_kept() {
         let days = Duration::from_secs(30 * 24 * 3600);
-        let mut eager = Breaker::new(BreakerRules {
-            failure_percent: 0,
-            first_pause: days,
-            longest_pause: days,
-            ..BreakerRules::default()
+        let mut eager = Breaker::new(CircuitBreakerConfig {
+            failure_threshold_percent: 0,
+            open_duration: days,
+            max_open_duration: days,
+            ..CircuitBreakerConfig::default()
         });
         report(&mut eager, &[Success; 9], at(0));
         assert!(eager.admit(at(0)).is_ok(), "nothing has failed");

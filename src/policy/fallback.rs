@@ -1,4 +1,4 @@
-use super::{Guard, Limiter};
+use super::{Limiter, ProviderLimits};
 use crate::{Error, ErrorKind, Provider, TimeoutKind};
 use ErrorKind::*;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
@@ -6,29 +6,29 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 /// A provider and one of its models.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Target {
+pub struct FallbackTarget {
     /// Who is asked.
     pub provider: Arc<dyn Provider>,
     /// Its name for the model.
     pub model: String,
     /// What its calls share; none by default.
-    pub guard: Option<Arc<Guard>>,
+    pub limits: Option<Arc<ProviderLimits>>,
     /// How long it may take to its first token, or, where the answer comes whole, to its head. Default as in the options.
-    pub first_token: Option<Duration>,
+    pub first_token_timeout: Option<Duration>,
     /// How many of its calls may run at once, as far as a client has set it.
     pub(crate) limiter: Option<Arc<Limiter>>,
     /// Request headers for this target alone, besides those of the request: its gateway's key, for example.
     pub headers: Vec<(String, String)>,
 }
 
-impl Target {
+impl FallbackTarget {
     /// A target without a guard and without a limit of its own.
     pub fn new(provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
-        Target {
+        FallbackTarget {
             provider,
             model: model.into(),
-            guard: None,
-            first_token: None,
+            limits: None,
+            first_token_timeout: None,
             limiter: None,
             headers: Vec::new(),
         }
@@ -36,8 +36,8 @@ impl Target {
 
     /// What its calls share.
     #[must_use]
-    pub fn guard(mut self, guard: Arc<Guard>) -> Self {
-        self.guard = Some(guard);
+    pub fn limits(mut self, guard: Arc<ProviderLimits>) -> Self {
+        self.limits = Some(guard);
         self
     }
 
@@ -50,21 +50,21 @@ impl Target {
 
     /// How long it may take to its first token.
     #[must_use]
-    pub fn first_token(mut self, limit: Duration) -> Self {
-        self.first_token = Some(limit);
+    pub fn first_token_timeout(mut self, limit: Duration) -> Self {
+        self.first_token_timeout = Some(limit);
         self
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for FallbackTarget {
     /// Of headers only the names: one may be a key (F108).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
-        f.debug_struct("Target")
+        f.debug_struct("FallbackTarget")
             .field("provider", &self.provider)
             .field("model", &self.model)
-            .field("guard", &self.guard)
-            .field("first_token", &self.first_token)
+            .field("limits", &self.limits)
+            .field("first_token_timeout", &self.first_token_timeout)
             .field("headers", &headers)
             .finish()
     }
@@ -73,32 +73,32 @@ impl fmt::Debug for Target {
 /// Targets in the order in which they are asked.
 ///
 /// The request's [`headers`](crate::ChatRequest::headers) go to the first target alone, its
-/// [`shared_headers`](crate::ChatRequest::shared_headers) to all, and a target's [own](Target::headers) to that one.
+/// [`shared_headers`](crate::ChatRequest::shared_headers) to all, and a target's [own](FallbackTarget::headers) to that one.
 ///
 /// A call moves on to the next target at once; only the last one is tried again. Which failures it moves on for is data: by
-/// default those of [`MOVES_ON`](Self::MOVES_ON), which another target may not have, as each has its own server, key and
-/// model. [`move_on`](Self::move_on) and [`stay_on`](Self::stay_on) change that. A request that the provider would refuse
+/// default those of [`DEFAULT_ERROR_KINDS`](Self::DEFAULT_ERROR_KINDS), which another target may not have, as each has its own server, key and
+/// model. [`fall_back_on`](Self::fall_back_on) and [`never_fall_back_on`](Self::never_fall_back_on) change that. A request that the provider would refuse
 /// whatever the target is no such failure: [`bad_request`](ErrorKind::BadRequest) moves on only where the provider's code
-/// says that its model lacks a parameter ([`TARGET_CODES`](Self::TARGET_CODES)). So is what must be seen: a content filter, a
+/// says that its model lacks a parameter ([`DEFAULT_ERROR_CODES`](Self::DEFAULT_ERROR_CODES)). So is what must be seen: a content filter, a
 /// conversation that is too long.
 ///
-/// After visible output a call moves on only if [`restart`](Self::restart) allows it, and never after
+/// After visible output a call moves on only if [`allow_restart_mid_stream`](Self::allow_restart_mid_stream) allows it, and never after
 /// [`Timeouts::total`](crate::Timeouts::total).
 ///
 /// ```
-/// use unifiedai::{ErrorKind, Fallback, Target};
-/// # fn example(small: Target, large: Target) {
+/// use unifiedai::{ErrorKind, Fallback, FallbackTarget};
+/// # fn example(small: FallbackTarget, large: FallbackTarget) {
 /// let fallback = Fallback::new(small)
-///     .or(large)
-///     .move_on([ErrorKind::ContextOverflow, ErrorKind::ContentFiltered])
-///     .stay_on([ErrorKind::Authentication]);
+///     .then(large)
+///     .fall_back_on([ErrorKind::ContextOverflow, ErrorKind::ContentFiltered])
+///     .never_fall_back_on([ErrorKind::Authentication]);
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fallback {
-    targets: VecDeque<Target>,
-    pub(crate) restart: bool,
-    moves_on: Kinds,
+    targets: VecDeque<FallbackTarget>,
+    pub(crate) allow_restart_mid_stream: bool,
+    applies_to: Kinds,
     /// Whether the codes count too.
     by_code: bool,
     /// The targets that the call has left.
@@ -142,7 +142,7 @@ fn bit(kind: ErrorKind) -> u32 {
 
 impl Fallback {
     /// The failures for which a call moves on by default.
-    pub const MOVES_ON: &[ErrorKind] = &[
+    pub const DEFAULT_ERROR_KINDS: &[ErrorKind] = &[
         // The key, the model or the address is the target's own.
         Authentication,
         PermissionDenied,
@@ -167,8 +167,8 @@ impl Fallback {
     ];
 
     /// The codes by which a provider says that its model lacks what is asked. A call moves on for them whatever their kind,
-    /// unless [`stay_on`](Self::stay_on) names it. Sources: the error references of OpenAI and of those that speak its wire.
-    pub const TARGET_CODES: &[&str] = &[
+    /// unless [`never_fall_back_on`](Self::never_fall_back_on) names it. Sources: the error references of OpenAI and of those that speak its wire.
+    pub const DEFAULT_ERROR_CODES: &[&str] = &[
         "unsupported_parameter",
         "unsupported_value",
         "unknown_parameter",
@@ -181,9 +181,9 @@ impl Fallback {
     ];
 
     /// How messages begin or end with which a provider says in a 400 or 422 that it has no such model, that the key is not one of
-    /// its own, or that the model lacks a parameter. They count like [`TARGET_CODES`](Self::TARGET_CODES), for providers that give
+    /// its own, or that the model lacks a parameter. They count like [`DEFAULT_ERROR_CODES`](Self::DEFAULT_ERROR_CODES), for providers that give
     /// no code of their own. Sources: recorded answers of xAI, Bedrock, OpenRouter, DeepSeek and Groq.
-    pub const TARGET_WORDS: &[&str] = &[
+    pub const DEFAULT_ERROR_PHRASES: &[&str] = &[
         "Incorrect API key provided",
         "Invalid model",
         "Model Not Exist",
@@ -198,11 +198,11 @@ impl Fallback {
 
     /// The target to be asked first.
     #[must_use]
-    pub fn new(first: Target) -> Self {
+    pub fn new(first: FallbackTarget) -> Self {
         Fallback {
             targets: [first].into(),
-            restart: false,
-            moves_on: Kinds::of(Fallback::MOVES_ON),
+            allow_restart_mid_stream: false,
+            applies_to: Kinds::of(Fallback::DEFAULT_ERROR_KINDS),
             by_code: true,
             left: Vec::new(),
         }
@@ -210,24 +210,24 @@ impl Fallback {
 
     /// Another one, to be asked if all before it fail.
     #[must_use]
-    pub fn or(mut self, target: Target) -> Self {
+    pub fn then(mut self, target: FallbackTarget) -> Self {
         self.targets.push_back(target);
         self
     }
 
     /// Moves on after visible output too. The stream then yields a warning `restarted`, and what came before it is void.
     #[must_use]
-    pub fn restart(mut self) -> Self {
-        self.restart = true;
+    pub fn allow_restart_mid_stream(mut self) -> Self {
+        self.allow_restart_mid_stream = true;
         self
     }
 
     /// Moves on for these failures too. [`Cancelled`](ErrorKind::Cancelled) and [`Misuse`](ErrorKind::Misuse) end a call all the
     /// same.
     #[must_use]
-    pub fn move_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
+    pub fn fall_back_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
         for kind in kinds {
-            self.moves_on = self.moves_on.with(kind);
+            self.applies_to = self.applies_to.with(kind);
         }
         self
     }
@@ -235,9 +235,9 @@ impl Fallback {
     /// Does not move on for these failures. `BadRequest` among them also stays on where the provider's code says that its
     /// model lacks a parameter.
     #[must_use]
-    pub fn stay_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
+    pub fn never_fall_back_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
         for kind in kinds {
-            self.moves_on = self.moves_on.without(kind);
+            self.applies_to = self.applies_to.without(kind);
             self.by_code &= kind != BadRequest;
         }
         self
@@ -245,32 +245,32 @@ impl Fallback {
 
     /// Moves on for these failures and no others, whatever the provider's code.
     #[must_use]
-    pub fn move_on_only(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
-        self.moves_on = Kinds(0);
+    pub fn fall_back_only_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
+        self.applies_to = Kinds(0);
         self.by_code = false;
-        self.move_on(kinds)
+        self.fall_back_on(kinds)
     }
 
     /// Moves on if the conversation is too long for a model: the next one may have a longer context.
     #[must_use]
     pub fn on_context_overflow(self) -> Self {
-        self.move_on([ContextOverflow])
+        self.fall_back_on([ContextOverflow])
     }
 
     /// Moves on if a provider's filter refuses the question: the next one may have another filter.
     #[must_use]
     pub fn on_content_filtered(self) -> Self {
-        self.move_on([ContentFiltered])
+        self.fall_back_on([ContentFiltered])
     }
 
     /// Whether a call moves on to the next target after this failure.
     #[must_use]
-    pub fn moves_on(&self, error: &Error) -> bool {
+    pub fn applies_to(&self, error: &Error) -> bool {
         match error.kind() {
             Cancelled | Misuse => false,
             Timeout if error.timeout() == Some(TimeoutKind::Total) => false,
             BadRequest | UnprocessableEntity if self.by_code && is_of_target(error) => true,
-            kind => self.moves_on.has(kind),
+            kind => self.applies_to.has(kind),
         }
     }
 
@@ -281,7 +281,7 @@ impl Fallback {
         }
     }
 
-    pub(crate) fn next(&mut self) -> Option<Target> {
+    pub(crate) fn next(&mut self) -> Option<FallbackTarget> {
         self.targets.pop_front()
     }
 
@@ -309,6 +309,6 @@ fn is_of_target(error: &Error) -> bool {
     let mut codes = [error.code(), error.error_type()].into_iter().flatten();
     let message = error.message().trim_end_matches('.');
     let has = |words: &&str| message.starts_with(*words) || message.ends_with(*words);
-    codes.any(|code| Fallback::TARGET_CODES.contains(&code))
-        || Fallback::TARGET_WORDS.iter().any(has)
+    codes.any(|code| Fallback::DEFAULT_ERROR_CODES.contains(&code))
+        || Fallback::DEFAULT_ERROR_PHRASES.iter().any(has)
 }

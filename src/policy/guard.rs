@@ -1,5 +1,5 @@
 use super::{
-    BreakerRules,
+    CircuitBreakerConfig,
     breaker::{Breaker, Outcome, Ticket},
     budget::RetryBudget,
     pace::{Bucket, Pacer},
@@ -10,13 +10,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
-use unifiedai_transport::{Delivery, FailureKind, Time, TransportError};
+use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 
 /// What all calls to one provider with one key share: a budget for retries, a pace, a circuit breaker.
 ///
 /// By itself it has a budget only. All clients that share a guard must share a clock, which those of one transport do.
 #[derive(Debug)]
-pub struct Guard(Mutex<State>);
+pub struct ProviderLimits(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -29,17 +29,17 @@ struct State {
     in_flight: usize,
 }
 
-impl Default for Guard {
+impl Default for ProviderLimits {
     fn default() -> Self {
-        Guard::new()
+        ProviderLimits::new()
     }
 }
 
-impl Guard {
+impl ProviderLimits {
     /// A budget for retries, and nothing else.
     #[must_use]
     pub fn new() -> Self {
-        Guard(Mutex::new(State {
+        ProviderLimits(Mutex::new(State {
             budget: RetryBudget::full(),
             pacer: Pacer::default(),
             queue: Queue::default(),
@@ -66,14 +66,14 @@ impl Guard {
     /// Believes the provider's rate-limit headers where they say that less is left than thought, and waits up to a minute
     /// for an allowance that is used up.
     #[must_use]
-    pub fn learning(self) -> Self {
+    pub fn honor_rate_limit_headers(self) -> Self {
         self.with(|state| state.pacer.learns = true)
     }
 
     /// Stops asking for a while when most calls fail. Worth it where another target can answer instead; for a single one it
     /// only makes an outage longer (F67).
     #[must_use]
-    pub fn breaker(self, rules: BreakerRules) -> Self {
+    pub fn circuit_breaker(self, rules: CircuitBreakerConfig) -> Self {
         self.with(|state| state.breaker = Some(Breaker::new(rules)))
     }
 
@@ -141,7 +141,7 @@ impl Guard {
     pub(crate) fn pay_for_retry(self: &Arc<Self>, error: &Error) -> Option<RetryPayment> {
         let unsent = error
             .transport()
-            .is_some_and(|failure| failure.delivery() == Delivery::NotSent);
+            .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
         let throttled = matches!(error.kind(), ErrorKind::RateLimit | ErrorKind::Overloaded);
         let cost = if unsent {
             0
@@ -178,7 +178,7 @@ pub(crate) enum Admission {
 /// A position in the queue for the pace. Dropping it leaves it to those behind.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    guard: Arc<Guard>,
+    guard: Arc<ProviderLimits>,
     number: u64,
     at: Time,
 }
@@ -202,7 +202,7 @@ impl Drop for Turn {
 /// What was paid for a retry that has not begun yet. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct RetryPayment {
-    guard: Arc<Guard>,
+    guard: Arc<ProviderLimits>,
     cost: u32,
 }
 
@@ -230,7 +230,7 @@ fn wake(waker: Option<Waker>) {
 /// Leave for one attempt. Dropping it gives everything back but the tokens: the request may have been sent.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    guard: Arc<Guard>,
+    guard: Arc<ProviderLimits>,
     ticket: Option<Ticket>,
     tokens: u64,
     now: Time,
@@ -251,7 +251,7 @@ impl Permit {
         let outcome = report.error.map_or(Outcome::Success, outcome);
         let failure = report.error.and_then(Error::transport);
         let mut next = None;
-        if failure.is_some_and(|failure| failure.delivery() == Delivery::NotSent) {
+        if failure.is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent) {
             state.pacer.refund(self.tokens);
             next = state.queue.first_is_due();
         } else if let Some(used) = report.used_tokens {
@@ -305,7 +305,8 @@ impl Drop for Permit {
 /// before the request went out says nothing either: servers close those that are idle.
 fn outcome(error: &Error) -> Outcome {
     let is_dead_connection = |failure: &TransportError| {
-        failure.delivery() == Delivery::NotSent && failure.kind() == FailureKind::Reset
+        failure.delivery() == RequestDelivery::NotSent
+            && failure.kind() == TransportErrorKind::Reset
     };
     if error.transport().is_some_and(is_dead_connection) {
         return Outcome::Neutral;
@@ -355,14 +356,14 @@ mod tests {
         Time::from_nanos(seconds.saturating_mul(1_000_000_000))
     }
 
-    fn go(guard: &Arc<Guard>, now: Time, tokens: u64) -> Permit {
+    fn go(guard: &Arc<ProviderLimits>, now: Time, tokens: u64) -> Permit {
         match guard.admit(now, tokens, &mut None) {
             Admission::Go(permit) => permit,
             other => panic!("{other:?}"),
         }
     }
 
-    fn wait(guard: &Arc<Guard>, now: Time, tokens: u64) -> (Time, Turn) {
+    fn wait(guard: &Arc<ProviderLimits>, now: Time, tokens: u64) -> (Time, Turn) {
         let mut turn = None;
         match guard.admit(now, tokens, &mut turn) {
             Admission::Wait { at, .. } => (at, turn.unwrap()),
@@ -388,13 +389,21 @@ mod tests {
     #[test]
     fn a_connection_that_had_ended_says_nothing_of_the_provider() {
         for (kind, delivery, wanted) in [
-            (FailureKind::Reset, Delivery::NotSent, Outcome::Neutral),
             (
-                FailureKind::Reset,
-                Delivery::MaybeProcessed,
+                TransportErrorKind::Reset,
+                RequestDelivery::NotSent,
+                Outcome::Neutral,
+            ),
+            (
+                TransportErrorKind::Reset,
+                RequestDelivery::MaybeProcessed,
                 Outcome::Failure,
             ),
-            (FailureKind::Connect, Delivery::NotSent, Outcome::Failure),
+            (
+                TransportErrorKind::Connect,
+                RequestDelivery::NotSent,
+                Outcome::Failure,
+            ),
         ] {
             let failure = TransportError::new(kind, delivery, "x");
             let error = Error::new(Connection, "x").with_transport(failure);
@@ -403,25 +412,30 @@ mod tests {
     }
 
     fn unsent() -> Error {
-        let failure = TransportError::new(FailureKind::Connect, Delivery::NotSent, "x");
+        let failure =
+            TransportError::new(TransportErrorKind::Connect, RequestDelivery::NotSent, "x");
         Error::new(Connection, "x").with_transport(failure)
     }
 
     #[test]
     fn a_guard_holds_what_it_was_built_with() {
-        let guard = Arc::new(Guard::new().requests_per_minute(1).tokens_per_minute(60));
+        let guard = Arc::new(
+            ProviderLimits::new()
+                .requests_per_minute(1)
+                .tokens_per_minute(60),
+        );
         let permit = go(&guard, at(0), 0);
         assert_eq!(wait(&guard, at(0), 0).0, at(60));
         drop(permit);
         go(&guard, at(60), 60);
-        let tokens = Arc::new(Guard::new().tokens_per_minute(60));
+        let tokens = Arc::new(ProviderLimits::new().tokens_per_minute(60));
         go(&tokens, at(0), 60);
         assert_eq!(wait(&tokens, at(0), 30).0, at(30));
     }
 
     #[test]
     fn a_turn_that_is_dropped_leaves_its_place_to_those_behind() {
-        let guard = Arc::new(Guard::new().requests_per_minute(60));
+        let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
         for _ in 0..60 {
             go(&guard, at(0), 0);
         }
@@ -435,7 +449,8 @@ mod tests {
     // F67
     #[test]
     fn a_circuit_that_failures_opened_says_what_they_were() {
-        let guard = Arc::new(Guard::new().breaker(BreakerRules::default()));
+        let guard =
+            Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
         let failure = Error::new(ServiceUnavailable, "x").with_status(503);
         for _ in 0..5 {
             settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
@@ -456,11 +471,11 @@ mod tests {
             reset: Some(std::time::Duration::from_secs(7)),
         };
         let limits = [limit];
-        let learning = Arc::new(Guard::new().learning());
-        settle(go(&learning, at(0), 0), None, None, &limits);
-        assert_eq!(wait(&learning, at(0), 0).0, at(7));
+        let honor_rate_limit_headers = Arc::new(ProviderLimits::new().honor_rate_limit_headers());
+        settle(go(&honor_rate_limit_headers, at(0), 0), None, None, &limits);
+        assert_eq!(wait(&honor_rate_limit_headers, at(0), 0).0, at(7));
 
-        let guard = || Arc::new(Guard::new().tokens_per_minute(60));
+        let guard = || Arc::new(ProviderLimits::new().tokens_per_minute(60));
         let corrected = guard();
         settle(go(&corrected, at(0), 60), None, Some(20), &limits);
         assert_eq!(wait(&corrected, at(0), 60).0, at(20));
@@ -472,7 +487,7 @@ mod tests {
     // F56, F59
     #[test]
     fn a_retry_is_paid_for_unless_the_request_was_not_sent() {
-        let guard = Arc::new(Guard::new());
+        let guard = Arc::new(ProviderLimits::new());
         guard.pay_for_retry(&unsent()).unwrap().spend();
         assert_eq!(guard.retry_budget(), 100);
         for left in (0..10).rev() {
@@ -492,7 +507,7 @@ mod tests {
     // F118
     #[test]
     fn a_panic_elsewhere_does_not_spread() {
-        let guard = Arc::new(Guard::new());
+        let guard = Arc::new(ProviderLimits::new());
         let poisoned = guard.clone();
         let thread = std::thread::Builder::new().spawn(move || {
             let _held = poisoned.0.lock();

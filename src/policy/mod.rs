@@ -15,15 +15,15 @@ mod retry_after;
 mod rng;
 
 pub(crate) use access::{Access, Entry};
-pub use breaker::BreakerRules;
+pub use breaker::CircuitBreakerConfig;
 pub(crate) use fallback::LeftTarget;
-pub use fallback::{Fallback, Target};
-pub use guard::Guard;
+pub use fallback::{Fallback, FallbackTarget};
+pub use guard::ProviderLimits;
 pub(crate) use guard::Report;
 pub(crate) use limiter::{Limiter, LimiterPermit};
 pub use limits::{SizeLimits, Timeouts};
 pub(crate) use pause::Pause;
-pub use retry::Retry;
+pub use retry::RetryPolicy;
 pub(crate) use retry_after::LONGEST;
 pub use retry_after::{parse_duration, retry_after};
 pub(crate) use rng::Rng;
@@ -37,7 +37,7 @@ pub struct CallOptions {
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// When to try again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// How much to accept.
     pub sizes: SizeLimits,
     /// Whether to keep the answer's headers, in [`ProviderMetadata`](crate::ProviderMetadata). Default no.
@@ -61,12 +61,12 @@ impl CallOptions {
 
     /// Sets when a failed call is tried again.
     #[must_use]
-    pub fn retry(mut self, retry: Retry) -> Self {
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Sets how many attempts may follow the first: [`Retry::max_retries`].
+    /// Sets how many attempts may follow the first: [`RetryPolicy::max_retries`].
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.retry.max_retries = retries;

@@ -8,42 +8,42 @@ use std::time::Duration;
 /// total time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Retry {
+pub struct RetryPolicy {
     /// Attempts after the first. Default 2.
     pub max_retries: u32,
     /// The first step of the back-off; each next one is twice as long. Default 0.5 s.
-    pub base: Duration,
+    pub initial_backoff: Duration,
     /// The first step where the provider asks to slow down. Default 1 s.
-    pub throttled_base: Duration,
+    pub throttled_initial_backoff: Duration,
     /// The longest step. Default 8 s.
-    pub cap: Duration,
+    pub max_backoff: Duration,
     /// A longer wait asked for by the provider ends the call at once, with the wait in the error. Default 60 s.
     pub max_retry_after: Duration,
     /// Whether to send a request again that the provider may have processed: after a broken connection, a cut answer, a
     /// timeout. It costs tokens twice, so the default is no.
-    pub replay_processed: bool,
+    pub retry_ambiguous: bool,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        Retry {
+        RetryPolicy {
             max_retries: 2,
-            base: Duration::from_millis(500),
-            throttled_base: Duration::from_secs(1),
-            cap: Duration::from_secs(8),
+            initial_backoff: Duration::from_millis(500),
+            throttled_initial_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(8),
             max_retry_after: Duration::from_secs(60),
-            replay_processed: false,
+            retry_ambiguous: false,
         }
     }
 }
 
-impl Retry {
+impl RetryPolicy {
     /// No second attempt. (A request that surely was not sent because its connection had died goes out again all the same.)
     #[must_use]
     pub fn none() -> Self {
-        Retry {
+        RetryPolicy {
             max_retries: 0,
-            ..Retry::default()
+            ..RetryPolicy::default()
         }
     }
 
@@ -54,24 +54,24 @@ impl Retry {
         self
     }
 
-    /// Sets [`base`](Self::base), the first step of the back-off.
+    /// Sets [`initial_backoff`](Self::initial_backoff), the first step of the back-off.
     #[must_use]
-    pub fn base(mut self, step: Duration) -> Self {
-        self.base = step;
+    pub fn initial_backoff(mut self, step: Duration) -> Self {
+        self.initial_backoff = step;
         self
     }
 
-    /// Sets [`throttled_base`](Self::throttled_base), the first step where the provider asks to slow down.
+    /// Sets [`throttled_initial_backoff`](Self::throttled_initial_backoff), the first step where the provider asks to slow down.
     #[must_use]
-    pub fn throttled_base(mut self, step: Duration) -> Self {
-        self.throttled_base = step;
+    pub fn throttled_initial_backoff(mut self, step: Duration) -> Self {
+        self.throttled_initial_backoff = step;
         self
     }
 
-    /// Sets [`cap`](Self::cap), the longest step.
+    /// Sets [`max_backoff`](Self::max_backoff), the longest step.
     #[must_use]
-    pub fn cap(mut self, step: Duration) -> Self {
-        self.cap = step;
+    pub fn max_backoff(mut self, step: Duration) -> Self {
+        self.max_backoff = step;
         self
     }
 
@@ -82,10 +82,10 @@ impl Retry {
         self
     }
 
-    /// Sets [`replay_processed`](Self::replay_processed).
+    /// Sets [`retry_ambiguous`](Self::retry_ambiguous).
     #[must_use]
-    pub fn replay_processed(mut self, replay: bool) -> Self {
-        self.replay_processed = replay;
+    pub fn retry_ambiguous(mut self, replay: bool) -> Self {
+        self.retry_ambiguous = replay;
         self
     }
 
@@ -108,11 +108,14 @@ impl Retry {
     /// Full jitter over a doubling step, with a floor of a tenth of it.
     fn back_off(&self, retries: u32, kind: ErrorKind, rng: &mut Rng) -> Duration {
         let base = match kind {
-            ErrorKind::RateLimit | ErrorKind::Overloaded => self.throttled_base,
-            _ => self.base,
+            ErrorKind::RateLimit | ErrorKind::Overloaded => self.throttled_initial_backoff,
+            _ => self.initial_backoff,
         };
         let factor = 1_u32.checked_shl(retries).unwrap_or(u32::MAX);
-        let step = base.saturating_mul(factor).min(self.cap).min(LONGEST);
+        let step = base
+            .saturating_mul(factor)
+            .min(self.max_backoff)
+            .min(LONGEST);
         step.mul_f64(0.1 + 0.9 * rng.unit())
     }
 }
@@ -129,7 +132,7 @@ mod tests {
     // F51
     #[test]
     fn a_wait_beyond_the_cap_ends_the_call() {
-        let retry = Retry::default();
+        let retry = RetryPolicy::default();
         let rng = &mut Rng::new(1);
         let wait = |seconds| error().with_retry_after(Duration::from_secs(seconds));
         assert_eq!(retry.delay(0, &wait(61), rng), None);
@@ -142,13 +145,13 @@ mod tests {
     fn the_provider_s_word_counts_before_the_kind_s() {
         let rng = &mut Rng::new(1);
         assert_eq!(
-            Retry::default().delay(0, &error().with_retryable(false), rng),
+            RetryPolicy::default().delay(0, &error().with_retryable(false), rng),
             None
         );
         let bad = Error::new(ErrorKind::BadRequest, "x");
-        assert_eq!(Retry::default().delay(0, &bad, rng), None);
+        assert_eq!(RetryPolicy::default().delay(0, &bad, rng), None);
         assert!(
-            Retry::default()
+            RetryPolicy::default()
                 .delay(0, &bad.with_retryable(true), rng)
                 .is_some()
         );
@@ -158,9 +161,9 @@ mod tests {
     fn so_many_attempts_follow_the_first() {
         let rng = &mut Rng::new(1);
         for (retry, allowed) in [
-            (Retry::none(), 0),
-            (Retry::default(), 2),
-            (Retry::default().max_retries(7), 7),
+            (RetryPolicy::none(), 0),
+            (RetryPolicy::default(), 2),
+            (RetryPolicy::default().max_retries(7), 7),
         ] {
             let delays = (0..10).map_while(|retries| retry.delay(retries, &error(), rng));
             assert_eq!(delays.count(), allowed);
@@ -170,7 +173,7 @@ mod tests {
     // F57, F58
     #[test]
     fn steps_double_up_to_the_cap_and_are_spread_from_a_tenth_to_the_whole() {
-        let retry = Retry::default().max_retries(9);
+        let retry = RetryPolicy::default().max_retries(9);
         for (kind, steps) in [
             (
                 ErrorKind::ServiceUnavailable,
@@ -202,9 +205,9 @@ mod tests {
         // F57, F58
         #[test]
         fn the_back_off_is_bounded_for_any_number_of_retries(retries: u32, seed: u64) {
-            let retry = Retry { max_retries: u32::MAX, ..Retry::default() };
+            let retry = RetryPolicy { max_retries: u32::MAX, ..RetryPolicy::default() };
             if let Some(delay) = retry.delay(retries, &error(), &mut Rng::new(seed)) {
-                prop_assert!(delay <= retry.cap);
+                prop_assert!(delay <= retry.max_backoff);
                 prop_assert!(delay >= Duration::from_millis(50));
             }
         }

@@ -129,7 +129,7 @@ impl BaseUrl {
     /// # Errors
     /// `invalid_request` for `http://` to a host that is not loopback, if `auth` has a secret. It names the host and the ways out.
     pub fn check_secrecy(&self, auth: &Auth) -> Result<(), Error> {
-        if auth.is_some() && self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback() {
+        if auth.is_required() && self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 format!(

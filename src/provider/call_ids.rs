@@ -4,7 +4,7 @@
 //! Any other gets one that is made from it, in the call and in its result alike. The made id depends on nothing but the old
 //! one, unless two collide, so that it stays the same while the conversation grows and prompt caches hold.
 
-use super::IdForm;
+use super::IdFormat;
 use crate::{ChatRequest, ContentPart, Error, ErrorKind, Json, Message, Role, policy::Rng};
 use std::{
     borrow::Cow,
@@ -24,7 +24,7 @@ const MOST_TRIES: u32 = 1000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links<'a> {
     /// The form of an id.
-    pub(crate) form: IdForm,
+    pub(crate) form: IdFormat,
     /// Whether the server keeps an earlier part of the conversation, so that a result may answer a call that the request does not
     /// show.
     pub(crate) has_earlier_calls: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Links<'a> {
 
 impl<'a> Links<'a> {
     /// Ids of this form, all calls in the request, and calls may be without results.
-    pub(crate) fn new(form: IdForm) -> Self {
+    pub(crate) fn new(form: IdFormat) -> Self {
         Links {
             form,
             has_earlier_calls: false,
@@ -179,7 +179,7 @@ impl<'a> History<'a> {
     }
 
     /// The new id of each call, `None` where the old one stays.
-    fn ids(&self, form: IdForm) -> Result<Vec<Option<String>>, Error> {
+    fn ids(&self, form: IdFormat) -> Result<Vec<Option<String>>, Error> {
         let mut taken: BTreeSet<Cow<'_, str>> =
             self.elsewhere.iter().map(|id| Cow::Borrowed(*id)).collect();
         let mut keeps = Vec::with_capacity(self.calls.len());
@@ -231,7 +231,7 @@ fn stands_in_a_block(messages: &[Message], id: &str) -> bool {
     };
     let mut parts = messages.iter().flat_map(|message| &message.content);
     parts.any(|part| match part {
-        ContentPart::Opaque(block) => block.block.as_str().contains(text.as_str()),
+        ContentPart::ProviderBlock(block) => block.block.as_str().contains(text.as_str()),
         _ => false,
     })
 }
@@ -267,12 +267,12 @@ fn without_result(call: &Call<'_>, provider: &str) -> Error {
     )
 }
 
-fn too_many(form: IdForm) -> Error {
+fn too_many(form: IdFormat) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
             "`messages` has more tool calls than there are ids of {}",
-            form.words()
+            form.description()
         ),
     )
 }
@@ -288,12 +288,12 @@ fn digits(id: &str, number: u64) -> Rng {
 
 /// The beginning of the old id, so that messages can be understood, and digits that tell it from others. Where the form has
 /// no `_`, only digits.
-fn made(id: &str, digits: &mut Rng, form: IdForm) -> String {
+fn made(id: &str, digits: &mut Rng, form: IdFormat) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let most = form.max.min(MADE_MOST);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let mut made = String::with_capacity(most);
-    if !id.is_empty() && form.others.is_none_or(|others| others.contains('_')) {
+    if !id.is_empty() && form.punctuation.is_none_or(|others| others.contains('_')) {
         let room = most.saturating_sub(MADE_DIGITS.saturating_add(1));
         made.extend(id.chars().map(plain).take(room));
         made.push('_');
@@ -312,8 +312,8 @@ mod tests {
     use super::*;
     use crate::{ToolCall, ToolResult};
 
-    const MISTRAL: IdForm = IdForm::new(9, 9).only("");
-    const SHORT: IdForm = IdForm::new(1, 40);
+    const MISTRAL: IdFormat = IdFormat::new(9, 9).only("");
+    const SHORT: IdFormat = IdFormat::new(1, 40);
 
     fn calls(ids: &[&str]) -> Message {
         let call = |id: &&str| ContentPart::ToolCall(ToolCall::new(*id, "f", "{}"));
@@ -325,7 +325,7 @@ mod tests {
         Message::new(Role::Tool, ids.iter().map(result).collect())
     }
 
-    fn fitted(messages: Vec<Message>, form: IdForm) -> (Vec<String>, Vec<String>) {
+    fn fitted(messages: Vec<Message>, form: IdFormat) -> (Vec<String>, Vec<String>) {
         let request = ChatRequest::new("m").messages(messages);
         let fitted = fit(&request, Links::new(form)).unwrap();
         let (mut calls, mut results) = (Vec::new(), Vec::new());
@@ -346,7 +346,7 @@ mod tests {
             calls(&["abcDEF123", "abcDEF124"]),
             results(&["abcDEF124", "abcDEF123"]),
         ]);
-        for form in [MISTRAL, SHORT, IdForm::ANY] {
+        for form in [MISTRAL, SHORT, IdFormat::ANY] {
             assert!(matches!(
                 fit(&request, Links::new(form)).unwrap(),
                 Cow::Borrowed(_)
@@ -363,7 +363,7 @@ mod tests {
             .chain((0..500).map(|n| format!("{long}{n}")))
             .collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        for form in [MISTRAL, SHORT, IdForm::new(1, 64).only("_.:-")] {
+        for form in [MISTRAL, SHORT, IdFormat::new(1, 64).only("_.:-")] {
             let (made, answered) = fitted(vec![calls(&ids), results(&ids)], form);
             assert_eq!(made, answered);
             assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), ids.len());
@@ -406,7 +406,7 @@ mod tests {
                 calls(&["call_0", "call_0"]),
                 results(&["call_0", "call_0"]),
             ],
-            IdForm::ANY,
+            IdFormat::ANY,
         );
         assert_eq!(made[0], "call_0");
         assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), 3);
@@ -422,7 +422,7 @@ mod tests {
                 calls(&["x"]),
                 results(&["x"]),
             ],
-            IdForm::ANY,
+            IdFormat::ANY,
         );
         assert_eq!(answered, [made[1].clone()]);
         assert_ne!(made[0], made[1]);
@@ -441,7 +441,7 @@ mod tests {
                 Message::new(Role::Assistant, vec![call("a"), call("b")]),
                 Message::new(Role::Tool, vec![result("b"), result("a")]),
             ],
-            IdForm::ANY,
+            IdFormat::ANY,
         );
         assert_eq!(answered, [made[1].clone(), made[0].clone()]);
     }
@@ -456,13 +456,13 @@ mod tests {
         let places = [(1, 0), (1, 1), (0, 0)];
         for (messages, (message, part)) in bad.into_iter().zip(places) {
             let request = ChatRequest::new("m").messages(messages);
-            let error = fit(&request, Links::new(IdForm::ANY)).unwrap_err();
+            let error = fit(&request, Links::new(IdFormat::ANY)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
             let place = format!("`messages[{message}].content[{part}]`");
             assert!(error.to_string().contains(&place), "{error}");
             let continued = Links {
                 has_earlier_calls: true,
-                ..Links::new(IdForm::ANY)
+                ..Links::new(IdFormat::ANY)
             };
             assert!(fit(&request, continued).is_ok());
         }
@@ -472,7 +472,7 @@ mod tests {
     fn a_call_has_one_result() {
         let twice = vec![calls(&["x", "y"]), results(&["x", "y"]), results(&["x"])];
         let request = ChatRequest::new("m").messages(twice);
-        let error = fit(&request, Links::new(IdForm::ANY)).unwrap_err();
+        let error = fit(&request, Links::new(IdFormat::ANY)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         let message = error.message();
         assert!(
@@ -482,7 +482,7 @@ mod tests {
         // Two calls of one id have one each.
         let (made, answered) = fitted(
             vec![calls(&["x", "x"]), results(&["x"]), results(&["x"])],
-            IdForm::ANY,
+            IdFormat::ANY,
         );
         assert_eq!(made, answered);
     }
@@ -490,7 +490,7 @@ mod tests {
     #[test]
     fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
         let block = Json::parse(r#"{"type":"tool_result","tool_use_id":"y"}"#).unwrap();
-        let block = Message::new(Role::User, vec![ContentPart::opaque("b", block)]);
+        let block = Message::new(Role::User, vec![ContentPart::provider_block("b", block)]);
         let open = [
             (vec![calls(&["x"])], Some((0, 0))),
             (
@@ -511,7 +511,7 @@ mod tests {
         ];
         for (messages, place) in open {
             let request = ChatRequest::new("m").messages(messages);
-            let links = Links::new(IdForm::ANY);
+            let links = Links::new(IdFormat::ANY);
             assert!(fit(&request, links).is_ok());
             let fitted = fit(&request, links.with_results("one", true));
             match place {
@@ -530,8 +530,11 @@ mod tests {
     #[test]
     fn a_call_may_stand_in_a_block_of_the_provider() {
         let block = Json::parse(r#"{"toolUse":{"toolUseId":"x y"}}"#).unwrap();
-        let block = Message::new(Role::Assistant, vec![ContentPart::opaque("b", block)]);
-        let (_, answered) = fitted(vec![block, results(&["x y"])], IdForm::ANY);
+        let block = Message::new(
+            Role::Assistant,
+            vec![ContentPart::provider_block("b", block)],
+        );
+        let (_, answered) = fitted(vec![block, results(&["x y"])], IdFormat::ANY);
         assert_eq!(answered, ["x y"]);
     }
 
@@ -540,7 +543,7 @@ mod tests {
         let ids: Vec<String> = (0..80).map(|n| format!("id-{n}")).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let request = ChatRequest::new("m").message(calls(&ids));
-        let error = fit(&request, Links::new(IdForm::new(1, 1).only(""))).unwrap_err();
+        let error = fit(&request, Links::new(IdFormat::new(1, 1).only(""))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     }
 }

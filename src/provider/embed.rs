@@ -1,31 +1,31 @@
 //! What a provider says of embeddings.
 
-use super::Encoded;
+use super::EncodedRequest;
 use crate::{EmbedRequest, Error, Json, Usage, json::ObjectWriter, provider::omissions::Omissions};
 use serde::Serialize;
 
 /// A request for vectors, and how many of the texts are in it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct EmbedBatch {
+pub struct EncodedEmbedRequest {
     /// The request; its answer comes whole.
-    pub encoded: Encoded,
+    pub encoded: EncodedRequest,
     /// How many texts it has; at least one.
     pub texts: usize,
 }
 
-impl EmbedBatch {
+impl EncodedEmbedRequest {
     /// A request with so many texts.
     #[must_use]
-    pub fn new(encoded: Encoded, texts: usize) -> Self {
-        EmbedBatch { encoded, texts }
+    pub fn new(encoded: EncodedRequest, texts: usize) -> Self {
+        EncodedEmbedRequest { encoded, texts }
     }
 }
 
 /// The vectors of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Embedded {
+pub struct DecodedEmbeddings {
     /// One for each text, in their order.
     pub embeddings: Vec<Vec<f32>>,
     /// The tokens counted.
@@ -34,13 +34,13 @@ pub struct Embedded {
     pub model: Option<String>,
 }
 
-impl Embedded {
+impl DecodedEmbeddings {
     /// Vectors.
     #[must_use]
     pub fn new(embeddings: Vec<Vec<f32>>) -> Self {
-        Embedded {
+        DecodedEmbeddings {
             embeddings,
-            ..Embedded::default()
+            ..DecodedEmbeddings::default()
         }
     }
 }
@@ -56,7 +56,7 @@ impl<'a> EmbedWriter<'a> {
     pub(super) fn new(provider: &'a str, request: &'a EmbedRequest) -> Self {
         EmbedWriter {
             request,
-            omissions: Omissions::new(provider, request.lenient),
+            omissions: Omissions::new(provider, request.drop_unsupported),
             out: ObjectWriter::with_capacity(512),
         }
     }

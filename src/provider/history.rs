@@ -26,7 +26,7 @@ fn parts(provider: &str, takes: Takes<'_>, content: &[ContentPart], warnings: &m
     let foreign = |maker: &str| !takes.own.contains(&maker);
     for part in content {
         let (code, what) = match part {
-            ContentPart::Opaque(block) if foreign(&block.provider) => (
+            ContentPart::ProviderBlock(block) if foreign(&block.provider) => (
                 "opaque_left_out",
                 format!("a block of `{}`", block.provider),
             ),

@@ -3,41 +3,41 @@
 /// The form that a server demands of an identifier: of a tool call's id, or of a function's name.
 ///
 /// ```
-/// use unifiedai::provider::IdForm;
-/// const MISTRAL: IdForm = IdForm::new(9, 9).only("");
+/// use unifiedai::provider::IdFormat;
+/// const MISTRAL: IdFormat = IdFormat::new(9, 9).only("");
 /// assert!(MISTRAL.fits("a1B2c3D4e"));
 /// assert!(!MISTRAL.fits("toolu_01"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct IdForm {
+pub struct IdFormat {
     /// The fewest characters.
     pub min: usize,
     /// The most characters.
     pub max: usize,
     /// The characters that are allowed beside ASCII letters and digits; `None` for any.
-    pub others: Option<&'static str>,
+    pub punctuation: Option<&'static str>,
 }
 
-impl IdForm {
+impl IdFormat {
     /// Any text that is not empty.
-    pub const ANY: IdForm = IdForm::new(1, usize::MAX);
+    pub const ANY: IdFormat = IdFormat::new(1, usize::MAX);
 
     /// From `min` to `max` characters of any kind.
     #[must_use]
     pub const fn new(min: usize, max: usize) -> Self {
-        IdForm {
+        IdFormat {
             min,
             max,
-            others: None,
+            punctuation: None,
         }
     }
 
-    /// Only ASCII letters, digits and the characters in `others`.
+    /// Only ASCII letters, digits and the characters in `punctuation`.
     #[must_use]
     pub const fn only(self, others: &'static str) -> Self {
-        IdForm {
-            others: Some(others),
+        IdFormat {
+            punctuation: Some(others),
             ..self
         }
     }
@@ -54,11 +54,11 @@ impl IdForm {
             id.chars()
                 .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
         };
-        (self.min..=self.max).contains(&length) && self.others.is_none_or(allowed)
+        (self.min..=self.max).contains(&length) && self.punctuation.is_none_or(allowed)
     }
 
     /// The form in words, for messages.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         let length = match (self.min, self.max) {
             (min, max) if min == max => format!("exactly {min}"),
             (0 | 1, usize::MAX) => "one or more".to_owned(),
@@ -66,7 +66,7 @@ impl IdForm {
             (min, usize::MAX) => format!("at least {min}"),
             (min, max) => format!("{min} to {max}"),
         };
-        match self.others {
+        match self.punctuation {
             None => format!("{length} characters"),
             Some("") => format!("{length} ASCII letters and digits"),
             Some(others) => format!("{length} ASCII letters, digits and characters of `{others}`"),
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn length_and_alphabet_decide() {
-        let mistral = IdForm::new(9, 9).only("");
-        let bedrock = IdForm::new(1, 64).only("_.:-");
-        let short = IdForm::new(1, 4);
+        let mistral = IdFormat::new(9, 9).only("");
+        let bedrock = IdFormat::new(1, 64).only("_.:-");
+        let short = IdFormat::new(1, 4);
         let rows = [
             (mistral, "abcDEF123", true),
             (mistral, "abcDEF12", false),
@@ -97,8 +97,8 @@ mod tests {
             (short, "äöüß", true),
             (short, "äöüßx", false),
             (short, "\u{1f600}\u{1f600}\u{1f600}\u{1f600}", true),
-            (IdForm::ANY, "", false),
-            (IdForm::ANY, " ", true),
+            (IdFormat::ANY, "", false),
+            (IdFormat::ANY, " ", true),
         ];
         for (form, id, fits) in rows {
             assert_eq!(form.fits(id), fits, "{id} {form:?}");

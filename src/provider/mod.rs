@@ -1,7 +1,7 @@
 //! Providers: how each one wants to be asked, and how it answers.
 //!
 //! A provider turns a request into HTTP and names the framing of the answer; its decoder turns frames or a whole body
-//! into calls of an [`Assembler`]. It does no I/O, and the machine knows none of its quirks.
+//! into calls of an [`ResponseBuilder`]. It does no I/O, and the machine knows none of its quirks.
 
 pub mod anthropic;
 mod base_url;
@@ -12,10 +12,10 @@ mod call_ids;
 pub mod cohere;
 mod data_url;
 mod embed;
-pub mod failure;
+pub mod errors;
 mod function_tool;
 pub mod gemini;
-pub mod head;
+pub mod headers;
 mod history;
 mod id_form;
 pub(crate) mod lenient;
@@ -35,25 +35,26 @@ mod unknown;
 mod vertex;
 
 use crate::{
-    Assembler, Auth, ChatRequest, EmbedRequest, Error, ErrorKind, ProviderMetadata, Warning,
+    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, ProviderMetadata, ResponseBuilder, Warning,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, response};
 use std::fmt;
 
+pub use crate::client::from_env;
 pub use anthropic::Anthropic;
 pub use base_url::BaseUrl;
 #[cfg(feature = "bedrock")]
 pub use bedrock::Bedrock;
 pub use cohere::Cohere;
-pub use embed::{EmbedBatch, Embedded};
+pub use embed::{DecodedEmbeddings, EncodedEmbedRequest};
 pub use gemini::Gemini;
-pub use id_form::IdForm;
+pub use id_form::IdFormat;
 pub use model::Model;
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
-pub use recorded::recorded;
+pub use recorded::provider_for_recording;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -89,26 +90,30 @@ pub trait Provider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `invalid_request` that names what this wire cannot say.
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error>;
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error>;
 
     /// A decoder for one answer to `request`.
-    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder>;
+    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder>;
 
     /// The error that an HTTP status of 300 or above stands for. The machine adds attempts, timing and the rest.
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        failure::from_http(head, body)
+        errors::from_http(head, body)
     }
 
     /// Reads request id and rate limits from an answer's headers.
-    fn read_head(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
-        head::read(headers, metadata);
+    fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
+        headers::read_metadata(headers, metadata);
     }
 
     /// The request for the vectors of a request's texts from `first` on, as many as the provider takes at once.
     ///
     /// # Errors
     /// `invalid_request` that names what this wire cannot say, or if the provider has no such operation.
-    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+    fn encode_embed(
+        &self,
+        request: &EmbedRequest,
+        first: usize,
+    ) -> Result<EncodedEmbedRequest, Error> {
         let _ = (request, first);
         Err(unsupported(self.name(), "embed texts"))
     }
@@ -117,7 +122,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `protocol` that names the place where the body has another shape.
-    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+    fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
         let _ = body;
         Err(unsupported(self.name(), "embed texts"))
     }
@@ -144,7 +149,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `invalid_request` if the provider has none.
-    fn encode_ping(&self) -> Result<Request<Bytes>, Error> {
+    fn encode_check(&self) -> Result<Request<Bytes>, Error> {
         self.encode_models(None)
     }
 
@@ -170,7 +175,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
 /// A request as HTTP, and what its answer will look like.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Encoded {
+pub struct EncodedRequest {
     /// The request without authentication.
     pub request: Request<Bytes>,
     /// How the answer is cut into frames.
@@ -179,11 +184,11 @@ pub struct Encoded {
     pub warnings: Vec<Warning>,
 }
 
-impl Encoded {
+impl EncodedRequest {
     /// A request whose answer has this framing.
     #[must_use]
     pub fn new(request: Request<Bytes>, framing: Framing) -> Self {
-        Encoded {
+        EncodedRequest {
             request,
             framing,
             warnings: Vec::new(),
@@ -196,7 +201,7 @@ impl Encoded {
 #[non_exhaustive]
 pub enum Framing {
     /// Not at all: one JSON value.
-    Whole,
+    SingleBody,
     /// Server-sent events.
     Sse,
     /// One JSON value a line.
@@ -251,18 +256,22 @@ pub enum FrameKind {
 }
 
 /// Reads one answer. A new one is made for each attempt.
-pub trait Decoder: Send {
+pub trait ChatDecoder: Send {
     /// Reads a frame of a stream.
     ///
     /// # Errors
     /// The mapped error that the frame stands for, or `protocol` if it makes no sense.
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error>;
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error>;
 
     /// Reads a body that came whole.
     ///
     /// # Errors
     /// `truncated` if the JSON ends too early, `protocol` if it makes no sense, or the error that it stands for.
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error>;
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error>;
 
     /// Checks that the answer may end here, before anything is reported of its end. Called once, before [`finish`](Self::finish).
     ///
@@ -276,7 +285,7 @@ pub trait Decoder: Send {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let _ = out;
         Ok(())
     }
@@ -285,13 +294,13 @@ pub trait Decoder: Send {
 /// Whether an answer goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Progress {
+pub enum FrameOutcome {
     /// Nothing but a sign of life: pings count as bytes, not as progress.
-    Ping,
+    KeepAlive,
     /// There may be more.
-    More,
+    Continue,
     /// The provider's last frame; nothing after it counts.
-    Done,
+    Complete,
 }
 
 /// A page of a list of models.
@@ -301,14 +310,17 @@ pub struct ModelPage {
     /// The models.
     pub models: Vec<Model>,
     /// What asks for the next page; `None` on the last.
-    pub next: Option<String>,
+    pub next_page: Option<String>,
 }
 
 impl ModelPage {
     /// A page, and what asks for the next one.
     #[must_use]
     pub fn new(models: Vec<Model>, next: Option<String>) -> Self {
-        ModelPage { models, next }
+        ModelPage {
+            models,
+            next_page: next,
+        }
     }
 }
 

@@ -36,16 +36,16 @@ const BEDROCK_REGIONS: [&str; 9] = [
 /// which speak several wires.
 pub(crate) fn makers_at(
     base_url: &BaseUrl,
-    makers: &'static [&'static str],
+    vendors: &'static [&'static str],
 ) -> &'static [&'static str] {
     let host = base_url.host().to_ascii_lowercase();
     let is_bedrock = (host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws"))
         || (host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com"));
-    if is_bedrock { BEDROCK_MAKERS } else { makers }
+    if is_bedrock { BEDROCK_MAKERS } else { vendors }
 }
 
-/// Whether a name begins with one of `makers` and a dot, maybe behind a region.
-pub(crate) fn is_of_makers(model: &str, makers: &[&str]) -> bool {
+/// Whether a name begins with one of `vendors` and a dot, maybe behind a region.
+pub(crate) fn is_of_makers(model: &str, vendors: &[&str]) -> bool {
     let Some((first, rest)) = model.split_once('.') else {
         return false;
     };
@@ -53,7 +53,7 @@ pub(crate) fn is_of_makers(model: &str, makers: &[&str]) -> bool {
         true => rest.split_once('.').map(|(maker, _)| maker),
         false => Some(first),
     };
-    maker.is_some_and(|maker| makers.contains(&maker))
+    maker.is_some_and(|maker| vendors.contains(&maker))
 }
 
 #[cfg(test)]
@@ -82,8 +82,8 @@ mod tests {
                 false,
             ),
         ] {
-            let makers = makers_at(&BaseUrl::parse(url).unwrap(), &[]);
-            assert_eq!(!makers.is_empty(), is_bedrock, "{url}");
+            let vendors = makers_at(&BaseUrl::parse(url).unwrap(), &[]);
+            assert_eq!(!vendors.is_empty(), is_bedrock, "{url}");
         }
     }
 

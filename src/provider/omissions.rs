@@ -4,11 +4,11 @@ use super::history::{self, Takes};
 use crate::{Error, ErrorKind, Json, Message, Tool, ToolCall, Warning};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
-/// Refuses what a wire cannot say, or with `lenient` lists it as left out.
+/// Refuses what a wire cannot say, or with `drop_unsupported` lists it as left out.
 #[derive(Debug)]
 pub(crate) struct Omissions<'a> {
     provider: &'a str,
-    lenient: bool,
+    drop_unsupported: bool,
     warnings: Vec<Warning>,
 }
 
@@ -16,7 +16,7 @@ impl<'a> Omissions<'a> {
     pub(crate) fn new(provider: &'a str, lenient: bool) -> Self {
         Omissions {
             provider,
-            lenient,
+            drop_unsupported: lenient,
             warnings: Vec::new(),
         }
     }
@@ -24,7 +24,7 @@ impl<'a> Omissions<'a> {
     /// A parameter or value that the provider does not know.
     pub(crate) fn refuse(&mut self, what: &str) -> Result<(), Error> {
         let message = format!("`{}` does not support {what}", self.provider);
-        if self.lenient {
+        if self.drop_unsupported {
             self.warn(
                 "unsupported_parameter",
                 format!("{message}; it was not sent"),
@@ -33,11 +33,11 @@ impl<'a> Omissions<'a> {
         }
         Err(Error::new(
             ErrorKind::InvalidRequest,
-            format!("{message}; leave it out, or ask with `lenient()` to have it dropped"),
+            format!("{message}; leave it out, or ask with `drop_unsupported()` to have it dropped"),
         ))
     }
 
-    /// A part of a message without which the question would be another one: refused even with `lenient`.
+    /// A part of a message without which the question would be another one: refused even with `drop_unsupported`.
     pub(crate) fn cannot_send(&self, what: &str) -> Error {
         Error::new(
             ErrorKind::InvalidRequest,

@@ -10,14 +10,14 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// `invalid_request` if the wire is not known.
-pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Error> {
+pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Error> {
     match dialect {
         "openai-chat" => {
             // A maker that has a wire of its own speaks this one under another name.
             let compatible = [provider, "-openai"].concat();
             let profile = openai_chat::profiles::by_name(provider)
                 .or_else(|| openai_chat::profiles::by_name(&compatible))
-                .unwrap_or(openai_chat::Profile::BASE);
+                .unwrap_or(openai_chat::ChatProfile::BASE);
             let wire = OpenAiChat::builder(profile)
                 .name(provider)
                 .base_url("http://127.0.0.1/v1")
@@ -45,7 +45,7 @@ pub fn recorded(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Erro
         )),
         "ollama" => Ok(Arc::new(Ollama::builder().name(provider).build()?)),
         "openai-responses" => {
-            let wire = OpenAiResponses::builder(openai_responses::Profile::BASE)
+            let wire = OpenAiResponses::builder(openai_responses::ResponsesProfile::BASE)
                 .name(provider)
                 .base_url("http://127.0.0.1/v1")
                 .build()?;

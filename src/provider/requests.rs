@@ -1,6 +1,8 @@
 //! HTTP requests as most providers want them, and the check of where they go.
 
-use super::{BaseUrl, EmbedBatch, Encoded, Framing, IDENTITY, JSON, MOST_HEADERS, USER_AGENT};
+use super::{
+    BaseUrl, EncodedEmbedRequest, EncodedRequest, Framing, IDENTITY, JSON, MOST_HEADERS, USER_AGENT,
+};
 use crate::{Auth, Error, ErrorKind, Warning};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -16,10 +18,10 @@ pub(crate) fn post(uri: Uri, body: Vec<u8>, accept: HeaderValue) -> Request<Byte
 pub(crate) fn post_embed(
     uri: Uri,
     (body, warnings, texts): (Vec<u8>, Vec<Warning>, usize),
-) -> EmbedBatch {
-    let mut encoded = Encoded::new(post(uri, body, JSON), Framing::Whole);
+) -> EncodedEmbedRequest {
+    let mut encoded = EncodedRequest::new(post(uri, body, JSON), Framing::SingleBody);
     encoded.warnings = warnings;
-    EmbedBatch::new(encoded, texts)
+    EncodedEmbedRequest::new(encoded, texts)
 }
 
 /// A GET of JSON.
@@ -84,7 +86,7 @@ impl Place {
                 self.name
             ));
         }
-        if other.is_none() && !self.key_optional && !auth.is_some() {
+        if other.is_none() && !self.key_optional && !auth.is_required() {
             return refuse(format!(
                 "`{}` needs a key: pass one or set {}",
                 self.name, self.key_env

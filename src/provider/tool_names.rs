@@ -1,13 +1,13 @@
 //! The names of functions as each server takes them.
 
-use super::IdForm;
+use super::IdFormat;
 use crate::{Error, ErrorKind, Tool};
 
 /// Refuses a function whose name has another form.
 ///
 /// # Errors
 /// `invalid_request` that names the place.
-pub(crate) fn check(provider: &str, tools: &[Tool], form: IdForm) -> Result<(), Error> {
+pub(crate) fn check(provider: &str, tools: &[Tool], form: IdFormat) -> Result<(), Error> {
     for (number, tool) in tools.iter().enumerate() {
         if let Tool::Function { name, .. } = tool {
             if !form.fits(name) {
@@ -16,7 +16,7 @@ pub(crate) fn check(provider: &str, tools: &[Tool], form: IdForm) -> Result<(), 
                     format!(
                         "`tools[{number}].name` is `{}`: `{provider}` takes {}",
                         name.escape_debug(),
-                        form.words()
+                        form.description()
                     ),
                 ));
             }
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn the_place_and_the_form_are_named() {
         let tool = |name: &str| Tool::function(name, "", "").unwrap();
-        let form = IdForm::new(1, 64).only("_-");
+        let form = IdFormat::new(1, 64).only("_-");
         let tools = [tool("get_weather-2"), tool("files.read")];
         let error = check("openai", &tools, form).unwrap_err();
         assert_eq!(
@@ -40,6 +40,6 @@ mod tests {
             "`tools[1].name` is `files.read`: `openai` takes 1 to 64 ASCII letters, digits and characters of `_-`"
         );
         assert!(check("openai", &tools[..1], form).is_ok());
-        assert!(check("vllm", &tools, IdForm::ANY).is_ok());
+        assert!(check("vllm", &tools, IdFormat::ANY).is_ok());
     }
 }

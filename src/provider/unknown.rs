@@ -2,7 +2,7 @@
 //! vanishes without one.
 
 use super::lenient::{Others, Raw};
-use crate::{Assembler, Error, ProviderMetadata, Warning, error::excerpt};
+use crate::{Error, ProviderMetadata, ResponseBuilder, Warning, error::excerpt};
 use std::collections::BTreeSet;
 
 /// What an answer has been warned of: each kind of thing once, however often it is sent.
@@ -19,7 +19,7 @@ const LONGEST: usize = 128;
 impl Unknown {
     /// An event of a type that is not known.
     #[cold]
-    pub(crate) fn event(&mut self, kind: &str, out: &mut Assembler) {
+    pub(crate) fn event(&mut self, kind: &str, out: &mut ResponseBuilder) {
         let kind = shown(kind);
         self.warn(
             "unknown_event",
@@ -30,7 +30,7 @@ impl Unknown {
 
     /// An event behind the one that ends the answer.
     #[cold]
-    pub(crate) fn behind_end(&mut self, kind: &str, out: &mut Assembler) {
+    pub(crate) fn behind_end(&mut self, kind: &str, out: &mut ResponseBuilder) {
         let kind = shown(kind);
         self.warn(
             "behind_end",
@@ -41,7 +41,7 @@ impl Unknown {
 
     /// A piece of a content block, of a type that is not known.
     #[cold]
-    pub(crate) fn delta(&mut self, kind: &str, out: &mut Assembler) {
+    pub(crate) fn delta(&mut self, kind: &str, out: &mut ResponseBuilder) {
         let kind = shown(kind);
         self.warn(
             "unknown_delta",
@@ -57,7 +57,7 @@ impl Unknown {
         &mut self,
         block: u32,
         members: impl Iterator<Item = &'n str>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) {
         let members: Vec<String> = members
             .take(4)
@@ -76,7 +76,7 @@ impl Unknown {
 
     /// Members of an object of the wire, such as `a text block`.
     #[inline]
-    pub(crate) fn members(&mut self, place: &str, others: &Others<'_>, out: &mut Assembler) {
+    pub(crate) fn members(&mut self, place: &str, others: &Others<'_>, out: &mut ResponseBuilder) {
         for (name, _) in others.iter() {
             self.member(place, name, out);
         }
@@ -84,7 +84,7 @@ impl Unknown {
 
     /// A member of an object of the wire, such as `a text block`.
     #[cold]
-    pub(crate) fn member(&mut self, place: &str, name: &str, out: &mut Assembler) {
+    pub(crate) fn member(&mut self, place: &str, name: &str, out: &mut ResponseBuilder) {
         let name = shown(name);
         self.warn(
             "unknown_member",
@@ -98,7 +98,7 @@ impl Unknown {
         &mut self,
         prefix: &str,
         others: &Others<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for (name, raw) in others.iter() {
             self.extra(prefix, name, raw, out)?;
@@ -114,7 +114,7 @@ impl Unknown {
         prefix: &str,
         name: &str,
         raw: Raw<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let is_taken = prefix.is_empty() && ProviderMetadata::MEMBERS.contains(&name);
         let name = [if is_taken { "answer." } else { prefix }, name].concat();
@@ -135,7 +135,7 @@ impl Unknown {
 
     /// A value of another type than the member `name` has.
     #[cold]
-    pub(crate) fn value(&mut self, name: &str, value: &str, out: &mut Assembler) {
+    pub(crate) fn value(&mut self, name: &str, value: &str, out: &mut ResponseBuilder) {
         let value = excerpt(value.as_bytes());
         self.warn(
             "unknown_value",
@@ -146,7 +146,7 @@ impl Unknown {
 
     /// A warning with this message, unless it was given before.
     #[cold]
-    pub(crate) fn warn(&mut self, code: &'static str, message: String, out: &mut Assembler) {
+    pub(crate) fn warn(&mut self, code: &'static str, message: String, out: &mut ResponseBuilder) {
         if self.seen.len() < MOST && !self.seen.contains(&message) {
             out.warn(Warning::new(code, message.as_str()));
             self.seen.insert(message);
@@ -163,11 +163,11 @@ pub(crate) fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AssemblerLimits;
+    use crate::ResponseLimits;
 
     #[test]
     fn each_thing_is_named_once_and_not_without_bound() {
-        let mut out = Assembler::new(false, AssemblerLimits::default());
+        let mut out = ResponseBuilder::new(false, ResponseLimits::default());
         let mut unknown = Unknown::default();
         for _ in 0..3 {
             unknown.event("late", &mut out);

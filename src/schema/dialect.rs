@@ -27,7 +27,7 @@ pub struct Dialect {
     /// The form of a `pattern`, where it is taken at all.
     pub patterns: Patterns,
     /// The largest `minItems`, if there is one.
-    pub most_min_items: Option<u64>,
+    pub max_min_items: Option<u64>,
     /// Whether every object must be closed by `additionalProperties: false`: maps are refused.
     pub closed: bool,
     /// Whether every member of an object must be required.
@@ -123,7 +123,7 @@ impl Dialect {
         formats: None,
         without: &[],
         patterns: Patterns::Any,
-        most_min_items: None,
+        max_min_items: None,
         closed: false,
         all_required: false,
         typed: false,
@@ -189,7 +189,7 @@ impl Dialect {
             "uuid",
         ]),
         without: &[CONDITIONS, RANGES, &["multipleOf", "maxItems"]],
-        most_min_items: Some(1),
+        max_min_items: Some(1),
         ..Dialect::STRICT
     };
 

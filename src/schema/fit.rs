@@ -12,7 +12,7 @@ use std::borrow::Cow;
 /// request if all of them are so already.
 ///
 /// # Errors
-/// `invalid_request` if a schema cannot be enforced, or only another one can and the request is not `lenient`.
+/// `invalid_request` if a schema cannot be enforced, or only another one can and the request is not `drop_unsupported`.
 pub(crate) fn fit<'r>(
     request: &'r ChatRequest,
     provider: &str,
@@ -21,7 +21,7 @@ pub(crate) fn fit<'r>(
     let mut fitted = Cow::Borrowed(request);
     let mut fitting = Fitting {
         provider,
-        lenient: request.lenient,
+        drop_unsupported: request.drop_unsupported,
         warnings: Vec::new(),
     };
     if let Some(ResponseFormat::JsonSchema(format)) = &request.response_format {
@@ -76,7 +76,7 @@ pub(crate) fn fit<'r>(
 
 struct Fitting<'a> {
     provider: &'a str,
-    lenient: bool,
+    drop_unsupported: bool,
     warnings: Vec<Warning>,
 }
 
@@ -105,23 +105,23 @@ impl Fitting<'_> {
                 "{place} cannot be enforced by `{}`: at `{}` {}",
                 self.provider, refused.path, refused.why
             );
-            if !self.lenient || !is_strict || enforced == loose {
+            if !self.drop_unsupported || !is_strict || enforced == loose {
                 return Err(Error::new(ErrorKind::InvalidRequest, what));
             }
             self.warn(format!("{what}; it was sent without `strict`"));
             let (schema, _) = self.schema(place, schema, Some(false), (of, dialects))?;
             return Ok((schema, Some(false)));
         }
-        for lost in walked.lost.iter().filter(|lost| lost.alters) {
+        for lost in walked.lost.iter().filter(|lost| lost.changes_meaning) {
             let what = format!(
                 "{place} cannot be enforced as it is by `{}`: at `{}` {}",
                 self.provider, lost.path, lost.why
             );
-            if !self.lenient {
+            if !self.drop_unsupported {
                 return Err(Error::new(
                     ErrorKind::InvalidRequest,
                     format!(
-                        "{what}; change the schema, leave out `strict`, or let it be altered with `lenient()`"
+                        "{what}; change the schema, leave out `strict`, or let it be altered with `drop_unsupported()`"
                     ),
                 ));
             }

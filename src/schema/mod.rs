@@ -10,7 +10,7 @@
 //!     "required":["unit"],"additionalProperties":false}"#)?;
 //! let adapted = adapt(&schema, &Dialect::OPENAI_STRICT)?;
 //! assert!(adapted.schema.as_str().contains(r#""unit":{"enum":["C","F"],"type":"string"}"#));
-//! assert_eq!(adapted.lost[0].path, "/properties/unit/oneOf");
+//! assert_eq!(adapted.changes[0].path, "/properties/unit/oneOf");
 //! # Ok(())
 //! # }
 //! ```
@@ -39,23 +39,23 @@ pub struct Adapted {
     /// The schema.
     pub schema: Json,
     /// What was changed, in the order of the schema.
-    pub lost: Vec<Lost>,
+    pub changes: Vec<SchemaChange>,
 }
 
 /// A change of a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Lost {
+pub struct SchemaChange {
     /// Where, as a JSON pointer into the schema that was given.
     pub path: String,
     /// What was changed, and why.
     pub why: String,
     /// Whether values are valid that were not before, or no longer valid. Such a change is made only with
-    /// [`lenient`](crate::ChatRequest::lenient).
-    pub alters: bool,
+    /// [`drop_unsupported`](crate::ChatRequest::drop_unsupported).
+    pub changes_meaning: bool,
 }
 
-/// Brings a schema to a dialect. Changes that alter what is valid are made, too, and marked in [`Lost::alters`].
+/// Brings a schema to a dialect. Changes that alter what is valid are made, too, and marked in [`SchemaChange::changes_meaning`].
 ///
 /// # Errors
 /// `invalid_request` if the dialect cannot express the schema; names the path and the reason.
@@ -77,6 +77,6 @@ pub fn adapt(schema: &Json, dialect: &Dialect) -> Result<Adapted, Error> {
     };
     Ok(Adapted {
         schema,
-        lost: result.lost,
+        changes: result.lost,
     })
 }

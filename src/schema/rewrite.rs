@@ -263,7 +263,7 @@ fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         }
     }
     if let (Some(most), Some(least)) = (
-        walk.dialect.most_min_items,
+        walk.dialect.max_min_items,
         node.get("minItems").and_then(Node::number),
     ) && least > most
     {

@@ -1,20 +1,20 @@
 //! One pass over all schemas of a schema.
 
-use super::{Dialect, Lost, References, node::Node, object, references, rewrite};
+use super::{Dialect, References, SchemaChange, node::Node, object, references, rewrite};
 
 /// What came of a schema.
 pub(super) struct Walked {
     pub(super) node: Node,
-    pub(super) lost: Vec<Lost>,
+    pub(super) lost: Vec<SchemaChange>,
     /// What the dialect cannot express at all.
-    pub(super) refused: Vec<Lost>,
+    pub(super) refused: Vec<SchemaChange>,
 }
 
 /// The pass under way.
 pub(super) struct Walk<'d> {
     pub(super) dialect: &'d Dialect,
-    pub(super) lost: Vec<Lost>,
-    pub(super) refused: Vec<Lost>,
+    pub(super) lost: Vec<SchemaChange>,
+    pub(super) refused: Vec<SchemaChange>,
 }
 
 /// What a schema is of.
@@ -92,19 +92,19 @@ impl Walk<'_> {
         self.record(path, why, true);
     }
 
-    fn record(&mut self, path: &str, why: impl Into<String>, alters: bool) {
-        self.lost.push(Lost {
+    fn record(&mut self, path: &str, why: impl Into<String>, changes_meaning: bool) {
+        self.lost.push(SchemaChange {
             path: path.to_owned(),
             why: why.into(),
-            alters,
+            changes_meaning,
         });
     }
 
     pub(super) fn refuse(&mut self, path: &str, why: impl Into<String>) {
-        self.refused.push(Lost {
+        self.refused.push(SchemaChange {
             path: path.to_owned(),
             why: why.into(),
-            alters: true,
+            changes_meaning: true,
         });
     }
 

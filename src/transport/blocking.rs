@@ -8,7 +8,7 @@ use std::{
     thread::{self, Thread},
     time::Duration,
 };
-use unifiedai_transport::{Body, BoxedTransport, CancelHandle, Interrupt, Time, Transport};
+use unifiedai_transport::{BoxedTransport, CancelHandle, Interrupt, ResponseBody, Time, Transport};
 
 /// Carries an exchange over a blocking transport. Dropping it closes the connection.
 pub struct Driver<T: Transport, O: Operation = Chat> {
@@ -67,7 +67,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             let input = match self.exchange.poll(self.now) {
                 Step::Send {
                     mut request,
-                    limits,
+                    deadlines: limits,
                 } => {
                     self.body = None;
                     self.exchange.release();
@@ -80,9 +80,9 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
                             self.body = Some(body);
-                            Some(Input::Head(head))
+                            Some(Input::Headers(head))
                         }
-                        Err(error) => Some(Input::Failed(error)),
+                        Err(error) => Some(Input::TransportError(error)),
                     }
                 }
                 Step::Receive { .. } if std::mem::take(&mut self.handed_out) => {

@@ -7,6 +7,18 @@ pub mod testing;
 
 pub use blocking::{ChatStream, Driver};
 pub use nonblocking::{AsyncChatStream, AsyncDriver};
+#[cfg(feature = "hyper")]
+pub use unifiedai_hyper::{ConfigError, Options, proxy, rustls};
+#[cfg(feature = "hyper")]
+pub use unifiedai_hyper::{HyperTransport, ServiceTransport as HyperServiceTransport};
+#[cfg(all(feature = "smol", not(feature = "hyper")))]
+pub use unifiedai_smol::{ConfigError, Options, proxy, rustls};
+#[cfg(feature = "smol")]
+pub use unifiedai_smol::{ServiceTransport as SmolServiceTransport, SmolTransport};
+#[cfg(feature = "ureq")]
+pub use unifiedai_ureq::UreqTransport;
+#[cfg(all(feature = "ureq", not(any(feature = "hyper", feature = "smol"))))]
+pub use unifiedai_ureq::{ConfigError, Options, proxy, rustls};
 
 use crate::{Error, ErrorKind};
 

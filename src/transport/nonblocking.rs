@@ -8,7 +8,9 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use unifiedai_transport::{AsyncBody, AsyncTransport, BoxedAsyncTransport, Time, TransportError};
+use unifiedai_transport::{
+    AsyncResponseBody, AsyncTransport, BoxedAsyncTransport, Time, TransportError,
+};
 
 /// Carries an exchange over an async transport. It holds no task: whoever polls it drives it, and dropping it cancels.
 pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
@@ -88,9 +90,9 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     let (waiting, input) = match ready!(sending.as_mut().poll(cx)) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
-                            (Waiting::ForBody(body), Input::Head(head))
+                            (Waiting::ForBody(body), Input::Headers(head))
                         }
-                        Err(error) => (Waiting::ForNothing, Input::Failed(error)),
+                        Err(error) => (Waiting::ForNothing, Input::TransportError(error)),
                     };
                     self.waiting = waiting;
                     self.handle(input, &mut at_once);
@@ -111,7 +113,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                 Waiting::ForNothing | Waiting::ForBody(_) => {}
             }
             match self.exchange.poll(self.now) {
-                Step::Send { request, limits } => {
+                Step::Send {
+                    request,
+                    deadlines: limits,
+                } => {
                     self.waiting = Waiting::ForNothing;
                     self.exchange.release();
                     self.escort

@@ -19,9 +19,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ChatRequest, Delivery, Error, Exchange, FailureKind, Input, Limits, Provider,
-    Retry, Start, Step, StreamEvent, Time, TransportError, UnifiedChatResponse,
-    provider::OpenAiChat,
+    AttemptDeadlines, CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Provider,
+    RequestDelivery, RetryPolicy, Step, StreamEvent, Time, TransportError, TransportErrorKind,
+    UnifiedChatResponse, provider::OpenAiChat,
 };
 
 pub const SSE: (&str, &str) = ("content-type", "text/event-stream");
@@ -76,9 +76,12 @@ impl Call {
         }
     }
 
-    pub fn send(&mut self) -> (Request<Bytes>, Limits) {
+    pub fn send(&mut self) -> (Request<Bytes>, AttemptDeadlines) {
         match self.step() {
-            Step::Send { request, limits } => (request, limits),
+            Step::Send {
+                request,
+                deadlines: limits,
+            } => (request, limits),
             step => panic!("not a request: {step:?}"),
         }
     }
@@ -113,7 +116,7 @@ impl Call {
     }
 
     pub fn head(&mut self, status: u16, headers: &[(&str, &str)]) -> &mut Self {
-        self.handle(Input::Head(head(status, headers)))
+        self.handle(Input::Headers(head(status, headers)))
     }
 
     pub fn body(&mut self, text: impl Into<String>) -> &mut Self {
@@ -121,11 +124,13 @@ impl Call {
     }
 
     pub fn end(&mut self) -> &mut Self {
-        self.handle(Input::End)
+        self.handle(Input::BodyEnd)
     }
 
-    pub fn failed(&mut self, kind: FailureKind, delivery: Delivery) -> &mut Self {
-        self.handle(Input::Failed(TransportError::new(kind, delivery, "broken")))
+    pub fn failed(&mut self, kind: TransportErrorKind, delivery: RequestDelivery) -> &mut Self {
+        self.handle(Input::TransportError(TransportError::new(
+            kind, delivery, "broken",
+        )))
     }
 
     /// A whole answer to the request that the machine is about to send.
@@ -187,8 +192,8 @@ pub fn request(stream: bool) -> ChatRequest {
     request
 }
 
-pub fn start(seed: u64) -> Start {
-    Start::new(Time::ZERO, SystemTime::UNIX_EPOCH + WALL, seed)
+pub fn start(seed: u64) -> CallStart {
+    CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH + WALL, seed)
 }
 
 pub fn options() -> CallOptions {
@@ -197,7 +202,7 @@ pub fn options() -> CallOptions {
 
 /// One attempt, whatever happens.
 pub fn once() -> CallOptions {
-    with(|options| options.retry = Retry::none())
+    with(|options| options.retry = RetryPolicy::none())
 }
 
 pub fn with(change: impl FnOnce(&mut CallOptions)) -> CallOptions {

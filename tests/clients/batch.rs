@@ -1,8 +1,8 @@
 use crate::support::{Running, cerebras, question, server, tokio};
 use std::{collections::BTreeSet, time::Duration};
 use unifiedai::{
-    AsyncClient, AsyncTransport, BatchOptions, ChatRequest, Client, ErrorKind, hyper,
-    smol::Client as Smol, ureq::Agent,
+    AsyncClient, AsyncTransport, BatchOptions, ChatRequest, Client, ErrorKind, transport,
+    transport::SmolTransport as Smol, transport::UreqTransport,
 };
 
 const REQUESTS: usize = 300;
@@ -32,7 +32,8 @@ fn every_request_has_one_result_blocking() {
     let server = server();
     for ordered in [false, true] {
         let running = Running::default();
-        let client = Client::new(Agent::new(), cerebras(&server)).with_observer(running.observer());
+        let client =
+            Client::new(UreqTransport::new(), cerebras(&server)).with_observer(running.observer());
         let mut options = BatchOptions::default();
         options.ordered = ordered;
         let batch = client.batch(requests(), options).unwrap();
@@ -46,7 +47,7 @@ fn every_request_has_one_result_blocking() {
 
 #[test]
 fn every_request_has_one_result_on_tokio() {
-    tokio().block_on(all(hyper::Client::new()));
+    tokio().block_on(all(transport::HyperTransport::new()));
 }
 
 #[test]
@@ -83,7 +84,7 @@ async fn all<T: AsyncTransport + Clone + 'static>(transport: T) {
 fn zero_calls_at_once_are_refused() {
     let server = server();
     let options = BatchOptions::default().concurrency(0);
-    let client = Client::new(Agent::new(), cerebras(&server));
+    let client = Client::new(UreqTransport::new(), cerebras(&server));
     let error = client.batch(requests(), options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     let client = AsyncClient::new(Smol::new(), cerebras(&server));
@@ -93,7 +94,7 @@ fn zero_calls_at_once_are_refused() {
 #[test]
 fn a_dropped_batch_begins_no_more_calls() {
     let server = server();
-    let client = Client::new(Agent::new(), cerebras(&server));
+    let client = Client::new(UreqTransport::new(), cerebras(&server));
     let mut batch = client
         .batch(requests(), BatchOptions::default().concurrency(2))
         .unwrap();
@@ -119,7 +120,7 @@ fn a_dropped_batch_begins_no_more_calls() {
 #[test]
 fn nobody_reads_and_nobody_works() {
     let server = server();
-    let client = Client::new(Agent::new(), cerebras(&server));
+    let client = Client::new(UreqTransport::new(), cerebras(&server));
     let batch = client
         .batch(requests(), BatchOptions::default().concurrency(3))
         .unwrap();
@@ -135,7 +136,7 @@ fn a_refused_call_makes_the_others_wait() {
     options.concurrency = 1;
     let mut rules = unifiedai::CallOptions::default();
     rules.retry.max_retries = 0;
-    let client = Client::new(Agent::new(), cerebras(&server)).with_options(rules.clone());
+    let client = Client::new(UreqTransport::new(), cerebras(&server)).with_options(rules.clone());
     let requests = || {
         let mut first = question();
         first.model = "fault-status-429+retry-after-ms=300".into();

@@ -1,10 +1,11 @@
 use crate::support::{cerebras, server, tokio};
 use std::{collections::BTreeMap, time::Duration};
 use unifiedai::{
-    AsyncBedrockRuntime, AsyncClient, BedrockRuntime, Client, ErrorKind, hyper,
+    AsyncBedrockRuntime, AsyncClient, BedrockRuntime, Client, ErrorKind,
+    compat::{ConverseEvent, ConverseMessage, ConverseRequest},
     provider::Bedrock,
-    sdk::{ConverseEvent, ConverseMessage, ConverseRequest},
-    ureq::Agent,
+    transport,
+    transport::UreqTransport,
 };
 use unifiedai_loopback::Loopback;
 
@@ -26,7 +27,7 @@ fn question(model: &str) -> ConverseRequest {
 #[test]
 fn both_providers_answer_in_bedrock_s_shape() {
     let server = server();
-    let client = Client::new(Agent::new(), bedrock(&server));
+    let client = Client::new(UreqTransport::new(), bedrock(&server));
     let client = BedrockRuntime::from(client.with_provider(cerebras(&server)).unwrap());
     for model in MODELS {
         let response = client.converse(question(model)).unwrap();
@@ -66,7 +67,7 @@ fn both_providers_answer_in_bedrock_s_shape() {
 #[test]
 fn one_call_can_differ_from_the_others() {
     let server = server();
-    let client = Client::new(Agent::new(), bedrock(&server));
+    let client = Client::new(UreqTransport::new(), bedrock(&server));
     let client = BedrockRuntime::from(client.with_provider(cerebras(&server)).unwrap());
     for model in MODELS {
         let faulty = |fault: &str| client.clone().extra_header("x-loopback-fault", fault);
@@ -96,7 +97,7 @@ fn one_call_can_differ_from_the_others() {
 fn so_they_do_without_blocking() {
     let server = server();
     tokio().block_on(async {
-        let client = AsyncClient::new(hyper::Client::new(), bedrock(&server));
+        let client = AsyncClient::new(transport::HyperTransport::new(), bedrock(&server));
         let client = AsyncBedrockRuntime::from(client.with_provider(cerebras(&server)).unwrap());
         for model in MODELS {
             let response = client.converse(question(model)).await.unwrap();
@@ -131,7 +132,7 @@ fn a_request_is_read_as_other_clients_write_it() {
     )
     .unwrap();
     let server = server();
-    let client = BedrockRuntime::from(Client::new(Agent::new(), bedrock(&server)));
+    let client = BedrockRuntime::from(Client::new(UreqTransport::new(), bedrock(&server)));
     client.converse(request).unwrap();
     let sent: serde_json::Value = serde_json::from_slice(&server.requests()[0].body).unwrap();
     assert_eq!(sent["inferenceConfig"]["maxTokens"], 5);

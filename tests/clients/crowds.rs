@@ -3,13 +3,14 @@
 use crate::support::{named, question, server, tokio};
 use futures_util::future::join_all;
 use unifiedai::{
-    AsyncClient, AsyncTransport, Client, HealthStatus, hyper, smol::Client as Smol, ureq::Agent,
+    AsyncClient, AsyncTransport, Client, HealthStatus, transport, transport::SmolTransport as Smol,
+    transport::UreqTransport,
 };
 use unifiedai_loopback::{Config, Loopback};
 
 #[test]
 fn hundreds_of_comparisons_run_at_once_on_tokio() {
-    tokio().block_on(compared(hyper::Client::new()));
+    tokio().block_on(compared(transport::HyperTransport::new()));
 }
 
 #[test]
@@ -19,7 +20,7 @@ fn hundreds_of_comparisons_run_at_once_on_smol() {
 
 #[test]
 fn hundreds_of_health_checks_run_at_once_on_tokio() {
-    tokio().block_on(checked(hyper::Client::new()));
+    tokio().block_on(checked(transport::HyperTransport::new()));
 }
 
 #[test]
@@ -30,7 +31,7 @@ fn hundreds_of_health_checks_run_at_once_on_smol() {
 #[test]
 fn hundreds_of_health_checks_run_at_once_on_threads() {
     let server = server();
-    let client = Client::new(Agent::new(), named(&server, "one"))
+    let client = Client::new(UreqTransport::new(), named(&server, "one"))
         .with_provider(named(&server, "two"))
         .unwrap();
     std::thread::scope(|scope| {

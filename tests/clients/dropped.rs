@@ -2,8 +2,8 @@
 
 use crate::support::{Running, cerebras, named, poll_at_most, question, server, tokio};
 use unifiedai::{
-    AsyncClient, AsyncTransport, BatchOptions, ChatRequest, HealthStatus, hyper,
-    smol::Client as Smol,
+    AsyncClient, AsyncTransport, BatchOptions, ChatRequest, HealthStatus, transport,
+    transport::SmolTransport as Smol,
 };
 use unifiedai_loopback::Loopback;
 
@@ -11,7 +11,7 @@ const MODELS: [&str; 3] = ["cerebras.a", "cerebras.b", "other.c"];
 
 #[test]
 fn batches_comparisons_and_checks_can_be_dropped_on_tokio() {
-    tokio().block_on(dropped(hyper::Client::new()));
+    tokio().block_on(dropped(transport::HyperTransport::new()));
 }
 
 #[test]

@@ -2,8 +2,8 @@ use crate::support::{Running, cerebras, poll_at_most, poll_once, question, serve
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallOptions, Client, ErrorKind, TimeoutKind, hyper,
-    smol::Client as Smol, ureq::Agent,
+    AsyncClient, AsyncTransport, CallOptions, Client, ErrorKind, TimeoutKind, transport,
+    transport::SmolTransport as Smol, transport::UreqTransport,
 };
 use unifiedai_loopback::Loopback;
 
@@ -13,7 +13,7 @@ const PLACES: usize = 8;
 #[test]
 fn no_more_calls_run_than_allowed_blocking() {
     let (server, running) = (server(), Running::default());
-    let client = Client::new(Agent::new(), cerebras(&server))
+    let client = Client::new(UreqTransport::new(), cerebras(&server))
         .with_observer(running.observer())
         .with_max_concurrent("cerebras", PLACES)
         .unwrap();
@@ -34,7 +34,7 @@ fn no_more_calls_run_than_allowed_blocking() {
 
 #[test]
 fn no_more_calls_run_than_allowed_on_tokio() {
-    tokio().block_on(many(hyper::Client::new()));
+    tokio().block_on(many(transport::HyperTransport::new()));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn check(running: &Running, calls: usize) {
 // F115, F116
 #[test]
 fn a_call_that_is_dropped_anywhere_gives_its_place_back_on_tokio() {
-    tokio().block_on(dropped_anywhere(hyper::Client::new()));
+    tokio().block_on(dropped_anywhere(transport::HyperTransport::new()));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn waiting_for_a_place_ends_with_the_call_s_time() {
         options.timeouts.total = total;
         options
     };
-    let agent = Client::new(Agent::new(), cerebras(&server))
+    let agent = Client::new(UreqTransport::new(), cerebras(&server))
         .with_observer(running.observer())
         .with_max_concurrent("cerebras", 1)
         .unwrap();
@@ -142,7 +142,7 @@ fn waiting_for_a_place_ends_with_the_call_s_time() {
         .unwrap();
 
     tokio().block_on(async {
-        let client = limited(hyper::Client::new(), &server, &running, 1);
+        let client = limited(transport::HyperTransport::new(), &server, &running, 1);
         let mut holding = client.stream(question()).unwrap();
         holding.next().await.unwrap().unwrap();
         let hurried = client
@@ -160,7 +160,7 @@ fn the_one_who_waits_longest_is_next() {
     let server = server();
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     tokio().block_on(async {
-        let client = AsyncClient::new(hyper::Client::new(), cerebras(&server))
+        let client = AsyncClient::new(transport::HyperTransport::new(), cerebras(&server))
             .with_max_concurrent("cerebras", 1)
             .unwrap();
         let calls = (0..50).map(|call| {

@@ -10,9 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallEvent, CallOptions, CancelHandle, Client, Exchange, Guard,
-    Limits, Observation, Start, Step, Time, Transport, TransportError, hyper, provider::OpenAiChat,
-    smol::Client as Smol, ureq::Agent,
+    AsyncClient, AsyncTransport, AttemptDeadlines, CallEvent, CallObservation, CallOptions,
+    CallStart, CancelHandle, Client, Exchange, ProviderLimits, Step, Time, Transport,
+    TransportError, provider::OpenAiChat, transport, transport::SmolTransport as Smol,
+    transport::UreqTransport,
 };
 
 /// So many a minute that ten take a second.
@@ -20,15 +21,15 @@ const PACE: u32 = 600;
 const CALLS: usize = 10;
 
 /// A pace of which nothing is left now.
-fn spent(provider: &OpenAiChat, now: impl Fn() -> Time) -> Arc<Guard> {
-    let guard = Arc::new(Guard::new().requests_per_minute(PACE));
+fn spent(provider: &OpenAiChat, now: impl Fn() -> Time) -> Arc<ProviderLimits> {
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(PACE));
     let provider = Arc::new(provider.clone());
     loop {
         let now = now();
-        let start = Start::new(now, std::time::SystemTime::now(), 0);
+        let start = CallStart::new(now, std::time::SystemTime::now(), 0);
         let options = Arc::new(CallOptions::default());
         let exchange = Exchange::new(provider.clone(), Arc::new(question()), options, start);
-        let mut exchange = exchange.unwrap().guarded_by(guard.clone());
+        let mut exchange = exchange.unwrap().with_provider_limits(guard.clone());
         if !matches!(exchange.poll(now), Step::Send { .. }) {
             return guard;
         }
@@ -40,7 +41,7 @@ fn spent(provider: &OpenAiChat, now: impl Fn() -> Time) -> Arc<Guard> {
 struct Order(Arc<Mutex<Vec<String>>>);
 
 impl Order {
-    fn observer(&self) -> impl Fn(&Observation<'_>) + Send + Sync + 'static {
+    fn observer(&self) -> impl Fn(&CallObservation<'_>) + Send + Sync + 'static {
         let order = self.0.clone();
         move |seen| {
             if let CallEvent::Attempt { .. } = seen.event {
@@ -62,10 +63,10 @@ fn model(call: usize) -> String {
 
 /// Reports each look at the clock: a call that does not look any more waits for its turn.
 #[derive(Clone)]
-struct Telling(Agent, Sender<()>);
+struct Telling(UreqTransport, Sender<()>);
 
 impl Transport for Telling {
-    type Body = <Agent as Transport>::Body;
+    type Body = <UreqTransport as Transport>::Body;
 
     fn now(&self) -> Time {
         let _ = self.1.send(());
@@ -79,7 +80,7 @@ impl Transport for Telling {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError> {
         self.0.send(request, limits)
     }
@@ -93,11 +94,11 @@ impl Transport for Telling {
 fn paced_calls_keep_their_order_blocking() {
     let (server, order) = (server(), Order::default());
     let (tell, told) = channel();
-    let agent = Telling(Agent::new(), tell);
+    let agent = Telling(UreqTransport::new(), tell);
     let guard = spent(&cerebras(&server), || agent.now());
     let client = Client::new(agent, cerebras(&server))
         .with_observer(order.observer())
-        .with_guard("cerebras", guard)
+        .with_provider_limits("cerebras", guard)
         .unwrap();
     std::thread::scope(|scope| {
         for call in 0..CALLS {
@@ -121,21 +122,23 @@ fn a_paced_call_is_woken_when_its_turn_comes_blocking() {
     let server = server();
     let provider = cerebras(&server);
     let looks = Arc::new(AtomicUsize::new(0));
-    let agent = Counting(Agent::new(), looks.clone());
-    let guard = Arc::new(Guard::new().requests_per_minute(A_MINUTE));
+    let agent = Counting(UreqTransport::new(), looks.clone());
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(A_MINUTE));
     for _ in 0..A_MINUTE {
-        let start = Start::new(agent.now(), std::time::SystemTime::now(), 0);
+        let start = CallStart::new(agent.now(), std::time::SystemTime::now(), 0);
         let options = Arc::new(CallOptions::default());
         let provider = Arc::new(provider.clone());
         let exchange = Exchange::new(provider, Arc::new(question()), options, start);
-        let mut exchange = exchange.unwrap().guarded_by(guard.clone());
+        let mut exchange = exchange.unwrap().with_provider_limits(guard.clone());
         assert!(matches!(exchange.poll(agent.now()), Step::Send { .. }));
     }
     let spent = Instant::now();
     let cancel = CancelHandle::new();
     let client = |cancel: Option<CancelHandle>| {
         let client = Client::new(agent.clone(), provider.clone());
-        let client = client.with_guard("cerebras", guard.clone()).unwrap();
+        let client = client
+            .with_provider_limits("cerebras", guard.clone())
+            .unwrap();
         match cancel {
             Some(handle) => client.cancelled_by(&handle),
             None => client,
@@ -162,10 +165,10 @@ fn a_paced_call_is_woken_when_its_turn_comes_blocking() {
 
 /// Counts looks at the clock.
 #[derive(Clone)]
-struct Counting(Agent, Arc<AtomicUsize>);
+struct Counting(UreqTransport, Arc<AtomicUsize>);
 
 impl Transport for Counting {
-    type Body = <Agent as Transport>::Body;
+    type Body = <UreqTransport as Transport>::Body;
 
     fn now(&self) -> Time {
         self.1.fetch_add(1, SeqCst);
@@ -179,7 +182,7 @@ impl Transport for Counting {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError> {
         self.0.send(request, limits)
     }
@@ -191,7 +194,7 @@ impl Transport for Counting {
 
 #[test]
 fn paced_calls_keep_their_order_on_tokio() {
-    tokio().block_on(paced(hyper::Client::new()));
+    tokio().block_on(paced(transport::HyperTransport::new()));
 }
 
 #[test]
@@ -204,7 +207,7 @@ async fn paced<T: AsyncTransport + 'static>(transport: T) {
     let guard = spent(&cerebras(&server), || transport.now());
     let client = AsyncClient::new(transport, cerebras(&server))
         .with_observer(order.observer())
-        .with_guard("cerebras", guard)
+        .with_provider_limits("cerebras", guard)
         .unwrap();
     let calls = (0..CALLS).map(|call| {
         let client = client.clone();

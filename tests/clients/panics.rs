@@ -8,10 +8,12 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
-use unifiedai::{BatchOptions, CallEvent, Client, ErrorKind, Observation, ureq::Agent};
+use unifiedai::{
+    BatchOptions, CallEvent, CallObservation, Client, ErrorKind, transport::UreqTransport,
+};
 
 /// Panics at every event of a call that asks for the model `bad`, and counts how often it was told of one.
-fn touchy(told: &Arc<AtomicUsize>) -> impl Fn(&Observation<'_>) + Send + Sync + 'static {
+fn touchy(told: &Arc<AtomicUsize>) -> impl Fn(&CallObservation<'_>) + Send + Sync + 'static {
     let told = told.clone();
     move |seen| {
         if seen.call.model == "bad" && !matches!(seen.event, CallEvent::Started) {
@@ -24,7 +26,7 @@ fn touchy(told: &Arc<AtomicUsize>) -> impl Fn(&Observation<'_>) + Send + Sync + 
 #[test]
 fn a_panic_is_not_followed_by_another_and_gives_the_place_back() {
     let (server, told) = (server(), Arc::new(AtomicUsize::new(0)));
-    let client = Client::new(Agent::new(), cerebras(&server))
+    let client = Client::new(UreqTransport::new(), cerebras(&server))
         .with_max_concurrent("cerebras", 1)
         .unwrap()
         .with_observer(touchy(&told));
@@ -39,7 +41,7 @@ fn a_panic_is_not_followed_by_another_and_gives_the_place_back() {
 #[test]
 fn a_batch_loses_no_result_to_it() {
     let (server, told) = (server(), Arc::new(AtomicUsize::new(0)));
-    let client = Client::new(Agent::new(), cerebras(&server)).with_observer(touchy(&told));
+    let client = Client::new(UreqTransport::new(), cerebras(&server)).with_observer(touchy(&told));
     for ordered in [true, false] {
         let requests = (0..12).map(|number| {
             let mut request = question();

@@ -1,10 +1,10 @@
 use crate::support::{cerebras, named, question, server};
-use unifiedai::{Client, ErrorKind, provider::openai_chat::profiles, ureq::Agent};
+use unifiedai::{Client, ErrorKind, provider::openai_chat::profiles, transport::UreqTransport};
 
 #[test]
 fn a_model_s_prefix_chooses_the_provider_and_is_not_sent() {
     let (first, second) = (server(), server());
-    let client = Client::new(Agent::new(), cerebras(&first))
+    let client = Client::new(UreqTransport::new(), cerebras(&first))
         .with_provider(named(&second, "other"))
         .unwrap();
     let mut request = question();
@@ -50,7 +50,7 @@ fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
         request.model = model.into();
         client.chat(request)
     };
-    let client = Client::new(Agent::new(), mantle())
+    let client = Client::new(UreqTransport::new(), mantle())
         .with_provider(named(&second, "openai"))
         .unwrap()
         .with_provider(named(&second, "groq"))
@@ -66,7 +66,7 @@ fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
     assert_eq!((first.served(), second.served()), (2, 2));
 
     // Behind it a name that both may have is refused, and nothing is sent.
-    let client = Client::new(Agent::new(), named(&second, "openai"))
+    let client = Client::new(UreqTransport::new(), named(&second, "openai"))
         .with_provider(mantle())
         .unwrap();
     let error = ask(&client, "openai.gpt-oss-120b").unwrap_err();
@@ -99,7 +99,7 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
     let custom = OpenAiChat::custom(proxy.base_url()).name("mine");
     for first in [litellm.build().unwrap(), custom.build().unwrap()] {
         let name = unifiedai::Provider::name(&first).to_owned();
-        let client = Client::new(Agent::new(), first)
+        let client = Client::new(UreqTransport::new(), first)
             .with_provider(anthropic())
             .unwrap()
             .with_provider(named(&maker, "groq"))
@@ -126,7 +126,7 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
     }
     // Behind others, the prefix of a maker is that maker.
     let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
-    let client = Client::new(Agent::new(), cerebras(&maker))
+    let client = Client::new(UreqTransport::new(), cerebras(&maker))
         .with_provider(litellm.build().unwrap())
         .unwrap()
         .with_provider(named(&maker, "openai"))
@@ -139,7 +139,7 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
 #[test]
 fn an_unknown_prefix_stays_with_the_default_provider_and_a_known_one_does_not() {
     let first = server();
-    let client = Client::new(Agent::new(), named(&first, "openai"));
+    let client = Client::new(UreqTransport::new(), named(&first, "openai"));
     let ask = |model: &str| {
         let mut request = question();
         request.model = model.into();
@@ -175,7 +175,7 @@ fn an_unknown_prefix_stays_with_the_default_provider_and_a_known_one_does_not() 
 
 #[test]
 fn near_names_and_features_are_named() {
-    let error = Client::from_env(Agent::new(), &["antropic"]).unwrap_err();
+    let error = Client::from_env(UreqTransport::new(), &["antropic"]).unwrap_err();
     assert!(
         error.message().contains("did you mean `anthropic`"),
         "{error}"
@@ -185,7 +185,7 @@ fn near_names_and_features_are_named() {
 #[test]
 fn a_chat_of_a_streamed_request_is_read_piece_by_piece() {
     let server = server();
-    let client = Client::new(Agent::new(), cerebras(&server));
+    let client = Client::new(UreqTransport::new(), cerebras(&server));
     let response = client.chat(question().stream(true)).unwrap();
     assert!(!response.text().is_empty());
     let sent = String::from_utf8(server.requests()[0].body.to_vec()).unwrap();
@@ -195,7 +195,7 @@ fn a_chat_of_a_streamed_request_is_read_piece_by_piece() {
 #[test]
 fn what_cannot_be_meant_is_refused_in_words() {
     let server = server();
-    let client = || Client::new(Agent::new(), cerebras(&server));
+    let client = || Client::new(UreqTransport::new(), cerebras(&server));
 
     let error = client().with_provider(cerebras(&server)).unwrap_err();
     assert!(
@@ -217,9 +217,9 @@ fn what_cannot_be_meant_is_refused_in_words() {
     let error = client().chat(request).unwrap_err();
     assert!(error.message().contains("no provider `bedrock`"), "{error}");
 
-    let error = Client::from_env(Agent::new(), &[]).unwrap_err();
+    let error = Client::from_env(UreqTransport::new(), &[]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    let error = Client::from_env(Agent::new(), &["nobody"]).unwrap_err();
+    let error = Client::from_env(UreqTransport::new(), &["nobody"]).unwrap_err();
     assert!(error.message().contains("`nobody`"), "{error}");
     assert_eq!(server.served(), 0);
 }
@@ -227,14 +227,14 @@ fn what_cannot_be_meant_is_refused_in_words() {
 #[test]
 fn a_closed_client_and_its_clones_refuse_calls() {
     let server = server();
-    let client = Client::new(Agent::new(), cerebras(&server));
+    let client = Client::new(UreqTransport::new(), cerebras(&server));
     let clone = client.clone();
     let stream = client.stream(question()).unwrap();
     client.close();
     for error in [
         clone.chat(question()).unwrap_err(),
         clone.list_models(None).unwrap_err(),
-        clone.ping(None).unwrap_err(),
+        clone.check_provider(None).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.message().contains("closed"));
@@ -248,8 +248,8 @@ fn a_closed_client_and_its_clones_refuse_calls() {
 #[test]
 fn a_ping_asks_for_next_to_nothing() {
     let server = server();
-    let client = Client::new(Agent::new(), cerebras(&server));
-    let metadata = client.ping(None).unwrap();
+    let client = Client::new(UreqTransport::new(), cerebras(&server));
+    let metadata = client.check_provider(None).unwrap();
     assert_eq!(metadata.status, Some(200));
     assert_eq!(server.requests()[0].path, "/v1/tcp_warming");
 }

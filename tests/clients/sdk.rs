@@ -1,13 +1,14 @@
 use crate::support::{cerebras, question, server, tokio};
 use std::time::Duration;
 use unifiedai::{
-    AsyncCerebras, AsyncClient, Cerebras, Client, ErrorKind, StreamEvent, hyper, ureq::Agent,
+    AsyncCerebras, AsyncClient, Cerebras, Client, ErrorKind, StreamEvent, transport,
+    transport::UreqTransport,
 };
 
 #[test]
 fn the_blocking_client_has_the_sdk_s_shape() {
     let server = server();
-    let client = Cerebras::from(Client::new(Agent::new(), cerebras(&server)));
+    let client = Cerebras::from(Client::new(UreqTransport::new(), cerebras(&server)));
     client.warm_up().unwrap();
     let completion = client.chat().completions().create(question()).unwrap();
     assert!(!completion.text().is_empty());
@@ -58,7 +59,7 @@ fn the_blocking_client_has_the_sdk_s_shape() {
 #[test]
 fn models_come_as_the_provider_sent_them_too() {
     let server = server();
-    let client = Cerebras::from(Client::new(Agent::new(), cerebras(&server)));
+    let client = Cerebras::from(Client::new(UreqTransport::new(), cerebras(&server)));
     let list = client.models().with_raw_response().list().unwrap();
     assert_eq!(list.status(), 200);
     assert!(list.headers().contains_key("content-type"));
@@ -76,7 +77,10 @@ fn models_come_as_the_provider_sent_them_too() {
     assert!(unknown.status() == Some(404) && !unknown.body().is_empty());
 
     tokio().block_on(async {
-        let client = AsyncCerebras::from(AsyncClient::new(hyper::Client::new(), cerebras(&server)));
+        let client = AsyncCerebras::from(AsyncClient::new(
+            transport::HyperTransport::new(),
+            cerebras(&server),
+        ));
         let raw = client.models().with_raw_response();
         let list = raw.list().await.unwrap();
         assert!(!list.body().is_empty() && list.status() == 200);
@@ -87,7 +91,7 @@ fn models_come_as_the_provider_sent_them_too() {
 #[test]
 fn one_call_can_differ_from_the_others() {
     let server = server();
-    let client = Cerebras::from(Client::new(Agent::new(), cerebras(&server)));
+    let client = Cerebras::from(Client::new(UreqTransport::new(), cerebras(&server)));
     let chat = client.chat();
     let error = chat
         .completions()
@@ -118,7 +122,10 @@ fn one_call_can_differ_from_the_others() {
 fn the_async_client_has_the_same() {
     let server = server();
     tokio().block_on(async {
-        let client = AsyncCerebras::from(AsyncClient::new(hyper::Client::new(), cerebras(&server)));
+        let client = AsyncCerebras::from(AsyncClient::new(
+            transport::HyperTransport::new(),
+            cerebras(&server),
+        ));
         client.warm_up().await.unwrap();
         let completion = client
             .chat()

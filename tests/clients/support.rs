@@ -7,7 +7,7 @@ use std::{
     },
     task::{Context, Poll, Waker},
 };
-use unifiedai::{CallEvent, ChatRequest, Observation, provider::OpenAiChat};
+use unifiedai::{CallEvent, CallObservation, ChatRequest, provider::OpenAiChat};
 use unifiedai_loopback::{Config, Loopback};
 
 pub(crate) fn server() -> Loopback {
@@ -47,7 +47,7 @@ pub(crate) fn tokio() -> tokio::runtime::Runtime {
 pub(crate) struct Running(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
 
 impl Running {
-    pub(crate) fn observer(&self) -> impl Fn(&Observation<'_>) + Send + Sync + 'static {
+    pub(crate) fn observer(&self) -> impl Fn(&CallObservation<'_>) + Send + Sync + 'static {
         let running = self.0.clone();
         move |seen| match &seen.event {
             CallEvent::Attempt { number: 1, .. } => {

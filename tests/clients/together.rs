@@ -4,9 +4,9 @@ use std::{
     time::Duration,
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallEvent, CallOptions, Client, Comparison, Criterion, ErrorKind,
-    HealthStatus, Observation, Timeouts, hyper, provider::OpenAiChat, smol::Client as Smol,
-    ureq::Agent,
+    AsyncClient, AsyncTransport, CallEvent, CallObservation, CallOptions, Client, Comparison,
+    ComparisonMetric, ErrorKind, HealthStatus, Timeouts, provider::OpenAiChat, transport,
+    transport::SmolTransport as Smol, transport::UreqTransport,
 };
 use unifiedai_loopback::{Config, Loopback, Pace};
 
@@ -46,7 +46,7 @@ fn check(comparison: &Comparison, seen: &[usize]) {
         results[3].result.as_ref().unwrap_err().kind(),
         ErrorKind::InvalidRequest
     );
-    for criterion in [Criterion::FirstToken, Criterion::Duration] {
+    for criterion in [ComparisonMetric::FirstToken, ComparisonMetric::Duration] {
         assert_eq!(comparison.winner(criterion).unwrap().provider, "fast");
         let differences = comparison.differences(criterion);
         assert!(differences[0].unwrap() > 100.0 && differences[1] == Some(0.0));
@@ -64,13 +64,13 @@ fn check(comparison: &Comparison, seen: &[usize]) {
 fn answers_are_compared() {
     let (fast, slow) = servers();
     let mut seen = [0; 4];
-    let client = Client::new(Agent::new(), named(&fast, "fast"))
+    let client = Client::new(UreqTransport::new(), named(&fast, "fast"))
         .with_provider(named(&slow, "slow"))
         .unwrap();
     let comparison = client.compare(&question(), &MODELS, |place, _| seen[place] += 1);
     check(&comparison, &seen);
 
-    tokio().block_on(compared(hyper::Client::new(), &fast, &slow));
+    tokio().block_on(compared(transport::HyperTransport::new(), &fast, &slow));
     smol::block_on(compared(Smol::new(), &fast, &slow));
 }
 
@@ -91,7 +91,7 @@ fn one_deadline_holds_for_all() {
     let (fast, slow) = servers();
     let mut options = CallOptions::default();
     options.timeouts = Timeouts::default().total(Duration::from_millis(140));
-    let client = AsyncClient::new(hyper::Client::new(), named(&fast, "fast"))
+    let client = AsyncClient::new(transport::HyperTransport::new(), named(&fast, "fast"))
         .with_provider(named(&slow, "slow"))
         .unwrap()
         .with_options(options);
@@ -103,7 +103,10 @@ fn one_deadline_holds_for_all() {
         ErrorKind::Timeout
     );
     assert_eq!(
-        comparison.winner(Criterion::Duration).unwrap().provider,
+        comparison
+            .winner(ComparisonMetric::Duration)
+            .unwrap()
+            .provider,
         "fast"
     );
 }
@@ -112,7 +115,7 @@ fn one_deadline_holds_for_all() {
 fn health_is_told_for_each_and_for_all() {
     let server = server();
     let dead = named(&Loopback::start(Config::fast()).unwrap(), "dead");
-    let client = Client::new(Agent::new(), cerebras(&server));
+    let client = Client::new(UreqTransport::new(), cerebras(&server));
     assert_eq!(client.health().status, HealthStatus::Healthy);
     let client = client.with_provider(dead.clone()).unwrap();
     let health = client.health();
@@ -124,7 +127,11 @@ fn health_is_told_for_each_and_for_all() {
         HealthStatus::Unhealthy
     );
 
-    tokio().block_on(checked(hyper::Client::new(), &server, dead.clone()));
+    tokio().block_on(checked(
+        transport::HyperTransport::new(),
+        &server,
+        dead.clone(),
+    ));
     smol::block_on(checked(Smol::new(), &server, dead));
 }
 
@@ -142,8 +149,8 @@ fn an_observer_sees_every_step_and_no_content() {
     let server = server();
     let log = Arc::new(Mutex::new(Vec::new()));
     let own = log.clone();
-    let client = Client::new(Agent::new(), cerebras(&server)).with_observer(
-        move |seen: &Observation<'_>| {
+    let client = Client::new(UreqTransport::new(), cerebras(&server)).with_observer(
+        move |seen: &CallObservation<'_>| {
             let word = match &seen.event {
                 CallEvent::Started => "started".to_owned(),
                 CallEvent::Attempt { number, host, .. } => format!("attempt {number} {host}"),

@@ -9,7 +9,7 @@ use unifiedai::{
 
 /// All names, as the error for an unknown one lists them.
 fn names() -> Vec<String> {
-    let error = unifiedai::provider_from_env("nobody", None).unwrap_err();
+    let error = unifiedai::provider::from_env("nobody", None).unwrap_err();
     let list = error.message().split_once("known are: ").unwrap().1;
     list.split(", ").map(str::to_owned).collect()
 }
@@ -23,7 +23,7 @@ fn over_all(
     provider: &Arc<dyn Provider>,
     request: &ChatRequest,
 ) -> Vec<Result<UnifiedChatResponse, Error>> {
-    let blocking = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+    let blocking = Client::shared(unifiedai::transport::UreqTransport::new(), provider.clone());
     let streamed = || {
         let mut stream = blocking.stream(request.clone())?;
         for event in &mut stream {
@@ -33,12 +33,16 @@ fn over_all(
     };
     let mut answers = vec![blocking.chat(request.clone()), streamed()];
     support::tokio().block_on(async {
-        let client = AsyncClient::shared(unifiedai::hyper::Client::new(), provider.clone());
+        let client = AsyncClient::shared(
+            unifiedai::transport::HyperTransport::new(),
+            provider.clone(),
+        );
         answers.push(client.chat(request.clone()).await);
         answers.push(drain(&client, request).await);
     });
     smol::block_on(async {
-        let client = AsyncClient::shared(unifiedai::smol::Client::new(), provider.clone());
+        let client =
+            AsyncClient::shared(unifiedai::transport::SmolTransport::new(), provider.clone());
         answers.push(client.chat(request.clone()).await);
         answers.push(drain(&client, request).await);
     });
@@ -118,7 +122,8 @@ fn the_large_wires_call_tools_and_count() {
             // The call goes back with its result, and the answer says it.
             let mut next = request.clone().message(answer.message().unwrap().clone());
             next = next.tool_result(unifiedai::ToolResult::new(&calls[0].id, "49"));
-            let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+            let client =
+                Client::shared(unifiedai::transport::UreqTransport::new(), provider.clone());
             let last = client
                 .chat(next)
                 .unwrap_or_else(|error| panic!("{name} {number}: {error}"));
@@ -149,14 +154,18 @@ fn texts_become_vectors_over_every_transport() {
             .text("two")
             .text("one")
             .dimensions(8);
-        let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+        let client = Client::shared(unifiedai::transport::UreqTransport::new(), provider.clone());
         let mut answers = vec![client.embed(request.clone())];
         support::tokio().block_on(async {
-            let client = AsyncClient::shared(unifiedai::hyper::Client::new(), provider.clone());
+            let client = AsyncClient::shared(
+                unifiedai::transport::HyperTransport::new(),
+                provider.clone(),
+            );
             answers.push(client.embed(request.clone()).await);
         });
         smol::block_on(async {
-            let client = AsyncClient::shared(unifiedai::smol::Client::new(), provider.clone());
+            let client =
+                AsyncClient::shared(unifiedai::transport::SmolTransport::new(), provider.clone());
             answers.push(client.embed(request.clone()).await);
         });
         for answer in answers {
@@ -175,7 +184,7 @@ fn who_has_no_vectors_says_so() {
     let server = support::server();
     for name in ["anthropic", "vertex", "openai-responses"] {
         let client = Client::shared(
-            unifiedai::ureq::Agent::new(),
+            unifiedai::transport::UreqTransport::new(),
             on_loopback(name, &server).unwrap(),
         );
         let error = client.embed(EmbedRequest::new("m").text("a")).unwrap_err();

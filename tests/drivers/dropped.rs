@@ -2,12 +2,15 @@
 
 use crate::world::{Reply, Task, Tasks, World, provider, question, seconds};
 use std::sync::Arc;
-use unifiedai::{AsyncClient, BreakerRules, CallOptions, Delivery, FailureKind, Fallback, Guard};
+use unifiedai::{
+    AsyncClient, CallOptions, CircuitBreakerConfig, Fallback, ProviderLimits, RequestDelivery,
+    TransportErrorKind,
+};
 
 /// Each host fails in a way of its own before it answers.
 fn plan(host: &str, nth: usize) -> Reply {
     match (host, nth % 4) {
-        ("one.test", 0) => Reply::broken(FailureKind::Reset, Delivery::NotSent),
+        ("one.test", 0) => Reply::broken(TransportErrorKind::Reset, RequestDelivery::NotSent),
         ("one.test", _) => Reply::status(503),
         (_, 1) => Reply::status(500),
         _ => Reply::status(200),
@@ -17,15 +20,17 @@ fn plan(host: &str, nth: usize) -> Reply {
 struct Shared {
     world: World,
     client: AsyncClient,
-    guards: [Arc<Guard>; 2],
+    guards: [Arc<ProviderLimits>; 2],
 }
 
 fn shared() -> Shared {
     let world = World::new(plan);
-    let rules = BreakerRules::default();
+    let rules = CircuitBreakerConfig::default();
     let guards = [(); 2].map(|()| {
-        let guard = Guard::new().requests_per_minute(30).learning();
-        Arc::new(guard.breaker(rules))
+        let guard = ProviderLimits::new()
+            .requests_per_minute(30)
+            .honor_rate_limit_headers();
+        Arc::new(guard.circuit_breaker(rules))
     });
     let client = AsyncClient::new(world.clone(), provider("one"))
         .with_provider(provider("two"))
@@ -35,9 +40,9 @@ fn shared() -> Shared {
         .unwrap()
         .with_max_concurrent("two", 1)
         .unwrap()
-        .with_guard("one", guards[0].clone())
+        .with_provider_limits("one", guards[0].clone())
         .unwrap()
-        .with_guard("two", guards[1].clone())
+        .with_provider_limits("two", guards[1].clone())
         .unwrap();
     Shared {
         world,
@@ -54,9 +59,11 @@ fn call(client: &AsyncClient, number: usize) -> Task<'_> {
     Box::pin(async move {
         let fallback = fallback(client);
         if number % 2 == 0 {
-            let _ = client.chat_any(question("m"), fallback).await;
+            let _ = client.chat_with_fallback(question("m"), fallback).await;
         } else {
-            let mut stream = client.stream_any(question("m"), fallback).unwrap();
+            let mut stream = client
+                .stream_with_fallback(question("m"), fallback)
+                .unwrap();
             while stream.next().await.is_some() {}
         }
     })
@@ -105,9 +112,9 @@ fn all_comes_back_wherever_calls_are_dropped() {
 #[test]
 fn a_retry_that_does_not_take_place_costs_no_budget() {
     let world = World::new(|_, _| Reply::status(503));
-    let guard = Arc::new(Guard::new());
+    let guard = Arc::new(ProviderLimits::new());
     let client = AsyncClient::new(world.clone(), provider("one"))
-        .with_guard("one", guard.clone())
+        .with_provider_limits("one", guard.clone())
         .unwrap();
     let task = async {
         let _ = client.chat(question("m")).await;

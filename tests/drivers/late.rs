@@ -3,8 +3,8 @@
 use crate::world::{Blocking, Reply, World, once, provider, question, seconds};
 use std::sync::{Arc, Mutex};
 use unifiedai::{
-    AsyncClient, CallEvent, CallOptions, Client, Exchange, Fallback, Observation, Start, Target,
-    Time,
+    AsyncClient, CallEvent, CallObservation, CallOptions, CallStart, Client, Exchange, Fallback,
+    FallbackTarget, Time,
     transport::{AsyncChatStream, AsyncDriver, Driver},
 };
 
@@ -22,12 +22,12 @@ fn check(world: &World, duration: Option<std::time::Duration>) {
     assert_eq!(sent[0].at, began);
     let limits = sent[0].limits;
     assert_eq!((limits.connect, limits.total), (at(10), at(60)));
-    assert!(limits.head > began);
+    assert!(limits.headers > began);
     assert!(duration.unwrap() <= seconds(1), "{duration:?}");
 }
 
 fn any() -> Fallback {
-    Fallback::new(Target::new(Arc::new(provider("one")), "m"))
+    Fallback::new(FallbackTarget::new(Arc::new(provider("one")), "m"))
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_stream_that_is_read_late_has_all_its_time_blocking() {
         let log = seen.clone();
         let client = Client::new(Blocking(world.clone()), provider("one"))
             .with_options(hurried())
-            .with_observer(move |seen: &Observation<'_>| match &seen.event {
+            .with_observer(move |seen: &CallObservation<'_>| match &seen.event {
                 CallEvent::Attempt { after, .. } | CallEvent::FirstToken { after, .. } => {
                     log.lock().unwrap().push(*after);
                 }
@@ -46,7 +46,7 @@ fn a_stream_that_is_read_late_has_all_its_time_blocking() {
                 _ => {}
             });
         let stream = if with_fallback {
-            client.stream_any(question("m"), any()).unwrap()
+            client.stream_with_fallback(question("m"), any()).unwrap()
         } else {
             client.stream(question("m")).unwrap()
         };
@@ -64,7 +64,7 @@ fn a_stream_that_is_read_late_has_all_its_time() {
     type Make = fn(&AsyncClient) -> AsyncChatStream;
     let make: [Make; 2] = [
         |client| client.stream(question("m")).unwrap(),
-        |client| client.stream_any(question("m"), any()).unwrap(),
+        |client| client.stream_with_fallback(question("m"), any()).unwrap(),
     ];
     for make in make {
         let world = World::new(|_, _| Reply::status(200));
@@ -86,7 +86,7 @@ fn a_driver_of_one_s_own_exchange_begins_when_it_is_driven() {
     let exchange = |stream: bool| {
         let mut request = question("m");
         request.stream = stream;
-        let start = Start::new(Time::ZERO, std::time::SystemTime::UNIX_EPOCH, 1);
+        let start = CallStart::new(Time::ZERO, std::time::SystemTime::UNIX_EPOCH, 1);
         Exchange::new(
             Arc::new(provider("one")),
             Arc::new(request),

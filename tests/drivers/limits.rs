@@ -1,7 +1,7 @@
 //! How many calls of a provider run at once, also of those that come to it by fallback.
 
 use crate::world::{Blocking, Reply, Task, Tasks, World, once, provider, question, seconds};
-use unifiedai::{AsyncClient, CallOptions, Client, ErrorKind, Fallback, Retry, TimeoutKind};
+use unifiedai::{AsyncClient, CallOptions, Client, ErrorKind, Fallback, RetryPolicy, TimeoutKind};
 
 fn first_fails(host: &str, _: usize) -> Reply {
     Reply::status(if host == "one.test" { 503 } else { 200 })
@@ -28,7 +28,7 @@ fn calls_that_arrive_by_fallback_count() {
         Box::pin(async move {
             let mut request = question("m");
             request.max_tokens = Some(number + 1);
-            let response = client.chat_any(request, fallback).await.unwrap();
+            let response = client.chat_with_fallback(request, fallback).await.unwrap();
             assert_eq!(response.provider_metadata.provider, "two");
         }) as Task<'_>
     });
@@ -57,7 +57,10 @@ fn the_permit_of_a_target_comes_back_when_the_call_leaves_it() {
         let fallback = one_then_two(&client);
         let client = &client;
         Box::pin(async move {
-            client.chat_any(question("m"), fallback).await.unwrap();
+            client
+                .chat_with_fallback(question("m"), fallback)
+                .await
+                .unwrap();
         }) as Task<'_>
     });
     Tasks::new(&world, calls).run();
@@ -72,7 +75,10 @@ fn two_models_of_one_provider_share_its_only_permit() {
     let client = client(&world).with_max_concurrent("one", 1).unwrap();
     let fallback = client.providers().fallback("one.m", ["one.n"]).unwrap();
     let call = async {
-        client.chat_any(question("m"), fallback).await.unwrap();
+        client
+            .chat_with_fallback(question("m"), fallback)
+            .await
+            .unwrap();
     };
     let mut tasks = Tasks::new(&world, [Box::pin(call) as Task<'_>]);
     tasks.run();
@@ -110,7 +116,7 @@ fn a_wait_for_a_permit_ends_with_the_calls_time() {
     });
     let client = client(&world).with_max_concurrent("one", 1).unwrap();
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
+    options.retry = RetryPolicy::none();
     options.timeouts.total = Some(seconds(7));
     let hurried = client.clone().with_options(options);
     let held: Task<'_> = Box::pin(async {
@@ -143,7 +149,7 @@ fn calls_that_arrive_by_fallback_count_blocking() {
         for _ in 0..6 {
             scope.spawn(|| {
                 let fallback = client.providers().fallback("one.m", ["two.m"]).unwrap();
-                client.chat_any(question("m"), fallback).unwrap();
+                client.chat_with_fallback(question("m"), fallback).unwrap();
             });
         }
     });

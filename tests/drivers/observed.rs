@@ -3,7 +3,8 @@
 use crate::world::{Blocking, Reply, World, once, provider, question};
 use std::sync::{Arc, Mutex};
 use unifiedai::{
-    BreakerRules, CallEvent, Client, Delivery, FailureKind, Fallback, Guard, Observation, Target,
+    CallEvent, CallObservation, CircuitBreakerConfig, Client, Fallback, FallbackTarget,
+    ProviderLimits, RequestDelivery, TransportErrorKind,
 };
 
 /// One line for each observation, with the target that it names.
@@ -12,7 +13,7 @@ fn observed(plan: crate::world::Plan, fallback: Fallback) -> Vec<String> {
     let log = lines.clone();
     let client = Client::new(Blocking(World::new(plan)), provider("one"))
         .with_options(once())
-        .with_observer(move |seen: &Observation<'_>| {
+        .with_observer(move |seen: &CallObservation<'_>| {
             let what = match &seen.event {
                 CallEvent::Started => "started".to_owned(),
                 CallEvent::Attempt { number, host, .. } => format!("attempt {number} at {host}"),
@@ -24,7 +25,7 @@ fn observed(plan: crate::world::Plan, fallback: Fallback) -> Vec<String> {
                 } => {
                     format!("attempt {number} {status:?} {error:?}")
                 }
-                CallEvent::MovedOn { status, error, .. } => format!("left {status:?} {error}"),
+                CallEvent::Fallback { status, error, .. } => format!("left {status:?} {error}"),
                 CallEvent::Finished(summary) => {
                     format!("finished {:?} after {}", summary.error, summary.attempts)
                 }
@@ -35,13 +36,13 @@ fn observed(plan: crate::world::Plan, fallback: Fallback) -> Vec<String> {
                 .unwrap()
                 .push(format!("{provider}.{model} {what}"));
         });
-    let _ = client.chat_any(question("m"), fallback);
+    let _ = client.chat_with_fallback(question("m"), fallback);
     let lines = lines.lock().unwrap();
     lines.clone()
 }
 
-fn target(name: &str, model: &str) -> Target {
-    Target::new(Arc::new(provider(name)), model)
+fn target(name: &str, model: &str) -> FallbackTarget {
+    FallbackTarget::new(Arc::new(provider(name)), model)
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn each_observation_names_its_target() {
     let plan = |host: &str, _| Reply::status(if host == "one.test" { 404 } else { 200 });
     let lines = observed(
         plan,
-        Fallback::new(target("one", "a")).or(target("two", "b")),
+        Fallback::new(target("one", "a")).then(target("two", "b")),
     );
     assert_eq!(
         lines,
@@ -67,12 +68,12 @@ fn each_observation_names_its_target() {
 
 #[test]
 fn a_target_that_was_not_asked_is_named_with_the_reason() {
-    let guard = Arc::new(Guard::new().breaker(BreakerRules::default()));
-    let open = || Fallback::new(target("one", "a").guard(guard.clone()));
+    let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
+    let open = || Fallback::new(target("one", "a").limits(guard.clone()));
     for _ in 0..5 {
         observed(|_, _| Reply::status(503), open());
     }
-    let lines = observed(|_, _| Reply::status(200), open().or(target("two", "b")));
+    let lines = observed(|_, _| Reply::status(200), open().then(target("two", "b")));
     assert_eq!(
         lines,
         [
@@ -91,17 +92,19 @@ fn the_summary_is_that_of_the_target_that_was_asked_last() {
     let log = seen.clone();
     let plan = |host: &str, _| match host {
         "one.test" => Reply::status(404),
-        _ => Reply::broken(FailureKind::Connect, Delivery::NotSent),
+        _ => Reply::broken(TransportErrorKind::Connect, RequestDelivery::NotSent),
     };
     let client = Client::new(Blocking(World::new(plan)), provider("one"))
         .with_options(once())
-        .with_observer(move |seen: &Observation<'_>| {
+        .with_observer(move |seen: &CallObservation<'_>| {
             if let CallEvent::Finished(summary) = &seen.event {
                 *log.lock().unwrap() = Some((*summary).clone());
             }
         });
-    let fallback = Fallback::new(target("one", "a")).or(target("two", "b"));
-    client.chat_any(question("m"), fallback).unwrap_err();
+    let fallback = Fallback::new(target("one", "a")).then(target("two", "b"));
+    client
+        .chat_with_fallback(question("m"), fallback)
+        .unwrap_err();
     let summary = seen.lock().unwrap().take().unwrap();
     assert_eq!((summary.status, summary.ttfb), (None, None));
     assert_eq!(summary.attempts, 2);
@@ -110,7 +113,7 @@ fn the_summary_is_that_of_the_target_that_was_asked_last() {
 #[test]
 fn a_connection_that_had_ended_is_no_failed_attempt() {
     let plan = |_: &str, nth| match nth {
-        0 => Reply::broken(FailureKind::Reset, Delivery::NotSent),
+        0 => Reply::broken(TransportErrorKind::Reset, RequestDelivery::NotSent),
         _ => Reply::status(200),
     };
     let lines = observed(plan, Fallback::new(target("one", "a")));

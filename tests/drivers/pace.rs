@@ -2,16 +2,16 @@
 
 use crate::world::{Reply, Task, Tasks, World, once, provider, question, seconds};
 use std::{cell::RefCell, sync::Arc};
-use unifiedai::{AsyncClient, Guard, Time};
+use unifiedai::{AsyncClient, ProviderLimits, Time};
 
 /// Ten a second.
 const PACE: u32 = 600;
 
 fn client(world: &World) -> AsyncClient {
-    let guard = Arc::new(Guard::new().requests_per_minute(PACE));
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(PACE));
     AsyncClient::new(world.clone(), provider("one"))
         .with_options(once())
-        .with_guard("one", guard)
+        .with_provider_limits("one", guard)
         .unwrap()
 }
 

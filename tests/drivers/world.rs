@@ -14,8 +14,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    AsyncBody, AsyncTransport, Body, CallOptions, ChatRequest, Delivery, FailureKind, Limits,
-    Phase, Retry, Time, Transport, TransportError, provider::OpenAiChat,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, CallOptions, ChatRequest, Phase,
+    RequestDelivery, ResponseBody, RetryPolicy, Time, Transport, TransportError,
+    TransportErrorKind, provider::OpenAiChat,
 };
 
 pub(crate) const WHOLE: &str =
@@ -29,7 +30,7 @@ pub(crate) type Plan = fn(host: &str, nth: usize) -> Reply;
 pub(crate) struct Reply {
     pub(crate) after: Duration,
     pub(crate) status: u16,
-    pub(crate) broken: Option<(FailureKind, Delivery)>,
+    pub(crate) broken: Option<(TransportErrorKind, RequestDelivery)>,
     /// Given again and again.
     pub(crate) endless: Option<&'static str>,
     /// Given in place of the usual answer, each a second after the last one was read if it is not there at once.
@@ -47,7 +48,7 @@ impl Reply {
         }
     }
 
-    pub(crate) fn broken(kind: FailureKind, delivery: Delivery) -> Reply {
+    pub(crate) fn broken(kind: TransportErrorKind, delivery: RequestDelivery) -> Reply {
         Reply {
             broken: Some((kind, delivery)),
             ..Reply::status(200)
@@ -66,7 +67,7 @@ impl Reply {
 pub(crate) struct Sent {
     pub(crate) host: String,
     pub(crate) at: Time,
-    pub(crate) limits: Limits,
+    pub(crate) limits: AttemptDeadlines,
     pub(crate) body: Bytes,
 }
 
@@ -127,7 +128,7 @@ impl World {
         self.inner().chunks
     }
 
-    fn begin(&self, request: &Request<Bytes>, limits: Limits) -> (Running, Reply) {
+    fn begin(&self, request: &Request<Bytes>, limits: AttemptDeadlines) -> (Running, Reply) {
         let host = request.uri().host().unwrap().to_owned();
         let mut inner = self.inner();
         let nth = inner.sent.iter().filter(|sent| sent.host == host).count();
@@ -265,7 +266,7 @@ impl Answer {
     }
 }
 
-impl AsyncBody for Answer {
+impl AsyncResponseBody for Answer {
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -279,8 +280,8 @@ impl AsyncBody for Answer {
                 if deadline > self.world.time() {
                     return Poll::Pending;
                 }
-                let late = FailureKind::Timeout(Phase::Body);
-                let error = TransportError::new(late, Delivery::Answered, "late");
+                let late = TransportErrorKind::Timeout(Phase::Body);
+                let error = TransportError::new(late, RequestDelivery::Answered, "late");
                 return Poll::Ready(Err(error));
             }
             self.timer = None;
@@ -289,7 +290,7 @@ impl AsyncBody for Answer {
     }
 }
 
-impl Body for Answer {
+impl ResponseBody for Answer {
     fn chunk(&mut self, _: Time) -> Result<Option<Bytes>, TransportError> {
         self.next()
     }
@@ -313,7 +314,7 @@ impl AsyncTransport for World {
     fn send(
         &self,
         request: Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + 'static {
         let (running, reply) = self.begin(&request, limits);
         let timer = self.timer(self.time().saturating_add(reply.after));
@@ -346,7 +347,7 @@ impl Transport for Blocking {
     fn send(
         &self,
         request: Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> Result<Response<Answer>, TransportError> {
         let (running, reply) = self.0.begin(&request, limits);
         std::thread::sleep(Duration::from_millis(5));
@@ -447,6 +448,6 @@ pub(crate) fn question(model: &str) -> ChatRequest {
 
 pub(crate) fn once() -> CallOptions {
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
+    options.retry = RetryPolicy::none();
     options
 }

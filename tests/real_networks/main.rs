@@ -22,8 +22,8 @@ mod system_roots;
 use bytes::Bytes;
 use std::{future::Future, sync::Arc, time::Duration};
 use unifiedai::{
-    Body as _, Limits, Transport, TransportError, hyper, smol,
-    ureq::{self, Options, proxy::Proxies},
+    AttemptDeadlines, ResponseBody as _, Transport, TransportError,
+    transport::{self, Options, proxy::Proxies},
 };
 use unifiedai_transport_testing::{BlockOn, Blocking};
 
@@ -32,12 +32,15 @@ type Fetch = Arc<dyn Fn(&str) -> Result<(u16, String), TransportError> + Send + 
 
 /// One client for each transport, with these options.
 fn clients(options: &Options) -> [(&'static str, Fetch); 3] {
-    let agent = ureq::Agent::with_options(options.clone()).unwrap();
+    let agent = transport::UreqTransport::with_options(options.clone()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
-    let tokio = hyper::Client::with_options(options.clone()).unwrap();
+    let tokio = transport::HyperTransport::with_options(options.clone()).unwrap();
     let tokio = Blocking(tokio, Tokio(Arc::new(runtime)));
-    let smol = Blocking(smol::Client::with_options(options.clone()).unwrap(), Smol);
+    let smol = Blocking(
+        transport::SmolTransport::with_options(options.clone()).unwrap(),
+        Smol,
+    );
     [
         ("ureq", Arc::new(move |uri| fetch(&agent, uri))),
         ("hyper", Arc::new(move |uri| fetch(&tokio, uri))),
@@ -47,8 +50,8 @@ fn clients(options: &Options) -> [(&'static str, Fetch); 3] {
 
 fn fetch<T: Transport>(transport: &T, uri: &str) -> Result<(u16, String), TransportError> {
     let by = transport.now().saturating_add(Duration::from_secs(20));
-    let mut limits = Limits::NONE;
-    (limits.connect, limits.head, limits.total) = (by, by, by);
+    let mut limits = AttemptDeadlines::NONE;
+    (limits.connect, limits.headers, limits.total) = (by, by, by);
     let request = http::Request::get(uri).body(Bytes::new()).unwrap();
     let response = transport.send(request, limits)?;
     let status = response.status().as_u16();

@@ -8,7 +8,7 @@ use super::{
     through,
 };
 use std::process::Command;
-use unifiedai::{FailureKind, ureq::Options};
+use unifiedai::{TransportErrorKind, transport::Options};
 
 /// Not loopback for a client, and the machine itself for a proxy that connects to it.
 const HERE: &str = "0.0.0.0";
@@ -46,7 +46,7 @@ fn carries(proxy: &str, host: &str, resolve: bool, wrong: &str, status: &str) {
                 answer => answer.unwrap_err(),
             };
             let text = format!("{transport}: {uri}: {error:?}");
-            assert_eq!(error.kind(), FailureKind::Proxy, "{text}");
+            assert_eq!(error.kind(), TransportErrorKind::Proxy, "{text}");
             assert!(text.contains(status) && !text.contains("CANARY"), "{text}");
         }
     }
@@ -114,7 +114,11 @@ fn squid_resolves_names_and_refuses_by_its_rules() {
         }
         // In a tunnel the refusal is the proxy's for sure; without one it is a response like any other.
         let error = fetch(&server.https("forbidden.test")).unwrap_err();
-        assert_eq!(error.kind(), FailureKind::Proxy, "{transport}: {error:?}");
+        assert_eq!(
+            error.kind(),
+            TransportErrorKind::Proxy,
+            "{transport}: {error:?}"
+        );
         assert!(error.to_string().contains("403"), "{transport}: {error}");
         assert_eq!(fetch(&server.http("forbidden.test")).unwrap().0, 403);
     }

@@ -8,8 +8,8 @@ use super::{
 };
 use std::{net::SocketAddr, process::Command, sync::Arc, thread};
 use unifiedai::{
-    Delivery, FailureKind, TransportError,
-    ureq::{Options, proxy::Proxies},
+    RequestDelivery, TransportError, TransportErrorKind,
+    transport::{Options, proxy::Proxies},
 };
 
 pub(crate) const HELLO: &str = "hello from nginx";
@@ -69,7 +69,11 @@ fn a_private_authority_is_trusted_where_it_was_added() {
     }
     for (transport, fetch) in clients(&direct(&Authority::new("another one"))) {
         let error = fetch(&uri).unwrap_err();
-        assert_eq!(error.kind(), FailureKind::Tls, "{transport}: {error:?}");
+        assert_eq!(
+            error.kind(),
+            TransportErrorKind::Tls,
+            "{transport}: {error:?}"
+        );
         let text = error.to_string();
         assert!(text.contains("unknown issuer"), "{transport}: {text}");
         assert!(
@@ -148,7 +152,7 @@ fn no_call_fails_though_connections_are_closed_all_the_time() {
 /// What surely was not sent is sent again, twice at most.
 fn as_the_core_does(fetch: &Fetch, uri: &str) -> Result<(u16, String), TransportError> {
     let is_unsent = |error: &TransportError| {
-        error.kind() == FailureKind::Reset && error.delivery() == Delivery::NotSent
+        error.kind() == TransportErrorKind::Reset && error.delivery() == RequestDelivery::NotSent
     };
     let mut answer = fetch(uri);
     for _ in 0..2 {

@@ -8,7 +8,7 @@ use super::{
     servers::{HELLO, nginx},
 };
 use std::{env, process::Command};
-use unifiedai::{FailureKind, ureq::Options};
+use unifiedai::{TransportErrorKind, transport::Options};
 
 #[test]
 fn a_private_authority_is_trusted_where_the_environment_names_it() {
@@ -57,7 +57,7 @@ fn inside() {
             assert_eq!(fetched, (200, HELLO.to_owned()), "{name}");
         } else {
             let failure = fetched.unwrap_err();
-            assert_eq!(failure.kind(), FailureKind::Tls, "{name}: {failure}");
+            assert_eq!(failure.kind(), TransportErrorKind::Tls, "{name}: {failure}");
             assert!(failure.to_string().contains("unknown issuer"), "{failure}");
         }
     }

@@ -25,7 +25,7 @@ use unifiedai::{
     ChatRequest, Client, ErrorKind, Json, JsonSchema, Provider, ResponseFormat, Tool,
     provider::{
         Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
-        openai_chat::{Profile, profiles},
+        openai_chat::{ChatProfile, profiles},
     },
     schema::{Dialect, adapt},
 };
@@ -152,7 +152,7 @@ struct Mail {
 
 /// The 40 types, and what becomes of their schemas at OpenAI, Cerebras, Groq, Anthropic, Bedrock, Gemini, xAI, Ollama, Mistral,
 /// Cohere and llama.cpp:
-/// `=` it is sent as it is, `~` it is sent in other words, `?` only another schema can be sent, and only with `lenient`,
+/// `=` it is sent as it is, `~` it is sent in other words, `?` only another schema can be sent, and only with `drop_unsupported`,
 /// `!` it cannot be enforced.
 #[rustfmt::skip]
 fn types() -> Vec<(&'static str, JsonSchema, &'static str)> {
@@ -205,7 +205,7 @@ fn types() -> Vec<(&'static str, JsonSchema, &'static str)> {
     }
 }
 
-fn chat(profile: Profile) -> Arc<dyn Provider> {
+fn chat(profile: ChatProfile) -> Arc<dyn Provider> {
     let builder = OpenAiChat::builder(profile).api_key("k").unwrap();
     Arc::new(builder.build().unwrap())
 }
@@ -301,7 +301,7 @@ fn forty_types_at_eleven_servers() {
                         error.message().contains("at `/") || error.message().contains("at ``"),
                         "{error}"
                     );
-                    match sent(&provider, place, &request.clone().lenient()) {
+                    match sent(&provider, place, &request.clone().drop_unsupported()) {
                         Ok((sent, warnings)) => {
                             assert!(warnings > 0, "{name} at {service}");
                             let refusal = unifiedai_loopback::schema_refusal(service, &sent);
@@ -323,9 +323,9 @@ fn by_hand(schema: Value, dialect: &Dialect) -> Result<(Value, Vec<(String, bool
     let adapted =
         adapt(&Json::new(&schema).unwrap(), dialect).map_err(|error| error.to_string())?;
     let lost = adapted
-        .lost
+        .changes
         .into_iter()
-        .map(|lost| (lost.path, lost.alters));
+        .map(|lost| (lost.path, lost.changes_meaning));
     Ok((adapted.schema.decode().unwrap(), lost.collect()))
 }
 

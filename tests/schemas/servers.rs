@@ -6,12 +6,12 @@ use super::*;
 fn at_loopback(server: &unifiedai_loopback::Loopback) -> Vec<Arc<dyn Provider>> {
     let base = server.base_url();
     let base = base.strip_suffix("/v1").unwrap_or(&base).to_owned();
-    let chat = |profile: Profile, path: &str| -> Arc<dyn Provider> {
+    let chat = |profile: ChatProfile, path: &str| -> Arc<dyn Provider> {
         let builder = OpenAiChat::builder(profile).base_url([&base, path].concat());
         Arc::new(builder.build().unwrap())
     };
     let responses =
-        OpenAiResponses::builder(unifiedai::provider::openai_responses::Profile::OPENAI)
+        OpenAiResponses::builder(unifiedai::provider::openai_responses::ResponsesProfile::OPENAI)
             .base_url([&base, "/v1"].concat());
     vec![
         Arc::new(responses.build().unwrap()),
@@ -39,7 +39,7 @@ fn the_loopback_provider_takes_what_is_sent_and_refuses_what_was_changed() {
     let types = types();
     for (at, provider) in at_loopback(&server).into_iter().enumerate() {
         let (service, _, place) = servers().swap_remove(at);
-        let client = Client::shared(unifiedai::ureq::Agent::new(), provider.clone());
+        let client = Client::shared(unifiedai::transport::UreqTransport::new(), provider.clone());
         let mut refused = 0;
         for (name, schema, row) in &types {
             let request = ChatRequest::new("m")
@@ -48,7 +48,7 @@ fn the_loopback_provider_takes_what_is_sent_and_refuses_what_was_changed() {
             let fate = row.as_bytes()[at];
             let request = match fate {
                 b'=' | b'~' => request,
-                b'?' => request.lenient(),
+                b'?' => request.drop_unsupported(),
                 _ => continue,
             };
             let answer = client.chat(request.clone());
@@ -96,7 +96,7 @@ fn each_provider_has_the_dialect_that_the_docs_list() {
         }
     }
     let chat = profiles::ALL.iter().map(|p| (p.name, p.schemas));
-    let responses = openai_responses::Profile::ALL.iter();
+    let responses = openai_responses::ResponsesProfile::ALL.iter();
     let all: Vec<_> = chat.chain(responses.map(|p| (p.name, p.schemas))).collect();
     for (name, dialects) in &all {
         let row = listed.remove(name).unwrap_or("ANY");
@@ -149,7 +149,7 @@ fn references_that_lead_nowhere_are_refused_by_every_server() {
                         .response_format(ResponseFormat::JsonSchema(format)),
                     ask.tool(tool),
                 ] {
-                    for request in [request.clone(), request.lenient()] {
+                    for request in [request.clone(), request.drop_unsupported()] {
                         match provider.encode_chat(&request) {
                             Ok(_) => assert!(is_right, "{reference} at {service}"),
                             Err(error) => {
@@ -270,12 +270,12 @@ fn cohere_s_strict_is_one_word_for_all_tools() {
     let place = "/tools/1/function/parameters";
     let optional = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     assert!(sent(&cohere, place, &ask(optional.clone())).is_err());
-    let (found, warnings) = sent(&cohere, place, &ask(optional).lenient()).unwrap();
+    let (found, warnings) = sent(&cohere, place, &ask(optional).drop_unsupported()).unwrap();
     assert_eq!((&found["required"], warnings), (&json!(["a"]), 1));
     assert_eq!(unifiedai_loopback::schema_refusal("cohere", &found), None);
     // What cannot be enforced takes the word from all.
     let none = json!({"type": "object", "properties": {}});
-    let encoded = cohere.encode_chat(&ask(none).lenient()).unwrap();
+    let encoded = cohere.encode_chat(&ask(none).drop_unsupported()).unwrap();
     let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
     assert_eq!(body.get("strict_tools"), None);
     let encoded = cohere.encode_chat(&ask(plain())).unwrap();
@@ -300,7 +300,7 @@ fn patterns_are_written_as_each_grammar_reads_them() {
             said,
             "{pattern}"
         );
-        let alters = lost.iter().any(|(_, alters)| *alters);
-        assert_eq!(alters, said.is_none(), "{pattern}");
+        let changes_meaning = lost.iter().any(|(_, changes_meaning)| *changes_meaning);
+        assert_eq!(changes_meaning, said.is_none(), "{pattern}");
     }
 }

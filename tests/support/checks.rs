@@ -39,7 +39,10 @@ impl Recording {
 
     pub fn chat_request(&self) -> ChatRequest {
         let request = ChatRequest::new(self.model()).user("as recorded");
-        request.n(self.n()).stream(self.streaming).lenient()
+        request
+            .n(self.n())
+            .stream(self.streaming)
+            .drop_unsupported()
     }
 
     pub fn reading(&self) -> Reading {

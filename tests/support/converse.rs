@@ -168,7 +168,7 @@ pub fn read_back(response: &UnifiedChatResponse) -> Reading {
             ContentPart::Reasoning { signature, .. } => {
                 reading.signatures.extend(signature.clone())
             }
-            ContentPart::Opaque(block) => reading.opaque.push(value(&block.block)),
+            ContentPart::ProviderBlock(block) => reading.opaque.push(value(&block.block)),
             ContentPart::ToolCall(call) => {
                 reading
                     .calls

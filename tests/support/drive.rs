@@ -7,8 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ChatRequest, Error, Exchange, Input, Operation, Provider, Retry, Start, Step,
-    StreamEvent, Time, UnifiedChatResponse,
+    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Operation, Provider, RetryPolicy,
+    Step, StreamEvent, Time, UnifiedChatResponse,
 };
 
 /// An answer as it comes from the network.
@@ -127,12 +127,12 @@ pub fn run_at<O: Operation>(
         match exchange.poll(now) {
             Step::Send { request: sent, .. } => {
                 request = sent;
-                exchange.handle(Input::Head(answer.head()), now);
+                exchange.handle(Input::Headers(answer.head()), now);
             }
             Step::Receive { .. } => {
                 let input = match ends.next() {
                     Some(end) => Input::Body(answer.bytes(std::mem::replace(&mut at, end)..end)),
-                    None => Input::End,
+                    None => Input::BodyEnd,
                 };
                 exchange.handle(input, now);
             }
@@ -150,10 +150,10 @@ pub fn run_at<O: Operation>(
 
 pub fn options() -> Arc<CallOptions> {
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
+    options.retry = RetryPolicy::none();
     Arc::new(options)
 }
 
-pub fn start() -> Start {
-    Start::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0)
+pub fn start() -> CallStart {
+    CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0)
 }

@@ -7,16 +7,17 @@ use crate::{
 use tracing::subscriber::with_default;
 use unifiedai::{
     Client, TracingObserver,
-    transport::testing::{Answer, Script},
+    transport::testing::{MockResponse, MockTransport},
 };
 
-fn answers() -> [Answer; 6] {
+fn answers() -> [MockResponse; 6] {
     [
         whole(),
         stream(),
         refusal(400),
         refusal(401),
-        Answer::events([r#"{"choices": [{"delta": {"content": "canary-answer"}}]}"#]).cut(),
+        MockResponse::events([r#"{"choices": [{"delta": {"content": "canary-answer"}}]}"#])
+            .truncated(),
         stream(),
     ]
 }
@@ -45,7 +46,7 @@ fn neither_key_nor_content_in_spans() {
         (TracingObserver::new().with_content(), true),
     ] {
         let spans = Spans::default();
-        let client = Client::new(Script::new(answers()), provider()).with_observer(observer);
+        let client = Client::new(MockTransport::new(answers()), provider()).with_observer(observer);
         with_default(spans.clone(), || calls(&client));
         assert_eq!(spans.calls().len(), 6);
         let text = format!("{:?}", spans.all());

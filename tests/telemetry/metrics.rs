@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use unifiedai::{
     Client, MetricsObserver,
     provider::OpenAiChat,
-    transport::testing::{Answer, Script},
+    transport::testing::{MockResponse, MockTransport},
 };
 
 const DURATION: &str = "gen_ai.client.operation.duration";
@@ -17,13 +17,13 @@ const ATTEMPT: &str = "http.client.request.duration";
 type Series = (String, BTreeMap<String, String>, Vec<f64>);
 
 pub(crate) fn series(
-    answers: impl IntoIterator<Item = Answer>,
+    answers: impl IntoIterator<Item = MockResponse>,
     calls: impl FnOnce(&Client),
 ) -> Vec<Series> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     with_local_recorder(&recorder, || {
-        let client = Client::new(Script::new(answers), provider());
+        let client = Client::new(MockTransport::new(answers), provider());
         calls(&client.with_observer(MetricsObserver::new()));
     });
     let series = snapshotter.snapshot().into_vec().into_iter();
@@ -88,7 +88,7 @@ fn a_call_counts_for_the_target_that_answered_and_an_attempt_for_its_own() {
         let two = OpenAiChat::custom("https://two.test/v1").name("two");
         let client = client.clone().with_provider(two.build().unwrap()).unwrap();
         let fallback = client.providers().fallback("m", ["two.m2"]).unwrap();
-        client.chat_any(question(), fallback).unwrap();
+        client.chat_with_fallback(question(), fallback).unwrap();
     });
     let target = |one: &Series| {
         let word = |name| label(one, name).map(str::to_owned);
@@ -112,7 +112,7 @@ fn a_call_counts_for_the_target_that_answered_and_an_attempt_for_its_own() {
 
 #[test]
 fn a_stream_has_a_time_to_its_first_piece() {
-    let busy = Answer::json(429, "{}").header("retry-after", "2");
+    let busy = MockResponse::json(429, "{}").header("retry-after", "2");
     let all = series([busy, stream()], |client| {
         client.stream(question()).unwrap().into_response().unwrap();
     });

@@ -1,19 +1,19 @@
 use crate::support::{ANSWER, QUESTION, Span, Spans, provider, question, refusal, stream, whole};
 use tracing::subscriber::with_default;
 use unifiedai::{
-    AsyncClient, Client, Delivery, EmbedRequest, FailureKind, TracingObserver,
+    AsyncClient, Client, EmbedRequest, RequestDelivery, TracingObserver, TransportErrorKind,
     provider::OpenAiChat,
-    transport::testing::{Answer, Script},
+    transport::testing::{MockResponse, MockTransport},
 };
 
 /// The span of the call that `call` makes with these answers.
 fn span(
-    answers: impl IntoIterator<Item = Answer>,
+    answers: impl IntoIterator<Item = MockResponse>,
     observer: TracingObserver,
     call: impl FnOnce(&Client),
 ) -> Span {
     let spans = Spans::default();
-    let client = Client::new(Script::new(answers), provider()).with_observer(observer);
+    let client = Client::new(MockTransport::new(answers), provider()).with_observer(observer);
     with_default(spans.clone(), || call(&client));
     spans.one()
 }
@@ -60,8 +60,8 @@ fn a_whole_answer() {
 #[test]
 fn a_stream_that_was_tried_again() {
     let answers = [
-        Answer::failure(FailureKind::Connect, Delivery::NotSent),
-        Answer::json(503, "{}"),
+        MockResponse::failure(TransportErrorKind::Connect, RequestDelivery::NotSent),
+        MockResponse::json(503, "{}"),
         stream(),
     ];
     let span = span(answers, TracingObserver::new(), |client| {
@@ -90,11 +90,11 @@ fn a_stream_that_was_tried_again() {
 fn each_attempt_has_a_span_in_that_of_the_call() {
     let spans = Spans::default();
     let answers = [
-        Answer::failure(FailureKind::Connect, Delivery::NotSent),
-        Answer::json(503, "{}"),
+        MockResponse::failure(TransportErrorKind::Connect, RequestDelivery::NotSent),
+        MockResponse::json(503, "{}"),
         whole(),
     ];
-    let client = Client::new(Script::new(answers), provider());
+    let client = Client::new(MockTransport::new(answers), provider());
     let client = client.with_observer(TracingObserver::new());
     with_default(spans.clone(), || client.chat(question()).unwrap());
     let (call, attempts) = (spans.one(), spans.attempts());
@@ -123,10 +123,10 @@ fn each_attempt_has_a_span_in_that_of_the_call() {
 fn a_connection_that_had_ended_is_no_attempt_of_its_own() {
     let spans = Spans::default();
     let answers = [
-        Answer::failure(FailureKind::Reset, Delivery::NotSent),
+        MockResponse::failure(TransportErrorKind::Reset, RequestDelivery::NotSent),
         whole(),
     ];
-    let client = Client::new(Script::new(answers), provider());
+    let client = Client::new(MockTransport::new(answers), provider());
     let client = client.with_observer(TracingObserver::new());
     with_default(spans.clone(), || client.chat(question()).unwrap());
     let attempts = spans.attempts();
@@ -139,13 +139,13 @@ fn a_connection_that_had_ended_is_no_attempt_of_its_own() {
 fn after_a_fallback_the_call_has_the_target_that_answered() {
     let spans = Spans::default();
     let two = OpenAiChat::custom("https://two.test/v1").name("two");
-    let client = Client::new(Script::new([refusal(404), whole()]), provider())
+    let client = Client::new(MockTransport::new([refusal(404), whole()]), provider())
         .with_provider(two.build().unwrap())
         .unwrap()
         .with_observer(TracingObserver::new());
     let fallback = client.providers().fallback("m", ["two.m2"]).unwrap();
     with_default(spans.clone(), || {
-        client.chat_any(question(), fallback).unwrap()
+        client.chat_with_fallback(question(), fallback).unwrap()
     });
     check(
         &spans.one(),
@@ -189,8 +189,9 @@ fn a_refusal_and_a_cut_stream() {
             ("gen_ai.usage.input_tokens", None),
         ],
     );
-    let cut = Answer::events([r#"{"id": "r3", "choices": [{"delta": {"content": "canary-"}}]}"#]);
-    let cut = span([cut.cut()], TracingObserver::new(), |client| {
+    let cut =
+        MockResponse::events([r#"{"id": "r3", "choices": [{"delta": {"content": "canary-"}}]}"#]);
+    let cut = span([cut.truncated()], TracingObserver::new(), |client| {
         let stream = client.stream(question()).unwrap();
         stream.into_response().unwrap_err();
     });
@@ -225,7 +226,7 @@ fn a_dropped_stream_is_no_error() {
 fn other_operations_have_the_conventions_names() {
     let vectors = r#"{"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 2}}"#;
     let embedding = span(
-        [Answer::json(200, vectors)],
+        [MockResponse::json(200, vectors)],
         TracingObserver::new(),
         |client| {
             let _ = client.embed(EmbedRequest::new("e").text("text"));
@@ -239,7 +240,7 @@ fn other_operations_have_the_conventions_names() {
         ],
     );
     let models = span(
-        [Answer::json(200, r#"{"data": []}"#)],
+        [MockResponse::json(200, r#"{"data": []}"#)],
         TracingObserver::new(),
         |client| {
             client.list_models(None).unwrap();
@@ -251,7 +252,7 @@ fn other_operations_have_the_conventions_names() {
 #[test]
 fn async_calls_have_spans_too() {
     let spans = Spans::default();
-    let script = Script::new([whole(), stream()]);
+    let script = MockTransport::new([whole(), stream()]);
     let client = AsyncClient::new(script, provider()).with_observer(TracingObserver::new());
     with_default(spans.clone(), || {
         smol::block_on(async {

@@ -11,7 +11,7 @@ use tracing::{
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
-use unifiedai::{ChatRequest, provider::OpenAiChat, transport::testing::Answer};
+use unifiedai::{ChatRequest, provider::OpenAiChat, transport::testing::MockResponse};
 
 pub(crate) const KEY: &str = "canary-key-7f3a";
 pub(crate) const QUESTION: &str = "canary-question";
@@ -25,8 +25,8 @@ pub(crate) fn question() -> ChatRequest {
     ChatRequest::new("m").user(QUESTION)
 }
 
-pub(crate) fn whole() -> Answer {
-    Answer::json(
+pub(crate) fn whole() -> MockResponse {
+    MockResponse::json(
         200,
         format!(
             r#"{{"id": "r1", "model": "m-1", "choices": [{{"message": {{"content": "{ANSWER}"}}, "finish_reason": "stop"}}],
@@ -35,8 +35,8 @@ pub(crate) fn whole() -> Answer {
     )
 }
 
-pub(crate) fn stream() -> Answer {
-    Answer::events([
+pub(crate) fn stream() -> MockResponse {
+    MockResponse::events([
         r#"{"id": "r2", "model": "m-1", "choices": [{"index": 0, "delta": {"content": "canary-"}}]}"#,
         r#"{"choices": [{"index": 0, "delta": {"content": "answer"}, "finish_reason": "stop"}]}"#,
         r#"{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}"#,
@@ -45,8 +45,8 @@ pub(crate) fn stream() -> Answer {
 }
 
 /// A refusal that repeats what no log may have.
-pub(crate) fn refusal(status: u16) -> Answer {
-    Answer::json(
+pub(crate) fn refusal(status: u16) -> MockResponse {
+    MockResponse::json(
         status,
         format!(r#"{{"message": "{KEY} may not ask {QUESTION}"}}"#),
     )

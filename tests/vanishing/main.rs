@@ -27,7 +27,7 @@ use support::{
     corpus::{self, Recording},
     drive::{Answer, Arrival, Outcome, chat},
 };
-use unifiedai::{Provider, provider::recorded};
+use unifiedai::{Provider, provider::provider_for_recording};
 
 /// In how many answers each member is tried.
 const ANSWERS: usize = 3;
@@ -61,7 +61,7 @@ fn every_member_of_every_recorded_answer_is_accounted_for() {
                 continue;
             };
             answers += 1;
-            let provider = recorded(&recording.provider, wire).unwrap();
+            let provider = provider_for_recording(&recording.provider, wire).unwrap();
             let seen = |body: &Body| said(&provider, recording, body);
             let before = seen(&body);
             for place in body.places() {

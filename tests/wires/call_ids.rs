@@ -6,15 +6,15 @@ use std::{collections::BTreeSet, sync::Arc};
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, Message, Provider, Role, Tool, ToolCall, ToolResult,
     provider::{
-        Anthropic, Bedrock, Gemini, IdForm, OpenAiChat, OpenAiResponses,
+        Anthropic, Bedrock, Gemini, IdFormat, OpenAiChat, OpenAiResponses,
         openai_chat::{self, profiles},
         openai_responses,
     },
 };
 
 /// Each wire that has a form for ids, where the ids are in its body, and the form.
-fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdForm)> {
-    let chat = |profile: openai_chat::Profile, form| {
+fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdFormat)> {
+    let chat = |profile: openai_chat::ChatProfile, form| {
         let provider = OpenAiChat::builder(profile)
             .base_url("http://127.0.0.1:9/v1")
             .build()
@@ -25,7 +25,7 @@ fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdForm)> {
             form,
         )
     };
-    let responses = |profile: openai_responses::Profile, form| {
+    let responses = |profile: openai_responses::ResponsesProfile, form| {
         let provider = OpenAiResponses::builder(profile)
             .base_url("http://127.0.0.1:9/v1")
             .build()
@@ -36,15 +36,21 @@ fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdForm)> {
             form,
         )
     };
-    let anthropic = IdForm::new(1, usize::MAX).only("_-");
+    let anthropic = IdFormat::new(1, usize::MAX).only("_-");
     vec![
-        chat(profiles::MISTRAL, IdForm::new(9, 9).only("")),
-        chat(profiles::OPENAI, IdForm::new(1, 64)),
-        chat(profiles::AZURE, IdForm::new(1, 40)),
-        chat(profiles::AZURE_V1, IdForm::new(1, 40)),
+        chat(profiles::MISTRAL, IdFormat::new(9, 9).only("")),
+        chat(profiles::OPENAI, IdFormat::new(1, 64)),
+        chat(profiles::AZURE, IdFormat::new(1, 40)),
+        chat(profiles::AZURE_V1, IdFormat::new(1, 40)),
         chat(profiles::ANTHROPIC, anthropic),
-        responses(openai_responses::Profile::OPENAI, IdForm::new(1, 64)),
-        responses(openai_responses::Profile::AZURE, IdForm::new(1, 40)),
+        responses(
+            openai_responses::ResponsesProfile::OPENAI,
+            IdFormat::new(1, 64),
+        ),
+        responses(
+            openai_responses::ResponsesProfile::AZURE,
+            IdFormat::new(1, 40),
+        ),
         (
             Arc::new(Anthropic::new("k").unwrap()),
             ["id", "tool_use_id"],
@@ -59,7 +65,7 @@ fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdForm)> {
                     .unwrap(),
             ),
             ["toolUseId", "toolUseId"],
-            IdForm::new(1, 64).only("_.:-"),
+            IdFormat::new(1, 64).only("_.:-"),
         ),
     ]
 }
@@ -223,7 +229,7 @@ fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
         .tool_result(ToolResult::new("abcDEF123", "42"))
         .user("never mind");
     let key = "k";
-    let chat = |profile: openai_chat::Profile| -> Arc<dyn Provider> {
+    let chat = |profile: openai_chat::ChatProfile| -> Arc<dyn Provider> {
         Arc::new(
             OpenAiChat::builder(profile)
                 .base_url("https://x.test/v1")

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 use unifiedai::{
-    ChatRequest, ContentPart, Json, Message, OpaqueData, Provider, Role, ToolCall, ToolResult,
+    ChatRequest, ContentPart, Json, Message, Provider, ProviderData, Role, ToolCall, ToolResult,
     Warning,
     provider::{
         OpenAiChat,
-        openai_chat::{Profile, profiles},
+        openai_chat::{ChatProfile, profiles},
     },
 };
 
-fn encode(profile: Profile, request: &ChatRequest) -> (Value, Vec<Warning>) {
+fn encode(profile: ChatProfile, request: &ChatRequest) -> (Value, Vec<Warning>) {
     let provider = OpenAiChat::builder(profile)
         .base_url("http://127.0.0.1:9/v1")
         .build()
@@ -18,7 +18,7 @@ fn encode(profile: Profile, request: &ChatRequest) -> (Value, Vec<Warning>) {
     super::encode(&provider as &dyn Provider, request).unwrap()
 }
 
-fn messages(profile: Profile, request: &ChatRequest) -> Value {
+fn messages(profile: ChatProfile, request: &ChatRequest) -> Value {
     encode(profile, request).0["messages"].take()
 }
 
@@ -205,7 +205,7 @@ fn arguments_that_are_no_object_are_sent_in_one() {
     let call = |arguments: &str| ContentPart::ToolCall(ToolCall::new("a", "f", arguments));
     for profile in profiles::ALL
         .iter()
-        .filter(|profile| profile.takes(unifiedai::Param::Tools))
+        .filter(|profile| profile.supports(unifiedai::Param::Tools))
     {
         let request = |arguments: &str| {
             ask()
@@ -316,7 +316,7 @@ fn media_of_tools_and_of_the_model_go_into_a_message_of_the_user() {
 
 #[test]
 fn what_had_no_place_in_the_model_goes_back_to_its_server() {
-    let block = |value: Value| ContentPart::opaque("openai", Json::new(&value).unwrap());
+    let block = |value: Value| ContentPart::provider_block("openai", Json::new(&value).unwrap());
     let custom = json!({"id": "call_9", "type": "custom", "custom": {"name": "f", "input": "x"}});
     let request = ask()
         .message(model(vec![
@@ -348,7 +348,10 @@ fn what_had_no_place_in_the_model_goes_back_to_its_server() {
 fn own_data_of_a_call_goes_back_unchanged() {
     let mut own = ToolCall::new("a", "f", "{}");
     let data = json!({"google": {"thought_signature": "own"}});
-    own.provider_data = Some(OpaqueData::new("gemini-openai", Json::new(&data).unwrap()));
+    own.provider_data = Some(ProviderData::new(
+        "gemini-openai",
+        Json::new(&data).unwrap(),
+    ));
     let request = ask()
         .message(model(vec![ContentPart::ToolCall(own), call("b")]))
         .tool_result(ToolResult::new("a", "1"))

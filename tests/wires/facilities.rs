@@ -1,7 +1,9 @@
 //! What a program may expect of each provider beside the answer itself, against the loopback provider.
 
 use super::common::on_loopback;
-use unifiedai::{CallOptions, ChatRequest, Client, ErrorKind, Retry, ureq::Agent};
+use unifiedai::{
+    CallOptions, ChatRequest, Client, ErrorKind, RetryPolicy, transport::UreqTransport,
+};
 use unifiedai_loopback::{Config, Loopback};
 
 /// `yes`, or `-` where the provider has no such thing. The last five columns are the kinds of its errors: a wrong key, a
@@ -42,14 +44,14 @@ fn each_provider_has_what_the_table_says() {
 fn facilities(name: &str) -> Vec<String> {
     let server = Loopback::start(Config::fast()).unwrap();
     let mut options = CallOptions::default();
-    options.retry = Retry::none();
-    let client =
-        Client::shared(Agent::new(), on_loopback(name, &server).unwrap()).with_options(options);
+    options.retry = RetryPolicy::none();
+    let client = Client::shared(UreqTransport::new(), on_loopback(name, &server).unwrap())
+        .with_options(options);
     let has = |is: bool| if is { "yes" } else { "-" }.to_owned();
     let models = client.list_models(None);
     let one = match &models {
-        Ok(models) => client.model(&models[0].id),
-        Err(_) => client.model("m"),
+        Ok(models) => client.retrieve_model(&models[0].id),
+        Err(_) => client.retrieve_model("m"),
     };
     for error in [models.as_ref().err(), one.as_ref().err()]
         .into_iter()

@@ -3,7 +3,7 @@
 use super::{encode, wires};
 use serde_json::{Value, json};
 use unifiedai::{
-    ChatRequest, ContentPart, Json, Message, OpaqueData, Role, Tool, ToolCall, ToolResult,
+    ChatRequest, ContentPart, Json, Message, ProviderData, Role, Tool, ToolCall, ToolResult,
 };
 
 /// A conversation as `maker` left it: instructions, a picture, a thought with what it wants back of it, a call with what
@@ -11,7 +11,7 @@ use unifiedai::{
 fn begun_with(maker: &str) -> ChatRequest {
     let own = |value: Value| Json::new(&value).unwrap();
     let mut call = ToolCall::new("call_1", "weather", r#"{"city":"Bern"}"#);
-    call.provider_data = Some(OpaqueData::new(
+    call.provider_data = Some(ProviderData::new(
         maker,
         own(json!({"thoughtSignature": "data-of-call"})),
     ));
@@ -24,7 +24,7 @@ fn begun_with(maker: &str) -> ChatRequest {
         Role::Assistant,
         vec![
             thought,
-            ContentPart::opaque(maker, own(block_of(maker))),
+            ContentPart::provider_block(maker, own(block_of(maker))),
             "Let me see.".into(),
             ContentPart::ToolCall(call),
         ],

@@ -27,7 +27,7 @@ fn built(is_allowed: bool) -> Vec<(&'static str, Built)> {
         }};
     }
     let chat = |profile| OpenAiChat::builder(profile).api_key("k").unwrap();
-    let responses = OpenAiResponses::builder(openai_responses::Profile::OPENAI);
+    let responses = OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI);
     let bedrock = || Bedrock::builder("us-east-1");
     let keys = unifiedai::AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
     vec![
@@ -68,6 +68,6 @@ fn a_key_over_plain_http_needs_a_word_of_the_program_at_every_provider() {
     }
     for (name, result) in built(true) {
         let provider = result.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(provider.auth().is_some(), "{name}");
+        assert!(provider.auth().is_required(), "{name}");
     }
 }

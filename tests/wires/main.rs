@@ -28,7 +28,7 @@ use unifiedai::{
 /// One provider of each wire, and Cerebras, in the order of the tables' columns.
 fn wires() -> Vec<Box<dyn Provider>> {
     let openai = OpenAiChat::builder(profiles::OPENAI).api_key("k").unwrap();
-    let responses = OpenAiResponses::builder(openai_responses::Profile::OPENAI)
+    let responses = OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI)
         .api_key("k")
         .unwrap();
     let bedrock = Bedrock::builder("us-east-1").api_key("k").unwrap();

@@ -1,4 +1,4 @@
-//! Each member of a request on each wire: it is in the body, or an error names it, or with `lenient` a warning.
+//! Each member of a request on each wire: it is in the body, or an error names it, or with `drop_unsupported` a warning.
 
 use super::{encode, wires};
 use serde_json::{Value, json};
@@ -35,14 +35,14 @@ reasoning_format | reasoning_format | - | = | generationConfig.thinkingConfig.in
 reasoning_format: raw | reasoning_format | - | - | - | - | - | - | -
 reasoning_max_tokens | - | - | thinking.budget_tokens | generationConfig.thinkingConfig.thinkingBudget | - | thinking.token_budget | - | -
 disable_reasoning | disable_reasoning | - | thinking.type | generationConfig.thinkingConfig.thinkingBudget | reasoning.effort | thinking.type | think | -
-clear_thinking | clear_thinking | - | - | - | - | - | - | -
+clear_reasoning | clear_thinking | - | - | - | - | - | - | -
 verbosity | - | verbosity | - | - | text.verbosity | - | - | -
 prompt_cache_key | prompt_cache_key | prompt_cache_key | - | - | prompt_cache_key | - | - | -
 service_tier | service_tier | service_tier | - | serviceTier | service_tier | - | - | serviceTier.type
 service_tier: auto | service_tier | service_tier | service_tier | = | service_tier | - | - | =
 service_tier: default | service_tier | service_tier | service_tier | serviceTier | service_tier | - | - | serviceTier.type
 model_parameters | model_parameters | - | - | - | - | - | - | -
-end_user | user | user | metadata.user_id | - | safety_identifier | - | - | -
+user_id | user | user | metadata.user_id | - | safety_identifier | - | - | -
 metadata | - | metadata | - | - | metadata | - | - | requestMetadata.k
 store | - | store | - | - | store | - | - | -
 include_usage | = | = | = | = | = | = | = | =
@@ -123,14 +123,14 @@ fn with(row: &str) -> ChatRequest {
         "reasoning_format: raw" => request.reasoning_format(ReasoningFormat::Raw),
         "reasoning_max_tokens" => request.reasoning_max_tokens(2048_u64),
         "disable_reasoning" => request.disable_reasoning(true),
-        "clear_thinking" => request.clear_thinking(true),
+        "clear_reasoning" => request.clear_reasoning(true),
         "verbosity" => request.verbosity(Verbosity::Low),
         "prompt_cache_key" => request.prompt_cache_key("k"),
         "service_tier" => request.service_tier(ServiceTier::Flex),
         "service_tier: auto" => request.service_tier(ServiceTier::Auto),
         "service_tier: default" => request.service_tier(ServiceTier::Default),
         "model_parameters" => request.model_parameters(Json::parse(r#"{"a":1}"#).unwrap()),
-        "end_user" => request.end_user("u"),
+        "user_id" => request.user_id("u"),
         "metadata" => request.metadata(labels()),
         "store" => request.store(true),
         "include_usage" => request.include_usage(true),
@@ -200,7 +200,7 @@ fn check(wire: &dyn unifiedai::Provider, row: &str, expected: &str) -> Result<()
     let (without, _) = encode(wire, &base()).unwrap();
     let strict = encode(wire, &request);
     let (lenient, warnings) =
-        encode(wire, &request.lenient()).map_err(|error| error.to_string())?;
+        encode(wire, &request.drop_unsupported()).map_err(|error| error.to_string())?;
     if expected == "-" {
         let error = strict.err().ok_or("it was not refused")?;
         if error.kind() != ErrorKind::InvalidRequest
@@ -262,7 +262,9 @@ fn what_is_asked_is_never_dropped() {
     for part in [sound, film] {
         for wire in wires() {
             let message = Message::new(Role::User, vec!["what is this?".into(), part.clone()]);
-            let request = ChatRequest::new("some-model").message(message).lenient();
+            let request = ChatRequest::new("some-model")
+                .message(message)
+                .drop_unsupported();
             match encode(&*wire, &request) {
                 Ok((body, _)) => assert!(
                     body.to_string().contains("https://x/a."),

@@ -13,8 +13,8 @@ use std::{
 };
 use step::{Step, time};
 use unifiedai::{
-    CallOptions, ChatRequest, Delivery, Error, Exchange, FailureKind, Input, Start, TransportError,
-    provider::OpenAiChat,
+    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, RequestDelivery, TransportError,
+    TransportErrorKind, provider::OpenAiChat,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -47,7 +47,7 @@ impl Chat {
     pub fn new(question: &str, now: f64, wall: f64, seed: u32) -> Result<Chat, String> {
         let question: Question = serde_json::from_str(question).map_err(|e| e.to_string())?;
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs_f64((wall / 1e3).clamp(0.0, 1e11));
-        let start = Start::new(time(now), wall, seed.into());
+        let start = CallStart::new(time(now), wall, seed.into());
         Ok(Chat {
             exchange: exchange(question, start).map_err(|e| e.to_string())?,
             answered: false,
@@ -75,7 +75,7 @@ impl Chat {
             head = head.header(&pair[0], &pair[1]);
         }
         let input = match head.body(()) {
-            Ok(head) => Input::Head(head.into_parts().0),
+            Ok(head) => Input::Headers(head.into_parts().0),
             Err(error) => return self.failed(&error.to_string(), now),
         };
         self.answered = true;
@@ -90,17 +90,18 @@ impl Chat {
 
     /// Its body ended.
     pub fn end(&mut self, now: f64) {
-        self.exchange.handle(Input::End, time(now));
+        self.exchange.handle(Input::BodyEnd, time(now));
     }
 
     /// `fetch`, or reading its body, failed. It does not say how far the request got.
     pub fn failed(&mut self, why: &str, now: f64) {
         let (kind, delivery) = match self.answered {
-            true => (FailureKind::Truncated, Delivery::Answered),
-            false => (FailureKind::Other, Delivery::MaybeProcessed),
+            true => (TransportErrorKind::Truncated, RequestDelivery::Answered),
+            false => (TransportErrorKind::Other, RequestDelivery::MaybeProcessed),
         };
         let failure = TransportError::new(kind, delivery, why);
-        self.exchange.handle(Input::Failed(failure), time(now));
+        self.exchange
+            .handle(Input::TransportError(failure), time(now));
     }
 
     /// Once there is nothing more to do: `{"ok": RESPONSE}` or `{"error": ERROR}` in JSON.
@@ -113,7 +114,7 @@ impl Chat {
     }
 }
 
-fn exchange(question: Question, start: Start) -> Result<Exchange, Error> {
+fn exchange(question: Question, start: CallStart) -> Result<Exchange, Error> {
     let mut server = OpenAiChat::custom(question.base_url);
     if let Some(key) = question.api_key {
         server = server.api_key(key)?;

@@ -44,7 +44,7 @@ pub struct Step<'a> {
 
 /// Where the provider is.
 pub enum Place {
-    /// At this address, as `provider_from_env` takes it.
+    /// At this address, as `provider::from_env` takes it.
     At(String),
     /// Nowhere: recorded traffic of this wire.
     Recorded(String),

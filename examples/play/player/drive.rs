@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     time::{Duration, SystemTime},
 };
-use unifiedai::{Error, ErrorKind, Exchange, Input, Operation, Start, Step, Time};
+use unifiedai::{CallStart, Error, ErrorKind, Exchange, Input, Operation, Step, Time};
 
 /// It stands still but for the waits that an exchange asks for.
 #[derive(Debug, Default)]
@@ -13,10 +13,10 @@ pub struct Clock(Duration);
 
 impl Clock {
     /// The wall clock begins at 2026-01-01, so that signatures and dates are the same at each run.
-    pub fn start(&self) -> Start {
+    pub fn start(&self) -> CallStart {
         let since_1970 = Duration::from_secs(1_767_225_600).saturating_add(self.0);
         let wall = SystemTime::UNIX_EPOCH.checked_add(since_1970);
-        Start::new(self.now(), wall.unwrap_or(SystemTime::UNIX_EPOCH), 0)
+        CallStart::new(self.now(), wall.unwrap_or(SystemTime::UNIX_EPOCH), 0)
     }
 
     fn now(&self) -> Time {
@@ -62,10 +62,10 @@ pub fn drive<O: Operation>(
                     return Ok(driven);
                 };
                 pieces = answer.pieces();
-                exchange.handle(Input::Head(answer.head()), clock.now());
+                exchange.handle(Input::Headers(answer.head()), clock.now());
             }
             Step::Receive { .. } => {
-                let input = pieces.pop_front().map_or(Input::End, Input::Body);
+                let input = pieces.pop_front().map_or(Input::BodyEnd, Input::Body);
                 exchange.handle(input, clock.now());
             }
             Step::Sleep { until } => {

@@ -19,8 +19,8 @@ use document::{Document, Played};
 use drive::{Clock, drive};
 use std::sync::Arc;
 use unifiedai::{
-    CallOptions, ContentPart, Error, Exchange, Message, Provider, Start, provider::recorded,
-    provider_from_env,
+    CallOptions, CallStart, ContentPart, Error, Exchange, Message, Provider, provider,
+    provider::provider_for_recording,
 };
 
 /// A case that was played.
@@ -106,7 +106,7 @@ impl Conversation {
         })
     }
 
-    fn start(&self) -> Start {
+    fn start(&self) -> CallStart {
         self.clock.start()
     }
 
@@ -145,7 +145,7 @@ fn options() -> Arc<CallOptions> {
 fn provider(step: &Step<'_>) -> Result<Arc<dyn Provider>, Error> {
     let name = step.provider()?;
     match step.place()? {
-        case::Place::At(url) => provider_from_env(&name, Some(&url)),
-        case::Place::Recorded(dialect) => recorded(&name, &dialect),
+        case::Place::At(url) => provider::from_env(&name, Some(&url)),
+        case::Place::Recorded(dialect) => provider_for_recording(&name, &dialect),
     }
 }

@@ -8,7 +8,7 @@ use unifiedai::{
 pub fn chat(step: &Step<'_>, messages: &[Message]) -> Result<ChatRequest, Error> {
     let mut request = ChatRequest::new(step.model()?).messages(messages.iter().cloned());
     request.stream = step.flag("stream")?;
-    request.lenient = step.flag("lenient")?;
+    request.drop_unsupported = step.flag("lenient")?;
     if let Some(params) = step.get("params") {
         for (name, value) in params.members()?.iter() {
             param(&mut request, name, value)?;
@@ -33,13 +33,15 @@ pub fn embed(step: &Step<'_>) -> Result<EmbedRequest, Error> {
     if let Some(encoding) = step.get("encoding") {
         request.encoding = Some(encoding.read::<String>()?.as_str().into());
     }
-    request.lenient = step.flag("lenient")?;
+    request.drop_unsupported = step.flag("lenient")?;
     if let Some(params) = step.get("params") {
         for (name, value) in params.members()?.iter() {
             match name {
                 "dimensions" => request.dimensions = Some(value.read()?),
-                "purpose" => request.purpose = Some(value.read::<String>()?.as_str().into()),
-                "end_user" => request.end_user = Some(value.read()?),
+                "purpose" | "input_type" => {
+                    request.input_type = Some(value.read::<String>()?.as_str().into())
+                }
+                "end_user" | "user_id" => request.user_id = Some(value.read()?),
                 _ => return Err(value.wrong("a request for vectors has no such setting")),
             }
         }
@@ -64,10 +66,14 @@ fn param(request: &mut ChatRequest, name: &str, value: &Member<'_>) -> Result<()
         ($($method:ident)+) => {
             match name {
                 $(stringify!($method) => request.$method = Some(value.read()?),)+
+                // The names that cases use.
+                "clear_thinking" => request.clear_reasoning = Some(value.read()?),
+                "correlation_id" => request.client_request_id = Some(value.read()?),
+                "end_user" => request.user_id = Some(value.read()?),
                 "stream" => request.stream = value.read()?,
-                "lenient" => request.lenient = value.read()?,
-                "extract_think" => request.extract_think = value.read()?,
-                "raw_frames" => request.raw_frames = value.read()?,
+                "lenient" | "drop_unsupported" => request.drop_unsupported = value.read()?,
+                "extract_think" | "parse_think_tags" => request.parse_think_tags = value.read()?,
+                "raw_frames" | "include_raw_frames" => request.include_raw_frames = value.read()?,
                 "header" => {
                     for (name, value) in value.members()?.iter() {
                         request.headers.push((name.to_owned(), value.read()?));
@@ -87,9 +93,9 @@ fn param(request: &mut ChatRequest, name: &str, value: &Member<'_>) -> Result<()
     set!(
         max_tokens min_tokens temperature top_p top_k min_p frequency_penalty presence_penalty
         repetition_penalty logit_bias logprobs top_logprobs n seed parallel_tool_calls reasoning_effort
-        reasoning_format reasoning_max_tokens disable_reasoning clear_thinking verbosity
-        prompt_cache_key service_tier model_parameters end_user metadata store include_usage
-        prediction correlation_id
+        reasoning_format reasoning_max_tokens disable_reasoning clear_reasoning verbosity
+        prompt_cache_key service_tier model_parameters user_id metadata store include_usage
+        prediction client_request_id
     );
     Ok(())
 }

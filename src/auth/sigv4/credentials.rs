@@ -63,7 +63,7 @@ pub enum AwsCredentialSource {
     /// Always these.
     Fixed(AwsCredentials),
     /// Asked for each attempt, so that they can be renewed. Must not block for long: it runs inside the machine's `poll`.
-    Ask(Arc<dyn Fn() -> Result<AwsCredentials, Error> + Send + Sync>),
+    Callback(Arc<dyn Fn() -> Result<AwsCredentials, Error> + Send + Sync>),
 }
 
 impl From<AwsCredentials> for AwsCredentialSource {
@@ -76,7 +76,7 @@ impl fmt::Debug for AwsCredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             AwsCredentialSource::Fixed(_) => "Fixed([secret])",
-            AwsCredentialSource::Ask(_) => "Ask(..)",
+            AwsCredentialSource::Callback(_) => "Callback(..)",
         })
     }
 }

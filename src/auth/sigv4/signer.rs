@@ -69,7 +69,7 @@ impl Signer {
     pub fn apply(&self, request: &mut Request<Bytes>, wall: SystemTime) -> Result<Secret, Error> {
         let credentials = match &self.credentials {
             AwsCredentialSource::Fixed(credentials) => credentials.clone(),
-            AwsCredentialSource::Ask(ask) => ask()?,
+            AwsCredentialSource::Callback(ask) => ask()?,
         };
         let host = host(request)?;
         let parts = Signable {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn credentials_are_asked_for_each_time() {
-        let ask = AwsCredentialSource::Ask(Arc::new(|| {
+        let ask = AwsCredentialSource::Callback(Arc::new(|| {
             Err(Error::new(ErrorKind::InvalidRequest, "expired"))
         }));
         let signer = Signer::new(ask, "us-east-1", "bedrock").unwrap();

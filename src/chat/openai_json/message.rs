@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn the_message_of_a_written_response_is_read_back() {
         let mut call = ToolCall::new("c", "f", "{}");
-        call.provider_data = Some(crate::OpaqueData::new("p", Json::parse("{}").unwrap()));
+        call.provider_data = Some(crate::ProviderData::new("p", Json::parse("{}").unwrap()));
         let cited = ContentPart::Text {
             text: "Yes.".into(),
             citations: vec![Citation {

@@ -36,7 +36,8 @@ fn request(json: &Json) -> Read<ChatRequest> {
         }
         let field = match name.as_str() {
             "max_completion_tokens" => "max_tokens",
-            "user" => "end_user",
+            "user" => "user_id",
+            "clear_thinking" => "clear_reasoning",
             other => other,
         };
         let set = request
@@ -211,7 +212,7 @@ mod tests {
             .temperature(0.5)
             .reasoning_effort(ReasoningEffort::Low)
             .logit_bias([("7".to_owned(), -100.0)].into())
-            .end_user("u1")
+            .user_id("u1")
             .extra("web_search_options", &json!({"a": 1}))
             .unwrap();
         assert_eq!(read, expected);

@@ -36,7 +36,7 @@ const NO_JITTER: f64 = 0.0;
 impl<K> Ledger<K> {
     pub(super) fn new(options: BatchOptions) -> Self {
         Ledger {
-            pause: Pause::new(options.longest_pause),
+            pause: Pause::new(options.max_pause),
             options,
             begun: 0,
             running: 0,

@@ -5,7 +5,7 @@ mod ledger;
 mod nonblocking;
 
 pub use blocking::Batch;
-pub use nonblocking::{AsyncBatch, Requests};
+pub use nonblocking::{AsyncBatch, IterRequests};
 
 use crate::{Error, ErrorKind, UnifiedChatResponse};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct BatchOptions {
     pub ordered: bool,
     /// The longest pause for an allowance to fill up again. If the provider names a longer one, the calls go on, and
     /// fail with what it says. Default 60 s.
-    pub longest_pause: Duration,
+    pub max_pause: Duration,
 }
 
 impl Default for BatchOptions {
@@ -31,7 +31,7 @@ impl Default for BatchOptions {
         BatchOptions {
             concurrency: 8,
             ordered: false,
-            longest_pause: Duration::from_secs(60),
+            max_pause: Duration::from_secs(60),
         }
     }
 }

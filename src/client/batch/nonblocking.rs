@@ -26,11 +26,11 @@ impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
         &self,
         requests: I,
         options: BatchOptions,
-    ) -> Result<AsyncBatch<K, Requests<I::IntoIter>, T>, Error>
+    ) -> Result<AsyncBatch<K, IterRequests<I::IntoIter>, T>, Error>
     where
         I: IntoIterator<Item = (K, ChatRequest)>,
     {
-        self.batch_stream(Requests(requests.into_iter()), options)
+        self.batch_stream(IterRequests(requests.into_iter()), options)
     }
 
     /// [`batch`](Self::batch) for requests that arrive one by one.
@@ -164,12 +164,12 @@ impl<K: fmt::Debug, S, T: fmt::Debug> fmt::Debug for AsyncBatch<K, S, T> {
 
 /// An iterator of requests as a [`Stream`].
 #[derive(Debug)]
-pub struct Requests<I>(I);
+pub struct IterRequests<I>(I);
 
 // The iterator is never pinned, only moved and called.
-impl<I> Unpin for Requests<I> {}
+impl<I> Unpin for IterRequests<I> {}
 
-impl<I: Iterator> Stream for Requests<I> {
+impl<I: Iterator> Stream for IterRequests<I> {
     type Item = I::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<I::Item>> {

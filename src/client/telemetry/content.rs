@@ -95,7 +95,7 @@ impl<'a> Part<'a> {
                 id: &result.call_id,
                 response: text(result),
             },
-            ContentPart::Opaque(block) => Part::Provider {
+            ContentPart::ProviderBlock(block) => Part::Provider {
                 provider: &block.provider,
             },
         }

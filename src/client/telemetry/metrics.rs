@@ -1,5 +1,5 @@
 use super::{operation, provider};
-use crate::{CallEvent, CallInfo, CallSummary, Observation, Observer};
+use crate::{CallEvent, CallInfo, CallObservation, CallSummary, Observer};
 use ::metrics::{Label, Unit, describe_histogram, histogram};
 
 /// Records the histograms of OpenTelemetry's conventions for generative AI through the
@@ -42,7 +42,7 @@ impl MetricsObserver {
 }
 
 impl Observer for MetricsObserver {
-    fn observe(&self, seen: &Observation<'_>) {
+    fn observe(&self, seen: &CallObservation<'_>) {
         match &seen.event {
             CallEvent::AttemptFinished {
                 duration,

@@ -1,5 +1,5 @@
 use super::{content, operation, provider};
-use crate::{CallEvent, CallInfo, CallSummary, ErrorKind, Observation, Observer};
+use crate::{CallEvent, CallInfo, CallObservation, CallSummary, ErrorKind, Observer};
 use ::tracing::{Span, field::Empty, info_span};
 use std::{
     collections::HashMap,
@@ -18,8 +18,8 @@ use std::{
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
-/// use unifiedai::{Client, TracingObserver, ureq::Agent};
-/// let client = Client::from_env(Agent::new(), &["cerebras"])?.with_observer(TracingObserver::new());
+/// use unifiedai::{Client, TracingObserver, transport::UreqTransport};
+/// let client = Client::from_env(UreqTransport::new(), &["cerebras"])?.with_observer(TracingObserver::new());
 /// # }
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
@@ -71,19 +71,19 @@ struct Spans {
 }
 
 impl Observer for TracingObserver {
-    fn observe(&self, seen: &Observation<'_>) {
+    fn observe(&self, seen: &CallObservation<'_>) {
         match &seen.event {
             CallEvent::Started => {
                 let call = begin(seen.call);
                 let attempt = None;
                 self.spans().insert(seen.call.id, Spans { call, attempt });
             }
-            CallEvent::Asked(request) => {
+            CallEvent::Request(request) => {
                 let messages = content::asked(request);
                 self.span(seen.call)
                     .record("gen_ai.input.messages", messages);
             }
-            CallEvent::Answered(response) => {
+            CallEvent::Response(response) => {
                 let messages = content::answered(response);
                 self.span(seen.call)
                     .record("gen_ai.output.messages", messages);
@@ -111,7 +111,7 @@ impl Observer for TracingObserver {
                     end_attempt(&span, *status, *error);
                 }
             }
-            CallEvent::MovedOn { status, error } => {
+            CallEvent::Fallback { status, error } => {
                 let span = self.span(seen.call);
                 let call = seen.call;
                 ::tracing::info!(
@@ -137,7 +137,7 @@ impl Observer for TracingObserver {
         }
     }
 
-    fn wants_content(&self) -> bool {
+    fn capture_content(&self) -> bool {
         self.content
     }
 }

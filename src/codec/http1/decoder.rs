@@ -16,7 +16,7 @@ pub(super) const MAX_HEAD: usize = 64 * 1024;
 #[non_exhaustive]
 pub enum ResponsePart<'i> {
     /// Status and headers. Interim responses (1xx) are skipped.
-    Head(response::Parts),
+    Headers(response::Parts),
     /// The next bytes of the body, never empty.
     Body(&'i [u8]),
     /// The body is complete; what the trailers said.
@@ -34,7 +34,7 @@ pub enum ResponsePart<'i> {
 ///     let mut rest = read;
 ///     while let Some(part) = decoder.next(&mut rest)? {
 ///         match part {
-///             ResponsePart::Head(head) => assert_eq!(head.status, 200),
+///             ResponsePart::Headers(head) => assert_eq!(head.status, 200),
 ///             ResponsePart::Body(piece) => body.extend_from_slice(piece),
 ///             _ => {}
 ///         }
@@ -82,7 +82,7 @@ impl ResponseDecoder {
 
     /// Sets how large the head, interim ones included, and the trailers may be, in bytes; 64 KiB by default.
     #[must_use]
-    pub fn with_max_head(mut self, bytes: usize) -> Self {
+    pub fn with_max_header_size(mut self, bytes: usize) -> Self {
         self.limit = bytes;
         self
     }
@@ -168,7 +168,7 @@ impl ResponseDecoder {
                         continue;
                     };
                     self.begin_body(&head)?;
-                    return Ok(Some(ResponsePart::Head(head)));
+                    return Ok(Some(ResponsePart::Headers(head)));
                 }
                 State::Body(Framing::Fixed { left: 0 }) => {
                     return Ok(Some(self.end(HeaderMap::new())));

@@ -17,14 +17,14 @@ pub enum Http1Error {
     /// The head or the trailers break the rules.
     #[error("the answer's head is malformed: {problem}")]
     #[non_exhaustive]
-    Head {
+    Headers {
         /// What is wrong with it.
         problem: &'static str,
     },
     /// The head or the trailers are larger than the limit.
     #[error("the answer's head is larger than {limit} bytes")]
     #[non_exhaustive]
-    HeadTooLarge {
+    HeadersTooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
@@ -45,7 +45,7 @@ pub enum Http1Error {
 }
 
 pub(super) fn head(problem: &'static str) -> Http1Error {
-    Http1Error::Head { problem }
+    Http1Error::Headers { problem }
 }
 
 pub(super) fn chunk(problem: &'static str) -> Http1Error {

@@ -169,7 +169,7 @@ mod tests {
         let problem = "more than 128 fields";
         assert_eq!(
             decode(&Method::GET, MAX_HEAD, [fields(129).as_bytes()]).error,
-            Some(Http1Error::Head { problem })
+            Some(Http1Error::Headers { problem })
         );
     }
 }

@@ -25,7 +25,7 @@ impl Lines {
                 return Ok(false);
             };
             if self.bytes.len().saturating_add(len) > room {
-                return Err(Http1Error::HeadTooLarge { limit });
+                return Err(Http1Error::HeadersTooLarge { limit });
             }
             buffer::append(&mut self.bytes, taken, room);
             *input = rest;
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn heads_and_trailers_are_limited() {
-        let too_large = Some(Http1Error::HeadTooLarge { limit: 100 });
+        let too_large = Some(Http1Error::HeadersTooLarge { limit: 100 });
         let with = |len: usize| {
             let start = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\na: ";
             format!("{start}{}\r\n\r\n", "x".repeat(len - start.len() - 4))
@@ -90,7 +90,7 @@ mod tests {
         );
         for (len, error) in [
             (65_536, None),
-            (65_537, Some(Http1Error::HeadTooLarge { limit: 65_536 })),
+            (65_537, Some(Http1Error::HeadersTooLarge { limit: 65_536 })),
         ] {
             let head = with(len);
             assert_eq!(

@@ -28,11 +28,11 @@ pub(super) fn decode<'c>(
     limit: usize,
     chunks: impl IntoIterator<Item = &'c [u8]>,
 ) -> Outcome {
-    let mut decoder = ResponseDecoder::new(method).with_max_head(limit);
+    let mut decoder = ResponseDecoder::new(method).with_max_header_size(limit);
     let mut outcome = Outcome::default();
     fn note(outcome: &mut Outcome, part: ResponsePart<'_>) {
         match part {
-            ResponsePart::Head(head) => {
+            ResponsePart::Headers(head) => {
                 assert_eq!(outcome.status, 0);
                 outcome.status = head.status.as_u16();
                 outcome.headers = list(&head.headers);

@@ -1,6 +1,6 @@
 //! How an answer ends, and how much of it is kept.
 
-use super::{Assembler, tool_calls::CallState};
+use super::{ResponseBuilder, tool_calls::CallState};
 use crate::{Error, ErrorKind, FinishReason, Json, StreamEvent, Warning, error::excerpt, few::Few};
 
 /// Why an answer stopped.
@@ -11,9 +11,9 @@ pub(super) struct Finished {
 }
 
 /// # The end
-impl Assembler {
+impl ResponseBuilder {
     /// Why an answer stopped. The first reason counts (F79), but a known one counts more than an unknown word or none. It
-    /// is handed out with [`settle`](Assembler::settle), because some servers send text after it.
+    /// is handed out with [`finish_response`](ResponseBuilder::finish_response), because some servers send text after it.
     ///
     /// That tools are to be called also counts more than that the answer stopped: a server may split an answer into pieces
     /// that each have a reason.
@@ -128,12 +128,12 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn settle(&mut self) -> Result<(), Error> {
+    pub fn finish_response(&mut self) -> Result<(), Error> {
         for at in 0..self.choices.len() {
             let Some(choice) = self.choices.get(at).map(|open| open.index) else {
                 break;
             };
-            if self.extract_think {
+            if self.parse_think_tags {
                 let keys: Vec<u32> = self.open(choice)?.think.iter().map(|(at, _)| *at).collect();
                 for key in keys {
                     self.end_think(choice, key)?;
@@ -162,7 +162,7 @@ impl Assembler {
 /// How much of an answer is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct AssemblerLimits {
+pub struct ResponseLimits {
     /// Bytes of text, reasoning, arguments and opaque pieces together.
     pub retained_bytes: usize,
     /// Tool calls of one answer.
@@ -171,10 +171,10 @@ pub struct AssemblerLimits {
     pub choices: usize,
 }
 
-impl Default for AssemblerLimits {
+impl Default for ResponseLimits {
     /// 64 MiB, 256 tool calls, 128 answers.
     fn default() -> Self {
-        AssemblerLimits {
+        ResponseLimits {
             retained_bytes: 64 << 20,
             tool_calls: 256,
             choices: 128,
@@ -185,7 +185,7 @@ impl Default for AssemblerLimits {
 /// Each kept piece counts at least this many bytes, so that a flood of empty pieces is bounded too (F16).
 const PIECE_OVERHEAD: usize = 16;
 
-impl Assembler {
+impl ResponseBuilder {
     /// Before the first visible event nothing is handed out: counts, times and frames as they came could pile up (P4).
     pub(crate) fn check_waiting(&self) -> Result<(), Error> {
         if self.waiting > self.limits.retained_bytes {
@@ -204,7 +204,7 @@ impl Assembler {
         }
     }
 
-    /// Counts what a decoder keeps back until it is whole; [`opaque`](Assembler::opaque) and its like count for themselves.
+    /// Counts what a decoder keeps back until it is whole; [`provider_block`](ResponseBuilder::provider_block) and its like count for themselves.
     pub(crate) fn retain(&mut self, bytes: usize) -> Result<(), Error> {
         self.retained = self
             .retained
@@ -258,7 +258,7 @@ pub(super) fn queued_bytes(event: &StreamEvent) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Head, ServerTiming, Usage, Warning, event::assembler::test_util::*};
+    use crate::{ResponseStart, ServerTiming, Usage, Warning, event::assembler::test_util::*};
     use bytes::Bytes;
 
     // F79
@@ -273,7 +273,7 @@ mod tests {
         stream.finish(0, Some(FinishReason::Length), "max").unwrap();
         stream.text(0, 1, "late").unwrap();
         stream.finish(1, None, "").unwrap();
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         assert_eq!(
             told(&mut stream),
             "text 1, 'late', end 1, finish 0 end_turn, finish 1 "
@@ -303,7 +303,7 @@ mod tests {
         assert!(stream.is_complete());
         fragment(&mut stream, Some(0), "x", "f", "{}").unwrap();
         assert!(!stream.has_finish());
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         let response = Box::new(stream).into_response();
         let choice = &response.choices[0];
         assert_eq!(choice.finish_reason, None);
@@ -329,7 +329,7 @@ mod tests {
             let mut stream = stream();
             stream.finish(0, first, "first").unwrap();
             stream.finish(0, second, "second").unwrap();
-            stream.settle().unwrap();
+            stream.finish_response().unwrap();
             let response = Box::new(stream).into_response();
             assert_eq!(response.choices[0].finish_reason, counts);
         }
@@ -342,7 +342,7 @@ mod tests {
         stream.finish(0, other("odd"), "odd").unwrap();
         stream.has_all();
         stream.tool_arguments(0, 1, "{}").unwrap();
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         let response = Box::new(stream).into_response();
         assert_eq!(response.choices[0].finish_reason, other("odd"));
     }
@@ -402,9 +402,9 @@ mod tests {
 
         let mut heads = hundred();
         let id = "x".repeat(100);
-        heads.head(Head {
+        heads.response_start(ResponseStart {
             id,
-            ..Head::default()
+            ..ResponseStart::default()
         });
         assert!(heads.check_retained().is_ok());
         heads.warn(Warning::new("code", "x"));
@@ -440,10 +440,10 @@ mod tests {
     fn what_nothing_else_counts_weighs_itself_and_its_text() {
         let raw = || Json::parse("[1,2,3]").unwrap();
         let event = size_of::<StreamEvent>();
-        let head = Head {
+        let head = ResponseStart {
             id: "four".into(),
             model: "seven77".into(),
-            ..Head::default()
+            ..ResponseStart::default()
         };
         let usage = Usage {
             raw: Some(raw()),
@@ -454,7 +454,10 @@ mod tests {
             raw: Some(Box::new(raw())),
         };
         for (counted, bytes) in [
-            (StreamEvent::Start(Box::new(head)), size_of::<Head>() + 11),
+            (
+                StreamEvent::Start(Box::new(head)),
+                size_of::<ResponseStart>() + 11,
+            ),
             (StreamEvent::Usage(Box::new(usage)), size_of::<Usage>() + 7),
             (timing, 7),
             (

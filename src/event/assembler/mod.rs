@@ -11,7 +11,7 @@ mod tool_calls;
 use super::{Accumulator, StreamEvent};
 use crate::{
     ChatRequest, Citation, ContentPart, Error, ErrorKind, FinishReason, Json, Logprobs,
-    OpaqueBlock, ServerTiming, UnifiedChatResponse, Usage, Warning, few::Few,
+    ProviderBlock, ServerTiming, UnifiedChatResponse, Usage, Warning, few::Few,
 };
 use bytes::Bytes;
 use finish_and_limits::{Finished, queued_bytes, too_many};
@@ -19,7 +19,7 @@ use std::{collections::VecDeque, sync::Arc};
 use think::ThinkSplitter;
 use tool_call_match::{CallIds, OpenCall};
 
-pub use finish_and_limits::AssemblerLimits;
+pub use finish_and_limits::ResponseLimits;
 pub use tool_call_match::ToolFragment;
 pub(crate) use tool_calls::CallState;
 
@@ -38,12 +38,12 @@ pub(crate) use tool_calls::CallState;
 /// found in `<think>` tags, text, refusal, tool call, opaque block. The order in which parts arrive makes no difference, since
 /// a server that sends its second block first means the same message.
 #[derive(Debug)]
-pub struct Assembler {
+pub struct ResponseBuilder {
     accumulator: Accumulator,
     /// Events for the application; `None` for an answer that comes whole.
     queue: Option<VecDeque<StreamEvent>>,
     choices: Few<OpenChoice>,
-    extract_think: bool,
+    parse_think_tags: bool,
     /// Answers that were asked for; without an end marker all of them must finish.
     wanted_choices: u32,
     end_marker: bool,
@@ -54,7 +54,7 @@ pub struct Assembler {
     retained: usize,
     /// What the queue holds beside pieces of the answer, in bytes.
     waiting: usize,
-    limits: AssemblerLimits,
+    limits: ResponseLimits,
     call_ids: CallIds,
     /// Whether everything has come, so that what is still handed over is no sign that the answer goes on.
     has_all: bool,
@@ -63,7 +63,7 @@ pub struct Assembler {
 /// Who answers: the members of an answer that stand beside its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Head {
+pub struct ResponseStart {
     /// The provider's id for the answer.
     pub id: String,
     /// The model that answers.
@@ -119,15 +119,15 @@ enum TextKind {
     Reasoning,
 }
 
-impl Assembler {
+impl ResponseBuilder {
     /// For an answer that comes whole (`streaming` false: no events are kept) or as a stream.
     #[must_use]
-    pub fn new(streaming: bool, limits: AssemblerLimits) -> Self {
-        Assembler {
+    pub fn new(streaming: bool, limits: ResponseLimits) -> Self {
+        ResponseBuilder {
             accumulator: Accumulator::new(),
             queue: streaming.then(VecDeque::new),
             choices: Few::default(),
-            extract_think: false,
+            parse_think_tags: false,
             wanted_choices: 1,
             end_marker: false,
             needs_end_marker: false,
@@ -141,8 +141,8 @@ impl Assembler {
         }
     }
 
-    pub(crate) fn extract_think(&mut self, on: bool) {
-        self.extract_think = on;
+    pub(crate) fn parse_think_tags(&mut self, on: bool) {
+        self.parse_think_tags = on;
     }
 
     pub(crate) fn wanted_choices(&mut self, n: u32) {
@@ -250,17 +250,22 @@ impl Assembler {
 }
 
 /// # Metadata
-impl Assembler {
+impl ResponseBuilder {
     /// A piece in the provider's own JSON.
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn opaque(&mut self, choice: u32, key: u32, block: OpaqueBlock) -> Result<(), Error> {
+    pub fn provider_block(
+        &mut self,
+        choice: u32,
+        key: u32,
+        block: ProviderBlock,
+    ) -> Result<(), Error> {
         let own = size_of::<ContentPart>().saturating_add(block.provider.len());
         self.retain(own.saturating_add(block.block.as_str().len()))?;
         self.leave(choice)?;
         let part = part_number(key, PartKind::Opaque)?;
-        self.emit(StreamEvent::Opaque {
+        self.emit(StreamEvent::ProviderBlock {
             choice,
             part,
             block: Box::new(block),
@@ -356,7 +361,7 @@ impl Assembler {
 
     /// The tokens counted so far.
     #[must_use]
-    pub fn usage_so_far(&self) -> Option<&Usage> {
+    pub fn current_usage(&self) -> Option<&Usage> {
         self.accumulator.response().usage.as_ref()
     }
 
@@ -392,9 +397,9 @@ impl Assembler {
 }
 
 /// # The response's id, model and date
-impl Assembler {
+impl ResponseBuilder {
     /// Who answers. The first id, model and date that are not empty count.
-    pub fn head(&mut self, head: Head) {
+    pub fn response_start(&mut self, head: ResponseStart) {
         let known = self.accumulator.response();
         let news = (known.id.is_empty() && !head.id.is_empty())
             || (known.model.is_empty() && !head.model.is_empty())
@@ -416,7 +421,7 @@ impl Assembler {
 
     /// Whether the id, model and date are known, so that a decoder need not copy them again.
     #[must_use]
-    pub fn has_head(&self) -> bool {
+    pub fn has_response_start(&self) -> bool {
         let known = self.accumulator.response();
         !known.id.is_empty() && !known.model.is_empty() && known.created.is_some()
     }
@@ -491,13 +496,13 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_whole_is_kept_and_not_told() {
-        let mut whole = Assembler::new(false, AssemblerLimits::default());
+        let mut whole = ResponseBuilder::new(false, ResponseLimits::default());
         assert!(whole.is_empty());
         whole.text(0, 1, "a").unwrap();
         assert!(!whole.is_empty());
-        whole.head(Head {
+        whole.response_start(ResponseStart {
             id: "id".to_owned(),
-            ..Head::default()
+            ..ResponseStart::default()
         });
         whole.usage(Usage::default());
         let server = ServerTiming {
@@ -515,11 +520,11 @@ mod tests {
 
     #[test]
     fn an_answer_of_a_head_alone_is_not_empty() {
-        let mut whole = Assembler::new(false, AssemblerLimits::default());
+        let mut whole = ResponseBuilder::new(false, ResponseLimits::default());
         let id = "id".to_owned();
-        whole.head(Head {
+        whole.response_start(ResponseStart {
             id,
-            ..Head::default()
+            ..ResponseStart::default()
         });
         assert!(!whole.is_empty());
     }
@@ -528,12 +533,14 @@ mod tests {
     fn a_head_is_told_as_often_as_it_says_something_new() {
         let mut stream = stream();
         let head =
-            |id: &str, model: &str, created, fingerprint: Option<&str>, tier: Option<&str>| Head {
-                id: id.to_owned(),
-                model: model.to_owned(),
-                created,
-                system_fingerprint: fingerprint.map(str::to_owned),
-                service_tier: tier.map(str::to_owned),
+            |id: &str, model: &str, created, fingerprint: Option<&str>, tier: Option<&str>| {
+                ResponseStart {
+                    id: id.to_owned(),
+                    model: model.to_owned(),
+                    created,
+                    system_fingerprint: fingerprint.map(str::to_owned),
+                    service_tier: tier.map(str::to_owned),
+                }
             };
         for (head, is_news) in [
             (head("", "", None, None, None), false),
@@ -551,7 +558,7 @@ mod tests {
             (head("", "", None, None, Some("u")), true),
         ] {
             let wanted = if is_news { "start" } else { "" };
-            stream.head(head.clone());
+            stream.response_start(head.clone());
             assert_eq!(told(&mut stream), wanted, "{head:?}");
         }
         assert_eq!(stream.system_fingerprint(), Some("f"));
@@ -569,13 +576,13 @@ mod tests {
         ] {
             let mut stream = stream();
             let (id, model) = (id.to_owned(), model.to_owned());
-            stream.head(Head {
+            stream.response_start(ResponseStart {
                 id,
                 model,
                 created,
-                ..Head::default()
+                ..ResponseStart::default()
             });
-            assert_eq!(stream.has_head(), whole);
+            assert_eq!(stream.has_response_start(), whole);
         }
     }
 
@@ -588,7 +595,7 @@ mod tests {
         };
         stream.usage(usage.clone());
         stream.usage(usage.clone());
-        assert_eq!(stream.usage_so_far(), Some(&usage));
+        assert_eq!(stream.current_usage(), Some(&usage));
         stream.usage(Usage::default());
         stream.timing(ServerTiming::default(), None);
         stream.extra("name", json("1")).unwrap();
@@ -614,17 +621,17 @@ mod tests {
 
     #[test]
     fn one_key_holds_a_part_of_each_kind_and_arrival_order_makes_no_difference() {
-        let block = || OpaqueBlock::new("p", json("{}"));
+        let block = || ProviderBlock::new("p", json("{}"));
         let mut stream = stream();
-        stream.extract_think(true);
+        stream.parse_think_tags(true);
         stream.text(0, 1, "later").unwrap();
-        stream.opaque(0, 0, block()).unwrap();
+        stream.provider_block(0, 0, block()).unwrap();
         stream.tool_start(0, 0, "x", "f").unwrap();
         stream.refusal(0, 0, "no").unwrap();
         stream.text(0, 0, "<think>t</think>a").unwrap();
         stream.reasoning(0, 0, "r").unwrap();
         stream.close_all(0, 0).unwrap();
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         let mut folded = Accumulator::new();
         while let Some(event) = stream.next_event() {
             folded.apply(&event);
@@ -638,7 +645,7 @@ mod tests {
                 | ContentPart::Text { text, .. }
                 | ContentPart::Refusal { text } => text,
                 ContentPart::ToolCall(call) => &*call.name,
-                ContentPart::Opaque(_) => "opaque",
+                ContentPart::ProviderBlock(_) => "opaque",
                 _ => "other",
             })
             .collect();

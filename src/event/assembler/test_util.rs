@@ -1,16 +1,16 @@
 //! What the tests of the assembler share.
 
-use super::{Assembler, AssemblerLimits, ToolFragment, key_of};
+use super::{ResponseBuilder, ResponseLimits, ToolFragment, key_of};
 use crate::{Error, ErrorKind, Json, StreamEvent};
 
-pub(super) fn stream() -> Assembler {
-    Assembler::new(true, AssemblerLimits::default())
+pub(super) fn stream() -> ResponseBuilder {
+    ResponseBuilder::new(true, ResponseLimits::default())
 }
 
-pub(super) fn limited(change: impl FnOnce(&mut AssemblerLimits)) -> Assembler {
-    let mut limits = AssemblerLimits::default();
+pub(super) fn limited(change: impl FnOnce(&mut ResponseLimits)) -> ResponseBuilder {
+    let mut limits = ResponseLimits::default();
     change(&mut limits);
-    Assembler::new(true, limits)
+    ResponseBuilder::new(true, limits)
 }
 
 pub(super) fn json(text: &str) -> Json {
@@ -18,7 +18,7 @@ pub(super) fn json(text: &str) -> Json {
 }
 
 /// The events that wait, in a few words each, with the places that the decoder gave.
-pub(super) fn told(assembler: &mut Assembler) -> String {
+pub(super) fn told(assembler: &mut ResponseBuilder) -> String {
     use StreamEvent as E;
     let mut all = Vec::new();
     while let Some(event) = assembler.next_event() {
@@ -41,7 +41,7 @@ pub(super) fn told(assembler: &mut Assembler) -> String {
             E::ToolCallEnd { part, call, .. } => {
                 format!("called {} {} {}", key_of(part), call.id, call.arguments)
             }
-            E::Opaque { part, .. } => format!("opaque {}", key_of(part)),
+            E::ProviderBlock { part, .. } => format!("opaque {}", key_of(part)),
             E::Citation { part, .. } => format!("citation {}", key_of(part)),
             E::Logprobs { .. } => "logprobs".to_owned(),
             E::Usage(_) => "usage".to_owned(),
@@ -58,7 +58,7 @@ pub(super) fn told(assembler: &mut Assembler) -> String {
 }
 
 pub(super) fn fragment(
-    assembler: &mut Assembler,
+    assembler: &mut ResponseBuilder,
     index: Option<u64>,
     id: &str,
     name: &str,

@@ -1,7 +1,7 @@
 //! Text-like deltas: text, reasoning, refusals.
 
 use super::{
-    Assembler, PartKind, TextKind, TextRun, key_of, part_number,
+    PartKind, ResponseBuilder, TextKind, TextRun, key_of, part_number,
     think::{Side, ThinkSplitter},
 };
 use crate::{ContentPart, Error, StreamEvent, Warning};
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 const UNCOUNTED_PARTS: u32 = 64;
 
 /// # Text, reasoning and refusals
-impl Assembler {
+impl ResponseBuilder {
     /// More text for a part.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl Assembler {
         if text.is_empty() {
             return Ok(());
         }
-        if self.extract_think {
+        if self.parse_think_tags {
             return self.think(choice, key, &text);
         }
         self.retain(text.len())?;
@@ -181,13 +181,13 @@ fn rest<'w>(seen: &str, whole: &'w str) -> Rest<'w> {
 }
 
 /// # Texts that come whole after their deltas
-impl Assembler {
+impl ResponseBuilder {
     /// The whole text of a part, as far as it is known. `false`, and nothing is taken, if the pieces say something else.
     ///
     /// # Errors
     /// `too_large` past the limits.
     pub(crate) fn whole_text(&mut self, choice: u32, key: u32, whole: &str) -> Result<bool, Error> {
-        if self.extract_think {
+        if self.parse_think_tags {
             return self.whole_with_thoughts(choice, key, whole);
         }
         let own = part_number(key, PartKind::Text)?;
@@ -259,7 +259,7 @@ impl Assembler {
 }
 
 /// # Thoughts inside of text
-impl Assembler {
+impl ResponseBuilder {
     /// More text in which thoughts are looked for. What is held back until it is known to be a tag or none is counted when
     /// it comes.
     fn think(&mut self, choice: u32, key: u32, text: &str) -> Result<(), Error> {
@@ -350,7 +350,7 @@ impl Assembler {
 
 #[cfg(test)]
 mod tests {
-    use crate::{OpaqueBlock, event::assembler::test_util::*};
+    use crate::{ProviderBlock, event::assembler::test_util::*};
 
     #[test]
     fn what_flows_is_started_before_its_first_piece_and_ended_before_another_begins() {
@@ -368,14 +368,14 @@ mod tests {
         );
         stream.refusal(0, 2, "no").unwrap();
         stream.text(0, 1, "c").unwrap();
-        stream.close(0, 7).unwrap();
+        stream.end_part(0, 7).unwrap();
         assert_eq!(told(&mut stream), "end 0, refusal 'no', text 1, 'c'");
-        stream.close(0, 1).unwrap();
+        stream.end_part(0, 1).unwrap();
         assert_eq!(told(&mut stream), "end 1");
         stream
-            .opaque(0, 3, OpaqueBlock::new("p", json("{}")))
+            .provider_block(0, 3, ProviderBlock::new("p", json("{}")))
             .unwrap();
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         assert_eq!(told(&mut stream), "opaque 3, finish 0 ");
     }
 
@@ -420,10 +420,10 @@ mod tests {
     #[test]
     fn thoughts_in_the_text_are_told_as_reasoning_before_it() {
         let mut stream = stream();
-        stream.extract_think(true);
+        stream.parse_think_tags(true);
         stream.text(0, 1, "<think>t</think>a <").unwrap();
         assert_eq!(told(&mut stream), "reasoning 1, 't', end 1, text 1, 'a'");
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         assert_eq!(told(&mut stream), "' ', '<', end 1, finish 0 ");
     }
 
@@ -432,12 +432,12 @@ mod tests {
         let whole = "<think>a b</think>c <";
         for cut in 0..=whole.len() {
             let mut stream = stream();
-            stream.extract_think(true);
+            stream.parse_think_tags(true);
             stream.text(0, 1, &whole[..cut]).unwrap();
             assert!(stream.whole_text(0, 1, whole).unwrap());
             assert!(stream.whole_text(0, 1, whole).unwrap());
             assert!(!stream.whole_text(0, 1, "<think>a c").unwrap());
-            stream.settle().unwrap();
+            stream.finish_response().unwrap();
             let response = Box::new(stream).into_response();
             assert_eq!((&*response.text(), &*response.reasoning()), ("c <", "a b"));
         }

@@ -1,14 +1,14 @@
 //! Tool calls, whole or in fragments.
 
 use super::{
-    Assembler, MESSAGE_KEY, PartKind,
+    MESSAGE_KEY, PartKind, ResponseBuilder,
     finish_and_limits::too_many,
     part_number,
     tool_call_match::{
         CallMatch, JsonObjectScanner, OpenCall, ToolFragment, match_call, same_json,
     },
 };
-use crate::{Error, ErrorKind, OpaqueData, StreamEvent, ToolCall, Warning};
+use crate::{Error, ErrorKind, ProviderData, StreamEvent, ToolCall, Warning};
 
 /// How far a tool call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum CallState {
 const FIRST_CALL_KEY: u32 = MESSAGE_KEY + 1;
 
 /// # Tool calls
-impl Assembler {
+impl ResponseBuilder {
     /// A piece of a tool call on a wire that numbers calls, if at all, by itself (F80).
     ///
     /// A new id that differs from the open call's begins another call, whatever the index says; without an index the
@@ -144,7 +144,12 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn tool_data(&mut self, choice: u32, key: u32, data: OpaqueData) -> Result<(), Error> {
+    pub fn tool_call_provider_data(
+        &mut self,
+        choice: u32,
+        key: u32,
+        data: ProviderData,
+    ) -> Result<(), Error> {
         match self.call_at(choice, key)? {
             Some(at) => self.tool_data_at(choice, at, data),
             None => Ok(()),
@@ -156,7 +161,7 @@ impl Assembler {
         &mut self,
         choice: u32,
         at: usize,
-        data: OpaqueData,
+        data: ProviderData,
     ) -> Result<(), Error> {
         self.retain(data.data.as_str().len())?;
         if let Some(call) = self.open(choice)?.calls.get_mut(at) {
@@ -165,11 +170,15 @@ impl Assembler {
         Ok(())
     }
 
-    /// The same for the last call that [`tool_fragment`](Assembler::tool_fragment) touched or began.
+    /// The same for the last call that [`tool_fragment`](ResponseBuilder::tool_fragment) touched or began.
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn last_tool_data(&mut self, choice: u32, data: OpaqueData) -> Result<(), Error> {
+    pub fn last_tool_call_provider_data(
+        &mut self,
+        choice: u32,
+        data: ProviderData,
+    ) -> Result<(), Error> {
         let at = self.open(choice)?.touched;
         self.tool_data_at(choice, at, data)
     }
@@ -178,7 +187,7 @@ impl Assembler {
     ///
     /// # Errors
     /// `too_large` past the limits.
-    pub fn close(&mut self, choice: u32, key: u32) -> Result<(), Error> {
+    pub fn end_part(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         self.end_think(choice, key)?;
         if self.flows_at(choice, key)? {
             return self.leave(choice);
@@ -335,7 +344,7 @@ impl Assembler {
 }
 
 /// # Calls that come whole after their fragments
-impl Assembler {
+impl ResponseBuilder {
     /// The calls of a whole message, in their order, and the position of each among all calls of the answer.
     ///
     /// # Errors
@@ -388,7 +397,7 @@ impl Assembler {
 }
 
 /// # What has arrived of a call, for APIs that send things twice
-impl Assembler {
+impl ResponseBuilder {
     /// The tool call of a part as far as it has come.
     pub(crate) fn call_so_far(&self, choice: u32, key: u32) -> Option<&ToolCall> {
         Some(&self.open_call(choice, key)?.call)
@@ -484,7 +493,7 @@ fn more<'w>(call: &OpenCall, whole: &ToolFragment<'w>) -> Option<&'w str> {
 mod tests {
     use super::*;
     use crate::{
-        AssemblerLimits,
+        ResponseLimits,
         event::assembler::{test_util::*, tool_call_match::CallIds},
     };
 
@@ -500,7 +509,7 @@ mod tests {
         let made = CallIds::default().make(0, 1, |_| false);
         assert_eq!(told(&mut stream), format!("call 2 {made} g, 2 {{"));
         fragment(&mut stream, Some(1), "", "", "}").unwrap();
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         assert_eq!(
             told(&mut stream),
             "2 }, called 1 x {}, called 2 y {}, finish 0 "
@@ -512,7 +521,7 @@ mod tests {
         let mut stream = stream();
         assert!(stream.check_calls().is_ok());
         stream.tool_arguments(0, 5, "{}").unwrap();
-        for refused in [stream.check_calls(), stream.settle()] {
+        for refused in [stream.check_calls(), stream.finish_response()] {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Protocol);
         }
     }
@@ -521,7 +530,7 @@ mod tests {
     fn arguments_that_are_no_object_are_warned_of() {
         let mut stream = stream();
         fragment(&mut stream, None, "x", "f", "7").unwrap();
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         assert_eq!(
             told(&mut stream),
             "call 1 x f, 1 7, warning the arguments of tool call `x` (f) are not a JSON object, called 1 x 7, finish 0 "
@@ -530,7 +539,7 @@ mod tests {
 
     #[test]
     fn once_calls_came_in_turns_a_piece_must_say_to_which_it_belongs() {
-        let two = |stream: &mut Assembler| {
+        let two = |stream: &mut ResponseBuilder| {
             fragment(stream, Some(0), "x", "f", "{").unwrap();
             fragment(stream, Some(1), "y", "g", "{").unwrap();
             fragment(stream, Some(1), "", "", " ").unwrap();
@@ -558,9 +567,9 @@ mod tests {
         stream.tool_arguments(0, 5, "{").unwrap();
         stream.tool_arguments(0, 6, "{}").unwrap();
         stream.tool_arguments(0, 5, "}").unwrap();
-        stream.close(0, 6).unwrap();
+        stream.end_part(0, 6).unwrap();
         stream.tool_arguments(0, 6, "late").unwrap();
-        stream.close(0, 6).unwrap();
+        stream.end_part(0, 6).unwrap();
         assert_eq!(
             told(&mut stream),
             "call 5 x f, call 6 y g, 5 {, 6 {}, 5 }, called 6 y {}"
@@ -570,25 +579,28 @@ mod tests {
     #[test]
     fn a_text_ends_before_a_call_with_its_number_whether_or_not_it_is_told() {
         for streaming in [true, false] {
-            let mut answer = Assembler::new(streaming, AssemblerLimits::default());
+            let mut answer = ResponseBuilder::new(streaming, ResponseLimits::default());
             answer.tool_start(0, 5, "x", "").unwrap();
             answer.text(0, 5, "a").unwrap();
             // The call cannot end yet, as it has no name.
-            answer.close(0, 5).unwrap();
-            assert_eq!(answer.close(0, 5).unwrap_err().kind(), ErrorKind::Protocol);
+            answer.end_part(0, 5).unwrap();
+            assert_eq!(
+                answer.end_part(0, 5).unwrap_err().kind(),
+                ErrorKind::Protocol
+            );
         }
     }
 
     #[test]
     fn what_the_provider_wants_back_stays_with_its_call() {
         let mut stream = stream();
-        let data = |text: &str| OpaqueData::new("p", json(text));
-        stream.last_tool_data(0, data("0")).unwrap();
+        let data = |text: &str| ProviderData::new("p", json(text));
+        stream.last_tool_call_provider_data(0, data("0")).unwrap();
         stream.tool_start(0, 5, "x", "f").unwrap();
         stream.tool_start(0, 6, "y", "g").unwrap();
-        stream.tool_data(0, 5, data("1")).unwrap();
-        stream.last_tool_data(0, data("2")).unwrap();
-        stream.settle().unwrap();
+        stream.tool_call_provider_data(0, 5, data("1")).unwrap();
+        stream.last_tool_call_provider_data(0, data("2")).unwrap();
+        stream.finish_response().unwrap();
         let response = Box::new(stream).into_response();
         let kept: Vec<_> = response
             .tool_calls()
@@ -614,7 +626,7 @@ mod tests {
         assert_eq!(stream.whole_calls(0, &all).unwrap(), [0, 1, 2]);
         let other = [whole(Some(0), "x", "f", "{\"a\":2}")];
         assert!(stream.whole_calls(0, &other).is_err());
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         let response = Box::new(stream).into_response();
         let calls: Vec<_> = response
             .tool_calls()
@@ -629,7 +641,7 @@ mod tests {
         let mut stream = stream();
         assert_eq!(stream.whole_calls(0, &[call, call]).unwrap(), [0, 1]);
         assert_eq!(stream.whole_calls(0, &[call, call]).unwrap(), [0, 1]);
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         let response = Box::new(stream).into_response();
         let ids: Vec<_> = response.tool_calls().map(|call| &*call.id).collect();
         assert_eq!((ids.len(), ids[0]), (2, "x"));
@@ -649,7 +661,7 @@ mod tests {
         stream.tool_arguments(0, 1, ":1}").unwrap();
         let call = stream.call_so_far(0, 1).unwrap();
         assert_eq!((&*call.id, &*call.arguments), ("x", "{\"b\":1}"));
-        stream.close(0, 1).unwrap();
+        stream.end_part(0, 1).unwrap();
         assert_eq!(stream.call_state(0, 1), Some(CallState::Ended));
         assert_eq!(
             told(&mut stream),
@@ -662,7 +674,7 @@ mod tests {
         let mut stream = stream();
         stream.tool_start(0, 1, "x", "f").unwrap();
         stream.drop_call(0, 1).unwrap();
-        stream.settle().unwrap();
+        stream.finish_response().unwrap();
         let response = Box::new(stream).into_response();
         assert_eq!(response.tool_calls().count(), 0);
     }

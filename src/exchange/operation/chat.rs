@@ -1,10 +1,10 @@
-use super::{AttemptTarget, Exchange, Start, State, sealed::Operation};
+use super::{AttemptTarget, CallStart, Exchange, State, sealed::Operation};
 use crate::{
-    Assembler, AssemblerLimits, CallOptions, ChatRequest, Encoded, Error, ErrorKind, Fallback,
-    Framing, Metrics, Provider, ProviderMetadata, RawBody, ServerTiming, StreamEvent, Target,
-    UnifiedChatResponse, Warning,
+    CallMetrics, CallOptions, ChatRequest, EncodedRequest, Error, ErrorKind, Fallback,
+    FallbackTarget, Framing, Provider, ProviderMetadata, RawBody, ResponseBuilder, ResponseLimits,
+    ServerTiming, StreamEvent, UnifiedChatResponse, Warning,
     error::states_an_error,
-    provider::{Decoder, Frame, Progress, failure, requests},
+    provider::{ChatDecoder, Frame, FrameOutcome, errors, requests},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header};
@@ -13,7 +13,7 @@ use std::{fmt, sync::Arc};
 /// A chat whose answer comes whole or as a stream.
 pub struct Chat {
     meta: RequestMeta,
-    limits: AssemblerLimits,
+    limits: ResponseLimits,
     /// Seed of the ids of tool calls that come without one.
     seed: u64,
     /// `None` until something of the answer arrives, so a call that waits takes no memory for it.
@@ -23,9 +23,9 @@ pub struct Chat {
 
 /// How the answer is decoded, and what of it has arrived.
 struct ResponseState {
-    decoder: Box<dyn Decoder>,
+    decoder: Box<dyn ChatDecoder>,
     /// Boxed, because an exchange is moved more often than it is used.
-    assembler: Box<Assembler>,
+    assembler: Box<ResponseBuilder>,
     /// An error that arrived before any content, in a shape that this API does not define (F28).
     stated: Option<Error>,
 }
@@ -47,7 +47,7 @@ impl Exchange<Chat> {
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
         request.validate()?;
         let mut exchange = Exchange::unencoded(provider, request, options, start);
@@ -60,7 +60,7 @@ impl Exchange<Chat> {
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Box<Self>, Error> {
         request.validate()?;
         let mut exchange = Box::new(Exchange::unencoded(provider, request, options, start));
@@ -74,16 +74,16 @@ impl Exchange<Chat> {
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Self {
-        let limits = AssemblerLimits {
+        let limits = ResponseLimits {
             retained_bytes: options.sizes.body,
-            ..AssemblerLimits::default()
+            ..ResponseLimits::default()
         };
         let chat = Chat {
             meta: RequestMeta::NONE,
             limits,
-            seed: start.seed,
+            seed: start.rng_seed,
             response: None,
             raw: None,
         };
@@ -97,8 +97,8 @@ impl Exchange<Chat> {
         let unsent;
         (self.operation.meta, unsent) = RequestMeta::new(&**provider, request)?;
         self.metadata
-            .correlation_id
-            .clone_from(&request.correlation_id);
+            .client_request_id
+            .clone_from(&request.client_request_id);
         self.state = State::Ready {
             at: self.now,
             unsent: Some(unsent),
@@ -109,7 +109,7 @@ impl Exchange<Chat> {
 
 impl Exchange<Chat> {
     /// A chat with the first of several targets that can answer, whatever the model that the request names. It begins with
-    /// the first one whose wire can say what is asked, unless the fallback [stays](Fallback::stay_on) on `InvalidRequest`.
+    /// the first one whose wire can say what is asked, unless the fallback [stays](Fallback::never_fall_back_on) on `InvalidRequest`.
     ///
     /// # Errors
     /// `invalid_request` if the request is wrong for all of them, or cannot be sent to any of them as it is.
@@ -117,7 +117,7 @@ impl Exchange<Chat> {
         fallback: Fallback,
         mut request: Arc<ChatRequest>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
         let mut fallback = Box::new(fallback);
         let mut refused = Error::new(ErrorKind::InvalidRequest, "there is no target to ask");
@@ -132,7 +132,7 @@ impl Exchange<Chat> {
                     exchange.fallback = Some(fallback);
                     return Ok(exchange);
                 }
-                Err(error) if fallback.moves_on(&error) => {
+                Err(error) if fallback.applies_to(&error) => {
                     fallback.leave(target.provider.name(), &target.model, &error);
                     refused = error.with_provider(target.provider.name());
                 }
@@ -147,7 +147,7 @@ impl RequestMeta {
     /// Before it is encoded.
     const NONE: RequestMeta = RequestMeta {
         method: Method::POST,
-        framing: Framing::Whole,
+        framing: Framing::SingleBody,
         bytes: 0,
         warnings: Vec::new(),
     };
@@ -183,7 +183,7 @@ impl Chat {
         self,
         target: &AttemptTarget<Arc<ChatRequest>>,
         metadata: ProviderMetadata,
-        metrics: Metrics,
+        metrics: CallMetrics,
     ) -> UnifiedChatResponse {
         let Chat {
             limits,
@@ -202,7 +202,7 @@ impl Chat {
             ..metadata
         };
         let server = response.metrics.server;
-        response.metrics = Metrics {
+        response.metrics = CallMetrics {
             server: ServerTiming {
                 total: server.total.or(metrics.server.total),
                 ..server
@@ -220,13 +220,13 @@ impl Chat {
 impl ResponseState {
     fn new(
         target: &AttemptTarget<Arc<ChatRequest>>,
-        limits: AssemblerLimits,
+        limits: ResponseLimits,
         seed: u64,
         warnings: &[Warning],
     ) -> Self {
         let request = &target.request;
-        let mut assembler = Box::new(Assembler::new(request.stream, limits));
-        assembler.extract_think(request.extract_think);
+        let mut assembler = Box::new(ResponseBuilder::new(request.stream, limits));
+        assembler.parse_think_tags(request.parse_think_tags);
         assembler.wanted_choices(request.n.unwrap_or(1));
         assembler.make_call_ids(seed, request.clone());
         for warning in warnings {
@@ -262,7 +262,7 @@ impl Operation for Chat {
 
     fn used_tokens(&self) -> Option<u64> {
         let response = self.response.as_ref()?;
-        response.assembler.usage_so_far()?.total_tokens
+        response.assembler.current_usage()?.total_tokens
     }
 
     fn model(request: &Arc<ChatRequest>) -> &str {
@@ -272,7 +272,7 @@ impl Operation for Chat {
     fn encode_for_target(
         &mut self,
         request: &Arc<ChatRequest>,
-        target: &Target,
+        target: &FallbackTarget,
     ) -> Result<(Arc<ChatRequest>, Request<Bytes>), Error> {
         let mut request = request.clone();
         aim(&mut request, target, false);
@@ -294,26 +294,26 @@ impl Operation for Chat {
         &mut self,
         frame: Frame<'_>,
         target: &AttemptTarget<Arc<ChatRequest>>,
-    ) -> Result<Progress, Error> {
-        let raw_frames = target.request.raw_frames;
+    ) -> Result<FrameOutcome, Error> {
+        let include_raw_frames = target.request.include_raw_frames;
         let ResponseState {
             decoder,
             assembler,
             stated,
         } = self.response_state(target);
-        if raw_frames {
+        if include_raw_frames {
             assembler.raw_frame(frame.data.as_bytes());
         }
         if !assembler.is_visible() && states_an_error(frame.data) {
-            *stated = Some(failure::from_event("", frame.data.as_bytes()));
+            *stated = Some(errors::from_event("", frame.data.as_bytes()));
         }
-        let progress = decoder.frame(frame, assembler).map_err(|error| {
+        let progress = decoder.decode_frame(frame, assembler).map_err(|error| {
             let is_foreign = error.kind() == ErrorKind::Protocol;
             stated.take().filter(|_| is_foreign).unwrap_or(error)
         })?;
         assembler.check_waiting()?;
         assembler.check_retained()?;
-        if progress == Progress::Done {
+        if progress == FrameOutcome::Complete {
             assembler.end_marker();
         }
         Ok(progress)
@@ -327,12 +327,12 @@ impl Operation for Chat {
         let ResponseState {
             decoder, assembler, ..
         } = self.response_state(target);
-        let read = decoder.whole(body, assembler);
+        let read = decoder.decode_body(body, assembler);
         let Err(error) = read else { return read };
         let is_foreign = error.kind() == ErrorKind::Protocol
             && std::str::from_utf8(body).is_ok_and(states_an_error);
         Err(if is_foreign {
-            failure::from_event("", body)
+            errors::from_event("", body)
         } else {
             error
         })
@@ -371,7 +371,7 @@ impl Operation for Chat {
         }
         assembler.has_all();
         decoder.finish(assembler)?;
-        assembler.settle()
+        assembler.finish_response()
     }
 
     fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
@@ -399,7 +399,7 @@ impl Operation for Chat {
         self,
         target: &AttemptTarget<Arc<ChatRequest>>,
         metadata: ProviderMetadata,
-        metrics: Metrics,
+        metrics: CallMetrics,
     ) -> UnifiedChatResponse {
         self.into_response(target, metadata, metrics)
     }
@@ -408,7 +408,7 @@ impl Operation for Chat {
         self,
         target: &AttemptTarget<Arc<ChatRequest>>,
         metadata: ProviderMetadata,
-        metrics: Metrics,
+        metrics: CallMetrics,
     ) -> Option<UnifiedChatResponse> {
         let response = self.response.as_ref()?;
         (!response.assembler.is_empty()).then(|| self.into_response(target, metadata, metrics))
@@ -424,14 +424,17 @@ impl fmt::Debug for Chat {
     }
 }
 
-fn encode_with_headers(provider: &dyn Provider, request: &ChatRequest) -> Result<Encoded, Error> {
+fn encode_with_headers(
+    provider: &dyn Provider,
+    request: &ChatRequest,
+) -> Result<EncodedRequest, Error> {
     let mut encoded = provider.encode_chat(request)?;
     add_headers(&mut encoded.request, request)?;
     Ok(encoded)
 }
 
 /// Makes a request one for a target. The caller's headers belong to the first target, and each target has its own.
-fn aim(request: &mut Arc<ChatRequest>, target: &Target, is_first: bool) {
+fn aim(request: &mut Arc<ChatRequest>, target: &FallbackTarget, is_first: bool) {
     let request = Arc::make_mut(request);
     target.model.clone_into(&mut request.model);
     if !is_first {
@@ -443,7 +446,7 @@ fn aim(request: &mut Arc<ChatRequest>, target: &Target, is_first: bool) {
 fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
     let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
     let correlation = request
-        .correlation_id
+        .client_request_id
         .iter()
         .map(|id| ("x-request-id", id.as_str()));
     let own = request.shared_headers.iter().chain(&request.headers);

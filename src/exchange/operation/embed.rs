@@ -1,8 +1,8 @@
-use super::{AttemptTarget, Exchange, Start, sealed::Operation};
+use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
-    CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Framing, Metrics, Provider,
+    CallMetrics, CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Framing, Provider,
     ProviderMetadata, RawBody, ServerTiming, Usage,
-    provider::{EmbedBatch, Embedded, Frame, Progress},
+    provider::{DecodedEmbeddings, EncodedEmbedRequest, Frame, FrameOutcome},
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc};
 
 /// Turns texts into vectors, as many at a time as the provider takes.
 pub struct Embed {
-    batch: Box<EmbedBatch>,
+    batch: Box<EncodedEmbedRequest>,
     response: EmbedResponse,
     raw: Option<RawBody>,
 }
@@ -25,7 +25,7 @@ impl Exchange<Embed> {
         provider: Arc<dyn Provider>,
         request: Arc<EmbedRequest>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
         request.validate()?;
         let mut batch = Box::new(provider.encode_embed(&request, 0)?);
@@ -72,7 +72,7 @@ impl Operation for Embed {
         &mut self,
         _: Frame<'_>,
         _: &AttemptTarget<Arc<EmbedRequest>>,
-    ) -> Result<Progress, Error> {
+    ) -> Result<FrameOutcome, Error> {
         Err(Error::new(
             ErrorKind::Protocol,
             "a stream came where vectors were asked for",
@@ -114,7 +114,7 @@ impl Operation for Embed {
         mut self,
         target: &AttemptTarget<Arc<EmbedRequest>>,
         metadata: ProviderMetadata,
-        metrics: Metrics,
+        metrics: CallMetrics,
     ) -> EmbedResponse {
         if self.response.model.is_empty() {
             self.response.model.clone_from(&target.request.model);
@@ -133,7 +133,7 @@ impl Operation for Embed {
 }
 
 impl Embed {
-    fn add(&mut self, embedded: Embedded) {
+    fn add(&mut self, embedded: DecodedEmbeddings) {
         let response = &mut self.response;
         response.embeddings.extend(embedded.embeddings);
         if response.model.is_empty() {

@@ -5,11 +5,11 @@ mod embed;
 mod models;
 mod ping;
 
-use super::{AttemptTarget, Exchange, Start, State};
+use super::{AttemptTarget, CallStart, Exchange, State};
 use crate::{
-    Error, ErrorKind, Framing, Metrics, ProviderMetadata, StreamEvent, Target, UnifiedChatResponse,
-    Warning,
-    provider::{Frame, Progress},
+    CallMetrics, Error, ErrorKind, FallbackTarget, Framing, ProviderMetadata, StreamEvent,
+    UnifiedChatResponse, Warning,
+    provider::{Frame, FrameOutcome},
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -17,8 +17,8 @@ use http::{Method, Request};
 pub use chat::Chat;
 pub use embed::Embed;
 pub(crate) use models::Native;
-pub use models::{ListModels, OneModel};
-pub use ping::Ping;
+pub use models::{ListModels, RetrieveModel};
+pub use ping::CheckProvider;
 
 /// What an [`Exchange`] does: a chat, a list of models. Sealed: only this crate implements it.
 pub trait Operation: sealed::Operation {}
@@ -69,7 +69,7 @@ pub(crate) mod sealed {
         fn encode_for_target(
             &mut self,
             request: &Self::Request,
-            target: &Target,
+            target: &FallbackTarget,
         ) -> Result<(Self::Request, Request<Bytes>), Error> {
             let _ = (request, target);
             Err(Error::new(
@@ -83,7 +83,7 @@ pub(crate) mod sealed {
             &mut self,
             frame: Frame<'_>,
             target: &AttemptTarget<Self::Request>,
-        ) -> Result<Progress, Error>;
+        ) -> Result<FrameOutcome, Error>;
         fn whole(
             &mut self,
             body: &Bytes,
@@ -130,13 +130,13 @@ pub(crate) mod sealed {
             self,
             target: &AttemptTarget<Self::Request>,
             metadata: ProviderMetadata,
-            metrics: Metrics,
+            metrics: CallMetrics,
         ) -> Self::Output;
         fn into_partial(
             self,
             target: &AttemptTarget<Self::Request>,
             metadata: ProviderMetadata,
-            metrics: Metrics,
+            metrics: CallMetrics,
         ) -> Option<UnifiedChatResponse>
         where
             Self: Sized,

@@ -1,7 +1,8 @@
-use super::{AttemptTarget, Exchange, Start, sealed::Operation};
+use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
-    CallOptions, Error, ErrorKind, Framing, Metrics, Model, Provider, ProviderMetadata, RawBody,
-    provider::{Frame, Progress},
+    CallMetrics, CallOptions, Error, ErrorKind, Framing, Model, Provider, ProviderMetadata,
+    RawBody,
+    provider::{Frame, FrameOutcome},
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -19,7 +20,7 @@ pub struct ListModels {
 
 /// Asks for one model.
 #[derive(Debug)]
-pub struct OneModel {
+pub struct RetrieveModel {
     request: Box<Request<Bytes>>,
     model: Option<Model>,
 }
@@ -35,25 +36,25 @@ impl Exchange<ListModels> {
     pub fn list_models(
         provider: Arc<dyn Provider>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
         let list = ListModels::new(&*provider)?;
         Ok(Exchange::with_operation(provider, (), list, options, start))
     }
 }
 
-impl Exchange<OneModel> {
+impl Exchange<RetrieveModel> {
     /// One model of `provider`.
     ///
     /// # Errors
     /// `invalid_request` if the provider has no such operation.
-    pub fn one_model(
+    pub fn retrieve_model(
         provider: Arc<dyn Provider>,
         id: &str,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
-        let one = OneModel::new(&*provider, id)?;
+        let one = RetrieveModel::new(&*provider, id)?;
         Ok(Exchange::with_operation(provider, (), one, options, start))
     }
 }
@@ -69,9 +70,9 @@ impl ListModels {
     }
 }
 
-impl OneModel {
+impl RetrieveModel {
     pub(super) fn new(provider: &dyn Provider, id: &str) -> Result<Self, Error> {
-        Ok(OneModel {
+        Ok(RetrieveModel {
             request: Box::new(provider.encode_model(id)?),
             model: None,
         })
@@ -91,21 +92,21 @@ impl Operation for ListModels {
     }
 
     fn framing(&self) -> Framing {
-        Framing::Whole
+        Framing::SingleBody
     }
 
     fn begin(&mut self) {
         self.next = None;
     }
 
-    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<Progress, Error> {
+    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
         Err(not_a_stream())
     }
 
     fn whole(&mut self, body: &Bytes, target: &AttemptTarget<()>) -> Result<(), Error> {
         let page = target.provider.decode_models(body)?;
         self.models.extend(page.models);
-        self.next = page.next;
+        self.next = page.next_page;
         Ok(())
     }
 
@@ -124,12 +125,12 @@ impl Operation for ListModels {
         Ok(true)
     }
 
-    fn into_output(self, _: &AttemptTarget<()>, _: ProviderMetadata, _: Metrics) -> Vec<Model> {
+    fn into_output(self, _: &AttemptTarget<()>, _: ProviderMetadata, _: CallMetrics) -> Vec<Model> {
         self.models
     }
 }
 
-impl Operation for OneModel {
+impl Operation for RetrieveModel {
     type Output = Model;
     type Request = ();
 
@@ -142,14 +143,14 @@ impl Operation for OneModel {
     }
 
     fn framing(&self) -> Framing {
-        Framing::Whole
+        Framing::SingleBody
     }
 
     fn begin(&mut self) {
         self.model = None;
     }
 
-    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<Progress, Error> {
+    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
         Err(not_a_stream())
     }
 
@@ -158,7 +159,7 @@ impl Operation for OneModel {
         Ok(())
     }
 
-    fn into_output(self, _: &AttemptTarget<()>, _: ProviderMetadata, _: Metrics) -> Model {
+    fn into_output(self, _: &AttemptTarget<()>, _: ProviderMetadata, _: CallMetrics) -> Model {
         self.model.unwrap_or_default()
     }
 }
@@ -182,7 +183,7 @@ impl<O: Operation<Request = ()>> Exchange<Native<O>> {
         provider: Arc<dyn Provider>,
         operation: O,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Self {
         let native = Native {
             operation,
@@ -197,22 +198,22 @@ impl Exchange<Native<ListModels>> {
     pub(crate) fn native_models(
         provider: Arc<dyn Provider>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
         let list = ListModels::new(&*provider)?;
         Ok(Exchange::native(provider, list, options, start))
     }
 }
 
-impl Exchange<Native<OneModel>> {
-    /// As [`Exchange::one_model`].
+impl Exchange<Native<RetrieveModel>> {
+    /// As [`Exchange::retrieve_model`].
     pub(crate) fn native_model(
         provider: Arc<dyn Provider>,
         id: &str,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
-        let one = OneModel::new(&*provider, id)?;
+        let one = RetrieveModel::new(&*provider, id)?;
         Ok(Exchange::native(provider, one, options, start))
     }
 }
@@ -242,7 +243,7 @@ impl<O: Operation> Operation for Native<O> {
         &mut self,
         frame: Frame<'_>,
         target: &AttemptTarget<O::Request>,
-    ) -> Result<Progress, Error> {
+    ) -> Result<FrameOutcome, Error> {
         self.operation.frame(frame, target)
     }
 
@@ -263,7 +264,7 @@ impl<O: Operation> Operation for Native<O> {
         self,
         target: &AttemptTarget<O::Request>,
         mut metadata: ProviderMetadata,
-        metrics: Metrics,
+        metrics: CallMetrics,
     ) -> Self::Output {
         let output = self
             .operation

@@ -1,7 +1,7 @@
-use super::{AttemptTarget, Exchange, Start, sealed::Operation};
+use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
-    CallOptions, Error, ErrorKind, Framing, Metrics, Provider, ProviderMetadata,
-    provider::{Frame, Progress},
+    CallMetrics, CallOptions, Error, ErrorKind, Framing, Provider, ProviderMetadata,
+    provider::{Frame, FrameOutcome},
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -9,24 +9,24 @@ use std::sync::Arc;
 
 /// Asks for next to nothing: to see whether the provider answers, and to have a connection ready.
 #[derive(Debug)]
-pub struct Ping(Box<Request<Bytes>>);
+pub struct CheckProvider(Box<Request<Bytes>>);
 
-impl Exchange<Ping> {
+impl Exchange<CheckProvider> {
     /// A sign of life of `provider`. Its answer counts whatever it says, as long as it is no error.
     ///
     /// # Errors
     /// `invalid_request` if the provider has nothing cheap to ask for.
-    pub fn ping(
+    pub fn check_provider(
         provider: Arc<dyn Provider>,
         options: Arc<CallOptions>,
-        start: Start,
+        start: CallStart,
     ) -> Result<Self, Error> {
-        let ping = Ping(Box::new(provider.encode_ping()?));
+        let ping = CheckProvider(Box::new(provider.encode_check()?));
         Ok(Exchange::with_operation(provider, (), ping, options, start))
     }
 }
 
-impl Operation for Ping {
+impl Operation for CheckProvider {
     type Output = ProviderMetadata;
     type Request = ();
 
@@ -39,12 +39,12 @@ impl Operation for Ping {
     }
 
     fn framing(&self) -> Framing {
-        Framing::Whole
+        Framing::SingleBody
     }
 
     fn begin(&mut self) {}
 
-    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<Progress, Error> {
+    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
         Err(Error::new(
             ErrorKind::Protocol,
             "a stream came where a whole answer was asked for",
@@ -59,7 +59,7 @@ impl Operation for Ping {
         self,
         _: &AttemptTarget<()>,
         metadata: ProviderMetadata,
-        _: Metrics,
+        _: CallMetrics,
     ) -> ProviderMetadata {
         metadata
     }

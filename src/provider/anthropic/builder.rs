@@ -136,7 +136,7 @@ impl AnthropicBuilder {
     /// would travel unencrypted, or if a beta's name cannot be sent.
     pub fn build(self) -> Result<Anthropic, Error> {
         let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
-        if !self.is_elsewhere && !self.auth.is_some() {
+        if !self.is_elsewhere && !self.auth.is_required() {
             return refuse(match self.place {
                 Place::Vertex(_) => format!("`{}` needs a token: pass one with `auth`", self.name),
                 Place::Own => format!("`{}` needs a key: pass one with `api_key`", self.name),

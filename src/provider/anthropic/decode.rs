@@ -8,9 +8,10 @@ use super::{
     wire::{Block, Delta, Event, Message, WireCitation},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, OpaqueData, Warning,
+    Citation, Error, ErrorKind, FinishReason, ProviderData, ResponseBuilder, ResponseStart,
+    Warning,
     provider::{
-        Decoder, Frame, FrameKind, Progress,
+        ChatDecoder, Frame, FrameKind, FrameOutcome,
         lenient::{self, List, Raw},
         members::Members,
         unknown::Unknown,
@@ -55,7 +56,11 @@ impl MessageDecoder {
         }
     }
 
-    fn event(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+    fn event(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         let event: Event<'_> = lenient::parse(frame.data)?;
         let part = |count: lenient::Count| part(count.0.unwrap_or(0));
         let delta = event.delta.0.as_ref();
@@ -89,19 +94,19 @@ impl MessageDecoder {
                 self.usage(event.usage, out)?;
                 self.unknown.extras("", &event.others, out)?;
                 self.has_end = true;
-                return Ok(Progress::Done);
+                return Ok(FrameOutcome::Complete);
             }
-            "ping" => return Ok(Progress::Ping),
+            "ping" => return Ok(FrameOutcome::KeepAlive),
             "error" => return Err(failure::from_event("", frame.data)),
             other => self.unknown.event(other, out),
         }
         self.unknown.extras("", &event.others, out)?;
-        Ok(Progress::More)
+        Ok(FrameOutcome::Continue)
     }
 
     /// A message begins. Some proxies repeat the event; one that begins another message has lost the first, and what was
     /// shown of it cannot be taken back.
-    fn begin(&mut self, message: Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn begin(&mut self, message: Message<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         let id = message.id.as_deref().unwrap_or_default();
         match &self.id {
             Some(known) if known == id && !self.has_content => return Ok(()),
@@ -112,14 +117,14 @@ impl MessageDecoder {
     }
 
     /// A message, whole or as far as it is known.
-    fn message(&mut self, message: Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn message(&mut self, message: Message<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         out.choice(0)?;
         let usage = self.counts.add(message.usage)?;
-        out.head(Head {
+        out.response_start(ResponseStart {
             id: message.id.to_string_or_empty(),
             model: message.model.to_string_or_empty(),
             service_tier: self.counts.service_tier().map(str::to_owned),
-            ..Head::default()
+            ..ResponseStart::default()
         });
         if let Some(usage) = usage {
             out.usage(usage);
@@ -151,7 +156,7 @@ impl MessageDecoder {
     }
 
     /// A block, whole or as it begins.
-    fn block(&mut self, part: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn block(&mut self, part: u32, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.has_content = true;
         if raw.text().is_some_and(|text| text.starts_with('"')) {
             let text: lenient::Text<'_> = raw.parse()?;
@@ -192,7 +197,11 @@ impl MessageDecoder {
                     }
                 }
                 if !others.is_empty() {
-                    out.tool_data(0, part, OpaqueData::new(WIRE, others.to_json()?))?;
+                    out.tool_call_provider_data(
+                        0,
+                        part,
+                        ProviderData::new(WIRE, others.to_json()?),
+                    )?;
                 }
                 let input = block.input.text().unwrap_or_default();
                 out.retain(input.len())?;
@@ -209,7 +218,12 @@ impl MessageDecoder {
         Ok(())
     }
 
-    fn delta(&mut self, part: u32, delta: &Delta<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn delta(
+        &mut self,
+        part: u32,
+        delta: &Delta<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         self.has_content = true;
         match delta.r#type.as_deref().unwrap_or_default() {
             "text_delta" => out.text(0, part, delta.text.as_deref().unwrap_or_default()),
@@ -239,13 +253,13 @@ impl MessageDecoder {
         Ok(())
     }
 
-    fn usage(&mut self, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn usage(&mut self, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         if let Some(usage) = self.counts.add(raw)? {
             out.usage(usage);
             if let Some(tier) = self.counts.service_tier() {
-                out.head(Head {
+                out.response_start(ResponseStart {
                     service_tier: Some(tier.to_owned()),
-                    ..Head::default()
+                    ..ResponseStart::default()
                 });
             }
         }
@@ -256,7 +270,7 @@ impl MessageDecoder {
         &mut self,
         reason: Option<&str>,
         extras: &[(&str, Raw<'_>)],
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for (name, raw) in extras {
             if let Some(value) = raw.json() {
@@ -286,11 +300,15 @@ impl MessageDecoder {
     }
 }
 
-impl Decoder for MessageDecoder {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+impl ChatDecoder for MessageDecoder {
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         // OpenRouter puts OpenAI's end marker behind `message_stop`; alone it ends nothing.
         if lenient::is_done(frame.data) {
-            return Ok(Progress::More);
+            return Ok(FrameOutcome::Continue);
         }
         if frame.kind == FrameKind::Exception || frame.name == "error" {
             return Err(failure::from_event(frame.name, frame.data));
@@ -298,7 +316,7 @@ impl Decoder for MessageDecoder {
         self.event(frame, out)
     }
 
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         let text = lenient::utf8(body)?;
         let message: Message<'_> = lenient::parse(text)?;
         if message.r#type.as_deref() == Some("error") {
@@ -324,7 +342,7 @@ impl Decoder for MessageDecoder {
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.open.end_all(MOST_BLOCKS, self.is_cut(), out)?;
         // A call can come behind the reason.
         if let Some(reason) = &self.reason {
@@ -349,7 +367,7 @@ impl Decoder for MessageDecoder {
     }
 }
 
-fn cite(part: u32, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+fn cite(part: u32, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
     let Some(wire) = raw.read::<WireCitation<'_>>() else {
         return Ok(());
     };

@@ -18,7 +18,7 @@ pub(super) fn body(
         provider: name,
         request,
         out: ObjectWriter::with_capacity(1024),
-        omissions: Omissions::new(name, request.lenient),
+        omissions: Omissions::new(name, request.drop_unsupported),
     };
     encoder.fixed(provider)?;
     request.visit_scalars(&mut encoder)?;
@@ -98,7 +98,7 @@ impl<'a> Encoder<'a> {
                 other => self.omissions.refuse_value("service_tier", other)?,
             }
         }
-        if let Some(user_id) = &request.end_user {
+        if let Some(user_id) = &request.user_id {
             self.member("metadata", &Metadata { user_id })?;
         }
         if request.prediction.is_some() {
@@ -241,7 +241,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::ReasoningMaxTokens
             | Param::DisableReasoning
             | Param::ServiceTier
-            | Param::EndUser => Ok(()),
+            | Param::UserId => Ok(()),
             _ if is_default => Ok(()),
             _ => self
                 .omissions

@@ -1,6 +1,6 @@
 //! What this wire tells of a failure only in words.
 
-use crate::{Error, ErrorKind, provider::failure};
+use crate::{Error, ErrorKind, provider::errors};
 use bytes::Bytes;
 use http::response;
 
@@ -15,12 +15,12 @@ const SENTENCES: [(&str, ErrorKind); 2] = [
 ];
 
 pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
-    failure::by_sentence(failure::from_http(head, body), body, &SENTENCES)
+    errors::by_sentence(errors::from_http(head, body), body, &SENTENCES)
 }
 
 pub(super) fn from_event(name: &str, data: &str) -> Error {
-    let error = failure::from_event(name, data.as_bytes());
-    failure::by_sentence(error, data.as_bytes(), &SENTENCES)
+    let error = errors::from_event(name, data.as_bytes());
+    errors::by_sentence(error, data.as_bytes(), &SENTENCES)
 }
 
 #[cfg(test)]

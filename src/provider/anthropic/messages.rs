@@ -154,7 +154,7 @@ fn blocks<'a>(
 ) -> Result<(), Error> {
     let takes_unsigned = server.takes_unsigned(parts);
     for part in parts {
-        if let ContentPart::Opaque(block) = part {
+        if let ContentPart::ProviderBlock(block) = part {
             if block.provider != WIRE || is_origin(block) {
                 continue;
             }
@@ -235,7 +235,7 @@ fn piece<'a>(
         }
         ContentPart::ToolCall(call) => tool_use(call, omissions)?,
         ContentPart::ToolResult(result) => tool_result(result, server, omissions)?,
-        ContentPart::Opaque(block) => Piece::Opaque(&block.block),
+        ContentPart::ProviderBlock(block) => Piece::Opaque(&block.block),
         ContentPart::Audio { .. } => return Err(omissions.cannot_send("sound")),
         ContentPart::Video { .. } => return Err(omissions.cannot_send("a video")),
     }))

@@ -1,6 +1,6 @@
 //! Anthropic's Messages, at Anthropic, on Azure and on Google Cloud's Vertex AI.
 //!
-//! What belongs to this wire alone travels as [`ContentPart::Opaque`] of the provider
+//! What belongs to this wire alone travels as [`ContentPart::ProviderBlock`] of the provider
 //! `anthropic`, wherever the model was asked: redacted thinking, the provider's own tools and their results. An opaque
 //! block without a `type` adds its members to the part before it; [`cache_point`] is one.
 
@@ -17,7 +17,7 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, IdForm, ModelPage, Provider,
+    BaseUrl, ChatDecoder, EncodedRequest, Framing, IdFormat, ModelPage, Provider,
     call_ids::{self, Links},
     model_ids, tool_names,
     vertex::Vertex,
@@ -37,10 +37,10 @@ pub use builder::AnthropicBuilder;
 pub(crate) const WIRE: &str = "anthropic";
 
 /// `^[a-zA-Z0-9_-]+$`, as its refusals of other ids say.
-pub(crate) const CALL_ID: IdForm = IdForm::new(1, usize::MAX).only("_-");
+pub(crate) const CALL_ID: IdFormat = IdFormat::new(1, usize::MAX).only("_-");
 
 /// `^[a-zA-Z0-9_-]{1,128}$`, as its refusals of other names say.
-pub(crate) const TOOL_NAME: IdForm = IdForm::new(1, 128).only("_-");
+pub(crate) const TOOL_NAME: IdFormat = IdFormat::new(1, 128).only("_-");
 
 const VERSION: (HeaderName, HeaderValue) = (
     HeaderName::from_static("anthropic-version"),
@@ -80,7 +80,7 @@ pub fn cache_point(ttl: Option<&str>) -> Result<ContentPart, Error> {
     let mut control = std::collections::BTreeMap::from([("type", "ephemeral")]);
     control.extend(ttl.map(|ttl| ("ttl", ttl)));
     let members = std::collections::BTreeMap::from([("cache_control", control)]);
-    Ok(ContentPart::opaque(WIRE, Json::new(&members)?))
+    Ok(ContentPart::provider_block(WIRE, Json::new(&members)?))
 }
 
 impl Anthropic {
@@ -155,7 +155,7 @@ impl Provider for Anthropic {
         &self.auth
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
         let links = Links::new(CALL_ID).with_results(&self.name, true);
         let request = &*call_ids::fit(request, links)?;
@@ -171,14 +171,14 @@ impl Provider for Anthropic {
             headers.insert(header::ACCEPT, super::EVENT_STREAM);
             Framing::Sse
         } else {
-            Framing::Whole
+            Framing::SingleBody
         };
-        let mut encoded = Encoded::new(http, framing);
+        let mut encoded = EncodedRequest::new(http, framing);
         encoded.warnings = warnings;
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {
         let limit = encode::chosen_limit(request, self.default_max_tokens);
         Box::new(decode::MessageDecoder::new(limit, &self.server))
     }

@@ -3,7 +3,7 @@ use crate::{
     codec::rfc3339::rfc3339,
     error::ErrorBody,
     provider::{
-        failure,
+        errors,
         lenient::{self, Count, List, Raw, Text, object},
         model::read_models,
     },
@@ -57,7 +57,7 @@ fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
 /// An error with status 200, or something else altogether.
 fn not_a_model(body: &Bytes) -> Error {
     match ErrorBody::parse(body) {
-        Some(error) => failure::from_body(200, &error),
+        Some(error) => errors::from_body(200, &error),
         None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{WIRE, signing::Server};
 use crate::{
-    Assembler, Error, Json, OpaqueBlock, Warning,
+    Error, Json, ProviderBlock, ResponseBuilder, Warning,
     provider::{members::Members, unknown::shown},
 };
 
@@ -52,7 +52,7 @@ impl OpenBlocks {
         &mut self,
         part: u32,
         more: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if let Some(Open::Thinking { has_text, .. }) = self.find(part) {
             *has_text |= !more.is_empty();
@@ -65,7 +65,7 @@ impl OpenBlocks {
         &mut self,
         part: u32,
         signature: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if let Some(Open::Thinking { is_signed, .. }) = self.find(part) {
             *is_signed = true;
@@ -99,7 +99,7 @@ impl OpenBlocks {
         &mut self,
         part: u32,
         more: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         match self.find(part) {
             Some(Open::Opaque { input, .. }) => {
@@ -120,7 +120,7 @@ impl OpenBlocks {
         &mut self,
         part: u32,
         more: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if let Some(Open::Opaque { content, .. }) = self.find(part) {
             out.retain(more.len())?;
@@ -130,13 +130,13 @@ impl OpenBlocks {
     }
 
     /// A block is whole.
-    pub(super) fn end(&mut self, part: u32, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn end(&mut self, part: u32, out: &mut ResponseBuilder) -> Result<(), Error> {
         if let Some(at) = self.open.iter().position(|(other, _)| *other == part) {
             let (part, open) = self.open.remove(at);
             self.has_unsigned |= open.is_unsigned();
             open.end(part, out)?;
         }
-        out.close(0, part)
+        out.end_part(0, part)
     }
 
     /// The message is over, whole or cut. Of the blocks whose end did not come, text and thinking are whole; a call is if its
@@ -145,12 +145,12 @@ impl OpenBlocks {
         &mut self,
         last: u32,
         is_cut: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for (part, open) in std::mem::take(&mut self.open) {
             self.has_unsigned |= open.is_unsigned();
             match open {
-                Open::Thinking { .. } => out.close(0, part)?,
+                Open::Thinking { .. } => out.end_part(0, part)?,
                 Open::Tool { input, has_pieces } => {
                     // An empty one is what every call begins with.
                     if !has_pieces && input != "{}" {
@@ -170,7 +170,9 @@ impl OpenBlocks {
             }
         }
         match self.server.origin_block()? {
-            Some(origin) if std::mem::take(&mut self.has_unsigned) => out.opaque(0, last, origin),
+            Some(origin) if std::mem::take(&mut self.has_unsigned) => {
+                out.provider_block(0, last, origin)
+            }
             _ => Ok(()),
         }
     }
@@ -198,7 +200,7 @@ impl Open {
         )
     }
 
-    fn end(self, part: u32, out: &mut Assembler) -> Result<(), Error> {
+    fn end(self, part: u32, out: &mut ResponseBuilder) -> Result<(), Error> {
         match self {
             Open::Thinking { .. } => Ok(()),
             Open::Tool {
@@ -215,7 +217,7 @@ impl Open {
                 } else {
                     completed(&raw, &input, &content)?
                 };
-                out.opaque(0, part, OpaqueBlock::new(WIRE, block))
+                out.provider_block(0, part, ProviderBlock::new(WIRE, block))
             }
         }
     }

@@ -5,7 +5,9 @@
 //! with an opaque block that names the server, and the thinking goes back to that server alone.
 
 use super::WIRE;
-use crate::{ContentPart, Error, Json, OpaqueBlock, provider::BaseUrl, provider::members::Members};
+use crate::{
+    ContentPart, Error, Json, ProviderBlock, provider::BaseUrl, provider::members::Members,
+};
 use std::collections::BTreeMap;
 
 /// The member of an opaque block that names the server which wrote the unsigned thinking of a message.
@@ -61,7 +63,7 @@ impl Server {
             Signing::Always => false,
             Signing::Never => true,
             Signing::Unknown => parts.iter().any(|part| match part {
-                ContentPart::Opaque(block) => {
+                ContentPart::ProviderBlock(block) => {
                     origin(block).is_some_and(|origin| origin == self.authority)
                 }
                 _ => false,
@@ -70,21 +72,21 @@ impl Server {
     }
 
     /// What ends a message with thinking that the server did not sign.
-    pub(super) fn origin_block(&self) -> Result<Option<OpaqueBlock>, Error> {
+    pub(super) fn origin_block(&self) -> Result<Option<ProviderBlock>, Error> {
         if self.signing != Signing::Unknown {
             return Ok(None);
         }
         let block = Json::new(&BTreeMap::from([(ORIGIN, &self.authority)]))?;
-        Ok(Some(OpaqueBlock::new(WIRE, block)))
+        Ok(Some(ProviderBlock::new(WIRE, block)))
     }
 }
 
 /// Whether a block does nothing but name a server.
-pub(super) fn is_origin(block: &OpaqueBlock) -> bool {
+pub(super) fn is_origin(block: &ProviderBlock) -> bool {
     origin(block).is_some()
 }
 
-fn origin(block: &OpaqueBlock) -> Option<String> {
+fn origin(block: &ProviderBlock) -> Option<String> {
     let members = Members::read(block.block.as_str()).filter(|_| block.provider == WIRE)?;
     members.get(ORIGIN)?.decode().ok()
 }
@@ -121,7 +123,7 @@ mod tests {
     fn unsigned_thinking_goes_back_to_the_server_that_the_message_names() {
         let server = |url| Server::at(&BaseUrl::parse(url).unwrap());
         let local = server("http://127.0.0.1:9/v1");
-        let block = ContentPart::Opaque(local.origin_block().unwrap().unwrap());
+        let block = ContentPart::ProviderBlock(local.origin_block().unwrap().unwrap());
         assert!(local.takes_unsigned(std::slice::from_ref(&block)));
         assert!(!local.takes_unsigned(&[]));
         assert!(!server("http://127.0.0.1:8/v1").takes_unsigned(std::slice::from_ref(&block)));

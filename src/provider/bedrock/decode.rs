@@ -9,9 +9,9 @@ use super::{
     wire::{Answer, Block, BlockEvent, ToolUse},
 };
 use crate::{
-    Assembler, Error, ErrorKind, Json, Warning,
+    Error, ErrorKind, Json, ResponseBuilder, Warning,
     provider::{
-        Decoder, Frame, FrameKind, Progress,
+        ChatDecoder, Frame, FrameKind, FrameOutcome,
         lenient::{self, Raw},
         unknown::Unknown,
     },
@@ -37,7 +37,12 @@ pub(super) struct ConverseDecoder {
 }
 
 impl ConverseDecoder {
-    fn block_event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<(), Error> {
+    fn block_event(
+        &mut self,
+        name: &str,
+        data: &str,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let event: BlockEvent<'_> = lenient::parse(data)?;
         let block = block_number(event.content_block_index.0.unwrap_or(0))?;
         match name {
@@ -54,7 +59,12 @@ impl ConverseDecoder {
     }
 
     /// Text and reasoning have no start; some servers send an empty one.
-    fn start(&mut self, block: u32, start: &Block<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn start(
+        &mut self,
+        block: u32,
+        start: &Block<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         self.unknown
             .members("the start of a content block", &start.others, out);
         if let Some(tool) = &start.tool_use.0 {
@@ -97,7 +107,12 @@ impl ConverseDecoder {
         Ok(())
     }
 
-    fn delta(&mut self, block: u32, delta: &Block<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn delta(
+        &mut self,
+        block: u32,
+        delta: &Block<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         if let Some(text) = delta.text.as_deref() {
             return out.text(CHOICE, block, text);
         }
@@ -133,7 +148,7 @@ impl ConverseDecoder {
         &mut self,
         block: u32,
         tool: &ToolUse<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let input = tool.input.arguments()?;
         let piece = &*input;
@@ -152,7 +167,12 @@ impl ConverseDecoder {
     }
 
     /// A piece of a block that is handed over when it is whole.
-    fn collect(&mut self, block: u32, delta: &Block<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn collect(
+        &mut self,
+        block: u32,
+        delta: &Block<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         match self.collected.get_mut(&block) {
             Some(Collected::ToolResult { content, .. }) if delta.tool_result.text().is_some() => {
                 let pieces: lenient::List<Raw<'_>> = delta.tool_result.parse()?;
@@ -182,7 +202,7 @@ impl ConverseDecoder {
         }
     }
 
-    fn stop(&mut self, block: u32, out: &mut Assembler) -> Result<(), Error> {
+    fn stop(&mut self, block: u32, out: &mut ResponseBuilder) -> Result<(), Error> {
         // No argument is sent as no piece at all, or as an empty one; a whole answer has `{}` there.
         if self.without_input.remove(&block) {
             out.tool_arguments(CHOICE, block, "{}")?;
@@ -195,7 +215,7 @@ impl ConverseDecoder {
 
     /// The message is over, whole or cut. Of the blocks whose end did not come, text and reasoning are whole; a call is if its
     /// input is, and what the service makes is kept as far as it came.
-    fn end_open_blocks(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn end_open_blocks(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let is_cut = self
             .reason
             .as_deref()
@@ -224,7 +244,7 @@ impl ConverseDecoder {
         Ok(())
     }
 
-    fn message_stop(&mut self, data: &str, out: &mut Assembler) -> Result<(), Error> {
+    fn message_stop(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
         let stop: Answer<'_> = lenient::parse(data)?;
         self.stopped = true;
         self.reason = stop.stop_reason.non_empty().map(str::to_owned);
@@ -236,8 +256,12 @@ impl ConverseDecoder {
     }
 }
 
-impl Decoder for ConverseDecoder {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+impl ChatDecoder for ConverseDecoder {
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         if frame.kind == FrameKind::Exception || frame.name.ends_with("Exception") {
             return Err(failure::from_frame(frame));
         }
@@ -257,12 +281,12 @@ impl Decoder for ConverseDecoder {
         }
         // The usage comes after the reason for stopping; recordings by other hands have it before.
         Ok(match self.stopped && self.has_metadata {
-            true => Progress::Done,
-            false => Progress::More,
+            true => FrameOutcome::Complete,
+            false => FrameOutcome::Continue,
         })
     }
 
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         let answer: Answer<'_> = lenient::parse_body(body)?;
         let Some(message) = answer
             .output
@@ -288,7 +312,7 @@ impl Decoder for ConverseDecoder {
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.end_open_blocks(out)?;
         // A call can come behind the reason.
         if let Some(reason) = &self.reason {

@@ -5,7 +5,7 @@ use crate::{
     embed::vectors::vector,
     provider::{
         cohere,
-        embed::{EmbedWriter, Embedded, read_tokens, texts},
+        embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
         lenient::{self, Count, Raw, object},
     },
 };
@@ -59,14 +59,14 @@ fn titan(
         "encoding",
         matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float),
     )?;
-    out.refuse("purpose", request.purpose.is_some())?;
-    out.refuse("end_user", request.end_user.is_some())?;
+    out.refuse("input_type", request.input_type.is_some())?;
+    out.refuse("user_id", request.user_id.is_some())?;
     let (body, warnings) = out.finish()?;
     Ok((body, warnings, texts.len()))
 }
 
 /// Titan's answer has `embedding`, Cohere's `embeddings`.
-pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct Answer<'a> {
             embedding: Raw<'a>,
@@ -78,7 +78,7 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
     if answer.embeddings.text().is_some() {
         return cohere::embed::decode(body);
     }
-    let mut embedded = Embedded::new(vec![vector(answer.embedding, "embedding")?]);
+    let mut embedded = DecodedEmbeddings::new(vec![vector(answer.embedding, "embedding")?]);
     embedded.usage = read_tokens(answer.tokens.0, None);
     Ok(embedded)
 }

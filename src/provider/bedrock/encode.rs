@@ -35,12 +35,12 @@ pub(super) fn body(request: &ChatRequest) -> Result<(Vec<u8>, Vec<Warning>), Err
     let mut encoder = Encoder {
         request,
         sections: BTreeMap::new(),
-        omissions: Omissions::new(WIRE, request.lenient),
+        omissions: Omissions::new(WIRE, request.drop_unsupported),
     };
     request.visit_scalars(&mut encoder)?;
     encoder.structured()?;
     let conversation = match encoder.overridden("messages") {
-        true => Conversation::new(request.lenient),
+        true => Conversation::new(request.drop_unsupported),
         false => conversation(request)?,
     };
     let tools = tools(request, &mut encoder.omissions)?;

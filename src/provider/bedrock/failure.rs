@@ -4,7 +4,7 @@ use crate::{
     Error, ErrorKind,
     error::ErrorBody,
     provider::{
-        Frame, failure,
+        Frame, errors,
         lenient::{self, Count, Raw, Text, object},
     },
 };
@@ -34,7 +34,7 @@ const PASSING: [&str; 2] = ["ModelNotReadyException", "ModelStreamErrorException
 
 /// The error that an HTTP status of 300 or above stands for.
 pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
-    let plain = failure::from_http(head, body);
+    let plain = errors::from_http(head, body);
     if head.status.is_redirection() {
         return plain;
     }
@@ -45,7 +45,7 @@ pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
         .message
         .get_or_insert_with(|| plain.message().to_owned());
     let status = head.status.as_u16();
-    let error = refine(failure::from_body(status, &parsed), &parsed);
+    let error = refine(errors::from_body(status, &parsed), &parsed);
     match (parsed.code, status) {
         // The status of the model's own failures, which no other service has.
         (None, 424) => error
@@ -69,7 +69,7 @@ pub(super) fn from_frame(frame: Frame<'_>) -> Error {
         parsed.message = Some(crate::error::excerpt(frame.data.as_bytes()));
     }
     add_original(&mut parsed, frame.data);
-    let error = failure::from_body(200, &parsed);
+    let error = errors::from_body(200, &parsed);
     let error = match error.kind() {
         // No name that is known: the request was accepted, so it is the service that failed; whether that passes
         // nobody knows (F94).
@@ -86,7 +86,7 @@ pub(super) fn from_answer(body: &Bytes) -> Option<Error> {
     let mut parsed = parse(body)?;
     parsed.code = named_in_body(&parsed);
     parsed.error_type = None;
-    let error = failure::from_body(200, &parsed);
+    let error = errors::from_body(200, &parsed);
     Some(refine(error, &parsed))
 }
 

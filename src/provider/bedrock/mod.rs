@@ -20,7 +20,8 @@ mod turns;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
+    IdFormat, ModelPage, Provider,
     call_ids::{self, Links},
     model_ids, requests,
 };
@@ -36,15 +37,15 @@ use http::{HeaderValue, Method, Request, header, response};
 
 pub use options::{ConverseOptions, Guardrail};
 pub use parts::{
-    CacheTtl, cache_point, cited_document, guarded_image, guarded_text, json_result, search_result,
-    system_tool, tool_cache_point,
+    CacheTtl, cache_point, cited_document, guard_content_image, guard_content_text, json_result,
+    search_result, system_tool, tool_cache_point,
 };
 
 /// What opaque blocks of this wire are marked with, whatever the provider is called.
 const WIRE: &str = "bedrock";
 
 /// The service model's pattern of `ToolUseId`.
-const CALL_ID: IdForm = IdForm::new(1, 64).only("_.:-");
+const CALL_ID: IdFormat = IdFormat::new(1, 64).only("_.:-");
 
 /// The name that requests are signed for, on both planes.
 const SIGNING_NAME: &str = "bedrock";
@@ -75,8 +76,8 @@ pub struct Bedrock {
 impl Bedrock {
     /// Bedrock in a region such as `us-east-1`, to be given credentials.
     #[must_use]
-    pub fn builder(region: impl Into<String>) -> Builder {
-        Builder {
+    pub fn builder(region: impl Into<String>) -> BedrockBuilder {
+        BedrockBuilder {
             region: region.into(),
             credentials: None,
             auth: Auth::None,
@@ -97,7 +98,7 @@ impl Bedrock {
 
     /// Where lists of models are asked for.
     #[must_use]
-    pub fn control_url(&self) -> &BaseUrl {
+    pub fn control_plane_endpoint_url(&self) -> &BaseUrl {
         &self.control
     }
 
@@ -114,7 +115,7 @@ impl Bedrock {
 
 /// Makes a [`Bedrock`].
 #[derive(Clone, Debug)]
-pub struct Builder {
+pub struct BedrockBuilder {
     region: String,
     credentials: Option<AwsCredentialSource>,
     auth: Auth,
@@ -126,7 +127,7 @@ pub struct Builder {
     insecure_http: bool,
 }
 
-impl Builder {
+impl BedrockBuilder {
     /// AWS credentials, or a closure that is asked for them before each attempt. A Bedrock API key counts before them.
     #[must_use]
     pub fn credentials(mut self, credentials: impl Into<AwsCredentialSource>) -> Self {
@@ -167,19 +168,20 @@ impl Builder {
     #[must_use]
     pub fn base_url(self, url: impl Into<String>) -> Self {
         let url = url.into();
-        self.runtime_url(url.clone()).control_url(url)
+        self.endpoint_url(url.clone())
+            .control_plane_endpoint_url(url)
     }
 
     /// Another address for chats alone, such as a VPC endpoint.
     #[must_use]
-    pub fn runtime_url(mut self, url: impl Into<String>) -> Self {
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.runtime = Some(url.into());
         self
     }
 
     /// Another address for lists of models alone.
     #[must_use]
-    pub fn control_url(mut self, url: impl Into<String>) -> Self {
+    pub fn control_plane_endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.control = Some(url.into());
         self
     }
@@ -227,7 +229,7 @@ impl Builder {
             }
             (auth, _) => auth,
         };
-        if own_place && !auth.is_some() {
+        if own_place && !auth.is_required() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 "Bedrock needs credentials: pass an AWS access key or a Bedrock API key",
@@ -260,11 +262,11 @@ impl Provider for Bedrock {
         &self.auth
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         let model = model_segment(&request.model)?;
         let (operation, accept, framing) = match request.stream {
             true => ("/converse-stream", EVENT_STREAM, Framing::AwsEventStream),
-            false => ("/converse", super::JSON, Framing::Whole),
+            false => ("/converse", super::JSON, Framing::SingleBody),
         };
         let request = &*call_ids::fit(request, Links::new(CALL_ID))?;
         let (request, altered) = schema::fit(request, self.name(), Dialects::BEDROCK)?;
@@ -282,12 +284,12 @@ impl Provider for Bedrock {
         headers.insert(header::ACCEPT, accept);
         headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
         headers.insert(header::USER_AGENT, super::USER_AGENT);
-        let mut encoded = Encoded::new(http, framing);
+        let mut encoded = EncodedRequest::new(http, framing);
         encoded.warnings = warnings;
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
         Box::<decode::ConverseDecoder>::default()
     }
 
@@ -295,13 +297,17 @@ impl Provider for Bedrock {
         failure::from_http(head, body)
     }
 
-    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+    fn encode_embed(
+        &self,
+        request: &EmbedRequest,
+        first: usize,
+    ) -> Result<EncodedEmbedRequest, Error> {
         let path = ["/model/", &model_segment(&request.model)?, "/invoke"].concat();
         let body = embed::body(&self.name, request, first)?;
         Ok(requests::post_embed(self.runtime.join(&path)?, body))
     }
 
-    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+    fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
         embed::decode(body)
     }
 

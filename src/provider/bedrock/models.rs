@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn models_are_read_with_what_is_not_documented() {
         let page = list(MODELS, false).unwrap();
-        assert_eq!((page.models.len(), &page.next), (2, &None));
+        assert_eq!((page.models.len(), &page.next_page), (2, &None));
         let one = &page.models[0];
         assert_eq!(one.id, "acme.one-v1:0");
         assert_eq!(one.provider, "bedrock");
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn profiles_follow_page_by_page_if_asked_for() {
-        assert_eq!(list(MODELS, true).unwrap().next.as_deref(), Some(""));
+        assert_eq!(list(MODELS, true).unwrap().next_page.as_deref(), Some(""));
         let page = list(
             r#"{"inferenceProfileSummaries":[{"inferenceProfileId":"us.acme.one-v1:0","inferenceProfileName":"US One",
                 "status":"ACTIVE","models":[]}],"nextToken":"t"}"#,
@@ -150,9 +150,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(page.models[0].id, "us.acme.one-v1:0");
-        assert_eq!(page.next.as_deref(), Some("t"));
+        assert_eq!(page.next_page.as_deref(), Some("t"));
         let last = list(r#"{"inferenceProfileSummaries":[],"nextToken":null}"#, true).unwrap();
-        assert_eq!(last.next, None);
+        assert_eq!(last.next_page, None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pieces of a conversation that only Bedrock has. Each is a [`ContentPart::Opaque`] or a [`Tool::Provider`], which no
+//! Pieces of a conversation that only Bedrock has. Each is a [`ContentPart::ProviderBlock`] or a [`Tool::Provider`], which no
 //! other provider is sent.
 
 use super::{
@@ -48,7 +48,7 @@ pub fn system_tool(name: &str) -> Result<Tool, Error> {
 ///
 /// # Errors
 /// None in practice: the block is always JSON.
-pub fn guarded_text(text: &str, qualifiers: &[&str]) -> Result<ContentPart, Error> {
+pub fn guard_content_text(text: &str, qualifiers: &[&str]) -> Result<ContentPart, Error> {
     part(&Union::GuardContent(Guarded::Text { text, qualifiers }))
 }
 
@@ -56,7 +56,7 @@ pub fn guarded_text(text: &str, qualifiers: &[&str]) -> Result<ContentPart, Erro
 ///
 /// # Errors
 /// `invalid_request` if Bedrock does not take pictures of this MIME type.
-pub fn guarded_image(media: &Media) -> Result<ContentPart, Error> {
+pub fn guard_content_image(media: &Media) -> Result<ContentPart, Error> {
     let (format, source) = media::read(Kind::Image, media)?;
     part(&Union::GuardContent(Guarded::Image { format, source }))
 }
@@ -104,7 +104,7 @@ pub fn json_result<T: Serialize + ?Sized>(value: &T) -> Result<ContentPart, Erro
 }
 
 fn part(block: &Union<'_>) -> Result<ContentPart, Error> {
-    Ok(ContentPart::opaque(WIRE, Json::new(block)?))
+    Ok(ContentPart::provider_block(WIRE, Json::new(block)?))
 }
 
 fn tool(definition: &Union<'_>) -> Result<Tool, Error> {
@@ -188,7 +188,7 @@ mod tests {
 
     fn json(part: Result<ContentPart, Error>) -> String {
         match part.unwrap() {
-            ContentPart::Opaque(block) => {
+            ContentPart::ProviderBlock(block) => {
                 assert_eq!(block.provider, "bedrock");
                 block.block.to_string()
             }
@@ -210,15 +210,15 @@ mod tests {
                 r#"{"cachePoint":{"type":"default","ttl":"1h"}}"#,
             ),
             (
-                guarded_text("t", &["query"]),
+                guard_content_text("t", &["query"]),
                 r#"{"guardContent":{"text":{"text":"t","qualifiers":["query"]}}}"#,
             ),
             (
-                guarded_text("t", &[]),
+                guard_content_text("t", &[]),
                 r#"{"guardContent":{"text":{"text":"t"}}}"#,
             ),
             (
-                guarded_image(&png),
+                guard_content_image(&png),
                 r#"{"guardContent":{"image":{"format":"png","source":{"bytes":"YQ=="}}}}"#,
             ),
             (

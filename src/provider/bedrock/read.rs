@@ -5,7 +5,8 @@ use super::{
     wire::{Answer, Block, Citation, Metrics, Trace, Usage},
 };
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head, Json, OpaqueBlock, ServerTiming,
+    Error, ErrorKind, FinishReason, Json, ProviderBlock, ResponseBuilder, ResponseStart,
+    ServerTiming,
     provider::{lenient::Raw, unknown::Unknown},
 };
 use bytes::Bytes;
@@ -22,7 +23,7 @@ pub(super) fn whole_block(
     number: u32,
     raw: Raw<'_>,
     unknown: &mut Unknown,
-    out: &mut Assembler,
+    out: &mut ResponseBuilder,
 ) -> Result<bool, Error> {
     let Some(json) = raw.json() else {
         return Ok(false);
@@ -49,7 +50,7 @@ fn known_block(
     number: u32,
     block: &Block<'_>,
     unknown: &mut Unknown,
-    out: &mut Assembler,
+    out: &mut ResponseBuilder,
 ) -> Result<bool, Error> {
     if let Some(text) = block.text.as_deref() {
         return out.text(CHOICE, number, text).map(|()| true);
@@ -97,7 +98,11 @@ fn known_block(
 }
 
 /// Why the model stopped, and what it was asked to say beside.
-pub(super) fn end(answer: &Answer<'_>, has_calls: bool, out: &mut Assembler) -> Result<(), Error> {
+pub(super) fn end(
+    answer: &Answer<'_>,
+    has_calls: bool,
+    out: &mut ResponseBuilder,
+) -> Result<(), Error> {
     let native = answer.stop_reason.non_empty();
     let reason = native.map(|native| unified(native, has_calls));
     out.finish(CHOICE, reason, native.unwrap_or_default())?;
@@ -127,7 +132,7 @@ fn finish_reason(native: &str) -> FinishReason {
 }
 
 /// Counts, times and traces.
-pub(super) fn beside(answer: &Answer<'_>, out: &mut Assembler) -> Result<(), Error> {
+pub(super) fn beside(answer: &Answer<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
     if let Some(usage) = usage(answer.usage) {
         out.usage(usage);
     }
@@ -142,10 +147,10 @@ pub(super) fn beside(answer: &Answer<'_>, out: &mut Assembler) -> Result<(), Err
     let trace: Trace<'_> = answer.trace.read().unwrap_or_default();
     let router = trace.prompt_router.0.unwrap_or_default();
     let tier = answer.service_tier.0.as_ref();
-    out.head(Head {
+    out.response_start(ResponseStart {
         model: router.invoked_model_id.to_string_or_empty(),
         service_tier: tier.and_then(|tier| tier.kind.non_empty().map(str::to_owned)),
-        ..Head::default()
+        ..ResponseStart::default()
     });
     extra("trace", answer.trace, out)?;
     extra("performanceConfig", answer.performance_config, out)
@@ -195,11 +200,11 @@ pub(super) fn citation(raw: Raw<'_>) -> crate::Citation {
     }
 }
 
-pub(super) fn opaque(block: u32, json: Json, out: &mut Assembler) -> Result<(), Error> {
-    out.opaque(CHOICE, block, OpaqueBlock::new(WIRE, json))
+pub(super) fn opaque(block: u32, json: Json, out: &mut ResponseBuilder) -> Result<(), Error> {
+    out.provider_block(CHOICE, block, ProviderBlock::new(WIRE, json))
 }
 
-fn extra(name: &str, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+fn extra(name: &str, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
     match raw.json() {
         Some(value) => out.extra(name, value),
         None => Ok(()),

@@ -39,7 +39,7 @@ const USER: &str = "user";
 const ASSISTANT: &str = "assistant";
 
 pub(super) fn conversation(request: &ChatRequest) -> Result<Conversation<'_>, Error> {
-    let mut conversation = Conversation::new(request.lenient);
+    let mut conversation = Conversation::new(request.drop_unsupported);
     let takes = Takes {
         own: &[WIRE],
         signatures: true,
@@ -105,10 +105,10 @@ impl<'a> Conversation<'a> {
             match part {
                 ContentPart::Text { text, .. } if is_blank(text) => {}
                 ContentPart::Text { text, .. } => self.system.push(Block::Text(text)),
-                ContentPart::Opaque(own) if own.provider == WIRE => {
+                ContentPart::ProviderBlock(own) if own.provider == WIRE => {
                     self.system.push(Block::Raw(&own.block));
                 }
-                ContentPart::Opaque(_) => {}
+                ContentPart::ProviderBlock(_) => {}
                 _ => return Err(refuse(number, "has instructions that are not text")),
             }
         }
@@ -150,12 +150,12 @@ impl<'a> Conversation<'a> {
                     "is the assistant's, but has a tool's result",
                 ));
             }
-            ContentPart::Opaque(own) if own.provider == WIRE => {
+            ContentPart::ProviderBlock(own) if own.provider == WIRE => {
                 let block = Block::Raw(&own.block);
                 self.has_tools |= block.is_raw("toolUse") || block.is_raw("toolResult");
                 Some(block)
             }
-            ContentPart::Opaque(_) => None,
+            ContentPart::ProviderBlock(_) => None,
             _ if role == ASSISTANT => {
                 return Err(refuse(
                     number,
@@ -211,10 +211,10 @@ impl<'a> Conversation<'a> {
             match part {
                 ContentPart::Text { text, .. } if is_blank(text) => {}
                 ContentPart::Text { text, .. } => content.push(Block::Text(text)),
-                ContentPart::Opaque(own) if own.provider == WIRE => {
+                ContentPart::ProviderBlock(own) if own.provider == WIRE => {
                     content.push(Block::Raw(&own.block));
                 }
-                ContentPart::Opaque(_) => {}
+                ContentPart::ProviderBlock(_) => {}
                 ContentPart::Audio { .. } => {
                     return Err(refuse(number, "has sound in a tool's result"));
                 }

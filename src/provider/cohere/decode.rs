@@ -2,11 +2,11 @@
 
 use super::wire::{self, Answer, Content, Delta, Event, Logprob, Message, ToolCall};
 use crate::{
-    Assembler, Citation, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock,
-    TokenLogprob, Usage,
+    Citation, Error, ErrorKind, FinishReason, Json, Logprobs, ProviderBlock, ResponseBuilder,
+    ResponseStart, TokenLogprob, Usage,
     error::ErrorBody,
     provider::{
-        Decoder, Frame, FrameKind, Progress, failure,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
         lenient::{self, Raw, Several, Text},
         unknown::Unknown,
     },
@@ -51,11 +51,11 @@ impl CohereDecoder {
         }
     }
 
-    fn event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<(), Error> {
+    fn event(&mut self, name: &str, data: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
         let event: Event<'_> = lenient::parse(data)?;
         let kind = event.r#type.non_empty().unwrap_or(name);
         if kind.is_empty() && ErrorBody::parse(data.as_bytes()).is_some() {
-            return Err(failure::from_event("", data.as_bytes()));
+            return Err(errors::from_event("", data.as_bytes()));
         }
         let index = event.index.0.unwrap_or(0);
         let none = Delta::default();
@@ -73,14 +73,14 @@ impl CohereDecoder {
                 self.content(index, message.content, out)?;
                 logprobs(event.logprobs.0.as_slice(), out)?;
             }
-            "content-end" => out.close(0, content_part(index)?)?,
+            "content-end" => out.end_part(0, content_part(index)?)?,
             "tool-plan-delta" => self.plan(message, out)?,
             "tool-call-start" | "tool-call-delta" => {
                 self.tool_call(index, message.tool_calls, out)?;
             }
             "tool-call-end" => {
                 self.open_calls.remove(&index);
-                out.close(0, call_part(index)?)?;
+                out.end_part(0, call_part(index)?)?;
             }
             "citation-start" => self.citation(message.citations, out)?,
             "message-end" => {
@@ -98,7 +98,12 @@ impl CohereDecoder {
         Ok(())
     }
 
-    fn content(&mut self, index: u64, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn content(
+        &mut self,
+        index: u64,
+        raw: Raw<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let part = content_part(index)?;
         let content: Content<'_> = match raw.text() {
             Some(text) if text.starts_with('{') => raw.parse()?,
@@ -129,7 +134,12 @@ impl CohereDecoder {
     }
 
     /// In a whole answer `arguments` is all of them, in a stream a piece.
-    fn tool_call(&mut self, index: u64, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn tool_call(
+        &mut self,
+        index: u64,
+        raw: Raw<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let call: ToolCall<'_> = raw.read().unwrap_or_default();
         let Some(function) = &call.function.0 else {
             if let Some(text) = raw.text() {
@@ -148,14 +158,14 @@ impl CohereDecoder {
     }
 
     /// What the model means to do with its tools.
-    fn plan(&mut self, message: &Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn plan(&mut self, message: &Message<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         let more = message.tool_plan.as_deref().unwrap_or_default();
         out.reasoning(0, PLAN, more)?;
         self.plan.push_str(more);
         Ok(())
     }
 
-    fn citation(&self, raw: Raw<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn citation(&self, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         let citation: wire::Citation<'_> = raw.read().unwrap_or_default();
         let part = match citation.content_index.0 {
             Some(index) => content_part(index)?,
@@ -185,15 +195,15 @@ impl CohereDecoder {
         reason: Option<&str>,
         usage: Raw<'_>,
         error: Raw<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         self.over = true;
         if !self.plan.is_empty() {
             let plan = serde_json::json!({ "tool_plan": std::mem::take(&mut self.plan) });
-            out.opaque(
+            out.provider_block(
                 0,
                 PLAN_BLOCK,
-                OpaqueBlock::new(&self.provider, Json::new(&plan)?),
+                ProviderBlock::new(&self.provider, Json::new(&plan)?),
             )?;
         }
         if let Some(usage) = read_usage(usage) {
@@ -222,14 +232,18 @@ impl CohereDecoder {
     }
 }
 
-impl Decoder for CohereDecoder {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+impl ChatDecoder for CohereDecoder {
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         if frame.kind == FrameKind::Exception || frame.name == "error" {
-            return Err(failure::from_event(frame.name, frame.data.as_bytes()));
+            return Err(errors::from_event(frame.name, frame.data.as_bytes()));
         }
         if lenient::is_done(frame.data) {
             if self.over {
-                return Ok(Progress::Done);
+                return Ok(FrameOutcome::Complete);
             }
             return Err(Error::new(
                 ErrorKind::Truncated,
@@ -241,14 +255,14 @@ impl Decoder for CohereDecoder {
         } else {
             self.event(frame.name, frame.data, out)?;
         }
-        Ok(Progress::More)
+        Ok(FrameOutcome::Continue)
     }
 
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         let answer: Answer<'_> = lenient::parse(lenient::utf8(body)?)?;
         let Some(message) = &answer.message.0 else {
             return Err(match ErrorBody::parse(body) {
-                Some(_) => failure::from_event("", body),
+                Some(_) => errors::from_event("", body),
                 None => Error::new(ErrorKind::Protocol, "the answer has no `message`"),
             });
         };
@@ -258,12 +272,12 @@ impl Decoder for CohereDecoder {
         self.unknown.extras("", &answer.others, out)?;
         for (index, content) in (0_u64..).zip(list(message.content)?) {
             self.content(index, content, out)?;
-            out.close(0, content_part(index)?)?;
+            out.end_part(0, content_part(index)?)?;
         }
         for (index, call) in (0_u64..).zip(list(message.tool_calls)?) {
             self.tool_call(index, call, out)?;
             self.open_calls.remove(&index);
-            out.close(0, call_part(index)?)?;
+            out.end_part(0, call_part(index)?)?;
         }
         for citation in list(message.citations)? {
             self.citation(citation, out)?;
@@ -280,10 +294,10 @@ impl Decoder for CohereDecoder {
     }
 }
 
-fn head(id: String, out: &mut Assembler) -> Result<(), Error> {
-    out.head(Head {
+fn head(id: String, out: &mut ResponseBuilder) -> Result<(), Error> {
+    out.response_start(ResponseStart {
         id,
-        ..Head::default()
+        ..ResponseStart::default()
     });
     out.choice(0)
 }
@@ -312,7 +326,7 @@ fn part(first: u32, index: u64) -> Result<u32, Error> {
 }
 
 /// Only pieces of one token: those of several do not say which of their words has which probability.
-fn logprobs(pieces: &[Logprob<'_>], out: &mut Assembler) -> Result<(), Error> {
+fn logprobs(pieces: &[Logprob<'_>], out: &mut ResponseBuilder) -> Result<(), Error> {
     let content = pieces
         .iter()
         .filter_map(|piece| match piece.logprobs.0.as_slice() {

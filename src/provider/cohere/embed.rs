@@ -1,10 +1,10 @@
 //! `/v2/embed`, and the same models behind Bedrock.
 
 use crate::{
-    EmbedEncoding, EmbedPurpose, EmbedRequest, Error, Warning,
+    EmbedEncoding, EmbedRequest, EmbeddingInputType, Error, Warning,
     embed::vectors::vectors,
     provider::{
-        embed::{EmbedWriter, Embedded, read_tokens, texts},
+        embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
         lenient::{self, Count, Object, Raw, object},
     },
 };
@@ -29,7 +29,10 @@ pub(in crate::provider) fn body(
     // Models since version 3 refuse a request without it.
     out.member(
         "input_type",
-        request.purpose.as_ref().unwrap_or(&EmbedPurpose::Document),
+        request
+            .input_type
+            .as_ref()
+            .unwrap_or(&EmbeddingInputType::Document),
     )?;
     out.member("embedding_types", &["float"])?;
     out.optional("output_dimension", request.dimensions.as_ref())?;
@@ -37,13 +40,13 @@ pub(in crate::provider) fn body(
         "encoding",
         matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float),
     )?;
-    out.refuse("end_user", request.end_user.is_some())?;
+    out.refuse("user_id", request.user_id.is_some())?;
     let (body, warnings) = out.finish()?;
     Ok((body, warnings, texts.len()))
 }
 
 /// `{embeddings: {float: [..]}}`; without `embedding_types` the bare list.
-pub(in crate::provider) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+pub(in crate::provider) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct Answer<'a> {
             embeddings: Raw<'a>,
@@ -74,7 +77,7 @@ pub(in crate::provider) fn decode(body: &Bytes) -> Result<Embedded, Error> {
         Some(by_type) if is_object => (by_type.float, "embeddings.float"),
         _ => (answer.embeddings, "embeddings"),
     };
-    let mut embedded = Embedded::new(vectors(raw, place)?);
+    let mut embedded = DecodedEmbeddings::new(vectors(raw, place)?);
     let billed = answer.meta.0.unwrap_or_default().billed_units;
     let counted: Billed = billed.read().unwrap_or_default();
     embedded.usage = read_tokens(counted.input_tokens.0, billed.json());

@@ -1,13 +1,13 @@
 //! What the headers say in Cohere's own words.
 
-use crate::{ProviderMetadata, RateLimit, provider::head};
+use crate::{ProviderMetadata, RateLimit, provider::headers};
 use http::HeaderMap;
 
 /// Allowances of trial keys: `x-{what}-call-{limit,remaining}`. Source: recorded answers, as for the request's id.
 const ALLOWANCES: [&str; 2] = ["endpoint-monthly", "trial-endpoint"];
 
 pub(super) fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
-    head::read(headers, metadata);
+    headers::read_metadata(headers, metadata);
     if metadata.request_id.is_none() {
         metadata.request_id = text(headers, "x-debug-trace-id")
             .filter(|id| !id.is_empty() && id.len() <= 256)

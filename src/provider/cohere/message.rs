@@ -123,7 +123,7 @@ fn add<'a>(
                 all.messages.push(tool_result(result, provider, omissions)?);
             }
             part if plan(part, provider).is_some() => {}
-            ContentPart::Opaque(block) if block.provider != provider => {}
+            ContentPart::ProviderBlock(block) if block.provider != provider => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
     }
@@ -158,7 +158,7 @@ fn plan(part: &ContentPart, provider: &str) -> Option<String> {
         tool_plan: String,
     }
     match part {
-        ContentPart::Opaque(block) if block.provider == provider => {
+        ContentPart::ProviderBlock(block) if block.provider == provider => {
             block.block.decode::<Plan>().ok().map(|plan| plan.tool_plan)
         }
         _ => None,
@@ -177,7 +177,7 @@ fn tool_result<'a>(
             ContentPart::Document { media, name } => {
                 parts.push(Part::Document(document(media, name.as_deref(), omissions)?));
             }
-            ContentPart::Opaque(block) if block.provider != provider => {}
+            ContentPart::ProviderBlock(block) if block.provider != provider => {}
             other => {
                 return Err(omissions.cannot_send(&format!("{} in a tool's result", what(other))));
             }

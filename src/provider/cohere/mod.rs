@@ -9,9 +9,10 @@ mod models;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
+    IdFormat, ModelPage, Provider,
     call_ids::{self, Links},
-    failure,
+    errors,
     requests::{self, Place},
 };
 use crate::{
@@ -57,8 +58,8 @@ impl Cohere {
 
     /// Cohere, to be given a key or another address.
     #[must_use]
-    pub fn builder() -> Builder {
-        Builder {
+    pub fn builder() -> CohereBuilder {
+        CohereBuilder {
             name: None,
             auth: Auth::None,
             base_url: None,
@@ -75,14 +76,14 @@ impl Cohere {
 
 /// Makes a [`Cohere`].
 #[derive(Clone, Debug)]
-pub struct Builder {
+pub struct CohereBuilder {
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
     insecure_http: bool,
 }
 
-impl Builder {
+impl CohereBuilder {
     /// The key.
     ///
     /// # Errors
@@ -169,8 +170,8 @@ impl Provider for Cohere {
         &self.auth
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
-        let request = &*call_ids::fit(request, Links::new(IdForm::ANY))?;
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
+        let request = &*call_ids::fit(request, Links::new(IdFormat::ANY))?;
         let (body, warnings) = {
             let request = equally_strict(Cow::Borrowed(request), true);
             let (request, mut altered) = schema::fit(&request, &self.name, Dialects::COHERE)?;
@@ -181,31 +182,36 @@ impl Provider for Cohere {
         let (accept, framing) = if request.stream {
             (super::EVENT_STREAM, Framing::Sse)
         } else {
-            (super::JSON, Framing::Whole)
+            (super::JSON, Framing::SingleBody)
         };
-        let mut encoded = Encoded::new(requests::post(self.chat.clone(), body, accept), framing);
+        let mut encoded =
+            EncodedRequest::new(requests::post(self.chat.clone(), body, accept), framing);
         encoded.warnings = warnings;
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
         Box::new(decode::CohereDecoder::new(&self.name))
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        failure::by_sentence(failure::from_http(head, body), body, &OVERFLOW)
+        errors::by_sentence(errors::from_http(head, body), body, &OVERFLOW)
     }
 
-    fn read_head(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
+    fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
         head::read(headers, metadata);
     }
 
-    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+    fn encode_embed(
+        &self,
+        request: &EmbedRequest,
+        first: usize,
+    ) -> Result<EncodedEmbedRequest, Error> {
         let body = embed::body(&self.name, request, first, true)?;
         Ok(requests::post_embed(self.base_url.join("/v2/embed")?, body))
     }
 
-    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+    fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
         embed::decode(body)
     }
 

@@ -100,7 +100,7 @@ impl GeminiBuilder {
     /// `invalid_request` if the key is missing although no other address was given, if the address is not one, or if the
     /// key would travel unencrypted.
     pub fn build(self) -> Result<Gemini, Error> {
-        if !self.is_elsewhere && !self.auth.is_some() {
+        if !self.is_elsewhere && !self.auth.is_required() {
             let what = match self.place {
                 Place::Vertex(_) => "a token: pass one with `auth`",
                 Place::Own => "a key: pass one with `api_key`",

@@ -7,7 +7,7 @@ use super::{
     wire::{Answer, Candidate, FunctionCall, Grounding, GroundingChunk, Part, is_true},
 };
 use crate::{
-    Assembler, Citation, Error, Json, OpaqueBlock, OpaqueData, Warning,
+    Citation, Error, Json, ProviderBlock, ProviderData, ResponseBuilder, Warning,
     provider::{
         lenient::{self, Raw},
         members::Members,
@@ -52,7 +52,7 @@ impl Candidates {
         candidate: &Candidate<'_>,
         answer: &Answer<'_>,
         unknown: &mut Unknown,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         out.choice(index)?;
         let at = match self.0.iter().position(|known| known.index == index) {
@@ -72,7 +72,7 @@ impl Candidates {
     }
 
     /// Hands over what is known only once the answer is whole.
-    pub(super) fn finish(self, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn finish(self, out: &mut ResponseBuilder) -> Result<(), Error> {
         for mut progress in self.0 {
             progress.drop_partial(out)?;
             progress.cite(out)?;
@@ -92,7 +92,7 @@ impl Progress {
         candidate: &Candidate<'_>,
         answer: &Answer<'_>,
         unknown: &mut Unknown,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if let Some(content) = &candidate.content.0 {
             unknown.members("the content", &content.others, out);
@@ -149,7 +149,7 @@ impl Progress {
         part: &Part<'_>,
         answer: &Answer<'_>,
         unknown: &mut Unknown,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if let Some(call) = &part.function_call.0 {
             if let Some(text) = part.text.non_empty() {
@@ -181,7 +181,12 @@ impl Progress {
         }
     }
 
-    fn flow(&mut self, is_thought: bool, text: &str, out: &mut Assembler) -> Result<(), Error> {
+    fn flow(
+        &mut self,
+        is_thought: bool,
+        text: &str,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let kind = if is_thought {
             Flow::Thought
         } else {
@@ -201,10 +206,10 @@ impl Progress {
         }
     }
 
-    fn opaque(&mut self, block: Json, out: &mut Assembler) -> Result<(), Error> {
+    fn opaque(&mut self, block: Json, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.flow = None;
         let number = self.take_number();
-        out.opaque(self.index, number, OpaqueBlock::new(WIRE, block))
+        out.provider_block(self.index, number, ProviderBlock::new(WIRE, block))
     }
 
     fn call(
@@ -213,7 +218,7 @@ impl Progress {
         part: &Part<'_>,
         answer: &Answer<'_>,
         unknown: &mut Unknown,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         unknown.members("a function call", &call.others, out);
         self.flow = None;
@@ -225,7 +230,7 @@ impl Progress {
             if !goes_on && call.partial_args.0.is_empty() {
                 let arguments = call.args.text().unwrap_or("{}");
                 out.tool_arguments(self.index, number, arguments)?;
-                return out.close(self.index, number);
+                return out.end_part(self.index, number);
             }
             self.partial = Some(PartialCall::new(number));
         }
@@ -251,7 +256,7 @@ impl Progress {
         call: &FunctionCall<'_>,
         part: &Part<'_>,
         answer: &Answer<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<u32, Error> {
         let number = self.take_number();
         let made = match (call.id.non_empty(), answer.response_id.non_empty()) {
@@ -268,13 +273,17 @@ impl Progress {
         out.tool_start(self.index, number, &made, name)?;
         let data = added(call.id.non_empty(), part)?;
         if !data.is_empty() {
-            out.tool_data(self.index, number, OpaqueData::new(WIRE, data.to_json()?))?;
+            out.tool_call_provider_data(
+                self.index,
+                number,
+                ProviderData::new(WIRE, data.to_json()?),
+            )?;
         }
         Ok(number)
     }
 
     /// Another call begins although the last one said that it would go on.
-    fn follow_partial(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn follow_partial(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let Some(partial) = &self.partial else {
             return Ok(());
         };
@@ -292,7 +301,7 @@ impl Progress {
     }
 
     /// The answer is over inside of a call, whose arguments are never known to be all.
-    fn drop_partial(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn drop_partial(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let Some(partial) = self.partial.take() else {
             return Ok(());
         };
@@ -304,17 +313,17 @@ impl Progress {
         Ok(())
     }
 
-    fn end_partial(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn end_partial(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let Some(partial) = self.partial.take() else {
             return Ok(());
         };
         let number = partial.part;
         out.tool_arguments(self.index, number, &partial.finish())?;
-        out.close(self.index, number)
+        out.end_part(self.index, number)
     }
 
     /// The sources that the provider looked up stand beside the text as a whole.
-    fn cite(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn cite(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let (Some(grounding), Some(text)) = (&self.grounding, self.text) else {
             return Ok(());
         };

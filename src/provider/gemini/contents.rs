@@ -6,7 +6,8 @@ use super::{
     rounds::Rounds,
 };
 use crate::{
-    ChatRequest, ContentPart, Error, Json, Media, Message, OpaqueBlock, Role, ToolCall, ToolResult,
+    ChatRequest, ContentPart, Error, Json, Media, Message, ProviderBlock, Role, ToolCall,
+    ToolResult,
     provider::{data_url::data_url, history::Takes, members::Members, omissions::Omissions},
 };
 use serde::Serialize;
@@ -198,8 +199,8 @@ impl<'a> Translator<'_, 'a> {
                     let is_signed = more.is_some_and(|more| more.get(SIGNATURE).is_some());
                     is_signed.then_some(Piece::Thought(text))
                 }
-                ContentPart::Opaque(block) if block.provider != WIRE => None,
-                ContentPart::Opaque(block) => match added(part) {
+                ContentPart::ProviderBlock(block) if block.provider != WIRE => None,
+                ContentPart::ProviderBlock(block) => match added(part) {
                     Some(more) => {
                         if let Some(last) = parts.last_mut().filter(|_| is_written) {
                             last.more = Some(more);
@@ -309,7 +310,7 @@ impl<'a> Translator<'_, 'a> {
                 | ContentPart::Document { media, .. } => {
                     parts.push(WirePart::new(self.media(media)));
                 }
-                ContentPart::Opaque(block) if block.provider != WIRE => {}
+                ContentPart::ProviderBlock(block) if block.provider != WIRE => {}
                 _ => {
                     return Err(self.omissions.cannot_send("this part of a tool's result"));
                 }
@@ -349,7 +350,7 @@ fn response(text: &str, is_error: bool) -> Result<Json, Error> {
 
 /// What an opaque block adds to the part before it, if it is not a part of its own.
 fn added(part: &ContentPart) -> Option<Members> {
-    let ContentPart::Opaque(OpaqueBlock { provider, block }) = part else {
+    let ContentPart::ProviderBlock(ProviderBlock { provider, block }) = part else {
         return None;
     };
     let members = Members::read(block.as_str()).filter(|_| provider == WIRE)?;

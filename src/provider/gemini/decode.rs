@@ -6,10 +6,10 @@ use super::{
     wire::{Answer, PromptFeedback},
 };
 use crate::{
-    Assembler, Error, ErrorKind, Head,
+    Error, ErrorKind, ResponseBuilder, ResponseStart,
     codec::rfc3339::rfc3339,
     provider::{
-        Decoder, Frame, FrameKind, Progress,
+        ChatDecoder, Frame, FrameKind, FrameOutcome,
         lenient::{self, List, Raw},
         unknown::Unknown,
     },
@@ -29,7 +29,7 @@ pub(super) struct ContentDecoder {
 impl ContentDecoder {
     /// One answer, or the list of them that a stream without `alt=sse` is; an error in a stream can stand in a list, too.
     /// Gives whether there was a candidate.
-    fn answers(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
+    fn answers(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
         if !is_list(data) {
             return self.answer(data, out);
         }
@@ -40,7 +40,7 @@ impl ContentDecoder {
         Ok(has_candidates)
     }
 
-    fn answer(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
+    fn answer(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
         let answer: Answer<'_> = lenient::parse(data)?;
         if answer.error.text().is_some() {
             return Err(failure::from_event("", data));
@@ -70,38 +70,42 @@ impl ContentDecoder {
         Ok(!answer.candidates.0.is_empty())
     }
 
-    fn head(&mut self, answer: &Answer<'_>, out: &mut Assembler) {
+    fn head(&mut self, answer: &Answer<'_>, out: &mut ResponseBuilder) {
         if self.has_head {
             return;
         }
         self.has_head =
             answer.response_id.non_empty().is_some() && answer.model_version.non_empty().is_some();
         let created = answer.create_time.as_deref().and_then(rfc3339);
-        out.head(Head {
+        out.response_start(ResponseStart {
             id: answer.response_id.to_string_or_empty(),
             model: answer.model_version.to_string_or_empty(),
             created: created.and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())),
-            ..Head::default()
+            ..ResponseStart::default()
         });
     }
 
-    fn usage(&mut self, raw: Raw<'_>, out: &mut Assembler) {
+    fn usage(&mut self, raw: Raw<'_>, out: &mut ResponseBuilder) {
         let Some((usage, tier)) = usage::usage(raw) else {
             return;
         };
         out.usage(usage);
         if tier.is_some() && tier != self.service_tier {
             self.service_tier.clone_from(&tier);
-            out.head(Head {
+            out.response_start(ResponseStart {
                 service_tier: tier,
-                ..Head::default()
+                ..ResponseStart::default()
             });
         }
     }
 }
 
-impl Decoder for ContentDecoder {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+impl ChatDecoder for ContentDecoder {
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         if frame.kind == FrameKind::Exception || frame.name == "error" {
             return Err(failure::from_event(frame.name, frame.data));
         }
@@ -109,10 +113,10 @@ impl Decoder for ContentDecoder {
         if !lenient::is_done(frame.data) {
             self.answers(frame.data, out)?;
         }
-        Ok(Progress::More)
+        Ok(FrameOutcome::Continue)
     }
 
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         let text = lenient::utf8(body)?;
         let has_candidates = self.answers(text, out)?;
         if is_list(text) && !out.is_complete() {
@@ -130,7 +134,7 @@ impl Decoder for ContentDecoder {
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         std::mem::take(&mut self.candidates).finish(out)
     }
 }

@@ -2,12 +2,12 @@
 
 use super::own_path;
 use crate::{
-    EmbedEncoding, EmbedPurpose, EmbedRequest, Error, ErrorKind, Warning,
+    EmbedEncoding, EmbedRequest, EmbeddingInputType, Error, ErrorKind, Warning,
     embed::vectors::{collect, vector, wrong},
     error::ErrorBody,
     provider::{
-        embed::{EmbedWriter, Embedded, texts},
-        failure,
+        embed::{DecodedEmbeddings, EmbedWriter, texts},
+        errors,
         lenient::{self, List, Raw, object},
     },
 };
@@ -51,7 +51,7 @@ pub(super) fn body(
         content: Content {
             parts: [Part { text }],
         },
-        task_type: request.purpose.as_ref().map(task),
+        task_type: request.input_type.as_ref().map(task),
         output_dimensionality: request.dimensions,
     };
     let requests: Vec<One<'_>> = texts.iter().map(|text| one(text)).collect();
@@ -59,22 +59,22 @@ pub(super) fn body(
     out.member("requests", &requests)?;
     let packed = matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float);
     out.refuse("encoding", packed)?;
-    out.refuse("end_user", request.end_user.is_some())?;
+    out.refuse("user_id", request.user_id.is_some())?;
     let (body, warnings) = out.finish()?;
     Ok((body, warnings, texts.len()))
 }
 
-fn task(purpose: &EmbedPurpose) -> &str {
-    match purpose {
-        EmbedPurpose::Document => "RETRIEVAL_DOCUMENT",
-        EmbedPurpose::Query => "RETRIEVAL_QUERY",
-        EmbedPurpose::Classification => "CLASSIFICATION",
-        EmbedPurpose::Clustering => "CLUSTERING",
-        EmbedPurpose::Other(other) => other,
+fn task(input_type: &EmbeddingInputType) -> &str {
+    match input_type {
+        EmbeddingInputType::Document => "RETRIEVAL_DOCUMENT",
+        EmbeddingInputType::Query => "RETRIEVAL_QUERY",
+        EmbeddingInputType::Classification => "CLASSIFICATION",
+        EmbeddingInputType::Clustering => "CLUSTERING",
+        EmbeddingInputType::Other(other) => other,
     }
 }
 
-pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct Answer<'a> {
             embeddings: Option<List<Raw<'a>>>,
@@ -88,7 +88,7 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
     let answer: Answer<'_> = lenient::parse_body(body)?;
     let Some(embeddings) = answer.embeddings else {
         return Err(match ErrorBody::parse(body) {
-            Some(_) => failure::from_event("", body),
+            Some(_) => errors::from_event("", body),
             None => Error::new(ErrorKind::Protocol, "the answer has no `embeddings`"),
         });
     };
@@ -97,5 +97,5 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
         let element: Element<'_> = raw.read().ok_or_else(|| wrong(&place, "missing"))?;
         vector(element.values, &place)
     };
-    collect(&embeddings, read).map(Embedded::new)
+    collect(&embeddings, read).map(DecodedEmbeddings::new)
 }

@@ -22,7 +22,7 @@ pub(super) fn body(
         request,
         out: ObjectWriter::with_capacity(1024),
         config: Config::new(request),
-        omissions: Omissions::new(&provider.name, request.lenient),
+        omissions: Omissions::new(&provider.name, request.drop_unsupported),
     };
     encoder.conversation()?;
     encoder.tools()?;

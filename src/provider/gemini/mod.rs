@@ -1,6 +1,6 @@
 //! Google's Gemini: `generateContent`, at Google's developer API and on Google Cloud's Vertex AI.
 //!
-//! What belongs to this wire alone travels as [`ContentPart::Opaque`](crate::ContentPart::Opaque) of the provider `gemini`:
+//! What belongs to this wire alone travels as [`ContentPart::ProviderBlock`](crate::ContentPart::ProviderBlock) of the provider `gemini`:
 //! code and its results, pictures that the model made, signatures of text. An opaque block that is no part of its own,
 //! such as `{"thoughtSignature": ".."}`, adds its members to the part before it.
 
@@ -21,7 +21,8 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
+    IdFormat, ModelPage, Provider,
     call_ids::{self, Links},
     requests, tool_names,
     vertex::{Vertex, model_segments},
@@ -112,7 +113,7 @@ fn own_path(model: &str) -> Result<String, Error> {
 }
 
 /// Source: the reference of `FunctionDeclaration`.
-const TOOL_NAME: IdForm = IdForm::new(1, 128).only("_.:-");
+const TOOL_NAME: IdFormat = IdFormat::new(1, 128).only("_.:-");
 
 impl Provider for Gemini {
     fn name(&self) -> &str {
@@ -123,9 +124,9 @@ impl Provider for Gemini {
         &self.auth
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
-        let links = Links::new(IdForm::ANY).with_results(&self.name, true);
+        let links = Links::new(IdFormat::ANY).with_results(&self.name, true);
         let request = &*call_ids::fit(request, links)?;
         let (request, altered) = schema::fit(request, &self.name, Dialects::GEMINI)?;
         let request = &*request;
@@ -139,14 +140,14 @@ impl Provider for Gemini {
             headers.insert(header::ACCEPT, super::EVENT_STREAM);
             Framing::Sse
         } else {
-            Framing::Whole
+            Framing::SingleBody
         };
-        let mut encoded = Encoded::new(http, framing);
+        let mut encoded = EncodedRequest::new(http, framing);
         encoded.warnings = warnings;
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
         Box::new(decode::ContentDecoder::default())
     }
 
@@ -154,7 +155,11 @@ impl Provider for Gemini {
         failure::from_http(head, body)
     }
 
-    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+    fn encode_embed(
+        &self,
+        request: &EmbedRequest,
+        first: usize,
+    ) -> Result<EncodedEmbedRequest, Error> {
         if !matches!(self.place, Place::Own) {
             return Err(super::unsupported(&self.name, "embed texts"));
         }
@@ -163,7 +168,7 @@ impl Provider for Gemini {
         Ok(requests::post_embed(self.base_url.join(&path)?, body))
     }
 
-    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+    fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
         embed::decode(body)
     }
 

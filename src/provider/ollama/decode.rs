@@ -2,12 +2,12 @@
 
 use super::wire::{Line, Message, ToolCall};
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head, Json, Logprobs, OpaqueBlock, ServerTiming,
-    Usage,
+    Error, ErrorKind, FinishReason, Json, Logprobs, ProviderBlock, ResponseBuilder, ResponseStart,
+    ServerTiming, Usage,
     codec::rfc3339::rfc3339,
     event::MESSAGE_KEY,
     provider::{
-        Decoder, Frame, FrameKind, Progress, failure,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
         lenient::{self, Count},
         logprobs,
         members::Members,
@@ -48,17 +48,17 @@ impl OllamaDecoder {
         }
     }
 
-    fn line(&mut self, data: &str, out: &mut Assembler) -> Result<bool, Error> {
+    fn line(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
         let line: Line<'_> = lenient::parse(data)?;
         if line.error.text().is_some() {
-            return Err(failure::from_event("", data.as_bytes()));
+            return Err(errors::from_event("", data.as_bytes()));
         }
         if !self.named {
             self.named = true;
-            out.head(Head {
+            out.response_start(ResponseStart {
                 model: line.model.to_string_or_empty(),
                 created: line.created_at.as_deref().and_then(seconds_since_1970),
-                ..Head::default()
+                ..ResponseStart::default()
             });
         }
         out.choice(0)?;
@@ -83,7 +83,7 @@ impl OllamaDecoder {
         Ok(line.done)
     }
 
-    fn message(&mut self, message: &Message<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn message(&mut self, message: &Message<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         out.reasoning(
             0,
             MESSAGE_KEY,
@@ -101,8 +101,8 @@ impl OllamaDecoder {
             members.set(name, value);
             let key = FIRST_OTHER.saturating_add(self.others);
             self.others = self.others.saturating_add(1);
-            let block = OpaqueBlock::new(self.provider.as_str(), members.to_json()?);
-            out.opaque(0, key, block)?;
+            let block = ProviderBlock::new(self.provider.as_str(), members.to_json()?);
+            out.provider_block(0, key, block)?;
         }
         for raw in &message.tool_calls.0 {
             let call: ToolCall<'_> = raw.read().unwrap_or_default();
@@ -120,12 +120,12 @@ impl OllamaDecoder {
             let id = call.id.as_deref().unwrap_or_default();
             out.tool_start(0, key, id, function.name.as_deref().unwrap_or_default())?;
             out.tool_arguments(0, key, &function.arguments.arguments()?)?;
-            out.close(0, key)?;
+            out.end_part(0, key)?;
         }
         Ok(())
     }
 
-    fn done(&mut self, line: &Line<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn done(&mut self, line: &Line<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.over = true;
         let (prompt, completion) = (line.prompt_eval_count.0, line.eval_count.0);
         if prompt.is_some() || completion.is_some() {
@@ -161,20 +161,24 @@ impl OllamaDecoder {
     }
 }
 
-impl Decoder for OllamaDecoder {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+impl ChatDecoder for OllamaDecoder {
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         if frame.kind == FrameKind::Exception {
-            return Err(failure::from_event(frame.name, frame.data.as_bytes()));
+            return Err(errors::from_event(frame.name, frame.data.as_bytes()));
         }
         if self.over {
             self.unknown.behind_end("", out);
         } else {
             self.line(frame.data, out)?;
         }
-        Ok(Progress::More)
+        Ok(FrameOutcome::Continue)
     }
 
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         if self.line(lenient::utf8(body)?, out)? {
             return Ok(());
         }

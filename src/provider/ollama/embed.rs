@@ -5,8 +5,8 @@ use crate::{
     embed::vectors::vectors,
     error::ErrorBody,
     provider::{
-        embed::{EmbedWriter, Embedded, read_tokens, texts},
-        failure,
+        embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
+        errors,
         lenient::{self, Count, Raw, Text, object},
     },
 };
@@ -29,13 +29,13 @@ pub(super) fn body(
         "encoding",
         matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float),
     )?;
-    out.refuse("purpose", request.purpose.is_some())?;
-    out.refuse("end_user", request.end_user.is_some())?;
+    out.refuse("input_type", request.input_type.is_some())?;
+    out.refuse("user_id", request.user_id.is_some())?;
     let (body, warnings) = out.finish()?;
     Ok((body, warnings, texts.len()))
 }
 
-pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct Answer<'a> {
             model: Text<'a>,
@@ -46,11 +46,11 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
     let answer: Answer<'_> = lenient::parse_body(body)?;
     if answer.embeddings.text().is_none() {
         return Err(match ErrorBody::parse(body) {
-            Some(_) => failure::from_event("", body),
+            Some(_) => errors::from_event("", body),
             None => Error::new(ErrorKind::Protocol, "the answer has no `embeddings`"),
         });
     }
-    let mut embedded = Embedded::new(vectors(answer.embeddings, "embeddings")?);
+    let mut embedded = DecodedEmbeddings::new(vectors(answer.embeddings, "embeddings")?);
     embedded.model = answer.model.non_empty().map(str::to_owned);
     embedded.usage = read_tokens(answer.prompt_eval_count.0, None);
     Ok(embedded)

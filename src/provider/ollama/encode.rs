@@ -18,7 +18,7 @@ pub(super) fn body(
     let mut encoder = Encoder {
         provider,
         request,
-        omissions: Omissions::new(provider, request.lenient),
+        omissions: Omissions::new(provider, request.drop_unsupported),
         out: ObjectWriter::with_capacity(1024),
         options: Vec::new(),
     };

@@ -113,13 +113,13 @@ fn add<'a>(
                 wire.push(tool_result(result, provider, names, omissions)?);
             }
             // What the wire has no type for goes back as a member of the message.
-            ContentPart::Opaque(block) if block.provider == provider => {
+            ContentPart::ProviderBlock(block) if block.provider == provider => {
                 let members = Members::read(block.block.as_str());
                 for (name, value) in members.iter().flat_map(Members::iter) {
                     own.others.set(name, value.clone());
                 }
             }
-            ContentPart::Opaque(_) => {}
+            ContentPart::ProviderBlock(_) => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
     }
@@ -158,7 +158,7 @@ fn tool_result<'a>(
         match part {
             ContentPart::Text { text, .. } => message.content.push_str(text),
             ContentPart::Image { media, .. } => message.images.push(image(media, omissions)?),
-            ContentPart::Opaque(block) if block.provider != provider => {}
+            ContentPart::ProviderBlock(block) if block.provider != provider => {}
             other => return Err(omissions.cannot_send(what(other))),
         }
     }

@@ -8,9 +8,10 @@ mod models;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, Framing, IdForm, ModelPage, Provider,
+    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
+    IdFormat, ModelPage, Provider,
     call_ids::{self, Links},
-    failure,
+    errors,
     requests::{self, Place},
 };
 use crate::{
@@ -60,8 +61,8 @@ impl Ollama {
 
     /// A server, to be given a key or another address.
     #[must_use]
-    pub fn builder() -> Builder {
-        Builder {
+    pub fn builder() -> OllamaBuilder {
+        OllamaBuilder {
             name: None,
             auth: Auth::None,
             base_url: None,
@@ -78,14 +79,14 @@ impl Ollama {
 
 /// Makes an [`Ollama`].
 #[derive(Clone, Debug)]
-pub struct Builder {
+pub struct OllamaBuilder {
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
     insecure_http: bool,
 }
 
-impl Builder {
+impl OllamaBuilder {
     /// The key, which only `https://ollama.com` asks for.
     ///
     /// # Errors
@@ -148,8 +149,8 @@ impl Provider for Ollama {
         &self.auth
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
-        let request = &*call_ids::fit(request, Links::new(IdForm::ANY))?;
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
+        let request = &*call_ids::fit(request, Links::new(IdFormat::ANY))?;
         let (request, altered) = schema::fit(request, &self.name, Dialects::OLLAMA)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(&self.name, request)?;
@@ -157,22 +158,27 @@ impl Provider for Ollama {
         let (accept, framing) = if request.stream {
             (NDJSON, Framing::Ndjson)
         } else {
-            (super::JSON, Framing::Whole)
+            (super::JSON, Framing::SingleBody)
         };
-        let mut encoded = Encoded::new(requests::post(self.chat.clone(), body, accept), framing);
+        let mut encoded =
+            EncodedRequest::new(requests::post(self.chat.clone(), body, accept), framing);
         encoded.warnings = warnings;
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
         Box::new(decode::OllamaDecoder::new(&self.name))
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        failure::by_sentence(failure::from_http(head, body), body, &OVERFLOW)
+        errors::by_sentence(errors::from_http(head, body), body, &OVERFLOW)
     }
 
-    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+    fn encode_embed(
+        &self,
+        request: &EmbedRequest,
+        first: usize,
+    ) -> Result<EncodedEmbedRequest, Error> {
         let body = embed::body(&self.name, request, first)?;
         Ok(requests::post_embed(
             self.base_url.join("/api/embed")?,
@@ -180,7 +186,7 @@ impl Provider for Ollama {
         ))
     }
 
-    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+    fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
         embed::decode(body)
     }
 

@@ -1,4 +1,4 @@
-use super::{AuthStyle, OpenAiChat, Profile};
+use super::{AuthStyle, ChatProfile, OpenAiChat};
 use crate::{
     Auth, Error, ErrorKind, Secret,
     codec::percent::encode_segment,
@@ -9,28 +9,28 @@ use std::borrow::Cow;
 
 /// Makes an [`OpenAiChat`].
 #[derive(Clone, Debug)]
-pub struct Builder {
-    profile: Profile,
+pub struct OpenAiChatBuilder {
+    profile: ChatProfile,
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
     insecure_http: bool,
-    filled: Vec<(String, String)>,
+    url_params: Vec<(String, String)>,
     query: Vec<(String, String)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Builder {
-    pub(super) fn new(profile: Profile) -> Self {
+impl OpenAiChatBuilder {
+    pub(super) fn new(profile: ChatProfile) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Builder {
+        OpenAiChatBuilder {
             query: profile.query.iter().map(owned).collect(),
             profile,
             name: None,
             auth: Auth::None,
             base_url: None,
             insecure_http: false,
-            filled: Vec::new(),
+            url_params: Vec::new(),
             headers: Vec::new(),
         }
     }
@@ -64,8 +64,8 @@ impl Builder {
 
     /// What the address leaves open: an account, a resource, a region. Letters, digits, `.`, `_` and `-`.
     #[must_use]
-    pub fn fill(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.filled.push((name.into(), value.into()));
+    pub fn url_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.url_params.push((name.into(), value.into()));
         self
     }
 
@@ -129,7 +129,7 @@ impl Builder {
                 profile.name
             )));
         }
-        if own_place && !profile.key_optional && !self.auth.is_some() {
+        if own_place && !profile.key_optional && !self.auth.is_required() {
             return Err(refused(format!(
                 "`{}` needs a key: pass one or set {}",
                 profile.name, profile.key_env
@@ -153,7 +153,7 @@ impl Builder {
 
     fn address(&self, template: &str) -> Result<String, Error> {
         let mut url = template.to_owned();
-        for (name, value) in &self.filled {
+        for (name, value) in &self.url_params {
             // Nothing that could lead the key to another host (F112).
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
             let dots = value.bytes().all(|b| b == b'.');

@@ -11,11 +11,11 @@ use super::{
     wire::{Choice, Completion, is_blank},
 };
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head, ServerTiming, Usage, Warning,
+    Error, ErrorKind, FinishReason, ResponseBuilder, ResponseStart, ServerTiming, Usage, Warning,
     event::MESSAGE_KEY,
     few::Few,
     provider::{
-        Decoder, Frame, FrameKind, Progress, failure,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
         lenient::{self, Object, Others, Spelled, Text},
         template::Template,
         unknown::Unknown,
@@ -31,7 +31,7 @@ const KEPT: u32 = 1 << 24;
 
 /// Reads one answer.
 #[derive(Debug)]
-pub(super) struct ChatDecoder {
+pub(super) struct OpenAiChatDecoder {
     pub(super) provider: Cow<'static, str>,
     end_marker: EndMarker,
     /// Whether a stream without token counts lacks something.
@@ -61,7 +61,7 @@ struct Piece {
     is_reasoning: bool,
 }
 
-impl ChatDecoder {
+impl OpenAiChatDecoder {
     pub(super) fn new(
         provider: Cow<'static, str>,
         end_marker: EndMarker,
@@ -69,7 +69,7 @@ impl ChatDecoder {
         one_wanted: bool,
         reasoning_apart: bool,
     ) -> Self {
-        ChatDecoder {
+        OpenAiChatDecoder {
             provider,
             end_marker,
             usage_wanted,
@@ -90,7 +90,7 @@ impl ChatDecoder {
         &mut self,
         data: &str,
         streaming: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let mut completion = Completion::default();
         let unread = lenient::fill(&mut completion, data)?;
@@ -133,7 +133,7 @@ impl ChatDecoder {
         &mut self,
         prefix: &str,
         others: &Others<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for (name, raw) in others.iter() {
             if !raw.text().is_none_or(is_blank) {
@@ -157,7 +157,7 @@ impl ChatDecoder {
         }
     }
 
-    fn repeated(&mut self, text: &str, out: &mut Assembler) -> Result<(), Error> {
+    fn repeated(&mut self, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
         let Piece {
             choice,
             is_reasoning,
@@ -176,7 +176,7 @@ impl ChatDecoder {
         index: u32,
         choice: &mut Choice<'_>,
         streaming: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         out.choice(index)?;
         if let Some(text) = choice.error.text() {
@@ -234,10 +234,10 @@ fn is_no_word(reason: &str) -> bool {
     reason.eq_ignore_ascii_case("null") || reason.eq_ignore_ascii_case("none")
 }
 
-impl ChatDecoder {
+impl OpenAiChatDecoder {
     /// `[DONE]` came. Where a server never sends it, only a finish reason completes an answer; elsewhere some upstreams give
     /// none (F12).
-    fn marked(&self, out: &mut Assembler) -> Result<Progress, Error> {
+    fn marked(&self, out: &mut ResponseBuilder) -> Result<FrameOutcome, Error> {
         if !out.has_finish() {
             if self.end_marker == EndMarker::Never {
                 return Err(Error::new(
@@ -250,48 +250,52 @@ impl ChatDecoder {
                 "the stream ended with `[DONE]` but did not say why it stopped",
             ));
         }
-        Ok(Progress::Done)
+        Ok(FrameOutcome::Complete)
     }
 }
 
-impl Decoder for ChatDecoder {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+impl ChatDecoder for OpenAiChatDecoder {
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         if lenient::is_done(frame.data) {
             self.unmarked = false;
             return self.marked(out);
         }
         if frame.data.trim_ascii().is_empty() {
-            return Ok(Progress::Ping);
+            return Ok(FrameOutcome::KeepAlive);
         }
         self.unmarked = true;
         if self.end_marker == EndMarker::Required {
             out.require_end_marker();
         }
         if frame.kind == FrameKind::Exception || frame.name == "error" {
-            return Err(failure::from_event(frame.name, frame.data.as_bytes()));
+            return Err(errors::from_event(frame.name, frame.data.as_bytes()));
         }
         if let Some(text) = self.template.text(frame.data) {
             self.repeated(text, out)?;
-            return Ok(Progress::More);
+            return Ok(FrameOutcome::Continue);
         }
         self.completion(frame.data, true, out)?;
-        Ok(Progress::More)
+        Ok(FrameOutcome::Continue)
     }
 
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         let text = lenient::utf8(body)?;
         self.completion(text, false, out)?;
         out.end_marker();
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Assembler) -> Result<(), Error> {
+    fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         if self.unmarked && self.end_marker == EndMarker::Always {
             out.warn_once(Warning::new(
                 "missing_end",
                 "the stream said why it stopped, but lacks the `[DONE]` that this provider sends",
             ));
-        } else if self.unmarked && self.usage_wanted && out.usage_so_far().is_none() {
+        } else if self.unmarked && self.usage_wanted && out.current_usage().is_none() {
             out.warn_once(Warning::new(
                 "missing_end",
                 "the stream said why it stopped, but ended with neither `[DONE]` nor the usage that was asked for",
@@ -339,16 +343,16 @@ fn choice_index(index: u64) -> Result<u32, Error> {
     })
 }
 
-fn head(completion: &Completion<'_>, out: &mut Assembler) {
+fn head(completion: &Completion<'_>, out: &mut ResponseBuilder) {
     let tier = completion.service_tier.non_empty();
     let fingerprint = completion.system_fingerprint.non_empty();
     let known = (tier.is_none() || tier == out.service_tier())
         && (fingerprint.is_none() || out.system_fingerprint().is_some());
-    if out.has_head() && known {
+    if out.has_response_start() && known {
         return;
     }
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
-    out.head(Head {
+    out.response_start(ResponseStart {
         id: completion.id.to_string_or_empty(),
         model: completion.model.to_string_or_empty(),
         // Azure's first chunk has a zero for "not yet known".
@@ -383,7 +387,7 @@ fn counts(completion: &Completion<'_>, reasoning: Apart) -> Option<(Usage, Serve
 fn metadata(
     completion: &Completion<'_>,
     counted: Option<(Usage, ServerTiming)>,
-    out: &mut Assembler,
+    out: &mut ResponseBuilder,
 ) -> Result<(), Error> {
     if let Some((usage, timing)) = counted {
         out.usage(usage);

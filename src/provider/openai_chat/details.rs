@@ -1,7 +1,7 @@
 //! `reasoning_details` (OpenRouter and its like): opaque pieces that must go back as they came.
 
 use crate::{
-    Assembler, Error, Json, OpaqueBlock,
+    Error, Json, ProviderBlock, ResponseBuilder,
     json::{Fault, Reader},
     provider::lenient::{Fill, Raw},
 };
@@ -48,7 +48,7 @@ impl Details {
         &mut self,
         choice: u32,
         piece: Raw<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<Option<String>, Error> {
         let whole = piece.json();
         let Some(members) = piece.read::<Members>() else {
@@ -105,7 +105,7 @@ impl Details {
         &mut self,
         choice: u32,
         value: Json,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         out.retain(value.as_str().len())?;
         let members = Members(vec![("extra_content".to_owned(), Member::Raw(value))]);
@@ -129,7 +129,7 @@ impl Details {
     }
 
     /// A detail of few bytes takes many times as much by itself.
-    fn push(&mut self, detail: Detail, out: &mut Assembler) -> Result<usize, Error> {
+    fn push(&mut self, detail: Detail, out: &mut ResponseBuilder) -> Result<usize, Error> {
         let members = detail.members.0.capacity();
         out.retain(
             size_of::<Detail>()
@@ -146,7 +146,7 @@ impl Details {
         &mut self,
         provider: &str,
         first_part: u32,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for (n, detail) in (0_u32..).zip(std::mem::take(self).open) {
             if detail.whole.is_none() && detail.members.0.is_empty() {
@@ -156,8 +156,8 @@ impl Details {
                 Some(whole) => whole,
                 None => Json::new(&detail.members)?,
             };
-            let block = OpaqueBlock::new(provider, block);
-            out.opaque(detail.choice, first_part.saturating_add(n), block)?;
+            let block = ProviderBlock::new(provider, block);
+            out.provider_block(detail.choice, first_part.saturating_add(n), block)?;
         }
         Ok(())
     }

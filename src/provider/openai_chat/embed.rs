@@ -5,8 +5,8 @@ use crate::{
     embed::vectors::{vector, wrong},
     error::ErrorBody,
     provider::{
-        embed::{EmbedWriter, Embedded, texts},
-        failure,
+        embed::{DecodedEmbeddings, EmbedWriter, texts},
+        errors,
         lenient::{self, Count, List, Raw, Text, object},
     },
 };
@@ -26,14 +26,14 @@ pub(super) fn body(
     out.member("input", texts)?;
     out.optional("dimensions", request.dimensions.as_ref())?;
     out.optional("encoding_format", request.encoding.as_ref())?;
-    out.optional("user", request.end_user.as_ref())?;
-    out.refuse("purpose", request.purpose.is_some())?;
+    out.optional("user", request.user_id.as_ref())?;
+    out.refuse("input_type", request.input_type.is_some())?;
     let (body, warnings) = out.finish()?;
     Ok((body, warnings, texts.len()))
 }
 
 /// Vectors by their `index`; by their place where a server leaves it out.
-pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
+pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct Answer<'a> {
             data: Option<List<Raw<'a>>>,
@@ -50,7 +50,7 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
     let answer: Answer<'_> = lenient::parse_body(body)?;
     let Some(data) = answer.data else {
         return Err(match ErrorBody::parse(body) {
-            Some(_) => failure::from_event("", body),
+            Some(_) => errors::from_event("", body),
             None => Error::new(
                 ErrorKind::Protocol,
                 "the answer has no `data`: these are no embeddings",
@@ -76,7 +76,7 @@ pub(super) fn decode(body: &Bytes) -> Result<Embedded, Error> {
             }
         }
     }
-    let mut embedded = Embedded::new(vectors.into_iter().flatten().collect());
+    let mut embedded = DecodedEmbeddings::new(vectors.into_iter().flatten().collect());
     embedded.model = answer.model.non_empty().map(str::to_owned);
     embedded.usage = usage(answer.usage);
     Ok(embedded)

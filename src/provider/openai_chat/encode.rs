@@ -2,7 +2,7 @@
 
 use super::{
     message::Messages,
-    profile::{Profile, StreamUsage, Structured},
+    profile::{ChatProfile, StreamUsage, StructuredOutput},
     tools::{WireFormat, WireToolChoice},
 };
 use crate::{
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 /// The body, and what was dropped from it.
 pub(super) fn body(
-    profile: &Profile,
+    profile: &ChatProfile,
     name: &str,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
@@ -26,7 +26,7 @@ pub(super) fn body(
         out: ObjectWriter::with_capacity(estimate(request)),
         nested: Vec::new(),
         provider: name,
-        omissions: Omissions::new(name, request.lenient),
+        omissions: Omissions::new(name, request.drop_unsupported),
     };
     encoder.fixed()?;
     request.visit_scalars(&mut encoder)?;
@@ -35,7 +35,7 @@ pub(super) fn body(
 }
 
 struct Encoder<'a> {
-    profile: &'a Profile,
+    profile: &'a ChatProfile,
     request: &'a ChatRequest,
     out: ObjectWriter,
     /// Objects that gather parameters with a dot in their name.
@@ -62,7 +62,7 @@ impl Encoder<'_> {
             self.out.member("stream", &true)?;
         }
         let wanted = match self.profile.stream_usage {
-            StreamUsage::Asked => request.include_usage.unwrap_or(true),
+            StreamUsage::Requested => request.include_usage.unwrap_or(true),
             StreamUsage::OnRequest => request.include_usage == Some(true),
             StreamUsage::Always | StreamUsage::Unknown => false,
         };
@@ -79,7 +79,7 @@ impl Encoder<'_> {
         let request = self.request;
         if !request.stop.is_empty() && self.allowed(Param::Stop)? {
             self.out
-                .member(self.profile.wire_name(Param::Stop), &request.stop)?;
+                .member(self.profile.api_name(Param::Stop), &request.stop)?;
         }
         if !request.tools.is_empty() && self.allowed(Param::Tools)? {
             let tools = self.omissions.tools(&request.tools, &[self.provider])?;
@@ -112,7 +112,7 @@ impl Encoder<'_> {
 
     fn response_format(&mut self, format: &ResponseFormat) -> Result<(), Error> {
         let schema = matches!(format, ResponseFormat::JsonSchema(_));
-        if schema && self.profile.structured == Structured::Object {
+        if schema && self.profile.structured == StructuredOutput::Object {
             return self
                 .omissions
                 .refuse_value("response_format", &"json_schema");
@@ -133,7 +133,7 @@ impl Encoder<'_> {
             self.out.member(name, raw)?;
         }
         for (name, value) in &self.request.extra {
-            if self.profile.takes_member(name) {
+            if self.profile.supports_member(name) {
                 self.out.member(name, value)?;
             } else {
                 self.omissions.refuse(&format!("the member `{name}`"))?;
@@ -144,12 +144,12 @@ impl Encoder<'_> {
 
     /// Whether a parameter that is set may be sent as it is.
     fn allowed(&mut self, param: Param) -> Result<bool, Error> {
-        if !self.profile.takes_any_value(param) {
+        if !self.profile.supports_any_value(param) {
             self.omissions
                 .refuse(&format!("the parameter `{}`", param.name()))?;
             return Ok(false);
         }
-        Ok(!self.overridden(self.profile.wire_name(param)))
+        Ok(!self.overridden(self.profile.api_name(param)))
     }
 
     /// Whether `extra` has a member of this name, which counts before the typed one.
@@ -180,13 +180,13 @@ impl Encoder<'_> {
 
     /// Says a value in the server's own way; false if there is none for it.
     fn spelled<T: Serialize>(&mut self, param: Param, value: &T) -> Result<bool, Error> {
-        if !self.profile.spelled.iter().any(|s| s.param == param) {
+        if !self.profile.renamed_values.iter().any(|s| s.param == param) {
             return Ok(false);
         }
         let text = crate::Json::new(value)?;
-        let mut spelled = self.profile.spelled.iter();
+        let mut spelled = self.profile.renamed_values.iter();
         let Some(found) = spelled.find(|s| s.param == param && s.value == text.as_str()) else {
-            return if self.profile.takes_any_value(param) {
+            return if self.profile.supports_any_value(param) {
                 Ok(false)
             } else {
                 self.omissions
@@ -194,7 +194,7 @@ impl Encoder<'_> {
                     .map(|()| true)
             };
         };
-        let wire = crate::Json::parse(found.wire)?;
+        let wire = crate::Json::parse(found.api_value)?;
         self.member(found.name, &wire).map(|()| true)
     }
 }
@@ -202,7 +202,7 @@ impl Encoder<'_> {
 impl ParamVisitor for Encoder<'_> {
     fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error> {
         // Part of `stream_options`, written with the fixed members.
-        if param == Param::IncludeUsage && self.profile.takes(param) {
+        if param == Param::IncludeUsage && self.profile.supports(param) {
             let always = self.profile.stream_usage == StreamUsage::Always;
             if always && self.request.include_usage == Some(false) {
                 return self.omissions.refuse_value(param.name(), &false);
@@ -213,7 +213,7 @@ impl ParamVisitor for Encoder<'_> {
             return Ok(());
         }
         if self.allowed(param)? {
-            self.member(self.profile.wire_name(param), value)?;
+            self.member(self.profile.api_name(param), value)?;
         }
         Ok(())
     }

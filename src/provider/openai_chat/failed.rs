@@ -1,12 +1,12 @@
 //! Answers with status 200 that are errors all the same.
 
 use super::wire::Completion;
-use crate::{Error, ErrorKind, error::ErrorBody, provider::failure};
+use crate::{Error, ErrorKind, error::ErrorBody, provider::errors};
 
 /// An error where an answer should be, whole or in a stream (F28, F31).
 pub(super) fn error_in_place(completion: &Completion<'_>, data: &str) -> Option<Error> {
     if completion.error.text().is_some() {
-        return Some(failure::from_event("", data.as_bytes()));
+        return Some(errors::from_event("", data.as_bytes()));
     }
     let groq = completion.x_groq.0.as_ref();
     if let Some(text) = groq.and_then(|groq| groq.error.text()) {
@@ -18,14 +18,14 @@ pub(super) fn error_in_place(completion: &Completion<'_>, data: &str) -> Option<
         && completion.prompt_filter_results.text().is_none();
     if completion.object.as_deref() == Some("error") || flat {
         ErrorBody::parse(data.as_bytes())?;
-        return Some(failure::from_event("", data.as_bytes()));
+        return Some(errors::from_event("", data.as_bytes()));
     }
     None
 }
 
 /// The error whose value is `text`.
 pub(super) fn wrapped(text: &str) -> Error {
-    failure::from_event("", ["{\"error\":", text, "}"].concat().as_bytes())
+    errors::from_event("", ["{\"error\":", text, "}"].concat().as_bytes())
 }
 
 /// Whether a finish reason says that the provider failed (F24).

@@ -1,7 +1,7 @@
 //! What of a message has no place in the model: kept as opaque parts in the wire's own words, `{"message": {"images": ..}}`.
 
 use crate::{
-    Assembler, Error, Json, OpaqueBlock,
+    Error, Json, ProviderBlock, ResponseBuilder,
     json::Reader,
     provider::{lenient::Raw, members::Members},
 };
@@ -72,7 +72,7 @@ impl Kept {
         name: &str,
         raw: Raw<'_>,
         is_whole: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         self.add(choice, What::Member(name.to_owned()), raw, is_whole, out)
     }
@@ -84,7 +84,7 @@ impl Kept {
         raw: Raw<'_>,
         is_rest: bool,
         is_whole: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let what = if is_rest { What::Rest } else { What::Part };
         let is_known = |entry: &Entry| {
@@ -106,7 +106,7 @@ impl Kept {
         id: Option<&str>,
         raw: Raw<'_>,
         is_whole: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let what = match self.find_call(choice, index, id) {
             Some(What::Call(index, id)) => What::Call(*index, id.clone()),
@@ -140,7 +140,7 @@ impl Kept {
         what: What,
         raw: Raw<'_>,
         is_whole: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let known = self
             .0
@@ -165,7 +165,7 @@ impl Kept {
         choice: u32,
         what: What,
         raw: Raw<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(value) = raw.json() else {
             return Ok(());
@@ -186,12 +186,12 @@ impl Kept {
         &mut self,
         provider: &str,
         first_part: u32,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for (n, entry) in (0_u32..).zip(std::mem::take(&mut self.0)) {
             let block = Json::new(&Block(&entry))?;
-            let block = OpaqueBlock::new(provider, block);
-            out.opaque(entry.choice, first_part.saturating_add(n), block)?;
+            let block = ProviderBlock::new(provider, block);
+            out.provider_block(entry.choice, first_part.saturating_add(n), block)?;
         }
         Ok(())
     }

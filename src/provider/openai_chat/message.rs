@@ -3,7 +3,7 @@
 use super::{
     kept,
     part::{WireCall, WirePart},
-    profile::{ForeignCalls, MediaPlace, Profile, ReasoningReplay},
+    profile::{ChatProfile, ForeignCalls, MediaPlacement, ReasoningReplay},
     wire_message::{Content, WireMessage},
 };
 use crate::{
@@ -17,7 +17,7 @@ const RESULT_FOLLOWS: &str = "The result is in the next message of the user.";
 
 /// Turns messages into those of the wire.
 pub(super) struct Messages<'p, 'r, 'n> {
-    profile: &'p Profile,
+    profile: &'p ChatProfile,
     provider: &'p str,
     omissions: &'r mut Omissions<'n>,
     /// The member that a turn with calls must have, and what stands there without reasoning.
@@ -37,7 +37,7 @@ struct Sent<'a> {
 
 impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
     pub(super) fn new(
-        profile: &'p Profile,
+        profile: &'p ChatProfile,
         provider: &'p str,
         request: &ChatRequest,
         omissions: &'r mut Omissions<'n>,
@@ -119,13 +119,13 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
                     own.content.push(WirePart::Text(text.into()));
                 }
                 ContentPart::Reasoning { text, .. } => self.reasoning(text, &mut own),
-                ContentPart::Opaque(block) if block.provider == self.provider => {
+                ContentPart::ProviderBlock(block) if block.provider == self.provider => {
                     match kept::left_out(&block.block) {
                         Some(name) => self.leave_out(&name),
                         None => own.opaque(&block.block),
                     }
                 }
-                ContentPart::Opaque(_) => {}
+                ContentPart::ProviderBlock(_) => {}
                 part => own.content.push(WirePart::new(part, self.provider)?),
             }
         }
@@ -194,7 +194,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         message.tool_call_id = Some(&result.call_id);
         message.name = result.name.as_deref().filter(|_| self.profile.message_name);
         let is_foreign = |part: &&ContentPart| match part {
-            ContentPart::Opaque(block) => block.provider != self.provider,
+            ContentPart::ProviderBlock(block) => block.provider != self.provider,
             _ => false,
         };
         for part in result.content.iter().filter(|part| !is_foreign(part)) {
@@ -219,7 +219,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         message: &mut WireMessage<'m>,
         label: &str,
     ) -> Vec<WirePart<'m>> {
-        let is_own = self.profile.media == MediaPlace::AnyMessage || message.role == "user";
+        let is_own = self.profile.media == MediaPlacement::AnyMessage || message.role == "user";
         let mut media = match is_own {
             true => Vec::new(),
             false => message.take_media(),
@@ -277,18 +277,22 @@ impl Sent<'_> {
 }
 
 /// Whether the request turns thinking off, by the parameter or by the server's own member for it.
-fn thinking_is_off(profile: &Profile, request: &ChatRequest) -> bool {
+fn thinking_is_off(profile: &ChatProfile, request: &ChatRequest) -> bool {
     let off = profile
-        .spelled
+        .renamed_values
         .iter()
         .find(|s| s.param == Param::DisableReasoning && s.value == "true");
     let is_said = |(name, value): &(String, Json)| {
         let own = off.filter(|off| off.name.split('.').next() == Some(name));
         own.is_some_and(|off| match off.name.split_once('.') {
             Some((_, inner)) => Members::read(value.as_str())
-                .and_then(|members| members.get(inner).map(|value| value.as_str() == off.wire))
+                .and_then(|members| {
+                    members
+                        .get(inner)
+                        .map(|value| value.as_str() == off.api_value)
+                })
                 .unwrap_or(false),
-            None => value.as_str() == off.wire,
+            None => value.as_str() == off.api_value,
         })
     };
     request.disable_reasoning == Some(true) || request.extra.iter().any(is_said)

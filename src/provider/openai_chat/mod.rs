@@ -1,6 +1,6 @@
 //! The wire that everybody knows: OpenAI chat completions, in the dialects of many servers.
 //!
-//! [`OpenAiChat`] is the wire, a [`Profile`] what one server does differently. Decoding is the same for all of them: it
+//! [`OpenAiChat`] is the wire, a [`ChatProfile`] what one server does differently. Decoding is the same for all of them: it
 //! reads every variant that any server is known to send, whatever the profile.
 
 mod builder;
@@ -23,29 +23,30 @@ mod wire;
 mod wire_message;
 
 use super::{
-    BaseUrl, Decoder, EmbedBatch, Embedded, Encoded, ModelPage, Provider,
+    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, ModelPage,
+    Provider,
     call_ids::{self, Links},
     model_ids, requests, tool_names,
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
-    error::ErrorBody, provider::failure, schema,
+    error::ErrorBody, provider::errors, schema,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
-pub use builder::Builder;
+pub use builder::OpenAiChatBuilder;
 pub use profile::{
-    AuthStyle, EndMarker, ForeignCalls, MediaPlace, Profile, ReasoningReplay, Spelling,
-    StreamUsage, Structured,
+    AuthStyle, ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
+    StructuredOutput, ValueNaming,
 };
 pub use profiles::CEREBRAS;
 
 /// A server that speaks OpenAI chat.
 #[derive(Clone, Debug)]
 pub struct OpenAiChat {
-    profile: Profile,
+    profile: ChatProfile,
     name: Cow<'static, str>,
     auth: Auth,
     base_url: BaseUrl,
@@ -65,7 +66,7 @@ impl OpenAiChat {
     }
 
     /// Azure OpenAI, by the name of a deployment: `https://{resource}.openai.azure.com/openai/deployments/{deployment}`.
-    /// Another API version than the profile's is set with [`Builder::query`].
+    /// Another API version than the profile's is set with [`OpenAiChatBuilder::query`].
     ///
     /// # Errors
     /// `invalid_request` if the key or a name cannot be one.
@@ -75,8 +76,8 @@ impl OpenAiChat {
         key: impl Into<String>,
     ) -> Result<Self, Error> {
         Self::builder(profiles::AZURE)
-            .fill("resource", resource)
-            .fill("deployment", deployment)
+            .url_param("resource", resource)
+            .url_param("deployment", deployment)
             .api_key(key)?
             .build()
     }
@@ -89,31 +90,31 @@ impl OpenAiChat {
     /// let groq = OpenAiChat::builder(profiles::GROQ).api_key("gsk_...")?.build()?;
     /// let ollama = OpenAiChat::builder(profiles::OLLAMA).build()?;
     /// let databricks = OpenAiChat::builder(profiles::DATABRICKS)
-    ///     .fill("workspace", "adb-1.2.azuredatabricks.net")
+    ///     .url_param("workspace", "adb-1.2.azuredatabricks.net")
     ///     .api_key("dapi...")?
     ///     .build()?;
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn builder(profile: Profile) -> Builder {
-        Builder::new(profile)
+    pub fn builder(profile: ChatProfile) -> OpenAiChatBuilder {
+        OpenAiChatBuilder::new(profile)
     }
 
     /// Any server at `base_url`, asked only for what every server can do.
     #[must_use]
-    pub fn custom(base_url: impl Into<String>) -> Builder {
-        Self::builder(Profile {
+    pub fn custom(base_url: impl Into<String>) -> OpenAiChatBuilder {
+        Self::builder(ChatProfile {
             key_optional: true,
             free_names: true,
-            ..Profile::BASE
+            ..ChatProfile::BASE
         })
         .base_url(base_url)
     }
 
     /// What this server does differently.
     #[must_use]
-    pub fn profile(&self) -> &Profile {
+    pub fn profile(&self) -> &ChatProfile {
         &self.profile
     }
 
@@ -151,8 +152,8 @@ impl OpenAiChat {
 
 impl Provider for OpenAiChat {
     fn owns_model(&self, model: &str) -> bool {
-        let makers = model_ids::makers_at(&self.base_url, self.profile.makers);
-        model_ids::is_of_makers(model, makers)
+        let vendors = model_ids::makers_at(&self.base_url, self.profile.vendors);
+        model_ids::is_of_makers(model, vendors)
     }
 
     fn names_freely(&self) -> bool {
@@ -167,7 +168,7 @@ impl Provider for OpenAiChat {
         &self.auth
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         let links = Links::new(self.profile.call_id);
         let links = links.with_results(&self.name, self.profile.results_wanted);
@@ -187,15 +188,15 @@ impl Provider for OpenAiChat {
             super::Framing::Sse
         } else {
             http.headers_mut().insert(header::ACCEPT, super::JSON);
-            super::Framing::Whole
+            super::Framing::SingleBody
         };
-        let mut encoded = Encoded::new(http, framing);
+        let mut encoded = EncodedRequest::new(http, framing);
         encoded.warnings = warnings;
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn Decoder> {
-        Box::new(decode::ChatDecoder::new(
+    fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {
+        Box::new(decode::OpenAiChatDecoder::new(
             self.name.clone(),
             self.profile.end_marker,
             request.include_usage.unwrap_or(true),
@@ -205,11 +206,15 @@ impl Provider for OpenAiChat {
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        let error = failure::from_http(head, body);
+        let error = errors::from_http(head, body);
         self.recognise_overflow(error, body)
     }
 
-    fn encode_embed(&self, request: &EmbedRequest, first: usize) -> Result<EmbedBatch, Error> {
+    fn encode_embed(
+        &self,
+        request: &EmbedRequest,
+        first: usize,
+    ) -> Result<EncodedEmbedRequest, Error> {
         let body = embed::body(&self.name, request, first)?;
         let uri = self.base_url.join(&["/embeddings", &self.query].concat())?;
         let mut batch = requests::post_embed(uri, body);
@@ -220,7 +225,7 @@ impl Provider for OpenAiChat {
         Ok(batch)
     }
 
-    fn decode_embed(&self, body: &Bytes) -> Result<Embedded, Error> {
+    fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
         embed::decode(body)
     }
 
@@ -235,8 +240,8 @@ impl Provider for OpenAiChat {
         models::decode_list(&self.name, body)
     }
 
-    fn encode_ping(&self) -> Result<Request<Bytes>, Error> {
-        match self.profile.ping {
+    fn encode_check(&self) -> Result<Request<Bytes>, Error> {
+        match self.profile.check_path {
             "/models" => self.encode_models(None),
             other => self.get(other),
         }

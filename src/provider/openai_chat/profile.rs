@@ -1,15 +1,15 @@
 //! What differs between the servers that speak OpenAI chat, as data.
 
-use crate::{Param, provider::IdForm, schema::Dialects};
+use crate::{Param, provider::IdFormat, schema::Dialects};
 
 /// One server's dialect of OpenAI chat. A new server is a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Profile {
+pub struct ChatProfile {
     /// A short name, such as `cerebras`; also the prefix in `cerebras.gpt-oss-120b`.
     pub name: &'static str,
     /// Where it is, version path included; empty for servers without a fixed place. A name in braces stands for what
-    /// differs between accounts and is given with [`Builder::fill`](super::Builder::fill).
+    /// differs between accounts and is given with [`Builder::url_param`](super::Builder::url_param).
     pub base_url: &'static str,
     /// What is added to every URL as its query.
     pub query: &'static [(&'static str, &'static str)],
@@ -24,7 +24,7 @@ pub struct Profile {
     /// Parameters that it calls by another name. A dot leads into an object: `reasoning.effort`.
     pub renamed: &'static [(Param, &'static str)],
     /// Values of parameters that it wants said in another way.
-    pub spelled: &'static [Spelling],
+    pub renamed_values: &'static [ValueNaming],
     /// Which further members it takes; `None` for any.
     pub extra: Option<&'static [&'static str]>,
     /// How a stream comes to have usage.
@@ -32,15 +32,15 @@ pub struct Profile {
     /// Whether it counts reasoning in the total alone, and neither in the completion nor, always, by itself.
     pub reasoning_apart: bool,
     /// Which forms of structured output it has.
-    pub structured: Structured,
+    pub structured: StructuredOutput,
     /// Which part of JSON Schema it takes, in answers and in tools.
     pub schemas: Dialects,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
-    pub call_id: IdForm,
+    pub call_id: IdFormat,
     /// Whether it refuses a history in which a tool call has no result.
     pub results_wanted: bool,
     /// The form of a function's name.
-    pub tool_name: IdForm,
+    pub tool_name: IdFormat,
     /// How reasoning of earlier turns goes back.
     pub reasoning: ReasoningReplay,
     /// How calls of other models go to the server.
@@ -54,7 +54,7 @@ pub struct Profile {
     /// Whether user and assistant must take turns, with all instructions before them. Neighbours of one role are joined.
     pub alternating_roles: bool,
     /// Which messages may have pictures, sound and documents.
-    pub media: MediaPlace,
+    pub media: MediaPlacement,
     /// Whether the role `developer` is known; elsewhere it becomes `system`.
     pub developer_role: bool,
     /// Whether a message may have a `name`.
@@ -72,20 +72,20 @@ pub struct Profile {
     pub context_overflow: &'static [&'static str],
     /// Makers whose names begin its own names of models, before a dot (`openai.gpt-oss-120b`). A client's routing by names
     /// leaves such a name as it is.
-    pub makers: &'static [&'static str],
+    pub vendors: &'static [&'static str],
     /// Whether its operator names its models, so that a name that begins with a maker's (`anthropic.claude`) may be one of them.
     /// A client's routing asks which is meant.
     pub free_names: bool,
     /// Whether it lists its models, at `/models`.
     pub models: bool,
     /// The path of the cheapest answer it gives.
-    pub ping: &'static str,
+    pub check_path: &'static str,
 }
 
 /// A value of a parameter that a server wants said in another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Spelling {
+pub struct ValueNaming {
     /// The parameter.
     pub param: Param,
     /// Its value, as JSON.
@@ -93,10 +93,10 @@ pub struct Spelling {
     /// The member that is sent instead. A dot leads into an object.
     pub name: &'static str,
     /// That member's value, as JSON.
-    pub wire: &'static str,
+    pub api_value: &'static str,
 }
 
-impl Spelling {
+impl ValueNaming {
     /// `value` of `param` is said as `name: wire`.
     #[must_use]
     pub const fn new(
@@ -105,11 +105,11 @@ impl Spelling {
         name: &'static str,
         wire: &'static str,
     ) -> Self {
-        Spelling {
+        ValueNaming {
             param,
             value,
             name,
-            wire,
+            api_value: wire,
         }
     }
 }
@@ -129,7 +129,7 @@ pub enum AuthStyle {
 #[non_exhaustive]
 pub enum StreamUsage {
     /// By `stream_options: {include_usage: true}`, which is sent unless the request says no.
-    Asked,
+    Requested,
     /// By the same option, which is sent only if the request asks for usage: some models behind the server refuse it.
     OnRequest,
     /// By itself; the option is not sent, because some servers refuse it.
@@ -141,7 +141,7 @@ pub enum StreamUsage {
 /// Which forms of structured output a server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Structured {
+pub enum StructuredOutput {
     /// Any JSON object.
     Object,
     /// JSON that follows a schema, too.
@@ -177,7 +177,7 @@ pub enum ForeignCalls {
 /// Which messages may have pictures, sound and documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum MediaPlace {
+pub enum MediaPlacement {
     /// Any, those of tools and of the assistant among them.
     AnyMessage,
     /// Those of the user alone. Media of others are moved to a message of the user behind them.
@@ -198,9 +198,9 @@ pub enum EndMarker {
     Sometimes,
 }
 
-impl Profile {
+impl ChatProfile {
     /// What all profiles start from: OpenAI's own names, the parameters that every server takes.
-    pub const BASE: Profile = Profile {
+    pub const BASE: ChatProfile = ChatProfile {
         name: "openai-compatible",
         base_url: "",
         query: &[],
@@ -209,21 +209,21 @@ impl Profile {
         key_optional: false,
         params: &[Self::COMMON],
         renamed: &[],
-        spelled: &[],
+        renamed_values: &[],
         extra: None,
         stream_usage: StreamUsage::Unknown,
         reasoning_apart: false,
-        structured: Structured::Schema,
+        structured: StructuredOutput::Schema,
         schemas: Dialects::ANY,
-        call_id: IdForm::ANY,
+        call_id: IdFormat::ANY,
         results_wanted: false,
-        tool_name: IdForm::ANY,
+        tool_name: IdFormat::ANY,
         reasoning: ReasoningReplay::Never,
         foreign_calls: ForeignCalls::Plain,
         required_reasoning: None,
         text_only: &[],
         alternating_roles: false,
-        media: MediaPlace::AnyMessage,
+        media: MediaPlacement::AnyMessage,
         developer_role: false,
         message_name: true,
         message_refusal: false,
@@ -231,10 +231,10 @@ impl Profile {
         end_marker: EndMarker::Sometimes,
         closes_after_stream: false,
         context_overflow: &[],
-        makers: &[],
+        vendors: &[],
         free_names: false,
         models: true,
-        ping: "/models",
+        check_path: "/models",
     };
 
     /// The parameters that every server takes.
@@ -248,7 +248,7 @@ impl Profile {
     ];
 
     /// The form of a function's name at OpenAI and at those that took it over.
-    pub const TOOL_NAME: IdForm = IdForm::new(1, 64).only("_-");
+    pub const TOOL_NAME: IdFormat = IdFormat::new(1, 64).only("_-");
 
     /// Penalties against repetition, in OpenAI's way.
     pub const PENALTIES: &'static [Param] = &[Param::FrequencyPenalty, Param::PresencePenalty];
@@ -269,7 +269,7 @@ impl Profile {
         Param::Verbosity,
         Param::PromptCacheKey,
         Param::ServiceTier,
-        Param::EndUser,
+        Param::UserId,
         Param::Metadata,
         Param::Store,
         Param::ResponseFormat,
@@ -278,31 +278,34 @@ impl Profile {
 
     /// The name of a parameter on this server's wire.
     #[must_use]
-    pub fn wire_name(&self, param: Param) -> &'static str {
+    pub fn api_name(&self, param: Param) -> &'static str {
         if let Some((_, name)) = self.renamed.iter().find(|(other, _)| *other == param) {
             return name;
         }
         match param {
-            Param::EndUser => "user",
+            Param::UserId => "user",
             other => other.name(),
         }
     }
 
     /// Whether the server takes a parameter, maybe not every value of it.
     #[must_use]
-    pub fn takes(&self, param: Param) -> bool {
+    pub fn supports(&self, param: Param) -> bool {
         match param {
             Param::IncludeUsage => self.stream_usage != StreamUsage::Unknown,
-            _ => self.takes_any_value(param) || self.spelled.iter().any(|s| s.param == param),
+            _ => {
+                self.supports_any_value(param)
+                    || self.renamed_values.iter().any(|s| s.param == param)
+            }
         }
     }
 
-    pub(super) fn takes_any_value(&self, param: Param) -> bool {
+    pub(super) fn supports_any_value(&self, param: Param) -> bool {
         self.params.iter().any(|group| group.contains(&param))
     }
 
     /// Whether a member of the request without a field of its own may be sent.
-    pub(super) fn takes_member(&self, name: &str) -> bool {
+    pub(super) fn supports_member(&self, name: &str) -> bool {
         self.extra.is_none_or(|allowed| allowed.contains(&name))
     }
 }

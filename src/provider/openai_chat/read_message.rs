@@ -1,23 +1,23 @@
 //! One message of an answer, whole or in deltas.
 
 use super::{
-    decode::ChatDecoder,
+    decode::OpenAiChatDecoder,
     wire::{Content, Message, Part, ToolCall, has_others, is_blank},
 };
 use crate::{
-    Assembler, Citation, Error, OpaqueData, ToolFragment,
+    Citation, Error, ProviderData, ResponseBuilder, ToolFragment,
     event::MESSAGE_KEY,
     provider::lenient::{List, Object, Raw, Spelled, Text, object},
 };
 use std::borrow::Cow;
 
-impl ChatDecoder {
+impl OpenAiChatDecoder {
     pub(super) fn message(
         &mut self,
         choice: u32,
         message: &mut Message<'_>,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         self.reasoning(choice, message, form, out)?;
         match std::mem::take(&mut message.content) {
@@ -61,7 +61,7 @@ impl ChatDecoder {
         choice: u32,
         text: Cow<'_, str>,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the text", &text, form, out, |out| {
             out.whole_text(choice, MESSAGE_KEY, &text)
@@ -77,7 +77,7 @@ impl ChatDecoder {
         choice: u32,
         text: &str,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the refusal", text, form, out, |out| {
             out.whole_refusal(choice, MESSAGE_KEY, text)
@@ -93,7 +93,7 @@ impl ChatDecoder {
         choice: u32,
         text: Cow<'_, str>,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the reasoning", &text, form, out, |out| {
             out.whole_reasoning(choice, MESSAGE_KEY, &text)
@@ -111,8 +111,8 @@ impl ChatDecoder {
         what: &str,
         text: &str,
         form: Form,
-        out: &mut Assembler,
-        repeat: impl FnOnce(&mut Assembler) -> Result<bool, Error>,
+        out: &mut ResponseBuilder,
+        repeat: impl FnOnce(&mut ResponseBuilder) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
         if form != Form::SoFar || text.is_empty() {
             return Ok(true);
@@ -133,7 +133,7 @@ impl ChatDecoder {
         choice: u32,
         parts: &[Spelled<'_, Part<'_>>],
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let mut all = Texts::default();
         for part in parts {
@@ -154,7 +154,7 @@ impl ChatDecoder {
         is_thought: bool,
         form: Form,
         all: &mut Texts,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(part) = &spelled.value.0 else {
             match text_of(spelled.raw).as_deref() {
@@ -206,7 +206,7 @@ impl ChatDecoder {
         spelled: &Spelled<'_, Part<'_>>,
         form: Form,
         all: &mut Texts,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let plain: Text<'_> = match &spelled.value.0 {
             None => text_of(spelled.raw),
@@ -235,7 +235,7 @@ impl ChatDecoder {
         raw: Raw<'_>,
         is_rest: bool,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if raw.text().is_none_or(is_blank) {
             return Ok(());
@@ -250,7 +250,7 @@ impl ChatDecoder {
         choice: u32,
         message: &mut Message<'_>,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let named = [
             &mut message.reasoning,
@@ -297,7 +297,7 @@ impl ChatDecoder {
         choice: u32,
         message: &Message<'_>,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let calls = &message.tool_calls.0;
         // Without an index the place in a list of several says which call is meant.
@@ -355,7 +355,7 @@ impl ChatDecoder {
             let at = out.whole_calls(choice, &list)?;
             for (call, at) in fragments.iter().zip(at) {
                 if let Some(data) = call.extra_content.json() {
-                    out.tool_data_at(choice, at, OpaqueData::new(&*self.provider, data))?;
+                    out.tool_data_at(choice, at, ProviderData::new(&*self.provider, data))?;
                 }
             }
         }
@@ -376,9 +376,16 @@ impl ChatDecoder {
         Ok(())
     }
 
-    fn tool_data(&self, choice: u32, call: &Call<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn tool_data(
+        &self,
+        choice: u32,
+        call: &Call<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         match call.extra_content.json() {
-            Some(data) => out.last_tool_data(choice, OpaqueData::new(&*self.provider, data)),
+            Some(data) => {
+                out.last_tool_call_provider_data(choice, ProviderData::new(&*self.provider, data))
+            }
             None => Ok(()),
         }
     }
@@ -390,7 +397,7 @@ impl ChatDecoder {
         id: Option<&str>,
         raw: Raw<'_>,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if raw.text().is_none_or(is_blank) {
             return Ok(());
@@ -404,7 +411,7 @@ impl ChatDecoder {
         choice: u32,
         annotations: &List<Raw<'_>>,
         form: Form,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for annotation in &annotations.0 {
             let Some(citation) = citation(*annotation) else {

@@ -8,7 +8,7 @@ use super::{
     wire::{Event, Item},
 };
 use crate::{
-    Assembler, Error, ErrorKind, Json, OpaqueData, event::CallState, provider::lenient::Raw,
+    Error, ErrorKind, Json, ProviderData, ResponseBuilder, event::CallState, provider::lenient::Raw,
 };
 
 impl Items {
@@ -16,7 +16,7 @@ impl Items {
     pub(super) fn arguments(
         &mut self,
         event: &Event<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let number = self
             .slots
@@ -41,7 +41,7 @@ impl Items {
     pub(super) fn arguments_done(
         &mut self,
         event: &Event<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let number = self
             .slots
@@ -65,7 +65,7 @@ impl Items {
         json: Json,
         source: Source,
         is_first: bool,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let part = item_part(number);
         let name = item.name.as_deref().unwrap_or_default();
@@ -85,7 +85,7 @@ impl Items {
         if !is_first {
             return Ok(());
         }
-        out.tool_data(0, part, OpaqueData::new(&self.provider, json))?;
+        out.tool_call_provider_data(0, part, ProviderData::new(&self.provider, json))?;
         let has_arguments = self
             .slots
             .get(number)
@@ -105,11 +105,11 @@ impl Items {
             slot.has_arguments = true;
         }
         self.has_call();
-        out.close(0, part)
+        out.end_part(0, part)
     }
 
     /// One name in the announcement and another one at the end are two commands.
-    fn check_name(&self, number: u32, name: &str, out: &Assembler) -> Result<(), Error> {
+    fn check_name(&self, number: u32, name: &str, out: &ResponseBuilder) -> Result<(), Error> {
         match out.call_so_far(0, item_part(number)) {
             Some(call) if ![&*call.name, ""].contains(&name) && !call.name.is_empty() => {
                 Err(Error::new(
@@ -131,7 +131,7 @@ impl Items {
         &mut self,
         number: u32,
         arguments: Raw<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let part = item_part(number);
         let whole = arguments.arguments()?;

@@ -9,10 +9,10 @@ use super::{
     wire::{Event, Flow, Response},
 };
 use crate::{
-    Assembler, Error, ErrorKind, FinishReason, Head,
+    Error, ErrorKind, FinishReason, ResponseBuilder, ResponseStart,
     error::ErrorBody,
     provider::{
-        Decoder, Frame, FrameKind, Progress, failure,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
         lenient::{self, Raw},
     },
 };
@@ -34,14 +34,19 @@ impl ResponsesDecoder {
         }
     }
 
-    fn event(&mut self, name: &str, data: &str, out: &mut Assembler) -> Result<Progress, Error> {
+    fn event(
+        &mut self,
+        name: &str,
+        data: &str,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         let event: Event<'_> = lenient::parse(data)?;
         let items = &mut self.items;
         // Some servers send no `event:` lines, some compatible ones no `type`.
         match event.r#type.non_empty().unwrap_or(name) {
             "response.output_text.delta" => items.text(&event, out)?,
-            "error" => return Err(failure::from_event("", data.as_bytes())),
-            "keepalive" | "ping" => return Ok(Progress::Ping),
+            "error" => return Err(errors::from_event("", data.as_bytes())),
+            "keepalive" | "ping" => return Ok(FrameOutcome::KeepAlive),
             "response.created" => self.created(event.response, out),
             "response.output_item.added" => items.added(&event, out)?,
             "response.output_item.done" => items.done(&event, out)?,
@@ -110,17 +115,17 @@ impl ResponsesDecoder {
                 self.terminal(name, event.response, data, out)?;
             }
             "" if ErrorBody::parse(data.as_bytes()).is_some() => {
-                return Err(failure::from_event("", data.as_bytes()));
+                return Err(errors::from_event("", data.as_bytes()));
             }
             name if unknown::says_something(name, lenient::parse(data)?) => {
                 items.unknown.event(name, out);
             }
             _ => {}
         }
-        Ok(Progress::More)
+        Ok(FrameOutcome::Continue)
     }
 
-    fn created(&mut self, response: Raw<'_>, out: &mut Assembler) {
+    fn created(&mut self, response: Raw<'_>, out: &mut ResponseBuilder) {
         if let Some(response) = response.read::<Response<'_>>() {
             head(&response, out);
         }
@@ -131,7 +136,7 @@ impl ResponsesDecoder {
         name: &str,
         raw: Raw<'_>,
         data: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(response) = raw.read::<Response<'_>>() else {
             return Err(Error::new(
@@ -159,7 +164,7 @@ impl ResponsesDecoder {
         raw: Raw<'_>,
         status: &str,
         data: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         head(response, out);
         out.choice(0)?;
@@ -176,7 +181,7 @@ impl ResponsesDecoder {
         self.end(response, status, out)
     }
 
-    fn output(&mut self, response: &Response<'_>, out: &mut Assembler) -> Result<(), Error> {
+    fn output(&mut self, response: &Response<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         let output = response.output.as_ref().map_or(&[][..], |list| &list.0);
         if let Some(text) = response.output_text.non_empty()
             && output.is_empty()
@@ -191,7 +196,7 @@ impl ResponsesDecoder {
         &mut self,
         response: &Response<'_>,
         status: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         match status {
             "cancelled" => Err(Error::new(
@@ -228,14 +233,18 @@ impl ResponsesDecoder {
     }
 }
 
-impl Decoder for ResponsesDecoder {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Assembler) -> Result<Progress, Error> {
+impl ChatDecoder for ResponsesDecoder {
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
         if frame.kind == FrameKind::Exception {
-            return Err(failure::from_event(frame.name, frame.data.as_bytes()));
+            return Err(errors::from_event(frame.name, frame.data.as_bytes()));
         }
         if lenient::is_done(frame.data) {
             if self.over {
-                return Ok(Progress::Done);
+                return Ok(FrameOutcome::Complete);
             }
             return Err(Error::new(
                 ErrorKind::Truncated,
@@ -249,17 +258,17 @@ impl Decoder for ResponsesDecoder {
             if name.starts_with("response.output_item") || name.ends_with(".delta") {
                 self.items.unknown.behind_end(name, out);
             }
-            return Ok(Progress::Ping);
+            return Ok(FrameOutcome::KeepAlive);
         }
         self.event(frame.name, frame.data, out)
     }
 
-    fn whole(&mut self, body: &Bytes, out: &mut Assembler) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         let text = lenient::utf8(body)?;
         let response: Response<'_> = lenient::parse(text)?;
         if response.output.is_none() && response.status.non_empty().is_none() {
             return Err(match ErrorBody::parse(body) {
-                Some(_) => failure::from_event("", body),
+                Some(_) => errors::from_event("", body),
                 None => Error::new(
                     ErrorKind::Protocol,
                     "the answer has no `output`: this is no response",
@@ -272,9 +281,9 @@ impl Decoder for ResponsesDecoder {
     }
 }
 
-fn head(response: &Response<'_>, out: &mut Assembler) {
+fn head(response: &Response<'_>, out: &mut ResponseBuilder) {
     let metadata = response.metadata.0.as_ref();
-    out.head(Head {
+    out.response_start(ResponseStart {
         id: response.id.to_string_or_empty(),
         model: response.model.to_string_or_empty(),
         created: response.created_at.0,
@@ -288,7 +297,7 @@ fn head(response: &Response<'_>, out: &mut Assembler) {
 /// A failed response comes with HTTP 200, its reason in `error`.
 fn failed(response: &Response<'_>, data: &str) -> Error {
     match response.error.text() {
-        Some(text) => failure::from_event("", ["{\"error\":", text, "}"].concat().as_bytes()),
+        Some(text) => errors::from_event("", ["{\"error\":", text, "}"].concat().as_bytes()),
         None => Error::new(
             ErrorKind::InternalServer,
             "the provider failed and gave no reason",

@@ -1,6 +1,6 @@
 //! From a request to the body.
 
-use super::{input, profile::Profile};
+use super::{input, profile::ResponsesProfile};
 use crate::{
     ChatRequest, Error, Json, JsonSchema, Message, Param, ReasoningEffort, ReasoningFormat,
     ResponseFormat, Role, Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor,
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The body, and what was dropped from it.
 pub(super) fn body(
-    profile: &Profile,
+    profile: &ResponsesProfile,
     provider: &str,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
@@ -18,7 +18,7 @@ pub(super) fn body(
         profile,
         request,
         provider,
-        omissions: Omissions::new(provider, request.lenient),
+        omissions: Omissions::new(provider, request.drop_unsupported),
         out: ObjectWriter::with_capacity(1024),
     };
     encoder.conversation()?;
@@ -32,7 +32,7 @@ pub(super) fn body(
 }
 
 struct Encoder<'a> {
-    profile: &'a Profile,
+    profile: &'a ResponsesProfile,
     request: &'a ChatRequest,
     provider: &'a str,
     omissions: Omissions<'a>,
@@ -175,7 +175,7 @@ impl ParamVisitor for Encoder<'_> {
     fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error> {
         let name = match param {
             Param::MaxTokens => "max_output_tokens",
-            Param::EndUser => self.profile.end_user,
+            Param::UserId => self.profile.user_id_name,
             Param::Temperature
             | Param::TopP
             | Param::TopLogprobs

@@ -244,17 +244,19 @@ fn assistant<'a>(
                 let item = call_item(call, provider, omissions)?;
                 open.push(item);
             }
-            ContentPart::Opaque(block) if block.provider == provider => match mark(&block.block) {
-                Some(mark) => {
-                    open.close();
-                    open.message.mark = Some(mark);
+            ContentPart::ProviderBlock(block) if block.provider == provider => {
+                match mark(&block.block) {
+                    Some(mark) => {
+                        open.close();
+                        open.message.mark = Some(mark);
+                    }
+                    None if kind(&block.block).as_deref() == Some("reasoning") => {
+                        open.push(Item::Reasoning(&block.block));
+                    }
+                    None => open.push(Item::Own(Cow::Borrowed(&block.block))),
                 }
-                None if kind(&block.block).as_deref() == Some("reasoning") => {
-                    open.push(Item::Reasoning(&block.block));
-                }
-                None => open.push(Item::Own(Cow::Borrowed(&block.block))),
-            },
-            ContentPart::Opaque(_) => {}
+            }
+            ContentPart::ProviderBlock(_) => {}
             // The readable part of a reasoning item, which goes back as a whole.
             ContentPart::Reasoning { .. } if has_own => {}
             ContentPart::Reasoning { .. } => omissions.warn(
@@ -287,10 +289,10 @@ fn other<'a>(
                 let output = output(result, provider, omissions)?;
                 open.push(output);
             }
-            ContentPart::Opaque(block) if block.provider == provider => {
+            ContentPart::ProviderBlock(block) if block.provider == provider => {
                 open.push(Item::Raw(Cow::Borrowed(&block.block)));
             }
-            ContentPart::Opaque(_) => {}
+            ContentPart::ProviderBlock(_) => {}
             part => match input(part) {
                 Some(part) => open.message.parts.push(part),
                 None => return Err(omissions.cannot_send(what(part))),
@@ -303,7 +305,7 @@ fn other<'a>(
 /// Whether a message has a reasoning item of this provider.
 pub(super) fn has_reasoning(message: &Message, provider: &str) -> bool {
     message.content.iter().any(|part| match part {
-        ContentPart::Opaque(block) if block.provider == provider => {
+        ContentPart::ProviderBlock(block) if block.provider == provider => {
             kind(&block.block).as_deref() == Some("reasoning")
         }
         _ => false,
@@ -340,7 +342,7 @@ fn call_item<'a>(
         .provider_data
         .as_ref()
         .filter(|data| data.provider == provider);
-    let same = |data: &&crate::OpaqueData| {
+    let same = |data: &&crate::ProviderData| {
         data.data.decode::<Came>().is_ok_and(|came| {
             came.call_id == call.id && came.name == call.name && came.arguments == call.arguments
         })
@@ -358,7 +360,7 @@ fn output<'a>(
 ) -> Result<Item<'a>, Error> {
     let mut parts = Vec::with_capacity(result.content.len());
     let is_foreign = |part: &&ContentPart| match part {
-        ContentPart::Opaque(block) => block.provider != provider,
+        ContentPart::ProviderBlock(block) => block.provider != provider,
         _ => false,
     };
     for part in result.content.iter().filter(|part| !is_foreign(part)) {

@@ -9,7 +9,7 @@ use super::{
     wire::{Event, Item, ShellOutput},
 };
 use crate::{
-    Assembler, Error, ErrorKind, Json, OpaqueBlock,
+    Error, ErrorKind, Json, ProviderBlock, ResponseBuilder,
     provider::{
         lenient::{self, Raw},
         unknown::{Unknown, shown},
@@ -73,7 +73,11 @@ impl Items {
         self.parts.is_empty()
     }
 
-    pub(super) fn added(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn added(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let item: Item<'_> = event.item.read().unwrap_or_default();
         let id = item.id.non_empty().map_or(0, hash);
         let number = self.slots.add(event.output_index.0, id)?;
@@ -92,7 +96,11 @@ impl Items {
         }
     }
 
-    pub(super) fn done(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn done(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let item: Item<'_> = event.item.read().unwrap_or_default();
         let number = self.slots.of(event.output_index.0, item.id.non_empty())?;
         self.complete(number, &item, event.item, Source::Done, out)
@@ -102,7 +110,7 @@ impl Items {
     pub(super) fn of_response(
         &mut self,
         list: &[Raw<'_>],
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let read = |raw: &Raw<'_>| key(&raw.read().unwrap_or_default());
         let keys: Vec<Key> = list.iter().map(read).collect();
@@ -118,7 +126,7 @@ impl Items {
         &mut self,
         event: &Event<'_>,
         member: Member,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         match event.delta.as_deref() {
             Some(delta) => self.add_to_member(event, member, delta, out),
@@ -134,7 +142,7 @@ impl Items {
         &mut self,
         event: &Event<'_>,
         data: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let printed: ShellOutput<'_> = lenient::parse(data)?;
         let index = event.command_index.0.unwrap_or(0);
@@ -155,7 +163,7 @@ impl Items {
         event: &Event<'_>,
         member: Member,
         delta: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         out.retain(delta.len())?;
         let number = self
@@ -178,7 +186,7 @@ impl Items {
         event: &Event<'_>,
         member: Member,
         value: Raw<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let number = self
             .slots
@@ -197,7 +205,13 @@ impl Items {
     }
 
     /// Two events of one item say different things, of which nothing was handed out yet: the later one counts.
-    pub(super) fn differs(&mut self, number: u32, member: &str, from: &str, out: &mut Assembler) {
+    pub(super) fn differs(
+        &mut self,
+        number: u32,
+        member: &str,
+        from: &str,
+        out: &mut ResponseBuilder,
+    ) {
         let message = format!(
             "`{}` of `output[{number}]` differs from {from}; what the server sent last counts",
             shown(member)
@@ -212,7 +226,7 @@ impl Items {
         item: &Item<'_>,
         raw: Raw<'_>,
         source: Source,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(json) = raw.json() else {
             return Ok(());
@@ -268,7 +282,7 @@ impl Items {
         item: &Item<'_>,
         json: Json,
         source: Source,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let streamed = self
             .slots
@@ -295,7 +309,7 @@ impl Items {
         number: u32,
         announced: Option<&Json>,
         item: &Item<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(announced) = announced else {
             return Ok(());
@@ -321,7 +335,7 @@ impl Items {
         number: u32,
         item: &Item<'_>,
         raw: Raw<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         const COMMAND: [&str; 6] = ["type", "name", "input", "arguments", "action", "operation"];
         let differing = match self.slots.get(number) {
@@ -352,7 +366,7 @@ impl Items {
         &mut self,
         object: Raw<'_>,
         known: &[&str],
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         unknown::members(object, known, &mut |name, value| {
             self.unknown.extra("", name, lenient::parse(value)?, out)
@@ -365,7 +379,7 @@ impl Items {
         place: &str,
         object: Raw<'_>,
         known: &[&str],
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) {
         let _ = unknown::members(object, known, &mut |name, _| {
             self.unknown.member(place, name, out);
@@ -382,8 +396,17 @@ impl Items {
         }
     }
 
-    pub(super) fn opaque(&self, number: u32, json: Json, out: &mut Assembler) -> Result<(), Error> {
-        out.opaque(0, item_part(number), OpaqueBlock::new(&self.provider, json))
+    pub(super) fn opaque(
+        &self,
+        number: u32,
+        json: Json,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        out.provider_block(
+            0,
+            item_part(number),
+            ProviderBlock::new(&self.provider, json),
+        )
     }
 
     /// By what the provider recognises a message when it comes back.
@@ -391,7 +414,7 @@ impl Items {
         &self,
         number: u32,
         item: &Item<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if !self.reasoned && item.phase.non_empty().is_none() {
             return Ok(());
@@ -405,7 +428,7 @@ impl Items {
     }
 
     /// A delta behind the whole text or the whole arguments.
-    pub(super) fn late(&mut self, event: &Event<'_>, out: &mut Assembler) {
+    pub(super) fn late(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
         let name = event.r#type.as_deref().unwrap_or_default();
         let message = format!(
             "an event `{}` came behind the event that completed its part; it was taken for a repetition",
@@ -415,7 +438,7 @@ impl Items {
     }
 
     /// A delta or a whole text that is no text.
-    pub(super) fn unreadable(&mut self, event: &Event<'_>, out: &mut Assembler) {
+    pub(super) fn unreadable(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
         let name = event.r#type.as_deref().unwrap_or_default();
         let message = format!(
             "an event `{}` has no text where one belongs; `raw_frames` gives it as it came",

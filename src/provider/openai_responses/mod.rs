@@ -21,7 +21,7 @@ mod usage;
 mod wire;
 
 use super::{
-    BaseUrl, Decoder, Encoded, Framing, ModelPage, Provider,
+    BaseUrl, ChatDecoder, EncodedRequest, Framing, ModelPage, Provider,
     call_ids::{self, Links},
     model_ids,
     openai_chat::{AuthStyle, models},
@@ -35,7 +35,7 @@ use bytes::Bytes;
 use http::{HeaderName, Request, Uri};
 use std::borrow::Cow;
 
-pub use profile::Profile;
+pub use profile::ResponsesProfile;
 
 /// A server that speaks the Responses API.
 ///
@@ -45,7 +45,7 @@ pub use profile::Profile;
 /// `reasoning` with a `summary`, `truncation`, `max_tool_calls`.
 #[derive(Clone, Debug)]
 pub struct OpenAiResponses {
-    profile: Profile,
+    profile: ResponsesProfile,
     name: Cow<'static, str>,
     auth: Auth,
     base_url: BaseUrl,
@@ -58,13 +58,15 @@ impl OpenAiResponses {
     /// # Errors
     /// `invalid_request` if the key cannot be one.
     pub fn openai(key: impl Into<String>) -> Result<Self, Error> {
-        Self::builder(Profile::OPENAI).api_key(key)?.build()
+        Self::builder(ResponsesProfile::OPENAI)
+            .api_key(key)?
+            .build()
     }
 
     /// A server with a profile, to be given a key or another address.
     #[must_use]
-    pub fn builder(profile: Profile) -> Builder {
-        Builder {
+    pub fn builder(profile: ResponsesProfile) -> OpenAiResponsesBuilder {
+        OpenAiResponsesBuilder {
             profile,
             name: None,
             auth: Auth::None,
@@ -75,7 +77,7 @@ impl OpenAiResponses {
 
     /// What this server does differently.
     #[must_use]
-    pub fn profile(&self) -> &Profile {
+    pub fn profile(&self) -> &ResponsesProfile {
         &self.profile
     }
 
@@ -88,15 +90,15 @@ impl OpenAiResponses {
 
 /// Makes an [`OpenAiResponses`].
 #[derive(Clone, Debug)]
-pub struct Builder {
-    profile: Profile,
+pub struct OpenAiResponsesBuilder {
+    profile: ResponsesProfile,
     name: Option<String>,
     auth: Auth,
     base_url: Option<String>,
     insecure_http: bool,
 }
 
-impl Builder {
+impl OpenAiResponsesBuilder {
     /// The key.
     ///
     /// # Errors
@@ -165,8 +167,8 @@ impl Builder {
 
 impl Provider for OpenAiResponses {
     fn owns_model(&self, model: &str) -> bool {
-        let makers = model_ids::makers_at(&self.base_url, self.profile.makers);
-        model_ids::is_of_makers(model, makers)
+        let vendors = model_ids::makers_at(&self.base_url, self.profile.vendors);
+        model_ids::is_of_makers(model, vendors)
     }
 
     fn name(&self) -> &str {
@@ -177,7 +179,7 @@ impl Provider for OpenAiResponses {
         &self.auth
     }
 
-    fn encode_chat(&self, request: &ChatRequest) -> Result<Encoded, Error> {
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
         // With one of these the server has earlier turns.
         let continues = |(name, _): &(String, _)| {
@@ -197,9 +199,9 @@ impl Provider for OpenAiResponses {
         let (accept, framing) = if request.stream {
             (super::EVENT_STREAM, Framing::Sse)
         } else {
-            (super::JSON, Framing::Whole)
+            (super::JSON, Framing::SingleBody)
         };
-        let mut encoded = Encoded::new(
+        let mut encoded = EncodedRequest::new(
             requests::post(self.responses.clone(), body, accept),
             framing,
         );
@@ -207,7 +209,7 @@ impl Provider for OpenAiResponses {
         Ok(encoded)
     }
 
-    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn Decoder> {
+    fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
         Box::new(decode::ResponsesDecoder::new(&self.name))
     }
 

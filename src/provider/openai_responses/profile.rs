@@ -1,14 +1,14 @@
 //! What differs between the servers that speak OpenAI's Responses API, as data.
 
 use crate::{
-    provider::{IdForm, openai_chat::AuthStyle},
+    provider::{IdFormat, openai_chat::AuthStyle},
     schema::Dialects,
 };
 
 /// One server's dialect. A new server is a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Profile {
+pub struct ResponsesProfile {
     /// A short name, such as `openai-responses`.
     pub name: &'static str,
     /// Where it is, version path included; empty for servers without a fixed place.
@@ -20,17 +20,17 @@ pub struct Profile {
     /// Whether it works without a key (local servers).
     pub key_optional: bool,
     /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
-    pub call_id: IdForm,
+    pub call_id: IdFormat,
     /// Whether it refuses a history in which a tool call has no result.
     pub results_wanted: bool,
     /// The form of a function's name.
-    pub tool_name: IdForm,
+    pub tool_name: IdFormat,
     /// Makers whose names begin its own names of models, before a dot; see [`Provider::owns_model`].
     ///
     /// [`Provider::owns_model`]: crate::Provider::owns_model
-    pub makers: &'static [&'static str],
+    pub vendors: &'static [&'static str],
     /// Its name for who the end user is.
-    pub end_user: &'static str,
+    pub user_id_name: &'static str,
     /// Whether it keeps responses, so that `store` and `metadata` mean something.
     pub stores: bool,
     /// Whether `include` can ask it for `reasoning.encrypted_content`, with which reasoning goes on where nothing is stored.
@@ -39,106 +39,106 @@ pub struct Profile {
     pub schemas: Dialects,
 }
 
-impl Profile {
+impl ResponsesProfile {
     /// What all profiles start from.
-    pub const BASE: Profile = Profile {
+    pub const BASE: ResponsesProfile = ResponsesProfile {
         name: "responses",
         base_url: "",
         key_env: "OPENAI_API_KEY",
         auth: AuthStyle::Bearer,
         key_optional: false,
-        call_id: IdForm::new(1, 64),
+        call_id: IdFormat::new(1, 64),
         results_wanted: false,
-        tool_name: IdForm::ANY,
-        makers: &[],
-        end_user: "user",
+        tool_name: IdFormat::ANY,
+        vendors: &[],
+        user_id_name: "user",
         stores: true,
         encrypts_reasoning: false,
         schemas: Dialects::ANY,
     };
 
     /// OpenAI.
-    pub const OPENAI: Profile = Profile {
+    pub const OPENAI: ResponsesProfile = ResponsesProfile {
         name: "openai-responses",
         results_wanted: true,
         base_url: "https://api.openai.com/v1",
-        tool_name: IdForm::new(1, 64).only("_-"),
-        end_user: "safety_identifier",
+        tool_name: IdFormat::new(1, 64).only("_-"),
+        user_id_name: "safety_identifier",
         encrypts_reasoning: true,
         schemas: Dialects::OPENAI,
-        ..Profile::BASE
+        ..ResponsesProfile::BASE
     };
 
     /// Azure OpenAI, version `v1`: the base URL is `https://<resource>.openai.azure.com/openai/v1`, the model a deployment.
-    pub const AZURE: Profile = Profile {
+    pub const AZURE: ResponsesProfile = ResponsesProfile {
         name: "azure-responses",
         results_wanted: true,
         key_env: "AZURE_OPENAI_API_KEY",
         auth: AuthStyle::Header("api-key"),
-        call_id: IdForm::new(1, 40),
+        call_id: IdFormat::new(1, 40),
         encrypts_reasoning: true,
-        tool_name: IdForm::new(1, 64).only("_-"),
+        tool_name: IdFormat::new(1, 64).only("_-"),
         schemas: Dialects::OPENAI,
-        ..Profile::BASE
+        ..ResponsesProfile::BASE
     };
 
     /// xAI.
-    pub const XAI: Profile = Profile {
+    pub const XAI: ResponsesProfile = ResponsesProfile {
         name: "xai-responses",
         base_url: "https://api.x.ai/v1",
         key_env: "XAI_API_KEY",
         encrypts_reasoning: true,
         schemas: Dialects::XAI,
-        ..Profile::BASE
+        ..ResponsesProfile::BASE
     };
 
     /// OpenRouter, which keeps nothing.
-    pub const OPENROUTER: Profile = Profile {
+    pub const OPENROUTER: ResponsesProfile = ResponsesProfile {
         name: "openrouter-responses",
         base_url: "https://openrouter.ai/api/v1",
         key_env: "OPENROUTER_API_KEY",
         stores: false,
         encrypts_reasoning: true,
-        ..Profile::BASE
+        ..ResponsesProfile::BASE
     };
 
     /// DeepSeek.
-    pub const DEEPSEEK: Profile = Profile {
+    pub const DEEPSEEK: ResponsesProfile = ResponsesProfile {
         name: "deepseek-responses",
         base_url: "https://api.deepseek.com",
         key_env: "DEEPSEEK_API_KEY",
-        ..Profile::BASE
+        ..ResponsesProfile::BASE
     };
 
     /// OpenAI's models on Amazon Bedrock, with a Bedrock API key; the base URL names the region.
-    pub const BEDROCK: Profile = Profile {
+    pub const BEDROCK: ResponsesProfile = ResponsesProfile {
         name: "bedrock-responses",
         base_url: "https://bedrock-mantle.us-east-1.api.aws/openai/v1",
         key_env: "AWS_BEARER_TOKEN_BEDROCK",
         encrypts_reasoning: true,
-        makers: crate::provider::model_ids::BEDROCK_MAKERS,
+        vendors: crate::provider::model_ids::BEDROCK_MAKERS,
         schemas: Dialects::OPENAI_LIKE,
-        ..Profile::BASE
+        ..ResponsesProfile::BASE
     };
 
     /// LM Studio on this machine.
-    pub const LM_STUDIO: Profile = Profile {
+    pub const LM_STUDIO: ResponsesProfile = ResponsesProfile {
         name: "lmstudio-responses",
         schemas: Dialects::LLAMA_CPP,
         base_url: "http://localhost:1234/v1",
         key_env: "LM_API_TOKEN",
         key_optional: true,
-        ..Profile::BASE
+        ..ResponsesProfile::BASE
     };
 
-    /// All of them, but for [`Profile::BASE`].
-    pub const ALL: &'static [Profile] = &[
-        Profile::OPENAI,
-        Profile::AZURE,
-        Profile::XAI,
-        Profile::OPENROUTER,
-        Profile::DEEPSEEK,
-        Profile::BEDROCK,
-        Profile::LM_STUDIO,
+    /// All of them, but for [`ResponsesProfile::BASE`].
+    pub const ALL: &'static [ResponsesProfile] = &[
+        ResponsesProfile::OPENAI,
+        ResponsesProfile::AZURE,
+        ResponsesProfile::XAI,
+        ResponsesProfile::OPENROUTER,
+        ResponsesProfile::DEEPSEEK,
+        ResponsesProfile::BEDROCK,
+        ResponsesProfile::LM_STUDIO,
     ];
 }

@@ -9,7 +9,7 @@ use super::{
     wire::{Event, Flow, Item, RawPart},
 };
 use crate::{
-    Assembler, Citation, Error, ErrorKind, Json, Logprobs, OpaqueBlock,
+    Citation, Error, ErrorKind, Json, Logprobs, ProviderBlock, ResponseBuilder,
     provider::{
         lenient::{Raw, Text, object},
         logprobs,
@@ -20,12 +20,16 @@ use std::borrow::Cow;
 
 impl Items {
     /// The text of a response that has no items.
-    pub(super) fn bare_text(&mut self, text: &str, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn bare_text(&mut self, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
         let number = self.slots.of(Some(0), None)?;
         self.pour(List::First.part(number, 0), Flow::Text, text, out)
     }
 
-    pub(super) fn text(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn text(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let part = self.delta(event, List::First, Flow::Text, out)?;
         if let Some(part) = part.filter(|_| !event.logprobs.0.is_empty()) {
             let seen = self.parts.open(part, Flow::Text)?.1;
@@ -35,12 +39,20 @@ impl Items {
         Ok(())
     }
 
-    pub(super) fn refusal(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn refusal(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         self.delta(event, List::First, Flow::Refusal, out)
             .map(|_| ())
     }
 
-    pub(super) fn summary(&mut self, event: &Event<'_>, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn summary(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         self.delta(event, List::First, Flow::Reasoning, out)
             .map(|_| ())
     }
@@ -48,7 +60,7 @@ impl Items {
     pub(super) fn reasoning(
         &mut self,
         event: &Event<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         self.delta(event, List::Second, Flow::Reasoning, out)
             .map(|_| ())
@@ -60,7 +72,7 @@ impl Items {
         event: &Event<'_>,
         flow: Flow,
         list: List,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let whole = match flow {
             Flow::Refusal => event.refusal.as_deref(),
@@ -84,7 +96,7 @@ impl Items {
         &mut self,
         event: &Event<'_>,
         list: List,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(part) = RawPart::read(event.part) else {
             return Ok(());
@@ -109,7 +121,7 @@ impl Items {
     pub(super) fn annotation(
         &mut self,
         event: &Event<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let (number, index) = self.place(event, List::First, Flow::Text)?;
         let (part, seen) = self
@@ -143,7 +155,7 @@ impl Items {
         event: &Event<'_>,
         list: List,
         flow: Flow,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<Option<u32>, Error> {
         let (number, index) = self.place(event, list, flow)?;
         let Some(delta) = event.delta.as_deref() else {
@@ -166,7 +178,7 @@ impl Items {
         &mut self,
         number: u32,
         item: &Item<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let list = RawPart::list(item.content)?;
         self.list(number, List::First, None, &list, out)
@@ -176,7 +188,7 @@ impl Items {
         &mut self,
         number: u32,
         item: &Item<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let thoughts = Some(Flow::Reasoning);
         let (summary, content) = (RawPart::list(item.summary)?, RawPart::list(item.content)?);
@@ -191,7 +203,7 @@ impl Items {
         list: List,
         flow: Option<Flow>,
         parts: &[RawPart<'_>],
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if parts.is_empty() {
             return Ok(());
@@ -230,7 +242,7 @@ impl Items {
         flow: Flow,
         whole: &str,
         part: &RawPart<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if flow == Flow::Opaque {
             return self.opaque_part(place, part, out);
@@ -245,7 +257,7 @@ impl Items {
         if is_first && flow != Flow::Reasoning {
             self.unknown_members("a part of a message", part.raw, unknown::OF_PART, out);
         }
-        out.close(0, place)
+        out.end_part(0, place)
     }
 
     /// All sources of a text, of which some may have been handed out.
@@ -254,7 +266,7 @@ impl Items {
         number: u32,
         place: u32,
         all: &[Raw<'_>],
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let seen = self.parts.open(place, Flow::Text)?.1;
         let (count, hash) = (seen.citations, seen.citations_hash);
@@ -279,7 +291,7 @@ impl Items {
         &mut self,
         place: u32,
         part: &RawPart<'_>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let (place, seen) = self.parts.open(place, Flow::Opaque)?;
         let Some(json) = part.raw.json().filter(|_| !seen.closed) else {
@@ -291,7 +303,7 @@ impl Items {
             role: "assistant",
             content: [json],
         })?;
-        out.opaque(0, place, OpaqueBlock::new(&self.provider, block))
+        out.provider_block(0, place, ProviderBlock::new(&self.provider, block))
     }
 
     /// A whole text, of which some may have been handed out.
@@ -301,7 +313,7 @@ impl Items {
         place: u32,
         flow: Flow,
         whole: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let seen = self.parts.open(place, flow)?.1;
         let rest = seen.rest(whole);
@@ -323,10 +335,15 @@ impl Items {
                 ));
             }
         }
-        out.close(0, place)
+        out.end_part(0, place)
     }
 
-    fn logprobs(&mut self, place: u32, list: &[Raw<'_>], out: &mut Assembler) -> Result<(), Error> {
+    fn logprobs(
+        &mut self,
+        place: u32,
+        list: &[Raw<'_>],
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let seen = self.parts.open(place, Flow::Text)?.1;
         let rest = list.get(seen.logprobs..).unwrap_or_default();
         seen.logprobs = seen.logprobs.max(list.len());
@@ -338,14 +355,14 @@ impl Items {
         part: u32,
         flow: Flow,
         text: &str,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         self.parts.open(part, flow)?.1.add(text);
         hand_out(part, flow, text, out)
     }
 }
 
-fn hand_out(part: u32, flow: Flow, text: &str, out: &mut Assembler) -> Result<(), Error> {
+fn hand_out(part: u32, flow: Flow, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
     match flow {
         Flow::Text => out.text(0, part, text),
         Flow::Refusal => out.refusal(0, part, text),
@@ -362,7 +379,7 @@ struct MessageOf {
     content: [Json; 1],
 }
 
-fn pour_logprobs(list: &[Raw<'_>], out: &mut Assembler) -> Result<(), Error> {
+fn pour_logprobs(list: &[Raw<'_>], out: &mut ResponseBuilder) -> Result<(), Error> {
     let content = logprobs::tokens(list);
     out.logprobs(
         0,

@@ -8,7 +8,7 @@ use super::{
     wire::Item,
 };
 use crate::{
-    Assembler, Error, Json,
+    Error, Json, ResponseBuilder,
     event::CallState,
     provider::{lenient, members::Members, unknown::shown},
 };
@@ -24,7 +24,7 @@ pub(super) enum Ended {
 
 impl Items {
     /// The response is over: what of its items was not completed by an event of its own.
-    pub(super) fn finish(&mut self, ended: Ended, out: &mut Assembler) -> Result<(), Error> {
+    pub(super) fn finish(&mut self, ended: Ended, out: &mut ResponseBuilder) -> Result<(), Error> {
         for number in self.slots.numbers() {
             let Some(slot) = self.slots.get(number).filter(|slot| !slot.done) else {
                 continue;
@@ -46,7 +46,12 @@ impl Items {
     }
 
     /// A call that nothing completed is whole only if its arguments are one JSON object.
-    fn open_call(&mut self, number: u32, ended: Ended, out: &mut Assembler) -> Result<(), Error> {
+    fn open_call(
+        &mut self,
+        number: u32,
+        ended: Ended,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
         let part = item_part(number);
         let has_arguments = self
             .slots
@@ -62,7 +67,7 @@ impl Items {
         if !matches!(out.call_state(0, part), None | Some(CallState::Ended)) {
             self.has_call();
         }
-        out.close(0, part)
+        out.end_part(0, part)
     }
 
     /// The text of a message is whole once the response is. A text that only the announcement has is taken.
@@ -70,7 +75,7 @@ impl Items {
         &mut self,
         number: u32,
         announced: Option<Json>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(json) = announced else {
             return Ok(());
@@ -87,7 +92,7 @@ impl Items {
         &mut self,
         number: u32,
         announced: Option<Json>,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Text<'a> {
@@ -129,7 +134,7 @@ impl Items {
         number: u32,
         announced: Option<Json>,
         streamed: Streamed,
-        out: &mut Assembler,
+        out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(json) = announced else {
             self.not_completed(number, "", out);
@@ -153,7 +158,7 @@ impl Items {
         self.opaque(number, members.to_json()?, out)
     }
 
-    fn not_completed(&mut self, number: u32, kind: &str, out: &mut Assembler) {
+    fn not_completed(&mut self, number: u32, kind: &str, out: &mut ResponseBuilder) {
         let message = format!(
             "the item `{}` in `output[{number}]` was announced and never completed; it was left out",
             shown(kind)

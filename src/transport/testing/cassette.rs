@@ -1,7 +1,7 @@
 use super::{
     format::Exchanged,
     redact::address,
-    script::{Answer, ScriptBody, wall},
+    script::{MockBody, MockResponse, wall},
 };
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
@@ -12,7 +12,8 @@ use std::{
     time::SystemTime,
 };
 use unifiedai_transport::{
-    AsyncTransport, Delivery, FailureKind, Limits, Time, Transport, TransportError,
+    AsyncTransport, AttemptDeadlines, RequestDelivery, Time, Transport, TransportError,
+    TransportErrorKind,
 };
 
 /// Recorded exchanges, played as a transport: a request gets the first answer not yet given to one of the same method, path,
@@ -28,7 +29,7 @@ use unifiedai_transport::{
 /// ))?;
 /// let client = Client::new(cassette.clone(), OpenAiChat::cerebras("any-key")?);
 /// assert_eq!(client.chat(ChatRequest::new("m").user("Hello?"))?.text(), "Hi.");
-/// assert_eq!(cassette.left(), 0);
+/// assert_eq!(cassette.remaining(), 0);
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ impl Cassette {
 
     /// How many exchanges were not played.
     #[must_use]
-    pub fn left(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.with(|state| state.left.len())
     }
 
@@ -77,7 +78,7 @@ impl Cassette {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn answer(&self, request: &Request<Bytes>) -> Result<Response<ScriptBody>, TransportError> {
+    fn answer(&self, request: &Request<Bytes>) -> Result<Response<MockBody>, TransportError> {
         let exchange = self.with(|state| {
             let at = state.left.iter().position(|one| fits(one, request))?;
             Some(state.left.remove(at))
@@ -85,8 +86,8 @@ impl Cassette {
         match exchange {
             Some(exchange) => played(&exchange).response(),
             None => Err(TransportError::new(
-                FailureKind::Request,
-                Delivery::NotSent,
+                TransportErrorKind::Request,
+                RequestDelivery::NotSent,
                 format!(
                     "nothing recorded fits {} {}",
                     request.method(),
@@ -118,9 +119,9 @@ fn same(recorded: &[u8], asked: &[u8]) -> bool {
     }
 }
 
-fn played(exchange: &Exchanged) -> Answer {
+fn played(exchange: &Exchanged) -> MockResponse {
     let recorded = &exchange.response;
-    let mut answer = Answer::new(recorded.status);
+    let mut answer = MockResponse::new(recorded.status);
     for (name, value) in &recorded.headers {
         answer = answer.header(name, value);
     }
@@ -132,7 +133,7 @@ fn played(exchange: &Exchanged) -> Answer {
 }
 
 impl Transport for Cassette {
-    type Body = ScriptBody;
+    type Body = MockBody;
 
     fn now(&self) -> Time {
         self.with(|state| state.now)
@@ -145,8 +146,8 @@ impl Transport for Cassette {
     fn send(
         &self,
         request: Request<Bytes>,
-        _: Limits,
-    ) -> Result<Response<ScriptBody>, TransportError> {
+        _: AttemptDeadlines,
+    ) -> Result<Response<MockBody>, TransportError> {
         self.answer(&request)
     }
 
@@ -156,7 +157,7 @@ impl Transport for Cassette {
 }
 
 impl AsyncTransport for Cassette {
-    type Body = ScriptBody;
+    type Body = MockBody;
 
     fn now(&self) -> Time {
         self.with(|state| state.now)
@@ -169,8 +170,8 @@ impl AsyncTransport for Cassette {
     fn send(
         &self,
         request: Request<Bytes>,
-        _: Limits,
-    ) -> impl Future<Output = Result<Response<ScriptBody>, TransportError>> + Send + 'static {
+        _: AttemptDeadlines,
+    ) -> impl Future<Output = Result<Response<MockBody>, TransportError>> + Send + 'static {
         ready(self.answer(&request))
     }
 

@@ -1,6 +1,6 @@
 //! Transports without a network, for the tests of programs that use this library.
 //!
-//! [`Script`] gives the answers that a test names, one after another. [`Recorder`] keeps what goes over a real transport,
+//! [`MockTransport`] gives the answers that a test names, one after another. [`Recorder`] keeps what goes over a real transport,
 //! without secrets, and [`Cassette`] plays it again. Time is theirs: whoever waits does not wait.
 
 mod cassette;
@@ -11,4 +11,4 @@ mod script;
 
 pub use cassette::Cassette;
 pub use recorder::{RecordedBody, Recorder};
-pub use script::{Answer, Script, ScriptBody};
+pub use script::{MockBody, MockResponse, MockTransport};

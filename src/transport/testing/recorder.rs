@@ -11,7 +11,8 @@ use std::{
     time::SystemTime,
 };
 use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Body, Limits, Time, Transport, TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, ResponseBody, Time, Transport,
+    TransportError,
 };
 
 /// A transport that keeps what goes over another one, for a [`Cassette`](super::Cassette).
@@ -178,7 +179,7 @@ impl<T: Transport> Transport for Recorder<T> {
     fn send(
         &self,
         request: Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> Result<Response<Self::Body>, TransportError> {
         let recording = self.begin(&request);
         Ok(recording.body(self.inner.send(request, limits)?))
@@ -203,7 +204,7 @@ impl<T: AsyncTransport> AsyncTransport for Recorder<T> {
     fn send(
         &self,
         request: Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send + 'static {
         let recording = self.begin(&request);
         let sending = self.inner.send(request, limits);
@@ -215,7 +216,7 @@ impl<T: AsyncTransport> AsyncTransport for Recorder<T> {
     }
 }
 
-impl<B: Body> Body for RecordedBody<B> {
+impl<B: ResponseBody> ResponseBody for RecordedBody<B> {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
         let read = self.inner.chunk(deadline);
         self.saw(&read);
@@ -223,7 +224,7 @@ impl<B: Body> Body for RecordedBody<B> {
     }
 }
 
-impl<B: AsyncBody> AsyncBody for RecordedBody<B> {
+impl<B: AsyncResponseBody> AsyncResponseBody for RecordedBody<B> {
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,

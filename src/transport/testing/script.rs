@@ -8,17 +8,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Body, Delivery, FailureKind, Limits, Time, Transport, TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestDelivery, ResponseBody, Time,
+    Transport, TransportError, TransportErrorKind,
 };
 
 /// A transport that gives the answers it was told to, in their order. Clones share them.
 ///
 /// ```
-/// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, transport::testing::{Answer, Script}};
+/// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, transport::testing::{MockResponse, MockTransport}};
 ///
-/// let script = Script::new([
-///     Answer::json(503, r#"{"message": "busy"}"#),
-///     Answer::json(200, r#"{"choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}]}"#),
+/// let script = MockTransport::new([
+///     MockResponse::json(503, r#"{"message": "busy"}"#),
+///     MockResponse::json(200, r#"{"choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}]}"#),
 /// ]);
 /// let client = Client::new(script.clone(), OpenAiChat::cerebras("key")?);
 /// let response = client.chat(ChatRequest::new("m").user("Hello?"))?;
@@ -27,34 +28,34 @@ use unifiedai_transport::{
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Script(Arc<Mutex<State>>);
+pub struct MockTransport(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    answers: VecDeque<Answer>,
+    answers: VecDeque<MockResponse>,
     requests: Vec<Request<Bytes>>,
     now: Time,
 }
 
 /// What comes back for one request.
 #[derive(Debug)]
-pub struct Answer {
+pub struct MockResponse {
     head: Result<Response<()>, TransportError>,
     body: VecDeque<Bytes>,
     end: Option<TransportError>,
 }
 
-/// The body of an answer of a [`Script`].
+/// The body of an answer of a [`MockTransport`].
 #[derive(Debug)]
-pub struct ScriptBody {
+pub struct MockBody {
     chunks: VecDeque<Bytes>,
     end: Option<TransportError>,
 }
 
-impl Script {
+impl MockTransport {
     /// These answers, and then none.
-    pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        Script(Arc::new(Mutex::new(State {
+    pub fn new(answers: impl IntoIterator<Item = MockResponse>) -> Self {
+        MockTransport(Arc::new(Mutex::new(State {
             answers: answers.into_iter().collect(),
             requests: Vec::new(),
             now: Time::ZERO,
@@ -69,7 +70,7 @@ impl Script {
 
     /// The time that all waits together took.
     #[must_use]
-    pub fn waited(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.state().now.saturating_since(Time::ZERO)
     }
 
@@ -77,7 +78,7 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: Request<Bytes>) -> Result<Response<ScriptBody>, TransportError> {
+    fn answer(&self, request: Request<Bytes>) -> Result<Response<MockBody>, TransportError> {
         let mut state = self.state();
         state.requests.push(request);
         let answer = state.answers.pop_front();
@@ -90,7 +91,7 @@ impl Script {
     }
 }
 
-impl Answer {
+impl MockResponse {
     /// A status without headers and body.
     #[must_use]
     pub fn new(status: u16) -> Self {
@@ -101,12 +102,12 @@ impl Answer {
                 Ok(response)
             }
             Err(_) => Err(TransportError::new(
-                FailureKind::Protocol,
-                Delivery::MaybeProcessed,
+                TransportErrorKind::Protocol,
+                RequestDelivery::MaybeProcessed,
                 format!("{status} is no HTTP status"),
             )),
         };
-        Answer {
+        MockResponse {
             head,
             body: VecDeque::new(),
             end: None,
@@ -116,14 +117,14 @@ impl Answer {
     /// JSON that comes whole.
     #[must_use]
     pub fn json(status: u16, body: impl Into<String>) -> Self {
-        let answer = Answer::new(status).header("content-type", "application/json");
+        let answer = MockResponse::new(status).header("content-type", "application/json");
         answer.chunk(body.into())
     }
 
     /// Server-sent events, each with this data.
     #[must_use]
     pub fn events<'a>(data: impl IntoIterator<Item = &'a str>) -> Self {
-        let answer = Answer::new(200).header("content-type", "text/event-stream");
+        let answer = MockResponse::new(200).header("content-type", "text/event-stream");
         data.into_iter().fold(answer, |answer, data| {
             answer.chunk(["data: ", data, "\n\n"].concat())
         })
@@ -131,10 +132,10 @@ impl Answer {
 
     /// No answer at all.
     #[must_use]
-    pub fn failure(kind: FailureKind, delivery: Delivery) -> Self {
-        Answer {
+    pub fn failure(kind: TransportErrorKind, delivery: RequestDelivery) -> Self {
+        MockResponse {
             head: Err(TransportError::new(kind, delivery, kind.to_string())),
-            ..Answer::new(200)
+            ..MockResponse::new(200)
         }
     }
 
@@ -160,25 +161,25 @@ impl Answer {
 
     /// Breaks the connection behind the body.
     #[must_use]
-    pub fn cut(mut self) -> Self {
+    pub fn truncated(mut self) -> Self {
         let cut = "the connection broke";
         self.end = Some(TransportError::new(
-            FailureKind::Reset,
-            Delivery::Answered,
+            TransportErrorKind::Reset,
+            RequestDelivery::Answered,
             cut,
         ));
         self
     }
 
-    pub(super) fn response(self) -> Result<Response<ScriptBody>, TransportError> {
+    pub(super) fn response(self) -> Result<Response<MockBody>, TransportError> {
         let (chunks, end) = (self.body, self.end);
-        let mut response = self.head?.map(|()| ScriptBody { chunks, end });
+        let mut response = self.head?.map(|()| MockBody { chunks, end });
         response.headers_mut().remove(header::CONTENT_LENGTH);
         Ok(response)
     }
 }
 
-impl ScriptBody {
+impl MockBody {
     fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
         match (self.chunks.pop_front(), self.end.take()) {
             (Some(chunk), end) => {
@@ -191,8 +192,8 @@ impl ScriptBody {
     }
 }
 
-impl Transport for Script {
-    type Body = ScriptBody;
+impl Transport for MockTransport {
+    type Body = MockBody;
 
     fn now(&self) -> Time {
         self.state().now
@@ -205,8 +206,8 @@ impl Transport for Script {
     fn send(
         &self,
         request: Request<Bytes>,
-        _: Limits,
-    ) -> Result<Response<ScriptBody>, TransportError> {
+        _: AttemptDeadlines,
+    ) -> Result<Response<MockBody>, TransportError> {
         self.answer(request)
     }
 
@@ -215,8 +216,8 @@ impl Transport for Script {
     }
 }
 
-impl AsyncTransport for Script {
-    type Body = ScriptBody;
+impl AsyncTransport for MockTransport {
+    type Body = MockBody;
 
     fn now(&self) -> Time {
         self.state().now
@@ -229,8 +230,8 @@ impl AsyncTransport for Script {
     fn send(
         &self,
         request: Request<Bytes>,
-        _: Limits,
-    ) -> impl Future<Output = Result<Response<ScriptBody>, TransportError>> + Send + 'static {
+        _: AttemptDeadlines,
+    ) -> impl Future<Output = Result<Response<MockBody>, TransportError>> + Send + 'static {
         ready(self.answer(request))
     }
 
@@ -240,13 +241,13 @@ impl AsyncTransport for Script {
     }
 }
 
-impl Body for ScriptBody {
+impl ResponseBody for MockBody {
     fn chunk(&mut self, _: Time) -> Result<Option<Bytes>, TransportError> {
         self.next()
     }
 }
 
-impl AsyncBody for ScriptBody {
+impl AsyncResponseBody for MockBody {
     fn poll_chunk(
         &mut self,
         _: &mut Context<'_>,
@@ -256,15 +257,15 @@ impl AsyncBody for ScriptBody {
     }
 }
 
-fn no_more() -> Answer {
+fn no_more() -> MockResponse {
     let what = "the script has no answer for this request";
-    Answer {
+    MockResponse {
         head: Err(TransportError::new(
-            FailureKind::Request,
-            Delivery::NotSent,
+            TransportErrorKind::Request,
+            RequestDelivery::NotSent,
             what,
         )),
-        ..Answer::new(200)
+        ..MockResponse::new(200)
     }
 }
 

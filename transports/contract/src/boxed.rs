@@ -1,6 +1,9 @@
 //! Transports whose type is erased, so that the type of a client names none.
 
-use crate::{AsyncBody, AsyncTransport, Body, Limits, Time, Transport, TransportError};
+use crate::{
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, ResponseBody, Time, Transport,
+    TransportError,
+};
 use bytes::Bytes;
 use std::{
     fmt,
@@ -32,7 +35,11 @@ type SendResult<B> = Result<http::Response<Box<B>>, TransportError>;
 trait ErasedTransport: Send + Sync {
     fn now(&self) -> Time;
     fn wall_clock(&self) -> SystemTime;
-    fn send(&self, request: http::Request<Bytes>, limits: Limits) -> SendResult<dyn Body + Send>;
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: AttemptDeadlines,
+    ) -> SendResult<dyn ResponseBody + Send>;
     fn sleep_until(&self, at: Time);
 }
 
@@ -43,8 +50,8 @@ trait ErasedAsyncTransport: Send + Sync {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
-    ) -> BoxFuture<SendResult<dyn AsyncBody>>;
+        limits: AttemptDeadlines,
+    ) -> BoxFuture<SendResult<dyn AsyncResponseBody>>;
     fn sleep_until(&self, at: Time) -> BoxFuture<()>;
 }
 
@@ -79,7 +86,11 @@ where
         Transport::wall_clock(self)
     }
 
-    fn send(&self, request: http::Request<Bytes>, limits: Limits) -> SendResult<dyn Body + Send> {
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: AttemptDeadlines,
+    ) -> SendResult<dyn ResponseBody + Send> {
         let response = Transport::send(self, request, limits)?;
         Ok(response.map(|body| Box::new(body) as _))
     }
@@ -101,8 +112,8 @@ impl<T: AsyncTransport> ErasedAsyncTransport for T {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
-    ) -> BoxFuture<SendResult<dyn AsyncBody>> {
+        limits: AttemptDeadlines,
+    ) -> BoxFuture<SendResult<dyn AsyncResponseBody>> {
         let sending = AsyncTransport::send(self, request, limits);
         Box::pin(async move { Ok(sending.await?.map(|body| Box::new(body) as _)) })
     }
@@ -113,27 +124,7 @@ impl<T: AsyncTransport> ErasedAsyncTransport for T {
 }
 
 impl Transport for BoxedTransport {
-    type Body = Box<dyn Body + Send>;
-
-    fn now(&self) -> Time {
-        self.0.now()
-    }
-
-    fn wall_clock(&self) -> SystemTime {
-        self.0.wall_clock()
-    }
-
-    fn send(&self, request: http::Request<Bytes>, limits: Limits) -> SendResult<dyn Body + Send> {
-        self.0.send(request, limits)
-    }
-
-    fn sleep_until(&self, at: Time) {
-        self.0.sleep_until(at);
-    }
-}
-
-impl AsyncTransport for BoxedAsyncTransport {
-    type Body = Box<dyn AsyncBody>;
+    type Body = Box<dyn ResponseBody + Send>;
 
     fn now(&self) -> Time {
         self.0.now()
@@ -146,8 +137,32 @@ impl AsyncTransport for BoxedAsyncTransport {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
-    ) -> impl Future<Output = SendResult<dyn AsyncBody>> + Send + 'static {
+        limits: AttemptDeadlines,
+    ) -> SendResult<dyn ResponseBody + Send> {
+        self.0.send(request, limits)
+    }
+
+    fn sleep_until(&self, at: Time) {
+        self.0.sleep_until(at);
+    }
+}
+
+impl AsyncTransport for BoxedAsyncTransport {
+    type Body = Box<dyn AsyncResponseBody>;
+
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.0.wall_clock()
+    }
+
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: AttemptDeadlines,
+    ) -> impl Future<Output = SendResult<dyn AsyncResponseBody>> + Send + 'static {
         self.0.send(request, limits)
     }
 
@@ -156,13 +171,13 @@ impl AsyncTransport for BoxedAsyncTransport {
     }
 }
 
-impl<B: Body + ?Sized> Body for Box<B> {
+impl<B: ResponseBody + ?Sized> ResponseBody for Box<B> {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
         (**self).chunk(deadline)
     }
 }
 
-impl<B: AsyncBody + ?Sized> AsyncBody for Box<B> {
+impl<B: AsyncResponseBody + ?Sized> AsyncResponseBody for Box<B> {
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,

@@ -10,7 +10,7 @@ use std::{
 /// Cancels blocking calls from another thread. Clones are the same handle.
 ///
 /// A call belongs to a handle if the extensions of its [`http::Request`] hold a clone of it. Cancelling ends all of the handle's calls, those
-/// that run and those that begin later, with [`FailureKind::Cancelled`](crate::FailureKind::Cancelled). A call that waits for a silent
+/// that run and those that begin later, with [`TransportErrorKind::Cancelled`](crate::TransportErrorKind::Cancelled). A call that waits for a silent
 /// server ends at once: the transport shuts its socket down.
 ///
 /// A transport that cannot interrupt a call may ignore the handle; the call then ends when its transport returns.

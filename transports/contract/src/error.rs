@@ -5,8 +5,8 @@ use std::{error::Error, fmt};
 /// The message must not contain header values or bodies: it ends up in logs.
 #[derive(Debug)]
 pub struct TransportError {
-    kind: FailureKind,
-    delivery: Delivery,
+    kind: TransportErrorKind,
+    delivery: RequestDelivery,
     message: Box<str>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -14,7 +14,7 @@ pub struct TransportError {
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum FailureKind {
+pub enum TransportErrorKind {
     /// The name could not be resolved.
     Dns,
     /// No connection: refused, unreachable, or the proxy could not reach the target.
@@ -33,7 +33,7 @@ pub enum FailureKind {
     /// The peer broke the rules of HTTP.
     Protocol,
     /// The response's head is larger than the client accepts.
-    HeadTooLarge,
+    HeadersTooLarge,
     /// The request itself cannot be sent (no host, bad URI).
     Request,
     /// The caller cancelled the call, with a [`CancelHandle`](crate::CancelHandle). Never worth a retry.
@@ -49,7 +49,7 @@ pub enum Phase {
     /// Resolving, connecting, TLS handshake.
     Connect,
     /// Sending the request and waiting for the response's head.
-    Head,
+    Headers,
     /// Between two reads of the body.
     Body,
 }
@@ -57,7 +57,7 @@ pub enum Phase {
 /// How far the request got, which decides whether a POST may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Delivery {
+pub enum RequestDelivery {
     /// The server cannot have seen it: no connection, or the client knows that it was refused unread.
     NotSent,
     /// It may have been processed.
@@ -66,23 +66,23 @@ pub enum Delivery {
     Answered,
 }
 
-impl fmt::Display for FailureKind {
+impl fmt::Display for TransportErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            FailureKind::Dns => "the name could not be resolved",
-            FailureKind::Connect => "no connection",
-            FailureKind::Proxy => "the proxy refused the connection",
-            FailureKind::Tls => "TLS failed",
-            FailureKind::Timeout(Phase::Connect) => "no connection in time",
-            FailureKind::Timeout(Phase::Head) => "no answer in time",
-            FailureKind::Timeout(Phase::Body) => "no more of the answer in time",
-            FailureKind::Reset => "the connection broke",
-            FailureKind::Truncated => "the answer ended before its end",
-            FailureKind::Protocol => "the answer is not HTTP",
-            FailureKind::HeadTooLarge => "the answer's head is too large",
-            FailureKind::Request => "the request cannot be sent",
-            FailureKind::Cancelled => "the call was cancelled",
-            FailureKind::Other => "the exchange failed",
+            TransportErrorKind::Dns => "the name could not be resolved",
+            TransportErrorKind::Connect => "no connection",
+            TransportErrorKind::Proxy => "the proxy refused the connection",
+            TransportErrorKind::Tls => "TLS failed",
+            TransportErrorKind::Timeout(Phase::Connect) => "no connection in time",
+            TransportErrorKind::Timeout(Phase::Headers) => "no answer in time",
+            TransportErrorKind::Timeout(Phase::Body) => "no more of the answer in time",
+            TransportErrorKind::Reset => "the connection broke",
+            TransportErrorKind::Truncated => "the answer ended before its end",
+            TransportErrorKind::Protocol => "the answer is not HTTP",
+            TransportErrorKind::HeadersTooLarge => "the answer's head is too large",
+            TransportErrorKind::Request => "the request cannot be sent",
+            TransportErrorKind::Cancelled => "the call was cancelled",
+            TransportErrorKind::Other => "the exchange failed",
         })
     }
 }
@@ -90,7 +90,11 @@ impl fmt::Display for FailureKind {
 impl TransportError {
     /// A failure described in a few words, without secrets.
     #[must_use]
-    pub fn new(kind: FailureKind, delivery: Delivery, message: impl Into<String>) -> Self {
+    pub fn new(
+        kind: TransportErrorKind,
+        delivery: RequestDelivery,
+        message: impl Into<String>,
+    ) -> Self {
         TransportError {
             kind,
             delivery,
@@ -108,13 +112,13 @@ impl TransportError {
 
     /// What failed.
     #[must_use]
-    pub fn kind(&self) -> FailureKind {
+    pub fn kind(&self) -> TransportErrorKind {
         self.kind
     }
 
     /// How far the request got.
     #[must_use]
-    pub fn delivery(&self) -> Delivery {
+    pub fn delivery(&self) -> RequestDelivery {
         self.delivery
     }
 }

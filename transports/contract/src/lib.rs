@@ -11,7 +11,7 @@
 //! - `accept-encoding: identity` is what the core asks for, and the transport changes no header but `host`,
 //!   `content-length` and connection management;
 //! - a connection is reused only after its body was read to the end that its framing gives;
-//! - of a failure it says whether the request can have reached the server ([`Delivery`]).
+//! - of a failure it says whether the request can have reached the server ([`RequestDelivery`]).
 
 mod boxed;
 mod cancel;
@@ -29,15 +29,15 @@ use std::{
 
 pub use boxed::{BoxedAsyncTransport, BoxedTransport};
 pub use cancel::{CancelHandle, Interrupt};
-pub use error::{Delivery, FailureKind, Phase, TransportError};
-pub use limits::Limits;
+pub use error::{Phase, RequestDelivery, TransportError, TransportErrorKind};
+pub use limits::AttemptDeadlines;
 pub use loopback::is_loopback;
 pub use time::Time;
 
 /// Carries requests with blocking calls.
 pub trait Transport {
     /// A response body that is read chunk by chunk.
-    type Body: Body;
+    type Body: ResponseBody;
 
     /// The monotonic clock that all deadlines refer to.
     fn now(&self) -> Time;
@@ -49,7 +49,7 @@ pub trait Transport {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError>;
 
     /// Blocks until `at`.
@@ -57,7 +57,7 @@ pub trait Transport {
 }
 
 /// A response body read with blocking calls. Dropping it before its end closes the connection.
-pub trait Body {
+pub trait ResponseBody {
     /// The next bytes, or `None` at the end that the HTTP framing gives.
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError>;
 }
@@ -65,7 +65,7 @@ pub trait Body {
 /// Carries requests without blocking.
 pub trait AsyncTransport: Send + Sync {
     /// A response body that is polled chunk by chunk.
-    type Body: AsyncBody;
+    type Body: AsyncResponseBody;
 
     /// The monotonic clock that all deadlines refer to.
     fn now(&self) -> Time;
@@ -77,7 +77,7 @@ pub trait AsyncTransport: Send + Sync {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<Self::Body>, TransportError>> + Send + 'static;
 
     /// Waits until `at`.
@@ -85,7 +85,7 @@ pub trait AsyncTransport: Send + Sync {
 }
 
 /// A response body that is polled. Dropping it before its end closes the connection (or resets the stream).
-pub trait AsyncBody: Send + Unpin + 'static {
+pub trait AsyncResponseBody: Send + Unpin + 'static {
     /// The next bytes, or `None` at the end that the HTTP framing gives. Arms a timer only if it has to wait.
     fn poll_chunk(
         &mut self,

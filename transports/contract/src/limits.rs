@@ -4,20 +4,20 @@ use crate::Time;
 /// body may wait is the deadline of each read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct AttemptDeadlines {
     /// The connection (name lookup, TCP, TLS) stands by then.
     pub connect: Time,
     /// The response's head has arrived by then.
-    pub head: Time,
+    pub headers: Time,
     /// The whole attempt is over by then.
     pub total: Time,
 }
 
-impl Limits {
+impl AttemptDeadlines {
     /// No limit at all.
-    pub const NONE: Limits = Limits {
+    pub const NONE: AttemptDeadlines = AttemptDeadlines {
         connect: Time::MAX,
-        head: Time::MAX,
+        headers: Time::MAX,
         total: Time::MAX,
     };
 }

@@ -7,9 +7,10 @@ use http::header::CONTENT_LENGTH;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::{error::Error as StdError, io};
 use unifiedai_transport::{
-    Delivery::NotSent,
-    FailureKind::{self, Connect, Dns, Request, Timeout, Tls},
-    Phase, TransportError,
+    Phase,
+    RequestDelivery::NotSent,
+    TransportError,
+    TransportErrorKind::{self, Connect, Dns, Request, Timeout, Tls},
 };
 
 /// The request cannot be sent as it is. `why` names what is wrong, without header values.
@@ -122,7 +123,7 @@ pub fn tls_text(error: &TlsError) -> String {
 /// A setting for a proxy that cannot be used. `why` names the variable or option.
 pub(crate) fn proxy_setting(why: &str) -> TransportError {
     TransportError::new(
-        FailureKind::Proxy,
+        TransportErrorKind::Proxy,
         NotSent,
         format!("the proxy cannot be used: {why}"),
     )
@@ -133,7 +134,7 @@ pub(crate) const WANTS_CREDENTIALS: &str = "it wants other credentials (status 4
 /// The proxy refuses a connection to `target`, and will again.
 pub(crate) fn proxy_refused(proxy: &Proxy, target: &str, why: &str) -> TransportError {
     let message = format!("the proxy {proxy} refused the connection to {target}: {why}");
-    TransportError::new(FailureKind::Proxy, NotSent, message)
+    TransportError::new(TransportErrorKind::Proxy, NotSent, message)
 }
 
 /// The proxy could not connect to `target` this time.

@@ -8,9 +8,9 @@ use std::{
     io::{self, BufRead, Read},
 };
 use unifiedai_transport::{
-    Delivery::Answered,
-    FailureKind::{Protocol, Truncated},
+    RequestDelivery::Answered,
     TransportError,
+    TransportErrorKind::{Protocol, Truncated},
 };
 
 /// Decodes a body as it comes. What it gives at a time is bounded, whatever the body expands to.

@@ -96,7 +96,7 @@ impl Proxies {
     /// The proxy on the way to a host, or `None` for a direct connection. `tls` is whether the request's scheme is `https`.
     ///
     /// # Errors
-    /// `FailureKind::Proxy` if the setting for this host cannot be used; the text names the variable or option.
+    /// `TransportErrorKind::Proxy` if the setting for this host cannot be used; the text names the variable or option.
     pub fn route(
         &self,
         tls: bool,

@@ -77,7 +77,7 @@ impl Handshake {
     /// Takes what was read; nothing means that the proxy closed the connection. True once the connection leads to the target.
     ///
     /// # Errors
-    /// `FailureKind::Proxy` if the proxy refuses or does not speak the protocol, `FailureKind::Connect` if it could not reach the target.
+    /// `TransportErrorKind::Proxy` if the proxy refuses or does not speak the protocol, `TransportErrorKind::Connect` if it could not reach the target.
     pub fn input(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
         if bytes.is_empty() {
             return Err(self.failed("it closed the connection"));

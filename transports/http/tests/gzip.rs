@@ -8,7 +8,7 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue};
 use std::io::Write as _;
 use unifiedai_http::gzip::Decoder;
-use unifiedai_transport::{FailureKind, TransportError};
+use unifiedai_transport::{TransportError, TransportErrorKind};
 
 fn compressed(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -60,10 +60,14 @@ fn a_cut_is_truncated_and_garbage_is_no_gzip() {
     let body = compressed(b"a whole answer");
     for cut in 1..body.len() {
         let failure = decoded(&[&body[..cut]]).unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Truncated, "{cut}: {failure}");
+        assert_eq!(
+            failure.kind(),
+            TransportErrorKind::Truncated,
+            "{cut}: {failure}"
+        );
     }
     let failure = decoded(&[b"{\"not\": \"compressed\"}"]).unwrap_err();
-    assert_eq!(failure.kind(), FailureKind::Protocol);
+    assert_eq!(failure.kind(), TransportErrorKind::Protocol);
     assert!(failure.to_string().contains("a.test:443"), "{failure}");
 }
 

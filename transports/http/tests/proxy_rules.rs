@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, ffi::OsString};
 use unifiedai_http::proxy::Proxies;
-use unifiedai_transport::{Delivery, FailureKind};
+use unifiedai_transport::{RequestDelivery, TransportErrorKind};
 
 /// Variables, the URL of a request, and the proxy on the way to it.
 type Case = (
@@ -320,8 +320,8 @@ fn a_value_that_cannot_be_used_is_an_error_without_its_password() {
     ] {
         let proxies = proxies(&[("HTTPS_PROXY", value)]);
         let error = proxies.route(true, "a.test", 443).unwrap_err();
-        assert_eq!(error.kind(), FailureKind::Proxy, "{value}");
-        assert_eq!(error.delivery(), Delivery::NotSent, "{value}");
+        assert_eq!(error.kind(), TransportErrorKind::Proxy, "{value}");
+        assert_eq!(error.delivery(), RequestDelivery::NotSent, "{value}");
         let text = format!("{error} {error:?} {proxies:?}");
         assert!(text.contains("HTTPS_PROXY"), "{value}: {text}");
         assert!(!text.contains("CANARY"), "{value}: {text}");

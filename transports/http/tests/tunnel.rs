@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use unifiedai_http::{proxy::Proxies, tunnel::Handshake};
-use unifiedai_transport::{Delivery, FailureKind, TransportError};
+use unifiedai_transport::{RequestDelivery, TransportError, TransportErrorKind};
 
 fn handshake(proxy: &str, host: &str, port: u16) -> Handshake {
     let proxies = Proxies::all(proxy);
@@ -77,8 +77,8 @@ fn a_refusal_is_final_and_has_the_status() {
         ("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK", "not asked for"),
     ] {
         let error = failure("http://u:CANARY@p:3128", &[answer.as_bytes()]);
-        assert_eq!(error.kind(), FailureKind::Proxy, "{answer}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.kind(), TransportErrorKind::Proxy, "{answer}");
+        assert_eq!(error.delivery(), RequestDelivery::NotSent);
         let text = error.to_string();
         for word in [words, "http://p:3128", "a.test:443"] {
             assert_eq!(text.matches(word).count(), 1, "{word}: {text}");
@@ -95,19 +95,19 @@ fn a_target_that_the_proxy_cannot_reach_may_be_tried_again() {
         (b"HTTP/1.1 504 X\r\n\r\n", "504"),
     ] {
         let error = failure("http://p", &[answer]);
-        assert_eq!(error.kind(), FailureKind::Connect);
+        assert_eq!(error.kind(), TransportErrorKind::Connect);
         assert!(error.to_string().contains(words), "{error}");
     }
     for reply in [1, 3, 4, 5, 6, 99] {
         let error = failure("socks5h://p", &[&[5, 0], &[5, reply, 0, 1]]);
-        assert_eq!(error.kind(), FailureKind::Connect);
+        assert_eq!(error.kind(), TransportErrorKind::Connect);
         assert!(
             error.to_string().contains(&format!("reply {reply}")),
             "{error}"
         );
     }
     let closed = handshake("http://p", "a.test", 1).input(b"").unwrap_err();
-    assert_eq!(closed.kind(), FailureKind::Connect);
+    assert_eq!(closed.kind(), TransportErrorKind::Connect);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_endless_head_ends() {
     assert!(!asked.input(b"HTTP/1.1 200 OK\r\nx: ").unwrap());
     let error = (0..100).find_map(|_| asked.input(&[b'y'; 1024]).err());
     let error = error.unwrap();
-    assert_eq!(error.kind(), FailureKind::Proxy);
+    assert_eq!(error.kind(), TransportErrorKind::Proxy);
     assert!(error.to_string().contains("16 KiB"), "{error}");
 }
 
@@ -174,10 +174,14 @@ fn a_refusal_by_socks_is_final() {
         ("socks5h://p", &[&[5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0]]),
     ] {
         let error = failure(proxy, answers);
-        assert_eq!(error.kind(), FailureKind::Proxy, "{answers:?}: {error}");
+        assert_eq!(
+            error.kind(),
+            TransportErrorKind::Proxy,
+            "{answers:?}: {error}"
+        );
         assert!(!error.to_string().contains("CANARY"));
     }
     let long = "x".repeat(256);
     let (_, end) = run(handshake("socks5h://p", &long, 1), &[&[5, 0]], 9);
-    assert_eq!(end.unwrap_err().kind(), FailureKind::Proxy);
+    assert_eq!(end.unwrap_err().kind(), TransportErrorKind::Proxy);
 }

@@ -8,8 +8,8 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use unifiedai_hyper::{Client, Options, rustls::ClientConfig};
-use unifiedai_transport::{AsyncTransport, Limits};
+use unifiedai_hyper::{HyperTransport, Options, rustls::ClientConfig};
+use unifiedai_transport::{AsyncTransport, AttemptDeadlines};
 use unifiedai_transport_testing::{
     BlockOn, Blocking, Server, async_transport_tests, each_case, network_tests, option_tests,
     proxy_tests, transport_tests,
@@ -24,16 +24,16 @@ option_tests!(make_with);
 #[cfg(feature = "gzip")]
 unifiedai_transport_testing::each_case! { make: a_compressed_body_is_decoded }
 
-fn make(tls: Arc<ClientConfig>) -> Blocking<Client, Runtime> {
+fn make(tls: Arc<ClientConfig>) -> Blocking<HyperTransport, Runtime> {
     make_with(Options::new().tls(tls))
 }
 
-fn make_with(options: Options) -> Blocking<Client, Runtime> {
+fn make_with(options: Options) -> Blocking<HyperTransport, Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build();
-    let client = Client::with_options(options).unwrap();
+    let client = HyperTransport::with_options(options).unwrap();
     Blocking(client, Runtime(Arc::new(runtime.unwrap())))
 }
 
@@ -50,14 +50,14 @@ impl BlockOn for Runtime {
 #[test]
 fn a_client_outlives_its_runtime() {
     let server = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
-    let client = Client::new();
+    let client = HyperTransport::new();
     for round in 1..=3 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         let request = http::Request::get(server.uri("/")).body(Bytes::new());
-        let mut limits = Limits::NONE;
-        limits.head = client.now().saturating_add(Duration::from_secs(5));
+        let mut limits = AttemptDeadlines::NONE;
+        limits.headers = client.now().saturating_add(Duration::from_secs(5));
         let sent = client.send(request.unwrap(), limits);
         let response = runtime.unwrap().block_on(sent).unwrap();
         assert_eq!(response.status(), 204);
@@ -76,14 +76,14 @@ fn an_answer_that_tokio_holds_back_is_not_forgotten() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let client = Client::new();
+    let client = HyperTransport::new();
     runtime.unwrap().block_on(async {
         let mut passed = Box::pin(tokio::time::sleep(Duration::ZERO));
         passed.as_mut().await;
         for done in 0..128 {
             let request = http::Request::get(server.uri("/")).body(Bytes::new());
             // A timer would be held back, too, and wake the task.
-            let mut sent = Box::pin(client.send(request.unwrap(), Limits::NONE));
+            let mut sent = Box::pin(client.send(request.unwrap(), AttemptDeadlines::NONE));
             let answer = poll_fn(|cx| {
                 for _ in 0..done {
                     let _ = passed.as_mut().poll(cx);

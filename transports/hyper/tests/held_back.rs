@@ -14,19 +14,19 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_hyper::Client;
-use unifiedai_transport::{AsyncBody as _, AsyncTransport, Limits};
+use unifiedai_hyper::HyperTransport;
+use unifiedai_transport::{AsyncResponseBody as _, AsyncTransport, AttemptDeadlines};
 use unifiedai_transport_testing::Server;
 
 /// One less than tokio lets a task do.
 const MOST: usize = 127;
 
 /// Without limits, whose timers would wake the task.
-async fn call(client: &Client, server: &Server) {
+async fn call(client: &HyperTransport, server: &Server) {
     let request = http::Request::get(server.uri("/")).body(Bytes::new());
-    let sent = client.send(request.unwrap(), Limits::NONE);
+    let sent = client.send(request.unwrap(), AttemptDeadlines::NONE);
     let mut body = sent.await.unwrap().into_body();
-    let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, Limits::NONE.total)).await;
+    let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, AttemptDeadlines::NONE.total)).await;
     while chunk().await.unwrap().is_some() {}
 }
 
@@ -65,7 +65,7 @@ fn server() -> Server {
 
 #[test]
 fn a_request_over_a_kept_connection_is_not_forgotten() {
-    let (client, server) = (Client::new(), server());
+    let (client, server) = (HyperTransport::new(), server());
     runtime().block_on(async {
         for done in 0..=MOST {
             behind(|| done, call(&client, &server)).await;
@@ -76,7 +76,7 @@ fn a_request_over_a_kept_connection_is_not_forgotten() {
 
 #[test]
 fn a_connection_is_not_forgotten_where_its_runtime_rests_at_once() {
-    let (client, server) = (Client::new(), server());
+    let (client, server) = (HyperTransport::new(), server());
     let runtime = runtime();
     for done in 0..=MOST {
         runtime.block_on(behind(|| done, call(&client, &server)));
@@ -87,7 +87,7 @@ fn a_connection_is_not_forgotten_where_its_runtime_rests_at_once() {
 
 #[test]
 fn a_closed_connection_that_cannot_be_looked_at_is_not_used() {
-    let client = Client::new();
+    let client = HyperTransport::new();
     let server = Server::new(|peer| {
         peer.request();
         peer.write(b"HTTP/1.1 204 No Content\r\n\r\n");
@@ -106,7 +106,7 @@ fn a_closed_connection_that_cannot_be_looked_at_is_not_used() {
 fn a_long_head_is_not_forgotten() {
     let long = "x".repeat(3_000);
     let head = format!("HTTP/1.1 204 No Content\r\nconnection: close\r\nlong: {long}\r\n\r\n");
-    let (client, server) = (Client::new(), Server::closing(head));
+    let (client, server) = (HyperTransport::new(), Server::closing(head));
     runtime().block_on(async {
         for done in 0..=MOST {
             // Nothing is left every other time.
@@ -118,7 +118,7 @@ fn a_long_head_is_not_forgotten() {
 
 #[test]
 fn a_half_read_connection_is_not_used_again() {
-    let client = Client::new();
+    let client = HyperTransport::new();
     let server = Server::new(|peer| {
         while let Some(request) = peer.request() {
             let long = request.head.starts_with("POST");
@@ -131,12 +131,15 @@ fn a_half_read_connection_is_not_used_again() {
         let mut all = Some(MOST + 1);
         let half = async {
             let request = http::Request::post(server.uri("/")).body(Bytes::new());
-            let sent = client.send(request.unwrap(), Limits::NONE);
+            let sent = client.send(request.unwrap(), AttemptDeadlines::NONE);
             let mut body = sent.await.unwrap().into_body();
-            let half = poll_fn(|cx| body.poll_chunk(cx, Limits::NONE.total)).await;
+            let half = poll_fn(|cx| body.poll_chunk(cx, AttemptDeadlines::NONE.total)).await;
             assert_eq!(half.unwrap().unwrap(), "ha");
             poll_fn(|cx| {
-                assert!(body.poll_chunk(cx, Limits::NONE.total).is_pending());
+                assert!(
+                    body.poll_chunk(cx, AttemptDeadlines::NONE.total)
+                        .is_pending()
+                );
                 Poll::Ready(())
             })
             .await;

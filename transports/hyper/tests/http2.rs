@@ -9,9 +9,10 @@
 
 use bytes::Bytes;
 use std::{future::poll_fn, sync::mpsc, time::Duration};
-use unifiedai_hyper::{Body, Client, Options};
+use unifiedai_hyper::{Body, HyperTransport, Options};
 use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Delivery, FailureKind, Limits, Phase, TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, TransportError,
+    TransportErrorKind,
 };
 use unifiedai_transport_testing::{Authority, Peer, Server};
 
@@ -37,11 +38,21 @@ async fn requests_share_a_connection() {
 
 #[tokio::test]
 async fn delivery_is_read_from_how_a_stream_was_refused() {
-    let cases: [(u8, u32, u32, Delivery); 4] = [
-        (RST_STREAM, 1, REFUSED_STREAM, Delivery::NotSent),
-        (RST_STREAM, 1, INTERNAL_ERROR, Delivery::MaybeProcessed),
-        (GOAWAY, 0, NO_ERROR, Delivery::NotSent),
-        (GOAWAY, 0, ENHANCE_YOUR_CALM, Delivery::MaybeProcessed),
+    let cases: [(u8, u32, u32, RequestDelivery); 4] = [
+        (RST_STREAM, 1, REFUSED_STREAM, RequestDelivery::NotSent),
+        (
+            RST_STREAM,
+            1,
+            INTERNAL_ERROR,
+            RequestDelivery::MaybeProcessed,
+        ),
+        (GOAWAY, 0, NO_ERROR, RequestDelivery::NotSent),
+        (
+            GOAWAY,
+            0,
+            ENHANCE_YOUR_CALM,
+            RequestDelivery::MaybeProcessed,
+        ),
     ];
     for (kind, stream, code, delivery) in cases {
         let (server, client) = serving(move |peer| {
@@ -55,7 +66,7 @@ async fn delivery_is_read_from_how_a_stream_was_refused() {
             next_request(peer);
         });
         let failure = send(&client, &server).await.err().unwrap();
-        assert_eq!(failure.kind(), FailureKind::Reset, "{failure:?}");
+        assert_eq!(failure.kind(), TransportErrorKind::Reset, "{failure:?}");
         assert_eq!(failure.delivery(), delivery, "{kind} {code}: {failure:?}");
         assert_eq!(server.connections(), 1, "the request was repeated");
     }
@@ -67,8 +78,8 @@ async fn a_connection_closed_before_the_answer_may_be_processed() {
         next_request(peer);
     });
     let failure = send(&client, &server).await.err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Reset, "{failure:?}");
-    assert_eq!(failure.delivery(), Delivery::MaybeProcessed);
+    assert_eq!(failure.kind(), TransportErrorKind::Reset, "{failure:?}");
+    assert_eq!(failure.delivery(), RequestDelivery::MaybeProcessed);
 }
 
 #[tokio::test]
@@ -90,12 +101,12 @@ async fn a_body_that_is_reset_or_cut_is_no_end() {
         assert_eq!(chunk(&mut body).await.unwrap().unwrap(), "half");
         let failure = chunk(&mut body).await.unwrap_err();
         let kind = if reset {
-            FailureKind::Reset
+            TransportErrorKind::Reset
         } else {
-            FailureKind::Truncated
+            TransportErrorKind::Truncated
         };
         assert_eq!(failure.kind(), kind, "{failure:?}");
-        assert_eq!(failure.delivery(), Delivery::Answered);
+        assert_eq!(failure.delivery(), RequestDelivery::Answered);
     }
 }
 
@@ -222,10 +233,10 @@ async fn a_silent_connection_is_not_given_to_the_next_call() {
     });
     together(&client, &server, 1).await;
     let request = http::Request::get(server.uri("/")).body(Bytes::new());
-    let mut limits = Limits::NONE;
-    limits.head = client.now().saturating_add(Duration::from_millis(200));
+    let mut limits = AttemptDeadlines::NONE;
+    limits.headers = client.now().saturating_add(Duration::from_millis(200));
     let failure = client.send(request.unwrap(), limits).await.err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Head));
+    assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Headers));
     together(&client, &server, 1).await;
     assert_eq!(server.connections(), 2);
 }
@@ -250,7 +261,7 @@ async fn a_connection_is_asked_whether_it_lives_also_while_it_waits() {
     let options = Options::new()
         .tls(authority.client())
         .http2_keep_alive(Some(Duration::from_millis(100)));
-    let client = Client::with_options(options).unwrap();
+    let client = HyperTransport::with_options(options).unwrap();
     together(&client, &server, 1).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert!(seen.try_recv().is_ok());
@@ -276,7 +287,7 @@ async fn a_connection_is_kept_while_it_is_used_and_closed_when_it_is_not() {
     let options = Options::new()
         .tls(authority.client())
         .idle_timeout(Duration::from_millis(300));
-    let client = Client::with_options(options).unwrap();
+    let client = HyperTransport::with_options(options).unwrap();
     let mut body = send(&client, &server).await.unwrap().into_body();
     while chunk(&mut body).await.unwrap().is_some() {}
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -287,7 +298,7 @@ async fn a_connection_is_kept_while_it_is_used_and_closed_when_it_is_not() {
 }
 
 /// So many calls at once, all of which are answered.
-async fn together(client: &Client, server: &Server, count: usize) {
+async fn together(client: &HyperTransport, server: &Server, count: usize) {
     let sent: Vec<_> = (0..count)
         .map(|_| {
             let (client, uri) = (client.clone(), server.uri("/"));
@@ -306,7 +317,7 @@ async fn together(client: &Client, server: &Server, count: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn time_is_tokios_and_can_be_paused() {
-    let client = Client::new();
+    let client = HyperTransport::new();
     let start = client.now();
     let hour = Duration::from_secs(3600);
     client.sleep_until(start.saturating_add(hour)).await;
@@ -330,17 +341,17 @@ const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-fn serving(handle: impl Fn(&mut Peer) + Send + Sync + 'static) -> (Server, Client) {
+fn serving(handle: impl Fn(&mut Peer) + Send + Sync + 'static) -> (Server, HyperTransport) {
     serving_with(Vec::new(), handle)
 }
 
 fn serving_with(
     settings: Vec<u8>,
     handle: impl Fn(&mut Peer) + Send + Sync + 'static,
-) -> (Server, Client) {
+) -> (Server, HyperTransport) {
     let authority = Authority::new("127.0.0.1");
     let server = h2_server(&authority, settings, handle);
-    (server, Client::with_tls(authority.client()))
+    (server, HyperTransport::with_tls(authority.client()))
 }
 
 fn h2_server(
@@ -388,18 +399,26 @@ fn next_request(peer: &mut Peer) -> Option<u32> {
     }
 }
 
-async fn send(client: &Client, server: &Server) -> Result<http::Response<Body>, TransportError> {
+async fn send(
+    client: &HyperTransport,
+    server: &Server,
+) -> Result<http::Response<Body>, TransportError> {
     send_to(client, &server.uri("/")).await
 }
 
-async fn send_to(client: &Client, uri: &str) -> Result<http::Response<Body>, TransportError> {
+async fn send_to(
+    client: &HyperTransport,
+    uri: &str,
+) -> Result<http::Response<Body>, TransportError> {
     let request = http::Request::get(uri).body(Bytes::new());
-    let mut limits = Limits::NONE;
+    let mut limits = AttemptDeadlines::NONE;
     limits.total = client.now().saturating_add(Duration::from_secs(5));
     client.send(request.unwrap(), limits).await
 }
 
 async fn chunk(body: &mut Body) -> Result<Option<Bytes>, TransportError> {
-    let deadline = Client::new().now().saturating_add(Duration::from_secs(5));
+    let deadline = HyperTransport::new()
+        .now()
+        .saturating_add(Duration::from_secs(5));
     poll_fn(|cx| body.poll_chunk(cx, deadline)).await
 }

@@ -5,7 +5,7 @@
 
 use std::{future::Future, sync::Arc};
 use tokio::runtime::{Builder, Runtime};
-use unifiedai_hyper::Client;
+use unifiedai_hyper::HyperTransport;
 use unifiedai_transport_testing::{
     BlockOn, Blocking, memory::copies_of_a_key_do_not_grow_with_calls,
 };
@@ -23,6 +23,6 @@ impl BlockOn for Tokio {
 #[test]
 fn copies_of_a_key_do_not_grow() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let client = Blocking(Client::new(), Tokio(Arc::new(runtime)));
+    let client = Blocking(HyperTransport::new(), Tokio(Arc::new(runtime)));
     copies_of_a_key_do_not_grow_with_calls(&client);
 }

@@ -4,12 +4,14 @@
 
 use bytes::Bytes;
 use std::{future::poll_fn, sync::Arc, time::Duration};
-use unifiedai_hyper::{Client, Options};
-use unifiedai_transport::{AsyncBody as _, AsyncTransport, Limits, TransportError};
+use unifiedai_hyper::{HyperTransport, Options};
+use unifiedai_transport::{
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, TransportError,
+};
 use unifiedai_transport_testing::{Authority, nginx::Nginx};
 
-async fn call(client: &Client, uri: &str) -> Result<http::Version, TransportError> {
-    let mut limits = Limits::NONE;
+async fn call(client: &HyperTransport, uri: &str) -> Result<http::Version, TransportError> {
+    let mut limits = AttemptDeadlines::NONE;
     limits.total = client.now().saturating_add(Duration::from_secs(20));
     let request = http::Request::get(uri).body(Bytes::new()).unwrap();
     let response = client.send(request, limits).await?;
@@ -24,7 +26,7 @@ async fn call(client: &Client, uri: &str) -> Result<http::Version, TransportErro
 }
 
 /// 16 at once.
-async fn calls(client: Client, nginx: Arc<Nginx>, version: http::Version) {
+async fn calls(client: HyperTransport, nginx: Arc<Nginx>, version: http::Version) {
     let count = std::env::var("UNIFIEDAI_NGINX_CALLS").map_or(1_000, |n| n.parse().unwrap());
     let tasks: Vec<_> = (0..16)
         .map(|_| {
@@ -48,7 +50,7 @@ async fn no_call_fails_where_each_connection_takes_5_requests() {
     let Some(nginx) = Nginx::start(&authority, "keepalive_requests 5;") else {
         return;
     };
-    let client = Client::with_tls(authority.client());
+    let client = HyperTransport::with_tls(authority.client());
     calls(client, Arc::new(nginx), http::Version::HTTP_2).await;
 }
 
@@ -59,7 +61,7 @@ async fn the_same_over_http_1() {
         return;
     };
     let options = Options::new().tls(authority.client()).http2(false);
-    let client = Client::with_options(options).unwrap();
+    let client = HyperTransport::with_options(options).unwrap();
     calls(client, Arc::new(nginx), http::Version::HTTP_11).await;
 }
 
@@ -70,6 +72,6 @@ async fn no_call_fails_where_few_streams_are_allowed() {
     let Some(nginx) = Nginx::start(&authority, few) else {
         return;
     };
-    let client = Client::with_tls(authority.client());
+    let client = HyperTransport::with_tls(authority.client());
     calls(client, Arc::new(nginx), http::Version::HTTP_2).await;
 }

@@ -16,25 +16,26 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Runtime};
-use unifiedai_hyper::{Client, Options};
+use unifiedai_hyper::{HyperTransport, Options};
 use unifiedai_transport::{
-    AsyncBody as _, AsyncTransport, Delivery, FailureKind, Limits, TransportError,
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, RequestDelivery, TransportError,
+    TransportErrorKind,
 };
 use unifiedai_transport_testing::Server;
 
-static CLIENT: LazyLock<Client> = LazyLock::new(Client::new);
+static CLIENT: LazyLock<HyperTransport> = LazyLock::new(HyperTransport::new);
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn limits(client: &Client) -> Limits {
-    let mut limits = Limits::NONE;
+fn limits(client: &HyperTransport) -> AttemptDeadlines {
+    let mut limits = AttemptDeadlines::NONE;
     limits.total = client.now().saturating_add(Duration::from_secs(5));
     limits
 }
 
-async fn call(client: &Client, server: &Server) -> Result<Bytes, TransportError> {
+async fn call(client: &HyperTransport, server: &Server) -> Result<Bytes, TransportError> {
     let request = http::Request::get(server.uri("/")).body(Bytes::new());
     let limits = limits(client);
     let sent = client.send(request.unwrap(), limits).await?;
@@ -84,7 +85,7 @@ fn a_static_client_works_in_8_runtimes_at_once() {
 
 #[test]
 fn a_runtime_that_is_alive_but_does_not_run_holds_no_other_up() {
-    let (client, server) = (Client::new(), server());
+    let (client, server) = (HyperTransport::new(), server());
     let idle = runtime();
     assert_eq!(idle.block_on(call(&client, &server)).unwrap(), "hi");
     assert_eq!(runtime().block_on(call(&client, &server)).unwrap(), "hi");
@@ -94,14 +95,14 @@ fn a_runtime_that_is_alive_but_does_not_run_holds_no_other_up() {
 
 #[test]
 fn outside_a_runtime_there_is_an_error_that_says_what_to_do() {
-    let (client, server) = (Client::new(), server());
+    let (client, server) = (HyperTransport::new(), server());
     let mut sent = pin!(call(&client, &server));
     let mut context = Context::from_waker(Waker::noop());
     let Poll::Ready(Err(error)) = sent.as_mut().poll(&mut context) else {
         panic!("no error");
     };
-    assert_eq!(error.kind(), FailureKind::Request);
-    assert_eq!(error.delivery(), Delivery::NotSent);
+    assert_eq!(error.kind(), TransportErrorKind::Request);
+    assert_eq!(error.delivery(), RequestDelivery::NotSent);
     assert!(error.to_string().contains("enable_all"), "{error}");
     let later = client.now().saturating_add(Duration::from_secs(60));
     let mut sleep = pin!(client.sleep_until(later));
@@ -117,7 +118,7 @@ fn a_body_may_outlive_its_runtime_or_be_read_in_another() {
         peer.sees_close();
     });
     for ends in [false, true] {
-        let client = Client::new();
+        let client = HyperTransport::new();
         let first = runtime();
         let request = http::Request::get(server.uri("/")).body(Bytes::new());
         let mut body = first.block_on(async {
@@ -136,7 +137,7 @@ fn a_body_may_outlive_its_runtime_or_be_read_in_another() {
         let first = (!ends).then_some(first);
         let by = client.now().saturating_add(Duration::from_millis(100));
         let read = runtime().block_on(async { poll_fn(|cx| body.poll_chunk(cx, by)).await });
-        assert_eq!(read.unwrap_err().delivery(), Delivery::Answered);
+        assert_eq!(read.unwrap_err().delivery(), RequestDelivery::Answered);
         drop(first);
     }
 }
@@ -149,7 +150,7 @@ fn what_happens_while_the_program_is_blocked_harms_no_call() {
         "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother",
     ] {
-        let client = Client::new();
+        let client = HyperTransport::new();
         let (parted, seen) = mpsc::channel();
         let server = Server::new(move |peer| {
             if peer.request().is_some() {
@@ -182,7 +183,7 @@ fn a_connection_that_waits_is_closed_when_its_time_is_over() {
         closed.send((is_closed, answered.elapsed())).unwrap();
     });
     let options = Options::new().idle_timeout(Duration::from_millis(400));
-    let client = Client::with_options(options).unwrap();
+    let client = HyperTransport::with_options(options).unwrap();
     runtime().block_on(async {
         call(&client, &server).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -207,7 +208,7 @@ fn a_connection_that_the_server_closed_is_closed_at_once() {
         peer.linger();
         closed.send(since.elapsed()).unwrap();
     });
-    let client = Client::new();
+    let client = HyperTransport::new();
     runtime().block_on(async {
         call(&client, &server).await.unwrap();
         tokio::time::sleep(Duration::from_millis(900)).await;
@@ -220,7 +221,7 @@ fn a_connection_that_the_server_closed_is_closed_at_once() {
 fn no_connection_is_kept_where_none_may_wait() {
     let server = server();
     let options = Options::new().max_idle_connections(0);
-    let client = Client::with_options(options).unwrap();
+    let client = HyperTransport::with_options(options).unwrap();
     runtime().block_on(async {
         for _ in 0..3 {
             call(&client, &server).await.unwrap();

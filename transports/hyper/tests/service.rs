@@ -16,17 +16,23 @@ use std::{
     time::Duration,
 };
 use tower_service::Service;
-use unifiedai_hyper::ServiceClient;
-use unifiedai_transport::{AsyncBody as _, AsyncTransport, Delivery, FailureKind, Limits, Phase};
+use unifiedai_hyper::ServiceTransport;
+use unifiedai_transport::{
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery,
+    TransportErrorKind,
+};
 use unifiedai_transport_testing::Server;
 
-fn hyper_util() -> ServiceClient<LegacyClient<HttpConnector, Full<Bytes>>, Full<Bytes>> {
-    ServiceClient::new(LegacyClient::builder(TokioExecutor::new()).build_http())
+fn hyper_util() -> ServiceTransport<LegacyClient<HttpConnector, Full<Bytes>>, Full<Bytes>> {
+    ServiceTransport::new(LegacyClient::builder(TokioExecutor::new()).build_http())
 }
 
 async fn text<T: AsyncTransport>(client: &T, uri: &str) -> String {
     let request = http::Request::post(uri).body(Bytes::from("{}"));
-    let response = client.send(request.unwrap(), Limits::NONE).await.unwrap();
+    let response = client
+        .send(request.unwrap(), AttemptDeadlines::NONE)
+        .await
+        .unwrap();
     let mut body = response.into_body();
     let mut all = Vec::new();
     let by = client.now().saturating_add(Duration::from_secs(5));
@@ -55,24 +61,24 @@ async fn limits_and_failures_are_those_of_the_contract() {
         peer.sees_close();
     });
     let client = hyper_util();
-    let mut limits = Limits::NONE;
-    limits.head = client.now().saturating_add(Duration::from_millis(100));
+    let mut limits = AttemptDeadlines::NONE;
+    limits.headers = client.now().saturating_add(Duration::from_millis(100));
     let request = http::Request::get(silent.uri("/")).body(Bytes::new());
     let failure = client.send(request.unwrap(), limits).await.err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Head));
-    assert_eq!(failure.delivery(), Delivery::MaybeProcessed);
+    assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Headers));
+    assert_eq!(failure.delivery(), RequestDelivery::MaybeProcessed);
 
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}/", closed.local_addr().unwrap());
     drop(closed);
     let request = http::Request::get(uri).body(Bytes::new());
     let failure = client
-        .send(request.unwrap(), Limits::NONE)
+        .send(request.unwrap(), AttemptDeadlines::NONE)
         .await
         .err()
         .unwrap();
-    assert_eq!(failure.kind(), FailureKind::Connect, "{failure}");
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Connect, "{failure}");
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
 }
 
 /// Answers with the path of the request.
@@ -101,10 +107,10 @@ impl Service<http::Request<Bytes>> for Mock {
 
 #[tokio::test]
 async fn a_mock_needs_no_network_and_its_errors_show_no_uri() {
-    let client = ServiceClient::<_, Bytes>::new(Mock);
+    let client = ServiceTransport::<_, Bytes>::new(Mock);
     assert_eq!(text(&client, "https://a.test/x").await, "/x");
     let request = http::Request::get("https://a.test/broken").body(Bytes::new());
-    let mut sent = pin!(client.send(request.unwrap(), Limits::NONE));
+    let mut sent = pin!(client.send(request.unwrap(), AttemptDeadlines::NONE));
     let failure = poll_fn(|cx| sent.as_mut().poll(cx)).await.err().unwrap();
     let shown = format!("{failure} {failure:?}");
     assert!(
@@ -126,11 +132,14 @@ fn compressed(body: &'static [u8]) -> http::Response<Full<Bytes>> {
 #[cfg(feature = "gzip")]
 #[tokio::test]
 async fn a_compressed_body_is_decoded() {
-    let client = ServiceClient::<_, Bytes>::new(Mock);
+    let client = ServiceTransport::<_, Bytes>::new(Mock);
     let whole = text(&client, "https://a.test/gzip").await;
     assert_eq!(whole, "compressed on the way");
     let request = http::Request::get("https://a.test/cut").body(Bytes::new());
-    let response = client.send(request.unwrap(), Limits::NONE).await.unwrap();
+    let response = client
+        .send(request.unwrap(), AttemptDeadlines::NONE)
+        .await
+        .unwrap();
     assert!(!response.headers().contains_key("content-encoding"));
     let mut body = response.into_body();
     let by = client.now().saturating_add(Duration::from_secs(5));
@@ -140,5 +149,5 @@ async fn a_compressed_body_is_decoded() {
             Err(failure) => break failure,
         }
     };
-    assert_eq!(failure.kind(), FailureKind::Truncated, "{failure}");
+    assert_eq!(failure.kind(), TransportErrorKind::Truncated, "{failure}");
 }

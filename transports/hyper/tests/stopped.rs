@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{future::Future, sync::Arc};
-use unifiedai_hyper::{Client, Options, proxy::Proxies};
+use unifiedai_hyper::{HyperTransport, Options, proxy::Proxies};
 use unifiedai_transport_testing::{BlockOn, Blocking, stopped};
 
 #[test]
@@ -19,7 +19,7 @@ fn client() {
         .enable_all()
         .build();
     let options = Options::new().proxies(Proxies::none());
-    let client = Client::with_options(options).unwrap();
+    let client = HyperTransport::with_options(options).unwrap();
     stopped::client(&Blocking(client, Runtime(Arc::new(runtime.unwrap()))));
 }
 

@@ -19,9 +19,9 @@ pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 pub type Body = unifiedai_http::Body<Smol>;
 
 /// Sends requests over connections that it keeps for the next ones. Clones share them.
-pub type Client = unifiedai_http::Client<Smol>;
+pub type SmolTransport = unifiedai_http::Client<Smol>;
 
 /// Sends requests by a service of the caller's own, with the timers of smol.
 ///
 /// `B` is the type of the request's body: `Bytes` for a mock, `Full<Bytes>` for hyper-util's client, `reqwest::Body` for reqwest's.
-pub type ServiceClient<S, B> = unifiedai_http::ServiceClient<S, B, Timer>;
+pub type ServiceTransport<S, B> = unifiedai_http::ServiceClient<S, B, Timer>;

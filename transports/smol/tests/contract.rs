@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{future::Future, sync::Arc};
-use unifiedai_smol::{Client, Options, rustls::ClientConfig};
+use unifiedai_smol::{Options, SmolTransport, rustls::ClientConfig};
 use unifiedai_transport_testing::{
     BlockOn, Blocking, async_transport_tests, each_case, network_tests, option_tests, proxy_tests,
     transport_tests,
@@ -18,12 +18,12 @@ option_tests!(make_with);
 #[cfg(feature = "gzip")]
 unifiedai_transport_testing::each_case! { make: a_compressed_body_is_decoded }
 
-fn make(tls: Arc<ClientConfig>) -> Blocking<Client, Reactor> {
-    Blocking(Client::with_tls(tls), Reactor)
+fn make(tls: Arc<ClientConfig>) -> Blocking<SmolTransport, Reactor> {
+    Blocking(SmolTransport::with_tls(tls), Reactor)
 }
 
-fn make_with(options: Options) -> Blocking<Client, Reactor> {
-    Blocking(Client::with_options(options).unwrap(), Reactor)
+fn make_with(options: Options) -> Blocking<SmolTransport, Reactor> {
+    Blocking(SmolTransport::with_options(options).unwrap(), Reactor)
 }
 
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::future::Future;
-use unifiedai_smol::Client;
+use unifiedai_smol::SmolTransport;
 use unifiedai_transport_testing::{
     BlockOn, Blocking, memory::copies_of_a_key_do_not_grow_with_calls,
 };
@@ -20,6 +20,6 @@ impl BlockOn for Reactor {
 /// hyper's buffer of a connection holds the head of its last request, and only hyper could wipe it.
 #[test]
 fn copies_of_a_key_do_not_grow() {
-    let client = Blocking(Client::new(), Reactor);
+    let client = Blocking(SmolTransport::new(), Reactor);
     copies_of_a_key_do_not_grow_with_calls(&client);
 }

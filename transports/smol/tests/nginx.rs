@@ -4,12 +4,14 @@
 
 use bytes::Bytes;
 use std::{future::poll_fn, time::Duration};
-use unifiedai_smol::Client;
-use unifiedai_transport::{AsyncBody as _, AsyncTransport, Limits, TransportError};
+use unifiedai_smol::SmolTransport;
+use unifiedai_transport::{
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, TransportError,
+};
 use unifiedai_transport_testing::{Authority, nginx::Nginx};
 
-async fn call(client: &Client, uri: &str) -> Result<http::Version, TransportError> {
-    let mut limits = Limits::NONE;
+async fn call(client: &SmolTransport, uri: &str) -> Result<http::Version, TransportError> {
+    let mut limits = AttemptDeadlines::NONE;
     limits.total = client.now().saturating_add(Duration::from_secs(20));
     let request = http::Request::get(uri).body(Bytes::new()).unwrap();
     let response = client.send(request, limits).await?;
@@ -30,7 +32,7 @@ fn no_call_fails_where_connections_take_few_requests_and_streams() {
     let Some(nginx) = Nginx::start(&authority, few) else {
         return;
     };
-    let client = Client::with_tls(authority.client());
+    let client = SmolTransport::with_tls(authority.client());
     let tasks: Vec<_> = (0..16)
         .map(|_| {
             let (client, uri) = (client.clone(), nginx.uri("/"));

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::future::Future;
-use unifiedai_smol::{Client, Options, proxy::Proxies};
+use unifiedai_smol::{Options, SmolTransport, proxy::Proxies};
 use unifiedai_transport_testing::{BlockOn, Blocking, stopped};
 
 #[test]
@@ -16,7 +16,7 @@ fn at_most_one_call_is_lost() {
 #[ignore = "run by the other test"]
 fn client() {
     let options = Options::new().proxies(Proxies::none());
-    let client = Client::with_options(options).unwrap();
+    let client = SmolTransport::with_options(options).unwrap();
     stopped::client(&Blocking(client, Reactor));
 }
 

@@ -16,7 +16,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use unifiedai_transport::{AsyncBody as _, AsyncTransport, Body as _, Limits, Transport};
+use unifiedai_transport::{
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, ResponseBody as _, Transport,
+};
 
 type Make<T, E> = fn(Arc<ClientConfig>) -> Blocking<T, E>;
 
@@ -83,7 +85,7 @@ pub fn an_answer_before_the_end_of_the_request_ends_its_connection<
         let response = transport.send(upload.unwrap(), soon(&transport));
         let mut response = response.unwrap_or_else(|e| panic!("TLS: {tls}, {long}: {e}"));
         assert_eq!(response.status(), 413, "TLS: {tls}, {long}");
-        let deadline = soon(&transport).head;
+        let deadline = soon(&transport).headers;
         let mut read = || response.body_mut().chunk(deadline).unwrap();
         assert_eq!(read().unwrap(), "no");
         assert_eq!(read(), None);
@@ -113,7 +115,7 @@ pub fn a_body_may_move_between_tasks<T: AsyncTransport, E: BlockOn + Send + 'sta
     let transport = plain(make);
     let response = transport.send(get(&server), soon(&transport)).unwrap();
     let Blocking(mut body, executor) = response.into_body();
-    let deadline = soon(&transport).head;
+    let deadline = soon(&transport).headers;
     let mut size = 0;
     while size < 12_000 {
         let next = poll_fn(|cx| body.poll_chunk(cx, deadline));
@@ -155,7 +157,7 @@ pub fn a_body_may_be_dropped_when_its_thread_ends<
     let transport = plain(make);
     let response = transport.send(get(&server), soon(&transport)).unwrap();
     let Blocking(mut body, executor) = response.into_body();
-    let deadline = soon(&transport).head;
+    let deadline = soon(&transport).headers;
     let thread = thread::spawn(move || {
         // What a thread holds is dropped in the opposite order of its first use.
         HELD.with_borrow_mut(|held| *held = None);
@@ -198,14 +200,14 @@ pub fn a_connection_that_waits_holds_no_task<T: AsyncTransport, E: BlockOn>(make
     });
     let transport = plain(make);
     let soon = soon(&transport);
-    let mut to_connect = Limits::NONE;
+    let mut to_connect = AttemptDeadlines::NONE;
     to_connect.connect = soon.connect;
     let Blocking(client, executor) = &transport;
     for (path, limits) in [
         ("/", to_connect),
         ("/", soon),
         ("/", soon),
-        ("/long", Limits::NONE),
+        ("/long", AttemptDeadlines::NONE),
         ("/long", soon),
     ] {
         let get = http::Request::get(server.uri(path))
@@ -215,7 +217,7 @@ pub fn a_connection_that_waits_holds_no_task<T: AsyncTransport, E: BlockOn>(make
         executor.block_on(async {
             let mut call = Box::pin(async {
                 let mut body = client.send(get, limits).await.unwrap().into_body();
-                let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, limits.head)).await;
+                let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, limits.headers)).await;
                 while chunk().await.unwrap().is_some() {}
             });
             poll_fn(|cx| {

@@ -4,7 +4,8 @@ use std::{
     time::SystemTime,
 };
 use unifiedai_transport::{
-    AsyncBody, AsyncTransport, Body, Limits, Time, Transport, TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, ResponseBody, Time, Transport,
+    TransportError,
 };
 
 /// An executor.
@@ -31,7 +32,7 @@ impl<T: AsyncTransport, E: BlockOn> Transport for Blocking<T, E> {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError> {
         // The future is made where it runs: some clients ask for their runtime already then.
         let response = self
@@ -45,7 +46,7 @@ impl<T: AsyncTransport, E: BlockOn> Transport for Blocking<T, E> {
     }
 }
 
-impl<B: AsyncBody, E: BlockOn> Body for Blocking<B, E> {
+impl<B: AsyncResponseBody, E: BlockOn> ResponseBody for Blocking<B, E> {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
         let Blocking(body, executor) = self;
         executor.block_on(poll_fn(|cx| body.poll_chunk(cx, deadline)))

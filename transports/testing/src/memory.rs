@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt as _,
 };
-use unifiedai_transport::{Body as _, Limits, Time, Transport};
+use unifiedai_transport::{AttemptDeadlines, ResponseBody as _, Time, Transport};
 
 /// The key with one added to each byte, so that it is not found in the test itself.
 const HIDDEN: [u8; 24] = *b"dbobsz.lfz.uibu.jt.mpohz";
@@ -26,7 +26,10 @@ pub fn copies_of_a_key_do_not_grow_with_calls<T: Transport>(transport: &T) {
     let call = || {
         let request = http::Request::get(server.uri("/")).header("authorization", key());
         let request = request.body(Bytes::new()).unwrap();
-        let mut body = transport.send(request, Limits::NONE).unwrap().into_body();
+        let mut body = transport
+            .send(request, AttemptDeadlines::NONE)
+            .unwrap()
+            .into_body();
         while body.chunk(Time::MAX).unwrap().is_some() {}
     };
     call();

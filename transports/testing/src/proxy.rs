@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use rustls::ClientConfig;
 use std::{process::Command, sync::Arc};
-use unifiedai_transport::{Delivery, FailureKind, Transport};
+use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
 /// Runs an ignored test of the same binary with the environment naming a proxy, which answers like this.
 pub fn in_own_process(test: &str, answer: &'static str) {
@@ -67,8 +67,8 @@ pub fn tunnel<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
 pub fn refusal<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
     let transport = make(Authority::new("nobody.example").client());
     let failure = failure(&transport, "http://a.test/");
-    assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     let url = std::env::var("HTTP_PROXY").unwrap();
     let shown = format!("the proxy {}", url.replace("user:pass@", ""));
     says(&failure, &[&shown, "a.test:80", "407"]);

@@ -9,7 +9,7 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_transport::{Body as _, Delivery, Limits, Time, Transport};
+use unifiedai_transport::{AttemptDeadlines, RequestDelivery, ResponseBody as _, Time, Transport};
 
 const CALLS: usize = 3_000;
 const URL: &str = "UNIFIEDAI_STOPPED_URL";
@@ -83,13 +83,13 @@ pub fn client<T: Transport>(transport: &T) {
     let mut lost = 0;
     for call in 0..CALLS {
         let request = http::Request::post(&url).body(Bytes::from("{}")).unwrap();
-        match transport.send(request, Limits::NONE) {
+        match transport.send(request, AttemptDeadlines::NONE) {
             Ok(response) => {
                 let mut body = response.into_body();
                 while body.chunk(Time::MAX).unwrap().is_some() {}
             }
             // The core sends it again for free.
-            Err(failure) if failure.delivery() == Delivery::NotSent => {}
+            Err(failure) if failure.delivery() == RequestDelivery::NotSent => {}
             Err(_) => lost += 1,
         }
         if call % 3 == 0 {

@@ -3,7 +3,7 @@
 use crate::timeout::Stage;
 use std::io::ErrorKind;
 use unifiedai_http::error::find;
-use unifiedai_transport::{Delivery, FailureKind, Phase, TransportError};
+use unifiedai_transport::{Phase, RequestDelivery, TransportError, TransportErrorKind};
 use ureq::{Error, Timeout};
 
 /// What failed on a connection to `place`, a host and port.
@@ -19,12 +19,16 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, place: &str) -> TransportErr
         error => error,
     };
     let (kind, delivery) = match before_sending(&error) {
-        Some(kind) => (kind, Delivery::NotSent),
+        Some(kind) => (kind, RequestDelivery::NotSent),
         None => (kind(&error, stage), delivery(stage)),
     };
     let text = match &error {
         // Errors about the request quote it, and a timeout says nothing more.
-        _ if matches!(kind, FailureKind::Request | FailureKind::Timeout(_)) => {
+        _ if matches!(
+            kind,
+            TransportErrorKind::Request | TransportErrorKind::Timeout(_)
+        ) =>
+        {
             format!("{kind}: {place}")
         }
         Error::Io(cause) => format!("{kind}: {place}: {cause}"),
@@ -34,59 +38,67 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, place: &str) -> TransportErr
 }
 
 pub(crate) fn cancelled(stage: Stage, place: &str) -> TransportError {
-    let kind = FailureKind::Cancelled;
+    let kind = TransportErrorKind::Cancelled;
     TransportError::new(kind, delivery(stage), format!("{kind}: {place}"))
 }
 
-fn delivery(stage: Stage) -> Delivery {
+fn delivery(stage: Stage) -> RequestDelivery {
     match stage {
-        Stage::Connecting | Stage::Unsent => Delivery::NotSent,
-        Stage::Sent => Delivery::MaybeProcessed,
-        Stage::Answered | Stage::Ended => Delivery::Answered,
+        Stage::Connecting | Stage::Unsent => RequestDelivery::NotSent,
+        Stage::Sent => RequestDelivery::MaybeProcessed,
+        Stage::Answered | Stage::Ended => RequestDelivery::Answered,
     }
 }
 
 /// Errors, mostly of an agent of the caller's own, that occur only while nothing was sent.
-fn before_sending(error: &Error) -> Option<FailureKind> {
+fn before_sending(error: &Error) -> Option<TransportErrorKind> {
     Some(match error {
-        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => FailureKind::Request,
-        Error::HostNotFound => FailureKind::Dns,
+        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => {
+            TransportErrorKind::Request
+        }
+        Error::HostNotFound => TransportErrorKind::Dns,
         // The standard library has no kind for it.
-        Error::Io(cause) if cause.to_string().contains("lookup address") => FailureKind::Dns,
-        Error::Io(cause) if cause.kind() == ErrorKind::ConnectionRefused => FailureKind::Connect,
-        Error::ConnectionFailed => FailureKind::Connect,
-        Error::Tls(_) | Error::TlsRequired => FailureKind::Tls,
-        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => FailureKind::Proxy,
-        Error::Timeout(Timeout::Resolve | Timeout::Connect) => FailureKind::Timeout(Phase::Connect),
+        Error::Io(cause) if cause.to_string().contains("lookup address") => TransportErrorKind::Dns,
+        Error::Io(cause) if cause.kind() == ErrorKind::ConnectionRefused => {
+            TransportErrorKind::Connect
+        }
+        Error::ConnectionFailed => TransportErrorKind::Connect,
+        Error::Tls(_) | Error::TlsRequired => TransportErrorKind::Tls,
+        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => TransportErrorKind::Proxy,
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            TransportErrorKind::Timeout(Phase::Connect)
+        }
         _ => return None,
     })
 }
 
-fn kind(error: &Error, stage: Stage) -> FailureKind {
+fn kind(error: &Error, stage: Stage) -> TransportErrorKind {
     let is_answered = matches!(stage, Stage::Answered | Stage::Ended);
     match error {
-        Error::Timeout(_) => FailureKind::Timeout(match is_answered {
-            false => Phase::Head,
+        Error::Timeout(_) => TransportErrorKind::Timeout(match is_answered {
+            false => Phase::Headers,
             true => Phase::Body,
         }),
         Error::Io(cause) if cause.kind() == ErrorKind::TimedOut => {
             kind(&Error::Timeout(Timeout::Global), stage)
         }
         Error::Io(cause) if !is_answered && find::<rustls::Error>(cause).is_some() => {
-            FailureKind::Tls
+            TransportErrorKind::Tls
         }
         Error::Io(cause) if is_answered && cause.kind() == ErrorKind::UnexpectedEof => {
-            FailureKind::Truncated
+            TransportErrorKind::Truncated
         }
-        Error::Io(_) => FailureKind::Reset,
-        Error::LargeResponseHeader(..) => FailureKind::HeadTooLarge,
+        Error::Io(_) => TransportErrorKind::Reset,
+        Error::LargeResponseHeader(..) => TransportErrorKind::HeadersTooLarge,
         Error::Protocol(error) if error.to_string().contains("too many headers") => {
-            FailureKind::HeadTooLarge
+            TransportErrorKind::HeadersTooLarge
         }
-        Error::Protocol(_) if stage == Stage::Unsent => FailureKind::Request,
+        Error::Protocol(_) if stage == Stage::Unsent => TransportErrorKind::Request,
         // What does not parse is not broken but cut.
-        Error::Protocol(_) | Error::BodyStalled if stage == Stage::Ended => FailureKind::Truncated,
-        Error::Protocol(_) | Error::BodyStalled => FailureKind::Protocol,
-        _ => FailureKind::Other,
+        Error::Protocol(_) | Error::BodyStalled if stage == Stage::Ended => {
+            TransportErrorKind::Truncated
+        }
+        Error::Protocol(_) | Error::BodyStalled => TransportErrorKind::Protocol,
+        _ => TransportErrorKind::Other,
     }
 }

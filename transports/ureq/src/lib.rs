@@ -1,6 +1,6 @@
 //! Carries `unifiedai`'s HTTP with blocking calls, over [ureq](https://docs.rs/ureq). HTTP/1.1, pooled, rustls.
 //!
-//! [`ureq::Agent`] does the work: one of this crate's, or [one of the caller's](Agent#impl-From<Agent>-for-Agent). The connections of the
+//! [`ureq::UreqTransport`] does the work: one of this crate's, or [one of the caller's](Agent#impl-From<Agent>-for-Agent). The connections of the
 //! former keep a limit for each chunk, go through the proxies that the options or the environment name ([`proxy::Proxies`]), try a host's
 //! addresses side by side, and can be cancelled from another thread ([`CancelHandle`](unifiedai_transport::CancelHandle)).
 
@@ -22,32 +22,32 @@ use idle::Idle;
 use proxy::Proxies;
 use std::{fmt, sync::Arc, time::Duration, time::SystemTime};
 use unifiedai_http::{clock, tls};
-use unifiedai_transport::{Limits, Time, Transport, TransportError};
+use unifiedai_transport::{AttemptDeadlines, Time, Transport, TransportError};
 
 pub use read::Body;
 pub use unifiedai_http::{ConfigError, Options, rustls};
 
 /// A client with a pool of connections. Clones share it.
 #[derive(Clone)]
-pub struct Agent {
+pub struct UreqTransport {
     agent: ureq::Agent,
     /// `None` for an agent of the caller's own.
     proxies: Option<Proxies>,
 }
 
-impl Agent {
+impl UreqTransport {
     /// With all options at their defaults: TLS by rustls and ring, trusting Mozilla's roots; proxies from the environment.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the defaults are usable")]
     pub fn new() -> Self {
-        Agent::with_options(Options::new()).expect("usable options")
+        UreqTransport::with_options(Options::new()).expect("usable options")
     }
 
     /// TLS as configured by the caller, except for ALPN, which is set here.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a configuration has been made already")]
     pub fn with_tls(config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
-        Agent::with_options(Options::new().tls(config)).expect("usable options")
+        UreqTransport::with_options(Options::new().tls(config)).expect("usable options")
     }
 
     /// With these options.
@@ -83,7 +83,7 @@ impl Agent {
             idle: Idle::new(idle_timeout),
         };
         let agent = ureq::Agent::with_parts(config, connector.clone(), connector);
-        Ok(Agent { agent, proxies })
+        Ok(UreqTransport { agent, proxies })
     }
 }
 
@@ -91,9 +91,9 @@ impl Agent {
 ///
 /// Statuses are not errors and redirects are not followed, whatever its configuration says; a user agent of its own may be added. ureq
 /// knows no limit for a single chunk, so each call runs on a thread of its own, which ends with the call's total limit at the latest.
-impl From<ureq::Agent> for Agent {
+impl From<ureq::Agent> for UreqTransport {
     fn from(agent: ureq::Agent) -> Self {
-        Agent {
+        UreqTransport {
             agent,
             proxies: None,
         }
@@ -108,19 +108,19 @@ const MAX_IDLE: usize = 1024;
 const INPUT_BUFFER: usize = 72 * 1024;
 const OUTPUT_BUFFER: usize = 32 * 1024;
 
-impl Default for Agent {
+impl Default for UreqTransport {
     fn default() -> Self {
-        Agent::new()
+        UreqTransport::new()
     }
 }
 
-impl fmt::Debug for Agent {
+impl fmt::Debug for UreqTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent").finish_non_exhaustive()
+        f.debug_struct("UreqTransport").finish_non_exhaustive()
     }
 }
 
-impl Transport for Agent {
+impl Transport for UreqTransport {
     type Body = Body;
 
     fn now(&self) -> Time {
@@ -134,7 +134,7 @@ impl Transport for Agent {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> Result<http::Response<Body>, TransportError> {
         send::send(self, request, limits)
     }

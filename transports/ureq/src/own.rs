@@ -15,12 +15,12 @@ use std::{
     time::Duration,
 };
 use unifiedai_http::clock;
-use unifiedai_transport::{Limits, Time, TransportError};
+use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
 pub(crate) fn send(
     agent: &ureq::Agent,
     (parts, body): (request::Parts, Bytes),
-    limits: Limits,
+    limits: AttemptDeadlines,
     call: Call,
     place: &str,
 ) -> Result<(response::Parts, Chunks), TransportError> {
@@ -62,7 +62,7 @@ pub(crate) fn send(
 }
 
 /// With ureq's own limits, so that the thread ends in time.
-fn limited(agent: &ureq::Agent, parts: request::Parts, limits: Limits) -> request::Parts {
+fn limited(agent: &ureq::Agent, parts: request::Parts, limits: AttemptDeadlines) -> request::Parts {
     let left = |at: Time| {
         let left = at.saturating_since(clock::now());
         (at != Time::MAX).then(|| left.max(Duration::from_millis(1)))
@@ -73,7 +73,7 @@ fn limited(agent: &ureq::Agent, parts: request::Parts, limits: Limits) -> reques
         .max_redirects(0)
         .max_redirects_will_error(false)
         .allow_non_standard_methods(true)
-        .timeout_connect(left(limits.connect.min(limits.head)))
+        .timeout_connect(left(limits.connect.min(limits.headers)))
         .timeout_global(left(limits.total));
     request.build().into_parts().0
 }

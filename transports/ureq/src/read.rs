@@ -16,7 +16,9 @@ use std::{
 };
 #[cfg(feature = "gzip")]
 use unifiedai_http::gzip::Decoder;
-use unifiedai_transport::{self as contract, CancelHandle, FailureKind, Time, TransportError};
+use unifiedai_transport::{
+    self as contract, CancelHandle, Time, TransportError, TransportErrorKind,
+};
 use ureq::BodyReader;
 
 /// A response's body, read as it comes.
@@ -75,7 +77,7 @@ impl Body {
         // After a timeout the body can be read on.
         let is_over = match &read {
             Ok(size) => *size == 0,
-            Err(failure) => !matches!(failure.kind(), FailureKind::Timeout(_)),
+            Err(failure) => !matches!(failure.kind(), TransportErrorKind::Timeout(_)),
         };
         if is_over {
             self.source = None;
@@ -114,7 +116,7 @@ impl fmt::Debug for Body {
     }
 }
 
-impl contract::Body for Body {
+impl contract::ResponseBody for Body {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
         #[cfg(feature = "gzip")]
         while let Some(decoder) = &mut self.decoder {

@@ -1,7 +1,7 @@
 //! A request on its way, until the head of its response has come.
 
 use crate::{
-    Agent,
+    UreqTransport,
     connect::target,
     own,
     read::{Body, Source},
@@ -11,20 +11,20 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header::PROXY_AUTHORIZATION, request::Parts};
 use std::sync::Arc;
 use unifiedai_http::error::{check_length, place};
-use unifiedai_transport::{CancelHandle, Limits, TransportError};
+use unifiedai_transport::{AttemptDeadlines, CancelHandle, TransportError};
 use ureq::Error;
 
 pub(crate) fn send(
-    agent: &Agent,
+    agent: &UreqTransport,
     request: http::Request<Bytes>,
-    limits: Limits,
+    limits: AttemptDeadlines,
 ) -> Result<Response<Body>, TransportError> {
     check_length(&request)?;
     let (mut parts, body) = request.into_parts();
     let (tls, host, port) = target(&parts.uri)?;
     let place: Arc<str> = place(host, port).into();
     let cancel = parts.extensions.get::<CancelHandle>().cloned();
-    let by = limits.head.min(limits.total);
+    let by = limits.headers.min(limits.total);
     let call = Call {
         stage: Stage::Unsent,
         connect_by: limits.connect.min(by),

@@ -15,15 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai_transport::{
-    Body as _, CancelHandle, Delivery, FailureKind, Limits, Time, Transport as _, TransportError,
+    AttemptDeadlines, CancelHandle, RequestDelivery, ResponseBody as _, Time, Transport as _,
+    TransportError, TransportErrorKind,
 };
 use unifiedai_transport_testing::{Authority, Server};
-use unifiedai_ureq::{Agent, Body, Options, proxy::Proxies};
+use unifiedai_ureq::{Body, Options, UreqTransport, proxy::Proxies};
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
-fn agent() -> Agent {
-    Agent::with_options(Options::new().proxies(Proxies::none())).unwrap()
+fn agent() -> UreqTransport {
+    UreqTransport::with_options(Options::new().proxies(Proxies::none())).unwrap()
 }
 
 fn request(uri: &str, handle: &CancelHandle) -> http::Request<Bytes> {
@@ -49,12 +50,12 @@ fn cancelled<T>(handle: &CancelHandle, work: impl FnOnce() -> T) -> (T, Duration
     )
 }
 
-fn fails(uri: &str, delivery: Delivery) {
+fn fails(uri: &str, delivery: RequestDelivery) {
     let handle = CancelHandle::new();
-    let send = || agent().send(request(uri, &handle), Limits::NONE);
+    let send = || agent().send(request(uri, &handle), AttemptDeadlines::NONE);
     let (sent, took) = cancelled(&handle, send);
     let failure = sent.err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Cancelled, "{failure:?}");
+    assert_eq!(failure.kind(), TransportErrorKind::Cancelled, "{failure:?}");
     assert_eq!(failure.delivery(), delivery, "{failure:?}");
     assert!(took < Duration::from_millis(300), "{took:?}");
 }
@@ -66,16 +67,16 @@ fn a_call_that_waits_for_its_head_ends() {
         peer.request();
         peer.sees_close();
     });
-    fails(&silent.uri("/"), Delivery::MaybeProcessed);
+    fails(&silent.uri("/"), RequestDelivery::MaybeProcessed);
     let tls = Server::tls(authority.server(&[]), |peer| {
         peer.request();
         peer.sees_close();
     });
     let handle = CancelHandle::new();
-    let agent = Agent::with_tls(authority.client());
-    let send = || agent.send(request(&tls.uri("/"), &handle), Limits::NONE);
+    let agent = UreqTransport::with_tls(authority.client());
+    let send = || agent.send(request(&tls.uri("/"), &handle), AttemptDeadlines::NONE);
     let (sent, took) = cancelled(&handle, send);
-    assert_eq!(sent.err().unwrap().kind(), FailureKind::Cancelled);
+    assert_eq!(sent.err().unwrap().kind(), TransportErrorKind::Cancelled);
     assert!(took < Duration::from_millis(300), "{took:?}");
 }
 
@@ -84,7 +85,7 @@ fn a_call_that_connects_ends() {
     // Never accepted, so that the handshake waits.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    fails(&format!("https://{address}/"), Delivery::NotSent);
+    fails(&format!("https://{address}/"), RequestDelivery::NotSent);
 }
 
 fn read(body: &mut Body) -> Result<Option<Bytes>, TransportError> {
@@ -110,17 +111,17 @@ fn a_body_that_waits_ends_however_it_is_framed() {
             peer.sees_close();
         });
         let handle = CancelHandle::new();
-        let response = agent().send(request(&server.uri("/"), &handle), Limits::NONE);
+        let response = agent().send(request(&server.uri("/"), &handle), AttemptDeadlines::NONE);
         let mut body = response.unwrap().into_body();
         assert_eq!(read(&mut body).unwrap().unwrap(), "half");
         let (end, took) = cancelled(&handle, || read(&mut body));
         let failure = end.unwrap_err();
         assert_eq!(
             failure.kind(),
-            FailureKind::Cancelled,
+            TransportErrorKind::Cancelled,
             "{framing}: {failure:?}"
         );
-        assert_eq!(failure.delivery(), Delivery::Answered);
+        assert_eq!(failure.delivery(), RequestDelivery::Answered);
         assert!(took < Duration::from_millis(300), "{took:?}");
     }
 }
@@ -131,11 +132,11 @@ fn a_cancelled_handle_sends_nothing() {
     let handle = CancelHandle::new();
     handle.cancel();
     let failure = agent()
-        .send(request(&server.uri("/"), &handle), Limits::NONE)
+        .send(request(&server.uri("/"), &handle), AttemptDeadlines::NONE)
         .err()
         .unwrap();
-    assert_eq!(failure.kind(), FailureKind::Cancelled);
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Cancelled);
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     assert_eq!(server.connections(), 0);
 }
 
@@ -154,7 +155,7 @@ fn the_connections_of_others_stay_open() {
     });
     let agent = agent();
     let handle = CancelHandle::new();
-    let response = agent.send(request(&server.uri("/"), &handle), Limits::NONE);
+    let response = agent.send(request(&server.uri("/"), &handle), AttemptDeadlines::NONE);
     let mut first = response.unwrap().into_body();
     while read(&mut first).unwrap().is_some() {}
     let other = CancelHandle::new();
@@ -163,7 +164,10 @@ fn the_connections_of_others_stay_open() {
             thread::sleep(Duration::from_millis(300));
             go.send(()).unwrap();
         });
-        let sent = agent.send(request(&server.uri("/slow"), &other), Limits::NONE);
+        let sent = agent.send(
+            request(&server.uri("/slow"), &other),
+            AttemptDeadlines::NONE,
+        );
         released.join().unwrap();
         sent
     });
@@ -186,7 +190,7 @@ fn a_body_may_be_dropped_when_its_thread_ends() {
         let (agent, uri) = (agent.clone(), server.uri("/"));
         let thread = thread::spawn(move || {
             HELD.with_borrow_mut(|held| *held = None);
-            let response = agent.send(request(&uri, &CancelHandle::new()), Limits::NONE);
+            let response = agent.send(request(&uri, &CancelHandle::new()), AttemptDeadlines::NONE);
             let mut body = response.unwrap().into_body();
             assert_eq!(read(&mut body).unwrap().unwrap(), "hi");
             HELD.with_borrow_mut(|held| *held = Some(body));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use unifiedai_transport_testing::{
     each_case, network_tests, option_tests, proxy_tests, transport_tests,
 };
-use unifiedai_ureq::{Agent, Options};
+use unifiedai_ureq::{Options, UreqTransport};
 
 transport_tests!(make);
 network_tests!(make);
@@ -16,10 +16,10 @@ option_tests!(make_with);
 #[cfg(feature = "gzip")]
 each_case! { make: a_compressed_body_is_decoded }
 
-fn make(tls: Arc<rustls::ClientConfig>) -> Agent {
-    Agent::with_tls(tls)
+fn make(tls: Arc<rustls::ClientConfig>) -> UreqTransport {
+    UreqTransport::with_tls(tls)
 }
 
-fn make_with(options: Options) -> Agent {
-    Agent::with_options(options).unwrap()
+fn make_with(options: Options) -> UreqTransport {
+    UreqTransport::with_options(options).unwrap()
 }

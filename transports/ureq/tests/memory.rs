@@ -18,9 +18,9 @@ use std::{
     process::{Command, Stdio},
     sync::Mutex,
 };
-use unifiedai_transport::{Body as _, Limits, Time, Transport as _};
+use unifiedai_transport::{AttemptDeadlines, ResponseBody as _, Time, Transport as _};
 use unifiedai_transport_testing::{Authority, Peer, Server};
-use unifiedai_ureq::{Agent, Options, proxy::Proxies};
+use unifiedai_ureq::{Options, UreqTransport, proxy::Proxies};
 
 /// As it is in the test's own memory, so that it is not found there.
 const HIDDEN: [u8; 24] = *b"dbobsz.lfz.uibu.jt.mpohz";
@@ -133,14 +133,17 @@ fn answer(peer: &mut Peer) {
 
 fn stays_nowhere(options: Options, uri: &str) {
     let one_at_a_time = ONE_AT_A_TIME.lock().unwrap();
-    let agent = Agent::with_options(options.proxies(Proxies::none())).unwrap();
+    let agent = UreqTransport::with_options(options.proxies(Proxies::none())).unwrap();
     let held = Key::header();
     assert!(copies() >= 1, "the search does not find what is there");
     drop(held);
     for _ in 0..3 {
         let request = http::Request::get(uri).header("authorization", Key::header());
         let request = request.body(Bytes::new()).unwrap();
-        let mut body = agent.send(request, Limits::NONE).unwrap().into_body();
+        let mut body = agent
+            .send(request, AttemptDeadlines::NONE)
+            .unwrap()
+            .into_body();
         while body.chunk(Time::MAX).unwrap().is_some() {}
     }
     assert_eq!(copies(), 0);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use unifiedai_transport_testing::each_case;
-use unifiedai_ureq::Agent;
+use unifiedai_ureq::UreqTransport;
 
 // Those that do not depend on its connections, which are ureq's.
 each_case! { make:
@@ -42,7 +42,7 @@ each_case! { make:
     failures_tell_no_secret
 }
 
-fn make(_: Arc<rustls::ClientConfig>) -> Agent {
+fn make(_: Arc<rustls::ClientConfig>) -> UreqTransport {
     let config = ureq::Agent::config_builder().proxy(None).build();
-    Agent::from(ureq::Agent::new_with_config(config))
+    UreqTransport::from(ureq::Agent::new_with_config(config))
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use unifiedai_transport_testing::stopped;
-use unifiedai_ureq::{Agent, Options, proxy::Proxies};
+use unifiedai_ureq::{Options, UreqTransport, proxy::Proxies};
 
 #[test]
 fn at_most_one_call_is_lost() {
@@ -15,5 +15,5 @@ fn at_most_one_call_is_lost() {
 #[ignore = "run by the other test"]
 fn client() {
     let options = Options::new().proxies(Proxies::none());
-    stopped::client(&Agent::with_options(options).unwrap());
+    stopped::client(&UreqTransport::with_options(options).unwrap());
 }

@@ -1,6 +1,6 @@
 use crate::{
     Param,
-    provider::openai_chat::{EndMarker, Profile, ReasoningReplay, StreamUsage},
+    provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage},
     schema::Dialects,
 };
 
@@ -8,15 +8,15 @@ use crate::{
 ///
 /// It refuses unknown members with 400 `wrong_api_format`, so extras are held against the list of those it knows. Its
 /// streams have no end marker. Its errors are flat. Reasoning of earlier turns goes back as `reasoning`.
-pub const CEREBRAS: Profile = Profile {
+pub const CEREBRAS: ChatProfile = ChatProfile {
     name: "cerebras",
     schemas: Dialects::CEREBRAS,
     base_url: "https://api.cerebras.ai/v1",
     key_env: "CEREBRAS_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
         &[
             Param::MinTokens,
             Param::LogitBias,
@@ -26,11 +26,11 @@ pub const CEREBRAS: Profile = Profile {
             Param::ReasoningEffort,
             Param::ReasoningFormat,
             Param::DisableReasoning,
-            Param::ClearThinking,
+            Param::ClearReasoning,
             Param::PromptCacheKey,
             Param::ServiceTier,
             Param::ModelParameters,
-            Param::EndUser,
+            Param::UserId,
             Param::ResponseFormat,
             Param::Prediction,
         ],
@@ -38,6 +38,7 @@ pub const CEREBRAS: Profile = Profile {
     renamed: &[
         (Param::MaxTokens, "max_completion_tokens"),
         (Param::MinTokens, "min_completion_tokens"),
+        (Param::ClearReasoning, "clear_thinking"),
     ],
     extra: Some(&[
         "clear_thinking",
@@ -72,11 +73,11 @@ pub const CEREBRAS: Profile = Profile {
         "top_p",
         "user",
     ]),
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning"),
     developer_role: true,
     end_marker: EndMarker::Never,
     context_overflow: &["Please reduce the length of the messages or completion"],
-    ping: "/tcp_warming",
-    ..Profile::BASE
+    check_path: "/tcp_warming",
+    ..ChatProfile::BASE
 };

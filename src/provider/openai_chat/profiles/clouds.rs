@@ -4,11 +4,11 @@ use super::OPENAI;
 use crate::{
     Param,
     provider::{
-        IdForm,
+        IdFormat,
         model_ids::BEDROCK_MAKERS,
         openai_chat::{
-            AuthStyle, EndMarker, ForeignCalls, MediaPlace, Profile, ReasoningReplay, Spelling,
-            StreamUsage,
+            AuthStyle, ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay,
+            StreamUsage, ValueNaming,
         },
     },
     schema::Dialects,
@@ -16,20 +16,20 @@ use crate::{
 
 /// Azure OpenAI, where the deployment's name decides the model. The first chunk of a stream has no choices but the
 /// filter's verdict on the prompt.
-pub const AZURE: Profile = Profile {
+pub const AZURE: ChatProfile = ChatProfile {
     name: "azure",
     base_url: "https://{resource}.openai.azure.com/openai/deployments/{deployment}",
     query: &[("api-version", "2024-10-21")],
     key_env: "AZURE_OPENAI_API_KEY",
     auth: AuthStyle::Header("api-key"),
-    call_id: IdForm::new(1, 40),
+    call_id: IdFormat::new(1, 40),
     // Deployments are listed by the control plane, with another kind of token.
     models: false,
     ..OPENAI
 };
 
 /// Azure OpenAI under its newer address, where `model` names the deployment.
-pub const AZURE_V1: Profile = Profile {
+pub const AZURE_V1: ChatProfile = ChatProfile {
     name: "azure-v1",
     base_url: "https://{resource}.openai.azure.com/openai/v1",
     query: &[],
@@ -38,36 +38,36 @@ pub const AZURE_V1: Profile = Profile {
 };
 
 /// Azure AI Foundry: models of many makers.
-pub const AZURE_FOUNDRY: Profile = Profile {
+pub const AZURE_FOUNDRY: ChatProfile = ChatProfile {
     name: "azure-foundry",
     results_wanted: false,
     schemas: Dialects::ANY,
     base_url: "https://{resource}.services.ai.azure.com/models",
     query: &[("api-version", "2024-05-01-preview")],
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[Param::N, Param::Seed, Param::ResponseFormat],
     ],
     renamed: &[],
     stream_usage: StreamUsage::OnRequest,
-    media: MediaPlace::AnyMessage,
-    tool_name: IdForm::ANY,
+    media: MediaPlacement::AnyMessage,
+    tool_name: IdFormat::ANY,
     developer_role: false,
     message_refusal: false,
     ..AZURE
 };
 
 /// Gemini's compatibility layer. Thought signatures travel in `extra_content` of tool calls and messages.
-pub const GEMINI: Profile = Profile {
+pub const GEMINI: ChatProfile = ChatProfile {
     name: "gemini-openai",
     results_wanted: true,
     schemas: Dialects::GEMINI_OPENAI,
     base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
     key_env: "GEMINI_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::N,
             Param::Seed,
@@ -76,21 +76,21 @@ pub const GEMINI: Profile = Profile {
         ],
     ],
     foreign_calls: ForeignCalls::SignedForGemini,
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     end_marker: EndMarker::Always,
     reasoning_apart: true,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Amazon Bedrock's OpenAI-compatible door, with a Bedrock API key.
-pub const BEDROCK_MANTLE: Profile = Profile {
+pub const BEDROCK_MANTLE: ChatProfile = ChatProfile {
     name: "bedrock-mantle",
     schemas: Dialects::OPENAI_LIKE,
     base_url: "https://bedrock-mantle.{region}.api.aws/v1",
     key_env: "AWS_BEARER_TOKEN_BEDROCK",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::Seed,
             Param::ParallelToolCalls,
@@ -100,20 +100,20 @@ pub const BEDROCK_MANTLE: Profile = Profile {
         ],
     ],
     renamed: &[(Param::MaxTokens, "max_completion_tokens")],
-    makers: BEDROCK_MAKERS,
-    stream_usage: StreamUsage::Asked,
+    vendors: BEDROCK_MAKERS,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning"),
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Databricks model serving; `workspace` is the workspace's host name. Usage comes by itself, in several chunks.
-pub const DATABRICKS: Profile = Profile {
+pub const DATABRICKS: ChatProfile = ChatProfile {
     name: "databricks",
     base_url: "https://{workspace}/serving-endpoints",
     key_env: "DATABRICKS_TOKEN",
     params: &[
-        Profile::COMMON,
-        Profile::LOGPROBS,
+        ChatProfile::COMMON,
+        ChatProfile::LOGPROBS,
         &[
             Param::TopK,
             Param::N,
@@ -123,17 +123,17 @@ pub const DATABRICKS: Profile = Profile {
     ],
     stream_usage: StreamUsage::Always,
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Snowflake Cortex; `account` is the account's identifier. It fills unused members with empty texts, and its finish
 /// reason may be one of them.
-pub const SNOWFLAKE: Profile = Profile {
+pub const SNOWFLAKE: ChatProfile = ChatProfile {
     name: "snowflake",
     base_url: "https://{account}.snowflakecomputing.com/api/v2/cortex/v1",
     key_env: "SNOWFLAKE_TOKEN",
     params: &[
-        Profile::COMMON,
+        ChatProfile::COMMON,
         &[
             Param::ReasoningEffort,
             Param::ReasoningMaxTokens,
@@ -145,20 +145,20 @@ pub const SNOWFLAKE: Profile = Profile {
         (Param::ReasoningEffort, "reasoning.effort"),
         (Param::ReasoningMaxTokens, "reasoning.max_tokens"),
     ],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Details,
     end_marker: EndMarker::Required,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Cloudflare Workers AI; `account` is the account's id.
-pub const CLOUDFLARE_WORKERS: Profile = Profile {
+pub const CLOUDFLARE_WORKERS: ChatProfile = ChatProfile {
     name: "cloudflare-workers",
     base_url: "https://api.cloudflare.com/client/v4/accounts/{account}/ai/v1",
     key_env: "CLOUDFLARE_API_TOKEN",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::TopK,
             Param::RepetitionPenalty,
@@ -166,14 +166,14 @@ pub const CLOUDFLARE_WORKERS: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
-    spelled: &[
-        Spelling::new(
+    renamed_values: &[
+        ValueNaming::new(
             Param::DisableReasoning,
             "true",
             "chat_template_kwargs.enable_thinking",
             "false",
         ),
-        Spelling::new(
+        ValueNaming::new(
             Param::DisableReasoning,
             "false",
             "chat_template_kwargs.enable_thinking",
@@ -181,7 +181,7 @@ pub const CLOUDFLARE_WORKERS: Profile = Profile {
         ),
     ],
     text_only: &[""],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };

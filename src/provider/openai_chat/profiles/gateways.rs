@@ -4,34 +4,36 @@ use super::OPENAI;
 use crate::{
     Param,
     provider::{
-        IdForm,
-        openai_chat::{EndMarker, MediaPlace, Profile, ReasoningReplay, Spelling, StreamUsage},
+        IdFormat,
+        openai_chat::{
+            ChatProfile, EndMarker, MediaPlacement, ReasoningReplay, StreamUsage, ValueNaming,
+        },
     },
     schema::Dialects,
 };
 
 /// OpenRouter. Text, calls and errors were seen after a finish reason, so only `[DONE]` ends a stream. Reasoning comes with
 /// details that go back unchanged. The upstream's own error is JSON in a string, in `error.metadata.raw`.
-pub const OPENROUTER: Profile = Profile {
+pub const OPENROUTER: ChatProfile = ChatProfile {
     name: "openrouter",
     base_url: "https://openrouter.ai/api/v1",
     key_env: "OPENROUTER_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
-        Profile::SAMPLERS,
-        Profile::OPENAI,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::SAMPLERS,
+        ChatProfile::OPENAI,
         &[Param::ReasoningMaxTokens],
     ],
     renamed: REASONING_OBJECT,
-    spelled: REASONING_WORDS,
-    stream_usage: StreamUsage::Asked,
+    renamed_values: REASONING_WORDS,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Details,
     developer_role: true,
     end_marker: EndMarker::Required,
     context_overflow: &["This endpoint's maximum context length is"],
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 const REASONING_OBJECT: &[(Param, &str)] = &[
@@ -39,26 +41,26 @@ const REASONING_OBJECT: &[(Param, &str)] = &[
     (Param::ReasoningMaxTokens, "reasoning.max_tokens"),
 ];
 
-const REASONING_WORDS: &[Spelling] = &[
-    Spelling::new(
+const REASONING_WORDS: &[ValueNaming] = &[
+    ValueNaming::new(
         Param::DisableReasoning,
         "true",
         "reasoning.enabled",
         "false",
     ),
-    Spelling::new(
+    ValueNaming::new(
         Param::DisableReasoning,
         "false",
         "reasoning.enabled",
         "true",
     ),
-    Spelling::new(
+    ValueNaming::new(
         Param::ReasoningFormat,
         "\"hidden\"",
         "reasoning.exclude",
         "true",
     ),
-    Spelling::new(
+    ValueNaming::new(
         Param::ReasoningFormat,
         "\"parsed\"",
         "reasoning.exclude",
@@ -67,38 +69,38 @@ const REASONING_WORDS: &[Spelling] = &[
 ];
 
 /// Vercel AI Gateway; models are named `maker/model`.
-pub const VERCEL: Profile = Profile {
+pub const VERCEL: ChatProfile = ChatProfile {
     name: "vercel",
     base_url: "https://ai-gateway.vercel.sh/v1",
     key_env: "AI_GATEWAY_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::Seed,
             Param::ParallelToolCalls,
             Param::ReasoningEffort,
             Param::ReasoningMaxTokens,
-            Param::EndUser,
+            Param::UserId,
             Param::ResponseFormat,
         ],
     ],
     renamed: REASONING_OBJECT,
-    spelled: REASONING_WORDS,
-    stream_usage: StreamUsage::Asked,
+    renamed_values: REASONING_WORDS,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Details,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Cloudflare AI Gateway; `account` and `gateway` are parts of the address, models are named `provider/model`. The key is
 /// the upstream's; a protected gateway wants the header `cf-aig-authorization` besides.
-pub const CLOUDFLARE: Profile = Profile {
+pub const CLOUDFLARE: ChatProfile = ChatProfile {
     name: "cloudflare",
     base_url: "https://gateway.ai.cloudflare.com/v1/{account}/{gateway}/compat",
     key_env: "CLOUDFLARE_API_TOKEN",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::N,
             Param::Seed,
@@ -109,19 +111,19 @@ pub const CLOUDFLARE: Profile = Profile {
     ],
     // Workers AI behind the gateway.
     text_only: &["workers-ai/", "@cf/"],
-    stream_usage: StreamUsage::Asked,
-    ..Profile::BASE
+    stream_usage: StreamUsage::Requested,
+    ..ChatProfile::BASE
 };
 
 /// Hugging Face's router; models are named `org/name[:provider]`. How a stream ends depends on the upstream.
-pub const HUGGINGFACE: Profile = Profile {
+pub const HUGGINGFACE: ChatProfile = ChatProfile {
     name: "huggingface",
     base_url: "https://router.huggingface.co/v1",
     key_env: "HF_TOKEN",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
         &[
             Param::LogitBias,
             Param::N,
@@ -130,12 +132,12 @@ pub const HUGGINGFACE: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
-    stream_usage: StreamUsage::Asked,
-    ..Profile::BASE
+    stream_usage: StreamUsage::Requested,
+    ..ChatProfile::BASE
 };
 
 /// A LiteLLM proxy, by its default address.
-pub const LITELLM: Profile = Profile {
+pub const LITELLM: ChatProfile = ChatProfile {
     name: "litellm",
     results_wanted: false,
     free_names: true,
@@ -144,16 +146,16 @@ pub const LITELLM: Profile = Profile {
     key_env: "LITELLM_API_KEY",
     key_optional: true,
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
-        Profile::SAMPLERS,
-        Profile::OPENAI,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::SAMPLERS,
+        ChatProfile::OPENAI,
     ],
     renamed: &[],
-    media: MediaPlace::AnyMessage,
-    call_id: IdForm::ANY,
-    tool_name: IdForm::ANY,
+    media: MediaPlacement::AnyMessage,
+    call_id: IdFormat::ANY,
+    tool_name: IdFormat::ANY,
     message_refusal: false,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,

@@ -2,7 +2,7 @@
 
 use crate::{
     Param,
-    provider::openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
+    provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage, ValueNaming},
     schema::Dialects,
 };
 
@@ -17,21 +17,21 @@ const OPEN: &[Param] = &[
 
 /// Groq refuses unknown members, `name` in messages, log probabilities and more than one answer. An error inside a stream
 /// is an event of its own name, after which no end marker comes.
-pub const GROQ: Profile = Profile {
+pub const GROQ: ChatProfile = ChatProfile {
     name: "groq",
     schemas: Dialects::OPENAI_LIKE,
     base_url: "https://api.groq.com/openai/v1",
     key_env: "GROQ_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::Seed,
             Param::ParallelToolCalls,
             Param::ReasoningEffort,
             Param::ReasoningFormat,
             Param::ServiceTier,
-            Param::EndUser,
+            Param::UserId,
             Param::ResponseFormat,
         ],
     ],
@@ -48,39 +48,44 @@ pub const GROQ: Profile = Profile {
         "n",
         "search_settings",
     ]),
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     message_name: false,
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Together AI. `logprobs` is the number of alternatives; more than one are asked for with an `extra` of that name. Usage
 /// comes by itself.
-pub const TOGETHER: Profile = Profile {
+pub const TOGETHER: ChatProfile = ChatProfile {
     name: "together",
     base_url: "https://api.together.xyz/v1",
     key_env: "TOGETHER_API_KEY",
-    params: &[Profile::COMMON, Profile::PENALTIES, Profile::SAMPLERS, OPEN],
-    spelled: &[Spelling::new(Param::Logprobs, "true", "logprobs", "1")],
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::SAMPLERS,
+        OPEN,
+    ],
+    renamed_values: &[ValueNaming::new(Param::Logprobs, "true", "logprobs", "1")],
     stream_usage: StreamUsage::Always,
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Fireworks AI; models are named `accounts/fireworks/models/...`.
-pub const FIREWORKS: Profile = Profile {
+pub const FIREWORKS: ChatProfile = ChatProfile {
     name: "fireworks",
     base_url: "https://api.fireworks.ai/inference/v1",
     key_env: "FIREWORKS_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
-        Profile::SAMPLERS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::SAMPLERS,
         OPEN,
         &[
             Param::ParallelToolCalls,
-            Param::EndUser,
+            Param::UserId,
             Param::Prediction,
             Param::ServiceTier,
         ],
@@ -88,33 +93,33 @@ pub const FIREWORKS: Profile = Profile {
     stream_usage: StreamUsage::Always,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// NVIDIA NIM in NVIDIA's cloud. One that runs elsewhere has another base URL and may need no key.
-pub const NVIDIA: Profile = Profile {
+pub const NVIDIA: ChatProfile = ChatProfile {
     name: "nvidia",
     base_url: "https://integrate.api.nvidia.com/v1",
     key_env: "NVIDIA_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
         &[Param::N, Param::Seed, Param::ResponseFormat],
     ],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     end_marker: EndMarker::Always,
     context_overflow: &["This model's maximum context length is"],
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// SambaNova Cloud.
-pub const SAMBANOVA: Profile = Profile {
+pub const SAMBANOVA: ChatProfile = ChatProfile {
     name: "sambanova",
     base_url: "https://api.sambanova.ai/v1",
     key_env: "SAMBANOVA_API_KEY",
     params: &[
-        Profile::COMMON,
+        ChatProfile::COMMON,
         &[
             Param::TopK,
             Param::ParallelToolCalls,
@@ -122,44 +127,44 @@ pub const SAMBANOVA: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Venice.ai. Errors are `{"error": "text"}`.
-pub const VENICE: Profile = Profile {
+pub const VENICE: ChatProfile = ChatProfile {
     name: "venice",
     base_url: "https://api.venice.ai/api/v1",
     key_env: "VENICE_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
-        Profile::SAMPLERS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::SAMPLERS,
         &[
             Param::N,
             Param::Seed,
             Param::ParallelToolCalls,
             Param::ReasoningEffort,
             Param::PromptCacheKey,
-            Param::EndUser,
+            Param::UserId,
             Param::ResponseFormat,
         ],
     ],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Doubleword. Reasoning comes under both names at once, and in details.
-pub const DOUBLEWORD: Profile = Profile {
+pub const DOUBLEWORD: ChatProfile = ChatProfile {
     name: "doubleword",
     base_url: "https://api.doubleword.ai/v1",
     key_env: "DOUBLEWORD_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::Seed,
             Param::ParallelToolCalls,
@@ -167,27 +172,27 @@ pub const DOUBLEWORD: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// Crusoe Managed Inference (vLLM).
-pub const CRUSOE: Profile = Profile {
+pub const CRUSOE: ChatProfile = ChatProfile {
     name: "crusoe",
     base_url: "https://api.inference.crusoecloud.com/v1",
     key_env: "CRUSOE_API_KEY",
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
-        Profile::SAMPLERS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::SAMPLERS,
         OPEN,
     ],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning"),
     end_marker: EndMarker::Always,
     context_overflow: &["This model's maximum context length is"],
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };

@@ -2,18 +2,18 @@
 
 use crate::{
     Param,
-    provider::openai_chat::{EndMarker, Profile, ReasoningReplay, Spelling, StreamUsage},
+    provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage, ValueNaming},
     schema::Dialects,
 };
 
-const ENABLE_THINKING: &[Spelling] = &[
-    Spelling::new(
+const ENABLE_THINKING: &[ValueNaming] = &[
+    ValueNaming::new(
         Param::DisableReasoning,
         "true",
         "chat_template_kwargs.enable_thinking",
         "false",
     ),
-    Spelling::new(
+    ValueNaming::new(
         Param::DisableReasoning,
         "false",
         "chat_template_kwargs.enable_thinking",
@@ -22,14 +22,14 @@ const ENABLE_THINKING: &[Spelling] = &[
 ];
 
 /// Ollama. It takes no tool choice, and the context's size cannot be set here.
-pub const OLLAMA: Profile = Profile {
+pub const OLLAMA: ChatProfile = ChatProfile {
     name: "ollama-openai",
     schemas: Dialects::OLLAMA,
     base_url: "http://localhost:11434/v1",
     key_env: "OLLAMA_API_KEY",
     key_optional: true,
     params: &[
-        Profile::PENALTIES,
+        ChatProfile::PENALTIES,
         &[
             Param::MaxTokens,
             Param::Temperature,
@@ -41,25 +41,25 @@ pub const OLLAMA: Profile = Profile {
             Param::ResponseFormat,
         ],
     ],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning"),
     end_marker: EndMarker::Always,
     context_overflow: &["prompt too long; exceeded max context length"],
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// llama.cpp's server. Tools need its flag `--jinja`. Its times are in milliseconds, in `timings`.
-pub const LLAMA_CPP: Profile = Profile {
+pub const LLAMA_CPP: ChatProfile = ChatProfile {
     name: "llama-cpp",
     schemas: Dialects::LLAMA_CPP,
     base_url: "http://localhost:8080/v1",
     key_env: "LLAMA_API_KEY",
     key_optional: true,
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
-        Profile::SAMPLERS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::SAMPLERS,
         &[
             Param::LogitBias,
             Param::N,
@@ -69,25 +69,25 @@ pub const LLAMA_CPP: Profile = Profile {
         ],
     ],
     renamed: &[(Param::RepetitionPenalty, "repeat_penalty")],
-    spelled: ENABLE_THINKING,
-    stream_usage: StreamUsage::Asked,
+    renamed_values: ENABLE_THINKING,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
     closes_after_stream: true,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// vLLM's server.
-pub const VLLM: Profile = Profile {
+pub const VLLM: ChatProfile = ChatProfile {
     name: "vllm",
     base_url: "http://localhost:8000/v1",
     key_env: "VLLM_API_KEY",
     key_optional: true,
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
-        Profile::LOGPROBS,
-        Profile::SAMPLERS,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::SAMPLERS,
         &[
             Param::MinTokens,
             Param::LogitBias,
@@ -95,20 +95,20 @@ pub const VLLM: Profile = Profile {
             Param::Seed,
             Param::ParallelToolCalls,
             Param::ReasoningEffort,
-            Param::EndUser,
+            Param::UserId,
             Param::ResponseFormat,
         ],
     ],
-    spelled: ENABLE_THINKING,
-    stream_usage: StreamUsage::Asked,
+    renamed_values: ENABLE_THINKING,
+    stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning"),
     end_marker: EndMarker::Always,
     context_overflow: &["This model's maximum context length is"],
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };
 
 /// SGLang's server.
-pub const SGLANG: Profile = Profile {
+pub const SGLANG: ChatProfile = ChatProfile {
     name: "sglang",
     base_url: "http://localhost:30000/v1",
     key_env: "SGLANG_API_KEY",
@@ -117,15 +117,15 @@ pub const SGLANG: Profile = Profile {
 };
 
 /// LM Studio's server.
-pub const LM_STUDIO: Profile = Profile {
+pub const LM_STUDIO: ChatProfile = ChatProfile {
     name: "lm-studio",
     schemas: Dialects::LLAMA_CPP,
     base_url: "http://localhost:1234/v1",
     key_env: "LM_API_TOKEN",
     key_optional: true,
     params: &[
-        Profile::COMMON,
-        Profile::PENALTIES,
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
         &[
             Param::TopK,
             Param::RepetitionPenalty,
@@ -135,7 +135,7 @@ pub const LM_STUDIO: Profile = Profile {
         ],
     ],
     renamed: &[(Param::RepetitionPenalty, "repeat_penalty")],
-    stream_usage: StreamUsage::Asked,
+    stream_usage: StreamUsage::Requested,
     end_marker: EndMarker::Always,
-    ..Profile::BASE
+    ..ChatProfile::BASE
 };

@@ -1,4 +1,4 @@
-//! Servers that speak OpenAI chat, each as a value of [`Profile`].
+//! Servers that speak OpenAI chat, each as a value of [`ChatProfile`].
 //!
 //! Sources: recorded traffic where there is some, else the servers' own documentation. A server that is not here is
 //! reached with [`OpenAiChat::custom`](super::OpenAiChat::custom), or with a profile of the program's own.
@@ -10,7 +10,7 @@ mod hosted;
 mod labs;
 mod local;
 
-use super::Profile;
+use super::ChatProfile;
 
 pub use cerebras::CEREBRAS;
 pub use clouds::{
@@ -23,7 +23,7 @@ pub use labs::{ALIBABA, ANTHROPIC, DEEPSEEK, MISTRAL, MOONSHOT, OPENAI, PERPLEXI
 pub use local::{LLAMA_CPP, LM_STUDIO, OLLAMA, SGLANG, VLLM};
 
 /// Every profile, by name.
-pub const ALL: &[Profile] = &[
+pub const ALL: &[ChatProfile] = &[
     ALIBABA,
     ANTHROPIC,
     AZURE,
@@ -64,7 +64,7 @@ pub const ALL: &[Profile] = &[
 
 /// The profile of a name such as `groq`, case ignored.
 #[must_use]
-pub fn by_name(name: &str) -> Option<Profile> {
-    let known = |profile: &&Profile| profile.name.eq_ignore_ascii_case(name);
+pub fn by_name(name: &str) -> Option<ChatProfile> {
+    let known = |profile: &&ChatProfile| profile.name.eq_ignore_ascii_case(name);
     ALL.iter().find(known).copied()
 }

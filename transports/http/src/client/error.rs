@@ -3,9 +3,9 @@
 use crate::error::{find, tls_text};
 use std::{error::Error as StdError, fmt, io};
 use unifiedai_transport::{
-    Delivery::{self, Answered, MaybeProcessed, NotSent},
-    FailureKind::{self, Connect, HeadTooLarge, Protocol, Reset, Tls, Truncated},
+    RequestDelivery::{self, Answered, MaybeProcessed, NotSent},
     TransportError,
+    TransportErrorKind::{self, Connect, HeadersTooLarge, Protocol, Reset, Tls, Truncated},
 };
 
 /// The request or the head of its response did not come through. `unsent` if nothing of it was written.
@@ -15,7 +15,7 @@ pub(crate) fn send_error(
     place: impl fmt::Display,
 ) -> TransportError {
     let (kind, what) = match kind_of(error) {
-        HeadTooLarge => (HeadTooLarge, "the head of its response is too large"),
+        HeadersTooLarge => (HeadersTooLarge, "the head of its response is too large"),
         Protocol => (Protocol, "its response is not HTTP"),
         Connect => (Connect, "no connection"),
         Tls => (Tls, "TLS failed"),
@@ -45,8 +45,8 @@ pub(crate) fn read_error(
 }
 
 fn failure(
-    kind: FailureKind,
-    delivery: Delivery,
+    kind: TransportErrorKind,
+    delivery: RequestDelivery,
     what: &str,
     error: &(dyn StdError + 'static),
     place: impl fmt::Display,
@@ -61,11 +61,11 @@ fn failure(
     TransportError::new(kind, delivery, format!("{place}: {what}{cause}"))
 }
 
-fn kind_of(error: &(dyn StdError + 'static)) -> FailureKind {
+fn kind_of(error: &(dyn StdError + 'static)) -> TransportErrorKind {
     use io::ErrorKind as Io;
     if let Some(hyper) = find::<hyper::Error>(error) {
         if hyper.is_parse_too_large() {
-            return HeadTooLarge;
+            return HeadersTooLarge;
         }
         if hyper.is_parse() {
             return Protocol;

@@ -34,7 +34,7 @@ use std::{
     time::SystemTime,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
+use unifiedai_transport::{AsyncTransport, AttemptDeadlines, Time, TransportError};
 
 /// Bytes to and from a peer.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -140,7 +140,7 @@ impl<R: Runtime> AsyncTransport for Client<R> {
     fn send(
         &self,
         request: http::Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<Body<R>>, TransportError>> + Send + 'static
     {
         send(Arc::clone(&self.0), request, limits)

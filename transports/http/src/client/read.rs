@@ -12,7 +12,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use unifiedai_transport::{AsyncBody, Time, TransportError};
+use unifiedai_transport::{AsyncResponseBody, Time, TransportError};
 
 /// What a body comes over.
 pub trait Carrier: Send + Unpin + 'static {
@@ -123,7 +123,7 @@ impl<D, T, C: Carrier> ResponseBody<D, T, C> {
     }
 }
 
-impl<D, T, C> AsyncBody for ResponseBody<D, T, C>
+impl<D, T, C> AsyncResponseBody for ResponseBody<D, T, C>
 where
     D: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
     T: Timer,

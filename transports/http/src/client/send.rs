@@ -24,18 +24,20 @@ use std::{
     sync::Arc,
     task::Context,
 };
-use unifiedai_transport::{Delivery::NotSent, FailureKind::Reset, Limits, Time, TransportError};
+use unifiedai_transport::{
+    AttemptDeadlines, RequestDelivery::NotSent, Time, TransportError, TransportErrorKind::Reset,
+};
 
 pub(crate) async fn send<R: Runtime>(
     shared: Arc<Shared<R>>,
     mut request: Request<Bytes>,
-    limits: Limits,
+    limits: AttemptDeadlines,
 ) -> Result<Response<Body<R>>, TransportError> {
     let target = Target::of(request.uri())?;
     let runtime = R::id().ok_or_else(|| unsendable(R::NO_RUNTIME))?;
     check_length(&request)?;
     state_empty_body(&mut request);
-    let head_by = limits.head.min(limits.total);
+    let head_by = limits.headers.min(limits.total);
     let connect_by = limits.connect.min(head_by);
     let mut timer = R::Timer::default();
     let uri = mem::take(request.uri_mut());

@@ -14,7 +14,7 @@ use std::{
     time::SystemTime,
 };
 use tower_service::Service;
-use unifiedai_transport::{AsyncTransport, Limits, Time, TransportError};
+use unifiedai_transport::{AsyncTransport, AttemptDeadlines, Time, TransportError};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -60,7 +60,7 @@ where
     fn send(
         &self,
         request: Request<Bytes>,
-        limits: Limits,
+        limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send + 'static {
         let mut service = self.service.clone();
         async move {
@@ -71,7 +71,7 @@ where
                 poll_fn(|cx| service.poll_ready(cx)).await?;
                 service.call(request.map(B::from)).await
             });
-            let by = limits.head.min(limits.total);
+            let by = limits.headers.min(limits.total);
             let answer = timer.within(by, answering).await;
             let answer = answer.ok_or_else(|| head_timeout(false, &target))?;
             let response = answer.map_err(|e| send_error(&*e.into(), false, &target))?;

@@ -6,9 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 use unifiedai_transport::{
-    Delivery::{Answered, MaybeProcessed, NotSent},
-    FailureKind::Timeout,
-    Phase, Time, TransportError,
+    Phase,
+    RequestDelivery::{Answered, MaybeProcessed, NotSent},
+    Time, TransportError,
+    TransportErrorKind::Timeout,
 };
 
 /// A timer of a runtime. It belongs to one call.
@@ -36,7 +37,7 @@ pub trait Timer: Default + Send + Unpin + 'static {
 pub(crate) fn head_timeout(unsent: bool, place: impl std::fmt::Display) -> TransportError {
     let delivery = if unsent { NotSent } else { MaybeProcessed };
     let message = format!("{place} sent no response in time");
-    TransportError::new(Timeout(Phase::Head), delivery, message)
+    TransportError::new(Timeout(Phase::Headers), delivery, message)
 }
 
 /// The next part of the body did not come in time.

@@ -4,7 +4,7 @@ use super::help::{OK, Tls, broken_off, get, get_text, plain, read, settle, soon,
 use crate::Server;
 use bytes::Bytes;
 use http::StatusCode;
-use unifiedai_transport::{FailureKind, Transport};
+use unifiedai_transport::{Transport, TransportErrorKind};
 
 pub fn a_chunked_body_arrives<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::answering(
@@ -82,7 +82,7 @@ pub fn a_garbage_chunk_is_a_protocol_error<T: Transport>(make: fn(Tls) -> T) {
         peer.write(b"not a length\r\n");
         peer.sees_close();
     });
-    broken_off(make, &server, "abc", FailureKind::Protocol);
+    broken_off(make, &server, "abc", TransportErrorKind::Protocol);
 }
 
 /// With a transport's feature `gzip`: some proxies compress what was asked for as it is.
@@ -115,7 +115,7 @@ pub fn a_compressed_body_is_decoded<T: Transport>(make: fn(Tls) -> T) {
     .concat();
     let transport = plain(make);
     let (_, end) = read(&transport, get(&transport, &Server::closing(cut)).unwrap());
-    assert_eq!(end.unwrap_err().kind(), FailureKind::Truncated);
+    assert_eq!(end.unwrap_err().kind(), TransportErrorKind::Truncated);
 }
 
 /// `compressed on the way`

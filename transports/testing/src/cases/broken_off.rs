@@ -4,23 +4,23 @@ use super::help::{OK, Tls, broken_off, plain, refused, settle, soon, text};
 use crate::Server;
 use bytes::Bytes;
 use http::StatusCode;
-use unifiedai_transport::{FailureKind, Transport};
+use unifiedai_transport::{Transport, TransportErrorKind};
 
 pub fn a_connection_closed_before_the_answer_may_be_processed<T: Transport>(make: fn(Tls) -> T) {
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le"] {
         let server = Server::closing(answer);
-        refused(make, &server, FailureKind::Reset);
+        refused(make, &server, TransportErrorKind::Reset);
     }
 }
 
 pub fn a_cut_length_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing(format!("{OK}content-length: 9\r\n\r\nhalf"));
-    broken_off(make, &server, "half", FailureKind::Truncated);
+    broken_off(make, &server, "half", TransportErrorKind::Truncated);
 }
 
 pub fn a_cut_chunk_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing(format!("{OK}transfer-encoding: chunked\r\n\r\n9\r\nhalf"));
-    broken_off(make, &server, "half", FailureKind::Truncated);
+    broken_off(make, &server, "half", TransportErrorKind::Truncated);
 }
 
 pub fn a_cut_in_the_framing_of_chunks_is_truncated<T: Transport>(make: fn(Tls) -> T) {
@@ -28,7 +28,7 @@ pub fn a_cut_in_the_framing_of_chunks_is_truncated<T: Transport>(make: fn(Tls) -
         let server = Server::closing(format!(
             "{OK}transfer-encoding: chunked\r\n\r\n4\r\nhalf{cut}"
         ));
-        broken_off(make, &server, "half", FailureKind::Truncated);
+        broken_off(make, &server, "half", TransportErrorKind::Truncated);
     }
 }
 
@@ -36,7 +36,7 @@ pub fn a_missing_last_chunk_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing(format!(
         "{OK}transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"
     ));
-    broken_off(make, &server, "half", FailureKind::Truncated);
+    broken_off(make, &server, "half", TransportErrorKind::Truncated);
 }
 
 pub fn a_refused_upload_tells_its_status<T: Transport>(make: fn(Tls) -> T) {

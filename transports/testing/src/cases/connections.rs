@@ -4,7 +4,7 @@ use super::help::{OK, Tls, get, get_text, limit, plain, request, secure, settle,
 use crate::{Authority, Peer, Server};
 use bytes::Bytes;
 use std::sync::mpsc;
-use unifiedai_transport::{Body, Transport};
+use unifiedai_transport::{ResponseBody, Transport};
 
 pub fn a_read_connection_is_used_again<T: Transport + Clone>(make: fn(Tls) -> T) {
     let server = Server::answering(format!("{OK}content-length: 2\r\n\r\nhi"));

@@ -3,7 +3,7 @@
 use super::help::{OK, Tls, get, plain, read, refused, secure, settle, soon, text};
 use crate::{Authority, Peer, Server};
 use bytes::Bytes;
-use unifiedai_transport::{FailureKind, Transport};
+use unifiedai_transport::{Transport, TransportErrorKind};
 
 pub fn a_head_of_60_kib_is_accepted<T: Transport>(make: fn(Tls) -> T) {
     let long = "y".repeat(60 * 1024);
@@ -82,7 +82,7 @@ pub fn a_long_head_before_an_end_of_the_connection_is_read<T: Transport>(make: f
             assert_eq!(text, "half");
             let end = end.map_err(|failure| failure.kind());
             let expected = if cut {
-                Err(FailureKind::Truncated)
+                Err(TransportErrorKind::Truncated)
             } else {
                 Ok(())
             };
@@ -90,24 +90,24 @@ pub fn a_long_head_before_an_end_of_the_connection_is_read<T: Transport>(make: f
         }
     }
     let cut = Server::closing(format!("{OK}x-long: {long}"));
-    refused(make, &cut, FailureKind::Reset);
+    refused(make, &cut, TransportErrorKind::Reset);
 }
 
 pub fn a_header_bomb_is_refused<T: Transport>(make: fn(Tls) -> T) {
     let long = "y".repeat(128 * 1024);
     let server = Server::answering(format!("{OK}x-long: {long}\r\ncontent-length: 0\r\n\r\n"));
-    refused(make, &server, FailureKind::HeadTooLarge);
+    refused(make, &server, TransportErrorKind::HeadersTooLarge);
 }
 
 pub fn too_many_headers_are_refused<T: Transport>(make: fn(Tls) -> T) {
     let headers = "a: b\r\n".repeat(5_000);
     let server = Server::answering(format!("{OK}{headers}content-length: 0\r\n\r\n"));
-    refused(make, &server, FailureKind::HeadTooLarge);
+    refused(make, &server, TransportErrorKind::HeadersTooLarge);
 }
 
 pub fn a_garbage_head_is_a_protocol_error<T: Transport>(make: fn(Tls) -> T) {
     for garbage in ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "\0\x01\x02\x03 what\r\n\r\n"] {
         let server = Server::closing(garbage);
-        refused(make, &server, FailureKind::Protocol);
+        refused(make, &server, TransportErrorKind::Protocol);
     }
 }

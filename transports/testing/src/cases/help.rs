@@ -9,7 +9,10 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use unifiedai_transport::{Body, Delivery, FailureKind, Limits, Time, Transport, TransportError};
+use unifiedai_transport::{
+    AttemptDeadlines, RequestDelivery, ResponseBody, Time, Transport, TransportError,
+    TransportErrorKind,
+};
 
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\n";
 
@@ -42,10 +45,10 @@ pub(super) fn limit<T: Transport>(transport: &T) -> Time {
     transport.now().saturating_add(Duration::from_secs(5))
 }
 
-pub(crate) fn soon<T: Transport>(transport: &T) -> Limits {
-    let mut limits = Limits::NONE;
+pub(crate) fn soon<T: Transport>(transport: &T) -> AttemptDeadlines {
+    let mut limits = AttemptDeadlines::NONE;
     limits.connect = limit(transport);
-    limits.head = limit(transport);
+    limits.headers = limit(transport);
     limits.total = transport.now().saturating_add(Duration::from_secs(10));
     limits
 }
@@ -98,10 +101,10 @@ pub(crate) fn failure<T: Transport>(transport: &T, uri: &str) -> TransportError 
     transport.send(request, soon(transport)).err().unwrap()
 }
 
-pub(super) fn refused<T: Transport>(make: fn(Tls) -> T, server: &Server, kind: FailureKind) {
+pub(super) fn refused<T: Transport>(make: fn(Tls) -> T, server: &Server, kind: TransportErrorKind) {
     let failure = failure(&plain(make), &server.uri("/"));
     assert_eq!(failure.kind(), kind, "{failure:?}");
-    assert_eq!(failure.delivery(), Delivery::MaybeProcessed);
+    assert_eq!(failure.delivery(), RequestDelivery::MaybeProcessed);
     assert_eq!(server.connections(), 1, "the request was repeated");
 }
 
@@ -109,14 +112,14 @@ pub(super) fn broken_off<T: Transport>(
     make: fn(Tls) -> T,
     server: &Server,
     half: &str,
-    kind: FailureKind,
+    kind: TransportErrorKind,
 ) {
     let transport = plain(make);
     let (text, end) = read(&transport, get(&transport, server).unwrap());
     assert_eq!(text, half);
     let failure = end.unwrap_err();
     assert_eq!(failure.kind(), kind, "{failure:?}");
-    assert_eq!(failure.delivery(), Delivery::Answered);
+    assert_eq!(failure.delivery(), RequestDelivery::Answered);
 }
 
 /// Along an error and its sources each of these texts stands once.

@@ -3,7 +3,7 @@
 use super::help::{SHORT, Tls, failure, in_time, names_once, plain, soon};
 use bytes::Bytes;
 use std::{net::TcpListener, time::Instant};
-use unifiedai_transport::{Delivery, FailureKind, Phase, Transport};
+use unifiedai_transport::{Phase, RequestDelivery, Transport, TransportErrorKind};
 
 pub fn a_closed_port_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     let closed = TcpListener::bind("127.0.0.1:0")
@@ -12,15 +12,15 @@ pub fn a_closed_port_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
         .unwrap();
     for uri in [format!("http://{closed}/"), format!("https://{closed}/")] {
         let failure = failure(&plain(make), &uri);
-        assert_eq!(failure.kind(), FailureKind::Connect);
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(failure.kind(), TransportErrorKind::Connect);
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     }
 }
 
 pub fn an_unknown_name_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     let failure = failure(&plain(make), "http://no-such-host.invalid/");
-    assert_eq!(failure.kind(), FailureKind::Dns);
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Dns);
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     assert!(
         failure.to_string().contains("no-such-host.invalid"),
         "{failure}"
@@ -30,8 +30,12 @@ pub fn an_unknown_name_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
 pub fn a_uri_without_a_host_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     for uri in ["/only/a/path", "ftp://127.0.0.1/"] {
         let failure = failure(&plain(make), uri);
-        assert_eq!(failure.kind(), FailureKind::Request, "{uri}: {failure:?}");
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(
+            failure.kind(),
+            TransportErrorKind::Request,
+            "{uri}: {failure:?}"
+        );
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     }
 }
 
@@ -44,8 +48,8 @@ pub fn a_handshake_that_hangs_runs_into_the_connect_limit<T: Transport>(make: fn
     let started = Instant::now();
     let request = http::Request::get(uri).body(Bytes::new()).unwrap();
     let failure = transport.send(request, limits).err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Connect));
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Connect));
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     in_time(started);
 }
 
@@ -58,8 +62,8 @@ pub fn no_time_to_connect_is_a_limit<T: Transport>(make: fn(Tls) -> T) {
     let started = Instant::now();
     let request = http::Request::get(uri).body(Bytes::new()).unwrap();
     let failure = transport.send(request, limits).err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Connect));
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Connect));
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     assert!(started.elapsed() < SHORT);
 }
 

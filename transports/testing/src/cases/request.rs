@@ -4,7 +4,7 @@ use super::help::{Tls, plain, soon, text};
 use crate::{Server, server};
 use bytes::Bytes;
 use std::sync::mpsc;
-use unifiedai_transport::{Delivery, FailureKind, Transport};
+use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
 pub fn a_get_adds_no_header<T: Transport>(make: fn(Tls) -> T) {
     let (server, heads) = recording("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: b\r\n\r\nhi");
@@ -77,10 +77,10 @@ pub fn a_content_length_other_than_the_bodys_is_not_sent<T: Transport>(make: fn(
         let failure = transport.send(request, soon(&transport)).err().unwrap();
         assert_eq!(
             failure.kind(),
-            FailureKind::Request,
+            TransportErrorKind::Request,
             "{length}: {failure:?}"
         );
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     }
     let transport = plain(make);
     let request = http::Request::post(server.uri("/")).header("content-length", "5");

@@ -7,7 +7,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use unifiedai_transport::{Body, Delivery, FailureKind, Limits, Phase, Time, Transport};
+use unifiedai_transport::{
+    AttemptDeadlines, Phase, RequestDelivery, ResponseBody, Time, Transport, TransportErrorKind,
+};
 
 /// On the same connection, whichever of two is the longer one.
 pub fn a_limit_holds_for_its_request_alone<T: Transport>(make: fn(Tls) -> T) {
@@ -26,7 +28,7 @@ pub fn a_limit_holds_for_its_request_alone<T: Transport>(make: fn(Tls) -> T) {
     let transport = plain(make);
     let hasty = |transport: &T| {
         let mut limits = soon(transport);
-        limits.head = transport.now().saturating_add(SHORT);
+        limits.headers = transport.now().saturating_add(SHORT);
         limits
     };
     for (path, hurry) in [("/", true), ("/slow", false), ("/", false), ("/", true)] {
@@ -41,7 +43,7 @@ pub fn a_limit_holds_for_its_request_alone<T: Transport>(make: fn(Tls) -> T) {
     let started = Instant::now();
     let failure = transport.send(request(&server, "/never"), hasty(&transport));
     let kind = failure.err().unwrap().kind();
-    assert_eq!(kind, FailureKind::Timeout(Phase::Head));
+    assert_eq!(kind, TransportErrorKind::Timeout(Phase::Headers));
     in_time(started);
     assert_eq!(server.connections(), 1);
 }
@@ -50,13 +52,13 @@ pub fn a_silent_server_runs_into_the_head_limit<T: Transport>(make: fn(Tls) -> T
     let server = silent();
     let transport = plain(make);
     let mut limits = soon(&transport);
-    limits.head = transport.now().saturating_add(SHORT);
+    limits.headers = transport.now().saturating_add(SHORT);
     late(
         &transport,
         &server,
         limits,
-        Phase::Head,
-        Delivery::MaybeProcessed,
+        Phase::Headers,
+        RequestDelivery::MaybeProcessed,
     );
 }
 
@@ -69,8 +71,8 @@ pub fn the_total_limits_the_head_too<T: Transport>(make: fn(Tls) -> T) {
         &transport,
         &server,
         limits,
-        Phase::Head,
-        Delivery::MaybeProcessed,
+        Phase::Headers,
+        RequestDelivery::MaybeProcessed,
     );
 }
 
@@ -107,8 +109,8 @@ pub fn a_pause_runs_into_the_deadline_and_is_no_end<T: Transport>(make: fn(Tls) 
         let failure = body
             .chunk(transport.now().saturating_add(SHORT))
             .unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Body));
-        assert_eq!(failure.delivery(), Delivery::Answered);
+        assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Body));
+        assert_eq!(failure.delivery(), RequestDelivery::Answered);
         in_time(started);
     }
     go.send(()).unwrap();
@@ -124,13 +126,13 @@ pub fn a_dripping_head_runs_into_the_head_limit<T: Transport>(make: fn(Tls) -> T
     });
     let transport = plain(make);
     let mut limits = soon(&transport);
-    limits.head = transport.now().saturating_add(SHORT);
+    limits.headers = transport.now().saturating_add(SHORT);
     late(
         &transport,
         &server,
         limits,
-        Phase::Head,
-        Delivery::MaybeProcessed,
+        Phase::Headers,
+        RequestDelivery::MaybeProcessed,
     );
 }
 
@@ -146,7 +148,7 @@ pub fn a_dripping_chunk_runs_into_the_deadline<T: Transport>(make: fn(Tls) -> T)
     let started = Instant::now();
     let deadline = transport.now().saturating_add(SHORT);
     let failure = response.body_mut().chunk(deadline).unwrap_err();
-    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Body));
+    assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Body));
     in_time(started);
     let started = Instant::now();
     drop(response);
@@ -165,10 +167,10 @@ pub fn a_deadline_in_the_past_still_reads_what_is_there<T: Transport>(make: fn(T
 pub fn no_limit_is_no_limit<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::answering(format!("{OK}content-length: 2\r\n\r\nhi"));
     let transport = plain(make);
-    for limits in [Limits::NONE, {
-        let mut limits = Limits::NONE;
+    for limits in [AttemptDeadlines::NONE, {
+        let mut limits = AttemptDeadlines::NONE;
         limits.connect = Time::from_nanos(u64::MAX - 1);
-        limits.head = Time::from_nanos(u64::MAX - 1);
+        limits.headers = Time::from_nanos(u64::MAX - 1);
         limits.total = Time::from_nanos(u64::MAX - 1);
         limits
     }] {
@@ -198,13 +200,13 @@ fn silent() -> Server {
 fn late<T: Transport>(
     transport: &T,
     server: &Server,
-    limits: Limits,
+    limits: AttemptDeadlines,
     phase: Phase,
-    delivery: Delivery,
+    delivery: RequestDelivery,
 ) {
     let started = Instant::now();
     let failure = transport.send(request(server, "/"), limits).err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Timeout(phase));
+    assert_eq!(failure.kind(), TransportErrorKind::Timeout(phase));
     assert_eq!(failure.delivery(), delivery);
     in_time(started);
 }

@@ -2,7 +2,7 @@
 
 use super::help::{OK, Tls, failure, get, get_text, names_once, plain, read, secure, settle};
 use crate::{Authority, Server};
-use unifiedai_transport::{Delivery, FailureKind, Transport};
+use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
 pub fn tls_to_a_trusted_server_works<T: Transport>(make: fn(Tls) -> T) {
     let authority = Authority::new("127.0.0.1");
@@ -32,24 +32,24 @@ pub fn tls_sessions_are_used_again<T: Transport>(make: fn(Tls) -> T) {
 pub fn an_untrusted_certificate_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     let server = secure(&Authority::new("127.0.0.1"), |peer| drop(peer.request()));
     let failure = failure(&plain(make), &server.uri("/"));
-    assert_eq!(failure.kind(), FailureKind::Tls);
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Tls);
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
 }
 
 pub fn a_certificate_for_another_host_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     let authority = Authority::new("other.example");
     let server = secure(&authority, |peer| drop(peer.request()));
     let failure = failure(&make(authority.client()), &server.uri("/"));
-    assert_eq!(failure.kind(), FailureKind::Tls);
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Tls);
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
 }
 
 pub fn an_expired_certificate_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     let authority = Authority::expired("127.0.0.1");
     let server = secure(&authority, |peer| drop(peer.request()));
     let failure = failure(&make(authority.client()), &server.uri("/"));
-    assert_eq!(failure.kind(), FailureKind::Tls);
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Tls);
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
 }
 
 /// Servers that speak TLS 1.0 or 1.1 alone refuse newer hellos with an alert.
@@ -59,8 +59,8 @@ pub fn an_old_version_of_tls_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
         peer.sees_close();
     });
     let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
-    assert_eq!(failure.kind(), FailureKind::Tls);
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Tls);
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
 }
 
 /// A record of TLS 1.0: fatal, `protocol_version` (RFC 5246, 7.2).
@@ -72,8 +72,8 @@ pub fn plain_text_in_place_of_tls_is_not_sent<T: Transport>(make: fn(Tls) -> T) 
         peer.sees_close();
     });
     let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
-    assert_eq!(failure.kind(), FailureKind::Tls);
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Tls);
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
 }
 
 pub fn tls_closed_without_notice_is_truncated<T: Transport>(make: fn(Tls) -> T) {
@@ -99,10 +99,10 @@ pub fn tls_closed_without_notice_is_truncated<T: Transport>(make: fn(Tls) -> T) 
         let failure = end.unwrap_err();
         assert_eq!(
             failure.kind(),
-            FailureKind::Truncated,
+            TransportErrorKind::Truncated,
             "{framing}: {failure:?}"
         );
-        assert_eq!(failure.delivery(), Delivery::Answered);
+        assert_eq!(failure.delivery(), RequestDelivery::Answered);
     }
 }
 
@@ -150,7 +150,11 @@ pub fn the_reason_why_tls_fails_is_named<T: Transport>(make: fn(Tls) -> T) {
     for (shown, client, reason) in cases {
         let server = secure(shown, |peer| drop(peer.request()));
         let failure = failure(&make(client), &server.uri("/"));
-        assert_eq!(failure.kind(), FailureKind::Tls, "{reason}: {failure:?}");
+        assert_eq!(
+            failure.kind(),
+            TransportErrorKind::Tls,
+            "{reason}: {failure:?}"
+        );
         names_once(&failure, &[&server.address().to_string(), reason]);
     }
     for (answer, reason) in [
@@ -162,7 +166,11 @@ pub fn the_reason_why_tls_fails_is_named<T: Transport>(make: fn(Tls) -> T) {
             peer.sees_close();
         });
         let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
-        assert_eq!(failure.kind(), FailureKind::Tls, "{reason}: {failure:?}");
+        assert_eq!(
+            failure.kind(),
+            TransportErrorKind::Tls,
+            "{reason}: {failure:?}"
+        );
         names_once(&failure, &[&server.address().to_string(), reason]);
     }
 }
@@ -171,7 +179,7 @@ pub fn the_reason_why_tls_fails_is_named<T: Transport>(make: fn(Tls) -> T) {
 pub fn a_handshake_that_is_cut_is_no_connection<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::new(|_| {});
     let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
-    assert_eq!(failure.kind(), FailureKind::Connect, "{failure:?}");
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Connect, "{failure:?}");
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     names_once(&failure, &[&server.address().to_string()]);
 }

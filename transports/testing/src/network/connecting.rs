@@ -14,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai_http::Options;
-use unifiedai_transport::{Body, Delivery, FailureKind, Phase, Time, Transport};
+use unifiedai_transport::{
+    Phase, RequestDelivery, ResponseBody, Time, Transport, TransportErrorKind,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -34,8 +36,8 @@ pub fn a_connect_limit_of_zero_uses_a_kept_connection_alone<T: Transport>(make: 
             .unwrap()
     };
     let failure = transport.send(get(), now(&transport)).err().unwrap();
-    assert_eq!(failure.kind(), FailureKind::Timeout(Phase::Connect));
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Connect));
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     assert_eq!(get_text(&transport, &server), "hi");
     settle();
     let response = transport.send(get(), now(&transport)).unwrap();
@@ -103,7 +105,7 @@ pub fn all_addresses_dead_run_into_the_connect_limit<T: Transport>(make: fn(Opti
         let failure = transport.send(request, limits).err().unwrap();
         assert_eq!(
             failure.kind(),
-            FailureKind::Timeout(Phase::Connect),
+            TransportErrorKind::Timeout(Phase::Connect),
             "{failure:?}"
         );
         super::says(&failure, &[&format!("a.test:{}", dead.address.port())]);
@@ -188,7 +190,7 @@ pub fn an_early_response_wins<T: Transport>(make: fn(Options) -> T) {
             let response = transport.send(upload, soon(&transport));
             let response = response.unwrap_or_else(|e| panic!("TLS: {tls}, closes: {close}: {e}"));
             assert_eq!(response.status(), 413);
-            let deadline = soon(&transport).head;
+            let deadline = soon(&transport).headers;
             let body = response.into_body().chunk(deadline).unwrap();
             assert_eq!(body.unwrap(), "no");
             assert!(started.elapsed() < Duration::from_millis(1500));

@@ -4,7 +4,7 @@ use super::{plain, says};
 use crate::{Server, cases::failure};
 use std::net::TcpListener;
 use unifiedai_http::Options;
-use unifiedai_transport::{Delivery, FailureKind, Transport};
+use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
 pub fn errors_of_connecting_name_place_and_cause<T: Transport>(make: fn(Options) -> T) {
     let transport = make(plain());
@@ -14,19 +14,19 @@ pub fn errors_of_connecting_name_place_and_cause<T: Transport>(make: fn(Options)
         .unwrap();
     for scheme in ["http", "https"] {
         let failure = failure(&transport, &format!("{scheme}://{closed}/"));
-        assert_eq!(failure.kind(), FailureKind::Connect);
+        assert_eq!(failure.kind(), TransportErrorKind::Connect);
         says(&failure, &[&closed.to_string(), "refused"]);
     }
     let unknown = failure(&transport, "https://no-such-host.invalid/");
-    assert_eq!(unknown.kind(), FailureKind::Dns);
+    assert_eq!(unknown.kind(), TransportErrorKind::Dns);
     says(&unknown, &["no-such-host.invalid:443", "resolved"]);
     // A server that closes during the handshake may be starting: it may be tried again.
     let closing = Server::new(|peer| {
         peer.some();
     });
     let cut = failure(&transport, &format!("https://{}/", closing.address()));
-    assert_eq!(cut.kind(), FailureKind::Connect, "{cut:?}");
-    assert_eq!(cut.delivery(), Delivery::NotSent);
+    assert_eq!(cut.kind(), TransportErrorKind::Connect, "{cut:?}");
+    assert_eq!(cut.delivery(), RequestDelivery::NotSent);
     says(
         &cut,
         &[
@@ -50,8 +50,8 @@ pub fn plain_http_on_an_https_port_is_no_failure_to_connect<T: Transport>(make: 
             peer.sees_close();
         });
         let failure = failure(&make(plain()), &format!("https://{}/", server.address()));
-        assert_eq!(failure.kind(), FailureKind::Tls, "{failure:?}");
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(failure.kind(), TransportErrorKind::Tls, "{failure:?}");
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         says(&failure, &[&server.address().to_string(), "plain HTTP"]);
         assert_eq!(server.connections(), 1);
     }
@@ -60,6 +60,6 @@ pub fn plain_http_on_an_https_port_is_no_failure_to_connect<T: Transport>(make: 
 pub fn what_is_not_http_is_named<T: Transport>(make: fn(Options) -> T) {
     let server = Server::closing("SSH-2.0-OpenSSH_9.2\r\n\r\n");
     let failure = failure(&make(plain()), &server.uri("/"));
-    assert_eq!(failure.kind(), FailureKind::Protocol, "{failure:?}");
+    assert_eq!(failure.kind(), TransportErrorKind::Protocol, "{failure:?}");
     says(&failure, &[&server.address().to_string(), "not HTTP"]);
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai_http::{Options, proxy::Proxies};
-use unifiedai_transport::{Delivery, FailureKind, Phase, Transport};
+use unifiedai_transport::{Phase, RequestDelivery, Transport, TransportErrorKind};
 
 /// With its status: repeated wrong credentials can lock an account. Garbage and an endless head are final, too.
 pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
@@ -41,8 +41,8 @@ pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
         });
         let transport = make(plain().proxies(all(&proxy)));
         let failure = failure(&transport, "https://a.test/");
-        assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         let shown = format!("http://{}", proxy.address());
         says(&failure, &[&shown, "a.test:443", word]);
         assert!(!format!("{failure:?}").contains("CANARY"));
@@ -52,8 +52,8 @@ pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
     let proxy = Server::answering("HTTP/1.1 407 Who\r\ncontent-length: 0\r\n\r\n");
     let transport = make(plain().proxies(all(&proxy)));
     let failure = failure(&transport, "http://a.test/");
-    assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
-    assert_eq!(failure.delivery(), Delivery::NotSent);
+    assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     let shown = format!("http://{}", proxy.address());
     says(&failure, &[&shown, "a.test:80", "status 407"]);
 }
@@ -72,8 +72,8 @@ pub fn a_proxy_that_cannot_reach_the_target_may_be_asked_again<T: Transport>(
         });
         let transport = make(plain().proxies(all(&proxy)));
         let failure = failure(&transport, "https://a.test/");
-        assert_eq!(failure.kind(), FailureKind::Connect, "{failure:?}");
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(failure.kind(), TransportErrorKind::Connect, "{failure:?}");
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         let shown = format!("http://{}", proxy.address());
         says(&failure, &[&shown, word]);
     }
@@ -94,8 +94,8 @@ pub fn a_proxy_setting_that_cannot_be_used_sends_nothing<T: Transport>(make: fn(
         let transport = make(plain().proxies(proxies).resolve("a.test", &local));
         for scheme in ["http", "https"] {
             let failure = failure(&transport, &format!("{scheme}://a.test:{port}/"));
-            assert_eq!(failure.kind(), FailureKind::Proxy, "{failure:?}");
-            assert_eq!(failure.delivery(), Delivery::NotSent);
+            assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
+            assert_eq!(failure.delivery(), RequestDelivery::NotSent);
             says(&failure, &["ALL_PROXY"]);
             assert!(!format!("{failure:?}").contains("CANARY"));
         }
@@ -114,22 +114,22 @@ pub fn a_proxy_that_is_not_there_is_named<T: Transport>(make: fn(Options) -> T) 
     for (url, kind, words) in [
         (
             format!("http://{closed}"),
-            FailureKind::Connect,
+            TransportErrorKind::Connect,
             "connection refused",
         ),
         (
             format!("socks5h://{closed}"),
-            FailureKind::Connect,
+            TransportErrorKind::Connect,
             "connection refused",
         ),
         (
             "http://no-such-proxy.invalid:3128".to_owned(),
-            FailureKind::Dns,
+            TransportErrorKind::Dns,
             "no-such-proxy",
         ),
         (
             format!("https://{}", tls.address()),
-            FailureKind::Tls,
+            TransportErrorKind::Tls,
             "wrong name",
         ),
     ] {
@@ -138,7 +138,7 @@ pub fn a_proxy_that_is_not_there_is_named<T: Transport>(make: fn(Options) -> T) 
         for uri in ["http://a.test/", "https://a.test/"] {
             let failure = failure(&transport, uri);
             assert_eq!(failure.kind(), kind, "{failure:?}");
-            assert_eq!(failure.delivery(), Delivery::NotSent);
+            assert_eq!(failure.delivery(), RequestDelivery::NotSent);
             says(&failure, &[&format!("the proxy {url}"), words]);
             let text = chain(&failure);
             assert!(
@@ -165,10 +165,10 @@ pub fn a_silent_proxy_runs_into_the_connect_limit<T: Transport>(make: fn(Options
         let failure = transport.send(request, limits).err().unwrap();
         assert_eq!(
             failure.kind(),
-            FailureKind::Timeout(Phase::Connect),
+            TransportErrorKind::Timeout(Phase::Connect),
             "{failure:?}"
         );
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         let took = started.elapsed();
         assert!(
             took > Duration::from_millis(150) && took < Duration::from_secs(1),

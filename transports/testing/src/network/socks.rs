@@ -8,38 +8,38 @@ use crate::{
 use bytes::Bytes;
 use std::sync::mpsc;
 use unifiedai_http::{Options, proxy::Proxies};
-use unifiedai_transport::{Delivery, FailureKind, Transport};
+use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 const STANDS: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 
 /// What a proxy answers, message by message, and what comes of it.
-type Refusal = (&'static [&'static [u8]], FailureKind, &'static str);
+type Refusal = (&'static [&'static [u8]], TransportErrorKind, &'static str);
 
 const REFUSALS: &[Refusal] = &[
-    (&[&[5, 255]], FailureKind::Proxy, "credentials"),
-    (&[&[5, 2], &[1, 1]], FailureKind::Proxy, "password"),
+    (&[&[5, 255]], TransportErrorKind::Proxy, "credentials"),
+    (&[&[5, 2], &[1, 1]], TransportErrorKind::Proxy, "password"),
     (
         &[&[5, 0], &[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]],
-        FailureKind::Proxy,
+        TransportErrorKind::Proxy,
         "rules",
     ),
     (
         &[b"HTTP/1.1 400 Bad Request\r\n\r\n"],
-        FailureKind::Proxy,
+        TransportErrorKind::Proxy,
         "not SOCKS",
     ),
     (
         &[&[5, 0], &[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]],
-        FailureKind::Connect,
+        TransportErrorKind::Connect,
         "refused (SOCKS",
     ),
     (
         &[&[5, 0], &[5, 4, 0, 1, 0, 0, 0, 0, 0, 0]],
-        FailureKind::Connect,
+        TransportErrorKind::Connect,
         "unreachable",
     ),
-    (&[], FailureKind::Connect, "closed"),
+    (&[], TransportErrorKind::Connect, "closed"),
 ];
 
 /// The target as the proxy is told: kind of address, address, port.
@@ -125,7 +125,7 @@ pub fn socks_5_refusals_are_final<T: Transport>(make: fn(Options) -> T) {
         let transport = make(plain().proxies(Proxies::all(&url)));
         let failure = failure(&transport, "https://a.test/");
         assert_eq!(failure.kind(), *kind, "{failure:?}");
-        assert_eq!(failure.delivery(), Delivery::NotSent);
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         let shown = format!("socks5h://{}", proxy.address());
         says(&failure, &[&shown, *word]);
         assert!(!format!("{failure:?}").contains("CANARY"));

@@ -32,18 +32,18 @@ const PROCESSING_MS: [&str; 3] = [
 ];
 
 /// Reads what all providers have in common.
-pub fn read(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
+pub fn read_metadata(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
     metadata.request_id = REQUEST_ID.iter().find_map(|name| {
         let id = headers.get(name)?.to_str().ok()?;
         (!id.is_empty() && id.len() <= 256).then(|| id.to_owned())
     });
-    metadata.rate_limits = rate_limits(headers);
+    metadata.rate_limits = read_rate_limits(headers);
 }
 
 /// The allowances: `x-ratelimit-{limit,remaining,reset}-{what}` (OpenAI and most others, Cerebras with the period behind)
 /// and `anthropic-ratelimit-{what}-{limit,remaining,reset}`. Without `{what}` it is requests.
 #[must_use]
-pub fn rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
+pub fn read_rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
     let mut limits: Vec<RateLimit> = Vec::new();
     for (name, value) in headers {
         let Some((field, what)) = split(name.as_str()) else {
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn reads_the_allowances_of_every_style() {
-        let read = rate_limits(&headers(&[
+        let read = read_rate_limits(&headers(&[
             ("x-ratelimit-limit-tokens-minute", "1000000"),
             ("x-ratelimit-remaining-tokens-minute", "999122"),
             ("x-ratelimit-reset-tokens-minute", "1.8837089538574219"),
@@ -264,12 +264,12 @@ mod tests {
             .unwrap()
             .as_secs();
         for value in [(now + 5).to_string(), ((now + 5) * 1000).to_string()] {
-            let read = rate_limits(&headers(&[("x-ratelimit-reset", &value), date]));
+            let read = read_rate_limits(&headers(&[("x-ratelimit-reset", &value), date]));
             assert_eq!(read[0].reset, Some(Duration::from_secs(5)), "{value}");
         }
         for value in ["junk", "-", "2026-13-45T99:99:99Z"] {
             assert_eq!(
-                rate_limits(&headers(&[("x-ratelimit-reset", value), date]))[0].reset,
+                read_rate_limits(&headers(&[("x-ratelimit-reset", value), date]))[0].reset,
                 None,
                 "{value}"
             );
@@ -283,7 +283,7 @@ mod tests {
             odd.append(name, http::HeaderValue::from_bytes("é".as_bytes()).unwrap());
             odd.append(name, http::HeaderValue::from_bytes(b"6\xff").unwrap());
         }
-        let limits = rate_limits(&odd);
+        let limits = read_rate_limits(&odd);
         let [requests] = &limits[..] else {
             panic!("{limits:?}");
         };
@@ -301,8 +301,8 @@ mod tests {
                 "1".parse().unwrap(),
             );
         }
-        assert_eq!(rate_limits(&many).len(), MOST_LIMITS);
+        assert_eq!(read_rate_limits(&many).len(), MOST_LIMITS);
         many.remove("x-ratelimit-remaining-a000");
-        assert_eq!(rate_limits(&many).len(), MOST_LIMITS);
+        assert_eq!(read_rate_limits(&many).len(), MOST_LIMITS);
     }
 }

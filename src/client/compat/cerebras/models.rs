@@ -31,7 +31,7 @@ impl<T: Transport + Clone> Models<Client<T>> {
     /// # Errors
     /// Whatever ended the call.
     pub fn retrieve(&self, id: &str) -> Result<Model, Error> {
-        self.0.model(id)
+        self.0.retrieve_model(id)
     }
 }
 
@@ -56,7 +56,7 @@ impl<T: AsyncTransport + Clone + Unpin> Models<AsyncClient<T>> {
     /// # Errors
     /// Whatever ended the call.
     pub async fn retrieve(&self, id: &str) -> Result<Model, Error> {
-        self.0.model(id).await
+        self.0.retrieve_model(id).await
     }
 }
 

@@ -138,7 +138,7 @@ impl<T: Transport + Clone> RawCompletions<Client<T>> {
     /// # Errors
     /// `invalid_request`; all else comes out of the stream.
     pub fn stream(&self, mut request: ChatRequest) -> Result<ChatStream<T>, Error> {
-        request.raw_frames = true;
+        request.include_raw_frames = true;
         self.0.stream(request)
     }
 }
@@ -159,7 +159,7 @@ impl<T: AsyncTransport + Clone + Unpin> RawCompletions<AsyncClient<T>> {
     /// # Errors
     /// `invalid_request`; all else comes out of the stream.
     pub fn stream(&self, mut request: ChatRequest) -> Result<AsyncChatStream<T>, Error> {
-        request.raw_frames = true;
+        request.include_raw_frames = true;
         self.0.stream(request)
     }
 }

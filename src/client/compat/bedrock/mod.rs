@@ -22,23 +22,23 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, T
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
-/// use unifiedai::{BedrockRuntime, Client, sdk::{ConverseMessage, ConverseRequest}, ureq::Agent};
+/// use unifiedai::{BedrockRuntime, Client, compat::{ConverseMessage, ConverseRequest}, transport::UreqTransport};
 ///
-/// let client = BedrockRuntime::from(Client::from_env(Agent::new(), &["bedrock", "cerebras"])?);
+/// let client = BedrockRuntime::from(Client::from_env(UreqTransport::new(), &["bedrock", "cerebras"])?);
 /// let mut request = ConverseRequest::new("cerebras.gpt-oss-120b");
 /// request.messages.push(ConverseMessage::user("Why is fast inference important?"));
 /// println!("{}", client.converse(request)?.stop_reason);
 /// # }
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
-pub type BedrockRuntime<T = BoxedTransport> = BedrockSdk<Client<T>>;
+pub type BedrockRuntime<T = BoxedTransport> = BedrockCompat<Client<T>>;
 
 /// Bedrock in the shape of its own clients, with calls that do not block.
-pub type AsyncBedrockRuntime<T = BoxedAsyncTransport> = BedrockSdk<AsyncClient<T>>;
+pub type AsyncBedrockRuntime<T = BoxedAsyncTransport> = BedrockCompat<AsyncClient<T>>;
 
 /// [`BedrockRuntime`] or [`AsyncBedrockRuntime`], by the client that makes its calls.
 #[derive(Clone, Debug)]
-pub struct BedrockSdk<C> {
+pub struct BedrockCompat<C> {
     client: C,
     call: PerCall,
 }
@@ -52,7 +52,7 @@ pub struct FoundationModels {
     pub model_summaries: Vec<Json>,
 }
 
-impl<C> BedrockSdk<C> {
+impl<C> BedrockCompat<C> {
     /// The client underneath.
     #[must_use]
     pub fn client(&self) -> &C {
@@ -99,10 +99,10 @@ impl<C> BedrockSdk<C> {
     }
 }
 
-impl<C> From<C> for BedrockSdk<C> {
+impl<C> From<C> for BedrockCompat<C> {
     /// A client whose default provider is Bedrock, and that may have others.
     fn from(client: C) -> Self {
-        BedrockSdk {
+        BedrockCompat {
             client,
             call: PerCall::default(),
         }

@@ -6,8 +6,8 @@ use super::shapes::{
     ToolResultBlock, ToolResultContent, ToolUse,
 };
 use crate::{
-    ChatRequest, ContentPart, Error, ErrorKind, FinishReason, Json, Message, Metrics, Role, Tool,
-    ToolCall, ToolChoice, ToolResult, UnifiedChatResponse, Usage,
+    CallMetrics, ChatRequest, ContentPart, Error, ErrorKind, FinishReason, Json, Message, Role,
+    Tool, ToolCall, ToolChoice, ToolResult, UnifiedChatResponse, Usage,
 };
 
 pub(super) fn request(converse: ConverseRequest) -> Result<ChatRequest, Error> {
@@ -157,7 +157,7 @@ pub(super) fn usage(usage: &Usage) -> TokenUsage {
     }
 }
 
-pub(super) fn metrics(metrics: &Metrics) -> ConverseMetrics {
+pub(super) fn metrics(metrics: &CallMetrics) -> ConverseMetrics {
     let latency = metrics.server.total.or(metrics.duration);
     ConverseMetrics {
         latency_ms: latency.and_then(|latency| u64::try_from(latency.as_millis()).ok()),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What `converse` is asked.
 ///
 /// ```
-/// use unifiedai::sdk::{ConverseMessage, ConverseRequest};
+/// use unifiedai::compat::{ConverseMessage, ConverseRequest};
 /// let mut request = ConverseRequest::new("amazon.nova-lite-v1:0");
 /// request.messages.push(ConverseMessage::user("Why is fast inference important?"));
 /// request.inference_config.max_tokens = Some(200);

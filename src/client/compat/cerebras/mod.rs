@@ -15,9 +15,9 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, T
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
-/// use unifiedai::{Cerebras, ChatRequest, ureq::Agent};
+/// use unifiedai::{Cerebras, ChatRequest, transport::UreqTransport};
 ///
-/// let client = Cerebras::from_env(Agent::new())?; // CEREBRAS_API_KEY, CEREBRAS_BASE_URL
+/// let client = Cerebras::from_env(UreqTransport::new())?; // CEREBRAS_API_KEY, CEREBRAS_BASE_URL
 /// let completion = client.chat().completions().create(
 ///     ChatRequest::new("gpt-oss-120b").user("Why is fast inference important?"),
 /// )?;
@@ -25,19 +25,19 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, T
 /// # }
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
-pub type Cerebras<T = BoxedTransport> = CerebrasSdk<Client<T>>;
+pub type Cerebras<T = BoxedTransport> = CerebrasCompat<Client<T>>;
 
 /// Cerebras in the shape of its official SDK, with calls that do not block.
-pub type AsyncCerebras<T = BoxedAsyncTransport> = CerebrasSdk<AsyncClient<T>>;
+pub type AsyncCerebras<T = BoxedAsyncTransport> = CerebrasCompat<AsyncClient<T>>;
 
 /// [`Cerebras`] or [`AsyncCerebras`], by the client that makes its calls.
 #[derive(Clone, Debug)]
-pub struct CerebrasSdk<C>(C);
+pub struct CerebrasCompat<C>(C);
 
 /// How long warming up may take: it is not worth more.
 const WARMING: Duration = Duration::from_secs(1);
 
-impl<C: Clone> CerebrasSdk<C> {
+impl<C: Clone> CerebrasCompat<C> {
     /// Chats.
     #[must_use]
     pub fn chat(&self) -> Chat<C> {
@@ -57,10 +57,10 @@ impl<C: Clone> CerebrasSdk<C> {
     }
 }
 
-impl<C> From<C> for CerebrasSdk<C> {
+impl<C> From<C> for CerebrasCompat<C> {
     /// A client that has been told more, such as further providers: their models are named `<provider>.<model>`.
     fn from(client: C) -> Self {
-        CerebrasSdk(client)
+        CerebrasCompat(client)
     }
 }
 
@@ -94,7 +94,7 @@ impl<T: Transport + Clone> Cerebras<T> {
     /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
     pub fn warm_up(&self) -> Result<(), Error> {
         let client = self.0.clone().with_options(warming(self.0.options()));
-        client.ping(None).map(drop)
+        client.check_provider(None).map(drop)
     }
 
     /// Ends the client: see [`Client::close`].
@@ -131,7 +131,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
     /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
     pub async fn warm_up(&self) -> Result<(), Error> {
         let client = self.0.clone().with_options(warming(self.0.options()));
-        client.ping(None).await.map(drop)
+        client.check_provider(None).await.map(drop)
     }
 
     /// Ends the client: see [`AsyncClient::close`].

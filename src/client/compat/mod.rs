@@ -8,13 +8,13 @@ mod raw;
 
 #[cfg(feature = "bedrock")]
 pub use bedrock::{
-    AsyncBedrockRuntime, AsyncConverseStream, BedrockRuntime, BedrockSdk, BlockDelta, BlockStart,
-    ConverseBlock, ConverseEvent, ConverseMessage, ConverseMetrics, ConverseOutput,
+    AsyncBedrockRuntime, AsyncConverseStream, BedrockCompat, BedrockRuntime, BlockDelta,
+    BlockStart, ConverseBlock, ConverseEvent, ConverseMessage, ConverseMetrics, ConverseOutput,
     ConverseRequest, ConverseResponse, ConverseStream, ConverseTool, ConverseToolChoice,
     FoundationModels, InferenceConfig, InputSchema, ReasoningContent, ReasoningDelta, TokenUsage,
     ToolConfig, ToolResultBlock, ToolResultContent, ToolUse,
 };
 pub use cerebras::{
-    AsyncCerebras, Cerebras, CerebrasSdk, Chat, Completions, Models, RawCompletions, RawModels,
+    AsyncCerebras, Cerebras, CerebrasCompat, Chat, Completions, Models, RawCompletions, RawModels,
 };
 pub use raw::RawResponse;
