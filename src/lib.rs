@@ -125,13 +125,13 @@ mod embed;
 mod error;
 mod event;
 mod exchange;
-mod few;
 mod json;
 mod policy;
 pub mod provider;
 pub mod schema;
+mod small_vec;
+mod string_enum;
 pub mod transport;
-mod wire_enum;
 
 #[cfg(feature = "bedrock")]
 pub use auth::sigv4::{AwsCredentialSource, AwsCredentials, Signer};

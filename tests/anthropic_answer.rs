@@ -197,8 +197,8 @@ fn what_breaks_the_wire_s_rules_is_no_answer() {
         );
     }
     // A proxy that repeats the beginning is forgiven, and so is OpenAI's end marker behind the end.
-    let repeated = [&[EVENTS[0]], &EVENTS[..]].concat();
-    let body = stream(&repeated) + "data: [DONE]\n\n";
+    let match_repeated = [&[EVENTS[0]], &EVENTS[..]].concat();
+    let body = stream(&match_repeated) + "data: [DONE]\n\n";
     let warnings = streamed(body).result.unwrap().warnings;
     assert!(
         warnings

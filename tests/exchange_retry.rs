@@ -156,7 +156,7 @@ fn a_wrong_clock_of_ours_does_not_spoil_a_date() {
 // F50
 #[test]
 fn junk_in_the_wait_is_no_wait_and_the_past_is_none() {
-    for (value, longest) in [
+    for (value, max) in [
         ("soon", 500),
         ("NaN", 500),
         ("inf", 500),
@@ -165,10 +165,10 @@ fn junk_in_the_wait_is_no_wait_and_the_past_is_none() {
     ] {
         let mut call = Call::whole(options());
         call.answer(503, &[("retry-after", value)], "");
-        if longest == 0 {
+        if max == 0 {
             call.send();
         } else {
-            assert!(call.sleep() <= Duration::from_millis(longest), "{value}");
+            assert!(call.sleep() <= Duration::from_millis(max), "{value}");
         }
     }
 }

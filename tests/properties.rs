@@ -222,7 +222,7 @@ fn thorough() -> bool {
 /// Passes over a body, each with the ends of its pieces: every unit is split at one place.
 fn splits(units: &[usize]) -> Vec<(String, Vec<usize>)> {
     let starts = || std::iter::once(0).chain(units.iter().copied());
-    let longest = starts()
+    let max = starts()
         .zip(units)
         .map(|(start, end)| end - start)
         .max()
@@ -230,10 +230,10 @@ fn splits(units: &[usize]) -> Vec<(String, Vec<usize>)> {
     let stride = if thorough() {
         1
     } else {
-        longest.div_ceil(12).max(1)
+        max.div_ceil(12).max(1)
     };
     let mut passes = Vec::new();
-    for place in (1..longest).filter(|place| *place < 16 || place % stride == 0) {
+    for place in (1..max).filter(|place| *place < 16 || place % stride == 0) {
         let places = starts().zip(units).filter_map(|(start, end)| {
             let split = start + place;
             (split < *end).then_some(split)

@@ -82,10 +82,10 @@ fn everything_of(error: &Error) -> String {
 #[test]
 fn what_holds_a_key_does_not_show_it() {
     let secret = Secret::new(KEY).unwrap();
-    let fixed = Credential::from(secret.clone());
+    let fixed_fields = Credential::from(secret.clone());
     let source = secret.clone();
     let ask = Credential::Callback(Arc::new(move || Ok(source.clone())));
-    let bearer = Auth::Bearer(fixed.clone());
+    let bearer = Auth::Bearer(fixed_fields.clone());
     let own = Auth::Header(http::HeaderName::from_static("x-api-key"), ask.clone());
     let builder = OpenAiChat::custom("https://x.test/v1")
         .api_key(KEY)
@@ -93,7 +93,7 @@ fn what_holds_a_key_does_not_show_it() {
     let target = FallbackTarget::new(provider(), "m").limits(Arc::new(ProviderLimits::new()));
     let things: [(&str, String); 10] = [
         ("Secret", shown(&secret)),
-        ("Credential", shown(&[fixed, ask])),
+        ("Credential", shown(&[fixed_fields, ask])),
         ("Auth", shown(&[bearer, own])),
         ("Builder", shown(&builder)),
         ("OpenAiChat", shown(&builder.build().unwrap())),

@@ -219,7 +219,7 @@ struct World {
 }
 
 const MAX_RETRIES: u32 = 2;
-const FREE_REPLAYS: u32 = 2;
+const MAX_FREE_RETRIES: u32 = 2;
 
 impl World {
     fn new(seed: u64) -> World {
@@ -368,7 +368,7 @@ impl World {
         caller.attempts += 1;
         assert!(!caller.visible, "sent again after visible output");
         assert!(
-            caller.attempts <= 1 + MAX_RETRIES + 2 * FREE_REPLAYS + 1,
+            caller.attempts <= 1 + MAX_RETRIES + 2 * MAX_FREE_RETRIES + 1,
             "{} attempts",
             caller.attempts
         );

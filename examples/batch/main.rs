@@ -62,7 +62,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     if !todo.is_empty() {
         let (provider, _server) =
             common::provider(&arguments.provider, arguments.base_url.as_deref())?;
-        job.ask(provider, arguments, todo)?;
+        job.send(provider, arguments, todo)?;
     }
     job.output.sync()?;
     job.progress.end();
@@ -79,7 +79,7 @@ struct Job {
 }
 
 impl Job {
-    fn ask(
+    fn send(
         &mut self,
         provider: Arc<dyn Provider>,
         arguments: &Arguments,
@@ -129,7 +129,7 @@ impl Job {
 
     fn take(&mut self, (id, result): BatchResult<String>) -> Result<(), Error> {
         match &result {
-            Ok(response) => self.output.write_answer(&id, response)?,
+            Ok(response) => self.output.write_response(&id, response)?,
             Err(error) => {
                 self.failed += 1;
                 self.output.write_error(Some(&id), error)?;

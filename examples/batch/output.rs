@@ -48,10 +48,10 @@ impl Output {
         let (mut standing, mut all_stand, mut number) = (HashSet::new(), true, 0);
         each_line(path, |line| {
             number += 1;
-            match Kept::of(line) {
-                Kept::Stands(id) => all_stand &= standing.insert(id),
-                Kept::Passes => all_stand = false,
-                Kept::Foreign => {
+            match ExistingLine::of(line) {
+                ExistingLine::Stands(id) => all_stand &= standing.insert(id),
+                ExistingLine::Passes => all_stand = false,
+                ExistingLine::Foreign => {
                     let what = format!("its line {number} is no result of a batch");
                     return Err(io::Error::new(io::ErrorKind::InvalidData, what));
                 }
@@ -60,7 +60,7 @@ impl Output {
         })
         .map_err(failed)?;
         if !all_stand {
-            keep_standing(path).map_err(failed)?;
+            keep_results(path).map_err(failed)?;
         }
         let file = OpenOptions::new()
             .create(true)
@@ -71,7 +71,7 @@ impl Output {
         Ok((Output { file, synced }, standing))
     }
 
-    pub(crate) fn write_answer(
+    pub(crate) fn write_response(
         &mut self,
         id: &str,
         response: &UnifiedChatResponse,
@@ -128,7 +128,7 @@ impl Output {
 }
 
 /// What a line of an earlier run is worth.
-enum Kept {
+enum ExistingLine {
     /// A final result of the request of this id.
     Stands(String),
     /// A line that was cut, one without an id, and an error that can pass.
@@ -137,7 +137,7 @@ enum Kept {
     Foreign,
 }
 
-impl Kept {
+impl ExistingLine {
     fn of(line: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Known {
@@ -153,14 +153,14 @@ impl Kept {
         }
         let is_cut = line.last() != Some(&b'\n');
         match serde_json::from_slice::<Known>(line) {
-            Ok(_) if is_cut => Kept::Passes,
+            Ok(_) if is_cut => ExistingLine::Passes,
             Ok(known) => match (known.custom_id, known.error) {
-                (Some(id), None) => Kept::Stands(id),
-                (Some(id), Some(error)) if !can_pass(&error.code) => Kept::Stands(id),
-                _ => Kept::Passes,
+                (Some(id), None) => ExistingLine::Stands(id),
+                (Some(id), Some(error)) if !can_pass(&error.code) => ExistingLine::Stands(id),
+                _ => ExistingLine::Passes,
             },
-            Err(error) if is_cut && error.is_eof() => Kept::Passes,
-            Err(_) => Kept::Foreign,
+            Err(error) if is_cut && error.is_eof() => ExistingLine::Passes,
+            Err(_) => ExistingLine::Foreign,
         }
     }
 }
@@ -171,14 +171,14 @@ fn can_pass(code: &str) -> bool {
 }
 
 /// Replaces the file by one with only the lines that stand, in one step.
-fn keep_standing(path: &Path) -> io::Result<()> {
+fn keep_results(path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     let part = Path::new(&name);
     let mut kept = BufWriter::new(File::create(part)?);
     let mut ids = HashSet::new();
     each_line(path, |line| {
-        if let Kept::Stands(id) = Kept::of(line) {
+        if let ExistingLine::Stands(id) = ExistingLine::of(line) {
             if ids.insert(id) {
                 kept.write_all(line)?;
             }

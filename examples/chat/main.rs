@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         return common::print_line(&result);
     }
     match &result {
-        Ok(response) => show::answer(&arguments, response),
+        Ok(response) => show::print_response(&arguments, response),
         Err(error) => eprintln!("{error}"),
     }
     common::exit_code(&result)

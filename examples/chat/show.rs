@@ -44,7 +44,7 @@ impl Show {
 }
 
 /// Prints a whole answer, or after a stream only its figures.
-pub(crate) fn answer(arguments: &Arguments, response: &UnifiedChatResponse) {
+pub(crate) fn print_response(arguments: &Arguments, response: &UnifiedChatResponse) {
     if !arguments.stream {
         println!("{}", response.text());
         for call in response.tool_calls() {

@@ -44,7 +44,7 @@ pub(crate) fn provider(
     let found = provider::from_env(name, base_url);
     let why = match &found {
         Err(missing) if missing.code() == Some("missing_key") => Some(missing.message().to_owned()),
-        Ok(provider) if !has_address(name) => nothing_there(&**provider),
+        Ok(provider) if !has_address(name) => no_server(&**provider),
         _ => None,
     };
     let Some(why) = why.filter(|_| base_url.is_none()) else {
@@ -82,7 +82,7 @@ fn has_address(name: &str) -> bool {
 }
 
 /// What to say of a provider that would be on this machine and is not.
-fn nothing_there(provider: &dyn Provider) -> Option<String> {
+fn no_server(provider: &dyn Provider) -> Option<String> {
     let ping = provider.encode_check().ok()?;
     let place = ping.uri().authority()?;
     let is_here = ["localhost", "127.0.0.1"].contains(&place.host());

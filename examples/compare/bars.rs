@@ -70,7 +70,7 @@ impl Bars {
         if self.drawn.is_some() {
             picture.push_str(&format!("\x1b[{}A", self.rows.len()));
         }
-        let longest = self.rows.iter().map(|row| row.pieces).max().unwrap_or(0);
+        let max = self.rows.iter().map(|row| row.pieces).max().unwrap_or(0);
         let names = self
             .rows
             .iter()
@@ -78,11 +78,7 @@ impl Bars {
             .max()
             .unwrap_or(0);
         for row in &self.rows {
-            picture.push_str(&format!(
-                "\x1b[2K{:names$} {}\n",
-                row.name,
-                row.bar(longest)
-            ));
+            picture.push_str(&format!("\x1b[2K{:names$} {}\n", row.name, row.bar(max)));
         }
         let _ = stderr().write_all(picture.as_bytes());
         self.drawn = Some(Instant::now());
@@ -90,9 +86,9 @@ impl Bars {
 }
 
 impl Row {
-    fn bar(&self, longest: usize) -> String {
+    fn bar(&self, max: usize) -> String {
         let filled = (self.pieces * WIDTH)
-            .checked_div(longest.max(WIDTH))
+            .checked_div(max.max(WIDTH))
             .unwrap_or(0);
         let Some(first) = self.first else {
             return "\x1b[2m...\x1b[0m".into();

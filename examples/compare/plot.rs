@@ -13,13 +13,13 @@ const NAME: usize = 30;
 /// A picture: for each model the wait for the first token, and the writing after it, on one axis of time.
 pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
     let rows = comparison.results.len();
-    let longest = comparison
+    let max = comparison
         .results
         .iter()
         .filter_map(|one| one.value(ComparisonMetric::Duration))
         .fold(1.0, f64::max);
-    let step = step(longest);
-    let axis = (longest / step).ceil() * step;
+    let step = step(max);
+    let axis = (max / step).ceil() * step;
     let x = |ms: f64| LABELS + ms / axis * BARS;
     let bottom = TOP + ROW * rows as f64;
     let (width, height) = (LABELS + BARS + 150.0, bottom + 60.0);
@@ -88,9 +88,9 @@ pub(crate) fn svg(comparison: &Comparison, prompt: &str) -> String {
 }
 
 /// A round number of milliseconds, so that an axis has four to ten of them.
-fn step(longest: f64) -> f64 {
-    let power = 10_f64.powf((longest / 4.0).log10().floor());
-    let ratio = longest / 4.0 / power;
+fn step(max: f64) -> f64 {
+    let power = 10_f64.powf((max / 4.0).log10().floor());
+    let ratio = max / 4.0 / power;
     power
         * if ratio >= 5.0 {
             5.0

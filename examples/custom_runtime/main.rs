@@ -39,7 +39,7 @@ fn run_frames(mut tasks: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) -> u32 {
     frames
 }
 
-async fn ask(client: &AsyncClient, model: &str, question: &str) -> Result<(), Error> {
+async fn chat(client: &AsyncClient, model: &str, question: &str) -> Result<(), Error> {
     let mut stream = client.stream(ChatRequest::new(model).user(question))?;
     while let Some(event) = stream.next().await {
         if let Some(text) = event?.text() {
@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let task = |question: &'static str| -> Pin<Box<dyn Future<Output = ()> + '_>> {
         let (client, model) = (&client, &model);
         Box::pin(async move {
-            if let Err(error) = ask(client, model, question).await {
+            if let Err(error) = chat(client, model, question).await {
                 eprintln!("{question}: {error}");
             }
         })

@@ -7,7 +7,7 @@ use std::{
 
 /// How long one reader may take, and how much it may say.
 const PATIENCE: Duration = Duration::from_secs(1);
-const LONGEST_HEAD: u64 = 8 * 1024;
+const MAX_HEADER_BYTES: u64 = 8 * 1024;
 
 /// How often to look for a reader.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -21,7 +21,7 @@ pub(crate) fn serve(time: Duration, page: impl Fn() -> String) -> io::Result<()>
     while began.elapsed() < time {
         match listener.accept() {
             // One that goes away is none of the others' business.
-            Ok((stream, _)) => drop(answer(&stream, &page)),
+            Ok((stream, _)) => drop(respond(&stream, &page)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
             Err(error) => return Err(error),
         }
@@ -29,11 +29,11 @@ pub(crate) fn serve(time: Duration, page: impl Fn() -> String) -> io::Result<()>
     Ok(())
 }
 
-fn answer(mut stream: &TcpStream, page: impl Fn() -> String) -> io::Result<()> {
+fn respond(mut stream: &TcpStream, page: impl Fn() -> String) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut lines = BufReader::new(stream.take(LONGEST_HEAD)).lines();
+    let mut lines = BufReader::new(stream.take(MAX_HEADER_BYTES)).lines();
     let asked = lines.next().transpose()?.unwrap_or_default();
     // Closing a socket with unread bytes would cut the answer.
     while lines

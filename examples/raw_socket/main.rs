@@ -65,7 +65,7 @@ fn drive(mut exchange: Exchange, began: Instant) -> Result<UnifiedChatResponse, 
             } => {
                 let patience = wait(limits.headers, now());
                 match Peer::send(&request, patience) {
-                    Ok(sent) => receive(peer.insert(sent), patience).unwrap_or_else(no_answer),
+                    Ok(sent) => receive(peer.insert(sent), patience).unwrap_or_else(no_response),
                     Err(error) => Input::TransportError(error),
                 }
             }
@@ -105,7 +105,7 @@ fn receive(peer: &mut Peer, patience: Duration) -> Option<Input> {
     }
 }
 
-fn no_answer() -> Input {
+fn no_response() -> Input {
     let kind = TransportErrorKind::Timeout(Phase::Headers);
     Input::TransportError(TransportError::new(
         kind,

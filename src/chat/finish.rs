@@ -1,4 +1,4 @@
-use crate::wire_enum::wire_enum;
+use crate::string_enum::wire_enum;
 
 wire_enum! {
     /// Why the model stopped, in OpenAI's words. The provider's own word is in

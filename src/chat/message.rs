@@ -1,4 +1,4 @@
-use crate::{ContentPart, ToolCall, ToolResult, wire_enum::wire_enum};
+use crate::{ContentPart, ToolCall, ToolResult, string_enum::wire_enum};
 use serde::Serialize;
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-use crate::{Error, Json, wire_enum::wire_enum};
+use crate::{Error, Json, string_enum::wire_enum};
 use serde::Serialize;
 
 wire_enum! {

@@ -1,4 +1,4 @@
-use crate::{Json, ToolCall, ToolResult, wire_enum::wire_enum};
+use crate::{Json, ToolCall, ToolResult, string_enum::wire_enum};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

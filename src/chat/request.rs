@@ -102,7 +102,7 @@ macro_rules! parameters {
             }
 
             /// Calls `visitor` with every scalar parameter that is set, in a fixed order.
-            pub(crate) fn visit_scalars<V: ParamVisitor>(&self, visitor: &mut V) -> Result<(), Error> {
+            pub(crate) fn for_each_scalar<V: ParamVisitor>(&self, visitor: &mut V) -> Result<(), Error> {
                 $(if let Some(value) = &self.$field {
                     visitor.param(Param::$param, value)?;
                 })+
@@ -185,7 +185,7 @@ macro_rules! parameters {
     };
 }
 
-/// Receives the parameters that are set; see [`ChatRequest::visit_scalars`].
+/// Receives the parameters that are set; see [`ChatRequest::for_each_scalar`].
 pub(crate) trait ParamVisitor {
     fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error>;
 }
@@ -407,7 +407,7 @@ impl ChatRequest {
             }
         }
         let mut names = Names(Vec::new());
-        let _ = self.visit_scalars(&mut names);
+        let _ = self.for_each_scalar(&mut names);
         let others = [
             (!self.tools.is_empty(), Param::Tools),
             (self.tool_choice.is_some(), Param::ToolChoice),

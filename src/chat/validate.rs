@@ -136,7 +136,7 @@ mod tests {
         Tool::function(name, "", &Json::parse(schema).unwrap()).unwrap()
     }
 
-    fn said(request: ChatRequest) -> String {
+    fn validation_error(request: ChatRequest) -> String {
         match request.validate() {
             Ok(()) => String::new(),
             Err(error) => {
@@ -227,7 +227,7 @@ mod tests {
             (ask().tool(tool("b", r#"{"enum":[{"a":1}]}"#)), ""),
         ];
         for (request, place) in rows {
-            let said = said(request.clone());
+            let said = validation_error(request.clone());
             assert_eq!(said.is_empty(), place.is_empty(), "{request:?}: {said}");
             assert!(said.contains(place), "{said}");
         }
@@ -260,7 +260,7 @@ mod tests {
             ),
         ];
         for (request, right) in rows {
-            let said = said(request.clone());
+            let said = validation_error(request.clone());
             assert_eq!(said.is_empty(), right, "{request:?}: {said}");
             assert!(right || said.contains("`tool_choice`"), "{said}");
         }
@@ -300,7 +300,7 @@ mod tests {
             let request = ChatRequest::new("m")
                 .user("hi")
                 .user_parts(vec!["look".into(), picture.clone()]);
-            let said = said(request);
+            let said = validation_error(request);
             assert!(said.contains("`messages[1].content[1]`"), "{url}: {said}");
             let mut result = ToolResult::new("a", "seen");
             result.content.push(picture);

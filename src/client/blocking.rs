@@ -1,8 +1,8 @@
 use super::{
+    config_macro::settings,
     env::seed,
     observe::Observer,
-    providers::{Call, ProviderRegistry},
-    settings::settings,
+    providers::{PreparedCall, ProviderRegistry},
 };
 use crate::{
     CallOptions, CallStart, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback,
@@ -214,13 +214,13 @@ impl<T: Transport + Clone> Client<T> {
         self.clone().with_options(options.clone())
     }
 
-    pub(super) fn run<O: Operation>(&self, call: Call<O>) -> Result<O::Output, Error> {
+    pub(super) fn run<O: Operation>(&self, call: PreparedCall<O>) -> Result<O::Output, Error> {
         self.driver(call).finish()
     }
 
-    fn driver<O: Operation>(&self, call: Call<O>) -> Driver<T, O> {
+    fn driver<O: Operation>(&self, call: PreparedCall<O>) -> Driver<T, O> {
         let io = self.transport.clone();
-        let driver = Driver::escorted(io, call.exchange, call.escort, call.start.now);
+        let driver = Driver::with_context(io, call.exchange, call.context, call.start.now);
         match &self.cancel {
             Some(handle) => driver.cancelled_by(handle.clone()),
             None => driver,

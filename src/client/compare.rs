@@ -1,6 +1,6 @@
 //! One question to several models at once.
 
-use super::{AsyncClient, Client, crowd::Crowd, providers::ProviderRegistry};
+use super::{AsyncClient, Client, future_set::FutureSet, providers::ProviderRegistry};
 use crate::{
     ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, transport::AsyncChatStream,
 };
@@ -149,14 +149,14 @@ impl<T: Transport + Clone + Send> Client<T> {
         models: &[&str],
         mut watch: impl FnMut(usize, &StreamEvent),
     ) -> Comparison {
-        let (sender, events) = mpsc::sync_channel(EVENTS_ON_THE_WAY);
+        let (sender, events) = mpsc::sync_channel(EVENT_QUEUE_LENGTH);
         let results = thread::scope(|scope| {
             let running: Vec<_> = models
                 .iter()
                 .enumerate()
                 .map(|(place, model)| {
                     let (client, sender) = (self.clone(), sender.clone());
-                    let request = asking(request, model, place);
+                    let request = request_for_model(request, model, place);
                     scope.spawn(move || {
                         let mut stream = client.stream(request)?;
                         for event in &mut stream {
@@ -193,9 +193,9 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         mut watch: impl FnMut(usize, &StreamEvent),
     ) -> Comparison {
         let mut results: Vec<_> = models.iter().map(|_| Err(unfinished())).collect();
-        let mut running = Crowd::new();
+        let mut running = FutureSet::new();
         for (place, model) in models.iter().enumerate() {
-            let stream = self.stream(asking(request, model, place));
+            let stream = self.stream(request_for_model(request, model, place));
             running.push(next_event(place, stream));
         }
         while let Some((place, stream, event)) = poll_fn(|cx| running.poll_next(cx)).await {
@@ -214,15 +214,15 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
 }
 
 /// Events that the threads of a comparison are ahead of who watches.
-const EVENTS_ON_THE_WAY: usize = 64;
+const EVENT_QUEUE_LENGTH: usize = 64;
 
-type Asked<T> = Result<AsyncChatStream<T>, Error>;
+type ModelStream<T> = Result<AsyncChatStream<T>, Error>;
 
 /// Waits for the next event of a stream, which comes back with it.
 async fn next_event<T: AsyncTransport + Unpin>(
     place: usize,
-    mut stream: Asked<T>,
-) -> (usize, Asked<T>, Option<Result<StreamEvent, Error>>) {
+    mut stream: ModelStream<T>,
+) -> (usize, ModelStream<T>, Option<Result<StreamEvent, Error>>) {
     let event = match &mut stream {
         Ok(stream) => stream.next().await,
         Err(_) => None,
@@ -244,7 +244,7 @@ fn unfinished() -> Error {
 }
 
 /// The headers of the caller belong to the first model's provider.
-fn asking(request: &ChatRequest, model: &str, place: usize) -> ChatRequest {
+fn request_for_model(request: &ChatRequest, model: &str, place: usize) -> ChatRequest {
     let mut request = request.clone();
     request.model = model.to_owned();
     if place > 0 {
@@ -286,9 +286,9 @@ mod tests {
         let asked = ChatRequest::new("m")
             .header("x-gateway-key", "k")
             .shared_header("traceparent", "t");
-        assert_eq!(asking(&asked, "one", 0).headers.len(), 1);
+        assert_eq!(request_for_model(&asked, "one", 0).headers.len(), 1);
         for place in 1..3 {
-            let other = asking(&asked, "two", place);
+            let other = request_for_model(&asked, "two", place);
             assert!(other.headers.is_empty());
             assert_eq!(other.shared_headers.len(), 1);
         }

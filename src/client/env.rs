@@ -1,6 +1,6 @@
 //! The one place that reads the environment, and the one that draws a random number.
 
-use super::{env_items::responses_profile, names};
+use super::{env_responses_cohere_ollama::responses_profile, names};
 use crate::{
     BaseUrl, Error, ErrorKind, Provider,
     provider::{
@@ -29,7 +29,7 @@ impl OpenAiChat {
             Some(key) => {
                 builder = builder
                     .api_key(key)
-                    .map_err(|error| in_variable(&error, profile.key_env))?
+                    .map_err(|error| invalid_variable(&error, profile.key_env))?
             }
             None if base_url.is_none() && !profile.key_optional => {
                 return Err(missing(profile.name, profile.key_env));
@@ -47,7 +47,7 @@ impl OpenAiChat {
             Some(url) => builder
                 .base_url(with_path_of(&url, profile.base_url))
                 .build()
-                .map_err(|error| in_variable(&error, &name)),
+                .map_err(|error| invalid_variable(&error, &name)),
             None => builder.build(),
         }
     }
@@ -77,7 +77,7 @@ pub fn from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>,
         other => match (profiles::by_name(other), responses_profile(other)) {
             (Some(profile), _) => Ok(Arc::new(OpenAiChat::from_env(profile, base_url)?)),
             (None, Some(profile)) => Ok(Arc::new(OpenAiResponses::from_env(profile, base_url)?)),
-            (None, None) => Err(names::unknown(other)),
+            (None, None) => Err(names::unknown_provider(other)),
         },
     }
 }
@@ -149,7 +149,7 @@ pub(super) fn missing(provider: &str, variable: &str) -> Error {
     .with_code("missing_key")
 }
 
-pub(super) fn in_variable(error: &Error, name: &str) -> Error {
+pub(super) fn invalid_variable(error: &Error, name: &str) -> Error {
     Error::new(
         error.kind(),
         format!("in the environment variable {name}: {}", error.message()),
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn insecure_http_is_allowed_by_plain_words_alone() {
-        for (value, allowed) in [
+        for (value, check_supported) in [
             (None, Some(false)),
             (Some("1"), Some(true)),
             (Some(" True "), Some(true)),
@@ -196,7 +196,11 @@ mod tests {
                 assert_eq!(name, BaseUrl::ALLOW_INSECURE_HTTP);
                 Ok(value.map(str::to_owned))
             };
-            assert_eq!(allows_insecure_http(&variable).ok(), allowed, "{value:?}");
+            assert_eq!(
+                allows_insecure_http(&variable).ok(),
+                check_supported,
+                "{value:?}"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! AWS settings from the environment and from the files that AWS programs share.
 
-use super::env::{allows_insecure_http, in_variable, variable};
+use super::env::{allows_insecure_http, invalid_variable, variable};
 use crate::{
     AwsCredentials, Error, ErrorKind,
     provider::bedrock::{Bedrock, BedrockBuilder},
@@ -42,14 +42,16 @@ fn configure(
     base_url: Option<&str>,
 ) -> Result<BedrockBuilder, Error> {
     let profile = Profile::find(variable, read)?;
-    let secret = Secret::find(variable, &profile)?;
-    if matches!(secret, Secret::None) && base_url.is_none() {
+    let secret = CredentialKind::find(variable, &profile)?;
+    if matches!(secret, CredentialKind::None) && base_url.is_none() {
         return Err(no_credentials(&profile));
     }
     let region = match region(variable, &profile)? {
         Some(region) => region,
         // Nothing depends on it: the address is given and nothing is signed.
-        None if base_url.is_some() && !matches!(secret, Secret::Keys(_)) => "us-east-1".to_owned(),
+        None if base_url.is_some() && !matches!(secret, CredentialKind::Keys(_)) => {
+            "us-east-1".to_owned()
+        }
         None => {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
@@ -61,21 +63,21 @@ fn configure(
         .fips(flag(variable, "AWS_USE_FIPS_ENDPOINT")?)
         .dual_stack(flag(variable, "AWS_USE_DUALSTACK_ENDPOINT")?);
     builder = match secret {
-        Secret::None => builder,
-        Secret::ApiKey(key) => builder
+        CredentialKind::None => builder,
+        CredentialKind::ApiKey(key) => builder
             .api_key(key)
-            .map_err(|error| in_variable(&error, API_KEY))?,
-        Secret::Keys(keys) => builder.credentials(keys),
+            .map_err(|error| invalid_variable(&error, API_KEY))?,
+        CredentialKind::Keys(keys) => builder.credentials(keys),
     };
     if allows_insecure_http(variable)? {
         builder = builder.allow_insecure_http();
     }
-    place(builder, variable, base_url)
+    configure_endpoint(builder, variable, base_url)
 }
 
 const API_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
-fn place(
+fn configure_endpoint(
     mut builder: BedrockBuilder,
     variable: Lookup<'_>,
     base_url: Option<&str>,
@@ -111,40 +113,50 @@ fn flag(variable: Lookup<'_>, name: &str) -> Result<bool, Error> {
     Ok(variable(name)?.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")))
 }
 
-enum Secret {
+enum CredentialKind {
     None,
     ApiKey(String),
     Keys(AwsCredentials),
 }
 
-impl Secret {
-    fn find(variable: Lookup<'_>, profile: &Profile) -> Result<Secret, Error> {
+impl CredentialKind {
+    fn find(variable: Lookup<'_>, profile: &Profile) -> Result<CredentialKind, Error> {
         if let Some(key) = variable(API_KEY)? {
-            return Ok(Secret::ApiKey(key));
+            return Ok(CredentialKind::ApiKey(key));
         }
         let id = variable("AWS_ACCESS_KEY_ID")?;
         let secret = variable("AWS_SECRET_ACCESS_KEY")?;
         match (id, secret) {
             (Some(id), Some(secret)) => {
                 let token = variable("AWS_SESSION_TOKEN")?;
-                return AwsCredentials::new(id, secret, token).map(Secret::Keys);
+                return AwsCredentials::new(id, secret, token).map(CredentialKind::Keys);
             }
-            (Some(_), None) => return Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
-            (None, Some(_)) => return Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
+            (Some(_), None) => {
+                return Err(incomplete_credentials(
+                    "AWS_ACCESS_KEY_ID",
+                    "AWS_SECRET_ACCESS_KEY",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(incomplete_credentials(
+                    "AWS_SECRET_ACCESS_KEY",
+                    "AWS_ACCESS_KEY_ID",
+                ));
+            }
             (None, None) => {}
         }
         let (Some(id), Some(secret)) = (
             profile.get("aws_access_key_id"),
             profile.get("aws_secret_access_key"),
         ) else {
-            return Ok(Secret::None);
+            return Ok(CredentialKind::None);
         };
         let token = profile.get("aws_session_token").map(str::to_owned);
-        AwsCredentials::new(id, secret, token).map(Secret::Keys)
+        AwsCredentials::new(id, secret, token).map(CredentialKind::Keys)
     }
 }
 
-fn half(set: &str, missing: &str) -> Error {
+fn incomplete_credentials(set: &str, missing: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!("{set} is set, but {missing} is not"),

@@ -1,6 +1,6 @@
 //! Whether the providers of a client answer.
 
-use super::{AsyncClient, Client, crowd::Crowd};
+use super::{AsyncClient, Client, future_set::FutureSet};
 use crate::{CallOptions, Error, RetryPolicy};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{future::poll_fn, time::Duration};
@@ -42,13 +42,13 @@ pub struct ProviderHealth {
 }
 
 /// Who takes longer for next to nothing is not well.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<T: Transport + Clone> Client<T> {
     /// Asks each provider for its cheapest answer, once and for five seconds at most, one after another.
     #[must_use]
     pub fn health(&self) -> Health {
-        let client = self.clone().with_options(brief(self.options()));
+        let client = self.clone().with_options(check_options(self.options()));
         let check = |name: &str| {
             let began = client.transport.now();
             let result = client.check_provider(Some(name));
@@ -61,8 +61,8 @@ impl<T: Transport + Clone> Client<T> {
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// Asks each provider for its cheapest answer, once and for five seconds at most, all at once.
     pub async fn health(&self) -> Health {
-        let client = self.clone().with_options(brief(self.options()));
-        let mut checks = Crowd::new();
+        let client = self.clone().with_options(check_options(self.options()));
+        let mut checks = FutureSet::new();
         for (place, name) in client.providers.names().enumerate() {
             let client = &client;
             checks.push(async move {
@@ -118,9 +118,9 @@ impl Serialize for ProviderHealth {
     }
 }
 
-fn brief(options: &CallOptions) -> CallOptions {
+fn check_options(options: &CallOptions) -> CallOptions {
     let mut options = options.clone();
-    options.timeouts.total = Some(PATIENCE);
+    options.timeouts.total = Some(CHECK_TIMEOUT);
     options.retry = RetryPolicy::none();
     options
 }

@@ -37,7 +37,7 @@ impl ContentPart {
     /// ```no_run
     /// use unifiedai::{ChatRequest, ContentPart};
     /// let request = ChatRequest::new("gpt-5-mini")
-    ///     .user_parts(vec!["What is in this picture?".into(), ContentPart::from_path("cat.png")?]);
+    ///     .user_parts(vec!["KeptKind is in this picture?".into(), ContentPart::from_path("cat.png")?]);
     /// # Ok::<(), unifiedai::Error>(())
     /// ```
     ///

@@ -2,32 +2,32 @@
 
 mod batch;
 mod blocking;
+mod call_context;
 mod compare;
 pub mod compat;
-mod crowd;
+mod config_macro;
 mod env;
+mod env_anthropic_gemini;
 #[cfg(feature = "bedrock")]
 mod env_aws;
-mod env_items;
-mod env_wires;
-mod escort;
+mod env_responses_cohere_ollama;
+mod future_set;
 mod health;
 mod hedge;
 mod media_file;
 mod names;
 mod nonblocking;
 mod observe;
+mod observer_notifier;
 mod providers;
-mod settings;
 #[cfg(any(feature = "tracing", feature = "metrics"))]
 mod telemetry;
-mod watch;
 
 pub use batch::{AsyncBatch, Batch, BatchOptions, BatchResult, IterRequests};
 pub use blocking::Client;
+pub(crate) use call_context::CallContext;
 pub use compare::{Comparison, ComparisonEntry, ComparisonMetric};
 pub use env::from_env;
-pub(crate) use escort::Escort;
 pub use health::{Health, HealthStatus, ProviderHealth};
 pub use nonblocking::AsyncClient;
 pub use observe::{CallEvent, CallInfo, CallObservation, CallSummary, Observer};

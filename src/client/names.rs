@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Providers with a wire of their own. Bedrock is known whether or not its feature is on.
-const OWN: [&str; 8] = [
+const BUILT_IN: [&str; 8] = [
     "anthropic",
     "azure-anthropic",
     "vertex-anthropic",
@@ -18,7 +18,7 @@ const OWN: [&str; 8] = [
 ];
 
 /// Names of makers, products and models by which a provider may be meant.
-const OTHER_NAMES: [(&str, &str); 30] = [
+const ALIASES: [(&str, &str); 30] = [
     ("amazon", "bedrock"),
     ("amazon-bedrock", "bedrock"),
     ("aws", "bedrock"),
@@ -52,17 +52,17 @@ const OTHER_NAMES: [(&str, &str); 30] = [
 ];
 
 /// More changed letters than these make another name.
-const MOST_CHANGES: usize = 2;
-const MOST_SUGGESTIONS: usize = 3;
+const MAX_EDIT_DISTANCE: usize = 2;
+const MAX_SUGGESTIONS: usize = 3;
 /// Longer texts are no names.
-const MOST_BYTES: usize = 40;
+const MAX_NAME_BYTES: usize = 40;
 
 /// Providers that are also makers of models, or called like one, beside those of Bedrock: a model's own name may begin with them.
 const MAKERS: [&str; 5] = ["alibaba", "databricks", "gemini", "perplexity", "snowflake"];
 
 /// Whether a model's own name may begin with this one and a dot: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
 pub(super) fn is_maker(name: &str) -> bool {
-    MAKERS.contains(&name) || model_ids::BEDROCK_MAKERS.contains(&name)
+    MAKERS.contains(&name) || model_ids::BEDROCK_VENDORS.contains(&name)
 }
 
 /// Whether this is a provider's name with which no model's own name begins, so that such a prefix can only mean the provider.
@@ -71,14 +71,17 @@ pub(super) fn is_provider_alone(name: &str) -> bool {
 }
 
 /// There is no provider of this name.
-pub(super) fn unknown(name: &str) -> Error {
+pub(super) fn unknown_provider(name: &str) -> Error {
     let known: Vec<&str> = known().collect();
-    let near: Vec<String> = near(name).iter().map(|near| format!("`{near}`")).collect();
+    let near: Vec<String> = suggestions(name)
+        .iter()
+        .map(|near| format!("`{near}`"))
+        .collect();
     let meant = match near.as_slice() {
         [] => String::new(),
         near => format!("did you mean {}? ", near.join(" or ")),
     };
-    let shown: String = name.chars().take(MOST_BYTES).collect();
+    let shown: String = name.chars().take(MAX_NAME_BYTES).collect();
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
@@ -92,23 +95,24 @@ pub(super) fn unknown(name: &str) -> Error {
 fn known() -> impl Iterator<Item = &'static str> {
     let chat = profiles::ALL.iter().map(|profile| profile.name);
     let responses = openai_responses::ResponsesProfile::ALL.iter();
-    OWN.into_iter()
+    BUILT_IN
+        .into_iter()
         .chain(chat)
         .chain(responses.map(|profile| profile.name))
 }
 
 /// The names that may be meant, the nearest first.
-fn near(name: &str) -> Vec<&'static str> {
-    if name.is_empty() || name.len() > MOST_BYTES {
+fn suggestions(name: &str) -> Vec<&'static str> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
         return Vec::new();
     }
     let name = name.trim().to_ascii_lowercase().replace(['_', ' '], "-");
     let mut near: Vec<(usize, &str)> = Vec::new();
-    let by_other = OTHER_NAMES.iter().map(|(other, known)| (*other, *known));
+    let by_other = ALIASES.iter().map(|(other, known)| (*other, *known));
     for (spelled, known) in known().map(|known| (known, known)).chain(by_other) {
         let changes = distance(&name, spelled);
         // A short name is near to too many.
-        let is_near = changes <= MOST_CHANGES && changes.saturating_mul(3) <= spelled.len();
+        let is_near = changes <= MAX_EDIT_DISTANCE && changes.saturating_mul(3) <= spelled.len();
         match near.iter_mut().find(|(_, other)| *other == known) {
             Some((least, _)) => *least = changes.min(*least),
             None if is_near => near.push((changes, known)),
@@ -116,7 +120,7 @@ fn near(name: &str) -> Vec<&'static str> {
         }
     }
     near.sort_by_key(|(changes, _)| *changes);
-    near.truncate(MOST_SUGGESTIONS);
+    near.truncate(MAX_SUGGESTIONS);
     near.into_iter().map(|(_, known)| known).collect()
 }
 
@@ -169,13 +173,13 @@ mod tests {
             ("openai-response", "openai-responses"),
             ("vertex ai", "vertex"),
         ] {
-            let error = unknown(name);
+            let error = unknown_provider(name);
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
             let said = format!("did you mean `{meant}`");
             assert!(error.message().contains(&said), "{name}: {error}");
         }
         for name in ["", "nobody", "x", &"x".repeat(5000)] {
-            let error = unknown(name);
+            let error = unknown_provider(name);
             assert!(!error.message().contains("did you mean"), "{error}");
             assert!(
                 error.message().contains("known are: anthropic, "),
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_other_name_leads_to_a_known_one() {
-        for (other, meant) in OTHER_NAMES {
+        for (other, meant) in ALIASES {
             assert!(known().any(|known| known == meant), "{other}");
             assert!(known().all(|known| known != other), "{other}");
         }

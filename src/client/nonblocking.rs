@@ -1,8 +1,8 @@
 use super::{
+    config_macro::settings,
     env::seed,
     observe::Observer,
-    providers::{Call, ProviderRegistry},
-    settings::settings,
+    providers::{PreparedCall, ProviderRegistry},
 };
 use crate::{
     CallOptions, CallStart, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback,
@@ -202,13 +202,13 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
 
     pub(super) fn run<O: Operation>(
         &self,
-        call: Call<O>,
+        call: PreparedCall<O>,
     ) -> impl Future<Output = Result<O::Output, Error>> + use<T, O> {
         self.driver(call).finish()
     }
 
-    fn driver<O: Operation>(&self, call: Call<O>) -> AsyncDriver<T, O> {
+    fn driver<O: Operation>(&self, call: PreparedCall<O>) -> AsyncDriver<T, O> {
         let io = self.transport.clone();
-        AsyncDriver::escorted(io, call.exchange, call.escort, call.start.now)
+        AsyncDriver::with_context(io, call.exchange, call.context, call.start.now)
     }
 }

@@ -1,13 +1,13 @@
 use super::{
-    escort::Escort,
+    call_context::CallContext,
     names,
     observe::{CallInfo, Observer},
-    watch::Watch,
+    observer_notifier::ObserverNotifier,
 };
 use crate::{
     CallOptions, CallStart, Chat, ChatRequest, CheckProvider, Embed, EmbedRequest, Error,
     ErrorKind, Exchange, Fallback, FallbackTarget, ListModels, Operation, Provider, ProviderLimits,
-    RetrieveModel, exchange::Native, policy::Limiter,
+    RetrieveModel, exchange::WithRawBody, policy::ConcurrencyLimit,
 };
 use std::{
     fmt,
@@ -30,24 +30,24 @@ pub struct ProviderRegistry {
 #[derive(Clone)]
 struct Entry {
     provider: Arc<dyn Provider>,
-    guard: Arc<ProviderLimits>,
-    limiter: Option<Arc<Limiter>>,
+    limits: Arc<ProviderLimits>,
+    limiter: Option<Arc<ConcurrencyLimit>>,
 }
 
 /// An exchange, and what the client puts around it.
-pub(super) struct Call<O: Operation> {
+pub(super) struct PreparedCall<O: Operation> {
     pub(super) exchange: Box<Exchange<O>>,
-    pub(super) escort: Escort,
+    pub(super) context: CallContext,
     pub(super) start: CallStart,
 }
 
 /// What a call is, for those who watch.
-struct About<'a> {
+struct CallMeta<'a> {
     operation: &'static str,
     provider: &'a str,
     model: &'a str,
     stream: bool,
-    asked: Option<&'a ChatRequest>,
+    request: Option<&'a ChatRequest>,
 }
 
 impl ProviderRegistry {
@@ -90,7 +90,7 @@ impl ProviderRegistry {
 
     pub(super) fn set_max_concurrent(&mut self, name: &str, calls: usize) -> Result<(), Error> {
         self.named(Some(name))?;
-        let limiter = Arc::new(Limiter::new(calls)?);
+        let limiter = Arc::new(ConcurrencyLimit::new(calls)?);
         for entry in &mut self.entries {
             if entry.provider.name() == name {
                 entry.limiter = Some(limiter.clone());
@@ -111,7 +111,7 @@ impl ProviderRegistry {
         self.named(Some(name))?;
         for entry in &mut self.entries {
             if entry.provider.name() == name {
-                entry.guard = guard.clone();
+                entry.limits = guard.clone();
             }
         }
         Ok(())
@@ -120,7 +120,7 @@ impl ProviderRegistry {
     /// What the calls to a provider share.
     #[must_use]
     pub fn provider_limits(&self, provider: &str) -> Option<&Arc<ProviderLimits>> {
-        Some(&self.find(provider)?.guard)
+        Some(&self.find(provider)?.limits)
     }
 
     /// Models to be asked in turn, each by the name by which a request would choose it.
@@ -135,7 +135,7 @@ impl ProviderRegistry {
         let target = |model: &str| {
             let (entry, model) = self.route(model)?;
             let target = FallbackTarget::new(entry.provider.clone(), model);
-            Ok::<_, Error>(target.limits(entry.guard.clone()))
+            Ok::<_, Error>(target.limits(entry.limits.clone()))
         };
         let first = Fallback::new(target(first)?);
         others
@@ -157,7 +157,7 @@ impl ProviderRegistry {
         mut request: Arc<ChatRequest>,
         stream: bool,
         start: CallStart,
-    ) -> Result<Call<Chat>, Error> {
+    ) -> Result<PreparedCall<Chat>, Error> {
         let (entry, model) = self.route(&request.model)?;
         // A caller may want an answer whole that comes piece by piece.
         let stream = stream || request.stream;
@@ -168,14 +168,14 @@ impl ProviderRegistry {
             request.model = model;
         }
         let (provider, options) = (entry.provider.clone(), self.options.clone());
-        let exchange = Exchange::boxed(provider, request.clone(), options, start)?;
-        let about = About {
+        let exchange = Exchange::new_boxed(provider, request.clone(), options, start)?;
+        let about = CallMeta {
             model: &request.model,
             stream,
-            asked: Some(&request),
-            ..entry.about("chat")
+            request: Some(&request),
+            ..entry.call_meta("chat")
         };
-        self.call(entry.guarded(exchange), &about, start)
+        self.call(entry.with_limits(exchange), &about, start)
     }
 
     pub(super) fn chat_with_fallback(
@@ -184,23 +184,23 @@ impl ProviderRegistry {
         mut fallback: Fallback,
         stream: bool,
         start: CallStart,
-    ) -> Result<Call<Chat>, Error> {
+    ) -> Result<PreparedCall<Chat>, Error> {
         let stream = stream || request.stream;
         if request.stream != stream {
             Arc::make_mut(&mut request).stream = stream;
         }
-        fallback.limit_by(|provider| self.find(provider)?.limiter.clone());
+        fallback.set_concurrency_limits(|provider| self.find(provider)?.limiter.clone());
         let first = fallback.clone().next();
         let options = self.options.clone();
         let exchange = Exchange::with_fallback(fallback, request.clone(), options, start)?;
         let model = first.as_ref().map_or("", |target| &target.model);
         let provider = first.as_ref().map_or("", |target| target.provider.name());
-        let about = About {
+        let about = CallMeta {
             operation: "chat",
             provider,
             model,
             stream,
-            asked: Some(&request),
+            request: Some(&request),
         };
         self.call(Box::new(exchange), &about, start)
     }
@@ -209,7 +209,7 @@ impl ProviderRegistry {
         &self,
         mut request: Arc<EmbedRequest>,
         start: CallStart,
-    ) -> Result<Call<Embed>, Error> {
+    ) -> Result<PreparedCall<Embed>, Error> {
         let (entry, model) = self.route(&request.model)?;
         if model.len() != request.model.len() {
             let model = model.to_owned();
@@ -217,93 +217,101 @@ impl ProviderRegistry {
         }
         let options = self.options.clone();
         let exchange = Exchange::embed(entry.provider.clone(), request.clone(), options, start)?;
-        let about = About {
+        let about = CallMeta {
             model: &request.model,
-            ..entry.about("embed")
+            ..entry.call_meta("embed")
         };
-        self.call(entry.guarded(exchange), &about, start)
+        self.call(entry.with_limits(exchange), &about, start)
     }
 
     pub(super) fn list_models(
         &self,
         name: Option<&str>,
         start: CallStart,
-    ) -> Result<Call<ListModels>, Error> {
+    ) -> Result<PreparedCall<ListModels>, Error> {
         let entry = self.named(name)?;
         let options = self.options.clone();
         let exchange = Exchange::list_models(entry.provider.clone(), options, start)?;
-        self.call(entry.guarded(exchange), &entry.about("list_models"), start)
+        self.call(
+            entry.with_limits(exchange),
+            &entry.call_meta("list_models"),
+            start,
+        )
     }
 
     pub(super) fn retrieve_model(
         &self,
         id: &str,
         start: CallStart,
-    ) -> Result<Call<RetrieveModel>, Error> {
+    ) -> Result<PreparedCall<RetrieveModel>, Error> {
         let (entry, id) = self.route(id)?;
         let options = self.options.clone();
         let exchange = Exchange::retrieve_model(entry.provider.clone(), id, options, start)?;
-        let about = About {
+        let about = CallMeta {
             model: id,
-            ..entry.about("model")
+            ..entry.call_meta("model")
         };
-        self.call(entry.guarded(exchange), &about, start)
+        self.call(entry.with_limits(exchange), &about, start)
     }
 
     /// The default provider's models, with the native answer.
-    pub(super) fn native_models(
+    pub(super) fn list_models_raw(
         &self,
         start: CallStart,
-    ) -> Result<Call<Native<ListModels>>, Error> {
+    ) -> Result<PreparedCall<WithRawBody<ListModels>>, Error> {
         let entry = self.named(None)?;
         let options = self.options.clone();
-        let exchange = Exchange::native_models(entry.provider.clone(), options, start)?;
-        self.call(entry.guarded(exchange), &entry.about("list_models"), start)
+        let exchange = Exchange::list_models_raw(entry.provider.clone(), options, start)?;
+        self.call(
+            entry.with_limits(exchange),
+            &entry.call_meta("list_models"),
+            start,
+        )
     }
 
     /// One model, with the native answer.
-    pub(super) fn native_model(
+    pub(super) fn retrieve_model_raw(
         &self,
         id: &str,
         start: CallStart,
-    ) -> Result<Call<Native<RetrieveModel>>, Error> {
+    ) -> Result<PreparedCall<WithRawBody<RetrieveModel>>, Error> {
         let (entry, id) = self.route(id)?;
         let options = self.options.clone();
-        let exchange = Exchange::native_model(entry.provider.clone(), id, options, start)?;
-        let about = About {
+        let exchange = Exchange::retrieve_model_raw(entry.provider.clone(), id, options, start)?;
+        let about = CallMeta {
             model: id,
-            ..entry.about("model")
+            ..entry.call_meta("model")
         };
-        self.call(entry.guarded(exchange), &about, start)
+        self.call(entry.with_limits(exchange), &about, start)
     }
 
     pub(super) fn check_provider(
         &self,
         name: Option<&str>,
         start: CallStart,
-    ) -> Result<Call<CheckProvider>, Error> {
+    ) -> Result<PreparedCall<CheckProvider>, Error> {
         let entry = self.named(name)?;
         let options = self.options.clone();
         let exchange = Exchange::check_provider(entry.provider.clone(), options, start)?;
-        self.call(entry.guarded(exchange), &entry.about("ping"), start)
+        self.call(entry.with_limits(exchange), &entry.call_meta("ping"), start)
     }
 
     fn call<O: Operation>(
         &self,
         exchange: Box<Exchange<O>>,
-        about: &About<'_>,
+        about: &CallMeta<'_>,
         start: CallStart,
-    ) -> Result<Call<O>, Error> {
+    ) -> Result<PreparedCall<O>, Error> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Misuse, "the client is closed"));
         }
         let watch = (!self.observers.is_empty()).then(|| {
             let call = CallInfo::new(about.operation, about.provider, about.model, about.stream);
-            Watch::new(self.observers.clone(), call, about.asked, start.now)
+            ObserverNotifier::new(self.observers.clone(), call, about.request, start.now)
         });
-        Ok(Call {
+        Ok(PreparedCall {
             exchange,
-            escort: Escort::new(watch),
+            context: CallContext::new(watch),
             start,
         })
     }
@@ -374,26 +382,26 @@ impl Entry {
     fn new(provider: Arc<dyn Provider>) -> Self {
         Entry {
             provider,
-            guard: Arc::default(),
+            limits: Arc::default(),
             limiter: None,
         }
     }
 
     /// A call that counts for what all calls to the provider share.
-    fn guarded<O: Operation>(&self, exchange: impl Into<Box<Exchange<O>>>) -> Box<Exchange<O>> {
+    fn with_limits<O: Operation>(&self, exchange: impl Into<Box<Exchange<O>>>) -> Box<Exchange<O>> {
         let mut exchange = exchange.into();
-        exchange.share(self.guard.clone());
-        exchange.limit_by(self.limiter.clone());
+        exchange.set_provider_limits(self.limits.clone());
+        exchange.set_concurrency_limit(self.limiter.clone());
         exchange
     }
 
-    fn about(&self, operation: &'static str) -> About<'_> {
-        About {
+    fn call_meta(&self, operation: &'static str) -> CallMeta<'_> {
+        CallMeta {
             operation,
             provider: self.provider.name(),
             model: "",
             stream: false,
-            asked: None,
+            request: None,
         }
     }
 }

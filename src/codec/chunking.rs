@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 /// What `decode` makes of a stream, which is the same for the stream as a whole, byte by byte and split in two at every place.
-pub(super) fn every_way<T: Debug + PartialEq>(
+pub(super) fn every_chunking<T: Debug + PartialEq>(
     stream: &[u8],
     decode: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> T,
 ) -> T {

@@ -19,7 +19,7 @@ fn only_seconds(text: &[u8]) -> Option<Duration> {
 pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, &[u8])> {
     let (whole, behind) = leading_digits(text);
     let digits = length_before(behind, text);
-    if digits > MOST_DIGITS {
+    if digits > MAX_DIGITS {
         return None;
     }
     let (mut nanos, mut end) = (0, behind);
@@ -47,7 +47,7 @@ pub(crate) fn count_before(text: &[u8]) -> Option<(u64, &[u8])> {
         return None;
     }
     let digits = length_before(behind, text);
-    (1..=MOST_DIGITS)
+    (1..=MAX_DIGITS)
         .contains(&digits)
         .then_some((count, behind))
 }
@@ -68,14 +68,14 @@ pub(crate) fn digits(text: &[u8]) -> usize {
 }
 
 /// As many digits as always fit 64 bits.
-const MOST_DIGITS: usize = 19;
+const MAX_DIGITS: usize = 19;
 
 /// How much longer `text` is than `behind`, which is its end.
 fn length_before(behind: &[u8], text: &[u8]) -> usize {
     text.len().wrapping_sub(behind.len())
 }
 
-/// What the digits at the beginning stand for, unless they are more than [`MOST_DIGITS`], and what stands behind them.
+/// What the digits at the beginning stand for, unless they are more than [`MAX_DIGITS`], and what stands behind them.
 #[inline(always)]
 fn leading_digits(text: &[u8]) -> (u64, &[u8]) {
     let (mut value, mut rest) = (0_u64, text);
@@ -151,7 +151,7 @@ fn with_exponent<'a>(
         _ => (false, exponent),
     };
     let (exponent, behind) = leading_digits(start);
-    if !(1..=MOST_DIGITS).contains(&length_before(behind, start)) {
+    if !(1..=MAX_DIGITS).contains(&length_before(behind, start)) {
         return None;
     }
     let all_nanos = whole
@@ -179,9 +179,9 @@ fn power_of_ten(exponent: usize) -> u64 {
         clippy::indexing_slicing,
         reason = "the compiler would say if it were out of bounds"
     )]
-    const POWERS: [u64; MOST_DIGITS + 1] = {
-        let (mut powers, mut at) = ([1; MOST_DIGITS + 1], 1);
-        while at <= MOST_DIGITS {
+    const POWERS: [u64; MAX_DIGITS + 1] = {
+        let (mut powers, mut at) = ([1; MAX_DIGITS + 1], 1);
+        while at <= MAX_DIGITS {
             powers[at] = 10 * powers[at - 1];
             at += 1;
         }

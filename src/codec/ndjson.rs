@@ -30,7 +30,7 @@ pub struct NdjsonDecoder {
     limit: usize,
     line: Vec<u8>,
     /// `line` was handed out by the last call.
-    spent: bool,
+    consumed: bool,
     failed: Option<NdjsonError>,
 }
 
@@ -40,7 +40,7 @@ impl NdjsonDecoder {
         Self {
             limit: max_line_bytes,
             line: Vec::new(),
-            spent: false,
+            consumed: false,
             failed: None,
         }
     }
@@ -87,10 +87,10 @@ impl NdjsonDecoder {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.spent {
+        if self.consumed {
             buffer::clear(&mut self.line);
         }
-        self.spent = true;
+        self.consumed = true;
         let line = content(&self.line);
         if line.is_empty() {
             return Ok(None);
@@ -109,8 +109,8 @@ impl NdjsonDecoder {
     }
 
     fn advance<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Line<'i>>, NdjsonError> {
-        if self.spent {
-            self.spent = false;
+        if self.consumed {
+            self.consumed = false;
             buffer::clear(&mut self.line);
         }
         while let Some((line, rest)) =
@@ -125,7 +125,7 @@ impl NdjsonDecoder {
             } else {
                 self.keep(line)?;
                 if !content(&self.line).is_empty() {
-                    self.spent = true;
+                    self.consumed = true;
                     return Ok(Some(Line::Kept));
                 }
                 self.line.clear();

@@ -1,4 +1,4 @@
-use crate::{Error, ErrorKind, Json, wire_enum::wire_enum};
+use crate::{Error, ErrorKind, Json, string_enum::wire_enum};
 use serde::Serialize;
 use std::sync::Arc;
 

@@ -93,7 +93,7 @@ impl ErrorBody {
         match object.get("error") {
             Some(Value::Object(error)) => found.read_nested(error),
             Some(Value::String(text)) => found.read_text(text, object),
-            _ => match other_place(object) {
+            _ => match error_elsewhere(object) {
                 Some(error) => found.read_nested(error),
                 None => found.read(object),
             },
@@ -280,13 +280,13 @@ pub(crate) fn states_an_error(text: &str) -> bool {
             "choices" | "candidates" | "content" | "output" => answers |= first != b'n',
             _ => {}
         }
-        reader.pass_over()
+        reader.skip_unread()
     };
     let read = match reader.peek() {
         Ok(b'{') => reader.object(member),
         Ok(b'[') => reader.list(|reader| match reader.peek()? {
             b'{' => reader.object(&mut member),
-            _ => reader.pass_over(),
+            _ => reader.skip_unread(),
         }),
         _ => return false,
     };
@@ -294,7 +294,7 @@ pub(crate) fn states_an_error(text: &str) -> bool {
 }
 
 /// Where an error stands that is not in `error`.
-fn other_place(object: &Map<String, Value>) -> Option<&Map<String, Value>> {
+fn error_elsewhere(object: &Map<String, Value>) -> Option<&Map<String, Value>> {
     // FastAPI's `detail` can be what a handler raised.
     let detail = object.get("detail").and_then(Value::as_object);
     if let Some(detail) = detail {
@@ -322,11 +322,11 @@ fn retry_delay(error: &Map<String, Value>) -> Option<String> {
 }
 
 /// How many times its text a body may take once it is read.
-const MOST_TREE: usize = 4;
+const MAX_TREE_BYTES: usize = 4;
 
 /// Whether what the text becomes in memory is in proportion to it.
 fn fits(text: &[u8]) -> bool {
-    let most = MOST_TREE
+    let most = MAX_TREE_BYTES
         .saturating_mul(text.len())
         .saturating_add(64 << 10);
     tree_size(text) <= most

@@ -3,7 +3,7 @@
 use super::{
     ErrorBody, ErrorKind,
     limits::{self, Limit},
-    words,
+    phrases,
 };
 use ErrorKind::*;
 
@@ -16,7 +16,7 @@ pub(crate) fn classify(outer: u16, body: &ErrorBody) -> ErrorKind {
     let kind = [&body.code, &body.error_type]
         .into_iter()
         .flatten()
-        .find_map(|word| by_word(word, status))
+        .find_map(|word| by_error_code(word, status))
         .unwrap_or_else(|| classify_status(status));
     if matches!(kind, ContextOverflow | ContentFiltered) {
         return kind;
@@ -53,7 +53,7 @@ fn by_class(body: &ErrorBody) -> Option<ErrorKind> {
     let message = body.message.as_deref()?;
     let class = CLASSES
         .iter()
-        .find(|(class, _)| words::place(message, class).is_some());
+        .find(|(class, _)| phrases::normalized_phrase(message, class).is_some());
     class.map(|(_, kind)| *kind)
 }
 
@@ -81,7 +81,7 @@ fn classify_status(status: u16) -> ErrorKind {
 }
 
 /// Words with one meaning at every provider that uses them. Sources: the providers' error references and recordings.
-fn by_word(word: &str, status: u16) -> Option<ErrorKind> {
+fn by_error_code(word: &str, status: u16) -> Option<ErrorKind> {
     // AWS: `com.amazon.coral.service#ThrottlingException:http://..`
     let word = word.split(':').next().unwrap_or(word);
     let word = word.rsplit('#').next().unwrap_or(word);

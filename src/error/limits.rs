@@ -3,7 +3,7 @@
 //! Providers tell the two by words alone, behind the same status. Sources: the providers' error references, recordings and
 //! reports of users; each word has the provider that uses it beside it.
 
-use super::{ErrorBody, words};
+use super::{ErrorBody, phrases};
 
 /// How long a limit lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,19 +199,19 @@ const SHORT_PERIODS: &[&str] = &[
 const VAGUE: &[&str] = &["exceeded your current quota", "exceeded current quota"];
 
 /// What a period has beside it where it is a limit that was met.
-const LIMIT_WORDS: [&str; 4] = ["limit", "quota", "allocation", "allowance"];
-const MET_WORDS: [&str; 5] = ["exceed", "reach", "exhaust", "used up", "out of"];
+const LIMIT_PHRASES: [&str; 4] = ["limit", "quota", "allocation", "allowance"];
+const REACHED_PHRASES: [&str; 5] = ["exceed", "reach", "exhaust", "used up", "out of"];
 
 /// The limit that an error tells; `None` if it tells none. `is_rate_limit` where code or status say that one was met.
 pub(super) fn limit(body: &ErrorBody, is_rate_limit: bool) -> Option<Limit> {
-    let message = words::normal(&spoken(body));
+    let message = phrases::normal(&spaced_words(body));
     let codes = [&body.code, &body.error_type].map(|word| {
         let word = word.as_deref().unwrap_or_default();
         // AWS: `com.amazon.coral.service#ThrottlingException:http://..`
-        words::normal(word.rsplit('#').next().unwrap_or(word))
+        phrases::normal(word.rsplit('#').next().unwrap_or(word))
     });
-    let met = is_rate_limit || speaks_of_a_limit(&message);
-    if is_rate_limit && (body.is_zero || words::numbers(&message, "limit").any(|n| n == 0)) {
+    let met = is_rate_limit || mentions_limit(&message);
+    if is_rate_limit && (body.is_zero || phrases::numbers(&message, "limit").any(|n| n == 0)) {
         return Some(Limit::Lasting);
     }
     let named = body.limit.or_else(|| first(&message, met));
@@ -227,31 +227,31 @@ pub(super) fn limit(body: &ErrorBody, is_rate_limit: bool) -> Option<Limit> {
         return Some(Limit::Lasting);
     }
     let is_vague = VAGUE.iter().any(|phrase| message.contains(phrase));
-    let names_wait = body.retry_delay.is_some() || words::wait(&message).is_some();
+    let names_wait = body.retry_delay.is_some() || phrases::wait(&message).is_some();
     let is_google = body.code.as_deref() == Some("RESOURCE_EXHAUSTED");
     (is_vague && !names_wait && !is_google).then_some(Limit::Lasting)
 }
 
 /// The limit that a period in the name of a quota stands for (`GenerateRequestsPerDayPerProject`).
 pub(super) fn of_name(name: &str) -> Option<Limit> {
-    first(&words::normal(name), true)
+    first(&phrases::normal(name), true)
 }
 
 /// Whether a limit on one request was met, which no wait changes: it asks for more than a whole period has.
 pub(super) fn is_too_large(body: &ErrorBody) -> bool {
-    let message = words::normal(&spoken(body));
+    let message = phrases::normal(&spaced_words(body));
     let sizes = [
-        words::numbers(&message, "requested").next(),
-        words::numbers(&message, "limit").next(),
+        phrases::numbers(&message, "requested").next(),
+        phrases::numbers(&message, "limit").next(),
     ];
     match sizes {
         [Some(requested), Some(limit)] => limit > 0 && requested > limit,
-        _ => words::place(&message, "request too large").is_some(),
+        _ => phrases::normalized_phrase(&message, "request too large").is_some(),
     }
 }
 
 /// All that is said in words.
-fn spoken(body: &ErrorBody) -> String {
+fn spaced_words(body: &ErrorBody) -> String {
     let texts = [&body.message, &body.quoted].into_iter().flatten();
     texts.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
@@ -261,11 +261,11 @@ fn first(text: &str, met: bool) -> Option<Limit> {
     let lasting = MONEY
         .iter()
         .chain(LONG_PERIODS.iter().filter(|_| met))
-        .filter_map(|phrase| words::place(text, phrase))
+        .filter_map(|phrase| phrases::normalized_phrase(text, phrase))
         .min();
     let passing = SHORT_PERIODS
         .iter()
-        .filter_map(|phrase| words::place(text, phrase))
+        .filter_map(|phrase| phrases::normalized_phrase(text, phrase))
         .min();
     match (lasting, passing) {
         (Some(lasting), Some(passing)) if passing < lasting => Some(Limit::Passing),
@@ -275,7 +275,7 @@ fn first(text: &str, met: bool) -> Option<Limit> {
     }
 }
 
-fn speaks_of_a_limit(message: &str) -> bool {
+fn mentions_limit(message: &str) -> bool {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    has(&LIMIT_WORDS) && has(&MET_WORDS)
+    has(&LIMIT_PHRASES) && has(&REACHED_PHRASES)
 }

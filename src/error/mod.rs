@@ -2,12 +2,12 @@
 
 mod body;
 mod classify;
-mod echo;
 mod framing;
 mod kind;
 mod limits;
+mod phrases;
+mod secret_echo;
 mod text;
-mod words;
 
 use crate::{Attempt, UnifiedChatResponse};
 use bytes::Bytes;
@@ -18,11 +18,11 @@ use unifiedai_transport::TransportError;
 pub use body::ErrorBody;
 pub(crate) use body::states_an_error;
 pub(crate) use classify::classify;
-#[cfg(feature = "testing")]
-pub(crate) use echo::hidden;
 pub use kind::{ErrorKind, TimeoutKind};
+pub(crate) use phrases::wait as parse_wait;
+#[cfg(feature = "testing")]
+pub(crate) use secret_echo::hidden;
 pub(crate) use text::{escape_controls, excerpt, scrub};
-pub(crate) use words::wait as wait_in_words;
 
 /// What a message shows of a body: 2 KiB.
 pub(crate) const EXCERPT_BYTES: usize = 2048;

@@ -1,6 +1,6 @@
 //! Text from outside, made safe to show.
 
-use super::{EXCERPT_BYTES, echo::hidden};
+use super::{EXCERPT_BYTES, secret_echo::hidden};
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
@@ -51,11 +51,11 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 const SCRUBBED: &str = "[secret]";
 
 /// Shorter ones are no keys but words, and would be cut out of every sentence.
-const SHORTEST_SECRET: usize = 6;
+const MIN_SECRET_LENGTH: usize = 6;
 
 /// Only a text that was cut can end inside the secret; others end in words that may begin like it.
 pub(crate) fn scrub(text: &mut String, secret: &str) {
-    if secret.len() < SHORTEST_SECRET {
+    if secret.len() < MIN_SECRET_LENGTH {
         return;
     }
     let shown = text.strip_suffix('…');

@@ -1,7 +1,7 @@
 use super::{ResponseStart, StreamEvent};
 use crate::{
     Choice, Citation, ContentPart, Json, ProviderBlock, ServerTiming, UnifiedChatResponse, Usage,
-    few::Few,
+    small_vec::SmallVec1,
 };
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 pub struct Accumulator {
     response: UnifiedChatResponse,
     /// Part numbers, parallel to each choice's content; kept sorted.
-    parts: Few<Few<u32>>,
+    parts: SmallVec1<SmallVec1<u32>>,
 }
 
 impl Accumulator {
@@ -68,7 +68,7 @@ impl Accumulator {
     }
 
     /// Adds an event that nobody else wants: without copies of what is large.
-    pub(crate) fn take(&mut self, event: StreamEvent) {
+    pub(crate) fn apply_owned(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::TextDelta { choice, part, text } => {
                 self.append(choice, part, text.into(), Kind::Text);
@@ -84,7 +84,7 @@ impl Accumulator {
                 part,
                 block,
             } => {
-                self.add_opaque(choice, part, *block);
+                self.add_provider_block(choice, part, *block);
             }
             StreamEvent::Finish {
                 choice,
@@ -158,7 +158,7 @@ impl Accumulator {
                 part,
                 block,
             } => {
-                self.add_opaque(*choice, *part, (**block).clone());
+                self.add_provider_block(*choice, *part, (**block).clone());
             }
             StreamEvent::Citation {
                 choice,
@@ -228,7 +228,7 @@ impl Accumulator {
     }
 
     /// Opaque pieces come whole: each is a part of its own, even where a server numbers two alike.
-    fn add_opaque(&mut self, choice: u32, number: u32, block: ProviderBlock) {
+    fn add_provider_block(&mut self, choice: u32, number: u32, block: ProviderBlock) {
         let (choice, numbers) = self.choice(choice);
         let at = numbers.partition_point(|other| *other <= number);
         numbers.insert(at, number);
@@ -259,7 +259,7 @@ impl Accumulator {
         &mut content[at]
     }
 
-    fn choice(&mut self, index: u32) -> (&mut Choice, &mut Few<u32>) {
+    fn choice(&mut self, index: u32) -> (&mut Choice, &mut SmallVec1<u32>) {
         let choices = &mut self.response.choices;
         let at = match choices.binary_search_by_key(&index, |choice| choice.index) {
             Ok(at) => at,
@@ -269,7 +269,7 @@ impl Accumulator {
                     ..Choice::default()
                 };
                 insert(choices, at, choice);
-                self.parts.insert(at, Few::default());
+                self.parts.insert(at, SmallVec1::default());
                 at
             }
         };
@@ -417,7 +417,9 @@ mod tests {
     #[test]
     fn of_a_head_the_first_word_counts_and_of_an_extra_member_the_last() {
         let mut sum = Accumulator::new();
-        events().into_iter().for_each(|event| sum.take(event));
+        events()
+            .into_iter()
+            .for_each(|event| sum.apply_owned(event));
         let response = sum.into_response();
         assert_eq!(response.id, "id");
         assert_eq!(response.model, "model");
@@ -434,7 +436,9 @@ mod tests {
     fn events_that_are_taken_add_up_like_those_that_are_lent() {
         let (mut taken, mut lent) = (Accumulator::new(), Accumulator::new());
         events().iter().for_each(|event| lent.apply(event));
-        events().into_iter().for_each(|event| taken.take(event));
+        events()
+            .into_iter()
+            .for_each(|event| taken.apply_owned(event));
         assert_eq!(taken.into_response(), lent.into_response());
     }
 

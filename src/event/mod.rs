@@ -1,7 +1,7 @@
 //! What a stream is made of, and how events add up to a response.
 
 mod accumulator;
-mod assembler;
+mod response_builder;
 
 use crate::{
     Citation, FinishReason, Json, Logprobs, ProviderBlock, ServerTiming, ToolCall, Usage, Warning,
@@ -9,8 +9,8 @@ use crate::{
 use bytes::Bytes;
 
 pub use accumulator::Accumulator;
-pub(crate) use assembler::{CallState, MESSAGE_KEY};
-pub use assembler::{ResponseBuilder, ResponseLimits, ResponseStart, ToolFragment};
+pub(crate) use response_builder::{MESSAGE_KEY, ToolCallProgress};
+pub use response_builder::{ResponseBuilder, ResponseLimits, ResponseStart, ToolFragment};
 
 /// Something that happened in an answer.
 ///

@@ -14,7 +14,7 @@ use std::fmt;
 
 /// Reads one response body: what it is, where its frames are, how large it may get.
 pub(super) struct BodyReader {
-    form: BodyFormat,
+    format: BodyFormat,
     media_type: MediaType,
     framing: Framing,
     sizes: SizeLimits,
@@ -27,18 +27,18 @@ enum MediaType {
     EventStream,
     Json,
     Other(Box<str>),
-    Unsaid,
+    Missing,
 }
 
 enum BodyFormat {
     /// Not known before the first byte that is not white space; what came so far.
     Unknown(Bytes),
-    Frames(Frames),
-    Whole(Collected),
-    Error(Collected),
+    Stream(FrameDecoder),
+    SingleBody(BodyBuffer),
+    Error(BodyBuffer),
 }
 
-enum Frames {
+enum FrameDecoder {
     Sse(SseDecoder),
     Ndjson(crate::codec::ndjson::NdjsonDecoder),
     #[cfg(feature = "bedrock")]
@@ -47,7 +47,7 @@ enum Frames {
 
 /// A body that is kept; not copied while it is one chunk.
 #[derive(Default)]
-struct Collected {
+struct BodyBuffer {
     first: Option<Bytes>,
     all: BytesMut,
 }
@@ -79,15 +79,15 @@ impl BodyReader {
         }
         let media_type = MediaType::of(head);
         let form = match framing {
-            _ if !ok => BodyFormat::Error(Collected::default()),
+            _ if !ok => BodyFormat::Error(BodyBuffer::default()),
             #[cfg(feature = "bedrock")]
             Framing::AwsEventStream if media_type != MediaType::Json => {
-                BodyFormat::Frames(Frames::new(framing, sizes))
+                BodyFormat::Stream(FrameDecoder::new(framing, sizes))
             }
             _ => BodyFormat::Unknown(Bytes::new()),
         };
         Ok(BodyReader {
-            form,
+            format: form,
             media_type,
             framing,
             sizes: *sizes,
@@ -96,17 +96,17 @@ impl BodyReader {
     }
 
     pub(super) fn is_stream(&self) -> bool {
-        matches!(self.form, BodyFormat::Frames(_))
+        matches!(self.format, BodyFormat::Stream(_))
     }
 
     /// Whether not one byte has come.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.received == 0
     }
 
     /// What has come of an error's body; `None` for an answer.
     pub(super) fn take_error_body(&mut self) -> Option<Bytes> {
-        match &mut self.form {
+        match &mut self.format {
             BodyFormat::Error(body) => Some(body.take()),
             _ => None,
         }
@@ -119,7 +119,7 @@ impl BodyReader {
         target: &AttemptTarget<O::Request>,
     ) -> Result<BodyOutcome, Error> {
         self.received = self.received.saturating_add(chunk.len() as u64);
-        let chunk = match &mut self.form {
+        let chunk = match &mut self.format {
             BodyFormat::Unknown(held) => {
                 let held = if held.is_empty() {
                     chunk
@@ -129,11 +129,11 @@ impl BodyReader {
                 let held = skip_preamble(held);
                 match self.detect_format(&held, false)? {
                     Some(form) => {
-                        self.form = form;
+                        self.format = form;
                         held
                     }
                     None => {
-                        self.form = BodyFormat::Unknown(held);
+                        self.format = BodyFormat::Unknown(held);
                         return Ok(BodyOutcome::Bytes);
                     }
                 }
@@ -149,15 +149,15 @@ impl BodyReader {
         operation: &mut O,
         target: &AttemptTarget<O::Request>,
     ) -> Result<BodyOutcome, Error> {
-        match &mut self.form {
+        match &mut self.format {
             BodyFormat::Unknown(_) => Ok(BodyOutcome::Bytes),
-            BodyFormat::Frames(frames) => {
+            BodyFormat::Stream(frames) => {
                 if self.sizes.stream.is_some_and(|limit| self.received > limit) {
                     return Err(too_large("stream", self.sizes.stream.unwrap_or_default()));
                 }
                 frames.chunk(&chunk, operation, target)
             }
-            BodyFormat::Whole(body) => {
+            BodyFormat::SingleBody(body) => {
                 if self.received > self.sizes.body as u64 {
                     return Err(too_large("body", self.sizes.body as u64));
                 }
@@ -182,11 +182,11 @@ impl BodyReader {
         operation: &mut O,
         target: &AttemptTarget<O::Request>,
     ) -> Result<BodyOutcome, Error> {
-        if let BodyFormat::Unknown(held) = &self.form {
+        if let BodyFormat::Unknown(held) = &self.format {
             // A body so short that it could have become several things.
             if let Some(form) = self.detect_format(held, true)? {
                 let held = held.clone();
-                self.form = form;
+                self.format = form;
                 if let complete @ BodyOutcome::Complete { .. } =
                     self.feed(held, operation, target)?
                 {
@@ -194,23 +194,23 @@ impl BodyReader {
                 }
             }
         }
-        match &mut self.form {
+        match &mut self.format {
             BodyFormat::Error(body) => Ok(BodyOutcome::ErrorBody(body.take())),
             BodyFormat::Unknown(_) => Err(Error::new(
                 ErrorKind::Truncated,
                 "the answer has no content although its status says success",
             )),
-            BodyFormat::Whole(body) => {
+            BodyFormat::SingleBody(body) => {
                 let body = body.take();
-                match operation.whole(&body, target) {
+                match operation.decode_body(&body, target) {
                     Ok(()) => {
-                        operation.keep(body);
+                        operation.keep_body(body);
                         Ok(BodyOutcome::Complete { warning: None })
                     }
                     Err(error) => Err(self.explain(error, body)),
                 }
             }
-            BodyFormat::Frames(frames) => {
+            BodyFormat::Stream(frames) => {
                 let cut = frames.end(operation, target)?;
                 if operation.is_complete() {
                     let warning = cut.then(|| {
@@ -221,7 +221,7 @@ impl BodyReader {
                     });
                     return Ok(BodyOutcome::Complete { warning });
                 }
-                if let Some(error) = operation.stated() {
+                if let Some(error) = operation.take_error() {
                     return Err(error);
                 }
                 Err(Error::new(
@@ -244,11 +244,18 @@ impl BodyReader {
         if !all && BOM.starts_with(held) {
             return Ok(None);
         }
-        let frames = |framing| Ok(Some(BodyFormat::Frames(Frames::new(framing, &self.sizes))));
+        let frames = |framing| {
+            Ok(Some(BodyFormat::Stream(FrameDecoder::new(
+                framing,
+                &self.sizes,
+            ))))
+        };
         let declared = self.media_type == MediaType::EventStream;
         match self.framing {
             Framing::Ndjson => frames(Framing::Ndjson),
-            _ if matches!(first, b'{' | b'[') => Ok(Some(BodyFormat::Whole(Collected::default()))),
+            _ if matches!(first, b'{' | b'[') => {
+                Ok(Some(BodyFormat::SingleBody(BodyBuffer::default())))
+            }
             Framing::Sse | Framing::SingleBody if declared || is_sse(held) => frames(Framing::Sse),
             // A stream cut inside its first word.
             Framing::Sse if all && begins_sse(held) => frames(Framing::Sse),
@@ -296,7 +303,7 @@ impl MediaType {
             return MediaType::Json;
         }
         let Some(value) = value.and_then(|value| value.to_str().ok()) else {
-            return MediaType::Unsaid;
+            return MediaType::Missing;
         };
         let name = value.split_once(';').map_or(value, |(name, _)| name).trim();
         for known in [MediaType::Json, MediaType::EventStream] {
@@ -312,22 +319,22 @@ impl MediaType {
             MediaType::EventStream => "text/event-stream",
             MediaType::Json => "application/json",
             MediaType::Other(name) => name,
-            MediaType::Unsaid => "no content type",
+            MediaType::Missing => "no content type",
         }
     }
 }
 
-impl Frames {
+impl FrameDecoder {
     fn new(framing: Framing, sizes: &SizeLimits) -> Self {
         match framing {
             Framing::Ndjson => {
-                Frames::Ndjson(crate::codec::ndjson::NdjsonDecoder::new(sizes.event))
+                FrameDecoder::Ndjson(crate::codec::ndjson::NdjsonDecoder::new(sizes.event))
             }
             #[cfg(feature = "bedrock")]
-            Framing::AwsEventStream => Frames::Aws(
+            Framing::AwsEventStream => FrameDecoder::Aws(
                 crate::codec::event_stream::EventStreamDecoder::new(sizes.event),
             ),
-            Framing::Sse | Framing::SingleBody => Frames::Sse(SseDecoder::new(sizes.event)),
+            Framing::Sse | Framing::SingleBody => FrameDecoder::Sse(SseDecoder::new(sizes.event)),
         }
     }
 
@@ -341,18 +348,18 @@ impl Frames {
         let mut reading = BodyOutcome::Bytes;
         loop {
             let progress = match self {
-                Frames::Sse(decoder) => match decoder.next(&mut rest)? {
+                FrameDecoder::Sse(decoder) => match decoder.next(&mut rest)? {
                     Some(event) => {
-                        operation.frame(Frame::event(event.event, event.data), target)?
+                        operation.decode_frame(Frame::event(event.event, event.data), target)?
                     }
                     None => return Ok(reading),
                 },
-                Frames::Ndjson(decoder) => match decoder.next(&mut rest)? {
-                    Some(line) => operation.frame(Frame::event("", line), target)?,
+                FrameDecoder::Ndjson(decoder) => match decoder.next(&mut rest)? {
+                    Some(line) => operation.decode_frame(Frame::event("", line), target)?,
                     None => return Ok(reading),
                 },
                 #[cfg(feature = "bedrock")]
-                Frames::Aws(decoder) => match decoder.next(&mut rest)? {
+                FrameDecoder::Aws(decoder) => match decoder.next(&mut rest)? {
                     Some(message) => aws_frame(&message, operation, target)?,
                     None => return Ok(reading),
                 },
@@ -380,21 +387,21 @@ impl Frames {
         target: &AttemptTarget<O::Request>,
     ) -> Result<bool, Error> {
         let last = match self {
-            Frames::Sse(decoder) => match decoder.finish() {
+            FrameDecoder::Sse(decoder) => match decoder.finish() {
                 Ok(None) => return Ok(false),
                 Ok(Some(event)) => Some(Frame::event(event.event, event.data)),
                 Err(_) => None,
             },
-            Frames::Ndjson(decoder) => match decoder.finish() {
+            FrameDecoder::Ndjson(decoder) => match decoder.finish() {
                 Ok(None) => return Ok(false),
                 Ok(Some(line)) => Some(Frame::event("", line)),
                 Err(_) => None,
             },
             #[cfg(feature = "bedrock")]
-            Frames::Aws(decoder) => return Ok(decoder.finish().is_err()),
+            FrameDecoder::Aws(decoder) => return Ok(decoder.finish().is_err()),
         };
-        match last.filter(|frame| is_whole(frame.data)) {
-            Some(frame) => operation.frame(frame, target).map(|_| false),
+        match last.filter(|frame| is_complete_json(frame.data)) {
+            Some(frame) => operation.decode_frame(frame, target).map(|_| false),
             None => Ok(true),
         }
     }
@@ -409,15 +416,15 @@ fn aws_frame<O: Operation>(
     let data = std::str::from_utf8(message.payload())
         .map_err(|_| Error::new(ErrorKind::Protocol, "the payload of an event is not UTF-8"))?;
     match message.message_type() {
-        Some("event") => operation.frame(
+        Some("event") => operation.decode_frame(
             Frame::event(message.event_type().unwrap_or_default(), data),
             target,
         ),
-        Some("exception") => operation.frame(
+        Some("exception") => operation.decode_frame(
             Frame::exception(message.exception_type().unwrap_or_default(), data),
             target,
         ),
-        Some("error") => operation.frame(
+        Some("error") => operation.decode_frame(
             Frame::exception(
                 message.error_code().unwrap_or_default(),
                 message.error_message().unwrap_or(data),
@@ -431,7 +438,7 @@ fn aws_frame<O: Operation>(
     }
 }
 
-impl Collected {
+impl BodyBuffer {
     fn len(&self) -> usize {
         self.first.as_ref().map_or(self.all.len(), Bytes::len)
     }
@@ -479,7 +486,7 @@ fn skip_preamble(mut body: Bytes) -> Bytes {
     body
 }
 
-fn is_whole(data: &str) -> bool {
+fn is_complete_json(data: &str) -> bool {
     lenient::is_done(data) || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
 }
 

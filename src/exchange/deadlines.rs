@@ -2,7 +2,7 @@ use crate::{TimeoutKind, Timeouts};
 use std::time::Duration;
 use unifiedai_transport::{AttemptDeadlines, Phase, Time};
 
-const EARLY: Duration = Duration::from_millis(50);
+const TIMER_TOLERANCE: Duration = Duration::from_millis(50);
 
 /// When which limit passes. [`Time::MAX`] is never.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Deadlines {
     }
 
     /// The caller took this long before it read on. That is no silence of the server.
-    pub(super) fn put_off(&mut self, by: Duration) {
+    pub(super) fn extend(&mut self, by: Duration) {
         for deadline in [
             &mut self.first_token,
             &mut self.idle,
@@ -90,7 +90,7 @@ impl Deadlines {
     }
 
     /// What seemed to be the finish reason was none.
-    pub(super) fn goes_on(&mut self) {
+    pub(super) fn clear_finish(&mut self) {
         self.end = Time::MAX;
     }
 
@@ -129,7 +129,7 @@ impl Deadlines {
 
     /// The limit behind a timeout that the transport reports. Its timers may be a little ahead of the driver's clock.
     pub(super) fn classify_timeout(&self, phase: Phase, now: Time) -> TimeoutKind {
-        let now = now.saturating_add(EARLY);
+        let now = now.saturating_add(TIMER_TOLERANCE);
         match phase {
             Phase::Connect if self.total <= now && self.total < self.connect => TimeoutKind::Total,
             Phase::Connect => TimeoutKind::Connect,
@@ -138,7 +138,7 @@ impl Deadlines {
         }
     }
 
-    pub(super) fn limits(&self) -> AttemptDeadlines {
+    pub(super) fn attempt_deadlines(&self) -> AttemptDeadlines {
         let mut limits = AttemptDeadlines::NONE;
         limits.connect = self.connect.min(self.total);
         limits.headers = self.first_byte.min(self.first_token).min(self.total);
@@ -257,7 +257,7 @@ mod tests {
         stream.on_finish(at(14_000), limits);
         stream.on_finish(at(15_500), limits);
         next_is(&stream, 16_000, TimeoutKind::Progress);
-        stream.goes_on();
+        stream.clear_finish();
         next_is(&stream, 17_000, TimeoutKind::Progress);
     }
 
@@ -276,9 +276,9 @@ mod tests {
         let mut stream = attempt(at(1000), true);
         stream.begin_body(at(2000), &timeouts());
         next_is(&stream, 7000, TimeoutKind::Idle);
-        stream.put_off(30 * SECOND);
+        stream.extend(30 * SECOND);
         next_is(&stream, 37_000, TimeoutKind::Idle);
-        stream.put_off(30 * SECOND);
+        stream.extend(30 * SECOND);
         next_is(&stream, 60_000, TimeoutKind::Total);
     }
 
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_transport_is_told_the_limits_that_it_can_watch() {
-        let limits = attempt(at(1000), true).limits();
+        let limits = attempt(at(1000), true).attempt_deadlines();
         let told = (limits.connect, limits.headers, limits.total);
         assert_eq!(told, (at(2000), at(11_000), at(60_000)));
     }
@@ -352,8 +352,8 @@ mod tests {
                 (TimeoutKind::Progress, progress),
                 (TimeoutKind::Total, 60),
             ] {
-                let allowed = deadlines.configured_limit(kind, &timeouts());
-                assert_eq!(allowed, Some(seconds * SECOND), "{kind:?}");
+                let check_supported = deadlines.configured_limit(kind, &timeouts());
+                assert_eq!(check_supported, Some(seconds * SECOND), "{kind:?}");
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Input, State};
 use crate::{
     Auth, Error, ErrorKind, Provider, RateLimit, Secret, TimeoutKind, error::scrub,
-    policy::retry_after, provider::errors::wait_in_words,
+    policy::retry_after, provider::errors::parse_wait,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, response};
@@ -30,7 +30,7 @@ pub(super) fn transport_error(failure: &TransportError) -> Error {
 /// `silent` is whether nothing at all came after the head (F36).
 pub(super) fn timeout_error(
     timeout: TimeoutKind,
-    allowed: Option<Duration>,
+    check_supported: Option<Duration>,
     silent: bool,
     failure: Option<&TransportError>,
 ) -> Error {
@@ -43,7 +43,7 @@ pub(super) fn timeout_error(
         TimeoutKind::Progress => "the answer made no progress",
         TimeoutKind::Total => "the call was not over",
     };
-    let within = allowed.map_or_else(String::new, |limit| format!(" within {limit:?}"));
+    let within = check_supported.map_or_else(String::new, |limit| format!(" within {limit:?}"));
     let place = failure.map_or_else(String::new, |failure| format!(": {failure}"));
     Error::new(
         ErrorKind::Timeout,
@@ -66,7 +66,7 @@ pub(super) fn http_error(
             error = error.with_retry_after(wait);
         }
     }
-    error = wait_in_words(error);
+    error = parse_wait(error);
     if error.kind() == ErrorKind::RateLimit && error.retry_after().is_none() {
         if let Some(wait) = exhausted_for(limits) {
             error = error.with_retry_after(wait);
@@ -91,7 +91,7 @@ fn exhausted_for(limits: &[RateLimit]) -> Option<Duration> {
     used_up.filter_map(|limit| limit.reset).max()
 }
 
-pub(super) fn held_back(wait: Duration) -> Error {
+pub(super) fn rate_limited_locally(wait: Duration) -> Error {
     Error::new(
         ErrorKind::RateLimit,
         format!("the pace set for this provider leaves room only in {wait:?}"),
@@ -111,18 +111,18 @@ pub(super) fn circuit_open(wait: Duration, last: Option<&str>) -> Error {
 }
 
 /// An error in a few words, without the key, for the log of attempts.
-pub(super) fn brief(error: &Error, secret: Option<&Secret>) -> String {
+pub(super) fn error_summary(error: &Error, secret: Option<&Secret>) -> String {
     let mut message = error.message().to_owned();
     if let Some(secret) = secret {
         scrub(&mut message, secret.expose());
     }
-    match message.char_indices().nth(MOST_BRIEF) {
+    match message.char_indices().nth(MAX_SUMMARY_BYTES) {
         Some((end, _)) => [message.get(..end).unwrap_or_default(), "…"].concat(),
         None => message,
     }
 }
 
-const MOST_BRIEF: usize = 256;
+const MAX_SUMMARY_BYTES: usize = 256;
 
 pub(super) fn misuse(state: &State, input: &Input) -> Error {
     let input = match input {
@@ -133,7 +133,7 @@ pub(super) fn misuse(state: &State, input: &Input) -> Error {
     };
     let state = match state {
         State::Ready { .. } => "before the request was sent",
-        State::AwaitHead => "before the response's head",
+        State::AwaitHeaders => "before the response's head",
         State::Body { .. } => "inside the response's body",
         State::Done(_) => "after the end",
     };
@@ -158,7 +158,7 @@ const TOLERATED_SKEW_SECONDS: i64 = 240;
 /// clock that shows local time where UTC is meant is off by at most 14 hours (UTC+14:00, the largest offset in the time zone
 /// database of IANA), with an hour for a change of daylight saving time that it missed. A clock that is further off has to be
 /// set.
-const MOST_SKEW_SECONDS: i64 = 15 * 60 * 60;
+const MAX_SKEW_SECONDS: i64 = 15 * 60 * 60;
 
 /// Server time minus ours in seconds, by the `date` of an answer; `None` where it is no reason for a failed signature, or
 /// not to be trusted.
@@ -166,7 +166,7 @@ pub(super) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
     let date = headers.get(http::header::DATE)?.to_str().ok()?;
     let server = httpdate::parse_http_date(date).ok()?;
     let skew = seconds_between(wall, server);
-    (TOLERATED_SKEW_SECONDS..=MOST_SKEW_SECONDS)
+    (TOLERATED_SKEW_SECONDS..=MAX_SKEW_SECONDS)
         .contains(&skew.abs())
         .then_some(skew)
 }
@@ -174,7 +174,7 @@ pub(super) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
 fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
     let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
     match theirs.duration_since(ours) {
-        Ok(ahead) => seconds(ahead),
+        Ok(cost_ahead) => seconds(cost_ahead),
         Err(behind) => seconds(behind.duration()).saturating_neg(),
     }
 }

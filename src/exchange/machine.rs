@@ -5,8 +5,8 @@ use super::{
     body::BodyReader,
     deadlines::Deadlines,
     errors::{
-        brief, circuit_open, clock_skew, held_back, http_error, is_signed, misuse, timeout_error,
-        transport_error,
+        circuit_open, clock_skew, error_summary, http_error, is_signed, misuse,
+        rate_limited_locally, timeout_error, transport_error,
     },
     operation::BodyOutcome,
 };
@@ -14,7 +14,7 @@ use crate::{
     Attempt, Error, ErrorKind, FallbackTarget, Framing, RawHeaders, Secret, StreamEvent,
     TimeoutKind, Timeouts, Warning,
     error::scrub,
-    policy::{Entry, Report},
+    policy::{AcquireOutcome, AttemptReport},
     provider::headers,
 };
 use bytes::Bytes;
@@ -44,7 +44,7 @@ impl<O: Operation> Exchange<O> {
         match &self.state {
             State::Ready { at, .. } if self.now < *at => Step::Sleep { until: *at },
             State::Ready { .. } => self.start_attempt(),
-            State::AwaitHead | State::Body { .. } => Step::Receive {
+            State::AwaitHeaders | State::Body { .. } => Step::Receive {
                 deadline: self.deadlines.next(),
             },
             State::Done(_) => match self.next_event() {
@@ -59,10 +59,10 @@ impl<O: Operation> Exchange<O> {
         self.now = self.now.max(now);
         let result = match (&mut self.state, input) {
             (State::Done(_), _) => return,
-            (State::AwaitHead, Input::Headers(head)) => self.on_headers(head),
+            (State::AwaitHeaders, Input::Headers(head)) => self.on_headers(head),
             (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
             (State::Body { .. }, Input::BodyEnd) => self.on_end(),
-            (State::AwaitHead | State::Body { .. }, Input::TransportError(failure)) => {
+            (State::AwaitHeaders | State::Body { .. }, Input::TransportError(failure)) => {
                 return self.on_transport_error(failure);
             }
             (state, input) => Err(misuse(state, &input)),
@@ -84,7 +84,7 @@ impl<O: Operation> Exchange<O> {
 
     /// Before the first poll: the call begins now, however long ago the exchange was made.
     pub(crate) fn begin(&mut self, now: Time) {
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.started, true) {
             self.now = self.now.max(now);
             (self.start.wall_clock, self.start.now) = (self.wall_clock_now(), self.now);
             self.deadlines = Deadlines::new(self.now, &self.target.timeouts);
@@ -93,7 +93,7 @@ impl<O: Operation> Exchange<O> {
 
     /// The caller continues to read after events. The time since the last input counts only against the total timeout.
     pub(crate) fn resume(&mut self, now: Time) {
-        self.deadlines.put_off(now.saturating_since(self.now));
+        self.deadlines.extend(now.saturating_since(self.now));
         self.now = self.now.max(now);
     }
 
@@ -103,7 +103,7 @@ impl<O: Operation> Exchange<O> {
         let State::Ready { at, .. } = &mut self.state else {
             return None;
         };
-        let latest = self.target.access.wake_by(until, waker);
+        let latest = self.target.permits.wake_by(until, waker);
         *at = latest.unwrap_or(self.now);
         latest
     }
@@ -228,7 +228,7 @@ impl<O: Operation> Exchange<O> {
                 if self.operation.is_complete() {
                     self.deadlines.on_finish(self.now, timeouts);
                 } else {
-                    self.deadlines.goes_on();
+                    self.deadlines.clear_finish();
                 }
             }
             BodyOutcome::Complete { warning } => self.succeed(warning)?,
@@ -245,20 +245,23 @@ impl<O: Operation> Exchange<O> {
         loop {
             let error = match self
                 .target
-                .access
-                .enter(self.now, self.operation.tokens(&self.target))
+                .permits
+                .acquire(self.now, self.operation.tokens(&self.target))
             {
-                Entry::Granted => match self.send() {
+                AcquireOutcome::Granted => match self.send() {
                     Ok(step) => return step,
                     Err(error) => error,
                 },
-                Entry::Queued => return self.sleep(self.deadlines.total()),
-                Entry::Paced { at, look_again } => {
+                AcquireOutcome::Queued => return self.sleep(self.deadlines.total()),
+                AcquireOutcome::RateLimited {
+                    at,
+                    recheck_at: look_again,
+                } => {
                     let in_time = at < self.deadlines.total();
                     if in_time && !self.has_alternative() {
                         return self.sleep(look_again);
                     }
-                    let error = held_back(at.saturating_since(self.now));
+                    let error = rate_limited_locally(at.saturating_since(self.now));
                     if self.try_fallback(&error) {
                         continue;
                     }
@@ -267,7 +270,7 @@ impl<O: Operation> Exchange<O> {
                     }
                     error
                 }
-                Entry::Open(until, last) => {
+                AcquireOutcome::CircuitOpen(until, last) => {
                     circuit_open(until.saturating_since(self.now), last.as_deref())
                 }
             };
@@ -297,7 +300,9 @@ impl<O: Operation> Exchange<O> {
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
         let unsent = match &mut self.state {
-            State::Ready { unsent, .. } => unsent.take(),
+            State::Ready {
+                encoded: unsent, ..
+            } => unsent.take(),
             _ => None,
         };
         let request = unsent.map_or_else(|| self.operation.request(&self.target), Ok);
@@ -309,10 +314,10 @@ impl<O: Operation> Exchange<O> {
                 .apply(&mut request, self.wall_clock_now())?;
             Ok((request, secret))
         });
-        let (request, secret) = request.inspect_err(|_| self.target.access.not_sent())?;
+        let (request, secret) = request.inspect_err(|_| self.target.permits.on_not_sent())?;
         self.secret = secret;
-        self.target.access.sent();
-        self.state = State::AwaitHead;
+        self.target.permits.on_sent();
+        self.state = State::AwaitHeaders;
         let streaming = O::is_streamed(&self.target.request);
         self.deadlines
             .begin_attempt(self.now, streaming, &self.target.timeouts);
@@ -324,7 +329,7 @@ impl<O: Operation> Exchange<O> {
         }
         self.metrics.attempts.push(attempt);
         self.attempt_open = true;
-        let limits = self.deadlines.limits();
+        let limits = self.deadlines.attempt_deadlines();
         Ok(Step::Send {
             request,
             deadlines: limits,
@@ -333,25 +338,28 @@ impl<O: Operation> Exchange<O> {
 
     /// Plans another attempt, not before `at`, and discards everything that the last one received.
     fn schedule_attempt(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
-        self.operation.begin();
+        self.operation.reset();
         self.deadlines.clear_attempt();
         if at > self.now {
-            self.target.access.rest();
+            self.target.permits.release_while_waiting();
         }
-        self.state = State::Ready { at, unsent };
+        self.state = State::Ready {
+            at,
+            encoded: unsent,
+        };
     }
 
     fn finish_attempt(&mut self, error: Option<&Error>) {
-        if !self.log_end(error) || !self.target.access.has_permit() {
+        if !self.log_end(error) || !self.target.permits.has_permit() {
             return;
         }
-        let report = Report {
+        let report = AttemptReport {
             error,
             used_tokens: self.operation.used_tokens(),
             limits: &self.metadata.rate_limits,
             jitter: self.rng.unit(),
         };
-        self.target.access.settle(self.now, &report);
+        self.target.permits.complete(self.now, &report);
     }
 
     /// Writes the end of the open attempt into the log; `false` if no attempt is open.
@@ -363,7 +371,7 @@ impl<O: Operation> Exchange<O> {
         if let Some(attempt) = self.metrics.attempts.last_mut() {
             attempt.duration = elapsed.saturating_sub(attempt.started);
             attempt.error = error.map(Error::kind);
-            attempt.message = error.map(|error| brief(error, self.secret.as_ref()));
+            attempt.message = error.map(|error| error_summary(error, self.secret.as_ref()));
         }
         true
     }
@@ -388,7 +396,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn succeed(&mut self, warning: Option<Warning>) -> Result<(), Error> {
-        self.operation.settle(&self.target, warning)?;
+        self.operation.finish(&self.target, warning)?;
         self.finish_attempt(None);
         if self.operation.next_page(&self.target)? {
             self.retries = 0;
@@ -401,7 +409,7 @@ impl<O: Operation> Exchange<O> {
 
     fn end_call(&mut self, result: Result<(), Error>) {
         self.deadlines.clear_attempt();
-        self.target.access.end();
+        self.target.permits.finish();
         let secret = self.secret.as_ref().map(Secret::expose);
         if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
             scrub(id, secret);
@@ -474,7 +482,10 @@ impl<O: Operation> Exchange<O> {
         if at >= self.deadlines.total() {
             return None;
         }
-        self.target.access.pay_for_retry(error).then_some(at)
+        self.target
+            .permits
+            .withdraw_retry_token(error)
+            .then_some(at)
     }
 
     /// Whether the request can be sent again without the risk that the provider does the work twice.
@@ -523,7 +534,7 @@ impl<O: Operation> Exchange<O> {
         {
             return false;
         }
-        fallback.leave(
+        fallback.abandon(
             self.target.provider.name(),
             O::model(&self.target.request),
             error,
@@ -535,7 +546,7 @@ impl<O: Operation> Exchange<O> {
             {
                 Ok(encoded) => encoded,
                 Err(error) => {
-                    fallback.leave(target.provider.name(), &target.model, &error);
+                    fallback.abandon(target.provider.name(), &target.model, &error);
                     continue;
                 }
             };
@@ -576,11 +587,11 @@ impl<O: Operation> Exchange<O> {
 impl<O: Operation> Exchange<O> {
     /// `failure` is the transport's error, if it noticed the timeout; it names host and port.
     fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
-        let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_silent());
-        let allowed = self
+        let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_empty());
+        let check_supported = self
             .deadlines
             .configured_limit(timeout, &self.target.timeouts);
-        timeout_error(timeout, allowed, silent, failure)
+        timeout_error(timeout, check_supported, silent, failure)
     }
 
     fn http_error(&self, body: Bytes) -> Error {
@@ -657,6 +668,6 @@ impl<R> AttemptTarget<R> {
             self.timeouts.first_byte = Some(shorter(own.first_byte));
         }
         self.provider = target.provider;
-        self.access.turn_to(target.limits, target.limiter);
+        self.permits.switch_target(target.limits, target.limiter);
     }
 }

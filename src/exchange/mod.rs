@@ -5,10 +5,10 @@
 //!
 //! | from | by | to |
 //! |---|---|---|
-//! | `Ready` | `start_attempt` | `AwaitHead`, or `Ready` with a later `at` while a permit is awaited |
-//! | `AwaitHead` | `on_headers` | `Body` |
+//! | `Ready` | `start_attempt` | `AwaitHeaders`, or `Ready` with a later `at` while a permit is awaited |
+//! | `AwaitHeaders` | `on_headers` | `Body` |
 //! | `Body` | `on_chunk`, `on_end` | `Body` until the answer is complete, then `succeed` |
-//! | `AwaitHead`, `Body` | `on_transport_error`, `time_out` | `fail`, or `succeed` if only the end of the body is missing |
+//! | `AwaitHeaders`, `Body` | `on_transport_error`, `time_out` | `fail`, or `succeed` if only the end of the body is missing |
 //! | | `succeed` | `Done(Ok)`, or `schedule_attempt` for the next page |
 //! | | `fail`, `try_fallback` | `schedule_attempt`, or `Done(Err)` by `end_call` |
 //! | | `schedule_attempt` | `Ready`; everything that the last attempt received is discarded |
@@ -23,7 +23,10 @@ mod operation;
 use crate::{
     Attempt, CallMetrics, CallOptions, Error, ErrorKind, Provider, ProviderMetadata, Secret,
     StreamEvent, Timeouts, Warning,
-    policy::{Access, Fallback, LeftTarget, Limiter, LimiterPermit, ProviderLimits, Rng},
+    policy::{
+        AbandonedTarget, CallPermits, ConcurrencyLimit, ConcurrencyPermit, Fallback,
+        ProviderLimits, Rng,
+    },
 };
 use body::BodyReader;
 use bytes::Bytes;
@@ -32,7 +35,7 @@ use http::{Request, response};
 use std::{fmt, sync::Arc, time::SystemTime};
 use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
-pub(crate) use operation::Native;
+pub(crate) use operation::WithRawBody;
 pub use operation::{Chat, CheckProvider, Embed, ListModels, Operation, RetrieveModel};
 
 /// One call: the state machine that all drivers share.
@@ -59,7 +62,7 @@ pub struct Exchange<O: Operation = Chat> {
     state: State,
     /// When the call began; for a driver of this crate, when it was first driven.
     start: CallStart,
-    begun: bool,
+    started: bool,
     /// The latest time that was passed; an earlier one counts as this (F70).
     now: Time,
     rng: Rng,
@@ -89,7 +92,7 @@ pub struct AttemptTarget<R> {
     /// The timeouts of the options, or shorter ones of this target.
     timeouts: Timeouts,
     /// The permits of this target.
-    access: Access,
+    permits: CallPermits,
 }
 
 impl<R> fmt::Debug for AttemptTarget<R> {
@@ -98,29 +101,29 @@ impl<R> fmt::Debug for AttemptTarget<R> {
         f.debug_struct("AttemptTarget")
             .field("provider", &self.provider)
             .field("timeouts", &self.timeouts)
-            .field("access", &self.access)
+            .field("permits", &self.permits)
             .finish_non_exhaustive()
     }
 }
 
 /// The attempts and targets of a call so far.
-pub(crate) struct Log<'a> {
+pub(crate) struct CallProgress<'a> {
     /// The target that the call is with.
     pub(crate) provider: &'a str,
     pub(crate) model: &'a str,
     /// The attempts that are over.
     pub(crate) finished: &'a [Attempt],
     /// The targets that it has left.
-    pub(crate) left: &'a [LeftTarget],
+    pub(crate) abandoned: &'a [AbandonedTarget],
 }
 
 enum State {
     Ready {
         at: Time,
         /// The encoded request, if there is one. Dropped once sent; a retry encodes it again.
-        unsent: Option<Request<Bytes>>,
+        encoded: Option<Request<Bytes>>,
     },
-    AwaitHead,
+    AwaitHeaders,
     Body {
         reader: BodyReader,
         /// Status and headers of an error response.
@@ -137,7 +140,7 @@ impl fmt::Debug for State {
                 .debug_struct("Ready")
                 .field("at", at)
                 .finish_non_exhaustive(),
-            State::AwaitHead => f.write_str("AwaitHead"),
+            State::AwaitHeaders => f.write_str("AwaitHead"),
             State::Body {
                 reader,
                 error_headers,
@@ -156,7 +159,7 @@ impl fmt::Debug for State {
 
 impl<O: Operation> Exchange<O> {
     #[inline(always)]
-    pub(crate) fn with_operation(
+    pub(crate) fn new_with(
         provider: Arc<dyn Provider>,
         request: O::Request,
         operation: O,
@@ -172,16 +175,16 @@ impl<O: Operation> Exchange<O> {
                 provider,
                 request,
                 timeouts: options.timeouts,
-                access: Access::default(),
+                permits: CallPermits::default(),
             },
             options,
             fallback: None,
             state: State::Ready {
                 at: start.now,
-                unsent: None,
+                encoded: None,
             },
             start,
-            begun: false,
+            started: false,
             now: start.now,
             rng: Rng::new(start.rng_seed),
             retries: 0,
@@ -199,17 +202,17 @@ impl<O: Operation> Exchange<O> {
     /// Shares a budget for retries, a pace and a circuit breaker with all exchanges that have the same guard.
     #[must_use]
     pub fn with_provider_limits(mut self, guard: Arc<ProviderLimits>) -> Self {
-        self.share(guard);
+        self.set_provider_limits(guard);
         self
     }
 
-    pub(crate) fn share(&mut self, guard: Arc<ProviderLimits>) {
-        self.target.access.set_provider_limits(Some(guard));
+    pub(crate) fn set_provider_limits(&mut self, guard: Arc<ProviderLimits>) {
+        self.target.permits.set_provider_limits(Some(guard));
     }
 
     /// Shares a number of attempts that may run at once.
-    pub(crate) fn limit_by(&mut self, limiter: Option<Arc<Limiter>>) {
-        self.target.access.set_limiter(limiter);
+    pub(crate) fn set_concurrency_limit(&mut self, limiter: Option<Arc<ConcurrencyLimit>>) {
+        self.target.permits.set_limiter(limiter);
     }
 
     /// The result.
@@ -251,37 +254,37 @@ impl<O: Operation> Exchange<O> {
 
     /// Whether only another call can end the wait, and no time.
     pub(crate) fn is_queued(&self) -> bool {
-        self.target.access.is_queued()
+        self.target.permits.is_queued()
     }
 
     /// Whether the call has a position in the queue for a pace.
     pub(crate) fn is_paced(&self) -> bool {
-        self.target.access.is_paced()
+        self.target.permits.is_paced()
     }
 
     /// What has become of the call so far.
-    pub(crate) fn log(&self) -> Log<'_> {
+    pub(crate) fn progress(&self) -> CallProgress<'_> {
         let attempts = &self.metrics.attempts;
         let finished = attempts.len().saturating_sub(self.attempt_open.into());
-        Log {
+        CallProgress {
             provider: self.target.provider.name(),
             model: O::model(&self.target.request),
             finished: attempts.get(..finished).unwrap_or_default(),
-            left: self
+            abandoned: self
                 .fallback
                 .as_ref()
-                .map_or(&[], |fallback| fallback.left()),
+                .map_or(&[], |fallback| fallback.abandoned()),
         }
     }
 
     /// Gives back what the call holds of a target that it has left, once the response has been dropped.
     pub(crate) fn release(&mut self) {
-        self.target.access.release();
+        self.target.permits.release();
     }
 
     /// The permit to run, for a driver that has something to do before the next call begins.
-    pub(crate) fn take_permit(&mut self) -> Option<LimiterPermit> {
-        self.target.access.take_permit()
+    pub(crate) fn take_permit(&mut self) -> Option<ConcurrencyPermit> {
+        self.target.permits.take_permit()
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the reader makes of a document, against what `serde_json` makes of it.
 
-use super::{Fault, Reader};
+use super::{JsonError, Reader};
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value};
 
 #[derive(Debug, PartialEq)]
 enum Refused {
-    Fault(Fault),
+    Fault(JsonError),
     /// A number that a `Value` has no room for.
     Range,
     /// A name with half a character, which the reader replaces.
@@ -27,7 +27,7 @@ fn value(
     reader: &mut Reader<'_>,
     place: &mut Value,
     refused: &mut Option<Refused>,
-) -> Result<(), Fault> {
+) -> Result<(), JsonError> {
     *place = match reader.peek()? {
         b'{' => {
             let mut members = Map::new();

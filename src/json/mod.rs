@@ -7,7 +7,7 @@ mod reader;
 mod reading;
 mod writer;
 
-pub(crate) use reader::{Budget, Fault, Name, Reader, plain};
+pub(crate) use reader::{Budget, JsonError, Name, Reader, plain};
 pub(crate) use writer::{ListWriter, ObjectWriter};
 
 use crate::{Error, ErrorKind};

@@ -29,7 +29,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Source<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         self.0
-            .deserialize_newtype_struct(name, SpelledOrNot { name, visitor })
+            .deserialize_newtype_struct(name, MaybeRawText { name, visitor })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -42,12 +42,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Source<D> {
     }
 }
 
-struct SpelledOrNot<V> {
+struct MaybeRawText<V> {
     name: &'static str,
     visitor: V,
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for SpelledOrNot<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for MaybeRawText<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +61,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for SpelledOrNot<V> {
 
     /// Everybody else passes on what a newtype contains.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<V::Value, D::Error> {
-        let Written(text) = Written::deserialize(value)?;
+        let Reserialized(text) = Reserialized::deserialize(value)?;
         serde_json::Deserializer::from_reader(text.as_bytes())
             .deserialize_newtype_struct(self.name, self.visitor)
             .map_err(D::Error::custom)
@@ -69,9 +69,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for SpelledOrNot<V> {
 }
 
 /// The JSON text of a value.
-struct Written(String);
+struct Reserialized(String);
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de> Deserialize<'de> for Reserialized {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Writer)
     }
@@ -80,93 +80,96 @@ impl<'de> Deserialize<'de> for Written {
 struct Writer;
 
 impl Writer {
-    fn write<E: Error>(value: impl serde::Serialize) -> Result<Written, E> {
+    fn write<E: Error>(value: impl serde::Serialize) -> Result<Reserialized, E> {
         serde_json::to_string(&value)
-            .map(Written)
+            .map(Reserialized)
             .map_err(E::custom)
     }
 }
 
 impl<'de> Visitor<'de> for Writer {
-    type Value = Written;
+    type Value = Reserialized;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value that JSON has")
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Written, E> {
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Reserialized, E> {
         Self::write(value)
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Written, E> {
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Reserialized, E> {
         Self::write(value)
     }
 
-    fn visit_i128<E: Error>(self, value: i128) -> Result<Written, E> {
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Reserialized, E> {
         Self::write(value)
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Written, E> {
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Reserialized, E> {
         Self::write(value)
     }
 
-    fn visit_u128<E: Error>(self, value: u128) -> Result<Written, E> {
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Reserialized, E> {
         Self::write(value)
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Written, E> {
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Reserialized, E> {
         if value.is_finite() {
             return Self::write(value);
         }
         Err(E::custom(format_args!("JSON has no number {value}")))
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Written, E> {
+    fn visit_str<E: Error>(self, value: &str) -> Result<Reserialized, E> {
         Self::write(value)
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Written, E> {
-        Ok(Written("null".into()))
+    fn visit_unit<E: Error>(self) -> Result<Reserialized, E> {
+        Ok(Reserialized("null".into()))
     }
 
-    fn visit_none<E: Error>(self) -> Result<Written, E> {
+    fn visit_none<E: Error>(self) -> Result<Reserialized, E> {
         self.visit_unit()
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Written, D::Error> {
-        Written::deserialize(value)
+    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Reserialized, D::Error> {
+        Reserialized::deserialize(value)
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<Written, D::Error> {
-        Written::deserialize(value)
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        value: D,
+    ) -> Result<Reserialized, D::Error> {
+        Reserialized::deserialize(value)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Written, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Reserialized, A::Error> {
         let mut text = String::from("[");
-        while let Some(Written(element)) = list.next_element()? {
+        while let Some(Reserialized(element)) = list.next_element()? {
             if text.len() > 1 {
                 text.push(',');
             }
             text.push_str(&element);
         }
         text.push(']');
-        Ok(Written(text))
+        Ok(Reserialized(text))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Written, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Reserialized, A::Error> {
         let mut text = String::from("{");
         while let Some(name) = members.next_key::<String>()? {
             if text.len() > 1 {
                 text.push(',');
             }
-            let Written(name) = Self::write(name)?;
-            let Written(value) = members.next_value()?;
+            let Reserialized(name) = Self::write(name)?;
+            let Reserialized(value) = members.next_value()?;
             text.push_str(&name);
             text.push(':');
             text.push_str(&value);
         }
         text.push('}');
-        Ok(Written(text))
+        Ok(Reserialized(text))
     }
 }
 
@@ -243,7 +246,7 @@ mod tests {
     fn what_json_cannot_say_is_refused() {
         use serde::de::{IntoDeserializer, value::Error};
         let infinite: serde::de::value::F64Deserializer<Error> = f64::INFINITY.into_deserializer();
-        let error = Written::deserialize(infinite).map(|_| ()).unwrap_err();
+        let error = Reserialized::deserialize(infinite).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("no number inf"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-use super::{Limiter, ProviderLimits};
+use super::{ConcurrencyLimit, ProviderLimits};
 use crate::{Error, ErrorKind, Provider, TimeoutKind};
 use ErrorKind::*;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ pub struct FallbackTarget {
     /// How long it may take to its first token, or, where the answer comes whole, to its head. Default as in the options.
     pub first_token_timeout: Option<Duration>,
     /// How many of its calls may run at once, as far as a client has set it.
-    pub(crate) limiter: Option<Arc<Limiter>>,
+    pub(crate) limiter: Option<Arc<ConcurrencyLimit>>,
     /// Request headers for this target alone, besides those of the request: its gateway's key, for example.
     pub headers: Vec<(String, String)>,
 }
@@ -98,16 +98,16 @@ impl fmt::Debug for FallbackTarget {
 pub struct Fallback {
     targets: VecDeque<FallbackTarget>,
     pub(crate) allow_restart_mid_stream: bool,
-    applies_to: Kinds,
+    applies_to: ErrorKindSet,
     /// Whether the codes count too.
     by_code: bool,
     /// The targets that the call has left.
-    left: Vec<LeftTarget>,
+    abandoned: Vec<AbandonedTarget>,
 }
 
 /// A target that a call has left, and why.
 #[derive(Clone, Debug)]
-pub(crate) struct LeftTarget {
+pub(crate) struct AbandonedTarget {
     pub(crate) provider: String,
     pub(crate) model: String,
     pub(crate) status: Option<u16>,
@@ -116,19 +116,21 @@ pub(crate) struct LeftTarget {
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug)]
-struct Kinds(u32);
+struct ErrorKindSet(u32);
 
-impl Kinds {
+impl ErrorKindSet {
     fn of(kinds: &[ErrorKind]) -> Self {
-        kinds.iter().fold(Kinds(0), |set, kind| set.with(*kind))
+        kinds
+            .iter()
+            .fold(ErrorKindSet(0), |set, kind| set.with(*kind))
     }
 
     fn with(self, kind: ErrorKind) -> Self {
-        Kinds(self.0 | bit(kind))
+        ErrorKindSet(self.0 | bit(kind))
     }
 
     fn without(self, kind: ErrorKind) -> Self {
-        Kinds(self.0 & !bit(kind))
+        ErrorKindSet(self.0 & !bit(kind))
     }
 
     fn has(self, kind: ErrorKind) -> bool {
@@ -202,9 +204,9 @@ impl Fallback {
         Fallback {
             targets: [first].into(),
             allow_restart_mid_stream: false,
-            applies_to: Kinds::of(Fallback::DEFAULT_ERROR_KINDS),
+            applies_to: ErrorKindSet::of(Fallback::DEFAULT_ERROR_KINDS),
             by_code: true,
-            left: Vec::new(),
+            abandoned: Vec::new(),
         }
     }
 
@@ -246,7 +248,7 @@ impl Fallback {
     /// Moves on for these failures and no others, whatever the provider's code.
     #[must_use]
     pub fn fall_back_only_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
-        self.applies_to = Kinds(0);
+        self.applies_to = ErrorKindSet(0);
         self.by_code = false;
         self.fall_back_on(kinds)
     }
@@ -275,7 +277,10 @@ impl Fallback {
     }
 
     /// Sets how many calls of each target may run at once.
-    pub(crate) fn limit_by(&mut self, limiter: impl Fn(&str) -> Option<Arc<Limiter>>) {
+    pub(crate) fn set_concurrency_limits(
+        &mut self,
+        limiter: impl Fn(&str) -> Option<Arc<ConcurrencyLimit>>,
+    ) {
         for target in &mut self.targets {
             target.limiter = limiter(target.provider.name());
         }
@@ -286,8 +291,8 @@ impl Fallback {
     }
 
     /// Notes that the call leaves this target.
-    pub(crate) fn leave(&mut self, provider: &str, model: &str, error: &Error) {
-        self.left.push(LeftTarget {
+    pub(crate) fn abandon(&mut self, provider: &str, model: &str, error: &Error) {
+        self.abandoned.push(AbandonedTarget {
             provider: provider.to_owned(),
             model: model.to_owned(),
             status: error.status(),
@@ -295,8 +300,8 @@ impl Fallback {
         });
     }
 
-    pub(crate) fn left(&self) -> &[LeftTarget] {
-        &self.left
+    pub(crate) fn abandoned(&self) -> &[AbandonedTarget] {
+        &self.abandoned
     }
 
     pub(crate) fn has_next(&self) -> bool {

@@ -1,32 +1,32 @@
 //! How patient, how large, how often: pure rules, with the time and the random numbers handed in.
 
-mod access;
-mod breaker;
-mod budget;
+mod call_permits;
+mod circuit_breaker;
+mod concurrency_limit;
+mod cooldown;
 mod fallback;
-mod guard;
-mod limiter;
-mod limits;
-mod pace;
-mod pause;
-mod queue;
+mod provider_limits;
+mod rate_limiter;
 mod retry;
 mod retry_after;
+mod retry_budget;
 mod rng;
+mod timeouts_and_sizes;
+mod wait_queue;
 
-pub(crate) use access::{Access, Entry};
-pub use breaker::CircuitBreakerConfig;
-pub(crate) use fallback::LeftTarget;
+pub(crate) use call_permits::{AcquireOutcome, CallPermits};
+pub use circuit_breaker::CircuitBreakerConfig;
+pub(crate) use concurrency_limit::{ConcurrencyLimit, ConcurrencyPermit};
+pub(crate) use cooldown::Cooldown;
+pub(crate) use fallback::AbandonedTarget;
 pub use fallback::{Fallback, FallbackTarget};
-pub use guard::ProviderLimits;
-pub(crate) use guard::Report;
-pub(crate) use limiter::{Limiter, LimiterPermit};
-pub use limits::{SizeLimits, Timeouts};
-pub(crate) use pause::Pause;
+pub(crate) use provider_limits::AttemptReport;
+pub use provider_limits::ProviderLimits;
 pub use retry::RetryPolicy;
-pub(crate) use retry_after::LONGEST;
+pub(crate) use retry_after::MAX_WAIT;
 pub use retry_after::{parse_duration, retry_after};
 pub(crate) use rng::Rng;
+pub use timeouts_and_sizes::{SizeLimits, Timeouts};
 
 use std::time::Duration;
 

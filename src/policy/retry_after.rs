@@ -5,7 +5,7 @@ use http::HeaderMap;
 use std::time::{Duration, SystemTime};
 
 /// The longest wait that is believed; longer ones are cut to it. Thirty days.
-pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The wait asked for by headers: `retry-after-ms`, `x-amz-retry-after` (milliseconds), `retry-after` in seconds or as a date.
 ///
@@ -27,7 +27,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let from = text("date")
         .and_then(|date| httpdate::parse_http_date(date).ok())
         .unwrap_or(now);
-    Some(until.duration_since(from).unwrap_or_default().min(LONGEST))
+    Some(until.duration_since(from).unwrap_or_default().min(MAX_WAIT))
 }
 
 /// A time in words, as rate-limit headers and error bodies give it: seconds (`12.5`), or numbers with units (`6m0s`,
@@ -36,7 +36,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim_ascii();
     if let Some(plain) = decimal::seconds(text) {
-        return Some(plain.min(LONGEST));
+        return Some(plain.min(MAX_WAIT));
     }
     if let Some(plain) = number(text) {
         return Some(seconds(plain));
@@ -79,8 +79,8 @@ fn seconds(value: f64) -> Duration {
         return Duration::ZERO;
     }
     Duration::try_from_secs_f64(value)
-        .unwrap_or(LONGEST)
-        .min(LONGEST)
+        .unwrap_or(MAX_WAIT)
+        .min(MAX_WAIT)
 }
 
 #[cfg(test)]
@@ -191,7 +191,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_read_as_more_than_the_longest_wait(text in "\\PC{0,40}") {
-            prop_assert!(parse_duration(&text).unwrap_or_default() <= LONGEST);
+            prop_assert!(parse_duration(&text).unwrap_or_default() <= MAX_WAIT);
         }
     }
 }

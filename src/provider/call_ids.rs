@@ -12,13 +12,13 @@ use std::{
 };
 
 /// The most characters of a made id.
-const MADE_MOST: usize = 40;
+const MAX_GENERATED_CHARS: usize = 40;
 
 /// How many of them tell it from others: 62^16 is more than 2^95.
-const MADE_DIGITS: usize = 16;
+const GENERATED_DIGITS: usize = 16;
 
 /// More tries mean that the form has too few ids.
-const MOST_TRIES: u32 = 1000;
+const MAX_TRIES: u32 = 1000;
 
 /// What a server wants of calls and results.
 #[derive(Clone, Copy, Debug)]
@@ -116,14 +116,14 @@ struct Call<'a> {
 
 /// The calls of one id.
 #[derive(Default)]
-struct SameId {
+struct DuplicateId {
     open: Vec<usize>,
 }
 
 impl<'a> History<'a> {
     fn read(messages: &'a [Message], has_earlier_calls: bool) -> Result<Self, Error> {
         let mut history = History::default();
-        let mut by_id: BTreeMap<&str, SameId> = BTreeMap::new();
+        let mut by_id: BTreeMap<&str, DuplicateId> = BTreeMap::new();
         let mut turn = 0_usize;
         for (number, message) in messages.iter().enumerate() {
             if message.role != Role::Assistant {
@@ -148,7 +148,7 @@ impl<'a> History<'a> {
                             .and_then(|same| same.answered(result.name.as_deref(), &history.calls));
                         if call.is_none() {
                             let may_be_elsewhere = (has_earlier_calls && !is_known)
-                                || stands_in_a_block(messages, &result.call_id);
+                                || is_in_provider_block(messages, &result.call_id);
                             if !may_be_elsewhere {
                                 let id = &result.call_id;
                                 return Err(match is_known {
@@ -170,7 +170,7 @@ impl<'a> History<'a> {
     fn refuse_unanswered(&self, messages: &[Message], provider: &str) -> Result<(), Error> {
         let answered: BTreeSet<usize> = self.answered.iter().copied().flatten().collect();
         let open = self.calls.iter().enumerate().find(|(number, call)| {
-            !answered.contains(number) && !stands_in_a_block(messages, call.id)
+            !answered.contains(number) && !is_in_provider_block(messages, call.id)
         });
         match open {
             Some((_, call)) => Err(without_result(call, provider)),
@@ -197,7 +197,7 @@ impl<'a> History<'a> {
                 continue;
             }
             let mut digits = digits(call.id, number);
-            let mut made = (0..MOST_TRIES).map(|_| made(call.id, &mut digits, form));
+            let mut made = (0..MAX_TRIES).map(|_| generate_id(call.id, &mut digits, form));
             let free = made.find(|id| taken.insert(Cow::Owned(id.clone())));
             ids.push(Some(free.ok_or_else(|| too_many(form))?));
         }
@@ -205,7 +205,7 @@ impl<'a> History<'a> {
     }
 }
 
-impl SameId {
+impl DuplicateId {
     /// The call that the next result answers: in the latest turn that has one without a result, the one of its name if it
     /// has any, else the first. `None` if all have results.
     fn answered(&mut self, name: Option<&str>, calls: &[Call<'_>]) -> Option<usize> {
@@ -225,7 +225,7 @@ impl SameId {
 }
 
 /// Whether the call may be one in a provider's own JSON.
-fn stands_in_a_block(messages: &[Message], id: &str) -> bool {
+fn is_in_provider_block(messages: &[Message], id: &str) -> bool {
     let Ok(text) = Json::new(id) else {
         return false;
     };
@@ -288,17 +288,17 @@ fn digits(id: &str, number: u64) -> Rng {
 
 /// The beginning of the old id, so that messages can be understood, and digits that tell it from others. Where the form has
 /// no `_`, only digits.
-fn made(id: &str, digits: &mut Rng, form: IdFormat) -> String {
+fn generate_id(id: &str, digits: &mut Rng, form: IdFormat) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let most = form.max.min(MADE_MOST);
+    let most = form.max.min(MAX_GENERATED_CHARS);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let mut made = String::with_capacity(most);
     if !id.is_empty() && form.punctuation.is_none_or(|others| others.contains('_')) {
-        let room = most.saturating_sub(MADE_DIGITS.saturating_add(1));
+        let room = most.saturating_sub(GENERATED_DIGITS.saturating_add(1));
         made.extend(id.chars().map(plain).take(room));
         made.push('_');
     }
-    let length = made.len().saturating_add(MADE_DIGITS);
+    let length = made.len().saturating_add(GENERATED_DIGITS);
     let length = length.min(most).max(form.min);
     while made.len() < length {
         let index = usize::try_from(digits.next_u64() % 62).unwrap_or_default();

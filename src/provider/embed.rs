@@ -1,7 +1,10 @@
 //! What a provider says of embeddings.
 
 use super::EncodedRequest;
-use crate::{EmbedRequest, Error, Json, Usage, json::ObjectWriter, provider::omissions::Omissions};
+use crate::{
+    EmbedRequest, Error, Json, Usage, json::ObjectWriter,
+    provider::unsupported_params::UnsupportedParams,
+};
 use serde::Serialize;
 
 /// A request for vectors, and how many of the texts are in it.
@@ -48,7 +51,7 @@ impl DecodedEmbeddings {
 /// A request's body under way: what all wires do alike.
 pub(super) struct EmbedWriter<'a> {
     pub(super) request: &'a EmbedRequest,
-    pub(super) omissions: Omissions<'a>,
+    pub(super) omissions: UnsupportedParams<'a>,
     out: ObjectWriter,
 }
 
@@ -56,7 +59,7 @@ impl<'a> EmbedWriter<'a> {
     pub(super) fn new(provider: &'a str, request: &'a EmbedRequest) -> Self {
         EmbedWriter {
             request,
-            omissions: Omissions::new(provider, request.drop_unsupported),
+            omissions: UnsupportedParams::new(provider, request.drop_unsupported),
             out: ObjectWriter::with_capacity(512),
         }
     }

@@ -38,7 +38,7 @@ pub fn from_event(name: &str, data: &[u8]) -> Error {
     if said_nothing {
         parsed.message = Some(excerpt(data));
     }
-    let error = wait_in_words(from_body(200, &parsed));
+    let error = parse_wait(from_body(200, &parsed));
     // An error that names no reason is the provider's failure: the request was accepted.
     let unknown = error.kind() == ErrorKind::Protocol;
     let error = if unknown {
@@ -81,11 +81,11 @@ pub fn from_body(status: u16, body: &ErrorBody) -> Error {
 }
 
 /// The wait that a rate limit's message names, where nothing else names one.
-pub(crate) fn wait_in_words(error: Error) -> Error {
+pub(crate) fn parse_wait(error: Error) -> Error {
     if error.kind() != ErrorKind::RateLimit || error.retry_after().is_some() {
         return error;
     }
-    match crate::error::wait_in_words(error.message()) {
+    match crate::error::parse_wait(error.message()) {
         Some(wait) => error.with_retry_after(wait),
         None => error,
     }

@@ -3,7 +3,7 @@
 use crate::{
     ProviderMetadata, RateLimit,
     codec::{decimal, rfc3339::rfc3339},
-    policy::{LONGEST, parse_duration},
+    policy::{MAX_WAIT, parse_duration},
 };
 use http::{HeaderMap, HeaderName};
 use std::{
@@ -60,7 +60,7 @@ pub fn read_rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
         }
         let known = limits.iter().position(|limit| limit.name == what);
         let at = known.unwrap_or(limits.len());
-        if known.is_none() && at < MOST_LIMITS {
+        if known.is_none() && at < MAX_RATE_LIMITS {
             if limits.is_empty() {
                 limits = Vec::with_capacity(2);
             }
@@ -98,7 +98,7 @@ pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// More allowances than that are not looked at (F92).
-const MOST_LIMITS: usize = 32;
+const MAX_RATE_LIMITS: usize = 32;
 
 /// What most providers count. Source: recorded answers.
 const COUNTED: [&str; 6] = [
@@ -183,7 +183,7 @@ fn reset(value: &[u8], headers: &HeaderMap) -> Option<Duration> {
     let epoch = match decimal::seconds(value) {
         Some(millis) if millis.as_secs() > 100_000_000_000 => millis.checked_div(1000)?,
         Some(seconds) if seconds.as_secs() > 1_000_000_000 => seconds,
-        Some(seconds) => return Some(seconds.min(LONGEST)),
+        Some(seconds) => return Some(seconds.min(MAX_WAIT)),
         None => {
             let value = std::str::from_utf8(value).ok()?;
             return match rfc3339(value) {
@@ -294,15 +294,15 @@ mod tests {
     #[test]
     fn so_many_allowances_are_looked_at_and_no_more() {
         let mut many = HeaderMap::new();
-        for n in 0..=MOST_LIMITS {
+        for n in 0..=MAX_RATE_LIMITS {
             let name = format!("x-ratelimit-remaining-a{n:03}");
             many.insert(
                 http::HeaderName::try_from(name).unwrap(),
                 "1".parse().unwrap(),
             );
         }
-        assert_eq!(read_rate_limits(&many).len(), MOST_LIMITS);
+        assert_eq!(read_rate_limits(&many).len(), MAX_RATE_LIMITS);
         many.remove("x-ratelimit-remaining-a000");
-        assert_eq!(read_rate_limits(&many).len(), MOST_LIMITS);
+        assert_eq!(read_rate_limits(&many).len(), MAX_RATE_LIMITS);
     }
 }

@@ -4,9 +4,9 @@ use crate::{ContentPart, Message, Warning};
 
 /// What a wire takes back of what stands in a history beside plain text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Takes<'a> {
+pub(crate) struct HistorySupport<'a> {
     /// What its opaque blocks are called.
-    pub(crate) own: &'a [&'a str],
+    pub(crate) block_providers: &'a [&'a str],
     /// The signatures of thoughts.
     pub(crate) signatures: bool,
     /// That a tool's result is an error.
@@ -14,7 +14,11 @@ pub(crate) struct Takes<'a> {
 }
 
 /// A warning for each piece of `messages` that is not sent to `provider` because only another wire has a place for it.
-pub(crate) fn left_out(provider: &str, takes: Takes<'_>, messages: &[Message]) -> Vec<Warning> {
+pub(crate) fn dropped_part_warnings(
+    provider: &str,
+    takes: HistorySupport<'_>,
+    messages: &[Message],
+) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for message in messages {
         parts(provider, takes, &message.content, &mut warnings);
@@ -22,8 +26,13 @@ pub(crate) fn left_out(provider: &str, takes: Takes<'_>, messages: &[Message]) -
     warnings
 }
 
-fn parts(provider: &str, takes: Takes<'_>, content: &[ContentPart], warnings: &mut Vec<Warning>) {
-    let foreign = |maker: &str| !takes.own.contains(&maker);
+fn parts(
+    provider: &str,
+    takes: HistorySupport<'_>,
+    content: &[ContentPart],
+    warnings: &mut Vec<Warning>,
+) {
+    let foreign = |model_family: &str| !takes.block_providers.contains(&model_family);
     for part in content {
         let (code, what) = match part {
             ContentPart::ProviderBlock(block) if foreign(&block.provider) => (

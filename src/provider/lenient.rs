@@ -2,12 +2,12 @@
 
 mod fill;
 
-pub(crate) use fill::{Fill, Members, object};
+pub(crate) use fill::{FieldReader, ReadFields, object};
 
 use crate::{
     Error, ErrorKind, Json,
     error::excerpt,
-    json::{Fault, Reader},
+    json::{JsonError, Reader},
 };
 use std::{borrow::Cow, time::Duration};
 
@@ -18,26 +18,26 @@ pub(crate) fn is_done(data: &str) -> bool {
 
 /// Reads a JSON value. What is wrong but common in the wild is taken: of a member given twice the last counts (F74), half of a
 /// surrogate pair becomes U+FFFD (F83).
-pub(crate) fn parse<'a, T: Fill<'a> + Default>(data: &'a str) -> Result<T, Error> {
+pub(crate) fn parse<'a, T: ReadFields<'a> + Default>(data: &'a str) -> Result<T, Error> {
     let mut value = T::default();
     fill(&mut value, data).map(|_| value)
 }
 
 /// The same, in place. Returns the last string that belongs to a member that nobody reads.
-pub(crate) fn fill<'a, T: Fill<'a>>(
+pub(crate) fn fill<'a, T: ReadFields<'a>>(
     value: &mut T,
     data: &'a str,
 ) -> Result<Option<&'a str>, Error> {
     let data = data.strip_prefix('\u{feff}').unwrap_or(data);
     let mut reader = Reader::new(data);
     match value.fill(&mut reader).and_then(|()| reader.end()) {
-        Ok(()) => Ok(reader.passed_over()),
+        Ok(()) => Ok(reader.last_skipped_string()),
         Err(fault) => Err(unreadable(fault, reader.at(), data)),
     }
 }
 
 /// The same for a body, which may not be UTF-8 and may have been cut.
-pub(crate) fn parse_body<'a, T: Fill<'a> + Default>(body: &'a [u8]) -> Result<T, Error> {
+pub(crate) fn parse_body<'a, T: ReadFields<'a> + Default>(body: &'a [u8]) -> Result<T, Error> {
     parse(utf8(body)?)
 }
 
@@ -54,12 +54,12 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Error> {
 }
 
 #[cold]
-fn unreadable(fault: Fault, at: usize, data: &str) -> Error {
+fn unreadable(fault: JsonError, at: usize, data: &str) -> Error {
     let what = match fault {
-        Fault::End => return truncated("inside its JSON"),
-        Fault::Unexpected => "what stands at".to_owned(),
-        Fault::TooDeep => "what lies too deep at".to_owned(),
-        Fault::TooLarge => return too_large(data.len()),
+        JsonError::End => return truncated("inside its JSON"),
+        JsonError::Unexpected => "what stands at".to_owned(),
+        JsonError::TooDeep => "what lies too deep at".to_owned(),
+        JsonError::TooLarge => return too_large(data.len()),
     };
     let excerpt = excerpt(data.as_bytes());
     Error::new(
@@ -119,7 +119,7 @@ pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 /// The elements of a list, not looked into; of anything else the value itself. Null is nothing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Several<'a>(pub(crate) Vec<Raw<'a>>);
+pub(crate) struct RawElements<'a>(pub(crate) Vec<Raw<'a>>);
 
 /// An object of a known shape. Anything else is nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,16 +127,16 @@ pub(crate) struct Object<T>(pub(crate) Option<T>);
 
 /// An object of a known shape, and its text.
 #[derive(Clone, Debug)]
-pub(crate) struct Spelled<'a, T> {
+pub(crate) struct WithRawText<'a, T> {
     pub(crate) value: Object<T>,
     pub(crate) raw: Raw<'a>,
 }
 
 /// The members of an object that its type does not know, in their order. Those that are null or empty are left out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Others<'a>(Vec<(String, Raw<'a>)>);
+pub(crate) struct UnknownFields<'a>(Vec<(String, Raw<'a>)>);
 
-impl<'a> Others<'a> {
+impl<'a> UnknownFields<'a> {
     /// The members with a name that is not one of `known`.
     pub(crate) fn without<'o>(
         &'o self,
@@ -173,9 +173,9 @@ impl<T> Default for Object<T> {
     }
 }
 
-impl<T> Default for Spelled<'_, T> {
+impl<T> Default for WithRawText<'_, T> {
     fn default() -> Self {
-        Spelled {
+        WithRawText {
             value: Object(None),
             raw: Raw(None),
         }
@@ -204,12 +204,12 @@ impl<'a> Raw<'a> {
     }
 
     /// Reads it as a value of a known shape.
-    pub(crate) fn parse<T: Fill<'a> + Default>(self) -> Result<T, Error> {
+    pub(crate) fn parse<T: ReadFields<'a> + Default>(self) -> Result<T, Error> {
         parse(self.0.unwrap_or("null"))
     }
 
     /// Reads it as a value of a known shape; another shape is nothing.
-    pub(crate) fn read<T: Fill<'a> + Default>(self) -> Option<T> {
+    pub(crate) fn read<T: ReadFields<'a> + Default>(self) -> Option<T> {
         let mut value = T::default();
         value.fill(&mut Reader::new(self.0?)).ok()?;
         Some(value)

@@ -9,6 +9,7 @@ mod base_url;
 pub mod bedrock;
 mod blank;
 mod call_ids;
+mod chunk_template;
 pub mod cohere;
 mod data_url;
 mod embed;
@@ -17,21 +18,20 @@ mod function_tool;
 pub mod gemini;
 pub mod headers;
 mod history;
-mod id_form;
+mod id_format;
+pub(crate) mod json_object;
 pub(crate) mod lenient;
 mod logprobs;
-pub(crate) mod members;
 mod model;
 pub(crate) mod model_ids;
 pub mod ollama;
-mod omissions;
 pub mod openai_chat;
 pub mod openai_responses;
-mod recorded;
+mod recording;
 pub(crate) mod requests;
-mod template;
 mod tool_names;
-mod unknown;
+mod unknown_fields;
+mod unsupported_params;
 mod vertex;
 
 use crate::{
@@ -49,18 +49,18 @@ pub use bedrock::Bedrock;
 pub use cohere::Cohere;
 pub use embed::{DecodedEmbeddings, EncodedEmbedRequest};
 pub use gemini::Gemini;
-pub use id_form::IdFormat;
+pub use id_format::IdFormat;
 pub use model::Model;
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
-pub use recorded::provider_for_recording;
+pub use recording::provider_for_recording;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// Room for what most requests have with authentication, and with what a transport adds: a map that grows is built anew.
-const MOST_HEADERS: usize = 12;
+const HEADER_CAPACITY: usize = 12;
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("unifiedai/", env!("CARGO_PKG_VERSION")));
 

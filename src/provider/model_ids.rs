@@ -4,7 +4,7 @@ use crate::BaseUrl;
 
 /// Makers whose names begin the ids of Bedrock's models, before a dot. Source: the table of supported models in Bedrock's user
 /// guide, and recorded lists.
-pub(crate) const BEDROCK_MAKERS: &[&str] = &[
+pub(crate) const BEDROCK_VENDORS: &[&str] = &[
     "ai21",
     "amazon",
     "anthropic",
@@ -41,19 +41,19 @@ pub(crate) fn makers_at(
     let host = base_url.host().to_ascii_lowercase();
     let is_bedrock = (host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws"))
         || (host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com"));
-    if is_bedrock { BEDROCK_MAKERS } else { vendors }
+    if is_bedrock { BEDROCK_VENDORS } else { vendors }
 }
 
 /// Whether a name begins with one of `vendors` and a dot, maybe behind a region.
-pub(crate) fn is_of_makers(model: &str, vendors: &[&str]) -> bool {
+pub(crate) fn has_vendor_prefix(model: &str, vendors: &[&str]) -> bool {
     let Some((first, rest)) = model.split_once('.') else {
         return false;
     };
-    let maker = match BEDROCK_REGIONS.contains(&first) {
-        true => rest.split_once('.').map(|(maker, _)| maker),
+    let model_family = match BEDROCK_REGIONS.contains(&first) {
+        true => rest.split_once('.').map(|(model_family, _)| model_family),
         false => Some(first),
     };
-    maker.is_some_and(|maker| vendors.contains(&maker))
+    model_family.is_some_and(|model_family| vendors.contains(&model_family))
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
             ("openai", false),
             ("", false),
         ] {
-            assert_eq!(is_of_makers(model, BEDROCK_MAKERS), is_own, "{model}");
+            assert_eq!(has_vendor_prefix(model, BEDROCK_VENDORS), is_own, "{model}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! HTTP requests as most providers want them, and the check of where they go.
 
 use super::{
-    BaseUrl, EncodedEmbedRequest, EncodedRequest, Framing, IDENTITY, JSON, MOST_HEADERS, USER_AGENT,
+    BaseUrl, EncodedEmbedRequest, EncodedRequest, Framing, HEADER_CAPACITY, IDENTITY, JSON,
+    USER_AGENT,
 };
 use crate::{Auth, Error, ErrorKind, Warning};
 use bytes::Bytes;
@@ -34,7 +35,7 @@ fn request(method: Method, uri: Uri, body: Bytes, accept: HeaderValue) -> Reques
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
-    headers.reserve(MOST_HEADERS);
+    headers.reserve(HEADER_CAPACITY);
     headers.insert(header::ACCEPT, accept);
     headers.insert(header::ACCEPT_ENCODING, IDENTITY);
     headers.insert(header::USER_AGENT, USER_AGENT);
@@ -43,7 +44,7 @@ fn request(method: Method, uri: Uri, body: Bytes, accept: HeaderValue) -> Reques
 
 /// Headers by which a message is framed or a connection is run: they are the transport's. RFC 9110, section 7.6.1; RFC 9112,
 /// section 6.
-const OF_TRANSPORTS: [&str; 8] = [
+const TRANSPORT_HEADERS: [&str; 8] = [
     "connection",
     "content-length",
     "keep-alive",
@@ -55,13 +56,13 @@ const OF_TRANSPORTS: [&str; 8] = [
 ];
 
 /// Whether a header is set by the transport and cannot be one of the caller's.
-pub(crate) fn is_of_transport(name: &HeaderName) -> bool {
-    OF_TRANSPORTS.contains(&name.as_str())
+pub(crate) fn is_transport_header(name: &HeaderName) -> bool {
+    TRANSPORT_HEADERS.contains(&name.as_str())
 }
 
 /// Where a provider usually is and which variable has its key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ProviderDefaults {
     pub(crate) name: &'static str,
     /// Empty if it has no fixed address.
     pub(crate) base_url: &'static str,
@@ -69,7 +70,7 @@ pub(crate) struct Place {
     pub(crate) key_optional: bool,
 }
 
-impl Place {
+impl ProviderDefaults {
     /// The base URL, checked together with the key: one is needed at the provider's own address, and none travels in the
     /// clear unless that is allowed.
     pub(crate) fn base_url(

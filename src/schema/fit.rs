@@ -112,7 +112,7 @@ impl Fitting<'_> {
             let (schema, _) = self.schema(place, schema, Some(false), (of, dialects))?;
             return Ok((schema, Some(false)));
         }
-        for lost in walked.lost.iter().filter(|lost| lost.changes_meaning) {
+        for lost in walked.changes.iter().filter(|lost| lost.changes_meaning) {
             let what = format!(
                 "{place} cannot be enforced as it is by `{}`: at `{}` {}",
                 self.provider, lost.path, lost.why
@@ -127,7 +127,7 @@ impl Fitting<'_> {
             }
             self.warn(what);
         }
-        if walked.lost.is_empty() {
+        if walked.changes.is_empty() {
             return Ok((None, strict));
         }
         Ok((Some(Json::new(&walked.node)?), strict))

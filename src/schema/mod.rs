@@ -70,13 +70,13 @@ pub fn adapt(schema: &Json, dialect: &Dialect) -> Result<Adapted, Error> {
             ),
         ));
     }
-    let schema = if result.lost.is_empty() {
+    let schema = if result.changes.is_empty() {
         schema.clone()
     } else {
         Json::new(&result.node)?
     };
     Ok(Adapted {
         schema,
-        changes: result.lost,
+        changes: result.changes,
     })
 }

@@ -4,7 +4,7 @@ use crate::{Error, ErrorKind, Json, json::Reader};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// Deeper schemas are refused.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// A value of a schema.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,9 @@ impl Node {
         value(&mut reader, 0).map_err(|_| {
             Error::new(
                 ErrorKind::InvalidRequest,
-                format!("a JSON schema cannot be read, or is nested deeper than {DEEPEST} levels"),
+                format!(
+                    "a JSON schema cannot be read, or is nested deeper than {MAX_DEPTH} levels"
+                ),
             )
         })
     }
@@ -31,7 +33,7 @@ impl Node {
         Node::Text(text.to_owned())
     }
 
-    pub(super) fn word(word: &str) -> Node {
+    pub(super) fn keyword(word: &str) -> Node {
         Node::Other(Json::part(word))
     }
 
@@ -40,7 +42,7 @@ impl Node {
         Node::Object(vec![(name.to_owned(), value)])
     }
 
-    pub(super) fn is_word(&self, word: &str) -> bool {
+    pub(super) fn is_keyword(&self, word: &str) -> bool {
         matches!(self, Node::Other(json) if json.as_str() == word)
     }
 
@@ -130,10 +132,10 @@ impl Serialize for Node {
     }
 }
 
-fn value(reader: &mut Reader<'_>, depth: usize) -> Result<Node, crate::json::Fault> {
+fn value(reader: &mut Reader<'_>, depth: usize) -> Result<Node, crate::json::JsonError> {
     let deeper = depth.saturating_add(1);
-    if deeper > DEEPEST {
-        return Err(crate::json::Fault::TooDeep);
+    if deeper > MAX_DEPTH {
+        return Err(crate::json::JsonError::TooDeep);
     }
     match reader.peek()? {
         b'{' => {

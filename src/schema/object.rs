@@ -15,13 +15,13 @@ pub(super) fn arguments(node: &mut Node, walk: &mut Walk<'_>) {
     let is_choice = CHOICES.iter().any(|name| has(members, name)) || has(members, "$ref");
     if dialect.object_root && !is_choice && !has(members, "type") {
         members.insert(0, ("type".to_owned(), Node::text("object")));
-        walk.lose("", "`\"type\": \"object\"` was added");
+        walk.record_loss("", "`\"type\": \"object\"` was added");
     }
     if dialect.closed && !is_choice && !has(members, "properties") {
         let is_open = has(members, "additionalProperties") || has(members, "patternProperties");
         if !is_open {
             node.set("properties", Node::Object(Vec::new()));
-            walk.lose(
+            walk.record_loss(
                 "",
                 "empty `properties` were added: a function whose schema names no argument has none",
             );
@@ -59,7 +59,7 @@ pub(super) fn object(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if !walk.dialect.typed {
         if walk.dialect.members_listed && is(node, "array") && !node.has("items") {
             node.set("items", Node::Object(Vec::new()));
-            walk.lose(path, "empty `items` were added");
+            walk.record_loss(path, "empty `items` were added");
         }
         return;
     }
@@ -94,14 +94,14 @@ fn closed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         return;
     }
     match node.get("additionalProperties") {
-        Some(value) if value.is_word("false") => {}
+        Some(value) if value.is_keyword("false") => {}
         Some(_) => walk.refuse(
             path,
             "a map, an object with members of any name, cannot be enforced: use a list of pairs, or leave out `strict`",
         ),
         None if node.has("properties") => {
-            walk.lose(path, "`additionalProperties: false` was added, without which the schema cannot be enforced");
-            node.set("additionalProperties", Node::word("false"));
+            walk.record_loss(path, "`additionalProperties: false` was added, without which the schema cannot be enforced");
+            node.set("additionalProperties", Node::keyword("false"));
         }
         None => walk.refuse(
             path,
@@ -117,7 +117,7 @@ fn listed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
     if is(node, "object") && !node.has("properties") {
         node.set("properties", Node::Object(Vec::new()));
-        walk.lose(path, "empty `properties` were added");
+        walk.record_loss(path, "empty `properties` were added");
     }
 }
 
@@ -164,7 +164,7 @@ fn require_all(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if missing.is_empty() {
         if !node.has("required") {
             node.set("required", Node::List(Vec::new()));
-            walk.lose(path, "an empty `required` was added");
+            walk.record_loss(path, "an empty `required` was added");
         }
         return;
     }
@@ -208,8 +208,8 @@ fn nullable(node: &mut Node) {
                 node.set("type", Node::List(list));
             }
             if let Some(Node::List(mut values)) = node.get("enum").cloned() {
-                if !values.iter().any(|value| value.is_word("null")) {
-                    values.push(Node::word("null"));
+                if !values.iter().any(|value| value.is_keyword("null")) {
+                    values.push(Node::keyword("null"));
                     node.set("enum", Node::List(values));
                 }
             }

@@ -22,7 +22,7 @@ pub(super) fn pattern(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     match said {
         Some(said) if said == text => {}
         Some(said) => {
-            walk.lose(&at, "`pattern` was written as one of the whole text");
+            walk.record_loss(&at, "`pattern` was written as one of the whole text");
             node.set("pattern", Node::Text(said));
         }
         None => {

@@ -8,9 +8,9 @@ use super::{
 };
 
 /// With references put in their places a schema can grow without bound.
-const MOST_VALUES: usize = 20_000;
+const MAX_VALUES: usize = 20_000;
 /// References in what references refer to.
-const MOST_OPEN: usize = 32;
+const MAX_OPEN_REFERENCES: usize = 32;
 
 /// Refuses each `$ref` that leads nowhere: no provider fetches what another document has, and a name that is missing is an error
 /// everywhere.
@@ -94,7 +94,8 @@ pub(super) fn open_root(node: &mut Node, walk: &mut Walk<'_>) {
     let mut steps = 0_usize;
     while let Some(reference) = node.get("$ref").and_then(Node::as_text).map(str::to_owned) {
         steps = steps.saturating_add(1);
-        let target = find(node, &reference).filter(|_| reference != "#" && steps < MOST_OPEN);
+        let target =
+            find(node, &reference).filter(|_| reference != "#" && steps < MAX_OPEN_REFERENCES);
         let Some(Node::Object(members)) = target.cloned() else {
             return;
         };
@@ -104,7 +105,7 @@ pub(super) fn open_root(node: &mut Node, walk: &mut Walk<'_>) {
                 node.set(&name, value);
             }
         }
-        walk.lose(
+        walk.record_loss(
             "/$ref",
             format!(
                 "what `{}` refers to was put in its place: the whole must say its type by itself",
@@ -129,12 +130,12 @@ pub(super) fn resolve(node: Node, walk: &mut Walk<'_>) -> Node {
             let has_definitions = node.has("$defs") || node.has("definitions");
             node.take("$defs");
             node.take("definitions");
-            let before = resolver.walk.lost.len();
+            let before = resolver.walk.changes.len();
             resolver.inline(&mut node, "");
-            if has_definitions && resolver.walk.lost.len() == before {
+            if has_definitions && resolver.walk.changes.len() == before {
                 resolver
                     .walk
-                    .lose("/$defs", "definitions that nothing refers to were removed");
+                    .record_loss("/$defs", "definitions that nothing refers to were removed");
             }
         }
         _ if !resolver.walk.dialect.beside_references => resolver.bare(&mut node, ""),
@@ -170,7 +171,7 @@ impl Resolver<'_, '_, '_> {
             return;
         };
         self.values = self.values.saturating_add(target.size());
-        if self.values > MOST_VALUES || self.open.len() >= MOST_OPEN {
+        if self.values > MAX_VALUES || self.open.len() >= MAX_OPEN_REFERENCES {
             self.walk.refuse(
                 &at,
                 "the schema is too large once its references are put in their places",
@@ -184,7 +185,7 @@ impl Resolver<'_, '_, '_> {
                 node.set(&name, value);
             }
         }
-        self.walk.lose(
+        self.walk.record_loss(
             &at,
             format!(
                 "what `{}` refers to was put in its place",
@@ -204,7 +205,7 @@ impl Resolver<'_, '_, '_> {
             for (name, _) in members.iter() {
                 let at = join(path, name);
                 if ANNOTATIONS.contains(&name.as_str()) {
-                    self.walk.lose(
+                    self.walk.record_loss(
                         &at,
                         format!("`{name}` cannot be beside `$ref` and was removed"),
                     );
@@ -229,7 +230,7 @@ pub(super) fn move_root(node: &mut Node, walk: &mut Walk<'_>) {
     if !redirect(node, &target) {
         return;
     }
-    walk.lose(
+    walk.record_loss(
         "",
         "the whole was repeated in `$defs`, because a reference to `#` is not followed",
     );

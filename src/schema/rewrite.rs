@@ -23,7 +23,7 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if let Some(value) = node.get("const").cloned()
         && !walk.dialect.constants
     {
-        walk.lose(
+        walk.record_loss(
             &join(path, "const"),
             "`const` became an `enum` of one value",
         );
@@ -38,14 +38,14 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
                 "`oneOf` is not known, and beside `anyOf` it cannot become one",
             );
         } else if let Node::Object(members) = node {
-            walk.lose(&join(path, "oneOf"), "`oneOf` became `anyOf`");
+            walk.record_loss(&join(path, "oneOf"), "`oneOf` became `anyOf`");
             for (name, _) in members.iter_mut().filter(|(name, _)| name == "oneOf") {
                 "anyOf".clone_into(name);
             }
         }
     }
     if !walk.dialect.defaults && node.take("default").is_some() {
-        walk.lose(
+        walk.record_loss(
             &join(path, "default"),
             "`default` is not known and was removed",
         );
@@ -64,7 +64,7 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
             "the format `{}` is not known and was removed",
             format.escape_debug()
         );
-        walk.lose(&join(path, "format"), why);
+        walk.record_loss(&join(path, "format"), why);
         node.take("format");
     }
 }
@@ -119,7 +119,7 @@ fn constants(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if values.is_empty() {
         return;
     }
-    walk.lose(
+    walk.record_loss(
         &join(path, of),
         format!("`{of}` of constants became an `enum`; their descriptions moved to the whole"),
     );
@@ -196,7 +196,7 @@ fn all_of(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
                 if clashes {
                     walk.refuse(&at, "`allOf` is not known: write its schemas as one");
                 }
-                walk.lose(&at, "`allOf` of one schema was merged into it");
+                walk.record_loss(&at, "`allOf` of one schema was merged into it");
                 for (name, value) in members {
                     if !node.has(&name) {
                         node.set(&name, value);
@@ -229,9 +229,11 @@ fn tuple(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         }
         None => return,
     };
-    let is_closed = node.get("items").is_none_or(|items| items.is_word("false"));
+    let is_closed = node
+        .get("items")
+        .is_none_or(|items| items.is_keyword("false"));
     if is_uniform && is_closed {
-        walk.lose(&at, "a tuple of one type became a list");
+        walk.record_loss(&at, "a tuple of one type became a list");
     } else {
         walk.alter(
             &at,
@@ -257,7 +259,7 @@ fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
             _ => false,
         };
         if is_implied {
-            walk.lose(&at, format!("`{name}` is not known and was removed; the integer's own type has the same bound"));
+            walk.record_loss(&at, format!("`{name}` is not known and was removed; the integer's own type has the same bound"));
         } else {
             walk.alter(&at, format!("`{name}` is not known and cannot be enforced"));
         }
@@ -271,7 +273,7 @@ fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
             &join(path, "minItems"),
             format!("`minItems` can be {most} at most and was lowered"),
         );
-        node.set("minItems", Node::word(&most.to_string()));
+        node.set("minItems", Node::keyword(&most.to_string()));
     }
 }
 
@@ -303,7 +305,7 @@ pub(super) fn type_list(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
     let at = join(path, "type");
     if let [only] = types.as_slice() {
-        walk.lose(&at, "a list of one type became the type");
+        walk.record_loss(&at, "a list of one type became the type");
         node.set("type", only.clone());
         return;
     }
@@ -314,7 +316,7 @@ pub(super) fn type_list(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         );
         return;
     }
-    walk.lose(&at, "a list of types became `anyOf`");
+    walk.record_loss(&at, "a list of types became `anyOf`");
     let Node::Object(members) = std::mem::replace(node, Node::Object(Vec::new())) else {
         return;
     };

@@ -4,7 +4,7 @@ use super::{node::Node, references::find};
 use crate::Json;
 
 /// Schemas within schemas that are looked at.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// Why no object can be valid by this schema, so that it is none of a function's arguments; `None` if one may be.
 pub(crate) fn describes_no_object(schema: &Json) -> Option<String> {
@@ -21,10 +21,10 @@ pub(crate) fn describes_no_object(schema: &Json) -> Option<String> {
 
 fn no_object(node: &Node, root: &Node, depth: usize) -> Option<String> {
     let deeper = depth.saturating_add(1);
-    if deeper > DEEPEST {
+    if deeper > MAX_DEPTH {
         return None;
     }
-    if node.is_word("false") {
+    if node.is_keyword("false") {
         return Some("a schema by which nothing is valid".to_owned());
     }
     match node.get("type") {

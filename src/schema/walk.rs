@@ -5,7 +5,7 @@ use super::{Dialect, References, SchemaChange, node::Node, object, references, r
 /// What came of a schema.
 pub(super) struct Walked {
     pub(super) node: Node,
-    pub(super) lost: Vec<SchemaChange>,
+    pub(super) changes: Vec<SchemaChange>,
     /// What the dialect cannot express at all.
     pub(super) refused: Vec<SchemaChange>,
 }
@@ -13,7 +13,7 @@ pub(super) struct Walked {
 /// The pass under way.
 pub(super) struct Walk<'d> {
     pub(super) dialect: &'d Dialect,
-    pub(super) lost: Vec<SchemaChange>,
+    pub(super) changes: Vec<SchemaChange>,
     pub(super) refused: Vec<SchemaChange>,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Of {
 pub(super) fn walk(mut node: Node, of: Of, dialect: &Dialect) -> Walked {
     let mut walk = Walk {
         dialect,
-        lost: Vec::new(),
+        changes: Vec::new(),
         refused: Vec::new(),
     };
     references::check(&mut node, &mut walk);
@@ -52,7 +52,7 @@ pub(super) fn walk(mut node: Node, of: Of, dialect: &Dialect) -> Walked {
     }
     Walked {
         node,
-        lost: walk.lost,
+        changes: walk.changes,
         refused: walk.refused,
     }
 }
@@ -83,7 +83,7 @@ const MAPS: &[&str] = &[
 
 impl Walk<'_> {
     /// A change after which the same values are valid, or which the server's mode implies.
-    pub(super) fn lose(&mut self, path: &str, why: impl Into<String>) {
+    pub(super) fn record_loss(&mut self, path: &str, why: impl Into<String>) {
         self.record(path, why, false);
     }
 
@@ -93,7 +93,7 @@ impl Walk<'_> {
     }
 
     fn record(&mut self, path: &str, why: impl Into<String>, changes_meaning: bool) {
-        self.lost.push(SchemaChange {
+        self.changes.push(SchemaChange {
             path: path.to_owned(),
             why: why.into(),
             changes_meaning,
@@ -110,7 +110,7 @@ impl Walk<'_> {
 
     fn schema(&mut self, node: &mut Node, path: &str) {
         if !matches!(node, Node::Object(_)) {
-            if self.dialect.typed && node.is_word("true") {
+            if self.dialect.typed && node.is_keyword("true") {
                 self.refuse(path, "any value is valid: give it a type");
             }
             return;

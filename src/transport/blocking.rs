@@ -1,5 +1,5 @@
-use super::handed_out;
-use crate::client::Escort;
+use super::stream_started_error;
+use crate::client::CallContext;
 use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use unifiedai_transport::{BoxedTransport, CancelHandle, Interrupt, ResponseBody,
 pub struct Driver<T: Transport, O: Operation = Chat> {
     // Dropped in this order: the permit that the exchange holds is the last to come back.
     body: Option<T::Body>,
-    escort: Escort,
+    context: CallContext,
     /// Boxed, because a driver is moved from hand to hand and an exchange is large.
     exchange: Box<Exchange<O>>,
     io: T,
@@ -22,7 +22,7 @@ pub struct Driver<T: Transport, O: Operation = Chat> {
     /// The time of the last input. Not read again for each event.
     now: Time,
     /// Whether events were handed out since the last input: a slow reader is not taken for a slow server.
-    handed_out: bool,
+    has_emitted: bool,
 }
 
 impl<T: Transport, O: Operation> Driver<T, O> {
@@ -30,18 +30,23 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     /// from then.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
-        Driver::escorted(io, Box::new(exchange), Escort::NONE, now)
+        Driver::with_context(io, Box::new(exchange), CallContext::NONE, now)
     }
 
-    pub(crate) fn escorted(io: T, exchange: Box<Exchange<O>>, escort: Escort, now: Time) -> Self {
+    pub(crate) fn with_context(
+        io: T,
+        exchange: Box<Exchange<O>>,
+        context: CallContext,
+        now: Time,
+    ) -> Self {
         Driver {
             io,
             exchange,
             body: None,
-            escort,
+            context: context,
             cancel: None,
             now,
-            handed_out: false,
+            has_emitted: false,
         }
     }
 
@@ -58,7 +63,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         if self.exchange.is_between_attempts() {
             self.now = self.io.now();
             self.exchange.begin(self.now);
-            self.escort.begin(self.now);
+            self.context.begin(self.now);
         }
         loop {
             if self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled) {
@@ -74,8 +79,8 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                     if let Some(handle) = &self.cancel {
                         request.extensions_mut().insert(handle.clone());
                     }
-                    self.escort
-                        .sending(&request, &self.exchange.log(), self.now);
+                    self.context
+                        .on_send(&request, &self.exchange.progress(), self.now);
                     match self.io.send(request, limits) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
@@ -85,7 +90,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                         Err(error) => Some(Input::TransportError(error)),
                     }
                 }
-                Step::Receive { .. } if std::mem::take(&mut self.handed_out) => {
+                Step::Receive { .. } if std::mem::take(&mut self.has_emitted) => {
                     self.now = self.io.now();
                     self.exchange.resume(self.now);
                     continue;
@@ -97,15 +102,15 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                         .into(),
                 ),
                 Step::Sleep { until } => {
-                    self.escort.waiting(&self.exchange.log());
+                    self.context.on_wait(&self.exchange.progress());
                     self.body = None;
                     self.exchange.release();
                     self.sleep(until);
                     None
                 }
                 Step::Event(event) => {
-                    self.escort.event(&event);
-                    self.handed_out = true;
+                    self.context.on_event(&event);
+                    self.has_emitted = true;
                     return Some(event);
                 }
                 Step::Done => {
@@ -116,7 +121,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             };
             self.now = self.io.now();
             if let Some(input) = input {
-                self.escort.input(&input, self.now);
+                self.context.on_input(&input, self.now);
                 self.exchange.handle(input, self.now);
             }
         }
@@ -149,7 +154,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     fn sleep_cancellable(&self, until: Time, handle: &CancelHandle) {
         let before = self.io.now();
         let left = until.saturating_since(before);
-        handle.wait(left.min(CLOCK_MOVES_WITHIN));
+        handle.wait(left.min(CLOCK_RESOLUTION));
         if handle.is_cancelled() {
             return;
         }
@@ -173,21 +178,21 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     fn into_result(mut self) -> Result<O::Output, Error> {
         // Given back last: an observer that counts calls sees this one end before the next begins.
         let _permit = self.exchange.take_permit();
-        self.escort.waiting(&self.exchange.log());
+        self.context.on_wait(&self.exchange.progress());
         let result = self.exchange.into_boxed_result();
-        let outcome = result.as_ref().map(O::answer);
-        self.escort.over(self.now, outcome);
+        let outcome = result.as_ref().map(O::response);
+        self.context.finish(self.now, outcome);
         result
     }
 }
 
 /// A clock that has not moved after so long is a virtual one.
-const CLOCK_MOVES_WITHIN: Duration = Duration::from_millis(1);
+const CLOCK_RESOLUTION: Duration = Duration::from_millis(1);
 
 /// Waits for a moment, at most until then, and says whether the clock moved by itself.
 fn clock_moves<T: Transport>(io: &T, until: Time) -> bool {
     let before = io.now();
-    thread::park_timeout(until.saturating_since(before).min(CLOCK_MOVES_WITHIN));
+    thread::park_timeout(until.saturating_since(before).min(CLOCK_RESOLUTION));
     io.now() != before
 }
 
@@ -248,7 +253,7 @@ impl<T: Transport> ChatStream<T> {
             None => self
                 .response
                 .map(|response| *response)
-                .ok_or_else(handed_out),
+                .ok_or_else(stream_started_error),
         }
     }
 }

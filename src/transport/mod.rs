@@ -22,7 +22,7 @@ pub use unifiedai_ureq::{ConfigError, Options, proxy, rustls};
 
 use crate::{Error, ErrorKind};
 
-fn handed_out() -> Error {
+fn stream_started_error() -> Error {
     Error::new(
         ErrorKind::Misuse,
         "the call is over and its error was handed out already",

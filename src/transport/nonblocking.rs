@@ -1,5 +1,5 @@
-use super::handed_out;
-use crate::client::Escort;
+use super::stream_started_error;
+use crate::client::CallContext;
 use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
 use futures_core::Stream;
 use std::{
@@ -15,57 +15,62 @@ use unifiedai_transport::{
 /// Carries an exchange over an async transport. It holds no task: whoever polls it drives it, and dropping it cancels.
 pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
     // Dropped in this order: the permit that the exchange holds is the last to come back.
-    waiting: Waiting<T::Body>,
-    escort: Escort,
+    waiting: WaitState<T::Body>,
+    context: CallContext,
     /// Boxed, because a driver is moved from hand to hand and an exchange is large.
     exchange: Box<Exchange<O>>,
     io: T,
     /// Inputs since it last gave way.
-    unyielded: u32,
+    inputs_since_yield: u32,
     /// The time of the last input. Not read again for each event.
     now: Time,
     /// Whether events were handed out since the last input: a slow reader is not taken for a slow server.
-    handed_out: bool,
+    has_emitted: bool,
 }
 
 #[expect(
     clippy::enum_variant_names,
     reason = "waiting for nothing reads better than `Nothing`"
 )]
-enum Waiting<B> {
-    ForNothing,
-    ForHead(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),
-    ForBody(B),
+enum WaitState<B> {
+    Idle,
+    Headers(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),
+    Body(B),
     /// Or for another call to end. Without a timer where no time ends the wait.
-    ForTime {
+    Timer {
         until: Time,
         timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     },
 }
 
 /// After so many inputs it gives way to the other tasks of the thread.
-const MOST_INPUTS: u32 = 64;
+const MAX_INPUTS_PER_POLL: u32 = 64;
 
 /// What is there at once came at one time. But a body that never lets wait must not outlast its deadlines.
-const INPUTS_PER_TIME: u32 = 64;
+const INPUTS_PER_CLOCK_READ: u32 = 64;
 
 impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     /// A driver for an exchange that was made at `now`. The call begins when it is first driven: its limits and times count
     /// from then.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
-        AsyncDriver::escorted(io, Box::new(exchange), Escort::NONE, now)
+        AsyncDriver::with_context(io, Box::new(exchange), CallContext::NONE, now)
     }
 
-    pub(crate) fn escorted(io: T, exchange: Box<Exchange<O>>, escort: Escort, now: Time) -> Self {
+    pub(crate) fn with_context(
+        io: T,
+        exchange: Box<Exchange<O>>,
+        context: CallContext,
+        now: Time,
+    ) -> Self {
         AsyncDriver {
             io,
             exchange,
-            waiting: Waiting::ForNothing,
-            escort,
+            waiting: WaitState::Idle,
+            context: context,
             now,
-            unyielded: 0,
-            handed_out: false,
+            inputs_since_yield: 0,
+            has_emitted: false,
         }
     }
 
@@ -76,28 +81,28 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         if self.exchange.is_between_attempts() {
             self.now = self.io.now();
             self.exchange.begin(self.now);
-            self.escort.begin(self.now);
+            self.context.begin(self.now);
         }
         let mut at_once = 0;
         loop {
-            if self.unyielded >= MOST_INPUTS {
-                self.unyielded = 0;
+            if self.inputs_since_yield >= MAX_INPUTS_PER_POLL {
+                self.inputs_since_yield = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             match &mut self.waiting {
-                Waiting::ForHead(sending) => {
-                    let (waiting, input) = match ready!(sending.as_mut().poll(cx)) {
+                WaitState::Headers(on_send) => {
+                    let (waiting, input) = match ready!(on_send.as_mut().poll(cx)) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
-                            (Waiting::ForBody(body), Input::Headers(head))
+                            (WaitState::Body(body), Input::Headers(head))
                         }
-                        Err(error) => (Waiting::ForNothing, Input::TransportError(error)),
+                        Err(error) => (WaitState::Idle, Input::TransportError(error)),
                     };
                     self.waiting = waiting;
                     self.handle(input, &mut at_once);
                 }
-                Waiting::ForTime { until, timer } => {
+                WaitState::Timer { until, timer } => {
                     let is_over = match timer {
                         Some(timer) => timer.as_mut().poll(cx).is_ready(),
                         None => false,
@@ -105,33 +110,37 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     if !is_over && self.exchange.wake_by(*until, cx.waker()).is_some() {
                         return Poll::Pending;
                     }
-                    self.waiting = Waiting::ForNothing;
+                    self.waiting = WaitState::Idle;
                     self.now = self.io.now();
-                    self.unyielded = self.unyielded.saturating_add(1);
+                    self.inputs_since_yield = self.inputs_since_yield.saturating_add(1);
                     at_once = 1;
                 }
-                Waiting::ForNothing | Waiting::ForBody(_) => {}
+                WaitState::Idle | WaitState::Body(_) => {}
             }
             match self.exchange.poll(self.now) {
                 Step::Send {
                     request,
                     deadlines: limits,
                 } => {
-                    self.waiting = Waiting::ForNothing;
+                    self.waiting = WaitState::Idle;
                     self.exchange.release();
-                    self.escort
-                        .sending(&request, &self.exchange.log(), self.now);
-                    self.waiting = Waiting::ForHead(Box::pin(self.io.send(request, limits)));
+                    self.context
+                        .on_send(&request, &self.exchange.progress(), self.now);
+                    self.waiting = WaitState::Headers(Box::pin(self.io.send(request, limits)));
                 }
                 Step::Receive { deadline } => {
                     // What is there already is read in any case.
-                    let deadline = if self.handed_out { Time::MAX } else { deadline };
+                    let deadline = if self.has_emitted {
+                        Time::MAX
+                    } else {
+                        deadline
+                    };
                     let read = match &mut self.waiting {
-                        Waiting::ForBody(body) => body.poll_chunk(cx, deadline),
+                        WaitState::Body(body) => body.poll_chunk(cx, deadline),
                         _ => Poll::Ready(Ok(None)),
                     };
                     let Poll::Ready(read) = read else {
-                        if !std::mem::take(&mut self.handed_out) {
+                        if !std::mem::take(&mut self.has_emitted) {
                             return Poll::Pending;
                         }
                         // It waits from now on, and not since the last input.
@@ -142,20 +151,20 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     self.handle(read.into(), &mut at_once);
                 }
                 Step::Sleep { until } => {
-                    self.escort.waiting(&self.exchange.log());
-                    self.waiting = Waiting::ForNothing;
+                    self.context.on_wait(&self.exchange.progress());
+                    self.waiting = WaitState::Idle;
                     self.exchange.release();
                     if let Some(until) = self.exchange.wake_by(until, cx.waker()) {
                         self.waiting = self.sleep(until);
                     }
                 }
                 Step::Event(event) => {
-                    self.escort.event(&event);
-                    self.handed_out = true;
+                    self.context.on_event(&event);
+                    self.has_emitted = true;
                     return Poll::Ready(Some(event));
                 }
                 Step::Done => {
-                    self.waiting = Waiting::ForNothing;
+                    self.waiting = WaitState::Idle;
                     self.exchange.release();
                     return Poll::Ready(None);
                 }
@@ -163,10 +172,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         }
     }
 
-    fn sleep(&self, until: Time) -> Waiting<T::Body> {
+    fn sleep(&self, until: Time) -> WaitState<T::Body> {
         let is_limited = until < Time::MAX;
         let timer = is_limited.then(|| Box::pin(self.io.sleep_until(until)) as Pin<Box<_>>);
-        Waiting::ForTime { until, timer }
+        WaitState::Timer { until, timer }
     }
 
     /// The next event; `None` once the call is over.
@@ -192,24 +201,24 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     fn into_result(mut self) -> Result<O::Output, Error> {
         // Given back last: an observer that counts calls sees this one end before the next begins.
         let _permit = self.exchange.take_permit();
-        self.escort.waiting(&self.exchange.log());
+        self.context.on_wait(&self.exchange.progress());
         let result = self.exchange.into_boxed_result();
-        let outcome = result.as_ref().map(O::answer);
-        self.escort.over(self.now, outcome);
+        let outcome = result.as_ref().map(O::response);
+        self.context.finish(self.now, outcome);
         result
     }
 
     /// The `at_once`th input of a poll.
     fn handle(&mut self, input: Input, at_once: &mut u32) {
-        if *at_once % INPUTS_PER_TIME == 0 {
+        if *at_once % INPUTS_PER_CLOCK_READ == 0 {
             self.now = self.io.now();
         }
-        if std::mem::take(&mut self.handed_out) {
+        if std::mem::take(&mut self.has_emitted) {
             self.exchange.resume(self.now);
         }
         *at_once = at_once.wrapping_add(1);
-        self.unyielded = self.unyielded.saturating_add(1);
-        self.escort.input(&input, self.now);
+        self.inputs_since_yield = self.inputs_since_yield.saturating_add(1);
+        self.context.on_input(&input, self.now);
         self.exchange.handle(input, self.now);
     }
 }
@@ -252,7 +261,7 @@ impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
             None => self
                 .response
                 .map(|response| *response)
-                .ok_or_else(handed_out),
+                .ok_or_else(stream_started_error),
         }
     }
 }

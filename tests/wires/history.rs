@@ -6,25 +6,25 @@ use unifiedai::{
     ChatRequest, ContentPart, Json, Message, ProviderData, Role, Tool, ToolCall, ToolResult,
 };
 
-/// A conversation as `maker` left it: instructions, a picture, a thought with what it wants back of it, a call with what
+/// A conversation as `model_family` left it: instructions, a picture, a thought with what it wants back of it, a call with what
 /// it wants back with it, a result that is an error, and an answer.
-fn begun_with(maker: &str) -> ChatRequest {
+fn begun_with(model_family: &str) -> ChatRequest {
     let own = |value: Value| Json::new(&value).unwrap();
     let mut call = ToolCall::new("call_1", "weather", r#"{"city":"Bern"}"#);
     call.provider_data = Some(ProviderData::new(
-        maker,
+        model_family,
         own(json!({"thoughtSignature": "data-of-call"})),
     ));
     let thought = ContentPart::Reasoning {
         text: "I should look it up.".into(),
-        signature: (["anthropic", "bedrock"].contains(&maker))
+        signature: (["anthropic", "bedrock"].contains(&model_family))
             .then(|| "signature-of-thought".into()),
     };
     let turn = Message::new(
         Role::Assistant,
         vec![
             thought,
-            ContentPart::provider_block(maker, own(block_of(maker))),
+            ContentPart::provider_block(model_family, own(block_of(model_family))),
             "Let me see.".into(),
             ContentPart::ToolCall(call),
         ],
@@ -46,8 +46,8 @@ fn begun_with(maker: &str) -> ChatRequest {
 }
 
 /// A block that the wire itself takes back.
-fn block_of(maker: &str) -> Value {
-    match maker {
+fn block_of(model_family: &str) -> Value {
+    match model_family {
         "anthropic" => json!({"type": "redacted_thinking", "data": "opaque-of-maker"}),
         "gemini" => json!({"thoughtSignature": "opaque-of-maker"}),
         "openai-responses" => {

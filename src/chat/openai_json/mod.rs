@@ -6,7 +6,7 @@
 mod message;
 mod request;
 
-use crate::{Json, provider::members::Members};
+use crate::{Json, provider::json_object::JsonObject};
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 
@@ -58,7 +58,7 @@ struct Object(Vec<(String, Json)>);
 
 impl Object {
     fn read(json: &Json) -> Read<Self> {
-        let members = Members::read(json.as_str())
+        let members = JsonObject::read(json.as_str())
             .ok_or_else(|| Failure::new(format_args!("not a JSON object but {}", kind_of(json))))?;
         Ok(Object(
             members

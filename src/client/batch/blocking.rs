@@ -1,7 +1,7 @@
 use super::{
     super::Client,
     BatchOptions, BatchResult,
-    ledger::{Ledger, Next},
+    state::{BatchState, NextCall},
 };
 use crate::{ChatRequest, Error, ErrorKind};
 use std::{
@@ -36,7 +36,7 @@ impl<T: Transport + Clone + Send + 'static> Client<T> {
             let worker = Worker::new(shared.clone());
             thread::Builder::new()
                 .name("unifiedai-batch".into())
-                .spawn(move || worker.work(&client, &requests))
+                .spawn(move || worker.run(&client, &requests))
                 .map_err(|e| Error::new(ErrorKind::Misuse, format!("no thread to work on: {e}")))?;
         }
         Ok(batch)
@@ -53,7 +53,7 @@ struct Shared<K> {
 }
 
 struct State<K> {
-    ledger: Ledger<K>,
+    batch: BatchState<K>,
     workers: usize,
     cancelled: bool,
 }
@@ -65,7 +65,7 @@ impl<K> Shared<K> {
     fn new(options: BatchOptions) -> Self {
         Shared {
             state: Mutex::new(State {
-                ledger: Ledger::new(options),
+                batch: BatchState::new(options),
                 workers: 0,
                 cancelled: false,
             }),
@@ -96,7 +96,7 @@ impl<K> Worker<K> {
         Worker(shared)
     }
 
-    fn work<T, I>(self, client: &Client<T>, requests: &Mutex<I>)
+    fn run<T, I>(self, client: &Client<T>, requests: &Mutex<I>)
     where
         T: Transport + Clone,
         I: Iterator<Item = (K, ChatRequest)>,
@@ -108,7 +108,7 @@ impl<K> Worker<K> {
             let result = catch_unwind(call).unwrap_or_else(panicked);
             let now = client.transport.now();
             self.0
-                .change(|state| state.ledger.finish(number, key, result, now));
+                .change(|state| state.batch.finish_call(number, key, result, now));
         }
     }
 
@@ -121,29 +121,29 @@ impl<K> Worker<K> {
         // Held while waiting, so that calls begin in the order of the requests; not the other lock, because the caller's
         // iterator may take its time.
         let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.may_begin(client) {
+        if !self.wait_to_start(client) {
             return None;
         }
         let Some((key, request)) = requests.next() else {
-            self.0.change(|state| state.ledger.dry());
+            self.0.change(|state| state.batch.set_exhausted());
             return None;
         };
-        let number = self.0.change(|state| state.ledger.begin());
+        let number = self.0.change(|state| state.batch.start_call());
         Some((number, key, request))
     }
 
-    fn may_begin<T: Transport>(&self, client: &Client<T>) -> bool {
+    fn wait_to_start<T: Transport>(&self, client: &Client<T>) -> bool {
         let mut state = self.0.lock();
         loop {
             if state.cancelled {
                 return false;
             }
             let now = client.transport.now();
-            state = match state.ledger.next(now) {
-                Next::Now => return true,
-                Next::Never => return false,
-                Next::Later => self.0.wait(state),
-                Next::At(at) => {
+            state = match state.batch.next(now) {
+                NextCall::Now => return true,
+                NextCall::Exhausted => return false,
+                NextCall::Later => self.0.wait(state),
+                NextCall::NotBefore(at) => {
                     let waited = self.0.changed.wait_timeout(state, at.saturating_since(now));
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
@@ -165,7 +165,7 @@ impl<K> Iterator for Batch<K> {
     fn next(&mut self) -> Option<BatchResult<K>> {
         let mut state = self.0.lock();
         loop {
-            if let Some(result) = state.ledger.take() {
+            if let Some(result) = state.batch.take() {
                 drop(state);
                 self.0.changed.notify_all();
                 return Some(result);

@@ -1,8 +1,8 @@
 //! Many calls, a few at a time.
 
 mod blocking;
-mod ledger;
 mod nonblocking;
+mod state;
 
 pub use blocking::Batch;
 pub use nonblocking::{AsyncBatch, IterRequests};

@@ -1,7 +1,7 @@
 use super::{
-    super::{AsyncClient, crowd::Crowd},
+    super::{AsyncClient, future_set::FutureSet},
     BatchOptions, BatchResult,
-    ledger::{Ledger, Next},
+    state::{BatchState, NextCall},
 };
 use crate::{ChatRequest, Error, UnifiedChatResponse};
 use futures_core::Stream;
@@ -48,8 +48,8 @@ impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
         Ok(AsyncBatch {
             client: self.clone(),
             requests: Box::pin(requests),
-            ledger: Ledger::new(options.check()?),
-            calls: Crowd::new(),
+            state: BatchState::new(options.check()?),
+            calls: FutureSet::new(),
             pause: None,
         })
     }
@@ -59,17 +59,18 @@ impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
 pub struct AsyncBatch<K, S, T = BoxedAsyncTransport> {
     client: AsyncClient<T>,
     requests: Pin<Box<S>>,
-    ledger: Ledger<K>,
-    calls: Crowd<Call<K>>,
-    pause: Option<(Time, Pause)>,
+    state: BatchState<K>,
+    calls: FutureSet<CallFuture<K>>,
+    pause: Option<(Time, PauseFuture)>,
 }
 
 /// After so many calls that it has begun it gives way to the other tasks of the thread.
-const MOST_AT_ONCE: usize = 64;
+const MAX_STARTS_PER_POLL: usize = 64;
 
-type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+type PauseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-type Call<K> = Pin<Box<dyn Future<Output = (u64, K, Result<UnifiedChatResponse, Error>)> + Send>>;
+type CallFuture<K> =
+    Pin<Box<dyn Future<Output = (u64, K, Result<UnifiedChatResponse, Error>)> + Send>>;
 
 impl<K, S, T> AsyncBatch<K, S, T>
 where
@@ -84,27 +85,27 @@ where
 
     /// Begins calls while there is room for them, a number of them at once.
     fn begin(&mut self, cx: &mut Context<'_>) {
-        for _ in 0..MOST_AT_ONCE {
+        for _ in 0..MAX_STARTS_PER_POLL {
             let now = self.client.transport.now();
-            match self.ledger.next(now) {
-                Next::Now => {}
-                Next::At(at) => {
+            match self.state.next(now) {
+                NextCall::Now => {}
+                NextCall::NotBefore(at) => {
                     if self.is_pausing(at, cx) {
                         return;
                     }
                     continue;
                 }
-                Next::Later | Next::Never => return,
+                NextCall::Later | NextCall::Exhausted => return,
             }
             match self.requests.as_mut().poll_next(cx) {
                 Poll::Ready(Some((key, request))) => {
-                    let (number, client) = (self.ledger.begin(), self.client.clone());
+                    let (number, client) = (self.state.start_call(), self.client.clone());
                     self.calls.push(Box::pin(async move {
                         let result = client.chat(request).await;
                         (number, key, result)
                     }));
                 }
-                Poll::Ready(None) => self.ledger.dry(),
+                Poll::Ready(None) => self.state.set_exhausted(),
                 Poll::Pending => return,
             }
         }
@@ -138,16 +139,16 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(result) = this.ledger.take() {
+            if let Some(result) = this.state.take() {
                 return Poll::Ready(Some(result));
             }
             this.begin(cx);
             match this.calls.poll_next(cx) {
                 Poll::Ready(Some((number, key, result))) => {
                     let now = this.client.transport.now();
-                    this.ledger.finish(number, key, result, now);
+                    this.state.finish_call(number, key, result, now);
                 }
-                Poll::Ready(None) if this.ledger.is_over() => return Poll::Ready(None),
+                Poll::Ready(None) if this.state.is_finished() => return Poll::Ready(None),
                 Poll::Ready(None) | Poll::Pending => return Poll::Pending,
             }
         }

@@ -6,20 +6,24 @@ use crate::{
 use serde::Serialize;
 
 /// `gen_ai.input.messages`.
-pub(super) fn asked(request: &ChatRequest) -> String {
+pub(super) fn input_messages(request: &ChatRequest) -> String {
     let messages = request.messages.iter();
-    json(messages.map(|message| Said::new(message, None)).collect())
+    json(
+        messages
+            .map(|message| MessageContent::new(message, None))
+            .collect(),
+    )
 }
 
 /// `gen_ai.output.messages`.
-pub(super) fn answered(response: &UnifiedChatResponse) -> String {
+pub(super) fn output_messages(response: &UnifiedChatResponse) -> String {
     let choices = response.choices.iter();
-    let said = choices.map(|choice| Said::new(&choice.message, finish(choice)));
+    let said = choices.map(|choice| MessageContent::new(&choice.message, finish(choice)));
     json(said.collect())
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct MessageContent<'a> {
     role: &'a str,
     parts: Vec<Part<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,9 +70,9 @@ enum Part<'a> {
     },
 }
 
-impl<'a> Said<'a> {
+impl<'a> MessageContent<'a> {
     fn new(message: &'a Message, finish_reason: Option<&'a str>) -> Self {
-        Said {
+        MessageContent {
             role: message.role.as_str(),
             parts: message.content.iter().map(Part::new).collect(),
             finish_reason,
@@ -138,7 +142,7 @@ fn finish(choice: &Choice) -> Option<&str> {
     })
 }
 
-fn json(messages: Vec<Said<'_>>) -> String {
+fn json(messages: Vec<MessageContent<'_>>) -> String {
     serde_json::to_string(&messages).unwrap_or_default()
 }
 
@@ -166,7 +170,7 @@ mod tests {
         ));
         request.messages.push(Message::tool("c1", "a cat"));
         assert_eq!(
-            asked(&request),
+            input_messages(&request),
             concat!(
                 r#"[{"role":"system","parts":[{"type":"text","content":"Be brief."}]},"#,
                 r#"{"role":"user","parts":[{"type":"text","content":"What is this?"}]},"#,

@@ -79,12 +79,12 @@ impl Observer for TracingObserver {
                 self.spans().insert(seen.call.id, Spans { call, attempt });
             }
             CallEvent::Request(request) => {
-                let messages = content::asked(request);
+                let messages = content::input_messages(request);
                 self.span(seen.call)
                     .record("gen_ai.input.messages", messages);
             }
             CallEvent::Response(response) => {
-                let messages = content::answered(response);
+                let messages = content::output_messages(response);
                 self.span(seen.call)
                     .record("gen_ai.output.messages", messages);
             }

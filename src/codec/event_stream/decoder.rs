@@ -15,8 +15,8 @@ use crate::codec::buffer;
 #[derive(Debug)]
 pub struct EventStreamDecoder {
     limit: usize,
-    kept: Vec<u8>,
-    /// The checked prelude of the message in `kept`.
+    buffer: Vec<u8>,
+    /// The checked prelude of the message in `buffer`.
     prelude: Option<Prelude>,
     failed: Option<EventStreamError>,
 }
@@ -27,7 +27,7 @@ impl EventStreamDecoder {
     pub fn new(max_message_bytes: usize) -> Self {
         Self {
             limit: max_message_bytes,
-            kept: Vec::new(),
+            buffer: Vec::new(),
             prelude: None,
             failed: None,
         }
@@ -56,7 +56,7 @@ impl EventStreamDecoder {
         };
         let (prelude, bytes) = match found {
             Found::Borrowed(prelude, bytes) => (prelude, bytes),
-            Found::Kept(prelude) => (prelude, &*self.kept),
+            Found::Kept(prelude) => (prelude, &*self.buffer),
         };
         match Message::read(prelude, bytes) {
             Ok(message) => Ok(Some(message)),
@@ -75,20 +75,20 @@ impl EventStreamDecoder {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        self.clear_if_spent();
-        if self.kept.is_empty() {
+        self.clear_if_consumed();
+        if self.buffer.is_empty() {
             return Ok(());
         }
         let error = EventStreamError::Truncated {
-            pending: self.kept.len(),
+            pending: self.buffer.len(),
         };
         self.failed = Some(error);
         Err(error)
     }
 
     fn advance<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Found<'i>>, EventStreamError> {
-        self.clear_if_spent();
-        if self.kept.is_empty() {
+        self.clear_if_consumed();
+        if self.buffer.is_empty() {
             if let Some(prelude) = Prelude::read(input, self.limit)? {
                 if let Some((message, rest)) = input.split_at_checked(prelude.total) {
                     *input = rest;
@@ -97,31 +97,31 @@ impl EventStreamDecoder {
             }
         }
         if self.prelude.is_none() {
-            self.keep_up_to(PRELUDE, input);
-            self.prelude = Prelude::read(&self.kept, self.limit)?;
+            self.buffer_up_to(PRELUDE, input);
+            self.prelude = Prelude::read(&self.buffer, self.limit)?;
         }
         let Some(prelude) = self.prelude else {
             return Ok(None);
         };
-        self.keep_up_to(prelude.total, input);
-        Ok((self.kept.len() == prelude.total).then_some(Found::Kept(prelude)))
+        self.buffer_up_to(prelude.total, input);
+        Ok((self.buffer.len() == prelude.total).then_some(Found::Kept(prelude)))
     }
 
-    /// The message in `kept` is complete only between the call that returned it and the next.
-    fn clear_if_spent(&mut self) {
+    /// The message in `buffer` is complete only between the call that returned it and the next.
+    fn clear_if_consumed(&mut self) {
         if self
             .prelude
-            .is_some_and(|prelude| prelude.total == self.kept.len())
+            .is_some_and(|prelude| prelude.total == self.buffer.len())
         {
             self.prelude = None;
-            buffer::clear(&mut self.kept);
+            buffer::clear(&mut self.buffer);
         }
     }
 
-    fn keep_up_to(&mut self, len: usize, input: &mut &[u8]) {
-        let missing = len.saturating_sub(self.kept.len()).min(input.len());
+    fn buffer_up_to(&mut self, len: usize, input: &mut &[u8]) {
+        let missing = len.saturating_sub(self.buffer.len()).min(input.len());
         if let Some((taken, rest)) = input.split_at_checked(missing) {
-            buffer::append(&mut self.kept, taken, len);
+            buffer::append(&mut self.buffer, taken, len);
             *input = rest;
         }
     }
@@ -136,7 +136,7 @@ enum Found<'i> {
 mod tests {
     use super::*;
     use crate::codec::event_stream::testing::{
-        EMPTY, INT32, LIMIT, decode, decode_every_way, exception, forge,
+        EMPTY, INT32, LIMIT, decode, decode_with_every_chunking, exception, forge,
     };
     use proptest::prelude::*;
 
@@ -145,19 +145,19 @@ mod tests {
         let stream = forge(LIMIT as u32, 0, &[0; 1000]);
         let mut decoder = EventStreamDecoder::new(LIMIT);
         assert_eq!(decoder.next(&mut &stream[..]), Ok(None));
-        assert!(decoder.kept.capacity() <= 2 * stream.len());
+        assert!(decoder.buffer.capacity() <= 2 * stream.len());
     }
 
     #[test]
     fn the_limit_is_inclusive() {
         let frame = exception();
-        assert_eq!(decode_every_way(frame.len(), &frame).1, None);
+        assert_eq!(decode_with_every_chunking(frame.len(), &frame).1, None);
         let error = EventStreamError::MessageTooLarge {
             total: frame.len() as u32,
             limit: frame.len() - 1,
         };
         assert_eq!(
-            decode_every_way(frame.len() - 1, &frame),
+            decode_with_every_chunking(frame.len() - 1, &frame),
             (vec![], Some(error))
         );
     }

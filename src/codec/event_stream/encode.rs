@@ -78,19 +78,21 @@ fn encode_value(value: &HeaderValue<'_>, block: &mut Vec<u8>) -> Result<(), Even
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::event_stream::testing::{EMPTY, INT32, LIMIT, decode, decode_every_way};
+    use crate::codec::event_stream::testing::{
+        EMPTY, INT32, LIMIT, decode, decode_with_every_chunking,
+    };
     use proptest::prelude::*;
 
     #[test]
     fn published_messages() {
         assert_eq!(
-            decode_every_way(LIMIT, EMPTY),
+            decode_with_every_chunking(LIMIT, EMPTY),
             (vec![(vec![], vec![])], None)
         );
         assert_eq!(encode_message(&[], b"").unwrap(), EMPTY);
         let headers = vec![("event-type".to_owned(), "Int32(40972)".to_owned())];
         assert_eq!(
-            decode_every_way(LIMIT, INT32),
+            decode_with_every_chunking(LIMIT, INT32),
             (vec![(headers, b"{'foo':'bar'}".to_vec())], None)
         );
         let headers = [("event-type", HeaderValue::Int32(40972))];
@@ -100,8 +102,8 @@ mod tests {
     #[test]
     fn as_much_as_the_specification_allows_fits() {
         let value = [0; 32_768];
-        let longest = [("a", HeaderValue::Bytes(&value[..32_767]))];
-        let frame = encode_message(&longest, b"").unwrap();
+        let max = [("a", HeaderValue::Bytes(&value[..32_767]))];
+        let frame = encode_message(&max, b"").unwrap();
         assert_eq!(decode(LIMIT, [&frame[..]]).1, None);
         assert!(encode_message(&[("a", HeaderValue::Bytes(&value))], b"").is_err());
 

@@ -131,7 +131,7 @@ fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], EventStreamError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::event_stream::testing::{LIMIT, decode_every_way, forge};
+    use crate::codec::event_stream::testing::{LIMIT, decode_with_every_chunking, forge};
 
     #[test]
     fn malformed_headers_are_errors() {
@@ -158,7 +158,7 @@ mod tests {
             let stream = forge(block.len() as u32 + 16, block.len() as u32, &block);
             let error = EventStreamError::Header { problem };
             assert_eq!(
-                decode_every_way(LIMIT, &stream),
+                decode_with_every_chunking(LIMIT, &stream),
                 (vec![], Some(error)),
                 "{block:?}"
             );

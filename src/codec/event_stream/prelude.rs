@@ -59,7 +59,7 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::event_stream::testing::{LIMIT, decode_every_way, forge};
+    use crate::codec::event_stream::testing::{LIMIT, decode_with_every_chunking, forge};
 
     #[test]
     fn lengths_are_checked_though_their_checksum_is_right() {
@@ -117,7 +117,10 @@ mod tests {
         ];
         for (total, headers, error) in cases {
             let stream = forge(total, headers, &[0; 100]);
-            assert_eq!(decode_every_way(LIMIT, &stream), (vec![], Some(error)));
+            assert_eq!(
+                decode_with_every_chunking(LIMIT, &stream),
+                (vec![], Some(error))
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the tests of this folder use.
 
 use super::{EventStreamDecoder, EventStreamError, HeaderValue, Message, encode_message};
-use crate::codec::chunking::every_way;
+use crate::codec::chunking::every_chunking;
 
 pub(super) const LIMIT: usize = 16 * 1024 * 1024;
 
@@ -37,8 +37,8 @@ pub(super) fn decode<'c>(limit: usize, chunks: impl IntoIterator<Item = &'c [u8]
     (messages, decoder.finish().err())
 }
 
-pub(super) fn decode_every_way(limit: usize, stream: &[u8]) -> Outcome {
-    every_way(stream, |chunks| decode(limit, chunks))
+pub(super) fn decode_with_every_chunking(limit: usize, stream: &[u8]) -> Outcome {
+    every_chunking(stream, |chunks| decode(limit, chunks))
 }
 
 /// A frame with right checksums around whatever it claims.

@@ -2,14 +2,14 @@
 
 use super::{
     error::Http1Error,
-    framing::{Framing, take_body},
-    head,
+    framing::{Framing, next_body},
+    headers,
     lines::Lines,
 };
 use http::{HeaderMap, Method, response};
 
 /// The default limit for a response's head, interim ones included, and for its trailers, in bytes.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
+pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// A part of a response, in the order in which they come: one head, the body in pieces, one end.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl ResponseDecoder {
     pub fn new(method: &Method) -> Self {
         Self {
             head_only: *method == Method::HEAD,
-            limit: MAX_HEAD,
+            limit: MAX_HEADER_BYTES,
             state: State::Head,
             lines: Lines::default(),
             keep_alive: false,
@@ -163,8 +163,8 @@ impl ResponseDecoder {
                     if !self.lines.take(input, self.limit)? {
                         return Ok(None);
                     }
-                    let Some(head) = head::read(&self.lines.bytes)? else {
-                        self.lines.forget();
+                    let Some(head) = headers::read(&self.lines.bytes)? else {
+                        self.lines.compact();
                         continue;
                     };
                     self.begin_body(&head)?;
@@ -174,11 +174,11 @@ impl ResponseDecoder {
                     return Ok(Some(self.end(HeaderMap::new())));
                 }
                 State::Body(Framing::Fixed { left }) => {
-                    return Ok(take_body(input, left).map(ResponsePart::Body));
+                    return Ok(next_body(input, left).map(ResponsePart::Body));
                 }
                 State::Body(Framing::UntilClose) => {
                     let mut left = u64::MAX;
-                    return Ok(take_body(input, &mut left).map(ResponsePart::Body));
+                    return Ok(next_body(input, &mut left).map(ResponsePart::Body));
                 }
                 State::Body(Framing::Chunked(chunks)) => {
                     if let Some(piece) = chunks.next(input)? {
@@ -193,7 +193,7 @@ impl ResponseDecoder {
                     if !self.lines.take(input, self.limit)? {
                         return Ok(None);
                     }
-                    let trailers = head::trailers(&self.lines.bytes)?;
+                    let trailers = headers::trailers(&self.lines.bytes)?;
                     return Ok(Some(self.end(trailers)));
                 }
                 State::Done { .. } => return Ok(None),
@@ -203,7 +203,7 @@ impl ResponseDecoder {
 
     fn begin_body(&mut self, head: &response::Parts) -> Result<(), Http1Error> {
         let framing = Framing::of(head, self.head_only)?;
-        self.keep_alive = head::keeps_alive(head) && !matches!(framing, Framing::UntilClose);
+        self.keep_alive = headers::keeps_alive(head) && !matches!(framing, Framing::UntilClose);
         self.state = State::Body(framing);
         self.lines = Lines::default();
         Ok(())
@@ -243,7 +243,7 @@ mod tests {
                 .unwrap_or(head)
                 + 4;
             for at in 0..stream.len() {
-                let outcome = decode(&Method::GET, MAX_HEAD, [&stream.as_bytes()[..at]]);
+                let outcome = decode(&Method::GET, MAX_HEADER_BYTES, [&stream.as_bytes()[..at]]);
                 let whole = close_delimited && at >= head;
                 assert_eq!(outcome.error.is_none(), whole, "{stream:?} cut at {at}");
                 assert!(whole || matches!(outcome.error, Some(Http1Error::Truncated { .. })));
@@ -299,7 +299,7 @@ mod tests {
             ]),
             stream in pieces(),
             chunk in 1_usize..20,
-            limit in prop_oneof![Just(MAX_HEAD), 0_usize..100],
+            limit in prop_oneof![Just(MAX_HEADER_BYTES), 0_usize..100],
         ) {
             let stream = [head.as_bytes(), &stream].concat();
             let whole = decode(&Method::GET, limit, [&stream[..]]);

@@ -73,7 +73,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Error> {
 }
 
 /// What `input` has of a body of which `left` bytes are to come.
-pub(super) fn take_body<'i>(input: &mut &'i [u8], left: &mut u64) -> Option<&'i [u8]> {
+pub(super) fn next_body<'i>(input: &mut &'i [u8], left: &mut u64) -> Option<&'i [u8]> {
     let len = usize::try_from(*left)
         .unwrap_or(usize::MAX)
         .min(input.len());
@@ -143,7 +143,7 @@ impl Chunks {
                     *self = line(*byte, *size, *part, *len)?;
                 }
                 Chunks::Data { left: 0 } => *self = Chunks::End { cr: false },
-                Chunks::Data { left } => return Ok(take_body(input, left)),
+                Chunks::Data { left } => return Ok(next_body(input, left)),
                 Chunks::End { cr } => {
                     let Some((byte, rest)) = input.split_first() else {
                         return Ok(None);
@@ -201,8 +201,8 @@ fn line(byte: u8, size: Option<u64>, part: SizeLinePart, len: usize) -> Result<C
 mod tests {
     use super::*;
     use crate::codec::http1::{
-        decoder::MAX_HEAD,
-        testing::{decode, decode_every_way, get},
+        decoder::MAX_HEADER_BYTES,
+        testing::{decode, decode_with_every_chunking, get},
     };
     use http::Method;
     use proptest::prelude::*;
@@ -323,7 +323,8 @@ mod tests {
     fn a_response_to_head_has_no_body() {
         for framing in ["content-length: 5", "transfer-encoding: chunked", "x: y"] {
             let stream = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
-            let outcome = decode_every_way(&Method::HEAD, MAX_HEAD, stream.as_bytes());
+            let outcome =
+                decode_with_every_chunking(&Method::HEAD, MAX_HEADER_BYTES, stream.as_bytes());
             assert_eq!((outcome.error, outcome.reusable), (None, true));
         }
     }
@@ -464,7 +465,7 @@ mod tests {
         for (len, fits) in [(4096, true), (4097, false)] {
             let line = format!("1;{}\r\n", "x".repeat(len - 4));
             let stream = [chunked, &line, "x\r\n0\r\n\r\n"].concat();
-            let outcome = decode(&Method::GET, MAX_HEAD, [stream.as_bytes()]);
+            let outcome = decode(&Method::GET, MAX_HEADER_BYTES, [stream.as_bytes()]);
             assert_eq!(outcome.error.is_none(), fits);
         }
     }
@@ -482,7 +483,7 @@ mod tests {
                 stream.extend(b"\r\n");
             }
             stream.extend(b"0\r\n\r\n");
-            let outcome = decode(&Method::GET, MAX_HEAD, stream.chunks(chunk));
+            let outcome = decode(&Method::GET, MAX_HEADER_BYTES, stream.chunks(chunk));
             prop_assert_eq!((outcome.body, outcome.error, outcome.reusable), (body.concat(), None, true));
         }
     }

@@ -11,13 +11,13 @@ pub(super) struct Lines {
     /// Where the line under way begins.
     line: usize,
     /// How long the interim responses were that are already forgotten.
-    forgotten: usize,
+    discarded: usize,
 }
 
 impl Lines {
     /// Takes bytes off the front of `input` up to the blank line, and says whether it came.
     pub(super) fn take(&mut self, input: &mut &[u8], limit: usize) -> Result<bool, Http1Error> {
-        let room = limit.saturating_sub(self.forgotten);
+        let room = limit.saturating_sub(self.discarded);
         while !input.is_empty() {
             let end = memchr(b'\n', input);
             let len = end.map_or(input.len(), |at| at.saturating_add(1));
@@ -55,10 +55,10 @@ impl Lines {
         }
     }
 
-    pub(super) fn forget(&mut self) {
-        let forgotten = self.forgotten.saturating_add(self.bytes.len());
+    pub(super) fn compact(&mut self) {
+        let discarded = self.discarded.saturating_add(self.bytes.len());
         *self = Lines {
-            forgotten,
+            discarded,
             ..Lines::default()
         };
     }
@@ -68,8 +68,8 @@ impl Lines {
 mod tests {
     use super::*;
     use crate::codec::http1::{
-        decoder::MAX_HEAD,
-        testing::{decode, decode_every_way},
+        decoder::MAX_HEADER_BYTES,
+        testing::{decode, decode_with_every_chunking},
     };
     use http::Method;
 
@@ -81,11 +81,11 @@ mod tests {
             format!("{start}{}\r\n\r\n", "x".repeat(len - start.len() - 4))
         };
         assert_eq!(
-            decode_every_way(&Method::GET, 100, with(100).as_bytes()).error,
+            decode_with_every_chunking(&Method::GET, 100, with(100).as_bytes()).error,
             None
         );
         assert_eq!(
-            decode_every_way(&Method::GET, 100, with(101).as_bytes()).error,
+            decode_with_every_chunking(&Method::GET, 100, with(101).as_bytes()).error,
             too_large
         );
         for (len, error) in [
@@ -94,25 +94,25 @@ mod tests {
         ] {
             let head = with(len);
             assert_eq!(
-                decode(&Method::GET, MAX_HEAD, [head.as_bytes()]).error,
+                decode(&Method::GET, MAX_HEADER_BYTES, [head.as_bytes()]).error,
                 error
             );
         }
         let endless = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(100));
         assert_eq!(
-            decode_every_way(&Method::GET, 100, endless.as_bytes()).error,
+            decode_with_every_chunking(&Method::GET, 100, endless.as_bytes()).error,
             too_large
         );
         let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(5);
         assert_eq!(
-            decode_every_way(&Method::GET, 100, interim.as_bytes()).error,
+            decode_with_every_chunking(&Method::GET, 100, interim.as_bytes()).error,
             too_large
         );
 
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let trailers = format!("{chunked}0\r\na: {}", "x".repeat(100));
         assert_eq!(
-            decode_every_way(&Method::GET, 100, trailers.as_bytes()).error,
+            decode_with_every_chunking(&Method::GET, 100, trailers.as_bytes()).error,
             too_large
         );
     }

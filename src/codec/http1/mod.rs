@@ -7,7 +7,7 @@
 mod decoder;
 mod error;
 mod framing;
-mod head;
+mod headers;
 mod lines;
 mod request;
 #[cfg(test)]

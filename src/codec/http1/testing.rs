@@ -1,7 +1,7 @@
 //! What the tests of this folder use.
 
-use super::{Http1Error, ResponseDecoder, ResponsePart, decoder::MAX_HEAD};
-use crate::codec::chunking::every_way;
+use super::{Http1Error, ResponseDecoder, ResponsePart, decoder::MAX_HEADER_BYTES};
+use crate::codec::chunking::every_chunking;
 use http::{HeaderMap, HeaderValue, Method};
 
 #[derive(Debug, Default, PartialEq, Clone)]
@@ -82,10 +82,10 @@ pub(super) fn decode<'c>(
     outcome
 }
 
-pub(super) fn decode_every_way(method: &Method, limit: usize, stream: &[u8]) -> Outcome {
-    every_way(stream, |chunks| decode(method, limit, chunks))
+pub(super) fn decode_with_every_chunking(method: &Method, limit: usize, stream: &[u8]) -> Outcome {
+    every_chunking(stream, |chunks| decode(method, limit, chunks))
 }
 
 pub(super) fn get(stream: &[u8]) -> Outcome {
-    decode_every_way(&Method::GET, MAX_HEAD, stream)
+    decode_with_every_chunking(&Method::GET, MAX_HEADER_BYTES, stream)
 }

@@ -469,7 +469,7 @@ impl Bom {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::sse::spec_tests::{PLENTY, decode, decode_every_way};
+    use crate::codec::sse::spec_tests::{PLENTY, decode, decode_with_every_chunking};
 
     #[test]
     fn invalid_utf8_is_an_error_and_final() {
@@ -481,7 +481,7 @@ mod tests {
             (b"data: a\n\ndata: \xFFa", 0),
         ];
         for (stream, valid_up_to) in cases {
-            let (events, error) = decode_every_way(PLENTY, stream);
+            let (events, error) = decode_with_every_chunking(PLENTY, stream);
             assert_eq!(events, [(String::new(), "a".to_owned())]);
             assert_eq!(
                 error,
@@ -555,10 +555,10 @@ mod tests {
         let data = |len: usize| [b"data: ", "x".repeat(len).as_bytes(), b"\n\n"].concat();
         let error = Some(SseError::EventTooLarge { limit: 100 });
         for (len, expected) in [(99, None), (100, None), (101, error)] {
-            assert_eq!(decode_every_way(100, &data(len)).1, expected);
+            assert_eq!(decode_with_every_chunking(100, &data(len)).1, expected);
         }
         let named = [b"event: ", "n".repeat(50).as_bytes(), b"\n", &data(51)].concat();
-        assert_eq!(decode_every_way(100, &named).1, error);
+        assert_eq!(decode_with_every_chunking(100, &named).1, error);
         let renamed = [
             b"event: ",
             "n".repeat(50).as_bytes(),
@@ -566,7 +566,7 @@ mod tests {
             &data(99),
         ]
         .concat();
-        assert_eq!(decode_every_way(100, &renamed).1, None);
+        assert_eq!(decode_with_every_chunking(100, &renamed).1, None);
         // Without end, and so without an event to return.
         assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 100]]).1, None);
         assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 101]]).1, error);

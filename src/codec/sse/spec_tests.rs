@@ -1,7 +1,7 @@
 //! The specification's algorithm, which the decoder is compared with, and the helpers of the tests of this folder.
 
 use super::{SseDecoder, SseError, SseEvent};
-use crate::codec::chunking::every_way;
+use crate::codec::chunking::every_chunking;
 use proptest::prelude::*;
 
 pub(super) const PLENTY: usize = 1 << 20;
@@ -38,8 +38,8 @@ pub(super) fn decode<'c>(limit: usize, chunks: impl IntoIterator<Item = &'c [u8]
     (events, None)
 }
 
-pub(super) fn decode_every_way(limit: usize, stream: &[u8]) -> Outcome {
-    every_way(stream, |chunks| decode(limit, chunks))
+pub(super) fn decode_with_every_chunking(limit: usize, stream: &[u8]) -> Outcome {
+    every_chunking(stream, |chunks| decode(limit, chunks))
 }
 
 /// The specification's algorithm, word for word, over the whole stream at once.
@@ -184,7 +184,7 @@ fn framing() {
             .map(|(e, d)| (e.to_string(), d.to_string()))
             .collect();
         assert_eq!(
-            decode_every_way(PLENTY, stream),
+            decode_with_every_chunking(PLENTY, stream),
             (expected, None),
             "{stream:?}"
         );

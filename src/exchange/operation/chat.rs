@@ -25,9 +25,9 @@ pub struct Chat {
 struct ResponseState {
     decoder: Box<dyn ChatDecoder>,
     /// Boxed, because an exchange is moved more often than it is used.
-    assembler: Box<ResponseBuilder>,
+    builder: Box<ResponseBuilder>,
     /// An error that arrived before any content, in a shape that this API does not define (F28).
-    stated: Option<Error>,
+    error: Option<Error>,
 }
 
 /// What is kept of a request that was encoded for one target.
@@ -50,27 +50,27 @@ impl Exchange<Chat> {
         start: CallStart,
     ) -> Result<Self, Error> {
         request.validate()?;
-        let mut exchange = Exchange::unencoded(provider, request, options, start);
+        let mut exchange = Exchange::new_lazy(provider, request, options, start);
         exchange.encode_first()?;
         Ok(exchange)
     }
 
     /// The same, made in the box in which it stays.
-    pub(crate) fn boxed(
+    pub(crate) fn new_boxed(
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
         options: Arc<CallOptions>,
         start: CallStart,
     ) -> Result<Box<Self>, Error> {
         request.validate()?;
-        let mut exchange = Box::new(Exchange::unencoded(provider, request, options, start));
+        let mut exchange = Box::new(Exchange::new_lazy(provider, request, options, start));
         exchange.encode_first()?;
         Ok(exchange)
     }
 
     /// Without the encoded request, which is large and would be moved with the rest.
     #[inline(always)]
-    fn unencoded(
+    fn new_lazy(
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
         options: Arc<CallOptions>,
@@ -87,7 +87,7 @@ impl Exchange<Chat> {
             response: None,
             raw: None,
         };
-        Exchange::with_operation(provider, request, chat, options, start)
+        Exchange::new_with(provider, request, chat, options, start)
     }
 
     fn encode_first(&mut self) -> Result<(), Error> {
@@ -101,7 +101,7 @@ impl Exchange<Chat> {
             .clone_from(&request.client_request_id);
         self.state = State::Ready {
             at: self.now,
-            unsent: Some(unsent),
+            encoded: Some(unsent),
         };
         Ok(())
     }
@@ -123,7 +123,7 @@ impl Exchange<Chat> {
         let mut refused = Error::new(ErrorKind::InvalidRequest, "there is no target to ask");
         let mut is_first = true;
         while let Some(target) = fallback.next() {
-            aim(&mut request, &target, is_first);
+            apply_target(&mut request, &target, is_first);
             is_first = false;
             let (provider, options) = (target.provider.clone(), options.clone());
             match Exchange::new(provider, request.clone(), options, start) {
@@ -133,7 +133,7 @@ impl Exchange<Chat> {
                     return Ok(exchange);
                 }
                 Err(error) if fallback.applies_to(&error) => {
-                    fallback.leave(target.provider.name(), &target.model, &error);
+                    fallback.abandon(target.provider.name(), &target.model, &error);
                     refused = error.with_provider(target.provider.name());
                 }
                 Err(error) => return Err(error),
@@ -192,8 +192,10 @@ impl Chat {
             response,
             raw,
         } = self;
-        let ResponseState { mut assembler, .. } =
-            response.unwrap_or_else(|| ResponseState::new(target, limits, seed, &meta.warnings));
+        let ResponseState {
+            builder: mut assembler,
+            ..
+        } = response.unwrap_or_else(|| ResponseState::new(target, limits, seed, &meta.warnings));
         let response = assembler.response_mut();
         let extra = std::mem::take(&mut response.provider_metadata.extra);
         response.provider_metadata = ProviderMetadata {
@@ -227,15 +229,15 @@ impl ResponseState {
         let request = &target.request;
         let mut assembler = Box::new(ResponseBuilder::new(request.stream, limits));
         assembler.parse_think_tags(request.parse_think_tags);
-        assembler.wanted_choices(request.n.unwrap_or(1));
-        assembler.make_call_ids(seed, request.clone());
+        assembler.expected_choices(request.n.unwrap_or(1));
+        assembler.generate_call_ids(seed, request.clone());
         for warning in warnings {
             assembler.warn(warning.clone());
         }
         ResponseState {
             decoder: target.provider.chat_decoder(request),
-            assembler,
-            stated: None,
+            builder: assembler,
+            error: None,
         }
     }
 }
@@ -262,7 +264,7 @@ impl Operation for Chat {
 
     fn used_tokens(&self) -> Option<u64> {
         let response = self.response.as_ref()?;
-        response.assembler.current_usage()?.total_tokens
+        response.builder.current_usage()?.total_tokens
     }
 
     fn model(request: &Arc<ChatRequest>) -> &str {
@@ -275,7 +277,7 @@ impl Operation for Chat {
         target: &FallbackTarget,
     ) -> Result<(Arc<ChatRequest>, Request<Bytes>), Error> {
         let mut request = request.clone();
-        aim(&mut request, target, false);
+        apply_target(&mut request, target, false);
         let unsent;
         (self.meta, unsent) = RequestMeta::new(&*target.provider, &request)?;
         Ok((request, unsent))
@@ -285,12 +287,12 @@ impl Operation for Chat {
         self.meta.framing
     }
 
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.raw = None;
         self.response = None;
     }
 
-    fn frame(
+    fn decode_frame(
         &mut self,
         frame: Frame<'_>,
         target: &AttemptTarget<Arc<ChatRequest>>,
@@ -298,8 +300,8 @@ impl Operation for Chat {
         let include_raw_frames = target.request.include_raw_frames;
         let ResponseState {
             decoder,
-            assembler,
-            stated,
+            builder: assembler,
+            error: stated,
         } = self.response_state(target);
         if include_raw_frames {
             assembler.raw_frame(frame.data.as_bytes());
@@ -311,21 +313,23 @@ impl Operation for Chat {
             let is_foreign = error.kind() == ErrorKind::Protocol;
             stated.take().filter(|_| is_foreign).unwrap_or(error)
         })?;
-        assembler.check_waiting()?;
-        assembler.check_retained()?;
+        assembler.check_queue_limit()?;
+        assembler.check_total_limit()?;
         if progress == FrameOutcome::Complete {
             assembler.end_marker();
         }
         Ok(progress)
     }
 
-    fn whole(
+    fn decode_body(
         &mut self,
         body: &Bytes,
         target: &AttemptTarget<Arc<ChatRequest>>,
     ) -> Result<(), Error> {
         let ResponseState {
-            decoder, assembler, ..
+            decoder,
+            builder: assembler,
+            ..
         } = self.response_state(target);
         let read = decoder.decode_body(body, assembler);
         let Err(error) = read else { return read };
@@ -338,60 +342,62 @@ impl Operation for Chat {
         })
     }
 
-    fn stated(&mut self) -> Option<Error> {
+    fn take_error(&mut self) -> Option<Error> {
         let response = self.response.as_mut()?;
         response
-            .stated
+            .error
             .take()
-            .filter(|_| !response.assembler.is_visible())
+            .filter(|_| !response.builder.is_visible())
     }
 
-    fn keep(&mut self, body: Bytes) {
+    fn keep_body(&mut self, body: Bytes) {
         self.raw = Some(RawBody::new(body));
     }
 
     fn is_complete(&self) -> bool {
         let response = self.response.as_ref();
-        response.is_some_and(|response| response.assembler.is_complete())
+        response.is_some_and(|response| response.builder.is_complete())
     }
 
     /// The finish events come only after all checks of the end have passed.
-    fn settle(
+    fn finish(
         &mut self,
         target: &AttemptTarget<Arc<ChatRequest>>,
         warning: Option<Warning>,
     ) -> Result<(), Error> {
         let ResponseState {
-            decoder, assembler, ..
+            decoder,
+            builder: assembler,
+            ..
         } = self.response_state(target);
         assembler.check_calls()?;
         decoder.check_end()?;
         if let Some(warning) = warning {
             assembler.warn(warning);
         }
-        assembler.has_all();
+        assembler.set_logically_complete();
         decoder.finish(assembler)?;
         assembler.finish_response()
     }
 
     fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
-        self.response_state(target).assembler.warn(warning);
+        self.response_state(target).builder.warn(warning);
     }
 
     fn next_event(&mut self) -> Option<StreamEvent> {
-        self.response.as_mut()?.assembler.next_event()
+        self.response.as_mut()?.builder.next_event()
     }
 
     fn is_visible(&self) -> bool {
         let response = self.response.as_ref();
-        response.is_some_and(|response| response.assembler.is_visible())
+        response.is_some_and(|response| response.builder.is_visible())
     }
 
     fn is_streamed(request: &Arc<ChatRequest>) -> bool {
         request.stream
     }
 
-    fn answer(output: &UnifiedChatResponse) -> Option<&UnifiedChatResponse> {
+    fn response(output: &UnifiedChatResponse) -> Option<&UnifiedChatResponse> {
         Some(output)
     }
 
@@ -411,7 +417,7 @@ impl Operation for Chat {
         metrics: CallMetrics,
     ) -> Option<UnifiedChatResponse> {
         let response = self.response.as_ref()?;
-        (!response.assembler.is_empty()).then(|| self.into_response(target, metadata, metrics))
+        (!response.builder.is_empty()).then(|| self.into_response(target, metadata, metrics))
     }
 }
 
@@ -434,7 +440,7 @@ fn encode_with_headers(
 }
 
 /// Makes a request one for a target. The caller's headers belong to the first target, and each target has its own.
-fn aim(request: &mut Arc<ChatRequest>, target: &FallbackTarget, is_first: bool) {
+fn apply_target(request: &mut Arc<ChatRequest>, target: &FallbackTarget, is_first: bool) {
     let request = Arc::make_mut(request);
     target.model.clone_into(&mut request.model);
     if !is_first {
@@ -462,7 +468,7 @@ fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), E
                 value.len()
             )));
         }
-        if requests::is_of_transport(&parsed) {
+        if requests::is_transport_header(&parsed) {
             return Err(refuse(format!(
                 "the header `{parsed}` is set by the transport: leave it out"
             )));

@@ -38,9 +38,7 @@ impl Exchange<Embed> {
             response,
             raw: None,
         };
-        Ok(Exchange::with_operation(
-            provider, request, embed, options, start,
-        ))
+        Ok(Exchange::new_with(provider, request, embed, options, start))
     }
 }
 
@@ -64,11 +62,11 @@ impl Operation for Embed {
         &request.model
     }
 
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.raw = None;
     }
 
-    fn frame(
+    fn decode_frame(
         &mut self,
         _: Frame<'_>,
         _: &AttemptTarget<Arc<EmbedRequest>>,
@@ -79,7 +77,7 @@ impl Operation for Embed {
         ))
     }
 
-    fn whole(
+    fn decode_body(
         &mut self,
         body: &Bytes,
         target: &AttemptTarget<Arc<EmbedRequest>>,
@@ -97,7 +95,7 @@ impl Operation for Embed {
         Ok(())
     }
 
-    fn keep(&mut self, body: Bytes) {
+    fn keep_body(&mut self, body: Bytes) {
         self.raw = Some(RawBody::new(body));
     }
 

@@ -16,7 +16,7 @@ use http::{Method, Request};
 
 pub use chat::Chat;
 pub use embed::Embed;
-pub(crate) use models::Native;
+pub(crate) use models::WithRawBody;
 pub use models::{ListModels, RetrieveModel};
 pub use ping::CheckProvider;
 
@@ -78,22 +78,22 @@ pub(crate) mod sealed {
             ))
         }
         /// Discards what an earlier attempt received.
-        fn begin(&mut self);
-        fn frame(
+        fn reset(&mut self);
+        fn decode_frame(
             &mut self,
             frame: Frame<'_>,
             target: &AttemptTarget<Self::Request>,
         ) -> Result<FrameOutcome, Error>;
-        fn whole(
+        fn decode_body(
             &mut self,
             body: &Bytes,
             target: &AttemptTarget<Self::Request>,
         ) -> Result<(), Error>;
         /// Keeps the body of a whole answer that was read.
-        fn keep(&mut self, _body: Bytes) {}
+        fn keep_body(&mut self, _body: Bytes) {}
 
         /// An error that arrived in place of an answer, in a shape that this API does not define.
-        fn stated(&mut self) -> Option<Error> {
+        fn take_error(&mut self) -> Option<Error> {
             None
         }
         /// Whether the provider signalled the end of the answer.
@@ -101,7 +101,7 @@ pub(crate) mod sealed {
             false
         }
         /// Finishes a complete answer. The warning reports what was wrong with its end.
-        fn settle(
+        fn finish(
             &mut self,
             _target: &AttemptTarget<Self::Request>,
             _warning: Option<Warning>,
@@ -123,7 +123,7 @@ pub(crate) mod sealed {
             false
         }
         /// The answer of a chat, for observers.
-        fn answer(_output: &Self::Output) -> Option<&UnifiedChatResponse> {
+        fn response(_output: &Self::Output) -> Option<&UnifiedChatResponse> {
             None
         }
         fn into_output(

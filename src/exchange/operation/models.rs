@@ -26,7 +26,7 @@ pub struct RetrieveModel {
 }
 
 /// A list that goes on for longer than this is not one.
-const MOST_PAGES: u32 = 100;
+const MAX_PAGES: u32 = 100;
 
 impl Exchange<ListModels> {
     /// The models of `provider`.
@@ -39,7 +39,7 @@ impl Exchange<ListModels> {
         start: CallStart,
     ) -> Result<Self, Error> {
         let list = ListModels::new(&*provider)?;
-        Ok(Exchange::with_operation(provider, (), list, options, start))
+        Ok(Exchange::new_with(provider, (), list, options, start))
     }
 }
 
@@ -55,7 +55,7 @@ impl Exchange<RetrieveModel> {
         start: CallStart,
     ) -> Result<Self, Error> {
         let one = RetrieveModel::new(&*provider, id)?;
-        Ok(Exchange::with_operation(provider, (), one, options, start))
+        Ok(Exchange::new_with(provider, (), one, options, start))
     }
 }
 
@@ -95,15 +95,15 @@ impl Operation for ListModels {
         Framing::SingleBody
     }
 
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.next = None;
     }
 
-    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
+    fn decode_frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
         Err(not_a_stream())
     }
 
-    fn whole(&mut self, body: &Bytes, target: &AttemptTarget<()>) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, target: &AttemptTarget<()>) -> Result<(), Error> {
         let page = target.provider.decode_models(body)?;
         self.models.extend(page.models);
         self.next = page.next_page;
@@ -115,10 +115,10 @@ impl Operation for ListModels {
             return Ok(false);
         };
         self.pages = self.pages.saturating_add(1);
-        if self.pages >= MOST_PAGES {
+        if self.pages >= MAX_PAGES {
             return Err(Error::new(
                 ErrorKind::TooLarge,
-                format!("the list of models has more than {MOST_PAGES} pages"),
+                format!("the list of models has more than {MAX_PAGES} pages"),
             ));
         }
         *self.request = target.provider.encode_models(Some(&next))?;
@@ -146,15 +146,15 @@ impl Operation for RetrieveModel {
         Framing::SingleBody
     }
 
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.model = None;
     }
 
-    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
+    fn decode_frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
         Err(not_a_stream())
     }
 
-    fn whole(&mut self, body: &Bytes, target: &AttemptTarget<()>) -> Result<(), Error> {
+    fn decode_body(&mut self, body: &Bytes, target: &AttemptTarget<()>) -> Result<(), Error> {
         self.model = Some(target.provider.decode_model(body)?);
         Ok(())
     }
@@ -173,52 +173,52 @@ fn not_a_stream() -> Error {
 
 /// An operation whose answers are whole, and whose last body is kept beside what it means.
 #[derive(Debug)]
-pub(crate) struct Native<O> {
+pub(crate) struct WithRawBody<O> {
     operation: O,
     body: Option<Bytes>,
 }
 
-impl<O: Operation<Request = ()>> Exchange<Native<O>> {
-    fn native(
+impl<O: Operation<Request = ()>> Exchange<WithRawBody<O>> {
+    fn with_raw_body(
         provider: Arc<dyn Provider>,
         operation: O,
         options: Arc<CallOptions>,
         start: CallStart,
     ) -> Self {
-        let native = Native {
+        let native = WithRawBody {
             operation,
             body: None,
         };
-        Exchange::with_operation(provider, (), native, options, start)
+        Exchange::new_with(provider, (), native, options, start)
     }
 }
 
-impl Exchange<Native<ListModels>> {
+impl Exchange<WithRawBody<ListModels>> {
     /// As [`Exchange::list_models`].
-    pub(crate) fn native_models(
+    pub(crate) fn list_models_raw(
         provider: Arc<dyn Provider>,
         options: Arc<CallOptions>,
         start: CallStart,
     ) -> Result<Self, Error> {
         let list = ListModels::new(&*provider)?;
-        Ok(Exchange::native(provider, list, options, start))
+        Ok(Exchange::with_raw_body(provider, list, options, start))
     }
 }
 
-impl Exchange<Native<RetrieveModel>> {
+impl Exchange<WithRawBody<RetrieveModel>> {
     /// As [`Exchange::retrieve_model`].
-    pub(crate) fn native_model(
+    pub(crate) fn retrieve_model_raw(
         provider: Arc<dyn Provider>,
         id: &str,
         options: Arc<CallOptions>,
         start: CallStart,
     ) -> Result<Self, Error> {
         let one = RetrieveModel::new(&*provider, id)?;
-        Ok(Exchange::native(provider, one, options, start))
+        Ok(Exchange::with_raw_body(provider, one, options, start))
     }
 }
 
-impl<O: Operation> Operation for Native<O> {
+impl<O: Operation> Operation for WithRawBody<O> {
     type Output = (O::Output, ProviderMetadata);
     type Request = O::Request;
 
@@ -234,25 +234,29 @@ impl<O: Operation> Operation for Native<O> {
         self.operation.framing()
     }
 
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.body = None;
-        self.operation.begin();
+        self.operation.reset();
     }
 
-    fn frame(
+    fn decode_frame(
         &mut self,
         frame: Frame<'_>,
         target: &AttemptTarget<O::Request>,
     ) -> Result<FrameOutcome, Error> {
-        self.operation.frame(frame, target)
+        self.operation.decode_frame(frame, target)
     }
 
-    fn whole(&mut self, body: &Bytes, target: &AttemptTarget<O::Request>) -> Result<(), Error> {
-        self.operation.whole(body, target)
+    fn decode_body(
+        &mut self,
+        body: &Bytes,
+        target: &AttemptTarget<O::Request>,
+    ) -> Result<(), Error> {
+        self.operation.decode_body(body, target)
     }
 
-    fn keep(&mut self, body: Bytes) {
-        self.operation.keep(body.clone());
+    fn keep_body(&mut self, body: Bytes) {
+        self.operation.keep_body(body.clone());
         self.body = Some(body);
     }
 

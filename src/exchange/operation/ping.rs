@@ -22,7 +22,7 @@ impl Exchange<CheckProvider> {
         start: CallStart,
     ) -> Result<Self, Error> {
         let ping = CheckProvider(Box::new(provider.encode_check()?));
-        Ok(Exchange::with_operation(provider, (), ping, options, start))
+        Ok(Exchange::new_with(provider, (), ping, options, start))
     }
 }
 
@@ -42,16 +42,16 @@ impl Operation for CheckProvider {
         Framing::SingleBody
     }
 
-    fn begin(&mut self) {}
+    fn reset(&mut self) {}
 
-    fn frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
+    fn decode_frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
         Err(Error::new(
             ErrorKind::Protocol,
             "a stream came where a whole answer was asked for",
         ))
     }
 
-    fn whole(&mut self, _: &Bytes, _: &AttemptTarget<()>) -> Result<(), Error> {
+    fn decode_body(&mut self, _: &Bytes, _: &AttemptTarget<()>) -> Result<(), Error> {
         Ok(())
     }
 

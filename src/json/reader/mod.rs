@@ -3,14 +3,14 @@
 //! [`Reader::skip`] keeps its own record of what is open, and [`Reader::object`] and [`Reader::list`] count how deep they are in
 //! each other, so that no nesting overflows the stack.
 
-mod plain;
+mod fast_string;
 mod skip;
 mod string;
 
 use crate::codec::decimal;
 use std::{borrow::Cow, time::Duration};
 
-pub(crate) use plain::plain;
+pub(crate) use fast_string::plain;
 
 /// A place in a JSON text, which is known to be UTF-8.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     /// How many objects and lists are being read member by member.
     depth: u32,
-    passed_over: Option<&'a str>,
+    last_skipped_string: Option<&'a str>,
     budget: Budget,
 }
 
@@ -29,19 +29,19 @@ pub(crate) type Name = [u8];
 
 /// Why a text cannot be read. [`Reader::at`] says where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum JsonError {
     /// The text ends inside a value.
     End,
     /// Something else stands where JSON, or the kind of value that is wanted, should.
     Unexpected,
-    /// Objects or lists within each other, more than [`DEEPEST`].
+    /// Objects or lists within each other, more than [`MAX_DEPTH`].
     TooDeep,
     /// What is kept of the text takes more memory than the text may.
     TooLarge,
 }
 
 /// As `serde_json` allows.
-const DEEPEST: u32 = 127;
+const MAX_DEPTH: u32 = 127;
 
 /// What the elements of lists and the members of maps in a text may still take in memory, in bytes. On the wire an element can be
 /// two bytes, `1,`, and take a hundred times as much, so that without a limit a body would grow to a multiple of the limit on it.
@@ -52,17 +52,17 @@ pub(crate) struct Budget(usize);
 
 impl Budget {
     /// What a short text may take beyond its own length, in bytes.
-    const LEAST: usize = 512 << 10;
+    const MIN: usize = 512 << 10;
 
     /// The budget of a text of so many bytes.
     pub(crate) const fn of(text: usize) -> Self {
-        Budget(text.saturating_add(Self::LEAST))
+        Budget(text.saturating_add(Self::MIN))
     }
 
     /// Counts memory that is taken beside the text.
     #[inline(always)]
-    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.0 = self.0.checked_sub(bytes).ok_or(Fault::TooLarge)?;
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), JsonError> {
+        self.0 = self.0.checked_sub(bytes).ok_or(JsonError::TooLarge)?;
         Ok(())
     }
 }
@@ -73,14 +73,14 @@ impl<'a> Reader<'a> {
             text,
             rest: text.as_bytes(),
             depth: 0,
-            passed_over: None,
+            last_skipped_string: None,
             budget: Budget::of(text.len()),
         }
     }
 
     /// Counts memory that an element or member takes beside its text.
     #[inline(always)]
-    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), JsonError> {
         self.budget.charge(bytes)
     }
 
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
 
     /// The first byte of the next value or sign.
     #[inline(always)]
-    pub(crate) fn peek(&mut self) -> Result<u8, Fault> {
+    pub(crate) fn peek(&mut self) -> Result<u8, JsonError> {
         match self.rest {
             [byte, ..] if *byte > b' ' => Ok(*byte),
             _ => self.peek_behind_space(),
@@ -100,20 +100,20 @@ impl<'a> Reader<'a> {
 
     /// Most JSON is sent without white space.
     #[cold]
-    fn peek_behind_space(&mut self) -> Result<u8, Fault> {
+    fn peek_behind_space(&mut self) -> Result<u8, JsonError> {
         loop {
             match self.byte() {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.advance(1),
                 Some(byte) => return Ok(byte),
-                None => return Err(Fault::End),
+                None => return Err(JsonError::End),
             }
         }
     }
 
     /// Nothing but white space may follow.
-    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+    pub(crate) fn end(&mut self) -> Result<(), JsonError> {
         match self.peek() {
-            Ok(_) => Err(Fault::Unexpected),
+            Ok(_) => Err(JsonError::Unexpected),
             Err(_) => Ok(()),
         }
     }
@@ -121,10 +121,10 @@ impl<'a> Reader<'a> {
     /// Reads an object; `member` must read, or skip, the value of the member that it is given the name of.
     pub(crate) fn object(
         &mut self,
-        mut member: impl FnMut(&str, &mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut member: impl FnMut(&str, &mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.members(&mut |name, reader| {
-            let name = std::str::from_utf8(name).map_err(|_| Fault::Unexpected)?;
+            let name = std::str::from_utf8(name).map_err(|_| JsonError::Unexpected)?;
             member(name, reader)
         })
     }
@@ -132,16 +132,16 @@ impl<'a> Reader<'a> {
     /// Reads a list; `element` must read, or skip, the value that comes next.
     pub(crate) fn list(
         &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut element: impl FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.elements(&mut element)
     }
 
     /// As [`object`](Self::object), with names as bytes. One copy of the loop serves all types that are read from objects.
     pub(crate) fn members(
         &mut self,
-        member: &mut dyn FnMut(&Name, &mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        member: &mut dyn FnMut(&Name, &mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.enter(b'{')?;
         if self.peek()? != b'}' {
             // Of a comma the reader is told together with the name behind it, which makes one step of two.
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn any_name(&mut self) -> Result<Cow<'a, str>, Fault> {
+    fn any_name(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let name = self.string()?;
         self.expect(b':')?;
         Ok(name)
@@ -176,8 +176,8 @@ impl<'a> Reader<'a> {
 
     fn elements(
         &mut self,
-        element: &mut dyn FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        element: &mut dyn FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.enter(b'[')?;
         if self.peek()? != b']' {
             loop {
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
 
     /// Whether a comma follows, which is read.
     #[inline(always)]
-    fn another(&mut self) -> Result<bool, Fault> {
+    fn another(&mut self) -> Result<bool, JsonError> {
         let comma = self.peek()? == b',';
         if comma {
             self.advance(1);
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number as it is spelled.
-    pub(crate) fn number(&mut self) -> Result<&'a str, Fault> {
+    pub(crate) fn number(&mut self) -> Result<&'a str, JsonError> {
         self.peek()?;
         let start = self.at();
         self.skip_number()?;
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Any value, as it is spelled.
-    pub(crate) fn raw(&mut self) -> Result<&'a str, Fault> {
+    pub(crate) fn raw(&mut self) -> Result<&'a str, JsonError> {
         self.peek()?;
         let start = self.at();
         self.skip()?;
@@ -246,22 +246,22 @@ impl<'a> Reader<'a> {
         self.text.get(start..self.at()).unwrap_or_default()
     }
 
-    fn enter(&mut self, bracket: u8) -> Result<(), Fault> {
+    fn enter(&mut self, bracket: u8) -> Result<(), JsonError> {
         self.expect(bracket)?;
-        if self.depth >= DEEPEST {
-            return Err(Fault::TooDeep);
+        if self.depth >= MAX_DEPTH {
+            return Err(JsonError::TooDeep);
         }
         self.depth = self.depth.wrapping_add(1);
         Ok(())
     }
 
-    fn leave(&mut self, bracket: u8) -> Result<(), Fault> {
+    fn leave(&mut self, bracket: u8) -> Result<(), JsonError> {
         self.depth = self.depth.wrapping_sub(1);
         self.expect(bracket)
     }
 
     #[inline(always)]
-    fn expect(&mut self, sign: u8) -> Result<(), Fault> {
+    fn expect(&mut self, sign: u8) -> Result<(), JsonError> {
         match self.rest {
             [first, behind @ ..] if *first == sign => self.rest = behind,
             _ => return self.expect_behind_space(sign),
@@ -270,9 +270,9 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn expect_behind_space(&mut self, sign: u8) -> Result<(), Fault> {
+    fn expect_behind_space(&mut self, sign: u8) -> Result<(), JsonError> {
         if self.peek()? != sign {
-            return Err(Fault::Unexpected);
+            return Err(JsonError::Unexpected);
         }
         self.advance(1);
         Ok(())
@@ -308,13 +308,13 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::value::RawValue;
 
-    fn skipped(text: &str) -> Result<&str, Fault> {
+    fn skipped(text: &str) -> Result<&str, JsonError> {
         let mut reader = Reader::new(text);
         let raw = reader.raw()?;
         reader.end().map(|()| raw)
     }
 
-    fn string(text: &str) -> Result<Cow<'_, str>, Fault> {
+    fn string(text: &str) -> Result<Cow<'_, str>, JsonError> {
         let mut reader = Reader::new(text);
         let string = reader.string()?;
         reader.end().map(|()| string)
@@ -382,9 +382,9 @@ mod tests {
             .object(|name, reader| {
                 match name {
                     "e" => reader.skip()?,
-                    _ => reader.pass_over()?,
+                    _ => reader.skip_unread()?,
                 }
-                told.push(reader.passed_over());
+                told.push(reader.last_skipped_string());
                 Ok(())
             })
             .unwrap();
@@ -396,7 +396,7 @@ mod tests {
     fn a_number_is_given_as_it_is_spelled() {
         let mut reader = Reader::new(" -1.50e+3 , 7");
         assert_eq!((reader.number(), reader.at()), (Ok("-1.50e+3"), 9));
-        assert_eq!(Reader::new("x").number(), Err(Fault::Unexpected));
+        assert_eq!(Reader::new("x").number(), Err(JsonError::Unexpected));
     }
 
     #[test]
@@ -442,7 +442,7 @@ mod tests {
             "\"\\",
             "\"\\u12",
         ] {
-            assert_eq!(skipped(text), Err(Fault::End), "{text}");
+            assert_eq!(skipped(text), Err(JsonError::End), "{text}");
         }
         for text in [
             "{,}",
@@ -472,7 +472,7 @@ mod tests {
             "<html>",
             "]",
         ] {
-            assert_eq!(skipped(text), Err(Fault::Unexpected), "{text}");
+            assert_eq!(skipped(text), Err(JsonError::Unexpected), "{text}");
         }
     }
 
@@ -482,7 +482,7 @@ mod tests {
         let deep = "[{\"a\":".repeat(100_000) + "1" + &"}]".repeat(100_000);
         assert_eq!(skipped(&deep), Ok(&*deep));
 
-        fn descend(reader: &mut Reader<'_>) -> Result<(), Fault> {
+        fn descend(reader: &mut Reader<'_>) -> Result<(), JsonError> {
             match reader.peek()? {
                 b'[' => reader.list(descend),
                 _ => reader.skip(),
@@ -490,7 +490,10 @@ mod tests {
         }
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert_eq!(descend(&mut Reader::new(&nested(127))), Ok(()));
-        assert_eq!(descend(&mut Reader::new(&nested(128))), Err(Fault::TooDeep));
+        assert_eq!(
+            descend(&mut Reader::new(&nested(128))),
+            Err(JsonError::TooDeep)
+        );
     }
 
     fn pieces() -> impl Strategy<Value = String> {

@@ -1,34 +1,34 @@
 //! Passing over values that nobody reads.
 
-use super::{Fault, Reader};
+use super::{JsonError, Reader};
 use crate::codec::decimal;
 
 impl<'a> Reader<'a> {
     /// Passes over the value of a member that nobody reads.
-    pub(crate) fn pass_over(&mut self) -> Result<(), Fault> {
+    pub(crate) fn skip_unread(&mut self) -> Result<(), JsonError> {
         match self.peek()? {
             b'"' => {}
             b'-' | b'0'..=b'9' => return self.skip_number(),
             _ => return self.skip(),
         }
         if let Some(plain) = self.plain_string() {
-            self.passed_over = Some(plain);
+            self.last_skipped_string = Some(plain);
             return Ok(());
         }
         let start = self.at();
         self.skip_string()?;
         let text = self.since(start).strip_prefix('"');
-        self.passed_over = text.and_then(|text| text.strip_suffix('"'));
+        self.last_skipped_string = text.and_then(|text| text.strip_suffix('"'));
         Ok(())
     }
 
     /// Of the strings that were passed over the last one, as it is spelled between its quotation marks.
-    pub(crate) fn passed_over(&self) -> Option<&'a str> {
-        self.passed_over
+    pub(crate) fn last_skipped_string(&self) -> Option<&'a str> {
+        self.last_skipped_string
     }
 
     /// Passes over a value of any kind and depth.
-    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+    pub(crate) fn skip(&mut self) -> Result<(), JsonError> {
         let mut open = Open::default();
         loop {
             match self.peek()? {
@@ -53,10 +53,10 @@ impl<'a> Reader<'a> {
                     }
                 }
                 b'-' | b'0'..=b'9' => self.skip_number()?,
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => return Err(Fault::Unexpected),
+                b't' => self.literal("true")?,
+                b'f' => self.literal("false")?,
+                b'n' => self.literal("null")?,
+                _ => return Err(JsonError::Unexpected),
             }
             while let Some(in_object) = open.innermost() {
                 match (self.peek()?, in_object) {
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
                         self.advance(1);
                         open.pop();
                     }
-                    _ => return Err(Fault::Unexpected),
+                    _ => return Err(JsonError::Unexpected),
                 }
             }
             if open.innermost().is_none() {
@@ -82,44 +82,44 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn skip_name(&mut self) -> Result<(), Fault> {
+    fn skip_name(&mut self) -> Result<(), JsonError> {
         self.skip_string()?;
         self.expect(b':')
     }
 
-    fn skip_string(&mut self) -> Result<(), Fault> {
+    fn skip_string(&mut self) -> Result<(), JsonError> {
         self.expect(b'"')?;
         loop {
             self.skip_plain();
-            match self.byte().ok_or(Fault::End)? {
+            match self.byte().ok_or(JsonError::End)? {
                 b'"' => {
                     self.advance(1);
                     return Ok(());
                 }
                 b'\\' => {
                     self.advance(1);
-                    match self.byte().ok_or(Fault::End)? {
+                    match self.byte().ok_or(JsonError::End)? {
                         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.advance(1),
                         b'u' => {
                             self.advance(1);
                             self.hex()?;
                         }
-                        _ => return Err(Fault::Unexpected),
+                        _ => return Err(JsonError::Unexpected),
                     }
                 }
-                _ => return Err(Fault::Unexpected),
+                _ => return Err(JsonError::Unexpected),
             }
         }
     }
 
-    pub(super) fn skip_number(&mut self) -> Result<(), Fault> {
+    pub(super) fn skip_number(&mut self) -> Result<(), JsonError> {
         if self.byte() == Some(b'-') {
             self.advance(1);
         }
-        match self.byte().ok_or(Fault::End)? {
+        match self.byte().ok_or(JsonError::End)? {
             b'0' => self.advance(1),
             b'1'..=b'9' => self.skip_digits()?,
-            _ => return Err(Fault::Unexpected),
+            _ => return Err(JsonError::Unexpected),
         }
         if self.byte() == Some(b'.') {
             self.advance(1);
@@ -136,10 +136,10 @@ impl<'a> Reader<'a> {
     }
 
     /// One digit or more.
-    fn skip_digits(&mut self) -> Result<(), Fault> {
+    fn skip_digits(&mut self) -> Result<(), JsonError> {
         match (decimal::digits(self.rest), self.rest) {
-            (_, []) => Err(Fault::End),
-            (0, _) => Err(Fault::Unexpected),
+            (_, []) => Err(JsonError::End),
+            (0, _) => Err(JsonError::Unexpected),
             (digits, _) => {
                 self.advance(digits);
                 Ok(())
@@ -147,12 +147,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn word(&mut self, word: &str) -> Result<(), Fault> {
+    fn literal(&mut self, word: &str) -> Result<(), JsonError> {
         for expected in word.bytes() {
             match self.byte() {
                 Some(byte) if byte == expected => self.advance(1),
-                Some(_) => return Err(Fault::Unexpected),
-                None => return Err(Fault::End),
+                Some(_) => return Err(JsonError::Unexpected),
+                None => return Err(JsonError::End),
             }
         }
         Ok(())

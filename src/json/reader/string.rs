@@ -1,11 +1,11 @@
 //! Strings and their escapes.
 
-use super::{Fault, Reader, plain::plain};
+use super::{JsonError, Reader, fast_string::plain};
 use std::borrow::Cow;
 
 /// What a string's escapes may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Halves {
+enum SurrogatePolicy {
     /// Half of a surrogate pair becomes U+FFFD.
     Replaced,
     /// It is an error.
@@ -14,16 +14,16 @@ enum Halves {
 
 impl<'a> Reader<'a> {
     /// A string. Half of a surrogate pair in it becomes U+FFFD.
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.any_string(Halves::Replaced)
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
+        self.any_string(SurrogatePolicy::Replaced)
     }
 
     /// A string in which half of a surrogate pair is an error: where U+FFFD would make another command of it.
-    pub(crate) fn exact_string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.any_string(Halves::Refused)
+    pub(crate) fn exact_string(&mut self) -> Result<Cow<'a, str>, JsonError> {
+        self.any_string(SurrogatePolicy::Refused)
     }
 
-    fn any_string(&mut self, halves: Halves) -> Result<Cow<'a, str>, Fault> {
+    fn any_string(&mut self, halves: SurrogatePolicy) -> Result<Cow<'a, str>, JsonError> {
         self.peek()?;
         match self.plain_string() {
             Some(plain) => Ok(Cow::Borrowed(plain)),
@@ -48,27 +48,27 @@ impl<'a> Reader<'a> {
 
     /// A string with escapes.
     #[cold]
-    fn unescape(&mut self, halves: Halves) -> Result<String, Fault> {
+    fn unescape(&mut self, halves: SurrogatePolicy) -> Result<String, JsonError> {
         self.expect(b'"')?;
         let mut string = String::new();
         loop {
             let start = self.at();
             self.skip_plain();
             string.push_str(self.since(start));
-            match self.byte().ok_or(Fault::End)? {
+            match self.byte().ok_or(JsonError::End)? {
                 b'"' => {
                     self.advance(1);
                     return Ok(string);
                 }
                 b'\\' => string.push(self.escape(halves)?),
-                _ => return Err(Fault::Unexpected),
+                _ => return Err(JsonError::Unexpected),
             }
         }
     }
 
-    fn escape(&mut self, halves: Halves) -> Result<char, Fault> {
+    fn escape(&mut self, halves: SurrogatePolicy) -> Result<char, JsonError> {
         self.advance(1);
-        let plain = match self.byte().ok_or(Fault::End)? {
+        let plain = match self.byte().ok_or(JsonError::End)? {
             sign @ (b'"' | b'\\' | b'/') => char::from(sign),
             b'b' => '\u{8}',
             b'f' => '\u{c}',
@@ -76,14 +76,14 @@ impl<'a> Reader<'a> {
             b'r' => '\r',
             b't' => '\t',
             b'u' => return self.unicode(halves),
-            _ => return Err(Fault::Unexpected),
+            _ => return Err(JsonError::Unexpected),
         };
         self.advance(1);
         Ok(plain)
     }
 
     /// `u` and four digits, and where they are the first half of a pair, the second.
-    fn unicode(&mut self, halves: Halves) -> Result<char, Fault> {
+    fn unicode(&mut self, halves: SurrogatePolicy) -> Result<char, JsonError> {
         self.advance(1);
         let first = self.hex()?;
         if let Some(plain) = char::from_u32(first) {
@@ -97,21 +97,21 @@ impl<'a> Reader<'a> {
                 let high = first.saturating_sub(0xd800) << 10;
                 let point = high.saturating_add(low.saturating_sub(0xdc00));
                 let point = point.saturating_add(0x10000);
-                return char::from_u32(point).ok_or(Fault::Unexpected);
+                return char::from_u32(point).ok_or(JsonError::Unexpected);
             }
         }
         self.rest = after;
         match halves {
-            Halves::Replaced => Ok(char::REPLACEMENT_CHARACTER),
-            Halves::Refused => Err(Fault::Unexpected),
+            SurrogatePolicy::Replaced => Ok(char::REPLACEMENT_CHARACTER),
+            SurrogatePolicy::Refused => Err(JsonError::Unexpected),
         }
     }
 
-    pub(super) fn hex(&mut self) -> Result<u32, Fault> {
+    pub(super) fn hex(&mut self) -> Result<u32, JsonError> {
         let mut number = 0_u32;
         for _ in 0..4 {
-            let digit = char::from(self.byte().ok_or(Fault::End)?);
-            let digit = digit.to_digit(16).ok_or(Fault::Unexpected)?;
+            let digit = char::from(self.byte().ok_or(JsonError::End)?);
+            let digit = digit.to_digit(16).ok_or(JsonError::Unexpected)?;
             number = number << 4 | digit;
             self.advance(1);
         }

@@ -1,18 +1,18 @@
 //! Content blocks as they are written.
 
-use crate::{Json, provider::members::Members};
+use crate::{Json, provider::json_object::JsonObject};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 
 /// A content block and what is added to it, such as `cache_control`.
 #[derive(Debug)]
 pub(super) struct Block<'a> {
-    pub(super) piece: Piece<'a>,
-    pub(super) more: Option<Members>,
+    pub(super) content: BlockContent<'a>,
+    pub(super) more: Option<JsonObject>,
 }
 
 #[derive(Debug)]
-pub(super) enum Piece<'a> {
+pub(super) enum BlockContent<'a> {
     Text {
         text: &'a str,
         citations: Vec<&'a Json>,
@@ -32,7 +32,7 @@ pub(super) enum Piece<'a> {
         id: &'a str,
         name: &'a str,
         input: Json,
-        more: Option<Members>,
+        more: Option<JsonObject>,
     },
     ToolResult {
         id: &'a str,
@@ -62,21 +62,24 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Block<'a> {
-    pub(super) fn new(piece: Piece<'a>) -> Self {
-        Block { piece, more: None }
+    pub(super) fn new(piece: BlockContent<'a>) -> Self {
+        Block {
+            content: piece,
+            more: None,
+        }
     }
 
     pub(super) fn text(text: &'a str) -> Self {
         let citations = Vec::new();
-        Block::new(Piece::Text { text, citations })
+        Block::new(BlockContent::Text { text, citations })
     }
 
     /// Whether this is thinking, shown or not.
     pub(super) fn is_thinking(&self) -> bool {
-        match &self.piece {
-            Piece::Thinking { .. } => true,
-            Piece::Opaque(raw) => {
-                let kind = Members::read(raw.as_str()).and_then(|raw| raw.get("type").cloned());
+        match &self.content {
+            BlockContent::Thinking { .. } => true,
+            BlockContent::Opaque(raw) => {
+                let kind = JsonObject::read(raw.as_str()).and_then(|raw| raw.get("type").cloned());
                 kind.is_some_and(|kind| {
                     matches!(kind.as_str(), "\"thinking\"" | "\"redacted_thinking\"")
                 })
@@ -87,8 +90,10 @@ impl<'a> Block<'a> {
 
     /// The text, if the block is nothing else.
     fn plain(&self) -> Option<&'a str> {
-        match &self.piece {
-            Piece::Text { text, citations } if citations.is_empty() && self.more.is_none() => {
+        match &self.content {
+            BlockContent::Text { text, citations }
+                if citations.is_empty() && self.more.is_none() =>
+            {
                 Some(text)
             }
             _ => None,
@@ -118,19 +123,19 @@ pub(super) struct Content<'b, 'a>(
 
 impl Serialize for Block<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let (Piece::Opaque(raw), None) = (&self.piece, &self.more) {
+        if let (BlockContent::Opaque(raw), None) = (&self.content, &self.more) {
             return raw.serialize(serializer);
         }
         let mut map = serializer.serialize_map(None)?;
-        match &self.piece {
-            Piece::Text { text, citations } => {
+        match &self.content {
+            BlockContent::Text { text, citations } => {
                 map.serialize_entry("type", "text")?;
                 map.serialize_entry("text", text)?;
                 if !citations.is_empty() {
                     map.serialize_entry("citations", citations)?;
                 }
             }
-            Piece::Media {
+            BlockContent::Media {
                 kind,
                 source,
                 title,
@@ -141,14 +146,14 @@ impl Serialize for Block<'_> {
                     map.serialize_entry("title", title)?;
                 }
             }
-            Piece::Thinking { text, signature } => {
+            BlockContent::Thinking { text, signature } => {
                 map.serialize_entry("type", "thinking")?;
                 map.serialize_entry("thinking", text)?;
                 if let Some(signature) = signature {
                     map.serialize_entry("signature", signature)?;
                 }
             }
-            Piece::ToolUse {
+            BlockContent::ToolUse {
                 id,
                 name,
                 input,
@@ -160,7 +165,7 @@ impl Serialize for Block<'_> {
                 map.serialize_entry("input", input)?;
                 entries(&mut map, more.as_ref())?;
             }
-            Piece::ToolResult {
+            BlockContent::ToolResult {
                 id,
                 content,
                 is_error,
@@ -174,15 +179,17 @@ impl Serialize for Block<'_> {
                     map.serialize_entry("is_error", &true)?;
                 }
             }
-            Piece::Opaque(raw) => entries(&mut map, Members::read(raw.as_str()).as_ref())?,
+            BlockContent::Opaque(raw) => {
+                entries(&mut map, JsonObject::read(raw.as_str()).as_ref())?
+            }
         }
         entries(&mut map, self.more.as_ref())?;
         map.end()
     }
 }
 
-fn entries<M: SerializeMap>(map: &mut M, members: Option<&Members>) -> Result<(), M::Error> {
-    for (name, value) in members.into_iter().flat_map(Members::iter) {
+fn entries<M: SerializeMap>(map: &mut M, members: Option<&JsonObject>) -> Result<(), M::Error> {
+    for (name, value) in members.into_iter().flat_map(JsonObject::iter) {
         map.serialize_entry(name, value)?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-use super::{Anthropic, Place, WIRE, signing::Server};
+use super::{Anthropic, BLOCK_PROVIDER, Hosting, signing::Server};
 use crate::{
     Auth, Error, ErrorKind, Secret,
     provider::{BaseUrl, vertex::Vertex},
@@ -17,7 +17,7 @@ pub struct AnthropicBuilder {
     /// Whether the address was given, so that there may be no key.
     is_elsewhere: bool,
     insecure_http: bool,
-    place: Place,
+    hosting: Hosting,
     betas: Vec<String>,
     default_max_tokens: u64,
 }
@@ -27,12 +27,12 @@ impl Anthropic {
     #[must_use]
     pub fn builder() -> AnthropicBuilder {
         AnthropicBuilder {
-            name: WIRE.into(),
+            name: BLOCK_PROVIDER.into(),
             auth: Auth::None,
             base_url: "https://api.anthropic.com/v1".to_owned(),
             is_elsewhere: false,
             insecure_http: false,
-            place: Place::Own,
+            hosting: Hosting::Own,
             betas: Vec::new(),
             default_max_tokens: Anthropic::DEFAULT_MAX_TOKENS,
         }
@@ -69,7 +69,7 @@ impl Anthropic {
         Ok(AnthropicBuilder {
             name: "vertex-anthropic".into(),
             base_url: vertex.base_url(),
-            place: Place::Vertex(vertex),
+            hosting: Hosting::Vertex(vertex),
             ..Self::builder()
         })
     }
@@ -137,9 +137,11 @@ impl AnthropicBuilder {
     pub fn build(self) -> Result<Anthropic, Error> {
         let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
         if !self.is_elsewhere && !self.auth.is_required() {
-            return refuse(match self.place {
-                Place::Vertex(_) => format!("`{}` needs a token: pass one with `auth`", self.name),
-                Place::Own => format!("`{}` needs a key: pass one with `api_key`", self.name),
+            return refuse(match self.hosting {
+                Hosting::Vertex(_) => {
+                    format!("`{}` needs a token: pass one with `auth`", self.name)
+                }
+                Hosting::Own => format!("`{}` needs a key: pass one with `api_key`", self.name),
             });
         }
         let betas = match self.betas.join(",") {
@@ -158,7 +160,7 @@ impl AnthropicBuilder {
             auth: self.auth,
             server: Server::at(&base_url),
             base_url,
-            place: self.place,
+            hosting: self.hosting,
             betas,
             default_max_tokens: self.default_max_tokens,
         })

@@ -1,26 +1,26 @@
 //! From the wire to the assembler.
 
 use super::{
-    WIRE, failure,
-    open::OpenBlocks,
+    BLOCK_PROVIDER, errors,
+    open_blocks::OpenBlocks,
     signing::Server,
+    types::{Block, CitationFields, Delta, Event, Message},
     usage::Counts,
-    wire::{Block, Delta, Event, Message, WireCitation},
 };
 use crate::{
     Citation, Error, ErrorKind, FinishReason, ProviderData, ResponseBuilder, ResponseStart,
     Warning,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome,
+        json_object::JsonObject,
         lenient::{self, List, Raw},
-        members::Members,
-        unknown::Unknown,
+        unknown_fields::UnknownFieldWarnings,
     },
 };
 use bytes::Bytes;
 
 /// A message with more blocks than this is not one; recorded ones have fewer than a hundred.
-const MOST_BLOCKS: u32 = 4096;
+const MAX_BLOCKS: u32 = 4096;
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct MessageDecoder {
     has_end: bool,
     counts: Counts,
     open: OpenBlocks,
-    unknown: Unknown,
+    unknown: UnknownFieldWarnings,
 }
 
 impl MessageDecoder {
@@ -52,7 +52,7 @@ impl MessageDecoder {
             has_end: false,
             counts: Counts::default(),
             open: OpenBlocks::new(server.clone()),
-            unknown: Unknown::default(),
+            unknown: UnknownFieldWarnings::default(),
         }
     }
 
@@ -97,7 +97,7 @@ impl MessageDecoder {
                 return Ok(FrameOutcome::Complete);
             }
             "ping" => return Ok(FrameOutcome::KeepAlive),
-            "error" => return Err(failure::from_event("", frame.data)),
+            "error" => return Err(errors::from_event("", frame.data)),
             other => self.unknown.event(other, out),
         }
         self.unknown.extras("", &event.others, out)?;
@@ -190,7 +190,7 @@ impl MessageDecoder {
                 let text = |text: &lenient::Text<'_>| text.to_string_or_empty();
                 out.tool_start(0, part, &text(&block.id), &text(&block.name))?;
                 self.has_calls = true;
-                let mut others = Members::default();
+                let mut others = JsonObject::default();
                 for (name, value) in block.others.iter() {
                     if let Some(value) = value.json() {
                         others.set(name, value);
@@ -200,18 +200,18 @@ impl MessageDecoder {
                     out.tool_call_provider_data(
                         0,
                         part,
-                        ProviderData::new(WIRE, others.to_json()?),
+                        ProviderData::new(BLOCK_PROVIDER, others.to_json()?),
                     )?;
                 }
                 let input = block.input.text().unwrap_or_default();
-                out.retain(input.len())?;
+                out.charge(input.len())?;
                 self.open.tool(part, input);
             }
             _ => {
                 let json = raw.json();
                 if let Some(json) = json {
-                    out.retain(json.as_str().len())?;
-                    self.open.opaque(part, json);
+                    out.charge(json.as_str().len())?;
+                    self.open.provider_block(part, json);
                 }
             }
         }
@@ -311,7 +311,7 @@ impl ChatDecoder for MessageDecoder {
             return Ok(FrameOutcome::Continue);
         }
         if frame.kind == FrameKind::Exception || frame.name == "error" {
-            return Err(failure::from_event(frame.name, frame.data));
+            return Err(errors::from_event(frame.name, frame.data));
         }
         self.event(frame, out)
     }
@@ -320,13 +320,13 @@ impl ChatDecoder for MessageDecoder {
         let text = lenient::utf8(body)?;
         let message: Message<'_> = lenient::parse(text)?;
         if message.r#type.as_deref() == Some("error") {
-            return Err(failure::from_event("", text));
+            return Err(errors::from_event("", text));
         }
         if message.content.is_none() {
             return Err(protocol("the answer has no `content`: this is no message"));
         }
         self.message(message, out)?;
-        self.open.end_all(MOST_BLOCKS, self.is_cut(), out)?;
+        self.open.end_all(MAX_BLOCKS, self.is_cut(), out)?;
         self.has_end = true;
         out.end_marker();
         Ok(())
@@ -343,7 +343,7 @@ impl ChatDecoder for MessageDecoder {
     }
 
     fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
-        self.open.end_all(MOST_BLOCKS, self.is_cut(), out)?;
+        self.open.end_all(MAX_BLOCKS, self.is_cut(), out)?;
         // A call can come behind the reason.
         if let Some(reason) = &self.reason {
             out.finish(0, Some(self.unified(reason)), reason)?;
@@ -368,7 +368,7 @@ impl ChatDecoder for MessageDecoder {
 }
 
 fn cite(part: u32, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
-    let Some(wire) = raw.read::<WireCitation<'_>>() else {
+    let Some(wire) = raw.read::<CitationFields<'_>>() else {
         return Ok(());
     };
     let first = |texts: [&lenient::Text<'_>; 2]| {
@@ -397,12 +397,12 @@ fn finish_reason(reason: &str) -> FinishReason {
 fn part(index: u64) -> Result<u32, Error> {
     u32::try_from(index)
         .ok()
-        .filter(|block| *block < MOST_BLOCKS)
+        .filter(|block| *block < MAX_BLOCKS)
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "a content block has the index {index}: more than {MOST_BLOCKS} are not read"
+                    "a content block has the index {index}: more than {MAX_BLOCKS} are not read"
                 ),
             )
         })

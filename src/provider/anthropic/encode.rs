@@ -1,10 +1,10 @@
 //! From a request to the body.
 
-use super::{Anthropic, Place, block::Content, messages::Conversation};
+use super::{Anthropic, Hosting, block::Content, messages::Conversation};
 use crate::{
     ChatRequest, Error, Json, Param, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier,
     Tool, ToolChoice, Warning, chat::ParamVisitor, json::ObjectWriter,
-    provider::omissions::Omissions,
+    provider::unsupported_params::UnsupportedParams,
 };
 use serde::Serialize;
 
@@ -18,11 +18,11 @@ pub(super) fn body(
         provider: name,
         request,
         out: ObjectWriter::with_capacity(1024),
-        omissions: Omissions::new(name, request.drop_unsupported),
+        omissions: UnsupportedParams::new(name, request.drop_unsupported),
     };
-    encoder.fixed(provider)?;
-    request.visit_scalars(&mut encoder)?;
-    encoder.structured()?;
+    encoder.fixed_fields(provider)?;
+    request.for_each_scalar(&mut encoder)?;
+    encoder.encode_structured_output()?;
     for (name, value) in &request.extra {
         encoder.out.member(name, value)?;
     }
@@ -41,15 +41,15 @@ struct Encoder<'a> {
     provider: &'a str,
     request: &'a ChatRequest,
     out: ObjectWriter,
-    omissions: Omissions<'a>,
+    omissions: UnsupportedParams<'a>,
 }
 
 impl<'a> Encoder<'a> {
-    fn fixed(&mut self, provider: &Anthropic) -> Result<(), Error> {
+    fn fixed_fields(&mut self, provider: &Anthropic) -> Result<(), Error> {
         let request = self.request;
-        match &provider.place {
-            Place::Own => self.member("model", &request.model)?,
-            Place::Vertex(_) => self.member("anthropic_version", super::VERTEX_VERSION)?,
+        match &provider.hosting {
+            Hosting::Own => self.member("model", &request.model)?,
+            Hosting::Vertex(_) => self.member("anthropic_version", super::VERTEX_VERSION)?,
         }
         let limit = request
             .max_tokens
@@ -67,7 +67,7 @@ impl<'a> Encoder<'a> {
         self.member("messages", &conversation.messages)
     }
 
-    fn structured(&mut self) -> Result<(), Error> {
+    fn encode_structured_output(&mut self) -> Result<(), Error> {
         let request = self.request;
         if !request.stop.is_empty() {
             self.member("stop_sequences", &request.stop)?;
@@ -115,9 +115,9 @@ impl<'a> Encoder<'a> {
         self.out.member(name, value)
     }
 
-    fn tools(&mut self) -> Result<Vec<WireTool<'a>>, Error> {
+    fn tools(&mut self) -> Result<Vec<EncodedTool<'a>>, Error> {
         let request: &'a ChatRequest = self.request;
-        let own = [super::WIRE, self.provider];
+        let own = [super::BLOCK_PROVIDER, self.provider];
         let mut wire = Vec::with_capacity(request.tools.len());
         for tool in self.omissions.tools(&request.tools, &own)? {
             wire.push(match tool {
@@ -126,7 +126,7 @@ impl<'a> Encoder<'a> {
                     description,
                     parameters,
                     strict,
-                } => WireTool::Function {
+                } => EncodedTool::Function {
                     name,
                     description: description.as_deref(),
                     input_schema: match parameters {
@@ -135,17 +135,17 @@ impl<'a> Encoder<'a> {
                     },
                     strict: *strict,
                 },
-                Tool::Provider { definition, .. } => WireTool::Raw(definition),
+                Tool::Provider { definition, .. } => EncodedTool::Raw(definition),
             });
         }
         Ok(wire)
     }
 
     /// Whether several tools may be called in one turn is part of the choice.
-    fn tool_choice(&self) -> Option<WireChoice<'a>> {
+    fn tool_choice(&self) -> Option<EncodedToolChoice<'a>> {
         let request: &'a ChatRequest = self.request;
         let single = request.parallel_tool_calls.map(|parallel| !parallel);
-        let choice = |kind, name| WireChoice {
+        let choice = |kind, name| EncodedToolChoice {
             kind,
             name,
             disable_parallel_tool_use: single.filter(|_| kind != "none"),
@@ -233,7 +233,7 @@ impl ParamVisitor for Encoder<'_> {
         };
         match param {
             Param::Temperature | Param::TopP | Param::TopK => self.member(param.name(), value),
-            // Written by `fixed` and `structured`.
+            // Written by `fixed_fields` and `encode_structured_output`.
             Param::MaxTokens
             | Param::ParallelToolCalls
             | Param::ReasoningEffort
@@ -252,7 +252,7 @@ impl ParamVisitor for Encoder<'_> {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum WireTool<'a> {
+enum EncodedTool<'a> {
     Function {
         name: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -265,7 +265,7 @@ enum WireTool<'a> {
 }
 
 #[derive(Serialize)]
-struct WireChoice<'a> {
+struct EncodedToolChoice<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,8 @@
 //! From the conversation to `system` and `messages`.
 
 use super::{
-    WIRE,
-    block::{Block, Piece, Source},
+    BLOCK_PROVIDER,
+    block::{Block, BlockContent, Source},
     signing::{Server, is_origin},
 };
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
     provider::{
         blank::{NO_OUTPUT, NO_TEXT, is_blank, trim_end},
         data_url::data_url,
-        history::Takes,
-        members::Members,
-        omissions::Omissions,
+        history::HistorySupport,
+        json_object::JsonObject,
+        unsupported_params::UnsupportedParams,
     },
 };
 use serde::Serialize;
@@ -38,11 +38,11 @@ impl<'a> Conversation<'a> {
     pub(super) fn new(
         request: &'a ChatRequest,
         server: &Server,
-        omissions: &mut Omissions<'_>,
+        omissions: &mut UnsupportedParams<'_>,
     ) -> Result<Self, Error> {
         let mut conversation = Conversation::default();
-        let takes = Takes {
-            own: &[WIRE],
+        let takes = HistorySupport {
+            block_providers: &[BLOCK_PROVIDER],
             signatures: true,
             errors: true,
         };
@@ -58,7 +58,7 @@ impl<'a> Conversation<'a> {
         &mut self,
         message: &'a Message,
         server: &Server,
-        omissions: &mut Omissions<'_>,
+        omissions: &mut UnsupportedParams<'_>,
     ) -> Result<(), Error> {
         if message.name.is_some() {
             omissions.refuse("the `name` of a message")?;
@@ -95,9 +95,9 @@ impl<'a> Conversation<'a> {
     }
 
     /// Brings each turn into the form that the wire wants of a whole turn.
-    fn end_turns(&mut self, omissions: &mut Omissions<'_>) {
+    fn end_turns(&mut self, omissions: &mut UnsupportedParams<'_>) {
         for mut turn in std::mem::take(&mut self.messages) {
-            if turn.role == ASSISTANT && leave_out_trailing_thinking(&mut turn.content) {
+            if turn.role == ASSISTANT && drop_trailing_thinking(&mut turn.content) {
                 omissions.warn(
                     "reasoning_left_out",
                     "reasoning that no text or tool call follows was not sent: this wire refuses a turn that ends with it",
@@ -111,7 +111,7 @@ impl<'a> Conversation<'a> {
         for turn in &mut self.messages {
             // The wire wants all results before anything else that the user says.
             turn.content
-                .sort_by_key(|block| !matches!(block.piece, Piece::ToolResult { .. }));
+                .sort_by_key(|block| !matches!(block.content, BlockContent::ToolResult { .. }));
             if turn.content.is_empty() {
                 turn.content.push(Block::text(NO_TEXT));
                 omissions.warn(
@@ -122,8 +122,8 @@ impl<'a> Conversation<'a> {
         }
         let last = self.messages.last_mut();
         let last = last.filter(|turn| turn.role == ASSISTANT);
-        if let Some(Piece::Text { text, .. }) =
-            last.and_then(|turn| Some(&mut turn.content.last_mut()?.piece))
+        if let Some(BlockContent::Text { text, .. }) =
+            last.and_then(|turn| Some(&mut turn.content.last_mut()?.content))
         {
             *text = trim_end(text);
         }
@@ -131,7 +131,7 @@ impl<'a> Conversation<'a> {
 }
 
 /// Removes the thinking at the end of a turn, which the wire refuses there. Gives whether there was any.
-fn leave_out_trailing_thinking(content: &mut Vec<Block<'_>>) -> bool {
+fn drop_trailing_thinking(content: &mut Vec<Block<'_>>) -> bool {
     let kept = content.iter().rposition(|block| !block.is_thinking());
     let kept = kept.map_or(0, |at| at.saturating_add(1));
     let found = kept < content.len();
@@ -150,16 +150,16 @@ fn blocks<'a>(
     parts: &'a [ContentPart],
     server: &Server,
     blocks: &mut Vec<Block<'a>>,
-    omissions: &mut Omissions<'_>,
+    omissions: &mut UnsupportedParams<'_>,
 ) -> Result<(), Error> {
     let takes_unsigned = server.takes_unsigned(parts);
     for part in parts {
         if let ContentPart::ProviderBlock(block) = part {
-            if block.provider != WIRE || is_origin(block) {
+            if block.provider != BLOCK_PROVIDER || is_origin(block) {
                 continue;
             }
             // A block without a type is no block but more members for the one before it: a cache point.
-            let members = Members::read(block.block.as_str());
+            let members = JsonObject::read(block.block.as_str());
             if let Some(members) = members.filter(|members| members.get("type").is_none()) {
                 if let Some(last) = blocks.last_mut() {
                     last.more = Some(members);
@@ -167,34 +167,34 @@ fn blocks<'a>(
                 continue;
             }
         }
-        if let Some(piece) = piece(part, takes_unsigned, server, omissions)? {
+        if let Some(piece) = block_content(part, takes_unsigned, server, omissions)? {
             blocks.push(Block::new(piece));
         }
     }
     Ok(())
 }
 
-fn piece<'a>(
+fn block_content<'a>(
     part: &'a ContentPart,
     takes_unsigned: bool,
     server: &Server,
-    omissions: &mut Omissions<'_>,
-) -> Result<Option<Piece<'a>>, Error> {
+    omissions: &mut UnsupportedParams<'_>,
+) -> Result<Option<BlockContent<'a>>, Error> {
     Ok(Some(match part {
         // The wire refuses blank texts.
         part if is_blank_text(part) => return Ok(None),
         ContentPart::Text { text, citations } => {
             let own = |raw: &&Json| {
-                let kind = Members::read(raw.as_str()).and_then(|raw| raw.get("type").cloned());
+                let kind = JsonObject::read(raw.as_str()).and_then(|raw| raw.get("type").cloned());
                 kind.is_some_and(|kind| kind.as_str().ends_with("_location\""))
             };
             let raw = citations
                 .iter()
                 .filter_map(|citation| citation.raw.as_ref());
             let citations: Vec<&Json> = raw.filter(own).collect();
-            Piece::Text { text, citations }
+            BlockContent::Text { text, citations }
         }
-        ContentPart::Refusal { text } => Piece::Text {
+        ContentPart::Refusal { text } => BlockContent::Text {
             text,
             citations: Vec::new(),
         },
@@ -202,13 +202,13 @@ fn piece<'a>(
             if let Some(detail) = detail.as_ref().filter(|detail| detail.as_str() != "auto") {
                 omissions.refuse_value("detail", detail)?;
             }
-            Piece::Media {
+            BlockContent::Media {
                 kind: "image",
                 source: source(media, omissions)?,
                 title: None,
             }
         }
-        ContentPart::Document { media, name } => Piece::Media {
+        ContentPart::Document { media, name } => BlockContent::Media {
             kind: "document",
             source: source(media, omissions)?,
             title: name.as_deref().filter(|name| !is_blank(name)),
@@ -216,12 +216,12 @@ fn piece<'a>(
         ContentPart::Reasoning {
             text,
             signature: Some(signature),
-        } => Piece::Thinking {
+        } => BlockContent::Thinking {
             text,
             signature: Some(signature),
         },
         ContentPart::Reasoning { text, .. } if takes_unsigned && !is_blank(text) => {
-            Piece::Thinking {
+            BlockContent::Thinking {
                 text,
                 signature: None,
             }
@@ -235,13 +235,13 @@ fn piece<'a>(
         }
         ContentPart::ToolCall(call) => tool_use(call, omissions)?,
         ContentPart::ToolResult(result) => tool_result(result, server, omissions)?,
-        ContentPart::ProviderBlock(block) => Piece::Opaque(&block.block),
+        ContentPart::ProviderBlock(block) => BlockContent::Opaque(&block.block),
         ContentPart::Audio { .. } => return Err(omissions.cannot_send("sound")),
         ContentPart::Video { .. } => return Err(omissions.cannot_send("a video")),
     }))
 }
 
-fn source<'a>(media: &'a Media, omissions: &Omissions<'_>) -> Result<Source<'a>, Error> {
+fn source<'a>(media: &'a Media, omissions: &UnsupportedParams<'_>) -> Result<Source<'a>, Error> {
     Ok(match media {
         Media::Inline { mime_type, data } if mime_type.starts_with("text/") => {
             let text = std::str::from_utf8(data)
@@ -266,30 +266,33 @@ fn source<'a>(media: &'a Media, omissions: &Omissions<'_>) -> Result<Source<'a>,
     })
 }
 
-fn tool_use<'a>(call: &'a ToolCall, omissions: &mut Omissions<'_>) -> Result<Piece<'a>, Error> {
+fn tool_use<'a>(
+    call: &'a ToolCall,
+    omissions: &mut UnsupportedParams<'_>,
+) -> Result<BlockContent<'a>, Error> {
     let input = Json::parse(omissions.arguments(call)?)?;
     let own = call.provider_data.as_ref();
-    let own = own.filter(|data| data.provider == WIRE);
-    Ok(Piece::ToolUse {
+    let own = own.filter(|data| data.provider == BLOCK_PROVIDER);
+    Ok(BlockContent::ToolUse {
         id: &call.id,
         name: &call.name,
         input,
-        more: own.and_then(|data| Members::read(data.data.as_str())),
+        more: own.and_then(|data| JsonObject::read(data.data.as_str())),
     })
 }
 
 fn tool_result<'a>(
     result: &'a ToolResult,
     server: &Server,
-    omissions: &mut Omissions<'_>,
-) -> Result<Piece<'a>, Error> {
+    omissions: &mut UnsupportedParams<'_>,
+) -> Result<BlockContent<'a>, Error> {
     let mut content = Vec::with_capacity(result.content.len());
     blocks(&result.content, server, &mut content, omissions)?;
     // The wire refuses `is_error` without words.
     if content.is_empty() && result.is_error {
         content.push(Block::text(NO_OUTPUT));
     }
-    Ok(Piece::ToolResult {
+    Ok(BlockContent::ToolResult {
         id: &result.call_id,
         content,
         is_error: result.is_error,

@@ -8,13 +8,13 @@ mod block;
 mod builder;
 mod decode;
 mod encode;
-mod failure;
+mod errors;
 mod messages;
 mod models;
-mod open;
+mod open_blocks;
 mod signing;
+mod types;
 mod usage;
-mod wire;
 
 use super::{
     BaseUrl, ChatDecoder, EncodedRequest, Framing, IdFormat, ModelPage, Provider,
@@ -34,7 +34,7 @@ use std::borrow::Cow;
 pub use builder::AnthropicBuilder;
 
 /// The provider of this wire's opaque blocks.
-pub(crate) const WIRE: &str = "anthropic";
+pub(crate) const BLOCK_PROVIDER: &str = "anthropic";
 
 /// `^[a-zA-Z0-9_-]+$`, as its refusals of other ids say.
 pub(crate) const CALL_ID: IdFormat = IdFormat::new(1, usize::MAX).only("_-");
@@ -58,7 +58,7 @@ pub struct Anthropic {
     name: Cow<'static, str>,
     auth: Auth,
     base_url: BaseUrl,
-    place: Place,
+    hosting: Hosting,
     server: signing::Server,
     betas: Option<HeaderValue>,
     default_max_tokens: u64,
@@ -66,7 +66,7 @@ pub struct Anthropic {
 
 /// Where the models are, as far as it changes the request.
 #[derive(Clone, Debug)]
-enum Place {
+enum Hosting {
     Own,
     Vertex(Vertex),
 }
@@ -80,7 +80,10 @@ pub fn cache_point(ttl: Option<&str>) -> Result<ContentPart, Error> {
     let mut control = std::collections::BTreeMap::from([("type", "ephemeral")]);
     control.extend(ttl.map(|ttl| ("ttl", ttl)));
     let members = std::collections::BTreeMap::from([("cache_control", control)]);
-    Ok(ContentPart::provider_block(WIRE, Json::new(&members)?))
+    Ok(ContentPart::provider_block(
+        BLOCK_PROVIDER,
+        Json::new(&members)?,
+    ))
 }
 
 impl Anthropic {
@@ -110,7 +113,7 @@ impl Anthropic {
         headers.insert(header::ACCEPT, super::JSON);
         headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
         headers.insert(header::USER_AGENT, super::USER_AGENT);
-        if matches!(self.place, Place::Own) {
+        if matches!(self.hosting, Hosting::Own) {
             headers.insert(VERSION.0, VERSION.1);
         }
         if let Some(betas) = &self.betas {
@@ -120,9 +123,9 @@ impl Anthropic {
     }
 
     fn chat_path(&self, request: &ChatRequest) -> Result<Cow<'static, str>, Error> {
-        Ok(match &self.place {
-            Place::Own => "/messages".into(),
-            Place::Vertex(vertex) => {
+        Ok(match &self.hosting {
+            Hosting::Own => "/messages".into(),
+            Hosting::Vertex(vertex) => {
                 let model = vertex.model_path("anthropic", &request.model)?;
                 let method = if request.stream {
                     ":streamRawPredict"
@@ -135,7 +138,7 @@ impl Anthropic {
     }
 
     fn models(&self, path: &str) -> Result<Request<Bytes>, Error> {
-        if !matches!(self.place, Place::Own) {
+        if !matches!(self.hosting, Hosting::Own) {
             return Err(super::unsupported(&self.name, "list its models"));
         }
         Ok(self.http(Method::GET, self.base_url.join(path)?, Bytes::new()))
@@ -144,7 +147,7 @@ impl Anthropic {
 
 impl Provider for Anthropic {
     fn owns_model(&self, model: &str) -> bool {
-        model_ids::is_of_makers(model, model_ids::makers_at(&self.base_url, &[]))
+        model_ids::has_vendor_prefix(model, model_ids::makers_at(&self.base_url, &[]))
     }
 
     fn name(&self) -> &str {
@@ -184,7 +187,7 @@ impl Provider for Anthropic {
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        failure::from_http(head, body)
+        errors::from_http(head, body)
     }
 
     fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {

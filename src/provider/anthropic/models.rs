@@ -36,14 +36,14 @@ pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
 
 fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
     object! {
-        struct Wire<'a> {
+        struct ModelFields<'a> {
             id: Text<'a>,
             display_name: Text<'a>,
             created_at: Text<'a>,
             max_input_tokens: Count,
         }
     }
-    let wire: Wire<'_> = raw.read()?;
+    let wire: ModelFields<'_> = raw.read()?;
     let created = wire.created_at.as_deref().and_then(rfc3339);
     let mut model = Model::new(provider, wire.id.non_empty()?);
     model.name = wire.display_name.non_empty().map(str::to_owned);

@@ -4,9 +4,9 @@
 //! lacks its thinking. Servers that are not known are judged by what they sent: a message with unsigned thinking of theirs ends
 //! with an opaque block that names the server, and the thinking goes back to that server alone.
 
-use super::WIRE;
+use super::BLOCK_PROVIDER;
 use crate::{
-    ContentPart, Error, Json, ProviderBlock, provider::BaseUrl, provider::members::Members,
+    ContentPart, Error, Json, ProviderBlock, provider::BaseUrl, provider::json_object::JsonObject,
 };
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ impl Server {
             return Ok(None);
         }
         let block = Json::new(&BTreeMap::from([(ORIGIN, &self.authority)]))?;
-        Ok(Some(ProviderBlock::new(WIRE, block)))
+        Ok(Some(ProviderBlock::new(BLOCK_PROVIDER, block)))
     }
 }
 
@@ -87,7 +87,8 @@ pub(super) fn is_origin(block: &ProviderBlock) -> bool {
 }
 
 fn origin(block: &ProviderBlock) -> Option<String> {
-    let members = Members::read(block.block.as_str()).filter(|_| block.provider == WIRE)?;
+    let members =
+        JsonObject::read(block.block.as_str()).filter(|_| block.provider == BLOCK_PROVIDER)?;
     members.get(ORIGIN)?.decode().ok()
 }
 

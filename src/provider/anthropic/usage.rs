@@ -3,13 +3,13 @@
 use crate::{
     Error, Json, Usage,
     provider::{
+        json_object::JsonObject,
         lenient::{Count, Object, Raw, Text, object},
-        members::Members,
     },
 };
 
 object! {
-    struct Wire<'a> {
+    struct UsageFields<'a> {
         input_tokens: Count,
         cache_creation_input_tokens: Count,
         cache_read_input_tokens: Count,
@@ -33,7 +33,7 @@ pub(super) struct Counts {
     /// On this wire the cached tokens are no part of it.
     input_tokens: Option<u64>,
     service_tier: Option<String>,
-    raw: Members,
+    raw: JsonObject,
 }
 
 impl Counts {
@@ -43,10 +43,10 @@ impl Counts {
 
     /// Adds what came, and gives the counts as they now are.
     pub(super) fn add(&mut self, raw: Raw<'_>) -> Result<Option<Usage>, Error> {
-        let (Some(text), Some(wire)) = (raw.text(), raw.read::<Wire<'_>>()) else {
+        let (Some(text), Some(wire)) = (raw.text(), raw.read::<UsageFields<'_>>()) else {
             return Ok(None);
         };
-        let Some(members) = Members::read(text) else {
+        let Some(members) = JsonObject::read(text) else {
             return Ok(None);
         };
         let details = wire.output_tokens_details.0.unwrap_or_default();

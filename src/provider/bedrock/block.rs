@@ -61,7 +61,7 @@ impl Block<'_> {
             Block::Raw(json) => {
                 #[derive(serde::Deserialize)]
                 #[serde(rename_all = "camelCase")]
-                struct Own {
+                struct ProviderToolResult {
                     tool_result: Result,
                 }
                 #[derive(serde::Deserialize)]
@@ -69,7 +69,7 @@ impl Block<'_> {
                 struct Result {
                     tool_use_id: String,
                 }
-                serde_json::from_str::<Own>(json.as_str())
+                serde_json::from_str::<ProviderToolResult>(json.as_str())
                     .ok()
                     .map(|own| own.tool_result.tool_use_id)
             }

@@ -1,19 +1,20 @@
 //! From the wire to the assembler.
 
 use super::{
-    collect::Collected,
-    failure,
-    read::{
-        CHOICE, beside, block_number, citation, end, no_answer, opaque, unified, usage, whole_block,
+    errors,
+    streamed_blocks::BlockBuffer,
+    types::{Block, BlockEvent, ConverseBody, ToolUse},
+    whole_response::{
+        CHOICE, block_number, citation, complete_block, emit_metadata, end, missing_response,
+        provider_block, unified, usage,
     },
-    wire::{Answer, Block, BlockEvent, ToolUse},
 };
 use crate::{
     Error, ErrorKind, Json, ResponseBuilder, Warning,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome,
         lenient::{self, Raw},
-        unknown::Unknown,
+        unknown_fields::UnknownFieldWarnings,
     },
 };
 use bytes::Bytes;
@@ -23,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(super) struct ConverseDecoder {
     /// Blocks that are handed over when they are whole.
-    collected: BTreeMap<u32, Collected>,
+    collected: BTreeMap<u32, BlockBuffer>,
     /// Tool calls without a piece of input yet.
     without_input: BTreeSet<u32>,
     tools: BTreeSet<u32>,
@@ -33,7 +34,7 @@ pub(super) struct ConverseDecoder {
     /// Why the message ended, in the service's word.
     reason: Option<String>,
     has_metadata: bool,
-    unknown: Unknown,
+    unknown: UnknownFieldWarnings,
 }
 
 impl ConverseDecoder {
@@ -91,18 +92,18 @@ impl ConverseDecoder {
                         tool.name.as_deref().unwrap_or_default(),
                     );
                 }
-                Collected::server_tool(tool)
+                BlockBuffer::server_tool(tool)
             }
             Block { tool_result, .. } if tool_result.text().is_some() => {
-                Collected::tool_result(*tool_result)
+                BlockBuffer::tool_result(*tool_result)
             }
             Block {
                 image: lenient::Object(Some(image)),
                 ..
-            } => Collected::image(image),
+            } => BlockBuffer::image(image),
             _ => return Ok(()),
         };
-        out.retain(64)?;
+        out.charge(64)?;
         self.collected.entry(block).or_insert(collected);
         Ok(())
     }
@@ -128,10 +129,10 @@ impl ConverseDecoder {
             }
             self.unknown.members("reasoning", &reasoning.others, out);
             if let Some(redacted) = reasoning.redacted_content.non_empty() {
-                out.retain(redacted.len().saturating_add(size_of::<String>()))?;
+                out.charge(redacted.len().saturating_add(size_of::<String>()))?;
                 let open = self.collected.entry(block);
-                if let Collected::Redacted(pieces) =
-                    open.or_insert_with(|| Collected::Redacted(Vec::new()))
+                if let BlockBuffer::Redacted(pieces) =
+                    open.or_insert_with(|| BlockBuffer::Redacted(Vec::new()))
                 {
                     pieces.push(redacted.to_owned());
                 }
@@ -155,8 +156,8 @@ impl ConverseDecoder {
         if piece.is_empty() {
             return Ok(());
         }
-        if let Some(Collected::ServerTool { input, .. }) = self.collected.get_mut(&block) {
-            out.retain(piece.len())?;
+        if let Some(BlockBuffer::ServerTool { input, .. }) = self.collected.get_mut(&block) {
+            out.charge(piece.len())?;
             input.push_str(piece);
             return Ok(());
         }
@@ -174,22 +175,22 @@ impl ConverseDecoder {
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         match self.collected.get_mut(&block) {
-            Some(Collected::ToolResult { content, .. }) if delta.tool_result.text().is_some() => {
+            Some(BlockBuffer::ToolResult { content, .. }) if delta.tool_result.text().is_some() => {
                 let pieces: lenient::List<Raw<'_>> = delta.tool_result.parse()?;
                 for piece in pieces.0.into_iter().filter_map(Raw::json) {
-                    out.retain(piece.as_str().len().saturating_add(size_of::<Json>()))?;
+                    out.charge(piece.as_str().len().saturating_add(size_of::<Json>()))?;
                     content.push(piece);
                 }
                 Ok(())
             }
-            Some(Collected::Image { bytes, .. }) => {
+            Some(BlockBuffer::Image { bytes, .. }) => {
                 let source = delta
                     .image
                     .0
                     .as_ref()
                     .and_then(|image| image.source.0.as_ref());
                 if let Some(piece) = source.and_then(|source| source.bytes.non_empty()) {
-                    out.retain(piece.len())?;
+                    out.charge(piece.len())?;
                     bytes.push(piece.to_owned());
                 }
                 Ok(())
@@ -208,7 +209,7 @@ impl ConverseDecoder {
             out.tool_arguments(CHOICE, block, "{}")?;
         }
         if let Some(collected) = self.collected.remove(&block) {
-            opaque(block, collected.into_block()?, out)?;
+            provider_block(block, collected.into_block()?, out)?;
         }
         out.close_all(CHOICE, block)
     }
@@ -225,8 +226,8 @@ impl ConverseDecoder {
             out.end_open_call(CHOICE, block, is_cut, &place)?;
         }
         for (block, collected) in std::mem::take(&mut self.collected) {
-            if matches!(collected, Collected::Redacted(_)) {
-                opaque(block, collected.into_block()?, out)?;
+            if matches!(collected, BlockBuffer::Redacted(_)) {
+                provider_block(block, collected.into_block()?, out)?;
                 continue;
             }
             let message = format!(
@@ -238,14 +239,14 @@ impl ConverseDecoder {
             );
             self.unknown.warn("item_not_completed", message, out);
             if !collected.is_announced() {
-                opaque(block, collected.into_block()?, out)?;
+                provider_block(block, collected.into_block()?, out)?;
             }
         }
         Ok(())
     }
 
     fn message_stop(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
-        let stop: Answer<'_> = lenient::parse(data)?;
+        let stop: ConverseBody<'_> = lenient::parse(data)?;
         self.stopped = true;
         self.reason = stop.stop_reason.non_empty().map(str::to_owned);
         if let Some(usage) = usage(stop.usage) {
@@ -263,7 +264,7 @@ impl ChatDecoder for ConverseDecoder {
         out: &mut ResponseBuilder,
     ) -> Result<FrameOutcome, Error> {
         if frame.kind == FrameKind::Exception || frame.name.ends_with("Exception") {
-            return Err(failure::from_frame(frame));
+            return Err(errors::from_frame(frame));
         }
         match frame.name {
             "messageStart" => out.choice(CHOICE)?,
@@ -272,8 +273,8 @@ impl ChatDecoder for ConverseDecoder {
             }
             "messageStop" => self.message_stop(frame.data, out)?,
             "metadata" => {
-                let metadata: Answer<'_> = lenient::parse(frame.data)?;
-                beside(&metadata, out)?;
+                let metadata: ConverseBody<'_> = lenient::parse(frame.data)?;
+                emit_metadata(&metadata, out)?;
                 self.unknown.extras("", &metadata.others, out)?;
                 self.has_metadata = true;
             }
@@ -287,19 +288,19 @@ impl ChatDecoder for ConverseDecoder {
     }
 
     fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
-        let answer: Answer<'_> = lenient::parse_body(body)?;
+        let answer: ConverseBody<'_> = lenient::parse_body(body)?;
         let Some(message) = answer
             .output
             .0
             .as_ref()
             .and_then(|output| output.message.0.as_ref())
         else {
-            return Err(no_answer(body));
+            return Err(missing_response(body));
         };
         out.choice(CHOICE)?;
         for (number, raw) in (0_u64..).zip(&message.content.0) {
             let number = block_number(number)?;
-            self.has_calls |= whole_block(number, *raw, &mut self.unknown, out)?;
+            self.has_calls |= complete_block(number, *raw, &mut self.unknown, out)?;
         }
         self.unknown.members("the message", &message.others, out);
         if let Some(output) = &answer.output.0 {
@@ -307,7 +308,7 @@ impl ChatDecoder for ConverseDecoder {
         }
         self.unknown.extras("", &answer.others, out)?;
         end(&answer, self.has_calls, out)?;
-        beside(&answer, out)?;
+        emit_metadata(&answer, out)?;
         out.end_marker();
         Ok(())
     }

@@ -12,18 +12,18 @@ use crate::{
 use bytes::Bytes;
 
 /// The makers whose bodies are known, by what stands in a model's id, with or without a region's prefix or an ARN.
-fn maker(model: &str) -> Option<Maker> {
+fn model_family(model: &str) -> Option<ModelFamily> {
     let name = model.rsplit('/').next().unwrap_or(model);
     [
-        ("amazon.titan-embed", Maker::Titan),
-        ("cohere.embed", Maker::Cohere),
+        ("amazon.titan-embed", ModelFamily::Titan),
+        ("cohere.embed", ModelFamily::Cohere),
     ]
     .into_iter()
-    .find_map(|(mark, maker)| name.contains(mark).then_some(maker))
+    .find_map(|(mark, model_family)| name.contains(mark).then_some(model_family))
 }
 
 #[derive(Clone, Copy)]
-enum Maker {
+enum ModelFamily {
     Titan,
     Cohere,
 }
@@ -33,9 +33,9 @@ pub(super) fn body(
     request: &EmbedRequest,
     first: usize,
 ) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
-    match maker(&request.model) {
-        Some(Maker::Titan) => titan(provider, request, first),
-        Some(Maker::Cohere) => cohere::embed::body(provider, request, first, false),
+    match model_family(&request.model) {
+        Some(ModelFamily::Titan) => titan(provider, request, first),
+        Some(ModelFamily::Cohere) => cohere::embed::body(provider, request, first, false),
         None => Err(Error::new(
             ErrorKind::InvalidRequest,
             format!(
@@ -68,13 +68,13 @@ fn titan(
 /// Titan's answer has `embedding`, Cohere's `embeddings`.
 pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
-        struct Answer<'a> {
+        struct EmbedResponse<'a> {
             embedding: Raw<'a>,
             embeddings: Raw<'a>,
             tokens as "inputTextTokenCount": Count,
         }
     }
-    let answer: Answer<'_> = lenient::parse_body(body)?;
+    let answer: EmbedResponse<'_> = lenient::parse_body(body)?;
     if answer.embeddings.text().is_some() {
         return cohere::embed::decode(body);
     }

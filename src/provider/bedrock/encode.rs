@@ -1,14 +1,14 @@
 //! From a request to the body of Converse.
 
 use super::{
-    WIRE,
+    BLOCK_PROVIDER,
+    messages::{Conversation, conversation},
     tools::{Tools, tools},
-    turns::{Conversation, conversation},
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Message, Param, ReasoningEffort,
     ResponseFormat, ServiceTier, ToolChoice, Warning, chat::ParamVisitor, json::ObjectWriter,
-    provider::omissions::Omissions,
+    provider::unsupported_params::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};
@@ -35,10 +35,10 @@ pub(super) fn body(request: &ChatRequest) -> Result<(Vec<u8>, Vec<Warning>), Err
     let mut encoder = Encoder {
         request,
         sections: BTreeMap::new(),
-        omissions: Omissions::new(WIRE, request.drop_unsupported),
+        omissions: UnsupportedParams::new(BLOCK_PROVIDER, request.drop_unsupported),
     };
-    request.visit_scalars(&mut encoder)?;
-    encoder.structured()?;
+    request.for_each_scalar(&mut encoder)?;
+    encoder.encode_structured_output()?;
     let conversation = match encoder.overridden("messages") {
         true => Conversation::new(request.drop_unsupported),
         false => conversation(request)?,
@@ -53,7 +53,7 @@ struct Encoder<'a> {
     request: &'a ChatRequest,
     /// Members that are objects, to be merged with those of the same name in `extra`.
     sections: BTreeMap<&'static str, Section<'a>>,
-    omissions: Omissions<'a>,
+    omissions: UnsupportedParams<'a>,
 }
 
 type Section<'a> = Vec<(Cow<'a, str>, Box<RawValue>)>;
@@ -79,7 +79,7 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    fn structured(&mut self) -> Result<(), Error> {
+    fn encode_structured_output(&mut self) -> Result<(), Error> {
         let request = self.request;
         if !request.stop.is_empty() {
             self.set("inferenceConfig", "stopSequences", &request.stop)?;
@@ -152,7 +152,7 @@ impl<'a> Encoder<'a> {
             let typed = self.sections.remove(name).unwrap_or_default();
             let added = self.request.extra.iter().find(|(other, _)| other == name);
             let added = added.map(|(_, value)| value);
-            let mut merged = Merged {
+            let mut merged = MergedSection {
                 typed: &typed,
                 added: added.map(members).unwrap_or_default(),
             };
@@ -200,11 +200,11 @@ impl ParamVisitor for Encoder<'_> {
             Param::ServiceTier => self.set("serviceTier", "type", value),
             Param::Metadata => {
                 let labels = request.metadata.iter().flatten();
-                if labels.clone().count() > MOST_LABELS {
+                if labels.clone().count() > MAX_LABELS {
                     return Err(Error::new(
                         ErrorKind::InvalidRequest,
                         format!(
-                            "`metadata` has more than the {MOST_LABELS} labels that Bedrock takes"
+                            "`metadata` has more than the {MAX_LABELS} labels that Bedrock takes"
                         ),
                     ));
                 }
@@ -230,12 +230,12 @@ impl ParamVisitor for Encoder<'_> {
 }
 
 /// The service model's limit for `requestMetadata`.
-const MOST_LABELS: usize = 16;
+const MAX_LABELS: usize = 16;
 
 fn check_label(text: &str, least: usize) -> Result<(), Error> {
-    let allowed =
+    let check_supported =
         |c: char| c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || ":_@$#=/+,-.".contains(c);
-    if (least..=256).contains(&text.len()) && text.chars().all(allowed) {
+    if (least..=256).contains(&text.len()) && text.chars().all(check_supported) {
         return Ok(());
     }
     Err(Error::new(
@@ -248,12 +248,12 @@ fn check_label(text: &str, least: usize) -> Result<(), Error> {
 }
 
 /// The typed members of an object and those that were added, which count before them.
-struct Merged<'s, 'a> {
+struct MergedSection<'s, 'a> {
     typed: &'s Section<'a>,
     added: BTreeMap<String, Box<RawValue>>,
 }
 
-impl Serialize for Merged<'_, '_> {
+impl Serialize for MergedSection<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (name, value) in self.typed {

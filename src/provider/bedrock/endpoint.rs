@@ -4,18 +4,18 @@ use crate::{BaseUrl, Error, ErrorKind};
 
 /// Which of Bedrock's two services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plane {
+pub(super) enum ApiPlane {
     /// Chats.
     Runtime,
     /// Lists of models.
     Control,
 }
 
-impl Plane {
+impl ApiPlane {
     fn host_prefix(self) -> &'static str {
         match self {
-            Plane::Runtime => "bedrock-runtime",
-            Plane::Control => "bedrock",
+            ApiPlane::Runtime => "bedrock-runtime",
+            ApiPlane::Control => "bedrock",
         }
     }
 }
@@ -64,9 +64,10 @@ const fn partition(
 
 /// Checks the name of a region. It becomes part of a host's name, so that nothing else may be in it.
 pub(super) fn check_region(region: &str) -> Result<(), Error> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let check_supported =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_name = (1..=63).contains(&region.len())
-        && region.bytes().all(allowed)
+        && region.bytes().all(check_supported)
         && !region.starts_with('-')
         && !region.ends_with('-');
     if is_name {
@@ -82,7 +83,7 @@ pub(super) fn check_region(region: &str) -> Result<(), Error> {
 }
 
 /// The address of a plane in a region.
-pub(super) fn url(plane: Plane, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
+pub(super) fn url(plane: ApiPlane, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
     check_region(region)?;
     let suffix = PARTITIONS
         .iter()
@@ -108,14 +109,14 @@ pub(super) fn url(plane: Plane, region: &str, variant: Variant) -> Result<BaseUr
 mod tests {
     use super::*;
 
-    fn host(plane: Plane, region: &str, fips: bool, dual_stack: bool) -> String {
+    fn host(plane: ApiPlane, region: &str, fips: bool, dual_stack: bool) -> String {
         let variant = Variant { fips, dual_stack };
         url(plane, region, variant).unwrap().host().to_owned()
     }
 
     #[test]
     fn every_partition_has_its_host() {
-        use Plane::{Control, Runtime};
+        use ApiPlane::{Control, Runtime};
         let cases = [
             (
                 Runtime,
@@ -229,7 +230,7 @@ mod tests {
             "US-EAST-1",
             &"a".repeat(64),
         ] {
-            let error = url(Plane::Runtime, region, Variant::default()).unwrap_err();
+            let error = url(ApiPlane::Runtime, region, Variant::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{region}");
             assert!(
                 error.to_string().contains("is not an AWS region"),
@@ -244,7 +245,7 @@ mod tests {
             dual_stack: true,
             ..Variant::default()
         };
-        let error = url(Plane::Runtime, "us-iso-east-1", variant).unwrap_err();
+        let error = url(ApiPlane::Runtime, "us-iso-east-1", variant).unwrap_err();
         assert!(error.to_string().contains("no dual-stack host"), "{error}");
     }
 }

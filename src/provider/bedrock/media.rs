@@ -184,7 +184,7 @@ fn refuse(what: String) -> Error {
 }
 
 /// The longest name of a document, in characters.
-const LONGEST_NAME: usize = 200;
+const MAX_DOCUMENT_NAME_CHARS: usize = 200;
 
 /// Names of documents as Bedrock accepts them: letters, digits, single spaces, hyphens, parentheses and brackets, none
 /// twice in a request.
@@ -203,7 +203,7 @@ impl DocumentNames {
         while !self.0.insert(unique.clone()) {
             let suffix = format!(" ({number})");
             // All characters are ASCII by now.
-            let room = LONGEST_NAME.saturating_sub(suffix.len());
+            let room = MAX_DOCUMENT_NAME_CHARS.saturating_sub(suffix.len());
             unique = wanted.get(..room).unwrap_or(&wanted).to_owned() + &suffix;
             number = number.saturating_add(1);
         }
@@ -220,7 +220,7 @@ fn clean(name: &str) -> String {
             c if c.is_whitespace() => ' ',
             _ => '-',
         };
-        if clean.len() == LONGEST_NAME {
+        if clean.len() == MAX_DOCUMENT_NAME_CHARS {
             break;
         }
         clean.push(c);

@@ -4,20 +4,20 @@
 //! The sources are the service model of the AWS SDKs (`bedrock-runtime` 2023-09-30) and recorded traffic.
 
 mod block;
-mod collect;
+mod content_blocks;
 mod decode;
 mod embed;
 mod encode;
 mod endpoint;
-mod failure;
+mod errors;
 mod media;
+mod messages;
 mod models;
 mod options;
-mod parts;
-mod read;
+mod streamed_blocks;
 mod tools;
-mod turns;
-mod wire;
+mod types;
+mod whole_response;
 
 use super::{
     BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
@@ -32,17 +32,17 @@ use crate::{
     schema::{self, Dialects},
 };
 use bytes::Bytes;
-use endpoint::{Plane, Variant};
+use endpoint::{ApiPlane, Variant};
 use http::{HeaderValue, Method, Request, header, response};
 
-pub use options::{ConverseOptions, Guardrail};
-pub use parts::{
+pub use content_blocks::{
     CacheTtl, cache_point, cited_document, guard_content_image, guard_content_text, json_result,
     search_result, system_tool, tool_cache_point,
 };
+pub use options::{ConverseOptions, Guardrail};
 
 /// What opaque blocks of this wire are marked with, whatever the provider is called.
-const WIRE: &str = "bedrock";
+const BLOCK_PROVIDER: &str = "bedrock";
 
 /// The service model's pattern of `ToolUseId`.
 const CALL_ID: IdFormat = IdFormat::new(1, 64).only("_.:-");
@@ -53,7 +53,7 @@ const SIGNING_NAME: &str = "bedrock";
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
 
 /// The service model's limit for the id of a model, in bytes.
-const LONGEST_MODEL_ID: usize = 2048;
+const MAX_MODEL_ID_CHARS: usize = 2048;
 
 /// Amazon Bedrock in one region.
 ///
@@ -221,8 +221,8 @@ impl BedrockBuilder {
             Some(url) => BaseUrl::parse(&url),
             None => endpoint::url(plane, &self.region, self.variant),
         };
-        let runtime = place(Plane::Runtime, self.runtime)?;
-        let control = place(Plane::Control, self.control)?;
+        let runtime = place(ApiPlane::Runtime, self.runtime)?;
+        let control = place(ApiPlane::Control, self.control)?;
         let auth = match (self.auth, self.credentials) {
             (Auth::None, Some(credentials)) => {
                 Auth::SigV4(Signer::new(credentials, &self.region, SIGNING_NAME)?)
@@ -240,7 +240,7 @@ impl BedrockBuilder {
             control.check_secrecy(&auth)?;
         }
         Ok(Bedrock {
-            name: self.name.unwrap_or_else(|| WIRE.to_owned()),
+            name: self.name.unwrap_or_else(|| BLOCK_PROVIDER.to_owned()),
             auth,
             runtime,
             control,
@@ -251,7 +251,7 @@ impl BedrockBuilder {
 
 impl Provider for Bedrock {
     fn owns_model(&self, model: &str) -> bool {
-        model.starts_with("arn:") || model_ids::is_of_makers(model, model_ids::BEDROCK_MAKERS)
+        model.starts_with("arn:") || model_ids::has_vendor_prefix(model, model_ids::BEDROCK_VENDORS)
     }
 
     fn name(&self) -> &str {
@@ -294,7 +294,7 @@ impl Provider for Bedrock {
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        failure::from_http(head, body)
+        errors::from_http(head, body)
     }
 
     fn encode_embed(
@@ -338,7 +338,7 @@ impl Provider for Bedrock {
 /// The id of a model as one segment of a path: ids have colons, ARNs slashes (F95).
 fn model_segment(id: &str) -> Result<String, Error> {
     encode_segment(id)
-        .filter(|_| id.len() <= LONGEST_MODEL_ID)
+        .filter(|_| id.len() <= MAX_MODEL_ID_CHARS)
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidRequest,

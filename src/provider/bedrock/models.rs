@@ -1,6 +1,6 @@
 //! Lists of models and of inference profiles, from the control plane.
 
-use super::failure;
+use super::errors;
 use crate::{
     Error, ErrorKind, Model, ModelPage,
     provider::{
@@ -44,17 +44,17 @@ pub(super) fn decode_list(
 /// `GET /foundation-models/{id}`
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
     object! {
-        struct One<'a> {
+        struct ModelDetails<'a> {
             model_details as "modelDetails": Raw<'a>,
         }
     }
-    let one: One<'_> = lenient::parse_body(body)?;
+    let one: ModelDetails<'_> = lenient::parse_body(body)?;
     model(provider, one.model_details).ok_or_else(|| not_a_model(body))
 }
 
 fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
     object! {
-        struct Wire<'a> {
+        struct ModelFields<'a> {
             model_id as "modelId": Text<'a>,
             model_name as "modelName": Text<'a>,
             provider_name as "providerName": Text<'a>,
@@ -67,7 +67,7 @@ fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
             max_context_window as "maxContextWindow": Text<'a>,
         }
     }
-    let wire: Wire<'_> = raw.read()?;
+    let wire: ModelFields<'_> = raw.read()?;
     let mut model = Model::new(provider, wire.model_id.non_empty()?);
     model.name = wire.model_name.non_empty().map(str::to_owned);
     model.owned_by = wire.provider_name.non_empty().map(str::to_owned);
@@ -81,12 +81,12 @@ fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
 
 fn profile(provider: &str, raw: Raw<'_>) -> Option<Model> {
     object! {
-        struct Wire<'a> {
+        struct ModelFields<'a> {
             inference_profile_id as "inferenceProfileId": Text<'a>,
             inference_profile_name as "inferenceProfileName": Text<'a>,
         }
     }
-    let wire: Wire<'_> = raw.read()?;
+    let wire: ModelFields<'_> = raw.read()?;
     let mut model = Model::new(provider, wire.inference_profile_id.non_empty()?);
     model.name = wire.inference_profile_name.non_empty().map(str::to_owned);
     model.raw = raw.json();
@@ -108,7 +108,7 @@ fn tokens(text: &str) -> Option<u64> {
 
 /// An error with status 200, or something else altogether.
 fn not_a_model(body: &Bytes) -> Error {
-    failure::from_answer(body)
+    errors::from_response(body)
         .unwrap_or_else(|| Error::new(ErrorKind::Protocol, "the answer is no list of models"))
 }
 

@@ -1,24 +1,25 @@
 //! `toolConfig`.
 
-use super::WIRE;
+use super::BLOCK_PROVIDER;
 use crate::{
-    ChatRequest, Error, ErrorKind, Json, Tool, ToolChoice, provider::omissions::Omissions,
+    ChatRequest, Error, ErrorKind, Json, Tool, ToolChoice,
+    provider::unsupported_params::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The tools and the choice among them.
 #[derive(Debug)]
 pub(super) struct Tools<'a> {
-    pub(super) tools: Vec<WireTool<'a>>,
-    pub(super) choice: Option<WireChoice<'a>>,
+    pub(super) tools: Vec<EncodedTool<'a>>,
+    pub(super) choice: Option<EncodedToolChoice<'a>>,
 }
 
 /// What can be said of a request's tools, before it is known whether the conversation has calls in it.
 pub(super) fn tools<'a>(
     request: &'a ChatRequest,
-    omissions: &mut Omissions<'_>,
+    omissions: &mut UnsupportedParams<'_>,
 ) -> Result<Tools<'a>, Error> {
-    let known = omissions.tools(&request.tools, &[WIRE])?;
+    let known = omissions.tools(&request.tools, &[BLOCK_PROVIDER])?;
     let tools: Vec<_> = known.into_iter().map(tool).collect::<Result<_, _>>()?;
     let choice = match &request.tool_choice {
         None | Some(ToolChoice::None) => None,
@@ -28,12 +29,12 @@ pub(super) fn tools<'a>(
                 "`tool_choice` asks for a tool, but there are none".to_owned(),
             ));
         }
-        Some(choice) => Some(WireChoice(choice)),
+        Some(choice) => Some(EncodedToolChoice(choice)),
     };
     Ok(Tools { tools, choice })
 }
 
-fn tool(tool: &Tool) -> Result<WireTool<'_>, Error> {
+fn tool(tool: &Tool) -> Result<EncodedTool<'_>, Error> {
     match tool {
         Tool::Function {
             name,
@@ -42,7 +43,7 @@ fn tool(tool: &Tool) -> Result<WireTool<'_>, Error> {
             strict,
         } => {
             check_name(name)?;
-            Ok(WireTool::ToolSpec {
+            Ok(EncodedTool::ToolSpec {
                 name,
                 // An empty one is refused.
                 description: description
@@ -54,13 +55,13 @@ fn tool(tool: &Tool) -> Result<WireTool<'_>, Error> {
                 strict: *strict,
             })
         }
-        Tool::Provider { definition, .. } => Ok(WireTool::Raw(definition)),
+        Tool::Provider { definition, .. } => Ok(EncodedTool::Raw(definition)),
     }
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+    let check_supported = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(check_supported) {
         return Ok(());
     }
     Err(refuse(format!(
@@ -75,7 +76,7 @@ fn refuse(what: String) -> Error {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub(super) enum WireTool<'a> {
+pub(super) enum EncodedTool<'a> {
     ToolSpec {
         name: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,9 +121,9 @@ impl Serialize for Schema<'_> {
 struct Empty {}
 
 #[derive(Debug)]
-pub(super) struct WireChoice<'a>(&'a ToolChoice);
+pub(super) struct EncodedToolChoice<'a>(&'a ToolChoice);
 
-impl Serialize for WireChoice<'_> {
+impl Serialize for EncodedToolChoice<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Named<'a> {

@@ -1,14 +1,14 @@
 //! From the wire to the assembler: whole answers, and the events of a stream.
 
-use super::wire::{self, Answer, Content, Delta, Event, Logprob, Message, ToolCall};
+use super::types::{self, ChatResponse, Content, Delta, Event, Logprob, Message, ToolCall};
 use crate::{
     Citation, Error, ErrorKind, FinishReason, Json, Logprobs, ProviderBlock, ResponseBuilder,
     ResponseStart, TokenLogprob, Usage,
     error::ErrorBody,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
-        lenient::{self, Raw, Several, Text},
-        unknown::Unknown,
+        lenient::{self, Raw, RawElements, Text},
+        unknown_fields::UnknownFieldWarnings,
     },
 };
 use bytes::Bytes;
@@ -20,7 +20,7 @@ const PLAN: u32 = 1;
 const FIRST_CONTENT: u32 = 2;
 const FIRST_CALL: u32 = 1 << 16;
 /// More parts than this are no answer (F81).
-const MOST_PARTS: u64 = 1 << 12;
+const MAX_CONTENT_PARTS: u64 = 1 << 12;
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) struct CohereDecoder {
     open_calls: BTreeSet<u64>,
     /// The message's end came; nothing after it counts.
     over: bool,
-    unknown: Unknown,
+    unknown: UnknownFieldWarnings,
 }
 
 impl CohereDecoder {
@@ -47,7 +47,7 @@ impl CohereDecoder {
             has_calls: false,
             open_calls: BTreeSet::new(),
             over: false,
-            unknown: Unknown::default(),
+            unknown: UnknownFieldWarnings::default(),
         }
     }
 
@@ -68,7 +68,7 @@ impl CohereDecoder {
             self.unknown.extras("", &event.others, out)?;
         }
         match kind {
-            "message-start" => head(event.id.to_string_or_empty(), out)?,
+            "message-start" => emit_start(event.id.to_string_or_empty(), out)?,
             "content-start" | "content-delta" => {
                 self.content(index, message.content, out)?;
                 logprobs(event.logprobs.0.as_slice(), out)?;
@@ -166,7 +166,7 @@ impl CohereDecoder {
     }
 
     fn citation(&self, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
-        let citation: wire::Citation<'_> = raw.read().unwrap_or_default();
+        let citation: types::Citation<'_> = raw.read().unwrap_or_default();
         let part = match citation.content_index.0 {
             Some(index) => content_part(index)?,
             None => self.text.unwrap_or(FIRST_CONTENT),
@@ -259,14 +259,14 @@ impl ChatDecoder for CohereDecoder {
     }
 
     fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
-        let answer: Answer<'_> = lenient::parse(lenient::utf8(body)?)?;
+        let answer: ChatResponse<'_> = lenient::parse(lenient::utf8(body)?)?;
         let Some(message) = &answer.message.0 else {
             return Err(match ErrorBody::parse(body) {
                 Some(_) => errors::from_event("", body),
                 None => Error::new(ErrorKind::Protocol, "the answer has no `message`"),
             });
         };
-        head(answer.id.to_string_or_empty(), out)?;
+        emit_start(answer.id.to_string_or_empty(), out)?;
         self.plan(message, out)?;
         self.unknown.members("the message", &message.others, out);
         self.unknown.extras("", &answer.others, out)?;
@@ -294,7 +294,7 @@ impl ChatDecoder for CohereDecoder {
     }
 }
 
-fn head(id: String, out: &mut ResponseBuilder) -> Result<(), Error> {
+fn emit_start(id: String, out: &mut ResponseBuilder) -> Result<(), Error> {
     out.response_start(ResponseStart {
         id,
         ..ResponseStart::default()
@@ -304,7 +304,7 @@ fn head(id: String, out: &mut ResponseBuilder) -> Result<(), Error> {
 
 /// The elements of a list; of anything else the value itself.
 fn list(raw: Raw<'_>) -> Result<Vec<Raw<'_>>, Error> {
-    Ok(raw.parse::<Several<'_>>()?.0)
+    Ok(raw.parse::<RawElements<'_>>()?.0)
 }
 
 fn content_part(index: u64) -> Result<u32, Error> {
@@ -317,10 +317,10 @@ fn call_part(index: u64) -> Result<u32, Error> {
 
 fn part(first: u32, index: u64) -> Result<u32, Error> {
     match u32::try_from(index) {
-        Ok(small) if index < MOST_PARTS => Ok(first.saturating_add(small)),
+        Ok(small) if index < MAX_CONTENT_PARTS => Ok(first.saturating_add(small)),
         _ => Err(Error::new(
             ErrorKind::TooLarge,
-            format!("the answer has more than {MOST_PARTS} parts"),
+            format!("the answer has more than {MAX_CONTENT_PARTS} parts"),
         )),
     }
 }
@@ -349,7 +349,7 @@ fn logprobs(pieces: &[Logprob<'_>], out: &mut ResponseBuilder) -> Result<(), Err
 
 /// The tokens counted; what is billed only where nothing else is said.
 fn read_usage(raw: Raw<'_>) -> Option<Usage> {
-    let wire: wire::Usage = raw.read()?;
+    let wire: types::Usage = raw.read()?;
     let counted = wire.tokens.0.or(wire.billed_units.0).unwrap_or_default();
     let (prompt, completion) = (counted.input_tokens.0, counted.output_tokens.0);
     Some(Usage {

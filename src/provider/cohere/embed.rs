@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 
 /// Cohere's limit for one request.
-const MOST_TEXTS: usize = 96;
+const MAX_BATCH: usize = 96;
 
 /// The body. On Bedrock the model is in the URL.
 pub(in crate::provider) fn body(
@@ -20,7 +20,7 @@ pub(in crate::provider) fn body(
     first: usize,
     names_model: bool,
 ) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
-    let texts = texts(request, first, MOST_TEXTS);
+    let texts = texts(request, first, MAX_BATCH);
     let mut out = EmbedWriter::new(provider, request);
     if names_model {
         out.member("model", &request.model)?;
@@ -48,7 +48,7 @@ pub(in crate::provider) fn body(
 /// `{embeddings: {float: [..]}}`; without `embedding_types` the bare list.
 pub(in crate::provider) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
-        struct Answer<'a> {
+        struct EmbedResponse<'a> {
             embeddings: Raw<'a>,
             meta: Object<Meta<'a>>,
         }
@@ -64,11 +64,11 @@ pub(in crate::provider) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Err
         }
     }
     object! {
-        struct Billed {
+        struct BilledUnits {
             input_tokens: Count,
         }
     }
-    let answer: Answer<'_> = lenient::parse_body(body)?;
+    let answer: EmbedResponse<'_> = lenient::parse_body(body)?;
     let is_object = answer
         .embeddings
         .text()
@@ -79,7 +79,7 @@ pub(in crate::provider) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Err
     };
     let mut embedded = DecodedEmbeddings::new(vectors(raw, place)?);
     let billed = answer.meta.0.unwrap_or_default().billed_units;
-    let counted: Billed = billed.read().unwrap_or_default();
+    let counted: BilledUnits = billed.read().unwrap_or_default();
     embedded.usage = read_tokens(counted.input_tokens.0, billed.json());
     Ok(embedded)
 }

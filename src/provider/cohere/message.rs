@@ -2,19 +2,19 @@
 
 use crate::{
     ContentPart, Error, Media, Message, Role, ToolCall, ToolResult,
-    provider::{history::Takes, omissions::Omissions},
+    provider::{history::HistorySupport, unsupported_params::UnsupportedParams},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 
 /// The messages, and what they are to be answered from.
 pub(super) struct Conversation<'a> {
-    pub(super) messages: Vec<WireMessage<'a>>,
+    pub(super) messages: Vec<EncodedMessage<'a>>,
     pub(super) documents: Vec<Document<'a>>,
 }
 
 #[derive(Default, Serialize)]
-pub(super) struct WireMessage<'a> {
+pub(super) struct EncodedMessage<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<Content<'a>>,
@@ -65,14 +65,14 @@ struct Data<'a> {
 pub(super) fn conversation<'a>(
     messages: &'a [Message],
     provider: &str,
-    omissions: &mut Omissions<'_>,
+    omissions: &mut UnsupportedParams<'_>,
 ) -> Result<Conversation<'a>, Error> {
     let mut all = Conversation {
         messages: Vec::with_capacity(messages.len()),
         documents: Vec::new(),
     };
-    let takes = Takes {
-        own: &[provider],
+    let takes = HistorySupport {
+        block_providers: &[provider],
         signatures: false,
         errors: false,
     };
@@ -90,12 +90,12 @@ pub(super) fn conversation<'a>(
 fn add<'a>(
     message: &'a Message,
     provider: &str,
-    omissions: &mut Omissions<'_>,
+    omissions: &mut UnsupportedParams<'_>,
     all: &mut Conversation<'a>,
 ) -> Result<(), Error> {
-    let mut own = WireMessage {
+    let mut own = EncodedMessage {
         role: role(&message.role),
-        ..WireMessage::default()
+        ..EncodedMessage::default()
     };
     own.tool_plan = message.content.iter().find_map(|part| plan(part, provider));
     let mut parts = Vec::new();
@@ -154,13 +154,15 @@ fn content(parts: Vec<Part<'_>>) -> Option<Content<'_>> {
 /// The plan of a turn, as the decoder keeps it.
 fn plan(part: &ContentPart, provider: &str) -> Option<String> {
     #[derive(Deserialize)]
-    struct Plan {
+    struct ToolPlan {
         tool_plan: String,
     }
     match part {
-        ContentPart::ProviderBlock(block) if block.provider == provider => {
-            block.block.decode::<Plan>().ok().map(|plan| plan.tool_plan)
-        }
+        ContentPart::ProviderBlock(block) if block.provider == provider => block
+            .block
+            .decode::<ToolPlan>()
+            .ok()
+            .map(|plan| plan.tool_plan),
         _ => None,
     }
 }
@@ -168,8 +170,8 @@ fn plan(part: &ContentPart, provider: &str) -> Option<String> {
 fn tool_result<'a>(
     result: &'a ToolResult,
     provider: &str,
-    omissions: &Omissions<'_>,
-) -> Result<WireMessage<'a>, Error> {
+    omissions: &UnsupportedParams<'_>,
+) -> Result<EncodedMessage<'a>, Error> {
     let mut parts = Vec::with_capacity(result.content.len());
     for part in &result.content {
         match part {
@@ -183,18 +185,18 @@ fn tool_result<'a>(
             }
         }
     }
-    Ok(WireMessage {
+    Ok(EncodedMessage {
         role: "tool",
         content: Some(content(parts).unwrap_or(Content::Text(""))),
         tool_call_id: Some(&result.call_id),
-        ..WireMessage::default()
+        ..EncodedMessage::default()
     })
 }
 
 fn document<'a>(
     media: &'a Media,
     name: Option<&'a str>,
-    omissions: &Omissions<'_>,
+    omissions: &UnsupportedParams<'_>,
 ) -> Result<Document<'a>, Error> {
     let text = match media {
         Media::Inline { mime_type, data } if mime_type.starts_with("text/") => {
@@ -210,7 +212,7 @@ fn document<'a>(
     }
 }
 
-fn image(media: &Media, omissions: &Omissions<'_>) -> Result<String, Error> {
+fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Error> {
     match media {
         Media::Url { url, .. } => Ok(url.clone()),
         Media::Inline { mime_type, data } => {

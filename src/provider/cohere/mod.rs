@@ -3,17 +3,17 @@
 mod decode;
 pub(super) mod embed;
 mod encode;
-mod head;
+mod headers;
 mod message;
 mod models;
-mod wire;
+mod types;
 
 use super::{
     BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
     IdFormat, ModelPage, Provider,
     call_ids::{self, Links},
     errors,
-    requests::{self, Place},
+    requests::{self, ProviderDefaults},
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, ProviderMetadata, Secret, Tool,
@@ -28,7 +28,7 @@ use std::borrow::Cow;
 /// report in one of Cohere's own repositories.
 const OVERFLOW: [(&str, ErrorKind); 1] = [("too many tokens", ErrorKind::ContextOverflow)];
 
-const PLACE: Place = Place {
+const DEFAULTS: ProviderDefaults = ProviderDefaults {
     name: "cohere",
     base_url: "https://api.cohere.com",
     key_env: "COHERE_API_KEY",
@@ -128,10 +128,11 @@ impl CohereBuilder {
     /// `invalid_request` if the key is missing although Cohere's own address needs one, if the address is not one, or if
     /// the key would travel unencrypted.
     pub fn build(self) -> Result<Cohere, Error> {
-        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
+        let base_url =
+            DEFAULTS.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
         Ok(Cohere {
             chat: base_url.join("/v2/chat")?,
-            name: self.name.map_or(Cow::Borrowed(PLACE.name), Cow::Owned),
+            name: self.name.map_or(Cow::Borrowed(DEFAULTS.name), Cow::Owned),
             auth: self.auth,
             base_url,
         })
@@ -199,7 +200,7 @@ impl Provider for Cohere {
     }
 
     fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
-        head::read(headers, metadata);
+        headers::read(headers, metadata);
     }
 
     fn encode_embed(

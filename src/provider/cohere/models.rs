@@ -36,12 +36,12 @@ pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
 
 fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
     object! {
-        struct Wire<'a> {
+        struct ModelFields<'a> {
             name: Text<'a>,
             context_length: Count,
         }
     }
-    let wire: Wire<'_> = raw.read()?;
+    let wire: ModelFields<'_> = raw.read()?;
     let mut model = Model::new(provider, wire.name.non_empty()?);
     model.context_length = wire.context_length.0;
     model.raw = raw.json();

@@ -1,4 +1,4 @@
-use super::{Gemini, Place, WIRE};
+use super::{BLOCK_PROVIDER, Gemini, Hosting};
 use crate::{
     Auth, Error, ErrorKind, Secret,
     provider::{BaseUrl, vertex::Vertex},
@@ -17,7 +17,7 @@ pub struct GeminiBuilder {
     /// Whether the address was given, so that there may be no key.
     is_elsewhere: bool,
     insecure_http: bool,
-    place: Place,
+    hosting: Hosting,
 }
 
 impl Gemini {
@@ -25,12 +25,12 @@ impl Gemini {
     #[must_use]
     pub fn builder() -> GeminiBuilder {
         GeminiBuilder {
-            name: WIRE.into(),
+            name: BLOCK_PROVIDER.into(),
             auth: Auth::None,
             base_url: "https://generativelanguage.googleapis.com/v1beta".to_owned(),
             is_elsewhere: false,
             insecure_http: false,
-            place: Place::Own,
+            hosting: Hosting::Own,
         }
     }
 
@@ -44,7 +44,7 @@ impl Gemini {
         Ok(GeminiBuilder {
             name: "vertex".into(),
             base_url: vertex.base_url(),
-            place: Place::Vertex(vertex),
+            hosting: Hosting::Vertex(vertex),
             ..Self::builder()
         })
     }
@@ -70,9 +70,9 @@ impl GeminiBuilder {
     /// Another address. Where it does not end with a version, `/v1beta` is added, or `/v1` for Vertex AI.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        let version = match self.place {
-            Place::Own => "v1beta",
-            Place::Vertex(_) => "v1",
+        let version = match self.hosting {
+            Hosting::Own => "v1beta",
+            Hosting::Vertex(_) => "v1",
         };
         self.base_url = BaseUrl::with_version(&url.into(), version);
         self.is_elsewhere = true;
@@ -101,9 +101,9 @@ impl GeminiBuilder {
     /// key would travel unencrypted.
     pub fn build(self) -> Result<Gemini, Error> {
         if !self.is_elsewhere && !self.auth.is_required() {
-            let what = match self.place {
-                Place::Vertex(_) => "a token: pass one with `auth`",
-                Place::Own => "a key: pass one with `api_key`",
+            let what = match self.hosting {
+                Hosting::Vertex(_) => "a token: pass one with `auth`",
+                Hosting::Own => "a key: pass one with `api_key`",
             };
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
@@ -118,7 +118,7 @@ impl GeminiBuilder {
             name: self.name,
             auth: self.auth,
             base_url,
-            place: self.place,
+            hosting: self.hosting,
         })
     }
 }

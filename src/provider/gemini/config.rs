@@ -2,7 +2,7 @@
 
 use crate::{
     ChatRequest, Error, Json, ReasoningEffort, ReasoningFormat, ResponseFormat,
-    provider::{members::Members, omissions::Omissions},
+    provider::{json_object::JsonObject, unsupported_params::UnsupportedParams},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 #[derive(Debug, Default)]
 pub(super) struct Config {
     members: Vec<(&'static str, Json)>,
-    extra: Members,
+    extra: JsonObject,
 }
 
 impl Config {
@@ -22,7 +22,7 @@ impl Config {
         Config {
             members: Vec::new(),
             extra: extra
-                .and_then(|(_, json)| Members::read(json.as_str()))
+                .and_then(|(_, json)| JsonObject::read(json.as_str()))
                 .unwrap_or_default(),
         }
     }
@@ -57,7 +57,7 @@ impl Config {
     pub(super) fn thinking(
         &mut self,
         request: &ChatRequest,
-        omissions: &mut Omissions<'_>,
+        omissions: &mut UnsupportedParams<'_>,
     ) -> Result<(), Error> {
         let shown = match &request.reasoning_format {
             Some(ReasoningFormat::Parsed) => Some(true),

@@ -1,9 +1,10 @@
 //! From the wire to the assembler. A stream's frames are whole answers that each bring some parts.
 
 use super::{
-    candidate::Candidates,
-    failure, usage,
-    wire::{Answer, PromptFeedback},
+    decode_candidate::Candidates,
+    errors,
+    types::{GenerateContentResponse, PromptFeedback},
+    usage,
 };
 use crate::{
     Error, ErrorKind, ResponseBuilder, ResponseStart,
@@ -11,7 +12,7 @@ use crate::{
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome,
         lenient::{self, List, Raw},
-        unknown::Unknown,
+        unknown_fields::UnknownFieldWarnings,
     },
 };
 use bytes::Bytes;
@@ -21,31 +22,31 @@ use std::time::UNIX_EPOCH;
 #[derive(Debug, Default)]
 pub(super) struct ContentDecoder {
     candidates: Candidates,
-    has_head: bool,
+    has_start: bool,
     service_tier: Option<String>,
-    unknown: Unknown,
+    unknown: UnknownFieldWarnings,
 }
 
 impl ContentDecoder {
     /// One answer, or the list of them that a stream without `alt=sse` is; an error in a stream can stand in a list, too.
     /// Gives whether there was a candidate.
-    fn answers(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
+    fn decode_all(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
         if !is_list(data) {
-            return self.answer(data, out);
+            return self.decode_response(data, out);
         }
         let mut has_candidates = false;
         for answer in lenient::parse::<List<Raw<'_>>>(data)?.0 {
-            has_candidates |= self.answer(answer.text().unwrap_or("null"), out)?;
+            has_candidates |= self.decode_response(answer.text().unwrap_or("null"), out)?;
         }
         Ok(has_candidates)
     }
 
-    fn answer(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
-        let answer: Answer<'_> = lenient::parse(data)?;
+    fn decode_response(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
+        let answer: GenerateContentResponse<'_> = lenient::parse(data)?;
         if answer.error.text().is_some() {
-            return Err(failure::from_event("", data));
+            return Err(errors::from_event("", data));
         }
-        self.head(&answer, out);
+        self.emit_start(&answer, out);
         self.usage(answer.usage_metadata, out);
         if let Some(whole) = answer.prompt_feedback.json() {
             let feedback: PromptFeedback<'_> = answer.prompt_feedback.read().unwrap_or_default();
@@ -70,11 +71,11 @@ impl ContentDecoder {
         Ok(!answer.candidates.0.is_empty())
     }
 
-    fn head(&mut self, answer: &Answer<'_>, out: &mut ResponseBuilder) {
-        if self.has_head {
+    fn emit_start(&mut self, answer: &GenerateContentResponse<'_>, out: &mut ResponseBuilder) {
+        if self.has_start {
             return;
         }
-        self.has_head =
+        self.has_start =
             answer.response_id.non_empty().is_some() && answer.model_version.non_empty().is_some();
         let created = answer.create_time.as_deref().and_then(rfc3339);
         out.response_start(ResponseStart {
@@ -107,18 +108,18 @@ impl ChatDecoder for ContentDecoder {
         out: &mut ResponseBuilder,
     ) -> Result<FrameOutcome, Error> {
         if frame.kind == FrameKind::Exception || frame.name == "error" {
-            return Err(failure::from_event(frame.name, frame.data));
+            return Err(errors::from_event(frame.name, frame.data));
         }
         // The wire has no end marker; a proxy may add OpenAI's, which ends nothing here.
         if !lenient::is_done(frame.data) {
-            self.answers(frame.data, out)?;
+            self.decode_all(frame.data, out)?;
         }
         Ok(FrameOutcome::Continue)
     }
 
     fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
         let text = lenient::utf8(body)?;
-        let has_candidates = self.answers(text, out)?;
+        let has_candidates = self.decode_all(text, out)?;
         if is_list(text) && !out.is_complete() {
             return Err(Error::new(
                 ErrorKind::Truncated,

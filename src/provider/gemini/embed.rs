@@ -15,11 +15,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 /// Google's limit for one request.
-const MOST_TEXTS: usize = 100;
+const MAX_BATCH: usize = 100;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct One<'a> {
+struct EmbedItem<'a> {
     model: &'a str,
     content: Content<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,10 +43,10 @@ pub(super) fn body(
     request: &EmbedRequest,
     first: usize,
 ) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
-    let texts = texts(request, first, MOST_TEXTS);
+    let texts = texts(request, first, MAX_BATCH);
     // The model is named in the path and again in each text's own request.
     let path = own_path(&request.model)?;
-    let one = |text| One {
+    let one = |text| EmbedItem {
         model: path.trim_start_matches('/'),
         content: Content {
             parts: [Part { text }],
@@ -54,7 +54,7 @@ pub(super) fn body(
         task_type: request.input_type.as_ref().map(task),
         output_dimensionality: request.dimensions,
     };
-    let requests: Vec<One<'_>> = texts.iter().map(|text| one(text)).collect();
+    let requests: Vec<EmbedItem<'_>> = texts.iter().map(|text| one(text)).collect();
     let mut out = EmbedWriter::new(provider, request);
     out.member("requests", &requests)?;
     let packed = matches!(&request.encoding, Some(encoding) if *encoding != EmbedEncoding::Float);
@@ -76,7 +76,7 @@ fn task(input_type: &EmbeddingInputType) -> &str {
 
 pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
-        struct Answer<'a> {
+        struct EmbedResponse<'a> {
             embeddings: Option<List<Raw<'a>>>,
         }
     }
@@ -85,7 +85,7 @@ pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
             values: Raw<'a>,
         }
     }
-    let answer: Answer<'_> = lenient::parse_body(body)?;
+    let answer: EmbedResponse<'_> = lenient::parse_body(body)?;
     let Some(embeddings) = answer.embeddings else {
         return Err(match ErrorBody::parse(body) {
             Some(_) => errors::from_event("", body),

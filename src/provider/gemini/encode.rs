@@ -1,14 +1,14 @@
 //! From a request to the body.
 
 use super::{
-    Gemini, Place, WIRE,
+    BLOCK_PROVIDER, Gemini, Hosting,
     config::Config,
-    contents::{Conversation, Generation, Translator},
-    part::WirePart,
+    encode_contents::{Conversation, Generation, Translator},
+    encode_part::EncodedPart,
 };
 use crate::{
     ChatRequest, Error, Json, Param, ServiceTier, Tool, ToolChoice, Warning, chat::ParamVisitor,
-    json::ObjectWriter, provider::omissions::Omissions,
+    json::ObjectWriter, provider::unsupported_params::UnsupportedParams,
 };
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub(super) fn body(
         request,
         out: ObjectWriter::with_capacity(1024),
         config: Config::new(request),
-        omissions: Omissions::new(&provider.name, request.drop_unsupported),
+        omissions: UnsupportedParams::new(&provider.name, request.drop_unsupported),
     };
     encoder.conversation()?;
     encoder.tools()?;
@@ -41,7 +41,7 @@ struct Encoder<'a> {
     request: &'a ChatRequest,
     out: ObjectWriter,
     config: Config,
-    omissions: Omissions<'a>,
+    omissions: UnsupportedParams<'a>,
 }
 
 impl<'a> Encoder<'a> {
@@ -65,7 +65,7 @@ impl<'a> Encoder<'a> {
         let mut functions = Vec::new();
         let mut own = Vec::new();
         let mut is_strict = false;
-        let known = [WIRE, &self.provider.name];
+        let known = [BLOCK_PROVIDER, &self.provider.name];
         for tool in self.omissions.tools(&request.tools, &known)? {
             match tool {
                 Tool::Function {
@@ -81,13 +81,13 @@ impl<'a> Encoder<'a> {
                         parameters_json_schema: parameters.as_ref(),
                     });
                 }
-                Tool::Provider { definition, .. } => own.push(WireTool::Own(definition)),
+                Tool::Provider { definition, .. } => own.push(EncodedTool::Own(definition)),
             }
         }
         if !functions.is_empty() {
             own.insert(
                 0,
-                WireTool::Functions {
+                EncodedTool::Functions {
                     function_declarations: functions,
                 },
             );
@@ -118,7 +118,7 @@ impl<'a> Encoder<'a> {
 
     fn config(&mut self) -> Result<(), Error> {
         let request = self.request;
-        request.visit_scalars(self)?;
+        request.for_each_scalar(self)?;
         if !request.stop.is_empty() {
             self.config.set("stopSequences", &request.stop)?;
         }
@@ -134,19 +134,19 @@ impl<'a> Encoder<'a> {
 
     fn others(&mut self) -> Result<(), Error> {
         let request = self.request;
-        match (&request.service_tier, &self.provider.place) {
+        match (&request.service_tier, &self.provider.hosting) {
             // What it does by itself.
             (None | Some(ServiceTier::Auto), _) => {}
-            (Some(ServiceTier::Default), Place::Own) => self.member("serviceTier", "standard")?,
-            (Some(tier @ (ServiceTier::Flex | ServiceTier::Priority)), Place::Own) => {
+            (Some(ServiceTier::Default), Hosting::Own) => self.member("serviceTier", "standard")?,
+            (Some(tier @ (ServiceTier::Flex | ServiceTier::Priority)), Hosting::Own) => {
                 self.member("serviceTier", tier)?;
             }
-            (Some(ServiceTier::Other(tier)), Place::Own) => self.member("serviceTier", tier)?,
+            (Some(ServiceTier::Other(tier)), Hosting::Own) => self.member("serviceTier", tier)?,
             (Some(tier), _) => self.omissions.refuse_value("service_tier", tier)?,
         }
-        match (&request.metadata, &self.provider.place) {
-            (Some(labels), Place::Vertex(_)) => self.member("labels", labels)?,
-            (Some(_), Place::Own) => self.omissions.refuse("the parameter `metadata`")?,
+        match (&request.metadata, &self.provider.hosting) {
+            (Some(labels), Hosting::Vertex(_)) => self.member("labels", labels)?,
+            (Some(_), Hosting::Own) => self.omissions.refuse("the parameter `metadata`")?,
             (None, _) => {}
         }
         if request.prediction.is_some() {
@@ -201,12 +201,12 @@ impl ParamVisitor for Encoder<'_> {
 
 #[derive(Serialize)]
 struct Instruction<'p, 'a> {
-    parts: &'p [WirePart<'a>],
+    parts: &'p [EncodedPart<'a>],
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum WireTool<'a> {
+enum EncodedTool<'a> {
     #[serde(rename_all = "camelCase")]
     Functions {
         function_declarations: Vec<Function<'a>>,

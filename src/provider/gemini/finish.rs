@@ -1,6 +1,6 @@
 //! Why a candidate stopped, and how likely its tokens were.
 
-use super::wire::{Alternatives, LogprobsResult, Token};
+use super::types::{LogprobsResult, Token, TopCandidates};
 use crate::{
     FinishReason, Logprobs, TokenLogprob, TopLogprob,
     provider::lenient::{List, Raw},
@@ -33,7 +33,7 @@ pub(super) fn logprobs(raw: Raw<'_>) -> Option<Logprobs> {
     let mut tops = tops.into_iter();
     // They are read one by one: all of them would take several times their text.
     let tokens = result.chosen_candidates.0.iter().filter_map(|chosen| {
-        let tops = tops.next().and_then(Raw::read::<Alternatives<'_>>);
+        let tops = tops.next().and_then(Raw::read::<TopCandidates<'_>>);
         let tops = tops.unwrap_or_default().candidates.0;
         let chosen: Token<'_> = chosen.read()?;
         Some(TokenLogprob {

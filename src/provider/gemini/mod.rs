@@ -5,20 +5,20 @@
 //! such as `{"thoughtSignature": ".."}`, adds its members to the part before it.
 
 mod builder;
-mod candidate;
 mod config;
-mod contents;
 mod decode;
+mod decode_candidate;
 mod embed;
 mod encode;
-mod failure;
+mod encode_contents;
+mod encode_part;
+mod errors;
 mod finish;
 mod models;
-mod part;
-mod partial;
-mod rounds;
+mod partial_args;
+mod tool_rounds;
+mod types;
 mod usage;
-mod wire;
 
 use super::{
     BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
@@ -37,10 +37,10 @@ use http::{Method, Request, Uri, header, response};
 use std::borrow::Cow;
 
 pub use builder::GeminiBuilder;
-pub(super) use contents::Generation;
+pub(super) use encode_contents::Generation;
 
 /// The provider of this wire's opaque blocks.
-pub(crate) const WIRE: &str = "gemini";
+pub(crate) const BLOCK_PROVIDER: &str = "gemini";
 
 /// A server that speaks Gemini's `generateContent`.
 #[derive(Clone, Debug)]
@@ -48,12 +48,12 @@ pub struct Gemini {
     name: Cow<'static, str>,
     auth: Auth,
     base_url: BaseUrl,
-    place: Place,
+    hosting: Hosting,
 }
 
 /// Where the models are, as far as it changes the request.
 #[derive(Clone, Debug)]
-enum Place {
+enum Hosting {
     Own,
     Vertex(Vertex),
 }
@@ -86,9 +86,9 @@ impl Gemini {
     }
 
     fn chat_path(&self, request: &ChatRequest) -> Result<String, Error> {
-        let model = match &self.place {
-            Place::Own => own_path(&request.model)?,
-            Place::Vertex(vertex) => vertex.model_path("google", &request.model)?,
+        let model = match &self.hosting {
+            Hosting::Own => own_path(&request.model)?,
+            Hosting::Vertex(vertex) => vertex.model_path("google", &request.model)?,
         };
         let method = if request.stream {
             ":streamGenerateContent?alt=sse"
@@ -99,7 +99,7 @@ impl Gemini {
     }
 
     fn models(&self, path: &str) -> Result<Request<Bytes>, Error> {
-        if !matches!(self.place, Place::Own) {
+        if !matches!(self.hosting, Hosting::Own) {
             return Err(super::unsupported(&self.name, "list its models"));
         }
         Ok(self.http(Method::GET, self.base_url.join(path)?, Bytes::new()))
@@ -152,7 +152,7 @@ impl Provider for Gemini {
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        failure::from_http(head, body)
+        errors::from_http(head, body)
     }
 
     fn encode_embed(
@@ -160,7 +160,7 @@ impl Provider for Gemini {
         request: &EmbedRequest,
         first: usize,
     ) -> Result<EncodedEmbedRequest, Error> {
-        if !matches!(self.place, Place::Own) {
+        if !matches!(self.hosting, Hosting::Own) {
             return Err(super::unsupported(&self.name, "embed texts"));
         }
         let path = own_path(&request.model)? + ":batchEmbedContents";

@@ -32,13 +32,13 @@ pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
 
 fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
     object! {
-        struct Wire<'a> {
+        struct ModelFields<'a> {
             name: Text<'a>,
             display_name as "displayName": Text<'a>,
             input_token_limit as "inputTokenLimit": Count,
         }
     }
-    let wire: Wire<'_> = raw.read()?;
+    let wire: ModelFields<'_> = raw.read()?;
     let name = wire.name.non_empty()?;
     let mut model = Model::new(provider, name.strip_prefix("models/").unwrap_or(name));
     model.name = wire.display_name.non_empty().map(str::to_owned);

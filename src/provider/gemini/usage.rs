@@ -6,7 +6,7 @@ use crate::{
 };
 
 object! {
-    struct Wire<'a> {
+    struct UsageFields<'a> {
         /// With what came from the cache.
         prompt_token_count as "promptTokenCount": Count,
         /// What the provider's own tools gave the model to read, not part of the prompt's number.
@@ -30,7 +30,7 @@ object! {
 
 /// The counts, and the processing class that stands among them.
 pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, Option<String>)> {
-    let wire: Wire<'_> = raw.read()?;
+    let wire: UsageFields<'_> = raw.read()?;
     let of = |name: &str| {
         let mut found = wire.prompt_tokens_details.0.iter();
         found

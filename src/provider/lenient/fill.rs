@@ -3,61 +3,63 @@
 //!
 //! No kind is inlined where an object tells its members apart, so that all that stands there is a jump for each.
 
-use super::{Count, List, Number, Object, Others, Raw, Seconds, Several, Spelled, Text};
+use super::{
+    Count, List, Number, Object, Raw, RawElements, Seconds, Text, UnknownFields, WithRawText,
+};
 use crate::{
     codec::decimal,
-    few::Few,
-    json::{Fault, Name, Reader},
+    json::{JsonError, Name, Reader},
+    small_vec::SmallVec1,
 };
 use std::borrow::Cow;
 
 /// A value that is read into its place; another shape leaves nothing there.
-pub(crate) trait Fill<'a> {
-    fn fill(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault>;
+pub(crate) trait ReadFields<'a> {
+    fn fill(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError>;
 }
 
 /// An object with known members. [`object!`] writes it.
-pub(crate) trait Members<'a>: Default {
+pub(crate) trait FieldReader<'a>: Default {
     /// Reads one member. A member given twice counts as it is given last (F74).
-    fn member(&mut self, name: &Name, reader: &mut Reader<'a>) -> Result<(), Fault>;
+    fn member(&mut self, name: &Name, reader: &mut Reader<'a>) -> Result<(), JsonError>;
 
     /// Reads an object; anything else is an error.
-    fn members(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault> {
+    fn members(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.members(&mut |name, reader| self.member(name, reader))
     }
 }
 
 /// Defines an object of a wire: every member is optional, a wrong type is nothing, what has no name here is passed over.
 ///
-/// A member is called as on the wire, or `member as "wireName"`. With `..others: Others` behind the members, what has no name
+/// A member is called as on the wire, or `member as "wireName"`. With `..others: UnknownFields` behind the members, what has no name
 /// here is kept there.
 macro_rules! object {
     (@name $member:ident) => { stringify!($member) };
     (@name $member:ident $wire:literal) => { $wire };
-    (@other $this:ident $name:ident $reader:ident) => { $reader.pass_over() };
+    (@other $this:ident $name:ident $reader:ident) => { $reader.skip_unread() };
     (@other $this:ident $name:ident $reader:ident $others:ident) => { $this.$others.add($name, $reader) };
     (
         $(#[$about:meta])*
         $see:vis struct $Object:ident $(<$life:lifetime>)? {
             $($(#[$what:meta])* $show:vis $member:ident $(as $wire:literal)?: $Type:ty,)*
-            $(.. $others:ident: $Others:ty,)?
+            $(.. $others:ident: $UnknownFields:ty,)?
         }
     ) => {
         $(#[$about])*
         #[derive(Debug, Default)]
         $see struct $Object $(<$life>)? {
             $($(#[$what])* $show $member: $Type,)*
-            $(pub(super) $others: $Others,)?
+            $(pub(super) $others: $UnknownFields,)?
         }
 
-        impl<'de $(: $life, $life)?> $crate::provider::lenient::Members<'de> for $Object $(<$life>)? {
+        impl<'de $(: $life, $life)?> $crate::provider::lenient::FieldReader<'de> for $Object $(<$life>)? {
             #[inline(always)]
             fn member(
                 &mut self,
                 name: &$crate::json::Name,
                 reader: &mut $crate::json::Reader<'de>,
-            ) -> Result<(), $crate::json::Fault> {
-                use $crate::provider::lenient::Fill;
+            ) -> Result<(), $crate::json::JsonError> {
+                use $crate::provider::lenient::ReadFields;
                 $(if name == object!(@name $member $($wire)?).as_bytes() {
                     return self.$member.fill(reader);
                 })*
@@ -65,28 +67,28 @@ macro_rules! object {
             }
         }
 
-        impl<'de $(: $life, $life)?> $crate::provider::lenient::Fill<'de> for $Object $(<$life>)? {
-            fn fill(&mut self, reader: &mut $crate::json::Reader<'de>) -> Result<(), $crate::json::Fault> {
-                $crate::provider::lenient::Members::members(self, reader)
+        impl<'de $(: $life, $life)?> $crate::provider::lenient::ReadFields<'de> for $Object $(<$life>)? {
+            fn fill(&mut self, reader: &mut $crate::json::Reader<'de>) -> Result<(), $crate::json::JsonError> {
+                $crate::provider::lenient::FieldReader::members(self, reader)
             }
         }
     };
 }
 pub(crate) use object;
 
-impl<'a> Others<'a> {
+impl<'a> UnknownFields<'a> {
     /// Keeps a member that has no place. One without content is nothing.
     #[cold]
     pub(crate) fn add<'de: 'a>(
         &mut self,
         name: &Name,
         reader: &mut Reader<'de>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), JsonError> {
         let value = reader.raw()?;
         if matches!(value, "null" | "\"\"" | "[]" | "{}") {
             return Ok(());
         }
-        let name = std::str::from_utf8(name).map_err(|_| Fault::Unexpected)?;
+        let name = std::str::from_utf8(name).map_err(|_| JsonError::Unexpected)?;
         reader.charge(
             size_of::<(String, Raw<'_>)>()
                 .saturating_mul(3)
@@ -97,9 +99,9 @@ impl<'a> Others<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
+impl<'de: 'a, 'a> ReadFields<'de> for Text<'a> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         if let Some(text) = reader.plain_string() {
             self.0 = Some(Cow::Borrowed(text));
             return Ok(());
@@ -111,7 +113,7 @@ impl<'de: 'a, 'a> Fill<'de> for Text<'a> {
 impl<'a> Text<'a> {
     /// Behind white space, with escapes, or of another shape.
     #[inline(never)]
-    fn fill_otherwise<'de: 'a>(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill_otherwise<'de: 'a>(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         self.0 = match reader.peek()? {
             b'"' => Some(reader.string()?),
             b'-' | b'0'..=b'9' => Some(reader.number()?)
@@ -126,9 +128,9 @@ impl<'a> Text<'a> {
     }
 }
 
-impl<'de> Fill<'de> for Count {
+impl<'de> ReadFields<'de> for Count {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         if let Some(count) = reader.count() {
             self.0 = Some(count);
             return Ok(());
@@ -139,7 +141,7 @@ impl<'de> Fill<'de> for Count {
 
 impl Count {
     #[inline(never)]
-    fn fill_otherwise(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+    fn fill_otherwise(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
         self.0 = match reader.peek()? {
             b'-' | b'0'..=b'9' => count(reader.number()?),
             b'"' => reader.string()?.trim().parse().ok(),
@@ -153,17 +155,17 @@ impl Count {
 }
 
 /// Anything but `true` is `false`.
-impl<'de> Fill<'de> for bool {
+impl<'de> ReadFields<'de> for bool {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         *self = reader.raw()? == "true";
         Ok(())
     }
 }
 
-impl<'de> Fill<'de> for Number {
+impl<'de> ReadFields<'de> for Number {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         self.0 = match reader.peek()? {
             b'-' | b'0'..=b'9' => float(reader.number()?),
             b'"' => float(reader.string()?.trim()),
@@ -176,9 +178,9 @@ impl<'de> Fill<'de> for Number {
     }
 }
 
-impl<'de> Fill<'de> for Seconds {
+impl<'de> ReadFields<'de> for Seconds {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         if let Some(seconds) = reader.seconds() {
             self.0 = Some(seconds);
             return Ok(());
@@ -189,7 +191,7 @@ impl<'de> Fill<'de> for Seconds {
 
 impl Seconds {
     #[inline(never)]
-    fn fill_otherwise(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+    fn fill_otherwise(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
         self.0 = match reader.peek()? {
             b'-' | b'0'..=b'9' => decimal::seconds(reader.number()?),
             b'"' => decimal::seconds(&*reader.string()?),
@@ -202,17 +204,17 @@ impl Seconds {
     }
 }
 
-impl<'de: 'a, 'a> Fill<'de> for Raw<'a> {
+impl<'de: 'a, 'a> ReadFields<'de> for Raw<'a> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         self.0 = Some(reader.raw()?).filter(|text| *text != "null");
         Ok(())
     }
 }
 
-impl<'de, T: Fill<'de> + Default> Fill<'de> for Option<T> {
+impl<'de, T: ReadFields<'de> + Default> ReadFields<'de> for Option<T> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         *self = None;
         match reader.peek()? {
             b'n' => reader.skip(),
@@ -221,9 +223,9 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for Option<T> {
     }
 }
 
-impl<'de, T: Members<'de>> Fill<'de> for Object<T> {
+impl<'de, T: FieldReader<'de>> ReadFields<'de> for Object<T> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         self.0 = None;
         match reader.peek()? {
             b'{' => self.0.insert(T::default()).members(reader),
@@ -232,9 +234,9 @@ impl<'de, T: Members<'de>> Fill<'de> for Object<T> {
     }
 }
 
-impl<'de: 'a, 'a, T: Members<'de>> Fill<'de> for Spelled<'a, T> {
+impl<'de: 'a, 'a, T: FieldReader<'de>> ReadFields<'de> for WithRawText<'a, T> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         reader.peek()?;
         let start = reader.at();
         self.value.fill(reader)?;
@@ -243,9 +245,9 @@ impl<'de: 'a, 'a, T: Members<'de>> Fill<'de> for Spelled<'a, T> {
     }
 }
 
-impl<'de, T: Fill<'de> + Default> Fill<'de> for List<T> {
+impl<'de, T: ReadFields<'de> + Default> ReadFields<'de> for List<T> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         self.0.clear();
         match reader.peek()? {
             b'[' => reader.list(|reader| push(&mut self.0, reader)?.fill(reader)),
@@ -254,9 +256,9 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for List<T> {
     }
 }
 
-impl<'de: 'a, 'a> Fill<'de> for Several<'a> {
+impl<'de: 'a, 'a> ReadFields<'de> for RawElements<'a> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         self.0.clear();
         match reader.peek()? {
             b'[' => reader.list(|reader| push(&mut self.0, reader)?.fill(reader)),
@@ -266,10 +268,10 @@ impl<'de: 'a, 'a> Fill<'de> for Several<'a> {
     }
 }
 
-impl<'de, T: Fill<'de> + Default> Fill<'de> for Few<T> {
+impl<'de, T: ReadFields<'de> + Default> ReadFields<'de> for SmallVec1<T> {
     #[inline(never)]
-    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), Fault> {
-        *self = Few::default();
+    fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
+        *self = SmallVec1::default();
         match reader.peek()? {
             b'[' => reader.list(|reader| {
                 // The first has its place in the object.
@@ -284,11 +286,14 @@ impl<'de, T: Fill<'de> + Default> Fill<'de> for Few<T> {
 }
 
 /// Adds an element. Room is made by half, not by doubling: the old list and the new one are there at once.
-fn push<'l, T: Default>(list: &'l mut Vec<T>, reader: &mut Reader<'_>) -> Result<&'l mut T, Fault> {
+fn push<'l, T: Default>(
+    list: &'l mut Vec<T>,
+    reader: &mut Reader<'_>,
+) -> Result<&'l mut T, JsonError> {
     let last = list.len();
     if last == list.capacity() {
         let more = last
-            .max(LEAST_ROOM.checked_div(size_of::<T>()).unwrap_or(1))
+            .max(MIN_CAPACITY_BYTES.checked_div(size_of::<T>()).unwrap_or(1))
             .div_ceil(2);
         reader.charge(more.saturating_mul(size_of::<T>()))?;
         list.reserve_exact(more);
@@ -299,7 +304,7 @@ fn push<'l, T: Default>(list: &'l mut Vec<T>, reader: &mut Reader<'_>) -> Result
 }
 
 /// Twice the room that a list begins with, in bytes.
-const LEAST_ROOM: usize = 128;
+const MIN_CAPACITY_BYTES: usize = 128;
 
 fn is_integer(number: &str) -> bool {
     !number.contains(['.', 'e', 'E'])

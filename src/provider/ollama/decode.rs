@@ -1,6 +1,6 @@
 //! From the wire to the assembler. A whole answer is a stream of one line.
 
-use super::wire::{Line, Message, ToolCall};
+use super::types::{Line, Message, ToolCall};
 use crate::{
     Error, ErrorKind, FinishReason, Json, Logprobs, ProviderBlock, ResponseBuilder, ResponseStart,
     ServerTiming, Usage,
@@ -8,10 +8,10 @@ use crate::{
     event::MESSAGE_KEY,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
+        json_object::JsonObject,
         lenient::{self, Count},
         logprobs,
-        members::Members,
-        unknown::Unknown,
+        unknown_fields::UnknownFieldWarnings,
     },
 };
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub(super) struct OllamaDecoder {
     calls: u32,
     /// Members of messages that are kept as they came.
     others: u32,
-    unknown: Unknown,
+    unknown: UnknownFieldWarnings,
     /// The line with `done` came; nothing after it counts.
     over: bool,
 }
@@ -43,7 +43,7 @@ impl OllamaDecoder {
             named: false,
             calls: 0,
             others: 0,
-            unknown: Unknown::default(),
+            unknown: UnknownFieldWarnings::default(),
             over: false,
         }
     }
@@ -97,7 +97,7 @@ impl OllamaDecoder {
         for (name, raw) in message.others.iter() {
             // Such as a picture that the model made.
             let Some(value) = raw.json() else { continue };
-            let mut members = Members::default();
+            let mut members = JsonObject::default();
             members.set(name, value);
             let key = FIRST_OTHER.saturating_add(self.others);
             self.others = self.others.saturating_add(1);

@@ -13,14 +13,14 @@ use crate::{
 use bytes::Bytes;
 
 /// The server has no limit of its own; this one bounds what a failure costs.
-const MOST_TEXTS: usize = 1024;
+const MAX_BATCH: usize = 1024;
 
 pub(super) fn body(
     provider: &str,
     request: &EmbedRequest,
     first: usize,
 ) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
-    let texts = texts(request, first, MOST_TEXTS);
+    let texts = texts(request, first, MAX_BATCH);
     let mut out = EmbedWriter::new(provider, request);
     out.member("model", &request.model)?;
     out.member("input", texts)?;
@@ -37,13 +37,13 @@ pub(super) fn body(
 
 pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
-        struct Answer<'a> {
+        struct EmbedResponse<'a> {
             model: Text<'a>,
             embeddings: Raw<'a>,
             prompt_eval_count: Count,
         }
     }
-    let answer: Answer<'_> = lenient::parse_body(body)?;
+    let answer: EmbedResponse<'_> = lenient::parse_body(body)?;
     if answer.embeddings.text().is_none() {
         return Err(match ErrorBody::parse(body) {
             Some(_) => errors::from_event("", body),

@@ -6,7 +6,7 @@ use crate::{
     Warning,
     chat::ParamVisitor,
     json::ObjectWriter,
-    provider::{function_tool::FunctionTool, omissions::Omissions},
+    provider::{function_tool::FunctionTool, unsupported_params::UnsupportedParams},
 };
 use serde::{Serialize, Serializer};
 
@@ -18,14 +18,14 @@ pub(super) fn body(
     let mut encoder = Encoder {
         provider,
         request,
-        omissions: Omissions::new(provider, request.drop_unsupported),
+        omissions: UnsupportedParams::new(provider, request.drop_unsupported),
         out: ObjectWriter::with_capacity(1024),
         options: Vec::new(),
     };
     encoder.conversation()?;
     encoder.tools()?;
     encoder.format()?;
-    request.visit_scalars(&mut encoder)?;
+    request.for_each_scalar(&mut encoder)?;
     encoder.options()?;
     for (name, value) in &request.extra {
         encoder.out.member(name, value)?;
@@ -36,7 +36,7 @@ pub(super) fn body(
 struct Encoder<'a> {
     provider: &'a str,
     request: &'a ChatRequest,
-    omissions: Omissions<'a>,
+    omissions: UnsupportedParams<'a>,
     out: ObjectWriter,
     /// What goes into `options`.
     options: Vec<(&'static str, Json)>,

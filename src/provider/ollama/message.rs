@@ -2,7 +2,9 @@
 
 use crate::{
     ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::{history::Takes, members::Members, omissions::Omissions},
+    provider::{
+        history::HistorySupport, json_object::JsonObject, unsupported_params::UnsupportedParams,
+    },
 };
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -10,10 +12,10 @@ use std::collections::BTreeMap;
 /// The messages, in their order.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct Messages<'a>(Vec<WireMessage<'a>>);
+pub(super) struct Messages<'a>(Vec<EncodedMessage<'a>>);
 
 #[derive(Default, Serialize)]
-struct WireMessage<'a> {
+struct EncodedMessage<'a> {
     role: &'static str,
     content: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -27,7 +29,7 @@ struct WireMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
     #[serde(flatten)]
-    others: Members,
+    others: JsonObject,
 }
 
 struct Call<'a> {
@@ -40,12 +42,12 @@ impl<'a> Messages<'a> {
     pub(super) fn new(
         messages: &'a [Message],
         provider: &str,
-        omissions: &mut Omissions<'_>,
+        omissions: &mut UnsupportedParams<'_>,
     ) -> Result<Self, Error> {
         let mut wire = Vec::with_capacity(messages.len());
         let mut names = BTreeMap::new();
-        let takes = Takes {
-            own: &[provider],
+        let takes = HistorySupport {
+            block_providers: &[provider],
             signatures: false,
             errors: false,
         };
@@ -67,7 +69,7 @@ impl<'a> Messages<'a> {
 }
 
 /// The templates of many models leave out the ids, so that a result belongs to its call by its position.
-fn results_in_call_order(messages: &mut [WireMessage<'_>]) {
+fn results_in_call_order(messages: &mut [EncodedMessage<'_>]) {
     let mut calls: Vec<&str> = Vec::new();
     for run in messages.chunk_by_mut(|before, after| before.role == after.role) {
         match run.last().map(|message| message.role) {
@@ -89,12 +91,12 @@ fn add<'a>(
     message: &'a Message,
     provider: &str,
     names: &BTreeMap<&'a str, &'a str>,
-    omissions: &mut Omissions<'_>,
-    wire: &mut Vec<WireMessage<'a>>,
+    omissions: &mut UnsupportedParams<'_>,
+    wire: &mut Vec<EncodedMessage<'a>>,
 ) -> Result<(), Error> {
-    let mut own = WireMessage {
+    let mut own = EncodedMessage {
         role: role(&message.role),
-        ..WireMessage::default()
+        ..EncodedMessage::default()
     };
     for part in &message.content {
         match part {
@@ -114,8 +116,8 @@ fn add<'a>(
             }
             // What the wire has no type for goes back as a member of the message.
             ContentPart::ProviderBlock(block) if block.provider == provider => {
-                let members = Members::read(block.block.as_str());
-                for (name, value) in members.iter().flat_map(Members::iter) {
+                let members = JsonObject::read(block.block.as_str());
+                for (name, value) in members.iter().flat_map(JsonObject::iter) {
                     own.others.set(name, value.clone());
                 }
             }
@@ -130,7 +132,10 @@ fn add<'a>(
     Ok(())
 }
 
-fn tool_call<'a>(call: &'a ToolCall, omissions: &mut Omissions<'_>) -> Result<Call<'a>, Error> {
+fn tool_call<'a>(
+    call: &'a ToolCall,
+    omissions: &mut UnsupportedParams<'_>,
+) -> Result<Call<'a>, Error> {
     Ok(Call {
         id: &call.id,
         name: &call.name,
@@ -142,17 +147,17 @@ fn tool_result<'a>(
     result: &'a ToolResult,
     provider: &str,
     names: &BTreeMap<&'a str, &'a str>,
-    omissions: &Omissions<'_>,
-) -> Result<WireMessage<'a>, Error> {
+    omissions: &UnsupportedParams<'_>,
+) -> Result<EncodedMessage<'a>, Error> {
     let name = result
         .name
         .as_deref()
         .or_else(|| names.get(result.call_id.as_str()).copied());
-    let mut message = WireMessage {
+    let mut message = EncodedMessage {
         role: "tool",
         tool_name: name,
         tool_call_id: Some(result.call_id.as_str()).filter(|id| !id.is_empty()),
-        ..WireMessage::default()
+        ..EncodedMessage::default()
     };
     for part in &result.content {
         match part {
@@ -166,7 +171,7 @@ fn tool_result<'a>(
 }
 
 /// In base64, without a MIME type.
-fn image(media: &Media, omissions: &Omissions<'_>) -> Result<String, Error> {
+fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Error> {
     match media {
         Media::Inline { data, .. } => Ok(Media::base64(data)),
         Media::Url { url, .. } => match url.split_once(";base64,") {
@@ -203,7 +208,7 @@ impl Serialize for Call<'_> {
             arguments: &'a Json,
         }
         #[derive(Serialize)]
-        struct Wire<'a> {
+        struct FunctionFields<'a> {
             id: &'a str,
             function: Function<'a>,
         }
@@ -211,7 +216,7 @@ impl Serialize for Call<'_> {
             name: self.name,
             arguments: &self.arguments,
         };
-        Wire {
+        FunctionFields {
             id: self.id,
             function,
         }

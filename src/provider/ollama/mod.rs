@@ -5,14 +5,14 @@ mod embed;
 mod encode;
 mod message;
 mod models;
-mod wire;
+mod types;
 
 use super::{
     BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
     IdFormat, ModelPage, Provider,
     call_ids::{self, Links},
     errors,
-    requests::{self, Place},
+    requests::{self, ProviderDefaults},
 };
 use crate::{
     Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Secret,
@@ -31,7 +31,7 @@ const OVERFLOW: [(&str, ErrorKind); 1] = [(
     ErrorKind::ContextOverflow,
 )];
 
-const PLACE: Place = Place {
+const DEFAULTS: ProviderDefaults = ProviderDefaults {
     name: "ollama",
     base_url: "http://localhost:11434",
     key_env: "OLLAMA_API_KEY",
@@ -130,10 +130,11 @@ impl OllamaBuilder {
     /// # Errors
     /// `invalid_request` if the address is not one, or if the key would travel unencrypted.
     pub fn build(self) -> Result<Ollama, Error> {
-        let base_url = PLACE.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
+        let base_url =
+            DEFAULTS.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
         Ok(Ollama {
             chat: base_url.join("/api/chat")?,
-            name: self.name.map_or(Cow::Borrowed(PLACE.name), Cow::Owned),
+            name: self.name.map_or(Cow::Borrowed(DEFAULTS.name), Cow::Owned),
             auth: self.auth,
             base_url,
         })

@@ -84,16 +84,16 @@ impl OpenAiChatBuilder {
     /// `invalid_request` if it is none, or one that the transport sets (`host`, `content-length`). The value is not repeated:
     /// it may be a secret.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
-        let name: HeaderName = name
-            .parse()
-            .map_err(|_| refused(format!("`{}` is not a header name", name.escape_debug())))?;
-        if name == header::HOST || requests::is_of_transport(&name) {
-            return Err(refused(format!(
+        let name: HeaderName = name.parse().map_err(|_| {
+            invalid_setting(format!("`{}` is not a header name", name.escape_debug()))
+        })?;
+        if name == header::HOST || requests::is_transport_header(&name) {
+            return Err(invalid_setting(format!(
                 "the header `{name}` is set by the transport: leave it out"
             )));
         }
         let mut value = HeaderValue::from_str(value)
-            .map_err(|_| refused(format!("the value of header `{name}` cannot be sent")))?;
+            .map_err(|_| invalid_setting(format!("the value of header `{name}` cannot be sent")))?;
         value.set_sensitive(true);
         self.headers.push((name, value));
         Ok(self)
@@ -124,13 +124,13 @@ impl OpenAiChatBuilder {
         let own_place = self.base_url.is_none();
         let template = self.base_url.as_deref().unwrap_or(profile.base_url);
         if template.is_empty() {
-            return Err(refused(format!(
+            return Err(invalid_setting(format!(
                 "`{}` has no fixed address: set a base URL",
                 profile.name
             )));
         }
         if own_place && !profile.key_optional && !self.auth.is_required() {
-            return Err(refused(format!(
+            return Err(invalid_setting(format!(
                 "`{}` needs a key: pass one or set {}",
                 profile.name, profile.key_env
             )));
@@ -158,7 +158,7 @@ impl OpenAiChatBuilder {
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
             let dots = value.bytes().all(|b| b == b'.');
             if dots || !value.bytes().all(plain) {
-                return Err(refused(format!(
+                return Err(invalid_setting(format!(
                     "the {name} of `{}` must consist of letters, digits, `.`, `_` and `-`",
                     self.profile.name
                 )));
@@ -169,7 +169,7 @@ impl OpenAiChatBuilder {
             .split_once('{')
             .and_then(|(_, rest)| rest.split_once('}'))
         {
-            Some((open, _)) => Err(refused(format!(
+            Some((open, _)) => Err(invalid_setting(format!(
                 "the address of `{}` leaves its {open} open: set it with `fill(\"{open}\", ..)`, or set a base URL",
                 self.profile.name
             ))),
@@ -181,7 +181,9 @@ impl OpenAiChatBuilder {
         let mut text = String::new();
         for (name, value) in &self.query {
             let (Some(name), Some(value)) = (encode_segment(name), encode_segment(value)) else {
-                return Err(refused("a name or value of the query is empty".to_owned()));
+                return Err(invalid_setting(
+                    "a name or value of the query is empty".to_owned(),
+                ));
             };
             text.push(if text.is_empty() { '?' } else { '&' });
             text.push_str(&name);
@@ -192,6 +194,6 @@ impl OpenAiChatBuilder {
     }
 }
 
-fn refused(what: String) -> Error {
+fn invalid_setting(what: String) -> Error {
     Error::new(ErrorKind::InvalidRequest, what)
 }

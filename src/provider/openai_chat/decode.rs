@@ -1,25 +1,26 @@
 //! From the wire to the assembler.
 
 use super::{
-    details::Details,
-    failed::{error_in_place, failed_finish, is_failure, wrapped},
-    kept::Kept,
+    kept_fields::KeptFields,
     logprobs::logprobs,
     profile::EndMarker,
-    read_message::Form,
-    usage::{self, Apart, Counts},
-    wire::{Choice, Completion, is_blank},
+    read_message::MessageForm,
+    reasoning_details::Details,
+    response_errors::{embedded_error, failed_finish, is_failure, wrapped},
+    types::{Choice, Completion, is_blank},
+    usage::{self, Counts, SeparateReasoning},
 };
 use crate::{
     Error, ErrorKind, FinishReason, ResponseBuilder, ResponseStart, ServerTiming, Usage, Warning,
     event::MESSAGE_KEY,
-    few::Few,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
-        lenient::{self, Object, Others, Spelled, Text},
-        template::Template,
-        unknown::Unknown,
+        ChatDecoder, Frame, FrameKind, FrameOutcome,
+        chunk_template::ChunkTemplate,
+        errors,
+        lenient::{self, Object, Text, UnknownFields, WithRawText},
+        unknown_fields::UnknownFieldWarnings,
     },
+    small_vec::SmallVec1,
 };
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -27,7 +28,7 @@ use std::borrow::Cow;
 /// The first keys of opaque blocks, which come last in the message: those that belong to the reasoning, and members without
 /// a place of their own.
 const DETAILS: u32 = 1 << 20;
-const KEPT: u32 = 1 << 24;
+const KEPT_FIELDS: u32 = 1 << 24;
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -35,28 +36,28 @@ pub(super) struct OpenAiChatDecoder {
     pub(super) provider: Cow<'static, str>,
     end_marker: EndMarker,
     /// Whether a stream without token counts lacks something.
-    usage_wanted: bool,
+    expects_usage: bool,
     /// Whether one answer was asked for, so that choices without a number are pieces of it.
-    one_wanted: bool,
+    expects_one_choice: bool,
     /// Whether the server counts reasoning beside the completion.
     reasoning_apart: bool,
     pub(super) details: Details,
-    pub(super) kept: Kept,
-    pub(super) unknown: Unknown,
+    pub(super) kept: KeptFields,
+    pub(super) unknown: UnknownFieldWarnings,
     /// Choices of which a stream brought deltas.
-    pub(super) with_deltas: Few<u32>,
+    pub(super) with_deltas: SmallVec1<u32>,
     /// Whether reasoning came under a name of its own, so that the details only repeat it.
     pub(super) named_reasoning: bool,
     /// Whether this is a stream that still lacks its end marker.
-    unmarked: bool,
+    lacks_end_marker: bool,
     /// A chunk that held a piece of text and nothing else that was new, and where that piece belongs.
-    template: Template,
-    piece: Piece,
+    template: ChunkTemplate,
+    delta: ChunkDelta,
 }
 
 /// Where the only text of a chunk belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Piece {
+struct ChunkDelta {
     choice: u32,
     is_reasoning: bool,
 }
@@ -65,24 +66,24 @@ impl OpenAiChatDecoder {
     pub(super) fn new(
         provider: Cow<'static, str>,
         end_marker: EndMarker,
-        usage_wanted: bool,
-        one_wanted: bool,
+        expects_usage: bool,
+        expects_one_choice: bool,
         reasoning_apart: bool,
     ) -> Self {
         OpenAiChatDecoder {
             provider,
             end_marker,
-            usage_wanted,
-            one_wanted,
+            expects_usage,
+            expects_one_choice,
             reasoning_apart,
             details: Details::default(),
-            kept: Kept::default(),
-            unknown: Unknown::default(),
-            with_deltas: Few::default(),
+            kept: KeptFields::default(),
+            unknown: UnknownFieldWarnings::default(),
+            with_deltas: SmallVec1::default(),
             named_reasoning: false,
-            unmarked: false,
-            template: Template::default(),
-            piece: Piece::default(),
+            lacks_end_marker: false,
+            template: ChunkTemplate::default(),
+            delta: ChunkDelta::default(),
         }
     }
 
@@ -94,13 +95,13 @@ impl OpenAiChatDecoder {
     ) -> Result<(), Error> {
         let mut completion = Completion::default();
         let unread = lenient::fill(&mut completion, data)?;
-        if let Some(error) = error_in_place(&completion, data) {
+        if let Some(error) = embedded_error(&completion, data) {
             return Err(error);
         }
         if streaming {
             self.learn(&completion, data, unread);
         }
-        head(&completion, out);
+        emit_start(&completion, out);
         self.extras("", &completion.others, out)?;
         if let Some(groq) = &completion.x_groq.0 {
             self.extras("x_groq.", &groq.others, out)?;
@@ -114,15 +115,15 @@ impl OpenAiChatDecoder {
         }
         if let Some(choices) = choices {
             for (position, choice) in (0_u64..).zip(choices.iter_mut()) {
-                let unnumbered = if self.one_wanted { 0 } else { position };
+                let unnumbered = if self.expects_one_choice { 0 } else { position };
                 let index = choice_index(choice.index.0.unwrap_or(unnumbered))?;
                 self.choice(index, choice, streaming, out)?;
             }
         }
         let reasoning = match self.named_reasoning || self.details.has_text() {
-            _ if self.reasoning_apart => Apart::Always,
-            true => Apart::IfUncounted,
-            false => Apart::IfCounted,
+            _ if self.reasoning_apart => SeparateReasoning::Always,
+            true => SeparateReasoning::IfUncounted,
+            false => SeparateReasoning::IfCounted,
         };
         let counted = counts(&completion, reasoning);
         metadata(&completion, counted, out)
@@ -132,7 +133,7 @@ impl OpenAiChatDecoder {
     fn extras(
         &mut self,
         prefix: &str,
-        others: &Others<'_>,
+        others: &UnknownFields<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for (name, raw) in others.iter() {
@@ -150,18 +151,18 @@ impl OpenAiChatDecoder {
         };
         if let Ok(choice) = choice_index(index) {
             self.template.learn(chunk, text, unread);
-            self.piece = Piece {
+            self.delta = ChunkDelta {
                 choice,
                 is_reasoning,
             };
         }
     }
 
-    fn repeated(&mut self, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
-        let Piece {
+    fn match_repeated(&mut self, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
+        let ChunkDelta {
             choice,
             is_reasoning,
-        } = self.piece;
+        } = self.delta;
         out.choice(choice)?;
         if is_reasoning {
             self.named_reasoning |= !text.is_empty();
@@ -197,7 +198,7 @@ impl OpenAiChatDecoder {
         let (delta, message) = (&mut choice.delta.0, &mut choice.message.0);
         if !streaming {
             if let Some(message) = message.as_mut().or(delta.as_mut()) {
-                self.message(index, message, Form::Answer, out)?;
+                self.message(index, message, MessageForm::Complete, out)?;
             }
         } else {
             // Perplexity sends both: the message so far and what is new.
@@ -205,10 +206,10 @@ impl OpenAiChatDecoder {
                 if !self.has_deltas(index) {
                     self.with_deltas.push(index);
                 }
-                self.message(index, delta, Form::Delta, out)?;
+                self.message(index, delta, MessageForm::Delta, out)?;
             }
             if let Some(message) = message.as_mut() {
-                self.message(index, message, Form::SoFar, out)?;
+                self.message(index, message, MessageForm::Cumulative, out)?;
             }
         }
         if let Some(mut logprobs) = logprobs(choice) {
@@ -218,7 +219,7 @@ impl OpenAiChatDecoder {
             out.logprobs(index, logprobs)?;
         }
         let reason = choice.finish_reason.non_empty();
-        if let Some(reason) = reason.filter(|reason| !is_no_word(reason)) {
+        if let Some(reason) = reason.filter(|reason| !is_blank_reason(reason)) {
             if is_failure(reason) {
                 return Err(failed_finish(reason));
             }
@@ -230,7 +231,7 @@ impl OpenAiChatDecoder {
 }
 
 /// What KoboldCpp and its like write where others write null.
-fn is_no_word(reason: &str) -> bool {
+fn is_blank_reason(reason: &str) -> bool {
     reason.eq_ignore_ascii_case("null") || reason.eq_ignore_ascii_case("none")
 }
 
@@ -261,21 +262,21 @@ impl ChatDecoder for OpenAiChatDecoder {
         out: &mut ResponseBuilder,
     ) -> Result<FrameOutcome, Error> {
         if lenient::is_done(frame.data) {
-            self.unmarked = false;
+            self.lacks_end_marker = false;
             return self.marked(out);
         }
         if frame.data.trim_ascii().is_empty() {
             return Ok(FrameOutcome::KeepAlive);
         }
-        self.unmarked = true;
+        self.lacks_end_marker = true;
         if self.end_marker == EndMarker::Required {
             out.require_end_marker();
         }
         if frame.kind == FrameKind::Exception || frame.name == "error" {
             return Err(errors::from_event(frame.name, frame.data.as_bytes()));
         }
-        if let Some(text) = self.template.text(frame.data) {
-            self.repeated(text, out)?;
+        if let Some(text) = self.template.match_text(frame.data) {
+            self.match_repeated(text, out)?;
             return Ok(FrameOutcome::Continue);
         }
         self.completion(frame.data, true, out)?;
@@ -290,19 +291,19 @@ impl ChatDecoder for OpenAiChatDecoder {
     }
 
     fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
-        if self.unmarked && self.end_marker == EndMarker::Always {
+        if self.lacks_end_marker && self.end_marker == EndMarker::Always {
             out.warn_once(Warning::new(
                 "missing_end",
                 "the stream said why it stopped, but lacks the `[DONE]` that this provider sends",
             ));
-        } else if self.unmarked && self.usage_wanted && out.current_usage().is_none() {
+        } else if self.lacks_end_marker && self.expects_usage && out.current_usage().is_none() {
             out.warn_once(Warning::new(
                 "missing_end",
                 "the stream said why it stopped, but ended with neither `[DONE]` nor the usage that was asked for",
             ));
         }
         self.details.finish(&self.provider, DETAILS, out)?;
-        self.kept.finish(&self.provider, KEPT, out)
+        self.kept.finish(&self.provider, KEPT_FIELDS, out)
     }
 }
 
@@ -343,7 +344,7 @@ fn choice_index(index: u64) -> Result<u32, Error> {
     })
 }
 
-fn head(completion: &Completion<'_>, out: &mut ResponseBuilder) {
+fn emit_start(completion: &Completion<'_>, out: &mut ResponseBuilder) {
     let tier = completion.service_tier.non_empty();
     let fingerprint = completion.system_fingerprint.non_empty();
     let known = (tier.is_none() || tier == out.service_tier())
@@ -363,8 +364,11 @@ fn head(completion: &Completion<'_>, out: &mut ResponseBuilder) {
 }
 
 /// The counts: beside the choices (Groq: in an object of its own), or else in the last choice that has some.
-fn counts(completion: &Completion<'_>, reasoning: Apart) -> Option<(Usage, ServerTiming)> {
-    let of = |spelled: &Spelled<'_, Counts>| {
+fn counts(
+    completion: &Completion<'_>,
+    reasoning: SeparateReasoning,
+) -> Option<(Usage, ServerTiming)> {
+    let of = |spelled: &WithRawText<'_, Counts>| {
         Some(usage::usage(
             spelled.value.0.as_ref()?,
             spelled.raw,
@@ -374,7 +378,7 @@ fn counts(completion: &Completion<'_>, reasoning: Apart) -> Option<(Usage, Serve
     let groq = completion.x_groq.0.as_ref();
     let beside = of(&completion.usage).or_else(|| of(&groq?.usage));
     beside.or_else(|| {
-        let choices = completion.choices.iter().flat_map(Few::iter);
+        let choices = completion.choices.iter().flat_map(SmallVec1::iter);
         let counted = choices.filter_map(|choice| {
             let counts: Object<Counts> = choice.usage.read()?;
             Some((counts.0?, choice.usage))

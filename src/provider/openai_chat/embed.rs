@@ -13,14 +13,14 @@ use crate::{
 use bytes::Bytes;
 
 /// OpenAI's limit for one request.
-pub(super) const MOST_TEXTS: usize = 2048;
+pub(super) const MAX_BATCH: usize = 2048;
 
 pub(super) fn body(
     provider: &str,
     request: &EmbedRequest,
     first: usize,
 ) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
-    let texts = texts(request, first, MOST_TEXTS);
+    let texts = texts(request, first, MAX_BATCH);
     let mut out = EmbedWriter::new(provider, request);
     out.member("model", &request.model)?;
     out.member("input", texts)?;
@@ -35,7 +35,7 @@ pub(super) fn body(
 /// Vectors by their `index`; by their place where a server leaves it out.
 pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
-        struct Answer<'a> {
+        struct EmbedResponse<'a> {
             data: Option<List<Raw<'a>>>,
             model: Text<'a>,
             usage: Raw<'a>,
@@ -47,7 +47,7 @@ pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
             embedding: Raw<'a>,
         }
     }
-    let answer: Answer<'_> = lenient::parse_body(body)?;
+    let answer: EmbedResponse<'_> = lenient::parse_body(body)?;
     let Some(data) = answer.data else {
         return Err(match ErrorBody::parse(body) {
             Some(_) => errors::from_event("", body),
@@ -84,12 +84,12 @@ pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
 
 fn usage(raw: Raw<'_>) -> Option<Usage> {
     object! {
-        struct Wire {
+        struct UsageFields {
             prompt_tokens: Count,
             total_tokens: Count,
         }
     }
-    let wire: Wire = raw.read()?;
+    let wire: UsageFields = raw.read()?;
     Some(Usage {
         prompt_tokens: wire.prompt_tokens.0,
         total_tokens: wire.total_tokens.0,

@@ -3,13 +3,13 @@
 use super::{
     message::Messages,
     profile::{ChatProfile, StreamUsage, StructuredOutput},
-    tools::{WireFormat, WireToolChoice},
+    tools::{EncodedFormat, EncodedToolChoice},
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Message, Param, ResponseFormat, Warning,
     chat::ParamVisitor,
     json::ObjectWriter,
-    provider::{function_tool::FunctionTool, omissions::Omissions},
+    provider::{function_tool::FunctionTool, unsupported_params::UnsupportedParams},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -26,11 +26,11 @@ pub(super) fn body(
         out: ObjectWriter::with_capacity(estimate(request)),
         nested: Vec::new(),
         provider: name,
-        omissions: Omissions::new(name, request.drop_unsupported),
+        omissions: UnsupportedParams::new(name, request.drop_unsupported),
     };
-    encoder.fixed()?;
-    request.visit_scalars(&mut encoder)?;
-    encoder.structured()?;
+    encoder.fixed_fields()?;
+    request.for_each_scalar(&mut encoder)?;
+    encoder.encode_structured_output()?;
     encoder.finish()
 }
 
@@ -41,11 +41,11 @@ struct Encoder<'a> {
     /// Objects that gather parameters with a dot in their name.
     nested: Vec<(&'static str, ObjectWriter)>,
     provider: &'a str,
-    omissions: Omissions<'a>,
+    omissions: UnsupportedParams<'a>,
 }
 
 impl Encoder<'_> {
-    fn fixed(&mut self) -> Result<(), Error> {
+    fn fixed_fields(&mut self) -> Result<(), Error> {
         let request = self.request;
         if !self.overridden("model") {
             self.out.text("model", &request.model);
@@ -75,13 +75,13 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    fn structured(&mut self) -> Result<(), Error> {
+    fn encode_structured_output(&mut self) -> Result<(), Error> {
         let request = self.request;
-        if !request.stop.is_empty() && self.allowed(Param::Stop)? {
+        if !request.stop.is_empty() && self.check_supported(Param::Stop)? {
             self.out
                 .member(self.profile.api_name(Param::Stop), &request.stop)?;
         }
-        if !request.tools.is_empty() && self.allowed(Param::Tools)? {
+        if !request.tools.is_empty() && self.check_supported(Param::Tools)? {
             let tools = self.omissions.tools(&request.tools, &[self.provider])?;
             let tools: Vec<FunctionTool<'_>> =
                 tools.into_iter().map(FunctionTool::with_strict).collect();
@@ -90,8 +90,8 @@ impl Encoder<'_> {
             }
         }
         if let Some(choice) = &request.tool_choice {
-            if self.allowed(Param::ToolChoice)? {
-                let choice = WireToolChoice(choice, self.profile.tool_choice_required);
+            if self.check_supported(Param::ToolChoice)? {
+                let choice = EncodedToolChoice(choice, self.profile.tool_choice_required);
                 self.out.member("tool_choice", &choice)?;
             }
         }
@@ -99,7 +99,7 @@ impl Encoder<'_> {
             self.response_format(format)?;
         }
         if let Some(text) = &request.prediction {
-            if self.allowed(Param::Prediction)? {
+            if self.check_supported(Param::Prediction)? {
                 let prediction = Prediction {
                     r#type: "content",
                     content: text,
@@ -117,8 +117,8 @@ impl Encoder<'_> {
                 .omissions
                 .refuse_value("response_format", &"json_schema");
         }
-        if self.allowed(Param::ResponseFormat)? {
-            self.out.member("response_format", &WireFormat(format))?;
+        if self.check_supported(Param::ResponseFormat)? {
+            self.out.member("response_format", &EncodedFormat(format))?;
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Encoder<'_> {
     }
 
     /// Whether a parameter that is set may be sent as it is.
-    fn allowed(&mut self, param: Param) -> Result<bool, Error> {
+    fn check_supported(&mut self, param: Param) -> Result<bool, Error> {
         if !self.profile.supports_any_value(param) {
             self.omissions
                 .refuse(&format!("the parameter `{}`", param.name()))?;
@@ -179,7 +179,7 @@ impl Encoder<'_> {
     }
 
     /// Says a value in the server's own way; false if there is none for it.
-    fn spelled<T: Serialize>(&mut self, param: Param, value: &T) -> Result<bool, Error> {
+    fn renamed_value<T: Serialize>(&mut self, param: Param, value: &T) -> Result<bool, Error> {
         if !self.profile.renamed_values.iter().any(|s| s.param == param) {
             return Ok(false);
         }
@@ -209,10 +209,10 @@ impl ParamVisitor for Encoder<'_> {
             }
             return Ok(());
         }
-        if self.spelled(param, value)? {
+        if self.renamed_value(param, value)? {
             return Ok(());
         }
-        if self.allowed(param)? {
+        if self.check_supported(param)? {
             self.member(self.profile.api_name(param), value)?;
         }
         Ok(())

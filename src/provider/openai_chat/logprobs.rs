@@ -1,4 +1,4 @@
-use super::wire::Choice;
+use super::types::Choice;
 use crate::{
     Logprobs, TokenLogprob, TopLogprob,
     provider::lenient::{Count, List, Number, Raw, Text, object},

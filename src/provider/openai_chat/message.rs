@@ -1,15 +1,18 @@
 //! Messages as a server's profile allows them.
 
 use super::{
-    kept,
-    part::{WireCall, WirePart},
+    encoded_message::{Content, EncodedMessage},
+    kept_fields,
+    part::{EncodedCall, EncodedPart},
     profile::{ChatProfile, ForeignCalls, MediaPlacement, ReasoningReplay},
-    wire_message::{Content, WireMessage},
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Message, Param, Role, ToolResult,
     json::ListWriter,
-    provider::{gemini::Generation, history::Takes, members::Members, omissions::Omissions},
+    provider::{
+        gemini::Generation, history::HistorySupport, json_object::JsonObject,
+        unsupported_params::UnsupportedParams,
+    },
 };
 
 /// The text of a tool's message if all of the result is in the message of the user that follows.
@@ -19,7 +22,7 @@ const RESULT_FOLLOWS: &str = "The result is in the next message of the user.";
 pub(super) struct Messages<'p, 'r, 'n> {
     profile: &'p ChatProfile,
     provider: &'p str,
-    omissions: &'r mut Omissions<'n>,
+    omissions: &'r mut UnsupportedParams<'n>,
     /// The member that a turn with calls must have, and what stands there without reasoning.
     required: Option<(&'static str, &'static str)>,
     /// Whether the model takes content as one text alone.
@@ -30,9 +33,9 @@ pub(super) struct Messages<'p, 'r, 'n> {
 
 /// The messages so far, and what is to follow the results of the last turn.
 #[derive(Default)]
-struct Sent<'a> {
-    messages: Vec<WireMessage<'a>>,
-    moved: Vec<WirePart<'a>>,
+struct MessageList<'a> {
+    messages: Vec<EncodedMessage<'a>>,
+    moved: Vec<EncodedPart<'a>>,
 }
 
 impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
@@ -40,7 +43,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         profile: &'p ChatProfile,
         provider: &'p str,
         request: &ChatRequest,
-        omissions: &'r mut Omissions<'n>,
+        omissions: &'r mut UnsupportedParams<'n>,
     ) -> Self {
         let required = match (profile.reasoning, profile.required_reasoning) {
             (ReasoningReplay::Field(name), Some(text)) if !thinking_is_off(profile, request) => {
@@ -68,20 +71,20 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         request: &ChatRequest,
         list: &mut ListWriter<'_>,
     ) -> Result<(), Error> {
-        let takes = Takes {
-            own: &[self.provider],
+        let takes = HistorySupport {
+            block_providers: &[self.provider],
             signatures: false,
             errors: false,
         };
         self.omissions.history(&request.messages, takes);
-        let mut sent = Sent {
+        let mut sent = MessageList {
             messages: Vec::with_capacity(request.messages.len()),
             moved: Vec::new(),
         };
         for message in &request.messages {
             self.message(message, &mut sent)?;
         }
-        sent.place_moved();
+        sent.append_relocated();
         let mut messages = sent.messages;
         if self.profile.alternating_roles {
             messages = self.alternate(messages);
@@ -93,8 +96,12 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
     }
 
     /// A message as one or more messages of the wire: each tool result is one of its own.
-    fn message<'m>(&mut self, message: &'m Message, sent: &mut Sent<'m>) -> Result<(), Error> {
-        let mut own = WireMessage::new(self.role(&message.role));
+    fn message<'m>(
+        &mut self,
+        message: &'m Message,
+        sent: &mut MessageList<'m>,
+    ) -> Result<(), Error> {
+        let mut own = EncodedMessage::new(self.role(&message.role));
         if let Some(name) = &message.name {
             if self.profile.message_name {
                 own.name = Some(name);
@@ -109,48 +116,48 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
                     sent.messages.push(result);
                 }
                 ContentPart::ToolCall(call) => {
-                    let call = WireCall::new(call, self.provider, self.omissions)?;
+                    let call = EncodedCall::new(call, self.provider, self.omissions)?;
                     own.tool_calls.push(call);
                 }
                 ContentPart::Refusal { text } if self.profile.message_refusal => {
                     own.refusal = Some(text);
                 }
                 ContentPart::Refusal { text } => {
-                    own.content.push(WirePart::Text(text.into()));
+                    own.content.push(EncodedPart::Text(text.into()));
                 }
                 ContentPart::Reasoning { text, .. } => self.reasoning(text, &mut own),
                 ContentPart::ProviderBlock(block) if block.provider == self.provider => {
-                    match kept::left_out(&block.block) {
-                        Some(name) => self.leave_out(&name),
-                        None => own.opaque(&block.block),
+                    match kept_fields::dropped_field(&block.block) {
+                        Some(name) => self.drop_part(&name),
+                        None => own.provider_block(&block.block),
                     }
                 }
                 ContentPart::ProviderBlock(_) => {}
-                part => own.content.push(WirePart::new(part, self.provider)?),
+                part => own.content.push(EncodedPart::new(part, self.provider)?),
             }
         }
         if !own.details.is_empty() {
             own.reasoning = None;
         }
-        let media = self.media_out_of_place(&mut own, "From the turn of the assistant:");
+        let media = self.relocated_media(&mut own, "From the turn of the assistant:");
         if !own.is_empty() {
             if let Some((name, text)) = self.required.filter(|_| !own.tool_calls.is_empty()) {
                 own.require_reasoning(name, text);
             }
             if self.signs_calls {
-                WireCall::sign_first(&mut own.tool_calls);
+                EncodedCall::sign_first(&mut own.tool_calls);
             }
             if let Some(separator) = self.separator(own.role) {
                 own.content.join_texts(separator);
             }
-            sent.place_moved();
+            sent.append_relocated();
             sent.messages.push(own);
         }
         sent.moved.extend(media);
         Ok(())
     }
 
-    fn leave_out(&mut self, name: &str) {
+    fn drop_part(&mut self, name: &str) {
         let provider = self.provider;
         self.omissions.warn(
             "opaque_left_out",
@@ -175,10 +182,10 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         }
     }
 
-    fn reasoning<'m>(&self, text: &'m str, own: &mut WireMessage<'m>) {
+    fn reasoning<'m>(&self, text: &'m str, own: &mut EncodedMessage<'m>) {
         let name = match self.profile.reasoning {
             ReasoningReplay::Never => return,
-            ReasoningReplay::Thinking => return own.content.push(WirePart::Thinking(text)),
+            ReasoningReplay::Thinking => return own.content.push(EncodedPart::Thinking(text)),
             ReasoningReplay::Field(name) => name,
             ReasoningReplay::Details => "reasoning",
         };
@@ -188,9 +195,9 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
     fn tool_result<'m>(
         &mut self,
         result: &'m ToolResult,
-        moved: &mut Vec<WirePart<'m>>,
-    ) -> Result<WireMessage<'m>, Error> {
-        let mut message = WireMessage::new("tool");
+        moved: &mut Vec<EncodedPart<'m>>,
+    ) -> Result<EncodedMessage<'m>, Error> {
+        let mut message = EncodedMessage::new("tool");
         message.tool_call_id = Some(&result.call_id);
         message.name = result.name.as_deref().filter(|_| self.profile.message_name);
         let is_foreign = |part: &&ContentPart| match part {
@@ -198,13 +205,15 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
             _ => false,
         };
         for part in result.content.iter().filter(|part| !is_foreign(part)) {
-            let part = WirePart::new(part, self.provider)?;
+            let part = EncodedPart::new(part, self.provider)?;
             message.content.push(part);
         }
         let label = format!("From the result of tool call `{}`:", result.call_id);
-        let media = self.media_out_of_place(&mut message, &label);
+        let media = self.relocated_media(&mut message, &label);
         if !media.is_empty() && matches!(message.content, Content::None) {
-            message.content.push(WirePart::Text(RESULT_FOLLOWS.into()));
+            message
+                .content
+                .push(EncodedPart::Text(RESULT_FOLLOWS.into()));
         }
         moved.extend(media);
         if let Some(separator) = self.separator(message.role) {
@@ -214,11 +223,11 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
     }
 
     /// What of a message is to go into one of the user, behind a text that says where it is from.
-    fn media_out_of_place<'m>(
+    fn relocated_media<'m>(
         &mut self,
-        message: &mut WireMessage<'m>,
+        message: &mut EncodedMessage<'m>,
         label: &str,
-    ) -> Vec<WirePart<'m>> {
+    ) -> Vec<EncodedPart<'m>> {
         let is_own = self.profile.media == MediaPlacement::AnyMessage || message.role == "user";
         let mut media = match is_own {
             true => Vec::new(),
@@ -232,15 +241,15 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
                     self.provider, message.role
                 ),
             );
-            media.insert(0, WirePart::Text(label.to_owned().into()));
+            media.insert(0, EncodedPart::Text(label.to_owned().into()));
         }
         media
     }
 
     /// Instructions first, and after them no two messages of the same role in a row.
-    fn alternate<'m>(&mut self, messages: Vec<WireMessage<'m>>) -> Vec<WireMessage<'m>> {
-        let mut joined: Vec<WireMessage<'m>> = Vec::with_capacity(messages.len());
-        let is_instruction = |message: &WireMessage<'_>| message.role == "system";
+    fn alternate<'m>(&mut self, messages: Vec<EncodedMessage<'m>>) -> Vec<EncodedMessage<'m>> {
+        let mut joined: Vec<EncodedMessage<'m>> = Vec::with_capacity(messages.len());
+        let is_instruction = |message: &EncodedMessage<'_>| message.role == "system";
         let mut instructions = 0_usize;
         for message in messages {
             if is_instruction(&message) {
@@ -264,13 +273,13 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
     }
 }
 
-impl Sent<'_> {
+impl MessageList<'_> {
     /// Results of tools stand together behind their calls; what was taken out of them comes after the last.
-    fn place_moved(&mut self) {
+    fn append_relocated(&mut self) {
         if self.moved.is_empty() {
             return;
         }
-        let mut message = WireMessage::new("user");
+        let mut message = EncodedMessage::new("user");
         message.content = Content::Parts(std::mem::take(&mut self.moved));
         self.messages.push(message);
     }
@@ -285,7 +294,7 @@ fn thinking_is_off(profile: &ChatProfile, request: &ChatRequest) -> bool {
     let is_said = |(name, value): &(String, Json)| {
         let own = off.filter(|off| off.name.split('.').next() == Some(name));
         own.is_some_and(|off| match off.name.split_once('.') {
-            Some((_, inner)) => Members::read(value.as_str())
+            Some((_, inner)) => JsonObject::read(value.as_str())
                 .and_then(|members| {
                     members
                         .get(inner)

@@ -5,11 +5,10 @@
 
 mod builder;
 mod decode;
-mod details;
 mod embed;
 mod encode;
-mod failed;
-mod kept;
+mod encoded_message;
+mod kept_fields;
 mod logprobs;
 mod message;
 pub(super) mod models;
@@ -17,10 +16,11 @@ mod part;
 mod profile;
 pub mod profiles;
 mod read_message;
+mod reasoning_details;
+mod response_errors;
 mod tools;
+mod types;
 mod usage;
-mod wire;
-mod wire_message;
 
 use super::{
     BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, ModelPage,
@@ -130,7 +130,7 @@ impl OpenAiChat {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.reserve(super::MOST_HEADERS);
+        headers.reserve(super::HEADER_CAPACITY);
         if is_post {
             headers.insert(header::CONTENT_TYPE, super::JSON);
         }
@@ -153,7 +153,7 @@ impl OpenAiChat {
 impl Provider for OpenAiChat {
     fn owns_model(&self, model: &str) -> bool {
         let vendors = model_ids::makers_at(&self.base_url, self.profile.vendors);
-        model_ids::is_of_makers(model, vendors)
+        model_ids::has_vendor_prefix(model, vendors)
     }
 
     fn names_freely(&self) -> bool {
@@ -200,7 +200,7 @@ impl Provider for OpenAiChat {
             self.name.clone(),
             self.profile.end_marker,
             request.include_usage.unwrap_or(true),
-            asks_for_one(request),
+            expects_one_choice(request),
             self.profile.reasoning_apart,
         ))
     }
@@ -293,7 +293,7 @@ impl OpenAiChat {
 }
 
 /// Whether one answer is asked for. A number in `extra` counts before the typed one, as it does in the request.
-fn asks_for_one(request: &ChatRequest) -> bool {
+fn expects_one_choice(request: &ChatRequest) -> bool {
     let in_extra = request.extra.iter().rev().find(|(name, _)| name == "n");
     let count = match in_extra {
         Some((_, count)) => count.as_str().trim().parse().ok(),

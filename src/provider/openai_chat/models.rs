@@ -36,7 +36,7 @@ pub(in crate::provider) fn decode_one(provider: &str, body: &Bytes) -> Result<Mo
 
 fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
     object! {
-        struct Wire<'a> {
+        struct ModelFields<'a> {
             id: Text<'a>,
             name: Text<'a>,
             owned_by: Text<'a>,
@@ -50,7 +50,7 @@ fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
             max_context_length: Count,
         }
     }
-    let wire: Wire<'_> = raw.read()?;
+    let wire: ModelFields<'_> = raw.read()?;
     let limits: Limits = wire.limits.read().unwrap_or_default();
     let mut model = Model::new(provider, wire.id.non_empty()?);
     model.name = wire.name.non_empty().map(str::to_owned);

@@ -1,12 +1,15 @@
 //! Parts of a message as they are on the wire.
 
-use crate::{ContentPart, Error, ErrorKind, Json, Media, ToolCall, provider::omissions::Omissions};
+use crate::{
+    ContentPart, Error, ErrorKind, Json, Media, ToolCall,
+    provider::unsupported_params::UnsupportedParams,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// An element of `content`.
-pub(super) enum WirePart<'a> {
+pub(super) enum EncodedPart<'a> {
     Text(Cow<'a, str>),
     ImageUrl(String, Option<&'a str>),
     Audio(String, &'a str),
@@ -18,25 +21,25 @@ pub(super) enum WirePart<'a> {
     Raw(Json),
 }
 
-impl<'a> WirePart<'a> {
+impl<'a> EncodedPart<'a> {
     /// A part that has a place on this wire.
     pub(super) fn new(part: &'a ContentPart, provider: &str) -> Result<Self, Error> {
         let what = match part {
-            ContentPart::Text { text, .. } => return Ok(WirePart::Text(text.into())),
+            ContentPart::Text { text, .. } => return Ok(EncodedPart::Text(text.into())),
             ContentPart::Image { media, detail } => {
                 let detail = detail.as_ref().map(|detail| detail.as_str());
                 return Ok(match media {
-                    Media::Url { url, .. } => WirePart::ImageUrl(url.clone(), detail),
+                    Media::Url { url, .. } => EncodedPart::ImageUrl(url.clone(), detail),
                     Media::Inline { mime_type, data } => {
-                        WirePart::ImageUrl(data_url(mime_type, data), detail)
+                        EncodedPart::ImageUrl(data_url(mime_type, data), detail)
                     }
-                    Media::File { id } => WirePart::FileId(id),
+                    Media::File { id } => EncodedPart::FileId(id),
                 });
             }
             ContentPart::Audio {
                 media: Media::Inline { mime_type, data },
             } => {
-                return Ok(WirePart::Audio(
+                return Ok(EncodedPart::Audio(
                     Media::base64(data),
                     audio_format(mime_type),
                 ));
@@ -44,9 +47,9 @@ impl<'a> WirePart<'a> {
             ContentPart::Document { media, name } => match media {
                 Media::Inline { mime_type, data } => {
                     let data = data_url(mime_type, data);
-                    return Ok(WirePart::FileData(data, name.as_deref()));
+                    return Ok(EncodedPart::FileData(data, name.as_deref()));
                 }
-                Media::File { id } => return Ok(WirePart::FileId(id)),
+                Media::File { id } => return Ok(EncodedPart::FileId(id)),
                 Media::Url { .. } => "a document by its address",
             },
             ContentPart::Audio { .. } => "sound that is not inline",
@@ -60,15 +63,15 @@ impl<'a> WirePart<'a> {
     }
 }
 
-impl WirePart<'_> {
+impl EncodedPart<'_> {
     /// Whether it is a picture, sound or a document.
     pub(super) fn is_media(&self) -> bool {
         match self {
-            WirePart::ImageUrl(..)
-            | WirePart::Audio(..)
-            | WirePart::FileData(..)
-            | WirePart::FileId(_) => true,
-            WirePart::Text(_) | WirePart::Thinking(_) | WirePart::Raw(_) => false,
+            EncodedPart::ImageUrl(..)
+            | EncodedPart::Audio(..)
+            | EncodedPart::FileData(..)
+            | EncodedPart::FileId(_) => true,
+            EncodedPart::Text(_) | EncodedPart::Thinking(_) | EncodedPart::Raw(_) => false,
         }
     }
 }
@@ -85,7 +88,7 @@ fn data_url(mime_type: &str, data: &bytes::Bytes) -> String {
     ["data:", mime_type, ";base64,", &Media::base64(data)].concat()
 }
 
-impl Serialize for WirePart<'_> {
+impl Serialize for EncodedPart<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct ImageUrl<'a> {
@@ -107,26 +110,26 @@ impl Serialize for WirePart<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             file_id: Option<&'a str>,
         }
-        if let WirePart::Raw(json) = self {
+        if let EncodedPart::Raw(json) = self {
             return json.serialize(serializer);
         }
         let mut map = serializer.serialize_map(Some(2))?;
         match self {
-            WirePart::Raw(_) => {}
-            WirePart::Text(text) => {
+            EncodedPart::Raw(_) => {}
+            EncodedPart::Text(text) => {
                 map.serialize_entry("type", "text")?;
                 map.serialize_entry("text", text)?;
             }
-            WirePart::ImageUrl(url, detail) => {
+            EncodedPart::ImageUrl(url, detail) => {
                 map.serialize_entry("type", "image_url")?;
                 let detail = *detail;
                 map.serialize_entry("image_url", &ImageUrl { url, detail })?;
             }
-            WirePart::Audio(data, format) => {
+            EncodedPart::Audio(data, format) => {
                 map.serialize_entry("type", "input_audio")?;
                 map.serialize_entry("input_audio", &InputAudio { data, format })?;
             }
-            WirePart::FileData(data, filename) => {
+            EncodedPart::FileData(data, filename) => {
                 map.serialize_entry("type", "file")?;
                 let file = File {
                     filename: *filename,
@@ -135,7 +138,7 @@ impl Serialize for WirePart<'_> {
                 };
                 map.serialize_entry("file", &file)?;
             }
-            WirePart::FileId(id) => {
+            EncodedPart::FileId(id) => {
                 map.serialize_entry("type", "file")?;
                 let file = File {
                     file_id: Some(id),
@@ -143,9 +146,9 @@ impl Serialize for WirePart<'_> {
                 };
                 map.serialize_entry("file", &file)?;
             }
-            WirePart::Thinking(text) => {
+            EncodedPart::Thinking(text) => {
                 map.serialize_entry("type", "thinking")?;
-                map.serialize_entry("thinking", &[WirePart::Text((*text).into())])?;
+                map.serialize_entry("thinking", &[EncodedPart::Text((*text).into())])?;
             }
         }
         map.end()
@@ -153,10 +156,11 @@ impl Serialize for WirePart<'_> {
 }
 
 /// What Gemini 3 takes in the place of the signature of a call that it did not make itself.
-const FOREIGN_CALL: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
+const UNSIGNED_CALL_SIGNATURE: &str =
+    r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
 
 /// An element of `tool_calls`.
-pub(super) enum WireCall<'a> {
+pub(super) enum EncodedCall<'a> {
     Function {
         id: &'a str,
         name: &'a str,
@@ -167,18 +171,18 @@ pub(super) enum WireCall<'a> {
     Raw(Json),
 }
 
-impl<'a> WireCall<'a> {
+impl<'a> EncodedCall<'a> {
     /// A call with what `provider` wants back with it; another provider's data stays here.
     pub(super) fn new(
         call: &'a ToolCall,
         provider: &str,
-        omissions: &mut Omissions<'_>,
+        omissions: &mut UnsupportedParams<'_>,
     ) -> Result<Self, Error> {
         let own = call
             .provider_data
             .as_ref()
             .filter(|own| own.provider == provider);
-        Ok(WireCall::Function {
+        Ok(EncodedCall::Function {
             id: &call.id,
             name: &call.name,
             arguments: omissions.arguments(call)?,
@@ -187,41 +191,41 @@ impl<'a> WireCall<'a> {
     }
 }
 
-impl WireCall<'_> {
+impl EncodedCall<'_> {
     /// Gives the first of a turn's calls a word in the place of a signature, unless one of them has its own.
     pub(super) fn sign_first(calls: &mut [Self]) {
         let is_unsigned = |call: &Self| match call {
-            WireCall::Function { extra_content, .. } => extra_content.is_none(),
-            WireCall::Raw(_) => true,
+            EncodedCall::Function { extra_content, .. } => extra_content.is_none(),
+            EncodedCall::Raw(_) => true,
         };
         if !calls.iter().all(is_unsigned) {
             return;
         }
         let first = calls.iter_mut().find_map(|call| match call {
-            WireCall::Function { extra_content, .. } => Some(extra_content),
-            WireCall::Raw(_) => None,
+            EncodedCall::Function { extra_content, .. } => Some(extra_content),
+            EncodedCall::Raw(_) => None,
         });
         if let Some(extra_content) = first {
-            *extra_content = serde_json::from_str(FOREIGN_CALL).ok();
+            *extra_content = serde_json::from_str(UNSIGNED_CALL_SIGNATURE).ok();
         }
     }
 }
 
-impl Serialize for WireCall<'_> {
+impl Serialize for EncodedCall<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Wire<'a> {
+        struct FunctionFields<'a> {
             name: &'a str,
             arguments: &'a str,
         }
         let (id, function, extra_content) = match self {
-            WireCall::Raw(json) => return json.serialize(serializer),
-            WireCall::Function {
+            EncodedCall::Raw(json) => return json.serialize(serializer),
+            EncodedCall::Function {
                 id,
                 name,
                 arguments,
                 extra_content,
-            } => (id, Wire { name, arguments }, extra_content),
+            } => (id, FunctionFields { name, arguments }, extra_content),
         };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", id)?;

@@ -2,12 +2,12 @@
 
 use super::{
     decode::OpenAiChatDecoder,
-    wire::{Content, Message, Part, ToolCall, has_others, is_blank},
+    types::{Content, Message, Part, ToolCall, has_unknown_fields, is_blank},
 };
 use crate::{
     Citation, Error, ProviderData, ResponseBuilder, ToolFragment,
     event::MESSAGE_KEY,
-    provider::lenient::{List, Object, Raw, Spelled, Text, object},
+    provider::lenient::{List, Object, Raw, Text, WithRawText, object},
 };
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ impl OpenAiChatDecoder {
         &mut self,
         choice: u32,
         message: &mut Message<'_>,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         self.reasoning(choice, message, form, out)?;
@@ -30,7 +30,7 @@ impl OpenAiChatDecoder {
                     self.text(choice, text.into(), form, out)?;
                 }
                 _ => {
-                    let is_whole = form == Form::SoFar;
+                    let is_whole = form == MessageForm::Cumulative;
                     self.kept.member(choice, "content", raw, is_whole, out)?;
                 }
             },
@@ -45,7 +45,7 @@ impl OpenAiChatDecoder {
         }
         for (name, raw) in message.others.iter() {
             if !raw.text().is_none_or(is_blank) {
-                let is_whole = form == Form::SoFar;
+                let is_whole = form == MessageForm::Cumulative;
                 self.kept.member(choice, name, raw, is_whole, out)?;
             }
         }
@@ -60,11 +60,11 @@ impl OpenAiChatDecoder {
         &mut self,
         choice: u32,
         text: Cow<'_, str>,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the text", &text, form, out, |out| {
-            out.whole_text(choice, MESSAGE_KEY, &text)
+            out.complete_text(choice, MESSAGE_KEY, &text)
         })?;
         match is_new {
             true => out.text(choice, MESSAGE_KEY, text),
@@ -76,11 +76,11 @@ impl OpenAiChatDecoder {
         &mut self,
         choice: u32,
         text: &str,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the refusal", text, form, out, |out| {
-            out.whole_refusal(choice, MESSAGE_KEY, text)
+            out.complete_refusal(choice, MESSAGE_KEY, text)
         })?;
         match is_new {
             true => out.refusal(choice, MESSAGE_KEY, text),
@@ -92,11 +92,11 @@ impl OpenAiChatDecoder {
         &mut self,
         choice: u32,
         text: Cow<'_, str>,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let is_new = self.is_new(choice, "the reasoning", &text, form, out, |out| {
-            out.whole_reasoning(choice, MESSAGE_KEY, &text)
+            out.complete_reasoning(choice, MESSAGE_KEY, &text)
         })?;
         match is_new {
             true => out.reasoning(choice, MESSAGE_KEY, text),
@@ -110,11 +110,11 @@ impl OpenAiChatDecoder {
         choice: u32,
         what: &str,
         text: &str,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
         repeat: impl FnOnce(&mut ResponseBuilder) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        if form != Form::SoFar || text.is_empty() {
+        if form != MessageForm::Cumulative || text.is_empty() {
             return Ok(true);
         }
         if repeat(out)? {
@@ -131,8 +131,8 @@ impl OpenAiChatDecoder {
     fn parts(
         &mut self,
         choice: u32,
-        parts: &[Spelled<'_, Part<'_>>],
-        form: Form,
+        parts: &[WithRawText<'_, Part<'_>>],
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let mut all = Texts::default();
@@ -140,7 +140,7 @@ impl OpenAiChatDecoder {
             self.part(choice, part, false, form, &mut all, out)?;
         }
         self.thought(choice, all.thoughts.into(), form, out)?;
-        if let Some(signature) = all.signature.filter(|_| form != Form::SoFar) {
+        if let Some(signature) = all.signature.filter(|_| form != MessageForm::Cumulative) {
             out.reasoning_signature(choice, MESSAGE_KEY, &signature)?;
         }
         self.text(choice, all.text.into(), form, out)?;
@@ -150,9 +150,9 @@ impl OpenAiChatDecoder {
     fn part(
         &mut self,
         choice: u32,
-        spelled: &Spelled<'_, Part<'_>>,
+        spelled: &WithRawText<'_, Part<'_>>,
         is_thought: bool,
-        form: Form,
+        form: MessageForm,
         all: &mut Texts,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
@@ -193,7 +193,7 @@ impl OpenAiChatDecoder {
                 is_known = false;
             }
         }
-        if is_known && !has_others(&part.others) {
+        if is_known && !has_unknown_fields(&part.others) {
             return Ok(());
         }
         self.keep_part(choice, spelled.raw, is_known, form, out)
@@ -203,14 +203,14 @@ impl OpenAiChatDecoder {
     fn inner_thought(
         &mut self,
         choice: u32,
-        spelled: &Spelled<'_, Part<'_>>,
-        form: Form,
+        spelled: &WithRawText<'_, Part<'_>>,
+        form: MessageForm,
         all: &mut Texts,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let plain: Text<'_> = match &spelled.value.0 {
             None => text_of(spelled.raw),
-            Some(part) if !has_others(&part.others) && part.thinking.text().is_none() => {
+            Some(part) if !has_unknown_fields(&part.others) && part.thinking.text().is_none() => {
                 if let Some(signature) = part.signature.non_empty() {
                     all.signature.get_or_insert_default().push_str(signature);
                 }
@@ -234,13 +234,13 @@ impl OpenAiChatDecoder {
         choice: u32,
         raw: Raw<'_>,
         is_rest: bool,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if raw.text().is_none_or(is_blank) {
             return Ok(());
         }
-        let is_whole = form == Form::SoFar;
+        let is_whole = form == MessageForm::Cumulative;
         self.kept.part(choice, raw, is_rest, is_whole, out)
     }
 
@@ -249,7 +249,7 @@ impl OpenAiChatDecoder {
         &mut self,
         choice: u32,
         message: &mut Message<'_>,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let named = [
@@ -274,13 +274,13 @@ impl OpenAiChatDecoder {
             }
             Some(Content::Value(raw)) => {
                 let mut all = Texts::default();
-                let part: Spelled<'_, Part<'_>> = raw.read().unwrap_or_default();
+                let part: WithRawText<'_, Part<'_>> = raw.read().unwrap_or_default();
                 self.part(choice, &part, true, form, &mut all, out)?;
                 self.thought(choice, all.thoughts.into(), form, out)?;
             }
         }
-        if form == Form::SoFar && !message.reasoning_details.0.is_empty() {
-            self.details.forget(choice);
+        if form == MessageForm::Cumulative && !message.reasoning_details.0.is_empty() {
+            self.details.clear_choice(choice);
         }
         let mut all_shown = String::new();
         for detail in &message.reasoning_details.0 {
@@ -296,12 +296,12 @@ impl OpenAiChatDecoder {
         &mut self,
         choice: u32,
         message: &Message<'_>,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let calls = &message.tool_calls.0;
         // Without an index the place in a list of several says which call is meant.
-        let unnumbered = |call: &Spelled<'_, ToolCall<'_>>| {
+        let unnumbered = |call: &WithRawText<'_, ToolCall<'_>>| {
             call.value
                 .0
                 .as_ref()
@@ -316,9 +316,9 @@ impl OpenAiChatDecoder {
             };
             let index = call.index.0.or(by_place.then_some(position));
             let id = call.id.non_empty();
-            let goes_on = || call.function.0.is_none() && has_others(&call.others);
+            let goes_on = || call.function.0.is_none() && has_unknown_fields(&call.others);
             let is_kept =
-                call.is_of_other_type() || (goes_on() && self.kept.has_call(choice, index, id));
+                call.is_not_function() || (goes_on() && self.kept.has_call(choice, index, id));
             if is_kept {
                 self.keep_call(choice, index, id, spelled.raw, form, out)?;
                 continue;
@@ -338,28 +338,32 @@ impl OpenAiChatDecoder {
                 extra_content: call.extra_content,
             };
             match form {
-                Form::SoFar => fragments.push(call),
-                Form::Delta => {
+                MessageForm::Cumulative => fragments.push(call),
+                MessageForm::Delta => {
                     out.tool_fragment(choice, call.fragment())?;
                     self.tool_data(choice, &call, out)?;
                 }
                 // In a whole answer every element is a call of its own, whatever its index and id say.
-                Form::Answer => {
+                MessageForm::Complete => {
                     out.add_call(choice, call.fragment())?;
                     self.tool_data(choice, &call, out)?;
                 }
             }
         }
-        if form == Form::SoFar && !fragments.is_empty() {
+        if form == MessageForm::Cumulative && !fragments.is_empty() {
             let list: Vec<_> = fragments.iter().map(Call::fragment).collect();
-            let at = out.whole_calls(choice, &list)?;
+            let at = out.complete_tool_calls(choice, &list)?;
             for (call, at) in fragments.iter().zip(at) {
                 if let Some(data) = call.extra_content.json() {
-                    out.tool_data_at(choice, at, ProviderData::new(&*self.provider, data))?;
+                    out.tool_call_provider_data_at(
+                        choice,
+                        at,
+                        ProviderData::new(&*self.provider, data),
+                    )?;
                 }
             }
         }
-        if by_place && form == Form::Delta {
+        if by_place && form == MessageForm::Delta {
             out.tool_calls_interleave(choice)?;
         }
         // The form before `tool_calls`. Snowflake fills it with empty texts.
@@ -369,7 +373,7 @@ impl OpenAiChatDecoder {
             let name = function.name.as_deref();
             let fragment = ToolFragment::new(Some(0), None, name, Some(&arguments));
             match form {
-                Form::SoFar => drop(out.whole_calls(choice, &[fragment])?),
+                MessageForm::Cumulative => drop(out.complete_tool_calls(choice, &[fragment])?),
                 _ => out.tool_fragment(choice, fragment)?,
             }
         }
@@ -396,28 +400,30 @@ impl OpenAiChatDecoder {
         index: Option<u64>,
         id: Option<&str>,
         raw: Raw<'_>,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         if raw.text().is_none_or(is_blank) {
             return Ok(());
         }
         self.kept
-            .call(choice, index, id, raw, form == Form::SoFar, out)
+            .call(choice, index, id, raw, form == MessageForm::Cumulative, out)
     }
 
     fn annotations(
         &mut self,
         choice: u32,
         annotations: &List<Raw<'_>>,
-        form: Form,
+        form: MessageForm,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         for annotation in &annotations.0 {
             let Some(citation) = citation(*annotation) else {
                 continue;
             };
-            if form != Form::SoFar || !out.has_citation(choice, MESSAGE_KEY, &citation)? {
+            if form != MessageForm::Cumulative
+                || !out.has_citation(choice, MESSAGE_KEY, &citation)?
+            {
                 out.citation(choice, MESSAGE_KEY, citation)?;
             }
         }
@@ -427,13 +433,13 @@ impl OpenAiChatDecoder {
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum MessageForm {
     /// Of an answer that comes whole.
-    Answer,
+    Complete,
     /// What is new, in a stream.
     Delta,
     /// All so far, in a stream: it may have come before.
-    SoFar,
+    Cumulative,
 }
 
 /// The texts of a list of parts.
@@ -461,11 +467,11 @@ impl Call<'_> {
 }
 
 /// The thoughts in a member of a part: a text, a part, or a list of parts.
-fn thoughts(raw: Raw<'_>) -> Vec<Spelled<'_, Part<'_>>> {
+fn thoughts(raw: Raw<'_>) -> Vec<WithRawText<'_, Part<'_>>> {
     match raw.text().and_then(|text| text.bytes().next()) {
         None => Vec::new(),
         Some(b'[') => {
-            raw.read::<List<Spelled<'_, Part<'_>>>>()
+            raw.read::<List<WithRawText<'_, Part<'_>>>>()
                 .unwrap_or_default()
                 .0
         }
@@ -483,7 +489,7 @@ fn text_of(raw: Raw<'_>) -> Text<'_> {
 
 fn citation(annotation: Raw<'_>) -> Option<Citation> {
     object! {
-        struct Wire<'a> {
+        struct AnnotationFields<'a> {
             url_citation: Object<UrlCitation<'a>>,
         }
     }
@@ -494,7 +500,7 @@ fn citation(annotation: Raw<'_>) -> Option<Citation> {
             content: Text<'a>,
         }
     }
-    let wire: Wire<'_> = annotation.read()?;
+    let wire: AnnotationFields<'_> = annotation.read()?;
     let url = wire.url_citation.0.unwrap_or_default();
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
     Some(Citation {

@@ -4,9 +4,9 @@ use crate::{Json, JsonSchema, ResponseFormat, ToolChoice};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A choice, and the server's word for "at least one".
-pub(super) struct WireToolChoice<'a>(pub(super) &'a ToolChoice, pub(super) &'static str);
+pub(super) struct EncodedToolChoice<'a>(pub(super) &'a ToolChoice, pub(super) &'static str);
 
-impl Serialize for WireToolChoice<'_> {
+impl Serialize for EncodedToolChoice<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Named<'a> {
@@ -26,9 +26,9 @@ impl Serialize for WireToolChoice<'_> {
     }
 }
 
-pub(super) struct WireFormat<'a>(pub(super) &'a ResponseFormat);
+pub(super) struct EncodedFormat<'a>(pub(super) &'a ResponseFormat);
 
-impl Serialize for WireFormat<'_> {
+impl Serialize for EncodedFormat<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Schema<'a> {

@@ -71,7 +71,7 @@ object! {
 
 /// When tokens that the total has beyond prompt and completion are reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Apart {
+pub(super) enum SeparateReasoning {
     /// If the server says that it counted as many of reasoning.
     IfCounted,
     /// Also if it does not say how many there were, because the answer has reasoning.
@@ -81,7 +81,11 @@ pub(super) enum Apart {
 }
 
 /// The counts, and the times that Groq puts beside them.
-pub(super) fn usage(counts: &Counts, raw: Raw<'_>, reasoning: Apart) -> (Usage, ServerTiming) {
+pub(super) fn usage(
+    counts: &Counts,
+    raw: Raw<'_>,
+    reasoning: SeparateReasoning,
+) -> (Usage, ServerTiming) {
     let none = (PromptDetails::default(), CompletionDetails::default());
     let prompt = counts.prompt_tokens_details.0.as_ref().unwrap_or(&none.0);
     let completion = counts
@@ -119,8 +123,10 @@ pub(super) fn usage(counts: &Counts, raw: Raw<'_>, reasoning: Apart) -> (Usage, 
         usage.audio_tokens,
         completion.audio_tokens.0,
     ];
-    if let Some(apart) = apart(&usage, &others, reasoning) {
-        let with_reasoning = usage.completion_tokens.map(|own| own.saturating_add(apart));
+    if let Some(separate_reasoning) = separate_reasoning(&usage, &others, reasoning) {
+        let with_reasoning = usage
+            .completion_tokens
+            .map(|own| own.saturating_add(separate_reasoning));
         usage.completion_tokens = with_reasoning;
     }
     let timing = ServerTiming {
@@ -136,15 +142,19 @@ pub(super) fn usage(counts: &Counts, raw: Raw<'_>, reasoning: Apart) -> (Usage, 
 ///
 /// What is missing may have another reason: Mistral leaves sound out of the prompt, others what was cached. Where the server
 /// does not say how much of it is reasoning, each of those is a better explanation.
-fn apart(usage: &Usage, others: &[Option<u64>], reasoning: Apart) -> Option<u64> {
+fn separate_reasoning(
+    usage: &Usage,
+    others: &[Option<u64>],
+    reasoning: SeparateReasoning,
+) -> Option<u64> {
     let told = usage.prompt_tokens?.checked_add(usage.completion_tokens?)?;
     let missing = usage.total_tokens?.checked_sub(told).filter(|n| *n > 0)?;
     let is_reasoning = match usage.reasoning_tokens {
         Some(counted) if counted > 0 => counted == missing,
         Some(_) => false,
         None => {
-            reasoning != Apart::IfCounted
-                && missing <= MOST_REASONING
+            reasoning != SeparateReasoning::IfCounted
+                && missing <= MAX_REASONING_TOKENS
                 && !others.contains(&Some(missing))
         }
     };
@@ -152,7 +162,7 @@ fn apart(usage: &Usage, others: &[Option<u64>], reasoning: Apart) -> Option<u64>
 }
 
 /// No model thinks longer: a total that has more beyond its parts is none.
-const MOST_REASONING: u64 = 1 << 24;
+const MAX_REASONING_TOKENS: u64 = 1 << 24;
 
 impl TimeInfo {
     pub(super) fn timing(&self) -> ServerTiming {

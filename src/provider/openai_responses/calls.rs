@@ -3,12 +3,13 @@
 use super::{
     arguments,
     items::{Items, Source},
+    output_items::Kind,
     parts::item_part,
-    slots::Kind,
-    wire::{Event, Item},
+    types::{Event, Item},
 };
 use crate::{
-    Error, ErrorKind, Json, ProviderData, ResponseBuilder, event::CallState, provider::lenient::Raw,
+    Error, ErrorKind, Json, ProviderData, ResponseBuilder, event::ToolCallProgress,
+    provider::lenient::Raw,
 };
 
 impl Items {
@@ -23,7 +24,7 @@ impl Items {
             .of(event.output_index.0, event.item_id.non_empty())?;
         self.slots.is(number, Kind::Call);
         let Some(delta) = event.delta.as_deref() else {
-            self.unreadable(event, out);
+            self.warn_unreadable(event, out);
             return Ok(());
         };
         if self
@@ -31,7 +32,7 @@ impl Items {
             .get(number)
             .is_some_and(|slot| slot.has_arguments)
         {
-            self.late(event, out);
+            self.warn_late_delta(event, out);
             return Ok(());
         }
         out.tool_arguments(0, item_part(number), delta)
@@ -50,7 +51,7 @@ impl Items {
         let name = event.name.as_deref().unwrap_or_default();
         self.check_name(number, name, out)?;
         // Before its name comes nothing of a call is visible, so that its whole arguments can still replace others.
-        self.whole_arguments(number, event.arguments, out)?;
+        self.complete_arguments(number, event.arguments, out)?;
         out.tool_start(0, item_part(number), "", name)?;
         if let Some(slot) = self.slots.get(number) {
             slot.has_arguments = true;
@@ -71,9 +72,9 @@ impl Items {
         let name = item.name.as_deref().unwrap_or_default();
         let id = item.call_id.as_deref().unwrap_or_default();
         self.check_name(number, name, out)?;
-        self.whole_arguments(number, item.arguments, out)?;
+        self.complete_arguments(number, item.arguments, out)?;
         out.tool_start(0, part, id, name)?;
-        if let Some(call) = out.call_so_far(0, part)
+        if let Some(call) = out.current_call(0, part)
             && !id.is_empty()
             && call.id != id
         {
@@ -92,7 +93,7 @@ impl Items {
             .is_some_and(|slot| slot.has_arguments);
         let is_open = matches!(item.status.as_deref(), Some("in_progress" | "incomplete"));
         let is_empty = out
-            .call_so_far(0, part)
+            .current_call(0, part)
             .is_some_and(|call| call.arguments.trim().is_empty());
         if source == Source::Response && is_open && is_empty && !has_arguments {
             // As if it were only announced: what the response ended with decides.
@@ -110,7 +111,7 @@ impl Items {
 
     /// One name in the announcement and another one at the end are two commands.
     fn check_name(&self, number: u32, name: &str, out: &ResponseBuilder) -> Result<(), Error> {
-        match out.call_so_far(0, item_part(number)) {
+        match out.current_call(0, item_part(number)) {
             Some(call) if ![&*call.name, ""].contains(&name) && !call.name.is_empty() => {
                 Err(Error::new(
                     ErrorKind::Protocol,
@@ -127,7 +128,7 @@ impl Items {
 
     /// All arguments of a call, of which some may have been handed out. None say nothing: some servers leave out at the end
     /// what they have sent before.
-    fn whole_arguments(
+    fn complete_arguments(
         &mut self,
         number: u32,
         arguments: Raw<'_>,
@@ -139,8 +140,8 @@ impl Items {
             .slots
             .get(number)
             .is_some_and(|slot| slot.has_arguments);
-        let is_open = out.call_state(0, part) != Some(CallState::Ended);
-        let come = out.call_so_far(0, part).map_or("", |call| &call.arguments);
+        let is_open = out.tool_call_progress(0, part) != Some(ToolCallProgress::Ended);
+        let come = out.current_call(0, part).map_or("", |call| &call.arguments);
         if whole.is_empty() || *come == *whole || arguments::same(come, &whole) {
             return Ok(());
         }

@@ -4,9 +4,9 @@ use super::{
     items::Items,
     parts::List,
     streamed::Member,
+    types::{Event, PartKind, Response},
     unclosed::Ended,
     unknown, usage,
-    wire::{Event, Flow, Response},
 };
 use crate::{
     Error, ErrorKind, FinishReason, ResponseBuilder, ResponseStart,
@@ -52,25 +52,25 @@ impl ResponsesDecoder {
             "response.output_item.done" => items.done(&event, out)?,
             "response.content_part.done" => items.part_done(&event, List::First, out)?,
             "response.output_text.done" => {
-                items.text_done(&event, Flow::Text, List::First, out)?;
+                items.text_done(&event, PartKind::Text, List::First, out)?;
             }
             "response.output_text.annotation.added" => items.annotation(&event, out)?,
             "response.refusal.delta" => items.refusal(&event, out)?,
             "response.refusal.done" => {
-                items.text_done(&event, Flow::Refusal, List::First, out)?;
+                items.text_done(&event, PartKind::Refusal, List::First, out)?;
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_summary.delta" => {
                 items.summary(&event, out)?;
             }
             "response.reasoning_summary_text.done" | "response.reasoning_summary.done" => {
-                items.text_done(&event, Flow::Reasoning, List::First, out)?;
+                items.text_done(&event, PartKind::Reasoning, List::First, out)?;
             }
             "response.reasoning_summary_part.done" => items.part_done(&event, List::First, out)?,
             "response.reasoning_text.delta" | "response.reasoning.delta" => {
                 items.reasoning(&event, out)?;
             }
             "response.reasoning_text.done" | "response.reasoning.done" => {
-                items.text_done(&event, Flow::Reasoning, List::Second, out)?;
+                items.text_done(&event, PartKind::Reasoning, List::Second, out)?;
             }
             "response.reasoning_part.done" => items.part_done(&event, List::Second, out)?,
             "response.function_call_arguments.delta" => items.arguments(&event, out)?,
@@ -127,7 +127,7 @@ impl ResponsesDecoder {
 
     fn created(&mut self, response: Raw<'_>, out: &mut ResponseBuilder) {
         if let Some(response) = response.read::<Response<'_>>() {
-            head(&response, out);
+            emit_start(&response, out);
         }
     }
 
@@ -166,7 +166,7 @@ impl ResponsesDecoder {
         data: &str,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        head(response, out);
+        emit_start(response, out);
         out.choice(0)?;
         let output = self.output(response, out);
         if let Some(usage) = usage::usage(response.usage) {
@@ -281,7 +281,7 @@ impl ChatDecoder for ResponsesDecoder {
     }
 }
 
-fn head(response: &Response<'_>, out: &mut ResponseBuilder) {
+fn emit_start(response: &Response<'_>, out: &mut ResponseBuilder) {
     let metadata = response.metadata.0.as_ref();
     out.response_start(ResponseStart {
         id: response.id.to_string_or_empty(),

@@ -1,10 +1,10 @@
 //! From a request to the body.
 
-use super::{input, profile::ResponsesProfile};
+use super::{encode_items, profile::ResponsesProfile};
 use crate::{
     ChatRequest, Error, Json, JsonSchema, Message, Param, ReasoningEffort, ReasoningFormat,
     ResponseFormat, Role, Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor,
-    json::ObjectWriter, provider::omissions::Omissions,
+    json::ObjectWriter, provider::unsupported_params::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -18,13 +18,13 @@ pub(super) fn body(
         profile,
         request,
         provider,
-        omissions: Omissions::new(provider, request.drop_unsupported),
+        omissions: UnsupportedParams::new(provider, request.drop_unsupported),
         out: ObjectWriter::with_capacity(1024),
     };
     encoder.conversation()?;
     encoder.options()?;
     encoder.tools()?;
-    request.visit_scalars(&mut encoder)?;
+    request.for_each_scalar(&mut encoder)?;
     for (name, value) in &request.extra {
         encoder.out.member(name, value)?;
     }
@@ -35,7 +35,7 @@ struct Encoder<'a> {
     profile: &'a ResponsesProfile,
     request: &'a ChatRequest,
     provider: &'a str,
-    omissions: Omissions<'a>,
+    omissions: UnsupportedParams<'a>,
     out: ObjectWriter,
 }
 
@@ -75,7 +75,8 @@ impl Encoder<'_> {
             self.out.member("instructions", &texts.join("\n\n"))?;
         }
         if !own("input") {
-            let items = input::items(rest, self.provider, self.stores(), &mut self.omissions)?;
+            let items =
+                encode_items::items(rest, self.provider, self.stores(), &mut self.omissions)?;
             self.out.member("input", &items)?;
         }
         if request.stream {
@@ -142,7 +143,7 @@ impl Encoder<'_> {
             || request
                 .messages
                 .iter()
-                .any(|message| input::has_reasoning(message, self.provider))
+                .any(|message| encode_items::has_reasoning(message, self.provider))
     }
 
     /// Reasoning is hidden unless a summary is asked for.
@@ -160,7 +161,7 @@ impl Encoder<'_> {
     fn tools(&mut self) -> Result<(), Error> {
         let request = self.request;
         let tools = self.omissions.tools(&request.tools, &[self.provider])?;
-        let tools: Vec<WireTool<'_>> = tools.into_iter().map(WireTool).collect();
+        let tools: Vec<EncodedTool<'_>> = tools.into_iter().map(EncodedTool).collect();
         if !tools.is_empty() {
             self.member("tools", &tools)?;
         }
@@ -247,9 +248,9 @@ impl Serialize for Format<'_> {
     }
 }
 
-struct WireTool<'a>(&'a Tool);
+struct EncodedTool<'a>(&'a Tool);
 
-impl Serialize for WireTool<'_> {
+impl Serialize for EncodedTool<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct NoParameters {

@@ -2,17 +2,17 @@
 //! by the final response. Each repetition is compared with what was handed out and brings what is missing.
 
 use super::{
+    output_items::{Key, Kind, OutputItems},
     parts::{Parts, hash, item_part},
-    slots::{Key, Kind, Slots},
     streamed::{Member, Told, text_of},
+    types::{Event, Item, ShellOutput},
     unknown,
-    wire::{Event, Item, ShellOutput},
 };
 use crate::{
     Error, ErrorKind, Json, ProviderBlock, ResponseBuilder,
     provider::{
         lenient::{self, Raw},
-        unknown::{Unknown, shown},
+        unknown_fields::{UnknownFieldWarnings, shown},
     },
 };
 use serde::Serialize;
@@ -21,15 +21,15 @@ use serde::Serialize;
 #[derive(Debug)]
 pub(super) struct Items {
     pub(super) provider: String,
-    pub(super) slots: Slots,
+    pub(super) slots: OutputItems,
     pub(super) parts: Parts,
-    pub(super) unknown: Unknown,
+    pub(super) unknown: UnknownFieldWarnings,
     /// Whether an item was handed out that the program has to answer.
     calls: bool,
     /// Whether the last command for a shell has no output, so that the program is to run it.
     shell_waits: bool,
     /// Whether a reasoning item came: the items behind it are only known with their ids then.
-    reasoned: bool,
+    has_reasoning_item: bool,
 }
 
 /// Where an item was sent in full.
@@ -45,12 +45,12 @@ impl Items {
     pub(super) fn new(provider: &str) -> Self {
         Items {
             provider: provider.to_owned(),
-            slots: Slots::default(),
+            slots: OutputItems::default(),
             parts: Parts::default(),
-            unknown: Unknown::default(),
+            unknown: UnknownFieldWarnings::default(),
             calls: false,
             shell_waits: false,
-            reasoned: false,
+            has_reasoning_item: false,
         }
     }
 
@@ -61,7 +61,7 @@ impl Items {
 
     /// A reasoning item came.
     pub(super) fn has_reasoning(&mut self) {
-        self.reasoned = true;
+        self.has_reasoning_item = true;
     }
 
     pub(super) fn has_calls(&self) -> bool {
@@ -82,7 +82,7 @@ impl Items {
         let id = item.id.non_empty().map_or(0, hash);
         let number = self.slots.add(event.output_index.0, id)?;
         let json = event.item.json();
-        out.retain(json.as_ref().map_or(0, |json| json.as_str().len()))?;
+        out.charge(json.as_ref().map_or(0, |json| json.as_str().len()))?;
         if let Some(slot) = self.slots.get(number) {
             slot.key = key(&item);
             slot.announced = json;
@@ -131,7 +131,7 @@ impl Items {
         match event.delta.as_deref() {
             Some(delta) => self.add_to_member(event, member, delta, out),
             None => {
-                self.unreadable(event, out);
+                self.warn_unreadable(event, out);
                 Ok(())
             }
         }
@@ -165,7 +165,7 @@ impl Items {
         delta: &str,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        out.retain(delta.len())?;
+        out.charge(delta.len())?;
         let number = self
             .slots
             .of(event.output_index.0, event.item_id.non_empty())?;
@@ -175,7 +175,7 @@ impl Items {
             None => false,
         };
         if is_late {
-            self.late(event, out);
+            self.warn_late_delta(event, out);
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Items {
             .slots
             .of(event.output_index.0, event.item_id.non_empty())?;
         let text = text_of(value);
-        out.retain(text.len())?;
+        out.charge(text.len())?;
         let is_same = self
             .slots
             .get(number)
@@ -242,7 +242,7 @@ impl Items {
         }
         if begun == Kind::Call
             && key.kind != Kind::Call
-            && out.call_so_far(0, item_part(number)).is_some()
+            && out.current_call(0, item_part(number)).is_some()
         {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -260,10 +260,10 @@ impl Items {
             }
             Kind::Call => self.call(number, item, json, source, is_first, out),
             Kind::Reasoning => {
-                self.reasoned = true;
+                self.has_reasoning_item = true;
                 self.thoughts(number, item, out)?;
                 if is_first {
-                    return self.opaque(number, json, out);
+                    return self.provider_block(number, json, out);
                 }
                 Ok(())
             }
@@ -294,13 +294,13 @@ impl Items {
         };
         if let Some(slot) = self.slots.get(number).filter(|_| source == Source::Done) {
             slot.told = Told::of(lenient::parse(json.as_str())?);
-            out.retain(slot.told.size())?;
+            out.charge(slot.told.size())?;
         }
         for member in differing {
             self.differs(number, member, "the events before it", out);
         }
-        self.answers(item.r#type.as_deref().unwrap_or_default());
-        self.opaque(number, json, out)
+        self.is_program_call(item.r#type.as_deref().unwrap_or_default());
+        self.provider_block(number, json, out)
     }
 
     /// By what an announced item is known is the same in the finished one.
@@ -388,7 +388,7 @@ impl Items {
     }
 
     /// Whether the program has to answer an item of this type, once it was handed out.
-    pub(super) fn answers(&mut self, kind: &str) {
+    pub(super) fn is_program_call(&mut self, kind: &str) {
         match kind {
             "shell_call" => self.shell_waits = true,
             "shell_call_output" => self.shell_waits = false,
@@ -396,7 +396,7 @@ impl Items {
         }
     }
 
-    pub(super) fn opaque(
+    pub(super) fn provider_block(
         &self,
         number: u32,
         json: Json,
@@ -416,19 +416,19 @@ impl Items {
         item: &Item<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        if !self.reasoned && item.phase.non_empty().is_none() {
+        if !self.has_reasoning_item && item.phase.non_empty().is_none() {
             return Ok(());
         }
-        let block = Json::new(&MessageMark {
+        let block = Json::new(&MessageMeta {
             r#type: "message",
             id: item.id.non_empty(),
             phase: item.phase.non_empty(),
         })?;
-        self.opaque(number, block, out)
+        self.provider_block(number, block, out)
     }
 
     /// A delta behind the whole text or the whole arguments.
-    pub(super) fn late(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
+    pub(super) fn warn_late_delta(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
         let name = event.r#type.as_deref().unwrap_or_default();
         let message = format!(
             "an event `{}` came behind the event that completed its part; it was taken for a repetition",
@@ -438,7 +438,7 @@ impl Items {
     }
 
     /// A delta or a whole text that is no text.
-    pub(super) fn unreadable(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
+    pub(super) fn warn_unreadable(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
         let name = event.r#type.as_deref().unwrap_or_default();
         let message = format!(
             "an event `{}` has no text where one belongs; `raw_frames` gives it as it came",
@@ -450,7 +450,7 @@ impl Items {
 
 /// What a message needs, beside its text, to be recognised by the provider when it comes back.
 #[derive(Serialize)]
-struct MessageMark<'a> {
+struct MessageMeta<'a> {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,

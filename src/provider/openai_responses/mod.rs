@@ -8,24 +8,24 @@ mod arguments;
 mod calls;
 mod decode;
 mod encode;
-mod input;
+mod encode_items;
 mod items;
+mod output_items;
 mod parts;
 mod profile;
-mod slots;
 mod streamed;
 mod texts;
+mod types;
 mod unclosed;
 mod unknown;
 mod usage;
-mod wire;
 
 use super::{
     BaseUrl, ChatDecoder, EncodedRequest, Framing, ModelPage, Provider,
     call_ids::{self, Links},
     model_ids,
     openai_chat::{AuthStyle, models},
-    requests::{self, Place},
+    requests::{self, ProviderDefaults},
     tool_names,
 };
 use crate::{
@@ -148,7 +148,7 @@ impl OpenAiResponsesBuilder {
     /// or if the key would travel unencrypted.
     pub fn build(self) -> Result<OpenAiResponses, Error> {
         let profile = self.profile;
-        let place = Place {
+        let place = ProviderDefaults {
             name: profile.name,
             base_url: profile.base_url,
             key_env: profile.key_env,
@@ -168,7 +168,7 @@ impl OpenAiResponsesBuilder {
 impl Provider for OpenAiResponses {
     fn owns_model(&self, model: &str) -> bool {
         let vendors = model_ids::makers_at(&self.base_url, self.profile.vendors);
-        model_ids::is_of_makers(model, vendors)
+        model_ids::has_vendor_prefix(model, vendors)
     }
 
     fn name(&self) -> &str {

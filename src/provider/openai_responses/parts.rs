@@ -1,15 +1,15 @@
 //! How much of each part of an item has been handed out, and which part of the finished item it is.
 
-use super::wire::Flow;
+use super::types::PartKind;
 use crate::{Error, ErrorKind};
 use std::collections::BTreeMap;
 
 /// Part numbers between two items: each item has room for its own parts.
 const STRIDE: u32 = 4096;
 /// Room for each of the two lists of an item.
-pub(super) const ROOM: u32 = 2047;
+pub(super) const PARTS_PER_LIST: u32 = 2047;
 /// More parts than this are no answer (F81).
-const MOST_PARTS: usize = 65_536;
+const MAX_CONTENT_PARTS: usize = 65_536;
 
 /// One of the two lists of parts that an item can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,28 +29,28 @@ impl List {
     fn start(self, number: u32) -> u32 {
         let skipped = match self {
             List::First => 1,
-            List::Second => ROOM.saturating_add(1),
+            List::Second => PARTS_PER_LIST.saturating_add(1),
         };
         item_part(number).saturating_add(skipped)
     }
 
     /// The part number of a part that the wire gives this index.
     pub(super) fn part(self, number: u32, index: u64) -> u32 {
-        let most = ROOM.saturating_sub(1);
+        let most = PARTS_PER_LIST.saturating_sub(1);
         let index = u32::try_from(index).unwrap_or(most).min(most);
         self.start(number).saturating_add(index)
     }
 
     fn range(self, number: u32) -> std::ops::Range<u32> {
         let start = self.start(number);
-        start..start.saturating_add(ROOM)
+        start..start.saturating_add(PARTS_PER_LIST)
     }
 }
 
 /// What of a part has been handed out. Its text is not kept again: its length and hash are enough to compare it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) flow: Flow,
+pub(super) struct PartState {
+    pub(super) flow: PartKind,
     pub(super) logprobs: usize,
     pub(super) citations: usize,
     /// Of their texts, one after the other.
@@ -69,7 +69,7 @@ pub(super) struct Seen {
 
 /// How a whole text compares with what was handed out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest<'t> {
+pub(super) enum Remainder<'t> {
     /// So much is still to be handed out; nothing if the texts are equal.
     More(&'t str),
     /// They differ only in the white space at their ends.
@@ -77,7 +77,7 @@ pub(super) enum Rest<'t> {
     Differs,
 }
 
-impl Seen {
+impl PartState {
     /// More of a text is handed out.
     pub(super) fn add(&mut self, text: &str) {
         for (at, byte) in (self.bytes.saturating_add(1)..).zip(text.bytes()) {
@@ -91,25 +91,26 @@ impl Seen {
 
     /// What of the whole text has not been handed out. An empty one says nothing: some servers leave out at the end what
     /// they have sent before.
-    pub(super) fn rest<'t>(&self, whole: &'t str) -> Rest<'t> {
+    pub(super) fn remainder<'t>(&self, whole: &'t str) -> Remainder<'t> {
         if whole.is_empty() {
-            return Rest::More("");
+            return Remainder::More("");
         }
         if let Some((seen, rest)) = whole.split_at_checked(self.bytes)
             && hash(seen) == self.hash
         {
-            return Rest::More(rest);
+            return Remainder::More(rest);
         }
         let solid = whole.trim_ascii_end();
         if solid.len() == self.solid_bytes && hash(solid) == self.solid_hash {
-            return Rest::Space;
+            return Remainder::Space;
         }
-        Rest::Differs
+        Remainder::Differs
     }
 
-    fn fits(&self, flow: Flow, whole: &str) -> bool {
+    fn fits(&self, flow: PartKind, whole: &str) -> bool {
         self.flow == flow
-            && (self.bytes == 0 || (!whole.is_empty() && self.rest(whole) != Rest::Differs))
+            && (self.bytes == 0
+                || (!whole.is_empty() && self.remainder(whole) != Remainder::Differs))
     }
 }
 
@@ -126,26 +127,30 @@ fn step(hash: u64, byte: u8) -> u64 {
 /// The parts of all items.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    seen: BTreeMap<u32, Seen>,
+    states: BTreeMap<u32, PartState>,
 }
 
 impl Parts {
     /// The part that a delta goes to, and what has been handed out of it.
-    pub(super) fn open(&mut self, part: u32, flow: Flow) -> Result<(u32, &mut Seen), Error> {
-        let mut part = match self.seen.get(&part) {
+    pub(super) fn open(
+        &mut self,
+        part: u32,
+        flow: PartKind,
+    ) -> Result<(u32, &mut PartState), Error> {
+        let mut part = match self.states.get(&part) {
             Some(seen) => seen.alias.unwrap_or(part),
             None => part,
         };
         // A text and a refusal of one index are two parts.
-        if self.seen.get(&part).is_some_and(|seen| seen.flow != flow) {
+        if self.states.get(&part).is_some_and(|seen| seen.flow != flow) {
             part = part.saturating_add(1);
         }
-        if self.seen.len() >= MOST_PARTS && !self.seen.contains_key(&part) {
-            return Err(too_many("parts", MOST_PARTS));
+        if self.states.len() >= MAX_CONTENT_PARTS && !self.states.contains_key(&part) {
+            return Err(too_many("parts", MAX_CONTENT_PARTS));
         }
-        let seen = self.seen.entry(part).or_insert(Seen {
+        let seen = self.states.entry(part).or_insert(PartState {
             flow,
-            ..Seen::default()
+            ..PartState::default()
         });
         if seen.flow != flow {
             return Err(Error::new(
@@ -163,16 +168,16 @@ impl Parts {
         list: List,
         number: u32,
         index: u64,
-        flow: Flow,
+        flow: PartKind,
         whole: &str,
     ) -> Result<u32, Error> {
         let part = list.part(number, index);
-        let is_known = |seen: &Seen| seen.alias.is_some() || seen.bytes > 0 || seen.closed;
-        if whole.is_empty() || self.seen.get(&part).is_some_and(is_known) {
+        let is_known = |seen: &PartState| seen.alias.is_some() || seen.bytes > 0 || seen.closed;
+        if whole.is_empty() || self.states.get(&part).is_some_and(is_known) {
             return Ok(self.open(part, flow)?.0);
         }
         let sum = hash(whole);
-        let other = self.seen.range(list.range(number)).find(|(_, seen)| {
+        let other = self.states.range(list.range(number)).find(|(_, seen)| {
             !seen.closed
                 && seen.alias.is_none()
                 && (seen.flow, seen.bytes, seen.hash) == (flow, whole.len(), sum)
@@ -191,19 +196,19 @@ impl Parts {
         &self,
         list: List,
         number: u32,
-        finished: &[(Flow, &str)],
+        finished: &[(PartKind, &str)],
     ) -> Result<(Vec<u32>, bool), Error> {
-        if finished.len() > ROOM as usize {
-            return Err(too_many("parts in an item", ROOM as usize));
+        if finished.len() > PARTS_PER_LIST as usize {
+            return Err(too_many("parts in an item", PARTS_PER_LIST as usize));
         }
         let start = list.start(number);
-        let seen: Vec<(u32, &Seen)> = self
-            .seen
+        let seen: Vec<(u32, &PartState)> = self
+            .states
             .range(list.range(number))
             .filter(|(_, seen)| seen.alias.is_none())
             .map(|(&part, seen)| (part, seen))
             .collect();
-        let by_number = |(part, seen): &(u32, &Seen)| {
+        let by_number = |(part, seen): &(u32, &PartState)| {
             let index = part.saturating_sub(start) as usize;
             finished
                 .get(index)
@@ -232,7 +237,7 @@ impl Parts {
         for (index, known) in (start..).zip(known) {
             let part = known.unwrap_or_else(|| {
                 let mut free = index.max(next);
-                while self.seen.contains_key(&free) {
+                while self.states.contains_key(&free) {
                     free = free.saturating_add(1);
                 }
                 free
@@ -241,21 +246,21 @@ impl Parts {
             parts.push(part);
         }
         if parts.iter().any(|part| !list.range(number).contains(part)) {
-            return Err(too_many("parts in an item", ROOM as usize));
+            return Err(too_many("parts in an item", PARTS_PER_LIST as usize));
         }
         Ok((parts, seen.len() > finished.len()))
     }
 
     /// The parts of a list that were handed out.
     pub(super) fn of(&self, list: List, number: u32) -> impl Iterator<Item = u32> + '_ {
-        self.seen
+        self.states
             .range(list.range(number))
             .filter(|(_, seen)| seen.alias.is_none())
             .map(|(&part, _)| part)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+        self.states.is_empty()
     }
 }
 
@@ -270,7 +275,7 @@ pub(super) fn too_many(what: &str, limit: usize) -> Error {
 mod tests {
     use super::*;
 
-    fn parts(seen: &[(u64, Flow, &str)]) -> Parts {
+    fn parts(seen: &[(u64, PartKind, &str)]) -> Parts {
         let mut parts = Parts::default();
         for (index, flow, text) in seen {
             let part = List::First.part(0, *index);
@@ -279,34 +284,34 @@ mod tests {
         parts
     }
 
-    fn aligned(seen: &[(u64, Flow, &str)], finished: &[(Flow, &str)]) -> (Vec<u32>, bool) {
+    fn aligned(seen: &[(u64, PartKind, &str)], finished: &[(PartKind, &str)]) -> (Vec<u32>, bool) {
         parts(seen).align(List::First, 0, finished).unwrap()
     }
 
     #[test]
     fn pieces_must_add_up_to_the_whole() {
-        let mut seen = Seen::default();
-        assert_eq!(seen.rest("über"), Rest::More("über"));
+        let mut seen = PartState::default();
+        assert_eq!(seen.remainder("über"), Remainder::More("über"));
         seen.add("ü");
         seen.add("b");
-        assert_eq!(seen.rest("über"), Rest::More("er"));
-        assert_eq!(seen.rest("üb"), Rest::More(""));
-        assert_eq!(seen.rest(""), Rest::More(""));
-        assert_eq!(seen.rest("üb\n"), Rest::More("\n"));
+        assert_eq!(seen.remainder("über"), Remainder::More("er"));
+        assert_eq!(seen.remainder("üb"), Remainder::More(""));
+        assert_eq!(seen.remainder(""), Remainder::More(""));
+        assert_eq!(seen.remainder("üb\n"), Remainder::More("\n"));
         for other in ["Über", "ü", "b", "übüb"] {
-            let differs = seen.rest(other) == Rest::Differs;
+            let differs = seen.remainder(other) == Remainder::Differs;
             assert_eq!(differs, other != "übüb", "{other}");
         }
         seen.add(" \n");
-        assert_eq!(seen.rest("üb"), Rest::Space);
-        assert_eq!(seen.rest("üb\t"), Rest::Space);
+        assert_eq!(seen.remainder("üb"), Remainder::Space);
+        assert_eq!(seen.remainder("üb\t"), Remainder::Space);
         seen.add("üb");
-        assert_eq!(seen.rest("üb"), Rest::Differs);
+        assert_eq!(seen.remainder("üb"), Remainder::Differs);
     }
 
     #[test]
     fn parts_are_known_by_their_numbers_or_by_their_order() {
-        use Flow::{Refusal, Text};
+        use PartKind::{Refusal, Text};
         let (a, b, no) = ((Text, "A"), (Text, "B"), (Refusal, "no"));
         for (seen, finished, expected) in [
             (&[(0, Text, "A")][..], &[a][..], &[1][..]),
@@ -330,10 +335,10 @@ mod tests {
 
     #[test]
     fn a_done_event_of_another_number_is_of_the_part_that_says_the_same() {
-        let mut parts = parts(&[(1, Flow::Text, "A")]);
+        let mut parts = parts(&[(1, PartKind::Text, "A")]);
         let mut completed = |index, text| {
             parts
-                .completed(List::First, 0, index, Flow::Text, text)
+                .completed(List::First, 0, index, PartKind::Text, text)
                 .unwrap()
         };
         assert_eq!(completed(0, "A"), 2);
@@ -349,7 +354,7 @@ mod tests {
         assert_eq!(first.part(1, u64::MAX), first.part(1, 2046));
         assert!(first.part(1, u64::MAX) < second.part(1, 0));
         assert!(second.part(1, u64::MAX) < item_part(2));
-        let many = vec![(Flow::Text, "x"); 2048];
+        let many = vec![(PartKind::Text, "x"); 2048];
         let error = Parts::default().align(first, 0, &many).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }

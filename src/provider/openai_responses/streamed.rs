@@ -5,8 +5,8 @@ use super::{arguments, parts::hash, unknown};
 use crate::{
     Error, Json,
     provider::{
+        json_object::JsonObject,
         lenient::{List, Object, Raw, object},
-        members::Members,
     },
 };
 use std::{borrow::Cow, collections::BTreeMap};
@@ -152,11 +152,11 @@ impl Streamed {
             }
         }
         let mut commands = Vec::new();
-        let mut filled: Option<Members> = None;
+        let mut filled: Option<JsonObject> = None;
         for (member, text) in missing {
             let all = match &mut filled {
                 Some(all) => all,
-                None => match Members::read(item.as_str()) {
+                None => match JsonObject::read(item.as_str()) {
                     Some(all) => filled.insert(all),
                     None => return Ok((item, differing)),
                 },
@@ -190,8 +190,10 @@ impl Streamed {
 }
 
 /// Sets a member of the object that a member is.
-fn set_inner(all: &mut Members, outer: &str, inner: &str, value: Json) -> Result<(), Error> {
-    let object = all.get(outer).and_then(|json| Members::read(json.as_str()));
+fn set_inner(all: &mut JsonObject, outer: &str, inner: &str, value: Json) -> Result<(), Error> {
+    let object = all
+        .get(outer)
+        .and_then(|json| JsonObject::read(json.as_str()));
     let mut object = object.unwrap_or_default();
     object.set(inner, value);
     all.set(outer, object.to_json()?);

@@ -3,10 +3,10 @@
 use super::{
     arguments,
     items::Items,
-    parts::{List, Rest},
-    slots::Kind,
+    output_items::Kind,
+    parts::{List, Remainder},
+    types::{Event, Item, PartKind, RawPart},
     unknown,
-    wire::{Event, Flow, Item, RawPart},
 };
 use crate::{
     Citation, Error, ErrorKind, Json, Logprobs, ProviderBlock, ResponseBuilder,
@@ -22,7 +22,7 @@ impl Items {
     /// The text of a response that has no items.
     pub(super) fn bare_text(&mut self, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
         let number = self.slots.of(Some(0), None)?;
-        self.pour(List::First.part(number, 0), Flow::Text, text, out)
+        self.emit_part(List::First.part(number, 0), PartKind::Text, text, out)
     }
 
     pub(super) fn text(
@@ -30,11 +30,11 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let part = self.delta(event, List::First, Flow::Text, out)?;
+        let part = self.delta(event, List::First, PartKind::Text, out)?;
         if let Some(part) = part.filter(|_| !event.logprobs.0.is_empty()) {
-            let seen = self.parts.open(part, Flow::Text)?.1;
+            let seen = self.parts.open(part, PartKind::Text)?.1;
             seen.logprobs = seen.logprobs.saturating_add(event.logprobs.0.len());
-            return pour_logprobs(&event.logprobs.0, out);
+            return emit_logprobs(&event.logprobs.0, out);
         }
         Ok(())
     }
@@ -44,7 +44,7 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        self.delta(event, List::First, Flow::Refusal, out)
+        self.delta(event, List::First, PartKind::Refusal, out)
             .map(|_| ())
     }
 
@@ -53,7 +53,7 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        self.delta(event, List::First, Flow::Reasoning, out)
+        self.delta(event, List::First, PartKind::Reasoning, out)
             .map(|_| ())
     }
 
@@ -62,7 +62,7 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        self.delta(event, List::Second, Flow::Reasoning, out)
+        self.delta(event, List::Second, PartKind::Reasoning, out)
             .map(|_| ())
     }
 
@@ -70,22 +70,22 @@ impl Items {
     pub(super) fn text_done(
         &mut self,
         event: &Event<'_>,
-        flow: Flow,
+        flow: PartKind,
         list: List,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let whole = match flow {
-            Flow::Refusal => event.refusal.as_deref(),
+            PartKind::Refusal => event.refusal.as_deref(),
             _ => event.text.as_deref(),
         };
         let Some(whole) = whole else {
-            self.unreadable(event, out);
+            self.warn_unreadable(event, out);
             return Ok(());
         };
-        let (number, index) = self.place(event, list, flow)?;
+        let (number, index) = self.locate(event, list, flow)?;
         let part = self.parts.completed(list, number, index, flow, whole)?;
-        self.whole(number, part, flow, whole, out)?;
-        if flow == Flow::Text {
+        self.complete_text(number, part, flow, whole, out)?;
+        if flow == PartKind::Text {
             self.logprobs(part, &event.logprobs.0, out)?;
         }
         Ok(())
@@ -104,17 +104,17 @@ impl Items {
         let (mut flow, whole) = part.content();
         // The content of a reasoning item, as events of parts without a name of their own tell it.
         let list = match flow {
-            Flow::Reasoning if list == List::First && event.summary_index.0.is_none() => {
+            PartKind::Reasoning if list == List::First && event.summary_index.0.is_none() => {
                 List::Second
             }
             _ => list,
         };
         if event.summary_index.0.is_some() {
-            flow = Flow::Reasoning;
+            flow = PartKind::Reasoning;
         }
-        let (number, index) = self.place(event, list, flow)?;
+        let (number, index) = self.locate(event, list, flow)?;
         let place = self.parts.completed(list, number, index, flow, &whole)?;
-        self.whole_part(number, place, flow, &whole, &part, out)
+        self.complete_part(number, place, flow, &whole, &part, out)
     }
 
     /// A source of a text.
@@ -123,10 +123,10 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let (number, index) = self.place(event, List::First, Flow::Text)?;
+        let (number, index) = self.locate(event, List::First, PartKind::Text)?;
         let (part, seen) = self
             .parts
-            .open(List::First.part(number, index), Flow::Text)?;
+            .open(List::First.part(number, index), PartKind::Text)?;
         if event.annotation.text().is_some() && !seen.closed {
             seen.citations = seen.citations.saturating_add(1);
             seen.citations_hash = cited(seen.citations_hash, event.annotation);
@@ -136,12 +136,17 @@ impl Items {
     }
 
     /// To which item and which of its parts an event belongs.
-    fn place(&mut self, event: &Event<'_>, list: List, flow: Flow) -> Result<(u32, u64), Error> {
+    fn locate(
+        &mut self,
+        event: &Event<'_>,
+        list: List,
+        flow: PartKind,
+    ) -> Result<(u32, u64), Error> {
         let number = self
             .slots
             .of(event.output_index.0, event.item_id.non_empty())?;
         let (kind, index) = match (list, flow) {
-            (List::First, Flow::Reasoning) => (Kind::Reasoning, event.summary_index),
+            (List::First, PartKind::Reasoning) => (Kind::Reasoning, event.summary_index),
             (List::Second, _) => (Kind::Reasoning, event.content_index),
             _ => (Kind::Message, event.content_index),
         };
@@ -154,23 +159,23 @@ impl Items {
         &mut self,
         event: &Event<'_>,
         list: List,
-        flow: Flow,
+        flow: PartKind,
         out: &mut ResponseBuilder,
     ) -> Result<Option<u32>, Error> {
-        let (number, index) = self.place(event, list, flow)?;
+        let (number, index) = self.locate(event, list, flow)?;
         let Some(delta) = event.delta.as_deref() else {
-            self.unreadable(event, out);
+            self.warn_unreadable(event, out);
             return Ok(None);
         };
         let (part, seen) = self.parts.open(list.part(number, index), flow)?;
         if seen.closed {
             if !delta.is_empty() {
-                self.late(event, out);
+                self.warn_late_delta(event, out);
             }
             return Ok(None);
         }
         seen.add(delta);
-        hand_out(part, flow, delta, out)?;
+        emit_text(part, flow, delta, out)?;
         Ok(Some(part))
     }
 
@@ -190,7 +195,7 @@ impl Items {
         item: &Item<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let thoughts = Some(Flow::Reasoning);
+        let thoughts = Some(PartKind::Reasoning);
         let (summary, content) = (RawPart::list(item.summary)?, RawPart::list(item.content)?);
         self.list(number, List::First, thoughts, &summary, out)?;
         self.list(number, List::Second, thoughts, &content, out)
@@ -201,7 +206,7 @@ impl Items {
         &mut self,
         number: u32,
         list: List,
-        flow: Option<Flow>,
+        flow: Option<PartKind>,
         parts: &[RawPart<'_>],
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
@@ -219,11 +224,11 @@ impl Items {
                 (None, content) => content,
             })
             .collect();
-        let finished: Vec<(Flow, &str)> =
+        let finished: Vec<(PartKind, &str)> =
             texts.iter().map(|(flow, text)| (*flow, &**text)).collect();
         let (numbers, lacks) = self.parts.align(list, number, &finished)?;
         for ((place, part), (flow, whole)) in numbers.into_iter().zip(parts).zip(finished) {
-            self.whole_part(number, place, flow, whole, part, out)?;
+            self.complete_part(number, place, flow, whole, part, out)?;
         }
         if lacks {
             let message = format!(
@@ -235,26 +240,26 @@ impl Items {
     }
 
     /// One part in full: text, sources and probabilities.
-    fn whole_part(
+    fn complete_part(
         &mut self,
         number: u32,
         place: u32,
-        flow: Flow,
+        flow: PartKind,
         whole: &str,
         part: &RawPart<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        if flow == Flow::Opaque {
-            return self.opaque_part(place, part, out);
+        if flow == PartKind::Opaque {
+            return self.provider_part(place, part, out);
         }
         let (place, seen) = self.parts.open(place, flow)?;
         let is_first = !seen.closed;
-        self.whole(number, place, flow, whole, out)?;
-        if flow == Flow::Text {
+        self.complete_text(number, place, flow, whole, out)?;
+        if flow == PartKind::Text {
             self.annotations(number, place, &part.part.annotations.0, out)?;
             self.logprobs(place, &part.part.logprobs.0, out)?;
         }
-        if is_first && flow != Flow::Reasoning {
+        if is_first && flow != PartKind::Reasoning {
             self.unknown_members("a part of a message", part.raw, unknown::OF_PART, out);
         }
         out.end_part(0, place)
@@ -268,7 +273,7 @@ impl Items {
         all: &[Raw<'_>],
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let seen = self.parts.open(place, Flow::Text)?.1;
+        let seen = self.parts.open(place, PartKind::Text)?.1;
         let (count, hash) = (seen.citations, seen.citations_hash);
         seen.citations = count.max(all.len());
         let (known, new) = all.split_at_checked(count).unwrap_or((all, &[]));
@@ -287,13 +292,13 @@ impl Items {
     }
 
     /// A part of a type that has no place: a message of its own that has nothing else in it, so that it can go back.
-    fn opaque_part(
+    fn provider_part(
         &mut self,
         place: u32,
         part: &RawPart<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let (place, seen) = self.parts.open(place, Flow::Opaque)?;
+        let (place, seen) = self.parts.open(place, PartKind::Opaque)?;
         let Some(json) = part.raw.json().filter(|_| !seen.closed) else {
             return Ok(());
         };
@@ -307,26 +312,26 @@ impl Items {
     }
 
     /// A whole text, of which some may have been handed out.
-    fn whole(
+    fn complete_text(
         &mut self,
         number: u32,
         place: u32,
-        flow: Flow,
+        flow: PartKind,
         whole: &str,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let seen = self.parts.open(place, flow)?.1;
-        let rest = seen.rest(whole);
+        let rest = seen.remainder(whole);
         seen.closed = true;
         match rest {
-            Rest::More(rest) => self.pour(place, flow, rest, out)?,
-            Rest::Space => {
+            Remainder::More(rest) => self.emit_part(place, flow, rest, out)?,
+            Remainder::Space => {
                 let message = format!(
                     "the deltas of a text in `output[{number}]` end in other white space than the finished text"
                 );
                 self.unknown.warn("text_differs", message, out);
             }
-            Rest::Differs => {
+            Remainder::Differs => {
                 return Err(Error::new(
                     ErrorKind::Protocol,
                     format!(
@@ -344,30 +349,35 @@ impl Items {
         list: &[Raw<'_>],
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let seen = self.parts.open(place, Flow::Text)?.1;
+        let seen = self.parts.open(place, PartKind::Text)?.1;
         let rest = list.get(seen.logprobs..).unwrap_or_default();
         seen.logprobs = seen.logprobs.max(list.len());
-        pour_logprobs(rest, out)
+        emit_logprobs(rest, out)
     }
 
-    fn pour(
+    fn emit_part(
         &mut self,
         part: u32,
-        flow: Flow,
+        flow: PartKind,
         text: &str,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         self.parts.open(part, flow)?.1.add(text);
-        hand_out(part, flow, text, out)
+        emit_text(part, flow, text, out)
     }
 }
 
-fn hand_out(part: u32, flow: Flow, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
+fn emit_text(
+    part: u32,
+    flow: PartKind,
+    text: &str,
+    out: &mut ResponseBuilder,
+) -> Result<(), Error> {
     match flow {
-        Flow::Text => out.text(0, part, text),
-        Flow::Refusal => out.refusal(0, part, text),
-        Flow::Reasoning => out.reasoning(0, part, text),
-        Flow::Opaque => Ok(()),
+        PartKind::Text => out.text(0, part, text),
+        PartKind::Refusal => out.refusal(0, part, text),
+        PartKind::Reasoning => out.reasoning(0, part, text),
+        PartKind::Opaque => Ok(()),
     }
 }
 
@@ -379,7 +389,7 @@ struct MessageOf {
     content: [Json; 1],
 }
 
-fn pour_logprobs(list: &[Raw<'_>], out: &mut ResponseBuilder) -> Result<(), Error> {
+fn emit_logprobs(list: &[Raw<'_>], out: &mut ResponseBuilder) -> Result<(), Error> {
     let content = logprobs::tokens(list);
     out.logprobs(
         0,
@@ -398,13 +408,13 @@ fn cited(before: u64, annotation: Raw<'_>) -> u64 {
 /// Of a page, or of a file.
 fn citation(annotation: Raw<'_>) -> Citation {
     object! {
-        struct Wire<'a> {
+        struct AnnotationFields<'a> {
             url: Text<'a>,
             title: Text<'a>,
             filename: Text<'a>,
         }
     }
-    let wire: Wire<'_> = annotation.read().unwrap_or_default();
+    let wire: AnnotationFields<'_> = annotation.read().unwrap_or_default();
     let owned = |text: &Text<'_>| text.non_empty().map(str::to_owned);
     Citation {
         url: owned(&wire.url),

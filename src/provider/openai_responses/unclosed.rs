@@ -2,15 +2,15 @@
 
 use super::{
     items::Items,
+    output_items::Kind,
     parts::{List, item_part},
-    slots::Kind,
     streamed::Streamed,
-    wire::Item,
+    types::Item,
 };
 use crate::{
     Error, Json, ResponseBuilder,
-    event::CallState,
-    provider::{lenient, members::Members, unknown::shown},
+    event::ToolCallProgress,
+    provider::{json_object::JsonObject, lenient, unknown_fields::shown},
 };
 use serde::Serialize;
 
@@ -64,7 +64,10 @@ impl Items {
             }
             return Ok(());
         }
-        if !matches!(out.call_state(0, part), None | Some(CallState::Ended)) {
+        if !matches!(
+            out.tool_call_progress(0, part),
+            None | Some(ToolCallProgress::Ended)
+        ) {
             self.has_call();
         }
         out.end_part(0, part)
@@ -108,7 +111,7 @@ impl Items {
         if nothing_came(List::First) && nothing_came(List::Second) {
             self.thoughts(number, &item, out)?;
         }
-        let Some(mut members) = Members::read(json.as_str()) else {
+        let Some(mut members) = JsonObject::read(json.as_str()) else {
             return Ok(());
         };
         for (list, member, r#type) in [
@@ -118,14 +121,14 @@ impl Items {
             let texts: Vec<Text<'_>> = self
                 .parts
                 .of(list, number)
-                .filter_map(|part| out.text_so_far(0, part))
+                .filter_map(|part| out.current_text(0, part))
                 .map(|text| Text { r#type, text })
                 .collect();
             if !texts.is_empty() {
                 members.set(member, Json::new(&texts)?);
             }
         }
-        self.opaque(number, members.without(&["status"]).to_json()?, out)
+        self.provider_block(number, members.without(&["status"]).to_json()?, out)
     }
 
     /// An item without a place of its own is whole if an event completed the member that it is about.
@@ -150,12 +153,12 @@ impl Items {
         for member in differing {
             self.differs(number, member, "its announcement", out);
         }
-        let Some(mut members) = Members::read(filled.as_str()) else {
+        let Some(mut members) = JsonObject::read(filled.as_str()) else {
             return Ok(());
         };
         members.set("status", Json::new("completed")?);
-        self.answers(kind);
-        self.opaque(number, members.to_json()?, out)
+        self.is_program_call(kind);
+        self.provider_block(number, members.to_json()?, out)
     }
 
     fn not_completed(&mut self, number: u32, kind: &str, out: &mut ResponseBuilder) {

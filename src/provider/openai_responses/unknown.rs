@@ -16,7 +16,7 @@ const REPEATED: &[&str] = &[
 ];
 
 /// Members that say to what an event belongs, and padding.
-const PLACES: &[&str] = &[
+const OBJECT_NAMES: &[&str] = &[
     "type",
     "sequence_number",
     "output_index",
@@ -110,7 +110,7 @@ pub(super) fn members<'a>(
 /// Whether an event of a type that is not known says anything that comes nowhere else.
 pub(super) fn says_something(name: &str, event: Raw<'_>) -> bool {
     let mut found = false;
-    let _ = members(event, PLACES, &mut |_, _| {
+    let _ = members(event, OBJECT_NAMES, &mut |_, _| {
         found = true;
         Ok(())
     });

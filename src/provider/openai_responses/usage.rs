@@ -6,7 +6,7 @@ use crate::{
 /// Token counts. Reasoning is part of the output, cached tokens part of the input.
 pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
     object! {
-        struct Wire {
+        struct UsageFields {
             input_tokens: Count,
             output_tokens: Count,
             total_tokens: Count,
@@ -27,7 +27,7 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
             reasoning_tokens: Count,
         }
     }
-    let wire: Wire = raw.read()?;
+    let wire: UsageFields = raw.read()?;
     let input = wire.input_tokens_details.0.unwrap_or_default();
     let output = wire.output_tokens_details.0.unwrap_or_default();
     Some(Usage {

@@ -1,7 +1,7 @@
 use super::{
-    format::Exchanged,
+    format::RecordedExchange,
+    mock::{MockBody, MockResponse, wall},
     redact::address,
-    script::{MockBody, MockResponse, wall},
 };
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
@@ -37,7 +37,7 @@ pub struct Cassette(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    left: Vec<Exchanged>,
+    remaining: Vec<RecordedExchange>,
     now: Time,
 }
 
@@ -48,7 +48,7 @@ impl Cassette {
     /// `invalid_request` that names the line.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
-        if let Ok(one) = serde_json::from_str::<Exchanged>(text) {
+        if let Ok(one) = serde_json::from_str::<RecordedExchange>(text) {
             return Ok(Cassette::new(vec![one]));
         }
         let lines = text.lines().enumerate();
@@ -64,12 +64,12 @@ impl Cassette {
     /// How many exchanges were not played.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.with(|state| state.left.len())
+        self.with(|state| state.remaining.len())
     }
 
-    fn new(left: Vec<Exchanged>) -> Self {
+    fn new(left: Vec<RecordedExchange>) -> Self {
         Cassette(Arc::new(Mutex::new(State {
-            left,
+            remaining: left,
             now: Time::ZERO,
         })))
     }
@@ -78,13 +78,16 @@ impl Cassette {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn answer(&self, request: &Request<Bytes>) -> Result<Response<MockBody>, TransportError> {
+    fn respond(&self, request: &Request<Bytes>) -> Result<Response<MockBody>, TransportError> {
         let exchange = self.with(|state| {
-            let at = state.left.iter().position(|one| fits(one, request))?;
-            Some(state.left.remove(at))
+            let at = state
+                .remaining
+                .iter()
+                .position(|one| matches_request(one, request))?;
+            Some(state.remaining.remove(at))
         });
         match exchange {
-            Some(exchange) => played(&exchange).response(),
+            Some(exchange) => mock_response(&exchange).response(),
             None => Err(TransportError::new(
                 TransportErrorKind::Request,
                 RequestDelivery::NotSent,
@@ -99,7 +102,7 @@ impl Cassette {
 }
 
 /// A recording without the body of the request fits any.
-fn fits(exchange: &Exchanged, request: &Request<Bytes>) -> bool {
+fn matches_request(exchange: &RecordedExchange, request: &Request<Bytes>) -> bool {
     let asked = &exchange.request;
     let url = asked.url.parse();
     asked.method.eq_ignore_ascii_case(request.method().as_str())
@@ -119,7 +122,7 @@ fn same(recorded: &[u8], asked: &[u8]) -> bool {
     }
 }
 
-fn played(exchange: &Exchanged) -> MockResponse {
+fn mock_response(exchange: &RecordedExchange) -> MockResponse {
     let recorded = &exchange.response;
     let mut answer = MockResponse::new(recorded.status);
     for (name, value) in &recorded.headers {
@@ -148,7 +151,7 @@ impl Transport for Cassette {
         request: Request<Bytes>,
         _: AttemptDeadlines,
     ) -> Result<Response<MockBody>, TransportError> {
-        self.answer(&request)
+        self.respond(&request)
     }
 
     fn sleep_until(&self, at: Time) {
@@ -172,7 +175,7 @@ impl AsyncTransport for Cassette {
         request: Request<Bytes>,
         _: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<MockBody>, TransportError>> + Send + 'static {
-        ready(self.answer(&request))
+        ready(self.respond(&request))
     }
 
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {

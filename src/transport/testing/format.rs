@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A request and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Exchanged {
+pub(super) struct RecordedExchange {
     #[serde(default)]
     pub(super) provider: String,
     /// The wire, such as `openai-chat`.
@@ -15,12 +15,12 @@ pub(super) struct Exchanged {
     pub(super) dialect: String,
     #[serde(default)]
     pub(super) streaming: bool,
-    pub(super) request: Asked,
-    pub(super) response: Answered,
+    pub(super) request: RecordedRequest,
+    pub(super) response: RecordedResponse,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct RecordedRequest {
     pub(super) method: String,
     pub(super) url: String,
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Answered {
+pub(super) struct RecordedResponse {
     pub(super) status: u16,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,

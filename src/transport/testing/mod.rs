@@ -5,10 +5,10 @@
 
 mod cassette;
 mod format;
+mod mock;
 mod recorder;
 mod redact;
-mod script;
 
 pub use cassette::Cassette;
+pub use mock::{MockBody, MockResponse, MockTransport};
 pub use recorder::{RecordedBody, Recorder};
-pub use script::{MockBody, MockResponse, MockTransport};

@@ -1,5 +1,5 @@
 use super::{
-    format::{Answered, Asked, Exchanged},
+    format::{RecordedExchange, RecordedRequest, RecordedResponse},
     redact::Secrets,
 };
 use bytes::Bytes;
@@ -24,14 +24,14 @@ use unifiedai_transport::{
 #[derive(Clone, Debug)]
 pub struct Recorder<T> {
     inner: T,
-    about: Arc<About>,
-    kept: Kept,
+    about: Arc<RecordingMeta>,
+    recordings: Recordings,
 }
 
-type Kept = Arc<Mutex<Vec<Exchanged>>>;
+type Recordings = Arc<Mutex<Vec<RecordedExchange>>>;
 
 #[derive(Debug)]
-struct About {
+struct RecordingMeta {
     provider: String,
     dialect: String,
 }
@@ -40,10 +40,10 @@ struct About {
 #[derive(Debug)]
 pub struct RecordedBody<B> {
     inner: B,
-    exchange: Option<Box<Exchanged>>,
+    exchange: Option<Box<RecordedExchange>>,
     body: Vec<u8>,
     secrets: Secrets,
-    kept: Kept,
+    recordings: Recordings,
 }
 
 impl<T> Recorder<T> {
@@ -51,18 +51,21 @@ impl<T> Recorder<T> {
     pub fn new(inner: T, provider: impl Into<String>, dialect: impl Into<String>) -> Self {
         Recorder {
             inner,
-            about: Arc::new(About {
+            about: Arc::new(RecordingMeta {
                 provider: provider.into(),
                 dialect: dialect.into(),
             }),
-            kept: Kept::default(),
+            recordings: Recordings::default(),
         }
     }
 
     /// What was recorded so far, one JSON object a line.
     #[must_use]
     pub fn to_lines(&self) -> String {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self
+            .recordings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let lines = kept
             .iter()
             .filter_map(|one| serde_json::to_string(one).ok());
@@ -73,61 +76,61 @@ impl<T> Recorder<T> {
         let mut secrets = Secrets::default();
         let headers = secrets.headers(request.headers());
         let url = secrets.url(request.uri());
-        let exchange = Exchanged {
+        let exchange = RecordedExchange {
             provider: self.about.provider.clone(),
             dialect: self.about.dialect.clone(),
             streaming: false,
-            request: Asked {
+            request: RecordedRequest {
                 method: request.method().to_string(),
                 url,
                 headers,
                 body: secrets.bytes(request.body().to_vec()).into(),
             },
-            response: Answered::default(),
+            response: RecordedResponse::default(),
         };
         Recording {
             exchange: Box::new(exchange),
             secrets,
-            kept: self.kept.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 }
 
 struct Recording {
-    exchange: Box<Exchanged>,
+    exchange: Box<RecordedExchange>,
     secrets: Secrets,
-    kept: Kept,
+    recordings: Recordings,
 }
 
 impl Recording {
     fn body<B>(mut self, response: Response<B>) -> Response<RecordedBody<B>> {
         let (head, inner) = response.into_parts();
-        self.head(&head);
+        self.on_headers(&head);
         let body = RecordedBody {
             inner,
             exchange: Some(self.exchange),
             body: Vec::new(),
             secrets: self.secrets,
-            kept: self.kept,
+            recordings: self.recordings,
         };
         Response::from_parts(head, body)
     }
 
-    fn head(&mut self, head: &response::Parts) {
+    fn on_headers(&mut self, head: &response::Parts) {
         let headers = self.secrets.headers(&head.headers);
         self.exchange.streaming = headers
             .get("content-type")
             .is_some_and(|kind| kind.contains("stream"));
-        self.exchange.response = Answered {
+        self.exchange.response = RecordedResponse {
             status: head.status.as_u16(),
             headers,
-            ..Answered::default()
+            ..RecordedResponse::default()
         };
     }
 }
 
 impl<B> RecordedBody<B> {
-    fn saw(&mut self, read: &Result<Option<Bytes>, TransportError>) {
+    fn on_read(&mut self, read: &Result<Option<Bytes>, TransportError>) {
         match read {
             Ok(Some(chunk)) => {
                 self.body.extend_from_slice(chunk);
@@ -135,12 +138,12 @@ impl<B> RecordedBody<B> {
                     exchange.response.chunk_lengths.push(chunk.len());
                 }
             }
-            Ok(None) => self.keep(),
+            Ok(None) => self.store(),
             Err(_) => self.exchange = None,
         }
     }
 
-    fn keep(&mut self) {
+    fn store(&mut self) {
         let Some(mut exchange) = self.exchange.take() else {
             return;
         };
@@ -151,7 +154,10 @@ impl<B> RecordedBody<B> {
             answer.chunk_lengths.clear();
         }
         answer.body = body.into();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self
+            .recordings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         kept.push(*exchange);
     }
 }
@@ -160,7 +166,7 @@ impl<B> RecordedBody<B> {
 impl<B> Drop for RecordedBody<B> {
     fn drop(&mut self) {
         if !self.body.is_empty() {
-            self.keep();
+            self.store();
         }
     }
 }
@@ -207,8 +213,8 @@ impl<T: AsyncTransport> AsyncTransport for Recorder<T> {
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send + 'static {
         let recording = self.begin(&request);
-        let sending = self.inner.send(request, limits);
-        async move { Ok(recording.body(sending.await?)) }
+        let on_send = self.inner.send(request, limits);
+        async move { Ok(recording.body(on_send.await?)) }
     }
 
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
@@ -219,7 +225,7 @@ impl<T: AsyncTransport> AsyncTransport for Recorder<T> {
 impl<B: ResponseBody> ResponseBody for RecordedBody<B> {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
         let read = self.inner.chunk(deadline);
-        self.saw(&read);
+        self.on_read(&read);
         read
     }
 }
@@ -231,7 +237,7 @@ impl<B: AsyncResponseBody> AsyncResponseBody for RecordedBody<B> {
         deadline: Time,
     ) -> Poll<Result<Option<Bytes>, TransportError>> {
         let read = ready!(self.inner.poll_chunk(cx, deadline));
-        self.saw(&read);
+        self.on_read(&read);
         Poll::Ready(read)
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 const REDACTED: &str = "[REDACTED]";
 
 /// Words in the names of headers and parameters whose values are secrets.
-const SECRET_WORDS: [&str; 14] = [
+const SECRET_NAME_PARTS: [&str; 14] = [
     "authorization",
     "auth",
     "key",
@@ -26,7 +26,7 @@ const SECRET_WORDS: [&str; 14] = [
 ];
 
 /// Words in the names of headers and parameters whose values say who the caller is.
-const IDENTITY_WORDS: [&str; 9] = [
+const IDENTITY_NAME_PARTS: [&str; 9] = [
     "organization",
     "organisation",
     "org",
@@ -95,8 +95,8 @@ fn holds(name: &str) -> Holds {
     let has = |words: &[&str]| name.split(['-', '_']).any(|word| words.contains(&word));
     match () {
         () if HARMLESS.contains(&name.as_str()) => Holds::Neither,
-        () if has(&SECRET_WORDS) => Holds::Secret,
-        () if has(&IDENTITY_WORDS) => Holds::Identity,
+        () if has(&SECRET_NAME_PARTS) => Holds::Secret,
+        () if has(&IDENTITY_NAME_PARTS) => Holds::Identity,
         () => Holds::Neither,
     }
 }
@@ -249,8 +249,8 @@ impl Secrets {
 
     /// Very short ones are no keys but words, and would be cut out of every sentence.
     fn add(&mut self, secret: &str) {
-        const SHORTEST: usize = 6;
-        if secret.len() >= SHORTEST {
+        const MIN_SECRET_LENGTH: usize = 6;
+        if secret.len() >= MIN_SECRET_LENGTH {
             self.0.push(secret.to_owned());
         }
     }
@@ -305,7 +305,7 @@ fn without_accounts(text: &str, colon: &str) -> String {
 
 /// Without ids that begin like this and go on with at least 16 letters and digits, with a digit among them.
 fn without_prefixed(text: &str, prefix: &str) -> String {
-    const SHORTEST: usize = 16;
+    const MIN_ID_LENGTH: usize = 16;
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once(prefix) {
@@ -313,7 +313,7 @@ fn without_prefixed(text: &str, prefix: &str) -> String {
             .find(|c: char| !c.is_ascii_alphanumeric())
             .unwrap_or(behind.len());
         let (id, tail) = behind.split_at_checked(length).unwrap_or((behind, ""));
-        let is_id = length >= SHORTEST && id.bytes().any(|byte| byte.is_ascii_digit());
+        let is_id = length >= MIN_ID_LENGTH && id.bytes().any(|byte| byte.is_ascii_digit());
         clean.extend([before, prefix, if is_id { REDACTED } else { id }]);
         rest = tail;
     }

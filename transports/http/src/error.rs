@@ -15,7 +15,7 @@ use unifiedai_transport::{
 
 /// The request cannot be sent as it is. `why` names what is wrong, without header values.
 #[must_use]
-pub fn unsendable(why: &str) -> TransportError {
+pub fn invalid_request(why: &str) -> TransportError {
     let message = format!("the request cannot be sent: {why}");
     TransportError::new(Request, NotSent, message)
 }
@@ -23,21 +23,21 @@ pub fn unsendable(why: &str) -> TransportError {
 /// Refuses a request whose `content-length` is not the length of its body: the body would be cut, or the server would wait for more.
 ///
 /// # Errors
-/// [`unsendable`].
+/// [`invalid_request`].
 pub fn check_length(request: &http::Request<bytes::Bytes>) -> Result<(), TransportError> {
     let mut stated = request.headers().get_all(CONTENT_LENGTH).iter();
     let length = Some(request.body().len());
     if stated.all(|value| value.to_str().ok().and_then(|v| v.parse().ok()) == length) {
         return Ok(());
     }
-    Err(unsendable(
+    Err(invalid_request(
         "its header `content-length` is not the length of its body",
     ))
 }
 
 /// Host and port as texts name them.
 #[must_use]
-pub fn place(host: &str, port: u16) -> String {
+pub fn address_text(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]:{port}")
     } else {
@@ -45,16 +45,16 @@ pub fn place(host: &str, port: u16) -> String {
     }
 }
 
-/// A host's name could not be resolved. `place` is host and port, or `the proxy` and its URL.
+/// A host's name could not be resolved. `address_text` is host and port, or `the proxy` and its URL.
 #[must_use]
-pub fn unresolved(place: &str, cause: &io::Error) -> TransportError {
+pub fn dns(place: &str, cause: &io::Error) -> TransportError {
     let message = format!("the name of {place} could not be resolved: {}", text(cause));
     TransportError::new(Dns, NotSent, message)
 }
 
-/// No connection to `place`.
+/// No connection to `address_text`.
 #[must_use]
-pub fn connecting(place: &str, cause: &io::Error) -> TransportError {
+pub fn connect(place: &str, cause: &io::Error) -> TransportError {
     let message = format!("no connection to {place}: {}", text(cause));
     TransportError::new(Connect, NotSent, message)
 }
@@ -66,7 +66,7 @@ pub fn connect_timeout(place: &str) -> TransportError {
     TransportError::new(Timeout(Phase::Connect), NotSent, message)
 }
 
-/// The TLS handshake with `place` failed.
+/// The TLS handshake with `address_text` failed.
 #[must_use]
 pub fn handshake(place: &str, cause: &io::Error) -> TransportError {
     let Some(error) = find::<TlsError>(cause) else {

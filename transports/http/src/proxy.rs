@@ -207,7 +207,7 @@ impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = SCHEMES.iter().find(|(scheme, ..)| *scheme == self.scheme);
         let scheme = named.map_or("", |(_, name, _)| name);
-        let place = crate::error::place(&self.host, self.port);
+        let place = crate::error::address_text(&self.host, self.port);
         write!(f, "{scheme}://{place}")
     }
 }

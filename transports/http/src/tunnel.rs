@@ -1,7 +1,7 @@
 //! How a proxy is asked for a connection to the target: CONNECT (RFC 9110, 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
 
 use crate::{
-    error::{WANTS_CREDENTIALS, place, proxy_failed, proxy_refused},
+    error::{WANTS_CREDENTIALS, address_text, proxy_failed, proxy_refused},
     proxy::Proxy,
 };
 use std::{fmt, mem, net::IpAddr, sync::Arc};
@@ -28,7 +28,7 @@ enum State {
 }
 
 /// The largest head of an answer to CONNECT.
-const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 impl Handshake {
     /// Asks `proxy` for a connection to a host, given as a name or an address. With [`Scheme::Socks5`](crate::proxy::Scheme::Socks5) the
@@ -149,7 +149,7 @@ impl Handshake {
         if self.input.get(..length) != start.get(..length) {
             return Err(self.refused("its answer is not HTTP"));
         }
-        if self.input.len() > MAX_HEAD {
+        if self.input.len() > MAX_HEADER_BYTES {
             return Err(self.refused("the head of its answer is larger than 16 KiB"));
         }
         Ok(())
@@ -223,7 +223,7 @@ impl Handshake {
     }
 
     fn target(&self) -> String {
-        place(&self.host, self.port)
+        address_text(&self.host, self.port)
     }
 
     fn refused(&self, why: &str) -> TransportError {

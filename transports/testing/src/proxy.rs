@@ -3,7 +3,7 @@
 use crate::{
     Authority, Server,
     cases::{failure, get_text, soon, text},
-    network::says,
+    network::error_contains,
     server::header,
 };
 use bytes::Bytes;
@@ -71,6 +71,6 @@ pub fn refusal<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
     assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     let url = std::env::var("HTTP_PROXY").unwrap();
     let shown = format!("the proxy {}", url.replace("user:pass@", ""));
-    says(&failure, &[&shown, "a.test:80", "407"]);
+    error_contains(&failure, &[&shown, "a.test:80", "407"]);
     assert!(!format!("{failure:?}").contains("pass"), "{failure:?}");
 }

@@ -37,7 +37,7 @@ pub(crate) struct Connector {
 }
 
 /// What is connected to, and what errors call it.
-pub(crate) struct Place<'a> {
+pub(crate) struct TargetAddress<'a> {
     pub(crate) host: &'a str,
     pub(crate) port: u16,
     pub(crate) name: String,
@@ -68,8 +68,8 @@ impl Connector {
 
     fn reach(&self, uri: &Uri) -> Result<Opened, TransportError> {
         let (tls, host, port) = target(uri)?;
-        let name = error::place(host, port);
-        let place = Place { host, port, name };
+        let name = error::address_text(host, port);
+        let place = TargetAddress { host, port, name };
         let (mut stream, absolute) = match self.options.proxies.route(tls, host, port)? {
             Some(proxy) => self.reach_by(proxy, tls, &place)?,
             None => (self.tcp(&place)?, None),
@@ -84,11 +84,11 @@ impl Connector {
         &self,
         proxy: &Arc<Proxy>,
         tls: bool,
-        target: &Place,
+        target: &TargetAddress,
     ) -> Result<Opened, TransportError> {
         let name = format!("the proxy {proxy}");
         let (host, port) = (proxy.host(), proxy.port());
-        let place = Place { host, port, name };
+        let place = TargetAddress { host, port, name };
         let mut stream = self.tcp(&place)?;
         if proxy.scheme() == Scheme::Https {
             stream = self.handshake(stream, &place)?;
@@ -113,7 +113,7 @@ impl Connector {
         Ok((stream, None))
     }
 
-    fn tcp(&self, place: &Place) -> Result<Box<dyn Stream>, TransportError> {
+    fn tcp(&self, place: &TargetAddress) -> Result<Box<dyn Stream>, TransportError> {
         let addresses = self.lookup(place)?;
         let tcp = race::connect(&addresses).and_then(|tcp| {
             tcp.set_nodelay(true)?;
@@ -124,17 +124,17 @@ impl Connector {
             Ok(tcp)
         });
         let mut socket = Socket::default();
-        socket.begin(tcp.map_err(|cause| failed(place, &cause, error::connecting))?);
+        socket.begin(tcp.map_err(|cause| failed(place, &cause, error::connect))?);
         Ok(Box::new(socket))
     }
 
     fn handshake(
         &self,
         mut stream: Box<dyn Stream>,
-        place: &Place,
+        place: &TargetAddress,
     ) -> Result<Box<dyn Stream>, TransportError> {
         let name = ServerName::try_from(place.host.trim_matches(['[', ']']).to_owned())
-            .map_err(|_| error::unsendable("the host is not a valid server name"))?;
+            .map_err(|_| error::invalid_request("the host is not a valid server name"))?;
         let session = ClientConnection::new(Arc::clone(&self.tls), name).map_err(io::Error::other);
         let session = session.and_then(|mut session| {
             while session.is_handshaking() {
@@ -147,7 +147,7 @@ impl Connector {
     }
 
     /// All addresses of a host.
-    fn lookup(&self, place: &Place) -> Result<Vec<SocketAddr>, TransportError> {
+    fn lookup(&self, place: &TargetAddress) -> Result<Vec<SocketAddr>, TransportError> {
         if let Some(known) = self.options.known_addresses(place.host, place.port) {
             return Ok(known);
         }
@@ -156,13 +156,13 @@ impl Connector {
             none if none.is_empty() => Err(io::Error::other("it has no address")),
             addresses => Ok(addresses),
         });
-        found.map_err(|cause| failed(place, &cause, error::unresolved))
+        found.map_err(|cause| failed(place, &cause, error::dns))
     }
 }
 
 /// Why there is no connection: the limit for connecting has passed, or `error` says it.
 pub(crate) fn failed(
-    place: &Place,
+    place: &TargetAddress,
     cause: &io::Error,
     error: fn(&str, &io::Error) -> TransportError,
 ) -> TransportError {
@@ -182,7 +182,7 @@ pub(crate) fn target(uri: &Uri) -> Result<(bool, &str, u16), TransportError> {
     let host = uri.host().filter(|host| !host.is_empty());
     let (Some((tls, port)), Some(host)) = (usual, host) else {
         let why = "the URL has no host, or a scheme other than `http` and `https`";
-        return Err(error::unsendable(why));
+        return Err(error::invalid_request(why));
     };
     Ok((tls, host, uri.port_u16().unwrap_or(port)))
 }

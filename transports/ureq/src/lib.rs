@@ -4,11 +4,11 @@
 //! former keep a limit for each chunk, go through the proxies that the options or the environment name ([`proxy::Proxies`]), try a host's
 //! addresses side by side, and can be cancelled from another thread ([`CancelHandle`](unifiedai_transport::CancelHandle)).
 
+mod caller_agent;
 mod connect;
 mod connection;
 mod error;
 mod idle;
-mod own;
 pub mod proxy;
 mod race;
 mod read;

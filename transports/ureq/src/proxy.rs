@@ -1,7 +1,7 @@
 //! Which proxy a request goes through, and what is said to it.
 
 use crate::{
-    connect::{Place, failed},
+    connect::{TargetAddress, failed},
     socket::Stream,
 };
 use std::sync::Arc;
@@ -16,9 +16,9 @@ pub(crate) fn tunnel(
     proxy: &Arc<Proxy>,
     host: &str,
     port: u16,
-    place: &Place,
+    place: &TargetAddress,
 ) -> Result<(), TransportError> {
-    let failed = |cause| failed(place, &cause, error::connecting);
+    let failed = |cause| failed(place, &cause, error::connect);
     let mut handshake = Handshake::new(Arc::clone(proxy), host, port);
     let mut buffer = [0; 1024];
     loop {

@@ -11,7 +11,7 @@ use std::{
 use unifiedai_http::addresses::{ATTEMPT_DELAY, interleaved};
 
 /// How often a waiting call is asked whether it was cancelled.
-const LOOK: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// One TCP connection to whichever of a host's addresses answers first ("happy eyeballs", RFC 8305). An attempt begins when the one
 /// before has failed or taken a quarter of a second.
@@ -64,8 +64,8 @@ pub(crate) fn receive<T>(
     mut patience: Duration,
 ) -> io::Result<Option<T>> {
     while !patience.is_zero() {
-        let left = timeout::wait()?.unwrap_or(LOOK);
-        let wait = left.min(LOOK).min(patience);
+        let left = timeout::wait()?.unwrap_or(CHECK_INTERVAL);
+        let wait = left.min(CHECK_INTERVAL).min(patience);
         match messages.recv_timeout(wait) {
             Ok(message) => return Ok(Some(message)),
             Err(RecvTimeoutError::Disconnected) => break,

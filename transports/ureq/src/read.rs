@@ -1,7 +1,7 @@
 //! A response's body.
 
 use crate::{
-    own::Chunks,
+    caller_agent::Chunks,
     timeout::{Call, Stage},
 };
 use bytes::Bytes;

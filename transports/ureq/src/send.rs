@@ -1,16 +1,15 @@
 //! A request on its way, until the head of its response has come.
 
 use crate::{
-    UreqTransport,
+    UreqTransport, caller_agent,
     connect::target,
-    own,
     read::{Body, Source},
     timeout::{Call, Stage},
 };
 use bytes::Bytes;
 use http::{Response, StatusCode, header::PROXY_AUTHORIZATION, request::Parts};
 use std::sync::Arc;
-use unifiedai_http::error::{check_length, place};
+use unifiedai_http::error::{address_text, check_length};
 use unifiedai_transport::{AttemptDeadlines, CancelHandle, TransportError};
 use ureq::Error;
 
@@ -22,7 +21,7 @@ pub(crate) fn send(
     check_length(&request)?;
     let (mut parts, body) = request.into_parts();
     let (tls, host, port) = target(&parts.uri)?;
-    let place: Arc<str> = place(host, port).into();
+    let place: Arc<str> = address_text(host, port).into();
     let cancel = parts.extensions.get::<CancelHandle>().cloned();
     let by = limits.headers.min(limits.total);
     let call = Call {
@@ -34,7 +33,8 @@ pub(crate) fn send(
     };
     let (mut head, source) = match &agent.proxies {
         None => {
-            let (head, chunks) = own::send(&agent.agent, (parts, body), limits, call, &place)?;
+            let (head, chunks) =
+                caller_agent::send(&agent.agent, (parts, body), limits, call, &place)?;
             (head, Source::Worker(chunks))
         }
         Some(proxies) => {

@@ -222,7 +222,7 @@ impl FoundationModels {
     fn new(models: Vec<Model>, by_provider: Option<&str>) -> Self {
         let wanted = |model: &Model| match (by_provider, &model.owned_by) {
             (None, _) => true,
-            (Some(maker), Some(owner)) => owner.eq_ignore_ascii_case(maker),
+            (Some(model_family), Some(owner)) => owner.eq_ignore_ascii_case(model_family),
             (Some(_), None) => false,
         };
         let models = models.into_iter().filter(wanted);

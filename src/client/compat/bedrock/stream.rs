@@ -15,24 +15,24 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, T
 #[derive(Debug)]
 pub struct ConverseStream<T: Transport = BoxedTransport> {
     stream: Option<ChatStream<T>>,
-    order: Order,
+    order: BlockOrder,
 }
 
 /// The same as a [`Stream`].
 #[derive(Debug)]
 pub struct AsyncConverseStream<T: AsyncTransport = BoxedAsyncTransport> {
     stream: Option<AsyncChatStream<T>>,
-    order: Order,
+    order: BlockOrder,
 }
 
 /// Puts Bedrock's first event before all others.
 #[derive(Debug, Default)]
-struct Order {
+struct BlockOrder {
     started: bool,
     held: Option<ConverseEvent>,
 }
 
-impl Order {
+impl BlockOrder {
     fn next(&mut self, seen: StreamEvent) -> Option<ConverseEvent> {
         let event = event(seen)?;
         if std::mem::replace(&mut self.started, true) {
@@ -47,7 +47,7 @@ impl<T: Transport> ConverseStream<T> {
     pub(super) fn new(stream: ChatStream<T>) -> Self {
         ConverseStream {
             stream: Some(stream),
-            order: Order::default(),
+            order: BlockOrder::default(),
         }
     }
 }
@@ -83,7 +83,7 @@ impl<T: AsyncTransport + Unpin> AsyncConverseStream<T> {
     pub(super) fn new(stream: AsyncChatStream<T>) -> Self {
         AsyncConverseStream {
             stream: Some(stream),
-            order: Order::default(),
+            order: BlockOrder::default(),
         }
     }
 

@@ -93,7 +93,10 @@ impl<T: Transport + Clone> Cerebras<T> {
     /// # Errors
     /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
     pub fn warm_up(&self) -> Result<(), Error> {
-        let client = self.0.clone().with_options(warming(self.0.options()));
+        let client = self
+            .0
+            .clone()
+            .with_options(warm_up_request(self.0.options()));
         client.check_provider(None).map(drop)
     }
 
@@ -130,7 +133,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
     /// # Errors
     /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
     pub async fn warm_up(&self) -> Result<(), Error> {
-        let client = self.0.clone().with_options(warming(self.0.options()));
+        let client = self
+            .0
+            .clone()
+            .with_options(warm_up_request(self.0.options()));
         client.check_provider(None).await.map(drop)
     }
 
@@ -140,7 +146,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
     }
 }
 
-fn warming(options: &CallOptions) -> CallOptions {
+fn warm_up_request(options: &CallOptions) -> CallOptions {
     let mut options = options.clone();
     options.timeouts.total = Some(WARMING);
     options

@@ -5,7 +5,7 @@ use crate::{
     Param,
     provider::{
         IdFormat,
-        model_ids::BEDROCK_MAKERS,
+        model_ids::BEDROCK_VENDORS,
         openai_chat::{
             AuthStyle, ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay,
             StreamUsage, ValueNaming,
@@ -100,7 +100,7 @@ pub const BEDROCK_MANTLE: ChatProfile = ChatProfile {
         ],
     ],
     renamed: &[(Param::MaxTokens, "max_completion_tokens")],
-    vendors: BEDROCK_MAKERS,
+    vendors: BEDROCK_VENDORS,
     stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning"),
     ..ChatProfile::BASE

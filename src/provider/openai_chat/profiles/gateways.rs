@@ -27,7 +27,7 @@ pub const OPENROUTER: ChatProfile = ChatProfile {
         &[Param::ReasoningMaxTokens],
     ],
     renamed: REASONING_OBJECT,
-    renamed_values: REASONING_WORDS,
+    renamed_values: REASONING_NAMES,
     stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Details,
     developer_role: true,
@@ -41,7 +41,7 @@ const REASONING_OBJECT: &[(Param, &str)] = &[
     (Param::ReasoningMaxTokens, "reasoning.max_tokens"),
 ];
 
-const REASONING_WORDS: &[ValueNaming] = &[
+const REASONING_NAMES: &[ValueNaming] = &[
     ValueNaming::new(
         Param::DisableReasoning,
         "true",
@@ -86,7 +86,7 @@ pub const VERCEL: ChatProfile = ChatProfile {
         ],
     ],
     renamed: REASONING_OBJECT,
-    renamed_values: REASONING_WORDS,
+    renamed_values: REASONING_NAMES,
     stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Details,
     ..ChatProfile::BASE

@@ -5,7 +5,7 @@ use super::{
     connection::{Connection, http1},
     http2::{Turn, http2},
     target::Target,
-    tcp::{Tcp, Watch},
+    tcp::{SocketState, Tcp},
 };
 use crate::{
     Options,
@@ -28,7 +28,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use unifiedai_transport::{Time, TransportError};
 
-type Stream = (Box<dyn Io>, Arc<Watch>);
+type Stream = (Box<dyn Io>, Arc<SocketState>);
 
 /// A connection, and whether others have used it.
 pub(crate) async fn connect<R: Runtime>(
@@ -75,8 +75,8 @@ async fn open<R: Runtime>(
     let (host, port) = (target.host(), target.port());
     let route = shared.options.proxies.route(target.tls, host, port)?;
     let (mut io, watch) = match route {
-        Some(proxy) => through(proxy, target, shared).await?,
-        None => dial::<R>(host, port, &target.to_string(), &shared.options).await?,
+        Some(proxy) => connect_through_proxy(proxy, target, shared).await?,
+        None => connect_tcp::<R>(host, port, &target.to_string(), &shared.options).await?,
     };
     if target.tls {
         let is_http2;
@@ -85,26 +85,29 @@ async fn open<R: Runtime>(
             return http2(io, target, runtime, shared, turn).await;
         }
     }
-    let proxy = route.filter(|proxy| asks_for_uris(proxy, target)).cloned();
+    let proxy = route
+        .filter(|proxy| uses_absolute_uris(proxy, target))
+        .cloned();
     http1(io, watch, target, runtime, proxy).await
 }
 
 /// HTTP proxies are asked for absolute URIs if the target is `http://`; some refuse tunnels to port 80.
-fn asks_for_uris(proxy: &Proxy, target: &Target) -> bool {
+fn uses_absolute_uris(proxy: &Proxy, target: &Target) -> bool {
     proxy.scheme().is_http() && !target.tls
 }
 
-async fn through<R: Runtime>(
+async fn connect_through_proxy<R: Runtime>(
     proxy: &Arc<Proxy>,
     target: &Target,
     shared: &Shared<R>,
 ) -> Result<Stream, TransportError> {
     let name = format!("the proxy {proxy}");
-    let (mut io, watch) = dial::<R>(proxy.host(), proxy.port(), &name, &shared.options).await?;
+    let (mut io, watch) =
+        connect_tcp::<R>(proxy.host(), proxy.port(), &name, &shared.options).await?;
     if proxy.scheme() == Scheme::Https {
         io = tls(io, &shared.proxy_tls, proxy.host(), &name).await?.0;
     }
-    if asks_for_uris(proxy, target) {
+    if uses_absolute_uris(proxy, target) {
         return Ok((io, watch));
     }
     let (mut host, port) = (target.host().to_owned(), target.port());
@@ -115,7 +118,7 @@ async fn through<R: Runtime>(
             .map_or(host, |address| address.ip().to_string());
     }
     let mut handshake = Handshake::new(Arc::clone(proxy), &host, port);
-    let failed = |e: io::Error| error::connecting(&name, &e);
+    let failed = |e: io::Error| error::connect(&name, &e);
     let mut buffer = [0; 512];
     loop {
         io.write_all(&handshake.output()).await.map_err(failed)?;
@@ -151,16 +154,15 @@ async fn resolve<R: Runtime>(
         return Ok(known);
     }
     match R::resolve(host.to_owned(), port).await {
-        Ok(found) if found.is_empty() => Err(error::unresolved(
-            name,
-            &io::Error::other("it has no address"),
-        )),
-        found => found.map_err(|e| error::unresolved(name, &e)),
+        Ok(found) if found.is_empty() => {
+            Err(error::dns(name, &io::Error::other("it has no address")))
+        }
+        found => found.map_err(|e| error::dns(name, &e)),
     }
 }
 
 /// TCP to the first of a host's addresses that answers.
-async fn dial<R: Runtime>(
+async fn connect_tcp<R: Runtime>(
     host: &str,
     port: u16,
     name: &str,
@@ -207,6 +209,6 @@ async fn dial<R: Runtime>(
         }
         Ok(tcp)
     });
-    let (tcp, watch) = Tcp::<R>::new(connected.map_err(|e| error::connecting(name, &e))?);
+    let (tcp, watch) = Tcp::<R>::new(connected.map_err(|e| error::connect(name, &e))?);
     Ok((Box::new(tcp), watch))
 }

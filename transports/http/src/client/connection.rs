@@ -1,7 +1,8 @@
 //! One connection to a server, over HTTP/1.1 or HTTP/2.
 
 use super::{
-    Io, RequestBody, Runtime, Timer, error::send_error, http2::Stream, target::Target, tcp::Watch,
+    Io, RequestBody, Runtime, Timer, error::send_error, http2::Stream, target::Target,
+    tcp::SocketState,
 };
 use crate::proxy::Proxy;
 use http::{Request, Response};
@@ -19,7 +20,7 @@ use std::{
 use unifiedai_transport::{Time, TransportError};
 
 /// The largest head of a response over HTTP/1.1, and the largest trailers.
-const MAX_HEAD: usize = 72 * 1024;
+const MAX_HEADER_BYTES: usize = 72 * 1024;
 
 pub(crate) enum Connection<R: Runtime> {
     Http1(Http1<R>),
@@ -35,7 +36,7 @@ pub(crate) struct Http1<R: Runtime> {
     sender: http1::SendRequest<RequestBody>,
     /// Gone once it has ended.
     driver: Option<Driver>,
-    watch: Arc<Watch>,
+    watch: Arc<SocketState>,
     /// It leads to an HTTP proxy, which is asked for absolute URIs.
     pub(crate) proxy: Option<Arc<Proxy>>,
     /// The response has both `content-length` and `transfer-encoding`, so that its end is disputable (RFC 9112, 6.3).
@@ -51,13 +52,15 @@ type Driver = Pin<Box<http1::Connection<TokioIo<Box<dyn Io>>, RequestBody>>>;
 
 pub(crate) async fn http1<R: Runtime>(
     io: Box<dyn Io>,
-    watch: Arc<Watch>,
+    watch: Arc<SocketState>,
     target: &Target,
     runtime: R::Id,
     proxy: Option<Arc<Proxy>>,
 ) -> Result<Connection<R>, TransportError> {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD);
+    builder
+        .max_buf_size(MAX_HEADER_BYTES)
+        .max_header_size(MAX_HEADER_BYTES);
     let opened = builder.handshake(TokioIo::new(io)).await;
     let (sender, driver) = opened.map_err(|error| send_error(&error, true, target))?;
     Ok(Connection::Http1(Http1 {
@@ -104,14 +107,14 @@ impl<R: Runtime> Http1<R> {
         if !self.sender.is_ready() {
             self.release();
         }
-        self.watch.look.store(true, Relaxed);
+        self.watch.force_read.store(true, Relaxed);
         self.watch.look_again.store(true, Relaxed);
         self.driver.is_some() && self.sender.is_ready() && self.is_reusable()
     }
 
     /// False if a part of the last request waits to be written, which the server may never read, or the response's end is disputable.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.watch.stuck.load(Relaxed) && !self.is_ambiguous
+        !self.watch.write_blocked.load(Relaxed) && !self.is_ambiguous
     }
 }
 

@@ -21,7 +21,7 @@ use std::{
 };
 use unifiedai_transport::{Time, TransportError};
 
-const MAX_HEAD: u32 = 64 * 1024;
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
 /// The number of streams until the server's settings have come, which no server sets.
 const UNKNOWN: usize = 0x7fff_fff1;
 
@@ -77,7 +77,7 @@ pub(crate) async fn http2<R: Runtime>(
     builder
         .initial_max_send_streams(UNKNOWN)
         .timer(R::http2_timer())
-        .max_header_list_size(MAX_HEAD)
+        .max_header_list_size(MAX_HEADER_BYTES)
         .keep_alive_interval(shared.options.http2_keep_alive)
         .keep_alive_while_idle(true);
     let opened = builder.handshake(TokioIo::new(io)).await;

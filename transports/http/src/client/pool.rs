@@ -99,7 +99,7 @@ impl<R: Runtime> Pool<R> {
     }
 
     /// Keeps an HTTP/1.1 connection until it is asked for or has waited for too long.
-    pub(crate) fn put(self: &Arc<Self>, mut connection: Http1<R>) {
+    pub(crate) fn park(self: &Arc<Self>, mut connection: Http1<R>) {
         if connection.is_closed() || !connection.is_reusable() || self.max_idle == 0 {
             return;
         }
@@ -130,7 +130,7 @@ impl<R: Runtime> Pool<R> {
     }
 
     /// Closes connections that the server has closed or that have waited too long. False if the runtime has no other.
-    fn tend(&self, runtime: R::Id) -> bool {
+    fn close_expired(&self, runtime: R::Id) -> bool {
         let now = R::Timer::now();
         let mut inner = self.lock();
         for host in inner.hosts.iter_mut().filter(|h| h.runtime == runtime) {
@@ -189,7 +189,11 @@ async fn reap<R: Runtime>(mut guard: PurgeOnDrop<R>, interval: Duration) {
     loop {
         let next = R::Timer::now().saturating_add(interval);
         poll_fn(|cx| timer.poll(cx, next)).await;
-        if !guard.0.upgrade().is_some_and(|pool| pool.tend(guard.1)) {
+        if !guard
+            .0
+            .upgrade()
+            .is_some_and(|pool| pool.close_expired(guard.1))
+        {
             guard.0 = Weak::new();
             return;
         }

@@ -7,9 +7,9 @@ use super::{
     error::{is_above_last, send_error},
     read::ResponseBody,
     target::Target,
-    timeout::head_timeout,
+    timeout::header_timeout,
 };
-use crate::error::{check_length, unsendable};
+use crate::error::{check_length, invalid_request};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode, Uri,
@@ -34,9 +34,9 @@ pub(crate) async fn send<R: Runtime>(
     limits: AttemptDeadlines,
 ) -> Result<Response<Body<R>>, TransportError> {
     let target = Target::of(request.uri())?;
-    let runtime = R::id().ok_or_else(|| unsendable(R::NO_RUNTIME))?;
+    let runtime = R::id().ok_or_else(|| invalid_request(R::NO_RUNTIME))?;
     check_length(&request)?;
-    state_empty_body(&mut request);
+    set_content_length_zero(&mut request);
     let head_by = limits.headers.min(limits.total);
     let connect_by = limits.connect.min(head_by);
     let mut timer = R::Timer::default();
@@ -54,7 +54,7 @@ pub(crate) async fn send<R: Runtime>(
         let Some(answer) = exchange(&mut connection, request, head_by, &mut timer).await else {
             // The next call should not wait on it in vain.
             connection.retire();
-            return Err(head_timeout(connection.is_unwritten(None), &target));
+            return Err(header_timeout(connection.is_unwritten(None), &target));
         };
         let (error, unsent) = match answer {
             Ok(response) => return accept(response, connection, timer, shared, target),
@@ -72,7 +72,7 @@ pub(crate) async fn send<R: Runtime>(
 }
 
 /// The error is missing if the connection took no more requests; the request is there if nothing of it was written.
-type Unanswered = (Option<hyper::Error>, Option<Request<RequestBody>>);
+type SendFailure = (Option<hyper::Error>, Option<Request<RequestBody>>);
 
 /// The response's head, or `None` once `by` has come.
 async fn exchange<R: Runtime>(
@@ -80,18 +80,18 @@ async fn exchange<R: Runtime>(
     request: Request<RequestBody>,
     by: Time,
     timer: &mut R::Timer,
-) -> Option<Result<Response<Incoming>, Unanswered>> {
+) -> Option<Result<Response<Incoming>, SendFailure>> {
     let sent = match connection {
         Connection::Http1(http1) => {
-            let mut sending = pin!(http1.start(request));
+            let mut on_send = pin!(http1.start(request));
             let driven = poll_fn(|cx| {
                 http1.drive(cx);
-                sending.as_mut().poll(cx)
+                on_send.as_mut().poll(cx)
             });
             timer.within(by, driven).await
         }
         Connection::Http2(stream) => match stream.start(request) {
-            Ok(sending) => timer.within(by, pin!(sending)).await,
+            Ok(on_send) => timer.within(by, pin!(on_send)).await,
             Err(request) => return Some(Err((None, Some(request)))),
         },
     };
@@ -177,13 +177,13 @@ impl<R: Runtime> Carrier for Kept<R> {
     fn end(&mut self) {
         if let Some(Connection::Http1(mut http1)) = self.connection.take() {
             http1.release();
-            self.shared.pool.put(http1);
+            self.shared.pool.park(http1);
         }
     }
 }
 
 /// hyper leaves it out, and some servers then ask for it.
-fn state_empty_body(request: &mut Request<Bytes>) {
+fn set_content_length_zero(request: &mut Request<Bytes>) {
     let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
     if expects_body && request.body().is_empty() {
         let none = HeaderValue::from_static("0");

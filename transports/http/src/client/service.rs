@@ -1,6 +1,8 @@
 //! A client of the caller's own: any service that turns a request into a response.
 
-use super::{Timer, error::send_error, read::ResponseBody, target::Target, timeout::head_timeout};
+use super::{
+    Timer, error::send_error, read::ResponseBody, target::Target, timeout::header_timeout,
+};
 use crate::{clock, error::check_length};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -73,7 +75,7 @@ where
             });
             let by = limits.headers.min(limits.total);
             let answer = timer.within(by, answering).await;
-            let answer = answer.ok_or_else(|| head_timeout(false, &target))?;
+            let answer = answer.ok_or_else(|| header_timeout(false, &target))?;
             let response = answer.map_err(|e| send_error(&*e.into(), false, &target))?;
             Ok(ResponseBody::of(response.map(Box::pin), (), timer, target))
         }

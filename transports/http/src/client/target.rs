@@ -1,6 +1,6 @@
 //! Where a request goes.
 
-use crate::error::{place, unsendable};
+use crate::error::{address_text, invalid_request};
 use http::{
     HeaderValue, Uri,
     uri::{Authority, PathAndQuery, Scheme},
@@ -22,10 +22,10 @@ impl Target {
         let tls = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return Err(unsendable("the URI's scheme is not `http` or `https`")),
+            _ => return Err(invalid_request("the URI's scheme is not `http` or `https`")),
         };
         let authority = uri.authority().filter(|a| !a.host().is_empty()).cloned();
-        let authority = authority.ok_or_else(|| unsendable("the URI has no host"))?;
+        let authority = authority.ok_or_else(|| invalid_request("the URI has no host"))?;
         Ok(Target { tls, authority })
     }
 
@@ -44,7 +44,7 @@ impl Target {
 
     pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TransportError> {
         let name = ServerName::try_from(host.to_owned());
-        name.map_err(|_| unsendable("the host is not a valid server name"))
+        name.map_err(|_| invalid_request("the host is not a valid server name"))
     }
 
     fn without_user(&self) -> &str {
@@ -59,7 +59,7 @@ impl Target {
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let uri = Uri::builder().scheme("http").authority(self.without_user());
         let uri = uri.path_and_query(path).build();
-        uri.map_err(|_| unsendable("the URI's host is not a valid name"))
+        uri.map_err(|_| invalid_request("the URI's host is not a valid name"))
     }
 
     /// The value of `host`: the host, and the port where it is not the scheme's.
@@ -68,12 +68,13 @@ impl Target {
             Some(port) if port == self.default_port() => self.authority.host(),
             _ => self.without_user(),
         };
-        HeaderValue::from_str(name).map_err(|_| unsendable("the URI's host is not a valid name"))
+        HeaderValue::from_str(name)
+            .map_err(|_| invalid_request("the URI's host is not a valid name"))
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&place(self.host(), self.port()))
+        f.write_str(&address_text(self.host(), self.port()))
     }
 }

@@ -15,13 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a TCP stream and its connection share.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct SocketState {
     /// The next read has to ask the socket itself, whatever the runtime knows of it.
-    pub(crate) look: AtomicBool,
+    pub(crate) force_read: AtomicBool,
     /// The next write is refused if there is something to read by then: the process may have been stopped since the look.
     pub(crate) look_again: AtomicBool,
     /// The last write waits for the peer to read.
-    pub(crate) stuck: AtomicBool,
+    pub(crate) write_blocked: AtomicBool,
     /// Something was written since this was last cleared.
     pub(crate) written: AtomicBool,
 }
@@ -29,13 +29,13 @@ pub(crate) struct Watch {
 /// A write that fails is remembered until everything was read: a server that answers early and closes has sent its response by then.
 pub(crate) struct Tcp<R: Runtime> {
     tcp: R::Tcp,
-    watch: Arc<Watch>,
+    watch: Arc<SocketState>,
     failed: Option<io::Error>,
 }
 
 impl<R: Runtime> Tcp<R> {
-    pub(crate) fn new(tcp: R::Tcp) -> (Self, Arc<Watch>) {
-        let watch = Arc::<Watch>::default();
+    pub(crate) fn new(tcp: R::Tcp) -> (Self, Arc<SocketState>) {
+        let watch = Arc::<SocketState>::default();
         let stream = Tcp {
             tcp,
             watch: Arc::clone(&watch),
@@ -72,7 +72,9 @@ impl<R: Runtime> Tcp<R> {
             return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
         }
         let written = write(Pin::new(&mut self.tcp));
-        self.watch.stuck.store(written.is_pending(), Relaxed);
+        self.watch
+            .write_blocked
+            .store(written.is_pending(), Relaxed);
         match ready!(written) {
             Ok(count) => {
                 self.watch.written.store(true, Relaxed);
@@ -96,7 +98,7 @@ impl<R: Runtime> AsyncRead for Tcp<R> {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let mut read = Pin::new(&mut self.tcp).poll_read(cx, into);
-        if !R::READS_ASK_SOCKET && read.is_pending() && self.watch.look.swap(false, Relaxed) {
+        if !R::READS_ASK_SOCKET && read.is_pending() && self.watch.force_read.swap(false, Relaxed) {
             read = self.read_now(into);
         }
         let is_more = matches!(read, Poll::Ready(Ok(()))) && into.filled().len() > before;

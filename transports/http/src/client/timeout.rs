@@ -34,7 +34,7 @@ pub trait Timer: Default + Send + Unpin + 'static {
 }
 
 /// The response's head did not come in time. `unsent` if nothing of the request was written.
-pub(crate) fn head_timeout(unsent: bool, place: impl std::fmt::Display) -> TransportError {
+pub(crate) fn header_timeout(unsent: bool, place: impl std::fmt::Display) -> TransportError {
     let delivery = if unsent { NotSent } else { MaybeProcessed };
     let message = format!("{place} sent no response in time");
     TransportError::new(Timeout(Phase::Headers), delivery, message)

@@ -1,6 +1,6 @@
 //! The way back: which answers there are, and what arrives of them.
 
-use super::help::{OK, Tls, broken_off, get, get_text, plain, read, settle, soon, text};
+use super::help::{OK, Tls, get, get_text, is_broken, plain, read, settle, soon, text};
 use crate::Server;
 use bytes::Bytes;
 use http::StatusCode;
@@ -82,7 +82,7 @@ pub fn a_garbage_chunk_is_a_protocol_error<T: Transport>(make: fn(Tls) -> T) {
         peer.write(b"not a length\r\n");
         peer.sees_close();
     });
-    broken_off(make, &server, "abc", TransportErrorKind::Protocol);
+    is_broken(make, &server, "abc", TransportErrorKind::Protocol);
 }
 
 /// With a transport's feature `gzip`: some proxies compress what was asked for as it is.

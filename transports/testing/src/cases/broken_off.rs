@@ -1,6 +1,6 @@
 //! Failures after the request: it may have been processed, or the answer is cut.
 
-use super::help::{OK, Tls, broken_off, plain, refused, settle, soon, text};
+use super::help::{OK, Tls, is_broken, plain, refused, settle, soon, text};
 use crate::Server;
 use bytes::Bytes;
 use http::StatusCode;
@@ -15,12 +15,12 @@ pub fn a_connection_closed_before_the_answer_may_be_processed<T: Transport>(make
 
 pub fn a_cut_length_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing(format!("{OK}content-length: 9\r\n\r\nhalf"));
-    broken_off(make, &server, "half", TransportErrorKind::Truncated);
+    is_broken(make, &server, "half", TransportErrorKind::Truncated);
 }
 
 pub fn a_cut_chunk_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing(format!("{OK}transfer-encoding: chunked\r\n\r\n9\r\nhalf"));
-    broken_off(make, &server, "half", TransportErrorKind::Truncated);
+    is_broken(make, &server, "half", TransportErrorKind::Truncated);
 }
 
 pub fn a_cut_in_the_framing_of_chunks_is_truncated<T: Transport>(make: fn(Tls) -> T) {
@@ -28,7 +28,7 @@ pub fn a_cut_in_the_framing_of_chunks_is_truncated<T: Transport>(make: fn(Tls) -
         let server = Server::closing(format!(
             "{OK}transfer-encoding: chunked\r\n\r\n4\r\nhalf{cut}"
         ));
-        broken_off(make, &server, "half", TransportErrorKind::Truncated);
+        is_broken(make, &server, "half", TransportErrorKind::Truncated);
     }
 }
 
@@ -36,7 +36,7 @@ pub fn a_missing_last_chunk_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing(format!(
         "{OK}transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"
     ));
-    broken_off(make, &server, "half", TransportErrorKind::Truncated);
+    is_broken(make, &server, "half", TransportErrorKind::Truncated);
 }
 
 pub fn a_refused_upload_tells_its_status<T: Transport>(make: fn(Tls) -> T) {

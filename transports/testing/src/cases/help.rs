@@ -108,7 +108,7 @@ pub(super) fn refused<T: Transport>(make: fn(Tls) -> T, server: &Server, kind: T
     assert_eq!(server.connections(), 1, "the request was repeated");
 }
 
-pub(super) fn broken_off<T: Transport>(
+pub(super) fn is_broken<T: Transport>(
     make: fn(Tls) -> T,
     server: &Server,
     half: &str,
@@ -123,7 +123,7 @@ pub(super) fn broken_off<T: Transport>(
 }
 
 /// Along an error and its sources each of these texts stands once.
-pub(super) fn names_once(failure: &TransportError, texts: &[&str]) {
+pub(super) fn mentions_once(failure: &TransportError, texts: &[&str]) {
     let mut chain = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {

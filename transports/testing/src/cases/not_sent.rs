@@ -1,6 +1,6 @@
 //! Failures before the request: it may be sent again.
 
-use super::help::{SHORT, Tls, failure, in_time, names_once, plain, soon};
+use super::help::{SHORT, Tls, failure, in_time, mentions_once, plain, soon};
 use bytes::Bytes;
 use std::{net::TcpListener, time::Instant};
 use unifiedai_transport::{Phase, RequestDelivery, Transport, TransportErrorKind};
@@ -73,7 +73,7 @@ pub fn a_closed_port_is_named_with_the_cause<T: Transport>(make: fn(Tls) -> T) {
         .local_addr()
         .unwrap();
     let failure = failure(&plain(make), &format!("http://{closed}/"));
-    names_once(&failure, &[&closed.to_string(), "refused"]);
+    mentions_once(&failure, &[&closed.to_string(), "refused"]);
 }
 
 pub fn a_silent_port_is_named<T: Transport>(make: fn(Tls) -> T) {
@@ -84,5 +84,5 @@ pub fn a_silent_port_is_named<T: Transport>(make: fn(Tls) -> T) {
     limits.connect = transport.now().saturating_add(SHORT);
     let request = http::Request::get(format!("https://{address}/")).body(Bytes::new());
     let failure = transport.send(request.unwrap(), limits).err().unwrap();
-    names_once(&failure, &[&address.to_string(), "in time"]);
+    mentions_once(&failure, &[&address.to_string(), "in time"]);
 }

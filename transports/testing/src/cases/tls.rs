@@ -1,6 +1,6 @@
 //! TLS.
 
-use super::help::{OK, Tls, failure, get, get_text, names_once, plain, read, secure, settle};
+use super::help::{OK, Tls, failure, get, get_text, mentions_once, plain, read, secure, settle};
 use crate::{Authority, Server};
 use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
@@ -155,7 +155,7 @@ pub fn the_reason_why_tls_fails_is_named<T: Transport>(make: fn(Tls) -> T) {
             TransportErrorKind::Tls,
             "{reason}: {failure:?}"
         );
-        names_once(&failure, &[&server.address().to_string(), reason]);
+        mentions_once(&failure, &[&server.address().to_string(), reason]);
     }
     for (answer, reason) in [
         (PROTOCOL_VERSION_ALERT, "old version of TLS"),
@@ -171,7 +171,7 @@ pub fn the_reason_why_tls_fails_is_named<T: Transport>(make: fn(Tls) -> T) {
             TransportErrorKind::Tls,
             "{reason}: {failure:?}"
         );
-        names_once(&failure, &[&server.address().to_string(), reason]);
+        mentions_once(&failure, &[&server.address().to_string(), reason]);
     }
 }
 
@@ -181,5 +181,5 @@ pub fn a_handshake_that_is_cut_is_no_connection<T: Transport>(make: fn(Tls) -> T
     let failure = failure(&plain(make), &server.uri("/").replace("http:", "https:"));
     assert_eq!(failure.kind(), TransportErrorKind::Connect, "{failure:?}");
     assert_eq!(failure.delivery(), RequestDelivery::NotSent);
-    names_once(&failure, &[&server.address().to_string()]);
+    mentions_once(&failure, &[&server.address().to_string()]);
 }

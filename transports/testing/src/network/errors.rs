@@ -1,6 +1,6 @@
 //! What errors say: host and port and cause, each once.
 
-use super::{plain, says};
+use super::{error_contains, plain};
 use crate::{Server, cases::failure};
 use std::net::TcpListener;
 use unifiedai_http::Options;
@@ -15,11 +15,11 @@ pub fn errors_of_connecting_name_place_and_cause<T: Transport>(make: fn(Options)
     for scheme in ["http", "https"] {
         let failure = failure(&transport, &format!("{scheme}://{closed}/"));
         assert_eq!(failure.kind(), TransportErrorKind::Connect);
-        says(&failure, &[&closed.to_string(), "refused"]);
+        error_contains(&failure, &[&closed.to_string(), "refused"]);
     }
     let unknown = failure(&transport, "https://no-such-host.invalid/");
     assert_eq!(unknown.kind(), TransportErrorKind::Dns);
-    says(&unknown, &["no-such-host.invalid:443", "resolved"]);
+    error_contains(&unknown, &["no-such-host.invalid:443", "resolved"]);
     // A server that closes during the handshake may be starting: it may be tried again.
     let closing = Server::new(|peer| {
         peer.some();
@@ -27,7 +27,7 @@ pub fn errors_of_connecting_name_place_and_cause<T: Transport>(make: fn(Options)
     let cut = failure(&transport, &format!("https://{}/", closing.address()));
     assert_eq!(cut.kind(), TransportErrorKind::Connect, "{cut:?}");
     assert_eq!(cut.delivery(), RequestDelivery::NotSent);
-    says(
+    error_contains(
         &cut,
         &[
             &closing.address().to_string(),
@@ -52,7 +52,7 @@ pub fn plain_http_on_an_https_port_is_no_failure_to_connect<T: Transport>(make: 
         let failure = failure(&make(plain()), &format!("https://{}/", server.address()));
         assert_eq!(failure.kind(), TransportErrorKind::Tls, "{failure:?}");
         assert_eq!(failure.delivery(), RequestDelivery::NotSent);
-        says(&failure, &[&server.address().to_string(), "plain HTTP"]);
+        error_contains(&failure, &[&server.address().to_string(), "plain HTTP"]);
         assert_eq!(server.connections(), 1);
     }
 }
@@ -61,5 +61,5 @@ pub fn what_is_not_http_is_named<T: Transport>(make: fn(Options) -> T) {
     let server = Server::closing("SSH-2.0-OpenSSH_9.2\r\n\r\n");
     let failure = failure(&make(plain()), &server.uri("/"));
     assert_eq!(failure.kind(), TransportErrorKind::Protocol, "{failure:?}");
-    says(&failure, &[&server.address().to_string(), "not HTTP"]);
+    error_contains(&failure, &[&server.address().to_string(), "not HTTP"]);
 }

@@ -86,7 +86,7 @@ pub(crate) fn chain(failure: &TransportError) -> String {
 }
 
 /// The words stand in an error's chain, each once.
-pub(crate) fn says(failure: &TransportError, words: &[&str]) {
+pub(crate) fn error_contains(failure: &TransportError, words: &[&str]) {
     let text = chain(failure);
     for word in words {
         assert_eq!(text.matches(word).count(), 1, "`{word}` in: {text}");

@@ -1,6 +1,6 @@
 //! HTTP proxies that refuse, fail, or are not there. Every error names the proxy and not its password.
 
-use super::{chain, options, plain, says};
+use super::{chain, error_contains, options, plain};
 use crate::{
     Authority, Server,
     cases::{failure, soon},
@@ -44,7 +44,7 @@ pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
         assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
         assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         let shown = format!("http://{}", proxy.address());
-        says(&failure, &[&shown, "a.test:443", word]);
+        error_contains(&failure, &[&shown, "a.test:443", word]);
         assert!(!format!("{failure:?}").contains("CANARY"));
         assert_eq!(proxy.connections(), 1);
     }
@@ -55,7 +55,7 @@ pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
     assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
     assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     let shown = format!("http://{}", proxy.address());
-    says(&failure, &[&shown, "a.test:80", "status 407"]);
+    error_contains(&failure, &[&shown, "a.test:80", "status 407"]);
 }
 
 pub fn a_proxy_that_cannot_reach_the_target_may_be_asked_again<T: Transport>(
@@ -75,7 +75,7 @@ pub fn a_proxy_that_cannot_reach_the_target_may_be_asked_again<T: Transport>(
         assert_eq!(failure.kind(), TransportErrorKind::Connect, "{failure:?}");
         assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         let shown = format!("http://{}", proxy.address());
-        says(&failure, &[&shown, word]);
+        error_contains(&failure, &[&shown, word]);
     }
 }
 
@@ -96,7 +96,7 @@ pub fn a_proxy_setting_that_cannot_be_used_sends_nothing<T: Transport>(make: fn(
             let failure = failure(&transport, &format!("{scheme}://a.test:{port}/"));
             assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
             assert_eq!(failure.delivery(), RequestDelivery::NotSent);
-            says(&failure, &["ALL_PROXY"]);
+            error_contains(&failure, &["ALL_PROXY"]);
             assert!(!format!("{failure:?}").contains("CANARY"));
         }
     }
@@ -139,7 +139,7 @@ pub fn a_proxy_that_is_not_there_is_named<T: Transport>(make: fn(Options) -> T) 
             let failure = failure(&transport, uri);
             assert_eq!(failure.kind(), kind, "{failure:?}");
             assert_eq!(failure.delivery(), RequestDelivery::NotSent);
-            says(&failure, &[&format!("the proxy {url}"), words]);
+            error_contains(&failure, &[&format!("the proxy {url}"), words]);
             let text = chain(&failure);
             assert!(
                 !text.contains("a.test") && !text.contains("CANARY"),

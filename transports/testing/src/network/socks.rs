@@ -1,6 +1,6 @@
 //! SOCKS 5 proxies (RFC 1928, RFC 1929).
 
-use super::{options, plain, says};
+use super::{error_contains, options, plain};
 use crate::{
     Authority, Peer, Server,
     cases::{failure, soon, text},
@@ -11,7 +11,7 @@ use unifiedai_http::{Options, proxy::Proxies};
 use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
-const STANDS: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+const TUNNEL_OPEN: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 
 /// What a proxy answers, message by message, and what comes of it.
 type Refusal = (&'static [&'static [u8]], TransportErrorKind, &'static str);
@@ -51,7 +51,7 @@ pub fn socks_5_carries_plain_and_tls<T: Transport>(make: fn(Options) -> T) {
     let config = authority.server(&[]);
     let (seen, asked) = mpsc::channel();
     let proxy = Server::new(move |peer| {
-        let target = greet(peer, None, STANDS);
+        let target = greet(peer, None, TUNNEL_OPEN);
         if target.2 == 443 {
             peer.start_tls(&config);
         }
@@ -78,7 +78,7 @@ pub fn socks_5_carries_plain_and_tls<T: Transport>(make: fn(Options) -> T) {
 pub fn socks_5_with_a_password_and_a_resolved_target<T: Transport>(make: fn(Options) -> T) {
     let (seen, asked) = mpsc::channel();
     let proxy = Server::new(move |peer| {
-        seen.send(greet(peer, Some(("us@er", "p:w")), STANDS))
+        seen.send(greet(peer, Some(("us@er", "p:w")), TUNNEL_OPEN))
             .unwrap();
         while peer.request().is_some() {
             peer.write(OK.as_bytes());
@@ -127,7 +127,7 @@ pub fn socks_5_refusals_are_final<T: Transport>(make: fn(Options) -> T) {
         assert_eq!(failure.kind(), *kind, "{failure:?}");
         assert_eq!(failure.delivery(), RequestDelivery::NotSent);
         let shown = format!("socks5h://{}", proxy.address());
-        says(&failure, &[&shown, *word]);
+        error_contains(&failure, &[&shown, *word]);
         assert!(!format!("{failure:?}").contains("CANARY"));
         assert_eq!(proxy.connections(), 1);
     }

@@ -1,0 +1,64 @@
+use super::observer_notifier::ObserverNotifier;
+use crate::{Error, Input, StreamEvent, UnifiedChatResponse, exchange::CallProgress};
+use unifiedai_transport::Time;
+
+/// What a client puts around an exchange: its observers, if there are any.
+#[derive(Debug)]
+pub(crate) struct CallContext(Option<Box<ObserverNotifier>>);
+
+impl CallContext {
+    /// A call without observers.
+    pub(crate) const NONE: CallContext = CallContext(None);
+
+    pub(crate) fn new(watch: Option<ObserverNotifier>) -> Self {
+        CallContext(watch.map(Box::new))
+    }
+
+    /// The call is driven for the first time, or again before an attempt.
+    pub(crate) fn begin(&mut self, now: Time) {
+        if let Some(watch) = &mut self.0 {
+            watch.begin(now);
+        }
+    }
+
+    pub(crate) fn on_send(
+        &mut self,
+        request: &http::Request<bytes::Bytes>,
+        log: &CallProgress<'_>,
+        now: Time,
+    ) {
+        if let Some(watch) = &mut self.0 {
+            watch.on_send(request.method(), request.uri(), log, now);
+        }
+    }
+
+    /// No attempt is under way.
+    pub(crate) fn on_wait(&mut self, log: &CallProgress<'_>) {
+        if let Some(watch) = &mut self.0 {
+            watch.report_progress(log);
+        }
+    }
+
+    pub(crate) fn on_input(&mut self, input: &Input, now: Time) {
+        if let Some(watch) = &mut self.0 {
+            watch.on_input(input, now);
+        }
+    }
+
+    pub(crate) fn on_event(&mut self, event: &StreamEvent) {
+        if let Some(watch) = &mut self.0 {
+            watch.on_event(event);
+        }
+    }
+
+    /// The call is over.
+    pub(crate) fn finish(
+        &mut self,
+        now: Time,
+        outcome: Result<Option<&UnifiedChatResponse>, &Error>,
+    ) {
+        if let Some(mut watch) = self.0.take() {
+            watch.outcome(now, outcome);
+        }
+    }
+}

@@ -1,0 +1,538 @@
+use super::{
+    CircuitBreakerConfig,
+    circuit_breaker::{BreakerToken, CircuitBreaker, Outcome},
+    rate_limiter::{RateLimiter, TokenBucket},
+    retry_budget::RetryBudget,
+    wait_queue::WaitQueue,
+};
+use crate::{Error, ErrorKind, RateLimit};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+};
+use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
+
+/// What all calls to one provider with one key share: a budget for retries, a pace, a circuit breaker.
+///
+/// By itself it has a budget only. All clients that share a guard must share a clock, which those of one transport do.
+#[derive(Debug)]
+pub struct ProviderLimits(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    budget: RetryBudget,
+    rate_limiter: RateLimiter,
+    queue: WaitQueue,
+    breaker: Option<CircuitBreaker>,
+    /// The kind and status of the last failure that was the provider's.
+    last_failure: Option<Box<str>>,
+    in_flight: usize,
+}
+
+impl Default for ProviderLimits {
+    fn default() -> Self {
+        ProviderLimits::new()
+    }
+}
+
+impl ProviderLimits {
+    /// A budget for retries, and nothing else.
+    #[must_use]
+    pub fn new() -> Self {
+        ProviderLimits(Mutex::new(State {
+            budget: RetryBudget::full(),
+            rate_limiter: RateLimiter::default(),
+            queue: WaitQueue::default(),
+            breaker: None,
+            last_failure: None,
+            in_flight: 0,
+        }))
+    }
+
+    /// So many requests a minute, each attempt counted. Calls wait for their turn, in the
+    /// order in which they first asked.
+    #[must_use]
+    pub fn requests_per_minute(self, requests: u32) -> Self {
+        self.with(|state| state.rate_limiter.requests = Some(TokenBucket::new(requests.into())))
+    }
+
+    /// So many tokens a minute. A quarter of the request's bytes and its token limit are reserved, and corrected by what
+    /// the answer says was used.
+    #[must_use]
+    pub fn tokens_per_minute(self, tokens: u64) -> Self {
+        self.with(|state| state.rate_limiter.tokens = Some(TokenBucket::new(tokens)))
+    }
+
+    /// Believes the provider's rate-limit headers where they say that less is left than thought, and waits up to a minute
+    /// for an allowance that is used up.
+    #[must_use]
+    pub fn honor_rate_limit_headers(self) -> Self {
+        self.with(|state| state.rate_limiter.honors_headers = true)
+    }
+
+    /// Stops asking for a while when most calls fail. Worth it where another target can answer instead; for a single one it
+    /// only makes an outage longer (F67).
+    #[must_use]
+    pub fn circuit_breaker(self, rules: CircuitBreakerConfig) -> Self {
+        self.with(|state| state.breaker = Some(CircuitBreaker::new(rules)))
+    }
+
+    /// Attempts that are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.state().in_flight
+    }
+
+    /// What is left of the budget for retries, 100 at most.
+    #[must_use]
+    pub fn retry_budget(&self) -> u32 {
+        self.state().budget.available()
+    }
+
+    /// Leave to ask now, or what is in the way. `turn` is the position in the queue, once there is one.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        now: Time,
+        tokens: u64,
+        turn: &mut Option<QueueTicket>,
+    ) -> Admission {
+        let mut guarded = self.state();
+        let state = &mut *guarded;
+        let late = state.queue.drop_expired(now);
+        let number = turn.as_ref().map(|turn| turn.number);
+        let cost = state.rate_limiter.cost(tokens);
+        let at = state
+            .rate_limiter
+            .ready_at(now, state.queue.cost_ahead(number).and(cost));
+        if at > now {
+            let (number, look_again) = state.queue.enqueue(number, now, at, cost);
+            drop(guarded);
+            wake(late);
+            match turn {
+                Some(turn) => (turn.number, turn.at) = (number, at),
+                None => {
+                    let guard = self.clone();
+                    *turn = Some(QueueTicket {
+                        limits: guard,
+                        number,
+                        at,
+                    });
+                }
+            }
+            return Admission::Wait {
+                at,
+                recheck_at: look_again,
+            };
+        }
+        let next = number.and_then(|number| state.queue.remove(number));
+        let admission = match state.breaker.as_mut().map(|breaker| breaker.admit(now)) {
+            Some(Err(until)) => Admission::CircuitOpen(until, state.last_failure.clone()),
+            admitted => {
+                state.rate_limiter.take(tokens);
+                state.in_flight = state.in_flight.saturating_add(1);
+                Admission::Proceed(AttemptPermit {
+                    limits: self.clone(),
+                    ticket: admitted.and_then(Result::ok),
+                    tokens,
+                    now,
+                })
+            }
+        };
+        drop(guarded);
+        [late, next].into_iter().for_each(wake);
+        *turn = None;
+        admission
+    }
+
+    /// Pays for a retry after this error, if there is enough. What was not sent costs the provider nothing.
+    pub(crate) fn withdraw_retry_token(self: &Arc<Self>, error: &Error) -> Option<RetryToken> {
+        let unsent = error
+            .transport()
+            .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
+        let throttled = matches!(error.kind(), ErrorKind::RateLimit | ErrorKind::Overloaded);
+        let cost = if unsent {
+            0
+        } else {
+            self.state().budget.withdraw(throttled)?
+        };
+        let guard = self.clone();
+        Some(RetryToken {
+            limits: guard,
+            cost,
+        })
+    }
+
+    fn with(self, change: impl FnOnce(&mut State)) -> Self {
+        change(&mut self.state());
+        self
+    }
+
+    /// A panic while it was held cannot have left it half changed: it holds numbers only (F118).
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Admission {
+    Proceed(AttemptPermit),
+    /// Not before `at`, by what is known now. One that nothing wakes is to ask at `recheck_at`.
+    Wait {
+        at: Time,
+        recheck_at: Time,
+    },
+    /// The circuit is open until then, for this reason.
+    CircuitOpen(Time, Option<Box<str>>),
+}
+
+/// A position in the queue for the pace. Dropping it leaves it to those behind.
+#[derive(Debug)]
+pub(crate) struct QueueTicket {
+    limits: Arc<ProviderLimits>,
+    number: u64,
+    at: Time,
+}
+
+impl QueueTicket {
+    /// Has `waker` woken when it is worth asking again. Returns when that is the case at the latest; `None` if it is now.
+    pub(crate) fn wake_by(&self, waker: &Waker) -> Option<Time> {
+        let mut state = self.limits.state();
+        let is_due = state.queue.wake_by(self.number, self.at, waker);
+        (!is_due).then_some(self.at)
+    }
+}
+
+impl Drop for QueueTicket {
+    fn drop(&mut self) {
+        let next = self.limits.state().queue.remove(self.number);
+        wake(next);
+    }
+}
+
+/// What was paid for a retry that has not begun yet. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct RetryToken {
+    limits: Arc<ProviderLimits>,
+    cost: u32,
+}
+
+impl RetryToken {
+    /// The retry begins.
+    pub(crate) fn spend(mut self) {
+        self.cost = 0;
+    }
+}
+
+impl Drop for RetryToken {
+    fn drop(&mut self) {
+        if self.cost > 0 {
+            self.limits.state().budget.deposit(self.cost);
+        }
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Leave for one attempt. Dropping it gives everything back but the tokens: the request may have been sent.
+#[derive(Debug)]
+pub(crate) struct AttemptPermit {
+    limits: Arc<ProviderLimits>,
+    ticket: Option<BreakerToken>,
+    tokens: u64,
+    now: Time,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) struct AttemptReport<'a> {
+    pub(crate) error: Option<&'a Error>,
+    pub(crate) used_tokens: Option<u64>,
+    pub(crate) limits: &'a [RateLimit],
+    pub(crate) jitter: f64,
+}
+
+impl AttemptPermit {
+    pub(crate) fn complete(mut self, now: Time, report: &AttemptReport<'_>) {
+        let mut state = self.limits.state();
+        let outcome = report.error.map_or(Outcome::Success, outcome);
+        let failure = report.error.and_then(Error::transport);
+        let mut next = None;
+        if failure.is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent) {
+            state.rate_limiter.refund(self.tokens);
+            next = state.queue.mark_first_due();
+        } else if let Some(used) = report.used_tokens {
+            state.rate_limiter.correct(self.tokens, used);
+            if used < self.tokens {
+                next = state.queue.mark_first_due();
+            }
+        }
+        // This one is over.
+        let running = state.in_flight.saturating_sub(1);
+        state
+            .rate_limiter
+            .apply_headers(now, report.limits, running, report.jitter);
+        if let (Outcome::Failure, Some(error)) = (outcome, report.error) {
+            let status = error.status().map(|status| format!(" (HTTP {status})"));
+            let text = [error.kind().as_str(), &status.unwrap_or_default()].concat();
+            state.last_failure = Some(text.into());
+        }
+        if outcome == Outcome::Success {
+            state.budget.on_success();
+        }
+        if let (Some(breaker), Some(ticket)) = (&mut state.breaker, self.ticket.take()) {
+            breaker.report(ticket, outcome, now, report.jitter);
+        }
+        drop(state);
+        wake(next);
+    }
+
+    /// Gives everything back: nothing was sent.
+    pub(crate) fn give_back(self) {
+        let next = {
+            let mut state = self.limits.state();
+            state.rate_limiter.refund(self.tokens);
+            state.queue.mark_first_due()
+        };
+        wake(next);
+    }
+}
+
+impl Drop for AttemptPermit {
+    fn drop(&mut self) {
+        let mut state = self.limits.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        if let (Some(breaker), Some(ticket)) = (&mut state.breaker, self.ticket.take()) {
+            breaker.report(ticket, Outcome::Neutral, self.now, 0.0);
+        }
+    }
+}
+
+/// What an error says about the provider (F63): not the caller's mistakes, and not its limits. A connection that had ended
+/// before the request went out says nothing either: servers close those that are idle.
+fn outcome(error: &Error) -> Outcome {
+    let is_dead_connection = |failure: &TransportError| {
+        failure.delivery() == RequestDelivery::NotSent
+            && failure.kind() == TransportErrorKind::Reset
+    };
+    if error.transport().is_some_and(is_dead_connection) {
+        return Outcome::Neutral;
+    }
+    match error.kind() {
+        ErrorKind::InternalServer
+        | ErrorKind::ServiceUnavailable
+        | ErrorKind::Timeout
+        | ErrorKind::Connection
+        | ErrorKind::Truncated
+        | ErrorKind::Protocol => Outcome::Failure,
+        ErrorKind::Overloaded if error.status() != Some(429) => Outcome::Failure,
+        _ => Outcome::Neutral,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ErrorKind::*;
+
+    // F63
+    #[test]
+    fn only_the_providers_failures_count_against_it() {
+        let failures = [
+            InternalServer,
+            ServiceUnavailable,
+            Timeout,
+            Connection,
+            Truncated,
+            Protocol,
+            Overloaded,
+        ];
+        for kind in ErrorKind::ALL {
+            let wanted = if failures.contains(kind) {
+                Outcome::Failure
+            } else {
+                Outcome::Neutral
+            };
+            assert_eq!(outcome(&Error::new(*kind, "x")), wanted, "{kind}");
+        }
+        let busy = Error::new(Overloaded, "x").with_status(429);
+        assert_eq!(outcome(&busy), Outcome::Neutral);
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::from_nanos(seconds.saturating_mul(1_000_000_000))
+    }
+
+    fn go(guard: &Arc<ProviderLimits>, now: Time, tokens: u64) -> AttemptPermit {
+        match guard.admit(now, tokens, &mut None) {
+            Admission::Proceed(attempt_permit) => attempt_permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn wait(guard: &Arc<ProviderLimits>, now: Time, tokens: u64) -> (Time, QueueTicket) {
+        let mut turn = None;
+        match guard.admit(now, tokens, &mut turn) {
+            Admission::Wait { at, .. } => (at, turn.unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn settle(
+        attempt_permit: AttemptPermit,
+        error: Option<&Error>,
+        used_tokens: Option<u64>,
+        limits: &[crate::RateLimit],
+    ) {
+        let report = AttemptReport {
+            error,
+            used_tokens,
+            limits,
+            jitter: 0.0,
+        };
+        attempt_permit.complete(Time::ZERO, &report);
+    }
+
+    #[test]
+    fn a_connection_that_had_ended_says_nothing_of_the_provider() {
+        for (kind, delivery, wanted) in [
+            (
+                TransportErrorKind::Reset,
+                RequestDelivery::NotSent,
+                Outcome::Neutral,
+            ),
+            (
+                TransportErrorKind::Reset,
+                RequestDelivery::MaybeProcessed,
+                Outcome::Failure,
+            ),
+            (
+                TransportErrorKind::Connect,
+                RequestDelivery::NotSent,
+                Outcome::Failure,
+            ),
+        ] {
+            let failure = TransportError::new(kind, delivery, "x");
+            let error = Error::new(Connection, "x").with_transport(failure);
+            assert_eq!(outcome(&error), wanted, "{kind:?} {delivery:?}");
+        }
+    }
+
+    fn unsent() -> Error {
+        let failure =
+            TransportError::new(TransportErrorKind::Connect, RequestDelivery::NotSent, "x");
+        Error::new(Connection, "x").with_transport(failure)
+    }
+
+    #[test]
+    fn a_guard_holds_what_it_was_built_with() {
+        let guard = Arc::new(
+            ProviderLimits::new()
+                .requests_per_minute(1)
+                .tokens_per_minute(60),
+        );
+        let attempt_permit = go(&guard, at(0), 0);
+        assert_eq!(wait(&guard, at(0), 0).0, at(60));
+        drop(attempt_permit);
+        go(&guard, at(60), 60);
+        let tokens = Arc::new(ProviderLimits::new().tokens_per_minute(60));
+        go(&tokens, at(0), 60);
+        assert_eq!(wait(&tokens, at(0), 30).0, at(30));
+    }
+
+    #[test]
+    fn a_turn_that_is_dropped_leaves_its_place_to_those_behind() {
+        let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
+        for _ in 0..60 {
+            go(&guard, at(0), 0);
+        }
+        let (first, turn) = wait(&guard, at(0), 0);
+        let (second, _kept) = wait(&guard, at(0), 0);
+        assert_eq!((first, second), (at(1), at(2)));
+        drop(turn);
+        assert_eq!(wait(&guard, at(0), 0).0, at(2));
+    }
+
+    // F67
+    #[test]
+    fn a_circuit_that_failures_opened_says_what_they_were() {
+        let guard =
+            Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
+        let failure = Error::new(ServiceUnavailable, "x").with_status(503);
+        for _ in 0..5 {
+            settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
+        }
+        let Admission::CircuitOpen(_, Some(reason)) = guard.admit(at(0), 0, &mut None) else {
+            panic!("not open")
+        };
+        assert_eq!(&*reason, "service_unavailable (HTTP 503)");
+    }
+
+    // F68, F69
+    #[test]
+    fn an_answer_corrects_the_pace() {
+        let limit = crate::RateLimit {
+            name: "tokens-minute".into(),
+            limit: None,
+            remaining: Some(0),
+            reset: Some(std::time::Duration::from_secs(7)),
+        };
+        let limits = [limit];
+        let honor_rate_limit_headers = Arc::new(ProviderLimits::new().honor_rate_limit_headers());
+        settle(go(&honor_rate_limit_headers, at(0), 0), None, None, &limits);
+        assert_eq!(wait(&honor_rate_limit_headers, at(0), 0).0, at(7));
+
+        let guard = || Arc::new(ProviderLimits::new().tokens_per_minute(60));
+        let corrected = guard();
+        settle(go(&corrected, at(0), 60), None, Some(20), &limits);
+        assert_eq!(wait(&corrected, at(0), 60).0, at(20));
+        let refunded = guard();
+        settle(go(&refunded, at(0), 60), Some(&unsent()), None, &[]);
+        go(&refunded, at(0), 60);
+    }
+
+    // F56, F59
+    #[test]
+    fn a_retry_is_paid_for_unless_the_request_was_not_sent() {
+        let guard = Arc::new(ProviderLimits::new());
+        guard.withdraw_retry_token(&unsent()).unwrap().spend();
+        assert_eq!(guard.retry_budget(), 100);
+        for left in (0..10).rev() {
+            let failure = Error::new(ServiceUnavailable, "x");
+            drop(guard.withdraw_retry_token(&failure).unwrap());
+            guard.withdraw_retry_token(&failure).unwrap().spend();
+            assert_eq!(guard.retry_budget(), left * 10);
+        }
+        assert!(
+            guard
+                .withdraw_retry_token(&Error::new(Overloaded, "x"))
+                .is_none()
+        );
+        let failure = Error::new(ServiceUnavailable, "x");
+        settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
+        assert_eq!(guard.retry_budget(), 0);
+        settle(go(&guard, at(0), 0), None, None, &[]);
+        assert_eq!(guard.retry_budget(), 1);
+    }
+
+    // F118
+    #[test]
+    fn a_panic_elsewhere_does_not_spread() {
+        let guard = Arc::new(ProviderLimits::new());
+        let poisoned = guard.clone();
+        let thread = std::thread::Builder::new().spawn(move || {
+            let _held = poisoned.0.lock();
+            panic!("while the lock is held");
+        });
+        assert!(thread.unwrap().join().is_err());
+        assert!(guard.0.is_poisoned());
+        let attempt_permit = guard.admit(Time::ZERO, 0, &mut None);
+        assert!(matches!(attempt_permit, Admission::Proceed(_)));
+        assert_eq!(guard.in_flight(), 1);
+        drop(attempt_permit);
+        assert_eq!(guard.in_flight(), 0);
+    }
+}

@@ -1,0 +1,390 @@
+//! From messages to turns. Converse wants user and assistant to take turns, beginning with the user, all results of a
+//! turn's tool calls together at the beginning of the next, and no blank text anywhere. What can be put in order is; the
+//! rest is refused here, in words that name the message.
+
+use super::{
+    BLOCK_PROVIDER,
+    block::{Block, ReasoningText},
+    media::{self, DocumentNames, Kind},
+};
+use crate::{
+    ChatRequest, ContentPart, Error, ErrorKind, Message, Role, ToolCall, ToolResult,
+    provider::{
+        blank::{NO_OUTPUT, is_blank, trim_end},
+        history::HistorySupport,
+        unsupported_params::UnsupportedParams,
+    },
+};
+use serde::Serialize;
+
+/// A message of the wire.
+#[derive(Debug, Serialize)]
+pub(super) struct Turn<'a> {
+    role: &'static str,
+    content: Vec<Block<'a>>,
+}
+
+/// The conversation as Converse wants it.
+#[derive(Debug)]
+pub(super) struct Conversation<'a> {
+    pub(super) system: Vec<Block<'a>>,
+    pub(super) turns: Vec<Turn<'a>>,
+    /// Whether a tool is called or answered, for which the request must have tools.
+    pub(super) has_tools: bool,
+    pub(super) omissions: UnsupportedParams<'static>,
+    names: DocumentNames,
+}
+
+const USER: &str = "user";
+const ASSISTANT: &str = "assistant";
+
+pub(super) fn conversation(request: &ChatRequest) -> Result<Conversation<'_>, Error> {
+    let mut conversation = Conversation::new(request.drop_unsupported);
+    let takes = HistorySupport {
+        block_providers: &[BLOCK_PROVIDER],
+        signatures: true,
+        errors: true,
+    };
+    conversation.omissions.history(&request.messages, takes);
+    for (number, message) in request.messages.iter().enumerate() {
+        conversation.message(number, message)?;
+    }
+    conversation.end_turns();
+    conversation.check()?;
+    Ok(conversation)
+}
+
+impl<'a> Conversation<'a> {
+    /// One without messages.
+    pub(super) fn new(lenient: bool) -> Self {
+        Conversation {
+            system: Vec::new(),
+            turns: Vec::new(),
+            has_tools: false,
+            omissions: UnsupportedParams::new(BLOCK_PROVIDER, lenient),
+            names: DocumentNames::default(),
+        }
+    }
+
+    fn message(&mut self, number: usize, message: &'a Message) -> Result<(), Error> {
+        if message.name.is_some() {
+            self.omissions.refuse("the `name` of a message")?;
+        }
+        let role = match message.role {
+            Role::System | Role::Developer => return self.instructions(number, message),
+            Role::Assistant => ASSISTANT,
+            Role::User | Role::Tool | Role::Other(_) => USER,
+        };
+        let mut blocks: Vec<Block<'a>> = Vec::with_capacity(message.content.len());
+        for part in &message.content {
+            blocks.extend(self.part(number, role, part)?);
+        }
+        if blocks.is_empty() {
+            // An answer without words, as a model gives when it has nothing to say.
+            return match role {
+                ASSISTANT => Ok(()),
+                _ => Err(refuse(number, "has no text, or only a blank one")),
+            };
+        }
+        self.push(Turn {
+            role,
+            content: blocks,
+        });
+        Ok(())
+    }
+
+    fn push(&mut self, mut turn: Turn<'a>) {
+        match self.turns.last_mut() {
+            Some(last) if last.role == turn.role => last.content.append(&mut turn.content),
+            _ => self.turns.push(turn),
+        }
+    }
+
+    fn instructions(&mut self, number: usize, message: &'a Message) -> Result<(), Error> {
+        for part in &message.content {
+            match part {
+                ContentPart::Text { text, .. } if is_blank(text) => {}
+                ContentPart::Text { text, .. } => self.system.push(Block::Text(text)),
+                ContentPart::ProviderBlock(own) if own.provider == BLOCK_PROVIDER => {
+                    self.system.push(Block::Raw(&own.block));
+                }
+                ContentPart::ProviderBlock(_) => {}
+                _ => return Err(refuse(number, "has instructions that are not text")),
+            }
+        }
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        number: usize,
+        role: &'static str,
+        part: &'a ContentPart,
+    ) -> Result<Option<Block<'a>>, Error> {
+        Ok(match part {
+            ContentPart::Text { text, .. } | ContentPart::Refusal { text } => {
+                (!is_blank(text)).then_some(Block::Text(text))
+            }
+            // Without its signature a thought is refused by the models that sign, and of no use to the others.
+            ContentPart::Reasoning { text, signature } => {
+                signature
+                    .as_deref()
+                    .map(|signature| Block::ReasoningContent {
+                        reasoning_text: ReasoningText { text, signature },
+                    })
+            }
+            ContentPart::ToolCall(call) if role == ASSISTANT => {
+                self.has_tools = true;
+                Some(tool_use(number, call)?)
+            }
+            ContentPart::ToolCall(_) => {
+                return Err(refuse(number, "calls a tool, but is not the assistant's"));
+            }
+            ContentPart::ToolResult(result) if role == USER => {
+                self.has_tools = true;
+                Some(self.tool_result(number, result)?)
+            }
+            ContentPart::ToolResult(_) => {
+                return Err(refuse(
+                    number,
+                    "is the assistant's, but has a tool's result",
+                ));
+            }
+            ContentPart::ProviderBlock(own) if own.provider == BLOCK_PROVIDER => {
+                let block = Block::Raw(&own.block);
+                self.has_tools |= block.is_raw("toolUse") || block.is_raw("toolResult");
+                Some(block)
+            }
+            ContentPart::ProviderBlock(_) => None,
+            _ if role == ASSISTANT => {
+                return Err(refuse(
+                    number,
+                    "is the assistant's, but has something else than text and tool calls",
+                ));
+            }
+            media => Some(self.media(number, media)?),
+        })
+    }
+
+    fn media(&mut self, number: usize, part: &'a ContentPart) -> Result<Block<'a>, Error> {
+        Ok(match part {
+            ContentPart::Image { media, detail } => {
+                if let Some(detail) = detail.as_ref().filter(|d| d.as_str() != "auto") {
+                    self.omissions.refuse_value("detail", detail)?;
+                }
+                let (format, source) = media::read(Kind::Image, media)?;
+                Block::Image { format, source }
+            }
+            ContentPart::Video { media } => {
+                let (format, source) = media::read(Kind::Video, media)?;
+                Block::Video { format, source }
+            }
+            ContentPart::Audio { media } => {
+                let (format, source) = media::read(Kind::Audio, media)?;
+                Block::Audio { format, source }
+            }
+            ContentPart::Document { media, name } => {
+                let (format, source) = media::read(Kind::Document, media)?;
+                let sent = self.names.add(name.as_deref());
+                if let Some(name) = name.as_deref().filter(|name| *name != sent) {
+                    self.warn(
+                        "document_renamed",
+                        format!(
+                            "Bedrock does not take `{}` as a document's name here; it was sent as `{sent}`",
+                            name.escape_debug()
+                        ),
+                    );
+                }
+                Block::Document {
+                    format,
+                    name: sent,
+                    source,
+                }
+            }
+            _ => return Err(refuse(number, "has a part that Bedrock does not take here")),
+        })
+    }
+
+    fn tool_result(&mut self, number: usize, result: &'a ToolResult) -> Result<Block<'a>, Error> {
+        let mut content = Vec::with_capacity(result.content.len());
+        for part in &result.content {
+            match part {
+                ContentPart::Text { text, .. } if is_blank(text) => {}
+                ContentPart::Text { text, .. } => content.push(Block::Text(text)),
+                ContentPart::ProviderBlock(own) if own.provider == BLOCK_PROVIDER => {
+                    content.push(Block::Raw(&own.block));
+                }
+                ContentPart::ProviderBlock(_) => {}
+                ContentPart::Audio { .. } => {
+                    return Err(refuse(number, "has sound in a tool's result"));
+                }
+                media => content.push(self.media(number, media)?),
+            }
+        }
+        if content.is_empty() {
+            content.push(Block::Text(NO_OUTPUT));
+        }
+        Ok(Block::ToolResult {
+            tool_use_id: &result.call_id,
+            content,
+            status: result.is_error.then_some("error"),
+        })
+    }
+
+    /// Brings each turn into the form that the models want of a whole turn. Claude refuses one that ends with reasoning, which an
+    /// answer does that the token limit cut there.
+    fn end_turns(&mut self) {
+        for mut turn in std::mem::take(&mut self.turns) {
+            if turn.role == ASSISTANT && drop_trailing_reasoning(&mut turn.content) {
+                self.warn(
+                    "reasoning_left_out",
+                    "reasoning that no text or tool call follows was not sent: Bedrock refuses a turn that ends with it"
+                        .to_owned(),
+                );
+                if turn.content.is_empty() {
+                    continue;
+                }
+            }
+            self.push(turn);
+        }
+        for turn in &mut self.turns {
+            results_first(turn);
+        }
+        // Models that go on from a last turn of the assistant refuse white space at its end.
+        let last = self.turns.last_mut().filter(|turn| turn.role == ASSISTANT);
+        if let Some(Block::Text(text)) = last.and_then(|turn| turn.content.last_mut()) {
+            *text = trim_end(text);
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
+        match self.turns.first() {
+            None => {
+                return refuse(
+                    "Bedrock needs a message of the user beside the instructions".to_owned(),
+                );
+            }
+            Some(turn) if turn.role == ASSISTANT => {
+                return refuse(
+                    "Bedrock wants the conversation to begin with the user, not with the assistant"
+                        .to_owned(),
+                );
+            }
+            Some(_) => {}
+        }
+        let mut calls: Vec<&str> = Vec::new();
+        let mut has_own_calls = false;
+        for turn in &self.turns {
+            let answers: Vec<String> = turn.content.iter().filter_map(Block::answers).collect();
+            if turn.role == USER {
+                let missing = calls.iter().find(|id| !answers.iter().any(|a| a == **id));
+                if let Some(id) = missing {
+                    return refuse(format!(
+                        "tool call `{}` has no result in the turn after it, where Bedrock wants it",
+                        id.escape_debug()
+                    ));
+                }
+                let strange = answers.iter().find(|id| !calls.contains(&id.as_str()));
+                if let Some(id) = strange.filter(|_| !has_own_calls) {
+                    return refuse(format!(
+                        "there is a tool result for `{}`, but no such call in the turn before it",
+                        id.escape_debug()
+                    ));
+                }
+                if lacks_text(turn) {
+                    return refuse(
+                        "Bedrock wants a text beside a document: say what is to be done with it"
+                            .to_owned(),
+                    );
+                }
+            }
+            has_own_calls = turn.content.iter().any(|block| block.is_raw("toolUse"));
+            calls.clear();
+            calls.extend(turn.content.iter().filter_map(|block| match block {
+                Block::ToolUse { tool_use_id, .. } => Some(*tool_use_id),
+                _ => None,
+            }));
+        }
+        match calls.first() {
+            Some(id) => refuse(format!(
+                "the conversation ends with tool call `{}`, whose result is missing",
+                id.escape_debug()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn warn(&mut self, code: &'static str, message: String) {
+        self.omissions.warn(code, message);
+    }
+}
+
+fn tool_use(number: usize, call: &ToolCall) -> Result<Block<'_>, Error> {
+    let input = match call.has_valid_arguments() {
+        true => serde_json::from_str(call.arguments_json()).ok(),
+        false => None,
+    };
+    let Some(input) = input else {
+        return Err(refuse(
+            number,
+            &format!(
+                "has arguments of tool call `{}` ({}) that are not a JSON object, and Bedrock takes nothing else",
+                call.id.escape_debug(),
+                call.name.escape_debug()
+            ),
+        ));
+    };
+    Ok(Block::ToolUse {
+        tool_use_id: &call.id,
+        name: &call.name,
+        input,
+    })
+}
+
+/// Removes the reasoning at the end of a turn. Gives whether there was any.
+fn drop_trailing_reasoning(content: &mut Vec<Block<'_>>) -> bool {
+    let is_reasoning = |block: &Block<'_>| {
+        matches!(block, Block::ReasoningContent { .. }) || block.is_raw("reasoningContent")
+    };
+    let kept = content.iter().rposition(|block| !is_reasoning(block));
+    let kept = kept.map_or(0, |at| at.saturating_add(1));
+    let found = kept < content.len();
+    content.truncate(kept);
+    found
+}
+
+/// Results stand before everything else of their turn; cache points stay behind what they mark.
+fn results_first(turn: &mut Turn<'_>) {
+    if turn.role != USER {
+        return;
+    }
+    let mut after_result = false;
+    let mut rest = Vec::new();
+    let mut sorted = Vec::with_capacity(turn.content.len());
+    for block in std::mem::take(&mut turn.content) {
+        let marks = block.is_raw("cachePoint");
+        after_result = block.answers().is_some() || (marks && after_result);
+        match after_result {
+            true => sorted.push(block),
+            false => rest.push(block),
+        }
+    }
+    sorted.append(&mut rest);
+    turn.content = sorted;
+}
+
+fn lacks_text(turn: &Turn<'_>) -> bool {
+    let is_document = |b: &Block<'_>| matches!(b, Block::Document { .. }) || b.is_raw("document");
+    let is_text =
+        |b: &Block<'_>| matches!(b, Block::Text(_)) || b.is_raw("text") || b.is_raw("guardContent");
+    turn.content.iter().any(is_document) && !turn.content.iter().any(is_text)
+}
+
+/// Messages are counted from 0, as in `messages[0]`.
+fn refuse(number: usize, what: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!("`messages[{number}]` {what}"),
+    )
+}

@@ -1,0 +1,193 @@
+//! The arguments of a function call that come piece by piece, each with the place where it belongs.
+
+use super::types::{PartialArg, is_true};
+use crate::{Error, ErrorKind};
+use serde_json::{Map, Value};
+
+/// Arguments that are deeper than this are not read.
+const MAX_DEPTH: usize = 64;
+
+/// A function call under way.
+#[derive(Debug)]
+pub(super) struct PartialCall {
+    pub(super) part: u32,
+    arguments: Value,
+}
+
+impl PartialCall {
+    pub(super) fn new(part: u32) -> Self {
+        PartialCall {
+            part,
+            arguments: Value::Object(Map::new()),
+        }
+    }
+
+    /// Adds a piece. Gives how many bytes of memory it added.
+    pub(super) fn add(&mut self, arg: &PartialArg<'_>) -> Result<usize, Error> {
+        let path = arg.json_path.as_deref().unwrap_or_default();
+        let mut made = 0;
+        let place = value_at(&mut self.arguments, path, &mut made).ok_or_else(|| {
+            protocol(format!(
+                "`{}` is no place in arguments",
+                path.escape_debug()
+            ))
+        })?;
+        if let Some(more) = arg.string_value.as_deref() {
+            match place {
+                Value::String(text) => text.push_str(more),
+                other => *other = Value::String(more.to_owned()),
+            }
+            return Ok(made.saturating_add(more.len()));
+        }
+        *place = if let Some(number) = arg
+            .number_value
+            .text()
+            .and_then(|text| serde_json::from_str::<serde_json::Number>(text).ok())
+        {
+            Value::Number(number)
+        } else if arg.bool_value.text().is_some() {
+            Value::Bool(is_true(arg.bool_value))
+        } else {
+            Value::Null
+        };
+        Ok(made)
+    }
+
+    /// The arguments as text.
+    pub(super) fn finish(self) -> String {
+        self.arguments.to_string()
+    }
+}
+
+/// What a map takes in memory for its first entry, in bytes: a tree's leaf has room for eleven.
+const MAP: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
+/// What one more entry takes: leaves are half full after a split, and inner nodes point to them.
+const ENTRY: usize = MAP / 5;
+/// What an element of a list takes: a list that grows is there twice, with half of the new one empty.
+const ELEMENT: usize = 3 * size_of::<Value>();
+/// What a list has room for at first.
+const LIST: usize = 4 * size_of::<Value>();
+
+/// The value at `$.a.b[0]` or `$['a']`, made if it is not there. A list grows by one at a time. Counts in `made` how many bytes
+/// the maps, lists and values take that are made.
+fn value_at<'v>(root: &'v mut Value, path: &str, made: &mut usize) -> Option<&'v mut Value> {
+    let mut rest = path.strip_prefix('$')?;
+    let mut value = root;
+    for _ in 0..MAX_DEPTH {
+        if rest.is_empty() {
+            return Some(value);
+        }
+        let step;
+        (step, rest) = split(rest)?;
+        if value.is_null() {
+            let (empty, size) = match step {
+                Step::Name(_) => (Value::Object(Map::new()), MAP),
+                Step::Index(_) => (Value::Array(Vec::new()), LIST),
+            };
+            *value = empty;
+            *made = made.saturating_add(size);
+        }
+        value = match (step, value) {
+            (Step::Name(name), Value::Object(object)) => {
+                let length = name.len();
+                object.entry(name).or_insert_with(|| {
+                    *made = made.saturating_add(ENTRY).saturating_add(length);
+                    Value::Null
+                })
+            }
+            (Step::Index(at), Value::Array(list)) => {
+                if at == list.len() {
+                    list.push(Value::Null);
+                    *made = made.saturating_add(ELEMENT);
+                }
+                list.get_mut(at)?
+            }
+            _ => return None,
+        };
+    }
+    None
+}
+
+enum Step {
+    Name(String),
+    Index(usize),
+}
+
+/// The first step of a path, and what follows it.
+fn split(path: &str) -> Option<(Step, &str)> {
+    if let Some(rest) = path.strip_prefix('.') {
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let (name, rest) = rest.split_at_checked(end)?;
+        return (!name.is_empty()).then(|| (Step::Name(name.to_owned()), rest));
+    }
+    let rest = path.strip_prefix('[')?;
+    for quote in ['\'', '"'] {
+        if let Some(rest) = rest.strip_prefix(quote) {
+            let (name, rest) = rest.split_once([quote, ']'].iter().collect::<String>().as_str())?;
+            return Some((Step::Name(name.to_owned()), rest));
+        }
+    }
+    let (index, rest) = rest.split_once(']')?;
+    Some((Step::Index(index.parse().ok()?), rest))
+}
+
+fn protocol(what: String) -> Error {
+    Error::new(ErrorKind::Protocol, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::lenient;
+
+    fn arg(json: &str) -> PartialArg<'_> {
+        lenient::parse(json).unwrap()
+    }
+
+    #[test]
+    fn pieces_come_to_their_places() {
+        let mut call = PartialCall::new(0);
+        for piece in [
+            r#"{"jsonPath":"$.list[0].name","stringValue":"ap"}"#,
+            r#"{"jsonPath":"$.list[0].name","stringValue":"ple"}"#,
+            r#"{"jsonPath":"$.list[1].price","numberValue":0.5}"#,
+            r#"{"jsonPath":"$['a b']","boolValue":true}"#,
+            r#"{"jsonPath":"$[\"n\"]","nullValue":"NULL_VALUE"}"#,
+        ] {
+            call.add(&arg(piece)).unwrap();
+        }
+        assert_eq!(
+            call.finish(),
+            r#"{"a b":true,"list":[{"name":"apple"},{"price":0.5}],"n":null}"#
+        );
+    }
+
+    // P4
+    #[test]
+    fn what_a_piece_makes_is_counted_as_it_is_in_memory() {
+        let mut call = PartialCall::new(0);
+        let deep = format!(r#"{{"jsonPath":"${}","stringValue":"x"}}"#, ".a".repeat(63));
+        assert!(call.add(&arg(&deep)).unwrap() >= 62 * MAP);
+        // The same place again makes nothing.
+        assert_eq!(call.add(&arg(&deep)).unwrap(), 1);
+        let element = r#"{"jsonPath":"$.list[0]","numberValue":1}"#;
+        assert_eq!(call.add(&arg(element)).unwrap(), ENTRY + 4 + LIST + ELEMENT);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_is_refused() {
+        let deep = format!(r#"{{"jsonPath":"${}"}}"#, ".a".repeat(1000));
+        for piece in [
+            r#"{"jsonPath":"a"}"#,
+            r#"{"jsonPath":"$.a[7]"}"#,
+            r#"{"jsonPath":"$.a[-1]"}"#,
+            r#"{"jsonPath":"$[0]"}"#,
+            r#"{"jsonPath":"$..a"}"#,
+            r#"{"jsonPath":"$.é["}"#,
+            r#"{}"#,
+            &deep,
+        ] {
+            assert!(PartialCall::new(0).add(&arg(piece)).is_err(), "{piece}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The answer as it is on the wire, whole and in pieces of a stream alike, with every member optional.
+
+use crate::provider::lenient::{
+    Count, List, Number, Object, Raw, RawElements, Text, UnknownFields, object,
+};
+
+object! {
+    pub(super) struct GenerateContentResponse<'a> {
+        pub(super) candidates: List<Candidate<'a>>,
+        pub(super) prompt_feedback as "promptFeedback": Raw<'a>,
+        pub(super) usage_metadata as "usageMetadata": Raw<'a>,
+        pub(super) model_version as "modelVersion": Text<'a>,
+        pub(super) response_id as "responseId": Text<'a>,
+        /// Vertex.
+        pub(super) create_time as "createTime": Text<'a>,
+        pub(super) error: Raw<'a>,
+        ..others: UnknownFields<'a>,
+    }
+}
+
+object! {
+    pub(super) struct Candidate<'a> {
+        /// Vertex leaves out the 0.
+        pub(super) index: Count,
+        pub(super) content: Object<Content<'a>>,
+        pub(super) finish_reason as "finishReason": Text<'a>,
+        pub(super) finish_message as "finishMessage": Raw<'a>,
+        pub(super) safety_ratings as "safetyRatings": Raw<'a>,
+        pub(super) citation_metadata as "citationMetadata": Raw<'a>,
+        pub(super) grounding_metadata as "groundingMetadata": Raw<'a>,
+        pub(super) url_context_metadata as "urlContextMetadata": Raw<'a>,
+        pub(super) avg_logprobs as "avgLogprobs": Raw<'a>,
+        pub(super) logprobs_result as "logprobsResult": Raw<'a>,
+        ..others: UnknownFields<'a>,
+    }
+}
+
+object! {
+    pub(super) struct Content<'a> {
+        pub(super) role: Raw<'a>,
+        /// A list of parts; a part alone is taken as well.
+        pub(super) parts: RawElements<'a>,
+        ..others: UnknownFields<'a>,
+    }
+}
+
+object! {
+    /// A part. What is neither text nor a function call is handed on as it is.
+    pub(super) struct Part<'a> {
+        pub(super) text: Text<'a>,
+        /// Whether it is a thought: `true` or absent.
+        pub(super) thought: Raw<'a>,
+        pub(super) thought_signature as "thoughtSignature": Text<'a>,
+        pub(super) function_call as "functionCall": Object<FunctionCall<'a>>,
+        /// Code that the provider runs.
+        pub(super) executable_code as "executableCode": Raw<'a>,
+        /// A tool that the provider calls.
+        pub(super) tool_call as "toolCall": Raw<'a>,
+        ..others: UnknownFields<'a>,
+    }
+}
+
+object! {
+    pub(super) struct FunctionCall<'a> {
+        pub(super) id: Text<'a>,
+        pub(super) name: Text<'a>,
+        pub(super) args: Raw<'a>,
+        pub(super) partial_args as "partialArgs": List<PartialArg<'a>>,
+        /// Whether more of the arguments comes: `true` or absent.
+        pub(super) will_continue as "willContinue": Raw<'a>,
+        ..others: UnknownFields<'a>,
+    }
+}
+
+object! {
+    /// A piece of a function call's arguments.
+    pub(super) struct PartialArg<'a> {
+        pub(super) json_path as "jsonPath": Text<'a>,
+        pub(super) string_value as "stringValue": Text<'a>,
+        pub(super) number_value as "numberValue": Raw<'a>,
+        pub(super) bool_value as "boolValue": Raw<'a>,
+        pub(super) null_value as "nullValue": Raw<'a>,
+        /// Whether more of the value comes.
+        pub(super) will_continue as "willContinue": Raw<'a>,
+        ..others: UnknownFields<'a>,
+    }
+}
+
+object! {
+    pub(super) struct PromptFeedback<'a> {
+        pub(super) block_reason as "blockReason": Text<'a>,
+        pub(super) block_reason_message as "blockReasonMessage": Text<'a>,
+    }
+}
+
+object! {
+    pub(super) struct Grounding<'a> {
+        pub(super) grounding_chunks as "groundingChunks": List<Raw<'a>>,
+    }
+}
+
+object! {
+    /// A source: a page of the web, or a passage of an uploaded document.
+    pub(super) struct GroundingChunk<'a> {
+        pub(super) web: Object<Source<'a>>,
+        pub(super) retrieved_context as "retrievedContext": Object<Source<'a>>,
+        pub(super) maps: Object<Source<'a>>,
+    }
+}
+
+object! {
+    pub(super) struct Source<'a> {
+        pub(super) uri: Text<'a>,
+        pub(super) title: Text<'a>,
+        pub(super) text: Text<'a>,
+    }
+}
+
+object! {
+    pub(super) struct LogprobsResult<'a> {
+        pub(super) chosen_candidates as "chosenCandidates": List<Raw<'a>>,
+        pub(super) top_candidates as "topCandidates": List<Raw<'a>>,
+    }
+}
+
+object! {
+    pub(super) struct TopCandidates<'a> {
+        pub(super) candidates: List<Token<'a>>,
+    }
+}
+
+object! {
+    pub(super) struct Token<'a> {
+        pub(super) token: Text<'a>,
+        pub(super) log_probability as "logProbability": Number,
+    }
+}
+
+/// A flag that is `true` or absent.
+pub(super) fn is_true(raw: Raw<'_>) -> bool {
+    raw.text() == Some("true")
+}

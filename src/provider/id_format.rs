@@ -1,0 +1,108 @@
+//! The form that a server demands of an identifier, as data.
+
+/// The form that a server demands of an identifier: of a tool call's id, or of a function's name.
+///
+/// ```
+/// use unifiedai::provider::IdFormat;
+/// const MISTRAL: IdFormat = IdFormat::new(9, 9).only("");
+/// assert!(MISTRAL.fits("a1B2c3D4e"));
+/// assert!(!MISTRAL.fits("toolu_01"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IdFormat {
+    /// The fewest characters.
+    pub min: usize,
+    /// The most characters.
+    pub max: usize,
+    /// The characters that are allowed beside ASCII letters and digits; `None` for any.
+    pub punctuation: Option<&'static str>,
+}
+
+impl IdFormat {
+    /// Any text that is not empty.
+    pub const ANY: IdFormat = IdFormat::new(1, usize::MAX);
+
+    /// From `min` to `max` characters of any kind.
+    #[must_use]
+    pub const fn new(min: usize, max: usize) -> Self {
+        IdFormat {
+            min,
+            max,
+            punctuation: None,
+        }
+    }
+
+    /// Only ASCII letters, digits and the characters in `punctuation`.
+    #[must_use]
+    pub const fn only(self, others: &'static str) -> Self {
+        IdFormat {
+            punctuation: Some(others),
+            ..self
+        }
+    }
+
+    /// Whether `id` has this form.
+    #[must_use]
+    pub fn fits(&self, id: &str) -> bool {
+        // A character has at least one byte and at most four.
+        let length = match id.len() {
+            bytes if bytes <= self.max && bytes / 4 >= self.min => self.min,
+            _ => id.chars().count(),
+        };
+        let check_supported = |others: &str| {
+            id.chars()
+                .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+        };
+        (self.min..=self.max).contains(&length) && self.punctuation.is_none_or(check_supported)
+    }
+
+    /// The form in words, for messages.
+    pub(crate) fn description(&self) -> String {
+        let length = match (self.min, self.max) {
+            (min, max) if min == max => format!("exactly {min}"),
+            (0 | 1, usize::MAX) => "one or more".to_owned(),
+            (0 | 1, max) => format!("1 to {max}"),
+            (min, usize::MAX) => format!("at least {min}"),
+            (min, max) => format!("{min} to {max}"),
+        };
+        match self.punctuation {
+            None => format!("{length} characters"),
+            Some("") => format!("{length} ASCII letters and digits"),
+            Some(others) => format!("{length} ASCII letters, digits and characters of `{others}`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_and_alphabet_decide() {
+        let mistral = IdFormat::new(9, 9).only("");
+        let bedrock = IdFormat::new(1, 64).only("_.:-");
+        let short = IdFormat::new(1, 4);
+        let rows = [
+            (mistral, "abcDEF123", true),
+            (mistral, "abcDEF12", false),
+            (mistral, "abcDEF1234", false),
+            (mistral, "abcDEF12_", false),
+            (mistral, "abcDEF12é", false),
+            (bedrock, "functions.f:0", true),
+            (bedrock, "", false),
+            (bedrock, "a b", false),
+            // Letters of other scripts are none of `[a-zA-Z0-9]`.
+            (bedrock, "ａ", false),
+            (short, "äöüß", true),
+            (short, "äöüßx", false),
+            (short, "\u{1f600}\u{1f600}\u{1f600}\u{1f600}", true),
+            (IdFormat::ANY, "", false),
+            (IdFormat::ANY, " ", true),
+        ];
+        for (form, id, fits) in rows {
+            assert_eq!(form.fits(id), fits, "{id} {form:?}");
+        }
+        assert!(bedrock.fits(&"x".repeat(64)) && !bedrock.fits(&"x".repeat(65)));
+    }
+}

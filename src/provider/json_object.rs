@@ -1,0 +1,95 @@
+//! An object's members as text, in their order: for JSON that is passed on with a member changed or added.
+
+use crate::{Error, Json, json::Reader};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
+
+/// The members of a JSON object. Of a member given twice the last counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct JsonObject(Vec<(String, Json)>);
+
+impl JsonObject {
+    /// The members of an object; `None` for anything else, and for one that would take too much memory.
+    pub(crate) fn read(text: &str) -> Option<JsonObject> {
+        let mut members = Vec::new();
+        let mut reader = Reader::new(text);
+        let read = reader.object(|name, reader| {
+            let value = reader.raw()?;
+            // A list that grows is there twice, with a third of the new one empty.
+            let more = size_of::<(String, Json)>().saturating_mul(3);
+            reader.charge(more.saturating_add(name.len()))?;
+            members.push((name.to_owned(), Json::part(value)));
+            Ok(())
+        });
+        read.and_then(|()| reader.end()).ok()?;
+        Some(JsonObject(members))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A member's text.
+    pub(crate) fn get(&self, name: &str) -> Option<&Json> {
+        self.0
+            .iter()
+            .rfind(|(other, _)| other == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Replaces a member, or adds it at the end.
+    pub(crate) fn set(&mut self, name: &str, value: Json) {
+        match self.0.iter_mut().rfind(|(other, _)| other == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Without the members of these names.
+    pub(crate) fn without(mut self, names: &[&str]) -> JsonObject {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
+    pub(crate) fn to_json(&self) -> Result<Json, Error> {
+        Json::new(self)
+    }
+}
+
+impl Serialize for JsonObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Json::deserialize(deserializer)?;
+        JsonObject::read(json.as_str()).ok_or_else(|| D::Error::custom("not an object"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_spelling_survive_a_change() {
+        let mut members = JsonObject::read(r#"{"b": 1.0, "a":{"z" : 1}, "b":2}"#).unwrap();
+        assert_eq!(members.get("b").unwrap().as_str(), "2");
+        members.set("a", Json::parse("[]").unwrap());
+        members.set("c", Json::parse("null").unwrap());
+        assert_eq!(
+            members.to_json().unwrap().as_str(),
+            r#"{"b":1.0,"a":[],"b":2,"c":null}"#
+        );
+        assert!(JsonObject::read("[]").is_none());
+    }
+}

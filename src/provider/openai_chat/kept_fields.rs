@@ -1,0 +1,414 @@
+//! What of a message has no place in the model: kept as opaque parts in the wire's own words, `{"message": {"images": ..}}`.
+
+use crate::{
+    Error, Json, ProviderBlock, ResponseBuilder,
+    json::Reader,
+    provider::{json_object::JsonObject, lenient::Raw},
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+/// Members and parts without a place. In a stream they come in pieces, which are put together.
+#[derive(Debug, Default)]
+pub(super) struct KeptFields(Vec<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    choice: u32,
+    kind: KeptKind,
+    value: PartialJson,
+}
+
+/// Which pieces belong together.
+#[derive(Debug, PartialEq, Eq)]
+enum KeptKind {
+    /// A member of the message.
+    Member(String),
+    /// A part of its content; each comes whole.
+    Part,
+    /// What a known part of the content has beside its text.
+    Rest,
+    /// A tool call, by its index and id.
+    Call(Option<u64>, Option<String>),
+}
+
+/// A value as it comes.
+#[derive(Debug)]
+enum PartialJson {
+    /// In one piece, as it is spelled.
+    Complete(Json),
+    /// A text, with its escapes and without quotation marks.
+    Text(String),
+    /// The elements of a list.
+    List(Vec<Json>),
+    Object(Vec<(String, PartialJson)>),
+}
+
+/// The members or elements of a value with which those of a further piece are compared.
+const MAX_COMPARED: usize = 64;
+/// Below this level a further piece replaces the one before.
+const MAX_MERGE_DEPTH: u32 = 8;
+
+/// Members whose text comes whole in each piece: it is replaced rather than continued.
+const REPLACED_FIELDS: [&str; 12] = [
+    "id",
+    "type",
+    "name",
+    "index",
+    "object",
+    "role",
+    "format",
+    "status",
+    "url",
+    "mime_type",
+    "media_type",
+    "call_id",
+];
+
+impl KeptFields {
+    /// A member of a message, or more of one.
+    pub(super) fn member(
+        &mut self,
+        choice: u32,
+        name: &str,
+        raw: Raw<'_>,
+        is_whole: bool,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        self.add(
+            choice,
+            KeptKind::Member(name.to_owned()),
+            raw,
+            is_whole,
+            out,
+        )
+    }
+
+    /// A part of the content. `is_rest`: its text is known, and only what stands beside that has no place.
+    pub(super) fn part(
+        &mut self,
+        choice: u32,
+        raw: Raw<'_>,
+        is_rest: bool,
+        is_whole: bool,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let what = if is_rest {
+            KeptKind::Rest
+        } else {
+            KeptKind::Part
+        };
+        let is_known = |entry: &Entry| {
+            entry.choice == choice
+                && entry.kind == what
+                && matches!(&entry.value, PartialJson::Complete(json) if Some(json.as_str()) == raw.text())
+        };
+        if is_whole && self.0.iter().any(is_known) {
+            return Ok(());
+        }
+        self.push(choice, what, raw, out)
+    }
+
+    /// A call of a type that has no place, or more of one.
+    pub(super) fn call(
+        &mut self,
+        choice: u32,
+        index: Option<u64>,
+        id: Option<&str>,
+        raw: Raw<'_>,
+        is_whole: bool,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let what = match self.find_call(choice, index, id) {
+            Some(KeptKind::Call(index, id)) => KeptKind::Call(*index, id.clone()),
+            _ => KeptKind::Call(index, id.map(str::to_owned)),
+        };
+        self.add(choice, what, raw, is_whole, out)
+    }
+
+    /// Whether a call with this index or id is kept here.
+    pub(super) fn has_call(&self, choice: u32, index: Option<u64>, id: Option<&str>) -> bool {
+        self.find_call(choice, index, id).is_some()
+    }
+
+    fn find_call(&self, choice: u32, index: Option<u64>, id: Option<&str>) -> Option<&KeptKind> {
+        let mut own = self.0.iter().rev().filter(|entry| entry.choice == choice);
+        let found = own.find(|entry| match &entry.kind {
+            KeptKind::Call(own_index, own_id) => match (id, own_id) {
+                (Some(id), Some(own)) => id == own,
+                // Without either it is the last one.
+                _ => index.is_none() || index == *own_index,
+            },
+            _ => false,
+        });
+        found.map(|entry| &entry.kind)
+    }
+
+    /// A whole replaces the pieces that came before it.
+    fn add(
+        &mut self,
+        choice: u32,
+        what: KeptKind,
+        raw: Raw<'_>,
+        is_whole: bool,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let known = self
+            .0
+            .iter_mut()
+            .find(|entry| entry.choice == choice && entry.kind == what);
+        let Some(entry) = known else {
+            return self.push(choice, what, raw, out);
+        };
+        let text = raw.text().unwrap_or_default();
+        out.charge(text.len().saturating_add(size_of::<Entry>()))?;
+        let mut nodes = 0;
+        match &entry.value {
+            PartialJson::Complete(json) if json.as_str() == text && is_whole => {}
+            _ if is_whole => entry.value = PartialJson::Complete(Json::part(text)),
+            _ => entry.value.extend(text, false, 0, &mut nodes),
+        }
+        out.charge(nodes.saturating_mul(size_of::<(String, PartialJson)>()))
+    }
+
+    fn push(
+        &mut self,
+        choice: u32,
+        what: KeptKind,
+        raw: Raw<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let Some(value) = raw.json() else {
+            return Ok(());
+        };
+        let bytes = value.as_str().len();
+        out.charge(bytes.saturating_add(size_of::<Entry>()))?;
+        let value = PartialJson::Complete(value);
+        self.0.push(Entry {
+            choice,
+            kind: what,
+            value,
+        });
+        Ok(())
+    }
+
+    /// Hands them over, in the order in which they began, from `first_part` on.
+    pub(super) fn finish(
+        &mut self,
+        provider: &str,
+        first_part: u32,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        for (n, entry) in (0_u32..).zip(std::mem::take(&mut self.0)) {
+            let block = Json::new(&Block(&entry))?;
+            let block = ProviderBlock::new(provider, block);
+            out.provider_block(entry.choice, first_part.saturating_add(n), block)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a server takes back as a member of its own message, beside parts of the content and sound by its id: calls as they
+/// came, pictures (OpenRouter), and reasoning that is signed or encrypted (LiteLLM, Copilot). Many servers refuse a message
+/// with any other member.
+const ACCEPTED_BACK: [&str; 4] = [
+    "tool_calls",
+    "images",
+    "thinking_blocks",
+    "reasoning_opaque",
+];
+
+/// The member of the message that an opaque part holds, if it does not go back to the server.
+pub(super) fn dropped_field(block: &Json) -> Option<String> {
+    let outer = JsonObject::read(block.as_str())?;
+    let mut names = outer.iter().map(|(name, _)| name);
+    let ("message", None) = (names.next()?, names.next()) else {
+        return None;
+    };
+    let members = JsonObject::read(outer.get("message")?.as_str())?;
+    let (name, value) = members.iter().next()?;
+    let has_id = || JsonObject::read(value.as_str()).is_some_and(|audio| audio.get("id").is_some());
+    let goes_back = match name {
+        "audio" => has_id(),
+        "content" => value.as_str().starts_with('['),
+        name => ACCEPTED_BACK.contains(&name),
+    };
+    (!goes_back).then(|| name.to_owned())
+}
+
+impl PartialJson {
+    /// Takes a value apart, as far as pieces can follow.
+    fn open(text: &str, nodes: &mut usize) -> PartialJson {
+        let whole = || PartialJson::Complete(Json::part(text));
+        let mut reader = Reader::new(text);
+        match reader.peek() {
+            Ok(b'"') => {
+                string_content(text).map_or_else(whole, |inner| PartialJson::Text(inner.to_owned()))
+            }
+            Ok(b'[') => elements(text, nodes).map_or_else(whole, PartialJson::List),
+            Ok(b'{') => {
+                let mut members = Vec::new();
+                let read = reader.object(|name, reader| {
+                    members.push((
+                        name.to_owned(),
+                        PartialJson::Complete(Json::part(reader.raw()?)),
+                    ));
+                    Ok(())
+                });
+                if read.is_err() {
+                    return whole();
+                }
+                *nodes = nodes.saturating_add(members.len());
+                PartialJson::Object(members)
+            }
+            _ => whole(),
+        }
+    }
+
+    /// More of a value: texts and lists go on, objects member by member, anything else is replaced.
+    fn extend(&mut self, more: &str, is_fixed: bool, depth: u32, nodes: &mut usize) {
+        let first = more.as_bytes().first().copied().unwrap_or(b'n');
+        if first == b'n' {
+            return;
+        }
+        if let PartialJson::Complete(json) = self {
+            if !is_fixed && depth < MAX_MERGE_DEPTH {
+                *self = PartialJson::open(json.as_str(), nodes);
+            }
+        }
+        match (&mut *self, first) {
+            (PartialJson::Text(text), b'"') if !is_fixed => {
+                text.push_str(string_content(more).unwrap_or_default());
+            }
+            (PartialJson::List(list), b'[') => {
+                for element in elements(more, nodes).unwrap_or_default() {
+                    let is_new = list.len() > MAX_COMPARED || !list.contains(&element);
+                    if is_new {
+                        list.push(element);
+                    }
+                }
+            }
+            (PartialJson::Object(members), b'{') => {
+                let deeper = depth.saturating_add(1);
+                let read = Reader::new(more).object(|name, reader| {
+                    let value = reader.raw()?;
+                    let mut compared = members.iter_mut().take(MAX_COMPARED);
+                    match compared.find(|(other, _)| other == name) {
+                        Some((_, old)) => {
+                            old.extend(value, REPLACED_FIELDS.contains(&name), deeper, nodes)
+                        }
+                        None => {
+                            *nodes = nodes.saturating_add(1);
+                            members
+                                .push((name.to_owned(), PartialJson::Complete(Json::part(value))));
+                        }
+                    }
+                    Ok(())
+                });
+                debug_assert!(read.is_ok(), "it was read before");
+            }
+            _ => *self = PartialJson::Complete(Json::part(more)),
+        }
+    }
+}
+
+/// What stands between a text's quotation marks.
+fn string_content(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+fn elements(text: &str, nodes: &mut usize) -> Option<Vec<Json>> {
+    let mut elements = Vec::new();
+    let mut reader = Reader::new(text);
+    let read = reader.list(|reader| {
+        elements.push(Json::part(reader.raw()?));
+        Ok(())
+    });
+    *nodes = nodes.saturating_add(elements.len());
+    read.ok().map(|()| elements)
+}
+
+impl Serialize for PartialJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            PartialJson::Complete(json) => json.serialize(serializer),
+            PartialJson::Text(text) => {
+                Json::part(&["\"", text, "\""].concat()).serialize(serializer)
+            }
+            PartialJson::List(list) => list.serialize(serializer),
+            PartialJson::Object(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (name, value) in members {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+struct Block<'a>(&'a Entry);
+
+impl Serialize for Block<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Message<'a>(&'a Entry);
+        impl Serialize for Message<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let Entry {
+                    kind: what, value, ..
+                } = self.0;
+                let mut map = serializer.serialize_map(Some(1))?;
+                match what {
+                    KeptKind::Member(name) => map.serialize_entry(name, value)?,
+                    KeptKind::Part => map.serialize_entry("content", &[value])?,
+                    KeptKind::Rest => map.serialize_entry("content_details", &[value])?,
+                    KeptKind::Call(..) => map.serialize_entry("tool_calls", &[value])?,
+                }
+                map.end()
+            }
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("message", &Message(self.0))?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(pieces: &[&str]) -> String {
+        let mut value = PartialJson::Complete(Json::part(pieces[0]));
+        for piece in &pieces[1..] {
+            value.extend(piece, false, 0, &mut 0);
+        }
+        Json::new(&value).unwrap().as_str().to_owned()
+    }
+
+    #[test]
+    fn pieces_are_put_together() {
+        for (pieces, whole) in [
+            (&["1.0"][..], "1.0"),
+            (&["1", "2"], "2"),
+            (&[r#""a\n""#, r#""b""#], r#""a\nb""#),
+            (&["\"a\"", "null", "\"b\""], r#""ab""#),
+            (&["[1]", "[2,1]"], "[1,2]"),
+            (
+                &[
+                    r#"{"id":"a","data":"UklG"}"#,
+                    r#"{"id":"a","data":"Rg==","expires_at":1}"#,
+                    r#"{"transcript":"Yes","expires_at":2}"#,
+                ],
+                r#"{"id":"a","data":"UklGRg==","expires_at":2,"transcript":"Yes"}"#,
+            ),
+            (
+                &[
+                    r#"{"custom":{"name":"f","input":"pri"}}"#,
+                    r#"{"custom":{"name":"f","input":"nt"}}"#,
+                ],
+                r#"{"custom":{"name":"f","input":"print"}}"#,
+            ),
+        ] {
+            assert_eq!(joined(pieces), whole, "{pieces:?}");
+        }
+    }
+}
