@@ -12,7 +12,7 @@ mod support;
 
 use std::{collections::BTreeMap, sync::Arc};
 use support::{
-    converse,
+    bedrock_fixtures,
     corpus::{self, Recording},
     drive::{Answer, Arrival, Outcome, chat, options, run, start},
 };
@@ -72,7 +72,7 @@ fn check(recording: &Recording, tally: &mut Tally) -> Result<(), String> {
     }
     if !recording.streaming {
         tally.whole += 1;
-        agree(&full.result, &converse::whole(&recording.body))?;
+        agree(&full.result, &bedrock_fixtures::whole(&recording.body))?;
         for at in 0..recording.body.trim_ascii_end().len() {
             tally.cuts += 1;
             match ask(Arrival::Cut(at)).result {
@@ -83,7 +83,7 @@ fn check(recording: &Recording, tally: &mut Tally) -> Result<(), String> {
         return same(&full, &ask(Arrival::Pieces(1)), "byte by byte");
     }
     tally.streams += 1;
-    let stopped = match converse::stream(&recording.body) {
+    let stopped = match bedrock_fixtures::stream(&recording.body) {
         Some((reading, stopped)) => {
             agree(&full.result, &reading)?;
             fold(&full)?;
@@ -104,10 +104,10 @@ fn check(recording: &Recording, tally: &mut Tally) -> Result<(), String> {
 
 fn agree(
     result: &Result<UnifiedChatResponse, Error>,
-    reading: &converse::Reading,
+    reading: &bedrock_fixtures::Reading,
 ) -> Result<(), String> {
     let response = result.as_ref().map_err(ToString::to_string)?;
-    let ours = converse::read_back(response);
+    let ours = bedrock_fixtures::read_back(response);
     if ours != *reading {
         return Err(format!("{ours:#?}\nis not\n{reading:#?}"));
     }
@@ -194,7 +194,7 @@ fn check_cuts(
 fn places(body: &[u8]) -> Vec<usize> {
     #[expect(clippy::disallowed_methods, reason = "a setting of the tests alone")]
     let all = std::env::var_os("UNIFIEDAI_CUTS").is_some_and(|wanted| wanted == "all");
-    let ends: Vec<usize> = converse::frames(body)
+    let ends: Vec<usize> = bedrock_fixtures::frames(body)
         .iter()
         .map(|frame| frame.end)
         .collect();

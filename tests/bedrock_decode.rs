@@ -13,7 +13,7 @@ mod support;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use support::{
-    converse::{frame, read_back},
+    bedrock_fixtures::{frame, read_back},
     drive::{Answer, Arrival, Outcome, chat},
 };
 use unifiedai::{

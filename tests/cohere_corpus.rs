@@ -12,7 +12,7 @@ mod support;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{checks::Tally, corpus, stand::stand};
+use support::{checks::Tally, corpus, corpus_checks::check_recording};
 use unifiedai::{
     ChatRequest, ContentPart, Error, UnifiedChatResponse, provider::provider_for_recording,
 };
@@ -172,7 +172,7 @@ fn every_recorded_exchange_comes_out_right() {
         let request = ChatRequest::new(recording.model())
             .user("as recorded")
             .stream(recording.streaming);
-        match stand(&provider, recording, &request, &differences) {
+        match check_recording(&provider, recording, &request, &differences) {
             Ok(more) => tally.add(more),
             Err(what) => wrong.push(format!("{}: {what}", recording.id)),
         }

@@ -8,10 +8,10 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-mod by_hand;
+mod manual_driver;
 
-use by_hand::*;
 use bytes::Bytes;
+use manual_driver::*;
 use std::sync::Arc;
 use unifiedai::{
     AwsCredentials, ErrorKind, Input,

@@ -7,9 +7,9 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-mod by_hand;
+mod manual_driver;
 
-use by_hand::*;
+use manual_driver::*;
 use std::time::Duration;
 use unifiedai::{CallOptions, ErrorKind, Phase, RequestDelivery, RetryPolicy, TransportErrorKind};
 

@@ -8,9 +8,9 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-mod by_hand;
+mod manual_driver;
 
-use by_hand::*;
+use manual_driver::*;
 use std::{sync::Arc, time::SystemTime};
 use unifiedai::{Auth, AwsCredentials, ErrorKind, Provider, Signer, provider::OpenAiChat};
 

@@ -177,7 +177,7 @@ fn compare(
         .tool_calls()
         .map(|call| json!([call.name, call.parse::<Value>().unwrap()]))
         .collect();
-    differ("calls", calls, naive_calls(&parts));
+    differ("calls", calls, reference_calls(&parts));
     let is_unified = response.choices[0]
         .finish_reason
         .as_ref()
@@ -203,7 +203,7 @@ fn compare(
 }
 
 /// Name and arguments of each call; pieces are joined by their paths, of which recordings have three forms.
-fn naive_calls(parts: &[&Value]) -> Value {
+fn reference_calls(parts: &[&Value]) -> Value {
     let mut calls: Vec<Value> = Vec::new();
     for call in parts
         .iter()
@@ -270,7 +270,7 @@ fn to_send(parts: &[&Value]) -> Value {
             }
         }
     }
-    let calls = naive_calls(parts);
+    let calls = reference_calls(parts);
     let mut calls = calls.as_array().unwrap().iter();
     for part in sent
         .iter_mut()

@@ -11,7 +11,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{checks::Tally, corpus, drive, drive::Arrival, stand::stand};
+use support::{checks::Tally, corpus, corpus_checks::check_recording, drive, drive::Arrival};
 use unifiedai::{
     ChatRequest, Error, Exchange, UnifiedChatResponse, provider::provider_for_recording,
 };
@@ -131,7 +131,7 @@ fn every_recorded_exchange_comes_out_right() {
         let request = ChatRequest::new(recording.model())
             .user("as recorded")
             .stream(recording.streaming);
-        match stand(&provider, recording, &request, &differences) {
+        match check_recording(&provider, recording, &request, &differences) {
             Ok(more) => tally.add(more),
             Err(what) => wrong.push(format!("{}: {what}", recording.id)),
         }

@@ -11,7 +11,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{checks::Tally, corpus, drive, drive::Arrival, stand::stand};
+use support::{checks::Tally, corpus, corpus_checks::check_recording, drive, drive::Arrival};
 use unifiedai::{
     ChatRequest, ContentPart, Error, ErrorKind, UnifiedChatResponse,
     provider::provider_for_recording,
@@ -293,7 +293,7 @@ fn every_recorded_exchange_comes_out_right() {
         let provider = provider_for_recording(&recording.provider, "openai-responses").unwrap();
         let request = ChatRequest::new(recording.model()).user("as recorded");
         let request = request.stream(recording.streaming);
-        match stand(&provider, recording, &request, &|result| {
+        match check_recording(&provider, recording, &request, &|result| {
             differences(recording, result)
         }) {
             Ok(more) => tally.add(more),

@@ -21,10 +21,10 @@
 mod frames;
 #[path = "../fuzz/src/grammar.rs"]
 mod grammar;
-mod support;
 #[allow(dead_code, reason = "the fuzz targets use the rest")]
-#[path = "../fuzz/src/wires.rs"]
-mod wires;
+#[path = "../fuzz/src/protocols.rs"]
+mod protocols;
+mod support;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use support::{
@@ -85,7 +85,7 @@ fn seeds() -> Vec<(&'static str, Case)> {
         for file in fs::read_dir(folder.join(kind)).unwrap() {
             let path = file.unwrap().path();
             let bytes = fs::read(&path).unwrap();
-            let Some(provider) = wires::wire(bytes[0]) else {
+            let Some(provider) = protocols::wire(bytes[0]) else {
                 continue;
             };
             let request = ChatRequest::new("m")

@@ -14,9 +14,9 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-mod by_hand;
+mod manual_driver;
 
-use by_hand::*;
+use manual_driver::*;
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 use unifiedai::{
     AsyncClient, Auth, AwsCredentialSource, AwsCredentials, BatchOptions, ChatRequest, Client,

@@ -9,9 +9,9 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-mod by_hand;
+mod manual_driver;
 
-use by_hand::*;
+use manual_driver::*;
 use std::{
     error::Error as _,
     fmt::{Debug, Write},

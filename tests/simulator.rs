@@ -10,10 +10,10 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-mod by_hand;
+mod manual_driver;
 
-use by_hand::{DONE, JSON, SSE, WHOLE, delta, finish, head, named, preamble, request};
 use bytes::Bytes;
+use manual_driver::{DONE, JSON, SSE, WHOLE, delta, finish, head, named, preamble, request};
 use std::{
     fmt::Write,
     sync::Arc,
@@ -258,7 +258,7 @@ impl World {
         let total = options.timeouts.total;
         let start = CallStart::new(
             self.now,
-            SystemTime::UNIX_EPOCH + by_hand::WALL,
+            SystemTime::UNIX_EPOCH + manual_driver::WALL,
             random.next(),
         );
         let request = Arc::new(request(stream));

@@ -12,23 +12,23 @@
 )]
 
 mod arguments;
-mod bars;
 #[path = "../common/mod.rs"]
 mod common;
-mod entrants;
-mod figures;
 mod plot;
+mod progress;
+mod stats;
+mod targets;
 
 use arguments::Arguments;
-use bars::Bars;
 use common::TransportName;
-use entrants::Entrants;
+use progress::ProgressBars;
 use std::{
     fs::File,
     io::{self, Write},
     path::Path,
     process::ExitCode,
 };
+use targets::Targets;
 use unifiedai::{AsyncClient, AsyncTransport, CallOptions, Client, Comparison, Error, StreamEvent};
 
 fn main() -> ExitCode {
@@ -45,17 +45,17 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     // Before anything is asked: who cannot have the picture need not pay for it.
     let picture = arguments.plot.as_deref().map(Picture::create).transpose()?;
-    let entrants = Entrants::new(&arguments.models)?;
+    let entrants = Targets::new(&arguments.models)?;
     let names: Vec<&str> = entrants.models.iter().map(String::as_str).collect();
-    let mut bars = Bars::new(&names, !arguments.json);
+    let mut bars = ProgressBars::new(&names, !arguments.json);
     let comparison = compare(arguments, &entrants, &names, |place, event| {
         bars.event(place, event);
     })?;
     bars.end();
     if arguments.json {
-        println!("{}", figures::json(&comparison, arguments.by));
+        println!("{}", stats::json(&comparison, arguments.by));
     } else {
-        figures::table(&comparison, arguments.by);
+        stats::table(&comparison, arguments.by);
     }
     if let Some(picture) = picture {
         picture.write(&plot::svg(&comparison, &arguments.prompt))?;
@@ -94,7 +94,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
 
 fn compare(
     arguments: &Arguments,
-    entrants: &Entrants,
+    entrants: &Targets,
     names: &[&str],
     watch: impl FnMut(usize, &StreamEvent),
 ) -> Result<Comparison, Error> {
@@ -130,7 +130,7 @@ fn compare(
 
 fn nonblocking<T: AsyncTransport + 'static>(
     transport: T,
-    entrants: &Entrants,
+    entrants: &Targets,
 ) -> Result<AsyncClient, Error> {
     let mut providers = entrants.providers.iter().cloned();
     let first = providers.next().ok_or_else(arguments::no_models)?;

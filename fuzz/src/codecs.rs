@@ -1,4 +1,4 @@
-use super::{frames, naive_sse, source::Source};
+use super::{frames, reference_sse, source::Source};
 use http::Method;
 use unifiedai::codec::{
     event_stream::EventStreamDecoder,
@@ -50,7 +50,7 @@ pub fn sse(data: &[u8]) {
         said.push(format!("{:?}", decoder.finish()));
         said
     });
-    if let (NO_LIMIT, Some(events)) = (limit, naive_sse::events(source.0)) {
+    if let (NO_LIMIT, Some(events)) = (limit, reference_sse::events(source.0)) {
         let naive: Said = events.iter().map(|event| format!("{event:?}")).collect();
         assert_eq!(said[..said.len() - 1], naive);
     }
@@ -118,7 +118,7 @@ pub fn event_stream(data: &[u8]) {
 }
 
 /// The same with every checksum made right, so that what lies behind them is reached.
-pub fn event_stream_forged(data: &[u8]) {
+pub fn event_stream_valid_crc(data: &[u8]) {
     let mut forged = data.to_vec();
     if let Some(stream) = forged.get_mut(1..) {
         frames::forge_checksums(stream);

@@ -1,6 +1,6 @@
 use super::{
+    protocols::{CANARY, keyed},
     source::Source,
-    wires::{CANARY, keyed},
 };
 use bytes::Bytes;
 use http::{Response, response};

@@ -1,6 +1,6 @@
 use super::{
+    protocols::{CANARY, keyed},
     source::Source,
-    wires::{CANARY, keyed},
 };
 use std::{sync::Arc, time::SystemTime};
 use unifiedai::{

@@ -1,4 +1,4 @@
-use super::wires::CANARY;
+use super::protocols::CANARY;
 use std::time::Duration;
 
 /// Takes values off the front of the input; once it is spent, everything is zero or empty.

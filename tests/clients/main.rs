@@ -14,17 +14,17 @@
 mod batch;
 #[cfg(feature = "bedrock")]
 mod bedrock;
+mod cancellation;
 #[cfg(feature = "bedrock")]
 #[path = "../../examples/common/mod.rs"]
 mod common;
-mod crowds;
-mod dropped;
+mod compat;
+mod concurrency;
 mod limits;
-mod pace;
+mod many_calls;
 mod panics;
-mod registry;
-mod sdk;
-mod support;
-mod together;
 #[cfg(feature = "bedrock")]
-mod wires;
+mod providers;
+mod rate_limit;
+mod registry;
+mod support;

@@ -11,10 +11,10 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-mod dropped;
+mod cancellation;
 mod fairness;
-mod late;
 mod limits;
-mod observed;
-mod pace;
+mod observers;
+mod rate_limit;
+mod slow_reader;
 mod world;

@@ -3,7 +3,7 @@
 use super::{
     corpus::Recording,
     drive::{Answer, Arrival, Outcome, chat},
-    naive::{self, Reading},
+    reference_decoder::{self, Reading},
 };
 use std::sync::Arc;
 use unifiedai::{ChatRequest, Error, ErrorKind, Provider, UnifiedChatResponse};
@@ -48,9 +48,9 @@ impl Recording {
     pub fn reading(&self) -> Reading {
         let is_json = self.body.trim_ascii_start().starts_with(b"{");
         if is_json {
-            naive::whole(&self.body)
+            reference_decoder::whole(&self.body)
         } else {
-            naive::stream(&self.body)
+            reference_decoder::stream(&self.body)
         }
     }
 }
@@ -61,7 +61,7 @@ pub fn check(provider: &Arc<dyn Provider>, recording: &Recording) -> Result<Tall
     check_against(provider, recording, &request, Calls::EndLast, |result| {
         let reading = recording.reading();
         match (result, &reading.error) {
-            (Ok(response), None) => Ok(naive::differences(response, &reading)),
+            (Ok(response), None) => Ok(reference_decoder::differences(response, &reading)),
             (Err(error), Some(_)) if error.status() == Some(200) => Ok(Vec::new()),
             (result, error) => Err(format!("{result:?} where the body has {error:?}")),
         }

@@ -19,9 +19,9 @@
     reason = "where recordings are and how thoroughly to test is said by the environment"
 )]
 
+pub mod bedrock_fixtures;
 pub mod checks;
-pub mod converse;
 pub mod corpus;
+pub mod corpus_checks;
 pub mod drive;
-pub mod naive;
-pub mod stand;
+pub mod reference_decoder;

@@ -1,6 +1,6 @@
 //! Reading a case. What is wrong is named by its line and member.
 
-use super::answer::Answer;
+use super::response::Answer;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ pub struct Step<'a> {
 }
 
 /// Where the provider is.
-pub enum Place {
+pub enum ProviderSource {
     /// At this address, as `provider::from_env` takes it.
     At(String),
     /// Nowhere: recorded traffic of this wire.
@@ -121,10 +121,10 @@ impl<'a> Step<'a> {
         self.members.need("provider")?.read()
     }
 
-    pub fn place(&self) -> Result<Place, Error> {
+    pub fn place(&self) -> Result<ProviderSource, Error> {
         match (self.members.get("base_url"), self.members.get("dialect")) {
-            (Some(url), _) => Ok(Place::At(url.read()?)),
-            (None, Some(dialect)) => Ok(Place::Recorded(dialect.read()?)),
+            (Some(url), _) => Ok(ProviderSource::At(url.read()?)),
+            (None, Some(dialect)) => Ok(ProviderSource::Recorded(dialect.read()?)),
             (None, None) => Err(wrong(
                 "`base_url` and `dialect` are missing: one of them says how the provider is made",
             )),

@@ -1,6 +1,6 @@
 //! Drives an exchange with scripted answers on a virtual clock.
 
-use super::{answer::Answer, document::Driven};
+use super::{document::Driven, response::Answer};
 use std::{
     collections::VecDeque,
     time::{Duration, SystemTime},

@@ -5,7 +5,7 @@ use unifiedai::{Choice, StreamEvent, ToolCall, UnifiedChatResponse};
 
 /// What the events of the first choice add up to. Parts are in the order of their numbers.
 #[derive(Default)]
-struct Told {
+struct EventContent {
     text: BTreeMap<u32, String>,
     reasoning: BTreeMap<u32, String>,
     refusal: BTreeMap<u32, String>,
@@ -16,7 +16,7 @@ struct Told {
 pub fn differences(events: &[StreamEvent], response: &UnifiedChatResponse) -> Vec<String> {
     let empty = Choice::default();
     let first = response.choices.first().unwrap_or(&empty);
-    let mut told = Told::default();
+    let mut told = EventContent::default();
     for event in events {
         told.read(event, first.index);
     }
@@ -50,7 +50,7 @@ pub fn differences(events: &[StreamEvent], response: &UnifiedChatResponse) -> Ve
     differences
 }
 
-impl Told {
+impl EventContent {
     fn read(&mut self, event: &StreamEvent, wanted: u32) {
         let (parts, choice, part, more) = match event {
             StreamEvent::TextDelta { choice, part, text } => (&mut self.text, choice, part, text),

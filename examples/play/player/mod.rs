@@ -7,12 +7,12 @@
     reason = "a program and a test include this"
 )]
 
-mod answer;
 mod case;
 mod document;
 mod drive;
 mod events;
 mod request;
+mod response;
 
 use case::{Case, Step};
 use document::{Document, Played};
@@ -145,7 +145,7 @@ fn options() -> Arc<CallOptions> {
 fn provider(step: &Step<'_>) -> Result<Arc<dyn Provider>, Error> {
     let name = step.provider()?;
     match step.place()? {
-        case::Place::At(url) => provider::from_env(&name, Some(&url)),
-        case::Place::Recorded(dialect) => provider_for_recording(&name, &dialect),
+        case::ProviderSource::At(url) => provider::from_env(&name, Some(&url)),
+        case::ProviderSource::Recorded(dialect) => provider_for_recording(&name, &dialect),
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::script::{Finish, Script};
-use crate::{State, wire};
+use crate::{State, protocol};
 
 const MAX_HEAD: usize = 64 << 10;
 const MAX_BODY: usize = 64 << 20;
@@ -76,7 +76,7 @@ async fn connection(mut stream: TcpStream, state: Arc<State>) {
         let wants_close = request
             .header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        let script = Box::new(wire::respond(&state, &request));
+        let script = Box::new(protocol::respond(&state, &request));
         if state.record {
             state.remember(request);
         }

@@ -83,13 +83,13 @@
     reason = "a server has a clock and threads of its own"
 )]
 
-mod answer;
 mod fault;
 mod http;
+mod protocol;
+mod response;
 mod script;
 #[cfg(feature = "tls")]
 mod tls;
-mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -102,7 +102,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 pub use http::Request;
-pub use wire::{schema_refusal, tool_refusal};
+pub use protocol::{schema_refusal, tool_refusal};
 
 /// How fast answers come.
 #[derive(Clone, Debug)]
@@ -364,7 +364,7 @@ struct State {
     served: AtomicU64,
     aborted: AtomicU64,
     requests: Mutex<VecDeque<Request>>,
-    loads: Mutex<HashMap<String, wire::Content>>,
+    loads: Mutex<HashMap<String, protocol::Content>>,
 }
 
 impl std::fmt::Debug for State {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::fault::{Body, Faults, Framing, Head, Stop, split_mix};
-use crate::wire::{Content, Events, EventsMut, Reply, Wire};
+use crate::protocol::{Content, Events, EventsMut, Protocol, Reply};
 use crate::{Pace, Request};
 
 /// Everything that one response does to its connection.
@@ -331,7 +331,7 @@ fn reason(status: u16) -> &'static str {
 }
 
 /// Faults inside the events.
-fn change(events: &Events, faults: &Faults, wire: &dyn Wire) -> Events {
+fn change(events: &Events, faults: &Faults, wire: &dyn Protocol) -> Events {
     let keep = faults.stop.map_or(usize::MAX, |(n, _)| n);
     let marker = wire.end_marker();
     let mut changed = EventsMut::default();

@@ -1,6 +1,6 @@
 //! Connections: which ones are used again.
 
-use super::help::{OK, Tls, get, get_text, limit, plain, request, secure, settle, soon, text};
+use super::support::{OK, Tls, get, get_text, limit, plain, request, secure, settle, soon, text};
 use crate::{Authority, Peer, Server};
 use bytes::Bytes;
 use std::sync::mpsc;

@@ -1,18 +1,18 @@
 //! The cases. Each takes a function that makes a transport with the given TLS configuration.
 
-mod answer;
-mod broken_off;
 mod connections;
-mod head;
-mod help;
+mod headers;
 mod not_sent;
 mod request;
+mod response;
 mod secrets;
+mod support;
 mod time;
 mod tls;
+mod truncation;
 
 pub use self::{
-    answer::*, broken_off::*, connections::*, head::*, not_sent::*, request::*, secrets::*,
-    time::*, tls::*,
+    connections::*, headers::*, not_sent::*, request::*, response::*, secrets::*, time::*, tls::*,
+    truncation::*,
 };
-pub(crate) use help::{failure, get_text, settle, soon, text};
+pub(crate) use support::{failure, get_text, settle, soon, text};

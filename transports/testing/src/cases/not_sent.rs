@@ -1,6 +1,6 @@
 //! Failures before the request: it may be sent again.
 
-use super::help::{SHORT, Tls, failure, in_time, mentions_once, plain, soon};
+use super::support::{SHORT, Tls, failure, in_time, mentions_once, plain, soon};
 use bytes::Bytes;
 use std::{net::TcpListener, time::Instant};
 use unifiedai_transport::{Phase, RequestDelivery, Transport, TransportErrorKind};

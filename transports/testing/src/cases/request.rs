@@ -1,6 +1,6 @@
 //! The way there: what a request looks like on the wire.
 
-use super::help::{Tls, plain, soon, text};
+use super::support::{Tls, plain, soon, text};
 use crate::{Server, server};
 use bytes::Bytes;
 use std::sync::mpsc;

@@ -1,6 +1,6 @@
 //! What failures do not tell.
 
-use super::help::{Tls, plain, soon};
+use super::support::{Tls, plain, soon};
 use crate::Server;
 use bytes::Bytes;
 use std::{error::Error, net::TcpListener};

@@ -1,6 +1,6 @@
 //! Time: which limit holds when.
 
-use super::help::{OK, SHORT, Tls, get, in_time, limit, plain, request, settle, soon, text};
+use super::support::{OK, SHORT, Tls, get, in_time, limit, plain, request, settle, soon, text};
 use crate::{Peer, Server};
 use std::{
     sync::mpsc,

@@ -1,6 +1,6 @@
 //! TLS.
 
-use super::help::{OK, Tls, failure, get, get_text, mentions_once, plain, read, secure, settle};
+use super::support::{OK, Tls, failure, get, get_text, mentions_once, plain, read, secure, settle};
 use crate::{Authority, Server};
 use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 

@@ -1,0 +1,191 @@
+//! Calls that wait for a guard's pace go out in the order in which they first asked.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that goes wrong is to stop"
+)]
+
+mod manual_driver;
+
+use manual_driver::*;
+use std::{sync::Arc, time::Duration};
+use unifiedai::{ErrorKind, ProviderLimits, RequestDelivery, Step, Time, TransportErrorKind};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One request a second from now on.
+fn spent() -> Arc<ProviderLimits> {
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
+    for _ in 0..60 {
+        call(&guard).send();
+    }
+    guard
+}
+
+fn call(guard: &Arc<ProviderLimits>) -> Call {
+    let mut call = Call::whole(once());
+    call.exchange = call.exchange.with_provider_limits(guard.clone());
+    call
+}
+
+fn at(millis: u64) -> Time {
+    Time::from_nanos(millis * 1_000_000)
+}
+
+/// Asks at this time. Whether it was sent; if not, it waits.
+fn sends(call: &mut Call, now: Time) -> bool {
+    match call.at(now).step() {
+        Step::Send { .. } => true,
+        Step::Sleep { until } => {
+            assert!(
+                until > now && until <= now.saturating_add(SECOND),
+                "{until:?}"
+            );
+            false
+        }
+        step => panic!("{step:?}"),
+    }
+}
+
+fn queue(guard: &Arc<ProviderLimits>, length: usize) -> Vec<Call> {
+    let mut calls: Vec<Call> = (0..length).map(|_| call(guard)).collect();
+    for call in &mut calls {
+        assert!(!sends(call, at(0)));
+    }
+    calls
+}
+
+#[test]
+fn first_come_first_served_whoever_asks_first_at_the_time() {
+    let guard = spent();
+    let mut calls = queue(&guard, 5);
+    let mut order = Vec::new();
+    for now in (0..=5_000).step_by(100) {
+        assert!(
+            !sends(&mut call(&guard), at(now)),
+            "somebody jumped the queue"
+        );
+        // The last one always asks first.
+        for (number, call) in calls.iter_mut().enumerate().rev() {
+            if !order.contains(&number) && sends(call, at(now)) {
+                order.push(number);
+                assert_eq!(now, 1_000 * order.len() as u64);
+            }
+        }
+    }
+    assert_eq!(order, [0, 1, 2, 3, 4]);
+}
+
+// F115
+#[test]
+fn whoever_leaves_the_queue_makes_room_for_those_behind() {
+    let guard = spent();
+    let mut calls = queue(&guard, 4);
+    calls.drain(..2);
+    assert!(!sends(&mut calls[0], at(900)));
+    assert!(!sends(&mut calls[1], at(1_000)));
+    assert!(sends(&mut calls[0], at(1_000)));
+    assert!(sends(&mut calls[1], at(2_000)));
+    assert!(sends(&mut call(&guard), at(3_000)));
+}
+
+#[test]
+fn who_is_not_driven_any_more_does_not_hold_up_the_others() {
+    let guard = Arc::new(ProviderLimits::new().requests_per_minute(1));
+    call(&guard).send();
+    let mut parked = call(&guard);
+    assert_eq!(parked.sleep(), seconds(60));
+    let mut second = call(&guard);
+    for now in 0..=61 {
+        assert!(
+            !sends(&mut second, at(1_000 * now)),
+            "the first may only be late"
+        );
+    }
+    assert!(sends(&mut second, at(62_000)), "it does not come");
+    assert_eq!(parked.at(at(63_000)).sleep(), seconds(59), "but may");
+    parked.send();
+}
+
+#[test]
+fn tokens_of_those_before_count() {
+    let guard = Arc::new(ProviderLimits::new().tokens_per_minute(60_000));
+    let ask = |max_tokens| {
+        let mut wanted = request(false);
+        wanted.max_tokens = Some(max_tokens);
+        let mut call = Call::new(cerebras(), wanted, once());
+        call.exchange = call.exchange.with_provider_limits(guard.clone());
+        call
+    };
+    ask(60_000).send();
+    let mut large = ask(30_000);
+    assert!(matches!(large.step(), Step::Sleep { .. }));
+    let mut small = ask(10);
+    // Enough for the small one alone would be there.
+    small.at(at(5_000));
+    large.at(at(5_000));
+    assert!(matches!(large.step(), Step::Sleep { .. }));
+    assert!(matches!(small.step(), Step::Sleep { .. }));
+    drop(large);
+    assert!(matches!(small.at(at(6_000)).step(), Step::Send { .. }));
+}
+
+// F61
+#[test]
+fn a_turn_behind_others_that_comes_too_late_is_refused_at_once() {
+    let guard = spent();
+    let _waiting = queue(&guard, 9);
+    for (seconds_left, refused) in [(10, true), (11, false)] {
+        let mut call = Call::whole(with(|o| o.timeouts.total = Some(seconds(seconds_left))));
+        call.exchange = call.exchange.with_provider_limits(guard.clone());
+        assert_eq!(call.is_done(), refused);
+        if refused {
+            let error = call.error();
+            assert_eq!(error.kind(), ErrorKind::RateLimit);
+            assert_eq!(error.retry_after(), Some(seconds(10)));
+        }
+    }
+    assert!(!sends(&mut call(&guard), at(0)));
+}
+
+// F69: what was sent may have been counted by the provider, what was not sent was not.
+#[test]
+fn only_what_surely_was_not_sent_gives_its_tokens_back() {
+    type End = fn(&mut Call);
+    let ends: [(End, bool); 4] = [
+        (|_| {}, false),
+        (
+            |call| {
+                call.failed(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
+            },
+            false,
+        ),
+        (
+            |call| {
+                call.head(500, &[]).end();
+            },
+            false,
+        ),
+        (
+            |call| {
+                call.failed(TransportErrorKind::Connect, RequestDelivery::NotSent);
+            },
+            true,
+        ),
+    ];
+    for (end, back) in ends {
+        let guard = Arc::new(
+            ProviderLimits::new()
+                .requests_per_minute(1)
+                .tokens_per_minute(1000),
+        );
+        let mut first = call(&guard);
+        first.send();
+        end(&mut first);
+        drop(first);
+        let next = call(&guard).step();
+        assert_eq!(matches!(next, Step::Send { .. }), back, "{next:?}");
+    }
+}

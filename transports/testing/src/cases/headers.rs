@@ -1,0 +1,113 @@
+//! Heads: long ones, those that are too long, and what is none.
+
+use super::support::{OK, Tls, get, plain, read, refused, secure, settle, soon, text};
+use crate::{Authority, Peer, Server};
+use bytes::Bytes;
+use unifiedai_transport::{Transport, TransportErrorKind};
+
+pub fn a_head_of_60_kib_is_accepted<T: Transport>(make: fn(Tls) -> T) {
+    let long = "y".repeat(60 * 1024);
+    let server = Server::answering(format!("{OK}x-long: {long}\r\ncontent-length: 2\r\n\r\nhi"));
+    let transport = plain(make);
+    let response = get(&transport, &server).unwrap();
+    assert_eq!(response.headers()["x-long"], long);
+    assert_eq!(text(&transport, response), "hi");
+}
+
+pub fn a_long_head_may_come_in_pieces_and_for_any_method<T: Transport>(make: fn(Tls) -> T) {
+    let long = "y".repeat(3_000);
+    let server = Server::new({
+        let long = long.clone();
+        move |peer| {
+            while let Some(request) = peer.request() {
+                peer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nx-long: ");
+                peer.write(long.as_bytes());
+                settle();
+                peer.write(b"\r\ncontent-length: 2\r\n\r\n");
+                if !request.head.starts_with("HEAD") {
+                    peer.write(b"hi");
+                }
+            }
+        }
+    });
+    let transport = plain(make);
+    for (method, body) in [("POST", "hi"), ("HEAD", ""), ("GET", "hi"), ("HEAD", "")] {
+        let request = http::Request::builder().method(method).uri(server.uri("/"));
+        let request = request.body(Bytes::new()).unwrap();
+        let response = transport.send(request, soon(&transport)).unwrap();
+        assert_eq!(response.headers()["x-long"], long, "{method}");
+        assert_eq!(text(&transport, response), body, "{method}");
+        settle();
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+pub fn a_long_head_and_its_body_may_come_at_once<T: Transport>(make: fn(Tls) -> T) {
+    let authority = Authority::new("127.0.0.1");
+    let (long, piece) = ("y".repeat(5_000), "z".repeat(0x1800));
+    let interim = format!("HTTP/1.1 103 Early Hints\r\nlink: {long}\r\n\r\n");
+    let chunks = format!("1800;extended=yes\r\n{piece}\r\n").repeat(3);
+    let head = format!("{OK}x-long: {long}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let answer = format!("{interim}{interim}{head}{chunks}0\r\n\r\n");
+    let handle = move |peer: &mut Peer| {
+        while peer.request().is_some() {
+            peer.write(answer.as_bytes());
+        }
+    };
+    for server in [Server::new(handle.clone()), secure(&authority, handle)] {
+        let transport = make(authority.client());
+        for _ in 0..3 {
+            let response = get(&transport, &server).unwrap();
+            assert_eq!(response.headers()["x-long"], long);
+            assert_eq!(text(&transport, response), piece.repeat(3));
+            settle();
+        }
+        assert_eq!(server.connections(), 1);
+    }
+}
+
+pub fn a_long_head_before_an_end_of_the_connection_is_read<T: Transport>(make: fn(Tls) -> T) {
+    let authority = Authority::new("127.0.0.1");
+    let long = "y".repeat(3_000);
+    for (framing, cut) in [("connection: close", false), ("content-length: 9", true)] {
+        let answer = format!("{OK}x-long: {long}\r\n{framing}\r\n\r\nhalf");
+        let handle = move |peer: &mut Peer| {
+            peer.request();
+            peer.write(answer.as_bytes());
+            peer.close_notify();
+        };
+        for server in [Server::new(handle.clone()), secure(&authority, handle)] {
+            let transport = make(authority.client());
+            let (text, end) = read(&transport, get(&transport, &server).unwrap());
+            assert_eq!(text, "half");
+            let end = end.map_err(|failure| failure.kind());
+            let expected = if cut {
+                Err(TransportErrorKind::Truncated)
+            } else {
+                Ok(())
+            };
+            assert_eq!(end, expected, "{framing}");
+        }
+    }
+    let cut = Server::closing(format!("{OK}x-long: {long}"));
+    refused(make, &cut, TransportErrorKind::Reset);
+}
+
+pub fn a_header_bomb_is_refused<T: Transport>(make: fn(Tls) -> T) {
+    let long = "y".repeat(128 * 1024);
+    let server = Server::answering(format!("{OK}x-long: {long}\r\ncontent-length: 0\r\n\r\n"));
+    refused(make, &server, TransportErrorKind::HeadersTooLarge);
+}
+
+pub fn too_many_headers_are_refused<T: Transport>(make: fn(Tls) -> T) {
+    let headers = "a: b\r\n".repeat(5_000);
+    let server = Server::answering(format!("{OK}{headers}content-length: 0\r\n\r\n"));
+    refused(make, &server, TransportErrorKind::HeadersTooLarge);
+}
+
+pub fn a_garbage_head_is_a_protocol_error<T: Transport>(make: fn(Tls) -> T) {
+    for garbage in ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "\0\x01\x02\x03 what\r\n\r\n"] {
+        let server = Server::closing(garbage);
+        refused(make, &server, TransportErrorKind::Protocol);
+    }
+}
