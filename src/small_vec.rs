@@ -118,7 +118,7 @@ mod tests {
         }
 
         #[test]
-        fn finds_a_place_in_order(mut sorted in prop::collection::vec(0..20_u32, 0..8), wanted in 0..20_u32) {
+        fn insertion_point_keeps_order(mut sorted in prop::collection::vec(0..20_u32, 0..8), wanted in 0..20_u32) {
             sorted.sort_unstable();
             let mut few = SmallVec1::default();
             for number in &sorted {

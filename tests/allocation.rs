@@ -289,7 +289,7 @@ fn bombs() -> Vec<Bomb> {
 }
 
 #[test]
-fn no_answer_takes_more_memory_than_was_allowed() {
+fn no_response_exceeds_the_memory_limit() {
     let mut wrong = Vec::new();
     for bomb in bombs() {
         let provider: Arc<dyn Provider> = Arc::new(OpenAiChat::cerebras("key").unwrap());
@@ -320,7 +320,7 @@ fn no_answer_takes_more_memory_than_was_allowed() {
 
 // The event's own text; what the whole answer needs beside it grows by doubling.
 #[test]
-fn a_piece_of_text_costs_one_allocation() {
+fn text_delta_costs_one_allocation() {
     let provider: Arc<dyn Provider> = Arc::new(OpenAiChat::cerebras("key").unwrap());
     let count = |deltas: usize| -> AllocationInfo {
         let delta = Bytes::from_static(TEXT.as_bytes());
@@ -338,7 +338,7 @@ fn a_piece_of_text_costs_one_allocation() {
 }
 
 #[test]
-fn a_call_that_is_dropped_leaves_nothing() {
+fn dropped_call_leaves_no_state() {
     let provider: Arc<dyn Provider> = Arc::new(OpenAiChat::cerebras("key").unwrap());
     let delta = Bytes::from_static(TEXT.as_bytes());
     let left = |chunks: usize| {

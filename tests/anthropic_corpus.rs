@@ -245,7 +245,7 @@ fn sent_back(message: &Message) -> Value {
 }
 
 #[test]
-fn whatever_a_recorded_answer_holds_goes_back_as_it_came() {
+fn recorded_responses_are_replayed_unchanged() {
     let mut kinds = BTreeMap::new();
     for recording in recordings()
         .iter()

@@ -150,7 +150,7 @@ fn parameters() {
 }
 
 #[test]
-fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
+fn unsupported_params_are_named_errors_or_warnings() {
     let image = ContentPart::Image {
         media: Media::inline("image/png", "x"),
         detail: Some(ImageDetail::High),
@@ -293,7 +293,7 @@ fn messages() {
 }
 
 #[test]
-fn instructions_stand_apart() {
+fn instructions_are_separate() {
     let plain = ask().system("be brief");
     assert_eq!(body(&plain)["system"], "be brief");
     let mut parts = vec![ContentPart::text("be brief"), cache_point(None).unwrap()];
@@ -374,7 +374,7 @@ fn a_conversation_begun_elsewhere_goes_on() {
 }
 
 #[test]
-fn the_place_decides_address_headers_and_version() {
+fn hosting_decides_url_headers_and_version() {
     let header = |encoded: &unifiedai::EncodedRequest, name: &str| {
         let value = encoded.request.headers().get(name);
         value.map(|value| value.to_str().unwrap().to_owned())

@@ -69,7 +69,7 @@ fn streamed(body: impl Into<String>) -> Outcome {
 }
 
 #[test]
-fn a_stream_and_a_whole_answer_are_the_same_response() {
+fn stream_and_single_body_give_the_same_response() {
     let whole = run(false, &Answer::json(WHOLE), Arrival::Whole)
         .result
         .unwrap();
@@ -148,7 +148,7 @@ fn a_stop_reason_before_the_end_completes_with_a_warning() {
 }
 
 #[test]
-fn errors_inside_a_stream_keep_what_came_before() {
+fn stream_errors_keep_the_partial_response() {
     for (error, kind) in [
         ("overloaded_error", ErrorKind::Overloaded),
         ("rate_limit_error", ErrorKind::RateLimit),
@@ -171,7 +171,7 @@ fn errors_inside_a_stream_keep_what_came_before() {
 }
 
 #[test]
-fn what_breaks_the_wire_s_rules_is_no_answer() {
+fn protocol_violations_are_errors() {
     let start = |id: &str| EVENTS[0].replace("msg_1", id);
     let (first, second) = (start("msg_1"), start("msg_2"));
     let text = EVENTS[9];
@@ -226,7 +226,7 @@ fn what_breaks_the_wire_s_rules_is_no_answer() {
 }
 
 #[test]
-fn stop_reasons_have_openai_s_words_and_their_own() {
+fn stop_reasons_map_to_openai_and_keep_the_native_value() {
     for (native, reason) in [
         ("end_turn", FinishReason::Stop),
         ("stop_sequence", FinishReason::Stop),
@@ -322,7 +322,7 @@ fn allowances_ids_and_hints_come_from_the_headers() {
 
 // F89
 #[test]
-fn starts_and_stops_that_are_missing_doubled_or_unknown_cost_nothing() {
+fn missing_doubled_or_unknown_starts_and_stops_are_tolerated() {
     let stop_of_nothing = r#"{"type":"content_block_stop","index":9}"#;
     let text_without_its_start = &EVENTS[9..13];
     let odd = [

@@ -218,11 +218,11 @@ fn check_whole(output: &Path) {
 }
 
 #[test]
-fn nothing_is_lost_or_repeated_on_hyper() {
+fn batch_loses_and_repeats_no_result_on_hyper() {
     killed_again_and_again("hyper");
 }
 
 #[test]
-fn nothing_is_lost_or_repeated_on_ureq() {
+fn batch_loses_and_repeats_no_result_on_ureq() {
     killed_again_and_again("ureq");
 }

@@ -280,7 +280,7 @@ fn the_recorded_list_of_models_is_read() {
 }
 
 #[test]
-fn a_stream_that_comes_whole_is_read_all_the_same() {
+fn stream_in_a_single_body_is_decoded() {
     let body = br#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn"}"#;
     let request = ChatRequest::new("m").user("hi").stream(true);
     let outcome = chat(

@@ -169,7 +169,7 @@ fn kind(part: &ContentPart) -> &'static str {
 }
 
 #[test]
-fn whole_and_streamed_give_the_same_response() {
+fn single_body_and_stream_give_the_same_response() {
     let streamed = stream(&frames(&every_block())).result.unwrap();
     let came_whole = whole(&every_block_whole()).unwrap();
     for response in [&streamed, &came_whole] {
@@ -239,7 +239,7 @@ fn whole_and_streamed_give_the_same_response() {
 }
 
 #[test]
-fn what_was_answered_can_be_sent_back() {
+fn responses_can_be_replayed() {
     let mut answer = whole(&every_block_whole()).unwrap();
     let tool =
         |name: &str| unifiedai::Tool::function(name, "", &json!({"type": "object"})).unwrap();
@@ -301,7 +301,7 @@ fn a_call_is_final_only_when_its_block_has_stopped() {
 }
 
 #[test]
-fn exceptions_end_a_stream_wherever_they_stand() {
+fn exceptions_end_a_stream_at_any_position() {
     let cases = [
         ("validationException", ErrorKind::BadRequest, false),
         ("throttlingException", ErrorKind::RateLimit, true),
@@ -362,7 +362,7 @@ fn frames_that_make_no_sense_are_protocol_errors() {
 }
 
 #[test]
-fn two_blocks_with_one_number_lose_nothing() {
+fn two_blocks_with_one_index_are_both_kept() {
     let outcome = stream(&frames(&[
         delta(0, json!({"reasoningContent": {"text": "hm"}})),
         delta(0, json!({"text": "yes"})),
@@ -374,7 +374,7 @@ fn two_blocks_with_one_number_lose_nothing() {
 }
 
 #[test]
-fn a_piece_of_a_new_kind_is_a_warning() {
+fn unknown_delta_type_is_a_warning() {
     let outcome = stream(&frames(&[
         delta(0, json!({"hologram": {}})),
         delta(0, json!({"hologram": {}})),
@@ -396,7 +396,7 @@ fn a_piece_of_a_new_kind_is_a_warning() {
 }
 
 #[test]
-fn think_tags_become_reasoning_in_whatever_block_they_stand() {
+fn think_tags_become_reasoning_in_every_block() {
     let request = ChatRequest::new("m")
         .user("x")
         .stream(true)
@@ -417,7 +417,7 @@ fn think_tags_become_reasoning_in_whatever_block_they_stand() {
 }
 
 #[test]
-fn answers_that_are_none_are_errors() {
+fn bodies_that_are_no_responses_are_errors() {
     let cases = [
         (json!({}), ErrorKind::Protocol),
         (json!({"output": {}}), ErrorKind::Protocol),
@@ -456,7 +456,7 @@ fn answers_that_are_none_are_errors() {
 
 // F19
 #[test]
-fn a_stream_without_its_metadata_is_whole_and_says_what_it_lacks() {
+fn stream_without_metadata_completes_with_a_warning() {
     let text = [delta(0, json!({"text": "Hello"})), end(0), message_stop()];
     let full = frames(&[&text[..], &[("metadata", beside())]].concat());
     let stopped = frames(&text).body.len();

@@ -83,7 +83,7 @@ fn the_model_is_one_segment_of_the_path() {
 }
 
 #[test]
-fn parameters_have_their_places() {
+fn parameters_are_encoded_at_their_paths() {
     let request = ask()
         .system("Be brief.")
         .max_tokens(10)
@@ -124,7 +124,7 @@ fn parameters_have_their_places() {
 }
 
 #[test]
-fn what_converse_has_not_is_an_error_or_with_lenient_a_warning() {
+fn params_missing_in_converse_are_errors_or_warnings() {
     let cases = [
         (
             ask().top_k(5),
@@ -233,7 +233,7 @@ fn the_same_request_gives_the_same_bytes() {
 }
 
 #[test]
-fn turns_are_merged_and_results_stand_first() {
+fn turns_are_merged_with_results_first() {
     let point = || cache_point(CacheTtl::default()).unwrap();
     let request = ChatRequest::new("m")
         .system("a")
@@ -461,7 +461,7 @@ fn no_tool_means_no_tools_as_long_as_the_conversation_has_no_calls() {
 }
 
 #[test]
-fn conversations_that_converse_would_refuse_are_refused_in_words() {
+fn conversations_invalid_for_converse_are_refused_with_a_reason() {
     let results = |ids: &[&str]| {
         let results = ids
             .iter()
@@ -614,7 +614,7 @@ fn a_provider_that_cannot_work_is_refused_when_it_is_made() {
 
 // reasoning-only-turns
 #[test]
-fn a_turn_of_nothing_but_reasoning_is_left_out() {
+fn reasoning_only_turn_is_dropped() {
     let thought = || ContentPart::Reasoning {
         text: "Hm.".into(),
         signature: Some("s".into()),

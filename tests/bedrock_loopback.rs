@@ -81,7 +81,7 @@ fn signed_requests_are_let_in_whatever_the_model_s_name() {
 }
 
 #[test]
-fn wrong_credentials_are_told_and_not_shown() {
+fn wrong_credentials_are_reported_without_their_value() {
     let server = server(Some("token"));
     let refused = [
         client(&server, |b| {
@@ -160,7 +160,7 @@ fn a_tool_is_called_and_its_result_read() {
 }
 
 #[test]
-fn failures_are_told_apart() {
+fn failures_are_distinguished() {
     let server = server(None);
     let client = client(&server, |b| b.credentials(keys("loopback-secret", None)));
     let cases = [

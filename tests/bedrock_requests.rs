@@ -18,7 +18,7 @@ use unifiedai::{
 };
 
 #[test]
-fn every_recorded_request_can_be_said() {
+fn every_recorded_request_can_be_encoded() {
     let recordings = corpus::load("bedrock-converse", None);
     let builder = Bedrock::builder("us-east-1").api_key("key").unwrap();
     let bedrock = builder.build().unwrap();

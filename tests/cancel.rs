@@ -79,7 +79,7 @@ fn a_call_ends_while_the_server_is_silent_and_is_not_repeated() {
 }
 
 #[test]
-fn a_stream_ends_while_the_server_is_silent_with_what_had_arrived() {
+fn cancelled_stream_of_a_silent_server_returns_partial_output() {
     let client = client(&silent_after(HALF));
     let mut stream = client.stream(request()).unwrap();
     let handle = stream.cancel_handle();

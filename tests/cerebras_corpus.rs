@@ -109,7 +109,7 @@ fn every_recorded_error_has_its_kind_and_code() {
 }
 
 #[test]
-fn allowances_and_ids_of_recorded_answers_are_read() {
+fn rate_limits_and_ids_of_recorded_responses_are_read() {
     let recordings = corpus::load("openai-chat", Some("cerebras"));
     let mut with_limits = 0;
     for recording in recordings

@@ -39,7 +39,7 @@ fn body(request: &ChatRequest) -> Value {
 }
 
 #[test]
-fn every_feature_has_its_place_in_the_body() {
+fn every_feature_is_encoded_in_the_body() {
     let schema = JsonSchema::new("answer", &json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false})).unwrap();
     let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
     let mut found = ToolResult::new("c1", "");
@@ -108,7 +108,7 @@ fn every_feature_has_its_place_in_the_body() {
 }
 
 #[test]
-fn what_the_wire_cannot_say_is_named() {
+fn unsupported_content_is_named() {
     let cases = [
         (ask().n(2), "`n`"),
         (ask().min_p(0.1), "`min_p`"),
@@ -176,7 +176,7 @@ fn streamed(end: &str) -> Outcome {
 }
 
 #[test]
-fn a_stream_adds_up_to_the_whole_answer() {
+fn stream_adds_up_to_the_full_response() {
     let whole = chat(&cohere(), &ask(), &Answer::json(WHOLE), Arrival::Whole)
         .result
         .unwrap();
@@ -210,7 +210,7 @@ fn a_stream_adds_up_to_the_whole_answer() {
 }
 
 #[test]
-fn an_answer_goes_back_as_it_came() {
+fn response_is_replayed_unchanged() {
     let answer = chat(&cohere(), &ask(), &Answer::json(WHOLE), Arrival::Whole)
         .result
         .unwrap();

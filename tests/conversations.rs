@@ -157,7 +157,7 @@ fn blank_texts_are_left_out_or_filled() {
 
 // blank-text
 #[test]
-fn an_error_of_a_tool_has_words() {
+fn tool_error_has_text() {
     for content in [
         json!([]),
         json!([{"type": "text", "text": ""}]),
@@ -266,7 +266,7 @@ fn a_signature_goes_back_wherever_it_is_from() {
 
 // reasoning-only-turns
 #[test]
-fn a_turn_of_nothing_but_reasoning_is_left_out() {
+fn reasoning_only_turn_is_dropped() {
     let hidden = json!({"type": "opaque", "provider": "anthropic", "block": {"type": "redacted_thinking", "data": "x"}});
     for parts in [
         json!([thought("Hm.", Some("s"))]),
@@ -309,7 +309,7 @@ fn a_turn_of_nothing_but_reasoning_is_left_out() {
 
 // reasoning-only-turns
 #[test]
-fn so_it_is_on_the_other_wires() {
+fn other_protocols_behave_the_same() {
     let messages = json!([
         text("user", "one"),
         turn("assistant", json!([thought("Hm.", None)])),
@@ -463,7 +463,7 @@ const SKIP: &str = "skip_thought_signature_validator";
 
 // foreign-signatures
 #[test]
-fn the_first_foreign_call_of_each_step_has_a_word_for_its_signature() {
+fn first_foreign_call_of_each_step_gets_a_placeholder_signature() {
     let steps = json!([
         text("user", "q"),
         turn(

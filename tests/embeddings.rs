@@ -75,7 +75,7 @@ fn body(provider: &Arc<dyn Provider>, request: &EmbedRequest) -> (String, Value)
 }
 
 #[test]
-fn every_provider_is_asked_in_its_own_words() {
+fn every_provider_gets_its_own_request_format() {
     let request = two().dimensions(8);
     assert_eq!(
         body(
@@ -122,7 +122,7 @@ fn every_provider_is_asked_in_its_own_words() {
 }
 
 #[test]
-fn what_a_wire_cannot_say_is_named() {
+fn unsupported_params_are_named() {
     let cases = [
         (
             openai(),
@@ -197,7 +197,7 @@ fn vectors_come_in_the_order_of_the_texts() {
 
 // F85
 #[test]
-fn a_wrong_shape_is_told_by_its_place() {
+fn wrong_shape_is_reported_with_its_path() {
     let cases = [
         (
             openai(),
@@ -341,7 +341,7 @@ mod bedrock {
     }
 
     #[test]
-    fn cohere_s_models_are_asked_in_their_maker_s_words() {
+    fn cohere_models_get_cohere_embed_requests() {
         let request = EmbedRequest::new("us.cohere.embed-v4:0")
             .text("a")
             .input_type(EmbeddingInputType::Clustering);

@@ -352,7 +352,7 @@ fn limits_that_pass_are_rate_limits_and_name_their_wait() {
 }
 
 #[test]
-fn every_wire_tells_them_apart_whatever_the_status() {
+fn every_protocol_distinguishes_them_whatever_the_status() {
     for wire in WIRES {
         for status in [400, 402, 403, 429, 500] {
             for (message, lasting) in [
@@ -377,7 +377,7 @@ fn every_wire_tells_them_apart_whatever_the_status() {
 }
 
 #[test]
-fn an_error_in_a_stream_is_told_like_one_before_it() {
+fn error_in_a_stream_maps_like_an_http_error() {
     for (message, wanted) in [
         ("Insufficient balance", ErrorKind::QuotaExceeded),
         (
@@ -417,7 +417,7 @@ fn an_error_in_a_stream_is_told_like_one_before_it() {
 }
 
 #[test]
-fn codes_tell_a_quota_behind_a_message_that_does_not() {
+fn codes_identify_quota_errors_with_vague_messages() {
     for code in [
         "insufficient_quota",
         "credit_balance_exhausted",
@@ -468,7 +468,7 @@ fn codes_tell_a_quota_behind_a_message_that_does_not() {
 
 /// Google names the quotas that were exceeded, and gives seconds beside those of a day.
 #[test]
-fn google_s_quotas_are_told_by_their_names() {
+fn google_quotas_are_identified_by_name() {
     let body = |quotas: &[(&str, &str)]| {
         let violations: Vec<Value> = quotas
             .iter()
@@ -510,7 +510,7 @@ fn google_s_quotas_are_told_by_their_names() {
 }
 
 #[test]
-fn what_is_larger_than_a_whole_minute_is_too_large() {
+fn requests_larger_than_a_minutes_tokens_are_too_large() {
     let large = "Request too large for gpt-x in organization o on tokens per min (TPM): Limit 30000, Requested 342389. The input or output tokens must be reduced in order to run successfully.";
     let small = "Rate limit reached for gpt-x in organization o on tokens per min (TPM): Limit 30000, Used 29000, Requested 1300. Please try again in 600ms.";
     for wire in WIRES {
@@ -646,7 +646,7 @@ fn an_error_body_that_is_framed_as_an_event_is_read() {
 
 /// Gateways answer in their own shape whatever wire they were asked in, also with status 200.
 #[test]
-fn an_error_in_a_foreign_shape_in_the_place_of_an_answer_is_read() {
+fn error_of_another_shape_instead_of_a_response_is_read() {
     let message = "Your account has insufficient balance.";
     let base = json!({"status_code": 1008, "status_msg": "balance"});
     for wire in WIRES {

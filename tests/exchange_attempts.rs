@@ -147,7 +147,7 @@ fn a_callers_headers_go_to_the_first_target_alone_unless_they_are_shared() {
 }
 
 #[test]
-fn a_first_target_that_cannot_be_asked_keeps_the_callers_headers() {
+fn skipped_first_target_keeps_the_callers_headers() {
     let targets = Fallback::new(FallbackTarget::new(
         Arc::new(Anthropic::new("k").unwrap()),
         "m1",
@@ -240,7 +240,7 @@ impl Provider for Once {
 }
 
 #[test]
-fn a_request_that_cannot_be_made_anew_ends_the_call_and_says_what_went_before() {
+fn failed_reencoding_ends_the_call_with_earlier_attempts_listed() {
     let provider = Once {
         wire: OpenAiChat::cerebras("k").unwrap(),
         encoded: AtomicU32::new(0),

@@ -68,7 +68,7 @@ fn feed(call: &mut Call, frames: &[Vec<u8>]) {
 }
 
 #[test]
-fn a_stream_is_whole_after_its_stop() {
+fn stream_is_complete_after_its_stop_event() {
     let mut call = call();
     feed(&mut call, &[text(0, "x"), stop()]);
     call.end();
@@ -131,7 +131,7 @@ fn a_bit_that_flipped_is_the_peers_fault() {
 
 // F89
 #[test]
-fn blocks_out_of_order_cost_nothing() {
+fn out_of_order_blocks_are_accepted() {
     let mut call = call();
     let close = |block| {
         event(

@@ -55,7 +55,7 @@ fn stream_of_x() -> String {
 
 // F26
 #[test]
-fn a_whole_answer_to_a_call_for_a_stream_is_one() {
+fn single_body_to_a_stream_request_is_decoded() {
     for headers in [&[JSON][..], &[], &[("content-type", "text/plain")], &[SSE]] {
         let response = answered(true, 200, headers, WHOLE).unwrap();
         assert_eq!(response.text(), "hello");
@@ -79,7 +79,7 @@ fn an_error_object_with_status_200_is_an_error() {
 
 // F27
 #[test]
-fn a_stream_in_place_of_a_whole_answer_is_one() {
+fn unexpected_stream_is_decoded_as_a_stream() {
     for content_type in [
         "text/event-stream",
         "text/event-stream; charset=utf-8",
@@ -121,7 +121,7 @@ fn marks_and_space_before_a_body_do_not_matter() {
 
 // F32, F33
 #[test]
-fn a_page_in_place_of_an_answer_is_shown_and_not_tried_again() {
+fn html_page_instead_of_a_response_is_shown_and_not_retried() {
     let page = "<!doctype html><title>Welcome to the hotel</title>";
     for stream in [false, true] {
         let error = answered(stream, 200, &[("content-type", "text/html")], page).unwrap_err();
@@ -164,7 +164,7 @@ fn an_error_page_keeps_its_status() {
 
 // F34, F35
 #[test]
-fn a_compressed_answer_is_refused_and_never_parsed_raw() {
+fn compressed_response_is_refused_and_never_parsed() {
     let mut call = Call::stream(once());
     let (request, _) = call.send();
     assert_eq!(request.headers()["accept-encoding"], "identity");
@@ -181,7 +181,7 @@ fn a_compressed_answer_is_refused_and_never_parsed_raw() {
 
 // F17: white space while the server works, byte by byte.
 #[test]
-fn keep_alive_space_before_a_whole_answer_is_dropped() {
+fn keep_alive_space_before_a_single_body_is_dropped() {
     let mut call = Call::whole(once());
     call.send();
     call.head(200, &[JSON]);
@@ -197,7 +197,7 @@ fn keep_alive_space_before_a_whole_answer_is_dropped() {
 
 // F37
 #[test]
-fn nothing_is_no_answer() {
+fn empty_body_is_an_error() {
     for stream in [false, true] {
         for (status, body) in [(200, ""), (204, ""), (200, " \n ")] {
             let error = answered(stream, status, &[JSON], body).unwrap_err();
@@ -219,7 +219,7 @@ fn an_error_without_a_body_is_its_status() {
 
 // F39, F96, F97
 #[test]
-fn a_redirect_is_an_error_that_tells_no_more_than_the_host() {
+fn redirect_error_names_only_the_host() {
     for status in [300, 301, 302, 303, 304, 307, 308] {
         let location = ("location", "https://evil.test/path?key=sk-secret");
         let error = answered(false, status, &[location], "moved").unwrap_err();
@@ -232,7 +232,7 @@ fn a_redirect_is_an_error_that_tells_no_more_than_the_host() {
 
 // F19, F21
 #[test]
-fn half_an_answer_is_truncated_whatever_http_says() {
+fn partial_response_is_truncated_whatever_http_says() {
     for end in 1..WHOLE.len() {
         let body = WHOLE.get(..end).unwrap();
         let mut call = Call::whole(once());
@@ -243,7 +243,7 @@ fn half_an_answer_is_truncated_whatever_http_says() {
 
 // F19, F22
 #[test]
-fn a_stream_is_complete_only_by_its_own_word() {
+fn stream_completes_only_at_its_terminal_signal() {
     let stream = [delta("ab"), delta("cd"), finish(), DONE.into()].concat();
     let complete = stream.len() - DONE.len() - "\n\n".len();
     for end in 1..=stream.len() {
@@ -261,7 +261,7 @@ fn a_stream_is_complete_only_by_its_own_word() {
 
 // F19: what comes after the reason for stopping can be the usage.
 #[test]
-fn a_stream_that_ends_inside_an_event_after_its_finish_says_so() {
+fn stream_cut_inside_an_event_after_its_finish_warns() {
     let usage = r#"data: {"id":"c1","choices":[],"usage":{"total_tokens":2}}"#;
     let before = [delta("x"), finish()].concat();
     for end in 0..=usage.len() {
@@ -284,7 +284,7 @@ fn a_stream_that_ends_inside_an_event_after_its_finish_says_so() {
 
 // F20, F98
 #[test]
-fn a_broken_connection_after_the_last_word_does_no_harm() {
+fn reset_after_the_end_marker_is_ignored() {
     let breaks = [
         TransportErrorKind::Reset,
         TransportErrorKind::Truncated,
@@ -312,7 +312,7 @@ fn a_broken_connection_after_the_last_word_does_no_harm() {
 
 // F98: a whole answer ends by its framing and by nothing else.
 #[test]
-fn a_broken_connection_cuts_a_whole_answer() {
+fn reset_truncates_a_single_body_response() {
     let mut call = Call::whole(once());
     call.send();
     call.head(200, &[JSON]).body(WHOLE);
@@ -322,14 +322,14 @@ fn a_broken_connection_cuts_a_whole_answer() {
 
 // F13
 #[test]
-fn after_the_last_word_nothing_counts() {
+fn input_after_the_end_is_ignored() {
     let body = [stream_of_x(), delta("y"), "data: {junk\n\n".into()].concat();
     assert_eq!(answered(true, 200, &[SSE], &body).unwrap().text(), "x");
 }
 
 // F90
 #[test]
-fn a_body_is_refused_by_what_came_not_by_what_was_announced() {
+fn body_limit_counts_received_bytes_not_content_length() {
     let options = with(|o| {
         o.retry = unifiedai::RetryPolicy::none();
         o.sizes.body = 1000;
@@ -347,7 +347,7 @@ fn a_body_is_refused_by_what_came_not_by_what_was_announced() {
 
 // F90
 #[test]
-fn a_stream_can_be_limited_as_a_whole() {
+fn total_timeout_limits_a_stream() {
     let options = with(|o| {
         o.retry = unifiedai::RetryPolicy::none();
         o.sizes.stream = Some(2000);
@@ -429,7 +429,7 @@ fn an_error_inside_a_stream_keeps_its_code_and_the_status() {
 
 // F109
 #[test]
-fn a_key_in_the_providers_words_is_not_kept() {
+fn key_echoed_by_the_provider_is_scrubbed() {
     let body = r#"{"error":{"message":"Incorrect API key provided: sk-test","code":"sk-test","param":"sk-test"}}"#;
     let error = answered(false, 401, &[JSON, ("x-request-id", "sk-test")], body).unwrap_err();
     let json = serde_json::to_string(&error).unwrap();

@@ -15,7 +15,7 @@ use unifiedai::{
 };
 
 #[test]
-fn a_call_goes_from_request_to_answer() {
+fn call_runs_from_request_to_response() {
     let mut call = Call::stream(options());
     let (request, _) = call.send();
     assert_eq!(request.uri(), "https://api.cerebras.ai/v1/chat/completions");
@@ -28,7 +28,7 @@ fn a_call_goes_from_request_to_answer() {
 }
 
 #[test]
-fn inputs_that_were_not_asked_for_are_misuse() {
+fn unexpected_inputs_are_misuse() {
     type Wrong = fn(&mut Call);
     let cases: [(&str, Wrong); 7] = [
         ("Head", |call| {
@@ -89,7 +89,7 @@ fn the_first_error_is_final() {
 }
 
 #[test]
-fn a_finished_answer_is_final_too() {
+fn finished_response_is_final_too() {
     let mut call = Call::whole(options());
     call.answer(200, &[JSON], WHOLE);
     call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
@@ -98,7 +98,7 @@ fn a_finished_answer_is_final_too() {
 }
 
 #[test]
-fn asking_again_changes_nothing() {
+fn repeated_acquire_is_idempotent() {
     let mut call = Call::stream(options());
     call.send();
     let deadline = call.deadline();
@@ -112,7 +112,7 @@ fn asking_again_changes_nothing() {
 
 // F105
 #[test]
-fn interim_answers_are_skipped() {
+fn interim_responses_are_skipped() {
     let mut call = Call::whole(options());
     call.send();
     call.head(103, &[("link", "</x>")]).head(100, &[]);
@@ -221,7 +221,7 @@ fn dropping_is_safe_at_every_step() {
 }
 
 #[test]
-fn an_empty_chunk_is_nothing() {
+fn empty_chunk_is_ignored() {
     let mut call = Call::whole(options());
     call.send();
     call.head(200, &[JSON]).body("").body(WHOLE).body("").end();

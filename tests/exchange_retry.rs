@@ -91,7 +91,7 @@ fn a_used_up_quota_does_not_pass_inside_a_stream_either() {
 
 // F62
 #[test]
-fn the_server_has_the_last_word_on_retrying() {
+fn server_decides_on_retrying() {
     for (status, word, wanted) in [
         (503, "false", false),
         (429, "false", false),
@@ -106,7 +106,7 @@ fn the_server_has_the_last_word_on_retrying() {
 
 // F49, F57
 #[test]
-fn the_wait_asked_for_is_kept_in_every_form() {
+fn retry_delay_is_honored_in_every_format() {
     let date = ("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     let forms: [(&[(&str, &str)], u64); 6] = [
         (&[("retry-after", "3")], 3000),
@@ -133,7 +133,7 @@ fn the_wait_asked_for_is_kept_in_every_form() {
 
 // F49: in the body, as Gemini does.
 #[test]
-fn the_wait_asked_for_in_the_body_is_kept() {
+fn retry_delay_in_the_body_is_honored() {
     let body = r#"{"error":{"code":429,"message":"m","details":[{"retryDelay":"4s"}]}}"#;
     let mut call = Call::whole(options());
     call.answer(429, &[JSON], body);
@@ -189,7 +189,7 @@ fn a_wait_above_the_cap_ends_the_call_with_the_value() {
 
 // F52
 #[test]
-fn allowances_that_are_used_up_say_how_long() {
+fn exhausted_rate_limits_give_the_wait() {
     let limits = |remaining| {
         [
             ("x-ratelimit-remaining-tokens-minute", remaining),
@@ -246,7 +246,7 @@ fn back_off_doubles_and_varies_with_the_seed() {
 
 // F59, F62
 #[test]
-fn what_may_have_been_processed_is_sent_again_only_if_the_caller_says_so() {
+fn ambiguous_delivery_is_retried_only_with_retry_ambiguous() {
     let failures = [
         (TransportErrorKind::Reset, RequestDelivery::MaybeProcessed),
         (
@@ -269,7 +269,7 @@ fn what_may_have_been_processed_is_sent_again_only_if_the_caller_says_so() {
 
 // F20, F59
 #[test]
-fn an_answer_that_broke_off_is_asked_for_again_only_if_the_caller_says_so() {
+fn broken_response_is_retried_only_with_retry_ambiguous() {
     for (options, wanted) in [(options(), false), (replaying(), true)] {
         let mut call = Call::stream(options);
         call.send();
@@ -281,7 +281,7 @@ fn an_answer_that_broke_off_is_asked_for_again_only_if_the_caller_says_so() {
 
 // F100
 #[test]
-fn what_was_not_sent_is_tried_again() {
+fn unsent_requests_are_retried() {
     for kind in [
         TransportErrorKind::Dns,
         TransportErrorKind::Connect,
@@ -343,7 +343,7 @@ fn an_untrusted_certificate_is_final() {
 
 // F54
 #[test]
-fn after_visible_output_nothing_is_tried_again() {
+fn no_retry_after_visible_output() {
     let failures: [fn(&mut Call); 4] = [
         |call| {
             call.failed(TransportErrorKind::Reset, RequestDelivery::Answered);
@@ -392,7 +392,7 @@ fn an_overload_inside_a_stream_is_tried_again_before_visible_output() {
 
 // F54
 #[test]
-fn a_failed_attempt_leaves_nothing_in_the_partial_answer() {
+fn failed_attempt_does_not_leak_into_the_partial_response() {
     let mut call = Call::stream(with(|o| {
         o.retry = RetryPolicy::default().max_retries(1);
         o.retry.retry_ambiguous = true;
@@ -408,7 +408,7 @@ fn a_failed_attempt_leaves_nothing_in_the_partial_answer() {
 }
 
 #[test]
-fn a_list_of_models_may_always_be_asked_for_again() {
+fn model_list_is_always_retryable() {
     let mut exchange =
         unifiedai::Exchange::list_models(cerebras(), options().into(), start(1)).unwrap();
     let now = unifiedai::Time::ZERO;
@@ -424,7 +424,7 @@ fn a_list_of_models_may_always_be_asked_for_again() {
 
 // F95: a request that is made anew each time carries a key that may have changed.
 #[test]
-fn each_attempt_asks_for_the_key_anew() {
+fn each_attempt_calls_the_key_callback() {
     use std::sync::atomic::{AtomicU32, Ordering};
     use unifiedai::{Auth, Credential, Secret, provider::OpenAiChat};
     let asked = std::sync::Arc::new(AtomicU32::new(0));

@@ -53,7 +53,7 @@ fn the_first_byte_of_a_stream_has_its_own_limit() {
 }
 
 #[test]
-fn a_whole_answer_may_take_longer_to_begin() {
+fn single_body_has_a_longer_first_byte_timeout() {
     let mut call = Call::whole(once());
     call.send();
     passes_at(&mut call, seconds(600));
@@ -62,7 +62,7 @@ fn a_whole_answer_may_take_longer_to_begin() {
 
 // F100
 #[test]
-fn the_transport_is_told_when_the_connection_must_stand() {
+fn transport_receives_the_connect_deadline() {
     let mut call = Call::whole(once());
     let (_, limits) = call.send();
     assert_eq!(limits.connect, Time::ZERO.saturating_add(seconds(10)));
@@ -88,7 +88,7 @@ fn silence_between_bytes_is_limited() {
 
 // F36
 #[test]
-fn silence_after_the_head_is_named() {
+fn silence_after_the_headers_is_named() {
     let mut call = Call::stream(once());
     call.send();
     call.head(200, &[SSE]).after(seconds(60));
@@ -149,7 +149,7 @@ fn a_drip_runs_into_the_progress_limit() {
 
 // F47
 #[test]
-fn a_whole_answer_does_not_drip_for_ever() {
+fn single_body_has_a_progress_timeout() {
     let mut call = Call::whole(once());
     call.send();
     call.head(200, &[JSON]);
@@ -184,7 +184,7 @@ fn after_the_first_token_its_limit_is_gone() {
 
 // F45
 #[test]
-fn the_whole_call_has_no_limit_but_the_callers() {
+fn total_time_has_only_the_callers_limit() {
     assert_eq!(Timeouts::default().total, None);
     let mut call = Call::stream(timed(|t| t.total = Some(seconds(100))));
     let (_, limits) = call.send();
@@ -348,7 +348,7 @@ fn a_timeout_of_the_transport_gets_the_right_name() {
 }
 
 #[test]
-fn a_body_timeout_of_the_transport_is_idle_or_what_passed() {
+fn transport_body_timeout_is_classified_by_the_expired_limit() {
     for (total, kind) in [(None, TimeoutKind::Idle), (Some(30), TimeoutKind::Total)] {
         let mut call = Call::stream(timed(|t| t.total = total.map(seconds)));
         call.send();
@@ -395,7 +395,7 @@ fn an_error_status_counts_though_its_body_never_comes() {
 }
 
 #[test]
-fn metrics_say_what_was_measured() {
+fn metrics_report_measured_values() {
     let mut call = Call::stream(options());
     call.after(seconds(1)).answer(503, &[], "");
     call.sleep();
@@ -427,7 +427,7 @@ fn metrics_say_what_was_measured() {
 }
 
 #[test]
-fn what_a_failed_attempt_measured_is_not_the_answers() {
+fn metrics_of_failed_attempts_are_discarded() {
     let mut call = Call::stream(with(|o| o.retry.retry_ambiguous = true));
     call.send();
     call.head(200, &[SSE, ("x-request-id", "first")])
@@ -464,7 +464,7 @@ fn a_failure_keeps_the_transports_own_error() {
 }
 
 #[test]
-fn a_timeout_names_what_the_transport_waited_for() {
+fn timeout_error_names_the_transport_phase() {
     let mut call = Call::whole(once());
     call.send();
     let text = "no connection to api.test:443 in time";

@@ -181,7 +181,7 @@ fn parameters() {
 }
 
 #[test]
-fn what_the_wire_cannot_say_is_an_error_that_names_it_or_a_warning() {
+fn unsupported_params_are_named_errors_or_warnings() {
     let image = ContentPart::Image {
         media: Media::inline("image/png", "x"),
         detail: Some(ImageDetail::Low),
@@ -398,7 +398,7 @@ fn a_conversation_begun_elsewhere_goes_on() {
 }
 
 #[test]
-fn the_place_decides_the_address_and_the_key_is_never_in_it() {
+fn hosting_decides_the_url_without_the_key() {
     let uri = |provider: &Gemini, request: &ChatRequest| {
         provider
             .encode_chat(request)

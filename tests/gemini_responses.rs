@@ -143,7 +143,7 @@ fn cut_anywhere_it_is_never_a_wrong_success() {
 
 /// Recorded streams give a finish reason beside code whose result is still to come.
 #[test]
-fn a_finish_reason_beside_code_is_not_the_end() {
+fn finish_reason_with_pending_code_is_not_final() {
     let code = answer(&[PARTS[5]], r#","finishReason":"STOP""#);
     let error = streamed(sse(std::slice::from_ref(&code)))
         .result
@@ -190,7 +190,7 @@ fn a_blocked_prompt_is_an_error_whatever_the_framing() {
 }
 
 #[test]
-fn errors_inside_a_stream_keep_what_came_before() {
+fn stream_errors_keep_the_partial_response() {
     let error = r#"{"error":{"code":503,"message":"sorry","status":"UNAVAILABLE"}}"#.to_owned();
     let mut some = pieces()[..4].to_vec();
     let in_a_list = [some.clone(), vec![format!("[{error}]")]].concat();
@@ -215,7 +215,7 @@ fn errors_inside_a_stream_keep_what_came_before() {
 }
 
 #[test]
-fn arguments_that_come_in_pieces_are_put_together() {
+fn argument_deltas_are_joined() {
     let call = |json: &str| answer(&[&format!(r#"{{"functionCall":{json}}}"#)], "");
     let stream = [
         call(r#"{"name":"f","willContinue":true}"#),
@@ -251,7 +251,7 @@ fn arguments_that_come_in_pieces_are_put_together() {
 }
 
 #[test]
-fn finish_reasons_have_openai_s_words_and_their_own() {
+fn finish_reasons_map_to_openai_and_keep_the_native_value() {
     for (native, reason) in [
         ("\"STOP\"", FinishReason::Stop),
         ("1", FinishReason::Stop),
@@ -279,7 +279,7 @@ fn finish_reasons_have_openai_s_words_and_their_own() {
 }
 
 #[test]
-fn several_candidates_and_their_probabilities_are_told_apart() {
+fn several_candidates_and_their_logprobs_are_separate() {
     let candidate = |index: u32, text: &str| {
         format!(
             r#"{{"index":{index},"content":{{"parts":[{{"text":"{text}"}}]}},"finishReason":"STOP","avgLogprobs":-0.5,"logprobsResult":{{"chosenCandidates":[{{"token":"{text}","logProbability":-0.25}}],"topCandidates":[{{"candidates":[{{"token":"z","logProbability":-1}}]}}]}}}}"#

@@ -37,14 +37,14 @@ fn hedged(first: &str, second: &str) -> (Result<UnifiedChatResponse, Error>, usi
 const SLOW: &str = "gpt-oss-120b~delay=5000";
 
 #[test]
-fn a_fast_answer_is_asked_for_once() {
+fn fast_response_is_not_hedged() {
     let (result, requests) = hedged("gpt-oss-120b", "gpt-oss-120b~status-500");
     assert!(result.is_ok());
     assert_eq!(requests, 1);
 }
 
 #[test]
-fn the_second_answers_if_the_first_is_slow() {
+fn second_call_wins_if_the_first_is_slow() {
     let (result, requests) = hedged(SLOW, "gpt-oss-120b");
     let duration = result.unwrap().metrics.duration.unwrap();
     assert!(duration < Duration::from_secs(3), "{duration:?}");
@@ -82,7 +82,7 @@ fn a_failure_in_time_is_the_result() {
 }
 
 #[test]
-fn the_first_may_still_answer_if_the_second_fails() {
+fn first_call_may_still_win_if_the_second_fails() {
     let (result, requests) = hedged("gpt-oss-120b~delay=500", "gpt-oss-120b~status-400");
     assert!(result.is_ok());
     assert_eq!(requests, 2);

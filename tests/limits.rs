@@ -96,7 +96,7 @@ fn a_stream_may_have_so_many_bytes() {
 }
 
 #[test]
-fn what_is_kept_of_a_stream_may_have_so_many_bytes() {
+fn stream_size_is_limited() {
     let letters = 100;
     let finish_reason = "stop".len() + PIECE;
     let head = "c1m".len();
@@ -124,7 +124,7 @@ fn assembler(change: impl FnOnce(&mut ResponseLimits)) -> ResponseBuilder {
 }
 
 #[test]
-fn an_answer_may_have_so_many_tool_calls() {
+fn tool_calls_per_choice_are_limited() {
     let mut out = assembler(|limits| limits.tool_calls = 3);
     for part in 0..3 {
         out.tool_start(0, part, "id", "name").unwrap();
@@ -137,7 +137,7 @@ fn an_answer_may_have_so_many_tool_calls() {
 }
 
 #[test]
-fn there_may_be_so_many_answers() {
+fn choices_are_limited() {
     let mut out = assembler(|limits| limits.choices = 3);
     for choice in [7, 0, u32::MAX] {
         out.choice(choice).unwrap();
@@ -181,7 +181,7 @@ fn whatever_is_kept_counts() {
 
 /// These cannot be refused by themselves: the next piece is.
 #[test]
-fn heads_and_warnings_count_with_what_follows() {
+fn metadata_and_warnings_count_towards_the_queue_limit() {
     type Put = fn(&mut ResponseBuilder, String);
     let puts: [(&str, Put); 5] = [
         ("id", |out, x| {

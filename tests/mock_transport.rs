@@ -44,7 +44,7 @@ fn stream() -> MockResponse {
 }
 
 #[test]
-fn a_script_is_played_in_order_and_nobody_waits() {
+fn mock_responses_play_in_order_without_waiting() {
     let script = MockTransport::new([
         MockResponse::failure(TransportErrorKind::Connect, RequestDelivery::NotSent),
         MockResponse::json(429, "{}").header("retry-after", "30"),
@@ -76,7 +76,7 @@ fn a_script_is_played_in_order_and_nobody_waits() {
 }
 
 #[test]
-fn a_script_serves_async_code_too() {
+fn mock_transport_serves_async_code() {
     let script = MockTransport::new([MockResponse::json(503, "{}"), stream()]);
     let client = AsyncClient::new(script, provider());
     let response = smol::block_on(client.stream(question()).unwrap().into_response());
@@ -84,7 +84,7 @@ fn a_script_serves_async_code_too() {
 }
 
 #[test]
-fn what_was_recorded_plays_again_and_has_no_key() {
+fn recordings_replay_without_keys() {
     let echo = format!(r#"{{"message": "wrong key {KEY}"}}"#);
     let script = MockTransport::new([
         MockResponse::json(200, HELLO),
@@ -142,7 +142,7 @@ fn a_line_that_is_no_exchange_is_named() {
 }
 
 #[test]
-fn an_answer_that_was_given_up_plays_as_one_that_was_cut() {
+fn abandoned_response_replays_as_truncated() {
     let recorder = Recorder::new(MockTransport::new([stream()]), "cerebras", "openai-chat");
     let client = Client::new(recorder.clone(), provider());
     let mut given_up = client.stream(question()).unwrap();

@@ -34,7 +34,7 @@ fn body(request: &ChatRequest) -> Value {
 }
 
 #[test]
-fn every_feature_has_its_place_in_the_body() {
+fn every_feature_is_encoded_in_the_body() {
     let schema = JsonSchema::new("answer", &json!({"type": "object"})).unwrap();
     let call = ToolCall::new("c1", "f", "{\"a\":1}");
     let cases: Vec<(ChatRequest, &str, Value)> = vec![
@@ -109,7 +109,7 @@ fn every_feature_has_its_place_in_the_body() {
 }
 
 #[test]
-fn what_the_wire_cannot_say_is_named() {
+fn unsupported_content_is_named() {
     let cases = [
         (ask().n(2), "`n`"),
         (ask().tool_choice(ToolChoice::Required), "`tool_choice`"),
@@ -154,7 +154,7 @@ fn streamed(body: String, arrival: Arrival) -> Outcome {
 }
 
 #[test]
-fn a_stream_adds_up_to_the_whole_answer() {
+fn stream_adds_up_to_the_full_response() {
     let whole = [
         r#"{"model":"qwen3","created_at":"2026-01-02T03:04:05.678Z","message":{"role":"assistant","content":"Well","thinking":"Hm.","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}},{"function":{"name":"f","arguments":{"a":2}}}]},"#,
         DONE,
@@ -205,7 +205,7 @@ fn a_stream_adds_up_to_the_whole_answer() {
 }
 
 #[test]
-fn a_stream_without_its_last_line_is_no_answer() {
+fn stream_without_its_last_line_is_an_error() {
     let lines = lines();
     for at in 0..lines.len() - 2 {
         let error = streamed(lines.clone(), Arrival::Cut(at))

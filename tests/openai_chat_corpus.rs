@@ -137,7 +137,7 @@ fn check_models(recording: &Recording) -> Result<(), String> {
 
 /// What a server was asked with success, its profile lets through: under a parameter's name or as a further member.
 #[test]
-fn profiles_take_what_recorded_requests_had() {
+fn profiles_support_recorded_parameters() {
     let mut asked = 0;
     for recording in corpus::load("openai-chat", None) {
         let Some(profile) = recorded_profile(&recording.provider) else {

@@ -59,7 +59,7 @@ fn ok(outcome: Outcome) -> UnifiedChatResponse {
 
 // F10, F11, F12, F13, F19
 #[test]
-fn a_stream_is_whole_only_when_the_server_says_so() {
+fn stream_is_complete_only_at_the_servers_signal() {
     let hi = chunks(&[&text("hi")]);
     let finished = chunks(&[&text("hi"), STOP]);
     let stop = Some(FinishReason::Stop);
@@ -128,7 +128,7 @@ fn a_tool_call_of_a_cut_stream_is_never_final() {
 
 // F23
 #[test]
-fn nothing_is_an_answer_too() {
+fn empty_response_is_accepted() {
     let response = ok(streamed(format!("{}{DONE}", chunks(&[STOP]))));
     assert!(response.is_empty());
     assert_eq!(response.choices[0].finish_reason, Some(FinishReason::Stop));
@@ -173,7 +173,7 @@ const WHOLE: &str = r#"{"id":"c1","model":"m","created":1,"choices":[{"index":0,
 
 // F26, F27
 #[test]
-fn what_comes_counts_not_what_was_asked_or_declared() {
+fn received_body_decides_the_format() {
     let finished = chunks(&[&text("hi"), STOP]);
     for content_type in [
         "application/json; charset=utf-8",
@@ -327,7 +327,7 @@ fn odd_responses_keep_their_status() {
 
 // F34, F35
 #[test]
-fn a_compressed_answer_is_refused_not_read_raw() {
+fn compressed_response_is_refused_not_parsed() {
     let answer = Answer::sse(&b"\x1f\x8b\x08\x00"[..]).header("content-encoding", "gzip");
     let outcome = ask(&ChatRequest::new("m").user("hi").stream(true), &answer);
     assert_eq!(outcome.request.headers()["accept-encoding"], "identity");
@@ -420,7 +420,7 @@ fn every_shape_of_an_error_body_is_read() {
 
 // F73
 #[test]
-fn deep_nesting_neither_overflows_nor_costs_the_answer() {
+fn deep_nesting_neither_overflows_nor_fails_the_response() {
     for depth in [127, 128, 1_000_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let body = WHOLE.replacen('{', &format!("{{\"x\":{deep},"), 1);
@@ -446,7 +446,7 @@ fn a_member_given_twice_does_not_cost_the_stream() {
 
 // F75
 #[test]
-fn what_is_no_json_is_an_error_with_an_excerpt() {
+fn invalid_json_is_an_error_with_an_excerpt() {
     for number in ["NaN", "Infinity", "-Infinity", "1e999"] {
         let frame = format!(
             r#"{{"index":0,"delta":{{"content":"a"}},"logprobs":{{"content":[{{"token":"a","logprob":{number}}}]}}}}"#
@@ -466,7 +466,7 @@ fn what_is_no_json_is_an_error_with_an_excerpt() {
 
 // F76, F87
 #[test]
-fn bad_counts_are_unknown_and_never_cost_the_answer() {
+fn invalid_counts_are_ignored_without_failing_the_response() {
     let usages = [
         (
             r#"{"prompt_tokens":-35,"completion_tokens":1.0,"total_tokens":"7"}"#,
@@ -539,7 +539,7 @@ fn half_a_character_is_replaced_in_text_and_refused_in_arguments() {
 
 // F84, F85
 #[test]
-fn members_of_another_type_are_nothing() {
+fn members_of_another_type_are_ignored() {
     let messages = [
         (r#"{"role":"assistant","content":null}"#, ""),
         (r#"{"content":"a","surprise":{"x":[1]}}"#, "a"),
@@ -587,7 +587,7 @@ fn one_byte_order_mark_is_dropped_and_glued_values_are_refused() {
 
 // F88
 #[test]
-fn several_answers_may_interleave_and_all_must_finish() {
+fn several_choices_may_interleave_and_all_must_finish() {
     let delta =
         |index: u32, text: &str| format!(r#"{{"index":{index},"delta":{{"content":"{text}"}}}}"#);
     let finish = |index: u32| format!(r#"{{"index":{index},"delta":{{}},"finish_reason":"stop"}}"#);
@@ -621,7 +621,7 @@ fn several_answers_may_interleave_and_all_must_finish() {
 
 // F90
 #[test]
-fn bodies_are_bounded_by_what_arrives() {
+fn body_limits_count_received_bytes() {
     let long = "x".repeat(70 << 10);
     let answer = Answer::new(500, "text/plain", long);
     let error = ask(&ChatRequest::new("m").user("hi"), &answer)

@@ -90,7 +90,7 @@ fn at<'a>(body: &'a Value, path: &str) -> &'a Value {
 }
 
 #[test]
-fn every_profile_sends_what_it_takes_and_refuses_the_rest_by_name() {
+fn every_profile_sends_supported_params_and_refuses_others_by_name() {
     for profile in profiles::ALL {
         for (param, request) in each_param() {
             let encoded = server(*profile).encode_chat(&request);
@@ -219,7 +219,7 @@ fn every_profile_can_be_found_and_reached() {
 }
 
 #[test]
-fn the_peculiarities_of_servers_are_on_the_wire() {
+fn server_quirks_are_encoded() {
     let cerebras = body(
         profiles::CEREBRAS,
         &hi().max_tokens(7).min_tokens(2).user_id("u"),
@@ -311,7 +311,7 @@ fn the_peculiarities_of_servers_are_on_the_wire() {
 }
 
 #[test]
-fn messages_with_everything_are_said_as_the_server_wants() {
+fn full_messages_are_encoded_for_the_server() {
     let parts = vec![
         ContentPart::text("look"),
         ContentPart::image_url("https://x/cat.png"),
@@ -453,7 +453,7 @@ fn a_turn_that_came_back_is_sent_again_unchanged() {
 }
 
 #[test]
-fn opaque_pieces_keep_their_bytes_and_go_to_no_other() {
+fn provider_blocks_keep_their_bytes_and_go_to_their_provider_only() {
     let detail =
         r#"{"type":"reasoning.encrypted", "z":1.0,"a":18446744073709551617,"data":"x\u0041"}"#;
     let answer = format!(

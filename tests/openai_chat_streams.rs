@@ -241,7 +241,7 @@ fn check(whole: &Value, size: usize, think: bool) {
 }
 
 #[test]
-fn whole_and_streamed_answers_are_equal() {
+fn single_body_and_stream_are_equal() {
     for fixture in fixtures() {
         for size in [1, 2, 3, 1000] {
             check(&fixture, size, false);

@@ -251,7 +251,7 @@ fn calls_without_ids_get_some_of_their_own() {
 }
 
 #[test]
-fn what_could_be_meant_in_two_ways_is_an_error() {
+fn ambiguous_fragments_are_errors() {
     let (f, g, x, y, no) = (Some("f"), Some("g"), Some("x"), Some("y"), None);
     let unclear: Vec<(&str, Vec<Value>)> = vec![
         (

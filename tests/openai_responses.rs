@@ -33,7 +33,7 @@ fn ask() -> ChatRequest {
 }
 
 #[test]
-fn every_feature_has_its_place_in_the_body() {
+fn every_feature_is_encoded_in_the_body() {
     let schema = JsonSchema::new("answer", &json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false})).unwrap();
     let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
     let cases: Vec<(ChatRequest, &str, Value)> = vec![
@@ -142,7 +142,7 @@ fn every_feature_has_its_place_in_the_body() {
 }
 
 #[test]
-fn what_the_wire_cannot_say_is_named() {
+fn unsupported_content_is_named() {
     let cases = [
         (ask().stop("x"), "`stop`"),
         (ask().seed(1), "`seed`"),
@@ -260,7 +260,7 @@ fn everything() -> Vec<String> {
 }
 
 #[test]
-fn a_stream_adds_up_to_the_whole_answer() {
+fn stream_adds_up_to_the_full_response() {
     let whole = whole_answer(response("completed", &[REASONING, SEARCH, CALL, TEXT], ""))
         .result
         .unwrap();
@@ -320,7 +320,7 @@ fn without_event_lines_types_or_item_ends_it_is_the_same() {
 }
 
 #[test]
-fn an_answer_goes_back_as_it_came_and_in_its_order() {
+fn response_is_replayed_unchanged_in_order() {
     let answer = whole_answer(response("completed", &[REASONING, SEARCH, CALL, TEXT], ""))
         .result
         .unwrap();
@@ -351,7 +351,7 @@ fn an_answer_goes_back_as_it_came_and_in_its_order() {
 }
 
 #[test]
-fn another_provider_s_history_is_translated_and_what_is_left_out_is_named() {
+fn foreign_history_is_translated_with_warnings_for_dropped_parts() {
     let history = Message::new(
         Role::Assistant,
         vec![
@@ -389,7 +389,7 @@ fn another_provider_s_history_is_translated_and_what_is_left_out_is_named() {
 }
 
 #[test]
-fn an_answer_that_ends_early_says_why() {
+fn early_end_gives_its_reason() {
     let more = |reason: &str| format!(r#","incomplete_details":{{"reason":"{reason}"}}"#);
     for (reason, finish) in [
         ("max_output_tokens", FinishReason::Length),
@@ -442,7 +442,7 @@ fn a_failure_with_status_200_is_a_failure() {
 }
 
 #[test]
-fn the_last_event_tells_how_it_ended_where_the_response_does_not() {
+fn last_event_gives_the_end_reason_if_the_response_does_not() {
     for (name, ended) in [
         ("completed", Ok(FinishReason::Stop)),
         ("incomplete", Ok(FinishReason::Other("incomplete".into()))),
@@ -480,7 +480,7 @@ fn a_tool_that_the_program_runs_ends_the_turn_with_calls() {
 }
 
 #[test]
-fn what_is_not_over_is_no_answer() {
+fn incomplete_response_is_an_error() {
     for status in ["queued", "in_progress"] {
         let error = whole_answer(response(status, &[], "")).result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Truncated);
@@ -500,7 +500,7 @@ fn what_is_not_over_is_no_answer() {
 }
 
 #[test]
-fn pieces_that_do_not_add_up_are_no_answer() {
+fn inconsistent_deltas_are_an_error() {
     let events = [
         r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"message","role":"assistant","content":[]}}"#.to_owned(),
         r#"{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"Goodbye"}"#.to_owned(),
@@ -513,7 +513,7 @@ fn pieces_that_do_not_add_up_are_no_answer() {
 }
 
 #[test]
-fn every_profile_asks_its_own_server() {
+fn every_profile_calls_its_own_server() {
     for profile in ResponsesProfile::ALL {
         let mut builder = OpenAiResponses::builder(*profile).api_key("k").unwrap();
         if profile.base_url.is_empty() {

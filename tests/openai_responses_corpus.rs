@@ -315,7 +315,7 @@ fn every_recorded_exchange_comes_out_right() {
 
 /// A stream adds up to what the response at its end says, read as an answer that came whole.
 #[test]
-fn every_stream_says_what_its_final_response_says() {
+fn every_stream_equals_its_final_response() {
     let (mut compared, mut others) = (0, 0);
     for recording in corpus::load("openai-responses", None)
         .iter()

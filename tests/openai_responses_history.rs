@@ -127,7 +127,7 @@ fn reasoning_that_the_server_did_not_store_goes_back_only_encrypted() {
 }
 
 #[test]
-fn encrypted_reasoning_is_asked_for_where_nothing_is_stored_and_the_model_reasons() {
+fn encrypted_reasoning_is_requested_for_reasoning_models_without_store() {
     let ask = || ChatRequest::new("gpt-5").user("hi").store(false);
     let encrypted = json!(["reasoning.encrypted_content"]);
     for (request, include) in [
@@ -165,7 +165,7 @@ fn encrypted_reasoning_is_asked_for_where_nothing_is_stored_and_the_model_reason
 }
 
 #[test]
-fn reasoning_goes_back_only_with_what_follows_it() {
+fn reasoning_is_replayed_only_with_its_following_item() {
     let user = || Message::user("Shorter.");
     for (turns, expected, warnings) in [
         (

@@ -132,7 +132,7 @@ fn told(outcome: &Outcome) -> (String, String) {
 }
 
 #[test]
-fn what_only_a_done_event_has_is_the_answer() {
+fn content_of_done_events_is_decoded() {
     let reasoning = json!({"type": "reasoning", "id": "rs_1", "summary": []});
     let cases: Vec<(Vec<Value>, [&str; 3])> = vec![
         (
@@ -242,7 +242,7 @@ fn what_only_a_done_event_has_is_the_answer() {
 }
 
 #[test]
-fn what_only_a_done_event_has_goes_back() {
+fn content_of_done_events_is_replayed() {
     let events = [
         added(
             0,
@@ -285,7 +285,7 @@ fn what_only_a_done_event_has_goes_back() {
 }
 
 #[test]
-fn arguments_are_those_of_the_finished_call_or_there_is_no_answer() {
+fn arguments_must_match_the_finished_call() {
     let oslo = "{\"city\":\"Oslo\"}";
     let begun = || added(0, call("weather", ""));
     let nameless = || {
@@ -454,7 +454,7 @@ fn a_call_that_was_only_announced_is_not_handed_out() {
 }
 
 #[test]
-fn parts_are_told_apart_however_the_server_numbers_them() {
+fn parts_are_distinguished_with_any_numbering() {
     let refusal = json!({"type": "refusal", "refusal": "No."});
     let both = json!({"type": "message", "role": "assistant", "content": [message(&["Hi"])["content"][0], refusal]});
     for first in [0, 1, 5] {
@@ -507,7 +507,7 @@ fn parts_are_told_apart_however_the_server_numbers_them() {
 }
 
 #[test]
-fn what_has_no_place_is_kept_or_named() {
+fn untyped_members_are_kept_or_named() {
     let audio = json!({"type": "output_audio", "data": "AAAA", "transcript": "Hi"});
     let item = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "Hi", "score": 1}, audio], "images": ["x"]});
     let body = json!({"id": "resp_1", "status": "completed", "output": [item], "verdict": {"ok": true}, "instructions": "echo"});
@@ -630,7 +630,7 @@ fn what_has_no_place_is_kept_or_named() {
 }
 
 #[test]
-fn a_text_that_differs_from_its_item_is_no_answer_and_white_space_is_named() {
+fn text_that_differs_from_its_item_is_an_error_white_space_a_warning() {
     for (deltas, item, expected) in [
         (&["He", "llo"][..], "Hello", Ok(&[][..])),
         (&["Hel"], "Hello", Ok(&[])),
@@ -658,7 +658,7 @@ fn a_text_that_differs_from_its_item_is_no_answer_and_white_space_is_named() {
 }
 
 #[test]
-fn deltas_behind_the_whole_text_are_not_added_to_it() {
+fn deltas_after_the_complete_text_are_ignored() {
     let events = [
         part("output_text.done", 0, 0, "text", "Hello"),
         text(0, 0, "Hel"),
@@ -751,7 +751,7 @@ fn silent(
 }
 
 #[test]
-fn a_damaged_delta_is_never_a_silent_other_answer() {
+fn damaged_delta_never_silently_changes_the_response() {
     let reasoning = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "I think."}]});
     let mut events = vec![
         part("reasoning_summary_text.delta", 0, 0, "delta", "I "),

@@ -49,7 +49,7 @@ fn moves_on(fallback: Fallback, status: u16, body: &str) -> bool {
 }
 
 #[test]
-fn it_moves_on_for_what_another_target_can_cure() {
+fn falls_back_for_errors_that_another_target_can_fix() {
     let coded = |code: &str| format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#);
     let cases = [
         (500, "x", true),
@@ -113,7 +113,7 @@ fn it_moves_on_for_what_another_target_can_cure() {
 }
 
 #[test]
-fn the_caller_says_what_it_moves_on_for() {
+fn caller_chooses_the_fallback_errors() {
     use ErrorKind::*;
     let refusal = r#"{"error":{"message":"m"}}"#;
     let lacks = r#"{"error":{"message":"m","code":"unsupported_parameter"}}"#;
@@ -183,7 +183,7 @@ fn lacking(name: &str) -> FallbackTarget {
 }
 
 #[test]
-fn a_parameter_that_only_the_first_target_lacks_is_asked_of_the_next() {
+fn parameter_missing_on_the_first_target_falls_back() {
     let mut wanted = request(false);
     wanted.clear_reasoning = Some(true);
     let wanted = Arc::new(wanted);
@@ -223,7 +223,7 @@ fn a_thousand_targets_that_hold_back_are_no_depth() {
 }
 
 #[test]
-fn the_result_says_who_answered_and_what_the_others_said() {
+fn result_names_the_final_target_and_the_other_errors() {
     let mut call = call(targets(), false, options());
     call.answer(529, &[JSON], r#"{"error":{"message":"too many at once"}}"#);
     call.answer(200, &[JSON], WHOLE);
@@ -294,7 +294,7 @@ fn each_target_has_its_own_limit_to_the_first_token() {
 }
 
 #[test]
-fn where_the_answer_comes_whole_the_limit_holds_for_its_head() {
+fn first_token_timeout_applies_to_headers_of_single_bodies() {
     let one = FallbackTarget::new(named("one"), "m1").first_token_timeout(seconds(3));
     let mut call = call(
         Fallback::new(one).then(FallbackTarget::new(named("two"), "m2")),
@@ -333,7 +333,7 @@ fn after_visible_output_it_stays_where_it_is() {
 
 // F71
 #[test]
-fn a_restart_is_announced_before_anything_of_the_new_answer() {
+fn restart_warning_precedes_the_new_response() {
     let mut call = call(targets().allow_restart_mid_stream(), true, options());
     call.send();
     call.head(200, &[SSE]).body(delta("old")).end();
@@ -354,7 +354,7 @@ fn a_restart_is_announced_before_anything_of_the_new_answer() {
 
 // F71
 #[test]
-fn a_restart_is_announced_whatever_fails_before_the_new_answer() {
+fn restart_warning_survives_failures_before_the_new_response() {
     let three = FallbackTarget::new(named("three"), "m3");
     let mut call = call(
         targets().then(three).allow_restart_mid_stream(),
@@ -382,7 +382,7 @@ fn a_restart_is_announced_whatever_fails_before_the_new_answer() {
 }
 
 #[test]
-fn an_open_circuit_or_a_full_pace_is_no_reason_to_wait() {
+fn open_circuit_or_rate_limit_falls_back_at_once() {
     let open = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     let slow = Arc::new(ProviderLimits::new().requests_per_minute(1));
     for _ in 0..5 {
@@ -424,7 +424,7 @@ fn one_target_s_allowances_are_not_taken_for_another_s() {
 }
 
 #[test]
-fn the_last_target_waits_for_its_pace() {
+fn last_target_waits_for_its_rate_limit() {
     let slow = Arc::new(ProviderLimits::new().requests_per_minute(1));
     let mut first = Call::whole(once());
     first.exchange = first.exchange.with_provider_limits(slow.clone());
@@ -436,7 +436,7 @@ fn the_last_target_waits_for_its_pace() {
 }
 
 #[test]
-fn a_bad_request_is_found_before_anything_is_sent() {
+fn invalid_request_is_rejected_before_sending() {
     let request = Arc::new(unifiedai::ChatRequest::new("m"));
     let error = Exchange::with_fallback(targets(), request, Arc::new(options()), start(1));
     assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidRequest);

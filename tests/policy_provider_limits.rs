@@ -62,7 +62,7 @@ fn when_the_budget_is_spent_errors_come_at_once() {
 
 // F59
 #[test]
-fn what_was_not_sent_costs_no_budget() {
+fn unsent_requests_cost_no_retry_budget() {
     let guard = Arc::new(ProviderLimits::new());
     for kind in [TransportErrorKind::Reset, TransportErrorKind::Connect] {
         let mut call = guarded(&guard, options());
@@ -75,7 +75,7 @@ fn what_was_not_sent_costs_no_budget() {
 
 // F59, F63: servers close idle connections.
 #[test]
-fn connections_that_had_ended_say_nothing_of_the_provider() {
+fn stale_connections_are_not_provider_failures() {
     let guard = Arc::new(
         ProviderLimits::new()
             .requests_per_minute(5)
@@ -193,7 +193,7 @@ fn broken() -> Arc<ProviderLimits> {
 
 // F67
 #[test]
-fn an_open_circuit_says_so_and_why() {
+fn circuit_open_error_gives_the_reason() {
     let mut call = guarded(&broken(), options());
     assert!(call.is_done());
     let error = call.error();
@@ -209,7 +209,7 @@ fn an_open_circuit_says_so_and_why() {
 
 // F67
 #[test]
-fn a_guard_has_no_breaker_by_itself() {
+fn provider_limits_have_no_circuit_breaker_by_default() {
     let guard = Arc::new(ProviderLimits::new());
     for _ in 0..50 {
         guarded(&guard, once()).answer(503, &[], "");
@@ -229,7 +229,7 @@ fn the_callers_mistakes_do_not_open_the_circuit() {
 
 // F64, F115
 #[test]
-fn a_probe_that_is_dropped_at_any_point_makes_room_for_the_next() {
+fn dropped_probe_admits_the_next() {
     let parts: [fn(&mut Call); 4] = [
         |call| {
             call.send();
@@ -320,7 +320,7 @@ fn permits_come_back_however_an_attempt_ends() {
 
 // F118
 #[test]
-fn threads_share_a_guard_without_losing_count() {
+fn threads_share_provider_limits_without_losing_count() {
     let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -358,7 +358,7 @@ fn a_jump_of_the_clock_fills_up_to_the_limit_and_no_further() {
 
 // F66
 #[test]
-fn of_many_threads_that_ask_at_once_one_probes() {
+fn concurrent_threads_send_one_probe() {
     for _ in 0..50 {
         let guard = broken();
         let together = std::sync::Barrier::new(4);
@@ -400,7 +400,7 @@ fn orders(left: [usize; 3], so_far: &mut Vec<usize>, all: &mut Vec<Vec<usize>>) 
 
 // F118
 #[test]
-fn in_whatever_order_calls_meet_what_they_share_is_the_same_afterwards() {
+fn shared_limits_are_restored_for_any_call_order() {
     let mut all = Vec::new();
     orders([3; 3], &mut Vec::new(), &mut all);
     assert_eq!(all.len(), 1680);

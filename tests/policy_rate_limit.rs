@@ -58,7 +58,7 @@ fn queue(guard: &Arc<ProviderLimits>, length: usize) -> Vec<Call> {
 }
 
 #[test]
-fn first_come_first_served_whoever_asks_first_at_the_time() {
+fn permits_are_granted_first_come_first_served() {
     let guard = spent();
     let mut calls = queue(&guard, 5);
     let mut order = Vec::new();
@@ -80,7 +80,7 @@ fn first_come_first_served_whoever_asks_first_at_the_time() {
 
 // F115
 #[test]
-fn whoever_leaves_the_queue_makes_room_for_those_behind() {
+fn leaving_the_queue_frees_a_position() {
     let guard = spent();
     let mut calls = queue(&guard, 4);
     calls.drain(..2);
@@ -92,7 +92,7 @@ fn whoever_leaves_the_queue_makes_room_for_those_behind() {
 }
 
 #[test]
-fn who_is_not_driven_any_more_does_not_hold_up_the_others() {
+fn undriven_call_does_not_block_others() {
     let guard = Arc::new(ProviderLimits::new().requests_per_minute(1));
     call(&guard).send();
     let mut parked = call(&guard);
@@ -152,7 +152,7 @@ fn a_turn_behind_others_that_comes_too_late_is_refused_at_once() {
 
 // F69: what was sent may have been counted by the provider, what was not sent was not.
 #[test]
-fn only_what_surely_was_not_sent_gives_its_tokens_back() {
+fn only_unsent_requests_return_their_tokens() {
     type End = fn(&mut Call);
     let ends: [(End, bool); 4] = [
         (|_| {}, false),

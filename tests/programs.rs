@@ -58,7 +58,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_batch_leaves_files_alone_that_are_not_its_own() {
+fn batch_does_not_overwrite_foreign_files() {
     let folder = folder("foreign");
     let (input, other) = (folder.join("in.jsonl"), folder.join("other.jsonl"));
     fs::write(&input, REQUEST).unwrap();
@@ -114,7 +114,7 @@ fn a_batch_goes_on_where_its_output_was_cut() {
 }
 
 #[test]
-fn a_picture_that_cannot_be_written_is_told_before_anything_is_asked() {
+fn unwritable_plot_path_fails_before_any_request() {
     let Some(mut compare) = program("compare") else {
         return;
     };
@@ -158,7 +158,7 @@ fn prometheus_can_read_its_page() {
 }
 
 #[test]
-fn play_prints_a_document_a_case_and_names_what_is_wrong_with_one() {
+fn play_prints_a_document_per_case_and_reports_invalid_cases() {
     let Some(mut play) = program("play") else {
         return;
     };

@@ -57,7 +57,7 @@ const DIALECTS: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn pieces_change_nothing_and_a_cut_answer_is_no_answer() {
+fn chunking_changes_nothing_and_a_cut_response_is_an_error() {
     let (mut wrong, mut ran, mut passes) = (Vec::new(), BTreeMap::<&str, usize>::new(), 0);
     for (dialect, case) in seeds().into_iter().chain(recordings()) {
         *ran.entry(dialect).or_default() += 1;

@@ -225,7 +225,7 @@ fn pings_alone_run_into_the_progress_limit() {
 
 // F55, F61: the attempts that a server sees are those that the caller is told of.
 #[test]
-fn a_flaky_provider_answers_in_the_end() {
+fn flaky_provider_succeeds_after_retries() {
     let server = Loopback::start(Config::fast()).unwrap();
     let mut world = World::new(&server.base_url());
     world.options.retry = RetryPolicy::default();
@@ -241,7 +241,7 @@ fn a_flaky_provider_answers_in_the_end() {
 
 // F55: two retries, whichever transport; none of them adds its own.
 #[test]
-fn a_provider_that_always_refuses_is_asked_three_times() {
+fn permanent_failure_is_retried_twice() {
     let server = Loopback::start(Config::fast()).unwrap();
     let mut world = World::new(&server.base_url());
     world.options.retry = RetryPolicy::default();
@@ -310,7 +310,7 @@ const STREAM: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\
 
 // F19, F20, F21: cut anywhere, whatever the framing, it is an error or the whole answer.
 #[test]
-fn a_connection_cut_at_any_byte_is_never_a_shorter_answer() {
+fn connection_cut_at_any_byte_is_never_a_shorter_response() {
     let chunked = format!("{:x}\r\n{STREAM}\r\n0\r\n\r\n", STREAM.len());
     let framings = [
         (
@@ -375,7 +375,7 @@ fn a_connection_closed_while_idle_does_no_harm() {
 
 // F96, F97: nothing at all reaches the place that a redirect points to.
 #[test]
-fn a_redirect_reaches_nobody() {
+fn redirect_is_not_followed() {
     let (tell, told) = std::sync::mpsc::channel();
     let elsewhere = raw(move |_| tell.send(()).unwrap());
     for status in [301, 302, 303, 307, 308] {
@@ -398,7 +398,7 @@ fn a_redirect_reaches_nobody() {
 
 // F100
 #[test]
-fn nobody_there_is_a_connection_error_that_was_not_sent() {
+fn closed_port_is_a_connection_error_not_sent() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let world = World::new(&format!("http://{}/v1", free.unwrap()));
     for via in ALL {
@@ -411,7 +411,7 @@ fn nobody_there_is_a_connection_error_that_was_not_sent() {
 
 // F104: a head that can be read in two ways gives no answer of either.
 #[test]
-fn a_head_that_contradicts_itself_is_never_a_shorter_answer() {
+fn contradictory_framing_is_never_a_shorter_response() {
     let whole = |text: &str| {
         format!(
             r#"{{"id":"c","model":"m","choices":[{{"message":{{"content":"{text}"}},"finish_reason":"stop"}}]}}"#

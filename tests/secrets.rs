@@ -80,7 +80,7 @@ fn everything_of(error: &Error) -> String {
 
 // F108
 #[test]
-fn what_holds_a_key_does_not_show_it() {
+fn types_with_keys_hide_them_in_debug() {
     let secret = Secret::new(KEY).unwrap();
     let fixed_fields = Credential::from(secret.clone());
     let source = secret.clone();
@@ -110,7 +110,7 @@ fn what_holds_a_key_does_not_show_it() {
 
 #[cfg(feature = "bedrock")]
 #[test]
-fn what_holds_aws_credentials_does_not_show_them() {
+fn types_with_aws_credentials_hide_them_in_debug() {
     use unifiedai::{AwsCredentialSource, AwsCredentials, Signer};
     let credentials = AwsCredentials::new("AKIDEXAMPLE", KEY, Some(HEADER.into())).unwrap();
     let source = AwsCredentialSource::from(credentials.clone());
@@ -177,7 +177,7 @@ fn steps_and_exchanges_show_neither_key_nor_prompt() {
 
 // F109, F113
 #[test]
-fn an_exchange_shows_nothing_of_the_body_that_it_reads() {
+fn exchange_debug_hides_the_body() {
     let answer = "canary-answer-2236067977";
     let text = format!("{answer} {KEY}");
     for (stream, status, kind, begin) in [
@@ -344,7 +344,7 @@ fn a_key_that_cannot_be_one_is_not_shown() {
 }
 
 #[test]
-fn failures_of_the_transport_and_of_the_driver_show_nothing() {
+fn transport_and_driver_failures_show_no_secrets() {
     let failures: [fn(&mut Call); 4] = [
         |call| {
             call.failed(TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
@@ -409,7 +409,7 @@ fn events_show_no_key() {
 
 // F112
 #[test]
-fn a_host_that_looks_like_a_providers_gets_nothing_of_it() {
+fn lookalike_host_gets_no_provider_data() {
     for url in [
         "https://evil.test/api.cerebras.ai/v1",
         "https://api.cerebras.ai.evil.test/v1",

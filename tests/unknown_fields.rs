@@ -79,7 +79,7 @@ fn seen(response: &UnifiedChatResponse) -> String {
 
 /// The names of what has no place are somewhere in the response.
 #[test]
-fn what_has_no_place_is_kept_or_named() {
+fn untyped_members_are_kept_or_named() {
     let rows: [(&str, Value, &[&str]); 12] = [
         (
             "anthropic",
@@ -154,7 +154,7 @@ fn what_has_no_place_is_kept_or_named() {
 }
 
 #[test]
-fn what_has_no_place_in_a_stream_is_kept_or_named() {
+fn untyped_stream_members_are_kept_or_named() {
     let rows: [(&str, &[&str], &[&str]); 5] = [
         (
             "anthropic",
@@ -235,7 +235,7 @@ fn what_has_no_place_in_a_stream_is_kept_or_named() {
 }
 
 #[test]
-fn what_is_empty_is_nothing() {
+fn empty_values_are_none() {
     for (wire, body) in [
         (
             "anthropic",
@@ -270,7 +270,7 @@ fn what_is_empty_is_nothing() {
 }
 
 #[test]
-fn an_answer_with_calls_says_so() {
+fn response_with_tool_calls_finishes_with_tool_calls() {
     for (wire, body) in [
         (
             "anthropic",

@@ -492,7 +492,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_no_provider_can_accept() {
+    fn refuses_requests_invalid_for_every_provider() {
         let good = || ChatRequest::new("m").message(Message::user("hi"));
         assert!(good().validate().is_ok());
         let bad: [(ChatRequest, &str); 9] = [

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_that_no_provider_takes_are_named_by_their_place() {
+    fn unsupported_tools_are_named_with_their_path() {
         let ask = || ChatRequest::new("m").user("hi");
         let good = || ask().tool(tool("a", "{}"));
         let object = r#"{"type":"object"}"#;

@@ -176,7 +176,7 @@ mod tests {
 
     #[cfg(not(feature = "bedrock"))]
     #[test]
-    fn a_provider_in_a_feature_that_is_off_says_which() {
+    fn provider_behind_a_disabled_feature_names_the_feature() {
         let error = from_env("bedrock", None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains("the feature `bedrock`"), "{error}");

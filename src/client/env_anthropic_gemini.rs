@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_settings_are_named() {
         let none = with(&[]);
         let cases = [
             (

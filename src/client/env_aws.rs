@@ -393,7 +393,7 @@ region = us-east-1
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_settings_are_named() {
         type Case = (&'static [(&'static str, &'static str)], bool, &'static str);
         let cases: [Case; 7] = [
             (&[], false, "AWS_BEARER_TOKEN_BEDROCK"),

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_of_seconds_is_nothing() {
+    fn invalid_seconds_are_none() {
         for text in [
             "",
             ".",

@@ -107,7 +107,7 @@ mod tests {
 
     // F85
     #[test]
-    fn a_wrong_type_is_told_by_its_place() {
+    fn wrong_type_is_reported_with_its_path() {
         assert_eq!(read("[1, -0.5, 2e-3]").unwrap(), [1.0, -0.5, 0.002]);
         assert_eq!(read("\"AACAPwAAAL8=\"").unwrap(), [1.0, -0.5]);
         for (json, what) in [

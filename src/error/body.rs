@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_an_error_is_not_one() {
+    fn body_without_error_is_not_an_error() {
         for body in [
             "",
             "<html>",

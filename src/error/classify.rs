@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_alone_says_the_kind() {
+    fn status_alone_gives_the_error_kind() {
         for (statuses, kind) in [
             (&[301, 308, 399][..], Redirect),
             (&[401, 498], Authentication),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_spellings_of_a_word_are_one() {
+    fn spelling_variants_are_equal() {
         for spelling in [
             "insufficient_quota",
             "InsufficientQuota",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phrase_is_found_as_words() {
+    fn phrases_match_at_word_boundaries() {
         assert_eq!(normalized_phrase("see https: tps", "tps"), Some(11));
         assert_eq!(normalized_phrase("see https", "tps"), None);
         assert_eq!(

@@ -187,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_else_is_changed(text in "\\PC{0,60}") {
+        fn other_text_is_unchanged(text in "\\PC{0,60}") {
             prop_assert_eq!(hidden(text.as_bytes(), "k3yc4n4rybird", "[s]", false), None);
         }
     }

@@ -103,7 +103,7 @@ mod tests {
 
     // F109
     #[test]
-    fn secrets_are_scrubbed_wherever_they_stand() {
+    fn secrets_are_scrubbed_at_any_position() {
         let mut text = String::from("Incorrect API key provided: sk-canary.");
         scrub(&mut text, "sk-canary");
         assert_eq!(text, "Incorrect API key provided: [secret].");

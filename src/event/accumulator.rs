@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_stand_in_the_order_of_their_numbers() {
+    fn parts_are_ordered_by_number() {
         let mut sum = Accumulator::new();
         events().iter().for_each(|event| sum.apply(event));
         let response = sum.response();
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_head_the_first_word_counts_and_of_an_extra_member_the_last() {
+    fn first_response_metadata_wins_last_extra_wins() {
         let mut sum = Accumulator::new();
         events()
             .into_iter()
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_added_to_the_same_response() {
+    fn non_event_members_join_the_same_response() {
         let mut sum = Accumulator::new();
         sum.response_mut().id.push_str("id");
         assert_eq!(sum.response().id, "id");

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_user_could_see_is_visible_and_only_text_is_text() {
+    fn visibility_and_text_of_events() {
         let (choice, part) = (0, 0);
         let words = || "word".to_owned();
         let (text, id, name, arguments) = (words(), words(), words(), words());

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_of_a_stream_counts_from_what_was_last_seen() {
+    fn stream_timeouts_restart_at_the_last_event() {
         let limits = &timeouts();
         let mut stream = attempt(at(1000), true);
         next_is(&stream, 11_000, TimeoutKind::FirstByte);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_answer_may_take_as_long_for_its_body_as_for_its_head() {
+    fn single_body_may_take_as_long_as_its_headers() {
         let limits = &timeouts();
         let mut whole = attempt(at(1000), false);
         next_is(&whole, 21_000, TimeoutKind::FirstByte);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reader_s_time_counts_for_the_whole_call_alone() {
+    fn reader_time_counts_only_towards_the_total_timeout() {
         let mut stream = attempt(at(1000), true);
         stream.begin_body(at(2000), &timeouts());
         next_is(&stream, 7000, TimeoutKind::Idle);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn between_attempts_only_the_whole_call_is_limited() {
+    fn between_attempts_only_the_total_timeout_applies() {
         let mut stream = attempt(at(1000), true);
         stream.begin_body(at(2000), &timeouts());
         stream.on_finish(at(3000), &timeouts());
@@ -299,14 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_passes_where_nothing_is_limited() {
+    fn no_timeout_expires_without_limits() {
         let deadlines = Deadlines::new(Time::ZERO, &NEVER);
         assert_eq!(deadlines.next(), Time::MAX);
         assert_eq!(deadlines.passed(Time::MAX), None);
     }
 
     #[test]
-    fn a_transport_s_timeout_is_told_by_the_limit_behind_it() {
+    fn transport_timeout_is_reported_as_the_configured_limit() {
         let connecting = attempt(at(0), true);
         for (now, kind) in [(1000, TimeoutKind::Connect), (61_000, TimeoutKind::Connect)] {
             assert_eq!(connecting.classify_timeout(Phase::Connect, at(now)), kind);
@@ -334,14 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn a_transport_is_told_the_limits_that_it_can_watch() {
+    fn transport_receives_the_attempt_deadlines() {
         let limits = attempt(at(1000), true).attempt_deadlines();
         let told = (limits.connect, limits.headers, limits.total);
         assert_eq!(told, (at(2000), at(11_000), at(60_000)));
     }
 
     #[test]
-    fn an_error_says_what_was_allowed() {
+    fn timeout_error_names_the_configured_limit() {
         for (streaming, first_byte, progress) in [(true, 10, 8), (false, 20, 20)] {
             let deadlines = attempt(at(0), streaming);
             for (kind, seconds) in [

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_one_value() {
+    fn refuses_input_that_is_not_one_value() {
         for text in ["", "{", "1 2", "{'a':1}", "NaN"] {
             assert_eq!(
                 Json::parse(text).unwrap_err().kind(),

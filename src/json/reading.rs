@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn any_value_in_a_tagged_type_is_written_anew() {
+    fn any_value_in_a_tagged_type_is_reserialized() {
         #[derive(Deserialize)]
         #[serde(tag = "type")]
         enum Tagged {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_say_is_refused() {
+    fn values_outside_json_are_refused() {
         use serde::de::{IntoDeserializer, value::Error};
         let infinite: serde::de::value::F64Deserializer<Error> = f64::INFINITY.into_deserializer();
         let error = Reserialized::deserialize(infinite).map(|_| ()).unwrap_err();

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn members_and_elements_are_separated_wherever_they_stand() {
+    fn members_and_elements_are_separated_at_any_position() {
         let nothing = written(|_| Ok(()));
         assert_eq!(nothing, "{}");
         let lists = written(|object| {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn unwritable_paths_are_named() {
         let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
         let mut object = ObjectWriter::with_capacity(0);
         let error = object.member("m", &keys).unwrap_err();

@@ -242,7 +242,7 @@ mod tests {
 
     // F63
     #[test]
-    fn what_says_nothing_of_the_provider_does_not_count() {
+    fn neutral_outcomes_are_not_counted() {
         let mut breaker = breaker();
         report(&mut breaker, &[Neutral; 100], at(0));
         report(&mut breaker, &[Failure; 4], at(0));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_a_minute() {
+    fn open_durations_double_up_to_a_minute() {
         let mut breaker = opened();
         let mut now = at(5);
         for pause in [10, 20, 40, 60, 60] {
@@ -352,7 +352,7 @@ mod tests {
     proptest! {
         // F64, F70
         #[test]
-        fn it_is_never_closed_to_all_for_longer_than_a_pause_or_a_probe(
+        fn circuit_never_stays_open_longer_than_open_duration_and_probe(
             steps in vec((any::<u64>(), 0..4_u8), 0..200)
         ) {
             let mut breaker = breaker();

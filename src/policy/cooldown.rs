@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_for_what_is_used_up_and_comes_back_soon() {
+    fn pauses_for_rate_limits_that_reset_soon() {
         for (name, remaining, reset, running, seconds) in [
             ("tokens-minute", Some(0), 20, 0, 20),
             ("tokens-minute", Some(1), 20, 9, 0),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_word_never_shortens_the_wait() {
+    fn later_header_never_shortens_the_cooldown() {
         let mut pause = Cooldown::new(Duration::from_secs(10));
         for (wait, until) in [(7, 7), (3, 7), (11, 7), (10, 10)] {
             pause.wait(Time::ZERO, Duration::from_secs(wait), 0.0);

@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_had_ended_says_nothing_of_the_provider() {
+    fn stale_connection_is_not_a_provider_failure() {
         for (kind, delivery, wanted) in [
             (
                 TransportErrorKind::Reset,
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_holds_what_it_was_built_with() {
+    fn provider_limits_keep_their_settings() {
         let guard = Arc::new(
             ProviderLimits::new()
                 .requests_per_minute(1)
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_is_dropped_leaves_its_place_to_those_behind() {
+    fn dropped_queue_ticket_frees_its_position() {
         let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
         for _ in 0..60 {
             go(&guard, at(0), 0);
@@ -458,7 +458,7 @@ mod tests {
 
     // F67
     #[test]
-    fn a_circuit_that_failures_opened_says_what_they_were() {
+    fn circuit_open_error_names_the_failures() {
         let guard =
             Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
         let failure = Error::new(ServiceUnavailable, "x").with_status(503);
@@ -473,7 +473,7 @@ mod tests {
 
     // F68, F69
     #[test]
-    fn an_answer_corrects_the_pace() {
+    fn response_usage_corrects_the_token_bucket() {
         let limit = crate::RateLimit {
             name: "tokens-minute".into(),
             limit: None,

@@ -274,7 +274,7 @@ mod tests {
 
     // F72
     #[test]
-    fn those_who_were_told_the_same_do_not_all_return_at_once() {
+    fn equal_cooldowns_are_jittered() {
         for (jitter, seconds) in [(0.0, 20), (0.5, 21), (1.0, 22), (7.0, 22)] {
             let mut rate_limiter = RateLimiter {
                 honors_headers: true,
@@ -307,7 +307,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_ready_at_a_time_is_ready_then(per_minute in 1..u64::MAX, spent: u64, cost: u64) {
+        fn ready_time_is_exact(per_minute in 1..u64::MAX, spent: u64, cost: u64) {
             let mut bucket = TokenBucket::new(per_minute);
             bucket.take(spent);
             let ready = bucket.ready_at(Time::ZERO, cost.min(per_minute).into());

@@ -142,7 +142,7 @@ mod tests {
 
     // F62
     #[test]
-    fn the_provider_s_word_counts_before_the_kind_s() {
+    fn provider_retry_advice_overrides_the_error_kind() {
         let rng = &mut Rng::new(1);
         assert_eq!(
             RetryPolicy::default().delay(0, &error().with_retryable(false), rng),
@@ -172,7 +172,7 @@ mod tests {
 
     // F57, F58
     #[test]
-    fn steps_double_up_to_the_cap_and_are_spread_from_a_tenth_to_the_whole() {
+    fn backoff_doubles_up_to_the_maximum_with_jitter() {
         let retry = RetryPolicy::default().max_retries(9);
         for (kind, steps) in [
             (

@@ -156,7 +156,7 @@ mod tests {
 
     // F52
     #[test]
-    fn durations_in_words() {
+    fn durations_are_formatted_in_words() {
         let cases = [
             ("6m0s", Some(360.0)),
             ("1s", Some(1.0)),

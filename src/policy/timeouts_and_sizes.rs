@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_that_is_set_leaves_the_others_as_documented() {
+    fn setting_one_timeout_keeps_the_other_defaults() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let documented = Timeouts {
             connect: seconds(10),

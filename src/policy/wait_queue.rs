@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn each_waits_behind_those_who_came_before_until_they_leave() {
+    fn waiters_are_fifo() {
         let mut queue = WaitQueue::default();
         let now = at(0);
         let (first, look_again) = queue.enqueue(None, now, at(5000), cost(10));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_not_back_in_time_holds_up_nobody() {
+    fn expired_waiter_does_not_block_the_queue() {
         let mut queue = WaitQueue::default();
         let (late, _) = queue.enqueue(None, at(0), at(5000), cost(10));
         queue.drop_expired(at(6000));
@@ -299,7 +299,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_ahead_is_what_the_others_before_it_want(
+        fn cost_ahead_is_the_sum_of_earlier_waiters(
             steps in vec((any::<bool>(), 0..200_usize, 0..1000_u128), 0..400)
         ) {
             let mut queue = WaitQueue::default();

@@ -179,7 +179,7 @@ mod tests {
     use crate::Secret;
 
     #[test]
-    fn says_what_is_wrong_with_a_base_url() {
+    fn base_url_errors_give_the_reason() {
         let cases = [
             ("api.cerebras.ai/v1", "no scheme"),
             ("localhost:8080", "no scheme"),

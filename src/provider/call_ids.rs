@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_not_even_copied() {
+    fn conforming_schema_is_not_copied() {
         let request = ChatRequest::new("m").messages([
             Message::user("hi"),
             calls(&["abcDEF123", "abcDEF124"]),
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_calls_of_one_id_apart() {
+    fn names_distinguish_calls_with_one_id() {
         let call = |name| ContentPart::ToolCall(ToolCall::new("x", name, "{}"));
         let result = |name: &str| {
             let mut result = ToolResult::new("x", name);
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_may_stand_in_a_block_of_the_provider() {
+    fn tool_call_inside_a_provider_block_is_found() {
         let block = Json::parse(r#"{"toolUse":{"toolUseId":"x y"}}"#).unwrap();
         let block = Message::new(
             Role::Assistant,
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_with_too_few_ids_is_an_error() {
+    fn id_format_with_too_few_ids_is_an_error() {
         let ids: Vec<String> = (0..80).map(|n| format!("id-{n}")).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let request = ChatRequest::new("m").message(calls(&ids));

@@ -116,7 +116,7 @@ mod tests {
         }
     }
     #[test]
-    fn one_string_that_nobody_reads_may_differ_too() {
+    fn one_unread_string_may_differ_too() {
         let chunk = |text: &str, pad: &str| {
             format!(r#"{{"id":"a","delta":{{"content":"{text}"}},"n":1,"pad":"{pad}","m":2}}"#)
         };

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_s_time_is_that_of_the_first_header_that_tells_one() {
+    fn server_time_is_read_from_the_first_known_header() {
         let micros = |pairs: &[_]| Some(server_time(&headers(pairs))?.as_micros());
         let proxy = ("x-envoy-upstream-service-time", "2136");
         assert_eq!(micros(&[proxy]), Some(2_136_000));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_in_time_counts_from_the_answer_s_date() {
+    fn absolute_times_count_from_the_response_date() {
         let date = ("date", "Sun, 22 Nov 2026 18:00:00 GMT");
         let now = httpdate::parse_http_date(date.1)
             .unwrap()
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_says_nothing_of_an_allowance() {
+    fn non_text_headers_give_no_rate_limit() {
         let mut odd = headers(&[("x-ratelimit-limit-requests", "5")]);
         for name in ["x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"] {
             odd.append(name, http::HeaderValue::from_bytes("é".as_bytes()).unwrap());

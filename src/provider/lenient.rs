@@ -243,7 +243,7 @@ mod tests {
 
     // F75, F76, F84
     #[test]
-    fn a_wrong_type_is_nothing() {
+    fn wrong_type_is_ignored() {
         let cases = [
             (
                 r#"{"text":"a","count":3,"number":1.5,"list":[1,2]}"#,
@@ -308,7 +308,7 @@ mod tests {
 
     // F73, F75, F86
     #[test]
-    fn what_is_not_one_json_value_is_refused() {
+    fn input_that_is_not_one_json_value_is_refused() {
         let deep = format!(
             "{{\"x\":{}{}}}",
             "[".repeat(1_000_000),
@@ -338,7 +338,7 @@ mod tests {
 
     // F21
     #[test]
-    fn a_cut_is_told_from_a_mistake() {
+    fn truncation_is_distinguished_from_invalid_json() {
         let kind = |json: &str| parse::<Raw<'_>>(json).unwrap_err().kind();
         for json in [
             "",

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_bedrock_are_known_by_their_makers() {
+    fn bedrock_ids_are_recognised_by_vendor_prefix() {
         for (model, is_own) in [
             ("openai.gpt-oss-120b-1:0", true),
             ("anthropic.claude-sonnet-4-5-20250929-v1:0", true),

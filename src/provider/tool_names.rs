@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_place_and_the_form_are_named() {
+    fn error_names_path_and_expected_form() {
         let tool = |name: &str| Tool::function(name, "", "").unwrap();
         let form = IdFormat::new(1, 64).only("_-");
         let tools = [tool("get_weather-2"), tool("files.read")];

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_no_object_is_wrapped() {
+    fn only_non_objects_are_wrapped() {
         let rows = [
             (r#"{"a": 1.0 }"#, r#"{"a": 1.0 }"#, 0),
             (" {} ", " {} ", 0),

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_lead_elsewhere_is_refused() {
+    fn path_escapes_are_refused() {
         for (project, location) in [
             ("p", "evil.example/"),
             ("p", "a.b"),

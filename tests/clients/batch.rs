@@ -118,7 +118,7 @@ fn a_dropped_batch_begins_no_more_calls() {
 }
 
 #[test]
-fn nobody_reads_and_nobody_works() {
+fn unread_batch_starts_no_work() {
     let server = server();
     let client = Client::new(UreqTransport::new(), cerebras(&server));
     let batch = client

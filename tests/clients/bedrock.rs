@@ -25,7 +25,7 @@ fn question(model: &str) -> ConverseRequest {
 }
 
 #[test]
-fn both_providers_answer_in_bedrock_s_shape() {
+fn both_providers_return_converse_responses() {
     let server = server();
     let client = Client::new(UreqTransport::new(), bedrock(&server));
     let client = BedrockRuntime::from(client.with_provider(cerebras(&server)).unwrap());

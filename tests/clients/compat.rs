@@ -6,7 +6,7 @@ use unifiedai::{
 };
 
 #[test]
-fn the_blocking_client_has_the_sdk_s_shape() {
+fn blocking_compat_client_has_the_sdk_shape() {
     let server = server();
     let client = Cerebras::from(Client::new(UreqTransport::new(), cerebras(&server)));
     client.warm_up().unwrap();

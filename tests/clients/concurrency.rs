@@ -61,7 +61,7 @@ fn check(comparison: &Comparison, seen: &[usize]) {
 }
 
 #[test]
-fn answers_are_compared() {
+fn responses_are_compared() {
     let (fast, slow) = servers();
     let mut seen = [0; 4];
     let client = Client::new(UreqTransport::new(), named(&fast, "fast"))
@@ -112,7 +112,7 @@ fn one_deadline_holds_for_all() {
 }
 
 #[test]
-fn health_is_told_for_each_and_for_all() {
+fn health_reports_each_provider_and_overall() {
     let server = server();
     let dead = named(&Loopback::start(Config::fast()).unwrap(), "dead");
     let client = Client::new(UreqTransport::new(), cerebras(&server));

@@ -71,12 +71,12 @@ fn check(running: &Running, calls: usize) {
 
 // F115, F116
 #[test]
-fn a_call_that_is_dropped_anywhere_gives_its_place_back_on_tokio() {
+fn dropped_call_returns_its_permit_on_tokio() {
     tokio().block_on(dropped_anywhere(transport::HyperTransport::new()));
 }
 
 #[test]
-fn a_call_that_is_dropped_anywhere_gives_its_place_back_on_smol() {
+fn dropped_call_returns_its_permit_on_smol() {
     smol::block_on(dropped_anywhere(Smol::new()));
 }
 
@@ -114,7 +114,7 @@ async fn dropped_anywhere<T: AsyncTransport + 'static>(transport: T) {
 }
 
 #[test]
-fn waiting_for_a_place_ends_with_the_call_s_time() {
+fn waiting_for_a_permit_ends_at_the_total_timeout() {
     let (server, running) = (server(), Running::default());
     let patient = |total| {
         let mut options = CallOptions::default();
@@ -156,7 +156,7 @@ fn waiting_for_a_place_ends_with_the_call_s_time() {
 }
 
 #[test]
-fn the_one_who_waits_longest_is_next() {
+fn longest_waiter_is_next() {
     let server = server();
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     tokio().block_on(async {

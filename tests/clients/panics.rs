@@ -24,7 +24,7 @@ fn touchy(told: &Arc<AtomicUsize>) -> impl Fn(&CallObservation<'_>) + Send + Syn
 }
 
 #[test]
-fn a_panic_is_not_followed_by_another_and_gives_the_place_back() {
+fn observer_panic_does_not_double_panic_and_returns_the_permit() {
     let (server, told) = (server(), Arc::new(AtomicUsize::new(0)));
     let client = Client::new(UreqTransport::new(), cerebras(&server))
         .with_max_concurrent("cerebras", 1)

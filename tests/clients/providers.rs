@@ -58,7 +58,7 @@ async fn drain(client: &AsyncClient, request: &ChatRequest) -> Result<UnifiedCha
 }
 
 #[test]
-fn every_provider_answers_over_every_transport() {
+fn every_provider_works_over_every_transport() {
     let server = support::server();
     let names = names();
     for name in &names {
@@ -78,7 +78,7 @@ fn every_provider_answers_over_every_transport() {
 }
 
 #[test]
-fn the_large_wires_call_tools_and_count() {
+fn large_protocols_call_tools_and_report_usage() {
     let server = support::server();
     let schema = serde_json::json!({"type": "object", "properties": {"a": {"type": "integer"}}});
     let request = question()
@@ -180,7 +180,7 @@ fn texts_become_vectors_over_every_transport() {
 }
 
 #[test]
-fn who_has_no_vectors_says_so() {
+fn providers_without_embeddings_are_refused() {
     let server = support::server();
     for name in ["anthropic", "vertex", "openai-responses"] {
         let client = Client::shared(

@@ -91,7 +91,7 @@ impl Transport for Telling {
 }
 
 #[test]
-fn paced_calls_keep_their_order_blocking() {
+fn rate_limited_calls_keep_their_order_blocking() {
     let (server, order) = (server(), Order::default());
     let (tell, told) = channel();
     let agent = Telling(UreqTransport::new(), tell);
@@ -193,12 +193,12 @@ impl Transport for Counting {
 }
 
 #[test]
-fn paced_calls_keep_their_order_on_tokio() {
+fn rate_limited_calls_keep_their_order_on_tokio() {
     tokio().block_on(paced(transport::HyperTransport::new()));
 }
 
 #[test]
-fn paced_calls_keep_their_order_on_smol() {
+fn rate_limited_calls_keep_their_order_on_smol() {
     smol::block_on(paced(Smol::new()));
 }
 

@@ -183,7 +183,7 @@ fn near_names_and_features_are_named() {
 }
 
 #[test]
-fn a_chat_of_a_streamed_request_is_read_piece_by_piece() {
+fn chat_with_stream_set_reads_chunks() {
     let server = server();
     let client = Client::new(UreqTransport::new(), cerebras(&server));
     let response = client.chat(question().stream(true)).unwrap();
@@ -193,7 +193,7 @@ fn a_chat_of_a_streamed_request_is_read_piece_by_piece() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_in_words() {
+fn meaningless_settings_are_refused_with_a_reason() {
     let server = server();
     let client = || Client::new(UreqTransport::new(), cerebras(&server));
 
@@ -246,7 +246,7 @@ fn a_closed_client_and_its_clones_refuse_calls() {
 }
 
 #[test]
-fn a_ping_asks_for_next_to_nothing() {
+fn provider_check_sends_a_minimal_request() {
     let server = server();
     let client = Client::new(UreqTransport::new(), cerebras(&server));
     let metadata = client.check_provider(None).unwrap();

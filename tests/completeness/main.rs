@@ -45,7 +45,7 @@ const WIRES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn every_member_of_every_recorded_answer_is_accounted_for() {
+fn every_member_of_every_recorded_response_is_accounted_for() {
     let mut vanished = Vec::new();
     let mut used = BTreeSet::new();
     let (mut members, mut answers) = (0, 0);

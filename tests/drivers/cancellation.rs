@@ -110,7 +110,7 @@ fn all_comes_back_wherever_calls_are_dropped() {
 }
 
 #[test]
-fn a_retry_that_does_not_take_place_costs_no_budget() {
+fn cancelled_retry_costs_no_budget() {
     let world = World::new(|_, _| Reply::status(503));
     let guard = Arc::new(ProviderLimits::new());
     let client = AsyncClient::new(world.clone(), provider("one"))

@@ -69,7 +69,7 @@ fn a_call_that_reads_all_events_gives_way() {
 }
 
 #[test]
-fn a_whole_answer_that_does_not_end_gives_way() {
+fn endless_body_yields_to_other_tasks() {
     check(
         |_, _| Reply::endless(" "),
         |client| {

@@ -47,7 +47,7 @@ fn calls_that_arrive_by_fallback_count() {
 }
 
 #[test]
-fn the_permit_of_a_target_comes_back_when_the_call_leaves_it() {
+fn target_permit_is_returned_on_fallback() {
     let world = World::new(|host, _| Reply {
         after: seconds(if host == "one.test" { 1 } else { 1000 }),
         ..first_fails(host, 0)

@@ -67,7 +67,7 @@ fn each_observation_names_its_target() {
 }
 
 #[test]
-fn a_target_that_was_not_asked_is_named_with_the_reason() {
+fn skipped_target_is_named_with_the_reason() {
     let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     let open = || Fallback::new(target("one", "a").limits(guard.clone()));
     for _ in 0..5 {
@@ -87,7 +87,7 @@ fn a_target_that_was_not_asked_is_named_with_the_reason() {
 }
 
 #[test]
-fn the_summary_is_that_of_the_target_that_was_asked_last() {
+fn summary_describes_the_last_target() {
     let seen = Arc::new(Mutex::new(None));
     let log = seen.clone();
     let plan = |host: &str, _| match host {

@@ -30,7 +30,7 @@ fn calls<'a>(
 }
 
 #[test]
-fn each_of_many_waiters_is_polled_a_few_times() {
+fn waiters_are_polled_a_bounded_number_of_times() {
     const CALLS: usize = 3000;
     let world = World::new(|_, _| Reply::status(200));
     let (client, order) = (client(&world), RefCell::default());
@@ -50,7 +50,7 @@ fn each_of_many_waiters_is_polled_a_few_times() {
 }
 
 #[test]
-fn those_behind_one_that_leaves_go_earlier() {
+fn waiters_behind_a_leaver_move_up() {
     let world = World::new(|_, _| Reply::status(200));
     let (client, order) = (client(&world), RefCell::default());
     let calls_in_all = PACE as usize + 100;

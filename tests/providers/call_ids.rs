@@ -174,7 +174,7 @@ fn one_id_in_two_turns_becomes_two() {
 }
 
 #[test]
-fn a_result_without_its_call_is_refused_on_every_wire() {
+fn tool_result_without_call_is_refused_by_every_provider() {
     let request = ChatRequest::new("m")
         .user("hi")
         .tool_result(ToolResult::new("c1", "42"));

@@ -84,7 +84,7 @@ fn turns_with_calls_have_the_reasoning_that_the_server_requires() {
 }
 
 #[test]
-fn a_turn_of_nothing_but_reasoning_has_a_text() {
+fn reasoning_only_turn_gets_placeholder_text() {
     let request = ask().message(model(vec![thought("hm")])).user("go on");
     for profile in profiles::ALL {
         let sent = messages(*profile, &request);
@@ -228,7 +228,7 @@ fn arguments_that_are_no_object_are_sent_in_one() {
 }
 
 #[test]
-fn usage_of_a_stream_is_asked_for_where_all_models_take_the_option() {
+fn stream_usage_is_requested_where_all_models_support_it() {
     let options =
         |profile, request: ChatRequest| encode(profile, &request).0["stream_options"].take();
     let asked = json!({"include_usage": true});
@@ -315,7 +315,7 @@ fn media_of_tools_and_of_the_model_go_into_a_message_of_the_user() {
 }
 
 #[test]
-fn what_had_no_place_in_the_model_goes_back_to_its_server() {
+fn untyped_members_are_replayed_to_their_server() {
     let block = |value: Value| ContentPart::provider_block("openai", Json::new(&value).unwrap());
     let custom = json!({"id": "call_9", "type": "custom", "custom": {"name": "f", "input": "x"}});
     let request = ask()
@@ -363,7 +363,7 @@ fn own_data_of_a_call_goes_back_unchanged() {
 }
 
 #[test]
-fn gemini_3_is_sent_a_word_for_the_first_call_of_another_model() {
+fn gemini_3_gets_a_placeholder_signature_for_the_first_foreign_call() {
     let word = json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
     let request = |model: &str| {
         let mut request = foreign_calls();

@@ -24,7 +24,7 @@ bedrock | yes | yes | yes | - | yes | permission_denied | not_found | rate_limit
 ";
 
 #[test]
-fn each_provider_has_what_the_table_says() {
+fn provider_features_match_the_table() {
     let mut wrong = Vec::new();
     for line in TABLE.trim().lines().skip(1) {
         let cells: Vec<&str> = line.split(" | ").collect();

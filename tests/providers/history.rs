@@ -60,7 +60,7 @@ fn block_of(model_family: &str) -> Value {
 }
 
 #[test]
-fn foreign_pieces_stay_behind_and_are_named() {
+fn foreign_parts_are_dropped_with_warnings() {
     let wires = wires();
     for from in &wires {
         for to in wires.iter().filter(|to| to.name() != from.name()) {
@@ -129,7 +129,7 @@ fn foreign_pieces_stay_behind_and_are_named() {
 }
 
 #[test]
-fn own_pieces_go_back() {
+fn own_parts_are_replayed() {
     for wire in wires()
         .iter()
         .filter(|wire| !["cerebras", "ollama"].contains(&wire.name()))

@@ -246,7 +246,7 @@ fn the_table_has_every_parameter() {
 
 /// A part of a message without which the question would be another one is never left out, lenient or not.
 #[test]
-fn what_is_asked_is_never_dropped() {
+fn requested_params_are_never_silently_dropped() {
     let sound = ContentPart::Audio {
         media: Media::Url {
             url: "https://x/a.wav".into(),

@@ -84,7 +84,7 @@ fn a_private_authority_is_trusted_where_it_was_added() {
 }
 
 #[test]
-fn a_client_certificate_is_shown_to_a_server_that_asks() {
+fn client_certificate_is_sent_on_request() {
     let authority = Authority::new("a private authority");
     let folder = Folder::new();
     let root = folder.write("root.pem", &authority.root);

@@ -22,7 +22,7 @@ fn a_member_that_becomes_required_may_be_null_whatever_its_form() {
 }
 
 #[test]
-fn a_schema_by_hand_says_the_same_in_the_words_of_each_server() {
+fn handwritten_schema_is_translated_for_each_server() {
     let open = &Dialect::OPENAI_STRICT;
     let cerebras = &Dialect::CEREBRAS_STRICT;
     let anthropic = &Dialect::ANTHROPIC_STRICT;
@@ -175,7 +175,7 @@ fn references_are_followed_where_the_server_does_not() {
 }
 
 #[test]
-fn what_cannot_be_enforced_is_refused_with_its_path() {
+fn unenforceable_schemas_are_refused_with_their_path() {
     let open = &Dialect::OPENAI_STRICT;
     for (dialect, schema, path) in [
         (
@@ -275,7 +275,7 @@ fn tools_are_brought_to_the_dialect_and_only_strict_ones_are_closed() {
 }
 
 #[test]
-fn only_lenient_requests_have_their_schemas_altered() {
+fn only_drop_unsupported_requests_have_their_schemas_altered() {
     let map = with(json!({"type": "object", "additionalProperties": {"type": "string"}}));
     let ask = |schema: &Value| {
         let format = JsonSchema::new("s", schema).unwrap();

@@ -48,7 +48,7 @@ fn label<'a>(series: &'a Series, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_whole_answer_has_a_duration_and_tokens() {
+fn single_body_response_has_duration_and_tokens() {
     let all = series([whole()], |client| {
         client.chat(question()).unwrap();
     });
@@ -83,7 +83,7 @@ fn a_whole_answer_has_a_duration_and_tokens() {
 }
 
 #[test]
-fn a_call_counts_for_the_target_that_answered_and_an_attempt_for_its_own() {
+fn call_metrics_name_the_final_target_attempt_metrics_their_own() {
     let all = series([refusal(401), whole()], |client| {
         let two = OpenAiChat::custom("https://two.test/v1").name("two");
         let client = client.clone().with_provider(two.build().unwrap()).unwrap();
@@ -111,7 +111,7 @@ fn a_call_counts_for_the_target_that_answered_and_an_attempt_for_its_own() {
 }
 
 #[test]
-fn a_stream_has_a_time_to_its_first_piece() {
+fn stream_has_a_time_to_first_token() {
     let busy = MockResponse::json(429, "{}").header("retry-after", "2");
     let all = series([busy, stream()], |client| {
         client.stream(question()).unwrap().into_response().unwrap();
@@ -127,7 +127,7 @@ fn a_stream_has_a_time_to_its_first_piece() {
 }
 
 #[test]
-fn failures_and_dropped_calls_are_told_apart() {
+fn failures_and_dropped_calls_are_distinguished() {
     let all = series([refusal(401), refusal(401), stream()], |client| {
         client.chat(question()).unwrap_err();
         client.chat(question()).unwrap_err();

@@ -27,7 +27,7 @@ fn check(span: &Span, expected: &[(&str, Option<&str>)]) {
 }
 
 #[test]
-fn a_whole_answer() {
+fn single_body_response() {
     let span = span([whole()], TracingObserver::new(), |client| {
         client.chat(question()).unwrap();
     });
@@ -136,7 +136,7 @@ fn a_connection_that_had_ended_is_no_attempt_of_its_own() {
 }
 
 #[test]
-fn after_a_fallback_the_call_has_the_target_that_answered() {
+fn after_a_fallback_the_call_names_the_final_target() {
     let spans = Spans::default();
     let two = OpenAiChat::custom("https://two.test/v1").name("two");
     let client = Client::new(MockTransport::new([refusal(404), whole()]), provider())
@@ -272,7 +272,7 @@ fn async_calls_have_spans_too() {
 }
 
 #[test]
-fn content_is_there_for_those_who_ask_for_it() {
+fn content_is_captured_only_on_request() {
     let asked =
         format!(r#"[{{"role":"user","parts":[{{"type":"text","content":"{QUESTION}"}}]}}]"#);
     let answered = format!(

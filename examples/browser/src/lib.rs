@@ -140,7 +140,7 @@ mod tests {
         r#"{"base_url":"http://127.0.0.1:1/v1","model":"m","prompt":"Hi.","api_key":"k"}"#;
 
     #[test]
-    fn a_streamed_answer_is_asked_for_and_handed_out() {
+    fn streamed_response_is_requested_and_emitted() {
         let mut chat = Chat::new(QUESTION, 5.0, 1.7e12, 1).unwrap();
         let step = chat.poll(5.0);
         assert_eq!(
@@ -169,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_refused_in_words() {
+    fn unsupported_requests_are_refused_with_a_reason() {
         let words = |question| Chat::new(question, 0.0, 0.0, 0).err().unwrap();
         assert!(words("{").contains("EOF"));
         assert!(words(&QUESTION.replace("http:", "ftp:")).contains("the base URL"));
     }
 
     #[test]
-    fn a_broken_body_is_a_truncated_answer() {
+    fn broken_body_is_a_truncated_error() {
         let mut chat = Chat::new(QUESTION, 0.0, 0.0, 0).unwrap();
         assert_eq!(chat.poll(0.0).kind, "send");
         chat.head(200, Vec::new(), 1.0);

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_the_one_on_the_wire() {
+    fn signed_host_equals_the_sent_host() {
         for (url, expected) in [
             ("https://h.example/", "h.example"),
             ("https://h.example:443/", "h.example"),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_is_a_word() {
+    fn region_must_be_one_label() {
         for region in [
             "",
             "us-east-1/x",
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_asked_for_each_time() {
+    fn credentials_callback_runs_for_each_attempt() {
         let ask = AwsCredentialSource::Callback(Arc::new(|| {
             Err(Error::new(ErrorKind::InvalidRequest, "expired"))
         }));

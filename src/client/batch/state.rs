@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn results_that_nobody_takes_hold_the_batch_up() {
+    fn unread_results_pause_the_batch() {
         for ordered in [false, true] {
             let mut ledger = ledger(BatchOptions {
                 ordered,

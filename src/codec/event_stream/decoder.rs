@@ -141,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn memory_grows_with_what_arrives() {
+    fn memory_grows_with_received_bytes() {
         let stream = forge(LIMIT as u32, 0, &[0; 1000]);
         let mut decoder = EventStreamDecoder::new(LIMIT);
         assert_eq!(decoder.next(&mut &stream[..]), Ok(None));

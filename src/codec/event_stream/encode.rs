@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encoded() {
+    fn unencodable_messages_are_errors() {
         let long = "x".repeat(40_000);
         let refused: [&[(&str, HeaderValue<'_>)]; 4] = [
             &[("", HeaderValue::Bool(true))],
@@ -144,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(
+        fn encoded_messages_decode_to_the_same(
             messages in prop::collection::vec(
                 (
                     prop::collection::vec(("[a-z:-]{1,12}", value()), 0..5),

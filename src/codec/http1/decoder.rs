@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_too_early_says_where_it_was() {
+    fn early_end_is_reported_with_its_position() {
         for (stream, place) in [
             ("", "before the answer"),
             ("HTTP/1.1 100 Continue\r\n\r\n", "before the answer"),

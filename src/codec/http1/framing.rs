@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_to_head_has_no_body() {
+    fn response_to_a_head_request_has_no_body() {
         for framing in ["content-length: 5", "transfer-encoding: chunked", "x: y"] {
             let stream = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
             let outcome =
@@ -472,7 +472,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_chunked_is_joined(
+        fn chunked_bodies_are_joined(
             body in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..50), 0..6),
             chunk in 1_usize..100,
         ) {

@@ -107,7 +107,7 @@ mod tests {
 
     // F104
     #[test]
-    fn malformed_heads_are_errors() {
+    fn malformed_header_blocks_are_errors() {
         let ok = "HTTP/1.1 200 OK\r\n";
         let cases: &[(&str, &str, Http1Error)] = &[
             ("", "garbage\n", Http1Error::NotHttp),

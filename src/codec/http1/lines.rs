@@ -74,7 +74,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn heads_and_trailers_are_limited() {
+    fn header_and_trailer_sizes_are_limited() {
         let too_large = Some(Http1Error::HeadersTooLarge { limit: 100 });
         let with = |len: usize| {
             let start = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\na: ";

@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_counts_what_is_kept() {
+    fn limit_counts_kept_bytes() {
         let data = |len: usize| [b"data: ", "x".repeat(len).as_bytes(), b"\n\n"].concat();
         let error = Some(SseError::EventTooLarge { limit: 100 });
         for (len, expected) in [(99, None), (100, None), (101, error)] {

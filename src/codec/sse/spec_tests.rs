@@ -226,7 +226,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_chunking_gives_what_the_specification_says(
+    fn any_chunking_gives_the_specified_events(
         stream in pieces(),
         cuts in prop::collection::vec(0_usize..200, 0..10),
         limit in prop_oneof![Just(PLENTY), 0_usize..40],

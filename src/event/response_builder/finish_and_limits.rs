@@ -274,7 +274,7 @@ mod tests {
 
     // F79
     #[test]
-    fn the_first_finish_reason_counts_and_is_told_last() {
+    fn first_finish_reason_wins_and_is_emitted_last() {
         let mut stream = stream();
         assert!(!stream.has_finish());
         stream
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_counts_until_the_answer_goes_on() {
+    fn unknown_finish_reason_counts_until_more_content() {
         let mut stream = stream();
         stream.text(0, 1, "a").unwrap();
         stream.finish(0, other("odd"), "odd").unwrap();
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_back_does_not_refute_a_reason() {
+    fn buffered_content_does_not_reject_a_finish_reason() {
         let mut stream = stream();
         stream.tool_start(0, 1, "x", "f").unwrap();
         stream.finish(0, other("odd"), "odd").unwrap();
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_complete_when_all_that_were_asked_for_have_finished() {
+    fn response_completes_when_all_requested_choices_finished() {
         for (wanted, begun, finished, complete) in [
             (1, 0, 0, false),
             (0, 0, 0, false),
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_marker_completes_an_answer_that_has_begun() {
+    fn end_marker_completes_a_started_response() {
         let mut stream = stream();
         stream.end_marker();
         assert!(!stream.is_complete());
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_counted_to_the_byte() {
+    fn kept_bytes_are_counted_exactly() {
         let hundred = || limited(|limits| limits.retained_bytes = 100);
         let mut stream = hundred();
         let eighty_four = "x".repeat(100 - DELTA_OVERHEAD);
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_answers_and_calls_are_taken_and_no_more() {
+    fn choices_and_calls_are_limited() {
         let mut stream = limited(|limits| (limits.choices, limits.tool_calls) = (2, 2));
         stream.choice(7).unwrap();
         stream.choice(0).unwrap();
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_until_it_is_handed_out() {
+    fn queued_events_are_bounded() {
         let frame = queued_bytes(&StreamEvent::Raw(Bytes::from_static(b"frame")));
         let mut stream = limited(|limits| limits.retained_bytes = frame);
         stream.raw_frame(b"frame");
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_else_counts_weighs_itself_and_its_text() {
+    fn queued_bytes_count_event_and_text() {
         let raw = || Json::parse("[1,2,3]").unwrap();
         let event = size_of::<StreamEvent>();
         let head = ResponseStart {
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_of_the_answer_is_counted_with_the_answer() {
+    fn deltas_are_charged_to_the_response() {
         let piece = StreamEvent::TextDelta {
             choice: 0,
             part: 0,

@@ -487,7 +487,7 @@ mod tests {
     use super::{test_util::*, *};
 
     #[test]
-    fn a_stream_is_visible_from_its_first_piece_on() {
+    fn stream_is_visible_from_the_first_delta() {
         let mut stream = stream();
         stream.usage(Usage::default());
         assert!(!stream.is_visible());
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_comes_whole_is_kept_and_not_told() {
+    fn single_body_response_emits_no_events() {
         let mut whole = ResponseBuilder::new(false, ResponseLimits::default());
         assert!(whole.is_empty());
         whole.text(0, 1, "a").unwrap();
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_a_head_alone_is_not_empty() {
+    fn response_with_metadata_only_is_not_empty() {
         let mut whole = ResponseBuilder::new(false, ResponseLimits::default());
         let id = "id".to_owned();
         whole.response_start(ResponseStart {
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_told_as_often_as_it_says_something_new() {
+    fn response_start_repeats_only_with_new_metadata() {
         let mut stream = stream();
         let head =
             |id: &str, model: &str, created, fingerprint: Option<&str>, tier: Option<&str>| {
@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_there_when_all_of_it_is() {
+    fn headers_are_complete_only_at_the_blank_line() {
         for (id, model, created, whole) in [
             ("", "", Some(1), false),
             ("id", "", Some(1), false),
@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_the_text_is_told_as_it_comes() {
+    fn metadata_events_are_emitted_in_order() {
         let mut stream = stream();
         let usage = Usage {
             prompt_tokens: Some(1),

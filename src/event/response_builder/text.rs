@@ -373,7 +373,7 @@ mod tests {
     use crate::{ProviderBlock, event::response_builder::test_util::*};
 
     #[test]
-    fn what_flows_is_started_before_its_first_piece_and_ended_before_another_begins() {
+    fn text_runs_start_before_deltas_and_end_before_the_next() {
         let mut stream = stream();
         stream.text(0, 1, "a").unwrap();
         stream.text(0, 1, "").unwrap();
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_whole_only_what_is_new_is_told() {
+    fn complete_parts_emit_only_the_remainder() {
         let mut stream = stream();
         assert!(stream.complete_text(0, 1, "Hel").unwrap());
         stream.text(0, 1, "lo").unwrap();
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_in_the_text_are_told_as_reasoning_before_it() {
+    fn think_tags_are_emitted_as_reasoning_before_the_text() {
         let mut stream = stream();
         stream.parse_think_tags(true);
         stream.text(0, 1, "<think>t</think>a <").unwrap();
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_with_thoughts_is_split_as_its_pieces_were() {
+    fn complete_text_with_think_tags_is_split_like_its_deltas() {
         let whole = "<think>a b</think>c <";
         for cut in 0..=whole.len() {
             let mut stream = stream();

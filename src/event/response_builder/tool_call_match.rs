@@ -361,7 +361,7 @@ mod tests {
     const NOWHERE: Option<CallMatch> = Some(CallMatch::Ignored);
 
     #[test]
-    fn the_first_piece_that_says_anything_begins_a_call() {
+    fn first_fragment_with_content_starts_a_call() {
         let none = open(&[]);
         assert_eq!(goes(&none, Some(0), NO, NO, NO), NOWHERE);
         for (id, name, arguments) in [(X, NO, NO), (NO, F, NO), (NO, NO, WHOLE)] {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_found_whatever_the_index_says() {
+    fn id_matches_regardless_of_index() {
         let two = open(&[(Some(0), X, "f", "{"), (Some(1), Y, "g", "{")]);
         assert_eq!(goes(&two, Some(1), X, NO, MORE), AT_0);
         assert_eq!(goes(&two, None, Y, G, MORE), Some(CallMatch::Existing(1)));
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn one_id_for_several_calls_is_told_apart_by_the_index() {
+    fn calls_with_one_id_are_distinguished_by_index() {
         let closed = open(&[(Some(0), X, "f", "{}")]);
         assert_eq!(goes(&closed, Some(1), X, F, WHOLE), NEW);
         assert_eq!(goes(&closed, Some(1), X, F, NO), NEW);
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_and_place_give_the_same_id_and_others_another() {
+    fn same_seed_and_position_give_the_same_id() {
         let mut seen = BTreeSet::new();
         for seed in 0..20 {
             for choice in 0..3 {

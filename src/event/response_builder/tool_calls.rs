@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn once_calls_came_in_turns_a_piece_must_say_to_which_it_belongs() {
+    fn interleaved_call_deltas_need_a_key() {
         let two = |stream: &mut ResponseBuilder| {
             fragment(stream, Some(0), "x", "f", "{").unwrap();
             fragment(stream, Some(1), "y", "g", "{").unwrap();
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_a_wire_with_part_numbers_are_found_by_them() {
+    fn calls_with_part_numbers_are_matched_by_them() {
         let mut stream = stream();
         stream.tool_start(0, 5, "x", "f").unwrap();
         stream.tool_start(0, 6, "y", "g").unwrap();
@@ -577,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_ends_before_a_call_with_its_number_whether_or_not_it_is_told() {
+    fn text_ends_before_a_call_with_the_same_index() {
         for streaming in [true, false] {
             let mut answer = ResponseBuilder::new(streaming, ResponseLimits::default());
             answer.tool_start(0, 5, "x", "").unwrap();
@@ -592,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_wants_back_stays_with_its_call() {
+    fn provider_data_stays_with_its_call() {
         let mut stream = stream();
         let data = |text: &str| ProviderData::new("p", json(text));
         stream.last_tool_call_provider_data(0, data("0")).unwrap();
@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_a_whole_are_known_by_id_or_place() {
+    fn complete_tool_calls_match_by_id_or_position() {
         let whole = |index, id, name, arguments| {
             ToolFragment::new(index, Some(id), Some(name), Some(arguments))
         };
@@ -636,7 +636,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_without_pieces_may_have_one_id_twice() {
+    fn complete_message_without_deltas_may_repeat_an_id() {
         let call = ToolFragment::new(None, Some("x"), Some("f"), Some("{}"));
         let mut stream = stream();
         assert_eq!(

@@ -43,7 +43,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn what_ends_a_plain_run_is_found_wherever_it_stands(text in "[a-z\u{7f}-\u{ff}]{0,20}", mark in prop::sample::select(vec!['"', '\\', '\u{1f}', '\0'])) {
+        fn end_of_a_plain_run_is_found_at_any_offset(text in "[a-z\u{7f}-\u{ff}]{0,20}", mark in prop::sample::select(vec!['"', '\\', '\u{1f}', '\0'])) {
             let marked = format!("{text}{mark}{text}\"");
             prop_assert_eq!(plain(marked.as_bytes()), text.len());
             prop_assert_eq!(plain(text.as_bytes()), text.len());

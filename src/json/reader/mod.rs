@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_strings_that_were_passed_over_the_last_is_told() {
+    fn last_skipped_string_is_returned() {
         let mut reader = Reader::new(r#"{"a":"one","b":["two"],"c":"three\n","d":4,"e":"five"}"#);
         let mut told = Vec::new();
         reader
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_count_is_read_and_nothing_else() {
+    fn only_plain_counts_are_read() {
         for (text, count, at) in [
             ("0", Some(0), 1),
             ("12,", Some(12), 2),
@@ -419,7 +419,7 @@ mod tests {
 
     // F21
     #[test]
-    fn a_cut_is_told_from_a_mistake() {
+    fn truncation_is_distinguished_from_invalid_json() {
         for text in [
             "",
             " ",

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overflow_is_told_from_a_typing_error() {
+    fn context_overflow_is_distinguished_from_bad_request() {
         let cases = [
             (
                 "prompt is too long: 3 tokens > 2 maximum",

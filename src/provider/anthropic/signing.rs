@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_known_by_its_whole_name() {
+    fn server_is_matched_by_full_host_name() {
         for (url, signing) in [
             ("https://api.anthropic.com/v1", Signing::Always),
             ("https://API.Anthropic.com:443/v1", Signing::Always),

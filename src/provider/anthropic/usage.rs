@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_nobody_gave_is_unknown() {
+    fn missing_count_is_none() {
         let usage = add(&mut Counts::default(), r#"{"output_tokens":5}"#);
         assert_eq!((usage.prompt_tokens, usage.total_tokens), (None, None));
     }

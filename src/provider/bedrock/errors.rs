@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_tell_what_the_exception_does_not() {
+    fn messages_refine_the_exception_type() {
         let long = [
             "Input is too long for requested model.",
             "Input Tokens Exceeded: Number of input tokens exceeds maximum length.",
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_model_s_server_are_kept() {
+    fn model_server_message_is_kept() {
         let data = r#"{"message":"stream failed","originalMessage":"overloaded","originalStatusCode":529}"#;
         let error = from_frame(Frame::exception("modelStreamErrorException", data));
         assert_eq!(

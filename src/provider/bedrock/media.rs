@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bedrock_cannot_take_is_refused_in_words() {
+    fn requests_invalid_for_bedrock_are_refused_with_a_reason() {
         let cases = [
             (url("https://x/y.png", None), "does not fetch a picture"),
             (Media::File { id: "f".into() }, "keeps no files"),

@@ -127,7 +127,7 @@ mod tests {
         {"modelName":"without an id"}, null]}"#;
 
     #[test]
-    fn models_are_read_with_what_is_not_documented() {
+    fn models_are_read_with_undocumented_members() {
         let page = list(MODELS, false).unwrap();
         assert_eq!((page.models.len(), &page.next_page), (2, &None));
         let one = &page.models[0];
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn profiles_follow_page_by_page_if_asked_for() {
+    fn profiles_are_listed_page_by_page_on_request() {
         assert_eq!(list(MODELS, true).unwrap().next_page.as_deref(), Some(""));
         let page = list(
             r#"{"inferenceProfileSummaries":[{"inferenceProfileId":"us.acme.one-v1:0","inferenceProfileName":"US One",
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_an_error() {
+    fn non_list_is_an_error() {
         for (body, kind) in [
             ("{}", ErrorKind::Protocol),
             ("{\"modelSummaries\":[", ErrorKind::Truncated),

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_of_base64_are_joined_by_their_bytes() {
+    fn base64_deltas_are_joined_by_their_bytes() {
         let join = |pieces: &[&str]| join_base64(pieces.iter().map(|&p| p.to_owned()).collect());
         assert_eq!(join(&["YQ=="]), "YQ==");
         assert_eq!(join(&["YQ==", "Yg=="]), "YWI=");

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trial_key_s_allowances_are_told() {
+    fn trial_key_rate_limits_are_read() {
         let told = [
             ("x-debug-trace-id", "6ce2557b"),
             ("x-endpoint-monthly-call-limit", "1000"),

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_come_to_their_places() {
+    fn deltas_reach_their_parts() {
         let mut call = PartialCall::new(0);
         for piece in [
             r#"{"jsonPath":"$.list[0].name","stringValue":"ap"}"#,
@@ -164,7 +164,7 @@ mod tests {
 
     // P4
     #[test]
-    fn what_a_piece_makes_is_counted_as_it_is_in_memory() {
+    fn delta_memory_is_charged_in_full() {
         let mut call = PartialCall::new(0);
         let deep = format!(r#"{{"jsonPath":"${}","stringValue":"x"}}"#, ".a".repeat(63));
         assert!(call.add(&arg(&deep)).unwrap() >= 62 * MAP);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_is_refused() {
+    fn invalid_location_is_refused() {
         let deep = format!(r#"{{"jsonPath":"${}"}}"#, ".a".repeat(1000));
         for piece in [
             r#"{"jsonPath":"a"}"#,

@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_put_together() {
+    fn deltas_are_joined() {
         for (pieces, whole) in [
             (&["1.0"][..], "1.0"),
             (&["1", "2"], "2"),

@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_says_nothing_is_blank() {
+    fn blank_values_are_recognised() {
         for (json, blank) in [
             ("null", true),
             ("\"\"", true),

@@ -305,7 +305,7 @@ mod tests {
 
     // F81
     #[test]
-    fn a_huge_index_costs_nothing() {
+    fn huge_index_allocates_nothing() {
         let mut slots = OutputItems::default();
         assert_eq!(slots.add(Some(u64::MAX), 0).unwrap(), 0);
         assert_eq!(slots.add(Some(u64::MAX - 1), 0).unwrap(), 1);

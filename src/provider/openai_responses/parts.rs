@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_must_add_up_to_the_whole() {
+    fn deltas_must_add_up_to_the_complete_text() {
         let mut seen = PartState::default();
         assert_eq!(seen.remainder("über"), Remainder::More("über"));
         seen.add("ü");
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_done_event_of_another_number_is_of_the_part_that_says_the_same() {
+    fn done_event_with_another_index_matches_the_part_with_equal_text() {
         let mut parts = parts(&[(1, PartKind::Text, "A")]);
         let mut completed = |index, text| {
             parts
@@ -349,7 +349,7 @@ mod tests {
 
     // F81
     #[test]
-    fn a_huge_index_costs_nothing() {
+    fn huge_index_allocates_nothing() {
         let (first, second) = (List::First, List::Second);
         assert_eq!(first.part(1, u64::MAX), first.part(1, 2046));
         assert!(first.part(1, u64::MAX) < second.part(1, 0));

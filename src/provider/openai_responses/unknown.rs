@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_says_nothing_is_nothing() {
+    fn empty_member_is_ignored() {
         let object = raw(r#"{"id":1,"a":null,"b":"","c":[],"d":{},"e":[0],"f":"x"}"#);
         let names = |object| {
             let mut names = Vec::new();

@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_lose_their_secrets_and_nothing_else() {
+    fn urls_lose_only_their_secrets() {
         for (from, kept) in [
             ("https://h/v1/m?alt=sse", "https://h/v1/m?alt=sse"),
             (
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_lose_keys_and_say_not_who_the_caller_is() {
+    fn headers_lose_keys_and_caller_identity() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("openai-project", "proj_abc123"),

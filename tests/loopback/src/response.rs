@@ -375,7 +375,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn pieces_join_to_the_text() {
+    fn deltas_join_to_the_text() {
         for text in [
             FAST,
             "",
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_inside_the_reasoning_leaves_no_content() {
+    fn limit_inside_reasoning_gives_no_content() {
         let ask = ModelRequest {
             reason: true,
             max_tokens: Some(3),

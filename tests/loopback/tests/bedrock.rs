@@ -67,7 +67,7 @@ fn kinds(frames: &[(Vec<(String, String)>, Value)]) -> Vec<&str> {
 }
 
 #[test]
-fn a_whole_answer() {
+fn single_body_response() {
     let server = server();
     let mut client = Client::new(&server);
     let response = post(
@@ -148,7 +148,7 @@ fn a_stream_is_framed_and_its_metadata_comes_last() {
 }
 
 #[test]
-fn tools_are_called_and_answered() {
+fn tools_are_called_and_results_sent() {
     let server = server();
     let mut client = Client::new(&server);
     let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
@@ -192,7 +192,7 @@ fn tools_are_called_and_answered() {
 }
 
 #[test]
-fn what_is_wrong_is_a_validation_exception() {
+fn invalid_requests_are_validation_exceptions() {
     let server = server();
     let mut client = Client::new(&server);
     let mut hot = user("x");
@@ -304,7 +304,7 @@ fn faults_come_as_exceptions() {
 }
 
 #[test]
-fn a_load_answer_has_exactly_its_tokens() {
+fn load_response_has_exactly_its_tokens() {
     let server = server();
     let mut client = Client::new(&server);
     for _ in 0..2 {

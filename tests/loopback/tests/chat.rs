@@ -21,7 +21,7 @@ fn adder() -> Value {
 }
 
 #[test]
-fn a_whole_answer_has_the_recorded_members() {
+fn single_body_response_has_the_recorded_members() {
     let server = server();
     let response =
         Client::new(&server).chat(&json!({"model": "gpt-oss-120b", "messages": user("Hello")}));
@@ -91,7 +91,7 @@ fn a_whole_answer_has_the_recorded_members() {
 }
 
 #[test]
-fn a_stream_says_the_same_and_ends_without_a_marker() {
+fn stream_without_end_marker_gives_the_same_response() {
     let server = server();
     let mut client = Client::new(&server);
     let mut request = json!({"model": "gpt-oss-120b", "messages": user("naïve 日本語 prompt")});
@@ -140,7 +140,7 @@ fn a_stream_says_the_same_and_ends_without_a_marker() {
 }
 
 #[test]
-fn tools_are_called_and_their_results_are_answered() {
+fn tools_are_called_and_their_results_continue_the_chat() {
     let server = server();
     let mut client = Client::new(&server);
     let mut request = json!({"model": "gpt-oss-120b", "messages": user("Use the tool to add 2 and 3."), "tools": adder()});
@@ -262,7 +262,7 @@ fn limits_and_stops_are_kept() {
 }
 
 #[test]
-fn reasoning_is_shown_as_asked() {
+fn reasoning_is_printed_as_requested() {
     let server = server();
     let mut client = Client::new(&server);
     let mut message = |more: Value| {
@@ -429,7 +429,7 @@ fn models_are_listed() {
 }
 
 #[test]
-fn a_load_answer_has_exactly_its_tokens() {
+fn load_response_has_exactly_its_tokens() {
     let server = server();
     let mut client = Client::new(&server);
     for _ in 0..2 {

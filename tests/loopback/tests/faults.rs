@@ -42,7 +42,7 @@ fn finished(response: &Response) -> bool {
 }
 
 #[test]
-fn a_status_comes_with_the_body_of_the_wire() {
+fn error_status_has_the_providers_error_body() {
     for status in [
         400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529,
     ] {
@@ -221,7 +221,7 @@ fn a_reset_comes_after_its_events() {
 }
 
 #[test]
-fn a_stall_is_silent_until_the_client_leaves() {
+fn stall_sends_no_data_until_the_client_disconnects() {
     let (server, client, stalled) = fresh("stall-at-2", true);
     assert_eq!((stalled.end, stalled.events().len()), (End::Silence, 2));
     assert_eq!(server.open_connections(), 1);
@@ -237,7 +237,7 @@ fn a_stall_is_silent_until_the_client_leaves() {
 }
 
 #[test]
-fn broken_heads() {
+fn malformed_headers() {
     assert_eq!(
         (whole("no-head").status, whole("no-head").end),
         (0, End::Cut)
@@ -259,7 +259,7 @@ fn a_drip_is_one_byte_at_a_time() {
 }
 
 #[test]
-fn split_bytes_change_nothing_but_the_chunks() {
+fn splitting_bytes_changes_only_the_chunks() {
     for size in [1, 7, 100] {
         let response = stream(&format!("split-bytes-{size}"));
         assert_eq!(
@@ -350,7 +350,7 @@ fn wrong_lengths() {
 }
 
 #[test]
-fn a_second_response_that_nobody_asked_for() {
+fn unsolicited_second_response() {
     for streams in [false, true] {
         let (_server, mut client, response) = fresh("extra-bytes", streams);
         assert_eq!(response.end, End::Framed);
@@ -360,7 +360,7 @@ fn a_second_response_that_nobody_asked_for() {
 }
 
 #[test]
-fn a_connection_that_closes_against_its_word() {
+fn keep_alive_connection_that_closes() {
     for streams in [false, true] {
         let (_server, mut client, response) = fresh("close-after", streams);
         assert_eq!(
@@ -409,7 +409,7 @@ fn reasoning_in_tags() {
 }
 
 #[test]
-fn what_is_endless_has_an_end() {
+fn endless_bodies_are_limited() {
     for spec in ["endless-line", "endless-events"] {
         let response = stream(spec);
         assert_eq!(response.end, End::Cut, "{spec}");
@@ -481,7 +481,7 @@ fn a_corrupt_event_is_no_text() {
 }
 
 #[test]
-fn odd_heads_and_tails() {
+fn unusual_stream_starts_and_ends() {
     assert_eq!(whole("big-head").header("x-filler").unwrap().len(), 200_000);
     for streams in [false, true] {
         let server = Loopback::start(Config::fast()).unwrap();

@@ -91,7 +91,7 @@ fn chunked_and_dribbled_requests_are_read() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order() {
+fn pipelined_requests_get_responses_in_order() {
     let server = Loopback::start(Config::fast()).unwrap();
     let mut client = Client::new(&server);
     client.send(b"GET /v1/models HTTP/1.1\r\n\r\nGET /v1/nothing HTTP/1.1\r\n\r\nHEAD /v1/nothing HTTP/1.1\r\nconnection: close\r\n\r\n");
@@ -117,7 +117,7 @@ fn expect_gets_its_continue() {
 }
 
 #[test]
-fn what_is_not_http_is_closed() {
+fn non_http_connections_are_closed() {
     let server = Loopback::start(Config::fast()).unwrap();
     let mut client = Client::new(&server);
     client.send(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03 not http\r\n\r\n");
@@ -128,7 +128,7 @@ fn what_is_not_http_is_closed() {
 }
 
 #[test]
-fn the_pace_is_kept() {
+fn rate_limit_is_kept() {
     let pace = Pace {
         first: Duration::from_millis(40),
         each: Duration::from_millis(4),
@@ -155,7 +155,7 @@ fn the_pace_is_kept() {
 }
 
 #[test]
-fn events_share_chunks_where_asked() {
+fn events_share_chunks_on_request() {
     let pace = Pace {
         coalesce: 10,
         ..Config::fast().pace
@@ -175,7 +175,7 @@ fn events_share_chunks_where_asked() {
 }
 
 #[test]
-fn a_client_that_leaves_is_noticed() {
+fn client_disconnect_is_detected() {
     let server = Loopback::start(Config::default()).unwrap();
     let mut client = Client::new(&server).patience(Duration::from_millis(5));
     let request = json!({"model": "load-100000", "stream": true, "messages": [{"role": "user", "content": "x"}]});

@@ -38,7 +38,7 @@ fn with(mut body: Value, more: Value) -> Value {
 }
 
 #[test]
-fn anthropic_says_the_same_whole_and_streaming() {
+fn anthropic_stream_equals_single_body() {
     let server = server();
     let request = json!({"model": "claude-think", "max_tokens": 500, "messages": [{"role": "user", "content": [{"type": "text", "text": "echo: hi there"}]}]});
     let body = anthropic(&server, &request).json();
@@ -171,7 +171,7 @@ fn anthropic_refuses_in_its_own_shape() {
 }
 
 #[test]
-fn gemini_says_the_same_in_all_its_framings() {
+fn gemini_framings_give_the_same_response() {
     let server = server();
     let path = "/v1beta/models/gemini-think:";
     let request = json!({"contents": [{"role": "user", "parts": [{"text": "echo: hi there"}]}],
@@ -323,7 +323,7 @@ fn gemini_refuses_in_its_own_shape() {
 }
 
 #[test]
-fn responses_say_the_same_whole_and_streaming() {
+fn responses_stream_equals_single_body() {
     let server = server();
     let request = json!({"model": "gpt-think", "input": "echo: hi there"});
     let body = post(&server, "/v1/responses", &request).json();
@@ -488,7 +488,7 @@ fn openai_chat_has_nulls_a_usage_chunk_and_an_end() {
 }
 
 #[test]
-fn load_answers_have_exactly_their_tokens() {
+fn load_responses_have_exactly_their_tokens() {
     let server = server();
     for _ in 0..2 {
         let chat = json!({"model": "load-50", "stream": true, "max_tokens": 500, "messages": [{"role": "user", "content": "x"}]});
@@ -525,7 +525,7 @@ fn load_answers_have_exactly_their_tokens() {
 }
 
 #[test]
-fn every_wire_survives_every_fault_of_the_stream() {
+fn every_protocol_survives_every_stream_fault() {
     let server = server();
     for spec in [
         "cut-at-100",

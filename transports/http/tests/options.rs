@@ -8,7 +8,7 @@ use unifiedai_http::{Options, addresses::interleaved, clock, tls};
 use unifiedai_transport::Time;
 
 #[test]
-fn pem_texts_without_what_they_are_for_are_refused() {
+fn pem_without_certificates_or_keys_is_refused() {
     let wrong = Options::new().extra_roots_pem(b"not PEM").unwrap_err();
     assert!(
         wrong.to_string().starts_with("extra_roots_pem: "),

@@ -39,7 +39,7 @@ fn failure(proxy: &str, answers: &[&[u8]]) -> TransportError {
 }
 
 #[test]
-fn any_2xx_answer_to_connect_is_a_connection() {
+fn any_2xx_response_to_connect_opens_the_tunnel() {
     for size in [1, 7, 1000] {
         for status in ["200 Connection established", "201", "204 X", "299"] {
             let answer = format!("HTTP/1.0 {status}\r\nvia: x\r\n\r\n");
@@ -111,7 +111,7 @@ fn a_target_that_the_proxy_cannot_reach_may_be_tried_again() {
 }
 
 #[test]
-fn an_endless_head_ends() {
+fn endless_header_block_is_refused() {
     let mut asked = handshake("http://p", "a.test", 443);
     drop(asked.output());
     assert!(!asked.input(b"HTTP/1.1 200 OK\r\nx: ").unwrap());

@@ -103,7 +103,7 @@ fn a_closed_connection_that_cannot_be_looked_at_is_not_used() {
 }
 
 #[test]
-fn a_long_head_is_not_forgotten() {
+fn long_header_block_is_kept() {
     let long = "x".repeat(3_000);
     let head = format!("HTTP/1.1 204 No Content\r\nconnection: close\r\nlong: {long}\r\n\r\n");
     let (client, server) = (HyperTransport::new(), Server::closing(head));

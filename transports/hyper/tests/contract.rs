@@ -17,7 +17,7 @@ use unifiedai_transport_testing::{
 
 transport_tests!(make);
 network_tests!(make);
-each_case! { make: a_connection_after_two_framings_in_one_answer_is_not_used_again }
+each_case! { make: a_connection_after_two_framings_in_one_response_is_not_reused }
 async_transport_tests!(make);
 proxy_tests!(make);
 option_tests!(make_with);
@@ -67,7 +67,7 @@ fn a_client_outlives_its_runtime() {
 
 /// A task that has done much in one poll gets nothing from tokio's channels, even what is there, until it is polled again.
 #[test]
-fn an_answer_that_tokio_holds_back_is_not_forgotten() {
+fn response_buffered_by_tokio_is_delivered() {
     let server = Server::new(|peer| {
         peer.request();
         peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");

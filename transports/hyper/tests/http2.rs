@@ -73,7 +73,7 @@ async fn delivery_is_read_from_how_a_stream_was_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_before_the_answer_may_be_processed() {
+async fn connection_closed_before_the_response_may_be_processed() {
     let (server, client) = serving(|peer| {
         next_request(peer);
     });
@@ -242,7 +242,7 @@ async fn a_silent_connection_is_not_given_to_the_next_call() {
 }
 
 #[tokio::test]
-async fn a_connection_is_asked_whether_it_lives_also_while_it_waits() {
+async fn idle_connection_is_probed() {
     let (pinged, seen) = mpsc::channel();
     let handle = move |peer: &mut Peer| {
         while let Some((kind, stream)) = next_frame(peer) {

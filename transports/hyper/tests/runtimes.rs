@@ -94,7 +94,7 @@ fn a_runtime_that_is_alive_but_does_not_run_holds_no_other_up() {
 }
 
 #[test]
-fn outside_a_runtime_there_is_an_error_that_says_what_to_do() {
+fn outside_a_runtime_the_error_says_what_to_do() {
     let (client, server) = (HyperTransport::new(), server());
     let mut sent = pin!(call(&client, &server));
     let mut context = Context::from_waker(Waker::noop());
@@ -144,7 +144,7 @@ fn a_body_may_outlive_its_runtime_or_be_read_in_another() {
 
 /// As a program that reads its standard input between two calls does: its runtime sees nothing of what happens meanwhile.
 #[test]
-fn what_happens_while_the_program_is_blocked_harms_no_call() {
+fn blocked_program_does_not_break_calls() {
     for parting in [
         "",
         "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",

@@ -45,9 +45,7 @@ pub fn a_dropped_send_closes_its_connection<T: AsyncTransport, E: BlockOn>(make:
     assert!(seen.recv().unwrap(), "the connection was left open");
 }
 
-pub fn a_send_that_is_never_polled_connects_to_nothing<T: AsyncTransport, E: BlockOn>(
-    make: Make<T, E>,
-) {
+pub fn unpolled_send_does_not_connect<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {
     let server = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
     let transport = plain(make);
     let limits = soon(&transport);
@@ -58,12 +56,7 @@ pub fn a_send_that_is_never_polled_connects_to_nothing<T: AsyncTransport, E: Blo
 }
 
 /// The server may go on to wait for the rest.
-pub fn an_answer_before_the_end_of_the_request_ends_its_connection<
-    T: AsyncTransport,
-    E: BlockOn,
->(
-    make: Make<T, E>,
-) {
+pub fn early_response_closes_the_connection<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {
     let authority = Authority::new("127.0.0.1");
     for (tls, long) in [(false, 0), (false, 3_000), (true, 0), (true, 3_000)] {
         let (over, wait) = mpsc::channel::<()>();

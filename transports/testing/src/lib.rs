@@ -34,35 +34,35 @@ macro_rules! transport_tests {
             an_empty_post_has_a_length
             a_chunked_body_arrives
             a_body_ended_by_the_connection_arrives
-            answers_without_a_body_end_at_once
-            an_http_1_0_answer_is_read
-            statuses_above_400_are_answers
+            responses_without_a_body_end_immediately
+            http_1_0_response_is_read
+            statuses_above_400_are_responses
             redirects_are_not_followed
-            interim_answers_are_skipped
-            a_head_of_60_kib_is_accepted
-            a_long_head_may_come_in_pieces_and_for_any_method
-            a_long_head_and_its_body_may_come_at_once
-            a_long_head_before_an_end_of_the_connection_is_read
+            interim_responses_are_skipped
+            headers_of_60_kib_are_accepted
+            long_headers_in_chunks_for_any_method
+            long_headers_and_body_in_one_read
+            long_headers_before_a_close_are_read
             a_header_bomb_is_refused
             too_many_headers_are_refused
-            a_garbage_head_is_a_protocol_error
+            garbage_headers_are_a_protocol_error
             a_garbage_chunk_is_a_protocol_error
             a_read_connection_is_used_again
             a_connection_after_chunks_is_used_again
-            a_connection_that_was_asked_to_close_is_not_used_again
+            a_connection_with_connection_close_is_not_reused
             a_connection_after_long_trailers_is_used_again
             a_connection_is_used_again_when_only_the_end_was_left
             a_half_read_connection_is_not_used_again
-            bytes_after_an_answer_are_no_answer
+            bytes_after_a_response_are_no_response
             an_idle_connection_that_died_is_not_used
             a_connection_that_closes_while_it_waits_is_not_used
             a_dropped_body_closes_its_connection
             a_limit_holds_for_its_request_alone
-            a_silent_server_runs_into_the_head_limit
-            the_total_limits_the_head_too
-            the_head_may_take_longer_than_a_pause_in_the_body
-            a_pause_runs_into_the_deadline_and_is_no_end
-            a_dripping_head_runs_into_the_head_limit
+            silent_server_hits_the_header_timeout
+            total_timeout_limits_the_headers
+            headers_may_take_longer_than_a_pause_in_the_body
+            pause_in_the_body_hits_the_deadline_and_is_not_the_end
+            dripping_headers_hit_the_header_timeout
             a_dripping_chunk_runs_into_the_deadline
             a_deadline_in_the_past_still_reads_what_is_there
             no_limit_is_no_limit
@@ -70,23 +70,23 @@ macro_rules! transport_tests {
             an_unknown_name_is_not_sent
             a_uri_without_a_host_is_not_sent
             a_handshake_that_hangs_runs_into_the_connect_limit
-            a_connection_closed_before_the_answer_may_be_processed
+            connection_closed_before_the_response_may_be_processed
             a_cut_length_is_truncated
             a_cut_chunk_is_truncated
             a_cut_in_the_framing_of_chunks_is_truncated
             a_missing_last_chunk_is_truncated
-            a_refused_upload_tells_its_status
+            refused_upload_reports_its_status
             tls_to_a_trusted_server_works
             tls_sessions_are_used_again
             an_untrusted_certificate_is_not_sent
             a_certificate_for_another_host_is_not_sent
             an_expired_certificate_is_not_sent
             an_old_version_of_tls_is_not_sent
-            plain_text_in_place_of_tls_is_not_sent
+            plain_text_instead_of_tls_is_not_sent
             tls_closed_without_notice_is_truncated
             tls_closed_with_notice_ends_a_body
             tls_closed_without_notice_after_a_framed_end_is_fine
-            failures_tell_no_secret
+            failures_contain_no_secret
         }
     };
 }
@@ -98,7 +98,7 @@ macro_rules! network_tests {
         $crate::each_case! { $make:
             a_content_length_other_than_the_bodys_is_not_sent
             a_body_before_trailers_of_40_kib_arrives
-            an_early_answer_wins_over_a_broken_request
+            early_response_wins_over_a_broken_request
             no_time_to_connect_is_a_limit
             a_closed_port_is_named_with_the_cause
             a_silent_port_is_named
@@ -119,15 +119,13 @@ macro_rules! async_transport_tests {
             }
 
             #[test]
-            fn a_send_that_is_never_polled_connects_to_nothing() {
-                $crate::async_cases::a_send_that_is_never_polled_connects_to_nothing(super::$make);
+            fn unpolled_send_does_not_connect() {
+                $crate::async_cases::unpolled_send_does_not_connect(super::$make);
             }
 
             #[test]
-            fn an_answer_before_the_end_of_the_request_ends_its_connection() {
-                $crate::async_cases::an_answer_before_the_end_of_the_request_ends_its_connection(
-                    super::$make,
-                );
+            fn early_response_closes_the_connection() {
+                $crate::async_cases::early_response_closes_the_connection(super::$make);
             }
 
             #[test]

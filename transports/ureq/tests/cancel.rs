@@ -61,7 +61,7 @@ fn fails(uri: &str, delivery: RequestDelivery) {
 }
 
 #[test]
-fn a_call_that_waits_for_its_head_ends() {
+fn cancel_ends_a_call_that_waits_for_headers() {
     let authority = Authority::new("127.0.0.1");
     let silent = Server::new(|peer| {
         peer.request();
@@ -127,7 +127,7 @@ fn a_body_that_waits_ends_however_it_is_framed() {
 }
 
 #[test]
-fn a_cancelled_handle_sends_nothing() {
+fn cancelled_handle_prevents_sending() {
     let server = Server::answering(format!("{OK}content-length: 0\r\n\r\n"));
     let handle = CancelHandle::new();
     handle.cancel();

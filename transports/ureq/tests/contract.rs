@@ -10,7 +10,7 @@ use unifiedai_ureq::{Options, UreqTransport};
 
 transport_tests!(make);
 network_tests!(make);
-each_case! { make: a_connection_after_two_framings_in_one_answer_is_not_used_again }
+each_case! { make: a_connection_after_two_framings_in_one_response_is_not_reused }
 proxy_tests!(make);
 option_tests!(make_with);
 #[cfg(feature = "gzip")]

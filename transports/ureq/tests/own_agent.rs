@@ -9,26 +9,26 @@ each_case! { make:
     an_empty_post_has_a_length
     a_chunked_body_arrives
     a_body_ended_by_the_connection_arrives
-    answers_without_a_body_end_at_once
-    an_http_1_0_answer_is_read
-    statuses_above_400_are_answers
+    responses_without_a_body_end_immediately
+    http_1_0_response_is_read
+    statuses_above_400_are_responses
     redirects_are_not_followed
-    interim_answers_are_skipped
-    a_head_of_60_kib_is_accepted
+    interim_responses_are_skipped
+    headers_of_60_kib_are_accepted
     a_header_bomb_is_refused
     too_many_headers_are_refused
-    a_garbage_head_is_a_protocol_error
+    garbage_headers_are_a_protocol_error
     a_garbage_chunk_is_a_protocol_error
     a_read_connection_is_used_again
     a_half_read_connection_is_not_used_again
-    bytes_after_an_answer_are_no_answer
+    bytes_after_a_response_are_no_response
     an_idle_connection_that_died_is_not_used
     a_limit_holds_for_its_request_alone
-    a_silent_server_runs_into_the_head_limit
-    the_total_limits_the_head_too
-    the_head_may_take_longer_than_a_pause_in_the_body
-    a_pause_runs_into_the_deadline_and_is_no_end
-    a_dripping_head_runs_into_the_head_limit
+    silent_server_hits_the_header_timeout
+    total_timeout_limits_the_headers
+    headers_may_take_longer_than_a_pause_in_the_body
+    pause_in_the_body_hits_the_deadline_and_is_not_the_end
+    dripping_headers_hit_the_header_timeout
     a_dripping_chunk_runs_into_the_deadline
     a_deadline_in_the_past_still_reads_what_is_there
     no_limit_is_no_limit
@@ -39,7 +39,7 @@ each_case! { make:
     a_cut_chunk_is_truncated
     a_missing_last_chunk_is_truncated
     a_content_length_other_than_the_bodys_is_not_sent
-    failures_tell_no_secret
+    failures_contain_no_secret
 }
 
 fn make(_: Arc<rustls::ClientConfig>) -> UreqTransport {

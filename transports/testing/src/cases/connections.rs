@@ -28,7 +28,7 @@ pub fn a_connection_after_chunks_is_used_again<T: Transport>(make: fn(Tls) -> T)
     assert_eq!(server.connections(), 1);
 }
 
-pub fn a_connection_that_was_asked_to_close_is_not_used_again<T: Transport>(make: fn(Tls) -> T) {
+pub fn a_connection_with_connection_close_is_not_reused<T: Transport>(make: fn(Tls) -> T) {
     for long in [0, 3_000] {
         let long = "y".repeat(long);
         let server =
@@ -101,7 +101,7 @@ pub fn a_half_read_connection_is_not_used_again<T: Transport>(make: fn(Tls) -> T
 }
 
 /// Wherever they wait: not read yet, read ahead, or beside a head that was too long for the usual buffer.
-pub fn bytes_after_an_answer_are_no_answer<T: Transport>(make: fn(Tls) -> T) {
+pub fn bytes_after_a_response_are_no_response<T: Transport>(make: fn(Tls) -> T) {
     let stray = format!("{OK}content-length: 5\r\n\r\nstray");
     for long in [0, 3_000] {
         let head = format!("{OK}x-long: {}\r\n", "y".repeat(long));
@@ -183,7 +183,7 @@ pub fn a_dropped_body_closes_its_connection<T: Transport>(make: fn(Tls) -> T) {
 }
 
 /// Where the answer ends is a matter of opinion (RFC 9112, 6.3).
-pub fn a_connection_after_two_framings_in_one_answer_is_not_used_again<T: Transport>(
+pub fn a_connection_after_two_framings_in_one_response_is_not_reused<T: Transport>(
     make: fn(Tls) -> T,
 ) {
     let server = Server::answering(format!(

@@ -5,7 +5,7 @@ use crate::{Authority, Peer, Server};
 use bytes::Bytes;
 use unifiedai_transport::{Transport, TransportErrorKind};
 
-pub fn a_head_of_60_kib_is_accepted<T: Transport>(make: fn(Tls) -> T) {
+pub fn headers_of_60_kib_are_accepted<T: Transport>(make: fn(Tls) -> T) {
     let long = "y".repeat(60 * 1024);
     let server = Server::answering(format!("{OK}x-long: {long}\r\ncontent-length: 2\r\n\r\nhi"));
     let transport = plain(make);
@@ -14,7 +14,7 @@ pub fn a_head_of_60_kib_is_accepted<T: Transport>(make: fn(Tls) -> T) {
     assert_eq!(text(&transport, response), "hi");
 }
 
-pub fn a_long_head_may_come_in_pieces_and_for_any_method<T: Transport>(make: fn(Tls) -> T) {
+pub fn long_headers_in_chunks_for_any_method<T: Transport>(make: fn(Tls) -> T) {
     let long = "y".repeat(3_000);
     let server = Server::new({
         let long = long.clone();
@@ -42,7 +42,7 @@ pub fn a_long_head_may_come_in_pieces_and_for_any_method<T: Transport>(make: fn(
     assert_eq!(server.connections(), 1);
 }
 
-pub fn a_long_head_and_its_body_may_come_at_once<T: Transport>(make: fn(Tls) -> T) {
+pub fn long_headers_and_body_in_one_read<T: Transport>(make: fn(Tls) -> T) {
     let authority = Authority::new("127.0.0.1");
     let (long, piece) = ("y".repeat(5_000), "z".repeat(0x1800));
     let interim = format!("HTTP/1.1 103 Early Hints\r\nlink: {long}\r\n\r\n");
@@ -66,7 +66,7 @@ pub fn a_long_head_and_its_body_may_come_at_once<T: Transport>(make: fn(Tls) -> 
     }
 }
 
-pub fn a_long_head_before_an_end_of_the_connection_is_read<T: Transport>(make: fn(Tls) -> T) {
+pub fn long_headers_before_a_close_are_read<T: Transport>(make: fn(Tls) -> T) {
     let authority = Authority::new("127.0.0.1");
     let long = "y".repeat(3_000);
     for (framing, cut) in [("connection: close", false), ("content-length: 9", true)] {
@@ -105,7 +105,7 @@ pub fn too_many_headers_are_refused<T: Transport>(make: fn(Tls) -> T) {
     refused(make, &server, TransportErrorKind::HeadersTooLarge);
 }
 
-pub fn a_garbage_head_is_a_protocol_error<T: Transport>(make: fn(Tls) -> T) {
+pub fn garbage_headers_are_a_protocol_error<T: Transport>(make: fn(Tls) -> T) {
     for garbage in ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "\0\x01\x02\x03 what\r\n\r\n"] {
         let server = Server::closing(garbage);
         refused(make, &server, TransportErrorKind::Protocol);

@@ -19,7 +19,7 @@ pub fn a_body_ended_by_the_connection_arrives<T: Transport>(make: fn(Tls) -> T) 
     assert_eq!(get_text(&plain(make), &server), "until the end");
 }
 
-pub fn answers_without_a_body_end_at_once<T: Transport>(make: fn(Tls) -> T) {
+pub fn responses_without_a_body_end_immediately<T: Transport>(make: fn(Tls) -> T) {
     let transport = plain(make);
     for status in ["204 No Content", "304 Not Modified"] {
         let server = Server::answering(format!("HTTP/1.1 {status}\r\n\r\n"));
@@ -31,12 +31,12 @@ pub fn answers_without_a_body_end_at_once<T: Transport>(make: fn(Tls) -> T) {
     assert_eq!(text(&transport, response), "");
 }
 
-pub fn an_http_1_0_answer_is_read<T: Transport>(make: fn(Tls) -> T) {
+pub fn http_1_0_response_is_read<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::closing("HTTP/1.0 200 OK\r\n\r\nold");
     assert_eq!(get_text(&plain(make), &server), "old");
 }
 
-pub fn statuses_above_400_are_answers<T: Transport>(make: fn(Tls) -> T) {
+pub fn statuses_above_400_are_responses<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::answering(
         "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nwait",
     );
@@ -65,7 +65,7 @@ pub fn redirects_are_not_followed<T: Transport>(make: fn(Tls) -> T) {
     assert_eq!(other.connections(), 0);
 }
 
-pub fn interim_answers_are_skipped<T: Transport>(make: fn(Tls) -> T) {
+pub fn interim_responses_are_skipped<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::answering(
         "HTTP/1.1 100 Continue\r\n\r\n\
          HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n\

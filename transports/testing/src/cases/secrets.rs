@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::{error::Error, net::TcpListener};
 use unifiedai_transport::Transport;
 
-pub fn failures_tell_no_secret<T: Transport>(make: fn(Tls) -> T) {
+pub fn failures_contain_no_secret<T: Transport>(make: fn(Tls) -> T) {
     let transport = plain(make);
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -48,7 +48,7 @@ pub fn a_limit_holds_for_its_request_alone<T: Transport>(make: fn(Tls) -> T) {
     assert_eq!(server.connections(), 1);
 }
 
-pub fn a_silent_server_runs_into_the_head_limit<T: Transport>(make: fn(Tls) -> T) {
+pub fn silent_server_hits_the_header_timeout<T: Transport>(make: fn(Tls) -> T) {
     let server = silent();
     let transport = plain(make);
     let mut limits = soon(&transport);
@@ -62,7 +62,7 @@ pub fn a_silent_server_runs_into_the_head_limit<T: Transport>(make: fn(Tls) -> T
     );
 }
 
-pub fn the_total_limits_the_head_too<T: Transport>(make: fn(Tls) -> T) {
+pub fn total_timeout_limits_the_headers<T: Transport>(make: fn(Tls) -> T) {
     let server = silent();
     let transport = plain(make);
     let mut limits = soon(&transport);
@@ -76,7 +76,7 @@ pub fn the_total_limits_the_head_too<T: Transport>(make: fn(Tls) -> T) {
     );
 }
 
-pub fn the_head_may_take_longer_than_a_pause_in_the_body<T: Transport>(make: fn(Tls) -> T) {
+pub fn headers_may_take_longer_than_a_pause_in_the_body<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::new(|peer| {
         peer.request();
         thread::sleep(SHORT * 2);
@@ -90,7 +90,7 @@ pub fn the_head_may_take_longer_than_a_pause_in_the_body<T: Transport>(make: fn(
     assert_eq!(response.body_mut().chunk(pause).unwrap().unwrap(), "hi");
 }
 
-pub fn a_pause_runs_into_the_deadline_and_is_no_end<T: Transport>(make: fn(Tls) -> T) {
+pub fn pause_in_the_body_hits_the_deadline_and_is_not_the_end<T: Transport>(make: fn(Tls) -> T) {
     let (go, wait) = mpsc::channel();
     let wait = std::sync::Mutex::new(wait);
     let server = Server::new(move |peer| {
@@ -118,7 +118,7 @@ pub fn a_pause_runs_into_the_deadline_and_is_no_end<T: Transport>(make: fn(Tls) 
     assert_eq!(body.chunk(limit(&transport)).unwrap(), None);
 }
 
-pub fn a_dripping_head_runs_into_the_head_limit<T: Transport>(make: fn(Tls) -> T) {
+pub fn dripping_headers_hit_the_header_timeout<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::new(|peer| {
         peer.request();
         peer.write(format!("{OK}x-long: ").as_bytes());

@@ -66,7 +66,7 @@ pub fn an_old_version_of_tls_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
 /// A record of TLS 1.0: fatal, `protocol_version` (RFC 5246, 7.2).
 const PROTOCOL_VERSION_ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 
-pub fn plain_text_in_place_of_tls_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
+pub fn plain_text_instead_of_tls_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::new(|peer| {
         peer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         peer.sees_close();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use unifiedai_transport::{Transport, TransportErrorKind};
 
-pub fn a_connection_closed_before_the_answer_may_be_processed<T: Transport>(make: fn(Tls) -> T) {
+pub fn connection_closed_before_the_response_may_be_processed<T: Transport>(make: fn(Tls) -> T) {
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le"] {
         let server = Server::closing(answer);
         refused(make, &server, TransportErrorKind::Reset);
@@ -39,7 +39,7 @@ pub fn a_missing_last_chunk_is_truncated<T: Transport>(make: fn(Tls) -> T) {
     is_broken(make, &server, "half", TransportErrorKind::Truncated);
 }
 
-pub fn a_refused_upload_tells_its_status<T: Transport>(make: fn(Tls) -> T) {
+pub fn refused_upload_reports_its_status<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::new(|peer| {
         peer.head();
         peer.write(b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 3\r\n\r\nbig");
@@ -53,7 +53,7 @@ pub fn a_refused_upload_tells_its_status<T: Transport>(make: fn(Tls) -> T) {
 }
 
 /// A server that has read enough answers and closes while the request is still being written, which resets the connection.
-pub fn an_early_answer_wins_over_a_broken_request<T: Transport>(make: fn(Tls) -> T) {
+pub fn early_response_wins_over_a_broken_request<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::new(|peer| {
         peer.head();
         peer.read(100_000);

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use unifiedai_http::Options;
 use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
 
-pub fn errors_of_connecting_name_place_and_cause<T: Transport>(make: fn(Options) -> T) {
+pub fn connect_errors_name_address_and_cause<T: Transport>(make: fn(Options) -> T) {
     let transport = make(plain());
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()

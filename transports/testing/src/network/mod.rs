@@ -20,20 +20,20 @@ use unifiedai_transport::TransportError;
 macro_rules! option_tests {
     ($make:ident) => {
         $crate::each_network_case! { $make:
-            plain_http_is_asked_of_a_proxy_by_its_absolute_url
+            plain_http_uses_the_absolute_url_at_a_proxy
             https_goes_through_a_tunnel
-            a_tunnel_stands_with_any_2xx
+            any_2xx_opens_the_tunnel
             a_proxy_may_speak_tls
             loopback_and_exceptions_are_reached_directly
             socks_5_carries_plain_and_tls
             socks_5_with_a_password_and_a_resolved_target
             socks_5_refusals_are_final
             a_proxy_that_refuses_is_final
-            a_proxy_that_cannot_reach_the_target_may_be_asked_again
+            unreachable_target_behind_a_proxy_is_retryable
             a_proxy_setting_that_cannot_be_used_sends_nothing
             a_proxy_that_is_not_there_is_named
             a_silent_proxy_runs_into_the_connect_limit
-            errors_of_connecting_name_place_and_cause
+            connect_errors_name_address_and_cause
             plain_http_on_an_https_port_is_no_failure_to_connect
             what_is_not_http_is_named
             a_connect_limit_of_zero_uses_a_kept_connection_alone

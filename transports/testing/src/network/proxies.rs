@@ -14,7 +14,7 @@ use unifiedai_transport::Transport;
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
 /// With the credentials, in the target's `host`, on one connection.
-pub fn plain_http_is_asked_of_a_proxy_by_its_absolute_url<T: Transport>(make: fn(Options) -> T) {
+pub fn plain_http_uses_the_absolute_url_at_a_proxy<T: Transport>(make: fn(Options) -> T) {
     let (heads, asked) = mpsc::channel();
     let proxy = Server::new(move |peer| {
         while let Some(request) = peer.request() {
@@ -88,7 +88,7 @@ pub fn https_goes_through_a_tunnel<T: Transport>(make: fn(Options) -> T) {
     assert_eq!(proxy.connections(), 1);
 }
 
-pub fn a_tunnel_stands_with_any_2xx<T: Transport>(make: fn(Options) -> T) {
+pub fn any_2xx_opens_the_tunnel<T: Transport>(make: fn(Options) -> T) {
     for status in ["200", "201 Created", "204 No Content", "299 Odd"] {
         let authority = Authority::new("a.test");
         let (proxy, _heads) = tunnel(&authority, status);

@@ -58,9 +58,7 @@ pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
     error_contains(&failure, &[&shown, "a.test:80", "status 407"]);
 }
 
-pub fn a_proxy_that_cannot_reach_the_target_may_be_asked_again<T: Transport>(
-    make: fn(Options) -> T,
-) {
+pub fn unreachable_target_behind_a_proxy_is_retryable<T: Transport>(make: fn(Options) -> T) {
     for (answer, word) in [
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "status 502"),
         ("HTTP/1.1 503 Unavailable\r\n\r\n", "status 503"),
