@@ -179,7 +179,7 @@ fn codes(response: &UnifiedChatResponse) -> Vec<&str> {
     response
         .warnings
         .iter()
-        .map(|warning| &*warning.code)
+        .map(|warning| warning.code)
         .collect()
 }
 

@@ -43,7 +43,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             io,
             exchange,
             body: None,
-            context: context,
+            context,
             cancel: None,
             now,
             has_emitted: false,

@@ -28,10 +28,6 @@ pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
     has_emitted: bool,
 }
 
-#[expect(
-    clippy::enum_variant_names,
-    reason = "waiting for nothing reads better than `Nothing`"
-)]
 enum WaitState<B> {
     Idle,
     Headers(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),
@@ -67,7 +63,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
             io,
             exchange,
             waiting: WaitState::Idle,
-            context: context,
+            context,
             now,
             inputs_since_yield: 0,
             has_emitted: false,
