@@ -18,8 +18,11 @@ use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use serde::Serialize;
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 use unifiedai::{
-    AwsCredentials, CallOptions, CallStart, ChatRequest, Exchange, Input, Message, Provider,
-    Signer, Step, Time, codec::sse::SseDecoder, provider::OpenAiChat,
+    CallOptions, ChatRequest, Message,
+    codec::sse::SseDecoder,
+    provider::{AwsCredentials, OpenAiChat, Provider, Signer},
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::Time,
 };
 
 #[global_allocator]

@@ -1,7 +1,7 @@
 //! A client for LLM chat providers whose core does no I/O.
 //!
 //! A [`ChatRequest`] goes in; [`StreamEvent`]s, a [`UnifiedChatResponse`] or a mapped [`Error`] come out, the same for every
-//! provider. In between stands a state machine, [`Exchange`], that turns the request into HTTP and the bytes that come
+//! provider. In between stands a state machine, [`Exchange`](crate::sans_io::Exchange), that turns the request into HTTP and the bytes that come
 //! back into events. It opens no socket, reads no clock, starts no thread and draws no random number: all four are handed
 //! in. Three thin transports do that for you, or you do it yourself.
 //!
@@ -16,7 +16,7 @@
 //!
 //! ```
 //! use std::{sync::Arc, time::SystemTime};
-//! use unifiedai::{CallOptions, ChatRequest, Exchange, Input, CallStart, Step, Time, provider::OpenAiChat};
+//! use unifiedai::{sans_io::{Exchange, Input, CallStart, Step}, transport::Time, provider::OpenAiChat, CallOptions, ChatRequest};
 //!
 //! # fn send(_: http::Request<bytes::Bytes>) -> http::response::Parts { http::Response::new(()).into_parts().0 }
 //! # let mut chunks = [r#"{"choices":[{"message":{"content":"Hello."},"finish_reason":"stop"}]}"#].into_iter();
@@ -46,15 +46,15 @@
 //!
 //! What to do for each step, and what to tell the machine after it:
 //!
-//! | [`Step`] | do | then [`handle`](Exchange::handle) |
+//! | [`Step`](crate::sans_io::Step) | do | then [`handle`](crate::sans_io::Exchange::handle) |
 //! |---|---|---|
-//! | [`Send`](Step::Send) | drop any response that is open; send the request within its limits | [`Input::Headers`] when the status and headers are there, [`Input::TransportError`] if not |
-//! | [`Receive`](Step::Receive) | read the body on, until the deadline at the latest | [`Input::Body`], [`Input::BodyEnd`] where HTTP says that it ends, [`Input::TransportError`]; nothing if the deadline passed |
-//! | [`Sleep`](Step::Sleep) | drop any response; wait until then | nothing |
-//! | [`Event`](Step::Event) | hand it to the application | nothing |
-//! | [`Done`](Step::Done) | drop any response; call [`into_result`](Exchange::into_result) | nothing |
+//! | [`Send`](crate::sans_io::Step::Send) | drop any response that is open; send the request within its limits | [`Input::Headers`](crate::sans_io::Input::Headers) when the status and headers are there, [`Input::TransportError`](crate::sans_io::Input::TransportError) if not |
+//! | [`Receive`](crate::sans_io::Step::Receive) | read the body on, until the deadline at the latest | [`Input::Body`](crate::sans_io::Input::Body), [`Input::BodyEnd`](crate::sans_io::Input::BodyEnd) where HTTP says that it ends, [`Input::TransportError`](crate::sans_io::Input::TransportError); nothing if the deadline passed |
+//! | [`Sleep`](crate::sans_io::Step::Sleep) | drop any response; wait until then | nothing |
+//! | [`Event`](crate::sans_io::Step::Event) | hand it to the application | nothing |
+//! | [`Done`](crate::sans_io::Step::Done) | drop any response; call [`into_result`](crate::sans_io::Exchange::into_result) | nothing |
 //!
-//! and [`poll`](Exchange::poll) again. A driver that does not wait for the head in `Send` may poll on: it is told to `Receive`, and
+//! and [`poll`](crate::sans_io::Exchange::poll) again. A driver that does not wait for the head in `Send` may poll on: it is told to `Receive`, and
 //! handles the head when it comes. What is handled at a wrong time ends the call with an error of kind
 //! [`Misuse`](ErrorKind::Misuse). Dropping the machine cancels the call.
 //!
@@ -84,20 +84,36 @@
 //!                  Done(Ok)                                                Done(Err)
 //! ```
 //!
-//! | state | [`poll`](Exchange::poll) returns |
+//! | state | [`poll`](crate::sans_io::Exchange::poll) returns |
 //! |---|---|
 //! | `Ready` | `Sleep` before the time of the attempt and while a permit is awaited, else `Send` |
 //! | `AwaitHead` | `Receive` |
 //! | `ResponseBody` | `Event` for each event, `Receive` when there is none |
 //! | `Done` | `Event` for each event that is left, then `Done` |
 //!
-//! A failure leads to another attempt if the [retry policy](RetryPolicy) or a [fallback](Fallback) allows it and, on a stream, no
+//! A failure leads to another attempt if the [retry policy](RetryPolicy) or a [fallback](crate::policy::Fallback) allows it and, on a stream, no
 //! visible event was decoded. Each attempt starts from nothing: events of an attempt are held back until the first visible one.
 //!
 //! # Guarantees
 //! What the machine guarantees: nothing from the network makes it panic; an answer that was cut is an error, never a
 //! short answer; the way in which bytes are cut into chunks changes nothing; memory is bounded by
 //! [`CallOptions::sizes`]; after something visible was handed out a failure is final.
+//!
+//! # Modules
+//! The names at the root are what most programs write. The rest is in modules by purpose:
+//!
+//! | module | has |
+//! |---|---|
+//! | [`chat`], [`embed`], [`error`] | the rest of the vocabulary of requests, responses and errors |
+//! | [`provider`] | the providers, and what a provider of your own needs |
+//! | [`transport`] | the transports, the traits for your own, drivers, transports for tests |
+//! | [`policy`] | limits of a provider, circuit breakers, fallback |
+//! | [`observe`] | observers for logs, traces and metrics |
+//! | [`batch`], [`compare`], [`health`] | many calls, one question to several models, whether providers respond |
+//! | [`schema`] | JSON schemas in each server's dialect |
+//! | [`sans_io`] | the machine, for a runtime of your own |
+//! | [`codec`] | decoders of server-sent events and other framings |
+//! | [`compat`] | clients in the shapes of the vendors' SDKs |
 //!
 //! # Features
 //! None is on by default, and none changes what another does.
@@ -118,67 +134,45 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 mod auth;
-mod chat;
+pub mod batch;
+pub mod chat;
 mod client;
 pub mod codec;
-mod embed;
-mod error;
+pub mod compare;
+pub mod compat;
+pub mod embed;
+pub mod error;
 mod event;
-mod exchange;
+pub mod health;
 mod json;
-mod policy;
+pub mod observe;
+pub mod policy;
 pub mod provider;
+pub mod sans_io;
 pub mod schema;
 mod small_vec;
 mod string_enum;
 pub mod transport;
 
-#[cfg(feature = "bedrock")]
-pub use auth::sigv4::{AwsCredentialSource, AwsCredentials, Signer};
-pub use auth::{Auth, Credential, Secret};
+pub use auth::Secret;
 pub use chat::{
-    Attempt, CallMetrics, ChatRequest, Choice, Citation, ContentPart, FinishReason, ImageDetail,
-    JsonSchema, Logprobs, Media, Message, Param, ProviderBlock, ProviderData, ProviderMetadata,
-    RateLimit, RawBody, RawHeaders, ReasoningEffort, ReasoningFormat, ResponseFormat, Role,
-    ServerTiming, ServiceTier, TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, TopLogprob,
-    UnifiedChatResponse, Usage, Verbosity, Warning,
+    finish::FinishReason,
+    message::{Message, Role},
+    params::{JsonSchema, ReasoningEffort, ResponseFormat},
+    part::{ContentPart, Media},
+    request::ChatRequest,
+    response::UnifiedChatResponse,
+    tool::{Tool, ToolCall, ToolChoice, ToolResult},
+    usage::Usage,
 };
-pub use client::{
-    AsyncBatch, AsyncClient, AsyncUnifiedAI, Batch, BatchOptions, BatchResult, CallEvent, CallInfo,
-    CallObservation, CallSummary, Client, Comparison, ComparisonEntry, ComparisonMetric, Health,
-    HealthStatus, IterRequests, Observer, ProviderHealth, ProviderRegistry, UnifiedAI,
-    compat::{self, AsyncCerebras, Cerebras},
-};
-pub use embed::{EmbedEncoding, EmbedRequest, EmbedResponse, EmbeddingInputType};
-pub use error::{Error, ErrorBody, ErrorKind, TimeoutKind};
-pub use event::{
-    Accumulator, ResponseBuilder, ResponseLimits, ResponseStart, StreamEvent, ToolFragment,
-};
-pub use exchange::{
-    CallStart, Chat, CheckProvider, Embed, Exchange, Input, ListModels, Operation, RetrieveModel,
-    Step,
-};
+pub use client::{AsyncClient, Client};
+pub use embed::{request::EmbedRequest, response::EmbedResponse};
+pub use error::{Error, kind::ErrorKind};
+pub use event::StreamEvent;
 pub use json::Json;
-pub use policy::{
-    CallOptions, CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits, RetryPolicy,
-    SizeLimits, Timeouts, parse_duration, retry_after,
-};
-pub use provider::{
-    BaseUrl, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing, Model, ModelPage,
-    Provider,
-};
-pub use unifiedai_transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, BoxedAsyncTransport, BoxedTransport,
-    CancelHandle, Phase, RequestDelivery, ResponseBody, Time, Transport, TransportError,
-    TransportErrorKind,
-};
-
-#[cfg(feature = "metrics")]
-pub use client::MetricsObserver;
-#[cfg(feature = "tracing")]
-pub use client::TracingObserver;
-#[cfg(feature = "bedrock")]
-pub use client::compat::{AsyncBedrockRuntime, BedrockRuntime};
+pub use policy::{CallOptions, retry::RetryPolicy, timeouts_and_sizes::Timeouts};
+pub use provider::model::Model;
+pub use transport::{blocking::ChatStream, nonblocking::AsyncChatStream};
 
 /// The README's snippets, compiled and run as tests.
 #[cfg(doctest)]

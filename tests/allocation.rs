@@ -15,8 +15,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, ErrorKind, Exchange, Input, Provider, RetryPolicy, Step,
-    Time, provider::OpenAiChat,
+    CallOptions, ChatRequest, ErrorKind, RetryPolicy,
+    provider::{OpenAiChat, Provider},
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::Time,
 };
 
 const EVENT: usize = 256 << 10;

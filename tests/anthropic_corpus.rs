@@ -18,8 +18,9 @@ use support::{
     drive::{Arrival, chat, options, run, start},
 };
 use unifiedai::{
-    ChatRequest, ContentPart, Error, ErrorKind, Exchange, Message, Provider, UnifiedChatResponse,
-    provider::Anthropic,
+    ChatRequest, ContentPart, Error, ErrorKind, Message, UnifiedChatResponse,
+    provider::{Anthropic, Provider},
+    sans_io::Exchange,
 };
 
 /// Streams that are errors although each of their events is well formed.

@@ -9,10 +9,10 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unifiedai::{
-    Auth, ChatRequest, Citation, ContentPart, Credential, ErrorKind, ImageDetail, Json, JsonSchema,
-    Media, Message, Provider, ProviderData, ReasoningEffort, ReasoningFormat, ResponseFormat, Role,
-    Secret, ServiceTier, Tool, ToolCall, ToolChoice, ToolResult,
-    provider::{Anthropic, anthropic::cache_point},
+    ChatRequest, ContentPart, ErrorKind, Json, JsonSchema, Media, Message, ReasoningEffort,
+    ResponseFormat, Role, Secret, Tool, ToolCall, ToolChoice, ToolResult,
+    chat::{Citation, ImageDetail, ProviderData, ReasoningFormat, ServiceTier},
+    provider::{Anthropic, Auth, Credential, Provider, anthropic::cache_point},
 };
 
 fn ask() -> ChatRequest {
@@ -375,7 +375,7 @@ fn a_conversation_begun_elsewhere_goes_on() {
 
 #[test]
 fn hosting_decides_url_headers_and_version() {
-    let header = |encoded: &unifiedai::EncodedRequest, name: &str| {
+    let header = |encoded: &unifiedai::provider::EncodedRequest, name: &str| {
         let value = encoded.request.headers().get(name);
         value.map(|value| value.to_str().unwrap().to_owned())
     };

@@ -13,8 +13,9 @@ mod support;
 use std::sync::Arc;
 use support::drive::{Answer, Arrival, Outcome, chat};
 use unifiedai::{
-    Accumulator, ChatRequest, ContentPart, ErrorKind, FinishReason, Provider, StreamEvent,
-    provider::Anthropic,
+    ChatRequest, ContentPart, ErrorKind, FinishReason, StreamEvent,
+    provider::{Anthropic, Provider},
+    sans_io::Accumulator,
 };
 
 const WHOLE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"thinking","thinking":"Hm.","signature":"sig"},{"type":"redacted_thinking","data":"abc"},{"type":"text","text":"It is ","citations":[{"type":"char_location","cited_text":"c","document_title":"d"}]},{"type":"server_tool_use","id":"srv_1","name":"web_search","input":{"query":"q"}},{"type":"tool_use","id":"toolu_1","name":"f","input":{"a":1},"caller":{"type":"direct"}},{"type":"tool_use","id":"toolu_2","name":"g","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"container":{"id":"c_1"},"usage":{"input_tokens":5,"cache_read_input_tokens":10,"output_tokens":7}}"#;

@@ -17,8 +17,9 @@ use support::{
     drive::{Answer, Arrival, Outcome, chat, options, run, start},
 };
 use unifiedai::{
-    ChatRequest, Error, ErrorKind, Exchange, FinishReason, Provider, StreamEvent,
-    UnifiedChatResponse, provider::Bedrock,
+    ChatRequest, Error, ErrorKind, FinishReason, StreamEvent, UnifiedChatResponse,
+    provider::{Bedrock, Provider},
+    sans_io::Exchange,
 };
 
 fn bedrock() -> Arc<dyn Provider> {
@@ -127,7 +128,7 @@ fn agree(
 
 /// Whoever adds up the events gets the response.
 fn fold(full: &Outcome) -> Result<(), String> {
-    let mut folded = unifiedai::Accumulator::new();
+    let mut folded = unifiedai::sans_io::Accumulator::new();
     full.events.iter().for_each(|event| folded.apply(event));
     let response = full.result.as_ref().unwrap();
     match folded.response().choices == response.choices {

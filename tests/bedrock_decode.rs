@@ -17,8 +17,8 @@ use support::{
     drive::{Answer, Arrival, Outcome, chat},
 };
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, FinishReason, Provider, StreamEvent, UnifiedChatResponse,
-    provider::Bedrock,
+    ChatRequest, ContentPart, ErrorKind, FinishReason, StreamEvent, UnifiedChatResponse,
+    provider::{Bedrock, Provider},
 };
 
 fn bedrock() -> Arc<dyn Provider> {

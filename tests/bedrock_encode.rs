@@ -9,12 +9,15 @@
 
 use serde_json::{Value, json};
 use unifiedai::{
-    AwsCredentials, ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Media, Message,
-    Provider, ReasoningEffort, ResponseFormat, Role, ServiceTier, Tool, ToolCall, ToolChoice,
-    ToolResult, Warning,
-    provider::bedrock::{
-        Bedrock, CacheTtl, ConverseOptions, Guardrail, cache_point, cited_document, json_result,
-        system_tool, tool_cache_point,
+    ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Media, Message, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
+    chat::{ServiceTier, Warning},
+    provider::{
+        AwsCredentials, Provider,
+        bedrock::{
+            Bedrock, CacheTtl, ConverseOptions, Guardrail, cache_point, cited_document,
+            json_result, system_tool, tool_cache_point,
+        },
     },
 };
 

@@ -11,9 +11,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 use unifiedai::{
-    AwsCredentialSource, AwsCredentials, CallOptions, ChatRequest, Client, Error, ErrorKind,
-    ReasoningEffort, RetryPolicy, Tool, ToolResult, provider::Bedrock,
-    provider::bedrock::BedrockBuilder, transport::UreqTransport,
+    CallOptions, ChatRequest, Client, Error, ErrorKind, ReasoningEffort, RetryPolicy, Tool,
+    ToolResult,
+    provider::{AwsCredentialSource, AwsCredentials, Bedrock, bedrock::BedrockBuilder},
+    transport::UreqTransport,
 };
 use unifiedai_loopback::{AwsKeys, Config, Loopback};
 

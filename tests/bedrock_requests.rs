@@ -13,8 +13,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use support::corpus::{self, Recording};
 use unifiedai::{
-    ChatRequest, ContentPart, Json, JsonSchema, Media, Message, Provider, ResponseFormat, Role,
-    Tool, ToolCall, ToolChoice, ToolResult, provider::Bedrock,
+    ChatRequest, ContentPart, Json, JsonSchema, Media, Message, ResponseFormat, Role, Tool,
+    ToolCall, ToolChoice, ToolResult,
+    provider::{Bedrock, Provider},
 };
 
 #[test]

@@ -16,9 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai::{
-    CallOptions, CancelHandle, ChatRequest, Client, ErrorKind,
+    CallOptions, ChatRequest, Client, ErrorKind,
     provider::{OpenAiChat, openai_chat::CEREBRAS},
-    transport::UreqTransport,
+    transport::{CancelHandle, UreqTransport},
 };
 
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);

@@ -14,7 +14,11 @@ use support::{
     corpus,
     drive::{Arrival, options, run, start},
 };
-use unifiedai::{ErrorKind, Exchange, Provider, provider::OpenAiChat};
+use unifiedai::{
+    ErrorKind,
+    provider::{OpenAiChat, Provider},
+    sans_io::Exchange,
+};
 
 fn cerebras() -> Arc<dyn Provider> {
     Arc::new(OpenAiChat::cerebras("test-key").unwrap())

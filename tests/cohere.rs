@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use support::drive::{Answer, Arrival, Outcome, chat, options, run, start};
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, Exchange, FinishReason, JsonSchema, Message, Provider,
-    ReasoningEffort, ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
-    provider::Cohere,
+    ChatRequest, ContentPart, ErrorKind, FinishReason, JsonSchema, Message, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
+    provider::{Cohere, Provider},
+    sans_io::Exchange,
 };
 
 fn cohere() -> Arc<dyn Provider> {

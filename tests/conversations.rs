@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
-    ChatRequest, Message, Provider,
-    provider::{Anthropic, Cohere, Gemini, Ollama},
+    ChatRequest, Message,
+    provider::{Anthropic, Cohere, Gemini, Ollama, Provider},
 };
 
 fn anthropic(url: &str) -> Anthropic {
@@ -193,6 +193,8 @@ data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","
 data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"k."}}
 
 data: {"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t1","name":"f","input":{}}}
+
+data: {"type":"content_block_stop","index":1}
 
 data: {"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":2}}
 

@@ -14,9 +14,11 @@ use serde_json::{Value, json};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use support::drive::{Answer, Arrival, options, run, start};
 use unifiedai::{
-    EmbedEncoding, EmbedRequest, EmbedResponse, EmbeddingInputType, Error, ErrorKind, Exchange,
-    Input, Provider, Step, Time,
-    provider::{Cohere, Gemini, Ollama, OpenAiChat},
+    EmbedRequest, EmbedResponse, Error, ErrorKind,
+    embed::{EmbedEncoding, EmbeddingInputType},
+    provider::{Cohere, Gemini, Ollama, OpenAiChat, Provider},
+    sans_io::{Exchange, Input, Step},
+    transport::Time,
 };
 
 fn openai() -> Arc<dyn Provider> {
@@ -47,7 +49,7 @@ fn two() -> EmbedRequest {
 fn exchange(
     provider: &Arc<dyn Provider>,
     request: EmbedRequest,
-) -> Result<Exchange<unifiedai::Embed>, Error> {
+) -> Result<Exchange<unifiedai::sans_io::Embed>, Error> {
     Exchange::embed(provider.clone(), Arc::new(request), options(), start())
 }
 

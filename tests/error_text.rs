@@ -5,10 +5,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
-use unifiedai::{
-    Provider,
-    provider::{OpenAiChat, anthropic::Anthropic, gemini::Gemini},
-};
+use unifiedai::provider::{OpenAiChat, Provider, anthropic::Anthropic, gemini::Gemini};
 
 /// `any::<String>()` has no control characters.
 fn text() -> impl Strategy<Value = String> {

@@ -16,12 +16,13 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 use unifiedai::{
-    Auth, AwsCredentials, ChatRequest, ContentPart, EncodedRequest, Error, ErrorKind, Exchange,
-    Fallback, FallbackTarget, Provider,
+    ChatRequest, ContentPart, Error, ErrorKind,
+    policy::{Fallback, FallbackTarget},
     provider::{
-        Anthropic, Bedrock, ChatDecoder, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
-        openai_responses,
+        Anthropic, Auth, AwsCredentials, Bedrock, ChatDecoder, Cohere, EncodedRequest, Gemini,
+        Ollama, OpenAiChat, OpenAiResponses, Provider, openai_responses,
     },
+    sans_io::Exchange,
 };
 
 fn wires() -> Vec<Arc<dyn Provider>> {

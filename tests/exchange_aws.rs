@@ -14,9 +14,10 @@ use bytes::Bytes;
 use manual_driver::*;
 use std::sync::Arc;
 use unifiedai::{
-    AwsCredentials, ErrorKind, Input,
+    ErrorKind,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::Bedrock,
+    provider::{AwsCredentials, Bedrock},
+    sans_io::Input,
 };
 
 const AWS: (&str, &str) = ("content-type", "application/vnd.amazon.eventstream");

@@ -13,7 +13,9 @@ mod manual_driver;
 use bytes::Bytes;
 use manual_driver::*;
 use unifiedai::{
-    Error, ErrorKind, Input, RequestDelivery, TransportErrorKind, UnifiedChatResponse,
+    Error, ErrorKind, UnifiedChatResponse,
+    sans_io::Input,
+    transport::{RequestDelivery, TransportErrorKind},
 };
 
 /// A call that gets this answer, in pieces of every size: all must come to the same.

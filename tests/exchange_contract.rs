@@ -11,7 +11,10 @@ mod manual_driver;
 
 use manual_driver::*;
 use unifiedai::{
-    ErrorKind, Input, RequestDelivery, Step, StreamEvent, Time, TimeoutKind, TransportErrorKind,
+    ErrorKind, StreamEvent,
+    error::TimeoutKind,
+    sans_io::{Input, Step},
+    transport::{RequestDelivery, Time, TransportErrorKind},
 };
 
 #[test]

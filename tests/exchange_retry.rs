@@ -11,7 +11,10 @@ mod manual_driver;
 
 use manual_driver::*;
 use std::time::Duration;
-use unifiedai::{CallOptions, ErrorKind, Phase, RequestDelivery, RetryPolicy, TransportErrorKind};
+use unifiedai::{
+    CallOptions, ErrorKind, RetryPolicy,
+    transport::{Phase, RequestDelivery, TransportErrorKind},
+};
 
 fn replaying() -> CallOptions {
     with(|options| options.retry.retry_ambiguous = true)
@@ -216,7 +219,7 @@ fn exhausted_rate_limits_give_the_wait() {
 fn back_off_doubles_and_varies_with_the_seed() {
     let waits = |seed| {
         let mut call = Call::whole(with(|o| o.retry = RetryPolicy::default().max_retries(6)));
-        call.exchange = unifiedai::Exchange::new(
+        call.exchange = unifiedai::sans_io::Exchange::new(
             cerebras(),
             request(false).into(),
             with(|o| o.retry = RetryPolicy::default().max_retries(6)).into(),
@@ -410,23 +413,32 @@ fn failed_attempt_does_not_leak_into_the_partial_response() {
 #[test]
 fn model_list_is_always_retryable() {
     let mut exchange =
-        unifiedai::Exchange::list_models(cerebras(), options().into(), start(1)).unwrap();
-    let now = unifiedai::Time::ZERO;
-    assert!(matches!(exchange.poll(now), unifiedai::Step::Send { .. }));
-    let failure = unifiedai::TransportError::new(
+        unifiedai::sans_io::Exchange::list_models(cerebras(), options().into(), start(1)).unwrap();
+    let now = unifiedai::transport::Time::ZERO;
+    assert!(matches!(
+        exchange.poll(now),
+        unifiedai::sans_io::Step::Send { .. }
+    ));
+    let failure = unifiedai::transport::TransportError::new(
         TransportErrorKind::Reset,
         RequestDelivery::MaybeProcessed,
         "the connection broke",
     );
-    exchange.handle(unifiedai::Input::TransportError(failure), now);
-    assert!(matches!(exchange.poll(now), unifiedai::Step::Sleep { .. }));
+    exchange.handle(unifiedai::sans_io::Input::TransportError(failure), now);
+    assert!(matches!(
+        exchange.poll(now),
+        unifiedai::sans_io::Step::Sleep { .. }
+    ));
 }
 
 // F95: a request that is made anew each time carries a key that may have changed.
 #[test]
 fn each_attempt_calls_the_key_callback() {
     use std::sync::atomic::{AtomicU32, Ordering};
-    use unifiedai::{Auth, Credential, Secret, provider::OpenAiChat};
+    use unifiedai::{
+        Secret,
+        provider::{Auth, Credential, OpenAiChat},
+    };
     let asked = std::sync::Arc::new(AtomicU32::new(0));
     let counter = asked.clone();
     let credential = Credential::Callback(std::sync::Arc::new(move || {

@@ -12,7 +12,10 @@ mod manual_driver;
 
 use manual_driver::*;
 use std::{sync::Arc, time::SystemTime};
-use unifiedai::{Auth, AwsCredentials, ErrorKind, Provider, Signer, provider::OpenAiChat};
+use unifiedai::{
+    ErrorKind,
+    provider::{Auth, AwsCredentials, OpenAiChat, Provider, Signer},
+};
 
 fn signed() -> Arc<dyn Provider> {
     let credentials = AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
@@ -34,7 +37,9 @@ fn refused_at(provider: Arc<dyn Provider>, cost_ahead: i64) -> (Call, Option<Str
     let date = httpdate::fmt_http_date(date);
     call.answer(403, &[JSON, ("date", &date)], REFUSED);
     let again = match call.step() {
-        unifiedai::Step::Send { request, .. } => request.headers().get("x-amz-date").cloned(),
+        unifiedai::sans_io::Step::Send { request, .. } => {
+            request.headers().get("x-amz-date").cloned()
+        }
         _ => None,
     };
     let again = again.map(|date| date.to_str().unwrap().to_owned());

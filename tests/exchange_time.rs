@@ -12,8 +12,10 @@ mod manual_driver;
 use manual_driver::*;
 use std::time::Duration;
 use unifiedai::{
-    CallOptions, Error, ErrorKind, Input, Phase, RequestDelivery, RetryPolicy, Time, TimeoutKind,
-    Timeouts, TransportError, TransportErrorKind,
+    CallOptions, Error, ErrorKind, RetryPolicy, Timeouts,
+    error::TimeoutKind,
+    sans_io::Input,
+    transport::{Phase, RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 
 fn timed(change: impl FnOnce(&mut Timeouts)) -> CallOptions {

@@ -18,8 +18,9 @@ use support::{
     drive::{Arrival, chat, options, run, start},
 };
 use unifiedai::{
-    ChatRequest, Error, ErrorKind, Exchange, Message, Provider, UnifiedChatResponse,
-    provider::Gemini,
+    ChatRequest, Error, ErrorKind, Message, UnifiedChatResponse,
+    provider::{Gemini, Provider},
+    sans_io::Exchange,
 };
 
 fn provider() -> Arc<dyn Provider> {

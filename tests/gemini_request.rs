@@ -9,9 +9,10 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unifiedai::{
-    Auth, ChatRequest, ContentPart, Credential, ErrorKind, ImageDetail, Json, JsonSchema, Media,
-    Message, Provider, ProviderData, ReasoningEffort, ReasoningFormat, ResponseFormat, Role,
-    Secret, ServiceTier, Tool, ToolCall, ToolChoice, ToolResult, provider::Gemini,
+    ChatRequest, ContentPart, ErrorKind, Json, JsonSchema, Media, Message, ReasoningEffort,
+    ResponseFormat, Role, Secret, Tool, ToolCall, ToolChoice, ToolResult,
+    chat::{ImageDetail, ProviderData, ReasoningFormat, ServiceTier},
+    provider::{Auth, Credential, Gemini, Provider},
 };
 
 fn ask() -> ChatRequest {

@@ -14,7 +14,9 @@ mod support;
 use std::sync::Arc;
 use support::drive::{Answer, Arrival, Outcome, chat};
 use unifiedai::{
-    Accumulator, ChatRequest, ContentPart, ErrorKind, FinishReason, Provider, provider::Gemini,
+    ChatRequest, ContentPart, ErrorKind, FinishReason,
+    provider::{Gemini, Provider},
+    sans_io::Accumulator,
 };
 
 const USAGE: &str = r#""usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":3,"thoughtsTokenCount":2,"totalTokenCount":9},"modelVersion":"gemini-2.5-flash","responseId":"r1""#;

@@ -11,8 +11,10 @@ mod manual_driver;
 
 use manual_driver::*;
 use unifiedai::{
-    Error, ErrorKind, FinishReason, ResponseBuilder, ResponseLimits, ResponseStart, SizeLimits,
-    Warning,
+    Error, ErrorKind, FinishReason,
+    chat::{ResponseStart, Warning},
+    policy::SizeLimits,
+    provider::{ResponseBuilder, ResponseLimits},
 };
 
 /// What counts of a piece beside its text.

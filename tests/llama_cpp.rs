@@ -16,9 +16,10 @@ use std::{
     sync::Arc,
 };
 use unifiedai::{
-    Accumulator, AsyncClient, ChatRequest, Client, Error, ErrorKind, FinishReason, JsonSchema,
-    Provider, ResponseFormat, StreamEvent, Tool, ToolChoice, ToolResult, UnifiedChatResponse,
-    provider::{OpenAiChat, openai_chat::profiles},
+    AsyncClient, ChatRequest, Client, Error, ErrorKind, FinishReason, JsonSchema, ResponseFormat,
+    StreamEvent, Tool, ToolChoice, ToolResult, UnifiedChatResponse,
+    provider::{OpenAiChat, Provider, openai_chat::profiles},
+    sans_io::Accumulator,
     transport,
 };
 

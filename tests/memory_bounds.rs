@@ -19,10 +19,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, EmbedRequest, Exchange, Input, Operation, Provider,
-    RetryPolicy, Step, Time,
+    CallOptions, ChatRequest, EmbedRequest, RetryPolicy,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider},
+    sans_io::{CallStart, Exchange, Input, Operation, Step},
+    transport::Time,
 };
 
 /// What `docs/testing.md` promises: a call takes at most so many times its limit, and a constant beside it.

@@ -18,13 +18,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, ErrorKind, Exchange, Input, Provider, RetryPolicy, Step,
-    Time,
+    CallOptions, ChatRequest, ErrorKind, RetryPolicy,
     codec::{
         event_stream::{HeaderValue, encode_message},
         http1::{Http1Error, ResponseDecoder},
     },
-    provider::{Bedrock, Ollama, OpenAiChat},
+    provider::{Bedrock, Ollama, OpenAiChat, Provider},
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::Time,
 };
 
 /// What `docs/testing.md` promises.

@@ -19,10 +19,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    AsyncClient, AsyncResponseBody, AsyncTransport, AttemptDeadlines, CallOptions, ChatRequest,
-    Client, ErrorKind, RequestDelivery, RetryPolicy, Time, TransportError, TransportErrorKind,
+    AsyncClient, CallOptions, ChatRequest, Client, ErrorKind, RetryPolicy,
     provider::OpenAiChat,
-    transport::testing::{Cassette, MockResponse, MockTransport, Recorder},
+    transport::{
+        AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestDelivery, Time, TransportError,
+        TransportErrorKind,
+        testing::{Cassette, MockResponse, MockTransport, Recorder},
+    },
 };
 
 const HELLO: &str = r#"{"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]}"#;

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use support::drive::{Answer, Arrival, Outcome, chat};
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, FinishReason, JsonSchema, Message, Provider,
-    ReasoningEffort, ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
-    provider::Ollama,
+    ChatRequest, ContentPart, ErrorKind, FinishReason, JsonSchema, Message, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
+    provider::{Ollama, Provider},
 };
 
 fn ollama() -> Arc<dyn Provider> {

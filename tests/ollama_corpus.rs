@@ -13,7 +13,7 @@ mod support;
 use serde_json::Value;
 use support::{checks::Tally, corpus, corpus_checks::check_recording, drive, drive::Arrival};
 use unifiedai::{
-    ChatRequest, Error, Exchange, UnifiedChatResponse, provider::provider_for_recording,
+    ChatRequest, Error, UnifiedChatResponse, provider::provider_for_recording, sans_io::Exchange,
 };
 
 #[derive(Debug, Default, PartialEq)]

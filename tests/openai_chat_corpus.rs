@@ -15,11 +15,12 @@ use support::{
     drive::{Arrival, options, run, start},
 };
 use unifiedai::{
-    Exchange, Param, Provider,
+    chat::Param,
     provider::{
-        OpenAiChat,
+        OpenAiChat, Provider,
         openai_chat::{ChatProfile, profiles},
     },
+    sans_io::Exchange,
 };
 
 /// Recordings that do not come out as a success or an error that the independent reading agrees with, and why.

@@ -11,8 +11,8 @@ mod support;
 use std::sync::Arc;
 use support::drive::{self, Answer, Arrival, Outcome};
 use unifiedai::{
-    ChatRequest, ErrorKind, FinishReason, Provider, StreamEvent, UnifiedChatResponse,
-    provider::OpenAiChat,
+    ChatRequest, ErrorKind, FinishReason, StreamEvent, UnifiedChatResponse,
+    provider::{OpenAiChat, Provider},
 };
 
 const HEAD: &str = r#""id":"c1","model":"m","created":1"#;

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use support::drive::{self, Answer, Arrival};
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, Json, Message, Param, Provider, ReasoningEffort,
-    ReasoningFormat, ResponseFormat, Role, ServiceTier, Tool, ToolCall, ToolChoice, ToolResult,
-    Verbosity,
+    ChatRequest, ContentPart, ErrorKind, Json, Message, ReasoningEffort, ResponseFormat, Role,
+    Tool, ToolCall, ToolChoice, ToolResult,
+    chat::{Param, ReasoningFormat, ServiceTier, Verbosity},
     provider::{
-        OpenAiChat,
+        OpenAiChat, Provider,
         openai_chat::{
             AuthStyle, ChatProfile, ForeignCalls, ReasoningReplay, StreamUsage, profiles,
         },

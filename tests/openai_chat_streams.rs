@@ -17,7 +17,10 @@ use support::{
     drive::{self, Answer, Arrival},
 };
 use unifiedai::{
-    Accumulator, CallMetrics, ChatRequest, Provider, UnifiedChatResponse, provider::OpenAiChat,
+    ChatRequest, UnifiedChatResponse,
+    chat::CallMetrics,
+    provider::{OpenAiChat, Provider},
+    sans_io::Accumulator,
 };
 
 fn provider() -> Arc<dyn Provider> {
@@ -203,7 +206,7 @@ fn comparable(mut response: UnifiedChatResponse) -> UnifiedChatResponse {
     metrics.server = response.metrics.server;
     metrics.provider_time_info = response.metrics.provider_time_info.take();
     response.metrics = metrics;
-    let mut metadata = unifiedai::ProviderMetadata::default();
+    let mut metadata = unifiedai::chat::ProviderMetadata::default();
     metadata.extra = std::mem::take(&mut response.provider_metadata.extra);
     response.provider_metadata = metadata;
     response

@@ -13,7 +13,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use support::drive::{self, Answer, Arrival};
-use unifiedai::{ChatRequest, Error, ErrorKind, Provider, StreamEvent, provider::OpenAiChat};
+use unifiedai::{
+    ChatRequest, Error, ErrorKind, StreamEvent,
+    provider::{OpenAiChat, Provider},
+};
 
 /// The calls of a stream whose chunks have these `tool_calls`: id, name, arguments.
 fn calls(fragments: &[Value]) -> Result<Vec<(String, String, String)>, Error> {

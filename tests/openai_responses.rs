@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use support::drive::{Answer, Arrival, Outcome, chat};
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, FinishReason, Json, JsonSchema, Message, Provider,
-    ReasoningEffort, ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult, Verbosity,
-    provider::{OpenAiResponses, openai_responses::ResponsesProfile},
+    ChatRequest, ContentPart, ErrorKind, FinishReason, Json, JsonSchema, Message, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
+    chat::Verbosity,
+    provider::{OpenAiResponses, Provider, openai_responses::ResponsesProfile},
 };
 
 fn openai() -> Arc<dyn Provider> {

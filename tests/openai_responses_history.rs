@@ -10,8 +10,9 @@
 
 use serde_json::{Value, json};
 use unifiedai::{
-    ChatRequest, ContentPart, Json, Message, Provider, ProviderBlock, ProviderData,
-    ReasoningEffort, Role, ToolCall, ToolResult, provider::OpenAiResponses,
+    ChatRequest, ContentPart, Json, Message, ReasoningEffort, Role, ToolCall, ToolResult,
+    chat::{ProviderBlock, ProviderData},
+    provider::{OpenAiResponses, Provider},
 };
 
 const NAME: &str = "openai-responses";

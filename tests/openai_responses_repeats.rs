@@ -18,8 +18,8 @@ use support::{
     drive::{Answer, Arrival, Outcome, chat},
 };
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, FinishReason, Provider, StreamEvent, UnifiedChatResponse,
-    provider::provider_for_recording,
+    ChatRequest, ContentPart, ErrorKind, FinishReason, StreamEvent, UnifiedChatResponse,
+    provider::{Provider, provider_for_recording},
 };
 
 fn provider() -> Arc<dyn Provider> {

@@ -12,8 +12,11 @@ mod manual_driver;
 use manual_driver::*;
 use std::sync::Arc;
 use unifiedai::{
-    CallOptions, CircuitBreakerConfig, Error, ErrorKind, Exchange, Fallback, FallbackTarget,
-    ProviderLimits, RequestDelivery, StreamEvent, TimeoutKind, TransportErrorKind,
+    CallOptions, Error, ErrorKind, StreamEvent,
+    error::TimeoutKind,
+    policy::{CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits},
+    sans_io::Exchange,
+    transport::{RequestDelivery, TransportErrorKind},
 };
 
 fn targets() -> Fallback {
@@ -34,7 +37,7 @@ fn moves_on(fallback: Fallback, status: u16, body: &str) -> bool {
     let mut call = call(fallback, false, options());
     call.answer(status, &[JSON], body);
     match call.step() {
-        unifiedai::Step::Send { request, .. } => {
+        unifiedai::sans_io::Step::Send { request, .. } => {
             assert_eq!(request.uri().host(), Some("two.test"));
             let body = std::str::from_utf8(request.body()).unwrap();
             assert!(
@@ -43,7 +46,7 @@ fn moves_on(fallback: Fallback, status: u16, body: &str) -> bool {
             );
             true
         }
-        unifiedai::Step::Done => false,
+        unifiedai::sans_io::Step::Done => false,
         step => panic!("{step:?}"),
     }
 }
@@ -144,7 +147,7 @@ fn caller_chooses_the_fallback_errors() {
     ] {
         let mut call = call(fallback, false, once());
         call.answer(status, &[JSON], body);
-        let moved = matches!(call.step(), unifiedai::Step::Send { .. });
+        let moved = matches!(call.step(), unifiedai::sans_io::Step::Send { .. });
         assert_eq!(moved, wanted, "{status} {body}");
     }
 }
@@ -191,7 +194,9 @@ fn parameter_missing_on_the_first_target_falls_back() {
         |fallback| Exchange::with_fallback(fallback, wanted.clone(), Arc::new(options()), start(1));
     let two = FallbackTarget::new(cerebras(), "m2");
     let mut exchange = begin(Fallback::new(lacking("cohere")).then(two.clone())).unwrap();
-    let unifiedai::Step::Send { request, .. } = exchange.poll(unifiedai::Time::ZERO) else {
+    let unifiedai::sans_io::Step::Send { request, .. } =
+        exchange.poll(unifiedai::transport::Time::ZERO)
+    else {
         panic!("nothing was sent");
     };
     assert_eq!(request.uri().host(), Some("api.cerebras.ai"));
@@ -419,7 +424,10 @@ fn one_target_s_allowances_are_not_taken_for_another_s() {
     for (guard, waits) in [(one, true), (two, false)] {
         let mut next = Call::whole(once());
         next.exchange = next.exchange.with_provider_limits(guard);
-        assert_eq!(matches!(next.step(), unifiedai::Step::Sleep { .. }), waits);
+        assert_eq!(
+            matches!(next.step(), unifiedai::sans_io::Step::Sleep { .. }),
+            waits
+        );
     }
 }
 

@@ -12,8 +12,10 @@ mod manual_driver;
 use manual_driver::*;
 use std::sync::Arc;
 use unifiedai::{
-    CallOptions, CircuitBreakerConfig, ErrorKind, ProviderLimits, RequestDelivery, Step, Time,
-    TransportErrorKind,
+    CallOptions, ErrorKind,
+    policy::{CircuitBreakerConfig, ProviderLimits},
+    sans_io::Step,
+    transport::{RequestDelivery, Time, TransportErrorKind},
 };
 
 fn guarded(guard: &Arc<ProviderLimits>, options: CallOptions) -> Call {

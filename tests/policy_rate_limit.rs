@@ -11,7 +11,12 @@ mod manual_driver;
 
 use manual_driver::*;
 use std::{sync::Arc, time::Duration};
-use unifiedai::{ErrorKind, ProviderLimits, RequestDelivery, Step, Time, TransportErrorKind};
+use unifiedai::{
+    ErrorKind,
+    policy::ProviderLimits,
+    sans_io::Step,
+    transport::{RequestDelivery, Time, TransportErrorKind},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

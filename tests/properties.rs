@@ -32,8 +32,10 @@ use support::{
     drive::{Answer, Arrival, Outcome, options, run, run_at, start},
 };
 use unifiedai::{
-    Accumulator, ChatRequest, ErrorKind, Exchange, Framing, Provider, Warning,
-    provider::provider_for_recording,
+    ChatRequest, ErrorKind,
+    chat::Warning,
+    provider::{Framing, Provider, provider_for_recording},
+    sans_io::{Accumulator, Exchange},
 };
 
 struct Case {

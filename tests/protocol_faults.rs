@@ -18,8 +18,10 @@ use std::{
     time::Duration,
 };
 use unifiedai::{
-    AsyncClient, CallOptions, ChatRequest, Client, Error, ErrorKind, Provider, RetryPolicy,
-    StreamEvent, UnifiedChatResponse, provider::OpenAiChat, transport,
+    AsyncClient, CallOptions, ChatRequest, Client, Error, ErrorKind, RetryPolicy, StreamEvent,
+    UnifiedChatResponse,
+    provider::{OpenAiChat, Provider},
+    transport,
 };
 use unifiedai_loopback::{Config, Loopback};
 
@@ -109,7 +111,7 @@ async fn async_call(client: AsyncClient, request: ChatRequest, stream: bool) -> 
     checked(stream.into_response().await?, &text)
 }
 
-fn folded(mut stream: unifiedai::transport::ChatStream) -> Outcome {
+fn folded(mut stream: unifiedai::ChatStream) -> Outcome {
     let mut text = String::new();
     for event in stream.by_ref() {
         text.push_str(StreamEvent::text(&event?).unwrap_or_default());
@@ -405,7 +407,7 @@ fn closed_port_is_a_connection_error_not_sent() {
         let error = world.call(via, "m", true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connection);
         let delivery = error.transport().unwrap().delivery();
-        assert_eq!(delivery, unifiedai::RequestDelivery::NotSent);
+        assert_eq!(delivery, unifiedai::transport::RequestDelivery::NotSent);
     }
 }
 

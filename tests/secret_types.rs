@@ -19,15 +19,17 @@ mod manual_driver;
 use manual_driver::*;
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 use unifiedai::{
-    AsyncClient, Auth, AwsCredentialSource, AwsCredentials, BatchOptions, ChatRequest, Client,
-    Credential, Exchange, Fallback, FallbackTarget, Provider, Secret, Signer, Time, Transport,
+    AsyncClient, ChatRequest, Client, Secret,
+    batch::BatchOptions,
     compat::{AsyncCerebras, BedrockCompat, Cerebras, ConverseRequest},
+    policy::{Fallback, FallbackTarget},
     provider::{
-        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_responses,
+        Anthropic, Auth, AwsCredentialSource, AwsCredentials, Bedrock, Cohere, Credential, Gemini,
+        Ollama, OpenAiChat, OpenAiResponses, Provider, Signer, openai_responses,
     },
-    transport,
+    sans_io::Exchange,
     transport::{
-        AsyncDriver, Driver,
+        self, AsyncDriver, Driver, Time, Transport,
         testing::{MockResponse, MockTransport, Recorder},
     },
 };

@@ -18,9 +18,11 @@ use std::{
     sync::Arc,
 };
 use unifiedai::{
-    Auth, ChatRequest, Credential, Error, ErrorKind, Exchange, Fallback, FallbackTarget, Input,
-    Provider, ProviderLimits, RequestDelivery, Secret, Step, StreamEvent, TransportError,
-    TransportErrorKind, provider::OpenAiChat,
+    ChatRequest, Error, ErrorKind, Secret, StreamEvent,
+    policy::{Fallback, FallbackTarget, ProviderLimits},
+    provider::{Auth, Credential, OpenAiChat, Provider},
+    sans_io::{Exchange, Input, Step},
+    transport::{RequestDelivery, TransportError, TransportErrorKind},
 };
 
 const KEY: &str = "k3yc4n4rybird-2718281828";
@@ -111,7 +113,7 @@ fn types_with_keys_hide_them_in_debug() {
 #[cfg(feature = "bedrock")]
 #[test]
 fn types_with_aws_credentials_hide_them_in_debug() {
-    use unifiedai::{AwsCredentialSource, AwsCredentials, Signer};
+    use unifiedai::provider::{AwsCredentialSource, AwsCredentials, Signer};
     let credentials = AwsCredentials::new("AKIDEXAMPLE", KEY, Some(HEADER.into())).unwrap();
     let source = AwsCredentialSource::from(credentials.clone());
     let signer = Signer::new(credentials.clone(), "us-east-1", "bedrock").unwrap();

@@ -20,9 +20,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, CircuitBreakerConfig, ErrorKind, Exchange, Fallback, FallbackTarget,
-    Input, ProviderLimits, RequestDelivery, Step, StreamEvent, Time, TransportError,
-    TransportErrorKind,
+    CallOptions, ErrorKind, StreamEvent,
+    policy::{CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits},
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::{RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 
 struct Random(u64);

@@ -2,8 +2,9 @@
 
 use std::mem::size_of;
 use unifiedai::{
-    Accumulator, CallOptions, CallStart, ChatRequest, ContentPart, Error, Exchange, Input,
-    ListModels, Message, Step, StreamEvent, ToolCall, UnifiedChatResponse, Usage,
+    CallOptions, ChatRequest, ContentPart, Error, Message, StreamEvent, ToolCall,
+    UnifiedChatResponse, Usage,
+    sans_io::{Accumulator, CallStart, Exchange, Input, ListModels, Step},
 };
 
 #[test]

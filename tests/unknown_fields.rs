@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
-    ChatRequest, FinishReason, Provider, UnifiedChatResponse,
+    ChatRequest, FinishReason, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, provider_for_recording},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, Provider, provider_for_recording},
 };
 
 fn provider(wire: &str) -> Arc<dyn Provider> {

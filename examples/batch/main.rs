@@ -24,7 +24,11 @@ use input::{Input, Task};
 use output::Output;
 use progress::Progress;
 use std::{process::ExitCode, sync::Arc};
-use unifiedai::{AsyncClient, BatchOptions, BatchResult, ChatRequest, Client, Error, Provider};
+use unifiedai::{
+    AsyncClient, ChatRequest, Client, Error,
+    batch::{BatchOptions, BatchResult},
+    provider::Provider,
+};
 
 fn main() -> ExitCode {
     let result = Arguments::parse().and_then(|arguments| match arguments {

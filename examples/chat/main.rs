@@ -15,7 +15,9 @@ use common::TransportName;
 use show::Show;
 use std::{process::ExitCode, sync::Arc};
 use unifiedai::{
-    AsyncClient, AsyncTransport, Client, Error, Provider, Transport, UnifiedChatResponse,
+    AsyncClient, Client, Error, UnifiedChatResponse,
+    provider::Provider,
+    transport::{AsyncTransport, Transport},
 };
 
 fn main() -> ExitCode {

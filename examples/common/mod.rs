@@ -10,7 +10,10 @@
 use lexopt::ValueExt;
 use serde::Serialize;
 use std::{net::TcpStream, sync::Arc};
-use unifiedai::{Error, ErrorKind, Provider, provider};
+use unifiedai::{
+    Error, ErrorKind,
+    provider::{self, Provider},
+};
 use unifiedai_loopback::{Config, Loopback};
 
 /// Which crate carries the HTTP.

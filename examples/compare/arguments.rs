@@ -1,7 +1,7 @@
 use super::common::{TransportName, bad_argument, bad_usage, text};
 use lexopt::prelude::*;
 use std::{path::PathBuf, time::Duration};
-use unifiedai::{ChatRequest, ComparisonMetric, Error};
+use unifiedai::{ChatRequest, Error, compare::ComparisonMetric};
 
 const HELP: &str = "\
 Asks several models the same question at once.

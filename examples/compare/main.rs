@@ -29,7 +29,10 @@ use std::{
     process::ExitCode,
 };
 use targets::Targets;
-use unifiedai::{AsyncClient, AsyncTransport, CallOptions, Client, Comparison, Error, StreamEvent};
+use unifiedai::{
+    AsyncClient, CallOptions, Client, Error, StreamEvent, compare::Comparison,
+    transport::AsyncTransport,
+};
 
 fn main() -> ExitCode {
     let result = Arguments::parse().and_then(|arguments| match arguments {

@@ -1,5 +1,5 @@
 use std::fmt::Write as _;
-use unifiedai::{Comparison, ComparisonMetric};
+use unifiedai::compare::{Comparison, ComparisonMetric};
 
 const LABELS: f64 = 220.0;
 const BARS: f64 = 560.0;

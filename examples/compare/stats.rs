@@ -1,5 +1,5 @@
 use serde::Serialize;
-use unifiedai::{Comparison, ComparisonEntry, ComparisonMetric};
+use unifiedai::compare::{Comparison, ComparisonEntry, ComparisonMetric};
 
 /// `{"results": [{"provider", "model", "ok" or "error"}, ...], "winner"}` on one line.
 pub(crate) fn json(comparison: &Comparison, by: ComparisonMetric) -> String {

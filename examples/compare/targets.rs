@@ -1,6 +1,9 @@
 use super::common::default_model;
 use std::{sync::Arc, time::Duration};
-use unifiedai::{Error, ErrorKind, Provider, provider, provider::OpenAiChat};
+use unifiedai::{
+    Error, ErrorKind,
+    provider::{self, OpenAiChat, Provider},
+};
 use unifiedai_loopback::{Config, Loopback, Pace};
 
 /// Who is compared.

@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use unifiedai::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Input, Phase, RequestDelivery, Time,
-    TransportError, TransportErrorKind,
+    sans_io::Input,
+    transport::{
+        AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, Time,
+        TransportError, TransportErrorKind,
+    },
 };
 
 /// Sockets that are asked once a frame whether something has come.

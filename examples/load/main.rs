@@ -24,7 +24,9 @@ use std::{
     time::Instant,
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, ChatRequest, Client, Error, Provider, StreamEvent, provider,
+    AsyncClient, ChatRequest, Client, Error, StreamEvent,
+    provider::{self, Provider},
+    transport::AsyncTransport,
 };
 
 struct Arguments {

@@ -21,7 +21,7 @@ mod serve;
 use lexopt::prelude::*;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{process::ExitCode, time::Duration};
-use unifiedai::{ChatRequest, Client, Error, MetricsObserver, transport::UreqTransport};
+use unifiedai::{ChatRequest, Client, Error, observe::MetricsObserver, transport::UreqTransport};
 
 fn main() -> ExitCode {
     match run() {

@@ -20,8 +20,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Phase, RequestDelivery, Step,
-    Time, TransportError, TransportErrorKind, UnifiedChatResponse, provider::OpenAiChat,
+    CallOptions, ChatRequest, Error, UnifiedChatResponse,
+    provider::OpenAiChat,
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::{Phase, RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 use unifiedai_loopback::{Config, Loopback};
 

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 use unifiedai::{
-    Input, RequestDelivery, TransportError, TransportErrorKind,
     codec::http1::{Http1Error, ResponseDecoder, ResponsePart, encode_request},
+    sans_io::Input,
+    transport::{RequestDelivery, TransportError, TransportErrorKind},
 };
 
 /// A connection that carries one request and its response.

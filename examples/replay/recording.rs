@@ -4,8 +4,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Model, Operation, RetryPolicy,
-    Step, Time, UnifiedChatResponse, provider::provider_for_recording,
+    CallOptions, ChatRequest, Error, Model, RetryPolicy, UnifiedChatResponse,
+    provider::provider_for_recording,
+    sans_io::{CallStart, Exchange, Input, Operation, Step},
+    transport::Time,
 };
 
 /// One recorded exchange.

@@ -31,8 +31,11 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallOptions, ChatRequest, Client, Error, ErrorKind, Provider,
-    ProviderLimits, RetryPolicy, UnifiedChatResponse, provider,
+    AsyncClient, CallOptions, ChatRequest, Client, Error, ErrorKind, RetryPolicy,
+    UnifiedChatResponse,
+    policy::ProviderLimits,
+    provider::{self, Provider},
+    transport::AsyncTransport,
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -285,9 +288,9 @@ fn can_be(error: &Error) -> bool {
             | Truncated
     );
     // Nobody refuses connections here: one that was refused is the client's own shortage.
-    let shortage = error
-        .transport()
-        .is_some_and(|failure| failure.delivery() == unifiedai::RequestDelivery::NotSent);
+    let shortage = error.transport().is_some_and(|failure| {
+        failure.delivery() == unifiedai::transport::RequestDelivery::NotSent
+    });
     expected && !shortage
 }
 

@@ -9,8 +9,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, Exchange, Input, Phase, RequestDelivery, Step, Time,
-    TransportError, TransportErrorKind,
+    CallOptions, ChatRequest,
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::{Phase, RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 
 /// Two replays that are not counted as retries, one new signature, and the first attempt.

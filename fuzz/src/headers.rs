@@ -1,6 +1,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::{Duration, SystemTime};
-use unifiedai::{ProviderMetadata, parse_duration, provider::headers, retry_after};
+use unifiedai::{
+    chat::ProviderMetadata,
+    policy::{parse_duration, retry_after},
+    provider::headers,
+};
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -4,7 +4,10 @@ use super::{
     source::Source,
 };
 use std::sync::Arc;
-use unifiedai::{EmbedRequest, Exchange, Model, Operation};
+use unifiedai::{
+    EmbedRequest, Model,
+    sans_io::{Exchange, Operation},
+};
 
 /// What is asked for beside chats: a wire, which list, a size of pieces, the body.
 pub fn model_lists(data: &[u8]) {

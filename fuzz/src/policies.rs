@@ -6,9 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, CircuitBreakerConfig, ErrorKind, Exchange, Input,
-    ProviderLimits, RequestDelivery, Step, Time, TransportError, TransportErrorKind,
+    CallOptions, ChatRequest, ErrorKind,
+    policy::{CircuitBreakerConfig, ProviderLimits},
     provider::OpenAiChat,
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::{RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 
 const MINUTE: u128 = 60_000_000_000;

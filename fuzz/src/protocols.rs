@@ -1,10 +1,7 @@
 use std::sync::Arc;
-use unifiedai::{
-    AwsCredentials, Provider,
-    provider::{
-        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
-        provider_for_recording,
-    },
+use unifiedai::provider::{
+    Anthropic, AwsCredentials, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+    Provider, provider_for_recording,
 };
 
 /// What no text that leaves the library may contain.

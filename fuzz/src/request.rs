@@ -4,9 +4,11 @@ use super::{
 };
 use std::{sync::Arc, time::SystemTime};
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, ContentPart, Exchange, Json, JsonSchema, Message,
-    ReasoningEffort, ResponseFormat, Role, Step, Time, Tool, ToolCall, ToolChoice, ToolResult,
+    CallOptions, ChatRequest, ContentPart, Json, JsonSchema, Message, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
     codec::http1,
+    sans_io::{CallStart, Exchange, Step},
+    transport::Time,
 };
 
 /// A request made of the bytes, by each provider: it is refused in words, or it is HTTP without a secret in its Debug.

@@ -5,7 +5,11 @@ use super::{
     source::Source,
 };
 use std::sync::Arc;
-use unifiedai::{Accumulator, ChatRequest, ErrorKind, Framing, Provider, UnifiedChatResponse};
+use unifiedai::{
+    ChatRequest, ErrorKind, UnifiedChatResponse,
+    provider::{Framing, Provider},
+    sans_io::Accumulator,
+};
 
 /// What an error's body may take by default, and its message a little more than.
 const ERROR_BODY: usize = 64 << 10;

@@ -2,7 +2,7 @@ use crate::string_enum::wire_enum;
 
 wire_enum! {
     /// Why the model stopped, in OpenAI's words. The provider's own word is in
-    /// [`Choice::native_finish_reason`](crate::Choice::native_finish_reason).
+    /// [`Choice::native_finish_reason`](crate::chat::Choice::native_finish_reason).
     FinishReason {
         /// A natural end, or one of the stop sequences.
         Stop = "stop",

@@ -1,7 +1,8 @@
 use super::validate;
 use crate::{
-    ContentPart, Error, ErrorKind, Json, Message, ReasoningEffort, ReasoningFormat, ResponseFormat,
-    Role, ServiceTier, Tool, ToolChoice, ToolResult, Verbosity,
+    ContentPart, Error, ErrorKind, Json, Message, ReasoningEffort, ResponseFormat, Role, Tool,
+    ToolChoice, ToolResult,
+    chat::{ReasoningFormat, ServiceTier, Verbosity},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -54,7 +55,7 @@ macro_rules! parameters {
             pub include_raw_frames: bool,
             /// Sent as `X-Request-ID`, to find the call in logs of both sides.
             pub client_request_id: Option<String>,
-            /// Further request headers. Of several targets, as in a [`Fallback`](crate::Fallback) or a comparison, only the
+            /// Further request headers. Of several targets, as in a [`Fallback`](crate::policy::Fallback) or a comparison, only the
             /// first is sent them: a header may be a key or a cookie of one company.
             pub headers: Vec<(String, String)>,
             /// Further request headers that every target may be sent. They must not be secrets.

@@ -1,5 +1,6 @@
 use crate::{
-    CallMetrics, ContentPart, Error, ErrorKind, FinishReason, Json, Message, Usage, error::excerpt,
+    ContentPart, Error, ErrorKind, FinishReason, Json, Message, Usage, chat::CallMetrics,
+    error::excerpt,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};

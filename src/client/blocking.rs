@@ -1,13 +1,17 @@
 use super::{
     config_macro::settings,
     env::seed,
-    observe::Observer,
     providers::{PreparedCall, ProviderRegistry},
 };
+use crate::observe::Observer;
 use crate::{
-    CallOptions, CallStart, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback,
-    Model, Operation, Provider, ProviderLimits, ProviderMetadata, UnifiedChatResponse,
-    transport::{ChatStream, Driver},
+    CallOptions, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, Error, ErrorKind, Model,
+    UnifiedChatResponse,
+    chat::ProviderMetadata,
+    policy::{Fallback, ProviderLimits},
+    provider::Provider,
+    sans_io::{CallStart, Operation},
+    transport::Driver,
 };
 use std::sync::Arc;
 use unifiedai_transport::{BoxedTransport, CancelHandle, Transport};
@@ -28,8 +32,8 @@ use unifiedai_transport::{BoxedTransport, CancelHandle, Transport};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client<T = BoxedTransport> {
-    pub(super) transport: T,
-    pub(super) providers: ProviderRegistry,
+    pub(crate) transport: T,
+    pub(crate) providers: ProviderRegistry,
     cancel: Option<CancelHandle>,
 }
 
@@ -55,7 +59,7 @@ impl<T> Client<T> {
     /// ```no_run
     /// # #[cfg(feature = "ureq")] {
     /// use std::{thread, time::Duration};
-    /// use unifiedai::{CancelHandle, ChatRequest, Client, ErrorKind, provider::OpenAiChat, transport::UreqTransport};
+    /// use unifiedai::{transport::{CancelHandle, UreqTransport}, provider::OpenAiChat, ChatRequest, Client, ErrorKind};
     ///
     /// let client = Client::new(UreqTransport::new(), OpenAiChat::cerebras("my-key")?);
     /// let cancel = CancelHandle::new();
@@ -214,7 +218,7 @@ impl<T: Transport + Clone> Client<T> {
         self.clone().with_options(options.clone())
     }
 
-    pub(super) fn run<O: Operation>(&self, call: PreparedCall<O>) -> Result<O::Output, Error> {
+    pub(crate) fn run<O: Operation>(&self, call: PreparedCall<O>) -> Result<O::Output, Error> {
         self.driver(call).finish()
     }
 

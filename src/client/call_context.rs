@@ -1,5 +1,5 @@
-use super::observer_notifier::ObserverNotifier;
-use crate::{Error, Input, StreamEvent, UnifiedChatResponse, exchange::CallProgress};
+use crate::observe::ObserverNotifier;
+use crate::{Error, StreamEvent, UnifiedChatResponse, sans_io::CallProgress, sans_io::Input};
 use unifiedai_transport::Time;
 
 /// What a client puts around an exchange: its observers, if there are any.

@@ -75,7 +75,7 @@ macro_rules! settings {
             }
 
             /// Lets at most this many calls of a provider run at once, those of clones included and those that come to it by
-            /// [`Fallback`](crate::Fallback). The others wait in the order in which they asked; the time counts towards
+            /// [`Fallback`](crate::policy::Fallback). The others wait in the order in which they asked; the time counts towards
             /// [`Timeouts::total`](crate::Timeouts::total).
             ///
             /// A call holds the permit of the provider that it is with, and gives it back while it waits for another
@@ -122,7 +122,7 @@ macro_rules! settings {
                 Ok(client)
             }
 
-            /// The providers, to make a [`Fallback`](crate::Fallback) of their models or to look at their guards.
+            /// The providers, to make a [`Fallback`](crate::policy::Fallback) of their models or to look at their guards.
             pub fn providers(&self) -> &ProviderRegistry {
                 &self.providers
             }
@@ -140,11 +140,11 @@ macro_rules! settings {
         }
 
         impl<T: $transport> $client<T> {
-            pub(super) fn start(&self) -> CallStart {
+            pub(crate) fn start(&self) -> CallStart {
                 CallStart::new(self.transport.now(), self.transport.wall_clock(), seed())
             }
         }
     };
 }
 
-pub(super) use settings;
+pub(crate) use settings;

@@ -2,9 +2,10 @@
 
 use super::{env_responses_cohere_ollama::responses_profile, names};
 use crate::{
-    BaseUrl, Error, ErrorKind, Provider,
+    Error, ErrorKind,
     provider::{
-        Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, openai_chat::ChatProfile,
+        Anthropic, BaseUrl, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
+        openai_chat::ChatProfile,
     },
 };
 use std::{
@@ -93,7 +94,7 @@ fn without_feature(name: &str) -> Error {
 }
 
 /// A variable's value; `None` if it is not set or empty.
-pub(super) fn variable(name: &str) -> Result<Option<String>, Error> {
+pub(crate) fn variable(name: &str) -> Result<Option<String>, Error> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the shell reads the environment, here and nowhere else"
@@ -110,7 +111,7 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, Error> {
 }
 
 /// Whether the environment lets keys travel over `http://` to other machines.
-pub(super) fn allows_insecure_http(
+pub(crate) fn allows_insecure_http(
     variable: &dyn Fn(&str) -> Result<Option<String>, Error>,
 ) -> Result<bool, Error> {
     let Some(value) = variable(BaseUrl::ALLOW_INSECURE_HTTP)? else {
@@ -132,7 +133,7 @@ pub(super) fn allows_insecure_http(
 }
 
 /// A seed for one call. The standard library's hasher is keyed at random, which is all that jitter needs.
-pub(super) fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     #[expect(
         clippy::disallowed_methods,
         reason = "the shell draws one seed a call, here and nowhere else"
@@ -141,7 +142,7 @@ pub(super) fn seed() -> u64 {
     random.build_hasher().finish()
 }
 
-pub(super) fn missing(provider: &str, variable: &str) -> Error {
+pub(crate) fn missing(provider: &str, variable: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!("`{provider}` needs a key: set the environment variable {variable}"),
@@ -149,7 +150,7 @@ pub(super) fn missing(provider: &str, variable: &str) -> Error {
     .with_code("missing_key")
 }
 
-pub(super) fn invalid_variable(error: &Error, name: &str) -> Error {
+pub(crate) fn invalid_variable(error: &Error, name: &str) -> Error {
     Error::new(
         error.kind(),
         format!("in the environment variable {name}: {}", error.message()),
@@ -157,7 +158,7 @@ pub(super) fn invalid_variable(error: &Error, name: &str) -> Error {
 }
 
 /// `https://host` with the path of `template`: the official SDKs leave the version out of the variable.
-pub(super) fn with_path_of(url: &str, template: &str) -> String {
+pub(crate) fn with_path_of(url: &str, template: &str) -> String {
     let path = |url: &str| -> String {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         rest.split_once('/').map_or_else(String::new, |(_, path)| {

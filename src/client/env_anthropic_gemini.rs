@@ -2,8 +2,8 @@
 
 use super::env::{allows_insecure_http, invalid_variable, missing, variable};
 use crate::{
-    Auth, Error, ErrorKind, Secret,
-    provider::{Anthropic, Gemini, anthropic::AnthropicBuilder, gemini::GeminiBuilder},
+    Error, ErrorKind, Secret,
+    provider::{Anthropic, Auth, Gemini, anthropic::AnthropicBuilder, gemini::GeminiBuilder},
 };
 
 impl Anthropic {
@@ -211,7 +211,7 @@ fn bearer(token: String, name: &str) -> Result<Auth, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Provider;
+    use crate::provider::Provider;
 
     fn with<'v>(
         set: &'v [(&'v str, &'v str)],

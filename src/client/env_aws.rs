@@ -2,8 +2,11 @@
 
 use super::env::{allows_insecure_http, invalid_variable, variable};
 use crate::{
-    AwsCredentials, Error, ErrorKind,
-    provider::bedrock::{Bedrock, BedrockBuilder},
+    Error, ErrorKind,
+    provider::{
+        AwsCredentials,
+        bedrock::{Bedrock, BedrockBuilder},
+    },
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -262,7 +265,7 @@ fn section(text: &str, wanted: &str) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Auth, Provider};
+    use crate::provider::{Auth, Provider};
 
     const CREDENTIALS: &str = "\
 # a comment

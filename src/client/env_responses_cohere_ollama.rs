@@ -110,7 +110,7 @@ impl Ollama {
 }
 
 /// The profile of a name such as `openai-responses`.
-pub(super) fn responses_profile(name: &str) -> Option<ResponsesProfile> {
+pub(crate) fn responses_profile(name: &str) -> Option<ResponsesProfile> {
     ResponsesProfile::ALL
         .iter()
         .find(|profile| profile.name == name)

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Futures that run together in one task. Only those that asked for it are polled.
-pub(super) struct FutureSet<F> {
+pub(crate) struct FutureSet<F> {
     entries: Vec<Option<Pin<Box<F>>>>,
     /// The places among them that are free.
     free: Vec<usize>,
@@ -37,7 +37,7 @@ struct EntryWaker {
 }
 
 impl<F: Future> FutureSet<F> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         FutureSet {
             entries: Vec::new(),
             free: Vec::new(),
@@ -46,7 +46,7 @@ impl<F: Future> FutureSet<F> {
         }
     }
 
-    pub(super) fn push(&mut self, future: F) {
+    pub(crate) fn push(&mut self, future: F) {
         let future = Some(Box::pin(future));
         let number = match self.free.pop() {
             Some(free) => free,
@@ -62,7 +62,7 @@ impl<F: Future> FutureSet<F> {
     }
 
     /// The result of one that is ready; `None` if nobody is left.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         if self.entries.len() == self.free.len() {
             return Poll::Ready(None);
         }

@@ -1,4 +1,4 @@
-use super::AsyncClient;
+use crate::AsyncClient;
 use crate::{ChatRequest, Error, UnifiedChatResponse};
 use std::{
     future::{Future, poll_fn},
@@ -15,7 +15,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// [`headers`](ChatRequest::headers) go to the first model alone.
     ///
     /// If the first call fails before its time is over, that is the result: hedging is against slowness, a
-    /// [`Fallback`](crate::Fallback) against failure. There is no such call that blocks, because one that blocks cannot be
+    /// [`Fallback`](crate::policy::Fallback) against failure. There is no such call that blocks, because one that blocks cannot be
     /// dropped half-way.
     ///
     /// # Errors

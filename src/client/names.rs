@@ -61,17 +61,17 @@ const MAX_NAME_BYTES: usize = 40;
 const MAKERS: [&str; 5] = ["alibaba", "databricks", "gemini", "perplexity", "snowflake"];
 
 /// Whether a model's own name may begin with this one and a dot: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
-pub(super) fn is_maker(name: &str) -> bool {
+pub(crate) fn is_maker(name: &str) -> bool {
     MAKERS.contains(&name) || model_ids::BEDROCK_VENDORS.contains(&name)
 }
 
 /// Whether this is a provider's name with which no model's own name begins, so that such a prefix can only mean the provider.
-pub(super) fn is_provider_alone(name: &str) -> bool {
+pub(crate) fn is_provider_alone(name: &str) -> bool {
     !is_maker(name) && known().any(|known| known == name)
 }
 
 /// There is no provider of this name.
-pub(super) fn unknown_provider(name: &str) -> Error {
+pub(crate) fn unknown_provider(name: &str) -> Error {
     let known: Vec<&str> = known().collect();
     let near: Vec<String> = suggestions(name)
         .iter()

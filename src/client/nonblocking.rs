@@ -1,13 +1,17 @@
 use super::{
     config_macro::settings,
     env::seed,
-    observe::Observer,
     providers::{PreparedCall, ProviderRegistry},
 };
+use crate::observe::Observer;
 use crate::{
-    CallOptions, CallStart, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Fallback,
-    Model, Operation, Provider, ProviderLimits, ProviderMetadata, UnifiedChatResponse,
-    transport::{AsyncChatStream, AsyncDriver},
+    AsyncChatStream, CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind,
+    Model, UnifiedChatResponse,
+    chat::ProviderMetadata,
+    policy::{Fallback, ProviderLimits},
+    provider::Provider,
+    sans_io::{CallStart, Operation},
+    transport::AsyncDriver,
 };
 use std::{future::Future, sync::Arc};
 use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport};
@@ -31,8 +35,8 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport};
 /// ```
 #[derive(Clone, Debug)]
 pub struct AsyncClient<T = BoxedAsyncTransport> {
-    pub(super) transport: T,
-    pub(super) providers: ProviderRegistry,
+    pub(crate) transport: T,
+    pub(crate) providers: ProviderRegistry,
 }
 
 settings!(
@@ -200,7 +204,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self.clone().with_options(options.clone())
     }
 
-    pub(super) fn run<O: Operation>(
+    pub(crate) fn run<O: Operation>(
         &self,
         call: PreparedCall<O>,
     ) -> impl Future<Output = Result<O::Output, Error>> + use<T, O> {

@@ -1,13 +1,13 @@
-use super::{
-    call_context::CallContext,
-    names,
-    observe::{CallInfo, Observer},
-    observer_notifier::ObserverNotifier,
-};
+use super::{call_context::CallContext, names};
+use crate::observe::{CallInfo, Observer, ObserverNotifier};
 use crate::{
-    CallOptions, CallStart, Chat, ChatRequest, CheckProvider, Embed, EmbedRequest, Error,
-    ErrorKind, Exchange, Fallback, FallbackTarget, ListModels, Operation, Provider, ProviderLimits,
-    RetrieveModel, exchange::WithRawBody, policy::ConcurrencyLimit,
+    CallOptions, ChatRequest, EmbedRequest, Error, ErrorKind,
+    policy::{ConcurrencyLimit, Fallback, FallbackTarget, ProviderLimits},
+    provider::Provider,
+    sans_io::WithRawBody,
+    sans_io::{
+        CallStart, Chat, CheckProvider, Embed, Exchange, ListModels, Operation, RetrieveModel,
+    },
 };
 use std::{
     fmt,
@@ -35,10 +35,10 @@ struct Entry {
 }
 
 /// An exchange, and what the client puts around it.
-pub(super) struct PreparedCall<O: Operation> {
-    pub(super) exchange: Box<Exchange<O>>,
-    pub(super) context: CallContext,
-    pub(super) start: CallStart,
+pub(crate) struct PreparedCall<O: Operation> {
+    pub(crate) exchange: Box<Exchange<O>>,
+    pub(crate) context: CallContext,
+    pub(crate) start: CallStart,
 }
 
 /// What a call is, for those who watch.
@@ -51,7 +51,7 @@ struct CallMeta<'a> {
 }
 
 impl ProviderRegistry {
-    pub(super) fn new(provider: Arc<dyn Provider>) -> Self {
+    pub(crate) fn new(provider: Arc<dyn Provider>) -> Self {
         ProviderRegistry {
             entries: vec![Entry::new(provider)],
             options: Arc::default(),
@@ -61,7 +61,7 @@ impl ProviderRegistry {
     }
 
     /// Adds a provider, asked for models whose name begins with its own and a dot; see `route`.
-    pub(super) fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
         if self.find(provider.name()).is_some() {
             return Err(refuse(format!(
                 "there are two providers named `{}`: give one of them another name",
@@ -73,22 +73,22 @@ impl ProviderRegistry {
     }
 
     /// Leaves only the provider of this name.
-    pub(super) fn only(&self, name: &str) -> Result<Self, Error> {
+    pub(crate) fn only(&self, name: &str) -> Result<Self, Error> {
         Ok(ProviderRegistry {
             entries: vec![self.named(Some(name))?.clone()],
             ..self.clone()
         })
     }
 
-    pub(super) fn set_options(&mut self, options: CallOptions) {
+    pub(crate) fn set_options(&mut self, options: CallOptions) {
         self.options = Arc::new(options);
     }
 
-    pub(super) fn options(&self) -> &CallOptions {
+    pub(crate) fn options(&self) -> &CallOptions {
         &self.options
     }
 
-    pub(super) fn set_max_concurrent(&mut self, name: &str, calls: usize) -> Result<(), Error> {
+    pub(crate) fn set_max_concurrent(&mut self, name: &str, calls: usize) -> Result<(), Error> {
         self.named(Some(name))?;
         let limiter = Arc::new(ConcurrencyLimit::new(calls)?);
         for entry in &mut self.entries {
@@ -99,11 +99,11 @@ impl ProviderRegistry {
         Ok(())
     }
 
-    pub(super) fn add_observer(&mut self, observer: Arc<dyn Observer>) {
+    pub(crate) fn add_observer(&mut self, observer: Arc<dyn Observer>) {
         self.observers = self.observers.iter().cloned().chain([observer]).collect();
     }
 
-    pub(super) fn set_provider_limits(
+    pub(crate) fn set_provider_limits(
         &mut self,
         name: &str,
         guard: &Arc<ProviderLimits>,
@@ -148,11 +148,11 @@ impl ProviderRegistry {
         self.entries.iter().map(|entry| entry.provider.name())
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
 
-    pub(super) fn chat(
+    pub(crate) fn chat(
         &self,
         mut request: Arc<ChatRequest>,
         stream: bool,
@@ -178,7 +178,7 @@ impl ProviderRegistry {
         self.call(entry.with_limits(exchange), &about, start)
     }
 
-    pub(super) fn chat_with_fallback(
+    pub(crate) fn chat_with_fallback(
         &self,
         mut request: Arc<ChatRequest>,
         mut fallback: Fallback,
@@ -205,7 +205,7 @@ impl ProviderRegistry {
         self.call(Box::new(exchange), &about, start)
     }
 
-    pub(super) fn embed(
+    pub(crate) fn embed(
         &self,
         mut request: Arc<EmbedRequest>,
         start: CallStart,
@@ -224,7 +224,7 @@ impl ProviderRegistry {
         self.call(entry.with_limits(exchange), &about, start)
     }
 
-    pub(super) fn list_models(
+    pub(crate) fn list_models(
         &self,
         name: Option<&str>,
         start: CallStart,
@@ -239,7 +239,7 @@ impl ProviderRegistry {
         )
     }
 
-    pub(super) fn retrieve_model(
+    pub(crate) fn retrieve_model(
         &self,
         id: &str,
         start: CallStart,
@@ -255,7 +255,7 @@ impl ProviderRegistry {
     }
 
     /// The default provider's models, with the native answer.
-    pub(super) fn list_models_raw(
+    pub(crate) fn list_models_raw(
         &self,
         start: CallStart,
     ) -> Result<PreparedCall<WithRawBody<ListModels>>, Error> {
@@ -270,7 +270,7 @@ impl ProviderRegistry {
     }
 
     /// One model, with the native answer.
-    pub(super) fn retrieve_model_raw(
+    pub(crate) fn retrieve_model_raw(
         &self,
         id: &str,
         start: CallStart,
@@ -285,7 +285,7 @@ impl ProviderRegistry {
         self.call(entry.with_limits(exchange), &about, start)
     }
 
-    pub(super) fn check_provider(
+    pub(crate) fn check_provider(
         &self,
         name: Option<&str>,
         start: CallStart,
@@ -349,7 +349,7 @@ impl ProviderRegistry {
     }
 
     /// The names of the provider and the model that a model's name means.
-    pub(super) fn target<'a>(&'a self, model: &'a str) -> (&'a str, &'a str) {
+    pub(crate) fn target<'a>(&'a self, model: &'a str) -> (&'a str, &'a str) {
         match self.route(model) {
             Ok((entry, model)) => (entry.provider.name(), model),
             Err(_) => model.split_once('.').unwrap_or(("", model)),

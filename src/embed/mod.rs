@@ -1,8 +1,7 @@
 //! Embeddings: texts as lists of numbers.
 
-mod request;
-mod response;
+pub(crate) mod request;
+pub(crate) mod response;
 pub(crate) mod vectors;
 
-pub use request::{EmbedEncoding, EmbedRequest, EmbeddingInputType};
-pub use response::EmbedResponse;
+pub use request::{EmbedEncoding, EmbeddingInputType};

@@ -1,4 +1,7 @@
-use crate::{CallMetrics, ProviderMetadata, Usage, Warning};
+use crate::{
+    Usage,
+    chat::{CallMetrics, ProviderMetadata, Warning},
+};
 use serde::Serialize;
 
 /// Vectors, in the order of the texts.

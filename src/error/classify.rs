@@ -1,10 +1,11 @@
 //! From status, code and type to a kind. The one place where that is decided.
 
 use super::{
-    ErrorBody, ErrorKind,
+    ErrorBody,
     limits::{self, Limit},
     phrases,
 };
+use crate::ErrorKind;
 use ErrorKind::*;
 
 /// The kind of a failure: by the provider's code, then its type, then the status, and by the limit that its words tell.

@@ -1,7 +1,7 @@
 //! What the codecs complain about, as errors of a call.
 
-use super::{Error, ErrorKind};
 use crate::codec::{ndjson::NdjsonError, sse::SseError};
+use crate::{Error, ErrorKind};
 
 impl From<SseError> for Error {
     fn from(error: SseError) -> Self {

@@ -3,13 +3,14 @@
 mod body;
 mod classify;
 mod framing;
-mod kind;
+pub(crate) mod kind;
 mod limits;
 mod phrases;
 mod secret_echo;
 mod text;
 
-use crate::{Attempt, UnifiedChatResponse};
+use crate::ErrorKind;
+use crate::{UnifiedChatResponse, chat::Attempt};
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{error::Error as StdError, fmt, time::Duration};
@@ -18,7 +19,7 @@ use unifiedai_transport::TransportError;
 pub use body::ErrorBody;
 pub(crate) use body::states_an_error;
 pub(crate) use classify::classify;
-pub use kind::{ErrorKind, TimeoutKind};
+pub use kind::TimeoutKind;
 pub(crate) use phrases::wait as parse_wait;
 #[cfg(feature = "testing")]
 pub(crate) use secret_echo::hidden;
@@ -128,7 +129,7 @@ impl Error {
         self.0.timeout
     }
 
-    /// The answer's body, at most [`SizeLimits::error_body`](crate::SizeLimits::error_body) bytes of it. It is as it came,
+    /// The answer's body, at most [`SizeLimits::error_body`](crate::policy::SizeLimits::error_body) bytes of it. It is as it came,
     /// but for the key of the call: `[secret]` stands where the server repeats it, whether as it is or with the escapes of
     /// JSON, of addresses or of XML. A key that was encoded otherwise, such as in base64, is not found.
     #[must_use]

@@ -1,6 +1,8 @@
-use super::{ResponseStart, StreamEvent};
+use super::ResponseStart;
+use crate::StreamEvent;
 use crate::{
-    Choice, Citation, ContentPart, Json, ProviderBlock, ServerTiming, UnifiedChatResponse, Usage,
+    ContentPart, Json, UnifiedChatResponse, Usage,
+    chat::{Choice, Citation, ProviderBlock, ServerTiming},
     small_vec::SmallVec1,
 };
 use std::borrow::Cow;
@@ -315,7 +317,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FinishReason, Json, ServerTiming, ToolCall, Usage};
+    use crate::{FinishReason, Json, ToolCall, Usage, chat::ServerTiming};
 
     fn text(choice: u32, part: u32, text: &str) -> StreamEvent {
         let text = text.to_owned();

@@ -4,7 +4,8 @@ mod accumulator;
 mod response_builder;
 
 use crate::{
-    Citation, FinishReason, Json, Logprobs, ProviderBlock, ServerTiming, ToolCall, Usage, Warning,
+    FinishReason, Json, ToolCall, Usage,
+    chat::{Citation, Logprobs, ProviderBlock, ServerTiming, Warning},
 };
 use bytes::Bytes;
 

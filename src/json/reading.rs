@@ -176,7 +176,10 @@ impl<'de> Visitor<'de> for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Citation, ContentPart, Message, ProviderData, Role, ToolCall};
+    use crate::{
+        ContentPart, Message, Role, ToolCall,
+        chat::{Citation, ProviderData},
+    };
 
     const TEXT: &str =
         r#"{"z":[1,-2,1.5,18446744073709551615,true,null],"a":{"é\n":"\u0001"},"m":[],"o":{}}"#;

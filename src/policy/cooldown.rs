@@ -1,4 +1,4 @@
-use crate::RateLimit;
+use crate::chat::RateLimit;
 use std::time::Duration;
 use unifiedai_transport::Time;
 

@@ -1,5 +1,5 @@
 use super::{ConcurrencyLimit, ProviderLimits};
-use crate::{Error, ErrorKind, Provider, TimeoutKind};
+use crate::{Error, ErrorKind, error::TimeoutKind, provider::Provider};
 use ErrorKind::*;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
@@ -86,7 +86,7 @@ impl fmt::Debug for FallbackTarget {
 /// [`Timeouts::total`](crate::Timeouts::total).
 ///
 /// ```
-/// use unifiedai::{ErrorKind, Fallback, FallbackTarget};
+/// use unifiedai::{policy::{Fallback, FallbackTarget}, ErrorKind};
 /// # fn example(small: FallbackTarget, large: FallbackTarget) {
 /// let fallback = Fallback::new(small)
 ///     .then(large)

@@ -7,11 +7,11 @@ mod cooldown;
 mod fallback;
 mod provider_limits;
 mod rate_limiter;
-mod retry;
+pub(crate) mod retry;
 mod retry_after;
 mod retry_budget;
 mod rng;
-mod timeouts_and_sizes;
+pub(crate) mod timeouts_and_sizes;
 mod wait_queue;
 
 pub(crate) use call_permits::{AcquireOutcome, CallPermits};
@@ -22,12 +22,12 @@ pub(crate) use fallback::AbandonedTarget;
 pub use fallback::{Fallback, FallbackTarget};
 pub(crate) use provider_limits::AttemptReport;
 pub use provider_limits::ProviderLimits;
-pub use retry::RetryPolicy;
 pub(crate) use retry_after::MAX_WAIT;
 pub use retry_after::{parse_duration, retry_after};
 pub(crate) use rng::Rng;
-pub use timeouts_and_sizes::{SizeLimits, Timeouts};
+pub use timeouts_and_sizes::SizeLimits;
 
+use crate::{RetryPolicy, Timeouts};
 use std::time::Duration;
 
 /// The rules of one call.
@@ -40,7 +40,7 @@ pub struct CallOptions {
     pub retry: RetryPolicy,
     /// How much to accept.
     pub sizes: SizeLimits,
-    /// Whether to keep the answer's headers, in [`ProviderMetadata`](crate::ProviderMetadata). Default no.
+    /// Whether to keep the answer's headers, in [`ProviderMetadata`](crate::chat::ProviderMetadata). Default no.
     pub keep_headers: bool,
 }
 

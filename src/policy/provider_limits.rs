@@ -5,7 +5,7 @@ use super::{
     retry_budget::RetryBudget,
     wait_queue::WaitQueue,
 };
-use crate::{Error, ErrorKind, RateLimit};
+use crate::{Error, ErrorKind, chat::RateLimit};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
@@ -385,7 +385,7 @@ mod tests {
         attempt_permit: AttemptPermit,
         error: Option<&Error>,
         used_tokens: Option<u64>,
-        limits: &[crate::RateLimit],
+        limits: &[crate::chat::RateLimit],
     ) {
         let report = AttemptReport {
             error,
@@ -474,7 +474,7 @@ mod tests {
     // F68, F69
     #[test]
     fn response_usage_corrects_the_token_bucket() {
-        let limit = crate::RateLimit {
+        let limit = crate::chat::RateLimit {
             name: "tokens-minute".into(),
             limit: None,
             remaining: Some(0),

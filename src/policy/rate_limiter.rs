@@ -1,5 +1,5 @@
 use super::{cooldown::Cooldown, wait_queue::Cost};
-use crate::RateLimit;
+use crate::chat::RateLimit;
 use std::time::Duration;
 use unifiedai_transport::Time;
 

@@ -1,4 +1,4 @@
-use crate::{Auth, Error, ErrorKind};
+use crate::{Error, ErrorKind, provider::Auth};
 use http::{Uri, uri::Scheme};
 use std::{fmt, net::Ipv6Addr};
 

@@ -94,7 +94,7 @@ impl<'a> EmbedWriter<'a> {
     }
 
     /// The body with the extra members, and what was dropped from it.
-    pub(super) fn finish(mut self) -> Result<(Vec<u8>, Vec<crate::Warning>), Error> {
+    pub(super) fn finish(mut self) -> Result<(Vec<u8>, Vec<crate::chat::Warning>), Error> {
         for (name, value) in &self.request.extra {
             let value: &Json = value;
             self.out.member(name, value)?;

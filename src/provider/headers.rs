@@ -1,7 +1,7 @@
 //! What the headers of an answer say: the request's id, what is left of the allowances, how long it took.
 
 use crate::{
-    ProviderMetadata, RateLimit,
+    chat::{ProviderMetadata, RateLimit},
     codec::{decimal, rfc3339::rfc3339},
     policy::{MAX_WAIT, parse_duration},
 };

@@ -1,6 +1,6 @@
 //! What of a conversation stays behind when it goes on with another wire.
 
-use crate::{ContentPart, Message, Warning};
+use crate::{ContentPart, Message, chat::Warning};
 
 /// What a wire takes back of what stands in a history beside plain text.
 #[derive(Clone, Copy, Debug)]

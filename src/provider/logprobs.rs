@@ -1,7 +1,7 @@
 //! Log probabilities in OpenAI's shape, which Responses and Ollama share.
 
 use super::lenient::{Count, List, Number, Object, Raw, Text, object};
-use crate::{TokenLogprob, TopLogprob};
+use crate::chat::{TokenLogprob, TopLogprob};
 
 object! {
     /// A token, its probability and its rivals.

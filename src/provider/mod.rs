@@ -22,7 +22,7 @@ mod id_format;
 pub(crate) mod json_object;
 pub(crate) mod lenient;
 mod logprobs;
-mod model;
+pub(crate) mod model;
 pub(crate) mod model_ids;
 pub mod ollama;
 pub mod openai_chat;
@@ -34,14 +34,21 @@ mod unknown_fields;
 mod unsupported_params;
 mod vertex;
 
+use crate::Model;
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, ProviderMetadata, ResponseBuilder, Warning,
+    ChatRequest, EmbedRequest, Error, ErrorKind,
+    chat::{ProviderMetadata, Warning},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, response};
 use std::fmt;
 
+#[cfg(feature = "bedrock")]
+pub use crate::auth::sigv4::{AwsCredentialSource, AwsCredentials, Signer};
+pub use crate::auth::{Auth, Credential};
+pub use crate::client::ProviderRegistry;
 pub use crate::client::from_env;
+pub use crate::event::{ResponseBuilder, ResponseLimits};
 pub use anthropic::Anthropic;
 pub use base_url::BaseUrl;
 #[cfg(feature = "bedrock")]
@@ -50,7 +57,6 @@ pub use cohere::Cohere;
 pub use embed::{DecodedEmbeddings, EncodedEmbedRequest};
 pub use gemini::Gemini;
 pub use id_format::IdFormat;
-pub use model::Model;
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;

@@ -1,6 +1,6 @@
 //! The names of models at servers that have models of many makers.
 
-use crate::BaseUrl;
+use crate::provider::BaseUrl;
 
 /// Makers whose names begin the ids of Bedrock's models, before a dot. Source: the table of supported models in Bedrock's user
 /// guide, and recorded lists.

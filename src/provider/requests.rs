@@ -4,7 +4,7 @@ use super::{
     BaseUrl, EncodedEmbedRequest, EncodedRequest, Framing, HEADER_CAPACITY, IDENTITY, JSON,
     USER_AGENT,
 };
-use crate::{Auth, Error, ErrorKind, Warning};
+use crate::{Error, ErrorKind, chat::Warning, provider::Auth};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 

@@ -2,7 +2,12 @@
 //! vanishes without one.
 
 use super::lenient::{Raw, UnknownFields};
-use crate::{Error, ProviderMetadata, ResponseBuilder, Warning, error::excerpt};
+use crate::{
+    Error,
+    chat::{ProviderMetadata, Warning},
+    error::excerpt,
+    provider::ResponseBuilder,
+};
 use std::collections::BTreeSet;
 
 /// What an answer has been warned of: each kind of thing once, however often it is sent.
@@ -168,7 +173,7 @@ pub(crate) fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ResponseLimits;
+    use crate::provider::ResponseLimits;
 
     #[test]
     fn each_thing_is_named_once_and_not_without_bound() {

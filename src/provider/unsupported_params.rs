@@ -1,7 +1,7 @@
 //! What a request says and a wire cannot.
 
 use super::history::{self, HistorySupport};
-use crate::{Error, ErrorKind, Json, Message, Tool, ToolCall, Warning};
+use crate::{Error, ErrorKind, Json, Message, Tool, ToolCall, chat::Warning};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
 /// Refuses what a wire cannot say, or with `drop_unsupported` lists it as left out.

@@ -5,7 +5,7 @@ use super::{
     node::Node,
     walk::{self, Of},
 };
-use crate::{ChatRequest, Error, ErrorKind, Json, ResponseFormat, Tool, Warning};
+use crate::{ChatRequest, Error, ErrorKind, Json, ResponseFormat, Tool, chat::Warning};
 use std::borrow::Cow;
 
 /// The request with its schemas in the server's dialects, and a warning for each change that alters what is valid. The same

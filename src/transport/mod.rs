@@ -1,12 +1,12 @@
 //! The shell that does the I/O: one driver that blocks and one that does not, each written once for all transports.
 
-mod blocking;
-mod nonblocking;
+pub(crate) mod blocking;
+pub(crate) mod nonblocking;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use blocking::{ChatStream, Driver};
-pub use nonblocking::{AsyncChatStream, AsyncDriver};
+pub use blocking::Driver;
+pub use nonblocking::AsyncDriver;
 #[cfg(feature = "hyper")]
 pub use unifiedai_hyper::{ConfigError, Options, proxy, rustls};
 #[cfg(feature = "hyper")]
@@ -21,6 +21,11 @@ pub use unifiedai_ureq::UreqTransport;
 pub use unifiedai_ureq::{ConfigError, Options, proxy, rustls};
 
 use crate::{Error, ErrorKind};
+pub use unifiedai_transport::{
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, BoxedAsyncTransport, BoxedTransport,
+    CancelHandle, Phase, RequestDelivery, ResponseBody, Time, Transport, TransportError,
+    TransportErrorKind,
+};
 
 fn stream_started_error() -> Error {
     Error::new(

@@ -1,6 +1,9 @@
 use super::stream_started_error;
 use crate::client::CallContext;
-use crate::{Chat, Error, Exchange, Input, Operation, Step, StreamEvent, UnifiedChatResponse};
+use crate::{
+    Error, StreamEvent, UnifiedChatResponse,
+    sans_io::{Chat, Exchange, Input, Operation, Step},
+};
 use futures_core::Stream;
 use std::{
     fmt,

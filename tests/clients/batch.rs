@@ -1,8 +1,9 @@
 use crate::support::{Running, cerebras, question, server, tokio};
 use std::{collections::BTreeSet, time::Duration};
 use unifiedai::{
-    AsyncClient, AsyncTransport, BatchOptions, ChatRequest, Client, ErrorKind, transport,
-    transport::SmolTransport as Smol, transport::UreqTransport,
+    AsyncClient, ChatRequest, Client, ErrorKind,
+    batch::BatchOptions,
+    transport::{self, AsyncTransport, SmolTransport as Smol, UreqTransport},
 };
 
 const REQUESTS: usize = 300;

@@ -1,11 +1,12 @@
 use crate::support::{cerebras, server, tokio};
 use std::{collections::BTreeMap, time::Duration};
 use unifiedai::{
-    AsyncBedrockRuntime, AsyncClient, BedrockRuntime, Client, ErrorKind,
-    compat::{ConverseEvent, ConverseMessage, ConverseRequest},
+    AsyncClient, Client, ErrorKind,
+    compat::{
+        AsyncBedrockRuntime, BedrockRuntime, ConverseEvent, ConverseMessage, ConverseRequest,
+    },
     provider::Bedrock,
-    transport,
-    transport::UreqTransport,
+    transport::{self, UreqTransport},
 };
 use unifiedai_loopback::Loopback;
 

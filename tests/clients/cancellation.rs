@@ -2,8 +2,10 @@
 
 use crate::support::{Running, cerebras, named, poll_at_most, question, server, tokio};
 use unifiedai::{
-    AsyncClient, AsyncTransport, BatchOptions, ChatRequest, HealthStatus, transport,
-    transport::SmolTransport as Smol,
+    AsyncClient, ChatRequest,
+    batch::BatchOptions,
+    health::HealthStatus,
+    transport::{self, AsyncTransport, SmolTransport as Smol},
 };
 use unifiedai_loopback::Loopback;
 

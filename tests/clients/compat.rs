@@ -1,8 +1,9 @@
 use crate::support::{cerebras, question, server, tokio};
 use std::time::Duration;
 use unifiedai::{
-    AsyncCerebras, AsyncClient, Cerebras, Client, ErrorKind, StreamEvent, transport,
-    transport::UreqTransport,
+    AsyncClient, Client, ErrorKind, StreamEvent,
+    compat::{AsyncCerebras, Cerebras},
+    transport::{self, UreqTransport},
 };
 
 #[test]

@@ -4,9 +4,12 @@ use std::{
     time::Duration,
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallEvent, CallObservation, CallOptions, Client, Comparison,
-    ComparisonMetric, ErrorKind, HealthStatus, Timeouts, provider::OpenAiChat, transport,
-    transport::SmolTransport as Smol, transport::UreqTransport,
+    AsyncClient, CallOptions, Client, ErrorKind, Timeouts,
+    compare::{Comparison, ComparisonMetric},
+    health::HealthStatus,
+    observe::{CallEvent, CallObservation},
+    provider::OpenAiChat,
+    transport::{self, AsyncTransport, SmolTransport as Smol, UreqTransport},
 };
 use unifiedai_loopback::{Config, Loopback, Pace};
 

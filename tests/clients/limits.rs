@@ -2,8 +2,9 @@ use crate::support::{Running, cerebras, poll_at_most, poll_once, question, serve
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 use unifiedai::{
-    AsyncClient, AsyncTransport, CallOptions, Client, ErrorKind, TimeoutKind, transport,
-    transport::SmolTransport as Smol, transport::UreqTransport,
+    AsyncClient, CallOptions, Client, ErrorKind,
+    error::TimeoutKind,
+    transport::{self, AsyncTransport, SmolTransport as Smol, UreqTransport},
 };
 use unifiedai_loopback::Loopback;
 

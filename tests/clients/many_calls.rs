@@ -3,8 +3,9 @@
 use crate::support::{named, question, server, tokio};
 use futures_util::future::join_all;
 use unifiedai::{
-    AsyncClient, AsyncTransport, Client, HealthStatus, transport, transport::SmolTransport as Smol,
-    transport::UreqTransport,
+    AsyncClient, Client,
+    health::HealthStatus,
+    transport::{self, AsyncTransport, SmolTransport as Smol, UreqTransport},
 };
 use unifiedai_loopback::{Config, Loopback};
 

@@ -9,7 +9,10 @@ use std::{
     },
 };
 use unifiedai::{
-    BatchOptions, CallEvent, CallObservation, Client, ErrorKind, transport::UreqTransport,
+    Client, ErrorKind,
+    batch::BatchOptions,
+    observe::{CallEvent, CallObservation},
+    transport::UreqTransport,
 };
 
 /// Panics at every event of a call that asks for the model `bad`, and counts how often it was told of one.

@@ -3,8 +3,8 @@
 use super::{common::on_loopback, support};
 use std::sync::Arc;
 use unifiedai::{
-    AsyncClient, ChatRequest, Client, EmbedRequest, Error, ErrorKind, FinishReason, Provider, Tool,
-    UnifiedChatResponse,
+    AsyncClient, ChatRequest, Client, EmbedRequest, Error, ErrorKind, FinishReason, Tool,
+    UnifiedChatResponse, provider::Provider,
 };
 
 /// All names, as the error for an unknown one lists them.

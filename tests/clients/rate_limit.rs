@@ -10,10 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai::{
-    AsyncClient, AsyncTransport, AttemptDeadlines, CallEvent, CallObservation, CallOptions,
-    CallStart, CancelHandle, Client, Exchange, ProviderLimits, Step, Time, Transport,
-    TransportError, provider::OpenAiChat, transport, transport::SmolTransport as Smol,
-    transport::UreqTransport,
+    AsyncClient, CallOptions, Client,
+    observe::{CallEvent, CallObservation},
+    policy::ProviderLimits,
+    provider::OpenAiChat,
+    sans_io::{CallStart, Exchange, Step},
+    transport::{
+        self, AsyncTransport, AttemptDeadlines, CancelHandle, SmolTransport as Smol, Time,
+        Transport, TransportError, UreqTransport,
+    },
 };
 
 /// So many a minute that ten take a second.

@@ -98,7 +98,7 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
     let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
     let custom = OpenAiChat::custom(proxy.base_url()).name("mine");
     for first in [litellm.build().unwrap(), custom.build().unwrap()] {
-        let name = unifiedai::Provider::name(&first).to_owned();
+        let name = unifiedai::provider::Provider::name(&first).to_owned();
         let client = Client::new(UreqTransport::new(), first)
             .with_provider(anthropic())
             .unwrap()

@@ -7,7 +7,11 @@ use std::{
     },
     task::{Context, Poll, Waker},
 };
-use unifiedai::{CallEvent, CallObservation, ChatRequest, provider::OpenAiChat};
+use unifiedai::{
+    ChatRequest,
+    observe::{CallEvent, CallObservation},
+    provider::OpenAiChat,
+};
 use unifiedai_loopback::{Config, Loopback};
 
 pub(crate) fn server() -> Loopback {

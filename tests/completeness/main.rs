@@ -27,7 +27,7 @@ use support::{
     corpus::{self, Recording},
     drive::{Answer, Arrival, Outcome, chat},
 };
-use unifiedai::{Provider, provider::provider_for_recording};
+use unifiedai::provider::{Provider, provider_for_recording};
 
 /// In how many answers each member is tried.
 const ANSWERS: usize = 3;

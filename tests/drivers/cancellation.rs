@@ -3,8 +3,9 @@
 use crate::world::{Reply, Task, Tasks, World, provider, question, seconds};
 use std::sync::Arc;
 use unifiedai::{
-    AsyncClient, CallOptions, CircuitBreakerConfig, Fallback, ProviderLimits, RequestDelivery,
-    TransportErrorKind,
+    AsyncClient, CallOptions,
+    policy::{CircuitBreakerConfig, Fallback, ProviderLimits},
+    transport::{RequestDelivery, TransportErrorKind},
 };
 
 /// Each host fails in a way of its own before it answers.

@@ -1,7 +1,7 @@
 //! A poll gives way after a number of inputs, whatever they bring.
 
 use crate::world::{Reply, Task, Tasks, World, once, provider, question, seconds};
-use unifiedai::{AsyncClient, BatchOptions};
+use unifiedai::{AsyncClient, batch::BatchOptions};
 
 const PINGS: &str = ": ping\n\n";
 const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";

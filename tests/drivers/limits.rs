@@ -1,7 +1,9 @@
 //! How many calls of a provider run at once, also of those that come to it by fallback.
 
 use crate::world::{Blocking, Reply, Task, Tasks, World, once, provider, question, seconds};
-use unifiedai::{AsyncClient, CallOptions, Client, ErrorKind, Fallback, RetryPolicy, TimeoutKind};
+use unifiedai::{
+    AsyncClient, CallOptions, Client, ErrorKind, RetryPolicy, error::TimeoutKind, policy::Fallback,
+};
 
 fn first_fails(host: &str, _: usize) -> Reply {
     Reply::status(if host == "one.test" { 503 } else { 200 })
@@ -66,7 +68,7 @@ fn target_permit_is_returned_on_fallback() {
     Tasks::new(&world, calls).run();
     assert_eq!((world.most("one.test"), world.most("two.test")), (1, 3));
     let first: Vec<_> = world.sent().iter().map(|sent| sent.at).collect();
-    assert!(*first.last().unwrap() < unifiedai::Time::ZERO.saturating_add(seconds(10)));
+    assert!(*first.last().unwrap() < unifiedai::transport::Time::ZERO.saturating_add(seconds(10)));
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn a_wait_for_a_permit_ends_with_the_calls_time() {
         assert_eq!(error.attempts().len(), 0);
         assert_eq!(
             world.time(),
-            unifiedai::Time::ZERO.saturating_add(seconds(7))
+            unifiedai::transport::Time::ZERO.saturating_add(seconds(7))
         );
     });
     let mut tasks = Tasks::new(&world, [held, waiting]);

@@ -3,8 +3,10 @@
 use crate::world::{Blocking, Reply, World, once, provider, question};
 use std::sync::{Arc, Mutex};
 use unifiedai::{
-    CallEvent, CallObservation, CircuitBreakerConfig, Client, Fallback, FallbackTarget,
-    ProviderLimits, RequestDelivery, TransportErrorKind,
+    Client,
+    observe::{CallEvent, CallObservation},
+    policy::{CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits},
+    transport::{RequestDelivery, TransportErrorKind},
 };
 
 /// One line for each observation, with the target that it names.

@@ -2,7 +2,7 @@
 
 use crate::world::{Reply, Task, Tasks, World, once, provider, question, seconds};
 use std::{cell::RefCell, sync::Arc};
-use unifiedai::{AsyncClient, ProviderLimits, Time};
+use unifiedai::{AsyncClient, policy::ProviderLimits, transport::Time};
 
 /// Ten a second.
 const PACE: u32 = 600;

@@ -3,9 +3,11 @@
 use crate::world::{Blocking, Reply, World, once, provider, question, seconds};
 use std::sync::{Arc, Mutex};
 use unifiedai::{
-    AsyncClient, CallEvent, CallObservation, CallOptions, CallStart, Client, Exchange, Fallback,
-    FallbackTarget, Time,
-    transport::{AsyncChatStream, AsyncDriver, Driver},
+    AsyncChatStream, AsyncClient, CallOptions, Client,
+    observe::{CallEvent, CallObservation},
+    policy::{Fallback, FallbackTarget},
+    sans_io::{CallStart, Exchange},
+    transport::{AsyncDriver, Driver, Time},
 };
 
 fn hurried() -> CallOptions {

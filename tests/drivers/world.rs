@@ -14,9 +14,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, CallOptions, ChatRequest, Phase,
-    RequestDelivery, ResponseBody, RetryPolicy, Time, Transport, TransportError,
-    TransportErrorKind, provider::OpenAiChat,
+    CallOptions, ChatRequest, RetryPolicy,
+    provider::OpenAiChat,
+    transport::{
+        AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, ResponseBody,
+        Time, Transport, TransportError, TransportErrorKind,
+    },
 };
 
 pub(crate) const WHOLE: &str =

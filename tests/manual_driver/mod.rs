@@ -19,9 +19,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    AttemptDeadlines, CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Provider,
-    RequestDelivery, RetryPolicy, Step, StreamEvent, Time, TransportError, TransportErrorKind,
-    UnifiedChatResponse, provider::OpenAiChat,
+    CallOptions, ChatRequest, Error, RetryPolicy, StreamEvent, UnifiedChatResponse,
+    provider::{OpenAiChat, Provider},
+    sans_io::{CallStart, Exchange, Input, Step},
+    transport::{AttemptDeadlines, RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 
 pub const SSE: (&str, &str) = ("content-type", "text/event-stream");

@@ -4,9 +4,9 @@ use super::encode;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, Message, Provider, Role, Tool, ToolCall, ToolResult,
+    ChatRequest, ContentPart, ErrorKind, Message, Role, Tool, ToolCall, ToolResult,
     provider::{
-        Anthropic, Bedrock, Gemini, IdFormat, OpenAiChat, OpenAiResponses,
+        Anthropic, Bedrock, Gemini, IdFormat, OpenAiChat, OpenAiResponses, Provider,
         openai_chat::{self, profiles},
         openai_responses,
     },

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use unifiedai::{
-    ChatRequest, ContentPart, Json, Message, Provider, ProviderData, Role, ToolCall, ToolResult,
-    Warning,
+    ChatRequest, ContentPart, Json, Message, Role, ToolCall, ToolResult,
+    chat::{ProviderData, Warning},
     provider::{
-        OpenAiChat,
+        OpenAiChat, Provider,
         openai_chat::{ChatProfile, profiles},
     },
 };
@@ -205,7 +205,7 @@ fn arguments_that_are_no_object_are_sent_in_one() {
     let call = |arguments: &str| ContentPart::ToolCall(ToolCall::new("a", "f", arguments));
     for profile in profiles::ALL
         .iter()
-        .filter(|profile| profile.supports(unifiedai::Param::Tools))
+        .filter(|profile| profile.supports(unifiedai::chat::Param::Tools))
     {
         let request = |arguments: &str| {
             ask()

@@ -3,7 +3,7 @@
 use super::{encode, wires};
 use serde_json::{Value, json};
 use unifiedai::{
-    ChatRequest, ContentPart, Json, Message, ProviderData, Role, Tool, ToolCall, ToolResult,
+    ChatRequest, ContentPart, Json, Message, Role, Tool, ToolCall, ToolResult, chat::ProviderData,
 };
 
 /// A conversation as `model_family` left it: instructions, a picture, a thought with what it wants back of it, a call with what

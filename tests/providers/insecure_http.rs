@@ -1,9 +1,9 @@
 //! Keys over `http://` to another machine: refused, unless the program or the environment allows it.
 
 use unifiedai::{
-    BaseUrl, Error, ErrorKind, Provider,
+    Error, ErrorKind,
     provider::{
-        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        Anthropic, BaseUrl, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
         openai_chat::profiles, openai_responses,
     },
 };
@@ -29,7 +29,7 @@ fn built(is_allowed: bool) -> Vec<(&'static str, Built)> {
     let chat = |profile| OpenAiChat::builder(profile).api_key("k").unwrap();
     let responses = OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI);
     let bedrock = || Bedrock::builder("us-east-1");
-    let keys = unifiedai::AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
+    let keys = unifiedai::provider::AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
     vec![
         ("vllm", build!(chat(profiles::VLLM))),
         ("litellm", build!(chat(profiles::LITELLM))),

@@ -18,9 +18,10 @@ mod params;
 
 use serde_json::Value;
 use unifiedai::{
-    ChatRequest, Error, Provider, Warning,
+    ChatRequest, Error,
+    chat::Warning,
     provider::{
-        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
         openai_chat::profiles, openai_responses,
     },
 };

@@ -4,9 +4,9 @@ use super::{encode, wires};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unifiedai::{
-    ChatRequest, ContentPart, ErrorKind, ImageDetail, Json, JsonSchema, Media, Message, Param,
-    ReasoningEffort, ReasoningFormat, ResponseFormat, Role, ServiceTier, Tool, ToolChoice,
-    Verbosity,
+    ChatRequest, ContentPart, ErrorKind, Json, JsonSchema, Media, Message, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolChoice,
+    chat::{ImageDetail, Param, ReasoningFormat, ServiceTier, Verbosity},
 };
 
 /// Where a member stands in the body (dots lead into objects and lists). `-` is refused by name, `=` is what the wire does
@@ -193,7 +193,11 @@ fn each_member_is_sent_or_named() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn check(wire: &dyn unifiedai::Provider, row: &str, expected: &str) -> Result<(), String> {
+fn check(
+    wire: &dyn unifiedai::provider::Provider,
+    row: &str,
+    expected: &str,
+) -> Result<(), String> {
     let name = row.split(':').next().unwrap_or(row);
     let name = if row == "extra" { "marker" } else { name };
     let request = with(row);

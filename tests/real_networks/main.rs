@@ -21,9 +21,8 @@ mod system_roots;
 
 use bytes::Bytes;
 use std::{future::Future, sync::Arc, time::Duration};
-use unifiedai::{
-    AttemptDeadlines, ResponseBody as _, Transport, TransportError,
-    transport::{self, Options, proxy::Proxies},
+use unifiedai::transport::{
+    self, AttemptDeadlines, Options, ResponseBody as _, Transport, TransportError, proxy::Proxies,
 };
 use unifiedai_transport_testing::{BlockOn, Blocking};
 

@@ -8,7 +8,7 @@ use super::{
     through,
 };
 use std::process::Command;
-use unifiedai::{TransportErrorKind, transport::Options};
+use unifiedai::transport::{Options, TransportErrorKind};
 
 /// Not loopback for a client, and the machine itself for a proxy that connects to it.
 const HERE: &str = "0.0.0.0";

@@ -7,9 +7,8 @@ use super::{
     programs::{Folder, Program, free_address, installed},
 };
 use std::{net::SocketAddr, process::Command, sync::Arc, thread};
-use unifiedai::{
-    RequestDelivery, TransportError, TransportErrorKind,
-    transport::{Options, proxy::Proxies},
+use unifiedai::transport::{
+    Options, RequestDelivery, TransportError, TransportErrorKind, proxy::Proxies,
 };
 
 pub(crate) const HELLO: &str = "hello from nginx";

@@ -8,7 +8,7 @@ use super::{
     servers::{HELLO, nginx},
 };
 use std::{env, process::Command};
-use unifiedai::{TransportErrorKind, transport::Options};
+use unifiedai::transport::{Options, TransportErrorKind};
 
 #[test]
 fn a_private_authority_is_trusted_where_the_environment_names_it() {

@@ -22,9 +22,9 @@ use std::{
     sync::Arc,
 };
 use unifiedai::{
-    ChatRequest, Client, ErrorKind, Json, JsonSchema, Provider, ResponseFormat, Tool,
+    ChatRequest, Client, ErrorKind, Json, JsonSchema, ResponseFormat, Tool,
     provider::{
-        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
         openai_chat::{ChatProfile, profiles},
     },
     schema::{Dialect, adapt},

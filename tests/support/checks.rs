@@ -6,7 +6,7 @@ use super::{
     reference_decoder::{self, Reading},
 };
 use std::sync::Arc;
-use unifiedai::{ChatRequest, Error, ErrorKind, Provider, UnifiedChatResponse};
+use unifiedai::{ChatRequest, Error, ErrorKind, UnifiedChatResponse, provider::Provider};
 
 /// What was done with a recording.
 #[derive(Debug, Default)]

@@ -6,7 +6,9 @@ use super::{
     drive::{Arrival, Outcome, chat},
 };
 use std::sync::Arc;
-use unifiedai::{Accumulator, ChatRequest, Error, ErrorKind, Provider, UnifiedChatResponse};
+use unifiedai::{
+    ChatRequest, Error, ErrorKind, UnifiedChatResponse, provider::Provider, sans_io::Accumulator,
+};
 
 /// What a reading of its own says of an answer: what differs, or nothing.
 pub type Differences<'a> = &'a dyn Fn(&Result<UnifiedChatResponse, Error>) -> Vec<String>;

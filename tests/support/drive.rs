@@ -7,8 +7,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, Operation, Provider, RetryPolicy,
-    Step, StreamEvent, Time, UnifiedChatResponse,
+    CallOptions, ChatRequest, Error, RetryPolicy, StreamEvent, UnifiedChatResponse,
+    provider::Provider,
+    sans_io::{CallStart, Exchange, Input, Operation, Step},
+    transport::Time,
 };
 
 /// An answer as it comes from the network.

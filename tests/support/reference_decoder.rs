@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use unifiedai::{Choice, UnifiedChatResponse, Usage};
+use unifiedai::{UnifiedChatResponse, Usage, chat::Choice};
 
 /// What an answer says.
 #[derive(Debug, Default)]

@@ -6,7 +6,8 @@ use crate::{
 };
 use tracing::subscriber::with_default;
 use unifiedai::{
-    Client, TracingObserver,
+    Client,
+    observe::TracingObserver,
     transport::testing::{MockResponse, MockTransport},
 };
 

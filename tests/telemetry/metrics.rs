@@ -3,7 +3,8 @@ use metrics::with_local_recorder;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use std::collections::BTreeMap;
 use unifiedai::{
-    Client, MetricsObserver,
+    Client,
+    observe::MetricsObserver,
     provider::OpenAiChat,
     transport::testing::{MockResponse, MockTransport},
 };

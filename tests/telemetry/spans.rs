@@ -1,9 +1,13 @@
 use crate::support::{ANSWER, QUESTION, Span, Spans, provider, question, refusal, stream, whole};
 use tracing::subscriber::with_default;
 use unifiedai::{
-    AsyncClient, Client, EmbedRequest, RequestDelivery, TracingObserver, TransportErrorKind,
+    AsyncClient, Client, EmbedRequest,
+    observe::TracingObserver,
     provider::OpenAiChat,
-    transport::testing::{MockResponse, MockTransport},
+    transport::{
+        RequestDelivery, TransportErrorKind,
+        testing::{MockResponse, MockTransport},
+    },
 };
 
 /// The span of the call that `call` makes with these answers.

@@ -13,8 +13,10 @@ use std::{
 };
 use step::{Step, time};
 use unifiedai::{
-    CallOptions, CallStart, ChatRequest, Error, Exchange, Input, RequestDelivery, TransportError,
-    TransportErrorKind, provider::OpenAiChat,
+    CallOptions, ChatRequest, Error,
+    provider::OpenAiChat,
+    sans_io::{CallStart, Exchange, Input},
+    transport::{RequestDelivery, TransportError, TransportErrorKind},
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 

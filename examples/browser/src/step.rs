@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use http::Request;
 use std::time::Duration;
-use unifiedai::{StreamEvent, Time};
+use unifiedai::{StreamEvent, transport::Time};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// What to do next, as JavaScript reads it.
@@ -31,26 +31,26 @@ impl Step {
     }
 
     /// `None` for events that are not shown.
-    pub(crate) fn from_core(step: unifiedai::Step) -> Option<Self> {
+    pub(crate) fn from_core(step: unifiedai::sans_io::Step) -> Option<Self> {
         Some(match step {
-            unifiedai::Step::Send { request, .. } => Step::send(&request),
-            unifiedai::Step::Receive { deadline } => Step {
+            unifiedai::sans_io::Step::Send { request, .. } => Step::send(&request),
+            unifiedai::sans_io::Step::Receive { deadline } => Step {
                 until: milliseconds(deadline),
                 ..Step::of("receive")
             },
-            unifiedai::Step::Sleep { until } => Step {
+            unifiedai::sans_io::Step::Sleep { until } => Step {
                 until: milliseconds(until),
                 ..Step::of("sleep")
             },
-            unifiedai::Step::Event(StreamEvent::TextDelta { text, .. }) => Step {
+            unifiedai::sans_io::Step::Event(StreamEvent::TextDelta { text, .. }) => Step {
                 text,
                 ..Step::of("text")
             },
-            unifiedai::Step::Event(StreamEvent::ReasoningDelta { text, .. }) => Step {
+            unifiedai::sans_io::Step::Event(StreamEvent::ReasoningDelta { text, .. }) => Step {
                 text,
                 ..Step::of("reasoning")
             },
-            unifiedai::Step::Done => Step::of("done"),
+            unifiedai::sans_io::Step::Done => Step::of("done"),
             _ => return None,
         })
     }

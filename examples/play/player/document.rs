@@ -9,7 +9,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 use std::time::Duration;
-use unifiedai::{Choice, EmbedResponse, Error, Json, StreamEvent, ToolCall, UnifiedChatResponse};
+use unifiedai::{
+    EmbedResponse, Error, Json, StreamEvent, ToolCall, UnifiedChatResponse, chat::Choice,
+};
 
 /// What came of one call.
 #[derive(Debug)]

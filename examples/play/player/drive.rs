@@ -5,7 +5,11 @@ use std::{
     collections::VecDeque,
     time::{Duration, SystemTime},
 };
-use unifiedai::{CallStart, Error, ErrorKind, Exchange, Input, Operation, Step, Time};
+use unifiedai::{
+    Error, ErrorKind,
+    sans_io::{CallStart, Exchange, Input, Operation, Step},
+    transport::Time,
+};
 
 /// It stands still but for the waits that an exchange asks for.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! What the events of a stream say, read without the library's own accumulator.
 
 use std::collections::BTreeMap;
-use unifiedai::{Choice, StreamEvent, ToolCall, UnifiedChatResponse};
+use unifiedai::{StreamEvent, ToolCall, UnifiedChatResponse, chat::Choice};
 
 /// What the events of the first choice add up to. Parts are in the order of their numbers.
 #[derive(Default)]

@@ -19,8 +19,9 @@ use document::{Document, Played};
 use drive::{Clock, drive};
 use std::sync::Arc;
 use unifiedai::{
-    CallOptions, CallStart, ContentPart, Error, Exchange, Message, Provider, provider,
-    provider::provider_for_recording,
+    CallOptions, ContentPart, Error, Message,
+    provider::{self, Provider, provider_for_recording},
+    sans_io::{CallStart, Exchange},
 };
 
 /// A case that was played.

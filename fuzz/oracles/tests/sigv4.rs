@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use std::time::{Duration, UNIX_EPOCH};
-use unifiedai::{AwsCredentials, Signer, codec::percent::encode_segment};
+use unifiedai::{provider::{AwsCredentials, Signer}, codec::percent::encode_segment};
 use unifiedai_oracles::{Rng, cases, rng};
 
 const VISIBLE: &str = "ABCXYZabcxyz0189+/=-._~!$&'()*,;:@";

@@ -1,5 +1,8 @@
 use super::{Failure, Object, Read, decode, kind_of, read_all};
-use crate::{Citation, ContentPart, ImageDetail, Json, Media, Message, Role, ToolCall, ToolResult};
+use crate::{
+    ContentPart, Json, Media, Message, Role, ToolCall, ToolResult,
+    chat::{Citation, ImageDetail},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -352,7 +355,10 @@ mod tests {
     #[test]
     fn the_message_of_a_written_response_is_read_back() {
         let mut call = ToolCall::new("c", "f", "{}");
-        call.provider_data = Some(crate::ProviderData::new("p", Json::parse("{}").unwrap()));
+        call.provider_data = Some(crate::chat::ProviderData::new(
+            "p",
+            Json::parse("{}").unwrap(),
+        ));
         let cited = ContentPart::Text {
             text: "Yes.".into(),
             citations: vec![Citation {
@@ -371,9 +377,9 @@ mod tests {
         ] {
             let message = Message::new(Role::Assistant, content);
             let response = crate::UnifiedChatResponse {
-                choices: vec![crate::Choice {
+                choices: vec![crate::chat::Choice {
                     message: message.clone(),
-                    ..crate::Choice::default()
+                    ..crate::chat::Choice::default()
                 }],
                 ..crate::UnifiedChatResponse::default()
             };

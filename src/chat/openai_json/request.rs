@@ -167,7 +167,7 @@ fn only_kind(object: &mut Object, expected: &str, what: &str) -> Read<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Param, ReasoningEffort};
+    use crate::{ReasoningEffort, chat::Param};
     use serde_json::json;
 
     fn read(value: serde_json::Value) -> Result<ChatRequest, String> {

@@ -2,7 +2,7 @@
 
 use super::{ResponseBuilder, tool_calls::ToolCallProgress};
 use crate::{
-    Error, ErrorKind, FinishReason, Json, StreamEvent, Warning, error::excerpt,
+    Error, ErrorKind, FinishReason, Json, StreamEvent, chat::Warning, error::excerpt,
     small_vec::SmallVec1,
 };
 
@@ -268,7 +268,9 @@ pub(super) fn queued_bytes(event: &StreamEvent) -> usize {
 mod tests {
     use super::*;
     use crate::{
-        ResponseStart, ServerTiming, Usage, Warning, event::response_builder::test_util::*,
+        Usage,
+        chat::{ResponseStart, ServerTiming, Warning},
+        event::response_builder::test_util::*,
     };
     use bytes::Bytes;
 

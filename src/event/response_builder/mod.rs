@@ -10,8 +10,9 @@ mod tool_calls;
 
 use super::{Accumulator, StreamEvent};
 use crate::{
-    ChatRequest, Citation, ContentPart, Error, ErrorKind, FinishReason, Json, Logprobs,
-    ProviderBlock, ServerTiming, UnifiedChatResponse, Usage, Warning, small_vec::SmallVec1,
+    ChatRequest, ContentPart, Error, ErrorKind, FinishReason, Json, UnifiedChatResponse, Usage,
+    chat::{Citation, Logprobs, ProviderBlock, ServerTiming, Warning},
+    small_vec::SmallVec1,
 };
 use bytes::Bytes;
 use finish_and_limits::{ChoiceFinish, queued_bytes, too_many};
@@ -605,7 +606,7 @@ mod tests {
         stream.raw_frame(b"frame");
         stream.citation(0, 1, Citation::default()).unwrap();
         stream.logprobs(0, Logprobs::default()).unwrap();
-        let content = vec![crate::TokenLogprob::default()];
+        let content = vec![crate::chat::TokenLogprob::default()];
         stream
             .logprobs(
                 0,

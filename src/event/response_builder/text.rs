@@ -4,7 +4,7 @@ use super::{
     PartKind, ResponseBuilder, TextKind, TextRun, key_of, part_number,
     think::{ThinkSide, ThinkTagParser},
 };
-use crate::{ContentPart, Error, StreamEvent, Warning};
+use crate::{ContentPart, Error, StreamEvent, chat::Warning};
 use std::borrow::Cow;
 
 /// A part takes more than a short text in it. That of most answers is not worth counting.
@@ -370,7 +370,7 @@ impl ResponseBuilder {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ProviderBlock, event::response_builder::test_util::*};
+    use crate::{chat::ProviderBlock, event::response_builder::test_util::*};
 
     #[test]
     fn text_runs_start_before_deltas_and_end_before_the_next() {

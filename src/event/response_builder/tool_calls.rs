@@ -8,7 +8,10 @@ use super::{
         CallMatch, JsonObjectScanner, ToolCallState, ToolFragment, match_call, same_json,
     },
 };
-use crate::{Error, ErrorKind, ProviderData, StreamEvent, ToolCall, Warning};
+use crate::{
+    Error, ErrorKind, StreamEvent, ToolCall,
+    chat::{ProviderData, Warning},
+};
 
 /// How far a tool call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +205,7 @@ impl ResponseBuilder {
     ///
     /// # Errors
     /// `too_large` past the limits.
+    #[cfg(feature = "bedrock")]
     pub(crate) fn close_all(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         self.end_think(choice, key)?;
         if self.has_run_at(choice, key)? {
@@ -493,8 +497,8 @@ fn more<'w>(call: &ToolCallState, whole: &ToolFragment<'w>) -> Option<&'w str> {
 mod tests {
     use super::*;
     use crate::{
-        ResponseLimits,
         event::response_builder::{test_util::*, tool_call_match::CallIdGenerator},
+        provider::ResponseLimits,
     };
 
     #[test]

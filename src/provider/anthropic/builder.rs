@@ -1,7 +1,7 @@
 use super::{Anthropic, BLOCK_PROVIDER, Hosting, signing::Server};
 use crate::{
-    Auth, Error, ErrorKind, Secret,
-    provider::{BaseUrl, vertex::Vertex},
+    Error, ErrorKind, Secret,
+    provider::{Auth, BaseUrl, vertex::Vertex},
 };
 use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;

@@ -8,10 +8,10 @@ use super::{
     usage::Counts,
 };
 use crate::{
-    Citation, Error, ErrorKind, FinishReason, ProviderData, ResponseBuilder, ResponseStart,
-    Warning,
+    Error, ErrorKind, FinishReason,
+    chat::{Citation, ProviderData, ResponseStart, Warning},
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         json_object::JsonObject,
         lenient::{self, List, Raw},
         unknown_fields::UnknownFieldWarnings,

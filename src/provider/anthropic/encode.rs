@@ -2,8 +2,9 @@
 
 use super::{Anthropic, Hosting, block::Content, messages::Conversation};
 use crate::{
-    ChatRequest, Error, Json, Param, ReasoningEffort, ReasoningFormat, ResponseFormat, ServiceTier,
-    Tool, ToolChoice, Warning, chat::ParamVisitor, json::ObjectWriter,
+    ChatRequest, Error, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
+    chat::{Param, ParamVisitor, ReasoningFormat, ServiceTier, Warning},
+    json::ObjectWriter,
     provider::unsupported_params::UnsupportedParams,
 };
 use serde::Serialize;

@@ -23,8 +23,9 @@ use super::{
     vertex::Vertex,
 };
 use crate::{
-    Auth, ChatRequest, ContentPart, Error, ErrorKind, Json, Model,
+    ChatRequest, ContentPart, Error, ErrorKind, Json, Model,
     codec::percent::encode_segment,
+    provider::Auth,
     schema::{self, Dialects},
 };
 use bytes::Bytes;

@@ -1,9 +1,9 @@
 use crate::{
-    Error, ErrorKind, Model, ModelPage,
+    Error, ErrorKind, Model,
     codec::rfc3339::rfc3339,
     error::ErrorBody,
     provider::{
-        errors,
+        ModelPage, errors,
         lenient::{self, Count, List, Raw, Text, object},
         model::read_models,
     },

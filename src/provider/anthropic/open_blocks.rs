@@ -2,8 +2,9 @@
 
 use super::{BLOCK_PROVIDER, signing::Server};
 use crate::{
-    Error, Json, ProviderBlock, ResponseBuilder, Warning,
-    provider::{json_object::JsonObject, unknown_fields::shown},
+    Error, Json,
+    chat::{ProviderBlock, Warning},
+    provider::{ResponseBuilder, json_object::JsonObject, unknown_fields::shown},
 };
 
 /// Blocks that have begun and not ended, in the order in which they began.

@@ -6,7 +6,9 @@
 
 use super::BLOCK_PROVIDER;
 use crate::{
-    ContentPart, Error, Json, ProviderBlock, provider::BaseUrl, provider::json_object::JsonObject,
+    ContentPart, Error, Json,
+    chat::ProviderBlock,
+    provider::{BaseUrl, json_object::JsonObject},
 };
 use std::collections::BTreeMap;
 

@@ -10,9 +10,10 @@ use super::{
     },
 };
 use crate::{
-    Error, ErrorKind, Json, ResponseBuilder, Warning,
+    Error, ErrorKind, Json,
+    chat::Warning,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         lenient::{self, Raw},
         unknown_fields::UnknownFieldWarnings,
     },

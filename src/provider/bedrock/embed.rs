@@ -1,8 +1,9 @@
 //! Embeddings by `InvokeModel`, whose body is the model maker's own: Amazon Titan, one text at a time, and Cohere.
 
 use crate::{
-    EmbedEncoding, EmbedRequest, Error, ErrorKind, Warning,
-    embed::vectors::vector,
+    EmbedRequest, Error, ErrorKind,
+    chat::Warning,
+    embed::{EmbedEncoding, vectors::vector},
     provider::{
         cohere,
         embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},

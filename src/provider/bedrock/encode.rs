@@ -6,8 +6,10 @@ use super::{
     tools::{Tools, tools},
 };
 use crate::{
-    ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Message, Param, ReasoningEffort,
-    ResponseFormat, ServiceTier, ToolChoice, Warning, chat::ParamVisitor, json::ObjectWriter,
+    ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Message, ReasoningEffort,
+    ResponseFormat, ToolChoice,
+    chat::{Param, ParamVisitor, ServiceTier, Warning},
+    json::ObjectWriter,
     provider::unsupported_params::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};

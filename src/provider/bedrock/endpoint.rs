@@ -1,6 +1,6 @@
 //! Where Bedrock is: the host of a region, by AWS partition. Source: the endpoint rules of the AWS SDKs.
 
-use crate::{BaseUrl, Error, ErrorKind};
+use crate::{Error, ErrorKind, provider::BaseUrl};
 
 /// Which of Bedrock's two services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,9 +26,10 @@ use super::{
     model_ids, requests,
 };
 use crate::{
-    Auth, ChatRequest, Credential, EmbedRequest, Error, ErrorKind, Model, Secret,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model, Secret,
     auth::sigv4::{AwsCredentialSource, Signer},
     codec::percent::encode_segment,
+    provider::{Auth, Credential},
     schema::{self, Dialects},
 };
 use bytes::Bytes;
@@ -58,7 +59,7 @@ const MAX_MODEL_ID_CHARS: usize = 2048;
 /// Amazon Bedrock in one region.
 ///
 /// ```
-/// use unifiedai::{AwsCredentials, provider::Bedrock};
+/// use unifiedai::provider::{AwsCredentials, Bedrock};
 /// let keys = AwsCredentials::new("AKIDEXAMPLE", "secret", None)?;
 /// let bedrock = Bedrock::builder("us-east-1").credentials(keys).build()?;
 /// assert_eq!(bedrock.base_url().as_str(), "https://bedrock-runtime.us-east-1.amazonaws.com");

@@ -2,8 +2,9 @@
 
 use super::errors;
 use crate::{
-    Error, ErrorKind, Model, ModelPage,
+    Error, ErrorKind, Model,
     provider::{
+        ModelPage,
         lenient::{self, List, Object, Raw, Text, object},
         model::read_models,
     },

@@ -136,7 +136,7 @@ impl Guardrail {
     }
 
     /// What it is to tell of its work in the member `trace` of
-    /// [`ProviderMetadata::extra`](crate::ProviderMetadata::extra): `enabled`, `disabled` or `enabled_full`.
+    /// [`ProviderMetadata::extra`](crate::chat::ProviderMetadata::extra): `enabled`, `disabled` or `enabled_full`.
     #[must_use]
     pub fn trace(mut self, trace: impl Into<String>) -> Self {
         self.trace = Some(trace.into());

@@ -5,9 +5,9 @@ use super::{
     types::{Block, Citation, ConverseBody, Metrics, Trace, Usage},
 };
 use crate::{
-    Error, ErrorKind, FinishReason, Json, ProviderBlock, ResponseBuilder, ResponseStart,
-    ServerTiming,
-    provider::{lenient::Raw, unknown_fields::UnknownFieldWarnings},
+    Error, ErrorKind, FinishReason, Json,
+    chat::{ProviderBlock, ResponseStart, ServerTiming},
+    provider::{ResponseBuilder, lenient::Raw, unknown_fields::UnknownFieldWarnings},
 };
 use bytes::Bytes;
 use std::time::Duration;
@@ -186,7 +186,7 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<crate::Usage> {
     })
 }
 
-pub(super) fn citation(raw: Raw<'_>) -> crate::Citation {
+pub(super) fn citation(raw: Raw<'_>) -> crate::chat::Citation {
     let wire: Citation<'_> = raw.read().unwrap_or_default();
     let quoted: String = wire
         .source_content
@@ -195,7 +195,7 @@ pub(super) fn citation(raw: Raw<'_>) -> crate::Citation {
         .filter_map(|piece| piece.0.as_ref()?.text.as_deref())
         .collect();
     let web = wire.location.0.and_then(|location| location.web.0);
-    crate::Citation {
+    crate::chat::Citation {
         url: web.and_then(|web| web.url.non_empty().map(str::to_owned)),
         title: wire.title.non_empty().map(str::to_owned),
         cited_text: Some(quoted).filter(|quoted| !quoted.is_empty()),

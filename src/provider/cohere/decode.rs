@@ -2,11 +2,11 @@
 
 use super::types::{self, ChatResponse, Content, Delta, Event, Logprob, Message, ToolCall};
 use crate::{
-    Citation, Error, ErrorKind, FinishReason, Json, Logprobs, ProviderBlock, ResponseBuilder,
-    ResponseStart, TokenLogprob, Usage,
+    Error, ErrorKind, FinishReason, Json, Usage,
+    chat::{Citation, Logprobs, ProviderBlock, ResponseStart, TokenLogprob},
     error::ErrorBody,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder, errors,
         lenient::{self, Raw, RawElements, Text},
         unknown_fields::UnknownFieldWarnings,
     },

@@ -1,8 +1,9 @@
 //! `/v2/embed`, and the same models behind Bedrock.
 
 use crate::{
-    EmbedEncoding, EmbedRequest, EmbeddingInputType, Error, Warning,
-    embed::vectors::vectors,
+    EmbedRequest, Error,
+    chat::Warning,
+    embed::{EmbedEncoding, EmbeddingInputType, vectors::vectors},
     provider::{
         embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
         lenient::{self, Count, Object, Raw, object},

@@ -2,9 +2,8 @@
 
 use super::message::{self, Conversation};
 use crate::{
-    ChatRequest, Error, JsonSchema, Param, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
-    Warning,
-    chat::ParamVisitor,
+    ChatRequest, Error, JsonSchema, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
+    chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
     provider::{function_tool::FunctionTool, unsupported_params::UnsupportedParams},
 };

@@ -1,6 +1,9 @@
 //! What the headers say in Cohere's own words.
 
-use crate::{ProviderMetadata, RateLimit, provider::headers};
+use crate::{
+    chat::{ProviderMetadata, RateLimit},
+    provider::headers,
+};
 use http::HeaderMap;
 
 /// Allowances of trial keys: `x-{what}-call-{limit,remaining}`. Source: recorded answers, as for the request's id.

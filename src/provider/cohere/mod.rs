@@ -16,8 +16,10 @@ use super::{
     requests::{self, ProviderDefaults},
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, ProviderMetadata, Secret, Tool,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model, Secret, Tool,
+    chat::ProviderMetadata,
     codec::percent::encode_segment,
+    provider::Auth,
     schema::{self, Dialects},
 };
 use bytes::Bytes;

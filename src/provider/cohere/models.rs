@@ -1,6 +1,7 @@
 use crate::{
-    Error, ErrorKind, Model, ModelPage,
+    Error, ErrorKind, Model,
     provider::{
+        ModelPage,
         lenient::{self, Count, List, Raw, Text, object},
         model::read_models,
     },

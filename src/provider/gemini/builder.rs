@@ -1,7 +1,7 @@
 use super::{BLOCK_PROVIDER, Gemini, Hosting};
 use crate::{
-    Auth, Error, ErrorKind, Secret,
-    provider::{BaseUrl, vertex::Vertex},
+    Error, ErrorKind, Secret,
+    provider::{Auth, BaseUrl, vertex::Vertex},
 };
 use http::HeaderName;
 use std::borrow::Cow;

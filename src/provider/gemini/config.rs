@@ -1,7 +1,8 @@
 //! `generationConfig`: how to answer.
 
 use crate::{
-    ChatRequest, Error, Json, ReasoningEffort, ReasoningFormat, ResponseFormat,
+    ChatRequest, Error, Json, ReasoningEffort, ResponseFormat,
+    chat::ReasoningFormat,
     provider::{json_object::JsonObject, unsupported_params::UnsupportedParams},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};

@@ -7,10 +7,11 @@ use super::{
     usage,
 };
 use crate::{
-    Error, ErrorKind, ResponseBuilder, ResponseStart,
+    Error, ErrorKind,
+    chat::ResponseStart,
     codec::rfc3339::rfc3339,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         lenient::{self, List, Raw},
         unknown_fields::UnknownFieldWarnings,
     },

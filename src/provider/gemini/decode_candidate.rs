@@ -9,8 +9,10 @@ use super::{
     },
 };
 use crate::{
-    Citation, Error, Json, ProviderBlock, ProviderData, ResponseBuilder, Warning,
+    Error, Json,
+    chat::{Citation, ProviderBlock, ProviderData, Warning},
     provider::{
+        ResponseBuilder,
         json_object::JsonObject,
         lenient::{self, Raw},
         unknown_fields::{UnknownFieldWarnings, shown},

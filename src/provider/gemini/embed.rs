@@ -2,8 +2,12 @@
 
 use super::own_path;
 use crate::{
-    EmbedEncoding, EmbedRequest, EmbeddingInputType, Error, ErrorKind, Warning,
-    embed::vectors::{collect, vector, wrong},
+    EmbedRequest, Error, ErrorKind,
+    chat::Warning,
+    embed::{
+        EmbedEncoding, EmbeddingInputType,
+        vectors::{collect, vector, wrong},
+    },
     error::ErrorBody,
     provider::{
         embed::{DecodedEmbeddings, EmbedWriter, texts},

@@ -7,8 +7,10 @@ use super::{
     encode_part::EncodedPart,
 };
 use crate::{
-    ChatRequest, Error, Json, Param, ServiceTier, Tool, ToolChoice, Warning, chat::ParamVisitor,
-    json::ObjectWriter, provider::unsupported_params::UnsupportedParams,
+    ChatRequest, Error, Json, Tool, ToolChoice,
+    chat::{Param, ParamVisitor, ServiceTier, Warning},
+    json::ObjectWriter,
+    provider::unsupported_params::UnsupportedParams,
 };
 use serde::Serialize;
 

@@ -6,8 +6,8 @@ use super::{
     tool_rounds::ToolRounds,
 };
 use crate::{
-    ChatRequest, ContentPart, Error, Json, Media, Message, ProviderBlock, Role, ToolCall,
-    ToolResult,
+    ChatRequest, ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
+    chat::ProviderBlock,
     provider::{
         data_url::data_url, history::HistorySupport, json_object::JsonObject,
         unsupported_params::UnsupportedParams,

@@ -2,7 +2,8 @@
 
 use super::types::{LogprobsResult, Token, TopCandidates};
 use crate::{
-    FinishReason, Logprobs, TokenLogprob, TopLogprob,
+    FinishReason,
+    chat::{Logprobs, TokenLogprob, TopLogprob},
     provider::lenient::{List, Raw},
 };
 

@@ -28,8 +28,9 @@ use super::{
     vertex::{Vertex, model_segments},
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, Model,
+    ChatRequest, EmbedRequest, Error, Model,
     codec::percent::encode_segment,
+    provider::Auth,
     schema::{self, Dialects},
 };
 use bytes::Bytes;

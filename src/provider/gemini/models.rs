@@ -1,7 +1,8 @@
 use crate::{
-    Error, ErrorKind, Model, ModelPage,
+    Error, ErrorKind, Model,
     error::ErrorBody,
     provider::{
+        ModelPage,
         lenient::{self, Count, List, Raw, Text, object},
         model::read_models,
     },

@@ -2,12 +2,12 @@
 
 use super::types::{Line, Message, ToolCall};
 use crate::{
-    Error, ErrorKind, FinishReason, Json, Logprobs, ProviderBlock, ResponseBuilder, ResponseStart,
-    ServerTiming, Usage,
+    Error, ErrorKind, FinishReason, Json, Usage,
+    chat::{Logprobs, ProviderBlock, ResponseStart, ServerTiming},
     codec::rfc3339::rfc3339,
     event::MESSAGE_KEY,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder, errors,
         json_object::JsonObject,
         lenient::{self, Count},
         logprobs,

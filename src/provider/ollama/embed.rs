@@ -1,8 +1,9 @@
 //! `/api/embed`.
 
 use crate::{
-    EmbedEncoding, EmbedRequest, Error, ErrorKind, Warning,
-    embed::vectors::vectors,
+    EmbedRequest, Error, ErrorKind,
+    chat::Warning,
+    embed::{EmbedEncoding, vectors::vectors},
     error::ErrorBody,
     provider::{
         embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},

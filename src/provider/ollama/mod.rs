@@ -15,7 +15,8 @@ use super::{
     requests::{self, ProviderDefaults},
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Secret,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Secret,
+    provider::Auth,
     schema::{self, Dialects},
 };
 use bytes::Bytes;

@@ -1,7 +1,8 @@
 use crate::{
-    Error, ErrorKind, Model, ModelPage,
+    Error, ErrorKind, Model,
     codec::rfc3339::rfc3339,
     provider::{
+        ModelPage,
         lenient::{self, List, Raw, Text, object},
         model::read_models,
     },

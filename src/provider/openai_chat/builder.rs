@@ -1,8 +1,8 @@
 use super::{AuthStyle, ChatProfile, OpenAiChat};
 use crate::{
-    Auth, Error, ErrorKind, Secret,
+    Error, ErrorKind, Secret,
     codec::percent::encode_segment,
-    provider::{BaseUrl, requests},
+    provider::{Auth, BaseUrl, requests},
 };
 use http::{HeaderName, HeaderValue, header};
 use std::borrow::Cow;

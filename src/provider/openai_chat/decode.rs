@@ -11,10 +11,11 @@ use super::{
     usage::{self, Counts, SeparateReasoning},
 };
 use crate::{
-    Error, ErrorKind, FinishReason, ResponseBuilder, ResponseStart, ServerTiming, Usage, Warning,
+    Error, ErrorKind, FinishReason, Usage,
+    chat::{ResponseStart, ServerTiming, Warning},
     event::MESSAGE_KEY,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         chunk_template::ChunkTemplate,
         errors,
         lenient::{self, Object, Text, UnknownFields, WithRawText},

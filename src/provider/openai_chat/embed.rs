@@ -1,7 +1,8 @@
 //! `/embeddings`, in OpenAI's shape.
 
 use crate::{
-    EmbedRequest, Error, ErrorKind, Usage, Warning,
+    EmbedRequest, Error, ErrorKind, Usage,
+    chat::Warning,
     embed::vectors::{vector, wrong},
     error::ErrorBody,
     provider::{

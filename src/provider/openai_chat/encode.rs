@@ -6,8 +6,8 @@ use super::{
     tools::{EncodedFormat, EncodedToolChoice},
 };
 use crate::{
-    ChatRequest, ContentPart, Error, ErrorKind, Message, Param, ResponseFormat, Warning,
-    chat::ParamVisitor,
+    ChatRequest, ContentPart, Error, ErrorKind, Message, ResponseFormat,
+    chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
     provider::{function_tool::FunctionTool, unsupported_params::UnsupportedParams},
 };

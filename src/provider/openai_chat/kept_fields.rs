@@ -1,9 +1,10 @@
 //! What of a message has no place in the model: kept as opaque parts in the wire's own words, `{"message": {"images": ..}}`.
 
 use crate::{
-    Error, Json, ProviderBlock, ResponseBuilder,
+    Error, Json,
+    chat::ProviderBlock,
     json::Reader,
-    provider::{json_object::JsonObject, lenient::Raw},
+    provider::{ResponseBuilder, json_object::JsonObject, lenient::Raw},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

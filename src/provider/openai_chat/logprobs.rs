@@ -1,6 +1,6 @@
 use super::types::Choice;
 use crate::{
-    Logprobs, TokenLogprob, TopLogprob,
+    chat::{Logprobs, TokenLogprob, TopLogprob},
     provider::lenient::{Count, List, Number, Raw, Text, object},
 };
 

@@ -7,7 +7,8 @@ use super::{
     profile::{ChatProfile, ForeignCalls, MediaPlacement, ReasoningReplay},
 };
 use crate::{
-    ChatRequest, ContentPart, Error, Json, Message, Param, Role, ToolResult,
+    ChatRequest, ContentPart, Error, Json, Message, Role, ToolResult,
+    chat::Param,
     json::ListWriter,
     provider::{
         gemini::Generation, history::HistorySupport, json_object::JsonObject,

@@ -29,8 +29,11 @@ use super::{
     model_ids, requests, tool_names,
 };
 use crate::{
-    Auth, ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
-    error::ErrorBody, provider::errors, schema,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model,
+    codec::percent::encode_segment,
+    error::ErrorBody,
+    provider::{Auth, errors},
+    schema,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};

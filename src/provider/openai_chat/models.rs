@@ -1,8 +1,8 @@
 use crate::{
-    Error, ErrorKind, Model, ModelPage,
+    Error, ErrorKind, Model,
     error::ErrorBody,
     provider::{
-        errors,
+        ModelPage, errors,
         lenient::{self, Count, List, Raw, Text, object},
         model::read_models,
     },

@@ -5,9 +5,13 @@ use super::{
     types::{Content, Message, Part, ToolCall, has_unknown_fields, is_blank},
 };
 use crate::{
-    Citation, Error, ProviderData, ResponseBuilder, ToolFragment,
+    Error,
+    chat::{Citation, ProviderData, ToolFragment},
     event::MESSAGE_KEY,
-    provider::lenient::{List, Object, Raw, Text, WithRawText, object},
+    provider::{
+        ResponseBuilder,
+        lenient::{List, Object, Raw, Text, WithRawText, object},
+    },
 };
 use std::borrow::Cow;
 

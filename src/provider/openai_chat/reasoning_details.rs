@@ -1,9 +1,13 @@
 //! `reasoning_details` (OpenRouter and its like): opaque pieces that must go back as they came.
 
 use crate::{
-    Error, Json, ProviderBlock, ResponseBuilder,
+    Error, Json,
+    chat::ProviderBlock,
     json::{JsonError, Reader},
-    provider::lenient::{Raw, ReadFields},
+    provider::{
+        ResponseBuilder,
+        lenient::{Raw, ReadFields},
+    },
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::collections::BTreeMap;

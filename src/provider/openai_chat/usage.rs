@@ -1,7 +1,8 @@
 //! Token counts and server times, under all the names that servers give them.
 
 use crate::{
-    ServerTiming, Usage,
+    Usage,
+    chat::ServerTiming,
     provider::lenient::{Count, Number, Object, Raw, Seconds, object},
 };
 use std::time::Duration;

@@ -8,8 +8,10 @@ use super::{
     types::{Event, Item},
 };
 use crate::{
-    Error, ErrorKind, Json, ProviderData, ResponseBuilder, event::ToolCallProgress,
-    provider::lenient::Raw,
+    Error, ErrorKind, Json,
+    chat::ProviderData,
+    event::ToolCallProgress,
+    provider::{ResponseBuilder, lenient::Raw},
 };
 
 impl Items {

@@ -9,10 +9,11 @@ use super::{
     unknown, usage,
 };
 use crate::{
-    Error, ErrorKind, FinishReason, ResponseBuilder, ResponseStart,
+    Error, ErrorKind, FinishReason,
+    chat::ResponseStart,
     error::ErrorBody,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome, errors,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder, errors,
         lenient::{self, Raw},
     },
 };

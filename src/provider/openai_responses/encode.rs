@@ -2,9 +2,11 @@
 
 use super::{encode_items, profile::ResponsesProfile};
 use crate::{
-    ChatRequest, Error, Json, JsonSchema, Message, Param, ReasoningEffort, ReasoningFormat,
-    ResponseFormat, Role, Tool, ToolChoice, Verbosity, Warning, chat::ParamVisitor,
-    json::ObjectWriter, provider::unsupported_params::UnsupportedParams,
+    ChatRequest, Error, Json, JsonSchema, Message, ReasoningEffort, ResponseFormat, Role, Tool,
+    ToolChoice,
+    chat::{Param, ParamVisitor, ReasoningFormat, Verbosity, Warning},
+    json::ObjectWriter,
+    provider::unsupported_params::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

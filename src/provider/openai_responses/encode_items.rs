@@ -344,7 +344,7 @@ fn call_item<'a>(
         .provider_data
         .as_ref()
         .filter(|data| data.provider == provider);
-    let same = |data: &&crate::ProviderData| {
+    let same = |data: &&crate::chat::ProviderData| {
         data.data.decode::<ReceivedCall>().is_ok_and(|came| {
             came.call_id == call.id && came.name == call.name && came.arguments == call.arguments
         })

@@ -9,8 +9,10 @@ use super::{
     unknown,
 };
 use crate::{
-    Error, ErrorKind, Json, ProviderBlock, ResponseBuilder,
+    Error, ErrorKind, Json,
+    chat::ProviderBlock,
     provider::{
+        ResponseBuilder,
         lenient::{self, Raw},
         unknown_fields::{UnknownFieldWarnings, shown},
     },
@@ -392,6 +394,8 @@ impl Items {
         match kind {
             "shell_call" => self.shell_waits = true,
             "shell_call_output" => self.shell_waits = false,
+            // An approval is no call: the model asks whether a call may be made.
+            "mcp_approval_request" => {}
             kind => self.calls |= is_answered(kind),
         }
     }

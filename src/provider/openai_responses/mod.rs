@@ -29,7 +29,8 @@ use super::{
     tool_names,
 };
 use crate::{
-    Auth, ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment, schema,
+    ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment, provider::Auth,
+    schema,
 };
 use bytes::Bytes;
 use http::{HeaderName, Request, Uri};

@@ -27,7 +27,7 @@ pub struct ResponsesProfile {
     pub tool_name: IdFormat,
     /// Makers whose names begin its own names of models, before a dot; see [`Provider::owns_model`].
     ///
-    /// [`Provider::owns_model`]: crate::Provider::owns_model
+    /// [`Provider::owns_model`]: crate::provider::Provider::owns_model
     pub vendors: &'static [&'static str],
     /// Its name for who the end user is.
     pub user_id_name: &'static str,

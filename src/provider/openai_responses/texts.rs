@@ -9,8 +9,10 @@ use super::{
     unknown,
 };
 use crate::{
-    Citation, Error, ErrorKind, Json, Logprobs, ProviderBlock, ResponseBuilder,
+    Error, ErrorKind, Json,
+    chat::{Citation, Logprobs, ProviderBlock},
     provider::{
+        ResponseBuilder,
         lenient::{Raw, Text, object},
         logprobs,
     },

@@ -8,9 +8,9 @@ use super::{
     types::Item,
 };
 use crate::{
-    Error, Json, ResponseBuilder,
+    Error, Json,
     event::ToolCallProgress,
-    provider::{json_object::JsonObject, lenient, unknown_fields::shown},
+    provider::{ResponseBuilder, json_object::JsonObject, lenient, unknown_fields::shown},
 };
 use serde::Serialize;
 

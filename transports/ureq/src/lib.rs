@@ -1,6 +1,6 @@
 //! Carries `unifiedai`'s HTTP with blocking calls, over [ureq](https://docs.rs/ureq). HTTP/1.1, pooled, rustls.
 //!
-//! [`ureq::UreqTransport`] does the work: one of this crate's, or [one of the caller's](Agent#impl-From<Agent>-for-Agent). The connections of the
+//! [`ureq::Agent`] does the work: one of this crate's, or [one of the caller's](UreqTransport#impl-From<Agent>-for-UreqTransport). The connections of the
 //! former keep a limit for each chunk, go through the proxies that the options or the environment name ([`proxy::Proxies`]), try a host's
 //! addresses side by side, and can be cancelled from another thread ([`CancelHandle`](unifiedai_transport::CancelHandle)).
 

@@ -1,5 +1,5 @@
 use crate::{
-    Param,
+    chat::Param,
     provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage},
     schema::Dialects,
 };

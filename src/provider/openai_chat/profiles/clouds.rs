@@ -2,7 +2,7 @@
 
 use super::OPENAI;
 use crate::{
-    Param,
+    chat::Param,
     provider::{
         IdFormat,
         model_ids::BEDROCK_VENDORS,

@@ -1,7 +1,7 @@
 //! Those who serve open models.
 
 use crate::{
-    Param,
+    chat::Param,
     provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage, ValueNaming},
     schema::Dialects,
 };

@@ -1,7 +1,7 @@
 //! Those who serve their own models.
 
 use crate::{
-    Param,
+    chat::Param,
     provider::{
         IdFormat,
         openai_chat::{

@@ -1,7 +1,7 @@
 //! Servers that people run themselves, by their default addresses.
 
 use crate::{
-    Param,
+    chat::Param,
     provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage, ValueNaming},
     schema::Dialects,
 };

@@ -1,0 +1,46 @@
+//! A provider of one's own, in one file: `parrot.rs`. It is asked over a mock transport, so the program needs no server.
+//!
+//! ```text
+//! cargo run --example own_provider --features testing
+//! ```
+
+mod parrot;
+
+use parrot::Parrot;
+use unifiedai::{
+    ChatRequest, Client, Error, StreamEvent,
+    transport::testing::{MockResponse, MockTransport},
+};
+
+fn main() -> Result<(), Error> {
+    let tired = r#"{"squawk": {"code": "tired", "text": "The parrot sleeps."}}"#;
+    let server = MockTransport::new([
+        MockResponse::json(503, tired), // tried again by itself
+        MockResponse::events([
+            r#"{"text": "Hello"}"#,
+            r#"{"text": ", sailor!"}"#,
+            r#"{"why": "done", "heard": 3, "said": 4}"#,
+        ]),
+        MockResponse::json(200, r#"{"text": "Hello again!", "why": "done"}"#),
+    ]);
+    let client = Client::new(server, Parrot::new("https://parrot.test/v1", "my-key")?);
+    let request = ChatRequest::new("ara").user("Hello!").max_tokens(20_u64);
+
+    let mut stream = client.stream(&request)?;
+    for event in &mut stream {
+        if let StreamEvent::TextDelta { text, .. } = event? {
+            print!("{text}");
+        }
+    }
+    let response = stream.into_response()?;
+    println!("\nattempts: {}", response.metrics.attempts.len());
+    println!(
+        "usage: {:?}",
+        response.usage.and_then(|usage| usage.completion_tokens)
+    );
+
+    println!("{}", client.chat(&request)?.text());
+    let refused = client.chat(request.temperature(0.5)).unwrap_err();
+    println!("{refused}");
+    Ok(())
+}

@@ -1,0 +1,77 @@
+use crate::{
+    Error, ErrorKind, UnifiedChatResponse,
+    chat::{ProviderMetadata, RawBody},
+};
+use bytes::Bytes;
+use http::HeaderMap;
+
+/// An answer as it came, and what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawResponse<O = UnifiedChatResponse> {
+    parsed: O,
+    native: ProviderMetadata,
+}
+
+impl RawResponse {
+    pub(super) fn of_chat(response: UnifiedChatResponse) -> Self {
+        let native = response.provider_metadata.clone();
+        RawResponse::new((response, native))
+    }
+}
+
+impl<O> RawResponse<O> {
+    pub(super) fn new((parsed, native): (O, ProviderMetadata)) -> Self {
+        RawResponse { parsed, native }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.native.status.unwrap_or_default()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.native.headers.as_map()
+    }
+
+    /// The body, byte for byte.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        let raw = self.native.raw.as_ref();
+        raw.map_or(&[], |raw| RawBody::as_bytes(raw))
+    }
+
+    /// The body as a type of the caller's own, such as the vendor's.
+    ///
+    /// # Errors
+    /// `protocol` if it has another shape.
+    pub fn decode<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(self.body()).map_err(|e| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the answer has another shape: {e}"),
+            )
+        })
+    }
+
+    /// The answer in the library's terms.
+    #[must_use]
+    pub fn parse(self) -> O {
+        self.parsed
+    }
+}
+
+impl<O> AsRef<O> for RawResponse<O> {
+    fn as_ref(&self) -> &O {
+        &self.parsed
+    }
+}
+
+impl<O> From<RawResponse<O>> for Bytes {
+    fn from(response: RawResponse<O>) -> Bytes {
+        let raw = response.native.raw;
+        raw.map(|raw| raw.as_bytes().clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,253 @@
+use super::{CallEvent, CallInfo, CallObservation, CallSummary, Observer};
+use crate::{
+    ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, chat::Attempt,
+    sans_io::CallProgress, sans_io::Input,
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use unifiedai_transport::Time;
+
+/// Turns what a driver does into observations.
+pub(crate) struct ObserverNotifier {
+    observers: Arc<[Arc<dyn Observer>]>,
+    call: CallInfo,
+    /// When the call was first driven.
+    started: Option<Time>,
+    now: Time,
+    summary: CallSummary,
+    attempt: Option<RunningAttempt>,
+    /// Of the attempts and of the targets that were left, those that observers know of.
+    reported: (usize, usize),
+    is_finished: bool,
+    /// Still set when an observer panicked: it is told no more then, as a second panic would end the process.
+    is_notifying: AtomicBool,
+}
+
+/// The attempt that is under way.
+struct RunningAttempt {
+    began: Time,
+    host: String,
+    port: Option<u16>,
+}
+
+impl CallInfo {
+    pub(crate) fn new(operation: &'static str, provider: &str, model: &str, stream: bool) -> Self {
+        static CALLS: AtomicU64 = AtomicU64::new(1);
+        CallInfo {
+            id: CALLS.fetch_add(1, Ordering::Relaxed),
+            operation,
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            stream,
+        }
+    }
+}
+
+impl ObserverNotifier {
+    pub(crate) fn new(
+        observers: Arc<[Arc<dyn Observer>]>,
+        call: CallInfo,
+        asked: Option<&ChatRequest>,
+        now: Time,
+    ) -> Self {
+        let watch = ObserverNotifier {
+            observers,
+            call,
+            started: None,
+            now,
+            summary: CallSummary::default(),
+            attempt: None,
+            reported: (0, 0),
+            is_finished: false,
+            is_notifying: AtomicBool::new(false),
+        };
+        watch.notify(CallEvent::Started);
+        if let Some(request) = asked {
+            watch.notify(CallEvent::Request(request));
+        }
+        watch
+    }
+
+    pub(crate) fn begin(&mut self, now: Time) {
+        self.now = now;
+        self.started.get_or_insert(now);
+        if self.summary.attempts == 0 {
+            self.summary.queue_time = self.elapsed();
+        }
+    }
+
+    pub(crate) fn on_send(
+        &mut self,
+        method: &http::Method,
+        uri: &http::Uri,
+        log: &CallProgress<'_>,
+        now: Time,
+    ) {
+        self.begin(now);
+        self.report_progress(log);
+        // The attempt goes on over another connection.
+        if log.finished.last().is_some_and(|attempt| attempt.replayed) {
+            return;
+        }
+        self.summary.attempts = self.summary.attempts.saturating_add(1);
+        // What was measured of an attempt that failed is not the answer's.
+        (self.summary.status, self.summary.ttfb, self.summary.ttft) = (None, None, None);
+        let host = uri.host().unwrap_or_default();
+        self.attempt = Some(RunningAttempt {
+            began: now,
+            host: host.to_owned(),
+            port: uri.port_u16(),
+        });
+        self.notify(CallEvent::Attempt {
+            number: self.summary.attempts,
+            after: self.elapsed(),
+            method: method.as_str(),
+            host,
+            port: uri.port_u16(),
+        });
+    }
+
+    /// Reports what has become of the call since the last time: attempts that are over, targets that it has left.
+    pub(crate) fn report_progress(&mut self, log: &CallProgress<'_>) {
+        let finished = log.finished.get(self.reported.0..).unwrap_or_default();
+        let left = log.abandoned.get(self.reported.1..).unwrap_or_default();
+        self.reported = (log.finished.len(), log.abandoned.len());
+        for attempt in finished.iter().filter(|attempt| !attempt.replayed) {
+            self.finish_attempt(attempt);
+        }
+        for left in left {
+            self.switch_target(&left.provider, &left.model);
+            self.notify(CallEvent::Fallback {
+                status: left.status,
+                error: left.error,
+            });
+        }
+        self.switch_target(log.provider, log.model);
+    }
+
+    fn finish_attempt(&mut self, attempt: &Attempt) {
+        if let Some(running) = self.attempt.take() {
+            self.notify(CallEvent::AttemptFinished {
+                number: self.summary.attempts,
+                duration: self.now.saturating_since(running.began),
+                host: &running.host,
+                port: running.port,
+                status: attempt.status,
+                error: attempt.error,
+            });
+        }
+    }
+
+    fn switch_target(&mut self, provider: &str, model: &str) {
+        for (name, known) in [
+            (provider, &mut self.call.provider),
+            (model, &mut self.call.model),
+        ] {
+            // Other operations than chats name no model to the machine.
+            if !name.is_empty() && name != known {
+                name.clone_into(known);
+            }
+        }
+    }
+
+    pub(crate) fn on_input(&mut self, input: &Input, now: Time) {
+        self.now = now;
+        if let Input::Headers(head) = input {
+            self.summary.status = Some(head.status.as_u16());
+            let after = self.elapsed();
+            self.summary.ttfb.get_or_insert(after);
+        }
+    }
+
+    pub(crate) fn on_event(&mut self, event: &StreamEvent) {
+        if event.is_visible() && self.call.stream && self.summary.ttft.is_none() {
+            let after = self.elapsed();
+            self.summary.ttft = Some(after);
+            self.notify(CallEvent::FirstToken { after });
+        }
+    }
+
+    pub(crate) fn outcome(
+        &mut self,
+        now: Time,
+        outcome: Result<Option<&UnifiedChatResponse>, &Error>,
+    ) {
+        match outcome {
+            Ok(Some(response)) => self.read(response),
+            Ok(None) => {}
+            Err(error) => {
+                if let Some(partial) = error.partial() {
+                    self.read(partial);
+                }
+            }
+        }
+        self.finish(now, outcome.err().map(Error::kind));
+    }
+
+    fn read(&mut self, response: &UnifiedChatResponse) {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        self.summary.response_id = known(&response.id);
+        self.summary.response_model = known(&response.model);
+        let reasons = response.choices.iter();
+        let reasons = reasons.filter_map(|choice| choice.finish_reason.clone());
+        self.summary.finish_reasons = reasons.collect();
+        self.summary.usage.clone_from(&response.usage);
+        if let Some(usage) = &mut self.summary.usage {
+            usage.raw = None;
+        }
+        self.notify(CallEvent::Response(response));
+    }
+
+    fn finish(&mut self, now: Time, error: Option<ErrorKind>) {
+        if !std::mem::replace(&mut self.is_finished, true) {
+            self.now = now;
+            let mut attempt = Attempt::new(Duration::ZERO);
+            (attempt.status, attempt.error) = (self.summary.status, error);
+            self.finish_attempt(&attempt);
+            self.summary.error = error;
+            self.summary.duration = self.elapsed();
+            self.notify(CallEvent::Finished(&self.summary));
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.now.saturating_since(self.started.unwrap_or(self.now))
+    }
+
+    fn notify(&self, event: CallEvent<'_>) {
+        let seen = CallObservation {
+            call: &self.call,
+            event,
+        };
+        let content = matches!(seen.event, CallEvent::Request(_) | CallEvent::Response(_));
+        if self.is_notifying.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for observer in &*self.observers {
+            if !content || observer.capture_content() {
+                observer.observe(&seen);
+            }
+        }
+        self.is_notifying.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ObserverNotifier {
+    fn drop(&mut self) {
+        self.finish(self.now, Some(ErrorKind::Cancelled));
+    }
+}
+
+impl fmt::Debug for ObserverNotifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObserverNotifier")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,183 @@
+//! Errors from what the transport, the clock, the server and the driver did. Nothing here changes the state of a call.
+
+use super::{Input, State};
+use crate::{
+    Error, ErrorKind, Secret,
+    chat::RateLimit,
+    error::{TimeoutKind, scrub},
+    policy::retry_after,
+    provider::{Auth, Provider, errors::parse_wait},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, response};
+use std::time::{Duration, SystemTime};
+use unifiedai_transport::{RequestDelivery, TransportError, TransportErrorKind};
+
+pub(super) fn transport_error(failure: &TransportError) -> Error {
+    let kind = match failure.kind() {
+        TransportErrorKind::Truncated => ErrorKind::Truncated,
+        TransportErrorKind::Protocol => ErrorKind::Protocol,
+        TransportErrorKind::HeadersTooLarge => ErrorKind::TooLarge,
+        TransportErrorKind::Request => ErrorKind::InvalidRequest,
+        TransportErrorKind::Cancelled => ErrorKind::Cancelled,
+        _ if failure.delivery() == RequestDelivery::Answered => ErrorKind::Truncated,
+        _ => ErrorKind::Connection,
+    };
+    let error = Error::new(kind, failure.to_string());
+    match failure.kind() {
+        TransportErrorKind::Tls | TransportErrorKind::Proxy => error.with_retryable(false),
+        _ => error,
+    }
+}
+
+/// `silent` is whether nothing at all came after the head (F36).
+pub(super) fn timeout_error(
+    timeout: TimeoutKind,
+    check_supported: Option<Duration>,
+    silent: bool,
+    failure: Option<&TransportError>,
+) -> Error {
+    let what = match timeout {
+        TimeoutKind::Connect => "no connection stood",
+        TimeoutKind::FirstByte => "the answer did not begin",
+        TimeoutKind::FirstToken => "the stream brought no text",
+        TimeoutKind::Idle if silent => "not a byte came after the answer's head",
+        TimeoutKind::Idle => "the answer fell silent",
+        TimeoutKind::Progress => "the answer made no progress",
+        TimeoutKind::Total => "the call was not over",
+    };
+    let within = check_supported.map_or_else(String::new, |limit| format!(" within {limit:?}"));
+    let place = failure.map_or_else(String::new, |failure| format!(": {failure}"));
+    Error::new(
+        ErrorKind::Timeout,
+        format!("{what}{within} ({timeout} timeout){place}"),
+    )
+    .with_timeout(timeout)
+}
+
+/// The error behind a status that is no success. `limits` are what the headers tell, `wall` is the time of day.
+pub(super) fn http_error(
+    provider: &dyn Provider,
+    head: &response::Parts,
+    body: Bytes,
+    limits: &[RateLimit],
+    wall: SystemTime,
+) -> Error {
+    let mut error = provider.decode_error(head, &body);
+    if error.retry_after().is_none() {
+        if let Some(wait) = retry_after(&head.headers, wall) {
+            error = error.with_retry_after(wait);
+        }
+    }
+    error = parse_wait(error);
+    if error.kind() == ErrorKind::RateLimit && error.retry_after().is_none() {
+        if let Some(wait) = exhausted_for(limits) {
+            error = error.with_retry_after(wait);
+        }
+    }
+    match head
+        .headers
+        .get("x-should-retry")
+        .map(HeaderValue::as_bytes)
+    {
+        // No server's word makes a request pass that is too large, or that nobody pays for.
+        Some(b"true") if !error.kind().is_lasting() => error = error.with_retryable(true),
+        Some(b"false") => error = error.with_retryable(false),
+        _ => {}
+    }
+    error.with_status(head.status.as_u16()).with_body(body)
+}
+
+/// Until the allowances that are used up are there again, where the headers tell (F52).
+fn exhausted_for(limits: &[RateLimit]) -> Option<Duration> {
+    let used_up = limits.iter().filter(|limit| limit.remaining == Some(0));
+    used_up.filter_map(|limit| limit.reset).max()
+}
+
+pub(super) fn rate_limited_locally(wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::RateLimit,
+        format!("the pace set for this provider leaves room only in {wait:?}"),
+    )
+    .with_code("local_rate_limit")
+    .with_retry_after(wait)
+}
+
+pub(super) fn circuit_open(wait: Duration, last: Option<&str>) -> Error {
+    let last = last.map_or_else(String::new, |last| format!("; at last: {last}"));
+    Error::new(
+        ErrorKind::CircuitOpen,
+        format!("most calls to this provider failed lately{last}"),
+    )
+    .with_retryable(true)
+    .with_retry_after(wait)
+}
+
+/// An error in a few words, without the key, for the log of attempts.
+pub(super) fn error_summary(error: &Error, secret: Option<&Secret>) -> String {
+    let mut message = error.message().to_owned();
+    if let Some(secret) = secret {
+        scrub(&mut message, secret.expose());
+    }
+    match message.char_indices().nth(MAX_SUMMARY_BYTES) {
+        Some((end, _)) => [message.get(..end).unwrap_or_default(), "…"].concat(),
+        None => message,
+    }
+}
+
+const MAX_SUMMARY_BYTES: usize = 256;
+
+pub(super) fn misuse(state: &State, input: &Input) -> Error {
+    let input = match input {
+        Input::Headers(_) => "Head",
+        Input::Body(_) => "Body",
+        Input::BodyEnd => "End",
+        Input::TransportError(_) => "Failed",
+    };
+    let state = match state {
+        State::Ready { .. } => "before the request was sent",
+        State::AwaitHeaders => "before the response's head",
+        State::Body { .. } => "inside the response's body",
+        State::Done(_) => "after the end",
+    };
+    Error::new(
+        ErrorKind::Misuse,
+        format!("Input::{input} was handled {state}"),
+    )
+}
+
+pub(super) fn is_signed(auth: &Auth) -> bool {
+    match auth {
+        #[cfg(feature = "bedrock")]
+        Auth::SigV4(_) => true,
+        _ => false,
+    }
+}
+
+/// Clocks that differ by less than this are no reason for a failed signature (AWS allows five minutes).
+const TOLERATED_SKEW_SECONDS: i64 = 240;
+
+/// A server moves the date of a signature by no more than this: otherwise it could have requests signed for any day to come. A
+/// clock that shows local time where UTC is meant is off by at most 14 hours (UTC+14:00, the largest offset in the time zone
+/// database of IANA), with an hour for a change of daylight saving time that it missed. A clock that is further off has to be
+/// set.
+const MAX_SKEW_SECONDS: i64 = 15 * 60 * 60;
+
+/// Server time minus ours in seconds, by the `date` of an answer; `None` where it is no reason for a failed signature, or
+/// not to be trusted.
+pub(super) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
+    let date = headers.get(http::header::DATE)?.to_str().ok()?;
+    let server = httpdate::parse_http_date(date).ok()?;
+    let skew = seconds_between(wall, server);
+    (TOLERATED_SKEW_SECONDS..=MAX_SKEW_SECONDS)
+        .contains(&skew.abs())
+        .then_some(skew)
+}
+
+fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
+    let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+    match theirs.duration_since(ours) {
+        Ok(cost_ahead) => seconds(cost_ahead),
+        Err(behind) => seconds(behind.duration()).saturating_neg(),
+    }
+}

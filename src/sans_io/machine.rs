@@ -1,0 +1,673 @@
+//! All transitions of an [`Exchange`], in the order of a call. The graph in the parent module names them.
+
+use super::{
+    AttemptTarget, Exchange, Input, Operation, State, Step,
+    body::BodyReader,
+    deadlines::Deadlines,
+    errors::{
+        circuit_open, clock_skew, error_summary, http_error, is_signed, misuse,
+        rate_limited_locally, timeout_error, transport_error,
+    },
+    operation::BodyOutcome,
+};
+use crate::{
+    Error, ErrorKind, Secret, StreamEvent, Timeouts,
+    chat::{Attempt, RawHeaders, Warning},
+    error::{TimeoutKind, scrub},
+    policy::{AcquireOutcome, AttemptReport, FallbackTarget},
+    provider::{Framing, headers},
+};
+use bytes::Bytes;
+use http::{Method, Request, response};
+use std::{
+    task::Waker,
+    time::{Duration, SystemTime},
+};
+use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
+
+/// How often a request that was certainly not processed is sent again without counting as a retry (F59, F60).
+const MAX_FREE_RETRIES: u32 = 2;
+
+/// # Driving
+impl<O: Operation> Exchange<O> {
+    /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
+    pub fn poll(&mut self, now: Time) -> Step {
+        self.now = self.now.max(now);
+        if let Some(event) = self.next_event() {
+            return Step::Event(event);
+        }
+        if !matches!(self.state, State::Done(_)) {
+            if let Some(timeout) = self.deadlines.passed(self.now) {
+                self.time_out(timeout);
+            }
+        }
+        match &self.state {
+            State::Ready { at, .. } if self.now < *at => Step::Sleep { until: *at },
+            State::Ready { .. } => self.start_attempt(),
+            State::AwaitHeaders | State::Body { .. } => Step::Receive {
+                deadline: self.deadlines.next(),
+            },
+            State::Done(_) => match self.next_event() {
+                Some(event) => Step::Event(event),
+                None => Step::Done,
+            },
+        }
+    }
+
+    /// What happened, and when.
+    pub fn handle(&mut self, input: Input, now: Time) {
+        self.now = self.now.max(now);
+        let result = match (&mut self.state, input) {
+            (State::Done(_), _) => return,
+            (State::AwaitHeaders, Input::Headers(head)) => self.on_headers(head),
+            (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
+            (State::Body { .. }, Input::BodyEnd) => self.on_end(),
+            (State::AwaitHeaders | State::Body { .. }, Input::TransportError(failure)) => {
+                return self.on_transport_error(failure);
+            }
+            (state, input) => Err(misuse(state, &input)),
+        };
+        if let Err(error) = result {
+            self.fail(error);
+        }
+    }
+
+    /// Ends the call because its caller gave up. Events that were decoded before are still handed out.
+    pub(crate) fn cancel(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        if !matches!(self.state, State::Done(_)) {
+            let error = Error::new(ErrorKind::Cancelled, "the call was cancelled");
+            self.finish_attempt(Some(&error));
+            self.end_call(Err(error));
+        }
+    }
+
+    /// Before the first poll: the call begins now, however long ago the exchange was made.
+    pub(crate) fn begin(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.started, true) {
+            self.now = self.now.max(now);
+            (self.start.wall_clock, self.start.now) = (self.wall_clock_now(), self.now);
+            self.deadlines = Deadlines::new(self.now, &self.target.timeouts);
+        }
+    }
+
+    /// The caller continues to read after events. The time since the last input counts only against the total timeout.
+    pub(crate) fn resume(&mut self, now: Time) {
+        self.deadlines.extend(now.saturating_since(self.now));
+        self.now = self.now.max(now);
+    }
+
+    /// After [`Step::Sleep`]: has `waker` woken when the wait is over early. Returns until when to sleep at the latest;
+    /// `None` if the wait is over.
+    pub(crate) fn wake_by(&mut self, until: Time, waker: &Waker) -> Option<Time> {
+        let State::Ready { at, .. } = &mut self.state else {
+            return None;
+        };
+        let latest = self.target.permits.wake_by(until, waker);
+        *at = latest.unwrap_or(self.now);
+        latest
+    }
+
+    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.
+    fn next_event(&mut self) -> Option<StreamEvent> {
+        let settled = matches!(self.state, State::Done(Ok(())));
+        if !self.operation.is_visible() && !settled {
+            return None;
+        }
+        self.operation.next_event()
+    }
+}
+
+/// # Events of an attempt
+impl<O: Operation> Exchange<O> {
+    fn on_headers(&mut self, head: response::Parts) -> Result<(), Error> {
+        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "the server switched to another protocol, which nobody asked for",
+            )
+            .with_status(101));
+        }
+        if head.status.is_informational() {
+            return Ok(());
+        }
+        let status = head.status.as_u16();
+        self.metadata.status = Some(status);
+        if let Some(attempt) = self.metrics.attempts.last_mut() {
+            attempt.status = Some(status);
+        }
+        self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
+        self.target
+            .provider
+            .read_headers(&head.headers, &mut self.metadata);
+        self.metrics.server.total = match self.operation.framing() {
+            Framing::SingleBody => headers::server_time(&head.headers),
+            _ => None,
+        };
+        if self.options.keep_headers {
+            self.metadata.headers = RawHeaders::copied(&head.headers);
+        }
+        self.deadlines.begin_body(self.now, &self.target.timeouts);
+        let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
+        // The headers of a success were read. Kept ones could keep alive the buffer that they were read into.
+        let error_headers = (!head.status.is_success()).then(|| Box::new(head));
+        self.state = State::Body {
+            reader,
+            error_headers,
+        };
+        Ok(())
+    }
+
+    fn on_chunk(&mut self, chunk: Bytes) -> Result<(), Error> {
+        let State::Body { reader, .. } = &mut self.state else {
+            return Ok(());
+        };
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let reading = reader.chunk(chunk, &mut self.operation, &self.target)?;
+        self.on_body_outcome(reading)
+    }
+
+    fn on_end(&mut self) -> Result<(), Error> {
+        let State::Body { reader, .. } = &mut self.state else {
+            return Ok(());
+        };
+        let reading = reader.end(&mut self.operation, &self.target)?;
+        self.on_body_outcome(reading)
+    }
+
+    fn on_transport_error(&mut self, failure: TransportError) {
+        // The status counts even if the body that explains it did not arrive (F38).
+        if let State::Body { reader, .. } = &mut self.state {
+            if let Some(body) = reader.take_error_body() {
+                let error = self.http_error(body);
+                return self.fail(error);
+            }
+        }
+        if self.is_logically_complete() {
+            return self.finish_early(&format!("the connection failed: {failure}"));
+        }
+        let error = match failure.kind() {
+            TransportErrorKind::Timeout(phase) => self.timeout_error(
+                self.deadlines.classify_timeout(phase, self.now),
+                Some(&failure),
+            ),
+            _ => transport_error(&failure),
+        };
+        self.fail_or_resend(error.with_transport(failure));
+    }
+
+    fn time_out(&mut self, timeout: TimeoutKind) {
+        if let State::Body { reader, .. } = &mut self.state {
+            if let Some(body) = reader.take_error_body() {
+                let error = self.http_error(body);
+                return self.fail(error);
+            }
+        }
+        if self.is_logically_complete() {
+            return self.finish_early("it stayed open");
+        }
+        let error = self.timeout_error(timeout, None);
+        self.fail(error);
+    }
+
+    fn on_body_outcome(&mut self, reading: BodyOutcome) -> Result<(), Error> {
+        let timeouts = &self.target.timeouts;
+        self.deadlines.on_bytes(self.now, timeouts);
+        if self.metrics.ttft.is_none() && self.operation.is_visible() {
+            self.deadlines.on_token();
+            if O::is_streamed(&self.target.request) {
+                self.metrics.ttft = Some(self.now.saturating_since(self.start.now));
+            }
+        }
+        match reading {
+            BodyOutcome::Bytes => {}
+            BodyOutcome::Progress => {
+                self.deadlines.on_progress(self.now, timeouts);
+                if self.operation.is_complete() {
+                    self.deadlines.on_finish(self.now, timeouts);
+                } else {
+                    self.deadlines.clear_finish();
+                }
+            }
+            BodyOutcome::Complete { warning } => self.succeed(warning)?,
+            BodyOutcome::ErrorBody(body) => return Err(self.http_error(body)),
+        }
+        Ok(())
+    }
+}
+
+/// # Attempts
+impl<O: Operation> Exchange<O> {
+    /// Starts an attempt as soon as the permits for it are granted, on the first target that has not failed by then.
+    fn start_attempt(&mut self) -> Step {
+        loop {
+            let error = match self
+                .target
+                .permits
+                .acquire(self.now, self.operation.tokens(&self.target))
+            {
+                AcquireOutcome::Granted => match self.send() {
+                    Ok(step) => return step,
+                    Err(error) => error,
+                },
+                AcquireOutcome::Queued => return self.sleep(self.deadlines.total()),
+                AcquireOutcome::RateLimited {
+                    at,
+                    recheck_at: look_again,
+                } => {
+                    let in_time = at < self.deadlines.total();
+                    if in_time && !self.has_alternative() {
+                        return self.sleep(look_again);
+                    }
+                    let error = rate_limited_locally(at.saturating_since(self.now));
+                    if self.try_fallback(&error) {
+                        continue;
+                    }
+                    if in_time {
+                        return self.sleep(look_again);
+                    }
+                    error
+                }
+                AcquireOutcome::CircuitOpen(until, last) => {
+                    circuit_open(until.saturating_since(self.now), last.as_deref())
+                }
+            };
+            if !self.try_fallback(&error) {
+                self.end_call(Err(error));
+                return Step::Done;
+            }
+        }
+    }
+
+    fn sleep(&mut self, until: Time) -> Step {
+        if let State::Ready { at, .. } = &mut self.state {
+            *at = until;
+        }
+        Step::Sleep { until }
+    }
+
+    /// Fails if the request cannot be built or authenticated. Nothing was sent then.
+    fn send(&mut self) -> Result<Step, Error> {
+        if let Some(restart_warning) = &self.restart_warning {
+            self.operation.warn(&self.target, restart_warning.clone());
+        }
+        self.metadata.status = None;
+        self.metadata.request_id = None;
+        // The last response's limits were applied already, or belong to another target.
+        self.metadata.rate_limits.clear();
+        self.metrics.ttfb = None;
+        self.metrics.ttft = None;
+        let unsent = match &mut self.state {
+            State::Ready {
+                encoded: unsent, ..
+            } => unsent.take(),
+            _ => None,
+        };
+        let request = unsent.map_or_else(|| self.operation.request(&self.target), Ok);
+        let request = request.and_then(|mut request| {
+            let secret = self
+                .target
+                .provider
+                .auth()
+                .apply(&mut request, self.wall_clock_now())?;
+            Ok((request, secret))
+        });
+        let (request, secret) = request.inspect_err(|_| self.target.permits.on_not_sent())?;
+        self.secret = secret;
+        self.target.permits.on_sent();
+        self.state = State::AwaitHeaders;
+        let streaming = O::is_streamed(&self.target.request);
+        self.deadlines
+            .begin_attempt(self.now, streaming, &self.target.timeouts);
+        let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
+        attempt.target = self.fallback.as_ref().map(|_| self.target_name());
+        // Most calls need no other one.
+        if self.metrics.attempts.is_empty() {
+            self.metrics.attempts = Vec::with_capacity(1);
+        }
+        self.metrics.attempts.push(attempt);
+        self.attempt_open = true;
+        let limits = self.deadlines.attempt_deadlines();
+        Ok(Step::Send {
+            request,
+            deadlines: limits,
+        })
+    }
+
+    /// Plans another attempt, not before `at`, and discards everything that the last one received.
+    fn schedule_attempt(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
+        self.operation.reset();
+        self.deadlines.clear_attempt();
+        if at > self.now {
+            self.target.permits.release_while_waiting();
+        }
+        self.state = State::Ready {
+            at,
+            encoded: unsent,
+        };
+    }
+
+    fn finish_attempt(&mut self, error: Option<&Error>) {
+        if !self.log_end(error) || !self.target.permits.has_permit() {
+            return;
+        }
+        let report = AttemptReport {
+            error,
+            used_tokens: self.operation.used_tokens(),
+            limits: &self.metadata.rate_limits,
+            jitter: self.rng.unit(),
+        };
+        self.target.permits.complete(self.now, &report);
+    }
+
+    /// Writes the end of the open attempt into the log; `false` if no attempt is open.
+    fn log_end(&mut self, error: Option<&Error>) -> bool {
+        if !std::mem::take(&mut self.attempt_open) {
+            return false;
+        }
+        let elapsed = self.now.saturating_since(self.start.now);
+        if let Some(attempt) = self.metrics.attempts.last_mut() {
+            attempt.duration = elapsed.saturating_sub(attempt.started);
+            attempt.error = error.map(Error::kind);
+            attempt.message = error.map(|error| error_summary(error, self.secret.as_ref()));
+        }
+        true
+    }
+}
+
+/// # The end of a call
+impl<O: Operation> Exchange<O> {
+    /// Whether a stream has signalled its end, so that only the end of the body is missing.
+    fn is_logically_complete(&self) -> bool {
+        matches!(&self.state, State::Body { reader, .. } if reader.is_stream())
+            && self.operation.is_complete()
+    }
+
+    fn finish_early(&mut self, why: &str) {
+        let warning = Warning::new(
+            "missing_end",
+            format!("the stream was complete, but did not end as it should: {why}"),
+        );
+        if let Err(error) = self.succeed(Some(warning)) {
+            self.fail(error);
+        }
+    }
+
+    fn succeed(&mut self, warning: Option<Warning>) -> Result<(), Error> {
+        self.operation.finish(&self.target, warning)?;
+        self.finish_attempt(None);
+        if self.operation.next_page(&self.target)? {
+            self.retries = 0;
+            self.schedule_attempt(self.now, None);
+        } else {
+            self.end_call(Ok(()));
+        }
+        Ok(())
+    }
+
+    fn end_call(&mut self, result: Result<(), Error>) {
+        self.deadlines.clear_attempt();
+        self.target.permits.finish();
+        let secret = self.secret.as_ref().map(Secret::expose);
+        if let (Some(id), Some(secret)) = (&mut self.metadata.request_id, secret) {
+            scrub(id, secret);
+        }
+        self.state = State::Done(result.map_err(|mut error| {
+            if let Some(secret) = secret {
+                error.scrub(secret);
+            }
+            if let Some(id) = &self.metadata.request_id {
+                error = error.with_request_id(id);
+            }
+            if let (None, Some(status)) = (error.status(), self.metadata.status) {
+                error = error.with_status(status);
+            }
+            error.with_provider(self.target.provider.name())
+        }));
+    }
+}
+
+/// # Retries and fallback
+impl<O: Operation> Exchange<O> {
+    fn fail(&mut self, error: Error) {
+        self.finish_attempt(Some(&error));
+        if !self.is_committed() && self.learn_clock_skew(&error) {
+            return self.schedule_attempt(self.now, None);
+        }
+        if self.try_fallback(&error) {
+            return;
+        }
+        match self.retry_at(&error) {
+            Some(at) => {
+                self.retries = self.retries.saturating_add(1);
+                self.schedule_attempt(at, None);
+            }
+            None => self.end_call(Err(error)),
+        }
+    }
+
+    /// A transport error. If the connection was closed before the request was sent, the request is sent over another
+    /// connection with the same permits: that is no failure of the provider (F59, F60).
+    fn fail_or_resend(&mut self, error: Error) {
+        let unsent = error.transport().is_some_and(|failure| {
+            failure.delivery() == RequestDelivery::NotSent
+                && failure.kind() == TransportErrorKind::Reset
+        });
+        if unsent
+            && !self.is_committed()
+            && self.free_retries < MAX_FREE_RETRIES
+            && !self.is_over_time()
+        {
+            self.free_retries = self.free_retries.saturating_add(1);
+            self.log_end(Some(&error));
+            if let Some(attempt) = self.metrics.attempts.last_mut() {
+                attempt.replayed = true;
+            }
+            return self.schedule_attempt(self.now, None);
+        }
+        self.fail(error);
+    }
+
+    fn retry_at(&mut self, error: &Error) -> Option<Time> {
+        if self.is_committed() || !self.may_resend(error) {
+            return None;
+        }
+        let delay = self
+            .options
+            .retry
+            .delay(self.retries, error, &mut self.rng)?;
+        let at = self.now.saturating_add(delay);
+        if at >= self.deadlines.total() {
+            return None;
+        }
+        self.target
+            .permits
+            .withdraw_retry_token(error)
+            .then_some(at)
+    }
+
+    /// Whether the request can be sent again without the risk that the provider does the work twice.
+    fn may_resend(&self, error: &Error) -> bool {
+        let unanswered = matches!(
+            error.kind(),
+            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Truncated | ErrorKind::Protocol
+        );
+        let refused = error.status().is_some_and(|status| status >= 300);
+        let unsent = error
+            .transport()
+            .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
+        !unanswered
+            || refused
+            || unsent
+            || self.options.retry.retry_ambiguous
+            || self.operation.method() == Method::GET
+    }
+
+    /// Whether the call is past its point of no return. That a visible event was decoded is what counts, not that it was
+    /// handed out: otherwise the way in which bytes are cut into chunks would decide.
+    fn is_committed(&self) -> bool {
+        O::is_streamed(&self.target.request) && self.operation.is_visible()
+    }
+
+    fn is_over_time(&self) -> bool {
+        self.deadlines.total() <= self.now
+    }
+
+    fn has_alternative(&self) -> bool {
+        let fallback = self.fallback.as_ref();
+        fallback.is_some_and(|fallback| fallback.has_next())
+            && (!self.is_committed()
+                || fallback.is_some_and(|fallback| fallback.allow_restart_mid_stream))
+    }
+
+    /// Moves to the next target, if the error is one that another target may not have.
+    fn try_fallback(&mut self, error: &Error) -> bool {
+        let (committed, over_time) = (self.is_committed(), self.is_over_time());
+        let Some(fallback) = &mut self.fallback else {
+            return false;
+        };
+        if over_time
+            || !fallback.applies_to(error)
+            || (committed && !fallback.allow_restart_mid_stream)
+        {
+            return false;
+        }
+        fallback.abandon(
+            self.target.provider.name(),
+            O::model(&self.target.request),
+            error,
+        );
+        while let Some(target) = fallback.next() {
+            let (request, unsent) = match self
+                .operation
+                .encode_for_target(&self.target.request, &target)
+            {
+                Ok(encoded) => encoded,
+                Err(error) => {
+                    fallback.abandon(target.provider.name(), &target.model, &error);
+                    continue;
+                }
+            };
+            if committed {
+                let what = "the answer begins anew: what came before is void";
+                self.restart_warning = Some(Warning::new("restarted", what));
+            }
+            self.switch_target(target, request);
+            self.schedule_attempt(self.now, Some(unsent));
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn switch_target(&mut self, target: FallbackTarget, request: O::Request) {
+        target
+            .provider
+            .name()
+            .clone_into(&mut self.metadata.provider);
+        self.target
+            .switch_target(target, request, &self.options.timeouts);
+        self.secret = None;
+        (self.retries, self.free_retries) = (0, 0);
+        (self.clock_skew_retried, self.skew) = (false, 0);
+    }
+
+    fn target_name(&self) -> String {
+        [
+            self.target.provider.name(),
+            ".",
+            O::model(&self.target.request),
+        ]
+        .concat()
+    }
+}
+
+/// # Errors
+impl<O: Operation> Exchange<O> {
+    /// `failure` is the transport's error, if it noticed the timeout; it names host and port.
+    fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
+        let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_empty());
+        let check_supported = self
+            .deadlines
+            .configured_limit(timeout, &self.target.timeouts);
+        timeout_error(timeout, check_supported, silent, failure)
+    }
+
+    fn http_error(&self, body: Bytes) -> Error {
+        let State::Body {
+            error_headers: Some(head),
+            ..
+        } = &self.state
+        else {
+            return Error::new(ErrorKind::Protocol, "an error without a head");
+        };
+        let limits = &self.metadata.rate_limits;
+        http_error(
+            &*self.target.provider,
+            head,
+            body,
+            limits,
+            self.wall_clock_now(),
+        )
+    }
+
+    /// A refused signature may be due to a wrong clock: takes the time of day from the response's `date` (F95b). Returns
+    /// whether to sign and send again.
+    fn learn_clock_skew(&mut self, error: &Error) -> bool {
+        let refused = matches!(
+            error.kind(),
+            ErrorKind::Authentication | ErrorKind::PermissionDenied
+        );
+        if self.clock_skew_retried
+            || !refused
+            || !is_signed(self.target.provider.auth())
+            || self.is_over_time()
+        {
+            return false;
+        }
+        let State::Body {
+            error_headers: Some(head),
+            ..
+        } = &self.state
+        else {
+            return false;
+        };
+        let Some(skew) = clock_skew(&head.headers, self.wall_clock_now()) else {
+            return false;
+        };
+        self.clock_skew_retried = true;
+        self.skew = self.skew.saturating_add(skew);
+        true
+    }
+
+    fn wall_clock_now(&self) -> SystemTime {
+        let wall = self
+            .start
+            .wall_clock
+            .checked_add(self.now.saturating_since(self.start.now));
+        let wall = wall.unwrap_or(self.start.wall_clock);
+        let shift = Duration::from_secs(self.skew.unsigned_abs());
+        let shifted = if self.skew < 0 {
+            wall.checked_sub(shift)
+        } else {
+            wall.checked_add(shift)
+        };
+        shifted.unwrap_or(wall)
+    }
+}
+
+impl<R> AttemptTarget<R> {
+    /// Replaces all four members. `request` is the request for `target`, `own` are the timeouts of the call.
+    fn switch_target(&mut self, target: FallbackTarget, request: R, own: &Timeouts) {
+        self.request = request;
+        self.timeouts = *own;
+        if let Some(limit) = target.first_token_timeout {
+            let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
+            self.timeouts.first_token = Some(limit);
+            self.timeouts.first_byte = Some(shorter(own.first_byte));
+        }
+        self.provider = target.provider;
+        self.permits.switch_target(target.limits, target.limiter);
+    }
+}

@@ -1,0 +1,493 @@
+use super::{AttemptTarget, CallStart, Exchange, State, sealed::Operation};
+use crate::{
+    CallOptions, ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse,
+    chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming, Warning},
+    error::states_an_error,
+    policy::{Fallback, FallbackTarget},
+    provider::{
+        ChatDecoder, EncodedRequest, Frame, FrameOutcome, Framing, Provider, ResponseBuilder,
+        ResponseLimits, errors, requests,
+    },
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use std::{fmt, sync::Arc};
+
+/// A chat whose answer comes whole or as a stream.
+pub struct Chat {
+    meta: RequestMeta,
+    limits: ResponseLimits,
+    /// Seed of the ids of tool calls that come without one.
+    seed: u64,
+    /// `None` until something of the answer arrives, so a call that waits takes no memory for it.
+    response: Option<ResponseState>,
+    raw: Option<RawBody>,
+}
+
+/// How the answer is decoded, and what of it has arrived.
+struct ResponseState {
+    decoder: Box<dyn ChatDecoder>,
+    /// Boxed, because an exchange is moved more often than it is used.
+    builder: Box<ResponseBuilder>,
+    /// An error that arrived before any content, in a shape that this API does not define (F28).
+    error: Option<Error>,
+}
+
+/// What is kept of a request that was encoded for one target.
+struct RequestMeta {
+    method: Method,
+    framing: Framing,
+    bytes: usize,
+    warnings: Vec<Warning>,
+}
+
+impl Exchange<Chat> {
+    /// A chat with `provider`.
+    ///
+    /// # Errors
+    /// `invalid_request` if the request cannot be sent as it is. Nothing was sent then.
+    pub fn new(
+        provider: Arc<dyn Provider>,
+        request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Self, Error> {
+        request.validate()?;
+        let mut exchange = Exchange::new_lazy(provider, request, options, start);
+        exchange.encode_first()?;
+        Ok(exchange)
+    }
+
+    /// The same, made in the box in which it stays.
+    pub(crate) fn new_boxed(
+        provider: Arc<dyn Provider>,
+        request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Box<Self>, Error> {
+        request.validate()?;
+        let mut exchange = Box::new(Exchange::new_lazy(provider, request, options, start));
+        exchange.encode_first()?;
+        Ok(exchange)
+    }
+
+    /// Without the encoded request, which is large and would be moved with the rest.
+    #[inline(always)]
+    fn new_lazy(
+        provider: Arc<dyn Provider>,
+        request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Self {
+        let limits = ResponseLimits {
+            retained_bytes: options.sizes.body,
+            ..ResponseLimits::default()
+        };
+        let chat = Chat {
+            meta: RequestMeta::NONE,
+            limits,
+            seed: start.rng_seed,
+            response: None,
+            raw: None,
+        };
+        Exchange::new_with(provider, request, chat, options, start)
+    }
+
+    fn encode_first(&mut self) -> Result<(), Error> {
+        let AttemptTarget {
+            provider, request, ..
+        } = &self.target;
+        let unsent;
+        (self.operation.meta, unsent) = RequestMeta::new(&**provider, request)?;
+        self.metadata
+            .client_request_id
+            .clone_from(&request.client_request_id);
+        self.state = State::Ready {
+            at: self.now,
+            encoded: Some(unsent),
+        };
+        Ok(())
+    }
+}
+
+impl Exchange<Chat> {
+    /// A chat with the first of several targets that can answer, whatever the model that the request names. It begins with
+    /// the first one whose wire can say what is asked, unless the fallback [stays](Fallback::never_fall_back_on) on `InvalidRequest`.
+    ///
+    /// # Errors
+    /// `invalid_request` if the request is wrong for all of them, or cannot be sent to any of them as it is.
+    pub fn with_fallback(
+        fallback: Fallback,
+        mut request: Arc<ChatRequest>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Self, Error> {
+        let mut fallback = Box::new(fallback);
+        let mut refused = Error::new(ErrorKind::InvalidRequest, "there is no target to ask");
+        let mut is_first = true;
+        while let Some(target) = fallback.next() {
+            apply_target(&mut request, &target, is_first);
+            is_first = false;
+            let (provider, options) = (target.provider.clone(), options.clone());
+            match Exchange::new(provider, request.clone(), options, start) {
+                Ok(mut exchange) => {
+                    exchange.switch_target(target, request);
+                    exchange.fallback = Some(fallback);
+                    return Ok(exchange);
+                }
+                Err(error) if fallback.applies_to(&error) => {
+                    fallback.abandon(target.provider.name(), &target.model, &error);
+                    refused = error.with_provider(target.provider.name());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+}
+
+impl RequestMeta {
+    /// Before it is encoded.
+    const NONE: RequestMeta = RequestMeta {
+        method: Method::POST,
+        framing: Framing::SingleBody,
+        bytes: 0,
+        warnings: Vec::new(),
+    };
+
+    fn new(
+        provider: &dyn Provider,
+        request: &ChatRequest,
+    ) -> Result<(Self, Request<Bytes>), Error> {
+        let encoded = encode_with_headers(provider, request)?;
+        let meta = RequestMeta {
+            method: encoded.request.method().clone(),
+            framing: encoded.framing,
+            bytes: encoded.request.body().len(),
+            warnings: encoded.warnings,
+        };
+        Ok((meta, encoded.request))
+    }
+}
+
+impl Chat {
+    fn response_state(&mut self, target: &AttemptTarget<Arc<ChatRequest>>) -> &mut ResponseState {
+        let Chat {
+            limits,
+            seed,
+            meta,
+            response,
+            ..
+        } = self;
+        response.get_or_insert_with(|| ResponseState::new(target, *limits, *seed, &meta.warnings))
+    }
+
+    fn into_response(
+        self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        metadata: ProviderMetadata,
+        metrics: CallMetrics,
+    ) -> UnifiedChatResponse {
+        let Chat {
+            limits,
+            seed,
+            meta,
+            response,
+            raw,
+        } = self;
+        let ResponseState {
+            builder: mut assembler,
+            ..
+        } = response.unwrap_or_else(|| ResponseState::new(target, limits, seed, &meta.warnings));
+        let response = assembler.response_mut();
+        let extra = std::mem::take(&mut response.provider_metadata.extra);
+        response.provider_metadata = ProviderMetadata {
+            raw,
+            extra,
+            ..metadata
+        };
+        let server = response.metrics.server;
+        response.metrics = CallMetrics {
+            server: ServerTiming {
+                total: server.total.or(metrics.server.total),
+                ..server
+            },
+            provider_time_info: response.metrics.provider_time_info.take(),
+            ..metrics
+        };
+        if response.model.is_empty() {
+            response.model.clone_from(&target.request.model);
+        }
+        assembler.into_response()
+    }
+}
+
+impl ResponseState {
+    fn new(
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        limits: ResponseLimits,
+        seed: u64,
+        warnings: &[Warning],
+    ) -> Self {
+        let request = &target.request;
+        let mut assembler = Box::new(ResponseBuilder::new(request.stream, limits));
+        assembler.parse_think_tags(request.parse_think_tags);
+        assembler.expected_choices(request.n.unwrap_or(1));
+        assembler.generate_call_ids(seed, request.clone());
+        for warning in warnings {
+            assembler.warn(warning.clone());
+        }
+        ResponseState {
+            decoder: target.provider.chat_decoder(request),
+            builder: assembler,
+            error: None,
+        }
+    }
+}
+
+impl Operation for Chat {
+    type Output = UnifiedChatResponse;
+    type Request = Arc<ChatRequest>;
+
+    fn request(
+        &mut self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+    ) -> Result<Request<Bytes>, Error> {
+        Ok(encode_with_headers(&*target.provider, &target.request)?.request)
+    }
+
+    fn method(&self) -> Method {
+        self.meta.method.clone()
+    }
+
+    fn tokens(&self, target: &AttemptTarget<Arc<ChatRequest>>) -> u64 {
+        let prompt = self.meta.bytes as u64 / 4;
+        prompt.saturating_add(target.request.max_tokens.unwrap_or_default())
+    }
+
+    fn used_tokens(&self) -> Option<u64> {
+        let response = self.response.as_ref()?;
+        response.builder.current_usage()?.total_tokens
+    }
+
+    fn model(request: &Arc<ChatRequest>) -> &str {
+        &request.model
+    }
+
+    fn encode_for_target(
+        &mut self,
+        request: &Arc<ChatRequest>,
+        target: &FallbackTarget,
+    ) -> Result<(Arc<ChatRequest>, Request<Bytes>), Error> {
+        let mut request = request.clone();
+        apply_target(&mut request, target, false);
+        let unsent;
+        (self.meta, unsent) = RequestMeta::new(&*target.provider, &request)?;
+        Ok((request, unsent))
+    }
+
+    fn framing(&self) -> Framing {
+        self.meta.framing
+    }
+
+    fn reset(&mut self) {
+        self.raw = None;
+        self.response = None;
+    }
+
+    fn decode_frame(
+        &mut self,
+        frame: Frame<'_>,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+    ) -> Result<FrameOutcome, Error> {
+        let include_raw_frames = target.request.include_raw_frames;
+        let ResponseState {
+            decoder,
+            builder: assembler,
+            error: stated,
+        } = self.response_state(target);
+        if include_raw_frames {
+            assembler.raw_frame(frame.data.as_bytes());
+        }
+        if !assembler.is_visible() && states_an_error(frame.data) {
+            *stated = Some(errors::from_event("", frame.data.as_bytes()));
+        }
+        let progress = decoder.decode_frame(frame, assembler).map_err(|error| {
+            let is_foreign = error.kind() == ErrorKind::Protocol;
+            stated.take().filter(|_| is_foreign).unwrap_or(error)
+        })?;
+        assembler.check_queue_limit()?;
+        assembler.check_total_limit()?;
+        if progress == FrameOutcome::Complete {
+            assembler.end_marker();
+        }
+        Ok(progress)
+    }
+
+    fn decode_body(
+        &mut self,
+        body: &Bytes,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+    ) -> Result<(), Error> {
+        let ResponseState {
+            decoder,
+            builder: assembler,
+            ..
+        } = self.response_state(target);
+        let read = decoder.decode_body(body, assembler);
+        let Err(error) = read else { return read };
+        let is_foreign = error.kind() == ErrorKind::Protocol
+            && std::str::from_utf8(body).is_ok_and(states_an_error);
+        Err(if is_foreign {
+            errors::from_event("", body)
+        } else {
+            error
+        })
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        let response = self.response.as_mut()?;
+        response
+            .error
+            .take()
+            .filter(|_| !response.builder.is_visible())
+    }
+
+    fn keep_body(&mut self, body: Bytes) {
+        self.raw = Some(RawBody::new(body));
+    }
+
+    fn is_complete(&self) -> bool {
+        let response = self.response.as_ref();
+        response.is_some_and(|response| response.builder.is_complete())
+    }
+
+    /// The finish events come only after all checks of the end have passed.
+    fn finish(
+        &mut self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        warning: Option<Warning>,
+    ) -> Result<(), Error> {
+        let ResponseState {
+            decoder,
+            builder: assembler,
+            ..
+        } = self.response_state(target);
+        assembler.check_calls()?;
+        decoder.check_end()?;
+        if let Some(warning) = warning {
+            assembler.warn(warning);
+        }
+        assembler.set_logically_complete();
+        decoder.finish(assembler)?;
+        assembler.finish_response()
+    }
+
+    fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
+        self.response_state(target).builder.warn(warning);
+    }
+
+    fn next_event(&mut self) -> Option<StreamEvent> {
+        self.response.as_mut()?.builder.next_event()
+    }
+
+    fn is_visible(&self) -> bool {
+        let response = self.response.as_ref();
+        response.is_some_and(|response| response.builder.is_visible())
+    }
+
+    fn is_streamed(request: &Arc<ChatRequest>) -> bool {
+        request.stream
+    }
+
+    fn response(output: &UnifiedChatResponse) -> Option<&UnifiedChatResponse> {
+        Some(output)
+    }
+
+    fn into_output(
+        self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        metadata: ProviderMetadata,
+        metrics: CallMetrics,
+    ) -> UnifiedChatResponse {
+        self.into_response(target, metadata, metrics)
+    }
+
+    fn into_partial(
+        self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        metadata: ProviderMetadata,
+        metrics: CallMetrics,
+    ) -> Option<UnifiedChatResponse> {
+        let response = self.response.as_ref()?;
+        (!response.builder.is_empty()).then(|| self.into_response(target, metadata, metrics))
+    }
+}
+
+impl fmt::Debug for Chat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the question nor the answer: an exchange ends up in logs (F113).
+        f.debug_struct("Chat")
+            .field("framing", &self.meta.framing)
+            .finish_non_exhaustive()
+    }
+}
+
+fn encode_with_headers(
+    provider: &dyn Provider,
+    request: &ChatRequest,
+) -> Result<EncodedRequest, Error> {
+    let mut encoded = provider.encode_chat(request)?;
+    add_headers(&mut encoded.request, request)?;
+    Ok(encoded)
+}
+
+/// Makes a request one for a target. The caller's headers belong to the first target, and each target has its own.
+fn apply_target(request: &mut Arc<ChatRequest>, target: &FallbackTarget, is_first: bool) {
+    let request = Arc::make_mut(request);
+    target.model.clone_into(&mut request.model);
+    if !is_first {
+        request.headers.clear();
+    }
+    request.headers.extend(target.headers.iter().cloned());
+}
+
+fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
+    let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
+    let correlation = request
+        .client_request_id
+        .iter()
+        .map(|id| ("x-request-id", id.as_str()));
+    let own = request.shared_headers.iter().chain(&request.headers);
+    let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in correlation.chain(own) {
+        let parsed: HeaderName = name
+            .parse()
+            .map_err(|_| refuse(format!("`{}` is not a header name", name.escape_debug())))?;
+        // Not shown: a caller's header may be a key (F107).
+        if value.is_empty() || !value.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return Err(refuse(format!(
+                "the value of header `{parsed}` ({} bytes) is empty or has characters other than visible ASCII",
+                value.len()
+            )));
+        }
+        if requests::is_transport_header(&parsed) {
+            return Err(refuse(format!(
+                "the header `{parsed}` is set by the transport: leave it out"
+            )));
+        }
+        if parsed == header::HOST {
+            let host = http.uri().authority().map_or("", |own| own.as_str());
+            if !value.eq_ignore_ascii_case(host) {
+                return Err(refuse(format!(
+                    "the header `host` names another host than the request's, `{host}`: leave it out, or set the base URL"
+                )));
+            }
+        }
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| refuse(format!("the value of header `{parsed}` cannot be sent")))?;
+        value.set_sensitive(parsed != "x-request-id");
+        http.headers_mut().insert(parsed, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
+use crate::{
+    CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Usage,
+    chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming},
+    provider::{DecodedEmbeddings, EncodedEmbedRequest, Frame, FrameOutcome, Framing, Provider},
+};
+use bytes::Bytes;
+use http::{Method, Request};
+use std::{fmt, sync::Arc};
+
+/// Turns texts into vectors, as many at a time as the provider takes.
+pub struct Embed {
+    batch: Box<EncodedEmbedRequest>,
+    response: EmbedResponse,
+    raw: Option<RawBody>,
+}
+
+impl Exchange<Embed> {
+    /// The vectors of texts.
+    ///
+    /// # Errors
+    /// `invalid_request` if the request cannot be sent as it is, or if the provider has no such operation. Nothing was
+    /// sent then.
+    pub fn embed(
+        provider: Arc<dyn Provider>,
+        request: Arc<EmbedRequest>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Self, Error> {
+        request.validate()?;
+        let mut batch = Box::new(provider.encode_embed(&request, 0)?);
+        let response = EmbedResponse {
+            warnings: std::mem::take(&mut batch.encoded.warnings),
+            ..EmbedResponse::default()
+        };
+        let embed = Embed {
+            batch,
+            response,
+            raw: None,
+        };
+        Ok(Exchange::new_with(provider, request, embed, options, start))
+    }
+}
+
+impl Operation for Embed {
+    type Output = EmbedResponse;
+    type Request = Arc<EmbedRequest>;
+
+    fn request(&mut self, _: &AttemptTarget<Arc<EmbedRequest>>) -> Result<Request<Bytes>, Error> {
+        Ok(self.batch.encoded.request.clone())
+    }
+
+    fn method(&self) -> Method {
+        self.batch.encoded.request.method().clone()
+    }
+
+    fn framing(&self) -> Framing {
+        self.batch.encoded.framing
+    }
+
+    fn model(request: &Arc<EmbedRequest>) -> &str {
+        &request.model
+    }
+
+    fn reset(&mut self) {
+        self.raw = None;
+    }
+
+    fn decode_frame(
+        &mut self,
+        _: Frame<'_>,
+        _: &AttemptTarget<Arc<EmbedRequest>>,
+    ) -> Result<FrameOutcome, Error> {
+        Err(Error::new(
+            ErrorKind::Protocol,
+            "a stream came where vectors were asked for",
+        ))
+    }
+
+    fn decode_body(
+        &mut self,
+        body: &Bytes,
+        target: &AttemptTarget<Arc<EmbedRequest>>,
+    ) -> Result<(), Error> {
+        let embedded = target.provider.decode_embed(body)?;
+        let wanted = self.batch.texts;
+        if embedded.embeddings.len() != wanted {
+            let came = embedded.embeddings.len();
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!("{came} vectors came for {wanted} texts"),
+            ));
+        }
+        self.add(embedded);
+        Ok(())
+    }
+
+    fn keep_body(&mut self, body: Bytes) {
+        self.raw = Some(RawBody::new(body));
+    }
+
+    fn next_page(&mut self, target: &AttemptTarget<Arc<EmbedRequest>>) -> Result<bool, Error> {
+        let done = self.response.embeddings.len();
+        if done >= target.request.input.len() {
+            return Ok(false);
+        }
+        *self.batch = target.provider.encode_embed(&target.request, done)?;
+        Ok(true)
+    }
+
+    fn into_output(
+        mut self,
+        target: &AttemptTarget<Arc<EmbedRequest>>,
+        metadata: ProviderMetadata,
+        metrics: CallMetrics,
+    ) -> EmbedResponse {
+        if self.response.model.is_empty() {
+            self.response.model.clone_from(&target.request.model);
+        }
+        self.response.provider_metadata = ProviderMetadata {
+            raw: self.raw,
+            ..metadata
+        };
+        self.response.metrics = metrics;
+        if self.batch.texts < target.request.input.len() {
+            // The headers told the time of the last request only.
+            self.response.metrics.server = ServerTiming::default();
+        }
+        self.response
+    }
+}
+
+impl Embed {
+    fn add(&mut self, embedded: DecodedEmbeddings) {
+        let response = &mut self.response;
+        response.embeddings.extend(embedded.embeddings);
+        if response.model.is_empty() {
+            response.model = embedded.model.unwrap_or_default();
+        }
+        response.usage = match (response.usage.take(), embedded.usage) {
+            (Some(before), Some(more)) => Some(sum(&before, &more)),
+            (before, more) => before.or(more),
+        };
+    }
+}
+
+/// Counts over several requests; there is no one object of the provider for them.
+fn sum(a: &Usage, b: &Usage) -> Usage {
+    let add = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
+    Usage {
+        prompt_tokens: add(a.prompt_tokens, b.prompt_tokens),
+        total_tokens: add(a.total_tokens, b.total_tokens),
+        ..Usage::default()
+    }
+}
+
+impl fmt::Debug for Embed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the texts nor the vectors: an exchange ends up in logs (F113).
+        f.debug_struct("Embed")
+            .field("texts", &self.batch.texts)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! What an exchange is for: a chat, vectors, models, a check.
+
+mod chat;
+mod embed;
+mod models;
+mod ping;
+
+use super::{AttemptTarget, CallStart, Exchange, State};
+use crate::{
+    Error, ErrorKind, StreamEvent, UnifiedChatResponse,
+    chat::{CallMetrics, ProviderMetadata, Warning},
+    policy::FallbackTarget,
+    provider::{Frame, FrameOutcome, Framing},
+};
+use bytes::Bytes;
+use http::{Method, Request};
+
+pub use chat::Chat;
+pub use embed::Embed;
+pub(crate) use models::WithRawBody;
+pub use models::{ListModels, RetrieveModel};
+pub use ping::CheckProvider;
+
+/// What an [`Exchange`] does: a chat, a list of models. Sealed: only this crate implements it.
+pub trait Operation: sealed::Operation {}
+
+impl<O: sealed::Operation> Operation for O {}
+
+/// What a chunk or the end of a body led to.
+#[derive(Debug)]
+pub(crate) enum BodyOutcome {
+    /// Bytes, but no complete frame.
+    Bytes,
+    /// At least one frame that is more than a keep-alive.
+    Progress,
+    /// The answer is complete. The warning reports what was wrong with its end.
+    Complete { warning: Option<Warning> },
+    /// The body of an error response, as far as it is kept.
+    ErrorBody(Bytes),
+}
+
+pub(crate) mod sealed {
+    use super::*;
+
+    #[expect(unnameable_types, reason = "sealed: nobody else implements it")]
+    pub trait Operation: std::fmt::Debug {
+        /// The result of the call.
+        type Output;
+        /// What the caller asked for, as far as it differs from target to target.
+        type Request: std::fmt::Debug;
+
+        /// The HTTP request of the next attempt.
+        fn request(
+            &mut self,
+            target: &AttemptTarget<Self::Request>,
+        ) -> Result<Request<Bytes>, Error>;
+        fn method(&self) -> Method;
+        fn framing(&self) -> Framing;
+        /// An estimate of the tokens that the attempt uses at most; zero for operations without tokens.
+        fn tokens(&self, _target: &AttemptTarget<Self::Request>) -> u64 {
+            0
+        }
+        fn used_tokens(&self) -> Option<u64> {
+            None
+        }
+        fn model(_request: &Self::Request) -> &str {
+            ""
+        }
+        /// The same for another target: the request with its model and headers, and the HTTP request of the first attempt.
+        fn encode_for_target(
+            &mut self,
+            request: &Self::Request,
+            target: &FallbackTarget,
+        ) -> Result<(Self::Request, Request<Bytes>), Error> {
+            let _ = (request, target);
+            Err(Error::new(
+                ErrorKind::Misuse,
+                "only a chat can be asked elsewhere",
+            ))
+        }
+        /// Discards what an earlier attempt received.
+        fn reset(&mut self);
+        fn decode_frame(
+            &mut self,
+            frame: Frame<'_>,
+            target: &AttemptTarget<Self::Request>,
+        ) -> Result<FrameOutcome, Error>;
+        fn decode_body(
+            &mut self,
+            body: &Bytes,
+            target: &AttemptTarget<Self::Request>,
+        ) -> Result<(), Error>;
+        /// Keeps the body of a whole answer that was read.
+        fn keep_body(&mut self, _body: Bytes) {}
+
+        /// An error that arrived in place of an answer, in a shape that this API does not define.
+        fn take_error(&mut self) -> Option<Error> {
+            None
+        }
+        /// Whether the provider signalled the end of the answer.
+        fn is_complete(&self) -> bool {
+            false
+        }
+        /// Finishes a complete answer. The warning reports what was wrong with its end.
+        fn finish(
+            &mut self,
+            _target: &AttemptTarget<Self::Request>,
+            _warning: Option<Warning>,
+        ) -> Result<(), Error> {
+            Ok(())
+        }
+        /// Prepares the next request of an operation that needs several; `false` if there is none.
+        fn next_page(&mut self, _target: &AttemptTarget<Self::Request>) -> Result<bool, Error> {
+            Ok(false)
+        }
+        fn warn(&mut self, _target: &AttemptTarget<Self::Request>, _warning: Warning) {}
+        fn next_event(&mut self) -> Option<StreamEvent> {
+            None
+        }
+        fn is_visible(&self) -> bool {
+            false
+        }
+        fn is_streamed(_request: &Self::Request) -> bool {
+            false
+        }
+        /// The answer of a chat, for observers.
+        fn response(_output: &Self::Output) -> Option<&UnifiedChatResponse> {
+            None
+        }
+        fn into_output(
+            self,
+            target: &AttemptTarget<Self::Request>,
+            metadata: ProviderMetadata,
+            metrics: CallMetrics,
+        ) -> Self::Output;
+        fn into_partial(
+            self,
+            target: &AttemptTarget<Self::Request>,
+            metadata: ProviderMetadata,
+            metrics: CallMetrics,
+        ) -> Option<UnifiedChatResponse>
+        where
+            Self: Sized,
+        {
+            let _ = (target, metadata, metrics);
+            None
+        }
+    }
+}
