@@ -40,7 +40,8 @@ fn main() -> Result<(), Error> {
     );
 
     println!("{}", client.chat(&request)?.text());
-    let refused = client.chat(request.temperature(0.5)).unwrap_err();
-    println!("{refused}");
+    if let Err(refused) = client.chat(request.temperature(0.5)) {
+        println!("{refused}");
+    }
     Ok(())
 }
