@@ -1,6 +1,9 @@
 //! A transport of one's own: `AsyncTransport` over [reqwest](https://docs.rs/reqwest). The page `docs/write-a-transport.md`
 //! explains it.
-#![allow(clippy::disallowed_methods, reason = "a transport is where time comes from")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a transport is where time comes from"
+)]
 
 use bytes::Bytes;
 use futures_core::Stream;
