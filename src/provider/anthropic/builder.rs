@@ -156,9 +156,9 @@ impl AnthropicBuilder {
             base_url.check_secrecy(&self.auth)?;
         }
         Ok(Anthropic {
+            server: Server::at(&self.name, &base_url),
             name: self.name,
             auth: self.auth,
-            server: Server::at(&base_url),
             base_url,
             hosting: self.hosting,
             betas,

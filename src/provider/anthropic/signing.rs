@@ -18,8 +18,8 @@ const ORIGIN: &str = "unsigned_thinking_of";
 /// Where the models are, as far as it concerns signatures.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
-    /// Host and port.
-    authority: String,
+    /// The provider's name and address. Behind one address a gateway can have several servers.
+    identity: String,
     signing: Signing,
 }
 
@@ -46,7 +46,8 @@ const HOSTS: [(&str, Signing); 8] = [
 ];
 
 impl Server {
-    pub(super) fn at(base_url: &BaseUrl) -> Self {
+    /// The server of the provider `name` at this address.
+    pub(super) fn at(name: &str, base_url: &BaseUrl) -> Self {
         let host = base_url.host().to_ascii_lowercase();
         let is_named = |name: &str| match name.starts_with(['.', '-']) {
             true => host.ends_with(name),
@@ -54,7 +55,7 @@ impl Server {
         };
         let known = HOSTS.iter().find(|(name, _)| is_named(name));
         Server {
-            authority: base_url.authority().to_ascii_lowercase(),
+            identity: [name, " ", base_url.as_str()].concat().to_ascii_lowercase(),
             signing: known.map_or(Signing::Unknown, |(_, signing)| *signing),
         }
     }
@@ -66,7 +67,7 @@ impl Server {
             Signing::Never => true,
             Signing::Unknown => parts.iter().any(|part| match part {
                 ContentPart::ProviderBlock(block) => {
-                    origin(block).is_some_and(|origin| origin == self.authority)
+                    origin(block).is_some_and(|origin| origin == self.identity)
                 }
                 _ => false,
             }),
@@ -78,7 +79,7 @@ impl Server {
         if self.signing != Signing::Unknown {
             return Ok(None);
         }
-        let block = Json::new(&BTreeMap::from([(ORIGIN, &self.authority)]))?;
+        let block = Json::new(&BTreeMap::from([(ORIGIN, &self.identity)]))?;
         Ok(Some(ProviderBlock::new(BLOCK_PROVIDER, block)))
     }
 }
@@ -117,19 +118,29 @@ mod tests {
             ("https://notapi.kimi.com/v1", Signing::Unknown),
             ("http://127.0.0.1:9/v1", Signing::Unknown),
         ] {
-            let server = Server::at(&BaseUrl::parse(url).unwrap());
+            let server = Server::at("anthropic", &BaseUrl::parse(url).unwrap());
             assert_eq!(server.signing, signing, "{url}");
         }
     }
 
     #[test]
     fn unsigned_thinking_goes_back_to_the_server_that_the_message_names() {
-        let server = |url| Server::at(&BaseUrl::parse(url).unwrap());
+        let at = |name, url| Server::at(name, &BaseUrl::parse(url).unwrap());
+        let server = |url| at("local", url);
         let local = server("http://127.0.0.1:9/v1");
         let block = ContentPart::ProviderBlock(local.origin_block().unwrap().unwrap());
         assert!(local.takes_unsigned(std::slice::from_ref(&block)));
         assert!(!local.takes_unsigned(&[]));
-        assert!(!server("http://127.0.0.1:8/v1").takes_unsigned(std::slice::from_ref(&block)));
+        for other in [
+            server("http://127.0.0.1:8/v1"),
+            server("http://127.0.0.1:9/other/v1"),
+            at("anthropic", "http://127.0.0.1:9/v1"),
+        ] {
+            assert!(
+                !other.takes_unsigned(std::slice::from_ref(&block)),
+                "{other:?}"
+            );
+        }
         assert!(
             !server("https://api.anthropic.com/v1").takes_unsigned(std::slice::from_ref(&block))
         );
