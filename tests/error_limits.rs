@@ -205,6 +205,11 @@ const LASTING: &[(u16, &str)] = &[
         "you (x) have reached your session usage limit, please wait or upgrade to continue",
     ),
     (
+        429,
+        "you've reached your hourly usage limit, please upgrade to continue",
+    ),
+    (429, "usage limit exceeded (2056)"),
+    (
         402,
         "Credit limit exceeded. Please navigate to https://api.together.xyz/settings/billing to add credit or upgrade your plan.",
     ),

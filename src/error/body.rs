@@ -7,6 +7,12 @@ use crate::{
 };
 use serde_json::{Map, Value};
 
+/// A longer body describes something else than an error, and reading it would take a multiple of it.
+const MOST_BODY: usize = 1 << 20;
+
+/// So deep an `error` may be in a gateway's own members.
+const MOST_WRAPPERS: usize = 4;
+
 /// What an error body says. Every member is optional because every one is missing somewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,8 +48,7 @@ impl ErrorBody {
     /// gateway says.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<ErrorBody> {
-        // Whoever describes an error at such a length describes something else, and reading it would take a multiple of it.
-        if body.len() > 1 << 20 {
+        if body.len() > MOST_BODY {
             return None;
         }
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -54,6 +59,36 @@ impl ErrorBody {
             Ok(value) => Self::from_value(&value),
             Err(_) => Self::from_events(body),
         }
+    }
+
+    /// Reads the body of an answer whose status is a failure. Where it says nothing in the known shapes, the `error` inside a
+    /// gateway's own members counts (`{"response": {"body": {"error": {..}}}}`).
+    pub(crate) fn of_failure(body: &[u8]) -> Option<ErrorBody> {
+        let plain = Self::parse(body);
+        if plain.as_ref().is_some_and(|plain| plain.message.is_some()) {
+            return plain;
+        }
+        let wrapped = (body.len() <= MOST_BODY && fits(body))
+            .then(|| serde_json::from_slice(body).ok())
+            .flatten()
+            .and_then(|value: Value| Self::inside(&value, MOST_WRAPPERS));
+        wrapped.or(plain)
+    }
+
+    /// The error in one of the value's members, or inside one of them.
+    fn inside(value: &Value, depth: usize) -> Option<ErrorBody> {
+        let depth = depth.checked_sub(1)?;
+        let object = value.as_object()?;
+        let mut members = object.values().filter_map(Value::as_object);
+        members
+            .find_map(|member| {
+                let error = member.get("error")?;
+                (error.is_object() || error.is_string()).then(|| Self::from_object(member))?
+            })
+            .or_else(|| {
+                let mut members = object.values();
+                members.find_map(|member| Self::inside(member, depth))
+            })
     }
 
     fn from_value(value: &Value) -> Option<ErrorBody> {
@@ -154,7 +189,15 @@ impl ErrorBody {
         self.request_id = word(error.get("request_id"));
         self.retry_delay = retry_delay(error);
         match error.get("details") {
-            Some(Value::Array(details)) => details.iter().for_each(|detail| self.detail(detail)),
+            Some(Value::Array(details)) => {
+                details.iter().for_each(|detail| self.detail(detail));
+                // Azure AI Foundry: what pydantic complains of
+                let complaints = complaints(details);
+                self.message = match (self.message.take(), complaints) {
+                    (Some(message), Some(complaints)) => Some([message, complaints].join(": ")),
+                    (message, complaints) => message.or(complaints),
+                };
+            }
             // Anthropic
             Some(Value::Object(details)) => {
                 let code = word(details.get("error_code"));
@@ -359,12 +402,15 @@ fn message(error: &Map<String, Value>) -> Option<String> {
         .find_map(|name| match error.get(*name)? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
             Value::Object(object) => message(object),
-            Value::Array(complaints) => {
-                let words: Vec<String> = complaints.iter().filter_map(complaint).collect();
-                (!words.is_empty()).then(|| words.join("; "))
-            }
+            Value::Array(list) => complaints(list),
             _ => None,
         })
+}
+
+/// What pydantic complains of, with the places.
+fn complaints(list: &[Value]) -> Option<String> {
+    let words: Vec<String> = list.iter().filter_map(complaint).collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 fn complaint(complaint: &Value) -> Option<String> {
@@ -470,6 +516,51 @@ mod tests {
             assert_eq!(read.message.as_deref(), Some(message), "{body}");
             assert_eq!(read.code.as_deref(), code, "{body}");
             assert_eq!(read.error_type.as_deref(), error_type, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_gateway_s_own_members_is_read_where_the_status_is_a_failure() {
+        for body in [
+            r#"{"status":"error","body":{"response":{"error":{"code":"c","message":"m"}}}}"#,
+            r#"{"message":{"error":{"code":"c","message":"m"}}}"#,
+            r#"{"success":false,"result":{"error":{"code":"c","message":"m"}},"messages":[]}"#,
+        ] {
+            let read = ErrorBody::of_failure(body.as_bytes()).unwrap();
+            assert_eq!(read.message.as_deref(), Some("m"), "{body}");
+            assert_eq!(read.code.as_deref(), Some("c"), "{body}");
+        }
+        let plain = br#"{"message":"m","upstream":{"error":{"message":"other"}}}"#;
+        let read = ErrorBody::of_failure(plain).unwrap();
+        assert_eq!(read.message.as_deref(), Some("m"));
+        for silent in [&b"{\"id\":1}"[..], b"<html>", b"[]"] {
+            assert_eq!(ErrorBody::of_failure(silent), None);
+        }
+        let deep = [
+            r#"{"a":"#.repeat(9),
+            r#"{"error":"m"}"#.into(),
+            "}".repeat(9),
+        ]
+        .concat();
+        assert_eq!(ErrorBody::of_failure(deep.as_bytes()), None);
+    }
+
+    #[test]
+    fn what_pydantic_complains_of_is_said_with_its_place() {
+        let complaint = r#"[{"type":"extra_forbidden","loc":["body","top_k"],"msg":"Extra inputs are not permitted"}]"#;
+        for (body, message) in [
+            (
+                format!(r#"{{"detail":{complaint}}}"#),
+                "body.top_k: Extra inputs are not permitted",
+            ),
+            (
+                format!(
+                    r#"{{"error":{{"code":"Invalid input","status":422,"message":"invalid input error","details":{complaint}}}}}"#
+                ),
+                "invalid input error: body.top_k: Extra inputs are not permitted",
+            ),
+        ] {
+            assert_eq!(parse(&body).message.as_deref(), Some(message), "{body}");
         }
     }
 

@@ -111,6 +111,8 @@ const MONEY: &[&str] = &[
     "premium request allowance",        // Copilot
     "api usage limits",                 // Anthropic
     "session usage limit",              // Ollama
+    "hourly usage limit",               // Ollama
+    "usage limit exceeded",             // MiniMax: of a plan
     "usage limit has been reached",     // ChatGPT
     "usage limit reached",              // gateways
     "余额不足",                         // Z.ai, MiniMax: balance

@@ -15,7 +15,7 @@ pub fn from_http(head: &response::Parts, body: &Bytes) -> Error {
     if status.is_redirection() {
         return redirect(head);
     }
-    match ErrorBody::parse(body) {
+    match ErrorBody::of_failure(body) {
         Some(parsed) => from_body(status.as_u16(), &parsed),
         None => {
             let kind = classify(status.as_u16(), &ErrorBody::default());
