@@ -96,6 +96,24 @@ fn falls_back_for_errors_that_another_target_can_fix() {
         assert!(moves_on(targets(), 400, body), "{body}");
     }
     for body in [
+        r#"{"detail":[{"type":"extra_forbidden","loc":["body","top_k"],"msg":"Extra inputs are not permitted","input":1}]}"#,
+        r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","top_k"],"msg":"Extra inputs are not permitted"}]}}"#,
+        r#"{"error":{"code":"Invalid input","status":422,"message":"invalid input error","details":[{"type":"extra_forbidden","loc":["body","stream_options"],"msg":"Extra inputs are not permitted"}]}}"#,
+        r#"{"detail":[{"type":"value_error.extra","loc":["body","seed"],"msg":"extra fields not permitted"}]}"#,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"top_n: Extra inputs are not permitted"}}"#,
+        r#"{"message":"This model doesn't support tool use in streaming mode."}"#,
+        r#"{"error":"registry.ollama.ai/library/gemma:2b does not support tools"}"#,
+        r#"{"error":{"message":"`tool calling` is not supported with this model","type":"invalid_request_error"}}"#,
+        r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+    ] {
+        for status in [400, 422] {
+            assert!(moves_on(targets(), status, body), "{status} {body}");
+        }
+    }
+    let missing =
+        r#"{"detail":[{"type":"missing","loc":["body","messages"],"msg":"Field required"}]}"#;
+    assert!(!moves_on(targets(), 422, missing));
+    for body in [
         r#"{"error":{"message":"`top_k` is unsupported."}}"#,
         r#"{"error":{"message":"the parameter \"seed\" is unsupported"}}"#,
     ] {

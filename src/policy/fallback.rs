@@ -184,14 +184,24 @@ impl Fallback {
 
     /// How messages begin or end with which a provider says in a 400 or 422 that it has no such model, that the key is not one of
     /// its own, or that the model lacks a parameter. They count like [`DEFAULT_ERROR_CODES`](Self::DEFAULT_ERROR_CODES), for providers that give
-    /// no code of their own. Sources: recorded answers of xAI, Bedrock, OpenRouter, DeepSeek and Groq.
+    /// no code of their own. Sources: recorded answers of xAI, Bedrock, OpenRouter, DeepSeek and Groq; for pydantic's words, which
+    /// Anthropic, Mistral and vLLM use, BerriAI/litellm#11696.
     pub const DEFAULT_ERROR_PHRASES: &[&str] = &[
         "Incorrect API key provided",
+        "API key not valid",
         "Invalid model",
         "Model Not Exist",
         "The provided model identifier is invalid",
         "is not a valid model ID",
         "is not supported by this model",
+        "is not supported for this model",
+        "is not supported with this model",
+        // Bedrock, then Ollama.
+        "This model doesn't support",
+        "does not support tools",
+        // pydantic, in its second and its first version.
+        "Extra inputs are not permitted",
+        "extra fields not permitted",
         // Only of a name in quotes: a file or a picture that is unsupported is so for all.
         "' is unsupported",
         "\" is unsupported",
