@@ -13,6 +13,9 @@ enum Found {
 /// Of a text that was cut off inside a secret so many characters are enough to hide them.
 const MIN_PARTIAL_SECRET: usize = 4;
 
+/// Each quotation doubles the slashes, so that more would be seven texts one in another.
+const MOST_SLASHES: usize = 127;
+
 /// The text with `mark` in the place of the secret, or `None` if it is not in it. If `is_cut`, the text may end inside the
 /// secret. A secret is visible ASCII.
 pub(crate) fn hidden(text: &[u8], secret: &str, mark: &str, is_cut: bool) -> Option<Vec<u8>> {
@@ -40,27 +43,47 @@ pub(crate) fn hidden(text: &[u8], secret: &str, mark: &str, is_cut: bool) -> Opt
     Some(clean)
 }
 
-fn find(text: &[u8], mut at: usize, secret: &str) -> Option<Found> {
+fn find(text: &[u8], at: usize, secret: &str) -> Option<Found> {
+    // More than one place where the escape of a character can also be read as the character itself: `&amp;`, `%25`, `\\`.
+    let mut places = vec![at];
+    let mut cut = None;
     for (length, wanted) in secret.bytes().enumerate() {
-        let rest = text.get(at..).unwrap_or_default();
-        match spelled(rest, wanted) {
-            Some(size) => at = at.saturating_add(size),
-            None if is_beginning(rest) => return Some(Found::Cut(length)),
-            None => return None,
+        let mut behind = Vec::with_capacity(places.len());
+        for at in places {
+            let rest = text.get(at..).unwrap_or_default();
+            if is_beginning(rest) {
+                cut = Some(Found::Cut(length));
+            }
+            for size in spelled(rest, wanted).into_iter().flatten() {
+                let next = at.saturating_add(size);
+                if !behind.contains(&next) {
+                    behind.push(next);
+                }
+            }
         }
+        if behind.is_empty() {
+            return cut;
+        }
+        places = behind;
     }
-    Some(Found::Whole(at))
+    places.into_iter().max().map(Found::Whole)
 }
 
-/// How many bytes of the text's beginning spell this character.
-fn spelled(text: &[u8], wanted: u8) -> Option<usize> {
-    let slashes = text.iter().take_while(|byte| **byte == b'\\').count();
-    if wanted == b'\\' {
-        // One that stands for itself, or escaped, which doubles it.
-        return (slashes > 0).then_some(slashes);
+/// How many bytes of the text's beginning spell this character, as it is and with an escape.
+fn spelled(text: &[u8], wanted: u8) -> [Option<usize>; 2] {
+    let is_itself = text.first() == Some(&wanted);
+    [is_itself.then_some(1), escaped(text, wanted)]
+}
+
+/// How many bytes of the text's beginning are an escape of this character.
+fn escaped(text: &[u8], wanted: u8) -> Option<usize> {
+    let slashes = slashes(text);
+    if wanted == b'\\' && slashes > 1 {
+        // Escaped, which doubles it, several times over where one text quotes another.
+        return Some(slashes);
     }
     let behind = text.get(slashes..).unwrap_or_default();
-    if behind.first() == Some(&wanted) && (slashes == 0 || !wanted.is_ascii_alphanumeric()) {
+    if slashes > 0 && behind.first() == Some(&wanted) && !wanted.is_ascii_alphanumeric() {
         return slashes.checked_add(1);
     }
     if slashes > 0 && behind.first() == Some(&b'u') {
@@ -70,12 +93,19 @@ fn spelled(text: &[u8], wanted: u8) -> Option<usize> {
     // `%2F`, and `%252F` where an address is quoted in another one.
     if let Some(mut code) = text.strip_prefix(b"%") {
         let mut size: usize = 3;
-        while let Some(more) = code.strip_prefix(b"25") {
+        let is_quoted = |more: &&[u8]| wanted != b'%' || more.starts_with(b"25");
+        while let Some(more) = code.strip_prefix(b"25").filter(is_quoted) {
             (code, size) = (more, size.checked_add(2)?);
         }
         return (hex(code.get(..2)?) == Some(u32::from(wanted))).then_some(size);
     }
     entity(text, wanted)
+}
+
+/// How many slashes a text begins with. More than `MOST_SLASHES` escape nothing.
+fn slashes(text: &[u8]) -> usize {
+    let few = text.iter().take(MOST_SLASHES);
+    few.take_while(|byte| **byte == b'\\').count()
 }
 
 /// `&#47;`, `&#x2F;` and the names of XML.
@@ -108,8 +138,8 @@ fn is_beginning(rest: &[u8]) -> bool {
     match rest.first() {
         None => true,
         Some(b'\\') => {
-            let behind = rest.iter().skip_while(|byte| **byte == b'\\').count();
-            behind < 5
+            let behind = rest.get(slashes(rest)..).unwrap_or_default();
+            behind.len() < 5
         }
         Some(b'%') => rest.len() < 3,
         Some(b'&') => rest.len() < 8 && !rest.contains(&b';'),
@@ -157,6 +187,41 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_with_signs_that_escapes_begin_with_is_found() {
+        for (secret, spelling) in [
+            ("sk&canary=1", "sk&amp;canary=1"),
+            ("sk&canary=1", "sk&canary&#61;1"),
+            ("sk&amp;nary", "sk&amp;nary"),
+            ("sk&amp;nary", "sk&amp;amp;nary"),
+            ("sk%2Fcanary", "sk%2Fcanary"),
+            ("sk%2Fcanary", "sk%252Fcanary"),
+            ("sk%canary-1", "sk%2525canary-1"),
+            (r"sk\\canary", r"sk\\canary"),
+            (r"sk\\canary", r"sk\\\\canary"),
+        ] {
+            let text = format!("<b>{spelling}</b>");
+            let found = hidden(text.as_bytes(), secret, "[s]", false);
+            assert_eq!(found, Some(b"<b>[s]</b>".to_vec()), "{secret} {spelling}");
+        }
+        let cut = hidden(b"key sk&can&am", "sk&can&ry", "[s]", true);
+        assert_eq!(cut, Some(b"key [s]".to_vec()));
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a quadratic search takes minutes"
+    )]
+    fn each_place_of_a_text_costs_the_same() {
+        let begins = std::time::Instant::now();
+        for fill in ["\\", "%25", "&#", "s", "sk/"] {
+            let text = fill.repeat((64 << 10) / fill.len());
+            assert_eq!(clean(&text, false), None);
+        }
+        assert!(begins.elapsed().as_secs() < 30, "{:?}", begins.elapsed());
+    }
+
+    #[test]
     fn a_text_that_was_cut_ends_before_the_secret() {
         for (text, left) in [
             ("key sk/c", Some("key [secret]")),
@@ -172,15 +237,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_escaping_of_any_character_is_found(secret in "[!-~]{6,20}", how in proptest::collection::vec(0..4, 20)) {
+        fn any_escaping_of_any_character_is_found(secret in "[!-~]{6,20}", how in proptest::collection::vec(0..5, 20)) {
             let spell = |(c, how): (char, &i32)| match how {
                 0 => serde_json::to_string(&c).unwrap().trim_matches('"').to_owned(),
                 1 => format!("\\u{:04x}", u32::from(c)),
                 2 => format!("%{:02X}", u32::from(c)),
+                3 => format!("&#{};", u32::from(c)),
                 _ => c.to_string(),
             };
-            // What stands for itself beside an escape of the same sign is spelled in two ways.
-            let secret: String = secret.replace(['\\', '%', '&', '"'], "x");
+            let secret: String = secret.replace('"', "x");
             let text: String = secret.chars().zip(&how).map(spell).collect();
             let found = hidden(text.as_bytes(), &secret, "[s]", false);
             prop_assert_eq!(found, Some(b"[s]".to_vec()));
