@@ -62,12 +62,13 @@ const MAKERS: [&str; 5] = ["alibaba", "databricks", "gemini", "perplexity", "sno
 
 /// Whether a model's own name may begin with this one and a dot: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
 pub(crate) fn is_maker(name: &str) -> bool {
-    MAKERS.contains(&name) || model_ids::BEDROCK_VENDORS.contains(&name)
+    let mut makers = MAKERS.iter().chain(model_ids::BEDROCK_VENDORS);
+    makers.any(|maker| maker.eq_ignore_ascii_case(name))
 }
 
 /// Whether this is a provider's name with which no model's own name begins, so that such a prefix can only mean the provider.
 pub(crate) fn is_provider_alone(name: &str) -> bool {
-    !is_maker(name) && known().any(|known| known == name)
+    !is_maker(name) && known().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// There is no provider of this name.

@@ -318,7 +318,8 @@ impl ProviderRegistry {
 
     /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
     /// `amazon.nova-lite-v1:0` of `bedrock`. A name that is one of the default provider's own models chooses that provider; one
-    /// that may be meant in two ways is refused, and so is one with the prefix of a known provider that the client lacks.
+    /// that may be meant in two ways is refused, and so is one with the prefix of a known provider that the client lacks, and one
+    /// of another provider's own models that does not say so. Case does not matter before the dot.
     fn route<'m>(&self, model: &'m str) -> Result<(&Entry, &'m str), Error> {
         let default = self.named(None)?;
         if default.provider.owns_model(model) {
@@ -338,6 +339,11 @@ impl ProviderRegistry {
             if names::is_provider_alone(prefix) {
                 self.named(Some(prefix))?;
             }
+        }
+        // The name is that of another provider's model, and the default one has its prompt only if that is said.
+        if let Some(owner) = self.owner(model) {
+            let default = default.provider.name();
+            return Err(ambiguous(model, default, owner.provider.name()));
         }
         Ok((default, model))
     }
@@ -371,10 +377,13 @@ impl ProviderRegistry {
         })
     }
 
+    /// The provider of this name; if there is none, the one whose name differs in case alone.
     fn find(&self, name: &str) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .find(|entry| entry.provider.name() == name)
+        let named = |is_same: &dyn Fn(&str) -> bool| {
+            let mut entries = self.entries.iter();
+            entries.find(|entry| is_same(entry.provider.name()))
+        };
+        named(&|own| own == name).or_else(|| named(&|own| own.eq_ignore_ascii_case(name)))
     }
 }
 

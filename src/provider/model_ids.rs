@@ -44,16 +44,17 @@ pub(crate) fn makers_at(
     if is_bedrock { BEDROCK_VENDORS } else { vendors }
 }
 
-/// Whether a name begins with one of `vendors` and a dot, maybe behind a region.
+/// Whether a name begins with one of `vendors` and a dot, maybe behind a region. Case does not matter.
 pub(crate) fn has_vendor_prefix(model: &str, vendors: &[&str]) -> bool {
     let Some((first, rest)) = model.split_once('.') else {
         return false;
     };
-    let model_family = match BEDROCK_REGIONS.contains(&first) {
-        true => rest.split_once('.').map(|(model_family, _)| model_family),
+    let is_one_of = |word: &str, words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(word));
+    let vendor = match is_one_of(first, &BEDROCK_REGIONS) {
+        true => rest.split_once('.').map(|(vendor, _)| vendor),
         false => Some(first),
     };
-    model_family.is_some_and(|model_family| vendors.contains(&model_family))
+    vendor.is_some_and(|vendor| is_one_of(vendor, vendors))
 }
 
 #[cfg(test)]

@@ -174,6 +174,48 @@ fn an_unknown_prefix_stays_with_the_default_provider_and_a_known_one_does_not() 
 }
 
 #[test]
+fn the_id_of_another_provider_s_model_is_not_for_the_default_one() {
+    use unifiedai::provider::Bedrock;
+    let (first, second) = (server(), server());
+    let bedrock = || {
+        let builder = Bedrock::builder("us-east-1").base_url(second.origin());
+        builder.api_key("key").unwrap().build().unwrap()
+    };
+    let client = Client::new(UreqTransport::new(), named(&first, "openai"))
+        .with_provider(bedrock())
+        .unwrap();
+    let ask = |client: &Client, model: &str| {
+        let mut request = question();
+        request.model = model.into();
+        client.chat(request)
+    };
+    for model in [
+        "amazon.nova-lite-v1:0",
+        "anthropic.claude-x",
+        "us.anthropic.claude-x",
+        "Anthropic.claude-x",
+    ] {
+        let error = ask(&client, model).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        let message = error.message();
+        assert!(message.contains(&format!("`bedrock.{model}`")), "{message}");
+        assert!(message.contains("`provider(\"openai\")`"), "{message}");
+    }
+    assert_eq!((first.served(), second.served()), (0, 0));
+    let openai = client.provider("openai").unwrap();
+    assert_eq!(ask(&openai, "amazon.x").unwrap().model, "amazon.x");
+    assert_eq!(ask(&client, "gpt-4.1").unwrap().model, "gpt-4.1");
+
+    // A prefix in other letters means the same provider, present or not.
+    assert_eq!((first.served(), second.served()), (2, 0));
+    ask(&client, "BEDROCK.amazon.nova-lite-v1:0").unwrap();
+    assert_eq!((first.served(), second.served()), (2, 1));
+    let error = ask(&client, "Groq.llama-3.3-70b").unwrap_err();
+    assert!(error.message().contains("no provider `Groq`"), "{error}");
+    assert_eq!((first.served(), second.served()), (2, 1));
+}
+
+#[test]
 fn near_names_and_features_are_named() {
     let error = Client::from_env(UreqTransport::new(), &["antropic"]).unwrap_err();
     assert!(
