@@ -46,8 +46,9 @@ macro_rules! settings {
             /// ways and is refused; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")` say which. So is
             /// `anthropic.claude-x` where a LiteLLM proxy comes first and Anthropic behind it: the proxy's operator names its
             /// models, and may have one of that name. A name that begins with a known provider that the client lacks
-            /// (`groq.llama-3.3-70b`) is refused, unless that provider is a maker of models, too. Any other name goes to the
-            /// default provider, as it is: `foo.bar`, `foo/bar`, `us.anthropic.claude-x`.
+            /// (`groq.llama-3.3-70b`) is refused, unless that provider is a maker of models, too, and so is the id of another
+            /// provider's model: `amazon.nova-lite-v1:0` where Bedrock is not the first. Any other name goes to the default
+            /// provider, as it is: `foo.bar`, `foo/bar`, `anthropic/claude-x`. Case does not matter before the dot.
             ///
             /// # Errors
             /// `invalid_request` if there is one of that name.

@@ -62,7 +62,7 @@ impl ProviderRegistry {
 
     /// Adds a provider, asked for models whose name begins with its own and a dot; see `route`.
     pub(crate) fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
-        if self.find(provider.name()).is_some() {
+        if self.names().any(|name| name == provider.name()) {
             return Err(refuse(format!(
                 "there are two providers named `{}`: give one of them another name",
                 provider.name()
