@@ -4,7 +4,7 @@
 //! Any other gets one that is made from it, in the call and in its result alike. The made id depends on nothing but the old
 //! one, unless two collide, so that it stays the same while the conversation grows and prompt caches hold.
 
-use super::IdFormat;
+use super::{IdFormat, result_places};
 use crate::{ChatRequest, ContentPart, Error, ErrorKind, Json, Message, Role, policy::Rng};
 use std::{
     borrow::Cow,
@@ -51,7 +51,8 @@ impl<'a> Links<'a> {
     }
 }
 
-/// The request with ids of the server's form, each only once. The same request if that is so already.
+/// The request with ids of the server's form, each only once, and each result directly behind the turn of its call where the
+/// server wants that. The same request if that is so already.
 ///
 /// Each result belongs to the call of its id in the turn before it.
 ///
@@ -68,7 +69,13 @@ pub(crate) fn fit<'r>(
         history.refuse_unanswered(&request.messages, provider)?;
     }
     let ids = history.ids(form)?;
-    if ids.iter().all(Option::is_none) {
+    // A server that refuses a call without a result wants the result directly behind it.
+    let targets = links.wants_results.and_then(|_| {
+        let calls = history.answered.iter();
+        let place = |call: &Option<usize>| history.calls.get((*call)?).map(|call| call.place.0);
+        result_places::targets(&request.messages, calls.map(place))
+    });
+    if ids.iter().all(Option::is_none) && targets.is_none() {
         return Ok(Cow::Borrowed(request));
     }
     let mut request = request.clone();
@@ -91,6 +98,9 @@ pub(crate) fn fit<'r>(
             }
             _ => {}
         }
+    }
+    if let Some(targets) = targets {
+        request.messages = result_places::placed(&request.messages, targets);
     }
     Ok(Cow::Owned(request))
 }

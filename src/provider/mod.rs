@@ -29,6 +29,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 mod recording;
 pub(crate) mod requests;
+mod result_places;
 mod tool_names;
 mod unknown_fields;
 mod unsupported_params;
