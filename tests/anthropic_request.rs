@@ -96,10 +96,14 @@ fn parameters() {
         ),
         (
             ask()
+                .tool(tool())
                 .tool_choice(ToolChoice::None)
                 .parallel_tool_calls(false),
-            json!({"tool_choice": {"type": "none"}}),
+            json!({"tools": wire_tool, "tool_choice": {"type": "none"}}),
         ),
+        // The server refuses a choice without tools.
+        (ask().tool_choice(ToolChoice::None), json!({})),
+        (ask().tool_choice(ToolChoice::Auto), json!({})),
         (
             ask().reasoning_max_tokens(2000),
             json!({"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 6096}),

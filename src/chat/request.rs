@@ -305,7 +305,7 @@ impl ChatRequest {
         self
     }
 
-    /// Whether and which tool must be called.
+    /// Whether and which tool must be called. Without tools `auto` and `none` are not sent.
     #[must_use]
     pub fn tool_choice(mut self, choice: ToolChoice) -> Self {
         self.tool_choice = Some(choice);
@@ -475,9 +475,25 @@ impl ChatRequest {
         if self.extra.iter().any(|(name, _)| name.is_empty()) {
             return refuse("`extra` has a member without a name".into());
         }
-        let has_more = self.extra.iter().any(|(name, _)| name == "tools");
-        validate::tools(&self.tools, self.tool_choice.as_ref(), has_more)?;
+        validate::tools(
+            &self.tools,
+            self.tool_choice.as_ref(),
+            self.has_tools_in_extra(),
+        )?;
         validate::media(&self.messages)
+    }
+
+    /// The tool choice, unless it is `auto` or `none` and there are no tools: it changes nothing then, and servers refuse it.
+    pub(crate) fn needed_tool_choice(&self) -> Option<&ToolChoice> {
+        let has_tools = !self.tools.is_empty() || self.has_tools_in_extra();
+        let is_needed = |choice: &&ToolChoice| {
+            has_tools || !matches!(choice, ToolChoice::Auto | ToolChoice::None)
+        };
+        self.tool_choice.as_ref().filter(is_needed)
+    }
+
+    fn has_tools_in_extra(&self) -> bool {
+        self.extra.iter().any(|(name, _)| name == "tools")
     }
 }
 

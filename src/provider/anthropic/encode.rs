@@ -151,7 +151,7 @@ impl<'a> Encoder<'a> {
             name,
             disable_parallel_tool_use: single.filter(|_| kind != "none"),
         };
-        Some(match &request.tool_choice {
+        Some(match request.needed_tool_choice() {
             Some(ToolChoice::Auto) => choice("auto", None),
             Some(ToolChoice::None) => choice("none", None),
             Some(ToolChoice::Required) => choice("any", None),

@@ -87,7 +87,7 @@ impl Encoder<'_> {
         if request.tools.iter().any(strict) {
             self.member("strict_tools", &true)?;
         }
-        match &request.tool_choice {
+        match request.needed_tool_choice() {
             None | Some(ToolChoice::Auto) => Ok(()),
             Some(ToolChoice::None) => self.member("tool_choice", "NONE"),
             Some(ToolChoice::Required) => self.member("tool_choice", "REQUIRED"),

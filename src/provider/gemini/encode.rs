@@ -97,7 +97,7 @@ impl<'a> Encoder<'a> {
         if !own.is_empty() {
             self.member("tools", &own)?;
         }
-        let (mode, name) = match &request.tool_choice {
+        let (mode, name) = match request.needed_tool_choice() {
             // Only in this mode, and where a call is forced, does the wire hold the arguments to their schema.
             Some(ToolChoice::Auto) | None if is_strict => ("VALIDATED", None),
             Some(ToolChoice::Auto) => ("AUTO", None),

@@ -89,7 +89,7 @@ impl Encoder<'_> {
                 self.out.member("tools", &tools)?;
             }
         }
-        if let Some(choice) = &request.tool_choice {
+        if let Some(choice) = request.needed_tool_choice() {
             if self.check_supported(Param::ToolChoice)? {
                 let choice = EncodedToolChoice(choice, self.profile.tool_choice_required);
                 self.out.member("tool_choice", &choice)?;

@@ -167,7 +167,7 @@ impl Encoder<'_> {
         if !tools.is_empty() {
             self.member("tools", &tools)?;
         }
-        match &request.tool_choice {
+        match request.needed_tool_choice() {
             Some(choice) => self.member("tool_choice", &Choice(choice)),
             None => Ok(()),
         }
