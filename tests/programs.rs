@@ -187,10 +187,10 @@ fn play_prints_a_document_per_case_and_reports_invalid_cases() {
     let said = said(&output);
     assert_eq!(
         said,
-        "stdin, case 2: line 1: `messages[0]`: missing field `content`\n"
+        "stdin, case 2: line 1: `messages[0]`: `content`: is missing\n"
     );
     let message = documents[1]["error"]["message"].as_str().unwrap();
-    assert_eq!(message, "line 1: `messages[0]`: missing field `content`");
+    assert_eq!(message, "line 1: `messages[0]`: `content`: is missing");
 }
 
 #[test]

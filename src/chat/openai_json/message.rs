@@ -20,7 +20,9 @@ pub(super) fn message(json: &Json) -> Read<Message> {
     let name = object.take_as("name")?;
     let text = match object.take("content") {
         Some(content) => read_content(&content).map_err(|failure| failure.in_member("content"))?,
-        None => Vec::new(),
+        // Only an answer can be of other members alone, or empty.
+        None if role == Role::Assistant => Vec::new(),
+        None => return Err(Failure::new("is missing").in_member("content")),
     };
     let mut parts = Vec::new();
     for member in ["reasoning", "reasoning_content"] {
@@ -278,6 +280,8 @@ mod tests {
         assert_eq!(assistant.unwrap(), Message::new(Role::Assistant, calls));
         let result = read(json!({"role": "tool", "tool_call_id": "c1", "content": "24"}));
         assert_eq!(result.unwrap(), Message::tool("c1", "24"));
+        let nothing = read(json!({"role": "assistant", "content": null}));
+        assert_eq!(nothing.unwrap(), Message::new(Role::Assistant, Vec::new()));
         let thought =
             read(json!({"role": "assistant", "reasoning_content": "Hm.", "content": "Yes."}));
         assert_eq!(thought.unwrap().reasoning(), "Hm.");
@@ -319,6 +323,15 @@ mod tests {
     fn nothing_is_left_out_of_a_message() {
         let cases = [
             (json!({"content": "Hi."}), "`role`: is missing"),
+            (json!({"role": "user"}), "`content`: is missing"),
+            (
+                json!({"role": "system", "content": null}),
+                "`content`: is missing",
+            ),
+            (
+                json!({"role": "tool", "tool_call_id": "1"}),
+                "`content`: is missing",
+            ),
             (
                 json!({"role": "user", "content": 7}),
                 "`content`: must be a string or a list of parts, not a number",
