@@ -198,8 +198,8 @@ fn protocol_violations_are_errors() {
         );
     }
     // A proxy that repeats the beginning is forgiven, and so is OpenAI's end marker behind the end.
-    let match_repeated = [&[EVENTS[0]], &EVENTS[..]].concat();
-    let body = stream(&match_repeated) + "data: [DONE]\n\n";
+    let repeated = [&[EVENTS[0]], &EVENTS[..]].concat();
+    let body = stream(&repeated) + "data: [DONE]\n\n";
     let warnings = streamed(body).result.unwrap().warnings;
     assert!(
         warnings

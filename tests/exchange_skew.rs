@@ -28,11 +28,11 @@ const REFUSED: &str =
     r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20231114T221320Z"}"#;
 
 /// Sends, is refused with this server time (seconds from ours), and tells whether and when it signs again.
-fn refused_at(provider: Arc<dyn Provider>, cost_ahead: i64) -> (Call, Option<String>) {
+fn refused_at(provider: Arc<dyn Provider>, ahead: i64) -> (Call, Option<String>) {
     let mut call = Call::new(provider, request(false), once());
     let date = (SystemTime::UNIX_EPOCH + WALL)
-        .checked_add(seconds(cost_ahead.max(0).unsigned_abs()))
-        .and_then(|date| date.checked_sub(seconds(cost_ahead.min(0).unsigned_abs())))
+        .checked_add(seconds(ahead.max(0).unsigned_abs()))
+        .and_then(|date| date.checked_sub(seconds(ahead.min(0).unsigned_abs())))
         .unwrap();
     let date = httpdate::fmt_http_date(date);
     call.answer(403, &[JSON, ("date", &date)], REFUSED);
@@ -49,8 +49,8 @@ fn refused_at(provider: Arc<dyn Provider>, cost_ahead: i64) -> (Call, Option<Str
 // F95b
 #[test]
 fn the_servers_clock_is_learned_and_the_request_signed_again_once() {
-    for (cost_ahead, signed_at) in [(3600, "20231114T231320Z"), (-3600, "20231114T211320Z")] {
-        let (mut call, again) = refused_at(signed(), cost_ahead);
+    for (ahead, signed_at) in [(3600, "20231114T231320Z"), (-3600, "20231114T211320Z")] {
+        let (mut call, again) = refused_at(signed(), ahead);
         assert_eq!(again.as_deref(), Some(signed_at));
         call.head(403, &[JSON, ("date", "Sun, 06 Nov 1994 08:49:37 GMT")]);
         call.body(REFUSED).end();
@@ -75,15 +75,15 @@ fn a_server_moves_the_date_of_a_signature_by_no_more_than_a_clock_can_be_wrong()
         Some("20231115T131320Z")
     );
     assert!(refused_at(signed(), -most).1.is_some());
-    for cost_ahead in [
+    for ahead in [
         most + 1,
         -most - 1,
         24 * 3600,
         10 * 365 * 86_400,
         -20 * 365 * 86_400,
     ] {
-        let (call, again) = refused_at(signed(), cost_ahead);
-        assert_eq!(again, None, "{cost_ahead}");
+        let (call, again) = refused_at(signed(), ahead);
+        assert_eq!(again, None, "{ahead}");
         assert_eq!(call.error().kind(), ErrorKind::Authentication);
     }
 }

@@ -190,10 +190,9 @@ fn run(mut exchange: Exchange, wire: &str, reads: &[Bytes]) -> ErrorKind {
 /// Reads of `SENT` times `limit`, of which all but the first and the last share their memory.
 fn reads(endless: &Endless, limit: usize) -> Vec<Bytes> {
     let times = READ.div_ceil(endless.again.len());
-    let match_repeated = Bytes::from(endless.again.repeat(times));
+    let repeated = Bytes::from(endless.again.repeat(times));
     let mut reads = vec![Bytes::from(endless.first.clone())];
-    reads
-        .extend((0..(SENT * limit).div_ceil(match_repeated.len())).map(|_| match_repeated.clone()));
+    reads.extend((0..(SENT * limit).div_ceil(repeated.len())).map(|_| repeated.clone()));
     reads
 }
 

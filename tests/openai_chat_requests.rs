@@ -535,7 +535,7 @@ fn profiles_know_sentences_and_end_markers() {
             } else {
                 ""
             };
-            let lacks_end_marker = format!(
+            let unmarked = format!(
                 "data: {{\"id\":\"c\",\"model\":\"m\",\"created\":1,\"choices\":[{{\"delta\":{{\"content\":\"a\"}},\
                  \"finish_reason\":\"stop\"}}]{counts}}}\n\n"
             );
@@ -543,7 +543,7 @@ fn profiles_know_sentences_and_end_markers() {
             if !wanted {
                 request = request.include_usage(false);
             }
-            let answer = Answer::sse(lacks_end_marker);
+            let answer = Answer::sse(unmarked);
             let result = drive::chat(&provider, &request, &answer, Arrival::Whole).result;
             match result {
                 Err(error) if profile.end_marker == EndMarker::Required => {

@@ -84,10 +84,10 @@ fn everything_of(error: &Error) -> String {
 #[test]
 fn types_with_keys_hide_them_in_debug() {
     let secret = Secret::new(KEY).unwrap();
-    let fixed_fields = Credential::from(secret.clone());
+    let fixed = Credential::from(secret.clone());
     let source = secret.clone();
     let ask = Credential::Callback(Arc::new(move || Ok(source.clone())));
-    let bearer = Auth::Bearer(fixed_fields.clone());
+    let bearer = Auth::Bearer(fixed.clone());
     let own = Auth::Header(http::HeaderName::from_static("x-api-key"), ask.clone());
     let builder = OpenAiChat::custom("https://x.test/v1")
         .api_key(KEY)
@@ -95,7 +95,7 @@ fn types_with_keys_hide_them_in_debug() {
     let target = FallbackTarget::new(provider(), "m").limits(Arc::new(ProviderLimits::new()));
     let things: [(&str, String); 10] = [
         ("Secret", shown(&secret)),
-        ("Credential", shown(&[fixed_fields, ask])),
+        ("Credential", shown(&[fixed, ask])),
         ("Auth", shown(&[bearer, own])),
         ("Builder", shown(&builder)),
         ("OpenAiChat", shown(&builder.build().unwrap())),

@@ -71,9 +71,9 @@ fn run(name: &str) -> Result<bool, Error> {
 }
 
 fn one(name: &str, text: &str) -> bool {
-    let mock_response = catch_unwind(AssertUnwindSafe(|| player::play(text)))
+    let played = catch_unwind(AssertUnwindSafe(|| player::play(text)))
         .unwrap_or_else(|_| Err(bad_usage("the library panicked; its message is on stderr")));
-    let (line, well) = match &mock_response {
+    let (line, well) = match &played {
         Ok(play) => {
             for note in &play.notes {
                 eprintln!("{name}: {note}");

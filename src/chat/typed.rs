@@ -62,14 +62,11 @@ fn schema_of<T: schemars::JsonSchema>(further: fn(&mut Schema)) -> Schema {
 
 /// Whether it is a struct, which may have no members at all.
 fn is_object(schema: &Schema) -> bool {
-    let is_keyword = |word: &serde_json::Value| word.as_str() == Some("object");
+    let is_word = |word: &serde_json::Value| word.as_str() == Some("object");
     let kind = schema.get("type");
     schema.get("properties").is_some()
-        || kind.is_some_and(is_keyword)
-        || kind.is_some_and(|kind| {
-            kind.as_array()
-                .is_some_and(|list| list.iter().any(is_keyword))
-        })
+        || kind.is_some_and(is_word)
+        || kind.is_some_and(|kind| kind.as_array().is_some_and(|list| list.iter().any(is_word)))
 }
 
 /// Strict schemas have no optional members: what may be missing is null.

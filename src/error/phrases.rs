@@ -35,13 +35,13 @@ pub(super) fn normal(text: &str) -> String {
 
 /// Where `phrase` stands in `text` as words of their own.
 pub(super) fn normalized_phrase(text: &str, phrase: &str) -> Option<usize> {
-    let is_keyword = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     text.match_indices(phrase).find_map(|(at, found)| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
         let behind = text.get(at.saturating_add(found.len())..);
         let behind = behind.and_then(|behind| behind.chars().next());
-        let starts = !is_keyword(before) || !is_keyword(phrase.chars().next());
-        let ends = !is_keyword(behind) || !is_keyword(phrase.chars().next_back());
+        let starts = !is_word(before) || !is_word(phrase.chars().next());
+        let ends = !is_word(behind) || !is_word(phrase.chars().next_back());
         (starts && ends).then_some(at)
     })
 }

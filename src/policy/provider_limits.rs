@@ -481,9 +481,9 @@ mod tests {
             reset: Some(std::time::Duration::from_secs(7)),
         };
         let limits = [limit];
-        let honor_rate_limit_headers = Arc::new(ProviderLimits::new().honor_rate_limit_headers());
-        settle(go(&honor_rate_limit_headers, at(0), 0), None, None, &limits);
-        assert_eq!(wait(&honor_rate_limit_headers, at(0), 0).0, at(7));
+        let learning = Arc::new(ProviderLimits::new().honor_rate_limit_headers());
+        settle(go(&learning, at(0), 0), None, None, &limits);
+        assert_eq!(wait(&learning, at(0), 0).0, at(7));
 
         let guard = || Arc::new(ProviderLimits::new().tokens_per_minute(60));
         let corrected = guard();

@@ -160,13 +160,13 @@ mod tests {
     #[test]
     fn so_many_attempts_follow_the_first() {
         let rng = &mut Rng::new(1);
-        for (retry, check_supported) in [
+        for (retry, allowed) in [
             (RetryPolicy::none(), 0),
             (RetryPolicy::default(), 2),
             (RetryPolicy::default().max_retries(7), 7),
         ] {
             let delays = (0..10).map_while(|retries| retry.delay(retries, &error(), rng));
-            assert_eq!(delays.count(), check_supported);
+            assert_eq!(delays.count(), allowed);
         }
     }
 

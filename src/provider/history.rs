@@ -32,7 +32,7 @@ fn parts(
     content: &[ContentPart],
     warnings: &mut Vec<Warning>,
 ) {
-    let foreign = |model_family: &str| !takes.block_providers.contains(&model_family);
+    let foreign = |vendor: &str| !takes.block_providers.contains(&vendor);
     for part in content {
         let (code, what) = match part {
             ContentPart::ProviderBlock(block) if foreign(&block.provider) => (

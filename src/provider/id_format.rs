@@ -50,11 +50,11 @@ impl IdFormat {
             bytes if bytes <= self.max && bytes / 4 >= self.min => self.min,
             _ => id.chars().count(),
         };
-        let check_supported = |others: &str| {
+        let allowed = |others: &str| {
             id.chars()
                 .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
         };
-        (self.min..=self.max).contains(&length) && self.punctuation.is_none_or(check_supported)
+        (self.min..=self.max).contains(&length) && self.punctuation.is_none_or(allowed)
     }
 
     /// The form in words, for messages.

@@ -34,7 +34,7 @@ const BEDROCK_REGIONS: [&str; 9] = [
 
 /// The makers whose names begin the ids of a server's models: those of its profile, or Bedrock's if it is one of Bedrock's hosts,
 /// which speak several wires.
-pub(crate) fn makers_at(
+pub(crate) fn vendors_at(
     base_url: &BaseUrl,
     vendors: &'static [&'static str],
 ) -> &'static [&'static str] {
@@ -83,7 +83,7 @@ mod tests {
                 false,
             ),
         ] {
-            let vendors = makers_at(&BaseUrl::parse(url).unwrap(), &[]);
+            let vendors = vendors_at(&BaseUrl::parse(url).unwrap(), &[]);
             assert_eq!(!vendors.is_empty(), is_bedrock, "{url}");
         }
     }

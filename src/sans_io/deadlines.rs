@@ -352,8 +352,8 @@ mod tests {
                 (TimeoutKind::Progress, progress),
                 (TimeoutKind::Total, 60),
             ] {
-                let check_supported = deadlines.configured_limit(kind, &timeouts());
-                assert_eq!(check_supported, Some(seconds * SECOND), "{kind:?}");
+                let allowed = deadlines.configured_limit(kind, &timeouts());
+                assert_eq!(allowed, Some(seconds * SECOND), "{kind:?}");
             }
         }
     }

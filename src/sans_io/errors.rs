@@ -33,7 +33,7 @@ pub(super) fn transport_error(failure: &TransportError) -> Error {
 /// `silent` is whether nothing at all came after the head (F36).
 pub(super) fn timeout_error(
     timeout: TimeoutKind,
-    check_supported: Option<Duration>,
+    allowed: Option<Duration>,
     silent: bool,
     failure: Option<&TransportError>,
 ) -> Error {
@@ -46,7 +46,7 @@ pub(super) fn timeout_error(
         TimeoutKind::Progress => "the answer made no progress",
         TimeoutKind::Total => "the call was not over",
     };
-    let within = check_supported.map_or_else(String::new, |limit| format!(" within {limit:?}"));
+    let within = allowed.map_or_else(String::new, |limit| format!(" within {limit:?}"));
     let place = failure.map_or_else(String::new, |failure| format!(": {failure}"));
     Error::new(
         ErrorKind::Timeout,
@@ -177,7 +177,7 @@ pub(super) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
 fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
     let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
     match theirs.duration_since(ours) {
-        Ok(cost_ahead) => seconds(cost_ahead),
+        Ok(ahead) => seconds(ahead),
         Err(behind) => seconds(behind.duration()).saturating_neg(),
     }
 }

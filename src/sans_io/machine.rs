@@ -588,10 +588,10 @@ impl<O: Operation> Exchange<O> {
     /// `failure` is the transport's error, if it noticed the timeout; it names host and port.
     fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
         let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_empty());
-        let check_supported = self
+        let allowed = self
             .deadlines
             .configured_limit(timeout, &self.target.timeouts);
-        timeout_error(timeout, check_supported, silent, failure)
+        timeout_error(timeout, allowed, silent, failure)
     }
 
     fn http_error(&self, body: Bytes) -> Error {

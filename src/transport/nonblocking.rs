@@ -90,8 +90,8 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                 return Poll::Pending;
             }
             match &mut self.waiting {
-                WaitState::Headers(on_send) => {
-                    let (waiting, input) = match ready!(on_send.as_mut().poll(cx)) {
+                WaitState::Headers(sending) => {
+                    let (waiting, input) = match ready!(sending.as_mut().poll(cx)) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
                             (WaitState::Body(body), Input::Headers(head))

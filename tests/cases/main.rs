@@ -29,8 +29,8 @@ use value::Value;
 #[test]
 fn the_cases_of_this_repository_come_out_right() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mock_response = play_all(&folder);
-    assert!(mock_response > 0, "no cases in {}", folder.display());
+    let played = play_all(&folder);
+    assert!(played > 0, "no cases in {}", folder.display());
 }
 
 #[test]

@@ -85,14 +85,14 @@ fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
 #[test]
 fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
     use unifiedai::provider::{Anthropic, OpenAiChat};
-    let (proxy, model_family) = (server(), server());
+    let (proxy, vendor) = (server(), server());
     let ask = |client: &Client, model: &str| {
         let mut request = question();
         request.model = model.into();
         client.chat(request)
     };
     let anthropic = || {
-        let builder = Anthropic::builder().base_url(model_family.origin());
+        let builder = Anthropic::builder().base_url(vendor.origin());
         builder.build().unwrap()
     };
     let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
@@ -102,9 +102,9 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
         let client = Client::new(UreqTransport::new(), first)
             .with_provider(anthropic())
             .unwrap()
-            .with_provider(named(&model_family, "groq"))
+            .with_provider(named(&vendor, "groq"))
             .unwrap();
-        let before = (proxy.served(), model_family.served());
+        let before = (proxy.served(), vendor.served());
         let error = ask(&client, "anthropic.claude-x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         let message = error.message();
@@ -113,23 +113,23 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
             "{message}"
         );
         assert!(message.contains("`provider(\"anthropic\")`"), "{message}");
-        assert_eq!((proxy.served(), model_family.served()), before);
+        assert_eq!((proxy.served(), vendor.served()), before);
         let own = ask(&client, &format!("{name}.anthropic.claude-x")).unwrap();
         assert_eq!(own.model, "anthropic.claude-x");
         // A provider that makes no models can only be meant itself.
         let other = ask(&client, "groq.llama-3.3-70b").unwrap();
         assert_eq!(other.provider_metadata.provider, "groq");
         assert_eq!(
-            (proxy.served(), model_family.served()),
+            (proxy.served(), vendor.served()),
             (before.0 + 1, before.1 + 1)
         );
     }
     // Behind others, the prefix of a maker is that maker.
     let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
-    let client = Client::new(UreqTransport::new(), cerebras(&model_family))
+    let client = Client::new(UreqTransport::new(), cerebras(&vendor))
         .with_provider(litellm.build().unwrap())
         .unwrap()
-        .with_provider(named(&model_family, "openai"))
+        .with_provider(named(&vendor, "openai"))
         .unwrap();
     let response = ask(&client, "openai.gpt-5-mini").unwrap();
     assert_eq!(response.model, "gpt-5-mini");

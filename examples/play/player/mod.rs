@@ -75,7 +75,7 @@ impl Conversation {
             self.messages = messages;
         }
         let answers = step.answers()?;
-        let mock_response = if step.is_embed()? {
+        let played = if step.is_embed()? {
             let request = Arc::new(request::embed(step)?);
             let exchange = Exchange::embed(provider, request, options(), self.start());
             let driven = drive(exchange, answers.as_deref(), &mut self.clock)?;
@@ -86,7 +86,7 @@ impl Conversation {
             let driven = drive(exchange, answers.as_deref(), &mut self.clock)?;
             driven.map(|response| Played::Chat(Box::new(response)))
         };
-        let message = match &mock_response.result {
+        let message = match &played.result {
             Some(Ok(Played::Chat(response))) => response.message().cloned(),
             _ => None,
         };
@@ -99,8 +99,8 @@ impl Conversation {
             }
             self.messages.push(message);
         }
-        let is_error = matches!(mock_response.result, Some(Err(_)));
-        self.document.add(mock_response);
+        let is_error = matches!(played.result, Some(Err(_)));
+        self.document.add(played);
         Ok(match is_error {
             true => std::ops::ControlFlow::Break(()),
             false => std::ops::ControlFlow::Continue(()),

@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn as_much_as_the_specification_allows_fits() {
         let value = [0; 32_768];
-        let max = [("a", HeaderValue::Bytes(&value[..32_767]))];
-        let frame = encode_message(&max, b"").unwrap();
+        let longest = [("a", HeaderValue::Bytes(&value[..32_767]))];
+        let frame = encode_message(&longest, b"").unwrap();
         assert_eq!(decode(LIMIT, [&frame[..]]).1, None);
         assert!(encode_message(&[("a", HeaderValue::Bytes(&value))], b"").is_err());
 

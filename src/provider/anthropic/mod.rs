@@ -148,7 +148,7 @@ impl Anthropic {
 
 impl Provider for Anthropic {
     fn owns_model(&self, model: &str) -> bool {
-        model_ids::has_vendor_prefix(model, model_ids::makers_at(&self.base_url, &[]))
+        model_ids::has_vendor_prefix(model, model_ids::vendors_at(&self.base_url, &[]))
     }
 
     fn name(&self) -> &str {

@@ -235,9 +235,9 @@ impl ParamVisitor for Encoder<'_> {
 const MAX_LABELS: usize = 16;
 
 fn check_label(text: &str, least: usize) -> Result<(), Error> {
-    let check_supported =
+    let allowed =
         |c: char| c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || ":_@$#=/+,-.".contains(c);
-    if (least..=256).contains(&text.len()) && text.chars().all(check_supported) {
+    if (least..=256).contains(&text.len()) && text.chars().all(allowed) {
         return Ok(());
     }
     Err(Error::new(

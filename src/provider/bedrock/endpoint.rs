@@ -64,10 +64,9 @@ const fn partition(
 
 /// Checks the name of a region. It becomes part of a host's name, so that nothing else may be in it.
 pub(super) fn check_region(region: &str) -> Result<(), Error> {
-    let check_supported =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_name = (1..=63).contains(&region.len())
-        && region.bytes().all(check_supported)
+        && region.bytes().all(allowed)
         && !region.starts_with('-')
         && !region.ends_with('-');
     if is_name {

@@ -60,8 +60,8 @@ fn tool(tool: &Tool) -> Result<EncodedTool<'_>, Error> {
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    let check_supported = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if (1..=64).contains(&name.len()) && name.bytes().all(check_supported) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());
     }
     Err(refuse(format!(

@@ -155,7 +155,7 @@ impl OpenAiChat {
 
 impl Provider for OpenAiChat {
     fn owns_model(&self, model: &str) -> bool {
-        let vendors = model_ids::makers_at(&self.base_url, self.profile.vendors);
+        let vendors = model_ids::vendors_at(&self.base_url, self.profile.vendors);
         model_ids::has_vendor_prefix(model, vendors)
     }
 

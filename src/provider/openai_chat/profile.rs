@@ -306,7 +306,6 @@ impl ChatProfile {
 
     /// Whether a member of the request without a field of its own may be sent.
     pub(super) fn supports_member(&self, name: &str) -> bool {
-        self.extra
-            .is_none_or(|check_supported| check_supported.contains(&name))
+        self.extra.is_none_or(|allowed| allowed.contains(&name))
     }
 }

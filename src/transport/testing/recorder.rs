@@ -213,8 +213,8 @@ impl<T: AsyncTransport> AsyncTransport for Recorder<T> {
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send + 'static {
         let recording = self.begin(&request);
-        let on_send = self.inner.send(request, limits);
-        async move { Ok(recording.body(on_send.await?)) }
+        let sending = self.inner.send(request, limits);
+        async move { Ok(recording.body(sending.await?)) }
     }
 
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {

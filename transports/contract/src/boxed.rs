@@ -114,8 +114,8 @@ impl<T: AsyncTransport> ErasedAsyncTransport for T {
         request: http::Request<Bytes>,
         limits: AttemptDeadlines,
     ) -> BoxFuture<SendResult<dyn AsyncResponseBody>> {
-        let on_send = AsyncTransport::send(self, request, limits);
-        Box::pin(async move { Ok(on_send.await?.map(|body| Box::new(body) as _)) })
+        let sending = AsyncTransport::send(self, request, limits);
+        Box::pin(async move { Ok(sending.await?.map(|body| Box::new(body) as _)) })
     }
 
     fn sleep_until(&self, at: Time) -> BoxFuture<()> {

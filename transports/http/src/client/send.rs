@@ -83,15 +83,15 @@ async fn exchange<R: Runtime>(
 ) -> Option<Result<Response<Incoming>, SendFailure>> {
     let sent = match connection {
         Connection::Http1(http1) => {
-            let mut on_send = pin!(http1.start(request));
+            let mut sending = pin!(http1.start(request));
             let driven = poll_fn(|cx| {
                 http1.drive(cx);
-                on_send.as_mut().poll(cx)
+                sending.as_mut().poll(cx)
             });
             timer.within(by, driven).await
         }
         Connection::Http2(stream) => match stream.start(request) {
-            Ok(on_send) => timer.within(by, pin!(on_send)).await,
+            Ok(sending) => timer.within(by, pin!(sending)).await,
             Err(request) => return Some(Err((None, Some(request)))),
         },
     };
