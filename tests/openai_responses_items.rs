@@ -309,3 +309,31 @@ fn sources_that_come_twice_and_differ_are_named() {
         assert_eq!(citations.len(), 1);
     }
 }
+
+#[test]
+fn encrypted_reasoning_that_only_the_final_response_has_is_kept_once() {
+    let plain = json!({"type": "reasoning", "id": "i", "summary": []});
+    let mut encrypted = plain.clone();
+    encrypted["encrypted_content"] = json!("gAAA");
+    for (finished, repeated, expected) in [
+        (&plain, &encrypted, &encrypted),
+        (&plain, &plain, &plain),
+        (&encrypted, &encrypted, &encrypted),
+        (&encrypted, &plain, &encrypted),
+    ] {
+        let events = [
+            added(plain.clone()),
+            done(finished.clone()),
+            completed(json!([repeated])),
+        ];
+        let response = answer(&events).unwrap();
+        assert_eq!(items(&response), [expected.clone()]);
+        assert_eq!(codes(&response), [""; 0]);
+        let unrepeated = [
+            added(plain.clone()),
+            done(finished.clone()),
+            completed(json!([])),
+        ];
+        assert_eq!(items(&answer(&unrepeated).unwrap()), [finished.clone()]);
+    }
+}

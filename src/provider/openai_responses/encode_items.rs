@@ -154,7 +154,8 @@ fn without_reasoning_alone<'a>(
     kept
 }
 
-fn is_encrypted(reasoning: &Json) -> bool {
+/// Whether a reasoning item has the content with which it can go back to a server that stores nothing.
+pub(super) fn is_encrypted(reasoning: &Json) -> bool {
     #[derive(Deserialize)]
     struct Encrypted {
         encrypted_content: Option<String>,

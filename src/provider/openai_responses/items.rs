@@ -2,6 +2,7 @@
 //! by the final response. Each repetition is compared with what was handed out and brings what is missing.
 
 use super::{
+    encode_items::is_encrypted,
     output_items::{Key, Kind, OutputItems},
     parts::{Parts, hash, item_part},
     streamed::{Member, Told, text_of},
@@ -264,16 +265,38 @@ impl Items {
             Kind::Reasoning => {
                 self.has_reasoning_item = true;
                 self.thoughts(number, item, out)?;
-                if is_first {
-                    return self.provider_block(number, json, out);
-                }
-                Ok(())
+                self.reasoning_block(number, json, source, is_first, out)
             }
             Kind::Unknown | Kind::Other(_) if is_first => {
                 self.compare_announced(number, announced.as_ref(), item, out)?;
                 self.other(number, item, json, source, out)
             }
             Kind::Unknown | Kind::Other(_) => self.again(number, item, raw, out),
+        }
+    }
+
+    /// Hands out a reasoning item once, with its encrypted content even if only the final response has it.
+    fn reasoning_block(
+        &mut self,
+        number: u32,
+        json: Json,
+        source: Source,
+        is_first: bool,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let is_encrypted = is_encrypted(&json);
+        let Some(slot) = self.slots.get(number) else {
+            return self.provider_block(number, json, out);
+        };
+        if is_first && source == Source::Done && !is_encrypted {
+            out.charge(json.as_str().len())?;
+            slot.unencrypted = Some(json);
+            return Ok(());
+        }
+        match (slot.unencrypted.take(), is_first) {
+            (Some(kept), _) if !is_encrypted => self.provider_block(number, kept, out),
+            (Some(_), _) | (None, true) => self.provider_block(number, json, out),
+            (None, false) => Ok(()),
         }
     }
 

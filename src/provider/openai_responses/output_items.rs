@@ -55,6 +55,9 @@ pub(super) struct OutputItem {
     pub(super) streamed: Streamed,
     /// What the finished item said, for its repetition in the final response.
     pub(super) told: Told,
+    /// A finished reasoning item without encrypted content: the final response may bring the item with it, and only one of
+    /// both may go back to the server.
+    pub(super) unencrypted: Option<Json>,
     /// The arguments of a call are complete.
     pub(super) has_arguments: bool,
     pub(super) done: bool,

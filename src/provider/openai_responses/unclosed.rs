@@ -26,6 +26,13 @@ impl Items {
     /// The response is over: what of its items was not completed by an event of its own.
     pub(super) fn finish(&mut self, ended: Ended, out: &mut ResponseBuilder) -> Result<(), Error> {
         for number in self.slots.numbers() {
+            let kept = self
+                .slots
+                .get(number)
+                .and_then(|slot| slot.unencrypted.take());
+            if let Some(json) = kept {
+                self.provider_block(number, json, out)?;
+            }
             let Some(slot) = self.slots.get(number).filter(|slot| !slot.done) else {
                 continue;
             };
