@@ -83,7 +83,7 @@ fn chunking_changes_nothing_and_a_cut_response_is_an_error() {
 fn seeds() -> Vec<(&'static str, Case)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
     let mut cases = Vec::new();
-    for kind in ["stream", "whole", "error_body"] {
+    for kind in ["stream", "json_body", "error_body"] {
         for file in fs::read_dir(folder.join(kind)).unwrap() {
             let path = file.unwrap().path();
             let bytes = fs::read(&path).unwrap();
