@@ -134,18 +134,13 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 mod auth;
-pub mod batch;
 pub mod chat;
 mod client;
 pub mod codec;
-pub mod compare;
-pub mod compat;
 pub mod embed;
 pub mod error;
 mod event;
-pub mod health;
 mod json;
-pub mod observe;
 pub mod policy;
 pub mod provider;
 pub mod sans_io;
@@ -165,7 +160,7 @@ pub use chat::{
     tool::{Tool, ToolCall, ToolChoice, ToolResult},
     usage::Usage,
 };
-pub use client::{AsyncClient, Client};
+pub use client::{AsyncClient, Client, batch, compare, compat, health, observe};
 pub use embed::{request::EmbedRequest, response::EmbedResponse};
 pub use error::{Error, kind::ErrorKind};
 pub use event::StreamEvent;

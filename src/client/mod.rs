@@ -1,7 +1,10 @@
 //! The shell that users hold: providers, the rules of their calls, and a transport.
 
+pub mod batch;
 mod blocking;
 mod call_context;
+pub mod compare;
+pub mod compat;
 mod config_macro;
 pub(crate) mod env;
 mod env_anthropic_gemini;
@@ -9,10 +12,12 @@ mod env_anthropic_gemini;
 mod env_aws;
 mod env_responses_cohere_ollama;
 pub(crate) mod future_set;
+pub mod health;
 mod hedge;
 mod media_file;
 pub(crate) mod names;
 mod nonblocking;
+pub mod observe;
 pub(crate) mod providers;
 
 pub use blocking::Client;
