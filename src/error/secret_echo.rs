@@ -207,18 +207,13 @@ mod tests {
         assert_eq!(cut, Some(b"key [s]".to_vec()));
     }
 
+    // A quadratic search would not end within hours here.
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a quadratic search takes minutes"
-    )]
     fn each_place_of_a_text_costs_the_same() {
-        let begins = std::time::Instant::now();
         for fill in ["\\", "%25", "&#", "s", "sk/"] {
-            let text = fill.repeat((64 << 10) / fill.len());
+            let text = fill.repeat((1 << 20) / fill.len());
             assert_eq!(clean(&text, false), None);
         }
-        assert!(begins.elapsed().as_secs() < 30, "{:?}", begins.elapsed());
     }
 
     #[test]
