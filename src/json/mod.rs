@@ -1,4 +1,4 @@
-//! JSON that is carried, not interpreted: schemas, opaque provider blocks, extras, raw bodies. Beside it, how JSON is read and
+//! JSON that is carried, not interpreted: schemas, opaque provider blocks, extras, raw bodies. Also how JSON is read and
 //! written.
 
 #[cfg(test)]

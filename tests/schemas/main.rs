@@ -58,7 +58,7 @@ enum Unit {
     Fahrenheit,
 }
 #[derive(Derive)]
-enum Told {
+enum Documented {
     /// Water freezes at 0.
     Celsius,
     /// Water freezes at 32.
@@ -173,15 +173,15 @@ fn types() -> Vec<(&'static str, JsonSchema, &'static str)> {
         Of<Option<u8>>: "=~=~~====~=",
         Of<Option<Plain>>: "=~=~~====~=",
         Of<Option<Unit>>: "=~=======~=",
-        Of<Option<Told>>: "~~~~~===~~=",
+        Of<Option<Documented>>: "~~~~~===~~=",
         Of<Unit>: "===========",
-        Of<Told>: "~~~~~===~~=",
+        Of<Documented>: "~~~~~===~~=",
         Of<Data>: "~~~~~===~~=",
         Of<Tagged>: "~~~~~===~~=",
         Of<Adjacent>: "~~~~~===~~=",
         Of<Untagged>: "===========",
         Of<Vec<Data>>: "~~~~~===~~=",
-        Of<Vec<Option<Told>>>: "~~~~~===~~=",
+        Of<Vec<Option<Documented>>>: "~~~~~===~~=",
         Of<Vec<u8>>: "=~=~~====~=",
         Of<[bool; 3]>: "=?=??=?==?=",
         Of<BTreeSet<String>>: "?????====?=",

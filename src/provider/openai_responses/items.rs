@@ -5,7 +5,7 @@ use super::{
     encode_items::is_encrypted,
     output_items::{Key, Kind, OutputItems},
     parts::{Parts, hash, item_part},
-    streamed::{Member, Told, text_of},
+    streamed::{ItemFingerprint, Member, text_of},
     types::{Event, Item, ShellOutput},
     unknown,
 };
@@ -318,8 +318,8 @@ impl Items {
             _ => (json, Vec::new()),
         };
         if let Some(slot) = self.slots.get(number).filter(|_| source == Source::Done) {
-            slot.told = Told::of(lenient::parse(json.as_str())?);
-            out.charge(slot.told.size())?;
+            slot.fingerprint = ItemFingerprint::of(lenient::parse(json.as_str())?);
+            out.charge(slot.fingerprint.size())?;
         }
         for member in differing {
             self.differs(number, member, "the events before it", out);
@@ -364,7 +364,7 @@ impl Items {
     ) -> Result<(), Error> {
         const COMMAND: [&str; 6] = ["type", "name", "input", "arguments", "action", "operation"];
         let differing = match self.slots.get(number) {
-            Some(slot) => slot.told.differing(raw),
+            Some(slot) => slot.fingerprint.differing(raw),
             None => Vec::new(),
         };
         let kind = item.r#type.as_deref().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::{
     parts::{hash, too_many},
-    streamed::{Streamed, Told},
+    streamed::{ItemFingerprint, Streamed},
 };
 use crate::{Error, Json};
 use std::{
@@ -54,7 +54,7 @@ pub(super) struct OutputItem {
     /// What events of its own brought of an item that has no place of its own.
     pub(super) streamed: Streamed,
     /// What the finished item said, for its repetition in the final response.
-    pub(super) told: Told,
+    pub(super) fingerprint: ItemFingerprint,
     /// A finished reasoning item without encrypted content: the final response may bring the item with it, and only one of
     /// both may go back to the server.
     pub(super) unencrypted: Option<Json>,
@@ -282,7 +282,7 @@ mod tests {
             // By place, where ids rotate.
             (&[(0, R, 1), (1, M, 2)], &[(R, 8), (M, 9)], &[0, 1]),
             (&[(1, R, 1), (2, M, 2)], &[(R, 8), (M, 9)], &[1, 2]),
-            // Only the last ones are told.
+            // Only the last ones are named.
             (&[(0, M, 1), (1, C, 2), (2, M, 3)], &[(M, 3)], &[2]),
             (&[(0, M, 1), (1, C, 2), (2, M, 3)], &[(M, 9)], &[2]),
             // One that did not come before.

@@ -214,20 +214,20 @@ fn is_same(one: &str, other: &str) -> bool {
 
 /// The members of a finished item, by hashes of name and value: enough to notice that its repetition says something else.
 #[derive(Debug, Default)]
-pub(super) struct Told(Vec<(u64, u64)>);
+pub(super) struct ItemFingerprint(Vec<(u64, u64)>);
 
 /// Members in which a repetition may differ without saying anything else: servers change ids and encryption from event to event.
 const CHANGING: &[&str] = &["id", "status", "encrypted_content", "fingerprint"];
 
-impl Told {
-    pub(super) fn of(item: Raw<'_>) -> Told {
-        let mut told = Vec::new();
+impl ItemFingerprint {
+    pub(super) fn of(item: Raw<'_>) -> ItemFingerprint {
+        let mut members = Vec::new();
         let _ = unknown::members(item, CHANGING, &mut |name, value| {
-            told.push((hash(name), arguments::hash_of(value)));
+            members.push((hash(name), arguments::hash_of(value)));
             Ok(())
         });
-        told.sort_unstable();
-        Told(told)
+        members.sort_unstable();
+        ItemFingerprint(members)
     }
 
     /// How many bytes it takes.
@@ -240,8 +240,8 @@ impl Told {
         const MOST: usize = 4;
         let mut names = Vec::new();
         let _ = unknown::members(item, CHANGING, &mut |name, value| {
-            let told = (hash(name), arguments::hash_of(value));
-            if self.0.binary_search(&told).is_err() && names.len() < MOST {
+            let member = (hash(name), arguments::hash_of(value));
+            if self.0.binary_search(&member).is_err() && names.len() < MOST {
                 names.push(name.to_owned());
             }
             Ok(())
@@ -318,14 +318,14 @@ mod tests {
     #[test]
     fn a_repetition_is_compared_member_by_member() {
         let raw = |text| lenient::parse::<Raw<'_>>(text).unwrap();
-        let told = Told::of(raw(r#"{"id":"1","a":{"b":"é"},"c":[1]}"#));
+        let fingerprint = ItemFingerprint::of(raw(r#"{"id":"1","a":{"b":"é"},"c":[1]}"#));
         for (again, expected) in [
             (r#"{"id":"2","c":[1],"a":{ "b" : "\u00e9" }}"#, &[][..]),
             (r#"{"a":{"b":"é"}}"#, &[]),
             (r#"{"c":null,"d":""}"#, &[]),
             (r#"{"a":{"b":"e"},"d":1}"#, &["a", "d"]),
         ] {
-            assert_eq!(told.differing(raw(again)), expected, "{again}");
+            assert_eq!(fingerprint.differing(raw(again)), expected, "{again}");
         }
     }
 }
