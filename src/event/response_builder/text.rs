@@ -200,11 +200,7 @@ impl ResponseBuilder {
         if self.parse_think_tags {
             return self.complete_text_with_think_tags(choice, key, whole);
         }
-        let own = part_number(key, PartKind::Text)?;
-        match remainder(
-            self.accumulator.text(choice, own).unwrap_or_default(),
-            whole,
-        ) {
+        match self.remainder(choice, key, PartKind::Text, whole)? {
             Remainder::New(rest) => self.text(choice, key, rest).map(|()| true),
             Remainder::Differs => Ok(false),
         }
@@ -220,11 +216,7 @@ impl ResponseBuilder {
         key: u32,
         whole: &str,
     ) -> Result<bool, Error> {
-        let own = part_number(key, PartKind::Reasoning)?;
-        match remainder(
-            self.accumulator.text(choice, own).unwrap_or_default(),
-            whole,
-        ) {
+        match self.remainder(choice, key, PartKind::Reasoning, whole)? {
             Remainder::New(rest) => self.reasoning(choice, key, rest).map(|()| true),
             Remainder::Differs => Ok(false),
         }
@@ -240,14 +232,21 @@ impl ResponseBuilder {
         key: u32,
         whole: &str,
     ) -> Result<bool, Error> {
-        let own = part_number(key, PartKind::Refusal)?;
-        match remainder(
-            self.accumulator.text(choice, own).unwrap_or_default(),
-            whole,
-        ) {
+        match self.remainder(choice, key, PartKind::Refusal, whole)? {
             Remainder::New(rest) => self.refusal(choice, key, rest).map(|()| true),
             Remainder::Differs => Ok(false),
         }
+    }
+
+    fn remainder<'w>(
+        &self,
+        choice: u32,
+        key: u32,
+        kind: PartKind,
+        whole: &'w str,
+    ) -> Result<Remainder<'w>, Error> {
+        let seen = self.accumulator.text(choice, part_number(key, kind)?);
+        Ok(remainder(seen.unwrap_or_default(), whole))
     }
 
     /// A whole says something else than its pieces, which are with the caller already.

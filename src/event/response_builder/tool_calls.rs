@@ -191,13 +191,9 @@ impl ResponseBuilder {
     /// # Errors
     /// `too_large` past the limits.
     pub fn end_part(&mut self, choice: u32, key: u32) -> Result<(), Error> {
-        self.end_think(choice, key)?;
-        if self.has_run_at(choice, key)? {
-            return self.end_run(choice);
-        }
-        match self.call_at(choice, key)? {
-            Some(at) => self.close_call(choice, at),
-            None => Ok(()),
+        match self.end_run_at(choice, key)? {
+            true => Ok(()),
+            false => self.close_call_at(choice, key),
         }
     }
 
@@ -207,10 +203,21 @@ impl ResponseBuilder {
     /// `too_large` past the limits.
     #[cfg(feature = "bedrock")]
     pub(crate) fn close_all(&mut self, choice: u32, key: u32) -> Result<(), Error> {
+        self.end_run_at(choice, key)?;
+        self.close_call_at(choice, key)
+    }
+
+    /// Ends the text or reasoning with this key if it is the one that runs. Returns whether it was.
+    fn end_run_at(&mut self, choice: u32, key: u32) -> Result<bool, Error> {
         self.end_think(choice, key)?;
-        if self.has_run_at(choice, key)? {
+        let is_running = self.has_run_at(choice, key)?;
+        if is_running {
             self.end_run(choice)?;
         }
+        Ok(is_running)
+    }
+
+    fn close_call_at(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         match self.call_at(choice, key)? {
             Some(at) => self.close_call(choice, at),
             None => Ok(()),
