@@ -127,8 +127,14 @@ struct ParrotDecoder;
 
 impl ParrotDecoder {
     fn read(&self, data: &[u8], out: &mut ResponseBuilder) -> Result<FrameOutcome, Error> {
-        let speech: Speech = serde_json::from_slice(data)
-            .map_err(|e| Error::new(ErrorKind::Protocol, format!("not what Parrot says: {e}")))?;
+        let speech: Speech = serde_json::from_slice(data).map_err(|e| {
+            // JSON that ends too early was cut: it is never a shorter response.
+            let kind = match e.is_eof() {
+                true => ErrorKind::Truncated,
+                false => ErrorKind::Protocol,
+            };
+            Error::new(kind, format!("not what Parrot says: {e}"))
+        })?;
         out.text(0, KEY, speech.text)?;
         let Some(why) = speech.why else {
             return Ok(FrameOutcome::Continue);

@@ -1,4 +1,4 @@
-use super::{Failure, Object, Read, decode, kind_of, read_all};
+use super::{Failure, Object, Read, decode, kind_of, read_all, read_object};
 use crate::{
     ContentPart, Json, Media, Message, Role, ToolCall, ToolResult,
     chat::{Citation, ImageDetail},
@@ -24,16 +24,25 @@ pub(super) fn message(json: &Json) -> Read<Message> {
         None if role == Role::Assistant => Vec::new(),
         None => return Err(Failure::new("is missing").in_member("content")),
     };
+    let reasoning: Option<String> = object.take_as("reasoning")?;
+    let other: Option<String> = object.take_as("reasoning_content")?;
+    if let (Some(one), Some(other)) = (&reasoning, &other)
+        && one != other
+    {
+        let failure =
+            Failure::new("differs from `reasoning`; only one of them can be carried over");
+        return Err(failure.in_member("reasoning_content"));
+    }
     let mut parts = Vec::new();
-    for member in ["reasoning", "reasoning_content"] {
-        match object.take_as::<String>(member)? {
-            Some(text) if parts.is_empty() => parts.push(ContentPart::Reasoning {
+    parts.extend(
+        reasoning
+            .or(other)
+            .filter(|text| !text.is_empty())
+            .map(|text| ContentPart::Reasoning {
                 text,
                 signature: None,
             }),
-            _ => {}
-        }
-    }
+    );
     parts.extend(text);
     if let Some(text) = object.take_as("refusal")? {
         parts.push(ContentPart::Refusal { text });
@@ -99,9 +108,9 @@ fn part(json: &Json) -> Read<ContentPart> {
             },
         },
         "input_audio" => ContentPart::Audio {
-            media: nested(&mut object, "input_audio", audio)?,
+            media: object.require_object("input_audio", audio)?,
         },
-        "file" => nested(&mut object, "file", file)?,
+        "file" => object.require_object("file", file)?,
         "refusal" => ContentPart::Refusal {
             text: match object.take_as("refusal")? {
                 Some(text) => text,
@@ -125,24 +134,10 @@ fn address(object: &mut Object, member: &str) -> Read<(String, Option<ImageDetai
     if value.as_str().starts_with('"') {
         return Ok((decode(&value)?, None));
     }
-    let read = || {
-        let mut object = Object::read(&value)?;
-        let address = (object.require("url")?, object.take_as("detail")?);
-        object.end()?;
-        Ok(address)
-    };
-    read().map_err(|failure: Failure| failure.in_member(member))
-}
-
-fn nested<T>(object: &mut Object, member: &str, read: fn(&mut Object) -> Read<T>) -> Read<T> {
-    let value: Json = object.require(member)?;
-    let read = || {
-        let mut object = Object::read(&value)?;
-        let part = read(&mut object)?;
-        object.end()?;
-        Ok(part)
-    };
-    read().map_err(|failure: Failure| failure.in_member(member))
+    read_object(&value, |object| {
+        Ok((object.require("url")?, object.take_as("detail")?))
+    })
+    .map_err(|failure| failure.in_member(member))
 }
 
 fn audio(object: &mut Object) -> Read<Media> {
@@ -204,7 +199,7 @@ fn tool_call(json: &Json) -> Read<ToolCall> {
     }
     // The position of a call in a stream, which some servers write into whole messages.
     object.take("index");
-    let (name, arguments) = nested(&mut object, "function", |function| {
+    let (name, arguments) = object.require_object("function", |function| {
         let name = function.require("name")?;
         let arguments = match function.take("arguments") {
             Some(text) if text.as_str().starts_with('"') => decode(&text)?,
@@ -331,6 +326,10 @@ mod tests {
             (
                 json!({"role": "tool", "tool_call_id": "1"}),
                 "`content`: is missing",
+            ),
+            (
+                json!({"role": "assistant", "reasoning": "a", "reasoning_content": "b"}),
+                "`reasoning_content`: differs from `reasoning`",
             ),
             (
                 json!({"role": "user", "content": 7}),

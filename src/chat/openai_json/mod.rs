@@ -92,6 +92,16 @@ impl Object {
             .ok_or_else(|| Failure::new("is missing").in_member(name))
     }
 
+    /// A required object, all of whose members `read` takes.
+    fn require_object<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Object) -> Read<T>,
+    ) -> Read<T> {
+        let value: Json = self.require(name)?;
+        read_object(&value, read).map_err(|failure| failure.in_member(name))
+    }
+
     /// The elements of a list, each read by `read`.
     fn take_list<T>(&mut self, name: &str, read: impl Fn(&Json) -> Read<T>) -> Read<Vec<T>> {
         let list: Vec<Json> = self.take_as(name)?.unwrap_or_default();
@@ -106,6 +116,14 @@ impl Object {
             None => Ok(()),
         }
     }
+}
+
+/// An object, all of whose members `read` takes.
+fn read_object<T>(json: &Json, read: impl FnOnce(&mut Object) -> Read<T>) -> Read<T> {
+    let mut object = Object::read(json)?;
+    let value = read(&mut object)?;
+    object.end()?;
+    Ok(value)
 }
 
 fn read_all<T>(list: &[Json], read: impl Fn(&Json) -> Read<T>) -> Read<Vec<T>> {

@@ -1,4 +1,4 @@
-use super::{Failure, Object, Read, decode, message::message};
+use super::{Failure, Object, Read, decode, message::message, read_object};
 use crate::{ChatRequest, Json, JsonSchema, ResponseFormat, Tool, ToolChoice};
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -20,16 +20,10 @@ fn request(json: &Json) -> Read<ChatRequest> {
     request.prediction = read_member(&mut object, "prediction", prediction)?;
     request.stop = read_member(&mut object, "stop", one_or_more)?.unwrap_or_default();
     request.stream = object.take_as("stream")?.unwrap_or_default();
-    if let Some(options) = object.take("stream_options") {
-        let read = |options: &Json| {
-            let mut options = Object::read(options)?;
-            let include_usage = options.take_as("include_usage")?;
-            options.end()?;
-            Ok(include_usage)
-        };
-        request.include_usage =
-            read(&options).map_err(|failure: Failure| failure.in_member("stream_options"))?;
-    }
+    let options = read_member(&mut object, "stream_options", |options| {
+        read_object(options, |options| options.take_as("include_usage"))
+    })?;
+    request.include_usage = options.flatten();
     for (name, value) in object.0 {
         if value.as_str() == "null" {
             continue;
@@ -58,22 +52,17 @@ fn read_member<T>(object: &mut Object, name: &str, read: fn(&Json) -> Read<T>) -
 }
 
 fn tool(json: &Json) -> Read<Tool> {
-    let mut object = Object::read(json)?;
-    only_kind(&mut object, "function", "a tool")?;
-    let function: Json = object.require("function")?;
-    object.end()?;
-    let read = || {
-        let mut function = Object::read(&function)?;
-        let tool = Tool::Function {
-            name: function.require("name")?,
-            description: function.take_as("description")?,
-            parameters: function.take("parameters"),
-            strict: function.take_as("strict")?,
-        };
-        function.end()?;
-        Ok(tool)
-    };
-    read().map_err(|failure: Failure| failure.in_member("function"))
+    read_object(json, |object| {
+        only_kind(object, "function", "a tool")?;
+        object.require_object("function", |function| {
+            Ok(Tool::Function {
+                name: function.require("name")?,
+                description: function.take_as("description")?,
+                parameters: function.take("parameters"),
+                strict: function.take_as("strict")?,
+            })
+        })
+    })
 }
 
 fn tool_choice(json: &Json) -> Read<ToolChoice> {
@@ -88,14 +77,11 @@ fn tool_choice(json: &Json) -> Read<ToolChoice> {
             ))),
         };
     }
-    let mut object = Object::read(json)?;
-    only_kind(&mut object, "function", "a tool choice")?;
-    let function: Json = object.require("function")?;
-    object.end()?;
-    let mut function = Object::read(&function)?;
-    let name = function.require("name");
-    name.map(ToolChoice::Function)
-        .map_err(|failure: Failure| failure.in_member("function"))
+    read_object(json, |object| {
+        only_kind(object, "function", "a tool choice")?;
+        object.require_object("function", |function| function.require("name"))
+    })
+    .map(ToolChoice::Function)
 }
 
 fn response_format(json: &Json) -> Read<ResponseFormat> {
@@ -105,9 +91,7 @@ fn response_format(json: &Json) -> Read<ResponseFormat> {
         "text" => ResponseFormat::Text,
         "json_object" => ResponseFormat::JsonObject,
         "json_schema" => {
-            let schema: Json = object.require("json_schema")?;
-            let schema =
-                json_schema(&schema).map_err(|failure| failure.in_member("json_schema"))?;
+            let schema = object.require_object("json_schema", json_schema)?;
             ResponseFormat::JsonSchema(schema)
         }
         _ => {
@@ -119,16 +103,13 @@ fn response_format(json: &Json) -> Read<ResponseFormat> {
     Ok(format)
 }
 
-fn json_schema(json: &Json) -> Read<JsonSchema> {
-    let mut object = Object::read(json)?;
-    let schema = JsonSchema {
+fn json_schema(object: &mut Object) -> Read<JsonSchema> {
+    Ok(JsonSchema {
         name: object.require("name")?,
         description: object.take_as("description")?,
         schema: object.require("schema")?,
         strict: object.take_as("strict")?,
-    };
-    object.end()?;
-    Ok(schema)
+    })
 }
 
 fn prediction(json: &Json) -> Read<String> {
@@ -263,6 +244,10 @@ mod tests {
             (
                 json!({"model": "m", "tools": [{"type": "function", "function": {"name": "f", "args": {"a": 1}}}]}),
                 "`tools[0].function.args`: this member is not known",
+            ),
+            (
+                json!({"model": "m", "tool_choice": {"type": "function", "function": {"name": "f", "strict": true}}}),
+                "`tool_choice.function.strict`: this member is not known",
             ),
             (
                 json!({"model": "m", "tool_choice": "maybe"}),
