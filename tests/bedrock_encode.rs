@@ -592,12 +592,12 @@ fn a_provider_that_cannot_work_is_refused_when_it_is_made() {
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains(what), "{error}");
-        assert!(!format!("{error:?}").contains("canary"));
+        assert!(!format!("{error:#?}").contains("canary"));
     }
     for (key, secret) in [("AK\nID", "s"), ("AKID", "canary\n"), ("", "s")] {
         let error = AwsCredentials::new(key, secret, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-        assert!(!format!("{error:?}").contains("canary"));
+        assert!(!format!("{error:#?}").contains("canary"));
     }
     assert!(Bedrock::builder("us-east-1").api_key("canary\r").is_err());
     assert!(

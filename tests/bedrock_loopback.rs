@@ -104,7 +104,7 @@ fn wrong_credentials_are_reported_without_their_value() {
         assert!(denied, "{error}");
         assert_eq!(error.status(), Some(403));
         assert!(error.request_id().is_some());
-        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        assert!(!format!("{error} {error:#?}").contains("canary"), "{error}");
     }
 }
 

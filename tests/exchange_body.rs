@@ -227,7 +227,7 @@ fn redirect_error_names_only_the_host() {
         let error = answered(false, status, &[location], "moved").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Redirect, "{status}");
         assert!(error.message().contains("evil.test"), "{error}");
-        assert!(!format!("{error} {error:?}").contains("sk-secret"));
+        assert!(!format!("{error} {error:#?}").contains("sk-secret"));
         assert!(!error.is_retryable());
     }
 }
@@ -436,7 +436,7 @@ fn key_echoed_by_the_provider_is_scrubbed() {
     let error = answered(false, 401, &[JSON, ("x-request-id", "sk-test")], body).unwrap_err();
     let json = serde_json::to_string(&error).unwrap();
     let shown = format!(
-        "{error} {error:?} {json} {:?}",
+        "{error} {error:#?} {json} {:?}",
         std::str::from_utf8(error.body())
     );
     assert!(!shown.contains("sk-test"), "{shown}");

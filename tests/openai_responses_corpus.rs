@@ -233,7 +233,7 @@ fn differences(
         return if right {
             vec![]
         } else {
-            vec![format!("{result:?}")]
+            vec![format!("{result:#?}")]
         };
     }
     let expected = if recording.streaming {

@@ -426,7 +426,7 @@ region = us-east-1
             let error = configured(variables, files, None).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
             assert!(error.to_string().contains(what), "{error}");
-            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+            assert!(!format!("{error} {error:#?}").contains("canary"), "{error}");
         }
         assert_eq!(
             configured(&[], false, None).unwrap_err().code(),

@@ -30,7 +30,8 @@ pub(crate) const EXCERPT_BYTES: usize = 2048;
 
 /// Why a call failed, with everything that the provider said about it.
 ///
-/// It is one pointer wide. `Display` is one line without control characters and without secrets.
+/// It is one pointer wide. `Display` is one line without control characters and without secrets. `Debug` is the same line, so that a
+/// `main` that returns an `Error`, and an `unwrap`, print what a person can read; `{:#?}` prints every field.
 pub struct Error(Box<Inner>);
 
 #[derive(Default)]
@@ -284,6 +285,9 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
         let inner = &*self.0;
         f.debug_struct("Error")
             .field("kind", &inner.kind)
@@ -339,5 +343,20 @@ impl Serialize for Error {
             map.serialize_entry("attempt_log", &inner.attempts)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_is_the_message_and_the_alternate_form_every_field() {
+        let error = Error::new(ErrorKind::RateLimit, "slow down").with_status(429);
+        assert_eq!(format!("{error:?}"), "rate_limit (HTTP 429): slow down");
+        assert_eq!(format!("{error:?}"), error.to_string());
+        let every_field = format!("{error:#?}");
+        assert!(every_field.contains("kind: RateLimit"), "{every_field}");
+        assert!(every_field.contains("attempts: []"), "{every_field}");
     }
 }

@@ -115,7 +115,7 @@ fn said(provider: &Arc<dyn Provider>, recording: &Recording, body: &Body) -> Str
     }
     let error = result.as_ref().err();
     let error = error.map(|error| error.body().escape_ascii().to_string());
-    format!("{events:?}{result:?}{error:?}")
+    format!("{events:?}{result:#?}{error:?}")
 }
 
 /// A value of the same type that no answer has.

@@ -104,7 +104,7 @@ mod tests {
             let error = AwsCredentials::new(access, secret, token.map(str::to_owned)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
             assert!(error.to_string().contains("the AWS "), "{error}");
-            assert!(!format!("{error} {error:?}").contains("canary"));
+            assert!(!format!("{error} {error:#?}").contains("canary"));
         }
         let credentials =
             AwsCredentials::new("AKIDcanary", "canary", Some("canary".to_owned())).unwrap();
