@@ -1,7 +1,7 @@
-//! A chat from the command line, over any of the three transports.
+//! A chat from the command line, over any of the three transports (with `--all-features`; hyper alone without).
 //!
 //! ```text
-//! cargo run --example chat --all-features -- --stream "Why is fast inference important?"
+//! cargo run --example chat -- --stream "Why is fast inference important?"
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -15,10 +15,10 @@ use common::TransportName;
 use show::Show;
 use std::{process::ExitCode, sync::Arc};
 use unifiedai::{
-    AsyncClient, Client, Error, UnifiedChatResponse,
-    provider::Provider,
-    transport::{AsyncTransport, Transport},
+    AsyncClient, Error, UnifiedChatResponse, provider::Provider, transport::AsyncTransport,
 };
+#[cfg(feature = "ureq")]
+use unifiedai::{Client, transport::Transport};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse() {
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<UnifiedChatResponse, Error> {
     let (provider, _server) = common::provider(&arguments.provider, arguments.base_url.as_deref())?;
     match arguments.transport {
+        #[cfg(feature = "ureq")]
         TransportName::Ureq => blocking(
             unifiedai::transport::UreqTransport::new(),
             provider,
@@ -64,14 +65,18 @@ fn run(arguments: &Arguments) -> Result<UnifiedChatResponse, Error> {
                 arguments,
             ))
         }
+        #[cfg(feature = "smol")]
         TransportName::Smol => smol::block_on(nonblocking(
             unifiedai::transport::SmolTransport::new(),
             provider,
             arguments,
         )),
+        #[cfg(not(all(feature = "ureq", feature = "smol")))]
+        missing => Err(common::bad_usage(format!("{missing:?} was not built"))),
     }
 }
 
+#[cfg(feature = "ureq")]
 fn blocking(
     transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
     provider: Arc<dyn Provider>,

@@ -27,6 +27,8 @@ pub(crate) enum TransportName {
 impl TransportName {
     pub(crate) fn parse(name: &str) -> Result<Self, Error> {
         match name {
+            "ureq" if !cfg!(feature = "ureq") => Err(not_built(name)),
+            "smol" if !cfg!(feature = "smol") => Err(not_built(name)),
             "ureq" => Ok(TransportName::Ureq),
             "hyper" => Ok(TransportName::Hyper),
             "smol" => Ok(TransportName::Smol),
@@ -137,6 +139,12 @@ pub(crate) fn exit_code<T>(result: &Result<T, Error>) -> std::process::ExitCode 
 
 pub(crate) fn bad_usage(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
+}
+
+fn not_built(transport: &str) -> Error {
+    bad_usage(format!(
+        "this program was built without the transport `{transport}`: run it with `--features {transport}`"
+    ))
 }
 
 pub(crate) fn bad_argument(error: lexopt::Error) -> Error {

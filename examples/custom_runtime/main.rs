@@ -1,6 +1,6 @@
 //! The async driver without a runtime crate: a loop with thirty frames a second, as a game has one, drives two chats.
 //!
-//! `cargo run --example custom_runtime --features http1 -- [BASE_URL] [MODEL]`. Without an address it starts a provider on
+//! `cargo run --example custom_runtime -- [BASE_URL] [MODEL]`. Without an address it starts a provider on
 //! loopback.
 #![allow(
     clippy::arithmetic_side_effects,

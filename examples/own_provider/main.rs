@@ -1,7 +1,7 @@
 //! A provider of one's own, in one file: `parrot.rs`. It is asked over a mock transport, so the program needs no server.
 //!
 //! ```text
-//! cargo run --example own_provider --features testing
+//! cargo run --example own_provider
 //! ```
 
 mod parrot;

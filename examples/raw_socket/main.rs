@@ -1,6 +1,6 @@
 //! A chat over a bare TCP socket: the core, its HTTP/1.1 codec, and nothing else.
 //!
-//! `cargo run --example raw_socket --features http1 -- [BASE_URL] [MODEL]`. Without an address it starts a provider on
+//! `cargo run --example raw_socket -- [BASE_URL] [MODEL]`. Without an address it starts a provider on
 //! loopback.
 #![allow(
     clippy::disallowed_methods,

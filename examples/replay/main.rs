@@ -1,7 +1,7 @@
 //! Feeds recorded exchanges through the core: no socket, no clock, no runtime.
 //!
 //! ```text
-//! cargo run --example replay --all-features -- FILE [--chunk BYTES] [--cut BYTES]
+//! cargo run --example replay -- FILE [--chunk BYTES] [--cut BYTES]
 //! ```
 //! `-` reads many, one JSON object a line.
 #![allow(

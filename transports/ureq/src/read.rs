@@ -5,7 +5,10 @@ use crate::{
     timeout::{Call, Stage},
 };
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use std::{
     fmt,
     io::{self, Read},
@@ -13,7 +16,6 @@ use std::{
 };
 #[cfg(feature = "gzip")]
 use unifiedai_http::gzip::Decoder;
-use unifiedai_http::headers::keeps_connection;
 use unifiedai_transport::{
     self as contract, CancelHandle, Time, TransportError, TransportErrorKind,
 };
@@ -25,8 +27,8 @@ pub struct Body {
     source: Option<Source>,
     place: Arc<str>,
     cancel: Option<CancelHandle>,
-    /// The connection may serve another call once the body has ended.
-    keeps: bool,
+    /// Where the response ends is a matter of opinion (RFC 9112, 6.3).
+    is_ambiguous: bool,
     #[cfg(feature = "gzip")]
     decoder: Option<Decoder>,
 }
@@ -41,19 +43,19 @@ pub(crate) enum Source {
 pub(crate) const CHUNK: usize = 4 * 1024;
 
 impl Body {
-    /// With the headers of the response, which are those of the decoded body afterwards. `from_proxy` as in [`keeps_connection`].
+    /// With the headers of the response, which are those of the decoded body afterwards.
     pub(crate) fn new(
         source: Source,
         headers: &mut HeaderMap,
-        from_proxy: bool,
         place: Arc<str>,
         cancel: Option<CancelHandle>,
     ) -> Self {
+        let has = |name| headers.contains_key(name);
         Body {
             source: Some(source),
             place,
             cancel,
-            keeps: keeps_connection(headers, from_proxy),
+            is_ambiguous: has(CONTENT_LENGTH) && has(TRANSFER_ENCODING),
             #[cfg(feature = "gzip")]
             decoder: Decoder::of(headers),
         }
@@ -68,7 +70,7 @@ impl Body {
             stage: Stage::Answered,
             connect_by: by,
             by,
-            keeps: self.keeps,
+            keeps: !self.is_ambiguous,
             cancel: self.cancel.clone(),
         };
         let read = call.run(&self.place, || Ok(source.read(buffer)?));

@@ -1,12 +1,6 @@
 //! The batch program, killed again and again, loses nothing and repeats nothing that was answered.
 //!
 //! It runs the example that `cargo test` builds beside the tests, and says so where that is not there.
-#![cfg(all(
-    feature = "ureq",
-    feature = "hyper",
-    feature = "smol",
-    feature = "bedrock"
-))]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,13 +1,6 @@
 //! What the example programs refuse, and what they leave alone.
 //!
 //! It runs the examples that `cargo test` builds beside the tests, and says so where they are not there.
-#![cfg(all(
-    feature = "ureq",
-    feature = "hyper",
-    feature = "smol",
-    feature = "bedrock",
-    feature = "metrics"
-))]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
