@@ -3,7 +3,6 @@
 //! The cause is part of the text, so these errors have no source that would repeat it.
 
 use crate::proxy::Proxy;
-use http::header::CONTENT_LENGTH;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::{error::Error as StdError, io};
 use unifiedai_transport::{
@@ -18,21 +17,6 @@ use unifiedai_transport::{
 pub fn invalid_request(why: &str) -> TransportError {
     let message = format!("the request cannot be sent: {why}");
     TransportError::new(Request, NotSent, message)
-}
-
-/// Refuses a request whose `content-length` is not the length of its body: the body would be cut, or the server would wait for more.
-///
-/// # Errors
-/// [`invalid_request`].
-pub fn check_length(request: &http::Request<bytes::Bytes>) -> Result<(), TransportError> {
-    let mut stated = request.headers().get_all(CONTENT_LENGTH).iter();
-    let length = Some(request.body().len());
-    if stated.all(|value| value.to_str().ok().and_then(|v| v.parse().ok()) == length) {
-        return Ok(());
-    }
-    Err(invalid_request(
-        "its header `content-length` is not the length of its body",
-    ))
 }
 
 /// Host and port as texts name them.

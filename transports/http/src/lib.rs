@@ -10,6 +10,7 @@ pub mod clock;
 pub mod error;
 #[cfg(feature = "gzip")]
 pub mod gzip;
+pub mod headers;
 mod no_proxy;
 pub mod options;
 pub mod proxy;

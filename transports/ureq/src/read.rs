@@ -5,10 +5,7 @@ use crate::{
     timeout::{Call, Stage},
 };
 use bytes::Bytes;
-use http::{
-    HeaderMap,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
-};
+use http::HeaderMap;
 use std::{
     fmt,
     io::{self, Read},
@@ -16,6 +13,7 @@ use std::{
 };
 #[cfg(feature = "gzip")]
 use unifiedai_http::gzip::Decoder;
+use unifiedai_http::headers::keeps_connection;
 use unifiedai_transport::{
     self as contract, CancelHandle, Time, TransportError, TransportErrorKind,
 };
@@ -27,8 +25,8 @@ pub struct Body {
     source: Option<Source>,
     place: Arc<str>,
     cancel: Option<CancelHandle>,
-    /// Where the response ends is a matter of opinion (RFC 9112, 6.3).
-    is_ambiguous: bool,
+    /// The connection may serve another call once the body has ended.
+    keeps: bool,
     #[cfg(feature = "gzip")]
     decoder: Option<Decoder>,
 }
@@ -43,19 +41,19 @@ pub(crate) enum Source {
 pub(crate) const CHUNK: usize = 4 * 1024;
 
 impl Body {
-    /// With the headers of the response, which are those of the decoded body afterwards.
+    /// With the headers of the response, which are those of the decoded body afterwards. `from_proxy` as in [`keeps_connection`].
     pub(crate) fn new(
         source: Source,
         headers: &mut HeaderMap,
+        from_proxy: bool,
         place: Arc<str>,
         cancel: Option<CancelHandle>,
     ) -> Self {
-        let has = |name| headers.contains_key(name);
         Body {
             source: Some(source),
             place,
             cancel,
-            is_ambiguous: has(CONTENT_LENGTH) && has(TRANSFER_ENCODING),
+            keeps: keeps_connection(headers, from_proxy),
             #[cfg(feature = "gzip")]
             decoder: Decoder::of(headers),
         }
@@ -70,7 +68,7 @@ impl Body {
             stage: Stage::Answered,
             connect_by: by,
             by,
-            keeps: !self.is_ambiguous,
+            keeps: self.keeps,
             cancel: self.cancel.clone(),
         };
         let read = call.run(&self.place, || Ok(source.read(buffer)?));

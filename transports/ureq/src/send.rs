@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Response, StatusCode, header::PROXY_AUTHORIZATION, request::Parts};
 use std::sync::Arc;
-use unifiedai_http::error::{address_text, check_length};
+use unifiedai_http::{error::address_text, headers::check_length};
 use unifiedai_transport::{AttemptDeadlines, CancelHandle, TransportError};
 use ureq::Error;
 
@@ -23,42 +23,39 @@ pub(crate) fn send(
     let (tls, host, port) = target(&parts.uri)?;
     let place: Arc<str> = address_text(host, port).into();
     let cancel = parts.extensions.get::<CancelHandle>().cloned();
+    // In a tunnel the credentials went before; otherwise they go with each request.
+    let proxy = match &agent.proxies {
+        Some(proxies) if !tls => proxies.route(tls, host, port)?,
+        _ => None,
+    };
+    let proxy = proxy.filter(|proxy| proxy.scheme().is_http());
     let by = limits.headers.min(limits.total);
     let call = Call {
         stage: Stage::Unsent,
         connect_by: limits.connect.min(by),
         by,
-        keeps: true,
+        // Where the response has no body, ureq keeps the connection before its headers are known here.
+        keeps: proxy.is_none(),
         cancel: cancel.clone(),
     };
-    let (mut head, source) = match &agent.proxies {
-        None => {
-            let (head, chunks) =
-                caller_agent::send(&agent.agent, (parts, body), limits, call, &place)?;
-            (head, Source::Worker(chunks))
+    let (mut head, source) = if agent.proxies.is_none() {
+        let (head, chunks) = caller_agent::send(&agent.agent, (parts, body), limits, call, &place)?;
+        (head, Source::Worker(chunks))
+    } else {
+        if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization()) {
+            parts.headers.insert(PROXY_AUTHORIZATION, authorization);
         }
-        Some(proxies) => {
-            // In a tunnel the credentials went before; otherwise they go with each request.
-            let proxy = match tls {
-                false => proxies.route(tls, host, port)?,
-                true => None,
-            };
-            let proxy = proxy.filter(|proxy| proxy.scheme().is_http());
-            if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization()) {
-                parts.headers.insert(PROXY_AUTHORIZATION, authorization);
-            }
-            let response = call.run(&place, || run(&agent.agent, parts, &body))?;
-            // Only a proxy answers with status 407.
-            let is_refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-            if let Some(proxy) = proxy.filter(|_| is_refused) {
-                return Err(proxy.wants_credentials(&place));
-            }
-            let (head, body) = response.into_parts();
-            (head, Source::Here(body.into_reader()))
+        let response = call.run(&place, || run(&agent.agent, parts, &body))?;
+        // Only a proxy answers with status 407.
+        let is_refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if let Some(proxy) = proxy.filter(|_| is_refused) {
+            return Err(proxy.wants_credentials(&place));
         }
+        let (head, body) = response.into_parts();
+        (head, Source::Here(body.into_reader()))
     };
     head.extensions.clear();
-    let body = Body::new(source, &mut head.headers, place, cancel);
+    let body = Body::new(source, &mut head.headers, proxy.is_some(), place, cancel);
     Ok(Response::from_parts(head, body))
 }
 

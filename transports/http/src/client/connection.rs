@@ -39,8 +39,8 @@ pub(crate) struct Http1<R: Runtime> {
     watch: Arc<SocketState>,
     /// It leads to an HTTP proxy, which is asked for absolute URIs.
     pub(crate) proxy: Option<Arc<Proxy>>,
-    /// The response has both `content-length` and `transfer-encoding`, so that its end is disputable (RFC 9112, 6.3).
-    pub(crate) is_ambiguous: bool,
+    /// The last response allows another request.
+    pub(crate) keeps: bool,
     /// Since when it waits for its next request.
     pub(crate) since: Time,
 }
@@ -70,7 +70,7 @@ pub(crate) async fn http1<R: Runtime>(
         driver: Some(Box::pin(driver)),
         watch,
         proxy,
-        is_ambiguous: false,
+        keeps: true,
         since: R::Timer::now(),
     }))
 }
@@ -112,9 +112,9 @@ impl<R: Runtime> Http1<R> {
         self.driver.is_some() && self.sender.is_ready() && self.is_reusable()
     }
 
-    /// False if a part of the last request waits to be written, which the server may never read, or the response's end is disputable.
+    /// False if a part of the last request waits to be written, which the server may never read, or its response allows no other one.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.watch.write_blocked.load(Relaxed) && !self.is_ambiguous
+        !self.watch.write_blocked.load(Relaxed) && self.keeps
     }
 }
 

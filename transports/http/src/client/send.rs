@@ -9,11 +9,14 @@ use super::{
     target::Target,
     timeout::header_timeout,
 };
-use crate::error::{check_length, invalid_request};
+use crate::{
+    error::invalid_request,
+    headers::{check_length, keeps_connection},
+};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode, Uri,
-    header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION},
 };
 use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::TrySendError};
@@ -150,9 +153,7 @@ fn accept<R: Runtime>(
         return Err(proxy.wants_credentials(&target.to_string()));
     }
     if let Connection::Http1(http1) = &mut connection {
-        let headers = response.headers();
-        http1.is_ambiguous =
-            headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING);
+        http1.keeps = keeps_connection(response.headers(), http1.proxy.is_some());
     }
     let kept = Kept {
         connection: Some(connection),

@@ -3,7 +3,7 @@
 use super::{
     Timer, error::send_error, read::ResponseBody, target::Target, timeout::header_timeout,
 };
-use crate::{clock, error::check_length};
+use crate::{clock, headers::check_length};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Body;

@@ -21,6 +21,7 @@ macro_rules! option_tests {
     ($make:ident) => {
         $crate::each_network_case! { $make:
             plain_http_uses_the_absolute_url_at_a_proxy
+            a_plain_connection_to_a_proxy_is_kept_if_announced
             https_goes_through_a_tunnel
             any_2xx_opens_the_tunnel
             a_proxy_may_speak_tls
