@@ -41,7 +41,7 @@ fn carries(proxy: &str, host: &str, resolve: bool, wrong: &str, status: &str) {
     for (transport, fetch) in clients(&options) {
         for uri in [server.http(host), server.https(host)] {
             let error = match fetch(&uri) {
-                // Without a tunnel this one looks like the server's.
+                // Without a tunnel nothing in this response tells that it is the proxy's.
                 Ok((401, _)) if uri.starts_with("http://") && status == "401" => continue,
                 answer => answer.unwrap_err(),
             };

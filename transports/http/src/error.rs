@@ -113,7 +113,9 @@ pub(crate) fn proxy_setting(why: &str) -> TransportError {
     )
 }
 
-pub(crate) const WANTS_CREDENTIALS: &str = "it wants other credentials (status 407)";
+pub(crate) fn wants_credentials(status: u16) -> String {
+    format!("it wants other credentials (status {status})")
+}
 
 /// The proxy refuses a connection to `target`, and will again.
 pub(crate) fn proxy_refused(proxy: &Proxy, target: &str, why: &str) -> TransportError {

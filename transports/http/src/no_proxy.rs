@@ -1,6 +1,6 @@
 //! Hosts that are reached without a proxy.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::net::IpAddr;
 
 /// The entries of `NO_PROXY`.
@@ -32,15 +32,20 @@ impl NoProxy {
     }
 
     pub(crate) fn matches(&self, host: &str, port: u16) -> bool {
-        let address = address(host);
+        let written = address(host);
+        // `::ffff:10.0.0.1` is both an IPv6 address and an IPv4 address.
+        let canonical = written.map(|address| address.to_canonical());
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         self.0.iter().any(|entry| {
-            let covered = match (&entry.hosts, address) {
+            let covered = match (&entry.hosts, written) {
                 (Hosts::All, _) => true,
                 (Hosts::Name(parent), None) => name
                     .strip_suffix(&**parent)
                     .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
-                (Hosts::Network(network), Some(address)) => network.contains(&address),
+                (Hosts::Network(network), Some(_)) => [written, canonical]
+                    .iter()
+                    .flatten()
+                    .any(|address| network.contains(address)),
                 _ => false,
             };
             covered && entry.port.is_none_or(|only| only == port)
@@ -51,8 +56,7 @@ impl NoProxy {
 /// An IPv6 address may have brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
-    let address = bare.unwrap_or(text).parse::<IpAddr>().ok()?;
-    Some(address.to_canonical())
+    bare.unwrap_or(text).parse().ok()
 }
 
 fn entry(text: &str) -> Option<Entry> {
@@ -69,7 +73,18 @@ fn entry(text: &str) -> Option<Entry> {
 
 fn network(text: &str) -> Option<Hosts> {
     let network = address(text).map(IpNet::from);
-    network.or_else(|| text.parse().ok()).map(Hosts::Network)
+    let network = network.or_else(|| text.parse().ok())?;
+    Some(Hosts::Network(mapped(network).unwrap_or(network)))
+}
+
+/// The IPv4 network that `::ffff:10.0.0.0/104` is.
+fn mapped(network: IpNet) -> Option<IpNet> {
+    let IpNet::V6(v6) = network else {
+        return None;
+    };
+    let length = v6.prefix_len().checked_sub(96)?;
+    let v4 = Ipv4Net::new(v6.addr().to_ipv4_mapped()?, length).ok()?;
+    Some(IpNet::V4(v4))
 }
 
 fn name(text: &str) -> Option<Hosts> {

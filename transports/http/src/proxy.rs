@@ -1,14 +1,16 @@
 //! Which proxy a request goes through, by the rules of curl.
 
 use crate::{
-    error::{WANTS_CREDENTIALS, proxy_refused, proxy_setting},
+    error::{proxy_refused, proxy_setting, wants_credentials},
     no_proxy::NoProxy,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderValue, uri::Authority};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header::PROXY_AUTHENTICATE, uri::Authority};
 use percent_encoding::percent_decode_str;
 use std::{env, ffi::OsString, fmt, net::Ipv6Addr, sync::Arc};
 use unifiedai_transport::{TransportError, is_loopback};
+use zeroize::Zeroizing;
 
 /// The proxy settings of a client.
 ///
@@ -74,9 +76,11 @@ impl Proxies {
             names.iter().find_map(|&name| set(name))
         };
         let proxy = |names: &[&'static str]| {
-            first(names).map(|(name, value)| match value.to_str() {
-                Some(url) => parse(url, &format!("the variable {name}")),
-                None => Err(format!("the variable {name} is not UTF-8").into()),
+            let (name, value) = first(names)?;
+            let value = Zeroizing::new(value.into_encoded_bytes());
+            Some(match std::str::from_utf8(&value) {
+                Ok(url) => parse(url, &format!("the variable {name}")),
+                Err(_) => Err(format!("the variable {name} is not UTF-8").into()),
             })
         };
         let http: &[&'static str] = match get("REQUEST_METHOD") {
@@ -156,7 +160,7 @@ pub struct Proxy {
     host: Box<str>,
     port: u16,
     /// User and password, decoded.
-    credentials: Option<(Box<str>, Box<str>)>,
+    credentials: Option<(Zeroizing<String>, Zeroizing<String>)>,
 }
 
 impl Proxy {
@@ -189,17 +193,33 @@ impl Proxy {
     #[must_use]
     pub fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = self.credentials()?;
-        let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
-        let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
+        let both = Zeroizing::new([user, ":", password].concat());
+        let encoded = Zeroizing::new(BASE64_STANDARD.encode(&*both));
+        let value = Zeroizing::new(["Basic ", &encoded].concat().into_bytes());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value)).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
 
-    /// The error of a response with status 407 to a request that went through this proxy without a tunnel: only a proxy gives it.
+    /// The error of a response that refuses the credentials for this proxy, to a request that went through it without a tunnel.
     /// `target` is host and port.
+    ///
+    /// Only a proxy answers with status 407. Status 401 is the server's unless the response asks to authenticate with a proxy: nothing else
+    /// tells the two apart.
     #[must_use]
-    pub fn wants_credentials(&self, target: &str) -> TransportError {
-        proxy_refused(self, target, WANTS_CREDENTIALS)
+    pub fn refusal(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        target: &dyn fmt::Display,
+    ) -> Option<TransportError> {
+        let is_refusal = match status {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
+            StatusCode::UNAUTHORIZED => headers.contains_key(PROXY_AUTHENTICATE),
+            _ => false,
+        };
+        let why = wants_credentials(status.as_u16());
+        is_refusal.then(|| proxy_refused(self, &target.to_string(), &why))
     }
 }
 
@@ -245,7 +265,7 @@ fn parse(url: &str, source: &str) -> Result<Arc<Proxy>, Arc<str>> {
     let port = port.filter(|port| *port > 0);
     let port = port.ok_or_else(|| refused("has a port that is not a number from 1 to 65535"))?;
     let decode = |part| match percent_decode_str(part).decode_utf8() {
-        Ok(decoded) => Ok(Box::<str>::from(decoded)),
+        Ok(decoded) => Ok(Zeroizing::new(decoded.into_owned())),
         Err(_) => Err(refused("has a user or password that is not UTF-8")),
     };
     let credentials = match user_info {
@@ -255,8 +275,10 @@ fn parse(url: &str, source: &str) -> Result<Arc<Proxy>, Arc<str>> {
         }
         None => None,
     };
-    let is_long = |(u, p): &(Box<str>, Box<str>)| u.len() > 255 || p.len() > 255;
-    if !scheme.is_http() && credentials.as_ref().is_some_and(is_long) {
+    let is_long = credentials
+        .as_ref()
+        .is_some_and(|(user, password)| user.len() > 255 || password.len() > 255);
+    if !scheme.is_http() && is_long {
         return Err(refused(
             "has a user or password of more than 255 bytes, the most that SOCKS 5 can carry",
         ));

@@ -1,11 +1,12 @@
 //! How a proxy is asked for a connection to the target: CONNECT (RFC 9110, 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
 
 use crate::{
-    error::{WANTS_CREDENTIALS, address_text, proxy_failed, proxy_refused},
+    error::{address_text, proxy_failed, proxy_refused, wants_credentials},
     proxy::Proxy,
 };
 use std::{fmt, mem, net::IpAddr, sync::Arc};
 use unifiedai_transport::TransportError;
+use zeroize::Zeroizing;
 
 /// The exchange with a proxy before the connection leads to the target, without I/O: write [`output`](Self::output), read, hand what was
 /// read to [`input`](Self::input), until that gives true.
@@ -14,7 +15,8 @@ pub struct Handshake {
     host: Box<str>,
     port: u16,
     state: State,
-    output: Vec<u8>,
+    /// It may hold the password.
+    output: Zeroizing<Vec<u8>>,
     input: Vec<u8>,
 }
 
@@ -39,7 +41,7 @@ impl Handshake {
             state: State::Done,
             host: host.trim_matches(['[', ']']).into(),
             port,
-            output: Vec::new(),
+            output: Zeroizing::default(),
             input: Vec::new(),
             proxy,
         };
@@ -53,24 +55,26 @@ impl Handshake {
             self.output = match self.proxy.credentials() {
                 Some(_) => vec![5, 2, 0, 2],
                 None => vec![5, 1, 0],
-            };
+            }
+            .into();
             return;
         }
         self.state = State::Connect;
         let target = self.target();
-        let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
-        if let Some(value) = self.proxy.authorization() {
-            request.extend_from_slice(b"Proxy-Authorization: ");
-            request.extend_from_slice(value.as_bytes());
-            request.extend_from_slice(b"\r\n");
-        }
-        request.extend_from_slice(b"\r\n");
-        self.output = request;
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+        let authorization = self.proxy.authorization();
+        let [name, value, end] = match &authorization {
+            Some(value) => [&b"Proxy-Authorization: "[..], value.as_bytes(), b"\r\n"],
+            None => [&b""[..]; 3],
+        };
+        self.output = [request.as_bytes(), name, value, end, b"\r\n"]
+            .concat()
+            .into();
     }
 
     /// What has to be written now, in full.
     #[must_use]
-    pub fn output(&mut self) -> Vec<u8> {
+    pub fn output(&mut self) -> Zeroizing<Vec<u8>> {
         mem::take(&mut self.output)
     }
 
@@ -166,7 +170,7 @@ impl Handshake {
         match status {
             Some(200..=299) => Ok(()),
             Some(status @ 500..) => Err(self.failed(&format!("it answered with status {status}"))),
-            Some(407) => Err(self.refused(WANTS_CREDENTIALS)),
+            Some(407) => Err(self.refused(&wants_credentials(407))),
             Some(status) => Err(self.refused(&format!("it answered with status {status}"))),
             None => Err(self.refused("its answer is not HTTP")),
         }
@@ -174,12 +178,16 @@ impl Handshake {
 
     fn socks_password(&mut self) {
         let (user, password) = self.proxy.credentials().unwrap_or_default();
-        let mut output = vec![1];
-        for part in [user, password] {
-            output.push(u8::try_from(part.len()).unwrap_or_default());
-            output.extend_from_slice(part.as_bytes());
-        }
-        self.output = output;
+        let length = |part: &str| [u8::try_from(part.len()).unwrap_or_default()];
+        let (user_length, password_length) = (length(user), length(password));
+        let message: [&[u8]; 5] = [
+            &[1],
+            &user_length,
+            user.as_bytes(),
+            &password_length,
+            password.as_bytes(),
+        ];
+        self.output = message.concat().into();
         self.state = State::SocksPassword;
     }
 
@@ -203,7 +211,7 @@ impl Handshake {
             }
         }
         output.extend_from_slice(&self.port.to_be_bytes());
-        self.output = output;
+        self.output = output.into();
         self.state = State::SocksReply;
         Ok(())
     }

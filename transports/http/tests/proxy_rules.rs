@@ -267,6 +267,32 @@ const CASES: &[Case] = &[
         "http://[fe00::1]",
         "http://p:80",
     ),
+    (
+        &[P, ("NO_PROXY", "::ffff:10.0.0.0/104")],
+        "http://10.200.0.1",
+        DIRECT,
+    ),
+    (
+        &[P, ("NO_PROXY", "::ffff:10.0.0.0/104")],
+        "http://[::ffff:10.0.0.1]",
+        DIRECT,
+    ),
+    (
+        &[P, ("NO_PROXY", "::ffff:10.0.0.0/104")],
+        "http://11.0.0.1",
+        "http://p:80",
+    ),
+    (
+        &[P, ("NO_PROXY", "::ffff:10.1.2.3")],
+        "http://10.1.2.3",
+        DIRECT,
+    ),
+    (
+        &[P, ("NO_PROXY", "::/0")],
+        "http://[::ffff:10.0.0.1]",
+        DIRECT,
+    ),
+    (&[P, ("NO_PROXY", "::/0")], "http://10.0.0.1", "http://p:80"),
     (&[P, ("NO_PROXY", "fd00::1")], "http://[fd00::1]:99", DIRECT),
     (&[P, ("NO_PROXY", "[fd00::1]")], "http://[fd00::1]", DIRECT),
     (

@@ -18,7 +18,7 @@ fn run(
     answers: &[&[u8]],
     size: usize,
 ) -> (Vec<Vec<u8>>, Result<bool, TransportError>) {
-    let mut written = vec![handshake.output()];
+    let mut written = vec![handshake.output().to_vec()];
     let mut is_done = false;
     for answer in answers {
         for piece in answer.chunks(size) {
@@ -27,7 +27,7 @@ fn run(
                 failed => return (written, failed),
             }
         }
-        written.push(handshake.output());
+        written.push(handshake.output().to_vec());
     }
     (written, Ok(is_done))
 }

@@ -3,11 +3,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+};
 use tokio::runtime::{Builder, Runtime};
-use unifiedai_hyper::HyperTransport;
+use unifiedai_hyper::{HyperTransport, Options};
 use unifiedai_transport_testing::{
-    BlockOn, Blocking, memory::copies_of_a_key_do_not_grow_with_calls,
+    BlockOn, Blocking,
+    memory::{a_proxy_password_is_wiped, copies_of_a_key_do_not_grow_with_calls},
 };
 
 #[derive(Clone)]
@@ -19,10 +23,40 @@ impl BlockOn for Tokio {
     }
 }
 
+/// What one test holds another would find.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// hyper's buffer of a connection holds the head of its last request, and only hyper could wipe it.
 #[test]
 fn copies_of_a_key_do_not_grow() {
+    let one_at_a_time = ONE_AT_A_TIME.lock().unwrap();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let client = Blocking(HyperTransport::new(), Tokio(Arc::new(runtime)));
     copies_of_a_key_do_not_grow_with_calls(&client);
+    drop(one_at_a_time);
+}
+
+/// Without a tunnel it is in hyper's buffer as a key is.
+#[test]
+fn no_copy_of_a_proxys_password_stays_after_its_transport() {
+    let one_at_a_time = ONE_AT_A_TIME.lock().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let tokio = Tokio(Arc::new(runtime));
+    a_proxy_password_is_wiped(
+        |proxies| {
+            Blocking(
+                HyperTransport::with_options(Options::new().proxies(proxies)).unwrap(),
+                tokio.clone(),
+            )
+        },
+        &[
+            (
+                "http",
+                "https://a.test/",
+                b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+            ),
+            ("socks5h", "http://a.test/", &[5, 2]),
+        ],
+    );
+    drop(one_at_a_time);
 }

@@ -7,7 +7,7 @@ use crate::{
     timeout::{Call, Stage},
 };
 use bytes::Bytes;
-use http::{Response, StatusCode, header::PROXY_AUTHORIZATION, request::Parts};
+use http::{Response, header::PROXY_AUTHORIZATION, request::Parts};
 use std::sync::Arc;
 use unifiedai_http::{error::address_text, headers::check_length};
 use unifiedai_transport::{AttemptDeadlines, CancelHandle, TransportError};
@@ -46,10 +46,9 @@ pub(crate) fn send(
             parts.headers.insert(PROXY_AUTHORIZATION, authorization);
         }
         let response = call.run(&place, || run(&agent.agent, parts, &body))?;
-        // Only a proxy answers with status 407.
-        let is_refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-        if let Some(proxy) = proxy.filter(|_| is_refused) {
-            return Err(proxy.wants_credentials(&place));
+        let (status, headers) = (response.status(), response.headers());
+        if let Some(error) = proxy.and_then(|proxy| proxy.refusal(status, headers, &place)) {
+            return Err(error);
         }
         let (head, body) = response.into_parts();
         (head, Source::Here(body.into_reader()))

@@ -102,8 +102,7 @@ pub(crate) fn advance(from: Stage, to: Stage) {
     });
 }
 
-/// How long this thread may wait now: `None` without a limit. In whole milliseconds: a socket's timeout is no finer, and to set the
-/// same one again needs no system call.
+/// How long this thread may wait now: `None` without a limit.
 ///
 /// # Errors
 /// `TimedOut` once the time is over, `ConnectionAborted` once the call is cancelled.
@@ -125,6 +124,41 @@ pub(crate) fn wait() -> io::Result<Option<Duration>> {
     if left.is_zero() {
         return Err(ErrorKind::TimedOut.into());
     }
+    Ok(Some(whole_millis(left)))
+}
+
+/// A little more than `left`, in whole milliseconds: a socket's timeout is no finer, and to set the same one again needs no system call.
+fn whole_millis(left: Duration) -> Duration {
     let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    Ok(Some(Duration::from_millis(millis.saturating_add(1))))
+    Duration::from_millis(millis.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_millis;
+    use std::time::Duration;
+
+    /// A wait that ends early would be repeated until the limit has passed, at the cost of a processor.
+    #[test]
+    fn waits_are_whole_milliseconds_and_never_shorter_than_what_is_left() {
+        for (micros, millis) in [
+            (1, 1),
+            (999, 1),
+            (1_000, 2),
+            (1_001, 2),
+            (59_999_999, 60_000),
+        ] {
+            let left = Duration::from_micros(micros);
+            assert_eq!(
+                whole_millis(left),
+                Duration::from_millis(millis),
+                "{left:?}"
+            );
+            assert!(whole_millis(left) > left);
+        }
+        // Two reads within a millisecond set one timeout.
+        let (first, second) = (Duration::from_micros(7_900), Duration::from_micros(7_100));
+        assert_eq!(whole_millis(first), whole_millis(second));
+        assert!(whole_millis(Duration::MAX) >= Duration::from_millis(u64::MAX));
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 use unifiedai_transport_testing::{
     Authority, Server,
-    memory::{answer, copies_after},
+    memory::{a_proxy_password_is_wiped, answer, copies_after},
 };
 use unifiedai_ureq::{Options, UreqTransport, proxy::Proxies};
 
@@ -55,6 +55,24 @@ fn serve() {
     println!("\n{}\n{}end", server.uri("/"), authority.pem().0);
     // Until the other process has what it wants.
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn no_copy_of_a_proxys_password_stays_after_its_transport() {
+    let one_at_a_time = ONE_AT_A_TIME.lock().unwrap();
+    a_proxy_password_is_wiped(
+        |proxies| UreqTransport::with_options(Options::new().proxies(proxies)).unwrap(),
+        &[
+            (
+                "http",
+                "https://a.test/",
+                b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+            ),
+            ("http", "http://a.test/", b"HTTP/1.1 204 No Content\r\n\r\n"),
+            ("socks5h", "http://a.test/", &[5, 2]),
+        ],
+    );
+    drop(one_at_a_time);
 }
 
 fn stays_nowhere(options: Options, uri: &str) {

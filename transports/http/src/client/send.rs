@@ -12,10 +12,11 @@ use super::{
 use crate::{
     error::invalid_request,
     headers::{check_length, keeps_connection},
+    proxy::Proxy,
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, StatusCode, Uri,
+    HeaderValue, Request, Response, Uri,
     header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION},
 };
 use http_body_util::Full;
@@ -147,13 +148,13 @@ fn accept<R: Runtime>(
     shared: Arc<Shared<R>>,
     target: Target,
 ) -> Result<Response<Body<R>>, TransportError> {
-    // Only a proxy answers with status 407.
-    let is_refusal = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-    if let Some(proxy) = connection.proxy().filter(|_| is_refusal) {
-        return Err(proxy.wants_credentials(&target.to_string()));
+    let (status, headers) = (response.status(), response.headers());
+    let refusal = |proxy: &Arc<Proxy>| proxy.refusal(status, headers, &target);
+    if let Some(error) = connection.proxy().and_then(refusal) {
+        return Err(error);
     }
     if let Connection::Http1(http1) = &mut connection {
-        http1.keeps = keeps_connection(response.headers(), http1.proxy.is_some());
+        http1.keeps = keeps_connection(headers, http1.proxy.is_some());
     }
     let kept = Kept {
         connection: Some(connection),

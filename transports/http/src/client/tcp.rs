@@ -142,3 +142,6 @@ impl<R: Runtime> AsyncWrite for Tcp<R> {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

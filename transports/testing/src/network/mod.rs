@@ -30,6 +30,7 @@ macro_rules! option_tests {
             socks_5_with_a_password_and_a_resolved_target
             socks_5_refusals_are_final
             a_proxy_that_refuses_is_final
+            credentials_refused_without_a_tunnel
             unreachable_target_behind_a_proxy_is_retryable
             a_proxy_setting_that_cannot_be_used_sends_nothing
             a_proxy_that_is_not_there_is_named

@@ -48,14 +48,31 @@ pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
         assert!(!format!("{failure:?}").contains("CANARY"));
         assert_eq!(proxy.connections(), 1);
     }
-    // Without a tunnel status 407 can only come from the proxy, too.
-    let proxy = Server::answering("HTTP/1.1 407 Who\r\ncontent-length: 0\r\n\r\n");
+}
+
+/// Only a proxy answers with status 407. Status 401 is the server's unless it asks to authenticate with a proxy.
+pub fn credentials_refused_without_a_tunnel<T: Transport>(make: fn(Options) -> T) {
+    for (answer, status) in [
+        ("407 Who", "status 407"),
+        (
+            "401 No\r\nproxy-authenticate: Basic realm=\"x\"",
+            "status 401",
+        ),
+    ] {
+        let proxy = Server::answering(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n"));
+        let transport = make(plain().proxies(all(&proxy)));
+        let failure = failure(&transport, "http://a.test/");
+        assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
+        assert_eq!(failure.delivery(), RequestDelivery::NotSent);
+        let shown = format!("http://{}", proxy.address());
+        error_contains(&failure, &[&shown, "a.test:80", status]);
+    }
+    let answer = "HTTP/1.1 401 No\r\nwww-authenticate: Bearer\r\ncontent-length: 0\r\n\r\n";
+    let proxy = Server::answering(answer);
     let transport = make(plain().proxies(all(&proxy)));
-    let failure = failure(&transport, "http://a.test/");
-    assert_eq!(failure.kind(), TransportErrorKind::Proxy, "{failure:?}");
-    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
-    let shown = format!("http://{}", proxy.address());
-    error_contains(&failure, &[&shown, "a.test:80", "status 407"]);
+    let request = http::Request::get("http://a.test/").body(Bytes::new());
+    let response = transport.send(request.unwrap(), soon(&transport));
+    assert_eq!(response.unwrap().status(), 401);
 }
 
 pub fn unreachable_target_behind_a_proxy_is_retryable<T: Transport>(make: fn(Options) -> T) {
