@@ -404,7 +404,8 @@ fn hosting_decides_url_headers_and_version() {
         "the machine adds it at send time"
     );
 
-    let azure = Anthropic::azure("res")
+    let azure = Anthropic::builder()
+        .azure("res")
         .unwrap()
         .api_key("k")
         .unwrap()
@@ -417,7 +418,8 @@ fn hosting_decides_url_headers_and_version() {
     );
 
     let token = Credential::Callback(std::sync::Arc::new(|| Secret::new("fresh")));
-    let vertex = Anthropic::vertex("p", "us-east5")
+    let vertex = Anthropic::builder()
+        .vertex("p", "us-east5")
         .unwrap()
         .auth(Auth::Bearer(token));
     let vertex = vertex.build().unwrap();
@@ -437,10 +439,17 @@ fn hosting_decides_url_headers_and_version() {
         );
     }
     assert!(vertex.encode_models(None).is_err());
-    assert!(Anthropic::vertex("p", "x.evil/").is_err() && Anthropic::azure("a.b").is_err());
+    assert!(
+        Anthropic::builder().vertex("p", "x.evil/").is_err()
+            && Anthropic::builder().azure("a.b").is_err()
+    );
     assert!(Anthropic::builder().build().is_err(), "no key");
     assert!(
-        Anthropic::vertex("p", "global").unwrap().build().is_err(),
+        Anthropic::builder()
+            .vertex("p", "global")
+            .unwrap()
+            .build()
+            .is_err(),
         "no token"
     );
 }

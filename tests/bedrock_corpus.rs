@@ -23,7 +23,10 @@ use unifiedai::{
 };
 
 fn bedrock() -> Arc<dyn Provider> {
-    let builder = Bedrock::builder("us-east-1").api_key("test-key").unwrap();
+    let builder = Bedrock::builder()
+        .region("us-east-1")
+        .api_key("test-key")
+        .unwrap();
     Arc::new(builder.build().unwrap())
 }
 

@@ -22,7 +22,10 @@ use unifiedai::{
 };
 
 fn bedrock() -> Arc<dyn Provider> {
-    let builder = Bedrock::builder("us-east-1").api_key("key").unwrap();
+    let builder = Bedrock::builder()
+        .region("us-east-1")
+        .api_key("key")
+        .unwrap();
     Arc::new(builder.build().unwrap())
 }
 

@@ -22,7 +22,10 @@ use unifiedai::{
 };
 
 fn bedrock() -> Bedrock {
-    let builder = Bedrock::builder("us-east-1").api_key("key").unwrap();
+    let builder = Bedrock::builder()
+        .region("us-east-1")
+        .api_key("key")
+        .unwrap();
     builder.build().unwrap()
 }
 
@@ -560,29 +563,32 @@ fn results_can_be_json_and_blocks_of_bedrock_s_own() {
 fn a_provider_that_cannot_work_is_refused_when_it_is_made() {
     let keys = || AwsCredentials::new("AKID", "canary", None).unwrap();
     let cases = [
-        (Bedrock::builder("us-east-1"), "needs credentials"),
+        (Bedrock::builder().region("us-east-1"), "needs credentials"),
         (
-            Bedrock::builder("us/east").credentials(keys()),
+            Bedrock::builder().region("us/east").credentials(keys()),
             "is not an AWS region",
         ),
         (
-            Bedrock::builder("us-east-1")
+            Bedrock::builder()
+                .region("us-east-1")
                 .credentials(keys())
                 .base_url("http://proxy.example"),
             "unencrypted",
         ),
         (
-            Bedrock::builder("us-east-1")
+            Bedrock::builder()
+                .region("us-east-1")
                 .credentials(keys())
                 .control_plane_endpoint_url("http://proxy.example"),
             "unencrypted",
         ),
         (
-            Bedrock::builder("us-east-1").base_url("nowhere"),
+            Bedrock::builder().region("us-east-1").base_url("nowhere"),
             "no scheme",
         ),
         (
-            Bedrock::builder("us-iso-east-1")
+            Bedrock::builder()
+                .region("us-iso-east-1")
                 .credentials(keys())
                 .dual_stack(true),
             "no dual-stack host",
@@ -599,14 +605,21 @@ fn a_provider_that_cannot_work_is_refused_when_it_is_made() {
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(!format!("{error:#?}").contains("canary"));
     }
-    assert!(Bedrock::builder("us-east-1").api_key("canary\r").is_err());
     assert!(
-        Bedrock::builder("us-east-1")
+        Bedrock::builder()
+            .region("us-east-1")
+            .api_key("canary\r")
+            .is_err()
+    );
+    assert!(
+        Bedrock::builder()
+            .region("us-east-1")
             .base_url("http://127.0.0.1:1")
             .build()
             .is_ok()
     );
-    let named = Bedrock::builder("us-east-1")
+    let named = Bedrock::builder()
+        .region("us-east-1")
         .credentials(keys())
         .name("eu")
         .build()

@@ -13,7 +13,7 @@ use std::sync::{
 use unifiedai::{
     CallOptions, ChatRequest, Client, Error, ErrorKind, ReasoningEffort, RetryPolicy, Tool,
     ToolResult,
-    provider::{AwsCredentialSource, AwsCredentials, Bedrock, bedrock::BedrockBuilder},
+    provider::{AwsCredentialSource, AwsCredentials, Bedrock, ProviderBuilder},
     transport::UreqTransport,
 };
 use unifiedai_loopback::{AwsKeys, Config, Loopback};
@@ -38,8 +38,13 @@ fn keys(secret: &str, token: Option<&str>) -> AwsCredentials {
     AwsCredentials::new("AKIDLOOPBACK", secret, token.map(str::to_owned)).unwrap()
 }
 
-fn client(server: &Loopback, auth: impl FnOnce(BedrockBuilder) -> BedrockBuilder) -> Client {
-    let builder = Bedrock::builder("us-east-1").base_url(server.origin());
+fn client(
+    server: &Loopback,
+    auth: impl FnOnce(ProviderBuilder<Bedrock>) -> ProviderBuilder<Bedrock>,
+) -> Client {
+    let builder = Bedrock::builder()
+        .region("us-east-1")
+        .base_url(server.origin());
     let mut options = CallOptions::default();
     options.retry = RetryPolicy::none();
     Client::new(UreqTransport::new(), auth(builder).build().unwrap()).with_options(options)
@@ -128,7 +133,7 @@ fn a_key_and_a_closure_do_as_well() {
 #[test]
 fn models_and_profiles_are_listed_with_a_signature_over_the_query() {
     let server = server(None);
-    let signed = |b: BedrockBuilder| b.credentials(keys("loopback-secret", None));
+    let signed = |b: ProviderBuilder<Bedrock>| b.credentials(keys("loopback-secret", None));
     let models = client(&server, signed).list_models(None).unwrap();
     assert!(models.iter().any(|model| model.id == MODEL));
     let all = client(&server, |b| signed(b).list_profiles(true))

@@ -21,7 +21,10 @@ use unifiedai::{
 #[test]
 fn every_recorded_request_can_be_encoded() {
     let recordings = corpus::load("bedrock-converse", None);
-    let builder = Bedrock::builder("us-east-1").api_key("key").unwrap();
+    let builder = Bedrock::builder()
+        .region("us-east-1")
+        .api_key("key")
+        .unwrap();
     let bedrock = builder.build().unwrap();
     let (mut said, mut wrong) = (0, Vec::new());
     for recording in &recordings {

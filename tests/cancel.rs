@@ -41,7 +41,10 @@ fn silent_after(answer: &'static str) -> String {
 }
 
 fn client(base_url: &str) -> Client {
-    let provider = OpenAiChat::builder(CEREBRAS).base_url(base_url).build();
+    let provider = OpenAiChat::builder()
+        .profile(CEREBRAS)
+        .base_url(base_url)
+        .build();
     Client::new(UreqTransport::new(), provider.unwrap())
 }
 

@@ -94,11 +94,17 @@ fn check_texts(body: &Value) {
 // blank-text
 #[test]
 fn blank_texts_are_left_out_or_filled() {
-    let vertex = Anthropic::vertex("p", "global")
+    let vertex = Anthropic::builder()
+        .vertex("p", "global")
         .unwrap()
         .base_url("http://127.0.0.1:9/v1")
         .build();
-    let azure = Anthropic::azure("r").unwrap().api_key("k").unwrap().build();
+    let azure = Anthropic::builder()
+        .azure("r")
+        .unwrap()
+        .api_key("k")
+        .unwrap()
+        .build();
     for provider in [claude(), azure.unwrap(), vertex.unwrap()] {
         let messages = json!([
             turn(
@@ -376,7 +382,8 @@ fn results(body: &Value) -> Vec<String> {
 fn results_are_in_the_order_of_their_calls() {
     let three =
         json!([call("a", "f"), {"type": "text", "text": "and"}, call("b", "f"), call("c", "g")]);
-    let vertex = Gemini::vertex("p", "global")
+    let vertex = Gemini::builder()
+        .vertex("p", "global")
         .unwrap()
         .base_url("http://127.0.0.1:9/v1")
         .build()

@@ -315,7 +315,8 @@ mod bedrock {
     use support::corpus;
 
     fn bedrock() -> Arc<dyn Provider> {
-        let bedrock = unifiedai::provider::Bedrock::builder("us-east-1")
+        let bedrock = unifiedai::provider::Bedrock::builder()
+            .region("us-east-1")
             .api_key("k")
             .unwrap();
         Arc::new(bedrock.build().unwrap())

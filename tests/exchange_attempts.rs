@@ -26,11 +26,14 @@ use unifiedai::{
 };
 
 fn wires() -> Vec<Arc<dyn Provider>> {
-    let responses =
-        OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI).api_key("k");
-    let bedrock = Bedrock::builder("us-east-1").api_key("k");
+    let responses = OpenAiResponses::builder()
+        .profile(openai_responses::ResponsesProfile::OPENAI)
+        .api_key("k");
+    let bedrock = Bedrock::builder().region("us-east-1").api_key("k");
     let credentials = AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
-    let signed = Bedrock::builder("us-east-1").credentials(credentials);
+    let signed = Bedrock::builder()
+        .region("us-east-1")
+        .credentials(credentials);
     vec![
         cerebras(),
         Arc::new(Anthropic::new("k").unwrap()),

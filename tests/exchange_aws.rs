@@ -55,7 +55,9 @@ fn stop() -> Vec<u8> {
 
 fn call() -> Call {
     let credentials = AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
-    let provider = Bedrock::builder("us-east-1").credentials(credentials);
+    let provider = Bedrock::builder()
+        .region("us-east-1")
+        .credentials(credentials);
     let mut call = Call::new(Arc::new(provider.build().unwrap()), request(true), once());
     call.send();
     call.head(200, &[AWS]);

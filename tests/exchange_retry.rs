@@ -444,7 +444,8 @@ fn each_attempt_calls_the_key_callback() {
     let credential = Credential::Callback(std::sync::Arc::new(move || {
         Secret::new(format!("key-{}", counter.fetch_add(1, Ordering::SeqCst)))
     }));
-    let provider = OpenAiChat::builder(unifiedai::provider::openai_chat::CEREBRAS)
+    let provider = OpenAiChat::builder()
+        .profile(unifiedai::provider::openai_chat::CEREBRAS)
         .auth(Auth::Bearer(credential))
         .build()
         .unwrap();

@@ -432,7 +432,8 @@ fn hosting_decides_the_url_without_the_key() {
             .is_err()
     );
     let token = Credential::Callback(std::sync::Arc::new(|| Secret::new("fresh")));
-    let vertex = Gemini::vertex("p", "global")
+    let vertex = Gemini::builder()
+        .vertex("p", "global")
         .unwrap()
         .auth(Auth::Bearer(token));
     let vertex = vertex.build().unwrap();
@@ -445,10 +446,14 @@ fn hosting_decides_the_url_without_the_key() {
     let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
     assert_eq!(body["labels"], json!({"team": "a"}));
     assert!(vertex.encode_models(None).is_err());
-    assert!(Gemini::vertex("p", "evil.example/").is_err());
+    assert!(Gemini::builder().vertex("p", "evil.example/").is_err());
     assert!(Gemini::builder().build().is_err(), "no key");
     assert!(
-        Gemini::vertex("p", "global").unwrap().build().is_err(),
+        Gemini::builder()
+            .vertex("p", "global")
+            .unwrap()
+            .build()
+            .is_err(),
         "no token"
     );
 }

@@ -18,7 +18,9 @@ use unifiedai_loopback::{Config, Loopback};
 /// Asks `first`, and after 100 ms `second`; gives the result and how many answers the server gave or broke off.
 fn hedged(first: &str, second: &str) -> (Result<UnifiedChatResponse, Error>, usize) {
     let server = Loopback::start(Config::fast()).unwrap();
-    let provider = OpenAiChat::builder(CEREBRAS).base_url(server.base_url());
+    let provider = OpenAiChat::builder()
+        .profile(CEREBRAS)
+        .base_url(server.base_url());
     let mut options = CallOptions::default();
     options.retry = RetryPolicy::none();
     let client = AsyncClient::new(transport::HyperTransport::new(), provider.build().unwrap());
@@ -54,7 +56,9 @@ fn second_call_wins_if_the_first_is_slow() {
 #[test]
 fn a_callers_headers_go_to_the_first_model_alone() {
     let server = Loopback::start(Config::fast()).unwrap();
-    let provider = OpenAiChat::builder(CEREBRAS).base_url(server.base_url());
+    let provider = OpenAiChat::builder()
+        .profile(CEREBRAS)
+        .base_url(server.base_url());
     let client = AsyncClient::new(transport::HyperTransport::new(), provider.build().unwrap());
     let request = ChatRequest::new(SLOW)
         .user("hi")

@@ -160,7 +160,9 @@ fn a_real_server_is_understood() {
     let Some(server) = Server::start() else {
         return;
     };
-    let llama = OpenAiChat::builder(profiles::LLAMA_CPP).base_url(format!("{}/v1", server.url));
+    let llama = OpenAiChat::builder()
+        .profile(profiles::LLAMA_CPP)
+        .base_url(format!("{}/v1", server.url));
     let callers = Callers::new(Arc::new(llama.build().unwrap()));
     for stream in [false, true] {
         let hi = || {

@@ -556,13 +556,13 @@ fn provider(wire: &str) -> Arc<dyn Provider> {
         "anthropic" => Arc::new(Anthropic::new("k").unwrap()),
         "gemini" => Arc::new(Gemini::new("k").unwrap()),
         "bedrock" => {
-            let builder = Bedrock::builder("us-east-1").api_key("k").unwrap();
+            let builder = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
             Arc::new(builder.build().unwrap())
         }
         "cohere" => Arc::new(Cohere::new("k").unwrap()),
         "ollama" => Arc::new(Ollama::builder().build().unwrap()),
         "openai-chat" => Arc::new(OpenAiChat::cerebras("k").unwrap()),
-        _ => Arc::new(OpenAiResponses::openai("k").unwrap()),
+        _ => Arc::new(OpenAiResponses::new("k").unwrap()),
     }
 }
 

@@ -151,7 +151,7 @@ fn endless() -> Vec<Endless> {
 fn provider(wire: &str) -> Arc<dyn Provider> {
     match wire {
         "bedrock" => {
-            let builder = Bedrock::builder("us-east-1").api_key("k").unwrap();
+            let builder = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
             Arc::new(builder.build().unwrap())
         }
         "ndjson" => Arc::new(Ollama::builder().build().unwrap()),

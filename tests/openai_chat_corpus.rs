@@ -50,7 +50,8 @@ const ALL_PARAMS: &[Param] = &[
 
 fn provider(recording: &Recording) -> Arc<dyn Provider> {
     let profile = recorded_profile(&recording.provider);
-    let provider = OpenAiChat::builder(profile.unwrap_or(ChatProfile::BASE))
+    let provider = OpenAiChat::builder()
+        .profile(profile.unwrap_or(ChatProfile::BASE))
         .base_url("https://recorded.example/v1")
         .name(&recording.provider);
     Arc::new(provider.build().unwrap())

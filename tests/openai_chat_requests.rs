@@ -16,15 +16,15 @@ use unifiedai::{
     Tool, ToolCall, ToolChoice, ToolResult,
     chat::{Param, ReasoningFormat, ServiceTier, Verbosity},
     provider::{
-        OpenAiChat, Provider,
-        openai_chat::{
-            AuthStyle, ChatProfile, ForeignCalls, ReasoningReplay, StreamUsage, profiles,
-        },
+        AuthStyle, OpenAiChat, Provider, ProviderBuilder,
+        openai_chat::{ChatProfile, ForeignCalls, ReasoningReplay, StreamUsage, profiles},
     },
 };
 
 fn server(profile: ChatProfile) -> OpenAiChat {
-    let builder = OpenAiChat::builder(profile).base_url("https://api.example.com/v1");
+    let builder = OpenAiChat::builder()
+        .profile(profile)
+        .base_url("https://api.example.com/v1");
     builder.api_key("key").unwrap().build().unwrap()
 }
 
@@ -151,14 +151,14 @@ fn every_profile_can_be_found_and_reached() {
                 .name,
             profile.name
         );
-        let builder = || OpenAiChat::builder(*profile);
+        let builder = || OpenAiChat::builder().profile(*profile);
         let open: Vec<&str> = profile
             .base_url
             .split('{')
             .skip(1)
             .map(|rest| rest.split('}').next().unwrap())
             .collect();
-        let fill = |builder: unifiedai::provider::openai_chat::OpenAiChatBuilder, value: &str| {
+        let fill = |builder: ProviderBuilder<OpenAiChat>, value: &str| {
             open.iter()
                 .fold(builder, |builder, name| builder.url_param(*name, value))
         };
@@ -288,7 +288,8 @@ fn server_quirks_are_encoded() {
         request.uri(),
         "https://res.openai.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
     );
-    let newer = OpenAiChat::builder(profiles::AZURE)
+    let newer = OpenAiChat::builder()
+        .profile(profiles::AZURE)
         .url_param("resource", "r")
         .url_param("deployment", "d")
         .query("api-version", "2025-01-01-preview");

@@ -21,7 +21,7 @@ use unifiedai::{
 };
 
 fn openai() -> Arc<dyn Provider> {
-    Arc::new(OpenAiResponses::openai("test-key").unwrap())
+    Arc::new(OpenAiResponses::new("test-key").unwrap())
 }
 
 fn body(request: &ChatRequest) -> Value {
@@ -516,9 +516,12 @@ fn inconsistent_deltas_are_an_error() {
 #[test]
 fn every_profile_calls_its_own_server() {
     for profile in ResponsesProfile::ALL {
-        let mut builder = OpenAiResponses::builder(*profile).api_key("k").unwrap();
-        if profile.base_url.is_empty() {
-            builder = builder.base_url("https://r.openai.azure.com/openai/v1");
+        let mut builder = OpenAiResponses::builder()
+            .profile(*profile)
+            .api_key("k")
+            .unwrap();
+        if profile.base_url.contains('{') {
+            builder = builder.url_param("resource", "r");
         }
         let provider: Arc<dyn Provider> = match builder.build() {
             Ok(provider) => Arc::new(provider),

@@ -18,7 +18,7 @@ use unifiedai::{
 const NAME: &str = "openai-responses";
 
 fn encoded(request: &ChatRequest) -> (Value, Vec<&'static str>) {
-    let provider = OpenAiResponses::openai("test-key").unwrap();
+    let provider = OpenAiResponses::new("test-key").unwrap();
     let encoded = provider.encode_chat(request).unwrap();
     let codes = encoded
         .warnings

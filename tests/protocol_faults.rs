@@ -46,7 +46,8 @@ type Outcome = Result<UnifiedChatResponse, Error>;
 
 impl World {
     fn new(base_url: &str) -> World {
-        let provider = OpenAiChat::builder(unifiedai::provider::openai_chat::CEREBRAS)
+        let provider = OpenAiChat::builder()
+            .profile(unifiedai::provider::openai_chat::CEREBRAS)
             .api_key("sk-test")
             .unwrap()
             .base_url(base_url);

@@ -46,7 +46,9 @@ ImageDetail ListModels CallObservation RetrieveModel Param CheckProvider RateLim
 IterRequests RetryPolicy Role ServerTiming ServiceTier SizeLimits TimeoutKind Timeouts Verbosity Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
 codec::sse::SseError provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
-provider::openai_chat::AuthStyle provider::openai_chat::EndMarker provider::openai_chat::ChatProfile
+provider::Address provider::AuthStyle provider::ProviderDefaults provider::anthropic::AnthropicOptions
+provider::gemini::GeminiOptions provider::openai_chat::OpenAiChatOptions
+provider::openai_responses::OpenAiResponsesOptions provider::openai_chat::EndMarker provider::openai_chat::ChatProfile
 provider::openai_chat::ReasoningReplay provider::openai_chat::ValueNaming
 provider::IdFormat provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlacement
 provider::openai_chat::StreamUsage provider::openai_chat::StructuredOutput
@@ -109,7 +111,7 @@ fn credentials() -> Vec<(&'static str, String)> {
 
 fn providers() -> Vec<(&'static str, String)> {
     let anthropic = Anthropic::builder().api_key(KEY).unwrap();
-    let bedrock = Bedrock::builder("us-east-1").api_key(KEY).unwrap();
+    let bedrock = Bedrock::builder().region("us-east-1").api_key(KEY).unwrap();
     let cohere = Cohere::builder().api_key(KEY).unwrap();
     let gemini = Gemini::builder().api_key(KEY).unwrap();
     let ollama = Ollama::builder().api_key(KEY).unwrap();
@@ -117,25 +119,21 @@ fn providers() -> Vec<(&'static str, String)> {
         .api_key(KEY)
         .unwrap();
     let chat = chat.header("x-own-key", HEADER).unwrap();
-    let responses = OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI);
+    let responses = OpenAiResponses::builder().profile(openai_responses::ResponsesProfile::OPENAI);
     let responses = responses.api_key(KEY).unwrap();
+    let keys = AwsCredentials::new(KEY, KEY, Some(KEY.to_owned())).unwrap();
+    let signed = Bedrock::builder().region("us-east-1").credentials(keys);
     vec![
-        ("provider::anthropic::AnthropicBuilder", shown(&anthropic)),
+        ("provider::ProviderBuilder", shown(&chat)),
+        ("provider::bedrock::BedrockOptions", shown(&signed)),
+        // A provider shows its core.
+        ("provider::ProviderCore", shown(&signed.build().unwrap())),
         ("provider::Anthropic", shown(&anthropic.build().unwrap())),
-        ("provider::bedrock::BedrockBuilder", shown(&bedrock)),
         ("provider::Bedrock", shown(&bedrock.build().unwrap())),
-        ("provider::cohere::CohereBuilder", shown(&cohere)),
         ("provider::Cohere", shown(&cohere.build().unwrap())),
-        ("provider::gemini::GeminiBuilder", shown(&gemini)),
         ("provider::Gemini", shown(&gemini.build().unwrap())),
-        ("provider::ollama::OllamaBuilder", shown(&ollama)),
         ("provider::Ollama", shown(&ollama.build().unwrap())),
-        ("provider::openai_chat::OpenAiChatBuilder", shown(&chat)),
         ("provider::OpenAiChat", shown(&chat.build().unwrap())),
-        (
-            "provider::openai_responses::OpenAiResponsesBuilder",
-            shown(&responses),
-        ),
         (
             "provider::OpenAiResponses",
             shown(&responses.build().unwrap()),

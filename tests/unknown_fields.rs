@@ -24,7 +24,7 @@ fn provider(wire: &str) -> Arc<dyn Provider> {
         "anthropic" => Arc::new(Anthropic::new("k").unwrap()),
         "gemini" => Arc::new(Gemini::new("k").unwrap()),
         "bedrock" => {
-            let builder = Bedrock::builder("us-east-1").api_key("k").unwrap();
+            let builder = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
             Arc::new(builder.build().unwrap())
         }
         "cohere" => Arc::new(Cohere::new("k").unwrap()),

@@ -35,17 +35,19 @@ pub fn keyed(letter: u8) -> Arc<dyn Provider> {
             Arc::new(server.api_key(CANARY).unwrap().build().unwrap())
         }
         2 => {
-            let bedrock = Bedrock::builder("eu-west-3").api_key(CANARY);
+            let bedrock = Bedrock::builder().region("eu-west-3").api_key(CANARY);
             Arc::new(bedrock.unwrap().build().unwrap())
         }
         3 => Arc::new(Anthropic::new(CANARY).unwrap()),
         4 => Arc::new(Gemini::new(CANARY).unwrap()),
         5 => {
             let credentials = AwsCredentials::new("AKIDEXAMPLE", CANARY, None).unwrap();
-            let bedrock = Bedrock::builder("us-east-1").credentials(credentials);
+            let bedrock = Bedrock::builder()
+                .region("us-east-1")
+                .credentials(credentials);
             Arc::new(bedrock.build().unwrap())
         }
-        6 => Arc::new(OpenAiResponses::openai(CANARY).unwrap()),
+        6 => Arc::new(OpenAiResponses::new(CANARY).unwrap()),
         7 => Arc::new(Cohere::new(CANARY).unwrap()),
         8 => {
             let server = Ollama::builder().base_url("https://models.example");

@@ -7,10 +7,6 @@ pub mod compare;
 pub mod compat;
 mod config_macro;
 pub(crate) mod env;
-mod env_anthropic_gemini;
-#[cfg(feature = "bedrock")]
-mod env_aws;
-mod env_responses_cohere_ollama;
 pub(crate) mod future_set;
 pub mod health;
 mod hedge;

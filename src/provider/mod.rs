@@ -20,6 +20,7 @@ pub mod headers;
 mod history;
 mod id_format;
 pub(crate) mod json_object;
+pub(crate) mod kit;
 pub(crate) mod lenient;
 mod logprobs;
 pub(crate) mod model;
@@ -28,7 +29,6 @@ pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
 mod recording;
-pub(crate) mod requests;
 mod result_places;
 mod tool_names;
 mod unknown_fields;
@@ -58,18 +58,14 @@ pub use cohere::Cohere;
 pub use embed::{DecodedEmbeddings, EncodedEmbedRequest};
 pub use gemini::Gemini;
 pub use id_format::IdFormat;
+pub use kit::{
+    builder::{Address, AuthStyle, BuildProvider, ProviderBuilder, ProviderDefaults},
+    core::ProviderCore,
+};
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
 pub use recording::provider_for_recording;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-/// Room for what most requests have with authentication, and with what a transport adds: a map that grows is built anew.
-const HEADER_CAPACITY: usize = 12;
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("unifiedai/", env!("CARGO_PKG_VERSION")));
 
 /// A provider's wire. Object safe, so that programs can add their own.
 pub trait Provider: fmt::Debug + Send + Sync {
@@ -216,6 +212,22 @@ pub enum Framing {
     /// AWS binary event stream.
     #[cfg(feature = "bedrock")]
     AwsEventStream,
+}
+
+impl Framing {
+    /// The media type that is asked for with `accept`.
+    #[must_use]
+    pub fn media_type(self) -> HeaderValue {
+        match self {
+            Framing::SingleBody => kit::core::JSON,
+            Framing::Sse => HeaderValue::from_static("text/event-stream"),
+            Framing::Ndjson => HeaderValue::from_static("application/x-ndjson"),
+            #[cfg(feature = "bedrock")]
+            Framing::AwsEventStream => {
+                HeaderValue::from_static("application/vnd.amazon.eventstream")
+            }
+        }
+    }
 }
 
 /// One frame of a stream.

@@ -18,7 +18,8 @@ pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn P
             let profile = openai_chat::profiles::by_name(provider)
                 .or_else(|| openai_chat::profiles::by_name(&compatible))
                 .unwrap_or(openai_chat::ChatProfile::BASE);
-            let wire = OpenAiChat::builder(profile)
+            let wire = OpenAiChat::builder()
+                .profile(profile)
                 .name(provider)
                 .base_url("http://127.0.0.1/v1")
                 .build()?;
@@ -45,7 +46,8 @@ pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn P
         )),
         "ollama" => Ok(Arc::new(Ollama::builder().name(provider).build()?)),
         "openai-responses" => {
-            let wire = OpenAiResponses::builder(openai_responses::ResponsesProfile::BASE)
+            let wire = OpenAiResponses::builder()
+                .profile(openai_responses::ResponsesProfile::BASE)
                 .name(provider)
                 .base_url("http://127.0.0.1/v1")
                 .build()?;
@@ -53,7 +55,8 @@ pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn P
         }
         #[cfg(feature = "bedrock")]
         "bedrock-converse" => {
-            let wire = super::Bedrock::builder("us-east-1")
+            let wire = super::Bedrock::builder()
+                .region("us-east-1")
                 .name(provider)
                 .base_url("http://127.0.0.1");
             Ok(Arc::new(wire.build()?))

@@ -1,6 +1,13 @@
 //! Where Google Cloud's Vertex AI is, and how its paths are made.
 
-use crate::{Error, ErrorKind, codec::percent::encode_into};
+use crate::{Error, ErrorKind, codec::percent::encode_into, provider::ProviderDefaults};
+
+/// What is fixed on Vertex AI for a provider of this name. Its address follows from project and location.
+pub(crate) fn defaults(name: &'static str) -> ProviderDefaults {
+    let mut defaults = ProviderDefaults::new(name, "", "GOOGLE_OAUTH_ACCESS_TOKEN");
+    defaults.credential = ("a token", "pass one with `auth`");
+    defaults
+}
 
 /// A project's place on Vertex AI.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,9 @@ use unifiedai_loopback::Loopback;
 const MODELS: [&str; 2] = ["amazon.nova-lite-v1:0", "cerebras.gpt-oss-120b"];
 
 fn bedrock(server: &Loopback) -> Bedrock {
-    let builder = Bedrock::builder("us-east-1").base_url(server.origin());
+    let builder = Bedrock::builder()
+        .region("us-east-1")
+        .base_url(server.origin());
     builder.api_key("key").unwrap().build().unwrap()
 }
 

@@ -40,7 +40,8 @@ fn a_model_s_prefix_chooses_the_provider_and_is_not_sent() {
 fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
     let (first, second) = (server(), server());
     let mantle = || {
-        unifiedai::provider::OpenAiChat::builder(profiles::BEDROCK_MANTLE)
+        unifiedai::provider::OpenAiChat::builder()
+            .profile(profiles::BEDROCK_MANTLE)
             .base_url(first.base_url())
             .build()
             .unwrap()
@@ -95,7 +96,9 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
         let builder = Anthropic::builder().base_url(vendor.origin());
         builder.build().unwrap()
     };
-    let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
+    let litellm = OpenAiChat::builder()
+        .profile(profiles::LITELLM)
+        .base_url(proxy.base_url());
     let custom = OpenAiChat::custom(proxy.base_url()).name("mine");
     for first in [litellm.build().unwrap(), custom.build().unwrap()] {
         let name = unifiedai::provider::Provider::name(&first).to_owned();
@@ -125,7 +128,9 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
         );
     }
     // Behind others, the prefix of a maker is that maker.
-    let litellm = OpenAiChat::builder(profiles::LITELLM).base_url(proxy.base_url());
+    let litellm = OpenAiChat::builder()
+        .profile(profiles::LITELLM)
+        .base_url(proxy.base_url());
     let client = Client::new(UreqTransport::new(), cerebras(&vendor))
         .with_provider(litellm.build().unwrap())
         .unwrap()
@@ -178,7 +183,9 @@ fn the_id_of_another_provider_s_model_is_not_for_the_default_one() {
     use unifiedai::provider::Bedrock;
     let (first, second) = (server(), server());
     let bedrock = || {
-        let builder = Bedrock::builder("us-east-1").base_url(second.origin());
+        let builder = Bedrock::builder()
+            .region("us-east-1")
+            .base_url(second.origin());
         builder.api_key("key").unwrap().build().unwrap()
     };
     let client = Client::new(UreqTransport::new(), named(&first, "openai"))

@@ -19,7 +19,8 @@ pub(crate) fn server() -> Loopback {
 }
 
 pub(crate) fn cerebras(server: &Loopback) -> OpenAiChat {
-    OpenAiChat::builder(unifiedai::provider::openai_chat::CEREBRAS)
+    OpenAiChat::builder()
+        .profile(unifiedai::provider::openai_chat::CEREBRAS)
         .api_key("key")
         .unwrap()
         .base_url(server.base_url())

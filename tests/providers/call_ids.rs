@@ -15,7 +15,8 @@ use unifiedai::{
 /// Each wire that has a form for ids, where the ids are in its body, and the form.
 fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdFormat)> {
     let chat = |profile: openai_chat::ChatProfile, form| {
-        let provider = OpenAiChat::builder(profile)
+        let provider = OpenAiChat::builder()
+            .profile(profile)
             .base_url("http://127.0.0.1:9/v1")
             .build()
             .unwrap();
@@ -26,7 +27,8 @@ fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdFormat)> {
         )
     };
     let responses = |profile: openai_responses::ResponsesProfile, form| {
-        let provider = OpenAiResponses::builder(profile)
+        let provider = OpenAiResponses::builder()
+            .profile(profile)
             .base_url("http://127.0.0.1:9/v1")
             .build()
             .unwrap();
@@ -58,7 +60,8 @@ fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdFormat)> {
         ),
         (
             Arc::new(
-                Bedrock::builder("us-east-1")
+                Bedrock::builder()
+                    .region("us-east-1")
                     .api_key("k")
                     .unwrap()
                     .build()
@@ -231,7 +234,8 @@ fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
     let key = "k";
     let chat = |profile: openai_chat::ChatProfile| -> Arc<dyn Provider> {
         Arc::new(
-            OpenAiChat::builder(profile)
+            OpenAiChat::builder()
+                .profile(profile)
                 .base_url("https://x.test/v1")
                 .build()
                 .unwrap(),
@@ -247,11 +251,12 @@ fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
     ]
     .map(chat)
     .to_vec();
-    servers.push(Arc::new(OpenAiResponses::openai(key).unwrap()));
+    servers.push(Arc::new(OpenAiResponses::new(key).unwrap()));
     servers.push(Arc::new(Anthropic::new(key).unwrap()));
     servers.push(Arc::new(Gemini::new(key).unwrap()));
     servers.push(Arc::new(
-        Gemini::vertex("p", "global")
+        Gemini::builder()
+            .vertex("p", "global")
             .unwrap()
             .base_url("https://x.test")
             .build()

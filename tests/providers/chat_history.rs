@@ -11,7 +11,8 @@ use unifiedai::{
 };
 
 fn encode(profile: ChatProfile, request: &ChatRequest) -> (Value, Vec<Warning>) {
-    let provider = OpenAiChat::builder(profile)
+    let provider = OpenAiChat::builder()
+        .profile(profile)
         .base_url("http://127.0.0.1:9/v1")
         .build()
         .unwrap();

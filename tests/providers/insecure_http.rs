@@ -26,9 +26,9 @@ fn built(is_allowed: bool) -> Vec<(&'static str, Built)> {
                 .map(|provider| Box::new(provider) as Box<dyn Provider>)
         }};
     }
-    let chat = |profile| OpenAiChat::builder(profile).api_key("k").unwrap();
-    let responses = OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI);
-    let bedrock = || Bedrock::builder("us-east-1");
+    let chat = |profile| OpenAiChat::builder().profile(profile).api_key("k").unwrap();
+    let responses = OpenAiResponses::builder().profile(openai_responses::ResponsesProfile::OPENAI);
+    let bedrock = || Bedrock::builder().region("us-east-1");
     let keys = unifiedai::provider::AwsCredentials::new("AKIDEXAMPLE", "secret", None).unwrap();
     vec![
         ("vllm", build!(chat(profiles::VLLM))),

@@ -7,6 +7,7 @@
     reason = "a test that goes wrong is to stop"
 )]
 
+mod builders;
 mod call_ids;
 mod chat_history;
 #[path = "../../examples/common/mod.rs"]
@@ -20,28 +21,20 @@ use serde_json::Value;
 use unifiedai::{
     ChatRequest, Error,
     chat::Warning,
-    provider::{
-        Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
-        openai_chat::profiles, openai_responses,
-    },
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider},
 };
 
 /// One provider of each wire, and Cerebras, in the order of the tables' columns.
 fn wires() -> Vec<Box<dyn Provider>> {
-    let openai = OpenAiChat::builder(profiles::OPENAI).api_key("k").unwrap();
-    let responses = OpenAiResponses::builder(openai_responses::ResponsesProfile::OPENAI)
-        .api_key("k")
-        .unwrap();
-    let bedrock = Bedrock::builder("us-east-1").api_key("k").unwrap();
     vec![
         Box::new(OpenAiChat::cerebras("k").unwrap()),
-        Box::new(openai.build().unwrap()),
+        Box::new(OpenAiChat::new("k").unwrap()),
         Box::new(Anthropic::new("k").unwrap()),
         Box::new(Gemini::new("k").unwrap()),
-        Box::new(responses.build().unwrap()),
+        Box::new(OpenAiResponses::new("k").unwrap()),
         Box::new(Cohere::new("k").unwrap()),
         Box::new(Ollama::local().unwrap()),
-        Box::new(bedrock.build().unwrap()),
+        Box::new(Bedrock::new("us-east-1", "k").unwrap()),
     ]
 }
 

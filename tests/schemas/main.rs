@@ -206,18 +206,18 @@ fn types() -> Vec<(&'static str, JsonSchema, &'static str)> {
 }
 
 fn chat(profile: ChatProfile) -> Arc<dyn Provider> {
-    let builder = OpenAiChat::builder(profile).api_key("k").unwrap();
+    let builder = OpenAiChat::builder().profile(profile).api_key("k").unwrap();
     Arc::new(builder.build().unwrap())
 }
 
 /// Name, provider, and where the schema of the answer is.
 fn servers() -> Vec<(&'static str, Arc<dyn Provider>, &'static str)> {
     let in_chat = "/response_format/json_schema/schema";
-    let bedrock = Bedrock::builder("us-east-1").api_key("k").unwrap();
+    let bedrock = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
     vec![
         (
             "openai",
-            Arc::new(OpenAiResponses::openai("k").unwrap()),
+            Arc::new(OpenAiResponses::new("k").unwrap()),
             "/text/format/schema",
         ),
         ("cerebras", chat(profiles::CEREBRAS), in_chat),

@@ -7,19 +7,22 @@ fn at_loopback(server: &unifiedai_loopback::Loopback) -> Vec<Arc<dyn Provider>> 
     let base = server.base_url();
     let base = base.strip_suffix("/v1").unwrap_or(&base).to_owned();
     let chat = |profile: ChatProfile, path: &str| -> Arc<dyn Provider> {
-        let builder = OpenAiChat::builder(profile).base_url([&base, path].concat());
+        let builder = OpenAiChat::builder()
+            .profile(profile)
+            .base_url([&base, path].concat());
         Arc::new(builder.build().unwrap())
     };
-    let responses =
-        OpenAiResponses::builder(unifiedai::provider::openai_responses::ResponsesProfile::OPENAI)
-            .base_url([&base, "/v1"].concat());
+    let responses = OpenAiResponses::builder()
+        .profile(unifiedai::provider::openai_responses::ResponsesProfile::OPENAI)
+        .base_url([&base, "/v1"].concat());
     vec![
         Arc::new(responses.build().unwrap()),
         chat(profiles::CEREBRAS, "/v1"),
         chat(profiles::GROQ, "/as/groq/v1"),
         Arc::new(Anthropic::builder().base_url(&base).build().unwrap()),
         Arc::new(
-            Bedrock::builder("us-east-1")
+            Bedrock::builder()
+                .region("us-east-1")
                 .base_url(&base)
                 .build()
                 .unwrap(),
@@ -180,7 +183,7 @@ fn a_whole_without_members_is_closed_for_a_function_and_refused_for_an_answer() 
     let openai = chat(profiles::OPENAI);
     let mistral = chat(profiles::MISTRAL);
     let anthropic: Arc<dyn Provider> = Arc::new(Anthropic::new("k").unwrap());
-    let bedrock = Bedrock::builder("us-east-1").api_key("k").unwrap();
+    let bedrock = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
     let bedrock: Arc<dyn Provider> = Arc::new(bedrock.build().unwrap());
     for (provider, place, service) in [
         (&openai, in_chat, "openai"),

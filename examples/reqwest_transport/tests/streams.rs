@@ -9,7 +9,10 @@ use unifiedai_loopback::{Config, Loopback};
 use unifiedai_reqwest_example::ReqwestTransport;
 
 fn client(base_url: String) -> AsyncClient {
-    let provider = OpenAiChat::builder(CEREBRAS).base_url(base_url).build();
+    let provider = OpenAiChat::builder()
+        .profile(CEREBRAS)
+        .base_url(base_url)
+        .build();
     let transport = ReqwestTransport::new(reqwest::Client::builder().no_proxy());
     AsyncClient::new(transport.unwrap(), provider.unwrap())
 }

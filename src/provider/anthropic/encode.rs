@@ -14,7 +14,7 @@ pub(super) fn body(
     provider: &Anthropic,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
-    let name = &provider.name;
+    let name = provider.core.name();
     let mut encoder = Encoder {
         provider: name,
         request,
@@ -49,7 +49,7 @@ impl<'a> Encoder<'a> {
     fn fixed_fields(&mut self, provider: &Anthropic) -> Result<(), Error> {
         let request = self.request;
         match &provider.hosting {
-            Hosting::Own => self.member("model", &request.model)?,
+            Hosting::Own | Hosting::Azure(_) => self.member("model", &request.model)?,
             Hosting::Vertex(_) => self.member("anthropic_version", super::VERTEX_VERSION)?,
         }
         let limit = request

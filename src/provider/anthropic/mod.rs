@@ -5,7 +5,6 @@
 //! block without a `type` adds its members to the part before it; [`cache_point`] is one.
 
 mod block;
-mod builder;
 mod decode;
 mod encode;
 mod errors;
@@ -17,22 +16,20 @@ mod types;
 mod usage;
 
 use super::{
-    BaseUrl, ChatDecoder, EncodedRequest, Framing, IdFormat, ModelPage, Provider,
+    Address, Auth, AuthStyle, BaseUrl, BuildProvider, ChatDecoder, EncodedRequest, Framing,
+    IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     call_ids::{self, Links},
     model_ids, tool_names,
-    vertex::Vertex,
+    vertex::{self, Vertex},
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, Model,
     codec::percent::encode_segment,
-    provider::Auth,
     schema::{self, Dialects},
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
+use http::{HeaderName, HeaderValue, Request, response};
 use std::borrow::Cow;
-
-pub use builder::AnthropicBuilder;
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const BLOCK_PROVIDER: &str = "anthropic";
@@ -56,20 +53,38 @@ const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// [`DEFAULT_MAX_TOKENS`](Anthropic::DEFAULT_MAX_TOKENS), and a warning if the answer was cut off by it.
 #[derive(Clone, Debug)]
 pub struct Anthropic {
-    name: Cow<'static, str>,
-    auth: Auth,
-    base_url: BaseUrl,
+    core: ProviderCore,
     hosting: Hosting,
     server: signing::Server,
-    betas: Option<HeaderValue>,
     default_max_tokens: u64,
 }
 
 /// Where the models are, as far as it changes the request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 enum Hosting {
+    #[default]
     Own,
+    /// The name of a resource on Azure.
+    Azure(String),
     Vertex(Vertex),
+}
+
+/// The options that only Anthropic's builder has.
+#[derive(Clone, Debug)]
+pub struct AnthropicOptions {
+    hosting: Hosting,
+    betas: Vec<String>,
+    default_max_tokens: u64,
+}
+
+impl Default for AnthropicOptions {
+    fn default() -> Self {
+        AnthropicOptions {
+            hosting: Hosting::Own,
+            betas: Vec::new(),
+            default_max_tokens: Anthropic::DEFAULT_MAX_TOKENS,
+        }
+    }
 }
 
 /// A cache point: what stands before it is to be kept for five minutes, or `"1h"` for an hour, and costs less when it is
@@ -93,39 +108,40 @@ impl Anthropic {
 
     /// Anthropic itself, with a key.
     ///
+    /// ```
+    /// # use unifiedai::provider::Anthropic;
+    /// let provider = Anthropic::new("my-key")?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `invalid_request` if the key cannot be one.
     pub fn new(key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().api_key(key)?.build()
     }
 
+    /// Anthropic itself, or Claude on Azure or on Vertex AI, with options.
+    ///
+    /// ```
+    /// # use unifiedai::provider::Anthropic;
+    /// let own = Anthropic::builder().api_key("my-key")?.beta("context-1m-2025-08-07").build()?;
+    /// let azure = Anthropic::builder().azure("my-resource")?.api_key("my-key")?.build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
+    #[must_use]
+    pub fn builder() -> ProviderBuilder<Self> {
+        ProviderBuilder::new()
+    }
+
     /// The address that the paths of its operations are put behind.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
-        &self.base_url
-    }
-
-    fn http(&self, method: Method, uri: Uri, body: Bytes) -> Request<Bytes> {
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.reserve(7);
-        headers.insert(header::ACCEPT, super::JSON);
-        headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
-        headers.insert(header::USER_AGENT, super::USER_AGENT);
-        if matches!(self.hosting, Hosting::Own) {
-            headers.insert(VERSION.0, VERSION.1);
-        }
-        if let Some(betas) = &self.betas {
-            headers.insert(BETA, betas.clone());
-        }
-        request
+        self.core.base_url()
     }
 
     fn chat_path(&self, request: &ChatRequest) -> Result<Cow<'static, str>, Error> {
         Ok(match &self.hosting {
-            Hosting::Own => "/messages".into(),
+            Hosting::Own | Hosting::Azure(_) => "/messages".into(),
             Hosting::Vertex(vertex) => {
                 let model = vertex.model_path("anthropic", &request.model)?;
                 let method = if request.stream {
@@ -139,47 +155,138 @@ impl Anthropic {
     }
 
     fn models(&self, path: &str) -> Result<Request<Bytes>, Error> {
-        if !matches!(self.hosting, Hosting::Own) {
-            return Err(super::unsupported(&self.name, "list its models"));
+        if matches!(self.hosting, Hosting::Vertex(_)) {
+            return Err(super::unsupported(self.name(), "list its models"));
         }
-        Ok(self.http(Method::GET, self.base_url.join(path)?, Bytes::new()))
+        self.core.get(path)
+    }
+}
+
+impl ProviderBuilder<Anthropic> {
+    /// Claude on Azure: the name of a resource, with a key or an Entra token.
+    ///
+    /// # Errors
+    /// `invalid_request` if the resource's name cannot be part of a host's.
+    pub fn azure(mut self, resource: &str) -> Result<Self, Error> {
+        let is_plain = resource
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if resource.is_empty() || !is_plain {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!("`{}` is not an Azure resource", resource.escape_debug()),
+            ));
+        }
+        self.options.hosting = Hosting::Azure(resource.to_owned());
+        Ok(self)
+    }
+
+    /// Claude on Google Cloud's Vertex AI: a project and a location such as `us-east5` or `global`, with a token as
+    /// [`auth`](ProviderBuilder::auth).
+    ///
+    /// # Errors
+    /// `invalid_request` if project or location cannot be one.
+    pub fn vertex(mut self, project: &str, location: &str) -> Result<Self, Error> {
+        self.options.hosting = Hosting::Vertex(Vertex::new(project, location)?);
+        Ok(self)
+    }
+
+    /// Asks for a beta feature in every request (`anthropic-beta`). A request's own header of that name counts instead.
+    #[must_use]
+    pub fn beta(mut self, name: impl Into<String>) -> Self {
+        self.options.betas.push(name.into());
+        self
+    }
+
+    /// Another token limit for requests that set none than [`Anthropic::DEFAULT_MAX_TOKENS`].
+    #[must_use]
+    pub fn default_max_tokens(mut self, tokens: u64) -> Self {
+        self.options.default_max_tokens = tokens;
+        self
+    }
+}
+
+impl BuildProvider for Anthropic {
+    type Options = AnthropicOptions;
+
+    fn defaults(options: &AnthropicOptions) -> ProviderDefaults {
+        let key = AuthStyle::Header("x-api-key");
+        let mut defaults = match options.hosting {
+            Hosting::Own => ProviderDefaults::new(
+                BLOCK_PROVIDER,
+                "https://api.anthropic.com/v1",
+                "ANTHROPIC_API_KEY",
+            ),
+            Hosting::Azure(_) => {
+                ProviderDefaults::new("azure-anthropic", "", "ANTHROPIC_FOUNDRY_API_KEY")
+            }
+            Hosting::Vertex(_) => vertex::defaults("vertex-anthropic"),
+        };
+        defaults.auth_style = key;
+        defaults
+    }
+
+    fn address(options: &AnthropicOptions, given: Option<&str>) -> Result<Address, Error> {
+        Ok(match (given, &options.hosting) {
+            (Some(url), _) => Address::Other(BaseUrl::with_version(url, "v1")),
+            (None, Hosting::Own) => Address::Own(Self::defaults(options).base_url.to_owned()),
+            (None, Hosting::Azure(resource)) => Address::Own(format!(
+                "https://{resource}.services.ai.azure.com/anthropic/v1"
+            )),
+            (None, Hosting::Vertex(vertex)) => Address::Own(vertex.base_url()),
+        })
+    }
+
+    fn from_core(mut core: ProviderCore, options: AnthropicOptions) -> Result<Self, Error> {
+        if !matches!(options.hosting, Hosting::Vertex(_)) {
+            core.add_default_header(VERSION.0, VERSION.1);
+        }
+        let betas = options.betas.join(",");
+        if !betas.is_empty() {
+            let value = HeaderValue::from_str(&betas).map_err(|_| {
+                Error::new(
+                    ErrorKind::InvalidRequest,
+                    format!("`{}` is not the name of a beta", betas.escape_debug()),
+                )
+            })?;
+            core.add_default_header(BETA, value);
+        }
+        Ok(Anthropic {
+            server: signing::Server::at(core.name(), core.base_url()),
+            core,
+            hosting: options.hosting,
+            default_max_tokens: options.default_max_tokens,
+        })
     }
 }
 
 impl Provider for Anthropic {
     fn owns_model(&self, model: &str) -> bool {
-        model_ids::has_vendor_prefix(model, model_ids::vendors_at(&self.base_url, &[]))
+        model_ids::has_vendor_prefix(model, model_ids::vendors_at(self.base_url(), &[]))
     }
 
     fn name(&self) -> &str {
-        &self.name
+        self.core.name()
     }
 
     fn auth(&self) -> &Auth {
-        &self.auth
+        self.core.auth()
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
-        let links = Links::new(CALL_ID).with_results(&self.name, true);
+        tool_names::check(self.name(), &request.tools, TOOL_NAME)?;
+        let links = Links::new(CALL_ID).with_results(self.name(), true);
         let request = &*call_ids::fit(request, links)?;
-        let (request, altered) = schema::fit(request, &self.name, Dialects::ANTHROPIC)?;
+        let (request, altered) = schema::fit(request, self.name(), Dialects::ANTHROPIC)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(self, request)?;
         warnings.extend(altered);
-        let uri = self.base_url.join(&self.chat_path(request)?)?;
-        let mut http = self.http(Method::POST, uri, body.into());
-        let headers = http.headers_mut();
-        headers.insert(header::CONTENT_TYPE, super::JSON);
-        let framing = if request.stream {
-            headers.insert(header::ACCEPT, super::EVENT_STREAM);
-            Framing::Sse
-        } else {
-            Framing::SingleBody
+        let uri = self.core.url(&self.chat_path(request)?)?;
+        let framing = match request.stream {
+            true => Framing::Sse,
+            false => Framing::SingleBody,
         };
-        let mut encoded = EncodedRequest::new(http, framing);
-        encoded.warnings = warnings;
-        Ok(encoded)
+        Ok(self.core.post_chat(uri, body, framing, warnings))
     }
 
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {
@@ -202,7 +309,7 @@ impl Provider for Anthropic {
     }
 
     fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
-        models::decode_list(&self.name, body)
+        models::decode_list(self.name(), body)
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
@@ -216,6 +323,6 @@ impl Provider for Anthropic {
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
-        models::decode_one(&self.name, body)
+        models::decode_one(self.name(), body)
     }
 }

@@ -20,21 +20,21 @@ mod types;
 mod whole_response;
 
 use super::{
-    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
-    IdFormat, ModelPage, Provider,
+    Address, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
+    EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore,
+    ProviderDefaults,
     call_ids::{self, Links},
-    model_ids, requests,
+    model_ids,
 };
 use crate::{
-    ChatRequest, EmbedRequest, Error, ErrorKind, Model, Secret,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model,
     auth::sigv4::{AwsCredentialSource, Signer},
     codec::percent::encode_segment,
-    provider::{Auth, Credential},
     schema::{self, Dialects},
 };
 use bytes::Bytes;
 use endpoint::{ApiPlane, Variant};
-use http::{HeaderValue, Method, Request, header, response};
+use http::{Request, response};
 
 pub use content_blocks::{
     CacheTtl, cache_point, cited_document, guard_content_image, guard_content_text, json_result,
@@ -51,8 +51,6 @@ const CALL_ID: IdFormat = IdFormat::new(1, 64).only("_.:-");
 /// The name that requests are signed for, on both planes.
 const SIGNING_NAME: &str = "bedrock";
 
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
-
 /// The service model's limit for the id of a model, in bytes.
 const MAX_MODEL_ID_CHARS: usize = 2048;
 
@@ -61,40 +59,76 @@ const MAX_MODEL_ID_CHARS: usize = 2048;
 /// ```
 /// use unifiedai::provider::{AwsCredentials, Bedrock};
 /// let keys = AwsCredentials::new("AKIDEXAMPLE", "secret", None)?;
-/// let bedrock = Bedrock::builder("us-east-1").credentials(keys).build()?;
+/// let bedrock = Bedrock::builder().region("us-east-1").credentials(keys).build()?;
 /// assert_eq!(bedrock.base_url().as_str(), "https://bedrock-runtime.us-east-1.amazonaws.com");
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Bedrock {
-    name: String,
-    auth: Auth,
-    runtime: BaseUrl,
+    core: ProviderCore,
     control: BaseUrl,
     profiles: bool,
 }
 
+/// The options that only Bedrock's builder has.
+#[derive(Clone, Debug, Default)]
+pub struct BedrockOptions {
+    region: Option<String>,
+    credentials: Option<AwsCredentialSource>,
+    variant: Variant,
+    runtime: Option<String>,
+    control: Option<String>,
+    profiles: bool,
+}
+
+impl BedrockOptions {
+    fn region(&self) -> Result<&str, Error> {
+        let region = self.region.as_deref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                "`bedrock` needs a region: set one with `region`, or set the environment variable AWS_REGION and use `from_env`",
+            )
+        })?;
+        endpoint::check_region(region)?;
+        Ok(region)
+    }
+}
+
 impl Bedrock {
-    /// Bedrock in a region such as `us-east-1`, to be given credentials.
+    /// Bedrock in a region such as `us-east-1`, with a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`).
+    ///
+    /// ```
+    /// # use unifiedai::provider::Bedrock;
+    /// let provider = Bedrock::new("us-east-1", "my-bedrock-api-key")?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `invalid_request` if the region or the key cannot be one.
+    pub fn new(region: impl Into<String>, key: impl Into<String>) -> Result<Self, Error> {
+        Self::builder().region(region).api_key(key)?.build()
+    }
+
+    /// Bedrock with AWS credentials and other options. A [`region`](ProviderBuilder::region) is required.
+    ///
+    /// A [`base_url`](ProviderBuilder::base_url) counts for chats and for lists of models; the region still counts for
+    /// signatures. A key or another [`auth`](ProviderBuilder::auth) counts before credentials.
+    ///
+    /// ```
+    /// # use unifiedai::provider::{AwsCredentials, Bedrock};
+    /// let keys = AwsCredentials::new("AKIDEXAMPLE", "secret", None)?;
+    /// let provider = Bedrock::builder().region("eu-west-1").credentials(keys).fips(true).build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     #[must_use]
-    pub fn builder(region: impl Into<String>) -> BedrockBuilder {
-        BedrockBuilder {
-            region: region.into(),
-            credentials: None,
-            auth: Auth::None,
-            variant: Variant::default(),
-            runtime: None,
-            control: None,
-            profiles: false,
-            name: None,
-            insecure_http: false,
-        }
+    pub fn builder() -> ProviderBuilder<Self> {
+        ProviderBuilder::new()
     }
 
     /// Where chats are sent.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
-        &self.runtime
+        self.core.base_url()
     }
 
     /// Where lists of models are asked for.
@@ -102,88 +136,48 @@ impl Bedrock {
     pub fn control_plane_endpoint_url(&self) -> &BaseUrl {
         &self.control
     }
-
-    fn get(&self, path: &str) -> Result<Request<Bytes>, Error> {
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = self.control.join(path)?;
-        let headers = request.headers_mut();
-        headers.insert(header::ACCEPT, super::JSON);
-        headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
-        headers.insert(header::USER_AGENT, super::USER_AGENT);
-        Ok(request)
-    }
 }
 
-/// Makes a [`Bedrock`].
-#[derive(Clone, Debug)]
-pub struct BedrockBuilder {
-    region: String,
-    credentials: Option<AwsCredentialSource>,
-    auth: Auth,
-    variant: Variant,
-    runtime: Option<String>,
-    control: Option<String>,
-    profiles: bool,
-    name: Option<String>,
-    insecure_http: bool,
-}
-
-impl BedrockBuilder {
-    /// AWS credentials, or a closure that is asked for them before each attempt. A Bedrock API key counts before them.
+impl ProviderBuilder<Bedrock> {
+    /// The region, such as `us-east-1`.
     #[must_use]
-    pub fn credentials(mut self, credentials: impl Into<AwsCredentialSource>) -> Self {
-        self.credentials = Some(credentials.into());
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.options.region = Some(region.into());
         self
     }
 
-    /// A Bedrock API key, as in `AWS_BEARER_TOKEN_BEDROCK`.
-    ///
-    /// # Errors
-    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
-    pub fn api_key(self, key: impl Into<String>) -> Result<Self, Error> {
-        Ok(self.bearer(Secret::new(key)?))
-    }
-
-    /// The same, also as a closure that is asked for it before each attempt.
+    /// AWS credentials, or a closure that is asked for them before each attempt. A Bedrock API key counts before them.
     #[must_use]
-    pub fn bearer(mut self, credential: impl Into<Credential>) -> Self {
-        self.auth = Auth::Bearer(credential.into());
+    pub fn credentials(mut self, credentials: impl Into<AwsCredentialSource>) -> Self {
+        self.options.credentials = Some(credentials.into());
         self
     }
 
     /// Whether to use the hosts with validated cryptography (FIPS 140).
     #[must_use]
     pub fn fips(mut self, fips: bool) -> Self {
-        self.variant.fips = fips;
+        self.options.variant.fips = fips;
         self
     }
 
     /// Whether to use the hosts that have IPv6 addresses too.
     #[must_use]
     pub fn dual_stack(mut self, dual_stack: bool) -> Self {
-        self.variant.dual_stack = dual_stack;
+        self.options.variant.dual_stack = dual_stack;
         self
     }
 
-    /// Another address than the region's, for chats and for lists of models. The region still counts for signatures.
-    #[must_use]
-    pub fn base_url(self, url: impl Into<String>) -> Self {
-        let url = url.into();
-        self.endpoint_url(url.clone())
-            .control_plane_endpoint_url(url)
-    }
-
-    /// Another address for chats alone, such as a VPC endpoint.
+    /// Another address for chats alone, such as a VPC endpoint. It counts before [`base_url`](ProviderBuilder::base_url).
     #[must_use]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.runtime = Some(url.into());
+        self.options.runtime = Some(url.into());
         self
     }
 
-    /// Another address for lists of models alone.
+    /// Another address for lists of models alone. It counts before [`base_url`](ProviderBuilder::base_url).
     #[must_use]
     pub fn control_plane_endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.control = Some(url.into());
+        self.options.control = Some(url.into());
         self
     }
 
@@ -191,61 +185,59 @@ impl BedrockBuilder {
     /// credentials must be allowed to list them. Default no.
     #[must_use]
     pub fn list_profiles(mut self, profiles: bool) -> Self {
-        self.profiles = profiles;
+        self.options.profiles = profiles;
         self
     }
 
-    /// Lets a key, or a signed request, travel over `http://` to another machine, unencrypted: for servers in a network that you
-    /// trust, such as `http://gateway:8000`.
-    #[must_use]
-    pub fn allow_insecure_http(mut self) -> Self {
-        self.insecure_http = true;
-        self
+    pub(crate) fn has_region(&self) -> bool {
+        self.options.region.is_some()
     }
 
-    /// Another name than `bedrock`, by which errors and responses call it.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.options.credentials.is_some()
+    }
+}
+
+impl BuildProvider for Bedrock {
+    type Options = BedrockOptions;
+
+    fn defaults(_: &BedrockOptions) -> ProviderDefaults {
+        let mut defaults = ProviderDefaults::new(BLOCK_PROVIDER, "", "AWS_BEARER_TOKEN_BEDROCK");
+        defaults.credential = (
+            "credentials",
+            "pass an AWS access key with `credentials` or a Bedrock API key with `api_key`",
+        );
+        defaults
     }
 
-    /// The provider.
-    ///
-    /// # Errors
-    /// `invalid_request` if the region is not one or has no such host, if an address is not one, if there are no
-    /// credentials although requests would go to AWS, or if they would travel unencrypted.
-    pub fn build(self) -> Result<Bedrock, Error> {
-        endpoint::check_region(&self.region)?;
-        let own_place = self.runtime.is_none();
-        let place = |plane, url: Option<String>| match url {
-            Some(url) => BaseUrl::parse(&url),
-            None => endpoint::url(plane, &self.region, self.variant),
-        };
-        let runtime = place(ApiPlane::Runtime, self.runtime)?;
-        let control = place(ApiPlane::Control, self.control)?;
-        let auth = match (self.auth, self.credentials) {
-            (Auth::None, Some(credentials)) => {
-                Auth::SigV4(Signer::new(credentials, &self.region, SIGNING_NAME)?)
+    fn address(options: &BedrockOptions, given: Option<&str>) -> Result<Address, Error> {
+        let region = options.region()?;
+        match options.runtime.as_deref().or(given) {
+            Some(url) => Ok(Address::Other(url.to_owned())),
+            None => {
+                let url = endpoint::url(ApiPlane::Runtime, region, options.variant)?;
+                Ok(Address::Own(url.as_str().to_owned()))
             }
-            (auth, _) => auth,
+        }
+    }
+
+    fn own_auth(options: &BedrockOptions) -> Result<Auth, Error> {
+        let region = options.region()?;
+        Ok(match &options.credentials {
+            Some(keys) => Auth::SigV4(Signer::new(keys.clone(), region, SIGNING_NAME)?),
+            None => Auth::None,
+        })
+    }
+
+    fn from_core(core: ProviderCore, options: BedrockOptions) -> Result<Self, Error> {
+        let control = match options.control.as_deref().or(core.given_url()) {
+            Some(url) => core.other_url(url)?,
+            None => endpoint::url(ApiPlane::Control, options.region()?, options.variant)?,
         };
-        if own_place && !auth.is_required() {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "Bedrock needs credentials: pass an AWS access key or a Bedrock API key",
-            ));
-        }
-        if !self.insecure_http {
-            runtime.check_secrecy(&auth)?;
-            control.check_secrecy(&auth)?;
-        }
         Ok(Bedrock {
-            name: self.name.unwrap_or_else(|| BLOCK_PROVIDER.to_owned()),
-            auth,
-            runtime,
             control,
-            profiles: self.profiles,
+            core,
+            profiles: options.profiles,
         })
     }
 }
@@ -256,38 +248,26 @@ impl Provider for Bedrock {
     }
 
     fn name(&self) -> &str {
-        &self.name
+        self.core.name()
     }
 
     fn auth(&self) -> &Auth {
-        &self.auth
+        self.core.auth()
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         let model = model_segment(&request.model)?;
-        let (operation, accept, framing) = match request.stream {
-            true => ("/converse-stream", EVENT_STREAM, Framing::AwsEventStream),
-            false => ("/converse", super::JSON, Framing::SingleBody),
+        let (operation, framing) = match request.stream {
+            true => ("/converse-stream", Framing::AwsEventStream),
+            false => ("/converse", Framing::SingleBody),
         };
         let request = &*call_ids::fit(request, Links::new(CALL_ID))?;
         let (request, altered) = schema::fit(request, self.name(), Dialects::BEDROCK)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(request)?;
         warnings.extend(altered);
-        let mut http = Request::new(body.into());
-        *http.method_mut() = Method::POST;
-        *http.uri_mut() = self
-            .runtime
-            .join(&["/model/", &model, operation].concat())?;
-        let headers = http.headers_mut();
-        headers.reserve(8);
-        headers.insert(header::CONTENT_TYPE, super::JSON);
-        headers.insert(header::ACCEPT, accept);
-        headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
-        headers.insert(header::USER_AGENT, super::USER_AGENT);
-        let mut encoded = EncodedRequest::new(http, framing);
-        encoded.warnings = warnings;
-        Ok(encoded)
+        let uri = self.core.url(&["/model/", &model, operation].concat())?;
+        Ok(self.core.post_chat(uri, body, framing, warnings))
     }
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
@@ -304,8 +284,8 @@ impl Provider for Bedrock {
         first: usize,
     ) -> Result<EncodedEmbedRequest, Error> {
         let path = ["/model/", &model_segment(&request.model)?, "/invoke"].concat();
-        let body = embed::body(&self.name, request, first)?;
-        Ok(requests::post_embed(self.runtime.join(&path)?, body))
+        let body = embed::body(self.name(), request, first)?;
+        Ok(self.core.post_embed(self.core.url(&path)?, body))
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
@@ -314,25 +294,31 @@ impl Provider for Bedrock {
 
     fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {
         match page {
-            None => self.get("/foundation-models"),
+            None => self.core.get_at(&self.control, "/foundation-models"),
             Some(token) => {
                 let next = encode_segment(token)
                     .map_or_else(String::new, |token| ["&nextToken=", &token].concat());
-                self.get(&["/inference-profiles?maxResults=1000", &next].concat())
+                self.core.get_at(
+                    &self.control,
+                    &["/inference-profiles?maxResults=1000", &next].concat(),
+                )
             }
         }
     }
 
     fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
-        models::decode_list(&self.name, body, self.profiles)
+        models::decode_list(self.name(), body, self.profiles)
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
-        self.get(&["/foundation-models/", &model_segment(id)?].concat())
+        self.core.get_at(
+            &self.control,
+            &["/foundation-models/", &model_segment(id)?].concat(),
+        )
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
-        models::decode_one(&self.name, body)
+        models::decode_one(self.name(), body)
     }
 }
 

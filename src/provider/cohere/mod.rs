@@ -9,17 +9,16 @@ mod models;
 mod types;
 
 use super::{
-    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
-    IdFormat, ModelPage, Provider,
+    Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
+    EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore,
+    ProviderDefaults,
     call_ids::{self, Links},
     errors,
-    requests::{self, ProviderDefaults},
 };
 use crate::{
-    ChatRequest, EmbedRequest, Error, ErrorKind, Model, Secret, Tool,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model, Tool,
     chat::ProviderMetadata,
     codec::percent::encode_segment,
-    provider::Auth,
     schema::{self, Dialects},
 };
 use bytes::Bytes;
@@ -30,27 +29,24 @@ use std::borrow::Cow;
 /// report in one of Cohere's own repositories.
 const OVERFLOW: [(&str, ErrorKind); 1] = [("too many tokens", ErrorKind::ContextOverflow)];
 
-const DEFAULTS: ProviderDefaults = ProviderDefaults {
-    name: "cohere",
-    base_url: "https://api.cohere.com",
-    key_env: "COHERE_API_KEY",
-    key_optional: false,
-};
-
 /// Cohere.
 ///
 /// What a [`ChatRequest`] has no field for goes into [`extra`](ChatRequest::extra): `documents`, `citation_options`,
 /// `safety_mode`. The plan that a model makes before it calls tools is reasoning, and an opaque part that goes back.
 #[derive(Clone, Debug)]
 pub struct Cohere {
-    name: Cow<'static, str>,
-    auth: Auth,
-    base_url: BaseUrl,
+    core: ProviderCore,
     chat: Uri,
 }
 
 impl Cohere {
     /// Cohere with a key.
+    ///
+    /// ```
+    /// # use unifiedai::provider::Cohere;
+    /// let provider = Cohere::new("my-key")?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `invalid_request` if the key cannot be one.
@@ -58,85 +54,36 @@ impl Cohere {
         Self::builder().api_key(key)?.build()
     }
 
-    /// Cohere, to be given a key or another address.
+    /// Cohere with options. A [`base_url`](ProviderBuilder::base_url) is without the version.
+    ///
+    /// ```
+    /// # use unifiedai::provider::Cohere;
+    /// let provider = Cohere::builder().api_key("my-key")?.base_url("https://proxy.example.com").build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     #[must_use]
-    pub fn builder() -> CohereBuilder {
-        CohereBuilder {
-            name: None,
-            auth: Auth::None,
-            base_url: None,
-            insecure_http: false,
-        }
+    pub fn builder() -> ProviderBuilder<Self> {
+        ProviderBuilder::new()
     }
 
     /// The address that the paths of its operations are put behind.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
-        &self.base_url
+        self.core.base_url()
     }
 }
 
-/// Makes a [`Cohere`].
-#[derive(Clone, Debug)]
-pub struct CohereBuilder {
-    name: Option<String>,
-    auth: Auth,
-    base_url: Option<String>,
-    insecure_http: bool,
-}
+impl BuildProvider for Cohere {
+    type Options = ();
 
-impl CohereBuilder {
-    /// The key.
-    ///
-    /// # Errors
-    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
-    pub fn api_key(mut self, key: impl Into<String>) -> Result<Self, Error> {
-        self.auth = Auth::Bearer(Secret::new(key)?.into());
-        Ok(self)
+    fn defaults((): &()) -> ProviderDefaults {
+        ProviderDefaults::new("cohere", "https://api.cohere.com", "COHERE_API_KEY")
     }
 
-    /// Another way to authenticate, such as a token that is asked for anew each time.
-    #[must_use]
-    pub fn auth(mut self, auth: Auth) -> Self {
-        self.auth = auth;
-        self
-    }
-
-    /// Another address than `https://api.cohere.com`, without the version.
-    #[must_use]
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
-    /// `http://vllm:8000`.
-    #[must_use]
-    pub fn allow_insecure_http(mut self) -> Self {
-        self.insecure_http = true;
-        self
-    }
-
-    /// Another name than `cohere`, by which errors and responses call it.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// The provider.
-    ///
-    /// # Errors
-    /// `invalid_request` if the key is missing although Cohere's own address needs one, if the address is not one, or if
-    /// the key would travel unencrypted.
-    pub fn build(self) -> Result<Cohere, Error> {
-        let base_url =
-            DEFAULTS.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
+    fn from_core(core: ProviderCore, (): ()) -> Result<Self, Error> {
         Ok(Cohere {
-            chat: base_url.join("/v2/chat")?,
-            name: self.name.map_or(Cow::Borrowed(DEFAULTS.name), Cow::Owned),
-            auth: self.auth,
-            base_url,
+            chat: core.url("/v2/chat")?,
+            core,
         })
     }
 }
@@ -166,35 +113,32 @@ fn equally_strict(request: Cow<'_, ChatRequest>, strict: bool) -> Cow<'_, ChatRe
 
 impl Provider for Cohere {
     fn name(&self) -> &str {
-        &self.name
+        self.core.name()
     }
 
     fn auth(&self) -> &Auth {
-        &self.auth
+        self.core.auth()
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         let request = &*call_ids::fit(request, Links::new(IdFormat::ANY))?;
         let (body, warnings) = {
             let request = equally_strict(Cow::Borrowed(request), true);
-            let (request, mut altered) = schema::fit(&request, &self.name, Dialects::COHERE)?;
-            let (body, warnings) = encode::body(&self.name, &equally_strict(request, false))?;
+            let (request, mut altered) = schema::fit(&request, self.name(), Dialects::COHERE)?;
+            let (body, warnings) = encode::body(self.name(), &equally_strict(request, false))?;
             altered.extend(warnings);
             (body, altered)
         };
-        let (accept, framing) = if request.stream {
-            (super::EVENT_STREAM, Framing::Sse)
-        } else {
-            (super::JSON, Framing::SingleBody)
+        let framing = match request.stream {
+            true => Framing::Sse,
+            false => Framing::SingleBody,
         };
-        let mut encoded =
-            EncodedRequest::new(requests::post(self.chat.clone(), body, accept), framing);
-        encoded.warnings = warnings;
-        Ok(encoded)
+        let uri = self.chat.clone();
+        Ok(self.core.post_chat(uri, body, framing, warnings))
     }
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
-        Box::new(decode::CohereDecoder::new(&self.name))
+        Box::new(decode::CohereDecoder::new(self.name()))
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
@@ -210,8 +154,8 @@ impl Provider for Cohere {
         request: &EmbedRequest,
         first: usize,
     ) -> Result<EncodedEmbedRequest, Error> {
-        let body = embed::body(&self.name, request, first, true)?;
-        Ok(requests::post_embed(self.base_url.join("/v2/embed")?, body))
+        let body = embed::body(self.name(), request, first, true)?;
+        Ok(self.core.post_embed(self.core.url("/v2/embed")?, body))
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
@@ -224,11 +168,11 @@ impl Provider for Cohere {
             path.push_str("&page_token=");
             path.push_str(&token);
         }
-        Ok(requests::get(self.base_url.join(&path)?))
+        self.core.get(&path)
     }
 
     fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
-        models::decode_list(&self.name, body)
+        models::decode_list(self.name(), body)
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
@@ -238,12 +182,10 @@ impl Provider for Cohere {
                 format!("`{}` is not a model's id", id.escape_debug()),
             )
         })?;
-        Ok(requests::get(
-            self.base_url.join(&["/v1/models/", &id].concat())?,
-        ))
+        self.core.get(&["/v1/models/", &id].concat())
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
-        models::decode_one(&self.name, body)
+        models::decode_one(self.name(), body)
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn body(
         request,
         out: ObjectWriter::with_capacity(1024),
         config: Config::new(request),
-        omissions: UnsupportedParams::new(&provider.name, request.drop_unsupported),
+        omissions: UnsupportedParams::new(provider.core.name(), request.drop_unsupported),
     };
     encoder.conversation()?;
     encoder.tools()?;
@@ -50,7 +50,7 @@ impl<'a> Encoder<'a> {
     fn conversation(&mut self) -> Result<(), Error> {
         let mut translator = Translator {
             omissions: &mut self.omissions,
-            base_url: self.provider.base_url.as_str(),
+            base_url: self.provider.base_url().as_str(),
             generation: Generation::of(&self.request.model),
         };
         let conversation = Conversation::new(self.request, &mut translator)?;
@@ -67,7 +67,7 @@ impl<'a> Encoder<'a> {
         let mut functions = Vec::new();
         let mut own = Vec::new();
         let mut is_strict = false;
-        let known = [BLOCK_PROVIDER, &self.provider.name];
+        let known = [BLOCK_PROVIDER, self.provider.core.name()];
         for tool in self.omissions.tools(&request.tools, &known)? {
             match tool {
                 Tool::Function {

@@ -4,7 +4,6 @@
 //! code and its results, pictures that the model made, signatures of text. An opaque block that is no part of its own,
 //! such as `{"thoughtSignature": ".."}`, adds its members to the part before it.
 
-mod builder;
 mod config;
 mod decode;
 mod decode_candidate;
@@ -21,23 +20,21 @@ mod types;
 mod usage;
 
 use super::{
-    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing,
-    IdFormat, ModelPage, Provider,
+    Address, Auth, AuthStyle, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings,
+    EncodedEmbedRequest, EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder,
+    ProviderCore, ProviderDefaults,
     call_ids::{self, Links},
-    requests, tool_names,
-    vertex::{Vertex, model_segments},
+    tool_names,
+    vertex::{self, Vertex, model_segments},
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, Model,
     codec::percent::encode_segment,
-    provider::Auth,
     schema::{self, Dialects},
 };
 use bytes::Bytes;
-use http::{Method, Request, Uri, header, response};
-use std::borrow::Cow;
+use http::{Request, response};
 
-pub use builder::GeminiBuilder;
 pub(super) use encode_contents::Generation;
 
 /// The provider of this wire's opaque blocks.
@@ -46,21 +43,32 @@ pub(crate) const BLOCK_PROVIDER: &str = "gemini";
 /// A server that speaks Gemini's `generateContent`.
 #[derive(Clone, Debug)]
 pub struct Gemini {
-    name: Cow<'static, str>,
-    auth: Auth,
-    base_url: BaseUrl,
+    core: ProviderCore,
     hosting: Hosting,
 }
 
 /// Where the models are, as far as it changes the request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 enum Hosting {
+    #[default]
     Own,
     Vertex(Vertex),
 }
 
+/// The options that only Gemini's builder has.
+#[derive(Clone, Debug, Default)]
+pub struct GeminiOptions {
+    hosting: Hosting,
+}
+
 impl Gemini {
     /// Google's developer API, with a key.
+    ///
+    /// ```
+    /// # use unifiedai::provider::Gemini;
+    /// let provider = Gemini::new("my-key")?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `invalid_request` if the key cannot be one.
@@ -68,22 +76,23 @@ impl Gemini {
         Self::builder().api_key(key)?.build()
     }
 
+    /// Google's developer API, or Vertex AI, with options.
+    ///
+    /// ```
+    /// # use unifiedai::{Secret, provider::{Auth, Gemini}};
+    /// let token = Auth::Bearer(Secret::new("my-token")?.into());
+    /// let provider = Gemini::builder().vertex("my-project", "global")?.auth(token).build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
+    #[must_use]
+    pub fn builder() -> ProviderBuilder<Self> {
+        ProviderBuilder::new()
+    }
+
     /// The address that the paths of its operations are put behind.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
-        &self.base_url
-    }
-
-    fn http(&self, method: Method, uri: Uri, body: Bytes) -> Request<Bytes> {
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.reserve(5);
-        headers.insert(header::ACCEPT, super::JSON);
-        headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
-        headers.insert(header::USER_AGENT, super::USER_AGENT);
-        request
+        self.core.base_url()
     }
 
     fn chat_path(&self, request: &ChatRequest) -> Result<String, Error> {
@@ -101,9 +110,54 @@ impl Gemini {
 
     fn models(&self, path: &str) -> Result<Request<Bytes>, Error> {
         if !matches!(self.hosting, Hosting::Own) {
-            return Err(super::unsupported(&self.name, "list its models"));
+            return Err(super::unsupported(self.name(), "list its models"));
         }
-        Ok(self.http(Method::GET, self.base_url.join(path)?, Bytes::new()))
+        self.core.get(path)
+    }
+}
+
+impl ProviderBuilder<Gemini> {
+    /// Gemini on Google Cloud's Vertex AI: a project and a location such as `us-central1` or `global`, with a token as
+    /// [`auth`](ProviderBuilder::auth).
+    ///
+    /// # Errors
+    /// `invalid_request` if project or location cannot be one.
+    pub fn vertex(mut self, project: &str, location: &str) -> Result<Self, Error> {
+        self.options.hosting = Hosting::Vertex(Vertex::new(project, location)?);
+        Ok(self)
+    }
+}
+
+impl BuildProvider for Gemini {
+    type Options = GeminiOptions;
+
+    fn defaults(options: &GeminiOptions) -> ProviderDefaults {
+        let mut defaults = match options.hosting {
+            Hosting::Own => ProviderDefaults::new(
+                BLOCK_PROVIDER,
+                "https://generativelanguage.googleapis.com/v1beta",
+                "GEMINI_API_KEY",
+            ),
+            Hosting::Vertex(_) => vertex::defaults("vertex"),
+        };
+        defaults.auth_style = AuthStyle::Header("x-goog-api-key");
+        defaults
+    }
+
+    fn address(options: &GeminiOptions, given: Option<&str>) -> Result<Address, Error> {
+        Ok(match (given, &options.hosting) {
+            (Some(url), Hosting::Own) => Address::Other(BaseUrl::with_version(url, "v1beta")),
+            (Some(url), Hosting::Vertex(_)) => Address::Other(BaseUrl::with_version(url, "v1")),
+            (None, Hosting::Own) => Address::Own(Self::defaults(options).base_url.to_owned()),
+            (None, Hosting::Vertex(vertex)) => Address::Own(vertex.base_url()),
+        })
+    }
+
+    fn from_core(core: ProviderCore, options: GeminiOptions) -> Result<Self, Error> {
+        Ok(Gemini {
+            core,
+            hosting: options.hosting,
+        })
     }
 }
 
@@ -118,34 +172,27 @@ const TOOL_NAME: IdFormat = IdFormat::new(1, 128).only("_.:-");
 
 impl Provider for Gemini {
     fn name(&self) -> &str {
-        &self.name
+        self.core.name()
     }
 
     fn auth(&self) -> &Auth {
-        &self.auth
+        self.core.auth()
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(&self.name, &request.tools, TOOL_NAME)?;
-        let links = Links::new(IdFormat::ANY).with_results(&self.name, true);
+        tool_names::check(self.name(), &request.tools, TOOL_NAME)?;
+        let links = Links::new(IdFormat::ANY).with_results(self.name(), true);
         let request = &*call_ids::fit(request, links)?;
-        let (request, altered) = schema::fit(request, &self.name, Dialects::GEMINI)?;
+        let (request, altered) = schema::fit(request, self.name(), Dialects::GEMINI)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(self, request)?;
         warnings.extend(altered);
-        let uri = self.base_url.join(&self.chat_path(request)?)?;
-        let mut http = self.http(Method::POST, uri, body.into());
-        let headers = http.headers_mut();
-        headers.insert(header::CONTENT_TYPE, super::JSON);
-        let framing = if request.stream {
-            headers.insert(header::ACCEPT, super::EVENT_STREAM);
-            Framing::Sse
-        } else {
-            Framing::SingleBody
+        let uri = self.core.url(&self.chat_path(request)?)?;
+        let framing = match request.stream {
+            true => Framing::Sse,
+            false => Framing::SingleBody,
         };
-        let mut encoded = EncodedRequest::new(http, framing);
-        encoded.warnings = warnings;
-        Ok(encoded)
+        Ok(self.core.post_chat(uri, body, framing, warnings))
     }
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
@@ -162,11 +209,11 @@ impl Provider for Gemini {
         first: usize,
     ) -> Result<EncodedEmbedRequest, Error> {
         if !matches!(self.hosting, Hosting::Own) {
-            return Err(super::unsupported(&self.name, "embed texts"));
+            return Err(super::unsupported(self.name(), "embed texts"));
         }
         let path = own_path(&request.model)? + ":batchEmbedContents";
-        let body = embed::body(&self.name, request, first)?;
-        Ok(requests::post_embed(self.base_url.join(&path)?, body))
+        let body = embed::body(self.name(), request, first)?;
+        Ok(self.core.post_embed(self.core.url(&path)?, body))
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
@@ -184,7 +231,7 @@ impl Provider for Gemini {
     }
 
     fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
-        models::decode_list(&self.name, body)
+        models::decode_list(self.name(), body)
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
@@ -192,6 +239,6 @@ impl Provider for Gemini {
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
-        models::decode_one(&self.name, body)
+        models::decode_one(self.name(), body)
     }
 }

@@ -3,7 +3,6 @@
 //! [`OpenAiChat`] is the wire, a [`ChatProfile`] what one server does differently. Decoding is the same for all of them: it
 //! reads every variant that any server is known to send, whatever the profile.
 
-mod builder;
 mod decode;
 mod embed;
 mod encode;
@@ -23,25 +22,22 @@ mod types;
 mod usage;
 
 use super::{
-    BaseUrl, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, ModelPage,
-    Provider,
+    Address, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
+    EncodedRequest, Framing, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     call_ids::{self, Links},
-    model_ids, requests, tool_names,
+    errors,
+    kit::url_template,
+    model_ids, tool_names,
 };
 use crate::{
-    ChatRequest, EmbedRequest, Error, ErrorKind, Model,
-    codec::percent::encode_segment,
-    error::ErrorBody,
-    provider::{Auth, errors},
-    schema,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
+    error::ErrorBody, schema,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Uri, header, response};
-use std::borrow::Cow;
+use http::{HeaderValue, Request, Uri, header, response};
 
-pub use builder::OpenAiChatBuilder;
 pub use profile::{
-    AuthStyle, ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
+    ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
     StructuredOutput, ValueNaming,
 };
 pub use profiles::CEREBRAS;
@@ -50,69 +46,74 @@ pub use profiles::CEREBRAS;
 #[derive(Clone, Debug)]
 pub struct OpenAiChat {
     profile: ChatProfile,
-    name: Cow<'static, str>,
-    auth: Auth,
-    base_url: BaseUrl,
+    core: ProviderCore,
     chat: Uri,
-    /// Behind every URL, question mark included; often empty.
-    query: String,
-    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The options that only the builder of OpenAI chat has.
+#[derive(Clone, Debug)]
+pub struct OpenAiChatOptions {
+    profile: ChatProfile,
+    url_params: Vec<(String, String)>,
+}
+
+impl Default for OpenAiChatOptions {
+    fn default() -> Self {
+        OpenAiChatOptions {
+            profile: profiles::OPENAI,
+            url_params: Vec::new(),
+        }
+    }
 }
 
 impl OpenAiChat {
-    /// Cerebras with a key.
+    /// OpenAI with a key. Every other server that has a profile has a constructor of its own: [`groq`](Self::groq),
+    /// [`azure`](Self::azure), [`vllm`](Self::vllm).
+    ///
+    /// ```
+    /// # use unifiedai::provider::OpenAiChat;
+    /// let provider = OpenAiChat::new("my-key")?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `invalid_request` if the key cannot be one.
-    pub fn cerebras(key: impl Into<String>) -> Result<Self, Error> {
-        Self::builder(CEREBRAS).api_key(key)?.build()
+    pub fn new(key: impl Into<String>) -> Result<Self, Error> {
+        Self::builder().api_key(key)?.build()
     }
 
-    /// Azure OpenAI, by the name of a deployment: `https://{resource}.openai.azure.com/openai/deployments/{deployment}`.
-    /// Another API version than the profile's is set with [`OpenAiChatBuilder::query`].
-    ///
-    /// # Errors
-    /// `invalid_request` if the key or a name cannot be one.
-    pub fn azure(
-        resource: impl Into<String>,
-        deployment: impl Into<String>,
-        key: impl Into<String>,
-    ) -> Result<Self, Error> {
-        Self::builder(profiles::AZURE)
-            .url_param("resource", resource)
-            .url_param("deployment", deployment)
-            .api_key(key)?
-            .build()
-    }
-
-    /// A server with a profile, to be given a key, what its address leaves open, or another address.
+    /// OpenAI, or the server of another [`profile`](ProviderBuilder::profile), with options.
     ///
     /// ```
     /// use unifiedai::provider::{OpenAiChat, openai_chat::profiles};
-    /// # fn main() -> Result<(), unifiedai::Error> {
-    /// let groq = OpenAiChat::builder(profiles::GROQ).api_key("gsk_...")?.build()?;
-    /// let ollama = OpenAiChat::builder(profiles::OLLAMA).build()?;
-    /// let databricks = OpenAiChat::builder(profiles::DATABRICKS)
+    /// let openai = OpenAiChat::builder().api_key("sk-...")?.header("openai-project", "search")?.build()?;
+    /// let databricks = OpenAiChat::builder()
+    ///     .profile(profiles::DATABRICKS)
     ///     .url_param("workspace", "adb-1.2.azuredatabricks.net")
     ///     .api_key("dapi...")?
     ///     .build()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), unifiedai::Error>(())
     /// ```
     #[must_use]
-    pub fn builder(profile: ChatProfile) -> OpenAiChatBuilder {
-        OpenAiChatBuilder::new(profile)
+    pub fn builder() -> ProviderBuilder<Self> {
+        ProviderBuilder::new()
     }
 
-    /// Any server at `base_url`, asked only for what every server can do.
+    /// Any server at `base_url`, asked only for what every server can do. A key is optional.
+    ///
+    /// ```
+    /// # use unifiedai::provider::OpenAiChat;
+    /// let provider = OpenAiChat::custom("https://models.example.com/v1").api_key("my-key")?.build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     #[must_use]
-    pub fn custom(base_url: impl Into<String>) -> OpenAiChatBuilder {
-        Self::builder(ChatProfile {
+    pub fn custom(base_url: impl Into<String>) -> ProviderBuilder<Self> {
+        let profile = ChatProfile {
             key_optional: true,
             free_names: true,
             ..ChatProfile::BASE
-        })
-        .base_url(base_url)
+        };
+        Self::builder().profile(profile).base_url(base_url)
     }
 
     /// What this server does differently.
@@ -124,38 +125,55 @@ impl OpenAiChat {
     /// Where it is.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
-        &self.base_url
+        self.core.base_url()
+    }
+}
+
+impl ProviderBuilder<OpenAiChat> {
+    /// The server, as a profile of [`profiles`] or of the program's own.
+    #[must_use]
+    pub fn profile(mut self, profile: ChatProfile) -> Self {
+        self.options.profile = profile;
+        self
     }
 
-    fn http(&self, method: Method, uri: Uri, body: Bytes) -> Request<Bytes> {
-        let mut request = Request::new(body);
-        let is_post = method == Method::POST;
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.reserve(super::HEADER_CAPACITY);
-        if is_post {
-            headers.insert(header::CONTENT_TYPE, super::JSON);
-        }
-        headers.insert(header::ACCEPT_ENCODING, super::IDENTITY);
-        headers.insert(header::USER_AGENT, super::USER_AGENT);
-        for (name, value) in &self.headers {
-            headers.insert(name.clone(), value.clone());
-        }
-        request
+    /// What the address leaves open: an account, a resource, a region. Letters, digits, `.`, `_` and `-`. The names in braces of
+    /// a [`base_url`](ProviderBuilder::base_url) are replaced, too.
+    #[must_use]
+    pub fn url_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.url_params.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl BuildProvider for OpenAiChat {
+    type Options = OpenAiChatOptions;
+
+    fn defaults(options: &OpenAiChatOptions) -> ProviderDefaults {
+        let profile = &options.profile;
+        let mut defaults = ProviderDefaults::new(profile.name, profile.base_url, profile.key_env);
+        defaults.key_optional = profile.key_optional;
+        defaults.auth_style = profile.auth;
+        defaults.query = profile.query;
+        defaults
     }
 
-    fn get(&self, path: &str) -> Result<Request<Bytes>, Error> {
-        let uri = self.base_url.join(&[path, &self.query].concat())?;
-        let mut request = self.http(Method::GET, uri, Bytes::new());
-        request.headers_mut().insert(header::ACCEPT, super::JSON);
-        Ok(request)
+    fn address(options: &OpenAiChatOptions, given: Option<&str>) -> Result<Address, Error> {
+        url_template::address(&Self::defaults(options), &options.url_params, given)
+    }
+
+    fn from_core(core: ProviderCore, options: OpenAiChatOptions) -> Result<Self, Error> {
+        Ok(OpenAiChat {
+            chat: core.url("/chat/completions")?,
+            core,
+            profile: options.profile,
+        })
     }
 }
 
 impl Provider for OpenAiChat {
     fn owns_model(&self, model: &str) -> bool {
-        let vendors = model_ids::vendors_at(&self.base_url, self.profile.vendors);
+        let vendors = model_ids::vendors_at(self.base_url(), self.profile.vendors);
         model_ids::has_vendor_prefix(model, vendors)
     }
 
@@ -164,43 +182,38 @@ impl Provider for OpenAiChat {
     }
 
     fn name(&self) -> &str {
-        &self.name
+        self.core.name()
     }
 
     fn auth(&self) -> &Auth {
-        &self.auth
+        self.core.auth()
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
+        tool_names::check(self.name(), &request.tools, self.profile.tool_name)?;
         let links = Links::new(self.profile.call_id);
-        let links = links.with_results(&self.name, self.profile.results_wanted);
+        let links = links.with_results(self.name(), self.profile.results_wanted);
         let request = &*call_ids::fit(request, links)?;
-        let (request, altered) = schema::fit(request, &self.name, self.profile.schemas)?;
+        let (request, altered) = schema::fit(request, self.name(), self.profile.schemas)?;
         let request = &*request;
-        let (body, mut warnings) = encode::body(&self.profile, &self.name, request)?;
+        let (body, mut warnings) = encode::body(&self.profile, self.name(), request)?;
         warnings.extend(altered);
-        let mut http = self.http(Method::POST, self.chat.clone(), body.into());
-        let framing = if request.stream {
-            http.headers_mut()
-                .insert(header::ACCEPT, super::EVENT_STREAM);
-            if self.profile.closes_after_stream {
-                let close = HeaderValue::from_static("close");
-                http.headers_mut().insert(header::CONNECTION, close);
-            }
-            super::Framing::Sse
-        } else {
-            http.headers_mut().insert(header::ACCEPT, super::JSON);
-            super::Framing::SingleBody
+        let framing = match request.stream {
+            true => Framing::Sse,
+            false => Framing::SingleBody,
         };
-        let mut encoded = EncodedRequest::new(http, framing);
-        encoded.warnings = warnings;
+        let uri = self.chat.clone();
+        let mut encoded = self.core.post_chat(uri, body, framing, warnings);
+        if request.stream && self.profile.closes_after_stream {
+            let headers = encoded.request.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(encoded)
     }
 
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {
         Box::new(decode::OpenAiChatDecoder::new(
-            self.name.clone(),
+            self.core.shared_name(),
             self.profile.end_marker,
             request.include_usage.unwrap_or(true),
             expects_one_choice(request),
@@ -218,14 +231,8 @@ impl Provider for OpenAiChat {
         request: &EmbedRequest,
         first: usize,
     ) -> Result<EncodedEmbedRequest, Error> {
-        let body = embed::body(&self.name, request, first)?;
-        let uri = self.base_url.join(&["/embeddings", &self.query].concat())?;
-        let mut batch = requests::post_embed(uri, body);
-        for (name, value) in &self.headers {
-            let headers = batch.encoded.request.headers_mut();
-            headers.insert(name.clone(), value.clone());
-        }
-        Ok(batch)
+        let body = embed::body(self.name(), request, first)?;
+        Ok(self.core.post_embed(self.core.url("/embeddings")?, body))
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
@@ -234,25 +241,25 @@ impl Provider for OpenAiChat {
 
     fn encode_models(&self, _page: Option<&str>) -> Result<Request<Bytes>, Error> {
         if !self.profile.models {
-            return Err(super::unsupported(&self.name, "list its models"));
+            return Err(super::unsupported(self.name(), "list its models"));
         }
-        self.get("/models")
+        self.core.get("/models")
     }
 
     fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
-        models::decode_list(&self.name, body)
+        models::decode_list(self.name(), body)
     }
 
     fn encode_check(&self) -> Result<Request<Bytes>, Error> {
         match self.profile.check_path {
             "/models" => self.encode_models(None),
-            other => self.get(other),
+            other => self.core.get(other),
         }
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
         if !self.profile.models {
-            return Err(super::unsupported(&self.name, "describe one model"));
+            return Err(super::unsupported(self.name(), "describe one model"));
         }
         // A slash is part of many ids and of the path they are asked under (`org/name`).
         let path: Option<Vec<String>> = id.split('/').map(encode_segment).collect();
@@ -262,11 +269,11 @@ impl Provider for OpenAiChat {
                 format!("`{}` is not a model's id", id.escape_debug()),
             )
         })?;
-        self.get(&["/models/", &path.join("/")].concat())
+        self.core.get(&["/models/", &path.join("/")].concat())
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
-        models::decode_one(&self.name, body)
+        models::decode_one(self.name(), body)
     }
 }
 

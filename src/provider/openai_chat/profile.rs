@@ -1,6 +1,10 @@
 //! What differs between the servers that speak OpenAI chat, as data.
 
-use crate::{chat::Param, provider::IdFormat, schema::Dialects};
+use crate::{
+    chat::Param,
+    provider::{AuthStyle, IdFormat},
+    schema::Dialects,
+};
 
 /// One server's dialect of OpenAI chat. A new server is a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
@@ -9,7 +13,7 @@ pub struct ChatProfile {
     /// A short name, such as `cerebras`; also the prefix in `cerebras.gpt-oss-120b`.
     pub name: &'static str,
     /// Where it is, version path included; empty for servers without a fixed place. A name in braces stands for what
-    /// differs between accounts and is given with [`OpenAiChatBuilder::url_param`](super::OpenAiChatBuilder::url_param).
+    /// differs between accounts and is given with [`url_param`](crate::provider::ProviderBuilder::url_param).
     pub base_url: &'static str,
     /// What is added to every URL as its query.
     pub query: &'static [(&'static str, &'static str)],
@@ -112,16 +116,6 @@ impl ValueNaming {
             api_value: wire,
         }
     }
-}
-
-/// Where the key goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AuthStyle {
-    /// `authorization: Bearer`.
-    Bearer,
-    /// A header of its own.
-    Header(&'static str),
 }
 
 /// How a stream comes to have usage.

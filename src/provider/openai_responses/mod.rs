@@ -21,20 +21,17 @@ mod unknown;
 mod usage;
 
 use super::{
-    BaseUrl, ChatDecoder, EncodedRequest, Framing, ModelPage, Provider,
+    Address, Auth, BaseUrl, BuildProvider, ChatDecoder, EncodedRequest, Framing, ModelPage,
+    Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     call_ids::{self, Links},
+    kit::url_template,
     model_ids,
-    openai_chat::{AuthStyle, models},
-    requests::{self, ProviderDefaults},
+    openai_chat::models,
     tool_names,
 };
-use crate::{
-    ChatRequest, Error, ErrorKind, Model, Secret, codec::percent::encode_segment, provider::Auth,
-    schema,
-};
+use crate::{ChatRequest, Error, ErrorKind, Model, codec::percent::encode_segment, schema};
 use bytes::Bytes;
-use http::{HeaderName, Request, Uri};
-use std::borrow::Cow;
+use http::{Request, Uri};
 
 pub use profile::ResponsesProfile;
 
@@ -47,33 +44,68 @@ pub use profile::ResponsesProfile;
 #[derive(Clone, Debug)]
 pub struct OpenAiResponses {
     profile: ResponsesProfile,
-    name: Cow<'static, str>,
-    auth: Auth,
-    base_url: BaseUrl,
+    core: ProviderCore,
     responses: Uri,
 }
 
+/// The options that only the builder of the Responses API has.
+#[derive(Clone, Debug)]
+pub struct OpenAiResponsesOptions {
+    profile: ResponsesProfile,
+    url_params: Vec<(String, String)>,
+}
+
+impl Default for OpenAiResponsesOptions {
+    fn default() -> Self {
+        OpenAiResponsesOptions {
+            profile: ResponsesProfile::OPENAI,
+            url_params: Vec::new(),
+        }
+    }
+}
+
 impl OpenAiResponses {
-    /// OpenAI with a key.
+    /// OpenAI with a key. Every other server that has a profile has a constructor of its own, such as [`xai`](Self::xai).
+    ///
+    /// ```
+    /// # use unifiedai::provider::OpenAiResponses;
+    /// let provider = OpenAiResponses::new("my-key")?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `invalid_request` if the key cannot be one.
-    pub fn openai(key: impl Into<String>) -> Result<Self, Error> {
-        Self::builder(ResponsesProfile::OPENAI)
-            .api_key(key)?
-            .build()
+    pub fn new(key: impl Into<String>) -> Result<Self, Error> {
+        Self::builder().api_key(key)?.build()
     }
 
-    /// A server with a profile, to be given a key or another address.
+    /// OpenAI, or the server of another [`profile`](ProviderBuilder::profile), with options.
+    ///
+    /// ```
+    /// use unifiedai::provider::{OpenAiResponses, openai_responses::ResponsesProfile};
+    /// let xai = OpenAiResponses::builder()
+    ///     .profile(ResponsesProfile::XAI)
+    ///     .api_key("my-key")?
+    ///     .build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     #[must_use]
-    pub fn builder(profile: ResponsesProfile) -> OpenAiResponsesBuilder {
-        OpenAiResponsesBuilder {
-            profile,
-            name: None,
-            auth: Auth::None,
-            base_url: None,
-            insecure_http: false,
-        }
+    pub fn builder() -> ProviderBuilder<Self> {
+        ProviderBuilder::new()
+    }
+
+    /// Any server at `base_url` that speaks the Responses API. A key is optional.
+    ///
+    /// ```
+    /// # use unifiedai::provider::OpenAiResponses;
+    /// let provider = OpenAiResponses::custom("https://models.example.com/v1").build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
+    #[must_use]
+    pub fn custom(base_url: impl Into<String>) -> ProviderBuilder<Self> {
+        Self::builder()
+            .profile(ResponsesProfile::BASE)
+            .base_url(base_url)
     }
 
     /// What this server does differently.
@@ -85,103 +117,67 @@ impl OpenAiResponses {
     /// The address that the paths of its operations are put behind.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
-        &self.base_url
+        self.core.base_url()
     }
 }
 
-/// Makes an [`OpenAiResponses`].
-#[derive(Clone, Debug)]
-pub struct OpenAiResponsesBuilder {
-    profile: ResponsesProfile,
-    name: Option<String>,
-    auth: Auth,
-    base_url: Option<String>,
-    insecure_http: bool,
+impl ProviderBuilder<OpenAiResponses> {
+    /// The server, as one of the profiles of [`ResponsesProfile`] or of the program's own.
+    #[must_use]
+    pub fn profile(mut self, profile: ResponsesProfile) -> Self {
+        self.options.profile = profile;
+        self
+    }
+
+    /// What the address leaves open, such as a `resource`. Letters, digits, `.`, `_` and `-`. The names in braces of a
+    /// [`base_url`](ProviderBuilder::base_url) are replaced, too.
+    #[must_use]
+    pub fn url_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.url_params.push((name.into(), value.into()));
+        self
+    }
 }
 
-impl OpenAiResponsesBuilder {
-    /// The key.
-    ///
-    /// # Errors
-    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
-    pub fn api_key(mut self, key: impl Into<String>) -> Result<Self, Error> {
-        let credential = Secret::new(key)?.into();
-        self.auth = match self.profile.auth {
-            AuthStyle::Bearer => Auth::Bearer(credential),
-            AuthStyle::Header(name) => Auth::Header(HeaderName::from_static(name), credential),
-        };
-        Ok(self)
+impl BuildProvider for OpenAiResponses {
+    type Options = OpenAiResponsesOptions;
+
+    fn defaults(options: &OpenAiResponsesOptions) -> ProviderDefaults {
+        let profile = &options.profile;
+        let mut defaults = ProviderDefaults::new(profile.name, profile.base_url, profile.key_env);
+        defaults.key_optional = profile.key_optional;
+        defaults.auth_style = profile.auth;
+        defaults
     }
 
-    /// Another way to authenticate, such as a token that is asked for anew each time.
-    #[must_use]
-    pub fn auth(mut self, auth: Auth) -> Self {
-        self.auth = auth;
-        self
+    fn address(options: &OpenAiResponsesOptions, given: Option<&str>) -> Result<Address, Error> {
+        url_template::address(&Self::defaults(options), &options.url_params, given)
     }
 
-    /// Another address than the profile's.
-    #[must_use]
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// Lets the key travel over `http://` to another machine, unencrypted: for servers in a network that you trust, such as
-    /// `http://vllm:8000`.
-    #[must_use]
-    pub fn allow_insecure_http(mut self) -> Self {
-        self.insecure_http = true;
-        self
-    }
-
-    /// Another name than the profile's, by which errors and responses call it.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// The provider.
-    ///
-    /// # Errors
-    /// `invalid_request` if the key is missing although the profile's own address needs one, if the address is not one,
-    /// or if the key would travel unencrypted.
-    pub fn build(self) -> Result<OpenAiResponses, Error> {
-        let profile = self.profile;
-        let place = ProviderDefaults {
-            name: profile.name,
-            base_url: profile.base_url,
-            key_env: profile.key_env,
-            key_optional: profile.key_optional,
-        };
-        let base_url = place.base_url(self.base_url.as_deref(), &self.auth, self.insecure_http)?;
+    fn from_core(core: ProviderCore, options: OpenAiResponsesOptions) -> Result<Self, Error> {
         Ok(OpenAiResponses {
-            responses: base_url.join("/responses")?,
-            name: self.name.map_or(Cow::Borrowed(profile.name), Cow::Owned),
-            profile,
-            auth: self.auth,
-            base_url,
+            responses: core.url("/responses")?,
+            core,
+            profile: options.profile,
         })
     }
 }
 
 impl Provider for OpenAiResponses {
     fn owns_model(&self, model: &str) -> bool {
-        let vendors = model_ids::vendors_at(&self.base_url, self.profile.vendors);
+        let vendors = model_ids::vendors_at(self.base_url(), self.profile.vendors);
         model_ids::has_vendor_prefix(model, vendors)
     }
 
     fn name(&self) -> &str {
-        &self.name
+        self.core.name()
     }
 
     fn auth(&self) -> &Auth {
-        &self.auth
+        self.core.auth()
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(&self.name, &request.tools, self.profile.tool_name)?;
+        tool_names::check(self.name(), &request.tools, self.profile.tool_name)?;
         // With one of these the server has earlier turns.
         let continues = |(name, _): &(String, _)| {
             ["previous_response_id", "conversation"].contains(&name.as_str())
@@ -191,35 +187,30 @@ impl Provider for OpenAiResponses {
             has_earlier_calls,
             ..Links::new(self.profile.call_id)
         };
-        let links = links.with_results(&self.name, self.profile.results_wanted);
+        let links = links.with_results(self.name(), self.profile.results_wanted);
         let request = &*call_ids::fit(request, links)?;
-        let (request, altered) = schema::fit(request, &self.name, self.profile.schemas)?;
+        let (request, altered) = schema::fit(request, self.name(), self.profile.schemas)?;
         let request = &*request;
-        let (body, mut warnings) = encode::body(&self.profile, &self.name, request)?;
+        let (body, mut warnings) = encode::body(&self.profile, self.name(), request)?;
         warnings.extend(altered);
-        let (accept, framing) = if request.stream {
-            (super::EVENT_STREAM, Framing::Sse)
-        } else {
-            (super::JSON, Framing::SingleBody)
+        let framing = match request.stream {
+            true => Framing::Sse,
+            false => Framing::SingleBody,
         };
-        let mut encoded = EncodedRequest::new(
-            requests::post(self.responses.clone(), body, accept),
-            framing,
-        );
-        encoded.warnings = warnings;
-        Ok(encoded)
+        let uri = self.responses.clone();
+        Ok(self.core.post_chat(uri, body, framing, warnings))
     }
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
-        Box::new(decode::ResponsesDecoder::new(&self.name))
+        Box::new(decode::ResponsesDecoder::new(self.name()))
     }
 
     fn encode_models(&self, _page: Option<&str>) -> Result<Request<Bytes>, Error> {
-        Ok(requests::get(self.base_url.join("/models")?))
+        self.core.get("/models")
     }
 
     fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {
-        models::decode_list(&self.name, body)
+        models::decode_list(self.name(), body)
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
@@ -230,13 +221,10 @@ impl Provider for OpenAiResponses {
                 format!("`{}` is not a model's id", id.escape_debug()),
             )
         })?;
-        Ok(requests::get(
-            self.base_url
-                .join(&["/models/", &path.join("/")].concat())?,
-        ))
+        self.core.get(&["/models/", &path.join("/")].concat())
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
-        models::decode_one(&self.name, body)
+        models::decode_one(self.name(), body)
     }
 }

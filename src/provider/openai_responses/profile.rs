@@ -1,7 +1,8 @@
 //! What differs between the servers that speak OpenAI's Responses API, as data.
 
+use super::OpenAiResponses;
 use crate::{
-    provider::{IdFormat, openai_chat::AuthStyle},
+    provider::{AuthStyle, IdFormat, kit::profile_table::profile_table},
     schema::Dialects,
 };
 
@@ -11,7 +12,8 @@ use crate::{
 pub struct ResponsesProfile {
     /// A short name, such as `openai-responses`.
     pub name: &'static str,
-    /// Where it is, version path included; empty for servers without a fixed place.
+    /// Where it is, version path included; empty for servers without a fixed place. A name in braces stands for what differs
+    /// between accounts and is given with [`url_param`](crate::provider::ProviderBuilder::url_param).
     pub base_url: &'static str,
     /// The environment variable with the key.
     pub key_env: &'static str,
@@ -69,9 +71,10 @@ impl ResponsesProfile {
         ..ResponsesProfile::BASE
     };
 
-    /// Azure OpenAI, version `v1`: the base URL is `https://<resource>.openai.azure.com/openai/v1`, the model a deployment.
+    /// Azure OpenAI, version `v1`, where `model` names the deployment.
     pub const AZURE: ResponsesProfile = ResponsesProfile {
         name: "azure-responses",
+        base_url: "https://{resource}.openai.azure.com/openai/v1",
         results_wanted: true,
         key_env: "AZURE_OPENAI_API_KEY",
         auth: AuthStyle::Header("api-key"),
@@ -132,13 +135,16 @@ impl ResponsesProfile {
     };
 
     /// All of them, but for [`ResponsesProfile::BASE`].
-    pub const ALL: &'static [ResponsesProfile] = &[
-        ResponsesProfile::OPENAI,
-        ResponsesProfile::AZURE,
-        ResponsesProfile::XAI,
-        ResponsesProfile::OPENROUTER,
-        ResponsesProfile::DEEPSEEK,
-        ResponsesProfile::BEDROCK,
-        ResponsesProfile::LM_STUDIO,
-    ];
+    pub const ALL: &'static [ResponsesProfile] = TABLE;
+}
+
+profile_table! {
+    OpenAiResponses, ResponsesProfile, "openai_responses::";
+    openai(key) = ResponsesProfile::OPENAI;
+    azure(resource, key) = ResponsesProfile::AZURE;
+    xai(key) = ResponsesProfile::XAI;
+    openrouter(key) = ResponsesProfile::OPENROUTER;
+    deepseek(key) = ResponsesProfile::DEEPSEEK;
+    bedrock(key) = ResponsesProfile::BEDROCK;
+    lm_studio() = ResponsesProfile::LM_STUDIO;
 }

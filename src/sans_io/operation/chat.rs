@@ -6,7 +6,7 @@ use crate::{
     policy::{Fallback, FallbackTarget},
     provider::{
         ChatDecoder, EncodedRequest, Frame, FrameOutcome, Framing, Provider, ResponseBuilder,
-        ResponseLimits, errors, requests,
+        ResponseLimits, errors, kit::core::is_transport_header,
     },
 };
 use bytes::Bytes;
@@ -471,7 +471,7 @@ fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), E
                 value.len()
             )));
         }
-        if requests::is_transport_header(&parsed) {
+        if is_transport_header(&parsed) {
             return Err(refuse(format!(
                 "the header `{parsed}` is set by the transport: leave it out"
             )));

@@ -117,7 +117,7 @@ impl BedrockRuntime {
     pub fn from_env(
         transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        Ok(Client::new(transport, Bedrock::from_env(None)?).into())
+        Ok(Client::new(transport, Bedrock::from_env()?).into())
     }
 }
 
@@ -169,7 +169,7 @@ impl AsyncBedrockRuntime {
     /// # Errors
     /// `invalid_request` that names what is missing or wrong.
     pub fn from_env(transport: impl AsyncTransport + 'static) -> Result<Self, Error> {
-        Ok(AsyncClient::new(transport, Bedrock::from_env(None)?).into())
+        Ok(AsyncClient::new(transport, Bedrock::from_env()?).into())
     }
 }
 

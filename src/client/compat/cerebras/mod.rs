@@ -83,7 +83,14 @@ impl Cerebras {
     pub fn from_env(
         transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        Ok(Client::new(transport, OpenAiChat::from_env(CEREBRAS, None)?).into())
+        Ok(Client::new(
+            transport,
+            OpenAiChat::builder()
+                .profile(CEREBRAS)
+                .read_env()?
+                .build()?,
+        )
+        .into())
     }
 }
 
@@ -123,7 +130,14 @@ impl AsyncCerebras {
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong.
     pub fn from_env(transport: impl AsyncTransport + 'static) -> Result<Self, Error> {
-        Ok(AsyncClient::new(transport, OpenAiChat::from_env(CEREBRAS, None)?).into())
+        Ok(AsyncClient::new(
+            transport,
+            OpenAiChat::builder()
+                .profile(CEREBRAS)
+                .read_env()?
+                .build()?,
+        )
+        .into())
     }
 }
 

@@ -4,11 +4,11 @@ use super::OPENAI;
 use crate::{
     chat::Param,
     provider::{
-        IdFormat,
+        AuthStyle, IdFormat,
         model_ids::BEDROCK_VENDORS,
         openai_chat::{
-            AuthStyle, ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay,
-            StreamUsage, ValueNaming,
+            ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
+            ValueNaming,
         },
     },
     schema::Dialects,

@@ -2,6 +2,8 @@
 //!
 //! Sources: recorded traffic where there is some, else the servers' own documentation. A server that is not here is
 //! reached with [`OpenAiChat::custom`](super::OpenAiChat::custom), or with a profile of the program's own.
+//!
+//! A row of the table at the end of this file gives a profile its constructor: `groq(key) = GROQ;` makes `OpenAiChat::groq(key)`.
 
 mod cerebras;
 mod clouds;
@@ -10,7 +12,8 @@ mod hosted;
 mod labs;
 mod local;
 
-use super::ChatProfile;
+use super::{ChatProfile, OpenAiChat};
+use crate::provider::kit::profile_table::profile_table;
 
 pub use cerebras::CEREBRAS;
 pub use clouds::{
@@ -22,45 +25,48 @@ pub use hosted::{CRUSOE, DOUBLEWORD, FIREWORKS, GROQ, NVIDIA, SAMBANOVA, TOGETHE
 pub use labs::{ALIBABA, ANTHROPIC, DEEPSEEK, MISTRAL, MOONSHOT, OPENAI, PERPLEXITY, XAI, ZAI};
 pub use local::{LLAMA_CPP, LM_STUDIO, OLLAMA, SGLANG, VLLM};
 
+profile_table! {
+    OpenAiChat, ChatProfile, "openai_chat::profiles::";
+    alibaba(key) = ALIBABA;
+    anthropic(key) = ANTHROPIC;
+    azure(resource, deployment, key) = AZURE;
+    azure_foundry(resource, key) = AZURE_FOUNDRY;
+    azure_v1(resource, key) = AZURE_V1;
+    bedrock_mantle(region, key) = BEDROCK_MANTLE;
+    cerebras(key) = CEREBRAS;
+    cloudflare(account, gateway, key) = CLOUDFLARE;
+    cloudflare_workers(account, key) = CLOUDFLARE_WORKERS;
+    crusoe(key) = CRUSOE;
+    databricks(workspace, key) = DATABRICKS;
+    deepseek(key) = DEEPSEEK;
+    doubleword(key) = DOUBLEWORD;
+    fireworks(key) = FIREWORKS;
+    gemini(key) = GEMINI;
+    groq(key) = GROQ;
+    huggingface(key) = HUGGINGFACE;
+    litellm() = LITELLM;
+    llama_cpp() = LLAMA_CPP;
+    lm_studio() = LM_STUDIO;
+    mistral(key) = MISTRAL;
+    moonshot(key) = MOONSHOT;
+    nvidia(key) = NVIDIA;
+    ollama() = OLLAMA;
+    openai(key) = OPENAI;
+    openrouter(key) = OPENROUTER;
+    perplexity(key) = PERPLEXITY;
+    sambanova(key) = SAMBANOVA;
+    sglang() = SGLANG;
+    snowflake(account, key) = SNOWFLAKE;
+    together(key) = TOGETHER;
+    venice(key) = VENICE;
+    vercel(key) = VERCEL;
+    vllm() = VLLM;
+    xai(key) = XAI;
+    zai(key) = ZAI;
+}
+
 /// Every profile, by name.
-pub const ALL: &[ChatProfile] = &[
-    ALIBABA,
-    ANTHROPIC,
-    AZURE,
-    AZURE_FOUNDRY,
-    AZURE_V1,
-    BEDROCK_MANTLE,
-    CEREBRAS,
-    CLOUDFLARE,
-    CLOUDFLARE_WORKERS,
-    CRUSOE,
-    DATABRICKS,
-    DEEPSEEK,
-    DOUBLEWORD,
-    FIREWORKS,
-    GEMINI,
-    GROQ,
-    HUGGINGFACE,
-    LITELLM,
-    LLAMA_CPP,
-    LM_STUDIO,
-    MISTRAL,
-    MOONSHOT,
-    NVIDIA,
-    OLLAMA,
-    OPENAI,
-    OPENROUTER,
-    PERPLEXITY,
-    SAMBANOVA,
-    SGLANG,
-    SNOWFLAKE,
-    TOGETHER,
-    VENICE,
-    VERCEL,
-    VLLM,
-    XAI,
-    ZAI,
-];
+pub const ALL: &[ChatProfile] = TABLE;
 
 /// The profile of a name such as `groq`, case ignored.
 #[must_use]

@@ -1,11 +1,15 @@
 //! The one place that reads the environment, and the one that draws a random number.
 
-use super::{env_responses_cohere_ollama::responses_profile, names};
+#[cfg(feature = "bedrock")]
+mod aws;
+mod providers;
+
+use super::names;
 use crate::{
     Error, ErrorKind,
     provider::{
-        Anthropic, BaseUrl, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
-        openai_chat::ChatProfile,
+        Anthropic, BaseUrl, BuildProvider, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        Provider, ProviderBuilder, openai_responses::ResponsesProfile,
     },
 };
 use std::{
@@ -14,45 +18,8 @@ use std::{
     sync::Arc,
 };
 
-impl OpenAiChat {
-    /// A server with the key from the environment, in the profile's variable (`CEREBRAS_API_KEY`), at `base_url`, else at
-    /// `<NAME>_BASE_URL`, else at the profile's own address. An address from the environment without a path gets the
-    /// profile's path.
-    ///
-    /// # Errors
-    /// `invalid_request` that names the variable that is missing or wrong. With `base_url` a missing key is none.
-    pub fn from_env(profile: ChatProfile, base_url: Option<&str>) -> Result<Self, Error> {
-        let mut builder = OpenAiChat::builder(profile);
-        if allows_insecure_http(&variable)? {
-            builder = builder.allow_insecure_http();
-        }
-        match variable(profile.key_env)? {
-            Some(key) => {
-                builder = builder
-                    .api_key(key)
-                    .map_err(|error| invalid_variable(&error, profile.key_env))?
-            }
-            None if base_url.is_none() && !profile.key_optional => {
-                return Err(missing(profile.name, profile.key_env));
-            }
-            None => {}
-        }
-        if let Some(url) = base_url {
-            return builder.base_url(url).build();
-        }
-        let name = format!(
-            "{}_BASE_URL",
-            profile.name.to_ascii_uppercase().replace('-', "_")
-        );
-        match variable(&name)? {
-            Some(url) => builder
-                .base_url(with_path_of(&url, profile.base_url))
-                .build()
-                .map_err(|error| invalid_variable(&error, &name)),
-            None => builder.build(),
-        }
-    }
-}
+/// Gives a variable's value; `None` if it is not set or empty.
+type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Error>;
 
 /// The provider of this name, with its credentials from the environment, at `base_url` if one is given.
 ///
@@ -64,23 +31,107 @@ impl OpenAiChat {
 pub fn from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
     use crate::provider::openai_chat::profiles;
     match name {
-        "anthropic" => Ok(Arc::new(Anthropic::from_env(base_url)?)),
-        "azure-anthropic" => Ok(Arc::new(Anthropic::azure_from_env(base_url)?)),
-        "vertex-anthropic" => Ok(Arc::new(Anthropic::vertex_from_env(base_url)?)),
-        "gemini" => Ok(Arc::new(Gemini::from_env(base_url)?)),
-        "vertex" => Ok(Arc::new(Gemini::vertex_from_env(base_url)?)),
-        "cohere" => Ok(Arc::new(Cohere::from_env(base_url)?)),
-        "ollama" => Ok(Arc::new(Ollama::from_env(base_url)?)),
+        "anthropic" => built(at(Anthropic::builder(), base_url).read_env()?),
+        "azure-anthropic" => built(providers::anthropic_on_azure(&variable, base_url)?),
+        "vertex-anthropic" => built(providers::anthropic_on_vertex(&variable, base_url)?),
+        "gemini" => built(at(Gemini::builder(), base_url).read_env()?),
+        "vertex" => built(providers::gemini_on_vertex(&variable, base_url)?),
+        "cohere" => built(at(Cohere::builder(), base_url).read_env()?),
+        "ollama" => built(at(Ollama::builder(), base_url).read_env()?),
         #[cfg(feature = "bedrock")]
-        "bedrock" => Ok(Arc::new(crate::provider::Bedrock::from_env(base_url)?)),
+        "bedrock" => {
+            let builder = crate::provider::Bedrock::builder();
+            built(at(builder, base_url).read_env()?)
+        }
         #[cfg(not(feature = "bedrock"))]
         "bedrock" => Err(without_feature("bedrock")),
-        other => match (profiles::by_name(other), responses_profile(other)) {
-            (Some(profile), _) => Ok(Arc::new(OpenAiChat::from_env(profile, base_url)?)),
-            (None, Some(profile)) => Ok(Arc::new(OpenAiResponses::from_env(profile, base_url)?)),
-            (None, None) => Err(names::unknown_provider(other)),
-        },
+        other => {
+            if let Some(profile) = profiles::by_name(other) {
+                let builder = OpenAiChat::builder().profile(profile);
+                return built(at(builder, base_url).read_env()?);
+            }
+            let responses = |profile: &&ResponsesProfile| profile.name == other;
+            match ResponsesProfile::ALL.iter().find(responses) {
+                Some(profile) => {
+                    let builder = OpenAiResponses::builder().profile(*profile);
+                    built(at(builder, base_url).read_env()?)
+                }
+                None => Err(names::unknown_provider(other)),
+            }
+        }
     }
+}
+
+fn built<P: BuildProvider + 'static>(
+    builder: ProviderBuilder<P>,
+) -> Result<Arc<dyn Provider>, Error> {
+    Ok(Arc::new(builder.build()?))
+}
+
+fn at<P: BuildProvider>(builder: ProviderBuilder<P>, base_url: Option<&str>) -> ProviderBuilder<P> {
+    match base_url {
+        Some(url) => builder.base_url(url),
+        None => builder,
+    }
+}
+
+/// A variable with an address, and how its value becomes one.
+struct UrlVariable<'a> {
+    name: &'a str,
+    url: &'a dyn Fn(&str) -> String,
+}
+
+/// Reads what the caller did not set: the key from the first of `keys` that is set, the address from the first of `urls`, and
+/// whether keys may travel unencrypted. A missing key is an error unless it is optional or the caller gave an address.
+fn read<P: BuildProvider>(
+    mut builder: ProviderBuilder<P>,
+    variable: Lookup<'_>,
+    keys: &[&str],
+    urls: &[UrlVariable<'_>],
+) -> Result<ProviderBuilder<P>, Error> {
+    if allows_insecure_http(variable)? {
+        builder = builder.allow_insecure_http();
+    }
+    if !builder.has_auth() {
+        builder = match first(variable, keys)? {
+            Some((name, key)) => builder
+                .api_key(key)
+                .map_err(|error| invalid_variable(&error, name))?,
+            None if builder.defaults().key_optional || builder.has_base_url() => builder,
+            None => return Err(builder.missing_key()),
+        };
+    }
+    if builder.has_base_url() {
+        return Ok(builder);
+    }
+    for UrlVariable { name, url } in urls {
+        if let Some(value) = variable(name)? {
+            return with_url(builder, name, &url(&value));
+        }
+    }
+    Ok(builder)
+}
+
+/// The address in a variable. It is checked at once, so that an error names the variable.
+fn with_url<P: BuildProvider>(
+    builder: ProviderBuilder<P>,
+    name: &str,
+    url: &str,
+) -> Result<ProviderBuilder<P>, Error> {
+    let builder = builder.base_url(url);
+    match builder.clone().build() {
+        Ok(_) => Ok(builder),
+        Err(error) => Err(invalid_variable(&error, name)),
+    }
+}
+
+fn first<'n>(variable: Lookup<'_>, names: &[&'n str]) -> Result<Option<(&'n str, String)>, Error> {
+    for name in names {
+        if let Some(value) = variable(name)? {
+            return Ok(Some((name, value)));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(not(feature = "bedrock"))]
@@ -94,7 +145,7 @@ fn without_feature(name: &str) -> Error {
 }
 
 /// A variable's value; `None` if it is not set or empty.
-pub(crate) fn variable(name: &str) -> Result<Option<String>, Error> {
+fn variable(name: &str) -> Result<Option<String>, Error> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the shell reads the environment, here and nowhere else"
@@ -111,9 +162,7 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>, Error> {
 }
 
 /// Whether the environment lets keys travel over `http://` to other machines.
-pub(crate) fn allows_insecure_http(
-    variable: &dyn Fn(&str) -> Result<Option<String>, Error>,
-) -> Result<bool, Error> {
+fn allows_insecure_http(variable: Lookup<'_>) -> Result<bool, Error> {
     let Some(value) = variable(BaseUrl::ALLOW_INSECURE_HTTP)? else {
         return Ok(false);
     };
@@ -142,15 +191,7 @@ pub(crate) fn seed() -> u64 {
     random.build_hasher().finish()
 }
 
-pub(crate) fn missing(provider: &str, variable: &str) -> Error {
-    Error::new(
-        ErrorKind::InvalidRequest,
-        format!("`{provider}` needs a key: set the environment variable {variable}"),
-    )
-    .with_code("missing_key")
-}
-
-pub(crate) fn invalid_variable(error: &Error, name: &str) -> Error {
+fn invalid_variable(error: &Error, name: &str) -> Error {
     Error::new(
         error.kind(),
         format!("in the environment variable {name}: {}", error.message()),
@@ -158,7 +199,7 @@ pub(crate) fn invalid_variable(error: &Error, name: &str) -> Error {
 }
 
 /// `https://host` with the path of `template`: the official SDKs leave the version out of the variable.
-pub(crate) fn with_path_of(url: &str, template: &str) -> String {
+fn with_path_of(url: &str, template: &str) -> String {
     let path = |url: &str| -> String {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         rest.split_once('/').map_or_else(String::new, |(_, path)| {

@@ -1,12 +1,9 @@
 //! AWS settings from the environment and from the files that AWS programs share.
 
-use super::env::{allows_insecure_http, invalid_variable, variable};
+use super::{Lookup, allows_insecure_http, first, invalid_variable, variable};
 use crate::{
     Error, ErrorKind,
-    provider::{
-        AwsCredentials,
-        bedrock::{Bedrock, BedrockBuilder},
-    },
+    provider::{AwsCredentials, Bedrock, ProviderBuilder},
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -16,79 +13,90 @@ impl Bedrock {
     /// Credentials are `AWS_BEARER_TOKEN_BEDROCK`, which counts before all others; else `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else the keys of the profile `AWS_PROFILE`, or `default`, in
     /// `AWS_SHARED_CREDENTIALS_FILE` (`~/.aws/credentials`) or `AWS_CONFIG_FILE` (`~/.aws/config`). The region is
-    /// `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's. The address is `base_url`, else
+    /// `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's. The address is
     /// `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK`, else `AWS_ENDPOINT_URL`, else the region's, for
     /// which `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` count.
     ///
     /// Roles, single sign-on and instance metadata need requests of their own: hand in what they give as a closure, with
-    /// [`BedrockBuilder::credentials`].
+    /// [`credentials`](ProviderBuilder::credentials).
+    ///
+    /// ```no_run
+    /// # use unifiedai::provider::Bedrock;
+    /// let provider = Bedrock::from_env()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// `invalid_request` that names what is missing or wrong. If there are no credentials its code is `missing_key`; with
-    /// `base_url` none are needed, and none are sent then.
-    pub fn from_env(base_url: Option<&str>) -> Result<Self, Error> {
-        configure(
-            &variable,
-            &|path| std::fs::read_to_string(path).ok(),
-            base_url,
-        )?
-        .build()
+    /// `invalid_request` that names what is missing or wrong. If there are no credentials its code is `missing_key`.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::builder().read_env()?.build()
     }
 }
 
-type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Error>;
+impl ProviderBuilder<Bedrock> {
+    /// Reads what is not set yet from the environment, as [`Bedrock::from_env`] does. With a
+    /// [`base_url`](ProviderBuilder::base_url) neither credentials nor region are needed, and no credentials are sent then
+    /// unless there are some.
+    ///
+    /// # Errors
+    /// `invalid_request` that names what is missing or wrong. If there are no credentials its code is `missing_key`.
+    pub fn read_env(self) -> Result<Self, Error> {
+        configure(self, &variable, &|path| std::fs::read_to_string(path).ok())
+    }
+}
+
 type Read<'a> = &'a dyn Fn(&PathBuf) -> Option<String>;
 
 fn configure(
+    mut builder: ProviderBuilder<Bedrock>,
     variable: Lookup<'_>,
     read: Read<'_>,
-    base_url: Option<&str>,
-) -> Result<BedrockBuilder, Error> {
+) -> Result<ProviderBuilder<Bedrock>, Error> {
     let profile = Profile::find(variable, read)?;
-    let secret = CredentialKind::find(variable, &profile)?;
-    if matches!(secret, CredentialKind::None) && base_url.is_none() {
-        return Err(no_credentials(&profile));
+    let is_elsewhere = builder.has_base_url();
+    if !builder.has_auth() && !builder.has_credentials() {
+        builder = match variable(API_KEY)? {
+            Some(key) => builder
+                .api_key(key)
+                .map_err(|error| invalid_variable(&error, API_KEY))?,
+            None => match keys(variable, &profile)? {
+                Some(keys) => builder.credentials(keys),
+                None if is_elsewhere => builder,
+                None => return Err(no_credentials(&profile)),
+            },
+        };
     }
-    let region = match region(variable, &profile)? {
-        Some(region) => region,
-        // Nothing depends on it: the address is given and nothing is signed.
-        None if base_url.is_some() && !matches!(secret, CredentialKind::Keys(_)) => {
-            "us-east-1".to_owned()
-        }
-        None => {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "Bedrock needs a region: set AWS_REGION",
-            ));
-        }
-    };
-    let mut builder = Bedrock::builder(region)
-        .fips(flag(variable, "AWS_USE_FIPS_ENDPOINT")?)
-        .dual_stack(flag(variable, "AWS_USE_DUALSTACK_ENDPOINT")?);
-    builder = match secret {
-        CredentialKind::None => builder,
-        CredentialKind::ApiKey(key) => builder
-            .api_key(key)
-            .map_err(|error| invalid_variable(&error, API_KEY))?,
-        CredentialKind::Keys(keys) => builder.credentials(keys),
-    };
+    if !builder.has_region() {
+        let is_signed = !builder.has_auth() && builder.has_credentials();
+        builder = match first(variable, &["AWS_REGION", "AWS_DEFAULT_REGION"])? {
+            Some((_, region)) => builder.region(region),
+            None => match profile.get("region") {
+                Some(region) => builder.region(region),
+                // Nothing depends on it: the address is given and nothing is signed.
+                None if is_elsewhere && !is_signed => builder.region("us-east-1"),
+                None => builder,
+            },
+        };
+    }
+    if flag(variable, "AWS_USE_FIPS_ENDPOINT")? {
+        builder = builder.fips(true);
+    }
+    if flag(variable, "AWS_USE_DUALSTACK_ENDPOINT")? {
+        builder = builder.dual_stack(true);
+    }
     if allows_insecure_http(variable)? {
         builder = builder.allow_insecure_http();
     }
-    configure_endpoint(builder, variable, base_url)
+    configure_endpoint(builder, variable)
 }
 
 const API_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
 fn configure_endpoint(
-    mut builder: BedrockBuilder,
+    mut builder: ProviderBuilder<Bedrock>,
     variable: Lookup<'_>,
-    base_url: Option<&str>,
-) -> Result<BedrockBuilder, Error> {
-    if let Some(url) = base_url {
-        return Ok(builder.base_url(url));
-    }
-    if flag(variable, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")? {
+) -> Result<ProviderBuilder<Bedrock>, Error> {
+    if builder.has_base_url() || flag(variable, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")? {
         return Ok(builder);
     }
     if let Some(url) = variable("AWS_ENDPOINT_URL")? {
@@ -103,60 +111,41 @@ fn configure_endpoint(
     Ok(builder)
 }
 
-fn region(variable: Lookup<'_>, profile: &Profile) -> Result<Option<String>, Error> {
-    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-        if let Some(region) = variable(name)? {
-            return Ok(Some(region));
-        }
-    }
-    Ok(profile.get("region").map(str::to_owned))
-}
-
 fn flag(variable: Lookup<'_>, name: &str) -> Result<bool, Error> {
     Ok(variable(name)?.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")))
 }
 
-enum CredentialKind {
-    None,
-    ApiKey(String),
-    Keys(AwsCredentials),
-}
-
-impl CredentialKind {
-    fn find(variable: Lookup<'_>, profile: &Profile) -> Result<CredentialKind, Error> {
-        if let Some(key) = variable(API_KEY)? {
-            return Ok(CredentialKind::ApiKey(key));
+/// The AWS keys in the environment, else those of the profile.
+fn keys(variable: Lookup<'_>, profile: &Profile) -> Result<Option<AwsCredentials>, Error> {
+    let id = variable("AWS_ACCESS_KEY_ID")?;
+    let secret = variable("AWS_SECRET_ACCESS_KEY")?;
+    match (id, secret) {
+        (Some(id), Some(secret)) => {
+            let token = variable("AWS_SESSION_TOKEN")?;
+            return AwsCredentials::new(id, secret, token).map(Some);
         }
-        let id = variable("AWS_ACCESS_KEY_ID")?;
-        let secret = variable("AWS_SECRET_ACCESS_KEY")?;
-        match (id, secret) {
-            (Some(id), Some(secret)) => {
-                let token = variable("AWS_SESSION_TOKEN")?;
-                return AwsCredentials::new(id, secret, token).map(CredentialKind::Keys);
-            }
-            (Some(_), None) => {
-                return Err(incomplete_credentials(
-                    "AWS_ACCESS_KEY_ID",
-                    "AWS_SECRET_ACCESS_KEY",
-                ));
-            }
-            (None, Some(_)) => {
-                return Err(incomplete_credentials(
-                    "AWS_SECRET_ACCESS_KEY",
-                    "AWS_ACCESS_KEY_ID",
-                ));
-            }
-            (None, None) => {}
+        (Some(_), None) => {
+            return Err(incomplete_credentials(
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+            ));
         }
-        let (Some(id), Some(secret)) = (
-            profile.get("aws_access_key_id"),
-            profile.get("aws_secret_access_key"),
-        ) else {
-            return Ok(CredentialKind::None);
-        };
-        let token = profile.get("aws_session_token").map(str::to_owned);
-        AwsCredentials::new(id, secret, token).map(CredentialKind::Keys)
+        (None, Some(_)) => {
+            return Err(incomplete_credentials(
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_ACCESS_KEY_ID",
+            ));
+        }
+        (None, None) => {}
     }
+    let (Some(id), Some(secret)) = (
+        profile.get("aws_access_key_id"),
+        profile.get("aws_secret_access_key"),
+    ) else {
+        return Ok(None);
+    };
+    let token = profile.get("aws_session_token").map(str::to_owned);
+    AwsCredentials::new(id, secret, token).map(Some)
 }
 
 fn incomplete_credentials(set: &str, missing: &str) -> Error {
@@ -307,7 +296,8 @@ region = us-east-1
             Some("/home/me/.aws/config") if files => Some(CONFIG.to_owned()),
             _ => None,
         };
-        configure(&variable, &read, base_url)?.build()
+        let builder = crate::client::env::at(Bedrock::builder(), base_url);
+        configure(builder, &variable, &read)?.build()
     }
 
     fn url(bedrock: &Bedrock) -> &str {

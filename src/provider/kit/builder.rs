@@ -1,0 +1,356 @@
+//! The builder of every provider: the options that all have, written once.
+
+use super::core::{ProviderCore, checked_url, invalid_setting, is_transport_header};
+use crate::{
+    Error, Secret,
+    codec::percent::encode_segment,
+    provider::{Auth, Provider},
+};
+use http::{HeaderName, HeaderValue, header};
+use std::{borrow::Cow, fmt};
+
+/// Makes a provider `P`.
+///
+/// The options below are the same for all providers. Options that only one provider has are methods of its own builder, such as
+/// `ProviderBuilder<Anthropic>::beta`.
+///
+/// ```
+/// use unifiedai::provider::{Anthropic, OpenAiChat, openai_chat::profiles};
+/// let claude = Anthropic::builder()
+///     .api_key("my-key")?
+///     .base_url("https://proxy.example.com")
+///     .header("x-team", "search")?
+///     .build()?;
+/// let databricks = OpenAiChat::builder()
+///     .profile(profiles::DATABRICKS)
+///     .url_param("workspace", "adb-1.2.azuredatabricks.net")
+///     .api_key("dapi...")?
+///     .build()?;
+/// # Ok::<(), unifiedai::Error>(())
+/// ```
+pub struct ProviderBuilder<P: BuildProvider> {
+    name: Option<String>,
+    authentication: Authentication,
+    base_url: Option<String>,
+    allows_insecure_http: bool,
+    query: Vec<(String, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(in crate::provider) options: P::Options,
+}
+
+#[derive(Clone, Debug)]
+enum Authentication {
+    NotSet,
+    /// Where it is sent is known once the options are complete.
+    Key(Secret),
+    Other(Auth),
+}
+
+/// A provider that [`ProviderBuilder`] can make. Implement it for a provider of your own to get the same builder.
+pub trait BuildProvider: Provider + Sized {
+    /// The options that only this provider has.
+    type Options: Clone + Default + fmt::Debug;
+
+    /// What is fixed for these options.
+    fn defaults(options: &Self::Options) -> ProviderDefaults;
+
+    /// Where the provider is. `given` is the argument of [`ProviderBuilder::base_url`].
+    ///
+    /// # Errors
+    /// `invalid_request` if there is no address.
+    fn address(options: &Self::Options, given: Option<&str>) -> Result<Address, Error> {
+        let defaults = Self::defaults(options);
+        match given {
+            Some(url) => Ok(Address::Other(url.to_owned())),
+            None => defaults.own_address(),
+        }
+    }
+
+    /// The authentication from this provider's own options, used if the caller gave neither a key nor an
+    /// [`Auth`]. The default is none.
+    ///
+    /// # Errors
+    /// `invalid_request` if the options are wrong.
+    fn own_auth(options: &Self::Options) -> Result<Auth, Error> {
+        let _ = options;
+        Ok(Auth::None)
+    }
+
+    /// Makes the provider.
+    ///
+    /// # Errors
+    /// `invalid_request` if the options are wrong.
+    fn from_core(core: ProviderCore, options: Self::Options) -> Result<Self, Error>;
+}
+
+/// The address of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address {
+    /// The provider's own, where a key is needed.
+    Own(String),
+    /// One that the caller gave, where the server decides whether a key is needed.
+    Other(String),
+}
+
+/// Where a key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthStyle {
+    /// `authorization: Bearer`.
+    Bearer,
+    /// A header of its own.
+    Header(&'static str),
+}
+
+impl AuthStyle {
+    fn auth(self, key: Secret) -> Auth {
+        match self {
+            AuthStyle::Bearer => Auth::Bearer(key.into()),
+            AuthStyle::Header(name) => Auth::Header(HeaderName::from_static(name), key.into()),
+        }
+    }
+}
+
+/// What is fixed for a provider, and counts where the caller sets nothing else.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ProviderDefaults {
+    /// Its name.
+    pub name: &'static str,
+    /// Its address; empty if it has no fixed one.
+    pub base_url: &'static str,
+    /// The environment variable with the key.
+    pub key_env: &'static str,
+    /// Whether its own address works without a key (local servers).
+    pub key_optional: bool,
+    /// Where the key goes.
+    pub auth_style: AuthStyle,
+    /// The query of every URL.
+    pub query: &'static [(&'static str, &'static str)],
+    /// What it calls its credential in an error, and how it is set.
+    pub credential: (&'static str, &'static str),
+}
+
+impl ProviderDefaults {
+    /// A provider at a fixed address with a bearer key, which is also in an environment variable.
+    #[must_use]
+    pub const fn new(name: &'static str, base_url: &'static str, key_env: &'static str) -> Self {
+        ProviderDefaults {
+            name,
+            base_url,
+            key_env,
+            key_optional: false,
+            auth_style: AuthStyle::Bearer,
+            query: &[],
+            credential: ("a key", "pass one with `api_key`"),
+        }
+    }
+
+    pub(super) fn own_address(&self) -> Result<Address, Error> {
+        if self.base_url.is_empty() {
+            return Err(invalid_setting(format!(
+                "`{}` has no fixed address: set one with `base_url`",
+                self.name
+            )));
+        }
+        Ok(Address::Own(self.base_url.to_owned()))
+    }
+
+    fn missing_key(&self, name: &str) -> Error {
+        let (what, how) = self.credential;
+        invalid_setting(format!(
+            "`{name}` needs {what}: {how}, or set the environment variable {} and use `from_env`",
+            self.key_env
+        ))
+        .with_code("missing_key")
+    }
+}
+
+impl<P: BuildProvider> ProviderBuilder<P> {
+    /// A builder with the provider's defaults; the same as `P::builder()`.
+    #[must_use]
+    pub fn new() -> Self {
+        ProviderBuilder {
+            name: None,
+            authentication: Authentication::NotSet,
+            base_url: None,
+            allows_insecure_http: false,
+            query: Vec::new(),
+            headers: Vec::new(),
+            options: P::Options::default(),
+        }
+    }
+
+    /// The key, sent in the header that the provider reads, and never in the URL.
+    ///
+    /// # Errors
+    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
+    pub fn api_key(mut self, key: impl Into<String>) -> Result<Self, Error> {
+        self.authentication = Authentication::Key(Secret::new(key)?);
+        Ok(self)
+    }
+
+    /// Another way to authenticate, such as [`Auth::Bearer`] with a closure that gives a fresh token for each attempt.
+    #[must_use]
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.authentication = Authentication::Other(auth);
+        self
+    }
+
+    /// Another address than the provider's own. With one, a key is not required.
+    ///
+    /// Anthropic and Gemini get their version appended (`/v1`, `/v1beta`) where the URL does not end with one.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Another name, by which errors and responses call the provider, and by which a client finds it.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// A header that is sent with every request (`openai-organization`, `http-referer`).
+    ///
+    /// # Errors
+    /// `invalid_request` if it is none, or one that the transport sets (`host`, `content-length`). The value is not repeated:
+    /// it may be a secret.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let name: HeaderName = name.parse().map_err(|_| {
+            invalid_setting(format!("`{}` is not a header name", name.escape_debug()))
+        })?;
+        if name == header::HOST || is_transport_header(&name) {
+            return Err(invalid_setting(format!(
+                "the header `{name}` is set by the transport: leave it out"
+            )));
+        }
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| invalid_setting(format!("the value of header `{name}` cannot be sent")))?;
+        value.set_sensitive(true);
+        self.headers.push((name, value));
+        Ok(self)
+    }
+
+    /// A name and a value that are added to the query of every URL. Replaces an earlier one of that name.
+    #[must_use]
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let name = name.into();
+        self.query.retain(|(other, _)| *other != name);
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// Lets the key, or a signed request, travel over `http://` to another machine, unencrypted: for servers in a network that
+    /// you trust, such as `http://vllm:8000`.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.allows_insecure_http = true;
+        self
+    }
+
+    /// The provider.
+    ///
+    /// # Errors
+    /// `invalid_request`, with the code `missing_key` if there is no key although the provider's own address needs one; without
+    /// a code if the address is missing or not one, if the key would travel unencrypted, or if one of the provider's own options
+    /// is wrong.
+    pub fn build(self) -> Result<P, Error> {
+        let defaults = P::defaults(&self.options);
+        let auth = match self.authentication {
+            Authentication::NotSet => P::own_auth(&self.options)?,
+            Authentication::Key(key) => defaults.auth_style.auth(key),
+            Authentication::Other(auth) => auth,
+        };
+        let name = self.name.map_or(Cow::Borrowed(defaults.name), Cow::Owned);
+        let url = match P::address(&self.options, self.base_url.as_deref())? {
+            Address::Own(_) if !defaults.key_optional && !auth.is_required() => {
+                return Err(defaults.missing_key(&name));
+            }
+            Address::Own(url) | Address::Other(url) => url,
+        };
+        let core = ProviderCore {
+            base_url: checked_url(&url, &auth, self.allows_insecure_http)?,
+            given_url: self.base_url,
+            query: query_text(defaults.query, &self.query)?,
+            name,
+            auth,
+            headers: self.headers,
+            allows_insecure_http: self.allows_insecure_http,
+        };
+        P::from_core(core, self.options)
+    }
+
+    pub(crate) fn has_auth(&self) -> bool {
+        !matches!(self.authentication, Authentication::NotSet)
+    }
+
+    pub(crate) fn has_base_url(&self) -> bool {
+        self.base_url.is_some()
+    }
+
+    pub(crate) fn defaults(&self) -> ProviderDefaults {
+        P::defaults(&self.options)
+    }
+
+    pub(crate) fn missing_key(&self) -> Error {
+        let defaults = self.defaults();
+        defaults.missing_key(self.name.as_deref().unwrap_or(defaults.name))
+    }
+}
+
+fn query_text(defaults: &[(&str, &str)], own: &[(String, String)]) -> Result<String, Error> {
+    let is_replaced = |name: &str| own.iter().any(|(other, _)| other == name);
+    let kept = defaults.iter().filter(|(name, _)| !is_replaced(name));
+    let own = own.iter().map(|(name, value)| (&**name, &**value));
+    let mut text = String::new();
+    for (name, value) in kept.copied().chain(own) {
+        let (Some(name), Some(value)) = (encode_segment(name), encode_segment(value)) else {
+            return Err(invalid_setting(
+                "a name or value of the query is empty".to_owned(),
+            ));
+        };
+        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push_str(&name);
+        text.push('=');
+        text.push_str(&value);
+    }
+    Ok(text)
+}
+
+impl<P: BuildProvider> Default for ProviderBuilder<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: BuildProvider> Clone for ProviderBuilder<P> {
+    fn clone(&self) -> Self {
+        ProviderBuilder {
+            name: self.name.clone(),
+            authentication: self.authentication.clone(),
+            base_url: self.base_url.clone(),
+            allows_insecure_http: self.allows_insecure_http,
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            options: self.options.clone(),
+        }
+    }
+}
+
+impl<P: BuildProvider> fmt::Debug for ProviderBuilder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderBuilder")
+            .field("name", &self.name)
+            .field("authentication", &self.authentication)
+            .field("base_url", &self.base_url)
+            .field("allows_insecure_http", &self.allows_insecure_http)
+            .field("query", &self.query)
+            .field("headers", &self.headers)
+            .field("options", &self.options)
+            .finish()
+    }
+}
