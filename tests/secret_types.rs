@@ -39,11 +39,11 @@ const HEADER: &str = "h34dc4n4rybird-1414213562";
 
 /// Numbers, fixed words, and names that the caller chose for others to see.
 const PLAIN: &str = "
-MetricsObserver TracingObserver
-ResponseLimits BaseUrl BatchOptions CircuitBreakerConfig CallEvent CallInfo CallOptions CallSummary Chat
-ComparisonMetric Embed EmbedEncoding EmbeddingInputType ErrorKind FinishReason Framing ProviderLimits HealthStatus
-ImageDetail ListModels CallObservation RetrieveModel Param CheckProvider RateLimit ReasoningEffort ReasoningFormat
-IterRequests RetryPolicy Role ServerTiming ServiceTier SizeLimits TimeoutKind Timeouts Verbosity Warning
+observe::MetricsObserver observe::TracingObserver
+provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
+compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingInputType ErrorKind FinishReason provider::Framing policy::ProviderLimits health::HealthStatus
+chat::ImageDetail sans_io::ListModels observe::CallObservation sans_io::RetrieveModel chat::Param sans_io::CheckProvider chat::RateLimit ReasoningEffort chat::ReasoningFormat
+batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
 codec::sse::SseError provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
 provider::Address provider::AuthStyle provider::ProviderDefaults provider::anthropic::AnthropicOptions
@@ -57,8 +57,8 @@ schema::Patterns schema::References";
 
 /// What is asked: content, which is for the caller to show or not.
 const ASKED: &str = "
-ContentPart EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message ProviderBlock ProviderData
-ResponseFormat Tool ToolCall ToolChoice ToolFragment ToolResult provider::bedrock::ConverseOptions
+ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
+ResponseFormat Tool ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest
 compat::ConverseTool compat::ConverseToolChoice compat::InferenceConfig compat::InputSchema compat::ToolConfig
 compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapted";
@@ -66,9 +66,9 @@ compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapte
 /// What a provider said. That its echo of a key is not repeated in errors and logs of attempts, `secrets.rs` tests.
 const ANSWERED: &str = "
 transport::testing::Cassette transport::testing::MockBody
-Accumulator ResponseBuilder Choice Citation ComparisonEntry Comparison EmbedResponse DecodedEmbeddings ErrorBody ResponseStart
-Health Input Logprobs Model ModelPage ProviderHealth ProviderMetadata RawBody RawHeaders StreamEvent
-TokenLogprob TopLogprob UnifiedChatResponse Usage codec::event_stream::EventStreamDecoder
+sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation compare::ComparisonEntry compare::Comparison EmbedResponse provider::DecodedEmbeddings error::ErrorBody chat::ResponseStart
+health::Health sans_io::Input chat::Logprobs Model provider::ModelPage health::ProviderHealth chat::ProviderMetadata chat::RawBody chat::RawHeaders StreamEvent
+chat::TokenLogprob chat::TopLogprob UnifiedChatResponse Usage codec::event_stream::EventStreamDecoder
 codec::event_stream::HeaderValue codec::event_stream::Message codec::http1::ResponseDecoder
 codec::http1::ResponsePart codec::ndjson::NdjsonDecoder codec::sse::SseDecoder codec::sse::SseEvent
 provider::Frame compat::BlockDelta compat::BlockStart compat::ConverseEvent compat::ConverseMetrics
@@ -93,19 +93,19 @@ fn credentials() -> Vec<(&'static str, String)> {
     vec![
         ("Secret", shown(&secret)),
         (
-            "Credential",
+            "provider::Credential",
             shown(&Credential::Callback(Arc::new(move || Ok(ask.clone())))),
         ),
         (
-            "Auth",
+            "provider::Auth",
             shown(&[Auth::Bearer(secret.into()), Auth::SigV4(signer.clone())]),
         ),
-        ("AwsCredentials", shown(&aws)),
+        ("provider::AwsCredentials", shown(&aws)),
         (
-            "AwsCredentialSource",
+            "provider::AwsCredentialSource",
             shown(&AwsCredentialSource::from(aws)),
         ),
-        ("Signer", shown(&signer)),
+        ("provider::Signer", shown(&signer)),
     ]
 }
 
@@ -161,17 +161,18 @@ fn calls() -> Vec<(&'static str, String)> {
     vec![
         ("ChatRequest", shown(&asked())),
         (
-            "EncodedRequest",
+            "provider::EncodedRequest",
             shown(&provider().encode_chat(&asked()).unwrap()),
         ),
-        ("FallbackTarget", shown(&target)),
-        ("Fallback", shown(&Fallback::new(target))),
-        ("CallStart", shown(&start(1))),
-        ("Exchange", exchange),
-        ("Step", shown(&step)),
+        ("policy::FallbackTarget", shown(&target)),
+        ("policy::Fallback", shown(&Fallback::new(target))),
+        ("sans_io::CallStart", shown(&start(1))),
+        ("sans_io::AttemptTarget", exchange.clone()),
+        ("sans_io::Exchange", exchange),
+        ("sans_io::Step", shown(&step)),
         ("Error", format!("{error} {}", shown(&error))),
-        ("Attempt", shown(error.attempts())),
-        ("CallMetrics", shown(&tried.result().unwrap().metrics)),
+        ("chat::Attempt", shown(error.attempts())),
+        ("chat::CallMetrics", shown(&tried.result().unwrap().metrics)),
     ]
 }
 
@@ -196,15 +197,9 @@ fn clients() -> Vec<(&'static str, String)> {
     vec![
         ("Client", shown(&blocking)),
         ("AsyncClient", shown(&polled)),
-        ("ProviderRegistry", shown(blocking.providers())),
-        (
-            "transport::ChatStream",
-            shown(&blocking.stream(asked()).unwrap()),
-        ),
-        (
-            "transport::AsyncChatStream",
-            shown(&polled.stream(asked()).unwrap()),
-        ),
+        ("provider::ProviderRegistry", shown(blocking.providers())),
+        ("ChatStream", shown(&blocking.stream(asked()).unwrap())),
+        ("AsyncChatStream", shown(&polled.stream(asked()).unwrap())),
         (
             "transport::Driver",
             shown(&Driver::new(
@@ -222,11 +217,11 @@ fn clients() -> Vec<(&'static str, String)> {
             )),
         ),
         (
-            "Batch",
+            "batch::Batch",
             shown(&blocking.batch(none(), BatchOptions::default()).unwrap()),
         ),
         (
-            "AsyncBatch",
+            "batch::AsyncBatch",
             shown(&polled.batch(none(), BatchOptions::default()).unwrap()),
         ),
         (
