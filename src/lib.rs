@@ -1,18 +1,31 @@
 //! A client for LLM chat providers whose core does no I/O.
 //!
-//! A [`ChatRequest`] goes in; [`StreamEvent`]s, a [`UnifiedChatResponse`] or a mapped [`Error`] come out, the same for every
-//! provider. In between stands a state machine, [`Exchange`](crate::sans_io::Exchange), that turns the request into HTTP and the bytes that come
-//! back into events. It opens no socket, reads no clock, starts no thread and draws no random number: all four are handed
-//! in. Three thin transports do that for you, or you do it yourself.
+//! The input is a [`ChatRequest`]. The output is [`StreamEvent`]s, a [`UnifiedChatResponse`] or an [`Error`], in the same
+//! form for every provider. Between them is a state machine, [`Exchange`](crate::sans_io::Exchange). It turns the request
+//! into HTTP requests, and response bytes into events. It opens no socket, reads no clock, starts no thread and draws no
+//! random number: the caller supplies all four. Three small transports do that; a program can also do it itself.
+//!
+//! ```
+//! use unifiedai::{ChatRequest, Client, provider::OpenAiChat};
+//! # #[cfg(feature = "ureq")]
+//! # fn example() -> Result<(), unifiedai::Error> {
+//! use unifiedai::transport::UreqTransport;
+//!
+//! let client = Client::new(UreqTransport::new(), OpenAiChat::cerebras("my-key")?);
+//! let response = client.chat(ChatRequest::new("gpt-oss-120b").user("Say hello."))?;
+//! println!("{}", response.text());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # In scope
 //! Requests and responses of chat providers, their streams, errors, limits and quirks; retries and deadlines; signing.
 //!
 //! # Out of scope
-//! HTTP itself (the transports bring a client each), prompts, agents, tokenisers, running models.
+//! HTTP itself (each transport uses an HTTP client library), prompt templates, agents, tokenisers, running models.
 //!
 //! # The loop
-//! With a feature on, [`Client`] and [`AsyncClient`] run it. Without one, this is all there is to write:
+//! With a transport's feature enabled, [`Client`] and [`AsyncClient`] run this loop. Without one, a program writes it:
 //!
 //! ```
 //! use std::{sync::Arc, time::SystemTime};
@@ -23,8 +36,8 @@
 //! # let mut receive = || chunks.next().map(bytes::Bytes::from);
 //! let provider = Arc::new(OpenAiChat::cerebras("my-key")?);
 //! let request = Arc::new(ChatRequest::new("gpt-oss-120b").user("Say hello."));
-//! let mut now = Time::ZERO; // nanoseconds on a clock of yours
-//! let start = CallStart::new(now, SystemTime::UNIX_EPOCH, 42); // and the wall clock, and a seed
+//! let mut now = Time::ZERO; // nanoseconds on your monotonic clock
+//! let start = CallStart::new(now, SystemTime::UNIX_EPOCH, 42); // wall clock and random seed
 //! let mut exchange = Exchange::new(provider, request, Arc::new(CallOptions::default()), start)?;
 //!
 //! let response = loop {
@@ -44,37 +57,37 @@
 //! # Ok::<(), unifiedai::Error>(())
 //! ```
 //!
-//! What to do for each step, and what to tell the machine after it:
+//! What the driver does for each step, and which input it passes to the machine afterwards:
 //!
 //! | [`Step`](crate::sans_io::Step) | do | then [`handle`](crate::sans_io::Exchange::handle) |
 //! |---|---|---|
-//! | [`Send`](crate::sans_io::Step::Send) | drop any response that is open; send the request within its limits | [`Input::Headers`](crate::sans_io::Input::Headers) when the status and headers are there, [`Input::TransportError`](crate::sans_io::Input::TransportError) if not |
-//! | [`Receive`](crate::sans_io::Step::Receive) | read the body on, until the deadline at the latest | [`Input::Body`](crate::sans_io::Input::Body), [`Input::BodyEnd`](crate::sans_io::Input::BodyEnd) where HTTP says that it ends, [`Input::TransportError`](crate::sans_io::Input::TransportError); nothing if the deadline passed |
-//! | [`Sleep`](crate::sans_io::Step::Sleep) | drop any response; wait until then | nothing |
-//! | [`Event`](crate::sans_io::Step::Event) | hand it to the application | nothing |
+//! | [`Send`](crate::sans_io::Step::Send) | drop any open response; send the request within its deadlines | [`Input::Headers`](crate::sans_io::Input::Headers) once status and headers are received, else [`Input::TransportError`](crate::sans_io::Input::TransportError) |
+//! | [`Receive`](crate::sans_io::Step::Receive) | read more of the body, no longer than the deadline | [`Input::Body`](crate::sans_io::Input::Body), [`Input::BodyEnd`](crate::sans_io::Input::BodyEnd) at the end of the HTTP body, [`Input::TransportError`](crate::sans_io::Input::TransportError); nothing if the deadline passed |
+//! | [`Sleep`](crate::sans_io::Step::Sleep) | drop any response; wait until the given time | nothing |
+//! | [`Event`](crate::sans_io::Step::Event) | pass the event to the application | nothing |
 //! | [`Done`](crate::sans_io::Step::Done) | drop any response; call [`into_result`](crate::sans_io::Exchange::into_result) | nothing |
 //!
-//! and [`poll`](crate::sans_io::Exchange::poll) again. A driver that does not wait for the head in `Send` may poll on: it is told to `Receive`, and
-//! handles the head when it comes. What is handled at a wrong time ends the call with an error of kind
-//! [`Misuse`](ErrorKind::Misuse). Dropping the machine cancels the call.
+//! Then it calls [`poll`](crate::sans_io::Exchange::poll) again. A driver that does not wait for the headers in `Send` may
+//! poll immediately: the machine returns `Receive`, and the driver handles the headers when they arrive. An input at the
+//! wrong time ends the call with an error of kind [`Misuse`](ErrorKind::Misuse). Dropping the machine cancels the call.
 //!
 //! # The states
 //! ```text
 //!             Exchange::new
 //!                  |
 //!                  v
-//!    +---------> Ready ------ no permit in time, no valid request ----------+
+//!    +---------> Ready ----------- no permit in time, invalid request ------+
 //!    |             |                                                        |
 //!    |             | Step::Send                                             |
 //!    |             v                                                        |
-//!    |         AwaitHead ---- Input::TransportError, a deadline passed -------------+
+//!    |        AwaitHeaders ------- Input::TransportError, deadline passed --+
 //!    |             |                                                        |
-//!    |             | Input::Headers                                            |
+//!    |             | Input::Headers                                         |
 //!    |             v                                                        |
-//!    |           ResponseBody ------- Input::TransportError, a deadline passed,             |
-//!    |             |          an error status, an error while decoding -----+
+//!    |            Body ----------- Input::TransportError, deadline passed,  |
+//!    |             |               error status, decoding error ------------+
 //!    |             |                                                        |
-//!    |             | Input::Body, Input::BodyEnd: the answer is complete        v
+//!    |             | Input::Body, Input::BodyEnd: the response is complete  v
 //!    |             v                                                      failed
 //!    |          complete                                                  |    |
 //!    |          |      |        retry, fallback target, signed again       |    |
@@ -86,51 +99,57 @@
 //!
 //! | state | [`poll`](crate::sans_io::Exchange::poll) returns |
 //! |---|---|
-//! | `Ready` | `Sleep` before the time of the attempt and while a permit is awaited, else `Send` |
-//! | `AwaitHead` | `Receive` |
-//! | `ResponseBody` | `Event` for each event, `Receive` when there is none |
-//! | `Done` | `Event` for each event that is left, then `Done` |
+//! | `Ready` | `Sleep` until the attempt may start (back-off, rate limit), then `Send` |
+//! | `AwaitHeaders` | `Receive` |
+//! | `Body` | `Event` for each queued event, else `Receive` |
+//! | `Done` | `Event` for each remaining event, then `Done` |
 //!
-//! A failure leads to another attempt if the [retry policy](RetryPolicy) or a [fallback](crate::policy::Fallback) allows it and, on a stream, no
-//! visible event was decoded. Each attempt starts from nothing: events of an attempt are held back until the first visible one.
+//! A failure leads to another attempt if the [retry policy](RetryPolicy) or a [fallback](crate::policy::Fallback) allows
+//! it and, on a stream, if no visible event was emitted. The events of an attempt are queued until its first visible one, so
+//! that an attempt that fails before it leaves no trace in the output.
 //!
 //! # Guarantees
-//! What the machine guarantees: nothing from the network makes it panic; an answer that was cut is an error, never a
-//! short answer; the way in which bytes are cut into chunks changes nothing; memory is bounded by
-//! [`CallOptions::sizes`]; after something visible was handed out a failure is final.
+//! - Nothing that a server sends makes the machine panic.
+//! - A response that was cut off is an error, never a shorter response.
+//! - The way in which the body is cut into chunks changes nothing.
+//! - Memory is bounded by [`CallOptions::sizes`].
+//! - After the first visible event a failure is final.
+//!
+//! The repository's page `docs/failures.md` lists the known failures of providers and networks by number (`F12`), and how
+//! each is handled.
 //!
 //! # Modules
-//! The names at the root are what most programs write. The rest is in modules by purpose:
+//! The crate root has the names that most programs use. The other names are in modules by purpose:
 //!
-//! | module | has |
+//! | module | contents |
 //! |---|---|
-//! | [`chat`], [`embed`], [`error`] | the rest of the vocabulary of requests, responses and errors |
-//! | [`provider`] | the providers, and what a provider of your own needs |
-//! | [`transport`] | the transports, the traits for your own, drivers, transports for tests |
-//! | [`policy`] | limits of a provider, circuit breakers, fallback |
+//! | [`chat`], [`embed`], [`error`] | further types of requests, responses and errors |
+//! | [`provider`] | the providers, and the traits and helpers to write another one |
+//! | [`transport`] | the transports, the traits to write another one, drivers, test transports |
+//! | [`policy`] | rate limits, circuit breakers, fallback |
 //! | [`observe`] | observers for logs, traces and metrics |
-//! | [`batch`], [`compare`], [`health`] | many calls, one question to several models, whether providers respond |
+//! | [`batch`], [`compare`], [`health`] | many calls at a time, one request to several models, provider health checks |
 //! | [`schema`] | JSON schemas in each server's dialect |
-//! | [`sans_io`] | the machine, for a runtime of your own |
+//! | [`sans_io`] | the state machine, for programs that do their own I/O |
 //! | [`codec`] | decoders of server-sent events and other framings |
 //! | [`compat`] | clients in the shapes of the vendors' SDKs |
 //!
 //! # Features
-//! None is on by default, and none changes what another does.
+//! No feature is on by default. A feature adds types and never changes the behaviour of others.
 //!
-//! | feature | gives |
+//! | feature | adds |
 //! |---|---|
 //! | `ureq` | [`transport::UreqTransport`](https://docs.rs/unifiedai-ureq), for [`Client`]: blocking |
 //! | `hyper` | [`transport::HyperTransport`](https://docs.rs/unifiedai-hyper), for [`AsyncClient`] on tokio; HTTP/1.1 and HTTP/2 |
 //! | `smol` | [`transport::SmolTransport`](https://docs.rs/unifiedai-smol), for [`AsyncClient`] on smol, without tokio's reactor |
 //! | `bedrock` | Amazon Bedrock: Converse, ConverseStream, SigV4 |
-//! | `schemars` | tools and answer schemas from Rust types |
+//! | `schemars` | tool schemas and response schemas from Rust types |
 //! | `tracing` | `TracingObserver`: spans with OpenTelemetry's attributes for generative AI |
-//! | `metrics` | `MetricsObserver`: its histograms, through the `metrics` crate |
-//! | `testing` | `transport::testing`: a scripted transport, a recorder and a player |
-//! | `http1-codec` | [`codec::http1`](codec): raw HTTP/1.1, for programs that have only a socket |
+//! | `metrics` | `MetricsObserver`: OpenTelemetry's histograms, through the `metrics` crate |
+//! | `testing` | `transport::testing`: a mock transport, a recorder and cassettes |
+//! | `http1-codec` | [`codec::http1`](codec): raw HTTP/1.1, for programs with only a socket |
 
-// A test that slices or adds wrongly fails, as it should.
+// In tests a panic is a failed test, so slicing and arithmetic may panic.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 mod auth;

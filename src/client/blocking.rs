@@ -16,9 +16,10 @@ use crate::{
 use std::sync::Arc;
 use unifiedai_transport::{BoxedTransport, CancelHandle, Transport};
 
-/// A client whose calls block. Clones share connections, limits and the closing.
+/// A client whose calls block the thread. Clones share connections, limits and [`close`](Self::close).
 ///
-/// It holds one provider or several. A model named `<provider>.<model>` goes to that provider, any other to the first.
+/// A client has one provider or several. A model named `<provider>.<model>` selects that provider, any other name the
+/// first one.
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
@@ -53,8 +54,9 @@ impl<T> Client<T> {
         }
     }
 
-    /// The same client, whose calls end when the handle is cancelled from another thread, also while the server is silent. They are then
-    /// an error of kind [`Cancelled`](ErrorKind::Cancelled). Connections and limits are shared with this client.
+    /// Returns a client whose calls end when `handle` is cancelled from another thread, even while the server sends
+    /// nothing. Such a call is an error of kind [`Cancelled`](ErrorKind::Cancelled). The returned client shares
+    /// connections and limits with this one.
     ///
     /// ```no_run
     /// # #[cfg(feature = "ureq")] {
@@ -86,24 +88,25 @@ impl<T> Client<T> {
 }
 
 impl<T: Transport + Clone> Client<T> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a chat request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call; see [`ErrorKind`].
+    /// The error that ended the call; see [`ErrorKind`].
     pub fn chat(&self, request: impl Into<Arc<ChatRequest>>) -> Result<UnifiedChatResponse, Error> {
         self.run(self.providers.chat(request.into(), false, self.start())?)
     }
 
-    /// Asks for the answer piece by piece. Nothing is sent before the first event is asked for.
+    /// Sends a chat request and returns its events as they arrive. Nothing is sent before the first event is read.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream(&self, request: impl Into<Arc<ChatRequest>>) -> Result<ChatStream<T>, Error> {
         let call = self.providers.chat(request.into(), true, self.start())?;
         Ok(ChatStream::new(self.driver(call)))
     }
 
-    /// [`chat`](Self::chat) with other options for this call. Begin with [`options`](Self::options), the client's own:
+    /// [`chat`](Self::chat) with other options for this call. Start from [`options`](Self::options), the client's
+    /// own:
     ///
     /// ```no_run
     /// # use unifiedai::{Client, ChatRequest, Error};
@@ -137,10 +140,11 @@ impl<T: Transport + Clone> Client<T> {
         self.with(options).stream(request)
     }
 
-    /// Asks the first of several targets that can answer, whatever the model that the request names.
+    /// Sends the request to the first target of `fallback`, and to the next ones while targets fail. The request's
+    /// own model is ignored.
     ///
     /// # Errors
-    /// What the last one asked said; its attempts tell what all of them said.
+    /// The error of the last target; its attempts include those of the earlier targets.
     pub fn chat_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
@@ -153,10 +157,10 @@ impl<T: Transport + Clone> Client<T> {
         self.run(call)
     }
 
-    /// The same piece by piece.
+    /// [`chat_with_fallback`](Self::chat_with_fallback) as a stream.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
@@ -169,10 +173,10 @@ impl<T: Transport + Clone> Client<T> {
         Ok(ChatStream::new(self.driver(call)))
     }
 
-    /// Turns texts into vectors, in as many requests as the provider needs for them.
+    /// Turns texts into vectors, in as many requests as the provider's batch limit requires.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub fn embed(&self, request: impl Into<Arc<EmbedRequest>>) -> Result<EmbedResponse, Error> {
         let start = self.start();
         self.run(self.providers.embed(request.into(), start)?)
@@ -190,26 +194,26 @@ impl<T: Transport + Clone> Client<T> {
         self.with(options).embed(request)
     }
 
-    /// The models of the provider named, or of the first one.
+    /// Lists the models of the named provider (default: the first).
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub fn list_models(&self, provider: Option<&str>) -> Result<Vec<Model>, Error> {
         self.run(self.providers.list_models(provider, self.start())?)
     }
 
-    /// One model.
+    /// Returns one model.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub fn retrieve_model(&self, id: &str) -> Result<Model, Error> {
         self.run(self.providers.retrieve_model(id, self.start())?)
     }
 
-    /// A sign of life of the provider named, or of the first one. Afterwards a connection to it is ready.
+    /// Checks that the named provider (default: the first) responds, and leaves a warm connection.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub fn check_provider(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
         self.run(self.providers.check_provider(provider, self.start())?)
     }

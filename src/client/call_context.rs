@@ -2,7 +2,7 @@ use crate::observe::ObserverNotifier;
 use crate::{Error, StreamEvent, UnifiedChatResponse, sans_io::CallProgress, sans_io::Input};
 use unifiedai_transport::Time;
 
-/// What a client puts around an exchange: its observers, if there are any.
+/// State that a client adds to each exchange: its observers, if it has any.
 #[derive(Debug)]
 pub(crate) struct CallContext(Option<Box<ObserverNotifier>>);
 
@@ -14,7 +14,7 @@ impl CallContext {
         CallContext(watch.map(Box::new))
     }
 
-    /// The call is driven for the first time, or again before an attempt.
+    /// Called when the call is first driven, and again before each attempt.
     pub(crate) fn begin(&mut self, now: Time) {
         if let Some(watch) = &mut self.0 {
             watch.begin(now);
@@ -32,7 +32,7 @@ impl CallContext {
         }
     }
 
-    /// No attempt is under way.
+    /// Called while no attempt is open.
     pub(crate) fn on_wait(&mut self, log: &CallProgress<'_>) {
         if let Some(watch) = &mut self.0 {
             watch.report_progress(log);
@@ -51,7 +51,7 @@ impl CallContext {
         }
     }
 
-    /// The call is over.
+    /// Called when the call has ended.
     pub(crate) fn finish(
         &mut self,
         now: Time,

@@ -1,4 +1,4 @@
-//! One question to several models at once.
+//! Sends one request to several models concurrently.
 
 use crate::client::future_set::FutureSet;
 use crate::provider::ProviderRegistry;
@@ -8,42 +8,42 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{future::poll_fn, sync::mpsc, thread, time::Duration};
 use unifiedai_transport::{AsyncTransport, Transport};
 
-/// What several models made of one question, in the order in which they were named.
+/// The responses of several models to one request, in the order in which the caller listed the models.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Comparison {
-    /// One for each model.
+    /// One entry for each model.
     pub results: Vec<ComparisonEntry>,
 }
 
-/// What one model made of it.
+/// The result of one model.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ComparisonEntry {
     /// The provider's name.
     pub provider: String,
-    /// The model.
+    /// The model's name at its provider.
     pub model: String,
-    /// The answer, or what was in the way.
+    /// The response, or the error that ended the call.
     pub result: Result<UnifiedChatResponse, Error>,
 }
 
-/// By what answers are compared.
+/// A quantity by which responses are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ComparisonMetric {
-    /// The least time to the first token, in milliseconds.
+    /// Time to the first token, in milliseconds; lower is better.
     FirstToken,
-    /// The least time in all, in milliseconds.
+    /// Duration of the call, in milliseconds; lower is better.
     Duration,
-    /// The most tokens a second.
+    /// Output tokens per second; higher is better.
     TokensPerSecond,
-    /// The fewest tokens written.
+    /// Output tokens; lower is better.
     Tokens,
 }
 
 impl ComparisonMetric {
-    /// Every one.
+    /// All metrics.
     pub const ALL: [ComparisonMetric; 4] = [
         ComparisonMetric::FirstToken,
         ComparisonMetric::Duration,
@@ -51,7 +51,7 @@ impl ComparisonMetric {
         ComparisonMetric::Tokens,
     ];
 
-    /// Its word in JSON.
+    /// The name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl ComparisonMetric {
         }
     }
 
-    /// An answer's value, if it was measured.
+    /// The value in a response; `None` if it was not measured.
     #[must_use]
     pub fn of(self, response: &UnifiedChatResponse) -> Option<f64> {
         let usage = response.usage.as_ref();
@@ -72,13 +72,13 @@ impl ComparisonMetric {
             ComparisonMetric::TokensPerSecond => response.metrics.tokens_per_second(usage?),
             #[expect(
                 clippy::cast_precision_loss,
-                reason = "no count of tokens comes near 2^52"
+                reason = "token counts are far below 2^52"
             )]
             ComparisonMetric::Tokens => usage?.completion_tokens.map(|tokens| tokens as f64),
         }
     }
 
-    /// Smaller is better.
+    /// Maps the value so that smaller is better.
     fn cost(self, value: f64) -> f64 {
         match self {
             ComparisonMetric::TokensPerSecond => -value,
@@ -88,7 +88,7 @@ impl ComparisonMetric {
 }
 
 impl Comparison {
-    /// The best answer by a criterion. `None` if there is none of which it was measured; the first of equals.
+    /// The entry with the best value; the first of equal ones. `None` if no entry has a value.
     #[must_use]
     pub fn winner(&self, criterion: ComparisonMetric) -> Option<&ComparisonEntry> {
         self.values(criterion)
@@ -96,8 +96,8 @@ impl Comparison {
             .map(|(compared, _)| compared)
     }
 
-    /// How far each model is from the best, in the criterion's unit: positive where it has more. `None` where it was not
-    /// measured.
+    /// The difference of each entry from the best one, in the metric's unit: positive for a larger value. `None`
+    /// where there is no value.
     #[must_use]
     pub fn differences(&self, criterion: ComparisonMetric) -> Vec<Option<f64>> {
         let best = self
@@ -116,7 +116,7 @@ impl Comparison {
 }
 
 impl ComparisonEntry {
-    /// The answer's value, if there is an answer and it was measured.
+    /// The response's value; `None` for an error, or if it was not measured.
     #[must_use]
     pub fn value(&self, criterion: ComparisonMetric) -> Option<f64> {
         criterion.of(self.result.as_ref().ok()?)
@@ -124,7 +124,7 @@ impl ComparisonEntry {
 }
 
 impl Serialize for ComparisonEntry {
-    /// `provider`, `model`, and `ok` or `error`.
+    /// Fields: `provider`, `model`, and `ok` or `error`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("provider", &self.provider)?;
@@ -138,11 +138,11 @@ impl Serialize for ComparisonEntry {
 }
 
 impl<T: Transport + Clone + Send> Client<T> {
-    /// Asks several models the same at once, on a thread each; `models` are named as in any request. The client's time
-    /// limits hold for each, and as all begin together, [`Timeouts::total`](crate::Timeouts::total) is the deadline of all. The
-    /// request's [`headers`](ChatRequest::headers) go to the first model alone.
+    /// Sends the request to several models concurrently, each on a thread; `models` are named as in any request. The
+    /// client's timeouts apply to each call. All calls start together, so [`Timeouts::total`](crate::Timeouts::total)
+    /// limits the comparison. Only the first model gets the request's [`headers`](ChatRequest::headers).
     ///
-    /// `watch` is told of every event as it comes, with the place of its model in `models`.
+    /// `watch` is called for every event, with the index of its model in `models`.
     pub fn compare(
         &self,
         request: &ChatRequest,
@@ -160,7 +160,7 @@ impl<T: Transport + Clone + Send> Client<T> {
                     scope.spawn(move || {
                         let mut stream = client.stream(request)?;
                         for event in &mut stream {
-                            // Nobody listens any more only if `watch` panicked.
+                            // The receiver is gone only if `watch` panicked.
                             let _ = sender.send((place, event?));
                         }
                         stream.into_response()
@@ -172,7 +172,12 @@ impl<T: Transport + Clone + Send> Client<T> {
                 watch(place, &event);
             }
             let results = running.into_iter().map(|thread| {
-                let panicked = |_| Err(Error::new(ErrorKind::Misuse, "the thread panicked"));
+                let panicked = |_| {
+                    Err(Error::new(
+                        ErrorKind::Misuse,
+                        "the thread that ran this model's call panicked",
+                    ))
+                };
                 thread.join().unwrap_or_else(panicked)
             });
             results.collect()
@@ -182,10 +187,11 @@ impl<T: Transport + Clone + Send> Client<T> {
 }
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
-    /// Asks several models the same at once; `models` are named as in any request. The client's time limits hold for each,
-    /// and as all begin together, [`Timeouts::total`](crate::Timeouts::total) is the deadline of all.
+    /// Sends the request to several models concurrently; `models` are named as in any request. The client's timeouts
+    /// apply to each call. All calls start together, so [`Timeouts::total`](crate::Timeouts::total) limits the
+    /// comparison. Only the first model gets the request's [`headers`](ChatRequest::headers).
     ///
-    /// `watch` is told of every event as it comes, with the place of its model in `models`.
+    /// `watch` is called for every event, with the index of its model in `models`.
     pub async fn compare(
         &self,
         request: &ChatRequest,
@@ -213,12 +219,12 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     }
 }
 
-/// Events that the threads of a comparison are ahead of who watches.
+/// Events that may be queued between the threads and `watch`.
 const EVENT_QUEUE_LENGTH: usize = 64;
 
 type ModelStream<T> = Result<AsyncChatStream<T>, Error>;
 
-/// Waits for the next event of a stream, which comes back with it.
+/// Waits for the next event of a stream, and returns the stream with it.
 async fn next_event<T: AsyncTransport + Unpin>(
     place: usize,
     mut stream: ModelStream<T>,
@@ -239,11 +245,11 @@ fn set<R>(results: &mut [R], place: usize, result: R) {
 fn unfinished() -> Error {
     Error::new(
         ErrorKind::Cancelled,
-        "the comparison ended before the answer",
+        "the comparison ended before this model's response",
     )
 }
 
-/// The headers of the caller belong to the first model's provider.
+/// The caller's headers may contain credentials of the first model's provider.
 fn request_for_model(request: &ChatRequest, model: &str, place: usize) -> ChatRequest {
     let mut request = request.clone();
     request.model = model.to_owned();
@@ -282,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_callers_headers_go_to_the_first_model_alone() {
+    fn caller_headers_are_sent_to_the_first_model_only() {
         let asked = ChatRequest::new("m")
             .header("x-gateway-key", "k")
             .shared_header("traceparent", "t");

@@ -1,22 +1,23 @@
-/// What both clients can be told before they are used: written once, because nothing of it does I/O.
+/// Constructors and configuration of both clients. None of it does I/O, so it is written once.
 macro_rules! settings {
     ($client:ident, $boxed:ident, $transport:path, ($($bound:tt)+)) => {
         impl $client {
-            /// A client of one provider, over any transport.
+            /// Creates a client of one provider, over any transport.
             pub fn new(transport: impl $($bound)+, provider: impl Provider + 'static) -> Self {
                 $client::shared(transport, Arc::new(provider))
             }
 
-            /// A client of a provider that others use too.
+            /// Creates a client of a provider that other clients share.
             pub fn shared(transport: impl $($bound)+, provider: Arc<dyn Provider>) -> Self {
                 $client::unboxed($boxed::new(transport), provider)
             }
 
-            /// A client of these providers, with their credentials from the environment. The first one is the default.
+            /// Creates a client of these providers, with credentials from the environment. The first one is the
+            /// default.
             ///
             /// # Errors
-            /// `invalid_request` that names the variable that is missing or wrong, the provider that is not known or
-            /// named twice, or says that none is named.
+            /// `invalid_request` if no provider is named, if one is unknown or named twice, or if an environment
+            /// variable is missing or wrong; the error names it.
             pub fn from_env(transport: impl $($bound)+, providers: &[&str]) -> Result<Self, Error> {
                 let (first, others) = providers.split_first().ok_or_else(|| {
                     Error::new(
@@ -33,33 +34,38 @@ macro_rules! settings {
         }
 
         impl<T> $client<T> {
-            /// A client whose type names its transport. It saves the allocations and virtual calls of
-            /// [`new`](Self::new), which are below 2 % of a call.
+            /// Creates a client whose type names its transport. It saves the allocations and virtual calls of
+            /// [`new`](Self::new), which cost less than 2 % of a call.
             pub fn unboxed(transport: T, provider: Arc<dyn Provider>) -> Self {
                 $client::of(transport, ProviderRegistry::new(provider))
             }
 
-            /// Adds a provider: models named `<provider>.<model>` go to it, without that beginning.
+            /// Adds a provider. Models named `<provider>.<model>` select it, and it gets the name without that
+            /// prefix.
             ///
-            /// A name that is one of the default provider's own models goes there as it is: with Bedrock first,
-            /// `openai.gpt-oss-120b-1:0` is Bedrock's. Where Bedrock is added behind `openai`, that name may be meant in two
-            /// ways and is refused; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")` say which. So is
-            /// `anthropic.claude-x` where a LiteLLM proxy comes first and Anthropic behind it: the proxy's operator names its
-            /// models, and may have one of that name. A name that begins with a known provider that the client lacks
-            /// (`groq.llama-3.3-70b`) is refused, unless that provider is a maker of models, too, and so is the id of another
-            /// provider's model: `amazon.nova-lite-v1:0` where Bedrock is not the first. Any other name goes to the default
-            /// provider, as it is: `foo.bar`, `foo/bar`, `anthropic/claude-x`. Case does not matter before the dot.
+            /// The other names are resolved as follows; case does not matter before the dot:
+            /// - A model that the default provider has under this name selects the default provider: with Bedrock
+            ///   first, `openai.gpt-oss-120b-1:0` is Bedrock's model.
+            /// - A name with two possible meanings is refused. With `openai` first and Bedrock added,
+            ///   `openai.gpt-oss-120b-1:0` is one; `bedrock.openai.gpt-oss-120b-1:0` and `client.provider("openai")`
+            ///   are unambiguous. With a LiteLLM proxy first and Anthropic added, `anthropic.claude-x` is one,
+            ///   because the proxy may have a model of that name.
+            /// - A name with the prefix of a known provider that the client lacks (`groq.llama-3.3-70b`) is refused,
+            ///   unless models have names with this prefix.
+            /// - The id of another provider's model is refused: `amazon.nova-lite-v1:0` where Bedrock is not the
+            ///   first provider.
+            /// - Any other name selects the default provider, unchanged: `foo.bar`, `foo/bar`, `anthropic/claude-x`.
             ///
             /// # Errors
-            /// `invalid_request` if there is one of that name.
+            /// `invalid_request` if the client has a provider of this name already.
             pub fn with_provider(self, provider: impl Provider + 'static) -> Result<Self, Error> {
                 self.with_shared_provider(Arc::new(provider))
             }
 
-            /// Adds a provider that others use too.
+            /// Adds a provider that other clients share.
             ///
             /// # Errors
-            /// `invalid_request` if there is one of that name.
+            /// `invalid_request` if the client has a provider of this name already.
             pub fn with_shared_provider(
                 mut self,
                 provider: Arc<dyn Provider>,
@@ -68,23 +74,23 @@ macro_rules! settings {
                 Ok(self)
             }
 
-            /// Changes the rules of all calls made with this client and its later clones.
+            /// Sets the options of all calls made with this client and its later clones.
             #[must_use]
             pub fn with_options(mut self, options: CallOptions) -> Self {
                 self.providers.set_options(options);
                 self
             }
 
-            /// Lets at most this many calls of a provider run at once, those of clones included and those that come to it by
-            /// [`Fallback`](crate::policy::Fallback). The others wait in the order in which they asked; the time counts towards
-            /// [`Timeouts::total`](crate::Timeouts::total).
+            /// Limits the calls of a provider that run concurrently, including those of clones and those that
+            /// [`Fallback`](crate::policy::Fallback) moves to it. Further calls wait in FIFO order; the wait counts
+            /// towards [`Timeouts::total`](crate::Timeouts::total).
             ///
-            /// A call holds the permit of the provider that it is with, and gives it back while it waits for another
-            /// attempt and when it moves on to another target. A streamed call holds it until its last event was read or the
-            /// stream is dropped.
+            /// A call holds a permit of its current provider. It releases the permit while it waits for another
+            /// attempt, and when it moves to another target. A stream holds it until its last event is read or it is
+            /// dropped.
             ///
             /// # Errors
-            /// `invalid_request` for zero, or if there is no provider of this name.
+            /// `invalid_request` for zero, or if the client has no provider of this name.
             pub fn with_max_concurrent(
                 mut self,
                 provider: &str,
@@ -94,26 +100,26 @@ macro_rules! settings {
                 Ok(self)
             }
 
-            /// Changes what the calls to a provider share: their pace, a circuit breaker, the budget for retries.
+            /// Sets the limits that all calls to a provider share: rate limiter, circuit breaker, retry budget.
             ///
             /// # Errors
-            /// `invalid_request` if there is no provider of this name.
+            /// `invalid_request` if the client has no provider of this name.
             pub fn with_provider_limits(mut self, provider: &str, guard: Arc<ProviderLimits>) -> Result<Self, Error> {
                 self.providers.set_provider_limits(provider, &guard)?;
                 Ok(self)
             }
 
-            /// Tells `observer` of every call.
+            /// Adds an observer, which is notified of every call.
             #[must_use]
             pub fn with_observer(mut self, observer: impl Observer + 'static) -> Self {
                 self.providers.add_observer(Arc::new(observer));
                 self
             }
 
-            /// The same client, all of whose calls go to the provider of this name.
+            /// Returns the same client with only the provider of this name.
             ///
             /// # Errors
-            /// `invalid_request` if there is none.
+            /// `invalid_request` if the client has no provider of this name.
             pub fn provider(&self, name: &str) -> Result<Self, Error>
             where
                 T: Clone,
@@ -123,18 +129,19 @@ macro_rules! settings {
                 Ok(client)
             }
 
-            /// The providers, to make a [`Fallback`](crate::policy::Fallback) of their models or to look at their guards.
+            /// The client's providers, to create a [`Fallback`](crate::policy::Fallback) of their models or to read
+            /// their limits.
             pub fn providers(&self) -> &ProviderRegistry {
                 &self.providers
             }
 
-            /// The rules of all calls.
+            /// The options of all calls.
             pub fn options(&self) -> &CallOptions {
                 self.providers.options()
             }
 
-            /// Ends the client and all its clones: later calls are an error of kind `misuse`. Calls that were made before
-            /// go on. Idle connections are closed when the last clone is dropped.
+            /// Closes the client and all its clones: later calls are an error of kind `misuse`. Calls that are
+            /// running continue. Idle connections are closed when the last clone is dropped.
             pub fn close(&self) {
                 self.providers.close();
             }

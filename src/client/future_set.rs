@@ -6,26 +6,26 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-/// Futures that run together in one task. Only those that asked for it are polled.
+/// Futures that run concurrently in one task. A poll only polls those that were woken.
 pub(crate) struct FutureSet<F> {
     entries: Vec<Option<Pin<Box<F>>>>,
-    /// The places among them that are free.
+    /// Free indexes of `entries`.
     free: Vec<usize>,
     ready: Arc<ReadyQueue>,
-    /// Results since it last gave way.
+    /// Results since the set last yielded to the executor.
     results_since_yield: usize,
 }
 
-/// After so many results, or members polled for none, it gives way to the other tasks of the thread.
+/// After this many results, or this many polls without one, the set yields to the executor.
 const MAX_RESULTS_PER_POLL: usize = 64;
 
-/// Who wants to be polled, and the task that does it.
+/// The woken entries, and the task that polls the set.
 #[derive(Default)]
 struct ReadyQueue(Mutex<ReadyState>);
 
 #[derive(Default)]
 struct ReadyState {
-    /// In the order in which they rang, so that nobody is passed over; each of them once.
+    /// In the order in which they were woken; each entry at most once.
     queue: VecDeque<usize>,
     queued: BTreeSet<usize>,
     task: Option<Waker>,
@@ -61,7 +61,7 @@ impl<F: Future> FutureSet<F> {
         self.ready.mark_ready(number);
     }
 
-    /// The result of one that is ready; `None` if nobody is left.
+    /// The result of an entry that is ready; `None` if the set is empty.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         if self.entries.len() == self.free.len() {
             return Poll::Ready(None);
@@ -71,8 +71,8 @@ impl<F: Future> FutureSet<F> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // Each at most once: who rings while it is polled, as tokio's sockets do once a task has had its share, rings again and
-        // again until the task has given way.
+        // Each entry at most once: an entry that wakes itself while it is polled, as tokio's sockets do once the
+        // task's budget is used up, would do so until the task yields.
         for _ in 0..self.ready.waiting().min(MAX_RESULTS_PER_POLL) {
             let Some(number) = self.ready.pop() else {
                 break;
@@ -116,7 +116,7 @@ impl ReadyQueue {
         self.lock().queue.len()
     }
 
-    /// Who is next.
+    /// The next woken entry.
     fn pop(&self) -> Option<usize> {
         let mut state = self.lock();
         let number = state.queue.pop_front()?;
@@ -124,7 +124,7 @@ impl ReadyQueue {
         Some(number)
     }
 
-    /// Has the task woken by the next who rings, or at once if somebody has.
+    /// Registers the task's waker; wakes the task immediately if an entry was woken already.
     fn set_task(&self, cx: &Context<'_>) {
         let mut state = self.lock();
         if state.queue.is_empty() {
@@ -152,7 +152,7 @@ mod tests {
     use std::future::poll_fn;
 
     #[test]
-    fn members_that_are_always_ready_do_not_keep_the_task() {
+    fn entries_that_are_always_ready_let_the_task_yield() {
         let mut futures = FutureSet::new();
         let mut cx = Context::from_waker(Waker::noop());
         let mut in_a_row = 0;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn one_poll_drives_a_number_of_members_and_no_more() {
+    fn one_poll_drives_a_bounded_number_of_entries() {
         let polls = std::cell::Cell::new(0);
         let mut futures = FutureSet::new();
         for _ in 0..1000 {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_rings_while_it_is_polled_does_not_keep_the_task() {
+    fn an_entry_that_wakes_itself_lets_the_task_yield() {
         let mut futures = FutureSet::new();
         let mut polls = 0;
         futures.push(poll_fn(move |cx| {

@@ -1,4 +1,4 @@
-//! Whether the providers of a client answer.
+//! Health checks of a client's providers.
 
 use crate::client::future_set::FutureSet;
 use crate::{AsyncClient, Client};
@@ -7,46 +7,46 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{future::poll_fn, time::Duration};
 use unifiedai_transport::{AsyncTransport, Time, Transport};
 
-/// Whether the providers of a client answer.
+/// Whether the providers of a client respond.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// All of them together.
+    /// The status of all providers together.
     pub status: HealthStatus,
-    /// Each of them, the default one first.
+    /// One entry for each provider, the default provider first.
     pub providers: Vec<ProviderHealth>,
 }
 
-/// In one word.
+/// The status of all providers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HealthStatus {
-    /// Every provider answers.
+    /// Every provider responds.
     Healthy,
-    /// Some do.
+    /// Some providers respond.
     Degraded,
-    /// None does.
+    /// No provider responds.
     Unhealthy,
 }
 
-/// Whether one provider answers.
+/// Whether one provider responds.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProviderHealth {
-    /// Its name.
+    /// The provider's name.
     pub provider: String,
-    /// How long it took to know.
+    /// The duration of the check.
     pub latency: Duration,
-    /// What was in the way, if anything was.
+    /// The error of the check, if it failed.
     pub error: Option<Error>,
 }
 
-/// Who takes longer for next to nothing is not well.
+/// A provider that needs longer than this for a trivial request is reported unhealthy.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<T: Transport + Clone> Client<T> {
-    /// Asks each provider for its cheapest answer, once and for five seconds at most, one after another.
+    /// Sends one cheap request to each provider, sequentially, with a timeout of 5 s each.
     #[must_use]
     pub fn health(&self) -> Health {
         let client = self.clone().with_options(check_options(self.options()));
@@ -60,7 +60,7 @@ impl<T: Transport + Clone> Client<T> {
 }
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
-    /// Asks each provider for its cheapest answer, once and for five seconds at most, all at once.
+    /// Sends one cheap request to each provider, concurrently, with a timeout of 5 s each.
     pub async fn health(&self) -> Health {
         let client = self.clone().with_options(check_options(self.options()));
         let mut checks = FutureSet::new();

@@ -10,16 +10,17 @@ use std::{
 use unifiedai_transport::AsyncTransport;
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
-    /// Asks, and if there is no answer after a while asks `second` too, a model by the name by which a request would
-    /// choose it. The first answer counts, and the other call is dropped. Both may cost tokens. The request's
-    /// [`headers`](ChatRequest::headers) go to the first model alone.
+    /// Sends the request, and if no response is complete after a delay, sends it to the model `second` too, named as
+    /// in any request. The first response wins, and the other call is dropped. Both calls may cost tokens. Only the
+    /// first model gets the request's [`headers`](ChatRequest::headers).
     ///
-    /// If the first call fails before its time is over, that is the result: hedging is against slowness, a
-    /// [`Fallback`](crate::policy::Fallback) against failure. There is no such call that blocks, because one that blocks cannot be
+    /// If the first call fails before the delay is over, its error is the result: hedging is against slowness, a
+    /// [`Fallback`](crate::policy::Fallback) is against failure. There is no blocking variant, because a blocking
+    /// call cannot be dropped while it runs.
     /// dropped half-way.
     ///
     /// # Errors
-    /// What the call said that failed last, if both fail.
+    /// The error of the call that failed last, if both fail.
     pub async fn chat_hedged(
         &self,
         request: impl Into<Arc<ChatRequest>>,

@@ -1,16 +1,16 @@
-//! Media from files. It stands with the clients because the core reads no file.
+//! Media from files. This is part of the client because the core reads no files.
 
 use crate::{ContentPart, Error, ErrorKind, Media};
 use bytes::Bytes;
 use std::path::Path;
 
 impl Media {
-    /// Reads a file, to be sent inline. Its first bytes give the MIME type, not its name; of text files, whose bytes do not
-    /// differ, the name's extension does.
+    /// Reads a file, to be sent inline. The MIME type is detected from its first bytes; for text formats, which have
+    /// no signature, from the name's extension.
     ///
     /// # Errors
-    /// `invalid_request` if the file cannot be read, is empty, or is of a type that is not known. [`Media::inline`] takes any MIME
-    /// type.
+    /// `invalid_request` if the file cannot be read, is empty, or has an unknown type. [`Media::inline`] takes any
+    /// MIME type.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Media, Error> {
         let path = path.as_ref();
         let refuse = |what: String| {
@@ -22,22 +22,20 @@ impl Media {
             return Err(refuse("is empty".to_owned()));
         }
         let mime_type = mime_type(&data, path).ok_or_else(|| {
-            refuse(
-                "is of a type that is not known: send it with `Media::inline` and its MIME type"
-                    .to_owned(),
-            )
+            refuse("has an unknown type: send it with `Media::inline` and its MIME type".to_owned())
         })?;
         Ok(Media::inline(mime_type, Bytes::from(data)))
     }
 }
 
 impl ContentPart {
-    /// Reads a file as a picture, sound, film or document, by its MIME type. A document has the file's name.
+    /// Reads a file as an image, audio, video or document, according to its MIME type. A document gets the file's
+    /// name.
     ///
     /// ```no_run
     /// use unifiedai::{ChatRequest, ContentPart};
     /// let request = ChatRequest::new("gpt-5-mini")
-    ///     .user_parts(vec!["KeptKind is in this picture?".into(), ContentPart::from_path("cat.png")?]);
+    ///     .user_parts(vec!["What is in this picture?".into(), ContentPart::from_path("cat.png")?]);
     /// # Ok::<(), unifiedai::Error>(())
     /// ```
     ///
@@ -69,7 +67,7 @@ impl ContentPart {
 
 fn mime_type(data: &[u8], path: &Path) -> Option<&'static str> {
     if let Some(kind) = infer::get(data) {
-        // By their registered names, which every provider takes.
+        // The registered MIME types, which every provider accepts.
         return Some(match kind.mime_type() {
             "audio/x-wav" => "audio/wav",
             "audio/x-flac" => "audio/flac",
@@ -93,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_give_the_type() {
+    fn the_mime_type_is_detected_from_the_first_bytes() {
         let cases: [(&[u8], &str, &str); 9] = [
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a.jpg", "image/png"),
             (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a", "image/jpeg"),
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_becomes_a_part_of_its_kind() {
+    fn a_file_becomes_a_part_of_its_media_kind() {
         let folder = std::env::temp_dir().join(format!("unifiedai-media-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let file = |name: &str, data: &[u8]| {
@@ -130,7 +128,7 @@ mod tests {
         for (path, what) in [
             (folder.join("missing.png"), "cannot be read"),
             (file("empty.png", b""), "is empty"),
-            (file("odd", b"\0\x01\xff"), "is of a type that is not known"),
+            (file("odd", b"\0\x01\xff"), "has an unknown type"),
         ] {
             let error = Media::from_path(&path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);

@@ -1,4 +1,4 @@
-//! The shell that users hold: providers, the rules of their calls, and a transport.
+//! Clients: providers, call options and a transport.
 
 pub mod batch;
 mod blocking;

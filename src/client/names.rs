@@ -1,11 +1,11 @@
-//! The names of providers, and which of them may be meant by another one.
+//! The names of providers, and suggestions for misspelled ones.
 
 use crate::{
     Error, ErrorKind,
     provider::{model_ids, openai_chat::profiles, openai_responses},
 };
 
-/// Providers with a wire of their own. Bedrock is known whether or not its feature is on.
+/// Providers with an API of their own. Bedrock is included whether or not its feature is enabled.
 const BUILT_IN: [&str; 8] = [
     "anthropic",
     "azure-anthropic",
@@ -17,7 +17,7 @@ const BUILT_IN: [&str; 8] = [
     "ollama",
 ];
 
-/// Names of makers, products and models by which a provider may be meant.
+/// Names of vendors, products and models that suggest a provider.
 const ALIASES: [(&str, &str); 30] = [
     ("amazon", "bedrock"),
     ("amazon-bedrock", "bedrock"),
@@ -51,27 +51,29 @@ const ALIASES: [(&str, &str); 30] = [
     ("zhipu", "zai"),
 ];
 
-/// More changed letters than these make another name.
+/// Names that differ by more edits are not suggested.
 const MAX_EDIT_DISTANCE: usize = 2;
 const MAX_SUGGESTIONS: usize = 3;
-/// Longer texts are no names.
+/// Longer texts get no suggestion.
 const MAX_NAME_BYTES: usize = 40;
 
-/// Providers that are also makers of models, or called like one, beside those of Bedrock: a model's own name may begin with them.
+/// Providers whose name can also begin a model's own name, in addition to Bedrock's model vendors.
 const MAKERS: [&str; 5] = ["alibaba", "databricks", "gemini", "perplexity", "snowflake"];
 
-/// Whether a model's own name may begin with this one and a dot: Bedrock has `anthropic.claude-..` and `openai.gpt-..`.
+/// Whether a model's own name may begin with this name and a dot: Bedrock has `anthropic.claude-..` and
+/// `openai.gpt-..`.
 pub(crate) fn is_maker(name: &str) -> bool {
     let mut makers = MAKERS.iter().chain(model_ids::BEDROCK_VENDORS);
     makers.any(|maker| maker.eq_ignore_ascii_case(name))
 }
 
-/// Whether this is a provider's name with which no model's own name begins, so that such a prefix can only mean the provider.
+/// Whether this is a provider's name with which no model's own name begins, so that the prefix can only mean the
+/// provider.
 pub(crate) fn is_provider_alone(name: &str) -> bool {
     !is_maker(name) && known().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// There is no provider of this name.
+/// The error for an unknown provider.
 pub(crate) fn unknown_provider(name: &str) -> Error {
     let known: Vec<&str> = known().collect();
     let near: Vec<String> = suggestions(name)
@@ -86,7 +88,7 @@ pub(crate) fn unknown_provider(name: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
-            "there is no provider `{}`; {meant}known are: {}",
+            "no provider is named `{}`; {meant}known are: {}",
             shown.escape_debug(),
             known.join(", ")
         ),
@@ -102,7 +104,7 @@ fn known() -> impl Iterator<Item = &'static str> {
         .chain(responses.map(|profile| profile.name))
 }
 
-/// The names that may be meant, the nearest first.
+/// Similar names, the most similar first.
 fn suggestions(name: &str) -> Vec<&'static str> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
         return Vec::new();
@@ -112,7 +114,7 @@ fn suggestions(name: &str) -> Vec<&'static str> {
     let by_other = ALIASES.iter().map(|(other, known)| (*other, *known));
     for (spelled, known) in known().map(|known| (known, known)).chain(by_other) {
         let changes = distance(&name, spelled);
-        // A short name is near to too many.
+        // Short names are within this distance of too many others.
         let is_near = changes <= MAX_EDIT_DISTANCE && changes.saturating_mul(3) <= spelled.len();
         match near.iter_mut().find(|(_, other)| *other == known) {
             Some((least, _)) => *least = changes.min(*least),
@@ -125,7 +127,7 @@ fn suggestions(name: &str) -> Vec<&'static str> {
     near.into_iter().map(|(_, known)| known).collect()
 }
 
-/// How many bytes are to be added, taken away, changed or exchanged with their neighbours (optimal string alignment).
+/// Edit distance in bytes: insertions, deletions, substitutions and transpositions (optimal string alignment).
 fn distance(from: &str, to: &str) -> usize {
     let (from, to) = (from.as_bytes(), to.as_bytes());
     let mut before: Vec<usize> = Vec::new();
@@ -158,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_misses_are_suggested() {
+    fn similar_names_are_suggested() {
         for (name, meant) in [
             ("antropic", "anthropic"),
             ("anthropci", "anthropic"),
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_means_a_provider_unless_it_makes_models() {
+    fn a_prefix_means_a_provider_unless_models_begin_with_it() {
         for name in [
             "bedrock",
             "cerebras",
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_name_leads_to_a_known_one() {
+    fn every_alias_leads_to_a_known_provider() {
         for (other, meant) in ALIASES {
             assert!(known().any(|known| known == meant), "{other}");
             assert!(known().all(|known| known != other), "{other}");
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_counted() {
+    fn edits_are_counted() {
         for (from, to, changes) in [
             ("", "", 0),
             ("a", "", 1),

@@ -16,10 +16,11 @@ use crate::{
 use std::{future::Future, sync::Arc};
 use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport};
 
-/// A client whose calls do not block; it needs no runtime but the one that its transport is made for. Clones share
-/// connections, limits and the closing.
+/// A client whose calls are async. It needs no runtime except the one of its transport. Clones share connections,
+/// limits and [`close`](Self::close).
 ///
-/// It holds one provider or several. A model named `<provider>.<model>` goes to that provider, any other to the first.
+/// A client has one provider or several. A model named `<provider>.<model>` selects that provider, any other name the
+/// first one.
 ///
 /// ```no_run
 /// # #[cfg(feature = "hyper")] async fn example() -> Result<(), unifiedai::Error> {
@@ -56,10 +57,10 @@ impl<T> AsyncClient<T> {
 }
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a chat request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call; see [`ErrorKind`].
+    /// The error that ended the call; see [`ErrorKind`].
     pub fn chat(
         &self,
         request: impl Into<Arc<ChatRequest>>,
@@ -71,10 +72,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         }
     }
 
-    /// Asks for the answer piece by piece. Nothing is sent before the first event is asked for.
+    /// Sends a chat request and returns its events as they arrive. Nothing is sent before the first event is read.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream(
         &self,
         request: impl Into<Arc<ChatRequest>>,
@@ -83,7 +84,8 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         Ok(AsyncChatStream::new(self.driver(call)))
     }
 
-    /// [`chat`](Self::chat) with other options for this call. Begin with [`options`](Self::options), the client's own:
+    /// [`chat`](Self::chat) with other options for this call. Start from [`options`](Self::options), the client's
+    /// own:
     ///
     /// ```no_run
     /// # use unifiedai::{AsyncClient, ChatRequest, Error};
@@ -117,10 +119,11 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self.with(options).stream(request)
     }
 
-    /// Asks the first of several targets that can answer, whatever the model that the request names.
+    /// Sends the request to the first target of `fallback`, and to the next ones while targets fail. The request's
+    /// own model is ignored.
     ///
     /// # Errors
-    /// What the last one asked said; its attempts tell what all of them said.
+    /// The error of the last target; its attempts include those of the earlier targets.
     pub async fn chat_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
@@ -133,10 +136,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self.run(call).await
     }
 
-    /// The same piece by piece.
+    /// [`chat_with_fallback`](Self::chat_with_fallback) as a stream.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream_with_fallback(
         &self,
         request: impl Into<Arc<ChatRequest>>,
@@ -149,10 +152,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         Ok(AsyncChatStream::new(self.driver(call)))
     }
 
-    /// Turns texts into vectors, in as many requests as the provider needs for them.
+    /// Turns texts into vectors, in as many requests as the provider's batch limit requires.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub async fn embed(
         &self,
         request: impl Into<Arc<EmbedRequest>>,
@@ -173,28 +176,28 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
         self.with(options).embed(request).await
     }
 
-    /// The models of the provider named, or of the first one.
+    /// Lists the models of the named provider (default: the first).
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub async fn list_models(&self, provider: Option<&str>) -> Result<Vec<Model>, Error> {
         self.run(self.providers.list_models(provider, self.start())?)
             .await
     }
 
-    /// One model.
+    /// Returns one model.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub async fn retrieve_model(&self, id: &str) -> Result<Model, Error> {
         self.run(self.providers.retrieve_model(id, self.start())?)
             .await
     }
 
-    /// A sign of life of the provider named, or of the first one. Afterwards a connection to it is ready.
+    /// Checks that the named provider (default: the first) responds, and leaves a warm connection.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub async fn check_provider(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
         self.run(self.providers.check_provider(provider, self.start())?)
             .await

@@ -17,10 +17,10 @@ use std::{
     },
 };
 
-/// The providers that a client can ask, and how it makes calls of them. Clones share limits and the closing.
+/// The providers of a client, and how it makes calls to them. Clones share limits and the closed state.
 #[derive(Clone)]
 pub struct ProviderRegistry {
-    /// The first one is asked where a model's name chooses none.
+    /// The first one is the default: it gets models whose name selects no provider.
     entries: Vec<Entry>,
     options: Arc<CallOptions>,
     observers: Arc<[Arc<dyn Observer>]>,
@@ -34,14 +34,14 @@ struct Entry {
     limiter: Option<Arc<ConcurrencyLimit>>,
 }
 
-/// An exchange, and what the client puts around it.
+/// An exchange, and the state that the client adds to it.
 pub(crate) struct PreparedCall<O: Operation> {
     pub(crate) exchange: Box<Exchange<O>>,
     pub(crate) context: CallContext,
     pub(crate) start: CallStart,
 }
 
-/// What a call is, for those who watch.
+/// What observers learn about a call.
 struct CallMeta<'a> {
     operation: &'static str,
     provider: &'a str,
@@ -60,11 +60,11 @@ impl ProviderRegistry {
         }
     }
 
-    /// Adds a provider, asked for models whose name begins with its own and a dot; see `route`.
+    /// Adds a provider, selected by models whose name begins with its name and a dot; see `route`.
     pub(crate) fn add(&mut self, provider: Arc<dyn Provider>) -> Result<(), Error> {
         if self.names().any(|name| name == provider.name()) {
             return Err(refuse(format!(
-                "there are two providers named `{}`: give one of them another name",
+                "the client has two providers named `{}`: give one of them another name",
                 provider.name()
             )));
         }
@@ -72,7 +72,7 @@ impl ProviderRegistry {
         Ok(())
     }
 
-    /// Leaves only the provider of this name.
+    /// Keeps only the provider of this name.
     pub(crate) fn only(&self, name: &str) -> Result<Self, Error> {
         Ok(ProviderRegistry {
             entries: vec![self.named(Some(name))?.clone()],
@@ -117,16 +117,16 @@ impl ProviderRegistry {
         Ok(())
     }
 
-    /// What the calls to a provider share.
+    /// The limits that all calls to a provider share.
     #[must_use]
     pub fn provider_limits(&self, provider: &str) -> Option<&Arc<ProviderLimits>> {
         Some(&self.find(provider)?.limits)
     }
 
-    /// Models to be asked in turn, each by the name by which a request would choose it.
+    /// Creates a fallback chain of models, each named as in any request.
     ///
     /// # Errors
-    /// `invalid_request` for the name of a provider that is not here.
+    /// `invalid_request` for the name of a provider that the client lacks.
     pub fn fallback<'m>(
         &self,
         first: &str,
@@ -143,7 +143,7 @@ impl ProviderRegistry {
             .try_fold(first, |fallback, model| Ok(fallback.then(target(model)?)))
     }
 
-    /// Their names, the default one first.
+    /// The providers' names, the default provider first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.provider.name())
     }
@@ -159,7 +159,7 @@ impl ProviderRegistry {
         start: CallStart,
     ) -> Result<PreparedCall<Chat>, Error> {
         let (entry, model) = self.route(&request.model)?;
-        // A caller may want an answer whole that comes piece by piece.
+        // `request.stream` also applies to calls that return the complete response.
         let stream = stream || request.stream;
         if request.stream != stream || model.len() != request.model.len() {
             let model = model.to_owned();
@@ -254,7 +254,7 @@ impl ProviderRegistry {
         self.call(entry.with_limits(exchange), &about, start)
     }
 
-    /// The default provider's models, with the native answer.
+    /// The default provider's models, with the raw response.
     pub(crate) fn list_models_raw(
         &self,
         start: CallStart,
@@ -269,7 +269,7 @@ impl ProviderRegistry {
         )
     }
 
-    /// One model, with the native answer.
+    /// One model, with the raw response.
     pub(crate) fn retrieve_model_raw(
         &self,
         id: &str,
@@ -316,10 +316,10 @@ impl ProviderRegistry {
         })
     }
 
-    /// The provider that a model's name chooses, and the name without the choice: `bedrock.amazon.nova-lite-v1:0` is
-    /// `amazon.nova-lite-v1:0` of `bedrock`. A name that is one of the default provider's own models chooses that provider; one
-    /// that may be meant in two ways is refused, and so is one with the prefix of a known provider that the client lacks, and one
-    /// of another provider's own models that does not say so. Case does not matter before the dot.
+    /// The provider that a model's name selects, and the name without the prefix: `bedrock.amazon.nova-lite-v1:0` is
+    /// `amazon.nova-lite-v1:0` of `bedrock`. A model that the default provider has under the complete name selects
+    /// the default provider. Refused are: a name with two possible meanings, the prefix of a known provider that the
+    /// client lacks, and the id of another provider's model. Case does not matter before the dot.
     fn route<'m>(&self, model: &'m str) -> Result<(&Entry, &'m str), Error> {
         let default = self.named(None)?;
         if default.provider.owns_model(model) {
@@ -335,12 +335,14 @@ impl ProviderRegistry {
                     None => Ok((chosen, rest)),
                 };
             }
-            // Such a prefix can only mean a provider that is not here: the default one must not get what is meant for it.
+            // The prefix can only mean a provider that the client lacks. The default provider must not get such a
+            // request.
             if names::is_provider_alone(prefix) {
                 self.named(Some(prefix))?;
             }
         }
-        // The name is that of another provider's model, and the default one has its prompt only if that is said.
+        // The name is that of another provider's model. The default provider gets the prompt only if the caller names
+        // it.
         if let Some(owner) = self.owner(model) {
             let default = default.provider.name();
             return Err(ambiguous(model, default, owner.provider.name()));
@@ -348,13 +350,13 @@ impl ProviderRegistry {
         Ok((default, model))
     }
 
-    /// The provider that has models of this name.
+    /// The provider that has a model with this name.
     fn owner(&self, model: &str) -> Option<&Entry> {
         let mut entries = self.entries.iter();
         entries.find(|entry| entry.provider.owns_model(model))
     }
 
-    /// The names of the provider and the model that a model's name means.
+    /// The names of the provider and the model that a model's name selects.
     pub(crate) fn target<'a>(&'a self, model: &'a str) -> (&'a str, &'a str) {
         match self.route(model) {
             Ok((entry, model)) => (entry.provider.name(), model),
@@ -370,14 +372,14 @@ impl ProviderRegistry {
         found.ok_or_else(|| {
             let known: Vec<&str> = self.names().collect();
             refuse(format!(
-                "there is no provider `{}`; known are: {}",
+                "this client has no provider named `{}`; known are: {}",
                 name.unwrap_or_default().escape_debug(),
                 known.join(", ")
             ))
         })
     }
 
-    /// The provider of this name; if there is none, the one whose name differs in case alone.
+    /// The provider of this name, else the one whose name differs only in case.
     fn find(&self, name: &str) -> Option<&Entry> {
         let named = |is_same: &dyn Fn(&str) -> bool| {
             let mut entries = self.entries.iter();
@@ -396,7 +398,7 @@ impl Entry {
         }
     }
 
-    /// A call that counts for what all calls to the provider share.
+    /// Adds the limits that all calls to the provider share.
     fn with_limits<O: Operation>(&self, exchange: impl Into<Box<Exchange<O>>>) -> Box<Exchange<O>> {
         let mut exchange = exchange.into();
         exchange.set_provider_limits(self.limits.clone());

@@ -13,14 +13,14 @@ use std::{
 use unifiedai_transport::Transport;
 
 impl<T: Transport + Clone + Send + 'static> Client<T> {
-    /// Makes many calls, a few at a time, on as many threads. `requests` are pairs of whatever the caller calls a request
-    /// by and the request (`requests.enumerate()`), and are taken one by one as there is room.
+    /// Makes many calls, a limited number at a time, on as many threads. `requests` are pairs of a key, which the
+    /// result repeats, and a request (`requests.enumerate()`). They are taken one by one as calls end.
     ///
-    /// If the provider's headers say that an allowance is used up, no further call is begun until it is full again. After
-    /// the batch is dropped no further call is begun; those that run go on to their end, unseen.
+    /// If the provider's headers report an exhausted rate limit, the next call starts when it is reset. After the
+    /// batch is dropped no further call starts; running calls continue to their end, and their results are discarded.
     ///
     /// # Errors
-    /// `invalid_request` for zero calls at once, `misuse` if the system gives no threads.
+    /// `invalid_request` for a concurrency of zero, `misuse` if the system refuses to start threads.
     pub fn batch<K, I>(&self, requests: I, options: BatchOptions) -> Result<Batch<K>, Error>
     where
         K: Send + 'static,
@@ -37,7 +37,12 @@ impl<T: Transport + Clone + Send + 'static> Client<T> {
             thread::Builder::new()
                 .name("unifiedai-batch".into())
                 .spawn(move || worker.run(&client, &requests))
-                .map_err(|e| Error::new(ErrorKind::Misuse, format!("no thread to work on: {e}")))?;
+                .map_err(|e| {
+                    Error::new(
+                        ErrorKind::Misuse,
+                        format!("a worker thread of the batch could not be started: {e}"),
+                    )
+                })?;
         }
         Ok(batch)
     }
@@ -48,7 +53,7 @@ pub struct Batch<K>(Arc<Shared<K>>);
 
 struct Shared<K> {
     state: Mutex<State<K>>,
-    /// Something of the state changed.
+    /// Signals each change of the state.
     changed: Condvar,
 }
 
@@ -58,7 +63,7 @@ struct State<K> {
     cancelled: bool,
 }
 
-/// A thread's part in the batch. When the last one is gone no more results come, whatever ended it.
+/// One thread's share of the batch. When the last worker is dropped, for whatever reason, the batch ends.
 struct Worker<K>(Arc<Shared<K>>);
 
 impl<K> Shared<K> {
@@ -102,9 +107,15 @@ impl<K> Worker<K> {
         I: Iterator<Item = (K, ChatRequest)>,
     {
         while let Some((number, key, request)) = self.next(client, requests) {
-            // A panic of an observer must not take a request away: the others would wait for its result for ever.
+            // Without this a panicking observer would lose the request, and the reader would wait for its result for
+            // ever.
             let call = AssertUnwindSafe(|| client.chat(request));
-            let panicked = |_| Err(Error::new(ErrorKind::Misuse, "the call panicked"));
+            let panicked = |_| {
+                Err(Error::new(
+                    ErrorKind::Misuse,
+                    "the call panicked, probably in an observer",
+                ))
+            };
             let result = catch_unwind(call).unwrap_or_else(panicked);
             let now = client.transport.now();
             self.0
@@ -112,14 +123,14 @@ impl<K> Worker<K> {
         }
     }
 
-    /// The next request, once its call may begin; `None` if there is none any more.
+    /// The next request, once its call may start; `None` after the last.
     fn next<T, I>(&self, client: &Client<T>, requests: &Mutex<I>) -> Option<(u64, K, ChatRequest)>
     where
         T: Transport,
         I: Iterator<Item = (K, ChatRequest)>,
     {
-        // Held while waiting, so that calls begin in the order of the requests; not the other lock, because the caller's
-        // iterator may take its time.
+        // Held while waiting, so that calls start in the order of the requests. It is not the state's lock, because
+        // the caller's iterator may be slow.
         let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.wait_to_start(client) {
             return None;

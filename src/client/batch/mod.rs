@@ -1,4 +1,4 @@
-//! Many calls, a few at a time.
+//! Many calls, a limited number at a time.
 
 mod blocking;
 mod nonblocking;
@@ -10,19 +10,19 @@ pub use nonblocking::{AsyncBatch, IterRequests};
 use crate::{Error, ErrorKind, UnifiedChatResponse};
 use std::time::Duration;
 
-/// What came of one request: what the caller called it by, and its result.
+/// The caller's key of a request, and the request's result.
 pub type BatchResult<K> = (K, Result<UnifiedChatResponse, Error>);
 
 /// How a batch runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchOptions {
-    /// Calls at once; for a blocking batch, threads. Default 8.
+    /// Concurrent calls; in a blocking batch, threads. Default 8.
     pub concurrency: usize,
-    /// Whether results come in the order of the requests, not as they finish. Default no.
+    /// Whether results are returned in the order of the requests instead of as they finish. Default no.
     pub ordered: bool,
-    /// The longest pause for an allowance to fill up again. If the provider names a longer one, the calls go on, and
-    /// fail with what it says. Default 60 s.
+    /// The longest pause for an exhausted rate limit. If the provider names a longer one, calls continue, and fail
+    /// with the provider's error. Default 60 s.
     pub max_pause: Duration,
 }
 
@@ -37,15 +37,15 @@ impl Default for BatchOptions {
 }
 
 impl BatchOptions {
-    /// This many calls at once.
+    /// Sets the number of concurrent calls.
     #[must_use]
     pub fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls;
         self
     }
 
-    /// Results in the order of the requests. One that takes long holds back at most three times as many results as there
-    /// are calls at once; then no further call is begun.
+    /// Returns results in the order of the requests. A slow call holds back at most three times as many results as
+    /// there are concurrent calls; then no further call starts.
     #[must_use]
     pub fn ordered(mut self) -> Self {
         self.ordered = true;
@@ -56,7 +56,7 @@ impl BatchOptions {
         if self.concurrency == 0 {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
-                "a batch needs at least 1 call at once: with 0 nothing could ever run",
+                "the concurrency of a batch must be at least 1, but is 0",
             ));
         }
         Ok(self)

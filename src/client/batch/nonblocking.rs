@@ -14,14 +14,14 @@ use std::{
 use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, Time};
 
 impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
-    /// Makes many calls, a few at a time, on the task that reads the results. `requests` are pairs of whatever the caller
-    /// calls a request by and the request (`requests.enumerate()`), and are taken one by one as there is room.
+    /// Makes many calls, a limited number at a time, on the task that reads the results. `requests` are pairs of a
+    /// key, which the result repeats, and a request (`requests.enumerate()`). They are taken one by one as calls end.
     ///
-    /// If the provider's headers say that an allowance is used up, no further call is begun until it is full again.
-    /// Dropping the batch cancels its calls.
+    /// If the provider's headers report an exhausted rate limit, the next call starts when it is reset. Dropping the
+    /// batch cancels its calls.
     ///
     /// # Errors
-    /// `invalid_request` for zero calls at once.
+    /// `invalid_request` for a concurrency of zero.
     pub fn batch<K, I>(
         &self,
         requests: I,
@@ -33,10 +33,10 @@ impl<T: AsyncTransport + Clone + Unpin + 'static> AsyncClient<T> {
         self.batch_stream(IterRequests(requests.into_iter()), options)
     }
 
-    /// [`batch`](Self::batch) for requests that arrive one by one.
+    /// [`batch`](Self::batch) for a [`Stream`] of requests.
     ///
     /// # Errors
-    /// `invalid_request` for zero calls at once.
+    /// `invalid_request` for a concurrency of zero.
     pub fn batch_stream<K, S>(
         &self,
         requests: S,
@@ -64,7 +64,7 @@ pub struct AsyncBatch<K, S, T = BoxedAsyncTransport> {
     pause: Option<(Time, PauseFuture)>,
 }
 
-/// After so many calls that it has begun it gives way to the other tasks of the thread.
+/// After starting this many calls the batch yields to the executor.
 const MAX_STARTS_PER_POLL: usize = 64;
 
 type PauseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -78,12 +78,12 @@ where
     K: Send + Unpin + 'static,
     S: Stream<Item = (K, ChatRequest)>,
 {
-    /// The next result; `None` after the last. Dropping the future loses nothing.
+    /// The next result; `None` after the last. Dropping the future loses no result.
     pub async fn next(&mut self) -> Option<BatchResult<K>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Begins calls while there is room for them, a number of them at once.
+    /// Starts calls while there is room for them, a limited number per poll.
     fn begin(&mut self, cx: &mut Context<'_>) {
         for _ in 0..MAX_STARTS_PER_POLL {
             let now = self.client.transport.now();

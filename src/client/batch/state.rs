@@ -3,34 +3,34 @@ use crate::{Error, UnifiedChatResponse, policy::Cooldown};
 use std::collections::BTreeMap;
 use unifiedai_transport::Time;
 
-/// What runs, what is done, and what may begin: the part of a batch that blocking and async code share.
+/// Running calls, finished results, and whether a further call may start: shared by the blocking and the async batch.
 #[derive(Debug)]
 pub(super) struct BatchState<K> {
     options: BatchOptions,
     pause: Cooldown,
     started: u64,
     running: usize,
-    /// Results that were not taken yet, by the number under which they come out.
+    /// Results that were not read yet, by the number that orders them.
     done: BTreeMap<u64, BatchResult<K>>,
     finished: u64,
     yielded: u64,
-    /// Whether there are no more requests.
+    /// Whether the requests are exhausted.
     exhausted: bool,
 }
 
-/// Whether a further call may begin.
+/// Whether a further call may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextCall {
     Now,
-    /// The provider asks for a pause.
+    /// The rate limit is exhausted until this time.
     NotBefore(Time),
-    /// Results must be taken, or running calls end, first.
+    /// No: results must be read, or running calls end, first.
     Later,
-    /// There are no more requests.
+    /// No: the requests are exhausted.
     Exhausted,
 }
 
-/// The calls of a batch go out one after another anyway.
+/// The calls of a batch start one after another, so jitter is not needed.
 const NO_JITTER: f64 = 0.0;
 
 impl<K> BatchState<K> {
@@ -63,7 +63,7 @@ impl<K> BatchState<K> {
         }
     }
 
-    /// A call begins; the number is for [`finish_call`](Self::finish_call).
+    /// Registers a call; the returned number is for [`finish_call`](Self::finish_call).
     pub(super) fn start_call(&mut self) -> u64 {
         let number = self.started;
         self.started = self.started.saturating_add(1);
@@ -100,7 +100,7 @@ impl<K> BatchState<K> {
         self.done.insert(number, (key, result));
     }
 
-    /// There are no more requests.
+    /// Registers that the requests are exhausted.
     pub(super) fn set_exhausted(&mut self) {
         self.exhausted = true;
     }
@@ -111,7 +111,7 @@ impl<K> BatchState<K> {
         Some(result)
     }
 
-    /// Whether every result was taken.
+    /// Whether every result was read.
     pub(super) fn is_finished(&self) -> bool {
         self.exhausted && self.running == 0 && self.done.is_empty()
     }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn unread_results_pause_the_batch() {
+    fn unread_results_stop_further_calls() {
         for ordered in [false, true] {
             let mut ledger = ledger(BatchOptions {
                 ordered,

@@ -22,8 +22,8 @@ pub use raw::RawResponse;
 use crate::{AsyncClient, Client};
 use unifiedai_transport::{BoxedAsyncTransport, BoxedTransport};
 
-/// [`Client`], by the name that users of the Python package know.
+/// [`Client`] under the name that the Python package uses.
 pub type UnifiedAI<T = BoxedTransport> = Client<T>;
 
-/// [`AsyncClient`], by the name that users of the Python package know.
+/// [`AsyncClient`] under the name that the Python package uses.
 pub type AsyncUnifiedAI<T = BoxedAsyncTransport> = AsyncClient<T>;

@@ -2,7 +2,7 @@ use crate::{CallOptions, ChatRequest, Error, Json};
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
-/// What one call wants differently.
+/// The options of one call that differ from the client's.
 #[derive(Clone, Default)]
 pub(super) struct PerCall {
     timeout: Option<Duration>,
@@ -38,7 +38,7 @@ impl PerCall {
         Ok(())
     }
 
-    /// The rules of a client, with those of this call in their place.
+    /// The client's options, with those of this call applied.
     pub(super) fn options(&self, options: &CallOptions) -> CallOptions {
         let mut options = options.clone();
         if self.timeout.is_some() {
@@ -61,7 +61,7 @@ impl PerCall {
 }
 
 impl fmt::Debug for PerCall {
-    /// Of headers only the names: a caller's header may be a key (F108).
+    /// Shows only the names of headers, because a value may be a key (F108).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
         f.debug_struct("PerCall")

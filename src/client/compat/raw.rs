@@ -5,7 +5,7 @@ use crate::{
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// An answer as it came, and what it means.
+/// A response as it was received, and its decoded form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawResponse<O = UnifiedChatResponse> {
     parsed: O,
@@ -43,20 +43,20 @@ impl<O> RawResponse<O> {
         raw.map_or(&[], |raw| RawBody::as_bytes(raw))
     }
 
-    /// The body as a type of the caller's own, such as the vendor's.
+    /// Decodes the body as the caller's own type, such as one of the vendor's SDK.
     ///
     /// # Errors
-    /// `protocol` if it has another shape.
+    /// `protocol` if the body does not have the shape of `T`.
     pub fn decode<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(self.body()).map_err(|e| {
             Error::new(
                 ErrorKind::Protocol,
-                format!("the answer has another shape: {e}"),
+                format!("the response body does not match the requested type: {e}"),
             )
         })
     }
 
-    /// The answer in the library's terms.
+    /// The response in this library's types.
     #[must_use]
     pub fn parse(self) -> O {
         self.parsed

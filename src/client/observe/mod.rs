@@ -1,4 +1,4 @@
-//! What can be seen of calls from outside: plain data, and what was asked and answered only for those who want it.
+//! Observers of calls. They get plain data, and content only if they request it.
 
 mod notifier;
 #[cfg(any(feature = "tracing", feature = "metrics"))]
@@ -14,10 +14,10 @@ use crate::{ChatRequest, ErrorKind, FinishReason, UnifiedChatResponse, Usage};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Is told of every call of a client. Any closure that takes an [`CallObservation`] is one.
+/// Is notified of every call of a client. Any closure that takes a [`CallObservation`] is an observer.
 ///
-/// It is called inside the call, so it should be quick. It gets names, numbers and times, and nothing that was asked or
-/// answered unless it [says so](Observer::capture_content).
+/// It runs inside the call, so it should be quick. It gets names, numbers and times, and no content of messages
+/// unless [`capture_content`](Observer::capture_content) returns true.
 ///
 /// ```
 /// use unifiedai::observe::{CallEvent, CallObservation};
@@ -32,10 +32,10 @@ use std::time::Duration;
 /// # let _: &dyn unifiedai::observe::Observer = &log;
 /// ```
 pub trait Observer: Send + Sync {
-    /// Something happened in a call.
+    /// Called for each event of a call.
     fn observe(&self, seen: &CallObservation<'_>);
 
-    /// Whether it is also to be told what was asked and answered: [`CallEvent::Request`] and [`CallEvent::Response`].
+    /// Whether this observer also gets content: [`CallEvent::Request`] and [`CallEvent::Response`].
     fn capture_content(&self) -> bool {
         false
     }
@@ -47,121 +47,122 @@ impl<F: Fn(&CallObservation<'_>) + Send + Sync> Observer for F {
     }
 }
 
-/// What happened, and in which call.
+/// An event, and the call to which it belongs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallObservation<'a> {
     /// The call.
     pub call: &'a CallInfo,
-    /// What happened.
+    /// The event.
     pub event: CallEvent<'a>,
 }
 
-/// A call, and the target that it is with.
+/// A call and its current target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CallInfo {
-    /// A number of this process's own; it ties the observations of one call together.
+    /// A number that is unique in this process; it ties the observations of one call together.
     pub id: u64,
     /// `chat`, `list_models`, `model` or `ping`.
     pub operation: &'static str,
-    /// The provider's name. After a fallback that of the next target, so that the last observation names the one that
-    /// answered or was asked last.
+    /// The provider's name. After a fallback it is that of the next target, so the last observation names the last
+    /// target.
     pub provider: String,
-    /// The model that is asked for, at this provider; empty where none is.
+    /// The model's name at this provider; empty for calls without a model.
     pub model: String,
-    /// Whether the answer comes piece by piece.
+    /// Whether the response is streamed.
     pub stream: bool,
 }
 
-/// Something that happened in a call.
+/// An event in the life of a call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallEvent<'a> {
-    /// The call was made. Comes first, and on the thread that made it. The times of the others count from the moment when
-    /// the call is first driven, which for a stream can be later.
+    /// The call was created. This is the first event, on the thread that created the call. The times of the other
+    /// events count from the moment when the call is first driven, which for a stream can be later.
     Started,
-    /// What is asked in a chat. Only for an observer that [wants content](Observer::capture_content).
+    /// The request of a chat. Only for an observer that [captures content](Observer::capture_content).
     Request(&'a ChatRequest),
-    /// A request goes out. Where a connection turns out to have ended before, the attempt goes on over another one.
+    /// An attempt starts. If the pooled connection turns out to be closed, the same attempt continues over another
+    /// one.
     #[non_exhaustive]
     Attempt {
-        /// 1 for the first.
+        /// The attempt's number; 1 for the first.
         number: u32,
-        /// Since the call began, waiting for permits included.
+        /// Time since the call began, including waits for permits.
         after: Duration,
         /// The HTTP method.
         method: &'a str,
-        /// Where to.
+        /// The server's host.
         host: &'a str,
-        /// The port, if it is not the usual one.
+        /// The port, if it is not the scheme's default.
         port: Option<u16>,
     },
-    /// An attempt is over. Comes after each [`Attempt`](Self::Attempt), also if the call was dropped.
+    /// An attempt ended. Follows each [`Attempt`](Self::Attempt), even if the call was dropped.
     #[non_exhaustive]
     AttemptFinished {
-        /// That of the attempt.
+        /// The attempt's number.
         number: u32,
-        /// From the request to the end of its answer.
+        /// From the request to the end of the response.
         duration: Duration,
-        /// Where it went to.
+        /// The server's host.
         host: &'a str,
-        /// The port, if it is not the usual one.
+        /// The port, if it is not the scheme's default.
         port: Option<u16>,
-        /// The answer's HTTP status, if one came.
+        /// The HTTP status, if a response was received.
         status: Option<u16>,
-        /// Why it failed; `None` if it did not.
+        /// The kind of the failure; `None` on success.
         error: Option<ErrorKind>,
     },
-    /// The call leaves the target that the observation names, for the next one of its fallback. The target may have failed
-    /// without an attempt: an open circuit, no room in its pace, a parameter that it lacks.
+    /// The call moves to the next target of its fallback. The observation names the target that failed. That target
+    /// may have failed without an attempt: an open circuit breaker, the rate limit, an unsupported parameter.
     #[non_exhaustive]
     Fallback {
-        /// The HTTP status of the failure, if an answer came.
+        /// The HTTP status of the failure, if a response was received.
         status: Option<u16>,
-        /// Why.
+        /// The kind of the failure.
         error: ErrorKind,
     },
     /// The first text, reasoning or tool call of a stream.
     #[non_exhaustive]
     FirstToken {
-        /// Since the call began.
+        /// Time since the call began.
         after: Duration,
     },
-    /// What was answered in a chat, or the part of it that came before a failure. Only for an observer that
-    /// [wants content](Observer::capture_content).
+    /// The response of a chat, or the part of it that was received before a failure. Only for an observer that
+    /// [captures content](Observer::capture_content).
     Response(&'a UnifiedChatResponse),
-    /// The call is over. Comes last and always, also for a call that was dropped.
+    /// The call ended. The last event of every call, also of one that was dropped.
     Finished(&'a CallSummary),
 }
 
-/// How a call went.
+/// The outcome of a call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CallSummary {
-    /// The HTTP status of the last attempt's answer; `None` if none came.
+    /// The HTTP status of the last attempt; `None` if no response was received.
     pub status: Option<u16>,
-    /// Why it failed, in the words of [`ErrorKind`]; `cancelled` if it was dropped before its end.
+    /// The kind of the failure, by the names of [`ErrorKind`]; `cancelled` if the call was dropped.
     #[serde(serialize_with = "serialize_error_kind")]
     pub error: Option<ErrorKind>,
-    /// From the first time that the call was driven to its end; for a dropped call, to what was last heard of it.
+    /// From the first time that the call was driven to its end; for a dropped call, to its last event.
     pub duration: Duration,
-    /// How long it waited before its first request went out, for permits to run and for the pace.
+    /// Time before the first request was sent: waits for permits and for the rate limit.
     #[serde(rename = "waited")]
     pub queue_time: Duration,
-    /// From the call to the first byte of the head of the last attempt's answer.
+    /// From the start of the call to the first byte of the last attempt's response headers.
     pub ttfb: Option<Duration>,
-    /// From the call to the first text, reasoning or tool call of a stream.
+    /// From the start of the call to the first text, reasoning or tool call of a stream.
     pub ttft: Option<Duration>,
-    /// Attempts. One that went on over another connection counts once.
+    /// Number of attempts. An attempt that continued over another connection counts once.
     pub attempts: u32,
-    /// The model that answered.
+    /// The model that the response names.
     pub response_model: Option<String>,
-    /// The answer's id.
+    /// The response's id.
     pub response_id: Option<String>,
-    /// Why the model stopped, for each answer.
+    /// The finish reason of each choice.
     pub finish_reasons: Vec<FinishReason>,
-    /// The tokens counted.
+    /// Token counts.
     pub usage: Option<Usage>,
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 use unifiedai_transport::Time;
 
-/// Turns what a driver does into observations.
+/// Turns the driver's steps into observations.
 pub(crate) struct ObserverNotifier {
     observers: Arc<[Arc<dyn Observer>]>,
     call: CallInfo,
@@ -22,14 +22,15 @@ pub(crate) struct ObserverNotifier {
     now: Time,
     summary: CallSummary,
     attempt: Option<RunningAttempt>,
-    /// Of the attempts and of the targets that were left, those that observers know of.
+    /// How many attempts and how many abandoned targets were reported.
     reported: (usize, usize),
     is_finished: bool,
-    /// Still set when an observer panicked: it is told no more then, as a second panic would end the process.
+    /// Still set after an observer panicked. It gets no more events then, because a second panic during unwinding
+    /// aborts the process.
     is_notifying: AtomicBool,
 }
 
-/// The attempt that is under way.
+/// The current attempt.
 struct RunningAttempt {
     began: Time,
     host: String,
@@ -91,12 +92,12 @@ impl ObserverNotifier {
     ) {
         self.begin(now);
         self.report_progress(log);
-        // The attempt goes on over another connection.
+        // The attempt continues over another connection.
         if log.finished.last().is_some_and(|attempt| attempt.replayed) {
             return;
         }
         self.summary.attempts = self.summary.attempts.saturating_add(1);
-        // What was measured of an attempt that failed is not the answer's.
+        // The measurements of a failed attempt do not apply to the response.
         (self.summary.status, self.summary.ttfb, self.summary.ttft) = (None, None, None);
         let host = uri.host().unwrap_or_default();
         self.attempt = Some(RunningAttempt {
@@ -113,7 +114,7 @@ impl ObserverNotifier {
         });
     }
 
-    /// Reports what has become of the call since the last time: attempts that are over, targets that it has left.
+    /// Reports what is new since the last call: attempts that ended, targets that were abandoned.
     pub(crate) fn report_progress(&mut self, log: &CallProgress<'_>) {
         let finished = log.finished.get(self.reported.0..).unwrap_or_default();
         let left = log.abandoned.get(self.reported.1..).unwrap_or_default();
@@ -149,7 +150,7 @@ impl ObserverNotifier {
             (provider, &mut self.call.provider),
             (model, &mut self.call.model),
         ] {
-            // Other operations than chats name no model to the machine.
+            // Only chats tell the machine a model's name.
             if !name.is_empty() && name != known {
                 name.clone_into(known);
             }

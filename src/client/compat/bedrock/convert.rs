@@ -1,4 +1,4 @@
-//! From Bedrock's shapes to the library's, and back.
+//! Conversions between Bedrock's types and the library's.
 
 use super::shapes::{
     ConverseBlock, ConverseMessage, ConverseMetrics, ConverseOutput, ConverseRequest,
@@ -21,7 +21,7 @@ pub(super) fn request(converse: ConverseRequest) -> Result<ChatRequest, Error> {
             "assistant" => Role::Assistant,
             other => {
                 return Err(refuse(format!(
-                    "the role of a message is user or assistant, not `{}`",
+                    "the role of a message must be `user` or `assistant`, not `{}`",
                     other.escape_debug()
                 )));
             }
@@ -119,7 +119,7 @@ pub(super) fn response(response: &UnifiedChatResponse) -> ConverseResponse {
     }
 }
 
-/// Bedrock's own word where it is from Bedrock.
+/// Bedrock's own stop reason if the response is from Bedrock.
 pub(super) fn stop_reason<'a>(
     reason: Option<&'a FinishReason>,
     native: Option<&'a str>,
@@ -144,7 +144,7 @@ pub(super) fn stop_reason<'a>(
     }
 }
 
-/// Bedrock counts what comes from and goes to a cache apart.
+/// Bedrock counts tokens read from and written to a cache separately.
 pub(super) fn usage(usage: &Usage) -> TokenUsage {
     let cached = usage.cached_tokens.unwrap_or(0);
     let cached = cached.saturating_add(usage.cache_write_tokens.unwrap_or(0));
@@ -184,7 +184,7 @@ fn block(part: &ContentPart) -> Option<ConverseBlock> {
     }
 }
 
-/// Bedrock has arguments as JSON, so text that is none can only go as a string.
+/// Bedrock has arguments as JSON, so arguments that are not valid JSON are sent as a string.
 fn arguments(call: &ToolCall) -> Option<Json> {
     Json::parse(call.arguments_json())
         .or_else(|_| Json::new(&call.arguments))

@@ -5,92 +5,92 @@ use super::{
 use crate::{StreamEvent, UnifiedChatResponse};
 use serde::Serialize;
 
-/// A piece of a streamed answer; as JSON it reads as an event of Bedrock's.
+/// An event of a streamed response; its JSON has the form of a Bedrock event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum ConverseEvent {
-    /// The answer begins.
+    /// The response starts.
     MessageStart {
         /// Always `assistant`.
         role: &'static str,
     },
-    /// A tool call begins; other blocks begin with their first piece.
+    /// A tool call starts; other blocks start with their first delta.
     ContentBlockStart {
-        /// What begins.
+        /// The block that starts.
         start: BlockStart,
-        /// The block's number.
+        /// The block's index.
         content_block_index: u32,
     },
-    /// More of a block.
+    /// More content of a block.
     ContentBlockDelta {
-        /// The piece.
+        /// The content.
         delta: BlockDelta,
-        /// The block's number.
+        /// The block's index.
         content_block_index: u32,
     },
     /// A block ends.
     ContentBlockStop {
-        /// The block's number.
+        /// The block's index.
         content_block_index: u32,
     },
-    /// The answer ends.
+    /// The response ends.
     MessageStop {
-        /// Why.
+        /// The reason.
         stop_reason: String,
     },
-    /// What it took. Comes last.
+    /// Usage and latency. The last event.
     Metadata {
-        /// The tokens counted.
+        /// Token counts.
         usage: TokenUsage,
-        /// Times.
+        /// Latency.
         metrics: ConverseMetrics,
     },
 }
 
-/// What begins.
+/// The start of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum BlockStart {
     /// A tool call.
     ToolUse {
-        /// What its result must name.
+        /// The call's id, which its result must repeat.
         tool_use_id: String,
-        /// The tool.
+        /// The tool's name.
         name: String,
     },
 }
 
-/// A piece of a block.
+/// More content of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum BlockDelta {
-    /// Of its text.
+    /// Text.
     Text(String),
-    /// Of a call's arguments.
+    /// Arguments of a tool call.
     ToolUse {
-        /// Text that is JSON once it is whole.
+        /// A fragment of the JSON text.
         input: String,
     },
-    /// Of a thought.
+    /// Reasoning.
     ReasoningContent(ReasoningDelta),
 }
 
-/// A piece of a thought.
+/// More content of a reasoning block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ReasoningDelta {
-    /// Of its text.
+    /// Text.
     Text(String),
-    /// What the model wants back with it.
+    /// The signature, which the next request must repeat.
     Signature(String),
 }
 
 impl ConverseEvent {
-    /// The text, if this is a piece of text.
+    /// The text, if this is a text delta.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -103,7 +103,7 @@ impl ConverseEvent {
     }
 }
 
-/// What an event of a stream is in Bedrock's words; some have none there.
+/// Converts a stream event; `None` for events that Bedrock lacks.
 pub(super) fn event(event: StreamEvent) -> Option<ConverseEvent> {
     let delta = |part, delta| {
         Some(ConverseEvent::ContentBlockDelta {

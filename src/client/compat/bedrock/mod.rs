@@ -17,8 +17,8 @@ use serde::Serialize;
 use std::time::Duration;
 use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, Transport};
 
-/// Bedrock in the shape of its own clients, with calls that block. A model `cerebras.<id>` goes to Cerebras if the client
-/// has it, and the answer comes in Bedrock's shape all the same.
+/// A blocking client in the shape of the AWS SDK's Bedrock client. A model `cerebras.<id>` selects Cerebras if the
+/// client has it; the response has Bedrock's shape all the same.
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
@@ -33,58 +33,58 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, T
 /// ```
 pub type BedrockRuntime<T = BoxedTransport> = BedrockCompat<Client<T>>;
 
-/// Bedrock in the shape of its own clients, with calls that do not block.
+/// An async client in the shape of the AWS SDK's Bedrock client.
 pub type AsyncBedrockRuntime<T = BoxedAsyncTransport> = BedrockCompat<AsyncClient<T>>;
 
-/// [`BedrockRuntime`] or [`AsyncBedrockRuntime`], by the client that makes its calls.
+/// [`BedrockRuntime`] or [`AsyncBedrockRuntime`], generic over the client that makes the calls.
 #[derive(Clone, Debug)]
 pub struct BedrockCompat<C> {
     client: C,
     call: PerCall,
 }
 
-/// What `list_foundation_models` gives.
+/// The result of `list_foundation_models`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FoundationModels {
-    /// Each as Bedrock sent it.
+    /// Each model as Bedrock sent it.
     pub model_summaries: Vec<Json>,
 }
 
 impl<C> BedrockCompat<C> {
-    /// The client underneath.
+    /// The underlying client.
     #[must_use]
     pub fn client(&self) -> &C {
         &self.client
     }
 
-    /// Limits the whole of each call made with this value; clone it for one call.
+    /// Limits the duration of each call made with this value, retries included; clone the value to limit one call.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.call.timeout(timeout);
         self
     }
 
-    /// How often to try again in calls made with this value.
+    /// Sets the retries of calls made with this value.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.call.max_retries(retries);
         self
     }
 
-    /// Sends a further header with every [`ConverseRequest`].
+    /// Adds a header to every [`ConverseRequest`].
     #[must_use]
     pub fn extra_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.call.header(name.into(), value.into());
         self
     }
 
-    /// Sends a further member of the JSON object with every [`ConverseRequest`]. What a model takes beyond Converse goes into
+    /// Adds a field to the JSON body of every [`ConverseRequest`]. Parameters of a model that Converse lacks go into
     /// its `additional_model_request_fields`.
     ///
     /// # Errors
-    /// `invalid_request` if `value` cannot be written as JSON.
+    /// `invalid_request` if `value` cannot be serialised as JSON.
     pub fn extra_body<V: Serialize + ?Sized>(
         mut self,
         name: impl Into<String>,
@@ -100,7 +100,7 @@ impl<C> BedrockCompat<C> {
 }
 
 impl<C> From<C> for BedrockCompat<C> {
-    /// A client whose default provider is Bedrock, and that may have others.
+    /// Wraps a client whose default provider is Bedrock; it may have other providers.
     fn from(client: C) -> Self {
         BedrockCompat {
             client,
@@ -110,10 +110,10 @@ impl<C> From<C> for BedrockCompat<C> {
 }
 
 impl BedrockRuntime {
-    /// A client with credentials and region from the environment and the files of other AWS programs.
+    /// Creates a client with credentials and region from the environment and the configuration files of AWS tools.
     ///
     /// # Errors
-    /// `invalid_request` that names what is missing or wrong.
+    /// `invalid_request` that names the missing or wrong setting.
     pub fn from_env(
         transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
@@ -122,28 +122,28 @@ impl BedrockRuntime {
 }
 
 impl<T: Transport + Clone> BedrockRuntime<T> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub fn converse(&self, request: ConverseRequest) -> Result<ConverseResponse, Error> {
         let response = self.calling().chat(self.request(request)?)?;
         Ok(convert::response(&response))
     }
 
-    /// Asks for the answer piece by piece.
+    /// Sends a request and returns its events as they arrive.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn converse_stream(&self, request: ConverseRequest) -> Result<ConverseStream<T>, Error> {
         let stream = self.calling().stream(self.request(request)?)?;
         Ok(ConverseStream::new(stream))
     }
 
-    /// Bedrock's models, all of them or those of one maker.
+    /// Lists Bedrock's models, all of them or those of one vendor.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub fn list_foundation_models(
         &self,
         by_provider: Option<&str>,
@@ -152,7 +152,7 @@ impl<T: Transport + Clone> BedrockRuntime<T> {
         Ok(FoundationModels::new(models, by_provider))
     }
 
-    /// Ends the client: see [`Client::close`].
+    /// Closes the client: see [`Client::close`].
     pub fn close(&self) {
         self.client.close();
     }
@@ -164,29 +164,29 @@ impl<T: Transport + Clone> BedrockRuntime<T> {
 }
 
 impl AsyncBedrockRuntime {
-    /// A client with credentials and region from the environment and the files of other AWS programs.
+    /// Creates a client with credentials and region from the environment and the configuration files of AWS tools.
     ///
     /// # Errors
-    /// `invalid_request` that names what is missing or wrong.
+    /// `invalid_request` that names the missing or wrong setting.
     pub fn from_env(transport: impl AsyncTransport + 'static) -> Result<Self, Error> {
         Ok(AsyncClient::new(transport, Bedrock::from_env()?).into())
     }
 }
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub async fn converse(&self, request: ConverseRequest) -> Result<ConverseResponse, Error> {
         let response = self.calling().chat(self.request(request)?).await?;
         Ok(convert::response(&response))
     }
 
-    /// Asks for the answer piece by piece.
+    /// Sends a request and returns its events as they arrive.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn converse_stream(
         &self,
         request: ConverseRequest,
@@ -195,10 +195,10 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
         Ok(AsyncConverseStream::new(stream))
     }
 
-    /// Bedrock's models, all of them or those of one maker.
+    /// Lists Bedrock's models, all of them or those of one vendor.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub async fn list_foundation_models(
         &self,
         by_provider: Option<&str>,
@@ -207,7 +207,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncBedrockRuntime<T> {
         Ok(FoundationModels::new(models, by_provider))
     }
 
-    /// Ends the client: see [`AsyncClient::close`].
+    /// Closes the client: see [`AsyncClient::close`].
     pub fn close(&self) {
         self.client.close();
     }

@@ -1,9 +1,9 @@
-//! Requests and answers as Bedrock's own clients have them; as JSON they read as on Bedrock's wire.
+//! Requests and responses in the shape of the AWS SDK; their JSON has Bedrock's wire format.
 
 use crate::{Error, Json};
 use serde::{Deserialize, Serialize};
 
-/// What `converse` is asked.
+/// A request of `converse`.
 ///
 /// ```
 /// use unifiedai::compat::{ConverseMessage, ConverseRequest};
@@ -15,128 +15,128 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ConverseRequest {
-    /// The model, with a provider's name and a dot before it where it is not Bedrock's.
+    /// The model, with the prefix `<provider>.` if it is not Bedrock's.
     pub model_id: String,
     /// The conversation so far.
     pub messages: Vec<ConverseMessage>,
-    /// Instructions.
+    /// System instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<ConverseBlock>,
-    /// How much to write, and how freely.
+    /// Length limit and sampling parameters.
     pub inference_config: InferenceConfig,
-    /// Tools that the model may call.
+    /// The tools that the model may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_config: Option<ToolConfig>,
-    /// Settings of one model.
+    /// Parameters of the model that Converse lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_model_request_fields: Option<Json>,
 }
 
-/// A turn of a conversation.
+/// A message of a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConverseMessage {
     /// `user` or `assistant`.
     pub role: String,
-    /// What is said.
+    /// The message's content.
     pub content: Vec<ConverseBlock>,
 }
 
-/// A piece of a turn.
+/// A block of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ConverseBlock {
     /// Text.
     Text(String),
-    /// A call that the model asks for.
+    /// A tool call by the model.
     ToolUse(ToolUse),
-    /// What a tool gave.
+    /// The result of a tool call.
     ToolResult(ToolResultBlock),
-    /// What the model thought.
+    /// The model's reasoning.
     ReasoningContent(ReasoningContent),
 }
 
-/// A call that the model asks for.
+/// A tool call by the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ToolUse {
-    /// What its result must name.
+    /// The call's id, which its result must repeat.
     pub tool_use_id: String,
-    /// The tool.
+    /// The tool's name.
     pub name: String,
     /// The arguments, an object.
     pub input: Json,
 }
 
-/// What a tool gave.
+/// The result of a tool call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ToolResultBlock {
-    /// The call that it answers.
+    /// The id of the call.
     pub tool_use_id: String,
-    /// The result.
+    /// The content of the result.
     pub content: Vec<ToolResultContent>,
     /// `success` or `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }
 
-/// A piece of what a tool gave.
+/// A part of a tool result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ToolResultContent {
-    /// As text.
+    /// Text.
     Text(String),
-    /// As JSON.
+    /// JSON.
     Json(Json),
 }
 
-/// What the model thought.
+/// The model's reasoning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ReasoningContent {
-    /// The thought, and what the model wants back with it.
+    /// Text and its signature.
     ReasoningText {
-        /// The thought.
+        /// The text.
         text: String,
-        /// A signature.
+        /// The signature, which the next request must repeat.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
 }
 
-/// How to write.
+/// Length limit and sampling parameters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct InferenceConfig {
-    /// The most tokens to write.
+    /// Maximum number of output tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
-    /// 0 for the likeliest words.
+    /// Sampling temperature; 0 selects the likeliest tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Only the likeliest words that together have this probability.
+    /// Nucleus sampling: only the likeliest tokens that together have this probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Texts at which the model stops.
+    /// Texts at which generation stops.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop_sequences: Vec<String>,
 }
 
-/// Tools that the model may call.
+/// The tools that the model may call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ToolConfig {
     /// The tools.
     pub tools: Vec<ConverseTool>,
-    /// Whether and which must be called.
+    /// Whether the model must call a tool, and which.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ConverseToolChoice>,
 }
@@ -148,98 +148,98 @@ pub struct ToolConfig {
 pub enum ConverseTool {
     /// A function of the program.
     ToolSpec {
-        /// Its name.
+        /// The function's name.
         name: String,
-        /// What it does.
+        /// A description for the model.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
-        /// What it takes.
+        /// The schema of its arguments.
         #[serde(rename = "inputSchema")]
         input_schema: InputSchema,
     },
 }
 
-/// What a tool takes.
+/// The schema of a tool's arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InputSchema {
-    /// As JSON Schema.
+    /// JSON Schema.
     pub json: Json,
 }
 
-/// Whether and which tool must be called.
+/// Whether the model must call a tool, and which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ConverseToolChoice {
     /// The model decides.
     Auto {},
-    /// At least one.
+    /// At least one call.
     Any {},
-    /// This one.
+    /// This tool.
     Tool {
-        /// Its name.
+        /// The tool's name.
         name: String,
     },
 }
 
-/// What `converse` gives.
+/// The response of `converse`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConverseResponse {
-    /// The answer.
+    /// The content.
     pub output: ConverseOutput,
     /// `end_turn`, `max_tokens`, `tool_use`, `content_filtered`, `stop_sequence`, ...
     pub stop_reason: String,
-    /// The tokens counted.
+    /// Token counts.
     pub usage: TokenUsage,
-    /// Times.
+    /// Latency.
     pub metrics: ConverseMetrics,
 }
 
-/// The answer.
+/// The content of a response.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ConverseOutput {
-    /// As a turn, to be sent back with the next request.
+    /// The message, to be sent back with the next request.
     pub message: ConverseMessage,
 }
 
-/// The tokens counted; absent where the provider did not say.
+/// Token counts; absent where the provider reported none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TokenUsage {
-    /// Tokens read, without those from or for a cache.
+    /// Input tokens, except those read from or written to a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
-    /// Tokens written.
+    /// Output tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-    /// Tokens read and written.
+    /// Input and output tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_tokens: Option<u64>,
-    /// Read from a cache.
+    /// Input tokens read from a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read_input_tokens: Option<u64>,
-    /// Written to a cache.
+    /// Input tokens written to a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_input_tokens: Option<u64>,
 }
 
-/// Times.
+/// Latency of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConverseMetrics {
-    /// As the server says; where it does not, as measured.
+    /// As reported by the server, else as measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
 }
 
 impl ConverseRequest {
-    /// A request without messages.
+    /// Creates a request without messages.
     #[must_use]
     pub fn new(model_id: impl Into<String>) -> Self {
         ConverseRequest {
@@ -248,23 +248,23 @@ impl ConverseRequest {
         }
     }
 
-    /// A request as JSON, as other clients of Bedrock have it, with `modelId`.
+    /// Parses a request in Bedrock's JSON format, with `modelId`.
     ///
     /// # Errors
-    /// `protocol` if it has another shape, or pieces that have no place here.
+    /// `protocol` if the JSON has another shape or contains blocks that this type lacks.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         Json::parse(json)?.decode()
     }
 }
 
 impl ConverseMessage {
-    /// A question.
+    /// A user message.
     #[must_use]
     pub fn user(text: impl Into<String>) -> Self {
         ConverseMessage::new("user", text)
     }
 
-    /// An answer.
+    /// An assistant message.
     #[must_use]
     pub fn assistant(text: impl Into<String>) -> Self {
         ConverseMessage::new("assistant", text)

@@ -8,21 +8,21 @@ use std::{
 };
 use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, Transport};
 
-/// The events of a streamed answer in Bedrock's shape, as an iterator.
+/// The events of a streamed response in Bedrock's shape, as an iterator.
 #[derive(Debug)]
 pub struct ConverseStream<T: Transport = BoxedTransport> {
     stream: Option<ChatStream<T>>,
     order: BlockOrder,
 }
 
-/// The same as a [`Stream`].
+/// The events of a streamed response in Bedrock's shape, as a [`Stream`].
 #[derive(Debug)]
 pub struct AsyncConverseStream<T: AsyncTransport = BoxedAsyncTransport> {
     stream: Option<AsyncChatStream<T>>,
     order: BlockOrder,
 }
 
-/// Puts Bedrock's first event before all others.
+/// Emits Bedrock's first event before all others.
 #[derive(Debug, Default)]
 struct BlockOrder {
     started: bool,
@@ -84,7 +84,7 @@ impl<T: AsyncTransport + Unpin> AsyncConverseStream<T> {
         }
     }
 
-    /// The next event. Dropping the future loses nothing.
+    /// The next event. Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Result<ConverseEvent, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -115,7 +115,7 @@ impl<T: AsyncTransport + Unpin> Stream for AsyncConverseStream<T> {
                     let Some(stream) = self.stream.take() else {
                         return Poll::Ready(None);
                     };
-                    // The stream is over: its response is there without waiting.
+                    // The stream has ended, so its response is ready.
                     let response = std::pin::pin!(stream.into_response()).poll(cx);
                     return response.map(|response| Some(response.map(|r| metadata(&r))));
                 }

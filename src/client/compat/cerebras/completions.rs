@@ -10,19 +10,19 @@ use unifiedai_transport::{AsyncTransport, Transport};
 #[derive(Clone, Debug)]
 pub struct Chat<C>(pub(super) C);
 
-/// `client.chat().completions()`: calls, after what they are to have differently from the client's others.
+/// `client.chat().completions()`: the calls, after the options that differ from the client's.
 #[derive(Clone, Debug)]
 pub struct Completions<C> {
     client: C,
     call: PerCall,
 }
 
-/// `client.chat().completions().with_raw_response()`: the same calls, whose answers come with status, headers and body.
+/// `client.chat().completions().with_raw_response()`: the same calls, returning status, headers and body too.
 #[derive(Clone, Debug)]
 pub struct RawCompletions<C>(Completions<C>);
 
 impl<C: Clone> Chat<C> {
-    /// Completions of chats.
+    /// Chat completions.
     #[must_use]
     pub fn completions(&self) -> Completions<C> {
         Completions {
@@ -33,31 +33,31 @@ impl<C: Clone> Chat<C> {
 }
 
 impl<C> Completions<C> {
-    /// Limits the whole call.
+    /// Limits the duration of a call, retries included.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.call.timeout(timeout);
         self
     }
 
-    /// How often to try again.
+    /// Sets the number of retries.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.call.max_retries(retries);
         self
     }
 
-    /// Sends a further header.
+    /// Adds a header.
     #[must_use]
     pub fn extra_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.call.header(name.into(), value.into());
         self
     }
 
-    /// Sends a further member of the request's JSON object.
+    /// Adds a field to the JSON body.
     ///
     /// # Errors
-    /// `invalid_request` if `value` cannot be written as JSON.
+    /// `invalid_request` if `value` cannot be serialised as JSON.
     pub fn extra_body<V: Serialize + ?Sized>(
         mut self,
         name: impl Into<String>,
@@ -67,7 +67,7 @@ impl<C> Completions<C> {
         Ok(self)
     }
 
-    /// The same calls, with the native answer.
+    /// The same calls, returning the raw response too.
     #[must_use]
     pub fn with_raw_response(mut self) -> RawCompletions<C> {
         self.call.keep_headers();
@@ -76,18 +76,18 @@ impl<C> Completions<C> {
 }
 
 impl<T: Transport + Clone> Completions<Client<T>> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub fn create(&self, request: ChatRequest) -> Result<UnifiedChatResponse, Error> {
         self.client().chat(self.call.request(request)?)
     }
 
-    /// Asks for the answer piece by piece.
+    /// Sends a request and returns its events as they arrive.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream(&self, request: ChatRequest) -> Result<ChatStream<T>, Error> {
         self.client().stream(self.call.request(request)?)
     }
@@ -99,18 +99,18 @@ impl<T: Transport + Clone> Completions<Client<T>> {
 }
 
 impl<T: AsyncTransport + Clone + Unpin> Completions<AsyncClient<T>> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call.
+    /// The error that ended the call.
     pub async fn create(&self, request: ChatRequest) -> Result<UnifiedChatResponse, Error> {
         self.client().chat(self.call.request(request)?).await
     }
 
-    /// Asks for the answer piece by piece.
+    /// Sends a request and returns its events as they arrive.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream(&self, request: ChatRequest) -> Result<AsyncChatStream<T>, Error> {
         self.client().stream(self.call.request(request)?)
     }
@@ -122,20 +122,20 @@ impl<T: AsyncTransport + Clone + Unpin> Completions<AsyncClient<T>> {
 }
 
 impl<T: Transport + Clone> RawCompletions<Client<T>> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call; [`Error::status`] and [`Error::body`] have the native answer then.
+    /// The error that ended the call; [`Error::status`] and [`Error::body`] have its raw response.
     pub fn create(&self, request: ChatRequest) -> Result<RawResponse, Error> {
         self.0.create(request).map(RawResponse::of_chat)
     }
 
-    /// Asks for the answer piece by piece, and for every frame as it was sent, in [`StreamEvent::Raw`](crate::StreamEvent::Raw).
-    /// Status and headers stand in the [`provider_metadata`](UnifiedChatResponse::provider_metadata) of the stream's
-    /// response.
+    /// Sends a request and returns its events as they arrive, and every frame as received, as
+    /// [`StreamEvent::Raw`](crate::StreamEvent::Raw). Status and headers are in the
+    /// [`provider_metadata`](UnifiedChatResponse::provider_metadata) of the stream's response.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream(&self, mut request: ChatRequest) -> Result<ChatStream<T>, Error> {
         request.include_raw_frames = true;
         self.0.stream(request)
@@ -143,20 +143,20 @@ impl<T: Transport + Clone> RawCompletions<Client<T>> {
 }
 
 impl<T: AsyncTransport + Clone + Unpin> RawCompletions<AsyncClient<T>> {
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and returns the complete response.
     ///
     /// # Errors
-    /// Whatever ended the call; [`Error::status`] and [`Error::body`] have the native answer then.
+    /// The error that ended the call; [`Error::status`] and [`Error::body`] have its raw response.
     pub async fn create(&self, request: ChatRequest) -> Result<RawResponse, Error> {
         self.0.create(request).await.map(RawResponse::of_chat)
     }
 
-    /// Asks for the answer piece by piece, and for every frame as it was sent, in [`StreamEvent::Raw`](crate::StreamEvent::Raw).
-    /// Status and headers stand in the [`provider_metadata`](UnifiedChatResponse::provider_metadata) of the stream's
-    /// response.
+    /// Sends a request and returns its events as they arrive, and every frame as received, as
+    /// [`StreamEvent::Raw`](crate::StreamEvent::Raw). Status and headers are in the
+    /// [`provider_metadata`](UnifiedChatResponse::provider_metadata) of the stream's response.
     ///
     /// # Errors
-    /// `invalid_request`; all else comes out of the stream.
+    /// `invalid_request`. The stream returns all other errors.
     pub fn stream(&self, mut request: ChatRequest) -> Result<AsyncChatStream<T>, Error> {
         request.include_raw_frames = true;
         self.0.stream(request)

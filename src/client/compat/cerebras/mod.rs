@@ -11,7 +11,7 @@ use crate::{
 use std::time::Duration;
 use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, Transport};
 
-/// Cerebras in the shape of its official SDK, with calls that block.
+/// A blocking client in the shape of Cerebras' official SDK.
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
@@ -27,30 +27,30 @@ use unifiedai_transport::{AsyncTransport, BoxedAsyncTransport, BoxedTransport, T
 /// ```
 pub type Cerebras<T = BoxedTransport> = CerebrasCompat<Client<T>>;
 
-/// Cerebras in the shape of its official SDK, with calls that do not block.
+/// An async client in the shape of Cerebras' official SDK.
 pub type AsyncCerebras<T = BoxedAsyncTransport> = CerebrasCompat<AsyncClient<T>>;
 
-/// [`Cerebras`] or [`AsyncCerebras`], by the client that makes its calls.
+/// [`Cerebras`] or [`AsyncCerebras`], generic over the client that makes the calls.
 #[derive(Clone, Debug)]
 pub struct CerebrasCompat<C>(C);
 
-/// How long warming up may take: it is not worth more.
+/// Limit for [`warm_up`](Cerebras::warm_up).
 const WARMING: Duration = Duration::from_secs(1);
 
 impl<C: Clone> CerebrasCompat<C> {
-    /// Chats.
+    /// The chat calls.
     #[must_use]
     pub fn chat(&self) -> Chat<C> {
         Chat(self.0.clone())
     }
 
-    /// Models.
+    /// The model calls.
     #[must_use]
     pub fn models(&self) -> Models<C> {
         Models(self.0.clone())
     }
 
-    /// The client underneath, for everything that the official SDK has not.
+    /// The underlying client, for calls that the official SDK lacks.
     #[must_use]
     pub fn client(&self) -> &C {
         &self.0
@@ -58,17 +58,17 @@ impl<C: Clone> CerebrasCompat<C> {
 }
 
 impl<C> From<C> for CerebrasCompat<C> {
-    /// A client that has been told more, such as further providers: their models are named `<provider>.<model>`.
+    /// Wraps a configured client, such as one with further providers: their models are named `<provider>.<model>`.
     fn from(client: C) -> Self {
         CerebrasCompat(client)
     }
 }
 
 impl Cerebras {
-    /// A client with a key.
+    /// Creates a client with a key.
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(
         transport: impl Transport<Body: Send + 'static> + Send + Sync + 'static,
         api_key: impl Into<String>,
@@ -76,7 +76,7 @@ impl Cerebras {
         Ok(Client::new(transport, OpenAiChat::cerebras(api_key)?).into())
     }
 
-    /// A client with the key in `CEREBRAS_API_KEY`, at `CEREBRAS_BASE_URL` if that is set.
+    /// Creates a client with the key in `CEREBRAS_API_KEY`, at `CEREBRAS_BASE_URL` if that is set.
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong.
@@ -95,10 +95,10 @@ impl Cerebras {
 }
 
 impl<T: Transport + Clone> Cerebras<T> {
-    /// Has a connection ready for the first call. The official SDK does this whenever a client is made.
+    /// Opens a connection for the first call. The official SDK does this whenever a client is created.
     ///
     /// # Errors
-    /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
+    /// The error of the check, which takes at most 1 s. It may be ignored: later calls report it again.
     pub fn warm_up(&self) -> Result<(), Error> {
         let client = self
             .0
@@ -107,17 +107,17 @@ impl<T: Transport + Clone> Cerebras<T> {
         client.check_provider(None).map(drop)
     }
 
-    /// Ends the client: see [`Client::close`].
+    /// Closes the client: see [`Client::close`].
     pub fn close(&self) {
         self.0.close();
     }
 }
 
 impl AsyncCerebras {
-    /// A client with a key.
+    /// Creates a client with a key.
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(
         transport: impl AsyncTransport + 'static,
         api_key: impl Into<String>,
@@ -125,7 +125,7 @@ impl AsyncCerebras {
         Ok(AsyncClient::new(transport, OpenAiChat::cerebras(api_key)?).into())
     }
 
-    /// A client with the key in `CEREBRAS_API_KEY`, at `CEREBRAS_BASE_URL` if that is set.
+    /// Creates a client with the key in `CEREBRAS_API_KEY`, at `CEREBRAS_BASE_URL` if that is set.
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong.
@@ -142,10 +142,10 @@ impl AsyncCerebras {
 }
 
 impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
-    /// Has a connection ready for the first call. The official SDK does this whenever a client is made.
+    /// Opens a connection for the first call. The official SDK does this whenever a client is created.
     ///
     /// # Errors
-    /// Whatever was in the way, after a second at most. Calls will tell it again, so it may be ignored.
+    /// The error of the check, which takes at most 1 s. It may be ignored: later calls report it again.
     pub async fn warm_up(&self) -> Result<(), Error> {
         let client = self
             .0
@@ -154,7 +154,7 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncCerebras<T> {
         client.check_provider(None).await.map(drop)
     }
 
-    /// Ends the client: see [`AsyncClient::close`].
+    /// Closes the client: see [`AsyncClient::close`].
     pub fn close(&self) {
         self.0.close();
     }

@@ -60,12 +60,12 @@ enum Part<'a> {
         modality: &'static str,
         file_id: &'a str,
     },
-    /// Without its bytes.
+    /// Media, without its bytes.
     Blob {
         modality: &'static str,
         mime_type: &'a str,
     },
-    /// A block in a provider's own JSON.
+    /// A block in the provider's own JSON.
     Provider {
         provider: &'a str,
     },
@@ -135,7 +135,7 @@ fn text(result: &ToolResult) -> String {
     texts.collect()
 }
 
-/// The conventions say `tool_call` where everybody says `tool_calls`.
+/// The conventions have `tool_call` for `tool_calls`.
 fn finish(choice: &Choice) -> Option<&str> {
     choice.finish_reason.as_ref().map(|reason| match reason {
         FinishReason::ToolCalls => "tool_call",
@@ -153,7 +153,7 @@ mod tests {
     use crate::ToolCall;
 
     #[test]
-    fn messages_have_the_conventions_shape_and_no_bytes() {
+    fn messages_have_the_shape_of_the_conventions_and_no_media_bytes() {
         let mut request = ChatRequest::new("m")
             .system("Be brief.")
             .user("What is this?");

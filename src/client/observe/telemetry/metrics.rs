@@ -3,15 +3,16 @@ use crate::observe::{CallEvent, CallInfo, CallObservation, CallSummary, Observer
 use ::metrics::{Label, Unit, describe_histogram, histogram};
 
 /// Records the histograms of OpenTelemetry's conventions for generative AI through the
-/// [`metrics`](https://docs.rs/metrics) crate: `gen_ai.client.operation.duration`,
-/// `gen_ai.client.operation.time_to_first_chunk`, both in seconds, and `gen_ai.client.token.usage`; and of each attempt
-/// `http.client.request.duration`, in seconds.
+/// [`metrics`](https://docs.rs/metrics) crate: `gen_ai.client.operation.duration` and
+/// `gen_ai.client.operation.time_to_first_chunk` in seconds, and `gen_ai.client.token.usage`; for each attempt
+/// `http.client.request.duration` in seconds.
 ///
-/// A call counts for the provider and model that answered, or were asked last; an attempt for those that it asked, so that a
-/// fallback shows in the attempts.
+/// A call counts for the last provider and model of its fallback; an attempt counts for its own, so that a fallback
+/// shows in the attempts.
 ///
-/// The labels are the operation, the provider, the models, `gen_ai.token.type` and `error.type`. What the program installs
-/// as recorder (Prometheus, StatsD, ...) gets them. Tokens that nobody counted are not recorded, not even as zero.
+/// The labels are the operation, the provider, the models, `gen_ai.token.type` and `error.type`. They are sent to the
+/// recorder that the program installed (Prometheus, StatsD, ...). Tokens that the provider did not count are not
+/// recorded, not even as zero.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct MetricsObserver;
@@ -22,7 +23,7 @@ const TOKENS: &str = "gen_ai.client.token.usage";
 const ATTEMPT: &str = "http.client.request.duration";
 
 impl MetricsObserver {
-    /// An observer, after telling the recorder what the histograms mean.
+    /// Creates an observer and describes the histograms to the recorder.
     #[must_use]
     pub fn new() -> Self {
         describe_histogram!(DURATION, Unit::Seconds, "Time from the call to its end");
@@ -34,9 +35,9 @@ impl MetricsObserver {
         describe_histogram!(
             ATTEMPT,
             Unit::Seconds,
-            "Time from a request to the end of its answer"
+            "Time from a request to the end of its response"
         );
-        describe_histogram!(TOKENS, Unit::Count, "Tokens read and written");
+        describe_histogram!(TOKENS, Unit::Count, "Input and output tokens");
         MetricsObserver
     }
 }
@@ -93,7 +94,7 @@ fn record(call: &CallInfo, summary: &CallSummary) {
             labels.push(Label::from_static_parts("gen_ai.token.type", kind));
             #[expect(
                 clippy::cast_precision_loss,
-                reason = "no count of tokens comes near 2^52"
+                reason = "token counts are far below 2^52"
             )]
             histogram!(TOKENS, labels).record(tokens as f64);
         }

@@ -1,7 +1,6 @@
-//! Observers that speak OpenTelemetry's words for generative AI. Names, numbers and times are all that they get, unless the
-//! program asks for content.
-//!
-//! The words: <https://opentelemetry.io/docs/specs/semconv/gen-ai/>, its spans and its metrics.
+//! Observers with the names of OpenTelemetry's conventions for generative AI:
+//! <https://opentelemetry.io/docs/specs/semconv/gen-ai/>. They get names, numbers and times, and content only if the
+//! program requests it.
 
 #[cfg(feature = "tracing")]
 mod content;
@@ -15,7 +14,7 @@ pub use metrics::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
 
-/// `gen_ai.operation.name`, where the conventions have a word of their own.
+/// The conventions' `gen_ai.operation.name`, where it differs from ours.
 fn operation(name: &'static str) -> &'static str {
     match name {
         "embed" => "embeddings",
@@ -23,7 +22,7 @@ fn operation(name: &'static str) -> &'static str {
     }
 }
 
-/// `gen_ai.provider.name`, where the conventions have a word of their own.
+/// The conventions' `gen_ai.provider.name`, where it differs from ours.
 fn provider(name: &str) -> &str {
     match name {
         "bedrock" => "aws.bedrock",

@@ -9,15 +9,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Makes a [`tracing`](https://docs.rs/tracing) span of each call, `gen_ai.client`, with the attributes of OpenTelemetry's
-/// conventions for generative AI (`gen_ai.*`, `error.type`, `server.address`), and in it one of each attempt,
-/// `http.client.request`, with those for HTTP clients (`http.*`, `server.*`) and the target that it asked.
+/// Creates a [`tracing`](https://docs.rs/tracing) span for each call, `gen_ai.client`, with the attributes of
+/// OpenTelemetry's conventions for generative AI (`gen_ai.*`, `error.type`, `server.address`). Inside it, each
+/// attempt has a span `http.client.request` with the attributes for HTTP clients (`http.*`, `server.*`) and its
+/// target.
 ///
-/// After a fallback the span of the call names the target that answered, or was asked last; why the call left the others is
-/// in the spans of their attempts, and in an event of the call's span for each.
+/// After a fallback the span of the call names the last target. The errors of the earlier targets are in the spans of
+/// their attempts, and in one event of the call's span each.
 ///
-/// The span belongs to the span in which the call was made, and lasts until its end. It has names, numbers and times, and
-/// nothing that was asked or answered unless [told to](TracingObserver::with_content).
+/// The parent of the span is the span in which the call was created; it lasts until the call ends. It has names,
+/// numbers and times, and no content unless [`with_content`](TracingObserver::with_content) was called.
 ///
 /// ```no_run
 /// # #[cfg(feature = "ureq")] {
@@ -28,20 +29,21 @@ use std::{
 /// ```
 #[derive(Debug, Default)]
 pub struct TracingObserver {
-    /// Those of the calls that run.
+    /// The spans of running calls.
     spans: Mutex<HashMap<u64, Spans>>,
     content: bool,
 }
 
 impl TracingObserver {
-    /// An observer that sees no content.
+    /// Creates an observer that captures no content.
     #[must_use]
     pub fn new() -> Self {
         TracingObserver::default()
     }
 
-    /// Puts messages, questions and answers alike, into the spans: `gen_ai.input.messages` and `gen_ai.output.messages`, as
-    /// JSON. Whoever reads the traces reads what people wrote. Pictures and other media are named, without their bytes.
+    /// Adds messages of requests and responses to the spans, as JSON: `gen_ai.input.messages` and
+    /// `gen_ai.output.messages`. Readers of the traces then see what users wrote. Images and other media appear
+    /// without their bytes.
     #[must_use]
     pub fn with_content(mut self) -> Self {
         self.content = true;
@@ -58,7 +60,7 @@ impl TracingObserver {
         spans.map_or_else(Span::none, |spans| spans.call.clone())
     }
 
-    /// Puts another span of an attempt in the place of the last one, which is returned.
+    /// Replaces the span of the current attempt and returns the previous one.
     fn set_attempt(&self, call: &CallInfo, attempt: Option<Span>) -> Option<Span> {
         let mut spans = self.spans();
         let spans = spans.get_mut(&call.id)?;
@@ -66,7 +68,7 @@ impl TracingObserver {
     }
 }
 
-/// Of a call that runs.
+/// The spans of a running call.
 #[derive(Debug)]
 struct Spans {
     call: Span,
@@ -123,7 +125,7 @@ impl Observer for TracingObserver {
                     gen_ai.request.model = call.model,
                     http.response.status_code = status,
                     error.r#type = error.as_str(),
-                    "the call moves on to the next target"
+                    "the call moves to the next target"
                 );
             }
             CallEvent::FirstToken { after } => {
@@ -131,7 +133,7 @@ impl Observer for TracingObserver {
                 span.record("gen_ai.response.time_to_first_chunk", after.as_secs_f64());
             }
             CallEvent::Finished(summary) => {
-                // Taken out first: whoever listens to spans may make calls of its own.
+                // Removed before it is used, because a span subscriber may make calls of its own.
                 let spans = self.spans().remove(&seen.call.id);
                 if let Some(spans) = spans {
                     end(&spans.call, seen.call, summary);
@@ -226,7 +228,7 @@ fn name(call: &CallInfo) -> String {
     name.trim_end().to_owned()
 }
 
-/// The target is that of the end: after a fallback another one than at the beginning.
+/// The target is the last one; after a fallback it differs from the first.
 fn end(span: &Span, call: &CallInfo, summary: &CallSummary) {
     span.record("otel.name", name(call));
     span.record("gen_ai.provider.name", provider(&call.provider));
