@@ -234,7 +234,7 @@ fn wrong_shape_is_reported_with_its_path() {
         (
             openai(),
             r#"{"data":[{"embedding":[1]}]}"#,
-            "1 vectors came for 2 texts",
+            "the response has 1 vectors for 2 texts",
         ),
         (openai(), r#"{"choices":[]}"#, "no `data`"),
         (

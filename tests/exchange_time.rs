@@ -99,7 +99,7 @@ fn silence_after_the_headers_is_named() {
     assert!(
         error
             .message()
-            .starts_with("not a byte came after the answer's head"),
+            .starts_with("no body byte was received after the response headers"),
         "{error}"
     );
 }

@@ -1,4 +1,4 @@
-//! What one call holds of the things that all calls to its target share.
+//! A call's share of the limits of its target.
 
 use super::{
     ConcurrencyLimit, ProviderLimits,
@@ -9,24 +9,24 @@ use crate::Error;
 use std::{sync::Arc, task::Waker};
 use unifiedai_transport::Time;
 
-/// The permits of a call: to run, and to send a request. Each belongs to the target that the call is with; all come back when
-/// it leaves that target, and when this is dropped.
+/// The permits of a call: to run, and to send a request. They belong to the current target. All are released when the
+/// call leaves that target, and when this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct CallPermits {
     limiter: Option<Arc<ConcurrencyLimit>>,
     limits: Option<Arc<ProviderLimits>>,
     concurrency: ConcurrencyState,
-    /// The position in the queue for the guard's pace.
+    /// The position in the queue of the rate limiter.
     queue_ticket: Option<QueueTicket>,
-    /// Of the attempt that is under way.
+    /// Permit of the current attempt.
     attempt_permit: Option<AttemptPermit>,
-    /// For the retry that waits.
+    /// Payment for the scheduled retry.
     retry_payment: Option<RetryToken>,
-    /// Of what the call has left. It is kept until the driver has dropped the response.
+    /// The permit of an abandoned target. It is kept until the driver has dropped the response.
     released: Option<ConcurrencyPermit>,
 }
 
-/// The permit to run.
+/// The concurrency permit.
 #[derive(Debug, Default)]
 enum ConcurrencyState {
     #[default]
@@ -35,18 +35,18 @@ enum ConcurrencyState {
     Held(ConcurrencyPermit),
 }
 
-/// Whether an attempt may begin.
+/// Whether an attempt may start.
 #[derive(Debug)]
 pub(crate) enum AcquireOutcome {
     Granted,
-    /// As many run as may. How long it takes is not known.
+    /// The concurrency limit is reached. The duration of the wait is unknown.
     Queued,
-    /// The pace leaves room at `at`, by what is known now. One that nothing wakes is to ask at `recheck_at`.
+    /// The rate limiter admits the request at `at`, as known now. Without a wake-up, try again at `recheck_at`.
     RateLimited {
         at: Time,
         recheck_at: Time,
     },
-    /// The circuit is open until then, for this reason.
+    /// The circuit breaker is open until then, for this reason.
     CircuitOpen(Time, Option<Box<str>>),
 }
 
@@ -59,7 +59,8 @@ impl CallPermits {
         self.limiter = limiter;
     }
 
-    /// Asks for the permits of an attempt. First for the one to run, so that at most as many calls wait for the pace.
+    /// Acquires the permits of an attempt. The concurrency permit comes first, so that at most that many calls wait
+    /// for the rate limiter.
     pub(crate) fn acquire(&mut self, now: Time, tokens: u64) -> AcquireOutcome {
         if self.attempt_permit.is_some() {
             return AcquireOutcome::Granted;
@@ -97,18 +98,18 @@ impl CallPermits {
         }
     }
 
-    /// Whether only another call can end the wait, and no time.
+    /// Whether only the end of another call can end the wait, not time.
     pub(crate) fn is_queued(&self) -> bool {
         matches!(self.concurrency, ConcurrencyState::Waiting(_))
     }
 
-    /// Whether the call has a position in the queue for the guard's pace.
+    /// Whether the call has a position in the queue of the rate limiter.
     pub(crate) fn is_paced(&self) -> bool {
         self.queue_ticket.is_some()
     }
 
-    /// Has `waker` woken when it is worth asking again. Returns when that is the case at the latest; `None` if it is now.
-    /// `until` is the end of a wait that has nothing to do with permits.
+    /// Registers `waker` for the moment when another try is useful. Returns the latest such time; `None` if it is
+    /// now. `until` is the end of a wait that is unrelated to permits.
     pub(crate) fn wake_by(&self, until: Time, waker: &Waker) -> Option<Time> {
         match (&self.concurrency, &self.queue_ticket) {
             (ConcurrencyState::Waiting(waiter), _) => (!waiter.wake_by(waker)).then_some(until),
@@ -117,7 +118,7 @@ impl CallPermits {
         }
     }
 
-    /// Pays for a retry, if the guard allows one.
+    /// Pays for a retry, if the retry budget allows it.
     pub(crate) fn withdraw_retry_token(&mut self, error: &Error) -> bool {
         let Some(guard) = &self.limits else {
             return true;
@@ -126,40 +127,40 @@ impl CallPermits {
         self.retry_payment.is_some()
     }
 
-    /// The attempt begins.
+    /// The attempt's request is being sent.
     pub(crate) fn on_sent(&mut self) {
         if let Some(retry_payment) = self.retry_payment.take() {
             retry_payment.spend();
         }
     }
 
-    /// The attempt cannot begin: its request was not sent.
+    /// The attempt could not start: its request was not sent.
     pub(crate) fn on_not_sent(&mut self) {
         if let Some(attempt_permit) = self.attempt_permit.take() {
             attempt_permit.give_back();
         }
     }
 
-    /// Whether the guard has given leave for the attempt that is under way.
+    /// Whether the current attempt has a permit of the provider's limits.
     pub(crate) fn has_permit(&self) -> bool {
         self.attempt_permit.is_some()
     }
 
-    /// The attempt is over.
+    /// The attempt ended.
     pub(crate) fn complete(&mut self, now: Time, report: &AttemptReport<'_>) {
         if let Some(attempt_permit) = self.attempt_permit.take() {
             attempt_permit.complete(now, report);
         }
     }
 
-    /// The call waits, and others may run meanwhile.
+    /// The call waits, and other calls may run meanwhile.
     pub(crate) fn release_while_waiting(&mut self) {
         if let ConcurrencyState::Held(attempt_permit) = std::mem::take(&mut self.concurrency) {
             self.released = Some(attempt_permit);
         }
     }
 
-    /// The call turns to another target.
+    /// The call moves to another target.
     pub(crate) fn switch_target(
         &mut self,
         guard: Option<Arc<ProviderLimits>>,
@@ -177,7 +178,7 @@ impl CallPermits {
         (self.limits, self.limiter) = (guard, limiter);
     }
 
-    /// No attempt follows. The permit to run is kept until the answer has been read.
+    /// No attempt follows. The concurrency permit is kept until the response was read.
     pub(crate) fn finish(&mut self) {
         (self.queue_ticket, self.attempt_permit, self.retry_payment) = (None, None, None);
         if self.is_queued() {
@@ -185,12 +186,12 @@ impl CallPermits {
         }
     }
 
-    /// Gives back what the call has left.
+    /// Releases the permit of an abandoned target.
     pub(crate) fn release(&mut self) {
         self.released = None;
     }
 
-    /// The permit to run, for a driver that has something to do before it is given back.
+    /// Takes the concurrency permit, for a driver that has work to do before it releases it.
     pub(crate) fn take_permit(&mut self) -> Option<ConcurrencyPermit> {
         match std::mem::take(&mut self.concurrency) {
             ConcurrencyState::Held(attempt_permit) => Some(attempt_permit),

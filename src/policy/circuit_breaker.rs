@@ -1,19 +1,19 @@
 use std::time::Duration;
 use unifiedai_transport::Time;
 
-/// When to stop asking a provider that fails.
+/// When to stop sending requests to a provider that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CircuitBreakerConfig {
-    /// Fewer outcomes within the last minute prove nothing. Default 5.
+    /// The circuit opens only with at least this many outcomes within the last minute. Default 5.
     pub min_requests: u32,
-    /// So many failures of a hundred outcomes open the circuit. Default 50.
+    /// This percentage of failures opens the circuit. Default 50.
     pub failure_threshold_percent: u32,
-    /// The first pause. It doubles with each probe that fails. Default 5 s.
+    /// The duration of the first open period. It doubles with each failed probe. Default 5 s.
     pub open_duration: Duration,
-    /// The longest pause. Default 60 s.
+    /// The longest open period. Default 60 s.
     pub max_open_duration: Duration,
-    /// After this time another probe is let through, whatever became of the last. Default 60 s.
+    /// After this time the next probe is admitted, even if the last one has not ended. Default 60 s.
     pub half_open_timeout: Duration,
 }
 
@@ -29,16 +29,16 @@ impl Default for CircuitBreakerConfig {
     }
 }
 
-/// What an attempt says about the provider.
+/// What the end of an attempt says about the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,
     Failure,
-    /// Nothing: the caller's fault, or the caller left.
+    /// Nothing: the error is the caller's, or the call was dropped.
     Neutral,
 }
 
-/// Leave to ask. Outcomes that come after the breaker has changed its mind are ignored (F65).
+/// Admission by the breaker. Outcomes are ignored if the breaker's state changed in between (F65).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BreakerToken(u64);
 
@@ -67,14 +67,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// Leave to ask, or when to come back.
+    /// Admits a request, or returns when to retry.
     pub(super) fn admit(&mut self, now: Time) -> Result<BreakerToken, Time> {
         match self.state {
             State::Closed => {}
             State::Open { until, .. } | State::HalfOpen { until, .. } if now < until => {
                 return Err(until);
             }
-            // One probe at a time (F66), and no probe that is waited for without end (F64).
+            // One probe at a time (F66), and no endless wait for its outcome (F64).
             State::Open { pause, .. } | State::HalfOpen { pause, .. } => {
                 self.enter(State::HalfOpen {
                     until: now.saturating_add(self.config.half_open_timeout),
@@ -85,7 +85,7 @@ impl CircuitBreaker {
         Ok(BreakerToken(self.generation))
     }
 
-    /// `jitter` from 0 to 1 spreads the return of many clients (F72).
+    /// `jitter` from 0 to 1 spreads the retries of many clients (F72).
     pub(super) fn report(
         &mut self,
         ticket: BreakerToken,
@@ -115,7 +115,7 @@ impl CircuitBreaker {
             (State::HalfOpen { pause, .. }, Outcome::Failure) => {
                 self.open(now, pause.saturating_mul(2), jitter);
             }
-            // A probe that proved nothing makes room for the next one (F64).
+            // A probe without an outcome lets the next one in (F64).
             (State::HalfOpen { pause, .. }, Outcome::Neutral) => {
                 self.enter(State::Open { until: now, pause });
             }
@@ -144,7 +144,7 @@ const MAX_OPEN_DURATION: Duration = Duration::from_secs(24 * 3600);
 const BUCKETS: usize = 6;
 const BUCKET_NANOS: u64 = 10_000_000_000;
 
-/// The outcomes of the last minute, by tens of seconds.
+/// The outcomes of the last minute, in buckets of ten seconds.
 #[derive(Debug, Default)]
 struct Window([Counts; BUCKETS]);
 
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_five_outcomes_open_it_and_fewer_do_not() {
+    fn half_of_five_outcomes_open_the_circuit_and_fewer_do_not() {
         let mut few = breaker();
         report(&mut few, &[Failure; 4], at(0));
         assert!(few.admit(at(0)).is_ok());
@@ -259,7 +259,7 @@ mod tests {
         assert!(breaker.admit(at(61)).is_err());
     }
 
-    // F70: wherever in the ring of counts the old ones stand.
+    // F70: at any position of the old counts in the ring.
     #[test]
     fn old_outcomes_do_not_return_later() {
         for later in [75, 130, 605] {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_at_their_ends_are_kept() {
+    fn extreme_settings_are_clamped() {
         let days = Duration::from_secs(30 * 24 * 3600);
         let mut eager = CircuitBreaker::new(CircuitBreakerConfig {
             failure_threshold_percent: 0,
@@ -339,7 +339,7 @@ mod tests {
 
     // F72
     #[test]
-    fn the_return_is_spread() {
+    fn the_end_of_the_open_period_is_jittered() {
         let mut breaker = breaker();
         for _ in 0..5 {
             let ticket = breaker.admit(at(0)).unwrap();

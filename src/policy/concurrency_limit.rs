@@ -1,4 +1,4 @@
-//! How many attempts of one provider may run at once, in the order in which they asked.
+//! A limit of concurrent attempts per provider, in FIFO order.
 
 use crate::{Error, ErrorKind};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     task::Waker,
 };
 
-/// A number of permits, given out first come, first served. All clones of a client share it.
+/// A number of permits, granted in FIFO order. All clones of a client share it.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit(Mutex<State>);
 
@@ -15,13 +15,13 @@ pub(crate) struct ConcurrencyLimit(Mutex<State>);
 struct State {
     free: usize,
     next: u64,
-    /// By number, in the order in which they asked. The waker is there once a driver has set it.
+    /// By number, in the order of arrival. The waker is set once a driver has registered it.
     waiting: BTreeMap<u64, Option<Waker>>,
-    /// Permits that belong to waiters which have not claimed them yet.
+    /// Permits of waiters that have not claimed them yet.
     granted: BTreeSet<u64>,
 }
 
-/// Leave to run. Dropping it gives it to the first in the queue.
+/// Permission to run. Dropping it passes it to the first waiter.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyPermit(Arc<ConcurrencyLimit>);
 
@@ -34,12 +34,12 @@ pub(crate) struct QueuedAcquire {
 
 impl ConcurrencyLimit {
     /// # Errors
-    /// `invalid_request` for zero permits, with which nothing could ever run.
+    /// `invalid_request` for zero permits.
     pub(crate) fn new(permits: usize) -> Result<Self, Error> {
         if permits == 0 {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
-                "the most calls at once must be at least 1: with 0 nothing could ever run",
+                "the limit of concurrent calls must be at least 1, but is 0",
             ));
         }
         Ok(ConcurrencyLimit(Mutex::new(State {
@@ -50,7 +50,7 @@ impl ConcurrencyLimit {
         })))
     }
 
-    /// A permit, or the last position in the queue for one.
+    /// A permit, or the last position in the queue.
     pub(crate) fn acquire(self: &Arc<Self>) -> Result<ConcurrencyPermit, QueuedAcquire> {
         let mut state = self.lock();
         if let Some(left) = state.free.checked_sub(1) {
@@ -79,7 +79,7 @@ impl ConcurrencyLimit {
 }
 
 impl State {
-    /// Passes a permit on; the waker is to be called once the lock is gone.
+    /// Passes a permit on. Call the returned waker after the lock is released.
     fn release(&mut self) -> Option<Waker> {
         let Some((number, waker)) = self.waiting.pop_first() else {
             self.free = self.free.saturating_add(1);
@@ -97,7 +97,7 @@ impl ConcurrencyPermit {
 }
 
 impl QueuedAcquire {
-    /// The permit, if its turn has come.
+    /// The permit, if it was granted.
     pub(crate) fn claim(self) -> Result<ConcurrencyPermit, QueuedAcquire> {
         let granted = self.limiter.lock().granted.remove(&self.number);
         if granted {
@@ -107,7 +107,7 @@ impl QueuedAcquire {
         }
     }
 
-    /// Has `waker` woken when the turn comes. Whether it has come already.
+    /// Registers `waker` for the moment when the permit is granted. Returns whether it was granted already.
     pub(crate) fn wake_by(&self, waker: &Waker) -> bool {
         let mut state = self.limiter.lock();
         match state.waiting.get_mut(&self.number) {
@@ -125,7 +125,7 @@ impl Drop for QueuedAcquire {
         if state.waiting.remove(&self.number).is_some() {
             return;
         }
-        // Granted, and not wanted any more.
+        // Granted, but no longer wanted.
         if state.granted.remove(&self.number) {
             let waker = state.release();
             drop(state);
@@ -152,13 +152,13 @@ mod tests {
     };
 
     #[test]
-    fn zero_permits_are_refused() {
+    fn a_limit_of_zero_is_refused() {
         let error = ConcurrencyLimit::new(0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     }
 
     #[test]
-    fn first_come_first_served() {
+    fn permits_are_granted_in_fifo_order() {
         let limiter = Arc::new(ConcurrencyLimit::new(1).unwrap());
         let held = limiter.acquire().unwrap();
         let mut queue: Vec<QueuedAcquire> =
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_waiter_is_woken_once_and_only_when_its_turn_has_come() {
+    fn each_waiter_is_woken_once_when_its_permit_is_granted() {
         const WAITERS: usize = 1000;
         let limiter = Arc::new(ConcurrencyLimit::new(1).unwrap());
         let mut held = limiter.acquire().unwrap();

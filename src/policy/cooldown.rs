@@ -2,11 +2,11 @@ use crate::chat::RateLimit;
 use std::time::Duration;
 use unifiedai_transport::Time;
 
-/// When the provider's own word allows the next request.
+/// No requests until a time that the provider named.
 #[derive(Debug)]
 pub(crate) struct Cooldown {
     not_before: Time,
-    /// Longer waits are not believed: then the provider is asked, and says itself what is wrong.
+    /// Longer waits are ignored: the provider then gets the request, and reports the problem itself.
     max: Duration,
 }
 
@@ -28,9 +28,9 @@ impl Cooldown {
         self.not_before
     }
 
-    /// Waits until every allowance is full again that is used up; `running` requests have not told yet what they take.
-    /// `jitter` from 0 to 1 makes the wait up to a tenth longer, which spreads the return of many clients that were told
-    /// the same (F72).
+    /// Waits until every exhausted rate limit is reset. `running` requests have not reported their use yet. `jitter`
+    /// from 0 to 1 makes the wait up to a tenth longer, which spreads the requests of many clients with the same wait
+    /// (F72).
     pub(crate) fn apply_headers(
         &mut self,
         now: Time,
@@ -53,7 +53,7 @@ impl Cooldown {
     }
 }
 
-/// Of requests the running ones may take one each; of tokens nobody knows how many they take.
+/// Running requests may use one request each. How many tokens they use is unknown.
 fn is_used_up(limit: &RateLimit, running: usize) -> bool {
     let running = u64::try_from(running).unwrap_or(u64::MAX);
     match limit.remaining {

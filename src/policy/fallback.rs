@@ -7,22 +7,22 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct FallbackTarget {
-    /// Who is asked.
+    /// The provider.
     pub provider: Arc<dyn Provider>,
-    /// Its name for the model.
+    /// The model's name at this provider.
     pub model: String,
-    /// What its calls share; none by default.
+    /// The limits that its calls share; none by default.
     pub limits: Option<Arc<ProviderLimits>>,
-    /// How long it may take to its first token, or, where the answer comes whole, to its head. Default as in the options.
+    /// Time to the first token, or, for a single-body response, to its headers. Default: the options' limits.
     pub first_token_timeout: Option<Duration>,
-    /// How many of its calls may run at once, as far as a client has set it.
+    /// The concurrency limit of the provider, if the client has set one.
     pub(crate) limiter: Option<Arc<ConcurrencyLimit>>,
-    /// Request headers for this target alone, besides those of the request: its gateway's key, for example.
+    /// Request headers for this target only, in addition to the request's: for example the key of its gateway.
     pub headers: Vec<(String, String)>,
 }
 
 impl FallbackTarget {
-    /// A target without a guard and without a limit of its own.
+    /// A target without limits and without a timeout of its own.
     pub fn new(provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
         FallbackTarget {
             provider,
@@ -34,21 +34,21 @@ impl FallbackTarget {
         }
     }
 
-    /// What its calls share.
+    /// Sets the limits that its calls share.
     #[must_use]
     pub fn limits(mut self, guard: Arc<ProviderLimits>) -> Self {
         self.limits = Some(guard);
         self
     }
 
-    /// Adds a request header for this target alone.
+    /// Adds a request header for this target only.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// How long it may take to its first token.
+    /// Limits the time to the first token.
     #[must_use]
     pub fn first_token_timeout(mut self, limit: Duration) -> Self {
         self.first_token_timeout = Some(limit);
@@ -57,7 +57,7 @@ impl FallbackTarget {
 }
 
 impl fmt::Debug for FallbackTarget {
-    /// Of headers only the names: one may be a key (F108).
+    /// Shows only the names of headers, because a value may be a key (F108).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
         f.debug_struct("FallbackTarget")
@@ -70,20 +70,22 @@ impl fmt::Debug for FallbackTarget {
     }
 }
 
-/// Targets in the order in which they are asked.
+/// Targets in the order in which they are tried.
 ///
-/// The request's [`headers`](crate::ChatRequest::headers) go to the first target alone, its
-/// [`shared_headers`](crate::ChatRequest::shared_headers) to all, and a target's [own](FallbackTarget::headers) to that one.
+/// The request's [`headers`](crate::ChatRequest::headers) are sent to the first target only, its
+/// [`shared_headers`](crate::ChatRequest::shared_headers) to all targets, and a target's [own
+/// headers](FallbackTarget::headers) to that target.
 ///
-/// A call moves on to the next target at once; only the last one is tried again. Which failures it moves on for is data: by
-/// default those of [`DEFAULT_ERROR_KINDS`](Self::DEFAULT_ERROR_KINDS), which another target may not have, as each has its own server, key and
-/// model. [`fall_back_on`](Self::fall_back_on) and [`never_fall_back_on`](Self::never_fall_back_on) change that. A request that the provider would refuse
-/// whatever the target is no such failure: [`bad_request`](ErrorKind::BadRequest) moves on only where the provider's code
-/// says that its model lacks a parameter ([`DEFAULT_ERROR_CODES`](Self::DEFAULT_ERROR_CODES)). So is what must be seen: a content filter, a
-/// conversation that is too long.
+/// After a failure a call moves to the next target immediately; only the last target is retried. Which failures count
+/// is data. The default is [`DEFAULT_ERROR_KINDS`](Self::DEFAULT_ERROR_KINDS): failures that another target may not
+/// have, because each target has its own server, key and model. [`fall_back_on`](Self::fall_back_on) and
+/// [`never_fall_back_on`](Self::never_fall_back_on) change the set. [`BadRequest`](ErrorKind::BadRequest), a content
+/// filter and a conversation that is too long are not in the default set; the caller should see them. But a call
+/// moves on if the provider's error code says that the model lacks a parameter
+/// ([`DEFAULT_ERROR_CODES`](Self::DEFAULT_ERROR_CODES)).
 ///
-/// After visible output a call moves on only if [`allow_restart_mid_stream`](Self::allow_restart_mid_stream) allows it, and never after
-/// [`Timeouts::total`](crate::Timeouts::total).
+/// After visible output a call moves on only with [`allow_restart_mid_stream`](Self::allow_restart_mid_stream), and
+/// never after [`Timeouts::total`](crate::Timeouts::total).
 ///
 /// ```
 /// use unifiedai::{policy::{Fallback, FallbackTarget}, ErrorKind};
@@ -99,13 +101,13 @@ pub struct Fallback {
     targets: VecDeque<FallbackTarget>,
     pub(crate) allow_restart_mid_stream: bool,
     applies_to: ErrorKindSet,
-    /// Whether the codes count too.
+    /// Whether error codes and phrases count too.
     by_code: bool,
-    /// The targets that the call has left.
+    /// The abandoned targets.
     abandoned: Vec<AbandonedTarget>,
 }
 
-/// A target that a call has left, and why.
+/// A target that failed, and its error.
 #[derive(Clone, Debug)]
 pub(crate) struct AbandonedTarget {
     pub(crate) provider: String,
@@ -143,21 +145,21 @@ fn bit(kind: ErrorKind) -> u32 {
 }
 
 impl Fallback {
-    /// The failures for which a call moves on by default.
+    /// The failures after which a call moves to the next target by default.
     pub const DEFAULT_ERROR_KINDS: &[ErrorKind] = &[
-        // The key, the model or the address is the target's own.
+        // The key, the model or the URL is the target's own.
         Authentication,
         PermissionDenied,
         NotFound,
         Redirect,
-        // The target's wire cannot say what is asked, or its configuration is wrong. What is wrong for all targets is found
-        // before the first of them is asked.
+        // The target's API cannot express the request, or its configuration is wrong. Errors that concern all targets
+        // are found before the first request.
         InvalidRequest,
-        // Its limits and its money.
+        // Each target has its own rate limits and quota.
         RateLimit,
         QuotaExceeded,
         Conflict,
-        // It is not well.
+        // The target is overloaded or down.
         Overloaded,
         InternalServer,
         ServiceUnavailable,
@@ -168,8 +170,9 @@ impl Fallback {
         CircuitOpen,
     ];
 
-    /// The codes by which a provider says that its model lacks what is asked. A call moves on for them whatever their kind,
-    /// unless [`never_fall_back_on`](Self::never_fall_back_on) names it. Sources: the error references of OpenAI and of those that speak its wire.
+    /// Error codes that say that the model lacks a parameter or feature. A call moves on for them whatever the
+    /// error's kind, unless [`never_fall_back_on`](Self::never_fall_back_on) names it. Sources: the error references
+    /// of OpenAI and of compatible servers.
     pub const DEFAULT_ERROR_CODES: &[&str] = &[
         "unsupported_parameter",
         "unsupported_value",
@@ -182,10 +185,11 @@ impl Fallback {
         "extra_forbidden",
     ];
 
-    /// How messages begin or end with which a provider says in a 400 or 422 that it has no such model, that the key is not one of
-    /// its own, or that the model lacks a parameter. They count like [`DEFAULT_ERROR_CODES`](Self::DEFAULT_ERROR_CODES), for providers that give
-    /// no code of their own. Sources: recorded answers of xAI, Bedrock, OpenRouter, DeepSeek and Groq; for pydantic's words, which
-    /// Anthropic, Mistral and vLLM use, BerriAI/litellm#11696.
+    /// Beginnings or ends of error messages with status 400 or 422 that say that the model does not exist, that the
+    /// key is invalid, or that the model lacks a parameter. They count like
+    /// [`DEFAULT_ERROR_CODES`](Self::DEFAULT_ERROR_CODES), for providers without error codes. Sources: recorded
+    /// responses of xAI, Bedrock, OpenRouter, DeepSeek and Groq; for pydantic's messages, which Anthropic, Mistral
+    /// and vLLM use, BerriAI/litellm#11696.
     pub const DEFAULT_ERROR_PHRASES: &[&str] = &[
         "Incorrect API key provided",
         "API key not valid",
@@ -202,13 +206,13 @@ impl Fallback {
         // pydantic, in its second and its first version.
         "Extra inputs are not permitted",
         "extra fields not permitted",
-        // Only of a name in quotes: a file or a picture that is unsupported is so for all.
+        // Only with a quoted name before it: an unsupported file or image is unsupported by all targets.
         "' is unsupported",
         "\" is unsupported",
         "` is unsupported",
     ];
 
-    /// The target to be asked first.
+    /// Starts a chain with its first target.
     #[must_use]
     pub fn new(first: FallbackTarget) -> Self {
         Fallback {
@@ -220,22 +224,23 @@ impl Fallback {
         }
     }
 
-    /// Another one, to be asked if all before it fail.
+    /// Adds a target, which is tried if all before it fail.
     #[must_use]
     pub fn then(mut self, target: FallbackTarget) -> Self {
         self.targets.push_back(target);
         self
     }
 
-    /// Moves on after visible output too. The stream then yields a warning `restarted`, and what came before it is void.
+    /// Also moves on after visible output. The stream then yields a warning `restarted`; discard the output before
+    /// it.
     #[must_use]
     pub fn allow_restart_mid_stream(mut self) -> Self {
         self.allow_restart_mid_stream = true;
         self
     }
 
-    /// Moves on for these failures too. [`Cancelled`](ErrorKind::Cancelled) and [`Misuse`](ErrorKind::Misuse) end a call all the
-    /// same.
+    /// Also moves on after these failures. [`Cancelled`](ErrorKind::Cancelled) and [`Misuse`](ErrorKind::Misuse)
+    /// always end a call.
     #[must_use]
     pub fn fall_back_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
         for kind in kinds {
@@ -244,8 +249,8 @@ impl Fallback {
         self
     }
 
-    /// Does not move on for these failures. `BadRequest` among them also stays on where the provider's code says that its
-    /// model lacks a parameter.
+    /// Does not move on after these failures. With `BadRequest`, error codes that say that the model lacks a
+    /// parameter do not count either.
     #[must_use]
     pub fn never_fall_back_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
         for kind in kinds {
@@ -255,7 +260,7 @@ impl Fallback {
         self
     }
 
-    /// Moves on for these failures and no others, whatever the provider's code.
+    /// Moves on after these failures only, whatever the provider's error code.
     #[must_use]
     pub fn fall_back_only_on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
         self.applies_to = ErrorKindSet(0);
@@ -263,19 +268,19 @@ impl Fallback {
         self.fall_back_on(kinds)
     }
 
-    /// Moves on if the conversation is too long for a model: the next one may have a longer context.
+    /// Also moves on if the conversation is too long for a model: the next one may have a longer context.
     #[must_use]
     pub fn on_context_overflow(self) -> Self {
         self.fall_back_on([ContextOverflow])
     }
 
-    /// Moves on if a provider's filter refuses the question: the next one may have another filter.
+    /// Also moves on if a provider's content filter refuses the request: the next one may have another filter.
     #[must_use]
     pub fn on_content_filtered(self) -> Self {
         self.fall_back_on([ContentFiltered])
     }
 
-    /// Whether a call moves on to the next target after this failure.
+    /// Whether a call moves to the next target after this failure.
     #[must_use]
     pub fn applies_to(&self, error: &Error) -> bool {
         match error.kind() {
@@ -286,7 +291,7 @@ impl Fallback {
         }
     }
 
-    /// Sets how many calls of each target may run at once.
+    /// Sets the concurrency limit of each target.
     pub(crate) fn set_concurrency_limits(
         &mut self,
         limiter: impl Fn(&str) -> Option<Arc<ConcurrencyLimit>>,
@@ -300,7 +305,7 @@ impl Fallback {
         self.targets.pop_front()
     }
 
-    /// Notes that the call leaves this target.
+    /// Records that the call leaves this target.
     pub(crate) fn abandon(&mut self, provider: &str, model: &str, error: &Error) {
         self.abandoned.push(AbandonedTarget {
             provider: provider.to_owned(),
@@ -319,7 +324,7 @@ impl Fallback {
     }
 }
 
-/// Whether a refusal is of the target's own model or key, by its code, its type or the words of its message.
+/// Whether an error is specific to the target's model or key, by its code, type or message.
 fn is_of_target(error: &Error) -> bool {
     let mut codes = [error.code(), error.error_type()].into_iter().flatten();
     let message = error.message().trim_end_matches('.');

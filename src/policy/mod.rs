@@ -1,4 +1,4 @@
-//! How patient, how large, how often: pure rules, with the time and the random numbers handed in.
+//! Timeouts, size limits, retries and rate limits: pure rules; the caller supplies times and random numbers.
 
 mod call_permits;
 mod circuit_breaker;
@@ -30,17 +30,28 @@ pub use timeouts_and_sizes::SizeLimits;
 use crate::{RetryPolicy, Timeouts};
 use std::time::Duration;
 
-/// The rules of one call.
+/// Options of one call.
+///
+/// ```
+/// use std::time::Duration;
+/// use unifiedai::{CallOptions, Timeouts};
+///
+/// let options = CallOptions::default()
+///     .timeouts(Timeouts::default().first_token(Duration::from_secs(5)))
+///     .timeout(Duration::from_secs(30)) // all attempts together
+///     .max_retries(1);
+/// assert_eq!(options.timeouts.total, Some(Duration::from_secs(30)));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// How long to wait for what.
+    /// Time limits.
     pub timeouts: Timeouts,
-    /// When to try again.
+    /// Which failures are retried, and when.
     pub retry: RetryPolicy,
-    /// How much to accept.
+    /// Size limits.
     pub sizes: SizeLimits,
-    /// Whether to keep the answer's headers, in [`ProviderMetadata`](crate::chat::ProviderMetadata). Default no.
+    /// Whether to keep the response's headers, in [`ProviderMetadata`](crate::chat::ProviderMetadata). Default no.
     pub keep_headers: bool,
 }
 
@@ -52,14 +63,14 @@ impl CallOptions {
         self
     }
 
-    /// Limits the whole call, with all its attempts and waits: [`Timeouts::total`].
+    /// Limits the complete call, with all its attempts and waits: [`Timeouts::total`].
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeouts.total = Some(limit);
         self
     }
 
-    /// Sets when a failed call is tried again.
+    /// Sets the retry policy.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
@@ -73,14 +84,14 @@ impl CallOptions {
         self
     }
 
-    /// Sets how many bytes to accept.
+    /// Sets the size limits.
     #[must_use]
     pub fn sizes(mut self, sizes: SizeLimits) -> Self {
         self.sizes = sizes;
         self
     }
 
-    /// Keeps the headers of the response.
+    /// Keeps the response's headers.
     #[must_use]
     pub fn keep_headers(mut self) -> Self {
         self.keep_headers = true;

@@ -12,9 +12,10 @@ use std::{
 };
 use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 
-/// What all calls to one provider with one key share: a budget for retries, a pace, a circuit breaker.
+/// Limits that all calls to one provider with one key share: retry budget, rate limiter, circuit breaker.
 ///
-/// By itself it has a budget only. All clients that share a guard must share a clock, which those of one transport do.
+/// By default there is only a retry budget. All clients that share this value must share a clock; clients of the same
+/// transport do.
 #[derive(Debug)]
 pub struct ProviderLimits(Mutex<State>);
 
@@ -24,7 +25,7 @@ struct State {
     rate_limiter: RateLimiter,
     queue: WaitQueue,
     breaker: Option<CircuitBreaker>,
-    /// The kind and status of the last failure that was the provider's.
+    /// Kind and status of the last error that counted as the provider's failure.
     last_failure: Option<Box<str>>,
     in_flight: usize,
 }
@@ -36,7 +37,7 @@ impl Default for ProviderLimits {
 }
 
 impl ProviderLimits {
-    /// A budget for retries, and nothing else.
+    /// A retry budget, and no other limit.
     #[must_use]
     pub fn new() -> Self {
         ProviderLimits(Mutex::new(State {
@@ -49,47 +50,46 @@ impl ProviderLimits {
         }))
     }
 
-    /// So many requests a minute, each attempt counted. Calls wait for their turn, in the
-    /// order in which they first asked.
+    /// Limits requests per minute; each attempt counts. Calls wait in FIFO order.
     #[must_use]
     pub fn requests_per_minute(self, requests: u32) -> Self {
         self.with(|state| state.rate_limiter.requests = Some(TokenBucket::new(requests.into())))
     }
 
-    /// So many tokens a minute. A quarter of the request's bytes and its token limit are reserved, and corrected by what
-    /// the answer says was used.
+    /// Limits tokens per minute. A quarter of the request's bytes plus its token limit are reserved, and corrected by
+    /// the usage that the response reports.
     #[must_use]
     pub fn tokens_per_minute(self, tokens: u64) -> Self {
         self.with(|state| state.rate_limiter.tokens = Some(TokenBucket::new(tokens)))
     }
 
-    /// Believes the provider's rate-limit headers where they say that less is left than thought, and waits up to a minute
-    /// for an allowance that is used up.
+    /// Applies the provider's rate-limit headers where they report less than the local count, and waits up to a
+    /// minute until an exhausted limit is reset.
     #[must_use]
     pub fn honor_rate_limit_headers(self) -> Self {
         self.with(|state| state.rate_limiter.honors_headers = true)
     }
 
-    /// Stops asking for a while when most calls fail. Worth it where another target can answer instead; for a single one it
-    /// only makes an outage longer (F67).
+    /// Sends no requests for a while when most calls fail. This is useful with a fallback target; without one it only
+    /// prolongs an outage (F67).
     #[must_use]
     pub fn circuit_breaker(self, rules: CircuitBreakerConfig) -> Self {
         self.with(|state| state.breaker = Some(CircuitBreaker::new(rules)))
     }
 
-    /// Attempts that are under way.
+    /// Open attempts.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.state().in_flight
     }
 
-    /// What is left of the budget for retries, 100 at most.
+    /// What remains of the retry budget; at most 100.
     #[must_use]
     pub fn retry_budget(&self) -> u32 {
         self.state().budget.available()
     }
 
-    /// Leave to ask now, or what is in the way. `turn` is the position in the queue, once there is one.
+    /// Admits an attempt, or returns why not. `turn` is the position in the queue, if the call has one.
     pub(crate) fn admit(
         self: &Arc<Self>,
         now: Time,
@@ -144,7 +144,7 @@ impl ProviderLimits {
         admission
     }
 
-    /// Pays for a retry after this error, if there is enough. What was not sent costs the provider nothing.
+    /// Pays for a retry after this error, if the budget suffices. An unsent request costs the provider nothing.
     pub(crate) fn withdraw_retry_token(self: &Arc<Self>, error: &Error) -> Option<RetryToken> {
         let unsent = error
             .transport()
@@ -167,7 +167,7 @@ impl ProviderLimits {
         self
     }
 
-    /// A panic while it was held cannot have left it half changed: it holds numbers only (F118).
+    /// A panic while the lock was held leaves consistent state: it consists of numbers only (F118).
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,16 +176,16 @@ impl ProviderLimits {
 #[derive(Debug)]
 pub(crate) enum Admission {
     Proceed(AttemptPermit),
-    /// Not before `at`, by what is known now. One that nothing wakes is to ask at `recheck_at`.
+    /// Not before `at`, as known now. Without a wake-up, try again at `recheck_at`.
     Wait {
         at: Time,
         recheck_at: Time,
     },
-    /// The circuit is open until then, for this reason.
+    /// The circuit breaker is open until then, for this reason.
     CircuitOpen(Time, Option<Box<str>>),
 }
 
-/// A position in the queue for the pace. Dropping it leaves it to those behind.
+/// A position in the queue of the rate limiter. Dropping it leaves the queue.
 #[derive(Debug)]
 pub(crate) struct QueueTicket {
     limits: Arc<ProviderLimits>,
@@ -194,7 +194,8 @@ pub(crate) struct QueueTicket {
 }
 
 impl QueueTicket {
-    /// Has `waker` woken when it is worth asking again. Returns when that is the case at the latest; `None` if it is now.
+    /// Registers `waker` for the moment when another try is useful. Returns the latest such time; `None` if it is
+    /// now.
     pub(crate) fn wake_by(&self, waker: &Waker) -> Option<Time> {
         let mut state = self.limits.state();
         let is_due = state.queue.wake_by(self.number, self.at, waker);
@@ -209,7 +210,7 @@ impl Drop for QueueTicket {
     }
 }
 
-/// What was paid for a retry that has not begun yet. Dropping it gives it back.
+/// The payment for a retry that has not started. Dropping it refunds it.
 #[derive(Debug)]
 pub(crate) struct RetryToken {
     limits: Arc<ProviderLimits>,
@@ -217,7 +218,7 @@ pub(crate) struct RetryToken {
 }
 
 impl RetryToken {
-    /// The retry begins.
+    /// The retry starts.
     pub(crate) fn spend(mut self) {
         self.cost = 0;
     }
@@ -237,7 +238,7 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
-/// Leave for one attempt. Dropping it gives everything back but the tokens: the request may have been sent.
+/// Permit of one attempt. Dropping it releases everything except the tokens, because the request may have been sent.
 #[derive(Debug)]
 pub(crate) struct AttemptPermit {
     limits: Arc<ProviderLimits>,
@@ -270,7 +271,7 @@ impl AttemptPermit {
                 next = state.queue.mark_first_due();
             }
         }
-        // This one is over.
+        // Without this attempt.
         let running = state.in_flight.saturating_sub(1);
         state
             .rate_limiter
@@ -290,7 +291,7 @@ impl AttemptPermit {
         wake(next);
     }
 
-    /// Gives everything back: nothing was sent.
+    /// Releases everything: nothing was sent.
     pub(crate) fn give_back(self) {
         let next = {
             let mut state = self.limits.state();
@@ -311,8 +312,8 @@ impl Drop for AttemptPermit {
     }
 }
 
-/// What an error says about the provider (F63): not the caller's mistakes, and not its limits. A connection that had ended
-/// before the request went out says nothing either: servers close those that are idle.
+/// What an error says about the provider (F63). The caller's mistakes and rate limits do not count. A connection that
+/// was closed before the request was sent does not count either: servers close idle connections.
 fn outcome(error: &Error) -> Outcome {
     let is_dead_connection = |failure: &TransportError| {
         failure.delivery() == RequestDelivery::NotSent
@@ -520,7 +521,7 @@ mod tests {
 
     // F118
     #[test]
-    fn a_panic_elsewhere_does_not_spread() {
+    fn a_panic_while_locked_does_not_poison_the_limits() {
         let guard = Arc::new(ProviderLimits::new());
         let poisoned = guard.clone();
         let thread = std::thread::Builder::new().spawn(move || {

@@ -3,29 +3,31 @@ use crate::chat::RateLimit;
 use std::time::Duration;
 use unifiedai_transport::Time;
 
-/// How fast requests may go out: so many a minute, so many tokens a minute, and not before the provider said.
+/// Limits requests per minute and tokens per minute, and waits as long as the provider says.
 #[derive(Debug, Default)]
 pub(super) struct RateLimiter {
     pub(super) requests: Option<TokenBucket>,
     pub(super) tokens: Option<TokenBucket>,
-    /// Whether the provider's headers count.
+    /// Whether the provider's rate-limit headers apply.
     pub(super) honors_headers: bool,
     cooldown: Cooldown,
 }
 
-/// What refills at a steady pace. Counted in 60·10⁹ths, so that one nanosecond refills a whole number of them.
+/// A bucket that refills at a constant rate. It counts in units of 1/(60·10⁹), so that it gains a whole number of
+/// them per nanosecond.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     per_minute: u64,
     level: u128,
-    /// When the level was true.
+    /// The time of the level.
     at: Time,
 }
 
 const MINUTE: u128 = 60_000_000_000;
 
 impl RateLimiter {
-    /// What a request of so many tokens takes. One that is larger than the bucket waits for a full one, not for ever.
+    /// The cost of a request with this many tokens. A request larger than the bucket waits for a full one, not for
+    /// ever.
     pub(super) fn cost(&self, tokens: u64) -> Cost {
         let most = self.tokens.as_ref().map_or(0, |bucket| bucket.per_minute);
         Cost {
@@ -34,7 +36,7 @@ impl RateLimiter {
         }
     }
 
-    /// When requests that take this together may all have gone out.
+    /// When requests with this total cost may be sent.
     pub(super) fn ready_at(&mut self, now: Time, cost: Cost) -> Time {
         let requests = self.requests.as_mut();
         let requests = requests.map(|bucket| bucket.ready_at(now, cost.requests.into()));
@@ -57,7 +59,7 @@ impl RateLimiter {
         }
     }
 
-    /// Gives back a request that was not sent.
+    /// Refunds a request that was not sent.
     pub(super) fn refund(&mut self, tokens: u64) {
         if let Some(requests) = &mut self.requests {
             requests.give(1);
@@ -67,7 +69,7 @@ impl RateLimiter {
         }
     }
 
-    /// Puts what was really used in the place of what was reserved (F69).
+    /// Replaces the reserved tokens by those used (F69).
     pub(super) fn correct(&mut self, reserved: u64, used: u64) {
         if let Some(bucket) = &mut self.tokens {
             bucket.give(reserved.saturating_sub(used));
@@ -75,7 +77,7 @@ impl RateLimiter {
         }
     }
 
-    /// Headers can lower what is left, never raise it (F68). Those that are missing change nothing. `running` requests and
+    /// Headers can lower the level, never raise it (F68). Missing headers change nothing. `running` requests and
     /// `jitter` are as in [`Cooldown::apply_headers`].
     pub(super) fn apply_headers(
         &mut self,
@@ -121,7 +123,7 @@ impl TokenBucket {
     }
 
     fn refill(&mut self, now: Time) {
-        // A time before the last one counts as the last one, a jump fills to the brim and no further (F70).
+        // A time before the last one counts as the last one; a jump fills the bucket at most (F70).
         let elapsed = now.saturating_since(self.at).as_nanos();
         self.at = self.at.max(now);
         let gained = elapsed.saturating_mul(self.per_minute.into());
@@ -167,7 +169,7 @@ mod tests {
         }
     }
 
-    /// When a request of so many tokens may go out.
+    /// When a request with this many tokens may be sent.
     fn ready(rate_limiter: &mut RateLimiter, now: Time, tokens: u64) -> Time {
         let cost = rate_limiter.cost(tokens);
         rate_limiter.ready_at(now, cost)
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn sixty_a_minute_is_one_a_second_after_the_first_sixty() {
+    fn sixty_per_minute_admits_a_burst_and_then_one_per_second() {
         let mut bucket = TokenBucket::new(60);
         for _ in 0..60 {
             assert_eq!(bucket.ready_at(at(0), 1), at(0));
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn those_before_go_first_though_together_they_want_more_than_fits() {
+    fn earlier_requests_go_first_even_if_their_total_exceeds_the_bucket() {
         let mut bucket = TokenBucket::new(60);
         assert_eq!(bucket.ready_at(at(0), 60), at(0));
         assert_eq!(bucket.ready_at(at(0), 150), at(90));
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_not_sent_is_given_back() {
+    fn an_unsent_request_is_refunded() {
         let mut rate_limiter = RateLimiter {
             requests: Some(TokenBucket::new(1)),
             tokens: Some(TokenBucket::new(60)),

@@ -2,25 +2,36 @@ use super::{Rng, retry_after::MAX_WAIT};
 use crate::{Error, ErrorKind};
 use std::time::Duration;
 
-/// When and after what time a failed call is tried again.
+/// Which failed calls are retried, and after what time.
 ///
-/// Only errors that can pass are tried again, never after something visible was handed out, and never past the call's
-/// total time.
+/// Only transient errors are retried, never after visible output, and never past the call's total timeout. A wait
+/// that the provider asks for (`retry-after`) has precedence over the back-off.
+///
+/// ```
+/// use std::time::Duration;
+/// use unifiedai::{CallOptions, RetryPolicy};
+///
+/// let policy = RetryPolicy::default()
+///     .max_retries(4)
+///     .max_backoff(Duration::from_secs(20));
+/// let options = CallOptions::default().retry(policy);
+/// # assert_eq!(options.retry.max_retries, 4);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
     /// Attempts after the first. Default 2.
     pub max_retries: u32,
-    /// The first step of the back-off; each next one is twice as long. Default 0.5 s.
+    /// The first back-off step; each further step is twice as long. Default 0.5 s.
     pub initial_backoff: Duration,
-    /// The first step where the provider asks to slow down. Default 1 s.
+    /// The first back-off step after a rate limit or overload. Default 1 s.
     pub throttled_initial_backoff: Duration,
-    /// The longest step. Default 8 s.
+    /// The longest back-off step. Default 8 s.
     pub max_backoff: Duration,
-    /// A longer wait asked for by the provider ends the call at once, with the wait in the error. Default 60 s.
+    /// If the provider asks for a longer wait, the call ends immediately; the error has the wait. Default 60 s.
     pub max_retry_after: Duration,
-    /// Whether to send a request again that the provider may have processed: after a broken connection, a cut answer, a
-    /// timeout. It costs tokens twice, so the default is no.
+    /// Whether to repeat a request that the provider may have processed: after a broken connection, a cut response, a
+    /// timeout. It may cost tokens twice. Default no.
     pub retry_ambiguous: bool,
 }
 
@@ -38,7 +49,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// No second attempt. (A request that surely was not sent because its connection had died goes out again all the same.)
+    /// No retries. (A request that was certainly not sent, because its connection was closed, is still repeated.)
     #[must_use]
     pub fn none() -> Self {
         RetryPolicy {
@@ -54,21 +65,22 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets [`initial_backoff`](Self::initial_backoff), the first step of the back-off.
+    /// Sets [`initial_backoff`](Self::initial_backoff), the first back-off step.
     #[must_use]
     pub fn initial_backoff(mut self, step: Duration) -> Self {
         self.initial_backoff = step;
         self
     }
 
-    /// Sets [`throttled_initial_backoff`](Self::throttled_initial_backoff), the first step where the provider asks to slow down.
+    /// Sets [`throttled_initial_backoff`](Self::throttled_initial_backoff), the first back-off step after a rate
+    /// limit or overload.
     #[must_use]
     pub fn throttled_initial_backoff(mut self, step: Duration) -> Self {
         self.throttled_initial_backoff = step;
         self
     }
 
-    /// Sets [`max_backoff`](Self::max_backoff), the longest step.
+    /// Sets [`max_backoff`](Self::max_backoff), the longest back-off step.
     #[must_use]
     pub fn max_backoff(mut self, step: Duration) -> Self {
         self.max_backoff = step;
@@ -89,14 +101,14 @@ impl RetryPolicy {
         self
     }
 
-    /// How long to wait before the next attempt, or `None` to give up. `retries` have been made before.
+    /// The wait before the next attempt, or `None` to give up. `retries` attempts followed the first so far.
     pub(crate) fn delay(&self, retries: u32, error: &Error, rng: &mut Rng) -> Option<Duration> {
         if retries >= self.max_retries || !error.is_retryable() {
             return None;
         }
         match error.retry_after() {
             Some(wait) if wait > self.max_retry_after => None,
-            // A little later than asked, so that all who were told the same do not return together.
+            // Slightly later than asked, so that clients with the same wait do not return together.
             Some(wait) => {
                 let wait = wait.min(MAX_WAIT);
                 Some(wait.saturating_add(wait.mul_f64(0.1 * rng.unit())))
@@ -105,7 +117,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Full jitter over a doubling step, with a floor of a tenth of it.
+    /// Full jitter over a doubling step, with a minimum of a tenth of it.
     fn back_off(&self, retries: u32, kind: ErrorKind, rng: &mut Rng) -> Duration {
         let base = match kind {
             ErrorKind::RateLimit | ErrorKind::Overloaded => self.throttled_initial_backoff,
@@ -158,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_attempts_follow_the_first() {
+    fn at_most_max_retries_attempts_follow_the_first() {
         let rng = &mut Rng::new(1);
         for (retry, allowed) in [
             (RetryPolicy::none(), 0),

@@ -1,16 +1,17 @@
-//! How long a provider asks to wait, in every form that is in use.
+//! The waits that providers ask for, in all known formats.
 
 use crate::codec::decimal;
 use http::HeaderMap;
 use std::time::{Duration, SystemTime};
 
-/// The longest wait that is believed; longer ones are cut to it. Thirty days.
+/// Longer waits are reduced to this: thirty days.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The wait asked for by headers: `retry-after-ms`, `x-amz-retry-after` (milliseconds), `retry-after` in seconds or as a date.
+/// The wait in response headers: `retry-after-ms`, `x-amz-retry-after` (milliseconds), `retry-after` in seconds or as
+/// a date.
 ///
-/// A date counts from the answer's own `date` header, or from `now` where there is none. A date or number in the past is
-/// zero; junk is nothing.
+/// A date counts from the response's own `date` header, else from `now`. A date or number in the past is zero; an
+/// invalid value is `None`.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
@@ -30,7 +31,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(from).unwrap_or_default().min(MAX_WAIT))
 }
 
-/// A time in words, as rate-limit headers and error bodies give it: seconds (`12.5`), or numbers with units (`6m0s`,
+/// A duration as rate-limit headers and error bodies write it: seconds (`12.5`), or numbers with units (`6m0s`,
 /// `1h2m3.5s`, `20ms`, `37s`, `500us`).
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
@@ -67,7 +68,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 fn number(text: &str) -> Option<f64> {
-    // `f64` also reads `inf` and `nan`, with and without a sign; neither is a wait.
+    // `f64` also parses `inf` and `nan`, with and without a sign; neither is a wait.
     if text.contains(['n', 'N']) {
         return None;
     }
@@ -190,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_read_as_more_than_the_longest_wait(text in "\\PC{0,40}") {
+        fn no_text_is_parsed_as_more_than_the_maximum(text in "\\PC{0,40}") {
             prop_assert!(parse_duration(&text).unwrap_or_default() <= MAX_WAIT);
         }
     }

@@ -1,6 +1,6 @@
-/// What all calls to a provider may spend on retries, so that one in trouble is not asked three times as often (F56).
+/// A budget for the retries of all calls to a provider, so that an outage does not multiply the load on it (F56).
 ///
-/// Full at first. A retry costs ten, where the provider asked to slow down five; a success gives back one. In the long run
+/// It is full at first. A retry costs ten, after a rate limit or overload five; a success adds one. In the long run
 /// that is one retry for ten successes.
 #[derive(Debug)]
 pub(super) struct RetryBudget(u32);
@@ -18,14 +18,14 @@ impl RetryBudget {
         self.0
     }
 
-    /// Pays for a retry, if there is enough. Returns what it cost.
+    /// Pays for a retry, if the budget suffices. Returns the cost.
     pub(super) fn withdraw(&mut self, throttled: bool) -> Option<u32> {
         let cost = if throttled { THROTTLED } else { RETRY };
         self.0 = self.0.checked_sub(cost)?;
         Some(cost)
     }
 
-    /// Takes back the payment for a retry that did not take place.
+    /// Refunds the payment for a retry that did not start.
     pub(super) fn deposit(&mut self, cost: u32) {
         self.0 = self.0.saturating_add(cost).min(FULL);
     }

@@ -1,4 +1,4 @@
-/// SplitMix64: enough for jitter, any seed will do, and the same seed gives the same numbers everywhere.
+/// SplitMix64: sufficient for jitter; any seed is valid; equal seeds give equal numbers on every platform.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
@@ -15,12 +15,9 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to 1, without 1.
+    /// A number in the range 0 to 1, without 1.
     pub(crate) fn unit(&mut self) -> f64 {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "53 bits are exactly what an f64 holds"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "an f64 holds 53 bits exactly")]
         let unit = (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         unit
     }
@@ -31,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_those_of_the_published_algorithm() {
+    fn numbers_match_the_published_algorithm() {
         let mut rng = Rng::new(1_234_567);
         for number in [
             6_457_827_717_110_365_317,

@@ -1,27 +1,38 @@
 use std::time::Duration;
 
-/// How long to wait for what. `None` means without limit.
+/// Time limits of a call. `None` means no limit.
+///
+/// ```
+/// use std::time::Duration;
+/// use unifiedai::Timeouts;
+///
+/// let timeouts = Timeouts::default()
+///     .connect(Duration::from_secs(3))
+///     .idle(None) // no limit
+///     .total(Duration::from_secs(60));
+/// assert_eq!(timeouts.idle, None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Until the connection stands, all addresses of the name tried. Default 10 s.
+    /// Until the connection is established, over all addresses of the host together. Default 10 s.
     pub connect: Option<Duration>,
-    /// From sending to the answer's head, for an answer that comes whole. Default 600 s: a long answer is silent until it
-    /// is written.
+    /// From sending to the headers of a single-body response. Default 600 s: the server sends nothing while it
+    /// generates a long response.
     pub first_byte: Option<Duration>,
-    /// The same for a stream. Default 120 s.
+    /// From sending to the headers of a streamed response. Default 120 s.
     pub first_byte_stream: Option<Duration>,
     /// From sending to the first text, reasoning or tool call of a stream. Default none.
     pub first_token: Option<Duration>,
-    /// Between two bytes of the body. Default 60 s.
+    /// Between two chunks of the body. Default 60 s.
     pub idle: Option<Duration>,
-    /// Between two events of a stream; comments and pings do not count. Default 300 s. The body of an answer that comes
-    /// whole may take as long as this or [`first_byte`](Self::first_byte), whichever is longer.
+    /// Between two events of a stream; comments and keep-alives do not count. Default 300 s. It also limits the body
+    /// of a single-body response, unless [`first_byte`](Self::first_byte) is longer.
     pub progress: Option<Duration>,
-    /// For the whole call, from the moment when it is first driven: all attempts, back-off, and the waits for permits and for
-    /// the pace together. Default none.
+    /// For the complete call, from the moment when it is first driven: all attempts, back-off, and waits for permits
+    /// and the rate limiter. Default none.
     pub total: Option<Duration>,
-    /// How long a stream that has said why it stopped may stay open for its usage and end marker. Default 10 s.
+    /// How long a stream may stay open after its finish reason, for usage and end marker. Default 10 s.
     pub after_finish: Duration,
 }
 
@@ -99,17 +110,17 @@ impl Timeouts {
     }
 }
 
-/// How many bytes to accept. Counted as they arrive, whatever the headers announce.
+/// Size limits of a response, in bytes. They count received bytes, whatever the headers announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SizeLimits {
-    /// One event of a stream. Default 16 MiB, room for pictures in base64.
+    /// One event of a stream. Default 16 MiB, which suffices for images in base64.
     pub event: usize,
-    /// An answer that comes whole, and what is kept of a stream. Default 64 MiB.
+    /// A single-body response, and the kept part of a stream. Default 64 MiB.
     pub body: usize,
-    /// The body of an error; the rest is not read. Default 64 KiB.
+    /// The body of an error response; the rest is not read. Default 64 KiB.
     pub error_body: usize,
-    /// A whole stream on the wire. Default none.
+    /// All bytes of a stream. Default none.
     pub stream: Option<u64>,
 }
 

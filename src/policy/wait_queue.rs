@@ -1,24 +1,24 @@
 use std::{task::Waker, time::Duration};
 use unifiedai_transport::Time;
 
-/// The calls that wait for the pace, in the order in which they came.
+/// The calls that wait for the rate limiter, in FIFO order.
 ///
-/// The first of them is woken as soon as it is the first. What is ahead of each is known in the logarithm of their number,
-/// so that many waiters cost no more each than a few do.
+/// The first one is woken as soon as it is the first. The cost ahead of a waiter is found in logarithmic time, so
+/// that many waiters cost no more each than a few do.
 #[derive(Debug, Default)]
 pub(super) struct WaitQueue {
-    /// The number that was given out last.
+    /// The last number that was assigned.
     last: u64,
-    /// Ascending by number. Those that have left are there until there are too many of them.
+    /// Ascending by number. Slots of waiters that left are removed when there are too many of them.
     slots: Vec<(u64, Option<QueueEntry>)>,
     /// The slot of the first waiter, or the number of slots.
     first: usize,
-    /// Slots whose waiter has left.
+    /// Slots whose waiter left.
     empty_slots: usize,
     costs: PrefixSums,
 }
 
-/// What requests take of the pace.
+/// What requests cost in the rate limiter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
     pub(super) requests: u64,
@@ -28,24 +28,25 @@ pub(super) struct Cost {
 #[derive(Debug)]
 struct QueueEntry {
     cost: Cost,
-    /// One that is not back by then loses its position: it may never be driven again.
+    /// A waiter that has not returned by then loses its position, because it may never be driven again.
     expires_at: Time,
     waker: Option<Waker>,
-    /// Whether what it waits for may have come since it was last asked.
+    /// Whether the reason of its wait may have ended since it last tried.
     is_due: bool,
 }
 
-/// One that nothing wakes, and that has others ahead, looks again after this time at the latest: they may have left.
+/// A waiter with others ahead and without a waker tries again after this time at the latest, because those may have
+/// left.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How late one may come back without losing its position.
+/// How late a waiter may return without losing its position.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Empty slots that are kept.
 const MAX_EMPTY_SLOTS: usize = 64;
 
 impl WaitQueue {
-    /// Forgets those at the front that are not back in time. Returns the waker of the new first one.
+    /// Removes expired waiters at the front. Returns the waker of the new first one.
     pub(super) fn drop_expired(&mut self, now: Time) -> Option<Waker> {
         let mut waker = None;
         while let Some((_, Some(first))) = self.slots.get(self.first) {
@@ -57,14 +58,14 @@ impl WaitQueue {
         waker
     }
 
-    /// What all before this number want together; a newcomer has all before it.
+    /// The total cost of the waiters before this number; for a new one, of all.
     pub(super) fn cost_ahead(&self, number: Option<u64>) -> Cost {
         let slot = number.and_then(|number| self.slot(number));
         self.costs.before(slot.unwrap_or(self.slots.len()))
     }
 
-    /// Keeps the position of this number, or gives a newcomer the last one. Its turn comes at `at`, if none before it
-    /// leaves. Returns the number, and when to look again if nothing wakes it.
+    /// Keeps the position of this number, or appends a new waiter. It may proceed at `at`, if no earlier waiter
+    /// leaves. Returns the number, and when to try again without a wake-up.
     pub(super) fn enqueue(
         &mut self,
         number: Option<u64>,
@@ -91,8 +92,8 @@ impl WaitQueue {
         (number, look_again)
     }
 
-    /// Has `waker` woken when this number is the first, or what it waits for has come. It looks again at `at` by itself.
-    /// Whether it is due already.
+    /// Registers `waker` for the moment when this number is the first, or the reason of its wait has ended. The
+    /// waiter tries again at `at` anyway. Returns whether it is due already.
     pub(super) fn wake_by(&mut self, number: u64, at: Time, waker: &Waker) -> bool {
         let slot = self.slot(number);
         let Some((_, Some(waiting))) = slot.and_then(|slot| self.slots.get_mut(slot)) else {
@@ -109,13 +110,13 @@ impl WaitQueue {
         false
     }
 
-    /// Gives up this position. Returns the waker of the first one, if that is another one now.
+    /// Removes this position. Returns the waker of the first waiter, if that changed.
     pub(super) fn remove(&mut self, number: u64) -> Option<Waker> {
         let slot = self.slot(number)?;
         self.clear_slot(slot)
     }
 
-    /// The first one can go earlier than its last answer said. Returns its waker.
+    /// The first waiter can proceed earlier than last reported. Returns its waker.
     pub(super) fn mark_first_due(&mut self) -> Option<Waker> {
         let first = self.slots.get_mut(self.first)?.1.as_mut()?;
         first.is_due = true;
@@ -164,7 +165,7 @@ impl WaitQueue {
         }
     }
 
-    /// Forgets the slots of those that have left. On average each slot is moved once for each that has.
+    /// Removes empty slots. On average each slot is moved once for each waiter that left.
     fn compact(&mut self) {
         self.slots.retain(|(_, waiting)| waiting.is_some());
         (self.first, self.empty_slots) = (0, 0);
@@ -192,8 +193,8 @@ impl Cost {
     }
 }
 
-/// Costs in a row and the sum of those before each: a Fenwick tree. Element `i`, counted from 1, has the sum of as many
-/// costs up to the `i`th as the lowest bit of `i` says.
+/// Costs in a row and their prefix sums: a Fenwick tree. Element `i`, counted from 1, has the sum of as many costs up
+/// to the `i`th as the value of the lowest bit of `i`.
 #[derive(Debug, Default)]
 struct PrefixSums(Vec<Cost>);
 
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_a_waker_wakes_need_not_come_back_before_its_time() {
+    fn a_waiter_with_a_waker_need_not_return_before_its_time() {
         let mut queue = WaitQueue::default();
         queue.enqueue(None, at(0), at(500), cost(1));
         let (second, look_again) = queue.enqueue(None, at(0), at(60_000), cost(1));

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{header, response};
 use std::fmt;
 
-/// Reads one response body: what it is, where its frames are, how large it may get.
+/// Reads one response body: detects its format, splits it into frames, limits its size.
 pub(super) struct BodyReader {
     format: BodyFormat,
     media_type: MediaType,
@@ -23,7 +23,7 @@ pub(super) struct BodyReader {
     received: u64,
 }
 
-/// What the head says that the body is.
+/// The body's format according to the headers.
 #[derive(Debug, PartialEq, Eq)]
 enum MediaType {
     EventStream,
@@ -33,7 +33,7 @@ enum MediaType {
 }
 
 enum BodyFormat {
-    /// Not known before the first byte that is not white space; what came so far.
+    /// Undecided until the first byte that is not white space; holds the bytes so far.
     Unknown(Bytes),
     Stream(FrameDecoder),
     SingleBody(BodyBuffer),
@@ -47,7 +47,7 @@ enum FrameDecoder {
     Aws(crate::codec::event_stream::EventStreamDecoder),
 }
 
-/// A body that is kept; not copied while it is one chunk.
+/// A body that is kept. A single chunk is not copied.
 #[derive(Default)]
 struct BodyBuffer {
     first: Option<Bytes>,
@@ -101,12 +101,12 @@ impl BodyReader {
         matches!(self.format, BodyFormat::Stream(_))
     }
 
-    /// Whether not one byte has come.
+    /// Whether no byte was received.
     pub(super) fn is_empty(&self) -> bool {
         self.received == 0
     }
 
-    /// What has come of an error's body; `None` for an answer.
+    /// The received part of an error response's body; `None` for a success response.
     pub(super) fn take_error_body(&mut self) -> Option<Bytes> {
         match &mut self.format {
             BodyFormat::Error(body) => Some(body.take()),
@@ -185,7 +185,7 @@ impl BodyReader {
         target: &AttemptTarget<O::Request>,
     ) -> Result<BodyOutcome, Error> {
         if let BodyFormat::Unknown(held) = &self.format {
-            // A body so short that it could have become several things.
+            // A body so short that its format is still undecided.
             if let Some(form) = self.detect_format(held, true)? {
                 let held = held.clone();
                 self.format = form;
@@ -200,7 +200,7 @@ impl BodyReader {
             BodyFormat::Error(body) => Ok(BodyOutcome::ErrorBody(body.take())),
             BodyFormat::Unknown(_) => Err(Error::new(
                 ErrorKind::Truncated,
-                "the answer has no content although its status says success",
+                "the response body is empty although the status is a success",
             )),
             BodyFormat::SingleBody(body) => {
                 let body = body.take();
@@ -218,7 +218,7 @@ impl BodyReader {
                     let warning = cut.then(|| {
                         Warning::new(
                             "cut_event",
-                            "the stream was complete, but ended inside an event: what that said is missing",
+                            "the stream was complete, but ended inside an event; the content of that event is missing",
                         )
                     });
                     return Ok(BodyOutcome::Complete { warning });
@@ -229,7 +229,7 @@ impl BodyReader {
                 Err(Error::new(
                     ErrorKind::Truncated,
                     format!(
-                        "the stream ended after {} bytes without saying that it was complete",
+                        "the stream ended after {} bytes without its end signal",
                         self.received
                     ),
                 ))
@@ -237,8 +237,8 @@ impl BodyReader {
         }
     }
 
-    /// Decides by its beginning whether frames or one JSON value come; servers mislabel both (F26, F27). `None` as long as
-    /// it can still be either.
+    /// Decides from the first bytes whether the body is a stream of frames or one JSON value: servers mislabel both
+    /// (F26, F27). `None` while both are possible.
     fn detect_format(&self, held: &Bytes, all: bool) -> Result<Option<BodyFormat>, Error> {
         let Some(first) = held.first() else {
             return Ok(None);
@@ -259,9 +259,9 @@ impl BodyReader {
                 Ok(Some(BodyFormat::SingleBody(BodyBuffer::default())))
             }
             Framing::Sse | Framing::SingleBody if declared || is_sse(held) => frames(Framing::Sse),
-            // A stream cut inside its first word.
+            // A stream cut inside its first field name.
             Framing::Sse if all && begins_sse(held) => frames(Framing::Sse),
-            // Neither, but worth showing, or not yet anything.
+            // Not enough to recognise a format or to show an excerpt.
             _ if !all && held.len() < EXCERPT_BYTES => Ok(None),
             _ => Err(self.unexpected(held)),
         }
@@ -272,7 +272,7 @@ impl BodyReader {
         Error::new(
             ErrorKind::Protocol,
             format!(
-                "the answer is neither JSON nor a stream of events ({content_type}): {}",
+                "the response body is neither JSON nor an event stream ({content_type}): {}",
                 excerpt(body)
             ),
         )
@@ -290,7 +290,7 @@ impl BodyReader {
 
 impl fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nothing of the body: an exchange ends up in logs (F113), and what a server refuses it can repeat the key in (F109).
+        // Shows nothing of the body: an exchange may be logged (F113), and an error body may contain the key (F109).
         f.debug_struct("BodyReader")
             .field("framing", &self.framing)
             .field("received", &self.received)
@@ -373,7 +373,7 @@ impl FrameDecoder {
                 FrameOutcome::Complete => {
                     return Err(Error::new(
                         ErrorKind::Truncated,
-                        "the stream ended with its end marker before any answer had begun",
+                        "the stream sent its end marker before any content",
                     ));
                 }
                 FrameOutcome::Continue => reading = BodyOutcome::Progress,
@@ -382,7 +382,8 @@ impl FrameDecoder {
         }
     }
 
-    /// The body is over. A last event that lacks its end counts if it is whole (F10). Returns whether it was cut.
+    /// The body ended. A last event without its terminator counts if its JSON is complete (F10). Returns whether it
+    /// was cut.
     fn end<O: Operation>(
         &mut self,
         operation: &mut O,
@@ -435,7 +436,7 @@ fn aws_frame<O: Operation>(
         ),
         _ => Err(Error::new(
             ErrorKind::Protocol,
-            "an event without a known `:message-type`",
+            "an event has a missing or unknown `:message-type` header",
         )),
     }
 }
@@ -465,7 +466,7 @@ impl BodyBuffer {
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// How a stream of events can begin.
+/// The first bytes of an SSE stream.
 const SSE_FIELDS: [&[u8]; 5] = [b":", b"data", b"event", b"id", b"retry"];
 
 fn begins_sse(held: &[u8]) -> bool {
@@ -476,8 +477,8 @@ fn is_sse(text: &[u8]) -> bool {
     SSE_FIELDS.iter().any(|field| text.starts_with(field))
 }
 
-/// A body without marks and white space before it, in any order, so that it does not matter at which one a chunk ends. Some
-/// servers send line after line of white space while they work.
+/// Skips byte order marks and white space before the body, in any order, so that chunk boundaries make no difference.
+/// Some servers send lines of white space while they generate.
 fn skip_preamble(mut body: Bytes) -> Bytes {
     let mut text = body.trim_ascii_start();
     while let Some(rest) = text.strip_prefix(BOM) {

@@ -4,7 +4,7 @@ use unifiedai_transport::{AttemptDeadlines, Phase, Time};
 
 const TIMER_TOLERANCE: Duration = Duration::from_millis(50);
 
-/// When which limit passes. [`Time::MAX`] is never.
+/// The time at which each limit expires; [`Time::MAX`] is never.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     total: Time,
@@ -32,7 +32,7 @@ impl Deadlines {
         }
     }
 
-    /// A request goes out.
+    /// An attempt's request is sent.
     pub(super) fn begin_attempt(&mut self, now: Time, streaming: bool, timeouts: &Timeouts) {
         self.clear_attempt();
         self.streaming = streaming;
@@ -50,7 +50,7 @@ impl Deadlines {
         }
     }
 
-    /// The head arrived.
+    /// The response headers were received.
     pub(super) fn begin_body(&mut self, now: Time, timeouts: &Timeouts) {
         self.connect = Time::MAX;
         self.first_byte = Time::MAX;
@@ -70,14 +70,14 @@ impl Deadlines {
         self.first_token = Time::MAX;
     }
 
-    /// The stream said why it stopped. What comes after that does not put its end off.
+    /// The stream sent a finish reason. Later data does not extend this deadline.
     pub(super) fn on_finish(&mut self, now: Time, timeouts: &Timeouts) {
         if self.end == Time::MAX {
             self.end = now.saturating_add(timeouts.after_finish);
         }
     }
 
-    /// The caller took this long before it read on. That is no silence of the server.
+    /// The caller read the next event this much later. The server was not idle during that time.
     pub(super) fn extend(&mut self, by: Duration) {
         for deadline in [
             &mut self.first_token,
@@ -89,12 +89,12 @@ impl Deadlines {
         }
     }
 
-    /// What seemed to be the finish reason was none.
+    /// The finish reason turned out not to be one.
     pub(super) fn clear_finish(&mut self) {
         self.end = Time::MAX;
     }
 
-    /// No attempt is under way: only the whole call's limit holds.
+    /// No attempt is open: only the total timeout applies.
     pub(super) fn clear_attempt(&mut self) {
         let total = self.total;
         *self = Deadlines {
@@ -108,14 +108,14 @@ impl Deadlines {
         self.total
     }
 
-    /// The earliest limit. Connecting is watched by the transport alone: only it knows when it is over.
+    /// The earliest deadline. The connect timeout is left to the transport, which alone knows when it is connected.
     pub(super) fn next(&self) -> Time {
         self.all()
             .into_iter()
             .fold(Time::MAX, |next, (at, _)| next.min(at))
     }
 
-    /// The limit that has passed; of several the earliest.
+    /// The timeout that has expired; the earliest if there are several.
     pub(super) fn passed(&self, now: Time) -> Option<TimeoutKind> {
         if now < self.next() {
             return None;
@@ -127,7 +127,8 @@ impl Deadlines {
             .map(|(_, kind)| kind)
     }
 
-    /// The limit behind a timeout that the transport reports. Its timers may be a little ahead of the driver's clock.
+    /// The timeout that a transport's error corresponds to. The transport's timer may run slightly ahead of the
+    /// driver's clock.
     pub(super) fn classify_timeout(&self, phase: Phase, now: Time) -> TimeoutKind {
         let now = now.saturating_add(TIMER_TOLERANCE);
         match phase {
@@ -146,7 +147,7 @@ impl Deadlines {
         limits
     }
 
-    /// What the caller allowed, for the error's words.
+    /// The configured limit, for the error message.
     pub(super) fn configured_limit(
         &self,
         kind: TimeoutKind,
@@ -163,7 +164,7 @@ impl Deadlines {
         }
     }
 
-    /// A whole answer has no events: this is what its body may take.
+    /// A single-body response has no events; this limits the duration of its body.
     fn progress_limit(&self, timeouts: &Timeouts) -> Option<Duration> {
         if self.streaming {
             return timeouts.progress;
@@ -227,7 +228,7 @@ mod tests {
         deadlines
     }
 
-    /// Nothing has passed right before this time, and this limit passes then.
+    /// Checks that nothing has expired just before this time, and that this timeout expires then.
     fn next_is(deadlines: &Deadlines, millis: u64, kind: TimeoutKind) {
         assert_eq!(deadlines.next(), at(millis));
         assert_eq!(deadlines.passed(at(millis - 1)), None);

@@ -1,4 +1,4 @@
-//! Errors from what the transport, the clock, the server and the driver did. Nothing here changes the state of a call.
+//! Errors caused by the transport, the clock, the server and the driver. Nothing here changes the state of a call.
 
 use super::{Input, State};
 use crate::{
@@ -30,7 +30,7 @@ pub(super) fn transport_error(failure: &TransportError) -> Error {
     }
 }
 
-/// `silent` is whether nothing at all came after the head (F36).
+/// `silent`: no body byte was received after the headers (F36).
 pub(super) fn timeout_error(
     timeout: TimeoutKind,
     allowed: Option<Duration>,
@@ -38,13 +38,13 @@ pub(super) fn timeout_error(
     failure: Option<&TransportError>,
 ) -> Error {
     let what = match timeout {
-        TimeoutKind::Connect => "no connection stood",
-        TimeoutKind::FirstByte => "the answer did not begin",
-        TimeoutKind::FirstToken => "the stream brought no text",
-        TimeoutKind::Idle if silent => "not a byte came after the answer's head",
-        TimeoutKind::Idle => "the answer fell silent",
-        TimeoutKind::Progress => "the answer made no progress",
-        TimeoutKind::Total => "the call was not over",
+        TimeoutKind::Connect => "no connection was established",
+        TimeoutKind::FirstByte => "no response headers were received",
+        TimeoutKind::FirstToken => "the stream sent no text, reasoning or tool call",
+        TimeoutKind::Idle if silent => "no body byte was received after the response headers",
+        TimeoutKind::Idle => "no data was received",
+        TimeoutKind::Progress => "the stream sent no event",
+        TimeoutKind::Total => "the call was not complete",
     };
     let within = allowed.map_or_else(String::new, |limit| format!(" within {limit:?}"));
     let place = failure.map_or_else(String::new, |failure| format!(": {failure}"));
@@ -55,7 +55,7 @@ pub(super) fn timeout_error(
     .with_timeout(timeout)
 }
 
-/// The error behind a status that is no success. `limits` are what the headers tell, `wall` is the time of day.
+/// The error of an unsuccessful status. `limits` are the headers' rate limits, `wall` is the time of day.
 pub(super) fn http_error(
     provider: &dyn Provider,
     head: &response::Parts,
@@ -80,7 +80,7 @@ pub(super) fn http_error(
         .get("x-should-retry")
         .map(HeaderValue::as_bytes)
     {
-        // No server's word makes a request pass that is too large, or that nobody pays for.
+        // A server's header cannot make retryable what a retry cannot fix: an oversized request, an exhausted quota.
         Some(b"true") if !error.kind().is_lasting() => error = error.with_retryable(true),
         Some(b"false") => error = error.with_retryable(false),
         _ => {}
@@ -88,7 +88,7 @@ pub(super) fn http_error(
     error.with_status(head.status.as_u16()).with_body(body)
 }
 
-/// Until the allowances that are used up are there again, where the headers tell (F52).
+/// The time until the exhausted rate limits are reset, according to the headers (F52).
 fn exhausted_for(limits: &[RateLimit]) -> Option<Duration> {
     let used_up = limits.iter().filter(|limit| limit.remaining == Some(0));
     used_up.filter_map(|limit| limit.reset).max()
@@ -97,23 +97,23 @@ fn exhausted_for(limits: &[RateLimit]) -> Option<Duration> {
 pub(super) fn rate_limited_locally(wait: Duration) -> Error {
     Error::new(
         ErrorKind::RateLimit,
-        format!("the pace set for this provider leaves room only in {wait:?}"),
+        format!("local rate limit: the next request to this provider is allowed in {wait:?}"),
     )
     .with_code("local_rate_limit")
     .with_retry_after(wait)
 }
 
 pub(super) fn circuit_open(wait: Duration, last: Option<&str>) -> Error {
-    let last = last.map_or_else(String::new, |last| format!("; at last: {last}"));
+    let last = last.map_or_else(String::new, |last| format!("; last error: {last}"));
     Error::new(
         ErrorKind::CircuitOpen,
-        format!("most calls to this provider failed lately{last}"),
+        format!("the circuit breaker is open, because most calls to this provider failed within the last minute{last}"),
     )
     .with_retryable(true)
     .with_retry_after(wait)
 }
 
-/// An error in a few words, without the key, for the log of attempts.
+/// A short form of an error, without the key, for the log of attempts.
 pub(super) fn error_summary(error: &Error, secret: Option<&Secret>) -> String {
     let mut message = error.message().to_owned();
     if let Some(secret) = secret {
@@ -136,9 +136,9 @@ pub(super) fn misuse(state: &State, input: &Input) -> Error {
     };
     let state = match state {
         State::Ready { .. } => "before the request was sent",
-        State::AwaitHeaders => "before the response's head",
+        State::AwaitHeaders => "before the response headers",
         State::Body { .. } => "inside the response's body",
-        State::Done(_) => "after the end",
+        State::Done(_) => "after the end of the call",
     };
     Error::new(
         ErrorKind::Misuse,
@@ -154,17 +154,17 @@ pub(super) fn is_signed(auth: &Auth) -> bool {
     }
 }
 
-/// Clocks that differ by less than this are no reason for a failed signature (AWS allows five minutes).
+/// A clock difference below this does not invalidate a signature (AWS allows five minutes).
 const TOLERATED_SKEW_SECONDS: i64 = 240;
 
-/// A server moves the date of a signature by no more than this: otherwise it could have requests signed for any day to come. A
-/// clock that shows local time where UTC is meant is off by at most 14 hours (UTC+14:00, the largest offset in the time zone
-/// database of IANA), with an hour for a change of daylight saving time that it missed. A clock that is further off has to be
-/// set.
+/// The largest correction of the signing time. Without a limit, a server could obtain signatures for any future date.
+/// A clock that runs on local time instead of UTC is off by at most 14 hours (UTC+14:00, the largest offset in IANA's
+/// time zone database), plus an hour of daylight saving time. A clock that is further off must be corrected by its
+/// user.
 const MAX_SKEW_SECONDS: i64 = 15 * 60 * 60;
 
-/// Server time minus ours in seconds, by the `date` of an answer; `None` where it is no reason for a failed signature, or
-/// not to be trusted.
+/// Server time minus ours in seconds, by the response's `date`; `None` if it does not explain a failed signature, or
+/// exceeds the limit.
 pub(super) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
     let date = headers.get(http::header::DATE)?.to_str().ok()?;
     let server = httpdate::parse_http_date(date).ok()?;

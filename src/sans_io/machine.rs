@@ -1,4 +1,4 @@
-//! All transitions of an [`Exchange`], in the order of a call. The graph in the parent module names them.
+//! All transitions of an [`Exchange`], in the order of a call. The crate docs have the graph of its states.
 
 use super::{
     AttemptTarget, Exchange, Input, Operation, State, Step,
@@ -25,12 +25,12 @@ use std::{
 };
 use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 
-/// How often a request that was certainly not processed is sent again without counting as a retry (F59, F60).
+/// How often a request that was certainly not processed is repeated without counting as a retry (F59, F60).
 const MAX_FREE_RETRIES: u32 = 2;
 
 /// # Driving
 impl<O: Operation> Exchange<O> {
-    /// What to do next. Cheap to call again; a late call notices deadlines that have passed.
+    /// Returns what to do next. It may be called again at any time; a late call notices expired deadlines.
     pub fn poll(&mut self, now: Time) -> Step {
         self.now = self.now.max(now);
         if let Some(event) = self.next_event() {
@@ -54,7 +54,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// What happened, and when.
+    /// Takes what happened, and when.
     pub fn handle(&mut self, input: Input, now: Time) {
         self.now = self.now.max(now);
         let result = match (&mut self.state, input) {
@@ -72,7 +72,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Ends the call because its caller gave up. Events that were decoded before are still handed out.
+    /// Ends the call because its caller cancelled it. Events that were decoded before are still returned.
     pub(crate) fn cancel(&mut self, now: Time) {
         self.now = self.now.max(now);
         if !matches!(self.state, State::Done(_)) {
@@ -82,7 +82,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Before the first poll: the call begins now, however long ago the exchange was made.
+    /// Before the first poll: the call begins now, however long ago the exchange was created.
     pub(crate) fn begin(&mut self, now: Time) {
         if !std::mem::replace(&mut self.started, true) {
             self.now = self.now.max(now);
@@ -97,8 +97,8 @@ impl<O: Operation> Exchange<O> {
         self.now = self.now.max(now);
     }
 
-    /// After [`Step::Sleep`]: has `waker` woken when the wait is over early. Returns until when to sleep at the latest;
-    /// `None` if the wait is over.
+    /// After [`Step::Sleep`]: registers `waker` for an early end of the wait. Returns the latest end of the wait;
+    /// `None` if it is over.
     pub(crate) fn wake_by(&mut self, until: Time, waker: &Waker) -> Option<Time> {
         let State::Ready { at, .. } = &mut self.state else {
             return None;
@@ -108,7 +108,7 @@ impl<O: Operation> Exchange<O> {
         latest
     }
 
-    /// Events are held back until the first visible one, so that an attempt that fails before it leaves no trace.
+    /// Events are queued until the first visible one, so that an attempt that fails before it leaves no trace.
     fn next_event(&mut self) -> Option<StreamEvent> {
         let settled = matches!(self.state, State::Done(Ok(())));
         if !self.operation.is_visible() && !settled {
@@ -124,7 +124,7 @@ impl<O: Operation> Exchange<O> {
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "the server switched to another protocol, which nobody asked for",
+                "the server switched to another protocol (status 101) without being asked to",
             )
             .with_status(101));
         }
@@ -149,7 +149,7 @@ impl<O: Operation> Exchange<O> {
         }
         self.deadlines.begin_body(self.now, &self.target.timeouts);
         let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
-        // The headers of a success were read. Kept ones could keep alive the buffer that they were read into.
+        // The headers of a success were read. Keeping them could keep the buffer alive into which they were read.
         let error_headers = (!head.status.is_success()).then(|| Box::new(head));
         self.state = State::Body {
             reader,
@@ -178,7 +178,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn on_transport_error(&mut self, failure: TransportError) {
-        // The status counts even if the body that explains it did not arrive (F38).
+        // The status counts even if the body was not received completely (F38).
         if let State::Body { reader, .. } = &mut self.state {
             if let Some(body) = reader.take_error_body() {
                 let error = self.http_error(body);
@@ -240,7 +240,7 @@ impl<O: Operation> Exchange<O> {
 
 /// # Attempts
 impl<O: Operation> Exchange<O> {
-    /// Starts an attempt as soon as the permits for it are granted, on the first target that has not failed by then.
+    /// Starts an attempt as soon as its permits are granted, on the first target that has not failed by then.
     fn start_attempt(&mut self) -> Step {
         loop {
             let error = match self
@@ -288,14 +288,14 @@ impl<O: Operation> Exchange<O> {
         Step::Sleep { until }
     }
 
-    /// Fails if the request cannot be built or authenticated. Nothing was sent then.
+    /// Fails if the request cannot be built or authenticated. In that case nothing was sent.
     fn send(&mut self) -> Result<Step, Error> {
         if let Some(restart_warning) = &self.restart_warning {
             self.operation.warn(&self.target, restart_warning.clone());
         }
         self.metadata.status = None;
         self.metadata.request_id = None;
-        // The last response's limits were applied already, or belong to another target.
+        // The rate limits of the last response were applied already, or belong to another target.
         self.metadata.rate_limits.clear();
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
@@ -323,7 +323,7 @@ impl<O: Operation> Exchange<O> {
             .begin_attempt(self.now, streaming, &self.target.timeouts);
         let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
         attempt.target = self.fallback.as_ref().map(|_| self.target_name());
-        // Most calls need no other one.
+        // Most calls have one attempt.
         if self.metrics.attempts.is_empty() {
             self.metrics.attempts = Vec::with_capacity(1);
         }
@@ -336,7 +336,7 @@ impl<O: Operation> Exchange<O> {
         })
     }
 
-    /// Plans another attempt, not before `at`, and discards everything that the last one received.
+    /// Schedules another attempt, not before `at`, and discards everything that the last one received.
     fn schedule_attempt(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
         self.operation.reset();
         self.deadlines.clear_attempt();
@@ -362,7 +362,7 @@ impl<O: Operation> Exchange<O> {
         self.target.permits.complete(self.now, &report);
     }
 
-    /// Writes the end of the open attempt into the log; `false` if no attempt is open.
+    /// Records the end of the open attempt; `false` if no attempt is open.
     fn log_end(&mut self, error: Option<&Error>) -> bool {
         if !std::mem::take(&mut self.attempt_open) {
             return false;
@@ -379,7 +379,7 @@ impl<O: Operation> Exchange<O> {
 
 /// # The end of a call
 impl<O: Operation> Exchange<O> {
-    /// Whether a stream has signalled its end, so that only the end of the body is missing.
+    /// Whether a stream has sent its end signal, so that only the end of the body is missing.
     fn is_logically_complete(&self) -> bool {
         matches!(&self.state, State::Body { reader, .. } if reader.is_stream())
             && self.operation.is_complete()
@@ -388,7 +388,7 @@ impl<O: Operation> Exchange<O> {
     fn finish_early(&mut self, why: &str) {
         let warning = Warning::new(
             "missing_end",
-            format!("the stream was complete, but did not end as it should: {why}"),
+            format!("the stream was complete, but its body did not end correctly: {why}"),
         );
         if let Err(error) = self.succeed(Some(warning)) {
             self.fail(error);
@@ -448,8 +448,8 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// A transport error. If the connection was closed before the request was sent, the request is sent over another
-    /// connection with the same permits: that is no failure of the provider (F59, F60).
+    /// Handles a transport error. If the connection was closed before the request was sent, the request is sent over
+    /// another connection with the same permits, because that is no failure of the provider (F59, F60).
     fn fail_or_resend(&mut self, error: Error) {
         let unsent = error.transport().is_some_and(|failure| {
             failure.delivery() == RequestDelivery::NotSent
@@ -505,8 +505,8 @@ impl<O: Operation> Exchange<O> {
             || self.operation.method() == Method::GET
     }
 
-    /// Whether the call is past its point of no return. That a visible event was decoded is what counts, not that it was
-    /// handed out: otherwise the way in which bytes are cut into chunks would decide.
+    /// Whether the call is past its point of no return. That a visible event was decoded counts, not that it was
+    /// returned: otherwise chunk boundaries would decide.
     fn is_committed(&self) -> bool {
         O::is_streamed(&self.target.request) && self.operation.is_visible()
     }
@@ -522,7 +522,7 @@ impl<O: Operation> Exchange<O> {
                 || fallback.is_some_and(|fallback| fallback.allow_restart_mid_stream))
     }
 
-    /// Moves to the next target, if the error is one that another target may not have.
+    /// Moves to the next target, if the error is specific to this one.
     fn try_fallback(&mut self, error: &Error) -> bool {
         let (committed, over_time) = (self.is_committed(), self.is_over_time());
         let Some(fallback) = &mut self.fallback else {
@@ -551,7 +551,7 @@ impl<O: Operation> Exchange<O> {
                 }
             };
             if committed {
-                let what = "the answer begins anew: what came before is void";
+                let what = "the response restarts on another model: discard the earlier output";
                 self.restart_warning = Some(Warning::new("restarted", what));
             }
             self.switch_target(target, request);
@@ -600,7 +600,7 @@ impl<O: Operation> Exchange<O> {
             ..
         } = &self.state
         else {
-            return Error::new(ErrorKind::Protocol, "an error without a head");
+            return Error::new(ErrorKind::Protocol, "the error response has no headers");
         };
         let limits = &self.metadata.rate_limits;
         http_error(
@@ -612,8 +612,8 @@ impl<O: Operation> Exchange<O> {
         )
     }
 
-    /// A refused signature may be due to a wrong clock: takes the time of day from the response's `date` (F95b). Returns
-    /// whether to sign and send again.
+    /// A refused signature may be due to a wrong clock: takes the time of day from the response's `date` (F95b).
+    /// Returns whether to sign and send again.
     fn learn_clock_skew(&mut self, error: &Error) -> bool {
         let refused = matches!(
             error.kind(),
@@ -658,7 +658,7 @@ impl<O: Operation> Exchange<O> {
 }
 
 impl<R> AttemptTarget<R> {
-    /// Replaces all four members. `request` is the request for `target`, `own` are the timeouts of the call.
+    /// Replaces all four fields. `request` is the request for `target`, `own` are the timeouts of the call.
     fn switch_target(&mut self, target: FallbackTarget, request: R, own: &Timeouts) {
         self.request = request;
         self.timeouts = *own;

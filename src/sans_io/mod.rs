@@ -1,18 +1,19 @@
 //! The machine: one call from request to result, with its attempts, deadlines and decoding.
 //!
-//! It does no I/O and reads no clock. A driver asks it what to do ([`Exchange::poll`]) and reports what happened
-//! ([`Exchange::handle`]). The crate docs have the graph of its states; all transitions are in `machine.rs`:
+//! It does no I/O and reads no clock. A driver calls [`Exchange::poll`] to learn what to do, and reports what
+//! happened to [`Exchange::handle`]. The crate docs have the graph of its states. All transitions are in
+//! `machine.rs`:
 //!
 //! | from | by | to |
 //! |---|---|---|
-//! | `Ready` | `start_attempt` | `AwaitHeaders`, or `Ready` with a later `at` while a permit is awaited |
+//! | `Ready` | `start_attempt` | `AwaitHeaders`, or `Ready` with a later `at` while the call waits for a permit |
 //! | `AwaitHeaders` | `on_headers` | `Body` |
-//! | `Body` | `on_chunk`, `on_end` | `Body` until the answer is complete, then `succeed` |
+//! | `Body` | `on_chunk`, `on_end` | `Body` until the response is complete, then `succeed` |
 //! | `AwaitHeaders`, `Body` | `on_transport_error`, `time_out` | `fail`, or `succeed` if only the end of the body is missing |
 //! | | `succeed` | `Done(Ok)`, or `schedule_attempt` for the next page |
 //! | | `fail`, `try_fallback` | `schedule_attempt`, or `Done(Err)` by `end_call` |
 //! | | `schedule_attempt` | `Ready`; everything that the last attempt received is discarded |
-//! | any | `cancel`, `handle` of an input that does not fit | `Done(Err)` |
+//! | any | `cancel`, `handle` of an unexpected input | `Done(Err)` |
 
 mod body;
 mod deadlines;
@@ -42,16 +43,16 @@ pub use operation::{Chat, CheckProvider, Embed, ListModels, Operation, RetrieveM
 
 /// One call: the state machine that all drivers share.
 ///
-/// The methods are of three kinds. *Ask*: [`poll`](Self::poll) says what to do; call it until it says
-/// [`Step::Done`]. *Tell*: [`handle`](Self::handle) says what happened; call it only for what the last step asked for.
-/// *End*: [`into_result`](Self::into_result). Dropping an exchange at any point cancels it.
+/// Its methods are of three kinds. *Output*: [`poll`](Self::poll) returns what to do; call it until it returns
+/// [`Step::Done`]. *Input*: [`handle`](Self::handle) takes what happened; pass only the inputs that the last step
+/// allows. *End*: [`into_result`](Self::into_result). Dropping an exchange at any point cancels the call.
 ///
 /// | after | the driver may handle |
 /// |---|---|
 /// | [`Step::Send`] | [`Input::Headers`], [`Input::TransportError`] |
-/// | [`Step::Receive`] | [`Input::Body`], [`Input::BodyEnd`], [`Input::TransportError`], or nothing if the deadline passed; [`Input::Headers`] if it did not come yet |
+/// | [`Step::Receive`] | [`Input::Body`], [`Input::BodyEnd`], [`Input::TransportError`], or nothing if the deadline passed; [`Input::Headers`] if they were not handled yet |
 /// | [`Step::Sleep`], [`Step::Event`] | nothing |
-/// | [`Step::Done`] | nothing; whatever comes is ignored |
+/// | [`Step::Done`] | nothing; any input is ignored |
 ///
 /// Anything else ends the call with an error of kind [`Misuse`](ErrorKind::Misuse). The first error is final.
 #[derive(Debug)]
@@ -62,10 +63,10 @@ pub struct Exchange<O: Operation = Chat> {
     /// Remaining fallback targets.
     fallback: Option<Box<Fallback>>,
     state: State,
-    /// When the call began; for a driver of this crate, when it was first driven.
+    /// When the call began; with a driver of this crate, when it was first driven.
     start: CallStart,
     started: bool,
-    /// The latest time that was passed; an earlier one counts as this (F70).
+    /// The latest time that was passed; an earlier one is replaced by it (F70).
     now: Time,
     rng: Rng,
     deadlines: Deadlines,
@@ -76,7 +77,7 @@ pub struct Exchange<O: Operation = Chat> {
     /// Server time minus ours, in seconds, learned from a clock error.
     skew: i64,
     secret: Option<Secret>,
-    /// Whether the last attempt in the log is not over.
+    /// Whether the last attempt in the log is still open.
     attempt_open: bool,
     /// Warning emitted at the start of each later attempt; earlier attempts' events are discarded.
     restart_warning: Option<Warning>,
@@ -84,13 +85,13 @@ pub struct Exchange<O: Operation = Chat> {
     metrics: CallMetrics,
 }
 
-/// What the current attempt is aimed at. The exchange owns it and lends it to the operation, so there is one place that
-/// changes when the call moves to a fallback target.
+/// The target of the current attempt. The exchange owns it and lends it to the operation, so that one place changes
+/// when the call moves to a fallback target.
 pub struct AttemptTarget<R> {
     pub(crate) provider: Arc<dyn Provider>,
-    /// The request as the caller wrote it, with the model and headers of this target.
+    /// The caller's request, with the model and headers of this target.
     pub(crate) request: R,
-    /// The timeouts of the options, or shorter ones of this target.
+    /// The call's timeouts, or this target's shorter ones.
     timeouts: Timeouts,
     /// The permits of this target.
     permits: CallPermits,
@@ -98,7 +99,7 @@ pub struct AttemptTarget<R> {
 
 impl<R> fmt::Debug for AttemptTarget<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the request: an exchange ends up in logs (F113).
+        // Does not show the request: an exchange may be logged (F113).
         f.debug_struct("AttemptTarget")
             .field("provider", &self.provider)
             .field("timeouts", &self.timeouts)
@@ -109,19 +110,19 @@ impl<R> fmt::Debug for AttemptTarget<R> {
 
 /// The attempts and targets of a call so far.
 pub(crate) struct CallProgress<'a> {
-    /// The target that the call is with.
+    /// The current target.
     pub(crate) provider: &'a str,
     pub(crate) model: &'a str,
-    /// The attempts that are over.
+    /// The attempts that have ended.
     pub(crate) finished: &'a [Attempt],
-    /// The targets that it has left.
+    /// The targets that were abandoned.
     pub(crate) abandoned: &'a [AbandonedTarget],
 }
 
 enum State {
     Ready {
         at: Time,
-        /// The encoded request, if there is one. Dropped once sent; a retry encodes it again.
+        /// The encoded request, if there is one. It is dropped once sent; a retry encodes it again.
         encoded: Option<Request<Bytes>>,
     },
     AwaitHeaders,
@@ -136,7 +137,7 @@ enum State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The request has the question in it, and an exchange ends up in logs (F113).
+            // Does not show the request: it contains the prompt, and an exchange may be logged (F113).
             State::Ready { at, .. } => f
                 .debug_struct("Ready")
                 .field("at", at)
@@ -200,7 +201,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Shares a budget for retries, a pace and a circuit breaker with all exchanges that have the same guard.
+    /// Shares a retry budget, a rate limiter and a circuit breaker with all exchanges that have the same limits.
     #[must_use]
     pub fn with_provider_limits(mut self, guard: Arc<ProviderLimits>) -> Self {
         self.set_provider_limits(guard);
@@ -211,20 +212,20 @@ impl<O: Operation> Exchange<O> {
         self.target.permits.set_provider_limits(Some(guard));
     }
 
-    /// Shares a number of attempts that may run at once.
+    /// Shares a limit of concurrent attempts.
     pub(crate) fn set_concurrency_limit(&mut self, limiter: Option<Arc<ConcurrencyLimit>>) {
         self.target.permits.set_limiter(limiter);
     }
 
-    /// The result.
+    /// The result of the call.
     ///
     /// # Errors
-    /// The error that ended the call, with what had arrived; `misuse` before [`Step::Done`].
+    /// The error that ended the call, with the partial response; `misuse` before [`Step::Done`].
     pub fn into_result(self) -> Result<O::Output, Error> {
         Box::new(self).into_boxed_result()
     }
 
-    /// The same out of the box in which it is, which is moved as little as it can be.
+    /// [`into_result`](Self::into_result) of a boxed exchange, which it moves as little as possible.
     #[expect(clippy::boxed_local, reason = "only what is needed is moved out of it")]
     pub(crate) fn into_boxed_result(mut self: Box<Self>) -> Result<O::Output, Error> {
         self.metrics.duration = Some(self.now.saturating_since(self.start.now));
@@ -243,27 +244,27 @@ impl<O: Operation> Exchange<O> {
             }
             _ => Err(Error::new(
                 ErrorKind::Misuse,
-                "into_result was called before poll said Step::Done",
+                "into_result was called before poll returned Step::Done",
             )),
         }
     }
 
-    /// Whether the call waits for its next attempt: no server is waited for, and time passes only for the call itself.
+    /// Whether the call waits for its next attempt: no response is open.
     pub(crate) fn is_between_attempts(&self) -> bool {
         matches!(self.state, State::Ready { .. })
     }
 
-    /// Whether only another call can end the wait, and no time.
+    /// Whether only the end of another call can end the wait, not time.
     pub(crate) fn is_queued(&self) -> bool {
         self.target.permits.is_queued()
     }
 
-    /// Whether the call has a position in the queue for a pace.
+    /// Whether the call has a position in the queue of the rate limiter.
     pub(crate) fn is_paced(&self) -> bool {
         self.target.permits.is_paced()
     }
 
-    /// What has become of the call so far.
+    /// The attempts and targets of the call so far.
     pub(crate) fn progress(&self) -> CallProgress<'_> {
         let attempts = &self.metrics.attempts;
         let finished = attempts.len().saturating_sub(self.attempt_open.into());
@@ -278,12 +279,12 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    /// Gives back what the call holds of a target that it has left, once the response has been dropped.
+    /// Releases what the call holds of an abandoned target, once the response was dropped.
     pub(crate) fn release(&mut self) {
         self.target.permits.release();
     }
 
-    /// The permit to run, for a driver that has something to do before the next call begins.
+    /// Takes the concurrency permit, for a driver that has work to do before the next call may start.
     pub(crate) fn take_permit(&mut self) -> Option<ConcurrencyPermit> {
         self.target.permits.take_permit()
     }
@@ -292,53 +293,53 @@ impl<O: Operation> Exchange<O> {
 /// What the driver must do next.
 #[expect(
     clippy::large_enum_variant,
-    reason = "one step at a time exists, and a box would cost an allocation per attempt"
+    reason = "only one step exists at a time, and a box would cost an allocation per attempt"
 )]
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
 pub enum Step {
-    /// Send this request within these limits, dropping any response that is still open; then
+    /// Send this request within these deadlines, and drop any response that is still open. Then
     /// [`handle`](crate::sans_io::Exchange::handle) [`Input::Headers`] or [`Input::TransportError`].
     Send {
-        /// The request, authenticated.
+        /// The request, with its authentication.
         request: Request<Bytes>,
-        /// What this attempt may take.
+        /// The deadlines of this attempt.
         deadlines: AttemptDeadlines,
     },
-    /// Read the response on, until `deadline` at the latest; then handle [`Input::Body`], [`Input::BodyEnd`] or
-    /// [`Input::TransportError`], or just poll again once the deadline has passed.
+    /// Read more of the response, no longer than `deadline`. Then handle [`Input::Body`], [`Input::BodyEnd`] or
+    /// [`Input::TransportError`], or poll again once the deadline has passed.
     Receive {
-        /// When to give up waiting.
+        /// The end of the wait.
         deadline: Time,
     },
-    /// Drop any response, do nothing until then, and poll again.
+    /// Drop any response, wait until the given time, and poll again.
     Sleep {
         /// When to poll again.
         until: Time,
     },
-    /// Hand this to the application and poll again.
+    /// Pass this event to the application and poll again.
     Event(StreamEvent),
     /// Drop any response and call [`into_result`](crate::sans_io::Exchange::into_result).
     Done,
 }
 
-/// What happened.
+/// What happened to the request or the response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Input {
-    /// The response's head arrived.
+    /// The response's status and headers were received.
     Headers(response::Parts),
-    /// More of its body arrived.
+    /// More of the response's body was received.
     Body(Bytes),
-    /// Its body ended where its HTTP framing says that it does.
+    /// The response's body ended according to its HTTP framing.
     BodyEnd,
     /// The attempt failed.
     TransportError(TransportError),
 }
 
 impl From<Result<Option<Bytes>, TransportError>> for Input {
-    /// What reading a body gave.
+    /// Converts the result of reading a body.
     fn from(read: Result<Option<Bytes>, TransportError>) -> Self {
         match read {
             Ok(Some(bytes)) => Input::Body(bytes),
@@ -348,8 +349,8 @@ impl From<Result<Option<Bytes>, TransportError>> for Input {
     }
 }
 
-/// When a call begins, and the seed of its jitter. All limits and times count from then. The drivers of this crate begin a
-/// call when it is first driven, and move both clocks on to that moment.
+/// The start of a call, and the seed of its jitter. All limits and durations count from it. The drivers of this crate
+/// start a call when it is first driven, and advance both clocks to that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallStart {
@@ -357,12 +358,12 @@ pub struct CallStart {
     pub now: Time,
     /// The wall clock at the same moment, for signatures and dates.
     pub wall_clock: SystemTime,
-    /// Any number; the same one gives the same waits.
+    /// Any number; equal seeds give equal waits.
     pub rng_seed: u64,
 }
 
 impl CallStart {
-    /// A call that begins now.
+    /// A call that starts now.
     #[must_use]
     pub fn new(now: Time, wall: SystemTime, seed: u64) -> Self {
         CallStart {

@@ -13,27 +13,27 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header};
 use std::{fmt, sync::Arc};
 
-/// A chat whose answer comes whole or as a stream.
+/// A chat. Its response is streamed or a single body.
 pub struct Chat {
     meta: RequestMeta,
     limits: ResponseLimits,
-    /// Seed of the ids of tool calls that come without one.
+    /// Seed of the generated ids of tool calls that have none.
     seed: u64,
-    /// `None` until something of the answer arrives, so a call that waits takes no memory for it.
+    /// `None` until the response begins, so that a waiting call needs no memory for it.
     response: Option<ResponseState>,
     raw: Option<RawBody>,
 }
 
-/// How the answer is decoded, and what of it has arrived.
+/// The decoder of the response, and what it has decoded.
 struct ResponseState {
     decoder: Box<dyn ChatDecoder>,
     /// Boxed, because an exchange is moved more often than it is used.
     builder: Box<ResponseBuilder>,
-    /// An error that arrived before any content, in a shape that this API does not define (F28).
+    /// An error before any content, in a format that this API does not define (F28).
     error: Option<Error>,
 }
 
-/// What is kept of a request that was encoded for one target.
+/// Properties of a request that was encoded for one target.
 struct RequestMeta {
     method: Method,
     framing: Framing,
@@ -42,10 +42,10 @@ struct RequestMeta {
 }
 
 impl Exchange<Chat> {
-    /// A chat with `provider`.
+    /// Creates a chat with `provider`.
     ///
     /// # Errors
-    /// `invalid_request` if the request cannot be sent as it is. Nothing was sent then.
+    /// `invalid_request` if the request is invalid or the provider cannot express it. Nothing was sent then.
     pub fn new(
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
@@ -58,7 +58,7 @@ impl Exchange<Chat> {
         Ok(exchange)
     }
 
-    /// The same, made in the box in which it stays.
+    /// [`new`](Self::new) that creates the exchange in its box.
     pub(crate) fn new_boxed(
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
@@ -71,7 +71,7 @@ impl Exchange<Chat> {
         Ok(exchange)
     }
 
-    /// Without the encoded request, which is large and would be moved with the rest.
+    /// Does not keep the encoded request, which is large and would be moved too.
     #[inline(always)]
     fn new_lazy(
         provider: Arc<dyn Provider>,
@@ -111,11 +111,12 @@ impl Exchange<Chat> {
 }
 
 impl Exchange<Chat> {
-    /// A chat with the first of several targets that can answer, whatever the model that the request names. It begins with
-    /// the first one whose wire can say what is asked, unless the fallback [stays](Fallback::never_fall_back_on) on `InvalidRequest`.
+    /// Creates a chat with a fallback chain. The request's own model is ignored. The chat starts with the first
+    /// target whose API can express the request, unless the fallback [excludes](Fallback::never_fall_back_on)
+    /// `InvalidRequest`.
     ///
     /// # Errors
-    /// `invalid_request` if the request is wrong for all of them, or cannot be sent to any of them as it is.
+    /// `invalid_request` if the request is invalid, or if no target can express it.
     pub fn with_fallback(
         fallback: Fallback,
         mut request: Arc<ChatRequest>,
@@ -123,7 +124,7 @@ impl Exchange<Chat> {
         start: CallStart,
     ) -> Result<Self, Error> {
         let mut fallback = Box::new(fallback);
-        let mut refused = Error::new(ErrorKind::InvalidRequest, "there is no target to ask");
+        let mut refused = Error::new(ErrorKind::InvalidRequest, "the fallback has no target");
         let mut is_first = true;
         while let Some(target) = fallback.next() {
             apply_target(&mut request, &target, is_first);
@@ -362,7 +363,7 @@ impl Operation for Chat {
         response.is_some_and(|response| response.builder.is_complete())
     }
 
-    /// The finish events come only after all checks of the end have passed.
+    /// The finish events are emitted only after all checks at the end have passed.
     fn finish(
         &mut self,
         target: &AttemptTarget<Arc<ChatRequest>>,
@@ -426,7 +427,7 @@ impl Operation for Chat {
 
 impl fmt::Debug for Chat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the question nor the answer: an exchange ends up in logs (F113).
+        // Shows neither the request nor the response: an exchange may be logged (F113).
         f.debug_struct("Chat")
             .field("framing", &self.meta.framing)
             .finish_non_exhaustive()
@@ -442,7 +443,7 @@ fn encode_with_headers(
     Ok(encoded)
 }
 
-/// Makes a request one for a target. The caller's headers belong to the first target, and each target has its own.
+/// Adapts a request to a target. The caller's headers belong to the first target, and each target has its own.
 fn apply_target(request: &mut Arc<ChatRequest>, target: &FallbackTarget, is_first: bool) {
     let request = Arc::make_mut(request);
     target.model.clone_into(&mut request.model);
@@ -464,28 +465,31 @@ fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), E
         let parsed: HeaderName = name
             .parse()
             .map_err(|_| refuse(format!("`{}` is not a header name", name.escape_debug())))?;
-        // Not shown: a caller's header may be a key (F107).
+        // The value is not shown: it may be a key (F107).
         if value.is_empty() || !value.bytes().all(|b| matches!(b, b' '..=b'~')) {
             return Err(refuse(format!(
-                "the value of header `{parsed}` ({} bytes) is empty or has characters other than visible ASCII",
+                "the value of header `{parsed}` ({} bytes) is empty or contains characters other than visible ASCII",
                 value.len()
             )));
         }
         if is_transport_header(&parsed) {
             return Err(refuse(format!(
-                "the header `{parsed}` is set by the transport: leave it out"
+                "the header `{parsed}` is set by the transport: remove it from the request"
             )));
         }
         if parsed == header::HOST {
             let host = http.uri().authority().map_or("", |own| own.as_str());
             if !value.eq_ignore_ascii_case(host) {
                 return Err(refuse(format!(
-                    "the header `host` names another host than the request's, `{host}`: leave it out, or set the base URL"
+                    "the header `host` differs from the host of the request, `{host}`: remove it, or set the base URL"
                 )));
             }
         }
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| refuse(format!("the value of header `{parsed}` cannot be sent")))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            refuse(format!(
+                "the value of header `{parsed}` is not a valid HTTP header value"
+            ))
+        })?;
         value.set_sensitive(parsed != "x-request-id");
         http.headers_mut().insert(parsed, value);
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use std::{fmt, sync::Arc};
 
-/// Turns texts into vectors, as many at a time as the provider takes.
+/// Turns texts into vectors, in batches of the provider's size.
 pub struct Embed {
     batch: Box<EncodedEmbedRequest>,
     response: EmbedResponse,
@@ -16,11 +16,11 @@ pub struct Embed {
 }
 
 impl Exchange<Embed> {
-    /// The vectors of texts.
+    /// Creates a call for the vectors of texts.
     ///
     /// # Errors
-    /// `invalid_request` if the request cannot be sent as it is, or if the provider has no such operation. Nothing was
-    /// sent then.
+    /// `invalid_request` if the request is invalid, the provider cannot express it, or the provider has no
+    /// embeddings. Nothing was sent then.
     pub fn embed(
         provider: Arc<dyn Provider>,
         request: Arc<EmbedRequest>,
@@ -73,7 +73,7 @@ impl Operation for Embed {
     ) -> Result<FrameOutcome, Error> {
         Err(Error::new(
             ErrorKind::Protocol,
-            "a stream came where vectors were asked for",
+            "the response to an embedding request is a stream",
         ))
     }
 
@@ -88,7 +88,7 @@ impl Operation for Embed {
             let came = embedded.embeddings.len();
             return Err(Error::new(
                 ErrorKind::Protocol,
-                format!("{came} vectors came for {wanted} texts"),
+                format!("the response has {came} vectors for {wanted} texts"),
             ));
         }
         self.add(embedded);
@@ -123,7 +123,7 @@ impl Operation for Embed {
         };
         self.response.metrics = metrics;
         if self.batch.texts < target.request.input.len() {
-            // The headers told the time of the last request only.
+            // The headers report the time of the last request only.
             self.response.metrics.server = ServerTiming::default();
         }
         self.response
@@ -144,7 +144,7 @@ impl Embed {
     }
 }
 
-/// Counts over several requests; there is no one object of the provider for them.
+/// Sums token counts over several requests. No provider object exists for the sum.
 fn sum(a: &Usage, b: &Usage) -> Usage {
     let add = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
     Usage {
@@ -156,7 +156,7 @@ fn sum(a: &Usage, b: &Usage) -> Usage {
 
 impl fmt::Debug for Embed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the texts nor the vectors: an exchange ends up in logs (F113).
+        // Shows neither the texts nor the vectors: an exchange may be logged (F113).
         f.debug_struct("Embed")
             .field("texts", &self.batch.texts)
             .finish_non_exhaustive()

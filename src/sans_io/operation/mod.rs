@@ -1,4 +1,4 @@
-//! What an exchange is for: a chat, vectors, models, a check.
+//! The operations of an exchange: chat, embeddings, models, provider check.
 
 mod chat;
 mod embed;
@@ -21,21 +21,21 @@ pub(crate) use models::WithRawBody;
 pub use models::{ListModels, RetrieveModel};
 pub use ping::CheckProvider;
 
-/// What an [`Exchange`] does: a chat, a list of models. Sealed: only this crate implements it.
+/// An operation of an [`Exchange`], such as a chat or a list of models. Sealed: only this crate implements it.
 pub trait Operation: sealed::Operation {}
 
 impl<O: sealed::Operation> Operation for O {}
 
-/// What a chunk or the end of a body led to.
+/// The effect of a chunk or of the end of a body.
 #[derive(Debug)]
 pub(crate) enum BodyOutcome {
     /// Bytes, but no complete frame.
     Bytes,
     /// At least one frame that is more than a keep-alive.
     Progress,
-    /// The answer is complete. The warning reports what was wrong with its end.
+    /// The response is complete. The warning reports a problem at its end.
     Complete { warning: Option<Warning> },
-    /// The body of an error response, as far as it is kept.
+    /// The kept part of an error response's body.
     ErrorBody(Bytes),
 }
 
@@ -46,7 +46,7 @@ pub(crate) mod sealed {
     pub trait Operation: std::fmt::Debug {
         /// The result of the call.
         type Output;
-        /// What the caller asked for, as far as it differs from target to target.
+        /// The part of the caller's request that differs between targets.
         type Request: std::fmt::Debug;
 
         /// The HTTP request of the next attempt.
@@ -56,7 +56,7 @@ pub(crate) mod sealed {
         ) -> Result<Request<Bytes>, Error>;
         fn method(&self) -> Method;
         fn framing(&self) -> Framing;
-        /// An estimate of the tokens that the attempt uses at most; zero for operations without tokens.
+        /// An upper estimate of the tokens of the attempt; zero for operations without tokens.
         fn tokens(&self, _target: &AttemptTarget<Self::Request>) -> u64 {
             0
         }
@@ -66,7 +66,8 @@ pub(crate) mod sealed {
         fn model(_request: &Self::Request) -> &str {
             ""
         }
-        /// The same for another target: the request with its model and headers, and the HTTP request of the first attempt.
+        /// Encodes the call for another target: the request with its model and headers, and the HTTP request of the
+        /// first attempt.
         fn encode_for_target(
             &mut self,
             request: &Self::Request,
@@ -75,7 +76,7 @@ pub(crate) mod sealed {
             let _ = (request, target);
             Err(Error::new(
                 ErrorKind::Misuse,
-                "only a chat can be asked elsewhere",
+                "only a chat can move to a fallback target",
             ))
         }
         /// Discards what an earlier attempt received.
@@ -90,18 +91,18 @@ pub(crate) mod sealed {
             body: &Bytes,
             target: &AttemptTarget<Self::Request>,
         ) -> Result<(), Error>;
-        /// Keeps the body of a whole answer that was read.
+        /// Keeps the body of a single-body response.
         fn keep_body(&mut self, _body: Bytes) {}
 
-        /// An error that arrived in place of an answer, in a shape that this API does not define.
+        /// An error that was received instead of a response, in a format that this API does not define.
         fn take_error(&mut self) -> Option<Error> {
             None
         }
-        /// Whether the provider signalled the end of the answer.
+        /// Whether the provider sent its end signal.
         fn is_complete(&self) -> bool {
             false
         }
-        /// Finishes a complete answer. The warning reports what was wrong with its end.
+        /// Finishes a complete response. The warning reports a problem at its end.
         fn finish(
             &mut self,
             _target: &AttemptTarget<Self::Request>,
@@ -123,7 +124,7 @@ pub(crate) mod sealed {
         fn is_streamed(_request: &Self::Request) -> bool {
             false
         }
-        /// The answer of a chat, for observers.
+        /// The response of a chat, for observers.
         fn response(_output: &Self::Output) -> Option<&UnifiedChatResponse> {
             None
         }

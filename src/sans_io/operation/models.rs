@@ -8,31 +8,31 @@ use bytes::Bytes;
 use http::{Method, Request};
 use std::sync::Arc;
 
-/// Asks for all models, page by page.
+/// Lists all models, page by page.
 #[derive(Debug)]
 pub struct ListModels {
-    /// Boxed, because it is larger than the rest.
+    /// Boxed, because it is larger than the other fields.
     request: Box<Request<Bytes>>,
     models: Vec<Model>,
     next: Option<String>,
     pages: u32,
 }
 
-/// Asks for one model.
+/// Retrieves one model.
 #[derive(Debug)]
 pub struct RetrieveModel {
     request: Box<Request<Bytes>>,
     model: Option<Model>,
 }
 
-/// A list that goes on for longer than this is not one.
+/// A longer list is treated as an endless one.
 const MAX_PAGES: u32 = 100;
 
 impl Exchange<ListModels> {
-    /// The models of `provider`.
+    /// Creates a call for the models of `provider`.
     ///
     /// # Errors
-    /// `invalid_request` if the provider has no such list.
+    /// `invalid_request` if the provider cannot list models.
     pub fn list_models(
         provider: Arc<dyn Provider>,
         options: Arc<CallOptions>,
@@ -44,10 +44,10 @@ impl Exchange<ListModels> {
 }
 
 impl Exchange<RetrieveModel> {
-    /// One model of `provider`.
+    /// Creates a call for one model of `provider`.
     ///
     /// # Errors
-    /// `invalid_request` if the provider has no such operation.
+    /// `invalid_request` if the provider cannot retrieve models.
     pub fn retrieve_model(
         provider: Arc<dyn Provider>,
         id: &str,
@@ -167,11 +167,11 @@ impl Operation for RetrieveModel {
 fn not_a_stream() -> Error {
     Error::new(
         ErrorKind::Protocol,
-        "a stream came where a whole answer was asked for",
+        "the response to a request for models is a stream",
     )
 }
 
-/// An operation whose answers are whole, and whose last body is kept beside what it means.
+/// An operation with single-body responses that also returns the last body.
 #[derive(Debug)]
 pub(crate) struct WithRawBody<O> {
     operation: O,

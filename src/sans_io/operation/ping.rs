@@ -8,15 +8,15 @@ use bytes::Bytes;
 use http::{Method, Request};
 use std::sync::Arc;
 
-/// Asks for next to nothing: to see whether the provider answers, and to have a connection ready.
+/// Sends a cheap request, to see whether the provider responds and to open a connection.
 #[derive(Debug)]
 pub struct CheckProvider(Box<Request<Bytes>>);
 
 impl Exchange<CheckProvider> {
-    /// A sign of life of `provider`. Its answer counts whatever it says, as long as it is no error.
+    /// Creates a check of `provider`. Any successful response counts.
     ///
     /// # Errors
-    /// `invalid_request` if the provider has nothing cheap to ask for.
+    /// `invalid_request` if the provider has no cheap request for this.
     pub fn check_provider(
         provider: Arc<dyn Provider>,
         options: Arc<CallOptions>,
@@ -48,7 +48,7 @@ impl Operation for CheckProvider {
     fn decode_frame(&mut self, _: Frame<'_>, _: &AttemptTarget<()>) -> Result<FrameOutcome, Error> {
         Err(Error::new(
             ErrorKind::Protocol,
-            "a stream came where a whole answer was asked for",
+            "the response to a provider check is a stream",
         ))
     }
 
