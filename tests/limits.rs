@@ -115,7 +115,7 @@ fn stream_size_is_limited() {
     assert_eq!(answer(all).unwrap().text().len(), letters);
     refused(
         &answer(all - 1).unwrap_err(),
-        &format!("the answer is larger than the limit of {} bytes", all - 1),
+        &format!("the response is larger than the limit of {} bytes", all - 1),
     );
 }
 

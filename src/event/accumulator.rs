@@ -7,8 +7,8 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// Adds events up to a response. The library's own responses are made by it, so whoever folds the events of a stream
-/// gets the same.
+/// Folds events into a response. The library builds its own responses with it, so folding the events of a stream
+/// gives the same response.
 #[derive(Debug, Default)]
 pub struct Accumulator {
     response: UnifiedChatResponse,
@@ -17,24 +17,24 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// Nothing yet.
+    /// Creates an empty response.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What has come so far. A tool call is in it only once it has ended.
+    /// The response so far. It contains a tool call only once the call has ended.
     #[must_use]
     pub fn response(&self) -> &UnifiedChatResponse {
         &self.response
     }
 
-    /// For what is not an event: metadata and metrics.
+    /// Access for metadata and metrics, which are not events.
     pub(crate) fn response_mut(&mut self) -> &mut UnifiedChatResponse {
         &mut self.response
     }
 
-    /// The text, reasoning or refusal that a part has so far.
+    /// The text, reasoning or refusal of a part so far.
     pub(super) fn text(&self, choice: u32, part: u32) -> Option<&str> {
         match self.find(choice, part)? {
             ContentPart::Text { text, .. }
@@ -44,7 +44,7 @@ impl Accumulator {
         }
     }
 
-    /// The sources that the text of a part has so far.
+    /// The citations of a part so far.
     pub(super) fn citations_of(&self, choice: u32, part: u32) -> &[Citation] {
         match self.find(choice, part) {
             Some(ContentPart::Text { citations, .. }) => citations,
@@ -69,7 +69,7 @@ impl Accumulator {
         self.response
     }
 
-    /// Adds an event that nobody else wants: without copies of what is large.
+    /// Adds an event and consumes it, without copies of large values.
     pub(crate) fn apply_owned(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::TextDelta { choice, part, text } => {
@@ -101,7 +101,7 @@ impl Accumulator {
         }
     }
 
-    /// Who answers.
+    /// Adds the response's id, model and date.
     pub(crate) fn start(&mut self, head: ResponseStart) {
         let response = &mut self.response;
         if response.id.is_empty() {
@@ -118,12 +118,12 @@ impl Accumulator {
         response.service_tier = head.service_tier.or(response.service_tier.take());
     }
 
-    /// The tokens counted.
+    /// Sets the token counts.
     pub(crate) fn usage(&mut self, usage: Usage) {
         self.response.usage = Some(usage);
     }
 
-    /// What the server says of its own time.
+    /// Sets the server's timing.
     pub(crate) fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
         self.response.metrics.server = server;
         self.response.metrics.provider_time_info = raw;
@@ -229,7 +229,7 @@ impl Accumulator {
         }
     }
 
-    /// Opaque pieces come whole: each is a part of its own, even where a server numbers two alike.
+    /// Provider blocks arrive complete. Each is a part of its own, even where a server gives two the same number.
     fn add_provider_block(&mut self, choice: u32, number: u32, block: ProviderBlock) {
         let (choice, numbers) = self.choice(choice);
         let at = numbers.partition_point(|other| *other <= number);
@@ -256,7 +256,7 @@ impl Accumulator {
         }
         #[expect(
             clippy::indexing_slicing,
-            reason = "numbers and content are parallel, and `at` was just found or made"
+            reason = "numbers and content are parallel, and `at` is a valid index of both"
         )]
         &mut content[at]
     }
@@ -278,13 +278,13 @@ impl Accumulator {
         #[expect(
             clippy::indexing_slicing,
             clippy::unwrap_used,
-            reason = "choices and parts are parallel, and `at` was just found or made"
+            reason = "choices and parts are parallel, and `at` is a valid index of both"
         )]
         (&mut choices[at], self.parts.get_mut(at).unwrap())
     }
 }
 
-/// Most answers are one choice with one part. A list that grows by itself begins with room for four.
+/// Most responses have one choice with one part, but a `Vec` that grows by itself starts with a capacity of four.
 fn insert<T>(list: &mut Vec<T>, at: usize, element: T) {
     if list.is_empty() {
         list.reserve_exact(1);
@@ -340,7 +340,7 @@ mod tests {
         }))
     }
 
-    /// One of each kind that leaves something behind.
+    /// One event of each kind that changes the response.
     fn events() -> Vec<StreamEvent> {
         let (choice, part) = (1, 0);
         let word = || "word".to_owned();
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn events_that_are_taken_add_up_like_those_that_are_lent() {
+    fn owned_events_fold_like_borrowed_ones() {
         let (mut taken, mut lent) = (Accumulator::new(), Accumulator::new());
         events().iter().for_each(|event| lent.apply(event));
         events()
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn non_event_members_join_the_same_response() {
+    fn fields_without_an_event_join_the_same_response() {
         let mut sum = Accumulator::new();
         sum.response_mut().id.push_str("id");
         assert_eq!(sum.response().id, "id");

@@ -1,4 +1,4 @@
-//! What a stream is made of, and how events add up to a response.
+//! Stream events, and how they are folded into a response.
 
 mod accumulator;
 mod response_builder;
@@ -13,167 +13,182 @@ pub use accumulator::Accumulator;
 pub(crate) use response_builder::{MESSAGE_KEY, ToolCallProgress};
 pub use response_builder::{ResponseBuilder, ResponseLimits, ResponseStart, ToolFragment};
 
-/// Something that happened in an answer.
+/// An event of a streamed response.
 ///
-/// `choice` is the number of the answer, `part` the place of a piece within its message: parts with lower numbers come
-/// first, whatever the order in which they arrive. Text, reasoning and tool calls are started before their first delta
-/// and ended after their last; a server that goes back and forth between two parts makes several such rounds.
+/// `choice` is the index of the choice. `part` orders the parts of its message: parts with lower numbers come first,
+/// whatever the order in which they arrive. Text, reasoning and tool calls have a start event before their first
+/// delta, and an end event after their last. If a server alternates between two parts, each of them starts and ends
+/// several times.
+///
+/// ```
+/// use unifiedai::StreamEvent;
+///
+/// fn show(event: &StreamEvent) {
+///     match event {
+///         StreamEvent::TextDelta { text, .. } => print!("{text}"),
+///         StreamEvent::ToolCallEnd { call, .. } => println!("{}({})", call.name, call.arguments),
+///         StreamEvent::Finish { reason, .. } => println!("finished: {reason:?}"),
+///         _ => {}
+///     }
+/// }
+/// # let _ = show;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StreamEvent {
-    /// Who answers. Comes once, or again where a later event of the provider says more.
+    /// The response's id, model and date. Emitted once, and again if a later message of the provider adds to them.
     Start(Box<ResponseStart>),
     /// Text begins.
     TextStart {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
     },
     /// More text.
     TextDelta {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
         /// The text.
         text: String,
     },
     /// Text ends.
     TextEnd {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
     },
     /// Reasoning begins.
     ReasoningStart {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
     },
     /// More reasoning.
     ReasoningDelta {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
         /// The text.
         text: String,
     },
-    /// What the provider wants back with a reasoning part.
+    /// The signature of a reasoning part, which later requests must send back to the provider.
     ReasoningSignature {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
-        /// The signature, or a piece of it.
+        /// The signature, or a part of it.
         signature: String,
     },
     /// Reasoning ends.
     ReasoningEnd {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
     },
     /// More of a refusal.
     RefusalDelta {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
         /// The text.
         text: String,
     },
     /// A tool call begins.
     ToolCallStart {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
         /// The call's id.
         id: String,
         /// The function's name.
         name: String,
     },
-    /// More of a tool call's arguments. Not to be acted upon: only [`StreamEvent::ToolCallEnd`] is final.
+    /// More of a tool call's arguments. Do not execute them: only [`StreamEvent::ToolCallEnd`] is final.
     ToolCallDelta {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
-        /// A piece of the arguments' text.
+        /// A fragment of the arguments' text.
         arguments: String,
     },
     /// A tool call is complete.
     ToolCallEnd {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
-        /// The whole call.
+        /// The complete call.
         call: Box<ToolCall>,
     },
-    /// A piece in the provider's own JSON.
+    /// A content block in the provider's own JSON.
     ProviderBlock {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
-        /// The piece.
+        /// The block.
         block: Box<ProviderBlock>,
     },
     /// A source for the text of a part.
     Citation {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// The place in its message.
+        /// Number of the part.
         part: u32,
         /// The source.
         citation: Box<Citation>,
     },
     /// Log probabilities of the tokens since the last such event.
     Logprobs {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
         /// The probabilities.
         logprobs: Box<Logprobs>,
     },
-    /// The tokens counted; replaces earlier counts.
+    /// Token counts; they replace earlier counts.
     Usage(Box<Usage>),
-    /// What the server says of its own time, and its own object for it.
+    /// The times that the server reports.
     Timing {
-        /// In the library's words.
+        /// In this library's form.
         server: ServerTiming,
-        /// As it came.
+        /// The provider's JSON object.
         raw: Option<Box<Json>>,
     },
-    /// A member of the answer that has no place in the response; the last one of a name counts.
+    /// A field of the response that this library has no field for; a later value of the same name replaces it.
     Extra {
-        /// The member's name.
+        /// The field's name.
         name: Box<str>,
         /// Its value.
         value: Box<Json>,
     },
-    /// An answer is finished. Comes once per choice.
+    /// A choice is finished. Emitted once per choice.
     Finish {
-        /// The answer.
+        /// Index of the choice.
         choice: u32,
-        /// Why, in OpenAI's words; `None` if the provider gave no reason.
+        /// The reason; `None` if the provider gave none.
         reason: Option<FinishReason>,
-        /// Why, in the provider's word.
+        /// The reason in the provider's own word.
         native: Option<Box<str>>,
     },
-    /// Something that the caller should know and that is no error.
+    /// A problem that the caller should know, but that is no error.
     Warning(Box<Warning>),
-    /// A frame as it came, if [`ChatRequest::include_raw_frames`](crate::ChatRequest::include_raw_frames) asked for it.
+    /// A frame as received, if [`ChatRequest::include_raw_frames`](crate::ChatRequest::include_raw_frames) is set.
     Raw(Bytes),
 }
 
 impl StreamEvent {
-    /// Whether a user could see it. After the first such event a failed call is not tried again by itself.
+    /// Whether a user could have seen it. After the first such event a failed call is not retried.
     #[must_use]
     pub fn is_visible(&self) -> bool {
         matches!(
@@ -188,7 +203,7 @@ impl StreamEvent {
         )
     }
 
-    /// The text, if this is a piece of text.
+    /// The text, if this is a text delta.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {

@@ -1,4 +1,4 @@
-//! How an answer ends, and how much of it is kept.
+//! The end of a response, and the limits on its size.
 
 use super::{ResponseBuilder, tool_calls::ToolCallProgress};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     small_vec::SmallVec1,
 };
 
-/// Why an answer stopped.
+/// Why a choice finished.
 #[derive(Debug)]
 pub(super) struct ChoiceFinish {
     pub(super) reason: Option<FinishReason>,
@@ -15,16 +15,17 @@ pub(super) struct ChoiceFinish {
 
 /// # The end
 impl ResponseBuilder {
-    /// Why an answer stopped. The first reason counts (F79), but a known one counts more than an unknown word or none. It
-    /// is handed out with [`finish_response`](ResponseBuilder::finish_response), because some servers send text after it.
+    /// Sets the finish reason of a choice. The first reason counts (F79), but a known one has precedence over an
+    /// unknown one or none. [`finish_response`](ResponseBuilder::finish_response) emits it, because some servers send
+    /// text after it.
     ///
-    /// That tools are to be called also counts more than that the answer stopped: a server may split an answer into pieces
-    /// that each have a reason.
+    /// `ToolCalls` also has precedence over `Stop`: a server may split a response into messages that each have a
+    /// reason.
     ///
-    /// An unknown word after which more text, reasoning or calls come is no reason: some servers put one into every chunk.
+    /// An unknown reason is ignored if more text, reasoning or calls follow: some servers put one into every chunk.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn finish(
         &mut self,
         choice: u32,
@@ -58,23 +59,23 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// A finish reason alone does not complete this stream: text or an error may follow it.
+    /// Requires an end marker: text or an error may follow the finish reason of this stream.
     pub(crate) fn require_end_marker(&mut self) {
         self.needs_end_marker = true;
     }
 
-    /// The provider's own end marker came.
+    /// The provider's end marker was received.
     pub fn end_marker(&mut self) {
         self.end_marker = true;
     }
 
-    /// Whether a finish reason has come for any answer.
+    /// Whether any choice has a finish reason.
     pub(crate) fn has_finish(&self) -> bool {
         self.choices.iter().any(|choice| choice.finish.is_some())
     }
 
-    /// Whether the provider has said that the answer is over: by its end marker, or by a finish reason for each answer
-    /// that was asked for or has begun.
+    /// Whether the provider has signalled the end: by its end marker, or by a finish reason for each choice that was
+    /// requested or has begun.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let finished = self
@@ -89,12 +90,12 @@ impl ResponseBuilder {
                 && u32::try_from(finished).is_ok_and(|finished| finished >= self.expected_choices))
     }
 
-    /// The answer is over, and a call of a wire that closes its calls was not closed. It is whole only if its arguments are one
-    /// JSON object; of an answer that was cut it is left out. `place` is where it stands, for messages. Returns whether it was
-    /// handed out.
+    /// Ends a call that the response left open, on an API that closes its calls. The call counts if its arguments are
+    /// one complete JSON object; in a cut response it is discarded. `place` is its position, for messages. Returns
+    /// whether it was emitted.
     ///
     /// # Errors
-    /// `truncated` if the answer is complete and it is not known which command was meant.
+    /// `truncated` if the response is complete but the call's arguments are not known.
     pub(crate) fn end_open_call(
         &mut self,
         choice: u32,
@@ -111,13 +112,13 @@ impl ResponseBuilder {
         let name = excerpt(call.name.as_bytes());
         let is_whole = !call.arguments.trim().is_empty() && call.has_valid_arguments();
         let what = match (is_whole, is_cut) {
-            (true, _) => "never completed; its arguments are one JSON object and count as whole",
-            (false, true) => "cut off before its arguments were complete; it was left out",
+            (true, _) => "never completed; its arguments are one JSON object, so they are used",
+            (false, true) => "cut off before its arguments were complete; it was discarded",
             (false, false) => {
                 return Err(Error::new(
                     ErrorKind::Truncated,
                     format!(
-                        "the answer is complete, but the call of `{name}` in `{place}` was only announced: its arguments are not known"
+                        "the response is complete, but the arguments of the call of `{name}` in `{place}` are missing"
                     ),
                 ));
             }
@@ -133,10 +134,10 @@ impl ResponseBuilder {
         Ok(is_whole)
     }
 
-    /// Ends every part and finishes every answer. To be called once the answer is complete.
+    /// Ends every part and finishes every choice. Call it once the response is complete.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn finish_response(&mut self) -> Result<(), Error> {
         for at in 0..self.choices.len() {
             let Some(choice) = self.choices.get(at).map(|open| open.index) else {
@@ -168,15 +169,15 @@ impl ResponseBuilder {
     }
 }
 
-/// How much of an answer is kept.
+/// Limits on the size of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseLimits {
-    /// Bytes of text, reasoning, arguments and opaque pieces together.
+    /// Bytes of text, reasoning, arguments and provider blocks together.
     pub retained_bytes: usize,
-    /// Tool calls of one answer.
+    /// Tool calls per choice.
     pub tool_calls: usize,
-    /// Answers.
+    /// Choices.
     pub choices: usize,
 }
 
@@ -191,29 +192,32 @@ impl Default for ResponseLimits {
     }
 }
 
-/// Each kept piece counts at least this many bytes, so that a flood of empty pieces is bounded too (F16).
+/// The minimum charge of a delta, so that a flood of empty deltas is bounded too (F16).
 const DELTA_OVERHEAD: usize = 16;
 
 impl ResponseBuilder {
-    /// Before the first visible event nothing is handed out: counts, times and frames as they came could pile up (P4).
+    /// Before the first visible event nothing is emitted, so counts, times and raw frames could accumulate without
+    /// this limit (P4).
     pub(crate) fn check_queue_limit(&self) -> Result<(), Error> {
         if self.queued_bytes > self.limits.retained_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,
-                "the stream brings frame after frame and nothing in them",
+                "the stream exceeds the limit for events before its first text, reasoning or tool call",
             ));
         }
         Ok(())
     }
 
-    /// Counts what is kept without a way to refuse it; [`check_total_limit`](Self::check_total_limit) does.
+    /// Charges kept bytes in a place that cannot return an error; [`check_total_limit`](Self::check_total_limit)
+    /// reports it.
     pub(super) fn count(&mut self, texts: &[&str]) {
         for text in texts {
             self.retained = self.retained.saturating_add(text.len());
         }
     }
 
-    /// Counts what a decoder keeps back until it is whole; [`provider_block`](ResponseBuilder::provider_block) and its like count for themselves.
+    /// Charges bytes that a decoder buffers; [`provider_block`](ResponseBuilder::provider_block) and the like charge
+    /// for themselves.
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Error> {
         self.retained = self
             .retained
@@ -222,13 +226,13 @@ impl ResponseBuilder {
         self.check_total_limit()
     }
 
-    /// Whether more is kept than the limits allow.
+    /// Whether the kept bytes exceed the limit.
     pub(crate) fn check_total_limit(&self) -> Result<(), Error> {
         if self.retained > self.limits.retained_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "the answer is larger than the limit of {} bytes",
+                    "the response is larger than the limit of {} bytes",
                     self.limits.retained_bytes
                 ),
             ));
@@ -240,12 +244,12 @@ impl ResponseBuilder {
 pub(super) fn too_many(what: &str, limit: usize) -> Error {
     Error::new(
         ErrorKind::TooLarge,
-        format!("the answer has more than {limit} {what}"),
+        format!("the response has more than {limit} {what}"),
     )
 }
 
-/// The bytes that an event takes while it waits to be handed out and that nothing else counts. Events that hold a piece of
-/// the answer are counted with the answer, for as long as that is kept.
+/// The bytes of a queued event that nothing else charges. Events with content are charged with the response, as long
+/// as that is kept.
 pub(super) fn queued_bytes(event: &StreamEvent) -> usize {
     let json = |raw: Option<&Json>| raw.map_or(0, |raw| raw.as_str().len());
     let (own, text) = match event {
@@ -395,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finish_reason_is_not_enough_where_an_end_marker_must_come() {
+    fn a_finish_reason_does_not_replace_a_required_end_marker() {
         let mut stream = stream();
         stream.require_end_marker();
         stream.finish(0, None, "stop").unwrap();

@@ -1,4 +1,4 @@
-//! The assembler: how what a decoder reads becomes events and a response.
+//! The response builder: turns what a decoder reads into events and a response.
 
 mod finish_and_limits;
 #[cfg(test)]
@@ -24,81 +24,83 @@ pub use finish_and_limits::ResponseLimits;
 pub use tool_call_match::ToolFragment;
 pub(crate) use tool_calls::ToolCallProgress;
 
-/// Where a provider's decoder puts what it reads.
+/// The output of a provider's chat decoder.
 ///
-/// It brings the pieces into order: starts and ends, fragments of tool calls that belong together, one finish per
-/// answer, limits on what is kept. Whole answers and streams go through it alike, which is why both give the same
+/// It orders the content: it emits start and end events, joins the fragments of tool calls, emits one finish per
+/// choice, and limits what is kept. Single-body responses and streams use the same methods, so both give the same
 /// response.
 ///
 /// # Keys and parts
-/// The `key` that its methods take is the decoder's own: the index of the content block on the wire, or one key for the whole
-/// message where the API has no index. It says which deltas belong together, and orders the message: lower keys come first.
+/// The `key` of its methods is the decoder's own: the content block's index in the API, or one key for the message
+/// where the API has no index. It tells which deltas belong together, and it orders the message: lower keys come
+/// first.
 ///
-/// The assembler gives out the part numbers of the events. Each pair of key and kind is a part of its own, so a decoder uses
-/// one key for whatever the server sends under one index. The parts of one key come in this order: reasoning, reasoning
-/// found in `<think>` tags, text, refusal, tool call, opaque block. The order in which parts arrive makes no difference, since
-/// a server that sends its second block first means the same message.
+/// The response builder assigns the part numbers of the events. Each pair of key and kind is a part, so a decoder
+/// uses one key for everything under one index. The parts of one key have this order: reasoning, reasoning in
+/// `<think>` tags, text, refusal, tool call, provider block. The order of arrival makes no difference: a server that
+/// sends its second block first means the same message.
 #[derive(Debug)]
 pub struct ResponseBuilder {
     accumulator: Accumulator,
-    /// Events for the application; `None` for an answer that comes whole.
+    /// Events for the application; `None` for a single-body response.
     queue: Option<VecDeque<StreamEvent>>,
     choices: SmallVec1<ChoiceState>,
     parse_think_tags: bool,
-    /// Answers that were asked for; without an end marker all of them must finish.
+    /// Requested choices; without an end marker all of them must finish.
     expected_choices: u32,
     end_marker: bool,
-    /// Whether only the end marker completes a stream.
+    /// Whether only the end marker completes the stream.
     needs_end_marker: bool,
     has_warned_about_end: bool,
     visible: bool,
     retained: usize,
-    /// What the queue holds beside pieces of the answer, in bytes.
+    /// Bytes in the queue that are not content of the response.
     queued_bytes: usize,
     limits: ResponseLimits,
     call_ids: CallIdGenerator,
-    /// Whether everything has come, so that what is still handed over is no sign that the answer goes on.
+    /// Whether everything was received. Content that the decoder still adds is then no sign that the response
+    /// continues.
     is_logically_complete: bool,
 }
 
-/// Who answers: the members of an answer that stand beside its content.
+/// The id, model and date of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseStart {
-    /// The provider's id for the answer.
+    /// The provider's id of the response.
     pub id: String,
-    /// The model that answers.
+    /// The model that generated the response.
     pub model: String,
-    /// When the answer was made, in seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub created: Option<u64>,
-    /// The provider's mark for the configuration that answers.
+    /// The provider's identifier of its configuration.
     pub system_fingerprint: Option<String>,
     /// The processing class.
     pub service_tier: Option<String>,
 }
 
-/// What the assembler knows of one answer.
+/// The state of one choice.
 #[derive(Debug, Default)]
 struct ChoiceState {
     index: u32,
-    /// The text or reasoning part that the last delta went to.
+    /// The text or reasoning part of the last delta.
     current_run: Option<TextRun>,
-    /// How often a text or reasoning part was begun, or gone back to.
+    /// How often a text or reasoning part was started or resumed.
     runs_started: u32,
     calls: Vec<ToolCallState>,
-    /// The call that the last piece went to.
+    /// The call of the last fragment.
     last_call: usize,
-    /// Whether pieces of several calls came in turns, so that a piece without a key could belong to any of them.
+    /// Whether fragments of several calls were interleaved, so that one without a key could belong to any of them.
     interleaved: bool,
-    /// One for each text in which thoughts are looked for, with its key.
+    /// One parser for each text that is searched for `<think>` tags, with its key.
     think: Vec<(u32, ThinkTagParser)>,
     finish: Option<ChoiceFinish>,
-    /// A word that stood where a finish reason does, while the answer went on: it is none.
+    /// An unknown finish reason after which the response continued; it is ignored.
     rejected_finish: Option<Box<str>>,
 }
 
 impl ChoiceState {
-    /// More of the answer comes after its finish reason. Some servers do that (F79); but an unknown word was no reason then.
+    /// Content after a finish reason. Some servers send it (F79); but if the reason is unknown, it was none.
     #[cold]
     fn on_content_after_finish(&mut self) {
         let is_unknown =
@@ -122,7 +124,7 @@ enum TextKind {
 }
 
 impl ResponseBuilder {
-    /// For an answer that comes whole (`streaming` false: no events are kept) or as a stream.
+    /// Creates a builder for a stream, or for a single body (`streaming` false: no events are queued).
     #[must_use]
     pub fn new(streaming: bool, limits: ResponseLimits) -> Self {
         ResponseBuilder {
@@ -151,7 +153,7 @@ impl ResponseBuilder {
         self.expected_choices = n;
     }
 
-    /// Calls without an id get one that depends on `seed` alone and that no call in the history of `request` has.
+    /// Gives calls without an id one that depends only on `seed` and that no call in the history of `request` has.
     pub(crate) fn generate_call_ids(&mut self, seed: u64, request: Arc<ChatRequest>) {
         self.call_ids = CallIdGenerator {
             seed,
@@ -159,22 +161,22 @@ impl ResponseBuilder {
         };
     }
 
-    /// Everything has come: what the decoder kept back follows.
+    /// Everything was received; what the decoder still holds back follows.
     pub(crate) fn set_logically_complete(&mut self) {
         self.is_logically_complete = true;
     }
 
-    /// An answer exists, though nothing of it is known yet.
+    /// Creates a choice without content.
     ///
     /// # Errors
-    /// `too_large` if there are more answers than the limits allow.
+    /// `too_large` if there are more choices than the limits allow.
     pub fn choice(&mut self, choice: u32) -> Result<(), Error> {
         self.open(choice).map(|_| ())
     }
 
-    /// Something that the caller should know.
+    /// Adds a warning.
     pub fn warn(&mut self, warning: Warning) {
-        // The connection and the wire can both notice that the end is missing.
+        // The body and the decoder can both notice the missing end.
         if warning.code == "missing_end" && std::mem::replace(&mut self.has_warned_about_end, true)
         {
             return;
@@ -183,7 +185,7 @@ impl ResponseBuilder {
         self.emit(StreamEvent::Warning(Box::new(warning)));
     }
 
-    /// The same, unless there is a warning with this code already.
+    /// Adds a warning, unless there is one with the same code.
     pub(crate) fn warn_once(&mut self, warning: Warning) {
         let warnings = &self.accumulator.response().warnings;
         if warnings.iter().all(|other| other.code != warning.code) {
@@ -195,7 +197,7 @@ impl ResponseBuilder {
         self.emit(StreamEvent::Raw(Bytes::copy_from_slice(frame)));
     }
 
-    /// Whether something that a user could see has come.
+    /// Whether visible content was received.
     pub(crate) fn is_visible(&self) -> bool {
         self.visible
     }
@@ -214,7 +216,7 @@ impl ResponseBuilder {
         self.accumulator.into_response()
     }
 
-    /// Whether nothing of the answer has come.
+    /// Whether no content was received.
     pub(crate) fn is_empty(&self) -> bool {
         let response = self.accumulator.response();
         response.choices.is_empty() && response.id.is_empty()
@@ -254,10 +256,10 @@ impl ResponseBuilder {
 
 /// # Metadata
 impl ResponseBuilder {
-    /// A piece in the provider's own JSON.
+    /// Adds a block in the provider's own JSON.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn provider_block(
         &mut self,
         choice: u32,
@@ -276,15 +278,15 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// A source for the text of a part.
+    /// Adds a citation to the text of a part.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn citation(&mut self, choice: u32, key: u32, citation: Citation) -> Result<(), Error> {
         let texts = [&citation.url, &citation.title, &citation.cited_text];
         let texts = texts.into_iter().flatten().map(String::len);
         let raw = citation.raw.as_ref().map_or(0, |raw| raw.as_str().len());
-        // It is kept, and waits in an event of its own.
+        // It is kept in the response and in an event.
         let own = size_of::<Citation>().saturating_mul(2);
         self.charge(texts.fold(own.saturating_add(raw), usize::saturating_add))?;
         self.open(choice)?;
@@ -297,10 +299,10 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// Whether the text of a part has this source already.
+    /// Whether the text of a part has this citation already.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub(crate) fn has_citation(
         &self,
         choice: u32,
@@ -312,10 +314,10 @@ impl ResponseBuilder {
         Ok(known.contains(citation))
     }
 
-    /// Log probabilities.
+    /// Adds log probabilities.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn logprobs(&mut self, choice: u32, logprobs: Logprobs) -> Result<(), Error> {
         let tokens = [&logprobs.content, &logprobs.refusal, &logprobs.reasoning];
         if tokens.iter().all(|list| list.is_empty()) {
@@ -336,7 +338,7 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// Leaves out the probabilities of tokens that have come already: a whole repeats them.
+    /// Removes the log probabilities of tokens that were received already: a complete message repeats them.
     pub(crate) fn drop_known_logprobs(&self, choice: u32, logprobs: &mut Logprobs) {
         let choices = &self.accumulator.response().choices;
         let own = choices.iter().find(|own| own.index == choice);
@@ -352,7 +354,7 @@ impl ResponseBuilder {
         }
     }
 
-    /// The tokens counted; replaces earlier counts.
+    /// Sets the token counts, which replace earlier ones.
     pub fn usage(&mut self, usage: Usage) {
         if self.accumulator.response().usage.as_ref() != Some(&usage) {
             match self.queue {
@@ -362,13 +364,13 @@ impl ResponseBuilder {
         }
     }
 
-    /// The tokens counted so far.
+    /// The token counts so far.
     #[must_use]
     pub fn current_usage(&self) -> Option<&Usage> {
         self.accumulator.response().usage.as_ref()
     }
 
-    /// What the server says of its own time.
+    /// Sets the times that the server reports.
     pub fn timing(&mut self, server: ServerTiming, raw: Option<Json>) {
         match self.queue {
             Some(_) => self.emit(StreamEvent::Timing {
@@ -379,15 +381,15 @@ impl ResponseBuilder {
         }
     }
 
-    /// Such members so far.
+    /// The extra fields so far.
     pub(crate) fn extras(&self) -> &[(String, Json)] {
         &self.accumulator.response().provider_metadata.extra
     }
 
-    /// A member of the answer that has no place in the response.
+    /// Adds a field of the response that this library has no field for.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn extra(&mut self, name: &str, value: Json) -> Result<(), Error> {
         let own = size_of::<(String, Json)>().saturating_add(name.len());
         self.charge(own.saturating_add(value.as_str().len()))?;
@@ -401,7 +403,7 @@ impl ResponseBuilder {
 
 /// # The response's id, model and date
 impl ResponseBuilder {
-    /// Who answers. The first id, model and date that are not empty count.
+    /// Sets the response's metadata. The first id, model and date that are not empty count.
     pub fn response_start(&mut self, head: ResponseStart) {
         let known = self.accumulator.response();
         let news = (known.id.is_empty() && !head.id.is_empty())
@@ -429,12 +431,12 @@ impl ResponseBuilder {
         !known.id.is_empty() && !known.model.is_empty() && known.created.is_some()
     }
 
-    /// The processing class that is known so far.
+    /// The processing class so far.
     pub(crate) fn service_tier(&self) -> Option<&str> {
         self.accumulator.response().service_tier.as_deref()
     }
 
-    /// The system fingerprint that is known so far.
+    /// The system fingerprint so far.
     pub(crate) fn system_fingerprint(&self) -> Option<&str> {
         self.accumulator.response().system_fingerprint.as_deref()
     }
@@ -447,7 +449,7 @@ pub(crate) const MESSAGE_KEY: u32 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PartKind {
     Reasoning,
-    /// Reasoning that was found in `<think>` tags of a text.
+    /// Reasoning in `<think>` tags of a text.
     Thought,
     Text,
     Refusal,

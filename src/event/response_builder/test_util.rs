@@ -1,4 +1,4 @@
-//! What the tests of the assembler share.
+//! Helpers for the tests of the response builder.
 
 use super::{ResponseBuilder, ResponseLimits, ToolFragment, key_of};
 use crate::{Error, ErrorKind, Json, StreamEvent};
@@ -17,7 +17,7 @@ pub(super) fn json(text: &str) -> Json {
     Json::parse(text).unwrap()
 }
 
-/// The events that wait, in a few words each, with the places that the decoder gave.
+/// The queued events in a short form, with the decoder's keys.
 pub(super) fn event_log(assembler: &mut ResponseBuilder) -> String {
     use StreamEvent as E;
     let mut all = Vec::new();

@@ -7,15 +7,15 @@ use super::{
 use crate::{ContentPart, Error, StreamEvent, chat::Warning};
 use std::borrow::Cow;
 
-/// A part takes more than a short text in it. That of most answers is not worth counting.
+/// Each part takes more memory than a short text. The first few are not charged.
 const UNCOUNTED_PARTS: u32 = 64;
 
 /// # Text, reasoning and refusals
 impl ResponseBuilder {
-    /// More text for a part.
+    /// Adds text to a part.
     ///
     /// # Errors
-    /// `too_large` if more is kept than the limits allow.
+    /// `too_large` if a limit is exceeded.
     pub fn text<'t>(
         &mut self,
         choice: u32,
@@ -35,10 +35,10 @@ impl ResponseBuilder {
         self.append_to_run(choice, TextRun { kind, part }, text)
     }
 
-    /// More reasoning for a part.
+    /// Adds reasoning to a part.
     ///
     /// # Errors
-    /// `too_large` if more is kept than the limits allow.
+    /// `too_large` if a limit is exceeded.
     pub fn reasoning<'t>(
         &mut self,
         choice: u32,
@@ -55,10 +55,10 @@ impl ResponseBuilder {
         self.append_to_run(choice, TextRun { kind, part }, text)
     }
 
-    /// What the provider wants back with a reasoning part.
+    /// Adds the signature of a reasoning part, which the provider requires in later requests.
     ///
     /// # Errors
-    /// `too_large` if more is kept than the limits allow.
+    /// `too_large` if a limit is exceeded.
     pub fn reasoning_signature(
         &mut self,
         choice: u32,
@@ -77,10 +77,10 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// More of a refusal.
+    /// Adds to a refusal.
     ///
     /// # Errors
-    /// `too_large` if more is kept than the limits allow.
+    /// `too_large` if a limit is exceeded.
     pub fn refusal(&mut self, choice: u32, key: u32, text: &str) -> Result<(), Error> {
         if text.is_empty() {
             return Ok(());
@@ -97,7 +97,7 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// Hands out a piece that is counted already.
+    /// Emits a delta that was charged already.
     fn append_to_run(
         &mut self,
         choice: u32,
@@ -129,7 +129,7 @@ impl ResponseBuilder {
         }
         let open = self.open(choice)?;
         if !is_told {
-            // The beginning and end of a text are nothing but events.
+            // Starting and ending a run only emits events.
             open.current_run = Some(flow);
             return Ok(());
         }
@@ -143,7 +143,7 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// Content comes, perhaps after a finish reason.
+    /// Content was received, perhaps after a finish reason.
     pub(super) fn on_content(&mut self, choice: u32) -> Result<(), Error> {
         if self.queue.is_some() && !self.is_logically_complete {
             self.open(choice)?.on_content_after_finish();
@@ -168,15 +168,15 @@ impl ResponseBuilder {
     }
 }
 
-/// What of a whole has not come in pieces.
+/// The part of a complete text that the deltas did not contain.
 #[derive(Debug, PartialEq, Eq)]
 enum Remainder<'w> {
     New(&'w str),
-    /// The pieces say something else.
+    /// The deltas contain something else.
     Differs,
 }
 
-/// What of `whole` is new after `seen`. White space at the ends makes no difference.
+/// The new part of `whole` after `seen`. White space at the ends makes no difference.
 fn remainder<'w>(seen: &str, whole: &'w str) -> Remainder<'w> {
     match whole.strip_prefix(seen) {
         Some(rest) => Remainder::New(rest),
@@ -185,12 +185,12 @@ fn remainder<'w>(seen: &str, whole: &'w str) -> Remainder<'w> {
     }
 }
 
-/// # Texts that come whole after their deltas
+/// # Complete texts after their deltas
 impl ResponseBuilder {
-    /// The whole text of a part, as far as it is known. `false`, and nothing is taken, if the pieces say something else.
+    /// Sets the complete text of a part. Returns `false` and changes nothing if the deltas contain something else.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub(crate) fn complete_text(
         &mut self,
         choice: u32,
@@ -206,10 +206,10 @@ impl ResponseBuilder {
         }
     }
 
-    /// The same for reasoning.
+    /// [`complete_text`](Self::complete_text) for reasoning.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub(crate) fn complete_reasoning(
         &mut self,
         choice: u32,
@@ -222,10 +222,10 @@ impl ResponseBuilder {
         }
     }
 
-    /// The same for a refusal.
+    /// [`complete_text`](Self::complete_text) for a refusal.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub(crate) fn complete_refusal(
         &mut self,
         choice: u32,
@@ -249,15 +249,15 @@ impl ResponseBuilder {
         Ok(remainder(seen.unwrap_or_default(), whole))
     }
 
-    /// A whole says something else than its pieces, which are with the caller already.
+    /// Warns that a complete message differs from its deltas, which the caller already has.
     pub(crate) fn warn_of_difference(&mut self, what: &str) {
         self.warn_once(Warning::new(
             "message_differs",
-            format!("{what} of the whole message differs from its pieces; the pieces are kept"),
+            format!("{what} of the complete message differs from the streamed deltas; the deltas are kept"),
         ));
     }
 
-    /// The text, reasoning or refusal of a part as far as it has come.
+    /// The text, reasoning or refusal of a part so far.
     pub(crate) fn current_text(&self, choice: u32, key: u32) -> Option<&str> {
         let mut kinds = [PartKind::Text, PartKind::Reasoning, PartKind::Refusal].into_iter();
         kinds.find_map(|kind| {
@@ -267,10 +267,10 @@ impl ResponseBuilder {
     }
 }
 
-/// # Thoughts inside of text
+/// # `<think>` tags in text
 impl ResponseBuilder {
-    /// More text in which thoughts are looked for. What is held back until it is known to be a tag or none is counted when
-    /// it comes.
+    /// Adds text that is searched for `<think>` tags. Text that may be a tag is buffered, and charged once it is
+    /// emitted.
     fn append_with_think_tags(&mut self, choice: u32, key: u32, text: &str) -> Result<(), Error> {
         self.charge(text.len())?;
         let open = self.open(choice)?;
@@ -289,7 +289,7 @@ impl ResponseBuilder {
         self.split_text(choice, key, pieces)
     }
 
-    /// The text of a key ends: what was held back is text after all.
+    /// Ends the text of a key: buffered text was not a tag.
     pub(super) fn end_think(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         let all = &mut self.open(choice)?.think;
         let Some(at) = all.iter().position(|(other, _)| *other == key) else {
@@ -318,7 +318,7 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// What the text and the thoughts in it are is known when the whole is split as its pieces were.
+    /// The complete text is split at its tags in the same way as its deltas were.
     fn complete_text_with_think_tags(
         &mut self,
         choice: u32,
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_looked_up_by_its_part() {
+    fn current_text_is_found_by_part() {
         let mut stream = stream();
         stream.text(0, 2, "a").unwrap();
         stream.reasoning(0, 1, "r").unwrap();

@@ -1,21 +1,21 @@
-//! Tells `<think>` blocks from the text around them, also where a tag is split over several deltas.
+//! Separates `<think>` blocks from the text around them, even if a tag is split over several deltas.
 
-/// Splits text into what is inside and outside of `<think>...</think>` (any case). White space around the tags belongs to
-/// neither side, except that two pieces of text stay apart.
+/// Splits text into the parts inside and outside of `<think>...</think>` (any case). White space around the tags
+/// belongs to neither, except that two texts stay separated.
 #[derive(Debug, Default)]
 pub(super) struct ThinkTagParser {
     inside: bool,
-    /// What may be the beginning of a tag.
+    /// The possible beginning of a tag.
     tag: String,
-    /// White space that counts only if text follows it, outside and inside of the tags.
+    /// White space that is emitted only if text follows, outside and inside of the tags.
     space: [String; 2],
-    /// Whether white space is to be dropped until text comes: at a block's beginning, and after a block unless there was
-    /// text without white space before it.
+    /// Whether white space is dropped until text follows: at the beginning of a block, and after a block unless the
+    /// text before it ended without white space.
     trim: bool,
     any_text: bool,
 }
 
-/// Which side of the tags a piece is on.
+/// Whether a text is inside or outside of the tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ThinkSide {
     Text,
@@ -26,7 +26,7 @@ const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
 impl ThinkTagParser {
-    /// Adds text; calls `out` with the pieces that are certain.
+    /// Adds text; calls `out` with the parts that are certain.
     pub(super) fn push(&mut self, text: &str, out: &mut impl FnMut(ThinkSide, &str)) {
         let mut rest = text;
         while !rest.is_empty() {
@@ -51,7 +51,7 @@ impl ThinkTagParser {
                 inner.clear();
                 self.inside = !self.inside;
             } else if !starts_with_ignoring_case(wanted, &self.tag) {
-                // Not a tag. What was held back is text, but its last character may begin another tag.
+                // Not a tag. The buffered characters are text, but the last one may begin another tag.
                 let held = std::mem::take(&mut self.tag);
                 let (first, again) = held.split_at_checked(1).unwrap_or((&held, ""));
                 self.plain(first, out);
@@ -60,7 +60,7 @@ impl ThinkTagParser {
         }
     }
 
-    /// At the text's end: what was held back is text after all.
+    /// Ends the text: buffered characters were not a tag.
     pub(super) fn finish(&mut self, out: &mut impl FnMut(ThinkSide, &str)) {
         let held = std::mem::take(&mut self.tag);
         self.plain(&held, out);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn any_split_gives_the_same() {
+    fn any_split_gives_the_same_parts() {
         let cases = [
             ("<think>\nA b.\n</think>\n\nAnswer. ", "Answer. ", "A b."),
             ("<THINK>x</Think>y", "y", "x"),

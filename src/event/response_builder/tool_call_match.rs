@@ -1,25 +1,25 @@
-//! To which tool call a fragment belongs, on APIs that number calls badly or not at all (F80), and the ids of calls that
-//! have none.
+//! Assigns fragments to tool calls, on APIs that number calls unreliably or not at all (F80), and generates missing
+//! ids.
 
 use crate::{ChatRequest, ContentPart, Error, ErrorKind, ToolCall, policy::Rng};
 use std::sync::Arc;
 
-/// A piece of a tool call as OpenAI's wire and its many dialects send it; everything may be missing.
+/// A fragment of a tool call in OpenAI's format and its many dialects; every field may be missing.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ToolFragment<'a> {
-    /// The wire's number for the call.
+    /// The call's index.
     pub index: Option<u64>,
-    /// The call's id; usually only in its first piece.
+    /// The call's id; usually only in its first fragment.
     pub id: Option<&'a str>,
-    /// The function's name; usually only in its first piece.
+    /// The function's name; usually only in its first fragment.
     pub name: Option<&'a str>,
     /// More of the arguments' text.
     pub arguments: Option<&'a str>,
 }
 
 impl<'a> ToolFragment<'a> {
-    /// A piece with these members; empty texts count as missing.
+    /// Creates a fragment; empty texts count as missing.
     #[must_use]
     pub fn new(
         index: Option<u64>,
@@ -41,40 +41,40 @@ impl<'a> ToolFragment<'a> {
 #[derive(Debug)]
 pub(super) struct ToolCallState {
     pub(super) part: u32,
-    /// The index that the wire gave, if any.
+    /// The index in the API, if it has one.
     pub(super) provider_index: Option<u64>,
-    /// Whether the id was made here because the wire gave none.
+    /// Whether the id was generated because the provider sent none.
     pub(super) has_generated_id: bool,
-    /// The wire's id, where it was changed because another call has it.
+    /// The provider's id, if it was replaced because another call has it.
     pub(super) provider_id: Option<Box<str>>,
     pub(super) call: ToolCall,
     pub(super) json_scanner: JsonObjectScanner,
-    /// Whether its start was handed out; a nameless call waits for its name.
+    /// Whether its start event was emitted; a call without a name waits for it.
     pub(super) started: bool,
     pub(super) closed: bool,
 }
 
 impl ToolCallState {
-    /// The id that the wire gave.
+    /// The id that the provider sent.
     pub(super) fn sent_id(&self) -> Option<&str> {
         let own = Some(&*self.call.id).filter(|id| !self.has_generated_id && !id.is_empty());
         self.provider_id.as_deref().or(own)
     }
 }
 
-/// Where a piece goes.
+/// The call that a fragment belongs to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CallMatch {
-    /// To the call at this position.
+    /// The call at this position.
     Existing(usize),
-    /// It begins a call.
+    /// A new call.
     New,
-    /// It says nothing.
+    /// None: the fragment has no content.
     Ignored,
 }
 
-/// Finds the call that a piece belongs to: by its id, then its index, else the last one. What could be meant in two ways
-/// is an error, because arguments that went to the wrong call are a different command.
+/// Finds the call of a fragment: by its id, then its index, else the last call. An ambiguous fragment is an error,
+/// because arguments in the wrong call are a different command.
 pub(super) fn match_call(
     calls: &[ToolCallState],
     interleaved: bool,
@@ -99,7 +99,7 @@ pub(super) fn match_call(
             .enumerate()
             .filter(|(_, call)| call.sent_id() == Some(id));
         let known = match (piece.index, of_id.next_back()) {
-            // Several calls may have one id: then the index tells them apart.
+            // If several calls have the id, the index distinguishes them.
             (Some(_), Some((last, _))) => by_index()
                 .filter(|at| calls.get(*at).and_then(ToolCallState::sent_id) == Some(id))
                 .or(Some(last)),
@@ -109,7 +109,7 @@ pub(super) fn match_call(
             (None, last) => last.map(|(at, _)| at),
             (Some(_), None) => None,
         };
-        // An id may come late, for a call that has none yet.
+        // The id of a call that has none may arrive late.
         let late = || match piece.index {
             Some(_) => by_index(),
             None => last.filter(|_| piece.name.is_none()),
@@ -132,7 +132,7 @@ pub(super) fn match_call(
         return Ok(CallMatch::New);
     };
     if let Some(name) = piece.name {
-        // An index of its own, or another name: another call, unless it goes on with an object that is not at its end.
+        // A new index or another name starts a new call, unless the fragment continues an unfinished object.
         let goes_on = call.call.name == name
             && call.json_scanner.is_begun()
             && !call.json_scanner.is_closed()
@@ -153,15 +153,15 @@ pub(super) fn match_call(
     if interleaved {
         return Err(ambiguous("could belong to any of several calls"));
     }
-    // An unknown index where a call is complete begins one whose name was lost.
+    // An unknown index after a complete call starts a new call without a name.
     if piece.index.is_some() && call.json_scanner.is_closed() {
         return Err(ambiguous("belongs to no call"));
     }
     Ok(CallMatch::Existing(at))
 }
 
-/// Whether a piece with the id of `call` but another index begins a call of its own: it has a name and does not go on with
-/// arguments that have begun, or it begins anew after complete ones.
+/// Whether a fragment with the id of `call` but another index starts a new call: it has a name and does not continue
+/// unfinished arguments, or it starts new arguments after complete ones.
 fn begins_another(call: &ToolCallState, piece: &ToolFragment<'_>, blank: bool) -> bool {
     let other_index = piece.index.is_some()
         && call.provider_index.is_some()
@@ -175,7 +175,7 @@ fn begins_another(call: &ToolCallState, piece: &ToolFragment<'_>, blank: bool) -
         }
 }
 
-/// Whether a piece is a finished call once more.
+/// Whether a fragment repeats a finished call.
 fn repeats(call: &ToolCallState, piece: &ToolFragment<'_>) -> bool {
     let same = |index: u64| call.provider_index.is_none_or(|own| own == index);
     call.json_scanner.is_closed()
@@ -186,13 +186,14 @@ fn repeats(call: &ToolCallState, piece: &ToolFragment<'_>) -> bool {
             .is_some_and(|arguments| same_json(arguments, &call.call.arguments))
 }
 
-/// Whether two texts are the same JSON value, however it is spelled.
+/// Whether two texts are the same JSON value in any notation.
 pub(super) fn same_json(a: &str, b: &str) -> bool {
     let read = |text| serde_json::from_str::<serde_json::Value>(text).ok();
     a == b || read(a).is_some_and(|a| read(b) == Some(a))
 }
 
-/// The call at `at`, unless the piece cannot be part of it: it has another name, or begins anew after complete arguments.
+/// The call at `at`, unless the fragment cannot be part of it: it has another name, or starts new arguments after
+/// complete ones.
 fn continue_or_begin(
     calls: &[ToolCallState],
     at: Option<usize>,
@@ -221,11 +222,13 @@ fn starts_object(piece: &ToolFragment<'_>) -> bool {
 fn ambiguous(what: &str) -> Error {
     Error::new(
         ErrorKind::Protocol,
-        format!("a piece of a tool call {what}: its arguments cannot be put together"),
+        format!(
+            "received a fragment of a tool call that {what}, so its arguments cannot be assembled"
+        ),
     )
 }
 
-/// Follows a JSON text to the end of its first object, looking at every byte once.
+/// Finds the end of the first object in a JSON text; it reads every byte once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct JsonObjectScanner {
     depth: u32,
@@ -249,22 +252,22 @@ impl JsonObjectScanner {
         }
     }
 
-    /// Whether there is more than white space.
+    /// Whether the text has more than white space.
     fn is_begun(self) -> bool {
         self.begun
     }
 
-    /// Whether everything that was opened is closed.
+    /// Whether every opened bracket is closed.
     fn is_closed(self) -> bool {
         self.begun && self.depth == 0 && !self.in_string
     }
 }
 
-/// Makes ids that no other call of the conversation has. The same seed, conversation and place give the same id.
+/// Generates ids that no other call of the conversation has. Equal seeds, conversations and positions give equal ids.
 #[derive(Debug, Default)]
 pub(super) struct CallIdGenerator {
     pub(super) seed: u64,
-    /// What was asked, with the calls of earlier turns.
+    /// The request, with the calls of earlier turns.
     pub(super) request: Option<Arc<ChatRequest>>,
 }
 
@@ -281,7 +284,8 @@ impl CallIdGenerator {
             })
     }
 
-    /// An id for the call at a place of an answer. Letters, digits and one `_`: every wire takes that.
+    /// Generates an id for the call at a position of the response. It has letters, digits and one `_`, which every
+    /// API accepts.
     pub(super) fn generate(
         &self,
         choice: u32,
@@ -310,7 +314,7 @@ mod tests {
         interleaved: bool,
     }
 
-    /// Calls that have begun: their index, id, name and arguments.
+    /// Open calls: their index, id, name and arguments.
     fn open(calls: &[(Option<u64>, Option<&str>, &str, &str)]) -> OpenCalls {
         let call =
             |(part, &(provider_index, id, name, arguments)): (u32, &(_, Option<&str>, _, _))| {
@@ -333,7 +337,7 @@ mod tests {
         }
     }
 
-    /// Where a piece with this index, id, name and these arguments goes; `None` if that is not clear.
+    /// The call of a fragment with this index, id, name and these arguments; `None` if it is ambiguous.
     fn goes(
         open: &OpenCalls,
         index: Option<u64>,
@@ -403,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_call_that_comes_again_is_no_second_one() {
+    fn a_repeated_finished_call_is_not_a_second_call() {
         let closed = open(&[(Some(0), X, "f", "{\"a\": [1, \"{\"]}")]);
         let same = Some("{\"a\":[1,\"{\"]}");
         assert_eq!(goes(&closed, Some(0), X, F, same), NOWHERE);
@@ -418,19 +422,19 @@ mod tests {
     }
 
     #[test]
-    fn an_id_may_come_late_for_a_call_that_has_none() {
+    fn a_late_id_is_added_to_a_call_without_one() {
         let nameless = open(&[(Some(0), NO, "f", "{")]);
         assert_eq!(goes(&nameless, None, X, NO, MORE), AT_0);
         assert_eq!(goes(&nameless, Some(0), X, NO, MORE), AT_0);
         assert_eq!(goes(&nameless, Some(1), X, NO, MORE), NEW);
         assert_eq!(goes(&nameless, None, X, F, MORE), NEW);
-        // The id that was made here is no word of the wire's.
+        // A generated id does not match an id from the provider.
         let two = open(&[(Some(0), NO, "f", "{"), (Some(1), Y, "g", "{")]);
         assert_eq!(goes(&two, None, Some("made"), NO, MORE), NEW);
     }
 
     #[test]
-    fn an_index_is_found_before_the_last_call() {
+    fn an_index_has_precedence_over_the_last_call() {
         let two = open(&[(Some(0), X, "f", "{"), (Some(1), Y, "g", "{")]);
         assert_eq!(goes(&two, Some(0), NO, NO, MORE), AT_0);
         assert_eq!(goes(&two, Some(0), NO, F, MORE), AT_0);
@@ -440,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn complete_arguments_do_not_go_on_under_a_name() {
+    fn a_name_after_complete_arguments_starts_a_call() {
         let closed = open(&[(Some(0), X, "f", "{}")]);
         assert_eq!(goes(&closed, Some(0), NO, F, WHOLE), NEW);
         assert_eq!(goes(&closed, Some(0), X, F, Some(" ")), AT_0);
@@ -449,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_alone_goes_on_only_within_an_object() {
+    fn a_repeated_name_continues_only_an_unfinished_object() {
         let begun = open(&[(Some(0), X, "f", "{\"a\"")]);
         assert_eq!(goes(&begun, None, NO, F, MORE), AT_0);
         assert_eq!(goes(&begun, None, NO, F, WHOLE), AT_0);
@@ -463,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_arguments_go_to_the_last_call_unless_that_is_not_clear() {
+    fn bare_arguments_belong_to_the_last_call_unless_ambiguous() {
         let mut two = open(&[(Some(0), X, "f", "{}"), (Some(1), Y, "g", "{")]);
         let last = Some(CallMatch::Existing(1));
         assert_eq!(goes(&two, None, NO, NO, MORE), last);
@@ -478,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_s_end_is_seen_through_its_strings() {
+    fn braces_in_strings_do_not_end_an_object() {
         for (text, begun, closed) in [
             ("", false, false),
             (" \n", false, false),
@@ -529,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_the_conversation_is_not_made_again() {
+    fn generated_ids_avoid_those_of_the_conversation() {
         let first = seeded(7).generate(0, 0, |_| false);
         let call = ContentPart::ToolCall(ToolCall::new(&*first, "f", "{}"));
         let message = Message::new(Role::Assistant, vec![call]);

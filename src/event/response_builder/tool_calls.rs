@@ -1,4 +1,4 @@
-//! Tool calls, whole or in fragments.
+//! Tool calls, complete or in fragments.
 
 use super::{
     MESSAGE_KEY, PartKind, ResponseBuilder,
@@ -13,29 +13,29 @@ use crate::{
     chat::{ProviderData, Warning},
 };
 
-/// How far a tool call is.
+/// The progress of a tool call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ToolCallProgress {
-    /// Its name has not come: nothing of it was handed out.
+    /// It has no name yet, so nothing of it was emitted.
     Unseen,
-    /// Its start was handed out.
+    /// Its start was emitted.
     Started,
-    /// It was handed out in full, or is never to be.
+    /// It was emitted completely, or is never to be.
     Ended,
 }
 
-/// The first tool call of APIs without keys comes after the text, reasoning and refusal of the message.
+/// On APIs without keys the first tool call follows the text, reasoning and refusal of the message.
 const FIRST_CALL_KEY: u32 = MESSAGE_KEY + 1;
 
 /// # Tool calls
 impl ResponseBuilder {
-    /// A piece of a tool call on a wire that numbers calls, if at all, by itself (F80).
+    /// Adds a fragment of a tool call on an API that numbers its calls, if at all, by itself (F80).
     ///
-    /// A new id that differs from the open call's begins another call, whatever the index says; without an index the
-    /// piece belongs to the last call.
+    /// An id that differs from the open call's starts another call, whatever the index; without an index the fragment
+    /// belongs to the last call.
     ///
     /// # Errors
-    /// `protocol` if a piece could belong to several calls or to none; `too_large` past the limits.
+    /// `protocol` if the fragment could belong to several calls or to none; `too_large` if a limit is exceeded.
     pub fn tool_fragment(&mut self, choice: u32, fragment: ToolFragment<'_>) -> Result<(), Error> {
         self.end_run(choice)?;
         let open = self.open(choice)?;
@@ -51,10 +51,10 @@ impl ResponseBuilder {
         self.extend_call(choice, at, fragment)
     }
 
-    /// A call of its own, whatever its index and id say, on an API without keys.
+    /// Adds a separate call, whatever its index and id, on an API without keys.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub(crate) fn add_call(
         &mut self,
         choice: u32,
@@ -93,10 +93,10 @@ impl ResponseBuilder {
         self.extend_call(choice, at, fragment)
     }
 
-    /// A tool call begins, on a wire that says so. One that began without its name gets it now.
+    /// Starts a tool call, on an API with start events. A call that began without its name gets it now.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn tool_start(&mut self, choice: u32, key: u32, id: &str, name: &str) -> Result<(), Error> {
         self.end_run(choice)?;
         let fragment = ToolFragment::new(None, Some(id), Some(name), None);
@@ -118,10 +118,10 @@ impl ResponseBuilder {
         Ok(calls.iter().position(|call| call.part == part))
     }
 
-    /// More arguments for the tool call of a part. One that was not started begins now (F89).
+    /// Adds to the arguments of the tool call with this key, and starts the call if it was not started (F89).
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn tool_arguments(&mut self, choice: u32, key: u32, arguments: &str) -> Result<(), Error> {
         self.tool_start(choice, key, "", "")?;
         let at = self.call_at(choice, key)?;
@@ -137,16 +137,16 @@ impl ResponseBuilder {
         }
     }
 
-    /// Several calls of an answer are under way at once: from now on a piece must say to which it belongs.
+    /// The choice sends several calls concurrently: from now on a fragment needs an index or id.
     pub(crate) fn tool_calls_interleave(&mut self, choice: u32) -> Result<(), Error> {
         self.open(choice)?.interleaved = true;
         Ok(())
     }
 
-    /// What the provider wants back with the tool call of a part.
+    /// Adds provider data to the tool call with this key, which later requests send back.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn tool_call_provider_data(
         &mut self,
         choice: u32,
@@ -159,7 +159,7 @@ impl ResponseBuilder {
         }
     }
 
-    /// The same for the call at a position among all of the answer.
+    /// Adds provider data to the call at a position among all calls of the choice.
     pub(crate) fn tool_call_provider_data_at(
         &mut self,
         choice: u32,
@@ -173,10 +173,10 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// The same for the last call that [`tool_fragment`](ResponseBuilder::tool_fragment) touched or began.
+    /// Adds provider data to the last call that [`tool_fragment`](ResponseBuilder::tool_fragment) changed or started.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn last_tool_call_provider_data(
         &mut self,
         choice: u32,
@@ -186,10 +186,10 @@ impl ResponseBuilder {
         self.tool_call_provider_data_at(choice, at, data)
     }
 
-    /// A part is complete. Unknown parts are ignored.
+    /// Ends a part. Unknown parts are ignored.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub fn end_part(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         match self.end_run_at(choice, key)? {
             true => Ok(()),
@@ -197,17 +197,17 @@ impl ResponseBuilder {
         }
     }
 
-    /// Every part with this key is complete: its text or reasoning, and its call.
+    /// Ends every part with this key: its text or reasoning, and its call.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     #[cfg(feature = "bedrock")]
     pub(crate) fn close_all(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         self.end_run_at(choice, key)?;
         self.close_call_at(choice, key)
     }
 
-    /// Ends the text or reasoning with this key if it is the one that runs. Returns whether it was.
+    /// Ends the current text or reasoning run if it has this key. Returns whether it did.
     fn end_run_at(&mut self, choice: u32, key: u32) -> Result<bool, Error> {
         self.end_think(choice, key)?;
         let is_running = self.has_run_at(choice, key)?;
@@ -224,7 +224,7 @@ impl ResponseBuilder {
         }
     }
 
-    /// Whether all calls that are under way can be ended.
+    /// Whether all open calls can be ended.
     pub(crate) fn check_calls(&self) -> Result<(), Error> {
         let mut calls = self.choices.iter().flat_map(|choice| &choice.calls);
         calls.try_for_each(check_name)
@@ -267,8 +267,8 @@ impl ResponseBuilder {
         Ok(())
     }
 
-    /// Gives a call its id. One that another call of the answer or of an earlier turn has is replaced: the results of both
-    /// could not be told apart.
+    /// Sets a call's id. An id that another call of the response or of an earlier turn has is replaced, because the
+    /// results of both calls could not be distinguished.
     fn identify_call(&mut self, choice: u32, at: usize, id: &str) -> Result<(), Error> {
         let calls = &self.open(choice)?.calls;
         let lacks_id = |call: &ToolCallState| call.has_generated_id || call.call.id.is_empty();
@@ -354,12 +354,13 @@ impl ResponseBuilder {
     }
 }
 
-/// # Calls that come whole after their fragments
+/// # Complete calls after their fragments
 impl ResponseBuilder {
-    /// The calls of a whole message, in their order, and the position of each among all calls of the answer.
+    /// Sets the calls of a complete message, in their order. Returns the position of each among all calls of the
+    /// choice.
     ///
     /// # Errors
-    /// `protocol` if a call has other arguments than its pieces; `too_large` past the limits.
+    /// `protocol` if a call's arguments differ from its fragments; `too_large` if a limit is exceeded.
     pub(crate) fn complete_tool_calls(
         &mut self,
         choice: u32,
@@ -386,7 +387,7 @@ impl ResponseBuilder {
                 None if candidates().next().is_some() => {
                     return Err(Error::new(
                         ErrorKind::Protocol,
-                        "a tool call has other arguments in the whole message than in its pieces",
+                        "the arguments of a tool call in the complete message differ from its streamed fragments",
                     ));
                 }
                 None => {
@@ -407,9 +408,9 @@ impl ResponseBuilder {
     }
 }
 
-/// # What has arrived of a call, for APIs that send things twice
+/// # The received part of a call, for APIs that repeat content
 impl ResponseBuilder {
-    /// The tool call of a part as far as it has come.
+    /// The tool call with this key so far.
     pub(crate) fn current_call(&self, choice: u32, key: u32) -> Option<&ToolCall> {
         Some(&self.tool_call_state(choice, key)?.call)
     }
@@ -420,7 +421,7 @@ impl ResponseBuilder {
         open.calls.iter().find(|call| call.part == part)
     }
 
-    /// How far the tool call of a part is.
+    /// The progress of the tool call with this key.
     pub(crate) fn tool_call_progress(&self, choice: u32, key: u32) -> Option<ToolCallProgress> {
         let call = self.tool_call_state(choice, key)?;
         Some(match (call.closed, call.started) {
@@ -430,10 +431,10 @@ impl ResponseBuilder {
         })
     }
 
-    /// Puts other arguments in the place of those that have come, unless some of the call was handed out.
+    /// Replaces the received arguments, unless part of the call was emitted.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     pub(crate) fn replace_arguments(
         &mut self,
         choice: u32,
@@ -453,7 +454,7 @@ impl ResponseBuilder {
         Ok(true)
     }
 
-    /// The tool call of a part never became complete: it is not handed out.
+    /// Discards the tool call with this key, because it was never completed.
     pub(crate) fn drop_call(&mut self, choice: u32, key: u32) -> Result<(), Error> {
         let part = part_number(key, PartKind::Call)?;
         let mut calls = self.open(choice)?.calls.iter_mut();
@@ -470,11 +471,11 @@ fn check_name(call: &ToolCallState) -> Result<(), Error> {
     }
     Err(Error::new(
         ErrorKind::Protocol,
-        "a tool call has no name: it cannot be told what is to be called",
+        "received a tool call without a function name",
     ))
 }
 
-/// Whether a whole call can be this one: by its id, or, where one of them has none, by its index or position.
+/// Whether a complete call can be this one: by its id, or, if either has none, by its index or position.
 fn is_same(call: &ToolCallState, at: usize, whole: &ToolFragment<'_>, position: usize) -> bool {
     let same_name = whole
         .name
@@ -490,7 +491,7 @@ fn is_same(call: &ToolCallState, at: usize, whole: &ToolFragment<'_>, position: 
     same_name && same_id
 }
 
-/// The arguments that a whole call has beyond those that came; `None` if they differ.
+/// What a complete call's arguments add to the received ones; `None` if they differ.
 fn more<'w>(call: &ToolCallState, whole: &ToolFragment<'w>) -> Option<&'w str> {
     let arguments = whole.arguments.unwrap_or_default();
     match arguments.strip_prefix(&*call.call.arguments) {
@@ -509,7 +510,7 @@ mod tests {
     };
 
     #[test]
-    fn a_call_waits_for_its_name_and_takes_a_late_id() {
+    fn a_call_waits_for_its_name_and_accepts_a_late_id() {
         let mut stream = stream();
         fragment(&mut stream, Some(0), "x", "", "{").unwrap();
         assert_eq!(event_log(&mut stream), "");
@@ -538,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_no_object_are_warned_of() {
+    fn arguments_that_are_not_an_object_give_a_warning() {
         let mut stream = stream();
         fragment(&mut stream, None, "x", "f", "7").unwrap();
         stream.finish_response().unwrap();
@@ -570,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_with_part_numbers_are_matched_by_them() {
+    fn calls_with_keys_are_matched_by_key() {
         let mut stream = stream();
         stream.tool_start(0, 5, "x", "f").unwrap();
         stream.tool_start(0, 6, "y", "g").unwrap();
@@ -666,7 +667,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_looked_up_as_far_as_it_has_come() {
+    fn current_call_returns_the_received_part() {
         let mut stream = stream();
         assert_eq!(stream.tool_call_progress(0, 1), None);
         stream.tool_arguments(0, 1, "{\"a\"").unwrap();
@@ -696,7 +697,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_dropped_is_not_handed_out() {
+    fn a_dropped_call_is_not_emitted() {
         let mut stream = stream();
         stream.tool_start(0, 1, "x", "f").unwrap();
         stream.drop_call(0, 1).unwrap();
