@@ -3,36 +3,52 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 wire_enum! {
-    /// Who speaks.
+    /// The author of a message.
     Role {
-        /// Instructions.
+        /// System instructions.
         System = "system",
-        /// Instructions, in OpenAI's newer word.
+        /// System instructions under OpenAI's newer name.
         Developer = "developer",
-        /// The person or program that asks.
+        /// The user of the model.
         User = "user",
         /// The model.
         Assistant = "assistant",
-        /// A tool's result.
+        /// The result of a tool call.
         Tool = "tool",
     }
 }
 
-/// One turn of a conversation. The message of a response has the same type, so it can be sent back as it came.
+/// One message of a conversation. A response has the same type, so its message can be added to the next request.
+///
+/// ```
+/// use unifiedai::{ChatRequest, ContentPart, Message, Role};
+///
+/// let history = [
+///     Message::system("Answer in one sentence."),
+///     Message::user("What is the capital of Portugal?"),
+///     Message::assistant("Lisbon."),
+/// ];
+/// let question = Message::new(Role::User, vec![
+///     "What is in this picture?".into(),
+///     ContentPart::image_url("https://example.com/cat.png"),
+/// ]);
+/// let request = ChatRequest::new("gpt-5-mini").messages(history).message(question);
+/// assert_eq!(request.messages[2].text(), "Lisbon.");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Message {
-    /// Who speaks.
+    /// The author.
     pub role: Role,
-    /// What is said, in order.
+    /// The content, in order.
     pub content: Vec<ContentPart>,
-    /// The speaker's name, where a provider tells several apart.
+    /// The author's name, for providers that distinguish several participants of one role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
 impl Message {
-    /// A turn with these parts.
+    /// Creates a message of these parts.
     #[must_use]
     pub fn new(role: Role, content: Vec<ContentPart>) -> Self {
         Message {
@@ -42,25 +58,25 @@ impl Message {
         }
     }
 
-    /// Instructions.
+    /// Creates a system message.
     #[must_use]
     pub fn system(text: impl Into<String>) -> Self {
         Message::new(Role::System, vec![ContentPart::text(text)])
     }
 
-    /// A question.
+    /// Creates a user message.
     #[must_use]
     pub fn user(text: impl Into<String>) -> Self {
         Message::new(Role::User, vec![ContentPart::text(text)])
     }
 
-    /// An answer.
+    /// Creates an assistant message.
     #[must_use]
     pub fn assistant(text: impl Into<String>) -> Self {
         Message::new(Role::Assistant, vec![ContentPart::text(text)])
     }
 
-    /// A tool's result in text.
+    /// Creates the text result of a tool call.
     #[must_use]
     pub fn tool(call_id: impl Into<String>, text: impl Into<String>) -> Self {
         Message::new(
@@ -69,7 +85,7 @@ impl Message {
         )
     }
 
-    /// All text parts joined, with nothing between them; empty if there are none.
+    /// All text parts, concatenated; empty if there are none.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         self.join(|part| match part {
@@ -78,7 +94,7 @@ impl Message {
         })
     }
 
-    /// All reasoning parts joined; empty if there are none.
+    /// All reasoning parts, concatenated; empty if there are none.
     #[must_use]
     pub fn reasoning(&self) -> Cow<'_, str> {
         self.join(|part| match part {
@@ -87,7 +103,7 @@ impl Message {
         })
     }
 
-    /// All refusals joined; empty if there are none.
+    /// All refusals, concatenated; empty if there are none.
     #[must_use]
     pub fn refusal(&self) -> Cow<'_, str> {
         self.join(|part| match part {
@@ -104,7 +120,7 @@ impl Message {
         })
     }
 
-    /// Not copied where there is one part, as in most messages.
+    /// A single part, the usual case, is not copied.
     fn join<'a>(&'a self, pick: impl Fn(&'a ContentPart) -> Option<&'a String>) -> Cow<'a, str> {
         let mut parts = self.content.iter().filter_map(pick);
         let mut joined = Cow::Borrowed(parts.next().map_or("", String::as_str));

@@ -2,21 +2,22 @@ use crate::{ErrorKind, Json, Usage};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::time::Duration;
 
-/// What was measured, and apart from it what the server reported. What nobody measured is `None`.
+/// Measurements of a call, and separately the times that the server reported. A value that was not measured is
+/// `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CallMetrics {
-    /// From the call to its end, with all attempts and waits.
+    /// From the start of the call to its end, with all attempts and waits.
     pub duration: Option<Duration>,
-    /// From the call to the first byte of the answer's head.
+    /// From the start of the call to the first byte of the response headers.
     pub ttfb: Option<Duration>,
-    /// From the call to the first piece of text, reasoning or tool call. `None` for answers that come whole.
+    /// From the start of the call to the first text, reasoning or tool call. `None` for single-body responses.
     pub ttft: Option<Duration>,
     /// Every request that was sent, the last one included.
     pub attempts: Vec<Attempt>,
-    /// What the server says of itself.
+    /// The times that the server reported.
     pub server: ServerTiming,
-    /// The provider's own timing object, as it came.
+    /// The provider's own timing object.
     pub provider_time_info: Option<Json>,
 }
 
@@ -24,13 +25,13 @@ pub struct CallMetrics {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerTiming {
-    /// Waiting for a place (Cerebras `queue_time`).
+    /// Time in the provider's queue (Cerebras `queue_time`).
     pub queue: Option<Duration>,
-    /// Reading the prompt.
+    /// Time to process the prompt.
     pub prompt: Option<Duration>,
-    /// Writing the completion.
+    /// Time to generate the completion.
     pub completion: Option<Duration>,
-    /// From the request's arrival to its end, as the server counts.
+    /// From the arrival of the request to its end, on the server's clock.
     pub total: Option<Duration>,
 }
 
@@ -38,20 +39,20 @@ pub struct ServerTiming {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// From the call's start to this request.
+    /// From the start of the call to this request.
     pub started: Duration,
     /// From this request to its outcome.
     pub duration: Duration,
-    /// The answer's status, if one came.
+    /// The HTTP status, if a response was received.
     pub status: Option<u16>,
-    /// Why it failed; `None` if it did not.
+    /// The kind of the failure; `None` on success.
     pub error: Option<ErrorKind>,
-    /// Why it failed, in one line without secrets.
+    /// The failure in one line without secrets.
     pub message: Option<String>,
-    /// Whether it found a connection that had ended, so that the request went out again over another one: no failure of the
-    /// provider, and no retry.
+    /// Whether its connection turned out to be closed, so that the request was sent again over another one. That is
+    /// neither a failure of the provider nor a retry.
     pub replayed: bool,
-    /// Who was asked, as `provider.model`; `None` if there was only one to ask.
+    /// The target as `provider.model`; `None` without a fallback.
     pub target: Option<String>,
 }
 
@@ -70,7 +71,7 @@ impl Attempt {
 }
 
 impl CallMetrics {
-    /// Tokens written per second: over the server's own completion time if it reported one, else over the measured time
+    /// Output tokens per second: over the server's completion time if it reported one, else over the measured time
     /// from the first token to the end.
     #[must_use]
     pub fn tokens_per_second(&self, usage: &Usage) -> Option<f64> {
@@ -82,7 +83,7 @@ impl CallMetrics {
         .as_secs_f64();
         #[expect(
             clippy::cast_precision_loss,
-            reason = "a rate; no count of tokens comes near 2^52"
+            reason = "a rate; token counts are far below 2^52"
         )]
         let tokens = tokens as f64;
         (seconds > 0.0).then(|| tokens / seconds)
@@ -144,7 +145,7 @@ impl Serialize for Attempt {
     }
 }
 
-/// Milliseconds without the noise of a product: 1.957 s are 1957 ms.
+/// Milliseconds without floating-point noise: 1.957 s are 1957 ms.
 #[expect(
     clippy::cast_precision_loss,
     reason = "2^53 nanoseconds are a hundred days"

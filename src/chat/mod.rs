@@ -1,4 +1,4 @@
-//! What a chat is made of: a request, its messages and tools, and the response.
+//! The types of a chat: request, messages, tools and response.
 
 pub(crate) mod finish;
 pub(crate) mod message;

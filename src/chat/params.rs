@@ -2,35 +2,35 @@ use crate::{Error, Json, string_enum::wire_enum};
 use serde::Serialize;
 
 wire_enum! {
-    /// How much a reasoning model is to think.
+    /// How much a reasoning model reasons.
     ReasoningEffort {
-        /// Do not reason.
+        /// No reasoning.
         None = "none",
         /// As little as the model allows.
         Minimal = "minimal",
-        /// Little.
+        /// Less than the default.
         Low = "low",
         /// The usual default.
         Medium = "medium",
-        /// Much.
+        /// More than the default.
         High = "high",
-        /// More than high, where a model has it.
+        /// More than high, where the model has it.
         XHigh = "xhigh",
     }
 }
 
 wire_enum! {
-    /// How the provider is to return reasoning (Cerebras and Groq).
+    /// How the provider returns reasoning (Cerebras and Groq).
     ReasoningFormat {
         /// The model's default.
         None = "none",
-        /// In a field of its own.
+        /// In a separate field.
         Parsed = "parsed",
-        /// As `parsed`, with log probabilities not split (Cerebras).
+        /// As `parsed`, with log probabilities not separated (Cerebras).
         TextParsed = "text_parsed",
         /// Inside the content, in the model's own tags.
         Raw = "raw",
-        /// Not at all.
+        /// Not returned.
         Hidden = "hidden",
     }
 }
@@ -40,17 +40,17 @@ wire_enum! {
     ServiceTier {
         /// The provider chooses.
         Auto = "auto",
-        /// Standard.
+        /// The standard class.
         Default = "default",
         /// Cheaper and slower.
         Flex = "flex",
-        /// Faster and dearer.
+        /// Faster and more expensive.
         Priority = "priority",
     }
 }
 
 wire_enum! {
-    /// How wordy the answer is to be.
+    /// How long the response is.
     Verbosity {
         /// Short.
         Low = "low",
@@ -61,25 +61,25 @@ wire_enum! {
     }
 }
 
-/// The form that the answer must have.
+/// The required format of the response.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ResponseFormat {
-    /// Free text, said explicitly.
+    /// Free text, set explicitly.
     Text,
     /// Any JSON object.
     JsonObject,
-    /// JSON that follows a schema.
+    /// JSON that matches a schema.
     JsonSchema(JsonSchema),
 }
 
-/// A JSON Schema for an answer, with the name that providers ask for.
+/// A JSON Schema for the response, with the name that providers require.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct JsonSchema {
     /// Letters, digits, `_` and `-`.
     pub name: String,
-    /// What the schema is for; some models read it.
+    /// The purpose of the schema; some models read it.
     pub description: Option<String>,
     /// The schema itself.
     pub schema: Json,
@@ -88,10 +88,10 @@ pub struct JsonSchema {
 }
 
 impl JsonSchema {
-    /// A strict schema.
+    /// Creates a strict schema.
     ///
     /// # Errors
-    /// `invalid_request` if `schema` cannot be written as JSON.
+    /// `invalid_request` if `schema` cannot be serialised as JSON.
     pub fn new<T: Serialize + ?Sized>(name: impl Into<String>, schema: &T) -> Result<Self, Error> {
         Ok(JsonSchema {
             name: name.into(),

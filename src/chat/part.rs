@@ -3,7 +3,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A piece of a message. A message's pieces are in the order in which the model wrote or is to read them.
+/// A part of a message. The parts are in the order in which the model generated them or reads them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -12,70 +12,70 @@ pub enum ContentPart {
     Text {
         /// The text.
         text: String,
-        /// Where the model says it has it from.
+        /// The sources that the model gives for the text.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         citations: Vec<Citation>,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// Where it is.
+        /// The image.
         media: Media,
-        /// How closely the model is to look.
+        /// The resolution at which the model processes the image.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<ImageDetail>,
     },
-    /// Sound.
+    /// Audio.
     Audio {
-        /// Where it is.
+        /// The audio.
         media: Media,
     },
-    /// Film.
+    /// Video.
     Video {
-        /// Where it is.
+        /// The video.
         media: Media,
     },
     /// A document, such as a PDF or a text file.
     Document {
-        /// Where it is.
+        /// The document.
         media: Media,
         /// Its name or title; the model may see it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
     },
-    /// What the model thought before it answered.
+    /// The model's reasoning before its response.
     Reasoning {
-        /// The thought, as far as the provider shows it.
+        /// The reasoning text, as far as the provider shows it.
         text: String,
-        /// What the provider wants back with the thought, as it came (a signature).
+        /// The provider's signature of the reasoning, which later requests must send back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
-    /// The model's refusal to answer, where the provider tells it from text.
+    /// The model's refusal, for providers that distinguish it from text.
     Refusal {
-        /// Its words.
+        /// The text of the refusal.
         text: String,
     },
-    /// A call that the model asks for.
+    /// A tool call by the model.
     ToolCall(ToolCall),
-    /// What a tool gave.
+    /// The result of a tool call.
     ToolResult(ToolResult),
-    /// A piece in a provider's own JSON. It goes back to that provider unchanged and to no other.
+    /// A block in a provider's own JSON. It is sent back to that provider unchanged and to no other.
     #[serde(rename = "opaque")]
     ProviderBlock(ProviderBlock),
 }
 
-/// A piece of a message in one provider's own JSON: redacted reasoning, server tools, cache points.
+/// A content block in one provider's own JSON: redacted reasoning, server tools, cache points.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProviderBlock {
-    /// The provider or wire it belongs to, such as `bedrock`.
+    /// The provider or API to which it belongs, such as `bedrock`.
     pub provider: String,
-    /// The block as it is on the wire.
+    /// The block in the API's wire format.
     pub block: Json,
 }
 
 impl ProviderBlock {
-    /// A block of `provider`.
+    /// Creates a block of `provider`.
     #[must_use]
     pub fn new(provider: impl Into<String>, block: Json) -> Self {
         ProviderBlock {
@@ -86,7 +86,7 @@ impl ProviderBlock {
 }
 
 impl ContentPart {
-    /// Text.
+    /// Creates a text part.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         ContentPart::Text {
@@ -95,7 +95,7 @@ impl ContentPart {
         }
     }
 
-    /// A picture by its address.
+    /// Creates an image part from a URL.
     #[must_use]
     pub fn image_url(url: impl Into<String>) -> Self {
         ContentPart::Image {
@@ -107,7 +107,7 @@ impl ContentPart {
         }
     }
 
-    /// A picture by its bytes, with a MIME type such as `image/png`.
+    /// Creates an image part from bytes, with a MIME type such as `image/png`.
     #[must_use]
     pub fn image(mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
         ContentPart::Image {
@@ -116,7 +116,7 @@ impl ContentPart {
         }
     }
 
-    /// Sound by its bytes, with a MIME type such as `audio/wav`.
+    /// Creates an audio part from bytes, with a MIME type such as `audio/wav`.
     #[must_use]
     pub fn audio(mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
         ContentPart::Audio {
@@ -124,7 +124,7 @@ impl ContentPart {
         }
     }
 
-    /// A document by its bytes, with a MIME type such as `application/pdf`.
+    /// Creates a document part from bytes, with a MIME type such as `application/pdf`.
     #[must_use]
     pub fn document(
         name: impl Into<String>,
@@ -137,7 +137,7 @@ impl ContentPart {
         }
     }
 
-    /// A block in a provider's own JSON.
+    /// Creates a part in a provider's own JSON.
     #[must_use]
     pub fn provider_block(provider: impl Into<String>, block: Json) -> Self {
         ContentPart::ProviderBlock(ProviderBlock::new(provider, block))
@@ -157,47 +157,47 @@ impl From<String> for ContentPart {
 }
 
 wire_enum! {
-    /// How closely a model is to look at a picture.
+    /// The resolution at which a model processes an image.
     ImageDetail {
         /// The provider decides.
         Auto = "auto",
-        /// A small version.
+        /// At low resolution.
         Low = "low",
-        /// In full.
+        /// At full resolution.
         High = "high",
     }
 }
 
-/// Where a picture, sound, film or document is.
+/// The source of an image, audio, video or document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Media {
-    /// At an address that the provider fetches (`https:`, `s3:`, `gs:`), or in a `data:` URL.
+    /// A URL that the provider fetches (`https:`, `s3:`, `gs:`), or a `data:` URL.
     Url {
-        /// The address.
+        /// The URL.
         url: String,
-        /// Its MIME type, which some providers ask for.
+        /// The MIME type, which some providers require.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mime_type: Option<String>,
     },
-    /// Here. Sent in base64.
+    /// The bytes, sent in base64.
     Inline {
-        /// Its MIME type.
+        /// The MIME type.
         mime_type: String,
         /// The bytes.
         #[serde(serialize_with = "as_base64", deserialize_with = "from_base64")]
         data: Bytes,
     },
-    /// Uploaded to the provider before.
+    /// A file that was uploaded to the provider before.
     File {
-        /// The provider's id for it.
+        /// The provider's id of the file.
         id: String,
     },
 }
 
 impl Media {
-    /// Bytes with their MIME type.
+    /// Creates inline media from bytes.
     #[must_use]
     pub fn inline(mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
         Media::Inline {
@@ -206,7 +206,7 @@ impl Media {
         }
     }
 
-    /// The bytes of an inline medium in base64, as every wire wants them.
+    /// The bytes in base64, which every API requires.
     pub(crate) fn base64(data: &Bytes) -> String {
         STANDARD.encode(data)
     }
@@ -228,16 +228,16 @@ fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::E
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Citation {
-    /// The source's address.
+    /// The source's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The source's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What is quoted from it.
+    /// The quoted text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cited_text: Option<String>,
-    /// The citation as it came.
+    /// The citation in the provider's own JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Json>,
 }

@@ -7,13 +7,14 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-/// Declares the request's parameters once: field, setter, [`Param`] and a visit over those that are set.
+/// Declares each scalar parameter once: its field, setter and [`Param`], and the visit of those that are set.
 macro_rules! parameters {
     ($($(#[$meta:meta])* $field:ident: $ty:ty, $arg:ty => $param:ident),+ $(,)?) => {
-        /// What a model is asked: the messages, and how to answer them.
+        /// A chat request: the messages, and parameters for the response.
         ///
-        /// A parameter that is `None` is not sent; the provider's default holds. One that the provider does not know is
-        /// an error, or with [`drop_unsupported`](ChatRequest::drop_unsupported) a warning in the response.
+        /// A parameter that is `None` is not sent, so the provider's default applies. A parameter that the provider
+        /// does not support is an error, or with [`drop_unsupported`](ChatRequest::drop_unsupported) a warning in the
+        /// response.
         ///
         /// ```
         /// use unifiedai::ChatRequest;
@@ -27,43 +28,44 @@ macro_rules! parameters {
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub struct ChatRequest {
-            /// The model's name, as the provider knows it.
+            /// The model's name at the provider. A client with several providers also accepts `<provider>.<model>`.
             pub model: String,
             /// The conversation so far.
             pub messages: Vec<Message>,
-            /// Tools that the model may call.
+            /// The tools that the model may call.
             pub tools: Vec<Tool>,
-            /// Whether and which tool the model must call.
+            /// Whether the model must call a tool, and which.
             pub tool_choice: Option<ToolChoice>,
-            /// Texts at which the model stops.
+            /// Texts at which generation stops.
             pub stop: Vec<String>,
-            /// The form that the answer must have.
+            /// The required format of the response.
             pub response_format: Option<ResponseFormat>,
-            /// The text that much of the answer is expected to repeat (predicted output).
+            /// A text that the response is expected to repeat in large part (predicted output).
             pub prediction: Option<String>,
             $($(#[$meta])* pub $field: Option<$ty>,)+
-            /// Further members of the request's JSON object, merged last, in this order.
+            /// Additional fields of the JSON body, merged last, in this order.
             pub extra: Vec<(String, Json)>,
-            /// Whether the answer is to come piece by piece. A client's `stream` calls set it; its `chat` calls then still
-            /// return the answer once it is complete, which keeps a long one from waiting in silence.
+            /// Whether the provider streams the response. A client's `stream` calls set it. `chat` calls with it
+            /// still return the complete response; streaming lets the idle timeout apply while the model generates a
+            /// long one.
             pub stream: bool,
-            /// Drop and list what the provider does not support, rather than refuse the request.
+            /// Drop unsupported parameters with a warning instead of refusing the request.
             pub drop_unsupported: bool,
-            /// Move what stands in `<think>` tags from the content to the reasoning.
+            /// Move the content of `<think>` tags from the text to the reasoning.
             pub parse_think_tags: bool,
-            /// Also hand out every frame of a stream as it came.
+            /// Also emit every frame of a stream as received.
             pub include_raw_frames: bool,
-            /// Sent as `X-Request-ID`, to find the call in logs of both sides.
+            /// Sent as `X-Request-ID`, to find the call in the logs of both sides.
             pub client_request_id: Option<String>,
-            /// Further request headers. Of several targets, as in a [`Fallback`](crate::policy::Fallback) or a comparison, only the
-            /// first is sent them: a header may be a key or a cookie of one company.
+            /// Additional request headers. With several targets, as in a [`Fallback`](crate::policy::Fallback) or a
+            /// comparison, only the first one gets them, because a header may be a key or a cookie for one company.
             pub headers: Vec<(String, String)>,
-            /// Further request headers that every target may be sent. They must not be secrets.
+            /// Additional request headers for every target. They must not be secrets.
             pub shared_headers: Vec<(String, String)>,
         }
 
         impl ChatRequest {
-            /// A request without messages.
+            /// Creates a request without messages.
             #[must_use]
             pub fn new(model: impl Into<String>) -> Self {
                 ChatRequest {
@@ -93,7 +95,7 @@ macro_rules! parameters {
                 self
             })+
 
-            /// Sets a scalar parameter by its field's name. False if there is none of that name.
+            /// Sets a scalar parameter by the name of its field. Returns false if there is no such field.
             pub(super) fn set_scalar(&mut self, field: &str, value: &Json) -> Result<bool, serde_json::Error> {
                 match field {
                     $(stringify!($field) => self.$field = serde_json::from_str(value.as_str())?,)+
@@ -112,7 +114,7 @@ macro_rules! parameters {
         }
 
         impl fmt::Debug for ChatRequest {
-            /// What is set. Of headers only the names: a caller's header may be a key (F108).
+            /// Shows what is set. Of headers it shows only the names, because a value may be a key (F108).
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let names = |headers: &'_ [(String, String)]| -> Vec<String> {
                     headers.iter().map(|(name, _)| name.clone()).collect()
@@ -142,7 +144,7 @@ macro_rules! parameters {
             }
         }
 
-        /// A parameter of a [`ChatRequest`], by which a provider says what it supports.
+        /// A parameter of a [`ChatRequest`]; a provider declares which ones it supports.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Param {
@@ -160,7 +162,7 @@ macro_rules! parameters {
         }
 
         impl Param {
-            /// All of them.
+            /// All parameters.
             pub const ALL: &'static [Param] = &[
                 $(Param::$param,)+
                 Param::Tools,
@@ -192,61 +194,61 @@ pub(crate) trait ParamVisitor {
 }
 
 parameters! {
-    /// The most tokens to write, reasoning included.
+    /// Maximum number of output tokens, reasoning included.
     max_tokens: u64, u64 => MaxTokens,
-    /// The fewest tokens to write; -1 for as many as the model can (Cerebras).
+    /// Minimum number of output tokens; -1 for as many as the model can generate (Cerebras).
     min_tokens: i64, i64 => MinTokens,
-    /// 0 for the likeliest words, higher for more variety.
+    /// Sampling temperature: 0 for the likeliest tokens, higher for more variety.
     temperature: f64, f64 => Temperature,
-    /// Only the likeliest words that together have this probability, 0 to 1.
+    /// Nucleus sampling: only the likeliest tokens that together have this probability, 0 to 1.
     top_p: f64, f64 => TopP,
-    /// Only this many of the likeliest words.
+    /// Sampling from only this many of the likeliest tokens.
     top_k: u64, u64 => TopK,
-    /// Only words at least this likely, as a share of the likeliest.
+    /// Sampling from only those tokens whose probability is at least this share of the likeliest one's.
     min_p: f64, f64 => MinP,
-    /// Against words by how often they were used, -2 to 2.
+    /// Penalty for tokens by how often they were used, -2 to 2.
     frequency_penalty: f64, f64 => FrequencyPenalty,
-    /// Against words that were used at all, -2 to 2.
+    /// Penalty for tokens that were used at all, -2 to 2.
     presence_penalty: f64, f64 => PresencePenalty,
-    /// Against repetition, as a factor; 1 is none.
+    /// Penalty factor for repetition; 1 is none.
     repetition_penalty: f64, f64 => RepetitionPenalty,
-    /// For or against single tokens, by token id, -100 to 100.
+    /// Bias for or against single tokens, by token id, -100 to 100.
     logit_bias: BTreeMap<String, f64>, BTreeMap<String, f64> => LogitBias,
     /// Whether to return log probabilities.
     logprobs: bool, bool => Logprobs,
     /// How many alternatives to return for each token.
     top_logprobs: u32, u32 => TopLogprobs,
-    /// How many answers to write.
+    /// Number of choices to generate.
     n: u32, u32 => N,
-    /// The same seed and request give, as far as the provider can, the same answer.
+    /// Seed for reproducible responses, as far as the provider supports them.
     seed: i64, i64 => Seed,
-    /// Whether several tools may be called in one turn.
+    /// Whether the model may call several tools in one turn.
     parallel_tool_calls: bool, bool => ParallelToolCalls,
-    /// How much to think.
+    /// How much the model reasons.
     reasoning_effort: ReasoningEffort, ReasoningEffort => ReasoningEffort,
-    /// How reasoning is to be returned.
+    /// How the provider returns reasoning.
     reasoning_format: ReasoningFormat, ReasoningFormat => ReasoningFormat,
-    /// The most tokens to spend on reasoning.
+    /// Maximum number of reasoning tokens.
     reasoning_max_tokens: u64, u64 => ReasoningMaxTokens,
-    /// Do not reason (Cerebras).
+    /// No reasoning (Cerebras).
     disable_reasoning: bool, bool => DisableReasoning,
     /// Drop the reasoning of turns before the last user message (Cerebras, GLM models).
     clear_reasoning: bool, bool => ClearReasoning,
-    /// How wordy to be.
+    /// How long the response is.
     verbosity: Verbosity, Verbosity => Verbosity,
-    /// Requests with the same key and beginning share a cache.
+    /// Requests with the same key and the same beginning share a cache.
     prompt_cache_key: String, impl Into<String> => PromptCacheKey,
     /// The processing class.
     service_tier: ServiceTier, ServiceTier => ServiceTier,
-    /// Settings of one model (Cerebras).
+    /// Parameters of one model (Cerebras).
     model_parameters: Json, Json => ModelParameters,
-    /// Who the end user is, for the provider's abuse checks (`user` on OpenAI's wire).
+    /// Identifier of the end user, for the provider's abuse checks (`user` in OpenAI's API).
     user_id: String, impl Into<String> => UserId,
-    /// Labels kept with the request.
+    /// Labels that the provider stores with the request.
     metadata: BTreeMap<String, String>, BTreeMap<String, String> => Metadata,
-    /// Whether the provider may keep the exchange.
+    /// Whether the provider may store the request and the response.
     store: bool, bool => Store,
-    /// Whether a stream is to end with the usage. Unset: asked for wherever the provider allows it.
+    /// Whether a stream ends with the usage. If unset, it is requested wherever the provider supports it.
     include_usage: bool, bool => IncludeUsage,
 }
 
@@ -265,31 +267,31 @@ impl ChatRequest {
         self
     }
 
-    /// Adds instructions.
+    /// Adds a system message.
     #[must_use]
     pub fn system(self, text: impl Into<String>) -> Self {
         self.message(Message::system(text))
     }
 
-    /// Adds a question.
+    /// Adds a user message.
     #[must_use]
     pub fn user(self, text: impl Into<String>) -> Self {
         self.message(Message::user(text))
     }
 
-    /// Adds a question made of several parts: text, pictures, documents.
+    /// Adds a user message of several parts: text, images, documents.
     #[must_use]
     pub fn user_parts(self, content: Vec<ContentPart>) -> Self {
         self.message(Message::new(Role::User, content))
     }
 
-    /// Adds an answer.
+    /// Adds an assistant message.
     #[must_use]
     pub fn assistant(self, text: impl Into<String>) -> Self {
         self.message(Message::assistant(text))
     }
 
-    /// Adds a tool's result.
+    /// Adds the result of a tool call.
     #[must_use]
     pub fn tool_result(self, result: ToolResult) -> Self {
         self.message(Message::new(
@@ -298,45 +300,45 @@ impl ChatRequest {
         ))
     }
 
-    /// Offers a tool.
+    /// Adds a tool.
     #[must_use]
     pub fn tool(mut self, tool: Tool) -> Self {
         self.tools.push(tool);
         self
     }
 
-    /// Whether and which tool must be called. Without tools `auto` and `none` are not sent.
+    /// Sets whether the model must call a tool, and which. Without tools `auto` and `none` are not sent.
     #[must_use]
     pub fn tool_choice(mut self, choice: ToolChoice) -> Self {
         self.tool_choice = Some(choice);
         self
     }
 
-    /// Stops at `text`.
+    /// Adds a text at which generation stops.
     #[must_use]
     pub fn stop(mut self, text: impl Into<String>) -> Self {
         self.stop.push(text.into());
         self
     }
 
-    /// The form that the answer must have.
+    /// Sets the required format of the response.
     #[must_use]
     pub fn response_format(mut self, format: ResponseFormat) -> Self {
         self.response_format = Some(format);
         self
     }
 
-    /// The text that much of the answer is expected to repeat.
+    /// Sets the text that the response is expected to repeat in large part.
     #[must_use]
     pub fn prediction(mut self, text: impl Into<String>) -> Self {
         self.prediction = Some(text.into());
         self
     }
 
-    /// A member of the request's JSON object that has no field here. The last one of a name counts.
+    /// Adds a field of the JSON body that has no field here. A later value of the same name replaces it.
     ///
     /// # Errors
-    /// `invalid_request` if `value` cannot be written as JSON.
+    /// `invalid_request` if `value` cannot be serialised as JSON.
     pub fn extra<T: Serialize + ?Sized>(
         mut self,
         name: impl Into<String>,
@@ -348,28 +350,28 @@ impl ChatRequest {
         Ok(self)
     }
 
-    /// Asks for the answer piece by piece; see the [field](Self::stream).
+    /// Sets whether the provider streams the response; see the [field](Self::stream).
     #[must_use]
     pub fn stream(mut self, stream: bool) -> Self {
         self.stream = stream;
         self
     }
 
-    /// Drops and lists what the provider does not support, rather than refuse the request.
+    /// Drops unsupported parameters with a warning instead of refusing the request.
     #[must_use]
     pub fn drop_unsupported(mut self) -> Self {
         self.drop_unsupported = true;
         self
     }
 
-    /// Moves what stands in `<think>` tags from the content to the reasoning.
+    /// Moves the content of `<think>` tags from the text to the reasoning.
     #[must_use]
     pub fn parse_think_tags(mut self) -> Self {
         self.parse_think_tags = true;
         self
     }
 
-    /// Also hands out every frame of a stream as it came.
+    /// Also emits every frame of a stream as received.
     #[must_use]
     pub fn include_raw_frames(mut self) -> Self {
         self.include_raw_frames = true;
@@ -424,16 +426,17 @@ impl ChatRequest {
         names.0
     }
 
-    /// Checks what no provider can accept.
+    /// Checks for errors that no provider accepts.
     ///
     /// # Errors
-    /// `invalid_request` that names the field: an empty model, no messages, a number that is not finite, `n` of zero, an
-    /// empty stop text, an extra member without a name; a tool whose schema is none of an object, whose name is empty, has white
-    /// space or is that of another, a tool choice that is not offered, a picture whose address is a path.
+    /// `invalid_request` that names the field: an empty model; no messages; a number that is not finite; `n` of zero;
+    /// an empty stop text; an extra field without a name; a tool whose schema is not an object, or whose name is
+    /// empty, contains white space or is used twice; a tool choice that is not in `tools`; a media URL that is a
+    /// local path.
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
         if self.model.trim().is_empty() {
-            return refuse("`model` is empty: name the model that is to answer".into());
+            return refuse("`model` is empty: set the name of a model".into());
         }
         if self.messages.is_empty() {
             return refuse(
@@ -467,13 +470,13 @@ impl ChatRequest {
             ));
         }
         if self.n == Some(0) {
-            return refuse("`n` is 0: ask for at least one answer".into());
+            return refuse("`n` is 0: it must be at least 1".into());
         }
         if self.stop.iter().any(String::is_empty) {
-            return refuse("`stop` has an empty text: it would stop before the first word".into());
+            return refuse("`stop` has an empty text: remove it".into());
         }
         if self.extra.iter().any(|(name, _)| name.is_empty()) {
-            return refuse("`extra` has a member without a name".into());
+            return refuse("`extra` has a field without a name".into());
         }
         validate::tools(
             &self.tools,
@@ -483,7 +486,7 @@ impl ChatRequest {
         validate::media(&self.messages)
     }
 
-    /// The tool choice, unless it is `auto` or `none` and there are no tools: it changes nothing then, and servers refuse it.
+    /// The tool choice, except `auto` and `none` without tools: they have no effect then, and servers refuse them.
     pub(crate) fn needed_tool_choice(&self) -> Option<&ToolChoice> {
         let has_tools = !self.tools.is_empty() || self.has_tools_in_extra();
         let is_needed = |choice: &&ToolChoice| {
@@ -498,7 +501,7 @@ impl ChatRequest {
 }
 
 impl From<&ChatRequest> for Arc<ChatRequest> {
-    /// A copy, so that a call can be made with a reference. An `Arc` of one's own is not copied.
+    /// Copies the request, so that a call can take a reference. An `Arc` of the caller's is not copied.
     fn from(request: &ChatRequest) -> Self {
         Arc::new(request.clone())
     }

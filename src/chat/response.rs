@@ -7,66 +7,85 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use std::{borrow::Cow, sync::LazyLock, time::Duration};
 
-/// A whole answer, the same for every provider, streamed or not.
+/// A complete response, the same for every provider, streamed or not.
 ///
-/// As JSON it reads as an OpenAI `chat.completion` object, with `provider_metadata`, `metrics` and `warnings` beside.
+/// As JSON it is an OpenAI `chat.completion` object with the additional fields `provider_metadata`, `metrics` and
+/// `warnings`.
+///
+/// ```
+/// use unifiedai::{FinishReason, UnifiedChatResponse};
+///
+/// fn show(response: &UnifiedChatResponse) {
+///     println!("{}", response.text());
+///     if response.finish_reason() == Some(&FinishReason::Length) {
+///         println!("(cut off by the token limit)");
+///     }
+///     for call in response.tool_calls() {
+///         println!("{}({})", call.name, call.arguments);
+///     }
+///     if let Some(usage) = &response.usage {
+///         println!("{:?} output tokens", usage.completion_tokens);
+///     }
+/// }
+/// # let _ = show;
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct UnifiedChatResponse {
-    /// The provider's id for the answer; empty if it gave none.
+    /// The provider's id of the response; empty if it sent none.
     pub id: String,
-    /// When the answer was made, in seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub created: Option<u64>,
-    /// The model that answered; it can differ from the one asked.
+    /// The model that generated the response; it can differ from the requested one.
     pub model: String,
-    /// The answers; one unless more were asked for.
+    /// The choices; one, unless the request's `n` is larger.
     pub choices: Vec<Choice>,
-    /// The tokens counted.
+    /// Token counts.
     pub usage: Option<Usage>,
-    /// The provider's mark for the configuration that answered.
+    /// The provider's identifier of its configuration.
     pub system_fingerprint: Option<String>,
     /// The processing class that was used.
     pub service_tier: Option<String>,
-    /// What was dropped from the request or is odd about the answer.
+    /// What was dropped from the request, and problems of the response that are no errors.
     pub warnings: Vec<Warning>,
-    /// What belongs to this provider alone.
+    /// Data that only this provider has.
     pub provider_metadata: ProviderMetadata,
-    /// Times.
+    /// Measurements of the call.
     pub metrics: CallMetrics,
 }
 
-/// One of the answers.
+/// One of the responses to a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {
-    /// Its number, from 0.
+    /// Its index, from 0.
     pub index: u32,
-    /// The answer; push it to the next request's messages to go on.
+    /// The message; add it to the next request's messages to continue the conversation.
     pub message: Message,
-    /// Why the model stopped. `None` if the provider ended the answer without a reason.
+    /// Why the model stopped. `None` if the provider gave no reason.
     pub finish_reason: Option<FinishReason>,
-    /// The provider's own word for it.
+    /// The provider's own word for the reason.
     pub native_finish_reason: Option<String>,
-    /// Log probabilities, if asked for.
+    /// Log probabilities, if requested.
     pub logprobs: Option<Logprobs>,
 }
 
-/// Log probabilities of the written tokens.
+/// Log probabilities of the generated tokens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Logprobs {
-    /// Of the text.
+    /// Tokens of the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content: Vec<TokenLogprob>,
-    /// Of a refusal.
+    /// Tokens of a refusal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusal: Vec<TokenLogprob>,
-    /// Of the reasoning (Cerebras).
+    /// Tokens of the reasoning (Cerebras).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasoning: Vec<TokenLogprob>,
 }
 
-/// A written token and how likely it was.
+/// A generated token and its log probability.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TokenLogprob {
@@ -74,15 +93,15 @@ pub struct TokenLogprob {
     pub token: String,
     /// The natural logarithm of its probability.
     pub logprob: f64,
-    /// Its bytes, where the text cannot show them.
+    /// Its bytes, if they are not valid text by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Vec<u8>>,
-    /// The likeliest tokens at this place.
+    /// The likeliest tokens at this position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top_logprobs: Vec<TopLogprob>,
 }
 
-/// A token that could have been written.
+/// An alternative to a generated token.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TopLogprob {
@@ -90,12 +109,12 @@ pub struct TopLogprob {
     pub token: String,
     /// The natural logarithm of its probability.
     pub logprob: f64,
-    /// Its bytes, where the text cannot show them.
+    /// Its bytes, if they are not valid text by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Vec<u8>>,
 }
 
-/// What belongs to one provider alone.
+/// Data that only one provider has.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ProviderMetadata {
@@ -103,22 +122,22 @@ pub struct ProviderMetadata {
     pub provider: String,
     /// The HTTP status.
     pub status: Option<u16>,
-    /// The provider's id for the request, for its support.
+    /// The provider's id of the request, for its support.
     pub request_id: Option<String>,
     /// The `X-Request-ID` that the caller set.
     pub client_request_id: Option<String>,
-    /// What is left of the caller's allowances.
+    /// The state of the account's rate limits.
     pub rate_limits: Vec<RateLimit>,
-    /// The last answer's headers, if [`CallOptions::keep_headers`](crate::CallOptions::keep_headers) asked for them.
+    /// The last response's headers, if [`CallOptions::keep_headers`](crate::CallOptions::keep_headers) is set.
     pub headers: RawHeaders,
-    /// The body as it came; `None` for a stream.
+    /// The body as received; `None` for a stream.
     pub raw: Option<RawBody>,
-    /// Members of the answer that have no place above, such as `citations` or `guardrail` traces.
+    /// Fields of the response without a field above, such as `citations` or `guardrail` traces.
     pub extra: Vec<(String, Json)>,
 }
 
 impl ProviderMetadata {
-    /// Its own members in the JSON form, beside which `extra` stands.
+    /// The fields of this struct in JSON; `extra` is merged into the same object.
     pub(crate) const MEMBERS: [&'static str; 6] = [
         "provider",
         "status",
@@ -129,28 +148,28 @@ impl ProviderMetadata {
     ];
 }
 
-/// Headers as they came. They are not printed and are no part of the JSON: servers put cookies and keys there.
-// Boxed, because an answer is moved more often than its headers are asked for.
+/// Headers as received. They are excluded from `Debug` and JSON, because servers put cookies and keys into them.
+// Boxed, because a response is moved more often than its headers are read.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RawHeaders(Option<Box<HeaderMap>>);
 
-/// A body as it came.
+/// A body as received.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawBody(Bytes);
 
-/// One allowance, as the provider's headers state it.
+/// One rate limit, as the provider's headers report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RateLimit {
-    /// What is counted: `requests`, `tokens`, ..., with the period as in the header (`requests-day`).
+    /// The counted unit: `requests`, `tokens`, ..., with the period as in the header (`requests-day`).
     pub name: Cow<'static, str>,
-    /// How many there are in a window: requests or tokens, as `name` says.
+    /// The limit per window, in the unit of `name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// What is left of it.
+    /// What remains of it in this window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u64>,
-    /// Until it is full again, counted from the answer.
+    /// Time until it is reset, counted from the response.
     #[serde(
         rename = "reset_s",
         serialize_with = "as_seconds",
@@ -159,18 +178,18 @@ pub struct RateLimit {
     pub reset: Option<Duration>,
 }
 
-/// Something that the caller should know and that is no error.
+/// A problem that the caller should know, but that is no error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Warning {
-    /// A fixed word for the kind of warning, such as `unsupported_parameter`.
+    /// A fixed identifier of the kind of warning, such as `unsupported_parameter`.
     pub code: &'static str,
-    /// What happened.
+    /// A description.
     pub message: String,
 }
 
 impl Warning {
-    /// A warning of a fixed kind.
+    /// Creates a warning.
     #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Warning {
@@ -181,7 +200,7 @@ impl Warning {
 }
 
 impl UnifiedChatResponse {
-    /// The first answer's text; empty if it has none.
+    /// The text of the first choice; empty if it has none.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         self.choices
@@ -190,7 +209,7 @@ impl UnifiedChatResponse {
             .unwrap_or_default()
     }
 
-    /// The first answer's reasoning; empty if it has none.
+    /// The reasoning of the first choice; empty if it has none.
     #[must_use]
     pub fn reasoning(&self) -> Cow<'_, str> {
         self.choices
@@ -199,7 +218,7 @@ impl UnifiedChatResponse {
             .unwrap_or_default()
     }
 
-    /// The text of the first choice's refusal; empty if the model did not refuse.
+    /// The refusal of the first choice; empty if the model did not refuse.
     #[must_use]
     pub fn refusal(&self) -> Cow<'_, str> {
         self.choices
@@ -214,7 +233,7 @@ impl UnifiedChatResponse {
         self.choices.first()?.finish_reason.as_ref()
     }
 
-    /// The first answer's tool calls.
+    /// The tool calls of the first choice.
     pub fn tool_calls(&self) -> impl Iterator<Item = &crate::ToolCall> {
         self.choices
             .first()
@@ -222,17 +241,18 @@ impl UnifiedChatResponse {
             .flat_map(|choice| choice.message.tool_calls())
     }
 
-    /// The first answer's message, to be sent back with the next request.
+    /// The message of the first choice, to be added to the next request.
     #[must_use]
     pub fn message(&self) -> Option<&Message> {
         self.choices.first().map(|choice| &choice.message)
     }
 
-    /// The first answer's text as a Rust type, for structured output. JSON in a Markdown code block is taken too.
+    /// Parses the text of the first choice as a Rust type, for structured output. JSON in a Markdown code block is
+    /// accepted too.
     ///
     /// # Errors
-    /// `content_filtered` if the model refused, with the text of the refusal. `protocol` if the text is not JSON of that shape: the
-    /// message shows the beginning of the text, and says so if the answer was cut off (`length`).
+    /// `content_filtered` if the model refused; the message has the refusal. `protocol` if the text is not JSON of
+    /// this shape; the message shows the beginning of the text, and says if it was cut off by the token limit.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let (text, refusal) = (self.text(), self.refusal());
         if text.trim().is_empty() && !refusal.is_empty() {
@@ -244,20 +264,20 @@ impl UnifiedChatResponse {
             .or_else(|e| code_block(&text).map_or(Err(e), serde_json::from_str))
             .map_err(|e| {
                 let cut = match self.finish_reason() {
-                    Some(FinishReason::Length) => " (the answer was cut off by the token limit)",
+                    Some(FinishReason::Length) => " (the response was cut off by the token limit)",
                     _ => "",
                 };
                 let text = excerpt(text.as_bytes());
                 Error::new(
                     ErrorKind::Protocol,
                     format!(
-                        "the answer is not JSON of the shape asked for{cut}: {e}; its text: {text}"
+                        "the response does not parse as JSON of the requested type{cut}: {e}; its text: {text}"
                     ),
                 )
             })
     }
 
-    /// Whether the answer has neither text nor reasoning nor tool calls.
+    /// Whether the response has no text, reasoning or tool calls.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.choices
@@ -267,7 +287,7 @@ impl UnifiedChatResponse {
 }
 
 impl RawHeaders {
-    /// A copy: the originals can keep the buffer alive that the head was read into.
+    /// Copies the headers: the originals could keep the buffer alive into which they were read.
     pub(crate) fn copied(headers: &HeaderMap) -> Self {
         let copies = headers.iter().filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
@@ -287,7 +307,7 @@ impl RawHeaders {
         self.0.as_deref().unwrap_or(&NONE)
     }
 
-    /// A header's value, if it is text.
+    /// A header's value, if it is visible ASCII.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.as_ref()?.get(name)?.to_str().ok()
@@ -373,7 +393,7 @@ impl Serialize for Choice {
     }
 }
 
-/// A message as it stands in a `chat.completion` object.
+/// A message in the format of a `chat.completion` object.
 struct CompletionMessage<'a>(&'a Message);
 
 impl Serialize for CompletionMessage<'_> {
@@ -469,7 +489,7 @@ impl Serialize for ProviderMetadata {
     }
 }
 
-/// The content of the only code block of a text in Markdown.
+/// The content of the only code block of a Markdown text.
 fn code_block(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("```")?;
     let (_language, rest) = rest.split_once('\n')?;
@@ -516,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_does_not_parse_is_shown() {
+    fn a_parse_error_shows_the_text() {
         let error = text("I would say 24 degrees.")
             .parse::<Vec<u8>>()
             .unwrap_err();
@@ -536,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_no_parse_error() {
+    fn a_refusal_is_reported_as_content_filtered() {
         let refused = ContentPart::Refusal {
             text: "I can't help with that.".into(),
         };

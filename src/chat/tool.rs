@@ -1,7 +1,24 @@
 use crate::{ContentPart, Error, ErrorKind, Json};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A function that the model may ask to be called, or a tool of the provider's own.
+/// A function that the model may call, or a tool of the provider's own.
+///
+/// ```
+/// use serde_json::json;
+/// use unifiedai::{ChatRequest, Error, Tool};
+///
+/// let weather = Tool::function("weather", "Current weather of a city", &json!({
+///     "type": "object",
+///     "properties": {"city": {"type": "string"}},
+///     "required": ["city"],
+/// }))?;
+/// let request = ChatRequest::new("gpt-oss-120b").user("How warm is it in Lisbon?").tool(weather);
+/// assert_eq!(request.tools.len(), 1);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// The response then has [`tool_calls`](crate::UnifiedChatResponse::tool_calls). The next request repeats the
+/// response's message, followed by a [`ToolResult`] for each call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Tool {
@@ -13,12 +30,12 @@ pub enum Tool {
         description: Option<String>,
         /// JSON Schema of its arguments.
         parameters: Option<Json>,
-        /// Whether the provider must make the arguments follow the schema exactly.
+        /// Whether the provider must enforce the schema of the arguments.
         strict: Option<bool>,
     },
     /// A tool that the provider runs, in the provider's own JSON (web search, code execution, cache points).
     Provider {
-        /// The provider it is meant for; any other refuses it.
+        /// The provider of the tool; any other provider refuses it.
         provider: String,
         /// The element of the provider's `tools` array.
         definition: Json,
@@ -26,10 +43,10 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// A function with the JSON Schema of its arguments.
+    /// Creates a function with the JSON Schema of its arguments.
     ///
     /// # Errors
-    /// `invalid_request` if `parameters` cannot be written as JSON.
+    /// `invalid_request` if `parameters` cannot be serialised as JSON.
     pub fn function<T: Serialize + ?Sized>(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -44,7 +61,7 @@ impl Tool {
     }
 }
 
-/// Whether and which tool the model must call.
+/// Whether the model must call a tool, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolChoice {
@@ -58,35 +75,35 @@ pub enum ToolChoice {
     Function(String),
 }
 
-/// A call that the model asks for.
+/// A tool call by the model.
 ///
-/// The arguments are the text that the model wrote. It is never repaired: [`ToolCall::parse`] says whether it is JSON.
+/// The arguments are the text that the model generated. They are never repaired; [`ToolCall::parse`] checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolCall {
-    /// What the tool's result must refer to. Made from the position if the provider gave none.
+    /// The id that the tool's result must repeat. It is generated if the provider sent none.
     pub id: String,
     /// The function's name.
     pub name: String,
-    /// The arguments as the model wrote them; empty means no arguments.
+    /// The arguments as the model generated them; empty means no arguments.
     pub arguments: String,
-    /// What the provider wants back with this call, as it came (signatures, block types).
+    /// Data of the provider that later requests must send back with this call (signatures, block types).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_data: Option<ProviderData>,
 }
 
-/// Data of one provider that must go back to it unchanged.
+/// Data of one provider that is sent back to it unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProviderData {
-    /// The provider that it came from.
+    /// The provider from which the data came.
     pub provider: String,
     /// The data.
     pub data: Json,
 }
 
 impl ProviderData {
-    /// `data` of `provider`.
+    /// Creates data of `provider`.
     #[must_use]
     pub fn new(provider: impl Into<String>, data: Json) -> Self {
         ProviderData {
@@ -97,7 +114,7 @@ impl ProviderData {
 }
 
 impl ToolCall {
-    /// A call, as an assistant message that is written by hand needs it.
+    /// Creates a tool call, for an assistant message that the program writes itself.
     #[must_use]
     pub fn new(
         id: impl Into<String>,
@@ -112,7 +129,7 @@ impl ToolCall {
         }
     }
 
-    /// The result of the function, in text, for the model to read.
+    /// Creates the result of this call as text for the model.
     ///
     /// ```
     /// use unifiedai::ToolCall;
@@ -126,37 +143,37 @@ impl ToolCall {
         ToolResult::new(&self.id, text).name(&self.name)
     }
 
-    /// The result of the function as JSON text.
+    /// Creates the result of this call as JSON text.
     ///
     /// # Errors
-    /// `invalid_request` if `value` cannot be written as JSON.
+    /// `invalid_request` if `value` cannot be serialised as JSON.
     pub fn answer_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<ToolResult, Error> {
         Ok(self.answer(Json::new(value)?.as_str()))
     }
 
-    /// The result of a function that failed. The model reads `reason` and can try something else.
+    /// Creates the result of a call that failed. The model reads `reason` and can try something else.
     #[must_use]
     pub fn failed(&self, reason: impl Into<String>) -> ToolResult {
         self.answer(reason).is_error(true)
     }
 
-    /// The arguments as a Rust type. Empty arguments are `{}`.
+    /// Parses the arguments as a Rust type. Empty arguments are `{}`.
     ///
     /// # Errors
-    /// `protocol` if the model wrote something that is not JSON, or JSON of another shape.
+    /// `protocol` if the arguments are not JSON of this shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(self.arguments_json()).map_err(|e| {
             Error::new(
                 ErrorKind::Protocol,
                 format!(
-                    "the arguments of tool call `{}` ({}) cannot be used: {e}",
+                    "the arguments of tool call `{}` ({}) do not parse as the requested type: {e}",
                     self.id, self.name
                 ),
             )
         })
     }
 
-    /// Whether the arguments are one JSON object (or empty, which stands for `{}`).
+    /// Whether the arguments are one JSON object, or empty.
     #[must_use]
     pub fn has_valid_arguments(&self) -> bool {
         serde_json::from_str::<&serde_json::value::RawValue>(self.arguments_json())
@@ -171,24 +188,24 @@ impl ToolCall {
     }
 }
 
-/// What a tool gave, for the model to read.
+/// The result of a tool call, for the model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolResult {
-    /// The [`ToolCall::id`] that this answers.
+    /// The [`ToolCall::id`] of the call.
     pub call_id: String,
-    /// The function's name, which some providers ask for (Gemini, Ollama).
+    /// The function's name, which some providers require (Gemini, Ollama).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Text, images or documents.
     pub content: Vec<ContentPart>,
-    /// Whether the tool failed; the content then says how.
+    /// Whether the tool failed; the content then describes the failure.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_error: bool,
 }
 
 impl ToolResult {
-    /// A result in text.
+    /// Creates a text result.
     #[must_use]
     pub fn new(call_id: impl Into<String>, text: impl Into<String>) -> Self {
         ToolResult {
@@ -198,7 +215,7 @@ impl ToolResult {
         }
     }
 
-    /// Sets the function's name. [`ToolCall::answer`] does it.
+    /// Sets the function's name. [`ToolCall::answer`] does this.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -212,7 +229,7 @@ impl ToolResult {
         self
     }
 
-    /// Says whether the function failed.
+    /// Sets whether the function failed.
     #[must_use]
     pub fn is_error(mut self, failed: bool) -> Self {
         self.is_error = failed;

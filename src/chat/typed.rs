@@ -1,10 +1,10 @@
-//! Schemas from Rust types, by `schemars`.
+//! Schemas from Rust types, with `schemars`.
 
 use crate::{Error, JsonSchema, Tool};
 use schemars::{Schema, generate::SchemaSettings};
 
 impl JsonSchema {
-    /// The schema of `T`, to be followed exactly, under the type's name.
+    /// Creates a strict schema of `T`, with the type's name.
     ///
     /// ```
     /// # #[derive(schemars::JsonSchema, serde::Deserialize)]
@@ -17,24 +17,26 @@ impl JsonSchema {
     /// # Ok(())
     /// # }
     /// ```
-    /// The answer is read with [`UnifiedChatResponse::parse`](crate::UnifiedChatResponse::parse).
+    /// Read the response with [`UnifiedChatResponse::parse`](crate::UnifiedChatResponse::parse).
     ///
-    /// Each provider sends it in the dialect of its server (see [`schema`](crate::schema)). A type that the server cannot
-    /// enforce, such as a map or one that contains itself, is refused with its path before anything is sent; `strict: None`
-    /// or [`drop_unsupported`](crate::ChatRequest::drop_unsupported) sends it all the same where the server takes schemas that it does not enforce.
+    /// Each provider gets the schema in the dialect of its server (see [`schema`](crate::schema)). A type that the
+    /// server cannot enforce, such as a map or a recursive type, is refused with its path before anything is sent.
+    /// `strict: None` or [`drop_unsupported`](crate::ChatRequest::drop_unsupported) sends it anyway, where the server
+    /// accepts schemas without enforcing them.
     ///
     /// # Errors
-    /// `invalid_request` if the schema cannot be written as JSON.
+    /// `invalid_request` if the schema cannot be serialised as JSON.
     pub fn of<T: schemars::JsonSchema>() -> Result<Self, Error> {
         JsonSchema::new(name_of::<T>(), &schema_of::<T>(require_all))
     }
 }
 
 impl Tool {
-    /// A function whose arguments are a `T`. A call's arguments are read with [`ToolCall::parse`](crate::ToolCall::parse).
+    /// Creates a function whose arguments are a `T`. Read a call's arguments with
+    /// [`ToolCall::parse`](crate::ToolCall::parse).
     ///
     /// # Errors
-    /// `invalid_request` if the schema cannot be written as JSON.
+    /// `invalid_request` if the schema cannot be serialised as JSON.
     pub fn of<T: schemars::JsonSchema>(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -43,7 +45,7 @@ impl Tool {
     }
 }
 
-/// Everything in one place, without references, and closed: providers with strict schemas refuse objects that do not say
+/// The schema in one piece, without references, and closed: providers with strict schemas refuse objects without
 /// `additionalProperties: false`.
 fn schema_of<T: schemars::JsonSchema>(further: fn(&mut Schema)) -> Schema {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -60,7 +62,7 @@ fn schema_of<T: schemars::JsonSchema>(further: fn(&mut Schema)) -> Schema {
     schema
 }
 
-/// Whether it is a struct, which may have no members at all.
+/// Whether it is a struct, which may have no fields.
 fn is_object(schema: &Schema) -> bool {
     let is_word = |word: &serde_json::Value| word.as_str() == Some("object");
     let kind = schema.get("type");
@@ -69,7 +71,7 @@ fn is_object(schema: &Schema) -> bool {
         || kind.is_some_and(|kind| kind.as_array().is_some_and(|list| list.iter().any(is_word)))
 }
 
-/// Strict schemas have no optional members: what may be missing is null.
+/// Strict schemas have no optional fields: an optional value is null.
 fn require_all(schema: &mut Schema) {
     let properties = schema.get("properties").and_then(|value| value.as_object());
     if let Some(properties) = properties {
@@ -83,7 +85,7 @@ fn each(schema: &mut Schema, visit: &mut dyn FnMut(&mut Schema)) {
     schemars::transform::transform_subschemas(&mut |inner: &mut Schema| each(inner, visit), schema);
 }
 
-/// The type's name as providers take it: letters, digits, `_` and `-`, at most 64.
+/// The type's name in the characters that providers accept: letters, digits, `_` and `-`, at most 64.
 fn name_of<T: schemars::JsonSchema>() -> String {
     let plain = |c: char| match c {
         c if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') => c,
@@ -100,7 +102,7 @@ mod tests {
     #[derive(schemars::JsonSchema)]
     #[expect(dead_code, reason = "only its schema is of interest")]
     struct Trip {
-        /// Where to.
+        /// The destination.
         city: String,
         days: Option<u8>,
         stops: Vec<Stop>,
@@ -118,7 +120,10 @@ mod tests {
         assert_eq!((schema.name.as_str(), schema.strict), ("Trip", Some(true)));
         let value: Value = schema.schema.decode().unwrap();
         assert_eq!(value["additionalProperties"], json!(false));
-        assert_eq!(value["properties"]["city"]["description"], "Where to.");
+        assert_eq!(
+            value["properties"]["city"]["description"],
+            "The destination."
+        );
         let stop = &value["properties"]["stops"]["items"];
         assert_eq!(stop["properties"]["name"]["type"], "string");
         assert_eq!(stop["additionalProperties"], json!(false));
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generic_type_has_a_name_that_providers_take() {
+    fn a_generic_type_gets_a_name_that_providers_accept() {
         assert_eq!(name_of::<Vec<Stop>>(), "Array_of_Stop");
         let name = name_of::<std::collections::BTreeMap<String, Option<Trip>>>();
         assert!(
@@ -137,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_takes_a_type() {
+    fn a_tool_can_be_made_from_a_type() {
         let Tool::Function {
             name, parameters, ..
         } = Tool::of::<Stop>("go", "Goes there.").unwrap()

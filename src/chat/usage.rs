@@ -1,40 +1,40 @@
 use crate::Json;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// Tokens counted by the provider. `None` means that it did not say; nothing is estimated.
+/// Token counts by the provider. `None` means that the provider reported no count; nothing is estimated.
 ///
-/// `prompt_tokens` and `completion_tokens` are totals: the cached, cache-write, audio and image numbers are part of the
-/// prompt, the reasoning and prediction numbers part of the completion. Providers that count differently are brought to
-/// this (their numbers as sent are in `raw`).
+/// `prompt_tokens` and `completion_tokens` are totals. The cached, cache-write, audio and image counts are part of
+/// the prompt; the reasoning and prediction counts are part of the completion. Counts of providers that count
+/// differently are converted; `raw` has them as sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Tokens read.
+    /// Input tokens.
     pub prompt_tokens: Option<u64>,
-    /// Tokens written, reasoning included.
+    /// Output tokens, reasoning included.
     pub completion_tokens: Option<u64>,
-    /// Both together.
+    /// Input and output tokens.
     pub total_tokens: Option<u64>,
-    /// Of the prompt: read from a cache.
+    /// Part of the prompt: read from a cache.
     pub cached_tokens: Option<u64>,
-    /// Of the prompt: written to a cache.
+    /// Part of the prompt: written to a cache.
     pub cache_write_tokens: Option<u64>,
-    /// Of the prompt: from pictures.
+    /// Part of the prompt: images.
     pub image_tokens: Option<u64>,
-    /// Of the prompt: from sound.
+    /// Part of the prompt: audio.
     pub audio_tokens: Option<u64>,
-    /// Of the completion: spent on reasoning.
+    /// Part of the completion: reasoning.
     pub reasoning_tokens: Option<u64>,
-    /// Of the completion: predicted rightly.
+    /// Part of the completion: tokens of the prediction that were used.
     pub accepted_prediction_tokens: Option<u64>,
-    /// Of the completion: predicted in vain, and paid for.
+    /// Part of the completion: tokens of the prediction that were not used, but are billed.
     pub rejected_prediction_tokens: Option<u64>,
     /// The provider's own object.
     pub raw: Option<Json>,
 }
 
 impl Serialize for Usage {
-    /// In the shape of OpenAI's `usage`; absent numbers are left out.
+    /// Writes the format of OpenAI's `usage`, without absent counts.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Prompt {

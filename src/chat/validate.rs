@@ -1,9 +1,9 @@
-//! What is wrong with the tools and media of a request, whichever provider is asked.
+//! Checks of a request's tools and media that apply to every provider.
 
 use crate::{ContentPart, Error, ErrorKind, Media, Message, Tool, ToolChoice, schema};
 use std::collections::BTreeSet;
 
-/// `has_more`: the request has tools in a member of its own besides.
+/// `has_more`: the request also has tools in an extra field.
 pub(super) fn tools(
     tools: &[Tool],
     choice: Option<&ToolChoice>,
@@ -20,17 +20,17 @@ pub(super) fn tools(
         let shown = name.escape_debug();
         if name.is_empty() {
             return refuse(format!(
-                "`tools[{number}].name` is empty: name the function"
+                "`tools[{number}].name` is empty: set the function's name"
             ));
         }
         if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return refuse(format!(
-                "`tools[{number}].name` is `{shown}`: a function's name has no white space; use `_`"
+                "`tools[{number}].name` is `{shown}`: a function's name must not contain white space; use `_`"
             ));
         }
         if !names.insert(name.as_str()) {
             return refuse(format!(
-                "`tools[{number}].name` is `{shown}`, the name of a tool before it: each function needs a name of its own"
+                "`tools[{number}].name` is `{shown}`, which an earlier tool has too: give each function its own name"
             ));
         }
         if let Some(schema) = parameters {
@@ -43,7 +43,7 @@ pub(super) fn tools(
     }
     let offers = |name: &str| {
         let own = |tool: &Tool| match tool {
-            // A tool of the provider may be chosen by its name or its type.
+            // A provider's tool can be chosen by its name or its type.
             Tool::Provider { .. } => true,
             Tool::Function { name: other, .. } => other == name,
         };
@@ -51,18 +51,18 @@ pub(super) fn tools(
     };
     match choice {
         Some(ToolChoice::Function(name)) if !offers(name) => refuse(format!(
-            "`tool_choice` is the function `{}`, which is not in `tools`: offer it, or choose another",
+            "`tool_choice` is the function `{}`, which is not in `tools`: add it, or choose another",
             name.escape_debug()
         )),
         Some(ToolChoice::Required) if tools.is_empty() && !has_more => refuse(
-            "`tool_choice` requires a call, but `tools` is empty: offer a tool, or leave the choice out"
+            "`tool_choice` requires a call, but `tools` is empty: add a tool, or remove the choice"
                 .to_owned(),
         ),
         _ => Ok(()),
     }
 }
 
-/// Checks the addresses of pictures, sound, films and documents.
+/// Checks the URLs of images, audio, video and documents.
 pub(super) fn media(messages: &[Message]) -> Result<(), Error> {
     for (number, message) in messages.iter().enumerate() {
         for (place, part) in message.content.iter().enumerate() {
@@ -90,9 +90,9 @@ fn medium(part: &ContentPart, place: impl Fn() -> String) -> Result<(), Error> {
     };
     match media {
         Media::Url { url, .. } if !is_address(url) => {
-            // An address may have a key in its query, and a `data:` URL is long.
+            // The URL is not shown: it may have a key in its query, and a `data:` URL is long.
             refuse(format!(
-                "{} has an address that no provider can fetch: it needs a scheme such as `https:`; give a file of this machine by its bytes",
+                "{} has a URL that no provider can fetch: it needs a scheme such as `https:`; send the bytes of a local file",
                 place()
             ))
         }
@@ -103,8 +103,8 @@ fn medium(part: &ContentPart, place: impl Fn() -> String) -> Result<(), Error> {
     }
 }
 
-/// Whether a text is a `data:` URL, or begins with a scheme (RFC 3986, section 3.1) other than `file`, `://` and a host. One letter is
-/// a drive of Windows.
+/// Whether a text is a `data:` URL, or begins with a scheme (RFC 3986, section 3.1) other than `file`, `://` and a
+/// host. A scheme of one letter is a Windows drive.
 fn is_address(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once(':') else {
         return false;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_must_be_offered() {
+    fn a_chosen_tool_must_be_in_the_list() {
         let ask = || ChatRequest::new("m").user("hi");
         let search = Tool::Provider {
             provider: "anthropic".into(),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_no_address() {
+    fn a_local_path_is_not_a_url() {
         for url in [
             "https://x/a.png",
             "HTTP://x/a.png",

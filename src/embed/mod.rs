@@ -1,4 +1,4 @@
-//! Embeddings: texts as lists of numbers.
+//! Embeddings: vectors of texts.
 
 pub(crate) mod request;
 pub(crate) mod response;

@@ -2,9 +2,9 @@ use crate::{Error, ErrorKind, Json, string_enum::wire_enum};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Texts to be turned into vectors, and how.
+/// Texts to embed, and parameters.
 ///
-/// A member that is `None` is not sent. One that the provider does not know is an error, or with
+/// A parameter that is `None` is not sent. A parameter that the provider does not support is an error, or with
 /// [`drop_unsupported`](EmbedRequest::drop_unsupported) a warning in the response.
 ///
 /// ```
@@ -15,26 +15,26 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct EmbedRequest {
-    /// The model's name, as the provider knows it.
+    /// The model's name at the provider.
     pub model: String,
-    /// The texts. More than the provider takes at once are sent in several requests.
+    /// The texts. More texts than the provider's batch limit are sent in several requests.
     pub input: Vec<String>,
-    /// How many numbers a vector is to have, where the model lets one choose.
+    /// The number of dimensions of a vector, where the model supports a choice.
     pub dimensions: Option<u32>,
-    /// How vectors travel. The response has numbers in any case.
+    /// The encoding of vectors in the API. The response has numbers in any case.
     pub encoding: Option<EmbedEncoding>,
-    /// What the vectors are for (Cohere, Gemini).
+    /// The purpose of the vectors (Cohere, Gemini).
     pub input_type: Option<EmbeddingInputType>,
-    /// Who the end user is, for the provider's abuse checks.
+    /// Identifier of the end user, for the provider's abuse checks.
     pub user_id: Option<String>,
-    /// Further members of the request's JSON object, merged last, in this order.
+    /// Additional fields of the JSON body, merged last, in this order.
     pub extra: Vec<(String, Json)>,
-    /// Drop and list what the provider does not support, rather than refuse the request.
+    /// Drop unsupported parameters with a warning instead of refusing the request.
     pub drop_unsupported: bool,
 }
 
 wire_enum! {
-    /// How vectors travel.
+    /// The encoding of vectors in the API.
     EmbedEncoding {
         /// As JSON numbers.
         Float = "float",
@@ -44,21 +44,21 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What vectors are for, in Cohere's words.
+    /// The purpose of vectors, in Cohere's terms.
     EmbeddingInputType {
-        /// To be found.
+        /// Documents to be searched.
         Document = "search_document",
-        /// To find.
+        /// Search queries.
         Query = "search_query",
-        /// To be sorted into classes.
+        /// Classification.
         Classification = "classification",
-        /// To be grouped.
+        /// Clustering.
         Clustering = "clustering",
     }
 }
 
 impl EmbedRequest {
-    /// A request without texts.
+    /// Creates a request without texts.
     #[must_use]
     pub fn new(model: impl Into<String>) -> Self {
         EmbedRequest {
@@ -87,38 +87,38 @@ impl EmbedRequest {
         self
     }
 
-    /// How many numbers a vector is to have.
+    /// Sets the number of dimensions of a vector.
     #[must_use]
     pub fn dimensions(mut self, dimensions: u32) -> Self {
         self.dimensions = Some(dimensions);
         self
     }
 
-    /// How vectors travel.
+    /// Sets the encoding of vectors in the API.
     #[must_use]
     pub fn encoding(mut self, encoding: EmbedEncoding) -> Self {
         self.encoding = Some(encoding);
         self
     }
 
-    /// What the vectors are for.
+    /// Sets the purpose of the vectors.
     #[must_use]
     pub fn input_type(mut self, input_type: EmbeddingInputType) -> Self {
         self.input_type = Some(input_type);
         self
     }
 
-    /// Who the end user is.
+    /// Sets the identifier of the end user.
     #[must_use]
     pub fn user_id(mut self, user: impl Into<String>) -> Self {
         self.user_id = Some(user.into());
         self
     }
 
-    /// A member of the request's JSON object that has no field here. The last one of a name counts.
+    /// Adds a field of the JSON body that has no field here. A later value of the same name replaces it.
     ///
     /// # Errors
-    /// `invalid_request` if `value` cannot be written as JSON.
+    /// `invalid_request` if `value` cannot be serialised as JSON.
     pub fn extra<T: Serialize + ?Sized>(
         mut self,
         name: impl Into<String>,
@@ -130,40 +130,40 @@ impl EmbedRequest {
         Ok(self)
     }
 
-    /// Drops and lists what the provider does not support, rather than refuse the request.
+    /// Drops unsupported parameters with a warning instead of refusing the request.
     #[must_use]
     pub fn drop_unsupported(mut self) -> Self {
         self.drop_unsupported = true;
         self
     }
 
-    /// Checks what no provider can accept.
+    /// Checks for errors that no provider accepts.
     ///
     /// # Errors
-    /// `invalid_request` that names the field: an empty model, no texts, an empty text, `dimensions` of zero, an extra
-    /// member without a name.
+    /// `invalid_request` that names the field: an empty model, no texts, an empty text, `dimensions` of zero, an
+    /// extra field without a name.
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |what: &str| Err(Error::new(ErrorKind::InvalidRequest, what));
         if self.model.trim().is_empty() {
-            return refuse("`model` is empty: name the model that is to embed");
+            return refuse("`model` is empty: set the name of a model");
         }
         if self.input.is_empty() {
             return refuse("`input` is empty: add at least one text, for example with `text(..)`");
         }
         if self.input.iter().any(String::is_empty) {
-            return refuse("`input` has an empty text, which no model embeds");
+            return refuse("`input` has an empty text: remove it");
         }
         if self.dimensions == Some(0) {
-            return refuse("`dimensions` is 0: a vector has at least one number");
+            return refuse("`dimensions` is 0: it must be at least 1");
         }
         if self.extra.iter().any(|(name, _)| name.is_empty()) {
-            return refuse("`extra` has a member without a name");
+            return refuse("`extra` has a field without a name");
         }
         Ok(())
     }
 }
 impl From<&EmbedRequest> for Arc<EmbedRequest> {
-    /// A copy, so that a call can be made with a reference. An `Arc` of one's own is not copied.
+    /// Copies the request, so that a call can take a reference. An `Arc` of the caller's is not copied.
     fn from(request: &EmbedRequest) -> Self {
         Arc::new(request.clone())
     }

@@ -8,18 +8,18 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EmbedResponse {
-    /// The model that answered; the one asked if the provider does not say.
+    /// The model that generated the vectors; the requested one if the provider names none.
     pub model: String,
     /// One vector for each text.
     pub embeddings: Vec<Vec<f32>>,
-    /// The tokens counted, over all requests.
+    /// Token counts, summed over all requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// What was dropped from the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// What belongs to this provider alone; `raw` is the last request's body.
+    /// Data that only this provider has; `raw` is the body of the last response.
     pub provider_metadata: ProviderMetadata,
-    /// Times.
+    /// Measurements of the call.
     pub metrics: CallMetrics,
 }

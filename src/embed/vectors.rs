@@ -1,4 +1,4 @@
-//! Vectors as they are on the wire. A wrong type is told by its place (F85).
+//! Vectors in the wire format. An error names the path of the value (F85).
 
 use crate::{
     Error, ErrorKind,
@@ -41,7 +41,7 @@ pub(crate) fn vectors(raw: Raw<'_>, place: &str) -> Result<Vec<Vec<f32>>, Error>
     })
 }
 
-/// A vector of each element, with room made once: a list that grows is there twice.
+/// Reads a vector from each element. Allocates once, because a growing list needs twice the memory.
 pub(crate) fn collect(
     list: &List<Raw<'_>>,
     read: impl Fn(usize, Raw<'_>) -> Result<Vec<f32>, Error>,
@@ -77,7 +77,7 @@ fn numbers(text: &str) -> Result<Vec<f32>, serde_json::Error> {
 pub(crate) fn wrong(place: &str, what: &str) -> Error {
     Error::new(
         ErrorKind::Protocol,
-        format!("`{place}` of the answer is {what}"),
+        format!("`{place}` in the response is {what}"),
     )
 }
 
@@ -86,7 +86,7 @@ fn packed(text: &str, place: &str) -> Result<Vec<f32>, Error> {
         .ok()
         .and_then(|text| STANDARD.decode(text).ok());
     let Some(bytes) = bytes.filter(|bytes| bytes.len() % 4 == 0) else {
-        return Err(wrong(place, "a string, but no 32-bit numbers in base64"));
+        return Err(wrong(place, "a string that is not 32-bit floats in base64"));
     };
     let four = |bytes: &[u8]| Some(f32::from_le_bytes(bytes.try_into().ok()?));
     Ok(bytes.chunks_exact(4).filter_map(four).collect())
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(read("[1, -0.5, 2e-3]").unwrap(), [1.0, -0.5, 0.002]);
         assert_eq!(read("\"AACAPwAAAL8=\"").unwrap(), [1.0, -0.5]);
         for (json, what) in [
-            ("\"Hello there\"", "a string, but no 32-bit numbers"),
+            ("\"Hello there\"", "a string that is not 32-bit floats"),
             ("\"AAAA\"", "a string"),
             ("\"AADAfw==\"", "not a list of 32-bit numbers"),
             ("[1e39]", "not a list of"),
@@ -124,7 +124,7 @@ mod tests {
         ] {
             let message = read(json).unwrap_err();
             assert!(
-                message.starts_with("`data[0].embedding` of the answer is"),
+                message.starts_with("`data[0].embedding` in the response is"),
                 "{message}"
             );
             assert!(message.contains(what), "{json}: {message}");

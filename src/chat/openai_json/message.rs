@@ -7,8 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, de::Error};
 
 impl<'de> Deserialize<'de> for Message {
-    /// Reads the form that [`Message`] is written in, a message of OpenAI's chat completions API, and the message of a written
-    /// [`UnifiedChatResponse`](crate::UnifiedChatResponse).
+    /// Reads the format that [`Message`] is written in: a message of OpenAI's chat completions API. It also reads the
+    /// message of a serialised [`UnifiedChatResponse`](crate::UnifiedChatResponse).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         message(&Json::deserialize(deserializer)?).map_err(D::Error::custom)
     }
@@ -20,7 +20,7 @@ pub(super) fn message(json: &Json) -> Read<Message> {
     let name = object.take_as("name")?;
     let text = match object.take("content") {
         Some(content) => read_content(&content).map_err(|failure| failure.in_member("content"))?,
-        // Only an answer can be of other members alone, or empty.
+        // Only an assistant message may have no content.
         None if role == Role::Assistant => Vec::new(),
         None => return Err(Failure::new("is missing").in_member("content")),
     };
@@ -29,8 +29,7 @@ pub(super) fn message(json: &Json) -> Read<Message> {
     if let (Some(one), Some(other)) = (&reasoning, &other)
         && one != other
     {
-        let failure =
-            Failure::new("differs from `reasoning`; only one of them can be carried over");
+        let failure = Failure::new("differs from `reasoning`: a message can have only one of them");
         return Err(failure.in_member("reasoning_content"));
     }
     let mut parts = Vec::new();
@@ -59,7 +58,7 @@ pub(super) fn message(json: &Json) -> Read<Message> {
             ..ToolResult::default()
         })];
     }
-    // A written response repeats the message so where the members above cannot say all of it.
+    // A serialised response has the parts too, if the fields above cannot express all of them.
     if let Some(all) = object.take_as("parts")? {
         parts = all;
     }
@@ -82,7 +81,7 @@ fn read_content(content: &Json) -> Read<Vec<ContentPart>> {
     }
 }
 
-/// A part in OpenAI's form, or in that of [`ContentPart`].
+/// Reads a part in OpenAI's format, or in that of [`ContentPart`].
 fn part(json: &Json) -> Read<ContentPart> {
     let mut object = Object::read(json)?;
     let kind: String = object.require("type")?;
@@ -120,7 +119,7 @@ fn part(json: &Json) -> Read<ContentPart> {
         "image" | "audio" | "video" | "document" | "reasoning" | "tool_call" | "tool_result"
         | "opaque" => return decode(json),
         _ => {
-            let message = format!("a part of the type `{}` is not known", kind.escape_debug());
+            let message = format!("unknown part type `{}`", kind.escape_debug());
             return Err(Failure::new(message).in_member("type"));
         }
     };
@@ -128,7 +127,7 @@ fn part(json: &Json) -> Read<ContentPart> {
     Ok(part)
 }
 
-/// `{"url": .., "detail": ..}`, or the URL alone, as several servers write it.
+/// Reads `{"url": .., "detail": ..}`, or the URL alone, as several servers write it.
 fn address(object: &mut Object, member: &str) -> Read<(String, Option<ImageDetail>)> {
     let value: Json = object.require(member)?;
     if value.as_str().starts_with('"') {
@@ -192,18 +191,18 @@ fn tool_call(json: &Json) -> Read<ToolCall> {
     let kind: Option<String> = object.take_as("type")?;
     if let Some(kind) = kind.filter(|kind| kind != "function") {
         let message = format!(
-            "a tool call of the type `{}` cannot be carried over; `function` can",
+            "unsupported tool call type `{}`: only `function` is supported",
             kind.escape_debug()
         );
         return Err(Failure::new(message).in_member("type"));
     }
-    // The position of a call in a stream, which some servers write into whole messages.
+    // The position of a call in a stream, which some servers also write into complete messages.
     object.take("index");
     let (name, arguments) = object.require_object("function", |function| {
         let name = function.require("name")?;
         let arguments = match function.take("arguments") {
             Some(text) if text.as_str().starts_with('"') => decode(&text)?,
-            // Ollama and others write the object itself.
+            // Ollama and others write the arguments as an object.
             Some(value) => value.as_str().to_owned(),
             None => String::new(),
         };
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn media_in_openais_shape_are_read() {
+    fn media_in_openais_format_are_read() {
         let message = read(json!({"role": "user", "content": [
             {"type": "text", "text": "What is this?"},
             {"type": "image_url", "image_url": {"url": "https://a.test/b.png", "detail": "low"}},
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_out_of_a_message() {
+    fn every_field_of_a_message_is_read_or_refused() {
         let cases = [
             (json!({"content": "Hi."}), "`role`: is missing"),
             (json!({"role": "user"}), "`content`: is missing"),
@@ -337,15 +336,15 @@ mod tests {
             ),
             (
                 json!({"role": "user", "content": "a", "cache": true}),
-                "`cache`: this member is not known",
+                "`cache`: unknown field",
             ),
             (
                 json!({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "thing"}]}),
-                "`content[1].type`: a part of the type `thing` is not known",
+                "`content[1].type`: unknown part type `thing`",
             ),
             (
                 json!({"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]}),
-                "`content[0].cache_control`: this member is not known",
+                "`content[0].cache_control`: unknown field",
             ),
             (
                 json!({"role": "user", "content": [{"type": "image_url", "image_url": {"detail": "low"}}]}),
@@ -353,7 +352,7 @@ mod tests {
             ),
             (
                 json!({"role": "assistant", "tool_calls": [{"id": "1", "type": "custom", "custom": {}}]}),
-                "`tool_calls[0].type`: a tool call of the type `custom` cannot be carried over",
+                "`tool_calls[0].type`: unsupported tool call type `custom`",
             ),
         ];
         for (value, expected) in cases {
@@ -365,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_of_a_written_response_is_read_back() {
+    fn the_message_of_a_serialised_response_is_read_back() {
         let mut call = ToolCall::new("c", "f", "{}");
         call.provider_data = Some(crate::chat::ProviderData::new(
             "p",

@@ -1,7 +1,8 @@
-//! Reads requests and messages in the JSON shape of OpenAI's chat completions API, which most programs, logs and files use.
+//! Reads requests and messages in the JSON format of OpenAI's chat completions API, which many programs, logs and
+//! files use.
 //!
-//! Source of the shape: <https://platform.openai.com/docs/api-reference/chat/create>. A member that cannot be carried over is an
-//! error with its path, never left out.
+//! Source of the format: <https://platform.openai.com/docs/api-reference/chat/create>. An unsupported field is an
+//! error with its path; no field is ignored.
 
 mod message;
 mod request;
@@ -10,7 +11,7 @@ use crate::{Json, provider::json_object::JsonObject};
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 
-/// An error with the path of the value that caused it.
+/// An error and the path of the value that caused it.
 #[derive(Debug)]
 struct Failure {
     path: String,
@@ -27,7 +28,7 @@ impl Failure {
         }
     }
 
-    /// The same failure, seen from the object that has `member`.
+    /// Adds a member to the front of the path.
     fn in_member(mut self, member: &str) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') {
             ""
@@ -38,7 +39,7 @@ impl Failure {
         self
     }
 
-    /// The same failure, seen from the list.
+    /// Adds a list index to the front of the path.
     fn in_element(self, index: usize) -> Self {
         self.in_member(&format!("[{index}]"))
     }
@@ -53,7 +54,7 @@ impl Display for Failure {
     }
 }
 
-/// A JSON object whose members are taken one by one, so that those which nothing takes are known at the end.
+/// A JSON object from which fields are taken, so that unread ones are known at the end.
 struct Object(Vec<(String, Json)>);
 
 impl Object {
@@ -68,7 +69,7 @@ impl Object {
         ))
     }
 
-    /// Takes a member. `null` counts as missing. If a name is there twice the last one counts.
+    /// Takes a field. `null` counts as missing. If a name occurs twice, the last one counts.
     fn take(&mut self, name: &str) -> Option<Json> {
         let mut taken = None;
         self.0.retain(|(other, value)| {
@@ -92,7 +93,7 @@ impl Object {
             .ok_or_else(|| Failure::new("is missing").in_member(name))
     }
 
-    /// A required object, all of whose members `read` takes.
+    /// A required object; `read` must take all of its fields.
     fn require_object<T>(
         &mut self,
         name: &str,
@@ -108,17 +109,17 @@ impl Object {
         read_all(&list, read).map_err(|failure| failure.in_member(name))
     }
 
-    /// Fails if a member is left that says something.
+    /// Fails if a field with content was not read.
     fn end(self) -> Read<()> {
         let says_nothing = |value: &Json| matches!(value.as_str(), "null" | "[]" | "{}");
         match self.0.into_iter().find(|(_, value)| !says_nothing(value)) {
-            Some((name, _)) => Err(Failure::new("this member is not known").in_member(&name)),
+            Some((name, _)) => Err(Failure::new("unknown field").in_member(&name)),
             None => Ok(()),
         }
     }
 }
 
-/// An object, all of whose members `read` takes.
+/// An object; `read` must take all of its fields.
 fn read_object<T>(json: &Json, read: impl FnOnce(&mut Object) -> Read<T>) -> Read<T> {
     let mut object = Object::read(json)?;
     let value = read(&mut object)?;

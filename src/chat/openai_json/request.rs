@@ -3,7 +3,7 @@ use crate::{ChatRequest, Json, JsonSchema, ResponseFormat, Tool, ToolChoice};
 use serde::{Deserialize, Deserializer, de::Error};
 
 impl<'de> Deserialize<'de> for ChatRequest {
-    /// Reads the body of a request of OpenAI's chat completions API. Parameters that the library has no field for go to
+    /// Reads the body of a request to OpenAI's chat completions API. Parameters without a field go to
     /// [`extra`](ChatRequest::extra).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         request(&Json::deserialize(deserializer)?).map_err(D::Error::custom)
@@ -95,7 +95,7 @@ fn response_format(json: &Json) -> Read<ResponseFormat> {
             ResponseFormat::JsonSchema(schema)
         }
         _ => {
-            let message = format!("the type `{}` is not known", kind.escape_debug());
+            let message = format!("unknown type `{}`", kind.escape_debug());
             return Err(Failure::new(message).in_member("type"));
         }
     };
@@ -141,7 +141,8 @@ fn only_kind(object: &mut Object, expected: &str, what: &str) -> Read<()> {
         return Ok(());
     }
     let kind = kind.escape_debug();
-    let message = format!("{what} of the type `{kind}` cannot be carried over; `{expected}` can");
+    let message =
+        format!("{what} has the unsupported type `{kind}`: only `{expected}` is supported");
     Err(Failure::new(message).in_member("type"))
 }
 
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_in_openais_shape_is_read() {
+    fn a_request_in_openais_format_is_read() {
         let schema = json!({"type": "object", "properties": {}});
         let read = read(json!({
             "model": "gpt-5",
@@ -239,15 +240,15 @@ mod tests {
             ),
             (
                 json!({"model": "m", "tools": [{"type": "web_search"}]}),
-                "`tools[0].type`: a tool of the type `web_search`",
+                "`tools[0].type`: a tool has the unsupported type `web_search`",
             ),
             (
                 json!({"model": "m", "tools": [{"type": "function", "function": {"name": "f", "args": {"a": 1}}}]}),
-                "`tools[0].function.args`: this member is not known",
+                "`tools[0].function.args`: unknown field",
             ),
             (
                 json!({"model": "m", "tool_choice": {"type": "function", "function": {"name": "f", "strict": true}}}),
-                "`tool_choice.function.strict`: this member is not known",
+                "`tool_choice.function.strict`: unknown field",
             ),
             (
                 json!({"model": "m", "tool_choice": "maybe"}),
@@ -259,7 +260,7 @@ mod tests {
             ),
             (
                 json!({"model": "m", "response_format": {"type": "xml"}}),
-                "`response_format.type`: the type `xml` is not known",
+                "`response_format.type`: unknown type `xml`",
             ),
         ];
         for (value, expected) in cases {
