@@ -1,4 +1,4 @@
-//! How a request proves who sends it. Applied to each attempt anew, because signatures age and credentials rotate.
+//! Authentication of requests. It is applied to each attempt, because signatures expire and credentials rotate.
 
 mod secret;
 #[cfg(feature = "bedrock")]
@@ -15,25 +15,26 @@ pub use secret::Secret;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Auth {
-    /// Not at all.
+    /// No authentication.
     #[default]
     None,
     /// `authorization: Bearer <secret>`.
     Bearer(Credential),
-    /// A header of its own, such as `x-api-key`.
+    /// A separate header, such as `x-api-key`.
     Header(HeaderName, Credential),
     /// AWS Signature Version 4.
     #[cfg(feature = "bedrock")]
     SigV4(sigv4::Signer),
 }
 
-/// A secret, or where to get it.
+/// A secret, or a callback that returns it.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Credential {
-    /// Always this one.
+    /// A fixed secret.
     Fixed(Secret),
-    /// Asked for each attempt, so that it can be renewed. Must not block for long: it runs inside the machine's `poll`.
+    /// A callback for each attempt, so that the secret can be renewed. It must not block for long: it runs inside the
+    /// machine's `poll`.
     Callback(Arc<dyn Fn() -> Result<Secret, Error> + Send + Sync>),
 }
 
@@ -62,14 +63,14 @@ impl fmt::Debug for Credential {
 }
 
 impl Auth {
-    /// Whether requests carry a secret, which must not travel in the clear.
+    /// Whether requests carry a secret, which must not be sent unencrypted.
     #[must_use]
     pub fn is_required(&self) -> bool {
         !matches!(self, Auth::None)
     }
 
-    /// Adds what proves the sender to a request that is about to be sent at `wall`. Returns the secret that was used, so
-    /// that the answer can be cleaned of it.
+    /// Authenticates a request that is about to be sent at `wall`. Returns the secret that was used, so that it can
+    /// be removed from the response.
     pub(crate) fn apply(
         &self,
         request: &mut Request<Bytes>,
@@ -88,7 +89,7 @@ impl Auth {
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
             Error::new(
                 ErrorKind::InvalidRequest,
-                "the key cannot be sent in a header",
+                "the key is not a valid header value",
             )
         })?;
         value.set_sensitive(true);

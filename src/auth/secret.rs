@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Checks and keeps a secret.
+    /// Checks and stores a secret.
     ///
     /// # Errors
-    /// `invalid_request` if it is empty or has anything but visible ASCII characters. The error names the problem and the
-    /// length, never the value.
+    /// `invalid_request` if it is empty or contains anything except visible ASCII characters. The error names the
+    /// problem and the length, never the value.
     pub fn new(secret: impl Into<String>) -> Result<Secret, Error> {
         let secret = Zeroizing::new(secret.into());
         let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
@@ -39,7 +39,7 @@ impl Secret {
         Ok(Secret(Arc::new(secret)))
     }
 
-    /// The secret itself. Keep it out of logs.
+    /// The secret itself. Do not log it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

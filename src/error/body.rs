@@ -1,4 +1,4 @@
-//! Reading what a provider says about a failure, in any of the shapes that are in use.
+//! Parses error bodies in all known formats.
 
 use super::limits::{self, Limit};
 use crate::{
@@ -7,45 +7,45 @@ use crate::{
 };
 use serde_json::{Map, Value};
 
-/// A longer body describes something else than an error, and reading it would take a multiple of it.
+/// A longer body is not an error description, and parsing it would need a multiple of its size in memory.
 const MOST_BODY: usize = 1 << 20;
 
-/// So deep an `error` may be in a gateway's own members.
+/// Maximum depth of an `error` in a gateway's own fields.
 const MOST_WRAPPERS: usize = 4;
 
-/// What an error body says. Every member is optional because every one is missing somewhere.
+/// The content of an error body. Every field is optional, because some provider lacks it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorBody {
-    /// What went wrong, in the provider's words.
+    /// The provider's message.
     pub message: Option<String>,
-    /// A word for programs, such as `model_not_found`.
+    /// The provider's error code, such as `model_not_found`.
     pub code: Option<String>,
-    /// A wider word for programs, such as `invalid_request_error`.
+    /// The provider's error type, such as `invalid_request_error`.
     pub error_type: Option<String>,
-    /// The parameter that is wrong.
+    /// The name of the invalid parameter.
     pub param: Option<String>,
-    /// A status inside the body, which counts before the HTTP status.
+    /// A status inside the body; it has precedence over the HTTP status.
     pub status: Option<u16>,
-    /// The provider's id for the request.
+    /// The provider's id of the request.
     pub request_id: Option<String>,
-    /// How long to wait, in the provider's own words (`37s`).
+    /// How long to wait, as the provider writes it (`37s`).
     pub retry_delay: Option<String>,
-    /// What the names of the quotas that were exceeded say.
+    /// The kind of limit, according to the names of the exceeded quotas.
     pub(crate) limit: Option<Limit>,
-    /// Whether one of these quotas is none at all.
+    /// Whether one of these quotas is zero.
     pub(crate) is_zero: bool,
-    /// What an upstream said that a gateway quotes, where it is no JSON.
+    /// An upstream's message that a gateway quotes, if it is not JSON.
     pub(crate) quoted: Option<String>,
 }
 
 impl ErrorBody {
-    /// Reads a body or a stream event that may be an error in JSON. `None` if it is not JSON or says nothing of an error.
+    /// Parses a body or a stream event that may be an error in JSON. `None` if it is not JSON or not an error.
     ///
-    /// Shapes: `{"error": {..}}`, `{"error": "text"}`, the same inside an array (Gemini), flat `{"message", "type", "code"}`
-    /// (Cerebras, Mistral), `{"detail": ..}` (FastAPI), AWS `{"__type", "Message"}`, `{"errors": [{..}]}` (Cloudflare),
-    /// `{"base_resp": {..}}` (MiniMax); each also as the data of an event (`data: {..}`), and an upstream's body in what a
-    /// gateway says.
+    /// Formats: `{"error": {..}}`, `{"error": "text"}`, the same inside an array (Gemini), flat `{"message", "type",
+    /// "code"}` (Cerebras, Mistral), `{"detail": ..}` (FastAPI), AWS `{"__type", "Message"}`, `{"errors": [{..}]}`
+    /// (Cloudflare), `{"base_resp": {..}}` (MiniMax); each of them also as the data of an event (`data: {..}`), and
+    /// an upstream's body quoted by a gateway.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<ErrorBody> {
         if body.len() > MOST_BODY {
@@ -61,8 +61,8 @@ impl ErrorBody {
         }
     }
 
-    /// Reads the body of an answer whose status is a failure. Where it says nothing in the known shapes, the `error` inside a
-    /// gateway's own members counts (`{"response": {"body": {"error": {..}}}}`).
+    /// Parses the body of a response whose status is a failure. If it has none of the known formats, an `error`
+    /// inside a gateway's own fields counts (`{"response": {"body": {"error": {..}}}}`).
     pub(crate) fn of_failure(body: &[u8]) -> Option<ErrorBody> {
         let plain = Self::parse(body);
         if plain.as_ref().is_some_and(|plain| plain.message.is_some()) {
@@ -75,7 +75,7 @@ impl ErrorBody {
         wrapped.or(plain)
     }
 
-    /// The error in one of the value's members, or inside one of them.
+    /// The error in one of the value's fields, at any depth.
     fn inside(value: &Value, depth: usize) -> Option<ErrorBody> {
         let depth = depth.checked_sub(1)?;
         let object = value.as_object()?;
@@ -101,15 +101,14 @@ impl ErrorBody {
         }
     }
 
-    /// An error that is framed as events although the status says that the body is no stream. The first event that is one
-    /// counts.
+    /// An error in event framing although the status is a failure. The first event with an error counts.
     fn from_events(body: &[u8]) -> Option<ErrorBody> {
         let mut decoder = SseDecoder::new(body.len());
         let read = |event: SseEvent<'_>| {
             if let Ok(value) = serde_json::from_str(event.data) {
                 return Self::from_value(&value);
             }
-            // The blank line between two events may be missing, too.
+            // The blank line between two events may be missing.
             let mut lines = event.data.lines();
             lines.find_map(|line| Self::from_value(&serde_json::from_str(line).ok()?))
         };
@@ -119,7 +118,7 @@ impl ErrorBody {
                 return Some(found);
             }
         }
-        // The blank line that ends an event may be missing.
+        // The blank line after an event may be missing.
         read(decoder.finish().ok()??)
     }
 
@@ -175,13 +174,13 @@ impl ErrorBody {
             .iter()
             .find_map(|name| word(error.get(*name)));
         self.error_type = word(error.get("type")).or_else(|| word(error.get("__type")));
-        // Gemini's `code` is the HTTP status and its `status` the word.
+        // In Gemini's errors `code` is the HTTP status and `status` is the error type.
         if let Some(word) = word(error.get("status")).filter(|word| !is_number(word)) {
             self.code = Some(word);
         }
         self.param = word(error.get("param"));
         self.status = status(error.get("status_code")).or_else(|| status(error.get("code")));
-        // MiniMax's numbers are no statuses.
+        // MiniMax's numbers are not HTTP statuses.
         if let Some(text) = word(error.get("status_msg")) {
             self.message = Some(text);
             self.code = word(error.get("status_code"));
@@ -191,7 +190,7 @@ impl ErrorBody {
         match error.get("details") {
             Some(Value::Array(details)) => {
                 details.iter().for_each(|detail| self.detail(detail));
-                // Azure AI Foundry: what pydantic complains of
+                // Azure AI Foundry: pydantic's validation errors.
                 let complaints = complaints(details);
                 self.message = match (self.message.take(), complaints) {
                     (Some(message), Some(complaints)) => Some([message, complaints].join(": ")),
@@ -218,7 +217,7 @@ impl ErrorBody {
         }
     }
 
-    /// One of Google's details: `ErrorInfo`, `RetryInfo`, `QuotaFailure`.
+    /// Reads one of Google's details: `ErrorInfo`, `RetryInfo`, `QuotaFailure`.
     fn detail(&mut self, detail: &Value) {
         if let Some(reason) = word(detail.get("reason")) {
             self.error_type = Some(reason);
@@ -235,7 +234,7 @@ impl ErrorBody {
         }
     }
 
-    /// A quota that was exceeded. Of several the longest counts.
+    /// Reads an exceeded quota. The one with the longest period counts.
     fn quota(&mut self, quota: &Value, name: &str, value: &str) {
         let limit = word(quota.get(name)).and_then(|name| limits::of_name(&name));
         if self.limit != Some(Limit::Lasting) {
@@ -244,7 +243,7 @@ impl ErrorBody {
         self.is_zero |= word(quota.get(value)).is_some_and(|value| value == "0");
     }
 
-    /// OpenRouter puts the upstream's own body, as JSON in a string, into `metadata.raw`.
+    /// OpenRouter puts the upstream's body, as JSON in a string, into `metadata.raw`.
     fn read_upstream(&mut self, error: &Map<String, Value>) {
         let raw = error
             .get("metadata")
@@ -276,7 +275,7 @@ impl ErrorBody {
         }
     }
 
-    /// Gateways such as LiteLLM quote the upstream's own body in their message.
+    /// Gateways such as LiteLLM quote the upstream's body in their message.
     fn read_quoted(&mut self) {
         let Some(quoted) = self
             .message
@@ -296,7 +295,7 @@ impl ErrorBody {
         }
     }
 
-    /// What the upstream says beside its message.
+    /// Adopts the upstream's other fields.
     fn adopt(&mut self, upstream: ErrorBody) {
         self.error_type = self.error_type.take().or(upstream.error_type);
         self.code = upstream
@@ -309,7 +308,8 @@ impl ErrorBody {
     }
 }
 
-/// Whether a body or an event is an error in any shape, and nothing of an answer is beside it. Nothing is kept of what is read.
+/// Whether a body or an event is an error in any format and has no content of a response. Keeps nothing of what it
+/// parses.
 pub(crate) fn states_an_error(text: &str) -> bool {
     let mut reader = Reader::new(text);
     let (mut errors, mut answers) = (false, false);
@@ -336,7 +336,7 @@ pub(crate) fn states_an_error(text: &str) -> bool {
     read.is_ok() && errors && !answers && ErrorBody::parse(text.as_bytes()).is_some()
 }
 
-/// Where an error stands that is not in `error`.
+/// An error that is not in `error`.
 fn error_elsewhere(object: &Map<String, Value>) -> Option<&Map<String, Value>> {
     // FastAPI's `detail` can be what a handler raised.
     let detail = object.get("detail").and_then(Value::as_object);
@@ -351,23 +351,23 @@ fn error_elsewhere(object: &Map<String, Value>) -> Option<&Map<String, Value>> {
     {
         return (!object.contains_key("message")).then_some(first);
     }
-    // MiniMax, in every answer
+    // MiniMax sends it with every response.
     let base = object.get("base_resp").and_then(Value::as_object)?;
     let failed = base.get("status_code").and_then(Value::as_i64) != Some(0);
     failed.then_some(base)
 }
 
-/// In seconds where no unit is named.
+/// In seconds, if no unit is given.
 fn retry_delay(error: &Map<String, Value>) -> Option<String> {
     ["retry_after", "retry_after_seconds", "retryAfter"]
         .iter()
         .find_map(|name| word(error.get(*name)))
 }
 
-/// How many times its text a body may take once it is read.
+/// Maximum size of a parsed body, as a multiple of its text.
 const MAX_TREE_BYTES: usize = 4;
 
-/// Whether what the text becomes in memory is in proportion to it.
+/// Whether the parsed text would have a size in proportion to it.
 fn fits(text: &[u8]) -> bool {
     let most = MAX_TREE_BYTES
         .saturating_mul(text.len())
@@ -375,9 +375,9 @@ fn fits(text: &[u8]) -> bool {
     tree_size(text) <= most
 }
 
-/// About how much memory the tree of a JSON text takes beside its strings, in bytes.
+/// The approximate size of the parsed JSON text without its strings, in bytes.
 fn tree_size(text: &[u8]) -> usize {
-    /// A list that grows is there twice, and a map is a tree whose nodes are not full.
+    /// A growing list needs twice its size, and the nodes of a map are not full.
     const ELEMENT: usize = 3 * size_of::<Value>();
     const MAP: usize = 11 * (size_of::<String>() + size_of::<Value>());
     let (mut size, mut in_string, mut is_escaped) = (0_usize, false, false);
@@ -395,7 +395,7 @@ fn tree_size(text: &[u8]) -> usize {
     size
 }
 
-/// The words of an error: a string, an object with `detail`, or FastAPI's list of complaints.
+/// The message of an error: a string, an object with `detail`, or FastAPI's list of validation errors.
 fn message(error: &Map<String, Value>) -> Option<String> {
     ["message", "Message", "detail"]
         .iter()
@@ -407,7 +407,7 @@ fn message(error: &Map<String, Value>) -> Option<String> {
         })
 }
 
-/// What pydantic complains of, with the places.
+/// pydantic's validation errors, with their locations.
 fn complaints(list: &[Value]) -> Option<String> {
     let words: Vec<String> = list.iter().filter_map(complaint).collect();
     (!words.is_empty()).then(|| words.join("; "))
@@ -429,7 +429,7 @@ fn complaint(complaint: &Value) -> Option<String> {
     })
 }
 
-/// A string or a number as a word; empty ones and nulls are nothing.
+/// A string or a number as text; `None` if empty or null.
 fn word(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_inside_a_gateway_s_own_members_is_read_where_the_status_is_a_failure() {
+    fn an_error_inside_a_gateways_fields_is_read_if_the_status_is_a_failure() {
         for body in [
             r#"{"status":"error","body":{"response":{"error":{"code":"c","message":"m"}}}}"#,
             r#"{"message":{"error":{"code":"c","message":"m"}}}"#,
@@ -546,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pydantic_complains_of_is_said_with_its_place() {
+    fn pydantic_errors_are_reported_with_their_location() {
         let complaint = r#"[{"type":"extra_forbidden","loc":["body","top_k"],"msg":"Extra inputs are not permitted"}]"#;
         for (body, message) in [
             (

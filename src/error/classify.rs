@@ -1,4 +1,4 @@
-//! From status, code and type to a kind. The one place where that is decided.
+//! Maps status, code and type to a kind. The only place that decides this.
 
 use super::{
     ErrorBody,
@@ -8,10 +8,12 @@ use super::{
 use crate::ErrorKind;
 use ErrorKind::*;
 
-/// The kind of a failure: by the provider's code, then its type, then the status, and by the limit that its words tell.
+/// The kind of a failure: by the provider's code, then its type, then the status, and by the limit that its message
+/// names.
 ///
-/// Codes come first because statuses lie: quota that never comes back is 429 like a rate limit, a context overflow is
-/// 400 like a typing error, an error inside a stream is 200. Codes lie, too: a daily quota has that of any rate limit.
+/// Codes come first because statuses are ambiguous: an exhausted quota is 429 like a rate limit, a context overflow
+/// is 400 like an invalid parameter, an error inside a stream is 200. Codes are ambiguous too: a daily quota has the
+/// code of a rate limit.
 pub(crate) fn classify(outer: u16, body: &ErrorBody) -> ErrorKind {
     let status = body.status.unwrap_or(outer);
     let kind = [&body.code, &body.error_type]
@@ -40,8 +42,8 @@ pub(crate) fn classify(outer: u16, body: &ErrorBody) -> ErrorKind {
     }
 }
 
-/// The class of LiteLLM's error, which is in its message alone: its code is a status. A code in words says more than a message,
-/// which may quote the prompt.
+/// LiteLLM's error class, which is only in its message, because its code is a status. A textual code has precedence
+/// over a message, which may quote the prompt.
 fn by_class(body: &ErrorBody) -> Option<ErrorKind> {
     const CLASSES: [(&str, ErrorKind); 2] = [
         ("ContextWindowExceededError", ContextOverflow),
@@ -58,7 +60,7 @@ fn by_class(body: &ErrorBody) -> Option<ErrorKind> {
     class.map(|(_, kind)| *kind)
 }
 
-/// The kind that a status alone stands for.
+/// The kind of a status without a code.
 fn classify_status(status: u16) -> ErrorKind {
     match status {
         300..=399 => Redirect,
@@ -81,7 +83,7 @@ fn classify_status(status: u16) -> ErrorKind {
     }
 }
 
-/// Words with one meaning at every provider that uses them. Sources: the providers' error references and recordings.
+/// Codes with one meaning at every provider that uses them. Sources: the providers' error references and recordings.
 fn by_error_code(word: &str, status: u16) -> Option<ErrorKind> {
     // AWS: `com.amazon.coral.service#ThrottlingException:http://..`
     let word = word.split(':').next().unwrap_or(word);
@@ -147,7 +149,7 @@ fn by_error_code(word: &str, status: u16) -> Option<ErrorKind> {
         | "RateLimitReached"
         | "rate_limit_reached_error"
         | "TooManyRequestsException"
-        // The other words by which AWS services throttle, as its SDKs list them.
+        // The other throttling codes of AWS services, as the AWS SDKs list them.
         | "Throttling"
         | "ThrottledException"
         | "RequestThrottled"
@@ -181,7 +183,7 @@ fn by_error_code(word: &str, status: u16) -> Option<ErrorKind> {
         | "DEADLINE_EXCEEDED" => Timeout,
         "ValidationException" | "validationException" | "wrong_api_format" => BadRequest,
         "timeout_error" if !(400..500).contains(&status) => Timeout,
-        // The rest say less than a status does, such as 503.
+        // The other codes are less specific than a status such as 503.
         _ if status >= 400 => return None,
         "server_error" | "api_error" | "INTERNAL" | "internal_error" => InternalServer,
         "invalid_request_error" | "INVALID_ARGUMENT" => BadRequest,
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_inside_of_a_stream_counts_like_one_before_it() {
+    fn a_status_inside_a_stream_counts_like_an_http_status() {
         let body = |status: u16, error_type: &str| ErrorBody {
             status: Some(status),
             error_type: Some(error_type.into()),

@@ -1,4 +1,4 @@
-//! What the codecs complain about, as errors of a call.
+//! Converts the codecs' errors to errors of a call.
 
 use crate::codec::{ndjson::NdjsonError, sse::SseError};
 use crate::{Error, ErrorKind};

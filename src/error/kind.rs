@@ -1,4 +1,4 @@
-/// Defines a fieldless enum with a fixed word for each value.
+/// Defines a fieldless enum with a fixed name for each value.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -12,7 +12,7 @@ macro_rules! words {
             /// Every value.
             pub const ALL: &[$name] = &[$($name::$variant),+];
 
-            /// The value's word, as it stands in JSON.
+            /// The name in JSON.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -30,71 +30,71 @@ macro_rules! words {
 }
 
 words! {
-    /// What went wrong, the same for every provider.
+    /// The kind of a failure, the same for every provider.
     ErrorKind {
-        /// The provider refuses the request (400 and its like).
+        /// The provider refuses the request (400 and similar).
         BadRequest = "bad_request",
         /// The key is missing or wrong (401).
         Authentication = "authentication",
-        /// The key may not do this (403).
+        /// The key lacks a permission (403).
         PermissionDenied = "permission_denied",
-        /// No such model or address (404).
+        /// The model or URL does not exist (404).
         NotFound = "not_found",
-        /// In conflict with another request (409).
+        /// A conflict with another request (409).
         Conflict = "conflict",
-        /// Well-formed but not acceptable (422).
+        /// The request is well-formed but not acceptable (422).
         UnprocessableEntity = "unprocessable_entity",
-        /// Too many requests or tokens for now (429).
+        /// Too many requests or tokens at the moment (429).
         RateLimit = "rate_limit",
-        /// The account's credit or long-term quota is used up: waiting does not help.
+        /// The account's credit or long-term quota is exhausted; waiting does not help.
         QuotaExceeded = "quota_exceeded",
         /// The conversation is too long for the model.
         ContextOverflow = "context_overflow",
-        /// The provider's filter withheld the answer or refused the question.
+        /// The provider's content filter withheld the response or refused the request.
         ContentFiltered = "content_filtered",
         /// The provider or model is overloaded (529, queue full).
         Overloaded = "overloaded",
-        /// The provider failed (500 and its like).
+        /// The provider failed (500 and similar).
         InternalServer = "internal_server",
         /// The provider is unavailable (503).
         ServiceUnavailable = "service_unavailable",
-        /// No connection, or it broke before the answer began.
+        /// The connection could not be established, or broke before the response began.
         Connection = "connection",
-        /// A time limit passed; [`Error::timeout`](crate::Error::timeout) says which.
+        /// A timeout expired; [`Error::timeout`](crate::Error::timeout) says which.
         Timeout = "timeout",
-        /// The answer ended before its end.
+        /// The response ended before its end signal.
         Truncated = "truncated",
-        /// Something is larger than the limits allow.
+        /// The response exceeds a size limit.
         TooLarge = "too_large",
-        /// The peer broke the wire's rules.
+        /// The server violated the protocol.
         Protocol = "protocol",
-        /// The provider answered with a redirect, which is never followed.
+        /// The server sent a redirect; redirects are never followed.
         Redirect = "redirect",
-        /// Refused before anything was sent.
+        /// The request was refused before anything was sent.
         InvalidRequest = "invalid_request",
         /// The circuit breaker is open.
         CircuitOpen = "circuit_open",
-        /// The caller gave up.
+        /// The caller cancelled the call.
         Cancelled = "cancelled",
-        /// The library was used wrongly.
+        /// The library was used incorrectly.
         Misuse = "misuse",
     }
 }
 
 words! {
-    /// A time limit.
+    /// A timeout of a call.
     TimeoutKind {
-        /// Until the connection stands.
+        /// Until the connection is established.
         Connect = "connect",
-        /// Until the answer's head arrives.
+        /// Until the response headers are received.
         FirstByte = "first_byte",
         /// Until the first text, reasoning or tool call of a stream.
         FirstToken = "first_token",
-        /// Between two bytes.
+        /// Between two chunks of the body.
         Idle = "idle",
-        /// Between two events of a stream; comments and pings do not count.
+        /// Between two events of a stream; comments and keep-alives do not count.
         Progress = "progress",
-        /// For the whole call, all attempts together.
+        /// For the complete call, all attempts together.
         Total = "total",
     }
 }
@@ -117,7 +117,7 @@ impl ErrorKind {
         )
     }
 
-    /// Whether the same request is refused for as long as the account and the model's limits are what they are.
+    /// Whether the same request fails as long as the account and the model's limits stay the same.
     pub(crate) fn is_lasting(self) -> bool {
         use ErrorKind::*;
         matches!(self, TooLarge | ContextOverflow | QuotaExceeded)
@@ -125,7 +125,7 @@ impl ErrorKind {
 }
 
 impl Default for ErrorKind {
-    /// What a peer did that has no better name.
+    /// For an unclassified failure of a peer.
     fn default() -> Self {
         ErrorKind::Protocol
     }

@@ -1,20 +1,20 @@
-//! Which limit was met: one that passes, such as that of a minute, or one that does not, such as money that is used up.
+//! Distinguishes temporary limits, such as requests per minute, from lasting ones, such as exhausted credit.
 //!
-//! Providers tell the two by words alone, behind the same status. Sources: the providers' error references, recordings and
-//! reports of users; each word has the provider that uses it beside it.
+//! Providers use the same status for both and differ only in codes and messages. Sources: the providers' error
+//! references, recordings and reports of users; each entry names the provider that uses it.
 
 use super::{ErrorBody, phrases};
 
-/// How long a limit lasts.
+/// The duration of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// Seconds or minutes, or until other requests are done.
+    /// Seconds or minutes, or until other requests end.
     Passing,
-    /// A day or longer, or until somebody pays.
+    /// A day or longer, or until the account is paid.
     Lasting,
 }
 
-/// Codes and types that tell a lasting limit, where no phrase below is in them.
+/// Codes and types of a lasting limit that contain none of the phrases below.
 const CODES: &[&str] = &[
     "arrearage",                         // Alibaba
     "allocation quota free tier only",   // Alibaba
@@ -44,7 +44,7 @@ const CODES: &[&str] = &[
     "4006",                              // Cloudflare: free neurons of a day
 ];
 
-/// Phrases about money and plans, which last whatever the status.
+/// Phrases about money and plans; they are lasting whatever the status.
 const MONEY: &[&str] = &[
     "insufficient balance",             // MiniMax, Z.ai, DeepSeek, Moonshot
     "insufficient account balance",     // gateways
@@ -122,7 +122,7 @@ const MONEY: &[&str] = &[
     "使用上限",                         // Z.ai: usage limit of a plan
 ];
 
-/// Phrases for periods that last. They mean something only where a limit was met.
+/// Phrases for long periods. They count only in a rate-limit error.
 const LONG_PERIODS: &[&str] = &[
     "per day",
     "by day", // GitHub Models: `UserByModelByDay`
@@ -151,7 +151,7 @@ const LONG_PERIODS: &[&str] = &[
     "24h",
 ];
 
-/// Phrases for limits that pass.
+/// Phrases for temporary limits.
 const SHORT_PERIODS: &[&str] = &[
     "per minute",
     "per min",
@@ -197,14 +197,14 @@ const SHORT_PERIODS: &[&str] = &[
     "频率",
 ];
 
-/// What is said of limits of both sorts; it counts for a lasting one where no wait is named.
+/// Phrases for both kinds of limit; they count as lasting if no wait is given.
 const VAGUE: &[&str] = &["exceeded your current quota", "exceeded current quota"];
 
-/// What a period has beside it where it is a limit that was met.
+/// Words that must occur next to a period to make it a limit.
 const LIMIT_PHRASES: [&str; 4] = ["limit", "quota", "allocation", "allowance"];
 const REACHED_PHRASES: [&str; 5] = ["exceed", "reach", "exhaust", "used up", "out of"];
 
-/// The limit that an error tells; `None` if it tells none. `is_rate_limit` where code or status say that one was met.
+/// The limit that an error names, if any. `is_rate_limit`: code or status say that a limit was exceeded.
 pub(super) fn limit(body: &ErrorBody, is_rate_limit: bool) -> Option<Limit> {
     let message = phrases::normal(&spaced_words(body));
     let codes = [&body.code, &body.error_type].map(|word| {
@@ -234,12 +234,12 @@ pub(super) fn limit(body: &ErrorBody, is_rate_limit: bool) -> Option<Limit> {
     (is_vague && !names_wait && !is_google).then_some(Limit::Lasting)
 }
 
-/// The limit that a period in the name of a quota stands for (`GenerateRequestsPerDayPerProject`).
+/// The limit for a period in the name of a quota (`GenerateRequestsPerDayPerProject`).
 pub(super) fn of_name(name: &str) -> Option<Limit> {
     first(&phrases::normal(name), true)
 }
 
-/// Whether a limit on one request was met, which no wait changes: it asks for more than a whole period has.
+/// Whether a single request exceeds a limit, so that waiting does not help.
 pub(super) fn is_too_large(body: &ErrorBody) -> bool {
     let message = phrases::normal(&spaced_words(body));
     let sizes = [
@@ -252,13 +252,13 @@ pub(super) fn is_too_large(body: &ErrorBody) -> bool {
     }
 }
 
-/// All that is said in words.
+/// All texts of the error.
 fn spaced_words(body: &ErrorBody) -> String {
     let texts = [&body.message, &body.quoted].into_iter().flatten();
     texts.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// The phrase that comes first counts: what follows it is advice. Periods count only where a limit was `met`.
+/// The first phrase counts, because later ones are advice. Periods count only if a limit was exceeded (`met`).
 fn first(text: &str, met: bool) -> Option<Limit> {
     let lasting = MONEY
         .iter()

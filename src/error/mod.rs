@@ -1,4 +1,4 @@
-//! The one error type, and how a provider's failure becomes one.
+//! The error type, and the classification of a provider's errors.
 
 mod body;
 mod classify;
@@ -25,13 +25,29 @@ pub(crate) use phrases::wait as parse_wait;
 pub(crate) use secret_echo::hidden;
 pub(crate) use text::{escape_controls, excerpt, scrub};
 
-/// What a message shows of a body: 2 KiB.
+/// The part of a body that a message shows: 2 KiB.
 pub(crate) const EXCERPT_BYTES: usize = 2048;
 
-/// Why a call failed, with everything that the provider said about it.
+/// Why a call failed, with everything that the provider reported.
 ///
-/// It is one pointer wide. `Display` is one line without control characters and without secrets. `Debug` is the same line, so that a
-/// `main` that returns an `Error`, and an `unwrap`, print what a person can read; `{:#?}` prints every field.
+/// It has the size of a pointer. `Display` is one line without control characters and without secrets. `Debug` is the same
+/// line, so that a `main` that returns an `Error`, and an `unwrap`, print a readable message; `{:#?}` prints every field.
+///
+/// ```
+/// use unifiedai::{Error, ErrorKind};
+///
+/// fn report(error: &Error) {
+///     match error.kind() {
+///         ErrorKind::RateLimit => println!("retry after {:?}", error.retry_after()),
+///         ErrorKind::ContextOverflow => println!("shorten the conversation"),
+///         _ => println!("{error}"), // for example: not_found from cerebras (HTTP 404, model_not_found): ...
+///     }
+///     if let Some(partial) = error.partial() {
+///         println!("received before the failure: {}", partial.text());
+///     }
+/// }
+/// # report(&Error::new(ErrorKind::Cancelled, "the call was cancelled"));
+/// ```
 pub struct Error(Box<Inner>);
 
 #[derive(Default)]
@@ -54,7 +70,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of a kind, in words that say what happened and, if possible, what to do.
+    /// Creates an error. The message should say what happened and, if possible, what to do.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
@@ -64,19 +80,19 @@ impl Error {
         }))
     }
 
-    /// What went wrong.
+    /// The kind of the failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// In words: the provider's own where it gave some.
+    /// The provider's message, if it sent one; else this library's.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The HTTP status, if an answer came. It is 200 for an error inside a stream.
+    /// The HTTP status, if a response was received. It is 200 for an error inside a stream.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.0.status
@@ -94,19 +110,19 @@ impl Error {
         self.0.error_type.as_deref()
     }
 
-    /// The parameter that the provider complains about.
+    /// The name of the invalid parameter, according to the provider.
     #[must_use]
     pub fn param(&self) -> Option<&str> {
         self.0.param.as_deref()
     }
 
-    /// The provider's id for the request.
+    /// The provider's id of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// The name of the provider that was asked; `None` for what was refused before a call began.
+    /// The name of the provider; `None` for an error before a call began.
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.provider.as_deref()
@@ -118,28 +134,28 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether the same request can succeed later. The provider's own word counts before the kind's.
+    /// Whether the same request can succeed later. A statement of the provider has precedence over the kind.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.retryable.unwrap_or(self.0.kind.is_retryable())
     }
 
-    /// Which limit passed, for kind `timeout`.
+    /// The timeout that expired, for the kind `timeout`.
     #[must_use]
     pub fn timeout(&self) -> Option<TimeoutKind> {
         self.0.timeout
     }
 
-    /// The answer's body, at most [`SizeLimits::error_body`](crate::policy::SizeLimits::error_body) bytes of it. It is as it came,
-    /// but for the key of the call: `[secret]` stands where the server repeats it, whether as it is or with the escapes of
-    /// JSON, of addresses or of XML. A key that was encoded otherwise, such as in base64, is not found.
+    /// The response's body as received, at most [`SizeLimits::error_body`](crate::policy::SizeLimits::error_body)
+    /// bytes. If the server repeats the key of the call, `[secret]` replaces it: verbatim, or with the escapes of
+    /// JSON, URLs or XML. A key in another encoding, such as base64, is not found.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.0.body
     }
 
-    /// What had arrived of the answer. Its tool calls are only those that were complete. What the model wrote is never
-    /// changed, here or in a response, not even where it repeats a key.
+    /// The part of the response that was received before the failure. It has only complete tool calls. Text of the
+    /// model is never changed, here or in a response, even if it repeats a key.
     #[must_use]
     pub fn partial(&self) -> Option<&UnifiedChatResponse> {
         self.0.partial.as_deref()
@@ -151,7 +167,7 @@ impl Error {
         &self.0.attempts
     }
 
-    /// The transport's own error, if that is what failed.
+    /// The transport's own error, if the transport failed.
     #[must_use]
     pub fn transport(&self) -> Option<&TransportError> {
         self.0.transport.as_ref()
@@ -178,14 +194,14 @@ impl Error {
         self
     }
 
-    /// Sets the parameter that the provider complains about.
+    /// Sets the name of the invalid parameter.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.0.param = Some(param.into());
         self
     }
 
-    /// Sets the provider's id for the request, unless one is known.
+    /// Sets the provider's id of the request, unless one is known.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
         self.0.request_id.get_or_insert_with(|| id.into());
@@ -199,7 +215,7 @@ impl Error {
         self
     }
 
-    /// Overrides what the kind says about retrying.
+    /// Overrides the kind's default for [`is_retryable`](Self::is_retryable).
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.0.retryable = Some(retryable);
@@ -243,7 +259,7 @@ impl Error {
         self
     }
 
-    /// Replaces every occurrence of `secret` in what the provider said of the failure (F109: providers echo keys).
+    /// Replaces every occurrence of `secret` in what the provider sent (F109: providers echo keys).
     pub(crate) fn scrub(&mut self, secret: &str) {
         let inner = &mut *self.0;
         text::scrub(&mut inner.message, secret);
@@ -309,14 +325,15 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {
-    /// That of the transport's error, whose own text is this error's: see [`Error::transport`].
+    /// The source of the transport's error. The transport error's own text is part of this error's: see
+    /// [`Error::transport`].
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.transport.as_ref().and_then(StdError::source)
     }
 }
 
 impl Serialize for Error {
-    /// All members are always there; what is unknown is null.
+    /// All fields are always present; an unknown value is null.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let inner = &*self.0;
         let mut map = serializer.serialize_map(None)?;

@@ -1,8 +1,8 @@
-//! Text from a provider in a form in which it can be compared: lower case, one space between words.
+//! Normalises a provider's text for comparison: lower case, one space between words.
 
 use std::time::Duration;
 
-/// What is compared of a message; longer ones quote something.
+/// The part of a message that is compared; longer messages quote other texts.
 const COMPARED_BYTES: usize = 16 << 10;
 
 /// `insufficient_quota`, `InsufficientQuota`, `Insufficient  quota` and `insufficient-quota` are all `insufficient quota`.
@@ -33,7 +33,7 @@ pub(super) fn normal(text: &str) -> String {
     normal
 }
 
-/// Where `phrase` stands in `text` as words of their own.
+/// The position of `phrase` in `text`, at word boundaries.
 pub(super) fn normalized_phrase(text: &str, phrase: &str) -> Option<usize> {
     let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     text.match_indices(phrase).find_map(|(at, found)| {
@@ -46,7 +46,7 @@ pub(super) fn normalized_phrase(text: &str, phrase: &str) -> Option<usize> {
     })
 }
 
-/// The wait that a message names in words: `Please try again in 1m2.5s`, `retry after 59 seconds`.
+/// The wait that a message names: `Please try again in 1m2.5s`, `retry after 59 seconds`.
 pub(crate) fn wait(message: &str) -> Option<Duration> {
     const BEFORE_A_WAIT: [&str; 6] = [
         "try again in ",
@@ -77,7 +77,7 @@ pub(crate) fn wait(message: &str) -> Option<Duration> {
     })
 }
 
-/// The whole numbers behind each `name` that one follows, such as 30000 in `limit: 30,000`.
+/// The integers that follow `name`, such as 30000 in `limit: 30,000`.
 pub(super) fn numbers(normal: &str, name: &str) -> impl Iterator<Item = u64> {
     normal.match_indices(name).filter_map(|(at, found)| {
         let behind = normal.get(at.saturating_add(found.len())..)?;
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_read_in_every_form_in_use() {
+    fn waits_are_read_in_every_known_form() {
         for (message, millis) in [
             ("Please try again in 7.66s. Visit", Some(7660)),
             ("please try again after 1 seconds", Some(1000)),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_behind_their_name() {
+    fn numbers_are_read_after_their_name() {
         for (text, found) in [
             ("limit: 0, model", Some(0)),
             ("limit 30,000, requested", Some(30_000)),

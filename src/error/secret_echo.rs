@@ -1,23 +1,23 @@
-//! A secret that a peer repeats, however it is spelled: as it is, or with the escapes of JSON, of addresses and of XML, several
-//! times over where one text quotes another.
+//! Finds a secret that a server repeats, in any notation: verbatim, or with the escapes of JSON, URLs and XML, nested
+//! where one text quotes another.
 
-/// Where a secret begins in a text and where it ends.
+/// A secret in a text, from a given start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
-    /// All of it, up to here.
+    /// Complete, up to this end.
     Whole(usize),
-    /// The text ends after so many of its characters.
+    /// Cut off by the end of the text after this many characters.
     Cut(usize),
 }
 
-/// Of a text that was cut off inside a secret so many characters are enough to hide them.
+/// If a cut text ends with at least this many characters of a secret, they are hidden.
 const MIN_PARTIAL_SECRET: usize = 4;
 
-/// Each quotation doubles the slashes, so that more would be seven texts one in another.
+/// Each quotation doubles the backslashes; more than this would be seven nested quotations.
 const MOST_SLASHES: usize = 127;
 
-/// The text with `mark` in the place of the secret, or `None` if it is not in it. If `is_cut`, the text may end inside the
-/// secret. A secret is visible ASCII.
+/// The text with `mark` in place of the secret, or `None` if it does not contain it. If `is_cut`, the text may end
+/// inside the secret. A secret is visible ASCII.
 pub(crate) fn hidden(text: &[u8], secret: &str, mark: &str, is_cut: bool) -> Option<Vec<u8>> {
     let first = *secret.as_bytes().first()?;
     let mut clean = Vec::new();
@@ -44,7 +44,7 @@ pub(crate) fn hidden(text: &[u8], secret: &str, mark: &str, is_cut: bool) -> Opt
 }
 
 fn find(text: &[u8], at: usize, secret: &str) -> Option<Found> {
-    // More than one place where the escape of a character can also be read as the character itself: `&amp;`, `%25`, `\\`.
+    // Several positions, if the escape of a character can also be read as the character itself: `&amp;`, `%25`, `\\`.
     let mut places = vec![at];
     let mut cut = None;
     for (length, wanted) in secret.bytes().enumerate() {
@@ -69,16 +69,16 @@ fn find(text: &[u8], at: usize, secret: &str) -> Option<Found> {
     places.into_iter().max().map(Found::Whole)
 }
 
-/// How many bytes of the text's beginning can spell this character: as it is, with an escape, or as a run of slashes that escape
-/// one another.
+/// How many bytes at the beginning of the text may spell this character: verbatim, as an escape, or as a run of
+/// backslashes that escape one another.
 fn spelled(text: &[u8], wanted: u8) -> [Option<usize>; 3] {
     let is_itself = text.first() == Some(&wanted);
-    // Escaping doubles a slash, several times over where one text quotes another.
+    // Escaping doubles a backslash, repeatedly where one text quotes another.
     let run = Some(slashes(text)).filter(|slashes| wanted == b'\\' && *slashes > 1);
     [is_itself.then_some(1), escaped(text, wanted), run]
 }
 
-/// How many bytes of the text's beginning are an escape of this character.
+/// How many bytes at the beginning of the text are an escape of this character.
 fn escaped(text: &[u8], wanted: u8) -> Option<usize> {
     let slashes = slashes(text);
     let behind = text.get(slashes..).unwrap_or_default();
@@ -89,7 +89,7 @@ fn escaped(text: &[u8], wanted: u8) -> Option<usize> {
         return (hex(behind.get(1..5)?) == Some(u32::from(wanted)))
             .then(|| slashes.checked_add(5))?;
     }
-    // `%2F`, and `%252F` where an address is quoted in another one.
+    // `%2F`, and `%252F` where a URL is quoted in another one.
     if let Some(mut code) = text.strip_prefix(b"%") {
         let mut size: usize = 3;
         let is_quoted = |more: &&[u8]| wanted != b'%' || more.starts_with(b"25");
@@ -101,13 +101,13 @@ fn escaped(text: &[u8], wanted: u8) -> Option<usize> {
     entity(text, wanted)
 }
 
-/// How many slashes a text begins with. More than `MOST_SLASHES` escape nothing.
+/// How many backslashes begin the text. More than `MOST_SLASHES` escape nothing.
 fn slashes(text: &[u8]) -> usize {
     let few = text.iter().take(MOST_SLASHES);
     few.take_while(|byte| **byte == b'\\').count()
 }
 
-/// `&#47;`, `&#x2F;` and the names of XML.
+/// `&#47;`, `&#x2F;` and XML's named entities.
 fn entity(text: &[u8], wanted: u8) -> Option<usize> {
     let end = text.iter().take(8).position(|byte| *byte == b';')?;
     let name = std::str::from_utf8(text.get(1..end)?).ok()?;
@@ -132,7 +132,7 @@ fn hex(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Whether the text ends before what it spells is known.
+/// Whether the text ends inside an escape.
 fn is_beginning(rest: &[u8]) -> bool {
     match rest.first() {
         None => true,
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_every_spelling() {
+    fn a_secret_is_found_in_every_notation() {
         for spelling in [
             "sk/canary+1",
             r"sk\/canary+1",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_with_signs_that_escapes_begin_with_is_found() {
+    fn a_secret_with_characters_that_start_escapes_is_found() {
         for (secret, spelling) in [
             ("sk&canary=1", "sk&amp;canary=1"),
             ("sk&canary=1", "sk&canary&#61;1"),
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(cut, Some(b"key [s]".to_vec()));
     }
 
-    // A quadratic search takes half an hour here.
+    // A quadratic search would take half an hour here.
     #[test]
     fn each_place_of_a_text_costs_the_same() {
         for fill in ["\\", "%25", "&#", "s", "sk/"] {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_was_cut_ends_before_the_secret() {
+    fn a_cut_text_ends_before_the_secret() {
         for (text, left) in [
             ("key sk/c", Some("key [secret]")),
             ("key sk/", None),

@@ -1,4 +1,4 @@
-//! Text from outside, made safe to show.
+//! Makes text from outside safe to display.
 
 use super::{EXCERPT_BYTES, secret_echo::hidden};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// The beginning of a body as text: at most 2 KiB, cut between characters, undecodable bytes as `\xNN`.
+/// The beginning of a body as text: at most 2 KiB, cut at a character boundary, with undecodable bytes as `\xNN`.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     let mut text = String::new();
     for chunk in body.utf8_chunks() {
@@ -50,10 +50,10 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 
 const SCRUBBED: &str = "[secret]";
 
-/// Shorter ones are no keys but words, and would be cut out of every sentence.
+/// Shorter secrets could be ordinary words.
 const MIN_SECRET_LENGTH: usize = 6;
 
-/// Only a text that was cut can end inside the secret; others end in words that may begin like it.
+/// Only a cut text can end inside the secret; other texts may end with a word that begins like it.
 pub(crate) fn scrub(text: &mut String, secret: &str) {
     if secret.len() < MIN_SECRET_LENGTH {
         return;

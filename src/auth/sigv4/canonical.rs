@@ -1,4 +1,4 @@
-//! The one form of a request that both sides hash.
+//! The canonical form of a request, which both sides hash.
 
 use super::{hex, timestamp::Timestamp};
 use crate::codec::percent::encode_into;
@@ -14,11 +14,11 @@ const TOKEN_NAME: &str = "x-amz-security-token";
 pub(super) const DATE: HeaderName = HeaderName::from_static(DATE_NAME);
 pub(super) const SECURITY_TOKEN: HeaderName = HeaderName::from_static(TOKEN_NAME);
 
-/// What of a request its signature can cover.
+/// The parts of a request that a signature covers.
 pub(super) struct Signable<'a> {
     pub(super) method: &'a Method,
     pub(super) host: &'a [u8],
-    /// As on the wire, encoded.
+    /// In wire format, encoded.
     pub(super) path: &'a str,
     pub(super) query: &'a str,
     pub(super) headers: &'a HeaderMap,
@@ -83,7 +83,7 @@ impl CanonicalRequest {
     }
 }
 
-/// The path encoded once more than on the wire, after dot segments and empty ones are resolved.
+/// The path, encoded once more than in the request, after dot segments and empty segments are resolved.
 fn canonical_path(path: &str, out: &mut Vec<u8>) {
     let mut segments = Vec::new();
     for segment in path.split('/') {
@@ -104,7 +104,7 @@ fn canonical_path(path: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// The parameters, each encoded in the one way that is signed, sorted by name and then by value.
+/// The parameters, each in the encoding that is signed, sorted by name and then by value.
 fn canonical_query(query: &str, out: &mut Vec<u8>) {
     let mut pairs: Vec<_> = query
         .split('&')
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_have_one_form() {
+    fn equivalent_queries_have_one_canonical_form() {
         for (query, canonical) in [
             ("", ""),
             ("a", "a="),

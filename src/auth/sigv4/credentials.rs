@@ -1,10 +1,10 @@
-//! AWS credentials, and where they come from.
+//! AWS credentials and their sources.
 
 use crate::{Error, ErrorKind, auth::Secret};
 use std::{fmt, sync::Arc};
 
-/// AWS credentials: an access key and, for temporary ones, a session token. Never printed, and wiped from memory when the
-/// last clone is dropped.
+/// AWS credentials: an access key and, for temporary credentials, a session token. They are never printed, and wiped
+/// from memory when the last clone is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AwsCredentials {
     pub(super) access_key: Secret,
@@ -13,11 +13,11 @@ pub struct AwsCredentials {
 }
 
 impl AwsCredentials {
-    /// Checks and keeps credentials.
+    /// Checks and stores credentials.
     ///
     /// # Errors
-    /// `invalid_request` if one of them is empty or has anything but visible ASCII characters. The error names which one,
-    /// the problem and the length, never the value.
+    /// `invalid_request` if a value is empty or contains anything except visible ASCII characters. The error names
+    /// the value, the problem and the length, never the content.
     pub fn new(
         access_key: impl Into<String>,
         secret_key: impl Into<String>,
@@ -56,13 +56,14 @@ impl fmt::Debug for AwsCredentials {
     }
 }
 
-/// AWS credentials, or where to get them.
+/// AWS credentials, or a callback that returns them.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum AwsCredentialSource {
-    /// Always these.
+    /// Fixed credentials.
     Fixed(AwsCredentials),
-    /// Asked for each attempt, so that they can be renewed. Must not block for long: it runs inside the machine's `poll`.
+    /// A callback for each attempt, so that credentials can be renewed. It must not block for long: it runs inside
+    /// the machine's `poll`.
     Callback(Arc<dyn Fn() -> Result<AwsCredentials, Error> + Send + Sync>),
 }
 

@@ -1,4 +1,4 @@
-//! The key that signs.
+//! The signing key.
 
 use super::hex;
 use crate::auth::Secret;
@@ -6,7 +6,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// What signs all requests of one day, region and service.
+/// Signs all requests of one day, region and service.
 pub(super) struct SigningKey(Zeroizing<[u8; 32]>);
 
 impl SigningKey {
@@ -25,7 +25,7 @@ impl SigningKey {
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
-    // HMAC takes a key of any length, so the empty default stands for nothing that happens.
+    // HMAC accepts a key of any length, so this default is unreachable.
     let mac = Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(message).finalize());
     Zeroizing::new(mac.map(|mac| mac.into_bytes().into()).unwrap_or_default())
 }

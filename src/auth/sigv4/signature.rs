@@ -1,4 +1,4 @@
-//! The signature, and the headers that carry it.
+//! The signature, and the headers that contain it.
 
 use super::{
     canonical::{CanonicalRequest, Signable},
@@ -44,7 +44,7 @@ pub(super) fn sign(
         let mut value = HeaderValue::from_str(text).map_err(|_| {
             Error::new(
                 ErrorKind::InvalidRequest,
-                "the credentials cannot be sent in a header",
+                "the AWS credentials are not a valid header value",
             )
         })?;
         value.set_sensitive(sensitive);

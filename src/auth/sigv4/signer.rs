@@ -1,4 +1,4 @@
-//! Signs a request: what of it is covered, and where the signature goes.
+//! Signs requests: what the signature covers, and which headers it adds.
 
 use super::{
     canonical::{DATE, SECURITY_TOKEN, Signable},
@@ -23,11 +23,11 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer for a region such as `us-east-1` and a service by its signing name, which for Bedrock's runtime is
-    /// `bedrock`.
+    /// Creates a signer for a region such as `us-east-1` and a service by its signing name, which is `bedrock` for
+    /// Bedrock's runtime.
     ///
     /// # Errors
-    /// `invalid_request` if region or service are not made of letters, digits and hyphens.
+    /// `invalid_request` if region or service contain anything except letters, digits and hyphens.
     pub fn new(
         credentials: impl Into<AwsCredentialSource>,
         region: impl Into<String>,
@@ -56,16 +56,16 @@ impl Signer {
         })
     }
 
-    /// Signs a request that is about to be sent at `wall`, replacing an earlier signature: adds `authorization`,
-    /// `x-amz-date` and for temporary credentials `x-amz-security-token`. Returns the most secret thing that the request
-    /// carries or is signed with, so that the answer can be cleaned of it.
+    /// Signs a request that is about to be sent at `wall`, and replaces an earlier signature. Adds `authorization`,
+    /// `x-amz-date` and, for temporary credentials, `x-amz-security-token`. Returns the most sensitive secret of the
+    /// request, so that it can be removed from the response.
     ///
-    /// Covered are the method, the path and query, the body, and of the headers `host`, `content-type` and `x-amz*`.
-    /// Others may be changed on the way, by the transport or by a proxy, without breaking the signature.
+    /// The signature covers the method, the path and query, the body, and the headers `host`, `content-type` and
+    /// `x-amz*`. A transport or a proxy may change other headers without invalidating it.
     ///
     /// # Errors
-    /// `invalid_request` if the URL has no host or `wall` is before 1970 or after 9999; and whatever the source of the
-    /// credentials says.
+    /// `invalid_request` if the URL has no host or `wall` is before 1970 or after 9999; and any error of the
+    /// credentials callback.
     pub fn apply(&self, request: &mut Request<Bytes>, wall: SystemTime) -> Result<Secret, Error> {
         let credentials = match &self.credentials {
             AwsCredentialSource::Fixed(credentials) => credentials.clone(),
@@ -99,7 +99,7 @@ impl Signer {
     }
 }
 
-/// What the `host` header will say: only a port that the scheme does not imply is named.
+/// The value of the `host` header: it contains a port only if the scheme does not imply it.
 pub(super) fn host(request: &Request<Bytes>) -> Result<Cow<'_, [u8]>, Error> {
     if let Some(host) = request.headers().get(HOST) {
         return Ok(Cow::Borrowed(host.as_bytes()));
@@ -108,7 +108,7 @@ pub(super) fn host(request: &Request<Bytes>) -> Result<Cow<'_, [u8]>, Error> {
     let host = uri.host().ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidRequest,
-            "a request without a host cannot be signed",
+            "the request's URL has no host, so it cannot be signed",
         )
     })?;
     let implied = match uri.scheme() {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_others_rewrite_are_not_signed() {
+    fn headers_that_intermediaries_rewrite_are_not_signed() {
         let mut request = request("https://host.example:8443/");
         for name in [
             "user-agent",

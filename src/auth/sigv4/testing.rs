@@ -1,4 +1,4 @@
-//! What the tests of this folder use.
+//! Helpers for the tests of SigV4.
 
 use super::AwsCredentials;
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use http::{HeaderValue, Request, header::CONTENT_TYPE};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const EXAMPLE_SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-/// 2015-08-30T12:36:00Z, the moment of the published examples.
+/// 2015-08-30T12:36:00Z, the time of the published examples.
 pub(super) const EXAMPLE_SECONDS: u64 = 1_440_938_160;
 
 pub(super) fn example_credentials() -> AwsCredentials {

@@ -1,9 +1,9 @@
-//! The moment of a signature.
+//! The time of a signature.
 
 use crate::{Error, ErrorKind};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A moment as `20250102T030405Z`.
+/// A time as `20250102T030405Z`.
 pub(super) struct Timestamp {
     pub(super) text: String,
 }
@@ -13,7 +13,7 @@ impl Timestamp {
         let unsigned = || {
             Error::new(
                 ErrorKind::InvalidRequest,
-                "the clock says a year that cannot be signed: it must be 1970 to 9999",
+                "the clock's year cannot be used in a signature: it must be between 1970 and 9999",
             )
         };
         let seconds = wall
@@ -31,7 +31,7 @@ impl Timestamp {
     }
 }
 
-/// The year, month and day of the month, so many days after 1970-01-01; none after 9999.
+/// The year, month and day that is this many days after 1970-01-01; `None` after 9999.
 fn civil(days: u64) -> Option<(u64, u64, u64)> {
     let mut rest = days;
     for year in 1970..10_000 {

@@ -1,4 +1,4 @@
-//! Signatures that others published or made.
+//! Test vectors: published signatures, and signatures made with botocore.
 
 use super::{
     AwsCredentials, Signer,
@@ -198,7 +198,7 @@ fn the_published_test_suite() {
     }
 }
 
-/// Made with botocore; they lie beside the repository, not in it.
+/// Made with botocore; they are not part of the repository.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "says where the vectors are")]
 fn botocore_vectors() {
