@@ -1,13 +1,13 @@
-//! What the decoders do with the beginning of a frame whose end is not there yet.
+//! Buffers for the beginning of an incomplete frame.
 
-/// Buffers above this capacity, in bytes, are given back once the frame that needed them is out.
+/// A buffer with a larger capacity, in bytes, is freed once its frame was returned.
 const KEEP_CAPACITY: usize = 16 * 1024;
 
-/// Appends `bytes`; the capacity does not pass `limit` unless the content does.
+/// Appends `bytes`. The capacity exceeds `limit` only if the content does.
 pub(super) fn append(buffer: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     let needed = buffer.len().saturating_add(bytes.len());
     if needed > buffer.capacity() {
-        // Doubling keeps the copying linear; the limit keeps the last doubling in bounds.
+        // Doubling keeps the copying linear; the limit bounds the last doubling.
         let capacity = buffer
             .capacity()
             .saturating_mul(2)
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_is_kept_for_the_next_frame_unless_it_is_large() {
+    fn a_large_buffer_is_freed_after_its_frame() {
         for (capacity, kept) in [(64, 64), (16_384, 16_384), (16_385, 0)] {
             let mut buffer = Vec::with_capacity(capacity);
             append(&mut buffer, b"x", capacity);

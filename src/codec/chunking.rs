@@ -1,8 +1,9 @@
-//! How tests show that the way in which bytes are cut into chunks changes nothing.
+//! Test helper: shows that chunk boundaries make no difference.
 
 use std::fmt::Debug;
 
-/// What `decode` makes of a stream, which is the same for the stream as a whole, byte by byte and split in two at every place.
+/// The result of `decode` for a stream. Checks that it is the same for the complete stream, byte by byte, and split
+/// in two at every position.
 pub(super) fn every_chunking<T: Debug + PartialEq>(
     stream: &[u8],
     decode: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> T,

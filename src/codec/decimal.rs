@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Reads `12`, `0.000434`, `.5` or `8.4e-05` seconds; what is negative, too large or no number is nothing.
+/// Parses `12`, `0.000434`, `.5` or `8.4e-05` seconds. `None` for negative, too large or invalid numbers.
 ///
-/// A fraction finer than a nanosecond is cut off.
+/// A fraction below a nanosecond is truncated.
 pub(crate) fn seconds(text: impl AsRef<[u8]>) -> Option<Duration> {
     only_seconds(text.as_ref())
 }
@@ -14,7 +14,7 @@ fn only_seconds(text: &[u8]) -> Option<Duration> {
     behind.is_empty().then_some(seconds)
 }
 
-/// The same at the beginning of `text`, and what stands behind it.
+/// [`seconds`] at the beginning of `text`, and the rest.
 #[inline(always)]
 pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, &[u8])> {
     let (whole, behind) = leading_digits(text);
@@ -39,7 +39,7 @@ pub(crate) fn leading_seconds(text: &[u8]) -> Option<(Duration, &[u8])> {
     Some((Duration::new(whole, nanos as u32), end))
 }
 
-/// A count without sign, point or exponent at the beginning of `text`, as far as it surely fits, and what stands behind it.
+/// An unsigned integer without point or exponent at the beginning of `text`, if it certainly fits, and the rest.
 #[inline(always)]
 pub(crate) fn count_before(text: &[u8]) -> Option<(u64, &[u8])> {
     let (count, behind) = leading_digits(text);
@@ -52,7 +52,7 @@ pub(crate) fn count_before(text: &[u8]) -> Option<(u64, &[u8])> {
         .then_some((count, behind))
 }
 
-/// How many digits there are at the beginning.
+/// The number of digits at the beginning.
 #[inline(never)]
 pub(crate) fn digits(text: &[u8]) -> usize {
     let mut rest = text;
@@ -67,15 +67,15 @@ pub(crate) fn digits(text: &[u8]) -> usize {
     length_before(rest, text).wrapping_add(end.unwrap_or(rest.len()))
 }
 
-/// As many digits as always fit 64 bits.
+/// The number of digits that always fit 64 bits.
 const MAX_DIGITS: usize = 19;
 
-/// How much longer `text` is than `behind`, which is its end.
+/// The length of `text` without its suffix `behind`.
 fn length_before(behind: &[u8], text: &[u8]) -> usize {
     text.len().wrapping_sub(behind.len())
 }
 
-/// What the digits at the beginning stand for, unless they are more than [`MAX_DIGITS`], and what stands behind them.
+/// The value of the digits at the beginning, unless there are more than [`MAX_DIGITS`], and the rest.
 #[inline(always)]
 fn leading_digits(text: &[u8]) -> (u64, &[u8]) {
     let (mut value, mut rest) = (0_u64, text);
@@ -87,14 +87,14 @@ fn leading_digits(text: &[u8]) -> (u64, &[u8]) {
     (value, rest)
 }
 
-/// The digits at the beginning as billionths, what is finer cut off, and what stands behind them.
+/// The digits at the beginning as billionths, truncated, and the rest.
 #[inline(always)]
 fn leading_fraction(text: &[u8]) -> (u64, &[u8]) {
     if let Some((eight, finer)) = text.split_first_chunk::<8>() {
         let eight = from_digits(*eight);
         let others = others(eight);
         let below = others & others.wrapping_neg();
-        // What does not belong to the fraction counts as zeros at its end.
+        // Bytes after the fraction count as zeros.
         let nanos = number(eight & (below >> 7).wrapping_sub(1)).wrapping_mul(10);
         if others != 0 {
             let behind = text.get(digits_before(others)..).unwrap_or_default();
@@ -115,12 +115,12 @@ fn leading_fraction(text: &[u8]) -> (u64, &[u8]) {
 
 const ONES: u64 = u64::MAX / 255;
 
-/// Eight bytes, the first one lowest, of which digits become what they stand for.
+/// Eight bytes, the first one lowest; digits are converted to their values.
 fn from_digits(eight: [u8; 8]) -> u64 {
     u64::from_le_bytes(eight) ^ ONES.wrapping_mul(b'0' as u64)
 }
 
-/// The top bit of each byte that was no digit. Of those above the lowest that is set some may be set wrongly.
+/// The top bit of each byte that is not a digit. Above the lowest match it may be set wrongly.
 fn others(eight: u64) -> u64 {
     (eight.wrapping_add(ONES.wrapping_mul(0x76)) | eight) & ONES.wrapping_mul(0x80)
 }
@@ -129,7 +129,7 @@ fn digits_before(others: u64) -> usize {
     (others.trailing_zeros() / 8) as usize
 }
 
-/// What eight digits stand for: neighbours are added up to pairs, pairs to fours, and those to the number.
+/// The value of eight digits: neighbours are combined to pairs, pairs to fours, and those to the number.
 fn number(ones: u64) -> u64 {
     let pairs = ones.wrapping_mul(10).wrapping_add(ones >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
@@ -137,7 +137,7 @@ fn number(ones: u64) -> u64 {
     number & 0xffff_ffff
 }
 
-/// `text` begins with `whole` seconds and `nanos`, whose exponent comes.
+/// `text` began with `whole` seconds and `nanos`; an exponent follows.
 #[inline(never)]
 fn with_exponent<'a>(
     text: &'a [u8],
@@ -160,7 +160,7 @@ fn with_exponent<'a>(
     let seconds = match all_nanos {
         Some(all) if is_negative => {
             let exponent = usize::try_from(exponent).unwrap_or(usize::MAX);
-            // Beyond the powers that there are not a nanosecond is left.
+            // For larger powers less than a nanosecond remains.
             let nanos = all.checked_div(power_of_ten(exponent)).unwrap_or(0);
             Duration::from_nanos(nanos)
         }
@@ -173,12 +173,9 @@ fn with_exponent<'a>(
     Some((seconds, behind))
 }
 
-/// 0 where it does not fit.
+/// 0 if it does not fit.
 fn power_of_ten(exponent: usize) -> u64 {
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the compiler would say if it were out of bounds"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "checked at compile time")]
     const POWERS: [u64; MAX_DIGITS + 1] = {
         let (mut powers, mut at) = ([1; MAX_DIGITS + 1], 1);
         while at <= MAX_DIGITS {
@@ -196,7 +193,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn no_byte_beyond_ascii_is_a_digit() {
+    fn bytes_outside_ascii_are_not_digits() {
         for byte in 0x80..=0xff {
             for before in ["0.1234567", "1", "0.", "0.123456781234567"] {
                 assert_eq!(seconds([before.as_bytes(), &[byte]].concat()), None);
@@ -231,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_seconds_are_read_as_have_nineteen_digits() {
+    fn seconds_with_nineteen_digits_are_read() {
         let most = 9_999_999_999_999_999_999;
         assert_eq!(seconds(most.to_string()), Some(Duration::from_secs(most)));
         assert_eq!(seconds(format!("0{most}")), None);
@@ -264,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_fraction_is_cut_wherever_it_ends(fraction in "[0-9]{0,24}", behind in "[e/:x\u{7f}]?.{0,9}") {
+        fn a_fraction_ends_at_any_position(fraction in "[0-9]{0,24}", behind in "[e/:x\u{7f}]?.{0,9}") {
             let text = format!("7.{fraction}{behind}");
             let mut nanos = format!("{fraction:0<9}");
             nanos.truncate(9);
@@ -276,7 +273,7 @@ mod tests {
         }
 
         #[test]
-        fn digits_are_found_wherever_they_end(text in prop_oneof!["[0-9]{0,30}", "[0-9]{0,20}[ -~]?.{0,9}", ".{0,9}"]) {
+        fn digits_end_at_any_position(text in prop_oneof!["[0-9]{0,30}", "[0-9]{0,20}[ -~]?.{0,9}", ".{0,9}"]) {
             let expected = text.bytes().take_while(u8::is_ascii_digit).count();
             prop_assert_eq!(digits(text.as_bytes()), expected);
         }

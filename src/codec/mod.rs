@@ -1,9 +1,9 @@
-//! Framing: bytes in, frames out. Nothing here knows a provider, and nothing here does I/O.
+//! Framing: bytes to frames. This module does no I/O and knows no providers.
 //!
-//! All decoders work alike: `next` takes bytes off the front of a chunk and lends the next frame,
-//! from the chunk itself where it lies whole in it; `finish` says what the end of the body means.
-//! Any chunking gives the same frames, no byte is scanned twice, and what is kept of an unfinished
-//! frame is bounded by the limit given to `new`. An error is final: later calls repeat it.
+//! All decoders have the same interface. `next` takes bytes off the front of a chunk and returns the next frame,
+//! borrowed from the chunk if the chunk contains all of it. `finish` reports what the end of the body means. Chunk
+//! boundaries make no difference, no byte is scanned twice, and the buffer for an incomplete frame has the limit
+//! given to `new`. An error is final: later calls return it again.
 
 mod buffer;
 #[cfg(test)]

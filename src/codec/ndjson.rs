@@ -1,41 +1,41 @@
-//! One JSON value a line, as Ollama's own API streams.
+//! One JSON value per line, the framing of Ollama's own API.
 
 use memchr::memchr;
 
 use super::buffer;
 
-/// Why a stream cannot be read on.
+/// Why a stream cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NdjsonError {
-    /// A line outgrew the limit of [`NdjsonDecoder::new`].
+    /// A line exceeds the limit of [`NdjsonDecoder::new`].
     #[error("a line is larger than {limit} bytes")]
     #[non_exhaustive]
     LineTooLong {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// A line is not UTF-8; it is not repaired.
+    /// A line is not valid UTF-8; it is not repaired.
     #[error("a line is not valid UTF-8 after byte {valid_up_to}")]
     #[non_exhaustive]
     InvalidUtf8 {
-        /// How many bytes of the line are valid.
+        /// The number of valid bytes at the beginning of the line.
         valid_up_to: usize,
     },
 }
 
-/// Cuts a byte stream at each LF, drops a CR before it, and skips blank lines.
+/// Splits a byte stream at each LF, removes a CR before it, and skips blank lines.
 #[derive(Debug)]
 pub struct NdjsonDecoder {
     limit: usize,
     line: Vec<u8>,
-    /// `line` was handed out by the last call.
+    /// Whether the last call returned `line`.
     consumed: bool,
     failed: Option<NdjsonError>,
 }
 
 impl NdjsonDecoder {
-    /// A decoder for lines of at most `max_line_bytes` bytes, not counting the LF.
+    /// Creates a decoder for lines of at most `max_line_bytes` bytes, without the LF.
     pub fn new(max_line_bytes: usize) -> Self {
         Self {
             limit: max_line_bytes,
@@ -45,11 +45,11 @@ impl NdjsonDecoder {
         }
     }
 
-    /// Takes bytes off the front of `input` up to the end of the next line and returns it, or
-    /// takes them all, keeps them, and returns `None`.
+    /// Takes bytes off the front of `input` up to the end of the next line and returns the line. If the line is
+    /// incomplete, it takes and stores all bytes and returns `None`.
     ///
     /// # Errors
-    /// When the line is too long or not UTF-8. The error is final: later calls repeat it.
+    /// If the line is too long or not UTF-8. The error is final: later calls return it again.
     pub fn next<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
@@ -78,8 +78,8 @@ impl NdjsonDecoder {
         }
     }
 
-    /// At the end of the body: the line that lacks its LF, if it is not blank. It may be cut
-    /// short, which is for the caller to judge; one that was cut within a character is dropped.
+    /// At the end of the body: returns the last line if it has no LF and is not blank. The line may be incomplete;
+    /// the caller must check that. A line that ends inside a character is dropped.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -154,7 +154,7 @@ enum Line<'i> {
     Kept,
 }
 
-/// The line without its CR; empty where there is nothing but space.
+/// The line without its CR; empty if it has only white space.
 fn content(line: &[u8]) -> &[u8] {
     if line.trim_ascii().is_empty() {
         return &[];
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_cut_gives_the_same_lines() {
+    fn any_chunking_gives_the_same_lines() {
         let cases: &[(&[u8], &[&str], Option<NdjsonError>)] = &[
             (b"", &[], None),
             (b"{}\n", &["{}"], None),

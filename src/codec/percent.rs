@@ -1,9 +1,9 @@
-//! Percent-encoding of what stands between two slashes or ampersands of a URL.
+//! Percent-encoding of one component of a URL.
 
-/// Encodes one path segment or one part of a query: every byte outside `A-Z a-z 0-9 - . _ ~`, so
-/// that a model id with `/`, `?`, `#` or `%` in it stays one segment.
+/// Encodes one path segment or one part of a query: every byte outside `A-Z a-z 0-9 - . _ ~`, so that a model id with
+/// `/`, `?`, `#` or `%` stays one segment.
 ///
-/// `None` for what no encoding can keep one segment: an empty text, `.` and `..`.
+/// `None` for texts that cannot be one segment: an empty text, `.` and `..`.
 #[must_use]
 pub fn encode_segment(text: &str) -> Option<String> {
     if matches!(text, "" | "." | "..") {
@@ -25,7 +25,7 @@ pub(crate) fn encode_into(bytes: &[u8], keep: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Upper case, as AWS signs it.
+/// Upper case, as AWS requires in signatures.
 fn hex_digit(nibble: u8) -> u8 {
     *b"0123456789ABCDEF"
         .get(usize::from(nibble))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// `2026-11-22T18:00:00Z`, with or without fractions; in the zone of its own (`-07:00`) from a local Ollama.
+/// `2026-11-22T18:00:00Z`, with or without fractions, or with a UTC offset (`-07:00`) from a local Ollama.
 pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
     let (date, time) = text.trim_ascii().split_once('T')?;
     if let Some(time) = time.strip_suffix('Z') {
@@ -24,7 +24,7 @@ pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
     }
 }
 
-/// A moment in UTC.
+/// A time in UTC.
 fn utc(date: &str, time: &str) -> Option<SystemTime> {
     let numbers = |text: &str, separator: char| -> Option<[u64; 3]> {
         let mut parts = text.split(separator).map(|part| part.parse::<u64>().ok());
@@ -53,7 +53,7 @@ fn utc(date: &str, time: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Days from 1970 to the first of a month of a year from 1970 on.
+/// Days from 1970 to the first day of a month, for years from 1970 on.
 fn days_since_1970(year: u64, month: u64) -> Option<u64> {
     const BEFORE_MONTH: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let past = year.checked_sub(1)?;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_in_rfc_3339_is_the_same_moment_as_in_http() {
+    fn an_rfc_3339_date_equals_the_http_date() {
         for (rfc, http) in [
             ("1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
             ("2000-02-29T23:59:59Z", "Tue, 29 Feb 2000 23:59:59 GMT"),

@@ -1,4 +1,4 @@
-//! What the reader makes of a document, against what `serde_json` makes of it.
+//! Compares the reader with `serde_json`.
 
 use super::{JsonError, Reader};
 use proptest::prelude::*;
@@ -7,9 +7,9 @@ use serde_json::{Map, Number, Value};
 #[derive(Debug, PartialEq)]
 enum Refused {
     Fault(JsonError),
-    /// A number that a `Value` has no room for.
+    /// A number that a `Value` cannot represent.
     Range,
-    /// A name with half a character, which the reader replaces.
+    /// A field name with a lone surrogate, which the reader replaces.
     Half,
 }
 
@@ -86,7 +86,7 @@ fn documents() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A few places of a text, each with what is put there instead of how many characters.
+/// A few positions of a text, each with the replacement of a number of characters.
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, &'static str)>> {
     let pieces = [
         "", "", "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u00e9", "\\ud83d", "\\ude00", " ",
@@ -120,7 +120,7 @@ proptest! {
         match (tree(&text), serde_json::from_str::<Value>(&text)) {
             (Ok(own), Ok(theirs)) => prop_assert_eq!(own, theirs),
             (Err(Refused::Fault(_) | Refused::Range | Refused::Half), Err(_)) => {}
-            // A replacement character that was sent as itself.
+            // A replacement character that is in the document itself.
             (Err(Refused::Half), Ok(_)) => prop_assert!(text.contains(char::REPLACEMENT_CHARACTER)),
             (own, theirs) => prop_assert!(false, "{:?} {:?}", own, theirs),
         }

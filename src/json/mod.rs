@@ -1,5 +1,5 @@
-//! JSON that is carried, not interpreted: schemas, opaque provider blocks, extras, raw bodies. Also how JSON is read and
-//! written.
+//! JSON that is passed through without interpretation: schemas, provider blocks, extra fields, raw bodies. Also the
+//! JSON reader and writer.
 
 #[cfg(test)]
 mod against_serde;
@@ -15,25 +15,26 @@ use serde::{Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// A JSON value kept as the text it came in: member order, number spelling and white space survive.
+/// A JSON value that keeps its original text: field order, number notation and white space.
 ///
-/// Two values are equal if their texts are.
+/// Two values are equal if their texts are equal.
 #[derive(Clone)]
 pub struct Json(Text);
 
 #[derive(Clone)]
 enum Text {
     Value(Box<RawValue>),
-    /// A part of a document that has been read; `serde_json` has no way to take it without reading it again, which most of
-    /// them never need.
+    /// A part of a parsed document. `serde_json` would have to parse it again to store it, which most values never
+    /// need.
     Part(Box<str>),
 }
 
 impl Json {
-    /// The JSON text of `value`.
+    /// Serialises `value` as JSON text.
     ///
     /// # Errors
-    /// `invalid_request` if the value cannot be written as JSON (a map with keys that are no strings).
+    /// `invalid_request` if the value cannot be serialised as JSON (for example a map with keys that are not
+    /// strings).
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
         serde_json::value::to_raw_value(value)
             .map(|raw| Json(Text::Value(raw)))
@@ -45,7 +46,7 @@ impl Json {
             })
     }
 
-    /// Checks and keeps `text`.
+    /// Checks and stores `text`.
     ///
     /// # Errors
     /// `invalid_request` if it is not exactly one JSON value.
@@ -64,10 +65,10 @@ impl Json {
         }
     }
 
-    /// The value as a Rust type.
+    /// Deserialises the value as a Rust type.
     ///
     /// # Errors
-    /// `protocol` if the text does not have the type's shape.
+    /// `protocol` if the value does not have the type's shape.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(self.as_str()).map_err(|e| {
             Error::new(
@@ -77,7 +78,7 @@ impl Json {
         })
     }
 
-    /// Keeps a value that has been read as part of a larger document.
+    /// Stores a value that was parsed as part of a larger document.
     pub(crate) fn part(text: &str) -> Json {
         Json(Text::Part(text.into()))
     }
@@ -104,7 +105,7 @@ impl fmt::Display for Json {
 }
 
 impl Serialize for Json {
-    /// On one line: line breaks between tokens become spaces, so that lines of JSON stay lines.
+    /// On one line: line breaks between tokens become spaces, so that one value stays one line.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             Text::Value(raw) => serialize_on_one_line(raw, serializer),
@@ -116,7 +117,7 @@ impl Serialize for Json {
     }
 }
 
-/// Inside of strings JSON has no line breaks, so every one that is found stands between tokens.
+/// JSON strings contain no line breaks, so every line break is between tokens.
 pub(crate) fn serialize_on_one_line<S: Serializer>(
     raw: &RawValue,
     serializer: S,
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_text_as_it_came() {
+    fn keeps_the_original_text() {
         let text = r#"{"b": 1.0,"a":18446744073709551616}"#;
         let json = Json::parse(text).unwrap();
         assert_eq!(json.as_str(), text);

@@ -1,4 +1,4 @@
-//! JSON values out of whatever serde reads.
+//! Deserialises JSON values from any serde format.
 
 use super::{Json, Text};
 use serde::{
@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 use std::fmt;
 
 impl<'de> Deserialize<'de> for Json {
-    /// As it is spelled, where `serde_json` reads it from a text. From anything else, such as the members of a tagged type,
-    /// which serde reads into a form of its own before it looks at them, the value is written anew.
+    /// Keeps the original text if `serde_json` parses it. From other deserialisers, such as the buffer that serde
+    /// uses for tagged enums, the value is serialised again.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         Box::<RawValue>::deserialize(Source(deserializer)).map(|raw| Json(Text::Value(raw)))
     }
 }
 
-/// What a `RawValue` is read from. It asks for a newtype of a name that only `serde_json` knows.
+/// The source of a `RawValue`. It requests a newtype with a name that only `serde_json` knows.
 struct Source<D>(D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Source<D> {
@@ -54,12 +54,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for MaybeRawText<V> {
         self.visitor.expecting(f)
     }
 
-    /// `serde_json` hands out the text this way.
+    /// `serde_json` passes the text in this way.
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
         self.visitor.visit_map(map)
     }
 
-    /// Everybody else passes on what a newtype contains.
+    /// Other deserialisers pass the content of a newtype.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<V::Value, D::Error> {
         let Reserialized(text) = Reserialized::deserialize(value)?;
         serde_json::Deserializer::from_reader(text.as_bytes())
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for Writer {
     type Value = Reserialized;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON has")
+        f.write_str("a value that JSON can represent")
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Reserialized, E> {
@@ -185,7 +185,7 @@ mod tests {
         r#"{"z":[1,-2,1.5,18446744073709551615,true,null],"a":{"é\n":"\u0001"},"m":[],"o":{}}"#;
 
     #[test]
-    fn a_value_of_its_own_keeps_its_spelling() {
+    fn a_top_level_value_keeps_its_text() {
         let spelled = r#"{ "b" : 1.0e0 , "a":18446744073709551616 }"#;
         let json: Json = serde_json::from_str(spelled).unwrap();
         assert_eq!(json.as_str(), spelled);

@@ -1,16 +1,16 @@
-//! Writing a JSON object member by member, straight into the body's bytes.
+//! Writes a JSON object field by field, directly into the body's bytes.
 
 use super::plain;
 use crate::{Error, ErrorKind};
 use serde::Serialize;
 
-/// An object under way.
+/// An unfinished object.
 #[derive(Debug)]
 pub(crate) struct ObjectWriter {
     out: Vec<u8>,
 }
 
-/// A list of objects under way, in an object.
+/// An unfinished list of objects in an object.
 #[derive(Debug)]
 pub(crate) struct ListWriter<'a>(&'a mut ObjectWriter);
 
@@ -21,7 +21,7 @@ impl ObjectWriter {
         ObjectWriter { out }
     }
 
-    /// Adds a member.
+    /// Adds a field.
     pub(crate) fn member<T: Serialize + ?Sized>(
         &mut self,
         name: &str,
@@ -33,20 +33,19 @@ impl ObjectWriter {
         serde_json::to_writer(&mut self.out, value).map_err(|e| {
             Error::new(
                 ErrorKind::InvalidRequest,
-                format!("`{name}` cannot be written as JSON: {e}"),
+                format!("`{name}` cannot be serialised as JSON: {e}"),
             )
         })
     }
 
-    /// Adds a member that is a string. The name must be one that needs no escapes; where it is known it is written as a
-    /// constant.
+    /// Adds a string field. The name must need no escapes. With a constant name, it compiles to a constant write.
     #[inline(always)]
     pub(crate) fn text(&mut self, name: &'static str, text: &str) {
         self.plain_name(name);
         self.string(text);
     }
 
-    /// Adds a member that is a list of objects. The name is as in [`text`](Self::text).
+    /// Adds a field with a list of objects. The name is as in [`text`](Self::text).
     pub(crate) fn list(
         &mut self,
         name: &'static str,
@@ -73,7 +72,7 @@ impl ObjectWriter {
         self.out.extend_from_slice(b"\":");
     }
 
-    /// No value ends with a bracket that opens.
+    /// No value ends with an opening bracket.
     #[inline(always)]
     fn separate(&mut self) {
         if !matches!(self.out.last(), Some(b'{' | b'[')) {
@@ -93,7 +92,7 @@ impl ObjectWriter {
         self.out.push(b'"');
     }
 
-    /// A text of which the beginning, up to a character that must be escaped, is `clean`.
+    /// Writes a text whose first `clean` bytes need no escape.
     fn escaped(&mut self, mut text: &[u8], mut clean: usize) {
         while let Some((before, marked)) = text.split_at_checked(clean) {
             self.out.extend_from_slice(before);
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn unwritable_paths_are_named() {
+    fn fields_that_cannot_be_serialised_are_named() {
         let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
         let mut object = ObjectWriter::with_capacity(0);
         let error = object.member("m", &keys).unwrap_err();
@@ -202,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_written_as_serde_json_writes_it(text in "([a-z]{0,12}[\\x00-\\x7f]?){0,6}|.{0,40}") {
+        fn text_is_written_like_serde_json(text in "([a-z]{0,12}[\\x00-\\x7f]?){0,6}|.{0,40}") {
             let own = written(|object| {
                 object.text("t", &text);
                 Ok(())

@@ -1,56 +1,56 @@
-//! Which part of JSON Schema a server takes, as data.
+//! The parts of JSON Schema that a server accepts, as data.
 
-/// Which part of JSON Schema a server takes. A new server is a new value of this type and a test.
+/// The parts of JSON Schema that a server accepts. A new server needs a new value of this type and a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dialect {
-    /// `oneOf`. Elsewhere it becomes `anyOf`, and a `oneOf` of constants an `enum`.
+    /// Accepts `oneOf`. Otherwise it becomes `anyOf`, and a `oneOf` of constants becomes an `enum`.
     pub one_of: bool,
-    /// `const`. Elsewhere it becomes an `enum` of one value.
+    /// Accepts `const`. Otherwise it becomes an `enum` of one value.
     pub constants: bool,
-    /// `default`. Elsewhere it is removed.
+    /// Accepts `default`. Otherwise it is removed.
     pub defaults: bool,
-    /// A list of types, such as `["string", "null"]`. Elsewhere it becomes `anyOf`.
+    /// Accepts a list of types, such as `["string", "null"]`. Otherwise it becomes `anyOf`.
     pub type_lists: bool,
-    /// What `$ref` may refer to.
+    /// The targets that `$ref` may have.
     pub references: References,
-    /// Whether `$ref` may have other members beside it.
+    /// Accepts other keywords next to `$ref`.
     pub beside_references: bool,
-    /// `prefixItems`. Elsewhere it becomes `items`.
+    /// Accepts `prefixItems`. Otherwise it becomes `items`.
     pub tuples: bool,
-    /// `allOf`. Elsewhere one of a single schema is merged, and others are refused.
+    /// Accepts `allOf`. Otherwise an `allOf` of a single schema is merged, and others are refused.
     pub all_of: bool,
-    /// The values of `format` that it knows; `None` if it takes any. Others are removed.
+    /// The values of `format` that the server accepts; `None` if it accepts any. Others are removed.
     pub formats: Option<&'static [&'static str]>,
-    /// Keywords that it does not take, in groups. They are removed, with which more becomes valid than before.
+    /// Keywords that the server does not accept, in groups. They are removed, so that more values become valid.
     pub without: &'static [&'static [&'static str]],
-    /// The form of a `pattern`, where it is taken at all.
+    /// The form of a `pattern`, if patterns are accepted.
     pub patterns: Patterns,
     /// The largest `minItems`, if there is one.
     pub max_min_items: Option<u64>,
-    /// Whether every object must be closed by `additionalProperties: false`: maps are refused.
+    /// Requires every object to be closed by `additionalProperties: false`: maps are refused.
     pub closed: bool,
-    /// Whether every member of an object must be required.
+    /// Requires every property of an object to be required.
     pub all_required: bool,
-    /// Whether every list must say what its elements are, and every schema what its type is.
+    /// Requires every array to describe its elements, and every schema to have a type.
     pub typed: bool,
-    /// Whether every object must have a member that is required.
+    /// Requires every object to have a required property.
     pub one_required: bool,
-    /// Whether an object must have `properties` and a list `items`, if only empty ones. They are added.
+    /// Requires objects to have `properties` and arrays to have `items`. Empty ones are added.
     pub members_listed: bool,
-    /// Whether the whole must say `"type": "object"`, without `anyOf`, `oneOf`, `allOf`, `enum` or `not`.
+    /// Requires the root to be `"type": "object"`, without `anyOf`, `oneOf`, `allOf`, `enum` or `not`.
     pub object_root: bool,
 }
 
-/// What `$ref` may refer to.
+/// The targets that `$ref` may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum References {
-    /// Any place of the schema.
+    /// Any subschema.
     Any,
-    /// Any place but the whole schema (`#`), which is then repeated in `$defs`.
+    /// Any subschema except the root (`#`), which is then repeated in `$defs`.
     NotRoot,
-    /// Nothing: what is referred to is put in its place. A schema that refers to itself is refused.
+    /// None: the target replaces the reference. A recursive schema is refused.
     Inlined,
 }
 
@@ -60,27 +60,27 @@ pub enum References {
 pub enum Patterns {
     /// Any regular expression of JSON Schema.
     Any,
-    /// The whole text, from `^` to `$`, without classes such as `\d`: llama.cpp's grammars.
+    /// The pattern must match the complete text, from `^` to `$`, without classes such as `\d`: llama.cpp's grammars.
     Whole,
-    /// The whole text, but without `^`, `$` and looking ahead: Cohere.
+    /// The pattern matches the complete text, but has no `^`, `$` or lookahead: Cohere.
     Bare,
 }
 
-/// A server's dialects for schemas that it enforces and for those that it only shows to the model.
+/// A server's dialects, for schemas that it enforces and for those that it only shows to the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dialects {
-    /// For answers with `strict`.
+    /// For responses with `strict`.
     pub strict: Dialect,
-    /// For answers without: that of `strict` where the server enforces every answer.
+    /// For responses without `strict`; the same as `strict` if the server enforces every response.
     pub loose: Dialect,
     /// For tools with `strict`.
     pub strict_tools: Dialect,
-    /// For tools without.
+    /// For tools without `strict`.
     pub loose_tools: Dialect,
 }
 
-/// Keywords that grammars of most servers have no place for.
+/// Keywords that the grammars of most servers lack.
 const CONDITIONS: &[&str] = &[
     "not",
     "if",
@@ -103,10 +103,10 @@ const CONDITIONS: &[&str] = &[
     "maxLength",
 ];
 
-/// How large a number may be.
+/// Bounds of numbers.
 const RANGES: &[&str] = &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
 
-/// How many elements a list may have.
+/// Bounds of array lengths.
 const SIZES: &[&str] = &["minItems", "maxItems"];
 
 impl Dialect {
@@ -132,7 +132,7 @@ impl Dialect {
         object_root: false,
     };
 
-    /// What the strict modes of OpenAI and Anthropic, and those that took them over, have in common.
+    /// The common part of the strict modes of OpenAI, Anthropic and their followers.
     const STRICT: Dialect = Dialect {
         one_of: false,
         tuples: false,
@@ -142,7 +142,8 @@ impl Dialect {
         ..Dialect::ANY
     };
 
-    /// OpenAI's strict mode (its guide "Structured outputs"; recordings show formats of any name, `$defs` and bounds).
+    /// OpenAI's strict mode. Source: its guide "Structured outputs"; recordings show formats of any name, `$defs` and
+    /// bounds.
     pub const OPENAI_STRICT: Dialect = Dialect {
         constants: false,
         defaults: false,
@@ -154,15 +155,16 @@ impl Dialect {
         ..Dialect::STRICT
     };
 
-    /// OpenAI's tools without `strict`. It refuses an object without `properties` and a list without `items`, and a whole that
-    /// says no type or is a choice (reports of 400s: `object schema missing properties`, `array schema missing items`).
+    /// OpenAI's tools without `strict`. It refuses an object without `properties`, an array without `items`, and a
+    /// root without a type or with a choice (reports of 400s: `object schema missing properties`, `array schema
+    /// missing items`).
     pub const OPENAI_TOOLS: Dialect = Dialect {
         members_listed: true,
         object_root: true,
         ..Dialect::ANY
     };
 
-    /// Cerebras' strict mode: as OpenAI's, without lists of types, patterns, formats, sizes of lists and recursion.
+    /// Cerebras' strict mode: OpenAI's without lists of types, patterns, formats, array lengths and recursion.
     pub const CEREBRAS_STRICT: Dialect = Dialect {
         type_lists: false,
         references: References::Inlined,
@@ -172,8 +174,9 @@ impl Dialect {
         ..Dialect::OPENAI_STRICT
     };
 
-    /// Anthropic's structured outputs and strict tools, at Anthropic and at Bedrock (the guide "Structured outputs"; recordings
-    /// show constants, `anyOf`, `allOf`, references and lists of types taken, and recursion refused).
+    /// Anthropic's structured outputs and strict tools, at Anthropic and at Bedrock. Source: the guide "Structured
+    /// outputs"; recordings show that constants, `anyOf`, `allOf`, references and lists of types are accepted and
+    /// recursion is refused.
     pub const ANTHROPIC_STRICT: Dialect = Dialect {
         references: References::Inlined,
         formats: Some(&[
@@ -193,21 +196,21 @@ impl Dialect {
         ..Dialect::STRICT
     };
 
-    /// Anthropic's tools without `strict`: their schema says `"type": "object"` and is no choice (reports of 400s:
+    /// Anthropic's tools without `strict`: the root must have `"type": "object"` and no choice (reports of 400s:
     /// `input_schema does not support oneOf, allOf, or anyOf at the top level`).
     pub const ANTHROPIC_TOOLS: Dialect = Dialect {
         object_root: true,
         ..Dialect::ANY
     };
 
-    /// Gemini's `responseJsonSchema` and `parametersJsonSchema`: keywords that it does not know are ignored, but nothing may be
-    /// beside `$ref`.
+    /// Gemini's `responseJsonSchema` and `parametersJsonSchema`: unknown keywords are ignored, but no keyword may be
+    /// next to `$ref`.
     pub const GEMINI: Dialect = Dialect {
         beside_references: false,
         ..Dialect::ANY
     };
 
-    /// Gemini behind OpenAI's wire, where `type` is one word and `const` is not known.
+    /// Gemini's OpenAI-compatible API: `type` is one string, and `const` is unsupported.
     pub const GEMINI_OPENAI: Dialect = Dialect {
         one_of: false,
         constants: false,
@@ -215,7 +218,7 @@ impl Dialect {
         ..Dialect::GEMINI
     };
 
-    /// xAI's structured outputs (its guide names what is not supported).
+    /// xAI's structured outputs. Source: its guide, which lists unsupported keywords.
     pub const XAI_STRICT: Dialect = Dialect {
         all_of: false,
         without: &[
@@ -232,8 +235,9 @@ impl Dialect {
         ..Dialect::ANY
     };
 
-    /// Cohere's answers and strict tools (the guide "Structured outputs": the whole is an object, every object has a required
-    /// member, and there are no `allOf`, `oneOf`, ranges, lengths and sizes; of formats four, of patterns no `^` and `$`).
+    /// Cohere's responses and strict tools. Source: the guide "Structured outputs": the root is an object, every
+    /// object has a required property, and `allOf`, `oneOf`, ranges and lengths are unsupported; four formats are
+    /// supported, and patterns without `^` and `$`.
     pub const COHERE_STRICT: Dialect = Dialect {
         one_of: false,
         all_of: false,
@@ -247,8 +251,8 @@ impl Dialect {
         ..Dialect::ANY
     };
 
-    /// llama.cpp's grammars, which Ollama shares: a reference to the whole schema is not resolved, and a pattern is of the whole
-    /// text (source; reports of 400s).
+    /// llama.cpp's grammars, which Ollama shares: a reference to the root is not resolved, and a pattern matches the
+    /// complete text (source code; reports of 400s).
     pub const LLAMA_CPP: Dialect = Dialect {
         references: References::NotRoot,
         patterns: Patterns::Whole,
@@ -266,20 +270,20 @@ impl Dialects {
         ..Dialects::OPENAI_LIKE
     };
 
-    /// Those that took over OpenAI's strict mode.
+    /// Servers that adopted OpenAI's strict mode.
     pub const OPENAI_LIKE: Dialects = Dialects::with_strict(Dialect::OPENAI_STRICT);
 
     /// Cerebras.
     pub const CEREBRAS: Dialects = Dialects::with_strict(Dialect::CEREBRAS_STRICT);
 
-    /// Anthropic: every answer is enforced, tools where they are strict.
+    /// Anthropic: every response is enforced, tools only if they are strict.
     pub const ANTHROPIC: Dialects = Dialects {
         loose: Dialect::ANTHROPIC_STRICT,
         loose_tools: Dialect::ANTHROPIC_TOOLS,
         ..Dialects::with_strict(Dialect::ANTHROPIC_STRICT)
     };
 
-    /// Bedrock: as Anthropic, but models of others take other schemas of tools.
+    /// Bedrock: as Anthropic, but models of other vendors accept other tool schemas.
     pub const BEDROCK: Dialects = Dialects {
         loose_tools: Dialect::ANY,
         ..Dialects::ANTHROPIC
@@ -288,7 +292,7 @@ impl Dialects {
     /// Gemini and Vertex.
     pub const GEMINI: Dialects = Dialects::always(Dialect::GEMINI);
 
-    /// Gemini behind OpenAI's wire.
+    /// Gemini's OpenAI-compatible API.
     pub const GEMINI_OPENAI: Dialects = Dialects::always(Dialect::GEMINI_OPENAI);
 
     /// xAI.
@@ -297,7 +301,7 @@ impl Dialects {
     /// Mistral.
     pub const MISTRAL: Dialects = Dialects::with_strict(Dialect::MISTRAL_STRICT);
 
-    /// Cohere: every answer is enforced, tools where they are strict.
+    /// Cohere: every response is enforced, tools only if they are strict.
     pub const COHERE: Dialects = Dialects {
         loose: Dialect::COHERE_STRICT,
         ..Dialects::with_strict(Dialect::COHERE_STRICT)
@@ -306,14 +310,14 @@ impl Dialects {
     /// llama.cpp and LM Studio, which make a grammar of every schema.
     pub const LLAMA_CPP: Dialects = Dialects::always(Dialect::LLAMA_CPP);
 
-    /// Ollama, which makes a grammar of an answer's schema alone.
+    /// Ollama, which makes a grammar of the response schema only.
     pub const OLLAMA: Dialects = Dialects {
         strict_tools: Dialect::ANY,
         loose_tools: Dialect::ANY,
         ..Dialects::LLAMA_CPP
     };
 
-    /// One dialect with and without `strict`.
+    /// The same dialect with and without `strict`.
     #[must_use]
     pub const fn always(dialect: Dialect) -> Dialects {
         Dialects {
@@ -324,7 +328,7 @@ impl Dialects {
         }
     }
 
-    /// A dialect for `strict` alone; without it all of JSON Schema.
+    /// A dialect for `strict` only; without it all of JSON Schema.
     #[must_use]
     pub const fn with_strict(strict: Dialect) -> Dialects {
         Dialects {

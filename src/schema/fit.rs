@@ -1,4 +1,4 @@
-//! The schemas of a request: of its answer and of its tools.
+//! The schemas of a request: those of its response and of its tools.
 
 use super::{
     Dialect, Dialects,
@@ -8,11 +8,12 @@ use super::{
 use crate::{ChatRequest, Error, ErrorKind, Json, ResponseFormat, Tool, chat::Warning};
 use std::borrow::Cow;
 
-/// The request with its schemas in the server's dialects, and a warning for each change that alters what is valid. The same
-/// request if all of them are so already.
+/// Returns the request with its schemas in the server's dialects, and a warning for each change of the set of valid
+/// values. Returns the same request if nothing changes.
 ///
 /// # Errors
-/// `invalid_request` if a schema cannot be enforced, or only another one can and the request is not `drop_unsupported`.
+/// `invalid_request` if a schema cannot be enforced, or can only be enforced with a change of the set of valid values
+/// and the request is not `drop_unsupported`.
 pub(crate) fn fit<'r>(
     request: &'r ChatRequest,
     provider: &str,
@@ -49,7 +50,7 @@ pub(crate) fn fit<'r>(
         else {
             continue;
         };
-        // Without a schema, a strict function has one without arguments all the same.
+        // A strict function without a schema has no arguments.
         let is_enforced = *strict == Some(true) && dialects.strict_tools.closed;
         let none = is_enforced.then(|| Json::part(r#"{"type":"object"}"#));
         let Some(parameters) = parameters.as_ref().or(none.as_ref()) else {
@@ -81,7 +82,7 @@ struct Fitting<'a> {
 }
 
 impl Fitting<'_> {
-    /// A schema that is another one, and whether it is to be enforced.
+    /// Adapts a schema. Returns it if it changed, and whether the server enforces it.
     fn schema(
         &mut self,
         place: &str,
@@ -102,7 +103,7 @@ impl Fitting<'_> {
         let walked = walk::walk(Node::read(schema)?, of, &dialect);
         if let Some(refused) = walked.refused.first() {
             let what = format!(
-                "{place} cannot be enforced by `{}`: at `{}` {}",
+                "the schema of {place} cannot be enforced by `{}`: at `{}`: {}",
                 self.provider, refused.path, refused.why
             );
             if !self.drop_unsupported || !is_strict || enforced == loose {
@@ -114,14 +115,14 @@ impl Fitting<'_> {
         }
         for lost in walked.changes.iter().filter(|lost| lost.changes_meaning) {
             let what = format!(
-                "{place} cannot be enforced as it is by `{}`: at `{}` {}",
+                "the schema of {place} cannot be enforced by `{}` without a change: at `{}`: {}",
                 self.provider, lost.path, lost.why
             );
             if !self.drop_unsupported {
                 return Err(Error::new(
                     ErrorKind::InvalidRequest,
                     format!(
-                        "{what}; change the schema, leave out `strict`, or let it be altered with `drop_unsupported()`"
+                        "{what}; change the schema, remove `strict`, or allow the change with `drop_unsupported()`"
                     ),
                 ));
             }

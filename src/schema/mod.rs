@@ -1,7 +1,8 @@
 //! JSON schemas in the dialect of each server.
 //!
-//! Servers take different parts of JSON Schema and refuse a request whose schema has more. [`adapt`] brings a schema to a
-//! [`Dialect`] and lists everything that it changed. Providers do so by themselves with the schemas of answers and of tools.
+//! Servers support different parts of JSON Schema, and refuse a request whose schema has more. [`adapt`] converts a
+//! schema to a [`Dialect`] and lists all changes. Providers do this automatically with the schemas of responses and
+//! tools.
 //!
 //! ```
 //! # fn main() -> Result<(), unifiedai::Error> {
@@ -32,40 +33,41 @@ pub use dialect::{Dialect, Dialects, Patterns, References};
 pub(crate) use fit::fit;
 pub(crate) use tool::describes_no_object;
 
-/// A schema in a server's dialect, and what it lost on the way there.
+/// A schema in a server's dialect, and the changes.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Adapted {
     /// The schema.
     pub schema: Json,
-    /// What was changed, in the order of the schema.
+    /// The changes, in the order of the schema.
     pub changes: Vec<SchemaChange>,
 }
 
-/// A change of a schema.
+/// A change to a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SchemaChange {
-    /// Where, as a JSON pointer into the schema that was given.
+    /// The position, as a JSON pointer into the original schema.
     pub path: String,
-    /// What was changed, and why.
+    /// The change and its reason.
     pub why: String,
-    /// Whether values are valid that were not before, or no longer valid. Such a change is made only with
+    /// Whether the change alters which values are valid. Requests are sent with such a change only with
     /// [`drop_unsupported`](crate::ChatRequest::drop_unsupported).
     pub changes_meaning: bool,
 }
 
-/// Brings a schema to a dialect. Changes that alter what is valid are made, too, and marked in [`SchemaChange::changes_meaning`].
+/// Converts a schema to a dialect. Changes that alter which values are valid are made too, and marked in
+/// [`SchemaChange::changes_meaning`].
 ///
 /// # Errors
-/// `invalid_request` if the dialect cannot express the schema; names the path and the reason.
+/// `invalid_request` that names path and reason, if the dialect cannot express the schema.
 pub fn adapt(schema: &Json, dialect: &Dialect) -> Result<Adapted, Error> {
     let result = walk::walk(Node::read(schema)?, walk::Of::Answer, dialect);
     if let Some(refused) = result.refused.first() {
         return Err(Error::new(
             ErrorKind::InvalidRequest,
             format!(
-                "the schema cannot be enforced: at `{}` {}",
+                "the schema cannot be enforced: at `{}`: {}",
                 refused.path, refused.why
             ),
         ));

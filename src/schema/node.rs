@@ -1,4 +1,4 @@
-//! A JSON value whose members keep their order: models write the members of an answer in the order of the schema.
+//! A JSON value that keeps the order of object fields: models generate fields in the order of the schema.
 
 use crate::{Error, ErrorKind, Json, json::Reader};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -6,13 +6,13 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 /// Deeper schemas are refused.
 const MAX_DEPTH: usize = 64;
 
-/// A value of a schema.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Object(Vec<(String, Node)>),
     List(Vec<Node>),
     Text(String),
-    /// A number, `true`, `false` or `null`, as it is spelled.
+    /// A number, `true`, `false` or `null`, as text.
     Other(Json),
 }
 
@@ -23,7 +23,7 @@ impl Node {
             Error::new(
                 ErrorKind::InvalidRequest,
                 format!(
-                    "a JSON schema cannot be read, or is nested deeper than {MAX_DEPTH} levels"
+                    "a JSON schema is not valid JSON, or is nested deeper than {MAX_DEPTH} levels"
                 ),
             )
         })
@@ -37,7 +37,7 @@ impl Node {
         Node::Other(Json::part(word))
     }
 
-    /// An object of one member.
+    /// An object with one field.
     pub(super) fn of(name: &str, value: Node) -> Node {
         Node::Object(vec![(name.to_owned(), value)])
     }
@@ -81,7 +81,7 @@ impl Node {
         self.get(name).is_some()
     }
 
-    /// Replaces a member in its place, or adds it at the end.
+    /// Replaces a field in its position, or appends it.
     pub(super) fn set(&mut self, name: &str, value: Node) {
         if let Node::Object(members) = self {
             match members.iter_mut().rfind(|(other, _)| other == name) {
@@ -101,7 +101,7 @@ impl Node {
         }
     }
 
-    /// How many values it is made of.
+    /// The number of values in it.
     pub(super) fn size(&self) -> usize {
         match self {
             Node::Object(members) => members

@@ -1,11 +1,11 @@
-//! Objects, lists and values of any type where a server wants them closed and typed.
+//! Objects, arrays and untyped values, for servers that require them closed and typed.
 
 use super::{
     node::Node,
     walk::{Walk, join},
 };
 
-/// The arguments of a function: what they can only be is said, if the dialect wants it said.
+/// Adds to a function's schema the properties that the dialect requires explicitly.
 pub(super) fn arguments(node: &mut Node, walk: &mut Walk<'_>) {
     let dialect = walk.dialect;
     let Node::Object(members) = node else {
@@ -23,28 +23,28 @@ pub(super) fn arguments(node: &mut Node, walk: &mut Walk<'_>) {
             node.set("properties", Node::Object(Vec::new()));
             walk.record_loss(
                 "",
-                "empty `properties` were added: a function whose schema names no argument has none",
+                "empty `properties` were added, because the schema names no argument",
             );
         }
     }
 }
 
-/// Members by which a schema is a choice of others.
+/// Keywords that make a schema a choice.
 const CHOICES: [&str; 5] = ["anyOf", "oneOf", "allOf", "enum", "not"];
 
-/// Checks that the whole is an object by its own word.
+/// Checks that the root says that it is an object.
 pub(super) fn root(node: &Node, walk: &mut Walk<'_>) {
     if node.get("type").and_then(Node::as_text) != Some("object") {
         walk.refuse(
             "",
-            "the whole must be an object: put it into a member of one",
+            "the root must be an object: put this schema into a property of one",
         );
         return;
     }
     if let Some(name) = CHOICES.iter().find(|name| node.has(name)) {
         walk.refuse(
             "",
-            format!("the whole must be an object without `{name}`: put it into a member of one"),
+            format!("the root must be an object without `{name}`: put this schema into a property of one"),
         );
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn object(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         return;
     }
     if is(node, "array") && !node.has("items") && !node.has("prefixItems") {
-        walk.refuse(path, "a list must say what its elements are: add `items`");
+        walk.refuse(path, "an array must describe its elements: add `items`");
     }
     let says_type = [
         "type",
@@ -77,7 +77,10 @@ pub(super) fn object(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         "properties",
     ];
     if !says_type.iter().any(|name| node.has(name)) {
-        walk.refuse(path, "any value is valid: give it a type");
+        walk.refuse(
+            path,
+            "the schema has no type, so any value is valid: add a `type`",
+        );
     }
 }
 
@@ -97,20 +100,20 @@ fn closed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         Some(value) if value.is_keyword("false") => {}
         Some(_) => walk.refuse(
             path,
-            "a map, an object with members of any name, cannot be enforced: use a list of pairs, or leave out `strict`",
+            "a map (an object with arbitrary names) cannot be enforced: use an array of pairs, or remove `strict`",
         ),
         None if node.has("properties") => {
-            walk.record_loss(path, "`additionalProperties: false` was added, without which the schema cannot be enforced");
+            walk.record_loss(path, "`additionalProperties: false` was added, because the server requires it");
             node.set("additionalProperties", Node::keyword("false"));
         }
         None => walk.refuse(
             path,
-            "an object of any members cannot be enforced: name its `properties`, or leave out `strict`",
+            "an object with arbitrary properties cannot be enforced: list its `properties`, or remove `strict`",
         ),
     }
 }
 
-/// An object without `properties` gets empty ones, which say the same.
+/// Adds empty `properties` to an object without them, which means the same.
 fn listed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if !walk.dialect.members_listed {
         return;
@@ -121,7 +124,7 @@ fn listed(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
 }
 
-/// Where an object must have a required member and has none, all become required and may be null.
+/// If an object must have a required property and has none, all become required and nullable.
 fn one_required(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if !walk.dialect.one_required {
         return;
@@ -136,7 +139,7 @@ fn one_required(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
     walk.refuse(
         path,
-        "an object must have a required member: name one in `properties` and `required`",
+        "an object must have a required property: add one to `properties` and `required`",
     );
 }
 
@@ -173,7 +176,7 @@ fn require_all(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         let at = join(&join(path, "properties"), name);
         walk.alter(
             &at,
-            "every member must be required: it became required and may be null",
+            "every property must be required, so this one became required and nullable",
         );
         all.push(Node::text(name));
     }
@@ -191,7 +194,7 @@ fn require_all(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
 }
 
-/// Lets null be valid.
+/// Makes null valid.
 fn nullable(node: &mut Node) {
     let null = || Node::of("type", Node::text("null"));
     let kind = node.get("type").cloned();

@@ -1,6 +1,6 @@
-//! `pattern`, where a server reads another form of regular expression than JSON Schema's.
+//! Converts `pattern` to other forms of regular expressions than JSON Schema's.
 //!
-//! A pattern of JSON Schema is looked for anywhere in the text. A grammar can only say what the whole text is.
+//! A pattern of JSON Schema may match anywhere in the text. A grammar describes the complete text.
 
 use super::{
     Patterns,
@@ -22,20 +22,20 @@ pub(super) fn pattern(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     match said {
         Some(said) if said == text => {}
         Some(said) => {
-            walk.record_loss(&at, "`pattern` was written as one of the whole text");
+            walk.record_loss(&at, "`pattern` was rewritten to match the complete text");
             node.set("pattern", Node::Text(said));
         }
         None => {
             walk.alter(
                 &at,
-                "`pattern` has what the server's regular expressions lack and cannot be enforced",
+                "`pattern` uses a feature that the server's regular expressions lack, so it cannot be enforced",
             );
             node.take("pattern");
         }
     }
 }
 
-/// A piece of a regular expression.
+/// A token of a regular expression.
 enum Piece<'p> {
     /// `^`
     Start,
@@ -47,7 +47,7 @@ enum Piece<'p> {
     Other(&'p str),
 }
 
-/// The pieces, classes and groups' brackets among them; `None` for looking around, words' ends and references to groups.
+/// Splits a pattern into tokens. `None` if it has lookaround, word boundaries or backreferences.
 fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
     let mut pieces = Vec::new();
     let mut depth = 0_usize;
@@ -83,7 +83,7 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
     (depth == 0).then_some(pieces)
 }
 
-/// The bytes of a class, from `[` to `]`.
+/// The length in bytes of a class, from `[` to `]`.
 fn class_length(text: &str) -> Option<usize> {
     let mut is_escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -97,7 +97,7 @@ fn class_length(text: &str) -> Option<usize> {
     None
 }
 
-/// Whether a pattern has anchors, or cannot be read.
+/// Whether a pattern has anchors or cannot be parsed.
 fn is_anchored(text: &str) -> bool {
     pieces(text).is_none_or(|pieces| {
         pieces
@@ -122,7 +122,7 @@ fn whole(text: &str, form: Patterns) -> Option<String> {
     })
 }
 
-/// One branch of a choice, with anything before and behind it where it is not anchored.
+/// Converts one alternative; where it is not anchored, any text may precede or follow.
 fn one(branch: &[Piece<'_>], form: Patterns) -> Option<String> {
     let mut said = String::new();
     let mut inner = branch;
@@ -153,7 +153,7 @@ fn one(branch: &[Piece<'_>], form: Patterns) -> Option<String> {
     Some(said)
 }
 
-/// A piece without `\d` and its like, which grammars do not know.
+/// A token without `\d` and similar classes, which grammars lack.
 fn without_shorthands(piece: &str) -> Option<String> {
     if piece == "(?:" {
         return Some("(".to_owned());
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grammar_s_pattern_is_of_the_whole_text() {
+    fn a_grammar_pattern_matches_the_complete_text() {
         for (text, said) in [
             ("^[a-z]+$", Some("^[a-z]+$")),
             ("abc", Some("^.*abc.*$")),

@@ -1,4 +1,4 @@
-//! `$ref`, where a server does not follow it.
+//! Resolves `$ref` for servers that do not.
 
 use super::{
     References,
@@ -7,12 +7,12 @@ use super::{
     walk::{Walk, each, join},
 };
 
-/// With references put in their places a schema can grow without bound.
+/// Inlining references can make a schema arbitrarily large.
 const MAX_VALUES: usize = 20_000;
-/// References in what references refer to.
+/// Maximum depth of references inside referenced schemas.
 const MAX_OPEN_REFERENCES: usize = 32;
 
-/// Refuses each `$ref` that leads nowhere: no provider fetches what another document has, and a name that is missing is an error
+/// Refuses each `$ref` without a target. No provider fetches other documents, and a missing name is an error
 /// everywhere.
 pub(super) fn check(node: &mut Node, walk: &mut Walk<'_>) {
     let root = node.clone();
@@ -23,19 +23,19 @@ fn check_in(node: &mut Node, path: &str, root: &Node, walk: &mut Walk<'_>) {
     if let Some(reference) = node.get("$ref") {
         let at = join(path, "$ref");
         match reference.as_text() {
-            None => walk.refuse(&at, "is no text: write a reference such as `#/$defs/Name`"),
+            None => walk.refuse(&at, "the reference is not a string: write one such as `#/$defs/Name`"),
             Some(text) if find(root, text).is_some() => {}
             Some(text) if text.starts_with('#') => walk.refuse(
                 &at,
                 format!(
-                    "refers to `{}`, which is not in this schema: define it in `$defs`",
+                    "the reference `{}` has no target in this schema: define it in `$defs`",
                     text.escape_debug()
                 ),
             ),
             Some(text) => walk.refuse(
                 &at,
                 format!(
-                    "refers to `{}`, another document, which no provider fetches: copy it into `$defs` and refer to `#/$defs/Name`",
+                    "the reference `{}` is to another document, which no provider fetches: copy it into `$defs` and refer to `#/$defs/Name`",
                     text.escape_debug()
                 ),
             ),
@@ -46,8 +46,8 @@ fn check_in(node: &mut Node, path: &str, root: &Node, walk: &mut Walk<'_>) {
     });
 }
 
-/// What a reference of this schema refers to: the whole (`#`), a JSON pointer behind `#`, percent-encoded or not, or the name of
-/// an `$anchor`.
+/// The target of a reference in this schema: the root (`#`), a JSON pointer after `#`, percent-encoded or not, or the
+/// name of an `$anchor`.
 pub(super) fn find<'n>(root: &'n Node, reference: &str) -> Option<&'n Node> {
     let fragment = reference.strip_prefix('#')?;
     if fragment.is_empty() || fragment.starts_with('/') {
@@ -89,7 +89,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Puts what the whole refers to in its place, where it must say its type by itself.
+/// Replaces a reference at the root by its target, if the root must have a type.
 pub(super) fn open_root(node: &mut Node, walk: &mut Walk<'_>) {
     let mut steps = 0_usize;
     while let Some(reference) = node.get("$ref").and_then(Node::as_text).map(str::to_owned) {
@@ -108,14 +108,14 @@ pub(super) fn open_root(node: &mut Node, walk: &mut Walk<'_>) {
         walk.record_loss(
             "/$ref",
             format!(
-                "what `{}` refers to was put in its place: the whole must say its type by itself",
+                "the reference `{}` was replaced by its target, because the root must have a type",
                 reference.escape_debug()
             ),
         );
     }
 }
 
-/// Puts what is referred to in the place of each reference, as far as the dialect asks for it.
+/// Replaces each reference by its target, as far as the dialect requires it.
 pub(super) fn resolve(node: Node, walk: &mut Walk<'_>) -> Node {
     let root = node.clone();
     let mut resolver = Resolver {
@@ -135,7 +135,7 @@ pub(super) fn resolve(node: Node, walk: &mut Walk<'_>) -> Node {
             if has_definitions && resolver.walk.changes.len() == before {
                 resolver
                     .walk
-                    .record_loss("/$defs", "definitions that nothing refers to were removed");
+                    .record_loss("/$defs", "unused definitions were removed");
             }
         }
         _ if !resolver.walk.dialect.beside_references => resolver.bare(&mut node, ""),
@@ -147,7 +147,7 @@ pub(super) fn resolve(node: Node, walk: &mut Walk<'_>) -> Node {
 struct Resolver<'r, 'w, 'd> {
     root: &'r Node,
     walk: &'w mut Walk<'d>,
-    /// The references that are being put in their places.
+    /// The references that are being replaced.
     open: Vec<String>,
     values: usize,
 }
@@ -162,11 +162,11 @@ impl Resolver<'_, '_, '_> {
         if self.open.contains(&reference) || (reference == "#" && !path.is_empty()) {
             self.walk.refuse(
                 &at,
-                "a schema that refers to itself cannot be enforced: give it a fixed depth, or leave out `strict`",
+                "a recursive schema cannot be enforced: give it a fixed depth, or remove `strict`",
             );
             return;
         }
-        // What leads nowhere was refused before.
+        // References without a target were refused before.
         let Some(target) = find(self.root, &reference).cloned() else {
             return;
         };
@@ -174,7 +174,7 @@ impl Resolver<'_, '_, '_> {
         if self.values > MAX_VALUES || self.open.len() >= MAX_OPEN_REFERENCES {
             self.walk.refuse(
                 &at,
-                "the schema is too large once its references are put in their places",
+                "the schema is too large once its references are replaced by their targets",
             );
             return;
         }
@@ -188,7 +188,7 @@ impl Resolver<'_, '_, '_> {
         self.walk.record_loss(
             &at,
             format!(
-                "what `{}` refers to was put in its place",
+                "the reference `{}` was replaced by its target",
                 reference.escape_debug()
             ),
         );
@@ -197,7 +197,7 @@ impl Resolver<'_, '_, '_> {
         self.open.pop();
     }
 
-    /// A reference stands alone.
+    /// Removes keywords next to a reference.
     fn bare(&mut self, node: &mut Node, path: &str) {
         if node.has("$ref")
             && let Node::Object(members) = node
@@ -207,11 +207,11 @@ impl Resolver<'_, '_, '_> {
                 if ANNOTATIONS.contains(&name.as_str()) {
                     self.walk.record_loss(
                         &at,
-                        format!("`{name}` cannot be beside `$ref` and was removed"),
+                        format!("`{name}` is not allowed next to `$ref` and was removed"),
                     );
                 } else if !matches!(name.as_str(), "$ref" | "$defs" | "definitions") {
                     self.walk
-                        .refuse(&at, format!("`{name}` cannot be beside `$ref`"));
+                        .refuse(&at, format!("`{name}` is not allowed next to `$ref`"));
                 }
             }
             members.retain(|(name, _)| !ANNOTATIONS.contains(&name.as_str()));
@@ -220,7 +220,7 @@ impl Resolver<'_, '_, '_> {
     }
 }
 
-/// Repeats the whole in `$defs`, where a reference to `#` is not followed.
+/// Repeats the root in `$defs`, for servers that do not resolve a reference to `#`.
 pub(super) fn move_root(node: &mut Node, walk: &mut Walk<'_>) {
     let mut name = "root".to_owned();
     while node.get("$defs").is_some_and(|defs| defs.has(&name)) {
@@ -232,7 +232,7 @@ pub(super) fn move_root(node: &mut Node, walk: &mut Walk<'_>) {
     }
     walk.record_loss(
         "",
-        "the whole was repeated in `$defs`, because a reference to `#` is not followed",
+        "the root was repeated in `$defs`, because the server does not resolve a reference to `#`",
     );
     let mut whole = node.clone();
     let mut definitions = whole.take("$defs").unwrap_or(Node::Object(Vec::new()));

@@ -1,4 +1,4 @@
-//! Keywords that say the same in other words, or cannot be said.
+//! Rewrites or removes keywords that the dialect lacks.
 
 use super::{
     node::Node,
@@ -6,7 +6,7 @@ use super::{
     walk::{Walk, each, join},
 };
 
-/// Members that tell a reader something and forbid nothing.
+/// Keywords that describe a value without restricting it.
 pub(super) const ANNOTATIONS: &[&str] = &[
     "title",
     "description",
@@ -35,7 +35,7 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         if node.has("anyOf") {
             walk.refuse(
                 path,
-                "`oneOf` is not known, and beside `anyOf` it cannot become one",
+                "`oneOf` is not supported, and cannot become `anyOf` because the schema has one",
             );
         } else if let Node::Object(members) = node {
             walk.record_loss(&join(path, "oneOf"), "`oneOf` became `anyOf`");
@@ -47,7 +47,7 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     if !walk.dialect.defaults && node.take("default").is_some() {
         walk.record_loss(
             &join(path, "default"),
-            "`default` is not known and was removed",
+            "`default` is not supported and was removed",
         );
     }
     if !walk.dialect.tuples {
@@ -61,7 +61,7 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let format = node.get("format").and_then(Node::as_text);
     if let Some(format) = format.filter(|format| !known.contains(format)) {
         let why = format!(
-            "the format `{}` is not known and was removed",
+            "the format `{}` is not supported and was removed",
             format.escape_debug()
         );
         walk.record_loss(&join(path, "format"), why);
@@ -69,7 +69,7 @@ pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
 }
 
-/// A `oneOf` or `anyOf` of nothing but constants, as Rust's enums with comments become, is an `enum`.
+/// A `oneOf` or `anyOf` of constants only becomes an `enum`. Rust enums with doc comments have this form.
 fn constants(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let (of, kept) = match (node.has("oneOf"), node.has("anyOf")) {
         (true, _) => ("oneOf", walk.dialect.one_of),
@@ -121,7 +121,7 @@ fn constants(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
     walk.record_loss(
         &join(path, of),
-        format!("`{of}` of constants became an `enum`; their descriptions moved to the whole"),
+        format!("`{of}` of constants became an `enum`; their descriptions moved to the enum"),
     );
     if let Node::Object(members) = node {
         for (name, value) in members.iter_mut().filter(|(name, _)| name == of) {
@@ -171,8 +171,8 @@ fn kind(value: &Node) -> Option<&'static str> {
     }
 }
 
-/// Merges each `allOf` of one schema into the schema that has it, before anything else is looked at: what comes in by it, a reference
-/// or a `oneOf`, is then treated like the schema's own.
+/// Merges each `allOf` of one schema into its parent, before other rewrites, so that a reference or a `oneOf` in it
+/// is treated like the parent's own.
 pub(super) fn merge_all_of(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     while node.has("allOf") {
         all_of(node, path, walk);
@@ -182,7 +182,7 @@ pub(super) fn merge_all_of(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     });
 }
 
-/// `allOf` of one schema is that schema.
+/// An `allOf` of one schema is equivalent to that schema.
 fn all_of(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let at = join(path, "allOf");
     match node.take("allOf") {
@@ -194,9 +194,9 @@ fn all_of(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
                         && node.get(name).is_some_and(|own| own != value)
                 });
                 if clashes {
-                    walk.refuse(&at, "`allOf` is not known: write its schemas as one");
+                    walk.refuse(&at, "`allOf` is not supported: merge its schemas");
                 }
-                walk.record_loss(&at, "`allOf` of one schema was merged into it");
+                walk.record_loss(&at, "the `allOf` of one schema was merged into its parent");
                 for (name, value) in members {
                     if !node.has(&name) {
                         node.set(&name, value);
@@ -204,11 +204,11 @@ fn all_of(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
                 }
             }
         }
-        Some(_) => walk.refuse(&at, "`allOf` is not known: write its schemas as one"),
+        Some(_) => walk.refuse(&at, "`allOf` is not supported: merge its schemas"),
     }
 }
 
-/// A tuple becomes a list of any of its elements' schemas.
+/// A tuple becomes an array of any of its element schemas.
 fn tuple(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let Some(Node::List(elements)) = node.take("prefixItems") else {
         return;
@@ -233,21 +233,21 @@ fn tuple(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         .get("items")
         .is_none_or(|items| items.is_keyword("false"));
     if is_uniform && is_closed {
-        walk.record_loss(&at, "a tuple of one type became a list");
+        walk.record_loss(&at, "a tuple of one type became an array");
     } else {
         walk.alter(
             &at,
-            "a tuple became a list, whose elements can come in any order: use an object instead",
+            "a tuple became an array, which does not fix the order of its elements: use an object instead",
         );
     }
     node.set("items", items);
 }
 
-/// Keywords that the dialect does not have.
+/// Removes keywords that the dialect lacks.
 fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let integer = integer_bounds(node.get("format").and_then(Node::as_text));
     for name in walk.dialect.without.iter().copied().flatten() {
-        // What it stands for in a map of members is no keyword.
+        // In a map of properties this name is not a keyword.
         let Some(value) = node.take(name) else {
             continue;
         };
@@ -259,9 +259,12 @@ fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
             _ => false,
         };
         if is_implied {
-            walk.record_loss(&at, format!("`{name}` is not known and was removed; the integer's own type has the same bound"));
+            walk.record_loss(&at, format!("`{name}` is not supported and was removed; the integer's own type has the same bound"));
         } else {
-            walk.alter(&at, format!("`{name}` is not known and cannot be enforced"));
+            walk.alter(
+                &at,
+                format!("`{name}` is not supported and cannot be enforced"),
+            );
         }
     }
     if let (Some(most), Some(least)) = (
@@ -271,13 +274,13 @@ fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     {
         walk.alter(
             &join(path, "minItems"),
-            format!("`minItems` can be {most} at most and was lowered"),
+            format!("`minItems` was lowered to the server's maximum, {most}"),
         );
         node.set("minItems", Node::keyword(&most.to_string()));
     }
 }
 
-/// The bounds of a Rust integer, which are checked when the answer is read into it.
+/// The bounds of a Rust integer type, which parsing the response checks too.
 fn integer_bounds(format: Option<&str>) -> Option<(&'static str, &'static str)> {
     Some(match format? {
         "uint8" => ("0", "255"),
@@ -291,7 +294,7 @@ fn integer_bounds(format: Option<&str>) -> Option<(&'static str, &'static str)> 
     })
 }
 
-/// A list of types becomes `anyOf`, where it is not known.
+/// A list of types becomes `anyOf`, if the dialect lacks it.
 pub(super) fn type_list(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     let Some(types) = node
         .get("type")
@@ -305,14 +308,14 @@ pub(super) fn type_list(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     }
     let at = join(path, "type");
     if let [only] = types.as_slice() {
-        walk.record_loss(&at, "a list of one type became the type");
+        walk.record_loss(&at, "a list of one type became that type");
         node.set("type", only.clone());
         return;
     }
     if node.has("anyOf") {
         walk.refuse(
             &at,
-            "a list of types is not known, and beside `anyOf` it cannot become one",
+            "a list of types is not supported, and cannot become `anyOf` because the schema has one",
         );
         return;
     }
@@ -358,7 +361,7 @@ fn is_of(value: &Node, word: &str) -> bool {
     kind == Some(word) || (word == "number" && kind == Some("integer"))
 }
 
-/// Whether a keyword says anything of values of this type.
+/// Whether a keyword applies to values of this type.
 fn belongs(name: &str, word: &str) -> bool {
     match name {
         "minLength" | "maxLength" | "pattern" | "format" => {

@@ -1,20 +1,20 @@
-//! What a schema of a function's arguments cannot be.
+//! Checks of the schema of a function's arguments.
 
 use super::{node::Node, references::find};
 use crate::Json;
 
-/// Schemas within schemas that are looked at.
+/// Maximum depth of the check.
 const MAX_DEPTH: usize = 16;
 
-/// Why no object can be valid by this schema, so that it is none of a function's arguments; `None` if one may be.
+/// Why no object can match this schema, so that it is not a schema of arguments; `None` if an object can.
 pub(crate) fn describes_no_object(schema: &Json) -> Option<String> {
     if !schema.as_str().trim_start().starts_with('{') {
-        return Some("no JSON object".to_owned());
+        return Some("not a JSON object".to_owned());
     }
-    // What cannot be read, for example because it is too deep, is told when it is written.
+    // A schema that cannot be parsed, for example because it is too deep, is reported when the request is encoded.
     let root = Node::read(schema).ok()?;
     if !matches!(root.get("properties"), None | Some(Node::Object(_))) {
-        return Some("a schema whose `properties` are no object".to_owned());
+        return Some("a schema whose `properties` are not an object".to_owned());
     }
     no_object(&root, &root, 0)
 }
@@ -25,7 +25,7 @@ fn no_object(node: &Node, root: &Node, depth: usize) -> Option<String> {
         return None;
     }
     if node.is_keyword("false") {
-        return Some("a schema by which nothing is valid".to_owned());
+        return Some("a schema that no value matches".to_owned());
     }
     match node.get("type") {
         None => {}
@@ -35,7 +35,7 @@ fn no_object(node: &Node, root: &Node, depth: usize) -> Option<String> {
         }
         Some(Node::List(kinds)) if kinds.iter().any(|kind| kind.as_text() == Some("object")) => {}
         Some(Node::List(_)) => return Some("a schema whose types lack `object`".to_owned()),
-        Some(_) => return Some("a schema whose `type` is no text".to_owned()),
+        Some(_) => return Some("a schema whose `type` is not a string".to_owned()),
     }
     let is_object = |value: &Node| matches!(value, Node::Object(_));
     match node.get("enum") {
@@ -45,7 +45,7 @@ fn no_object(node: &Node, root: &Node, depth: usize) -> Option<String> {
         _ => {}
     }
     if node.get("const").is_some_and(|value| !is_object(value)) {
-        return Some("a `const` that is no object".to_owned());
+        return Some("a `const` that is not an object".to_owned());
     }
     for name in ["anyOf", "oneOf"] {
         match node.get(name) {

@@ -1,31 +1,31 @@
-//! One pass over all schemas of a schema.
+//! Visits all subschemas once.
 
 use super::{Dialect, References, SchemaChange, node::Node, object, references, rewrite};
 
-/// What came of a schema.
+/// The result of a visit.
 pub(super) struct Walked {
     pub(super) node: Node,
     pub(super) changes: Vec<SchemaChange>,
-    /// What the dialect cannot express at all.
+    /// What the dialect cannot express.
     pub(super) refused: Vec<SchemaChange>,
 }
 
-/// The pass under way.
+/// The state of a visit.
 pub(super) struct Walk<'d> {
     pub(super) dialect: &'d Dialect,
     pub(super) changes: Vec<SchemaChange>,
     pub(super) refused: Vec<SchemaChange>,
 }
 
-/// What a schema is of.
+/// What a schema describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     Answer,
-    /// The arguments of a function, which are an object whether or not the schema says so.
+    /// The arguments of a function, which are an object even if the schema does not say so.
     Arguments,
 }
 
-/// Brings a schema to a dialect as far as that goes.
+/// Converts a schema to a dialect as far as possible.
 pub(super) fn walk(mut node: Node, of: Of, dialect: &Dialect) -> Walked {
     let mut walk = Walk {
         dialect,
@@ -57,7 +57,7 @@ pub(super) fn walk(mut node: Node, of: Of, dialect: &Dialect) -> Walked {
     }
 }
 
-/// Members that are a schema each.
+/// Keywords with one schema.
 const SCHEMAS: &[&str] = &[
     "items",
     "additionalProperties",
@@ -70,9 +70,9 @@ const SCHEMAS: &[&str] = &[
     "unevaluatedItems",
     "unevaluatedProperties",
 ];
-/// Members that are a list of schemas.
+/// Keywords with a list of schemas.
 const LISTS: &[&str] = &["anyOf", "oneOf", "allOf", "prefixItems", "items"];
-/// Members that are an object of schemas.
+/// Keywords with an object of schemas.
 const MAPS: &[&str] = &[
     "properties",
     "$defs",
@@ -82,12 +82,12 @@ const MAPS: &[&str] = &[
 ];
 
 impl Walk<'_> {
-    /// A change after which the same values are valid, or which the server's mode implies.
+    /// Records a change that keeps the set of valid values, or that the server's mode implies.
     pub(super) fn record_loss(&mut self, path: &str, why: impl Into<String>) {
         self.record(path, why, false);
     }
 
-    /// A change after which other values are valid.
+    /// Records a change that alters the set of valid values.
     pub(super) fn alter(&mut self, path: &str, why: impl Into<String>) {
         self.record(path, why, true);
     }
@@ -111,7 +111,10 @@ impl Walk<'_> {
     fn schema(&mut self, node: &mut Node, path: &str) {
         if !matches!(node, Node::Object(_)) {
             if self.dialect.typed && node.is_keyword("true") {
-                self.refuse(path, "any value is valid: give it a type");
+                self.refuse(
+                    path,
+                    "the schema has no type, so any value is valid: add a `type`",
+                );
             }
             return;
         }
@@ -122,7 +125,7 @@ impl Walk<'_> {
     }
 }
 
-/// Visits the schemas that a schema is made of.
+/// Visits the direct subschemas of a schema.
 pub(super) fn each(node: &mut Node, path: &str, visit: &mut dyn FnMut(&mut Node, &str)) {
     let Node::Object(members) = node else {
         return;
@@ -146,7 +149,7 @@ pub(super) fn each(node: &mut Node, path: &str, visit: &mut dyn FnMut(&mut Node,
     }
 }
 
-/// A JSON pointer one step further.
+/// Appends a step to a JSON pointer.
 pub(super) fn join(path: &str, step: &str) -> String {
     [path, "/", &step.replace('~', "~0").replace('/', "~1")].concat()
 }

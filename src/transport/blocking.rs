@@ -13,24 +13,24 @@ use std::{
 };
 use unifiedai_transport::{BoxedTransport, CancelHandle, Interrupt, ResponseBody, Time, Transport};
 
-/// Carries an exchange over a blocking transport. Dropping it closes the connection.
+/// Runs an exchange over a blocking transport. Dropping it closes the connection.
 pub struct Driver<T: Transport, O: Operation = Chat> {
-    // Dropped in this order: the permit that the exchange holds is the last to come back.
+    // Fields are dropped in this order: the permit in the exchange must be released last.
     body: Option<T::Body>,
     context: CallContext,
-    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
+    /// Boxed, because drivers are moved often and an exchange is large.
     exchange: Box<Exchange<O>>,
     io: T,
     cancel: Option<CancelHandle>,
-    /// The time of the last input. Not read again for each event.
+    /// The time of the last input. The clock is not read again for each event.
     now: Time,
-    /// Whether events were handed out since the last input: a slow reader is not taken for a slow server.
+    /// Whether events were returned since the last input, so that a slow reader is not mistaken for a slow server.
     has_emitted: bool,
 }
 
 impl<T: Transport, O: Operation> Driver<T, O> {
-    /// A driver for an exchange that was made at `now`. The call begins when it is first driven: its limits and times count
-    /// from then.
+    /// Creates a driver for an exchange that was created at `now`. The call starts when it is first driven; its
+    /// limits and durations count from then.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
         Driver::with_context(io, Box::new(exchange), CallContext::NONE, now)
@@ -53,15 +53,15 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         }
     }
 
-    /// Ends the call when this handle is cancelled, also while it waits: for the server, for its turn, or between attempts. Has to be set
-    /// before the first event is asked for.
+    /// Ends the call when this handle is cancelled, even while it waits for the server, for a permit or between
+    /// attempts. Must be called before the first event is read.
     #[must_use]
     pub fn cancelled_by(mut self, handle: CancelHandle) -> Self {
         self.cancel = Some(handle);
         self
     }
 
-    /// The next event; `None` once the call is over.
+    /// The next event; `None` after the end of the call.
     pub fn next_event(&mut self) -> Option<StreamEvent> {
         if self.exchange.is_between_attempts() {
             self.now = self.io.now();
@@ -130,9 +130,10 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         }
     }
 
-    /// Blocks this thread until then, until another call makes room for this one, or until the call is cancelled.
+    /// Blocks this thread until the given time, until a permit is available, or until the call is cancelled.
     fn sleep(&mut self, until: Time) {
-        // Behind others at the pace the transport's own sleep cannot be ended, but only it moves a virtual clock.
+        // Behind other calls in the rate limiter's queue the transport's own sleep cannot be interrupted, but only it
+        // advances a virtual clock.
         let is_woken =
             self.exchange.is_queued() || (self.exchange.is_paced() && clock_moves(&self.io, until));
         if !is_woken {
@@ -163,7 +164,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         }
         let now = self.io.now();
         if now == before {
-            // A virtual clock: only the transport's own sleep moves it.
+            // A virtual clock is only advanced by the transport's own sleep.
             return self.io.sleep_until(until);
         }
         handle.wait(until.saturating_since(now));
@@ -179,7 +180,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     }
 
     fn into_result(mut self) -> Result<O::Output, Error> {
-        // Given back last: an observer that counts calls sees this one end before the next begins.
+        // Released last: an observer that counts calls sees this call end before the next one starts.
         let _permit = self.exchange.take_permit();
         self.context.on_wait(&self.exchange.progress());
         let result = self.exchange.into_boxed_result();
@@ -189,10 +190,10 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     }
 }
 
-/// A clock that has not moved after so long is a virtual one.
+/// A clock that has not advanced after this time is virtual.
 const CLOCK_RESOLUTION: Duration = Duration::from_millis(1);
 
-/// Waits for a moment, at most until then, and says whether the clock moved by itself.
+/// Waits for a moment, at most until the given time. Returns whether the clock advanced by itself.
 fn clock_moves<T: Transport>(io: &T, until: Time) -> bool {
     let before = io.now();
     thread::park_timeout(until.saturating_since(before).min(CLOCK_RESOLUTION));
@@ -221,7 +222,7 @@ impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
     }
 }
 
-/// The events of a streamed answer, as an iterator. After the last event it yields the error that ended the stream, if any.
+/// The events of a streamed response, as an iterator. If the stream fails, the error is the last item.
 #[derive(Debug)]
 pub struct ChatStream<T: Transport = BoxedTransport> {
     driver: Option<Driver<T>>,
@@ -239,17 +240,18 @@ impl<T: Transport> ChatStream<T> {
         }
     }
 
-    /// A handle that ends the stream from another thread, also while the server is silent. The stream then yields an error of kind
-    /// [`Cancelled`](crate::ErrorKind::Cancelled). If the client has a handle already, this is that one.
+    /// A handle that ends the stream from another thread, even while the server sends nothing. The stream then yields
+    /// an error of kind [`Cancelled`](crate::ErrorKind::Cancelled). If the client has a handle already, this returns
+    /// that one.
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
     }
 
-    /// Reads to the end, and gives all of it as one response.
+    /// Reads the remaining events and returns the complete response.
     ///
     /// # Errors
-    /// The error that ended the stream, with what had arrived; `misuse` if the iterator has yielded it already.
+    /// The error that ended the stream, with the partial response; `misuse` if the iterator has yielded it already.
     pub fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
         match self.driver.take() {
             Some(driver) => driver.finish(),

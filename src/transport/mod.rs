@@ -1,4 +1,4 @@
-//! The shell that does the I/O: one driver that blocks and one that does not, each written once for all transports.
+//! Drivers and transports: one blocking and one async driver, each written once for all transports.
 
 pub(crate) mod blocking;
 pub(crate) mod nonblocking;
@@ -30,6 +30,6 @@ pub use unifiedai_transport::{
 fn stream_started_error() -> Error {
     Error::new(
         ErrorKind::Misuse,
-        "the call is over and its error was handed out already",
+        "the call has ended and its error was returned already",
     )
 }

@@ -15,19 +15,19 @@ use unifiedai_transport::{
     AsyncResponseBody, AsyncTransport, BoxedAsyncTransport, Time, TransportError,
 };
 
-/// Carries an exchange over an async transport. It holds no task: whoever polls it drives it, and dropping it cancels.
+/// Runs an exchange over an async transport, in the task that polls it. Dropping it cancels the call.
 pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
-    // Dropped in this order: the permit that the exchange holds is the last to come back.
+    // Fields are dropped in this order: the permit in the exchange must be released last.
     waiting: WaitState<T::Body>,
     context: CallContext,
-    /// Boxed, because a driver is moved from hand to hand and an exchange is large.
+    /// Boxed, because drivers are moved often and an exchange is large.
     exchange: Box<Exchange<O>>,
     io: T,
-    /// Inputs since it last gave way.
+    /// Inputs since it last yielded to the executor.
     inputs_since_yield: u32,
-    /// The time of the last input. Not read again for each event.
+    /// The time of the last input. The clock is not read again for each event.
     now: Time,
-    /// Whether events were handed out since the last input: a slow reader is not taken for a slow server.
+    /// Whether events were returned since the last input, so that a slow reader is not mistaken for a slow server.
     has_emitted: bool,
 }
 
@@ -35,22 +35,23 @@ enum WaitState<B> {
     Idle,
     Headers(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),
     Body(B),
-    /// Or for another call to end. Without a timer where no time ends the wait.
+    /// For a time or for a permit. There is no timer if only the end of another call ends the wait.
     Timer {
         until: Time,
         timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     },
 }
 
-/// After so many inputs it gives way to the other tasks of the thread.
+/// After this many inputs the driver yields to the executor.
 const MAX_INPUTS_PER_POLL: u32 = 64;
 
-/// What is there at once came at one time. But a body that never lets wait must not outlast its deadlines.
+/// Inputs that are available together share one clock reading. But a body that is always ready must not outlast its
+/// deadlines.
 const INPUTS_PER_CLOCK_READ: u32 = 64;
 
 impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
-    /// A driver for an exchange that was made at `now`. The call begins when it is first driven: its limits and times count
-    /// from then.
+    /// Creates a driver for an exchange that was created at `now`. The call starts when it is first driven; its
+    /// limits and durations count from then.
     #[must_use]
     pub fn new(io: T, exchange: Exchange<O>, now: Time) -> Self {
         AsyncDriver::with_context(io, Box::new(exchange), CallContext::NONE, now)
@@ -73,9 +74,11 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         }
     }
 
-    /// The next event; `None` once the call is over. Dropping a future of [`next_event`](Self::next_event) loses nothing.
+    /// The next event; `None` after the end of the call. Dropping a future of [`next_event`](Self::next_event) loses
+    /// no event.
     ///
-    /// It gives way after a number of inputs, also where more are there: then it has woken the task and is pending.
+    /// After a number of inputs it yields to the executor even if more are available: it wakes the task and returns
+    /// pending.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamEvent>> {
         if self.exchange.is_between_attempts() {
             self.now = self.io.now();
@@ -128,7 +131,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     self.waiting = WaitState::Headers(Box::pin(self.io.send(request, limits)));
                 }
                 Step::Receive { deadline } => {
-                    // What is there already is read in any case.
+                    // Available data is read in any case.
                     let deadline = if self.has_emitted {
                         Time::MAX
                     } else {
@@ -142,7 +145,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                         if !std::mem::take(&mut self.has_emitted) {
                             return Poll::Pending;
                         }
-                        // It waits from now on, and not since the last input.
+                        // The wait starts now, not at the last input.
                         self.now = self.io.now();
                         self.exchange.resume(self.now);
                         continue;
@@ -177,7 +180,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         WaitState::Timer { until, timer }
     }
 
-    /// The next event; `None` once the call is over.
+    /// The next event; `None` after the end of the call.
     pub async fn next_event(&mut self) -> Option<StreamEvent> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
@@ -188,7 +191,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     /// The error that ended it.
     #[expect(
         clippy::manual_async_fn,
-        reason = "the future of an `async fn` would have room for the driver twice"
+        reason = "the future of an `async fn` would store the driver twice"
     )]
     pub fn finish(mut self) -> impl Future<Output = Result<O::Output, Error>> {
         async move {
@@ -198,7 +201,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     }
 
     fn into_result(mut self) -> Result<O::Output, Error> {
-        // Given back last: an observer that counts calls sees this one end before the next begins.
+        // Released last: an observer that counts calls sees this call end before the next one starts.
         let _permit = self.exchange.take_permit();
         self.context.on_wait(&self.exchange.progress());
         let result = self.exchange.into_boxed_result();
@@ -207,7 +210,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         result
     }
 
-    /// The `at_once`th input of a poll.
+    /// Handles the `at_once`th input of a poll.
     fn handle(&mut self, input: Input, at_once: &mut u32) {
         if *at_once % INPUTS_PER_CLOCK_READ == 0 {
             self.now = self.io.now();
@@ -230,7 +233,7 @@ impl<T: AsyncTransport, O: Operation> fmt::Debug for AsyncDriver<T, O> {
     }
 }
 
-/// The events of a streamed answer, as a [`Stream`]. After the last event it yields the error that ended the stream, if any.
+/// The events of a streamed response, as a [`Stream`]. If the stream fails, the error is the last item.
 #[derive(Debug)]
 pub struct AsyncChatStream<T: AsyncTransport = BoxedAsyncTransport> {
     driver: Option<AsyncDriver<T>>,
@@ -245,15 +248,15 @@ impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
         }
     }
 
-    /// The next event. Dropping the future loses nothing.
+    /// The next event. Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Reads to the end, and gives all of it as one response.
+    /// Reads the remaining events and returns the complete response.
     ///
     /// # Errors
-    /// The error that ended the stream, with what had arrived; `misuse` if the stream has yielded it already.
+    /// The error that ended the stream, with the partial response; `misuse` if the stream has yielded it already.
     pub async fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
         match self.driver.take() {
             Some(driver) => driver.finish().await,

@@ -1,4 +1,4 @@
-//! Bytes to messages.
+//! Decodes bytes to messages.
 
 use super::{
     error::EventStreamError,
@@ -7,11 +7,10 @@ use super::{
 };
 use crate::codec::buffer;
 
-/// Cuts a byte stream into [`Message`]s; any chunking of the bytes gives the same messages.
+/// Splits a byte stream into [`Message`]s; chunk boundaries make no difference.
 ///
-/// The lengths are trusted only after their own checksum and their limits hold, and memory grows
-/// with what arrives, not with what is announced. A message that lies in one chunk is borrowed
-/// from it.
+/// Lengths are used only after their checksum and limits were checked, and memory grows with the received bytes, not
+/// with the announced length. A message in one chunk is borrowed from it.
 #[derive(Debug)]
 pub struct EventStreamDecoder {
     limit: usize,
@@ -22,8 +21,7 @@ pub struct EventStreamDecoder {
 }
 
 impl EventStreamDecoder {
-    /// A decoder for messages of at most `max_message_bytes` bytes, headers and checksums
-    /// included.
+    /// Creates a decoder for messages of at most `max_message_bytes` bytes, headers and checksums included.
     pub fn new(max_message_bytes: usize) -> Self {
         Self {
             limit: max_message_bytes,
@@ -33,12 +31,12 @@ impl EventStreamDecoder {
         }
     }
 
-    /// Takes bytes off the front of `input` up to the end of the next message and returns it, or
-    /// takes them all, keeps them, and returns `None`.
+    /// Takes bytes off the front of `input` up to the end of the next message and returns the message. If the message
+    /// is incomplete, it takes and stores all bytes and returns `None`.
     ///
     /// # Errors
-    /// At any mismatch; after one nothing that follows can be trusted. The error is final: later
-    /// calls repeat it.
+    /// If a checksum, length or header is wrong; nothing after it can be trusted. The error is final: later calls
+    /// return it again.
     pub fn next<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
@@ -70,7 +68,7 @@ impl EventStreamDecoder {
     /// At the end of the body.
     ///
     /// # Errors
-    /// When it ends within a message, and as [`next`](Self::next).
+    /// If the body ends inside a message, and as [`next`](Self::next).
     pub fn finish(&mut self) -> Result<(), EventStreamError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_is_noticed() {
+    fn a_changed_byte_is_detected() {
         let stream = [exception(), INT32.to_vec()].concat();
         for at in 0..stream.len() {
             for bit in 0..8 {
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_within_a_message_is_an_error() {
+    fn an_end_inside_a_message_is_an_error() {
         let stream = [EMPTY, INT32].concat();
         for at in 0..=stream.len() {
             let (messages, error) = decode(LIMIT, [&stream[..at]]);
@@ -197,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_with_right_checksums_are_split_alike(
+        fn any_chunking_of_valid_checksums_gives_the_same(
             headers in 0_u32..40,
             body in prop::collection::vec(any::<u8>(), 0..60),
             chunk in 1_usize..20,

@@ -1,4 +1,4 @@
-//! A message to bytes.
+//! Encodes a message to bytes.
 
 use super::{
     error::{EventStreamError, malformed},
@@ -6,11 +6,11 @@ use super::{
     prelude::{MAX_HEADERS, OVERHEAD},
 };
 
-/// The bytes of one message, for tests and for a server.
+/// Encodes one message, for tests and for servers.
 ///
 /// # Errors
-/// When a name is empty or longer than 255 bytes, a value longer than 32,767, the headers longer
-/// than 128 KiB, or the message than a `u32` can say.
+/// If a name is empty or longer than 255 bytes, a value longer than 32,767, the headers longer than 128 KiB, or the
+/// message longer than a `u32` can express.
 pub fn encode_message(
     headers: &[(&str, HeaderValue<'_>)],
     payload: &[u8],
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn as_much_as_the_specification_allows_fits() {
+    fn the_largest_sizes_of_the_specification_fit() {
         let value = [0; 32_768];
         let longest = [("a", HeaderValue::Bytes(&value[..32_767]))];
         let frame = encode_message(&longest, b"").unwrap();
         assert_eq!(decode(LIMIT, [&frame[..]]).1, None);
         assert!(encode_message(&[("a", HeaderValue::Bytes(&value))], b"").is_err());
 
-        // Each header has five bytes beside its value.
+        // Each header has five bytes in addition to its value.
         let quarter = ("a", HeaderValue::Bytes(&value[..32_763]));
         let frame = encode_message(&[quarter; 4], b"").unwrap();
         assert_eq!(decode(LIMIT, [&frame[..]]).1, None);

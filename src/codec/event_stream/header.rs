@@ -63,7 +63,7 @@ impl<'a> RawHeader<'a> {
     }
 }
 
-/// Splits the header block; after an error it yields nothing more.
+/// Iterates over the header block; after an error it yields nothing more.
 pub(super) struct RawHeaders<'a>(pub(super) &'a [u8]);
 
 impl<'a> RawHeaders<'a> {
@@ -71,7 +71,7 @@ impl<'a> RawHeaders<'a> {
         let (taken, rest) = self
             .0
             .split_at_checked(len)
-            .ok_or_else(|| malformed("it is cut short"))?;
+            .ok_or_else(|| malformed("it is truncated"))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -125,7 +125,7 @@ impl<'a> Iterator for RawHeaders<'a> {
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], EventStreamError> {
-    bytes.try_into().map_err(|_| malformed("it is cut short"))
+    bytes.try_into().map_err(|_| malformed("it is truncated"))
 }
 
 #[cfg(test)]
@@ -137,18 +137,18 @@ mod tests {
     fn malformed_headers_are_errors() {
         let cases: &[(&[u8], &str)] = &[
             (b"\x00", "its name is empty"),
-            (b"\x05name", "it is cut short"),
-            (b"\x04name", "it is cut short"),
+            (b"\x05name", "it is truncated"),
+            (b"\x04name", "it is truncated"),
             (b"\x04name\x0A", "unknown type"),
             (b"\x04name\xFF", "unknown type"),
-            (b"\x04name\x02", "it is cut short"),
-            (b"\x04name\x04\0\0\0", "it is cut short"),
+            (b"\x04name\x02", "it is truncated"),
+            (b"\x04name\x04\0\0\0", "it is truncated"),
             (
                 b"\x04name\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-                "it is cut short",
+                "it is truncated",
             ),
-            (b"\x04name\x07\x00", "it is cut short"),
-            (b"\x04name\x07\x00\x02x", "it is cut short"),
+            (b"\x04name\x07\x00", "it is truncated"),
+            (b"\x04name\x07\x00\x02x", "it is truncated"),
             (b"\x04name\x07\x80\x00x", "its value is too long"),
             (b"\x04name\x07\x00\x01\xFF", "its value is not UTF-8"),
             (b"\x04nam\xFF\x00", "its name is not UTF-8"),

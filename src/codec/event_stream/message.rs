@@ -1,4 +1,4 @@
-//! A message: its checksum, its headers and its payload.
+//! A message: checksum, headers and payload.
 
 use super::{
     error::EventStreamError,
@@ -6,7 +6,7 @@ use super::{
     prelude::{PRELUDE, Prelude, TRAILER, u32_at},
 };
 
-/// One message of the stream, its checksums and headers checked.
+/// One message of the stream, with verified checksums and headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     headers: &'a [u8],
@@ -14,7 +14,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The parts of a message of exactly the length that its prelude says.
+    /// Parses a message that has exactly the length in its prelude.
     pub(super) fn read(prelude: Prelude, bytes: &'a [u8]) -> Result<Self, EventStreamError> {
         let lengths = EventStreamError::MessageChecksum;
         let (checked, trailer) = bytes
@@ -31,20 +31,20 @@ impl<'a> Message<'a> {
         Ok(Self { headers, payload })
     }
 
-    /// The payload, for Bedrock a JSON object.
+    /// The payload; a JSON object in Bedrock's streams.
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
 
-    /// All headers in the order sent.
+    /// All headers in the order in which they were sent.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, HeaderValue<'a>)> + use<'a> {
-        // The decoder has been through all of them: none is dropped here.
+        // The decoder has validated all headers, so none is dropped here.
         RawHeaders(self.headers)
             .map_while(Result::ok)
             .filter_map(|raw| Some((std::str::from_utf8(raw.name).ok()?, raw.value().ok()?)))
     }
 
-    /// The first header of this name.
+    /// The first header with this name.
     pub fn header(&self, name: &str) -> Option<HeaderValue<'a>> {
         RawHeaders(self.headers)
             .map_while(Result::ok)
@@ -57,17 +57,17 @@ impl<'a> Message<'a> {
         self.string(":message-type")
     }
 
-    /// `:event-type`: which event an `event` is.
+    /// `:event-type`: the type of an `event`.
     pub fn event_type(&self) -> Option<&'a str> {
         self.string(":event-type")
     }
 
-    /// `:exception-type`: which modelled error an `exception` is.
+    /// `:exception-type`: the type of an `exception`, which is a modelled error.
     pub fn exception_type(&self) -> Option<&'a str> {
         self.string(":exception-type")
     }
 
-    /// `:error-code` of an `error`, which is not modelled and has no payload.
+    /// `:error-code` of an `error`, which is unmodelled and has no payload.
     pub fn error_code(&self) -> Option<&'a str> {
         self.string(":error-code")
     }

@@ -1,8 +1,8 @@
-//! The binary frames of `application/vnd.amazon.eventstream`, as in the [Amazon event stream
+//! The binary frames of `application/vnd.amazon.eventstream`, according to the [Amazon event stream
 //! specification][spec].
 //!
 //! ```text
-//! | total length u32 | headers length u32 | CRC of these 8 bytes u32 | headers | payload | CRC of all before u32 |
+//! | total length u32 | headers length u32 | CRC of these 8 bytes u32 | headers | payload | CRC of everything before u32 |
 //! ```
 //!
 //! [spec]: https://smithy.io/2.0/aws/amazon-eventstream.html

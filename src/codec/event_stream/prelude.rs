@@ -1,10 +1,10 @@
-//! The prelude of a message: its lengths, and their own checksum.
+//! The prelude of a message: its lengths and their checksum.
 
 use super::error::EventStreamError;
 
 pub(super) const PRELUDE: usize = 12;
 pub(super) const TRAILER: usize = 4;
-/// What a message takes beside its headers and its payload.
+/// The size of a message without headers and payload.
 pub(super) const OVERHEAD: usize = PRELUDE + TRAILER;
 /// The specification's limit for the headers of one message, in bytes.
 pub(super) const MAX_HEADERS: usize = 128 * 1024;
@@ -16,7 +16,7 @@ pub(super) struct Prelude {
 }
 
 impl Prelude {
-    /// What `bytes` begin with, unless they are too few.
+    /// Parses the prelude, if `bytes` contain all of it.
     pub(super) fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, EventStreamError> {
         let Some((lengths, rest)) = bytes.split_at_checked(8) else {
             return Ok(None);
@@ -62,7 +62,7 @@ mod tests {
     use crate::codec::event_stream::testing::{LIMIT, decode_with_every_chunking, forge};
 
     #[test]
-    fn lengths_are_checked_though_their_checksum_is_right() {
+    fn lengths_are_checked_even_with_a_valid_checksum() {
         use EventStreamError as E;
         let cases = [
             (

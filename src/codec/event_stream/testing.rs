@@ -1,11 +1,11 @@
-//! What the tests of this folder use.
+//! Helpers for the tests of this module.
 
 use super::{EventStreamDecoder, EventStreamError, HeaderValue, Message, encode_message};
 use crate::codec::chunking::every_chunking;
 
 pub(super) const LIMIT: usize = 16 * 1024 * 1024;
 
-/// What the tests compare: a message with its parts owned.
+/// A message with owned parts, for comparison.
 type Owned = (Vec<(String, String)>, Vec<u8>);
 pub(super) type Outcome = (Vec<Owned>, Option<EventStreamError>);
 
@@ -41,7 +41,7 @@ pub(super) fn decode_with_every_chunking(limit: usize, stream: &[u8]) -> Outcome
     every_chunking(stream, |chunks| decode(limit, chunks))
 }
 
-/// A frame with right checksums around whatever it claims.
+/// A frame with valid checksums and the given lengths.
 pub(super) fn forge(total: u32, headers: u32, body: &[u8]) -> Vec<u8> {
     let mut frame = [total.to_be_bytes(), headers.to_be_bytes()].concat();
     frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
@@ -50,10 +50,10 @@ pub(super) fn forge(total: u32, headers: u32, body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The message without headers and payload, as published with the AWS SDKs' tests.
+/// The message without headers and payload from the tests of the AWS SDKs.
 pub(super) const EMPTY: &[u8] = b"\x00\x00\x00\x10\x00\x00\x00\x00\x05\xC2\x48\xEB\x7D\x98\xC8\xFF";
 
-/// The same suite's message with an i32 header.
+/// The message with an i32 header from the same tests.
 pub(super) const INT32: &[u8] =
     b"\x00\x00\x00\x2D\x00\x00\x00\x10\x41\xC4\x24\xB8\x0Aevent-type\x04\
     \x00\x00\xA0\x0C{'foo':'bar'}\x36\xF4\x80\xA0";

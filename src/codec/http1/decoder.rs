@@ -1,4 +1,4 @@
-//! The bytes of a response to its parts.
+//! Decodes the bytes of a response.
 
 use super::{
     error::Http1Error,
@@ -8,10 +8,10 @@ use super::{
 };
 use http::{HeaderMap, Method, response};
 
-/// The default limit for a response's head, interim ones included, and for its trailers, in bytes.
+/// Default limit of the response headers, interim responses included, and of the trailers, in bytes.
 pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// A part of a response, in the order in which they come: one head, the body in pieces, one end.
+/// A part of a response. The order is: headers once, any number of body chunks, the end once.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ResponsePart<'i> {
@@ -19,11 +19,11 @@ pub enum ResponsePart<'i> {
     Headers(response::Parts),
     /// The next bytes of the body, never empty.
     Body(&'i [u8]),
-    /// The body is complete; what the trailers said.
+    /// The body is complete; contains the trailers.
     End(HeaderMap),
 }
 
-/// Reads one response; any chunking of its bytes gives the same parts. The body is never kept.
+/// Decodes one response; chunk boundaries make no difference. The body is not buffered.
 ///
 /// ```
 /// # use unifiedai::codec::http1::{Http1Error, ResponseDecoder, ResponsePart};
@@ -60,14 +60,14 @@ enum State {
     Head,
     Body(Framing),
     Trailers,
-    /// Complete, with or without surplus bytes behind it.
+    /// Complete, with or without surplus bytes after it.
     Done {
         clean: bool,
     },
 }
 
 impl ResponseDecoder {
-    /// A decoder for the response to a request with this method: one to `HEAD` has no body.
+    /// Creates a decoder for the response to a request with this method: a response to `HEAD` has no body.
     #[must_use]
     pub fn new(method: &Method) -> Self {
         Self {
@@ -80,18 +80,18 @@ impl ResponseDecoder {
         }
     }
 
-    /// Sets how large the head, interim ones included, and the trailers may be, in bytes; 64 KiB by default.
+    /// Sets the limit of the headers, interim responses included, and of the trailers, in bytes; 64 KiB by default.
     #[must_use]
     pub fn with_max_header_size(mut self, bytes: usize) -> Self {
         self.limit = bytes;
         self
     }
 
-    /// Takes bytes off the front of `input` and returns the next part, or takes them all and returns `None`. Bytes after
-    /// the end of the response are left in `input`.
+    /// Takes bytes off the front of `input` and returns the next part. If the part is incomplete, it takes all bytes
+    /// and returns `None`. Bytes after the end of the response stay in `input`.
     ///
     /// # Errors
-    /// When the bytes are not a response. The error is final: later calls repeat it.
+    /// If the bytes are not a valid response. The error is final: later calls return it again.
     pub fn next<'i>(
         &mut self,
         input: &mut &'i [u8],
@@ -111,10 +111,11 @@ impl ResponseDecoder {
         part
     }
 
-    /// The connection was closed. Returns the end of a response that lasts until then, and `None` after the end.
+    /// Reports that the connection was closed. Returns the end of a response that lasts until then, and `None` after
+    /// the end.
     ///
     /// # Errors
-    /// When the response is not complete, and as [`next`](Self::next).
+    /// If the response is incomplete, and as [`next`](Self::next).
     pub fn finish(&mut self) -> Result<Option<ResponsePart<'static>>, Http1Error> {
         if let Some(part) = self.next(&mut &[][..])? {
             return Ok(Some(part));
@@ -128,9 +129,9 @@ impl ResponseDecoder {
                 self.state = State::Done { clean: true };
                 return Ok(Some(ResponsePart::End(HeaderMap::new())));
             }
-            State::Head if self.lines.bytes.is_empty() => "before the answer",
-            State::Head => "within the answer's head",
-            _ => "within the answer's body",
+            State::Head if self.lines.bytes.is_empty() => "before the response",
+            State::Head => "inside the response headers",
+            _ => "inside the response body",
         };
         let error = Http1Error::Truncated { within };
         self.failed = Some(error);
@@ -143,8 +144,8 @@ impl ResponseDecoder {
         self.failed.is_none() && matches!(self.state, State::Done { .. })
     }
 
-    /// Whether the connection can carry another request: the response is complete, nothing came after it, and the server
-    /// did not say that it closes.
+    /// Whether the connection can be reused: the response is complete, nothing was received after it, and the server
+    /// did not announce that it closes.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
         self.failed.is_none()
@@ -255,12 +256,12 @@ mod tests {
     #[test]
     fn early_end_is_reported_with_its_position() {
         for (stream, place) in [
-            ("", "before the answer"),
-            ("HTTP/1.1 100 Continue\r\n\r\n", "before the answer"),
-            ("HTTP/1.1 2", "within the answer's head"),
+            ("", "before the response"),
+            ("HTTP/1.1 100 Continue\r\n\r\n", "before the response"),
+            ("HTTP/1.1 2", "inside the response headers"),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell",
-                "within the answer's body",
+                "inside the response body",
             ),
         ] {
             let error = Http1Error::Truncated { within: place };
@@ -293,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_split_alike(
+        fn any_chunking_gives_the_same_parts(
             head in prop::sample::select(vec![
                 "", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
             ]),

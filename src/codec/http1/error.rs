@@ -1,6 +1,6 @@
-//! Why a request cannot be written, or a response not be read on.
+//! Errors of the encoder and the decoder.
 
-/// Why a request cannot be written, or a response not be read on.
+/// Why a request cannot be encoded, or a response cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Http1Error {
@@ -8,38 +8,38 @@ pub enum Http1Error {
     #[error("the request cannot be sent as HTTP/1.1: {problem}")]
     #[non_exhaustive]
     Request {
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
-    /// What came is not an HTTP/1 response at all.
-    #[error("the answer is not HTTP/1")]
+    /// The received bytes are not an HTTP/1 response.
+    #[error("the response is not HTTP/1")]
     NotHttp,
-    /// The head or the trailers break the rules.
-    #[error("the answer's head is malformed: {problem}")]
+    /// The headers or the trailers are malformed.
+    #[error("the response headers are malformed: {problem}")]
     #[non_exhaustive]
     Headers {
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
-    /// The head or the trailers are larger than the limit.
-    #[error("the answer's head is larger than {limit} bytes")]
+    /// The headers or the trailers exceed the limit.
+    #[error("the response headers are larger than {limit} bytes")]
     #[non_exhaustive]
     HeadersTooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The chunks of the body break the rules.
-    #[error("the answer's chunks are malformed: {problem}")]
+    /// The chunked encoding of the body is malformed.
+    #[error("the response body has an invalid chunked encoding: {problem}")]
     #[non_exhaustive]
     Chunk {
-        /// What is wrong with them.
+        /// The problem.
         problem: &'static str,
     },
     /// The connection was closed before the response was complete.
     #[error("the connection was closed {within}")]
     #[non_exhaustive]
     Truncated {
-        /// Where in the response.
+        /// The position in the response.
         within: &'static str,
     },
 }

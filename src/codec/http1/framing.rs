@@ -1,4 +1,4 @@
-//! How the body is framed: by a length, by chunks (RFC 9112, 7.1), or by the end of the connection.
+//! The framing of the body: by a length, by chunks (RFC 9112, 7.1), or by the end of the connection.
 
 use super::error::{Http1Error, chunk, head};
 use http::{
@@ -15,7 +15,7 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// What the head says of it (RFC 9112, 6.3).
+    /// The framing according to the headers (RFC 9112, 6.3).
     pub(super) fn of(parts: &response::Parts, head_only: bool) -> Result<Self, Http1Error> {
         let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
         let coding = codings.next();
@@ -61,8 +61,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Error> {
                 .ok()
                 .filter(|_| digits)
                 .and_then(|text| text.parse().ok());
-            let number: u64 =
-                number.ok_or_else(|| head("a content-length that is not a length"))?;
+            let number: u64 = number.ok_or_else(|| head("invalid content-length"))?;
             if length.is_some_and(|length| length != number) {
                 return Err(head("two different content-lengths"));
             }
@@ -72,7 +71,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Error> {
     Ok(length)
 }
 
-/// What `input` has of a body of which `left` bytes are to come.
+/// The next bytes of a body of which `left` bytes are missing.
 pub(super) fn next_body<'i>(input: &mut &'i [u8], left: &mut u64) -> Option<&'i [u8]> {
     let len = usize::try_from(*left)
         .unwrap_or(usize::MAX)
@@ -86,10 +85,10 @@ pub(super) fn next_body<'i>(input: &mut &'i [u8], left: &mut u64) -> Option<&'i 
     Some(piece)
 }
 
-/// The limit for a chunk's size line, extensions included, in bytes.
+/// The limit of a chunk's size line, extensions included, in bytes.
 const MAX_CHUNK_LINE: usize = 4 * 1024;
 
-/// Where in the chunks the next byte falls.
+/// The position of the next byte in the chunked encoding.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Chunks {
     Line {
@@ -104,7 +103,7 @@ pub(super) enum Chunks {
     End {
         cr: bool,
     },
-    /// The last one was there: the trailers follow.
+    /// After the last chunk; the trailers follow.
     Over,
 }
 
@@ -128,7 +127,7 @@ impl Chunks {
         matches!(self, Chunks::Over)
     }
 
-    /// The next piece of data, unless `input` has none, or the last chunk is over.
+    /// The next data; `None` if `input` has none, or after the last chunk.
     pub(super) fn next<'i>(
         &mut self,
         input: &mut &'i [u8],
@@ -152,7 +151,7 @@ impl Chunks {
                     *self = match (*cr, byte) {
                         (false, b'\r') => Chunks::End { cr: true },
                         (true, b'\n') => Chunks::START,
-                        _ => return Err(chunk("its data is longer than its size")),
+                        _ => return Err(chunk("chunk data exceeds the chunk size")),
                     };
                 }
                 Chunks::Over => return Ok(None),
@@ -164,7 +163,7 @@ impl Chunks {
 fn line(byte: u8, size: Option<u64>, part: SizeLinePart, len: usize) -> Result<Chunks, Http1Error> {
     let len = len.saturating_add(1);
     if len > MAX_CHUNK_LINE {
-        return Err(chunk("its size line is too long"));
+        return Err(chunk("the chunk size line is too long"));
     }
     let part = match (part, byte) {
         (SizeLinePart::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
@@ -175,11 +174,11 @@ fn line(byte: u8, size: Option<u64>, part: SizeLinePart, len: usize) -> Result<C
                 .zip(digit)
                 .and_then(|(high, low)| high.checked_add(low));
             if size.is_none() {
-                return Err(chunk("its size is not a size"));
+                return Err(chunk("invalid chunk size"));
             }
             return Ok(Chunks::Line { size, part, len });
         }
-        _ if size.is_none() => return Err(chunk("its size is not a size")),
+        _ if size.is_none() => return Err(chunk("invalid chunk size")),
         (SizeLinePart::Size | SizeLinePart::Space, b' ' | b'\t') => SizeLinePart::Space,
         (SizeLinePart::Size | SizeLinePart::Space, b';') => SizeLinePart::Extension,
         (SizeLinePart::Size | SizeLinePart::Space | SizeLinePart::Extension, b'\r') => {
@@ -192,7 +191,7 @@ fn line(byte: u8, size: Option<u64>, part: SizeLinePart, len: usize) -> Result<C
                 _ => Chunks::Over,
             });
         }
-        _ => return Err(chunk("its size is not a size")),
+        _ => return Err(chunk("invalid chunk size")),
     };
     Ok(Chunks::Line { size, part, len })
 }
@@ -352,32 +351,32 @@ mod tests {
             (
                 ok,
                 "content-length: +5\r\n\r\n",
-                head("a content-length that is not a length"),
+                head("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: -5\r\n\r\n",
-                head("a content-length that is not a length"),
+                head("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: 5 5\r\n\r\n",
-                head("a content-length that is not a length"),
+                head("invalid content-length"),
             ),
             (
                 ok,
                 "content-length:\r\n\r\n",
-                head("a content-length that is not a length"),
+                head("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: 5,\r\n\r\n",
-                head("a content-length that is not a length"),
+                head("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: 18446744073709551616\r\n\r\n",
-                head("a content-length that is not a length"),
+                head("invalid content-length"),
             ),
             (
                 ok,
@@ -415,34 +414,34 @@ mod tests {
     fn malformed_chunks_are_errors() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let cases: &[(&str, &str, Http1Error)] = &[
-            (chunked, "\r\n", chunk("its size is not a size")),
-            (chunked, ";a\r\n", chunk("its size is not a size")),
-            (chunked, "g\r\n", chunk("its size is not a size")),
-            (chunked, "-1\r\n", chunk("its size is not a size")),
-            (chunked, "0x1\r\n", chunk("its size is not a size")),
-            (chunked, "1 1\r\n", chunk("its size is not a size")),
-            (chunked, "1\n", chunk("its size is not a size")),
-            (chunked, "1\rx", chunk("its size is not a size")),
-            (chunked, "1;a\n", chunk("its size is not a size")),
+            (chunked, "\r\n", chunk("invalid chunk size")),
+            (chunked, ";a\r\n", chunk("invalid chunk size")),
+            (chunked, "g\r\n", chunk("invalid chunk size")),
+            (chunked, "-1\r\n", chunk("invalid chunk size")),
+            (chunked, "0x1\r\n", chunk("invalid chunk size")),
+            (chunked, "1 1\r\n", chunk("invalid chunk size")),
+            (chunked, "1\n", chunk("invalid chunk size")),
+            (chunked, "1\rx", chunk("invalid chunk size")),
+            (chunked, "1;a\n", chunk("invalid chunk size")),
             (
                 chunked,
                 "10000000000000000\r\n",
-                chunk("its size is not a size"),
+                chunk("invalid chunk size"),
             ),
             (
                 chunked,
                 "1\r\nxy\r\n",
-                chunk("its data is longer than its size"),
+                chunk("chunk data exceeds the chunk size"),
             ),
             (
                 chunked,
                 "1\r\nx\n",
-                chunk("its data is longer than its size"),
+                chunk("chunk data exceeds the chunk size"),
             ),
             (
                 chunked,
                 "1\r\nx\rx",
-                chunk("its data is longer than its size"),
+                chunk("chunk data exceeds the chunk size"),
             ),
         ];
         for (start, rest, error) in cases {
@@ -454,7 +453,7 @@ mod tests {
     #[test]
     fn size_lines_are_limited() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        let problem = "its size line is too long";
+        let problem = "the chunk size line is too long";
         for line in ["0".repeat(5000), format!("1;{}", "x".repeat(5000))] {
             let stream = [chunked, &line].concat();
             assert_eq!(

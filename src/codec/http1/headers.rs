@@ -1,27 +1,27 @@
-//! What the lines of a head say, and those of trailers.
+//! Parses the header and trailer lines.
 
 use super::error::{Http1Error, head};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header::CONNECTION, response,
 };
 
-/// How many header fields a head or the trailers may have.
+/// The limit of header fields, and of trailer fields.
 const MAX_FIELDS: usize = 128;
 
-/// The head, unless it is that of an interim response.
+/// The headers; `None` for an interim response.
 pub(super) fn read(lines: &[u8]) -> Result<Option<response::Parts>, Http1Error> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut fields);
     match parsed.parse(lines) {
         Ok(httparse::Status::Complete(len)) if len == lines.len() => {}
-        Ok(_) => return Err(head("it does not end where its lines do")),
+        Ok(_) => return Err(head("data after the end of the header block")),
         Err(error) => return Err(malformed(error)),
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or_else(|| head("its status is not a status"))?;
+    let status = status.ok_or_else(|| head("invalid status code"))?;
     if status.is_informational() {
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(head("it switches to a protocol that nobody asked for"));
+            return Err(head("unexpected status 101 (switching protocols)"));
         }
         return Ok(None);
     }
@@ -36,7 +36,7 @@ pub(super) fn read(lines: &[u8]) -> Result<Option<response::Parts>, Http1Error> 
     Ok(Some(parts))
 }
 
-/// Whether the server is going to take another request on the connection.
+/// Whether the server keeps the connection open for another request.
 pub(super) fn keeps_alive(head: &response::Parts) -> bool {
     let closes = connection_says(&head.headers, "close");
     let keeps = head.version == Version::HTTP_11 || connection_says(&head.headers, "keep-alive");
@@ -57,7 +57,7 @@ pub(super) fn trailers(lines: &[u8]) -> Result<HeaderMap, Http1Error> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     match httparse::parse_headers(lines, &mut fields) {
         Ok(httparse::Status::Complete((len, fields))) if len == lines.len() => header_map(fields),
-        Ok(_) => Err(head("it does not end where its lines do")),
+        Ok(_) => Err(head("data after the end of the header block")),
         Err(error) => Err(malformed(error)),
     }
 }
@@ -65,9 +65,10 @@ pub(super) fn trailers(lines: &[u8]) -> Result<HeaderMap, Http1Error> {
 fn header_map(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Http1Error> {
     let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields {
-        let name =
-            HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| head("a field name"))?;
-        let value = HeaderValue::from_bytes(field.value).map_err(|_| head("a field value"))?;
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| head("invalid field name"))?;
+        let value =
+            HeaderValue::from_bytes(field.value).map_err(|_| head("invalid field value"))?;
         map.append(name, value);
     }
     Ok(map)
@@ -75,13 +76,13 @@ fn header_map(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Http1Error> 
 
 fn malformed(error: httparse::Error) -> Http1Error {
     head(match error {
-        httparse::Error::HeaderName => "a field name",
-        httparse::Error::HeaderValue => "a field value",
-        httparse::Error::NewLine => "a line's end",
-        httparse::Error::Status => "its status is not a status",
+        httparse::Error::HeaderName => "invalid field name",
+        httparse::Error::HeaderValue => "invalid field value",
+        httparse::Error::NewLine => "invalid line ending",
+        httparse::Error::Status => "invalid status code",
         httparse::Error::TooManyHeaders => "more than 128 fields",
         httparse::Error::Version => return Http1Error::NotHttp,
-        _ => "it cannot be parsed",
+        _ => "not parseable",
     })
 }
 
@@ -95,7 +96,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn trailers_are_given_with_the_end() {
+    fn trailers_are_returned_with_the_end() {
         let outcome = get(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-a: 1\r\nX-B: 2\r\n\r\n");
         let trailers =
             [("x-a", "1"), ("x-b", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -115,30 +116,22 @@ mod tests {
             ("", "HTTP/2 200\r\n\r\n", Http1Error::NotHttp),
             ("", "HTTP/1.2 200 OK\r\n\r\n", Http1Error::NotHttp),
             ("", "\x15\x03\x01", Http1Error::NotHttp),
-            (
-                "",
-                "HTTP/1.1 20 OK\r\n\r\n",
-                head("its status is not a status"),
-            ),
-            (
-                "",
-                "HTTP/1.1 099 OK\r\n\r\n",
-                head("its status is not a status"),
-            ),
+            ("", "HTTP/1.1 20 OK\r\n\r\n", head("invalid status code")),
+            ("", "HTTP/1.1 099 OK\r\n\r\n", head("invalid status code")),
             (
                 "",
                 "HTTP/1.1 101 Switching\r\n\r\n",
-                head("it switches to a protocol that nobody asked for"),
+                head("unexpected status 101 (switching protocols)"),
             ),
             ("", "HTTP/1.1 200 OK\n\n", head("a line ends without a CR")),
             (ok, "a: b\nc: d\r\n\r\n", head("a line ends without a CR")),
-            (ok, "a: b\rc: d\r\n\r\n", head("a field value")),
-            (ok, "a: b\r\n c\r\n\r\n", head("a field name")),
-            (ok, "a : b\r\n\r\n", head("a field name")),
-            (ok, "a\r\n\r\n", head("a field name")),
-            (ok, ": b\r\n\r\n", head("a field name")),
-            (ok, "a: \0\r\n\r\n", head("a field value")),
-            (ok, "\ra: b\r\n\r\n", head("a line's end")),
+            (ok, "a: b\rc: d\r\n\r\n", head("invalid field value")),
+            (ok, "a: b\r\n c\r\n\r\n", head("invalid field name")),
+            (ok, "a : b\r\n\r\n", head("invalid field name")),
+            (ok, "a\r\n\r\n", head("invalid field name")),
+            (ok, ": b\r\n\r\n", head("invalid field name")),
+            (ok, "a: \0\r\n\r\n", head("invalid field value")),
+            (ok, "\ra: b\r\n\r\n", head("invalid line ending")),
         ];
         for (start, rest, error) in cases {
             let stream = [*start, *rest].concat();
@@ -150,7 +143,7 @@ mod tests {
     fn malformed_trailers_are_errors() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let cases: &[(&str, &str, Http1Error)] = &[
-            (chunked, "0\r\na\r\n\r\n", head("a field name")),
+            (chunked, "0\r\na\r\n\r\n", head("invalid field name")),
             (chunked, "0\r\na: b\n\r\n", head("a line ends without a CR")),
         ];
         for (start, rest, error) in cases {

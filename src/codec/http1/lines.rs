@@ -1,21 +1,21 @@
-//! The lines of a head or of trailers, up to the blank one.
+//! Collects the lines of the headers or the trailers, up to the blank line.
 
 use super::error::{Http1Error, head};
 use crate::codec::buffer;
 use memchr::memchr;
 
-/// Lines that are collected up to a blank one.
+/// Lines up to a blank one.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub(super) bytes: Vec<u8>,
-    /// Where the line under way begins.
+    /// The start of the current line.
     line: usize,
-    /// How long the interim responses were that are already forgotten.
+    /// The total size of the interim responses so far.
     discarded: usize,
 }
 
 impl Lines {
-    /// Takes bytes off the front of `input` up to the blank line, and says whether it came.
+    /// Takes bytes off the front of `input` up to the blank line; returns whether it was found.
     pub(super) fn take(&mut self, input: &mut &[u8], limit: usize) -> Result<bool, Http1Error> {
         let room = limit.saturating_sub(self.discarded);
         while !input.is_empty() {
@@ -41,7 +41,7 @@ impl Lines {
         Ok(false)
     }
 
-    /// Nothing may stand before a status line, not even the empty lines that the parser would skip.
+    /// Nothing may precede a status line, not even the empty lines that the parser would skip.
     pub(super) fn check_start(&self, input: &[u8]) -> Result<(), Http1Error> {
         match self
             .bytes

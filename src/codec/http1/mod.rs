@@ -1,8 +1,8 @@
-//! HTTP/1.1 as bytes, for a program that has a socket and no HTTP client: one request out, its response in
-//! ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
+//! HTTP/1.1 for programs that have a socket and no HTTP client: encodes one request and decodes its response ([RFC
+//! 9112](https://www.rfc-editor.org/rfc/rfc9112)).
 //!
-//! Strict where leniency lets two readers of the same bytes disagree: a bare LF, a folded header, two lengths, an unknown
-//! transfer coding are errors.
+//! It is strict where lenient parsers interpret the same bytes differently: a bare LF, a folded header, two lengths
+//! and an unknown transfer coding are errors.
 
 mod decoder;
 mod error;

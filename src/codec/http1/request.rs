@@ -1,4 +1,4 @@
-//! The bytes of a request.
+//! Encodes a request.
 
 use super::error::Http1Error;
 use bytes::Bytes;
@@ -8,25 +8,25 @@ use http::{
     uri::Scheme,
 };
 
-/// The bytes of a request. Adds `host` where it is missing, and the `content-length` of the body.
+/// Encodes a request. Adds `host` if it is missing, and the `content-length` of the body.
 ///
 /// # Errors
-/// For a request without host or with several, for `CONNECT`, and for one that brings its own `transfer-encoding`.
+/// For a request without a host or with several, for `CONNECT`, and for a request with its own `transfer-encoding`.
 pub fn encode_request(request: &Request<Bytes>) -> Result<Vec<u8>, Http1Error> {
     let refuse = |problem| Err(Http1Error::Request { problem });
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     if *method == Method::CONNECT {
-        return refuse("a tunnel is not a request");
+        return refuse("CONNECT is not supported");
     }
     if headers.contains_key(TRANSFER_ENCODING) {
-        return refuse("the body's framing is not the caller's to choose");
+        return refuse("the request must not have a transfer-encoding");
     }
     if headers.get_all(HOST).iter().count() > 1 {
         return refuse("more than one host");
     }
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     if !target.is_ascii() {
-        return refuse("the path is not encoded");
+        return refuse("the path is not percent-encoded");
     }
     let mut out = Vec::with_capacity(request.body().len().saturating_add(1024));
     for part in [

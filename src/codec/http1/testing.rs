@@ -1,4 +1,4 @@
-//! What the tests of this folder use.
+//! Helpers for the tests of this module.
 
 use super::{Http1Error, ResponseDecoder, ResponsePart, decoder::MAX_HEADER_BYTES};
 use crate::codec::chunking::every_chunking;
@@ -22,7 +22,7 @@ fn list(map: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Everything that the decoder says about a connection that sends this and closes.
+/// Everything that the decoder returns for a connection that sends these bytes and closes.
 pub(super) fn decode<'c>(
     method: &Method,
     limit: usize,

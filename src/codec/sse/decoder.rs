@@ -1,17 +1,16 @@
-//! Bytes to lines, and lines to events.
+//! Splits bytes into lines, and lines into events.
 
 use super::{SseError, SseEvent};
 use crate::codec::buffer;
 use memchr::memchr2;
 
-/// Cuts a byte stream into [`SseEvent`]s; any chunking of the bytes gives the same events.
+/// Splits a byte stream into [`SseEvent`]s; chunk boundaries make no difference.
 ///
-/// LF, CR and CRLF end lines, in any mixture. One byte order mark at the start is dropped.
-/// `id`, `retry` and unknown fields are ignored: a stream that answers a POST cannot be resumed.
-/// An event without data is not returned.
+/// LF, CR and CRLF end lines, in any mixture. One byte order mark at the start is dropped. `id`, `retry` and unknown
+/// fields are ignored, because the response to a POST cannot be resumed. An event without data is not returned.
 ///
-/// An event that lies in one chunk and has one `data` line is borrowed from that chunk; others
-/// are collected in a buffer of at most the limit's size.
+/// An event with one `data` line in one chunk is borrowed from that chunk. Others are collected in a buffer of at
+/// most the limit's size.
 ///
 /// ```
 /// # use unifiedai::codec::sse::{SseDecoder, SseError};
@@ -32,7 +31,7 @@ use memchr::memchr2;
 #[derive(Debug)]
 pub struct SseDecoder {
     line: Line,
-    /// The last line ended in a CR at the end of a chunk: an LF that follows belongs to it.
+    /// The last line ended with a CR at the end of a chunk; a following LF belongs to it.
     skip_lf: bool,
     bom: Bom,
     pending: Pending,
@@ -40,8 +39,9 @@ pub struct SseDecoder {
 }
 
 impl SseDecoder {
-    /// A decoder that keeps at most `max_event_bytes` bytes of an event: of its name and its data,
-    /// in which every `data` line after the first counts one byte more for the `\n` that joins it.
+    /// Creates a decoder that stores at most `max_event_bytes` bytes of an event: its name and its data, where every
+    /// `data` line after the first adds one byte for the
+    /// line feed before it.
     pub fn new(max_event_bytes: usize) -> Self {
         Self {
             line: Line::START,
@@ -52,11 +52,11 @@ impl SseDecoder {
         }
     }
 
-    /// Takes bytes off the front of `input` up to the end of the next event and returns it, or
-    /// takes them all, keeps what is needed, and returns `None`.
+    /// Takes bytes off the front of `input` up to the end of the next event and returns the event. If the event is
+    /// incomplete, it takes all bytes, stores what is needed, and returns `None`.
     ///
     /// # Errors
-    /// When the event is too large or not UTF-8. The error is final: later calls repeat it.
+    /// If the event is too large or not UTF-8. The error is final: later calls return it again.
     pub fn next<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
@@ -83,9 +83,8 @@ impl SseDecoder {
         }
     }
 
-    /// At the end of the body: the event whose final blank line, or whose last line's end, is
-    /// missing, if it has data. Whether such an event counts is for the caller to judge: it may
-    /// be cut short. One that was cut within a character is dropped.
+    /// At the end of the body: returns the last event if it has data but no final blank line or line end. The event
+    /// may be incomplete; the caller must check that. An event that ends inside a character is dropped.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -162,7 +161,7 @@ impl SseDecoder {
         }
     }
 
-    /// Takes the line end that `input` begins with.
+    /// Takes the line end at the front of `input`.
     fn take_line_end(&mut self, input: &mut &[u8]) {
         match *input {
             [b'\r', b'\n', rest @ ..] => *input = rest,
@@ -175,7 +174,7 @@ impl SseDecoder {
         }
     }
 
-    /// Goes on with a line that an earlier chunk began.
+    /// Continues a line from an earlier chunk.
     fn resume_line(&mut self, input: &mut &[u8]) -> Result<(), SseError> {
         let split = memchr2(b'\n', b'\r', input).and_then(|at| input.split_at_checked(at));
         let Some((part, rest)) = split else {
@@ -196,15 +195,15 @@ fn utf8(bytes: &[u8]) -> Result<&str, SseError> {
     })
 }
 
-/// Where in a line the next byte falls.
+/// The position of the next byte in a line.
 #[derive(Clone, Copy, Debug)]
 enum Line {
-    /// In the field name, whose first `len` bytes are in `name`. A line's start has `len` 0.
+    /// In the field name, whose first `len` bytes are in `name`. `len` is 0 at the start of a line.
     Name {
         name: [u8; LONGEST_NAME],
         len: usize,
     },
-    /// Right after the colon, where one space is dropped.
+    /// After the colon, where one space is dropped.
     Colon(Field),
     Value(Field),
     Ignored,
@@ -228,7 +227,7 @@ impl Line {
         matches!(self, Line::Name { len: 0, .. })
     }
 
-    /// Bytes of a line that has not ended yet.
+    /// Takes bytes of an incomplete line.
     fn take_part(&mut self, mut part: &[u8], pending: &mut Pending) -> Result<(), SseError> {
         if let Line::Name { mut name, mut len } = *self {
             loop {
@@ -267,7 +266,7 @@ impl Line {
         }
     }
 
-    /// The end of a line that was taken in parts.
+    /// Ends a line that was taken in parts.
     fn end(&mut self, pending: &mut Pending) -> Result<(), SseError> {
         let line = std::mem::replace(self, Line::START);
         match line {
@@ -288,19 +287,19 @@ fn known_field(name: &[u8; LONGEST_NAME], len: usize) -> Option<Field> {
     }
 }
 
-/// What is kept of it, within the limit.
+/// The buffered part of an event, within the limit.
 #[derive(Debug)]
 struct Pending {
     limit: usize,
     event: Vec<u8>,
     data: Vec<u8>,
-    /// `data` holds at least one line, maybe an empty one.
+    /// Whether `data` has at least one line, which may be empty.
     has_data: bool,
-    /// `event` and `data` were handed out by the last call.
+    /// Whether the last call returned `event` and `data`.
     spent: bool,
 }
 
-/// What of it is still borrowed from the chunk. A part that is `None` is kept, or missing.
+/// The part of an event that is still borrowed from the chunk. A field that is `None` is buffered or missing.
 #[derive(Default)]
 struct Borrowed<'i> {
     event: Option<&'i [u8]>,
@@ -331,7 +330,7 @@ impl Pending {
         buffer::clear(&mut self.data);
     }
 
-    /// A line that lies whole in the chunk.
+    /// Takes a line that the chunk contains completely.
     #[inline]
     fn take_line<'i>(
         &mut self,
@@ -355,7 +354,7 @@ impl Pending {
         self.check(event.saturating_add(data))
     }
 
-    /// A `data` line that is not the event's first, which may still be borrowed.
+    /// Adds a `data` line after the first one, which may still be borrowed.
     #[cold]
     fn join(&mut self, first: Option<&[u8]>, value: &[u8]) -> Result<(), SseError> {
         if let Some(first) = first {
@@ -366,7 +365,7 @@ impl Pending {
         self.append(Field::Data, value)
     }
 
-    /// A blank line: the event is complete. Says whether it has data; without, it is forgotten.
+    /// Ends the event at a blank line. Returns whether it has data; without data it is discarded.
     fn dispatch(&mut self, borrowed: &Borrowed<'_>) -> bool {
         let data = borrowed.data.unwrap_or(&self.data);
         self.spent = !data.is_empty();
@@ -376,7 +375,7 @@ impl Pending {
         self.spent
     }
 
-    /// The chunk is used up: what was borrowed from it is copied.
+    /// Copies the borrowed parts at the end of the chunk.
     fn keep(&mut self, borrowed: Borrowed<'_>) -> Result<(), SseError> {
         if let Some(event) = borrowed.event {
             self.event.clear();
@@ -427,7 +426,7 @@ impl Pending {
     }
 }
 
-/// What follows a field's name: nothing, or a colon, one optional space, and the value.
+/// The value after a field's name: nothing, or a colon, one optional space, and the value.
 fn value(after_name: &[u8]) -> Option<&[u8]> {
     match after_name {
         [] => Some(&[]),
@@ -440,14 +439,14 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bom {
-    /// So many bytes of it have been seen.
+    /// This many bytes of the mark were read.
     Awaited(usize),
     Past,
 }
 
 impl Bom {
-    /// Takes it off the front of `input`. Says whether what was taken was no mark: then it began the name of a field that
-    /// nobody knows.
+    /// Takes the mark off the front of `input`. Returns true if the bytes taken were not a complete mark: then they
+    /// begin the name of an unknown field.
     fn strip(&mut self, input: &mut &[u8]) -> bool {
         while let (Bom::Awaited(seen), Some((byte, rest))) = (*self, input.split_first()) {
             let mark = BOM.get(seen..).unwrap_or_default();
@@ -536,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_stays_within_the_limit_and_a_large_one_is_given_back() {
+    fn the_buffer_stays_within_the_limit_and_a_large_one_is_freed() {
         let limit = 100_000;
         let mut decoder = SseDecoder::new(limit);
         assert_eq!(decoder.next(&mut &b"data: "[..]), Ok(None));
@@ -567,11 +566,11 @@ mod tests {
         ]
         .concat();
         assert_eq!(decode_with_every_chunking(100, &renamed).1, None);
-        // Without end, and so without an event to return.
+        // Without an end, so no event is returned.
         assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 100]]).1, None);
         assert_eq!(decode(100, [&b"data: "[..], &[b'x'; 101]]).1, error);
         assert_eq!(decode(100, [&b"event: "[..], &[b'x'; 101]]).1, error);
-        // Empty lines cost too.
+        // Empty lines count too.
         let empty = b"data:\n".repeat(100_000);
         assert_eq!(
             decode(1000, [&empty[..]]).1,
@@ -581,7 +580,7 @@ mod tests {
             decode(1000, empty.chunks(7)).1,
             Some(SseError::EventTooLarge { limit: 1000 })
         );
-        // The limit is for one event, not for the stream.
+        // The limit is per event, not per stream.
         assert_eq!(decode(100, [&data(100).repeat(50)[..]]).0.len(), 50);
     }
 }

@@ -1,4 +1,4 @@
-//! The specification's algorithm, which the decoder is compared with, and the helpers of the tests of this folder.
+//! The specification's algorithm as a reference for the decoder, and helpers for the tests of this module.
 
 use super::{SseDecoder, SseError, SseEvent};
 use crate::codec::chunking::every_chunking;
@@ -42,7 +42,7 @@ pub(super) fn decode_with_every_chunking(limit: usize, stream: &[u8]) -> Outcome
     every_chunking(stream, |chunks| decode(limit, chunks))
 }
 
-/// The specification's algorithm, word for word, over the whole stream at once.
+/// The specification's algorithm, step by step, on the complete stream.
 fn reference(limit: usize, stream: &[u8]) -> Outcome {
     let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
     let mut lines = vec![Vec::new()];

@@ -1,6 +1,6 @@
-//! What stands for itself in a string.
+//! Finds the part of a string without escapes.
 
-/// How many bytes at the beginning stand for themselves in a string: looked at eight at a time.
+/// The number of bytes before the first quotation mark, backslash or control character; examines eight at a time.
 #[inline(always)]
 pub(crate) fn plain(bytes: &[u8]) -> usize {
     let eights = bytes.chunks_exact(8);
@@ -23,12 +23,12 @@ pub(crate) fn plain(bytes: &[u8]) -> usize {
     at.wrapping_add(last.unwrap_or(rest.len()))
 }
 
-/// The top bit of each byte that is a quotation mark, a backslash or below a space. Of bytes that are not ASCII, and above the
-/// lowest of those, it may be set wrongly.
+/// The top bit of each byte that is a quotation mark, a backslash or below a space. It may be set wrongly for bytes
+/// that are not ASCII and above the lowest match.
 #[inline(always)]
 fn marks(eight: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
-    // To exchange 0x20 with 0x22 puts the quotation mark right behind what is below a space.
+    // Exchanging 0x20 and 0x22 puts the quotation mark directly after the control characters.
     let quote_or_control = (eight ^ (ONES.wrapping_mul(2))).wrapping_sub(ONES.wrapping_mul(0x21));
     let backslash = (eight ^ (ONES.wrapping_mul(b'\\' as u64))).wrapping_sub(ONES);
     (quote_or_control | backslash) & ONES.wrapping_mul(0x80)
@@ -43,7 +43,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn end_of_a_plain_run_is_found_at_any_offset(text in "[a-z\u{7f}-\u{ff}]{0,20}", mark in prop::sample::select(vec!['"', '\\', '\u{1f}', '\0'])) {
+        fn the_end_of_a_plain_run_is_found_at_any_offset(text in "[a-z\u{7f}-\u{ff}]{0,20}", mark in prop::sample::select(vec!['"', '\\', '\u{1f}', '\0'])) {
             let marked = format!("{text}{mark}{text}\"");
             prop_assert_eq!(plain(marked.as_bytes()), text.len());
             prop_assert_eq!(plain(text.as_bytes()), text.len());

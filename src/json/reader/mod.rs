@@ -1,7 +1,7 @@
-//! Reading JSON member by member: in one pass, without a tree, copying only strings with escapes.
+//! Reads JSON field by field: in one pass, without a tree, and copies only strings with escapes.
 //!
-//! [`Reader::skip`] keeps its own record of what is open, and [`Reader::object`] and [`Reader::list`] count how deep they are in
-//! each other, so that no nesting overflows the stack.
+//! [`Reader::skip`] tracks nesting in a bit set, and [`Reader::object`] and [`Reader::list`] count their depth, so
+//! that no nesting overflows the stack.
 
 mod fast_string;
 mod skip;
@@ -12,54 +12,55 @@ use std::{borrow::Cow, time::Duration};
 
 pub(crate) use fast_string::plain;
 
-/// A place in a JSON text, which is known to be UTF-8.
+/// A position in a JSON text, which is valid UTF-8.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     text: &'a str,
-    /// What of it has not been read.
+    /// The unread rest of the text.
     rest: &'a [u8],
-    /// How many objects and lists are being read member by member.
+    /// The number of objects and lists that are being read.
     depth: u32,
     last_skipped_string: Option<&'a str>,
     budget: Budget,
 }
 
-/// A member's name, as bytes: that is enough to compare it.
+/// A field's name, as bytes, which suffice for comparison.
 pub(crate) type Name = [u8];
 
-/// Why a text cannot be read. [`Reader::at`] says where.
+/// Why a text cannot be read. [`Reader::at`] has the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JsonError {
     /// The text ends inside a value.
     End,
-    /// Something else stands where JSON, or the kind of value that is wanted, should.
+    /// A token that is not valid JSON, or not of the expected type.
     Unexpected,
-    /// Objects or lists within each other, more than [`MAX_DEPTH`].
+    /// More than [`MAX_DEPTH`] nested objects or lists.
     TooDeep,
-    /// What is kept of the text takes more memory than the text may.
+    /// The parsed data needs more memory than the budget allows.
     TooLarge,
 }
 
-/// As `serde_json` allows.
+/// The same limit as `serde_json`.
 const MAX_DEPTH: u32 = 127;
 
-/// What the elements of lists and the members of maps in a text may still take in memory, in bytes. On the wire an element can be
-/// two bytes, `1,`, and take a hundred times as much, so that without a limit a body would grow to a multiple of the limit on it.
+/// The memory in bytes that list elements and map entries of a text may still take. An element can be two bytes of
+/// text, `1,`, and take a hundred times as much memory. Without a budget, a body could grow to a multiple of its size
+/// limit.
 ///
-/// One budget is for all that a text is read into. It is in proportion to the text, which has a limit of its own.
+/// All data of a text shares one budget. It is in proportion to the text, which has a size limit of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget(usize);
 
 impl Budget {
-    /// What a short text may take beyond its own length, in bytes.
+    /// Additional bytes that a short text may take.
     const MIN: usize = 512 << 10;
 
-    /// The budget of a text of so many bytes.
+    /// The budget of a text with this many bytes.
     pub(crate) const fn of(text: usize) -> Self {
         Budget(text.saturating_add(Self::MIN))
     }
 
-    /// Counts memory that is taken beside the text.
+    /// Charges memory in addition to the text.
     #[inline(always)]
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), JsonError> {
         self.0 = self.0.checked_sub(bytes).ok_or(JsonError::TooLarge)?;
@@ -78,7 +79,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Counts memory that an element or member takes beside its text.
+    /// Charges the memory of an element or entry in addition to its text.
     #[inline(always)]
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), JsonError> {
         self.budget.charge(bytes)
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> {
         self.text.len().wrapping_sub(self.rest.len())
     }
 
-    /// The first byte of the next value or sign.
+    /// The first byte of the next token.
     #[inline(always)]
     pub(crate) fn peek(&mut self) -> Result<u8, JsonError> {
         match self.rest {
@@ -98,7 +99,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Most JSON is sent without white space.
+    /// Most JSON has no white space.
     #[cold]
     fn peek_behind_space(&mut self) -> Result<u8, JsonError> {
         loop {
@@ -110,7 +111,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Nothing but white space may follow.
+    /// Checks that only white space follows.
     pub(crate) fn end(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             Ok(_) => Err(JsonError::Unexpected),
@@ -118,7 +119,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an object; `member` must read, or skip, the value of the member that it is given the name of.
+    /// Reads an object. `member` gets each field's name and must read or skip its value.
     pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(&str, &mut Self) -> Result<(), JsonError>,
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a list; `element` must read, or skip, the value that comes next.
+    /// Reads a list. `element` must read or skip each value.
     pub(crate) fn list(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), JsonError>,
@@ -137,14 +138,14 @@ impl<'a> Reader<'a> {
         self.elements(&mut element)
     }
 
-    /// As [`object`](Self::object), with names as bytes. One copy of the loop serves all types that are read from objects.
+    /// [`object`](Self::object) with names as bytes. All types share one copy of this loop.
     pub(crate) fn members(
         &mut self,
         member: &mut dyn FnMut(&Name, &mut Self) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         self.enter(b'{')?;
         if self.peek()? != b'}' {
-            // Of a comma the reader is told together with the name behind it, which makes one step of two.
+            // Reads `,` and the following name in one step.
             let mut next = self.rest;
             loop {
                 if let Some((name, value)) = plain_name(next) {
@@ -190,7 +191,7 @@ impl<'a> Reader<'a> {
         self.leave(b']')
     }
 
-    /// Whether a comma follows, which is read.
+    /// Reads a comma if one follows; returns whether it did.
     #[inline(always)]
     fn another(&mut self) -> Result<bool, JsonError> {
         let comma = self.peek()? == b',';
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
         Ok(comma)
     }
 
-    /// A number as it is spelled.
+    /// A number as text.
     pub(crate) fn number(&mut self) -> Result<&'a str, JsonError> {
         self.peek()?;
         let start = self.at();
@@ -208,7 +209,7 @@ impl<'a> Reader<'a> {
         Ok(self.since(start))
     }
 
-    /// A number that is a plain count; `None`, and nothing is read, for any other.
+    /// An unsigned integer without exponent; `None` for any other number, of which nothing is read.
     #[inline(always)]
     pub(crate) fn count(&mut self) -> Option<u64> {
         if let [b'0', b'0'..=b'9', ..] = self.rest {
@@ -219,7 +220,7 @@ impl<'a> Reader<'a> {
         Some(count)
     }
 
-    /// A number that is a time in seconds; `None`, and nothing is read, for any other.
+    /// A number of seconds; `None` for any other value, of which nothing is read.
     pub(crate) fn seconds(&mut self) -> Option<Duration> {
         if let [b'.', ..] | [b'0', b'0'..=b'9', ..] = self.rest {
             return None;
@@ -233,7 +234,7 @@ impl<'a> Reader<'a> {
         Some(seconds)
     }
 
-    /// Any value, as it is spelled.
+    /// Any value as text.
     pub(crate) fn raw(&mut self) -> Result<&'a str, JsonError> {
         self.peek()?;
         let start = self.at();
@@ -241,7 +242,7 @@ impl<'a> Reader<'a> {
         Ok(self.since(start))
     }
 
-    /// What was read since `start`, an earlier [`at`](Self::at).
+    /// The text since `start`, an earlier [`at`](Self::at).
     pub(crate) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at()).unwrap_or_default()
     }
@@ -291,7 +292,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A name without escapes, with no white space about it, and what stands behind its colon.
+/// A name without escapes or white space around it, and the text after its colon.
 #[inline(always)]
 fn plain_name(text: &[u8]) -> Option<(&Name, &[u8])> {
     let [b'"', rest @ ..] = text else {
@@ -393,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_given_as_it_is_spelled() {
+    fn a_number_keeps_its_notation() {
         let mut reader = Reader::new(" -1.50e+3 , 7");
         assert_eq!((reader.number(), reader.at()), (Ok("-1.50e+3"), 9));
         assert_eq!(Reader::new("x").number(), Err(JsonError::Unexpected));
@@ -559,7 +560,7 @@ mod tests {
         }
 
         #[test]
-        fn a_string_is_read_as_it_was_written(string in any::<String>()) {
+        fn a_written_string_is_read_back(string in any::<String>()) {
             let text = serde_json::to_string(&string).unwrap();
             prop_assert_eq!(super::tests::string(&text).unwrap(), &*string);
             prop_assert_eq!(skipped(&text), Ok(&*text));

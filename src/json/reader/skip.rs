@@ -1,10 +1,10 @@
-//! Passing over values that nobody reads.
+//! Skips values that are not needed.
 
 use super::{JsonError, Reader};
 use crate::codec::decimal;
 
 impl<'a> Reader<'a> {
-    /// Passes over the value of a member that nobody reads.
+    /// Skips the value of an ignored field.
     pub(crate) fn skip_unread(&mut self) -> Result<(), JsonError> {
         match self.peek()? {
             b'"' => {}
@@ -22,12 +22,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Of the strings that were passed over the last one, as it is spelled between its quotation marks.
+    /// The last skipped string, as written between its quotation marks.
     pub(crate) fn last_skipped_string(&self) -> Option<&'a str> {
         self.last_skipped_string
     }
 
-    /// Passes over a value of any kind and depth.
+    /// Skips a value of any kind and depth.
     pub(crate) fn skip(&mut self) -> Result<(), JsonError> {
         let mut open = Open::default();
         loop {
@@ -159,11 +159,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The objects and lists that are open, a bit each: set for an object. The innermost is the lowest bit of `top`.
+/// The open objects and lists, one bit each: set for an object. The innermost one is the lowest bit of `top`.
 #[derive(Default)]
 struct Open {
     top: u64,
-    /// How many bits of `top` are in use.
+    /// The number of used bits of `top`.
     used: u32,
     below: Vec<u64>,
 }

@@ -3,22 +3,22 @@
 use super::{JsonError, Reader, fast_string::plain};
 use std::borrow::Cow;
 
-/// What a string's escapes may be.
+/// How lone surrogates in a string's escapes are handled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SurrogatePolicy {
-    /// Half of a surrogate pair becomes U+FFFD.
+    /// A lone surrogate becomes U+FFFD.
     Replaced,
-    /// It is an error.
+    /// A lone surrogate is an error.
     Refused,
 }
 
 impl<'a> Reader<'a> {
-    /// A string. Half of a surrogate pair in it becomes U+FFFD.
+    /// A string. A lone surrogate in it becomes U+FFFD.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.any_string(SurrogatePolicy::Replaced)
     }
 
-    /// A string in which half of a surrogate pair is an error: where U+FFFD would make another command of it.
+    /// A string in which a lone surrogate is an error, because U+FFFD would change the meaning of a command.
     pub(crate) fn exact_string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.any_string(SurrogatePolicy::Refused)
     }
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string without escapes that comes at once. Of anything else nothing is read.
+    /// A string without escapes directly at this position; otherwise nothing is read.
     #[inline(always)]
     pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
         let [b'"', rest @ ..] = self.rest else {
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         Ok(plain)
     }
 
-    /// `u` and four digits, and where they are the first half of a pair, the second.
+    /// Reads `u` and four digits, and, after the first half of a surrogate pair, the second half.
     fn unicode(&mut self, halves: SurrogatePolicy) -> Result<char, JsonError> {
         self.advance(1);
         let first = self.hex()?;

@@ -16,8 +16,8 @@ use unifiedai_transport::{
     TransportErrorKind,
 };
 
-/// Recorded exchanges, played as a transport: a request gets the first answer not yet given to one of the same method, path,
-/// parameters and body, at whatever host. Clones share what was given.
+/// Recorded exchanges, played as a transport. A request gets the first unused response to a request with the same
+/// method, path, parameters and body, whatever the host. Clones share the unused responses.
 ///
 /// ```
 /// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, transport::testing::Cassette};
@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Cassette {
-    /// Reads exchanges, one JSON object a line, or one object alone over several lines.
+    /// Parses exchanges: one JSON object per line, or a single object over several lines.
     ///
     /// # Errors
     /// `invalid_request` that names the line.
@@ -61,7 +61,7 @@ impl Cassette {
         Ok(Cassette::new(exchanges.collect::<Result<_, _>>()?))
     }
 
-    /// How many exchanges were not played.
+    /// The number of unused exchanges.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.with(|state| state.remaining.len())
@@ -92,7 +92,7 @@ impl Cassette {
                 TransportErrorKind::Request,
                 RequestDelivery::NotSent,
                 format!(
-                    "nothing recorded fits {} {}",
+                    "the cassette has no unused response for {} {}",
                     request.method(),
                     request.uri().path()
                 ),
@@ -101,7 +101,7 @@ impl Cassette {
     }
 }
 
-/// A recording without the body of the request fits any.
+/// A recording without a request body matches any body.
 fn matches_request(exchange: &RecordedExchange, request: &Request<Bytes>) -> bool {
     let asked = &exchange.request;
     let url = asked.url.parse();
@@ -113,7 +113,7 @@ fn matches_request(exchange: &RecordedExchange, request: &Request<Bytes>) -> boo
             .is_none_or(|body| same(&body, request.body()))
 }
 
-/// As JSON, if both are.
+/// Compares as JSON, if both are JSON.
 fn same(recorded: &[u8], asked: &[u8]) -> bool {
     let json = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok();
     match (json(recorded), json(asked)) {

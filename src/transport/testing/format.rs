@@ -1,16 +1,16 @@
-//! A recorded exchange as a file has it. Members that are not here are passed over.
+//! The file format of a recorded exchange. Unknown fields are ignored.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::collections::BTreeMap;
 
-/// A request and its answer.
+/// A request and its response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RecordedExchange {
     #[serde(default)]
     pub(super) provider: String,
-    /// The wire, such as `openai-chat`.
+    /// The API, such as `openai-chat`.
     #[serde(default)]
     pub(super) dialect: String,
     #[serde(default)]
@@ -36,12 +36,12 @@ pub(super) struct RecordedResponse {
     pub(super) headers: BTreeMap<String, String>,
     #[serde(flatten)]
     pub(super) body: Payload,
-    /// The lengths of the pieces in which the body came.
+    /// The lengths of the chunks of the body.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) chunk_lengths: Vec<usize>,
 }
 
-/// A body: text where it is text, else base64.
+/// A body: as text if it is UTF-8, else in base64.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Payload {
     #[serde(default, skip_serializing_if = "Option::is_none")]

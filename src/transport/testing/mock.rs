@@ -12,7 +12,7 @@ use unifiedai_transport::{
     Transport, TransportError, TransportErrorKind,
 };
 
-/// A transport that gives the answers it was told to, in their order. Clones share them.
+/// A transport that returns scripted responses in order. Clones share them.
 ///
 /// ```
 /// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, transport::testing::{MockResponse, MockTransport}};
@@ -37,7 +37,7 @@ struct State {
     now: Time,
 }
 
-/// What comes back for one request.
+/// The response to one request.
 #[derive(Debug)]
 pub struct MockResponse {
     headers: Result<Response<()>, TransportError>,
@@ -45,7 +45,7 @@ pub struct MockResponse {
     end: Option<TransportError>,
 }
 
-/// The body of an answer of a [`MockTransport`].
+/// The body of a response of a [`MockTransport`].
 #[derive(Debug)]
 pub struct MockBody {
     chunks: VecDeque<Bytes>,
@@ -53,7 +53,7 @@ pub struct MockBody {
 }
 
 impl MockTransport {
-    /// These answers, and then none.
+    /// Creates a transport that returns these responses, and then errors.
     pub fn new(answers: impl IntoIterator<Item = MockResponse>) -> Self {
         MockTransport(Arc::new(Mutex::new(State {
             responses: answers.into_iter().collect(),
@@ -62,13 +62,13 @@ impl MockTransport {
         })))
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request<Bytes>> {
         self.state().requests.clone()
     }
 
-    /// The time that all waits together took.
+    /// The total duration of all waits.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.state().now.saturating_since(Time::ZERO)
@@ -92,7 +92,7 @@ impl MockTransport {
 }
 
 impl MockResponse {
-    /// A status without headers and body.
+    /// Creates a response with a status, without headers and body.
     #[must_use]
     pub fn new(status: u16) -> Self {
         let mut response = Response::new(());
@@ -104,7 +104,7 @@ impl MockResponse {
             Err(_) => Err(TransportError::new(
                 TransportErrorKind::Protocol,
                 RequestDelivery::MaybeProcessed,
-                format!("{status} is no HTTP status"),
+                format!("{status} is not an HTTP status"),
             )),
         };
         MockResponse {
@@ -114,14 +114,14 @@ impl MockResponse {
         }
     }
 
-    /// JSON that comes whole.
+    /// Creates a single-body JSON response.
     #[must_use]
     pub fn json(status: u16, body: impl Into<String>) -> Self {
         let answer = MockResponse::new(status).header("content-type", "application/json");
         answer.chunk(body.into())
     }
 
-    /// Server-sent events, each with this data.
+    /// Creates a stream of server-sent events, one for each data text.
     #[must_use]
     pub fn events<'a>(data: impl IntoIterator<Item = &'a str>) -> Self {
         let answer = MockResponse::new(200).header("content-type", "text/event-stream");
@@ -130,7 +130,7 @@ impl MockResponse {
         })
     }
 
-    /// No answer at all.
+    /// Creates a transport error instead of a response.
     #[must_use]
     pub fn failure(kind: TransportErrorKind, delivery: RequestDelivery) -> Self {
         MockResponse {
@@ -139,7 +139,7 @@ impl MockResponse {
         }
     }
 
-    /// Adds a header; one that cannot be a header is left out.
+    /// Adds a header; an invalid one is ignored.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(head), Ok(name), Ok(value)) = (
@@ -152,14 +152,14 @@ impl MockResponse {
         self
     }
 
-    /// Adds a piece of the body, that is read as one.
+    /// Adds a chunk of the body, which is read as one.
     #[must_use]
     pub fn chunk(mut self, bytes: impl Into<Bytes>) -> Self {
         self.body.push_back(bytes.into());
         self
     }
 
-    /// Breaks the connection behind the body.
+    /// Breaks the connection after the body.
     #[must_use]
     pub fn truncated(mut self) -> Self {
         let cut = "the connection broke";
@@ -258,7 +258,7 @@ impl AsyncResponseBody for MockBody {
 }
 
 fn exhausted_response() -> MockResponse {
-    let what = "the script has no answer for this request";
+    let what = "the mock transport has no response left for this request";
     MockResponse {
         headers: Err(TransportError::new(
             TransportErrorKind::Request,
@@ -269,7 +269,7 @@ fn exhausted_response() -> MockResponse {
     }
 }
 
-/// The same at each run, so that signatures are.
+/// The same wall clock in each run, so that signatures are the same.
 pub(super) fn wall(now: Time) -> SystemTime {
     let day = Duration::from_secs(1_767_225_600);
     let since = now.saturating_since(Time::ZERO).saturating_add(day);

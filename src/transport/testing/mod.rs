@@ -1,7 +1,7 @@
-//! Transports without a network, for the tests of programs that use this library.
+//! Transports without a network, for tests of programs that use this library.
 //!
-//! [`MockTransport`] gives the answers that a test names, one after another. [`Recorder`] keeps what goes over a real transport,
-//! without secrets, and [`Cassette`] plays it again. Time is theirs: whoever waits does not wait.
+//! [`MockTransport`] returns scripted responses. [`Recorder`] records the exchanges of a real transport, without
+//! secrets, and [`Cassette`] plays them. The mock and the cassette have a virtual clock, so waits take no time.
 
 mod cassette;
 mod format;

@@ -15,12 +15,14 @@ use unifiedai_transport::{
     TransportError,
 };
 
-/// A transport that keeps what goes over another one, for a [`Cassette`](super::Cassette).
+/// A transport that records the exchanges of another one, for a [`Cassette`](super::Cassette).
 ///
-/// Keys in headers and addresses are not kept, nor what says who the caller is (organisations, projects, accounts, the
-/// account in a name of AWS, the part of a host that names a customer), nor where an answer repeats them. Other hosts and what
-/// people wrote are: look at a recording before you share it. `docs/secrets.md` has the list. An exchange is kept once its answer was read to its end or given up; one whose connection broke is
-/// not. All of it stays in memory until the recorder is dropped.
+/// It removes keys from headers and URLs, and identifiers of the caller (organisations, projects, accounts, the
+/// account in an ARN, the part of a host that names a customer), also where a response repeats them. It keeps other
+/// hosts and the content of messages: review a recording before you share it. `docs/secrets.md` has the list.
+///
+/// An exchange is recorded once its response was read to the end or dropped. An exchange whose connection broke is
+/// not recorded. All recordings stay in memory until the recorder is dropped.
 #[derive(Clone, Debug)]
 pub struct Recorder<T> {
     inner: T,
@@ -36,7 +38,7 @@ struct RecordingMeta {
     dialect: String,
 }
 
-/// The body of an answer that is recorded while it is read.
+/// The body of a response that is recorded while it is read.
 #[derive(Debug)]
 pub struct RecordedBody<B> {
     inner: B,
@@ -59,7 +61,7 @@ impl<T> Recorder<T> {
         }
     }
 
-    /// What was recorded so far, one JSON object a line.
+    /// The recordings so far, one JSON object per line.
     #[must_use]
     pub fn to_lines(&self) -> String {
         let kept = self
@@ -162,7 +164,7 @@ impl<B> RecordedBody<B> {
     }
 }
 
-/// A stream is over when its last event was read, which may be before the end of its body.
+/// A stream ends with its last event, which may be before the end of its body.
 impl<B> Drop for RecordedBody<B> {
     fn drop(&mut self) {
         if !self.body.is_empty() {

@@ -1,5 +1,4 @@
-//! What a recording must not have: keys in headers and addresses, the ids of accounts, and both wherever an answer repeats
-//! them.
+//! Removes from recordings: keys in headers and URLs, ids of accounts, and both wherever a response repeats them.
 
 use crate::error::hidden;
 use http::{HeaderMap, Uri};
@@ -7,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 
 const REDACTED: &str = "[REDACTED]";
 
-/// Words in the names of headers and parameters whose values are secrets.
+/// Parts of the names of headers and parameters whose values are secrets.
 const SECRET_NAME_PARTS: [&str; 14] = [
     "authorization",
     "auth",
@@ -25,7 +24,7 @@ const SECRET_NAME_PARTS: [&str; 14] = [
     "csrf",
 ];
 
-/// Words in the names of headers and parameters whose values say who the caller is.
+/// Parts of the names of headers and parameters whose values identify the caller.
 const IDENTITY_NAME_PARTS: [&str; 9] = [
     "organization",
     "organisation",
@@ -38,7 +37,7 @@ const IDENTITY_NAME_PARTS: [&str; 9] = [
     "customer",
 ];
 
-/// Names that have such a word and are neither.
+/// Names that contain such a part but are harmless.
 const HARMLESS: [&str; 4] = [
     "idempotency-key",
     "page_token",
@@ -46,7 +45,7 @@ const HARMLESS: [&str; 4] = [
     "sec-websocket-key",
 ];
 
-/// Segments of a path behind which an id follows: `/accounts/<id>/ai/v1`.
+/// Path segments that precede an id: `/accounts/<id>/ai/v1`.
 const COLLECTIONS: [&str; 8] = [
     "accounts",
     "projects",
@@ -76,13 +75,13 @@ const HOSTS_OF_CUSTOMERS: [&str; 14] = [
     ".workers.dev",
 ];
 
-/// What stands in the place of a part of a host. Brackets would make it an address of IPv6.
+/// Replaces a part of a host. Brackets would make it an IPv6 address.
 const REDACTED_HOST: &str = "redacted";
 
-/// What the ids of OpenAI begin with, in whatever text they stand.
+/// Prefixes of OpenAI's ids, in any text.
 const PREFIXES: [&str; 4] = ["org-", "org_", "proj-", "proj_"];
 
-/// What a header or parameter of a name holds.
+/// The content of a header or parameter, by its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Holds {
     Secret,
@@ -106,14 +105,14 @@ fn holds(name: &str) -> Holds {
 pub(super) struct Secrets(Vec<String>);
 
 impl fmt::Debug for Secrets {
-    /// How many: what holds them is public and has a Debug, too (F108).
+    /// Shows only the number of secrets: the public type that contains this has a `Debug` too (F108).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.0.len())
     }
 }
 
 impl Secrets {
-    /// Headers as they may be kept. What they had to hide is looked for in all that follows.
+    /// Returns headers without secrets. Their secrets are also removed from everything that follows.
     pub(super) fn headers(&mut self, headers: &HeaderMap) -> BTreeMap<String, String> {
         let mut kept = BTreeMap::new();
         for (name, value) in headers {
@@ -123,7 +122,7 @@ impl Secrets {
                 Holds::Neither if !value.is_sensitive() => self.text(text),
                 Holds::Identity => self.identity(text),
                 _ => {
-                    // After the scheme: `Bearer <key>`.
+                    // Without the scheme: `Bearer <key>`.
                     self.add(text.split_whitespace().next_back().unwrap_or_default());
                     REDACTED.to_owned()
                 }
@@ -133,7 +132,7 @@ impl Secrets {
         kept
     }
 
-    /// An address as it may be kept.
+    /// Returns a URL without secrets.
     pub(super) fn url(&mut self, uri: &Uri) -> String {
         let mut url = String::new();
         if let Some(scheme) = uri.scheme_str() {
@@ -154,7 +153,7 @@ impl Secrets {
         url
     }
 
-    /// A host as it may be kept. Of a customer's own the account goes, and what stands in labels between it and the provider.
+    /// Returns a host without the customer's account, and without labels between it and the provider.
     fn host(&mut self, host: &str) -> String {
         let lower = host.to_ascii_lowercase();
         let (name, port) = match lower.split_once(':') {
@@ -169,7 +168,7 @@ impl Secrets {
         let Some((own, end)) = of_customer else {
             return host.to_owned();
         };
-        // Behind the account there may be a region and a service.
+        // A region and a service may follow the account.
         let (account, rest) = own.split_once('.').map_or((own, ""), |(account, _)| {
             own.split_at_checked(account.len()).unwrap_or((own, ""))
         });
@@ -213,7 +212,8 @@ impl Secrets {
         segments.join("/")
     }
 
-    /// What says who the caller is. Where it has a digit, it is an id and not a word, and is looked for as a key is.
+    /// Redacts a value that identifies the caller. A value with a digit is an id, and is also removed elsewhere like
+    /// a key.
     fn identity(&mut self, value: &str) -> String {
         if value.bytes().any(|byte| byte.is_ascii_digit()) {
             self.add(value);
@@ -221,7 +221,7 @@ impl Secrets {
         REDACTED.to_owned()
     }
 
-    /// An id out of an address. One that is several words is looked for as well: the name of a project.
+    /// Redacts an id in a URL. An id of several words, such as a project's name, is also removed elsewhere.
     fn id(&mut self, id: &str) {
         if id
             .bytes()
@@ -231,7 +231,7 @@ impl Secrets {
         }
     }
 
-    /// A body as it may be kept. Binary frames whose checksums covered a secret do not play any more.
+    /// Returns a body without secrets. Binary frames whose checksums covered a secret cannot be played any more.
     pub(super) fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
         let clean = self.0.iter().fold(bytes, |bytes, secret| {
             hidden(&bytes, secret, REDACTED, false).unwrap_or(bytes)
@@ -247,7 +247,7 @@ impl Secrets {
         String::from_utf8(clean).unwrap_or_default()
     }
 
-    /// Very short ones are no keys but words, and would be cut out of every sentence.
+    /// Very short values could be ordinary words.
     fn add(&mut self, secret: &str) {
         const MIN_SECRET_LENGTH: usize = 6;
         if secret.len() >= MIN_SECRET_LENGTH {
@@ -256,14 +256,14 @@ impl Secrets {
     }
 }
 
-/// `/v1/<account>/<gateway>/..` of Cloudflare's gateway: 32 hexadecimal digits, which no other segment is.
+/// `/v1/<account>/<gateway>/..` of Cloudflare's gateway: 32 hexadecimal digits, which no other segment has.
 fn is_account_of_cloudflare(segment: &str) -> bool {
     const DIGITS: usize = 32;
     segment.len() == DIGITS && segment.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Without the account in names of AWS (`arn:aws:bedrock:us-east-1:123456789012:..`, also as part of an address) and without
-/// the ids of OpenAI's organisations and projects.
+/// Removes the account from ARNs (`arn:aws:bedrock:us-east-1:123456789012:..`, also inside a URL) and the ids of
+/// OpenAI's organisations and projects.
 fn without_ids(text: &str) -> String {
     let mut clean = text.to_owned();
     for colon in [":", "%3A", "%3a"] {
@@ -303,7 +303,7 @@ fn without_accounts(text: &str, colon: &str) -> String {
     clean + rest
 }
 
-/// Without ids that begin like this and go on with at least 16 letters and digits, with a digit among them.
+/// Removes ids that have this prefix followed by at least 16 letters and digits, including a digit.
 fn without_prefixed(text: &str, prefix: &str) -> String {
     const MIN_ID_LENGTH: usize = 16;
     let mut clean = String::with_capacity(text.len());
@@ -320,7 +320,7 @@ fn without_prefixed(text: &str, prefix: &str) -> String {
     clean + rest
 }
 
-/// The parts of an address by which a recording is found again: path and parameters.
+/// The parts of a URL by which a recording is matched: path and parameters.
 pub(super) fn address(uri: &Uri) -> String {
     let mut secrets = Secrets::default();
     let path = secrets.path(uri.path());
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_out_of_an_address_are_found_in_the_answer() {
+    fn ids_from_a_url_are_found_in_the_response() {
         let mut secrets = Secrets::default();
         secrets.url(
             &"https://acme-xy1.snowflakecomputing.com/v1/projects/acme-prod/m"
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_accounts_are_found_in_any_text() {
+    fn account_ids_are_found_in_any_text() {
         for (from, kept) in [
             (
                 "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized on arn:aws-us-gov:bedrock:us-gov-west-1:210987654321:m/x",
