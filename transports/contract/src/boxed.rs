@@ -1,4 +1,4 @@
-//! Transports whose type is erased, so that the type of a client names none.
+//! Transports with an erased type, so that a client's type does not name its transport.
 
 use crate::{
     AsyncResponseBody, AsyncTransport, AttemptDeadlines, ResponseBody, Time, Transport,
@@ -16,13 +16,13 @@ use std::{
 
 /// Any blocking [`Transport`]. Clones share it.
 ///
-/// It costs one allocation for each response and one virtual call for each chunk.
+/// The cost is one allocation per response and one virtual call per chunk.
 #[derive(Clone)]
 pub struct BoxedTransport(Arc<dyn ErasedTransport>);
 
 /// Any [`AsyncTransport`]. Clones share it.
 ///
-/// It costs two allocations for each response and one virtual call for each chunk.
+/// The cost is two allocations per response and one virtual call per chunk.
 #[derive(Clone)]
 pub struct BoxedAsyncTransport(Arc<dyn ErasedAsyncTransport>);
 

@@ -9,11 +9,12 @@ use std::{
 
 /// Cancels blocking calls from another thread. Clones are the same handle.
 ///
-/// A call belongs to a handle if the extensions of its [`http::Request`] hold a clone of it. Cancelling ends all of the handle's calls, those
-/// that run and those that begin later, with [`TransportErrorKind::Cancelled`](crate::TransportErrorKind::Cancelled). A call that waits for a silent
-/// server ends at once: the transport shuts its socket down.
+/// A call belongs to a handle if the extensions of its [`http::Request`] contain a clone of it. Cancelling ends all
+/// calls of the handle, running and later ones, with
+/// [`TransportErrorKind::Cancelled`](crate::TransportErrorKind::Cancelled). A call that waits for the server ends
+/// immediately: the transport shuts its socket down.
 ///
-/// A transport that cannot interrupt a call may ignore the handle; the call then ends when its transport returns.
+/// A transport that cannot interrupt a call may ignore the handle; the call then ends when the transport returns.
 #[derive(Clone, Default)]
 pub struct CancelHandle(Arc<Shared>);
 
@@ -24,20 +25,20 @@ struct Shared {
     cancelled: Condvar,
 }
 
-/// What a transport does to a call that is cancelled.
+/// Interrupts a running call of a transport.
 pub trait Interrupt: Send + Sync {
     /// Wakes the thread that waits in the call. Called from another thread, at most once.
     fn interrupt(&self);
 }
 
 impl CancelHandle {
-    /// A handle that has cancelled nothing yet.
+    /// Creates a handle.
     #[must_use]
     pub fn new() -> Self {
         CancelHandle::default()
     }
 
-    /// Cancels the handle's calls. There is no way back.
+    /// Cancels the handle's calls. This cannot be undone.
     pub fn cancel(&self) {
         let running = {
             let mut running = self.running();
@@ -50,14 +51,14 @@ impl CancelHandle {
         }
     }
 
-    /// True once [`cancel`](Self::cancel) was called.
+    /// True after [`cancel`](Self::cancel) was called.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled.load(Ordering::SeqCst)
     }
 
-    /// For transports: interrupts this call when the handle is cancelled, at once if it is already. The call is forgotten when its
-    /// transport drops it.
+    /// For transports: registers a call to be interrupted when the handle is cancelled; immediately if it is
+    /// cancelled already. The registration ends when the transport drops the call.
     pub fn interrupts(&self, call: Weak<dyn Interrupt>) {
         let mut running = self.running();
         if self.is_cancelled() {
@@ -71,14 +72,14 @@ impl CancelHandle {
         running.push(call);
     }
 
-    /// Waits so long, or until the handle is cancelled.
+    /// Waits for this duration, or until the handle is cancelled.
     pub fn wait(&self, time: Duration) {
         let running = self.running();
         let waits = |_: &mut Vec<Weak<dyn Interrupt>>| !self.is_cancelled();
         drop(self.0.cancelled.wait_timeout_while(running, time, waits));
     }
 
-    /// Nothing panics while it is held.
+    /// No code panics while holding this lock.
     fn running(&self) -> MutexGuard<'_, Vec<Weak<dyn Interrupt>>> {
         self.0
             .running

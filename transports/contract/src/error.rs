@@ -1,8 +1,8 @@
 use std::{error::Error, fmt};
 
-/// What a transport could not do, and whether the request can have had an effect.
+/// The failure of an attempt, and whether the request may have had an effect.
 ///
-/// The message must not contain header values or bodies: it ends up in logs.
+/// The message must not contain header values or bodies, because it is logged.
 #[derive(Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
@@ -11,76 +11,82 @@ pub struct TransportError {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// What failed.
+/// The part that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The name could not be resolved.
+    /// The host name could not be resolved.
     Dns,
     /// No connection: refused, unreachable, or the proxy could not reach the target.
     Connect,
-    /// The proxy refuses the connection or cannot be used: wrong credentials, forbidden target, unsupported scheme, no HTTP or SOCKS.
-    /// Never worth a retry: repeated wrong credentials can lock an account.
+    /// The proxy refused the connection or is misconfigured: wrong credentials, forbidden target, unsupported scheme,
+    /// neither HTTP nor SOCKS. Never retried: repeated wrong credentials can lock an account.
     Proxy,
-    /// The TLS handshake failed or the certificate is not trusted. Never worth a retry.
+    /// The TLS handshake failed or the certificate is not trusted. Never retried.
     Tls,
-    /// A limit passed; the phase says which.
+    /// A deadline passed; the phase says which.
     Timeout(Phase),
-    /// The connection broke: reset, closed, stream refused.
+    /// The connection broke: reset, closed, or stream refused.
     Reset,
     /// The body ended before the end that its framing announced.
     Truncated,
-    /// The peer broke the rules of HTTP.
+    /// The peer violated HTTP.
     Protocol,
-    /// The response's head is larger than the client accepts.
+    /// The response headers are larger than the client accepts.
     HeadersTooLarge,
-    /// The request itself cannot be sent (no host, bad URI).
+    /// The request itself is invalid (no host, invalid URI).
     Request,
-    /// The caller cancelled the call, with a [`CancelHandle`](crate::CancelHandle). Never worth a retry.
+    /// The caller cancelled the call with a [`CancelHandle`](crate::CancelHandle). Never retried.
     Cancelled,
     /// Anything else.
     Other,
 }
 
-/// The part of an attempt in which time ran out.
+/// The part of an attempt in which a deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Resolving, connecting, TLS handshake.
+    /// Name resolution, TCP connection, TLS handshake.
     Connect,
-    /// Sending the request and waiting for the response's head.
+    /// Sending the request and waiting for the response headers.
     Headers,
     /// Between two reads of the body.
     Body,
 }
 
-/// How far the request got, which decides whether a POST may be sent again.
+/// How far the request got, which decides whether a POST may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestDelivery {
-    /// The server cannot have seen it: no connection, or the client knows that it was refused unread.
+    /// The server has not seen the request: no connection was made, or the client knows that it was refused unread.
     NotSent,
     /// It may have been processed.
     MaybeProcessed,
-    /// The response's head had arrived.
+    /// The response headers were received.
     Answered,
 }
 
 impl fmt::Display for TransportErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TransportErrorKind::Dns => "the name could not be resolved",
+            TransportErrorKind::Dns => "the host name could not be resolved",
             TransportErrorKind::Connect => "no connection",
             TransportErrorKind::Proxy => "the proxy refused the connection",
             TransportErrorKind::Tls => "TLS failed",
-            TransportErrorKind::Timeout(Phase::Connect) => "no connection in time",
-            TransportErrorKind::Timeout(Phase::Headers) => "no answer in time",
-            TransportErrorKind::Timeout(Phase::Body) => "no more of the answer in time",
+            TransportErrorKind::Timeout(Phase::Connect) => {
+                "the connection was not established in time"
+            }
+            TransportErrorKind::Timeout(Phase::Headers) => {
+                "no response headers were received in time"
+            }
+            TransportErrorKind::Timeout(Phase::Body) => {
+                "no more of the response body was received in time"
+            }
             TransportErrorKind::Reset => "the connection broke",
-            TransportErrorKind::Truncated => "the answer ended before its end",
-            TransportErrorKind::Protocol => "the answer is not HTTP",
-            TransportErrorKind::HeadersTooLarge => "the answer's head is too large",
-            TransportErrorKind::Request => "the request cannot be sent",
+            TransportErrorKind::Truncated => "the response body ended early",
+            TransportErrorKind::Protocol => "the response is not valid HTTP",
+            TransportErrorKind::HeadersTooLarge => "the response headers are too large",
+            TransportErrorKind::Request => "the request is invalid",
             TransportErrorKind::Cancelled => "the call was cancelled",
             TransportErrorKind::Other => "the exchange failed",
         })
@@ -88,7 +94,7 @@ impl fmt::Display for TransportErrorKind {
 }
 
 impl TransportError {
-    /// A failure described in a few words, without secrets.
+    /// Creates an error with a short description, without secrets.
     #[must_use]
     pub fn new(
         kind: TransportErrorKind,
@@ -103,14 +109,14 @@ impl TransportError {
         }
     }
 
-    /// The same with the client's own error as its source.
+    /// Sets the client library's error as the source.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What failed.
+    /// The part that failed.
     #[must_use]
     pub fn kind(&self) -> TransportErrorKind {
         self.kind

@@ -1,17 +1,16 @@
-//! What a program must provide to carry `unifiedai`'s HTTP, and nothing more.
+//! The traits between `unifiedai` and HTTP: what a transport must provide.
 //!
-//! A transport sends one `http::Request<Bytes>`, hands over the response's head, reads its body chunk by
-//! chunk, sleeps, and tells the time. It knows HTTP and no chat: no retry, no redirect, no decoding of bodies.
-//! There are two traits because blocking and async code differ in nothing else: [`Transport`] and
-//! [`AsyncTransport`].
+//! A transport sends one `http::Request<Bytes>`, returns the response's headers, reads its body chunk by chunk,
+//! sleeps, and has clocks. It knows HTTP and nothing about chats: it does not retry, follow redirects or decode
+//! bodies. There are two traits, [`Transport`] and [`AsyncTransport`], which differ only in blocking.
 //!
-//! Rules that every implementation keeps:
-//! - a status of 400 or above is an answer, not an error; its body is read like any other;
-//! - redirects are never followed, requests never repeated;
-//! - `accept-encoding: identity` is what the core asks for, and the transport changes no header but `host`,
-//!   `content-length` and connection management;
-//! - a connection is reused only after its body was read to the end that its framing gives;
-//! - of a failure it says whether the request can have reached the server ([`RequestDelivery`]).
+//! Rules for every implementation:
+//! - A status of 400 or above is a response, not an error. Its body is read like any other.
+//! - Redirects are not followed and requests are not repeated.
+//! - The transport changes no header except `host`, `content-length` and connection management. (The core sends
+//!   `accept-encoding: identity`.)
+//! - A connection is reused only after its body was read to the end that its framing announced.
+//! - An error says whether the request may have reached the server ([`RequestDelivery`]).
 
 mod boxed;
 mod cancel;
@@ -34,46 +33,46 @@ pub use limits::AttemptDeadlines;
 pub use loopback::is_loopback;
 pub use time::Time;
 
-/// Carries requests with blocking calls.
+/// Sends requests with blocking calls.
 pub trait Transport {
     /// A response body that is read chunk by chunk.
     type Body: ResponseBody;
 
-    /// The monotonic clock that all deadlines refer to.
+    /// The monotonic clock of all deadlines.
     fn now(&self) -> Time;
 
     /// The wall clock, for signatures and HTTP dates.
     fn wall_clock(&self) -> SystemTime;
 
-    /// Sends a request and waits for the response's head.
+    /// Sends a request and waits for the response headers.
     fn send(
         &self,
         request: http::Request<Bytes>,
         limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError>;
 
-    /// Blocks until `at`.
+    /// Blocks the thread until `at`.
     fn sleep_until(&self, at: Time);
 }
 
 /// A response body read with blocking calls. Dropping it before its end closes the connection.
 pub trait ResponseBody {
-    /// The next bytes, or `None` at the end that the HTTP framing gives.
+    /// The next bytes, or `None` at the end of the body according to its HTTP framing.
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError>;
 }
 
-/// Carries requests without blocking.
+/// Sends requests with async calls.
 pub trait AsyncTransport: Send + Sync {
     /// A response body that is polled chunk by chunk.
     type Body: AsyncResponseBody;
 
-    /// The monotonic clock that all deadlines refer to.
+    /// The monotonic clock of all deadlines.
     fn now(&self) -> Time;
 
     /// The wall clock, for signatures and HTTP dates.
     fn wall_clock(&self) -> SystemTime;
 
-    /// Sends a request and waits for the response's head. Dropping the future cancels the request.
+    /// Sends a request and waits for the response headers. Dropping the future cancels the request.
     fn send(
         &self,
         request: http::Request<Bytes>,
@@ -86,7 +85,8 @@ pub trait AsyncTransport: Send + Sync {
 
 /// A response body that is polled. Dropping it before its end closes the connection (or resets the stream).
 pub trait AsyncResponseBody: Send + Unpin + 'static {
-    /// The next bytes, or `None` at the end that the HTTP framing gives. Arms a timer only if it has to wait.
+    /// The next bytes, or `None` at the end of the body according to its HTTP framing. Starts a timer only if it must
+    /// wait.
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,20 +1,20 @@
 use crate::Time;
 
-/// How long one attempt may take. Given at send time because some clients cannot take them later. How long a read of the
-/// body may wait is the deadline of each read.
+/// The deadlines of one attempt. They are given at send time, because some clients cannot change them later. The wait
+/// for a chunk of the body has the deadline of that call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttemptDeadlines {
-    /// The connection (name lookup, TCP, TLS) stands by then.
+    /// The connection must be established (name resolution, TCP, TLS).
     pub connect: Time,
-    /// The response's head has arrived by then.
+    /// The response headers must be received.
     pub headers: Time,
-    /// The whole attempt is over by then.
+    /// The attempt must be complete.
     pub total: Time,
 }
 
 impl AttemptDeadlines {
-    /// No limit at all.
+    /// No deadlines.
     pub const NONE: AttemptDeadlines = AttemptDeadlines {
         connect: Time::MAX,
         headers: Time::MAX,

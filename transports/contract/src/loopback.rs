@@ -1,10 +1,10 @@
 use std::net::IpAddr;
 
-/// True if `host` names this machine: an address of `127.0.0.0/8`, `::1`, an IPv4 loopback address in IPv6 form
+/// True if `host` is this machine: an address of `127.0.0.0/8`, `::1`, an IPv4 loopback address in IPv6 form
 /// (`::ffff:127.0.0.1`), `localhost`, or a name that ends with `.localhost` (RFC 6761, 6.3).
 ///
-/// `host` is the host of a URL: IPv6 addresses may have brackets, names may end with a dot, case does not matter. No name is
-/// looked up, so a name that a resolver maps to a loopback address is not one here.
+/// `host` is the host of a URL: an IPv6 address may have brackets, a name may end with a dot, and case does not
+/// matter. No name is resolved, so a name that a resolver maps to a loopback address does not count.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let address = host

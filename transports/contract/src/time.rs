@@ -2,14 +2,14 @@ use std::time::Duration;
 
 /// A point on the driver's monotonic clock: nanoseconds since an origin that the driver chooses.
 ///
-/// It can be made without a clock, so tests and targets that have none pass what they like. Arithmetic saturates.
+/// It can be created without a clock, so tests and targets without one can use any values. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
 impl Time {
     /// The origin.
     pub const ZERO: Time = Time(0);
-    /// Later than anything; as a deadline, "none".
+    /// Later than any other time; as a deadline, none.
     pub const MAX: Time = Time(u64::MAX);
 
     /// The point `nanos` nanoseconds after the origin.
@@ -24,7 +24,7 @@ impl Time {
         self.0
     }
 
-    /// The point `after` this one, or [`Time::MAX`] where that is out of range.
+    /// The time `after` this one, or [`Time::MAX`] if that is out of range.
     #[must_use]
     pub fn saturating_add(self, after: Duration) -> Time {
         let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);

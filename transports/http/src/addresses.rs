@@ -1,11 +1,12 @@
-//! In which order a host's addresses are tried (RFC 8305).
+//! The order in which a host's addresses are tried (RFC 8305).
 
 use std::{net::SocketAddr, time::Duration};
 
-/// How long an attempt to connect may take before the next address is tried beside it (RFC 8305, 5).
+/// How long a connection attempt may take before the next address is tried concurrently (RFC 8305, 5).
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The addresses with IPv6 and IPv4 in turns, beginning with the family of the first, otherwise in their order (RFC 8305, 4).
+/// The addresses with IPv6 and IPv4 alternating, starting with the family of the first; otherwise in their order (RFC
+/// 8305, 4).
 #[must_use]
 pub fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);

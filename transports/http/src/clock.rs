@@ -28,14 +28,14 @@ pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// The monotonic clock as deadlines count it: from its first use in this process.
+/// The monotonic clock of deadlines: the time since its first use in this process.
 #[must_use]
 pub fn now() -> Time {
     let origin = *ORIGIN.get_or_init(instant);
     Time::ZERO.saturating_add(instant().saturating_duration_since(origin))
 }
 
-/// The instant of a deadline, or `None` where it is further away than an instant can say.
+/// The instant of a deadline; `None` if an `Instant` cannot represent it.
 #[must_use]
 pub fn instant_of(at: Time) -> Option<Instant> {
     if at == Time::MAX {

@@ -1,6 +1,6 @@
-//! Errors that every transport words alike: what failed, with which host and port, and why.
+//! Error texts that all transports share: what failed, with which host and port, and why.
 //!
-//! The cause is part of the text, so these errors have no source that would repeat it.
+//! The text contains the cause, so these errors have no source.
 
 use crate::proxy::Proxy;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
@@ -12,14 +12,14 @@ use unifiedai_transport::{
     TransportErrorKind::{self, Connect, Dns, Request, Timeout, Tls},
 };
 
-/// The request cannot be sent as it is. `why` names what is wrong, without header values.
+/// The request is invalid. `why` names the problem, without header values.
 #[must_use]
 pub fn invalid_request(why: &str) -> TransportError {
     let message = format!("the request cannot be sent: {why}");
     TransportError::new(Request, NotSent, message)
 }
 
-/// Host and port as texts name them.
+/// Host and port in the form of error texts.
 #[must_use]
 pub fn address_text(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
@@ -29,28 +29,28 @@ pub fn address_text(host: &str, port: u16) -> String {
     }
 }
 
-/// A host's name could not be resolved. `address_text` is host and port, or `the proxy` and its URL.
+/// A host name could not be resolved. `place` is host and port, or `the proxy` and its URL.
 #[must_use]
 pub fn dns(place: &str, cause: &io::Error) -> TransportError {
     let message = format!("the name of {place} could not be resolved: {}", text(cause));
     TransportError::new(Dns, NotSent, message)
 }
 
-/// No connection to `address_text`.
+/// The connection to `place` failed.
 #[must_use]
 pub fn connect(place: &str, cause: &io::Error) -> TransportError {
     let message = format!("no connection to {place}: {}", text(cause));
     TransportError::new(Connect, NotSent, message)
 }
 
-/// The limit for connecting passed.
+/// The deadline for connecting passed.
 #[must_use]
 pub fn connect_timeout(place: &str) -> TransportError {
     let message = format!("no connection to {place} in time");
     TransportError::new(Timeout(Phase::Connect), NotSent, message)
 }
 
-/// The TLS handshake with `address_text` failed.
+/// The TLS handshake with `place` failed.
 #[must_use]
 pub fn handshake(place: &str, cause: &io::Error) -> TransportError {
     let Some(error) = find::<TlsError>(cause) else {
@@ -62,7 +62,7 @@ pub fn handshake(place: &str, cause: &io::Error) -> TransportError {
     TransportError::new(Tls, NotSent, message)
 }
 
-/// A TLS error in words, with what to do.
+/// The text of a TLS error, with advice.
 #[must_use]
 pub fn tls_text(error: &TlsError) -> String {
     use CertificateError as Cert;
@@ -148,7 +148,7 @@ fn text(error: &io::Error) -> String {
     known.to_owned()
 }
 
-/// The error of this type in a chain of errors. `io::Error` does not name what it wraps as its source.
+/// Finds the error of this type in a chain of errors. (`io::Error` does not return its inner error as its source.)
 #[must_use]
 pub fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     std::iter::successors(Some(error), |&error| {

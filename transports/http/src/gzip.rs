@@ -1,4 +1,4 @@
-//! Bodies that come compressed although `identity` was asked for, as through some proxies.
+//! Decodes responses that are compressed although `identity` was requested, as some proxies do.
 
 use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
@@ -13,7 +13,7 @@ use unifiedai_transport::{
     TransportErrorKind::{Protocol, Truncated},
 };
 
-/// Decodes a body as it comes. What it gives at a time is bounded, whatever the body expands to.
+/// Decodes a body incrementally. The size of an output chunk is bounded, whatever the compression ratio.
 pub struct Decoder {
     inflate: MultiGzDecoder<Input>,
     is_ended: bool,
@@ -23,7 +23,7 @@ pub struct Decoder {
 const MAX_CHUNK: usize = 16 * 1024;
 
 impl Decoder {
-    /// A decoder if the headers say that the body is compressed by gzip. They say then what is true of the decoded body.
+    /// Creates a decoder if the headers declare gzip. Changes the headers to describe the decoded body.
     #[must_use]
     pub fn of(headers: &mut HeaderMap) -> Option<Self> {
         let encoding = headers.get(header::CONTENT_ENCODING)?.to_str().ok()?.trim();
@@ -38,7 +38,7 @@ impl Decoder {
         })
     }
 
-    /// Takes the next chunk, or the end. To be called when [`pull`](Self::pull) has nothing more.
+    /// Takes the next chunk, or the end. Call it when [`pull`](Self::pull) returns no more.
     pub fn push(&mut self, chunk: Option<Bytes>) {
         *self.inflate.get_mut() = match chunk {
             Some(chunk) => Input {
@@ -52,13 +52,13 @@ impl Decoder {
         };
     }
 
-    /// True once all was decoded.
+    /// True after everything was decoded.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.is_ended
     }
 
-    /// The next part that can be decoded. `place` is host and port.
+    /// The next decoded chunk. `place` is host and port.
     ///
     /// # Errors
     /// `Truncated` if the compressed data ends early, `Protocol` if it is not gzip.

@@ -1,7 +1,7 @@
-//! What the transports of `unifiedai` share.
+//! The shared parts of `unifiedai`'s transports.
 //!
-//! Without features: options, TLS configuration, proxy rules, error texts, clocks. With the feature `client` also an HTTP client over
-//! hyper that leaves sockets, tasks and timers to a runtime.
+//! Without features: options, TLS configuration, proxy rules, error texts, clocks. The feature `client` adds an HTTP
+//! client over hyper that is generic over the runtime's sockets, tasks and timers.
 
 pub mod addresses;
 #[cfg(feature = "client")]
@@ -20,5 +20,5 @@ pub mod tunnel;
 #[cfg(feature = "client")]
 pub use client::{Body, Carrier, Client, Kept, ResponseBody, Runtime, ServiceClient, Timer};
 pub use options::{ConfigError, Options};
-/// The TLS library whose types the options take.
+/// The TLS library whose types the options use.
 pub use rustls;

@@ -1,4 +1,4 @@
-//! The options of a client, alike for every transport.
+//! The options of a client, the same for every transport.
 
 use crate::proxy::Proxies;
 use rustls::{
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// The options of a client. What is not set keeps its default.
+/// The options of a client. An option that is not set has its default.
 ///
 /// ```
 /// # fn main() -> Result<(), unifiedai_http::ConfigError> {
@@ -30,29 +30,30 @@ use std::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// TLS as configured by the caller, in place of the roots and the client certificate below. ALPN is set by the transport.
+    /// The caller's own TLS configuration, instead of the roots and the client certificate below. The transport sets
+    /// ALPN.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Certificates of authorities that are trusted besides the usual ones.
+    /// Certificates of authorities that are trusted in addition to the default roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// Servers are verified by the operating system's rules and roots instead of Mozilla's roots.
+    /// Verifies servers by the operating system's rules and roots instead of Mozilla's roots.
     #[cfg(feature = "platform-verifier")]
     pub platform_roots: bool,
-    /// The client's own certificate, its chain and its key, for servers that ask for one.
+    /// The client's own certificate chain and key, for servers that require one.
     pub client_certificate: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
-    /// Which proxy a request goes through.
+    /// The proxies of requests.
     pub proxies: Proxies,
-    /// Hosts whose names are not looked up, with their addresses.
+    /// Hosts whose names are not resolved, with their addresses.
     pub resolved: Vec<(Box<str>, Vec<IpAddr>)>,
-    /// How long a connection waits for its next request before it is closed. Without a value 14 s over HTTP/1.1, below the 15 s after
-    /// which common servers close it, and 90 s over HTTP/2, which says so when it closes.
+    /// How long an idle connection is kept. Default: 14 s over HTTP/1.1, below the 15 s after which common servers
+    /// close it; 90 s over HTTP/2, where the server announces that it closes.
     pub idle_timeout: Option<Duration>,
-    /// How many HTTP/1.1 connections to one host and port may wait for their next request. 64 by default; 0 keeps none.
+    /// How many idle HTTP/1.1 connections are kept per host and port. Default 64; 0 keeps none.
     pub max_idle_connections: usize,
-    /// After how long without traffic TCP asks whether the peer is still there. 30 s by default; `None` leaves it off.
+    /// The time without traffic after which TCP keep-alive probes are sent. Default 30 s; `None` disables them.
     pub tcp_keep_alive: Option<Duration>,
-    /// Whether HTTP/2 is offered to https servers, by ALPN. It is by default. ureq speaks HTTP/1.1 alone.
+    /// Whether HTTP/2 is offered to https servers, by ALPN. Default yes. ureq supports HTTP/1.1 only.
     pub http2: bool,
-    /// How often an HTTP/2 connection is asked by PING whether it lives. 20 s by default; `None` leaves it off.
+    /// The interval of keep-alive PINGs on HTTP/2 connections. Default 20 s; `None` disables them.
     pub http2_keep_alive: Option<Duration>,
 }
 
@@ -76,31 +77,33 @@ impl Default for Options {
 }
 
 impl Options {
-    /// All at their defaults.
+    /// The default options.
     #[must_use]
     pub fn new() -> Self {
         Options::default()
     }
 
-    /// TLS as configured by the caller, except for ALPN, which the transport sets. Excludes the other options of TLS.
+    /// Uses the caller's own TLS configuration, except for ALPN, which the transport sets. Excludes the other TLS
+    /// options.
     #[must_use]
     pub fn tls(mut self, config: impl Into<Arc<ClientConfig>>) -> Self {
         self.tls = Some(config.into());
         self
     }
 
-    /// Trusts the authorities in a PEM text besides the usual ones, for servers with certificates of a private authority.
+    /// Trusts the authorities in a PEM text in addition to the default roots, for servers with certificates of a
+    /// private authority.
     ///
     /// # Errors
-    /// If the text has no certificate or one that cannot be read.
+    /// If the text has no certificate, or an invalid one.
     pub fn extra_roots_pem(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
         self.extra_roots
             .extend(certificates(pem, "extra_roots_pem")?);
         Ok(self)
     }
 
-    /// Verifies servers by the operating system's rules and roots instead of Mozilla's roots. On Linux and its like
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name other roots.
+    /// Verifies servers by the operating system's rules and roots instead of Mozilla's roots. On Linux and similar
+    /// systems `SSL_CERT_FILE` and `SSL_CERT_DIR` select other roots.
     #[cfg(feature = "platform-verifier")]
     #[must_use]
     pub fn platform_roots(mut self) -> Self {
@@ -108,10 +111,10 @@ impl Options {
         self
     }
 
-    /// Shows this certificate to servers that ask for one: its chain and its private key as PEM texts.
+    /// Sends this certificate to servers that require one: its chain and its private key as PEM texts.
     ///
     /// # Errors
-    /// If one of the texts lacks what it is for, or has one that cannot be read.
+    /// If a text lacks the certificate or key, or has an invalid one.
     pub fn client_certificate_pem(mut self, chain: &[u8], key: &[u8]) -> Result<Self, ConfigError> {
         let chain = certificates(chain, "client_certificate_pem")?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
@@ -121,14 +124,15 @@ impl Options {
         Ok(self)
     }
 
-    /// Uses these addresses for a host instead of looking its name up. The name still stands in the request and in its certificate.
+    /// Uses these addresses for a host instead of resolving its name. The request and the certificate check still use
+    /// the name.
     #[must_use]
     pub fn resolve(mut self, host: &str, addresses: &[IpAddr]) -> Self {
         self.resolved.push((host.into(), addresses.to_vec()));
         self
     }
 
-    /// The addresses of a host that is an address itself or one of [`resolved`](Self::resolved).
+    /// The addresses of a host that is an address itself or is one of [`resolved`](Self::resolved).
     #[must_use]
     pub fn known_addresses(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
@@ -155,17 +159,17 @@ macro_rules! setters {
 }
 
 setters! {
-    /// Sends requests through these proxies instead of those that the environment names.
+    /// Sends requests through these proxies instead of those of the environment.
     proxies: Proxies;
-    /// Closes a connection that has waited this long for its next request.
+    /// Closes a connection that was idle for this long.
     idle_timeout: Duration;
-    /// Lets so many HTTP/1.1 connections to one host and port wait for their next request.
+    /// Limits the idle HTTP/1.1 connections per host and port.
     max_idle_connections: usize;
-    /// Lets TCP ask after so long without traffic whether the peer is still there.
+    /// Sends TCP keep-alive probes after this time without traffic.
     tcp_keep_alive: Option<Duration>;
-    /// Offers HTTP/2 to https servers, or HTTP/1.1 alone.
+    /// Offers HTTP/2 to https servers, or only HTTP/1.1.
     http2: bool;
-    /// Asks HTTP/2 connections by PING so often whether they live.
+    /// Sends PINGs on HTTP/2 connections at this interval.
     http2_keep_alive: Option<Duration>;
 }
 
@@ -179,12 +183,12 @@ fn certificates(pem: &[u8], option: &str) -> Result<Vec<CertificateDer<'static>>
     }
 }
 
-/// Options that no client can be made of. The text names the option and what is wrong with it, and no secret.
+/// An invalid option. The text names the option and the problem, and contains no secret.
 #[derive(Debug)]
 pub struct ConfigError(Box<str>);
 
 impl ConfigError {
-    /// An error with this text.
+    /// Creates an error with this text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         ConfigError(text.into().into())

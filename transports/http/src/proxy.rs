@@ -1,4 +1,4 @@
-//! Which proxy a request goes through, by the rules of curl.
+//! The proxy of a request, by the rules of curl.
 
 use crate::{
     error::{proxy_refused, proxy_setting, wants_credentials},
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 /// The proxy settings of a client.
 ///
-/// A host is reached directly if it is loopback or on the list of exceptions. What cannot be used is an error of each request that
-/// it concerns, before anything is sent. The default are those [`from_env`](Self::from_env).
+/// Loopback hosts and the listed exceptions are reached directly. An invalid setting is an error of each request that
+/// it concerns, before anything is sent. The default is [`from_env`](Self::from_env).
 #[derive(Clone, Debug)]
 pub struct Proxies {
     http: Setting,
@@ -27,7 +27,7 @@ pub struct Proxies {
 type Setting = Option<Result<Arc<Proxy>, Arc<str>>>;
 
 impl Proxies {
-    /// No proxy, whatever the environment says.
+    /// No proxy, whatever the environment contains.
     #[must_use]
     pub fn none() -> Self {
         Proxies {
@@ -37,7 +37,8 @@ impl Proxies {
         }
     }
 
-    /// One proxy for all requests: `http://`, `https://`, `socks5://` or `socks5h://`, with user and password percent-encoded.
+    /// One proxy for all requests: `http://`, `https://`, `socks5://` or `socks5h://`, with percent-encoded user and
+    /// password.
     #[must_use]
     pub fn all(url: &str) -> Self {
         let setting = Some(parse(url, "the option `proxy`"));
@@ -48,18 +49,19 @@ impl Proxies {
         }
     }
 
-    /// Reaches these hosts without a proxy: a list as in `NO_PROXY`.
+    /// Reaches these hosts without a proxy; the list has the format of `NO_PROXY`.
     #[must_use]
     pub fn except(mut self, hosts: &str) -> Self {
         self.except = NoProxy::parse(hosts);
         self
     }
 
-    /// The proxies that the environment names.
+    /// The proxies of the environment.
     ///
-    /// For `http://` the first of `http_proxy`, `HTTP_PROXY`, `all_proxy` and `ALL_PROXY` that is not empty, for `https://` the first of
-    /// `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`; exceptions from `no_proxy`, else `NO_PROXY`. `HTTP_PROXY` is ignored
-    /// where `REQUEST_METHOD` is set: in a CGI program it comes from a header of the client.
+    /// For `http://` the first of `http_proxy`, `HTTP_PROXY`, `all_proxy` and `ALL_PROXY` that is not empty; for
+    /// `https://` the first of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`. Exceptions are in
+    /// `no_proxy`, else `NO_PROXY`. `HTTP_PROXY` is ignored if `REQUEST_METHOD` is set, because in a CGI program its
+    /// value comes from a request header.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
@@ -69,7 +71,7 @@ impl Proxies {
         Proxies::from_variables(|name| env::var_os(name))
     }
 
-    /// The same from other variables than those of the process.
+    /// The proxies of a caller's variables instead of the environment's.
     pub fn from_variables(get: impl Fn(&str) -> Option<OsString>) -> Self {
         let first = |names: &[&'static str]| {
             let set = |name| Some((name, get(name).filter(|value| !value.is_empty())?));
@@ -97,10 +99,10 @@ impl Proxies {
         }
     }
 
-    /// The proxy on the way to a host, or `None` for a direct connection. `tls` is whether the request's scheme is `https`.
+    /// The proxy for a host, or `None` for a direct connection. `tls`: the request's scheme is `https`.
     ///
     /// # Errors
-    /// `TransportErrorKind::Proxy` if the setting for this host cannot be used; the text names the variable or option.
+    /// `TransportErrorKind::Proxy` if the setting for this host is invalid; the text names the variable or option.
     pub fn route(
         &self,
         tls: bool,
@@ -123,17 +125,17 @@ impl Default for Proxies {
     }
 }
 
-/// How to talk to a proxy.
+/// The protocol between client and proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scheme {
     /// HTTP: absolute URLs for `http://` targets, CONNECT for `https://` targets.
     Http,
-    /// The same over TLS.
+    /// As `Http`, over TLS.
     Https,
-    /// SOCKS 5 (RFC 1928); the client resolves the target's name.
+    /// SOCKS 5 (RFC 1928); the client resolves the target's host name.
     Socks5,
-    /// SOCKS 5; the proxy resolves the target's name.
+    /// SOCKS 5; the proxy resolves the target's host name.
     Socks5h,
 }
 
@@ -146,14 +148,14 @@ const SCHEMES: [(Scheme, &str, u16); 4] = [
 ];
 
 impl Scheme {
-    /// True for the two that speak HTTP to the proxy.
+    /// True for `Http` and `Https`.
     #[must_use]
     pub fn is_http(self) -> bool {
         matches!(self, Scheme::Http | Scheme::Https)
     }
 }
 
-/// One proxy. Shown as its URL without user and password.
+/// One proxy. `Display` shows its URL without user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     scheme: Scheme,
@@ -164,19 +166,19 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// How to talk to it.
+    /// The protocol between client and proxy.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Name or address, an IPv6 address without brackets.
+    /// The host name or address; an IPv6 address has no brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port: 80, 443 or 1080 if the URL has none.
+    /// The port; 80, 443 or 1080 if the URL has none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -189,7 +191,7 @@ impl Proxy {
         Some((user, password))
     }
 
-    /// The value of `proxy-authorization`, if there are credentials.
+    /// The value of `proxy-authorization`, if the proxy has credentials.
     #[must_use]
     pub fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = self.credentials()?;
@@ -201,11 +203,11 @@ impl Proxy {
         Some(value)
     }
 
-    /// The error of a response that refuses the credentials for this proxy, to a request that went through it without a tunnel.
+    /// The error of a response that refuses the credentials for this proxy, to a request through it without a tunnel.
     /// `target` is host and port.
     ///
-    /// Only a proxy answers with status 407. Status 401 is the server's unless the response asks to authenticate with a proxy: nothing else
-    /// tells the two apart.
+    /// Only a proxy sends status 407. Status 401 is the server's unless the response requests authentication with a
+    /// proxy; nothing else distinguishes the two.
     #[must_use]
     pub fn refusal(
         &self,

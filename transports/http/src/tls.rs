@@ -1,4 +1,4 @@
-//! TLS configuration: trusted roots, the client's own certificate.
+//! TLS configuration: trusted roots and client certificate.
 
 use crate::options::{ConfigError, Options};
 use rustls::{
@@ -7,10 +7,11 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// rustls with ring, and the roots and the client certificate that the options ask for. By default Mozilla's roots and no certificate.
+/// Creates a rustls configuration with ring and the options' roots and client certificate. The default is Mozilla's
+/// roots and no client certificate.
 ///
 /// # Errors
-/// If the options contradict each other, or a certificate or a key cannot be used.
+/// If the options contradict each other, or a certificate or a key is invalid.
 pub fn config(options: &Options) -> Result<Arc<ClientConfig>, ConfigError> {
     if let Some(config) = &options.tls {
         if !options.extra_roots.is_empty() || options.client_certificate.is_some() {

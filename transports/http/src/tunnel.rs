@@ -1,4 +1,4 @@
-//! How a proxy is asked for a connection to the target: CONNECT (RFC 9110, 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
+//! Requests a connection to the target from a proxy: CONNECT (RFC 9110, 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
 
 use crate::{
     error::{address_text, proxy_failed, proxy_refused, wants_credentials},
@@ -8,8 +8,8 @@ use std::{fmt, mem, net::IpAddr, sync::Arc};
 use unifiedai_transport::TransportError;
 use zeroize::Zeroizing;
 
-/// The exchange with a proxy before the connection leads to the target, without I/O: write [`output`](Self::output), read, hand what was
-/// read to [`input`](Self::input), until that gives true.
+/// The handshake with a proxy, without I/O: write [`output`](Self::output), read, and pass the bytes to
+/// [`input`](Self::input) until it returns true.
 pub struct Handshake {
     proxy: Arc<Proxy>,
     host: Box<str>,
@@ -33,8 +33,8 @@ enum State {
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 impl Handshake {
-    /// Asks `proxy` for a connection to a host, given as a name or an address. With [`Scheme::Socks5`](crate::proxy::Scheme::Socks5) the
-    /// caller resolves the name and gives an address.
+    /// Creates a handshake for a connection to a host, given as a name or an address. With
+    /// [`Scheme::Socks5`](crate::proxy::Scheme::Socks5) the caller resolves the name and passes an address.
     #[must_use]
     pub fn new(proxy: Arc<Proxy>, host: &str, port: u16) -> Self {
         let mut handshake = Handshake {
@@ -72,16 +72,18 @@ impl Handshake {
             .into();
     }
 
-    /// What has to be written now, in full.
+    /// The bytes that must be written now, completely.
     #[must_use]
     pub fn output(&mut self) -> Zeroizing<Vec<u8>> {
         mem::take(&mut self.output)
     }
 
-    /// Takes what was read; nothing means that the proxy closed the connection. True once the connection leads to the target.
+    /// Takes the bytes that were read; none means that the proxy closed the connection. Returns true once the
+    /// connection leads to the target.
     ///
     /// # Errors
-    /// `TransportErrorKind::Proxy` if the proxy refuses or does not speak the protocol, `TransportErrorKind::Connect` if it could not reach the target.
+    /// `TransportErrorKind::Proxy` if the proxy refuses or violates the protocol, `TransportErrorKind::Connect` if it
+    /// could not reach the target.
     pub fn input(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
         if bytes.is_empty() {
             return Err(self.failed("it closed the connection"));

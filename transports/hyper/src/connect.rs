@@ -19,7 +19,7 @@ impl Runtime for Tokio {
     type Id = Id;
     type Timer = Timer;
     type Tcp = TcpStream;
-    const NO_RUNTIME: &'static str = "there is no tokio runtime here; call from a task of one, or inside \
+    const NO_RUNTIME: &'static str = "no tokio runtime is running in this thread; call from one of its tasks, or inside \
         `Runtime::block_on` or `Handle::enter`, and build it with `enable_all`";
     const READS_ASK_SOCKET: bool = false;
 

@@ -1,8 +1,9 @@
-//! Carries `unifiedai`'s HTTP with blocking calls, over [ureq](https://docs.rs/ureq). HTTP/1.1, pooled, rustls.
+//! A blocking transport for `unifiedai`, over [ureq](https://docs.rs/ureq): HTTP/1.1, a connection pool, rustls.
 //!
-//! [`ureq::Agent`] does the work: one of this crate's, or [one of the caller's](UreqTransport#impl-From<Agent>-for-UreqTransport). The connections of the
-//! former keep a limit for each chunk, go through the proxies that the options or the environment name ([`proxy::Proxies`]), try a host's
-//! addresses side by side, and can be cancelled from another thread ([`CancelHandle`](unifiedai_transport::CancelHandle)).
+//! It uses a [`ureq::Agent`], either its own or [the caller's](UreqTransport#impl-From<Agent>-for-UreqTransport).
+//! With its own agent, each chunk has a deadline, requests use the proxies of the options or the environment
+//! ([`proxy::Proxies`]), a host's addresses are tried concurrently, and a call can be cancelled from another thread
+//! ([`CancelHandle`](unifiedai_transport::CancelHandle)).
 
 mod caller_agent;
 mod connect;
@@ -27,7 +28,7 @@ use unifiedai_transport::{AttemptDeadlines, Time, Transport, TransportError};
 pub use read::Body;
 pub use unifiedai_http::{ConfigError, Options, rustls};
 
-/// A client with a pool of connections. Clones share it.
+/// A client with a connection pool. Clones share it.
 #[derive(Clone)]
 pub struct UreqTransport {
     agent: ureq::Agent,
@@ -36,24 +37,24 @@ pub struct UreqTransport {
 }
 
 impl UreqTransport {
-    /// With all options at their defaults: TLS by rustls and ring, trusting Mozilla's roots; proxies from the environment.
+    /// Creates a client with default options: rustls with ring and Mozilla's roots; proxies from the environment.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the defaults are usable")]
     pub fn new() -> Self {
         UreqTransport::with_options(Options::new()).expect("usable options")
     }
 
-    /// TLS as configured by the caller, except for ALPN, which is set here.
+    /// Creates a client with the caller's own TLS configuration, except for ALPN, which is set here.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a configuration has been made already")]
     pub fn with_tls(config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
         UreqTransport::with_options(Options::new().tls(config)).expect("usable options")
     }
 
-    /// With these options.
+    /// Creates a client with options.
     ///
     /// # Errors
-    /// If the options for TLS contradict each other, or a certificate or a key cannot be used.
+    /// If the TLS options contradict each other, or a certificate or a key is invalid.
     pub fn with_options(options: Options) -> Result<Self, ConfigError> {
         let mut tls = tls::config(&options)?;
         if !tls.alpn_protocols.is_empty() {
@@ -87,10 +88,11 @@ impl UreqTransport {
     }
 }
 
-/// An agent of the caller's own, with its connections, TLS, proxy and middleware.
+/// Uses the caller's own agent, with its connections, TLS, proxy and middleware.
 ///
-/// Statuses are not errors and redirects are not followed, whatever its configuration says; a user agent of its own may be added. ureq
-/// knows no limit for a single chunk, so each call runs on a thread of its own, which ends with the call's total limit at the latest.
+/// Whatever its configuration, statuses are not errors and redirects are not followed; it may add its user agent.
+/// ureq has no deadline for a single chunk, so each call runs on its own thread, which ends at the call's total
+/// deadline at the latest.
 impl From<ureq::Agent> for UreqTransport {
     fn from(agent: ureq::Agent) -> Self {
         UreqTransport {

@@ -19,7 +19,7 @@ use unifiedai_transport::{
 };
 use ureq::BodyReader;
 
-/// A response's body, read as it comes.
+/// The body of a response.
 pub struct Body {
     /// Gone once it has ended.
     source: Option<Source>,

@@ -43,36 +43,37 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// All of it is there. Boxed, because hyper keeps room for 32 requests for each connection.
 type RequestBody = Box<Full<Bytes>>;
 
-/// A response's body, read as it comes.
+/// The body of a response.
 pub type Body<R> = ResponseBody<Incoming, <R as Runtime>::Timer, Kept<R>>;
 
 /// Sockets, tasks and timers of an async runtime.
 pub trait Runtime: Send + Sync + 'static {
-    /// Tells one instance of the runtime from another.
+    /// Distinguishes instances of the runtime.
     type Id: Copy + Eq + Send + Sync + Unpin + 'static;
-    /// A timer of the runtime that the caller is in.
+    /// A timer of the current runtime.
     type Timer: Timer;
     /// A TCP stream.
     type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
-    /// What to do if [`id`](Self::id) gives nothing.
+    /// The advice if [`id`](Self::id) returns `None`.
     const NO_RUNTIME: &'static str;
-    /// True if a read of [`Tcp`](Self::Tcp) always asks the socket. False if it may answer from what the runtime was last notified of.
+    /// True if a read of [`Tcp`](Self::Tcp) always reads from the socket. False if it may use the runtime's last
+    /// readiness notification.
     const READS_ASK_SOCKET: bool;
 
-    /// The instance that the caller is in, if any.
+    /// The current instance of the runtime, if there is one.
     fn id() -> Option<Self::Id>;
 
-    /// Runs a task beside the caller's.
+    /// Spawns a task.
     fn spawn(task: impl Future<Output = ()> + Send + 'static);
 
     /// The timer of hyper's HTTP/2.
     fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static;
 
-    /// A host's addresses.
+    /// Resolves a host name.
     fn resolve(host: String, port: u16)
     -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// A TCP stream to an address.
+    /// Opens a TCP connection to an address.
     fn connect(address: SocketAddr)
     -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
 
@@ -80,7 +81,7 @@ pub trait Runtime: Send + Sync + 'static {
     fn socket(tcp: &Self::Tcp) -> SockRef<'_>;
 }
 
-/// Sends requests over connections that it keeps for the next ones. Clones share them.
+/// Sends requests over a connection pool. Clones share it.
 pub struct Client<R: Runtime>(Arc<Shared<R>>);
 
 pub(crate) struct Shared<R: Runtime> {
@@ -92,24 +93,24 @@ pub(crate) struct Shared<R: Runtime> {
 }
 
 impl<R: Runtime> Client<R> {
-    /// With all options at their defaults: TLS by rustls and ring, trusting Mozilla's roots; proxies from the environment.
+    /// Creates a client with default options: rustls with ring and Mozilla's roots; proxies from the environment.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the defaults are usable")]
     pub fn new() -> Self {
         Client::with_options(Options::new()).expect("usable options")
     }
 
-    /// TLS as configured by the caller, except for ALPN, which is set here.
+    /// Creates a client with the caller's own TLS configuration, except for ALPN, which is set here.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a configuration has been made already")]
     pub fn with_tls(config: impl Into<Arc<ClientConfig>>) -> Self {
         Client::with_options(Options::new().tls(config)).expect("usable options")
     }
 
-    /// With these options.
+    /// Creates a client with options.
     ///
     /// # Errors
-    /// If the options for TLS contradict each other, or a certificate or a key cannot be used.
+    /// If the TLS options contradict each other, or a certificate or a key is invalid.
     pub fn with_options(options: Options) -> Result<Self, ConfigError> {
         let mut config = Arc::unwrap_or_clone(tls::config(&options)?);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

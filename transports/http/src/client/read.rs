@@ -14,19 +14,19 @@ use std::{
 };
 use unifiedai_transport::{AsyncResponseBody, Time, TransportError};
 
-/// What a body comes over.
+/// The connection of a body.
 pub trait Carrier: Send + Unpin + 'static {
-    /// Lets it read.
+    /// Drives the connection's I/O.
     fn drive(&mut self, _: &mut Context<'_>) {}
 
-    /// The body has ended or is dropped.
+    /// The body has ended or was dropped.
     fn end(&mut self) {}
 }
 
 /// A service's connections are its own.
 impl Carrier for () {}
 
-/// A response's body, read as it comes.
+/// The body of a response.
 pub struct ResponseBody<D, T, C: Carrier> {
     /// Gone once it has ended.
     reading: Option<D>,

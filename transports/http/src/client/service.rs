@@ -20,17 +20,19 @@ use unifiedai_transport::{AsyncTransport, AttemptDeadlines, Time, TransportError
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Sends requests by a service of the caller's own: hyper-util's client, reqwest's, one with layers of tower, a mock.
+/// Sends requests through the caller's own service: hyper-util's client, reqwest's, a client with layers of tower, a
+/// mock.
 ///
-/// `B` is the type of the request's body. Connections, proxies and TLS are the service's. Of the limits, that for connecting does not
-/// hold, since a service does not show when it has connected. The service must not retry or follow redirects.
+/// `B` is the type of the request body. The service is responsible for connections, proxies and TLS. The connect
+/// deadline does not apply, because a service does not report when it has connected. The service must not retry or
+/// follow redirects.
 pub struct ServiceClient<S, B, T> {
     service: S,
     types: PhantomData<fn() -> (B, T)>,
 }
 
 impl<S, B, T> ServiceClient<S, B, T> {
-    /// Sends requests by clones of this service.
+    /// Creates a client that sends each request through a clone of this service.
     #[must_use]
     pub fn new(service: S) -> Self {
         ServiceClient {

@@ -14,13 +14,13 @@ use unifiedai_transport::{
 
 /// A timer of a runtime. It belongs to one call.
 pub trait Timer: Default + Send + Unpin + 'static {
-    /// The clock that it goes by.
+    /// The clock of the timer.
     fn now() -> Time;
 
-    /// Ready once `at` has come. Moving it later costs nothing until the old point has come.
+    /// Ready at `at`. Moving `at` later is free until the earlier time.
     fn poll(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()>;
 
-    /// The output of `work`, or `None` once `at` has come.
+    /// The output of `work`, or `None` at `at`.
     fn within<T>(
         &mut self,
         at: Time,
