@@ -1,4 +1,4 @@
-//! What the core costs by itself, each beside a floor: the least that any implementation of the same would have to do.
+//! The costs of the core, each next to a baseline: the least work that any implementation must do.
 //!
 //! ```text
 //! cargo bench --all-features --bench core
@@ -33,10 +33,10 @@ fn main() {
 }
 
 const EVENTS: usize = 500;
-/// What a socket hands over at once.
+/// The size of one read from a socket.
 const CHUNK: usize = 16 * 1024;
 
-/// An event of about 250 bytes. The fingerprint of a stream whose chunks differ is another one each time.
+/// An event of about 250 bytes. If chunks differ, the fingerprint is different in each.
 fn event(n: usize, differ: bool) -> String {
     let word = ["lorem", "quick", "brown", "stream"][n % 4];
     let mark = if differ { n } else { 0 };
@@ -60,7 +60,7 @@ fn stream(events: usize, differ: bool) -> Bytes {
 mod an_event {
     use super::*;
 
-    /// The floor: its JSON is looked at and thrown away.
+    /// The baseline: its JSON is skipped.
     #[divan::bench]
     fn floor_json_skipped(bencher: Bencher<'_, '_>) {
         let events: Vec<String> = (0..EVENTS).map(|n| event(n, false)).collect();
@@ -85,7 +85,7 @@ mod an_event {
         });
     }
 
-    /// Framed, decoded, and handed out as a `StreamEvent`.
+    /// Framed, decoded, and emitted as `StreamEvent`s.
     #[divan::bench(args = [false, true])]
     fn decoded(bencher: Bencher<'_, '_>, chunks_differ: bool) {
         let chunks = cut(&stream(EVENTS, chunks_differ));
@@ -99,7 +99,7 @@ mod an_event {
 mod one_large_event {
     use super::*;
 
-    /// The time a byte must not grow.
+    /// The time per byte must not grow.
     #[divan::bench(args = [40_000, 400_000, 4_000_000])]
     fn decoded(bencher: Bencher<'_, '_>, bytes: usize) {
         let text = "x".repeat(bytes);
@@ -131,7 +131,7 @@ mod a_request_with_100_messages {
         "Some words that a user wrote, \"quoted\" and with a line break.\n".repeat(8)
     }
 
-    /// The floor: a structure of the same content, written by `serde_json`.
+    /// The baseline: a structure with the same content, serialised by `serde_json`.
     #[divan::bench]
     fn floor_plain_structure(bencher: Bencher<'_, '_>) {
         let text = text();
@@ -161,7 +161,7 @@ mod a_request_with_100_messages {
     }
 }
 
-/// Of a Bedrock request with a body of 2 KB.
+/// The signature of a Bedrock request with a body of 2 KB.
 #[divan::bench]
 fn a_signature(bencher: Bencher<'_, '_>) {
     let credentials = AwsCredentials::new("AKID", "secret", None).unwrap();
@@ -184,7 +184,7 @@ fn cut(body: &Bytes) -> Vec<Bytes> {
         .collect()
 }
 
-/// An exchange whose request is out and whose answer begins.
+/// An exchange whose request was sent and whose response begins.
 fn streaming(chunks: Vec<Bytes>) -> (Exchange, Vec<Bytes>) {
     let provider: Arc<dyn Provider> = Arc::new(OpenAiChat::cerebras("key").unwrap());
     let request = ChatRequest::new("m")

@@ -1,4 +1,4 @@
-//! Memory is bounded by configuration, whatever the peer sends, and a piece of text costs one allocation.
+//! Memory is bounded by configuration, whatever the peer sends, and a text delta costs one allocation.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,10 +24,10 @@ use unifiedai::{
 const EVENT: usize = 256 << 10;
 const BODY: usize = 1 << 20;
 const ERROR_BODY: usize = 64 << 10;
-/// What a call takes that has next to nothing to keep.
+/// The memory of a call with almost nothing to keep.
 const BASE: usize = 32 << 10;
 
-/// What a peer may send, and what it may cost.
+/// A malicious response and the memory that it may take.
 struct Bomb {
     name: &'static str,
     status: u16,
@@ -37,9 +37,9 @@ struct Bomb {
     times: usize,
     /// Repetitions of `again` in one chunk.
     grouped: usize,
-    /// Buffers grow by doubling; a waiting event of one letter takes several times what counts as its content.
+    /// Buffers double when they grow; a queued event of one letter takes several times its charged bytes.
     most: usize,
-    /// How the call must end; `None` for a success.
+    /// The expected error; `None` for a success.
     end: Option<ErrorKind>,
 }
 
@@ -320,7 +320,7 @@ fn no_response_exceeds_the_memory_limit() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-// The event's own text; what the whole answer needs beside it grows by doubling.
+// The event's own text. The accumulated response grows by doubling.
 #[test]
 fn text_delta_costs_one_allocation() {
     let provider: Arc<dyn Provider> = Arc::new(OpenAiChat::cerebras("key").unwrap());

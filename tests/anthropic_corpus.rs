@@ -1,4 +1,4 @@
-//! Every recorded exchange in Anthropic's Messages, read as an independent reading reads it.
+//! Compares every recorded exchange with Anthropic's Messages API with an independent decoder.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use unifiedai::{
     sans_io::Exchange,
 };
 
-/// Streams that are errors although each of their events is well formed.
+/// Streams that are errors although each of their events is valid.
 const REFUSED: &[(&str, &str)] = &[(
     "anthropic/vercel-ai__spliced-message-start",
     "a second message begins inside of the first, whose text was already handed out",
@@ -95,7 +95,7 @@ fn compare(
     }
 }
 
-/// The message of an answer: a stream's events put together in the plainest way.
+/// The message of a response; a stream's events are joined in the simplest way.
 fn message(recording: &Recording) -> Value {
     let text = std::str::from_utf8(&recording.body).unwrap();
     if text.trim_start().starts_with('{') {
@@ -197,7 +197,7 @@ fn differences(response: &UnifiedChatResponse, message: &Value) -> Vec<String> {
         let ours = ours.map_or(Value::Null, |(_, json)| json.decode().unwrap());
         differ(name, ours, &message[name]);
     }
-    // Blank texts have no place in a message, and a history with them is refused.
+    // Blank texts are not allowed in a message; the API refuses a history with them.
     let is_empty = |block: &&Value| {
         let text = block["text"].as_str().unwrap_or("x");
         block["type"] == "text" && text.trim().is_empty()
@@ -211,7 +211,7 @@ fn differences(response: &UnifiedChatResponse, message: &Value) -> Vec<String> {
     found
 }
 
-/// Lists of no citations and the like are not told from their absence.
+/// An empty list, such as no citations, counts as a missing one.
 fn without_empty(block: &Value) -> Value {
     let mut block = block.clone();
     if block["citations"]
@@ -223,7 +223,7 @@ fn without_empty(block: &Value) -> Value {
     block
 }
 
-/// The message as it goes back to the provider with the next question.
+/// The message as the next request sends it back.
 fn sent_back(message: &Message) -> Value {
     let request = ChatRequest::new("m").user("q").message(message.clone());
     let results = message.content.iter().filter_map(|part| match part {
@@ -328,7 +328,7 @@ fn every_recorded_error_has_its_kind() {
             .headers
             .iter()
             .find(|(name, _)| name == "request-id");
-        // The body's own id counts: headers of recordings may be masked.
+        // The body's id has precedence: headers of recordings may be masked.
         let id = json["request_id"]
             .as_str()
             .or(header.map(|(_, id)| id.as_str()));

@@ -1,4 +1,4 @@
-//! What Anthropic's Messages are asked: one row a feature of the wire.
+//! Requests to Anthropic's Messages API: one row per feature.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,7 +42,7 @@ fn part(json: Value) -> ContentPart {
     ContentPart::provider_block("anthropic", Json::new(&json).unwrap())
 }
 
-/// The members that a request has beside those that every request has.
+/// The fields of a request in addition to those of every request.
 #[test]
 fn parameters() {
     let schema = JsonSchema::new("s", &json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false})).unwrap();
@@ -101,7 +101,7 @@ fn parameters() {
                 .parallel_tool_calls(false),
             json!({"tools": wire_tool, "tool_choice": {"type": "none"}}),
         ),
-        // The server refuses a choice without tools.
+        // The server refuses a tool choice without tools.
         (ask().tool_choice(ToolChoice::None), json!({})),
         (ask().tool_choice(ToolChoice::Auto), json!({})),
         (
@@ -211,7 +211,7 @@ fn messages() {
     let assistant = |parts| Message::new(Role::Assistant, parts);
     let user = |content: Value| json!({"role": "user", "content": content});
     let rows = [
-        // Neighbours with one role are one message, and results lead it.
+        // Adjacent messages of one role are merged, with results first.
         (
             ask()
                 .message(assistant(vec![call("1", "{\"a\": 1}"), call("2", "")]))
@@ -237,7 +237,7 @@ fn messages() {
                 json!([{"type": "text", "text": "hi"}, {"type": "text", "text": "again"}])
             )]),
         ),
-        // Thoughts and opaque blocks go back as they came, in their order.
+        // Reasoning and provider blocks are sent back unchanged, in their order.
         (
             ask().message(assistant(vec![
                 ContentPart::Reasoning {
@@ -277,7 +277,7 @@ fn messages() {
                 {"type": "document", "source": {"type": "file", "file_id": "file_1"}},
             ]))]),
         ),
-        // A cache point belongs to the part before it, whatever that is.
+        // A cache point belongs to the part before it, whatever its type.
         (
             ChatRequest::new("m").user_parts(vec![
                 ContentPart::text("long"),

@@ -1,4 +1,4 @@
-//! How Anthropic's Messages are read: whole and streamed alike, and what is no answer.
+//! Responses of Anthropic's Messages API: streams and single bodies give the same; invalid responses are errors.
 
 #![allow(
     clippy::unwrap_used,
@@ -84,7 +84,7 @@ fn stream_and_single_body_give_the_same_response() {
         assert_eq!(other.usage, whole.usage);
         assert_eq!((&other.id, &other.model), (&whole.id, &whole.model));
         assert_eq!(other.provider_metadata.extra, whole.provider_metadata.extra);
-        // The stream has an event that is not known.
+        // The stream contains an unknown event.
         let [warning] = other.warnings.as_slice() else {
             panic!("{:?}", other.warnings)
         };
@@ -114,7 +114,7 @@ fn stream_and_single_body_give_the_same_response() {
 }
 
 #[test]
-fn cut_anywhere_it_is_never_a_wrong_success() {
+fn a_stream_cut_anywhere_is_never_a_wrong_success() {
     let body = stream(&EVENTS);
     let full = streamed(body.clone());
     let all = full.result.unwrap();
@@ -197,7 +197,7 @@ fn protocol_violations_are_errors() {
             "{events:?}"
         );
     }
-    // A proxy that repeats the beginning is forgiven, and so is OpenAI's end marker behind the end.
+    // A proxy may repeat the first event or append OpenAI's end marker.
     let repeated = [&[EVENTS[0]], &EVENTS[..]].concat();
     let body = stream(&repeated) + "data: [DONE]\n\n";
     let warnings = streamed(body).result.unwrap().warnings;
@@ -237,7 +237,7 @@ fn stop_reasons_map_to_openai_and_keep_the_native_value() {
         ("refusal", FinishReason::ContentFilter),
         ("pause_turn", FinishReason::Other("pause_turn".into())),
     ] {
-        // One with calls to run says so instead of `end_turn`.
+        // A message with tool calls and `end_turn` is reported as `tool_calls`.
         let body = format!(
             r#"{{"id":"1","model":"claude","content":[{{"type":"text","text":"a"}}],"stop_reason":"{native}"}}"#
         );
@@ -258,7 +258,7 @@ fn stop_reasons_map_to_openai_and_keep_the_native_value() {
 }
 
 #[test]
-fn tool_calls_end_one_by_one_and_blocks_that_never_end_are_kept() {
+fn tool_calls_end_one_by_one_and_unclosed_blocks_are_kept() {
     let outcome = streamed(stream(&EVENTS));
     let ends: Vec<_> = outcome
         .events
@@ -272,7 +272,7 @@ fn tool_calls_end_one_by_one_and_blocks_that_never_end_are_kept() {
         panic!("{ends:?}")
     };
     assert!(first < second, "parts with lower numbers come first");
-    // A call without arguments is whole only by its end: see `tests/unclosed_calls.rs`.
+    // A call without arguments is complete only at its end: see `tests/unclosed_calls.rs`.
     let without_stops: Vec<&str> = EVENTS
         .into_iter()
         .filter(|event| !event.contains("content_block_stop") || event.contains("\"index\":5"))
@@ -285,7 +285,7 @@ fn tool_calls_end_one_by_one_and_blocks_that_never_end_are_kept() {
 }
 
 #[test]
-fn allowances_ids_and_hints_come_from_the_headers() {
+fn rate_limits_ids_and_retry_hints_come_from_the_headers() {
     let answer = Answer::new(
         429,
         "application/json",

@@ -1,4 +1,4 @@
-//! Every recorded exchange with Bedrock's Converse, read as an independent reading reads it.
+//! Compares every recorded exchange with Bedrock's Converse API with an independent decoder.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,
@@ -129,7 +129,7 @@ fn agree(
     Ok(())
 }
 
-/// Whoever adds up the events gets the response.
+/// Folding the events gives the response.
 fn fold(full: &Outcome) -> Result<(), String> {
     let mut folded = unifiedai::sans_io::Accumulator::new();
     full.events.iter().for_each(|event| folded.apply(event));
@@ -155,7 +155,7 @@ fn check_arrivals(
     Ok(())
 }
 
-/// A success only from the end of `messageStop` on, where nothing but the usage may be missing.
+/// A cut stream succeeds only after `messageStop`, where only the usage may be missing.
 fn check_cuts(
     recording: &Recording,
     full: &Outcome,
@@ -194,7 +194,8 @@ fn check_cuts(
     Ok(())
 }
 
-/// Every place in a short stream, or with `UNIFIEDAI_CUTS=all` in any; else those around its frames and some between.
+/// Every position in a short stream, and in any stream with `UNIFIEDAI_CUTS=all`; else those around its frames and
+/// some between.
 fn places(body: &[u8]) -> Vec<usize> {
     #[expect(clippy::disallowed_methods, reason = "a setting of the tests alone")]
     let all = std::env::var_os("UNIFIEDAI_CUTS").is_some_and(|wanted| wanted == "all");

@@ -1,4 +1,4 @@
-//! What comes from Bedrock, in answers and streams made by hand.
+//! Responses and streams of Bedrock, with fixtures made by hand.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,
@@ -76,7 +76,7 @@ fn message_stop() -> (&'static str, Value) {
     )
 }
 
-/// Everything beside the content.
+/// Everything except the content.
 fn beside() -> Value {
     json!({
         "usage": {"inputTokens": 3, "outputTokens": 5, "totalTokens": 20, "cacheReadInputTokens": 10,
@@ -256,7 +256,7 @@ fn responses_can_be_replayed() {
     let encoded = bedrock().encode_chat(&request).unwrap();
     let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
     let mut expected = every_block_whole()["output"]["message"].clone();
-    // Citations and marks of the service are for reading.
+    // Citations and guardrail marks are not sent back.
     expected["content"][2] = json!({"text": "Hello"});
     expected["content"][3] = json!({"text": "cited"});
     expected["content"][6]["toolUse"]
@@ -267,7 +267,7 @@ fn responses_can_be_replayed() {
 }
 
 #[test]
-fn a_stream_ends_with_its_metadata_and_is_complete_without() {
+fn a_stream_ends_with_its_metadata_and_is_complete_without_it() {
     let all = every_block();
     let until = |n: usize| stream(&frames(&all[..n])).result;
     let complete = until(all.len() - 1).unwrap();
@@ -277,7 +277,7 @@ fn a_stream_ends_with_its_metadata_and_is_complete_without() {
         let error = until(n).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Truncated, "{n}");
     }
-    // Metadata before the stop reason is no end, and nothing after both counts.
+    // Metadata before the stop reason is not an end, and events after both are ignored.
     let mut swapped = all.clone();
     let last = swapped.len() - 1;
     swapped.swap(last - 1, last);
@@ -336,7 +336,7 @@ fn exceptions_end_a_stream_at_any_position() {
 }
 
 #[test]
-fn frames_that_make_no_sense_are_protocol_errors() {
+fn invalid_frames_are_protocol_errors() {
     let huge = json!(u64::from(u32::MAX) * 2);
     let cases = [
         vec![(

@@ -1,4 +1,4 @@
-//! What goes to Bedrock: the body of Converse, put in order or refused before it is sent.
+//! The body of Converse requests, and requests that are refused before they are sent.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,
@@ -173,7 +173,7 @@ fn params_missing_in_converse_are_errors_or_warnings() {
 }
 
 #[test]
-fn options_become_members_and_extra_counts_before_the_typed_ones() {
+fn options_become_fields_and_extra_fields_have_precedence() {
     let options = ConverseOptions::new()
         .guardrail(
             Guardrail::new("g1", "DRAFT")
@@ -205,7 +205,7 @@ fn options_become_members_and_extra_counts_before_the_typed_ones() {
         streamed["promptVariables"],
         json!({"name": {"text": "Ann"}})
     );
-    // A whole answer has no stream to go along with.
+    // A single-body response has no stream processing mode.
     guardrail
         .as_object_mut()
         .unwrap()
@@ -287,7 +287,7 @@ fn turns_are_merged_with_results_first() {
 }
 
 #[test]
-fn blank_texts_are_left_out() {
+fn blank_texts_are_dropped() {
     let request = ChatRequest::new("m")
         .system("  ")
         .user_parts(vec!["".into(), "Hi".into(), "\n".into()])
@@ -305,7 +305,7 @@ fn blank_texts_are_left_out() {
 }
 
 #[test]
-fn reasoning_goes_back_with_its_signature_and_redacted_as_it_came() {
+fn reasoning_is_sent_back_with_its_signature_or_redacted_block() {
     let thought = |signature: Option<&str>| ContentPart::Reasoning {
         text: "hm \u{1F980}".into(),
         signature: signature.map(str::to_owned),
@@ -333,7 +333,7 @@ fn reasoning_goes_back_with_its_signature_and_redacted_as_it_came() {
 }
 
 #[test]
-fn blocks_of_others_are_left_out_with_a_warning_and_names_refused() {
+fn foreign_blocks_are_dropped_with_a_warning_and_names_refused() {
     let mut message = Message::new(
         Role::User,
         vec![
@@ -442,7 +442,7 @@ fn tools_have_a_schema_and_the_choice_is_a_union() {
 }
 
 #[test]
-fn no_tool_means_no_tools_as_long_as_the_conversation_has_no_calls() {
+fn tools_are_omitted_only_if_the_conversation_has_no_calls() {
     let fresh = ask().tool(add()).tool_choice(ToolChoice::None);
     assert_eq!(body(&fresh), body(&ask()));
     let with_calls = |request: ChatRequest| {
@@ -539,7 +539,7 @@ fn conversations_invalid_for_converse_are_refused_with_a_reason() {
 }
 
 #[test]
-fn results_can_be_json_and_blocks_of_bedrock_s_own() {
+fn results_can_be_json_and_bedrock_blocks() {
     let mut result = ToolResult::new("x", "");
     result.content = vec![json_result(&json!({"a": 1})).unwrap()];
     let request = ask()
@@ -560,7 +560,7 @@ fn results_can_be_json_and_blocks_of_bedrock_s_own() {
 }
 
 #[test]
-fn a_provider_that_cannot_work_is_refused_when_it_is_made() {
+fn an_invalid_provider_configuration_is_refused_when_built() {
     let keys = || AwsCredentials::new("AKID", "canary", None).unwrap();
     let cases = [
         (Bedrock::builder().region("us-east-1"), "needs credentials"),

@@ -1,4 +1,4 @@
-//! Bedrock over a real socket, before a server that checks signatures as the service does.
+//! Bedrock over a real socket, with a server that checks signatures like the service.
 #![cfg(all(feature = "bedrock", feature = "ureq"))]
 #![allow(
     clippy::unwrap_used,
@@ -66,7 +66,7 @@ fn stream(client: &Client, request: ChatRequest) -> Result<(String, String), Err
 }
 
 #[test]
-fn signed_requests_are_let_in_whatever_the_model_s_name() {
+fn signed_requests_are_accepted_for_any_model_name() {
     for token in [None, Some("session+/=token")] {
         let server = server(token);
         let client = client(&server, |b| b.credentials(keys("loopback-secret", token)));
@@ -114,7 +114,7 @@ fn wrong_credentials_are_reported_without_their_value() {
 }
 
 #[test]
-fn a_key_and_a_closure_do_as_well() {
+fn an_api_key_and_a_credentials_callback_work_too() {
     let server = server(None);
     let with_key = client(&server, |b| b.api_key("loopback-key").unwrap());
     assert!(!with_key.chat(ask(MODEL)).unwrap().text().is_empty());

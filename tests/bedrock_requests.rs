@@ -1,4 +1,4 @@
-//! Every recorded request to Bedrock's Converse, said with the library's own types: the body must come out the same.
+//! Encodes every recorded request to Bedrock's Converse API from the library's types: the body must be equal.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ fn every_recorded_request_can_be_encoded() {
     let (mut said, mut wrong) = (0, Vec::new());
     for recording in &recordings {
         let operation = recording.operation.as_str();
-        // What the service itself refused is no example.
+        // Requests that the service refused are not examples.
         let good = recording.status == 200 && recording.request["messages"].is_array();
         if !good || !operation.starts_with("converse") {
             continue;
@@ -63,7 +63,7 @@ fn every_recorded_request_can_be_encoded() {
     assert!(recordings.is_empty() || said > 150);
 }
 
-/// A path without its encoding, which is not the same everywhere.
+/// The decoded path: percent-encoding differs between clients.
 fn path(url: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = url.as_bytes();
@@ -169,7 +169,7 @@ fn format(format: &Value) -> ResponseFormat {
     ResponseFormat::JsonSchema(wanted)
 }
 
-/// A block as a part of the library's own, where it has one.
+/// Converts a block to a typed part, if there is one.
 fn part(block: &Value) -> ContentPart {
     let own = || ContentPart::provider_block("bedrock", Json::new(block).unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -233,7 +233,8 @@ fn media(prefix: &str, value: &Value) -> Media {
     }
 }
 
-/// The recorded body without what says nothing: blank texts, the status of a success, settings that are empty; with one
+/// The recorded body without content that has no effect: blank texts, the status of a success, empty settings.
+/// Messages of one role are merged, integers are compared as numbers, and names are normalised.
 /// turn for messages of one role, whole numbers as any others, and names as they are sent.
 fn expected(body: &Value) -> Value {
     let mut body = body.clone();
@@ -270,7 +271,7 @@ fn expected(body: &Value) -> Value {
         .iter_mut()
         .flat_map(|turn| turn["content"].as_array_mut().unwrap())
     {
-        // One with citations is said in Bedrock's own JSON and stays as it is.
+        // A document with citations is sent as a provider block and stays unchanged.
         let own = block.pointer("/document/citations").is_some();
         if let Some(Value::String(name)) = block.pointer_mut("/document/name").filter(|_| !own) {
             *name = name.replace('_', "-");

@@ -23,7 +23,7 @@ use unifiedai::{
 
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 
-/// A server that answers so far and then is silent. Gives its base URL.
+/// A server that sends `answer` and then nothing. Returns its base URL.
 fn silent_after(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -75,14 +75,14 @@ fn a_call_ends_while_the_server_is_silent_and_is_not_repeated() {
     assert!(!error.is_retryable());
     assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(error.attempts().len(), 1);
-    // Later calls with the handle send nothing; those of the client itself are not concerned.
+    // Later calls with the handle send nothing; the client itself is not affected.
     let again = client.cancelled_by(&handle).chat(request()).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Cancelled);
     assert!(CONNECTIONS.load(Ordering::SeqCst) - before <= 2);
 }
 
 #[test]
-fn cancelled_stream_of_a_silent_server_returns_partial_output() {
+fn cancelled_stream_of_an_idle_server_returns_partial_output() {
     let client = client(&silent_after(HALF));
     let mut stream = client.stream(request()).unwrap();
     let handle = stream.cancel_handle();
@@ -107,7 +107,7 @@ fn cancelled_stream_of_a_silent_server_returns_partial_output() {
 }
 
 #[test]
-fn a_call_that_waits_for_its_next_attempt_or_its_turn_ends() {
+fn a_call_that_waits_for_an_attempt_or_a_permit_ends() {
     let late = "HTTP/1.1 503 Late\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n";
     let mut options = CallOptions::default();
     options.retry.max_retry_after = Duration::from_secs(100);

@@ -1,4 +1,4 @@
-//! Every recorded exchange with Cerebras, read as an independent reading reads it.
+//! Compares every recorded exchange with Cerebras with an independent decoder.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Cohere's API on fixtures of our own: what is sent, and what is read, whole and as a stream.
+//! Cohere's API with fixtures of our own: requests, single-body responses and streams.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ fn ask() -> ChatRequest {
     ChatRequest::new("command-a").user("hi")
 }
 
-/// A question that the model answered with a call.
+/// A conversation whose last message is a tool call.
 fn called() -> ChatRequest {
     let call = ContentPart::ToolCall(ToolCall::new("c1", "f", "{}"));
     ask().message(Message::new(Role::Assistant, vec![call]))
@@ -248,7 +248,7 @@ fn a_failure_shows_only_in_the_last_event() {
 }
 
 #[test]
-fn the_list_of_models_has_pages() {
+fn the_list_of_models_is_read_page_by_page() {
     let page = r#"{"models":[{"name":"command-a","endpoints":["chat"],"context_length":256000.0}],"next_page_token":null}"#;
     let exchange = Exchange::list_models(cohere(), options(), start()).unwrap();
     let outcome = run(exchange, &Answer::json(page), Arrival::Whole);

@@ -1,4 +1,4 @@
-//! Every recorded exchange with Cohere's API, version 2, read as an independent reading reads it.
+//! Compares every recorded exchange with Cohere's API, version 2, with an independent decoder.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Conversations that began elsewhere, or whose answers were cut, as each wire takes them.
+//! Conversations that began at another provider, or whose responses were cut, as each API accepts them.
 
 #![allow(
     clippy::unwrap_used,
@@ -64,7 +64,7 @@ fn thought(text: &str, signature: Option<&str>) -> Value {
     }
 }
 
-/// The message of an answer that comes whole or, with `stream`, in events.
+/// The message of a response: a single body or, with `stream`, events.
 fn answer(provider: impl Provider + 'static, stream: bool, body: &str) -> Value {
     let provider: Arc<dyn Provider> = Arc::new(provider);
     let answer = match stream {
@@ -303,7 +303,7 @@ fn reasoning_only_turn_is_dropped() {
         );
         assert_eq!(warnings, ["reasoning_left_out"]);
     }
-    // What follows in the next message of the same turn is its answer.
+    // Text in the next message of the same turn follows it.
     let messages = json!([
         text("user", "one"),
         turn("assistant", json!([thought("Hm.", Some("s"))])),
@@ -363,7 +363,7 @@ fn other_protocols_behave_the_same() {
     }
 }
 
-/// What each result says, in the order in which they are sent.
+/// The text of each result, in the order in which they are sent.
 fn results(body: &Value) -> Vec<String> {
     let contents = body["contents"].as_array().unwrap().iter();
     let parts = contents.flat_map(|content| content["parts"].as_array().unwrap().clone());
@@ -408,7 +408,7 @@ fn results_are_in_the_order_of_their_calls() {
         ] {
             let mut messages = vec![text("user", "q"), turn("assistant", three.clone())];
             messages.extend(answers.as_array().unwrap().clone());
-            // Another turn gives the ids again.
+            // Another turn reuses the ids.
             messages.push(turn("assistant", json!([call("c", "f"), call("a", "f")])));
             messages.push(turn("tool", json!([result("a", "5")])));
             messages.push(turn("tool", json!([result("c", "4")])));
@@ -430,7 +430,7 @@ fn results_are_in_the_order_of_their_calls() {
     }
 }
 
-// results-in-call-order: the calls of one id are answered in their order.
+// results-in-call-order: results with one id belong to its calls in order.
 #[test]
 fn results_of_one_id_belong_to_its_calls_one_by_one() {
     let messages = json!([

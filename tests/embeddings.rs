@@ -1,4 +1,4 @@
-//! Embeddings, the second operation on the machine: every provider's shape, batches, order, wrong types.
+//! Embeddings: each provider's format, batches, order, wrong types.
 
 #![allow(
     clippy::unwrap_used,
@@ -261,7 +261,7 @@ fn wrong_shape_is_reported_with_its_path() {
     assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
 }
 
-/// Drives an exchange that sends several requests; each is answered by `answer`.
+/// Runs an exchange of several requests; `answer` returns each response.
 fn several(
     provider: &Arc<dyn Provider>,
     request: EmbedRequest,
@@ -373,7 +373,7 @@ mod bedrock {
             ]
             .into_iter()
             .find_map(|value| serde_json::from_value::<Vec<f32>>(value.clone()).ok());
-            // Nova's own shape is not spoken.
+            // Nova's own format is not supported.
             let Some(expected) = expected else {
                 continue;
             };

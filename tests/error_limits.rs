@@ -1,6 +1,6 @@
-//! Limits that pass and limits that do not, in the words of each provider.
+//! Temporary and lasting limits, in each provider's messages.
 //!
-//! The words are those of the providers' references and of users' reports; names and numbers in them are made up.
+//! The messages are from the providers' references and users' reports; names and numbers in them are made up.
 
 #![allow(
     clippy::unwrap_used,
@@ -232,7 +232,7 @@ const LASTING: &[(u16, &str)] = &[
     ),
 ];
 
-/// Limits of a minute, of a second and of requests at once.
+/// Limits per minute, per second and of concurrent requests.
 const PASSING: &[(&str, Option<u64>)] = &[
     (
         "Rate limit reached for gpt-x in organization org-x on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s. Visit https://platform.openai.com/account/rate-limits to learn more. You can increase your rate limit by adding a payment method to your account at https://platform.openai.com/account/billing.",
@@ -308,7 +308,7 @@ const PASSING: &[(&str, Option<u64>)] = &[
     ("Per-minute usage limit reached", None),
 ];
 
-/// A body that has a message, and beside it what the provider of the message has; wrapped as gateways do.
+/// Bodies with this message in each provider's format, and as gateways wrap it.
 fn shapes(message: &str) -> Vec<Value> {
     let inner = json!({"error": {"message": message, "type": "x_error"}});
     vec![
@@ -462,7 +462,7 @@ fn codes_identify_quota_errors_with_vague_messages() {
             }
         }
     }
-    // A period tells something only where a limit was met.
+    // A period counts only in a rate-limit error.
     let weekly = json!({"error": {"message": "No.", "code": "user_weekly_rate_limited"}});
     assert_eq!(kind(429, &weekly).0, ErrorKind::QuotaExceeded);
     assert_eq!(kind(400, &weekly).0, ErrorKind::BadRequest);
@@ -471,7 +471,7 @@ fn codes_identify_quota_errors_with_vague_messages() {
     assert_eq!(kind(429, &anthropic).0, ErrorKind::QuotaExceeded);
 }
 
-/// Google names the quotas that were exceeded, and gives seconds beside those of a day.
+/// Google names the exceeded quotas, and sends a wait in seconds even for a daily quota.
 #[test]
 fn google_quotas_are_identified_by_name() {
     let body = |quotas: &[(&str, &str)]| {
@@ -558,7 +558,7 @@ fn requests_larger_than_a_minutes_tokens_are_too_large() {
     assert_eq!(kind(413, &overflow).0, ErrorKind::ContextOverflow);
 }
 
-/// LiteLLM names the class of its error in the message alone.
+/// LiteLLM names its error class only in the message.
 #[test]
 fn a_class_in_the_message_of_litellm_is_read() {
     for (class, wanted) in [
@@ -582,7 +582,7 @@ fn a_class_in_the_message_of_litellm_is_read() {
     }
 }
 
-/// A message may quote the prompt: a code in words counts before it.
+/// A message may quote the prompt, so a textual code has precedence.
 #[test]
 fn a_class_that_a_message_quotes_is_not_the_errors_own() {
     let message = "Invalid value: 'what is a ContextWindowExceededError?'";
@@ -592,7 +592,7 @@ fn a_class_that_a_message_quotes_is_not_the_errors_own() {
     assert_eq!(error.kind(), ErrorKind::BadRequest);
 }
 
-/// A gateway that had begun a stream frames the error as an event although the status says what it is.
+/// A gateway that had begun a stream frames the error as an event, with an error status.
 #[test]
 fn an_error_body_that_is_framed_as_an_event_is_read() {
     for (body, kind) in [
@@ -608,7 +608,7 @@ fn an_error_body_that_is_framed_as_an_event_is_read() {
             ": ping\n\ndata:{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\"}}",
             ErrorKind::QuotaExceeded,
         ),
-        // Over several lines, which one line feed joins.
+        // Over several lines, joined by one line feed.
         (
             "data: {\"error\":\ndata: {\"message\": \"m\",\ndata:\"code\": \"insufficient_quota\"}}\n\n",
             ErrorKind::QuotaExceeded,
@@ -625,7 +625,7 @@ fn an_error_body_that_is_framed_as_an_event_is_read() {
             "data: [{\"error\":\ndata: {\"message\": \"m\", \"code\": \"insufficient_quota\"}}]\n\n",
             ErrorKind::QuotaExceeded,
         ),
-        // Behind another event, and without a blank line before the next.
+        // After another event, without a blank line before it.
         (
             "data: {\"choices\": []}\n\ndata: {\"error\":\ndata: {\"message\": \"m\", \"code\": \"insufficient_quota\"}}\n",
             ErrorKind::QuotaExceeded,

@@ -1,4 +1,4 @@
-//! What a provider says of a failure, on a terminal or in a log.
+//! A provider's error texts on a terminal or in a log.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use unifiedai::provider::{OpenAiChat, Provider, anthropic::Anthropic, gemini::Gemini};
 
-/// `any::<String>()` has no control characters.
+/// `any::<String>()` generates no control characters.
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(
         prop_oneof![any::<char>(), prop::char::range('\0', '\u{9f}')],

@@ -1,4 +1,4 @@
-//! What another attempt sends: the request is made anew for it.
+//! Later attempts: each attempt encodes its request again.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,
@@ -46,7 +46,7 @@ fn wires() -> Vec<Arc<dyn Provider>> {
     ]
 }
 
-/// Has something that each wire must leave out, and whatever a request can have beside its body.
+/// A request with a feature that each API must drop, and with all settings outside the body.
 fn laden(stream: bool) -> ChatRequest {
     let mut request = request(stream)
         .system("s")
@@ -59,13 +59,13 @@ fn laden(stream: bool) -> ChatRequest {
     request
 }
 
-/// All of a request, but for a signature and its date.
+/// A request without its signature and date.
 fn sent(call: &mut Call) -> String {
     let (mut request, _) = call.send();
     if request.headers_mut().remove("x-amz-date").is_some() {
         request.headers_mut().remove("authorization").unwrap();
     }
-    // `Debug` leaves out what is sensitive.
+    // `Debug` hides sensitive headers.
     let headers = request
         .headers()
         .iter()
@@ -94,7 +94,7 @@ fn another_attempt_sends_the_same_request() {
 }
 
 #[test]
-fn after_another_attempt_each_warning_is_there_once() {
+fn each_warning_is_reported_once_after_several_attempts() {
     let mut call = Call::new(cerebras(), laden(false), options());
     call.answer(503, &[], "").sleep();
     call.answer(200, &[JSON], WHOLE);
@@ -104,7 +104,7 @@ fn after_another_attempt_each_warning_is_there_once() {
     assert_eq!(warned, expected);
 }
 
-/// The headers of the next request that are not the library's.
+/// The headers of the next request that the library did not set.
 fn own_headers(call: &mut Call) -> Vec<(String, String)> {
     let (request, _) = call.send();
     let own = request.headers().iter().filter(|(name, _)| {
@@ -117,7 +117,7 @@ fn own_headers(call: &mut Call) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_callers_headers_go_to_the_first_target_alone_unless_they_are_shared() {
+fn caller_headers_are_sent_to_the_first_target_only_unless_shared() {
     let targets = Fallback::new(FallbackTarget::new(named("one"), "m1").header("x-one", "1"))
         .then(FallbackTarget::new(named("two"), "m2").header("x-two", "2"))
         .then(FallbackTarget::new(named("three"), "m3"));
@@ -169,7 +169,7 @@ fn skipped_first_target_keeps_the_callers_headers() {
 }
 
 #[test]
-fn headers_of_the_message_s_framing_and_a_foreign_host_are_refused() {
+fn framing_headers_and_a_foreign_host_are_refused() {
     let made = |name: &str, value: &str| {
         let asked = Arc::new(request(false).header(name, value));
         Exchange::new(named("one"), asked, Arc::new(options()), start(1))
@@ -198,7 +198,7 @@ fn headers_of_the_message_s_framing_and_a_foreign_host_are_refused() {
 }
 
 #[test]
-fn another_attempt_at_another_target_sends_that_one_its_request() {
+fn each_target_gets_its_own_request() {
     let targets = Fallback::new(FallbackTarget::new(named("one"), "m1")).then(FallbackTarget::new(
         Arc::new(Anthropic::new("k").unwrap()),
         "m2",
@@ -215,7 +215,7 @@ fn another_attempt_at_another_target_sends_that_one_its_request() {
     assert_eq!(sent(&mut call), first);
 }
 
-/// Can say the request once.
+/// A provider that can encode a request once.
 #[derive(Debug)]
 struct Once {
     wire: OpenAiChat,

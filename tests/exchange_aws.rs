@@ -1,4 +1,4 @@
-//! Amazon's event streams, driven by hand.
+//! AWS event streams, with a manual driver.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,

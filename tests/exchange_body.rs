@@ -1,4 +1,4 @@
-//! What a body is taken for, how large it may get, and when it counts as complete.
+//! Detection of a body's format, its size limits, and its end.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,7 +18,7 @@ use unifiedai::{
     transport::{RequestDelivery, TransportErrorKind},
 };
 
-/// A call that gets this answer, in pieces of every size: all must come to the same.
+/// Runs a call with this response in chunks of every size; all must give the same.
 fn answered(
     stream: bool,
     status: u16,
@@ -137,7 +137,7 @@ fn html_page_instead_of_a_response_is_shown_and_not_retried() {
         let error = answered(true, 200, &[], text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{text}");
     }
-    // What can be the beginning of a stream is one that was cut.
+    // The beginning of a stream is reported as a cut stream.
     for text in ["d", "da", "dat", "e", "retr"] {
         let error = answered(true, 200, &[], text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Truncated, "{text}");
@@ -181,7 +181,7 @@ fn compressed_response_is_refused_and_never_parsed() {
     assert_eq!(error.kind(), ErrorKind::InternalServer);
 }
 
-// F17: white space while the server works, byte by byte.
+// F17: white space while the server generates, byte by byte.
 #[test]
 fn keep_alive_space_before_a_single_body_is_dropped() {
     let mut call = Call::whole(once());
@@ -204,7 +204,7 @@ fn empty_body_is_an_error() {
         for (status, body) in [(200, ""), (204, ""), (200, " \n ")] {
             let error = answered(stream, status, &[JSON], body).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Truncated, "{status} {body:?}");
-            assert!(error.message().contains("no content"), "{error}");
+            assert!(error.message().contains("body is empty"), "{error}");
         }
     }
 }
@@ -261,7 +261,7 @@ fn stream_completes_only_at_its_terminal_signal() {
     }
 }
 
-// F19: what comes after the reason for stopping can be the usage.
+// F19: the usage may follow the finish reason.
 #[test]
 fn stream_cut_inside_an_event_after_its_finish_warns() {
     let usage = r#"data: {"id":"c1","choices":[],"usage":{"total_tokens":2}}"#;
@@ -312,7 +312,7 @@ fn reset_after_the_end_marker_is_ignored() {
     }
 }
 
-// F98: a whole answer ends by its framing and by nothing else.
+// F98: a single-body response ends only by its framing.
 #[test]
 fn reset_truncates_a_single_body_response() {
     let mut call = Call::whole(once());
@@ -399,7 +399,7 @@ fn an_endless_error_body_is_cut() {
 }
 
 #[test]
-fn raw_frames_do_not_pile_up_before_the_first_visible_event() {
+fn raw_frames_before_the_first_visible_event_are_bounded() {
     let mut wanted = request(true);
     wanted.include_raw_frames = true;
     let mut call = Call::new(

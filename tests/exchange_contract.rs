@@ -1,4 +1,4 @@
-//! What the machine promises its driver, whatever the driver does.
+//! The machine's guarantees to its driver, whatever the driver does.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -158,7 +158,7 @@ fn a_jump_to_the_end_of_time_ends_a_limited_call_and_no_other() {
     assert_eq!(call.result().unwrap().text(), "x");
 }
 
-// F54: nothing is handed out that a later attempt could take back.
+// F54: events are not emitted while a later attempt could discard them.
 #[test]
 fn events_are_held_back_until_one_is_visible() {
     let mut call = Call::stream(options());
@@ -172,7 +172,7 @@ fn events_are_held_back_until_one_is_visible() {
     assert_eq!(call.text(), "x");
 }
 
-// F54: how the bytes were cut into chunks must not decide whether a call is tried again.
+// F54: chunk boundaries must not decide whether a call is retried.
 #[test]
 fn events_that_were_not_fetched_before_a_failure_still_come_out() {
     let mut call = Call::stream(with(|options| options.retry.retry_ambiguous = true));
@@ -186,7 +186,7 @@ fn events_that_were_not_fetched_before_a_failure_still_come_out() {
     assert_eq!(error.partial().unwrap().text(), "x");
 }
 
-// F115, F117: cancelling is dropping, at any point, and leaves nothing behind.
+// F115, F117: dropping cancels a call at any point and leaves no state.
 #[test]
 fn dropping_is_safe_at_every_step() {
     let parts: [fn(&mut Call); 7] = [
@@ -232,7 +232,7 @@ fn empty_chunk_is_ignored() {
 }
 
 #[test]
-fn a_step_can_be_shown_without_the_key() {
+fn debug_of_a_step_hides_the_key() {
     let mut call = Call::whole(options());
     let step: Step = call.step();
     assert!(matches!(step, Step::Send { .. }));

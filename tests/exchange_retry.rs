@@ -1,4 +1,4 @@
-//! When a call is tried again, when not, and what is said of it afterwards.
+//! Which calls are retried, and what their errors contain.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +20,7 @@ fn replaying() -> CallOptions {
     with(|options| options.retry.retry_ambiguous = true)
 }
 
-/// Whether the call goes on with another attempt.
+/// Whether the call makes another attempt.
 fn tries_again(call: &mut Call) -> bool {
     !call.is_done()
 }
@@ -73,7 +73,7 @@ fn the_code_decides_before_the_status() {
     }
 }
 
-// F53: the same inside a stream as with a status.
+// F53: in a stream as with a status.
 #[test]
 fn a_used_up_quota_does_not_pass_inside_a_stream_either() {
     for (code, kind, wanted) in [

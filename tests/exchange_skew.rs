@@ -1,4 +1,4 @@
-//! A signature that our clock made too early or too late.
+//! Signatures that are too early or too late because of the local clock.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,8 @@ fn signed() -> Arc<dyn Provider> {
 const REFUSED: &str =
     r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20231114T221320Z"}"#;
 
-/// Sends, is refused with this server time (seconds from ours), and tells whether and when it signs again.
+/// Sends a request that is refused with this server time (seconds from ours). Returns the date of the second
+/// signature, if there is one.
 fn refused_at(provider: Arc<dyn Provider>, ahead: i64) -> (Call, Option<String>) {
     let mut call = Call::new(provider, request(false), once());
     let date = (SystemTime::UNIX_EPOCH + WALL)
@@ -68,7 +69,7 @@ fn a_clock_that_is_right_is_not_the_reason() {
 }
 
 #[test]
-fn a_server_moves_the_date_of_a_signature_by_no_more_than_a_clock_can_be_wrong() {
+fn the_clock_correction_has_a_limit() {
     let most = 15 * 3600;
     assert_eq!(
         refused_at(signed(), most).1.as_deref(),
@@ -89,7 +90,7 @@ fn a_server_moves_the_date_of_a_signature_by_no_more_than_a_clock_can_be_wrong()
 }
 
 #[test]
-fn a_key_in_a_header_is_not_signed_again() {
+fn a_request_with_a_key_header_is_not_repeated() {
     assert_eq!(refused_at(cerebras(), 3600).1, None);
 }
 

@@ -1,4 +1,4 @@
-//! Every time limit by itself, with the time handed in.
+//! Every time limit by itself, in virtual time.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -35,7 +35,7 @@ fn assert_timeout(error: &Error, kind: TimeoutKind, limit: &str) {
     assert!(text.contains(&format!("({kind} timeout)")), "{text}");
 }
 
-/// A limit passes at `limit`, and not a moment earlier.
+/// Checks that a limit expires at `limit` and not earlier.
 fn passes_at(call: &mut Call, limit: Duration) {
     let deadline = call.deadline();
     assert_eq!(deadline.saturating_since(call.now), limit);
@@ -134,7 +134,7 @@ fn a_stream_that_goes_on_may_last_for_hours() {
     assert_eq!(call.result().unwrap().text().len(), 1000);
 }
 
-// F47: a byte a minute brings no event.
+// F47: a byte per minute gives no event.
 #[test]
 fn a_drip_runs_into_the_progress_limit() {
     let mut call = Call::stream(once());
@@ -175,7 +175,7 @@ fn the_first_token_has_its_own_limit() {
 }
 
 #[test]
-fn after_the_first_token_its_limit_is_gone() {
+fn the_first_token_limit_ends_with_the_first_token() {
     let mut call = Call::stream(timed(|t| t.first_token = Some(seconds(5))));
     call.send();
     call.head(200, &[SSE]).body(delta("x")).after(seconds(6));
@@ -222,7 +222,7 @@ fn the_deadline_holds_over_all_attempts() {
     assert_eq!(error.attempts().len(), 1);
 }
 
-// F61, F70: asleep for longer than intended.
+// F61, F70: the sleep took longer than planned.
 #[test]
 fn a_back_off_that_lasted_too_long_ends_the_call() {
     let mut call = Call::whole(with(|o| o.timeouts.total = Some(seconds(60))));
@@ -248,7 +248,7 @@ fn a_late_poll_names_the_limit_that_passed_first() {
 }
 
 #[test]
-fn bytes_that_come_after_a_limit_passed_unnoticed_still_count() {
+fn bytes_after_an_unnoticed_timeout_still_count() {
     let mut call = Call::stream(once());
     call.send();
     call.head(200, &[SSE]).after(seconds(61)).body(delta("x"));
@@ -283,7 +283,7 @@ fn a_finished_stream_waits_a_little_for_its_usage() {
 }
 
 #[test]
-fn chatter_after_the_finish_does_not_put_the_end_off() {
+fn data_after_the_finish_does_not_extend_the_limit() {
     let mut call = Call::stream(once());
     call.send();
     call.head(200, &[SSE]).body(delta("x")).body(finish());
@@ -297,7 +297,7 @@ fn chatter_after_the_finish_does_not_put_the_end_off() {
 }
 
 #[test]
-fn a_finished_stream_is_right_even_if_the_calls_time_is_over() {
+fn a_finished_stream_succeeds_even_after_the_total_timeout() {
     let mut call = Call::stream(timed(|t| t.total = Some(seconds(5))));
     call.send();
     call.head(200, &[SSE]).body(delta("x")).body(finish());
@@ -305,7 +305,7 @@ fn a_finished_stream_is_right_even_if_the_calls_time_is_over() {
     assert_eq!(call.result().unwrap().text(), "x");
 }
 
-// F46: transports report a limit of theirs; the machine knows which one of its own it was.
+// F46: a transport reports a timeout of its own timer; the machine maps it to its own limit.
 #[test]
 fn a_timeout_of_the_transport_gets_the_right_name() {
     let early = Duration::from_millis(1);
@@ -459,7 +459,8 @@ fn a_failure_keeps_the_transports_own_error() {
     let error = call.error();
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert_eq!(error.transport().unwrap().kind(), TransportErrorKind::Dns);
-    // The transport's text is the error's own, so its cause comes next: no text comes twice along the chain.
+    // The transport's text is part of the error's text, so the next source is its cause: no text occurs twice in the
+    // chain.
     assert_eq!(error.message(), "no such host");
     let cause = std::error::Error::source(&error).unwrap();
     assert_eq!(cause.to_string(), "the resolver's own words");

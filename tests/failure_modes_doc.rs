@@ -1,4 +1,4 @@
-//! The table of failures is complete, and what it names exists.
+//! The table of failures is complete, and the tests that it names exist.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -78,7 +78,7 @@ fn every_test_that_is_named_exists() {
             let place = [format!("fn {test}("), format!("fn {test}<")]
                 .iter()
                 .find_map(|name| source.find(name.as_str()));
-            // The cases of the transports become tests by a macro that lists them.
+            // The cases of the transports become tests through a macro that lists them.
             let listed = file.starts_with("transports/testing/src/cases/") && {
                 let list = root().join("transports/testing/src/lib.rs");
                 fs::read_to_string(list)

@@ -1,4 +1,4 @@
-//! Runs every fuzz target's body over its seeds, with the compiler at hand and without a fuzzer.
+//! Runs every fuzz target's body on its seeds, with the stable compiler and without a fuzzer.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Every recorded exchange in Gemini's `generateContent`, read as an independent reading reads it.
+//! Compares every recorded exchange with Gemini's `generateContent` with an independent decoder.
 
 #![allow(
     clippy::unwrap_used,
@@ -70,7 +70,7 @@ fn every_recorded_exchange_comes_out_right() {
     assert!(recordings.is_empty() || recordings.len() == 158);
 }
 
-/// The answers of a body, in all three framings.
+/// The responses in a body, in all three framings.
 fn answers(recording: &Recording) -> Vec<Value> {
     let text = std::str::from_utf8(&recording.body).unwrap();
     match text.trim_start().chars().next() {
@@ -203,7 +203,7 @@ fn compare(
     Ok(found)
 }
 
-/// Name and arguments of each call; pieces are joined by their paths, of which recordings have three forms.
+/// Name and arguments of each call; argument deltas are joined by their paths, of which recordings have three forms.
 fn reference_calls(parts: &[&Value]) -> Value {
     let mut calls: Vec<Value> = Vec::new();
     for call in parts
@@ -248,7 +248,7 @@ fn reference_calls(parts: &[&Value]) -> Value {
     calls.into()
 }
 
-/// What goes back of an answer: everything but thoughts without a signature, with texts joined that are one.
+/// The parts that are sent back: all except reasoning without a signature, with adjacent texts joined.
 fn to_send(parts: &[&Value]) -> Value {
     let mut sent: Vec<Value> = Vec::new();
     let mut may_join = false;
@@ -286,9 +286,9 @@ fn to_send(parts: &[&Value]) -> Value {
     sent.into()
 }
 
-/// The message as it goes back to the provider with the next question.
+/// The message as the next request sends it back.
 fn sent_back(message: &Message) -> Value {
-    // Later models are sent a word in the place of a signature that an answer has not.
+    // Newer models get a placeholder for a missing signature.
     let request = ChatRequest::new("gemini-2.5-flash")
         .user("q")
         .message(message.clone());

@@ -1,4 +1,4 @@
-//! What Gemini's `generateContent` is asked: one row a feature of the wire.
+//! Requests to Gemini's `generateContent`: one row per feature.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ fn function(strict: Option<bool>) -> Tool {
     }
 }
 
-/// The members that a request has beside its contents.
+/// The fields of a request in addition to its contents.
 #[test]
 fn parameters() {
     let schema = json!({"type": "object"});
@@ -157,7 +157,7 @@ fn parameters() {
             ask().system("be brief"),
             json!({"systemInstruction": {"parts": [{"text": "be brief"}]}}),
         ),
-        // `extra` counts before the typed parameters, inside `generationConfig` too.
+        // `extra` has precedence over the typed parameters, inside `generationConfig` too.
         (
             ask()
                 .temperature(0.5)
@@ -234,7 +234,7 @@ fn contents() {
     let model = |parts| Message::new(Role::Assistant, parts);
     let part = |value: Value| ContentPart::provider_block("gemini", json(&value));
     let rows = [
-        // Results stand together, are called by the call's name, and have an id where the call came with one.
+        // Results are grouped and named after the call; they have an id if the call has one.
         (
             ask()
                 .message(model(vec![
@@ -261,7 +261,7 @@ fn contents() {
             ChatRequest::new("m")
                 .message(model(vec![call("1", None)]))
                 .tool_result(with_picture("{\"a\": [1]}")),
-            // A name that is not known to be older is that of a Gemini 3.
+            // A model name that is not known to be older counts as Gemini 3.
             json!([
                 {"role": "model", "parts": [{
                     "functionCall": {"name": "f", "args": {"a": 1}},
@@ -274,7 +274,7 @@ fn contents() {
                 }}]},
             ]),
         ),
-        // Signatures go back on their parts; thoughts only if they were signed.
+        // Signatures are sent back on their parts; reasoning only if it was signed.
         (
             ask().message(model(vec![
                 ContentPart::Reasoning {
@@ -390,7 +390,7 @@ fn a_conversation_begun_elsewhere_goes_on() {
         parts("gemini-2.5-flash"),
         json!([{"text": "no"}, first, second])
     );
-    // Gemini 3 wants a signature on the first call of a turn, and takes this one where there is none.
+    // Gemini 3 requires a signature on the first call of a turn, and accepts this placeholder.
     first["thoughtSignature"] = "skip_thought_signature_validator".into();
     assert_eq!(
         parts("gemini-3-pro-preview"),

@@ -1,4 +1,5 @@
-//! How Gemini's `generateContent` is read: whole, streamed and as a list alike, and what is no answer.
+//! Responses of Gemini's `generateContent`: single bodies, streams and lists give the same; invalid responses are
+//! errors.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +22,7 @@ use unifiedai::{
 
 const USAGE: &str = r#""usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":3,"thoughtsTokenCount":2,"totalTokenCount":9},"modelVersion":"gemini-2.5-flash","responseId":"r1""#;
 
-/// The parts of one answer, in the order in which a stream brings them.
+/// The parts of one response, in the order of a stream.
 const PARTS: [&str; 10] = [
     r#"{"text":"Hm","thought":true}"#,
     r#"{"text":".","thought":true}"#,
@@ -119,7 +120,7 @@ fn all_framings_give_the_same_response() {
 }
 
 #[test]
-fn cut_anywhere_it_is_never_a_wrong_success() {
+fn a_stream_cut_anywhere_is_never_a_wrong_success() {
     for body in [sse(&pieces()), list(&pieces())] {
         let full = streamed(body.clone());
         let all = full.result.unwrap();
@@ -143,7 +144,7 @@ fn cut_anywhere_it_is_never_a_wrong_success() {
     }
 }
 
-/// Recorded streams give a finish reason beside code whose result is still to come.
+/// Recorded streams send a finish reason with code whose result follows later.
 #[test]
 fn finish_reason_with_pending_code_is_not_final() {
     let code = answer(&[PARTS[5]], r#","finishReason":"STOP""#);
@@ -156,7 +157,7 @@ fn finish_reason_with_pending_code_is_not_final() {
         streamed(sse(&[code.clone(), end])).result.unwrap().text(),
         "It "
     );
-    // In an answer that came whole nothing can follow.
+    // In a single-body response nothing can follow.
     let one = run(false, &Answer::json(code), Arrival::Whole)
         .result
         .unwrap();
@@ -320,7 +321,7 @@ fn several_candidates_and_their_logprobs_are_separate() {
 }
 
 #[test]
-fn the_key_travels_in_a_header() {
+fn the_key_is_sent_in_a_header() {
     let outcome = run(false, &Answer::json(whole()), Arrival::Whole);
     assert_eq!(outcome.request.headers()["x-goog-api-key"], "test-key");
     assert_eq!(outcome.request.uri().query(), None);

@@ -1,4 +1,4 @@
-//! Asking twice against slowness.
+//! Hedged calls: a second request against slowness.
 #![cfg(feature = "hyper")]
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use unifiedai::{
 };
 use unifiedai_loopback::{Config, Loopback};
 
-/// Asks `first`, and after 100 ms `second`; gives the result and how many answers the server gave or broke off.
+/// Calls `first`, and after 100 ms `second`. Returns the result, and how many responses the server sent or aborted.
 fn hedged(first: &str, second: &str) -> (Result<UnifiedChatResponse, Error>, usize) {
     let server = Loopback::start(Config::fast()).unwrap();
     let provider = OpenAiChat::builder()
@@ -54,7 +54,7 @@ fn second_call_wins_if_the_first_is_slow() {
 }
 
 #[test]
-fn a_callers_headers_go_to_the_first_model_alone() {
+fn caller_headers_are_sent_to_the_first_model_only() {
     let server = Loopback::start(Config::fast()).unwrap();
     let provider = OpenAiChat::builder()
         .profile(CEREBRAS)

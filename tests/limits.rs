@@ -1,4 +1,4 @@
-//! Every limit by its name: what just fits passes, one more is refused and the error says by which limit.
+//! Every limit by name: a response at the limit passes, one byte more is refused with an error that names the limit.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,7 +17,7 @@ use unifiedai::{
     provider::{ResponseBuilder, ResponseLimits},
 };
 
-/// What counts of a piece beside its text.
+/// The charge of a delta in addition to its text.
 const PIECE: usize = 16;
 
 fn sized(change: impl FnOnce(&mut SizeLimits)) -> unifiedai::CallOptions {
@@ -34,7 +34,7 @@ fn refused(error: &Error, limit: &str) {
 }
 
 #[test]
-fn an_event_may_have_so_many_bytes() {
+fn the_event_limit_is_inclusive() {
     let event = delta(&"x".repeat(500));
     let data = event.trim_end().strip_prefix("data: ").unwrap();
     let answer = |limit| {
@@ -42,7 +42,7 @@ fn an_event_may_have_so_many_bytes() {
         call.answer(200, &[SSE], &[&event, &finish(), DONE].concat());
         call.result()
     };
-    // The name of the event and each of its lines count, too.
+    // The event's name and each of its lines count too.
     let fits = (data.len()..data.len() + 64)
         .find(|limit| answer(*limit).is_ok())
         .unwrap();
@@ -54,7 +54,7 @@ fn an_event_may_have_so_many_bytes() {
 }
 
 #[test]
-fn a_body_may_have_so_many_bytes() {
+fn the_body_limit_is_inclusive() {
     let answer = |limit| {
         let mut call = Call::whole(sized(|sizes| sizes.body = limit));
         call.answer(200, &[JSON], WHOLE);
@@ -69,7 +69,7 @@ fn a_body_may_have_so_many_bytes() {
 }
 
 #[test]
-fn an_error_body_is_kept_up_to_so_many_bytes() {
+fn an_error_body_is_kept_up_to_its_limit() {
     let body = "x".repeat(100);
     for limit in [99, 100, 101] {
         let mut call = Call::whole(sized(|sizes| sizes.error_body = limit));
@@ -81,7 +81,7 @@ fn an_error_body_is_kept_up_to_so_many_bytes() {
 }
 
 #[test]
-fn a_stream_may_have_so_many_bytes() {
+fn the_stream_limit_is_inclusive() {
     let stream = [delta("x"), finish(), DONE.into()].concat();
     let answer = |limit| {
         let mut call = Call::stream(sized(|sizes| sizes.stream = Some(limit)));
@@ -148,7 +148,7 @@ fn choices_are_limited() {
     refused(&out.text(1, 0, "x").unwrap_err(), "more than 3 answers");
 }
 
-/// Names, ids, signatures, refusals and reasons for stopping are kept as texts are, and count as they do.
+/// Names, ids, signatures, refusals and finish reasons are charged like texts.
 #[test]
 fn whatever_is_kept_counts() {
     type Put = fn(&mut ResponseBuilder, &str) -> Result<(), Error>;
@@ -166,7 +166,7 @@ fn whatever_is_kept_counts() {
     ];
     for (name, put) in puts {
         let overhead = match name {
-            // The call that they belong to is a piece of its own.
+            // The call itself is charged as a delta too.
             "tool arguments" => 2 * PIECE,
             _ => PIECE,
         };
@@ -181,7 +181,7 @@ fn whatever_is_kept_counts() {
     }
 }
 
-/// These cannot be refused by themselves: the next piece is.
+/// These cannot fail by themselves: the next delta does.
 #[test]
 fn metadata_and_warnings_count_towards_the_queue_limit() {
     type Put = fn(&mut ResponseBuilder, String);

@@ -1,5 +1,5 @@
-//! Chats with llama.cpp's own server over the three transports. Skipped, with a printed line, where Python
-//! (`UNIFIEDAI_PYTHON`, default `python3`) has not the packages `xllamacpp` and `gguf`.
+//! Chats with llama.cpp's own server over the three transports. The test is skipped with a message if Python
+//! (`UNIFIEDAI_PYTHON`, default `python3`) lacks the packages `xllamacpp` and `gguf`.
 #![cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use unifiedai::{
     transport,
 };
 
-/// The server, which ends when its input does.
+/// The server, which exits when its standard input is closed.
 struct Server {
     process: Child,
     url: String,
@@ -67,7 +67,7 @@ impl Drop for Server {
     }
 }
 
-/// The server's three callers.
+/// One client per transport.
 struct Callers {
     ureq: Client,
     hyper: AsyncClient,
@@ -95,7 +95,7 @@ impl Callers {
         }
     }
 
-    /// The request's answer over each transport.
+    /// The response to the request over each transport.
     fn ask(&self, request: &ChatRequest) -> [Answer; 3] {
         let request = Arc::new(request.clone());
         let whole = |response| (response, Vec::new());
@@ -156,7 +156,7 @@ impl Callers {
 }
 
 #[test]
-fn a_real_server_is_understood() {
+fn responses_of_a_real_server_are_decoded() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -212,7 +212,7 @@ fn tools(callers: &Callers, hi: &ChatRequest) {
     }
     for response in callers.all_right(&request.clone().tool_choice(ToolChoice::Required)) {
         let calls: Vec<_> = response.tool_calls().cloned().collect();
-        // What the model is forced to may still not fit into its tokens.
+        // A forced response may still exceed the token limit.
         let cut = response.choices[0].finish_reason == Some(FinishReason::Length);
         assert!(cut || !calls.is_empty(), "{response:?}");
         for call in calls.iter().filter(|_| !cut) {

@@ -1,7 +1,8 @@
-//! What a JSON text becomes in memory is bounded by the limit on the text, for each wire and each operation.
+//! The memory of parsed JSON is bounded by the limit on its text, for each API and each operation.
 //!
-//! A bomb is a text of many small elements, each of which takes more memory than its text. Limits of 1 and 4 MiB are tried
-//! always. That of 64 MiB is tried with `UNIFIEDAI_BOMBS=all`, or with the name of a wire, and takes minutes without optimisation.
+//! A bomb is a text of many small elements, each of which needs more memory than its text. Limits of 1 and 4 MiB are
+//! always tested. A limit of 64 MiB is tested with `UNIFIEDAI_BOMBS=all`, or with the name of an API, and takes
+//! minutes without optimisation.
 
 #![cfg(feature = "bedrock")]
 #![allow(
@@ -26,19 +27,19 @@ use unifiedai::{
     transport::Time,
 };
 
-/// What `docs/testing.md` promises: a call takes at most so many times its limit, and a constant beside it.
+/// Promised by `docs/testing.md`: a call takes at most this many times its limit, plus a constant.
 const FACTOR: u64 = 8;
 const BESIDE: u64 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
-    /// A body that is one text.
+    /// A single JSON body.
     Whole,
     /// A stream of one event.
     Event,
-    /// A stream of many events, each of which has one repetition.
+    /// A stream of many events with one repetition each.
     Events,
-    /// The body of an error, whose limit is that on bodies of errors.
+    /// An error body, which has its own limit.
     Failure,
     Models,
     Embed,
@@ -566,7 +567,7 @@ fn provider(wire: &str) -> Arc<dyn Provider> {
     }
 }
 
-/// The body of a bomb that just fits into `limit` bytes; of many events four times as much.
+/// The body of a bomb that just fits `limit` bytes; four times as much for many events.
 fn body(bomb: &Bomb, limit: usize) -> Bytes {
     let mut body = Vec::with_capacity(4 * limit + 4096);
     let event = |body: &mut Vec<u8>, event: &str| match bomb.wire {
@@ -687,7 +688,7 @@ fn try_all(limit: usize, wire: &str) {
             continue;
         }
         let limit = match bomb.kind {
-            // As much is never read of an error.
+            // No more of an error body is read.
             Failure => limit.min(4 << 20),
             _ => limit,
         };

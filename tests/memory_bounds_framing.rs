@@ -1,6 +1,6 @@
-//! What frames a body is bounded as the body is: lines of events, headers of AWS frames, heads and trailers of HTTP/1.1.
+//! The memory of framing is bounded too: event lines, headers of AWS frames, headers and trailers of HTTP/1.1.
 //!
-//! A limit of 1 MiB is tried always, that of 64 MiB with `UNIFIEDAI_BOMBS` set, as in `tests/memory_bounds.rs`.
+//! A limit of 1 MiB is always tested, one of 64 MiB with `UNIFIEDAI_BOMBS` set, as in `tests/memory_bounds.rs`.
 
 #![cfg(all(feature = "bedrock", feature = "http1-codec"))]
 #![allow(
@@ -28,23 +28,23 @@ use unifiedai::{
     transport::Time,
 };
 
-/// What `docs/testing.md` promises.
+/// Promised by `docs/testing.md`.
 const FACTOR: u64 = 8;
 const BESIDE: u64 = 1 << 20;
-/// As many headers of three bytes as fit into the 128 KiB that a frame has for them.
+/// How many headers of three bytes fit into the 128 KiB that a frame has for them.
 const MOST_HEADERS: usize = 43_600;
-/// So many times the limit is sent: a line of six bytes adds one to an event.
+/// How many times the limit is sent: a line of six bytes adds one byte to an event.
 const SENT: usize = 7;
 /// The bytes of one read.
 const READ: usize = 16 << 10;
 
-/// A body that is endless: its beginning, and what follows it again and again.
+/// An endless body: its beginning, and the part that is repeated.
 struct Endless {
     name: &'static str,
     wire: &'static str,
     first: Vec<u8>,
     again: Vec<u8>,
-    /// How the call ends once `SENT` times the limit was sent.
+    /// The expected error after `SENT` times the limit.
     end: ErrorKind,
 }
 
@@ -64,7 +64,7 @@ fn text(
     }
 }
 
-/// A frame of AWS with so many headers of three bytes beside those that it needs.
+/// An AWS frame with this many headers of three bytes in addition to the required ones.
 fn frame(event: &str, headers_beside: usize, payload: &str) -> Vec<u8> {
     let mut headers = vec![
         (":message-type", HeaderValue::String("event")),
@@ -76,7 +76,7 @@ fn frame(event: &str, headers_beside: usize, payload: &str) -> Vec<u8> {
 
 fn endless() -> Vec<Endless> {
     use ErrorKind::{TooLarge, Truncated};
-    // Of an event without an end, or of white space, nothing is kept.
+    // Nothing is stored of an event without data, or of white space.
     let start = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[]}\n\n";
     vec![
         text(
@@ -187,7 +187,7 @@ fn run(mut exchange: Exchange, wire: &str, reads: &[Bytes]) -> ErrorKind {
     exchange.into_result().unwrap_err().kind()
 }
 
-/// Reads of `SENT` times `limit`, of which all but the first and the last share their memory.
+/// Chunks of `SENT` times `limit` in total; all but the first and the last share their memory.
 fn reads(endless: &Endless, limit: usize) -> Vec<Bytes> {
     let times = READ.div_ceil(endless.again.len());
     let repeated = Bytes::from(endless.again.repeat(times));

@@ -1,4 +1,4 @@
-//! The transports for tests: what a script says, and what was recorded, without a network.
+//! The test transports: mock responses and recordings, without a network.
 #![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
@@ -74,7 +74,7 @@ fn mock_responses_play_in_order_without_waiting() {
     assert_eq!(error.kind(), ErrorKind::Truncated);
     assert_eq!(error.partial().unwrap().text(), "Hel");
     let error = client.chat(question()).unwrap_err();
-    assert!(error.message().contains("no answer"), "{error}");
+    assert!(error.message().contains("no response left"), "{error}");
     assert_eq!(script.requests().len(), 6);
 }
 
@@ -109,7 +109,7 @@ fn recordings_replay_without_keys() {
     let cassette = Cassette::parse(&lines).unwrap();
     let client = AsyncClient::new(cassette.clone(), provider());
     smol::block_on(async {
-        // The order of the calls need not be that of the recording.
+        // The order of the calls may differ from the recording's.
         let again = client.chat(question().temperature(0.5)).await.unwrap_err();
         assert_eq!(again.kind(), refused.kind());
         let again = client
@@ -133,7 +133,7 @@ fn recordings_replay_without_keys() {
 }
 
 #[test]
-fn a_line_that_is_no_exchange_is_named() {
+fn an_invalid_line_is_named() {
     let good =
         r#"{"request": {"method": "GET", "url": "/v1/models"}, "response": {"status": 200}}"#;
     for bad in [
@@ -185,7 +185,8 @@ fn the_corpus_is_a_cassette() {
     assert!(exchanges > 0);
 }
 
-/// A server that sends comments without end, faster than they are read. A millisecond passes whenever the time is told.
+/// A server that sends comments endlessly, faster than they are read. Each reading of the clock advances it by a
+/// millisecond.
 #[derive(Clone, Default)]
 struct Chatterbox(Arc<AtomicU64>);
 
@@ -229,7 +230,7 @@ impl AsyncResponseBody for Comments {
 }
 
 #[test]
-fn a_body_that_never_lets_wait_has_its_deadlines_too() {
+fn a_body_that_is_always_ready_still_meets_its_deadlines() {
     let mut options = CallOptions::default();
     options.retry = RetryPolicy::none();
     options.timeouts.total = Some(Duration::from_secs(1));
@@ -242,7 +243,7 @@ fn a_body_that_never_lets_wait_has_its_deadlines_too() {
 }
 
 #[test]
-fn options_of_one_call_hold_for_it_alone() {
+fn options_of_one_call_do_not_affect_others() {
     let unavailable = || MockResponse::json(503, "{}");
     let script = MockTransport::new([
         unavailable(),

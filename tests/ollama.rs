@@ -1,4 +1,4 @@
-//! Ollama's own API on fixtures of our own: what is sent, and what is read, whole and as a stream.
+//! Ollama's own API with fixtures of our own: requests, single-body responses and streams.
 
 #![allow(
     clippy::unwrap_used,
@@ -186,7 +186,7 @@ fn stream_adds_up_to_the_full_response() {
             .all(|id| id.len() == 21 && id.starts_with("call_"))
     );
     assert_ne!(ids[0], ids[1]);
-    // The prompt was in the cache: its count is missing, not zero.
+    // The prompt was cached: its count is missing, not zero.
     let usage = whole.usage.unwrap();
     assert_eq!(
         (
@@ -217,7 +217,7 @@ fn stream_without_its_last_line_is_an_error() {
             "after {at} bytes: {error}"
         );
     }
-    // All but the line's end: the JSON is whole.
+    // All except the line end: the JSON is complete.
     assert!(
         streamed(lines.clone(), Arrival::Cut(lines.len() - 1))
             .result
@@ -226,7 +226,7 @@ fn stream_without_its_last_line_is_an_error() {
 }
 
 #[test]
-fn an_error_in_the_midst_ends_the_stream() {
+fn an_error_inside_a_stream_ends_it() {
     let mut body: String = lines().split_inclusive('\n').take(3).collect();
     body += "{\"error\":\"an error was encountered while running the model\"}\n";
     let error = streamed(body, Arrival::Pieces(4)).result.unwrap_err();

@@ -1,4 +1,4 @@
-//! Every recorded exchange with Ollama's own API, read as an independent reading reads it.
+//! Compares every recorded exchange with Ollama's own API with an independent decoder.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ struct Reading {
     native: Option<String>,
     prompt: Option<u64>,
     completion: Option<u64>,
-    /// Nanoseconds: prompt, completion, all.
+    /// Nanoseconds: prompt, completion, total.
     times: [Option<u64>; 3],
 }
 

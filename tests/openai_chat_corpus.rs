@@ -1,4 +1,4 @@
-//! Every recorded exchange in OpenAI's chat wire, of every server, read as an independent reading reads it.
+//! Compares every recorded exchange with OpenAI-compatible chat APIs, of every server, with an independent decoder.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use unifiedai::{
     sans_io::Exchange,
 };
 
-/// Recordings that do not come out as a success or an error that the independent reading agrees with, and why.
+/// Recordings whose result differs from the independent decoder's, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[];
 
 const ALL_PARAMS: &[Param] = &[
@@ -57,7 +57,7 @@ fn provider(recording: &Recording) -> Arc<dyn Provider> {
     Arc::new(provider.build().unwrap())
 }
 
-/// The profile of a folder of recordings.
+/// The profile for a folder of recordings.
 fn recorded_profile(folder: &str) -> Option<ChatProfile> {
     profiles::by_name(match folder {
         "gemini" => "gemini-openai",
@@ -137,7 +137,8 @@ fn check_models(recording: &Recording) -> Result<(), String> {
     }
 }
 
-/// What a server was asked with success, its profile lets through: under a parameter's name or as a further member.
+/// The profile of a server supports every parameter that the server accepted in a recording, typed or as an extra
+/// field.
 #[test]
 fn profiles_support_recorded_parameters() {
     let mut asked = 0;

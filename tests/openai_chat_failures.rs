@@ -1,4 +1,4 @@
-//! What real servers of this wire get wrong, row by row of the catalogue of failures (F numbers), and what must come of it.
+//! Faults of real servers with this API, by the numbers of the failure catalogue (F), and the expected results.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ fn whole(body: impl Into<bytes::Bytes>) -> Outcome {
     ask(&ChatRequest::new("m").user("hi"), &Answer::json(body))
 }
 
-/// A stream of chunks whose choices are given, without an end marker.
+/// A stream of chunks with these choices, without an end marker.
 fn chunks(choices: &[&str]) -> String {
     let chunk = |choice: &&str| format!("data: {{{HEAD},\"choices\":[{choice}]}}\n\n");
     choices.iter().map(chunk).collect()
@@ -453,7 +453,7 @@ fn invalid_json_is_an_error_with_an_excerpt() {
         );
         let outcome = streamed(chunks(&[&frame, STOP]));
         match number {
-            // A number, though none that a float can hold: only this probability is unknown.
+            // A number that no float can represent: only this probability is unknown.
             "1e999" => assert_eq!(ok(outcome).text(), "a"),
             _ => {
                 let error = outcome.result.unwrap_err();
@@ -552,7 +552,7 @@ fn members_of_another_type_are_ignored() {
             r#"{"role":9,"content":"a","refusal":{},"annotations":7,"function_call":"x"}"#,
             "a",
         ),
-        // Cloudflare's JSON mode gives an object for its text.
+        // Cloudflare's JSON mode sends an object as text.
         (r#"{"content":{"text":"a"}}"#, r#"{"text":"a"}"#),
         ("null", ""),
         ("[]", ""),

@@ -1,4 +1,4 @@
-//! What goes out, for every server that has a profile.
+//! Requests for every server with a profile.
 
 #![allow(
     clippy::unwrap_used,
@@ -372,7 +372,7 @@ fn full_messages_are_encoded_for_the_server() {
     assert!(error.message().contains("video"), "{error}");
 }
 
-/// The message of an answer, sent back.
+/// A response message, sent back.
 fn sent_back(profile: ChatProfile, message: &Value) -> Value {
     let answer = json!({"id": "c", "model": "m", "created": 1, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
     let provider: Arc<dyn Provider> = Arc::new(server(profile));
@@ -404,8 +404,8 @@ fn sent_back(profile: ChatProfile, message: &Value) -> Value {
 }
 
 #[test]
-fn a_turn_that_came_back_is_sent_again_unchanged() {
-    // An id that Mistral takes, too.
+fn a_received_message_is_sent_back_unchanged() {
+    // An id that Mistral accepts too.
     let calls = json!([{"id": "abcDEF123", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]);
     let plain = json!({"role": "assistant", "content": "so"});
     let called = json!({"role": "assistant", "content": null, "tool_calls": calls});
@@ -417,7 +417,7 @@ fn a_turn_that_came_back_is_sent_again_unchanged() {
         {
             wanted[field] = json!(text);
         }
-        // The model's name is none of an older Gemini.
+        // The model's name is not that of an older Gemini.
         if profile.foreign_calls == ForeignCalls::SignedForGemini {
             wanted["tool_calls"][0]["extra_content"] =
                 json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
@@ -498,7 +498,7 @@ fn the_same_request_gives_the_same_bytes() {
 }
 
 #[test]
-fn raw_frames_come_on_request_and_in_order() {
+fn raw_frames_are_emitted_on_request_in_order() {
     let body = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     let provider: Arc<dyn Provider> = Arc::new(server(ChatProfile::BASE));
     let raw = |request: ChatRequest| {
@@ -515,7 +515,7 @@ fn raw_frames_come_on_request_and_in_order() {
     assert_eq!(frames[1], "[DONE]");
 }
 
-/// A context overflow that is told only by a fixed sentence, and streams that lack the marker they should have.
+/// A context overflow that only a fixed sentence reports, and streams without their end marker.
 #[test]
 fn profiles_know_sentences_and_end_markers() {
     for profile in profiles::ALL {

@@ -1,4 +1,4 @@
-//! An answer that comes whole and the same answer in pieces give the same response, and so does folding the events.
+//! A single-body response, the same response as a stream, and the folded events are equal.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ fn provider() -> Arc<dyn Provider> {
     )
 }
 
-/// Whole answers that together have everything that an answer can have.
+/// Single-body responses that together have every feature.
 fn fixtures() -> Vec<Value> {
     let answer = |message: Value, finish: &str| {
         json!({
@@ -112,7 +112,7 @@ fn fixtures() -> Vec<Value> {
     ]
 }
 
-/// Cuts a text into pieces of `size` characters.
+/// Splits a text into parts of `size` characters.
 fn pieces(text: &str, size: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters
@@ -121,7 +121,7 @@ fn pieces(text: &str, size: usize) -> Vec<String> {
         .collect()
 }
 
-/// The chunks that a server would send instead of a whole answer.
+/// The chunks that a server would send for a single-body response.
 fn as_stream(whole: &Value, size: usize) -> String {
     let head = |choices: Value| {
         let mut chunk = whole.clone();
@@ -200,7 +200,7 @@ fn as_stream(whole: &Value, size: usize) -> String {
     body
 }
 
-/// What must be equal: everything but times and the raw body.
+/// Everything that must be equal: all except times and the raw body.
 fn comparable(mut response: UnifiedChatResponse) -> UnifiedChatResponse {
     let mut metrics = CallMetrics::default();
     metrics.server = response.metrics.server;
@@ -257,7 +257,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn any_text_and_any_cut_give_the_same(
+    fn any_text_and_any_split_give_the_same(
         text in "(<think>|</think>|[ a-z\n\"\\\\{}é漢🦀]){0,40}", reasoning in "[ a-zé漢]{0,20}", size in 1_usize..6, think: bool,
     ) {
         let mut whole = fixtures().remove(1);

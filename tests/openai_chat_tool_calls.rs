@@ -1,4 +1,4 @@
-//! Tool calls in the shapes in which servers really stream them (F80, F81, F82).
+//! Tool calls in the formats in which servers stream them (F80, F81, F82).
 
 #![allow(
     clippy::unwrap_used,
@@ -47,7 +47,7 @@ fn calls(fragments: &[Value]) -> Result<Vec<(String, String, String)>, Error> {
     Ok(response.tool_calls().map(call).collect())
 }
 
-/// Each call starts once, ends once, and its deltas add up to its arguments.
+/// Each call starts once, ends once, and its deltas form its arguments.
 fn check_events(events: &[StreamEvent]) {
     let mut open = std::collections::BTreeMap::new();
     for event in events {
@@ -91,7 +91,7 @@ fn piece(
     call
 }
 
-/// Two calls, `f({"a":1})` and `g({"b":2})`, in every shape that servers were seen to send.
+/// Two calls, `f({"a":1})` and `g({"b":2})`, in every recorded format.
 #[test]
 fn every_shape_gives_the_same_two_calls() {
     let (a1, a2, b1, b2) = (Some("{\"a\""), Some(":1}"), Some("{\"b\""), Some(":2}"));
@@ -234,7 +234,7 @@ fn every_shape_gives_the_same_two_calls() {
 }
 
 #[test]
-fn calls_without_ids_get_some_of_their_own() {
+fn calls_without_ids_get_generated_ids() {
     let (f, none) = (Some("f"), None);
     let twice = [
         piece(Some(0), none, f, Some("{\"a\":1}")),
@@ -327,7 +327,7 @@ fn arguments_are_kept_as_they_came() {
     }
 }
 
-/// How a server marks the pieces of its calls.
+/// How a server identifies the fragments of its calls.
 #[derive(Clone, Copy, Debug)]
 enum Style {
     Plain,
@@ -369,7 +369,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn each_call_gets_all_its_arguments_and_no_others(
+    fn each_call_gets_exactly_its_arguments(
         style in prop::sample::select(vec![
             Style::Plain, Style::OneIndex, Style::NoIndex, Style::Drifting, Style::Repeating, Style::Interleaved,
         ]),

@@ -1,4 +1,4 @@
-//! The Responses API on fixtures of our own: what is sent, and what is read, whole and as a stream.
+//! The Responses API with fixtures of our own: requests, single-body responses and streams.
 
 #![allow(
     clippy::unwrap_used,
@@ -184,7 +184,7 @@ fn response(status: &str, output: &[&str], more: &str) -> String {
     )
 }
 
-/// A stream of these events, each with its type as the event's name.
+/// A stream of these events; the event name is the type.
 fn stream(events: &[String]) -> String {
     let frame = |data: &String| {
         let kind: Value = serde_json::from_str(data).unwrap();
@@ -298,7 +298,7 @@ fn stream_adds_up_to_the_full_response() {
 }
 
 #[test]
-fn without_event_lines_types_or_item_ends_it_is_the_same() {
+fn streams_without_event_lines_types_or_item_ends_are_decoded() {
     let whole = whole_answer(response("completed", &[REASONING, SEARCH, CALL, TEXT], ""))
         .result
         .unwrap();
@@ -460,7 +460,7 @@ fn last_event_gives_the_end_reason_if_the_response_does_not() {
 }
 
 #[test]
-fn a_tool_that_the_program_runs_ends_the_turn_with_calls() {
+fn a_client_side_tool_finishes_with_tool_calls() {
     let item = |kind: &str| format!(r#"{{"type":"{kind}","id":"i_1","call_id":"call_1"}}"#);
     for (kinds, finish) in [
         (&["custom_tool_call"][..], FinishReason::ToolCalls),
@@ -468,7 +468,7 @@ fn a_tool_that_the_program_runs_ends_the_turn_with_calls() {
         (&["local_shell_call"], FinishReason::ToolCalls),
         (&["apply_patch_call"], FinishReason::ToolCalls),
         (&["shell_call"], FinishReason::ToolCalls),
-        // The provider ran it.
+        // The provider ran the tool.
         (&["shell_call", "shell_call_output"], FinishReason::Stop),
         (&["web_search_call"], FinishReason::Stop),
     ] {
@@ -525,7 +525,7 @@ fn every_profile_calls_its_own_server() {
         }
         let provider: Arc<dyn Provider> = match builder.build() {
             Ok(provider) => Arc::new(provider),
-            // This machine's servers take keys in the clear, others not.
+            // Servers on this machine accept keys over plain HTTP, others do not.
             Err(error) => panic!("{}: {error}", profile.name),
         };
         let answer = Answer::json(response("completed", &[TEXT], ""));

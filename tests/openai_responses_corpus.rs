@@ -1,4 +1,4 @@
-//! Every recorded exchange with the Responses API, read as an independent reading reads it.
+//! Compares every recorded exchange with the Responses API with an independent decoder.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use unifiedai::{
     provider::provider_for_recording,
 };
 
-/// Exchanges that are no answer, and why.
+/// Exchanges that are errors, and why.
 const NO_ANSWER: &[(&str, ErrorKind, &str)] = &[
     (
         "openai/pydantic-ai__test_openai_responses_test_background_mode_with_tool_vcr",
@@ -31,7 +31,7 @@ const NO_ANSWER: &[(&str, ErrorKind, &str)] = &[
     ),
 ];
 
-/// What an answer says, in the plainest way.
+/// The content of a response, decoded in the simplest way.
 #[derive(Debug, Default, PartialEq)]
 struct Reading {
     id: String,
@@ -41,11 +41,11 @@ struct Reading {
     refusal: String,
     /// Id, name, arguments.
     calls: Vec<(String, String, String)>,
-    /// The items that are neither a message nor a call, as they came.
+    /// Items that are neither messages nor calls, unchanged.
     others: Vec<Value>,
     finish: String,
     native: String,
-    /// Input, output, all, cached, reasoning.
+    /// Input, output, total, cached, reasoning.
     usage: Option<[Option<u64>; 5]>,
     citations: usize,
     logprobs: usize,
@@ -55,7 +55,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The events of a stream up to its end; `Err` is the failure that it tells.
+/// The last response object of a stream; `Err` is the reported failure.
 fn final_response(body: &str) -> Result<Value, Value> {
     let mut items: Vec<(u64, Value)> = Vec::new();
     for line in body.lines().filter_map(|line| line.strip_prefix("data:")) {
@@ -173,7 +173,7 @@ fn read(response: &Value) -> Reading {
     reading
 }
 
-/// The library's response in the same words.
+/// The library's response in the same form.
 fn read_back(response: &UnifiedChatResponse) -> Reading {
     let choice = &response.choices[0];
     let mut reading = Reading {
@@ -253,7 +253,7 @@ fn differences(
                 theirs.model = recording.model().to_owned();
             }
             if recording.streaming {
-                // Ids of some servers rotate: the first one counts.
+                // Some servers change the id between events: the first one counts.
                 theirs.id = ours.id.clone();
                 let told = deltas(&body, &["response.output_text.delta"]);
                 if told != ours.text {
@@ -313,7 +313,7 @@ fn every_recorded_exchange_comes_out_right() {
     assert!(recordings.is_empty() || recordings.len() == 245);
 }
 
-/// A stream adds up to what the response at its end says, read as an answer that came whole.
+/// A stream gives the same as its final response object, decoded as a single body.
 #[test]
 fn every_stream_equals_its_final_response() {
     let (mut compared, mut others) = (0, 0);

@@ -1,4 +1,4 @@
-//! What of an earlier answer goes back to the Responses API, and what it would refuse.
+//! Which parts of an earlier response are sent back to the Responses API, and which it would refuse.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,7 +45,7 @@ fn mark() -> ContentPart {
     opaque(json!({"type": "message", "id": "msg_1", "phase": "final_answer"}))
 }
 
-/// A call of this provider, with the item that it came in.
+/// A call of this provider with its original item.
 fn call() -> ContentPart {
     let mut call = ToolCall::new("call_1", "f", "{}");
     let item = json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"});
@@ -57,7 +57,7 @@ fn turn(parts: Vec<ContentPart>) -> Message {
     Message::new(Role::Assistant, parts)
 }
 
-/// The types and roles of the input's items.
+/// The types and roles of the input items.
 fn kinds(body: &Value) -> Vec<&str> {
     let items = body["input"].as_array().unwrap().iter();
     items
@@ -72,7 +72,7 @@ fn kinds(body: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn reasoning_that_the_server_did_not_store_goes_back_only_encrypted() {
+fn unstored_reasoning_is_sent_back_only_encrypted() {
     let ask = || ChatRequest::new("gpt-5").user("hi");
     let after = |request: ChatRequest, encrypted| {
         request
@@ -84,7 +84,7 @@ fn reasoning_that_the_server_did_not_store_goes_back_only_encrypted() {
             ]))
             .tool_result(ToolResult::new("call_1", "4"))
     };
-    // Stored: all goes back as it came.
+    // Stored: everything is sent back unchanged.
     let (body, codes) = encoded(&after(ask(), None));
     assert_eq!(
         kinds(&body),
@@ -191,7 +191,7 @@ fn reasoning_is_replayed_only_with_its_following_item() {
             &["user", "assistant", "user"],
             1,
         ),
-        // Its answer is a turn of its own.
+        // The following text is a separate message.
         (
             vec![
                 turn(vec![reasoning(Some("x"))]),
@@ -218,7 +218,7 @@ fn reasoning_is_replayed_only_with_its_following_item() {
             ],
             0,
         ),
-        // Some turns later.
+        // Several turns later.
         (
             vec![
                 turn(vec![reasoning(Some("x"))]),

@@ -1,5 +1,5 @@
-//! Items of Responses that have no place of their own come in events, finished, and in the final response. What differs is an
-//! error where it is a command that was handed out, and else a warning; what only one of them has is not lost.
+//! Items of the Responses API arrive in events, as finished items, and in the final response. A difference is an
+//! error if it changes an emitted command, else a warning. Content that is in only one of them is kept.
 
 #![allow(
     clippy::unwrap_used,
@@ -62,7 +62,8 @@ fn codes(response: &UnifiedChatResponse) -> Vec<&str> {
         .collect()
 }
 
-/// An item as it is announced, the name of its events, the member that they bring, and the finished item with a value of it.
+/// The item when it is announced, the name of its events, the field that they extend, and the finished item with a
+/// value for it.
 type Kind = (fn(&str) -> Value, &'static str, &'static str);
 
 const KINDS: [Kind; 5] = [
@@ -100,7 +101,7 @@ const KINDS: [Kind; 5] = [
 ];
 
 #[test]
-fn a_finished_item_that_differs_from_its_events_counts_with_a_warning() {
+fn a_finished_item_has_precedence_over_its_events_with_a_warning() {
     for (item, name, member) in KINDS {
         let delta = |text: &str| event(&format!("{name}.delta"), "delta", json!(text));
         let whole = |text: &str| event(&format!("{name}.done"), member, json!(text));
@@ -116,7 +117,7 @@ fn a_finished_item_that_differs_from_its_events_counts_with_a_warning() {
                 &[],
             ),
             (vec![done(item("1 + 1"))], "1 + 1", &[]),
-            // A delta that came twice, one that is lost, another text.
+            // A duplicated delta, a lost delta, another text.
             (
                 vec![delta("1 +"), delta("1 +"), delta(" 1"), done(item("1 + 1"))],
                 "1 + 1",
@@ -137,7 +138,7 @@ fn a_finished_item_that_differs_from_its_events_counts_with_a_warning() {
                 "1 + 1",
                 &["item_differs"],
             ),
-            // What the finished item leaves out came before.
+            // Fields that the finished item lacks were received earlier.
             (
                 vec![delta("1 +"), delta(" 1"), done(item(""))],
                 "1 + 1",
@@ -165,13 +166,13 @@ fn a_finished_item_that_differs_from_its_events_counts_with_a_warning() {
                 all.pop();
             }
         }
-        // Without a whole text it is not known whether all of it came.
+        // Without the complete text it is unknown whether all deltas were received.
         let response = answer(&[added(item("")), delta("1"), completed(json!([]))]).unwrap();
         assert_eq!(
             (items(&response).len(), codes(&response)),
             (0, vec!["item_not_completed"])
         );
-        // Nothing says what it belongs to.
+        // The text has no item.
         let response = answer(&[whole("1"), completed(json!([]))]).unwrap();
         assert_eq!(
             (items(&response).len(), codes(&response)),
@@ -181,7 +182,7 @@ fn a_finished_item_that_differs_from_its_events_counts_with_a_warning() {
 }
 
 #[test]
-fn an_item_that_the_final_response_repeats_otherwise_is_named_and_a_command_is_an_error() {
+fn an_item_that_differs_in_the_final_response_is_a_warning_and_a_command_an_error() {
     for (first, again, expected) in [
         (
             json!({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "1"}),
@@ -228,7 +229,7 @@ fn an_item_that_the_final_response_repeats_otherwise_is_named_and_a_command_is_a
             json!({"type": "file_search_call", "id": "i", "queries": ["a"], "results": [{"text": "t"}]}),
             Ok("item_differs"),
         ),
-        // Nothing else is said.
+        // No other difference is reported.
         (
             json!({"type": "image_generation_call", "id": "i", "status": "completed", "result": "QUFB"}),
             json!({"type": "image_generation_call", "id": "j", "status": "generating", "result": null}),
@@ -266,7 +267,7 @@ fn an_item_that_the_final_response_repeats_otherwise_is_named_and_a_command_is_a
 }
 
 #[test]
-fn an_item_that_is_announced_otherwise_is_named() {
+fn an_item_that_differs_from_its_announcement_is_named() {
     let custom = |name: &str| json!({"type": "custom_tool_call", "id": "i", "call_id": "c", "name": name, "input": "1"});
     let response = answer(&[added(custom("f")), done(custom("g")), completed(json!([]))]).unwrap();
     assert_eq!(items(&response), [custom("g")]);
@@ -275,7 +276,7 @@ fn an_item_that_is_announced_otherwise_is_named() {
         response.choices[0].finish_reason,
         Some(FinishReason::ToolCalls)
     );
-    // A function that was announced is with the program already.
+    // The announced function was emitted already.
     let function =
         json!({"type": "function_call", "id": "i", "call_id": "c", "name": "f", "arguments": ""});
     let error = answer(&[added(function), done(custom("f")), completed(json!([]))]).unwrap_err();
@@ -283,7 +284,7 @@ fn an_item_that_is_announced_otherwise_is_named() {
 }
 
 #[test]
-fn sources_that_come_twice_and_differ_are_named() {
+fn repeated_sources_that_differ_are_named() {
     let source = |url: &str| json!({"type": "url_citation", "url": url, "title": "t"});
     let message = |url: &str| json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "Hi", "annotations": [source(url)]}]});
     for (last, warned) in [("https://a", &[][..]), ("https://b", &["item_differs"])] {

@@ -1,5 +1,6 @@
-//! The Responses API sends everything several times: in deltas, in the `done` events of parts, in finished items and in the
-//! final response. Whatever comes twice, differently or only once, the answer is right, or an error or a warning says why not.
+//! The Responses API sends content several times: in deltas, in the `done` events of parts, in finished items and in
+//! the final response. Whatever is repeated, different or missing: the response is right, or an error or a warning
+//! says why not.
 
 #![allow(
     clippy::unwrap_used,
@@ -96,7 +97,7 @@ fn call(name: &str, arguments: &str) -> Value {
     json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": arguments})
 }
 
-/// What an answer says: text, reasoning, refusal, calls.
+/// The content of a response: text, reasoning, refusal, calls.
 fn said(response: &UnifiedChatResponse) -> (String, String, String, Vec<(String, String)>) {
     let message = &response.choices[0].message;
     let calls = message.tool_calls();
@@ -118,7 +119,7 @@ fn codes(response: &UnifiedChatResponse) -> Vec<&'static str> {
         .collect()
 }
 
-/// What the events tell has to be what the response has.
+/// The events must have the same content as the response.
 fn told(outcome: &Outcome) -> (String, String) {
     let mut told = (String::new(), String::new());
     for event in &outcome.events {
@@ -175,7 +176,7 @@ fn content_of_done_events_is_decoded() {
             ],
             ["", "Hm", ""],
         ),
-        // As far as the deltas have not brought it, and never twice.
+        // Only the part that the deltas did not contain.
         (
             vec![
                 text(0, 0, "He"),
@@ -201,7 +202,7 @@ fn content_of_done_events_is_decoded() {
             ],
             ["Hi", "Hm", ""],
         ),
-        // The same text in two parts is twice the text.
+        // Equal texts in two parts are two texts.
         (
             vec![
                 part("output_text.done", 0, 0, "text", "ha"),
@@ -209,7 +210,7 @@ fn content_of_done_events_is_decoded() {
             ],
             ["haha", "", ""],
         ),
-        // An empty item at the end says nothing.
+        // An empty finished item adds nothing.
         (
             vec![
                 part("output_text.done", 0, 0, "text", "Hi"),
@@ -313,13 +314,13 @@ fn arguments_must_match_the_finished_call() {
             arguments_done(0, oslo),
             done(0, call("weather", oslo)),
         ],
-        // Spelled otherwise.
+        // Different notation of the same JSON.
         vec![
             begun(),
             arguments(0, oslo),
             done(0, call("weather", "{ \"city\": \"\\u004fslo\" }")),
         ],
-        // The name comes last.
+        // The name arrives last.
         vec![
             nameless(),
             arguments(0, oslo),
@@ -399,7 +400,7 @@ fn arguments_must_match_the_finished_call() {
 }
 
 #[test]
-fn a_call_that_was_only_announced_is_not_handed_out() {
+fn an_announced_call_without_arguments_is_not_emitted() {
     let finished = |events: &[Value]| [&[done(0, call("f", "{}"))], events].concat();
     let open = json!({"type": "function_call", "call_id": "call_9", "name": "g", "arguments": "", "status": "in_progress"});
     for events in [
@@ -415,7 +416,7 @@ fn a_call_that_was_only_announced_is_not_handed_out() {
         let error = answer(&events).result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Truncated, "{events:?}");
         assert!(error.message().contains("`g`"), "{error}");
-        // A limit cut it.
+        // Cut off by a limit.
         let last = events.len() - 1;
         events[last] = ended("incomplete", json!([]));
         events.retain(|event| event["type"] != "response.completed");
@@ -423,7 +424,7 @@ fn a_call_that_was_only_announced_is_not_handed_out() {
         assert_eq!(response.tool_calls().count(), 1);
         assert_eq!(codes(&response), ["call_not_completed"]);
     }
-    // Its arguments are whole, though nothing said so.
+    // Its arguments are complete, although no event says so.
     let events = finished(&[
         added(1, open.clone()),
         arguments(1, "{\"a\":1}"),
@@ -432,7 +433,7 @@ fn a_call_that_was_only_announced_is_not_handed_out() {
     let response = answer(&events).result.unwrap();
     assert_eq!(response.tool_calls().count(), 2);
     assert_eq!(codes(&response), ["call_not_completed"]);
-    // Completed without arguments it is a call without arguments.
+    // A completed call without arguments has no arguments.
     for whole in [
         vec![added(1, open.clone()), arguments_done(1, "")],
         vec![
@@ -472,7 +473,7 @@ fn parts_are_distinguished_with_any_numbering() {
                 message(&["Hi"]),
                 ["Hi", ""],
             ),
-            // The events that complete a part count as the finished item does.
+            // The events that complete a part count like the finished item.
             (
                 vec![
                     text(0, first, "Hi"),
@@ -564,7 +565,7 @@ fn untyped_members_are_kept_or_named() {
                 .contains("\"transcript\":\"Hi\"")
         );
     }
-    // A text in the place of a list, and a text outside of all items.
+    // A text instead of a list, and a text outside of all items.
     for body in [
         json!({"status": "completed", "output": [{"type": "message", "role": "assistant", "content": "Hi"}]}),
         json!({"status": "completed", "output": [{"type": "message", "role": "assistant", "content": ["Hi"]}]}),
@@ -614,7 +615,7 @@ fn untyped_members_are_kept_or_named() {
         assert!(named.is_none_or(|named| found[0].contains(named)));
         assert_eq!(response.text(), "Hi");
     }
-    // An item of the provider that was never completed.
+    // A provider item that was never completed.
     let events = [
         added(
             0,
@@ -689,7 +690,7 @@ enum Damage {
     Alter,
 }
 
-/// One delta of a stream doubled, dropped or altered, at so many of its places.
+/// A stream with one delta duplicated, dropped or altered, at up to `most` positions.
 fn damaged(body: &str, damage: Damage, most: usize) -> Vec<(String, String)> {
     let frames: Vec<&str> = body.split_inclusive("\n\n").collect();
     let event = |frame: &str| -> Option<Value> {
@@ -724,7 +725,7 @@ fn damaged(body: &str, damage: Damage, most: usize) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Runs that gave something else than what is right, with success and without a warning, and the number of all runs.
+/// Runs with a wrong result but neither an error nor a warning, and the number of all runs.
 fn silent(
     provider: &Arc<dyn Provider>,
     request: &ChatRequest,

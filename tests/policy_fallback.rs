@@ -1,4 +1,4 @@
-//! Asking somebody else.
+//! Fallback to other targets.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -32,7 +32,7 @@ fn call(fallback: Fallback, stream: bool, options: CallOptions) -> Call {
     call
 }
 
-/// Whether the second target is asked after the first one answered this.
+/// Whether the call moves to the second target after this response of the first.
 fn moves_on(fallback: Fallback, status: u16, body: &str) -> bool {
     let mut call = call(fallback, false, options());
     call.answer(status, &[JSON], body);
@@ -84,7 +84,8 @@ fn falls_back_for_errors_that_another_target_can_fix() {
             "{status} {code}"
         );
     }
-    // As xAI, Mistral, Bedrock, OpenRouter, DeepSeek, Groq and servers checked by pydantic refuse a model, a key or a parameter.
+    // How xAI, Mistral, Bedrock, OpenRouter, DeepSeek, Groq and servers with pydantic refuse a model, a key or a
+    // parameter.
     for body in [
         r#"{"code":"invalid-argument","error":"Incorrect API key provided. You can obtain an API key."}"#,
         r#"{"code":"1500","message":"Invalid model: no-such-model","object":"error","type":"invalid_model"}"#,
@@ -197,7 +198,7 @@ fn every_kind_has_a_rule() {
     }
 }
 
-/// A model that cannot be asked with this parameter: the request of the test has it.
+/// A model without the parameter that the test's request has.
 fn lacking(name: &str) -> FallbackTarget {
     let wire = unifiedai::provider::Cohere::builder().name(name);
     FallbackTarget::new(Arc::new(wire.api_key("k").unwrap().build().unwrap()), "m0")
@@ -232,7 +233,7 @@ fn parameter_missing_on_the_first_target_falls_back() {
 }
 
 #[test]
-fn a_thousand_targets_that_hold_back_are_no_depth() {
+fn a_thousand_skipped_targets_do_not_nest() {
     let slow = Arc::new(ProviderLimits::new().requests_per_minute(1));
     let mut first = Call::whole(once());
     first.exchange = first.exchange.with_provider_limits(slow.clone());
@@ -261,7 +262,7 @@ fn result_names_the_final_target_and_the_other_errors() {
 }
 
 #[test]
-fn only_the_last_target_is_tried_again() {
+fn only_the_last_target_is_retried() {
     let mut call = call(targets(), false, options());
     call.answer(503, &[], "");
     for _ in 0..2 {
@@ -275,7 +276,7 @@ fn only_the_last_target_is_tried_again() {
 }
 
 #[test]
-fn an_outage_and_silence_are_cured_though_the_request_may_have_been_processed() {
+fn an_outage_falls_back_even_if_the_request_may_have_been_processed() {
     let fail: [fn(&mut Call); 4] = [
         |call| {
             call.failed(TransportErrorKind::Dns, RequestDelivery::NotSent);
@@ -300,7 +301,7 @@ fn an_outage_and_silence_are_cured_though_the_request_may_have_been_processed() 
 }
 
 #[test]
-fn each_target_has_its_own_limit_to_the_first_token() {
+fn each_target_has_its_own_first_token_timeout() {
     let one = FallbackTarget::new(named("one"), "m1").first_token_timeout(seconds(3));
     let two = FallbackTarget::new(named("two"), "m2").first_token_timeout(seconds(7));
     let mut call = call(Fallback::new(one).then(two), true, options());
@@ -405,7 +406,7 @@ fn restart_warning_survives_failures_before_the_new_response() {
 }
 
 #[test]
-fn open_circuit_or_rate_limit_falls_back_at_once() {
+fn open_circuit_or_rate_limit_falls_back_immediately() {
     let open = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     let slow = Arc::new(ProviderLimits::new().requests_per_minute(1));
     for _ in 0..5 {
@@ -425,7 +426,7 @@ fn open_circuit_or_rate_limit_falls_back_at_once() {
 }
 
 #[test]
-fn one_target_s_allowances_are_not_taken_for_another_s() {
+fn rate_limits_of_one_target_do_not_apply_to_another() {
     let guard = || Arc::new(ProviderLimits::new().honor_rate_limit_headers());
     let (one, two) = (guard(), guard());
     let fallback = Fallback::new(FallbackTarget::new(named("one"), "m1").limits(one.clone()))

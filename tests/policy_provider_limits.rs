@@ -1,4 +1,4 @@
-//! What calls share: the budget for retries, the pace, the circuit breaker. And that all of it comes back.
+//! Limits that calls share: retry budget, rate limiter, circuit breaker; and the release of their permits.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -98,14 +98,14 @@ fn stale_connections_are_not_provider_failures() {
         assert_eq!(replayed, [true, true, false]);
     }
     assert_eq!((guard.in_flight(), guard.retry_budget()), (0, 100));
-    // A request of the pace each, and the circuit is closed.
+    // One token of the rate limiter each, and the circuit is closed.
     let mut next = guarded(&guard, once());
     assert!(next.sleep() <= seconds(13));
     next.send();
 }
 
 #[test]
-fn connections_that_had_ended_do_not_open_the_circuit_even_without_a_replay_left() {
+fn closed_connections_do_not_open_the_circuit_even_without_free_retries() {
     let guard = Arc::new(ProviderLimits::new().circuit_breaker(CircuitBreakerConfig::default()));
     for _ in 0..5 {
         let mut call = guarded(&guard, once());
@@ -119,7 +119,7 @@ fn connections_that_had_ended_do_not_open_the_circuit_even_without_a_replay_left
 }
 
 #[test]
-fn calls_wait_for_their_turn() {
+fn calls_wait_for_the_rate_limiter() {
     let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
     for _ in 0..60 {
         guarded(&guard, once()).send();
@@ -273,7 +273,7 @@ fn a_probe_that_hangs_does_not_keep_the_circuit_open() {
 }
 
 #[test]
-fn a_probe_that_succeeds_closes_the_circuit() {
+fn a_successful_probe_closes_the_circuit() {
     let guard = broken();
     guarded(&guard, once())
         .at(at(6))
@@ -369,7 +369,7 @@ fn concurrent_threads_send_one_probe() {
             call.at(at(6));
             together.wait();
             let sent = matches!(call.step(), Step::Send { .. });
-            // Held until all have asked.
+            // Released when all have asked.
             together.wait();
             usize::from(sent)
         };
@@ -384,7 +384,7 @@ fn concurrent_threads_send_one_probe() {
     }
 }
 
-/// All orders in which the steps of three calls can follow one another, each call's own in their order.
+/// All interleavings of the steps of three calls; each call's own steps stay in order.
 fn orders(left: [usize; 3], so_far: &mut Vec<usize>, all: &mut Vec<Vec<usize>>) {
     if left == [0; 3] {
         return all.push(so_far.clone());

@@ -1,4 +1,4 @@
-//! Calls that wait for a guard's pace go out in the order in which they first asked.
+//! Calls that wait for a rate limiter are sent in FIFO order.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +20,7 @@ use unifiedai::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One request a second from now on.
+/// Limits that admit one request per second from now on.
 fn spent() -> Arc<ProviderLimits> {
     let guard = Arc::new(ProviderLimits::new().requests_per_minute(60));
     for _ in 0..60 {
@@ -39,7 +39,7 @@ fn at(millis: u64) -> Time {
     Time::from_nanos(millis * 1_000_000)
 }
 
-/// Asks at this time. Whether it was sent; if not, it waits.
+/// Polls at this time. Returns whether the request was sent; if not, the call waits.
 fn sends(call: &mut Call, now: Time) -> bool {
     match call.at(now).step() {
         Step::Send { .. } => true,
@@ -63,7 +63,7 @@ fn queue(guard: &Arc<ProviderLimits>, length: usize) -> Vec<Call> {
 }
 
 #[test]
-fn permits_are_granted_first_come_first_served() {
+fn permits_are_granted_in_fifo_order() {
     let guard = spent();
     let mut calls = queue(&guard, 5);
     let mut order = Vec::new();
@@ -72,7 +72,7 @@ fn permits_are_granted_first_come_first_served() {
             !sends(&mut call(&guard), at(now)),
             "somebody jumped the queue"
         );
-        // The last one always asks first.
+        // The last call always polls first.
         for (number, call) in calls.iter_mut().enumerate().rev() {
             if !order.contains(&number) && sends(call, at(now)) {
                 order.push(number);
@@ -115,7 +115,7 @@ fn undriven_call_does_not_block_others() {
 }
 
 #[test]
-fn tokens_of_those_before_count() {
+fn tokens_of_earlier_calls_count() {
     let guard = Arc::new(ProviderLimits::new().tokens_per_minute(60_000));
     let ask = |max_tokens| {
         let mut wanted = request(false);
@@ -128,7 +128,7 @@ fn tokens_of_those_before_count() {
     let mut large = ask(30_000);
     assert!(matches!(large.step(), Step::Sleep { .. }));
     let mut small = ask(10);
-    // Enough for the small one alone would be there.
+    // The tokens would suffice for the small request alone.
     small.at(at(5_000));
     large.at(at(5_000));
     assert!(matches!(large.step(), Step::Sleep { .. }));
@@ -155,7 +155,7 @@ fn a_turn_behind_others_that_comes_too_late_is_refused_at_once() {
     assert!(!sends(&mut call(&guard), at(0)));
 }
 
-// F69: what was sent may have been counted by the provider, what was not sent was not.
+// F69: the provider may have counted a sent request, but not an unsent one.
 #[test]
 fn only_unsent_requests_return_their_tokens() {
     type End = fn(&mut Call);

@@ -1,9 +1,9 @@
-//! What holds for every answer in every wire: however its bytes are cut into pieces it says the same, and cut short it is
-//! never taken for a whole one; where only what comes after the answer is missing, a warning says so.
+//! Properties of every response in every API: chunk boundaries change nothing, and a cut response is never a success.
+//! If only data after the response is missing, a warning says so.
 //!
-//! Over the fuzz seeds and, where they are at hand, all recorded exchanges. One pass over a body splits every one of its
-//! lines (or binary frames) at one place; so a few dozen linear passes split each line at dozens of places. With
-//! `UNIFIEDAI_CUTS=all` it is at every place.
+//! The inputs are the fuzz seeds and, where available, all recorded exchanges. Each pass over a body splits every
+//! line (or binary frame) at one position, so that a few dozen linear passes split each line at dozens of positions.
+//! With `UNIFIEDAI_CUTS=all` every position is tested.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,7 +45,7 @@ struct Case {
     answer: Answer,
 }
 
-/// What a dialect's recordings call a chat.
+/// The names of chat operations in the recordings.
 const DIALECTS: &[(&str, &[&str])] = &[
     ("openai-chat", &["chat"]),
     ("anthropic-messages", &["messages"]),
@@ -198,7 +198,7 @@ fn check(case: &Case) -> Result<usize, String> {
     Ok(passes)
 }
 
-/// Where each line, or each binary frame, ends.
+/// The ends of the lines or binary frames.
 fn units(body: &[u8]) -> Vec<usize> {
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < body.len() {
@@ -221,7 +221,7 @@ fn thorough() -> bool {
     std::env::var_os("UNIFIEDAI_CUTS").is_some_and(|wanted| wanted == "all")
 }
 
-/// Passes over a body, each with the ends of its pieces: every unit is split at one place.
+/// Passes over a body, each with its chunk ends: every unit is split at one position.
 fn splits(units: &[usize]) -> Vec<(String, Vec<usize>)> {
     let starts = || std::iter::once(0).chain(units.iter().copied());
     let max = starts()

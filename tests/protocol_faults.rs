@@ -1,4 +1,4 @@
-//! The same fault gives the same outcome over every transport, whether the answer streams or comes whole.
+//! The same fault gives the same outcome over every transport, for streams and single bodies.
 #![cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use unifiedai::{
 };
 use unifiedai_loopback::{Config, Loopback};
 
-/// One that every transport's calls go through.
+/// The server and the transports of all calls.
 struct World {
     provider: Arc<dyn Provider>,
     tokio: tokio::runtime::Runtime,
@@ -125,7 +125,7 @@ fn checked(response: UnifiedChatResponse, text: &str) -> Outcome {
     Ok(response)
 }
 
-/// `ok`, or the error's kind and, for a timeout, which one.
+/// `ok`, or the error's kind and, for a timeout, its name.
 fn brief(outcome: &Outcome) -> String {
     match outcome {
         Ok(_) => "ok".into(),
@@ -139,7 +139,7 @@ fn brief(outcome: &Outcome) -> String {
 // F10, F14, F19, F20, F21, F26, F27, F28, F32, F33, F35, F37, F38, F39, F46, F59, F101, F104, F105
 #[test]
 fn every_fault_gives_the_same_outcome_over_every_transport() {
-    // The fault, what a stream comes to, and what a whole answer comes to.
+    // The fault, and the outcomes of a stream and of a single body.
     let cases = [
         ("ok", "ok", "ok"),
         ("status-400", "bad_request", "bad_request"),
@@ -226,7 +226,7 @@ fn pings_alone_run_into_the_progress_limit() {
     }
 }
 
-// F55, F61: the attempts that a server sees are those that the caller is told of.
+// F55, F61: the error lists exactly the attempts that the server saw.
 #[test]
 fn flaky_provider_succeeds_after_retries() {
     let server = Loopback::start(Config::fast()).unwrap();
@@ -256,7 +256,7 @@ fn permanent_failure_is_retried_twice() {
             let error = world
                 .call(via, &format!("gpt-oss-120b~{fault}"), false)
                 .unwrap_err();
-            // A connection that broke without an answer may have been processed: asked once.
+            // A connection that broke without a response may have been processed, so there is one request.
             let asked = if fault == "no-head" { 1 } else { 3 };
             assert_eq!(error.attempts().len(), asked, "{fault} via {via:?}");
             assert_eq!(
@@ -268,7 +268,7 @@ fn permanent_failure_is_retried_twice() {
     }
 }
 
-/// A server that gives each connection to `serve`.
+/// A server that passes each connection to `serve`.
 fn raw(serve: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -311,7 +311,7 @@ fn read_request(tcp: &mut TcpStream) -> bool {
 const STREAM: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n\
     data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
-// F19, F20, F21: cut anywhere, whatever the framing, it is an error or the whole answer.
+// F19, F20, F21: a response cut anywhere, with any framing, is an error or complete.
 #[test]
 fn connection_cut_at_any_byte_is_never_a_shorter_response() {
     let chunked = format!("{:x}\r\n{STREAM}\r\n0\r\n\r\n", STREAM.len());
@@ -354,7 +354,7 @@ fn connection_cut_at_any_byte_is_never_a_shorter_response() {
     }
 }
 
-// F59, F101: a pooled connection that the server closes in the moment of its use.
+// F59, F101: the server closes a pooled connection at the moment of its use.
 #[test]
 fn a_connection_closed_while_idle_does_no_harm() {
     let answer = format!(
@@ -376,7 +376,7 @@ fn a_connection_closed_while_idle_does_no_harm() {
     }
 }
 
-// F96, F97: nothing at all reaches the place that a redirect points to.
+// F96, F97: nothing is sent to the target of a redirect.
 #[test]
 fn redirect_is_not_followed() {
     let (tell, told) = std::sync::mpsc::channel();
@@ -412,7 +412,7 @@ fn closed_port_is_a_connection_error_not_sent() {
     }
 }
 
-// F104: a head that can be read in two ways gives no answer of either.
+// F104: ambiguous headers give an error.
 #[test]
 fn contradictory_framing_is_never_a_shorter_response() {
     let whole = |text: &str| {
@@ -443,7 +443,7 @@ fn contradictory_framing_is_never_a_shorter_response() {
             assert!(outcome.is_err(), "{head:?} via {via:?}: {outcome:?}");
         }
     }
-    // Where both framings are there, chunks count (RFC 9112, 6.3).
+    // With both framings, chunks count (RFC 9112, 6.3).
     let both = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\ntransfer-encoding: chunked\r\n\r\n{chunked}",
         a / 2

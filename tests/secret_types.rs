@@ -1,4 +1,4 @@
-//! No public type is left out: each is shown with a canary inside, or is of a kind that cannot hold a secret.
+//! Every public type is covered: it is shown with a canary inside, or cannot contain a secret.
 #![cfg(all(
     feature = "ureq",
     feature = "hyper",
@@ -37,7 +37,7 @@ use unifiedai::{
 const KEY: &str = "k3yc4n4rybird-2718281828";
 const HEADER: &str = "h34dc4n4rybird-1414213562";
 
-/// Numbers, fixed words, and names that the caller chose for others to see.
+/// Types with numbers, fixed names, and names that the caller chose to be visible.
 const PLAIN: &str = "
 observe::MetricsObserver observe::TracingObserver
 provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
@@ -55,7 +55,7 @@ provider::openai_chat::StreamUsage provider::openai_chat::StructuredOutput
 provider::openai_responses::ResponsesProfile schema::Dialect schema::Dialects schema::SchemaChange
 schema::Patterns schema::References";
 
-/// What is asked: content, which is for the caller to show or not.
+/// Types with request content, which the caller decides to show.
 const ASKED: &str = "
 ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
 ResponseFormat Tool ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
@@ -63,7 +63,7 @@ provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compa
 compat::ConverseTool compat::ConverseToolChoice compat::InferenceConfig compat::InputSchema compat::ToolConfig
 compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapted";
 
-/// What a provider said. That its echo of a key is not repeated in errors and logs of attempts, `secrets.rs` tests.
+/// Types with response content. `secrets.rs` tests that errors and logs of attempts do not repeat an echoed key.
 const ANSWERED: &str = "
 transport::testing::Cassette transport::testing::MockBody
 sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation compare::ComparisonEntry compare::Comparison EmbedResponse provider::DecodedEmbeddings error::ErrorBody chat::ResponseStart
@@ -75,7 +75,7 @@ provider::Frame compat::BlockDelta compat::BlockStart compat::ConverseEvent comp
 compat::ConverseOutput compat::ConverseResponse compat::FoundationModels compat::RawResponse
 compat::ReasoningContent compat::ReasoningDelta compat::TokenUsage";
 
-/// What holds a key or a caller's header, or could take one over from an answer; with the canary in it.
+/// Types that contain a key or a caller's header, or could copy one from a response; with the canary inside.
 fn held() -> Vec<(&'static str, String)> {
     let mut held = credentials();
     held.extend(providers());
@@ -294,7 +294,7 @@ fn shown(value: &(impl Debug + ?Sized)) -> String {
 fn whatever_holds_a_secret_does_not_show_it() {
     for (name, shown) in held() {
         for secret in [KEY, HEADER] {
-            // Half of it is too much, too.
+            // Half of the secret is too much, too.
             for half in [&secret[..12], &secret[secret.len() - 10..]] {
                 assert!(!shown.contains(half), "{name} shows {secret}: {shown}");
             }
@@ -302,7 +302,7 @@ fn whatever_holds_a_secret_does_not_show_it() {
     }
 }
 
-/// The public types by their shortest paths: a type is listed again wherever it can be imported from.
+/// The public types by their shortest paths: a type is listed for each path from which it can be imported.
 fn public_types(api: &str) -> BTreeSet<&str> {
     let paths: BTreeSet<&str> = api
         .lines()
@@ -318,7 +318,7 @@ fn public_types(api: &str) -> BTreeSet<&str> {
         .collect();
     let name = |path: &str| path.rsplit("::").next().unwrap_or_default().to_owned();
     let depth = |path: &str| path.matches("::").count();
-    // Types of their own that share a name.
+    // Distinct types with the same name.
     let shared = ["Builder", "Profile", "Chat", "Message", "HeaderValue"];
     let again = |path: &str| {
         !shared.contains(&&*name(path))
@@ -330,7 +330,7 @@ fn public_types(api: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn no_public_type_is_left_out() {
+fn every_public_type_is_classified() {
     let api = include_str!("../docs/public-api.txt");
     let public = public_types(api);
     assert!(public.len() > 150, "{}", public.len());

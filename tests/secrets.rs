@@ -1,5 +1,5 @@
-//! A key is nowhere but in the request that it belongs to: a canary is put into every place that takes a secret, and looked
-//! for in everything that can be shown.
+//! A key is only in the request that it belongs to: a canary is put into every place that accepts a secret, and
+//! searched in everything that can be displayed.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -47,7 +47,7 @@ fn call(stream: bool) -> Call {
 #[track_caller]
 fn clean(what: &str, shown: &str) {
     for secret in [KEY, HEADER] {
-        // Half of it is too much, too.
+        // Half of the secret is too much, too.
         for half in [&secret[..12], &secret[secret.len() - 10..]] {
             assert!(!shown.contains(half), "{what} shows {secret}: {shown}");
         }
@@ -217,7 +217,7 @@ impl Call {
     }
 }
 
-// F109: a provider that echoes the key in every place that an error can keep.
+// F109: a provider that echoes the key in every field that an error can keep.
 #[test]
 fn no_error_repeats_the_key_that_a_provider_echoes() {
     let object = format!(
@@ -372,7 +372,7 @@ fn transport_and_driver_failures_show_no_secrets() {
     }
 }
 
-// F71, F96: each target gets its own key and no other.
+// F71, F96: each target gets only its own key.
 #[test]
 fn another_target_does_not_get_the_first_ones_key() {
     let other = OpenAiChat::custom("https://two.test/v1").name("two");

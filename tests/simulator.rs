@@ -1,7 +1,7 @@
 //! Thousands of calls against providers that fail in every way, in a world with one clock and one seed.
 //!
-//! A world has calls that run side by side and share guards, and a provider whose mood changes: sound, browned out, down,
-//! dripping, lying in its headers. Time jumps. At every step and at every end the promises are checked.
+//! A world has concurrent calls that share limits, and a provider whose state changes: healthy, degraded, down, slow,
+//! wrong headers. Time jumps. The invariants are checked at every step and at every end.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-/// What a provider does with a request: inputs, each after a while.
+/// The provider's inputs for a request, each after a delay.
 type Script = std::collections::VecDeque<(Duration, Input)>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -192,7 +192,7 @@ fn lies(random: &mut Random, stream: bool) -> Script {
     script
 }
 
-/// One call, and what the test knows of it.
+/// One call, and what the test records of it.
 struct Caller {
     exchange: Exchange,
     began: Time,
@@ -290,7 +290,7 @@ impl World {
         }
     }
 
-    /// Lets one call act at `self.now`. `false` once it is over.
+    /// Lets one call act at `self.now`. Returns `false` once it has ended.
     fn act(&mut self, caller: &mut Caller) -> bool {
         if caller.leaves_at.is_some_and(|at| at <= self.now) {
             let _ = writeln!(self.trace, "{:?} leaves", self.now);
@@ -453,12 +453,12 @@ impl World {
         let in_flight: usize = self.guards.iter().map(|guard| guard.in_flight()).sum();
         assert!(in_flight <= callers.len(), "more permits than calls");
         assert!(self.guards.iter().all(|guard| guard.retry_budget() <= 100));
-        // A retry costs five at least; moving on to another target costs nothing, and comes once a call.
+        // A retry costs at least five; a fallback costs nothing, and happens once a call.
         let burst = 2 * (100 / 5);
         assert!(self.retries_paid <= self.calls + self.successes / 5 + burst);
     }
 
-    /// To the next thing that happens, and sometimes far beyond it or back.
+    /// Advances to the next event, and sometimes far beyond it or back.
     fn advance(&mut self, callers: &[Caller]) {
         let next = callers.iter().flat_map(|caller| {
             let script = (!caller.script.is_empty()).then_some(caller.next);
@@ -505,7 +505,7 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(World::new(1).run().0, World::new(2).run().0);
 }
 
-// F56: everybody calls while the provider is down.
+// F56: all callers call while the provider is down.
 #[test]
 fn an_outage_is_not_made_worse() {
     let guard = Arc::new(ProviderLimits::new());

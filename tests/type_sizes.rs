@@ -1,4 +1,5 @@
-//! How large the public types are. Whoever keeps ten thousand calls, or moves events through channels, pays for it.
+//! The sizes of public types. They matter to a program that keeps ten thousand calls, or sends events through
+//! channels.
 
 use std::mem::size_of;
 use unifiedai::{

@@ -1,5 +1,5 @@
-//! On wires that close what they announce, a call that was announced and never closed is no whole one; and a call that comes
-//! behind the reason for which the answer ended is a call to run.
+//! On APIs that close their content blocks, an announced call that was never closed is incomplete. A call after the
+//! finish reason is a call to execute.
 
 #![cfg(feature = "bedrock")]
 #![allow(
@@ -23,18 +23,18 @@ const BEDROCK: &str = "bedrock-converse";
 const COHERE: &str = "cohere-v2";
 const GEMINI: &str = "gemini";
 
-/// What an event of each wire is.
+/// An event, in the form of each API.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Event<'a> {
     Start,
     Text(&'a str),
     EndText,
-    /// A call begins.
+    /// A call starts.
     Call(u32),
-    /// A piece of its arguments.
+    /// A fragment of its arguments.
     Piece(u32, &'a str),
     Close(u32),
-    /// A reason in Anthropic's words: `end_turn`, `tool_use`, `max_tokens`.
+    /// A stop reason, by Anthropic's names: `end_turn`, `tool_use`, `max_tokens`.
     Reason(&'a str),
     End,
 }
@@ -210,7 +210,7 @@ fn a_call_that_was_only_announced_is_an_error() {
 }
 
 #[test]
-fn a_call_that_a_limit_cut_off_is_left_out() {
+fn a_call_that_a_limit_cut_off_is_dropped() {
     for wire in WIRES {
         for events in [
             &[
@@ -249,7 +249,7 @@ fn a_call_that_a_limit_cut_off_is_left_out() {
 }
 
 #[test]
-fn a_call_whose_arguments_are_whole_counts_and_text_needs_no_end() {
+fn a_call_with_complete_arguments_counts_and_text_needs_no_end() {
     for wire in WIRES {
         let closed = [
             Start,
@@ -267,7 +267,7 @@ fn a_call_whose_arguments_are_whole_counts_and_text_needs_no_end() {
         }
         let text = answer(wire, &[Start, Text("Hi"), Reason("end_turn"), End]).unwrap();
         assert_eq!((&*text.text(), codes(&text).len()), ("Hi", 0), "{wire}");
-        // Pieces of Gemini's arguments are always an object: it is never known whether more was to come.
+        // Gemini's partial arguments always form an object, so it is unknown whether more was to come.
         if wire != GEMINI {
             let open = [
                 Start,
@@ -284,7 +284,7 @@ fn a_call_whose_arguments_are_whole_counts_and_text_needs_no_end() {
 }
 
 #[test]
-fn a_call_behind_the_reason_is_a_call_to_run() {
+fn a_call_after_the_finish_reason_is_a_call_to_execute() {
     let call = [Call(1), Piece(1, "{\"a\":1}"), Close(1)];
     for wire in [ANTHROPIC, BEDROCK, GEMINI] {
         let mut events = vec![Start, Text("Hi"), EndText, Reason("end_turn")];
@@ -298,7 +298,7 @@ fn a_call_behind_the_reason_is_a_call_to_run() {
             .and_then(|choice| choice.finish_reason.clone());
         assert_eq!(reason, Some(FinishReason::ToolCalls), "{wire}");
     }
-    // A whole call in a chunk of its own.
+    // A complete call in a chunk of its own.
     let call = json!({"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {"a": 1}}}]}}]});
     let stop = json!({"candidates": [{"finishReason": "STOP"}]});
     let response = run(GEMINI, &sse(&[stop, call])).unwrap();
@@ -308,7 +308,7 @@ fn a_call_behind_the_reason_is_a_call_to_run() {
         .first()
         .and_then(|choice| choice.finish_reason.clone());
     assert_eq!(reason, Some(FinishReason::ToolCalls));
-    // The reason of this wire is its end: what comes behind it is named.
+    // The finish reason ends a stream of this API: content after it is named in a warning.
     let mut events = vec![Start, Text("Hi"), Reason("end_turn")];
     events.extend([Call(1), Close(1)]);
     let response = answer(COHERE, &events).unwrap();
@@ -319,7 +319,7 @@ fn a_call_behind_the_reason_is_a_call_to_run() {
 }
 
 #[test]
-fn a_call_of_the_server_that_was_only_announced_is_left_out_and_named() {
+fn an_unfinished_server_side_call_is_dropped_and_named() {
     let search = |input: Value| json!({"type": "content_block_start", "index": 1, "content_block": {"type": "server_tool_use", "id": "s", "name": "web_search", "input": input}});
     let result = json!({"type": "content_block_start", "index": 1, "content_block": {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}});
     for (block, piece, kept) in [

@@ -1,4 +1,4 @@
-//! Nothing that a server sent vanishes: it is typed, kept as it came, or named in a warning.
+//! Nothing that a server sends is lost: it is typed, kept as received, or named in a warning.
 
 #![cfg(feature = "bedrock")]
 #![allow(
@@ -42,7 +42,7 @@ fn whole(wire: &str, body: &Value) -> UnifiedChatResponse {
         .unwrap()
 }
 
-/// The response to a stream, which comes in pieces of seven bytes. Bedrock's events have their names before them.
+/// The response to a stream in chunks of seven bytes. Bedrock's events are prefixed with their names.
 fn streamed(wire: &str, events: &[&str]) -> UnifiedChatResponse {
     let request = ChatRequest::new("m").user("q").stream(true);
     let answer = match wire {
@@ -71,13 +71,13 @@ fn streamed(wire: &str, events: &[&str]) -> UnifiedChatResponse {
         .unwrap()
 }
 
-/// All that a caller can see of a response.
+/// Everything in a response that a caller can see.
 fn seen(response: &UnifiedChatResponse) -> String {
     let extra = &response.provider_metadata.extra;
     format!("{:?} {:?} {extra:?}", response.choices, response.warnings)
 }
 
-/// The names of what has no place are somewhere in the response.
+/// The names of untyped fields are somewhere in the response.
 #[test]
 fn untyped_members_are_kept_or_named() {
     let rows: [(&str, Value, &[&str]); 12] = [
@@ -235,7 +235,7 @@ fn untyped_stream_members_are_kept_or_named() {
 }
 
 #[test]
-fn empty_values_are_none() {
+fn empty_values_become_none() {
     for (wire, body) in [
         (
             "anthropic",
@@ -300,7 +300,7 @@ fn response_with_tool_calls_finishes_with_tool_calls() {
             "{wire}"
         );
     }
-    // One that was cut keeps its reason.
+    // A cut response keeps its reason.
     let body = json!({"id": "1", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}], "stop_reason": "max_tokens"});
     assert_eq!(
         whole("anthropic", &body).choices[0].finish_reason,
@@ -308,7 +308,7 @@ fn response_with_tool_calls_finishes_with_tool_calls() {
     );
 }
 
-/// What one answer sends without end is not kept without end.
+/// The warnings of one response are bounded.
 #[test]
 fn names_without_end_are_bounded() {
     let mut members = serde_json::Map::new();
@@ -322,7 +322,7 @@ fn names_without_end_are_bounded() {
     assert!(!response.warnings.is_empty() && response.warnings.len() <= 64);
 }
 
-/// A member without a place is named by its path. Those of the answer and of its first choice have no prefix.
+/// An untyped field is named by its path. Fields of the response and of its first choice have no prefix.
 #[test]
 fn extras_are_named_by_their_path() {
     for (wire, body, names) in [

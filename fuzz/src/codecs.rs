@@ -7,13 +7,13 @@ use unifiedai::codec::{
     sse::SseDecoder,
 };
 
-/// Large enough to never matter here.
+/// Large enough to never apply here.
 const NO_LIMIT: usize = 1 << 30;
 
-/// What a decoder said of some bytes, in a form that can be compared.
+/// The output of a decoder, in a comparable form.
 type Said = Vec<String>;
 
-/// The bytes whole, one by one, and in pieces of another size must give the same.
+/// Checks that all bytes together, one by one, and in chunks of another size give the same.
 fn same_in_any_pieces(
     size: u8,
     body: &[u8],
@@ -26,7 +26,8 @@ fn same_in_any_pieces(
     whole
 }
 
-/// Server-sent events: a limit, a size of pieces, the stream. Compared with a plain reading where no limit is met.
+/// Server-sent events: a limit, a chunk size, the stream. Compared with a simple decoder unless the limit is
+/// exceeded.
 pub fn sse(data: &[u8]) {
     let mut source = Source(data);
     let (limit, size) = (source.byte(), source.byte());
@@ -56,7 +57,7 @@ pub fn sse(data: &[u8]) {
     }
 }
 
-/// Lines of JSON: a limit, a size of pieces, the stream. Compared with splitting at line ends.
+/// JSON lines: a limit, a chunk size, the stream. Compared with splitting at line ends.
 pub fn ndjson(data: &[u8]) {
     let mut source = Source(data);
     let (limit, size) = (source.byte(), source.byte());
@@ -92,7 +93,7 @@ pub fn ndjson(data: &[u8]) {
     }
 }
 
-/// Amazon's frames, with the checksums as they come: a size of pieces, the stream.
+/// AWS frames with the checksums of the input: a chunk size, the stream.
 pub fn event_stream(data: &[u8]) {
     let mut source = Source(data);
     let size = source.byte();
@@ -117,7 +118,7 @@ pub fn event_stream(data: &[u8]) {
     });
 }
 
-/// The same with every checksum made right, so that what lies behind them is reached.
+/// AWS frames with corrected checksums, to reach the code after the checksum tests.
 pub fn event_stream_valid_crc(data: &[u8]) {
     let mut forged = data.to_vec();
     if let Some(stream) = forged.get_mut(1..) {
@@ -126,7 +127,7 @@ pub fn event_stream_valid_crc(data: &[u8]) {
     event_stream(&forged);
 }
 
-/// A raw HTTP/1.1 response: the method of its request, a size of pieces, the bytes.
+/// A raw HTTP/1.1 response: the method of its request, a chunk size, the bytes.
 pub fn http1(data: &[u8]) {
     let mut source = Source(data);
     let method = if source.flag() {

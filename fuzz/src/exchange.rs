@@ -14,10 +14,10 @@ use unifiedai::{
     transport::{Phase, RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 
-/// Two replays that are not counted as retries, one new signature, and the first attempt.
+/// Two free retries, one new signature, and the first attempt.
 const UNCOUNTED: u32 = 4;
 
-/// A driver that does what the bytes say, right or wrong: the call always ends, once, and tells no secret.
+/// A driver that does what the bytes say, valid or not: the call always ends once, and reveals no secret.
 pub fn exchange(data: &[u8]) {
     let mut source = Source(data);
     let (letter, shape) = (source.byte(), source.byte());

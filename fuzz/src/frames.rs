@@ -1,6 +1,6 @@
-//! Amazon's frames, written.
+//! Writes AWS frames.
 
-/// Frames from lines: an event's type and its payload, an exception's with `!` before it.
+/// Frames from lines: an event's type and its payload; `!` marks an exception.
 pub fn from_lines(lines: &[u8]) -> Vec<u8> {
     let mut stream = Vec::new();
     for line in lines
@@ -50,7 +50,7 @@ fn frame(stream: &mut Vec<u8>, headers: &[(&[u8], &[u8])], payload: &[u8]) {
     forge_checksums(&mut stream[start..]);
 }
 
-/// Makes the checksums right, and a length that cannot be one.
+/// Corrects the checksums, and lengths that are invalid.
 pub fn forge_checksums(mut rest: &mut [u8]) {
     while rest.len() >= 16 {
         let claimed = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;

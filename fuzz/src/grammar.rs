@@ -1,18 +1,18 @@
-//! The order in which events may come.
+//! The valid order of events.
 
 use std::collections::BTreeMap;
 use unifiedai::StreamEvent;
 
 #[derive(Default)]
 struct Choice {
-    /// The part under way, and whether it is reasoning.
+    /// The current part, and whether it is reasoning.
     flowing: Option<(u32, bool)>,
     /// Calls by part: id, name, arguments so far, whether it has ended.
     calls: BTreeMap<u32, (String, String, String, bool)>,
     finished: bool,
 }
 
-/// Whether the events are in order; `complete` if they are all of a successful answer.
+/// Whether the events are in a valid order; `complete`: they are all events of a successful response.
 pub fn check(events: &[StreamEvent], complete: bool) -> Result<(), String> {
     let mut choices = BTreeMap::<u32, Choice>::new();
     for (at, event) in events.iter().enumerate() {
@@ -26,7 +26,7 @@ pub fn check(events: &[StreamEvent], complete: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Where the events of a cut answer are not those at the beginning of the full one.
+/// The first difference between the events of a cut response and those of the complete one.
 pub fn differs<'e>(
     full: &'e [StreamEvent],
     cut: &'e [StreamEvent],

@@ -8,7 +8,7 @@ use unifiedai::{
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Headers of an answer, one a line.
+/// Response headers, one per line.
 pub fn headers(data: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n') {

@@ -1,7 +1,7 @@
-//! What the fuzz targets do. Each body takes bytes and panics if a promise is broken.
+//! The bodies of the fuzz targets. Each takes bytes and panics if a guarantee is violated.
 //!
-//! The bodies are here and not in the targets so that an ordinary build compiles them: `tests/fuzz_seeds.rs` includes this
-//! file and runs each body over its seeds with a stable compiler.
+//! The bodies are here and not in the targets, so that an ordinary build compiles them: `tests/fuzz_seeds.rs`
+//! includes this file and runs each body on its seeds with a stable compiler.
 
 mod codecs;
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -27,10 +27,10 @@ pub use policies::policies;
 pub use request::request;
 pub use responses::{error_body, json_body, stream};
 
-/// What is done with the bytes of one input.
+/// Processes the bytes of one input.
 pub type Target = fn(&[u8]);
 
-/// Every target's name, which is also its seeds' folder, and its body.
+/// Every target's name, which is also the name of its seeds' folder, and its body.
 pub const TARGETS: &[(&str, Target)] = &[
     ("sse", sse),
     ("ndjson", ndjson),

@@ -9,7 +9,7 @@ use unifiedai::{
     sans_io::{Exchange, Operation},
 };
 
-/// What is asked for beside chats: a wire, which list, a size of pieces, the body.
+/// Operations other than chats: an API, which list, a chunk size, the body.
 pub fn model_lists(data: &[u8]) {
     let mut source = Source(data);
     let (letter, which, size) = (source.byte(), source.byte(), source.byte());

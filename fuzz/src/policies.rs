@@ -17,10 +17,10 @@ const MINUTE: u128 = 60_000_000_000;
 const OK: &[u8] =
     br#"{"choices":[{"message":{"content":"Hi."},"finish_reason":"stop"}],"usage":{"total_tokens":7}}"#;
 
-/// What a plain count says of calls that share a guard.
+/// A simple count of calls that share limits.
 #[derive(Default)]
 struct Model {
-    /// Requests that went out, without those that surely did not arrive.
+    /// Requests that were sent, without those that certainly did not arrive.
     sent: u128,
     successes: u32,
     failures: u32,
@@ -31,11 +31,12 @@ struct Model {
 struct Call {
     exchange: Exchange,
     waiting: bool,
-    /// Whether an attempt before this one counted as processed.
+    /// Whether an earlier attempt counted as processed.
     again: bool,
 }
 
-/// Up to four calls under one guard, as the bytes say: pace, budget and permits are what a plain count says.
+/// Up to four calls with shared limits, driven by the bytes: rate limiter, budget and permits must match a simple
+/// count.
 pub fn policies(data: &[u8]) {
     let mut source = Source(data);
     let (pace, shape) = (u32::from(source.byte() % 60) + 1, source.byte());
@@ -110,7 +111,7 @@ fn over(call: Call, model: &Model) {
     }
 }
 
-/// Whether the call is over.
+/// Whether the call has ended.
 fn poll(call: &mut Call, model: &mut Model, now: Time) -> bool {
     loop {
         match call.exchange.poll(now) {

@@ -4,10 +4,10 @@ use unifiedai::provider::{
     Provider, provider_for_recording,
 };
 
-/// What no text that leaves the library may contain.
+/// A text that no output of the library may contain.
 pub const CANARY: &str = "canary-0123456789abcdef";
 
-/// Every wire: a recorded provider's name and dialect. Seeds name a wire by its letter: `a` is the first.
+/// Every API: a recorded provider's name and dialect. Seeds name an API by its letter: `a` is the first.
 pub const WIRES: &[(&str, &str)] = &[
     ("openai", "openai-chat"),
     ("cerebras", "openai-chat"),
@@ -20,13 +20,13 @@ pub const WIRES: &[(&str, &str)] = &[
     ("mistral", "openai-chat"),
 ];
 
-/// The wire of a letter, or of any byte. `None` if this version does not read it.
+/// The API of a letter, or of any byte. `None` if this version does not support it.
 pub fn wire(letter: u8) -> Option<Arc<dyn Provider>> {
     let (name, dialect) = WIRES[usize::from(letter.wrapping_sub(b'a')) % WIRES.len()];
     provider_for_recording(name, dialect).ok()
 }
 
-/// Providers with a key, to be sent requests by.
+/// Providers with a key, for encoding requests.
 pub fn keyed(letter: u8) -> Arc<dyn Provider> {
     match letter.wrapping_sub(b'a') % 10 {
         0 => Arc::new(OpenAiChat::cerebras(CANARY).unwrap()),

@@ -1,4 +1,4 @@
-/// The stream read as the specification describes it, with all of it at hand: `None` where data or name is not UTF-8.
+/// Decodes a complete stream as the specification describes it. `None` if data or a name is not UTF-8.
 pub fn events(body: &[u8]) -> Option<Vec<(String, String)>> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let (mut events, mut name, mut data) = (Vec::new(), Vec::new(), None::<Vec<u8>>);

@@ -11,7 +11,8 @@ use unifiedai::{
     transport::Time,
 };
 
-/// A request made of the bytes, by each provider: it is refused in words, or it is HTTP without a secret in its Debug.
+/// A request made of the bytes, for each provider: it is refused with a message, or it is valid HTTP without a secret
+/// in its Debug.
 pub fn request(data: &[u8]) {
     let mut source = Source(data);
     let provider = keyed(source.byte());
@@ -62,7 +63,7 @@ pub fn request(data: &[u8]) {
     );
 }
 
-/// Another implementation reads the same request out of the bytes.
+/// Another implementation parses the same request from the bytes.
 fn parses_as_http(bytes: &[u8], body: &[u8]) {
     let mut headers = [httparse::EMPTY_HEADER; 600];
     let mut parsed = httparse::Request::new(&mut headers);

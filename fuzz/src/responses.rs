@@ -11,13 +11,13 @@ use unifiedai::{
     sans_io::Accumulator,
 };
 
-/// What an error's body may take by default, and its message a little more than.
+/// The default limit of an error's body; its message may be slightly longer.
 const ERROR_BODY: usize = 64 << 10;
 
-/// Up to this size a stream also arrives byte by byte; longer ones would take most of the time.
+/// Up to this size a stream is also tested byte by byte; longer streams would take most of the time.
 const BYTE_BY_BYTE: usize = 1 << 10;
 
-/// An answer that comes whole: a wire, where to cut it, the body.
+/// A single-body response: an API, where to cut it, the body.
 pub fn json_body(data: &[u8]) {
     let mut source = Source(data);
     let (letter, cut) = (source.byte(), usize::from(source.byte()));
@@ -32,7 +32,7 @@ pub fn json_body(data: &[u8]) {
         "an answer that comes whole has no events"
     );
     same(&full, &run(Arrival::Pieces(7)));
-    // Of what is no answer, for what stands behind it, the beginning can be one.
+    // If the body is an error because of its end, its beginning may be a success.
     if full.result.is_ok()
         && cut < body.trim_ascii_end().len()
         && body.trim_ascii_start().starts_with(b"{")
@@ -44,7 +44,7 @@ pub fn json_body(data: &[u8]) {
     }
 }
 
-/// A stream: a wire, a size of pieces, the body. Amazon's frames are made from lines.
+/// A stream: an API, a chunk size, the body. AWS frames are made from lines.
 pub fn stream(data: &[u8]) {
     let mut source = Source(data);
     let (letter, how) = (source.byte(), source.byte());
@@ -85,7 +85,8 @@ pub fn stream(data: &[u8]) {
     }
 }
 
-/// Whether the event that goes on here has another line of data. Its first ones alone can be a whole event, and another.
+/// Whether the event that continues here has another line of data. Its first lines alone can be a complete, different
+/// event.
 fn has_more_data(rest: &[u8]) -> bool {
     let blank = |pair: &[u8]| matches!(pair, b"\n\n" | b"\r\r" | b"\n\r");
     let end = rest.windows(2).position(blank).unwrap_or(rest.len());
@@ -93,8 +94,8 @@ fn has_more_data(rest: &[u8]) -> bool {
     rest[..end].windows(5).any(begins)
 }
 
-/// Whether the finish reason was the end: the wire has no other, or the other did not come and that is said. What a fuzzer
-/// writes behind it can be cut off.
+/// Whether the finish reason was the end: the API has no end marker, or a warning says that it is missing. Data after
+/// it can be cut off.
 fn ends_with_its_reason(provider: &Arc<dyn Provider>, cut: &UnifiedChatResponse) -> bool {
     let is_only_end = ["cerebras", "gemini"].contains(&provider.name());
     let is_missed = cut
@@ -108,7 +109,7 @@ fn ends_with_its_reason(provider: &Arc<dyn Provider>, cut: &UnifiedChatResponse)
     has_reason && (is_only_end || is_missed)
 }
 
-/// An answer to `request` in this provider's framing.
+/// A response to `request` in this provider's framing.
 pub fn streamed(provider: &Arc<dyn Provider>, request: &ChatRequest, body: &[u8]) -> Answer {
     let encoded = provider
         .encode_chat(request)
@@ -124,7 +125,7 @@ pub fn streamed(provider: &Arc<dyn Provider>, request: &ChatRequest, body: &[u8]
     }
 }
 
-/// An answer with an error's status: a wire, how it is asked, the status in three digits, the body.
+/// A response with an error status: an API, the kind of request, the status in three digits, the body.
 pub fn error_body(data: &[u8]) {
     let mut source = Source(data);
     let (letter, how) = (source.byte(), source.byte());

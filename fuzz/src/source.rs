@@ -1,7 +1,7 @@
 use super::protocols::CANARY;
 use std::time::Duration;
 
-/// Takes values off the front of the input; once it is spent, everything is zero or empty.
+/// Takes values off the front of the input; after its end, everything is zero or empty.
 #[derive(Clone, Copy)]
 pub struct Source<'a>(pub &'a [u8]);
 
@@ -30,13 +30,13 @@ impl<'a> Source<'a> {
         taken
     }
 
-    /// So many bytes as the first one says.
+    /// As many bytes as the first one says.
     pub fn short_bytes(&mut self) -> &'a [u8] {
         let len = self.byte();
         self.bytes(len.into())
     }
 
-    /// Never the key: a fuzzer finds it, and what a user says of a key in plain text is shown as it is.
+    /// Never the key: a fuzzer would find it, and a key that users write into a message is shown unchanged.
     pub fn text(&mut self) -> String {
         let bytes = self.short_bytes();
         let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
@@ -54,7 +54,8 @@ impl<'a> Source<'a> {
         u64::from_le_bytes(bytes)
     }
 
-    /// From a nanosecond to thirteen days, all magnitudes alike: no input is long enough to come to the end of time.
+    /// From a nanosecond to thirteen days, all magnitudes equally likely: no input is long enough to reach the end of
+    /// time.
     pub fn duration(&mut self) -> Duration {
         Duration::from_nanos(1 << (self.byte() % 51))
     }

@@ -430,7 +430,7 @@ impl fmt::Debug for ProviderRegistry {
 fn ambiguous(model: &str, prefix: &str, owner: &str) -> Error {
     let model = model.escape_debug();
     refuse(format!(
-        "the model `{model}` may be one of `{prefix}` or the model of that name of `{owner}`: write `{owner}.{model}`, or ask `provider(\"{prefix}\")`"
+        "the model name `{model}` is ambiguous: it may select the provider `{prefix}` or a model of `{owner}`; use `{owner}.{model}`, or `client.provider(\"{prefix}\")`"
     ))
 }
 

@@ -1,9 +1,9 @@
-//! Whether a document is what a case expects.
+//! Compares a document with the expectation of a case.
 
 use super::{pointer::find, value::Value};
 use regex_lite::Regex;
 
-/// Whether one of the ways holds; otherwise the first claim of each way that does not.
+/// Succeeds if one of the alternatives holds; otherwise returns the first failed claim of each.
 pub fn check(document: &Value, expect: &Value) -> Result<(), Vec<String>> {
     let ways = expect.list().expect("`expect` is a list of ways");
     let mut failures = Vec::new();
@@ -113,7 +113,7 @@ fn contains(value: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Of objects the named members; anything else is equal.
+/// For objects, the listed fields must match; other values must be equal.
 fn fits(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
         (Value::Object(_), Value::Object(members)) => members
@@ -177,7 +177,7 @@ fn is_true(value: &Value, name: &str) -> bool {
     }
 }
 
-/// Each predicate with a claim that holds and others that do not.
+/// Each predicate with one claim that holds and others that fail.
 #[test]
 fn each_predicate_holds_and_fails() {
     let document = Value::parse(
@@ -358,7 +358,7 @@ fn each_predicate_holds_and_fails() {
         for bad in *bad {
             assert!(bad.contains(name), "{bad}");
             assert!(check(&document, &expect(&[bad])).is_err(), "{bad}");
-            // One claim of a way is enough to fail it, and one way to pass.
+            // One failed claim fails an alternative, and one alternative suffices.
             assert!(check(&document, &expect(&[good, bad])).is_err(), "{bad}");
             let ways = Value::parse(&format!("[[{bad}], [{good}]]"));
             assert_eq!(check(&document, &ways), Ok(()), "{bad}");

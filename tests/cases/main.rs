@@ -1,7 +1,7 @@
-//! Faults that users of other clients met, played as conversations with scripted answers.
+//! Faults that users of other clients reported, played as conversations with scripted responses.
 //!
-//! The inputs are in this folder, at least one for each kind of fault, and in `../shared/cases`
-//! (`UNIFIEDAI_CASES`), where that folder is at hand.
+//! The cases are in this folder, at least one for each kind of fault, and in `../shared/cases` (`UNIFIEDAI_CASES`),
+//! if that folder exists.
 #![cfg(feature = "bedrock")]
 #![allow(
     unreachable_pub,
@@ -27,14 +27,14 @@ use std::{
 use value::Value;
 
 #[test]
-fn the_cases_of_this_repository_come_out_right() {
+fn cases_of_this_repository_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let played = play_all(&folder);
     assert!(played > 0, "no cases in {}", folder.display());
 }
 
 #[test]
-fn the_shared_cases_come_out_right() {
+fn shared_cases_pass() {
     let folder = std::env::var_os("UNIFIEDAI_CASES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/cases"),
         PathBuf::from,
@@ -44,7 +44,7 @@ fn the_shared_cases_come_out_right() {
     }
 }
 
-/// How many cases there are in a folder, after all of them were played.
+/// Plays all cases of a folder and returns their number.
 fn play_all(folder: &Path) -> usize {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()

@@ -3,7 +3,7 @@
 use super::value::Value;
 use std::borrow::Cow;
 
-/// What stands at `pointer`: with `*` or `?` the list of all that is found, perhaps empty.
+/// The value at `pointer`; with `*` or `?` the list of all matches, which may be empty.
 pub fn find<'v>(document: &'v Value, pointer: &str) -> Option<Cow<'v, Value>> {
     let Some(path) = pointer.strip_prefix('/') else {
         assert!(pointer.is_empty(), "`{pointer}` does not begin with `/`");

@@ -1,4 +1,4 @@
-//! JSON whose members keep their order, which `mentions` depends on.
+//! JSON that keeps the order of fields, on which `mentions` depends.
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -45,7 +45,7 @@ impl Value {
         }
     }
 
-    /// The word by which claims call its type.
+    /// The name of its type in claims.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Null => "null",
@@ -57,7 +57,7 @@ impl Value {
         }
     }
 
-    /// As JSON without white space.
+    /// JSON without white space.
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap()
     }

@@ -82,7 +82,7 @@ async fn all<T: AsyncTransport + Clone + 'static>(transport: T) {
 }
 
 #[test]
-fn zero_calls_at_once_are_refused() {
+fn a_concurrency_of_zero_is_refused() {
     let server = server();
     let options = BatchOptions::default().concurrency(0);
     let client = Client::new(UreqTransport::new(), cerebras(&server));
@@ -93,7 +93,7 @@ fn zero_calls_at_once_are_refused() {
 }
 
 #[test]
-fn a_dropped_batch_begins_no_more_calls() {
+fn a_dropped_batch_starts_no_more_calls() {
     let server = server();
     let client = Client::new(UreqTransport::new(), cerebras(&server));
     let mut batch = client
@@ -119,7 +119,7 @@ fn a_dropped_batch_begins_no_more_calls() {
 }
 
 #[test]
-fn unread_batch_starts_no_work() {
+fn an_unread_batch_starts_no_calls() {
     let server = server();
     let client = Client::new(UreqTransport::new(), cerebras(&server));
     let batch = client
@@ -131,7 +131,7 @@ fn unread_batch_starts_no_work() {
 }
 
 #[test]
-fn a_refused_call_makes_the_others_wait() {
+fn a_rate_limited_call_delays_the_others() {
     let server = server();
     let mut options = BatchOptions::default();
     options.concurrency = 1;

@@ -97,7 +97,7 @@ fn one_call_can_differ_from_the_others() {
 }
 
 #[test]
-fn so_they_do_without_blocking() {
+fn both_providers_return_converse_responses_async() {
     let server = server();
     tokio().block_on(async {
         let client = AsyncClient::new(transport::HyperTransport::new(), bedrock(&server));
@@ -124,7 +124,7 @@ fn so_they_do_without_blocking() {
 }
 
 #[test]
-fn a_request_is_read_as_other_clients_write_it() {
+fn a_request_of_another_client_is_read() {
     let request = ConverseRequest::from_json(
         r#"{"modelId": "m", "messages": [{"role": "user", "content": [{"text": "Hi"}]},
             {"role": "assistant", "content": [{"toolUse": {"toolUseId": "1", "name": "f", "input": {"a": 1}}}]},

@@ -1,4 +1,4 @@
-//! What asks several times at once, dropped at every await: every place comes back, every call ends.
+//! Operations of several concurrent calls, dropped at every await: every permit is released, every call ends.
 
 use crate::support::{Running, cerebras, named, poll_at_most, question, server, tokio};
 use unifiedai::{
@@ -44,12 +44,12 @@ async fn dropped<T: AsyncTransport + 'static>(transport: T) {
         poll_at_most(client.health(), polls).await
     })
     .await;
-    // Three polls would be one for each: nothing was dropped on its way.
+    // Three polls would be one per operation, so nothing would have been dropped halfway.
     assert!(polls > 3, "{polls}");
     assert_eq!(client.health().await.status, HealthStatus::Healthy);
 }
 
-/// Two providers, one of them with a single place.
+/// Two providers, one of them with a single permit.
 fn client<T: AsyncTransport + 'static>(
     transport: T,
     server: &Loopback,
@@ -63,7 +63,7 @@ fn client<T: AsyncTransport + 'static>(
         .unwrap()
 }
 
-/// Lets `ask` run for one poll, for two, and so on, until it comes to its end. How many it took.
+/// Drives `ask` for one poll, for two, and so on, until it completes. Returns the number of polls.
 async fn at_every_await<F>(
     client: &AsyncClient,
     running: &Running,

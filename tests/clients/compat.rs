@@ -58,7 +58,7 @@ fn blocking_compat_client_has_the_sdk_shape() {
 }
 
 #[test]
-fn models_come_as_the_provider_sent_them_too() {
+fn models_are_returned_with_the_raw_response() {
     let server = server();
     let client = Cerebras::from(Client::new(UreqTransport::new(), cerebras(&server)));
     let list = client.models().with_raw_response().list().unwrap();
@@ -120,7 +120,7 @@ fn one_call_can_differ_from_the_others() {
 }
 
 #[test]
-fn the_async_client_has_the_same() {
+fn async_compat_client_has_the_sdk_shape() {
     let server = server();
     tokio().block_on(async {
         let client = AsyncCerebras::from(AsyncClient::new(

@@ -90,7 +90,7 @@ async fn compared<T: AsyncTransport + 'static>(transport: T, fast: &Loopback, sl
 }
 
 #[test]
-fn one_deadline_holds_for_all() {
+fn one_total_timeout_applies_to_all() {
     let (fast, slow) = servers();
     let mut options = CallOptions::default();
     options.timeouts = Timeouts::default().total(Duration::from_millis(140));

@@ -12,7 +12,7 @@ const CALLS: usize = 200;
 const PLACES: usize = 8;
 
 #[test]
-fn no_more_calls_run_than_allowed_blocking() {
+fn concurrent_calls_are_limited_blocking() {
     let (server, running) = (server(), Running::default());
     let client = Client::new(UreqTransport::new(), cerebras(&server))
         .with_observer(running.observer())
@@ -34,12 +34,12 @@ fn no_more_calls_run_than_allowed_blocking() {
 }
 
 #[test]
-fn no_more_calls_run_than_allowed_on_tokio() {
+fn concurrent_calls_are_limited_on_tokio() {
     tokio().block_on(many(transport::HyperTransport::new()));
 }
 
 #[test]
-fn no_more_calls_run_than_allowed_on_smol() {
+fn concurrent_calls_are_limited_on_smol() {
     smol::block_on(many(Smol::new()));
 }
 
@@ -90,7 +90,7 @@ async fn dropped_anywhere<T: AsyncTransport + 'static>(transport: T) {
         let mut polls = 0;
         loop {
             polls += 1;
-            // Another call in the queue, given up too.
+            // Another call in the queue, dropped too.
             let mut behind = Box::pin(client.chat(question()));
             let ready = if whole {
                 let call = client.chat(question());
@@ -157,7 +157,7 @@ fn waiting_for_a_permit_ends_at_the_total_timeout() {
 }
 
 #[test]
-fn longest_waiter_is_next() {
+fn permits_are_granted_in_fifo_order_to_clients() {
     let server = server();
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     tokio().block_on(async {

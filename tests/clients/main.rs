@@ -1,4 +1,4 @@
-//! The clients over real sockets, against the provider on loopback.
+//! The clients over real sockets, with the loopback provider.
 #![cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Hundreds of calls at once, of operations that make several each.
+//! Hundreds of concurrent operations that make several calls each.
 
 use crate::support::{named, question, server, tokio};
 use futures_util::future::join_all;
@@ -61,7 +61,7 @@ async fn compared<T: AsyncTransport + 'static>(transport: T) {
     assert_eq!(server.served(), 300);
 }
 
-/// One of three providers is not there, and the other two hear of each check once.
+/// One of three providers is unreachable; the other two get each check once.
 async fn checked<T: AsyncTransport + 'static>(transport: T) {
     let server = server();
     let dead = named(&Loopback::start(Config::fast()).unwrap(), "dead");

@@ -1,4 +1,4 @@
-//! An observer that panics harms its own call, and no other.
+//! A panicking observer affects only its own call.
 
 use crate::support::{cerebras, question, server};
 use std::{
@@ -15,7 +15,7 @@ use unifiedai::{
     transport::UreqTransport,
 };
 
-/// Panics at every event of a call that asks for the model `bad`, and counts how often it was told of one.
+/// Panics at every event of a call to the model `bad`, and counts those events.
 fn touchy(told: &Arc<AtomicUsize>) -> impl Fn(&CallObservation<'_>) + Send + Sync + 'static {
     let told = told.clone();
     move |seen| {
@@ -42,7 +42,7 @@ fn observer_panic_does_not_double_panic_and_returns_the_permit() {
 }
 
 #[test]
-fn a_batch_loses_no_result_to_it() {
+fn a_batch_loses_no_result_to_a_panic() {
     let (server, told) = (server(), Arc::new(AtomicUsize::new(0)));
     let client = Client::new(UreqTransport::new(), cerebras(&server)).with_observer(touchy(&told));
     for ordered in [true, false] {

@@ -1,4 +1,4 @@
-//! Every provider by the name that programs know it by, over every transport, as the loopback provider plays it.
+//! Every provider by name, over every transport, with the loopback provider.
 
 use super::{common::on_loopback, support};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use unifiedai::{
     UnifiedChatResponse, provider::Provider,
 };
 
-/// All names, as the error for an unknown one lists them.
+/// All names, from the error for an unknown provider.
 fn names() -> Vec<String> {
     let error = unifiedai::provider::from_env("nobody", None).unwrap_err();
     let list = error.message().split_once("known are: ").unwrap().1;
@@ -18,7 +18,7 @@ fn question() -> ChatRequest {
     ChatRequest::new("model-of-the-test").user("echo: hi there")
 }
 
-/// The answer whole, and streamed, over each transport.
+/// The response as a single body and as a stream, over each transport.
 fn over_all(
     provider: &Arc<dyn Provider>,
     request: &ChatRequest,
@@ -119,7 +119,7 @@ fn large_protocols_call_tools_and_report_usage() {
                 .as_ref()
                 .unwrap_or_else(|| panic!("{name} {number}: no usage"));
             assert!(usage.completion_tokens.unwrap() > 0, "{name} {number}");
-            // The call goes back with its result, and the answer says it.
+            // The next request contains the call and its result, and the response repeats the result.
             let mut next = request.clone().message(answer.message().unwrap().clone());
             next = next.tool_result(unifiedai::ToolResult::new(&calls[0].id, "49"));
             let client =
@@ -137,7 +137,7 @@ fn large_protocols_call_tools_and_report_usage() {
 }
 
 #[test]
-fn texts_become_vectors_over_every_transport() {
+fn texts_are_embedded_over_every_transport() {
     let server = support::server();
     for (name, model) in [
         ("openai", "text-embedding-3-small"),

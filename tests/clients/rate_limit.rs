@@ -21,11 +21,11 @@ use unifiedai::{
     },
 };
 
-/// So many a minute that ten take a second.
+/// Requests per minute: ten per second.
 const PACE: u32 = 600;
 const CALLS: usize = 10;
 
-/// A pace of which nothing is left now.
+/// A rate limiter that is exhausted now.
 fn spent(provider: &OpenAiChat, now: impl Fn() -> Time) -> Arc<ProviderLimits> {
     let guard = Arc::new(ProviderLimits::new().requests_per_minute(PACE));
     let provider = Arc::new(provider.clone());
@@ -41,7 +41,7 @@ fn spent(provider: &OpenAiChat, now: impl Fn() -> Time) -> Arc<ProviderLimits> {
     }
 }
 
-/// The models of the calls in the order in which their requests went out.
+/// The models of the calls in the order in which their requests were sent.
 #[derive(Clone, Default)]
 struct Order(Arc<Mutex<Vec<String>>>);
 
@@ -66,7 +66,7 @@ fn model(call: usize) -> String {
     format!("gpt-oss-120b-{call}")
 }
 
-/// Reports each look at the clock: a call that does not look any more waits for its turn.
+/// Reports each reading of the clock: a call that stops reading it waits in the queue.
 #[derive(Clone)]
 struct Telling(UreqTransport, Sender<()>);
 
@@ -120,7 +120,7 @@ fn rate_limited_calls_keep_their_order_blocking() {
     order.check();
 }
 
-/// A call that waits behind others looks at its place once they have left, and not each second.
+/// A call that waits behind others tries again when they have left, not every second.
 #[test]
 fn a_paced_call_is_woken_when_its_turn_comes_blocking() {
     const A_MINUTE: u32 = 30;
@@ -155,7 +155,7 @@ fn a_paced_call_is_woken_when_its_turn_comes_blocking() {
         std::thread::sleep(Duration::from_millis(100));
         looks.store(0, SeqCst);
         let second = scope.spawn(move || second.chat(question()).map(|_| spent.elapsed()));
-        // Its turn would come after 4 s, and comes after 2 s when the first has left.
+        // It could proceed after 4 s, and after 2 s once the first has left.
         std::thread::sleep(Duration::from_millis(1200));
         cancel.cancel();
         assert!(first.join().unwrap().is_err());
@@ -163,12 +163,12 @@ fn a_paced_call_is_woken_when_its_turn_comes_blocking() {
         assert!(took >= Duration::from_millis(1900), "{took:?}");
         assert!(took < Duration::from_millis(2150), "{took:?}");
     });
-    // A handful for the request, and two for each wait.
+    // A few for the request, and two for each wait.
     let looks = looks.load(SeqCst);
     assert!(looks < 30, "looked at the clock {looks} times");
 }
 
-/// Counts looks at the clock.
+/// Counts readings of the clock.
 #[derive(Clone)]
 struct Counting(UreqTransport, Arc<AtomicUsize>);
 

@@ -2,7 +2,7 @@ use crate::support::{cerebras, named, question, server};
 use unifiedai::{Client, ErrorKind, provider::openai_chat::profiles, transport::UreqTransport};
 
 #[test]
-fn a_model_s_prefix_chooses_the_provider_and_is_not_sent() {
+fn a_models_prefix_selects_the_provider_and_is_not_sent() {
     let (first, second) = (server(), server());
     let client = Client::new(UreqTransport::new(), cerebras(&first))
         .with_provider(named(&second, "other"))
@@ -37,7 +37,7 @@ fn a_model_s_prefix_chooses_the_provider_and_is_not_sent() {
 }
 
 #[test]
-fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
+fn a_model_of_the_default_provider_selects_only_that_provider() {
     let (first, second) = (server(), server());
     let mantle = || {
         unifiedai::provider::OpenAiChat::builder()
@@ -66,7 +66,7 @@ fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
     assert_eq!(ask(&openai, "gpt-5-mini").unwrap().model, "gpt-5-mini");
     assert_eq!((first.served(), second.served()), (2, 2));
 
-    // Behind it a name that both may have is refused, and nothing is sent.
+    // With Bedrock second, an ambiguous name is refused, and nothing is sent.
     let client = Client::new(UreqTransport::new(), named(&second, "openai"))
         .with_provider(mantle())
         .unwrap();
@@ -84,7 +84,7 @@ fn a_name_of_the_default_provider_s_own_models_goes_nowhere_else() {
 }
 
 #[test]
-fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
+fn a_name_that_a_proxy_may_have_does_not_select_a_vendor() {
     use unifiedai::provider::{Anthropic, OpenAiChat};
     let (proxy, vendor) = (server(), server());
     let ask = |client: &Client, model: &str| {
@@ -119,7 +119,7 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
         assert_eq!((proxy.served(), vendor.served()), before);
         let own = ask(&client, &format!("{name}.anthropic.claude-x")).unwrap();
         assert_eq!(own.model, "anthropic.claude-x");
-        // A provider that makes no models can only be meant itself.
+        // A provider without models of its own can only be meant itself.
         let other = ask(&client, "groq.llama-3.3-70b").unwrap();
         assert_eq!(other.provider_metadata.provider, "groq");
         assert_eq!(
@@ -127,7 +127,7 @@ fn a_name_that_a_proxy_may_have_given_goes_to_no_maker() {
             (before.0 + 1, before.1 + 1)
         );
     }
-    // Behind others, the prefix of a maker is that maker.
+    // As a further provider, the prefix of a vendor selects that vendor.
     let litellm = OpenAiChat::builder()
         .profile(profiles::LITELLM)
         .base_url(proxy.base_url());
@@ -170,7 +170,7 @@ fn an_unknown_prefix_stays_with_the_default_provider_and_a_known_one_does_not() 
         let error = ask(missing).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(
-            error.message().contains("there is no provider `"),
+            error.message().contains("has no provider named `"),
             "{error}"
         );
     }
@@ -179,7 +179,7 @@ fn an_unknown_prefix_stays_with_the_default_provider_and_a_known_one_does_not() 
 }
 
 #[test]
-fn the_id_of_another_provider_s_model_is_not_for_the_default_one() {
+fn the_id_of_another_providers_model_is_refused_by_the_default_one() {
     use unifiedai::provider::Bedrock;
     let (first, second) = (server(), server());
     let bedrock = || {
@@ -213,17 +213,20 @@ fn the_id_of_another_provider_s_model_is_not_for_the_default_one() {
     assert_eq!(ask(&openai, "amazon.x").unwrap().model, "amazon.x");
     assert_eq!(ask(&client, "gpt-4.1").unwrap().model, "gpt-4.1");
 
-    // A prefix in other letters means the same provider, present or not.
+    // A prefix in other case means the same provider, present or not.
     assert_eq!((first.served(), second.served()), (2, 0));
     ask(&client, "BEDROCK.amazon.nova-lite-v1:0").unwrap();
     assert_eq!((first.served(), second.served()), (2, 1));
     let error = ask(&client, "Groq.llama-3.3-70b").unwrap_err();
-    assert!(error.message().contains("no provider `Groq`"), "{error}");
+    assert!(
+        error.message().contains("no provider named `Groq`"),
+        "{error}"
+    );
     assert_eq!((first.served(), second.served()), (2, 1));
 }
 
 #[test]
-fn near_names_and_features_are_named() {
+fn similar_names_and_missing_features_are_named() {
     let error = Client::from_env(UreqTransport::new(), &["antropic"]).unwrap_err();
     assert!(
         error.message().contains("did you mean `anthropic`"),
@@ -232,7 +235,7 @@ fn near_names_and_features_are_named() {
 }
 
 #[test]
-fn chat_with_stream_set_reads_chunks() {
+fn chat_with_stream_set_reads_a_stream() {
     let server = server();
     let client = Client::new(UreqTransport::new(), cerebras(&server));
     let response = client.chat(question().stream(true)).unwrap();
@@ -242,7 +245,7 @@ fn chat_with_stream_set_reads_chunks() {
 }
 
 #[test]
-fn meaningless_settings_are_refused_with_a_reason() {
+fn invalid_settings_are_refused_with_a_reason() {
     let server = server();
     let client = || Client::new(UreqTransport::new(), cerebras(&server));
 
@@ -264,7 +267,10 @@ fn meaningless_settings_are_refused_with_a_reason() {
     let mut request = question();
     request.model = "bedrock.amazon.nova-lite-v1:0".into();
     let error = client().chat(request).unwrap_err();
-    assert!(error.message().contains("no provider `bedrock`"), "{error}");
+    assert!(
+        error.message().contains("no provider named `bedrock`"),
+        "{error}"
+    );
 
     let error = Client::from_env(UreqTransport::new(), &[]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);

@@ -47,7 +47,7 @@ pub(crate) fn tokio() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// Counts calls between their first request and their end.
+/// Counts running calls, from their first request to their end.
 #[derive(Clone, Default)]
 pub(crate) struct Running(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
 
@@ -82,7 +82,7 @@ impl Running {
     }
 }
 
-/// Polls a future at most `polls` times, whenever it asks to be, and drops it. Whether it was ready by then.
+/// Polls a future whenever it is woken, at most `polls` times, and drops it. Returns whether it was ready.
 pub(crate) async fn poll_at_most<F: Future>(future: F, polls: usize) -> bool {
     let mut future = pin!(future);
     let mut left = polls;

@@ -1,10 +1,10 @@
-//! The JSON documents of a body, and the body that they make.
+//! The JSON documents of a body, and the body with changed documents.
 
 use super::{other, support::corpus::Recording};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// A body whose documents can be changed.
+/// A body with changeable documents.
 #[derive(Clone)]
 pub struct Body {
     framing: Framing,
@@ -20,18 +20,18 @@ enum Framing {
 
 #[derive(Clone)]
 enum Piece {
-    /// Lines without a document, or what stands before one in its line.
+    /// Lines without a document, or the text before a document in its line.
     Text(String),
     Document {
-        /// What it is, by its event.
+        /// The document's event name.
         name: String,
         json: Value,
     },
 }
 
-/// A member of a document.
+/// A field of a document.
 pub struct Place {
-    /// Event and path, with `*` for every element.
+    /// Event and path, with `*` for each element.
     pub name: String,
     pub value: Value,
     piece: usize,
@@ -45,7 +45,7 @@ enum Step {
 }
 
 impl Body {
-    /// `None` if there is no document in it.
+    /// `None` if the body has no document.
     pub fn read(wire: &str, recording: &Recording) -> Option<Body> {
         #[cfg(feature = "bedrock")]
         if wire == "bedrock-converse" && recording.streaming {
@@ -88,7 +88,7 @@ impl Body {
         self.pieces.iter().flat_map(piece).collect()
     }
 
-    /// Every member with a value, where it first stands.
+    /// Every field with a value, at its first position.
     pub fn places(&self) -> Vec<Place> {
         let mut places = Vec::new();
         let mut names = BTreeSet::new();
@@ -134,7 +134,7 @@ impl Body {
     }
 }
 
-/// Scalars that say something.
+/// Scalars with a value.
 fn walk(json: &Value, path: &mut Vec<Step>, found: &mut Vec<(Vec<Step>, Value)>) {
     match json {
         Value::Object(members) => {

@@ -1,6 +1,6 @@
-//! Members that are left out, and why: what they say is told elsewhere, or repeats the request.
+//! Fields that are ignored, and why: their content is elsewhere, or repeats the request.
 
-/// Wire, name with `*` for the rest of a step and `**` for all further steps, and the reason.
+/// API, name with `*` for the rest of a step and `**` for all further steps, and the reason.
 type Entry = (&'static str, &'static str, &'static str);
 
 pub fn reason(wire: &str, name: &str) -> Option<&'static Entry> {

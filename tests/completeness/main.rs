@@ -1,7 +1,7 @@
-//! Nothing that a provider sent vanishes: each member of each recorded answer is changed, one at a time, and the change has to
-//! show in the response, in its events or in a warning, unless the member is in a list of what an envelope repeats.
+//! Nothing that a provider sends is lost: each field of each recorded response is changed, one at a time. The change
+//! must be visible in the response, in its events or in a warning, unless the field is listed in `ignored.rs`.
 //!
-//! A member is tried where it first stands in an answer, and in a few answers of different providers.
+//! A field is tested at its first position in a response, and in a few responses of different providers.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ use support::{
 };
 use unifiedai::provider::{Provider, provider_for_recording};
 
-/// In how many answers each member is tried.
+/// The number of responses in which each field is tested.
 const ANSWERS: usize = 3;
 
 const WIRES: &[(&str, &[&str])] = &[
@@ -98,7 +98,7 @@ fn every_member_of_every_recorded_response_is_accounted_for() {
     }
 }
 
-/// All that a caller can see of an answer, but for the body as it came.
+/// Everything in a response that a caller can see, except the raw body.
 fn said(provider: &Arc<dyn Provider>, recording: &Recording, body: &Body) -> String {
     let answer = Answer {
         status: recording.status,
@@ -118,7 +118,7 @@ fn said(provider: &Arc<dyn Provider>, recording: &Recording, body: &Body) -> Str
     format!("{events:?}{result:#?}{error:?}")
 }
 
-/// A value of the same type that no answer has.
+/// A value of the same type that no response has.
 fn other(value: &Value) -> Value {
     match value {
         Value::Bool(value) => (!value).into(),

@@ -1,4 +1,4 @@
-//! A call that is dropped at any of its polls gives back all that it holds.
+//! A call that is dropped at any poll releases everything that it holds.
 
 use crate::world::{Reply, Task, Tasks, World, provider, question, seconds};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use unifiedai::{
     transport::{RequestDelivery, TransportErrorKind},
 };
 
-/// Each host fails in a way of its own before it answers.
+/// Each host first fails in its own way.
 fn plan(host: &str, nth: usize) -> Reply {
     match (host, nth % 4) {
         ("one.test", 0) => Reply::broken(TransportErrorKind::Reset, RequestDelivery::NotSent),
@@ -71,7 +71,7 @@ fn call(client: &AsyncClient, number: usize) -> Task<'_> {
 }
 
 #[test]
-fn all_comes_back_wherever_calls_are_dropped() {
+fn everything_is_released_wherever_calls_are_dropped() {
     const CALLS: usize = 5;
     for victim in 0..CALLS {
         for turns in 0..60 {
@@ -94,7 +94,7 @@ fn all_comes_back_wherever_calls_are_dropped() {
             assert_eq!(world.running(), 0);
             assert_eq!([guards[0].in_flight(), guards[1].in_flight()], [0, 0]);
             assert!(world.most("one.test") <= 1 && world.most("two.test") <= 1);
-            // Both permits and both circuits are free again.
+            // Both permits are free and both circuits are closed again.
             world.advance(seconds(600));
             for model in ["one.m", "two.m"] {
                 let sent = world.sent().len();

@@ -1,4 +1,4 @@
-//! A poll gives way after a number of inputs, whatever they bring.
+//! A poll yields to the executor after a number of inputs, whatever they contain.
 
 use crate::world::{Reply, Task, Tasks, World, once, provider, question, seconds};
 use unifiedai::{AsyncClient, batch::BatchOptions};
@@ -14,7 +14,7 @@ fn client(chunk: fn(&str, usize) -> Reply) -> (World, AsyncClient) {
     (world, client)
 }
 
-/// Lets a task run: none of its polls may read more than a number of chunks, and it goes on all the same.
+/// Runs a task: each of its polls reads at most a number of chunks, and the task continues.
 fn check(chunk: fn(&str, usize) -> Reply, make: impl for<'a> Fn(&'a AsyncClient) -> Task<'a>) {
     let (world, client) = client(chunk);
     let mut tasks = Tasks::new(&world, [make(&client)]);
@@ -35,7 +35,7 @@ fn check(chunk: fn(&str, usize) -> Reply, make: impl for<'a> Fn(&'a AsyncClient)
 }
 
 #[test]
-fn a_stream_of_pings_gives_way() {
+fn a_stream_of_keep_alives_yields() {
     check(
         |_, _| Reply::endless(PINGS),
         |client| {
@@ -48,7 +48,7 @@ fn a_stream_of_pings_gives_way() {
 }
 
 #[test]
-fn a_call_that_reads_all_events_gives_way() {
+fn a_call_that_reads_all_events_yields() {
     check(
         |_, _| Reply::endless(TEXT),
         |client| {
@@ -81,7 +81,7 @@ fn endless_body_yields_to_other_tasks() {
 }
 
 #[test]
-fn a_comparison_and_a_batch_give_way() {
+fn a_comparison_and_a_batch_yield() {
     check(
         |_, _| Reply::endless(TEXT),
         |client| {
@@ -105,7 +105,7 @@ fn a_comparison_and_a_batch_give_way() {
 }
 
 #[test]
-fn a_hedged_call_gives_way() {
+fn a_hedged_call_yields() {
     check(
         |_, _| Reply::endless(" "),
         |client| {

@@ -1,4 +1,4 @@
-//! How many calls of a provider run at once, also of those that come to it by fallback.
+//! The limit of concurrent calls of a provider, including calls that fallback moves to it.
 
 use crate::world::{Blocking, Reply, Task, Tasks, World, once, provider, question, seconds};
 use unifiedai::{
@@ -38,7 +38,7 @@ fn calls_that_arrive_by_fallback_count() {
     tasks.run();
     assert_eq!(tasks.left(), 0);
     assert_eq!((world.most("one.test"), world.most("two.test")), (6, 1));
-    // In the order in which they asked.
+    // In FIFO order.
     let sent = world.sent();
     let second: Vec<_> = sent.iter().filter(|sent| sent.host == "two.test").collect();
     for (number, sent) in second.iter().enumerate() {
@@ -88,7 +88,7 @@ fn two_models_of_one_provider_share_its_only_permit() {
 }
 
 #[test]
-fn others_run_while_a_call_waits_for_its_next_attempt() {
+fn other_calls_run_while_one_waits_for_its_next_attempt() {
     let world = World::new(|_, nth| Reply::status(if nth == 0 { 503 } else { 200 }));
     let client = client(&world)
         .with_options(CallOptions::default())
@@ -111,7 +111,7 @@ fn others_run_while_a_call_waits_for_its_next_attempt() {
 }
 
 #[test]
-fn a_wait_for_a_permit_ends_with_the_calls_time() {
+fn a_wait_for_a_permit_ends_at_the_total_timeout() {
     let world = World::new(|_, _| Reply {
         after: seconds(100),
         ..Reply::status(200)

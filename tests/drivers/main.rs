@@ -1,5 +1,4 @@
-//! The two drivers in a world whose time the test moves: when a call begins, how many run, how a poll gives way, and that all
-//! comes back.
+//! The two drivers in virtual time: when a call starts, concurrency limits, yielding, and the release of permits.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -9,7 +9,7 @@ use unifiedai::{
     transport::{RequestDelivery, TransportErrorKind},
 };
 
-/// One line for each observation, with the target that it names.
+/// One line per observation, with the target that it names.
 fn observed(plan: crate::world::Plan, fallback: Fallback) -> Vec<String> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = lines.clone();
@@ -113,7 +113,7 @@ fn summary_describes_the_last_target() {
 }
 
 #[test]
-fn a_connection_that_had_ended_is_no_failed_attempt() {
+fn a_closed_connection_is_not_a_failed_attempt() {
     let plan = |_: &str, nth| match nth {
         0 => Reply::broken(TransportErrorKind::Reset, RequestDelivery::NotSent),
         _ => Reply::status(200),

@@ -1,10 +1,10 @@
-//! Waiting for a pace costs each call the same, however many wait.
+//! The cost of waiting for a rate limiter does not depend on the number of waiters.
 
 use crate::world::{Reply, Task, Tasks, World, once, provider, question, seconds};
 use std::{cell::RefCell, sync::Arc};
 use unifiedai::{AsyncClient, policy::ProviderLimits, transport::Time};
 
-/// Ten a second.
+/// Ten per second.
 const PACE: u32 = 600;
 
 fn client(world: &World) -> AsyncClient {
@@ -41,7 +41,7 @@ fn waiters_are_polled_a_bounded_number_of_times() {
     assert!(tasks.polls.iter().all(|polls| *polls <= 10));
     drop(tasks);
     assert!(order.borrow().is_sorted());
-    // Each goes as soon as the pace allows it, and not before.
+    // Each is sent as soon as the rate limiter admits it, and not before.
     let sent = world.sent();
     for (behind, sent) in (1..).zip(&sent[PACE as usize..]) {
         let due = Time::ZERO.saturating_add(std::time::Duration::from_millis(100 * behind));
@@ -50,7 +50,7 @@ fn waiters_are_polled_a_bounded_number_of_times() {
 }
 
 #[test]
-fn waiters_behind_a_leaver_move_up() {
+fn waiters_behind_a_dropped_one_move_up() {
     let world = World::new(|_, _| Reply::status(200));
     let (client, order) = (client(&world), RefCell::default());
     let calls_in_all = PACE as usize + 100;

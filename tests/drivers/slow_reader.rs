@@ -1,4 +1,4 @@
-//! A call begins when it is first driven, however long ago it was made.
+//! A call starts when it is first driven, however long ago it was created.
 
 use crate::world::{Blocking, Reply, World, once, provider, question, seconds};
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ fn any() -> Fallback {
 }
 
 #[test]
-fn a_stream_that_is_read_late_has_all_its_time_blocking() {
+fn a_stream_that_is_read_late_has_its_full_timeout_blocking() {
     for with_fallback in [false, true] {
         let world = World::new(|_, _| Reply::status(200));
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -62,7 +62,7 @@ fn a_stream_that_is_read_late_has_all_its_time_blocking() {
 }
 
 #[test]
-fn a_stream_that_is_read_late_has_all_its_time() {
+fn a_stream_that_is_read_late_has_its_full_timeout() {
     type Make = fn(&AsyncClient) -> AsyncChatStream;
     let make: [Make; 2] = [
         |client| client.stream(question("m")).unwrap(),
@@ -84,7 +84,7 @@ fn a_stream_that_is_read_late_has_all_its_time() {
 }
 
 #[test]
-fn a_driver_of_one_s_own_exchange_begins_when_it_is_driven() {
+fn a_driver_starts_its_call_when_it_is_first_driven() {
     let exchange = |stream: bool| {
         let mut request = question("m");
         request.stream = stream;
@@ -111,7 +111,7 @@ fn a_driver_of_one_s_own_exchange_begins_when_it_is_driven() {
     check(&world, duration);
 }
 
-/// A stream can be cancelled, and so waits otherwise than a whole call does.
+/// A stream can be cancelled, so it waits in another way than a call without events.
 #[test]
 fn a_stream_s_back_off_passes_in_virtual_time() {
     let world = World::new(|_, nth| Reply::status(if nth < 2 { 503 } else { 200 }));
@@ -138,7 +138,7 @@ fn in_pieces(waits: bool) -> Reply {
     }
 }
 
-/// The application takes ten minutes for each event.
+/// The application needs ten minutes for each event.
 #[test]
 fn a_slow_reader_is_not_taken_for_a_slow_server() {
     let world = World::new(|_, _| in_pieces(false));

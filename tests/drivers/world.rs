@@ -26,7 +26,7 @@ pub(crate) const WHOLE: &str =
     r#"{"id":"r","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
 pub(crate) const EVENTS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 
-/// What a host answers to its nth request.
+/// A host's response to its nth request.
 pub(crate) type Plan = fn(host: &str, nth: usize) -> Reply;
 
 #[derive(Clone)]
@@ -34,9 +34,10 @@ pub(crate) struct Reply {
     pub(crate) after: Duration,
     pub(crate) status: u16,
     pub(crate) broken: Option<(TransportErrorKind, RequestDelivery)>,
-    /// Given again and again.
+    /// This chunk is repeated endlessly.
     pub(crate) endless: Option<&'static str>,
-    /// Given in place of the usual answer, each a second after the last one was read if it is not there at once.
+    /// These chunks replace the usual response. Each is available one second after the last one was read, or
+    /// immediately.
     pub(crate) chunks: Option<(&'static [&'static str], bool)>,
 }
 
@@ -117,7 +118,7 @@ impl World {
         self.inner().sent.clone()
     }
 
-    /// The most requests that ran at once.
+    /// The maximum number of concurrent requests.
     pub(crate) fn most(&self, host: &str) -> usize {
         self.inner().running.get(host).map_or(0, |(_, most)| *most)
     }
@@ -126,7 +127,7 @@ impl World {
         self.inner().running.values().map(|(now, _)| now).sum()
     }
 
-    /// The chunks that were read.
+    /// The number of chunks that were read.
     pub(crate) fn chunks(&self) -> usize {
         self.inner().chunks
     }
@@ -170,7 +171,7 @@ impl World {
         })
     }
 
-    /// Moves to the next timer. Whether there is one.
+    /// Advances to the next timer. Returns whether there is one.
     fn next_timer(&self) -> bool {
         let mut inner = self.inner();
         let Some((at, _)) = inner.timers.keys().next().copied() else {
@@ -198,7 +199,7 @@ impl Drop for Timer {
     }
 }
 
-/// A request, until its answer has been read or dropped.
+/// A running request, until its response was read or dropped.
 struct Running {
     world: World,
     host: String,
@@ -332,7 +333,7 @@ impl AsyncTransport for World {
     }
 }
 
-/// The same with blocking calls. Time passes only in sleeps; an answer takes a little of the real time.
+/// The same world with blocking calls. Time advances only in sleeps; a response takes a little real time.
 #[derive(Clone)]
 pub(crate) struct Blocking(pub(crate) World);
 
@@ -373,7 +374,7 @@ impl Wake for Flag {
 
 pub(crate) type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Tasks that run side by side on one thread, and how often each was polled.
+/// Concurrent tasks on one thread, and how often each was polled.
 pub(crate) struct Tasks<'a> {
     world: World,
     tasks: Vec<(Option<Task<'a>>, Arc<Flag>)>,
@@ -391,7 +392,7 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Polls each task that was woken, once. Whether there was one.
+    /// Polls each woken task once. Returns whether there was one.
     pub(crate) fn turn(&mut self) -> bool {
         let mut any = false;
         for (number, (task, flag)) in self.tasks.iter_mut().enumerate() {
@@ -413,22 +414,22 @@ impl<'a> Tasks<'a> {
         any
     }
 
-    /// Lets a task run no further.
+    /// Drops a task.
     pub(crate) fn drop_task(&mut self, number: usize) {
         self.tasks[number].0 = None;
     }
 
-    /// Runs until nothing can go on, time passing as it must.
+    /// Runs until all tasks are done or blocked, and advances the time as needed.
     pub(crate) fn run(&mut self) {
         while self.turn() || self.world.next_timer() {}
     }
 
-    /// Lets time pass up to the next timer. Whether there is one.
+    /// Advances the time to the next timer. Returns whether there is one.
     pub(crate) fn next_time(&self) -> bool {
         self.world.next_timer()
     }
 
-    /// Tasks that are not over.
+    /// The number of unfinished tasks.
     pub(crate) fn left(&self) -> usize {
         self.tasks.iter().filter(|(task, _)| task.is_some()).count()
     }

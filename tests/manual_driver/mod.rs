@@ -1,4 +1,4 @@
-//! An exchange driven by hand: the test is the network and the clock.
+//! A manual driver of an exchange: the test is the network and the clock.
 
 #![allow(
     dead_code,
@@ -29,7 +29,7 @@ pub const SSE: (&str, &str) = ("content-type", "text/event-stream");
 pub const JSON: (&str, &str) = ("content-type", "application/json");
 pub const WHOLE: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
 pub const DONE: &str = "data: [DONE]\n\n";
-/// The wall clock when a call begins.
+/// The wall clock at the start of a call.
 pub const WALL: Duration = Duration::from_secs(1_700_000_000);
 
 pub struct Call {
@@ -56,7 +56,7 @@ impl Call {
         }
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub fn after(&mut self, time: Duration) -> &mut Self {
         self.now = self.now.saturating_add(time);
         self
@@ -87,7 +87,7 @@ impl Call {
         }
     }
 
-    /// When the machine wants to be asked again while it waits for the answer.
+    /// The deadline of the machine while it waits for a response.
     pub fn deadline(&mut self) -> Time {
         match self.step() {
             Step::Receive { deadline } => deadline,
@@ -95,7 +95,7 @@ impl Call {
         }
     }
 
-    /// How long the machine wants to rest, and rests.
+    /// Sleeps as long as the machine asks; returns the duration.
     pub fn sleep(&mut self) -> Duration {
         match self.step() {
             Step::Sleep { until } => {
@@ -134,7 +134,7 @@ impl Call {
         )))
     }
 
-    /// A whole answer to the request that the machine is about to send.
+    /// Sends a single-body response to the next request.
     pub fn answer(&mut self, status: u16, headers: &[(&str, &str)], body: &str) -> &mut Self {
         self.send();
         self.head(status, headers).body(body).end()
@@ -168,7 +168,7 @@ pub fn delta(text: &str) -> String {
     )
 }
 
-/// Says who answers, and no more.
+/// An event with the response's metadata only.
 pub fn preamble() -> String {
     "data: {\"id\":\"c1\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n".into()
 }
@@ -201,7 +201,7 @@ pub fn options() -> CallOptions {
     CallOptions::default()
 }
 
-/// One attempt, whatever happens.
+/// One attempt only.
 pub fn once() -> CallOptions {
     with(|options| options.retry = RetryPolicy::none())
 }

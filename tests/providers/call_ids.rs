@@ -1,4 +1,4 @@
-//! Ids of tool calls as each server takes them, whichever provider made them.
+//! Tool-call ids in the form that each server requires, whatever provider generated them.
 
 use super::encode;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use unifiedai::{
     },
 };
 
-/// Each wire that has a form for ids, where the ids are in its body, and the form.
+/// Each API with a required form of ids and ids in its body, and the form.
 fn servers() -> Vec<(Arc<dyn Provider>, [&'static str; 2], IdFormat)> {
     let chat = |profile: openai_chat::ChatProfile, form| {
         let provider = OpenAiChat::builder()
@@ -89,7 +89,7 @@ fn conversation(turns: &[Vec<String>]) -> ChatRequest {
     request.user("go on")
 }
 
-/// The texts of members of these names, in their order.
+/// The texts of fields with these names, in order.
 fn texts(value: &Value, name: &str, found: &mut Vec<String>) {
     match value {
         Value::Array(list) => list.iter().for_each(|value| texts(value, name, found)),
@@ -105,14 +105,14 @@ fn texts(value: &Value, name: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The ids of the calls and of the results that a server is sent.
+/// The ids of the calls and of the results in a request.
 fn sent(provider: &dyn Provider, names: [&str; 2], request: &ChatRequest) -> [Vec<String>; 2] {
     let (body, _) = encode(provider, request).unwrap();
     let [mut calls, mut results] = [Vec::new(), Vec::new()];
     texts(&body, names[0], &mut calls);
     texts(&body, names[1], &mut results);
     if names[0] == names[1] {
-        // A turn's calls, then its results.
+        // The calls of a turn, then its results.
         let pairs: Vec<String> = std::mem::take(&mut calls);
         results.clear();
         let mut rest = pairs.as_slice();
@@ -133,7 +133,7 @@ fn sent(provider: &dyn Provider, names: [&str; 2], request: &ChatRequest) -> [Ve
 }
 
 #[test]
-fn ids_of_other_providers_are_brought_to_each_form_and_stay_different() {
+fn foreign_ids_are_converted_to_each_form_and_stay_unique() {
     let long = "functions.get_weather:".repeat(6);
     let turns: Vec<Vec<String>> = [
         vec!["toolu_01AbCdEfGhIjKlMnOp", "toolu_01AbCdEfGhIjKlMnOq"],
@@ -164,7 +164,7 @@ fn ids_of_other_providers_are_brought_to_each_form_and_stay_different() {
 }
 
 #[test]
-fn one_id_in_two_turns_becomes_two() {
+fn one_id_in_two_turns_becomes_two_ids() {
     let turns = [vec!["abcDEF123".to_owned()], vec!["abcDEF123".to_owned()]];
     for (provider, names, form) in servers() {
         let [calls, results] = sent(&*provider, names, &conversation(&turns));
@@ -187,14 +187,14 @@ fn tool_result_without_call_is_refused_by_every_provider() {
         let message = error.message();
         assert!(message.contains("`messages[1].content[0]`"), "{message}");
     }
-    // Unless the server has the earlier turns.
+    // Allowed if the server has the earlier turns.
     let provider = &super::wires()[4];
     let continued = request.extra("previous_response_id", "resp_1").unwrap();
     assert!(provider.encode_chat(&continued).is_ok());
 }
 
 #[test]
-fn two_results_of_one_call_are_refused_on_every_wire() {
+fn two_results_of_one_call_are_refused_by_every_provider() {
     let call = ContentPart::ToolCall(ToolCall::new("abcDEF123", "f", "{}"));
     let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
     let request = ChatRequest::new("m")
@@ -275,7 +275,7 @@ fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
         );
         assert!(message.contains("add a `ToolResult`"), "{name}: {message}");
     }
-    // A proxy, and a server that takes them, get the conversation as it is.
+    // A proxy, and a server that accepts them, get the conversation unchanged.
     for profile in [
         profiles::LITELLM,
         profiles::ZAI,
@@ -287,7 +287,7 @@ fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
 }
 
 #[test]
-fn arguments_that_are_no_object_go_nowhere_as_they_are() {
+fn invalid_arguments_are_never_sent_unchanged() {
     let broken = "{\"city\": \"Os";
     let tool = Tool::function("f", "does f", &json!({"type": "object"})).unwrap();
     let call = ContentPart::ToolCall(ToolCall::new("abcDEF123", "f", broken));

@@ -1,4 +1,4 @@
-//! What the servers of the chat wire refuse in a history, and what they are sent instead.
+//! Histories that servers of the OpenAI chat API refuse, and what is sent instead.
 
 use serde_json::{Value, json};
 use unifiedai::{
@@ -46,7 +46,7 @@ fn picture() -> ContentPart {
     ContentPart::image("image/png", vec![1, 2, 3])
 }
 
-/// Two turns with calls without reasoning, one of them with a text, and one with reasoning of its own.
+/// Two turns with calls without reasoning, one of them with a text, and one turn with its own reasoning.
 fn foreign_calls() -> ChatRequest {
     ask()
         .message(model(vec![call("a")]))
@@ -101,7 +101,7 @@ fn reasoning_only_turn_gets_placeholder_text() {
 }
 
 #[test]
-fn several_texts_are_one_but_for_those_of_the_user() {
+fn several_texts_are_joined_except_in_user_messages() {
     let mut result = ToolResult::new("a", "4 C");
     result.content.push("rain".into());
     let two = || vec!["one".into(), "two".into()];
@@ -128,7 +128,7 @@ fn several_texts_are_one_but_for_those_of_the_user() {
 }
 
 #[test]
-fn workers_ai_is_sent_text_alone_through_each_of_its_endpoints() {
+fn workers_ai_gets_text_only_through_each_endpoint() {
     let mut empty = ToolResult::new("a", "");
     empty.content.clear();
     let request = |model: &str| {
@@ -164,7 +164,7 @@ fn workers_ai_is_sent_text_alone_through_each_of_its_endpoints() {
 }
 
 #[test]
-fn roles_take_turns_where_the_server_wants_it() {
+fn roles_alternate_where_the_server_requires_it() {
     let request = ChatRequest::new("sonar")
         .system("brief")
         .system("metric")
@@ -196,13 +196,13 @@ fn roles_take_turns_where_the_server_wants_it() {
     assert_eq!(sent[5]["content"][0]["type"], json!("image_url"));
     assert_eq!(sent[5]["content"][1]["text"], json!("f"));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    // Elsewhere neighbours stay apart.
+    // For other servers adjacent messages stay separate.
     let others = messages(profiles::OPENAI, &request);
     assert_eq!(others.as_array().map(Vec::len), Some(10));
 }
 
 #[test]
-fn arguments_that_are_no_object_are_sent_in_one() {
+fn arguments_that_are_not_an_object_are_wrapped() {
     let call = |arguments: &str| ContentPart::ToolCall(ToolCall::new("a", "f", arguments));
     for profile in profiles::ALL
         .iter()
@@ -253,7 +253,7 @@ fn stream_usage_is_requested_where_all_models_support_it() {
 }
 
 #[test]
-fn media_of_tools_and_of_the_model_go_into_a_message_of_the_user() {
+fn media_of_tools_and_of_the_model_move_into_a_user_message() {
     let mut seen = ToolResult::new("a", "seen");
     seen.content.push(picture());
     let mut only = ToolResult::new("b", "");
@@ -340,13 +340,13 @@ fn untyped_members_are_replayed_to_their_server() {
         })
     );
     assert_eq!(sent[2]["tool_call_id"], "call_9");
-    // And to no other.
+    // Only to that server.
     let others = messages(profiles::GROQ, &request);
     assert!(!others.to_string().contains("audio_1"), "{others}");
 }
 
 #[test]
-fn own_data_of_a_call_goes_back_unchanged() {
+fn provider_data_of_a_call_is_sent_back_unchanged() {
     let mut own = ToolCall::new("a", "f", "{}");
     let data = json!({"google": {"thought_signature": "own"}});
     own.provider_data = Some(ProviderData::new(

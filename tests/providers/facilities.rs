@@ -1,4 +1,4 @@
-//! What a program may expect of each provider beside the answer itself, against the loopback provider.
+//! The features of each provider, with the loopback provider.
 
 use super::common::on_loopback;
 use unifiedai::{
@@ -6,8 +6,8 @@ use unifiedai::{
 };
 use unifiedai_loopback::{Config, Loopback};
 
-/// `yes`, or `-` where the provider has no such thing. The last five columns are the kinds of its errors: a wrong key, a
-/// model that is not there, too many requests, too long a prompt, no capacity.
+/// `yes`, or `-` if the provider lacks the feature. The last five columns are error kinds: a wrong key, a missing
+/// model, too many requests, too long a prompt, no capacity.
 const TABLE: &str = "
 provider | models | one model | request id | allowances | server time | key | model | limit | overflow | capacity
 cerebras | yes | yes | yes | yes | yes | authentication | not_found | rate_limit | context_overflow | overloaded
@@ -91,7 +91,7 @@ fn facilities(name: &str) -> Vec<String> {
         request.headers.push((header.0.into(), header.1.into()));
         let error = client.chat(request).unwrap_err();
         if fault.contains("retry-after") {
-            // Gemini says it in the body, and the header is not its own.
+            // Gemini has the wait in the body, and the header is not its own.
             let said = if ["gemini", "vertex"].contains(&name) {
                 2
             } else {

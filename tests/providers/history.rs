@@ -1,4 +1,4 @@
-//! A conversation begun with one wire goes on with another: each pair of them.
+//! A conversation that begins with one API and continues with another: each pair of them.
 
 use super::{encode, wires};
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use unifiedai::{
     ChatRequest, ContentPart, Json, Message, Role, Tool, ToolCall, ToolResult, chat::ProviderData,
 };
 
-/// A conversation as `model_family` left it: instructions, a picture, a thought with what it wants back of it, a call with what
-/// it wants back with it, a result that is an error, and an answer.
+/// A conversation as the API `model_family` left it: instructions, an image, reasoning and a call with their
+/// signatures, a failed result, and a response.
 fn begun_with(model_family: &str) -> ChatRequest {
     let own = |value: Value| Json::new(&value).unwrap();
     let mut call = ToolCall::new("call_1", "weather", r#"{"city":"Bern"}"#);
@@ -45,7 +45,7 @@ fn begun_with(model_family: &str) -> ChatRequest {
         .tool(Tool::function("weather", "Tells the weather.", &schema).unwrap())
 }
 
-/// A block that the wire itself takes back.
+/// A block that the API itself accepts.
 fn block_of(model_family: &str) -> Value {
     match model_family {
         "anthropic" => json!({"type": "redacted_thinking", "data": "opaque-of-maker"}),

@@ -1,4 +1,4 @@
-//! Keys over `http://` to another machine: refused, unless the program or the environment allows it.
+//! Keys over `http://` to another machine are refused, unless the program or the environment allows them.
 
 use unifiedai::{
     Error, ErrorKind,
@@ -12,7 +12,7 @@ const URL: &str = "http://vllm:8000/v1";
 
 type Built = Result<Box<dyn Provider>, Error>;
 
-/// Each provider with a key at `URL`, once without and once with `allow_insecure_http`.
+/// Each provider with a key at `URL`, without and with `allow_insecure_http`.
 fn built(is_allowed: bool) -> Vec<(&'static str, Built)> {
     macro_rules! build {
         ($builder:expr) => {{
@@ -51,7 +51,7 @@ fn built(is_allowed: bool) -> Vec<(&'static str, Built)> {
 }
 
 #[test]
-fn a_key_over_plain_http_needs_a_word_of_the_program_at_every_provider() {
+fn a_key_over_plain_http_needs_explicit_permission_at_every_provider() {
     for (name, result) in built(false) {
         let Err(error) = result else {
             panic!("{name} was built");

@@ -1,4 +1,4 @@
-//! What all wires have in common, as tables: each parameter, each pair of them in a conversation, each facility.
+//! Tables over all APIs: each parameter, each pair of APIs in a conversation, each feature.
 #![cfg(all(feature = "bedrock", feature = "ureq"))]
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use unifiedai::{
     provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider},
 };
 
-/// One provider of each wire, and Cerebras, in the order of the tables' columns.
+/// One provider of each API, and Cerebras, in the order of the tables' columns.
 fn wires() -> Vec<Box<dyn Provider>> {
     vec![
         Box::new(OpenAiChat::cerebras("k").unwrap()),
@@ -38,7 +38,7 @@ fn wires() -> Vec<Box<dyn Provider>> {
     ]
 }
 
-/// The body that a request becomes, and what was left out of it.
+/// The encoded body of a request, and the warnings.
 fn encode(wire: &dyn Provider, request: &ChatRequest) -> Result<(Value, Vec<Warning>), Error> {
     let encoded = wire.encode_chat(request)?;
     let body = serde_json::from_slice(encoded.request.body()).unwrap();

@@ -1,4 +1,5 @@
-//! Each member of a request on each wire: it is in the body, or an error names it, or with `drop_unsupported` a warning.
+//! Each parameter of a request at each API: it is in the body, or an error names it, or with `drop_unsupported` a
+//! warning.
 
 use super::{encode, wires};
 use serde_json::{Value, json};
@@ -9,8 +10,8 @@ use unifiedai::{
     chat::{ImageDetail, Param, ReasoningFormat, ServiceTier, Verbosity},
 };
 
-/// Where a member stands in the body (dots lead into objects and lists). `-` is refused by name, `=` is what the wire does
-/// without being told, `!place` is said by leaving out what would stand there.
+/// The path of a parameter in the body (dots lead into objects and lists). `-`: refused by name. `=`: the API's
+/// default behaviour. `!path`: expressed by omitting the value at this path.
 const TABLE: &str = "
 member | cerebras | openai | anthropic | gemini | responses | cohere | ollama | bedrock
 max_tokens | max_completion_tokens | max_completion_tokens | max_tokens | generationConfig.maxOutputTokens | max_output_tokens | max_tokens | options.num_predict | inferenceConfig.maxTokens
@@ -70,7 +71,7 @@ fn function(name: &str) -> Tool {
     Tool::function(name, "Does it.", &schema()).unwrap()
 }
 
-/// A streamed question with a picture, and a tool to choose.
+/// A streamed request with an image, and a tool to choose.
 fn base() -> ChatRequest {
     asked_with(None).tool(function("f")).stream(true)
 }
@@ -90,7 +91,7 @@ fn asked_with(detail: Option<ImageDetail>) -> ChatRequest {
     ChatRequest::new("some-model").user_parts(vec!["what is this?".into(), picture])
 }
 
-/// The base with the member of a row.
+/// The base request with the parameter of a row.
 fn with(row: &str) -> ChatRequest {
     let request = base();
     let labels = || BTreeMap::from([("k".to_owned(), "v".to_owned())]);
@@ -174,7 +175,7 @@ fn at<'v>(body: &'v Value, place: &str) -> Option<&'v Value> {
 }
 
 #[test]
-fn each_member_is_sent_or_named() {
+fn each_parameter_is_sent_or_named() {
     let wires = wires();
     let mut wrong = Vec::new();
     for line in TABLE.trim().lines().skip(1) {
@@ -248,7 +249,7 @@ fn the_table_has_every_parameter() {
     }
 }
 
-/// A part of a message without which the question would be another one is never left out, lenient or not.
+/// A part of a message that changes its meaning is never dropped, even with `drop_unsupported`.
 #[test]
 fn requested_params_are_never_silently_dropped() {
     let sound = ContentPart::Audio {

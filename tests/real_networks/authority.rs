@@ -29,7 +29,7 @@ impl Authority {
         Authority { issuer, root }
     }
 
-    /// For servers and clients alike.
+    /// A certificate for servers and clients.
     pub(crate) fn identity(&self, names: &[&str]) -> Identity {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();

@@ -1,7 +1,8 @@
-//! The transports behind real proxies and servers: tinyproxy, squid, microsocks, nginx, with a private CA and client certificates.
+//! The transports behind real proxies and servers: tinyproxy, squid, microsocks, nginx, with a private CA and client
+//! certificates.
 //!
-//! The test starts the programs on loopback. One that is not installed is skipped with a printed line; Debian's packages are
-//! `tinyproxy-bin`, `squid`, `microsocks` and `nginx-light`.
+//! The test starts the programs on loopback. A program that is not installed is skipped with a message; Debian's
+//! packages are `tinyproxy-bin`, `squid`, `microsocks` and `nginx-light`.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +30,7 @@ use unifiedai_transport_testing::{BlockOn, Blocking};
 /// A GET over one of the transports: status and body.
 type Fetch = Arc<dyn Fn(&str) -> Result<(u16, String), TransportError> + Send + Sync>;
 
-/// One client for each transport, with these options.
+/// One client per transport, with these options.
 fn clients(options: &Options) -> [(&'static str, Fetch); 3] {
     let agent = transport::UreqTransport::with_options(options.clone()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread();

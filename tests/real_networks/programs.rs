@@ -1,4 +1,4 @@
-//! Programs that run as long as a test needs them, on loopback.
+//! Runs programs on loopback for the duration of a test.
 
 use std::{
     env, fs,
@@ -10,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A running program. Dropping it ends it.
+/// A running program. Dropping it terminates the program.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
     _folder: Folder,
 }
 
-/// A folder for a program's files. Dropping it deletes it.
+/// A folder for a program's files. Dropping it deletes the folder.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -47,7 +47,7 @@ impl Drop for Folder {
     }
 }
 
-/// A program's path, or `None` with a printed line where it is not installed.
+/// The path of a program, or `None` with a message if it is not installed.
 pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -68,7 +68,7 @@ pub(crate) fn free_address() -> SocketAddr {
 }
 
 impl Program {
-    /// Waits until it listens.
+    /// Starts a program and waits until it listens.
     pub(crate) fn start(mut command: Command, address: SocketAddr, folder: Folder) -> Self {
         command
             .stdin(Stdio::null())

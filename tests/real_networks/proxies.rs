@@ -10,14 +10,14 @@ use super::{
 use std::process::Command;
 use unifiedai::transport::{Options, TransportErrorKind};
 
-/// Not loopback for a client, and the machine itself for a proxy that connects to it.
+/// Not a loopback address for a client, but this machine for a proxy.
 const HERE: &str = "0.0.0.0";
 
 fn trusting(options: Options, authority: &Authority) -> Options {
     options.extra_roots_pem(authority.root.as_bytes()).unwrap()
 }
 
-/// Plain and TLS; then a wrong password.
+/// Plain and TLS requests; then a wrong password.
 fn carries(proxy: &str, host: &str, resolve: bool, wrong: &str, status: &str) {
     let authority = Authority::new("a private authority");
     let identity = authority.identity(&[host]);
@@ -41,7 +41,7 @@ fn carries(proxy: &str, host: &str, resolve: bool, wrong: &str, status: &str) {
     for (transport, fetch) in clients(&options) {
         for uri in [server.http(host), server.https(host)] {
             let error = match fetch(&uri) {
-                // Without a tunnel nothing in this response tells that it is the proxy's.
+                // Without a tunnel nothing shows that this response is the proxy's.
                 Ok((401, _)) if uri.starts_with("http://") && status == "401" => continue,
                 answer => answer.unwrap_err(),
             };
@@ -71,7 +71,7 @@ fn tinyproxy_with_a_password() {
         HERE,
         false,
         &format!("http://user:CANARY@{}", proxy.address),
-        // Its status for wrong credentials.
+        // The status for wrong credentials.
         "401",
     );
 }
@@ -112,7 +112,7 @@ fn squid_resolves_names_and_refuses_by_its_rules() {
                 assert_eq!(answer, (200, HELLO.to_owned()), "{transport}: {uri}");
             }
         }
-        // In a tunnel the refusal is the proxy's for sure; without one it is a response like any other.
+        // In a tunnel only the proxy can have refused; without one it is an ordinary response.
         let error = fetch(&server.https("forbidden.test")).unwrap_err();
         assert_eq!(
             error.kind(),

@@ -28,7 +28,7 @@ impl Nginx {
     }
 }
 
-/// With this certificate and these directives beside it.
+/// Starts nginx with this certificate and these additional directives.
 pub(crate) fn nginx(identity: &Identity, directives: &str) -> Option<Nginx> {
     let program = installed("nginx")?;
     let (folder, address, tls) = (Folder::new(), free_address(), free_address());
@@ -56,7 +56,7 @@ fn direct(authority: &Authority) -> Options {
 }
 
 #[test]
-fn a_private_authority_is_trusted_where_it_was_added() {
+fn a_private_authority_is_trusted_if_it_was_added() {
     let authority = Authority::new("a private authority");
     let Some(server) = nginx(&authority.identity(&["127.0.0.1"]), "") else {
         return;
@@ -100,7 +100,7 @@ fn client_certificate_is_sent_on_request() {
         let answer = fetch(&uri).unwrap_or_else(|e| panic!("{transport}: {e}"));
         assert_eq!(answer, (200, HELLO.to_owned()), "{transport}");
     }
-    // nginx finishes the handshake and then says what is missing.
+    // nginx completes the handshake and then reports the missing certificate.
     for (transport, fetch) in clients(&direct(&authority)) {
         let (status, text) = fetch(&uri).unwrap_or_else(|e| panic!("{transport}: {e}"));
         assert_eq!(status, 400, "{transport}");
@@ -111,7 +111,7 @@ fn client_certificate_is_sent_on_request() {
     }
 }
 
-/// After five requests nginx closes the connection.
+/// nginx closes each connection after five requests.
 #[test]
 fn no_call_fails_though_connections_are_closed_all_the_time() {
     const CALLS: usize = 5_000;
@@ -148,7 +148,7 @@ fn no_call_fails_though_connections_are_closed_all_the_time() {
     }
 }
 
-/// What surely was not sent is sent again, twice at most.
+/// Repeats certainly unsent requests, at most twice.
 fn as_the_core_does(fetch: &Fetch, uri: &str) -> Result<(u16, String), TransportError> {
     let is_unsent = |error: &TransportError| {
         error.kind() == TransportErrorKind::Reset && error.delivery() == RequestDelivery::NotSent

@@ -1,5 +1,5 @@
-//! The operating system's roots, which `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Each case is a process of its own, since they are
-//! variables of the environment.
+//! The operating system's roots, selected by `SSL_CERT_FILE` and `SSL_CERT_DIR`. Each case is a process of its own,
+//! because they are environment variables.
 
 use super::{
     authority::Authority,
@@ -11,7 +11,7 @@ use std::{env, process::Command};
 use unifiedai::transport::{Options, TransportErrorKind};
 
 #[test]
-fn a_private_authority_is_trusted_where_the_environment_names_it() {
+fn a_private_authority_is_trusted_if_the_environment_names_it() {
     let (known, other) = (Authority::new("known"), Authority::new("other"));
     let Some(nginx) = nginx(&known.identity(&["127.0.0.1"]), "") else {
         return;
@@ -20,7 +20,7 @@ fn a_private_authority_is_trusted_where_the_environment_names_it() {
     let known_file = files.write("known.pem", &known.root);
     let other_file = files.write("other.pem", &other.root);
     let directory = Folder::new();
-    // As OpenSSL names the files of such a directory.
+    // The file names that OpenSSL expects in such a directory.
     directory.write("0123abcd.0", &known.root);
     let directory = directory.path().display().to_string();
     for (variable, value, is_trusted) in [

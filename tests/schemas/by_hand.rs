@@ -1,9 +1,9 @@
-//! Schemas by hand.
+//! Schemas written by hand.
 
 use super::*;
 
 #[test]
-fn a_reference_in_an_all_of_stays_without_neighbours() {
+fn a_reference_in_an_all_of_gets_no_sibling_keywords() {
     let mut schema = with(json!({"description": "x", "allOf": [{"$ref": "#/$defs/T"}]}));
     schema["$defs"] = json!({"T": {"type": "string"}});
     let (found, _) = by_hand(schema, &Dialect::OPENAI_STRICT).unwrap();
@@ -13,7 +13,7 @@ fn a_reference_in_an_all_of_stays_without_neighbours() {
 }
 
 #[test]
-fn a_member_that_becomes_required_may_be_null_whatever_its_form() {
+fn a_property_that_becomes_required_is_nullable_in_any_form() {
     let mut schema = with(json!({"type": ["string"], "enum": ["x"]}));
     schema["required"] = json!([]);
     let (found, _) = by_hand(schema, &Dialect::OPENAI_STRICT).unwrap();
@@ -57,7 +57,7 @@ fn handwritten_schema_is_translated_for_each_server() {
             json!({"type": "string", "title": "T"}),
             &["allOf"],
         ),
-        // What comes in by an `allOf` is treated like the schema's own.
+        // Keywords from a merged `allOf` are treated like the schema's own.
         (
             open,
             json!({"allOf": [{"const": 1}], "title": "T"}),
@@ -96,7 +96,7 @@ fn handwritten_schema_is_translated_for_each_server() {
                 {"type": "integer", "minimum": 3}]}),
             &["items/type", "type"],
         ),
-        // Names of members and values are no keywords.
+        // Names of properties and values are not keywords.
         (
             open,
             json!({"enum": [{"default": 1}], "type": "object", "properties": {}, "required": [], "additionalProperties": false}),
@@ -138,18 +138,18 @@ fn handwritten_schema_is_translated_for_each_server() {
 }
 
 #[test]
-fn references_are_followed_where_the_server_does_not() {
+fn references_are_inlined_if_the_server_does_not_resolve_them() {
     let cerebras = &Dialect::CEREBRAS_STRICT;
     let mut schema = with(json!({"$ref": "#/$defs/Unit", "description": "own"}));
     schema["$defs"] = json!({"Unit": {"type": "string", "description": "theirs"}});
     let (found, lost) = by_hand(schema.clone(), cerebras).unwrap();
     assert_eq!(found, with(json!({"type": "string", "description": "own"})));
     assert_eq!(lost, [("/properties/a/$ref".to_owned(), false)]);
-    // Where they are followed, nothing is beside them.
+    // If the server resolves them, they have no sibling keywords.
     let (found, lost) = by_hand(schema, &Dialect::OPENAI_STRICT).unwrap();
     assert_eq!(found["properties"]["a"], json!({"$ref": "#/$defs/Unit"}));
     assert_eq!(lost, [("/properties/a/description".to_owned(), false)]);
-    // The whole is repeated where a reference to it is not followed.
+    // The root is repeated if a reference to it is not resolved.
     let tree = with(json!({"type": "array", "items": {"$ref": "#"}}));
     let (found, lost) = by_hand(tree.clone(), &Dialect::LLAMA_CPP).unwrap();
     assert_eq!(found["properties"]["a"]["items"]["$ref"], "#/$defs/root");
@@ -240,7 +240,7 @@ fn unenforceable_schemas_are_refused_with_their_path() {
 }
 
 #[test]
-fn tools_are_brought_to_the_dialect_and_only_strict_ones_are_closed() {
+fn tools_are_adapted_and_only_strict_ones_are_closed() {
     let schema = json!({"type": "object", "properties": {"unit": {"const": "C", "default": "C"}}, "required": ["unit"]});
     let tool = |strict| {
         let mut tool = Tool::function("f", "", &schema).unwrap();
@@ -262,7 +262,7 @@ fn tools_are_brought_to_the_dialect_and_only_strict_ones_are_closed() {
         strict["properties"]["unit"],
         json!({"type": "string", "enum": ["C"]})
     );
-    // Gemini behind OpenAI's wire never takes a list of types.
+    // Gemini's OpenAI-compatible API never accepts a list of types.
     let nullable = with(json!({"type": ["string", "null"]}));
     let request = ChatRequest::new("m")
         .user("hi")
@@ -299,7 +299,7 @@ fn only_drop_unsupported_requests_have_their_schemas_altered() {
         (&json!(false), &map)
     );
     assert_eq!(encoded.warnings[0].code, "schema_altered");
-    // Order and spelling of what is not changed stay.
+    // Unchanged parts keep their order and notation.
     let text = r#"{"type":"object","properties":{"z":{"type":"number","maximum":1.50},"a":{"type":"string"}},"required":["z","a"],"additionalProperties":false}"#;
     let schema = Json::parse(text).unwrap();
     assert_eq!(

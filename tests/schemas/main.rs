@@ -1,4 +1,4 @@
-//! Schemas of Rust types, and by hand, in the dialect of each server.
+//! Schemas of Rust types and schemas written by hand, in the dialect of each server.
 
 #![cfg(feature = "schemars")]
 #![allow(
@@ -48,7 +48,7 @@ struct Small {
 }
 #[derive(Derive)]
 struct Nested {
-    /// Where it is.
+    /// A nested object.
     inside: Plain,
     again: Plain,
 }
@@ -150,10 +150,9 @@ struct Mail {
     address: String,
 }
 
-/// The 40 types, and what becomes of their schemas at OpenAI, Cerebras, Groq, Anthropic, Bedrock, Gemini, xAI, Ollama, Mistral,
-/// Cohere and llama.cpp:
-/// `=` it is sent as it is, `~` it is sent in other words, `?` only another schema can be sent, and only with `drop_unsupported`,
-/// `!` it cannot be enforced.
+/// The 40 types, and how their schemas are sent to OpenAI, Cerebras, Groq, Anthropic, Bedrock, Gemini, xAI, Ollama,
+/// Mistral, Cohere and llama.cpp: `=` unchanged, `~` with the same set of valid values, `?` only with another set of
+/// valid values, and only with `drop_unsupported`, `!` not at all.
 #[rustfmt::skip]
 fn types() -> Vec<(&'static str, JsonSchema, &'static str)> {
     macro_rules! table {
@@ -210,7 +209,7 @@ fn chat(profile: ChatProfile) -> Arc<dyn Provider> {
     Arc::new(builder.build().unwrap())
 }
 
-/// Name, provider, and where the schema of the answer is.
+/// Name, provider, and the path of the response schema.
 fn servers() -> Vec<(&'static str, Arc<dyn Provider>, &'static str)> {
     let in_chat = "/response_format/json_schema/schema";
     let bedrock = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
@@ -260,7 +259,7 @@ fn sent(
     let schema = body
         .pointer(place)
         .unwrap_or_else(|| panic!("{place} in {body}"));
-    // Bedrock takes it as a text.
+    // Bedrock has it as a string.
     let schema = match schema {
         Value::String(text) => serde_json::from_str(text).unwrap(),
         schema => schema.clone(),
@@ -329,7 +328,7 @@ fn by_hand(schema: Value, dialect: &Dialect) -> Result<(Value, Vec<(String, bool
     Ok((adapted.schema.decode().unwrap(), lost.collect()))
 }
 
-/// An object of one required member.
+/// An object with one required property.
 fn with(member: Value) -> Value {
     json!({"type": "object", "properties": {"a": member}, "required": ["a"], "additionalProperties": false})
 }

@@ -1,8 +1,8 @@
-//! What each server is sent, held against the loopback provider, and against the docs.
+//! The schemas sent to each server, checked against the loopback provider and against the docs.
 
 use super::*;
 
-/// The same servers at the loopback provider, which refuses what they refuse by rules of its own.
+/// The same servers at the loopback provider, whose rules are written independently.
 fn at_loopback(server: &unifiedai_loopback::Loopback) -> Vec<Arc<dyn Provider>> {
     let base = server.base_url();
     let base = base.strip_suffix("/v1").unwrap_or(&base).to_owned();
@@ -37,7 +37,7 @@ fn at_loopback(server: &unifiedai_loopback::Loopback) -> Vec<Arc<dyn Provider>> 
 }
 
 #[test]
-fn the_loopback_provider_takes_what_is_sent_and_refuses_what_was_changed() {
+fn the_loopback_provider_accepts_sent_schemas_and_refuses_the_originals() {
     let server = unifiedai_loopback::Loopback::start(unifiedai_loopback::Config::fast()).unwrap();
     let types = types();
     for (at, provider) in at_loopback(&server).into_iter().enumerate() {
@@ -56,7 +56,7 @@ fn the_loopback_provider_takes_what_is_sent_and_refuses_what_was_changed() {
             };
             let answer = client.chat(request.clone());
             assert!(answer.is_ok(), "{name} at {service}: {answer:?}");
-            // What was changed had to be.
+            // Each change was necessary.
             let own: Value = schema.schema.decode().unwrap();
             let sent = sent(&provider, place, &request).unwrap().0;
             let is_refused = unifiedai_loopback::schema_refusal(service, &own).is_some();
@@ -83,7 +83,7 @@ fn each_provider_has_the_dialect_that_the_docs_list() {
         "LLAMA_CPP" => Dialects::LLAMA_CPP,
         "OLLAMA" => Dialects::OLLAMA,
         "ANY" => Dialects::ANY,
-        other => panic!("{other} is no dialect of a profile"),
+        other => panic!("{other} is not a dialect of a profile"),
     };
     let (_, table) = docs.split_once("| `Dialects` | profiles |").unwrap();
     let mut listed = std::collections::BTreeMap::new();
@@ -109,7 +109,7 @@ fn each_provider_has_the_dialect_that_the_docs_list() {
 }
 
 #[test]
-fn references_that_lead_nowhere_are_refused_by_every_server() {
+fn references_without_a_target_are_refused_by_every_provider() {
     let servers = servers();
     for (reference, is_right) in [
         ("#/$defs/Nope", false),
@@ -169,7 +169,7 @@ fn references_that_lead_nowhere_are_refused_by_every_server() {
 }
 
 #[test]
-fn a_whole_without_members_is_closed_for_a_function_and_refused_for_an_answer() {
+fn a_root_without_properties_is_closed_for_a_function_and_refused_for_a_response() {
     let bare = json!({"type": "object"});
     let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
     let tool = |schema: &Value, strict| {
@@ -204,7 +204,7 @@ fn a_whole_without_members_is_closed_for_a_function_and_refused_for_an_answer() 
             );
             let sent = sent.as_object_mut().unwrap();
             sent.remove("title");
-            // OpenAI wants the empty list besides.
+            // OpenAI also requires the empty list.
             sent.remove("required");
             assert_eq!(Value::Object(sent.clone()), closed, "{service}");
         }
@@ -220,7 +220,7 @@ fn a_whole_without_members_is_closed_for_a_function_and_refused_for_an_answer() 
         let is_refused = unifiedai_loopback::schema_refusal(service, &bare).is_some();
         assert_eq!(found.is_err(), is_refused, "{service}");
     }
-    // Without `strict` OpenAI wants properties all the same, and a type.
+    // Without `strict` OpenAI still requires properties and a type.
     for schema in [json!({"type": "object"}), json!({})] {
         assert_eq!(
             sent(&openai, in_chat, &tool(&schema, None)).unwrap().0,
@@ -233,7 +233,7 @@ fn a_whole_without_members_is_closed_for_a_function_and_refused_for_an_answer() 
     let (found, _) = sent(&openai, in_chat, &tool(&list, None)).unwrap();
     assert_eq!(unifiedai_loopback::tool_refusal("openai", &found), None);
     assert_eq!(found["properties"]["a"]["items"], json!({}));
-    // A whole that refers elsewhere is put there, and a choice is refused.
+    // A reference at the root is replaced by its target, and a choice is refused.
     let elsewhere =
         json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {}}}});
     let choice = json!({"anyOf": [{"type": "object", "properties": {}}, {"type": "object"}]});
@@ -253,7 +253,7 @@ fn a_whole_without_members_is_closed_for_a_function_and_refused_for_an_answer() 
 }
 
 #[test]
-fn cohere_s_strict_is_one_word_for_all_tools() {
+fn coheres_strict_flag_applies_to_all_tools() {
     let cohere: Arc<dyn Provider> = Arc::new(Cohere::new("k").unwrap());
     let tool = |name: &str, schema: Value, strict| {
         let mut tool = Tool::function(name, "", &schema).unwrap();
@@ -269,14 +269,14 @@ fn cohere_s_strict_is_one_word_for_all_tools() {
             .tool(tool("a", plain(), Some(true)))
             .tool(tool("b", other, None))
     };
-    // The schema of the other one is enforced, too.
+    // The schema of the other tool is enforced too.
     let place = "/tools/1/function/parameters";
     let optional = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     assert!(sent(&cohere, place, &ask(optional.clone())).is_err());
     let (found, warnings) = sent(&cohere, place, &ask(optional).drop_unsupported()).unwrap();
     assert_eq!((&found["required"], warnings), (&json!(["a"]), 1));
     assert_eq!(unifiedai_loopback::schema_refusal("cohere", &found), None);
-    // What cannot be enforced takes the word from all.
+    // A schema that cannot be enforced removes the flag from all tools.
     let none = json!({"type": "object", "properties": {}});
     let encoded = cohere.encode_chat(&ask(none).drop_unsupported()).unwrap();
     let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
@@ -287,7 +287,7 @@ fn cohere_s_strict_is_one_word_for_all_tools() {
 }
 
 #[test]
-fn patterns_are_written_as_each_grammar_reads_them() {
+fn patterns_are_rewritten_for_each_grammar() {
     for (dialect, pattern, said) in [
         (&Dialect::LLAMA_CPP, r"\d+", Some("^.*[0-9]+.*$")),
         (&Dialect::LLAMA_CPP, "^[a-z]+$", Some("^[a-z]+$")),

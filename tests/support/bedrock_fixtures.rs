@@ -1,10 +1,10 @@
-//! Bedrock's Converse read in the plainest way, by `serde_json::Value`: what the library must agree with.
+//! An independent decoder of Bedrock's Converse, with `serde_json::Value`, for comparison with the library.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 use unifiedai::{ContentPart, UnifiedChatResponse};
 
-/// What an answer says.
+/// The content of a response.
 #[derive(Debug, Default, PartialEq)]
 pub struct Reading {
     pub text: String,
@@ -12,7 +12,7 @@ pub struct Reading {
     pub signatures: Vec<String>,
     /// Id, name, arguments.
     pub calls: Vec<(String, String, Value)>,
-    /// Blocks that are kept as they are.
+    /// Blocks that are kept unchanged.
     pub opaque: Vec<Value>,
     pub citations: Vec<Value>,
     pub stop: Option<String>,
@@ -33,7 +33,7 @@ pub fn whole(body: &[u8]) -> Reading {
     reading
 }
 
-/// A body of ConverseStream, and where its `messageStop` ends. `None` if it has an exception.
+/// A ConverseStream body, and the end of its `messageStop`. `None` if it has an exception.
 pub fn stream(body: &[u8]) -> Option<(Reading, usize)> {
     let (mut reading, mut blocks, mut stopped) = (Reading::default(), BTreeMap::new(), 0);
     for frame in frames(body) {
@@ -58,7 +58,7 @@ pub fn stream(body: &[u8]) -> Option<(Reading, usize)> {
     Some((reading, stopped))
 }
 
-/// Makes a block of a whole answer out of its pieces.
+/// Adds a delta to a block.
 fn add(block: &mut Value, delta: &Value) {
     let push = |text: &mut Value, more: &Value| {
         let joined = text.as_str().unwrap_or_default().to_owned() + more.as_str().unwrap();
@@ -148,7 +148,7 @@ impl Reading {
     }
 }
 
-/// The same out of the library's response.
+/// The library's response in the same form.
 pub fn read_back(response: &UnifiedChatResponse) -> Reading {
     let choice = &response.choices[0];
     let value = |json: &unifiedai::Json| serde_json::from_str::<Value>(json.as_str()).unwrap();
@@ -206,11 +206,11 @@ pub fn read_back(response: &UnifiedChatResponse) -> Reading {
 pub struct Frame {
     pub name: String,
     pub payload: Value,
-    /// Where it ends in the body.
+    /// The end of the frame in the body.
     pub end: usize,
 }
 
-/// All frames, without a look at their checksums.
+/// All frames, without checking their checksums.
 pub fn frames(body: &[u8]) -> Vec<Frame> {
     let (mut frames, mut at) = (Vec::new(), 0);
     let number = |at: usize| u32::from_be_bytes(body[at..at + 4].try_into().unwrap()) as usize;
@@ -242,7 +242,7 @@ pub fn frames(body: &[u8]) -> Vec<Frame> {
     frames
 }
 
-/// A frame with right checksums; a name that ends in `Exception` makes it one.
+/// A frame with valid checksums; a name that ends in `Exception` makes it an exception.
 pub fn frame(name: &str, payload: &str) -> Vec<u8> {
     let kind = if name.ends_with("Exception") {
         "exception"
@@ -273,7 +273,7 @@ pub fn frame(name: &str, payload: &str) -> Vec<u8> {
     message
 }
 
-/// The checksum of zlib, bit by bit.
+/// The CRC-32 of zlib, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {

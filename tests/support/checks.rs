@@ -1,4 +1,4 @@
-//! What every recorded exchange must stand.
+//! Checks that every recorded exchange must pass.
 
 use super::{
     corpus::Recording,
@@ -8,7 +8,7 @@ use super::{
 use std::sync::Arc;
 use unifiedai::{ChatRequest, Error, ErrorKind, UnifiedChatResponse, provider::Provider};
 
-/// What was done with a recording.
+/// The checks that ran on a recording.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub whole: usize,
@@ -55,7 +55,7 @@ impl Recording {
     }
 }
 
-/// Holds an OpenAI chat to the independent reading; see [`check_against`].
+/// Compares an OpenAI chat exchange with the independent decoder; see [`check_against`].
 pub fn check(provider: &Arc<dyn Provider>, recording: &Recording) -> Result<Tally, String> {
     let request = recording.chat_request();
     check_against(provider, recording, &request, Calls::EndLast, |result| {
@@ -68,17 +68,17 @@ pub fn check(provider: &Arc<dyn Provider>, recording: &Recording) -> Result<Tall
     })
 }
 
-/// When a stream's tool calls are final.
+/// When the tool calls of a stream are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Calls {
-    /// With the whole stream: the wire does not mark the end of each.
+    /// At the end of the stream: the API does not mark the end of each call.
     EndLast,
-    /// Each for itself: the wire says so.
+    /// One by one: the API marks the end of each call.
     EndEach,
 }
 
-/// Holds an exchange to an independent reading, whole, in pieces, split and cut. `compare` gives what differs from the
-/// reading of an answer with status 200.
+/// Compares an exchange with an independent decoder: complete, in chunks, split and cut. `compare` returns the
+/// differences for a response with status 200.
 pub fn check_against(
     provider: &Arc<dyn Provider>,
     recording: &Recording,
@@ -209,7 +209,8 @@ fn check_cuts(
     Ok(())
 }
 
-/// With `UNIFIEDAI_CUTS=all` every place in a body; else those at its ends, around its line ends, and some between.
+/// With `UNIFIEDAI_CUTS=all` every position in a body; else those at its ends, around its line ends, and some
+/// between.
 pub fn places(body: &[u8]) -> Vec<usize> {
     let all = std::env::var_os("UNIFIEDAI_CUTS").is_some_and(|wanted| wanted == "all");
     let some = if body.len() < 4000 { 7 } else { 211 };

@@ -1,4 +1,4 @@
-//! Recorded exchanges, where a checkout of them is at hand.
+//! Recorded exchanges, if a checkout of them exists.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
@@ -11,9 +11,9 @@ pub struct Recording {
     pub provider: String,
     pub operation: String,
     pub streaming: bool,
-    /// How true it is to the bytes of the wire.
+    /// How exactly it preserves the bytes.
     pub fidelity: String,
-    /// The request's body; null where it was not kept.
+    /// The request's body; null if it was not recorded.
     pub request: Value,
     pub url: String,
     pub status: u16,
@@ -22,12 +22,12 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// What was asked for, as far as it decides how the answer is read.
+    /// The model, as far as decoding depends on it.
     pub fn model(&self) -> &str {
         self.request["model"].as_str().unwrap_or("recorded-model")
     }
 
-    /// How many answers were asked for.
+    /// The number of requested choices.
     pub fn n(&self) -> u32 {
         self.request["n"]
             .as_u64()
@@ -35,7 +35,7 @@ impl Recording {
     }
 }
 
-/// Where the recordings are.
+/// The folder of the recordings.
 pub fn folder() -> PathBuf {
     std::env::var_os("UNIFIEDAI_CORPUS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
@@ -43,7 +43,7 @@ pub fn folder() -> PathBuf {
     )
 }
 
-/// The recordings of a dialect, of one provider or of all, sorted by id. None, with a printed line, if there are none.
+/// The recordings of a dialect, of one provider or of all, sorted by id. If there are none, prints a message.
 pub fn load(dialect: &str, provider: Option<&str>) -> Vec<Recording> {
     let folder = folder();
     let mut recordings = Vec::new();

@@ -1,4 +1,4 @@
-//! What an exchange must stand on any wire: any chunking, and any cut.
+//! Checks that an exchange must pass with any API: any chunking, and any cut.
 
 use super::{
     checks::{Tally, check_error, places, same},
@@ -10,10 +10,10 @@ use unifiedai::{
     ChatRequest, Error, ErrorKind, UnifiedChatResponse, provider::Provider, sans_io::Accumulator,
 };
 
-/// What a reading of its own says of an answer: what differs, or nothing.
+/// Compares a response with an independent decoder and returns the differences.
 pub type Differences<'a> = &'a dyn Fn(&Result<UnifiedChatResponse, Error>) -> Vec<String>;
 
-/// Holds an exchange to a reading, whole, in pieces, split and cut.
+/// Compares an exchange with an independent decoder: complete, in chunks, split and cut.
 pub fn check_recording(
     provider: &Arc<dyn Provider>,
     recording: &Recording,
@@ -73,7 +73,7 @@ pub fn check_recording(
     Ok(tally)
 }
 
-/// Whoever adds the events of a stream up gets the response.
+/// Folding the events of a stream gives the response.
 fn folded(full: &Outcome) -> Result<(), String> {
     let Ok(response) = &full.result else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Driving an exchange by hand: every byte and every moment is the test's.
+//! A manual driver of an exchange: the test controls every byte and every time.
 
 use bytes::Bytes;
 use http::{Request, Response, response};
@@ -13,7 +13,7 @@ use unifiedai::{
     transport::Time,
 };
 
-/// An answer as it comes from the network.
+/// A response from the network.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -56,20 +56,20 @@ impl Answer {
     }
 }
 
-/// How a body arrives.
+/// How a body is divided into chunks.
 #[derive(Clone, Copy, Debug)]
 pub enum Arrival {
-    /// In one piece.
+    /// One chunk.
     Whole,
-    /// In pieces of so many bytes.
+    /// Chunks of this many bytes.
     Pieces(usize),
-    /// In two pieces, split after so many bytes.
+    /// Two chunks, split after this many bytes.
     Split(usize),
-    /// Only its first bytes, and then its end.
+    /// Only the first bytes, and then the end.
     Cut(usize),
 }
 
-/// What came of an exchange.
+/// The outcome of an exchange.
 #[derive(Debug)]
 pub struct Outcome<T = UnifiedChatResponse> {
     pub request: Request<Bytes>,
@@ -77,7 +77,7 @@ pub struct Outcome<T = UnifiedChatResponse> {
     pub result: Result<T, Error>,
 }
 
-/// A chat that is answered with `answer`, without a second attempt.
+/// Runs a chat with this response, without retries.
 pub fn chat(
     provider: &Arc<dyn Provider>,
     request: &ChatRequest,
@@ -97,7 +97,7 @@ pub fn chat(
     )
 }
 
-/// Any operation that is answered with `answer`.
+/// Runs any operation with this response.
 pub fn run<O: Operation>(
     exchange: Exchange<O>,
     answer: &Answer,
@@ -115,7 +115,7 @@ pub fn run<O: Operation>(
     run_at(exchange, answer, &ends)
 }
 
-/// The same, the body in pieces that end after so many bytes each, counted from its beginning.
+/// [`run`] with chunks that end after these many bytes, counted from the beginning.
 pub fn run_at<O: Operation>(
     mut exchange: Exchange<O>,
     answer: &Answer,

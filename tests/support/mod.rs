@@ -1,4 +1,4 @@
-//! What the integration tests share: recorded exchanges, a driver by hand, an independent reading of the wire.
+//! Shared by the integration tests: recorded exchanges, a manual driver, independent decoders.
 
 #![allow(
     dead_code,

@@ -1,10 +1,11 @@
-//! OpenAI chat read in the plainest way, by `serde_json::Value` and string splitting: what the library must agree with.
+//! An independent decoder of OpenAI chat, with `serde_json::Value` and string splitting, for comparison with the
+//! library.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 use unifiedai::{UnifiedChatResponse, Usage, chat::Choice};
 
-/// What an answer says.
+/// The content of a response.
 #[derive(Debug, Default)]
 pub struct Reading {
     pub id: String,
@@ -15,7 +16,7 @@ pub struct Reading {
     pub error: Option<Value>,
     /// Whether the stream has an end marker.
     pub done: bool,
-    /// How many frames carry JSON.
+    /// The number of frames with JSON.
     pub frames: usize,
 }
 
@@ -31,7 +32,7 @@ pub struct ChoiceReading {
     pub details: usize,
 }
 
-/// A body that is one JSON value.
+/// A single JSON body.
 pub fn whole(body: &[u8]) -> Reading {
     let json: Value = serde_json::from_slice(body).expect("a recorded body is JSON");
     let mut reading = Reading::default();
@@ -39,7 +40,7 @@ pub fn whole(body: &[u8]) -> Reading {
     reading
 }
 
-/// A body that is a stream of events.
+/// A stream of events.
 pub fn stream(body: &[u8]) -> Reading {
     let text = std::str::from_utf8(body).unwrap().replace("\r\n", "\n");
     let mut reading = Reading::default();
@@ -140,7 +141,7 @@ impl ChoiceReading {
         }
     }
 
-    /// A new id begins a call, everything else goes on with the last one: recorded calls do not interleave.
+    /// A new id starts a call, anything else continues the last one: recorded calls do not interleave.
     fn call(&mut self, call: &Value, whole: bool) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (id, function) = (text(&call["id"]), &call["function"]);
@@ -173,7 +174,7 @@ fn first(known: &mut String, value: &Value) {
     }
 }
 
-/// What differs between a response and a reading; empty if nothing does.
+/// The differences between a response and the independent decoder; empty if there are none.
 pub fn differences(response: &UnifiedChatResponse, reading: &Reading) -> Vec<String> {
     let mut found = Vec::new();
     let mut differ = |what: &str, ours: String, theirs: String| {
@@ -231,7 +232,7 @@ pub fn differences(response: &UnifiedChatResponse, reading: &Reading) -> Vec<Str
         let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
         let reasoning = usage["completion_tokens_details"]["reasoning_tokens"].as_u64();
         if let [Some(prompt), Some(completion), Some(total)] = totals {
-            // Google counts reasoning in the total alone; what Mistral leaves out of the prompt is sound.
+            // Google counts reasoning only in the total; Mistral's missing prompt tokens are audio.
             let sound = usage["prompt_tokens_details"]["audio_tokens"].as_u64();
             let missing = total.checked_sub(prompt + completion).filter(|n| *n > 0);
             let is_reasoning = match reasoning {

@@ -1,4 +1,4 @@
-//! F113: neither key nor content, whatever the server repeats.
+//! F113: neither keys nor content in telemetry, whatever the server repeats.
 
 use crate::{
     metrics::series,

@@ -1,4 +1,4 @@
-//! What traces and metrics say of calls, and what they never say.
+//! The content of traces and metrics, and what they never contain.
 #![cfg(all(feature = "tracing", feature = "metrics", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,

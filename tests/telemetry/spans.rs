@@ -10,7 +10,7 @@ use unifiedai::{
     },
 };
 
-/// The span of the call that `call` makes with these answers.
+/// The span of the call that `call` makes with these responses.
 fn span(
     answers: impl IntoIterator<Item = MockResponse>,
     observer: TracingObserver,
@@ -62,7 +62,7 @@ fn single_body_response() {
 }
 
 #[test]
-fn a_stream_that_was_tried_again() {
+fn a_retried_stream() {
     let answers = [
         MockResponse::failure(TransportErrorKind::Connect, RequestDelivery::NotSent),
         MockResponse::json(503, "{}"),
@@ -91,7 +91,7 @@ fn a_stream_that_was_tried_again() {
 }
 
 #[test]
-fn each_attempt_has_a_span_in_that_of_the_call() {
+fn each_attempt_has_a_span_inside_the_calls_span() {
     let spans = Spans::default();
     let answers = [
         MockResponse::failure(TransportErrorKind::Connect, RequestDelivery::NotSent),
@@ -124,7 +124,7 @@ fn each_attempt_has_a_span_in_that_of_the_call() {
 }
 
 #[test]
-fn a_connection_that_had_ended_is_no_attempt_of_its_own() {
+fn a_closed_connection_is_not_a_separate_attempt() {
     let spans = Spans::default();
     let answers = [
         MockResponse::failure(TransportErrorKind::Reset, RequestDelivery::NotSent),
@@ -210,7 +210,7 @@ fn a_refusal_and_a_cut_stream() {
 }
 
 #[test]
-fn a_dropped_stream_is_no_error() {
+fn a_dropped_stream_is_not_an_error() {
     let span = span([stream()], TracingObserver::new(), |client| {
         let mut stream = client.stream(question()).unwrap();
         stream.next().unwrap().unwrap();
@@ -227,7 +227,7 @@ fn a_dropped_stream_is_no_error() {
 }
 
 #[test]
-fn other_operations_have_the_conventions_names() {
+fn other_operations_have_the_names_of_the_conventions() {
     let vectors = r#"{"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 2}}"#;
     let embedding = span(
         [MockResponse::json(200, vectors)],

@@ -44,7 +44,7 @@ pub(crate) fn stream() -> MockResponse {
     ])
 }
 
-/// A refusal that repeats what no log may have.
+/// An error response that repeats secrets and content.
 pub(crate) fn refusal(status: u16) -> MockResponse {
     MockResponse::json(
         status,
@@ -52,14 +52,14 @@ pub(crate) fn refusal(status: u16) -> MockResponse {
     )
 }
 
-/// A subscriber that keeps every span's fields, and whether the span was closed.
+/// A subscriber that records every span's fields, and whether the span was closed.
 #[derive(Clone, Default)]
 pub(crate) struct Spans(Arc<Mutex<Vec<Span>>>);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Span {
     pub(crate) id: u64,
-    /// The id of the span that it was made in, as far as it was named.
+    /// The id of its parent span, if it has one.
     pub(crate) parent: Option<u64>,
     pub(crate) name: &'static str,
     pub(crate) fields: BTreeMap<&'static str, String>,
@@ -71,12 +71,12 @@ impl Spans {
         self.0.lock().unwrap().clone()
     }
 
-    /// Those of calls.
+    /// The spans of calls.
     pub(crate) fn calls(&self) -> Vec<Span> {
         self.named("gen_ai.client")
     }
 
-    /// Those of attempts.
+    /// The spans of attempts.
     pub(crate) fn attempts(&self) -> Vec<Span> {
         self.named("http.client.request")
     }
@@ -86,7 +86,7 @@ impl Spans {
         all.filter(|span| span.name == name).collect()
     }
 
-    /// That of the only call.
+    /// The span of the only call.
     pub(crate) fn one(&self) -> Span {
         let calls = self.calls();
         assert_eq!(calls.len(), 1, "{calls:?}");

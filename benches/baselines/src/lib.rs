@@ -1,29 +1,29 @@
-//! What the floors share: the arguments of the `load` example, and the request that it sends.
+//! Shared by the baselines: the arguments of the `load` example, and its request.
 
-/// Who asks.
+/// The user agent.
 pub const USER_AGENT: &str = "floor/0.1.0";
 
 /// `BASE_URL chat|stream N CONCURRENCY MODEL [--tls CA_FILE] [--http2]`.
 #[derive(Clone, Debug)]
 pub struct Arguments {
-    /// Version path included.
+    /// The base URL, with the version path.
     pub base_url: String,
-    /// Whether the answer is a stream.
+    /// Whether the response is streamed.
     pub stream: bool,
-    /// How many calls.
+    /// The number of calls.
     pub calls: u64,
-    /// How many at once.
+    /// The number of concurrent calls.
     pub concurrency: u64,
-    /// The model to ask.
+    /// The model.
     pub model: String,
-    /// The certificate that is trusted, as PEM, for a base URL of https.
+    /// The trusted certificate, as PEM, for an https base URL.
     pub root_pem: Option<Vec<u8>>,
-    /// Whether HTTP/2 alone is offered over TLS; otherwise it is HTTP/1.1 alone.
+    /// Whether only HTTP/2 is offered over TLS; otherwise only HTTP/1.1.
     pub http2: bool,
 }
 
 impl Arguments {
-    /// From the command line.
+    /// Parses the command line.
     pub fn parse() -> Self {
         let (mut words, mut root_pem, mut http2) = (Vec::new(), None, false);
         let mut arguments = std::env::args().skip(1);
@@ -57,7 +57,7 @@ impl Arguments {
         }
     }
 
-    /// TLS that trusts `root_pem` and nothing else. ALPN is left to the client.
+    /// A TLS configuration that trusts only `root_pem`. The client sets ALPN.
     pub fn tls(&self) -> rustls::ClientConfig {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         let mut roots = rustls::RootCertStore::empty();
@@ -72,7 +72,7 @@ impl Arguments {
             .with_no_client_auth()
     }
 
-    /// The request's body, made anew for each call as a program would.
+    /// The request's body, serialised for each call as a program would.
     pub fn body(&self) -> String {
         let options = if self.stream {
             r#","stream":true,"stream_options":{"include_usage":true}"#
@@ -85,7 +85,7 @@ impl Arguments {
         )
     }
 
-    /// What the answer is to be.
+    /// The `accept` header.
     pub fn accept(&self) -> &'static str {
         if self.stream {
             "text/event-stream"
@@ -94,7 +94,7 @@ impl Arguments {
         }
     }
 
-    /// Where it goes.
+    /// The request's URL.
     pub fn url(&self) -> String {
         format!("{}/chat/completions", self.base_url)
     }

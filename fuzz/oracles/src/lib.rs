@@ -1,6 +1,6 @@
-//! What both comparisons need: numbers that are random and the same in every run.
+//! Shared by both comparisons: random numbers that are the same in every run.
 
-/// The seed of all comparisons, unless `SEED` says another.
+/// The seed of all comparisons, unless `SEED` is set.
 pub fn rng() -> Rng {
     let seed = std::env::var("SEED")
         .ok()
@@ -9,7 +9,7 @@ pub fn rng() -> Rng {
     Rng(seed)
 }
 
-/// How many random cases each comparison tries, unless `CASES` says.
+/// The number of random cases of each comparison, unless `CASES` is set.
 pub fn cases() -> usize {
     std::env::var("CASES")
         .ok()

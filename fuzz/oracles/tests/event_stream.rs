@@ -1,4 +1,4 @@
-//! `codec::event_stream` against `aws-smithy-eventstream`, on random and on recorded streams.
+//! Compares `codec::event_stream` with `aws-smithy-eventstream`, on random and recorded streams.
 
 use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder, write_message_to};
 use aws_smithy_types::{
@@ -12,7 +12,7 @@ use unifiedai_oracles::{Rng, cases, rng};
 
 const LIMIT: usize = 16 * 1024 * 1024;
 
-/// Messages in a form that both sides can be brought to, and whether the stream was refused.
+/// Messages in a form that both sides can produce, and whether the stream was refused.
 type Outcome = (Vec<(Vec<(String, String)>, Vec<u8>)>, bool);
 
 fn ours<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Outcome {
@@ -49,7 +49,7 @@ fn ours<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Outcome {
     (messages, false)
 }
 
-/// Also what of the stream is left when they wait for more.
+/// Also returns the rest of the stream while they wait for more.
 fn theirs(stream: &[u8]) -> (Outcome, &[u8]) {
     let mut decoder = MessageFrameDecoder::new();
     let mut messages = Vec::new();
@@ -87,7 +87,7 @@ fn compare(stream: &[u8], rng: &mut Rng) -> Outcome {
     let whole = ours([stream]);
     let (theirs, left) = theirs(stream);
     if whole != theirs {
-        // They look at a prelude only when all that it announces has come.
+        // They validate a prelude only after all announced bytes were received.
         let announced = left
             .first_chunk()
             .map_or(0, |len| u32::from_be_bytes(*len) as usize);
@@ -115,7 +115,7 @@ fn message(rng: &mut Rng) -> Vec<u8> {
             rng.bytes(50),
             rng.text("abc \u{1F980}é\0", 50),
         );
-        // Their dates are seconds and nanoseconds, which hold fewer milliseconds than an i64.
+        // Their dates are seconds and nanoseconds, whose range is smaller than an i64 of milliseconds.
         let millis = number >> 16;
         let value = match rng.below(9) {
             0 => TheirValue::Bool(number > 0),
@@ -156,7 +156,7 @@ fn message(rng: &mut Rng) -> Vec<u8> {
     our
 }
 
-/// Puts right the checksums of a message that starts the stream, as far as its length says.
+/// Corrects the checksums of the message that starts the stream, as far as its length allows.
 fn forge(stream: &mut [u8]) {
     let prelude = crc32fast::hash(&stream[..8]);
     stream[8..12].copy_from_slice(&prelude.to_be_bytes());

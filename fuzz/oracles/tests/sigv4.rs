@@ -1,4 +1,4 @@
-//! `Signer` against `aws-sigv4`, on random requests.
+//! Compares `Signer` with `aws-sigv4`, on random requests.
 
 use aws_credential_types::Credentials;
 use aws_sigv4::{
@@ -72,7 +72,7 @@ fn request(rng: &mut Rng) -> Request<Bytes> {
 }
 
 #[test]
-fn random_requests_are_signed_alike() {
+fn random_requests_have_equal_signatures() {
     let mut rng = rng();
     for case in 0..cases() {
         let mut request = request(&mut rng);

@@ -1,4 +1,4 @@
-//! Faults on request: what they are called, and which one a call gets.
+//! Faults on request: their names, and which one a call gets.
 //!
 //! The grammar, as a header `x-loopback-fault: SPEC`, a model `fault-SPEC`, or a model `NAME~SPEC`:
 //!
@@ -7,56 +7,56 @@
 //! CALL  = FAULT { "+" FAULT }               all of them in the same call; "ok" is none
 //! ```
 //!
-//! `@KEY` only makes the SPEC a different one, so that two tests on one server count apart.
+//! `@KEY` only makes the SPEC different, so that two tests on one server count separately.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What one call suffers.
+/// The faults of one call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
-    /// Answer with this status and the wire's error body.
+    /// Respond with this status and the API's error body.
     pub(crate) status: Option<u16>,
     /// Replace the body.
     pub(crate) body: Option<Body>,
-    /// Added to the response head; one of the same name is replaced.
+    /// Added to the response headers; a header of the same name is replaced.
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// Stop after so many events.
+    /// Stop after this many events.
     pub(crate) stop: Option<(usize, Stop)>,
-    /// Stop inside the body after so many bytes, framing broken.
+    /// Stop inside the body after this many bytes, with broken framing.
     pub(crate) cut_at: Option<usize>,
-    /// Stop inside the response head.
+    /// Stop inside the response headers.
     pub(crate) head: Option<Head>,
-    /// How the body's end is made known.
+    /// How the end of the body is announced.
     pub(crate) framing: Option<Framing>,
-    /// Wait before the head.
+    /// Wait before the headers.
     pub(crate) delay: Duration,
-    /// Write the body in pieces of so many bytes, so far apart.
+    /// Write the body in chunks of this size, at this interval.
     pub(crate) pieces: Option<(usize, Duration)>,
-    /// An answer in the words of HTTP/1.0.
+    /// Respond in HTTP/1.0.
     pub(crate) old: bool,
-    /// A trailer behind the last chunk.
+    /// A trailer after the last chunk.
     pub(crate) trailers: bool,
     /// Interim responses before the real one.
     pub(crate) interim: bool,
-    /// A second response that nobody asked for behind the body.
+    /// An unrequested second response after the body.
     pub(crate) extra: bool,
-    /// Say keep-alive, then close.
+    /// Announce keep-alive, then close.
     pub(crate) close_after: bool,
-    /// Add the end marker of the wire, or leave it out where the wire has one.
+    /// Add the end marker of the API, or omit it where the API has one.
     pub(crate) done: Option<bool>,
-    /// Reasoning stays inside the content, in tags.
+    /// Reasoning is inside the content, in tags.
     pub(crate) think_tags: bool,
     /// CRLF line ends.
     pub(crate) crlf: bool,
-    /// A byte order mark in front.
+    /// A byte order mark at the beginning.
     pub(crate) bom: bool,
     /// A comment before every event.
     pub(crate) comments: bool,
-    /// One bit of this event is wrong.
+    /// Flip one bit of this event.
     pub(crate) corrupt_at: Option<usize>,
-    /// What the error is called.
+    /// The error code.
     pub(crate) code: Option<String>,
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum Framing {
     TooShort,
 }
 
-/// A parsed SPEC: what each call gets in turn.
+/// A parsed SPEC: the faults of successive calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec(Vec<Faults>);
 
@@ -136,7 +136,7 @@ impl Spec {
         Ok(Self(calls))
     }
 
-    /// What the `nth` call with this spec gets, counted from zero.
+    /// The faults of the `nth` call with this spec, counted from zero.
     fn nth(&self, nth: usize) -> Faults {
         self.0
             .get(nth)
@@ -240,7 +240,7 @@ impl Faults {
     }
 }
 
-/// Which fault comes next: by name and turn, or at random.
+/// Chooses the next fault: by name and count, or at random.
 pub(crate) struct Chooser {
     turns: Mutex<HashMap<String, usize>>,
     random: Vec<Spec>,

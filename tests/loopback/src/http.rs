@@ -1,4 +1,4 @@
-//! Just enough HTTP/1.1 to serve, and to break it on purpose.
+//! A minimal HTTP/1.1 server that can break its responses on purpose.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,7 +17,7 @@ use crate::{State, protocol};
 const MAX_HEAD: usize = 64 << 10;
 const MAX_BODY: usize = 64 << 20;
 
-/// A request as it came in. Header names are lower case.
+/// A received request. Header names are lower case.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// `POST` and the like.
@@ -28,7 +28,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// Decoded from its transfer coding.
     pub body: Bytes,
-    /// Which connection of the server brought it, counted from 1.
+    /// The number of its connection on this server, counted from 1.
     pub connection: u64,
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn accept(listener: TcpListener, state: Arc<State>) {
             Ok((stream, _)) => {
                 tokio::spawn(connection(stream, state.clone()));
             }
-            // Out of descriptors, most likely: some come back when clients leave.
+            // Probably out of file descriptors: some are freed when clients disconnect.
             Err(_) => sleep(Duration::from_millis(5)).await,
         }
     }
@@ -91,7 +91,7 @@ async fn connection(mut stream: TcpStream, state: Arc<State>) {
     }
 }
 
-/// The next request, or `None` where the client has left between two.
+/// The next request, or `None` if the client disconnects between two.
 async fn read_request(
     stream: &mut TcpStream,
     buffer: &mut BytesMut,
@@ -176,7 +176,7 @@ fn parse(buffer: &[u8], connection: u64) -> io::Result<Option<(usize, Request, F
     Ok(Some((length, request, framing)))
 }
 
-/// Waits for bytes before it makes room for them: ten thousand idle connections then cost no buffers.
+/// Waits for bytes before it allocates a buffer: ten thousand idle connections then need no buffers.
 async fn fill(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
     stream.readable().await?;
     buffer.reserve(2048);
@@ -212,7 +212,7 @@ async fn read_line(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<
     }
 }
 
-/// Sends a response; whether the connection may serve another.
+/// Sends a response; returns whether the connection may serve another.
 async fn play(stream: &mut TcpStream, script: Script) -> io::Result<bool> {
     if !script.delay.is_zero() && left_within(stream, script.delay).await {
         return Err(io::ErrorKind::ConnectionAborted.into());
@@ -241,7 +241,7 @@ async fn play(stream: &mut TcpStream, script: Script) -> io::Result<bool> {
             Ok(false)
         }
         Finish::Reset => {
-            // What is still on its way when the reset arrives is lost to the reader: give it a moment.
+            // Data in flight is lost when the reset arrives: give it a moment.
             sleep(Duration::from_millis(5)).await;
             stream.set_zero_linger()?;
             Ok(false)
@@ -266,8 +266,8 @@ async fn play(stream: &mut TcpStream, script: Script) -> io::Result<bool> {
     }
 }
 
-/// One event after another. A server that is late sends all that are due at once, so that a
-/// thousand paced streams cost a thousand writes a tick at most, and the answer's length stays right.
+/// Sends one event after another. A server that is late sends all due events together, so that a thousand paced
+/// streams cost at most a thousand writes per tick, and the response's duration is kept.
 async fn paced(
     stream: &mut TcpStream,
     head: Bytes,
@@ -296,12 +296,12 @@ async fn paced(
     Ok(())
 }
 
-/// Whether the client leaves within this time.
+/// Whether the client disconnects within this time.
 async fn left_within(stream: &mut TcpStream, time: Duration) -> bool {
     tokio::time::timeout(time, left(stream)).await.is_ok()
 }
 
-/// Until the client has closed or reset the connection. What it sends meanwhile is left alone.
+/// Waits until the client has closed or reset the connection. Data that it sends is not read.
 async fn left(stream: &mut TcpStream) {
     loop {
         let mut byte = [0; 1];

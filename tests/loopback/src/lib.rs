@@ -1,7 +1,7 @@
 //! A provider on 127.0.0.1, for tests, benches and examples.
 //!
-//! It speaks real wires over real sockets, says something friendly that depends only on the request, and breaks on
-//! demand in every way that real providers and the networks before them were seen to break.
+//! It speaks the providers' protocols over real sockets, gives responses that depend only on the request, and
+//! produces on demand every fault that was seen in real providers and networks.
 //!
 //! ```
 //! let server = unifiedai_loopback::Loopback::start(unifiedai_loopback::Config::fast())?;
@@ -9,75 +9,76 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! | path | wire |
+//! | path | protocol |
 //! |---|---|
 //! | `/v1/chat/completions`, `/v1/models`, `/v1/tcp_warming` | Cerebras: strict input, flat errors, no `[DONE]` |
 //! | `/openai/v1/chat/completions`, `/openai/v1/embeddings`, `/openai/v1/models` | OpenAI chat: wrapped errors, `null`s, `[DONE]` |
-//! | `/as/{service}/v1/chat/completions` and the like | the same with the schemas that another service refuses: `groq`, `xai`, `mistral`, `llama-cpp`, `gemini-openai` |
-//! | `/openai/deployments/{name}/...`, with `api-version` | the same as Azure has it: a preamble without choices |
+//! | `/as/{service}/v1/chat/completions` and similar | the same with the schemas that another service refuses: `groq`, `xai`, `mistral`, `llama-cpp`, `gemini-openai` |
+//! | `/openai/deployments/{name}/...`, with `api-version` | the same in Azure's form: a preamble without choices |
 //! | `/v1/responses`, `/openai/v1/responses` | OpenAI Responses |
 //! | `/v1/messages`, `/v1/messages/count_tokens`, and `/v1/models` with `anthropic-version` | Anthropic |
 //! | `/v1beta/models`, `/v1beta/models/{model}:{method}` | Gemini, as events and as an array |
 //! | `/v1/projects/{p}/locations/{l}/publishers/{google or anthropic}/models/{model}:{method}` | Gemini and Anthropic on Vertex AI |
 //! | `/v2/chat`, `/v2/embed`, and `/v1/models` with `page_size` | Cohere |
-//! | `/api/chat`, `/api/embed`, `/api/tags` | Ollama's own: lines of JSON |
-//! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `invoke` for vectors, `/foundation-models`, `/inference-profiles` | Bedrock, signed where [`Config::aws`] is given |
+//! | `/api/chat`, `/api/embed`, `/api/tags` | Ollama's own: JSON lines |
+//! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `invoke` for vectors, `/foundation-models`, `/inference-profiles` | Bedrock, signed if [`Config::aws`] is set |
 //!
-//! # What it says
-//! Nothing is random. A prompt with `fast inference` in it, or none, gets a paragraph; `echo: TEXT` gets TEXT; everything
-//! else gets a sentence with the prompt in it. Models with `oss`, `think` or `glm` in their names reason first. A prompt
-//! with `tool` in it calls one of the tools that are offered (with `tools`, all of them), with arguments of their schema
-//! and the numbers of the prompt; after a result, the answer quotes it. A JSON schema gets an object that fits.
-//! Limits and stop sequences are kept. A model `load-N` says exactly N tokens, made once and then sent as they are;
-//! `missing...` does not exist; the key `wrong` is wrong.
+//! # Responses
+//! Nothing is random. A prompt that contains `fast inference`, or no prompt, gets a paragraph; `echo: TEXT` gets
+//! TEXT; any other prompt gets a sentence that quotes it. Models with `oss`, `think` or `glm` in their names reason
+//! first. A prompt that contains `tool` calls one of the offered tools (with `tools`, all of them), with arguments of
+//! their schema and the numbers of the prompt; after a result, the response quotes it. A JSON schema gets a matching
+//! object. Limits and stop sequences are applied. A model `load-N` generates exactly N tokens, which are prepared
+//! once; `missing...` does not exist; the key `wrong` is refused.
 //!
 //! # Faults
-//! By the header `x-loopback-fault: SPEC`, by a model named `fault-SPEC`, or by `NAME~SPEC` for the answer of model NAME.
-//! In a SPEC, `+` combines faults in one call, `,` gives successive calls different ones (the last repeats, `ok` is none),
-//! and `@KEY` behind it starts a count of its own: `status-503,status-429+retry-after=2,ok@mine`.
+//! A fault is selected by the header `x-loopback-fault: SPEC`, by a model named `fault-SPEC`, or by `NAME~SPEC` for a
+//! response of model NAME. In a SPEC, `+` combines faults in one call, `,` gives successive calls different ones (the
+//! last repeats, `ok` is none), and `@KEY` at the end starts a separate count:
+//! `status-503,status-429+retry-after=2,ok@mine`.
 //!
 //! | fault | what happens |
 //! |---|---|
-//! | `status-NNN`, `code=V` | that status with the wire's error body; V in the place of its usual code |
+//! | `status-NNN`, `code=V` | that status with the API's error body; V replaces its usual code |
 //! | `context-overflow` | the error for a conversation that is too long |
-//! | `litellm-overflow` | the same as a LiteLLM proxy has it: status and code 400, its class in the message alone |
+//! | `litellm-overflow` | the same in a LiteLLM proxy's form: status and code 400, its class only in the message |
 //! | `error-as-event` | status 500, its error body framed as an event |
 //! | `retry-after=V`, `retry-after-ms=V`, `should-retry=V` | headers for it |
-//! | `flaky-N` | N calls fail with 503, 429, 503, ..., with the headers combined with it; then all is well |
+//! | `flaky-N` | N calls fail with 503, 429, 503, ..., with the headers combined with it; later calls succeed |
 //! | `html-502`, `html-200` | a gateway's HTML page |
 //! | `empty-NNN` | that status without a body |
-//! | `half-json` | half of the JSON; in a stream half of the events and half of one more; HTTP calls it complete |
+//! | `half-json` | half of the JSON; in a stream half of the events and half of one more; HTTP framing calls it complete |
 //! | `garbage-Nk` | N thousand random bytes |
 //! | `error-in-200` | an error object with status 200 |
 //! | `error-in-stream-at-N` | an error event (with `code=V`) after N events |
 //! | `echo-auth` | 401 with the key in its message |
 //! | `redirect-NNN` | a redirect to `/v1/elsewhere` |
-//! | `corrupt-at-N` | one bit wrong in the middle of event N, counted from zero |
+//! | `corrupt-at-N` | one flipped bit in the middle of event N, counted from zero |
 //! | `cut-at-N` | closed after N bytes of body, framing broken |
-//! | `cut-clean-at-N` | ends after N events as if that were all |
-//! | `reset-at-N`, `stall-at-N` | reset, or silence, after N events |
-//! | `stall-head`, `no-head`, `half-head`, `bad-head` | nothing sent, closed at once, closed in the head, no HTTP |
-//! | `pings`, `pings-at-N` | only comments (after N events), without end |
+//! | `cut-clean-at-N` | ends after N events like a complete response |
+//! | `reset-at-N`, `stall-at-N` | reset, or no more data, after N events |
+//! | `stall-head`, `no-head`, `half-head`, `bad-head` | nothing sent, closed immediately, closed in the headers, not HTTP |
+//! | `pings`, `pings-at-N` | only comments (after N events), endlessly |
 //! | `comments`, `bom`, `crlf` | a comment before each event, a byte order mark, CRLF lines: all harmless |
-//! | `endless-line`, `endless-events` | 64 MiB of it |
-//! | `drip`, `drip-MS` | one byte a millisecond, or every MS |
+//! | `endless-line`, `endless-events` | 64 MiB of data |
+//! | `drip`, `drip-MS` | one byte per millisecond, or every MS |
 //! | `split-bytes-N` | HTTP chunks of N bytes |
-//! | `delay=MS` | a late head |
-//! | `close-delimited` | the body ends where the connection does |
+//! | `delay=MS` | late headers |
+//! | `close-delimited` | the body ends with the connection |
 //! | `wrong-length`, `short-length` | a content length that is too long (then closed), or too short |
-//! | `both-lengths` | a content length of 1 beside the right one, or beside chunks |
-//! | `http10` | an answer of HTTP/1.0 |
-//! | `trailers` | a trailer behind the chunks |
+//! | `both-lengths` | a content length of 1 in addition to the right one, or to chunks |
+//! | `http10` | an HTTP/1.0 response |
+//! | `trailers` | a trailer after the chunks |
 //! | `big-head` | a header of 200,000 bytes |
-//! | `extra-bytes` | a second response behind the first |
-//! | `close-after` | closed although the head says otherwise |
+//! | `extra-bytes` | a second response after the first |
+//! | `close-after` | closed although the headers announce keep-alive |
 //! | `1xx` | two interim responses first |
-//! | `ctype`, `ctype=V`, `encoding=V` | `text/plain`, or V, as content type; a false content encoding |
-//! | `done`, `no-done` | with, or without, the `[DONE]` that this wire has not, or has |
-//! | `hold-open-after-done` | `[DONE]`, then silence |
+//! | `ctype`, `ctype=V`, `encoding=V` | `text/plain`, or V, as content type; a wrong content encoding |
+//! | `done`, `no-done` | with, or without, the `[DONE]` that this API lacks, or has |
+//! | `hold-open-after-done` | `[DONE]`, then no more data |
 //! | `think-tags` | reasoning inside the content |
 //!
-//! In a whole answer, which has no events, an N of zero is before the body and any other in its middle.
+//! In a single-body response, which has no events, an N of zero is before the body and any other in its middle.
 #![expect(
     clippy::disallowed_methods,
     reason = "a server has a clock and threads of its own"
@@ -104,29 +105,29 @@ use tokio::runtime::{Builder, Runtime};
 pub use http::Request;
 pub use protocol::{schema_refusal, tool_refusal};
 
-/// How fast answers come.
+/// The speed of responses.
 #[derive(Clone, Debug)]
 pub struct Pace {
-    /// Until the first token.
+    /// Time to the first token.
     pub first: Duration,
-    /// From one token to the next. Zero sends all at once.
+    /// Time between tokens. Zero sends all together.
     pub each: Duration,
-    /// Events in an HTTP chunk where `each` is zero.
+    /// Events per HTTP chunk if `each` is zero.
     pub coalesce: usize,
 }
 
-/// Credentials for the paths of Bedrock, with which requests must be signed.
+/// Credentials for the Bedrock paths, with which requests must be signed.
 #[derive(Clone, Debug)]
 pub struct AwsKeys {
     /// The public part.
     pub access_key: String,
     /// The secret part.
     pub secret_key: String,
-    /// Where given, requests must carry and sign it; `expired` is refused as such.
+    /// If set, requests must carry and sign it; `expired` is refused as expired.
     pub session_token: Option<String>,
-    /// The only region here.
+    /// The only region.
     pub region: String,
-    /// A bearer key that is let in without a signature.
+    /// A bearer key that is accepted without a signature.
     pub api_key: Option<String>,
 }
 
@@ -144,7 +145,7 @@ impl Default for AwsKeys {
 }
 
 impl Pace {
-    /// Events in an HTTP chunk.
+    /// Events per HTTP chunk.
     fn group(&self) -> usize {
         if self.each.is_zero() {
             self.coalesce.max(1)
@@ -154,26 +155,27 @@ impl Pace {
     }
 }
 
-/// What a server is like. The default has the pace of a fast provider.
+/// The behaviour of a server. The default has the speed of a fast provider.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Zero picks a free one.
+    /// Zero selects a free one.
     pub port: u16,
-    /// How fast answers come.
+    /// The speed of responses.
     pub pace: Pace,
     /// Whether requests are kept for [`Loopback::requests`].
     pub record: bool,
-    /// Threads that serve.
+    /// Worker threads.
     pub workers: usize,
-    /// Where given, the only bearer key that is let in. `wrong` never is.
+    /// If set, the only accepted bearer key. `wrong` is never accepted.
     pub api_key: Option<String>,
-    /// Where given, what the paths of Bedrock ask for. Otherwise they let everybody in but a bearer `wrong`.
+    /// If set, the credentials that the Bedrock paths require. Otherwise they accept every request except a bearer
+    /// key `wrong`.
     pub aws: Option<AwsKeys>,
     /// The share of chat calls, from 0 to 1, that get a fault of `fault_set`.
     pub fault_rate: f64,
     /// The same seed draws the same faults.
     pub fault_seed: u64,
-    /// Faults to draw from.
+    /// The faults to draw from.
     pub fault_set: Vec<String>,
 }
 
@@ -198,7 +200,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Without any waiting, for tests.
+    /// No delays, for tests.
     pub fn fast() -> Self {
         Self {
             pace: Pace {
@@ -210,7 +212,7 @@ impl Config {
         }
     }
 
-    /// Without waiting and without keeping requests, for benches.
+    /// No delays and no recorded requests, for benches.
     pub fn load() -> Self {
         Self {
             record: false,
@@ -230,7 +232,7 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// Starts a server on 127.0.0.1 with threads of its own; also from inside another runtime.
+    /// Starts a server on 127.0.0.1 with its own threads; works inside another runtime too.
     pub fn start(config: Config) -> io::Result<Self> {
         let chooser = fault::Chooser::new(config.fault_rate, config.fault_seed, &config.fault_set)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -274,7 +276,7 @@ impl Loopback {
         })
     }
 
-    /// `http://127.0.0.1:PORT/v1`, what a client of the OpenAI flavour calls its base URL.
+    /// `http://127.0.0.1:PORT/v1`, the base URL of OpenAI-compatible clients.
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.state.origin)
     }
@@ -284,25 +286,25 @@ impl Loopback {
         self.state.origin.clone()
     }
 
-    /// `https://127.0.0.1:PORT/v1`: the same provider over TLS. HTTP/2 is spoken with clients that offer it by ALPN, and
-    /// HTTP/1.1 with all others. Faults that break HTTP/1.1 itself end an HTTP/2 stream with an error.
+    /// `https://127.0.0.1:PORT/v1`: the same provider over TLS. It speaks HTTP/2 with clients that offer it by ALPN,
+    /// and HTTP/1.1 with all others. Faults that break HTTP/1.1 itself end an HTTP/2 stream with an error.
     #[cfg(feature = "tls")]
     pub fn tls_base_url(&self) -> String {
         format!("https://{}/v1", self.tls.address())
     }
 
-    /// The certificate, as PEM, that a client has to trust to reach [`Loopback::tls_base_url`].
+    /// The certificate, as PEM, that a client must trust for [`Loopback::tls_base_url`].
     #[cfg(feature = "tls")]
     pub fn tls_root_pem(&self) -> &str {
         self.tls.root_pem()
     }
 
-    /// Where it listens.
+    /// The address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The requests so far (the last 10,000), in the order in which they were complete.
+    /// The requests so far (the last 10,000), in the order of completion.
     pub fn requests(&self) -> Vec<Request> {
         self.state
             .requests
@@ -323,12 +325,12 @@ impl Loopback {
         self.state.open.load(Relaxed)
     }
 
-    /// Calls answered so far, whatever the answer.
+    /// Responses so far, of any status.
     pub fn served(&self) -> u64 {
         self.state.served.load(Relaxed)
     }
 
-    /// Responses whose client left before their end.
+    /// Responses whose client disconnected before the end.
     pub fn aborted(&self) -> u64 {
         self.state.aborted.load(Relaxed)
     }
@@ -338,20 +340,20 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
-    // Ten thousand clients that connect at once must not wait for a second SYN.
+    // Ten thousand clients that connect together must not wait for a second SYN.
     socket.listen(16_384)
 }
 
 impl Drop for Loopback {
     fn drop(&mut self) {
-        // The one way to end a runtime that is allowed inside another one, too.
+        // The only way to end a runtime that is allowed inside another one.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct State {
     origin: String,
     pace: Pace,

@@ -1,4 +1,4 @@
-//! Serves on 127.0.0.1 until its input ends, or for a given time.
+//! Serves on 127.0.0.1 until its standard input is closed, or for a given time.
 //!
 //! `cargo run -p unifiedai-loopback -- [--port N] [--fast | --load] [--each MS] [--workers N] [--coalesce N] [--seconds N] [--aws]
 //! [--tls CA_FILE]
@@ -61,7 +61,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What clients are to be given. With TLS the certificate that they have to trust is written into a file first.
+/// The base URL for clients. With TLS the certificate that they must trust is written into a file first.
 #[cfg(feature = "tls")]
 fn base_url(server: &Loopback, ca_file: Option<String>) -> std::io::Result<String> {
     let Some(path) = ca_file else {

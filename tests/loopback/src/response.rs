@@ -1,10 +1,10 @@
-//! What the provider says, before any wire is chosen.
+//! The content of responses, independent of the API.
 
 use serde_json::{Map, Value};
 
 use crate::fault::split_mix;
 
-/// What a request asks for, as far as the answer depends on it.
+/// The part of a request on which the response depends.
 #[derive(Debug, Default)]
 pub(crate) struct ModelRequest {
     pub(crate) prompt: String,
@@ -14,12 +14,12 @@ pub(crate) struct ModelRequest {
     pub(crate) tools: Vec<Tool>,
     pub(crate) choice: Choice,
     pub(crate) one_call: bool,
-    /// Answer with JSON of this schema.
+    /// Respond with JSON of this schema.
     pub(crate) schema: Option<Value>,
     pub(crate) reason: bool,
     pub(crate) max_tokens: Option<usize>,
     pub(crate) stop: Vec<String>,
-    /// Exactly so many content tokens.
+    /// The exact number of content tokens.
     pub(crate) load: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Choice {
     Named(String),
 }
 
-/// What is said, in pieces of about a token.
+/// The content, in parts of about a token.
 #[derive(Debug)]
 pub(crate) struct ModelResponse {
     pub(crate) reasoning: Vec<String>,
@@ -56,7 +56,7 @@ pub(crate) struct Call {
     /// Nine hex digits.
     pub(crate) id: String,
     pub(crate) name: String,
-    /// A JSON object, in pieces.
+    /// A JSON object, in parts.
     pub(crate) arguments: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ type it, and a model may think longer because thinking costs so little time. Spe
 model into a tool that people reach for.";
 
 impl ModelResponse {
-    /// The answer to `ask`; `choice` and `seed` make several of them differ.
+    /// The response to `ask`; `choice` and `seed` make several responses differ.
     pub(crate) fn new(ask: &ModelRequest, choice: usize, seed: u64) -> Self {
         let mut answer = Self {
             reasoning: Vec::new(),
@@ -135,13 +135,13 @@ impl ModelResponse {
         answer
     }
 
-    /// Reasoning that is paid for and not shown.
+    /// Reasoning that is billed but not shown.
     pub(crate) fn hide_reasoning(&mut self) {
         self.hidden = self.reasoning.len();
         self.reasoning.clear();
     }
 
-    /// Reasoning in front of the content, in the model's own tags. One that was cut short has no end tag.
+    /// Reasoning before the content, in the model's own tags. If it is cut off it has no end tag.
     pub(crate) fn tag_reasoning(&mut self) {
         if self.reasoning.is_empty() {
             return;
@@ -166,7 +166,7 @@ impl ModelResponse {
             part.truncate(left);
             left -= part.len();
         }
-        // A call whose arguments would be cut is not made at all, so that no half command is sent.
+        // A call whose arguments would be cut is omitted, so that no partial command is sent.
         self.calls.retain(|call| {
             let fits = call.arguments.len() <= left;
             left = left.saturating_sub(call.arguments.len());
@@ -174,7 +174,7 @@ impl ModelResponse {
         });
     }
 
-    /// Tokens said, reasoning included.
+    /// All tokens, reasoning included.
     pub(crate) fn tokens(&self) -> usize {
         let calls: usize = self.calls.iter().map(|call| call.arguments.len()).sum();
         self.hidden + self.reasoning.len() + self.content.len() + calls
@@ -243,7 +243,7 @@ impl ModelRequest {
     }
 }
 
-/// A token of a load answer, long enough that an event of it has about 250 bytes.
+/// A token of a load response, long enough that its event has about 250 bytes.
 fn load_token(n: usize) -> String {
     const WORDS: [&str; 8] = [
         " lorem", " quick", " brown", " stream", " faster", " tokens", " arrive", " always",
@@ -251,7 +251,7 @@ fn load_token(n: usize) -> String {
     WORDS[n % WORDS.len()].to_owned()
 }
 
-/// Cuts a text into pieces of about a token that join to the same text.
+/// Splits a text into parts of about a token, whose concatenation is the text.
 pub(crate) fn pieces(text: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut piece = String::new();
@@ -271,7 +271,7 @@ pub(crate) fn pieces(text: &str) -> Vec<String> {
     pieces
 }
 
-/// How many tokens a text counts.
+/// The number of tokens of a text.
 pub(crate) fn count(text: &str) -> usize {
     text.len().div_ceil(4)
 }
@@ -289,7 +289,7 @@ fn numbers(text: &str) -> impl Iterator<Item = i64> + '_ {
         .filter_map(|number| number.parse().ok())
 }
 
-/// A value that a simple schema accepts.
+/// A value that matches a simple schema.
 fn example(
     schema: &Value,
     root: &Value,
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_ends() {
+    fn a_recursive_schema_gives_a_finite_value() {
         let schema = json!({"type": "object", "properties": {"next": {"$ref": "#"}}});
         assert!(example(&schema, &schema, "", &mut std::iter::empty(), 0).is_object());
     }

@@ -1,4 +1,4 @@
-//! From a reply and its faults to the bytes that go out and when.
+//! Converts a reply and its faults to bytes and times.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ pub(crate) struct Script {
     pub(crate) delay: Duration,
     pub(crate) head: Bytes,
     pub(crate) body: Bytes,
-    /// Where the parts of `body` end that are due one after another.
+    /// The ends of the parts of `body` that are due one after another.
     pub(crate) ends: Arc<[usize]>,
     pub(crate) each: Duration,
-    /// Write in pieces of so many bytes, so far apart.
+    /// Write in chunks of this size, at this interval.
     pub(crate) pieces: Option<(usize, Duration)>,
     pub(crate) finish: Finish,
 }
@@ -35,10 +35,10 @@ pub(crate) enum Finish {
     },
 }
 
-/// Endless is as much as this: a client without a limit must not take the machine down with it.
+/// The size of an endless response: a client without a limit must not exhaust the machine's memory.
 const ENDLESS: usize = 64 << 20;
 
-/// How often a comment comes where nothing else does.
+/// The interval of comments if no other data is sent.
 const PING: Duration = Duration::from_millis(20);
 
 impl Script {
@@ -110,7 +110,7 @@ impl Script {
         };
         let stop = faults.stop.filter(|(_, stop)| !matches!(stop, Stop::Error));
         let sent = match (stop, faults.cut_at) {
-            // A whole answer has no events: zero is before it, everything else in its middle.
+            // A single-body response has no events: zero is before it, any other number in its middle.
             (Some((0, _)), _) => 0,
             (Some((n, _)), _) if n < usize::MAX => body.len() / 2,
             (_, Some(cut)) => cut.min(body.len()),
@@ -217,7 +217,7 @@ impl Script {
         }
     }
 
-    /// What is longer than before goes out together with the last part.
+    /// If the new body is longer, the rest is sent with the last part.
     fn replace_body(&mut self, body: Vec<u8>) {
         let mut ends = self.ends.to_vec();
         ends.pop();
@@ -227,10 +227,10 @@ impl Script {
     }
 }
 
-/// What LiteLLM's proxy says of a conversation that is too long: its class is in the message alone.
+/// LiteLLM's error for a conversation that is too long: its class is only in the message.
 const LITELLM_OVERFLOW: &str = r#"{"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequestError: the prompt has 140000 tokens, the model takes 131072","type":null,"param":null,"code":"400"}}"#;
 
-/// Faults that take the place of the reply.
+/// Faults that replace the reply.
 fn replace(reply: &mut Reply, faults: &Faults, request: &Request) {
     let wire = reply.wire;
     let code = faults.code.as_deref();
@@ -306,7 +306,7 @@ fn write_head(head: &mut Vec<u8>, reply: &Reply, faults: &Faults, framing: &str)
     for (name, value) in usual.chain(&faults.headers) {
         let _ = write!(text, "{name}: {value}\r\n");
     }
-    // One without a body is one without a length, too.
+    // A response without a body has no length either.
     if !(reply.status == 204 || reply.status == 304) {
         let _ = write!(text, "{framing}\r\n");
     }
@@ -399,7 +399,7 @@ fn plain_body(events: &Events, cut_at: Option<usize>) -> (Bytes, Arc<[usize]>) {
     (Bytes::copy_from_slice(&events.bytes[..cut]), ends.into())
 }
 
-/// Puts events into HTTP chunks: so many events each, or pieces of so many bytes.
+/// Frames events as HTTP chunks: a number of events each, or a number of bytes each.
 pub(crate) fn chunked(
     events: &Events,
     group: usize,

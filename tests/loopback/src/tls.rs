@@ -1,6 +1,6 @@
-//! https in front of the provider: TLS, and HTTP/2 for clients that offer it.
+//! An HTTPS front of the provider: TLS, and HTTP/2 for clients that offer it.
 //!
-//! HTTP/1.1 is passed on byte by byte. A request of HTTP/2 is passed on as one of HTTP/1.1, on a connection of its own.
+//! HTTP/1.1 is forwarded byte by byte. An HTTP/2 request is forwarded as an HTTP/1.1 request on its own connection.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -20,13 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Each client may have as many calls in flight on one connection.
+/// The limit of concurrent streams per connection.
 const MAX_STREAMS: u32 = 100;
 
 type Fault = Box<dyn Error + Send + Sync>;
 type Body = http_body_util::Either<Incoming, http_body_util::Full<bytes::Bytes>>;
 
-/// A listener that takes TLS and passes what it brings to the plain server.
+/// A listener that terminates TLS and forwards to the plain server.
 #[derive(Debug)]
 pub(crate) struct Front {
     address: SocketAddr,
@@ -34,7 +34,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Listens on a free port. Must be called inside a runtime, which carries it.
+    /// Listens on a free port. Must be called inside a runtime, which runs it.
     pub(crate) fn start(plain: SocketAddr) -> io::Result<Self> {
         let (config, root_pem) = self_signed().map_err(io::Error::other)?;
         let listener = crate::listen(0)?;
@@ -52,7 +52,7 @@ impl Front {
     }
 }
 
-/// A certificate for this machine, made anew for each server, and the PEM text of what a client has to trust.
+/// A certificate for this machine, created for each server, and the PEM text that clients must trust.
 fn self_signed() -> Result<(ServerConfig, String), Fault> {
     let key = rcgen::KeyPair::generate()?;
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -79,13 +79,13 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, plain: SocketAddr)
                     }
                 });
             }
-            // Out of descriptors, most likely: some come back when clients leave.
+            // Probably out of file descriptors: some are freed when clients disconnect.
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
 }
 
-/// Serves one client until it leaves. A failure of either side ends the connection, which the client sees.
+/// Serves one client until it disconnects. A failure on either side ends the connection, which the client sees.
 async fn connection(mut stream: TlsStream<TcpStream>, plain: SocketAddr) {
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         if let Ok(mut inner) = connect(plain).await {
@@ -131,7 +131,7 @@ async fn forward(
     Ok(response.map(http_body_util::Either::Left))
 }
 
-/// For an answer whose head is no HTTP.
+/// For a response whose headers are not HTTP.
 fn bad_gateway(fault: Fault) -> Response<Body> {
     let text = bytes::Bytes::from(format!(
         "the provider's answer cannot be passed on: {fault}"

@@ -1,4 +1,4 @@
-//! The wire of Bedrock: frames, signatures, exceptions, lists.
+//! Bedrock's protocol: frames, signatures, exceptions, lists.
 #![expect(clippy::disallowed_methods, reason = "a test with real sockets")]
 
 mod client;
@@ -28,7 +28,7 @@ fn post(client: &mut Client, model: &str, operation: &str, body: &Value) -> Resp
     )
 }
 
-/// The frames of a body as (headers, payload), their checksums verified.
+/// The frames of a body as (headers, payload), with verified checksums.
 fn frames(mut body: &[u8]) -> Vec<(Vec<(String, String)>, Value)> {
     let number = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
     let mut frames = Vec::new();
@@ -227,7 +227,7 @@ fn invalid_requests_are_validation_exceptions() {
 }
 
 #[test]
-fn faults_come_as_exceptions() {
+fn faults_are_sent_as_exceptions() {
     let server = server();
     let mut client = Client::new(&server);
     let throttled = post(&mut client, "fault-status-429", "converse", &user("x"));

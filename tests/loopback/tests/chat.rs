@@ -1,4 +1,4 @@
-//! What the provider says when nothing breaks.
+//! Responses without faults.
 #![expect(clippy::disallowed_methods, reason = "a test with real sockets")]
 
 mod client;
@@ -168,7 +168,7 @@ fn tools_are_called_and_their_results_continue_the_chat() {
 }
 
 #[test]
-fn tool_arguments_come_in_fragments_or_at_once() {
+fn tool_arguments_are_sent_in_fragments_or_complete() {
     let server = server();
     let mut client = Client::new(&server);
     for (model, fragments) in [("gpt-oss-120b", true), ("llama-3.3-70b", false)] {
@@ -220,7 +220,7 @@ fn several_tools_and_a_named_one() {
 }
 
 #[test]
-fn a_schema_is_kept() {
+fn the_response_matches_a_schema() {
     let server = server();
     let schema = json!({"type": "object", "properties": {
         "name": {"type": "string"}, "age": {"type": "integer"}, "ok": {"type": "boolean"},
@@ -236,7 +236,7 @@ fn a_schema_is_kept() {
 }
 
 #[test]
-fn limits_and_stops_are_kept() {
+fn limits_and_stop_sequences_are_applied() {
     let server = server();
     let mut client = Client::new(&server);
     for name in ["max_tokens", "max_completion_tokens"] {
@@ -262,7 +262,7 @@ fn limits_and_stops_are_kept() {
 }
 
 #[test]
-fn reasoning_is_printed_as_requested() {
+fn reasoning_has_the_requested_format() {
     let server = server();
     let mut client = Client::new(&server);
     let mut message = |more: Value| {
@@ -319,7 +319,7 @@ fn logprobs_and_several_choices() {
 }
 
 #[test]
-fn the_input_is_strict() {
+fn invalid_input_is_refused() {
     let server = server();
     let mut client = Client::new(&server);
     for (request, status, code, part) in [

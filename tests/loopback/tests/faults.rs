@@ -1,4 +1,4 @@
-//! Every fault, as it looks from the other end of the socket.
+//! Every fault, from the client's side of the socket.
 #![expect(clippy::disallowed_methods, reason = "a test with real sockets")]
 
 mod client;
@@ -94,7 +94,7 @@ fn a_fault_is_chosen_by_header_model_or_suffix() {
 }
 
 #[test]
-fn odd_bodies() {
+fn faulty_bodies() {
     let html = whole("html-502");
     assert_eq!(
         (html.status, html.header("content-type")),
@@ -142,7 +142,7 @@ fn odd_bodies() {
 }
 
 #[test]
-fn the_key_comes_back_in_an_error() {
+fn the_key_is_echoed_in_an_error() {
     let server = Loopback::start(Config::fast()).unwrap();
     let body = request("echo-auth", false).to_string();
     let response = Client::new(&server).request(
@@ -302,7 +302,7 @@ fn pings_never_end() {
 }
 
 #[test]
-fn harmless_oddities() {
+fn harmless_variations() {
     let plain = stream("ok").added(0, "content");
     for spec in ["comments", "1xx", "delay=20"] {
         let (_server, mut client, mut response) = fresh(spec, true);
@@ -360,7 +360,7 @@ fn unsolicited_second_response() {
 }
 
 #[test]
-fn keep_alive_connection_that_closes() {
+fn keep_alive_connection_is_closed() {
     for streams in [false, true] {
         let (_server, mut client, response) = fresh("close-after", streams);
         assert_eq!(
@@ -372,7 +372,7 @@ fn keep_alive_connection_that_closes() {
 }
 
 #[test]
-fn content_types_that_lie() {
+fn wrong_content_types() {
     assert_eq!(stream("ctype").header("content-type"), Some("text/plain"));
     assert_eq!(
         stream("ctype=application/json").header("content-type"),
@@ -448,7 +448,7 @@ fn a_share_of_the_calls_fails() {
 }
 
 #[test]
-fn errors_with_a_name() {
+fn errors_with_a_code() {
     let overflow = whole("context-overflow");
     assert_eq!(overflow.status, 400);
     assert!(
@@ -466,7 +466,7 @@ fn errors_with_a_name() {
 }
 
 #[test]
-fn a_corrupt_event_is_no_text() {
+fn a_corrupt_event_has_a_flipped_bit() {
     let corrupt = stream("corrupt-at-1");
     let events: Vec<_> = corrupt
         .body

@@ -128,7 +128,7 @@ fn non_http_connections_are_closed() {
 }
 
 #[test]
-fn rate_limit_is_kept() {
+fn pacing_is_applied() {
     let pace = Pace {
         first: Duration::from_millis(40),
         each: Duration::from_millis(4),

@@ -1,7 +1,7 @@
-//! Many streams at once, and what they cost the server.
+//! Many concurrent streams, and their cost for the server.
 //!
-//! `cargo test --release -p unifiedai-loopback --test load -- --ignored --nocapture` prints the figures of 10,000;
-//! it needs `ulimit -n` above that.
+//! `cargo test --release -p unifiedai-loopback --test load -- --ignored --nocapture` prints the figures of 10,000; it
+//! needs a larger `ulimit -n`.
 #![expect(clippy::disallowed_methods, reason = "a test with real sockets")]
 
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use unifiedai_loopback::{Config, Loopback};
 
-/// The bytes of all responses together.
+/// Runs the streams and returns the total bytes of all responses.
 fn run(address: SocketAddr, streams: usize, model: &str, stream: bool) -> usize {
     let body = format!(
         r#"{{"model":"{model}","stream":{stream},"messages":[{{"role":"user","content":"hello"}}]}}"#
@@ -54,7 +54,7 @@ fn run(address: SocketAddr, streams: usize, model: &str, stream: bool) -> usize 
 }
 
 #[test]
-fn five_hundred_streams_at_once() {
+fn five_hundred_concurrent_streams() {
     let server = Loopback::start(Config::load()).unwrap();
     let one = run(server.address(), 1, "load-200", true);
     assert!(one > 200 * 230);
@@ -66,7 +66,7 @@ fn five_hundred_streams_at_once() {
 
 #[test]
 #[ignore = "needs many descriptors and some seconds"]
-fn ten_thousand_streams_at_once() {
+fn ten_thousand_concurrent_streams() {
     for (flags, model, stream) in [
         (&["--load"][..], "load-16", false),
         (&["--load"], "load-500", true),

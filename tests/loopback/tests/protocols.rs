@@ -1,4 +1,4 @@
-//! The wires of Anthropic, Gemini, OpenAI Responses and OpenAI chat.
+//! The protocols of Anthropic, Gemini, OpenAI Responses and OpenAI chat.
 #![expect(clippy::disallowed_methods, reason = "a test with real sockets")]
 
 mod client;
@@ -119,7 +119,7 @@ fn anthropic_calls_tools() {
 }
 
 #[test]
-fn anthropic_refuses_in_its_own_shape() {
+fn anthropic_errors_have_its_own_format() {
     let server = server();
     let right =
         json!({"model": "claude", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]});
@@ -266,7 +266,7 @@ fn gemini_calls_functions_and_cuts() {
 }
 
 #[test]
-fn gemini_refuses_in_its_own_shape() {
+fn gemini_errors_have_its_own_format() {
     let server = server();
     let right = json!({"contents": [{"parts": [{"text": "x"}]}]});
     let generate = |model: &str| {

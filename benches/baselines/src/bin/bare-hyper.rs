@@ -1,4 +1,4 @@
-//! The same calls over bare hyper with hyper-util's pool: bytes in, bytes out, nothing decoded.
+//! The same calls over plain hyper with hyper-util's pool, without decoding.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
@@ -22,7 +22,7 @@ fn main() {
         } else {
             tls.enable_http1().build()
         };
-        // Over HTTP/2 a client has one connection to a host, on which the server allows a hundred streams.
+        // Over HTTP/2 a client has one connection per host, on which the server allows a hundred streams.
         let share = if arguments.http2 { 100 } else { u64::MAX };
         let clients: Vec<Client<_, Full<Bytes>>> = (0..arguments.concurrency.div_ceil(share))
             .map(|_| {

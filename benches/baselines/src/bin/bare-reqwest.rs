@@ -1,4 +1,4 @@
-//! The same calls over bare reqwest: bytes in, bytes out, nothing decoded.
+//! The same calls over plain reqwest, without decoding.
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use std::{cell::Cell, rc::Rc};

@@ -1,4 +1,4 @@
-//! The same calls over bare ureq: bytes in, bytes out, nothing decoded.
+//! The same calls over plain ureq, without decoding.
 
 use std::{
     io::Read,

@@ -1,4 +1,4 @@
-//! Anthropic Messages: named events, blocks with a start and an end, numbers that replace earlier ones.
+//! Anthropic Messages: named events, blocks with a start and an end, cumulative token counts.
 
 use serde_json::{Value, json};
 
@@ -33,11 +33,11 @@ const PARAMETERS: [&str; 20] = [
     "context_management",
 ];
 
-/// The wire itself.
+/// The protocol.
 pub(crate) struct Anthropic;
 
 impl Protocol for Anthropic {
-    /// On Vertex the path names it.
+    /// On Vertex the path names the model.
     fn model(&self, path: &str, json: Option<&Value>) -> Option<String> {
         match path.rsplit_once("/publishers/anthropic/models/") {
             Some((_, rest)) => {
@@ -173,7 +173,7 @@ fn messages(call: &Call<'_>) -> Reply {
     }
     let ask = ask(call, body);
     let streaming = super::is_true(body, "stream");
-    // A limit is required here, so that it cannot count as a wish.
+    // A limit is required in this API, so it does not count as the caller's wish.
     let load = ask.load.filter(|load| {
         ask.max_tokens.is_none_or(|most| most >= *load) && body.get("tools").is_none()
     });
@@ -350,7 +350,7 @@ struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// The blocks with the deltas that they are made of.
+    /// The blocks and their deltas.
     fn blocks(&self) -> Vec<(Value, Vec<Value>)> {
         let mut blocks = Vec::new();
         if !self.answer.reasoning.is_empty() {

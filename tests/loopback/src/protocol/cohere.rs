@@ -1,4 +1,4 @@
-//! Cohere v2: named events with the message's pieces inside of a message, a plan before the calls, `[DONE]`.
+//! Cohere v2: named events with message deltas, a plan before the calls, `[DONE]`.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::response::{Choice, Finish, ModelRequest, ModelResponse};
 
 const MODEL: &str = "command-loopback";
 
-/// The wire itself.
+/// The protocol.
 pub(crate) struct Cohere;
 
 impl Protocol for Cohere {
@@ -51,7 +51,7 @@ impl Protocol for Cohere {
         error_object("internal server error, this has been reported to our developers").to_string()
     }
 
-    /// There is no event for errors: the message ends with one.
+    /// There is no error event: the last event of a message reports the error.
     fn error_event(&self, code: Option<&str>, _: bool) -> Vec<u8> {
         let delta = json!({"finish_reason": code.unwrap_or("ERROR"), "error": "something broke on the way to an answer"});
         named_event(
@@ -148,7 +148,7 @@ fn chat(call: &Call<'_>) -> Reply {
     }
 }
 
-/// Nearly OpenAI's words.
+/// Mostly OpenAI's field names.
 fn ask(call: &Call<'_>, body: &Value) -> ModelRequest {
     let ask = cerebras::ask(call, body);
     ModelRequest {
@@ -184,7 +184,7 @@ impl Message<'_> {
         })
     }
 
-    /// What a model thinks before it calls a tool is its plan.
+    /// The reasoning before a tool call is the plan.
     fn plans(&self) -> bool {
         !self.answer.calls.is_empty()
     }

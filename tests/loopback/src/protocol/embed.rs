@@ -1,4 +1,4 @@
-//! Vectors, in the shape of each wire that has them.
+//! Vectors, in the format of each API that has them.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{list, strings, text_of};
 use crate::fault::split_mix;
 use crate::response;
 
-/// Whose request and answer it is.
+/// The API of the request and the response.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
     OpenAi,
@@ -16,7 +16,7 @@ pub(crate) enum Shape {
     Titan,
 }
 
-/// The answer to a request for vectors, or what is wrong with it.
+/// The response to a request for vectors, or the problem of the request.
 pub(crate) fn answer(shape: Shape, model: &str, body: &Value) -> Result<Value, String> {
     let texts = shape.texts(body);
     if texts.is_empty() {
@@ -83,7 +83,7 @@ impl Shape {
     }
 }
 
-/// Numbers from -1 to 1 that only the text decides.
+/// Numbers from -1 to 1 that depend only on the text.
 fn vector(text: &str, dimensions: u64) -> Vec<f64> {
     let mut seed = text
         .bytes()

@@ -1,4 +1,4 @@
-//! Gemini generateContent: whole response objects as events, or one JSON array that grows.
+//! Gemini generateContent: complete response objects as events, or one JSON array that grows.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::response::{self, Choice, Finish, ModelRequest, ModelResponse, Tool};
 
 const MODEL: &str = "models/gemini-loopback";
 
-/// The wire itself, in one of its two framings.
+/// The protocol, in one of its two framings.
 pub(crate) struct Gemini {
     /// A stream is an array, not events.
     pub(crate) array: bool,
@@ -318,7 +318,7 @@ fn response(
     id: &str,
 ) -> Value {
     let mut candidate = json!({"content": {"role": "model"}, "index": 0});
-    // Cut short while it thinks, a model has no parts to show.
+    // If a model is cut off while it reasons, it has no parts to show.
     if !parts.is_empty() {
         candidate["content"]["parts"] = parts.into();
     }
@@ -344,7 +344,7 @@ fn response(
     json!({"candidates": [candidate], "usageMetadata": usage, "modelVersion": model, "responseId": id})
 }
 
-/// A member in either of the two spellings that are accepted.
+/// A field in either of the two accepted notations.
 fn member<'a>(json: &'a Value, camel: &str, snake: &str) -> &'a Value {
     json.get(camel)
         .or_else(|| json.get(snake))

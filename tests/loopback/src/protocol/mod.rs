@@ -1,4 +1,4 @@
-//! One file a wire. A wire renders an answer into a [`Reply`] and knows what its errors look like.
+//! One file per protocol. A protocol renders a response as a [`Reply`] and defines the format of its errors.
 
 mod anthropic;
 mod bedrock;
@@ -24,7 +24,7 @@ use crate::fault::{Faults, split_mix};
 use crate::script::{self, Script};
 use crate::{Config, Request, State};
 
-/// A dialect.
+/// The protocol of an API.
 pub(crate) trait Protocol: Sync {
     /// The model that a request is for.
     fn model(&self, path: &str, json: Option<&Value>) -> Option<String> {
@@ -34,34 +34,34 @@ pub(crate) trait Protocol: Sync {
 
     fn respond(&self, call: &Call<'_>) -> Reply;
 
-    /// What the service says with this status, or with this code and message.
+    /// The service's error with this status, or with this code and message.
     fn error(&self, status: u16, code: Option<&str>, message: Option<&str>) -> Reply;
 
-    /// A conversation that is too long.
+    /// The error for a conversation that is too long.
     fn overflow(&self) -> Reply;
 
-    /// An error in the place of a whole answer, the status notwithstanding.
+    /// An error instead of a single-body response, whatever the status.
     fn error_in_200(&self) -> String;
 
-    /// An error in the place of an event, perhaps the first.
+    /// An error instead of an event, perhaps the first.
     fn error_event(&self, code: Option<&str>, first: bool) -> Vec<u8>;
 
-    /// An event that says that nothing follows. Empty where the wire has none.
+    /// The event that ends a stream. Empty if the protocol has none.
     fn end_marker(&self) -> &'static [u8] {
         b""
     }
 
-    /// What a reader must skip.
+    /// Data that a reader must skip.
     fn filler(&self) -> Vec<u8> {
         b": ping\n\n".to_vec()
     }
 
-    /// The first half of an event, framed as if it were one.
+    /// The first half of an event, framed as a complete one.
     fn half(&self, event: &[u8]) -> Vec<u8> {
         [&event[..event.len() / 2], b"\n\n"].concat()
     }
 
-    /// The beginning of an event that has no end.
+    /// The beginning of an endless event.
     fn endless(&self) -> Vec<u8> {
         b"data: {\"id\":\"".to_vec()
     }
@@ -79,7 +79,7 @@ pub(crate) struct Reply {
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) content: Content,
-    /// How many tokens a whole answer took to say.
+    /// The number of tokens of a single-body response.
     pub(crate) tokens: u32,
 }
 
@@ -89,39 +89,39 @@ pub(crate) enum Content {
     Stream(Events),
 }
 
-/// The events of a stream, one behind the other.
+/// The events of a stream, concatenated.
 #[derive(Clone, Default)]
 pub(crate) struct Events {
     pub(crate) bytes: Bytes,
     pub(crate) ends: Arc<[usize]>,
-    /// The same in HTTP chunks, where it was worth to prepare them.
+    /// The events in HTTP chunks, if they were prepared.
     pub(crate) chunked: Option<(Bytes, Arc<[usize]>)>,
 }
 
-/// Events that are being put together.
+/// Events that are being assembled.
 #[derive(Default)]
 pub(crate) struct EventsMut {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-/// A request on its way to an answer.
+/// A request and its context.
 pub(crate) struct Call<'a> {
     pub(crate) state: &'a State,
     pub(crate) request: &'a Request,
-    /// Without the query.
+    /// The path without the query.
     pub(crate) path: &'a str,
     pub(crate) json: Result<Value, serde_json::Error>,
-    /// Without the fault in it.
+    /// The model's name without the fault.
     pub(crate) model: String,
-    /// The service that a path of OpenAI's wires names: `/as/mistral/v1/...`.
+    /// The service in the path of OpenAI's protocols: `/as/mistral/v1/...`.
     pub(crate) service: Option<&'a str>,
     pub(crate) faults: Faults,
-    /// Counts the calls of this server.
+    /// The number of the call on this server.
     pub(crate) number: u64,
 }
 
-/// The wire of a path, and whether that is one for answers.
+/// The protocol of a path, and whether the path is for responses.
 fn route(request: &Request, path: &str) -> (&'static dyn Protocol, bool) {
     let starts = |prefix: &str| path.starts_with(prefix);
     let wire: &'static dyn Protocol = if ["/model/", "/foundation-models", "/inference-profiles"]
@@ -159,7 +159,7 @@ fn route(request: &Request, path: &str) -> (&'static dyn Protocol, bool) {
     (wire, request.method == "POST")
 }
 
-/// Answers a request.
+/// Responds to a request.
 pub(crate) fn respond(state: &State, request: &Request) -> Script {
     let number = state.served.fetch_add(1, Relaxed);
     let path = request.path.split('?').next().unwrap_or_default();
@@ -208,7 +208,7 @@ pub(crate) fn respond(state: &State, request: &Request) -> Script {
 }
 
 impl Call<'_> {
-    /// Load answers are made once: what they cost then is their bytes.
+    /// Load responses are prepared once, so that later ones cost only their bytes.
     fn prepared(
         &self,
         wire: &str,
@@ -237,20 +237,20 @@ impl Call<'_> {
                 true,
             ));
         }
-        // Clients choose how long they are: what is kept for them has a limit.
+        // Clients choose their length, so the number of prepared ones is limited.
         if loads().len() < 64 {
             loads().insert(key, content.clone());
         }
         content
     }
 
-    /// How many content tokens a load model is to say.
+    /// The number of content tokens of a load model.
     fn load(&self) -> Option<usize> {
         let tokens: usize = self.model.strip_prefix("load-")?.parse().ok()?;
         Some(tokens.min(100_000))
     }
 
-    /// Whether the model is one that reasons.
+    /// Whether the model reasons.
     fn thinks(&self) -> bool {
         self.faults.think_tags
             || ["oss", "think", "glm"]
@@ -258,7 +258,7 @@ impl Call<'_> {
                 .any(|part| self.model.contains(part))
     }
 
-    /// Whether a bearer key, or one in the header of this name, is let in.
+    /// Whether a bearer key, or one in the header of this name, is accepted.
     fn key_is_right(&self, header: &str) -> bool {
         let key = self
             .request
@@ -290,7 +290,7 @@ impl Events {
         self.iter().last().unwrap_or_default()
     }
 
-    /// Half of the events, and half of one more that is framed as if it were whole.
+    /// Half of the events, and half of one more that is framed as a complete one.
     pub(crate) fn half(&self, wire: &dyn Protocol) -> Self {
         let at = self.len() / 2;
         let mut half = EventsMut::default();
@@ -382,7 +382,7 @@ fn strings(json: Option<&Value>) -> Vec<String> {
     }
 }
 
-/// An event with its name beside the data.
+/// An event with a name and data.
 fn named_event(name: &str, payload: &Value) -> Vec<u8> {
     format!("event: {name}\ndata: {payload}\n\n").into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Ollama's own API: a JSON object a line, arguments as objects, times in nanoseconds.
+//! Ollama's own API: JSON lines, arguments as objects, times in nanoseconds.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::response::{Finish, ModelRequest, ModelResponse};
 const MODEL: &str = "loopback:latest";
 const MADE: &str = "2026-01-01T00:00:00.000000001Z";
 
-/// The wire itself.
+/// The protocol.
 pub(crate) struct Ollama;
 
 impl Protocol for Ollama {
@@ -109,7 +109,7 @@ fn chat(call: &Call<'_>) -> Reply {
         );
     }
     let ask = ask(call, body);
-    // Left out it is true.
+    // The default is true.
     let streaming = body.get("stream").and_then(Value::as_bool).unwrap_or(true);
     let load = ask
         .load
@@ -189,7 +189,7 @@ fn events(answer: &ModelResponse, model: &str) -> EventsMut {
     events
 }
 
-/// The reason stays `stop` where tools are called.
+/// The reason is `stop` even for tool calls.
 fn last(answer: &ModelResponse, model: &str, message: Value) -> Value {
     let reason = if answer.finish == Finish::Length {
         "length"

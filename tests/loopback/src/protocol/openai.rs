@@ -1,5 +1,5 @@
-//! OpenAI chat as most compatible services speak it: members that are null, wrapped errors, `[DONE]`. Under the name of a
-//! deployment it is Azure's: the filter's verdict first, and no answer without `api-version`.
+//! OpenAI chat as most compatible services implement it: null fields, wrapped errors, `[DONE]`. Under the name of a
+//! deployment it is Azure's: the content filter's result first, and `api-version` is required.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,11 +11,11 @@ use crate::response::{Finish, ModelResponse};
 
 const MODELS: [&str; 2] = ["gpt-loopback", "gpt-oss-loopback"];
 
-/// The wire itself.
+/// The protocol.
 pub(crate) struct OpenAi;
 
 impl Protocol for OpenAi {
-    /// A deployment decides it.
+    /// The deployment names the model.
     fn model(&self, path: &str, json: Option<&Value>) -> Option<String> {
         match deployment(path) {
             Some((name, _)) => Some(name.to_owned()),
@@ -69,7 +69,7 @@ fn whole(body: &Value) -> Reply {
     }
 }
 
-/// What the service says with this status.
+/// The service's error with this status.
 pub(crate) fn error_object(status: u16, code: Option<&str>, message: Option<&str>) -> Value {
     let (kind, usual_code, usual) = match status {
         401 => (
@@ -102,7 +102,7 @@ pub(crate) fn error_object(status: u16, code: Option<&str>, message: Option<&str
     json!({"error": {"message": message.unwrap_or(usual), "type": kind, "param": null, "code": code.or(usual_code)}})
 }
 
-/// What is left, with times as this service writes them.
+/// The remaining rate limits, with durations in this service's format.
 pub(crate) fn limits() -> Vec<(&'static str, String)> {
     vec![
         ("openai-processing-ms", "12".to_owned()),
@@ -156,7 +156,7 @@ fn operate(call: &Call<'_>) -> Reply {
     }
 }
 
-/// The deployment that an Azure path names, and the operation behind it.
+/// The deployment in an Azure path, and the operation after it.
 fn deployment(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix("/openai/deployments/")?;
     Some(rest.split_at(rest.find('/')?))

@@ -1,4 +1,5 @@
-//! OpenAI Responses: items with a beginning and an end, numbered events, and a terminal event with the whole response.
+//! OpenAI Responses: items with a beginning and an end, numbered events, and a terminal event with the complete
+//! response.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::response::{self, Choice, Finish, ModelRequest, ModelResponse, Tool};
 
-/// The wire itself.
+/// The protocol.
 pub(crate) struct Responses;
 
 impl Protocol for Responses {
@@ -225,7 +226,7 @@ struct Response<'a> {
 
 struct Item {
     added: Value,
-    /// What happens between the two, by kind.
+    /// The events between the two, by type.
     events: Vec<(&'static str, Value)>,
     done: Value,
 }

@@ -1,9 +1,10 @@
-//! Which JSON schemas the services refuse to enforce. Written from their guides and error messages, apart from the library.
+//! Which JSON schemas the services refuse to enforce. Written from their guides and error messages, independently of
+//! the library.
 
 use crate::protocol::{list, text_of};
 use serde_json::Value;
 
-/// Keywords without a place in the grammars that services make of schemas.
+/// Keywords that the services' grammars lack.
 const CONDITIONS: &[&str] = &[
     "not",
     "if",
@@ -27,34 +28,34 @@ const CONDITIONS: &[&str] = &[
     "oneOf",
 ];
 
-/// Members by which a schema is a choice of others.
+/// Keywords that make a schema a choice.
 const CHOICES: [&str; 5] = ["anyOf", "oneOf", "allOf", "enum", "not"];
 
 #[derive(Clone, Copy)]
 struct Rules {
-    /// Keywords that are refused.
+    /// Refused keywords.
     without: &'static [&'static str],
-    /// Whether those of `CONDITIONS` are refused, too.
+    /// Whether `CONDITIONS` are refused too.
     no_conditions: bool,
-    /// Whether each schema must say its type, and each list that of its elements.
+    /// Whether each schema must have a type, and each array an element schema.
     typed: bool,
     closed: bool,
     all_required: bool,
-    /// Whether each object needs a required member.
+    /// Whether each object needs a required property.
     one_required: bool,
-    /// Whether what is required must be among the properties.
+    /// Whether required names must be among the properties.
     required_defined: bool,
-    /// Whether the whole must say that it is an object, and be no choice.
+    /// Whether the root must be an object without a choice.
     object_root: bool,
-    /// Whether objects need `properties` and lists `items`.
+    /// Whether objects need `properties` and arrays `items`.
     members_listed: bool,
     one_type: bool,
     no_recursion: bool,
-    /// Whether an object that contains itself by required members alone is refused.
+    /// Whether an object that contains itself through required properties is refused.
     no_endless: bool,
-    /// Whether the whole (`#`) cannot be referred to.
+    /// Whether the root (`#`) cannot be referenced.
     no_root_reference: bool,
-    /// Whether nothing but a description may be beside `$ref`.
+    /// Whether only a description may be next to `$ref`.
     bare_references: bool,
     formats: Option<&'static [&'static str]>,
     most_min_items: Option<u64>,
@@ -62,7 +63,7 @@ struct Rules {
     pattern: Option<fn(&str) -> Option<&'static str>>,
 }
 
-/// OpenAI's strict mode, which Groq took over.
+/// OpenAI's strict mode, which Groq adopted.
 const OPENAI: Rules = Rules {
     without: &["allOf", "default"],
     no_conditions: true,
@@ -160,7 +161,7 @@ const NONE: Rules = Rules {
     pattern: None,
 };
 
-/// What a service refuses of a schema that it enforces.
+/// What a service refuses in a schema that it enforces.
 fn enforced(service: &str) -> Rules {
     match service {
         "openai" | "groq" => OPENAI,
@@ -208,7 +209,7 @@ fn enforced(service: &str) -> Rules {
     }
 }
 
-/// What a service refuses of a tool's schema that it does not enforce.
+/// What a service refuses in a tool's schema that it does not enforce.
 fn shown(service: &str) -> Rules {
     match service {
         "openai" => Rules {
@@ -225,13 +226,13 @@ fn shown(service: &str) -> Rules {
     }
 }
 
-/// Why a service refuses to enforce this schema; `None` if it takes it.
+/// Why a service refuses to enforce this schema; `None` if it accepts it.
 #[must_use]
 pub fn refusal(service: &str, schema: &Value) -> Option<String> {
     whole(&enforced(service), schema)
 }
 
-/// Why a service refuses a schema that it only shows to the model, that of a tool without `strict`.
+/// Why a service refuses a schema that it only shows to the model: that of a tool without `strict`.
 #[must_use]
 pub fn tool_refusal(service: &str, schema: &Value) -> Option<String> {
     whole(&shown(service), schema)
@@ -318,7 +319,7 @@ fn is_of(schema: &Value, word: &str) -> bool {
     schema["type"] == word || list(schema, "type").iter().any(|kind| kind == word)
 }
 
-/// What is wrong with a schema itself, apart from those in it.
+/// Problems of a schema itself, without its subschemas.
 fn own(schema: &Value, rules: &Rules) -> Result<(), String> {
     let has = |name: &str| schema.get(name).is_some();
     let refuse = |what: &str| Err(what.to_owned());
@@ -381,7 +382,7 @@ fn own(schema: &Value, rules: &Rules) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether no value can be valid, because an object requires another one of its kind for ever.
+/// Whether no value can match, because an object requires another one of its kind endlessly.
 fn is_endless(schema: &Value, root: &Value, depth: usize) -> bool {
     if depth > 64 {
         return true;
@@ -431,13 +432,13 @@ fn is_recursive(root: &Value, schema: &Value, open: &mut Vec<String>) -> bool {
     }
 }
 
-/// What of a body is refused: the schema of its answer, or that of a tool, where the service looks at it.
+/// The refused schema in a body: that of its response, or of a tool, if the service checks it.
 pub(in crate::protocol) fn refused_in(service: &str, body: &Value) -> Option<String> {
     refused_answer(service, body).or_else(|| refused_tool(service, body))
 }
 
 fn refused_answer(service: &str, body: &Value) -> Option<String> {
-    // Bedrock takes it as a text.
+    // Bedrock has it as a string.
     let textual = &body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"];
     let textual = serde_json::from_str::<Value>(textual.as_str().unwrap_or("null"));
     let always = [
@@ -456,7 +457,7 @@ fn refused_answer(service: &str, body: &Value) -> Option<String> {
             format["strict"] == true || matches!(service, "gemini-openai" | "llama-cpp" | "ollama");
         format.get("schema").filter(|_| is_looked_at)
     });
-    // Only Cohere has the schema itself where others have an object with its name.
+    // Only Cohere has the schema itself where other APIs have an object with its name.
     let always = always.into_iter().filter(|schema| {
         schema.is_object() && (schema.get("schema").is_none() || service == "cohere")
     });

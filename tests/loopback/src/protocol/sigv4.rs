@@ -1,4 +1,4 @@
-//! Checks signatures of AWS Signature Version 4 as the service does, and refuses in its words.
+//! Verifies AWS Signature Version 4 like the service, with its error messages.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,19 +7,19 @@ use sha2::{Digest, Sha256};
 
 use crate::{AwsKeys, Request};
 
-/// Why a request is not let in.
+/// Why a request is refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) exception: &'static str,
     pub(crate) message: String,
 }
 
-/// How far the clock of a client may be off, in seconds.
+/// The tolerated clock difference of a client, in seconds.
 const SKEW: i64 = 300;
 
 const SERVICE: &str = "bedrock";
 
-/// Checks the credentials of a request at the present time.
+/// Verifies the credentials of a request at the current time.
 pub(crate) fn verify(request: &Request, keys: &AwsKeys) -> Result<(), Refused> {
     verify_at(request, keys, now())
 }
@@ -118,7 +118,7 @@ fn verify_at(request: &Request, keys: &AwsKeys, now: i64) -> Result<(), Refused>
     if !date.starts_with(day) {
         return invalid("The date in the credential's scope is not the date of the request.");
     }
-    // The words that clients take for a wrong clock.
+    // The message by which clients recognise a wrong clock.
     if time < now - SKEW {
         let (earliest, now) = (format_date(now - SKEW), format_date(now));
         return invalid(&format!(
@@ -200,7 +200,7 @@ fn sign(
     );
     let mut key = format!("AWS4{secret}").into_bytes();
     for part in [day, region, service, "aws4_request", &text] {
-        // HMAC takes keys of every length, so that this cannot fail.
+        // HMAC accepts keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else {
             return String::new();
         };
@@ -227,7 +227,7 @@ fn encode(bytes: &[u8], keep: &str) -> String {
     encoded
 }
 
-/// The present time as `2025-01-02T03:04:05Z`.
+/// The current time as `2025-01-02T03:04:05Z`.
 pub(crate) fn rfc_3339_now() -> String {
     let mut text = format_date(now());
     for (at, mark) in [(4, '-'), (7, '-'), (13, ':'), (16, ':')] {
@@ -236,7 +236,7 @@ pub(crate) fn rfc_3339_now() -> String {
     text
 }
 
-/// Undoes percent encoding.
+/// Decodes percent-encoding.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_colon_counts_as_an_encoded_one_that_was_encoded_once() {
+    fn a_raw_colon_equals_an_encoded_one_that_was_encoded_once() {
         let mut raw = request(RIGHT);
         raw.path = "/model/amazon.nova-lite-v1:0/converse?b=2&a=%20x".to_owned();
         let canonical = canonical_request(&raw, &["host"], "hash");
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_go_both_ways() {
+    fn dates_are_formatted_and_parsed() {
         for date in [
             "19700101T000000Z",
             "20240229T235959Z",

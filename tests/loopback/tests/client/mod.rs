@@ -1,4 +1,4 @@
-//! A client that shows what really came over the socket.
+//! A client that shows exactly what was received over the socket.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +17,7 @@ pub(crate) struct Client {
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,
-    /// Without its transfer coding.
+    /// The body without its transfer coding.
     pub(crate) body: Vec<u8>,
     /// Sizes of the HTTP chunks.
     pub(crate) chunks: Vec<usize>,
@@ -27,9 +27,9 @@ pub(crate) struct Response {
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
-    /// As its framing says.
+    /// According to its framing.
     Framed,
-    /// Closed where the framing has no end.
+    /// Closed; the framing has no end of its own.
     CloseDelimited,
     /// Closed before the framing's end.
     Cut,
@@ -50,7 +50,7 @@ impl Client {
         }
     }
 
-    /// How long no byte may come before it counts as silence.
+    /// The time without data after which the connection counts as idle.
     pub(crate) fn patience(self, time: Duration) -> Self {
         self.stream.set_read_timeout(Some(time)).unwrap();
         self
@@ -111,7 +111,7 @@ impl Client {
         }
     }
 
-    /// So many bytes, or as many as came before the end.
+    /// This many bytes, or fewer if the connection ends.
     fn take(&mut self, n: usize, into: &mut Vec<u8>) -> Result<(), End> {
         let mut result = Ok(());
         while self.buffer.len() < n && result.is_ok() {
@@ -123,7 +123,7 @@ impl Client {
         result
     }
 
-    /// What is left in the buffer or comes within a moment.
+    /// The rest of the buffer, and data that arrives within a moment.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, End) {
         loop {
             if let Err(end) = self.fill() {
@@ -217,7 +217,7 @@ impl Response {
             .collect()
     }
 
-    /// All that the events have at this place, joined.
+    /// All values at this path in the events, concatenated.
     pub(crate) fn joined(&self, pointer: &str) -> String {
         self.events()
             .iter()
@@ -225,7 +225,7 @@ impl Response {
             .collect()
     }
 
-    /// All that the events add to this member of the deltas of a choice.
+    /// All values of this field in the deltas of a choice, concatenated.
     pub(crate) fn added(&self, choice: usize, member: &str) -> String {
         let events = self.events();
         let choices = events

@@ -1,4 +1,4 @@
-//! What the service would refuse.
+//! Requests that the service would refuse.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! A chat, from the request to the answer.
+//! A chat, from the request to the response.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The answer as the events of a stream.
+//! The response as stream events.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ pub(super) fn events(answer: &ModelResponse, model: &str, latency: usize) -> Eve
             "contentBlockStart",
             json!({"contentBlockIndex": index, "start": start}),
         );
-        // Some models give a call at once, others begin with nothing.
+        // Some models send a call complete, others begin with an empty delta.
         let whole = call.arguments.concat();
         let pieces = if model.contains("nova") {
             vec![whole.as_str()]

@@ -1,4 +1,4 @@
-//! A whole answer, and what of it a stream says too.
+//! A single-body response, and the parts that a stream shares.
 
 use serde_json::{Value, json};
 

@@ -20,7 +20,7 @@ use super::{Call, Content, Protocol, Reply, embed, sigv4, uuid};
 const RUNTIME: &str = "http://internal.amazon.com/coral/com.amazon.bedrock/";
 const FRONT: &str = "http://internal.amazon.com/coral/com.amazon.coral.service/";
 
-/// The wire itself.
+/// The protocol.
 pub(crate) struct Bedrock;
 
 impl Protocol for Bedrock {
@@ -152,7 +152,7 @@ fn operate(call: &Call<'_>) -> Reply {
     }
 }
 
-/// Vectors: the body is that of the model's maker.
+/// Vectors: the body has the format of the model's vendor.
 fn invoke(call: &Call<'_>) -> Reply {
     let shape = match call.model.as_str() {
         model if model.contains("titan-embed") => Shape::Titan,

@@ -25,7 +25,7 @@ pub(super) fn summary((id, provider, on_demand): &(&str, &str, bool)) -> Value {
     })
 }
 
-/// One profile a page, unless more are asked for.
+/// One profile per page, unless more are requested.
 pub(super) fn profiles(call: &Call<'_>) -> Reply {
     let query = call
         .request

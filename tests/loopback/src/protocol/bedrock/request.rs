@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! Parses a request.
 
 use serde_json::Value;
 

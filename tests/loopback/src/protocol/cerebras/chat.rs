@@ -1,4 +1,4 @@
-//! A chat, from the request to the answer.
+//! A chat, from the request to the response.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,7 @@ pub(super) fn chat(call: &Call<'_>) -> Reply {
     let ask = ask(call, body);
     let streaming = is_true(body, "stream");
     let load = ask.load.filter(|_| plain(body));
-    // The id is a part of what is prepared.
+    // The id is part of the prepared response.
     let mut seed = if load.is_some() { 0 } else { call.number };
     let id = format!("chatcmpl-{}", uuid(&mut seed));
     let headers = headers(call, &id);
@@ -85,7 +85,7 @@ pub(super) fn chat(call: &Call<'_>) -> Reply {
     }
 }
 
-/// Whether a load answer may be one that was made before.
+/// Whether a prepared load response may be used.
 fn plain(body: &Value) -> bool {
     let asks = [
         "n",

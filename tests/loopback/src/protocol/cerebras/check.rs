@@ -1,4 +1,4 @@
-//! The strict part: what the service would refuse.
+//! The strict part: requests that the service would refuse.
 
 use serde_json::Value;
 

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use crate::protocol::{EventsMut, quote};
 use crate::response::{Finish, ModelResponse};
 
-/// What all objects of a response have in common.
+/// The common fields of all objects of a response.
 pub(super) struct Frame {
     pub(super) id: String,
     pub(super) model: String,
     pub(super) created: f64,
     pub(super) logprobs: bool,
     pub(super) alternatives: usize,
-    /// Tool arguments come token by token.
+    /// Whether tool arguments are streamed token by token.
     pub(super) fragments: bool,
     pub(super) pace: f64,
 }
@@ -136,7 +136,7 @@ impl Frame {
             .map(|answer| self.deltas(answer).into_iter())
             .collect();
         let mut open = deltas.len();
-        // Several choices take turns, as their tokens do on the service.
+        // Several choices alternate, as on the service.
         while open > 0 {
             open = 0;
             for (index, deltas) in deltas.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! Cerebras: the OpenAI chat flavour, with a strict input schema, flat errors, and streams that end without a marker.
+//! Cerebras: OpenAI's chat API with a strict input schema, flat errors, and streams that end without a marker.
 
 mod chat;
 mod check;
@@ -17,7 +17,7 @@ const MODELS: [&str; 4] = [
     "zai-glm-4.6",
 ];
 
-/// The wire itself.
+/// The protocol.
 pub(crate) struct Cerebras;
 
 impl Protocol for Cerebras {

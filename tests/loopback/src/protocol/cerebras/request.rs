@@ -1,4 +1,4 @@
-//! What a request in the words of OpenAI chat asks for.
+//! Parses a request in OpenAI's chat format.
 
 use serde_json::{Value, json};
 
