@@ -430,7 +430,7 @@ impl fmt::Debug for ProviderRegistry {
 fn ambiguous(model: &str, prefix: &str, owner: &str) -> Error {
     let model = model.escape_debug();
     refuse(format!(
-        "the model name `{model}` is ambiguous: it may select the provider `{prefix}` or a model of `{owner}`; use `{owner}.{model}`, or `client.provider(\"{prefix}\")`"
+        "the model name `{model}` is ambiguous: it may select the provider `{prefix}` or a model of `{owner}`; use `{owner}.{model}`, or the client of `provider(\"{prefix}\")`"
     ))
 }
 
