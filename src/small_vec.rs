@@ -1,10 +1,10 @@
-//! Lists that mostly have one element.
+//! Lists that usually have one element.
 
-/// A list whose first element needs no memory of its own.
+/// A list whose first element needs no allocation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SmallVec1<T> {
     first: Option<T>,
-    /// Empty while there is no first.
+    /// Empty while there is no first element.
     more: Vec<T>,
 }
 
@@ -64,7 +64,7 @@ impl<T> SmallVec1<T> {
         &mut self.more[last]
     }
 
-    /// Adds an element before that at `at`, or at the end where there are not so many.
+    /// Inserts an element at `at`, or at the end if the list is shorter.
     pub(crate) fn insert(&mut self, at: usize, element: T) {
         match at.checked_sub(1) {
             Some(before) if before < self.more.len() => self.more.insert(before, element),
@@ -79,7 +79,7 @@ impl<T> SmallVec1<T> {
         }
     }
 
-    /// Where the elements that `before` holds for end, if they are the first.
+    /// The number of elements at the beginning for which `before` holds.
     pub(crate) fn partition_point(&self, mut before: impl FnMut(&T) -> bool) -> usize {
         match &self.first {
             Some(first) if before(first) => self.more.partition_point(before).saturating_add(1),

@@ -1,6 +1,6 @@
-//! Enums whose values are strings on the wire.
+//! Enums whose values are strings in the API.
 
-/// Defines an enum that keeps strings it does not know in `Other`, so that a new value never fails an answer.
+/// Defines an enum that stores unknown strings in `Other`, so that a new value never fails a response.
 macro_rules! wire_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -8,12 +8,12 @@ macro_rules! wire_enum {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$vmeta])* $variant,)+
-            /// A value that this version has no name for, as it is on the wire.
+            /// A value that this version does not know, as the API sends it.
             Other(String),
         }
 
         impl $name {
-            /// The value as it is on the wire.
+            /// The value in the API's wire format.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {

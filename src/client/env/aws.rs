@@ -305,7 +305,7 @@ region = us-east-1
     }
 
     #[test]
-    fn the_usual_variables_count_in_the_usual_order() {
+    fn variables_have_the_precedence_of_aws_tools() {
         let keys = [
             ("AWS_ACCESS_KEY_ID", "AKID"),
             ("AWS_SECRET_ACCESS_KEY", "s"),
@@ -331,7 +331,7 @@ region = us-east-1
     }
 
     #[test]
-    fn the_shared_files_give_keys_and_region() {
+    fn keys_and_region_are_read_from_the_shared_files() {
         let default = configured(&[], true, None).unwrap();
         assert_eq!(
             url(&default),
@@ -355,7 +355,7 @@ region = us-east-1
     }
 
     #[test]
-    fn addresses_come_from_the_most_special_variable() {
+    fn the_most_specific_endpoint_variable_has_precedence() {
         let base = [
             ("AWS_BEARER_TOKEN_BEDROCK", "k"),
             ("AWS_REGION", "us-east-1"),
@@ -425,7 +425,7 @@ region = us-east-1
     }
 
     #[test]
-    fn an_address_needs_neither_credentials_nor_region() {
+    fn a_base_url_needs_neither_credentials_nor_region() {
         let open = configured(&[], false, Some("http://127.0.0.1:1")).unwrap();
         assert!(matches!(open.auth(), Auth::None));
         let keys = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")];

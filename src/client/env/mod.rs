@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn insecure_http_is_allowed_by_plain_words_alone() {
+    fn insecure_http_needs_an_explicit_value() {
         for (value, allowed) in [
             (None, Some(false)),
             (Some("1"), Some(true)),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_a_path_gets_the_profile_s() {
+    fn a_base_url_without_a_path_gets_the_profiles_path() {
         let template = "https://api.cerebras.ai/v1";
         for (url, full) in [
             ("https://x", "https://x/v1"),

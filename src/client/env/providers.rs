@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_addresses_come_from_the_usual_variables() {
+    fn keys_and_base_urls_are_read_from_the_usual_variables() {
         let set = [
             ("ANTHROPIC_API_KEY", "k"),
             ("ANTHROPIC_BASE_URL", "https://proxy.example"),
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_key_is_refused_by_its_variable_and_not_shown() {
+    fn an_invalid_key_is_refused_with_its_variable_and_without_its_value() {
         let set = [("ANTHROPIC_API_KEY", "canary\n")];
         let error = anthropic(Anthropic::builder(), &with(&set)).unwrap_err();
         assert!(error.message().contains("ANTHROPIC_API_KEY"), "{error}");
@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_read_as_ollama_reads_it() {
+    fn ollama_host_is_read_as_ollama_reads_it() {
         for (host, url) in [
             ("127.0.0.1", "http://127.0.0.1:11434"),
             ("localhost:8080", "http://localhost:8080"),
