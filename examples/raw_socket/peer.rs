@@ -37,7 +37,7 @@ impl Peer {
             TransportError::new(
                 TransportErrorKind::Connect,
                 RequestDelivery::NotSent,
-                error.to_string(),
+                format!("{address}: {error}"),
             )
         })?;
         let written = stream
