@@ -37,7 +37,7 @@ impl Peer {
             TransportError::new(
                 TransportErrorKind::Connect,
                 RequestDelivery::NotSent,
-                format!("{address}: {error}"),
+                format!("{}:{}: {error}", address.0, address.1),
             )
         })?;
         let written = stream

@@ -109,9 +109,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             .into_iter()
             .collect();
         match objects {
-            Ok(objects) if !objects.is_empty() => objects
-                .iter()
-                .fold(true, |ok, object| one(object.get(), arguments) && ok),
+            Ok(objects) if !objects.is_empty() => {
+                let mut all_ok = true;
+                for object in objects {
+                    all_ok &= one(object.get(), arguments);
+                }
+                all_ok
+            }
             _ => one(&text, arguments), // which says what is wrong
         }
     };

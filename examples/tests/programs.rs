@@ -191,7 +191,7 @@ fn play_names_the_line_and_the_member_of_a_file() {
     assert!(
         String::from_utf8(help.stdout)
             .unwrap()
-            .contains("usage: play CASE.json")
+            .contains("Usage: play CASE.json")
     );
     fs::remove_dir_all(&folder).unwrap();
 }
