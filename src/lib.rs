@@ -63,6 +63,7 @@
 //! |---|---|---|
 //! | [`Send`](crate::sans_io::Step::Send) | drop any open response; send the request within its deadlines | [`Input::Headers`](crate::sans_io::Input::Headers) once status and headers are received, else [`Input::TransportError`](crate::sans_io::Input::TransportError) |
 //! | [`Receive`](crate::sans_io::Step::Receive) | read more of the body, no longer than the deadline | [`Input::Body`](crate::sans_io::Input::Body), [`Input::BodyEnd`](crate::sans_io::Input::BodyEnd) at the end of the HTTP body, [`Input::TransportError`](crate::sans_io::Input::TransportError); nothing if the deadline passed |
+//! | [`Supply`](crate::sans_io::Step::Supply) | read or write a file, or run a process, for a source of [`credentials`]; a driver that does not just polls again | [`Input::Supplied`](crate::sans_io::Input::Supplied) |
 //! | [`Sleep`](crate::sans_io::Step::Sleep) | drop any response; wait until the given time | nothing |
 //! | [`Event`](crate::sans_io::Step::Event) | pass the event to the application | nothing |
 //! | [`Done`](crate::sans_io::Step::Done) | drop any response; call [`into_result`](crate::sans_io::Exchange::into_result) | nothing |
@@ -100,6 +101,7 @@
 //! | state | [`poll`](crate::sans_io::Exchange::poll) returns |
 //! |---|---|
 //! | `Ready` | `Sleep` until the attempt may start (back-off, rate limit), then `Send` |
+//! | `Fetching` | `Send`, `Receive`, `Sleep` and `Supply` for a token; it follows `Ready` and leads back to it |
 //! | `AwaitHeaders` | `Receive` |
 //! | `Body` | `Event` for each queued event, else `Receive` |
 //! | `Done` | `Event` for each remaining event, then `Done` |
@@ -125,6 +127,7 @@
 //! |---|---|
 //! | [`chat`], [`embed`], [`error`] | further types of requests, responses and errors |
 //! | [`provider`] | the providers, and the traits and helpers to write another one |
+//! | [`credentials`] | credentials that expire: sources, and your own closures |
 //! | [`transport`] | the transports, the traits to write another one, drivers, test transports |
 //! | [`policy`] | rate limits, circuit breakers, fallback |
 //! | [`observe`] | observers for logs, traces and metrics |
@@ -156,6 +159,7 @@ mod auth;
 pub mod chat;
 mod client;
 pub mod codec;
+pub mod credentials;
 pub mod embed;
 pub mod error;
 mod event;
@@ -197,6 +201,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/from-python.md")]
 struct FromPython;
+
+/// The snippets of the page on credentials, compiled.
+#[cfg(all(doctest, feature = "ureq", feature = "bedrock"))]
+#[doc = include_str!("../docs/credentials.md")]
+struct CredentialsPage;
 
 /// The snippets of the page on networks, compiled.
 #[cfg(all(doctest, feature = "ureq", feature = "hyper", feature = "smol"))]

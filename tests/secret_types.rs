@@ -22,6 +22,7 @@ use unifiedai::{
     AsyncClient, ChatRequest, Client, Secret,
     batch::BatchOptions,
     compat::{AsyncCerebras, BedrockCompat, Cerebras, ConverseRequest},
+    credentials::{Credentials, Environment, Token},
     policy::{Fallback, FallbackTarget},
     provider::{
         Anthropic, Auth, AwsCredentialSource, AwsCredentials, Bedrock, Cohere, Credential, Gemini,
@@ -45,7 +46,7 @@ compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingIn
 chat::ImageDetail sans_io::ListModels observe::CallObservation sans_io::RetrieveModel chat::Param sans_io::CheckProvider chat::RateLimit ReasoningEffort chat::ReasoningFormat
 batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
-codec::sse::SseError provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
+codec::sse::SseError credentials::CredentialRequest provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
 provider::Address provider::AuthStyle provider::ProviderDefaults provider::anthropic::AnthropicOptions
 provider::gemini::GeminiOptions provider::openai_chat::OpenAiChatOptions
 provider::openai_responses::OpenAiResponsesOptions provider::openai_chat::EndMarker provider::openai_chat::ChatProfile
@@ -106,7 +107,73 @@ fn credentials() -> Vec<(&'static str, String)> {
             shown(&AwsCredentialSource::from(aws)),
         ),
         ("provider::Signer", shown(&signer)),
+        (
+            "credentials::Token",
+            shown(&Token::bearer(Secret::new(KEY).unwrap())),
+        ),
+        (
+            "credentials::Credentials",
+            shown(&Credentials::from_fn("name", || {
+                Ok(Token::bearer(Secret::new(KEY)?))
+            })),
+        ),
+        (
+            "credentials::Environment",
+            shown(&Environment::new(|_| Some(KEY.to_owned()))),
+        ),
+        ("credentials::Supply", supply()),
+        ("credentials::ProcessCommand", supply()),
+        ("credentials::Fetcher", fetching()),
     ]
+}
+
+/// What a source of credentials sends and wants, as a driver sees it.
+fn fetching() -> String {
+    let source = Credentials::from_async("name", |fetcher| async move {
+        fetcher.hide(KEY);
+        let shown = shown(&fetcher);
+        let request = http::Request::post("https://auth.test/")
+            .body(KEY.into())
+            .unwrap();
+        let answer = fetcher.send(request).await?;
+        Err(unifiedai::Error::new(
+            unifiedai::ErrorKind::Authentication,
+            format!("{shown} {:?}", answer.body()),
+        ))
+    });
+    let auth = Auth::Bearer(source.into());
+    let provider = OpenAiChat::custom("https://x.test/v1")
+        .auth(auth)
+        .build()
+        .unwrap();
+    let mut call = Call::new(Arc::new(provider), asked(), once());
+    let step = shown(&call.step());
+    let exchange = shown(&call.exchange);
+    call.head(200, &[]).body(KEY).end();
+    let error = call.error();
+    format!("{step} {exchange} {error} {error:?}")
+}
+
+fn supply() -> String {
+    let environment = Environment::new(|name| match name {
+        "HOME" => Some("/home".to_owned()),
+        _ => None,
+    });
+    let provider = OpenAiChat::custom("https://x.test/v1").auth(Auth::SigV4(
+        Signer::new(environment.aws_profile("p"), "us-east-1", "bedrock").unwrap(),
+    ));
+    let mut call = Call::new(Arc::new(provider.build().unwrap()), asked(), once());
+    let mut shown_steps = shown(&call.step());
+    let config = format!("[profile p]\ncredential_process = program {KEY}\n");
+    let input = unifiedai::sans_io::Input::Supplied(Ok(config.into()));
+    shown_steps += &shown(&input);
+    call.handle(input);
+    shown_steps += &shown(&call.step());
+    call.handle(unifiedai::sans_io::Input::Supplied(Err(
+        std::io::ErrorKind::NotFound.into(),
+    )));
+    shown_steps += &shown(&call.step());
+    shown_steps
 }
 
 fn providers() -> Vec<(&'static str, String)> {

@@ -37,7 +37,7 @@ impl Peer {
             TransportError::new(
                 TransportErrorKind::Connect,
                 RequestDelivery::NotSent,
-                format!("{}:{}: {error}", address.0, address.1),
+                error.to_string(),
             )
         })?;
         let written = stream

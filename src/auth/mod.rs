@@ -4,7 +4,10 @@ mod secret;
 #[cfg(feature = "bedrock")]
 pub(crate) mod sigv4;
 
-use crate::{Error, ErrorKind};
+use crate::{
+    Error, ErrorKind,
+    credentials::{Credentials, Token, errors::config},
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 use std::{fmt, sync::Arc, time::SystemTime};
@@ -36,14 +39,31 @@ pub enum Credential {
     /// A callback for each attempt, so that the secret can be renewed. It must not block for long: it runs inside the
     /// machine's `poll`.
     Callback(Arc<dyn Fn() -> Result<Secret, Error> + Send + Sync>),
+    /// Fetched before the attempt, over its transport, and shared with other calls.
+    Fetched(Credentials),
 }
 
 impl Credential {
-    fn get(&self) -> Result<Secret, Error> {
+    /// `token` is what was fetched for this attempt.
+    fn get(&self, token: Option<&Token>) -> Result<Secret, Error> {
         match self {
             Credential::Fixed(secret) => Ok(secret.clone()),
             Credential::Callback(ask) => ask(),
+            Credential::Fetched(source) => {
+                token.and_then(Token::as_bearer).cloned().ok_or_else(|| {
+                    config(format!(
+                        "{} gives no bearer token, which this provider needs",
+                        source.name()
+                    ))
+                })
+            }
         }
+    }
+}
+
+impl From<Credentials> for Credential {
+    fn from(credentials: Credentials) -> Self {
+        Credential::Fetched(credentials)
     }
 }
 
@@ -58,6 +78,7 @@ impl fmt::Debug for Credential {
         f.write_str(match self {
             Credential::Fixed(_) => "Fixed([secret])",
             Credential::Callback(_) => "Callback(..)",
+            Credential::Fetched(_) => "Fetched(..)",
         })
     }
 }
@@ -69,22 +90,39 @@ impl Auth {
         !matches!(self, Auth::None)
     }
 
+    /// The credentials that have to be fetched before a request is sent.
+    pub(crate) fn fetched(&self) -> Option<&Credentials> {
+        match self {
+            Auth::Bearer(Credential::Fetched(credentials))
+            | Auth::Header(_, Credential::Fetched(credentials)) => Some(credentials),
+            #[cfg(feature = "bedrock")]
+            Auth::SigV4(signer) => signer.fetched(),
+            _ => None,
+        }
+    }
+
     /// Authenticates a request that is about to be sent at `wall`. Returns the secret that was used, so that it can
     /// be removed from the response.
     pub(crate) fn apply(
         &self,
         request: &mut Request<Bytes>,
         wall: SystemTime,
+        token: Option<&Token>,
     ) -> Result<Option<Secret>, Error> {
+        if let Some(token) = token {
+            for (name, value) in &token.headers {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
         let (name, credential, prefix) = match self {
             Auth::None => return Ok(None),
             Auth::Bearer(credential) => (AUTHORIZATION, credential, "Bearer "),
             Auth::Header(name, credential) => (name.clone(), credential, ""),
             #[cfg(feature = "bedrock")]
-            Auth::SigV4(signer) => return signer.apply(request, wall).map(Some),
+            Auth::SigV4(signer) => return signer.apply_token(request, wall, token).map(Some),
         };
         let _ = wall;
-        let secret = credential.get()?;
+        let secret = credential.get(token)?;
         let text = zeroize::Zeroizing::new([prefix, secret.expose()].concat());
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
             Error::new(

@@ -24,6 +24,40 @@ pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
     }
 }
 
+/// A time from 1970 on as `2026-11-22T18:00:00Z`, without its fraction of a second.
+#[cfg(feature = "bedrock")]
+pub(crate) fn rfc3339_text(moment: SystemTime) -> String {
+    let seconds = moment
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    // Counted in eras of 400 years that begin on the first of March, so that a leap day is the last day of a year.
+    let days = (seconds / 86_400).saturating_add(719_468);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let leaps = (day / 1460)
+        .saturating_sub(day / 36_524)
+        .saturating_add(day / 146_096);
+    let year = day.saturating_sub(leaps) / 365;
+    let before_year = year
+        .saturating_mul(365)
+        .saturating_add(year / 4)
+        .saturating_sub(year / 100);
+    let day = day.saturating_sub(before_year);
+    let month = day.saturating_mul(5).saturating_add(2) / 153;
+    let before_month = month.saturating_mul(153).saturating_add(2) / 5;
+    let day = day.saturating_sub(before_month).saturating_add(1);
+    let (month, next_year) = match month {
+        0..10 => (month.saturating_add(3), 0),
+        _ => (month.saturating_sub(9), 1),
+    };
+    let year = era
+        .saturating_mul(400)
+        .saturating_add(year)
+        .saturating_add(next_year);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// A time in UTC.
 fn utc(date: &str, time: &str) -> Option<SystemTime> {
     let numbers = |text: &str, separator: char| -> Option<[u64; 3]> {
@@ -74,6 +108,22 @@ fn days_since_1970(year: u64, month: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "bedrock")]
+    #[test]
+    fn a_moment_is_written_as_it_is_read() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2024-02-29T12:34:56Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            assert_eq!(rfc3339_text(rfc3339(text).unwrap()), text);
+        }
+        for day in (0..60_000).step_by(7) {
+            let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400 + day);
+            assert_eq!(rfc3339(&rfc3339_text(moment)), Some(moment));
+        }
+    }
 
     #[test]
     fn an_rfc_3339_date_equals_the_http_date() {

@@ -36,6 +36,9 @@ words! {
         BadRequest = "bad_request",
         /// The key is missing or wrong (401).
         Authentication = "authentication",
+        /// No token could be fetched to authenticate with; the [code](crate::Error::code) says why. Nothing was sent to the
+        /// provider then.
+        Credentials = "credentials",
         /// The key lacks a permission (403).
         PermissionDenied = "permission_denied",
         /// The model or URL does not exist (404).

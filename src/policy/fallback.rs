@@ -149,6 +149,7 @@ impl Fallback {
     pub const DEFAULT_ERROR_KINDS: &[ErrorKind] = &[
         // The key, the model or the URL is the target's own.
         Authentication,
+        Credentials,
         PermissionDenied,
         NotFound,
         Redirect,

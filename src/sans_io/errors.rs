@@ -133,9 +133,11 @@ pub(super) fn misuse(state: &State, input: &Input) -> Error {
         Input::Body(_) => "Body",
         Input::BodyEnd => "End",
         Input::TransportError(_) => "Failed",
+        Input::Supplied(_) => "Supplied",
     };
     let state = match state {
         State::Ready { .. } => "before the request was sent",
+        State::Fetching(_) => "while a token is fetched, which waits for something else",
         State::AwaitHeaders => "before the response headers",
         State::Body { .. } => "inside the response's body",
         State::Done(_) => "after the end of the call",
@@ -165,7 +167,7 @@ const MAX_SKEW_SECONDS: i64 = 15 * 60 * 60;
 
 /// Server time minus ours in seconds, by the response's `date`; `None` if it does not explain a failed signature, or
 /// exceeds the limit.
-pub(super) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
+pub(crate) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
     let date = headers.get(http::header::DATE)?.to_str().ok()?;
     let server = httpdate::parse_http_date(date).ok()?;
     let skew = seconds_between(wall, server);

@@ -1,8 +1,9 @@
 //! All transitions of an [`Exchange`], in the order of a call. The crate docs have the graph of its states.
 
 use super::{
-    AttemptTarget, Exchange, Input, Operation, State, Step,
+    Exchange, Input, Operation, State, Step,
     body::BodyReader,
+    credentials::{CallCredentials, Fetching},
     deadlines::Deadlines,
     errors::{
         circuit_open, clock_skew, error_summary, http_error, is_signed, misuse,
@@ -11,8 +12,9 @@ use super::{
     operation::BodyOutcome,
 };
 use crate::{
-    Error, ErrorKind, Secret, StreamEvent, Timeouts,
+    Error, ErrorKind, Secret, StreamEvent,
     chat::{Attempt, RawHeaders, Warning},
+    credentials::{Claim, Fetch, FetchPoll, Moment},
     error::{TimeoutKind, scrub},
     policy::{AcquireOutcome, AttemptReport, FallbackTarget},
     provider::{Framing, headers},
@@ -44,6 +46,10 @@ impl<O: Operation> Exchange<O> {
         match &self.state {
             State::Ready { at, .. } if self.now < *at => Step::Sleep { until: *at },
             State::Ready { .. } => self.start_attempt(),
+            State::Fetching(_) => match self.poll_fetch() {
+                Some(step) => step,
+                None => self.start_attempt(),
+            },
             State::AwaitHeaders | State::Body { .. } => Step::Receive {
                 deadline: self.deadlines.next(),
             },
@@ -57,8 +63,13 @@ impl<O: Operation> Exchange<O> {
     /// Takes what happened, and when.
     pub fn handle(&mut self, input: Input, now: Time) {
         self.now = self.now.max(now);
+        let moment = self.moment();
         let result = match (&mut self.state, input) {
             (State::Done(_), _) => return,
+            (State::Fetching(fetching), input) => match fetching.fetch.handle(input, moment) {
+                Ok(()) => return,
+                Err(input) => Err(misuse(&self.state, &input)),
+            },
             (State::AwaitHeaders, Input::Headers(head)) => self.on_headers(head),
             (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
             (State::Body { .. }, Input::BodyEnd) => self.on_end(),
@@ -100,12 +111,15 @@ impl<O: Operation> Exchange<O> {
     /// After [`Step::Sleep`]: registers `waker` for an early end of the wait. Returns the latest end of the wait;
     /// `None` if it is over.
     pub(crate) fn wake_by(&mut self, until: Time, waker: &Waker) -> Option<Time> {
-        let State::Ready { at, .. } = &mut self.state else {
-            return None;
-        };
-        let latest = self.target.permits.wake_by(until, waker);
-        *at = latest.unwrap_or(self.now);
-        latest
+        match &mut self.state {
+            State::Ready { at, .. } => {
+                let latest = self.target.permits.wake_by(until, waker);
+                *at = latest.unwrap_or(self.now);
+                latest
+            }
+            State::Fetching(fetching) => fetching.fetch.wake_by(until, waker),
+            _ => None,
+        }
     }
 
     /// Events are queued until the first visible one, so that an attempt that fails before it leaves no trace.
@@ -240,9 +254,19 @@ impl<O: Operation> Exchange<O> {
 
 /// # Attempts
 impl<O: Operation> Exchange<O> {
-    /// Starts an attempt as soon as its permits are granted, on the first target that has not failed by then.
+    /// Starts an attempt as soon as its credentials are there and the permits for it are granted, on the first target that
+    /// has not failed by then.
     fn start_attempt(&mut self) -> Step {
         loop {
+            match self.claim_credentials() {
+                Ok(None) => {}
+                Ok(Some(step)) => return step,
+                Err(error) if self.try_fallback(&error) => continue,
+                Err(error) => {
+                    self.end_call(Err(error));
+                    return Step::Done;
+                }
+            }
             let error = match self
                 .target
                 .permits
@@ -307,11 +331,12 @@ impl<O: Operation> Exchange<O> {
         };
         let request = unsent.map_or_else(|| self.operation.request(&self.target), Ok);
         let request = request.and_then(|mut request| {
-            let secret = self
-                .target
-                .provider
-                .auth()
-                .apply(&mut request, self.wall_clock_now())?;
+            let token = self.credentials.claimed.as_ref();
+            let secret = self.target.provider.auth().apply(
+                &mut request,
+                self.wall_clock_now(),
+                token.map(|claimed| &*claimed.token),
+            )?;
             Ok((request, secret))
         });
         let (request, secret) = request.inspect_err(|_| self.target.permits.on_not_sent())?;
@@ -377,6 +402,72 @@ impl<O: Operation> Exchange<O> {
     }
 }
 
+/// # Credentials
+impl<O: Operation> Exchange<O> {
+    /// Sees to it that the token for the attempt is there, before any permit is asked for. `Ok(None)` if it is.
+    fn claim_credentials(&mut self) -> Result<Option<Step>, Error> {
+        loop {
+            let Some(credentials) = self.target.provider.auth().fetched() else {
+                return Ok(None);
+            };
+            match credentials.claim(self.moment()) {
+                Claim::Use(claimed) => {
+                    if !self.clock_skew_retried {
+                        self.skew = claimed.skew;
+                    }
+                    self.credentials.set(claimed);
+                    return Ok(None);
+                }
+                Claim::Wait => {
+                    let until = self.credentials.look_again(self.now);
+                    return Ok(Some(self.sleep(until.min(self.deadlines.total()))));
+                }
+                Claim::Failed(error) => return Err(error),
+                Claim::Lead(lease) => {
+                    let fetch = Fetch::new(lease, self.moment(), self.rng.next_u64());
+                    let encoded = match &mut self.state {
+                        State::Ready { encoded, .. } => encoded.take(),
+                        _ => None,
+                    };
+                    self.state = State::Fetching(Box::new(Fetching { fetch, encoded }));
+                    if let Some(step) = self.poll_fetch() {
+                        return Ok(Some(step));
+                    }
+                }
+            }
+        }
+    }
+
+    /// `None` once the fetch is over. Its result is in the cache.
+    fn poll_fetch(&mut self) -> Option<Step> {
+        let (moment, total) = (self.moment(), self.deadlines.total());
+        let State::Fetching(fetching) = &mut self.state else {
+            return None;
+        };
+        match fetching.fetch.poll(moment, total) {
+            FetchPoll::Step(step) => Some(step),
+            FetchPoll::Done => {
+                let encoded = fetching.encoded.take();
+                self.state = State::Ready {
+                    at: self.now,
+                    encoded,
+                };
+                None
+            }
+        }
+    }
+
+    /// Both clocks as the transport has them, without what was learned of a server's.
+    fn moment(&self) -> Moment {
+        let wall = self.start.wall_clock;
+        let elapsed = self.now.saturating_since(self.start.now);
+        Moment {
+            now: self.now,
+            wall: wall.checked_add(elapsed).unwrap_or(wall),
+        }
+    }
+}
+
 /// # The end of a call
 impl<O: Operation> Exchange<O> {
     /// Whether a stream has sent its end signal, so that only the end of the body is missing.
@@ -435,6 +526,12 @@ impl<O: Operation> Exchange<O> {
         self.finish_attempt(Some(&error));
         if !self.is_committed() && self.learn_clock_skew(&error) {
             return self.schedule_attempt(self.now, None);
+        }
+        if !self.is_committed() && !self.is_over_time() {
+            let (auth, moment) = (self.target.provider.auth(), self.moment());
+            if self.credentials.renew(auth.fetched(), &error, moment) {
+                return self.schedule_attempt(self.now, None);
+            }
         }
         if self.try_fallback(&error) {
             return;
@@ -569,6 +666,7 @@ impl<O: Operation> Exchange<O> {
         self.target
             .switch_target(target, request, &self.options.timeouts);
         self.secret = None;
+        self.credentials = CallCredentials::default();
         (self.retries, self.free_retries) = (0, 0);
         (self.clock_skew_retried, self.skew) = (false, 0);
     }
@@ -642,11 +740,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn wall_clock_now(&self) -> SystemTime {
-        let wall = self
-            .start
-            .wall_clock
-            .checked_add(self.now.saturating_since(self.start.now));
-        let wall = wall.unwrap_or(self.start.wall_clock);
+        let wall = self.moment().wall;
         let shift = Duration::from_secs(self.skew.unsigned_abs());
         let shifted = if self.skew < 0 {
             wall.checked_sub(shift)
@@ -654,20 +748,5 @@ impl<O: Operation> Exchange<O> {
             wall.checked_add(shift)
         };
         shifted.unwrap_or(wall)
-    }
-}
-
-impl<R> AttemptTarget<R> {
-    /// Replaces all four fields. `request` is the request for `target`, `own` are the timeouts of the call.
-    fn switch_target(&mut self, target: FallbackTarget, request: R, own: &Timeouts) {
-        self.request = request;
-        self.timeouts = *own;
-        if let Some(limit) = target.first_token_timeout {
-            let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
-            self.timeouts.first_token = Some(limit);
-            self.timeouts.first_byte = Some(shorter(own.first_byte));
-        }
-        self.provider = target.provider;
-        self.permits.switch_target(target.limits, target.limiter);
     }
 }

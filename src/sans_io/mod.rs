@@ -7,6 +7,8 @@
 //! | from | by | to |
 //! |---|---|---|
 //! | `Ready` | `start_attempt` | `AwaitHeaders`, or `Ready` with a later `at` while the call waits for a permit |
+//! | `Ready` | `claim_credentials` | `Fetching` if a token has to be fetched, or `Ready` with a later `at` while another call fetches it |
+//! | `Fetching` | `poll_fetch` | `Ready` once the fetch is over |
 //! | `AwaitHeaders` | `on_headers` | `Body` |
 //! | `Body` | `on_chunk`, `on_end` | `Body` until the response is complete, then `succeed` |
 //! | `AwaitHeaders`, `Body` | `on_transport_error`, `time_out` | `fail`, or `succeed` if only the end of the body is missing |
@@ -16,6 +18,7 @@
 //! | any | `cancel`, `handle` of an unexpected input | `Done(Err)` |
 
 mod body;
+mod credentials;
 mod deadlines;
 mod errors;
 mod machine;
@@ -24,20 +27,27 @@ mod operation;
 use crate::{
     CallOptions, Error, ErrorKind, Secret, StreamEvent, Timeouts,
     chat::{Attempt, CallMetrics, ProviderMetadata, Warning},
+    credentials::{CredentialRequest, Supply},
     policy::{
         AbandonedTarget, CallPermits, ConcurrencyLimit, ConcurrencyPermit, Fallback,
-        ProviderLimits, Rng,
+        FallbackTarget, ProviderLimits, Rng,
     },
     provider::Provider,
 };
 use body::BodyReader;
 use bytes::Bytes;
+use credentials::{CallCredentials, Fetching};
 use deadlines::Deadlines;
 use http::{Request, response};
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
 pub use crate::event::Accumulator;
+pub(crate) use errors::clock_skew;
 pub(crate) use operation::WithRawBody;
 pub use operation::{Chat, CheckProvider, Embed, ListModels, Operation, RetrieveModel};
 
@@ -51,6 +61,7 @@ pub use operation::{Chat, CheckProvider, Embed, ListModels, Operation, RetrieveM
 /// |---|---|
 /// | [`Step::Send`] | [`Input::Headers`], [`Input::TransportError`] |
 /// | [`Step::Receive`] | [`Input::Body`], [`Input::BodyEnd`], [`Input::TransportError`], or nothing if the deadline passed; [`Input::Headers`] if they were not handled yet |
+/// | [`Step::Supply`] | [`Input::Supplied`] |
 /// | [`Step::Sleep`], [`Step::Event`] | nothing |
 /// | [`Step::Done`] | nothing; any input is ignored |
 ///
@@ -77,6 +88,7 @@ pub struct Exchange<O: Operation = Chat> {
     /// Server time minus ours, in seconds, learned from a clock error.
     skew: i64,
     secret: Option<Secret>,
+    credentials: CallCredentials,
     /// Whether the last attempt in the log is still open.
     attempt_open: bool,
     /// Warning emitted at the start of each later attempt; earlier attempts' events are discarded.
@@ -95,6 +107,21 @@ pub struct AttemptTarget<R> {
     timeouts: Timeouts,
     /// The permits of this target.
     permits: CallPermits,
+}
+
+impl<R> AttemptTarget<R> {
+    /// Replaces all four members. `request` is the request for `target`, `own` are the timeouts of the call.
+    fn switch_target(&mut self, target: FallbackTarget, request: R, own: &Timeouts) {
+        self.request = request;
+        self.timeouts = *own;
+        if let Some(limit) = target.first_token_timeout {
+            let shorter = |own: Option<Duration>| own.map_or(limit, |own| own.min(limit));
+            self.timeouts.first_token = Some(limit);
+            self.timeouts.first_byte = Some(shorter(own.first_byte));
+        }
+        self.provider = target.provider;
+        self.permits.switch_target(target.limits, target.limiter);
+    }
 }
 
 impl<R> fmt::Debug for AttemptTarget<R> {
@@ -125,6 +152,8 @@ enum State {
         /// The encoded request, if there is one. It is dropped once sent; a retry encodes it again.
         encoded: Option<Request<Bytes>>,
     },
+    /// A token is fetched for the attempt.
+    Fetching(Box<Fetching>),
     AwaitHeaders,
     Body {
         reader: BodyReader,
@@ -142,6 +171,7 @@ impl fmt::Debug for State {
                 .debug_struct("Ready")
                 .field("at", at)
                 .finish_non_exhaustive(),
+            State::Fetching(fetching) => f.debug_tuple("Fetching").field(&fetching.fetch).finish(),
             State::AwaitHeaders => f.write_str("AwaitHead"),
             State::Body {
                 reader,
@@ -194,6 +224,7 @@ impl<O: Operation> Exchange<O> {
             clock_skew_retried: false,
             skew: 0,
             secret: None,
+            credentials: CallCredentials::default(),
             attempt_open: false,
             restart_warning: None,
             metadata,
@@ -254,9 +285,17 @@ impl<O: Operation> Exchange<O> {
         matches!(self.state, State::Ready { .. })
     }
 
-    /// Whether only the end of another call can end the wait, not time.
+    /// Whether a token is fetched: requests and inputs are then none of an attempt.
+    pub(crate) fn is_fetching(&self) -> bool {
+        matches!(self.state, State::Fetching(_))
+    }
+
+    /// Whether only another call, or a source of credentials that does its own I/O, can end the wait, and no time.
     pub(crate) fn is_queued(&self) -> bool {
-        self.target.permits.is_queued()
+        match &self.state {
+            State::Fetching(fetching) => fetching.fetch.awaits_source(),
+            _ => self.target.permits.is_queued(),
+        }
     }
 
     /// Whether the call has a position in the queue of the rate limiter.
@@ -295,7 +334,6 @@ impl<O: Operation> Exchange<O> {
     clippy::large_enum_variant,
     reason = "only one step exists at a time, and a box would cost an allocation per attempt"
 )]
-#[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
 pub enum Step {
@@ -313,6 +351,14 @@ pub enum Step {
         /// The end of the wait.
         deadline: Time,
     },
+    /// Read or write a file, or run a process, for a source of [credentials](crate::credentials), until `deadline` at the
+    /// latest; then handle [`Input::Supplied`]. A driver that does not know this step may just poll again, which refuses it.
+    Supply {
+        /// What is needed.
+        supply: Supply,
+        /// When to give up: the answer is then an error of kind [`TimedOut`](std::io::ErrorKind::TimedOut).
+        deadline: Time,
+    },
     /// Drop any response, wait until the given time, and poll again.
     Sleep {
         /// When to poll again.
@@ -324,8 +370,40 @@ pub enum Step {
     Done,
 }
 
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Its body may be a secret.
+            Step::Send { request, deadlines }
+                if request.extensions().get::<CredentialRequest>().is_some() =>
+            {
+                f.debug_struct("Send")
+                    .field("credentials_from", &request.uri().host())
+                    .field("deadlines", deadlines)
+                    .finish_non_exhaustive()
+            }
+            Step::Send { request, deadlines } => f
+                .debug_struct("Send")
+                .field("request", request)
+                .field("deadlines", deadlines)
+                .finish(),
+            Step::Receive { deadline } => f
+                .debug_struct("Receive")
+                .field("deadline", deadline)
+                .finish(),
+            Step::Supply { supply, deadline } => f
+                .debug_struct("Supply")
+                .field("supply", supply)
+                .field("deadline", deadline)
+                .finish(),
+            Step::Sleep { until } => f.debug_struct("Sleep").field("until", until).finish(),
+            Step::Event(event) => f.debug_tuple("Event").field(event).finish(),
+            Step::Done => f.write_str("Done"),
+        }
+    }
+}
+
 /// What happened to the request or the response.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Input {
     /// The response's status and headers were received.
@@ -336,6 +414,24 @@ pub enum Input {
     BodyEnd,
     /// The attempt failed.
     TransportError(TransportError),
+    /// What came of a [`Step::Supply`].
+    Supplied(io::Result<Bytes>),
+}
+
+impl fmt::Debug for Input {
+    /// Without what was read: it may be a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Headers(head) => f.debug_tuple("Headers").field(&head.status).finish(),
+            Input::Body(chunk) => write!(f, "Body({} bytes)", chunk.len()),
+            Input::BodyEnd => f.write_str("BodyEnd"),
+            Input::TransportError(failure) => {
+                f.debug_tuple("TransportError").field(failure).finish()
+            }
+            Input::Supplied(Ok(content)) => write!(f, "Supplied({} bytes)", content.len()),
+            Input::Supplied(Err(error)) => f.debug_tuple("Supplied").field(&error.kind()).finish(),
+        }
+    }
 }
 
 impl From<Result<Option<Bytes>, TransportError>> for Input {

@@ -1,11 +1,13 @@
-use super::stream_started_error;
+use super::{stream_started_error, supply::SupplyRun};
 use crate::client::CallContext;
 use crate::{
     Error, StreamEvent, UnifiedChatResponse,
+    credentials::Supply,
     sans_io::{Chat, Exchange, Input, Operation, Step},
 };
+use bytes::Bytes;
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Weak},
     task::{Wake, Waker},
     thread::{self, Thread},
@@ -82,8 +84,10 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                     if let Some(handle) = &self.cancel {
                         request.extensions_mut().insert(handle.clone());
                     }
-                    self.context
-                        .on_send(&request, &self.exchange.progress(), self.now);
+                    if !self.exchange.is_fetching() {
+                        self.context
+                            .on_send(&request, &self.exchange.progress(), self.now);
+                    }
                     match self.io.send(request, limits) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
@@ -104,6 +108,10 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                         .map_or(Ok(None), |body| body.chunk(deadline))
                         .into(),
                 ),
+                Step::Supply { supply, deadline } => {
+                    self.body = None;
+                    Some(Input::Supplied(self.supply(supply, deadline)))
+                }
                 Step::Sleep { until } => {
                     self.context.on_wait(&self.exchange.progress());
                     self.body = None;
@@ -124,7 +132,9 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             };
             self.now = self.io.now();
             if let Some(input) = input {
-                self.context.on_input(&input, self.now);
+                if !self.exchange.is_fetching() {
+                    self.context.on_input(&input, self.now);
+                }
                 self.exchange.handle(input, self.now);
             }
         }
@@ -152,6 +162,25 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             if !cancelled {
                 thread::park_timeout(until.saturating_since(self.io.now()));
             }
+        }
+    }
+
+    /// Reads or writes a file or runs a process. Meanwhile the call can be cancelled.
+    fn supply(&self, supply: Supply, deadline: Time) -> io::Result<Bytes> {
+        let run = SupplyRun::begin(supply);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            if let Some(result) = run.poll(&waker) {
+                return result;
+            }
+            if self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let left = deadline.saturating_since(self.io.now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            thread::park_timeout(left.min(CANCEL_RESOLUTION));
         }
     }
 
@@ -192,6 +221,9 @@ impl<T: Transport, O: Operation> Driver<T, O> {
 
 /// A clock that has not advanced after this time is virtual.
 const CLOCK_RESOLUTION: Duration = Duration::from_millis(1);
+
+/// How long a process runs on at most after its call was cancelled.
+const CANCEL_RESOLUTION: Duration = Duration::from_millis(50);
 
 /// Waits for a moment, at most until the given time. Returns whether the clock advanced by itself.
 fn clock_moves<T: Transport>(io: &T, until: Time) -> bool {

@@ -1,4 +1,4 @@
-use super::stream_started_error;
+use super::{stream_started_error, supply::SupplyRun};
 use crate::client::CallContext;
 use crate::{
     Error, StreamEvent, UnifiedChatResponse,
@@ -8,6 +8,7 @@ use futures_core::Stream;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -31,6 +32,8 @@ pub struct AsyncDriver<T: AsyncTransport, O: Operation = Chat> {
     has_emitted: bool,
 }
 
+type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 enum WaitState<B> {
     Idle,
     Headers(Pin<Box<dyn Future<Output = Result<http::Response<B>, TransportError>> + Send>>),
@@ -38,8 +41,10 @@ enum WaitState<B> {
     /// For a time or for a permit. There is no timer if only the end of another call ends the wait.
     Timer {
         until: Time,
-        timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        timer: Option<Timer>,
     },
+    /// A file or a process, until the timer says that it takes too long.
+    Supply(SupplyRun, Option<Timer>),
 }
 
 /// After this many inputs the driver yields to the executor.
@@ -117,6 +122,20 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     self.inputs_since_yield = self.inputs_since_yield.saturating_add(1);
                     at_once = 1;
                 }
+                WaitState::Supply(run, timer) => {
+                    let supplied = match run.poll(cx.waker()) {
+                        Some(supplied) => supplied,
+                        None => match timer {
+                            Some(timer) => {
+                                ready!(timer.as_mut().poll(cx));
+                                Err(io::ErrorKind::TimedOut.into())
+                            }
+                            None => return Poll::Pending,
+                        },
+                    };
+                    self.waiting = WaitState::Idle;
+                    self.handle(Input::Supplied(supplied), &mut at_once);
+                }
                 WaitState::Idle | WaitState::Body(_) => {}
             }
             match self.exchange.poll(self.now) {
@@ -126,8 +145,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                 } => {
                     self.waiting = WaitState::Idle;
                     self.exchange.release();
-                    self.context
-                        .on_send(&request, &self.exchange.progress(), self.now);
+                    if !self.exchange.is_fetching() {
+                        self.context
+                            .on_send(&request, &self.exchange.progress(), self.now);
+                    }
                     self.waiting = WaitState::Headers(Box::pin(self.io.send(request, limits)));
                 }
                 Step::Receive { deadline } => {
@@ -152,6 +173,10 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     };
                     self.handle(read.into(), &mut at_once);
                 }
+                Step::Supply { supply, deadline } => {
+                    self.waiting =
+                        WaitState::Supply(SupplyRun::begin(supply), self.timer(deadline));
+                }
                 Step::Sleep { until } => {
                     self.context.on_wait(&self.exchange.progress());
                     self.waiting = WaitState::Idle;
@@ -175,9 +200,14 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     }
 
     fn sleep(&self, until: Time) -> WaitState<T::Body> {
-        let is_limited = until < Time::MAX;
-        let timer = is_limited.then(|| Box::pin(self.io.sleep_until(until)) as Pin<Box<_>>);
+        let timer = self.timer(until);
         WaitState::Timer { until, timer }
+    }
+
+    /// None where no time ends the wait.
+    fn timer(&self, until: Time) -> Option<Timer> {
+        let is_limited = until < Time::MAX;
+        is_limited.then(|| Box::pin(self.io.sleep_until(until)) as Timer)
     }
 
     /// The next event; `None` after the end of the call.
@@ -220,7 +250,9 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         }
         *at_once = at_once.wrapping_add(1);
         self.inputs_since_yield = self.inputs_since_yield.saturating_add(1);
-        self.context.on_input(&input, self.now);
+        if !self.exchange.is_fetching() {
+            self.context.on_input(&input, self.now);
+        }
         self.exchange.handle(input, self.now);
     }
 }

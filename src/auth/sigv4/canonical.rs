@@ -32,6 +32,18 @@ pub(super) struct CanonicalRequest {
 }
 
 impl CanonicalRequest {
+    /// Of a URL that signs itself: a `POST` of nothing to `/`, with `host` as its only header.
+    pub(super) fn presigned(host: &str, query: &str) -> Self {
+        let mut text = Zeroizing::new(b"POST\n/\n".to_vec());
+        canonical_query(query, &mut text);
+        text.extend_from_slice(format!("\nhost:{host}\n\nhost\n").as_bytes());
+        text.extend_from_slice(hex(&Sha256::digest(b"")).as_bytes());
+        CanonicalRequest {
+            text,
+            signed_headers: "host".to_owned(),
+        }
+    }
+
     pub(super) fn new(
         parts: &Signable<'_>,
         is_signed: impl Fn(&HeaderName) -> bool,

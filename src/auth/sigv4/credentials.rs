@@ -1,6 +1,6 @@
 //! AWS credentials and their sources.
 
-use crate::{Error, ErrorKind, auth::Secret};
+use crate::{Error, ErrorKind, auth::Secret, credentials::Credentials};
 use std::{fmt, sync::Arc};
 
 /// AWS credentials: an access key and, for temporary credentials, a session token. They are never printed, and wiped
@@ -65,6 +65,14 @@ pub enum AwsCredentialSource {
     /// A callback for each attempt, so that credentials can be renewed. It must not block for long: it runs inside
     /// the machine's `poll`.
     Callback(Arc<dyn Fn() -> Result<AwsCredentials, Error> + Send + Sync>),
+    /// Fetched before the attempt, over its transport, and shared with other calls.
+    Fetched(Credentials),
+}
+
+impl From<Credentials> for AwsCredentialSource {
+    fn from(credentials: Credentials) -> Self {
+        AwsCredentialSource::Fetched(credentials)
+    }
 }
 
 impl From<AwsCredentials> for AwsCredentialSource {
@@ -78,6 +86,7 @@ impl fmt::Debug for AwsCredentialSource {
         f.write_str(match self {
             AwsCredentialSource::Fixed(_) => "Fixed([secret])",
             AwsCredentialSource::Callback(_) => "Callback(..)",
+            AwsCredentialSource::Fetched(_) => "Fetched(..)",
         })
     }
 }

@@ -7,10 +7,10 @@ use super::{
     key::SigningKey,
     timestamp::Timestamp,
 };
-use crate::{Error, ErrorKind, auth::Secret};
+use crate::{Error, ErrorKind, auth::Secret, codec::percent::encode_into};
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -55,6 +55,41 @@ pub(super) fn sign(
         date: value(&time.text, false)?,
         security_token: token.map(|token| value(token, true)).transpose()?,
     })
+}
+
+/// The query of a presigned URL.
+pub(super) fn presign(
+    host: &str,
+    query: &str,
+    credentials: &AwsCredentials,
+    (region, service): (&str, &str),
+    wall: SystemTime,
+    lifetime: Duration,
+) -> Result<String, Error> {
+    let time = Timestamp::new(wall)?;
+    let scope = scope(&time, region, service);
+    let encoded = |text: &str| {
+        let mut out = Vec::new();
+        encode_into(text.as_bytes(), b"", &mut out);
+        String::from_utf8(out).unwrap_or_default()
+    };
+    let credential = [credentials.access_key.expose(), "/", &scope].concat();
+    let mut query = format!(
+        "{query}&X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={}&X-Amz-Date={}&X-Amz-Expires={}&X-Amz-SignedHeaders=host",
+        encoded(&credential),
+        time.text,
+        lifetime.as_secs(),
+    );
+    if let Some(token) = &credentials.session_token {
+        query.push_str("&X-Amz-Security-Token=");
+        query.push_str(&encoded(token.expose()));
+    }
+    let canonical = CanonicalRequest::presigned(host, &query);
+    let key = SigningKey::derive(&credentials.secret_key, time.day(), region, service);
+    let signature = key.sign(&string_to_sign(&canonical, &time, &scope));
+    query.push_str("&X-Amz-Signature=");
+    query.push_str(&signature);
+    Ok(query)
 }
 
 pub(super) fn scope(time: &Timestamp, region: &str, service: &str) -> String {

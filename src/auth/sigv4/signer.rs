@@ -3,9 +3,13 @@
 use super::{
     canonical::{DATE, SECURITY_TOKEN, Signable},
     credentials::AwsCredentialSource,
-    signature::sign,
+    signature::{presign, sign},
 };
-use crate::{Error, ErrorKind, auth::Secret};
+use crate::{
+    Error, ErrorKind,
+    auth::Secret,
+    credentials::{Credentials, Token, errors::config},
+};
 use bytes::Bytes;
 use http::{
     HeaderName, Request, Uri,
@@ -67,9 +71,35 @@ impl Signer {
     /// `invalid_request` if the URL has no host or `wall` is before 1970 or after 9999; and any error of the
     /// credentials callback.
     pub fn apply(&self, request: &mut Request<Bytes>, wall: SystemTime) -> Result<Secret, Error> {
+        self.apply_token(request, wall, None)
+    }
+
+    /// The credentials that have to be fetched before a request is signed.
+    pub(crate) fn fetched(&self) -> Option<&Credentials> {
+        match &self.credentials {
+            AwsCredentialSource::Fetched(credentials) => Some(credentials),
+            _ => None,
+        }
+    }
+
+    /// The same with the token that was fetched for this request, if the credentials are fetched.
+    pub(crate) fn apply_token(
+        &self,
+        request: &mut Request<Bytes>,
+        wall: SystemTime,
+        token: Option<&Token>,
+    ) -> Result<Secret, Error> {
         let credentials = match &self.credentials {
             AwsCredentialSource::Fixed(credentials) => credentials.clone(),
             AwsCredentialSource::Callback(ask) => ask()?,
+            AwsCredentialSource::Fetched(source) => {
+                token.and_then(Token::as_aws).cloned().ok_or_else(|| {
+                    config(format!(
+                        "{} gives no AWS keys, which a signature needs",
+                        source.name()
+                    ))
+                })?
+            }
         };
         let host = host(request)?;
         let parts = Signable {
@@ -96,6 +126,29 @@ impl Signer {
             None => headers.remove(SECURITY_TOKEN),
         };
         Ok(credentials.session_token.unwrap_or(credentials.secret_key))
+    }
+}
+
+impl Signer {
+    /// The query of a URL that is a signed `POST` without a body to `host`: `query`, and behind it what signs.
+    pub(crate) fn presigned_query(
+        &self,
+        host: &str,
+        query: &str,
+        wall: SystemTime,
+        lifetime: std::time::Duration,
+    ) -> Result<String, Error> {
+        let AwsCredentialSource::Fixed(credentials) = &self.credentials else {
+            return Err(config("only keys that are there can sign a URL"));
+        };
+        presign(
+            host,
+            query,
+            credentials,
+            (&self.region, &self.service),
+            wall,
+            lifetime,
+        )
     }
 }
 

@@ -3,22 +3,21 @@
 use super::{Lookup, allows_insecure_http, first, invalid_variable, variable};
 use crate::{
     Error, ErrorKind,
+    credentials::{Environment, aws::AwsSettings},
     provider::{AwsCredentials, Bedrock, ProviderBuilder},
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 impl Bedrock {
     /// Bedrock with the settings that AWS programs share.
     ///
     /// Credentials are `AWS_BEARER_TOKEN_BEDROCK`, which counts before all others; else `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else the keys of the profile `AWS_PROFILE`, or `default`, in
-    /// `AWS_SHARED_CREDENTIALS_FILE` (`~/.aws/credentials`) or `AWS_CONFIG_FILE` (`~/.aws/config`). The region is
-    /// `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's. The address is
+    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else what [`Environment::aws`] finds: the role of a web identity, the
+    /// profile `AWS_PROFILE`, or `default`, with its keys, roles, login or program, a container, or an EC2 instance. These are
+    /// fetched by the first call and renewed before they expire. The region is `AWS_REGION`, `AWS_DEFAULT_REGION`, or the
+    /// profile's. The address is
     /// `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK`, else `AWS_ENDPOINT_URL`, else the region's, for
     /// which `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` count.
-    ///
-    /// Roles, single sign-on and instance metadata need requests of their own: hand in what they give as a closure, with
-    /// [`credentials`](ProviderBuilder::credentials).
     ///
     /// ```no_run
     /// # use unifiedai::provider::Bedrock;
@@ -52,31 +51,45 @@ fn configure(
     variable: Lookup<'_>,
     read: Read<'_>,
 ) -> Result<ProviderBuilder<Bedrock>, Error> {
-    let profile = Profile::find(variable, read)?;
+    let environment = Environment::new(|name| variable(name).ok().flatten());
+    let settings = AwsSettings::read(&environment, |path| read(&PathBuf::from(path)))
+        .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.message()))?;
     let is_elsewhere = builder.has_base_url();
+    let mut is_fetched = false;
     if !builder.has_auth() && !builder.has_credentials() {
         builder = match variable(API_KEY)? {
             Some(key) => builder
                 .api_key(key)
                 .map_err(|error| invalid_variable(&error, API_KEY))?,
-            None => match keys(variable, &profile)? {
+            None => match keys(variable)? {
                 Some(keys) => builder.credentials(keys),
+                None if settings.source()? => {
+                    is_fetched = true;
+                    builder
+                }
                 None if is_elsewhere => builder,
-                None => return Err(no_credentials(&profile)),
+                None => return Err(no_credentials(&settings)),
             },
         };
     }
     if !builder.has_region() {
-        let is_signed = !builder.has_auth() && builder.has_credentials();
+        let is_signed = is_fetched || (!builder.has_auth() && builder.has_credentials());
         builder = match first(variable, &["AWS_REGION", "AWS_DEFAULT_REGION"])? {
             Some((_, region)) => builder.region(region),
-            None => match profile.get("region") {
+            None => match settings.region() {
                 Some(region) => builder.region(region),
                 // Nothing depends on it: the address is given and nothing is signed.
                 None if is_elsewhere && !is_signed => builder.region("us-east-1"),
                 None => builder,
             },
         };
+    }
+    if is_fetched {
+        let environment = match builder.region_name() {
+            Some(region) => environment.or("AWS_REGION", region),
+            None => environment,
+        };
+        builder = builder.credentials(environment.aws());
     }
     if flag(variable, "AWS_USE_FIPS_ENDPOINT")? {
         builder = builder.fips(true);
@@ -115,37 +128,19 @@ fn flag(variable: Lookup<'_>, name: &str) -> Result<bool, Error> {
     Ok(variable(name)?.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")))
 }
 
-/// The AWS keys in the environment, else those of the profile.
-fn keys(variable: Lookup<'_>, profile: &Profile) -> Result<Option<AwsCredentials>, Error> {
-    let id = variable("AWS_ACCESS_KEY_ID")?;
-    let secret = variable("AWS_SECRET_ACCESS_KEY")?;
-    match (id, secret) {
+/// The AWS keys in the environment.
+fn keys(variable: Lookup<'_>) -> Result<Option<AwsCredentials>, Error> {
+    const ID: &str = "AWS_ACCESS_KEY_ID";
+    const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+    match (variable(ID)?, variable(SECRET)?) {
         (Some(id), Some(secret)) => {
             let token = variable("AWS_SESSION_TOKEN")?;
-            return AwsCredentials::new(id, secret, token).map(Some);
+            AwsCredentials::new(id, secret, token).map(Some)
         }
-        (Some(_), None) => {
-            return Err(incomplete_credentials(
-                "AWS_ACCESS_KEY_ID",
-                "AWS_SECRET_ACCESS_KEY",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(incomplete_credentials(
-                "AWS_SECRET_ACCESS_KEY",
-                "AWS_ACCESS_KEY_ID",
-            ));
-        }
-        (None, None) => {}
+        (Some(_), None) => Err(incomplete_credentials(ID, SECRET)),
+        (None, Some(_)) => Err(incomplete_credentials(SECRET, ID)),
+        (None, None) => Ok(None),
     }
-    let (Some(id), Some(secret)) = (
-        profile.get("aws_access_key_id"),
-        profile.get("aws_secret_access_key"),
-    ) else {
-        return Ok(None);
-    };
-    let token = profile.get("aws_session_token").map(str::to_owned);
-    AwsCredentials::new(id, secret, token).map(Some)
 }
 
 fn incomplete_credentials(set: &str, missing: &str) -> Error {
@@ -155,100 +150,12 @@ fn incomplete_credentials(set: &str, missing: &str) -> Error {
     )
 }
 
-fn no_credentials(profile: &Profile) -> Error {
-    const ELSEWHERE: [&str; 5] = [
-        "role_arn",
-        "sso_session",
-        "sso_start_url",
-        "credential_process",
-        "web_identity_token_file",
-    ];
-    let elsewhere = ELSEWHERE.iter().find(|name| profile.get(name).is_some());
-    let message = match elsewhere {
-        Some(name) => format!(
-            "the AWS profile `{}` gets its credentials by `{name}`, which is not done here: hand them in as a closure, or set {API_KEY}",
-            profile.name.escape_debug()
-        ),
-        None => format!(
-            "no AWS credentials: set {API_KEY}, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add the profile `{}` to ~/.aws/credentials",
-            profile.name.escape_debug()
-        ),
-    };
+fn no_credentials(settings: &AwsSettings) -> Error {
+    let message = format!(
+        "no AWS credentials: set {API_KEY}, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the profile `{}` in ~/.aws/config or ~/.aws/credentials keys, a role or a login",
+        settings.profile.escape_debug()
+    );
     Error::new(ErrorKind::InvalidRequest, message).with_code("missing_key")
-}
-
-/// The members of one profile, from both files; those of the credentials file count first.
-#[derive(Default)]
-struct Profile {
-    name: String,
-    members: BTreeMap<String, String>,
-}
-
-impl Profile {
-    fn find(variable: Lookup<'_>, read: Read<'_>) -> Result<Profile, Error> {
-        let name = match variable("AWS_PROFILE")? {
-            Some(name) => name,
-            None => variable("AWS_DEFAULT_PROFILE")?.unwrap_or_else(|| "default".to_owned()),
-        };
-        let home = match variable("HOME")? {
-            Some(home) => Some(home),
-            None => variable("USERPROFILE")?,
-        };
-        let text = |name: &str, file: &str| -> Result<Option<String>, Error> {
-            let path = match (variable(name)?, &home) {
-                (Some(path), _) => PathBuf::from(path),
-                (None, Some(home)) => PathBuf::from(home).join(".aws").join(file),
-                (None, None) => return Ok(None),
-            };
-            Ok(read(&path))
-        };
-        let mut members = BTreeMap::new();
-        if let Some(text) = text("AWS_CONFIG_FILE", "config")? {
-            let in_config = match name.as_str() {
-                "default" => name.clone(),
-                name => ["profile ", name].concat(),
-            };
-            members.extend(section(&text, &in_config));
-        }
-        if let Some(text) = text("AWS_SHARED_CREDENTIALS_FILE", "credentials")? {
-            members.extend(section(&text, &name));
-        }
-        Ok(Profile { name, members })
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.members.get(name).map(String::as_str)
-    }
-}
-
-/// The members of a section of an INI file as AWS programs write it: `name = value` lines, comments on lines of their own
-/// or behind white space, indented lines that belong to the line before.
-fn section(text: &str, wanted: &str) -> BTreeMap<String, String> {
-    let mut members = BTreeMap::new();
-    let mut inside = false;
-    for line in text.trim_start_matches('\u{feff}').lines() {
-        let indented = line.starts_with([' ', '\t']);
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', ';']) || indented {
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[') {
-            let name = name.split(']').next().unwrap_or(name);
-            let words: Vec<&str> = name.split_whitespace().collect();
-            inside = words.join(" ").replace('"', "") == wanted;
-            continue;
-        }
-        if let Some((name, value)) = line.split_once('=').filter(|_| inside) {
-            let value = [" #", " ;", "\t#", "\t;"]
-                .iter()
-                .filter_map(|comment| value.split_once(comment))
-                .map(|(value, _)| value)
-                .min_by_key(|value| value.len())
-                .unwrap_or(value);
-            members.insert(name.trim().to_ascii_lowercase(), value.trim().to_owned());
-        }
-    }
-    members
 }
 
 #[cfg(test)]
@@ -348,10 +255,6 @@ region = us-east-1
             ("AWS_REGION", "us-east-1"),
         ];
         assert!(configured(&elsewhere, true, None).is_ok());
-        let read = section(CREDENTIALS, "default");
-        assert_eq!(read["aws_secret_access_key"], "secret/+=default");
-        let read = section(CREDENTIALS, "work");
-        assert_eq!(read["aws_session_token"], "token==");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod providers;
 use super::names;
 use crate::{
     Error, ErrorKind,
+    credentials::Environment,
     provider::{
         Anthropic, BaseUrl, BuildProvider, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
         Provider, ProviderBuilder, openai_responses::ResponsesProfile,
@@ -158,6 +159,14 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
             ErrorKind::InvalidRequest,
             format!("the environment variable {name} is not text"),
         )),
+    }
+}
+
+impl Environment {
+    /// The variables of this process, as they are now. One that is not text counts as not set.
+    #[must_use]
+    pub fn from_process() -> Self {
+        Environment::new(|name| variable(name).ok().flatten())
     }
 }
 

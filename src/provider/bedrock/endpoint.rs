@@ -22,9 +22,9 @@ impl ApiPlane {
 
 /// Variants of a region's host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Variant {
-    pub(super) fips: bool,
-    pub(super) dual_stack: bool,
+pub(crate) struct Variant {
+    pub(crate) fips: bool,
+    pub(crate) dual_stack: bool,
 }
 
 /// A part of AWS with domains of its own.
@@ -83,6 +83,11 @@ pub(super) fn check_region(region: &str) -> Result<(), Error> {
 
 /// The address of a plane in a region.
 pub(super) fn url(plane: ApiPlane, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
+    service_url(plane.host_prefix(), region, variant)
+}
+
+/// The address of a service of AWS in a region.
+pub(crate) fn service_url(service: &str, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
     check_region(region)?;
     let suffix = PARTITIONS
         .iter()
@@ -94,14 +99,11 @@ pub(super) fn url(plane: ApiPlane, region: &str, variant: Variant) -> Result<Bas
     let suffix = suffix.ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidRequest,
-            format!("Bedrock has no dual-stack host in `{region}`"),
+            format!("`{service}` has no dual-stack host in `{region}`"),
         )
     })?;
     let fips = if variant.fips { "-fips" } else { "" };
-    BaseUrl::parse(&format!(
-        "https://{}{fips}.{region}.{suffix}",
-        plane.host_prefix()
-    ))
+    BaseUrl::parse(&format!("https://{service}{fips}.{region}.{suffix}"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod content_blocks;
 mod decode;
 mod embed;
 mod encode;
-mod endpoint;
+pub(crate) mod endpoint;
 mod errors;
 mod media;
 mod messages;
@@ -191,6 +191,10 @@ impl ProviderBuilder<Bedrock> {
 
     pub(crate) fn has_region(&self) -> bool {
         self.options.region.is_some()
+    }
+
+    pub(crate) fn region_name(&self) -> Option<&str> {
+        self.options.region.as_deref()
     }
 
     pub(crate) fn has_credentials(&self) -> bool {

@@ -2,6 +2,7 @@ use super::{
     format::{RecordedExchange, RecordedRequest, RecordedResponse},
     redact::Secrets,
 };
+use crate::credentials::CredentialRequest;
 use bytes::Bytes;
 use http::{Request, Response, response};
 use std::{
@@ -94,6 +95,8 @@ impl<T> Recorder<T> {
             exchange: Box::new(exchange),
             secrets,
             recordings: self.recordings.clone(),
+            // What a source of credentials sends and gets is all secret.
+            is_kept: request.extensions().get::<CredentialRequest>().is_none(),
         }
     }
 }
@@ -102,6 +105,7 @@ struct Recording {
     exchange: Box<RecordedExchange>,
     secrets: Secrets,
     recordings: Recordings,
+    is_kept: bool,
 }
 
 impl Recording {
@@ -110,7 +114,7 @@ impl Recording {
         self.on_headers(&head);
         let body = RecordedBody {
             inner,
-            exchange: Some(self.exchange),
+            exchange: self.is_kept.then_some(self.exchange),
             body: Vec::new(),
             secrets: self.secrets,
             recordings: self.recordings,

@@ -16,6 +16,7 @@ mod boxed;
 mod cancel;
 mod error;
 mod limits;
+mod link_local;
 mod loopback;
 mod time;
 
@@ -30,6 +31,7 @@ pub use boxed::{BoxedAsyncTransport, BoxedTransport};
 pub use cancel::{CancelHandle, Interrupt};
 pub use error::{Phase, RequestDelivery, TransportError, TransportErrorKind};
 pub use limits::AttemptDeadlines;
+pub use link_local::is_link_local_service;
 pub use loopback::is_loopback;
 pub use time::Time;
 

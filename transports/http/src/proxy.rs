@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::PROXY_AUTHENTICATE, uri::Authority};
 use percent_encoding::percent_decode_str;
 use std::{env, ffi::OsString, fmt, net::Ipv6Addr, sync::Arc};
-use unifiedai_transport::{TransportError, is_loopback};
+use unifiedai_transport::{TransportError, is_link_local_service, is_loopback};
 use zeroize::Zeroizing;
 
 /// The proxy settings of a client.
@@ -111,7 +111,13 @@ impl Proxies {
     ) -> Result<Option<&Arc<Proxy>>, TransportError> {
         let setting = if tls { &self.https } else { &self.http };
         match setting {
-            Some(_) if is_loopback(host) || self.except.matches(host, port) => Ok(None),
+            Some(_)
+                if is_loopback(host)
+                    || is_link_local_service(host)
+                    || self.except.matches(host, port) =>
+            {
+                Ok(None)
+            }
             Some(Ok(proxy)) => Ok(Some(proxy)),
             Some(Err(why)) => Err(proxy_setting(why)),
             None => Ok(None),

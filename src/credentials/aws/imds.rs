@@ -1,0 +1,180 @@
+//! Keys of an EC2 instance's role, by the second version of its metadata service.
+
+use super::keys;
+use crate::{
+    Error,
+    credentials::{
+        Environment, Fetcher, Token,
+        errors::{config, excerpt, missing, refused, unreachable},
+        fetcher::Sending,
+        form::encoded,
+        wire::{self, SecretJson},
+    },
+};
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response};
+use std::time::Duration;
+
+const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+
+/// Where the service is; `None` if the environment forbids to ask it.
+pub(super) fn base(environment: &Environment) -> Result<Option<String>, Error> {
+    if environment.is_true("AWS_EC2_METADATA_DISABLED") {
+        return Ok(None);
+    }
+    if let Some(url) = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
+        return Ok(Some(url.trim_end_matches('/').to_owned()));
+    }
+    const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+    let host = match environment.get(MODE) {
+        None => "169.254.169.254",
+        Some(mode) if mode.eq_ignore_ascii_case("ipv4") => "169.254.169.254",
+        Some(mode) if mode.eq_ignore_ascii_case("ipv6") => "[fd00:ec2::254]",
+        Some(_) => return Err(config(format!("{MODE} must be IPv4 or IPv6"))),
+    };
+    Ok(Some(format!("http://{host}")))
+}
+
+pub(super) async fn fetch(io: &Fetcher, environment: &Environment) -> Result<Token, Error> {
+    let base = base(environment)?.ok_or_else(|| {
+        missing("AWS_EC2_METADATA_DISABLED is set: instance metadata is not asked")
+    })?;
+    let mut session = session(io, &base).await?;
+    let mut renewals = 0_u8;
+    loop {
+        let roles = get(io, &base, ROLES, &session).await?;
+        if roles.status().as_u16() == 401 && renewals == 0 {
+            renewals = 1;
+            session = self::session(io, &base).await?;
+            continue;
+        }
+        if roles.status().as_u16() == 404 {
+            return Err(missing(format!(
+                "{base} says that this instance has no role"
+            )));
+        }
+        let role = text(&base, &roles)?;
+        let role = role.lines().next().unwrap_or_default().trim();
+        if role.is_empty() {
+            return Err(unreachable(format!("{base} named no role")));
+        }
+        let answer = get(io, &base, &[ROLES, &encoded(role)].concat(), &session).await?;
+        match answer.status().as_u16() {
+            // The role was changed, or the session ended, between the two requests.
+            404 | 401 if renewals < 2 => {
+                renewals = 2;
+                session = self::session(io, &base).await?;
+                continue;
+            }
+            _ => {}
+        }
+        text(&base, &answer)?;
+        return keys_of(&base, &answer);
+    }
+}
+
+fn keys_of(base: &str, answer: &Response<Bytes>) -> Result<Token, Error> {
+    let json = SecretJson::parse(answer.body())
+        .ok_or_else(|| unreachable(format!("{base} answered, but not with JSON")))?;
+    let code = json.text("Code").unwrap_or("Success");
+    if code != "Success" {
+        let message = json.text("Message").unwrap_or_default();
+        return Err(refused(format!(
+            "{base} said {}: {}",
+            excerpt(code),
+            excerpt(message)
+        )));
+    }
+    Ok(keys::temporary_from_json(&json, base)?.stable())
+}
+
+/// A token for the requests that follow. It is used for one fetch.
+async fn session(io: &Fetcher, base: &str) -> Result<String, Error> {
+    let mut request = wire::get(&[base, "/latest/api/token"].concat())?;
+    *request.method_mut() = Method::PUT;
+    wire::text_header(&mut request, TTL, "21600");
+    let answer = io.send_with(request, sending()).await.map_err(|error| {
+        unreachable(format!(
+            "{} (in a container on EC2 the instance's HttpPutResponseHopLimit must be 2 or more)",
+            error.message()
+        ))
+    })?;
+    match answer.status().as_u16() {
+        403..=405 => Err(config(format!(
+            "{base} answered with status {}: version 2 of the metadata service is not offered, and version 1 is not used",
+            answer.status().as_u16()
+        ))),
+        _ => Ok(text(base, &answer)?.trim().to_owned()),
+    }
+}
+
+async fn get(
+    io: &Fetcher,
+    base: &str,
+    path: &str,
+    session: &str,
+) -> Result<Response<Bytes>, Error> {
+    let mut request: Request<Bytes> = wire::get(&[base, path].concat())?;
+    wire::secret_header(&mut request, TOKEN, session)?;
+    io.send_with(request, sending()).await
+}
+
+fn sending() -> Sending {
+    Sending {
+        connect: Duration::from_secs(1),
+        limit: Duration::from_secs(2),
+        tries: 4,
+        is_transient: |response| response.status().is_success() && response.body().is_empty(),
+        retries_timeouts: false,
+    }
+}
+
+fn text(base: &str, answer: &Response<Bytes>) -> Result<String, Error> {
+    let status = answer.status();
+    let wrong = || format!("{base} answered with status {}", status.as_u16());
+    match status.as_u16() {
+        200 => std::str::from_utf8(answer.body())
+            .map(str::to_owned)
+            .map_err(|_| unreachable(format!("{base} answered with what is not text"))),
+        400 => Err(config(wrong())),
+        408 | 425 | 429 | 500.. => Err(unreachable(wrong())),
+        _ => Err(refused(wrong())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_says_where_the_service_is() {
+        let with = |variables: &'static [(&'static str, &'static str)]| {
+            base(&Environment::new(|name| {
+                let found = variables.iter().find(|(other, _)| *other == name);
+                found.map(|(_, value)| (*value).to_owned())
+            }))
+        };
+        assert_eq!(with(&[]).unwrap().unwrap(), "http://169.254.169.254");
+        let mode = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+        assert_eq!(
+            with(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipV6")])
+                .unwrap()
+                .unwrap(),
+            "http://[fd00:ec2::254]"
+        );
+        assert!(
+            with(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "x")])
+                .unwrap_err()
+                .message()
+                .contains(mode)
+        );
+        assert_eq!(
+            with(&[("AWS_EC2_METADATA_DISABLED", "TRUE")]).unwrap(),
+            None
+        );
+        let own = with(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1/")]);
+        assert_eq!(own.unwrap().unwrap(), "http://127.0.0.1:1");
+    }
+}

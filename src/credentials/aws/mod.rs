@@ -1,0 +1,269 @@
+//! AWS: keys of the environment, of profiles, roles, logins, containers and instances; and short-term keys of Bedrock made of them.
+
+mod bedrock_key;
+mod container;
+mod imds;
+pub(crate) mod ini;
+mod keys;
+mod partition;
+mod process;
+mod profile;
+mod sha1;
+mod sso;
+pub(crate) mod sts;
+
+use super::{
+    Credentials, Environment, Fetcher, Token,
+    errors::{config, missing},
+};
+use crate::{Error, ErrorKind, provider::AwsCredentials};
+use ini::Profiles;
+use sts::Role;
+
+/// # AWS
+impl Environment {
+    /// Keys as AWS programs find them: `AWS_ACCESS_KEY_ID` and its like; the role of `AWS_WEB_IDENTITY_TOKEN_FILE`, unless a profile was
+    /// named by `AWS_PROFILE`; the profile, with all that a profile can say; a container of ECS or EKS; an EC2 instance.
+    ///
+    /// Which of them counts is decided by what is configured. One that is configured and fails is an error: a call never goes
+    /// out as somebody that its environment does not name. Only the last one, the instance, is found by asking it, and
+    /// `AWS_EC2_METADATA_DISABLED` forbids that.
+    #[must_use]
+    pub fn aws(&self) -> Credentials {
+        self.aws_source("aws", |io, environment| async move {
+            chain(&io, &environment).await
+        })
+    }
+
+    /// Keys of a profile in `~/.aws/config` and `~/.aws/credentials`.
+    #[must_use]
+    pub fn aws_profile(&self, name: impl Into<String>) -> Credentials {
+        let name = name.into();
+        let shown = format!("aws profile {}", name.escape_debug());
+        self.aws_source(shown, move |io, environment| {
+            let name = name.clone();
+            async move { profile::fetch(&io, &environment, &name).await }
+        })
+    }
+
+    /// Keys of a role for the token in a file, such as that of a Kubernetes service account or of a CI job. The region is `AWS_REGION`.
+    #[must_use]
+    pub fn aws_web_identity(
+        &self,
+        role_arn: impl Into<String>,
+        token_file: impl Into<String>,
+    ) -> Credentials {
+        let (arn, file) = (role_arn.into(), token_file.into());
+        self.aws_source("aws web identity", move |io, environment| {
+            let (role, file) = (
+                Role {
+                    arn: arn.clone(),
+                    ..Role::default()
+                },
+                file.clone(),
+            );
+            async move {
+                sts::web_identity(&io, &environment, region(&environment)?, &role, &file).await
+            }
+        })
+    }
+
+    /// Keys of a role that is assumed with other keys. The region is `AWS_REGION`.
+    #[must_use]
+    pub fn aws_assume_role(&self, keys: &Credentials, role_arn: impl Into<String>) -> Credentials {
+        let (keys, arn) = (keys.clone(), role_arn.into());
+        self.aws_source("aws assume role", move |io, environment| {
+            let role = Role {
+                arn: arn.clone(),
+                ..Role::default()
+            };
+            let keys = keys.clone();
+            async move {
+                let token = keys.fetch_for(&io).await?;
+                let keys = token
+                    .as_aws()
+                    .ok_or_else(|| config("a role needs AWS keys to assume it with"))?;
+                sts::assume_role(&io, &environment, region(&environment)?, &role, keys).await
+            }
+        })
+    }
+
+    /// Keys of the container of ECS or EKS (Pod Identity) in which the process runs.
+    #[must_use]
+    pub fn aws_container(&self) -> Credentials {
+        self.aws_source("aws container", |io, environment| async move {
+            container::fetch(&io, &environment).await
+        })
+    }
+
+    /// Keys of the role of the EC2 instance on which the process runs, by IMDSv2.
+    #[must_use]
+    pub fn aws_instance(&self) -> Credentials {
+        self.aws_source("aws instance metadata", |io, environment| async move {
+            imds::fetch(&io, &environment).await
+        })
+    }
+
+    /// A short-term API key of Bedrock, made of other keys without a request: a bearer token for Bedrock's endpoints in the
+    /// shape of OpenAI's API, in one region.
+    #[must_use]
+    pub fn aws_bedrock_key(&self, keys: &Credentials, region: impl Into<String>) -> Credentials {
+        let (keys, region) = (keys.clone(), region.into());
+        self.aws_source("aws bedrock short-term key", move |io, _| {
+            let (keys, region) = (keys.clone(), region.clone());
+            async move {
+                let token = keys.fetch_for(&io).await?;
+                bedrock_key::token(&token, &region, io.wall_clock())
+            }
+        })
+    }
+
+    fn aws_source<F>(
+        &self,
+        name: impl Into<String>,
+        source: impl Fn(Fetcher, Environment) -> F + Send + Sync + 'static,
+    ) -> Credentials
+    where
+        F: Future<Output = Result<Token, Error>> + Send + 'static,
+    {
+        let environment = self.clone();
+        // Of logins that are renewed the refresh token changes, so two renewals at a time would be one too many.
+        Credentials::from_async(name, move |io| source(io, environment.clone())).exclusive()
+    }
+}
+
+async fn chain(io: &Fetcher, environment: &Environment) -> Result<Token, Error> {
+    if let Some(token) = keys_of_environment(environment)? {
+        return Ok(token);
+    }
+    let (name, is_named) = profile::name_of(environment);
+    let (file, arn) = (
+        environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"),
+        environment.get("AWS_ROLE_ARN"),
+    );
+    if let (Some(file), false) = (file, is_named) {
+        let role = Role {
+            arn: arn
+                .ok_or_else(|| {
+                    config("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not")
+                })?
+                .to_owned(),
+            session_name: environment.get("AWS_ROLE_SESSION_NAME").map(str::to_owned),
+            ..Role::default()
+        };
+        return sts::web_identity(io, environment, region(environment)?, &role, file).await;
+    }
+    match profile::fetch(io, environment, &name).await {
+        // A profile that is not there and was not asked for is none, and so is one that has only a region.
+        Err(error) if !is_named && error.code() == Some("credentials_missing") => {}
+        result => return result,
+    }
+    if container::is_configured(environment) {
+        return container::fetch(io, environment).await;
+    }
+    imds::fetch(io, environment).await.map_err(|error| {
+        let looked_at =
+            "no keys in the environment, no profile, no container, and of the instance: ";
+        missing_or(error, looked_at)
+    })
+}
+
+fn missing_or(error: Error, before: &str) -> Error {
+    let message = [before, error.message()].concat();
+    match error.code() {
+        Some("credentials_missing" | "credentials_unreachable") => missing(message),
+        _ => error,
+    }
+}
+
+fn keys_of_environment(environment: &Environment) -> Result<Option<Token>, Error> {
+    const ID: &str = "AWS_ACCESS_KEY_ID";
+    const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+    match (environment.get(ID), environment.get(SECRET)) {
+        (None, None) => Ok(None),
+        (Some(id), Some(secret)) => {
+            let token = environment.get("AWS_SESSION_TOKEN").map(str::to_owned);
+            let keys =
+                AwsCredentials::new(id, secret, token).map_err(|error| config(error.message()))?;
+            Ok(Some(Token::aws(keys).never_expires()))
+        }
+        (Some(_), None) => Err(config(format!("{ID} is set, but {SECRET} is not"))),
+        (None, Some(_)) => Err(config(format!("{SECRET} is set, but {ID} is not"))),
+    }
+}
+
+fn region(environment: &Environment) -> Result<&str, Error> {
+    environment
+        .get("AWS_REGION")
+        .or_else(|| environment.get("AWS_DEFAULT_REGION"))
+        .ok_or_else(|| config("a role needs a region: set AWS_REGION"))
+}
+
+/// What of the settings of AWS can be told without a request.
+pub(crate) struct AwsSettings {
+    profiles: Profiles,
+    pub(crate) profile: String,
+    /// Whether something else than the profile names a source of keys.
+    is_named: bool,
+}
+
+impl AwsSettings {
+    /// `file` gives `None` for a file that does not exist.
+    pub(crate) fn read(
+        environment: &Environment,
+        file: impl Fn(&str) -> Option<String>,
+    ) -> Result<AwsSettings, Error> {
+        let profiles = profile::read(environment, &file)?;
+        let (name, is_chosen) = profile::name_of(environment);
+        let is_named = environment.get("AWS_ACCESS_KEY_ID").is_some()
+            || environment.get("AWS_SECRET_ACCESS_KEY").is_some()
+            || (environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() && !is_chosen)
+            || container::is_configured(environment)
+            || (imds::base(environment)?.is_some() && is_instance(environment, &file));
+        Ok(AwsSettings {
+            profiles,
+            profile: name,
+            is_named,
+        })
+    }
+
+    /// Whether something in the environment or in the files names a source of keys.
+    pub(crate) fn source(&self) -> Result<bool, Error> {
+        match profile::Plan::of(&self.profiles, &self.profile) {
+            _ if self.is_named => Ok(true),
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("credentials_missing") => Ok(false),
+            Err(error) => Err(Error::new(ErrorKind::InvalidRequest, error.message())),
+        }
+    }
+
+    pub(crate) fn region(&self) -> Option<&str> {
+        let region = self.profiles.profile(&self.profile)?.get("region")?;
+        (!region.is_empty()).then_some(region)
+    }
+}
+
+/// Whether this is an EC2 instance, as far as can be told without asking its metadata service: on other machines the wait for it
+/// would be in vain.
+fn is_instance(environment: &Environment, file: impl Fn(&str) -> Option<String>) -> bool {
+    if environment
+        .get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+        .is_some()
+        || environment
+            .get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE")
+            .is_some()
+    {
+        return true;
+    }
+    [
+        "/sys/class/dmi/id/sys_vendor",
+        "/sys/class/dmi/id/board_vendor",
+    ]
+    .iter()
+    .filter_map(|path| file(path))
+    .any(|text| text.trim_start().starts_with("Amazon EC2"))
+        || file("/sys/hypervisor/uuid").is_some_and(|text| {
+            text.get(..3)
+                .is_some_and(|start| start.eq_ignore_ascii_case("ec2"))
+        })
+}

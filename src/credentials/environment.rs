@@ -1,0 +1,91 @@
+//! Variables of a process, as sources use them.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+use zeroize::Zeroizing;
+
+/// The variables by which vendors' own programs find credentials, read once. The names are the vendors' own; a blank
+/// variable counts as one that is not set.
+///
+/// Each method that is named after a source gives [`Credentials`](super::Credentials) to share between providers and clients.
+#[derive(Clone)]
+pub struct Environment(Arc<BTreeMap<&'static str, Zeroizing<String>>>);
+
+impl Environment {
+    /// Reads the variables that any source uses with a function, such as a test's own. A program reads its real
+    /// environment with [`Environment::from_process`].
+    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let read = NAMES.iter().filter_map(|name| {
+            let value = Zeroizing::new(variable(name)?);
+            (!value.trim().is_empty()).then_some((*name, value))
+        });
+        Environment(Arc::new(read.collect()))
+    }
+
+    /// The same with this variable, if it is not set.
+    pub(crate) fn or(&self, name: &'static str, value: &str) -> Self {
+        let mut variables = BTreeMap::clone(&self.0);
+        variables
+            .entry(name)
+            .or_insert_with(|| Zeroizing::new(value.to_owned()));
+        Environment(Arc::new(variables))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        debug_assert!(NAMES.contains(&name), "{name} is not read");
+        self.0.get(name).map(|value| value.trim())
+    }
+
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        self.get(name)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The user's folder.
+    pub(crate) fn home(&self) -> Option<String> {
+        if let Some(home) = self.get("HOME").or_else(|| self.get("USERPROFILE")) {
+            return Some(home.to_owned());
+        }
+        Some([self.get("HOMEDRIVE")?, self.get("HOMEPATH")?].concat())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+/// All that is ever read.
+const NAMES: &[&str] = &[
+    "HOME",
+    "USERPROFILE",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "APPDATA",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_SSO",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+];
