@@ -4,7 +4,7 @@
 
 use crate::proxy::Proxy;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, fmt::Display, io};
 use unifiedai_transport::{
     Phase,
     RequestDelivery::NotSent,
@@ -19,40 +19,36 @@ pub fn invalid_request(why: &str) -> TransportError {
     TransportError::new(Request, NotSent, message)
 }
 
-/// Host and port in the form of error texts.
+/// The name of a [`Peer`](crate::target::Peer) could not be resolved.
 #[must_use]
-pub fn address_text(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
-/// A host name could not be resolved. `place` is host and port, or `the proxy` and its URL.
-#[must_use]
-pub fn dns(place: &str, cause: &io::Error) -> TransportError {
+pub fn dns(place: &impl Display, cause: &io::Error) -> TransportError {
     let message = format!("the name of {place} could not be resolved: {}", text(cause));
     TransportError::new(Dns, NotSent, message)
 }
 
-/// The connection to `place` failed.
+/// The name of a [`Peer`](crate::target::Peer) has no address.
 #[must_use]
-pub fn connect(place: &str, cause: &io::Error) -> TransportError {
+pub fn no_address(place: &impl Display) -> TransportError {
+    dns(place, &io::Error::other("it has no address"))
+}
+
+/// The connection to a [`Peer`](crate::target::Peer) failed.
+#[must_use]
+pub fn connect(place: &impl Display, cause: &io::Error) -> TransportError {
     let message = format!("no connection to {place}: {}", text(cause));
     TransportError::new(Connect, NotSent, message)
 }
 
 /// The deadline for connecting passed.
 #[must_use]
-pub fn connect_timeout(place: &str) -> TransportError {
+pub fn connect_timeout(place: &impl Display) -> TransportError {
     let message = format!("no connection to {place} in time");
     TransportError::new(Timeout(Phase::Connect), NotSent, message)
 }
 
-/// The TLS handshake with `place` failed.
+/// The TLS handshake with a [`Peer`](crate::target::Peer) failed.
 #[must_use]
-pub fn handshake(place: &str, cause: &io::Error) -> TransportError {
+pub fn handshake(place: &impl Display, cause: &io::Error) -> TransportError {
     let Some(error) = find::<TlsError>(cause) else {
         // The server closed or reset the connection, as one that is being restarted does.
         let message = format!("no connection to {place}: TLS handshake: {}", text(cause));
@@ -118,13 +114,13 @@ pub(crate) fn wants_credentials(status: u16) -> String {
 }
 
 /// The proxy refuses a connection to `target`, and will again.
-pub(crate) fn proxy_refused(proxy: &Proxy, target: &str, why: &str) -> TransportError {
+pub(crate) fn proxy_refused(proxy: &Proxy, target: &impl Display, why: &str) -> TransportError {
     let message = format!("the proxy {proxy} refused the connection to {target}: {why}");
     TransportError::new(TransportErrorKind::Proxy, NotSent, message)
 }
 
 /// The proxy could not connect to `target` this time.
-pub(crate) fn proxy_failed(proxy: &Proxy, target: &str, why: &str) -> TransportError {
+pub(crate) fn proxy_failed(proxy: &Proxy, target: &impl Display, why: &str) -> TransportError {
     let message = format!("the proxy {proxy} gave no connection to {target}: {why}");
     TransportError::new(Connect, NotSent, message)
 }

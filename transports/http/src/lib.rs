@@ -3,7 +3,6 @@
 //! Without features: options, TLS configuration, proxy rules, error texts, clocks. The feature `client` adds an HTTP
 //! client over hyper that is generic over the runtime's sockets, tasks and timers.
 
-pub mod addresses;
 #[cfg(feature = "client")]
 mod client;
 pub mod clock;
@@ -14,6 +13,7 @@ pub mod headers;
 mod no_proxy;
 pub mod options;
 pub mod proxy;
+pub mod target;
 pub mod tls;
 pub mod tunnel;
 

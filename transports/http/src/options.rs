@@ -1,6 +1,6 @@
 //! The options of a client, the same for every transport.
 
-use crate::proxy::Proxies;
+use crate::{proxy::Proxies, target::Peer};
 use rustls::{
     ClientConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -134,13 +134,13 @@ impl Options {
 
     /// The addresses of a host that is an address itself or is one of [`resolved`](Self::resolved).
     #[must_use]
-    pub fn known_addresses(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
-            return Some(vec![SocketAddr::new(address, port)]);
+    pub fn known_addresses(&self, peer: &Peer<'_>) -> Option<Vec<SocketAddr>> {
+        if let Ok(address) = peer.host.parse() {
+            return Some(vec![SocketAddr::new(address, peer.port)]);
         }
-        let known = |(name, _): &&(Box<str>, Vec<IpAddr>)| name.eq_ignore_ascii_case(host);
+        let known = |(name, _): &&(Box<str>, Vec<IpAddr>)| name.eq_ignore_ascii_case(peer.host);
         let (_, addresses) = self.resolved.iter().rfind(known)?;
-        let with_port = |address: &IpAddr| SocketAddr::new(*address, port);
+        let with_port = |address: &IpAddr| SocketAddr::new(*address, peer.port);
         Some(addresses.iter().map(with_port).collect())
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     error::{proxy_refused, proxy_setting, wants_credentials},
     no_proxy::NoProxy,
+    target::{Peer, Target, address_text},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -153,14 +154,6 @@ const SCHEMES: [(Scheme, &str, u16); 4] = [
     (Scheme::Socks5h, "socks5h", 1080),
 ];
 
-impl Scheme {
-    /// True for `Http` and `Https`.
-    #[must_use]
-    pub fn is_http(self) -> bool {
-        matches!(self, Scheme::Http | Scheme::Https)
-    }
-}
-
 /// One proxy. `Display` shows its URL without user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
@@ -178,16 +171,17 @@ impl Proxy {
         self.scheme
     }
 
-    /// The host name or address; an IPv6 address has no brackets.
+    /// The proxy as a host to connect to. The port is 80, 443 or 1080 if the URL has none.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn peer(&self) -> Peer<'_> {
+        Peer::new(&self.host, self.port, format!("the proxy {self}"))
     }
 
-    /// The port; 80, 443 or 1080 if the URL has none.
+    /// True if the proxy takes requests to this target with absolute URIs, not through a tunnel: some HTTP proxies refuse tunnels to
+    /// port 80.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub fn takes_absolute_uris(&self, target: &Target) -> bool {
+        matches!(self.scheme, Scheme::Http | Scheme::Https) && !target.tls()
     }
 
     /// User and password.
@@ -210,7 +204,6 @@ impl Proxy {
     }
 
     /// The error of a response that refuses the credentials for this proxy, to a request through it without a tunnel.
-    /// `target` is host and port.
     ///
     /// Only a proxy sends status 407. Status 401 is the server's unless the response requests authentication with a
     /// proxy; nothing else distinguishes the two.
@@ -219,15 +212,14 @@ impl Proxy {
         &self,
         status: StatusCode,
         headers: &HeaderMap,
-        target: &dyn fmt::Display,
+        target: &Target,
     ) -> Option<TransportError> {
         let is_refusal = match status {
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
             StatusCode::UNAUTHORIZED => headers.contains_key(PROXY_AUTHENTICATE),
             _ => false,
         };
-        let why = wants_credentials(status.as_u16());
-        is_refusal.then(|| proxy_refused(self, &target.to_string(), &why))
+        is_refusal.then(|| proxy_refused(self, target, &wants_credentials(status.as_u16())))
     }
 }
 
@@ -235,7 +227,7 @@ impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = SCHEMES.iter().find(|(scheme, ..)| *scheme == self.scheme);
         let scheme = named.map_or("", |(_, name, _)| name);
-        let place = crate::error::address_text(&self.host, self.port);
+        let place = address_text(&self.host, self.port);
         write!(f, "{scheme}://{place}")
     }
 }
@@ -286,7 +278,7 @@ fn parse(url: &str, source: &str) -> Result<Arc<Proxy>, Arc<str>> {
     let is_long = credentials
         .as_ref()
         .is_some_and(|(user, password)| user.len() > 255 || password.len() > 255);
-    if !scheme.is_http() && is_long {
+    if matches!(scheme, Scheme::Socks5 | Scheme::Socks5h) && is_long {
         return Err(refused(
             "has a user or password of more than 255 bytes, the most that SOCKS 5 can carry",
         ));

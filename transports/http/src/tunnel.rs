@@ -1,10 +1,16 @@
 //! Requests a connection to the target from a proxy: CONNECT (RFC 9110, 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
 
 use crate::{
-    error::{address_text, proxy_failed, proxy_refused, wants_credentials},
-    proxy::Proxy,
+    error::{proxy_failed, proxy_refused, wants_credentials},
+    proxy::{Proxy, Scheme},
+    target::{Peer, address_text},
 };
-use std::{fmt, mem, net::IpAddr, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use unifiedai_transport::TransportError;
 use zeroize::Zeroizing;
 
@@ -12,70 +18,51 @@ use zeroize::Zeroizing;
 /// [`input`](Self::input) until it returns true.
 pub struct Handshake {
     proxy: Arc<Proxy>,
-    host: Box<str>,
-    port: u16,
-    state: State,
-    /// It may hold the password.
-    output: Zeroizing<Vec<u8>>,
+    /// Host and port.
+    target: String,
+    steps: VecDeque<Step>,
     input: Vec<u8>,
 }
 
-#[derive(Clone, Copy)]
-enum State {
-    Connect,
-    SocksMethod,
-    SocksPassword,
-    SocksReply,
-    Done,
-}
+/// A message to the proxy, which may hold the password, and what reads the reply.
+struct Step(Zeroizing<Vec<u8>>, Reader);
+
+/// How many bytes of the input the reply has, or `None` if it is not complete.
+type Reader = fn(&mut Handshake) -> Result<Option<usize>, TransportError>;
 
 /// The largest head of an answer to CONNECT.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 impl Handshake {
-    /// Creates a handshake for a connection to a host, given as a name or an address. With
-    /// [`Scheme::Socks5`](crate::proxy::Scheme::Socks5) the caller resolves the name and passes an address.
-    #[must_use]
-    pub fn new(proxy: Arc<Proxy>, host: &str, port: u16) -> Self {
+    /// Creates a handshake for a connection to a target. With [`Scheme::Socks5`] the caller resolves its name and passes an address.
+    ///
+    /// # Errors
+    /// `TransportErrorKind::Proxy` if the target's name is longer than SOCKS 5 can carry.
+    pub fn new(
+        proxy: Arc<Proxy>,
+        target: &Peer<'_>,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, TransportError> {
         let mut handshake = Handshake {
-            state: State::Done,
-            host: host.trim_matches(['[', ']']).into(),
-            port,
-            output: Zeroizing::default(),
+            target: address_text(target.host, target.port),
+            steps: VecDeque::new(),
             input: Vec::new(),
             proxy,
         };
-        handshake.begin();
-        handshake
-    }
-
-    fn begin(&mut self) {
-        if !self.proxy.scheme().is_http() {
-            self.state = State::SocksMethod;
-            self.output = match self.proxy.credentials() {
-                Some(_) => vec![5, 2, 0, 2],
-                None => vec![5, 1, 0],
-            }
-            .into();
-            return;
-        }
-        self.state = State::Connect;
-        let target = self.target();
-        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
-        let authorization = self.proxy.authorization();
-        let [name, value, end] = match &authorization {
-            Some(value) => [&b"Proxy-Authorization: "[..], value.as_bytes(), b"\r\n"],
-            None => [&b""[..]; 3],
+        let steps = match handshake.proxy.scheme() {
+            Scheme::Http | Scheme::Https => vec![handshake.connect()],
+            Scheme::Socks5 | Scheme::Socks5h => handshake.socks(target, address)?,
         };
-        self.output = [request.as_bytes(), name, value, end, b"\r\n"]
-            .concat()
-            .into();
+        handshake.steps = steps.into();
+        Ok(handshake)
     }
 
     /// The bytes that must be written now, completely.
     #[must_use]
     pub fn output(&mut self) -> Zeroizing<Vec<u8>> {
-        mem::take(&mut self.output)
+        let step = self.steps.front_mut();
+        step.map(|Step(message, _)| mem::take(message))
+            .unwrap_or_default()
     }
 
     /// Takes the bytes that were read; none means that the proxy closed the connection. Returns true once the
@@ -89,88 +76,47 @@ impl Handshake {
             return Err(self.failed("it closed the connection"));
         }
         self.input.extend_from_slice(bytes);
-        if let Some(used) = self.step()? {
+        let Some(&Step(_, read)) = self.steps.front() else {
+            return Ok(true);
+        };
+        if let Some(used) = read(self)? {
+            self.steps.pop_front();
             self.input.drain(..used);
+            if !self.input.is_empty() {
+                return Err(self.refused("it sent data that was not asked for"));
+            }
         }
-        let is_done = matches!(self.state, State::Done);
-        if !self.input.is_empty() && (is_done || !self.output.is_empty()) {
-            return Err(self.refused("it sent data that was not asked for"));
-        }
-        Ok(is_done)
+        Ok(self.steps.is_empty())
     }
 
-    /// How many bytes of the input a step took, or `None` if it needs more.
-    fn step(&mut self) -> Result<Option<usize>, TransportError> {
-        match (self.state, &*self.input) {
-            (State::Connect, head) => {
-                let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") else {
-                    return self.check_unfinished().map(|()| None);
-                };
-                self.check_status()?;
-                self.state = State::Done;
-                Ok(Some(end.saturating_add(4)))
-            }
-            (State::SocksMethod, [5, method, ..]) => {
-                match method {
-                    0 => self.socks_request()?,
-                    2 if self.proxy.credentials().is_some() => self.socks_password(),
-                    _ => return Err(self.refused("it wants other credentials (SOCKS 5)")),
-                }
-                Ok(Some(2))
-            }
-            (State::SocksPassword, [1, status, ..]) => {
-                if *status != 0 {
-                    return Err(self.refused("user or password is wrong (SOCKS 5)"));
-                }
-                self.socks_request()?;
-                Ok(Some(2))
-            }
-            (State::SocksReply, [5, 0, _, kind, rest @ ..]) => {
-                let address = match (kind, rest) {
-                    (1, _) => 4,
-                    (4, _) => 16,
-                    (3, [length, ..]) => usize::from(*length).saturating_add(1),
-                    (3, []) => return Ok(None),
-                    _ => return Err(self.refused("its answer is not SOCKS 5")),
-                };
-                let size = address.saturating_add(6);
-                if self.input.len() < size {
-                    return Ok(None);
-                }
-                self.state = State::Done;
-                Ok(Some(size))
-            }
-            (State::SocksReply, [5, reply, ..]) if *reply != 0 => Err(self.socks_error(*reply)),
-            (State::SocksMethod | State::SocksReply, [5, ..] | [])
-            | (State::SocksPassword, [1, ..] | [])
-            | (State::Done, _) => Ok(None),
-            _ => Err(self.refused("its answer is not SOCKS 5")),
-        }
+    fn connect(&self) -> Step {
+        let target = &self.target;
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+        let authorization = self.proxy.authorization();
+        let [name, value, end] = match &authorization {
+            Some(value) => [&b"Proxy-Authorization: "[..], value.as_bytes(), b"\r\n"],
+            None => [&b""[..]; 3],
+        };
+        let message = [request.as_bytes(), name, value, end, b"\r\n"].concat();
+        Step(message.into(), Handshake::connect_reply)
     }
 
-    /// Refuses what will not become a head.
-    fn check_unfinished(&self) -> Result<(), TransportError> {
-        let start = b"HTTP/1.";
-        let length = self.input.len().min(start.len());
-        if self.input.get(..length) != start.get(..length) {
+    fn connect_reply(&mut self) -> Result<Option<usize>, TransportError> {
+        let is_http = b"HTTP/1.".iter().zip(&self.input).all(|(a, b)| a == b);
+        if !is_http {
             return Err(self.refused("its answer is not HTTP"));
         }
-        if self.input.len() > MAX_HEADER_BYTES {
-            return Err(self.refused("the head of its answer is larger than 16 KiB"));
-        }
-        Ok(())
-    }
-
-    fn check_status(&self) -> Result<(), TransportError> {
-        let digits = match &*self.input {
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', rest @ ..] => rest.get(..3),
-            _ => None,
+        let Some(end) = self.input.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return match self.input.len() > MAX_HEADER_BYTES {
+                true => Err(self.refused("the head of its answer is larger than 16 KiB")),
+                false => Ok(None),
+            };
         };
-        let status = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| digits.parse::<u16>().ok());
+        let digits = self.input.get(8..12).unwrap_or_default();
+        let status = std::str::from_utf8(digits).ok();
+        let status = status.and_then(|digits| digits.strip_prefix(' ')?.parse::<u16>().ok());
         match status {
-            Some(200..=299) => Ok(()),
+            Some(200..=299) => Ok(Some(end.saturating_add(4))),
             Some(status @ 500..) => Err(self.failed(&format!("it answered with status {status}"))),
             Some(407) => Err(self.refused(&wants_credentials(407))),
             Some(status) => Err(self.refused(&format!("it answered with status {status}"))),
@@ -178,44 +124,78 @@ impl Handshake {
         }
     }
 
-    fn socks_password(&mut self) {
-        let (user, password) = self.proxy.credentials().unwrap_or_default();
-        let length = |part: &str| [u8::try_from(part.len()).unwrap_or_default()];
-        let (user_length, password_length) = (length(user), length(password));
-        let message: [&[u8]; 5] = [
-            &[1],
-            &user_length,
-            user.as_bytes(),
-            &password_length,
-            password.as_bytes(),
-        ];
-        self.output = message.concat().into();
-        self.state = State::SocksPassword;
+    fn socks(
+        &self,
+        target: &Peer<'_>,
+        address: Option<SocketAddr>,
+    ) -> Result<Vec<Step>, TransportError> {
+        let length = |text: &str| u8::try_from(text.len()).ok();
+        let host = match address.map_or_else(|| target.host.parse(), |address| Ok(address.ip())) {
+            Ok(IpAddr::V4(v4)) => [&[1][..], &v4.octets()].concat(),
+            Ok(IpAddr::V6(v6)) => [&[4][..], &v6.octets()].concat(),
+            Err(_) => {
+                let length = length(target.host).ok_or_else(|| {
+                    self.refused("the target's name is longer than SOCKS 5 can carry")
+                })?;
+                [&[3, length], target.host.as_bytes()].concat()
+            }
+        };
+        let request = [&[5, 1, 0], &*host, &target.port.to_be_bytes()].concat();
+        let request = Step(request.into(), Handshake::socks_reply);
+        let Some((user, password)) = self.proxy.credentials() else {
+            return Ok(vec![
+                Step(vec![5, 1, 0].into(), Handshake::socks_method),
+                request,
+            ]);
+        };
+        // Longer ones were refused with the proxy's URL.
+        let [user_length, password_length] =
+            [user, password].map(|part| [length(part).unwrap_or_default()]);
+        let (user, password) = (user.as_bytes(), password.as_bytes());
+        let login = [&[1], &user_length[..], user, &password_length, password].concat();
+        Ok(vec![
+            Step(vec![5, 2, 0, 2].into(), Handshake::socks_method),
+            Step(login.into(), Handshake::socks_login_reply),
+            request,
+        ])
     }
 
-    fn socks_request(&mut self) -> Result<(), TransportError> {
-        let mut output = vec![5, 1, 0];
-        match self.host.parse() {
-            Ok(IpAddr::V4(v4)) => {
-                output.push(1);
-                output.extend_from_slice(&v4.octets());
+    fn socks_method(&mut self) -> Result<Option<usize>, TransportError> {
+        match &*self.input {
+            [5, 0, ..] => {
+                // Without the login, which lies between this step and the request.
+                while self.steps.len() > 2 {
+                    self.steps.remove(1);
+                }
+                Ok(Some(2))
             }
-            Ok(IpAddr::V6(v6)) => {
-                output.push(4);
-                output.extend_from_slice(&v6.octets());
-            }
-            Err(_) => {
-                let Ok(length) = u8::try_from(self.host.len()) else {
-                    return Err(self.refused("the name is longer than SOCKS 5 can carry"));
-                };
-                output.extend_from_slice(&[3, length]);
-                output.extend_from_slice(self.host.as_bytes());
-            }
+            [5, 2, ..] if self.proxy.credentials().is_some() => Ok(Some(2)),
+            [5] => Ok(None),
+            [5, ..] => Err(self.refused("it wants other credentials (SOCKS 5)")),
+            _ => Err(self.refused("its answer is not SOCKS 5")),
         }
-        output.extend_from_slice(&self.port.to_be_bytes());
-        self.output = output.into();
-        self.state = State::SocksReply;
-        Ok(())
+    }
+
+    fn socks_login_reply(&mut self) -> Result<Option<usize>, TransportError> {
+        match &*self.input {
+            [1, 0, ..] => Ok(Some(2)),
+            [1] => Ok(None),
+            [1, ..] => Err(self.refused("user or password is wrong (SOCKS 5)")),
+            _ => Err(self.refused("its answer is not SOCKS 5")),
+        }
+    }
+
+    fn socks_reply(&mut self) -> Result<Option<usize>, TransportError> {
+        let address = match &*self.input {
+            [5, reply, ..] if *reply != 0 => return Err(self.socks_error(*reply)),
+            [5, 0, _, 1, ..] => 4,
+            [5, 0, _, 4, ..] => 16,
+            [5, 0, _, 3, length, ..] => usize::from(*length).saturating_add(1),
+            [5] | [5, 0] | [5, 0, _] | [5, 0, _, 3] => return Ok(None),
+            _ => return Err(self.refused("its answer is not SOCKS 5")),
+        };
+        let size = address.saturating_add(6);
+        Ok((self.input.len() >= size).then_some(size))
     }
 
     fn socks_error(&self, reply: u8) -> TransportError {
@@ -232,16 +212,12 @@ impl Handshake {
         self.failed(&format!("{why} (SOCKS 5 reply {reply})"))
     }
 
-    fn target(&self) -> String {
-        address_text(&self.host, self.port)
-    }
-
     fn refused(&self, why: &str) -> TransportError {
-        proxy_refused(&self.proxy, &self.target(), why)
+        proxy_refused(&self.proxy, &self.target, why)
     }
 
     fn failed(&self, why: &str) -> TransportError {
-        proxy_failed(&self.proxy, &self.target(), why)
+        proxy_failed(&self.proxy, &self.target, why)
     }
 }
 

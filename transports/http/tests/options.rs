@@ -4,7 +4,7 @@
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use unifiedai_http::{Options, addresses::interleaved, clock, tls};
+use unifiedai_http::{Options, clock, target::interleaved, tls};
 use unifiedai_transport::Time;
 
 #[test]

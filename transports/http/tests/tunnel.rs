@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
-use unifiedai_http::{proxy::Proxies, tunnel::Handshake};
+use unifiedai_http::{proxy::Proxies, target::Target, tunnel::Handshake};
 use unifiedai_transport::{RequestDelivery, TransportError, TransportErrorKind};
 
 fn handshake(proxy: &str, host: &str, port: u16) -> Handshake {
     let proxies = Proxies::all(proxy);
     let proxy = proxies.route(true, "a.test", 443).unwrap().unwrap();
-    Handshake::new(Arc::clone(proxy), host, port)
+    Handshake::new(Arc::clone(proxy), &target(host, port).peer(), None).unwrap()
+}
+
+fn target(host: &str, port: u16) -> Target {
+    Target::of(&format!("https://{host}:{port}").parse().unwrap()).unwrap()
 }
 
 /// What was written and how it ended, with the proxy's answers cut into pieces of this size.
@@ -181,7 +185,8 @@ fn a_refusal_by_socks_is_final() {
         );
         assert!(!error.to_string().contains("CANARY"));
     }
-    let long = "x".repeat(256);
-    let (_, end) = run(handshake("socks5h://p", &long, 1), &[&[5, 0]], 9);
-    assert_eq!(end.unwrap_err().kind(), TransportErrorKind::Proxy);
+    let (long, proxies) = (target(&"x".repeat(256), 1), Proxies::all("socks5h://p"));
+    let proxy = proxies.route(true, "a.test", 443).unwrap().unwrap();
+    let error = Handshake::new(Arc::clone(proxy), &long.peer(), None).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Proxy);
 }

@@ -1,17 +1,19 @@
 //! smol's sockets and tasks.
 
-use crate::{
-    tcp::Tcp,
-    timeout::{Http2Timer, Timer},
-};
+use crate::timeout::Timer;
 use async_io::Async;
+use smol_hyper::rt::SmolTimer;
 use socket2::SockRef;
 use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpStream, ToSocketAddrs},
 };
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 use unifiedai_http::Runtime;
+
+/// A TCP stream of smol's with the traits of tokio's, which TLS and the client go by. Its reads always ask the socket.
+pub type Tcp = Compat<Async<TcpStream>>;
 
 /// The runtime [smol](https://docs.rs/smol).
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl Runtime for Smol {
     }
 
     fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
-        Http2Timer
+        SmolTimer::new()
     }
 
     async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -43,10 +45,10 @@ impl Runtime for Smol {
     }
 
     async fn connect(address: SocketAddr) -> io::Result<Tcp> {
-        Async::<TcpStream>::connect(address).await.map(Tcp)
+        Ok(Async::<TcpStream>::connect(address).await?.compat())
     }
 
     fn socket(tcp: &Tcp) -> SockRef<'_> {
-        SockRef::from(tcp.0.get_ref())
+        SockRef::from(tcp.get_ref().get_ref())
     }
 }

@@ -8,11 +8,9 @@
 //! never proxied.
 
 mod connect;
-mod tcp;
 mod timeout;
 
-pub use connect::Smol;
-pub use tcp::Tcp;
+pub use connect::{Smol, Tcp};
 pub use timeout::Timer;
 pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 

@@ -1,10 +1,9 @@
 //! Timers of smol's reactor.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use unifiedai_http::clock;
 use unifiedai_transport::Time;
@@ -41,30 +40,5 @@ impl unifiedai_http::Timer for Timer {
             timer.set_at(due);
             *set = due;
         }
-    }
-}
-
-/// The timer of hyper's HTTP/2.
-pub(crate) struct Http2Timer;
-
-struct Sleep(async_io::Timer);
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(cx).map(drop)
-    }
-}
-
-impl hyper::rt::Sleep for Sleep {}
-
-impl hyper::rt::Timer for Http2Timer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep(async_io::Timer::after(duration)))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep(async_io::Timer::at(deadline)))
     }
 }

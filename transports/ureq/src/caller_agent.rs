@@ -14,7 +14,7 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_http::clock;
+use unifiedai_http::{clock, target::Target};
 use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
 pub(crate) fn send(
@@ -22,7 +22,7 @@ pub(crate) fn send(
     (parts, body): (request::Parts, Bytes),
     limits: AttemptDeadlines,
     call: Call,
-    place: &str,
+    target: &Target,
 ) -> Result<(response::Parts, Chunks), TransportError> {
     let (head, heads) = mpsc::sync_channel(1);
     let (chunk, chunks) = mpsc::sync_channel(1);
@@ -53,7 +53,7 @@ pub(crate) fn send(
         stage: Stage::Sent,
         ..call
     };
-    let head = call.run(place, || {
+    let head = call.run(target, || {
         thread::Builder::new().spawn(work)?;
         receive(&heads, Duration::MAX)?
             .unwrap_or_else(|| Err(io::Error::from(ErrorKind::BrokenPipe).into()))

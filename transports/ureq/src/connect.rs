@@ -1,13 +1,14 @@
-//! Opens connections: name lookup, TCP, a proxy if there is one, TLS.
+//! How a connection is opened: name lookup, TCP, a proxy, TLS.
 
 use crate::{
     connection::Connection,
     idle::Idle,
-    proxy, race,
+    race,
     socket::{Socket, Stream},
     timeout::{self, Stage},
 };
-use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::{SockRef, TcpKeepalive};
 use std::{
     fmt,
     io::{self, ErrorKind},
@@ -17,6 +18,8 @@ use std::{
 use unifiedai_http::{
     Options, error,
     proxy::{Proxy, Scheme},
+    target::{Peer, Target},
+    tunnel::Handshake,
 };
 use unifiedai_transport::TransportError;
 use ureq::{
@@ -34,13 +37,6 @@ pub(crate) struct Connector {
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) options: Arc<Options>,
     pub(crate) idle: Arc<Idle>,
-}
-
-/// What is connected to, and what errors call it.
-pub(crate) struct TargetAddress<'a> {
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-    pub(crate) name: String,
 }
 
 /// An open connection, and what a request on it has before its path.
@@ -67,124 +63,104 @@ impl Connector {
     }
 
     fn reach(&self, uri: &Uri) -> Result<Opened, TransportError> {
-        let (tls, host, port) = target(uri)?;
-        let name = error::address_text(host, port);
-        let place = TargetAddress { host, port, name };
-        let (mut stream, absolute) = match self.options.proxies.route(tls, host, port)? {
-            Some(proxy) => self.reach_by(proxy, tls, &place)?,
-            None => (self.tcp(&place)?, None),
+        let target = Target::of(uri)?;
+        let peer = target.peer();
+        let proxies = &self.options.proxies;
+        let proxy = proxies.route(target.tls(), peer.host, peer.port)?;
+        let mut stream = match proxy {
+            Some(proxy) => self.reach_through(proxy, &target)?,
+            None => self.tcp(&peer)?,
         };
-        if tls {
-            stream = self.handshake(stream, &place)?;
+        if target.tls() {
+            stream = self.handshake(stream, &peer)?;
         }
+        let absolute = proxy.filter(|proxy| proxy.takes_absolute_uris(&target));
+        let absolute = absolute.map(|_| format!("http://{}", target.without_user()).into());
         Ok((stream, absolute))
     }
 
-    fn reach_by(
+    fn reach_through(
         &self,
         proxy: &Arc<Proxy>,
-        tls: bool,
-        target: &TargetAddress,
-    ) -> Result<Opened, TransportError> {
-        let name = format!("the proxy {proxy}");
-        let (host, port) = (proxy.host(), proxy.port());
-        let place = TargetAddress { host, port, name };
-        let mut stream = self.tcp(&place)?;
+        target: &Target,
+    ) -> Result<Box<dyn Stream>, TransportError> {
+        let (peer, behind) = (proxy.peer(), target.peer());
+        let mut stream = self.tcp(&peer)?;
         if proxy.scheme() == Scheme::Https {
-            stream = self.handshake(stream, &place)?;
+            stream = self.handshake(stream, &peer)?;
         }
-        if proxy.scheme().is_http() && !tls {
-            let place = if target.port == 80 {
-                target.host
-            } else {
-                &*target.name
-            };
-            return Ok((stream, Some(format!("http://{place}").into())));
+        if proxy.takes_absolute_uris(target) {
+            return Ok(stream);
         }
         let address = match proxy.scheme() {
-            Scheme::Socks5 => self
-                .lookup(target)?
-                .first()
-                .map(|first| first.ip().to_string()),
+            Scheme::Socks5 => self.lookup(&behind)?.first().copied(),
             _ => None,
         };
-        let host = address.as_deref().unwrap_or(target.host);
-        proxy::tunnel(&mut *stream, proxy, host, target.port, &place)?;
-        Ok((stream, None))
+        let mut handshake = Handshake::new(Arc::clone(proxy), &behind, address)?;
+        let failed = |cause| failed(&peer, &cause, error::connect);
+        let mut buffer = [0; 512];
+        loop {
+            stream.write_all(&handshake.output()).map_err(failed)?;
+            let read = stream.read(&mut buffer).map_err(failed)?;
+            if handshake.input(buffer.get(..read).unwrap_or_default())? {
+                return Ok(stream);
+            }
+        }
     }
 
-    fn tcp(&self, place: &TargetAddress) -> Result<Box<dyn Stream>, TransportError> {
-        let addresses = self.lookup(place)?;
-        let tcp = race::connect(&addresses).and_then(|tcp| {
+    fn tcp(&self, peer: &Peer<'_>) -> Result<Box<dyn Stream>, TransportError> {
+        let tcp = race::connect(&self.lookup(peer)?).and_then(|tcp| {
             tcp.set_nodelay(true)?;
             if let Some(after) = self.options.tcp_keep_alive {
-                let keep_alive = socket2::TcpKeepalive::new().with_time(after);
-                socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)?;
+                let keep_alive = TcpKeepalive::new().with_time(after);
+                SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)?;
             }
             Ok(tcp)
         });
         let mut socket = Socket::default();
-        socket.begin(tcp.map_err(|cause| failed(place, &cause, error::connect))?);
+        socket.begin(tcp.map_err(|cause| failed(peer, &cause, error::connect))?);
         Ok(Box::new(socket))
     }
 
     fn handshake(
         &self,
         mut stream: Box<dyn Stream>,
-        place: &TargetAddress,
+        peer: &Peer<'_>,
     ) -> Result<Box<dyn Stream>, TransportError> {
-        let name = ServerName::try_from(place.host.trim_matches(['[', ']']).to_owned())
-            .map_err(|_| error::invalid_request("the host is not a valid server name"))?;
-        let session = ClientConnection::new(Arc::clone(&self.tls), name).map_err(io::Error::other);
-        let session = session.and_then(|mut session| {
+        let session = ClientConnection::new(Arc::clone(&self.tls), peer.server_name()?);
+        let session = session.map_err(io::Error::other).and_then(|mut session| {
             while session.is_handshaking() {
                 session.complete_io(&mut stream)?;
             }
             Ok(session)
         });
-        let session = session.map_err(|cause| failed(place, &cause, error::handshake))?;
+        let session = session.map_err(|cause| failed(peer, &cause, error::handshake))?;
         Ok(Box::new(StreamOwned::new(session, stream)))
     }
 
     /// All addresses of a host.
-    fn lookup(&self, place: &TargetAddress) -> Result<Vec<SocketAddr>, TransportError> {
-        if let Some(known) = self.options.known_addresses(place.host, place.port) {
+    fn lookup(&self, peer: &Peer<'_>) -> Result<Vec<SocketAddr>, TransportError> {
+        if let Some(known) = self.options.known_addresses(peer) {
             return Ok(known);
         }
-        let name = (place.host.to_owned(), place.port);
-        let found = race::in_time(move || match name.to_socket_addrs()?.collect::<Vec<_>>() {
-            none if none.is_empty() => Err(io::Error::other("it has no address")),
-            addresses => Ok(addresses),
-        });
-        found.map_err(|cause| failed(place, &cause, error::dns))
+        let name = (peer.host.to_owned(), peer.port);
+        match race::in_time(move || Ok(name.to_socket_addrs()?.collect::<Vec<_>>())) {
+            Ok(none) if none.is_empty() => Err(error::no_address(peer)),
+            found => found.map_err(|cause| failed(peer, &cause, error::dns)),
+        }
     }
 }
 
 /// Why there is no connection: the limit for connecting has passed, or `error` says it.
-pub(crate) fn failed(
-    place: &TargetAddress,
+fn failed<'p>(
+    peer: &Peer<'p>,
     cause: &io::Error,
-    error: fn(&str, &io::Error) -> TransportError,
+    error: fn(&Peer<'p>, &io::Error) -> TransportError,
 ) -> TransportError {
     match cause.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => error::connect_timeout(&place.name),
-        _ => error(&place.name, cause),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => error::connect_timeout(peer),
+        _ => error(peer, cause),
     }
-}
-
-/// Whether TLS is asked for, host, port.
-pub(crate) fn target(uri: &Uri) -> Result<(bool, &str, u16), TransportError> {
-    let usual = match uri.scheme_str() {
-        Some("http") => Some((false, 80)),
-        Some("https") => Some((true, 443)),
-        _ => None,
-    };
-    let host = uri.host().filter(|host| !host.is_empty());
-    let (Some((tls, port)), Some(host)) = (usual, host) else {
-        let why = "the URL has no host, or a scheme other than `http` and `https`";
-        return Err(error::invalid_request(why));
-    };
-    Ok((tls, host, uri.port_u16().unwrap_or(port)))
 }
 
 impl fmt::Debug for Connector {

@@ -2,12 +2,12 @@
 
 use crate::timeout::Stage;
 use std::io::ErrorKind;
-use unifiedai_http::error::find;
+use unifiedai_http::{error::find, target::Target};
 use unifiedai_transport::{Phase, RequestDelivery, TransportError, TransportErrorKind};
 use ureq::{Error, Timeout};
 
-/// What failed on a connection to `place`, a host and port.
-pub(crate) fn from_ureq(error: Error, stage: Stage, place: &str) -> TransportError {
+/// What failed on a connection to a target.
+pub(crate) fn from_ureq(error: Error, stage: Stage, target: &Target) -> TransportError {
     let error = match error {
         // From this crate's connector.
         Error::Other(other) => match other.downcast::<TransportError>() {
@@ -29,17 +29,17 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, place: &str) -> TransportErr
             TransportErrorKind::Request | TransportErrorKind::Timeout(_)
         ) =>
         {
-            format!("{kind}: {place}")
+            format!("{kind}: {target}")
         }
-        Error::Io(cause) => format!("{kind}: {place}: {cause}"),
-        _ => format!("{kind}: {place}: {error}"),
+        Error::Io(cause) => format!("{kind}: {target}: {cause}"),
+        _ => format!("{kind}: {target}: {error}"),
     };
     TransportError::new(kind, delivery, text)
 }
 
-pub(crate) fn cancelled(stage: Stage, place: &str) -> TransportError {
+pub(crate) fn cancelled(stage: Stage, target: &Target) -> TransportError {
     let kind = TransportErrorKind::Cancelled;
-    TransportError::new(kind, delivery(stage), format!("{kind}: {place}"))
+    TransportError::new(kind, delivery(stage), format!("{kind}: {target}"))
 }
 
 fn delivery(stage: Stage) -> RequestDelivery {

@@ -10,7 +10,6 @@ mod connect;
 mod connection;
 mod error;
 mod idle;
-pub mod proxy;
 mod race;
 mod read;
 mod send;
@@ -20,13 +19,12 @@ mod timeout;
 use bytes::Bytes;
 use connect::Connector;
 use idle::Idle;
-use proxy::Proxies;
 use std::{fmt, sync::Arc, time::Duration, time::SystemTime};
-use unifiedai_http::{clock, tls};
+use unifiedai_http::{clock, proxy::Proxies, tls};
 use unifiedai_transport::{AttemptDeadlines, Time, Transport, TransportError};
 
 pub use read::Body;
-pub use unifiedai_http::{ConfigError, Options, rustls};
+pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 
 /// A client with a connection pool. Clones share it.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_http::addresses::{ATTEMPT_DELAY, interleaved};
+use unifiedai_http::target::{ATTEMPT_DELAY, interleaved};
 
 /// How often a waiting call is asked whether it was cancelled.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);

@@ -9,11 +9,10 @@ use http::HeaderMap;
 use std::{
     fmt,
     io::{self, Read},
-    sync::Arc,
 };
 #[cfg(feature = "gzip")]
 use unifiedai_http::gzip::Decoder;
-use unifiedai_http::headers::keeps_connection;
+use unifiedai_http::{headers::keeps_connection, target::Target};
 use unifiedai_transport::{
     self as contract, CancelHandle, Time, TransportError, TransportErrorKind,
 };
@@ -23,7 +22,7 @@ use ureq::BodyReader;
 pub struct Body {
     /// Gone once it has ended.
     source: Option<Source>,
-    place: Arc<str>,
+    target: Target,
     cancel: Option<CancelHandle>,
     /// The connection may serve another call once the body has ended.
     keeps: bool,
@@ -46,12 +45,12 @@ impl Body {
         source: Source,
         headers: &mut HeaderMap,
         from_proxy: bool,
-        place: Arc<str>,
+        target: Target,
         cancel: Option<CancelHandle>,
     ) -> Self {
         Body {
             source: Some(source),
-            place,
+            target,
             cancel,
             keeps: keeps_connection(headers, from_proxy),
             #[cfg(feature = "gzip")]
@@ -71,7 +70,7 @@ impl Body {
             keeps: self.keeps,
             cancel: self.cancel.clone(),
         };
-        let read = call.run(&self.place, || Ok(source.read(buffer)?));
+        let read = call.run(&self.target, || Ok(source.read(buffer)?));
         // After a timeout the body can be read on.
         let is_over = match &read {
             Ok(size) => *size == 0,
@@ -118,7 +117,7 @@ impl contract::ResponseBody for Body {
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
         #[cfg(feature = "gzip")]
         while let Some(decoder) = &mut self.decoder {
-            let part = decoder.pull(&self.place);
+            let part = decoder.pull(&self.target);
             let part = part.inspect_err(|_| self.source = None)?;
             if part.is_some() || decoder.is_ended() {
                 return Ok(part);

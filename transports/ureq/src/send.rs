@@ -2,14 +2,12 @@
 
 use crate::{
     UreqTransport, caller_agent,
-    connect::target,
     read::{Body, Source},
     timeout::{Call, Stage},
 };
 use bytes::Bytes;
 use http::{Response, header::PROXY_AUTHORIZATION, request::Parts};
-use std::sync::Arc;
-use unifiedai_http::{error::address_text, headers::check_length};
+use unifiedai_http::{headers::check_length, target::Target};
 use unifiedai_transport::{AttemptDeadlines, CancelHandle, TransportError};
 use ureq::Error;
 
@@ -20,15 +18,14 @@ pub(crate) fn send(
 ) -> Result<Response<Body>, TransportError> {
     check_length(&request)?;
     let (mut parts, body) = request.into_parts();
-    let (tls, host, port) = target(&parts.uri)?;
-    let place: Arc<str> = address_text(host, port).into();
+    let target = Target::of(&parts.uri)?;
     let cancel = parts.extensions.get::<CancelHandle>().cloned();
     // In a tunnel the credentials went before; otherwise they go with each request.
     let proxy = match &agent.proxies {
-        Some(proxies) if !tls => proxies.route(tls, host, port)?,
+        Some(proxies) if !target.tls() => proxies.route(false, target.host(), target.port())?,
         _ => None,
     };
-    let proxy = proxy.filter(|proxy| proxy.scheme().is_http());
+    let proxy = proxy.filter(|proxy| proxy.takes_absolute_uris(&target));
     let by = limits.headers.min(limits.total);
     let call = Call {
         stage: Stage::Unsent,
@@ -39,22 +36,23 @@ pub(crate) fn send(
         cancel: cancel.clone(),
     };
     let (mut head, source) = if agent.proxies.is_none() {
-        let (head, chunks) = caller_agent::send(&agent.agent, (parts, body), limits, call, &place)?;
+        let (head, chunks) =
+            caller_agent::send(&agent.agent, (parts, body), limits, call, &target)?;
         (head, Source::Worker(chunks))
     } else {
         if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization()) {
             parts.headers.insert(PROXY_AUTHORIZATION, authorization);
         }
-        let response = call.run(&place, || run(&agent.agent, parts, &body))?;
+        let response = call.run(&target, || run(&agent.agent, parts, &body))?;
         let (status, headers) = (response.status(), response.headers());
-        if let Some(error) = proxy.and_then(|proxy| proxy.refusal(status, headers, &place)) {
+        if let Some(error) = proxy.and_then(|proxy| proxy.refusal(status, headers, &target)) {
             return Err(error);
         }
         let (head, body) = response.into_parts();
         (head, Source::Here(body.into_reader()))
     };
     head.extensions.clear();
-    let body = Body::new(source, &mut head.headers, proxy.is_some(), place, cancel);
+    let body = Body::new(source, &mut head.headers, proxy.is_some(), target, cancel);
     Ok(Response::from_parts(head, body))
 }
 

@@ -8,7 +8,7 @@ use std::{
     io::{self, ErrorKind},
     time::Duration,
 };
-use unifiedai_http::clock;
+use unifiedai_http::{clock, target::Target};
 use unifiedai_transport::{CancelHandle, Time, TransportError};
 use ureq::Error;
 
@@ -56,10 +56,10 @@ thread_local! {
 const OVERTIME: Duration = Duration::from_millis(1);
 
 impl Call {
-    /// Does this part of the call on this thread. `place` is host and port, for errors.
+    /// Does this part of the call on this thread. Errors name the target.
     pub(crate) fn run<T>(
         mut self,
-        place: &str,
+        target: &Target,
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, TransportError> {
         if self.by != Time::MAX {
@@ -67,16 +67,16 @@ impl Call {
         }
         // While a thread's own values are dropped, this one may be gone.
         let Ok(outer) = CALL.try_with(|call| call.replace(self)) else {
-            return Err(error::cancelled(Stage::Ended, place));
+            return Err(error::cancelled(Stage::Ended, target));
         };
         let done = work();
         let call = CALL.replace(outer);
         let stage = call.stage;
         // A socket that was shut down to cancel the call looks like the end of a body without a length.
         if call.is_cancelled() {
-            return Err(error::cancelled(stage, place));
+            return Err(error::cancelled(stage, target));
         }
-        done.map_err(|failure| error::from_ureq(failure, stage, place))
+        done.map_err(|failure| error::from_ureq(failure, stage, target))
     }
 
     fn is_cancelled(&self) -> bool {

@@ -4,14 +4,13 @@ use super::{
     Io, Runtime, Shared, Timer,
     connection::{Connection, http1},
     http2::{Turn, http2},
-    target::Target,
     tcp::{SocketState, Tcp},
 };
 use crate::{
     Options,
-    addresses::{ATTEMPT_DELAY, interleaved},
     error::{self, connect_timeout},
     proxy::{Proxy, Scheme},
+    target::{ATTEMPT_DELAY, Peer, Target, interleaved},
     tunnel::Handshake,
 };
 use rustls::ClientConfig;
@@ -19,7 +18,7 @@ use socket2::TcpKeepalive;
 use std::{
     future::{Future, poll_fn},
     io, mem,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Poll, ready},
@@ -38,11 +37,11 @@ pub(crate) async fn connect<R: Runtime>(
     by: Time,
     timer: &mut R::Timer,
 ) -> Result<(Connection<R>, bool), TransportError> {
-    let late = || connect_timeout(&target.to_string());
+    let late = || connect_timeout(target);
     let gate = shared.pool.gate(target, runtime);
     let failures = gate.failures.load(Relaxed);
     let mut turn = None;
-    if target.tls && !gate.is_http1.load(Relaxed) {
+    if target.tls() && !gate.is_http1.load(Relaxed) {
         let waiting = pin!(Arc::clone(&gate.lock).lock_owned());
         turn = Some(timer.within(by, waiting).await.ok_or_else(late)?);
         if let Some(kept) = shared.pool.take(target, runtime) {
@@ -72,28 +71,21 @@ async fn open<R: Runtime>(
     runtime: R::Id,
     turn: &mut Option<Turn>,
 ) -> Result<Connection<R>, TransportError> {
-    let (host, port) = (target.host(), target.port());
-    let route = shared.options.proxies.route(target.tls, host, port)?;
+    let (options, peer) = (&shared.options, target.peer());
+    let route = options.proxies.route(target.tls(), peer.host, peer.port)?;
     let (mut io, watch) = match route {
         Some(proxy) => connect_through_proxy(proxy, target, shared).await?,
-        None => connect_tcp::<R>(host, port, &target.to_string(), &shared.options).await?,
+        None => connect_tcp::<R>(&peer, options).await?,
     };
-    if target.tls {
+    if target.tls() {
         let is_http2;
-        (io, is_http2) = tls(io, &shared.tls, host, &target.to_string()).await?;
+        (io, is_http2) = tls(io, &shared.tls, &peer).await?;
         if is_http2 {
             return http2(io, target, runtime, shared, turn).await;
         }
     }
-    let proxy = route
-        .filter(|proxy| uses_absolute_uris(proxy, target))
-        .cloned();
-    http1(io, watch, target, runtime, proxy).await
-}
-
-/// HTTP proxies are asked for absolute URIs if the target is `http://`; some refuse tunnels to port 80.
-fn uses_absolute_uris(proxy: &Proxy, target: &Target) -> bool {
-    proxy.scheme().is_http() && !target.tls
+    let proxy = route.filter(|proxy| proxy.takes_absolute_uris(target));
+    http1(io, watch, target, runtime, proxy.cloned()).await
 }
 
 async fn connect_through_proxy<R: Runtime>(
@@ -101,24 +93,23 @@ async fn connect_through_proxy<R: Runtime>(
     target: &Target,
     shared: &Shared<R>,
 ) -> Result<Stream, TransportError> {
-    let name = format!("the proxy {proxy}");
-    let (mut io, watch) =
-        connect_tcp::<R>(proxy.host(), proxy.port(), &name, &shared.options).await?;
+    let (peer, behind) = (proxy.peer(), target.peer());
+    let (mut io, watch) = connect_tcp::<R>(&peer, &shared.options).await?;
     if proxy.scheme() == Scheme::Https {
-        io = tls(io, &shared.proxy_tls, proxy.host(), &name).await?.0;
+        io = tls(io, &shared.proxy_tls, &peer).await?.0;
     }
-    if uses_absolute_uris(proxy, target) {
+    if proxy.takes_absolute_uris(target) {
         return Ok((io, watch));
     }
-    let (mut host, port) = (target.host().to_owned(), target.port());
-    if proxy.scheme() == Scheme::Socks5 && host.parse::<IpAddr>().is_err() {
-        let found = resolve::<R>(&host, port, &target.to_string(), &shared.options).await?;
-        host = found
-            .first()
-            .map_or(host, |address| address.ip().to_string());
+    let mut address = None;
+    if proxy.scheme() == Scheme::Socks5 {
+        address = resolve::<R>(&behind, &shared.options)
+            .await?
+            .into_iter()
+            .next();
     }
-    let mut handshake = Handshake::new(Arc::clone(proxy), &host, port);
-    let failed = |e: io::Error| error::connect(&name, &e);
+    let mut handshake = Handshake::new(Arc::clone(proxy), &behind, address)?;
+    let failed = |e: io::Error| error::connect(&peer, &e);
     let mut buffer = [0; 512];
     loop {
         io.write_all(&handshake.output()).await.map_err(failed)?;
@@ -134,42 +125,35 @@ async fn connect_through_proxy<R: Runtime>(
 async fn tls(
     io: Box<dyn Io>,
     config: &Arc<ClientConfig>,
-    host: &str,
-    name: &str,
+    peer: &Peer<'_>,
 ) -> Result<(Box<dyn Io>, bool), TransportError> {
     let connector = TlsConnector::from(Arc::clone(config));
-    let connecting = connector.connect(Target::server_name(host)?, io).await;
-    let tls = connecting.map_err(|e| error::handshake(name, &e))?;
+    let connecting = connector.connect(peer.server_name()?, io).await;
+    let tls = connecting.map_err(|e| error::handshake(peer, &e))?;
     let is_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok((Box::new(tls), is_http2))
 }
 
 async fn resolve<R: Runtime>(
-    host: &str,
-    port: u16,
-    name: &str,
+    peer: &Peer<'_>,
     options: &Options,
 ) -> Result<Vec<SocketAddr>, TransportError> {
-    if let Some(known) = options.known_addresses(host, port) {
+    if let Some(known) = options.known_addresses(peer) {
         return Ok(known);
     }
-    match R::resolve(host.to_owned(), port).await {
-        Ok(found) if found.is_empty() => {
-            Err(error::dns(name, &io::Error::other("it has no address")))
-        }
-        found => found.map_err(|e| error::dns(name, &e)),
+    match R::resolve(peer.host.to_owned(), peer.port).await {
+        Ok(found) if found.is_empty() => Err(error::no_address(peer)),
+        found => found.map_err(|e| error::dns(peer, &e)),
     }
 }
 
 /// TCP to the first of a host's addresses that answers.
 async fn connect_tcp<R: Runtime>(
-    host: &str,
-    port: u16,
-    name: &str,
+    peer: &Peer<'_>,
     options: &Options,
 ) -> Result<Stream, TransportError> {
     type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
-    let mut addresses = interleaved(&resolve::<R>(host, port, name, options).await?).into_iter();
+    let mut addresses = interleaved(&resolve::<R>(peer, options).await?).into_iter();
     let mut attempts: Vec<Attempt<R::Tcp>> = Vec::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let mut timer = R::Timer::default();
@@ -209,6 +193,6 @@ async fn connect_tcp<R: Runtime>(
         }
         Ok(tcp)
     });
-    let (tcp, watch) = Tcp::<R>::new(connected.map_err(|e| error::connect(name, &e))?);
+    let (tcp, watch) = Tcp::<R>::new(connected.map_err(|e| error::connect(peer, &e))?);
     Ok((Box::new(tcp), watch))
 }

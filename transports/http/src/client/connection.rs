@@ -1,10 +1,7 @@
 //! One connection to a server, over HTTP/1.1 or HTTP/2.
 
-use super::{
-    Io, RequestBody, Runtime, Timer, error::send_error, http2::Stream, target::Target,
-    tcp::SocketState,
-};
-use crate::proxy::Proxy;
+use super::{Io, RequestBody, Runtime, Timer, error::send_error, http2::Stream, tcp::SocketState};
+use crate::{proxy::Proxy, target::Target};
 use http::{Request, Response};
 use hyper::{
     body::Incoming,

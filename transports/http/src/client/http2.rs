@@ -4,8 +4,8 @@ use super::{
     Io, RequestBody, Runtime, Shared,
     connection::{Answer, Connection},
     error::send_error,
-    target::Target,
 };
+use crate::target::Target;
 use http::Request;
 use hyper::{client::conn::http2, rt::Executor};
 use hyper_util::rt::TokioIo;

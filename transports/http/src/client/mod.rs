@@ -8,7 +8,6 @@ mod pool;
 mod read;
 mod send;
 mod service;
-mod target;
 mod tcp;
 mod timeout;
 

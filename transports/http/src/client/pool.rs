@@ -4,9 +4,8 @@ use super::{
     Runtime, Timer,
     connection::{Connection, Http1},
     http2::Multiplexed,
-    target::Target,
 };
-use crate::Options;
+use crate::{Options, target::Target};
 use std::{
     future::poll_fn,
     sync::{

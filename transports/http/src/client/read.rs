@@ -1,8 +1,9 @@
 //! A response's body, read as it comes.
 
-use super::{Timer, error::read_error, target::Target, timeout::body_timeout};
+use super::{Timer, error::read_error, timeout::body_timeout};
 #[cfg(feature = "gzip")]
 use crate::gzip::Decoder;
+use crate::target::Target;
 use bytes::{Buf as _, Bytes};
 use http::Response;
 use hyper::body::Body;

@@ -6,13 +6,13 @@ use super::{
     connection::Connection,
     error::{is_above_last, send_error},
     read::ResponseBody,
-    target::Target,
     timeout::header_timeout,
 };
 use crate::{
     error::invalid_request,
     headers::{check_length, keeps_connection},
     proxy::Proxy,
+    target::Target,
 };
 use bytes::Bytes;
 use http::{

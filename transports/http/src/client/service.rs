@@ -1,9 +1,7 @@
 //! A client of the caller's own: any service that turns a request into a response.
 
-use super::{
-    Timer, error::send_error, read::ResponseBody, target::Target, timeout::header_timeout,
-};
-use crate::{clock, headers::check_length};
+use super::{Timer, error::send_error, read::ResponseBody, timeout::header_timeout};
+use crate::{clock, headers::check_length, target::Target};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Body;
