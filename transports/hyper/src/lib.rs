@@ -27,4 +27,4 @@ pub type HyperTransport = unifiedai_http::Client<Tokio>;
 ///
 /// `B` is the type of the request body: `Bytes` for a mock, `Full<Bytes>` for hyper-util's client, `reqwest::Body`
 /// for reqwest's.
-pub type ServiceTransport<S, B> = unifiedai_http::ServiceClient<S, B, Timer>;
+pub type ServiceTransport<S, B> = unifiedai_http::ServiceClient<S, B, Tokio>;

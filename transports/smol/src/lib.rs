@@ -24,4 +24,4 @@ pub type SmolTransport = unifiedai_http::Client<Smol>;
 ///
 /// `B` is the type of the request body: `Bytes` for a mock, `Full<Bytes>` for hyper-util's client, `reqwest::Body`
 /// for reqwest's.
-pub type ServiceTransport<S, B> = unifiedai_http::ServiceClient<S, B, Timer>;
+pub type ServiceTransport<S, B> = unifiedai_http::ServiceClient<S, B, Smol>;

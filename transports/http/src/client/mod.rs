@@ -11,8 +11,7 @@ mod service;
 mod tcp;
 mod timeout;
 
-pub use read::{Carrier, ResponseBody};
-pub use send::Kept;
+pub use read::ResponseBody;
 pub use service::ServiceClient;
 pub use timeout::Timer;
 
@@ -43,7 +42,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 type RequestBody = Box<Full<Bytes>>;
 
 /// The body of a response.
-pub type Body<R> = ResponseBody<Incoming, <R as Runtime>::Timer, Kept<R>>;
+pub type Body<R> = ResponseBody<Incoming, R>;
 
 /// Sockets, tasks and timers of an async runtime.
 pub trait Runtime: Send + Sync + 'static {

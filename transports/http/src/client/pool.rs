@@ -72,7 +72,7 @@ impl<R: Runtime> Pool<R> {
     pub(crate) fn take(&self, target: &Target, runtime: R::Id) -> Option<Connection<R>> {
         loop {
             let mut inner = self.lock();
-            let host = inner.find(target, runtime)?;
+            let host = inner.host(target, runtime);
             host.http2.retain(|connection| !connection.is_closed());
             if let Some(shared) = host.http2.iter_mut().rfind(|c| c.has_room()) {
                 return Some(shared.stream());
@@ -159,11 +159,7 @@ impl<R: Runtime> Pool<R> {
 }
 
 impl<R: Runtime> Inner<R> {
-    fn find(&mut self, target: &Target, runtime: R::Id) -> Option<&mut Host<R>> {
-        let mut hosts = self.hosts.iter_mut();
-        hosts.find(|host| host.runtime == runtime && host.target == *target)
-    }
-
+    /// The one of this runtime and target, with no connection if it is new.
     fn host(&mut self, target: &Target, runtime: R::Id) -> &mut Host<R> {
         let is_it = |host: &Host<R>| host.runtime == runtime && host.target == *target;
         let found = self.hosts.iter().position(is_it);

@@ -1,6 +1,9 @@
 //! A response's body, read as it comes.
 
-use super::{Timer, error::read_error, timeout::body_timeout};
+use super::{
+    Runtime, Timer as _, connection::Connection, error::read_error, pool::Pool,
+    timeout::body_timeout,
+};
 #[cfg(feature = "gzip")]
 use crate::gzip::Decoder;
 use crate::target::Target;
@@ -11,50 +14,39 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 use unifiedai_transport::{AsyncResponseBody, Time, TransportError};
 
-/// The connection of a body.
-pub trait Carrier: Send + Unpin + 'static {
-    /// Drives the connection's I/O.
-    fn drive(&mut self, _: &mut Context<'_>) {}
-
-    /// The body has ended or was dropped.
-    fn end(&mut self) {}
-}
-
-/// A service's connections are its own.
-impl Carrier for () {}
-
 /// The body of a response.
-pub struct ResponseBody<D, T, C: Carrier> {
+pub struct ResponseBody<D, R: Runtime> {
     /// Gone once it has ended.
     reading: Option<D>,
-    carrier: C,
-    timer: T,
+    /// The connection of the body, and the pool that it returns to. A service has connections of its own.
+    connection: Option<(Connection<R>, Arc<Pool<R>>)>,
+    timer: R::Timer,
     target: Target,
     #[cfg(feature = "gzip")]
     decoder: Option<Box<Decoder>>,
 }
 
-impl<D, T, C> ResponseBody<D, T, C>
+impl<D, R> ResponseBody<D, R>
 where
     D: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
-    T: Timer,
-    C: Carrier,
+    R: Runtime,
 {
     pub(crate) fn of(
         response: Response<D>,
-        carrier: C,
-        timer: T,
+        connection: Option<(Connection<R>, Arc<Pool<R>>)>,
+        timer: R::Timer,
         target: Target,
     ) -> Response<Self> {
         let (mut head, body) = response.into_parts();
         head.extensions.clear();
         let body = ResponseBody {
             reading: Some(body),
-            carrier,
+            connection,
             timer,
             target,
             #[cfg(feature = "gzip")]
@@ -71,7 +63,9 @@ where
         let Some(body) = &mut self.reading else {
             return Poll::Ready(Ok(None));
         };
-        self.carrier.drive(cx);
+        if let Some((Connection::Http1(http1), _)) = &mut self.connection {
+            http1.drive(cx);
+        }
         loop {
             match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -116,19 +110,20 @@ where
     }
 }
 
-impl<D, T, C: Carrier> ResponseBody<D, T, C> {
+impl<D, R: Runtime> ResponseBody<D, R> {
     fn end(&mut self) {
-        if self.reading.take().is_some() {
-            self.carrier.end();
+        self.reading = None;
+        if let Some((Connection::Http1(mut http1), pool)) = self.connection.take() {
+            http1.release();
+            pool.park(http1);
         }
     }
 }
 
-impl<D, T, C> AsyncResponseBody for ResponseBody<D, T, C>
+impl<D, R> AsyncResponseBody for ResponseBody<D, R>
 where
     D: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
-    T: Timer,
-    C: Carrier,
+    R: Runtime,
 {
     fn poll_chunk(
         &mut self,
@@ -145,14 +140,14 @@ where
     }
 }
 
-impl<D, T, C: Carrier> Drop for ResponseBody<D, T, C> {
+impl<D, R: Runtime> Drop for ResponseBody<D, R> {
     /// hyper closes the connection then if there is more of the body than it cares to skip.
     fn drop(&mut self) {
         self.end();
     }
 }
 
-impl<D, T, C: Carrier> fmt::Debug for ResponseBody<D, T, C> {
+impl<D, R: Runtime> fmt::Debug for ResponseBody<D, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
     }

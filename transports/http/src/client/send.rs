@@ -1,7 +1,7 @@
 //! A request on its way, until the head of its response has come.
 
 use super::{
-    Body, Carrier, RequestBody, Runtime, Shared, Timer,
+    Body, RequestBody, Runtime, Shared, Timer,
     connect::connect,
     connection::Connection,
     error::{is_above_last, send_error},
@@ -26,7 +26,6 @@ use std::{
     mem,
     pin::pin,
     sync::Arc,
-    task::Context,
 };
 use unifiedai_transport::{
     AttemptDeadlines, RequestDelivery::NotSent, Time, TransportError, TransportErrorKind::Reset,
@@ -61,7 +60,7 @@ pub(crate) async fn send<R: Runtime>(
             return Err(header_timeout(connection.is_unwritten(None), &target));
         };
         let (error, unsent) = match answer {
-            Ok(response) => return accept(response, connection, timer, shared, target),
+            Ok(response) => return accept(response, connection, timer, &shared, target),
             Err(unanswered) => unanswered,
         };
         connection.retire();
@@ -145,7 +144,7 @@ fn accept<R: Runtime>(
     response: Response<Incoming>,
     mut connection: Connection<R>,
     timer: R::Timer,
-    shared: Arc<Shared<R>>,
+    shared: &Shared<R>,
     target: Target,
 ) -> Result<Response<Body<R>>, TransportError> {
     let (status, headers) = (response.status(), response.headers());
@@ -156,32 +155,8 @@ fn accept<R: Runtime>(
     if let Connection::Http1(http1) = &mut connection {
         http1.keeps = keeps_connection(headers, http1.proxy.is_some());
     }
-    let kept = Kept {
-        connection: Some(connection),
-        shared,
-    };
-    Ok(ResponseBody::of(response, kept, timer, target))
-}
-
-/// The connection that a body comes over. It is kept for the next request.
-pub struct Kept<R: Runtime> {
-    connection: Option<Connection<R>>,
-    shared: Arc<Shared<R>>,
-}
-
-impl<R: Runtime> Carrier for Kept<R> {
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(Connection::Http1(http1)) = &mut self.connection {
-            http1.drive(cx);
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(Connection::Http1(mut http1)) = self.connection.take() {
-            http1.release();
-            self.shared.pool.park(http1);
-        }
-    }
+    let kept = (connection, Arc::clone(&shared.pool));
+    Ok(ResponseBody::of(response, Some(kept), timer, target))
 }
 
 /// hyper leaves it out, and some servers then ask for it.
