@@ -16,7 +16,7 @@ pub(crate) fn send_error(
 ) -> TransportError {
     let (kind, what) = match kind_of(error) {
         HeadersTooLarge => (HeadersTooLarge, "the head of its response is too large"),
-        Protocol => (Protocol, "its response is not HTTP"),
+        Protocol => (Protocol, "its response is not valid HTTP"),
         Connect => (Connect, "no connection"),
         Tls => (Tls, "TLS failed"),
         _ => (Reset, "the connection broke before its response"),
@@ -38,7 +38,7 @@ pub(crate) fn read_error(
 ) -> TransportError {
     let (kind, what) = match kind_of(error) {
         Truncated => (Truncated, "the response ended before its end"),
-        Protocol => (Protocol, "the response's body is not HTTP"),
+        Protocol => (Protocol, "the response's body is not valid HTTP"),
         _ => (Reset, "the connection broke inside the response"),
     };
     failure(kind, Answered, what, error, place)

@@ -61,5 +61,5 @@ pub fn what_is_not_http_is_named<T: Transport>(make: fn(Options) -> T) {
     let server = Server::closing("SSH-2.0-OpenSSH_9.2\r\n\r\n");
     let failure = failure(&make(plain()), &server.uri("/"));
     assert_eq!(failure.kind(), TransportErrorKind::Protocol, "{failure:?}");
-    error_contains(&failure, &[&server.address().to_string(), "not HTTP"]);
+    error_contains(&failure, &[&server.address().to_string(), "not valid HTTP"]);
 }
