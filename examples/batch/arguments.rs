@@ -1,4 +1,4 @@
-use super::common::{TransportName, bad_argument, bad_usage, default_model, text};
+use super::common::{TransportName, bad_argument, bad_usage, default_model, print_help, text};
 use lexopt::prelude::*;
 use std::{path::PathBuf, str::FromStr};
 use unifiedai::{CallOptions, Error};
@@ -15,9 +15,9 @@ Usage: batch [OPTIONS] IN.jsonl OUT.jsonl
   --concurrency N         calls at once (default 8)
   --retries N             attempts after the first (default 2)
 
-A line is {\"custom_id\": .., \"body\": {\"model\": .., \"messages\": [..], ..}}. Ended at any moment, even by SIGKILL, and
-started again with the same files, it asks only for what has no answer yet. Without a key and without --base-url it asks a
-provider that it starts itself, on loopback.";
+A line is {\"custom_id\": .., \"body\": {\"model\": .., \"messages\": [..], ..}}. Ended at any moment, even by
+SIGKILL, and started again with the same files, it asks only for what has no answer yet. Without a key and
+without --base-url it asks a provider that it starts itself, on loopback.";
 
 /// What the command line asks for.
 pub(crate) struct Arguments {
@@ -57,7 +57,7 @@ impl Arguments {
                 Long("concurrency") => arguments.concurrency = number(&text(&mut parser)?)?,
                 Long("retries") => arguments.retries = Some(number(&text(&mut parser)?)?),
                 Long("help") | Short('h') => {
-                    println!("{HELP}");
+                    print_help(HELP);
                     return Ok(None);
                 }
                 Value(file) => files.push(PathBuf::from(file)),

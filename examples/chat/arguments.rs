@@ -1,4 +1,4 @@
-use super::common::{TransportName, bad_argument, bad_usage, default_model, text};
+use super::common::{TransportName, bad_argument, bad_usage, default_model, print_help, text};
 use lexopt::prelude::*;
 use std::time::Duration;
 use unifiedai::{CallOptions, ChatRequest, Error, RetryPolicy};
@@ -88,7 +88,7 @@ impl Arguments {
                     arguments.retries = Some(number("--retries", &text(&mut parser)?)?)
                 }
                 Long("help") | Short('h') => {
-                    println!("{HELP}");
+                    print_help(HELP);
                     return Ok(None);
                 }
                 Value(word) => {

@@ -39,6 +39,100 @@ impl TransportName {
     }
 }
 
+/// What the small programs take: which model of which provider, where, and what to say.
+pub(crate) struct Question {
+    pub(crate) provider: String,
+    pub(crate) model: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) words: Vec<String>,
+}
+
+impl Question {
+    /// `None` if only help was asked for, which is printed then, with the options behind it.
+    pub(crate) fn parse(help: &str, provider: &str) -> Result<Option<Self>, Error> {
+        use lexopt::prelude::{Long, Short, Value};
+        let mut question = Question {
+            provider: provider.to_owned(),
+            model: None,
+            base_url: None,
+            words: Vec::new(),
+        };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next().map_err(bad_argument)? {
+            match argument {
+                Long("provider") => question.provider = text(&mut parser)?,
+                Long("model") => question.model = Some(text(&mut parser)?),
+                Long("base-url") => question.base_url = Some(text(&mut parser)?),
+                Long("help") | Short('h') => {
+                    print_help(&format!("{help}\n\n{}", options(provider)));
+                    return Ok(None);
+                }
+                Value(word) => question.words.push(word.string().map_err(bad_argument)?),
+                other => return Err(bad_argument(other.unexpected())),
+            }
+        }
+        Ok(Some(question))
+    }
+
+    /// The provider, and the server on loopback if it is that.
+    pub(crate) fn provider(&self) -> Result<(Arc<dyn Provider>, Option<Loopback>), Error> {
+        provider(&self.provider, self.base_url.as_deref())
+    }
+
+    pub(crate) fn model(&self) -> &str {
+        let default = || default_model(&self.provider);
+        self.model.as_deref().unwrap_or_else(default)
+    }
+
+    /// The words, or `default` if there are none.
+    pub(crate) fn text(&self, default: &str) -> String {
+        if self.words.is_empty() {
+            default.to_owned()
+        } else {
+            self.words.join(" ")
+        }
+    }
+}
+
+fn options(provider: &str) -> String {
+    format!(
+        "  --provider NAME  {provider} (default), or another provider's name
+  --model NAME     the model to ask
+  --base-url URL   another address, version path included
+
+Without a key and without --base-url the provider is played by one on loopback."
+    )
+}
+
+/// Prints the help of a program, which ends in the same line for each.
+pub(crate) fn print_help(help: &str) {
+    println!(
+        "{help}\n\nExit status: 0 if all went well, 1 if not; an error is one line on stderr."
+    );
+}
+
+/// Whether help is asked for, which is printed then; for programs that read their arguments by position.
+pub(crate) fn help_asked(help: &str) -> bool {
+    let asked = std::env::args()
+        .skip(1)
+        .any(|word| word == "--help" || word == "-h");
+    if asked {
+        print_help(help);
+    }
+    asked
+}
+
+/// The exit status of a program, and its error as one line on stderr.
+pub(crate) fn finish<E: std::fmt::Display>(result: Result<(), E>) -> std::process::ExitCode {
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
 /// The provider of this name, at `base_url` if one is given. Without a key and without an address it is one that runs in
 /// this process, which ends when the second value is dropped; so it is where the usual address is on this machine and
 /// nothing listens there.

@@ -1,4 +1,4 @@
-use super::common::{TransportName, bad_argument, bad_usage, text};
+use super::common::{TransportName, bad_argument, bad_usage, print_help, text};
 use lexopt::prelude::*;
 use std::{path::PathBuf, time::Duration};
 use unifiedai::{ChatRequest, Error, compare::ComparisonMetric};
@@ -69,7 +69,7 @@ impl Arguments {
                 Long("json") => arguments.json = true,
                 Long("plot") => arguments.plot = Some(text(&mut parser)?.into()),
                 Long("help") | Short('h') => {
-                    println!("{HELP}");
+                    print_help(HELP);
                     return Ok(None);
                 }
                 Value(word) => {

@@ -11,6 +11,8 @@
     reason = "a runtime has a clock and sockets, and prints"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../raw_socket/peer.rs"]
 mod peer;
 mod transport;
@@ -57,7 +59,21 @@ async fn chat(client: &AsyncClient, model: &str, question: &str) -> Result<(), E
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+const HELP: &str = "\
+Drives two chats from a loop with thirty frames a second, without a runtime crate.
+
+Usage: custom_runtime [BASE_URL [MODEL]]
+
+Without BASE_URL, that of a server that speaks OpenAI chat over http, a provider on loopback is asked.";
+
+fn main() -> std::process::ExitCode {
+    if common::help_asked(HELP) {
+        return std::process::ExitCode::SUCCESS;
+    }
+    common::finish(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (base_url, _server) = match arguments.next() {
         Some(url) => (url, None),

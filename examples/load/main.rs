@@ -29,6 +29,18 @@ use unifiedai::{
     transport::AsyncTransport,
 };
 
+const HELP: &str = "\
+Puts a load on a server and prints what it costs this process, as one line of JSON.
+
+Usage: load [OPTIONS] BASE_URL chat|stream N CONCURRENCY MODEL
+
+  --provider NAME   cerebras (default), or another provider's name
+  --transport NAME  ureq, hyper (default) or smol
+  --tls CA_FILE     trust the certificates in a PEM file
+  --http2           offer HTTP/2 with --tls, too
+
+N calls are made, CONCURRENCY at once.";
+
 struct Arguments {
     base_url: String,
     stream: bool,
@@ -66,6 +78,9 @@ struct Report {
 }
 
 fn main() -> ExitCode {
+    if common::help_asked(HELP) {
+        return ExitCode::SUCCESS;
+    }
     let result = arguments().and_then(|arguments| {
         let provider = provider::from_env(&arguments.provider, Some(&arguments.base_url))?;
         let options = options(&arguments)?;
@@ -121,9 +136,7 @@ fn main() -> ExitCode {
 
 fn arguments() -> Result<Arguments, Error> {
     let usage = || {
-        bad_usage(
-            "usage: load BASE_URL chat|stream N CONCURRENCY MODEL [--transport T] [--provider P] [--tls CA_FILE] [--http2]",
-        )
+        bad_usage("this takes BASE_URL chat|stream N CONCURRENCY MODEL; `load --help` says more")
     };
     let mut parser = lexopt::Parser::from_env();
     let (mut transport, mut provider, mut words) =

@@ -4,6 +4,8 @@
 //! cargo run --example own_provider
 //! ```
 
+#[path = "../common/mod.rs"]
+mod common;
 mod parrot;
 
 use parrot::Parrot;
@@ -12,7 +14,19 @@ use unifiedai::{
     transport::testing::{MockResponse, MockTransport},
 };
 
-fn main() -> Result<(), Error> {
+const HELP: &str = "\
+Asks a provider that this program brings along, over a scripted transport.
+
+Usage: own_provider";
+
+fn main() -> std::process::ExitCode {
+    if common::help_asked(HELP) {
+        return std::process::ExitCode::SUCCESS;
+    }
+    common::finish(run())
+}
+
+fn run() -> Result<(), Error> {
     let tired = r#"{"squawk": {"code": "tired", "text": "The parrot sleeps."}}"#;
     let server = MockTransport::new([
         MockResponse::json(503, tired), // tried again by itself

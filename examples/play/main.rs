@@ -17,14 +17,13 @@ use unifiedai::Error;
 const HELP: &str = "\
 Plays cases: conversations whose answers are scripted, without network, waits on a virtual clock.
 
-usage: play CASE.json    plays one case and prints one JSON document on one line
+Usage: play CASE.json    plays one case and prints one JSON document on one line
        play -            reads one case a line from stdin and prints one document a line
 
 The document has `sent`, every request, and `answers`, what came of each step. A step whose
 stream says something else in its events than in its response has `event_differences`.
 A case that cannot be played gives a document with `error`, and a line on stderr that names the
-file or line and the member. The exit code is 0 if every case was played and no stream differed.
-";
+file or line and the member. All went well if every case was played and no stream differed.";
 
 fn main() -> ExitCode {
     match arguments().and_then(|name| run(&name)) {
@@ -43,14 +42,14 @@ fn arguments() -> Result<String, Error> {
     while let Some(argument) = parser.next().map_err(bad_argument)? {
         match argument {
             Long("help") | Short('h') => {
-                print!("{HELP}");
+                common::print_help(HELP);
                 std::process::exit(0);
             }
             Value(value) if name.is_none() => name = Some(value.string().map_err(bad_argument)?),
             other => return Err(bad_argument(other.unexpected())),
         }
     }
-    name.ok_or_else(|| bad_usage("usage: play CASE.json, or play - for one case a line on stdin"))
+    name.ok_or_else(|| bad_usage("name a file: play CASE.json, or `play -` for one case a line on stdin; `play --help` says more"))
 }
 
 /// Whether all went well.

@@ -23,14 +23,18 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use std::{process::ExitCode, time::Duration};
 use unifiedai::{ChatRequest, Client, Error, observe::MetricsObserver, transport::UreqTransport};
 
+const HELP: &str = "\
+Asks a few times, and prints the page that Prometheus reads.
+
+Usage: prometheus [OPTIONS]
+
+  --serve SECONDS  serve the page as /metrics on loopback instead, for so long";
+
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
+    if common::help_asked(HELP) {
+        return ExitCode::SUCCESS;
     }
+    common::finish(run())
 }
 
 fn run() -> Result<(), Error> {

@@ -10,6 +10,8 @@
     reason = "a driver has a clock and a socket, and prints"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod peer;
 
 use peer::Peer;
@@ -27,7 +29,21 @@ use unifiedai::{
 };
 use unifiedai_loopback::{Config, Loopback};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+const HELP: &str = "\
+Chats over a plain socket: the machine makes the bytes of HTTP/1.1 and reads them.
+
+Usage: raw_socket [BASE_URL [MODEL]]
+
+Without BASE_URL, that of a server that speaks OpenAI chat over http, a provider on loopback is asked.";
+
+fn main() -> std::process::ExitCode {
+    if common::help_asked(HELP) {
+        return std::process::ExitCode::SUCCESS;
+    }
+    common::finish(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (base_url, _server) = match arguments.next() {
         Some(url) => (url, None),

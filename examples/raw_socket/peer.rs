@@ -37,7 +37,7 @@ impl Peer {
             TransportError::new(
                 TransportErrorKind::Connect,
                 RequestDelivery::NotSent,
-                error.to_string(),
+                format!("{}:{}: {error}", address.0, address.1),
             )
         })?;
         let written = stream

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --example replay -- FILE [--chunk BYTES] [--cut BYTES]
 //! ```
-//! `-` reads many, one JSON object a line.
+//! A file can have many, as a `Recorder` writes them; `-` reads them from stdin.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
@@ -19,11 +19,22 @@ use common::{bad_argument, bad_usage};
 use lexopt::prelude::*;
 use recording::{Outcome, Recording};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::{
     io::{BufRead, Write},
     process::ExitCode,
 };
 use unifiedai::Error;
+
+const HELP: &str = "\
+Feeds recorded exchanges through the core, without a network, and prints one line of JSON for each.
+
+Usage: replay [OPTIONS] FILE
+
+  --chunk BYTES  the body arrives in pieces of so many bytes
+  --cut BYTES    only so many bytes of the body arrive
+
+FILE has one JSON object for each exchange, as `Recorder::to_lines` writes them; `-` is stdin.";
 
 struct Arguments {
     file: String,
@@ -34,14 +45,18 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let result = arguments().and_then(|arguments| run(&arguments));
+    let result = arguments().and_then(|arguments| match arguments {
+        Some(arguments) => run(&arguments),
+        None => Ok(ExitCode::SUCCESS),
+    });
     result.unwrap_or_else(|error| {
         eprintln!("{error}");
         common::print_line::<()>(&Err(error))
     })
 }
 
-fn arguments() -> Result<Arguments, Error> {
+/// `None` if only help was asked for.
+fn arguments() -> Result<Option<Arguments>, Error> {
     let mut parser = lexopt::Parser::from_env();
     let (mut file, mut chunk, mut cut) = (None, None, None);
     while let Some(argument) = parser.next().map_err(bad_argument)? {
@@ -62,35 +77,49 @@ fn arguments() -> Result<Arguments, Error> {
                         .map_err(bad_argument)?,
                 )
             }
+            Long("help") | Short('h') => {
+                common::print_help(HELP);
+                return Ok(None);
+            }
             Value(name) if file.is_none() => file = Some(name.string().map_err(bad_argument)?),
             other => return Err(bad_argument(other.unexpected())),
         }
     }
-    let file = file.ok_or_else(|| bad_usage("usage: replay FILE [--chunk BYTES] [--cut BYTES]"))?;
+    let file =
+        file.ok_or_else(|| bad_usage("name a file: replay FILE; `replay --help` says more"))?;
     if chunk == Some(0) {
         return Err(bad_usage("--chunk takes a number from 1"));
     }
-    Ok(Arguments { file, chunk, cut })
+    Ok(Some(Arguments { file, chunk, cut }))
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
-    if arguments.file == "-" {
+    let unreadable = |e| bad_usage(format!("`{}` cannot be read: {e}", arguments.file));
+    let all_ok = if arguments.file == "-" {
         let mut all_ok = true;
         for line in std::io::stdin().lock().lines() {
-            let line = line.map_err(|e| bad_usage(format!("stdin cannot be read: {e}")))?;
-            if !line.trim().is_empty() {
-                all_ok &= one(&line, arguments);
-            }
+            let line = line.map_err(unreadable)?;
+            all_ok &= line.trim().is_empty() || one(&line, arguments);
         }
-        return Ok(if all_ok {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
-    }
-    let text = std::fs::read_to_string(&arguments.file)
-        .map_err(|e| bad_usage(format!("`{}` cannot be read: {e}", arguments.file)))?;
-    Ok(if one(&text, arguments) {
+        all_ok
+    } else {
+        let text = std::fs::read_to_string(&arguments.file).map_err(unreadable)?;
+        // One object over many lines, or one on each: each ends where its JSON does.
+        let objects: Result<Vec<&RawValue>, _> = serde_json::Deserializer::from_str(&text)
+            .into_iter()
+            .collect();
+        match objects {
+            Ok(objects) if !objects.is_empty() => {
+                let mut all_ok = true;
+                for object in objects {
+                    all_ok &= one(object.get(), arguments);
+                }
+                all_ok
+            }
+            _ => one(&text, arguments), // which says what is wrong
+        }
+    };
+    Ok(if all_ok {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

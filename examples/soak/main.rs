@@ -14,6 +14,8 @@
     reason = "a program that measures and prints"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 #[allow(dead_code, reason = "the CPU time is not of interest here")]
 #[path = "../load/process.rs"]
 mod process;
@@ -38,9 +40,20 @@ use unifiedai::{
     transport::AsyncTransport,
 };
 
+const HELP: &str = "\
+Makes many calls at once to a provider on loopback that breaks in every way, and prints one line of JSON.
+
+Usage: soak [TRANSPORT [CONCURRENCY [ROUNDS]]]
+
+TRANSPORT is hyper (default), smol or ureq. All went well if each call ended in a right answer or a right
+error, and nothing was left over.";
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    if common::help_asked(HELP) {
+        return ExitCode::SUCCESS;
+    }
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == "serve") {
         return server::serve();

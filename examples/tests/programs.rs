@@ -10,31 +10,18 @@
     reason = "a test that goes wrong is to stop"
 )]
 
+mod support;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
+use support::program;
 
 const REQUEST: &str = r#"{"custom_id": "a", "body": {"model": "m", "messages": [{"role": "user", "content": "Hi."}]}}"#;
-
-fn program(name: &str) -> Option<Command> {
-    let test = std::env::current_exe().unwrap();
-    let name = format!("examples/{name}{}", std::env::consts::EXE_SUFFIX);
-    let program = test.parent()?.parent()?.join(name);
-    if !program.exists() {
-        println!("skipped: {} was not built", program.display());
-        return None;
-    }
-    let mut command = Command::new(program);
-    for key in ["CEREBRAS_API_KEY", "CEREBRAS_BASE_URL"] {
-        command.env_remove(key);
-    }
-    command.stdin(Stdio::null());
-    Some(command)
-}
 
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("unifiedai-{name}-{}", std::process::id()));
@@ -204,7 +191,7 @@ fn play_names_the_line_and_the_member_of_a_file() {
     assert!(
         String::from_utf8(help.stdout)
             .unwrap()
-            .contains("usage: play CASE.json")
+            .contains("Usage: play CASE.json")
     );
     fs::remove_dir_all(&folder).unwrap();
 }
