@@ -114,7 +114,7 @@ macro_rules! parameters {
         }
 
         impl fmt::Debug for ChatRequest {
-            /// Shows what is set. Of headers it shows only the names, because a value may be a key (F108).
+            /// Shows what is set. Of headers it shows only the names, because a value may be a key.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let names = |headers: &'_ [(String, String)]| -> Vec<String> {
                     headers.iter().map(|(name, _)| name.clone()).collect()

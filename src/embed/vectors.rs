@@ -1,4 +1,4 @@
-//! Vectors in the wire format. An error names the path of the value (F85).
+//! Vectors in the wire format. An error names the path of the value.
 
 use crate::{
     Error, ErrorKind,

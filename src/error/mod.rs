@@ -259,7 +259,7 @@ impl Error {
         self
     }
 
-    /// Replaces every occurrence of `secret` in what the provider sent (F109: providers echo keys).
+    /// Replaces every occurrence of `secret` in what the provider sent (providers echo keys).
     pub(crate) fn scrub(&mut self, secret: &str) {
         let inner = &mut *self.0;
         text::scrub(&mut inner.message, secret);

@@ -4,7 +4,7 @@ use super::{EXCERPT_BYTES, secret_echo::hidden};
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
-/// Shows text with control characters, C1 included, and bidirectional overrides written as escapes (F110).
+/// Shows text with control characters, C1 included, and bidirectional overrides written as escapes.
 pub(crate) fn escape_controls(text: &str) -> impl fmt::Display + '_ {
     Escaped(text)
 }

@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
     Neutral,
 }
 
-/// Admission by the breaker. Outcomes are ignored if the breaker's state changed in between (F65).
+/// Admission by the breaker. Outcomes are ignored if the breaker's state changed in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BreakerToken(u64);
 
@@ -74,7 +74,7 @@ impl CircuitBreaker {
             State::Open { until, .. } | State::HalfOpen { until, .. } if now < until => {
                 return Err(until);
             }
-            // One probe at a time (F66), and no endless wait for its outcome (F64).
+            // One probe at a time, and no endless wait for its outcome.
             State::Open { pause, .. } | State::HalfOpen { pause, .. } => {
                 self.enter(State::HalfOpen {
                     until: now.saturating_add(self.config.half_open_timeout),
@@ -85,7 +85,7 @@ impl CircuitBreaker {
         Ok(BreakerToken(self.generation))
     }
 
-    /// `jitter` from 0 to 1 spreads the retries of many clients (F72).
+    /// `jitter` from 0 to 1 spreads the retries of many clients.
     pub(super) fn report(
         &mut self,
         ticket: BreakerToken,
@@ -115,7 +115,7 @@ impl CircuitBreaker {
             (State::HalfOpen { pause, .. }, Outcome::Failure) => {
                 self.open(now, pause.saturating_mul(2), jitter);
             }
-            // A probe without an outcome lets the next one in (F64).
+            // A probe without an outcome lets the next one in.
             (State::HalfOpen { pause, .. }, Outcome::Neutral) => {
                 self.enter(State::Open { until: now, pause });
             }

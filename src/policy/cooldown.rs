@@ -29,8 +29,7 @@ impl Cooldown {
     }
 
     /// Waits until every exhausted rate limit is reset. `running` requests have not reported their use yet. `jitter`
-    /// from 0 to 1 makes the wait up to a tenth longer, which spreads the requests of many clients with the same wait
-    /// (F72).
+    /// from 0 to 1 makes the wait up to a tenth longer, which spreads the requests of many clients with the same wait.
     pub(crate) fn apply_headers(
         &mut self,
         now: Time,

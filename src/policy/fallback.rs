@@ -57,7 +57,7 @@ impl FallbackTarget {
 }
 
 impl fmt::Debug for FallbackTarget {
-    /// Shows only the names of headers, because a value may be a key (F108).
+    /// Shows only the names of headers, because a value may be a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
         f.debug_struct("FallbackTarget")

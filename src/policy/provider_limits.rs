@@ -71,7 +71,7 @@ impl ProviderLimits {
     }
 
     /// Sends no requests for a while when most calls fail. This is useful with a fallback target; without one it only
-    /// prolongs an outage (F67).
+    /// prolongs an outage.
     #[must_use]
     pub fn circuit_breaker(self, rules: CircuitBreakerConfig) -> Self {
         self.with(|state| state.breaker = Some(CircuitBreaker::new(rules)))
@@ -167,7 +167,7 @@ impl ProviderLimits {
         self
     }
 
-    /// A panic while the lock was held leaves consistent state: it consists of numbers only (F118).
+    /// A panic while the lock was held leaves consistent state: it consists of numbers only.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -312,7 +312,7 @@ impl Drop for AttemptPermit {
     }
 }
 
-/// What an error says about the provider (F63). The caller's mistakes and rate limits do not count. A connection that
+/// What an error says about the provider. The caller's mistakes and rate limits do not count. A connection that
 /// was closed before the request was sent does not count either: servers close idle connections.
 fn outcome(error: &Error) -> Outcome {
     let is_dead_connection = |failure: &TransportError| {

@@ -69,7 +69,7 @@ impl RateLimiter {
         }
     }
 
-    /// Replaces the reserved tokens by those used (F69).
+    /// Replaces the reserved tokens by those used.
     pub(super) fn correct(&mut self, reserved: u64, used: u64) {
         if let Some(bucket) = &mut self.tokens {
             bucket.give(reserved.saturating_sub(used));
@@ -77,7 +77,7 @@ impl RateLimiter {
         }
     }
 
-    /// Headers can lower the level, never raise it (F68). Missing headers change nothing. `running` requests and
+    /// Headers can lower the level, never raise it. Missing headers change nothing. `running` requests and
     /// `jitter` are as in [`Cooldown::apply_headers`].
     pub(super) fn apply_headers(
         &mut self,
@@ -123,7 +123,7 @@ impl TokenBucket {
     }
 
     fn refill(&mut self, now: Time) {
-        // A time before the last one counts as the last one; a jump fills the bucket at most (F70).
+        // A time before the last one counts as the last one; a jump fills the bucket at most.
         let elapsed = now.saturating_since(self.at).as_nanos();
         self.at = self.at.max(now);
         let gained = elapsed.saturating_mul(self.per_minute.into());

@@ -1,4 +1,4 @@
-/// A budget for the retries of all calls to a provider, so that an outage does not multiply the load on it (F56).
+/// A budget for the retries of all calls to a provider, so that an outage does not multiply the load on it.
 ///
 /// It is full at first. A retry costs ten, after a rate limit or overload five; a success adds one. In the long run
 /// that is one retry for ten successes.

@@ -237,8 +237,8 @@ impl BodyReader {
         }
     }
 
-    /// Decides from the first bytes whether the body is a stream of frames or one JSON value: servers mislabel both
-    /// (F26, F27). `None` while both are possible.
+    /// Decides from the first bytes whether the body is a stream of frames or one JSON value: servers mislabel both.
+    /// `None` while both are possible.
     fn detect_format(&self, held: &Bytes, all: bool) -> Result<Option<BodyFormat>, Error> {
         let Some(first) = held.first() else {
             return Ok(None);
@@ -290,7 +290,7 @@ impl BodyReader {
 
 impl fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Shows nothing of the body: an exchange may be logged (F113), and an error body may contain the key (F109).
+        // Shows nothing of the body: an exchange may be logged, and an error body may contain the key.
         f.debug_struct("BodyReader")
             .field("framing", &self.framing)
             .field("received", &self.received)
@@ -382,7 +382,7 @@ impl FrameDecoder {
         }
     }
 
-    /// The body ended. A last event without its terminator counts if its JSON is complete (F10). Returns whether it
+    /// The body ended. A last event without its terminator counts if its JSON is complete. Returns whether it
     /// was cut.
     fn end<O: Operation>(
         &mut self,

@@ -30,7 +30,7 @@ pub(super) fn transport_error(failure: &TransportError) -> Error {
     }
 }
 
-/// `silent`: no body byte was received after the headers (F36).
+/// `silent`: no body byte was received after the headers.
 pub(super) fn timeout_error(
     timeout: TimeoutKind,
     allowed: Option<Duration>,
@@ -88,7 +88,7 @@ pub(super) fn http_error(
     error.with_status(head.status.as_u16()).with_body(body)
 }
 
-/// The time until the exhausted rate limits are reset, according to the headers (F52).
+/// The time until the exhausted rate limits are reset, according to the headers.
 fn exhausted_for(limits: &[RateLimit]) -> Option<Duration> {
     let used_up = limits.iter().filter(|limit| limit.remaining == Some(0));
     used_up.filter_map(|limit| limit.reset).max()

@@ -27,7 +27,7 @@ use std::{
 };
 use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 
-/// How often a request that was certainly not processed is repeated without counting as a retry (F59, F60).
+/// How often a request that was certainly not processed is repeated without counting as a retry.
 const MAX_FREE_RETRIES: u32 = 2;
 
 /// # Driving
@@ -192,7 +192,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn on_transport_error(&mut self, failure: TransportError) {
-        // The status counts even if the body was not received completely (F38).
+        // The status counts even if the body was not received completely.
         if let State::Body { reader, .. } = &mut self.state {
             if let Some(body) = reader.take_error_body() {
                 let error = self.http_error(body);
@@ -546,7 +546,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     /// Handles a transport error. If the connection was closed before the request was sent, the request is sent over
-    /// another connection with the same permits, because that is no failure of the provider (F59, F60).
+    /// another connection with the same permits, because that is no failure of the provider.
     fn fail_or_resend(&mut self, error: Error) {
         let unsent = error.transport().is_some_and(|failure| {
             failure.delivery() == RequestDelivery::NotSent
@@ -710,7 +710,7 @@ impl<O: Operation> Exchange<O> {
         )
     }
 
-    /// A refused signature may be due to a wrong clock: takes the time of day from the response's `date` (F95b).
+    /// A refused signature may be due to a wrong clock: takes the time of day from the response's `date`.
     /// Returns whether to sign and send again.
     fn learn_clock_skew(&mut self, error: &Error) -> bool {
         let refused = matches!(

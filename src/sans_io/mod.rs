@@ -77,7 +77,7 @@ pub struct Exchange<O: Operation = Chat> {
     /// When the call began; with a driver of this crate, when it was first driven.
     start: CallStart,
     started: bool,
-    /// The latest time that was passed; an earlier one is replaced by it (F70).
+    /// The latest time that was passed; an earlier one is replaced by it.
     now: Time,
     rng: Rng,
     deadlines: Deadlines,
@@ -126,7 +126,7 @@ impl<R> AttemptTarget<R> {
 
 impl<R> fmt::Debug for AttemptTarget<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Does not show the request: an exchange may be logged (F113).
+        // Does not show the request: an exchange may be logged.
         f.debug_struct("AttemptTarget")
             .field("provider", &self.provider)
             .field("timeouts", &self.timeouts)
@@ -166,7 +166,7 @@ enum State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Does not show the request: it contains the prompt, and an exchange may be logged (F113).
+            // Does not show the request: it contains the prompt, and an exchange may be logged.
             State::Ready { at, .. } => f
                 .debug_struct("Ready")
                 .field("at", at)

@@ -15,7 +15,7 @@ pub(super) struct ChoiceFinish {
 
 /// # The end
 impl ResponseBuilder {
-    /// Sets the finish reason of a choice. The first reason counts (F79), but a known one has precedence over an
+    /// Sets the finish reason of a choice. The first reason counts, but a known one has precedence over an
     /// unknown one or none. [`finish_response`](ResponseBuilder::finish_response) emits it, because some servers send
     /// text after it.
     ///
@@ -192,7 +192,7 @@ impl Default for ResponseLimits {
     }
 }
 
-/// The minimum charge of a delta, so that a flood of empty deltas is bounded too (F16).
+/// The minimum charge of a delta, so that a flood of empty deltas is bounded too.
 const DELTA_OVERHEAD: usize = 16;
 
 impl ResponseBuilder {

@@ -100,7 +100,7 @@ struct ChoiceState {
 }
 
 impl ChoiceState {
-    /// Content after a finish reason. Some servers send it (F79); but if the reason is unknown, it was none.
+    /// Content after a finish reason. Some servers send it; but if the reason is unknown, it was none.
     #[cold]
     fn on_content_after_finish(&mut self) {
         let is_unknown =

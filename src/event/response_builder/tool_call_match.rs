@@ -1,4 +1,4 @@
-//! Assigns fragments to tool calls, on APIs that number calls unreliably or not at all (F80), and generates missing
+//! Assigns fragments to tool calls, on APIs that number calls unreliably or not at all, and generates missing
 //! ids.
 
 use crate::{ChatRequest, ContentPart, Error, ErrorKind, ToolCall, policy::Rng};

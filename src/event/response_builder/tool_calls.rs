@@ -29,7 +29,7 @@ const FIRST_CALL_KEY: u32 = MESSAGE_KEY + 1;
 
 /// # Tool calls
 impl ResponseBuilder {
-    /// Adds a fragment of a tool call on an API that numbers its calls, if at all, by itself (F80).
+    /// Adds a fragment of a tool call on an API that numbers its calls, if at all, by itself.
     ///
     /// An id that differs from the open call's starts another call, whatever the index; without an index the fragment
     /// belongs to the last call.
@@ -118,7 +118,7 @@ impl ResponseBuilder {
         Ok(calls.iter().position(|call| call.part == part))
     }
 
-    /// Adds to the arguments of the tool call with this key, and starts the call if it was not started (F89).
+    /// Adds to the arguments of the tool call with this key, and starts the call if it was not started.
     ///
     /// # Errors
     /// `too_large` if a limit is exceeded.

@@ -29,7 +29,7 @@ struct ResponseState {
     decoder: Box<dyn ChatDecoder>,
     /// Boxed, because an exchange is moved more often than it is used.
     builder: Box<ResponseBuilder>,
-    /// An error before any content, in a format that this API does not define (F28).
+    /// An error before any content, in a format that this API does not define.
     error: Option<Error>,
 }
 
@@ -427,7 +427,7 @@ impl Operation for Chat {
 
 impl fmt::Debug for Chat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Shows neither the request nor the response: an exchange may be logged (F113).
+        // Shows neither the request nor the response: an exchange may be logged.
         f.debug_struct("Chat")
             .field("framing", &self.meta.framing)
             .finish_non_exhaustive()
@@ -465,7 +465,7 @@ fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), E
         let parsed: HeaderName = name
             .parse()
             .map_err(|_| refuse(format!("`{}` is not a header name", name.escape_debug())))?;
-        // The value is not shown: it may be a key (F107).
+        // The value is not shown: it may be a key.
         if value.is_empty() || !value.bytes().all(|b| matches!(b, b' '..=b'~')) {
             return Err(refuse(format!(
                 "the value of header `{parsed}` ({} bytes) is empty or contains characters other than visible ASCII",

@@ -156,7 +156,7 @@ fn sum(a: &Usage, b: &Usage) -> Usage {
 
 impl fmt::Debug for Embed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Shows neither the texts nor the vectors: an exchange may be logged (F113).
+        // Shows neither the texts nor the vectors: an exchange may be logged.
         f.debug_struct("Embed")
             .field("texts", &self.batch.texts)
             .finish_non_exhaustive()

@@ -105,7 +105,7 @@ fn holds(name: &str) -> Holds {
 pub(super) struct Secrets(Vec<String>);
 
 impl fmt::Debug for Secrets {
-    /// Shows only the number of secrets: the public type that contains this has a `Debug` too (F108).
+    /// Shows only the number of secrets: the public type that contains this has a `Debug` too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.0.len())
     }
