@@ -235,7 +235,6 @@ fn media(prefix: &str, value: &Value) -> Media {
 
 /// The recorded body without content that has no effect: blank texts, the status of a success, empty settings.
 /// Messages of one role are merged, integers are compared as numbers, and names are normalised.
-/// turn for messages of one role, whole numbers as any others, and names as they are sent.
 fn expected(body: &Value) -> Value {
     let mut body = body.clone();
     let blank = |block: &Value| {

@@ -649,7 +649,7 @@ fn an_error_body_that_is_framed_as_an_event_is_read() {
     }
 }
 
-/// Gateways answer in their own shape whatever wire they were asked in, also with status 200.
+/// Gateways send their own error format with every API, also with status 200.
 #[test]
 fn error_of_another_shape_instead_of_a_response_is_read() {
     let message = "Your account has insufficient balance.";

@@ -300,7 +300,7 @@ fn reset_after_the_end_marker_is_ignored() {
         let response = call.result().unwrap();
         assert_eq!(response.text(), "x");
         let codes: Vec<_> = response.warnings.iter().map(|w| w.code).collect();
-        assert_eq!(codes, ["missing_end"], "told once");
+        assert_eq!(codes, ["missing_end"], "reported once");
 
         let mut call = Call::stream(once());
         call.send();

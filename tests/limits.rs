@@ -145,7 +145,7 @@ fn choices_are_limited() {
         out.choice(choice).unwrap();
     }
     out.text(7, 0, "x").unwrap();
-    refused(&out.text(1, 0, "x").unwrap_err(), "more than 3 answers");
+    refused(&out.text(1, 0, "x").unwrap_err(), "more than 3 choices");
 }
 
 /// Names, ids, signatures, refusals and finish reasons are charged like texts.

@@ -17,7 +17,6 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     /// If the first call fails before the delay is over, its error is the result: hedging is against slowness, a
     /// [`Fallback`](crate::policy::Fallback) is against failure. There is no blocking variant, because a blocking
     /// call cannot be dropped while it runs.
-    /// dropped half-way.
     ///
     /// # Errors
     /// The error of the call that failed last, if both fail.

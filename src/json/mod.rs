@@ -73,7 +73,7 @@ impl Json {
         serde_json::from_str(self.as_str()).map_err(|e| {
             Error::new(
                 ErrorKind::Protocol,
-                format!("the JSON value has another shape than asked for: {e}"),
+                format!("the JSON value does not match the requested type: {e}"),
             )
         })
     }

@@ -138,7 +138,7 @@ impl<O: Operation> Exchange<O> {
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "the server switched to another protocol (status 101) without being asked to",
+                "unexpected status 101: the server switched to another protocol",
             )
             .with_status(101));
         }

@@ -182,7 +182,7 @@ pub struct ResponseLimits {
 }
 
 impl Default for ResponseLimits {
-    /// 64 MiB, 256 tool calls, 128 answers.
+    /// 64 MiB, 256 tool calls, 128 choices.
     fn default() -> Self {
         ResponseLimits {
             retained_bytes: 64 << 20,

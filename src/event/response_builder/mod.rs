@@ -228,7 +228,7 @@ impl ResponseBuilder {
             Some(at) => at,
             None => {
                 if self.choices.len() >= self.limits.choices {
-                    return Err(too_many("answers", self.limits.choices));
+                    return Err(too_many("choices", self.limits.choices));
                 }
                 self.choices.push(ChoiceState {
                     index: choice,

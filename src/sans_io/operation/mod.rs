@@ -42,7 +42,7 @@ pub(crate) enum BodyOutcome {
 pub(crate) mod sealed {
     use super::*;
 
-    #[expect(unnameable_types, reason = "sealed: nobody else implements it")]
+    #[expect(unnameable_types, reason = "sealed: only this crate implements it")]
     pub trait Operation: std::fmt::Debug {
         /// The result of the call.
         type Output;

@@ -50,7 +50,7 @@ pub struct RecordedBody<B> {
 }
 
 impl<T> Recorder<T> {
-    /// Records what goes over `inner` to `provider`, in a wire such as `openai-chat`.
+    /// Records what goes over `inner` to `provider`, with an API dialect such as `openai-chat`.
     pub fn new(inner: T, provider: impl Into<String>, dialect: impl Into<String>) -> Self {
         Recorder {
             inner,
