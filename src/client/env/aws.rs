@@ -1,4 +1,4 @@
-//! AWS settings from the environment and from the files that AWS programs share.
+//! AWS settings from the environment and from the configuration files of AWS tools.
 
 use super::{Lookup, allows_insecure_http, first, invalid_variable, variable};
 use crate::{
@@ -9,15 +9,15 @@ use crate::{
 use std::path::PathBuf;
 
 impl Bedrock {
-    /// Bedrock with the settings that AWS programs share.
+    /// Creates Bedrock with the settings of other AWS tools.
     ///
-    /// Credentials are `AWS_BEARER_TOKEN_BEDROCK`, which counts before all others; else `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else what [`Environment::aws`] finds: the role of a web identity, the
-    /// profile `AWS_PROFILE`, or `default`, with its keys, roles, login or program, a container, or an EC2 instance. These are
-    /// fetched by the first call and renewed before they expire. The region is `AWS_REGION`, `AWS_DEFAULT_REGION`, or the
-    /// profile's. The address is
-    /// `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK`, else `AWS_ENDPOINT_URL`, else the region's, for
-    /// which `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` count.
+    /// - Credentials: `AWS_BEARER_TOKEN_BEDROCK`, which has precedence; else `AWS_ACCESS_KEY_ID`,
+    ///   `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else the first that [`Environment::aws`] finds: a web
+    ///   identity's role, the keys, role, login or program of the profile `AWS_PROFILE` (default `default`), the
+    ///   container's or the EC2 instance's role. The first call fetches these, and they are renewed before they expire.
+    /// - Region: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else the profile's.
+    /// - Base URL: `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK`, else `AWS_ENDPOINT_URL`, else
+    ///   the region's, where `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` apply.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Bedrock;
@@ -26,19 +26,19 @@ impl Bedrock {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` that names what is missing or wrong. If there are no credentials its code is `missing_key`.
+    /// `invalid_request` that names the missing or wrong setting. Without credentials its code is `missing_key`.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder().read_env()?.build()
     }
 }
 
 impl ProviderBuilder<Bedrock> {
-    /// Reads what is not set yet from the environment, as [`Bedrock::from_env`] does. With a
-    /// [`base_url`](ProviderBuilder::base_url) neither credentials nor region are needed, and no credentials are sent then
-    /// unless there are some.
+    /// Reads the settings that are not set yet from the environment, like [`Bedrock::from_env`]. With a
+    /// [`base_url`](ProviderBuilder::base_url) credentials and region are optional: without credentials, requests are
+    /// not signed.
     ///
     /// # Errors
-    /// `invalid_request` that names what is missing or wrong. If there are no credentials its code is `missing_key`.
+    /// `invalid_request` that names the missing or wrong setting. Without credentials its code is `missing_key`.
     pub fn read_env(self) -> Result<Self, Error> {
         configure(self, &variable, &|path| std::fs::read_to_string(path).ok())
     }
@@ -78,7 +78,7 @@ fn configure(
             Some((_, region)) => builder.region(region),
             None => match settings.region() {
                 Some(region) => builder.region(region),
-                // Nothing depends on it: the address is given and nothing is signed.
+                // The region is unused here: the base URL is given and nothing is signed.
                 None if is_elsewhere && !is_signed => builder.region("us-east-1"),
                 None => builder,
             },

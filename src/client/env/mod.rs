@@ -1,4 +1,4 @@
-//! The one place that reads the environment, and the one that draws a random number.
+//! The only place that reads the environment, and the only one that draws a random number.
 
 #[cfg(feature = "bedrock")]
 mod aws;
@@ -19,16 +19,18 @@ use std::{
     sync::Arc,
 };
 
-/// Gives a variable's value; `None` if it is not set or empty.
+/// Returns the value of a variable; `None` if it is unset or empty.
 type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Error>;
 
-/// The provider of this name, with its credentials from the environment, at `base_url` if one is given.
+/// Creates the provider of this name, with credentials from the environment, at `base_url` if one is given.
 ///
 /// # Errors
-/// `invalid_request` if there is no provider of this name; names that are near it are suggested. If it is in a feature that
-/// is off, the error names the feature. If its key is missing the error names the variable, and its code
-/// is `missing_key`; with a `base_url` no key is needed, and none is sent then. A key goes over `http://` to another machine only
-/// with `UNIFIEDAI_ALLOW_INSECURE_HTTP=1`.
+/// `invalid_request`:
+/// - if no provider has this name; similar names are suggested.
+/// - if the provider needs a feature that is not enabled; the error names the feature.
+/// - if its key is missing; the error names the variable, and its code is `missing_key`. With `base_url` no key is
+///   needed: without one, requests carry none.
+/// - if the key would be sent over `http://` to another machine, unless `UNIFIEDAI_ALLOW_INSECURE_HTTP=1` is set.
 pub fn from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>, Error> {
     use crate::provider::openai_chat::profiles;
     match name {
@@ -76,14 +78,15 @@ fn at<P: BuildProvider>(builder: ProviderBuilder<P>, base_url: Option<&str>) -> 
     }
 }
 
-/// A variable with an address, and how its value becomes one.
+/// A variable with a URL, and the conversion of its value.
 struct UrlVariable<'a> {
     name: &'a str,
     url: &'a dyn Fn(&str) -> String,
 }
 
-/// Reads what the caller did not set: the key from the first of `keys` that is set, the address from the first of `urls`, and
-/// whether keys may travel unencrypted. A missing key is an error unless it is optional or the caller gave an address.
+/// Reads the settings that the caller did not set: the key from the first of `keys` that is set, the URL from the
+/// first of `urls`, and whether unencrypted keys are allowed. A missing key is an error unless it is optional or the
+/// caller set a URL.
 fn read<P: BuildProvider>(
     mut builder: ProviderBuilder<P>,
     variable: Lookup<'_>,
@@ -113,7 +116,7 @@ fn read<P: BuildProvider>(
     Ok(builder)
 }
 
-/// The address in a variable. It is checked at once, so that an error names the variable.
+/// Sets the URL of a variable. It is checked here, so that an error names the variable.
 fn with_url<P: BuildProvider>(
     builder: ProviderBuilder<P>,
     name: &str,
@@ -140,16 +143,16 @@ fn without_feature(name: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
-            "the provider `{name}` is in the feature `{name}` of the crate `unifiedai`, which is off: add it to `features` in Cargo.toml"
+            "the provider `{name}` needs the feature `{name}` of the crate `unifiedai`, which is not enabled: add it to `features` in Cargo.toml"
         ),
     )
 }
 
-/// A variable's value; `None` if it is not set or empty.
+/// The value of a variable; `None` if it is unset or empty.
 fn variable(name: &str) -> Result<Option<String>, Error> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the shell reads the environment, here and nowhere else"
+        reason = "the client reads the environment only here"
     )]
     match std::env::var(name) {
         Ok(value) if value.is_empty() => Ok(None),
@@ -157,20 +160,20 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(
             ErrorKind::InvalidRequest,
-            format!("the environment variable {name} is not text"),
+            format!("the environment variable {name} is not valid UTF-8"),
         )),
     }
 }
 
 impl Environment {
-    /// The variables of this process, as they are now. One that is not text counts as not set.
+    /// Returns this process's variables as they are now. A variable that is not valid UTF-8 counts as unset.
     #[must_use]
     pub fn from_process() -> Self {
         Environment::new(|name| variable(name).ok().flatten())
     }
 }
 
-/// Whether the environment lets keys travel over `http://` to other machines.
+/// Whether the environment allows keys over `http://` to other machines.
 fn allows_insecure_http(variable: Lookup<'_>) -> Result<bool, Error> {
     let Some(value) = variable(BaseUrl::ALLOW_INSECURE_HTTP)? else {
         return Ok(false);
@@ -190,11 +193,11 @@ fn allows_insecure_http(variable: Lookup<'_>) -> Result<bool, Error> {
     }
 }
 
-/// A seed for one call. The standard library's hasher is keyed at random, which is all that jitter needs.
+/// A seed for one call. The standard library's hasher has random keys, which suffices for jitter.
 pub(crate) fn seed() -> u64 {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the shell draws one seed a call, here and nowhere else"
+        reason = "the client draws one seed per call, only here"
     )]
     let random = RandomState::new();
     random.build_hasher().finish()
@@ -207,7 +210,8 @@ fn invalid_variable(error: &Error, name: &str) -> Error {
     )
 }
 
-/// `https://host` with the path of `template`: the official SDKs leave the version out of the variable.
+/// `https://host` with the path of `template`: the official SDKs expect a URL without the API version in this
+/// variable.
 fn with_path_of(url: &str, template: &str) -> String {
     let path = |url: &str| -> String {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);

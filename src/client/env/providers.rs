@@ -1,4 +1,4 @@
-//! Which variables each provider reads: those of its maker's own programs.
+//! The environment variables of each provider: those of the vendors' own tools.
 
 use super::{Lookup, UrlVariable, at, invalid_variable, read, variable, with_path_of};
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Anthropic {
-    /// Anthropic with the key in `ANTHROPIC_API_KEY`, else the token in `ANTHROPIC_AUTH_TOKEN`, at `ANTHROPIC_BASE_URL` if that
-    /// is set.
+    /// Creates Anthropic with the key in `ANTHROPIC_API_KEY`, else the token in `ANTHROPIC_AUTH_TOKEN`, at
+    /// `ANTHROPIC_BASE_URL` if that is set.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Anthropic;
@@ -25,8 +25,8 @@ impl Anthropic {
         Self::builder().read_env()?.build()
     }
 
-    /// Claude on Azure, with the key in `ANTHROPIC_FOUNDRY_API_KEY` and the resource in `ANTHROPIC_FOUNDRY_RESOURCE`, or at
-    /// `ANTHROPIC_FOUNDRY_BASE_URL`.
+    /// Creates Claude on Azure with the key in `ANTHROPIC_FOUNDRY_API_KEY` and the resource in
+    /// `ANTHROPIC_FOUNDRY_RESOURCE`, or at `ANTHROPIC_FOUNDRY_BASE_URL`.
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
@@ -34,9 +34,9 @@ impl Anthropic {
         anthropic_on_azure(&variable, None)?.build()
     }
 
-    /// Claude on Vertex AI, with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, the project in `GOOGLE_CLOUD_PROJECT` and the
-    /// location in `GOOGLE_CLOUD_LOCATION` (else `global`). A program that runs for longer than a token lives hands in a
-    /// closure: [`vertex`](ProviderBuilder::vertex).
+    /// Creates Claude on Vertex AI with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, the project in
+    /// `GOOGLE_CLOUD_PROJECT` and the location in `GOOGLE_CLOUD_LOCATION` (default `global`). A program that outlives
+    /// the token supplies tokens with a closure: [`vertex`](ProviderBuilder::vertex).
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
@@ -46,8 +46,8 @@ impl Anthropic {
 }
 
 impl ProviderBuilder<Anthropic> {
-    /// Reads what is not set yet from the environment, as [`Anthropic::from_env`] does. With a
-    /// [`base_url`](ProviderBuilder::base_url) a missing key is no error.
+    /// Reads the settings that are not set yet from the environment, like [`Anthropic::from_env`]. With a
+    /// [`base_url`](ProviderBuilder::base_url) the key may be missing.
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
@@ -57,7 +57,7 @@ impl ProviderBuilder<Anthropic> {
 }
 
 impl Gemini {
-    /// Gemini with the key in `GEMINI_API_KEY`, else `GOOGLE_API_KEY`, at `GEMINI_BASE_URL` if that is set.
+    /// Creates Gemini with the key in `GEMINI_API_KEY`, else `GOOGLE_API_KEY`, at `GEMINI_BASE_URL` if that is set.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Gemini;
@@ -71,9 +71,9 @@ impl Gemini {
         Self::builder().read_env()?.build()
     }
 
-    /// Gemini on Vertex AI, with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, the project in `GOOGLE_CLOUD_PROJECT` and the
-    /// location in `GOOGLE_CLOUD_LOCATION` (else `global`). A program that runs for longer than a token lives hands in a
-    /// closure: [`vertex`](ProviderBuilder::vertex).
+    /// Creates Gemini on Vertex AI with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, the project in
+    /// `GOOGLE_CLOUD_PROJECT` and the location in `GOOGLE_CLOUD_LOCATION` (default `global`). A program that outlives
+    /// the token supplies tokens with a closure: [`vertex`](ProviderBuilder::vertex).
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
@@ -83,8 +83,8 @@ impl Gemini {
 }
 
 impl ProviderBuilder<Gemini> {
-    /// Reads what is not set yet from the environment, as [`Gemini::from_env`] does. With a
-    /// [`base_url`](ProviderBuilder::base_url) a missing key is no error.
+    /// Reads the settings that are not set yet from the environment, like [`Gemini::from_env`]. With a
+    /// [`base_url`](ProviderBuilder::base_url) the key may be missing.
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
@@ -94,9 +94,9 @@ impl ProviderBuilder<Gemini> {
 }
 
 impl OpenAiChat {
-    /// OpenAI with the key in `OPENAI_API_KEY`, at `OPENAI_BASE_URL` if that is set. For another server use
-    /// [`read_env`](ProviderBuilder::read_env) on a builder with its profile, or [`provider::from_env`](crate::provider::from_env)
-    /// with its name.
+    /// Creates OpenAI with the key in `OPENAI_API_KEY`, at `OPENAI_BASE_URL` if that is set. For another server use
+    /// [`read_env`](ProviderBuilder::read_env) on a builder with its profile, or
+    /// [`provider::from_env`](crate::provider::from_env) with its name.
     ///
     /// ```no_run
     /// use unifiedai::provider::{OpenAiChat, openai_chat::profiles};
@@ -113,9 +113,9 @@ impl OpenAiChat {
 }
 
 impl ProviderBuilder<OpenAiChat> {
-    /// Reads what is not set yet from the environment: the key from the profile's variable (`CEREBRAS_API_KEY`), the address
-    /// from `<NAME>_BASE_URL`. An address without a path gets the profile's path. With a [`base_url`](ProviderBuilder::base_url)
-    /// a missing key is no error.
+    /// Reads the settings that are not set yet from the environment: the key from the profile's variable
+    /// (`CEREBRAS_API_KEY`), the base URL from `<NAME>_BASE_URL`. The profile's path is added to a URL without a
+    /// path. With a [`base_url`](ProviderBuilder::base_url) the key may be missing.
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
@@ -125,7 +125,7 @@ impl ProviderBuilder<OpenAiChat> {
 }
 
 impl OpenAiResponses {
-    /// OpenAI with the key in `OPENAI_API_KEY`, at `OPENAI_BASE_URL` if that is set. For another server use
+    /// Creates OpenAI with the key in `OPENAI_API_KEY`, at `OPENAI_BASE_URL` if that is set. For another server use
     /// [`read_env`](ProviderBuilder::read_env) on a builder with its profile.
     ///
     /// ```no_run
@@ -142,9 +142,10 @@ impl OpenAiResponses {
 }
 
 impl ProviderBuilder<OpenAiResponses> {
-    /// Reads what is not set yet from the environment: the key from the profile's variable (`OPENAI_API_KEY`), the address from
-    /// the variable of the same prefix (`OPENAI_BASE_URL`; for Azure also `AZURE_OPENAI_ENDPOINT`, the resource's address). With
-    /// a [`base_url`](ProviderBuilder::base_url) a missing key is no error.
+    /// Reads the settings that are not set yet from the environment: the key from the profile's variable
+    /// (`OPENAI_API_KEY`), the base URL from the variable with the same prefix (`OPENAI_BASE_URL`; for Azure also
+    /// `AZURE_OPENAI_ENDPOINT`, the resource's URL). With a [`base_url`](ProviderBuilder::base_url) the key may be
+    /// missing.
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
@@ -154,7 +155,8 @@ impl ProviderBuilder<OpenAiResponses> {
 }
 
 impl Cohere {
-    /// Cohere with the key in `COHERE_API_KEY` or `CO_API_KEY`, at `COHERE_BASE_URL` or `CO_API_URL` if one is set.
+    /// Creates Cohere with the key in `COHERE_API_KEY` or `CO_API_KEY`, at `COHERE_BASE_URL` or `CO_API_URL` if one
+    /// is set.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Cohere;
@@ -170,8 +172,8 @@ impl Cohere {
 }
 
 impl ProviderBuilder<Cohere> {
-    /// Reads what is not set yet from the environment, as [`Cohere::from_env`] does. With a
-    /// [`base_url`](ProviderBuilder::base_url) a missing key is no error.
+    /// Reads the settings that are not set yet from the environment, like [`Cohere::from_env`]. With a
+    /// [`base_url`](ProviderBuilder::base_url) the key may be missing.
     ///
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
@@ -181,8 +183,8 @@ impl ProviderBuilder<Cohere> {
 }
 
 impl Ollama {
-    /// The server at `OLLAMA_HOST` as the server itself reads it (`host`, `host:port` or a URL), else on this machine; with the
-    /// key in `OLLAMA_API_KEY`, if there is one.
+    /// Creates Ollama at `OLLAMA_HOST` in the forms that the server accepts (`host`, `host:port` or a URL), else on
+    /// this machine. The key is `OLLAMA_API_KEY`, if it is set.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Ollama;
@@ -191,17 +193,17 @@ impl Ollama {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` that names the variable that is wrong.
+    /// `invalid_request` that names the wrong variable.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder().read_env()?.build()
     }
 }
 
 impl ProviderBuilder<Ollama> {
-    /// Reads what is not set yet from the environment, as [`Ollama::from_env`] does.
+    /// Reads the settings that are not set yet from the environment, like [`Ollama::from_env`].
     ///
     /// # Errors
-    /// `invalid_request` that names the variable that is wrong.
+    /// `invalid_request` that names the wrong variable.
     pub fn read_env(self) -> Result<Self, Error> {
         ollama(self, &variable)
     }
@@ -229,7 +231,7 @@ pub(super) fn anthropic_on_azure(
     const URL: &str = "ANTHROPIC_FOUNDRY_BASE_URL";
     const RESOURCE: &str = "ANTHROPIC_FOUNDRY_RESOURCE";
     const NAME: &str = "azure-anthropic";
-    // With an address the resource's name is not part of anything.
+    // With a base URL the resource's name is unused.
     let elsewhere = Anthropic::builder().azure("resource")?;
     let mut builder = read(at(elsewhere, base_url), variable, &[KEY], &[url(URL)])?;
     if builder.has_base_url() {
@@ -327,7 +329,7 @@ fn ollama(
     read(builder, variable, &["OLLAMA_API_KEY"], &[host])
 }
 
-/// A variable whose value is the address.
+/// A variable whose value is the URL.
 fn url(name: &str) -> UrlVariable<'_> {
     UrlVariable {
         name,
@@ -337,7 +339,7 @@ fn url(name: &str) -> UrlVariable<'_> {
 
 const GOOGLE_TOKEN: &str = "GOOGLE_OAUTH_ACCESS_TOKEN";
 
-/// Where in Google Cloud, and with which token.
+/// Project, location and token for Vertex AI.
 struct VertexSettings {
     project: String,
     location: String,
@@ -350,7 +352,7 @@ impl VertexSettings {
         let token = variable(GOOGLE_TOKEN)?;
         let project = match variable(PROJECT)? {
             Some(project) => project,
-            // A server of one's own has no projects, and a missing token is reported first.
+            // A server at a custom base URL has no Google Cloud projects, and a missing token is reported first.
             None if is_elsewhere || token.is_none() => "local".to_owned(),
             None => {
                 return Err(Error::new(
@@ -384,7 +386,7 @@ fn bearer(token: String, name: &str) -> Result<Auth, Error> {
     Ok(Auth::Bearer(secret.into()))
 }
 
-/// Without a scheme it is HTTP, and without a port Ollama's own.
+/// The scheme defaults to HTTP, and the port to Ollama's.
 fn ollama_url(host: &str) -> String {
     let host = host.trim();
     if host.contains("://") {
@@ -527,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_refused_by_its_variable() {
+    fn an_invalid_base_url_is_refused_with_its_variable() {
         let set = [
             ("ANTHROPIC_API_KEY", "k"),
             ("ANTHROPIC_BASE_URL", "nowhere"),
@@ -572,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_builder_has_is_not_read() {
+    fn settings_of_the_builder_are_not_read_from_the_environment() {
         let set = [
             ("GROQ_API_KEY", "from the environment\n"),
             ("GROQ_BASE_URL", "nowhere"),
