@@ -100,29 +100,25 @@ impl Proxies {
         }
     }
 
-    /// The proxy for a host, or `None` for a direct connection. `tls`: the request's scheme is `https`.
+    /// The proxy for a target, or `None` for a direct connection.
     ///
     /// # Errors
-    /// `TransportErrorKind::Proxy` if the setting for this host is invalid; the text names the variable or option.
-    pub fn route(
-        &self,
-        tls: bool,
-        host: &str,
-        port: u16,
-    ) -> Result<Option<&Arc<Proxy>>, TransportError> {
-        let setting = if tls { &self.https } else { &self.http };
-        match setting {
-            Some(_)
-                if is_loopback(host)
-                    || is_link_local_service(host)
-                    || self.except.matches(host, port) =>
-            {
-                Ok(None)
-            }
-            Some(Ok(proxy)) => Ok(Some(proxy)),
-            Some(Err(why)) => Err(proxy_setting(why)),
-            None => Ok(None),
+    /// `TransportErrorKind::Proxy` if the setting for this target is invalid; the text names the variable or option.
+    pub fn route(&self, target: &Target) -> Result<Option<&Arc<Proxy>>, TransportError> {
+        let setting = if target.tls() {
+            &self.https
+        } else {
+            &self.http
+        };
+        let Some(setting) = setting else {
+            return Ok(None);
+        };
+        let host = target.host();
+        let is_direct = is_loopback(host) || is_link_local_service(host);
+        if is_direct || self.except.matches(host, target.port()) {
+            return Ok(None);
         }
+        setting.as_ref().map(Some).map_err(|why| proxy_setting(why))
     }
 }
 

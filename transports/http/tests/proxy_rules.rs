@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{collections::HashMap, ffi::OsString};
-use unifiedai_http::proxy::Proxies;
+use unifiedai_http::{proxy::Proxies, target::Target};
 use unifiedai_transport::{RequestDelivery, TransportErrorKind};
 
 /// Variables, the URL of a request, and the proxy on the way to it.
@@ -126,6 +126,10 @@ const CASES: &[Case] = &[
     (&[P], "http://localhost", DIRECT),
     (&[P], "http://llm.localhost", DIRECT),
     (&[P], "http://localhost.test", "http://p:80"),
+    // So are a cloud's services for its machines.
+    (&[P], "http://169.254.169.254", DIRECT),
+    (&[P], "http://metadata.google.internal", DIRECT),
+    (&[P], "http://169.255.1.1", "http://p:80"),
     // Exceptions.
     (&[P, ("no_proxy", "*")], "http://a.test", DIRECT),
     (&[P, ("NO_PROXY", "corp.test")], "http://corp.test", DIRECT),
@@ -317,8 +321,7 @@ const CASES: &[Case] = &[
 fn a_request_takes_the_proxy_that_curl_would_take() {
     for (variables, url, expected) in CASES {
         let proxies = proxies(variables);
-        let (tls, host, port) = parts(url);
-        let proxy = proxies.route(tls, &host, port);
+        let proxy = proxies.route(&target(url));
         let proxy = proxy.unwrap_or_else(|e| panic!("{variables:?} {url}: {e}"));
         let proxy = proxy.map_or_else(String::new, ToString::to_string);
         assert_eq!(proxy, *expected, "{variables:?} {url}");
@@ -345,7 +348,7 @@ fn a_value_that_cannot_be_used_is_an_error_without_its_password() {
         "://CANARY",
     ] {
         let proxies = proxies(&[("HTTPS_PROXY", value)]);
-        let error = proxies.route(true, "a.test", 443).unwrap_err();
+        let error = proxies.route(&target("https://a.test")).unwrap_err();
         assert_eq!(error.kind(), TransportErrorKind::Proxy, "{value}");
         assert_eq!(error.delivery(), RequestDelivery::NotSent, "{value}");
         let text = format!("{error} {error:?} {proxies:?}");
@@ -365,34 +368,44 @@ fn credentials_are_decoded_once_and_never_shown() {
         ("socks5://user:p@w@p", "user", "p@w"),
     ] {
         let proxies = Proxies::all(url);
-        let proxy = proxies.route(true, "a.test", 443).unwrap().unwrap();
+        let proxy = proxies.route(&target("https://a.test")).unwrap().unwrap();
         assert_eq!(proxy.credentials(), Some((user, password)), "{url}");
         assert!(proxy.authorization().unwrap().is_sensitive());
         let shown = format!("{proxy} {proxy:?} {proxies:?} {:?}", proxy.authorization());
         assert!(!shown.contains(user) || user.is_empty(), "{shown}");
     }
     let proxies = Proxies::all("http://user:pass@p");
-    let proxy = proxies.route(false, "a.test", 80).unwrap().unwrap();
+    let proxy = proxies.route(&target("http://a.test")).unwrap().unwrap();
     assert_eq!(proxy.authorization().unwrap(), "Basic dXNlcjpwYXNz");
     let proxies = Proxies::all("http://p");
-    let proxy = proxies.route(false, "a.test", 80).unwrap().unwrap();
+    let proxy = proxies.route(&target("http://a.test")).unwrap().unwrap();
     assert_eq!((proxy.credentials(), proxy.authorization()), (None, None));
 }
 
 #[test]
 fn an_option_goes_before_the_environment_and_has_its_own_exceptions() {
     let proxies = Proxies::all("http://p:1").except("corp.test");
-    assert!(proxies.route(true, "a.test", 443).unwrap().is_some());
-    assert!(proxies.route(false, "x.corp.test", 80).unwrap().is_none());
-    assert!(proxies.route(false, "localhost", 80).unwrap().is_none());
+    assert!(proxies.route(&target("https://a.test")).unwrap().is_some());
+    assert!(
+        proxies
+            .route(&target("http://x.corp.test"))
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        proxies
+            .route(&target("http://localhost"))
+            .unwrap()
+            .is_none()
+    );
     assert!(
         Proxies::none()
-            .route(true, "a.test", 443)
+            .route(&target("https://a.test"))
             .unwrap()
             .is_none()
     );
     let error = Proxies::all("gopher://p")
-        .route(true, "a.test", 443)
+        .route(&target("https://a.test"))
         .unwrap_err();
     assert!(error.to_string().contains("`proxy`"), "{error}");
 }
@@ -402,9 +415,6 @@ fn proxies(variables: &[(&str, &str)]) -> Proxies {
     Proxies::from_variables(|name| variables.get(name).map(OsString::from))
 }
 
-fn parts(url: &str) -> (bool, String, u16) {
-    let uri: http::Uri = url.parse().unwrap();
-    let tls = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    (tls, uri.host().unwrap().to_owned(), port)
+fn target(url: &str) -> Target {
+    Target::of(&url.parse().unwrap()).unwrap()
 }

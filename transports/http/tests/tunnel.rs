@@ -8,7 +8,7 @@ use unifiedai_transport::{RequestDelivery, TransportError, TransportErrorKind};
 
 fn handshake(proxy: &str, host: &str, port: u16) -> Handshake {
     let proxies = Proxies::all(proxy);
-    let proxy = proxies.route(true, "a.test", 443).unwrap().unwrap();
+    let proxy = proxies.route(&target("a.test", 443)).unwrap().unwrap();
     Handshake::new(Arc::clone(proxy), &target(host, port).peer(), None).unwrap()
 }
 
@@ -186,7 +186,7 @@ fn a_refusal_by_socks_is_final() {
         assert!(!error.to_string().contains("CANARY"));
     }
     let (long, proxies) = (target(&"x".repeat(256), 1), Proxies::all("socks5h://p"));
-    let proxy = proxies.route(true, "a.test", 443).unwrap().unwrap();
+    let proxy = proxies.route(&target("a.test", 443)).unwrap().unwrap();
     let error = Handshake::new(Arc::clone(proxy), &long.peer(), None).unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Proxy);
 }

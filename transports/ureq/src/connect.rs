@@ -65,8 +65,7 @@ impl Connector {
     fn reach(&self, uri: &Uri) -> Result<Opened, TransportError> {
         let target = Target::of(uri)?;
         let peer = target.peer();
-        let proxies = &self.options.proxies;
-        let proxy = proxies.route(target.tls(), peer.host, peer.port)?;
+        let proxy = self.options.proxies.route(&target)?;
         let mut stream = match proxy {
             Some(proxy) => self.reach_through(proxy, &target)?,
             None => self.tcp(&peer)?,

@@ -22,7 +22,7 @@ pub(crate) fn send(
     let cancel = parts.extensions.get::<CancelHandle>().cloned();
     // In a tunnel the credentials went before; otherwise they go with each request.
     let proxy = match &agent.proxies {
-        Some(proxies) if !target.tls() => proxies.route(false, target.host(), target.port())?,
+        Some(proxies) if !target.tls() => proxies.route(&target)?,
         _ => None,
     };
     let proxy = proxy.filter(|proxy| proxy.takes_absolute_uris(&target));

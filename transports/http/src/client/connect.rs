@@ -72,7 +72,7 @@ async fn open<R: Runtime>(
     turn: &mut Option<Turn>,
 ) -> Result<Connection<R>, TransportError> {
     let (options, peer) = (&shared.options, target.peer());
-    let route = options.proxies.route(target.tls(), peer.host, peer.port)?;
+    let route = options.proxies.route(target)?;
     let (mut io, watch) = match route {
         Some(proxy) => connect_through_proxy(proxy, target, shared).await?,
         None => connect_tcp::<R>(&peer, options).await?,
