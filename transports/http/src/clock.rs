@@ -2,7 +2,7 @@
 
 use std::{
     sync::OnceLock,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use unifiedai_transport::Time;
 
@@ -28,11 +28,16 @@ pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// The monotonic clock of deadlines: the time since its first use in this process.
+/// The monotonic clock of deadlines.
 #[must_use]
 pub fn now() -> Time {
-    let origin = *ORIGIN.get_or_init(instant);
-    Time::ZERO.saturating_add(instant().saturating_duration_since(origin))
+    time_of(instant())
+}
+
+/// An instant as deadlines count time.
+#[must_use]
+pub fn time_of(instant: Instant) -> Time {
+    Time::ZERO.saturating_add(instant.saturating_duration_since(origin()))
 }
 
 /// The instant of a deadline; `None` if an `Instant` cannot represent it.
@@ -41,6 +46,13 @@ pub fn instant_of(at: Time) -> Option<Instant> {
     if at == Time::MAX {
         return None;
     }
-    let origin = *ORIGIN.get_or_init(instant);
-    origin.checked_add(at.saturating_since(Time::ZERO))
+    origin().checked_add(at.saturating_since(Time::ZERO))
+}
+
+/// An hour before its first use in this process, so that no runtime with a paused clock is before it.
+fn origin() -> Instant {
+    *ORIGIN.get_or_init(|| {
+        let now = instant();
+        now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
+    })
 }

@@ -18,7 +18,7 @@ pub mod tls;
 pub mod tunnel;
 
 #[cfg(feature = "client")]
-pub use client::{Body, Client, ResponseBody, Runtime, ServiceClient, Timer};
+pub use client::{Body, Client, ResponseBody, Runtime, ServiceClient};
 pub use options::{ConfigError, Options};
 /// The TLS library whose types the options use.
 pub use rustls;

@@ -1,6 +1,5 @@
 //! tokio's sockets and tasks.
 
-use crate::timeout::Timer;
 use hyper_util::rt::TokioTimer;
 use socket2::SockRef;
 use std::{future::Future, io, net::SocketAddr};
@@ -17,7 +16,6 @@ pub struct Tokio;
 
 impl Runtime for Tokio {
     type Id = Id;
-    type Timer = Timer;
     type Tcp = TcpStream;
     const NO_RUNTIME: &'static str = "no tokio runtime is running in this thread; call from one of its tasks, or inside \
         `Runtime::block_on` or `Handle::enter`, and build it with `enable_all`";
@@ -31,7 +29,7 @@ impl Runtime for Tokio {
         tokio::spawn(task);
     }
 
-    fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
+    fn timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
         TokioTimer::new()
     }
 

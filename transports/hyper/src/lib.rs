@@ -11,10 +11,8 @@
 //! never proxied.
 
 mod connect;
-mod timeout;
 
 pub use connect::Tokio;
-pub use timeout::Timer;
 pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 
 /// The body of a response.

@@ -1,6 +1,5 @@
 //! smol's sockets and tasks.
 
-use crate::timeout::Timer;
 use async_io::Async;
 use smol_hyper::rt::SmolTimer;
 use socket2::SockRef;
@@ -23,7 +22,6 @@ pub struct Smol;
 impl Runtime for Smol {
     /// There is one reactor in a process.
     type Id = ();
-    type Timer = Timer;
     type Tcp = Tcp;
     const NO_RUNTIME: &'static str = "there is no reactor";
     const READS_ASK_SOCKET: bool = true;
@@ -36,7 +34,7 @@ impl Runtime for Smol {
         smol::spawn(task).detach();
     }
 
-    fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
+    fn timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
         SmolTimer::new()
     }
 

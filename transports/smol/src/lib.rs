@@ -8,10 +8,8 @@
 //! never proxied.
 
 mod connect;
-mod timeout;
 
 pub use connect::{Smol, Tcp};
-pub use timeout::Timer;
 pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
 
 /// The body of a response.

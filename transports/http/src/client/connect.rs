@@ -16,12 +16,12 @@ use crate::{
 use rustls::ClientConfig;
 use socket2::TcpKeepalive;
 use std::{
-    future::{Future, poll_fn},
-    io, mem,
+    future::{Future as _, poll_fn},
+    io,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Poll, ready},
+    task::Poll,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
@@ -35,7 +35,7 @@ pub(crate) async fn connect<R: Runtime>(
     target: &Target,
     runtime: R::Id,
     by: Time,
-    timer: &mut R::Timer,
+    timer: &mut Timer<R>,
 ) -> Result<(Connection<R>, bool), TransportError> {
     let late = || connect_timeout(target);
     let gate = shared.pool.gate(target, runtime);
@@ -51,7 +51,7 @@ pub(crate) async fn connect<R: Runtime>(
             turn = None;
         }
     }
-    if R::Timer::now() >= by {
+    if Timer::<R>::now() >= by {
         return Err(late());
     }
     let opening = Box::pin(open(shared, target, runtime, &mut turn));
@@ -147,45 +147,12 @@ async fn resolve<R: Runtime>(
     }
 }
 
-/// TCP to the first of a host's addresses that answers.
 async fn connect_tcp<R: Runtime>(
     peer: &Peer<'_>,
     options: &Options,
 ) -> Result<Stream, TransportError> {
-    type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
-    let mut addresses = interleaved(&resolve::<R>(peer, options).await?).into_iter();
-    let mut attempts: Vec<Attempt<R::Tcp>> = Vec::new();
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let mut timer = R::Timer::default();
-    let mut next_at = Time::ZERO;
-    let connecting = poll_fn(move |cx| {
-        loop {
-            let mut i = 0;
-            while let Some(attempt) = attempts.get_mut(i) {
-                match attempt.as_mut().poll(cx) {
-                    Poll::Ready(Ok(tcp)) => return Poll::Ready(Ok(tcp)),
-                    Poll::Ready(Err(error)) => {
-                        failure = error;
-                        drop(attempts.remove(i));
-                        next_at = Time::ZERO;
-                    }
-                    Poll::Pending => i = i.saturating_add(1),
-                }
-            }
-            if addresses.len() == 0 && attempts.is_empty() {
-                return Poll::Ready(Err(mem::replace(&mut failure, io::ErrorKind::Other.into())));
-            }
-            if next_at > Time::ZERO {
-                ready!(timer.poll(cx, next_at));
-            }
-            next_at = Time::MAX;
-            if let Some(address) = addresses.next() {
-                attempts.push(Box::pin(R::connect(address)));
-                next_at = R::Timer::now().saturating_add(ATTEMPT_DELAY);
-            }
-        }
-    });
-    let connected = connecting.await.and_then(|tcp| {
+    let addresses = interleaved(&resolve::<R>(peer, options).await?);
+    let connected = race::<R>(addresses).await.and_then(|tcp| {
         let socket = R::socket(&tcp);
         socket.set_tcp_nodelay(true)?;
         if let Some(after) = options.tcp_keep_alive {
@@ -195,4 +162,36 @@ async fn connect_tcp<R: Runtime>(
     });
     let (tcp, watch) = Tcp::<R>::new(connected.map_err(|e| error::connect(peer, &e))?);
     Ok((Box::new(tcp), watch))
+}
+
+/// TCP to the first of these addresses that answers ("happy eyeballs", RFC 8305). An attempt begins when another one has failed, or the
+/// last one has taken a quarter of a second.
+async fn race<R: Runtime>(addresses: Vec<SocketAddr>) -> io::Result<R::Tcp> {
+    let mut addresses = addresses.into_iter();
+    let mut attempts = Vec::new();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut timer = Timer::<R>::new();
+    loop {
+        let mut next_at = Time::MAX;
+        if let Some(address) = addresses.next() {
+            attempts.push(Box::pin(R::connect(address)));
+            next_at = Timer::<R>::now().saturating_add(ATTEMPT_DELAY);
+        } else if attempts.is_empty() {
+            return Err(failure);
+        }
+        let first_result = poll_fn(|cx| {
+            let polls = attempts.iter_mut().map(|attempt| attempt.as_mut().poll(cx));
+            let ready = polls.enumerate().find(|(_, poll)| poll.is_ready());
+            let Some((at, poll)) = ready else {
+                return Poll::Pending;
+            };
+            drop(attempts.swap_remove(at));
+            poll
+        });
+        match timer.within(next_at, first_result).await {
+            Some(Ok(tcp)) => return Ok(tcp),
+            Some(Err(error)) => failure = error,
+            None => {}
+        }
+    }
 }

@@ -68,7 +68,7 @@ pub(crate) async fn http1<R: Runtime>(
         watch,
         proxy,
         keeps: true,
-        since: R::Timer::now(),
+        since: Timer::<R>::now(),
     }))
 }
 

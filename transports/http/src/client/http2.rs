@@ -76,7 +76,7 @@ pub(crate) async fn http2<R: Runtime>(
     let mut builder = http2::Builder::new(spawn.clone());
     builder
         .initial_max_send_streams(UNKNOWN)
-        .timer(R::http2_timer())
+        .timer(R::timer())
         .max_header_list_size(MAX_HEADER_BYTES)
         .keep_alive_interval(shared.options.http2_keep_alive)
         .keep_alive_while_idle(true);

@@ -13,7 +13,7 @@ mod timeout;
 
 pub use read::ResponseBody;
 pub use service::ServiceClient;
-pub use timeout::Timer;
+use timeout::Timer;
 
 use crate::{ConfigError, Options, clock, tls};
 use bytes::Bytes;
@@ -48,8 +48,6 @@ pub type Body<R> = ResponseBody<Incoming, R>;
 pub trait Runtime: Send + Sync + 'static {
     /// Distinguishes instances of the runtime.
     type Id: Copy + Eq + Send + Sync + Unpin + 'static;
-    /// A timer of the current runtime.
-    type Timer: Timer;
     /// A TCP stream.
     type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// The advice if [`id`](Self::id) returns `None`.
@@ -64,8 +62,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Spawns a task.
     fn spawn(task: impl Future<Output = ()> + Send + 'static);
 
-    /// The timer of hyper's HTTP/2.
-    fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static;
+    /// The runtime's clock and timers.
+    fn timer() -> impl hyper::rt::Timer + Send + Sync + 'static;
 
     /// Resolves a host name.
     fn resolve(host: String, port: u16)
@@ -129,7 +127,7 @@ impl<R: Runtime> AsyncTransport for Client<R> {
     type Body = Body<R>;
 
     fn now(&self) -> Time {
-        R::Timer::now()
+        Timer::<R>::now()
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -146,7 +144,7 @@ impl<R: Runtime> AsyncTransport for Client<R> {
     }
 
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
-        let mut timer = R::Timer::default();
+        let mut timer = Timer::<R>::new();
         poll_fn(move |cx| timer.poll(cx, at))
     }
 }

@@ -79,7 +79,7 @@ impl<R: Runtime> Pool<R> {
             }
             let mut connection = host.http1.pop()?;
             drop(inner);
-            let age = R::Timer::now().saturating_since(connection.since);
+            let age = Timer::<R>::now().saturating_since(connection.since);
             if age < self.idle_http1 && connection.is_usable() {
                 return Some(Connection::Http1(connection));
             }
@@ -102,7 +102,7 @@ impl<R: Runtime> Pool<R> {
         if connection.is_closed() || !connection.is_reusable() || self.max_idle == 0 {
             return;
         }
-        connection.since = R::Timer::now();
+        connection.since = Timer::<R>::now();
         self.start_reaper(connection.runtime);
         let mut inner = self.lock();
         // Outside its runtime, or once that has ended, there may be no task that would close it in time.
@@ -130,7 +130,7 @@ impl<R: Runtime> Pool<R> {
 
     /// Closes connections that the server has closed or that have waited too long. False if the runtime has no other.
     fn close_expired(&self, runtime: R::Id) -> bool {
-        let now = R::Timer::now();
+        let now = Timer::<R>::now();
         let mut inner = self.lock();
         for host in inner.hosts.iter_mut().filter(|h| h.runtime == runtime) {
             host.http1.retain_mut(|connection| {
@@ -180,9 +180,9 @@ impl<R: Runtime> Inner<R> {
 
 /// Looks at the connections of a runtime that wait, again and again while there are any.
 async fn reap<R: Runtime>(mut guard: PurgeOnDrop<R>, interval: Duration) {
-    let mut timer = R::Timer::default();
+    let mut timer = Timer::<R>::new();
     loop {
-        let next = R::Timer::now().saturating_add(interval);
+        let next = Timer::<R>::now().saturating_add(interval);
         poll_fn(|cx| timer.poll(cx, next)).await;
         if !guard
             .0

@@ -1,8 +1,7 @@
 //! A response's body, read as it comes.
 
 use super::{
-    Runtime, Timer as _, connection::Connection, error::read_error, pool::Pool,
-    timeout::body_timeout,
+    Runtime, Timer, connection::Connection, error::read_error, pool::Pool, timeout::body_timeout,
 };
 #[cfg(feature = "gzip")]
 use crate::gzip::Decoder;
@@ -25,7 +24,7 @@ pub struct ResponseBody<D, R: Runtime> {
     reading: Option<D>,
     /// The connection of the body, and the pool that it returns to. A service has connections of its own.
     connection: Option<(Connection<R>, Arc<Pool<R>>)>,
-    timer: R::Timer,
+    timer: Timer<R>,
     target: Target,
     #[cfg(feature = "gzip")]
     decoder: Option<Box<Decoder>>,
@@ -39,7 +38,7 @@ where
     pub(crate) fn of(
         response: Response<D>,
         connection: Option<(Connection<R>, Arc<Pool<R>>)>,
-        timer: R::Timer,
+        timer: Timer<R>,
         target: Target,
     ) -> Response<Self> {
         let (mut head, body) = response.into_parts();

@@ -42,7 +42,7 @@ pub(crate) async fn send<R: Runtime>(
     set_content_length_zero(&mut request);
     let head_by = limits.headers.min(limits.total);
     let connect_by = limits.connect.min(head_by);
-    let mut timer = R::Timer::default();
+    let mut timer = Timer::<R>::new();
     let uri = mem::take(request.uri_mut());
     let mut request = request.map(|body| Box::new(Full::new(body)));
     loop {
@@ -82,7 +82,7 @@ async fn exchange<R: Runtime>(
     connection: &mut Connection<R>,
     request: Request<RequestBody>,
     by: Time,
-    timer: &mut R::Timer,
+    timer: &mut Timer<R>,
 ) -> Option<Result<Response<Incoming>, SendFailure>> {
     let sent = match connection {
         Connection::Http1(http1) => {
@@ -143,7 +143,7 @@ fn address<R: Runtime>(
 fn accept<R: Runtime>(
     response: Response<Incoming>,
     mut connection: Connection<R>,
-    timer: R::Timer,
+    timer: Timer<R>,
     shared: &Shared<R>,
     target: Target,
 ) -> Result<Response<Body<R>>, TransportError> {

@@ -1,6 +1,6 @@
 //! A client of the caller's own: any service that turns a request into a response.
 
-use super::{Runtime, Timer as _, error::send_error, read::ResponseBody, timeout::header_timeout};
+use super::{Runtime, Timer, error::send_error, read::ResponseBody, timeout::header_timeout};
 use crate::{clock, headers::check_length, target::Target};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -52,7 +52,7 @@ where
     type Body = ResponseBody<Pin<Box<D>>, R>;
 
     fn now(&self) -> Time {
-        R::Timer::now()
+        Timer::<R>::now()
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -68,7 +68,7 @@ where
         async move {
             let target = Target::of(request.uri())?;
             check_length(&request)?;
-            let mut timer = R::Timer::default();
+            let mut timer = Timer::<R>::new();
             let answering = Box::pin(async {
                 poll_fn(|cx| service.poll_ready(cx)).await?;
                 service.call(request.map(B::from)).await
@@ -87,7 +87,7 @@ where
     }
 
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
-        let mut timer = R::Timer::default();
+        let mut timer = Timer::<R>::new();
         poll_fn(move |cx| timer.poll(cx, at))
     }
 }

@@ -12,29 +12,14 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_transport::Time;
 
 /// A runtime that was never notified that its sockets can be read.
 struct Unnotified;
 
 struct Unread(TcpStream);
 
-#[derive(Default)]
-struct NoTimer;
-
-impl crate::Timer for NoTimer {
-    fn now() -> Time {
-        Time::ZERO
-    }
-
-    fn poll(&mut self, _: &mut Context<'_>, _: Time) -> Poll<()> {
-        Poll::Pending
-    }
-}
-
 impl Runtime for Unnotified {
     type Id = ();
-    type Timer = NoTimer;
     type Tcp = Unread;
     const NO_RUNTIME: &'static str = "";
     const READS_ASK_SOCKET: bool = false;
@@ -45,7 +30,7 @@ impl Runtime for Unnotified {
 
     fn spawn(_: impl Future<Output = ()> + Send + 'static) {}
 
-    fn http2_timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
+    fn timer() -> impl hyper::rt::Timer + Send + Sync + 'static {
         TokioTimer::new()
     }
 
