@@ -151,7 +151,7 @@
 //! | `metrics` | `MetricsObserver`: OpenTelemetry's histograms, through the `metrics` crate |
 //! | `testing` | `transport::testing`: a mock transport, a recorder and cassettes |
 //! | `http1-codec` | [`codec::http1`](codec): raw HTTP/1.1, for programs with only a socket |
-
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // In tests a panic is a failed test, so slicing and arithmetic may panic.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
@@ -192,8 +192,15 @@ pub use policy::{CallOptions, retry::RetryPolicy, timeouts_and_sizes::Timeouts};
 pub use provider::model::Model;
 pub use transport::{blocking::ChatStream, nonblocking::AsyncChatStream};
 
-/// The README's snippets, compiled and run as tests.
-#[cfg(doctest)]
+/// The README's programs, compiled and run as tests.
+#[cfg(all(
+    doctest,
+    feature = "ureq",
+    feature = "hyper",
+    feature = "smol",
+    feature = "schemars",
+    feature = "testing"
+))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -79,6 +79,7 @@
 //! | `think-tags` | reasoning inside the content |
 //!
 //! In a single-body response, which has no events, an N of zero is before the body and any other in its middle.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![expect(
     clippy::disallowed_methods,
     reason = "a server has a clock and threads of its own"

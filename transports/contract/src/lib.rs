@@ -11,6 +11,7 @@
 //!   `accept-encoding: identity`.)
 //! - A connection is reused only after its body was read to the end that its framing announced.
 //! - An error says whether the request may have reached the server ([`RequestDelivery`]).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod boxed;
 mod cancel;

@@ -2,6 +2,7 @@
 //!
 //! Without features: options, TLS configuration, proxy rules, error texts, clocks. The feature `client` adds an HTTP
 //! client over hyper that is generic over the runtime's sockets, tasks and timers.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "client")]
 mod client;

@@ -6,6 +6,7 @@
 //!
 //! Proxies are configured by the environment (`HTTPS_PROXY`, `NO_PROXY`, ...) or the [`Options`]; loopback hosts are
 //! never proxied.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
 

@@ -4,6 +4,7 @@
 //! With its own agent, each chunk has a deadline, requests use the proxies of the options or the environment
 //! ([`proxy::Proxies`]), a host's addresses are tried concurrently, and a call can be cancelled from another thread
 //! ([`CancelHandle`](unifiedai_transport::CancelHandle)).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod caller_agent;
 mod connect;
