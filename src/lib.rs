@@ -78,8 +78,11 @@
 //!                  |
 //!                  v
 //!    +---------> Ready ----------- no permit in time, invalid request ------+
-//!    |             |                                                        |
-//!    |             | Step::Send                                             |
+//!    |           |    ^                                                     |
+//!    |           |    | a token is there                                    |
+//!    |           |    Fetching ---- the credential source failed -----------+
+//!    |           |                                                          |
+//!    |           | Step::Send                                               |
 //!    |             v                                                        |
 //!    |        AwaitHeaders ------- Input::TransportError, deadline passed --+
 //!    |             |                                                        |
@@ -107,7 +110,7 @@
 //! | `Done` | `Event` for each remaining event, then `Done` |
 //!
 //! A failure leads to another attempt if the [retry policy](RetryPolicy) or a [fallback](crate::policy::Fallback) allows
-//! it and, on a stream, if no visible event was emitted. The events of an attempt are queued until its first visible one, so
+//! it and, on a stream, if no visible event was emitted (a fallback can allow a restart). The events of an attempt are queued until its first visible one, so
 //! that an attempt that fails before it leaves no trace in the output.
 //!
 //! # Guarantees
@@ -115,7 +118,8 @@
 //! - A response that was cut off is an error, never a shorter response.
 //! - The way in which the body is cut into chunks changes nothing.
 //! - Memory is bounded by [`CallOptions::sizes`].
-//! - After the first visible event a failure is final.
+//! - After the first visible event a failure is final, unless a fallback
+//!   [allows a restart](crate::policy::Fallback::allow_restart_mid_stream).
 //!
 //! The repository's page `docs/failures.md` lists the known failures of providers and networks by number (`F12`), and how
 //! each is handled.
@@ -138,13 +142,16 @@
 //! | [`compat`] | clients in the shapes of the vendors' SDKs |
 //!
 //! # Features
-//! No feature is on by default. A feature adds types and never changes the behaviour of others.
+//! No feature is on by default. A feature adds types and options; `gzip` also lets the transports decode
+//! compressed bodies, which are an error without it.
 //!
 //! | feature | adds |
 //! |---|---|
 //! | `ureq` | [`transport::UreqTransport`](https://docs.rs/unifiedai-ureq), for [`Client`]: blocking |
 //! | `hyper` | [`transport::HyperTransport`](https://docs.rs/unifiedai-hyper), for [`AsyncClient`] on tokio; HTTP/1.1 and HTTP/2 |
 //! | `smol` | [`transport::SmolTransport`](https://docs.rs/unifiedai-smol), for [`AsyncClient`] on smol, without tokio's reactor |
+//! | `gzip` | decoding of bodies that a proxy compressed, in the transports |
+//! | `platform-verifier` | the option to verify servers by the operating system's rules and roots |
 //! | `bedrock` | Amazon Bedrock: Converse, ConverseStream, SigV4 |
 //! | `schemars` | tool schemas and response schemas from Rust types |
 //! | `tracing` | `TracingObserver`: spans with OpenTelemetry's attributes for generative AI |

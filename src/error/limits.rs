@@ -14,7 +14,7 @@ pub(crate) enum Limit {
     Lasting,
 }
 
-/// Codes and types of a lasting limit that contain none of the phrases below.
+/// Codes and types of a lasting limit that contain none of the phrases below, written as `phrases::normal` gives them.
 const CODES: &[&str] = &[
     "arrearage",                         // Alibaba
     "allocation quota free tier only",   // Alibaba
@@ -230,6 +230,7 @@ pub(super) fn limit(body: &ErrorBody, is_rate_limit: bool) -> Option<Limit> {
     }
     let is_vague = VAGUE.iter().any(|phrase| message.contains(phrase));
     let names_wait = body.retry_delay.is_some() || phrases::wait(&message).is_some();
+    // Google uses this code for limits per minute, too.
     let is_google = body.code.as_deref() == Some("RESOURCE_EXHAUSTED");
     (is_vague && !names_wait && !is_google).then_some(Limit::Lasting)
 }

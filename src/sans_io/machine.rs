@@ -277,20 +277,17 @@ impl<O: Operation> Exchange<O> {
                     Err(error) => error,
                 },
                 AcquireOutcome::Queued => return self.sleep(self.deadlines.total()),
-                AcquireOutcome::RateLimited {
-                    at,
-                    recheck_at: look_again,
-                } => {
+                AcquireOutcome::RateLimited { at, recheck_at } => {
                     let in_time = at < self.deadlines.total();
                     if in_time && !self.has_alternative() {
-                        return self.sleep(look_again);
+                        return self.sleep(recheck_at);
                     }
                     let error = rate_limited_locally(at.saturating_since(self.now));
                     if self.try_fallback(&error) {
                         continue;
                     }
                     if in_time {
-                        return self.sleep(look_again);
+                        return self.sleep(recheck_at);
                     }
                     error
                 }
@@ -323,13 +320,11 @@ impl<O: Operation> Exchange<O> {
         self.metadata.rate_limits.clear();
         self.metrics.ttfb = None;
         self.metrics.ttft = None;
-        let unsent = match &mut self.state {
-            State::Ready {
-                encoded: unsent, ..
-            } => unsent.take(),
+        let encoded = match &mut self.state {
+            State::Ready { encoded, .. } => encoded.take(),
             _ => None,
         };
-        let request = unsent.map_or_else(|| self.operation.request(&self.target), Ok);
+        let request = encoded.map_or_else(|| self.operation.request(&self.target), Ok);
         let request = request.and_then(|mut request| {
             let token = self.credentials.claimed.as_ref();
             let secret = self.target.provider.auth().apply(
@@ -354,24 +349,20 @@ impl<O: Operation> Exchange<O> {
         }
         self.metrics.attempts.push(attempt);
         self.attempt_open = true;
-        let limits = self.deadlines.attempt_deadlines();
         Ok(Step::Send {
             request,
-            deadlines: limits,
+            deadlines: self.deadlines.attempt_deadlines(),
         })
     }
 
     /// Schedules another attempt, not before `at`, and discards everything that the last one received.
-    fn schedule_attempt(&mut self, at: Time, unsent: Option<Request<Bytes>>) {
+    fn schedule_attempt(&mut self, at: Time, encoded: Option<Request<Bytes>>) {
         self.operation.reset();
         self.deadlines.clear_attempt();
         if at > self.now {
             self.target.permits.release_while_waiting();
         }
-        self.state = State::Ready {
-            at,
-            encoded: unsent,
-        };
+        self.state = State::Ready { at, encoded };
     }
 
     fn finish_attempt(&mut self, error: Option<&Error>) {
@@ -548,11 +539,11 @@ impl<O: Operation> Exchange<O> {
     /// Handles a transport error. If the connection was closed before the request was sent, the request is sent over
     /// another connection with the same permits, because that is no failure of the provider.
     fn fail_or_resend(&mut self, error: Error) {
-        let unsent = error.transport().is_some_and(|failure| {
+        let was_not_sent = error.transport().is_some_and(|failure| {
             failure.delivery() == RequestDelivery::NotSent
                 && failure.kind() == TransportErrorKind::Reset
         });
-        if unsent
+        if was_not_sent
             && !self.is_committed()
             && self.free_retries < MAX_FREE_RETRIES
             && !self.is_over_time()
@@ -592,12 +583,12 @@ impl<O: Operation> Exchange<O> {
             ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Truncated | ErrorKind::Protocol
         );
         let refused = error.status().is_some_and(|status| status >= 300);
-        let unsent = error
+        let was_not_sent = error
             .transport()
             .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
         !unanswered
             || refused
-            || unsent
+            || was_not_sent
             || self.options.retry.retry_ambiguous
             || self.operation.method() == Method::GET
     }
@@ -637,7 +628,7 @@ impl<O: Operation> Exchange<O> {
             error,
         );
         while let Some(target) = fallback.next() {
-            let (request, unsent) = match self
+            let (request, encoded) = match self
                 .operation
                 .encode_for_target(&self.target.request, &target)
             {
@@ -652,7 +643,7 @@ impl<O: Operation> Exchange<O> {
                 self.restart_warning = Some(Warning::new("restarted", what));
             }
             self.switch_target(target, request);
-            self.schedule_attempt(self.now, Some(unsent));
+            self.schedule_attempt(self.now, Some(encoded));
             return true;
         }
         false

@@ -172,7 +172,7 @@ impl fmt::Debug for State {
                 .field("at", at)
                 .finish_non_exhaustive(),
             State::Fetching(fetching) => f.debug_tuple("Fetching").field(&fetching.fetch).finish(),
-            State::AwaitHeaders => f.write_str("AwaitHead"),
+            State::AwaitHeaders => f.write_str("AwaitHeaders"),
             State::Body {
                 reader,
                 error_headers,

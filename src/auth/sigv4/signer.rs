@@ -130,7 +130,7 @@ impl Signer {
 }
 
 impl Signer {
-    /// The query of a URL that is a signed `POST` without a body to `host`: `query`, and behind it what signs.
+    /// The query of a URL that is a signed `POST` without a body to `host`: `query`, followed by the parameters of the signature.
     pub(crate) fn presigned_query(
         &self,
         host: &str,

@@ -25,8 +25,8 @@ pub(crate) struct ObserverNotifier {
     /// How many attempts and how many abandoned targets were reported.
     reported: (usize, usize),
     is_finished: bool,
-    /// Still set after an observer panicked. It gets no more events then, because a second panic during unwinding
-    /// aborts the process.
+    /// Set while an observer runs. After an observer panicked it stays set, and no observer is called again: a second
+    /// panic during unwinding aborts the process.
     is_notifying: AtomicBool,
 }
 
@@ -150,7 +150,7 @@ impl ObserverNotifier {
             (provider, &mut self.call.provider),
             (model, &mut self.call.model),
         ] {
-            // Only chats tell the machine a model's name.
+            // Some operations have no model name.
             if !name.is_empty() && name != known {
                 name.clone_into(known);
             }

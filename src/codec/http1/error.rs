@@ -8,7 +8,7 @@ pub enum Http1Error {
     #[error("the request cannot be sent as HTTP/1.1: {problem}")]
     #[non_exhaustive]
     Request {
-        /// The problem.
+        /// The part of the request, and why it cannot be sent.
         problem: &'static str,
     },
     /// The received bytes are not an HTTP/1 response.
@@ -18,21 +18,21 @@ pub enum Http1Error {
     #[error("the response headers are malformed: {problem}")]
     #[non_exhaustive]
     Headers {
-        /// The problem.
+        /// The rule of RFC 9112 that they violate.
         problem: &'static str,
     },
     /// The headers or the trailers exceed the limit.
     #[error("the response headers are larger than {limit} bytes")]
     #[non_exhaustive]
     HeadersTooLarge {
-        /// The limit, in bytes.
+        /// [`Http1Limits`](super::Http1Limits)' limit, in bytes.
         limit: usize,
     },
     /// The chunked encoding of the body is malformed.
     #[error("the response body has an invalid chunked encoding: {problem}")]
     #[non_exhaustive]
     Chunk {
-        /// The problem.
+        /// The part of the encoding that is wrong.
         problem: &'static str,
     },
     /// The connection was closed before the response was complete.
@@ -44,10 +44,10 @@ pub enum Http1Error {
     },
 }
 
-pub(super) fn head(problem: &'static str) -> Http1Error {
+pub(super) fn header_error(problem: &'static str) -> Http1Error {
     Http1Error::Headers { problem }
 }
 
-pub(super) fn chunk(problem: &'static str) -> Http1Error {
+pub(super) fn chunk_error(problem: &'static str) -> Http1Error {
     Http1Error::Chunk { problem }
 }

@@ -1,6 +1,6 @@
 //! The framing of the body: by a length, by chunks (RFC 9112, 7.1), or by the end of the connection.
 
-use super::error::{Http1Error, chunk, head};
+use super::error::{Http1Error, chunk_error, header_error};
 use http::{
     HeaderMap, StatusCode, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
@@ -22,13 +22,15 @@ impl Framing {
         let length = content_length(&parts.headers)?;
         if let Some(coding) = coding {
             if length.is_some() {
-                return Err(head("both a content-length and a transfer-encoding"));
+                return Err(header_error(
+                    "both a content-length and a transfer-encoding",
+                ));
             }
             if parts.version == Version::HTTP_10 {
-                return Err(head("a transfer-encoding in HTTP/1.0"));
+                return Err(header_error("a transfer-encoding in HTTP/1.0"));
             }
             if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(head("an unknown transfer-encoding"));
+                return Err(header_error("an unknown transfer-encoding"));
             }
         }
         if head_only
@@ -61,9 +63,9 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Error> {
                 .ok()
                 .filter(|_| digits)
                 .and_then(|text| text.parse().ok());
-            let number: u64 = number.ok_or_else(|| head("invalid content-length"))?;
+            let number: u64 = number.ok_or_else(|| header_error("invalid content-length"))?;
             if length.is_some_and(|length| length != number) {
-                return Err(head("two different content-lengths"));
+                return Err(header_error("two different content-lengths"));
             }
             length = Some(number);
         }
@@ -151,7 +153,7 @@ impl Chunks {
                     *self = match (*cr, byte) {
                         (false, b'\r') => Chunks::End { cr: true },
                         (true, b'\n') => Chunks::START,
-                        _ => return Err(chunk("chunk data exceeds the chunk size")),
+                        _ => return Err(chunk_error("chunk data exceeds the chunk size")),
                     };
                 }
                 Chunks::Over => return Ok(None),
@@ -163,7 +165,7 @@ impl Chunks {
 fn line(byte: u8, size: Option<u64>, part: SizeLinePart, len: usize) -> Result<Chunks, Http1Error> {
     let len = len.saturating_add(1);
     if len > MAX_CHUNK_LINE {
-        return Err(chunk("the chunk size line is too long"));
+        return Err(chunk_error("the chunk size line is too long"));
     }
     let part = match (part, byte) {
         (SizeLinePart::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
@@ -174,11 +176,11 @@ fn line(byte: u8, size: Option<u64>, part: SizeLinePart, len: usize) -> Result<C
                 .zip(digit)
                 .and_then(|(high, low)| high.checked_add(low));
             if size.is_none() {
-                return Err(chunk("invalid chunk size"));
+                return Err(chunk_error("invalid chunk size"));
             }
             return Ok(Chunks::Line { size, part, len });
         }
-        _ if size.is_none() => return Err(chunk("invalid chunk size")),
+        _ if size.is_none() => return Err(chunk_error("invalid chunk size")),
         (SizeLinePart::Size | SizeLinePart::Space, b' ' | b'\t') => SizeLinePart::Space,
         (SizeLinePart::Size | SizeLinePart::Space, b';') => SizeLinePart::Extension,
         (SizeLinePart::Size | SizeLinePart::Space | SizeLinePart::Extension, b'\r') => {
@@ -191,7 +193,7 @@ fn line(byte: u8, size: Option<u64>, part: SizeLinePart, len: usize) -> Result<C
                 _ => Chunks::Over,
             });
         }
-        _ => return Err(chunk("invalid chunk size")),
+        _ => return Err(chunk_error("invalid chunk size")),
     };
     Ok(Chunks::Line { size, part, len })
 }
@@ -336,72 +338,72 @@ mod tests {
             (
                 ok,
                 "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
-                head("both a content-length and a transfer-encoding"),
+                header_error("both a content-length and a transfer-encoding"),
             ),
             (
                 ok,
                 "content-length: 5\r\ncontent-length: 6\r\n\r\n",
-                head("two different content-lengths"),
+                header_error("two different content-lengths"),
             ),
             (
                 ok,
                 "content-length: 5, 6\r\n\r\n",
-                head("two different content-lengths"),
+                header_error("two different content-lengths"),
             ),
             (
                 ok,
                 "content-length: +5\r\n\r\n",
-                head("invalid content-length"),
+                header_error("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: -5\r\n\r\n",
-                head("invalid content-length"),
+                header_error("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: 5 5\r\n\r\n",
-                head("invalid content-length"),
+                header_error("invalid content-length"),
             ),
             (
                 ok,
                 "content-length:\r\n\r\n",
-                head("invalid content-length"),
+                header_error("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: 5,\r\n\r\n",
-                head("invalid content-length"),
+                header_error("invalid content-length"),
             ),
             (
                 ok,
                 "content-length: 18446744073709551616\r\n\r\n",
-                head("invalid content-length"),
+                header_error("invalid content-length"),
             ),
             (
                 ok,
                 "transfer-encoding: gzip, chunked\r\n\r\n",
-                head("an unknown transfer-encoding"),
+                header_error("an unknown transfer-encoding"),
             ),
             (
                 ok,
                 "transfer-encoding: chunked, chunked\r\n\r\n",
-                head("an unknown transfer-encoding"),
+                header_error("an unknown transfer-encoding"),
             ),
             (
                 ok,
                 "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
-                head("an unknown transfer-encoding"),
+                header_error("an unknown transfer-encoding"),
             ),
             (
                 ok,
                 "transfer-encoding: xchunked\r\n\r\n",
-                head("an unknown transfer-encoding"),
+                header_error("an unknown transfer-encoding"),
             ),
             (
                 "",
                 "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
-                head("a transfer-encoding in HTTP/1.0"),
+                header_error("a transfer-encoding in HTTP/1.0"),
             ),
         ];
         for (start, rest, error) in cases {
@@ -414,34 +416,34 @@ mod tests {
     fn malformed_chunks_are_errors() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let cases: &[(&str, &str, Http1Error)] = &[
-            (chunked, "\r\n", chunk("invalid chunk size")),
-            (chunked, ";a\r\n", chunk("invalid chunk size")),
-            (chunked, "g\r\n", chunk("invalid chunk size")),
-            (chunked, "-1\r\n", chunk("invalid chunk size")),
-            (chunked, "0x1\r\n", chunk("invalid chunk size")),
-            (chunked, "1 1\r\n", chunk("invalid chunk size")),
-            (chunked, "1\n", chunk("invalid chunk size")),
-            (chunked, "1\rx", chunk("invalid chunk size")),
-            (chunked, "1;a\n", chunk("invalid chunk size")),
+            (chunked, "\r\n", chunk_error("invalid chunk size")),
+            (chunked, ";a\r\n", chunk_error("invalid chunk size")),
+            (chunked, "g\r\n", chunk_error("invalid chunk size")),
+            (chunked, "-1\r\n", chunk_error("invalid chunk size")),
+            (chunked, "0x1\r\n", chunk_error("invalid chunk size")),
+            (chunked, "1 1\r\n", chunk_error("invalid chunk size")),
+            (chunked, "1\n", chunk_error("invalid chunk size")),
+            (chunked, "1\rx", chunk_error("invalid chunk size")),
+            (chunked, "1;a\n", chunk_error("invalid chunk size")),
             (
                 chunked,
                 "10000000000000000\r\n",
-                chunk("invalid chunk size"),
+                chunk_error("invalid chunk size"),
             ),
             (
                 chunked,
                 "1\r\nxy\r\n",
-                chunk("chunk data exceeds the chunk size"),
+                chunk_error("chunk data exceeds the chunk size"),
             ),
             (
                 chunked,
                 "1\r\nx\n",
-                chunk("chunk data exceeds the chunk size"),
+                chunk_error("chunk data exceeds the chunk size"),
             ),
             (
                 chunked,
                 "1\r\nx\rx",
-                chunk("chunk data exceeds the chunk size"),
+                chunk_error("chunk data exceeds the chunk size"),
             ),
         ];
         for (start, rest, error) in cases {

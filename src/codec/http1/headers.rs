@@ -1,6 +1,6 @@
 //! Parses the header and trailer lines.
 
-use super::error::{Http1Error, head};
+use super::error::{Http1Error, header_error};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header::CONNECTION, response,
 };
@@ -14,14 +14,14 @@ pub(super) fn read(lines: &[u8]) -> Result<Option<response::Parts>, Http1Error> 
     let mut parsed = httparse::Response::new(&mut fields);
     match parsed.parse(lines) {
         Ok(httparse::Status::Complete(len)) if len == lines.len() => {}
-        Ok(_) => return Err(head("data after the end of the header block")),
+        Ok(_) => return Err(header_error("data after the end of the header block")),
         Err(error) => return Err(malformed(error)),
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or_else(|| head("invalid status code"))?;
+    let status = status.ok_or_else(|| header_error("invalid status code"))?;
     if status.is_informational() {
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(head("unexpected status 101 (switching protocols)"));
+            return Err(header_error("unexpected status 101 (switching protocols)"));
         }
         return Ok(None);
     }
@@ -57,7 +57,7 @@ pub(super) fn trailers(lines: &[u8]) -> Result<HeaderMap, Http1Error> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     match httparse::parse_headers(lines, &mut fields) {
         Ok(httparse::Status::Complete((len, fields))) if len == lines.len() => header_map(fields),
-        Ok(_) => Err(head("data after the end of the header block")),
+        Ok(_) => Err(header_error("data after the end of the header block")),
         Err(error) => Err(malformed(error)),
     }
 }
@@ -66,16 +66,16 @@ fn header_map(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Http1Error> 
     let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| head("invalid field name"))?;
-        let value =
-            HeaderValue::from_bytes(field.value).map_err(|_| head("invalid field value"))?;
+            .map_err(|_| header_error("invalid field name"))?;
+        let value = HeaderValue::from_bytes(field.value)
+            .map_err(|_| header_error("invalid field value"))?;
         map.append(name, value);
     }
     Ok(map)
 }
 
 fn malformed(error: httparse::Error) -> Http1Error {
-    head(match error {
+    header_error(match error {
         httparse::Error::HeaderName => "invalid field name",
         httparse::Error::HeaderValue => "invalid field value",
         httparse::Error::NewLine => "invalid line ending",
@@ -116,22 +116,42 @@ mod tests {
             ("", "HTTP/2 200\r\n\r\n", Http1Error::NotHttp),
             ("", "HTTP/1.2 200 OK\r\n\r\n", Http1Error::NotHttp),
             ("", "\x15\x03\x01", Http1Error::NotHttp),
-            ("", "HTTP/1.1 20 OK\r\n\r\n", head("invalid status code")),
-            ("", "HTTP/1.1 099 OK\r\n\r\n", head("invalid status code")),
+            (
+                "",
+                "HTTP/1.1 20 OK\r\n\r\n",
+                header_error("invalid status code"),
+            ),
+            (
+                "",
+                "HTTP/1.1 099 OK\r\n\r\n",
+                header_error("invalid status code"),
+            ),
             (
                 "",
                 "HTTP/1.1 101 Switching\r\n\r\n",
-                head("unexpected status 101 (switching protocols)"),
+                header_error("unexpected status 101 (switching protocols)"),
             ),
-            ("", "HTTP/1.1 200 OK\n\n", head("a line ends without a CR")),
-            (ok, "a: b\nc: d\r\n\r\n", head("a line ends without a CR")),
-            (ok, "a: b\rc: d\r\n\r\n", head("invalid field value")),
-            (ok, "a: b\r\n c\r\n\r\n", head("invalid field name")),
-            (ok, "a : b\r\n\r\n", head("invalid field name")),
-            (ok, "a\r\n\r\n", head("invalid field name")),
-            (ok, ": b\r\n\r\n", head("invalid field name")),
-            (ok, "a: \0\r\n\r\n", head("invalid field value")),
-            (ok, "\ra: b\r\n\r\n", head("invalid line ending")),
+            (
+                "",
+                "HTTP/1.1 200 OK\n\n",
+                header_error("a line ends without a CR"),
+            ),
+            (
+                ok,
+                "a: b\nc: d\r\n\r\n",
+                header_error("a line ends without a CR"),
+            ),
+            (
+                ok,
+                "a: b\rc: d\r\n\r\n",
+                header_error("invalid field value"),
+            ),
+            (ok, "a: b\r\n c\r\n\r\n", header_error("invalid field name")),
+            (ok, "a : b\r\n\r\n", header_error("invalid field name")),
+            (ok, "a\r\n\r\n", header_error("invalid field name")),
+            (ok, ": b\r\n\r\n", header_error("invalid field name")),
+            (ok, "a: \0\r\n\r\n", header_error("invalid field value")),
+            (ok, "\ra: b\r\n\r\n", header_error("invalid line ending")),
         ];
         for (start, rest, error) in cases {
             let stream = [*start, *rest].concat();
@@ -143,8 +163,16 @@ mod tests {
     fn malformed_trailers_are_errors() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let cases: &[(&str, &str, Http1Error)] = &[
-            (chunked, "0\r\na\r\n\r\n", head("invalid field name")),
-            (chunked, "0\r\na: b\n\r\n", head("a line ends without a CR")),
+            (
+                chunked,
+                "0\r\na\r\n\r\n",
+                header_error("invalid field name"),
+            ),
+            (
+                chunked,
+                "0\r\na: b\n\r\n",
+                header_error("a line ends without a CR"),
+            ),
         ];
         for (start, rest, error) in cases {
             let stream = [*start, *rest].concat();

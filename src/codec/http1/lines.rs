@@ -1,6 +1,6 @@
 //! Collects the lines of the headers or the trailers, up to the blank line.
 
-use super::error::{Http1Error, head};
+use super::error::{Http1Error, header_error};
 use crate::codec::buffer;
 use memchr::memchr;
 
@@ -35,7 +35,7 @@ impl Lines {
             match self.bytes.get(self.line..) {
                 Some(b"\r\n") => return Ok(true),
                 Some([.., b'\r', b'\n']) => self.line = self.bytes.len(),
-                _ => return Err(head("a line ends without a CR")),
+                _ => return Err(header_error("a line ends without a CR")),
             }
         }
         Ok(false)

@@ -100,7 +100,7 @@ struct ChoiceState {
 }
 
 impl ChoiceState {
-    /// Content after a finish reason. Some servers send it; but if the reason is unknown, it was none.
+    /// Content after a finish reason. Some servers send it. An unknown reason is then discarded.
     #[cold]
     fn on_content_after_finish(&mut self) {
         let is_unknown =

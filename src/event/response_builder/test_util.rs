@@ -18,10 +18,10 @@ pub(super) fn json(text: &str) -> Json {
 }
 
 /// The queued events in a short form, with the decoder's keys.
-pub(super) fn event_log(assembler: &mut ResponseBuilder) -> String {
+pub(super) fn event_log(builder: &mut ResponseBuilder) -> String {
     use StreamEvent as E;
     let mut all = Vec::new();
-    while let Some(event) = assembler.next_event() {
+    while let Some(event) = builder.next_event() {
         all.push(match event {
             E::Start(_) => "start".to_owned(),
             E::TextStart { part, .. } => format!("text {}", key_of(part)),
@@ -58,14 +58,14 @@ pub(super) fn event_log(assembler: &mut ResponseBuilder) -> String {
 }
 
 pub(super) fn fragment(
-    assembler: &mut ResponseBuilder,
+    builder: &mut ResponseBuilder,
     index: Option<u64>,
     id: &str,
     name: &str,
     arguments: &str,
 ) -> Result<(), Error> {
     let fragment = ToolFragment::new(index, Some(id), Some(name), Some(arguments));
-    assembler.tool_fragment(0, fragment)
+    builder.tool_fragment(0, fragment)
 }
 
 pub(super) fn is_too_large<T>(result: Result<T, Error>) -> bool {

@@ -196,11 +196,9 @@ impl Chat {
             response,
             raw,
         } = self;
-        let ResponseState {
-            builder: mut assembler,
-            ..
-        } = response.unwrap_or_else(|| ResponseState::new(target, limits, seed, &meta.warnings));
-        let response = assembler.response_mut();
+        let ResponseState { mut builder, .. } =
+            response.unwrap_or_else(|| ResponseState::new(target, limits, seed, &meta.warnings));
+        let response = builder.response_mut();
         let extra = std::mem::take(&mut response.provider_metadata.extra);
         response.provider_metadata = ProviderMetadata {
             raw,
@@ -219,7 +217,7 @@ impl Chat {
         if response.model.is_empty() {
             response.model.clone_from(&target.request.model);
         }
-        assembler.into_response()
+        builder.into_response()
     }
 }
 
@@ -231,16 +229,16 @@ impl ResponseState {
         warnings: &[Warning],
     ) -> Self {
         let request = &target.request;
-        let mut assembler = Box::new(ResponseBuilder::new(request.stream, limits));
-        assembler.parse_think_tags(request.parse_think_tags);
-        assembler.expected_choices(request.n.unwrap_or(1));
-        assembler.generate_call_ids(seed, request.clone());
+        let mut builder = Box::new(ResponseBuilder::new(request.stream, limits));
+        builder.parse_think_tags(request.parse_think_tags);
+        builder.expected_choices(request.n.unwrap_or(1));
+        builder.generate_call_ids(seed, request.clone());
         for warning in warnings {
-            assembler.warn(warning.clone());
+            builder.warn(warning.clone());
         }
         ResponseState {
             decoder: target.provider.chat_decoder(request),
-            builder: assembler,
+            builder,
             error: None,
         }
     }
@@ -304,23 +302,23 @@ impl Operation for Chat {
         let include_raw_frames = target.request.include_raw_frames;
         let ResponseState {
             decoder,
-            builder: assembler,
+            builder,
             error: stated,
         } = self.response_state(target);
         if include_raw_frames {
-            assembler.raw_frame(frame.data.as_bytes());
+            builder.raw_frame(frame.data.as_bytes());
         }
-        if !assembler.is_visible() && states_an_error(frame.data) {
+        if !builder.is_visible() && states_an_error(frame.data) {
             *stated = Some(errors::from_event("", frame.data.as_bytes()));
         }
-        let progress = decoder.decode_frame(frame, assembler).map_err(|error| {
+        let progress = decoder.decode_frame(frame, builder).map_err(|error| {
             let is_foreign = error.kind() == ErrorKind::Protocol;
             stated.take().filter(|_| is_foreign).unwrap_or(error)
         })?;
-        assembler.check_queue_limit()?;
-        assembler.check_total_limit()?;
+        builder.check_queue_limit()?;
+        builder.check_total_limit()?;
         if progress == FrameOutcome::Complete {
-            assembler.end_marker();
+            builder.end_marker();
         }
         Ok(progress)
     }
@@ -331,11 +329,9 @@ impl Operation for Chat {
         target: &AttemptTarget<Arc<ChatRequest>>,
     ) -> Result<(), Error> {
         let ResponseState {
-            decoder,
-            builder: assembler,
-            ..
+            decoder, builder, ..
         } = self.response_state(target);
-        let read = decoder.decode_body(body, assembler);
+        let read = decoder.decode_body(body, builder);
         let Err(error) = read else { return read };
         let is_foreign = error.kind() == ErrorKind::Protocol
             && std::str::from_utf8(body).is_ok_and(states_an_error);
@@ -370,18 +366,16 @@ impl Operation for Chat {
         warning: Option<Warning>,
     ) -> Result<(), Error> {
         let ResponseState {
-            decoder,
-            builder: assembler,
-            ..
+            decoder, builder, ..
         } = self.response_state(target);
-        assembler.check_calls()?;
+        builder.check_calls()?;
         decoder.check_end()?;
         if let Some(warning) = warning {
-            assembler.warn(warning);
+            builder.warn(warning);
         }
-        assembler.set_logically_complete();
-        decoder.finish(assembler)?;
-        assembler.finish_response()
+        builder.set_logically_complete();
+        decoder.finish(builder)?;
+        builder.finish_response()
     }
 
     fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
