@@ -19,7 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    AsyncClient, CallOptions, ChatRequest, Client, ErrorKind, RetryPolicy,
+    AsyncClient, CallOptions, ChatRequest, Client, ErrorKind, RetryPolicy, Timeouts,
     provider::OpenAiChat,
     transport::{
         AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestDelivery, Time, TransportError,
@@ -262,4 +262,75 @@ fn options_of_one_call_do_not_affect_others() {
     let stream = client.stream_with(&request, &once).unwrap();
     assert_eq!(stream.into_response().unwrap_err().attempts().len(), 1);
     assert_eq!(client.chat(&request).unwrap().text(), "Hello.");
+}
+
+/// What a call over a script has after so much virtual time.
+fn chat_within(response: MockResponse, timeouts: Timeouts) -> (Result<String, ErrorKind>, u64) {
+    let options = || {
+        let options = CallOptions::default().retry(RetryPolicy::none());
+        options.timeouts(timeouts.clone())
+    };
+    let script = MockTransport::new([response]);
+    let client = Client::new(script.clone(), provider()).with_options(options());
+    let result = client.stream(question()).unwrap().into_response();
+    let result = result.map(|response| response.text().into_owned());
+    (
+        result.map_err(|error| error.kind()),
+        script.elapsed().as_secs(),
+    )
+}
+
+fn no_limits() -> Timeouts {
+    let limits = Timeouts::default()
+        .connect(None)
+        .first_byte(None)
+        .first_byte_stream(None);
+    limits
+        .first_token(None)
+        .idle(None)
+        .progress(None)
+        .total(None)
+}
+
+#[test]
+fn mock_responses_are_late_and_stall_in_virtual_time() {
+    const HEL: &str = r#"{"choices": [{"index": 0, "delta": {"content": "Hel"}}]}"#;
+    let secs = Duration::from_secs;
+    let event = || MockResponse::events([HEL]);
+    let rest = |response: MockResponse| {
+        response.chunk("data: {\"choices\": [{\"delta\": {\"content\": \"lo.\"}, \"finish_reason\": \"stop\"}]}\n\n")
+    };
+    let idle = || no_limits().idle(secs(10));
+    let first = || no_limits().first_byte(secs(10)).first_byte_stream(secs(10));
+    let total = || no_limits().total(secs(10));
+    let hello = || Ok("Hello.".to_owned());
+    let timeout = || Err(ErrorKind::Timeout);
+    let stalls = [
+        // Late, but in time.
+        (stream().delay_headers(secs(7)), first(), hello(), 7),
+        (rest(event().delay(secs(7))), idle(), hello(), 7),
+        (
+            rest(event().delay(secs(7)).delay(secs(1))),
+            total(),
+            hello(),
+            8,
+        ),
+        // Too late, at the limit.
+        (stream().delay_headers(secs(60)), first(), timeout(), 10),
+        (stream().stall_headers(), first(), timeout(), 10),
+        (stream().stall_headers(), total(), timeout(), 10),
+        (rest(event().delay(secs(60))), idle(), timeout(), 10),
+        (event().stall(), idle(), timeout(), 10),
+        (event().stall(), total(), timeout(), 10),
+    ];
+    for (number, (response, timeouts, expected, elapsed)) in stalls.into_iter().enumerate() {
+        assert_eq!(
+            chat_within(response, timeouts),
+            (expected, elapsed),
+            "{number}"
+        );
+    }
+    // Without a limit it would wait for ever: the error says so.
+    let (result, elapsed) = chat_within(event().stall(), no_limits());
+    assert!(result.is_err() && elapsed == 0, "{result:?}");
 }

@@ -8,11 +8,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai_transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestDelivery, ResponseBody, Time,
-    Transport, TransportError, TransportErrorKind,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, ResponseBody,
+    Time, Transport, TransportError, TransportErrorKind,
 };
 
-/// A transport that returns scripted responses in order. Clones share them.
+/// A transport that returns scripted responses in order. Clones share them. Its clock is virtual: a response that is delayed or
+/// stalls, a retry's back-off and a time limit take no real time.
 ///
 /// ```
 /// use unifiedai::{ChatRequest, Client, provider::OpenAiChat, transport::testing::{MockResponse, MockTransport}};
@@ -28,38 +29,91 @@ use unifiedai_transport::{
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct MockTransport(Arc<Mutex<State>>);
+pub struct MockTransport {
+    state: Arc<Mutex<State>>,
+    clock: Clock,
+}
 
 #[derive(Debug)]
 struct State {
     responses: VecDeque<MockResponse>,
     requests: Vec<Request<Bytes>>,
-    now: Time,
+}
+
+/// The virtual clock of a transport and of its bodies.
+#[derive(Clone, Debug, Default)]
+struct Clock(Arc<Mutex<Time>>);
+
+impl Clock {
+    fn now(&self) -> Time {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn advance(&self, until: Time) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = until.max(*now);
+    }
+
+    /// Waits for `time`, `None` for ever, but not beyond `deadline`.
+    fn wait(&self, time: Option<Duration>, deadline: Time) -> Waited {
+        let until = time.map_or(Time::MAX, |time| self.now().saturating_add(time));
+        if until <= deadline && until != Time::MAX {
+            self.advance(until);
+            return Waited::Enough;
+        }
+        if deadline == Time::MAX {
+            return Waited::ForEver;
+        }
+        self.advance(deadline);
+        Waited::NotEnough(time.map(|_| until.saturating_since(self.now())))
+    }
+}
+
+/// How a wait ended.
+enum Waited {
+    Enough,
+    /// At the deadline, with what is left of the wait.
+    NotEnough(Option<Duration>),
+    /// A stall, and the call has no deadline.
+    ForEver,
+}
+
+/// A step of a body.
+#[derive(Debug)]
+enum BodyStep {
+    Chunk(Bytes),
+    /// `None` for ever.
+    Wait(Option<Duration>),
 }
 
 /// The response to one request.
 #[derive(Debug)]
 pub struct MockResponse {
+    /// Before the headers; `None` inside for ever.
+    wait: Option<Option<Duration>>,
     headers: Result<Response<()>, TransportError>,
-    body: VecDeque<Bytes>,
+    body: VecDeque<BodyStep>,
     end: Option<TransportError>,
 }
 
 /// The body of a response of a [`MockTransport`].
 #[derive(Debug)]
 pub struct MockBody {
-    chunks: VecDeque<Bytes>,
+    steps: VecDeque<BodyStep>,
     end: Option<TransportError>,
+    clock: Clock,
 }
 
 impl MockTransport {
     /// Creates a transport that returns these responses, and then errors.
     pub fn new(answers: impl IntoIterator<Item = MockResponse>) -> Self {
-        MockTransport(Arc::new(Mutex::new(State {
-            responses: answers.into_iter().collect(),
-            requests: Vec::new(),
-            now: Time::ZERO,
-        })))
+        MockTransport {
+            state: Arc::new(Mutex::new(State {
+                responses: answers.into_iter().collect(),
+                requests: Vec::new(),
+            })),
+            clock: Clock::default(),
+        }
     }
 
     /// The requests so far.
@@ -71,23 +125,28 @@ impl MockTransport {
     /// The total duration of all waits.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.state().now.saturating_since(Time::ZERO)
+        self.clock.now().saturating_since(Time::ZERO)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn respond(&self, request: Request<Bytes>) -> Result<Response<MockBody>, TransportError> {
+    fn respond(
+        &self,
+        request: Request<Bytes>,
+        limits: AttemptDeadlines,
+    ) -> Result<Response<MockBody>, TransportError> {
         let mut state = self.state();
         state.requests.push(request);
         let answer = state.responses.pop_front();
-        answer.unwrap_or_else(exhausted_response).response()
-    }
-
-    fn wait(&self, until: Time) {
-        let mut state = self.state();
-        state.now = state.now.max(until);
+        drop(state);
+        let answer = answer.unwrap_or_else(exhausted_response);
+        if let Some(time) = answer.wait {
+            let waited = self.clock.wait(time, limits.headers.min(limits.total));
+            waited_enough(&waited, Phase::Headers, RequestDelivery::MaybeProcessed)?;
+        }
+        answer.response_at(self.clock.clone())
     }
 }
 
@@ -108,6 +167,7 @@ impl MockResponse {
             )),
         };
         MockResponse {
+            wait: None,
             headers: head,
             body: VecDeque::new(),
             end: None,
@@ -155,7 +215,35 @@ impl MockResponse {
     /// Adds a chunk of the body, which is read as one.
     #[must_use]
     pub fn chunk(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.body.push_back(bytes.into());
+        self.body.push_back(BodyStep::Chunk(bytes.into()));
+        self
+    }
+
+    /// The headers come after so much virtual time, or the call runs into its time limit.
+    #[must_use]
+    pub fn delay_headers(mut self, time: Duration) -> Self {
+        self.wait = Some(Some(time));
+        self
+    }
+
+    /// The headers never come: the call runs into its time limit. Without one it fails at once with an error that says so.
+    #[must_use]
+    pub fn stall_headers(mut self) -> Self {
+        self.wait = Some(None);
+        self
+    }
+
+    /// What is added to the body after this comes after so much virtual time, or the call runs into its time limit.
+    #[must_use]
+    pub fn delay(mut self, time: Duration) -> Self {
+        self.body.push_back(BodyStep::Wait(Some(time)));
+        self
+    }
+
+    /// The body never goes on: the call runs into its time limit. Without one it fails at once with an error that says so.
+    #[must_use]
+    pub fn stall(mut self) -> Self {
+        self.body.push_back(BodyStep::Wait(None));
         self
     }
 
@@ -172,47 +260,77 @@ impl MockResponse {
     }
 
     pub(super) fn response(self) -> Result<Response<MockBody>, TransportError> {
-        let (chunks, end) = (self.body, self.end);
-        let mut response = self.headers?.map(|()| MockBody { chunks, end });
+        self.response_at(Clock::default())
+    }
+
+    fn response_at(self, clock: Clock) -> Result<Response<MockBody>, TransportError> {
+        let (steps, end) = (self.body, self.end);
+        let mut response = self.headers?.map(|()| MockBody { steps, end, clock });
         response.headers_mut().remove(header::CONTENT_LENGTH);
         Ok(response)
     }
 }
 
 impl MockBody {
-    fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
-        match (self.chunks.pop_front(), self.end.take()) {
-            (Some(chunk), end) => {
-                self.end = end;
-                Ok(Some(chunk))
+    fn next(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
+        while let Some(step) = self.steps.pop_front() {
+            let time = match step {
+                BodyStep::Chunk(chunk) => return Ok(Some(chunk)),
+                BodyStep::Wait(time) => time,
+            };
+            let waited = self.clock.wait(time, deadline);
+            if let Waited::NotEnough(left) = &waited {
+                self.steps.push_front(BodyStep::Wait(*left));
             }
-            (None, Some(error)) => Err(error),
-            (None, None) => Ok(None),
+            waited_enough(&waited, Phase::Body, RequestDelivery::Answered)?;
+        }
+        match self.end.take() {
+            Some(error) => Err(error),
+            None => Ok(None),
         }
     }
+}
+
+fn waited_enough(
+    waited: &Waited,
+    phase: Phase,
+    delivery: RequestDelivery,
+) -> Result<(), TransportError> {
+    let (kind, what) = match waited {
+        Waited::Enough => return Ok(()),
+        Waited::NotEnough(_) => (
+            TransportErrorKind::Timeout(phase),
+            "the mock response was not there in time",
+        ),
+        Waited::ForEver => (
+            TransportErrorKind::Request,
+            "the mock response stalls and the call has no time limit: set one in its `Timeouts`",
+        ),
+    };
+    Err(TransportError::new(kind, delivery, what))
 }
 
 impl Transport for MockTransport {
     type Body = MockBody;
 
     fn now(&self) -> Time {
-        self.state().now
+        self.clock.now()
     }
 
     fn wall_clock(&self) -> SystemTime {
-        wall(self.state().now)
+        wall(self.clock.now())
     }
 
     fn send(
         &self,
         request: Request<Bytes>,
-        _: AttemptDeadlines,
+        limits: AttemptDeadlines,
     ) -> Result<Response<MockBody>, TransportError> {
-        self.respond(request)
+        self.respond(request, limits)
     }
 
     fn sleep_until(&self, at: Time) {
-        self.wait(at);
+        self.clock.advance(at);
     }
 }
 
@@ -220,30 +338,30 @@ impl AsyncTransport for MockTransport {
     type Body = MockBody;
 
     fn now(&self) -> Time {
-        self.state().now
+        self.clock.now()
     }
 
     fn wall_clock(&self) -> SystemTime {
-        wall(self.state().now)
+        wall(self.clock.now())
     }
 
     fn send(
         &self,
         request: Request<Bytes>,
-        _: AttemptDeadlines,
+        limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<MockBody>, TransportError>> + Send + 'static {
-        ready(self.respond(request))
+        ready(self.respond(request, limits))
     }
 
     fn sleep_until(&self, at: Time) -> impl Future<Output = ()> + Send + 'static {
-        self.wait(at);
+        self.clock.advance(at);
         ready(())
     }
 }
 
 impl ResponseBody for MockBody {
-    fn chunk(&mut self, _: Time) -> Result<Option<Bytes>, TransportError> {
-        self.next()
+    fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError> {
+        self.next(deadline)
     }
 }
 
@@ -251,9 +369,9 @@ impl AsyncResponseBody for MockBody {
     fn poll_chunk(
         &mut self,
         _: &mut Context<'_>,
-        _: Time,
+        deadline: Time,
     ) -> Poll<Result<Option<Bytes>, TransportError>> {
-        Poll::Ready(self.next())
+        Poll::Ready(self.next(deadline))
     }
 }
 
