@@ -153,6 +153,7 @@
 //! | `gzip` | decoding of bodies that a proxy compressed, in the transports |
 //! | `platform-verifier` | the option to verify servers by the operating system's rules and roots |
 //! | `bedrock` | Amazon Bedrock: Converse, ConverseStream, SigV4 |
+//! | `rs256` | Google credentials from the key of a service account, which signs with RSA (`ring`) |
 //! | `schemars` | tool schemas and response schemas from Rust types |
 //! | `tracing` | `TracingObserver`: spans with OpenTelemetry's attributes for generative AI |
 //! | `metrics` | `MetricsObserver`: OpenTelemetry's histograms, through the `metrics` crate |

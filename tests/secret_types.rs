@@ -22,7 +22,7 @@ use unifiedai::{
     AsyncClient, ChatRequest, Client, Secret,
     batch::BatchOptions,
     compat::{AsyncCerebras, BedrockCompat, Cerebras, ConverseRequest},
-    credentials::{Credentials, Environment, Token},
+    credentials::{Credentials, Environment, Federation, SubjectToken, Token},
     policy::{Fallback, FallbackTarget},
     provider::{
         Anthropic, Auth, AwsCredentialSource, AwsCredentials, Bedrock, Cohere, Credential, Gemini,
@@ -121,6 +121,8 @@ fn credentials() -> Vec<(&'static str, String)> {
             "credentials::Environment",
             shown(&Environment::new(|_| Some(KEY.to_owned()))),
         ),
+        ("credentials::Federation", federation()),
+        ("credentials::SubjectToken", federation()),
         ("credentials::Supply", supply()),
         ("credentials::ProcessCommand", supply()),
         ("credentials::Fetcher", fetching()),
@@ -152,6 +154,11 @@ fn fetching() -> String {
     call.head(200, &[]).body(KEY).end();
     let error = call.error();
     format!("{step} {exchange} {error} {error:?}")
+}
+
+fn federation() -> String {
+    let subject = SubjectToken::Text(Secret::new(KEY).unwrap());
+    shown(&subject) + &shown(&Federation::openai("i", "s", subject))
 }
 
 fn supply() -> String {

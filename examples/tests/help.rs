@@ -5,11 +5,12 @@ mod support;
 
 use support::{program, stderr, stdout};
 
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: [&str; 19] = [
     "batch",
     "chat",
     "chat_loop",
     "compare",
+    "credentials",
     "custom_runtime",
     "embeddings",
     "fallback",

@@ -110,9 +110,7 @@ impl Auth {
         token: Option<&Token>,
     ) -> Result<Option<Secret>, Error> {
         if let Some(token) = token {
-            for (name, value) in &token.headers {
-                request.headers_mut().insert(name, value.clone());
-            }
+            token.add_headers(request.headers_mut());
         }
         let (name, credential, prefix) = match self {
             Auth::None => return Ok(None),

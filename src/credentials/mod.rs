@@ -32,17 +32,22 @@
 mod address;
 #[cfg(feature = "bedrock")]
 pub(crate) mod aws;
+mod azure;
 mod cache;
 mod environment;
 pub(crate) mod errors;
+mod federation;
 mod fetch;
 mod fetcher;
 pub(crate) mod form;
+mod google;
+mod rs256;
 mod supply;
 mod token;
 pub(crate) mod wire;
 
 pub use environment::Environment;
+pub use federation::{Federation, SubjectToken};
 pub use fetch::CredentialRequest;
 pub use fetcher::Fetcher;
 pub use supply::{ProcessCommand, Supply};
@@ -123,6 +128,7 @@ impl Credentials {
     }
 
     /// For a source of which two fetches at a time would disturb each other.
+    #[cfg(feature = "bedrock")]
     #[must_use]
     pub(crate) fn exclusive(mut self) -> Self {
         if let Some(shared) = Arc::get_mut(&mut self.0) {

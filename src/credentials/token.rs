@@ -3,7 +3,7 @@
 use crate::Secret;
 #[cfg(feature = "bedrock")]
 use crate::provider::AwsCredentials;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
     fmt,
     time::{Duration, SystemTime},
@@ -17,9 +17,16 @@ pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
 pub struct Token {
     pub(crate) secret: TokenSecret,
     pub(super) expiry: Expiry,
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Vec<TokenHeader>,
     pub(super) renew_ahead: Option<Duration>,
     pub(super) stable: bool,
+}
+
+#[derive(Clone)]
+struct TokenHeader {
+    name: HeaderName,
+    value: HeaderValue,
+    is_list: bool,
 }
 
 #[derive(Clone)]
@@ -91,15 +98,54 @@ impl Token {
         self
     }
 
-    /// Sent with each request that this token authenticates, such as `x-goog-user-project`.
+    /// Sent with each request that this token authenticates, such as `x-goog-user-project`, unless the request has that header
+    /// already.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Token {
-        self.headers.push((name, value));
+        self.headers.push(TokenHeader {
+            name,
+            value,
+            is_list: false,
+        });
         self
+    }
+
+    /// The same for a header whose value is a list, to which this one is added.
+    #[must_use]
+    pub(crate) fn list_header(mut self, name: HeaderName, value: HeaderValue) -> Token {
+        self.headers.push(TokenHeader {
+            name,
+            value,
+            is_list: true,
+        });
+        self
+    }
+
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
+        for TokenHeader {
+            name,
+            value,
+            is_list,
+        } in &self.headers
+        {
+            match headers.get(name) {
+                None => {
+                    headers.insert(name, value.clone());
+                }
+                Some(present) if *is_list => {
+                    let joined = [present.as_bytes(), b",", value.as_bytes()].concat();
+                    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+                        headers.insert(name, joined);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     /// Used on while no newer one can be had, although it has expired: instance metadata hands out such keys when the
     /// service behind it fails, and AWS accepts them then.
+    #[cfg(feature = "bedrock")]
     #[must_use]
     pub(crate) fn stable(mut self) -> Token {
         self.stable = true;

@@ -1,17 +1,20 @@
 //! What the requests and answers of several sources have in common.
 
 use super::{
-    errors::{config, excerpt, unreachable},
+    Token,
+    errors::{config, excerpt, refused, unreachable},
     form::Form,
 };
-use crate::Error;
+use crate::{Error, Secret};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Request, Response,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use serde_json::Value;
-use zeroize::Zeroize;
+use std::time::Duration;
+use zeroize::{Zeroize, Zeroizing};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -57,6 +60,18 @@ pub(crate) fn secret_header(
     Ok(())
 }
 
+pub(crate) fn bearer_header(request: &mut Request<Bytes>, token: &Secret) -> Result<(), Error> {
+    let value = Zeroizing::new(["Bearer ", token.expose()].concat());
+    secret_header(request, AUTHORIZATION, &value)
+}
+
+/// The value of `authorization` for a name and a password.
+pub(crate) fn basic(name: &str, password: &str) -> Zeroizing<String> {
+    let pair = Zeroizing::new([name, ":", password].concat());
+    let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+    Zeroizing::new(["Basic ", &encoded].concat())
+}
+
 pub(crate) fn text_header(request: &mut Request<Bytes>, name: &'static str, value: &'static str) {
     let headers = request.headers_mut();
     headers.insert(
@@ -94,6 +109,7 @@ impl SecretJson {
     }
 
     /// The same whatever the case of the letters of its name.
+    #[cfg(feature = "bedrock")]
     pub(crate) fn text_ignoring_case(&self, name: &str) -> Option<&str> {
         let members = self.0.as_object()?;
         let (_, value) = members
@@ -178,6 +194,14 @@ impl OAuthError {
         }
     }
 
+    /// `unreachable` for what may pass, else `refused`.
+    pub(crate) fn into_error(self, host: &str) -> Error {
+        match self.is_transient() {
+            true => unreachable(self.message(host)),
+            false => refused(self.message(host)),
+        }
+    }
+
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self.status, 408 | 425 | 429 | 500..)
             || TRANSIENT.contains(&&*self.error)
@@ -190,6 +214,42 @@ const TRANSIENT: [&str; 3] = [
     "server_error",
     "temporarily_unavailable",
 ];
+
+/// For [`Sending::is_transient`](super::fetcher::Sending).
+pub(crate) fn is_transient_oauth(response: &Response<Bytes>) -> bool {
+    !response.status().is_success() && OAuthError::of(response).is_transient()
+}
+
+/// The token in a success of a token endpoint.
+pub(crate) fn oauth_token(host: &str, response: &Response<Bytes>) -> Result<Token, Error> {
+    let json = json_of(host, response)?;
+    let token = json
+        .text("access_token")
+        .ok_or_else(|| unreachable(format!("{host} answered without an `access_token`")))?;
+    let is_bearer = json
+        .text("token_type")
+        .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if !is_bearer {
+        return Err(refused(format!(
+            "{host} gave a token that is no bearer token"
+        )));
+    }
+    let token = Token::bearer(secret(host, token)?);
+    Ok(match json.number("expires_in") {
+        Some(seconds) => token.expires_in(Duration::from_secs(seconds)),
+        None => token,
+    })
+}
+
+/// A secret from an answer.
+pub(crate) fn secret(host: &str, text: &str) -> Result<Secret, Error> {
+    Secret::new(text).map_err(|error| {
+        refused(format!(
+            "{host} gave a token that cannot be sent: {}",
+            error.message()
+        ))
+    })
+}
 
 /// The host of an address, for messages.
 pub(crate) fn host_of(request: &Request<Bytes>) -> String {

@@ -1,60 +1,19 @@
 //! The sources of AWS before servers on loopback that check what they get as the real ones do.
 
 use super::{
-    fake::{Asked, Fake, Reply, reply},
+    fake::{Asked, Fake, Folder, Reply, environment, in_an_hour, reply},
     manual_driver::WHOLE,
 };
 use std::{
     fs,
-    path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime},
 };
 use unifiedai::{
     CallOptions, ChatRequest, Client, Error, ErrorKind,
-    credentials::{Credentials, Environment},
+    credentials::Credentials,
     provider::{Auth, OpenAiChat, Signer},
     transport::UreqTransport,
 };
-
-/// A folder of a test's own, with files.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(files: &[(&str, &str)]) -> Folder {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("unifiedai-aws-{}-{number}", std::process::id());
-        let folder = Folder(std::env::temp_dir().join(name));
-        for (file, text) in files {
-            folder.write(file, text);
-        }
-        folder
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        let path = self.0.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn path(&self, file: &str) -> String {
-        self.0.join(file).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn environment(variables: &[(&str, &str)]) -> Environment {
-    Environment::new(|name| {
-        let found = variables.iter().find(|(other, _)| *other == name);
-        found.map(|(_, value)| (*value).to_owned())
-    })
-}
 
 /// A provider that says who signed.
 fn signed_by(credentials: &Credentials) -> Result<String, Error> {
@@ -75,18 +34,6 @@ fn signed_by(credentials: &Credentials) -> Result<String, Error> {
     let (key, _) = rest.split_once('/').unwrap();
     assert!(!authorization.contains("canary"));
     Ok(format!("{key} {token}"))
-}
-
-fn in_an_hour() -> String {
-    let end = SystemTime::now() + Duration::from_secs(3600);
-    let text = httpdate::fmt_http_date(end);
-    // `Sun, 29 Nov 2026 12:00:00 GMT` as `2026-11-29T12:00:00Z`.
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let months = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let month = months.iter().position(|month| *month == words[2]).unwrap() + 1;
-    format!("{}-{month:02}-{}T{}Z", words[3], words[1], words[4])
 }
 
 fn sts_keys(action: &str, key: &str) -> Reply {
@@ -566,4 +513,55 @@ fn faults_of_sts_are_tried_again_and_a_wrong_clock_is_learned() {
         .map(|asked| asked.header("x-amz-date").unwrap().to_owned())
         .collect();
     assert!(dates[0] < dates[1], "{dates:?}");
+}
+
+/// A server of another project that stands in for AWS: moto (`pip install moto[server]`). Without it nothing is tested here.
+#[test]
+fn moto_gives_keys_for_a_web_identity_a_role_and_an_instance() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let started = std::process::Command::new("moto_server")
+        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let Ok(moto) = started else {
+        return;
+    };
+    struct Server(std::process::Child);
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+    let _moto = Server(moto);
+    let is_up = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    assert!(is_up, "moto did not start");
+    let origin = format!("http://127.0.0.1:{port}");
+    let folder = Folder::new(&[("token", "the.jwt")]);
+    let file = folder.path("token");
+    let base = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ENDPOINT_URL_STS", &*origin),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &origin),
+    ];
+    let environment = environment(&base);
+    let role = "arn:aws:iam::111122223333:role/llm";
+    for source in [
+        environment.aws_web_identity(role, &file),
+        environment.aws_assume_role(&environment.aws_web_identity(role, &file), role),
+        environment.aws_assume_role(&environment.aws_instance(), role),
+    ] {
+        let keys = signed_by(&source).unwrap();
+        assert!(keys.starts_with("ASIA"), "{keys}");
+        assert!(!keys.ends_with("no token"), "{keys}");
+    }
+    assert!(signed_by(&environment.aws()).is_ok());
 }

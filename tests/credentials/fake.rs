@@ -3,15 +3,20 @@
 use bytes::Bytes;
 use http::Request;
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use unifiedai::{
     Error, ErrorKind, Secret,
-    credentials::{Credentials, Fetcher, Token},
+    credentials::{Credentials, Environment, Fetcher, Token},
 };
 
 pub(crate) struct Asked {
@@ -130,6 +135,83 @@ fn serve(
         text += "\r\n";
         text += &reply.body;
         writer.write_all(text.as_bytes()).ok()?;
+    }
+}
+
+pub(crate) fn in_an_hour() -> String {
+    let text = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+    // `Sun, 29 Nov 2026 12:00:00 GMT` as `2026-11-29T12:00:00Z`.
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = months.find(words[2]).unwrap() / 3 + 1;
+    format!("{}-{month:02}-{}T{}Z", words[3], words[1], words[4])
+}
+
+/// A folder of a test's own, with files.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("unifiedai-credentials-{}-{number}", std::process::id());
+        let folder = Folder(std::env::temp_dir().join(name));
+        for (file, text) in files {
+            folder.write(file, text);
+        }
+        folder
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        let path = self.0.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn path(&self, file: &str) -> String {
+        self.0.join(file).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn environment(variables: &[(&str, &str)]) -> Environment {
+    Environment::new(|name| {
+        let found = variables.iter().find(|(other, _)| *other == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+/// What a provider gets with this bearer token: the token, and all headers.
+#[cfg(feature = "ureq")]
+pub(crate) fn used(credentials: &Credentials) -> Result<(String, Vec<(String, String)>), Error> {
+    let whole = super::manual_driver::WHOLE;
+    let llm = Fake::start(move |_, _| reply(200, whole).header("content-type", "application/json"));
+    let auth = unifiedai::provider::Auth::Bearer(credentials.clone().into());
+    let provider = unifiedai::provider::OpenAiChat::custom(format!("{}/v1", llm.origin)).auth(auth);
+    let options = unifiedai::CallOptions::default();
+    let options = options.timeout(Duration::from_secs(60)).max_retries(0);
+    let transport = unifiedai::transport::UreqTransport::new();
+    let client = unifiedai::Client::new(transport, provider.build().unwrap()).with_options(options);
+    let result = client.chat(unifiedai::ChatRequest::new("m").user("hi"));
+    let mut asked = llm.asked.lock().unwrap();
+    match result {
+        Ok(_) => {
+            let asked = asked.remove(0);
+            let bearer = asked.header("authorization").unwrap();
+            Ok((
+                bearer.strip_prefix("Bearer ").unwrap().to_owned(),
+                asked.headers,
+            ))
+        }
+        Err(error) => {
+            assert!(asked.is_empty(), "a request went out without a token");
+            Err(error)
+        }
     }
 }
 

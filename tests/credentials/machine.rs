@@ -162,6 +162,23 @@ fn a_token_that_expires_between_two_attempts_is_renewed_before_the_second() {
 }
 
 #[test]
+fn a_token_that_expires_during_a_stream_ends_nothing() {
+    let source = source();
+    let mut streamed = Call::new(provider(&source), request(true), once());
+    give(&mut streamed, "one 30");
+    assert_eq!(bearer(&mut streamed), "one");
+    streamed.head(200, &[SSE]).body(delta("hel"));
+    assert!(matches!(streamed.step(), Step::Receive { .. }));
+    streamed.after(seconds(40)).body(delta("lo"));
+    streamed.body([finish(), DONE.into()].concat()).end();
+    assert!(streamed.is_done());
+    assert_eq!(streamed.text(), "hello");
+    let mut next = call(&source);
+    next.at(streamed.now);
+    give(&mut next, "two 30");
+}
+
+#[test]
 fn a_token_that_the_provider_refuses_is_renewed_once() {
     let source = source();
     fetched(&source, "one 3600");

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
     reason = "a test that goes wrong is to stop"
@@ -15,7 +16,15 @@ mod manual_driver;
 
 #[cfg(all(feature = "bedrock", feature = "ureq"))]
 mod aws;
+#[cfg(feature = "ureq")]
+mod azure;
+#[cfg(all(feature = "bedrock", feature = "rs256", feature = "ureq"))]
+mod canary;
 mod fake;
+#[cfg(feature = "ureq")]
+mod federation;
+#[cfg(all(feature = "rs256", feature = "ureq"))]
+mod google;
 mod machine;
 mod simulator;
 #[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]

@@ -176,7 +176,10 @@ pub(super) fn host(request: &Request<Bytes>) -> Result<Cow<'_, [u8]>, Error> {
 
 /// Load balancers rewrite `x-amzn-trace-id`.
 pub(super) fn is_signed(name: &HeaderName) -> bool {
-    *name == CONTENT_TYPE || (name.as_str().starts_with("x-amz") && name != "x-amzn-trace-id")
+    // The last one names for whom a signed request is that Google passes on to AWS.
+    *name == CONTENT_TYPE
+        || (name.as_str().starts_with("x-amz") && name != "x-amzn-trace-id")
+        || name == "x-goog-cloud-target-resource"
 }
 
 #[cfg(test)]

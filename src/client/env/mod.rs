@@ -22,6 +22,13 @@ use std::{
 /// Returns the value of a variable; `None` if it is unset or empty.
 type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Error>;
 
+/// Returns the text of a file; `None` if it does not exist.
+type ReadFile<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn read_file(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
 /// Creates the provider of this name, with credentials from the environment, at `base_url` if one is given.
 ///
 /// # Errors
@@ -35,10 +42,16 @@ pub fn from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>,
     use crate::provider::openai_chat::profiles;
     match name {
         "anthropic" => built(at(Anthropic::builder(), base_url).read_env()?),
-        "azure-anthropic" => built(providers::anthropic_on_azure(&variable, base_url)?),
-        "vertex-anthropic" => built(providers::anthropic_on_vertex(&variable, base_url)?),
+        "azure-anthropic" => built(providers::anthropic_on_azure(
+            &variable, &read_file, base_url,
+        )?),
+        "vertex-anthropic" => built(providers::anthropic_on_vertex(
+            &variable, &read_file, base_url,
+        )?),
         "gemini" => built(at(Gemini::builder(), base_url).read_env()?),
-        "vertex" => built(providers::gemini_on_vertex(&variable, base_url)?),
+        "vertex" => built(providers::gemini_on_vertex(
+            &variable, &read_file, base_url,
+        )?),
         "cohere" => built(at(Cohere::builder(), base_url).read_env()?),
         "ollama" => built(at(Ollama::builder(), base_url).read_env()?),
         #[cfg(feature = "bedrock")]

@@ -1,8 +1,12 @@
 //! The environment variables of each provider: those of the vendors' own tools.
 
-use super::{Lookup, UrlVariable, at, invalid_variable, read, variable, with_path_of};
+use super::{
+    Lookup, ReadFile, UrlVariable, at, first, invalid_variable, read, read_file, variable,
+    with_path_of,
+};
 use crate::{
     Error, ErrorKind, Secret,
+    credentials::Environment,
     provider::{
         Anthropic, Auth, BuildProvider, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
         ProviderBuilder,
@@ -10,8 +14,8 @@ use crate::{
 };
 
 impl Anthropic {
-    /// Creates Anthropic with the key in `ANTHROPIC_API_KEY`, else the token in `ANTHROPIC_AUTH_TOKEN`, at
-    /// `ANTHROPIC_BASE_URL` if that is set.
+    /// Creates Anthropic with the key in `ANTHROPIC_API_KEY`, else the token in `ANTHROPIC_AUTH_TOKEN`, else by the federation that
+    /// [`Environment::anthropic_federation`] finds, at `ANTHROPIC_BASE_URL` if that is set.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Anthropic;
@@ -25,23 +29,23 @@ impl Anthropic {
         Self::builder().read_env()?.build()
     }
 
-    /// Creates Claude on Azure with the key in `ANTHROPIC_FOUNDRY_API_KEY` and the resource in
-    /// `ANTHROPIC_FOUNDRY_RESOURCE`, or at `ANTHROPIC_FOUNDRY_BASE_URL`.
+    /// Creates Claude on Azure with the key in `ANTHROPIC_FOUNDRY_API_KEY`, else the credentials of
+    /// [`Environment::azure`], and the resource in `ANTHROPIC_FOUNDRY_RESOURCE`, or at `ANTHROPIC_FOUNDRY_BASE_URL`.
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
     pub fn azure_from_env() -> Result<Self, Error> {
-        anthropic_on_azure(&variable, None)?.build()
+        anthropic_on_azure(&variable, &read_file, None)?.build()
     }
 
-    /// Creates Claude on Vertex AI with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, the project in
-    /// `GOOGLE_CLOUD_PROJECT` and the location in `GOOGLE_CLOUD_LOCATION` (default `global`). A program that outlives
-    /// the token supplies tokens with a closure: [`vertex`](ProviderBuilder::vertex).
+    /// Creates Claude on Vertex AI with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, else with application default credentials
+    /// ([`Environment::google_for_vertex`]); the project in `GOOGLE_CLOUD_PROJECT`, else that of the credentials' file, and the
+    /// location in `GOOGLE_CLOUD_LOCATION` (else `global`).
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
     pub fn vertex_from_env() -> Result<Self, Error> {
-        anthropic_on_vertex(&variable, None)?.build()
+        anthropic_on_vertex(&variable, &read_file, None)?.build()
     }
 }
 
@@ -71,14 +75,14 @@ impl Gemini {
         Self::builder().read_env()?.build()
     }
 
-    /// Creates Gemini on Vertex AI with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, the project in
-    /// `GOOGLE_CLOUD_PROJECT` and the location in `GOOGLE_CLOUD_LOCATION` (default `global`). A program that outlives
-    /// the token supplies tokens with a closure: [`vertex`](ProviderBuilder::vertex).
+    /// Creates Gemini on Vertex AI with the token in `GOOGLE_OAUTH_ACCESS_TOKEN`, else with application default credentials
+    /// ([`Environment::google_for_vertex`]); the project in `GOOGLE_CLOUD_PROJECT`, else that of the credentials' file, and the
+    /// location in `GOOGLE_CLOUD_LOCATION` (else `global`).
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
     pub fn vertex_from_env() -> Result<Self, Error> {
-        gemini_on_vertex(&variable, None)?.build()
+        gemini_on_vertex(&variable, &read_file, None)?.build()
     }
 }
 
@@ -120,7 +124,7 @@ impl ProviderBuilder<OpenAiChat> {
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
     pub fn read_env(self) -> Result<Self, Error> {
-        openai_chat(self, &variable)
+        openai_chat(self, &variable, &read_file)
     }
 }
 
@@ -150,7 +154,7 @@ impl ProviderBuilder<OpenAiResponses> {
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
     pub fn read_env(self) -> Result<Self, Error> {
-        openai_responses(self, &variable)
+        openai_responses(self, &variable, &read_file)
     }
 }
 
@@ -218,6 +222,13 @@ fn anthropic(
     if !builder.has_auth() && variable(KEY)?.is_none() {
         if let Some(token) = variable(TOKEN)? {
             builder = builder.auth(bearer(token, TOKEN)?);
+        } else {
+            let federation = environment(variable).anthropic_federation();
+            let federation = federation
+                .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.message()))?;
+            if let Some(credentials) = federation {
+                builder = builder.auth(Auth::Bearer(credentials.into()));
+            }
         }
     }
     read(builder, variable, &[KEY], &[url("ANTHROPIC_BASE_URL")])
@@ -225,6 +236,7 @@ fn anthropic(
 
 pub(super) fn anthropic_on_azure(
     variable: Lookup<'_>,
+    file: ReadFile<'_>,
     base_url: Option<&str>,
 ) -> Result<ProviderBuilder<Anthropic>, Error> {
     const KEY: &str = "ANTHROPIC_FOUNDRY_API_KEY";
@@ -233,7 +245,8 @@ pub(super) fn anthropic_on_azure(
     const NAME: &str = "azure-anthropic";
     // With a base URL the resource's name is unused.
     let elsewhere = Anthropic::builder().azure("resource")?;
-    let mut builder = read(at(elsewhere, base_url), variable, &[KEY], &[url(URL)])?;
+    let builder = azure_identity(at(elsewhere, base_url), variable, file, KEY, &[URL])?;
+    let mut builder = read(builder, variable, &[KEY], &[url(URL)])?;
     if builder.has_base_url() {
         return Ok(builder);
     }
@@ -253,20 +266,22 @@ pub(super) fn anthropic_on_azure(
 
 pub(super) fn anthropic_on_vertex(
     variable: Lookup<'_>,
+    file: ReadFile<'_>,
     base_url: Option<&str>,
 ) -> Result<ProviderBuilder<Anthropic>, Error> {
-    let google = VertexSettings::find(variable, base_url.is_some())?;
+    let google = VertexSettings::find(variable, file, base_url.is_some())?;
     let builder = Anthropic::builder().vertex(&google.project, &google.location)?;
-    vertex(at(builder, base_url), variable, google.token)
+    vertex(at(builder, base_url), variable, google.auth)
 }
 
 pub(super) fn gemini_on_vertex(
     variable: Lookup<'_>,
+    file: ReadFile<'_>,
     base_url: Option<&str>,
 ) -> Result<ProviderBuilder<Gemini>, Error> {
-    let google = VertexSettings::find(variable, base_url.is_some())?;
+    let google = VertexSettings::find(variable, file, base_url.is_some())?;
     let builder = Gemini::builder().vertex(&google.project, &google.location)?;
-    vertex(at(builder, base_url), variable, google.token)
+    vertex(at(builder, base_url), variable, google.auth)
 }
 
 fn gemini(
@@ -280,9 +295,11 @@ fn gemini(
 fn openai_chat(
     builder: ProviderBuilder<OpenAiChat>,
     variable: Lookup<'_>,
+    file: ReadFile<'_>,
 ) -> Result<ProviderBuilder<OpenAiChat>, Error> {
     let profile = builder.defaults();
     let name = profile.name.to_ascii_uppercase().replace('-', "_") + "_BASE_URL";
+    let builder = azure_identity(builder, variable, file, profile.key_env, &[&name])?;
     let url = UrlVariable {
         name: &name,
         url: &|url| with_path_of(url, profile.base_url),
@@ -293,18 +310,25 @@ fn openai_chat(
 fn openai_responses(
     builder: ProviderBuilder<OpenAiResponses>,
     variable: Lookup<'_>,
+    file: ReadFile<'_>,
 ) -> Result<ProviderBuilder<OpenAiResponses>, Error> {
     let profile = builder.defaults();
     let prefix = profile
         .key_env
         .strip_suffix("_API_KEY")
         .unwrap_or("RESPONSES");
+    let (base_url, endpoint) = (
+        [prefix, "_BASE_URL"].concat(),
+        [prefix, "_ENDPOINT"].concat(),
+    );
+    let urls = [&*base_url, &*endpoint];
+    let builder = azure_identity(builder, variable, file, profile.key_env, &urls)?;
     let own = UrlVariable {
-        name: &[prefix, "_BASE_URL"].concat(),
+        name: &base_url,
         url: &|url| with_path_of(url, profile.base_url),
     };
     let endpoint = UrlVariable {
-        name: &[prefix, "_ENDPOINT"].concat(),
+        name: &endpoint,
         url: &|url| with_path_of(url, "https://resource/openai/v1"),
     };
     read(builder, variable, &[profile.key_env], &[own, endpoint])
@@ -339,21 +363,28 @@ fn url(name: &str) -> UrlVariable<'_> {
 
 const GOOGLE_TOKEN: &str = "GOOGLE_OAUTH_ACCESS_TOKEN";
 
-/// Project, location and token for Vertex AI.
+/// Project, location and credentials for Vertex AI.
 struct VertexSettings {
     project: String,
     location: String,
-    token: Option<String>,
+    auth: Option<Auth>,
 }
 
 impl VertexSettings {
-    fn find(variable: Lookup<'_>, is_elsewhere: bool) -> Result<Self, Error> {
+    fn find(variable: Lookup<'_>, file: ReadFile<'_>, is_elsewhere: bool) -> Result<Self, Error> {
         const PROJECT: &str = "GOOGLE_CLOUD_PROJECT";
-        let token = variable(GOOGLE_TOKEN)?;
-        let project = match variable(PROJECT)? {
+        let environment = environment(variable);
+        let auth = match variable(GOOGLE_TOKEN)? {
+            Some(token) => Some(bearer(token, GOOGLE_TOKEN)?),
+            None if environment.has_google(file) => {
+                Some(Auth::Bearer(environment.google_for_vertex().into()))
+            }
+            None => None,
+        };
+        let project = match environment.google_project(file) {
             Some(project) => project,
             // A server at a custom base URL has no Google Cloud projects, and a missing token is reported first.
-            None if is_elsewhere || token.is_none() => "local".to_owned(),
+            None if is_elsewhere || auth.is_none() => "local".to_owned(),
             None => {
                 return Err(Error::new(
                     ErrorKind::InvalidRequest,
@@ -365,18 +396,53 @@ impl VertexSettings {
         Ok(VertexSettings {
             project,
             location: location.unwrap_or_else(|| "global".to_owned()),
-            token,
+            auth,
         })
     }
+}
+
+const AZURE_KEYS: [&str; 2] = ["AZURE_OPENAI_API_KEY", "ANTHROPIC_FOUNDRY_API_KEY"];
+
+/// Without a key of Azure: the identity that the environment names, for the service at the address that counts.
+fn azure_identity<P: BuildProvider>(
+    builder: ProviderBuilder<P>,
+    variable: Lookup<'_>,
+    file: ReadFile<'_>,
+    key: &str,
+    urls: &[&str],
+) -> Result<ProviderBuilder<P>, Error> {
+    let environment = environment(variable);
+    if !AZURE_KEYS.contains(&key)
+        || builder.has_auth()
+        || variable(key)?.is_some()
+        || !environment.has_azure(file)
+    {
+        return Ok(builder);
+    }
+    let url = match builder.given_base_url() {
+        Some(url) => url.to_owned(),
+        None => match first(variable, urls)? {
+            Some((_, url)) => url,
+            None => builder.defaults().base_url.to_owned(),
+        },
+    };
+    let (_, rest) = url.split_once("://").unwrap_or(("", &url));
+    let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+    let credentials = environment.azure(Environment::azure_scope(host));
+    Ok(builder.auth(Auth::Bearer(credentials.into())))
+}
+
+fn environment(variable: Lookup<'_>) -> Environment {
+    Environment::new(|name| variable(name).ok().flatten())
 }
 
 fn vertex<P: BuildProvider>(
     mut builder: ProviderBuilder<P>,
     variable: Lookup<'_>,
-    token: Option<String>,
+    auth: Option<Auth>,
 ) -> Result<ProviderBuilder<P>, Error> {
-    if let Some(token) = token {
-        builder = builder.auth(bearer(token, GOOGLE_TOKEN)?);
+    if let Some(auth) = auth {
+        builder = builder.auth(auth);
     }
     read(builder, variable, &[], &[])
 }
@@ -421,6 +487,69 @@ mod tests {
         }
     }
 
+    fn no_file(_: &str) -> Option<String> {
+        None
+    }
+
+    fn source_of(auth: &Auth) -> &str {
+        auth.fetched().unwrap().name()
+    }
+
+    #[test]
+    fn without_a_key_the_source_counts_that_the_environment_names() {
+        let file = |path: &str| match path {
+            "/adc.json" => Some(r#"{"type":"service_account","project_id":"p1"}"#.to_owned()),
+            _ => None,
+        };
+        let set = [("GOOGLE_APPLICATION_CREDENTIALS", "/adc.json")];
+        let gemini = gemini_on_vertex(&with(&set), &file, None)
+            .unwrap()
+            .build()
+            .unwrap();
+        assert_eq!(source_of(gemini.auth()), "google");
+        let google = VertexSettings::find(&with(&set), &file, false).unwrap();
+        assert_eq!(google.project, "p1");
+
+        let set = [("AZURE_FEDERATED_TOKEN_FILE", "/token")];
+        let profile = crate::provider::openai_chat::profiles::AZURE_V1;
+        let builder = OpenAiChat::builder().profile(profile);
+        let builder = builder.base_url("https://r.openai.azure.com/openai/v1");
+        let azure = openai_chat(builder.clone(), &with(&set), &no_file).unwrap();
+        assert_eq!(source_of(azure.build().unwrap().auth()), "azure");
+        let own = [
+            ("AZURE_FEDERATED_TOKEN_FILE", "/token"),
+            ("AZURE_OPENAI_API_KEY", "k"),
+        ];
+        let keyed = openai_chat(builder, &with(&own), &no_file)
+            .unwrap()
+            .build()
+            .unwrap();
+        assert!(keyed.auth().fetched().is_none());
+        // No other provider gets a token of Azure.
+        let other = OpenAiChat::builder().base_url("https://other.example/v1");
+        let other = openai_chat(other, &with(&set), &no_file)
+            .unwrap()
+            .build()
+            .unwrap();
+        assert!(!other.auth().is_required());
+
+        let mut set = vec![
+            ("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_example"),
+            ("ANTHROPIC_ORGANIZATION_ID", "o"),
+        ];
+        let error = anthropic(Anthropic::builder(), &with(&set)).unwrap_err();
+        assert!(
+            error.message().contains("ANTHROPIC_IDENTITY_TOKEN_FILE"),
+            "{error}"
+        );
+        set.push(("ANTHROPIC_IDENTITY_TOKEN_FILE", "/token"));
+        let federated = anthropic(Anthropic::builder(), &with(&set))
+            .unwrap()
+            .build()
+            .unwrap();
+        assert_eq!(source_of(federated.auth()), "anthropic workload identity");
+    }
+
     #[test]
     fn keys_and_base_urls_are_read_from_the_usual_variables() {
         let set = [
@@ -444,7 +573,10 @@ mod tests {
         .build()
         .unwrap();
         assert_eq!(given.base_url().as_str(), "http://127.0.0.1:1/v1");
-        let azure = anthropic_on_azure(&lookup, None).unwrap().build().unwrap();
+        let azure = anthropic_on_azure(&lookup, &no_file, None)
+            .unwrap()
+            .build()
+            .unwrap();
         assert_eq!(
             azure.base_url().as_str(),
             "https://res.services.ai.azure.com/anthropic/v1"
@@ -468,17 +600,18 @@ mod tests {
                 Some("missing_key"),
             ),
             (
-                anthropic_on_azure(&none, None).unwrap_err(),
+                anthropic_on_azure(&none, &no_file, None).unwrap_err(),
                 "ANTHROPIC_FOUNDRY_API_KEY",
                 Some("missing_key"),
             ),
             (
-                anthropic_on_azure(&with(&[("ANTHROPIC_FOUNDRY_API_KEY", "k")]), None).unwrap_err(),
+                anthropic_on_azure(&with(&[("ANTHROPIC_FOUNDRY_API_KEY", "k")]), &no_file, None)
+                    .unwrap_err(),
                 "ANTHROPIC_FOUNDRY_RESOURCE",
                 None,
             ),
             (
-                gemini_on_vertex(&none, None).unwrap_err(),
+                gemini_on_vertex(&none, &no_file, None).unwrap_err(),
                 "GOOGLE_OAUTH_ACCESS_TOKEN",
                 Some("missing_key"),
             ),
@@ -499,7 +632,7 @@ mod tests {
                 .build()
                 .is_ok()
         );
-        let google = VertexSettings::find(&none, true).unwrap();
+        let google = VertexSettings::find(&none, &no_file, true).unwrap();
         assert_eq!(
             (google.project.as_str(), google.location.as_str()),
             ("local", "global")
@@ -556,11 +689,11 @@ mod tests {
                 "CO_API_URL",
             ),
             (
-                openai_chat(OpenAiChat::builder(), &lookup).unwrap_err(),
+                openai_chat(OpenAiChat::builder(), &lookup, &no_file).unwrap_err(),
                 "OPENAI_BASE_URL",
             ),
             (
-                openai_responses(OpenAiResponses::builder(), &lookup).unwrap_err(),
+                openai_responses(OpenAiResponses::builder(), &lookup, &no_file).unwrap_err(),
                 "OPENAI_BASE_URL",
             ),
             (
@@ -584,7 +717,10 @@ mod tests {
             .api_key("own")
             .unwrap()
             .base_url("https://proxy.example/v1");
-        let groq = openai_chat(builder, &with(&set)).unwrap().build().unwrap();
+        let groq = openai_chat(builder, &with(&set), &no_file)
+            .unwrap()
+            .build()
+            .unwrap();
         assert_eq!(groq.base_url().as_str(), "https://proxy.example/v1");
     }
 }

@@ -75,6 +75,17 @@ pub(super) async fn fetch(io: &Fetcher, environment: &Environment) -> Result<Tok
     }
 }
 
+/// The region, by the zone in which the instance is.
+pub(super) async fn region(io: &Fetcher, environment: &Environment) -> Result<String, Error> {
+    let base = base(environment)?.ok_or_else(|| {
+        missing("AWS_EC2_METADATA_DISABLED is set, and neither AWS_REGION nor AWS_DEFAULT_REGION")
+    })?;
+    let session = session(io, &base).await?;
+    let path = "/latest/meta-data/placement/region";
+    let region = get(io, &base, path, &session).await?;
+    Ok(text(&base, &region)?.trim().to_owned())
+}
+
 fn keys_of(base: &str, answer: &Response<Bytes>) -> Result<Token, Error> {
     let json = SecretJson::parse(answer.body())
         .ok_or_else(|| unreachable(format!("{base} answered, but not with JSON")))?;

@@ -15,9 +15,17 @@ pub(crate) mod sts;
 use super::{
     Credentials, Environment, Fetcher, Token,
     errors::{config, missing},
+    form::encoded,
 };
-use crate::{Error, ErrorKind, provider::AwsCredentials};
+use crate::{
+    Error, ErrorKind,
+    provider::{AwsCredentials, Signer},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Request};
 use ini::Profiles;
+use serde_json::json;
+use std::time::SystemTime;
 use sts::Role;
 
 /// # AWS
@@ -132,7 +140,7 @@ impl Environment {
     }
 }
 
-async fn chain(io: &Fetcher, environment: &Environment) -> Result<Token, Error> {
+pub(super) async fn chain(io: &Fetcher, environment: &Environment) -> Result<Token, Error> {
     if let Some(token) = keys_of_environment(environment)? {
         return Ok(token);
     }
@@ -199,6 +207,51 @@ fn region(environment: &Environment) -> Result<&str, Error> {
         .ok_or_else(|| config("a role needs a region: set AWS_REGION"))
 }
 
+/// The region of the instance on which the process runs.
+pub(super) async fn instance_region(
+    io: &Fetcher,
+    environment: &Environment,
+) -> Result<String, Error> {
+    imds::region(io, environment).await
+}
+
+/// A signed request for the identity of these keys, as the JSON that Google's token service takes in place of a token.
+pub(super) fn caller_identity(
+    keys: &AwsCredentials,
+    region: &str,
+    url: &str,
+    audience: &str,
+    wall: SystemTime,
+) -> Result<String, Error> {
+    let wrong = || config("`regional_cred_verification_url` is not an address");
+    let mut request = Request::post(url).body(Bytes::new()).map_err(|_| wrong())?;
+    let host = request.uri().host().ok_or_else(wrong)?.to_owned();
+    let target = HeaderValue::from_str(audience).map_err(|_| wrong())?;
+    request
+        .headers_mut()
+        .insert("x-goog-cloud-target-resource", target);
+    Signer::new(keys.clone(), region, "sts")?.apply(&mut request, wall)?;
+    let text = |name: &str| request.headers().get(name)?.to_str().ok();
+    let header = |(name, value): (&str, &str)| json!({ "key": name, "value": value });
+    let names = [
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-goog-cloud-target-resource",
+    ];
+    let mut headers = vec![
+        header(("Authorization", text("authorization").unwrap_or_default())),
+        header(("host", &host)),
+    ];
+    headers.extend(
+        names
+            .into_iter()
+            .filter_map(|name| Some(header((name, text(name)?)))),
+    );
+    // Google's own library writes the members in this order.
+    let text = json!({ "headers": headers, "method": "POST", "url": url }).to_string();
+    Ok(encoded(&text))
+}
+
 /// What of the settings of AWS can be told without a request.
 pub(crate) struct AwsSettings {
     profiles: Profiles,
@@ -245,7 +298,7 @@ impl AwsSettings {
 
 /// Whether this is an EC2 instance, as far as can be told without asking its metadata service: on other machines the wait for it
 /// would be in vain.
-fn is_instance(environment: &Environment, file: impl Fn(&str) -> Option<String>) -> bool {
+fn is_instance(environment: &Environment, file: &dyn Fn(&str) -> Option<String>) -> bool {
     if environment
         .get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
         .is_some()
@@ -266,4 +319,32 @@ fn is_instance(environment: &Environment, file: impl Fn(&str) -> Option<String>)
             text.get(..3)
                 .is_some_and(|start| start.eq_ignore_ascii_case("ec2"))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn an_identity_is_signed_as_googles_library_signs_it() {
+        let keys = AwsCredentials::new(
+            "ASIAEXAMPLEEXAMPLE00",
+            "exampleSecretExampleSecretExampleSecret0",
+            Some("exampleSessionToken/abc+def==".to_owned()),
+        )
+        .unwrap();
+        let audience = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/aws-pool/providers/aws-1";
+        let url = "https://sts.eu-west-1.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15";
+        let wall = UNIX_EPOCH + Duration::from_secs(1_795_953_600);
+        let text = caller_identity(&keys, "eu-west-1", url, audience, wall).unwrap();
+        for part in [
+            "e6cbc816b60168aec78b8425751c37392e1f2ff8bac25063b030a12eb6a1f4f1",
+            "%7B%22headers%22%3A%5B%7B%22key%22%3A%22Authorization%22%2C%22value%22%3A%22AWS4-HMAC-SHA256%20",
+            "SignedHeaders%3Dhost%3Bx-amz-date%3Bx-amz-security-token%3Bx-goog-cloud-target-resource",
+            "%22method%22%3A%22POST%22%2C%22url%22%3A%22https%3A%2F%2Fsts.eu-west-1.amazonaws.com%3FAction%3D",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
 }

@@ -292,6 +292,10 @@ impl<P: BuildProvider> ProviderBuilder<P> {
         self.base_url.is_some()
     }
 
+    pub(crate) fn given_base_url(&self) -> Option<&str> {
+        self.base_url.as_deref()
+    }
+
     pub(crate) fn defaults(&self) -> ProviderDefaults {
         P::defaults(&self.options)
     }

@@ -1,0 +1,404 @@
+//! Azure: Entra ID by secret, by a workload's token, by the identity that Azure gives a machine, and by the `az` program.
+
+mod managed;
+
+use super::{
+    Credentials, Environment, Fetcher, ProcessCommand, Supply, Token,
+    errors::{config, excerpt, login, missing, refused},
+    fetcher::Sending,
+    form::Form,
+    wire::{self, OAuthError, SecretJson},
+};
+use crate::Error;
+use std::{
+    io,
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
+
+const TENANT: &str = "AZURE_TENANT_ID";
+const CLIENT: &str = "AZURE_CLIENT_ID";
+const SECRET: &str = "AZURE_CLIENT_SECRET";
+const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
+const NARROWED: &str = "AZURE_TOKEN_CREDENTIALS";
+const CERTIFICATE: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
+const CLI_LIMIT: Duration = Duration::from_secs(15);
+const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// # Azure
+impl Environment {
+    /// Tokens as programs on Azure find them: the client secret of `AZURE_CLIENT_SECRET`; the workload identity of
+    /// `AZURE_FEDERATED_TOKEN_FILE`; the managed identity of App Service, Functions, Container Apps, Arc, Azure ML, Cloud Shell or a virtual
+    /// machine. `AZURE_TOKEN_CREDENTIALS` narrows it to one of them, or says `dev` for the `az` program.
+    ///
+    /// `scope` is what the token is for; [`azure_scope`](Self::azure_scope) gives that of a host.
+    #[must_use]
+    pub fn azure(&self, scope: impl Into<String>) -> Credentials {
+        self.azure_source("azure", scope.into(), Kind::Chain)
+    }
+
+    /// Tokens of the identity that Azure gives the machine or service in which the process runs. `AZURE_CLIENT_ID` chooses a
+    /// user-assigned one.
+    #[must_use]
+    pub fn azure_managed_identity(&self, scope: impl Into<String>) -> Credentials {
+        self.azure_source("azure managed identity", scope.into(), Kind::Managed)
+    }
+
+    /// Tokens of the person who logged in with `az login`, by running `az`.
+    #[must_use]
+    pub fn azure_cli(&self, scope: impl Into<String>) -> Credentials {
+        self.azure_source("azure cli", scope.into(), Kind::Cli)
+    }
+
+    /// The scope for a host of Azure OpenAI or of Azure AI Foundry, in the cloud that its name is in.
+    #[must_use]
+    pub fn azure_scope(host: &str) -> String {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let service = match host.contains("services.ai.") {
+            true => "ai",
+            false => "cognitiveservices",
+        };
+        let cloud = match host.rsplit_once('.') {
+            Some((rest, end @ ("us" | "cn"))) if rest.ends_with(".azure") => end,
+            _ => "com",
+        };
+        format!("https://{service}.azure.{cloud}/.default")
+    }
+
+    fn azure_source(&self, name: &str, scope: String, kind: Kind) -> Credentials {
+        let environment = self.clone();
+        Credentials::from_async(name, move |io| {
+            let (environment, scope) = (environment.clone(), scope.clone());
+            async move { fetch(&io, &environment, &scope, kind).await }
+        })
+    }
+
+    /// Whether something names a source of Azure.
+    pub(crate) fn has_azure(&self, file: &dyn Fn(&str) -> Option<String>) -> bool {
+        let is_set = |name: &&str| self.get(name).is_some();
+        [SECRET, TOKEN_FILE, NARROWED, "IDENTITY_ENDPOINT", "MSI_ENDPOINT"].iter().any(is_set)
+            // What Azure writes into the firmware of its machines.
+            || file("/sys/class/dmi/id/chassis_asset_tag")
+                .is_some_and(|tag| tag.trim() == "7783-7084-3265-9085-8269-3286-77")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Chain,
+    Secret,
+    Workload,
+    Managed,
+    Cli,
+}
+
+/// Which source the environment names.
+fn chosen(environment: &Environment) -> Result<Kind, Error> {
+    let is_set = |name: &str| environment.get(name).is_some();
+    if let Some(name) = environment.get(NARROWED) {
+        return match &*name.to_ascii_lowercase() {
+            "dev" | "azureclicredential" => Ok(Kind::Cli),
+            "prod" => Ok(by_variables(environment)),
+            "environmentcredential" => Ok(Kind::Secret),
+            "workloadidentitycredential" => Ok(Kind::Workload),
+            "managedidentitycredential" => Ok(Kind::Managed),
+            _ => Err(config(format!(
+                "{NARROWED} is `{}`: it must be dev, prod, EnvironmentCredential, WorkloadIdentityCredential, ManagedIdentityCredential or AzureCliCredential",
+                excerpt(name)
+            ))),
+        };
+    }
+    if is_set(CERTIFICATE) && !is_set(SECRET) {
+        return Err(config(format!(
+            "{CERTIFICATE} is set, and certificates are not supported: use {SECRET} or a workload identity"
+        )));
+    }
+    Ok(by_variables(environment))
+}
+
+fn by_variables(environment: &Environment) -> Kind {
+    let is_set = |name: &str| environment.get(name).is_some();
+    match (is_set(SECRET), is_set(TOKEN_FILE)) {
+        (true, _) => Kind::Secret,
+        (_, true) => Kind::Workload,
+        _ => Kind::Managed,
+    }
+}
+
+async fn fetch(
+    io: &Fetcher,
+    environment: &Environment,
+    scope: &str,
+    kind: Kind,
+) -> Result<Token, Error> {
+    let kind = match kind {
+        Kind::Chain => chosen(environment)?,
+        kind => kind,
+    };
+    match kind {
+        Kind::Secret => {
+            let secret = needed(environment, SECRET)?;
+            io.hide(secret);
+            let form = Form::new()
+                .field("grant_type", "client_credentials")
+                .field("client_id", needed(environment, CLIENT)?)
+                .field("client_secret", secret)
+                .field("scope", scope);
+            let (token, _) = ask(io, environment, form).await?;
+            token
+        }
+        Kind::Workload => workload(io, environment, scope).await,
+        Kind::Managed | Kind::Chain => managed::fetch(io, environment, scope).await,
+        Kind::Cli => cli(io, environment, scope).await,
+    }
+}
+
+async fn workload(io: &Fetcher, environment: &Environment, scope: &str) -> Result<Token, Error> {
+    if environment.get("AZURE_KUBERNETES_TOKEN_PROXY").is_some() {
+        return Err(config(
+            "AZURE_KUBERNETES_TOKEN_PROXY is set: identity bindings of AKS have a certificate authority of their own, and are not supported",
+        ));
+    }
+    let mut is_second = false;
+    loop {
+        let assertion = io
+            .read_token(Path::new(needed(environment, TOKEN_FILE)?))
+            .await?;
+        let form = Form::new()
+            .field("grant_type", "client_credentials")
+            .field("client_id", needed(environment, CLIENT)?)
+            .field(
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            )
+            .field("client_assertion", &assertion)
+            .field("scope", scope);
+        let (token, is_stale) = ask(io, environment, form).await?;
+        // The file may have been replaced since it was read.
+        if !is_stale || std::mem::replace(&mut is_second, true) {
+            return token;
+        }
+    }
+}
+
+/// The answer of the authority, and whether it says that an assertion is not in its time.
+async fn ask(
+    io: &Fetcher,
+    environment: &Environment,
+    form: Form,
+) -> Result<(Result<Token, Error>, bool), Error> {
+    let request = wire::post_form(&token_url(environment)?, form)?;
+    let host = wire::host_of(&request);
+    let sending = Sending {
+        is_transient: |response| {
+            let error = OAuthError::of(response);
+            !response.status().is_success()
+                && (error.is_transient() || error.description.contains("AADSTS50196"))
+        },
+        ..Sending::default()
+    };
+    let response = io.send_with(request, sending).await?;
+    if response.status().is_success() {
+        let token = wire::oauth_token(&host, &response)?;
+        let json = wire::json_of(&host, &response)?;
+        let renew_in = json.number("refresh_in").zip(json.number("expires_in"));
+        let token = match renew_in {
+            Some((renew, end)) => token.renew_ahead(Duration::from_secs(end.saturating_sub(renew))),
+            None => token,
+        };
+        return Ok((Ok(token), false));
+    }
+    let error = OAuthError::of(&response);
+    let says = |code: &str| error.description.contains(code);
+    let is_stale = says("AADSTS700024");
+    let is_config = ["AADSTS700016", "AADSTS90002", "AADSTS500011", "AADSTS65001"]
+        .iter()
+        .any(|code| says(code));
+    let is_late = ["AADSTS70021", "AADSTS700211", "AADSTS700213"]
+        .iter()
+        .any(|code| says(code));
+    let message = error.message(&host);
+    let error = match (is_config, is_late) {
+        (true, _) => config(message),
+        (_, true) => refused(format!(
+            "{message} (a new federated identity counts after some minutes)"
+        )),
+        _ => error.into_error(&host),
+    };
+    Ok((Err(error), is_stale))
+}
+
+fn token_url(environment: &Environment) -> Result<String, Error> {
+    let tenant = needed(environment, TENANT)?;
+    let is_tenant = tenant
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    if !is_tenant {
+        return Err(config(format!(
+            "{TENANT} must have letters, digits, `-` and `.` alone"
+        )));
+    }
+    let authority = environment
+        .get(AUTHORITY)
+        .unwrap_or("https://login.microsoftonline.com");
+    let authority = authority.trim_end_matches('/');
+    let scheme = match authority.contains("://") {
+        true => "",
+        false => "https://",
+    };
+    Ok(format!("{scheme}{authority}/{tenant}/oauth2/v2.0/token"))
+}
+
+fn needed<'a>(environment: &'a Environment, name: &str) -> Result<&'a str, Error> {
+    environment
+        .get(name)
+        .ok_or_else(|| config(format!("{name} is not set")))
+}
+
+/// `az account get-access-token`
+async fn cli(io: &Fetcher, environment: &Environment, scope: &str) -> Result<Token, Error> {
+    let mut words = [
+        "account",
+        "get-access-token",
+        "--output",
+        "json",
+        "--resource",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    words.insert(0, if cfg!(windows) { "az.cmd" } else { "az" }.to_owned());
+    words.push(resource(scope).to_owned());
+    if let Some(tenant) = environment.get(TENANT) {
+        words.extend(["--tenant".to_owned(), tenant.to_owned()]);
+    }
+    // On Windows a shell runs it.
+    let is_plain = |word: &String| {
+        word.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".:/_-".contains(&byte))
+    };
+    if !words.iter().all(is_plain) {
+        return Err(config(
+            "the scope or the tenant has characters that `az` does not get",
+        ));
+    }
+    let supply = Supply::RunProcess {
+        command: ProcessCommand::Program(words),
+        environment: vec![("AZURE_CORE_NO_COLOR".to_owned(), "true".to_owned())],
+        max_bytes: MAX_OUTPUT_BYTES,
+    };
+    let output = io.supply(supply, CLI_LIMIT).await?.map_err(|error| {
+        let what = excerpt(&error.to_string());
+        match error.kind() {
+            io::ErrorKind::NotFound => missing("the program `az` is not installed"),
+            io::ErrorKind::Unsupported => config("the driver of this call runs no processes"),
+            io::ErrorKind::TimedOut => config(format!("`az` did not end within {CLI_LIMIT:?}")),
+            _ if what.contains("az login") || what.contains("AADSTS") => {
+                login(format!("`az` said: {what}: run `az login`"))
+            }
+            _ => refused(format!("`az` failed: {what}")),
+        }
+    })?;
+    let json = SecretJson::parse(&output)
+        .ok_or_else(|| config("`az` printed something else than a JSON object"))?;
+    let token = json
+        .text("accessToken")
+        .ok_or_else(|| config("`az` printed no `accessToken`"))?;
+    let token = Token::bearer(wire::secret("az", token)?);
+    // `expiresOn`, which old versions print alone, is in local time. Five minutes are safe.
+    Ok(match json.number("expires_on").and_then(since_1970) {
+        Some(end) => token.expires_at(end),
+        None => token.expires_in(Duration::from_secs(300)),
+    })
+}
+
+fn resource(scope: &str) -> &str {
+    scope.strip_suffix("/.default").unwrap_or(scope)
+}
+
+fn since_1970(seconds: u64) -> Option<std::time::SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_the_scope_of_its_service_and_cloud() {
+        for (host, scope) in [
+            (
+                "x.openai.azure.com",
+                "https://cognitiveservices.azure.com/.default",
+            ),
+            (
+                "x.cognitiveservices.azure.com",
+                "https://cognitiveservices.azure.com/.default",
+            ),
+            ("x.services.ai.azure.com", "https://ai.azure.com/.default"),
+            (
+                "x.openai.azure.us",
+                "https://cognitiveservices.azure.us/.default",
+            ),
+            ("X.Services.AI.Azure.US.", "https://ai.azure.us/.default"),
+            (
+                "x.openai.azure.cn",
+                "https://cognitiveservices.azure.cn/.default",
+            ),
+            ("127.0.0.1", "https://cognitiveservices.azure.com/.default"),
+        ] {
+            assert_eq!(Environment::azure_scope(host), scope, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_environment_names_the_source() {
+        let of = |variables: &[(&str, &str)]| {
+            chosen(&Environment::new(|name| {
+                let found = variables.iter().find(|(other, _)| *other == name);
+                found.map(|(_, value)| (*value).to_owned())
+            }))
+        };
+        assert_eq!(of(&[]).unwrap(), Kind::Managed);
+        assert_eq!(
+            of(&[(SECRET, "s"), (TOKEN_FILE, "f")]).unwrap(),
+            Kind::Secret
+        );
+        assert_eq!(of(&[(TOKEN_FILE, "f")]).unwrap(), Kind::Workload);
+        assert_eq!(
+            of(&[(TOKEN_FILE, "f"), (NARROWED, "Dev")]).unwrap(),
+            Kind::Cli
+        );
+        assert_eq!(
+            of(&[(SECRET, "s"), (NARROWED, "ManagedIdentityCredential")]).unwrap(),
+            Kind::Managed
+        );
+        assert!(of(&[(NARROWED, "moon")]).is_err());
+        assert!(
+            of(&[(CERTIFICATE, "c")])
+                .unwrap_err()
+                .message()
+                .contains(CERTIFICATE)
+        );
+    }
+
+    #[test]
+    fn the_authority_is_that_of_the_cloud() {
+        let of = |variables: &[(&str, &str)]| {
+            token_url(&Environment::new(|name| {
+                let found = variables.iter().find(|(other, _)| *other == name);
+                found.map(|(_, value)| (*value).to_owned())
+            }))
+        };
+        assert_eq!(
+            of(&[(TENANT, "t")]).unwrap(),
+            "https://login.microsoftonline.com/t/oauth2/v2.0/token"
+        );
+        assert_eq!(
+            of(&[(TENANT, "t"), (AUTHORITY, "login.microsoftonline.us/")]).unwrap(),
+            "https://login.microsoftonline.us/t/oauth2/v2.0/token"
+        );
+        assert!(of(&[(TENANT, "t/../x")]).is_err());
+        assert!(of(&[]).is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! The metadata server of Google's machines, Cloud Run, GKE and App Engine.
+
+use super::SCOPE;
+use crate::{
+    Error,
+    credentials::{
+        Environment, Fetcher, Token,
+        errors::{missing, refused, unreachable},
+        fetcher::Sending,
+        form::encoded,
+        wire,
+    },
+};
+use std::time::Duration;
+
+const HOST: &str = "GCE_METADATA_HOST";
+const FLAVOR: &str = "metadata-flavor";
+/// The server gives the same token until about so long before its end.
+const RENEW_AHEAD: Duration = Duration::from_secs(225);
+
+/// Whether this is a machine of Google's, as far as can be told without asking.
+pub(super) fn is_near(environment: &Environment, file: &dyn Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name: &&str| environment.get(name).is_some();
+    if environment.is_true("NO_GCE_CHECK") {
+        return false;
+    }
+    [
+        HOST,
+        "GCE_METADATA_ROOT",
+        "K_SERVICE",
+        "CLOUD_RUN_JOB",
+        "FUNCTION_TARGET",
+        "GAE_ENV",
+    ]
+    .iter()
+    .any(is_set)
+        || file("/sys/class/dmi/id/product_name")
+            .is_some_and(|name| name.trim_start().starts_with("Google"))
+}
+
+pub(super) async fn fetch(io: &Fetcher, environment: &Environment) -> Result<Token, Error> {
+    let host = environment
+        .get(HOST)
+        .or_else(|| environment.get("GCE_METADATA_ROOT"))
+        .unwrap_or("metadata.google.internal");
+    let url = format!(
+        "http://{host}/computeMetadata/v1/instance/service-accounts/default/token?scopes={}",
+        encoded(SCOPE)
+    );
+    let mut request = wire::get(&url)?;
+    wire::text_header(&mut request, FLAVOR, "Google");
+    let sending = Sending {
+        connect: Duration::from_secs(2),
+        limit: Duration::from_secs(5),
+        tries: 5,
+        retries_timeouts: false,
+        ..Sending::default()
+    };
+    let response = io.send_with(request, sending).await?;
+    let is_google = response
+        .headers()
+        .get(FLAVOR)
+        .is_some_and(|flavor| flavor.as_bytes() == b"Google");
+    let status = response.status().as_u16();
+    match status {
+        _ if !is_google => Err(missing(format!(
+            "{host} answered, but not as Google's metadata server: this is no machine of Google's"
+        ))),
+        200 => Ok(wire::oauth_token(host, &response)?.renew_ahead(RENEW_AHEAD)),
+        404 => Err(missing(format!(
+            "{host} says that this machine has no service account"
+        ))),
+        408 | 425 | 429 | 500.. => {
+            Err(unreachable(format!("{host} answered with status {status}")))
+        }
+        _ => Err(refused(format!("{host} answered with status {status}"))),
+    }
+}
