@@ -136,6 +136,7 @@
 //! | [`policy`] | rate limits, circuit breakers, fallback |
 //! | [`observe`] | observers for logs, traces and metrics |
 //! | [`batch`], [`compare`], [`health`] | many calls at a time, one request to several models, provider health checks |
+//! | [`provider_batch`] | the providers' own batches at about half the price, and stored files |
 //! | [`schema`] | JSON schemas in each server's dialect |
 //! | [`sans_io`] | the state machine, for programs that do their own I/O |
 //! | [`codec`] | decoders of server-sent events and other framings |
@@ -174,6 +175,7 @@ mod event;
 mod json;
 pub mod policy;
 pub mod provider;
+pub mod provider_batch;
 pub mod sans_io;
 pub mod schema;
 mod small_vec;
@@ -226,3 +228,8 @@ struct CredentialsPage;
 #[cfg(all(doctest, feature = "ureq", feature = "hyper", feature = "smol"))]
 #[doc = include_str!("../docs/network.md")]
 struct Networks;
+
+/// The snippet of the page about provider batches, compiled.
+#[cfg(all(doctest, feature = "ureq"))]
+#[doc = include_str!("../docs/provider-batches.md")]
+struct ProviderBatches;

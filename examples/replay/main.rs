@@ -11,6 +11,7 @@
     reason = "a program"
 )]
 
+mod batches;
 #[path = "../common/mod.rs"]
 mod common;
 mod recording;

@@ -1,4 +1,4 @@
-use super::common::bad_usage;
+use super::{batches, common::bad_usage};
 use base64::Engine;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use unifiedai::{
     CallOptions, ChatRequest, Error, Model, RetryPolicy, UnifiedChatResponse,
     provider::provider_for_recording,
     sans_io::{CallStart, Exchange, Input, Operation, Step},
-    transport::Time,
+    transport::{RequestDelivery, Time, TransportError, TransportErrorKind},
 };
 
 /// One recorded exchange.
@@ -50,6 +50,7 @@ pub(crate) enum Answer {
         data: Vec<Model>,
     },
     Model(Box<Model>),
+    Batch(batches::Answer),
 }
 
 impl Recording {
@@ -94,18 +95,30 @@ impl Recording {
                     .next()
                     .unwrap_or_default();
                 let exchange = Exchange::retrieve_model(provider, id, options, start)?;
-                Ok(Answer::Model(Box::new(feed.through(exchange, events)?)))
+                let count = |_| *events += 1;
+                Ok(Answer::Model(Box::new(
+                    feed.through(exchange, false, count)?,
+                )))
             }
             Some("models") => {
                 let exchange = Exchange::list_models(provider, options, start)?;
                 Ok(Answer::Models {
                     object: "list",
-                    data: feed.through(exchange, events)?,
+                    data: feed.through(exchange, false, |_| *events += 1)?,
                 })
+            }
+            Some(operation) if batches::is_known(operation) => {
+                let cut = feed.body.len() < self.response.bytes()?.len();
+                let call = batches::call(&*provider, operation, &self.request.url)?;
+                let source = batches::Source::new(provider, call, &self.request.url);
+                Ok(Answer::Batch(source.replay(feed, cut, options, start)?))
             }
             _ => {
                 let exchange = Exchange::new(provider, Arc::new(self.request()), options, start)?;
-                Ok(Answer::Chat(Box::new(feed.through(exchange, events)?)))
+                let count = |_| *events += 1;
+                Ok(Answer::Chat(Box::new(
+                    feed.through(exchange, false, count)?,
+                )))
             }
         }
     }
@@ -168,17 +181,23 @@ impl Message {
 }
 
 /// A response as it arrives.
-struct Feed {
+pub(crate) struct Feed {
     head: http::response::Parts,
     body: Bytes,
     chunk: usize,
 }
 
 impl Feed {
-    fn through<O: Operation>(
+    pub(crate) fn size(&self) -> usize {
+        self.body.len()
+    }
+
+    /// `is_cut` is whether the transport notices that the end is missing.
+    pub(crate) fn through<O: Operation>(
         mut self,
         mut exchange: Exchange<O>,
-        events: &mut usize,
+        is_cut: bool,
+        mut event: impl FnMut(O::Event),
     ) -> Result<O::Output, Error> {
         let now = Time::ZERO;
         let mut sent = false;
@@ -194,6 +213,14 @@ impl Feed {
                     sent = true;
                     exchange.handle(Input::Headers(self.head.clone()), now);
                 }
+                Step::Receive { .. } if self.body.is_empty() && is_cut => {
+                    let error = TransportError::new(
+                        TransportErrorKind::Truncated,
+                        RequestDelivery::Answered,
+                        "cut",
+                    );
+                    exchange.handle(Input::TransportError(error), now);
+                }
                 Step::Receive { .. } if self.body.is_empty() => {
                     exchange.handle(Input::BodyEnd, now)
                 }
@@ -201,7 +228,7 @@ impl Feed {
                     let piece = self.body.split_to(self.chunk.min(self.body.len()));
                     exchange.handle(Input::Body(piece), now);
                 }
-                Step::Event(_) => *events += 1,
+                Step::Event(it) => event(it),
                 Step::Done => return exchange.into_result(),
                 _ => {
                     return Err(bad_usage(

@@ -5,7 +5,7 @@ use super::{
 };
 use std::sync::Arc;
 use unifiedai::{
-    EmbedRequest, Model,
+    EmbedRequest, Model, StreamEvent,
     sans_io::{Exchange, Operation},
 };
 
@@ -41,7 +41,7 @@ pub fn model_lists(data: &[u8]) {
 }
 
 /// `None` if the provider has no such list.
-fn ask<O: Operation>(
+fn ask<O: Operation<Event = StreamEvent>>(
     exchange: Result<Exchange<O>, unifiedai::Error>,
     answer: &Answer,
     arrival: Arrival,

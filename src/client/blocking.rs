@@ -5,11 +5,12 @@ use super::{
 };
 use crate::observe::Observer;
 use crate::{
-    CallOptions, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, Error, ErrorKind, Model,
-    UnifiedChatResponse,
+    CallOptions, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, Error, ErrorKind, Json,
+    Model, UnifiedChatResponse,
     chat::ProviderMetadata,
     policy::{Fallback, ProviderLimits},
     provider::Provider,
+    provider_batch::{BatchAnswer, BatchCall, BatchItem},
     sans_io::{CallStart, Operation},
     transport::Driver,
 };
@@ -216,6 +217,26 @@ impl<T: Transport + Clone> Client<T> {
     /// The error that ended the call.
     pub fn check_provider(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
         self.run(self.providers.check_provider(provider, self.start())?)
+    }
+
+    /// Makes a call of the batch or file API of the provider of this name, or of the first one. Each result of
+    /// [`BatchCall::Results`] goes to `on_item` as it arrives. A [`BatchRun`](crate::provider_batch::BatchRun) says which calls
+    /// to make.
+    ///
+    /// # Errors
+    /// The error that ended the call. The results before it are valid.
+    pub fn batch_call(
+        &self,
+        provider: Option<&str>,
+        call: BatchCall,
+        mut on_item: impl FnMut(BatchItem<Json>),
+    ) -> Result<BatchAnswer, Error> {
+        let call = self.providers.batch_call(provider, call, self.start())?;
+        let mut driver = self.driver(call);
+        while let Some(item) = driver.next_event() {
+            on_item(item);
+        }
+        driver.finish()
     }
 
     fn with(&self, options: &CallOptions) -> Self {

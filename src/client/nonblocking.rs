@@ -5,11 +5,12 @@ use super::{
 };
 use crate::observe::Observer;
 use crate::{
-    AsyncChatStream, CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind,
+    AsyncChatStream, CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Json,
     Model, UnifiedChatResponse,
     chat::ProviderMetadata,
     policy::{Fallback, ProviderLimits},
     provider::Provider,
+    provider_batch::{BatchAnswer, BatchCall, BatchItem},
     sans_io::{CallStart, Operation},
     transport::AsyncDriver,
 };
@@ -201,6 +202,26 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
     pub async fn check_provider(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
         self.run(self.providers.check_provider(provider, self.start())?)
             .await
+    }
+
+    /// Makes a call of the batch or file API of the provider of this name, or of the first one. Each result of
+    /// [`BatchCall::Results`] goes to `on_item` as it arrives. A [`BatchRun`](crate::provider_batch::BatchRun) says which calls
+    /// to make.
+    ///
+    /// # Errors
+    /// The error that ended the call. The results before it are valid.
+    pub async fn batch_call(
+        &self,
+        provider: Option<&str>,
+        call: BatchCall,
+        mut on_item: impl FnMut(BatchItem<Json>),
+    ) -> Result<BatchAnswer, Error> {
+        let call = self.providers.batch_call(provider, call, self.start())?;
+        let mut driver = self.driver(call);
+        while let Some(item) = driver.next_event().await {
+            on_item(item);
+        }
+        driver.finish().await
     }
 
     fn with(&self, options: &CallOptions) -> Self {

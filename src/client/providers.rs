@@ -4,9 +4,11 @@ use crate::{
     CallOptions, ChatRequest, EmbedRequest, Error, ErrorKind,
     policy::{ConcurrencyLimit, Fallback, FallbackTarget, ProviderLimits},
     provider::Provider,
+    provider_batch::BatchCall,
     sans_io::WithRawBody,
     sans_io::{
-        CallStart, Chat, CheckProvider, Embed, Exchange, ListModels, Operation, RetrieveModel,
+        CallBatchApi, CallStart, Chat, CheckProvider, Embed, Exchange, ListModels, Operation,
+        RetrieveModel,
     },
 };
 use std::{
@@ -282,6 +284,19 @@ impl ProviderRegistry {
             model: id,
             ..entry.call_meta("model")
         };
+        self.call(entry.with_limits(exchange), &about, start)
+    }
+
+    pub(crate) fn batch_call(
+        &self,
+        name: Option<&str>,
+        call: BatchCall,
+        start: CallStart,
+    ) -> Result<PreparedCall<CallBatchApi>, Error> {
+        let entry = self.named(name)?;
+        let (provider, options) = (entry.provider.clone(), self.options.clone());
+        let exchange = Exchange::batch_call(provider, call, options, start)?;
+        let about = entry.call_meta("batch");
         self.call(entry.with_limits(exchange), &about, start)
     }
 

@@ -78,6 +78,11 @@ impl NdjsonDecoder {
         }
     }
 
+    /// True if the bytes so far end inside a line that is not blank.
+    pub(crate) fn is_inside_line(&self) -> bool {
+        !self.consumed && !content(&self.line).is_empty()
+    }
+
     /// At the end of the body: returns the last line if it has no LF and is not blank. The line may be incomplete;
     /// the caller must check that. A line that ends inside a character is dropped.
     ///

@@ -10,6 +10,7 @@ use super::{
 use crate::sans_io::{Input, Step, clock_skew};
 use http::{Response, response};
 use std::{
+    convert::Infallible,
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Wake, Waker},
@@ -72,7 +73,7 @@ enum Phase {
     reason = "it is returned from a poll at once"
 )]
 pub(crate) enum FetchPoll {
-    Step(Step),
+    Step(Step<Infallible>),
     /// The token is in the cache, or the error is.
     Done,
 }
@@ -165,7 +166,7 @@ impl Fetch {
         Some(FetchPoll::Done)
     }
 
-    fn begin(&mut self, ask: Ask, moment: Moment, total: Time) -> Step {
+    fn begin(&mut self, ask: Ask, moment: Moment, total: Time) -> Step<Infallible> {
         let end = self.deadline.min(total);
         let after = |limit: Duration| moment.now.saturating_add(limit).min(end);
         match ask {

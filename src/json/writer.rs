@@ -58,6 +58,21 @@ impl ObjectWriter {
         Ok(())
     }
 
+    /// Adds a member that is a list of values that are JSON already. The name is as in [`text`](Self::text).
+    pub(crate) fn encoded_list<'v>(
+        &mut self,
+        name: &'static str,
+        values: impl Iterator<Item = &'v [u8]>,
+    ) {
+        self.plain_name(name);
+        self.out.push(b'[');
+        for value in values {
+            self.separate();
+            self.out.extend_from_slice(value);
+        }
+        self.out.push(b']');
+    }
+
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.out.push(b'}');
         self.out

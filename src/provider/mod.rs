@@ -5,6 +5,7 @@
 
 pub mod anthropic;
 mod base_url;
+pub(crate) mod batch_api;
 #[cfg(feature = "bedrock")]
 pub mod bedrock;
 mod blank;
@@ -52,6 +53,9 @@ pub use crate::client::from_env;
 pub use crate::event::{ResponseBuilder, ResponseLimits};
 pub use anthropic::Anthropic;
 pub use base_url::BaseUrl;
+pub use batch_api::{
+    BatchApi, BatchDialect, BatchLimits, BatchProfile, DecodedCall, EncodedCall, Submission,
+};
 #[cfg(feature = "bedrock")]
 pub use bedrock::Bedrock;
 pub use cohere::Cohere;
@@ -173,6 +177,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
         let _ = body;
         Err(unsupported(self.name(), "describe one model"))
     }
+
+    /// Its batches and files; `None` if it has none.
+    fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
+        None
+    }
 }
 
 /// A request as HTTP, and what its answer will look like.
@@ -209,6 +218,8 @@ pub enum Framing {
     Sse,
     /// One JSON value a line.
     Ndjson,
+    /// Not at all: any bytes, or none.
+    Raw,
     /// AWS binary event stream.
     #[cfg(feature = "bedrock")]
     AwsEventStream,
@@ -220,6 +231,7 @@ impl Framing {
     pub fn media_type(self) -> HeaderValue {
         match self {
             Framing::SingleBody => kit::core::JSON,
+            Framing::Raw => HeaderValue::from_static("*/*"),
             Framing::Sse => HeaderValue::from_static("text/event-stream"),
             Framing::Ndjson => HeaderValue::from_static("application/x-ndjson"),
             #[cfg(feature = "bedrock")]

@@ -5,6 +5,27 @@ use super::{
 use crate::{Error, ErrorKind};
 use std::sync::Arc;
 
+/// A provider whose batches are those of a profile: its own, or else that of the wire.
+fn batches(provider: &str, like: &str) -> Result<Arc<dyn Provider>, Error> {
+    let with_batches =
+        |name| openai_chat::profiles::by_name(name).filter(|profile| profile.batches.is_some());
+    let profile = with_batches(provider).or_else(|| with_batches(like));
+    let profile = profile.ok_or_else(|| unknown(&[like, "-batch"].concat()))?;
+    let wire = OpenAiChat::builder()
+        .profile(profile)
+        .name(provider)
+        .base_url("http://127.0.0.1/v1")
+        .build()?;
+    Ok(Arc::new(wire))
+}
+
+fn unknown(dialect: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!("the wire `{}` is not known", dialect.escape_debug()),
+    )
+}
+
 /// A provider that reads recorded traffic: `dialect` is the wire (`openai-chat`, ...), `provider` whose traffic it is. It has
 /// no key and is never sent anything.
 ///
@@ -26,13 +47,14 @@ pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn P
             Ok(Arc::new(wire))
         }
         // Vertex differs only in the request.
-        "anthropic-messages" | "anthropic-vertex" => {
+        "anthropic-messages" | "anthropic-vertex" | "anthropic-batch" => {
             let wire = Anthropic::builder()
                 .name(provider)
                 .base_url("http://127.0.0.1");
             Ok(Arc::new(wire.build()?))
         }
-        "gemini" => {
+        // Batches of Vertex have the same results.
+        "gemini" | "gemini-batch" | "vertex-batch" => {
             let wire = Gemini::builder()
                 .name(provider)
                 .base_url("http://127.0.0.1");
@@ -61,9 +83,9 @@ pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn P
                 .base_url("http://127.0.0.1");
             Ok(Arc::new(wire.build()?))
         }
-        other => Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!("the wire `{}` is not known", other.escape_debug()),
-        )),
+        other => match other.strip_suffix("-batch") {
+            Some(like) => batches(provider, like),
+            None => Err(unknown(other)),
+        },
     }
 }

@@ -59,8 +59,10 @@ fn is_compressed(encoding: &[u8]) -> bool {
 }
 
 impl BodyReader {
+    /// `ok` is whether the response is an answer, and no error.
     pub(super) fn new(
         head: &response::Parts,
+        ok: bool,
         framing: Framing,
         sizes: &SizeLimits,
     ) -> Result<Self, Error> {
@@ -68,7 +70,6 @@ impl BodyReader {
             .headers
             .get(header::CONTENT_ENCODING)
             .map(|encoding| encoding.as_bytes());
-        let ok = head.status.is_success();
         if let Some(encoding) = encoding.filter(|encoding| ok && is_compressed(encoding)) {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -82,6 +83,7 @@ impl BodyReader {
         let media_type = MediaType::of(head);
         let form = match framing {
             _ if !ok => BodyFormat::Error(BodyBuffer::default()),
+            Framing::Raw => BodyFormat::SingleBody(BodyBuffer::default()),
             #[cfg(feature = "bedrock")]
             Framing::AwsEventStream if media_type != MediaType::Json => {
                 BodyFormat::Stream(FrameDecoder::new(framing, sizes))
@@ -198,6 +200,12 @@ impl BodyReader {
         }
         match &mut self.format {
             BodyFormat::Error(body) => Ok(BodyOutcome::ErrorBody(body.take())),
+            // A file without lines.
+            BodyFormat::Unknown(_)
+                if self.framing == Framing::Ndjson && operation.is_complete_at_end(false) =>
+            {
+                Ok(BodyOutcome::Complete { warning: None })
+            }
             BodyFormat::Unknown(_) => Err(Error::new(
                 ErrorKind::Truncated,
                 "the response body is empty although the status is a success",
@@ -214,7 +222,7 @@ impl BodyReader {
             }
             BodyFormat::Stream(frames) => {
                 let cut = frames.end(operation, target)?;
-                if operation.is_complete() {
+                if operation.is_complete_at_end(cut) {
                     let warning = cut.then(|| {
                         Warning::new(
                             "cut_event",
@@ -336,7 +344,9 @@ impl FrameDecoder {
             Framing::AwsEventStream => FrameDecoder::Aws(
                 crate::codec::event_stream::EventStreamDecoder::new(sizes.event),
             ),
-            Framing::Sse | Framing::SingleBody => FrameDecoder::Sse(SseDecoder::new(sizes.event)),
+            Framing::Sse | Framing::SingleBody | Framing::Raw => {
+                FrameDecoder::Sse(SseDecoder::new(sizes.event))
+            }
         }
     }
 
@@ -395,11 +405,15 @@ impl FrameDecoder {
                 Ok(Some(event)) => Some(Frame::event(event.event, event.data)),
                 Err(_) => None,
             },
-            FrameDecoder::Ndjson(decoder) => match decoder.finish() {
-                Ok(None) => return Ok(false),
-                Ok(Some(line)) => Some(Frame::event("", line)),
-                Err(_) => None,
-            },
+            FrameDecoder::Ndjson(decoder) => {
+                // A line that ends inside of a character is none, but its beginning was there.
+                let is_cut = decoder.is_inside_line();
+                match decoder.finish() {
+                    Ok(None) => return Ok(is_cut),
+                    Ok(Some(line)) => Some(Frame::event("", line)),
+                    Err(_) => None,
+                }
+            }
             #[cfg(feature = "bedrock")]
             FrameDecoder::Aws(decoder) => return Ok(decoder.finish().is_err()),
         };

@@ -12,7 +12,7 @@ use super::{
     operation::BodyOutcome,
 };
 use crate::{
-    Error, ErrorKind, Secret, StreamEvent,
+    Error, ErrorKind, Secret,
     chat::{Attempt, RawHeaders, Warning},
     credentials::{Claim, Fetch, FetchPoll, Moment},
     error::{TimeoutKind, scrub},
@@ -33,7 +33,7 @@ const MAX_FREE_RETRIES: u32 = 2;
 /// # Driving
 impl<O: Operation> Exchange<O> {
     /// Returns what to do next. It may be called again at any time; a late call notices expired deadlines.
-    pub fn poll(&mut self, now: Time) -> Step {
+    pub fn poll(&mut self, now: Time) -> Step<O::Event> {
         self.now = self.now.max(now);
         if let Some(event) = self.next_event() {
             return Step::Event(event);
@@ -123,7 +123,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     /// Events are queued until the first visible one, so that an attempt that fails before it leaves no trace.
-    fn next_event(&mut self) -> Option<StreamEvent> {
+    fn next_event(&mut self) -> Option<O::Event> {
         let settled = matches!(self.state, State::Done(Ok(())));
         if !self.operation.is_visible() && !settled {
             return None;
@@ -162,9 +162,14 @@ impl<O: Operation> Exchange<O> {
             self.metadata.headers = RawHeaders::copied(&head.headers);
         }
         self.deadlines.begin_body(self.now, &self.target.timeouts);
-        let reader = BodyReader::new(&head, self.operation.framing(), &self.options.sizes)?;
+        let is_answer = self.operation.accepts(&head);
+        let framing = self.operation.framing();
+        let reader = BodyReader::new(&head, is_answer, framing, &self.options.sizes)?;
+        if is_answer {
+            self.operation.keep_head(&head);
+        }
         // The headers of a success were read. Keeping them could keep the buffer alive into which they were read.
-        let error_headers = (!head.status.is_success()).then(|| Box::new(head));
+        let error_headers = (!is_answer).then(|| Box::new(head));
         self.state = State::Body {
             reader,
             error_headers,
@@ -256,7 +261,7 @@ impl<O: Operation> Exchange<O> {
 impl<O: Operation> Exchange<O> {
     /// Starts an attempt as soon as its credentials are there and the permits for it are granted, on the first target that
     /// has not failed by then.
-    fn start_attempt(&mut self) -> Step {
+    fn start_attempt(&mut self) -> Step<O::Event> {
         loop {
             match self.claim_credentials() {
                 Ok(None) => {}
@@ -302,7 +307,7 @@ impl<O: Operation> Exchange<O> {
         }
     }
 
-    fn sleep(&mut self, until: Time) -> Step {
+    fn sleep(&mut self, until: Time) -> Step<O::Event> {
         if let State::Ready { at, .. } = &mut self.state {
             *at = until;
         }
@@ -310,7 +315,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     /// Fails if the request cannot be built or authenticated. In that case nothing was sent.
-    fn send(&mut self) -> Result<Step, Error> {
+    fn send(&mut self) -> Result<Step<O::Event>, Error> {
         if let Some(restart_warning) = &self.restart_warning {
             self.operation.warn(&self.target, restart_warning.clone());
         }
@@ -326,6 +331,9 @@ impl<O: Operation> Exchange<O> {
         };
         let request = encoded.map_or_else(|| self.operation.request(&self.target), Ok);
         let request = request.and_then(|mut request| {
+            if !self.operation.is_authenticated() {
+                return Ok((request, None));
+            }
             let token = self.credentials.claimed.as_ref();
             let secret = self.target.provider.auth().apply(
                 &mut request,
@@ -396,7 +404,7 @@ impl<O: Operation> Exchange<O> {
 /// # Credentials
 impl<O: Operation> Exchange<O> {
     /// Sees to it that the token for the attempt is there, before any permit is asked for. `Ok(None)` if it is.
-    fn claim_credentials(&mut self) -> Result<Option<Step>, Error> {
+    fn claim_credentials(&mut self) -> Result<Option<Step<O::Event>>, Error> {
         loop {
             let Some(credentials) = self.target.provider.auth().fetched() else {
                 return Ok(None);
@@ -430,13 +438,13 @@ impl<O: Operation> Exchange<O> {
     }
 
     /// `None` once the fetch is over. Its result is in the cache.
-    fn poll_fetch(&mut self) -> Option<Step> {
+    fn poll_fetch(&mut self) -> Option<Step<O::Event>> {
         let (moment, total) = (self.moment(), self.deadlines.total());
         let State::Fetching(fetching) = &mut self.state else {
             return None;
         };
         match fetching.fetch.poll(moment, total) {
-            FetchPoll::Step(step) => Some(step),
+            FetchPoll::Step(step) => Some(step.without_events()),
             FetchPoll::Done => {
                 let encoded = fetching.encoded.take();
                 self.state = State::Ready {
@@ -559,7 +567,7 @@ impl<O: Operation> Exchange<O> {
     }
 
     fn retry_at(&mut self, error: &Error) -> Option<Time> {
-        if self.is_committed() || !self.may_resend(error) {
+        if self.is_committed() || !self.may_resend(error) || !self.operation.may_repeat(error) {
             return None;
         }
         let delay = self

@@ -40,6 +40,7 @@ use credentials::{CallCredentials, Fetching};
 use deadlines::Deadlines;
 use http::{Request, response};
 use std::{
+    convert::Infallible,
     fmt, io,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -48,8 +49,10 @@ use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
 pub use crate::event::Accumulator;
 pub(crate) use errors::clock_skew;
-pub(crate) use operation::WithRawBody;
-pub use operation::{Chat, CheckProvider, Embed, ListModels, Operation, RetrieveModel};
+pub use operation::{
+    CallBatchApi, Chat, CheckProvider, Embed, ListModels, Operation, RetrieveModel,
+};
+pub(crate) use operation::{WithRawBody, decode_chat_body};
 
 /// One call: the state machine that all drivers share.
 ///
@@ -329,14 +332,14 @@ impl<O: Operation> Exchange<O> {
     }
 }
 
-/// What the driver must do next.
+/// What the driver must do next. `E` is what the operation hands out before its result.
 #[expect(
     clippy::large_enum_variant,
     reason = "only one step exists at a time, and a box would cost an allocation per attempt"
 )]
 #[must_use]
 #[non_exhaustive]
-pub enum Step {
+pub enum Step<E = StreamEvent> {
     /// Send this request within these deadlines, and drop any response that is still open. Then
     /// [`handle`](crate::sans_io::Exchange::handle) [`Input::Headers`] or [`Input::TransportError`].
     Send {
@@ -365,12 +368,26 @@ pub enum Step {
         until: Time,
     },
     /// Pass this event to the application and poll again.
-    Event(StreamEvent),
+    Event(E),
     /// Drop any response and call [`into_result`](crate::sans_io::Exchange::into_result).
     Done,
 }
 
-impl fmt::Debug for Step {
+impl Step<Infallible> {
+    /// The step of an operation of any kind: this one has no events.
+    pub(crate) fn without_events<E>(self) -> Step<E> {
+        match self {
+            Step::Send { request, deadlines } => Step::Send { request, deadlines },
+            Step::Receive { deadline } => Step::Receive { deadline },
+            Step::Supply { supply, deadline } => Step::Supply { supply, deadline },
+            Step::Sleep { until } => Step::Sleep { until },
+            Step::Event(never) => match never {},
+            Step::Done => Step::Done,
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for Step<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Its body may be a secret.

@@ -64,7 +64,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
     }
 
     /// The next event; `None` after the end of the call.
-    pub fn next_event(&mut self) -> Option<StreamEvent> {
+    pub fn next_event(&mut self) -> Option<O::Event> {
         if self.exchange.is_between_attempts() {
             self.now = self.io.now();
             self.exchange.begin(self.now);
@@ -120,7 +120,9 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                     None
                 }
                 Step::Event(event) => {
-                    self.context.on_event(&event);
+                    if let Some(event) = O::chat_event(&event) {
+                        self.context.on_event(event);
+                    }
                     self.has_emitted = true;
                     return Some(event);
                 }

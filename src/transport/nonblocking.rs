@@ -84,7 +84,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     ///
     /// After a number of inputs it yields to the executor even if more are available: it wakes the task and returns
     /// pending.
-    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamEvent>> {
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<O::Event>> {
         if self.exchange.is_between_attempts() {
             self.now = self.io.now();
             self.exchange.begin(self.now);
@@ -186,7 +186,9 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     }
                 }
                 Step::Event(event) => {
-                    self.context.on_event(&event);
+                    if let Some(event) = O::chat_event(&event) {
+                        self.context.on_event(event);
+                    }
                     self.has_emitted = true;
                     return Poll::Ready(Some(event));
                 }
@@ -211,7 +213,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     }
 
     /// The next event; `None` after the end of the call.
-    pub async fn next_event(&mut self) -> Option<StreamEvent> {
+    pub async fn next_event(&mut self) -> Option<O::Event> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 

@@ -98,7 +98,7 @@ pub fn chat(
 }
 
 /// Runs any operation with this response.
-pub fn run<O: Operation>(
+pub fn run<O: Operation<Event = StreamEvent>>(
     exchange: Exchange<O>,
     answer: &Answer,
     arrival: Arrival,
@@ -116,7 +116,7 @@ pub fn run<O: Operation>(
 }
 
 /// [`run`] with chunks that end after these many bytes, counted from the beginning.
-pub fn run_at<O: Operation>(
+pub fn run_at<O: Operation<Event = StreamEvent>>(
     mut exchange: Exchange<O>,
     answer: &Answer,
     ends: &[usize],

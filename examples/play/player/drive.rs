@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    Error, ErrorKind,
+    Error, ErrorKind, StreamEvent,
     sans_io::{CallStart, Exchange, Input, Operation, Step},
     transport::Time,
 };
@@ -38,7 +38,7 @@ impl Clock {
 ///
 /// # Errors
 /// `misuse` if the exchange asks for something that the player does not know.
-pub fn drive<O: Operation>(
+pub fn drive<O: Operation<Event = StreamEvent>>(
     exchange: Result<Exchange<O>, Error>,
     answers: Option<&[Answer]>,
     clock: &mut Clock,

@@ -181,6 +181,15 @@ pub struct ResponseLimits {
     pub choices: usize,
 }
 
+impl ResponseLimits {
+    pub(crate) fn of(sizes: &crate::policy::SizeLimits) -> Self {
+        ResponseLimits {
+            retained_bytes: sizes.body,
+            ..ResponseLimits::default()
+        }
+    }
+}
+
 impl Default for ResponseLimits {
     /// 64 MiB, 256 tool calls, 128 choices.
     fn default() -> Self {

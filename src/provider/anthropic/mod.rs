@@ -4,6 +4,7 @@
 //! `anthropic`, wherever the model was asked: redacted thinking, the provider's own tools and their results. An opaque
 //! block without a `type` adds its members to the part before it; [`cache_point`] is one.
 
+mod batches;
 mod block;
 mod decode;
 mod encode;
@@ -16,8 +17,8 @@ mod types;
 mod usage;
 
 use super::{
-    Address, Auth, AuthStyle, BaseUrl, BuildProvider, ChatDecoder, EncodedRequest, Framing,
-    IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest,
+    Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     call_ids::{self, Links},
     model_ids, tool_names,
     vertex::{self, Vertex},
@@ -324,5 +325,9 @@ impl Provider for Anthropic {
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
+    }
+
+    fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
+        Some(Box::new(batches::Batches(self)))
     }
 }

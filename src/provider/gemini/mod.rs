@@ -4,6 +4,7 @@
 //! code and its results, pictures that the model made, signatures of text. An opaque block that is no part of its own,
 //! such as `{"thoughtSignature": ".."}`, adds its members to the part before it.
 
+mod batches;
 mod config;
 mod decode;
 mod decode_candidate;
@@ -20,7 +21,7 @@ mod types;
 mod usage;
 
 use super::{
-    Address, Auth, AuthStyle, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings,
+    Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
     EncodedEmbedRequest, EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder,
     ProviderCore, ProviderDefaults,
     call_ids::{self, Links},
@@ -240,5 +241,9 @@ impl Provider for Gemini {
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
+    }
+
+    fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
+        Some(Box::new(batches::Batches(self)))
     }
 }

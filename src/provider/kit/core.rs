@@ -71,7 +71,7 @@ impl ProviderCore {
         self.url_at(&self.base_url, path)
     }
 
-    fn url_at(&self, base_url: &BaseUrl, path: &str) -> Result<Uri, Error> {
+    pub(crate) fn url_at(&self, base_url: &BaseUrl, path: &str) -> Result<Uri, Error> {
         match self.query.strip_prefix('?') {
             None => base_url.join(path),
             Some(query) if path.contains('?') => base_url.join(&[path, "&", query].concat()),
@@ -127,7 +127,7 @@ impl ProviderCore {
         self.request(Method::POST, uri, body.into(), framing.media_type())
     }
 
-    fn request(
+    pub(crate) fn request(
         &self,
         method: Method,
         uri: Uri,
@@ -167,6 +167,17 @@ impl ProviderCore {
     pub fn other_url(&self, url: &str) -> Result<BaseUrl, Error> {
         checked_url(url, &self.auth, self.allows_insecure_http)
     }
+}
+
+/// A request to a server that is not the provider's, such as one that a signed address names: it has nothing of the caller's.
+pub(crate) fn foreign_request(method: Method, uri: Uri, body: Bytes) -> Request<Bytes> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+    headers.insert(header::USER_AGENT, USER_AGENT);
+    request
 }
 
 pub(super) fn checked_url(url: &str, auth: &Auth, insecure_http: bool) -> Result<BaseUrl, Error> {

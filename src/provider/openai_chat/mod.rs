@@ -22,8 +22,10 @@ mod types;
 mod usage;
 
 use super::{
-    Address, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
-    EncodedRequest, Framing, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
+    EncodedEmbedRequest, EncodedRequest, Framing, ModelPage, Provider, ProviderBuilder,
+    ProviderCore, ProviderDefaults,
+    batch_api::openai::{Endpoint, OpenAiBatches},
     call_ids::{self, Links},
     errors,
     kit::url_template,
@@ -275,6 +277,28 @@ impl Provider for OpenAiChat {
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
     }
+
+    fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
+        Some(Box::new(OpenAiBatches {
+            profile: self.profile.batches?,
+            provider: self,
+            core: &self.core,
+            endpoint: Endpoint::Chat,
+        }))
+    }
+}
+
+/// A decoder for chats that answer requests of another wire.
+pub(super) fn answer_decoder(name: &str, reasoning_apart: bool) -> Box<dyn ChatDecoder> {
+    let end_marker = ChatProfile::BASE.end_marker;
+    let name = std::borrow::Cow::Owned(name.to_owned());
+    Box::new(decode::OpenAiChatDecoder::new(
+        name,
+        end_marker,
+        true,
+        true,
+        reasoning_apart,
+    ))
 }
 
 impl OpenAiChat {

@@ -2,7 +2,7 @@
 
 use crate::{
     chat::Param,
-    provider::{AuthStyle, IdFormat},
+    provider::{AuthStyle, BatchProfile, IdFormat},
     schema::Dialects,
 };
 
@@ -80,6 +80,8 @@ pub struct ChatProfile {
     /// Whether its operator names its models, so that a name that begins with a maker's (`anthropic.claude`) may be one of them.
     /// A client's routing asks which is meant.
     pub free_names: bool,
+    /// Its batches; `None` if it has none.
+    pub batches: Option<&'static BatchProfile>,
     /// Whether it lists its models, at `/models`.
     pub models: bool,
     /// The path of the cheapest answer it gives.
@@ -227,6 +229,7 @@ impl ChatProfile {
         context_overflow: &[],
         vendors: &[],
         free_names: false,
+        batches: None,
         models: true,
         check_path: "/models",
     };

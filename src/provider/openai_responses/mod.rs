@@ -21,8 +21,9 @@ mod unknown;
 mod usage;
 
 use super::{
-    Address, Auth, BaseUrl, BuildProvider, ChatDecoder, EncodedRequest, Framing, ModelPage,
-    Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest, Framing,
+    ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    batch_api::openai::{Endpoint, OpenAiBatches},
     call_ids::{self, Links},
     kit::url_template,
     model_ids,
@@ -227,4 +228,18 @@ impl Provider for OpenAiResponses {
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
     }
+
+    fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
+        Some(Box::new(OpenAiBatches {
+            profile: self.profile.batches?,
+            provider: self,
+            core: &self.core,
+            endpoint: Endpoint::Responses,
+        }))
+    }
+}
+
+/// A decoder for responses that answer requests of another wire.
+pub(super) fn answer_decoder(name: &str) -> Box<dyn ChatDecoder> {
+    Box::new(decode::ResponsesDecoder::new(name))
 }

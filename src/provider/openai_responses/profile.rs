@@ -2,7 +2,7 @@
 
 use super::OpenAiResponses;
 use crate::{
-    provider::{AuthStyle, IdFormat, kit::profile_table::profile_table},
+    provider::{AuthStyle, BatchProfile, IdFormat, kit::profile_table::profile_table},
     schema::Dialects,
 };
 
@@ -39,6 +39,8 @@ pub struct ResponsesProfile {
     pub encrypts_reasoning: bool,
     /// Which part of JSON Schema it takes, in answers and in tools.
     pub schemas: Dialects,
+    /// Its batches; `None` if it has none.
+    pub batches: Option<&'static BatchProfile>,
 }
 
 impl ResponsesProfile {
@@ -57,10 +59,12 @@ impl ResponsesProfile {
         stores: true,
         encrypts_reasoning: false,
         schemas: Dialects::ANY,
+        batches: None,
     };
 
     /// OpenAI.
     pub const OPENAI: ResponsesProfile = ResponsesProfile {
+        batches: Some(&BatchProfile::OPENAI),
         name: "openai-responses",
         results_wanted: true,
         base_url: "https://api.openai.com/v1",
@@ -73,6 +77,7 @@ impl ResponsesProfile {
 
     /// Azure OpenAI, version `v1`, where `model` names the deployment.
     pub const AZURE: ResponsesProfile = ResponsesProfile {
+        batches: Some(&BatchProfile::OPENAI),
         name: "azure-responses",
         base_url: "https://{resource}.openai.azure.com/openai/v1",
         results_wanted: true,
@@ -87,6 +92,7 @@ impl ResponsesProfile {
 
     /// xAI.
     pub const XAI: ResponsesProfile = ResponsesProfile {
+        batches: Some(&BatchProfile::XAI),
         name: "xai-responses",
         base_url: "https://api.x.ai/v1",
         key_env: "XAI_API_KEY",
@@ -97,6 +103,7 @@ impl ResponsesProfile {
 
     /// OpenRouter, which keeps nothing.
     pub const OPENROUTER: ResponsesProfile = ResponsesProfile {
+        batches: Some(&BatchProfile::OPENROUTER),
         name: "openrouter-responses",
         base_url: "https://openrouter.ai/api/v1",
         key_env: "OPENROUTER_API_KEY",

@@ -3,7 +3,7 @@ use crate::{
     CallOptions, ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse,
     chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming, Warning},
     error::states_an_error,
-    policy::{Fallback, FallbackTarget},
+    policy::{Fallback, FallbackTarget, SizeLimits},
     provider::{
         ChatDecoder, EncodedRequest, Frame, FrameOutcome, Framing, Provider, ResponseBuilder,
         ResponseLimits, errors, kit::core::is_transport_header,
@@ -79,10 +79,7 @@ impl Exchange<Chat> {
         options: Arc<CallOptions>,
         start: CallStart,
     ) -> Self {
-        let limits = ResponseLimits {
-            retained_bytes: options.sizes.body,
-            ..ResponseLimits::default()
-        };
+        let limits = ResponseLimits::of(&options.sizes);
         let chat = Chat {
             meta: RequestMeta::NONE,
             limits,
@@ -229,10 +226,7 @@ impl ResponseState {
         warnings: &[Warning],
     ) -> Self {
         let request = &target.request;
-        let mut builder = Box::new(ResponseBuilder::new(request.stream, limits));
-        builder.parse_think_tags(request.parse_think_tags);
-        builder.expected_choices(request.n.unwrap_or(1));
-        builder.generate_call_ids(seed, request.clone());
+        let mut builder = new_builder(request, limits, seed);
         for warning in warnings {
             builder.warn(warning.clone());
         }
@@ -246,6 +240,7 @@ impl ResponseState {
 
 impl Operation for Chat {
     type Output = UnifiedChatResponse;
+    type Event = StreamEvent;
     type Request = Arc<ChatRequest>;
 
     fn request(
@@ -359,7 +354,6 @@ impl Operation for Chat {
         response.is_some_and(|response| response.builder.is_complete())
     }
 
-    /// The finish events are emitted only after all checks at the end have passed.
     fn finish(
         &mut self,
         target: &AttemptTarget<Arc<ChatRequest>>,
@@ -368,14 +362,7 @@ impl Operation for Chat {
         let ResponseState {
             decoder, builder, ..
         } = self.response_state(target);
-        builder.check_calls()?;
-        decoder.check_end()?;
-        if let Some(warning) = warning {
-            builder.warn(warning);
-        }
-        builder.set_logically_complete();
-        decoder.finish(builder)?;
-        builder.finish_response()
+        finish_answer(&mut **decoder, builder, warning)
     }
 
     fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
@@ -384,6 +371,10 @@ impl Operation for Chat {
 
     fn next_event(&mut self) -> Option<StreamEvent> {
         self.response.as_mut()?.builder.next_event()
+    }
+
+    fn chat_event(event: &StreamEvent) -> Option<&StreamEvent> {
+        Some(event)
     }
 
     fn is_visible(&self) -> bool {
@@ -417,6 +408,62 @@ impl Operation for Chat {
         let response = self.response.as_ref()?;
         (!response.builder.is_empty()).then(|| self.into_response(target, metadata, metrics))
     }
+}
+
+/// Reads an answer that came inside of another one, such as a line of a batch's results, as the answer of a call is read.
+pub(crate) fn decode_chat_body(
+    provider: &dyn Provider,
+    body: Bytes,
+    request: Option<&Arc<ChatRequest>>,
+    sizes: &SizeLimits,
+) -> Result<UnifiedChatResponse, Error> {
+    let Some(api) = provider.batch_api() else {
+        let what = format!("`{}` has no batches", provider.name());
+        return Err(Error::new(ErrorKind::InvalidRequest, what));
+    };
+    let mut decoder = api.answer_decoder(&body, request.map(|request| &**request));
+    let request = request
+        .cloned()
+        .unwrap_or_else(|| Arc::new(ChatRequest::new("")));
+    let mut builder = new_builder(&request, ResponseLimits::of(sizes), 0);
+    decoder.decode_body(&body, &mut builder)?;
+    finish_answer(&mut *decoder, &mut builder, None)?;
+    while builder.next_event().is_some() {}
+    let response = builder.response_mut();
+    response.provider_metadata.provider = provider.name().to_owned();
+    response.provider_metadata.raw = Some(RawBody::new(body));
+    if response.model.is_empty() {
+        response.model.clone_from(&request.model);
+    }
+    Ok(builder.into_response())
+}
+
+fn new_builder(
+    request: &Arc<ChatRequest>,
+    limits: ResponseLimits,
+    seed: u64,
+) -> Box<ResponseBuilder> {
+    let mut builder = Box::new(ResponseBuilder::new(request.stream, limits));
+    builder.parse_think_tags(request.parse_think_tags);
+    builder.expected_choices(request.n.unwrap_or(1));
+    builder.generate_call_ids(seed, request.clone());
+    builder
+}
+
+/// Ends a complete answer. The finish events are emitted only after all checks at the end have passed.
+fn finish_answer(
+    decoder: &mut dyn ChatDecoder,
+    builder: &mut ResponseBuilder,
+    warning: Option<Warning>,
+) -> Result<(), Error> {
+    builder.check_calls()?;
+    decoder.check_end()?;
+    if let Some(warning) = warning {
+        builder.warn(warning);
+    }
+    builder.set_logically_complete();
+    decoder.finish(builder)?;
+    builder.finish_response()
 }
 
 impl fmt::Debug for Chat {

@@ -1,6 +1,6 @@
 use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
-    CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, Usage,
+    CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, StreamEvent, Usage,
     chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming},
     provider::{DecodedEmbeddings, EncodedEmbedRequest, Frame, FrameOutcome, Framing, Provider},
 };
@@ -44,6 +44,7 @@ impl Exchange<Embed> {
 
 impl Operation for Embed {
     type Output = EmbedResponse;
+    type Event = StreamEvent;
     type Request = Arc<EmbedRequest>;
 
     fn request(&mut self, _: &AttemptTarget<Arc<EmbedRequest>>) -> Result<Request<Bytes>, Error> {

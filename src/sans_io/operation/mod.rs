@@ -1,5 +1,6 @@
 //! The operations of an exchange: chat, embeddings, models, provider check.
 
+mod batch;
 mod chat;
 mod embed;
 mod models;
@@ -13,9 +14,11 @@ use crate::{
     provider::{Frame, FrameOutcome, Framing},
 };
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, response};
 
+pub use batch::CallBatchApi;
 pub use chat::Chat;
+pub(crate) use chat::decode_chat_body;
 pub use embed::Embed;
 pub(crate) use models::WithRawBody;
 pub use models::{ListModels, RetrieveModel};
@@ -46,6 +49,8 @@ pub(crate) mod sealed {
     pub trait Operation: std::fmt::Debug {
         /// The result of the call.
         type Output;
+        /// What it emits before its result.
+        type Event: std::fmt::Debug;
         /// The part of the caller's request that differs between targets.
         type Request: std::fmt::Debug;
 
@@ -56,6 +61,20 @@ pub(crate) mod sealed {
         ) -> Result<Request<Bytes>, Error>;
         fn method(&self) -> Method;
         fn framing(&self) -> Framing;
+        /// True if the request is authenticated as the provider's calls are; false if it carries its permission itself.
+        fn is_authenticated(&self) -> bool {
+            true
+        }
+        /// True if a response with this head is an answer and no error.
+        fn accepts(&self, head: &response::Parts) -> bool {
+            head.status.is_success()
+        }
+        /// Keeps the head of an answer.
+        fn keep_head(&mut self, _head: &response::Parts) {}
+        /// True if the operation allows that the request is sent again after this error.
+        fn may_repeat(&self, _error: &Error) -> bool {
+            true
+        }
         /// An upper estimate of the tokens of the attempt; zero for operations without tokens.
         fn tokens(&self, _target: &AttemptTarget<Self::Request>) -> u64 {
             0
@@ -102,6 +121,10 @@ pub(crate) mod sealed {
         fn is_complete(&self) -> bool {
             false
         }
+        /// True if an answer in frames is complete at the end of its HTTP body; `cut` if it ended inside a frame.
+        fn is_complete_at_end(&self, _cut: bool) -> bool {
+            self.is_complete()
+        }
         /// Finishes a complete response. The warning reports a problem at its end.
         fn finish(
             &mut self,
@@ -115,7 +138,11 @@ pub(crate) mod sealed {
             Ok(false)
         }
         fn warn(&mut self, _target: &AttemptTarget<Self::Request>, _warning: Warning) {}
-        fn next_event(&mut self) -> Option<StreamEvent> {
+        fn next_event(&mut self) -> Option<Self::Event> {
+            None
+        }
+        /// The event of a chat, for observers.
+        fn chat_event(_event: &Self::Event) -> Option<&StreamEvent> {
             None
         }
         fn is_visible(&self) -> bool {

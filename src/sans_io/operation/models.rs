@@ -1,6 +1,6 @@
 use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
-    CallOptions, Error, ErrorKind, Model,
+    CallOptions, Error, ErrorKind, Model, StreamEvent,
     chat::{CallMetrics, ProviderMetadata, RawBody},
     provider::{Frame, FrameOutcome, Framing, Provider},
 };
@@ -81,6 +81,7 @@ impl RetrieveModel {
 
 impl Operation for ListModels {
     type Output = Vec<Model>;
+    type Event = StreamEvent;
     type Request = ();
 
     fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<Bytes>, Error> {
@@ -132,6 +133,7 @@ impl Operation for ListModels {
 
 impl Operation for RetrieveModel {
     type Output = Model;
+    type Event = StreamEvent;
     type Request = ();
 
     fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<Bytes>, Error> {
@@ -220,6 +222,7 @@ impl Exchange<WithRawBody<RetrieveModel>> {
 
 impl<O: Operation> Operation for WithRawBody<O> {
     type Output = (O::Output, ProviderMetadata);
+    type Event = O::Event;
     type Request = O::Request;
 
     fn request(&mut self, target: &AttemptTarget<O::Request>) -> Result<Request<Bytes>, Error> {

@@ -1,6 +1,6 @@
 use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
-    CallOptions, Error, ErrorKind,
+    CallOptions, Error, ErrorKind, StreamEvent,
     chat::{CallMetrics, ProviderMetadata},
     provider::{Frame, FrameOutcome, Framing, Provider},
 };
@@ -29,6 +29,7 @@ impl Exchange<CheckProvider> {
 
 impl Operation for CheckProvider {
     type Output = ProviderMetadata;
+    type Event = StreamEvent;
     type Request = ();
 
     fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<Bytes>, Error> {

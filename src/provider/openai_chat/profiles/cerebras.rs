@@ -1,6 +1,9 @@
 use crate::{
     chat::Param,
-    provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage},
+    provider::{
+        BatchProfile,
+        openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage},
+    },
     schema::Dialects,
 };
 
@@ -9,6 +12,7 @@ use crate::{
 /// It refuses unknown members with 400 `wrong_api_format`, so extras are held against the list of those it knows. Its
 /// streams have no end marker. Its errors are flat. Reasoning of earlier turns goes back as `reasoning`.
 pub const CEREBRAS: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::CEREBRAS),
     name: "cerebras",
     schemas: Dialects::CEREBRAS,
     base_url: "https://api.cerebras.ai/v1",

@@ -4,7 +4,7 @@ use super::OPENAI;
 use crate::{
     chat::Param,
     provider::{
-        AuthStyle, IdFormat,
+        AuthStyle, BatchProfile, IdFormat,
         model_ids::BEDROCK_VENDORS,
         openai_chat::{
             ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
@@ -17,6 +17,7 @@ use crate::{
 /// Azure OpenAI, where the deployment's name decides the model. The first chunk of a stream has no choices but the
 /// filter's verdict on the prompt.
 pub const AZURE: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::AZURE),
     name: "azure",
     base_url: "https://{resource}.openai.azure.com/openai/deployments/{deployment}",
     query: &[("api-version", "2024-10-21")],
@@ -30,6 +31,7 @@ pub const AZURE: ChatProfile = ChatProfile {
 
 /// Azure OpenAI under its newer address, where `model` names the deployment.
 pub const AZURE_V1: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::OPENAI),
     name: "azure-v1",
     base_url: "https://{resource}.openai.azure.com/openai/v1",
     query: &[],
@@ -39,6 +41,7 @@ pub const AZURE_V1: ChatProfile = ChatProfile {
 
 /// Azure AI Foundry: models of many makers.
 pub const AZURE_FOUNDRY: ChatProfile = ChatProfile {
+    batches: None,
     name: "azure-foundry",
     results_wanted: false,
     schemas: Dialects::ANY,

@@ -4,7 +4,7 @@ use super::OPENAI;
 use crate::{
     chat::Param,
     provider::{
-        IdFormat,
+        BatchProfile, IdFormat,
         openai_chat::{
             ChatProfile, EndMarker, MediaPlacement, ReasoningReplay, StreamUsage, ValueNaming,
         },
@@ -15,6 +15,7 @@ use crate::{
 /// OpenRouter. Text, calls and errors were seen after a finish reason, so only `[DONE]` ends a stream. Reasoning comes with
 /// details that go back unchanged. The upstream's own error is JSON in a string, in `error.metadata.raw`.
 pub const OPENROUTER: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::OPENROUTER),
     name: "openrouter",
     base_url: "https://openrouter.ai/api/v1",
     key_env: "OPENROUTER_API_KEY",
@@ -138,6 +139,7 @@ pub const HUGGINGFACE: ChatProfile = ChatProfile {
 
 /// A LiteLLM proxy, by its default address.
 pub const LITELLM: ChatProfile = ChatProfile {
+    batches: None,
     name: "litellm",
     results_wanted: false,
     free_names: true,

@@ -2,7 +2,10 @@
 
 use crate::{
     chat::Param,
-    provider::openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage, ValueNaming},
+    provider::{
+        BatchProfile,
+        openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage, ValueNaming},
+    },
     schema::Dialects,
 };
 
@@ -18,6 +21,7 @@ const OPEN: &[Param] = &[
 /// Groq refuses unknown members, `name` in messages, log probabilities and more than one answer. An error inside a stream
 /// is an event of its own name, after which no end marker comes.
 pub const GROQ: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::GROQ),
     name: "groq",
     schemas: Dialects::OPENAI_LIKE,
     base_url: "https://api.groq.com/openai/v1",
@@ -57,6 +61,7 @@ pub const GROQ: ChatProfile = ChatProfile {
 /// Together AI. `logprobs` is the number of alternatives; more than one are asked for with an `extra` of that name. Usage
 /// comes by itself.
 pub const TOGETHER: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::TOGETHER),
     name: "together",
     base_url: "https://api.together.xyz/v1",
     key_env: "TOGETHER_API_KEY",

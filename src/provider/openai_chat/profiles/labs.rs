@@ -3,7 +3,7 @@
 use crate::{
     chat::Param,
     provider::{
-        IdFormat,
+        BatchProfile, IdFormat,
         openai_chat::{
             ChatProfile, EndMarker, MediaPlacement, ReasoningReplay, StreamUsage, StructuredOutput,
             ValueNaming,
@@ -14,6 +14,7 @@ use crate::{
 
 /// OpenAI. Reasoning is not in this wire; it stays with the provider.
 pub const OPENAI: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::OPENAI),
     name: "openai",
     results_wanted: true,
     schemas: Dialects::OPENAI,
@@ -39,6 +40,7 @@ pub const OPENAI: ChatProfile = ChatProfile {
 /// Mistral refuses every unknown member with 422, `stream_options` and `name` among them; usage comes by itself. Thinking
 /// is a part of the content, in both directions.
 pub const MISTRAL: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::MISTRAL),
     name: "mistral",
     results_wanted: true,
     schemas: Dialects::MISTRAL,
@@ -110,6 +112,7 @@ const THINKING_TYPE: &[ValueNaming] = &[
 
 /// xAI. A wrong key is a 400 here.
 pub const XAI: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::XAI),
     name: "xai",
     schemas: Dialects::XAI,
     base_url: "https://api.x.ai/v1",

@@ -1,0 +1,189 @@
+//! Reading what all batch APIs have in common: moments, counts, results.
+
+use crate::{
+    Error, ErrorKind, Json,
+    codec::rfc3339::rfc3339,
+    error::states_an_error,
+    provider::errors,
+    provider_batch::{BatchItem, ItemOutcome},
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::{Deserialize, de::IgnoredAny};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+/// Reads a body. `what` is what it should be, for messages.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    name: &str,
+    what: &str,
+    body: &'a [u8],
+) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        let kind = if error.is_eof() {
+            ErrorKind::Truncated
+        } else {
+            ErrorKind::Protocol
+        };
+        Error::new(kind, format!("what `{name}` sent is not {what}: {error}"))
+    })
+}
+
+/// The id that a description must have. Without one the body may be an error although the status says success.
+pub(crate) fn require_id(
+    name: &str,
+    what: &str,
+    id: Option<String>,
+    body: &[u8],
+) -> Result<String, Error> {
+    if let Some(id) = id.filter(|id| !id.is_empty()) {
+        return Ok(id);
+    }
+    if std::str::from_utf8(body).is_ok_and(states_an_error) {
+        return Err(errors::from_event("", body));
+    }
+    Err(Error::new(
+        ErrorKind::Protocol,
+        format!("what `{name}` sent is not {what}: it has no id"),
+    ))
+}
+
+/// A moment: seconds since 1970, or a date. Anything else is none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Moment<'a> {
+    Seconds(u64),
+    Date(#[serde(borrow)] Cow<'a, str>),
+    Other(IgnoredAny),
+}
+
+impl Moment<'_> {
+    pub(crate) fn seconds(&self) -> Option<u64> {
+        match self {
+            Moment::Seconds(seconds) => Some(*seconds),
+            Moment::Date(text) => {
+                // xAI gives days: they begin at midnight.
+                let date = match text.contains('T') {
+                    true => rfc3339(text),
+                    false => rfc3339(&[text, "T00:00:00Z"].concat()),
+                };
+                let since = date?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+                Some(since.as_secs())
+            }
+            Moment::Other(_) => None,
+        }
+    }
+}
+
+pub(crate) fn seconds(moment: &Option<Moment<'_>>) -> Option<u64> {
+    moment.as_ref()?.seconds()
+}
+
+/// A count: a number, or a number in a string (Gemini). Anything else is none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Count {
+    Number(u64),
+    Text(String),
+    Other(IgnoredAny),
+}
+
+pub(crate) fn count(count: &Option<Count>) -> Option<u64> {
+    match count.as_ref()? {
+        Count::Number(number) => Some(*number),
+        Count::Text(text) => text.parse().ok(),
+        Count::Other(_) => None,
+    }
+}
+
+/// How long the server asks to wait before the next question, on an answer that is no failure.
+pub(crate) fn poll_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers
+        .get(http::header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds.min(3600)))
+}
+
+/// A line of results that is no JSON. The names of members that hold an id are looked for in its text, so that the request is
+/// known although its answer is not.
+pub(crate) fn unreadable_line(
+    line: &str,
+    error: &serde_json::Error,
+    id_names: &[&str],
+) -> BatchItem<Json> {
+    let id = id_names.iter().find_map(|name| id_in(line, name));
+    let error = Error::new(
+        ErrorKind::Protocol,
+        format!("this line of the results cannot be read: {error}"),
+    )
+    .with_body(Bytes::copy_from_slice(
+        line.as_bytes()
+            .get(..line.len().min(2048))
+            .unwrap_or_default(),
+    ));
+    BatchItem::new(id.unwrap_or_default(), ItemOutcome::Failed(error))
+}
+
+/// The string behind the first member of a name.
+fn id_in(line: &str, name: &str) -> Option<String> {
+    let quoted = ["\"", name, "\""].concat();
+    let (_, rest) = line.split_once(&quoted)?;
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+    let mut strings = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+    strings.next()?.ok()
+}
+
+/// The outcome that an error's code or message stands for, if it is none of a request that ran.
+pub(crate) fn never_ran(code: &str) -> Option<ItemOutcome<Json>> {
+    match code {
+        "batch_expired" | "expired" => Some(ItemOutcome::Expired),
+        "batch_cancelled" | "batch_canceled" | "cancelled" | "canceled" => {
+            Some(ItemOutcome::Cancelled)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_seconds_dates_and_days() {
+        for (text, expected) in [
+            ("1787150474", Some(1_787_150_474)),
+            (r#""2025-01-12T05:59:14.154311+00:00""#, Some(1_736_661_554)),
+            (r#""2026-08-10""#, Some(1_786_320_000)),
+            (r#""soon""#, None),
+            ("[]", None),
+            ("1.5", None),
+        ] {
+            let moment: Moment<'_> = serde_json::from_str(text).unwrap();
+            assert_eq!(moment.seconds(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_line_keeps_its_id() {
+        let line = r#"{"id": "batch_req_1", "custom_id" : "a\"7", "response": {"body": {"#;
+        let broken = serde_json::from_str::<IgnoredAny>(line).unwrap_err();
+        let item = unreadable_line(line, &broken, &["key", "custom_id"]);
+        assert_eq!(item.id, "a\"7");
+        assert_eq!(item.outcome.as_str(), "failed");
+    }
+
+    #[test]
+    fn a_body_without_an_id_is_an_error_or_nothing() {
+        let stated = br#"{"error":{"message":"no","type":"server_error"}}"#;
+        let error = require_id("p", "a batch", None, stated).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InternalServer);
+        let error = require_id("p", "a batch", Some(String::new()), b"{}").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+    }
+}

@@ -1,0 +1,117 @@
+//! What is kept of a run: enough to carry it on in another process.
+
+use crate::provider_batch::{BatchState, ResultSource};
+use serde::{Deserialize, Serialize};
+
+/// The state of a [`BatchRun`](super::BatchRun), to be written down and given back to
+/// [`BatchRun::resume`](super::BatchRun::resume). It has no prompts, no answers and no key in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunState {
+    pub(super) run_id: String,
+    pub(super) provider: String,
+    /// How many lines of the input were taken.
+    pub(super) lines: u64,
+    pub(super) is_input_over: bool,
+    pub(super) is_cancelled: bool,
+    pub(super) parts: Vec<Part>,
+}
+
+impl RunState {
+    /// The id of the run.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// The name of the provider that it is with.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// The provider's ids of the batches that were made, as far as they are known.
+    pub fn batches(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| part.batch.as_deref())
+    }
+}
+
+/// The lines of one batch, and how far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// Its first line.
+    pub(super) first: u64,
+    /// The line behind its last.
+    pub(super) end: u64,
+    /// Lines in between that are not in it, as ranges: they were skipped or refused.
+    pub(super) holes: Vec<(u64, u64)>,
+    /// Whether no further line comes to it.
+    pub(super) is_closed: bool,
+    pub(super) model: String,
+    pub(super) step: PartStep,
+    /// The uploaded file with its requests.
+    pub(super) file: Option<String>,
+    pub(super) batch: Option<String>,
+    /// Whether the batch was found in a list by size and time alone, so that only its results tell whether it is the right one.
+    pub(super) is_guess: bool,
+    /// Batches that were taken for this one and are others.
+    pub(super) rejected: Vec<String>,
+    /// When the batch was made, or its making was begun, in seconds since 1970.
+    pub(super) since: u64,
+    pub(super) expires_at: Option<u64>,
+    pub(super) last_state: BatchState,
+    pub(super) message: Option<String>,
+    pub(super) results: Vec<ResultSource>,
+    pub(super) is_cancel_sent: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PartStep {
+    /// Its lines are known, and nothing is asked of the provider that costs.
+    #[default]
+    Prepared,
+    /// The batch is about to be made, or was made without the answer arriving.
+    Submitting,
+    /// The batch is there, and its requests are still to be added.
+    Adding,
+    /// The batch is there.
+    Submitted,
+    /// The batch is over, and its results are to be read.
+    Ended,
+    /// Every line has had its outcome.
+    Fetched,
+}
+
+impl Part {
+    /// How many requests it has.
+    pub(super) fn count(&self) -> u64 {
+        let holes = self.holes.iter().map(|(from, to)| to.saturating_sub(*from));
+        let all = self.end.saturating_sub(self.first);
+        all.saturating_sub(holes.fold(0, u64::saturating_add))
+    }
+
+    pub(super) fn has(&self, line: u64) -> bool {
+        (self.first..self.end).contains(&line)
+            && !self
+                .holes
+                .iter()
+                .any(|(from, to)| (*from..*to).contains(&line))
+    }
+
+    /// Its lines, in order.
+    pub(super) fn lines(&self) -> impl Iterator<Item = u64> + '_ {
+        (self.first..self.end).filter(|line| self.has(*line))
+    }
+
+    pub(super) fn add_hole(&mut self, line: u64) {
+        let next = line.saturating_add(1);
+        match self.holes.last_mut() {
+            Some((_, to)) if *to == line => *to = next,
+            _ => self.holes.push((line, next)),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.step != PartStep::Fetched
+    }
+}

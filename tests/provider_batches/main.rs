@@ -1,0 +1,16 @@
+//! Providers' batches and files: what is sent, what recorded and hand-made answers mean, and a run's whole life.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that goes wrong is to stop; where recordings are is said by the environment"
+)]
+
+mod fixtures;
+mod recordings;
+mod requests;
+mod run;
+mod support;
