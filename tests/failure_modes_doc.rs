@@ -78,13 +78,14 @@ fn every_test_that_is_named_exists() {
             let place = [format!("fn {test}("), format!("fn {test}<")]
                 .iter()
                 .find_map(|name| source.find(name.as_str()));
-            // The cases of the transports become tests through a macro that lists them.
-            let listed = file.starts_with("transports/testing/src/cases/") && {
-                let list = root().join("transports/testing/src/lib.rs");
-                fs::read_to_string(list)
-                    .unwrap()
-                    .contains(&format!(" {test}\n"))
-            };
+            // The cases of the transports become tests through macros that list them.
+            let lists = [("cases", "lib.rs"), ("network", "network/mod.rs")];
+            let listed = lists.iter().any(|(folder, list)| {
+                let cases = Path::new("transports/testing/src");
+                let list = fs::read_to_string(root().join(cases).join(list)).unwrap();
+                Path::new(file).starts_with(cases.join(folder))
+                    && list.contains(&format!(" {test}\n"))
+            });
             let attributed = place.is_some_and(|at| {
                 let before = &source[..at];
                 let attribute = before.rfind("test]").into_iter().max();
