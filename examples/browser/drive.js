@@ -4,14 +4,21 @@
 import { Chat } from "./pkg/unifiedai_browser.js";
 
 /**
- * Asks, hands out the answer piece by piece, and gives `{ ok: response }` or `{ error }`; throws what cannot be asked.
+ * Asks, hands out the answer piece by piece, and gives `{ ok: response }`, `{ error }`, or `{ stopped: true }` if `signal` was aborted;
+ * throws what cannot be asked.
  * `question` has `base_url`, `model`, `prompt` and, if wanted, `api_key` and `timeout_ms`.
  */
-export async function ask(question, { onText = () => {}, onReasoning = () => {} } = {}) {
+export async function ask(question, { onText = () => {}, onReasoning = () => {}, signal } = {}) {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0];
   const chat = new Chat(JSON.stringify(question), performance.now(), Date.now(), seed);
+  const stopped = new Promise((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
   let attempt;
   for (;;) {
+    if (signal?.aborted) {
+      attempt?.drop();
+      chat.free();
+      return { stopped: true };
+    }
     const step = chat.poll(performance.now());
     switch (step.kind) {
       case "send":
@@ -19,13 +26,13 @@ export async function ask(question, { onText = () => {}, onReasoning = () => {} 
         attempt = new Attempt(step);
         break;
       case "receive": {
-        const tell = await before(step.until, attempt.next);
+        const tell = await before(step.until, attempt.next, stopped);
         tell?.(chat); // if nothing came, the next poll notices
         break;
       }
       case "sleep":
         attempt?.drop();
-        await before(step.until, new Promise(() => {}));
+        await before(step.until, stopped);
         break;
       case "text":
         onText(step.text);
@@ -86,15 +93,15 @@ function failed(error) {
   return (chat) => chat.failed(error.message, performance.now());
 }
 
-/** What the promise gives, or nothing if it is later than that. */
-async function before(until, promise) {
+/** What the first of the promises gives, or nothing if all are later than that. */
+async function before(until, ...promises) {
   const longest = 2 ** 31 - 1;
   let timer;
   const late = new Promise((resolve) => {
     timer = setTimeout(resolve, Math.min(Math.ceil(until - performance.now()), longest));
   });
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([...promises, late]);
   } finally {
     clearTimeout(timer);
   }

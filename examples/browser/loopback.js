@@ -10,10 +10,10 @@ export function load() {
   initSync({ module: readFileSync(path) });
 }
 
-/** Starts the provider; gives its base URL, and how to end it. */
-export async function provider() {
+/** Starts the provider, with further arguments if wanted; gives its base URL, and how to end it. */
+export async function provider(...more) {
   const root = new URL("../..", import.meta.url);
-  const server = spawn("cargo", ["run", "-q", "-p", "unifiedai-loopback"], {
+  const server = spawn("cargo", ["run", "-q", "-p", "unifiedai-loopback", "--", ...more], {
     cwd: root,
     stdio: ["pipe", "pipe", "inherit"],
   });

@@ -27,37 +27,44 @@ pub(crate) fn name(comparison: &Comparison, one: &ComparisonEntry) -> String {
     }
 }
 
-/// A row for each model, with how far it is from the best.
+/// A row for each model, with how far it is from the best. Columns are as wide as what is in them.
 pub(crate) fn table(comparison: &Comparison, by: ComparisonMetric) {
     let title = |one: &ComparisonEntry| format!("{}.{}", one.provider, one.model);
-    let width = comparison.results.iter().map(|one| title(one).len()).max();
-    let width = width.unwrap_or(0).max(5);
-    println!(
-        "\n{:width$}  {:>16}  {:>16}  {:>16}  {:>14}",
-        "model", "first token ms", "all ms", "tokens/s", "tokens"
-    );
+    let heads = ["model", "first token ms", "all ms", "tokens/s", "tokens"].map(str::to_owned);
     let differences = ComparisonMetric::ALL.map(|criterion| comparison.differences(criterion));
-    for (place, one) in comparison.results.iter().enumerate() {
-        if let Err(error) = &one.result {
-            println!("{:width$}  {error}", title(one));
-            continue;
-        }
+    let row = |(place, one): (usize, &ComparisonEntry)| {
         let cell = |at: usize, criterion| {
             let difference = differences.get(at).and_then(|all| *all.get(place)?);
             cell(one.value(criterion), difference)
         };
-        println!(
-            "{:width$}  {:>16}  {:>16}  {:>16}  {:>14}",
+        [
             title(one),
             cell(0, ComparisonMetric::FirstToken),
             cell(1, ComparisonMetric::Duration),
             cell(2, ComparisonMetric::TokensPerSecond),
             cell(3, ComparisonMetric::Tokens),
-        );
+        ]
+    };
+    let rows: Vec<[String; 5]> = comparison.results.iter().enumerate().map(row).collect();
+    let all = || std::iter::once(&heads).chain(&rows);
+    let cell_width = |at| all().filter_map(|row| row.get(at)).map(String::len).max();
+    let widths = [0, 1, 2, 3, 4].map(|at| cell_width(at).unwrap_or(0));
+    let line = |row: &[String; 5]| {
+        let [model, first, duration, rate, tokens] = row;
+        let [a, b, c, d, e] = widths;
+        println!("{model:a$}  {first:>b$}  {duration:>c$}  {rate:>d$}  {tokens:>e$}");
+    };
+    println!();
+    line(&heads);
+    for (row, one) in rows.iter().zip(&comparison.results) {
+        match &one.result {
+            Ok(_) => line(row),
+            Err(error) => println!("{:width$}  {error}", title(one), width = widths[0]),
+        }
     }
     match comparison.winner(by) {
         Some(winner) => println!("\nBest by {}: {}", by.as_str(), title(winner)),
-        None => println!("\nNobody answered."),
+        None => println!("\nNo model answered."),
     }
 }
 
