@@ -199,7 +199,7 @@ pub use error::{Error, kind::ErrorKind};
 pub use event::StreamEvent;
 pub use json::Json;
 pub use policy::{CallOptions, retry::RetryPolicy, timeouts_and_sizes::Timeouts};
-pub use provider::model::Model;
+pub use provider::kit::model::Model;
 pub use transport::{blocking::ChatStream, nonblocking::AsyncChatStream};
 
 /// The README's programs, compiled and run as tests.

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind,
-    provider::{model_ids, openai_chat::profiles, openai_responses},
+    provider::{kit::model, openai_chat::profiles, openai_responses},
 };
 
 /// Providers with an API of their own. Bedrock is included whether or not its feature is enabled.
@@ -63,7 +63,7 @@ const MAKERS: [&str; 5] = ["alibaba", "databricks", "gemini", "perplexity", "sno
 /// Whether a model's own name may begin with this name and a dot: Bedrock has `anthropic.claude-..` and
 /// `openai.gpt-..`.
 pub(crate) fn is_maker(name: &str) -> bool {
-    let mut makers = MAKERS.iter().chain(model_ids::BEDROCK_VENDORS);
+    let mut makers = MAKERS.iter().chain(model::BEDROCK_VENDORS);
     makers.any(|maker| maker.eq_ignore_ascii_case(name))
 }
 

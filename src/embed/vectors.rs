@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind,
-    provider::lenient::{List, Raw},
+    provider::kit::lenient::{List, Raw},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{
@@ -95,7 +95,7 @@ fn packed(text: &str, place: &str) -> Result<Vec<f32>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::lenient;
+    use crate::provider::kit::lenient;
 
     fn read(json: &str) -> Result<Vec<f32>, String> {
         let raw = lenient::parse::<Raw<'_>>(json).unwrap();

@@ -4,41 +4,20 @@
 //! into calls of an [`ResponseBuilder`]. It does no I/O, and the machine knows none of its quirks.
 
 pub mod anthropic;
-mod base_url;
 pub(crate) mod batch_api;
 #[cfg(feature = "bedrock")]
 pub mod bedrock;
-mod blank;
-mod call_ids;
 mod chunk_template;
 pub mod cohere;
-mod data_url;
-mod embed;
-pub mod errors;
-mod function_tool;
 pub mod gemini;
-pub mod headers;
-mod history;
-mod id_format;
-pub(crate) mod json_object;
 pub(crate) mod kit;
-pub(crate) mod lenient;
-mod logprobs;
-pub(crate) mod model;
-pub(crate) mod model_ids;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
 mod recording;
-mod result_places;
-mod tool_names;
-mod unknown_fields;
-mod unsupported_params;
-mod vertex;
 
-use crate::Model;
 use crate::{
-    ChatRequest, EmbedRequest, Error, ErrorKind,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model,
     chat::{ProviderMetadata, Warning},
 };
 use bytes::Bytes;
@@ -52,19 +31,20 @@ pub use crate::client::ProviderRegistry;
 pub use crate::client::from_env;
 pub use crate::event::{ResponseBuilder, ResponseLimits};
 pub use anthropic::Anthropic;
-pub use base_url::BaseUrl;
 pub use batch_api::{
     BatchApi, BatchDialect, BatchLimits, BatchProfile, DecodedCall, EncodedCall, Submission,
 };
 #[cfg(feature = "bedrock")]
 pub use bedrock::Bedrock;
 pub use cohere::Cohere;
-pub use embed::{DecodedEmbeddings, EncodedEmbedRequest};
 pub use gemini::Gemini;
-pub use id_format::IdFormat;
 pub use kit::{
+    base_url::BaseUrl,
     builder::{Address, AuthStyle, BuildProvider, ProviderBuilder, ProviderDefaults},
     core::ProviderCore,
+    embed::{DecodedEmbeddings, EncodedEmbedRequest},
+    errors, headers,
+    id_format::IdFormat,
 };
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
@@ -104,12 +84,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// The error that an HTTP status of 300 or above stands for. The machine adds attempts, timing and the rest.
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        errors::from_http(head, body)
+        kit::errors::from_http(head, body)
     }
 
     /// Reads request id and rate limits from an answer's headers.
     fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
-        headers::read_metadata(headers, metadata);
+        kit::headers::read_metadata(headers, metadata);
     }
 
     /// The request for the vectors of a request's texts from `first` on, as many as the provider takes at once.

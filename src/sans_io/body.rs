@@ -8,7 +8,7 @@ use crate::{
     codec::sse::SseDecoder,
     error::{EXCERPT_BYTES, excerpt},
     policy::SizeLimits,
-    provider::{Frame, FrameOutcome, Framing, lenient},
+    provider::{Frame, FrameOutcome, Framing, kit::lenient},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use http::{header, response};

@@ -6,7 +6,7 @@ use crate::{
     chat::RateLimit,
     error::{TimeoutKind, scrub},
     policy::retry_after,
-    provider::{Auth, Provider, errors::parse_wait},
+    provider::{Auth, Provider, kit::errors::parse_wait},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, response};

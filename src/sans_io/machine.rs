@@ -17,7 +17,7 @@ use crate::{
     credentials::{Claim, Fetch, FetchPoll, Moment},
     error::{TimeoutKind, scrub},
     policy::{AcquireOutcome, AttemptReport, FallbackTarget},
-    provider::{Framing, headers},
+    provider::{Framing, kit::headers},
 };
 use bytes::Bytes;
 use http::{Method, Request, response};

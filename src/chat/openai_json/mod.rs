@@ -7,7 +7,7 @@
 mod message;
 mod request;
 
-use crate::{Json, provider::json_object::JsonObject};
+use crate::{Json, provider::kit::json_object::JsonObject};
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 

@@ -1,6 +1,6 @@
 //! Content blocks as they are written.
 
-use crate::{Json, provider::json_object::JsonObject};
+use crate::{Json, provider::kit::json_object::JsonObject};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 

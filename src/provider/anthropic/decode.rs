@@ -12,9 +12,11 @@ use crate::{
     chat::{Citation, ProviderData, ResponseStart, Warning},
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
-        json_object::JsonObject,
-        lenient::{self, List, Raw},
-        unknown_fields::UnknownFieldWarnings,
+        kit::{
+            json_object::JsonObject,
+            lenient::{self, List, Raw},
+            unknown_fields::UnknownFieldWarnings,
+        },
     },
 };
 use bytes::Bytes;

@@ -5,7 +5,7 @@ use crate::{
     ChatRequest, Error, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ReasoningFormat, ServiceTier, Warning},
     json::ObjectWriter,
-    provider::unsupported_params::UnsupportedParams,
+    provider::kit::request::UnsupportedParams,
 };
 use serde::Serialize;
 

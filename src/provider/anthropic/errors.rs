@@ -1,6 +1,6 @@
 //! What this wire tells of a failure only in words.
 
-use crate::{Error, ErrorKind, provider::errors};
+use crate::{Error, ErrorKind, provider::kit::errors};
 use bytes::Bytes;
 use http::response;
 

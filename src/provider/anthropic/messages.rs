@@ -7,12 +7,11 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::{
-        blank::{NO_OUTPUT, NO_TEXT, is_blank, trim_end},
-        data_url::data_url,
-        history::HistorySupport,
+    provider::kit::{
         json_object::JsonObject,
-        unsupported_params::UnsupportedParams,
+        request::{
+            HistorySupport, NO_OUTPUT, NO_TEXT, UnsupportedParams, data_url, is_blank, trim_end,
+        },
     },
 };
 use serde::Serialize;

@@ -19,9 +19,11 @@ mod usage;
 use super::{
     Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest,
     Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
-    call_ids::{self, Links},
-    model_ids, tool_names,
-    vertex::{self, Vertex},
+    kit::{
+        call_ids::{self, Links},
+        id_format, model,
+        vertex::{self, Vertex},
+    },
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, Model,
@@ -263,7 +265,7 @@ impl BuildProvider for Anthropic {
 
 impl Provider for Anthropic {
     fn owns_model(&self, model: &str) -> bool {
-        model_ids::has_vendor_prefix(model, model_ids::vendors_at(self.base_url(), &[]))
+        model::has_vendor_prefix(model, model::vendors_at(self.base_url(), &[]))
     }
 
     fn name(&self) -> &str {
@@ -275,7 +277,7 @@ impl Provider for Anthropic {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(self.name(), &request.tools, TOOL_NAME)?;
+        id_format::check(self.name(), &request.tools, TOOL_NAME)?;
         let links = Links::new(CALL_ID).with_results(self.name(), true);
         let request = &*call_ids::fit(request, links)?;
         let (request, altered) = schema::fit(request, self.name(), Dialects::ANTHROPIC)?;

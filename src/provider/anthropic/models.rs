@@ -3,9 +3,12 @@ use crate::{
     codec::rfc3339::rfc3339,
     error::ErrorBody,
     provider::{
-        ModelPage, errors,
-        lenient::{self, Count, List, Raw, Text, object},
-        model::read_models,
+        ModelPage,
+        kit::{
+            errors,
+            lenient::{self, Count, List, Raw, Text, object},
+            model::read_models,
+        },
     },
 };
 use bytes::Bytes;

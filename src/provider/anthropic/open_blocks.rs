@@ -4,7 +4,10 @@ use super::{BLOCK_PROVIDER, signing::Server};
 use crate::{
     Error, Json,
     chat::{ProviderBlock, Warning},
-    provider::{ResponseBuilder, json_object::JsonObject, unknown_fields::shown},
+    provider::{
+        ResponseBuilder,
+        kit::{json_object::JsonObject, unknown_fields::shown},
+    },
 };
 
 /// Blocks that have begun and not ended, in the order in which they began.

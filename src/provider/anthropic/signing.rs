@@ -8,7 +8,7 @@ use super::BLOCK_PROVIDER;
 use crate::{
     ContentPart, Error, Json,
     chat::ProviderBlock,
-    provider::{BaseUrl, json_object::JsonObject},
+    provider::{BaseUrl, kit::json_object::JsonObject},
 };
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
+use crate::provider::kit::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
 
 object! {
     /// An event of a stream: its `type` says which members count.

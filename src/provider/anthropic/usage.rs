@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Json, Usage,
-    provider::{
+    provider::kit::{
         json_object::JsonObject,
         lenient::{Count, Object, Raw, Text, object},
     },
@@ -85,7 +85,7 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::lenient;
+    use crate::provider::kit::lenient;
 
     fn add(counts: &mut Counts, text: &str) -> Usage {
         let raw = lenient::parse(text).unwrap();

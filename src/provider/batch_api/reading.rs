@@ -4,7 +4,7 @@ use crate::{
     Error, ErrorKind, Json,
     codec::rfc3339::rfc3339,
     error::states_an_error,
-    provider::errors,
+    provider::kit::errors,
     provider_batch::{BatchItem, ItemOutcome},
 };
 use bytes::Bytes;

@@ -14,8 +14,10 @@ use crate::{
     chat::Warning,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
-        lenient::{self, Raw},
-        unknown_fields::UnknownFieldWarnings,
+        kit::{
+            lenient::{self, Raw},
+            unknown_fields::UnknownFieldWarnings,
+        },
     },
 };
 use bytes::Bytes;

@@ -6,8 +6,10 @@ use crate::{
     embed::{EmbedEncoding, vectors::vector},
     provider::{
         cohere,
-        embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
-        lenient::{self, Count, Raw, object},
+        kit::{
+            embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
+            lenient::{self, Count, Raw, object},
+        },
     },
 };
 use bytes::Bytes;

@@ -10,7 +10,7 @@ use crate::{
     ResponseFormat, ToolChoice,
     chat::{Param, ParamVisitor, ServiceTier, Warning},
     json::ObjectWriter,
-    provider::unsupported_params::UnsupportedParams,
+    provider::kit::request::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};

@@ -4,8 +4,11 @@ use crate::{
     Error, ErrorKind,
     error::ErrorBody,
     provider::{
-        Frame, errors,
-        lenient::{self, Count, Raw, Text, object},
+        Frame,
+        kit::{
+            errors,
+            lenient::{self, Count, Raw, Text, object},
+        },
     },
 };
 use bytes::Bytes;

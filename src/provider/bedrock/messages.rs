@@ -9,11 +9,7 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Message, Role, ToolCall, ToolResult,
-    provider::{
-        blank::{NO_OUTPUT, is_blank, trim_end},
-        history::HistorySupport,
-        unsupported_params::UnsupportedParams,
-    },
+    provider::kit::request::{HistorySupport, NO_OUTPUT, UnsupportedParams, is_blank, trim_end},
 };
 use serde::Serialize;
 

@@ -23,8 +23,10 @@ use super::{
     Address, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
     EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore,
     ProviderDefaults,
-    call_ids::{self, Links},
-    model_ids,
+    kit::{
+        call_ids::{self, Links},
+        model,
+    },
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model,
@@ -248,7 +250,7 @@ impl BuildProvider for Bedrock {
 
 impl Provider for Bedrock {
     fn owns_model(&self, model: &str) -> bool {
-        model.starts_with("arn:") || model_ids::has_vendor_prefix(model, model_ids::BEDROCK_VENDORS)
+        model.starts_with("arn:") || model::has_vendor_prefix(model, model::BEDROCK_VENDORS)
     }
 
     fn name(&self) -> &str {

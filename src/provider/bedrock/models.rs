@@ -5,8 +5,10 @@ use crate::{
     Error, ErrorKind, Model,
     provider::{
         ModelPage,
-        lenient::{self, List, Object, Raw, Text, object},
-        model::read_models,
+        kit::{
+            lenient::{self, List, Object, Raw, Text, object},
+            model::read_models,
+        },
     },
 };
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! Blocks that go back to Bedrock as they came. A stream cuts them into pieces, which are put together here.
 
 use super::types::{Image, ToolResultStart, ToolUse};
-use crate::{Error, Json, provider::lenient::Raw};
+use crate::{Error, Json, provider::kit::lenient::Raw};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use super::BLOCK_PROVIDER;
 use crate::{
     ChatRequest, Error, ErrorKind, Json, Tool, ToolChoice,
-    provider::unsupported_params::UnsupportedParams,
+    provider::kit::request::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

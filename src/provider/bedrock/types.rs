@@ -1,7 +1,7 @@
 //! The answer as it is on the wire. A body and its events name their members alike, so that one type reads each of them
 //! whole and in pieces; every member is optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
+use crate::provider::kit::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
 
 object! {
     /// The body of Converse; also the events `messageStop` and `metadata`, which have some of its members.

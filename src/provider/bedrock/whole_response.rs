@@ -7,7 +7,10 @@ use super::{
 use crate::{
     Error, ErrorKind, FinishReason, Json,
     chat::{ProviderBlock, ResponseStart, ServerTiming},
-    provider::{ResponseBuilder, lenient::Raw, unknown_fields::UnknownFieldWarnings},
+    provider::{
+        ResponseBuilder,
+        kit::{lenient::Raw, unknown_fields::UnknownFieldWarnings},
+    },
 };
 use bytes::Bytes;
 use std::time::Duration;

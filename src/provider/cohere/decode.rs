@@ -6,9 +6,12 @@ use crate::{
     chat::{Citation, Logprobs, ProviderBlock, ResponseStart, TokenLogprob},
     error::ErrorBody,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder, errors,
-        lenient::{self, Raw, RawElements, Text},
-        unknown_fields::UnknownFieldWarnings,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
+        kit::{
+            errors,
+            lenient::{self, Raw, RawElements, Text},
+            unknown_fields::UnknownFieldWarnings,
+        },
     },
 };
 use bytes::Bytes;

@@ -4,7 +4,7 @@ use crate::{
     EmbedRequest, Error,
     chat::Warning,
     embed::{EmbedEncoding, EmbeddingInputType, vectors::vectors},
-    provider::{
+    provider::kit::{
         embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
         lenient::{self, Count, Object, Raw, object},
     },

@@ -2,7 +2,7 @@
 
 use crate::{
     chat::{ProviderMetadata, RateLimit},
-    provider::headers,
+    provider::kit::headers,
 };
 use http::HeaderMap;
 

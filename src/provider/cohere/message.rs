@@ -2,7 +2,7 @@
 
 use crate::{
     ContentPart, Error, Media, Message, Role, ToolCall, ToolResult,
-    provider::{history::HistorySupport, unsupported_params::UnsupportedParams},
+    provider::kit::request::{HistorySupport, UnsupportedParams},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;

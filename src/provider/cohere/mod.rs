@@ -12,8 +12,10 @@ use super::{
     Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
     EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore,
     ProviderDefaults,
-    call_ids::{self, Links},
-    errors,
+    kit::{
+        call_ids::{self, Links},
+        errors,
+    },
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model, Tool,

@@ -2,8 +2,10 @@ use crate::{
     Error, ErrorKind, Model,
     provider::{
         ModelPage,
-        lenient::{self, Count, List, Raw, Text, object},
-        model::read_models,
+        kit::{
+            lenient::{self, Count, List, Raw, Text, object},
+            model::read_models,
+        },
     },
 };
 use bytes::Bytes;

@@ -1,6 +1,8 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::lenient::{Count, List, Number, Object, Raw, Text, UnknownFields, object};
+use crate::provider::kit::lenient::{
+    Count, List, Number, Object, Raw, Text, UnknownFields, object,
+};
 
 object! {
     /// A whole answer.

@@ -3,7 +3,7 @@
 use crate::{
     ChatRequest, Error, Json, ReasoningEffort, ResponseFormat,
     chat::ReasoningFormat,
-    provider::{json_object::JsonObject, unsupported_params::UnsupportedParams},
+    provider::kit::{json_object::JsonObject, request::UnsupportedParams},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

@@ -12,8 +12,10 @@ use crate::{
     codec::rfc3339::rfc3339,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
-        lenient::{self, List, Raw},
-        unknown_fields::UnknownFieldWarnings,
+        kit::{
+            lenient::{self, List, Raw},
+            unknown_fields::UnknownFieldWarnings,
+        },
     },
 };
 use bytes::Bytes;

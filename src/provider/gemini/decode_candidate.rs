@@ -13,9 +13,11 @@ use crate::{
     chat::{Citation, ProviderBlock, ProviderData, Warning},
     provider::{
         ResponseBuilder,
-        json_object::JsonObject,
-        lenient::{self, Raw},
-        unknown_fields::{UnknownFieldWarnings, shown},
+        kit::{
+            json_object::JsonObject,
+            lenient::{self, Raw},
+            unknown_fields::{UnknownFieldWarnings, shown},
+        },
     },
 };
 

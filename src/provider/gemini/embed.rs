@@ -9,7 +9,7 @@ use crate::{
         vectors::{collect, vector, wrong},
     },
     error::ErrorBody,
-    provider::{
+    provider::kit::{
         embed::{DecodedEmbeddings, EmbedWriter, texts},
         errors,
         lenient::{self, List, Raw, object},

@@ -10,7 +10,7 @@ use crate::{
     ChatRequest, Error, Json, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ServiceTier, Warning},
     json::ObjectWriter,
-    provider::unsupported_params::UnsupportedParams,
+    provider::kit::request::UnsupportedParams,
 };
 use serde::Serialize;
 

@@ -8,9 +8,9 @@ use super::{
 use crate::{
     ChatRequest, ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
     chat::ProviderBlock,
-    provider::{
-        data_url::data_url, history::HistorySupport, json_object::JsonObject,
-        unsupported_params::UnsupportedParams,
+    provider::kit::{
+        json_object::JsonObject,
+        request::{HistorySupport, UnsupportedParams, data_url},
     },
 };
 use serde::Serialize;

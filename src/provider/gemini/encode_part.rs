@@ -1,7 +1,7 @@
 //! Parts as they are written.
 
 use super::encode_contents::SIGNATURE;
-use crate::{Json, provider::json_object::JsonObject};
+use crate::{Json, provider::kit::json_object::JsonObject};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@ use super::types::{LogprobsResult, Token, TopCandidates};
 use crate::{
     FinishReason,
     chat::{Logprobs, TokenLogprob, TopLogprob},
-    provider::lenient::{List, Raw},
+    provider::kit::lenient::{List, Raw},
 };
 
 /// Function calls end with `STOP`; the parts tell them. Vertex has been seen to send the first reasons as numbers.

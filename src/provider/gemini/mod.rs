@@ -24,9 +24,11 @@ use super::{
     Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
     EncodedEmbedRequest, EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder,
     ProviderCore, ProviderDefaults,
-    call_ids::{self, Links},
-    tool_names,
-    vertex::{self, Vertex, model_segments},
+    kit::{
+        call_ids::{self, Links},
+        id_format,
+        vertex::{self, Vertex, model_segments},
+    },
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, Model,
@@ -181,7 +183,7 @@ impl Provider for Gemini {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(self.name(), &request.tools, TOOL_NAME)?;
+        id_format::check(self.name(), &request.tools, TOOL_NAME)?;
         let links = Links::new(IdFormat::ANY).with_results(self.name(), true);
         let request = &*call_ids::fit(request, links)?;
         let (request, altered) = schema::fit(request, self.name(), Dialects::GEMINI)?;

@@ -3,8 +3,10 @@ use crate::{
     error::ErrorBody,
     provider::{
         ModelPage,
-        lenient::{self, Count, List, Raw, Text, object},
-        model::read_models,
+        kit::{
+            lenient::{self, Count, List, Raw, Text, object},
+            model::read_models,
+        },
     },
 };
 use bytes::Bytes;
@@ -52,7 +54,7 @@ fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
 /// An error with status 200, or something else altogether.
 fn not_a_model(body: &Bytes) -> Error {
     match ErrorBody::parse(body) {
-        Some(error) => crate::provider::errors::from_body(200, &error),
+        Some(error) => crate::provider::kit::errors::from_body(200, &error),
         None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
     }
 }

@@ -138,7 +138,7 @@ fn protocol(what: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::lenient;
+    use crate::provider::kit::lenient;
 
     fn arg(json: &str) -> PartialArg<'_> {
         lenient::parse(json).unwrap()

@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and in pieces of a stream alike, with every member optional.
 
-use crate::provider::lenient::{
+use crate::provider::kit::lenient::{
     Count, List, Number, Object, Raw, RawElements, Text, UnknownFields, object,
 };
 

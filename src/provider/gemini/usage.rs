@@ -2,7 +2,7 @@
 
 use crate::{
     Usage,
-    provider::lenient::{Count, List, Raw, Text, object},
+    provider::kit::lenient::{Count, List, Raw, Text, object},
 };
 
 object! {
@@ -62,7 +62,7 @@ fn sum(a: Count, b: Count) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::lenient;
+    use crate::provider::kit::lenient;
 
     #[test]
     fn thoughts_are_part_of_the_completion_and_tool_results_of_the_prompt() {

@@ -1,9 +1,28 @@
-//! What the author of a provider finds ready-made, in the order in which it is met.
+//! What the author of a provider finds ready-made, in the order in which it is met. What providers outside of this crate need
+//! of it is public in [`provider`](crate::provider).
 //!
-//! 1. [`builder`]: `ProviderBuilder`, the options that all providers have, and `BuildProvider`, which connects a provider to it.
-//! 2. [`core`]: `ProviderCore`, what a provider keeps of these options, and the HTTP requests that it makes.
+//! 1. [`builder`], [`base_url`], [`profile_table`], [`vertex`]: the options of a provider, and where it is.
+//! 2. [`core`]: what a provider keeps of these options, and the HTTP requests that it makes.
+//! 3. [`request`], [`json_object`]: encoding a request; what an API cannot say is refused or dropped with a warning.
+//! 4. [`call_ids`], [`result_places`], [`id_format`]: tool calls and results in the form and order that a server accepts.
+//! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with a warning for what is not known.
+//! 6. [`errors`], [`headers`]: what a failure means, request ids and rate limits.
+//! 7. [`embed`], [`model`]: embeddings, and lists of models.
 
+pub(crate) mod base_url;
 pub(crate) mod builder;
+pub(crate) mod call_ids;
 pub(crate) mod core;
+pub(crate) mod embed;
+pub mod errors;
+pub mod headers;
+pub(crate) mod id_format;
+pub(crate) mod json_object;
+pub(crate) mod lenient;
+pub(crate) mod logprobs;
+pub(crate) mod model;
 pub(crate) mod profile_table;
-pub(crate) mod url_template;
+pub(crate) mod request;
+pub(crate) mod result_places;
+pub(crate) mod unknown_fields;
+pub(crate) mod vertex;

@@ -7,11 +7,14 @@ use crate::{
     codec::rfc3339::rfc3339,
     event::MESSAGE_KEY,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder, errors,
-        json_object::JsonObject,
-        lenient::{self, Count},
-        logprobs,
-        unknown_fields::UnknownFieldWarnings,
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
+        kit::{
+            errors,
+            json_object::JsonObject,
+            lenient::{self, Count},
+            logprobs,
+            unknown_fields::UnknownFieldWarnings,
+        },
     },
 };
 use bytes::Bytes;

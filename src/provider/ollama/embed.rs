@@ -5,7 +5,7 @@ use crate::{
     chat::Warning,
     embed::{EmbedEncoding, vectors::vectors},
     error::ErrorBody,
-    provider::{
+    provider::kit::{
         embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
         errors,
         lenient::{self, Count, Raw, Text, object},

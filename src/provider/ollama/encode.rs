@@ -5,7 +5,7 @@ use crate::{
     ChatRequest, Error, Json, JsonSchema, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
-    provider::{function_tool::FunctionTool, unsupported_params::UnsupportedParams},
+    provider::kit::request::{FunctionTool, UnsupportedParams},
 };
 use serde::{Serialize, Serializer};
 

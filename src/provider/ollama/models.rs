@@ -3,8 +3,10 @@ use crate::{
     codec::rfc3339::rfc3339,
     provider::{
         ModelPage,
-        lenient::{self, List, Raw, Text, object},
-        model::read_models,
+        kit::{
+            lenient::{self, List, Raw, Text, object},
+            model::read_models,
+        },
     },
 };
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! The answer as it is on the wire, whole and a line at a time, with every member optional.
 
-use crate::provider::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
+use crate::provider::kit::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
 
 object! {
     pub(super) struct Line<'a> {

@@ -17,9 +17,11 @@ use crate::{
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         chunk_template::ChunkTemplate,
-        errors,
-        lenient::{self, Object, Text, UnknownFields, WithRawText},
-        unknown_fields::UnknownFieldWarnings,
+        kit::{
+            errors,
+            lenient::{self, Object, Text, UnknownFields, WithRawText},
+            unknown_fields::UnknownFieldWarnings,
+        },
     },
     small_vec::SmallVec1,
 };

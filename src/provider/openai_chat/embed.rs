@@ -5,7 +5,7 @@ use crate::{
     chat::Warning,
     embed::vectors::{vector, wrong},
     error::ErrorBody,
-    provider::{
+    provider::kit::{
         embed::{DecodedEmbeddings, EmbedWriter, texts},
         errors,
         lenient::{self, Count, List, Raw, Text, object},

@@ -9,7 +9,7 @@ use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Message, ResponseFormat,
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
-    provider::{function_tool::FunctionTool, unsupported_params::UnsupportedParams},
+    provider::kit::request::{FunctionTool, UnsupportedParams},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -1,7 +1,7 @@
 //! A message as it is on the wire.
 
 use super::part::{EncodedCall, EncodedPart};
-use crate::{Error, Json, json::ObjectWriter, provider::json_object::JsonObject};
+use crate::{Error, Json, json::ObjectWriter, provider::kit::json_object::JsonObject};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;

@@ -4,7 +4,10 @@ use crate::{
     Error, Json,
     chat::ProviderBlock,
     json::Reader,
-    provider::{ResponseBuilder, json_object::JsonObject, lenient::Raw},
+    provider::{
+        ResponseBuilder,
+        kit::{json_object::JsonObject, lenient::Raw},
+    },
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

@@ -1,7 +1,7 @@
 use super::types::Choice;
 use crate::{
     chat::{Logprobs, TokenLogprob, TopLogprob},
-    provider::lenient::{Count, List, Number, Raw, Text, object},
+    provider::kit::lenient::{Count, List, Number, Raw, Text, object},
 };
 
 object! {

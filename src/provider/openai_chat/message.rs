@@ -11,8 +11,11 @@ use crate::{
     chat::Param,
     json::ListWriter,
     provider::{
-        gemini::Generation, history::HistorySupport, json_object::JsonObject,
-        unsupported_params::UnsupportedParams,
+        gemini::Generation,
+        kit::{
+            json_object::JsonObject,
+            request::{HistorySupport, UnsupportedParams},
+        },
     },
 };
 

@@ -26,10 +26,11 @@ use super::{
     EncodedEmbedRequest, EncodedRequest, Framing, ModelPage, Provider, ProviderBuilder,
     ProviderCore, ProviderDefaults,
     batch_api::openai::{Endpoint, OpenAiBatches},
-    call_ids::{self, Links},
-    errors,
-    kit::url_template,
-    model_ids, tool_names,
+    kit::{
+        builder,
+        call_ids::{self, Links},
+        errors, id_format, model,
+    },
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model, codec::percent::encode_segment,
@@ -161,7 +162,7 @@ impl BuildProvider for OpenAiChat {
     }
 
     fn address(options: &OpenAiChatOptions, given: Option<&str>) -> Result<Address, Error> {
-        url_template::address(&Self::defaults(options), &options.url_params, given)
+        builder::address(&Self::defaults(options), &options.url_params, given)
     }
 
     fn from_core(core: ProviderCore, options: OpenAiChatOptions) -> Result<Self, Error> {
@@ -175,8 +176,8 @@ impl BuildProvider for OpenAiChat {
 
 impl Provider for OpenAiChat {
     fn owns_model(&self, model: &str) -> bool {
-        let vendors = model_ids::vendors_at(self.base_url(), self.profile.vendors);
-        model_ids::has_vendor_prefix(model, vendors)
+        let vendors = model::vendors_at(self.base_url(), self.profile.vendors);
+        model::has_vendor_prefix(model, vendors)
     }
 
     fn names_freely(&self) -> bool {
@@ -192,7 +193,7 @@ impl Provider for OpenAiChat {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(self.name(), &request.tools, self.profile.tool_name)?;
+        id_format::check(self.name(), &request.tools, self.profile.tool_name)?;
         let links = Links::new(self.profile.call_id);
         let links = links.with_results(self.name(), self.profile.results_wanted);
         let request = &*call_ids::fit(request, links)?;

@@ -2,9 +2,12 @@ use crate::{
     Error, ErrorKind, Model,
     error::ErrorBody,
     provider::{
-        ModelPage, errors,
-        lenient::{self, Count, List, Raw, Text, object},
-        model::read_models,
+        ModelPage,
+        kit::{
+            errors,
+            lenient::{self, Count, List, Raw, Text, object},
+            model::read_models,
+        },
     },
 };
 use bytes::Bytes;

@@ -1,8 +1,7 @@
 //! Parts of a message as they are on the wire.
 
 use crate::{
-    ContentPart, Error, ErrorKind, Json, Media, ToolCall,
-    provider::unsupported_params::UnsupportedParams,
+    ContentPart, Error, ErrorKind, Json, Media, ToolCall, provider::kit::request::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;

@@ -10,7 +10,7 @@ use crate::{
     event::MESSAGE_KEY,
     provider::{
         ResponseBuilder,
-        lenient::{List, Object, Raw, Text, WithRawText, object},
+        kit::lenient::{List, Object, Raw, Text, WithRawText, object},
     },
 };
 use std::borrow::Cow;

@@ -6,7 +6,7 @@ use crate::{
     json::{JsonError, Reader},
     provider::{
         ResponseBuilder,
-        lenient::{Raw, ReadFields},
+        kit::lenient::{Raw, ReadFields},
     },
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};

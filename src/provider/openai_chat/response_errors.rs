@@ -1,7 +1,7 @@
 //! Answers with status 200 that are errors all the same.
 
 use super::types::Completion;
-use crate::{Error, ErrorKind, error::ErrorBody, provider::errors};
+use crate::{Error, ErrorKind, error::ErrorBody, provider::kit::errors};
 
 /// An error where an answer should be, whole or in a stream (F28, F31).
 pub(super) fn embedded_error(completion: &Completion<'_>, data: &str) -> Option<Error> {

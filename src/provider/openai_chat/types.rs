@@ -3,7 +3,7 @@
 use super::usage::{Counts, TimeInfo, Timings};
 use crate::{
     json::{JsonError, Name, Reader},
-    provider::lenient::{
+    provider::kit::lenient::{
         Count, FieldReader, List, Object, Raw, ReadFields, Text, UnknownFields, WithRawText, object,
     },
     small_vec::SmallVec1,

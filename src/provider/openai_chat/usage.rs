@@ -3,7 +3,7 @@
 use crate::{
     Usage,
     chat::ServerTiming,
-    provider::lenient::{Count, Number, Object, Raw, Seconds, object},
+    provider::kit::lenient::{Count, Number, Object, Raw, Seconds, object},
 };
 use std::time::Duration;
 

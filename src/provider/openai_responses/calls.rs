@@ -11,7 +11,7 @@ use crate::{
     Error, ErrorKind, Json,
     chat::ProviderData,
     event::ToolCallProgress,
-    provider::{ResponseBuilder, lenient::Raw},
+    provider::{ResponseBuilder, kit::lenient::Raw},
 };
 
 impl Items {

@@ -13,8 +13,11 @@ use crate::{
     chat::ResponseStart,
     error::ErrorBody,
     provider::{
-        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder, errors,
-        lenient::{self, Raw},
+        ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
+        kit::{
+            errors,
+            lenient::{self, Raw},
+        },
     },
 };
 use bytes::Bytes;

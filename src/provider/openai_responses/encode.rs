@@ -6,7 +6,7 @@ use crate::{
     ToolChoice,
     chat::{Param, ParamVisitor, ReasoningFormat, Verbosity, Warning},
     json::ObjectWriter,
-    provider::unsupported_params::UnsupportedParams,
+    provider::kit::request::UnsupportedParams,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

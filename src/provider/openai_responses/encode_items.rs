@@ -2,8 +2,9 @@
 
 use crate::{
     ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
-    provider::{
-        history::HistorySupport, json_object::JsonObject, unsupported_params::UnsupportedParams,
+    provider::kit::{
+        json_object::JsonObject,
+        request::{HistorySupport, UnsupportedParams},
     },
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};

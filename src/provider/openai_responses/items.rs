@@ -14,8 +14,10 @@ use crate::{
     chat::ProviderBlock,
     provider::{
         ResponseBuilder,
-        lenient::{self, Raw},
-        unknown_fields::{UnknownFieldWarnings, shown},
+        kit::{
+            lenient::{self, Raw},
+            unknown_fields::{UnknownFieldWarnings, shown},
+        },
     },
 };
 use serde::Serialize;

@@ -24,11 +24,12 @@ use super::{
     Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest, Framing,
     ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     batch_api::openai::{Endpoint, OpenAiBatches},
-    call_ids::{self, Links},
-    kit::url_template,
-    model_ids,
+    kit::{
+        builder,
+        call_ids::{self, Links},
+        id_format, model,
+    },
     openai_chat::models,
-    tool_names,
 };
 use crate::{ChatRequest, Error, ErrorKind, Model, codec::percent::encode_segment, schema};
 use bytes::Bytes;
@@ -151,7 +152,7 @@ impl BuildProvider for OpenAiResponses {
     }
 
     fn address(options: &OpenAiResponsesOptions, given: Option<&str>) -> Result<Address, Error> {
-        url_template::address(&Self::defaults(options), &options.url_params, given)
+        builder::address(&Self::defaults(options), &options.url_params, given)
     }
 
     fn from_core(core: ProviderCore, options: OpenAiResponsesOptions) -> Result<Self, Error> {
@@ -165,8 +166,8 @@ impl BuildProvider for OpenAiResponses {
 
 impl Provider for OpenAiResponses {
     fn owns_model(&self, model: &str) -> bool {
-        let vendors = model_ids::vendors_at(self.base_url(), self.profile.vendors);
-        model_ids::has_vendor_prefix(model, vendors)
+        let vendors = model::vendors_at(self.base_url(), self.profile.vendors);
+        model::has_vendor_prefix(model, vendors)
     }
 
     fn name(&self) -> &str {
@@ -178,7 +179,7 @@ impl Provider for OpenAiResponses {
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
-        tool_names::check(self.name(), &request.tools, self.profile.tool_name)?;
+        id_format::check(self.name(), &request.tools, self.profile.tool_name)?;
         // With one of these the server has earlier turns.
         let continues = |(name, _): &(String, _)| {
             ["previous_response_id", "conversation"].contains(&name.as_str())

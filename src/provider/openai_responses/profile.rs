@@ -126,7 +126,7 @@ impl ResponsesProfile {
         base_url: "https://bedrock-mantle.us-east-1.api.aws/openai/v1",
         key_env: "AWS_BEARER_TOKEN_BEDROCK",
         encrypts_reasoning: true,
-        vendors: crate::provider::model_ids::BEDROCK_VENDORS,
+        vendors: crate::provider::kit::model::BEDROCK_VENDORS,
         schemas: Dialects::OPENAI_LIKE,
         ..ResponsesProfile::BASE
     };

@@ -4,7 +4,7 @@
 use super::{arguments, parts::hash, unknown};
 use crate::{
     Error, Json,
-    provider::{
+    provider::kit::{
         json_object::JsonObject,
         lenient::{List, Object, Raw, object},
     },
@@ -134,7 +134,7 @@ impl Streamed {
 
     /// The finished item, with the texts that it leaves out because they came before, and the members that differ.
     pub(super) fn complete(&self, item: Json) -> Result<(Json, Vec<&'static str>), Error> {
-        let raw: Raw<'_> = crate::provider::lenient::parse(item.as_str())?;
+        let raw: Raw<'_> = crate::provider::kit::lenient::parse(item.as_str())?;
         let shape: Shape<'_> = raw.read().unwrap_or_default();
         let output: List<Object<Output<'_>>> = shape.output.read().unwrap_or_default();
         let output: Vec<Output<'_>> = output
@@ -253,7 +253,7 @@ impl ItemFingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::lenient;
+    use crate::provider::kit::lenient;
 
     fn complete(streamed: &Streamed, item: &str) -> (String, Vec<&'static str>) {
         let (item, differing) = streamed.complete(Json::parse(item).unwrap()).unwrap();

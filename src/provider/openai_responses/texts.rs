@@ -13,8 +13,10 @@ use crate::{
     chat::{Citation, Logprobs, ProviderBlock},
     provider::{
         ResponseBuilder,
-        lenient::{Raw, Text, object},
-        logprobs,
+        kit::{
+            lenient::{Raw, Text, object},
+            logprobs,
+        },
     },
 };
 use serde::Serialize;

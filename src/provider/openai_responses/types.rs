@@ -2,7 +2,7 @@
 
 use super::parts::{PARTS_PER_LIST, too_many};
 use crate::Error;
-use crate::provider::lenient::{Count, List, Object, Raw, Text, object};
+use crate::provider::kit::lenient::{Count, List, Object, Raw, Text, object};
 use std::borrow::Cow;
 
 const MAX_CONTENT_PARTS: usize = PARTS_PER_LIST as usize;

@@ -10,7 +10,10 @@ use super::{
 use crate::{
     Error, Json,
     event::ToolCallProgress,
-    provider::{ResponseBuilder, json_object::JsonObject, lenient, unknown_fields::shown},
+    provider::{
+        ResponseBuilder,
+        kit::{json_object::JsonObject, lenient, unknown_fields::shown},
+    },
 };
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! What the wire says and the library has no place for: nothing of it vanishes without a warning.
 
-use crate::{Error, json::Reader, provider::lenient::Raw};
+use crate::{Error, json::Reader, provider::kit::lenient::Raw};
 
 /// Events that only report progress, or whose content the end of their item tells again.
 const REPEATED: &[&str] = &[
@@ -120,7 +120,7 @@ pub(super) fn says_something(name: &str, event: Raw<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::lenient;
+    use crate::provider::kit::lenient;
 
     fn raw(text: &str) -> Raw<'_> {
         lenient::parse(text).unwrap()

@@ -1,6 +1,6 @@
 use crate::{
     Usage,
-    provider::lenient::{Count, Object, Raw, object},
+    provider::kit::lenient::{Count, Object, Raw, object},
 };
 
 /// Token counts. Reasoning is part of the output, cached tokens part of the input.

@@ -6,7 +6,8 @@ use crate::{
     policy::{Fallback, FallbackTarget, SizeLimits},
     provider::{
         ChatDecoder, EncodedRequest, Frame, FrameOutcome, Framing, Provider, ResponseBuilder,
-        ResponseLimits, errors, kit::core::is_transport_header,
+        ResponseLimits,
+        kit::{core::is_transport_header, errors},
     },
 };
 use bytes::Bytes;

@@ -7,8 +7,7 @@ use crate::{
     provider::{
         Provider,
         batch_api::{item_error, reading},
-        errors,
-        json_object::JsonObject,
+        kit::{errors, json_object::JsonObject},
     },
     provider_batch::{BatchItem, ItemOutcome},
 };

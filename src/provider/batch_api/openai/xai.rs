@@ -5,7 +5,7 @@ use crate::{
     Error, ErrorKind, Json,
     provider::{
         batch_api::reading::{self, Count, Moment, count, parse, require_id, seconds},
-        errors,
+        kit::errors,
     },
     provider_batch::{
         BatchCounts, BatchItem, BatchState, ItemOutcome, ProviderBatch, ResultSource,

@@ -5,7 +5,7 @@ use crate::{
     chat::Param,
     provider::{
         AuthStyle, BatchProfile, IdFormat,
-        model_ids::BEDROCK_VENDORS,
+        kit::model::BEDROCK_VENDORS,
         openai_chat::{
             ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
             ValueNaming,

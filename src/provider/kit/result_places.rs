@@ -9,7 +9,7 @@ use crate::{ContentPart, Message, Role};
 /// For each result the number of the message that it is to follow, `None` where it is in its place. `None` if all are.
 ///
 /// `calls` has for each result, in their order, the number of the message with its call.
-pub(super) fn targets(
+pub(in crate::provider) fn targets(
     messages: &[Message],
     calls: impl IntoIterator<Item = Option<usize>>,
 ) -> Option<Vec<Option<usize>>> {
@@ -28,7 +28,10 @@ pub(super) fn targets(
 }
 
 /// The messages with each result behind the message that is its target.
-pub(super) fn placed(messages: &[Message], targets: Vec<Option<usize>>) -> Vec<Message> {
+pub(in crate::provider) fn placed(
+    messages: &[Message],
+    targets: Vec<Option<usize>>,
+) -> Vec<Message> {
     let mut targets = targets.into_iter();
     let mut moved: Vec<Vec<ContentPart>> = vec![Vec::new(); messages.len()];
     let mut stay = Vec::with_capacity(messages.len());

@@ -4,7 +4,8 @@
 //! Any other gets one that is made from it, in the call and in its result alike. The made id depends on nothing but the old
 //! one, unless two collide, so that it stays the same while the conversation grows and prompt caches hold.
 
-use super::{IdFormat, result_places};
+use super::result_places;
+use crate::provider::IdFormat;
 use crate::{ChatRequest, ContentPart, Error, ErrorKind, Json, Message, Role, policy::Rng};
 use std::{
     borrow::Cow,

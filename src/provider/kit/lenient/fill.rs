@@ -52,14 +52,14 @@ macro_rules! object {
             $(pub(super) $others: $UnknownFields,)?
         }
 
-        impl<'de $(: $life, $life)?> $crate::provider::lenient::FieldReader<'de> for $Object $(<$life>)? {
+        impl<'de $(: $life, $life)?> $crate::provider::kit::lenient::FieldReader<'de> for $Object $(<$life>)? {
             #[inline(always)]
             fn member(
                 &mut self,
                 name: &$crate::json::Name,
                 reader: &mut $crate::json::Reader<'de>,
             ) -> Result<(), $crate::json::JsonError> {
-                use $crate::provider::lenient::ReadFields;
+                use $crate::provider::kit::lenient::ReadFields;
                 $(if name == object!(@name $member $($wire)?).as_bytes() {
                     return self.$member.fill(reader);
                 })*
@@ -67,9 +67,9 @@ macro_rules! object {
             }
         }
 
-        impl<'de $(: $life, $life)?> $crate::provider::lenient::ReadFields<'de> for $Object $(<$life>)? {
+        impl<'de $(: $life, $life)?> $crate::provider::kit::lenient::ReadFields<'de> for $Object $(<$life>)? {
             fn fill(&mut self, reader: &mut $crate::json::Reader<'de>) -> Result<(), $crate::json::JsonError> {
-                $crate::provider::lenient::FieldReader::members(self, reader)
+                $crate::provider::kit::lenient::FieldReader::members(self, reader)
             }
         }
     };

@@ -1,10 +1,8 @@
 //! What a provider says of embeddings.
 
-use super::EncodedRequest;
-use crate::{
-    EmbedRequest, Error, Json, Usage, json::ObjectWriter,
-    provider::unsupported_params::UnsupportedParams,
-};
+use super::request::UnsupportedParams;
+use crate::provider::EncodedRequest;
+use crate::{EmbedRequest, Error, Json, Usage, json::ObjectWriter};
 use serde::Serialize;
 
 /// A request for vectors, and how many of the texts are in it.
@@ -49,14 +47,14 @@ impl DecodedEmbeddings {
 }
 
 /// A request's body under way: what all wires do alike.
-pub(super) struct EmbedWriter<'a> {
-    pub(super) request: &'a EmbedRequest,
-    pub(super) omissions: UnsupportedParams<'a>,
+pub(in crate::provider) struct EmbedWriter<'a> {
+    pub(in crate::provider) request: &'a EmbedRequest,
+    pub(in crate::provider) omissions: UnsupportedParams<'a>,
     out: ObjectWriter,
 }
 
 impl<'a> EmbedWriter<'a> {
-    pub(super) fn new(provider: &'a str, request: &'a EmbedRequest) -> Self {
+    pub(in crate::provider) fn new(provider: &'a str, request: &'a EmbedRequest) -> Self {
         EmbedWriter {
             request,
             omissions: UnsupportedParams::new(provider, request.drop_unsupported),
@@ -65,7 +63,7 @@ impl<'a> EmbedWriter<'a> {
     }
 
     /// A member, unless `extra` has one of its name.
-    pub(super) fn member<T: Serialize + ?Sized>(
+    pub(in crate::provider) fn member<T: Serialize + ?Sized>(
         &mut self,
         name: &str,
         value: &T,
@@ -77,7 +75,7 @@ impl<'a> EmbedWriter<'a> {
     }
 
     /// The same for one that is set.
-    pub(super) fn optional<T: Serialize>(
+    pub(in crate::provider) fn optional<T: Serialize>(
         &mut self,
         name: &str,
         value: Option<&T>,
@@ -86,7 +84,7 @@ impl<'a> EmbedWriter<'a> {
     }
 
     /// Refuses a field that is set although the wire has no place for it.
-    pub(super) fn refuse(&mut self, field: &str, set: bool) -> Result<(), Error> {
+    pub(in crate::provider) fn refuse(&mut self, field: &str, set: bool) -> Result<(), Error> {
         match set {
             true => self.omissions.refuse(&format!("the field `{field}`")),
             false => Ok(()),
@@ -94,7 +92,9 @@ impl<'a> EmbedWriter<'a> {
     }
 
     /// The body with the extra members, and what was dropped from it.
-    pub(super) fn finish(mut self) -> Result<(Vec<u8>, Vec<crate::chat::Warning>), Error> {
+    pub(in crate::provider) fn finish(
+        mut self,
+    ) -> Result<(Vec<u8>, Vec<crate::chat::Warning>), Error> {
         for (name, value) in &self.request.extra {
             let value: &Json = value;
             self.out.member(name, value)?;
@@ -104,13 +104,13 @@ impl<'a> EmbedWriter<'a> {
 }
 
 /// At most `most` texts from `first` on.
-pub(super) fn texts(request: &EmbedRequest, first: usize, most: usize) -> &[String] {
+pub(in crate::provider) fn texts(request: &EmbedRequest, first: usize, most: usize) -> &[String] {
     let rest = request.input.get(first..).unwrap_or_default();
     rest.get(..most).unwrap_or(rest)
 }
 
 /// A count of tokens that were read; embedding writes none.
-pub(super) fn read_tokens(count: Option<u64>, raw: Option<Json>) -> Option<Usage> {
+pub(in crate::provider) fn read_tokens(count: Option<u64>, raw: Option<Json>) -> Option<Usage> {
     count.map(|count| Usage {
         prompt_tokens: Some(count),
         total_tokens: Some(count),

@@ -1,4 +1,6 @@
-//! The form that a server demands of an identifier, as data.
+//! The form of tool call ids and of function names that a server accepts.
+
+use crate::{Error, ErrorKind, Tool};
 
 /// The form that a server demands of an identifier: of a tool call's id, or of a function's name.
 ///
@@ -74,6 +76,30 @@ impl IdFormat {
     }
 }
 
+// The names of functions as each server takes them.
+
+/// Refuses a function whose name has another form.
+///
+/// # Errors
+/// `invalid_request` that names the place.
+pub(crate) fn check(provider: &str, tools: &[Tool], form: IdFormat) -> Result<(), Error> {
+    for (number, tool) in tools.iter().enumerate() {
+        if let Tool::Function { name, .. } = tool {
+            if !form.fits(name) {
+                return Err(Error::new(
+                    ErrorKind::InvalidRequest,
+                    format!(
+                        "`tools[{number}].name` is `{}`: `{provider}` takes {}",
+                        name.escape_debug(),
+                        form.description()
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +130,24 @@ mod tests {
             assert_eq!(form.fits(id), fits, "{id} {form:?}");
         }
         assert!(bedrock.fits(&"x".repeat(64)) && !bedrock.fits(&"x".repeat(65)));
+    }
+}
+
+#[cfg(test)]
+mod tool_names_tests {
+    use super::*;
+
+    #[test]
+    fn error_names_path_and_expected_form() {
+        let tool = |name: &str| Tool::function(name, "", "").unwrap();
+        let form = IdFormat::new(1, 64).only("_-");
+        let tools = [tool("get_weather-2"), tool("files.read")];
+        let error = check("openai", &tools, form).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "`tools[1].name` is `files.read`: `openai` takes 1 to 64 ASCII letters, digits and characters of `_-`"
+        );
+        assert!(check("openai", &tools[..1], form).is_ok());
+        assert!(check("vllm", &tools, IdFormat::ANY).is_ok());
     }
 }
