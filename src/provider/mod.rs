@@ -7,7 +7,6 @@ pub mod anthropic;
 pub(crate) mod batch_api;
 #[cfg(feature = "bedrock")]
 pub mod bedrock;
-mod chunk_template;
 pub mod cohere;
 pub mod gemini;
 pub(crate) mod kit;

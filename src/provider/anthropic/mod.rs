@@ -5,16 +5,12 @@
 //! block without a `type` adds its members to the part before it; [`cache_point`] is one.
 
 mod batches;
-mod block;
 mod decode;
 mod encode;
 mod errors;
 mod messages;
 mod models;
-mod open_blocks;
-mod signing;
 mod types;
-mod usage;
 
 use super::{
     Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest,
@@ -58,7 +54,7 @@ const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 pub struct Anthropic {
     core: ProviderCore,
     hosting: Hosting,
-    server: signing::Server,
+    server: encode::Server,
     default_max_tokens: u64,
 }
 
@@ -255,7 +251,7 @@ impl BuildProvider for Anthropic {
             core.add_default_header(BETA, value);
         }
         Ok(Anthropic {
-            server: signing::Server::at(core.name(), core.base_url()),
+            server: encode::Server::at(core.name(), core.base_url()),
             core,
             hosting: options.hosting,
             default_max_tokens: options.default_max_tokens,

@@ -1,6 +1,12 @@
 //! The answer as it is on the wire, whole and in events, with every member optional.
 
-use crate::provider::kit::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
+use crate::{
+    Error, Json, Usage,
+    provider::kit::{
+        json_object::JsonObject,
+        lenient::{Count, List, Object, Raw, Text, UnknownFields, object},
+    },
+};
 
 object! {
     /// An event of a stream: its `type` says which members count.
@@ -77,5 +83,126 @@ object! {
         pub(super) document_title: Text<'a>,
         pub(super) url: Text<'a>,
         pub(super) source: Text<'a>,
+    }
+}
+
+// Token counts, brought to the library's subsets.
+
+object! {
+    struct UsageFields<'a> {
+        input_tokens: Count,
+        cache_creation_input_tokens: Count,
+        cache_read_input_tokens: Count,
+        output_tokens: Count,
+        output_tokens_details: Object<OutputDetails>,
+        service_tier: Text<'a>,
+    }
+}
+
+object! {
+    struct OutputDetails {
+        thinking_tokens: Count,
+    }
+}
+
+/// The counts so far. They come with the beginning of a stream and again, cumulative, near its end; there a number that is
+/// missing has not changed.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    usage: Usage,
+    /// On this wire the cached tokens are no part of it.
+    input_tokens: Option<u64>,
+    service_tier: Option<String>,
+    raw: JsonObject,
+}
+
+impl Counts {
+    pub(super) fn service_tier(&self) -> Option<&str> {
+        self.service_tier.as_deref()
+    }
+
+    /// Adds what came, and gives the counts as they now are.
+    pub(super) fn add(&mut self, raw: Raw<'_>) -> Result<Option<Usage>, Error> {
+        let (Some(text), Some(wire)) = (raw.text(), raw.read::<UsageFields<'_>>()) else {
+            return Ok(None);
+        };
+        let Some(members) = JsonObject::read(text) else {
+            return Ok(None);
+        };
+        let details = wire.output_tokens_details.0.unwrap_or_default();
+        let keep = |new: Count, old: Option<u64>| new.0.or(old);
+        let usage = &mut self.usage;
+        self.input_tokens = keep(wire.input_tokens, self.input_tokens);
+        usage.cached_tokens = keep(wire.cache_read_input_tokens, usage.cached_tokens);
+        usage.cache_write_tokens = keep(wire.cache_creation_input_tokens, usage.cache_write_tokens);
+        usage.completion_tokens = keep(wire.output_tokens, usage.completion_tokens);
+        usage.reasoning_tokens = keep(details.thinking_tokens, usage.reasoning_tokens);
+        usage.prompt_tokens = self.input_tokens.map(|input| {
+            input
+                .saturating_add(usage.cached_tokens.unwrap_or(0))
+                .saturating_add(usage.cache_write_tokens.unwrap_or(0))
+        });
+        usage.total_tokens = usage
+            .prompt_tokens
+            .zip(usage.completion_tokens)
+            .map(|(prompt, completion)| prompt.saturating_add(completion));
+        if let Some(tier) = wire.service_tier.non_empty() {
+            self.service_tier = Some(tier.to_owned());
+        }
+        usage.raw = Some(if self.raw.is_empty() {
+            self.raw = members;
+            Json::parse(text)?
+        } else {
+            for (name, value) in members.iter().filter(|(_, value)| value.as_str() != "null") {
+                self.raw.set(name, value.clone());
+            }
+            self.raw.to_json()?
+        });
+        Ok(Some(usage.clone()))
+    }
+}
+
+#[cfg(test)]
+mod usage_tests {
+    use super::*;
+    use crate::provider::kit::lenient;
+
+    fn add(counts: &mut Counts, text: &str) -> Usage {
+        let raw = lenient::parse(text).unwrap();
+        counts.add(raw).unwrap().unwrap()
+    }
+
+    #[test]
+    fn later_counts_replace_earlier_ones_and_caches_are_part_of_the_prompt() {
+        let mut counts = Counts::default();
+        let first = add(
+            &mut counts,
+            r#"{"input_tokens":3,"cache_creation_input_tokens":20,"cache_read_input_tokens":100,"output_tokens":1,"service_tier":"standard"}"#,
+        );
+        assert_eq!(
+            (first.prompt_tokens, first.total_tokens),
+            (Some(123), Some(124))
+        );
+        let last = add(
+            &mut counts,
+            r#"{"output_tokens":9,"cache_read_input_tokens":null,"output_tokens_details":{"thinking_tokens":4}}"#,
+        );
+        assert_eq!(last.prompt_tokens, Some(123));
+        assert_eq!(last.cached_tokens, Some(100));
+        assert_eq!(last.cache_write_tokens, Some(20));
+        assert_eq!(last.completion_tokens, Some(9));
+        assert_eq!(last.reasoning_tokens, Some(4));
+        assert_eq!(last.total_tokens, Some(132));
+        assert_eq!(
+            last.raw.unwrap().as_str(),
+            r#"{"input_tokens":3,"cache_creation_input_tokens":20,"cache_read_input_tokens":100,"output_tokens":9,"service_tier":"standard","output_tokens_details":{"thinking_tokens":4}}"#
+        );
+        assert_eq!(counts.service_tier(), Some("standard"));
+    }
+
+    #[test]
+    fn missing_count_is_none() {
+        let usage = add(&mut Counts::default(), r#"{"output_tokens":5}"#);
+        assert_eq!((usage.prompt_tokens, usage.total_tokens), (None, None));
     }
 }

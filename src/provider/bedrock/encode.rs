@@ -3,11 +3,10 @@
 use super::{
     BLOCK_PROVIDER,
     messages::{Conversation, conversation},
-    tools::{Tools, tools},
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, JsonSchema, Message, ReasoningEffort,
-    ResponseFormat, ToolChoice,
+    ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ServiceTier, Warning},
     json::ObjectWriter,
     provider::kit::request::UnsupportedParams,
@@ -324,4 +323,288 @@ fn estimate(request: &ChatRequest) -> usize {
     };
     let messages = request.messages.iter().map(of_message);
     messages.fold(512, usize::saturating_add)
+}
+
+// `toolConfig`.
+
+/// The tools and the choice among them.
+#[derive(Debug)]
+pub(super) struct Tools<'a> {
+    pub(super) tools: Vec<EncodedTool<'a>>,
+    pub(super) choice: Option<EncodedToolChoice<'a>>,
+}
+
+/// What can be said of a request's tools, before it is known whether the conversation has calls in it.
+pub(super) fn tools<'a>(
+    request: &'a ChatRequest,
+    omissions: &mut UnsupportedParams<'_>,
+) -> Result<Tools<'a>, Error> {
+    let known = omissions.tools(&request.tools, &[BLOCK_PROVIDER])?;
+    let tools: Vec<_> = known.into_iter().map(tool).collect::<Result<_, _>>()?;
+    let choice = match &request.tool_choice {
+        None | Some(ToolChoice::None) => None,
+        Some(ToolChoice::Auto) if tools.is_empty() => None,
+        Some(_) if tools.is_empty() => {
+            return Err(refuse(
+                "`tool_choice` asks for a tool, but there are none".to_owned(),
+            ));
+        }
+        Some(choice) => Some(EncodedToolChoice(choice)),
+    };
+    Ok(Tools { tools, choice })
+}
+
+fn tool(tool: &Tool) -> Result<EncodedTool<'_>, Error> {
+    match tool {
+        Tool::Function {
+            name,
+            description,
+            parameters,
+            strict,
+        } => {
+            check_name(name)?;
+            Ok(EncodedTool::ToolSpec {
+                name,
+                // An empty one is refused.
+                description: description
+                    .as_deref()
+                    .filter(|text| !text.trim().is_empty()),
+                input_schema: ToolSchema {
+                    json: parameters.as_ref(),
+                },
+                strict: *strict,
+            })
+        }
+        Tool::Provider { definition, .. } => Ok(EncodedTool::Raw(definition)),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(refuse(format!(
+        "`{}` cannot be a tool's name: Bedrock takes 1 to 64 letters, digits, `_` and `-`",
+        name.escape_debug()
+    )))
+}
+
+fn refuse(what: String) -> Error {
+    Error::new(ErrorKind::InvalidRequest, what)
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(super) enum EncodedTool<'a> {
+    ToolSpec {
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<&'a str>,
+        input_schema: ToolSchema<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        strict: Option<bool>,
+    },
+    #[serde(untagged)]
+    Raw(&'a Json),
+}
+
+/// A tool without arguments needs a schema all the same.
+#[derive(Debug)]
+pub(super) struct ToolSchema<'a> {
+    json: Option<&'a Json>,
+}
+
+impl Serialize for ToolSchema<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Nothing {
+            r#type: &'static str,
+            properties: Empty,
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.json {
+            Some(json) => map.serialize_entry("json", json)?,
+            None => map.serialize_entry(
+                "json",
+                &Nothing {
+                    r#type: "object",
+                    properties: Empty {},
+                },
+            )?,
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Debug)]
+pub(super) struct EncodedToolChoice<'a>(&'a ToolChoice);
+
+impl Serialize for EncodedToolChoice<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Named<'a> {
+            name: &'a str,
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.0 {
+            ToolChoice::Required => map.serialize_entry("any", &Empty {})?,
+            ToolChoice::Function(name) => map.serialize_entry("tool", &Named { name })?,
+            ToolChoice::Auto | ToolChoice::None => map.serialize_entry("auto", &Empty {})?,
+        }
+        map.end()
+    }
+}
+
+// What Converse has beyond a chat request's own fields.
+
+/// Settings of Bedrock's Converse that no other provider has. [`apply`](ConverseOptions::apply) puts them into a request.
+///
+/// ```
+/// use unifiedai::{ChatRequest, provider::bedrock::{ConverseOptions, Guardrail}};
+/// # fn main() -> Result<(), unifiedai::Error> {
+/// let request = ConverseOptions::new()
+///     .guardrail(Guardrail::new("abcd1234", "DRAFT").trace("enabled"))
+///     .model_field("top_k", &40)?
+///     .apply(ChatRequest::new("us.anthropic.claude-sonnet-4-20250514-v1:0").user("Hello"))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConverseOptions {
+    guardrail: Option<Guardrail>,
+    model_fields: BTreeMap<String, Json>,
+    response_paths: Vec<String>,
+    latency: Option<String>,
+    prompt_variables: BTreeMap<String, Variable>,
+}
+
+impl ConverseOptions {
+    /// No options: what Bedrock does by itself.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A guardrail to hold question and answer against (`guardrailConfig`).
+    #[must_use]
+    pub fn guardrail(mut self, guardrail: Guardrail) -> Self {
+        self.guardrail = Some(guardrail);
+        self
+    }
+
+    /// A parameter of the model's own, such as Anthropic's `top_k` or `thinking` (a member of
+    /// `additionalModelRequestFields`).
+    ///
+    /// # Errors
+    /// `invalid_request` if `value` cannot be written as JSON.
+    pub fn model_field<T: Serialize + ?Sized>(
+        mut self,
+        name: impl Into<String>,
+        value: &T,
+    ) -> Result<Self, Error> {
+        self.model_fields.insert(name.into(), Json::new(value)?);
+        Ok(self)
+    }
+
+    /// A JSON pointer, such as `/stop_sequence`, to a member of the model's own answer that is to come back in
+    /// `additionalModelResponseFields` (at most 10).
+    #[must_use]
+    pub fn response_path(mut self, pointer: impl Into<String>) -> Self {
+        self.response_paths.push(pointer.into());
+        self
+    }
+
+    /// `standard` or `optimized` (`performanceConfig.latency`).
+    #[must_use]
+    pub fn latency(mut self, latency: impl Into<String>) -> Self {
+        self.latency = Some(latency.into());
+        self
+    }
+
+    /// What stands for a variable of a managed prompt, whose ARN is the request's model (`promptVariables`).
+    #[must_use]
+    pub fn prompt_variable(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        let variable = Variable { text: text.into() };
+        self.prompt_variables.insert(name.into(), variable);
+        self
+    }
+
+    /// Puts the options that are set into a request, as members of [`ChatRequest::extra`].
+    ///
+    /// # Errors
+    /// None for options made with this type's methods.
+    pub fn apply(&self, mut request: ChatRequest) -> Result<ChatRequest, Error> {
+        if let Some(guardrail) = &self.guardrail {
+            request = request.extra("guardrailConfig", guardrail)?;
+        }
+        if !self.model_fields.is_empty() {
+            request = request.extra("additionalModelRequestFields", &self.model_fields)?;
+        }
+        if !self.response_paths.is_empty() {
+            request = request.extra("additionalModelResponseFieldPaths", &self.response_paths)?;
+        }
+        if let Some(latency) = &self.latency {
+            request = request.extra("performanceConfig", &Performance { latency })?;
+        }
+        if !self.prompt_variables.is_empty() {
+            request = request.extra("promptVariables", &self.prompt_variables)?;
+        }
+        Ok(request)
+    }
+}
+
+#[derive(Serialize)]
+struct Performance<'a> {
+    latency: &'a str,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Variable {
+    text: String,
+}
+
+/// A guardrail of Amazon Bedrock. Where it intervenes the answer is its own text, with the finish reason
+/// `content_filter` and the native one `guardrail_intervened`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guardrail {
+    guardrail_identifier: String,
+    guardrail_version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_processing_mode: Option<String>,
+}
+
+impl Guardrail {
+    /// A guardrail by its id or ARN and its version: a number or `DRAFT`.
+    #[must_use]
+    pub fn new(identifier: impl Into<String>, version: impl Into<String>) -> Self {
+        Guardrail {
+            guardrail_identifier: identifier.into(),
+            guardrail_version: version.into(),
+            trace: None,
+            stream_processing_mode: None,
+        }
+    }
+
+    /// What it is to tell of its work in the member `trace` of
+    /// [`ProviderMetadata::extra`](crate::chat::ProviderMetadata::extra): `enabled`, `disabled` or `enabled_full`.
+    #[must_use]
+    pub fn trace(mut self, trace: impl Into<String>) -> Self {
+        self.trace = Some(trace.into());
+        self
+    }
+
+    /// Whether a stream waits for it (`sync`) or is checked while it goes on (`async`). An answer that comes whole is
+    /// asked for without it.
+    #[must_use]
+    pub fn stream_processing_mode(mut self, mode: impl Into<String>) -> Self {
+        self.stream_processing_mode = Some(mode.into());
+        self
+    }
 }

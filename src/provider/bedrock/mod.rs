@@ -3,21 +3,14 @@
 //! A request is JSON, signed with AWS credentials or sent with a Bedrock API key; a stream is in AWS event-stream frames.
 //! The sources are the service model of the AWS SDKs (`bedrock-runtime` 2023-09-30) and recorded traffic.
 
-mod block;
-mod content_blocks;
+mod content;
 mod decode;
-mod embed;
 mod encode;
 pub(crate) mod endpoint;
 mod errors;
-mod media;
 mod messages;
 mod models;
-mod options;
-mod streamed_blocks;
-mod tools;
 mod types;
-mod whole_response;
 
 use super::{
     Address, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
@@ -38,11 +31,11 @@ use bytes::Bytes;
 use endpoint::{ApiPlane, Variant};
 use http::{Request, response};
 
-pub use content_blocks::{
+pub use content::{
     CacheTtl, cache_point, cited_document, guard_content_image, guard_content_text, json_result,
     search_result, system_tool, tool_cache_point,
 };
-pub use options::{ConverseOptions, Guardrail};
+pub use encode::{ConverseOptions, Guardrail};
 
 /// What opaque blocks of this wire are marked with, whatever the provider is called.
 const BLOCK_PROVIDER: &str = "bedrock";
@@ -290,12 +283,12 @@ impl Provider for Bedrock {
         first: usize,
     ) -> Result<EncodedEmbedRequest, Error> {
         let path = ["/model/", &model_segment(&request.model)?, "/invoke"].concat();
-        let body = embed::body(self.name(), request, first)?;
+        let body = models::embed_body(self.name(), request, first)?;
         Ok(self.core.post_embed(self.core.url(&path)?, body))
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
-        embed::decode(body)
+        models::decode_embed(body)
     }
 
     fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {

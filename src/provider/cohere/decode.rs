@@ -3,18 +3,21 @@
 use super::types::{self, ChatResponse, Content, Delta, Event, Logprob, Message, ToolCall};
 use crate::{
     Error, ErrorKind, FinishReason, Json, Usage,
-    chat::{Citation, Logprobs, ProviderBlock, ResponseStart, TokenLogprob},
+    chat::{
+        Citation, Logprobs, ProviderBlock, ProviderMetadata, RateLimit, ResponseStart, TokenLogprob,
+    },
     error::ErrorBody,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         kit::{
-            errors,
+            errors, headers,
             lenient::{self, Raw, RawElements, Text},
             unknown_fields::UnknownFieldWarnings,
         },
     },
 };
 use bytes::Bytes;
+use http::HeaderMap;
 use std::collections::BTreeSet;
 
 /// Where the pieces of a message stand: the plan as it goes back, the plan to read, the content, the calls.
@@ -382,4 +385,71 @@ fn failed(reason: &str, error: Raw<'_>) -> Error {
     };
     let message = told.unwrap_or_else(|| format!("the provider ended the answer with `{reason}`"));
     Error::new(kind, message).with_code(reason)
+}
+
+// What the headers say in Cohere's own words.
+
+/// Allowances of trial keys: `x-{what}-call-{limit,remaining}`. Source: recorded answers, as for the request's id.
+const ALLOWANCES: [&str; 2] = ["endpoint-monthly", "trial-endpoint"];
+
+pub(super) fn read_headers(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
+    headers::read_metadata(headers, metadata);
+    if metadata.request_id.is_none() {
+        metadata.request_id = text(headers, "x-debug-trace-id")
+            .filter(|id| !id.is_empty() && id.len() <= 256)
+            .map(str::to_owned);
+    }
+    for what in ALLOWANCES {
+        let count = |field| {
+            let name = ["x-", what, "-call-", field].concat();
+            text(headers, &name)?.trim().parse().ok()
+        };
+        let allowance = RateLimit {
+            name: what.into(),
+            limit: count("limit"),
+            remaining: count("remaining"),
+            ..RateLimit::default()
+        };
+        if allowance.limit.or(allowance.remaining).is_some() {
+            metadata.rate_limits.push(allowance);
+        }
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod headers_tests {
+    use super::*;
+
+    #[test]
+    fn trial_key_rate_limits_are_read() {
+        let told = [
+            ("x-debug-trace-id", "6ce2557b"),
+            ("x-endpoint-monthly-call-limit", "1000"),
+            ("x-trial-endpoint-call-limit", "20"),
+            ("x-trial-endpoint-call-remaining", "19"),
+        ];
+        let headers: HeaderMap = told
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        let mut metadata = ProviderMetadata::default();
+        read_headers(&headers, &mut metadata);
+        assert_eq!(metadata.request_id.as_deref(), Some("6ce2557b"));
+        let brief: Vec<_> = metadata
+            .rate_limits
+            .iter()
+            .map(|limit| (&*limit.name, limit.limit, limit.remaining))
+            .collect();
+        assert_eq!(
+            brief,
+            [
+                ("endpoint-monthly", Some(1000), None),
+                ("trial-endpoint", Some(20), Some(19))
+            ]
+        );
+    }
 }

@@ -1,13 +1,14 @@
 //! From a request to the body.
 
-use super::message::{self, Conversation};
 use crate::{
-    ChatRequest, Error, JsonSchema, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
+    ChatRequest, ContentPart, Error, JsonSchema, Media, Message, ReasoningEffort, ResponseFormat,
+    Role, Tool, ToolCall, ToolChoice, ToolResult,
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
-    provider::kit::request::{FunctionTool, UnsupportedParams},
+    provider::kit::request::{FunctionTool, HistorySupport, UnsupportedParams},
 };
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use std::borrow::Cow;
 
 /// The body, and what was dropped from it.
 pub(super) fn body(
@@ -58,7 +59,7 @@ impl Encoder<'_> {
             let Conversation {
                 messages,
                 documents,
-            } = message::conversation(&request.messages, self.provider, &mut self.omissions)?;
+            } = conversation(&request.messages, self.provider, &mut self.omissions)?;
             self.out.member("messages", &messages)?;
             if !documents.is_empty() {
                 self.member("documents", &documents)?;
@@ -174,6 +175,297 @@ impl Serialize for Format<'_> {
                 map.serialize_entry("json_schema", schema)?;
             }
         }
+        map.end()
+    }
+}
+
+// The conversation as the wire's messages, and the documents that stand beside them.
+
+/// The messages, and what they are to be answered from.
+pub(super) struct Conversation<'a> {
+    pub(super) messages: Vec<EncodedMessage<'a>>,
+    pub(super) documents: Vec<Document<'a>>,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct EncodedMessage<'a> {
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_plan: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+enum Part<'a> {
+    Text(&'a str),
+    Thinking(&'a str),
+    Image {
+        url: String,
+        detail: Option<&'a str>,
+    },
+    /// Only in a tool's result.
+    Document(Document<'a>),
+}
+
+struct Call<'a> {
+    call: &'a ToolCall,
+    arguments: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    text: &'a str,
+}
+
+/// The wire's form of a conversation.
+pub(super) fn conversation<'a>(
+    messages: &'a [Message],
+    provider: &str,
+    omissions: &mut UnsupportedParams<'_>,
+) -> Result<Conversation<'a>, Error> {
+    let mut all = Conversation {
+        messages: Vec::with_capacity(messages.len()),
+        documents: Vec::new(),
+    };
+    let takes = HistorySupport {
+        block_providers: &[provider],
+        signatures: false,
+        errors: false,
+    };
+    omissions.history(messages, takes);
+    for message in messages {
+        if message.name.is_some() {
+            omissions.refuse("the `name` of a message")?;
+        }
+        add(message, provider, omissions, &mut all)?;
+    }
+    Ok(all)
+}
+
+/// A message as one or more messages of the wire: each tool result is one of its own.
+fn add<'a>(
+    message: &'a Message,
+    provider: &str,
+    omissions: &mut UnsupportedParams<'_>,
+    all: &mut Conversation<'a>,
+) -> Result<(), Error> {
+    let mut own = EncodedMessage {
+        role: role(&message.role),
+        ..EncodedMessage::default()
+    };
+    own.tool_plan = message.content.iter().find_map(|part| plan(part, provider));
+    let mut parts = Vec::new();
+    for part in &message.content {
+        match part {
+            ContentPart::Text { text, .. } | ContentPart::Refusal { text } => {
+                parts.push(Part::Text(text))
+            }
+            // The plan to read is the same as the one that goes back.
+            ContentPart::Reasoning { text, .. } if own.tool_plan.as_ref() == Some(text) => {}
+            ContentPart::Reasoning { text, .. } => parts.push(Part::Thinking(text)),
+            ContentPart::Image { media, detail } => parts.push(Part::Image {
+                url: image(media, omissions)?,
+                detail: detail.as_ref().map(|detail| detail.as_str()),
+            }),
+            ContentPart::Document { media, name } => {
+                all.documents
+                    .push(document(media, name.as_deref(), omissions)?);
+            }
+            ContentPart::ToolCall(call) => own.tool_calls.push(Call {
+                call,
+                arguments: omissions.arguments(call)?,
+            }),
+            ContentPart::ToolResult(result) => {
+                all.messages.push(tool_result(result, provider, omissions)?);
+            }
+            part if plan(part, provider).is_some() => {}
+            ContentPart::ProviderBlock(block) if block.provider != provider => {}
+            other => return Err(omissions.cannot_send(what(other))),
+        }
+    }
+    let is_reasoning = |part: &Part<'_>| matches!(part, Part::Thinking(_));
+    let has_reasoning = !parts.is_empty() || own.tool_plan.is_some();
+    if has_reasoning && own.tool_calls.is_empty() && parts.iter().all(is_reasoning) {
+        omissions.warn(
+            "reasoning_left_out",
+            "a turn of nothing but reasoning was not sent",
+        );
+        return Ok(());
+    }
+    own.content = content(parts);
+    if own.content.is_some() || own.tool_plan.is_some() || !own.tool_calls.is_empty() {
+        all.messages.push(own);
+    }
+    Ok(())
+}
+
+fn content(parts: Vec<Part<'_>>) -> Option<Content<'_>> {
+    match parts.as_slice() {
+        [] => None,
+        [Part::Text(text)] => Some(Content::Text(text)),
+        _ => Some(Content::Parts(parts)),
+    }
+}
+
+/// The plan of a turn, as the decoder keeps it.
+fn plan(part: &ContentPart, provider: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct ToolPlan {
+        tool_plan: String,
+    }
+    match part {
+        ContentPart::ProviderBlock(block) if block.provider == provider => block
+            .block
+            .decode::<ToolPlan>()
+            .ok()
+            .map(|plan| plan.tool_plan),
+        _ => None,
+    }
+}
+
+fn tool_result<'a>(
+    result: &'a ToolResult,
+    provider: &str,
+    omissions: &UnsupportedParams<'_>,
+) -> Result<EncodedMessage<'a>, Error> {
+    let mut parts = Vec::with_capacity(result.content.len());
+    for part in &result.content {
+        match part {
+            ContentPart::Text { text, .. } => parts.push(Part::Text(text)),
+            ContentPart::Document { media, name } => {
+                parts.push(Part::Document(document(media, name.as_deref(), omissions)?));
+            }
+            ContentPart::ProviderBlock(block) if block.provider != provider => {}
+            other => {
+                return Err(omissions.cannot_send(&format!("{} in a tool's result", what(other))));
+            }
+        }
+    }
+    Ok(EncodedMessage {
+        role: "tool",
+        content: Some(content(parts).unwrap_or(Content::Text(""))),
+        tool_call_id: Some(&result.call_id),
+        ..EncodedMessage::default()
+    })
+}
+
+fn document<'a>(
+    media: &'a Media,
+    name: Option<&'a str>,
+    omissions: &UnsupportedParams<'_>,
+) -> Result<Document<'a>, Error> {
+    let text = match media {
+        Media::Inline { mime_type, data } if mime_type.starts_with("text/") => {
+            std::str::from_utf8(data).ok()
+        }
+        _ => None,
+    };
+    match text {
+        Some(text) => Ok(Document {
+            data: Data { title: name, text },
+        }),
+        None => Err(omissions.cannot_send("a document that is not text")),
+    }
+}
+
+fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Error> {
+    match media {
+        Media::Url { url, .. } => Ok(url.clone()),
+        Media::Inline { mime_type, data } => {
+            Ok(["data:", mime_type, ";base64,", &Media::base64(data)].concat())
+        }
+        Media::File { .. } => Err(omissions.cannot_send("an uploaded picture")),
+    }
+}
+
+fn role(role: &Role) -> &'static str {
+    match role {
+        Role::System | Role::Developer => "system",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+        Role::User | Role::Other(_) => "user",
+    }
+}
+
+fn what(part: &ContentPart) -> &'static str {
+    match part {
+        ContentPart::Image { .. } => "a picture",
+        ContentPart::Audio { .. } => "sound",
+        ContentPart::Video { .. } => "video",
+        _ => "this part",
+    }
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct ImageUrl<'a> {
+            url: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
+        }
+        let mut map = serializer.serialize_map(Some(2))?;
+        match self {
+            Part::Text(text) => {
+                map.serialize_entry("type", "text")?;
+                map.serialize_entry("text", text)?;
+            }
+            Part::Thinking(text) => {
+                map.serialize_entry("type", "thinking")?;
+                map.serialize_entry("thinking", text)?;
+            }
+            Part::Image { url, detail } => {
+                map.serialize_entry("type", "image_url")?;
+                map.serialize_entry(
+                    "image_url",
+                    &ImageUrl {
+                        url,
+                        detail: *detail,
+                    },
+                )?;
+            }
+            Part::Document(document) => {
+                map.serialize_entry("type", "document")?;
+                map.serialize_entry("document", document)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Call<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Function<'a> {
+            name: &'a str,
+            arguments: &'a str,
+        }
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("id", &self.call.id)?;
+        map.serialize_entry("type", "function")?;
+        let function = Function {
+            name: &self.call.name,
+            arguments: &self.arguments,
+        };
+        map.serialize_entry("function", &function)?;
         map.end()
     }
 }

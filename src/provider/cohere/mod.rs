@@ -3,8 +3,6 @@
 mod decode;
 pub(super) mod embed;
 mod encode;
-mod headers;
-mod message;
 mod models;
 mod types;
 
@@ -148,7 +146,7 @@ impl Provider for Cohere {
     }
 
     fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
-        headers::read(headers, metadata);
+        decode::read_headers(headers, metadata);
     }
 
     fn encode_embed(

@@ -1,6 +1,6 @@
 //! Batches and files. Requests go into the call that makes the batch; files are uploaded in two steps.
 
-use super::{Gemini, Hosting, decode, errors, own_path};
+use super::{Gemini, Hosting, decode, own_path};
 use crate::{
     ChatRequest, Error, ErrorKind, Json,
     codec::percent::encode_segment,
@@ -573,5 +573,5 @@ fn status(error: &RawValue) -> Error {
         .message
         .unwrap_or_else(|| "the provider gave no reason".into());
     let body = serde_json::json!({"error": {"code": status, "message": message, "status": word}});
-    crate::provider::batch_api::item_error(errors::from_http, status, &body.to_string())
+    crate::provider::batch_api::item_error(decode::error_from_http, status, &body.to_string())
 }

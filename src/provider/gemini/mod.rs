@@ -5,20 +5,12 @@
 //! such as `{"thoughtSignature": ".."}`, adds its members to the part before it.
 
 mod batches;
-mod config;
+mod contents;
 mod decode;
-mod decode_candidate;
-mod embed;
 mod encode;
-mod encode_contents;
-mod encode_part;
-mod errors;
-mod finish;
 mod models;
 mod partial_args;
-mod tool_rounds;
 mod types;
-mod usage;
 
 use super::{
     Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
@@ -38,7 +30,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, response};
 
-pub(super) use encode_contents::Generation;
+pub(super) use contents::Generation;
 
 /// The provider of this wire's opaque blocks.
 pub(crate) const BLOCK_PROVIDER: &str = "gemini";
@@ -203,7 +195,7 @@ impl Provider for Gemini {
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
-        errors::from_http(head, body)
+        decode::error_from_http(head, body)
     }
 
     fn encode_embed(
@@ -215,12 +207,12 @@ impl Provider for Gemini {
             return Err(super::unsupported(self.name(), "embed texts"));
         }
         let path = own_path(&request.model)? + ":batchEmbedContents";
-        let body = embed::body(self.name(), request, first)?;
+        let body = models::embed_body(self.name(), request, first)?;
         Ok(self.core.post_embed(self.core.url(&path)?, body))
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
-        embed::decode(body)
+        models::decode_embed(body)
     }
 
     fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {

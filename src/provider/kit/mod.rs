@@ -21,7 +21,6 @@ pub(crate) mod json_object;
 pub(crate) mod lenient;
 pub(crate) mod logprobs;
 pub(crate) mod model;
-pub(crate) mod profile_table;
 pub(crate) mod request;
 pub(crate) mod result_places;
 pub(crate) mod unknown_fields;

@@ -1,13 +1,17 @@
 //! From a request to the body.
 
-use super::message::Messages;
 use crate::{
-    ChatRequest, Error, Json, JsonSchema, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
+    ChatRequest, ContentPart, Error, Json, JsonSchema, Media, Message, ReasoningEffort,
+    ResponseFormat, Role, Tool, ToolCall, ToolChoice, ToolResult,
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
-    provider::kit::request::{FunctionTool, UnsupportedParams},
+    provider::kit::{
+        json_object::JsonObject,
+        request::{FunctionTool, HistorySupport, UnsupportedParams},
+    },
 };
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// The body, and what was dropped from it.
 pub(super) fn body(
@@ -166,5 +170,222 @@ struct Options<'a>(&'a [(&'static str, Json)]);
 impl Serialize for Options<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+// The conversation as the wire's messages.
+
+/// The messages, in their order.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Messages<'a>(Vec<EncodedMessage<'a>>);
+
+#[derive(Default, Serialize)]
+struct EncodedMessage<'a> {
+    role: &'static str,
+    content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    thinking: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+    #[serde(flatten)]
+    others: JsonObject,
+}
+
+struct Call<'a> {
+    id: &'a str,
+    name: &'a str,
+    arguments: Json,
+}
+
+impl<'a> Messages<'a> {
+    pub(super) fn new(
+        messages: &'a [Message],
+        provider: &str,
+        omissions: &mut UnsupportedParams<'_>,
+    ) -> Result<Self, Error> {
+        let mut wire = Vec::with_capacity(messages.len());
+        let mut names = BTreeMap::new();
+        let takes = HistorySupport {
+            block_providers: &[provider],
+            signatures: false,
+            errors: false,
+        };
+        omissions.history(messages, takes);
+        for message in messages {
+            if message.name.is_some() {
+                omissions.refuse("the `name` of a message")?;
+            }
+            names.extend(
+                message
+                    .tool_calls()
+                    .map(|call| (call.id.as_str(), call.name.as_str())),
+            );
+            add(message, provider, &names, omissions, &mut wire)?;
+        }
+        results_in_call_order(&mut wire);
+        Ok(Messages(wire))
+    }
+}
+
+/// The templates of many models leave out the ids, so that a result belongs to its call by its position.
+fn results_in_call_order(messages: &mut [EncodedMessage<'_>]) {
+    let mut calls: Vec<&str> = Vec::new();
+    for run in messages.chunk_by_mut(|before, after| before.role == after.role) {
+        match run.last().map(|message| message.role) {
+            Some("assistant") => {
+                let called = run.iter().flat_map(|message| &message.tool_calls);
+                calls = called.map(|call| call.id).collect();
+            }
+            Some("tool") => run.sort_by_key(|result| {
+                let call = calls.iter().position(|id| result.tool_call_id == Some(id));
+                call.unwrap_or(usize::MAX)
+            }),
+            _ => {}
+        }
+    }
+}
+
+/// A message as one or more messages of the wire: each tool result is one of its own.
+fn add<'a>(
+    message: &'a Message,
+    provider: &str,
+    names: &BTreeMap<&'a str, &'a str>,
+    omissions: &mut UnsupportedParams<'_>,
+    wire: &mut Vec<EncodedMessage<'a>>,
+) -> Result<(), Error> {
+    let mut own = EncodedMessage {
+        role: role(&message.role),
+        ..EncodedMessage::default()
+    };
+    for part in &message.content {
+        match part {
+            ContentPart::Text { text, .. } | ContentPart::Refusal { text } => {
+                own.content.push_str(text)
+            }
+            ContentPart::Reasoning { text, .. } => own.thinking.push_str(text),
+            ContentPart::Image { media, detail } => {
+                if let Some(detail) = detail.as_ref().filter(|d| d.as_str() != "auto") {
+                    omissions.refuse_value("detail", detail)?;
+                }
+                own.images.push(image(media, omissions)?);
+            }
+            ContentPart::ToolCall(call) => own.tool_calls.push(tool_call(call, omissions)?),
+            ContentPart::ToolResult(result) => {
+                wire.push(tool_result(result, provider, names, omissions)?);
+            }
+            // What the wire has no type for goes back as a member of the message.
+            ContentPart::ProviderBlock(block) if block.provider == provider => {
+                let members = JsonObject::read(block.block.as_str());
+                for (name, value) in members.iter().flat_map(JsonObject::iter) {
+                    own.others.set(name, value.clone());
+                }
+            }
+            ContentPart::ProviderBlock(_) => {}
+            other => return Err(omissions.cannot_send(what(other))),
+        }
+    }
+    let empty = own.content.is_empty() && own.images.is_empty() && own.tool_calls.is_empty();
+    if !empty || !own.thinking.is_empty() || !own.others.is_empty() {
+        wire.push(own);
+    }
+    Ok(())
+}
+
+fn tool_call<'a>(
+    call: &'a ToolCall,
+    omissions: &mut UnsupportedParams<'_>,
+) -> Result<Call<'a>, Error> {
+    Ok(Call {
+        id: &call.id,
+        name: &call.name,
+        arguments: Json::parse(omissions.arguments(call)?)?,
+    })
+}
+
+fn tool_result<'a>(
+    result: &'a ToolResult,
+    provider: &str,
+    names: &BTreeMap<&'a str, &'a str>,
+    omissions: &UnsupportedParams<'_>,
+) -> Result<EncodedMessage<'a>, Error> {
+    let name = result
+        .name
+        .as_deref()
+        .or_else(|| names.get(result.call_id.as_str()).copied());
+    let mut message = EncodedMessage {
+        role: "tool",
+        tool_name: name,
+        tool_call_id: Some(result.call_id.as_str()).filter(|id| !id.is_empty()),
+        ..EncodedMessage::default()
+    };
+    for part in &result.content {
+        match part {
+            ContentPart::Text { text, .. } => message.content.push_str(text),
+            ContentPart::Image { media, .. } => message.images.push(image(media, omissions)?),
+            ContentPart::ProviderBlock(block) if block.provider != provider => {}
+            other => return Err(omissions.cannot_send(what(other))),
+        }
+    }
+    Ok(message)
+}
+
+/// In base64, without a MIME type.
+fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Error> {
+    match media {
+        Media::Inline { data, .. } => Ok(Media::base64(data)),
+        Media::Url { url, .. } => match url.split_once(";base64,") {
+            Some((head, data)) if head.starts_with("data:") => Ok(data.to_owned()),
+            _ => Err(omissions.cannot_send("a picture by its address")),
+        },
+        Media::File { .. } => Err(omissions.cannot_send("an uploaded picture")),
+    }
+}
+
+fn role(role: &Role) -> &'static str {
+    match role {
+        Role::System | Role::Developer => "system",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+        Role::User | Role::Other(_) => "user",
+    }
+}
+
+fn what(part: &ContentPart) -> &'static str {
+    match part {
+        ContentPart::Audio { .. } => "sound",
+        ContentPart::Video { .. } => "video",
+        ContentPart::Document { .. } => "a document",
+        _ => "this part of a message",
+    }
+}
+
+impl Serialize for Call<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Function<'a> {
+            name: &'a str,
+            arguments: &'a Json,
+        }
+        #[derive(Serialize)]
+        struct FunctionFields<'a> {
+            id: &'a str,
+            function: Function<'a>,
+        }
+        let function = Function {
+            name: self.name,
+            arguments: &self.arguments,
+        };
+        FunctionFields {
+            id: self.id,
+            function,
+        }
+        .serialize(serializer)
     }
 }

@@ -3,7 +3,6 @@
 mod decode;
 mod embed;
 mod encode;
-mod message;
 mod models;
 mod types;
 

@@ -1,9 +1,14 @@
+//! Lists of models and embeddings, in OpenAI's shape.
+
 use crate::{
-    Error, ErrorKind, Model,
+    EmbedRequest, Error, ErrorKind, Model, Usage,
+    chat::Warning,
+    embed::vectors::{vector, wrong},
     error::ErrorBody,
     provider::{
         ModelPage,
         kit::{
+            embed::{DecodedEmbeddings, EmbedWriter, texts},
             errors,
             lenient::{self, Count, List, Raw, Text, object},
             model::read_models,
@@ -70,4 +75,92 @@ fn not_a_model(body: &Bytes) -> Error {
         Some(error) => errors::from_body(200, &error),
         None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
     }
+}
+
+// `/embeddings`, in OpenAI's shape.
+
+/// OpenAI's limit for one request.
+pub(super) const MAX_BATCH: usize = 2048;
+
+pub(super) fn embed_body(
+    provider: &str,
+    request: &EmbedRequest,
+    first: usize,
+) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
+    let texts = texts(request, first, MAX_BATCH);
+    let mut out = EmbedWriter::new(provider, request);
+    out.member("model", &request.model)?;
+    out.member("input", texts)?;
+    out.optional("dimensions", request.dimensions.as_ref())?;
+    out.optional("encoding_format", request.encoding.as_ref())?;
+    out.optional("user", request.user_id.as_ref())?;
+    out.refuse("input_type", request.input_type.is_some())?;
+    let (body, warnings) = out.finish()?;
+    Ok((body, warnings, texts.len()))
+}
+
+/// Vectors by their `index`; by their place where a server leaves it out.
+pub(super) fn decode_embed(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
+    object! {
+        struct EmbedResponse<'a> {
+            data: Option<List<Raw<'a>>>,
+            model: Text<'a>,
+            usage: Raw<'a>,
+        }
+    }
+    object! {
+        struct Element<'a> {
+            index: Count,
+            embedding: Raw<'a>,
+        }
+    }
+    let answer: EmbedResponse<'_> = lenient::parse_body(body)?;
+    let Some(data) = answer.data else {
+        return Err(match ErrorBody::parse(body) {
+            Some(_) => errors::from_event("", body),
+            None => Error::new(
+                ErrorKind::Protocol,
+                "the answer has no `data`: these are no embeddings",
+            ),
+        });
+    };
+    let mut vectors: Vec<Option<Vec<f32>>> = Vec::new();
+    vectors.resize_with(data.0.len(), || None);
+    for (position, raw) in data.0.iter().enumerate() {
+        let place = format!("data[{position}].embedding");
+        let element: Element<'_> = raw.read().ok_or_else(|| wrong(&place, "missing"))?;
+        let index = element
+            .index
+            .0
+            .map_or(Some(position), |index| usize::try_from(index).ok());
+        match index.and_then(|index| vectors.get_mut(index)) {
+            Some(free @ None) => *free = Some(vector(element.embedding, &place)?),
+            _ => {
+                return Err(wrong(
+                    &format!("data[{position}].index"),
+                    "out of range or taken",
+                ));
+            }
+        }
+    }
+    let mut embedded = DecodedEmbeddings::new(vectors.into_iter().flatten().collect());
+    embedded.model = answer.model.non_empty().map(str::to_owned);
+    embedded.usage = usage(answer.usage);
+    Ok(embedded)
+}
+
+fn usage(raw: Raw<'_>) -> Option<Usage> {
+    object! {
+        struct UsageFields {
+            prompt_tokens: Count,
+            total_tokens: Count,
+        }
+    }
+    let wire: UsageFields = raw.read()?;
+    Some(Usage {
+        prompt_tokens: wire.prompt_tokens.0,
+        total_tokens: wire.total_tokens.0,
+        raw: raw.json(),
+        ..Usage::default()
+    })
 }

@@ -1,26 +1,25 @@
 //! From the wire to the assembler: whole responses, and the events of a stream.
 
 use super::{
-    items::Items,
-    parts::List,
-    streamed::Member,
-    types::{Event, PartKind, Response},
-    unclosed::Ended,
-    unknown, usage,
+    items::{Ended, Items},
+    output_items::Member,
+    parts::{PARTS_PER_LIST, PartList, too_many},
 };
 use crate::{
-    Error, ErrorKind, FinishReason,
+    Error, ErrorKind, FinishReason, Usage,
     chat::ResponseStart,
     error::ErrorBody,
+    json::Reader,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         kit::{
             errors,
-            lenient::{self, Raw},
+            lenient::{self, Count, List, Object, Raw, Text, object},
         },
     },
 };
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -54,29 +53,31 @@ impl ResponsesDecoder {
             "response.created" => self.created(event.response, out),
             "response.output_item.added" => items.added(&event, out)?,
             "response.output_item.done" => items.done(&event, out)?,
-            "response.content_part.done" => items.part_done(&event, List::First, out)?,
+            "response.content_part.done" => items.part_done(&event, PartList::First, out)?,
             "response.output_text.done" => {
-                items.text_done(&event, PartKind::Text, List::First, out)?;
+                items.text_done(&event, PartKind::Text, PartList::First, out)?;
             }
             "response.output_text.annotation.added" => items.annotation(&event, out)?,
             "response.refusal.delta" => items.refusal(&event, out)?,
             "response.refusal.done" => {
-                items.text_done(&event, PartKind::Refusal, List::First, out)?;
+                items.text_done(&event, PartKind::Refusal, PartList::First, out)?;
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_summary.delta" => {
                 items.summary(&event, out)?;
             }
             "response.reasoning_summary_text.done" | "response.reasoning_summary.done" => {
-                items.text_done(&event, PartKind::Reasoning, List::First, out)?;
+                items.text_done(&event, PartKind::Reasoning, PartList::First, out)?;
             }
-            "response.reasoning_summary_part.done" => items.part_done(&event, List::First, out)?,
+            "response.reasoning_summary_part.done" => {
+                items.part_done(&event, PartList::First, out)?
+            }
             "response.reasoning_text.delta" | "response.reasoning.delta" => {
                 items.reasoning(&event, out)?;
             }
             "response.reasoning_text.done" | "response.reasoning.done" => {
-                items.text_done(&event, PartKind::Reasoning, List::Second, out)?;
+                items.text_done(&event, PartKind::Reasoning, PartList::Second, out)?;
             }
-            "response.reasoning_part.done" => items.part_done(&event, List::Second, out)?,
+            "response.reasoning_part.done" => items.part_done(&event, PartList::Second, out)?,
             "response.function_call_arguments.delta" => items.arguments(&event, out)?,
             "response.function_call_arguments.done" => items.arguments_done(&event, out)?,
             "response.custom_tool_call_input.delta" => {
@@ -121,7 +122,7 @@ impl ResponsesDecoder {
             "" if ErrorBody::parse(data.as_bytes()).is_some() => {
                 return Err(errors::from_event("", data.as_bytes()));
             }
-            name if unknown::says_something(name, lenient::parse(data)?) => {
+            name if says_something(name, lenient::parse(data)?) => {
                 items.unknown.event(name, out);
             }
             _ => {}
@@ -152,7 +153,7 @@ impl ResponsesDecoder {
             ));
         };
         self.items
-            .extras(lenient::parse(data)?, unknown::OF_LAST_EVENT, out)?;
+            .extras(lenient::parse(data)?, OF_LAST_EVENT, out)?;
         let status = name.strip_prefix("response.").unwrap_or_default();
         self.response(&response, raw, status, data, out)?;
         self.over = true;
@@ -173,7 +174,7 @@ impl ResponsesDecoder {
         emit_start(response, out);
         out.choice(0)?;
         let output = self.output(response, out);
-        if let Some(usage) = usage::usage(response.usage) {
+        if let Some(usage) = usage(response.usage) {
             out.usage(usage);
         }
         let status = response.status.non_empty().unwrap_or(status);
@@ -181,7 +182,7 @@ impl ResponsesDecoder {
             return Err(failed(response, data));
         }
         output?;
-        self.items.extras(raw, unknown::OF_RESPONSE, out)?;
+        self.items.extras(raw, OF_RESPONSE, out)?;
         self.end(response, status, out)
     }
 
@@ -307,5 +308,377 @@ fn failed(response: &Response<'_>, data: &str) -> Error {
             "the provider failed and gave no reason",
         )
         .with_body(Bytes::copy_from_slice(data.as_bytes())),
+    }
+}
+
+// The answer as it is on the wire, whole and in events, with every member optional.
+
+const MAX_CONTENT_PARTS: usize = PARTS_PER_LIST as usize;
+
+object! {
+    /// A `response` object.
+    pub(super) struct Response<'a> {
+        pub(super) id: Text<'a>,
+        pub(super) model: Text<'a>,
+        pub(super) created_at: Count,
+        pub(super) service_tier: Text<'a>,
+        pub(super) status: Text<'a>,
+        pub(super) error: Raw<'a>,
+        pub(super) incomplete_details: Object<Incomplete<'a>>,
+        pub(super) output: Option<List<Raw<'a>>>,
+        /// All text of `output` once more; of some servers the only place of it.
+        pub(super) output_text: Text<'a>,
+        pub(super) usage: Raw<'a>,
+        /// xAI puts its `system_fingerprint` here.
+        pub(super) metadata: Object<Metadata<'a>>,
+    }
+}
+
+object! {
+    pub(super) struct Incomplete<'a> {
+        pub(super) reason: Text<'a>,
+    }
+}
+
+object! {
+    pub(super) struct Metadata<'a> {
+        pub(super) system_fingerprint: Text<'a>,
+    }
+}
+
+object! {
+    /// An element of `output`.
+    pub(super) struct Item<'a> {
+        pub(super) r#type as "type": Text<'a>,
+        pub(super) id: Text<'a>,
+        pub(super) status: Text<'a>,
+        pub(super) role: Text<'a>,
+        pub(super) phase: Text<'a>,
+        pub(super) call_id: Text<'a>,
+        pub(super) name: Text<'a>,
+        pub(super) arguments: Raw<'a>,
+        pub(super) content: Raw<'a>,
+        pub(super) summary: Raw<'a>,
+    }
+}
+
+object! {
+    /// A part of a message, of a reasoning item or of its summary.
+    pub(super) struct Part<'a> {
+        pub(super) r#type as "type": Text<'a>,
+        pub(super) text: Text<'a>,
+        pub(super) refusal: Text<'a>,
+        pub(super) annotations: List<Raw<'a>>,
+        pub(super) logprobs: List<Raw<'a>>,
+    }
+}
+
+object! {
+    /// An event of a stream.
+    pub(super) struct Event<'a> {
+        pub(super) r#type as "type": Text<'a>,
+        pub(super) output_index: Count,
+        pub(super) content_index: Count,
+        pub(super) summary_index: Count,
+        pub(super) item_id: Text<'a>,
+        pub(super) delta: Text<'a>,
+        pub(super) text: Text<'a>,
+        pub(super) refusal: Text<'a>,
+        pub(super) name: Text<'a>,
+        pub(super) arguments: Raw<'a>,
+        pub(super) input: Raw<'a>,
+        pub(super) code: Raw<'a>,
+        pub(super) diff: Raw<'a>,
+        pub(super) command: Raw<'a>,
+        pub(super) command_index: Count,
+        pub(super) logprobs: List<Raw<'a>>,
+        pub(super) annotation: Raw<'a>,
+        pub(super) part: Raw<'a>,
+        pub(super) item: Raw<'a>,
+        pub(super) response: Raw<'a>,
+    }
+}
+
+object! {
+    /// An event that brings what a command printed.
+    pub(super) struct ShellOutput<'a> {
+        pub(super) delta: Object<Printed<'a>>,
+    }
+}
+
+object! {
+    pub(super) struct Printed<'a> {
+        pub(super) stdout: Text<'a>,
+        pub(super) stderr: Text<'a>,
+    }
+}
+
+/// A part with its own text.
+pub(super) struct RawPart<'a> {
+    pub(super) part: Part<'a>,
+    pub(super) raw: Raw<'a>,
+}
+
+impl<'a> RawPart<'a> {
+    /// One part. A bare string is a part of nothing but this text.
+    pub(super) fn read(raw: Raw<'a>) -> Option<Self> {
+        let text: Text<'a> = raw.read()?;
+        let part = match text.0 {
+            Some(text) => Part {
+                text: Text(Some(text)),
+                ..Part::default()
+            },
+            None => raw.read().unwrap_or_default(),
+        };
+        Some(RawPart { part, raw })
+    }
+
+    /// The parts of a list; a bare string in its place is a list of one.
+    ///
+    /// # Errors
+    /// `too_large` if there are more parts than an item has room for.
+    pub(super) fn list(raw: Raw<'a>) -> Result<Vec<Self>, Error> {
+        match raw.text() {
+            Some(text) if text.starts_with('[') => {
+                let list: List<Raw<'a>> = raw.parse()?;
+                if list.0.len() > MAX_CONTENT_PARTS {
+                    return Err(too_many("parts in an item", MAX_CONTENT_PARTS));
+                }
+                Ok(list.0.into_iter().filter_map(RawPart::read).collect())
+            }
+            Some(text) if text.starts_with('"') => Ok(RawPart::read(raw).into_iter().collect()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What kind of content this is, and its text.
+    pub(super) fn content(&self) -> (PartKind, Cow<'_, str>) {
+        let text = |text: &'_ Text<'a>| text.0.clone().unwrap_or_default();
+        match self.part.r#type.as_deref().unwrap_or_default() {
+            "" | "output_text" | "text" | "input_text" => (PartKind::Text, text(&self.part.text)),
+            "refusal" => (PartKind::Refusal, text(&self.part.refusal)),
+            "reasoning_text" | "summary_text" | "reasoning" => {
+                (PartKind::Reasoning, text(&self.part.text))
+            }
+            _ => (PartKind::Opaque, Cow::Borrowed("")),
+        }
+    }
+}
+
+/// What a part of an item is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PartKind {
+    #[default]
+    Text,
+    Refusal,
+    Reasoning,
+    /// A type of part that the library has no place for.
+    Opaque,
+}
+
+// What the wire says and the library has no place for: nothing of it vanishes without a warning.
+
+/// Events that only report progress, or whose content the end of their item tells again.
+const REPEATED: &[&str] = &[
+    "response.in_progress",
+    "response.queued",
+    "response.output_item.added",
+    "response.content_part.added",
+    "response.reasoning_part.added",
+    "response.reasoning_summary_part.added",
+    "response.shell_call_command.added",
+    "response.shell_call_output_content.done",
+    "response.image_generation_call.partial_image",
+];
+
+/// Members that say to what an event belongs, and padding.
+const OBJECT_NAMES: &[&str] = &[
+    "type",
+    "sequence_number",
+    "output_index",
+    "content_index",
+    "summary_index",
+    "item_id",
+    "response_id",
+    "obfuscation",
+    "status",
+];
+
+/// The members of a response that have a place of their own, and those that repeat the request or the state.
+pub(super) const OF_RESPONSE: &[&str] = &[
+    "id",
+    "object",
+    "created_at",
+    "completed_at",
+    "status",
+    "error",
+    "incomplete_details",
+    "output",
+    "output_text",
+    "usage",
+    "model",
+    "service_tier",
+    "metadata",
+    // The request.
+    "background",
+    "conversation",
+    "frequency_penalty",
+    "include",
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
+
+/// The members of the last event.
+pub(super) const OF_LAST_EVENT: &[&str] = &["type", "sequence_number", "response"];
+
+/// The members of a message that have a place.
+pub(super) const OF_MESSAGE: &[&str] =
+    &["type", "id", "status", "role", "phase", "content", "object"];
+
+/// The members of a part that have a place.
+pub(super) const OF_PART: &[&str] = &["type", "text", "refusal", "annotations", "logprobs"];
+
+/// Hands out the members of an object that are none of `known` and say anything.
+pub(super) fn members<'a>(
+    object: Raw<'a>,
+    known: &[&str],
+    found: &mut dyn FnMut(&str, &'a str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let text = object.text().unwrap_or_default();
+    let mut result = Ok(());
+    if text.starts_with('{') {
+        // What cannot be read was refused before.
+        let _ = Reader::new(text).object(|name, reader| {
+            let value = reader.raw()?;
+            let says_nothing = matches!(value, "null" | "\"\"" | "[]" | "{}" | "false");
+            if !says_nothing && !known.contains(&name) && result.is_ok() {
+                result = found(name, value);
+            }
+            Ok(())
+        });
+    }
+    result
+}
+
+/// Whether an event of a type that is not known says anything that comes nowhere else.
+pub(super) fn says_something(name: &str, event: Raw<'_>) -> bool {
+    let mut found = false;
+    let _ = members(event, OBJECT_NAMES, &mut |_, _| {
+        found = true;
+        Ok(())
+    });
+    found && !REPEATED.contains(&name)
+}
+
+/// Token counts. Reasoning is part of the output, cached tokens part of the input.
+pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
+    object! {
+        struct UsageFields {
+            input_tokens: Count,
+            output_tokens: Count,
+            total_tokens: Count,
+            input_tokens_details: Object<Input>,
+            output_tokens_details: Object<Output>,
+        }
+    }
+    object! {
+        struct Input {
+            cached_tokens: Count,
+            cache_write_tokens: Count,
+            image_tokens: Count,
+            audio_tokens: Count,
+        }
+    }
+    object! {
+        struct Output {
+            reasoning_tokens: Count,
+        }
+    }
+    let wire: UsageFields = raw.read()?;
+    let input = wire.input_tokens_details.0.unwrap_or_default();
+    let output = wire.output_tokens_details.0.unwrap_or_default();
+    Some(Usage {
+        prompt_tokens: wire.input_tokens.0,
+        completion_tokens: wire.output_tokens.0,
+        total_tokens: wire.total_tokens.0,
+        cached_tokens: input.cached_tokens.0,
+        cache_write_tokens: input.cache_write_tokens.0,
+        image_tokens: input.image_tokens.0,
+        audio_tokens: input.audio_tokens.0,
+        reasoning_tokens: output.reasoning_tokens.0,
+        raw: raw.json(),
+        ..Usage::default()
+    })
+}
+
+#[cfg(test)]
+mod unknown_tests {
+    use super::*;
+    use crate::provider::kit::lenient;
+
+    fn raw(text: &str) -> Raw<'_> {
+        lenient::parse(text).unwrap()
+    }
+
+    #[test]
+    fn empty_member_is_ignored() {
+        let object = raw(r#"{"id":1,"a":null,"b":"","c":[],"d":{},"e":[0],"f":"x"}"#);
+        let names = |object| {
+            let mut names = Vec::new();
+            let mut found = |name: &str, value| {
+                names.push((name.to_owned(), value));
+                Ok(())
+            };
+            members(object, &["id"], &mut found).unwrap();
+            names
+        };
+        assert_eq!(names(object), [("e".into(), "[0]"), ("f".into(), "\"x\"")]);
+        assert!(names(raw("[1]")).is_empty());
+    }
+
+    #[test]
+    fn an_event_says_something_if_it_has_more_than_its_place() {
+        for (name, event, expected) in [
+            (
+                "response.new.delta",
+                r#"{"type":"x","item_id":"i","delta":"a"}"#,
+                true,
+            ),
+            (
+                "response.new.progress",
+                r#"{"type":"x","item_id":"i","output_index":1}"#,
+                false,
+            ),
+            (
+                "response.content_part.added",
+                r#"{"part":{"type":"output_text"}}"#,
+                false,
+            ),
+        ] {
+            assert_eq!(says_something(name, raw(event)), expected, "{name}");
+        }
     }
 }

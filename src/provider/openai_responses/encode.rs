@@ -1,6 +1,6 @@
 //! From a request to the body.
 
-use super::{encode_items, profile::ResponsesProfile};
+use super::{ResponsesProfile, encode_items};
 use crate::{
     ChatRequest, Error, Json, JsonSchema, Message, ReasoningEffort, ResponseFormat, Role, Tool,
     ToolChoice,

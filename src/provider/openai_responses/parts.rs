@@ -1,7 +1,7 @@
 //! How much of each part of an item has been handed out, and which part of the finished item it is.
 
-use super::types::PartKind;
-use crate::{Error, ErrorKind};
+use super::decode::PartKind;
+use crate::{Error, ErrorKind, json::Reader};
 use std::collections::BTreeMap;
 
 /// Part numbers between two items: each item has room for its own parts.
@@ -13,7 +13,7 @@ const MAX_CONTENT_PARTS: usize = 65_536;
 
 /// One of the two lists of parts that an item can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
+pub(super) enum PartList {
     /// The content of a message, or the summary of a reasoning item.
     First,
     /// The content of a reasoning item, which comes behind its summary.
@@ -25,11 +25,11 @@ pub(super) fn item_part(number: u32) -> u32 {
     number.saturating_mul(STRIDE)
 }
 
-impl List {
+impl PartList {
     fn start(self, number: u32) -> u32 {
         let skipped = match self {
-            List::First => 1,
-            List::Second => PARTS_PER_LIST.saturating_add(1),
+            PartList::First => 1,
+            PartList::Second => PARTS_PER_LIST.saturating_add(1),
         };
         item_part(number).saturating_add(skipped)
     }
@@ -165,7 +165,7 @@ impl Parts {
     /// whose deltas add up to this text.
     pub(super) fn completed(
         &mut self,
-        list: List,
+        list: PartList,
         number: u32,
         index: u64,
         flow: PartKind,
@@ -194,7 +194,7 @@ impl Parts {
     /// The second value tells whether parts were handed out that the finished list does not have.
     pub(super) fn align(
         &self,
-        list: List,
+        list: PartList,
         number: u32,
         finished: &[(PartKind, &str)],
     ) -> Result<(Vec<u32>, bool), Error> {
@@ -252,7 +252,7 @@ impl Parts {
     }
 
     /// The parts of a list that were handed out.
-    pub(super) fn of(&self, list: List, number: u32) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn of(&self, list: PartList, number: u32) -> impl Iterator<Item = u32> + '_ {
         self.states
             .range(list.range(number))
             .filter(|(_, seen)| seen.alias.is_none())
@@ -271,6 +271,84 @@ pub(super) fn too_many(what: &str, limit: usize) -> Error {
     )
 }
 
+// Whether two spellings of a call's arguments are the same command.
+
+/// Whether two JSON texts have the same values in the same order: white space and escapes may differ. Needs no memory.
+pub(super) fn same_arguments(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (Tokens(one), Tokens(other));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return one.0.is_empty() && other.0.is_empty(),
+            (Some(one), Some(other)) if one == other || same_string(one, other) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// A hash of the values of a JSON text, whatever its white space and its escapes.
+pub(super) fn hash_of(text: &str) -> u64 {
+    let mut tokens = Tokens(text);
+    let mut all = 0_u64;
+    let mut add = |token: &str| all = all.rotate_left(5) ^ hash(token);
+    for token in tokens.by_ref() {
+        match Reader::new(token).exact_string() {
+            Ok(string) if token.contains('\\') => {
+                add("\"");
+                add(&string);
+            }
+            _ => match token
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'))
+            {
+                Some(string) => {
+                    add("\"");
+                    add(string);
+                }
+                None => add(token),
+            },
+        }
+    }
+    add(tokens.0);
+    all
+}
+
+fn same_string(one: &str, other: &str) -> bool {
+    let escaped = one.contains('\\') || other.contains('\\');
+    let read = |text| Reader::new(text).exact_string().ok();
+    escaped && matches!((read(one), read(other)), (Some(one), Some(other)) if one == other)
+}
+
+/// The tokens of a JSON text. It ends early, with a rest, at what is no token.
+struct Tokens<'a>(&'a str);
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.0 = self.0.trim_ascii_start();
+        let bytes = self.0.as_bytes();
+        let length = match *bytes.first()? {
+            b'"' => {
+                let mut escaped = false;
+                let end = bytes.iter().skip(1).position(|&byte| {
+                    let ends = byte == b'"' && !escaped;
+                    escaped = byte == b'\\' && !escaped;
+                    ends
+                })?;
+                end.saturating_add(2)
+            }
+            b'{' | b'}' | b'[' | b']' | b',' | b':' => 1,
+            _ => bytes
+                .iter()
+                .position(|byte| byte.is_ascii_whitespace() || b"{}[],:\"".contains(byte))
+                .unwrap_or(bytes.len()),
+        };
+        let (token, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(token)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,14 +356,14 @@ mod tests {
     fn parts(seen: &[(u64, PartKind, &str)]) -> Parts {
         let mut parts = Parts::default();
         for (index, flow, text) in seen {
-            let part = List::First.part(0, *index);
+            let part = PartList::First.part(0, *index);
             parts.open(part, *flow).unwrap().1.add(text);
         }
         parts
     }
 
     fn aligned(seen: &[(u64, PartKind, &str)], finished: &[(PartKind, &str)]) -> (Vec<u32>, bool) {
-        parts(seen).align(List::First, 0, finished).unwrap()
+        parts(seen).align(PartList::First, 0, finished).unwrap()
     }
 
     #[test]
@@ -338,7 +416,7 @@ mod tests {
         let mut parts = parts(&[(1, PartKind::Text, "A")]);
         let mut completed = |index, text| {
             parts
-                .completed(List::First, 0, index, PartKind::Text, text)
+                .completed(PartList::First, 0, index, PartKind::Text, text)
                 .unwrap()
         };
         assert_eq!(completed(0, "A"), 2);
@@ -350,12 +428,42 @@ mod tests {
     // F81
     #[test]
     fn huge_index_allocates_nothing() {
-        let (first, second) = (List::First, List::Second);
+        let (first, second) = (PartList::First, PartList::Second);
         assert_eq!(first.part(1, u64::MAX), first.part(1, 2046));
         assert!(first.part(1, u64::MAX) < second.part(1, 0));
         assert!(second.part(1, u64::MAX) < item_part(2));
         let many = vec![(PartKind::Text, "x"); 2048];
         let error = Parts::default().align(first, 0, &many).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+}
+
+#[cfg(test)]
+mod arguments_tests {
+    use super::same_arguments;
+
+    #[test]
+    fn spellings_of_one_command_are_the_same_and_other_commands_are_not() {
+        for (one, other, expected) in [
+            (r#"{"a":1}"#, "{ \"a\" :\n1 } ", true),
+            (r#"{"a":"é \" x"}"#, r#"{"a":"\u00e9 \" x"}"#, true),
+            (r#"{"a":"\\"}"#, r#"{"a": "\\"}"#, true),
+            ("", "", true),
+            (r#"{"a":1}"#, r#"{"a":2}"#, false),
+            (r#"{"a":1}"#, r#"{"a":1.0}"#, false),
+            (
+                r#"{"a":18446744073709551616}"#,
+                r#"{"a":18446744073709551617}"#,
+                false,
+            ),
+            (r#"{"a":"x y"}"#, r#"{"a":"xy"}"#, false),
+            (r#"{"a":"x"#, r#"{"a":"y"#, false),
+            (r#"{"a":1}"#, r#"{"a":1}{}"#, false),
+            (r#"{"a":1 2}"#, r#"{"a":12}"#, false),
+            ("{}", "", false),
+        ] {
+            assert_eq!(same_arguments(one, other), expected, "{one} {other}");
+            assert_eq!(same_arguments(other, one), expected, "{other} {one}");
+        }
     }
 }

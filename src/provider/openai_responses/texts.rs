@@ -1,16 +1,15 @@
 //! Texts of items: messages, refusals and reasoning, in deltas and whole.
 
 use super::{
-    arguments,
-    items::Items,
+    decode::{self, Event, Item, PartKind, RawPart},
+    items::{Items, Source},
     output_items::Kind,
-    parts::{List, Remainder},
-    types::{Event, Item, PartKind, RawPart},
-    unknown,
+    parts::{self, PartList, Remainder, item_part},
 };
 use crate::{
     Error, ErrorKind, Json,
-    chat::{Citation, Logprobs, ProviderBlock},
+    chat::{Citation, Logprobs, ProviderBlock, ProviderData},
+    event::ToolCallProgress,
     provider::{
         ResponseBuilder,
         kit::{
@@ -26,7 +25,7 @@ impl Items {
     /// The text of a response that has no items.
     pub(super) fn bare_text(&mut self, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
         let number = self.slots.of(Some(0), None)?;
-        self.emit_part(List::First.part(number, 0), PartKind::Text, text, out)
+        self.emit_part(PartList::First.part(number, 0), PartKind::Text, text, out)
     }
 
     pub(super) fn text(
@@ -34,7 +33,7 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let part = self.delta(event, List::First, PartKind::Text, out)?;
+        let part = self.delta(event, PartList::First, PartKind::Text, out)?;
         if let Some(part) = part.filter(|_| !event.logprobs.0.is_empty()) {
             let seen = self.parts.open(part, PartKind::Text)?.1;
             seen.logprobs = seen.logprobs.saturating_add(event.logprobs.0.len());
@@ -48,7 +47,7 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        self.delta(event, List::First, PartKind::Refusal, out)
+        self.delta(event, PartList::First, PartKind::Refusal, out)
             .map(|_| ())
     }
 
@@ -57,7 +56,7 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        self.delta(event, List::First, PartKind::Reasoning, out)
+        self.delta(event, PartList::First, PartKind::Reasoning, out)
             .map(|_| ())
     }
 
@@ -66,7 +65,7 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        self.delta(event, List::Second, PartKind::Reasoning, out)
+        self.delta(event, PartList::Second, PartKind::Reasoning, out)
             .map(|_| ())
     }
 
@@ -75,7 +74,7 @@ impl Items {
         &mut self,
         event: &Event<'_>,
         flow: PartKind,
-        list: List,
+        list: PartList,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let whole = match flow {
@@ -99,7 +98,7 @@ impl Items {
     pub(super) fn part_done(
         &mut self,
         event: &Event<'_>,
-        list: List,
+        list: PartList,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let Some(part) = RawPart::read(event.part) else {
@@ -108,8 +107,8 @@ impl Items {
         let (mut flow, whole) = part.content();
         // The content of a reasoning item, as events of parts without a name of their own tell it.
         let list = match flow {
-            PartKind::Reasoning if list == List::First && event.summary_index.0.is_none() => {
-                List::Second
+            PartKind::Reasoning if list == PartList::First && event.summary_index.0.is_none() => {
+                PartList::Second
             }
             _ => list,
         };
@@ -127,10 +126,10 @@ impl Items {
         event: &Event<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        let (number, index) = self.locate(event, List::First, PartKind::Text)?;
+        let (number, index) = self.locate(event, PartList::First, PartKind::Text)?;
         let (part, seen) = self
             .parts
-            .open(List::First.part(number, index), PartKind::Text)?;
+            .open(PartList::First.part(number, index), PartKind::Text)?;
         if event.annotation.text().is_some() && !seen.closed {
             seen.citations = seen.citations.saturating_add(1);
             seen.citations_hash = cited(seen.citations_hash, event.annotation);
@@ -143,15 +142,15 @@ impl Items {
     fn locate(
         &mut self,
         event: &Event<'_>,
-        list: List,
+        list: PartList,
         flow: PartKind,
     ) -> Result<(u32, u64), Error> {
         let number = self
             .slots
             .of(event.output_index.0, event.item_id.non_empty())?;
         let (kind, index) = match (list, flow) {
-            (List::First, PartKind::Reasoning) => (Kind::Reasoning, event.summary_index),
-            (List::Second, _) => (Kind::Reasoning, event.content_index),
+            (PartList::First, PartKind::Reasoning) => (Kind::Reasoning, event.summary_index),
+            (PartList::Second, _) => (Kind::Reasoning, event.content_index),
             _ => (Kind::Message, event.content_index),
         };
         self.slots.is(number, kind);
@@ -162,7 +161,7 @@ impl Items {
     fn delta(
         &mut self,
         event: &Event<'_>,
-        list: List,
+        list: PartList,
         flow: PartKind,
         out: &mut ResponseBuilder,
     ) -> Result<Option<u32>, Error> {
@@ -190,7 +189,7 @@ impl Items {
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let list = RawPart::list(item.content)?;
-        self.list(number, List::First, None, &list, out)
+        self.list(number, PartList::First, None, &list, out)
     }
 
     pub(super) fn thoughts(
@@ -201,15 +200,15 @@ impl Items {
     ) -> Result<(), Error> {
         let thoughts = Some(PartKind::Reasoning);
         let (summary, content) = (RawPart::list(item.summary)?, RawPart::list(item.content)?);
-        self.list(number, List::First, thoughts, &summary, out)?;
-        self.list(number, List::Second, thoughts, &content, out)
+        self.list(number, PartList::First, thoughts, &summary, out)?;
+        self.list(number, PartList::Second, thoughts, &content, out)
     }
 
     /// A whole list of parts, all of them of this flow if one is given.
     fn list(
         &mut self,
         number: u32,
-        list: List,
+        list: PartList,
         flow: Option<PartKind>,
         parts: &[RawPart<'_>],
         out: &mut ResponseBuilder,
@@ -264,7 +263,7 @@ impl Items {
             self.logprobs(place, &part.part.logprobs.0, out)?;
         }
         if is_first && flow != PartKind::Reasoning {
-            self.unknown_members("a part of a message", part.raw, unknown::OF_PART, out);
+            self.unknown_members("a part of a message", part.raw, decode::OF_PART, out);
         }
         out.end_part(0, place)
     }
@@ -406,7 +405,7 @@ fn emit_logprobs(list: &[Raw<'_>], out: &mut ResponseBuilder) -> Result<(), Erro
 
 /// The hash of sources, one more than `before` has.
 fn cited(before: u64, annotation: Raw<'_>) -> u64 {
-    before.rotate_left(5) ^ arguments::hash_of(annotation.text().unwrap_or_default())
+    before.rotate_left(5) ^ parts::hash_of(annotation.text().unwrap_or_default())
 }
 
 /// Of a page, or of a file.
@@ -425,5 +424,158 @@ fn citation(annotation: Raw<'_>) -> Citation {
         title: owned(&wire.title).or_else(|| owned(&wire.filename)),
         cited_text: None,
         raw: annotation.json(),
+    }
+}
+
+// Calls of functions, whose arguments come in deltas and whole.
+
+impl Items {
+    /// A piece of arguments. Without the call's name it waits for it.
+    pub(super) fn arguments(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let number = self
+            .slots
+            .of(event.output_index.0, event.item_id.non_empty())?;
+        self.slots.is(number, Kind::Call);
+        let Some(delta) = event.delta.as_deref() else {
+            self.warn_unreadable(event, out);
+            return Ok(());
+        };
+        if self
+            .slots
+            .get(number)
+            .is_some_and(|slot| slot.has_arguments)
+        {
+            self.warn_late_delta(event, out);
+            return Ok(());
+        }
+        out.tool_arguments(0, item_part(number), delta)
+    }
+
+    /// All arguments of a call.
+    pub(super) fn arguments_done(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let number = self
+            .slots
+            .of(event.output_index.0, event.item_id.non_empty())?;
+        self.slots.is(number, Kind::Call);
+        let name = event.name.as_deref().unwrap_or_default();
+        self.check_name(number, name, out)?;
+        // Before its name comes nothing of a call is visible, so that its whole arguments can still replace others.
+        self.complete_arguments(number, event.arguments, out)?;
+        out.tool_start(0, item_part(number), "", name)?;
+        if let Some(slot) = self.slots.get(number) {
+            slot.has_arguments = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn call(
+        &mut self,
+        number: u32,
+        item: &Item<'_>,
+        json: Json,
+        source: Source,
+        is_first: bool,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let part = item_part(number);
+        let name = item.name.as_deref().unwrap_or_default();
+        let id = item.call_id.as_deref().unwrap_or_default();
+        self.check_name(number, name, out)?;
+        self.complete_arguments(number, item.arguments, out)?;
+        out.tool_start(0, part, id, name)?;
+        if let Some(call) = out.current_call(0, part)
+            && !id.is_empty()
+            && call.id != id
+        {
+            let message = format!(
+                "the call in `output[{number}]` was announced with another `call_id` than it was finished with; it keeps the first"
+            );
+            self.unknown.warn("call_id_differs", message, out);
+        }
+        if !is_first {
+            return Ok(());
+        }
+        out.tool_call_provider_data(0, part, ProviderData::new(&self.provider, json))?;
+        let has_arguments = self
+            .slots
+            .get(number)
+            .is_some_and(|slot| slot.has_arguments);
+        let is_open = matches!(item.status.as_deref(), Some("in_progress" | "incomplete"));
+        let is_empty = out
+            .current_call(0, part)
+            .is_some_and(|call| call.arguments.trim().is_empty());
+        if source == Source::Response && is_open && is_empty && !has_arguments {
+            // As if it were only announced: what the response ended with decides.
+            if let Some(slot) = self.slots.get(number) {
+                slot.done = false;
+            }
+            return Ok(());
+        }
+        if let Some(slot) = self.slots.get(number) {
+            slot.has_arguments = true;
+        }
+        self.has_call();
+        out.end_part(0, part)
+    }
+
+    /// One name in the announcement and another one at the end are two commands.
+    fn check_name(&self, number: u32, name: &str, out: &ResponseBuilder) -> Result<(), Error> {
+        match out.current_call(0, item_part(number)) {
+            Some(call) if ![&*call.name, ""].contains(&name) && !call.name.is_empty() => {
+                Err(Error::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "the call in `output[{number}]` was announced as `{}` and finished as `{}`",
+                        call.name.escape_debug(),
+                        name.escape_debug()
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All arguments of a call, of which some may have been handed out. None say nothing: some servers leave out at the end
+    /// what they have sent before.
+    fn complete_arguments(
+        &mut self,
+        number: u32,
+        arguments: Raw<'_>,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let part = item_part(number);
+        let whole = arguments.arguments()?;
+        let has_arguments = self
+            .slots
+            .get(number)
+            .is_some_and(|slot| slot.has_arguments);
+        let is_open = out.tool_call_progress(0, part) != Some(ToolCallProgress::Ended);
+        let come = out.current_call(0, part).map_or("", |call| &call.arguments);
+        if whole.is_empty() || *come == *whole || parts::same_arguments(come, &whole) {
+            return Ok(());
+        }
+        if let Some(rest) = whole.strip_prefix(come)
+            && is_open
+            && (come.is_empty() || !has_arguments)
+        {
+            return out.tool_arguments(0, part, rest);
+        }
+        if out.replace_arguments(0, part, &whole)? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Protocol,
+            format!(
+                "the arguments of the call in `output[{number}]` differ between its deltas and the finished call: it is not known which command was meant"
+            ),
+        ))
     }
 }

@@ -1,10 +1,13 @@
-//! Those who serve open models.
+//! Servers of those who make models, and of those who host open ones.
 
 use crate::{
     chat::Param,
     provider::{
-        BatchProfile,
-        openai_chat::{ChatProfile, EndMarker, ReasoningReplay, StreamUsage, ValueNaming},
+        BatchProfile, IdFormat,
+        openai_chat::{
+            ChatProfile, EndMarker, MediaPlacement, ReasoningReplay, StreamUsage, StructuredOutput,
+            ValueNaming,
+        },
     },
     schema::Dialects,
 };
@@ -199,5 +202,326 @@ pub const CRUSOE: ChatProfile = ChatProfile {
     reasoning: ReasoningReplay::Field("reasoning"),
     end_marker: EndMarker::Always,
     context_overflow: &["This model's maximum context length is"],
+    ..ChatProfile::BASE
+};
+
+/// Cerebras Inference. Sources: the official SDK's types and recorded traffic.
+///
+/// It refuses unknown members with 400 `wrong_api_format`, so extras are held against the list of those it knows. Its
+/// streams have no end marker. Its errors are flat. Reasoning of earlier turns goes back as `reasoning`.
+pub const CEREBRAS: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::CEREBRAS),
+    name: "cerebras",
+    schemas: Dialects::CEREBRAS,
+    base_url: "https://api.cerebras.ai/v1",
+    key_env: "CEREBRAS_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        &[
+            Param::MinTokens,
+            Param::LogitBias,
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningEffort,
+            Param::ReasoningFormat,
+            Param::DisableReasoning,
+            Param::ClearReasoning,
+            Param::PromptCacheKey,
+            Param::ServiceTier,
+            Param::ModelParameters,
+            Param::UserId,
+            Param::ResponseFormat,
+            Param::Prediction,
+        ],
+    ],
+    renamed: &[
+        (Param::MaxTokens, "max_completion_tokens"),
+        (Param::MinTokens, "min_completion_tokens"),
+        (Param::ClearReasoning, "clear_thinking"),
+    ],
+    extra: Some(&[
+        "clear_thinking",
+        "disable_reasoning",
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "min_completion_tokens",
+        "min_tokens",
+        "model",
+        "model_parameters",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "reasoning_effort",
+        "reasoning_format",
+        "response_format",
+        "seed",
+        "service_tier",
+        "stop",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+    ]),
+    stream_usage: StreamUsage::Requested,
+    reasoning: ReasoningReplay::Field("reasoning"),
+    developer_role: true,
+    end_marker: EndMarker::Never,
+    context_overflow: &["Please reduce the length of the messages or completion"],
+    check_path: "/tcp_warming",
+    ..ChatProfile::BASE
+};
+
+// Those who serve their own models.
+
+/// OpenAI. Reasoning is not in this wire; it stays with the provider.
+pub const OPENAI: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::OPENAI),
+    name: "openai",
+    results_wanted: true,
+    schemas: Dialects::OPENAI,
+    base_url: "https://api.openai.com/v1",
+    key_env: "OPENAI_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        ChatProfile::OPENAI,
+    ],
+    renamed: &[(Param::MaxTokens, "max_completion_tokens")],
+    stream_usage: StreamUsage::Requested,
+    call_id: IdFormat::new(1, 64),
+    tool_name: ChatProfile::TOOL_NAME,
+    media: MediaPlacement::UserMessages,
+    developer_role: true,
+    message_refusal: true,
+    end_marker: EndMarker::Always,
+    ..ChatProfile::BASE
+};
+
+/// Mistral refuses every unknown member with 422, `stream_options` and `name` among them; usage comes by itself. Thinking
+/// is a part of the content, in both directions.
+pub const MISTRAL: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::MISTRAL),
+    name: "mistral",
+    results_wanted: true,
+    schemas: Dialects::MISTRAL,
+    base_url: "https://api.mistral.ai/v1",
+    key_env: "MISTRAL_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        &[
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningEffort,
+            Param::PromptCacheKey,
+            Param::ResponseFormat,
+            Param::Prediction,
+        ],
+    ],
+    renamed: &[(Param::Seed, "random_seed")],
+    extra: Some(&["prompt_mode", "safe_prompt", "metadata"]),
+    stream_usage: StreamUsage::Always,
+    call_id: IdFormat::new(9, 9).only(""),
+    tool_name: ChatProfile::TOOL_NAME,
+    reasoning: ReasoningReplay::Thinking,
+    message_name: false,
+    tool_choice_required: "any",
+    end_marker: EndMarker::Always,
+    ..ChatProfile::BASE
+};
+
+/// DeepSeek. In thinking mode a turn with tool calls must come back with its `reasoning_content`.
+pub const DEEPSEEK: ChatProfile = ChatProfile {
+    name: "deepseek",
+    results_wanted: true,
+    base_url: "https://api.deepseek.com",
+    key_env: "DEEPSEEK_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        &[Param::ReasoningEffort, Param::ResponseFormat],
+    ],
+    renamed_values: THINKING_TYPE,
+    stream_usage: StreamUsage::Requested,
+    structured: StructuredOutput::Object,
+    reasoning: ReasoningReplay::Field("reasoning_content"),
+    required_reasoning: Some(""),
+    tool_name: ChatProfile::TOOL_NAME,
+    end_marker: EndMarker::Always,
+    context_overflow: &["This model's maximum context length is"],
+    ..ChatProfile::BASE
+};
+
+/// `thinking: {type}`, as several labs have it.
+const THINKING_TYPE: &[ValueNaming] = &[
+    ValueNaming::new(
+        Param::DisableReasoning,
+        "true",
+        "thinking.type",
+        "\"disabled\"",
+    ),
+    ValueNaming::new(
+        Param::DisableReasoning,
+        "false",
+        "thinking.type",
+        "\"enabled\"",
+    ),
+];
+
+/// xAI. A wrong key is a 400 here.
+pub const XAI: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::XAI),
+    name: "xai",
+    schemas: Dialects::XAI,
+    base_url: "https://api.x.ai/v1",
+    key_env: "XAI_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        ChatProfile::LOGPROBS,
+        &[
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningEffort,
+            Param::UserId,
+            Param::ResponseFormat,
+        ],
+    ],
+    renamed: &[(Param::MaxTokens, "max_completion_tokens")],
+    stream_usage: StreamUsage::Requested,
+    reasoning: ReasoningReplay::Field("reasoning_content"),
+    message_refusal: true,
+    end_marker: EndMarker::Always,
+    reasoning_apart: true,
+    ..ChatProfile::BASE
+};
+
+/// Perplexity has no tools. Every chunk repeats the whole message and the usage; streams may lack `[DONE]`.
+pub const PERPLEXITY: ChatProfile = ChatProfile {
+    name: "perplexity",
+    base_url: "https://api.perplexity.ai",
+    key_env: "PERPLEXITY_API_KEY",
+    params: &[
+        ChatProfile::PENALTIES,
+        &[
+            Param::MaxTokens,
+            Param::Temperature,
+            Param::TopP,
+            Param::TopK,
+            Param::Stop,
+            Param::ReasoningEffort,
+            Param::ResponseFormat,
+        ],
+    ],
+    stream_usage: StreamUsage::Always,
+    alternating_roles: true,
+    message_name: false,
+    ..ChatProfile::BASE
+};
+
+/// Z.ai (GLM models).
+pub const ZAI: ChatProfile = ChatProfile {
+    name: "zai",
+    base_url: "https://api.z.ai/api/paas/v4",
+    key_env: "ZAI_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        &[
+            Param::Seed,
+            Param::ReasoningEffort,
+            Param::ClearReasoning,
+            Param::UserId,
+            Param::ResponseFormat,
+        ],
+    ],
+    renamed: &[
+        (Param::ClearReasoning, "thinking.clear_thinking"),
+        (Param::UserId, "user_id"),
+    ],
+    renamed_values: THINKING_TYPE,
+    stream_usage: StreamUsage::Requested,
+    structured: StructuredOutput::Object,
+    reasoning: ReasoningReplay::Field("reasoning_content"),
+    end_marker: EndMarker::Always,
+    ..ChatProfile::BASE
+};
+
+/// Moonshot (Kimi models).
+pub const MOONSHOT: ChatProfile = ChatProfile {
+    name: "moonshot",
+    base_url: "https://api.moonshot.ai/v1",
+    key_env: "MOONSHOT_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::PENALTIES,
+        &[Param::N, Param::PromptCacheKey, Param::ResponseFormat],
+    ],
+    renamed_values: THINKING_TYPE,
+    stream_usage: StreamUsage::Requested,
+    reasoning: ReasoningReplay::Field("reasoning_content"),
+    // It takes an empty text for none.
+    required_reasoning: Some(" "),
+    end_marker: EndMarker::Always,
+    ..ChatProfile::BASE
+};
+
+/// Alibaba Cloud Model Studio (Qwen models), international.
+pub const ALIBABA: ChatProfile = ChatProfile {
+    name: "alibaba",
+    results_wanted: true,
+    base_url: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    key_env: "DASHSCOPE_API_KEY",
+    params: &[
+        ChatProfile::COMMON,
+        ChatProfile::LOGPROBS,
+        &[
+            Param::TopK,
+            Param::PresencePenalty,
+            Param::RepetitionPenalty,
+            Param::N,
+            Param::Seed,
+            Param::ParallelToolCalls,
+            Param::ReasoningMaxTokens,
+            Param::ResponseFormat,
+        ],
+    ],
+    renamed: &[(Param::ReasoningMaxTokens, "thinking_budget")],
+    renamed_values: &[
+        ValueNaming::new(Param::DisableReasoning, "true", "enable_thinking", "false"),
+        ValueNaming::new(Param::DisableReasoning, "false", "enable_thinking", "true"),
+    ],
+    stream_usage: StreamUsage::Requested,
+    end_marker: EndMarker::Always,
+    ..ChatProfile::BASE
+};
+
+/// Anthropic's compatibility layer, meant for trying out; its own wire has more.
+pub const ANTHROPIC: ChatProfile = ChatProfile {
+    name: "anthropic-openai",
+    results_wanted: true,
+    base_url: "https://api.anthropic.com/v1",
+    key_env: "ANTHROPIC_API_KEY",
+    params: &[ChatProfile::COMMON, &[Param::ParallelToolCalls]],
+    stream_usage: StreamUsage::Requested,
+    call_id: crate::provider::anthropic::CALL_ID,
+    tool_name: crate::provider::anthropic::TOOL_NAME,
+    end_marker: EndMarker::Sometimes,
     ..ChatProfile::BASE
 };

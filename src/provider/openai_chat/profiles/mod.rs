@@ -5,25 +5,21 @@
 //!
 //! A row of the table at the end of this file gives a profile its constructor: `groq(key) = GROQ;` makes `OpenAiChat::groq(key)`.
 
-mod cerebras;
-mod clouds;
 mod gateways;
 mod hosted;
-mod labs;
-mod local;
 
 use super::{ChatProfile, OpenAiChat};
-use crate::provider::kit::profile_table::profile_table;
+use crate::provider::kit::builder::profile_table;
 
-pub use cerebras::CEREBRAS;
-pub use clouds::{
+pub use gateways::{
     AZURE, AZURE_FOUNDRY, AZURE_V1, BEDROCK_MANTLE, CLOUDFLARE_WORKERS, DATABRICKS, GEMINI,
     SNOWFLAKE,
 };
 pub use gateways::{CLOUDFLARE, HUGGINGFACE, LITELLM, OPENROUTER, VERCEL};
+pub use gateways::{LLAMA_CPP, LM_STUDIO, OLLAMA, SGLANG, VLLM};
+pub use hosted::CEREBRAS;
+pub use hosted::{ALIBABA, ANTHROPIC, DEEPSEEK, MISTRAL, MOONSHOT, OPENAI, PERPLEXITY, XAI, ZAI};
 pub use hosted::{CRUSOE, DOUBLEWORD, FIREWORKS, GROQ, NVIDIA, SAMBANOVA, TOGETHER, VENICE};
-pub use labs::{ALIBABA, ANTHROPIC, DEEPSEEK, MISTRAL, MOONSHOT, OPENAI, PERPLEXITY, XAI, ZAI};
-pub use local::{LLAMA_CPP, LM_STUDIO, OLLAMA, SGLANG, VLLM};
 
 profile_table! {
     OpenAiChat, ChatProfile, "openai_chat::profiles::";

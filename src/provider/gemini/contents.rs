@@ -1,10 +1,6 @@
 //! From the conversation to `systemInstruction` and `contents`.
 
-use super::{
-    BLOCK_PROVIDER,
-    encode_part::{Blob, EncodedPart, FileData, FunctionCall, FunctionResponse, PartContent},
-    tool_rounds::ToolRounds,
-};
+use super::BLOCK_PROVIDER;
 use crate::{
     ChatRequest, ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
     chat::ProviderBlock,
@@ -13,8 +9,8 @@ use crate::{
         request::{HistorySupport, UnsupportedParams, data_url},
     },
 };
-use serde::Serialize;
-use std::collections::BTreeMap;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// What Gemini 3 takes in the place of the signature of a call that it did not make itself; without one it refuses the
 /// turn. Source: Google's guide to thought signatures.
@@ -393,5 +389,224 @@ fn sign_foreign(parts: &mut [EncodedPart<'_>]) {
         {
             more.set(name, value.clone());
         }
+    }
+}
+
+// Parts as they are written.
+
+/// A part and what is added to it, such as `thoughtSignature`.
+#[derive(Debug)]
+pub(super) struct EncodedPart<'a> {
+    pub(super) piece: PartContent<'a>,
+    pub(super) more: Option<JsonObject>,
+}
+
+#[derive(Debug)]
+pub(super) enum PartContent<'a> {
+    Text(&'a str),
+    InlineData(Blob<'a>),
+    FileData(FileData<'a>),
+    FunctionCall(FunctionCall<'a>),
+    FunctionResponse(FunctionResponse<'a>),
+    Thought(&'a str),
+    Opaque(&'a Json),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Blob<'a> {
+    pub(super) mime_type: &'a str,
+    pub(super) data: Cow<'a, str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FileData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mime_type: Option<&'a str>,
+    pub(super) file_uri: Cow<'a, str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FunctionCall<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Json>,
+    pub(super) name: &'a str,
+    pub(super) args: Json,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FunctionResponse<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Json>,
+    pub(super) name: &'a str,
+    pub(super) response: Json,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<EncodedPart<'a>>,
+}
+
+impl<'a> EncodedPart<'a> {
+    pub(super) fn new(piece: PartContent<'a>) -> Self {
+        EncodedPart { piece, more: None }
+    }
+
+    /// Whether this is a thought, or a signature that has no text.
+    pub(super) fn is_reasoning(&self) -> bool {
+        match &self.piece {
+            PartContent::Thought(_) => true,
+            PartContent::Opaque(raw) => JsonObject::read(raw.as_str()).is_some_and(|members| {
+                members.get(SIGNATURE).is_some()
+                    && members.iter().all(|(name, value)| match name {
+                        "text" => value.as_str() == "\"\"",
+                        other => matches!(other, SIGNATURE | "thought"),
+                    })
+            }),
+            _ => false,
+        }
+    }
+}
+
+impl Serialize for EncodedPart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let (PartContent::Opaque(raw), None) = (&self.piece, &self.more) {
+            return raw.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        match &self.piece {
+            PartContent::Text(text) => map.serialize_entry("text", text)?,
+            PartContent::Thought(text) => {
+                map.serialize_entry("text", text)?;
+                map.serialize_entry("thought", &true)?;
+            }
+            PartContent::InlineData(blob) => map.serialize_entry("inlineData", blob)?,
+            PartContent::FileData(file) => map.serialize_entry("fileData", file)?,
+            PartContent::FunctionCall(call) => map.serialize_entry("functionCall", call)?,
+            PartContent::FunctionResponse(response) => {
+                map.serialize_entry("functionResponse", response)?;
+            }
+            PartContent::Opaque(raw) => {
+                for (name, value) in JsonObject::read(raw.as_str())
+                    .iter()
+                    .flat_map(JsonObject::iter)
+                {
+                    map.serialize_entry(name, value)?;
+                }
+            }
+        }
+        for (name, value) in self.more.iter().flat_map(JsonObject::iter) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+// Calls and their results, turn by turn. Where the wire has no ids, a result belongs to its call by its position.
+
+/// The calls of the conversation, and the results of the current turn.
+#[derive(Debug, Default)]
+pub(super) struct ToolRounds<'a> {
+    calls: Vec<Call<'a>>,
+    /// Where the calls of the current turn begin.
+    first: usize,
+    results: Vec<ToolResponse<'a>>,
+    /// The content that is to have the results.
+    result_position: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Call<'a> {
+    id: &'a str,
+    name: &'a str,
+    wire_id: Option<Json>,
+    is_answered: bool,
+}
+
+#[derive(Debug)]
+struct ToolResponse<'a> {
+    order: usize,
+    response: EncodedPart<'a>,
+    /// What stands behind all results of the turn.
+    media: Vec<EncodedPart<'a>>,
+}
+
+/// What is known of the call that a result answers.
+#[derive(Debug)]
+pub(super) struct ResolvedCall<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) wire_id: Option<Json>,
+    /// The call's position among all.
+    pub(super) order: usize,
+}
+
+impl<'a> ToolRounds<'a> {
+    pub(super) fn call(&mut self, id: &'a str, name: &'a str, wire_id: Option<Json>) {
+        self.calls.push(Call {
+            id,
+            name,
+            wire_id,
+            is_answered: false,
+        });
+    }
+
+    /// The call that a result of this id answers: of the current turn the first without a result, else the last of the id.
+    pub(super) fn answer(&mut self, id: &str) -> ResolvedCall<'a> {
+        let is_open = |call: &Call<'_>| call.id == id && !call.is_answered;
+        let current = self.calls.get(self.first..).unwrap_or_default();
+        let at = current.iter().position(is_open);
+        let at = at.map(|at| at.saturating_add(self.first));
+        let at = at.or_else(|| self.calls.iter().rposition(|call| call.id == id));
+        match at.and_then(|at| Some((at, self.calls.get_mut(at)?))) {
+            Some((order, call)) => {
+                call.is_answered = true;
+                ResolvedCall {
+                    name: Some(call.name),
+                    wire_id: call.wire_id.clone(),
+                    order,
+                }
+            }
+            None => ResolvedCall {
+                name: None,
+                wire_id: None,
+                order: usize::MAX,
+            },
+        }
+    }
+
+    pub(super) fn result(
+        &mut self,
+        order: usize,
+        response: EncodedPart<'a>,
+        media: Vec<EncodedPart<'a>>,
+    ) {
+        self.results.push(ToolResponse {
+            order,
+            response,
+            media,
+        });
+    }
+
+    /// Whether the current message has results and the turn has no content for them.
+    pub(super) fn has_new_results(&self) -> bool {
+        self.result_position.is_none() && !self.results.is_empty()
+    }
+
+    pub(super) fn result_position(&mut self, place: usize) {
+        self.result_position = Some(place);
+    }
+
+    /// Ends the turn. Gives its results in the order of their calls, media behind them, and the place for them.
+    pub(super) fn end(&mut self) -> Option<(usize, Vec<EncodedPart<'a>>)> {
+        let place = self.result_position.take()?;
+        self.first = self.calls.len();
+        let mut results = std::mem::take(&mut self.results);
+        results.sort_by_key(|result| result.order);
+        let mut parts = Vec::with_capacity(results.len());
+        let mut media = Vec::new();
+        for mut result in results {
+            parts.push(result.response);
+            media.append(&mut result.media);
+        }
+        parts.append(&mut media);
+        Some((place, parts))
     }
 }
