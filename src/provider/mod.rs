@@ -44,6 +44,7 @@ pub use kit::{
     embed::{DecodedEmbeddings, EncodedEmbedRequest},
     errors, headers,
     id_format::IdFormat,
+    media::{MediaKind, MediaLimit},
 };
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;

@@ -14,10 +14,11 @@ mod types;
 
 use super::{
     Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest,
-    Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    Framing, IdFormat, MediaKind, MediaLimit, ModelPage, Provider, ProviderBuilder, ProviderCore,
+    ProviderDefaults,
     kit::{
         call_ids::{self, Links},
-        id_format, model,
+        id_format, media, model,
         vertex::{self, Vertex},
     },
 };
@@ -44,6 +45,11 @@ const VERSION: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("2023-06-01"),
 );
 const VERTEX_VERSION: &str = "vertex-2023-10-16";
+/// Of `api.anthropic.com`. Its refusals say `image exceeds 5 MB maximum` of the text in base64; a request has at most 32 MB.
+const MEDIA_LIMITS: &[MediaLimit] = &[
+    MediaLimit::of_base64(&[MediaKind::Image], 5 << 20),
+    MediaLimit::of_base64(MediaKind::ALL, 32 << 20),
+];
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// A server that speaks Anthropic's Messages.
@@ -55,6 +61,7 @@ pub struct Anthropic {
     core: ProviderCore,
     hosting: Hosting,
     server: encode::Server,
+    media_limits: &'static [MediaLimit],
     default_max_tokens: u64,
 }
 
@@ -252,6 +259,10 @@ impl BuildProvider for Anthropic {
         }
         Ok(Anthropic {
             server: encode::Server::at(core.name(), core.base_url()),
+            media_limits: match (&options.hosting, core.given_url()) {
+                (Hosting::Own, None) => MEDIA_LIMITS,
+                _ => &[],
+            },
             core,
             hosting: options.hosting,
             default_max_tokens: options.default_max_tokens,
@@ -274,6 +285,7 @@ impl Provider for Anthropic {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         id_format::check(self.name(), &request.tools, TOOL_NAME)?;
+        media::check(self.name(), &request.messages, self.media_limits)?;
         let links = Links::new(CALL_ID).with_results(self.name(), true);
         let request = &*call_ids::fit(request, links)?;
         let (request, altered) = schema::fit(request, self.name(), Dialects::ANTHROPIC)?;

@@ -14,11 +14,11 @@ mod types;
 
 use super::{
     Address, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
-    EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore,
-    ProviderDefaults,
+    EncodedRequest, Framing, IdFormat, MediaKind, MediaLimit, ModelPage, Provider, ProviderBuilder,
+    ProviderCore, ProviderDefaults,
     kit::{
         call_ids::{self, Links},
-        model,
+        media, model,
     },
 };
 use crate::{
@@ -42,6 +42,16 @@ const BLOCK_PROVIDER: &str = "bedrock";
 
 /// The service model's pattern of `ToolUseId`.
 const CALL_ID: IdFormat = IdFormat::new(1, 64).only("_.:-");
+
+/// A document has at most 4.5 MB, but for formats that some models take in any size. The number of bytes of a picture is up to
+/// the model. Source: "API restrictions" in the user guide.
+const MEDIA_LIMITS: &[MediaLimit] =
+    &[
+        MediaLimit::of_file(&[MediaKind::Document], 9 << 19).except(&[
+            "application/pdf",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ]),
+    ];
 
 /// The name that requests are signed for, on both planes.
 const SIGNING_NAME: &str = "bedrock";
@@ -260,6 +270,7 @@ impl Provider for Bedrock {
             true => ("/converse-stream", Framing::AwsEventStream),
             false => ("/converse", Framing::SingleBody),
         };
+        media::check(self.name(), &request.messages, MEDIA_LIMITS)?;
         let request = &*call_ids::fit(request, Links::new(CALL_ID))?;
         let (request, altered) = schema::fit(request, self.name(), Dialects::BEDROCK)?;
         let request = &*request;

@@ -3,7 +3,7 @@
 //!
 //! 1. [`builder`], [`base_url`], [`profile_table`], [`vertex`]: the options of a provider, and where it is.
 //! 2. [`core`]: what a provider keeps of these options, and the HTTP requests that it makes.
-//! 3. [`request`], [`json_object`]: encoding a request; what an API cannot say is refused or dropped with a warning.
+//! 3. [`request`], [`media`], [`json_object`]: encoding a request; what an API cannot say is refused or dropped with a warning.
 //! 4. [`call_ids`], [`result_places`], [`id_format`]: tool calls and results in the form and order that a server accepts.
 //! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with a warning for what is not known.
 //! 6. [`errors`], [`headers`]: what a failure means, request ids and rate limits.
@@ -20,6 +20,7 @@ pub(crate) mod id_format;
 pub(crate) mod json_object;
 pub(crate) mod lenient;
 pub(crate) mod logprobs;
+pub(crate) mod media;
 pub(crate) mod model;
 pub(crate) mod request;
 pub(crate) mod result_places;

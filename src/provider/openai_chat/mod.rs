@@ -14,13 +14,13 @@ mod types;
 
 use super::{
     Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
-    EncodedEmbedRequest, EncodedRequest, Framing, ModelPage, Provider, ProviderBuilder,
+    EncodedEmbedRequest, EncodedRequest, Framing, MediaLimit, ModelPage, Provider, ProviderBuilder,
     ProviderCore, ProviderDefaults,
     batch_api::openai::{Endpoint, OpenAiBatches},
     kit::{
         builder,
         call_ids::{self, Links},
-        errors, id_format, model,
+        errors, id_format, media, model,
     },
 };
 use crate::{
@@ -185,6 +185,7 @@ impl Provider for OpenAiChat {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         id_format::check(self.name(), &request.tools, self.profile.tool_name)?;
+        media::check(self.name(), &request.messages, self.profile.media_limits)?;
         let links = Links::new(self.profile.call_id);
         let links = links.with_results(self.name(), self.profile.results_wanted);
         let request = &*call_ids::fit(request, links)?;
@@ -383,6 +384,8 @@ pub struct ChatProfile {
     pub alternating_roles: bool,
     /// Which messages may have pictures, sound and documents.
     pub media: MediaPlacement,
+    /// How large pictures, sound and documents may be.
+    pub media_limits: &'static [MediaLimit],
     /// Whether the role `developer` is known; elsewhere it becomes `system`.
     pub developer_role: bool,
     /// Whether a message may have a `name`.
@@ -544,6 +547,7 @@ impl ChatProfile {
         text_only: &[],
         alternating_roles: false,
         media: MediaPlacement::AnyMessage,
+        media_limits: &[],
         developer_role: false,
         message_name: true,
         message_refusal: false,

@@ -14,12 +14,12 @@ mod texts;
 
 use super::{
     Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest, Framing,
-    ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    MediaLimit, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     batch_api::openai::{Endpoint, OpenAiBatches},
     kit::{
         builder::{self, profile_table},
         call_ids::{self, Links},
-        id_format, model,
+        id_format, media, model,
     },
     openai_chat::models,
 };
@@ -175,6 +175,7 @@ impl Provider for OpenAiResponses {
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
         id_format::check(self.name(), &request.tools, self.profile.tool_name)?;
+        media::check(self.name(), &request.messages, self.profile.media_limits)?;
         // With one of these the server has earlier turns.
         let continues = |(name, _): &(String, _)| {
             ["previous_response_id", "conversation"].contains(&name.as_str())
@@ -269,6 +270,8 @@ pub struct ResponsesProfile {
     pub vendors: &'static [&'static str],
     /// Its name for who the end user is.
     pub user_id_name: &'static str,
+    /// How large pictures, sound and documents may be.
+    pub media_limits: &'static [MediaLimit],
     /// Whether it keeps responses, so that `store` and `metadata` mean something.
     pub stores: bool,
     /// Whether `include` can ask it for `reasoning.encrypted_content`, with which reasoning goes on where nothing is stored.
@@ -292,6 +295,7 @@ impl ResponsesProfile {
         tool_name: IdFormat::ANY,
         vendors: &[],
         user_id_name: "user",
+        media_limits: &[],
         stores: true,
         encrypts_reasoning: false,
         schemas: Dialects::ANY,

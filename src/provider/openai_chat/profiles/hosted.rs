@@ -3,7 +3,7 @@
 use crate::{
     chat::Param,
     provider::{
-        BatchProfile, IdFormat,
+        BatchProfile, IdFormat, MediaKind, MediaLimit,
         openai_chat::{
             ChatProfile, EndMarker, MediaPlacement, ReasoningReplay, StreamUsage, StructuredOutput,
             ValueNaming,
@@ -28,6 +28,8 @@ pub const GROQ: ChatProfile = ChatProfile {
     name: "groq",
     schemas: Dialects::OPENAI_LIKE,
     base_url: "https://api.groq.com/openai/v1",
+    // Its documentation: a request with a picture in base64 has at most 4 MB, else the status is 413.
+    media_limits: &[MediaLimit::of_base64(&[MediaKind::Image], 4 << 20)],
     key_env: "GROQ_API_KEY",
     params: &[
         ChatProfile::COMMON,
