@@ -195,10 +195,10 @@ pub use chat::{
 };
 pub use client::{AsyncClient, Client, batch, compare, compat, health, observe};
 pub use embed::{request::EmbedRequest, response::EmbedResponse};
-pub use error::{Error, kind::ErrorKind};
+pub use error::{call_error::Error, kind::ErrorKind};
 pub use event::StreamEvent;
 pub use json::Json;
-pub use policy::{CallOptions, retry::RetryPolicy, timeouts_and_sizes::Timeouts};
+pub use policy::{call_options::CallOptions, retry::RetryPolicy, timeouts_and_sizes::Timeouts};
 pub use provider::kit::model::Model;
 pub use transport::{blocking::ChatStream, nonblocking::AsyncChatStream};
 

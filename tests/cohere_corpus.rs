@@ -1,5 +1,6 @@
 //! Compares every recorded exchange with Cohere's API, version 2, with an independent decoder.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,7 +15,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use support::{checks::Tally, corpus, corpus_checks::check_recording};
 use unifiedai::{
-    ChatRequest, ContentPart, Error, UnifiedChatResponse, provider::provider_for_recording,
+    ChatRequest, ContentPart, Error, UnifiedChatResponse,
+    transport::testing::provider_for_recording,
 };
 
 #[derive(Debug, Default, PartialEq)]

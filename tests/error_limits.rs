@@ -2,6 +2,7 @@
 //!
 //! The messages are from the providers' references and users' reports; names and numbers in them are made up.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +13,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::drive::{Answer, Arrival, chat};
-use unifiedai::{ChatRequest, Error, ErrorKind, provider::provider_for_recording};
+use unifiedai::{ChatRequest, Error, ErrorKind, transport::testing::provider_for_recording};
 
 const WIRES: &[&str] = &[
     "openai-chat",

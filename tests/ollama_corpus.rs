@@ -1,5 +1,6 @@
 //! Compares every recorded exchange with Ollama's own API with an independent decoder.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -13,7 +14,8 @@ mod support;
 use serde_json::Value;
 use support::{checks::Tally, corpus, corpus_checks::check_recording, drive, drive::Arrival};
 use unifiedai::{
-    ChatRequest, Error, UnifiedChatResponse, provider::provider_for_recording, sans_io::Exchange,
+    ChatRequest, Error, UnifiedChatResponse, sans_io::Exchange,
+    transport::testing::provider_for_recording,
 };
 
 #[derive(Debug, Default, PartialEq)]

@@ -1,5 +1,6 @@
 //! Compares every recorded exchange with the Responses API with an independent decoder.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,7 +15,7 @@ use serde_json::Value;
 use support::{checks::Tally, corpus, corpus_checks::check_recording, drive, drive::Arrival};
 use unifiedai::{
     ChatRequest, ContentPart, Error, ErrorKind, UnifiedChatResponse,
-    provider::provider_for_recording,
+    transport::testing::provider_for_recording,
 };
 
 /// Exchanges that are errors, and why.

@@ -1,6 +1,7 @@
 //! Items of the Responses API arrive in events, as finished items, and in the final response. A difference is an
 //! error if it changes an emitted command, else a warning. Content that is in only one of them is kept.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, FinishReason, UnifiedChatResponse,
-    provider::provider_for_recording,
+    transport::testing::provider_for_recording,
 };
 
 fn answer(events: &[Value]) -> Result<UnifiedChatResponse, unifiedai::Error> {

@@ -2,6 +2,7 @@
 //! the final response. Whatever is repeated, different or missing: the response is right, or an error or a warning
 //! says why not.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,7 +21,7 @@ use support::{
 };
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, FinishReason, StreamEvent, UnifiedChatResponse,
-    provider::{Provider, provider_for_recording},
+    provider::Provider, transport::testing::provider_for_recording,
 };
 
 fn provider() -> Arc<dyn Provider> {

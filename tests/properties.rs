@@ -34,8 +34,9 @@ use support::{
 use unifiedai::{
     ChatRequest, ErrorKind,
     chat::Warning,
-    provider::{Framing, Provider, provider_for_recording},
+    provider::{Framing, Provider},
     sans_io::{Accumulator, Exchange},
+    transport::testing::provider_for_recording,
 };
 
 struct Case {

@@ -49,7 +49,7 @@ chat::ImageDetail sans_io::ListModels observe::CallObservation sans_io::Retrieve
 batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
 codec::sse::SseError credentials::CredentialRequest provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
-provider::Address provider::AuthStyle provider::ProviderDefaults provider::anthropic::AnthropicOptions
+provider::Address provider::AuthStyle provider::MediaKind provider::MediaLimit provider::ProviderDefaults provider::anthropic::AnthropicOptions
 provider::gemini::GeminiOptions provider::openai_chat::OpenAiChatOptions
 provider::openai_responses::OpenAiResponsesOptions provider::openai_chat::EndMarker provider::openai_chat::ChatProfile
 provider::openai_chat::ReasoningReplay provider::openai_chat::ValueNaming

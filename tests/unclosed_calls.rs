@@ -1,7 +1,7 @@
 //! On APIs that close their content blocks, an announced call that was never closed is incomplete. A call after the
 //! finish reason is a call to execute.
 
-#![cfg(feature = "bedrock")]
+#![cfg(all(feature = "bedrock", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,7 +15,7 @@ use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
     ChatRequest, ContentPart, Error, ErrorKind, FinishReason, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::provider_for_recording,
+    transport::testing::provider_for_recording,
 };
 
 const ANTHROPIC: &str = "anthropic-messages";

@@ -1,6 +1,6 @@
 //! Nothing that a server sends is lost: it is typed, kept as received, or named in a warning.
 
-#![cfg(feature = "bedrock")]
+#![cfg(all(feature = "bedrock", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,7 +16,8 @@ use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
     ChatRequest, FinishReason, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, Provider, provider_for_recording},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, Provider},
+    transport::testing::provider_for_recording,
 };
 
 fn provider(wire: &str) -> Arc<dyn Provider> {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use unifiedai::{
     CallOptions, ChatRequest, Error, Model, RetryPolicy, UnifiedChatResponse,
-    provider::provider_for_recording,
     sans_io::{CallStart, Exchange, Input, Operation, Step},
-    transport::{RequestDelivery, Time, TransportError, TransportErrorKind},
+    transport::{
+        RequestDelivery, Time, TransportError, TransportErrorKind, testing::provider_for_recording,
+    },
 };
 
 /// One recorded exchange.

@@ -1,7 +1,10 @@
 use std::sync::Arc;
-use unifiedai::provider::{
-    Anthropic, AwsCredentials, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
-    Provider, provider_for_recording,
+use unifiedai::{
+    provider::{
+        Anthropic, AwsCredentials, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        Provider,
+    },
+    transport::testing::provider_for_recording,
 };
 
 /// A text that no output of the library may contain.

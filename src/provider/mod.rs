@@ -13,7 +13,6 @@ pub(crate) mod kit;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
-mod recording;
 
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model,
@@ -49,7 +48,6 @@ pub use kit::{
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
-pub use recording::provider_for_recording;
 
 /// A provider's wire. Object safe, so that programs can add their own.
 pub trait Provider: fmt::Debug + Send + Sync {

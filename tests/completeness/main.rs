@@ -2,6 +2,7 @@
 //! must be visible in the response, in its events or in a warning, unless the field is listed in `ignored.rs`.
 //!
 //! A field is tested at its first position in a response, and in a few responses of different providers.
+#![cfg(feature = "testing")]
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -27,7 +28,7 @@ use support::{
     corpus::{self, Recording},
     drive::{Answer, Arrival, Outcome, chat},
 };
-use unifiedai::provider::{Provider, provider_for_recording};
+use unifiedai::{provider::Provider, transport::testing::provider_for_recording};
 
 /// The number of responses in which each field is tested.
 const ANSWERS: usize = 3;

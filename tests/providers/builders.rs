@@ -2,7 +2,7 @@
 
 use http::Request;
 use unifiedai::{
-    ChatRequest, EmbedRequest, Error, ErrorKind,
+    ChatRequest, ContentPart, EmbedRequest, Error, ErrorKind,
     provider::{
         Anthropic, Auth, Bedrock, BuildProvider, Cohere, Gemini, Ollama, OpenAiChat,
         OpenAiResponses, Provider, ProviderBuilder, openai_chat::profiles,
@@ -169,4 +169,50 @@ fn the_last_way_to_authenticate_counts() {
         .build()
         .unwrap();
     assert!(matches!(azure.auth(), Auth::Header(name, _) if name == "api-key"));
+}
+
+// Each limit is documented or recorded: the sources are beside the data.
+#[test]
+fn media_that_the_server_refuses_for_their_size_are_not_sent() {
+    let image = |bytes| ContentPart::image("image/png", vec![0; bytes]);
+    let document = |kind: &str, bytes| ContentPart::document("a", kind, vec![0; bytes]);
+    let ask = |part| ChatRequest::new("m").user_parts(vec![part]);
+    let anthropic = Anthropic::new("k").unwrap();
+    let bedrock = Bedrock::new("us-east-1", "k").unwrap();
+    let groq = OpenAiChat::groq("k").unwrap();
+    let openai = OpenAiChat::new("k").unwrap();
+    let proxy = Anthropic::builder().base_url("https://proxy.test");
+    let proxy = proxy.build().unwrap();
+    let cases: [(&dyn Provider, ContentPart, Option<&str>); 8] = [
+        (&anthropic, image(3_932_160), None),
+        (
+            &anthropic,
+            image(3_932_161),
+            Some("5242884 bytes in base64"),
+        ),
+        (&anthropic, document("application/pdf", 4_000_000), None),
+        (&proxy, image(4_000_000), None),
+        (
+            &bedrock,
+            document("text/csv", 4_718_593),
+            Some("4718593 bytes"),
+        ),
+        (&bedrock, document("application/pdf", 4_718_593), None),
+        (&groq, image(3_145_729), Some("4194304")),
+        (&openai, image(3_145_729), None),
+    ];
+    for (provider, part, refusal) in cases {
+        let encoded = provider.encode_chat(&ask(part));
+        match refusal {
+            None => assert!(encoded.is_ok(), "{}", provider.name()),
+            Some(what) => {
+                let error = encoded.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                assert_eq!(error.code(), Some("media_too_large"));
+                for part in ["`messages[0].content[0]`", what, provider.name()] {
+                    assert!(error.message().contains(part), "{error}");
+                }
+            }
+        }
+    }
 }

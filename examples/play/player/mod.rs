@@ -20,8 +20,9 @@ use drive::{Clock, drive};
 use std::sync::Arc;
 use unifiedai::{
     CallOptions, ContentPart, Error, Message,
-    provider::{self, Provider, provider_for_recording},
+    provider::{self, Provider},
     sans_io::{CallStart, Exchange},
+    transport::testing::provider_for_recording,
 };
 
 /// A case that was played.

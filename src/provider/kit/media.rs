@@ -169,14 +169,14 @@ fn check_part(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ToolResult;
+    use crate::{Role, ToolResult};
 
     const PICTURES: MediaLimit = MediaLimit::of_base64(&[MediaKind::Image], 8);
     const DOCUMENTS: MediaLimit =
         MediaLimit::of_file(&[MediaKind::Document], 5).except(&["application/pdf"]);
 
     fn refusal(part: ContentPart) -> Option<String> {
-        let message = Message::user_parts(vec!["look".into(), part]);
+        let message = Message::new(Role::User, vec!["look".into(), part]);
         let error = check(
             "here",
             &[Message::user("hi"), message],
@@ -198,7 +198,7 @@ mod tests {
                 "`messages[1].content[1]` (image) has 12 bytes in base64: `here` accepts at most 8"
             )
         );
-        let mut result = ToolResult::text("c", "see");
+        let mut result = ToolResult::new("c", "see");
         result.content.push(picture(7));
         let inner = refusal(ContentPart::ToolResult(result)).unwrap();
         assert!(

@@ -7,8 +7,10 @@ mod cassette;
 mod format;
 mod mock;
 mod recorder;
+mod recording;
 mod redact;
 
 pub use cassette::Cassette;
 pub use mock::{MockBody, MockResponse, MockTransport};
 pub use recorder::{RecordedBody, Recorder};
+pub use recording::provider_for_recording;

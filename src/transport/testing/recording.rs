@@ -1,8 +1,12 @@
-use super::{
-    Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, openai_chat,
-    openai_responses,
+//! Providers that read recorded traffic.
+
+use crate::{
+    Error, ErrorKind,
+    provider::{
+        Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, openai_chat,
+        openai_responses,
+    },
 };
-use crate::{Error, ErrorKind};
 use std::sync::Arc;
 
 /// A provider whose batches are those of a profile: its own, or else that of the wire.
@@ -77,7 +81,7 @@ pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn P
         }
         #[cfg(feature = "bedrock")]
         "bedrock-converse" => {
-            let wire = super::Bedrock::builder()
+            let wire = crate::provider::Bedrock::builder()
                 .region("us-east-1")
                 .name(provider)
                 .base_url("http://127.0.0.1");
