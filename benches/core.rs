@@ -16,7 +16,7 @@
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use serde::Serialize;
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, sync::Arc, time::Duration};
 use unifiedai::{
     CallOptions, ChatRequest, Message,
     codec::sse::SseDecoder,
@@ -69,6 +69,53 @@ mod an_event {
                 black_box(serde_json::from_str::<serde::de::IgnoredAny>(event)).unwrap();
             }
         });
+    }
+
+    /// The baseline for the reader: `serde_json` reads it into a structure with the members that the decoder uses.
+    #[divan::bench]
+    fn floor_json_read_by_serde(bencher: Bencher<'_, '_>) {
+        let events: Vec<String> = (0..EVENTS).map(|n| event(n, true)).collect();
+        bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
+            for event in &events {
+                black_box(serde_json::from_str::<Chunk<'_>>(event)).unwrap();
+            }
+        });
+    }
+
+    #[derive(serde::Deserialize)]
+    #[expect(dead_code, reason = "read, and not used")]
+    struct Chunk<'a> {
+        #[serde(borrow)]
+        id: Option<Cow<'a, str>>,
+        choices: Vec<Choice<'a>>,
+        created: Option<u64>,
+        #[serde(borrow)]
+        model: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        system_fingerprint: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        usage: Option<&'a serde_json::value::RawValue>,
+    }
+
+    #[derive(serde::Deserialize)]
+    #[expect(dead_code, reason = "read, and not used")]
+    struct Choice<'a> {
+        index: Option<u64>,
+        #[serde(borrow)]
+        delta: Delta<'a>,
+        #[serde(borrow)]
+        finish_reason: Option<Cow<'a, str>>,
+    }
+
+    #[derive(serde::Deserialize)]
+    #[expect(dead_code, reason = "read, and not used")]
+    struct Delta<'a> {
+        #[serde(borrow)]
+        content: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        reasoning: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        tool_calls: Option<&'a serde_json::value::RawValue>,
     }
 
     #[divan::bench]

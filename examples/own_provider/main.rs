@@ -37,7 +37,7 @@ fn run() -> Result<(), Error> {
         ]),
         MockResponse::json(200, r#"{"text": "Hello again!", "why": "done"}"#),
     ]);
-    let client = Client::new(server, Parrot::new("https://parrot.test/v1", "my-key")?);
+    let client = Client::new(server, Parrot::new("my-key")?);
     let request = ChatRequest::new("ara").user("Hello!").max_tokens(20_u64);
 
     let mut stream = client.stream(&request)?;

@@ -1,13 +1,13 @@
 use bytes::Bytes;
-use http::{HeaderValue, Request, header, response};
+use http::response;
 use serde::Deserialize;
 use serde_json::json;
 use unifiedai::{
-    ChatRequest, Error, ErrorKind, FinishReason, Secret, Usage,
+    ChatRequest, Error, ErrorKind, FinishReason, Usage,
     chat::{Param, Warning},
     provider::{
-        Auth, BaseUrl, ChatDecoder, EncodedRequest, Frame, FrameOutcome, Framing, Provider,
-        ResponseBuilder,
+        Auth, BuildProvider, ChatDecoder, EncodedRequest, Frame, FrameOutcome, Framing, Provider,
+        ProviderBuilder, ProviderCore, ProviderDefaults, ResponseBuilder,
     },
 };
 
@@ -17,26 +17,38 @@ const KEY: u32 = 0;
 /// The API of Parrot, a server that does not exist: it has events and errors of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Parrot {
-    auth: Auth,
-    base_url: BaseUrl,
+    core: ProviderCore,
 }
 
 impl Parrot {
-    pub(crate) fn new(base_url: &str, key: &str) -> Result<Self, Error> {
-        let auth = Auth::Bearer(Secret::new(key)?.into());
-        let base_url = BaseUrl::parse(base_url)?;
-        base_url.check_secrecy(&auth)?; // no key over http:// to another machine
-        Ok(Parrot { auth, base_url })
+    pub(crate) fn new(key: &str) -> Result<Self, Error> {
+        Self::builder().api_key(key)?.build()
+    }
+
+    pub(crate) fn builder() -> ProviderBuilder<Self> {
+        ProviderBuilder::new()
+    }
+}
+
+impl BuildProvider for Parrot {
+    type Options = ();
+
+    fn defaults((): &()) -> ProviderDefaults {
+        ProviderDefaults::new("parrot", "https://parrot.test/v1", "PARROT_API_KEY")
+    }
+
+    fn from_core(core: ProviderCore, (): ()) -> Result<Self, Error> {
+        Ok(Parrot { core })
     }
 }
 
 impl Provider for Parrot {
     fn name(&self) -> &str {
-        "parrot"
+        self.core.name()
     }
 
     fn auth(&self) -> &Auth {
-        &self.auth
+        self.core.auth()
     }
 
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
@@ -63,18 +75,14 @@ impl Provider for Parrot {
             "limit": request.max_tokens,
             "live": request.stream,
         });
-        let mut http = Request::post(self.base_url.join("/talk")?)
-            .body(Bytes::from(body.to_string()))
-            .map_err(|e| Error::new(ErrorKind::InvalidRequest, e.to_string()))?;
-        let json = HeaderValue::from_static("application/json");
-        http.headers_mut().insert(header::CONTENT_TYPE, json);
         let framing = match request.stream {
             true => Framing::Sse,
             false => Framing::SingleBody,
         };
-        let mut encoded = EncodedRequest::new(http, framing);
-        encoded.warnings = warnings;
-        Ok(encoded)
+        let uri = self.core.url("/talk")?;
+        Ok(self
+            .core
+            .post_chat(uri, body.to_string(), framing, warnings))
     }
 
     fn chat_decoder(&self, _: &ChatRequest) -> Box<dyn ChatDecoder> {
