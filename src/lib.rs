@@ -184,17 +184,16 @@ pub mod transport;
 
 pub use auth::Secret;
 pub use chat::{
-    finish::FinishReason,
     message::{Message, Role},
     params::{JsonSchema, ReasoningEffort, ResponseFormat},
     part::{ContentPart, Media},
     request::ChatRequest,
-    response::UnifiedChatResponse,
+    response::{FinishReason, UnifiedChatResponse},
     tool::{Tool, ToolCall, ToolChoice, ToolResult},
     usage::Usage,
 };
 pub use client::{AsyncClient, Client, batch, compare, compat, health, observe};
-pub use embed::{request::EmbedRequest, response::EmbedResponse};
+pub use embed::request::{EmbedRequest, EmbedResponse};
 pub use error::{call_error::Error, kind::ErrorKind};
 pub use event::StreamEvent;
 pub use json::Json;

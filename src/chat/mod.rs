@@ -1,6 +1,5 @@
 //! The types of a chat: request, messages, tools and response.
 
-pub(crate) mod finish;
 pub(crate) mod message;
 mod metrics;
 mod openai_json;

@@ -1,6 +1,6 @@
 use crate::{
-    ContentPart, Error, ErrorKind, FinishReason, Json, Message, Usage, chat::CallMetrics,
-    error::excerpt,
+    ContentPart, Error, ErrorKind, Json, Message, Usage, chat::CallMetrics, error::excerpt,
+    string_enum::wire_enum,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -499,6 +499,28 @@ fn code_block(text: &str) -> Option<&str> {
 
 fn as_seconds<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     value.map(|value| value.as_secs_f64()).serialize(serializer)
+}
+
+wire_enum! {
+    /// The reason why the model stopped, in OpenAI's terms. The provider's own word is in
+    /// [`Choice::native_finish_reason`](crate::chat::Choice::native_finish_reason).
+    FinishReason {
+        /// A natural end, or one of the stop sequences.
+        Stop = "stop",
+        /// The token limit or the context window was reached; the text is cut off.
+        Length = "length",
+        /// The model called tools and waits for their results.
+        ToolCalls = "tool_calls",
+        /// The provider withheld or cut the text.
+        ContentFilter = "content_filter",
+    }
+}
+
+impl FinishReason {
+    /// Whether the end of the response may be missing: a limit, a filter or an unknown reason stopped it.
+    pub(crate) fn is_cut(&self) -> bool {
+        !matches!(self, FinishReason::Stop | FinishReason::ToolCalls)
+    }
 }
 
 #[cfg(test)]

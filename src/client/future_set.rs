@@ -1,3 +1,8 @@
+//! A set of futures.
+//!
+//! `FuturesUnordered` of `futures-util` does this too. It brings four crates (`futures-task`, `futures-util`, `pin-project-lite`,
+//! `slab`), with which the tree of the core would have more than the 25 that CI allows.
+
 use std::{
     collections::{BTreeSet, VecDeque},
     future::Future,

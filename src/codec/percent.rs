@@ -1,5 +1,7 @@
 //! Percent-encoding of one component of a URL.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
 /// Encodes one path segment or one part of a query: every byte outside `A-Z a-z 0-9 - . _ ~`, so that a model id with
 /// `/`, `?`, `#` or `%` stays one segment.
 ///
@@ -10,26 +12,22 @@ pub fn encode_segment(text: &str) -> Option<String> {
         return None;
     }
     let mut encoded = Vec::with_capacity(text.len());
-    encode_into(text.as_bytes(), b"", &mut encoded);
+    encode_into(text.as_bytes(), SEGMENT, &mut encoded);
     String::from_utf8(encoded).ok()
 }
 
-/// Encodes every byte that is neither unreserved nor one of `keep`.
-pub(crate) fn encode_into(bytes: &[u8], keep: &[u8], out: &mut Vec<u8>) {
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || keep.contains(byte) {
-            out.push(*byte);
-        } else {
-            out.extend_from_slice(&[b'%', hex_digit(byte >> 4), hex_digit(byte & 15)]);
-        }
-    }
-}
+/// All bytes but the unreserved ones of RFC 3986: `A-Z a-z 0-9 - . _ ~`. Hexadecimal digits are in upper case, as AWS signs them.
+pub(crate) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
-/// Upper case, as AWS requires in signatures.
-fn hex_digit(nibble: u8) -> u8 {
-    *b"0123456789ABCDEF"
-        .get(usize::from(nibble))
-        .unwrap_or(&b'0')
+/// Encodes the bytes of `reserved` and all that are not ASCII.
+pub(crate) fn encode_into(bytes: &[u8], reserved: &'static AsciiSet, out: &mut Vec<u8>) {
+    for piece in percent_encode(bytes, reserved) {
+        out.extend_from_slice(piece.as_bytes());
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! Dates of RFC 3339.
+//!
+//! The crate `time` parses them too. It brings five crates, with which the tree of the core would have more than the 25 that CI
+//! allows. `httpdate`, which is in the tree, parses HTTP dates only.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,6 @@
 //! Bodies of requests to token endpoints. They are wiped when the last copy is dropped.
 
-use crate::codec::percent::encode_into;
+use crate::codec::percent::{SEGMENT, encode_into};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
@@ -18,9 +18,9 @@ impl Form {
         if !self.0.is_empty() {
             self.0.push(b'&');
         }
-        encode_into(name.as_bytes(), b"", &mut self.0);
+        encode_into(name.as_bytes(), SEGMENT, &mut self.0);
         self.0.push(b'=');
-        encode_into(value.as_bytes(), b"", &mut self.0);
+        encode_into(value.as_bytes(), SEGMENT, &mut self.0);
         self
     }
 
@@ -45,7 +45,7 @@ pub(crate) fn wiped(bytes: Zeroizing<Vec<u8>>) -> Bytes {
 /// One value as it stands in a query.
 pub(crate) fn encoded(value: &str) -> String {
     let mut out = Vec::new();
-    encode_into(value.as_bytes(), b"", &mut out);
+    encode_into(value.as_bytes(), SEGMENT, &mut out);
     String::from_utf8(out).unwrap_or_default()
 }
 

@@ -1,7 +1,6 @@
 //! Embeddings: vectors of texts.
 
 pub(crate) mod request;
-pub(crate) mod response;
 pub(crate) mod vectors;
 
 pub use request::{EmbedEncoding, EmbeddingInputType};

@@ -5,7 +5,10 @@ use super::{
     limits::{self, Limit},
     phrases,
 };
-use crate::ErrorKind;
+use crate::{
+    Error, ErrorKind,
+    codec::{ndjson::NdjsonError, sse::SseError},
+};
 use ErrorKind::*;
 
 /// The kind of a failure: by the provider's code, then its type, then the status, and by the limit that its message
@@ -189,6 +192,40 @@ fn by_error_code(word: &str, status: u16) -> Option<ErrorKind> {
         "invalid_request_error" | "INVALID_ARGUMENT" => BadRequest,
         _ => return None,
     })
+}
+
+// Converts the codecs' errors to errors of a call.
+
+impl From<SseError> for Error {
+    fn from(error: SseError) -> Self {
+        let kind = match error {
+            SseError::EventTooLarge { .. } => ErrorKind::TooLarge,
+            _ => ErrorKind::Protocol,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
+
+impl From<NdjsonError> for Error {
+    fn from(error: NdjsonError) -> Self {
+        let kind = match error {
+            NdjsonError::LineTooLong { .. } => ErrorKind::TooLarge,
+            _ => ErrorKind::Protocol,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
+
+#[cfg(feature = "bedrock")]
+impl From<crate::codec::event_stream::EventStreamError> for Error {
+    fn from(error: crate::codec::event_stream::EventStreamError) -> Self {
+        use crate::codec::event_stream::EventStreamError;
+        let kind = match error {
+            EventStreamError::MessageTooLarge { .. } => ErrorKind::TooLarge,
+            _ => ErrorKind::Protocol,
+        };
+        Error::new(kind, error.to_string())
+    }
 }
 
 #[cfg(test)]

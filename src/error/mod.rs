@@ -3,7 +3,6 @@
 mod body;
 pub(crate) mod call_error;
 mod classify;
-mod framing;
 pub(crate) mod kind;
 mod limits;
 mod phrases;

@@ -176,7 +176,7 @@ fn the_last_way_to_authenticate_counts() {
 fn media_that_the_server_refuses_for_their_size_are_not_sent() {
     let image = |bytes| ContentPart::image("image/png", vec![0; bytes]);
     let document = |kind: &str, bytes| ContentPart::document("a", kind, vec![0; bytes]);
-    let ask = |part| ChatRequest::new("m").user_parts(vec![part]);
+    let ask = |part| ChatRequest::new("m").user_parts(vec![part, "look".into()]);
     let anthropic = Anthropic::new("k").unwrap();
     let bedrock = Bedrock::new("us-east-1", "k").unwrap();
     let groq = OpenAiChat::groq("k").unwrap();

@@ -1,7 +1,7 @@
 //! The canonical form of a request, which both sides hash.
 
 use super::{hex, timestamp::Timestamp};
-use crate::codec::percent::encode_into;
+use crate::codec::percent::{SEGMENT, encode_into};
 use http::{
     HeaderMap, HeaderName, Method,
     header::{AUTHORIZATION, HOST},
@@ -109,7 +109,7 @@ fn canonical_path(path: &str, out: &mut Vec<u8>) {
     }
     for segment in &segments {
         out.push(b'/');
-        encode_into(segment.as_bytes(), b"", out);
+        encode_into(segment.as_bytes(), SEGMENT, out);
     }
     if segments.is_empty() || ["/", "/.", "/.."].iter().any(|end| path.ends_with(end)) {
         out.push(b'/');
@@ -159,7 +159,7 @@ fn recode(text: &str) -> Vec<u8> {
         };
     }
     let mut encoded = Vec::with_capacity(text.len());
-    encode_into(&decoded, b"", &mut encoded);
+    encode_into(&decoded, SEGMENT, &mut encoded);
     encoded
 }
 

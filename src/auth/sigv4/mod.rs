@@ -4,7 +4,6 @@
 
 mod canonical;
 mod credentials;
-mod key;
 mod signature;
 mod signer;
 #[cfg(test)]

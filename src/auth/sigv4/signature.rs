@@ -4,13 +4,18 @@ use super::{
     canonical::{CanonicalRequest, Signable},
     credentials::AwsCredentials,
     hex,
-    key::SigningKey,
     timestamp::Timestamp,
 };
-use crate::{Error, ErrorKind, auth::Secret, codec::percent::encode_into};
+use crate::{
+    Error, ErrorKind,
+    auth::Secret,
+    codec::percent::{SEGMENT, encode_into},
+};
+use hmac::{Hmac, Mac};
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -70,7 +75,7 @@ pub(super) fn presign(
     let scope = scope(&time, region, service);
     let encoded = |text: &str| {
         let mut out = Vec::new();
-        encode_into(text.as_bytes(), b"", &mut out);
+        encode_into(text.as_bytes(), SEGMENT, &mut out);
         String::from_utf8(out).unwrap_or_default()
     };
     let credential = [credentials.access_key.expose(), "/", &scope].concat();
@@ -106,4 +111,30 @@ pub(super) fn string_to_sign(
         time.text,
         hex(&Sha256::digest(&*canonical.text))
     )
+}
+
+// The signing key.
+
+/// Signs all requests of one day, region and service.
+pub(super) struct SigningKey(Zeroizing<[u8; 32]>);
+
+impl SigningKey {
+    pub(super) fn derive(secret_key: &Secret, day: &str, region: &str, service: &str) -> Self {
+        let secret = Zeroizing::new(["AWS4", secret_key.expose()].concat());
+        let mut key = hmac(secret.as_bytes(), day.as_bytes());
+        for part in [region, service, "aws4_request"] {
+            key = hmac(&*key, part.as_bytes());
+        }
+        SigningKey(key)
+    }
+
+    pub(super) fn sign(&self, text: &str) -> String {
+        hex(&*hmac(&*self.0, text.as_bytes()))
+    }
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
+    // HMAC accepts a key of any length, so this default is unreachable.
+    let mac = Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(message).finalize());
+    Zeroizing::new(mac.map(|mac| mac.into_bytes().into()).unwrap_or_default())
 }

@@ -1,9 +1,10 @@
 //! Encodes a message to bytes.
 
 use super::{
-    error::{EventStreamError, malformed},
-    header::{HeaderValue, MAX_VALUE},
-    prelude::{MAX_HEADERS, OVERHEAD},
+    EventStreamError,
+    decoder::{MAX_HEADERS, OVERHEAD},
+    malformed,
+    message::{HeaderValue, MAX_VALUE},
 };
 
 /// Encodes one message, for tests and for servers.

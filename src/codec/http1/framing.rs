@@ -1,6 +1,6 @@
 //! The framing of the body: by a length, by chunks (RFC 9112, 7.1), or by the end of the connection.
 
-use super::error::{Http1Error, chunk_error, header_error};
+use super::{Http1Error, chunk_error, header_error};
 use http::{
     HeaderMap, StatusCode, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},

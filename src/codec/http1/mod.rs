@@ -5,16 +5,66 @@
 //! and an unknown transfer coding are errors.
 
 mod decoder;
-mod error;
 mod framing;
-mod headers;
-mod lines;
 mod request;
 #[cfg(test)]
 mod testing;
 
 pub use self::{
     decoder::{ResponseDecoder, ResponsePart},
-    error::Http1Error,
     request::encode_request,
 };
+
+// Errors of the encoder and the decoder.
+
+/// Why a request cannot be encoded, or a response cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Http1Error {
+    /// The request cannot be sent as HTTP/1.1.
+    #[error("the request cannot be sent as HTTP/1.1: {problem}")]
+    #[non_exhaustive]
+    Request {
+        /// The part of the request, and why it cannot be sent.
+        problem: &'static str,
+    },
+    /// The received bytes are not an HTTP/1 response.
+    #[error("the response is not HTTP/1")]
+    NotHttp,
+    /// The headers or the trailers are malformed.
+    #[error("the response headers are malformed: {problem}")]
+    #[non_exhaustive]
+    Headers {
+        /// The rule of RFC 9112 that they violate.
+        problem: &'static str,
+    },
+    /// The headers or the trailers exceed the limit.
+    #[error("the response headers are larger than {limit} bytes")]
+    #[non_exhaustive]
+    HeadersTooLarge {
+        /// [`Http1Limits`](super::Http1Limits)' limit, in bytes.
+        limit: usize,
+    },
+    /// The chunked encoding of the body is malformed.
+    #[error("the response body has an invalid chunked encoding: {problem}")]
+    #[non_exhaustive]
+    Chunk {
+        /// The part of the encoding that is wrong.
+        problem: &'static str,
+    },
+    /// The connection was closed before the response was complete.
+    #[error("the connection was closed {within}")]
+    #[non_exhaustive]
+    Truncated {
+        /// The position in the response.
+        within: &'static str,
+    },
+}
+
+pub(super) fn header_error(problem: &'static str) -> Http1Error {
+    Http1Error::Headers { problem }
+}
+
+pub(super) fn chunk_error(problem: &'static str) -> Http1Error {
+    Http1Error::Chunk { problem }
+}

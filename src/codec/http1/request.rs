@@ -1,6 +1,6 @@
 //! Encodes a request.
 
-use super::error::Http1Error;
+use super::Http1Error;
 use bytes::Bytes;
 use http::{
     Method, Request,

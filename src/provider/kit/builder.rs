@@ -252,6 +252,14 @@ impl<P: BuildProvider> ProviderBuilder<P> {
         self
     }
 
+    /// Changes the options that only this provider has. For authors of providers: the providers of this crate have a method for
+    /// each of theirs.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut P::Options)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
     /// The provider.
     ///
     /// # Errors
@@ -398,8 +406,6 @@ fn expand(provider: &str, template: &str, params: &[(String, String)]) -> Result
         None => Ok(url),
     }
 }
-
-// A table of profiles, and a constructor for each row.
 
 /// Rows are `name(arguments) = PROFILE;`. Each becomes a function of the provider that makes it with the profile: the argument
 /// `key` is the key, every other one is what the profile's address leaves open. `TABLE` has all profiles.

@@ -1,6 +1,11 @@
 //! Where Google Cloud's Vertex AI is, and how its paths are made.
 
-use crate::{Error, ErrorKind, codec::percent::encode_into, provider::ProviderDefaults};
+use crate::{
+    Error, ErrorKind,
+    codec::percent::{SEGMENT, encode_into},
+    provider::ProviderDefaults,
+};
+use percent_encoding::AsciiSet;
 
 /// What is fixed on Vertex AI for a provider of this name. Its address follows from project and location.
 pub(crate) fn defaults(name: &'static str) -> ProviderDefaults {
@@ -73,7 +78,8 @@ pub(crate) fn model_segments(path: &str) -> Result<String, Error> {
 /// One segment. `@` stands in the ids of models with a date and is sent as it is.
 fn segment(text: &str) -> Result<String, Error> {
     let mut encoded = Vec::with_capacity(text.len());
-    encode_into(text.as_bytes(), b"@", &mut encoded);
+    const MODEL: &AsciiSet = &SEGMENT.remove(b'@');
+    encode_into(text.as_bytes(), MODEL, &mut encoded);
     match (text, String::from_utf8(encoded)) {
         ("" | "." | "..", _) | (_, Err(_)) => Err(invalid("a model's id", text)),
         (_, Ok(encoded)) => Ok(encoded),
