@@ -1,5 +1,6 @@
 //! Providers' batches and files: what is sent, what recorded and hand-made answers mean, and a run's whole life.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 use unifiedai::{
     ErrorKind,
     policy::SizeLimits,
-    provider::{Provider, provider_for_recording},
+    provider::Provider,
     provider_batch::{
         BatchAnswer, BatchCall, BatchInput, ItemOutcome, NewBatch, NewFile, ResultSource,
         decode_chat, decode_embeddings,
     },
+    transport::testing::provider_for_recording,
 };
 
 struct Recording {
