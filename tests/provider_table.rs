@@ -45,7 +45,7 @@ const ROWS: [(&str, &str); 24] = [
 #[test]
 fn the_table_of_the_readme_is_what_the_providers_encode() {
     let mut table = String::from(
-        "| | tools | parallel calls off | JSON schema | pictures | documents | reasoning effort | embeddings | list of models |\n|---|---|---|---|---|---|---|---|---|\n",
+        "| | tools | parallel calls off | JSON schema | pictures | documents | reasoning effort | embeddings | list of models | own batches |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (title, name) in ROWS {
         let provider = provider::from_env(name, Some("http://127.0.0.1:1")).unwrap();
@@ -59,7 +59,7 @@ fn the_table_of_the_readme_is_what_the_providers_encode() {
     );
 }
 
-fn cells(provider: &dyn Provider) -> [bool; 8] {
+fn cells(provider: &dyn Provider) -> [bool; 9] {
     let request = || ChatRequest::new("m").user("Hello.");
     let schema = serde_json::json!({
         "type": "object",
@@ -102,7 +102,8 @@ fn cells(provider: &dyn Provider) -> [bool; 8] {
         .encode_embed(&EmbedRequest::new(model).text("Hi."), 0)
         .is_ok();
     let models = provider.encode_models(None).is_ok();
+    let batches = provider.batch_api().is_some();
     [
-        tools, parallel, schema, pictures, documents, reasoning, embeddings, models,
+        tools, parallel, schema, pictures, documents, reasoning, embeddings, models, batches,
     ]
 }
