@@ -268,7 +268,7 @@ fn options_of_one_call_do_not_affect_others() {
 fn chat_within(response: MockResponse, timeouts: Timeouts) -> (Result<String, ErrorKind>, u64) {
     let options = || {
         let options = CallOptions::default().retry(RetryPolicy::none());
-        options.timeouts(timeouts.clone())
+        options.timeouts(timeouts)
     };
     let script = MockTransport::new([response]);
     let client = Client::new(script.clone(), provider()).with_options(options());
