@@ -1,5 +1,10 @@
 //! JSON that is passed through without interpretation: schemas, provider blocks, extra fields, raw bodies. Also the
 //! JSON reader and writer.
+//!
+//! The reader is private. It reads one pass into the final place, accepts what servers send wrongly (a member of another type, a
+//! member given twice, half of a surrogate pair), and counts what a text becomes in memory against one budget. Reading through
+//! `serde_json` cost 18,000 instructions more a call and 3,000 more an event (docs/performance.md). `against_serde` compares the
+//! two on whole documents. A provider outside of this crate uses `serde`.
 
 #[cfg(test)]
 mod against_serde;
