@@ -6,7 +6,7 @@ use super::{
     fetch::{FETCH_LIMIT, Moment},
     token::Expiry,
 };
-use crate::Error;
+use crate::{Error, sans_io::shifted};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -301,12 +301,8 @@ fn remaining(token: &Token, timing: Timing, moment: Moment) -> Option<Duration> 
             Some(end.saturating_since(moment.now))
         }
         Expiry::At(end) => {
-            let shift = Duration::from_secs(timing.skew.unsigned_abs());
-            let end = match timing.skew < 0 {
-                true => end.checked_add(shift),
-                false => end.checked_sub(shift),
-            };
-            let left = end.and_then(|end| end.duration_since(moment.wall).ok());
+            let server = shifted(moment.wall, timing.skew);
+            let left = end.duration_since(server).ok();
             Some(left.unwrap_or(Duration::ZERO))
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     provider::{Auth, Provider, kit::errors::parse_wait},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, response};
+use http::{HeaderValue, response};
 use std::time::{Duration, SystemTime};
 use unifiedai_transport::{RequestDelivery, TransportError, TransportErrorKind};
 
@@ -153,33 +153,5 @@ pub(super) fn is_signed(auth: &Auth) -> bool {
         #[cfg(feature = "bedrock")]
         Auth::SigV4(_) => true,
         _ => false,
-    }
-}
-
-/// A clock difference below this does not invalidate a signature (AWS allows five minutes).
-const TOLERATED_SKEW_SECONDS: i64 = 240;
-
-/// The largest correction of the signing time. Without a limit, a server could obtain signatures for any future date.
-/// A clock that runs on local time instead of UTC is off by at most 14 hours (UTC+14:00, the largest offset in IANA's
-/// time zone database), plus an hour of daylight saving time. A clock that is further off must be corrected by its
-/// user.
-const MAX_SKEW_SECONDS: i64 = 15 * 60 * 60;
-
-/// Server time minus ours in seconds, by the response's `date`; `None` if it does not explain a failed signature, or
-/// exceeds the limit.
-pub(crate) fn clock_skew(headers: &HeaderMap, wall: SystemTime) -> Option<i64> {
-    let date = headers.get(http::header::DATE)?.to_str().ok()?;
-    let server = httpdate::parse_http_date(date).ok()?;
-    let skew = seconds_between(wall, server);
-    (TOLERATED_SKEW_SECONDS..=MAX_SKEW_SECONDS)
-        .contains(&skew.abs())
-        .then_some(skew)
-}
-
-fn seconds_between(ours: SystemTime, theirs: SystemTime) -> i64 {
-    let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
-    match theirs.duration_since(ours) {
-        Ok(ahead) => seconds(ahead),
-        Err(behind) => seconds(behind.duration()).saturating_neg(),
     }
 }

@@ -6,25 +6,22 @@ use super::{
     credentials::{CallCredentials, Fetching},
     deadlines::Deadlines,
     errors::{
-        circuit_open, clock_skew, error_summary, http_error, is_signed, misuse,
-        rate_limited_locally, timeout_error, transport_error,
+        circuit_open, error_summary, http_error, misuse, rate_limited_locally, timeout_error,
+        transport_error,
     },
     operation::BodyOutcome,
 };
 use crate::{
     Error, ErrorKind, Secret,
     chat::{Attempt, RawHeaders, Warning},
-    credentials::{Claim, Fetch, FetchPoll, Moment},
+    credentials::{Claim, Fetch, FetchPoll},
     error::{TimeoutKind, scrub},
     policy::{AcquireOutcome, AttemptReport, FallbackTarget},
     provider::{Framing, kit::headers},
 };
 use bytes::Bytes;
 use http::{Method, Request, response};
-use std::{
-    task::Waker,
-    time::{Duration, SystemTime},
-};
+use std::task::Waker;
 use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 
 /// How often a request that was certainly not processed is repeated without counting as a retry.
@@ -455,16 +452,6 @@ impl<O: Operation> Exchange<O> {
             }
         }
     }
-
-    /// Both clocks as the transport has them, without what was learned of a server's.
-    fn moment(&self) -> Moment {
-        let wall = self.start.wall_clock;
-        let elapsed = self.now.saturating_since(self.start.now);
-        Moment {
-            now: self.now,
-            wall: wall.checked_add(elapsed).unwrap_or(wall),
-        }
-    }
 }
 
 /// # The end of a call
@@ -607,7 +594,7 @@ impl<O: Operation> Exchange<O> {
         O::is_streamed(&self.target.request) && self.operation.is_visible()
     }
 
-    fn is_over_time(&self) -> bool {
+    pub(super) fn is_over_time(&self) -> bool {
         self.deadlines.total() <= self.now
     }
 
@@ -707,45 +694,5 @@ impl<O: Operation> Exchange<O> {
             limits,
             self.wall_clock_now(),
         )
-    }
-
-    /// A refused signature may be due to a wrong clock: takes the time of day from the response's `date`.
-    /// Returns whether to sign and send again.
-    fn learn_clock_skew(&mut self, error: &Error) -> bool {
-        let refused = matches!(
-            error.kind(),
-            ErrorKind::Authentication | ErrorKind::PermissionDenied
-        );
-        if self.clock_skew_retried
-            || !refused
-            || !is_signed(self.target.provider.auth())
-            || self.is_over_time()
-        {
-            return false;
-        }
-        let State::Body {
-            error_headers: Some(head),
-            ..
-        } = &self.state
-        else {
-            return false;
-        };
-        let Some(skew) = clock_skew(&head.headers, self.wall_clock_now()) else {
-            return false;
-        };
-        self.clock_skew_retried = true;
-        self.skew = self.skew.saturating_add(skew);
-        true
-    }
-
-    fn wall_clock_now(&self) -> SystemTime {
-        let wall = self.moment().wall;
-        let shift = Duration::from_secs(self.skew.unsigned_abs());
-        let shifted = if self.skew < 0 {
-            wall.checked_sub(shift)
-        } else {
-            wall.checked_add(shift)
-        };
-        shifted.unwrap_or(wall)
     }
 }

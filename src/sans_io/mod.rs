@@ -18,6 +18,7 @@
 //! | any | `cancel`, `handle` of an unexpected input | `Done(Err)` |
 
 mod body;
+mod clock;
 mod credentials;
 mod deadlines;
 mod errors;
@@ -48,7 +49,7 @@ use std::{
 use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
 pub use crate::event::Accumulator;
-pub(crate) use errors::clock_skew;
+pub(crate) use clock::{clock_skew, shifted};
 pub use operation::{
     CallBatchApi, Chat, CheckProvider, Embed, ListModels, Operation, RetrieveModel,
 };

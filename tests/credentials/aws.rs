@@ -412,6 +412,43 @@ fn an_instance_gives_the_keys_of_its_role() {
 }
 
 #[test]
+fn bedrock_is_called_with_the_keys_of_a_container() {
+    let keys = unifiedai_loopback::AwsKeys {
+        session_token: Some("session+/=token".to_owned()),
+        ..unifiedai_loopback::AwsKeys::default()
+    };
+    let config = unifiedai_loopback::Config {
+        aws: Some(keys),
+        ..unifiedai_loopback::Config::fast()
+    };
+    // It checks signatures as AWS does.
+    let bedrock = unifiedai_loopback::Loopback::start(config).unwrap();
+    let agent = Fake::start(|_, _| {
+        reply(
+            200,
+            format!(
+                r#"{{"AccessKeyId":"AKIDLOOPBACK","SecretAccessKey":"loopback-secret","Token":"session+/=token","Expiration":"{}"}}"#,
+                in_an_hour()
+            ),
+        )
+    });
+    let source = environment(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent.origin)]).aws();
+    let provider = unifiedai::provider::Bedrock::builder()
+        .region("us-east-1")
+        .base_url(bedrock.origin())
+        .credentials(source);
+    let client = Client::new(UreqTransport::new(), provider.build().unwrap());
+    let ask = || {
+        ChatRequest::new("amazon.nova-lite-v1:0")
+            .user("hi")
+            .max_tokens(50)
+    };
+    assert!(!client.chat(ask()).unwrap().text().is_empty());
+    assert!(client.stream(ask()).unwrap().into_response().is_ok());
+    assert_eq!(agent.count(), 1);
+}
+
+#[test]
 fn what_is_configured_and_fails_is_the_end_of_the_chain() {
     let sts = Fake::start(|_, _| sts_error(403, "AccessDenied", "no"));
     let imds = Fake::start(instance);

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "bedrock")]
 mod aws;
+mod clouds;
 mod providers;
 
 use super::names;
@@ -42,16 +43,12 @@ pub fn from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>,
     use crate::provider::openai_chat::profiles;
     match name {
         "anthropic" => built(at(Anthropic::builder(), base_url).read_env()?),
-        "azure-anthropic" => built(providers::anthropic_on_azure(
-            &variable, &read_file, base_url,
-        )?),
-        "vertex-anthropic" => built(providers::anthropic_on_vertex(
+        "azure-anthropic" => built(clouds::anthropic_on_azure(&variable, &read_file, base_url)?),
+        "vertex-anthropic" => built(clouds::anthropic_on_vertex(
             &variable, &read_file, base_url,
         )?),
         "gemini" => built(at(Gemini::builder(), base_url).read_env()?),
-        "vertex" => built(providers::gemini_on_vertex(
-            &variable, &read_file, base_url,
-        )?),
+        "vertex" => built(clouds::gemini_on_vertex(&variable, &read_file, base_url)?),
         "cohere" => built(at(Cohere::builder(), base_url).read_env()?),
         "ollama" => built(at(Ollama::builder(), base_url).read_env()?),
         #[cfg(feature = "bedrock")]

@@ -12,11 +12,11 @@ use crate::{
         wire,
     },
     provider::{AwsCredentials, Signer},
-    sans_io::clock_skew,
+    sans_io::{clock_skew, shifted},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A role to assume.
 #[derive(Clone, Debug, Default)]
@@ -101,15 +101,6 @@ pub(crate) async fn send_signed(
         }
         return Ok(response);
     }
-}
-
-fn shifted(wall: SystemTime, skew: i64) -> SystemTime {
-    let shift = Duration::from_secs(skew.unsigned_abs());
-    let shifted = match skew < 0 {
-        true => wall.checked_sub(shift),
-        false => wall.checked_add(shift),
-    };
-    shifted.unwrap_or(wall)
 }
 
 fn sending() -> Sending {
@@ -275,6 +266,7 @@ fn unescaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn the_request_is_that_of_botocore() {
