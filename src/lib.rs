@@ -63,7 +63,7 @@
 //! |---|---|---|
 //! | [`Send`](crate::sans_io::Step::Send) | drop any open response; send the request within its deadlines | [`Input::Headers`](crate::sans_io::Input::Headers) once status and headers are received, else [`Input::TransportError`](crate::sans_io::Input::TransportError) |
 //! | [`Receive`](crate::sans_io::Step::Receive) | read more of the body, no longer than the deadline | [`Input::Body`](crate::sans_io::Input::Body), [`Input::BodyEnd`](crate::sans_io::Input::BodyEnd) at the end of the HTTP body, [`Input::TransportError`](crate::sans_io::Input::TransportError); nothing if the deadline passed |
-//! | [`Supply`](crate::sans_io::Step::Supply) | read or write a file, or run a process, for a source of [`credentials`]; a driver that does not just polls again | [`Input::Supplied`](crate::sans_io::Input::Supplied) |
+//! | [`Supply`](crate::sans_io::Step::Supply) | read or write a file, or run a process, for a source of [`credentials`]; a driver without this polls again | [`Input::Supplied`](crate::sans_io::Input::Supplied) |
 //! | [`Sleep`](crate::sans_io::Step::Sleep) | drop any response; wait until the given time | nothing |
 //! | [`Event`](crate::sans_io::Step::Event) | pass the event to the application | nothing |
 //! | [`Done`](crate::sans_io::Step::Done) | drop any response; call [`into_result`](crate::sans_io::Exchange::into_result) | nothing |

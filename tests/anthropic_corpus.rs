@@ -46,7 +46,7 @@ fn request(recording: &Recording) -> ChatRequest {
 }
 
 #[test]
-fn every_recorded_exchange_comes_out_right() {
+fn every_recorded_exchange_is_decoded_correctly() {
     let recordings = recordings();
     let (mut tally, mut wrong, mut ran) = (Tally::default(), Vec::new(), BTreeMap::new());
     for recording in &recordings {

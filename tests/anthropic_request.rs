@@ -312,7 +312,7 @@ fn instructions_are_separate() {
 }
 
 #[test]
-fn a_conversation_begun_elsewhere_goes_on() {
+fn a_conversation_from_another_provider_continues() {
     let cited = ContentPart::Text {
         text: "as they say".into(),
         citations: ["web_search_result_location", "url_citation"]

@@ -41,7 +41,7 @@ struct Tally {
 }
 
 #[test]
-fn every_recorded_exchange_comes_out_right() {
+fn every_recorded_exchange_is_decoded_correctly() {
     let recordings = corpus::load("bedrock-converse", None);
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     for recording in &recordings {

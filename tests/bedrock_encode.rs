@@ -134,7 +134,7 @@ fn params_missing_in_converse_are_errors_or_warnings() {
     let cases = [
         (
             ask().top_k(5),
-            "`top_k` (models that have it take it in `additionalModelRequestFields`)",
+            "`top_k` (models with this parameter accept it in `additionalModelRequestFields`)",
         ),
         (ask().reasoning_max_tokens(5), "`reasoning_max_tokens`"),
         (
@@ -151,8 +151,8 @@ fn params_missing_in_converse_are_errors_or_warnings() {
             ask().response_format(ResponseFormat::JsonObject),
             "`json_object`",
         ),
-        (ask().extra("top_k", &5).unwrap(), "member `top_k`"),
-        (ask().extra("modelId", "x").unwrap(), "member `modelId`"),
+        (ask().extra("top_k", &5).unwrap(), "field `top_k`"),
+        (ask().extra("modelId", "x").unwrap(), "field `modelId`"),
     ];
     for (request, what) in cases {
         let message = refused(&request);
@@ -385,7 +385,7 @@ fn media_are_blocks_of_their_own() {
         (&json!("a-pdf"), "document_renamed")
     );
     let alone = ChatRequest::new("m").user_parts(vec![document()]);
-    assert!(refused(&alone).contains("wants a text beside a document"));
+    assert!(refused(&alone).contains("requires a text next to a document"));
 }
 
 #[test]
@@ -424,13 +424,13 @@ fn tools_have_a_schema_and_the_choice_is_a_union() {
         if without.tool_choice == Some(ToolChoice::Auto) {
             assert_eq!(body(&without), body(&ask()));
         } else {
-            assert!(refused(&without).contains("there are none"));
+            assert!(refused(&without).contains("`tools` is empty"));
         }
     }
     let named = |name: &str| ask().tool(Tool::function(name, "", &json!({})).unwrap());
     for name in ["", "a.b", "a b", &"x".repeat(65)] {
         assert!(
-            refused(&named(name)).contains("cannot be a tool's name"),
+            refused(&named(name)).contains("is not a valid tool name"),
             "{name}"
         );
     }
@@ -438,7 +438,7 @@ fn tools_have_a_schema_and_the_choice_is_a_union() {
         provider: "other".into(),
         definition: Json::new(&1).unwrap(),
     };
-    assert!(refused(&ask().tool(others)).contains("a tool of `other`"));
+    assert!(refused(&ask().tool(others)).contains("a provider tool of `other`"));
 }
 
 #[test]
@@ -456,7 +456,7 @@ fn tools_are_omitted_only_if_the_conversation_has_no_calls() {
     assert_eq!(sent["toolConfig"]["tools"].as_array().unwrap().len(), 1);
     assert_eq!(warnings.len(), 1);
     let message = refused(&with_calls(ask()));
-    assert!(message.contains("wants the tools"), "{message}");
+    assert!(message.contains("requires `tools`"), "{message}");
     let own = with_calls(ask())
         .extra(
             "toolConfig",
@@ -476,13 +476,10 @@ fn conversations_invalid_for_converse_are_refused_with_a_reason() {
     };
     let asked = |parts| ask().tool(add()).message(assistant(parts));
     let cases = [
-        (
-            ChatRequest::new("m").system("x"),
-            "needs a message of the user",
-        ),
+        (ChatRequest::new("m").system("x"), "requires a user message"),
         (
             ChatRequest::new("m").assistant("x").user("y"),
-            "begin with the user",
+            "begin with a user message",
         ),
         (asked(vec![call("x", "{}")]), "ends with tool call `x`"),
         (
@@ -495,7 +492,7 @@ fn conversations_invalid_for_converse_are_refused_with_a_reason() {
         ),
         (
             asked(vec![call("x", "{}")]).message(results(&["x", "z"])),
-            "a tool result for `z`, but no such call",
+            "a tool result for `z`, but the messages before it contain no such call",
         ),
         (
             asked(vec![call("x", "[1]")]).message(results(&["x"])),
@@ -507,34 +504,34 @@ fn conversations_invalid_for_converse_are_refused_with_a_reason() {
         ),
         (
             asked(vec![ContentPart::image("image/png", &b"a"[..])]),
-            "something else than text and tool calls",
+            "content other than text and tool calls",
         ),
         (
             ask().message(Message::new(
                 Role::System,
                 vec![ContentPart::image("image/png", &b"a"[..])],
             )),
-            "instructions that are not text",
+            "a system message that is not text",
         ),
         (
             ask().message(Message::new(Role::User, vec![call("x", "{}")])),
-            "is not the assistant's",
+            "is not an assistant message",
         ),
         (
             ask().message(assistant(vec![
                 call("x", "{}"),
                 results(&["x"]).content.remove(0),
             ])),
-            "has a tool's result",
+            "has a tool result",
         ),
         (
             ask().user_parts(vec![ContentPart::image_url("https://x/y.png")]),
-            "does not fetch a picture",
+            "does not fetch web URLs",
         ),
     ];
     for (request, what) in cases {
         let message = refused(&request);
-        assert!(message.contains(what), "{message} does not say {what}");
+        assert!(message.contains(what), "{message} does not contain {what}");
     }
 }
 

@@ -25,7 +25,7 @@ fn cerebras() -> Arc<dyn Provider> {
 }
 
 #[test]
-fn every_recorded_exchange_comes_out_right() {
+fn every_recorded_exchange_is_decoded_correctly() {
     let recordings = corpus::load("openai-chat", Some("cerebras"));
     let (mut tally, mut wrong, mut models) = (Tally::default(), Vec::new(), 0);
     for recording in &recordings {

@@ -154,7 +154,7 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
 }
 
 #[test]
-fn every_recorded_exchange_comes_out_right() {
+fn every_recorded_exchange_is_decoded_correctly() {
     let recordings = corpus::load("cohere-v2", None);
     let provider = provider_for_recording("cohere", "cohere-v2").unwrap();
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());

@@ -210,7 +210,7 @@ data: {"type":"message_stop"}
 
 // unsigned-thinking
 #[test]
-fn unsigned_thinking_goes_back_to_its_server_and_to_no_other() {
+fn unsigned_reasoning_is_sent_back_only_to_its_server() {
     let urls = [
         "https://api.kimi.com/coding/v1",
         "https://api.deepseek.com/anthropic/v1",
@@ -250,7 +250,7 @@ fn unsigned_thinking_goes_back_to_its_server_and_to_no_other() {
 
 // unsigned-thinking
 #[test]
-fn a_signature_goes_back_wherever_it_is_from() {
+fn signed_reasoning_is_sent_back_to_any_url() {
     let messages = json!([
         text("user", "q"),
         turn(
@@ -524,7 +524,7 @@ fn first_foreign_call_of_each_step_gets_a_placeholder_signature() {
 
 // foreign-signatures
 #[test]
-fn own_signatures_go_back_and_none_is_added() {
+fn own_signatures_are_sent_back_and_none_is_added() {
     let own = |data: Value| json!({"type": "tool_call", "id": "a", "name": "f", "arguments": "{}", "provider_data": {"provider": "gemini", "data": data}});
     for (first, second, expected) in [
         (

@@ -236,7 +236,7 @@ fn wrong_shape_is_reported_with_its_path() {
             r#"{"data":[{"embedding":[1]}]}"#,
             "the response has 1 vectors for 2 texts",
         ),
-        (openai(), r#"{"choices":[]}"#, "no `data`"),
+        (openai(), r#"{"choices":[]}"#, "`data` is missing"),
         (
             cohere(),
             r#"{"embeddings":{"float":"x"}}"#,

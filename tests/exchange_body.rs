@@ -234,7 +234,7 @@ fn redirect_error_names_only_the_host() {
 
 // F19, F21
 #[test]
-fn partial_response_is_truncated_whatever_http_says() {
+fn a_partial_response_is_truncated_even_if_http_is_complete() {
     for end in 1..WHOLE.len() {
         let body = WHOLE.get(..end).unwrap();
         let mut call = Call::whole(once());

@@ -122,7 +122,7 @@ fn comments_and_pings_keep_no_stream_alive_for_ever() {
 
 // F45, F47
 #[test]
-fn a_stream_that_goes_on_may_last_for_hours() {
+fn a_stream_with_progress_may_last_for_hours() {
     let mut call = Call::stream(once());
     call.send();
     call.head(200, &[SSE]);
@@ -367,7 +367,7 @@ fn transport_body_timeout_is_classified_by_the_expired_limit() {
 
 // F38
 #[test]
-fn an_error_status_counts_though_its_body_never_comes() {
+fn an_error_status_counts_without_its_body() {
     let fail: [fn(&mut Call); 3] = [
         |call| {
             call.after(seconds(60));

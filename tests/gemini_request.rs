@@ -220,7 +220,7 @@ fn unsupported_params_are_named_errors_or_warnings() {
         .drop_unsupported();
     assert!(
         provider().encode_chat(&nameless).is_err(),
-        "whose result it is cannot be told"
+        "the call of the result is unknown"
     );
 }
 
@@ -336,7 +336,7 @@ fn contents() {
 }
 
 #[test]
-fn a_conversation_begun_elsewhere_goes_on() {
+fn a_conversation_from_another_provider_continues() {
     let foreign = |id: &str, arguments: &str| {
         let mut call = ToolCall::new(id, "f", arguments);
         call.provider_data = Some(ProviderData::new("anthropic", json(&json!({"caller": {}}))));

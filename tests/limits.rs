@@ -150,7 +150,7 @@ fn choices_are_limited() {
 
 /// Names, ids, signatures, refusals and finish reasons are charged like texts.
 #[test]
-fn whatever_is_kept_counts() {
+fn all_buffered_content_counts() {
     type Put = fn(&mut ResponseBuilder, &str) -> Result<(), Error>;
     let puts: [(&str, Put); 8] = [
         ("text", |out, x| out.text(0, 0, x)),

@@ -128,7 +128,7 @@ fn unsupported_content_is_named() {
     }
     let picture = ask().user_parts(vec![ContentPart::image_url("https://x/y.png")]);
     let error = ollama().encode_chat(&picture).unwrap_err();
-    assert!(error.message().contains("by its address"), "{error}");
+    assert!(error.message().contains("by its URL"), "{error}");
 }
 
 const DONE: &str = r#""done":true,"done_reason":"stop","total_duration":5000000,"load_duration":1000000,"prompt_eval_duration":2000000,"eval_count":7,"eval_duration":3000000}"#;

@@ -107,7 +107,7 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
 }
 
 #[test]
-fn every_recorded_exchange_comes_out_right() {
+fn every_recorded_exchange_is_decoded_correctly() {
     let recordings = corpus::load("ollama", None);
     let provider = provider_for_recording("ollama", "ollama").unwrap();
     let (mut tally, mut wrong, mut lists) = (Tally::default(), Vec::new(), 0);

@@ -69,7 +69,7 @@ fn recorded_profile(folder: &str) -> Option<ChatProfile> {
 }
 
 #[test]
-fn every_recorded_exchange_comes_out_right() {
+fn every_recorded_exchange_is_decoded_correctly() {
     let recordings = corpus::load("openai-chat", None);
     let (mut tally, mut wrong, mut ran) = (Tally::default(), Vec::new(), BTreeMap::new());
     for recording in &recordings {

@@ -338,7 +338,7 @@ fn compressed_response_is_refused_not_parsed() {
 
 // F36
 #[test]
-fn a_stream_that_comes_all_at_once_is_the_same() {
+fn a_stream_in_one_chunk_gives_the_same_response() {
     let body = format!("{}{DONE}", chunks(&[&text("a"), &text("b"), STOP]));
     let outcome = streamed(body);
     let deltas = outcome.events.iter().filter_map(StreamEvent::text);

@@ -454,7 +454,7 @@ fn a_received_message_is_sent_back_unchanged() {
 }
 
 #[test]
-fn provider_blocks_keep_their_bytes_and_go_to_their_provider_only() {
+fn provider_blocks_are_sent_unchanged_and_only_to_their_provider() {
     let detail =
         r#"{"type":"reasoning.encrypted", "z":1.0,"a":18446744073709551617,"data":"x\u0041"}"#;
     let answer = format!(

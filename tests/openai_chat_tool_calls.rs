@@ -306,7 +306,7 @@ fn ambiguous_fragments_are_errors() {
 
 // F82
 #[test]
-fn arguments_are_kept_as_they_came() {
+fn arguments_are_kept_unchanged() {
     let cases = [
         (json!(""), "", true),
         (json!(null), "", true),

@@ -287,7 +287,7 @@ fn differences(
 }
 
 #[test]
-fn every_recorded_exchange_comes_out_right() {
+fn every_recorded_exchange_is_decoded_correctly() {
     let recordings = corpus::load("openai-responses", None);
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     for recording in &recordings {

@@ -30,7 +30,7 @@ fn at(seconds: u64) -> Time {
 
 // F56
 #[test]
-fn when_the_budget_is_spent_errors_come_at_once() {
+fn an_exhausted_budget_fails_calls_immediately() {
     let guard = Arc::new(ProviderLimits::new());
     let mut attempts = 0;
     for _ in 0..100 {
@@ -132,7 +132,7 @@ fn calls_wait_for_the_rate_limiter() {
 
 // F61
 #[test]
-fn a_turn_that_comes_too_late_is_refused_at_once() {
+fn a_turn_after_the_deadline_is_refused_immediately() {
     let guard = Arc::new(ProviderLimits::new().requests_per_minute(1));
     guarded(&guard, once()).send();
     let call = guarded(&guard, with(|o| o.timeouts.total = Some(seconds(10))));
@@ -290,7 +290,7 @@ fn a_successful_probe_closes_the_circuit() {
 
 // F115, F116
 #[test]
-fn permits_come_back_however_an_attempt_ends() {
+fn permits_are_released_however_an_attempt_ends() {
     let guard = Arc::new(ProviderLimits::new());
     let ends: [fn(&mut Call); 6] = [
         |_| {},

@@ -139,7 +139,7 @@ fn tokens_of_earlier_calls_count() {
 
 // F61
 #[test]
-fn a_turn_behind_others_that_comes_too_late_is_refused_at_once() {
+fn a_queued_turn_after_the_deadline_is_refused_immediately() {
     let guard = spent();
     let _waiting = queue(&guard, 9);
     for (seconds_left, refused) in [(10, true), (11, false)] {

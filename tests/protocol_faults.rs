@@ -216,7 +216,7 @@ fn an_error_body_framed_as_an_event_is_read() {
 
 // F44
 #[test]
-fn pings_alone_run_into_the_progress_limit() {
+fn a_stream_of_only_pings_exceeds_the_progress_limit() {
     let server = Loopback::start(Config::fast()).unwrap();
     let world = World::new(&server.base_url());
     for via in ALL {

@@ -371,7 +371,7 @@ fn shown(value: &(impl Debug + ?Sized)) -> String {
 
 // F108
 #[test]
-fn whatever_holds_a_secret_does_not_show_it() {
+fn types_with_a_secret_do_not_show_it() {
     for (name, shown) in held() {
         for secret in [KEY, HEADER] {
             // Half of the secret is too much, too.

@@ -29,7 +29,7 @@ pub fn json_body(data: &[u8]) {
     let full = run(Arrival::Whole);
     assert!(
         full.events.is_empty(),
-        "an answer that comes whole has no events"
+        "a single-body response has no events"
     );
     same(&full, &run(Arrival::Pieces(7)));
     // If the body is an error because of its end, its beginning may be a success.
@@ -72,7 +72,7 @@ pub fn stream(data: &[u8]) {
     match (&full.result, &cut.result) {
         (Ok(full), Ok(cut)) if !ends_with_its_reason(&provider, cut) => assert_eq!(
             full.choices, cut.choices,
-            "a cut answer passes for a whole one"
+            "a cut response was accepted as complete"
         ),
         (Ok(_), Ok(cut)) => assert!(!cut.choices.is_empty()),
         (Err(_), Ok(_)) | (_, Err(_)) => {}

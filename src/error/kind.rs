@@ -36,8 +36,8 @@ words! {
         BadRequest = "bad_request",
         /// The key is missing or wrong (401).
         Authentication = "authentication",
-        /// No token could be fetched to authenticate with; the [code](crate::Error::code) says why. Nothing was sent to the
-        /// provider then.
+        /// No token for authentication could be fetched; the [code](crate::Error::code) gives the reason. Nothing was sent
+        /// to the provider.
         Credentials = "credentials",
         /// The key lacks a permission (403).
         PermissionDenied = "permission_denied",

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_with_values_in_its_parts_is_read_back() {
+    fn a_message_with_values_in_its_parts_is_parsed() {
         let value = || Json::parse(TEXT).unwrap();
         let mut call = ToolCall::new("1", "f", "{}");
         call.provider_data = Some(ProviderData::new("p", value()));

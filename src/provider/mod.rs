@@ -1,7 +1,7 @@
-//! Providers: how each one wants to be asked, and how it answers.
+//! Providers: how requests are encoded and responses decoded for each API.
 //!
-//! A provider turns a request into HTTP and names the framing of the answer; its decoder turns frames or a whole body
-//! into calls of an [`ResponseBuilder`]. It does no I/O, and the machine knows none of its quirks.
+//! A provider encodes a request as HTTP and names the framing of the response. Its decoder turns frames or a single
+//! body into calls of a [`ResponseBuilder`]. A provider does no I/O, and the state machine knows none of its quirks.
 
 pub mod anthropic;
 pub(crate) mod batch_api;
@@ -49,21 +49,22 @@ pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
 
-/// A provider's wire. Object safe, so that programs can add their own.
+/// A provider's API: encodes requests, decodes responses. Object safe; implement it for providers that are not built
+/// in.
 pub trait Provider: fmt::Debug + Send + Sync {
     /// A short name, such as `cerebras`.
     fn name(&self) -> &str;
 
-    /// Whether a name is that of one of this provider's own models, as far as its form tells: `openai.gpt-oss-120b-1:0` at
-    /// Bedrock. A client asks this before it takes the beginning of a name for another provider.
+    /// Whether a name has the form of this provider's own models: `openai.gpt-oss-120b-1:0` at Bedrock. A client
+    /// checks this before it takes the beginning of a name as another provider.
     fn owns_model(&self, model: &str) -> bool {
         let _ = model;
         false
     }
 
-    /// Whether its operator names its models, so that a name that begins with a maker's, such as `anthropic.claude`, may be one of
-    /// them although [`owns_model`](Self::owns_model) says no. A client does not take such a name for another provider, but asks
-    /// which is meant.
+    /// Whether the server's operator chooses the names of models, so that a name with a vendor's prefix, such as
+    /// `anthropic.claude`, may be one of them although [`owns_model`](Self::owns_model) returns false. A client
+    /// refuses such a name as ambiguous.
     fn names_freely(&self) -> bool {
         false
     }
@@ -71,29 +72,30 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// How requests are authenticated.
     fn auth(&self) -> &Auth;
 
-    /// The HTTP request for a chat, without authentication. It is asked for again for another attempt, which is to be the same.
+    /// Encodes a chat as an HTTP request without authentication. It is called again for each further attempt, and
+    /// must give the same request.
     ///
     /// # Errors
-    /// `invalid_request` that names what this wire cannot say.
+    /// `invalid_request` that names the unsupported parameter.
     fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error>;
 
-    /// A decoder for one answer to `request`.
+    /// Creates a decoder for one response to `request`.
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder>;
 
-    /// The error that an HTTP status of 300 or above stands for. The machine adds attempts, timing and the rest.
+    /// Decodes the error of an HTTP status of 300 or above. The machine adds attempts, timing and other fields.
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {
         kit::errors::from_http(head, body)
     }
 
-    /// Reads request id and rate limits from an answer's headers.
+    /// Reads the request id and rate limits from a response's headers.
     fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
         kit::headers::read_metadata(headers, metadata);
     }
 
-    /// The request for the vectors of a request's texts from `first` on, as many as the provider takes at once.
+    /// Encodes a request for the vectors of the texts from `first` on, as many as one request may have.
     ///
     /// # Errors
-    /// `invalid_request` that names what this wire cannot say, or if the provider has no such operation.
+    /// `invalid_request` that names the unsupported parameter, or if the provider has no embeddings.
     fn encode_embed(
         &self,
         request: &EmbedRequest,
@@ -103,16 +105,16 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Err(unsupported(self.name(), "embed texts"))
     }
 
-    /// Reads vectors.
+    /// Decodes vectors.
     ///
     /// # Errors
-    /// `protocol` that names the place where the body has another shape.
+    /// `protocol` with the path where the body has another shape.
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
         let _ = body;
         Err(unsupported(self.name(), "embed texts"))
     }
 
-    /// The request for the list of models, or for its next page.
+    /// Encodes a request for the list of models, or for its next page.
     ///
     /// # Errors
     /// `invalid_request` if the provider has no such list.
@@ -121,7 +123,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Err(unsupported(self.name(), "list its models"))
     }
 
-    /// Reads a page of the list of models.
+    /// Decodes a page of the list of models.
     ///
     /// # Errors
     /// `protocol` if the body has another shape.
@@ -130,7 +132,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Err(unsupported(self.name(), "list its models"))
     }
 
-    /// The cheapest request that shows whether the provider answers.
+    /// Encodes the cheapest request that shows whether the provider responds.
     ///
     /// # Errors
     /// `invalid_request` if the provider has none.
@@ -138,16 +140,16 @@ pub trait Provider: fmt::Debug + Send + Sync {
         self.encode_models(None)
     }
 
-    /// The request for one model.
+    /// Encodes a request for one model.
     ///
     /// # Errors
-    /// `invalid_request` if the provider has no such operation.
+    /// `invalid_request` if the provider has no such request.
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
         let _ = id;
         Err(unsupported(self.name(), "describe one model"))
     }
 
-    /// Reads one model.
+    /// Decodes one model.
     ///
     /// # Errors
     /// `protocol` if the body has another shape.
@@ -162,20 +164,20 @@ pub trait Provider: fmt::Debug + Send + Sync {
     }
 }
 
-/// A request as HTTP, and what its answer will look like.
+/// An HTTP request, and the framing of its response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EncodedRequest {
     /// The request without authentication.
     pub request: Request<Bytes>,
-    /// How the answer is cut into frames.
+    /// The framing of the response.
     pub framing: Framing,
-    /// What was dropped from the request.
+    /// Warnings about dropped parameters.
     pub warnings: Vec<Warning>,
 }
 
 impl EncodedRequest {
-    /// A request whose answer has this framing.
+    /// Creates a request whose response has this framing.
     #[must_use]
     pub fn new(request: Request<Bytes>, framing: Framing) -> Self {
         EncodedRequest {
@@ -186,25 +188,25 @@ impl EncodedRequest {
     }
 }
 
-/// How an answer is cut into frames.
+/// The framing of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Framing {
-    /// Not at all: one JSON value.
+    /// None: one JSON value.
     SingleBody,
     /// Server-sent events.
     Sse,
-    /// One JSON value a line.
+    /// One JSON value per line.
     Ndjson,
-    /// Not at all: any bytes, or none.
+    /// None: any bytes, or an empty body.
     Raw,
-    /// AWS binary event stream.
+    /// The binary AWS event stream.
     #[cfg(feature = "bedrock")]
     AwsEventStream,
 }
 
 impl Framing {
-    /// The media type that is asked for with `accept`.
+    /// The media type for the `accept` header.
     #[must_use]
     pub fn media_type(self) -> HeaderValue {
         match self {
@@ -224,16 +226,16 @@ impl Framing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Frame<'a> {
-    /// Whether it is part of the answer or an error.
+    /// Whether it is part of the response or an error.
     pub kind: FrameKind,
-    /// The event's name, empty if the framing has none.
+    /// The event's name; empty if the framing has none.
     pub name: &'a str,
     /// The payload.
     pub data: &'a str,
 }
 
 impl<'a> Frame<'a> {
-    /// A part of an answer.
+    /// Creates a part of a response.
     #[must_use]
     pub fn event(name: &'a str, data: &'a str) -> Self {
         Frame {
@@ -254,61 +256,61 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameKind {
-    /// A part of the answer.
+    /// A part of the response.
     Event,
     /// An error.
     Exception,
 }
 
-/// Reads one answer. A new one is made for each attempt.
+/// Decodes one response. The machine creates a new decoder for each attempt.
 pub trait ChatDecoder: Send {
-    /// Reads a frame of a stream.
+    /// Decodes a frame of a stream.
     ///
     /// # Errors
-    /// The mapped error that the frame stands for, or `protocol` if it makes no sense.
+    /// The error that the frame contains, or `protocol` if the frame is invalid.
     fn decode_frame(
         &mut self,
         frame: Frame<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<FrameOutcome, Error>;
 
-    /// Reads a body that came whole.
+    /// Decodes a single body.
     ///
     /// # Errors
-    /// `truncated` if the JSON ends too early, `protocol` if it makes no sense, or the error that it stands for.
+    /// `truncated` if the JSON ends early, `protocol` if it is invalid, or the error that it contains.
     fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error>;
 
-    /// Checks that the answer may end here, before anything is reported of its end. Called once, before [`finish`](Self::finish).
+    /// Checks that the response may end here. Called once, before [`finish`](Self::finish).
     ///
     /// # Errors
-    /// `truncated` if the stream gave a finish reason, but ended inside of what followed it.
+    /// `truncated` if the stream sent a finish reason but ended inside later content.
     fn check_end(&self) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Hands over what was kept back. Called once a stream is complete.
+    /// Adds buffered content to the response. Called once a stream is complete.
     ///
     /// # Errors
-    /// `too_large` past the limits.
+    /// `too_large` if a limit is exceeded.
     fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let _ = out;
         Ok(())
     }
 }
 
-/// Whether an answer goes on.
+/// Whether a response continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameOutcome {
-    /// Nothing but a sign of life: pings count as bytes, not as progress.
+    /// Keep-alive only: it counts as bytes, not as progress.
     KeepAlive,
-    /// There may be more.
+    /// More frames may follow.
     Continue,
-    /// The provider's last frame; nothing after it counts.
+    /// The provider's last frame; later frames are ignored.
     Complete,
 }
 
@@ -318,12 +320,12 @@ pub enum FrameOutcome {
 pub struct ModelPage {
     /// The models.
     pub models: Vec<Model>,
-    /// What asks for the next page; `None` on the last.
+    /// The token of the next page; `None` on the last page.
     pub next_page: Option<String>,
 }
 
 impl ModelPage {
-    /// A page, and what asks for the next one.
+    /// Creates a page with the token of the next one.
     #[must_use]
     pub fn new(models: Vec<Model>, next: Option<String>) -> Self {
         ModelPage {

@@ -1,4 +1,4 @@
-//! What one call has of its target's fetched credentials.
+//! A call's state of fetched credentials.
 
 use crate::{
     Error, ErrorKind,
@@ -9,13 +9,13 @@ use http::Request;
 use std::time::Duration;
 use unifiedai_transport::Time;
 
-/// The token of the current attempt, and what the call did for it. Reset when the call moves to another target.
+/// The token of the current attempt and its origin. Reset when the call moves to another target.
 #[derive(Debug, Default)]
 pub(super) struct CallCredentials {
     pub(super) claimed: Option<Claimed>,
     /// Whether a token was renewed because the provider refused it.
     is_renewed: bool,
-    /// How often the call has looked for a token that another call fetches.
+    /// The number of checks for a token that another call fetches.
     looks: u32,
 }
 
@@ -44,14 +44,14 @@ impl CallCredentials {
         self.looks = 0;
     }
 
-    /// When to look again for the token that another call fetches.
+    /// The time of the next check for a token that another call fetches.
     pub(super) fn look_again(&mut self, now: Time) -> Time {
         let pause = FIRST_LOOK.saturating_mul(1 << self.looks.min(3));
         self.looks = self.looks.saturating_add(1);
         now.saturating_add(pause.min(MAX_LOOK))
     }
 
-    /// Whether the provider says that the token has expired or is unknown, and another one may be had. Once a target.
+    /// Whether the provider reports the token as expired or unknown and another one may be fetched. Once per target.
     pub(super) fn renew(
         &mut self,
         credentials: Option<&Credentials>,

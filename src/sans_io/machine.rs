@@ -256,8 +256,8 @@ impl<O: Operation> Exchange<O> {
 
 /// # Attempts
 impl<O: Operation> Exchange<O> {
-    /// Starts an attempt as soon as its credentials are there and the permits for it are granted, on the first target that
-    /// has not failed by then.
+    /// Starts an attempt once its credentials are available and its permits granted, on the first target that has not
+    /// failed by then.
     fn start_attempt(&mut self) -> Step<O::Event> {
         loop {
             match self.claim_credentials() {
@@ -400,7 +400,7 @@ impl<O: Operation> Exchange<O> {
 
 /// # Credentials
 impl<O: Operation> Exchange<O> {
-    /// Sees to it that the token for the attempt is there, before any permit is asked for. `Ok(None)` if it is.
+    /// Ensures the token for the attempt before a permit is requested. `Ok(None)` if it is available.
     fn claim_credentials(&mut self) -> Result<Option<Step<O::Event>>, Error> {
         loop {
             let Some(credentials) = self.target.provider.auth().fetched() else {

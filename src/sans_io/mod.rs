@@ -7,7 +7,7 @@
 //! | from | by | to |
 //! |---|---|---|
 //! | `Ready` | `start_attempt` | `AwaitHeaders`, or `Ready` with a later `at` while the call waits for a permit |
-//! | `Ready` | `claim_credentials` | `Fetching` if a token has to be fetched, or `Ready` with a later `at` while another call fetches it |
+//! | `Ready` | `claim_credentials` | `Fetching` if a token must be fetched, or `Ready` with a later `at` while another call fetches it |
 //! | `Fetching` | `poll_fetch` | `Ready` once the fetch is over |
 //! | `AwaitHeaders` | `on_headers` | `Body` |
 //! | `Body` | `on_chunk`, `on_end` | `Body` until the response is complete, then `succeed` |
@@ -289,12 +289,12 @@ impl<O: Operation> Exchange<O> {
         matches!(self.state, State::Ready { .. })
     }
 
-    /// Whether a token is fetched: requests and inputs are then none of an attempt.
+    /// Whether a token is being fetched: then requests and inputs belong to no attempt.
     pub(crate) fn is_fetching(&self) -> bool {
         matches!(self.state, State::Fetching(_))
     }
 
-    /// Whether only another call, or a source of credentials that does its own I/O, can end the wait, and no time.
+    /// Whether only another call, or a source of credentials with its own I/O, can end the wait, and not a time.
     pub(crate) fn is_queued(&self) -> bool {
         match &self.state {
             State::Fetching(fetching) => fetching.fetch.awaits_source(),
@@ -356,11 +356,11 @@ pub enum Step<E = StreamEvent> {
         deadline: Time,
     },
     /// Read or write a file, or run a process, for a source of [credentials](crate::credentials), until `deadline` at the
-    /// latest; then handle [`Input::Supplied`]. A driver that does not know this step may just poll again, which refuses it.
+    /// latest; then handle [`Input::Supplied`]. A driver without this step polls again, which refuses it.
     Supply {
-        /// What is needed.
+        /// The file or process.
         supply: Supply,
-        /// When to give up: the answer is then an error of kind [`TimedOut`](std::io::ErrorKind::TimedOut).
+        /// The time limit; after it the result is an error of kind [`TimedOut`](std::io::ErrorKind::TimedOut).
         deadline: Time,
     },
     /// Drop any response, wait until the given time, and poll again.
@@ -432,12 +432,12 @@ pub enum Input {
     BodyEnd,
     /// The attempt failed.
     TransportError(TransportError),
-    /// What came of a [`Step::Supply`].
+    /// The result of a [`Step::Supply`].
     Supplied(io::Result<Bytes>),
 }
 
 impl fmt::Debug for Input {
-    /// Without what was read: it may be a token.
+    /// Does not show the data, which may be a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Input::Headers(head) => f.debug_tuple("Headers").field(&head.status).finish(),

@@ -167,7 +167,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
         }
     }
 
-    /// Reads or writes a file or runs a process. Meanwhile the call can be cancelled.
+    /// Reads or writes a file, or runs a process. The call can be cancelled meanwhile.
     fn supply(&self, supply: Supply, deadline: Time) -> io::Result<Bytes> {
         let run = SupplyRun::begin(supply);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -224,7 +224,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
 /// A clock that has not advanced after this time is virtual.
 const CLOCK_RESOLUTION: Duration = Duration::from_millis(1);
 
-/// How long a process runs on at most after its call was cancelled.
+/// How long a process may run on after its call was cancelled.
 const CANCEL_RESOLUTION: Duration = Duration::from_millis(50);
 
 /// Waits for a moment, at most until the given time. Returns whether the clock advanced by itself.

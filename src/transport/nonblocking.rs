@@ -43,7 +43,7 @@ enum WaitState<B> {
         until: Time,
         timer: Option<Timer>,
     },
-    /// A file or a process, until the timer says that it takes too long.
+    /// Runs a file operation or a process, until its time limit.
     Supply(SupplyRun, Option<Timer>),
 }
 
@@ -206,7 +206,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
         WaitState::Timer { until, timer }
     }
 
-    /// None where no time ends the wait.
+    /// `None` if no time ends the wait.
     fn timer(&self, until: Time) -> Option<Timer> {
         let is_limited = until < Time::MAX;
         is_limited.then(|| Box::pin(self.io.sleep_until(until)) as Timer)

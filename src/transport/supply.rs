@@ -1,4 +1,4 @@
-//! Files and processes for sources of credentials. The drivers do this, and nothing else in the crate.
+//! File operations and processes for sources of credentials, only for the drivers.
 
 use crate::credentials::{ProcessCommand, Supply};
 use bytes::Bytes;
@@ -13,10 +13,10 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// What is kept of what a program prints on its standard error.
+/// The maximum length of the kept standard error of a program.
 const MAX_STDERR_BYTES: usize = 4 * 1024;
 
-/// A supply under way. Dropped before its end, it kills the process.
+/// A running file operation or process. Dropping it kills the process.
 pub(super) struct SupplyRun(Arc<Shared>);
 
 #[derive(Default)]
@@ -31,7 +31,7 @@ struct State {
 }
 
 impl SupplyRun {
-    /// Does at once what a file needs, and starts a process on a thread of its own.
+    /// Does a file operation immediately, and starts a process on a separate thread.
     pub(super) fn begin(supply: Supply) -> Self {
         let run = SupplyRun(Arc::default());
         match supply {
@@ -60,7 +60,7 @@ impl SupplyRun {
         run
     }
 
-    /// What came of it; `None` while it runs, and `waker` is woken at its end then.
+    /// The result; `None` while it runs, then `waker` is woken at its end.
     pub(super) fn poll(&self, waker: &Waker) -> Option<io::Result<Bytes>> {
         let mut state = self.0.state();
         let result = state.result.take();
@@ -76,7 +76,7 @@ impl Drop for SupplyRun {
         let mut state = self.0.state();
         state.is_dropped = true;
         if let Some(mut child) = state.child.take() {
-            // It may have ended by itself.
+            // It may have ended already.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -137,7 +137,7 @@ impl Shared {
         let errors = errors.unwrap_or_default();
         let printed = std::str::from_utf8(&errors).unwrap_or("what it printed is not text");
         let kind = match status.code() {
-            // What a shell says of a program that it does not find.
+            // A shell's status for a program that it does not find.
             Some(127) => io::ErrorKind::NotFound,
             _ => io::ErrorKind::Other,
         };
@@ -168,7 +168,7 @@ fn prepared(command: &ProcessCommand) -> io::Result<Command> {
     }
 }
 
-/// The first bytes; what comes after them is read and dropped, so that the program can end.
+/// The first bytes. Further ones are read and dropped, so that the program can end.
 fn read_limited(from: Option<impl Read>, max_bytes: usize) -> Zeroizing<Vec<u8>> {
     let mut kept = Zeroizing::new(Vec::with_capacity(max_bytes.min(64 * 1024)));
     let Some(mut from) = from else {

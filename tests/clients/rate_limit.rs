@@ -122,7 +122,7 @@ fn rate_limited_calls_keep_their_order_blocking() {
 
 /// A call that waits behind others tries again when they have left, not every second.
 #[test]
-fn a_paced_call_is_woken_when_its_turn_comes_blocking() {
+fn a_paced_blocking_call_is_woken_at_its_turn() {
     const A_MINUTE: u32 = 30;
     let server = server();
     let provider = cerebras(&server);

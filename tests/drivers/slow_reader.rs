@@ -113,7 +113,7 @@ fn a_driver_starts_its_call_when_it_is_first_driven() {
 
 /// A stream can be cancelled, so it waits in another way than a call without events.
 #[test]
-fn a_stream_s_back_off_passes_in_virtual_time() {
+fn the_back_off_of_a_stream_uses_virtual_time() {
     let world = World::new(|_, nth| Reply::status(if nth < 2 { 503 } else { 200 }));
     let client = Client::new(Blocking(world.clone()), provider("one"));
     let response = client.stream(question("m")).unwrap().into_response();

@@ -106,7 +106,7 @@ fn missing_settings_have_the_same_error_at_every_provider() {
 }
 
 #[test]
-fn a_new_provider_goes_to_its_own_server() {
+fn a_new_provider_uses_its_own_server() {
     let hosts = [
         (
             Anthropic::new("k").unwrap().base_url().clone(),

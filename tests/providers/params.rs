@@ -278,7 +278,7 @@ fn requested_params_are_never_silently_dropped() {
                 ),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-                    let names = ["sound", "video", "from a web address"];
+                    let names = ["audio", "video", "URL"];
                     assert!(
                         names.iter().any(|name| error.message().contains(name)),
                         "{error}"

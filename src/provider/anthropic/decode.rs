@@ -1,4 +1,4 @@
-//! From the wire to the assembler.
+//! Decodes responses into the response builder.
 
 use super::{
     BLOCK_PROVIDER,
@@ -20,21 +20,21 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// A message with more blocks than this is not one; recorded ones have fewer than a hundred.
+/// More blocks than this are refused; recorded messages have fewer than a hundred.
 const MAX_BLOCKS: u32 = 4096;
 
-/// Reads one answer.
+/// Decodes one response.
 #[derive(Debug)]
 pub(super) struct MessageDecoder {
-    /// The token limit, if the library chose it.
+    /// The token limit, if the library set it.
     chosen_limit: Option<u64>,
-    /// The message's id, once it has begun.
+    /// The message's id, once it has started.
     id: Option<String>,
-    /// Whether it has a block.
+    /// Whether the message has a block.
     has_content: bool,
-    /// Whether one of them is a call to run.
+    /// Whether the message has a tool call for the caller.
     has_calls: bool,
-    /// Why the message ended, in the server's word.
+    /// The stop reason in the server's word.
     reason: Option<String>,
     has_end: bool,
     counts: Counts,
@@ -89,9 +89,9 @@ impl MessageDecoder {
             }
             "message_stop" => {
                 if self.id.is_none() {
-                    return Err(protocol("the stream ended a message that had not begun"));
+                    return Err(protocol("the stream ended a message without starting it"));
                 }
-                // Some servers give counts and times only here.
+                // Some servers send usage and timing only here.
                 self.usage(event.usage, out)?;
                 self.unknown.extras("", &event.others, out)?;
                 self.has_end = true;
@@ -105,19 +105,19 @@ impl MessageDecoder {
         Ok(FrameOutcome::Continue)
     }
 
-    /// A message begins. Some proxies repeat the event; one that begins another message has lost the first, and what was
-    /// shown of it cannot be taken back.
+    /// A message starts. Some proxies repeat the event. If another message starts, the first one is lost, and its
+    /// emitted content cannot be withdrawn.
     fn begin(&mut self, message: Message<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         let id = message.id.as_deref().unwrap_or_default();
         match &self.id {
             Some(known) if known == id && !self.has_content => return Ok(()),
-            Some(_) => return Err(protocol("a second message began inside of the first")),
+            Some(_) => return Err(protocol("a second message started inside the first one")),
             None => self.id = Some(id.to_owned()),
         }
         self.message(message, out)
     }
 
-    /// A message, whole or as far as it is known.
+    /// A message, complete or as far as it is known.
     fn message(&mut self, message: Message<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         out.choice(0)?;
         let usage = self.counts.add(message.usage)?;
@@ -156,7 +156,7 @@ impl MessageDecoder {
         self.stop(message.stop_reason.non_empty(), &extras, out)
     }
 
-    /// A block, whole or as it begins.
+    /// A block, complete or at its start.
     fn block(&mut self, part: u32, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.has_content = true;
         if raw.text().is_some_and(|text| text.starts_with('"')) {
@@ -307,7 +307,7 @@ impl ChatDecoder for MessageDecoder {
         frame: Frame<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<FrameOutcome, Error> {
-        // OpenRouter puts OpenAI's end marker behind `message_stop`; alone it ends nothing.
+        // OpenRouter sends OpenAI's end marker after `message_stop`; alone it ends nothing.
         if lenient::is_done(frame.data) {
             return Ok(FrameOutcome::Continue);
         }
@@ -324,7 +324,9 @@ impl ChatDecoder for MessageDecoder {
             return Err(errors::from_event("", text));
         }
         if message.content.is_none() {
-            return Err(protocol("the answer has no `content`: this is no message"));
+            return Err(protocol(
+                "the response is not a message: it has no `content`",
+            ));
         }
         self.message(message, out)?;
         self.open.end_all(MAX_BLOCKS, self.is_cut(), out)?;
@@ -337,7 +339,7 @@ impl ChatDecoder for MessageDecoder {
         if !self.has_end && self.open.has_unfinished() {
             return Err(Error::new(
                 ErrorKind::Truncated,
-                "the stream gave a stop reason, but ended inside a content block",
+                "the stream sent a stop reason, but ended inside a content block",
             ));
         }
         Ok(())
@@ -345,14 +347,14 @@ impl ChatDecoder for MessageDecoder {
 
     fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.open.end_all(MAX_BLOCKS, self.is_cut(), out)?;
-        // A call can come behind the reason.
+        // A call can follow the stop reason.
         if let Some(reason) = &self.reason {
             out.finish(0, Some(self.unified(reason)), reason)?;
         }
         if !self.has_end {
             out.warn_once(Warning::new(
                 "missing_end",
-                "the stream gave a stop reason, but ended without `message_stop`",
+                "the stream sent a stop reason, but ended without `message_stop`",
             ));
         }
         let is_cut = self.reason.as_deref() == Some("max_tokens");
@@ -360,7 +362,7 @@ impl ChatDecoder for MessageDecoder {
             out.warn(Warning::new(
                 "default_max_tokens",
                 format!(
-                    "the answer was cut off after {limit} tokens, which were allowed because the request set no `max_tokens`"
+                    "the response was cut off after {limit} tokens, the default limit because the request set no `max_tokens`"
                 ),
             ));
         }
@@ -402,9 +404,7 @@ fn part(index: u64) -> Result<u32, Error> {
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::TooLarge,
-                format!(
-                    "a content block has the index {index}: more than {MAX_BLOCKS} are not read"
-                ),
+                format!("a content block has the index {index}, above the limit of {MAX_BLOCKS}"),
             )
         })
 }
@@ -413,24 +413,24 @@ fn protocol(what: &str) -> Error {
     Error::new(ErrorKind::Protocol, what)
 }
 
-// The content blocks of a stream that are under way and must be kept until they are whole.
+// Content blocks of a stream that are buffered until they are complete.
 
-/// Blocks that have begun and not ended, in the order in which they began.
+/// Blocks that have started but not ended, in the order of their start.
 #[derive(Debug)]
 pub(super) struct OpenBlocks {
     open: Vec<(u32, Open)>,
     server: Server,
-    /// Whether there was thinking without a signature.
+    /// Whether there was reasoning without a signature.
     has_unsigned: bool,
 }
 
 #[derive(Debug)]
 enum Open {
-    /// A tool call; the input that stood in its beginning counts if no pieces follow.
+    /// A tool call; the input at its start counts if no deltas follow.
     Tool { input: String, has_pieces: bool },
-    /// Thinking, of which must be known at its end whether it was signed.
+    /// Reasoning; at its end it must be known whether it was signed.
     Thinking { has_text: bool, is_signed: bool },
-    /// A block that is handed on as it is.
+    /// A block that is passed on unchanged.
     Opaque {
         raw: Json,
         input: String,
@@ -456,7 +456,7 @@ impl OpenBlocks {
         self.begin(part, open);
     }
 
-    /// More of a thought.
+    /// More reasoning.
     pub(super) fn thought(
         &mut self,
         part: u32,
@@ -469,7 +469,7 @@ impl OpenBlocks {
         out.reasoning(0, part, more)
     }
 
-    /// The signature of a thought.
+    /// The signature of reasoning.
     pub(super) fn signature(
         &mut self,
         part: u32,
@@ -538,7 +538,7 @@ impl OpenBlocks {
         Ok(())
     }
 
-    /// A block is whole.
+    /// A block is complete.
     pub(super) fn end(&mut self, part: u32, out: &mut ResponseBuilder) -> Result<(), Error> {
         if let Some(at) = self.open.iter().position(|(other, _)| *other == part) {
             let (part, open) = self.open.remove(at);
@@ -548,8 +548,8 @@ impl OpenBlocks {
         out.end_part(0, part)
     }
 
-    /// The message is over, whole or cut. Of the blocks whose end did not come, text and thinking are whole; a call is if its
-    /// input is. `last` is a part behind those of all blocks.
+    /// The message ended, complete or cut. Text and reasoning without their end are complete; a call is complete if
+    /// its input is. `last` is a part after those of all blocks.
     pub(super) fn end_all(
         &mut self,
         last: u32,
@@ -561,7 +561,7 @@ impl OpenBlocks {
             match open {
                 Open::Thinking { .. } => out.end_part(0, part)?,
                 Open::Tool { input, has_pieces } => {
-                    // An empty one is what every call begins with.
+                    // Every call starts with an empty one.
                     if !has_pieces && input != "{}" {
                         out.tool_arguments(0, part, &input)?;
                     }
@@ -570,10 +570,10 @@ impl OpenBlocks {
                 Open::Opaque {
                     ref raw, ref input, ..
                 } if lacks_input(raw, input) => {
-                    out.warn(not_completed(part, raw, "it was left out"));
+                    out.warn(not_completed(part, raw, "it was dropped"));
                 }
                 Open::Opaque { ref raw, .. } => {
-                    out.warn(not_completed(part, raw, "what came of it is kept"));
+                    out.warn(not_completed(part, raw, "its received part is kept"));
                     open.end(part, out)?;
                 }
             }
@@ -586,7 +586,7 @@ impl OpenBlocks {
         }
     }
 
-    /// Whether a block has begun whose end has not come.
+    /// Whether a block has started but not ended.
     pub(super) fn has_unfinished(&self) -> bool {
         !self.open.is_empty()
     }
@@ -632,7 +632,7 @@ impl Open {
     }
 }
 
-/// Whether a call that the server runs has only been announced: its input is empty, or in pieces that are no JSON.
+/// Whether a server-side call was only announced: its input is empty, or its deltas are not JSON.
 fn lacks_input(raw: &Json, pieces: &str) -> bool {
     let block = JsonObject::read(raw.as_str()).unwrap_or_default();
     let announced = block.get("input").map(Json::as_str);
@@ -648,17 +648,17 @@ fn not_completed(part: u32, raw: &Json, what: &str) -> Warning {
     Warning::new(
         "item_not_completed",
         format!(
-            "the block {} in `content[{part}]` was announced and never completed; {what}",
+            "the block {} in `content[{part}]` was never completed; {what}",
             shown(kind)
         ),
     )
 }
 
-/// A block with what came after its beginning.
+/// A block with the deltas after its start.
 fn completed(raw: &Json, input: &str, content: &str) -> Result<Json, Error> {
     let mut block = JsonObject::read(raw.as_str()).unwrap_or_default();
     if !input.is_empty() {
-        // Input that is no JSON is kept as a string: it must not break the block.
+        // Input that is not JSON is kept as a string, so that the block stays valid.
         let input = Json::parse(input).or_else(|_| Json::new(input))?;
         block.set("input", input);
     }

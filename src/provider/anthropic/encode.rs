@@ -1,4 +1,4 @@
-//! From a request to the body.
+//! Encodes a request's body.
 
 use super::{
     Anthropic, BLOCK_PROVIDER, Hosting,
@@ -16,7 +16,7 @@ use crate::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The body, and what was dropped from it.
+/// The body and the warnings.
 pub(super) fn body(
     provider: &Anthropic,
     request: &ChatRequest,
@@ -37,7 +37,7 @@ pub(super) fn body(
     Ok((encoder.out.finish(), encoder.omissions.into_warnings()))
 }
 
-/// The token limit that is sent where the request sets none: the wire must have one. Thinking counts towards it.
+/// The token limit for requests without one, which the API requires. Reasoning counts towards it.
 pub(super) fn chosen_limit(request: &ChatRequest, default: u64) -> Option<u64> {
     let set =
         request.max_tokens.is_some() || request.extra.iter().any(|(name, _)| name == "max_tokens");
@@ -115,7 +115,7 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// Writes a member, unless `extra` has one of this name: that counts.
+    /// Writes a field, unless `extra` has one with this name, which has precedence.
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         if self.request.extra.iter().any(|(other, _)| other == name) {
             return Ok(());
@@ -149,7 +149,7 @@ impl<'a> Encoder<'a> {
         Ok(wire)
     }
 
-    /// Whether several tools may be called in one turn is part of the choice.
+    /// Parallel tool calls are part of the tool choice.
     fn tool_choice(&self) -> Option<EncodedToolChoice<'a>> {
         let request: &'a ChatRequest = self.request;
         let single = request.parallel_tool_calls.map(|parallel| !parallel);
@@ -191,9 +191,9 @@ impl<'a> Encoder<'a> {
             match (request.reasoning_max_tokens, &request.reasoning_effort) {
                 _ if off => Some(thinking("disabled", None, None)),
                 (Some(budget), _) => Some(thinking("enabled", Some(budget), display)),
-                // An effort that the wire does not know.
+                // An effort that the API lacks.
                 (None, Some(ReasoningEffort::Minimal)) => None,
-                // Without it the newest models do not think at all, however much effort they are to make.
+                // Without it the newest models do not reason at all, whatever the effort.
                 (None, Some(_)) => Some(thinking("adaptive", None, display)),
                 (None, None) => None,
             },
@@ -212,7 +212,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// The schema's name and description have no place on this wire, and it always enforces the schema.
+    /// The API has no name and description of the schema, and always enforces it.
     fn format(&mut self) -> Result<Option<Format<'a>>, Error> {
         let request: &'a ChatRequest = self.request;
         match &request.response_format {
@@ -312,33 +312,33 @@ struct Metadata<'a> {
     user_id: &'a str,
 }
 
-// Which servers sign the thinking of their models, and where unsigned thinking is from.
+// Which servers sign reasoning, and the origin of unsigned reasoning.
 //
-// Anthropic refuses thinking without its signature. Other servers of this wire sign nothing and refuse a turn with calls that
-// lacks its thinking. Servers that are not known are judged by what they sent: a message with unsigned thinking of theirs ends
-// with an opaque block that names the server, and the thinking goes back to that server alone.
+// Anthropic refuses reasoning without its signature. Other servers with this API sign nothing, and refuse a turn with
+// calls but without its reasoning. An unknown server is judged by its responses: a message with unsigned reasoning ends
+// with a provider block that names the server, and the reasoning is sent back only to that server.
 
-/// The member of an opaque block that names the server which wrote the unsigned thinking of a message.
+/// The field of a provider block that names the server of a message's unsigned reasoning.
 const ORIGIN: &str = "unsigned_thinking_of";
 
-/// Where the models are, as far as it concerns signatures.
+/// The server, as far as it concerns signatures.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
-    /// The provider's name and address. Behind one address a gateway can have several servers.
+    /// The provider's name and URL. Behind one URL a gateway can have several servers.
     identity: String,
     signing: Signing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signing {
-    /// Thinking without a signature is refused.
+    /// Reasoning without a signature is refused.
     Always,
-    /// Thinking has no signature and goes back without one.
+    /// Reasoning has no signature and is sent back without one.
     Never,
     Unknown,
 }
 
-/// Hosts, or ends of their names that begin with a dot. Sources: Anthropic's documentation of extended thinking; for the others
+/// Hosts, or suffixes that begin with a dot. Sources: Anthropic's documentation of extended thinking; for the others
 /// NousResearch/hermes-agent#17510 and #67391, earendil-works/pi#4003 and #4464, leookun/cursor-byok#276.
 const HOSTS: [(&str, Signing); 8] = [
     ("api.anthropic.com", Signing::Always),
@@ -352,7 +352,7 @@ const HOSTS: [(&str, Signing); 8] = [
 ];
 
 impl Server {
-    /// The server of the provider `name` at this address.
+    /// The server of the provider `name` at this URL.
     pub(super) fn at(name: &str, base_url: &BaseUrl) -> Self {
         let host = base_url.host().to_ascii_lowercase();
         let is_named = |name: &str| match name.starts_with(['.', '-']) {
@@ -366,7 +366,7 @@ impl Server {
         }
     }
 
-    /// Whether the server takes back the thoughts without a signature in a message of these parts.
+    /// Whether the server accepts the unsigned reasoning in a message of these parts.
     pub(super) fn takes_unsigned(&self, parts: &[ContentPart]) -> bool {
         match self.signing {
             Signing::Always => false,
@@ -380,7 +380,7 @@ impl Server {
         }
     }
 
-    /// What ends a message with thinking that the server did not sign.
+    /// The block that ends a message with unsigned reasoning.
     pub(super) fn origin_block(&self) -> Result<Option<ProviderBlock>, Error> {
         if self.signing != Signing::Unknown {
             return Ok(None);
@@ -390,7 +390,7 @@ impl Server {
     }
 }
 
-/// Whether a block does nothing but name a server.
+/// Whether a block only names a server.
 pub(super) fn is_origin(block: &ProviderBlock) -> bool {
     origin(block).is_some()
 }
@@ -430,7 +430,7 @@ mod signing_tests {
     }
 
     #[test]
-    fn unsigned_thinking_goes_back_to_the_server_that_the_message_names() {
+    fn unsigned_reasoning_is_sent_back_only_to_the_named_server() {
         let at = |name, url| Server::at(name, &BaseUrl::parse(url).unwrap());
         let server = |url| at("local", url);
         let local = server("http://127.0.0.1:9/v1");

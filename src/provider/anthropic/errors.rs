@@ -1,11 +1,11 @@
-//! What this wire tells of a failure only in words.
+//! Errors that this API distinguishes only by their message.
 
 use crate::{Error, ErrorKind, provider::kit::errors};
 use bytes::Bytes;
 use http::response;
 
-/// How the messages begin that mean more than their type `invalid_request_error` says. Sources: recorded errors for the
-/// first, Anthropic's error reference for the other.
+/// Beginnings of messages that are more specific than their type `invalid_request_error`. Sources: recorded errors
+/// for the first, Anthropic's error reference for the other.
 const SENTENCES: [(&str, ErrorKind); 2] = [
     ("prompt is too long", ErrorKind::ContextOverflow),
     (

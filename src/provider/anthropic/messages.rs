@@ -1,4 +1,4 @@
-//! From the conversation to `system` and `messages`.
+//! Encodes the conversation as `system` and `messages`.
 
 use super::{
     BLOCK_PROVIDER,
@@ -16,7 +16,7 @@ use crate::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 
-/// The conversation as it is on the wire.
+/// The conversation in the API's format.
 #[derive(Debug, Default)]
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<Block<'a>>,
@@ -67,7 +67,7 @@ impl<'a> Conversation<'a> {
                 if !self.messages.is_empty() {
                     omissions.warn(
                         "system_moved",
-                        "instructions in the middle of the conversation were sent with those at its beginning",
+                        "system messages in the middle of the conversation were moved to its beginning",
                     );
                 }
                 return blocks(&message.content, server, &mut self.system, omissions);
@@ -77,7 +77,8 @@ impl<'a> Conversation<'a> {
         };
         let mut content = Vec::with_capacity(message.content.len());
         blocks(&message.content, server, &mut content, omissions)?;
-        // A blank turn of the user stays, to be filled if no other joins it: without it two answers would become one.
+        // A blank user message stays, to be filled if no other joins it: without it two assistant messages would be
+        // joined.
         let stays = role == USER && message.content.iter().any(is_blank_text);
         if !content.is_empty() || stays {
             self.push(Turn { role, content });
@@ -85,7 +86,7 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// The wire would join turns of one role too; the results of one turn must be in one message.
+    /// The API would join messages of one role too; the results of one turn must be in one message.
     fn push(&mut self, mut turn: Turn<'a>) {
         match self.messages.last_mut() {
             Some(last) if last.role == turn.role => last.content.append(&mut turn.content),
@@ -93,13 +94,13 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Brings each turn into the form that the wire wants of a whole turn.
+    /// Converts each turn to the form that the API requires.
     fn end_turns(&mut self, omissions: &mut UnsupportedParams<'_>) {
         for mut turn in std::mem::take(&mut self.messages) {
             if turn.role == ASSISTANT && drop_trailing_thinking(&mut turn.content) {
                 omissions.warn(
                     "reasoning_left_out",
-                    "reasoning that no text or tool call follows was not sent: this wire refuses a turn that ends with it",
+                    "reasoning without a following text or tool call was not sent, because the API refuses a turn that ends with reasoning",
                 );
                 if turn.content.is_empty() {
                     continue;
@@ -108,14 +109,14 @@ impl<'a> Conversation<'a> {
             self.push(turn);
         }
         for turn in &mut self.messages {
-            // The wire wants all results before anything else that the user says.
+            // The API requires all results before other content of the user.
             turn.content
                 .sort_by_key(|block| !matches!(block.content, BlockContent::ToolResult { .. }));
             if turn.content.is_empty() {
                 turn.content.push(Block::text(NO_TEXT));
                 omissions.warn(
                     "blank_text_filled",
-                    format!("a turn of the user without text was sent as `{NO_TEXT}`: this wire refuses blank ones"),
+                    format!("a user message without text was sent as `{NO_TEXT}`, because the API refuses blank messages"),
                 );
             }
         }
@@ -129,7 +130,7 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// Removes the thinking at the end of a turn, which the wire refuses there. Gives whether there was any.
+/// Removes reasoning at the end of a turn, where the API refuses it. Returns whether there was any.
 fn drop_trailing_thinking(content: &mut Vec<Block<'_>>) -> bool {
     let kept = content.iter().rposition(|block| !block.is_thinking());
     let kept = kept.map_or(0, |at| at.saturating_add(1));
@@ -157,7 +158,7 @@ fn blocks<'a>(
             if block.provider != BLOCK_PROVIDER || is_origin(block) {
                 continue;
             }
-            // A block without a type is no block but more members for the one before it: a cache point.
+            // A block without a type adds fields to the block before it: a cache point.
             let members = JsonObject::read(block.block.as_str());
             if let Some(members) = members.filter(|members| members.get("type").is_none()) {
                 if let Some(last) = blocks.last_mut() {
@@ -180,7 +181,7 @@ fn block_content<'a>(
     omissions: &mut UnsupportedParams<'_>,
 ) -> Result<Option<BlockContent<'a>>, Error> {
     Ok(Some(match part {
-        // The wire refuses blank texts.
+        // The API refuses blank texts.
         part if is_blank_text(part) => return Ok(None),
         ContentPart::Text { text, citations } => {
             let own = |raw: &&Json| {
@@ -228,14 +229,14 @@ fn block_content<'a>(
         ContentPart::Reasoning { .. } => {
             omissions.warn(
                 "reasoning_left_out",
-                "reasoning without a signature was not sent: this server did not write it, or signs what it writes",
+                "reasoning without a signature was not sent, because this server did not generate it, or signs its reasoning",
             );
             return Ok(None);
         }
         ContentPart::ToolCall(call) => tool_use(call, omissions)?,
         ContentPart::ToolResult(result) => tool_result(result, server, omissions)?,
         ContentPart::ProviderBlock(block) => BlockContent::Opaque(&block.block),
-        ContentPart::Audio { .. } => return Err(omissions.cannot_send("sound")),
+        ContentPart::Audio { .. } => return Err(omissions.cannot_send("audio")),
         ContentPart::Video { .. } => return Err(omissions.cannot_send("a video")),
     }))
 }
@@ -287,7 +288,7 @@ fn tool_result<'a>(
 ) -> Result<BlockContent<'a>, Error> {
     let mut content = Vec::with_capacity(result.content.len());
     blocks(&result.content, server, &mut content, omissions)?;
-    // The wire refuses `is_error` without words.
+    // The API refuses `is_error` without content.
     if content.is_empty() && result.is_error {
         content.push(Block::text(NO_OUTPUT));
     }
@@ -298,9 +299,9 @@ fn tool_result<'a>(
     })
 }
 
-// Content blocks as they are written.
+// Encoding of content blocks.
 
-/// A content block and what is added to it, such as `cache_control`.
+/// A content block and added fields, such as `cache_control`.
 #[derive(Debug)]
 pub(super) struct Block<'a> {
     pub(super) content: BlockContent<'a>,
@@ -313,7 +314,7 @@ pub(super) enum BlockContent<'a> {
         text: &'a str,
         citations: Vec<&'a Json>,
     },
-    /// A picture or a document.
+    /// An image or a document.
     Media {
         kind: &'static str,
         source: Source<'a>,
@@ -321,7 +322,7 @@ pub(super) enum BlockContent<'a> {
     },
     Thinking {
         text: &'a str,
-        /// None of a server that signs nothing.
+        /// None for a server without signatures.
         signature: Option<&'a str>,
     },
     ToolUse {
@@ -370,7 +371,7 @@ impl<'a> Block<'a> {
         Block::new(BlockContent::Text { text, citations })
     }
 
-    /// Whether this is thinking, shown or not.
+    /// Whether this is reasoning, visible or redacted.
     pub(super) fn is_thinking(&self) -> bool {
         match &self.content {
             BlockContent::Thinking { .. } => true,
@@ -384,7 +385,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// The text, if the block is nothing else.
+    /// The text, if the block has nothing else.
     fn plain(&self) -> Option<&'a str> {
         match &self.content {
             BlockContent::Text { text, citations }
@@ -397,7 +398,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// A single text as a string, anything else as a list of blocks.
+/// Writes a single text as a string, anything else as a list of blocks.
 pub(super) fn serialize_content<S: Serializer>(
     content: &[Block<'_>],
     serializer: S,
@@ -411,7 +412,7 @@ pub(super) fn serialize_content<S: Serializer>(
     }
 }
 
-/// The same, for a member of its own.
+/// Writes the content as the value of a field.
 #[derive(Debug, Serialize)]
 pub(super) struct Content<'b, 'a>(
     #[serde(serialize_with = "serialize_content")] pub(super) &'b [Block<'a>],

@@ -1,8 +1,8 @@
-//! Anthropic's Messages, at Anthropic, on Azure and on Google Cloud's Vertex AI.
+//! Anthropic's Messages API, at Anthropic, on Azure and on Google Cloud's Vertex AI.
 //!
-//! What belongs to this wire alone travels as [`ContentPart::ProviderBlock`] of the provider
-//! `anthropic`, wherever the model was asked: redacted thinking, the provider's own tools and their results. An opaque
-//! block without a `type` adds its members to the part before it; [`cache_point`] is one.
+//! Content that only this API has is a [`ContentPart::ProviderBlock`] of the provider `anthropic`, wherever the model
+//! is hosted: redacted reasoning, the provider's own tools and their results. A provider block without a `type` adds
+//! its fields to the part before it; [`cache_point`] creates one.
 
 mod batches;
 mod decode;
@@ -31,13 +31,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, response};
 use std::borrow::Cow;
 
-/// The provider of this wire's opaque blocks.
+/// The provider name of this API's provider blocks.
 pub(crate) const BLOCK_PROVIDER: &str = "anthropic";
 
-/// `^[a-zA-Z0-9_-]+$`, as its refusals of other ids say.
+/// `^[a-zA-Z0-9_-]+$`, according to its error for other ids.
 pub(crate) const CALL_ID: IdFormat = IdFormat::new(1, usize::MAX).only("_-");
 
-/// `^[a-zA-Z0-9_-]{1,128}$`, as its refusals of other names say.
+/// `^[a-zA-Z0-9_-]{1,128}$`, according to its error for other names.
 pub(crate) const TOOL_NAME: IdFormat = IdFormat::new(1, 128).only("_-");
 
 const VERSION: (HeaderName, HeaderValue) = (
@@ -45,17 +45,18 @@ const VERSION: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("2023-06-01"),
 );
 const VERTEX_VERSION: &str = "vertex-2023-10-16";
-/// Of `api.anthropic.com`. Its refusals say `image exceeds 5 MB maximum` of the text in base64; a request has at most 32 MB.
+/// The limits of `api.anthropic.com`. Its error `image exceeds 5 MB maximum` counts the base64 text. A request has at
+/// most 32 MB.
 const MEDIA_LIMITS: &[MediaLimit] = &[
     MediaLimit::of_base64(&[MediaKind::Image], 5 << 20),
     MediaLimit::of_base64(MediaKind::ALL, 32 << 20),
 ];
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
-/// A server that speaks Anthropic's Messages.
+/// A server with Anthropic's Messages API.
 ///
-/// The wire must be told a token limit: a request without [`max_tokens`](ChatRequest::max_tokens) gets
-/// [`DEFAULT_MAX_TOKENS`](Anthropic::DEFAULT_MAX_TOKENS), and a warning if the answer was cut off by it.
+/// The API requires a token limit: a request without [`max_tokens`](ChatRequest::max_tokens) gets
+/// [`DEFAULT_MAX_TOKENS`](Anthropic::DEFAULT_MAX_TOKENS), and a warning if the response was cut off by it.
 #[derive(Clone, Debug)]
 pub struct Anthropic {
     core: ProviderCore,
@@ -65,12 +66,12 @@ pub struct Anthropic {
     default_max_tokens: u64,
 }
 
-/// Where the models are, as far as it changes the request.
+/// The hosting of the models, as far as it changes the request.
 #[derive(Clone, Debug, Default)]
 enum Hosting {
     #[default]
     Own,
-    /// The name of a resource on Azure.
+    /// The name of an Azure resource.
     Azure(String),
     Vertex(Vertex),
 }
@@ -93,11 +94,11 @@ impl Default for AnthropicOptions {
     }
 }
 
-/// A cache point: what stands before it is to be kept for five minutes, or `"1h"` for an hour, and costs less when it is
-/// sent again. To be put behind a part of a message; other providers leave it out with a warning.
+/// Creates a cache point: the content before it is cached for five minutes, or with `"1h"` for an hour, and costs
+/// less when it is sent again. Place it after a part of a message; other providers drop it with a warning.
 ///
 /// # Errors
-/// None that can be caused: `ttl` is written as JSON.
+/// None in practice: `ttl` is always valid JSON.
 pub fn cache_point(ttl: Option<&str>) -> Result<ContentPart, Error> {
     let mut control = std::collections::BTreeMap::from([("type", "ephemeral")]);
     control.extend(ttl.map(|ttl| ("ttl", ttl)));
@@ -109,10 +110,10 @@ pub fn cache_point(ttl: Option<&str>) -> Result<ContentPart, Error> {
 }
 
 impl Anthropic {
-    /// The token limit of requests that set none. Every model that is offered can write as much.
+    /// The token limit of requests without one. Every current model can generate as many tokens.
     pub const DEFAULT_MAX_TOKENS: u64 = 4096;
 
-    /// Anthropic itself, with a key.
+    /// Creates a provider for Anthropic itself, with a key.
     ///
     /// ```
     /// # use unifiedai::provider::Anthropic;
@@ -121,12 +122,12 @@ impl Anthropic {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().api_key(key)?.build()
     }
 
-    /// Anthropic itself, or Claude on Azure or on Vertex AI, with options.
+    /// Creates a builder for Anthropic itself, Azure or Vertex AI.
     ///
     /// ```
     /// # use unifiedai::provider::Anthropic;
@@ -139,7 +140,7 @@ impl Anthropic {
         ProviderBuilder::new()
     }
 
-    /// The address that the paths of its operations are put behind.
+    /// The base URL of the operations.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         self.core.base_url()
@@ -169,10 +170,10 @@ impl Anthropic {
 }
 
 impl ProviderBuilder<Anthropic> {
-    /// Claude on Azure: the name of a resource, with a key or an Entra token.
+    /// Selects Claude on Azure, by the name of a resource; set a key or an Entra token.
     ///
     /// # Errors
-    /// `invalid_request` if the resource's name cannot be part of a host's.
+    /// `invalid_request` if the resource's name cannot be part of a host name.
     pub fn azure(mut self, resource: &str) -> Result<Self, Error> {
         let is_plain = resource
             .bytes()
@@ -187,24 +188,24 @@ impl ProviderBuilder<Anthropic> {
         Ok(self)
     }
 
-    /// Claude on Google Cloud's Vertex AI: a project and a location such as `us-east5` or `global`, with a token as
-    /// [`auth`](ProviderBuilder::auth).
+    /// Selects Claude on Google Cloud's Vertex AI, by a project and a location such as `us-east5` or `global`; set a
+    /// token with [`auth`](ProviderBuilder::auth).
     ///
     /// # Errors
-    /// `invalid_request` if project or location cannot be one.
+    /// `invalid_request` if project or location are invalid.
     pub fn vertex(mut self, project: &str, location: &str) -> Result<Self, Error> {
         self.options.hosting = Hosting::Vertex(Vertex::new(project, location)?);
         Ok(self)
     }
 
-    /// Asks for a beta feature in every request (`anthropic-beta`). A request's own header of that name counts instead.
+    /// Adds a beta feature to every request (`anthropic-beta`). A request's own header of that name replaces it.
     #[must_use]
     pub fn beta(mut self, name: impl Into<String>) -> Self {
         self.options.betas.push(name.into());
         self
     }
 
-    /// Another token limit for requests that set none than [`Anthropic::DEFAULT_MAX_TOKENS`].
+    /// Sets the token limit of requests without one, instead of [`Anthropic::DEFAULT_MAX_TOKENS`].
     #[must_use]
     pub fn default_max_tokens(mut self, tokens: u64) -> Self {
         self.options.default_max_tokens = tokens;
@@ -252,7 +253,7 @@ impl BuildProvider for Anthropic {
             let value = HeaderValue::from_str(&betas).map_err(|_| {
                 Error::new(
                     ErrorKind::InvalidRequest,
-                    format!("`{}` is not the name of a beta", betas.escape_debug()),
+                    format!("`{}` is not a valid beta name", betas.escape_debug()),
                 )
             })?;
             core.add_default_header(BETA, value);

@@ -14,7 +14,7 @@ use crate::{
 use bytes::Bytes;
 use std::time::UNIX_EPOCH;
 
-/// `{data: [..], has_more, last_id}`; the next page is asked for by the last id.
+/// `{data: [..], has_more, last_id}`; the last id selects the next page.
 pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     object! {
         struct Page<'a> {
@@ -57,10 +57,10 @@ fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
     Some(model)
 }
 
-/// An error with status 200, or something else altogether.
+/// An error with status 200, or an unexpected body.
 fn not_a_model(body: &Bytes) -> Error {
     match ErrorBody::parse(body) {
         Some(error) => errors::from_body(200, &error),
-        None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
+        None => Error::new(ErrorKind::Protocol, "the response is not a list of models"),
     }
 }

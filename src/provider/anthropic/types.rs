@@ -1,4 +1,4 @@
-//! The answer as it is on the wire, whole and in events, with every member optional.
+//! The wire format of responses, as a single body and as events; every field is optional.
 
 use crate::{
     Error, Json, Usage,
@@ -9,7 +9,7 @@ use crate::{
 };
 
 object! {
-    /// An event of a stream: its `type` says which members count.
+    /// A stream event; its `type` determines which fields it has.
     pub(super) struct Event<'a> {
         pub(super) r#type as "type": Text<'a>,
         pub(super) index: Count,
@@ -23,7 +23,7 @@ object! {
 }
 
 object! {
-    /// What is new in a content block, or, in a `message_delta`, of the message.
+    /// The new part of a content block, or, in a `message_delta`, of the message.
     pub(super) struct Delta<'a> {
         pub(super) r#type as "type": Text<'a>,
         pub(super) text: Text<'a>,
@@ -42,13 +42,13 @@ object! {
 }
 
 object! {
-    /// A message: whole, or as far as it is known when a stream begins.
+    /// A message: complete, or as far as it is known at the start of a stream.
     pub(super) struct Message<'a> {
         pub(super) r#type as "type": Text<'a>,
         pub(super) id: Text<'a>,
         pub(super) model: Text<'a>,
         pub(super) role: Raw<'a>,
-        /// A list of blocks; some servers send a text, or a block alone.
+        /// A list of blocks; some servers send a text, or a single block.
         pub(super) content: Option<Raw<'a>>,
         pub(super) stop_reason: Text<'a>,
         pub(super) stop_sequence: Raw<'a>,
@@ -61,7 +61,7 @@ object! {
 }
 
 object! {
-    /// A content block: whole, or as it begins.
+    /// A content block: complete, or at its start.
     pub(super) struct Block<'a> {
         pub(super) r#type as "type": Text<'a>,
         pub(super) text: Text<'a>,
@@ -76,7 +76,7 @@ object! {
 }
 
 object! {
-    /// Where a text has its words from, in any of the five forms of location.
+    /// The source of a text, in any of the five location formats.
     pub(super) struct CitationFields<'a> {
         pub(super) cited_text: Text<'a>,
         pub(super) title: Text<'a>,
@@ -86,7 +86,7 @@ object! {
     }
 }
 
-// Token counts, brought to the library's subsets.
+// Token counts.
 
 object! {
     struct UsageFields<'a> {
@@ -105,12 +105,12 @@ object! {
     }
 }
 
-/// The counts so far. They come with the beginning of a stream and again, cumulative, near its end; there a number that is
-/// missing has not changed.
+/// The counts so far. They are sent at the start of a stream and again, cumulative, near its end; a missing number
+/// there has not changed.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     usage: Usage,
-    /// On this wire the cached tokens are no part of it.
+    /// In this API the cached tokens are not part of it.
     input_tokens: Option<u64>,
     service_tier: Option<String>,
     raw: JsonObject,
@@ -121,7 +121,7 @@ impl Counts {
         self.service_tier.as_deref()
     }
 
-    /// Adds what came, and gives the counts as they now are.
+    /// Adds new counts, and returns the current ones.
     pub(super) fn add(&mut self, raw: Raw<'_>) -> Result<Option<Usage>, Error> {
         let (Some(text), Some(wire)) = (raw.text(), raw.read::<UsageFields<'_>>()) else {
             return Ok(None);

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeSet};
 
-/// How long what stands before a cache point is kept.
+/// How long the content before a cache point is cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CacheTtl {
@@ -17,7 +17,7 @@ pub enum CacheTtl {
     OneHour,
 }
 
-/// Marks the end of what is to be cached: in a message, or in the instructions.
+/// Marks the end of the content to cache: in a message, or in the system messages.
 ///
 /// # Errors
 /// None in practice: the block is always JSON.
@@ -25,7 +25,7 @@ pub fn cache_point(ttl: CacheTtl) -> Result<ContentPart, Error> {
     part(&ContentBlock::CachePoint(CachePoint::new(ttl)))
 }
 
-/// The same behind the tools.
+/// Marks the end of the tools to cache.
 ///
 /// # Errors
 /// None in practice: the block is always JSON.
@@ -33,8 +33,8 @@ pub fn tool_cache_point(ttl: CacheTtl) -> Result<Tool, Error> {
     tool(&ContentBlock::CachePoint(CachePoint::new(ttl)))
 }
 
-/// A tool that the service runs itself, such as `nova_grounding` or `nova_code_interpreter`. Its calls and results come
-/// back as opaque parts, not as tool calls.
+/// Creates a tool that the service runs, such as `nova_grounding` or `nova_code_interpreter`. Its calls and results
+/// are provider blocks, not tool calls.
 ///
 /// # Errors
 /// None in practice: the block is always JSON.
@@ -42,7 +42,7 @@ pub fn system_tool(name: &str) -> Result<Tool, Error> {
     tool(&ContentBlock::SystemTool { name })
 }
 
-/// Text that a guardrail is to look at. The qualifiers say as what: `grounding_source`, `query`, `guard_content`.
+/// Creates text for a guardrail to examine. Qualifiers: `grounding_source`, `query`, `guard_content`.
 ///
 /// # Errors
 /// None in practice: the block is always JSON.
@@ -53,10 +53,10 @@ pub fn guard_content_text(text: &str, qualifiers: &[&str]) -> Result<ContentPart
     }))
 }
 
-/// A picture that a guardrail is to look at.
+/// Creates an image for a guardrail to examine.
 ///
 /// # Errors
-/// `invalid_request` if Bedrock does not take pictures of this MIME type.
+/// `invalid_request` if Bedrock does not accept images of this MIME type.
 pub fn guard_content_image(media: &Media) -> Result<ContentPart, Error> {
     let (format, source) = read_media(Kind::Image, media)?;
     part(&ContentBlock::GuardContent(GuardedContent::Image {
@@ -65,7 +65,7 @@ pub fn guard_content_image(media: &Media) -> Result<ContentPart, Error> {
     }))
 }
 
-/// A result of a search of the program's own, which the model can cite: in a message, or in a tool's result.
+/// Creates a result of the program's own search, which the model can cite: in a message, or in a tool result.
 ///
 /// # Errors
 /// None in practice: the block is always JSON.
@@ -78,11 +78,12 @@ pub fn search_result(source: &str, title: &str, texts: &[&str]) -> Result<Conten
     })
 }
 
-/// A document that the model is to cite. The name must be acceptable to Bedrock: letters, digits, single spaces, hyphens,
-/// parentheses and brackets, at most 200. `context` tells the model about the document and is not cited.
+/// Creates a document that the model can cite. The name must have Bedrock's form: letters, digits, single spaces,
+/// hyphens, parentheses and brackets, at most 200 characters. `context` describes the document for the model and is
+/// not cited.
 ///
 /// # Errors
-/// `invalid_request` if Bedrock does not take documents of this MIME type.
+/// `invalid_request` if Bedrock does not accept documents of this MIME type.
 pub fn cited_document(
     name: &str,
     media: &Media,
@@ -98,10 +99,10 @@ pub fn cited_document(
     })
 }
 
-/// A JSON value as (a part of) a tool's result.
+/// Creates a JSON value as (a part of) a tool result.
 ///
 /// # Errors
-/// `invalid_request` if `value` cannot be written as JSON.
+/// `invalid_request` if `value` cannot be serialised as JSON.
 pub fn json_result<T: Serialize + ?Sized>(value: &T) -> Result<ContentPart, Error> {
     let value = Json::new(value)?;
     part(&ContentBlock::Json(&value))
@@ -189,9 +190,9 @@ struct Enabled {
     enabled: bool,
 }
 
-// Pictures, films, sound and documents: Bedrock names their formats itself and fetches nothing but from S3.
+// Images, video, audio and documents. Bedrock has its own format names, and fetches only from S3.
 
-/// What a medium is for.
+/// The use of a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Image,
@@ -200,7 +201,7 @@ pub(super) enum Kind {
     Audio,
 }
 
-/// Formats as Bedrock names them, by MIME type and by file extension.
+/// Bedrock's format names, with MIME types and file extensions.
 type Formats = &'static [(
     &'static str,
     &'static [&'static str],
@@ -258,7 +259,7 @@ const SOUNDS: Formats = &[
     ("mka", &["audio/mka"], &["mka"]),
     ("x-aac", &["audio/x-aac"], &["x-aac"]),
     ("m4a", &["audio/m4a", "audio/x-m4a"], &["m4a"]),
-    // The registered name of MP3, of which Bedrock also has `mpeg` and `mpga`.
+    // The registered MIME type of MP3, for which Bedrock also has `mpeg` and `mpga`.
     ("mp3", &["audio/mpeg"], &["mpeg", "mpga"]),
     ("pcm", &["audio/pcm", "audio/l16"], &["pcm"]),
     ("webm", &["audio/webm"], &["webm"]),
@@ -276,15 +277,15 @@ impl Kind {
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Image => "picture",
+            Kind::Image => "image",
             Kind::Document => "document",
             Kind::Video => "video",
-            Kind::Audio => "sound",
+            Kind::Audio => "audio",
         }
     }
 }
 
-/// Where a medium is.
+/// The source of a medium.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Source<'a> {
@@ -308,11 +309,11 @@ pub(super) fn read_media(kind: Kind, media: &Media) -> Result<(&'static str, Sou
         }
         Media::Url { url, .. } if url.starts_with("data:") => data_url(kind, url),
         Media::Url { .. } => Err(refuse(format!(
-            "Bedrock does not fetch a {} from a web address: pass its bytes, or an address in S3",
+            "Bedrock does not fetch web URLs: pass the bytes of the {}, or an S3 URL",
             kind.name()
         ))),
         Media::File { .. } => Err(refuse(format!(
-            "Bedrock keeps no files: pass the bytes of the {}, or its address in S3",
+            "Bedrock has no uploaded files: pass the bytes of the {}, or its S3 URL",
             kind.name()
         ))),
     }
@@ -326,7 +327,7 @@ fn data_url(kind: Kind, url: &str) -> Result<(&'static str, Source<'_>), Error> 
         .filter(|(_, data)| STANDARD.decode(data).is_ok_and(|bytes| !bytes.is_empty()));
     let Some((mime_type, data)) = parts else {
         return Err(refuse(format!(
-            "the `data:` URL of a {} is not base64",
+            "the `data:` URL of the {} is not base64",
             kind.name()
         )));
     };
@@ -358,7 +359,7 @@ fn by_extension(kind: Kind, url: &str) -> Result<&'static str, Error> {
 fn unknown(kind: Kind, what: &str) -> Error {
     let formats: Vec<&str> = kind.formats().iter().map(|(format, ..)| *format).collect();
     refuse(format!(
-        "`{}` is no {} that Bedrock takes; it takes {}",
+        "`{}` is not among the {} formats that Bedrock accepts: {}",
         what.escape_debug(),
         kind.name(),
         formats.join(", ")
@@ -369,16 +370,16 @@ fn refuse(what: String) -> Error {
     Error::new(ErrorKind::InvalidRequest, what)
 }
 
-/// The longest name of a document, in characters.
+/// Maximum length of a document's name, in characters.
 const MAX_DOCUMENT_NAME_CHARS: usize = 200;
 
-/// Names of documents as Bedrock accepts them: letters, digits, single spaces, hyphens, parentheses and brackets, none
-/// twice in a request.
+/// Document names in Bedrock's form: letters, digits, single spaces, hyphens, parentheses and brackets, unique in a
+/// request.
 #[derive(Debug, Default)]
 pub(super) struct DocumentNames(BTreeSet<String>);
 
 impl DocumentNames {
-    /// The name under which a document is sent, which is `name` itself if that is acceptable.
+    /// The name under which a document is sent: `name` itself if it is valid and unused.
     pub(super) fn add(&mut self, name: Option<&str>) -> String {
         let mut wanted = clean(name.unwrap_or_default());
         if wanted.is_empty() {
@@ -388,7 +389,7 @@ impl DocumentNames {
         let mut number = 2_u32;
         while !self.0.insert(unique.clone()) {
             let suffix = format!(" ({number})");
-            // All characters are ASCII by now.
+            // All characters are ASCII at this point.
             let room = MAX_DOCUMENT_NAME_CHARS.saturating_sub(suffix.len());
             unique = wanted.get(..room).unwrap_or(&wanted).to_owned() + &suffix;
             number = number.saturating_add(1);
@@ -429,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn the_blocks_are_bedrock_s_own_json() {
+    fn the_blocks_are_bedrocks_own_json() {
         let png = Media::inline("image/png", &b"a"[..]);
         let pdf = Media::inline("application/pdf", &b"a"[..]);
         let cases = [
@@ -529,13 +530,16 @@ mod media_tests {
     #[test]
     fn requests_invalid_for_bedrock_are_refused_with_a_reason() {
         let cases = [
-            (url("https://x/y.png", None), "does not fetch a picture"),
-            (Media::File { id: "f".into() }, "keeps no files"),
+            (url("https://x/y.png", None), "does not fetch web URLs"),
+            (Media::File { id: "f".into() }, "has no uploaded files"),
             (
                 Media::inline("image/tiff", &b"a"[..]),
                 "png, jpeg, gif, webp",
             ),
-            (url("s3://b/x", None), "no picture that Bedrock takes"),
+            (
+                url("s3://b/x", None),
+                "not among the image formats that Bedrock accepts",
+            ),
             (url("data:image/png,raw", None), "not base64"),
             (url("data:image/png;base64,", None), "not base64"),
         ];
@@ -547,7 +551,7 @@ mod media_tests {
     }
 
     #[test]
-    fn names_of_documents_are_made_acceptable_and_different() {
+    fn document_names_are_made_valid_and_unique() {
         let mut names = DocumentNames::default();
         for (name, sent) in [
             (

@@ -1,4 +1,4 @@
-//! From the wire to the assembler.
+//! Decodes responses into the response builder.
 
 use super::{
     errors,
@@ -24,18 +24,18 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads one answer.
+/// Decodes one response.
 #[derive(Debug, Default)]
 pub(super) struct ConverseDecoder {
-    /// Blocks that are handed over when they are whole.
+    /// Blocks that are buffered until they are complete.
     collected: BTreeMap<u32, BlockBuffer>,
-    /// Tool calls without a piece of input yet.
+    /// Tool calls without input so far.
     without_input: BTreeSet<u32>,
     tools: BTreeSet<u32>,
-    /// Whether a call is to be run.
+    /// Whether there is a tool call for the caller.
     has_calls: bool,
     stopped: bool,
-    /// Why the message ended, in the service's word.
+    /// The stop reason in the service's word.
     reason: Option<String>,
     has_metadata: bool,
     unknown: UnknownFieldWarnings,
@@ -63,7 +63,7 @@ impl ConverseDecoder {
         }
     }
 
-    /// Text and reasoning have no start; some servers send an empty one.
+    /// Text and reasoning have no start event; some servers send an empty one.
     fn start(
         &mut self,
         block: u32,
@@ -83,7 +83,7 @@ impl ConverseDecoder {
                 if !self.tools.insert(block) {
                     return Err(Error::new(
                         ErrorKind::Protocol,
-                        format!("content block {block} begins a tool call twice"),
+                        format!("content block {block} starts a tool call twice"),
                     ));
                 }
                 if !tool.is_of_server() {
@@ -171,7 +171,7 @@ impl ConverseDecoder {
         out.tool_arguments(CHOICE, block, piece)
     }
 
-    /// A piece of a block that is handed over when it is whole.
+    /// Adds a delta to a block that is buffered until it is complete.
     fn collect(
         &mut self,
         block: u32,
@@ -208,7 +208,7 @@ impl ConverseDecoder {
     }
 
     fn stop(&mut self, block: u32, out: &mut ResponseBuilder) -> Result<(), Error> {
-        // No argument is sent as no piece at all, or as an empty one; a whole answer has `{}` there.
+        // A call without arguments has no input delta or an empty one; a single-body response has `{}`.
         if self.without_input.remove(&block) {
             out.tool_arguments(CHOICE, block, "{}")?;
         }
@@ -218,8 +218,8 @@ impl ConverseDecoder {
         out.close_all(CHOICE, block)
     }
 
-    /// The message is over, whole or cut. Of the blocks whose end did not come, text and reasoning are whole; a call is if its
-    /// input is, and what the service makes is kept as far as it came.
+    /// The message ended, complete or cut. Text and reasoning without their end are complete; a call is complete if
+    /// its input is; the received part of service-side blocks is kept.
     fn end_open_blocks(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let is_cut = self
             .reason
@@ -235,10 +235,10 @@ impl ConverseDecoder {
                 continue;
             }
             let message = format!(
-                "`output.message.content[{block}]` was announced and never completed; {}",
+                "`output.message.content[{block}]` was never completed; {}",
                 match collected.is_announced() {
-                    true => "it was left out",
-                    false => "what came of it is kept",
+                    true => "it was dropped",
+                    false => "its received part is kept",
                 }
             );
             self.unknown.warn("item_not_completed", message, out);
@@ -284,7 +284,7 @@ impl ChatDecoder for ConverseDecoder {
             }
             other => self.unknown.event(other, out),
         }
-        // The usage comes after the reason for stopping; recordings by other hands have it before.
+        // The usage follows the stop reason; some third-party recordings have it before.
         Ok(match self.stopped && self.has_metadata {
             true => FrameOutcome::Complete,
             false => FrameOutcome::Continue,
@@ -319,42 +319,42 @@ impl ChatDecoder for ConverseDecoder {
 
     fn finish(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.end_open_blocks(out)?;
-        // A call can come behind the reason.
+        // A call can follow the stop reason.
         if let Some(reason) = &self.reason {
             out.finish(CHOICE, Some(unified(reason, self.has_calls)), reason)?;
         }
         if self.stopped && !self.has_metadata {
             out.warn_once(Warning::new(
                 "missing_end",
-                "the stream said why it stopped, but ended without `metadata`, which tells the usage",
+                "the stream sent a stop reason, but ended without `metadata`, which has the usage",
             ));
         }
         Ok(())
     }
 }
 
-// Blocks that go back to Bedrock as they came. A stream cuts them into pieces, which are put together here.
+// Blocks that are sent back to Bedrock unchanged. A stream sends them as deltas, which are assembled here.
 
-/// A block of a stream that is under way.
+/// An open block of a stream.
 #[derive(Debug)]
 pub(super) enum BlockBuffer {
-    /// A call that the service runs itself.
+    /// A call that the service runs.
     ServerTool {
         id: String,
         name: String,
         kind: String,
         input: String,
     },
-    /// What such a call gave.
+    /// The result of such a call.
     ToolResult {
         id: String,
         status: Option<String>,
         kind: Option<String>,
         content: Vec<Json>,
     },
-    /// Reasoning that is not shown.
+    /// Redacted reasoning.
     Redacted(Vec<String>),
-    /// A picture that the model made.
+    /// An image that the model generated.
     Image { format: String, bytes: Vec<String> },
 }
 
@@ -385,7 +385,7 @@ impl BlockBuffer {
         }
     }
 
-    /// Whether nothing came of the block but its beginning, or only a part of a call's input.
+    /// Whether only the start of the block was received, or only a part of a call's input.
     pub(super) fn is_announced(&self) -> bool {
         match self {
             BlockBuffer::ServerTool { input, .. } => Json::parse(input.trim()).is_err(),
@@ -395,7 +395,7 @@ impl BlockBuffer {
         }
     }
 
-    /// The block as it would stand in a whole answer.
+    /// The block in the format of a single-body response.
     pub(super) fn into_block(self) -> Result<Json, Error> {
         match self {
             BlockBuffer::ServerTool {
@@ -408,7 +408,7 @@ impl BlockBuffer {
                     "" => "{}",
                     text => text,
                 };
-                // What is not JSON is kept as a string: the block is shown, and is the service's own.
+                // Input that is not JSON is kept as a string, so that the service's block stays visible.
                 let input = Json::parse(input).or_else(|_| Json::new(input))?;
                 Json::new(&BufferedBlock::ToolUse {
                     tool_use_id: &id,
@@ -473,7 +473,7 @@ struct Source {
     bytes: String,
 }
 
-/// One text stays as it came, byte for byte; several are each complete base64, which cannot just be joined.
+/// A single text stays unchanged; several are each complete base64, which cannot be concatenated.
 fn join_base64(mut pieces: Vec<String>) -> String {
     if pieces.len() == 1 {
         return pieces.pop().unwrap_or_default();
@@ -499,7 +499,7 @@ mod streamed_blocks_tests {
     }
 
     #[test]
-    fn input_that_is_no_json_is_kept_as_text() {
+    fn input_that_is_not_json_is_kept_as_text() {
         let tool = |input: &str| BlockBuffer::ServerTool {
             id: "1".into(),
             name: "n".into(),

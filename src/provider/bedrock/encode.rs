@@ -1,4 +1,4 @@
-//! From a request to the body of Converse.
+//! Encodes a request as the body of Converse.
 
 use super::{
     BLOCK_PROVIDER,
@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// The members of a Converse request, which refuses others. The model stands in the path.
+/// The fields of a Converse request, which refuses others. The model is in the path.
 const MEMBERS: [&str; 12] = [
     "messages",
     "system",
@@ -31,7 +31,7 @@ const MEMBERS: [&str; 12] = [
     "promptVariables",
 ];
 
-/// The body, and what was dropped from it or changed.
+/// The body, and warnings about dropped or changed content.
 pub(super) fn body(request: &ChatRequest) -> Result<(Vec<u8>, Vec<Warning>), Error> {
     let mut encoder = Encoder {
         request,
@@ -52,7 +52,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<(Vec<u8>, Vec<Warning>), Err
 
 struct Encoder<'a> {
     request: &'a ChatRequest,
-    /// Members that are objects, to be merged with those of the same name in `extra`.
+    /// Object fields that are merged with those of the same name in `extra`.
     sections: BTreeMap<&'static str, Section<'a>>,
     omissions: UnsupportedParams<'a>,
 }
@@ -70,7 +70,7 @@ impl<'a> Encoder<'a> {
         let value = to_raw_value(value).map_err(|e| {
             Error::new(
                 ErrorKind::InvalidRequest,
-                format!("`{name}` cannot be written as JSON: {e}"),
+                format!("`{name}` cannot be serialised as JSON: {e}"),
             )
         })?;
         self.sections
@@ -101,8 +101,8 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// The tools, unless none are wanted. Converse has no word for that: tools are left out then, which it allows as long
-    /// as the conversation has no calls.
+    /// The tools, unless the tool choice is `none`. Converse lacks that choice, so the tools are omitted, which it
+    /// accepts if the conversation has no calls.
     fn tools(&mut self, tools: Tools<'_>, conversation: &Conversation<'_>) -> Result<(), Error> {
         let unwanted = self.request.tool_choice == Some(ToolChoice::None);
         if self.overridden("toolConfig") && tools.tools.is_empty() {
@@ -111,7 +111,7 @@ impl<'a> Encoder<'a> {
         if conversation.has_tools && tools.tools.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
-                "the conversation has tool calls or results: Bedrock wants the tools of which they are with it",
+                "the conversation contains tool calls or results, so Bedrock requires `tools` to be set on the request",
             ));
         }
         if unwanted && conversation.has_tools {
@@ -129,13 +129,13 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// Checks the members that are added.
+    /// Checks the extra fields.
     fn extra(&mut self) -> Result<(), Error> {
         let request = self.request;
         let unknown = request.extra.iter().map(|(name, _)| name.as_str());
         for name in unknown.filter(|name| !MEMBERS.contains(name)) {
             self.omissions.refuse(&format!(
-                "the member `{name}` (what a model takes beyond Converse goes into `additionalModelRequestFields`)"
+                "the field `{name}` (parameters of a model that Converse lacks go into `additionalModelRequestFields`)"
             ))?;
         }
         Ok(())
@@ -157,7 +157,7 @@ impl<'a> Encoder<'a> {
                 typed: &typed,
                 added: added.map(members).unwrap_or_default(),
             };
-            // How a guardrail goes along with a stream; a whole answer has no use for it and refuses it.
+            // The streaming mode of a guardrail, which a request without streaming refuses.
             let processing = match name {
                 "guardrailConfig" if !self.request.stream => {
                     merged.added.remove("streamProcessingMode")
@@ -180,7 +180,7 @@ impl<'a> Encoder<'a> {
         Ok((out.finish(), warnings))
     }
 
-    /// Whether `extra` has a member of this name.
+    /// Whether `extra` has a field with this name.
     fn overridden(&self, name: &str) -> bool {
         self.request.extra.iter().any(|(other, _)| other == name)
     }
@@ -196,7 +196,7 @@ impl ParamVisitor for Encoder<'_> {
             Param::ReasoningEffort if request.reasoning_effort != Some(ReasoningEffort::None) => {
                 self.set("outputConfig", "effort", value)
             }
-            // What Bedrock does without the member.
+            // Bedrock's default behaviour.
             Param::ServiceTier if request.service_tier == Some(ServiceTier::Auto) => Ok(()),
             Param::ServiceTier => self.set("serviceTier", "type", value),
             Param::Metadata => {
@@ -205,7 +205,7 @@ impl ParamVisitor for Encoder<'_> {
                     return Err(Error::new(
                         ErrorKind::InvalidRequest,
                         format!(
-                            "`metadata` has more than the {MAX_LABELS} labels that Bedrock takes"
+                            "`metadata` has more than the {MAX_LABELS} labels that Bedrock accepts"
                         ),
                     ));
                 }
@@ -217,10 +217,10 @@ impl ParamVisitor for Encoder<'_> {
                 Ok(())
             }
             Param::N if request.n == Some(1) => Ok(()),
-            // A stream always ends with it.
+            // A stream always ends with the usage.
             Param::IncludeUsage if request.include_usage == Some(true) => Ok(()),
             Param::TopK | Param::ReasoningMaxTokens => self.omissions.refuse(&format!(
-                "the parameter `{}` (models that have it take it in `additionalModelRequestFields`)",
+                "the parameter `{}` (models with this parameter accept it in `additionalModelRequestFields`)",
                 param.name()
             )),
             other => self
@@ -230,7 +230,7 @@ impl ParamVisitor for Encoder<'_> {
     }
 }
 
-/// The service model's limit for `requestMetadata`.
+/// The limit for `requestMetadata` in the service model.
 const MAX_LABELS: usize = 16;
 
 fn check_label(text: &str, least: usize) -> Result<(), Error> {
@@ -242,13 +242,13 @@ fn check_label(text: &str, least: usize) -> Result<(), Error> {
     Err(Error::new(
         ErrorKind::InvalidRequest,
         format!(
-            "`metadata` has `{}`: Bedrock takes up to 256 letters, digits, spaces and `:_@$#=/+,-.`",
+            "`metadata` has `{}`: Bedrock accepts up to 256 letters, digits, spaces and `:_@$#=/+,-.`",
             text.escape_debug()
         ),
     ))
 }
 
-/// The typed members of an object and those that were added, which count before them.
+/// The typed fields of an object and the extra ones, which have precedence.
 struct MergedSection<'s, 'a> {
     typed: &'s Section<'a>,
     added: BTreeMap<String, Box<RawValue>>,
@@ -269,12 +269,12 @@ impl Serialize for MergedSection<'_, '_> {
     }
 }
 
-/// The members of an object; none for anything else.
+/// The fields of an object; none for any other value.
 fn members(value: &Json) -> BTreeMap<String, Box<RawValue>> {
     serde_json::from_str(value.as_str()).unwrap_or_default()
 }
 
-/// The schema goes as a string of JSON.
+/// The schema is sent as a JSON string.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TextFormat<'a> {
@@ -311,7 +311,7 @@ impl<'a> TextFormat<'a> {
     }
 }
 
-/// Enough for most requests, so that the body is not moved while it grows.
+/// Sufficient for most requests, so that the body is not moved while it grows.
 fn estimate(request: &ChatRequest) -> usize {
     let of_part = |part: &ContentPart| match part {
         ContentPart::Text { text, .. } => text.len(),
@@ -327,14 +327,14 @@ fn estimate(request: &ChatRequest) -> usize {
 
 // `toolConfig`.
 
-/// The tools and the choice among them.
+/// The tools and the tool choice.
 #[derive(Debug)]
 pub(super) struct Tools<'a> {
     pub(super) tools: Vec<EncodedTool<'a>>,
     pub(super) choice: Option<EncodedToolChoice<'a>>,
 }
 
-/// What can be said of a request's tools, before it is known whether the conversation has calls in it.
+/// Encodes a request's tools, before it is known whether the conversation has calls.
 pub(super) fn tools<'a>(
     request: &'a ChatRequest,
     omissions: &mut UnsupportedParams<'_>,
@@ -346,7 +346,7 @@ pub(super) fn tools<'a>(
         Some(ToolChoice::Auto) if tools.is_empty() => None,
         Some(_) if tools.is_empty() => {
             return Err(refuse(
-                "`tool_choice` asks for a tool, but there are none".to_owned(),
+                "`tool_choice` requires a tool, but `tools` is empty".to_owned(),
             ));
         }
         Some(choice) => Some(EncodedToolChoice(choice)),
@@ -365,7 +365,7 @@ fn tool(tool: &Tool) -> Result<EncodedTool<'_>, Error> {
             check_name(name)?;
             Ok(EncodedTool::ToolSpec {
                 name,
-                // An empty one is refused.
+                // An empty description is refused.
                 description: description
                     .as_deref()
                     .filter(|text| !text.trim().is_empty()),
@@ -385,7 +385,7 @@ fn check_name(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(refuse(format!(
-        "`{}` cannot be a tool's name: Bedrock takes 1 to 64 letters, digits, `_` and `-`",
+        "`{}` is not a valid tool name: Bedrock accepts 1 to 64 letters, digits, `_` and `-`",
         name.escape_debug()
     )))
 }
@@ -409,7 +409,7 @@ pub(super) enum EncodedTool<'a> {
     Raw(&'a Json),
 }
 
-/// A tool without arguments needs a schema all the same.
+/// A tool without arguments needs a schema too.
 #[derive(Debug)]
 pub(super) struct ToolSchema<'a> {
     json: Option<&'a Json>,
@@ -459,9 +459,10 @@ impl Serialize for EncodedToolChoice<'_> {
     }
 }
 
-// What Converse has beyond a chat request's own fields.
+// Settings that only Converse has.
 
-/// Settings of Bedrock's Converse that no other provider has. [`apply`](ConverseOptions::apply) puts them into a request.
+/// Settings of Bedrock's Converse API that no other provider has. [`apply`](ConverseOptions::apply) adds them to a
+/// request.
 ///
 /// ```
 /// use unifiedai::{ChatRequest, provider::bedrock::{ConverseOptions, Guardrail}};
@@ -483,24 +484,24 @@ pub struct ConverseOptions {
 }
 
 impl ConverseOptions {
-    /// No options: what Bedrock does by itself.
+    /// Creates options without settings.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A guardrail to hold question and answer against (`guardrailConfig`).
+    /// Sets the guardrail for request and response (`guardrailConfig`).
     #[must_use]
     pub fn guardrail(mut self, guardrail: Guardrail) -> Self {
         self.guardrail = Some(guardrail);
         self
     }
 
-    /// A parameter of the model's own, such as Anthropic's `top_k` or `thinking` (a member of
+    /// Adds a parameter of the model itself, such as Anthropic's `top_k` or `thinking` (a field of
     /// `additionalModelRequestFields`).
     ///
     /// # Errors
-    /// `invalid_request` if `value` cannot be written as JSON.
+    /// `invalid_request` if `value` cannot be serialised as JSON.
     pub fn model_field<T: Serialize + ?Sized>(
         mut self,
         name: impl Into<String>,
@@ -510,7 +511,7 @@ impl ConverseOptions {
         Ok(self)
     }
 
-    /// A JSON pointer, such as `/stop_sequence`, to a member of the model's own answer that is to come back in
+    /// Adds a JSON pointer, such as `/stop_sequence`, to a field of the model's own response that is returned in
     /// `additionalModelResponseFields` (at most 10).
     #[must_use]
     pub fn response_path(mut self, pointer: impl Into<String>) -> Self {
@@ -518,14 +519,14 @@ impl ConverseOptions {
         self
     }
 
-    /// `standard` or `optimized` (`performanceConfig.latency`).
+    /// Sets the latency: `standard` or `optimized` (`performanceConfig.latency`).
     #[must_use]
     pub fn latency(mut self, latency: impl Into<String>) -> Self {
         self.latency = Some(latency.into());
         self
     }
 
-    /// What stands for a variable of a managed prompt, whose ARN is the request's model (`promptVariables`).
+    /// Sets a variable of a managed prompt, whose ARN is the request's model (`promptVariables`).
     #[must_use]
     pub fn prompt_variable(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         let variable = Variable { text: text.into() };
@@ -533,7 +534,7 @@ impl ConverseOptions {
         self
     }
 
-    /// Puts the options that are set into a request, as members of [`ChatRequest::extra`].
+    /// Adds the settings to a request, as fields of [`ChatRequest::extra`].
     ///
     /// # Errors
     /// None for options made with this type's methods.
@@ -567,7 +568,7 @@ struct Variable {
     text: String,
 }
 
-/// A guardrail of Amazon Bedrock. Where it intervenes the answer is its own text, with the finish reason
+/// A guardrail of Amazon Bedrock. If it intervenes, the response is the guardrail's own text, with the finish reason
 /// `content_filter` and the native one `guardrail_intervened`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -581,7 +582,7 @@ pub struct Guardrail {
 }
 
 impl Guardrail {
-    /// A guardrail by its id or ARN and its version: a number or `DRAFT`.
+    /// Creates a guardrail by its id or ARN and its version: a number or `DRAFT`.
     #[must_use]
     pub fn new(identifier: impl Into<String>, version: impl Into<String>) -> Self {
         Guardrail {
@@ -592,16 +593,16 @@ impl Guardrail {
         }
     }
 
-    /// What it is to tell of its work in the member `trace` of
-    /// [`ProviderMetadata::extra`](crate::chat::ProviderMetadata::extra): `enabled`, `disabled` or `enabled_full`.
+    /// Sets the detail of the field `trace` in [`ProviderMetadata::extra`](crate::chat::ProviderMetadata::extra):
+    /// `enabled`, `disabled` or `enabled_full`.
     #[must_use]
     pub fn trace(mut self, trace: impl Into<String>) -> Self {
         self.trace = Some(trace.into());
         self
     }
 
-    /// Whether a stream waits for it (`sync`) or is checked while it goes on (`async`). An answer that comes whole is
-    /// asked for without it.
+    /// Sets whether a stream waits for the guardrail (`sync`) or is checked concurrently (`async`). It is not sent
+    /// for a request without streaming.
     #[must_use]
     pub fn stream_processing_mode(mut self, mode: impl Into<String>) -> Self {
         self.stream_processing_mode = Some(mode.into());

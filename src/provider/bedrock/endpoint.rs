@@ -1,8 +1,8 @@
-//! Where Bedrock is: the host of a region, by AWS partition. Source: the endpoint rules of the AWS SDKs.
+//! Bedrock's URLs: the host of a region, by AWS partition. Source: the endpoint rules of the AWS SDKs.
 
 use crate::{Error, ErrorKind, provider::BaseUrl};
 
-/// Which of Bedrock's two services.
+/// One of Bedrock's two services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ApiPlane {
     /// Chats.
@@ -27,15 +27,15 @@ pub(crate) struct Variant {
     pub(crate) dual_stack: bool,
 }
 
-/// A part of AWS with domains of its own.
+/// A part of AWS with its own domains.
 struct Partition {
     region_prefix: &'static str,
     suffix: &'static str,
-    /// The suffix of hosts that have IPv6 addresses too, if the partition has such hosts.
+    /// The suffix of hosts with IPv6 addresses, if the partition has such hosts.
     dual_stack_suffix: Option<&'static str>,
 }
 
-/// Regions that are in none of these, also those that are not yet known, belong to the last.
+/// Other regions, including unknown ones, belong to the last partition.
 const PARTITIONS: [Partition; 7] = [
     partition(
         "cn-",
@@ -62,7 +62,7 @@ const fn partition(
     }
 }
 
-/// Checks the name of a region. It becomes part of a host's name, so that nothing else may be in it.
+/// Checks the name of a region, which becomes part of a host name.
 pub(super) fn check_region(region: &str) -> Result<(), Error> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_name = (1..=63).contains(&region.len())
@@ -81,12 +81,12 @@ pub(super) fn check_region(region: &str) -> Result<(), Error> {
     ))
 }
 
-/// The address of a plane in a region.
+/// The URL of a service in a region.
 pub(super) fn url(plane: ApiPlane, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
     service_url(plane.host_prefix(), region, variant)
 }
 
-/// The address of a service of AWS in a region.
+/// The URL of an AWS service in a region.
 pub(crate) fn service_url(service: &str, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
     check_region(region)?;
     let suffix = PARTITIONS

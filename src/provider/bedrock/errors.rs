@@ -1,4 +1,4 @@
-//! What a failure of Bedrock means: by the exception's name, in whatever shape it comes.
+//! Decodes Bedrock's errors: by the exception's name, in any format.
 
 use crate::{
     Error, ErrorKind,
@@ -14,7 +14,7 @@ use crate::{
 use bytes::Bytes;
 use http::response;
 
-/// How messages begin that tell a context overflow; its exception is the one for any wrong request.
+/// Beginnings of messages for a context overflow, which has the exception of any invalid request.
 const CONTEXT_OVERFLOW: [&str; 4] = [
     "Input is too long",
     "Input Tokens Exceeded",
@@ -22,20 +22,20 @@ const CONTEXT_OVERFLOW: [&str; 4] = [
     "prompt is too long",
 ];
 
-/// What Bedrock puts before a model's own words.
+/// Bedrock's prefix of a model's own message.
 const MODEL_ERROR: &str = "The model returned the following errors: ";
 
-/// Exceptions of kinds that usually pass, but which the service marks as not to be tried again.
+/// Exceptions of kinds that are usually temporary, but which the service marks as not retryable.
 const FINAL: [&str; 3] = [
     "ConflictException",
     "ModelErrorException",
     "ModelTimeoutException",
 ];
 
-/// Exceptions that the service marks as passing.
+/// Exceptions that the service marks as retryable.
 const PASSING: [&str; 2] = ["ModelNotReadyException", "ModelStreamErrorException"];
 
-/// The error that an HTTP status of 300 or above stands for.
+/// The error of an HTTP status of 300 or above.
 pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
     let plain = errors::from_http(head, body);
     if head.status.is_redirection() {
@@ -58,7 +58,7 @@ pub(super) fn from_http(head: &response::Parts, body: &Bytes) -> Error {
     }
 }
 
-/// The error that an exception frame or an error frame stands for; one may be the first frame of a stream.
+/// The error of an exception frame or an error frame, which may be the first frame of a stream.
 pub(super) fn from_frame(frame: Frame<'_>) -> Error {
     let mut parsed = ErrorBody::parse(frame.data.as_bytes()).unwrap_or_default();
     let code = match frame.name {
@@ -68,14 +68,13 @@ pub(super) fn from_frame(frame: Frame<'_>) -> Error {
     parsed.code.clone_from(&code);
     parsed.error_type = None;
     if parsed.message.is_none() && !frame.data.is_empty() {
-        // An error frame has no payload; its message stands in a header.
+        // An error frame has no payload; its message is in a header.
         parsed.message = Some(crate::error::excerpt(frame.data.as_bytes()));
     }
     add_original(&mut parsed, frame.data);
     let error = errors::from_body(200, &parsed);
     let error = match error.kind() {
-        // No name that is known: the request was accepted, so it is the service that failed; whether that passes
-        // nobody knows (F94).
+        // An unknown name: the request was accepted, so the service failed; whether a retry helps is unknown.
         ErrorKind::Protocol => error
             .with_kind(ErrorKind::InternalServer)
             .with_retryable(false),
@@ -84,7 +83,7 @@ pub(super) fn from_frame(frame: Frame<'_>) -> Error {
     refine(error, &parsed).with_body(Bytes::copy_from_slice(frame.data.as_bytes()))
 }
 
-/// The error that a body with status 200 stands for, if it does.
+/// The error in a body with status 200, if there is one.
 pub(super) fn from_response(body: &Bytes) -> Option<Error> {
     let mut parsed = parse(body)?;
     parsed.code = named_in_body(&parsed);
@@ -95,7 +94,7 @@ pub(super) fn from_response(body: &Bytes) -> Option<Error> {
 
 fn parse(body: &[u8]) -> Option<ErrorBody> {
     object! {
-        /// As the front end of AWS services wraps it.
+        /// The format of the front end of AWS services.
         struct Wrapped<'a> {
             output as "Output": Raw<'a>,
         }
@@ -108,7 +107,7 @@ fn parse(body: &[u8]) -> Option<ErrorBody> {
         })
 }
 
-/// What the name alone does not tell.
+/// Distinguishes errors that share a name.
 fn refine(error: Error, body: &ErrorBody) -> Error {
     let code = body.code.as_deref().unwrap_or_default();
     let message = body.message.as_deref().unwrap_or_default();
@@ -143,7 +142,7 @@ fn named_in_body(body: &ErrorBody) -> Option<String> {
         .find(|name| name.bytes().any(|byte| byte.is_ascii_alphabetic()))
 }
 
-/// The bare name, with a capital as in HTTP: frames begin it with a small letter.
+/// The bare name, capitalised as in HTTP: frames begin it with a lower-case letter.
 fn exception_name(name: &str) -> String {
     let name = name.split(':').next().unwrap_or(name);
     let name = name.rsplit('#').next().unwrap_or(name).trim();
@@ -154,7 +153,7 @@ fn exception_name(name: &str) -> String {
     }
 }
 
-/// What the model's own server said, where Bedrock passes it on.
+/// Adds the message of the model's own server, if Bedrock passes it on.
 fn add_original(body: &mut ErrorBody, data: &str) {
     object! {
         struct Original<'a> {
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exception_has_its_kind_and_its_retryability() {
+    fn every_exception_has_its_kind_and_retryability() {
         let cases = [
             ("ValidationException", 400, BadRequest, false),
             ("ServiceQuotaExceededException", 400, QuotaExceeded, false),
@@ -314,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_of_front_ends_are_read_as_far_as_they_go() {
+    fn bodies_of_front_ends_are_read() {
         let html = http(503, None, "<html><body>Service Unavailable</body></html>");
         assert_eq!(html.kind(), ServiceUnavailable);
         assert!(html.message().contains("<html>"), "{html}");
@@ -354,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_an_unknown_name_is_final() {
+    fn a_frame_with_an_unknown_name_is_final() {
         let error = from_frame(Frame::exception("brandNewException", r#"{"message":"m"}"#));
         assert_eq!(
             (error.kind(), error.is_retryable()),

@@ -1,6 +1,6 @@
-//! From messages to turns. Converse wants user and assistant to take turns, beginning with the user, all results of a
-//! turn's tool calls together at the beginning of the next, and no blank text anywhere. What can be put in order is; the
-//! rest is refused here, in words that name the message.
+//! Converts messages to turns. Converse requires alternating user and assistant turns, starting with the user, all
+//! results of a turn's tool calls together at the beginning of the next turn, and no blank text. This module reorders
+//! what it can, and refuses the rest with the path of the message.
 
 use super::{
     BLOCK_PROVIDER,
@@ -13,19 +13,19 @@ use crate::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// A message of the wire.
+/// A message in the API's format.
 #[derive(Debug, Serialize)]
 pub(super) struct Turn<'a> {
     role: &'static str,
     content: Vec<Block<'a>>,
 }
 
-/// The conversation as Converse wants it.
+/// The conversation in Converse's form.
 #[derive(Debug)]
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<Block<'a>>,
     pub(super) turns: Vec<Turn<'a>>,
-    /// Whether a tool is called or answered, for which the request must have tools.
+    /// Whether there are tool calls or results, for which the request must have tools.
     pub(super) has_tools: bool,
     pub(super) omissions: UnsupportedParams<'static>,
     names: DocumentNames,
@@ -51,7 +51,7 @@ pub(super) fn conversation(request: &ChatRequest) -> Result<Conversation<'_>, Er
 }
 
 impl<'a> Conversation<'a> {
-    /// One without messages.
+    /// Creates one without messages.
     pub(super) fn new(lenient: bool) -> Self {
         Conversation {
             system: Vec::new(),
@@ -76,10 +76,10 @@ impl<'a> Conversation<'a> {
             blocks.extend(self.part(number, role, part)?);
         }
         if blocks.is_empty() {
-            // An answer without words, as a model gives when it has nothing to say.
+            // A message without text, which a model sends if it has nothing to say.
             return match role {
                 ASSISTANT => Ok(()),
-                _ => Err(refuse(number, "has no text, or only a blank one")),
+                _ => Err(refuse(number, "has no text, or only blank text")),
             };
         }
         self.push(Turn {
@@ -105,7 +105,7 @@ impl<'a> Conversation<'a> {
                     self.system.push(Block::Raw(&own.block));
                 }
                 ContentPart::ProviderBlock(_) => {}
-                _ => return Err(refuse(number, "has instructions that are not text")),
+                _ => return Err(refuse(number, "has a system message that is not text")),
             }
         }
         Ok(())
@@ -121,7 +121,7 @@ impl<'a> Conversation<'a> {
             ContentPart::Text { text, .. } | ContentPart::Refusal { text } => {
                 (!is_blank(text)).then_some(Block::Text(text))
             }
-            // Without its signature a thought is refused by the models that sign, and of no use to the others.
+            // Models with signatures refuse reasoning without one, and others ignore it.
             ContentPart::Reasoning { text, signature } => {
                 signature
                     .as_deref()
@@ -134,7 +134,10 @@ impl<'a> Conversation<'a> {
                 Some(tool_use(number, call)?)
             }
             ContentPart::ToolCall(_) => {
-                return Err(refuse(number, "calls a tool, but is not the assistant's"));
+                return Err(refuse(
+                    number,
+                    "has a tool call, but is not an assistant message",
+                ));
             }
             ContentPart::ToolResult(result) if role == USER => {
                 self.has_tools = true;
@@ -143,7 +146,7 @@ impl<'a> Conversation<'a> {
             ContentPart::ToolResult(_) => {
                 return Err(refuse(
                     number,
-                    "is the assistant's, but has a tool's result",
+                    "is an assistant message, but has a tool result",
                 ));
             }
             ContentPart::ProviderBlock(own) if own.provider == BLOCK_PROVIDER => {
@@ -155,7 +158,7 @@ impl<'a> Conversation<'a> {
             _ if role == ASSISTANT => {
                 return Err(refuse(
                     number,
-                    "is the assistant's, but has something else than text and tool calls",
+                    "is an assistant message, but has content other than text and tool calls",
                 ));
             }
             media => Some(self.media(number, media)?),
@@ -186,7 +189,7 @@ impl<'a> Conversation<'a> {
                     self.warn(
                         "document_renamed",
                         format!(
-                            "Bedrock does not take `{}` as a document's name here; it was sent as `{sent}`",
+                            "Bedrock does not accept the document name `{}` here; it was sent as `{sent}`",
                             name.escape_debug()
                         ),
                     );
@@ -197,7 +200,12 @@ impl<'a> Conversation<'a> {
                     source,
                 }
             }
-            _ => return Err(refuse(number, "has a part that Bedrock does not take here")),
+            _ => {
+                return Err(refuse(
+                    number,
+                    "has a part that Bedrock does not accept here",
+                ));
+            }
         })
     }
 
@@ -212,7 +220,7 @@ impl<'a> Conversation<'a> {
                 }
                 ContentPart::ProviderBlock(_) => {}
                 ContentPart::Audio { .. } => {
-                    return Err(refuse(number, "has sound in a tool's result"));
+                    return Err(refuse(number, "has audio in a tool result"));
                 }
                 media => content.push(self.media(number, media)?),
             }
@@ -227,14 +235,14 @@ impl<'a> Conversation<'a> {
         })
     }
 
-    /// Brings each turn into the form that the models want of a whole turn. Claude refuses one that ends with reasoning, which an
-    /// answer does that the token limit cut there.
+    /// Converts each turn to the form that the models require. Claude refuses a turn that ends with reasoning, as in
+    /// a response that the token limit cut there.
     fn end_turns(&mut self) {
         for mut turn in std::mem::take(&mut self.turns) {
             if turn.role == ASSISTANT && drop_trailing_reasoning(&mut turn.content) {
                 self.warn(
                     "reasoning_left_out",
-                    "reasoning that no text or tool call follows was not sent: Bedrock refuses a turn that ends with it"
+                    "reasoning without a following text or tool call was not sent, because Bedrock refuses a turn that ends with reasoning"
                         .to_owned(),
                 );
                 if turn.content.is_empty() {
@@ -246,7 +254,7 @@ impl<'a> Conversation<'a> {
         for turn in &mut self.turns {
             results_first(turn);
         }
-        // Models that go on from a last turn of the assistant refuse white space at its end.
+        // Models that continue a last assistant turn refuse white space at its end.
         let last = self.turns.last_mut().filter(|turn| turn.role == ASSISTANT);
         if let Some(Block::Text(text)) = last.and_then(|turn| turn.content.last_mut()) {
             *text = trim_end(text);
@@ -258,12 +266,12 @@ impl<'a> Conversation<'a> {
         match self.turns.first() {
             None => {
                 return refuse(
-                    "Bedrock needs a message of the user beside the instructions".to_owned(),
+                    "Bedrock requires a user message in addition to system messages".to_owned(),
                 );
             }
             Some(turn) if turn.role == ASSISTANT => {
                 return refuse(
-                    "Bedrock wants the conversation to begin with the user, not with the assistant"
+                    "Bedrock requires the conversation to begin with a user message, not an assistant message"
                         .to_owned(),
                 );
             }
@@ -277,20 +285,20 @@ impl<'a> Conversation<'a> {
                 let missing = calls.iter().find(|id| !answers.iter().any(|a| a == **id));
                 if let Some(id) = missing {
                     return refuse(format!(
-                        "tool call `{}` has no result in the turn after it, where Bedrock wants it",
+                        "tool call `{}` has no result in the next turn, where Bedrock requires it",
                         id.escape_debug()
                     ));
                 }
                 let strange = answers.iter().find(|id| !calls.contains(&id.as_str()));
                 if let Some(id) = strange.filter(|_| !has_own_calls) {
                     return refuse(format!(
-                        "there is a tool result for `{}`, but no such call in the turn before it",
+                        "there is a tool result for `{}`, but no such call in the previous turn",
                         id.escape_debug()
                     ));
                 }
                 if lacks_text(turn) {
                     return refuse(
-                        "Bedrock wants a text beside a document: say what is to be done with it"
+                        "Bedrock requires a text next to a document: add one that says what to do with it"
                             .to_owned(),
                     );
                 }
@@ -325,7 +333,7 @@ fn tool_use(number: usize, call: &ToolCall) -> Result<Block<'_>, Error> {
         return Err(refuse(
             number,
             &format!(
-                "has arguments of tool call `{}` ({}) that are not a JSON object, and Bedrock takes nothing else",
+                "has arguments of tool call `{}` ({}) that are not a JSON object, which Bedrock requires",
                 call.id.escape_debug(),
                 call.name.escape_debug()
             ),
@@ -338,7 +346,7 @@ fn tool_use(number: usize, call: &ToolCall) -> Result<Block<'_>, Error> {
     })
 }
 
-/// Removes the reasoning at the end of a turn. Gives whether there was any.
+/// Removes reasoning at the end of a turn. Returns whether there was any.
 fn drop_trailing_reasoning(content: &mut Vec<Block<'_>>) -> bool {
     let is_reasoning = |block: &Block<'_>| {
         matches!(block, Block::ReasoningContent { .. }) || block.is_raw("reasoningContent")
@@ -350,7 +358,7 @@ fn drop_trailing_reasoning(content: &mut Vec<Block<'_>>) -> bool {
     found
 }
 
-/// Results stand before everything else of their turn; cache points stay behind what they mark.
+/// Results precede all other content of their turn; cache points stay after the content that they mark.
 fn results_first(turn: &mut Turn<'_>) {
     if turn.role != USER {
         return;
@@ -387,7 +395,7 @@ fn refuse(number: usize, what: &str) -> Error {
 
 // Content blocks of a request.
 
-/// A block of a message. Unions are objects with one member, which is how `serde` writes an enum.
+/// A block of a message. A union is an object with one field, which is how `serde` writes an enum.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(super) enum Block<'a> {
@@ -417,7 +425,7 @@ pub(super) enum Block<'a> {
     ToolResult {
         tool_use_id: &'a str,
         content: Vec<Block<'a>>,
-        /// Some models know only the absence of it, which stands for success.
+        /// Some models accept no status of success, only a missing one, which means success.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<&'static str>,
     },
@@ -436,7 +444,7 @@ pub(super) struct ReasoningText<'a> {
 }
 
 impl Block<'_> {
-    /// The call that a tool result answers, also one in Bedrock's own JSON.
+    /// The id of the call of a tool result, also of one in Bedrock's own JSON.
     pub(super) fn answers(&self) -> Option<String> {
         match self {
             Block::ToolResult { tool_use_id, .. } => Some((*tool_use_id).to_owned()),
@@ -459,7 +467,7 @@ impl Block<'_> {
         }
     }
 
-    /// Whether this is a block of Bedrock's own JSON with this member.
+    /// Whether this is a block in Bedrock's own JSON with this field.
     pub(super) fn is_raw(&self, member: &str) -> bool {
         let Block::Raw(json) = self else { return false };
         let members: Option<std::collections::BTreeMap<&str, &RawValue>> =

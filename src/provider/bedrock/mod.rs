@@ -1,7 +1,8 @@
-//! Amazon Bedrock, by its Converse API: one wire for the models of many makers.
+//! Amazon Bedrock's Converse API: one API for the models of many vendors.
 //!
-//! A request is JSON, signed with AWS credentials or sent with a Bedrock API key; a stream is in AWS event-stream frames.
-//! The sources are the service model of the AWS SDKs (`bedrock-runtime` 2023-09-30) and recorded traffic.
+//! A request is JSON, signed with AWS credentials or sent with a Bedrock API key. A stream consists of AWS
+//! event-stream frames. Sources: the service model of the AWS SDKs (`bedrock-runtime` 2023-09-30) and recorded
+//! traffic.
 
 mod content;
 mod decode;
@@ -37,13 +38,13 @@ pub use content::{
 };
 pub use encode::{ConverseOptions, Guardrail};
 
-/// What opaque blocks of this wire are marked with, whatever the provider is called.
+/// The provider name of this API's provider blocks, whatever the provider's name is.
 const BLOCK_PROVIDER: &str = "bedrock";
 
-/// The service model's pattern of `ToolUseId`.
+/// The pattern of `ToolUseId` in the service model.
 const CALL_ID: IdFormat = IdFormat::new(1, 64).only("_.:-");
 
-/// A document has at most 4.5 MB, but for formats that some models take in any size. The number of bytes of a picture is up to
+/// A document has at most 4.5 MB, except in formats that some models accept in any size. The limit for images depends on
 /// the model. Source: "API restrictions" in the user guide.
 const MEDIA_LIMITS: &[MediaLimit] =
     &[
@@ -53,10 +54,10 @@ const MEDIA_LIMITS: &[MediaLimit] =
         ]),
     ];
 
-/// The name that requests are signed for, on both planes.
+/// The signing name of both services.
 const SIGNING_NAME: &str = "bedrock";
 
-/// The service model's limit for the id of a model, in bytes.
+/// The limit for a model's id in the service model, in bytes.
 const MAX_MODEL_ID_CHARS: usize = 2048;
 
 /// Amazon Bedrock in one region.
@@ -100,7 +101,7 @@ impl BedrockOptions {
 }
 
 impl Bedrock {
-    /// Bedrock in a region such as `us-east-1`, with a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`).
+    /// Creates a provider for a region such as `us-east-1`, with a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`).
     ///
     /// ```
     /// # use unifiedai::provider::Bedrock;
@@ -109,15 +110,15 @@ impl Bedrock {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` if the region or the key cannot be one.
+    /// `invalid_request` if the region or the key is invalid.
     pub fn new(region: impl Into<String>, key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().region(region).api_key(key)?.build()
     }
 
-    /// Bedrock with AWS credentials and other options. A [`region`](ProviderBuilder::region) is required.
+    /// Creates a builder, for AWS credentials and other options. A [`region`](ProviderBuilder::region) is required.
     ///
-    /// A [`base_url`](ProviderBuilder::base_url) counts for chats and for lists of models; the region still counts for
-    /// signatures. A key or another [`auth`](ProviderBuilder::auth) counts before credentials.
+    /// A [`base_url`](ProviderBuilder::base_url) applies to chats and to lists of models; the region still applies to
+    /// signatures. A key or another [`auth`](ProviderBuilder::auth) has precedence over credentials.
     ///
     /// ```
     /// # use unifiedai::provider::{AwsCredentials, Bedrock};
@@ -130,13 +131,13 @@ impl Bedrock {
         ProviderBuilder::new()
     }
 
-    /// Where chats are sent.
+    /// The base URL of chats.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         self.core.base_url()
     }
 
-    /// Where lists of models are asked for.
+    /// The base URL of lists of models.
     #[must_use]
     pub fn control_plane_endpoint_url(&self) -> &BaseUrl {
         &self.control
@@ -144,14 +145,14 @@ impl Bedrock {
 }
 
 impl ProviderBuilder<Bedrock> {
-    /// The region, such as `us-east-1`.
+    /// Sets the region, such as `us-east-1`.
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.options.region = Some(region.into());
         self
     }
 
-    /// AWS credentials, or a closure that is asked for them before each attempt. A Bedrock API key counts before them.
+    /// Sets AWS credentials, or a callback that is called before each attempt. A Bedrock API key has precedence.
     #[must_use]
     pub fn credentials(mut self, credentials: impl Into<AwsCredentialSource>) -> Self {
         self.options.credentials = Some(credentials.into());
@@ -172,22 +173,23 @@ impl ProviderBuilder<Bedrock> {
         self
     }
 
-    /// Another address for chats alone, such as a VPC endpoint. It counts before [`base_url`](ProviderBuilder::base_url).
+    /// Sets another URL for chats only, such as a VPC endpoint. It has precedence over
+    /// [`base_url`](ProviderBuilder::base_url).
     #[must_use]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.options.runtime = Some(url.into());
         self
     }
 
-    /// Another address for lists of models alone. It counts before [`base_url`](ProviderBuilder::base_url).
+    /// Sets another URL for lists of models only. It has precedence over [`base_url`](ProviderBuilder::base_url).
     #[must_use]
     pub fn control_plane_endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.options.control = Some(url.into());
         self
     }
 
-    /// Whether a list of models has the region's inference profiles too, by which many models can only be reached. The
-    /// credentials must be allowed to list them. Default no.
+    /// Whether a list of models includes the region's inference profiles, which are the only access to many models.
+    /// The credentials must be allowed to list them. Default no.
     #[must_use]
     pub fn list_profiles(mut self, profiles: bool) -> Self {
         self.options.profiles = profiles;
@@ -332,7 +334,7 @@ impl Provider for Bedrock {
     }
 }
 
-/// The id of a model as one segment of a path: ids have colons, ARNs slashes (F95).
+/// The id of a model as one path segment: ids contain colons, ARNs slashes.
 fn model_segment(id: &str) -> Result<String, Error> {
     encode_segment(id)
         .filter(|_| id.len() <= MAX_MODEL_ID_CHARS)

@@ -16,10 +16,10 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// `GET /foundation-models` or `GET /inference-profiles`; which of them tells the member.
+/// `GET /foundation-models` or `GET /inference-profiles`; the field tells which.
 ///
-/// The first is not paginated. With `profiles` the second follows, whose pages are named by their token, the first of
-/// them by an empty one.
+/// The first has no pages. With `profiles` the second follows. Its token selects a page; an empty one selects the
+/// first.
 pub(super) fn decode_list(
     provider: &str,
     body: &Bytes,
@@ -64,7 +64,7 @@ fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {
             model_id as "modelId": Text<'a>,
             model_name as "modelName": Text<'a>,
             provider_name as "providerName": Text<'a>,
-            /// Not documented.
+            /// Undocumented.
             description: Object<Description<'a>>,
         }
     }
@@ -112,15 +112,15 @@ fn tokens(text: &str) -> Option<u64> {
     number.trim().parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// An error with status 200, or something else altogether.
+/// An error with status 200, or an unexpected body.
 fn not_a_model(body: &Bytes) -> Error {
     errors::from_response(body)
-        .unwrap_or_else(|| Error::new(ErrorKind::Protocol, "the answer is no list of models"))
+        .unwrap_or_else(|| Error::new(ErrorKind::Protocol, "the response is not a list of models"))
 }
 
-// Embeddings by `InvokeModel`, whose body is the model maker's own: Amazon Titan, one text at a time, and Cohere.
+// Embeddings with `InvokeModel`, whose body has the model vendor's format: Amazon Titan (one text per request) and Cohere.
 
-/// The makers whose bodies are known, by what stands in a model's id, with or without a region's prefix or an ARN.
+/// The supported model families, by a part of the model's id, with or without a region prefix or an ARN.
 fn model_family(model: &str) -> Option<ModelFamily> {
     let name = model.rsplit('/').next().unwrap_or(model);
     [
@@ -148,7 +148,7 @@ pub(super) fn embed_body(
         None => Err(Error::new(
             ErrorKind::InvalidRequest,
             format!(
-                "`{provider}` embeds with models of `amazon.titan-embed` and `cohere.embed`; `{:.64}` is neither",
+                "`{provider}` supports embeddings of the models `amazon.titan-embed` and `cohere.embed`, but not of `{:.64}`",
                 request.model.escape_debug()
             ),
         )),
@@ -174,7 +174,7 @@ fn titan(
     Ok((body, warnings, texts.len()))
 }
 
-/// Titan's answer has `embedding`, Cohere's `embeddings`.
+/// Titan's response has `embedding`, Cohere's `embeddings`.
 pub(super) fn decode_embed(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct EmbedResponse<'a> {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn context_windows_come_in_several_spellings() {
+    fn context_windows_have_several_notations() {
         for (text, expected) in [
             ("128000", Some(128_000)),
             ("200k", Some(200_000)),

@@ -1,4 +1,4 @@
-//! The response as it is on the wire, and how one that came whole is read.
+//! The wire format of responses, and the decoding of complete blocks.
 
 use super::{BLOCK_PROVIDER, errors};
 use crate::{
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use std::time::Duration;
 
 object! {
-    /// The body of Converse; also the events `messageStop` and `metadata`, which have some of its members.
+    /// The body of Converse; also the events `messageStop` and `metadata`, which have some of its fields.
     pub(super) struct ConverseBody<'a> {
         pub(super) output: Object<Output<'a>>,
         pub(super) stop_reason as "stopReason": Text<'a>,
@@ -39,7 +39,7 @@ object! {
 
 object! {
     pub(super) struct Message<'a> {
-        /// Each is read by itself, so that a block of a new kind costs no more than itself.
+        /// Each is decoded separately, so that an unknown block affects only itself.
         pub(super) content: List<Raw<'a>>,
         pub(super) role: Raw<'a>,
         ..others: UnknownFields<'a>,
@@ -62,19 +62,19 @@ object! {
 }
 
 object! {
-    /// A content block, the start of one, or a piece of one: a union, so that one member is there.
+    /// A content block, its start, or a delta: a union with one field.
     pub(super) struct Block<'a> {
         pub(super) text: Text<'a>,
         pub(super) tool_use as "toolUse": Object<ToolUse<'a>>,
-        /// An object in a block and in a start, a list of pieces of its content in a delta.
+        /// An object in a block and in a start, a list of content deltas in a delta.
         pub(super) tool_result as "toolResult": Raw<'a>,
         pub(super) reasoning_content as "reasoningContent": Object<Reasoning<'a>>,
-        /// In a whole answer.
+        /// In a single-body response.
         pub(super) citations_content as "citationsContent": Object<CitationsContent<'a>>,
         /// In a stream.
         pub(super) citation: Raw<'a>,
         pub(super) image: Object<Image<'a>>,
-        /// Says nothing, where a server has it.
+        /// Ignored; some servers send it.
         pub(super) kind as "type": Raw<'a>,
         ..others: UnknownFields<'a>,
     }
@@ -84,7 +84,7 @@ object! {
     pub(super) struct ToolUse<'a> {
         pub(super) tool_use_id as "toolUseId": Text<'a>,
         pub(super) name: Text<'a>,
-        /// A JSON value in a block, a piece of its text in a delta.
+        /// A JSON value in a block, a fragment of its text in a delta.
         pub(super) input: Raw<'a>,
         pub(super) kind as "type": Text<'a>,
         ..others: UnknownFields<'a>,
@@ -92,7 +92,7 @@ object! {
 }
 
 impl ToolUse<'_> {
-    /// Whether the service runs the tool itself. Recordings also have `tool_use` here, which says nothing.
+    /// Whether the service runs the tool. Recordings also have `tool_use` here, which means nothing.
     pub(super) fn is_of_server(&self) -> bool {
         self.kind.as_deref() == Some("server_tool_use")
     }
@@ -108,9 +108,9 @@ object! {
 
 object! {
     pub(super) struct Reasoning<'a> {
-        /// In a whole answer.
+        /// In a single-body response.
         pub(super) reasoning_text as "reasoningText": Object<ReasoningText<'a>>,
-        /// In a stream, each in an event of its own.
+        /// In a stream, each in its own event.
         pub(super) text: Text<'a>,
         pub(super) signature: Text<'a>,
         /// Base64.
@@ -180,7 +180,7 @@ object! {
         pub(super) total_tokens as "totalTokens": Count,
         pub(super) cache_read_input_tokens as "cacheReadInputTokens": Count,
         pub(super) cache_write_input_tokens as "cacheWriteInputTokens": Count,
-        /// The same numbers under names that the service model does not have.
+        /// The same numbers under names that the service model lacks.
         pub(super) cache_read_input_token_count as "cacheReadInputTokenCount": Count,
         pub(super) cache_write_input_token_count as "cacheWriteInputTokenCount": Count,
     }
@@ -204,15 +204,15 @@ object! {
     }
 }
 
-// From single pieces of the wire to the assembler: blocks of an answer that came whole, and what stands beside them.
+// Decoding of complete blocks, and of the response's other fields.
 
-/// The one answer: Converse gives no more.
+/// The only choice: Converse has no more.
 pub(super) const CHOICE: u32 = 0;
 
-/// A higher index is no index of a content block.
+/// A higher index is invalid.
 const MAX_BLOCK: u32 = u32::MAX / 32;
 
-/// A block of an answer that came whole. Gives whether it is a call to run.
+/// Decodes a complete block. Returns whether it is a tool call for the caller.
 pub(super) fn complete_block(
     number: u32,
     raw: Raw<'_>,
@@ -239,7 +239,7 @@ pub(super) fn complete_block(
     Ok(is_call)
 }
 
-/// Reads a block of a kind that has a type. Gives whether it was one.
+/// Decodes a block of a known type. Returns whether it was one.
 fn known_block(
     number: u32,
     block: &Block<'_>,
@@ -291,7 +291,7 @@ fn known_block(
     Ok(false)
 }
 
-/// Why the model stopped, and what it was asked to say beside.
+/// The stop reason, and requested response fields.
 pub(super) fn end(
     answer: &ConverseBody<'_>,
     has_calls: bool,
@@ -307,7 +307,7 @@ pub(super) fn end(
     )
 }
 
-/// A stop reason in the library's words, beside calls to run or not.
+/// Converts a stop reason, with or without tool calls for the caller.
 pub(super) fn unified(native: &str, has_calls: bool) -> FinishReason {
     match finish_reason(native) {
         FinishReason::Stop if has_calls => FinishReason::ToolCalls,
@@ -325,7 +325,7 @@ fn finish_reason(native: &str) -> FinishReason {
     }
 }
 
-/// Counts, times and traces.
+/// Decodes usage, latency and traces.
 pub(super) fn emit_metadata(
     answer: &ConverseBody<'_>,
     out: &mut ResponseBuilder,
@@ -353,7 +353,7 @@ pub(super) fn emit_metadata(
     extra("performanceConfig", answer.performance_config, out)
 }
 
-/// `inputTokens` is what was read outside the cache; the parts that were read from it and written to it count apart.
+/// `inputTokens` excludes tokens read from and written to the cache, which are counted separately.
 pub(super) fn usage(raw: Raw<'_>) -> Option<crate::Usage> {
     let wire: Usage = raw.read()?;
     let cached = wire
@@ -424,12 +424,12 @@ pub(super) fn block_number(index: u64) -> Result<u32, Error> {
         })
 }
 
-/// An error with status 200, or something else altogether.
+/// An error with status 200, or an unexpected body.
 pub(super) fn missing_response(body: &Bytes) -> Error {
     errors::from_response(body).unwrap_or_else(|| {
         Error::new(
             ErrorKind::Protocol,
-            "the answer has no `output`: this is no answer of Converse",
+            "the body is not a Converse response: it has no `output`",
         )
     })
 }

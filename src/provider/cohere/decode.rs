@@ -1,4 +1,4 @@
-//! From the wire to the assembler: whole answers, and the events of a stream.
+//! Decodes responses: single bodies, and the events of a stream.
 
 use super::types::{self, ChatResponse, Content, Delta, Event, Logprob, Message, ToolCall};
 use crate::{
@@ -20,26 +20,26 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::collections::BTreeSet;
 
-/// Where the pieces of a message stand: the plan as it goes back, the plan to read, the content, the calls.
+/// The keys of a message's parts: the plan as it is sent back, the plan as reasoning, the content, the calls.
 const PLAN_BLOCK: u32 = 0;
 const PLAN: u32 = 1;
 const FIRST_CONTENT: u32 = 2;
 const FIRST_CALL: u32 = 1 << 16;
-/// More parts than this are no answer (F81).
+/// More parts than this are refused.
 const MAX_CONTENT_PARTS: u64 = 1 << 12;
 
-/// Reads one answer.
+/// Decodes one response.
 #[derive(Debug)]
 pub(super) struct CohereDecoder {
     provider: String,
     plan: String,
-    /// The first content that is text, which citations without an index belong to.
+    /// The first text, to which citations without an index belong.
     text: Option<u32>,
-    /// Whether a call is to be run.
+    /// Whether there is a tool call for the caller.
     has_calls: bool,
-    /// The calls that have begun and not ended.
+    /// The calls that have started but not ended.
     open_calls: BTreeSet<u64>,
-    /// The message's end came; nothing after it counts.
+    /// The message's end was received; later events are ignored.
     over: bool,
     unknown: UnknownFieldWarnings,
 }
@@ -97,7 +97,7 @@ impl CohereDecoder {
                     out,
                 )?;
             }
-            // What a debugging event has is kept as extras.
+            // The fields of a debugging event are kept as extras.
             "citation-end" | "debug" => {}
             other => self.unknown.event(other, out),
         }
@@ -139,7 +139,7 @@ impl CohereDecoder {
         out.text(0, part, content.text.as_deref().unwrap_or_default())
     }
 
-    /// In a whole answer `arguments` is all of them, in a stream a piece.
+    /// In a single-body response `arguments` is complete, in a stream a fragment.
     fn tool_call(
         &mut self,
         index: u64,
@@ -163,7 +163,7 @@ impl CohereDecoder {
         out.tool_arguments(0, part, &function.arguments.arguments()?)
     }
 
-    /// What the model means to do with its tools.
+    /// The model's plan for its tools.
     fn plan(&mut self, message: &Message<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         let more = message.tool_plan.as_deref().unwrap_or_default();
         out.reasoning(0, PLAN, more)?;
@@ -195,7 +195,7 @@ impl CohereDecoder {
         out.citation(0, part, citation)
     }
 
-    /// The message's end: the counts, and why it ended. A failure shows nowhere else.
+    /// The message's end: usage and finish reason. A failure is reported only here.
     fn end(
         &mut self,
         reason: Option<&str>,
@@ -269,7 +269,7 @@ impl ChatDecoder for CohereDecoder {
         let Some(message) = &answer.message.0 else {
             return Err(match ErrorBody::parse(body) {
                 Some(_) => errors::from_event("", body),
-                None => Error::new(ErrorKind::Protocol, "the answer has no `message`"),
+                None => Error::new(ErrorKind::Protocol, "the response has no `message`"),
             });
         };
         emit_start(answer.id.to_string_or_empty(), out)?;
@@ -308,7 +308,7 @@ fn emit_start(id: String, out: &mut ResponseBuilder) -> Result<(), Error> {
     out.choice(0)
 }
 
-/// The elements of a list; of anything else the value itself.
+/// The elements of a list; of any other value the value itself.
 fn list(raw: Raw<'_>) -> Result<Vec<Raw<'_>>, Error> {
     Ok(raw.parse::<RawElements<'_>>()?.0)
 }
@@ -326,12 +326,12 @@ fn part(first: u32, index: u64) -> Result<u32, Error> {
         Ok(small) if index < MAX_CONTENT_PARTS => Ok(first.saturating_add(small)),
         _ => Err(Error::new(
             ErrorKind::TooLarge,
-            format!("the answer has more than {MAX_CONTENT_PARTS} parts"),
+            format!("the response has more than {MAX_CONTENT_PARTS} parts"),
         )),
     }
 }
 
-/// Only pieces of one token: those of several do not say which of their words has which probability.
+/// Only lists for one token: those for several do not assign probabilities to single tokens.
 fn logprobs(pieces: &[Logprob<'_>], out: &mut ResponseBuilder) -> Result<(), Error> {
     let content = pieces
         .iter()
@@ -353,7 +353,7 @@ fn logprobs(pieces: &[Logprob<'_>], out: &mut ResponseBuilder) -> Result<(), Err
     )
 }
 
-/// The tokens counted; what is billed only where nothing else is said.
+/// Token counts; billed units only if there are no others.
 fn read_usage(raw: Raw<'_>) -> Option<Usage> {
     let wire: types::Usage = raw.read()?;
     let counted = wire.tokens.0.or(wire.billed_units.0).unwrap_or_default();
@@ -383,13 +383,14 @@ fn failed(reason: &str, error: Raw<'_>) -> Error {
         "ERROR_LIMIT" => ErrorKind::ContextOverflow,
         _ => ErrorKind::InternalServer,
     };
-    let message = told.unwrap_or_else(|| format!("the provider ended the answer with `{reason}`"));
+    let message =
+        told.unwrap_or_else(|| format!("the provider ended the response with `{reason}`"));
     Error::new(kind, message).with_code(reason)
 }
 
-// What the headers say in Cohere's own words.
+// Cohere's own headers.
 
-/// Allowances of trial keys: `x-{what}-call-{limit,remaining}`. Source: recorded answers, as for the request's id.
+/// Rate limits of trial keys: `x-{what}-call-{limit,remaining}`. Source: recorded responses, as for the request id.
 const ALLOWANCES: [&str; 2] = ["endpoint-monthly", "trial-endpoint"];
 
 pub(super) fn read_headers(headers: &HeaderMap, metadata: &mut ProviderMetadata) {

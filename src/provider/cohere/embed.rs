@@ -1,4 +1,4 @@
-//! `/v2/embed`, and the same models behind Bedrock.
+//! `/v2/embed`, also for the same models at Bedrock.
 
 use crate::{
     EmbedRequest, Error,
@@ -14,7 +14,7 @@ use bytes::Bytes;
 /// Cohere's limit for one request.
 const MAX_BATCH: usize = 96;
 
-/// The body. On Bedrock the model is in the URL.
+/// The body. At Bedrock the model is in the URL.
 pub(in crate::provider) fn body(
     provider: &str,
     request: &EmbedRequest,
@@ -27,7 +27,7 @@ pub(in crate::provider) fn body(
         out.member("model", &request.model)?;
     }
     out.member("texts", texts)?;
-    // Models since version 3 refuse a request without it.
+    // Models from version 3 on refuse a request without it.
     out.member(
         "input_type",
         request
@@ -46,7 +46,7 @@ pub(in crate::provider) fn body(
     Ok((body, warnings, texts.len()))
 }
 
-/// `{embeddings: {float: [..]}}`; without `embedding_types` the bare list.
+/// `{embeddings: {float: [..]}}`; without `embedding_types` the plain list.
 pub(in crate::provider) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct EmbedResponse<'a> {

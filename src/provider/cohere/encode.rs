@@ -1,4 +1,4 @@
-//! From a request to the body.
+//! Encodes a request's body.
 
 use crate::{
     ChatRequest, ContentPart, Error, JsonSchema, Media, Message, ReasoningEffort, ResponseFormat,
@@ -10,7 +10,7 @@ use crate::{
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 
-/// The body, and what was dropped from it.
+/// The body and the warnings.
 pub(super) fn body(
     provider: &str,
     request: &ChatRequest,
@@ -39,7 +39,7 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    /// A member, unless `extra` has one of its name.
+    /// Writes a field, unless `extra` has one with its name.
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         if self.request.extra.iter().any(|(other, _)| other == name) {
             return Ok(());
@@ -75,7 +75,7 @@ impl Encoder<'_> {
         if !tools.is_empty() {
             self.member("tools", &tools)?;
         }
-        // One word for all tools of a request.
+        // One flag for all tools of a request.
         let strict = |tool: &Tool| {
             matches!(
                 tool,
@@ -140,7 +140,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::FrequencyPenalty
             | Param::PresencePenalty
             | Param::Logprobs => param.name(),
-            // Written as `thinking`; the usage always comes, and there is always one answer.
+            // Written as `thinking`; the usage is always sent, and there is always one choice.
             Param::ReasoningMaxTokens | Param::DisableReasoning => return Ok(()),
             Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::ReasoningEffort
@@ -179,9 +179,9 @@ impl Serialize for Format<'_> {
     }
 }
 
-// The conversation as the wire's messages, and the documents that stand beside them.
+// Conversion of the conversation to the API's messages and documents.
 
-/// The messages, and what they are to be answered from.
+/// The messages and the documents.
 pub(super) struct Conversation<'a> {
     pub(super) messages: Vec<EncodedMessage<'a>>,
     pub(super) documents: Vec<Document<'a>>,
@@ -214,7 +214,7 @@ enum Part<'a> {
         url: String,
         detail: Option<&'a str>,
     },
-    /// Only in a tool's result.
+    /// Only in a tool result.
     Document(Document<'a>),
 }
 
@@ -235,7 +235,7 @@ struct Data<'a> {
     text: &'a str,
 }
 
-/// The wire's form of a conversation.
+/// Encodes a conversation.
 pub(super) fn conversation<'a>(
     messages: &'a [Message],
     provider: &str,
@@ -260,7 +260,7 @@ pub(super) fn conversation<'a>(
     Ok(all)
 }
 
-/// A message as one or more messages of the wire: each tool result is one of its own.
+/// Encodes a message as one or more: each tool result is a separate message.
 fn add<'a>(
     message: &'a Message,
     provider: &str,
@@ -278,7 +278,7 @@ fn add<'a>(
             ContentPart::Text { text, .. } | ContentPart::Refusal { text } => {
                 parts.push(Part::Text(text))
             }
-            // The plan to read is the same as the one that goes back.
+            // The plan as reasoning equals the plan that is sent back.
             ContentPart::Reasoning { text, .. } if own.tool_plan.as_ref() == Some(text) => {}
             ContentPart::Reasoning { text, .. } => parts.push(Part::Thinking(text)),
             ContentPart::Image { media, detail } => parts.push(Part::Image {
@@ -306,7 +306,7 @@ fn add<'a>(
     if has_reasoning && own.tool_calls.is_empty() && parts.iter().all(is_reasoning) {
         omissions.warn(
             "reasoning_left_out",
-            "a turn of nothing but reasoning was not sent",
+            "a message with only reasoning was not sent",
         );
         return Ok(());
     }
@@ -325,7 +325,7 @@ fn content(parts: Vec<Part<'_>>) -> Option<Content<'_>> {
     }
 }
 
-/// The plan of a turn, as the decoder keeps it.
+/// The plan of a message, as the decoder stores it.
 fn plan(part: &ContentPart, provider: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct ToolPlan {
@@ -355,7 +355,7 @@ fn tool_result<'a>(
             }
             ContentPart::ProviderBlock(block) if block.provider != provider => {}
             other => {
-                return Err(omissions.cannot_send(&format!("{} in a tool's result", what(other))));
+                return Err(omissions.cannot_send(&format!("{} in a tool result", what(other))));
             }
         }
     }
@@ -392,7 +392,7 @@ fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Err
         Media::Inline { mime_type, data } => {
             Ok(["data:", mime_type, ";base64,", &Media::base64(data)].concat())
         }
-        Media::File { .. } => Err(omissions.cannot_send("an uploaded picture")),
+        Media::File { .. } => Err(omissions.cannot_send("an uploaded image")),
     }
 }
 
@@ -407,8 +407,8 @@ fn role(role: &Role) -> &'static str {
 
 fn what(part: &ContentPart) -> &'static str {
     match part {
-        ContentPart::Image { .. } => "a picture",
-        ContentPart::Audio { .. } => "sound",
+        ContentPart::Image { .. } => "an image",
+        ContentPart::Audio { .. } => "audio",
         ContentPart::Video { .. } => "video",
         _ => "this part",
     }

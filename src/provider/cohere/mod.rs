@@ -25,14 +25,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Uri, response};
 use std::borrow::Cow;
 
-/// How the message begins that tells a context overflow; its status is that of any wrong request. Source: a
-/// report in one of Cohere's own repositories.
+/// Beginning of the message for a context overflow, whose status is that of any invalid request. Source: a report in
+/// one of Cohere's own repositories.
 const OVERFLOW: [(&str, ErrorKind); 1] = [("too many tokens", ErrorKind::ContextOverflow)];
 
-/// Cohere.
+/// Cohere's API.
 ///
-/// What a [`ChatRequest`] has no field for goes into [`extra`](ChatRequest::extra): `documents`, `citation_options`,
-/// `safety_mode`. The plan that a model makes before it calls tools is reasoning, and an opaque part that goes back.
+/// Parameters without a field in [`ChatRequest`] go into [`extra`](ChatRequest::extra): `documents`,
+/// `citation_options`, `safety_mode`. The plan that a model makes before it calls tools is reasoning, and a provider
+/// block that is sent back.
 #[derive(Clone, Debug)]
 pub struct Cohere {
     core: ProviderCore,
@@ -40,7 +41,7 @@ pub struct Cohere {
 }
 
 impl Cohere {
-    /// Cohere with a key.
+    /// Creates a provider with a key.
     ///
     /// ```
     /// # use unifiedai::provider::Cohere;
@@ -49,12 +50,12 @@ impl Cohere {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().api_key(key)?.build()
     }
 
-    /// Cohere with options. A [`base_url`](ProviderBuilder::base_url) is without the version.
+    /// Creates a builder. A [`base_url`](ProviderBuilder::base_url) has no version.
     ///
     /// ```
     /// # use unifiedai::provider::Cohere;
@@ -66,7 +67,7 @@ impl Cohere {
         ProviderBuilder::new()
     }
 
-    /// The address that the paths of its operations are put behind.
+    /// The base URL of the operations.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         self.core.base_url()
@@ -88,8 +89,8 @@ impl BuildProvider for Cohere {
     }
 }
 
-/// The request with all its functions strict or none, since one word (`strict_tools`) says it of all: a request with strict ones
-/// and others has `strict` on each of them.
+/// The request with all functions strict or none, because one flag (`strict_tools`) covers all: in a request with
+/// strict and other functions, every function is strict.
 fn equally_strict(request: Cow<'_, ChatRequest>, strict: bool) -> Cow<'_, ChatRequest> {
     let is_strict = |tool: &Tool| match tool {
         Tool::Function { strict, .. } => Some(*strict == Some(true)),

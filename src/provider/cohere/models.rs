@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// `/v1/models`: a page, and the token that asks for the next.
+/// `/v1/models`: a page, and the token of the next one.
 pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     object! {
         struct Page<'a> {
@@ -22,7 +22,7 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
     let Some(models) = page.models else {
         return Err(Error::new(
             ErrorKind::Protocol,
-            "the answer is no list of models",
+            "the response is not a list of models",
         ));
     };
     let models = read_models(body.len(), models, provider, model)?;
@@ -34,7 +34,8 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
 
 pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
     let raw: Raw<'_> = lenient::parse_body(body)?;
-    model(provider, raw).ok_or_else(|| Error::new(ErrorKind::Protocol, "the answer is no model"))
+    model(provider, raw)
+        .ok_or_else(|| Error::new(ErrorKind::Protocol, "the response is not a model"))
 }
 
 fn model(provider: &str, raw: Raw<'_>) -> Option<Model> {

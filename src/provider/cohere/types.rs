@@ -1,11 +1,11 @@
-//! The answer as it is on the wire, whole and in events, with every member optional.
+//! The wire format of responses, as a single body and as events; every field is optional.
 
 use crate::provider::kit::lenient::{
     Count, List, Number, Object, Raw, Text, UnknownFields, object,
 };
 
 object! {
-    /// A whole answer.
+    /// A single-body response.
     pub(super) struct ChatResponse<'a> {
         pub(super) id: Text<'a>,
         pub(super) finish_reason: Text<'a>,
@@ -17,7 +17,7 @@ object! {
 }
 
 object! {
-    /// An event of a stream.
+    /// A stream event.
     pub(super) struct Event<'a> {
         pub(super) r#type as "type": Text<'a>,
         pub(super) id: Text<'a>,
@@ -33,14 +33,14 @@ object! {
         pub(super) message: Object<Message<'a>>,
         pub(super) finish_reason: Text<'a>,
         pub(super) usage: Raw<'a>,
-        /// Why a generation failed.
+        /// The reason why a generation failed.
         pub(super) error: Raw<'a>,
         ..others: UnknownFields<'a>,
     }
 }
 
 object! {
-    /// A message, or a piece of one: lists in the first are single objects in the second.
+    /// A message or a delta: a list in the former is a single object in the latter.
     pub(super) struct Message<'a> {
         pub(super) content: Raw<'a>,
         pub(super) tool_plan: Text<'a>,
@@ -99,7 +99,7 @@ object! {
 }
 
 object! {
-    /// A piece of text and the probabilities of its tokens.
+    /// A text and the probabilities of its tokens.
     pub(super) struct Logprob<'a> {
         pub(super) text: Text<'a>,
         pub(super) logprobs: List<Number>,

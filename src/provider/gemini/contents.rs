@@ -1,4 +1,4 @@
-//! From the conversation to `systemInstruction` and `contents`.
+//! Encodes the conversation as `systemInstruction` and `contents`.
 
 use super::BLOCK_PROVIDER;
 use crate::{
@@ -12,14 +12,14 @@ use crate::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// What Gemini 3 takes in the place of the signature of a call that it did not make itself; without one it refuses the
-/// turn. Source: Google's guide to thought signatures.
+/// Gemini 3 refuses a turn without signatures. It accepts this placeholder for the signature of a call of another
+/// model. Source: Google's guide to thought signatures.
 const UNSIGNED_CALL_SIGNATURE: &str = r#"{"thoughtSignature":"skip_thought_signature_validator"}"#;
 
-/// The member of a part that has its signature.
+/// The field of a part's signature.
 pub(super) const SIGNATURE: &str = "thoughtSignature";
 
-/// The members that make a part one of its own; an opaque block without any of them adds to the part before it.
+/// The fields of a separate part; a provider block without any of them adds to the part before it.
 const DATA: [&str; 9] = [
     "text",
     "inlineData",
@@ -32,18 +32,18 @@ const DATA: [&str; 9] = [
     "toolResponse",
 ];
 
-/// The generations of models between which the wire differs.
+/// Generations of models with API differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::provider) enum Generation {
-    /// Before 3: results belong to calls by their position, and have no media in them.
+    /// Before 3: results belong to calls by position, and contain no media.
     Earlier,
     /// From 3 on: a call needs a signature.
     Third,
 }
 
 impl Generation {
-    /// The generation of a model by its name, as Google lists them. A name without a version is an alias of the newest
-    /// (`gemini-flash-latest`), except those that are older than versions in names are.
+    /// The generation of a model by its name, as Google lists them. A name without a version is an alias of the
+    /// newest model (`gemini-flash-latest`), except for the old names without versions.
     pub(in crate::provider) fn of(model: &str) -> Self {
         let name = model.rsplit('/').next().unwrap_or(model);
         let version = name.split('-').find_map(|word| {
@@ -68,12 +68,12 @@ impl Generation {
     }
 }
 
-/// The conversation as it is on the wire.
+/// The conversation in the API's format.
 #[derive(Debug, Default)]
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<EncodedPart<'a>>,
     pub(super) contents: Vec<Content<'a>>,
-    /// A turn of the model was left out, so that the turns about it are of one role.
+    /// A model turn was dropped, so that the turns around it have the same role.
     is_gap: bool,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Content<'a> {
     parts: Vec<EncodedPart<'a>>,
 }
 
-/// Turns the parts of messages into parts of the wire.
+/// Encodes the parts of messages.
 pub(super) struct Translator<'t, 'a> {
     pub(super) omissions: &'t mut UnsupportedParams<'a>,
     pub(super) base_url: &'a str,
@@ -124,7 +124,7 @@ impl<'a> Conversation<'a> {
                 if !self.contents.is_empty() {
                     translator.omissions.warn(
                         "system_moved",
-                        "instructions in the middle of the conversation were sent with those at its beginning",
+                        "system messages in the middle of the conversation were moved to its beginning",
                     );
                 }
                 return translator.parts(&message.content, rounds, &mut self.system);
@@ -144,7 +144,7 @@ impl<'a> Conversation<'a> {
             if !parts.is_empty() && parts.iter().all(EncodedPart::is_reasoning) {
                 translator.omissions.warn(
                     "reasoning_left_out",
-                    "a turn of nothing but reasoning was not sent",
+                    "a message with only reasoning was not sent",
                 );
                 parts.clear();
             }
@@ -183,7 +183,7 @@ impl<'a> Translator<'_, 'a> {
         rounds: &mut ToolRounds<'a>,
         parts: &mut Vec<EncodedPart<'a>>,
     ) -> Result<(), Error> {
-        // Whether the part before was written, so that what is added to it finds it.
+        // Whether the previous part was written, so that added fields apply to it.
         let mut is_written = false;
         let mut next = content.iter().skip(1);
         for part in content {
@@ -192,7 +192,7 @@ impl<'a> Translator<'_, 'a> {
                 ContentPart::Text { text, .. } | ContentPart::Refusal { text } => {
                     (!text.is_empty()).then_some(PartContent::Text(text))
                 }
-                // Thoughts are for people to read, but one that was signed goes back.
+                // Reasoning is not sent back, unless it was signed.
                 ContentPart::Reasoning { text, .. } => {
                     let more = follower.and_then(added);
                     let is_signed = more.is_some_and(|more| more.get(SIGNATURE).is_some());
@@ -226,7 +226,7 @@ impl<'a> Translator<'_, 'a> {
                     if name.is_some() {
                         self.omissions.warn(
                             "document_name_left_out",
-                            "a document's name has no place on this wire; it was not sent",
+                            "the name of a document was not sent, because the API has no field for it",
                         );
                     }
                     Some(self.media(media))
@@ -283,7 +283,7 @@ impl<'a> Translator<'_, 'a> {
             self.omissions.warn(
                 "invalid_tool_arguments",
                 format!(
-                    "the arguments of tool call `{}` are no JSON object; they were sent as text in one",
+                    "the arguments of tool call `{}` are not a JSON object; they were sent as text inside one",
                     call.id
                 ),
             );
@@ -298,7 +298,7 @@ impl<'a> Translator<'_, 'a> {
         let name = result.name.as_deref().or(known.name);
         let Some(name) = name else {
             return Err(self.omissions.cannot_send(&format!(
-                "a tool result for `{}` without a name, and without the call that it answers,",
+                "a tool result for `{}` without a name and without its call",
                 result.call_id
             )));
         };
@@ -315,13 +315,13 @@ impl<'a> Translator<'_, 'a> {
                 }
                 ContentPart::ProviderBlock(block) if block.provider != BLOCK_PROVIDER => {}
                 _ => {
-                    return Err(self.omissions.cannot_send("this part of a tool's result"));
+                    return Err(self.omissions.cannot_send("this part of a tool result"));
                 }
             }
         }
         let mut media = Vec::new();
         if self.generation == Generation::Earlier && !parts.is_empty() {
-            // These models refuse media in a result; beside the results they take them.
+            // These models refuse media in a result, but accept them next to the results.
             if texts.is_empty() {
                 texts.push_str(MEDIA_FOLLOWS);
             }
@@ -339,10 +339,10 @@ impl<'a> Translator<'_, 'a> {
     }
 }
 
-/// What a result says whose content is nothing but media that are sent behind it.
+/// The text of a result whose only content is media that follow it.
 const MEDIA_FOLLOWS: &str = "(the content follows the results)";
 
-/// The wire wants an object: the result itself if it is one, else under the names that Google gives.
+/// The API requires an object: the result itself if it is one, else under Google's field names.
 fn response(text: &str, is_error: bool) -> Result<Json, Error> {
     if !is_error && JsonObject::read(text).is_some() {
         return Json::parse(text);
@@ -351,7 +351,7 @@ fn response(text: &str, is_error: bool) -> Result<Json, Error> {
     Json::new(&BTreeMap::from([(name, text)]))
 }
 
-/// What an opaque block adds to the part before it, if it is not a part of its own.
+/// The fields that a provider block adds to the part before it, if it is not a part itself.
 fn added(part: &ContentPart) -> Option<JsonObject> {
     let ContentPart::ProviderBlock(ProviderBlock { provider, block }) = part else {
         return None;
@@ -366,7 +366,7 @@ fn own_data(call: &ToolCall) -> Option<JsonObject> {
     JsonObject::read(data.data.as_str()).filter(|_| data.provider == BLOCK_PROVIDER)
 }
 
-/// What stands beside a call in its part.
+/// The additional fields of a call's part.
 fn signature(call: &ToolCall) -> Option<JsonObject> {
     let members = own_data(call)?.without(&["id"]);
     (!members.is_empty()).then_some(members)
@@ -392,9 +392,9 @@ fn sign_foreign(parts: &mut [EncodedPart<'_>]) {
     }
 }
 
-// Parts as they are written.
+// Encoding of parts.
 
-/// A part and what is added to it, such as `thoughtSignature`.
+/// A part and added fields, such as `thoughtSignature`.
 #[derive(Debug)]
 pub(super) struct EncodedPart<'a> {
     pub(super) piece: PartContent<'a>,
@@ -450,7 +450,7 @@ impl<'a> EncodedPart<'a> {
         EncodedPart { piece, more: None }
     }
 
-    /// Whether this is a thought, or a signature that has no text.
+    /// Whether this is reasoning, or a signature without text.
     pub(super) fn is_reasoning(&self) -> bool {
         match &self.piece {
             PartContent::Thought(_) => true,
@@ -500,16 +500,16 @@ impl Serialize for EncodedPart<'_> {
     }
 }
 
-// Calls and their results, turn by turn. Where the wire has no ids, a result belongs to its call by its position.
+// Calls and their results, turn by turn. If the API has no ids, a result belongs to its call by position.
 
 /// The calls of the conversation, and the results of the current turn.
 #[derive(Debug, Default)]
 pub(super) struct ToolRounds<'a> {
     calls: Vec<Call<'a>>,
-    /// Where the calls of the current turn begin.
+    /// The index of the first call of the current turn.
     first: usize,
     results: Vec<ToolResponse<'a>>,
-    /// The content that is to have the results.
+    /// The content that gets the results.
     result_position: Option<usize>,
 }
 
@@ -525,16 +525,16 @@ struct Call<'a> {
 struct ToolResponse<'a> {
     order: usize,
     response: EncodedPart<'a>,
-    /// What stands behind all results of the turn.
+    /// Parts after all results of the turn.
     media: Vec<EncodedPart<'a>>,
 }
 
-/// What is known of the call that a result answers.
+/// The call of a result.
 #[derive(Debug)]
 pub(super) struct ResolvedCall<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) wire_id: Option<Json>,
-    /// The call's position among all.
+    /// The call's position among all calls.
     pub(super) order: usize,
 }
 
@@ -548,7 +548,7 @@ impl<'a> ToolRounds<'a> {
         });
     }
 
-    /// The call that a result of this id answers: of the current turn the first without a result, else the last of the id.
+    /// The call of a result with this id: in the current turn the first without a result, else the last with the id.
     pub(super) fn answer(&mut self, id: &str) -> ResolvedCall<'a> {
         let is_open = |call: &Call<'_>| call.id == id && !call.is_answered;
         let current = self.calls.get(self.first..).unwrap_or_default();
@@ -594,7 +594,8 @@ impl<'a> ToolRounds<'a> {
         self.result_position = Some(place);
     }
 
-    /// Ends the turn. Gives its results in the order of their calls, media behind them, and the place for them.
+    /// Ends the turn. Returns its results in the order of their calls, the media after them, and the content for
+    /// them.
     pub(super) fn end(&mut self) -> Option<(usize, Vec<EncodedPart<'a>>)> {
         let place = self.result_position.take()?;
         self.first = self.calls.len();

@@ -1,4 +1,4 @@
-//! From the wire to the assembler. A stream's frames are whole answers that each bring some parts.
+//! Decodes responses into the response builder. A stream's frames are complete responses that each add parts.
 
 use super::{
     BLOCK_PROVIDER,
@@ -29,7 +29,7 @@ use bytes::Bytes;
 use http::response;
 use std::time::UNIX_EPOCH;
 
-/// Reads one answer.
+/// Decodes one response.
 #[derive(Debug, Default)]
 pub(super) struct ContentDecoder {
     candidates: Candidates,
@@ -39,8 +39,8 @@ pub(super) struct ContentDecoder {
 }
 
 impl ContentDecoder {
-    /// One answer, or the list of them that a stream without `alt=sse` is; an error in a stream can stand in a list, too.
-    /// Gives whether there was a candidate.
+    /// Decodes one response, or the list of responses that a stream without `alt=sse` is. An error in a stream can be
+    /// in a list too. Returns whether there was a candidate.
     fn decode_all(&mut self, data: &str, out: &mut ResponseBuilder) -> Result<bool, Error> {
         if !is_list(data) {
             return self.decode_response(data, out);
@@ -121,7 +121,7 @@ impl ChatDecoder for ContentDecoder {
         if frame.kind == FrameKind::Exception || frame.name == "error" {
             return Err(error_from_event(frame.name, frame.data));
         }
-        // The wire has no end marker; a proxy may add OpenAI's, which ends nothing here.
+        // The API has no end marker; a proxy may add OpenAI's, which ends nothing here.
         if !lenient::is_done(frame.data) {
             self.decode_all(frame.data, out)?;
         }
@@ -134,12 +134,12 @@ impl ChatDecoder for ContentDecoder {
         if is_list(text) && !out.is_complete() {
             return Err(Error::new(
                 ErrorKind::Truncated,
-                "the list of answers ends without a finish reason",
+                "the list of responses ends without a finish reason",
             ));
         }
         if !has_candidates {
             return Err(protocol(
-                "the answer has neither candidates nor a reason for it",
+                "the response has neither candidates nor a block reason",
             ));
         }
         out.end_marker();
@@ -155,7 +155,7 @@ fn is_list(data: &str) -> bool {
     data.trim_start().starts_with('[')
 }
 
-/// The question was refused: that is an answer with status 200 and without candidates.
+/// The prompt was blocked: the response has status 200 and no candidates.
 fn blocked(reason: &str, words: Option<&str>, data: &str) -> Error {
     let message = match words {
         Some(words) => format!("the prompt was blocked ({reason}): {words}"),
@@ -175,9 +175,9 @@ fn protocol(what: &str) -> Error {
     Error::new(ErrorKind::Protocol, what)
 }
 
-// The candidates of an answer, as their parts come in.
+// The candidates of a response, while their parts arrive.
 
-/// What is known of each candidate.
+/// The state of each candidate.
 #[derive(Debug, Default)]
 pub(super) struct Candidates(Vec<CandidateState>);
 
@@ -186,17 +186,17 @@ struct CandidateState {
     index: u32,
     /// The number of the next part.
     next: u32,
-    /// The text or thought that the next piece may go on with.
+    /// The text or reasoning that the next delta may continue.
     flow: Option<(TextKind, u32)>,
-    /// The last part that has text.
+    /// The last part with text.
     text: Option<u32>,
     calls: u32,
     partial: Option<PartialCall>,
-    /// The last part is code that the provider runs: its result comes next, whatever finish reason stands beside.
+    /// The last part is code that the provider executes: its result follows, whatever finish reason is sent with it.
     awaits_result: bool,
-    /// A finish reason that came while a result was awaited.
+    /// A finish reason that was received before such a result.
     held: Option<String>,
-    /// The finish reason that was handed out.
+    /// The finish reason that was set.
     reason: Option<String>,
     grounding: Option<Json>,
 }
@@ -233,12 +233,12 @@ impl Candidates {
         }
     }
 
-    /// Hands over what is known only once the answer is whole.
+    /// Adds content that is known only at the end of the response.
     pub(super) fn finish(self, out: &mut ResponseBuilder) -> Result<(), Error> {
         for mut progress in self.0 {
             progress.drop_partial(out)?;
             progress.cite(out)?;
-            // A call can come behind the reason.
+            // A call can follow the finish reason.
             if let Some(reason) = progress.held.take().or(progress.reason.take()) {
                 let unified = finish_reason(&reason, progress.calls);
                 out.finish(progress.index, Some(unified), &reason)?;
@@ -330,7 +330,7 @@ impl CandidateState {
             Some("") if !has_more => Ok(()),
             Some(text) if !has_more => self.flow(is_thought, text, out),
             Some(text) if !text.is_empty() => {
-                // A part with a signature goes back by itself, and its signature behind it.
+                // A part with a signature is sent back separately, followed by its signature.
                 self.flow = None;
                 self.flow(is_thought, text, out)?;
                 self.flow = None;
@@ -408,7 +408,7 @@ impl CandidateState {
             return Ok(());
         };
         for arg in &call.partial_args.0 {
-            unknown.members("a piece of arguments", &arg.others, out);
+            unknown.members("a delta of arguments", &arg.others, out);
             out.charge(partial.add(arg)?)?;
         }
         if is_true(call.will_continue) {
@@ -427,7 +427,8 @@ impl CandidateState {
         let number = self.take_number();
         let made = match (call.id.non_empty(), answer.response_id.non_empty()) {
             (Some(id), _) => id.to_owned(),
-            // Most models give none. It must differ from those of other turns, which the answer's own id does.
+            // Most models send none. A generated id must differ from those of other turns, which the response's own
+            // id ensures.
             (None, Some(answer)) => match self.index {
                 0 => format!("call_{answer}_{}", self.calls),
                 n => format!("call_{answer}_{n}_{}", self.calls),
@@ -448,7 +449,7 @@ impl CandidateState {
         Ok(number)
     }
 
-    /// Another call begins although the last one said that it would go on.
+    /// Another call starts although the last one announced more arguments.
     fn follow_partial(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let Some(partial) = &self.partial else {
             return Ok(());
@@ -458,7 +459,7 @@ impl CandidateState {
         out.warn(Warning::new(
             "call_not_completed",
             format!(
-                "the call of `{}` in `candidates[{}]` was never completed; what came of its arguments counts as whole",
+                "the call of `{}` in `candidates[{}]` was never completed; its received arguments are used as complete",
                 shown(name),
                 self.index
             ),
@@ -466,7 +467,7 @@ impl CandidateState {
         self.end_partial(out)
     }
 
-    /// The answer is over inside of a call, whose arguments are never known to be all.
+    /// The response ended inside a call, whose arguments are never certain to be complete.
     fn drop_partial(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let Some(partial) = self.partial.take() else {
             return Ok(());
@@ -488,7 +489,7 @@ impl CandidateState {
         out.end_part(self.index, number)
     }
 
-    /// The sources that the provider looked up stand beside the text as a whole.
+    /// The sources apply to the complete text.
     fn cite(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
         let (Some(grounding), Some(text)) = (&self.grounding, self.text) else {
             return Ok(());
@@ -516,7 +517,8 @@ impl CandidateState {
     }
 }
 
-/// What goes back with a text or a call: its signature, members that are not known, and the call's id where the wire gave one.
+/// Data that is sent back with a text or a call: its signature, unknown fields, and the call's id if the server sent
+/// one.
 fn added(id: Option<&str>, part: &Part<'_>) -> Result<JsonObject, Error> {
     let mut members = JsonObject::default();
     if let Some(id) = id {
@@ -533,9 +535,9 @@ fn added(id: Option<&str>, part: &Part<'_>) -> Result<JsonObject, Error> {
     Ok(members)
 }
 
-// Why a candidate stopped, and how likely its tokens were.
+// Finish reasons and log probabilities.
 
-/// Function calls end with `STOP`; the parts tell them. Vertex has been seen to send the first reasons as numbers.
+/// Function calls end with `STOP`; the parts reveal them. Vertex sends some reasons as numbers.
 pub(super) fn finish_reason(reason: &str, calls: u32) -> FinishReason {
     match reason {
         "STOP" | "1" if calls > 0 => FinishReason::ToolCalls,
@@ -560,7 +562,7 @@ pub(super) fn logprobs(raw: Raw<'_>) -> Option<Logprobs> {
     let result: LogprobsResult<'_> = raw.read()?;
     let List(tops) = result.top_candidates;
     let mut tops = tops.into_iter();
-    // They are read one by one: all of them would take several times their text.
+    // They are decoded one by one: all of them together would take several times their text.
     let tokens = result.chosen_candidates.0.iter().filter_map(|chosen| {
         let tops = tops.next().and_then(Raw::read::<TopCandidates<'_>>);
         let tops = tops.unwrap_or_default().candidates.0;
@@ -589,10 +591,10 @@ pub(super) fn logprobs(raw: Raw<'_>) -> Option<Logprobs> {
     })
 }
 
-// What this wire tells of a failure only in words.
+// Errors that this API distinguishes only by their message.
 
-/// How the messages begin that tell a context overflow; their status is `INVALID_ARGUMENT` like any other. Source:
-/// recorded errors.
+/// Beginnings of messages for a context overflow, whose status is `INVALID_ARGUMENT` like any other. Source: recorded
+/// errors.
 const OVERFLOW: [(&str, ErrorKind); 1] = [("The input token count", ErrorKind::ContextOverflow)];
 
 pub(super) fn error_from_http(head: &response::Parts, body: &Bytes) -> Error {
@@ -609,7 +611,7 @@ mod errors_tests {
     use super::*;
 
     #[test]
-    fn errors_have_their_kinds_in_both_shapes() {
+    fn errors_have_their_kinds_in_both_formats() {
         let cases = [
             (
                 400,

@@ -1,4 +1,4 @@
-//! From a request to the body.
+//! Encodes a request's body.
 
 use super::{
     BLOCK_PROVIDER, Gemini, Hosting,
@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// The body, and what was dropped from it.
+/// The body and the warnings.
 pub(super) fn body(
     provider: &Gemini,
     request: &ChatRequest,
@@ -96,7 +96,7 @@ impl<'a> Encoder<'a> {
             self.member("tools", &own)?;
         }
         let (mode, name) = match request.needed_tool_choice() {
-            // Only in this mode, and where a call is forced, does the wire hold the arguments to their schema.
+            // Only in this mode, and if a call is forced, does the API enforce the schema of the arguments.
             Some(ToolChoice::Auto) | None if is_strict => ("VALIDATED", None),
             Some(ToolChoice::Auto) => ("AUTO", None),
             Some(ToolChoice::None) => ("NONE", None),
@@ -135,7 +135,7 @@ impl<'a> Encoder<'a> {
     fn others(&mut self) -> Result<(), Error> {
         let request = self.request;
         match (&request.service_tier, &self.provider.hosting) {
-            // What it does by itself.
+            // The default behaviour.
             (None | Some(ServiceTier::Auto), _) => {}
             (Some(ServiceTier::Default), Hosting::Own) => self.member("serviceTier", "standard")?,
             (Some(tier @ (ServiceTier::Flex | ServiceTier::Priority)), Hosting::Own) => {
@@ -155,7 +155,7 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// Writes a member, unless `extra` has one of this name: that counts.
+    /// Writes a field, unless `extra` has one with this name, which has precedence.
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         if self.request.extra.iter().any(|(other, _)| other == name) {
             return Ok(());
@@ -184,7 +184,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::DisableReasoning
             | Param::ServiceTier
             | Param::Metadata => return Ok(()),
-            // What the wire does anyway.
+            // The default behaviour.
             Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::ParallelToolCalls if self.request.parallel_tool_calls == Some(true) => {
                 return Ok(());
@@ -220,7 +220,7 @@ struct Function<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    /// JSON Schema as it is; `parameters` would take only a part of it.
+    /// JSON Schema unchanged; `parameters` would accept only a part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters_json_schema: Option<&'a Json>,
 }
@@ -239,9 +239,9 @@ struct FunctionCallingConfig<'a> {
     allowed_function_names: Option<[&'a str; 1]>,
 }
 
-// `generationConfig`: how to answer.
+// `generationConfig`.
 
-/// The object under way. What `extra` says of it counts before the typed parameters, member by member.
+/// The unfinished object. Fields in `extra` have precedence over the typed parameters, one by one.
 #[derive(Debug, Default)]
 pub(super) struct Config {
     members: Vec<(&'static str, Json)>,
@@ -281,7 +281,7 @@ impl Config {
         match format {
             ResponseFormat::Text => Ok(()),
             ResponseFormat::JsonObject => self.set("responseMimeType", "application/json"),
-            // The schema's name and description have no place on this wire, and it always enforces the schema.
+            // The API has no name and description of the schema, and always enforces it.
             ResponseFormat::JsonSchema(schema) => {
                 self.set("responseMimeType", "application/json")?;
                 self.set("responseJsonSchema", &schema.schema)
@@ -335,12 +335,12 @@ impl Config {
     }
 }
 
-/// Models before Gemini 3 are told how much to think in tokens, later ones by a level.
+/// Models before Gemini 3 limit reasoning in tokens, later ones by a level.
 fn takes_budgets(model: &str) -> bool {
     model.contains("gemini-2") || model.contains("gemini-1")
 }
 
-/// The tokens that Google's own translation of OpenAI's wire gives to each effort.
+/// The token budget of each effort in Google's own OpenAI-compatible API.
 fn budget_of(effort: &ReasoningEffort) -> Option<u64> {
     Some(match effort {
         ReasoningEffort::Minimal | ReasoningEffort::Low => 1024,

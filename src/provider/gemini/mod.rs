@@ -1,8 +1,8 @@
 //! Google's Gemini: `generateContent`, at Google's developer API and on Google Cloud's Vertex AI.
 //!
-//! What belongs to this wire alone travels as [`ContentPart::ProviderBlock`](crate::ContentPart::ProviderBlock) of the provider `gemini`:
-//! code and its results, pictures that the model made, signatures of text. An opaque block that is no part of its own,
-//! such as `{"thoughtSignature": ".."}`, adds its members to the part before it.
+//! Content that only this API has is a [`ContentPart::ProviderBlock`](crate::ContentPart::ProviderBlock) of the
+//! provider `gemini`: code and its results, generated images, signatures of text. A provider block that is not a
+//! separate part, such as `{"thoughtSignature": ".."}`, adds its fields to the part before it.
 
 mod batches;
 mod contents;
@@ -32,17 +32,17 @@ use http::{Request, response};
 
 pub(super) use contents::Generation;
 
-/// The provider of this wire's opaque blocks.
+/// The provider name of this API's provider blocks.
 pub(crate) const BLOCK_PROVIDER: &str = "gemini";
 
-/// A server that speaks Gemini's `generateContent`.
+/// A server with Gemini's `generateContent`.
 #[derive(Clone, Debug)]
 pub struct Gemini {
     core: ProviderCore,
     hosting: Hosting,
 }
 
-/// Where the models are, as far as it changes the request.
+/// The hosting of the models, as far as it changes the request.
 #[derive(Clone, Debug, Default)]
 enum Hosting {
     #[default]
@@ -57,7 +57,7 @@ pub struct GeminiOptions {
 }
 
 impl Gemini {
-    /// Google's developer API, with a key.
+    /// Creates a provider for Google's developer API, with a key.
     ///
     /// ```
     /// # use unifiedai::provider::Gemini;
@@ -66,12 +66,12 @@ impl Gemini {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().api_key(key)?.build()
     }
 
-    /// Google's developer API, or Vertex AI, with options.
+    /// Creates a builder for Google's developer API or Vertex AI.
     ///
     /// ```
     /// # use unifiedai::{Secret, provider::{Auth, Gemini}};
@@ -84,7 +84,7 @@ impl Gemini {
         ProviderBuilder::new()
     }
 
-    /// The address that the paths of its operations are put behind.
+    /// The base URL of the operations.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         self.core.base_url()
@@ -112,11 +112,11 @@ impl Gemini {
 }
 
 impl ProviderBuilder<Gemini> {
-    /// Gemini on Google Cloud's Vertex AI: a project and a location such as `us-central1` or `global`, with a token as
-    /// [`auth`](ProviderBuilder::auth).
+    /// Selects Gemini on Google Cloud's Vertex AI, by a project and a location such as `us-central1` or `global`; set
+    /// a token with [`auth`](ProviderBuilder::auth).
     ///
     /// # Errors
-    /// `invalid_request` if project or location cannot be one.
+    /// `invalid_request` if project or location are invalid.
     pub fn vertex(mut self, project: &str, location: &str) -> Result<Self, Error> {
         self.options.hosting = Hosting::Vertex(Vertex::new(project, location)?);
         Ok(self)

@@ -60,11 +60,11 @@ fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
     Some(model)
 }
 
-/// An error with status 200, or something else altogether.
+/// An error with status 200, or an unexpected body.
 fn not_a_model(body: &Bytes) -> Error {
     match ErrorBody::parse(body) {
         Some(error) => crate::provider::kit::errors::from_body(200, &error),
-        None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
+        None => Error::new(ErrorKind::Protocol, "the response is not a list of models"),
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn embed_body(
     first: usize,
 ) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
     let texts = texts(request, first, MAX_BATCH);
-    // The model is named in the path and again in each text's own request.
+    // The model is in the path, and also in each text's own request.
     let path = own_path(&request.model)?;
     let one = |text| EmbedItem {
         model: path.trim_start_matches('/'),
@@ -145,7 +145,7 @@ pub(super) fn decode_embed(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     let Some(embeddings) = answer.embeddings else {
         return Err(match ErrorBody::parse(body) {
             Some(_) => errors::from_event("", body),
-            None => Error::new(ErrorKind::Protocol, "the answer has no `embeddings`"),
+            None => Error::new(ErrorKind::Protocol, "the response has no `embeddings`"),
         });
     };
     let read = |index: usize, raw: Raw<'_>| {

@@ -1,13 +1,13 @@
-//! The arguments of a function call that come piece by piece, each with the place where it belongs.
+//! Assembles function-call arguments from deltas with paths.
 
 use super::types::{PartialArg, is_true};
 use crate::{Error, ErrorKind};
 use serde_json::{Map, Value};
 
-/// Arguments that are deeper than this are not read.
+/// Deeper arguments are refused.
 const MAX_DEPTH: usize = 64;
 
-/// A function call under way.
+/// An unfinished function call.
 #[derive(Debug)]
 pub(super) struct PartialCall {
     pub(super) part: u32,
@@ -22,13 +22,13 @@ impl PartialCall {
         }
     }
 
-    /// Adds a piece. Gives how many bytes of memory it added.
+    /// Adds a delta. Returns how many bytes of memory it added.
     pub(super) fn add(&mut self, arg: &PartialArg<'_>) -> Result<usize, Error> {
         let path = arg.json_path.as_deref().unwrap_or_default();
         let mut made = 0;
         let place = value_at(&mut self.arguments, path, &mut made).ok_or_else(|| {
             protocol(format!(
-                "`{}` is no place in arguments",
+                "`{}` is not a valid path in arguments",
                 path.escape_debug()
             ))
         })?;
@@ -59,17 +59,17 @@ impl PartialCall {
     }
 }
 
-/// What a map takes in memory for its first entry, in bytes: a tree's leaf has room for eleven.
+/// The memory of a map with its first entry, in bytes: a tree's leaf has room for eleven.
 const MAP: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
-/// What one more entry takes: leaves are half full after a split, and inner nodes point to them.
+/// The memory of a further entry: leaves are half full after a split, and inner nodes point to them.
 const ENTRY: usize = MAP / 5;
-/// What an element of a list takes: a list that grows is there twice, with half of the new one empty.
+/// The memory of a list element: a growing list needs twice its size, and half of the new one is empty.
 const ELEMENT: usize = 3 * size_of::<Value>();
-/// What a list has room for at first.
+/// The initial size of a list.
 const LIST: usize = 4 * size_of::<Value>();
 
-/// The value at `$.a.b[0]` or `$['a']`, made if it is not there. A list grows by one at a time. Counts in `made` how many bytes
-/// the maps, lists and values take that are made.
+/// The value at `$.a.b[0]` or `$['a']`, created if missing. A list grows by one element at a time. Adds to `made` the
+/// bytes of new maps, lists and values.
 fn value_at<'v>(root: &'v mut Value, path: &str, made: &mut usize) -> Option<&'v mut Value> {
     let mut rest = path.strip_prefix('$')?;
     let mut value = root;
@@ -113,7 +113,7 @@ enum Step {
     Index(usize),
 }
 
-/// The first step of a path, and what follows it.
+/// The first step of a path, and the rest.
 fn split(path: &str) -> Option<(Step, &str)> {
     if let Some(rest) = path.strip_prefix('.') {
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
@@ -168,14 +168,14 @@ mod tests {
         let mut call = PartialCall::new(0);
         let deep = format!(r#"{{"jsonPath":"${}","stringValue":"x"}}"#, ".a".repeat(63));
         assert!(call.add(&arg(&deep)).unwrap() >= 62 * MAP);
-        // The same place again makes nothing.
+        // The same path again allocates nothing.
         assert_eq!(call.add(&arg(&deep)).unwrap(), 1);
         let element = r#"{"jsonPath":"$.list[0]","numberValue":1}"#;
         assert_eq!(call.add(&arg(element)).unwrap(), ENTRY + 4 + LIST + ELEMENT);
     }
 
     #[test]
-    fn invalid_location_is_refused() {
+    fn an_invalid_path_is_refused() {
         let deep = format!(r#"{{"jsonPath":"${}"}}"#, ".a".repeat(1000));
         for piece in [
             r#"{"jsonPath":"a"}"#,

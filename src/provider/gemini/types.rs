@@ -1,4 +1,4 @@
-//! The answer as it is on the wire, whole and in pieces of a stream alike, with every member optional.
+//! The wire format of responses, as a single body and in streams; every field is optional.
 
 use crate::{
     Usage,
@@ -23,7 +23,7 @@ object! {
 
 object! {
     pub(super) struct Candidate<'a> {
-        /// Vertex leaves out the 0.
+        /// Vertex omits the 0.
         pub(super) index: Count,
         pub(super) content: Object<Content<'a>>,
         pub(super) finish_reason as "finishReason": Text<'a>,
@@ -41,21 +41,21 @@ object! {
 object! {
     pub(super) struct Content<'a> {
         pub(super) role: Raw<'a>,
-        /// A list of parts; a part alone is taken as well.
+        /// A list of parts; a single part is accepted too.
         pub(super) parts: RawElements<'a>,
         ..others: UnknownFields<'a>,
     }
 }
 
 object! {
-    /// A part. What is neither text nor a function call is handed on as it is.
+    /// A part. Anything except text and function calls is passed on unchanged.
     pub(super) struct Part<'a> {
         pub(super) text: Text<'a>,
-        /// Whether it is a thought: `true` or absent.
+        /// Whether it is reasoning: `true` or absent.
         pub(super) thought: Raw<'a>,
         pub(super) thought_signature as "thoughtSignature": Text<'a>,
         pub(super) function_call as "functionCall": Object<FunctionCall<'a>>,
-        /// Code that the provider runs.
+        /// Code that the provider executes.
         pub(super) executable_code as "executableCode": Raw<'a>,
         /// A tool that the provider calls.
         pub(super) tool_call as "toolCall": Raw<'a>,
@@ -69,21 +69,21 @@ object! {
         pub(super) name: Text<'a>,
         pub(super) args: Raw<'a>,
         pub(super) partial_args as "partialArgs": List<PartialArg<'a>>,
-        /// Whether more of the arguments comes: `true` or absent.
+        /// Whether more arguments follow: `true` or absent.
         pub(super) will_continue as "willContinue": Raw<'a>,
         ..others: UnknownFields<'a>,
     }
 }
 
 object! {
-    /// A piece of a function call's arguments.
+    /// A delta of a function call's arguments.
     pub(super) struct PartialArg<'a> {
         pub(super) json_path as "jsonPath": Text<'a>,
         pub(super) string_value as "stringValue": Text<'a>,
         pub(super) number_value as "numberValue": Raw<'a>,
         pub(super) bool_value as "boolValue": Raw<'a>,
         pub(super) null_value as "nullValue": Raw<'a>,
-        /// Whether more of the value comes.
+        /// Whether more of the value follows.
         pub(super) will_continue as "willContinue": Raw<'a>,
         ..others: UnknownFields<'a>,
     }
@@ -103,7 +103,7 @@ object! {
 }
 
 object! {
-    /// A source: a page of the web, or a passage of an uploaded document.
+    /// A source: a web page, or a passage of an uploaded document.
     pub(super) struct GroundingChunk<'a> {
         pub(super) web: Object<Source<'a>>,
         pub(super) retrieved_context as "retrievedContext": Object<Source<'a>>,
@@ -144,15 +144,15 @@ pub(super) fn is_true(raw: Raw<'_>) -> bool {
     raw.text() == Some("true")
 }
 
-// Token counts, brought to the library's subsets.
+// Token counts.
 
 object! {
     struct UsageFields<'a> {
-        /// With what came from the cache.
+        /// Including cached tokens.
         prompt_token_count as "promptTokenCount": Count,
-        /// What the provider's own tools gave the model to read, not part of the prompt's number.
+        /// Output of the provider's own tools that the model read; not part of the prompt's count.
         tool_use_prompt_token_count as "toolUsePromptTokenCount": Count,
-        /// Without thoughts; left out where it is 0.
+        /// Without reasoning; absent if it is 0.
         candidates_token_count as "candidatesTokenCount": Count,
         thoughts_token_count as "thoughtsTokenCount": Count,
         total_token_count as "totalTokenCount": Count,
@@ -169,7 +169,7 @@ object! {
     }
 }
 
-/// The counts, and the processing class that stands among them.
+/// The counts, and the processing class, which is in the same object.
 pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, Option<String>)> {
     let wire: UsageFields<'_> = raw.read()?;
     let of = |name: &str| {
@@ -206,7 +206,7 @@ mod usage_tests {
     use crate::provider::kit::lenient;
 
     #[test]
-    fn thoughts_are_part_of_the_completion_and_tool_results_of_the_prompt() {
+    fn reasoning_is_part_of_the_completion_and_tool_results_of_the_prompt() {
         let text = r#"{"promptTokenCount":10,"toolUsePromptTokenCount":5,"candidatesTokenCount":2,"thoughtsTokenCount":7,"totalTokenCount":24,"cachedContentTokenCount":8,"promptTokensDetails":[{"modality":"TEXT","tokenCount":6},{"modality":"IMAGE","tokenCount":4}],"serviceTier":"standard"}"#;
         let raw = lenient::parse(text).unwrap();
         let (usage, tier) = usage(raw).unwrap();

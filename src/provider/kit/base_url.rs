@@ -2,7 +2,7 @@ use crate::{Error, ErrorKind, provider::Auth};
 use http::{Uri, uri::Scheme};
 use std::{fmt, net::Ipv6Addr};
 
-/// Where a provider is: scheme, host, port and the path before its operations, without a slash at the end.
+/// A provider's URL: scheme, host, port and the path before its operations, without a trailing slash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     text: String,
@@ -10,11 +10,12 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Checks a base URL such as `https://api.cerebras.ai/v1`.
+    /// Parses a base URL such as `https://api.cerebras.ai/v1`.
     ///
     /// # Errors
-    /// `invalid_request` that says what is wrong: no scheme, another one than `https` or `http`, no host, a port that is none,
-    /// white space, a user name, a query, a fragment. The URL is not repeated: its user name or query may be a secret.
+    /// `invalid_request` that names the problem: no scheme, a scheme other than `https` or `http`, no host, an
+    /// invalid port, white space, a user name, a query, a fragment. The error does not repeat the URL, because its
+    /// user name or query may be a secret.
     pub fn parse(url: &str) -> Result<BaseUrl, Error> {
         let refuse = |what: &str| {
             Err(Error::new(
@@ -23,7 +24,7 @@ impl BaseUrl {
             ))
         };
         if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return refuse("has white space in it");
+            return refuse("contains white space");
         }
         let text = url.trim_end_matches('/');
         let Some((scheme, place)) = text.split_once("://") else {
@@ -40,16 +41,16 @@ impl BaseUrl {
             return refuse("has a query or fragment");
         }
         if text.contains('\\') {
-            return refuse("has a backslash in it");
+            return refuse("contains a backslash");
         }
         let Some((host, port)) = host_and_port(authority) else {
-            return refuse("has an address in brackets that is not one of IPv6");
+            return refuse("has an invalid IPv6 address in brackets");
         };
         if host.is_empty() {
             return refuse("has no host");
         }
         if let Some(port) = port {
-            // `Uri` would leave a port out that is none, and the request would go to the scheme's own.
+            // `Uri` would drop an invalid port, and the request would use the scheme's default.
             let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
             if !is_number || !port.parse::<u16>().is_ok_and(|port| port > 0) {
                 return refuse("has a port that is not a number from 1 to 65535");
@@ -67,7 +68,7 @@ impl BaseUrl {
         })
     }
 
-    /// `url` with a version behind it, unless it ends with one (`v1`, `v1beta`): programs and variables give it both ways.
+    /// Adds a version to `url`, unless it ends with one (`v1`, `v1beta`): programs and variables use both forms.
     pub(crate) fn with_version(url: &str, version: &str) -> String {
         let url = url.trim_end_matches('/');
         let place = url.split_once("://").map_or(url, |(_, place)| place);
@@ -82,7 +83,7 @@ impl BaseUrl {
         [url, "/", version].concat()
     }
 
-    /// The URL of an operation, whose `path` begins with a slash and is already encoded.
+    /// The URL of an operation. `path` begins with a slash and is percent-encoded.
     ///
     /// # Errors
     /// `invalid_request` if the path cannot be part of a URL.
@@ -101,39 +102,41 @@ impl BaseUrl {
         &self.text
     }
 
-    /// The host's name or address.
+    /// The host name or address.
     #[must_use]
     pub fn host(&self) -> &str {
         self.uri.host().unwrap_or_default()
     }
 
-    /// The host, with the port where the URL has one.
+    /// The host, and the port if the URL has one.
     pub(crate) fn authority(&self) -> &str {
         self.uri
             .authority()
             .map_or("", http::uri::Authority::as_str)
     }
 
-    /// True if the host is this machine, as [`is_loopback`](unifiedai_transport::is_loopback) says.
+    /// True if the host is this machine, see [`is_loopback`](unifiedai_transport::is_loopback).
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         unifiedai_transport::is_loopback(self.host())
     }
 
-    /// The environment variable that, set to `1` or `true`, lets keys travel unencrypted: each provider's `from_env` reads it.
+    /// The environment variable that, set to `1` or `true`, allows unencrypted keys; each provider's `from_env` reads
+    /// it.
     pub const ALLOW_INSECURE_HTTP: &'static str = "UNIFIEDAI_ALLOW_INSECURE_HTTP";
 
-    /// Refuses to send a secret in the clear to another machine (F111). The builders of providers leave this check out after
+    /// Refuses to send a secret unencrypted to another machine. The providers' builders skip this check after
     /// `allow_insecure_http()`.
     ///
     /// # Errors
-    /// `invalid_request` for `http://` to a host that is not loopback, if `auth` has a secret. It names the host and the ways out.
+    /// `invalid_request` for `http://` to a host that is not loopback, if `auth` has a secret. The error names the
+    /// host and the alternatives.
     pub fn check_secrecy(&self, auth: &Auth) -> Result<(), Error> {
         if auth.is_required() && self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 format!(
-                    "the key would travel unencrypted to `{}`: use `https://`, or, in a network that you trust, call `allow_insecure_http()` on the provider's builder or set {}=1",
+                    "the key would be sent unencrypted to `{}`: use `https://`, or, in a trusted network, call `allow_insecure_http()` on the provider's builder or set {}=1",
                     self.authority(),
                     Self::ALLOW_INSECURE_HTTP
                 ),
@@ -143,8 +146,8 @@ impl BaseUrl {
     }
 }
 
-/// The host, with its brackets if it is an address of IPv6, and what is behind the colon. `None` if the brackets have no such
-/// address in them.
+/// The host, with the brackets of an IPv6 address, and the text after the colon. `None` if the brackets contain no
+/// IPv6 address.
 fn host_and_port(authority: &str) -> Option<(&str, Option<&str>)> {
     let Some(rest) = authority.strip_prefix('[') else {
         return Some(match authority.split_once(':') {
@@ -260,7 +263,7 @@ mod tests {
 
     // F111
     #[test]
-    fn a_key_travels_in_the_clear_only_to_this_machine() {
+    fn a_key_is_sent_unencrypted_only_to_this_machine() {
         let auth = Auth::Bearer(Secret::new("k").unwrap().into());
         let cases = [
             ("https://api.example.com", true),

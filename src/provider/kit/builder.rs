@@ -1,4 +1,4 @@
-//! The builder of every provider: the options that all have, written once.
+//! The builder of all providers, with the options that they share.
 
 use super::core::{ProviderCore, checked_url, invalid_setting, is_transport_header};
 use crate::{
@@ -9,10 +9,10 @@ use crate::{
 use http::{HeaderName, HeaderValue, header};
 use std::{borrow::Cow, fmt};
 
-/// Makes a provider `P`.
+/// Builds a provider `P`.
 ///
-/// The options below are the same for all providers. Options that only one provider has are methods of its own builder, such as
-/// `ProviderBuilder<Anthropic>::beta`.
+/// The options below are the same for all providers. Options of a single provider are methods of its own builder,
+/// such as `ProviderBuilder<Anthropic>::beta`.
 ///
 /// ```
 /// use unifiedai::provider::{Anthropic, OpenAiChat, openai_chat::profiles};
@@ -41,23 +41,23 @@ pub struct ProviderBuilder<P: BuildProvider> {
 #[derive(Clone, Debug)]
 enum Authentication {
     NotSet,
-    /// Where it is sent is known once the options are complete.
+    /// The header of the key is known once the options are complete.
     Key(Secret),
     Other(Auth),
 }
 
-/// A provider that [`ProviderBuilder`] can make. Implement it for a provider of your own to get the same builder.
+/// A provider that [`ProviderBuilder`] can build. Implement it for your own provider to get the same builder.
 pub trait BuildProvider: Provider + Sized {
     /// The options that only this provider has.
     type Options: Clone + Default + fmt::Debug;
 
-    /// What is fixed for these options.
+    /// The defaults for these options.
     fn defaults(options: &Self::Options) -> ProviderDefaults;
 
-    /// Where the provider is. `given` is the argument of [`ProviderBuilder::base_url`].
+    /// The provider's URL. `given` is the argument of [`ProviderBuilder::base_url`].
     ///
     /// # Errors
-    /// `invalid_request` if there is no address.
+    /// `invalid_request` if there is no URL.
     fn address(options: &Self::Options, given: Option<&str>) -> Result<Address, Error> {
         let defaults = Self::defaults(options);
         match given {
@@ -66,40 +66,40 @@ pub trait BuildProvider: Provider + Sized {
         }
     }
 
-    /// The authentication from this provider's own options, used if the caller gave neither a key nor an
-    /// [`Auth`]. The default is none.
+    /// The authentication from this provider's own options, used if the caller set neither a key nor an [`Auth`]. The
+    /// default is none.
     ///
     /// # Errors
-    /// `invalid_request` if the options are wrong.
+    /// `invalid_request` if the options are invalid.
     fn own_auth(options: &Self::Options) -> Result<Auth, Error> {
         let _ = options;
         Ok(Auth::None)
     }
 
-    /// Makes the provider.
+    /// Builds the provider.
     ///
     /// # Errors
-    /// `invalid_request` if the options are wrong.
+    /// `invalid_request` if the options are invalid.
     fn from_core(core: ProviderCore, options: Self::Options) -> Result<Self, Error>;
 }
 
-/// The address of a provider.
+/// The URL of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// The provider's own, where a key is needed.
+    /// The provider's own URL, which requires a key.
     Own(String),
-    /// One that the caller gave, where the server decides whether a key is needed.
+    /// A URL from the caller, whose server may not require a key.
     Other(String),
 }
 
-/// Where a key goes.
+/// How the key is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthStyle {
     /// `authorization: Bearer`.
     Bearer,
-    /// A header of its own.
+    /// A separate header.
     Header(&'static str),
 }
 
@@ -112,28 +112,29 @@ impl AuthStyle {
     }
 }
 
-/// What is fixed for a provider, and counts where the caller sets nothing else.
+/// The defaults of a provider.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ProviderDefaults {
-    /// Its name.
+    /// The provider's name.
     pub name: &'static str,
-    /// Its address; empty if it has no fixed one.
+    /// The base URL; empty if there is no fixed one.
     pub base_url: &'static str,
-    /// The environment variable with the key.
+    /// The environment variable of the key.
     pub key_env: &'static str,
-    /// Whether its own address works without a key (local servers).
+    /// Whether its own URL works without a key (local servers).
     pub key_optional: bool,
-    /// Where the key goes.
+    /// How the key is sent.
     pub auth_style: AuthStyle,
     /// The query of every URL.
     pub query: &'static [(&'static str, &'static str)],
-    /// What it calls its credential in an error, and how it is set.
+    /// The description of its credential in errors, and how to set it.
     pub credential: (&'static str, &'static str),
 }
 
 impl ProviderDefaults {
-    /// A provider at a fixed address with a bearer key, which is also in an environment variable.
+    /// Creates the defaults of a provider with a fixed URL and a bearer key, which is also in an environment
+    /// variable.
     #[must_use]
     pub const fn new(name: &'static str, base_url: &'static str, key_env: &'static str) -> Self {
         ProviderDefaults {
@@ -150,7 +151,7 @@ impl ProviderDefaults {
     pub(super) fn own_address(&self) -> Result<Address, Error> {
         if self.base_url.is_empty() {
             return Err(invalid_setting(format!(
-                "`{}` has no fixed address: set one with `base_url`",
+                "`{}` has no default URL: set one with `base_url`",
                 self.name
             )));
         }
@@ -168,7 +169,7 @@ impl ProviderDefaults {
 }
 
 impl<P: BuildProvider> ProviderBuilder<P> {
-    /// A builder with the provider's defaults; the same as `P::builder()`.
+    /// Creates a builder with the provider's defaults, like `P::builder()`.
     #[must_use]
     pub fn new() -> Self {
         ProviderBuilder {
@@ -182,60 +183,64 @@ impl<P: BuildProvider> ProviderBuilder<P> {
         }
     }
 
-    /// The key, sent in the header that the provider reads, and never in the URL.
+    /// Sets the key. It is sent in the header that the provider requires, and never in the URL.
     ///
     /// # Errors
-    /// `invalid_request` if it cannot be one: empty, with line breaks or spaces.
+    /// `invalid_request` if the key is empty or contains line breaks or spaces.
     pub fn api_key(mut self, key: impl Into<String>) -> Result<Self, Error> {
         self.authentication = Authentication::Key(Secret::new(key)?);
         Ok(self)
     }
 
-    /// Another way to authenticate, such as [`Auth::Bearer`] with a closure that gives a fresh token for each attempt.
+    /// Sets another authentication, such as [`Auth::Bearer`] with a callback that returns a fresh token for each
+    /// attempt.
     #[must_use]
     pub fn auth(mut self, auth: Auth) -> Self {
         self.authentication = Authentication::Other(auth);
         self
     }
 
-    /// Another address than the provider's own. With one, a key is not required.
+    /// Sets another base URL than the provider's own. With it, a key is not required.
     ///
-    /// Anthropic and Gemini get their version appended (`/v1`, `/v1beta`) where the URL does not end with one.
+    /// For Anthropic and Gemini the version is added (`/v1`, `/v1beta`) unless the URL ends with one.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// Another name, by which errors and responses call the provider, and by which a client finds it.
+    /// Sets the name of the provider in errors, in responses and in a client.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// A header that is sent with every request (`openai-organization`, `http-referer`).
+    /// Adds a header to every request (`openai-organization`, `http-referer`).
     ///
     /// # Errors
-    /// `invalid_request` if it is none, or one that the transport sets (`host`, `content-length`). The value is not repeated:
-    /// it may be a secret.
+    /// `invalid_request` if the header is invalid, or one that the transport sets (`host`, `content-length`). The
+    /// error does not repeat the value, which may be a secret.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let name: HeaderName = name.parse().map_err(|_| {
             invalid_setting(format!("`{}` is not a header name", name.escape_debug()))
         })?;
         if name == header::HOST || is_transport_header(&name) {
             return Err(invalid_setting(format!(
-                "the header `{name}` is set by the transport: leave it out"
+                "the header `{name}` is set by the transport: remove it"
             )));
         }
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| invalid_setting(format!("the value of header `{name}` cannot be sent")))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            invalid_setting(format!(
+                "the value of header `{name}` is not a valid HTTP header value"
+            ))
+        })?;
         value.set_sensitive(true);
         self.headers.push((name, value));
         Ok(self)
     }
 
-    /// A name and a value that are added to the query of every URL. Replaces an earlier one of that name.
+    /// Adds a query parameter to every URL. Replaces an earlier one with this name.
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
@@ -244,28 +249,27 @@ impl<P: BuildProvider> ProviderBuilder<P> {
         self
     }
 
-    /// Lets the key, or a signed request, travel over `http://` to another machine, unencrypted: for servers in a network that
-    /// you trust, such as `http://vllm:8000`.
+    /// Allows a key, or a signed request, over `http://` to another machine, unencrypted: for servers in a trusted
+    /// network, such as `http://vllm:8000`.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
         self.allows_insecure_http = true;
         self
     }
 
-    /// Changes the options that only this provider has. For authors of providers: the providers of this crate have a method for
-    /// each of theirs.
+    /// Changes the options that only this provider has, for authors of providers. The providers of this crate have a method
+    /// for each of their options.
     #[must_use]
     pub fn configure(mut self, change: impl FnOnce(&mut P::Options)) -> Self {
         change(&mut self.options);
         self
     }
 
-    /// The provider.
+    /// Builds the provider.
     ///
     /// # Errors
-    /// `invalid_request`, with the code `missing_key` if there is no key although the provider's own address needs one; without
-    /// a code if the address is missing or not one, if the key would travel unencrypted, or if one of the provider's own options
-    /// is wrong.
+    /// `invalid_request`. Its code is `missing_key` if the key is missing for the provider's own URL. It has no code
+    /// if the URL is missing or invalid, if the key would be sent unencrypted, or if an option is invalid.
     pub fn build(self) -> Result<P, Error> {
         let defaults = P::defaults(&self.options);
         let auth = match self.authentication {
@@ -367,9 +371,9 @@ impl<P: BuildProvider> fmt::Debug for ProviderBuilder<P> {
     }
 }
 
-// Addresses with names in braces, which differ between accounts.
+// URLs with parameters in braces, which differ between accounts.
 
-/// The address that was given, else the provider's own, with its names in braces replaced by `params`.
+/// The given URL, else the provider's own, with its parameters in braces replaced by `params`.
 pub(crate) fn address(
     defaults: &ProviderDefaults,
     params: &[(String, String)],
@@ -386,7 +390,7 @@ pub(crate) fn address(
 fn expand(provider: &str, template: &str, params: &[(String, String)]) -> Result<String, Error> {
     let mut url = template.to_owned();
     for (name, value) in params {
-        // Nothing that could lead the key to another host (F112).
+        // No characters that could change the host.
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         let dots = value.bytes().all(|b| b == b'.');
         if dots || !value.bytes().all(plain) {
@@ -401,14 +405,14 @@ fn expand(provider: &str, template: &str, params: &[(String, String)]) -> Result
         .and_then(|(_, rest)| rest.split_once('}'))
     {
         Some((open, _)) => Err(invalid_setting(format!(
-            "the address of `{provider}` leaves its {open} open: set it with `url_param(\"{open}\", ..)`, or set a `base_url`"
+            "the URL of `{provider}` lacks the parameter `{open}`: set it with `url_param(\"{open}\", ..)`, or set a `base_url`"
         ))),
         None => Ok(url),
     }
 }
 
-/// Rows are `name(arguments) = PROFILE;`. Each becomes a function of the provider that makes it with the profile: the argument
-/// `key` is the key, every other one is what the profile's address leaves open. `TABLE` has all profiles.
+/// Rows are `name(arguments) = PROFILE;`. Each row becomes a constructor of the provider with this profile: the
+/// argument `key` is the key, any other argument is a parameter of the profile's URL. `TABLE` has all profiles.
 macro_rules! profile_table {
     ($provider:ident, $profile:ident, $home:literal; $($name:ident($($argument:ident),*) = $constant:path;)*) => {
         const TABLE: &[$profile] = &[$($constant),*];
@@ -416,13 +420,13 @@ macro_rules! profile_table {
         impl $provider {
             $(
                 #[doc = concat!(
-                    "The server of the profile [`", stringify!($constant), "`](crate::provider::", $home, stringify!($constant),
+                    "Creates a provider for the server of the profile [`", stringify!($constant), "`](crate::provider::", $home, stringify!($constant),
                     "). For other options use [`builder`](Self::builder) with this profile.\n\n```\n",
                     "# use unifiedai::provider::", stringify!($provider), ";\n",
                     "let provider = ", stringify!($provider), "::", stringify!($name),
                     "(", $("\"my-", stringify!($argument), "\", ",)* ")?;\n",
                     "# Ok::<(), unifiedai::Error>(())\n```\n\n",
-                    "# Errors\n`invalid_request` if an argument cannot be what its name says."
+                    "# Errors\n`invalid_request` if an argument is invalid."
                 )]
                 pub fn $name($($argument: impl Into<String>),*) -> Result<Self, crate::Error> {
                     let builder = Self::builder().profile($constant);

@@ -1,8 +1,8 @@
-//! Ids of tool calls as the next server takes them: in its form, and each only once in a conversation.
+//! Converts tool-call ids to the server's form and makes them unique in the conversation.
 //!
-//! A conversation that began with another provider carries ids that this one may refuse. An id that fits is not changed.
-//! Any other gets one that is made from it, in the call and in its result alike. The made id depends on nothing but the old
-//! one, unless two collide, so that it stays the same while the conversation grows and prompt caches hold.
+//! A conversation from another provider contains ids that this one may refuse. An id that fits is not changed. Any
+//! other id is replaced in the call and in its result. The new id depends only on the old one, unless two collide, so
+//! that it stays the same while the conversation grows and prompt caches stay valid.
 
 use super::result_places;
 use crate::provider::IdFormat;
@@ -12,29 +12,29 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-/// The most characters of a made id.
+/// Maximum length of a generated id.
 const MAX_GENERATED_CHARS: usize = 40;
 
-/// How many of them tell it from others: 62^16 is more than 2^95.
+/// The number of random characters in it: 62^16 is more than 2^95.
 const GENERATED_DIGITS: usize = 16;
 
 /// More tries mean that the form has too few ids.
 const MAX_TRIES: u32 = 1000;
 
-/// What a server wants of calls and results.
+/// A server's requirements for calls and results.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links<'a> {
     /// The form of an id.
     pub(crate) form: IdFormat,
-    /// Whether the server keeps an earlier part of the conversation, so that a result may answer a call that the request does not
-    /// show.
+    /// Whether the server stores an earlier part of the conversation, so that a result may belong to a call outside
+    /// the request.
     pub(crate) has_earlier_calls: bool,
-    /// The provider's name, if its server refuses a conversation in which a call has no result.
+    /// The provider's name, if its server refuses a call without a result.
     pub(crate) wants_results: Option<&'a str>,
 }
 
 impl<'a> Links<'a> {
-    /// Ids of this form, all calls in the request, and calls may be without results.
+    /// Requires ids of this form; all calls are in the request, and calls may lack results.
     pub(crate) fn new(form: IdFormat) -> Self {
         Links {
             form,
@@ -43,7 +43,7 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// The same for a server that refuses a call without a result, if it is one.
+    /// Also requires results, if `is_wanted`.
     pub(crate) fn with_results(self, provider: &'a str, is_wanted: bool) -> Self {
         Links {
             wants_results: is_wanted.then_some(provider),
@@ -52,14 +52,14 @@ impl<'a> Links<'a> {
     }
 }
 
-/// The request with ids of the server's form, each only once, and each result directly behind the turn of its call where the
-/// server wants that. The same request if that is so already.
+/// Returns the request with unique ids of the server's form, and each result directly after the turn of its call if
+/// the server requires that. Returns the same request if nothing changes.
 ///
-/// Each result belongs to the call of its id in the turn before it.
+/// Each result belongs to the call with its id in the turn before it.
 ///
 /// # Errors
-/// `invalid_request` that names the place of a result whose call is missing or has another result, or of a call without one where
-/// the server wants it.
+/// `invalid_request` with the path of a result whose call is missing or has another result, or of a call without a
+/// result if the server requires one.
 pub(crate) fn fit<'r>(
     request: &'r ChatRequest,
     links: Links<'_>,
@@ -70,7 +70,7 @@ pub(crate) fn fit<'r>(
         history.refuse_unanswered(&request.messages, provider)?;
     }
     let ids = history.ids(form)?;
-    // A server that refuses a call without a result wants the result directly behind it.
+    // A server that refuses a call without a result requires the result directly after it.
     let targets = links.wants_results.and_then(|_| {
         let calls = history.answered.iter();
         let place = |call: &Option<usize>| history.calls.get((*call)?).map(|call| call.place.0);
@@ -106,26 +106,26 @@ pub(crate) fn fit<'r>(
     Ok(Cow::Owned(request))
 }
 
-/// The calls of a conversation, and which of them each result answers.
+/// The calls of a conversation, and the call of each result.
 #[derive(Default)]
 struct History<'a> {
     calls: Vec<Call<'a>>,
-    /// By result; `None` if the call is none of `calls`.
+    /// By result; `None` if the call is not in `calls`.
     answered: Vec<Option<usize>>,
-    /// Ids that stand in results alone.
+    /// Ids that occur only in results.
     elsewhere: Vec<&'a str>,
 }
 
 struct Call<'a> {
     id: &'a str,
     name: &'a str,
-    /// The number of messages of others before it: calls of the same turn have the same.
+    /// The number of messages of other roles before it: calls of the same turn have the same number.
     turn: usize,
-    /// The numbers of its message and of its part.
+    /// The indexes of its message and of its part.
     place: (usize, usize),
 }
 
-/// The calls of one id.
+/// The calls with one id.
 #[derive(Default)]
 struct DuplicateId {
     open: Vec<usize>,
@@ -189,7 +189,7 @@ impl<'a> History<'a> {
         }
     }
 
-    /// The new id of each call, `None` where the old one stays.
+    /// The new id of each call; `None` if the old one stays.
     fn ids(&self, form: IdFormat) -> Result<Vec<Option<String>>, Error> {
         let mut taken: BTreeSet<Cow<'_, str>> =
             self.elsewhere.iter().map(|id| Cow::Borrowed(*id)).collect();
@@ -217,8 +217,8 @@ impl<'a> History<'a> {
 }
 
 impl DuplicateId {
-    /// The call that the next result answers: in the latest turn that has one without a result, the one of its name if it
-    /// has any, else the first. `None` if all have results.
+    /// The call of the next result: in the latest turn that has a call without a result, the call with its name, if
+    /// it has a name, else the first. `None` if all calls have results.
     fn answered(&mut self, name: Option<&str>, calls: &[Call<'_>]) -> Option<usize> {
         let turn_of = |index: &usize| calls.get(*index).map(|call| call.turn);
         let latest = self.open.last().and_then(turn_of)?;
@@ -235,7 +235,7 @@ impl DuplicateId {
     }
 }
 
-/// Whether the call may be one in a provider's own JSON.
+/// Whether the call may be in a provider block.
 fn is_in_provider_block(messages: &[Message], id: &str) -> bool {
     let Ok(text) = Json::new(id) else {
         return false;
@@ -251,7 +251,7 @@ fn without_call(message: usize, part: usize, id: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
-            "`messages[{message}].content[{part}]` is a tool result for `{}`, but no such call is in the messages before it: add the assistant's message with the call, or leave the result out",
+            "`messages[{message}].content[{part}]` is a tool result for `{}`, but the messages before it contain no such call: add the assistant message with the call, or remove the result",
             id.escape_debug()
         ),
     )
@@ -261,7 +261,7 @@ fn answered_twice(message: usize, part: usize, id: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
-            "`messages[{message}].content[{part}]` is another tool result for `{}`, which has one before it: a call has one result, so leave one of them out",
+            "`messages[{message}].content[{part}]` is a second tool result for `{}`: a call has one result, so remove one of them",
             id.escape_debug()
         ),
     )
@@ -272,7 +272,7 @@ fn without_result(call: &Call<'_>, provider: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!(
-            "`messages[{message}].content[{part}]` is the tool call `{}`, which has no result, and `{provider}` refuses such a conversation: add a `ToolResult` for it, for example one that says that the call was cancelled, or leave the call out",
+            "`messages[{message}].content[{part}]` is the tool call `{}` without a result, which `{provider}` refuses: add a `ToolResult` for it, for example one that says that the call was cancelled, or leave the call out",
             call.id.escape_debug()
         ),
     )
@@ -288,7 +288,7 @@ fn too_many(form: IdFormat) -> Error {
     )
 }
 
-/// FNV-1a of the id and of how often it came before.
+/// FNV-1a of the id and of the number of its earlier uses.
 fn digits(id: &str, number: u64) -> Rng {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in number.to_be_bytes().iter().chain(id.as_bytes()) {
@@ -297,8 +297,8 @@ fn digits(id: &str, number: u64) -> Rng {
     Rng::new(hash)
 }
 
-/// The beginning of the old id, so that messages can be understood, and digits that tell it from others. Where the form has
-/// no `_`, only digits.
+/// The beginning of the old id, for readability, and characters that make it unique. If the form has no `_`, only the
+/// latter.
 fn generate_id(id: &str, digits: &mut Rng, form: IdFormat) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let most = form.max.min(MAX_GENERATED_CHARS);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn conforming_schema_is_not_copied() {
+    fn conforming_ids_are_not_copied() {
         let request = ChatRequest::new("m").messages([
             Message::user("hi"),
             calls(&["abcDEF123", "abcDEF124"]),
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_differ_stay_different() {
+    fn different_ids_stay_different() {
         let long = "x".repeat(100);
         let ids: Vec<String> = ["a", "b", "", " ", "é", "toolu_01", "toolu-01", "abcDEF123"]
             .map(str::to_owned)
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_id_avoids_one_that_fits_and_is_the_same_every_time() {
+    fn a_generated_id_avoids_existing_ones_and_is_reproducible() {
         let (first, _) = fitted(vec![calls(&["toolu_1"])], MISTRAL);
         let (again, _) = fitted(
             vec![
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_two_turns_is_made_two_and_each_result_follows_its_call() {
+    fn an_id_in_two_turns_becomes_two_and_results_keep_their_calls() {
         let (made, answered) = fitted(
             vec![
                 calls(&["call_0"]),
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_result_takes_none_from_a_later_turn() {
+    fn a_call_without_a_result_gets_none_from_a_later_turn() {
         let (made, answered) = fitted(
             vec![
                 calls(&["x"]),
@@ -487,10 +487,10 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         let message = error.message();
         assert!(
-            message.contains("`messages[2].content[0]`") && message.contains("another"),
+            message.contains("`messages[2].content[0]`") && message.contains("second"),
             "{message}"
         );
-        // Two calls of one id have one each.
+        // Two calls with one id have one result each.
         let (made, answered) = fitted(
             vec![calls(&["x", "x"]), results(&["x"]), results(&["x"])],
             IdFormat::ANY,

@@ -1,4 +1,4 @@
-//! What every provider has, and the HTTP requests that it makes from that.
+//! The common part of every provider, and its HTTP requests.
 
 use crate::{
     Error, ErrorKind,
@@ -11,35 +11,36 @@ use std::borrow::Cow;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-/// Room for the usual headers, for authentication, and for those of a transport: a map that grows is allocated again.
+/// Initial header capacity, including authentication and the transport's headers; avoids a rehash for typical
+/// requests.
 const HEADER_CAPACITY: usize = 12;
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("unifiedai/", env!("CARGO_PKG_VERSION")));
 
-/// What every provider has: its name, its authentication, its address, and what is added to each request.
+/// The common part of every provider: name, authentication, base URL, and additions to each request.
 ///
-/// [`ProviderBuilder`](crate::provider::ProviderBuilder) makes it and has checked it: the key is not sent in the clear unless the
-/// caller allowed it.
+/// [`ProviderBuilder`](crate::provider::ProviderBuilder) creates it after its checks: the key is not sent unencrypted
+/// unless the caller allowed that.
 #[derive(Clone, Debug)]
 pub struct ProviderCore {
     pub(super) name: Cow<'static, str>,
     pub(super) auth: Auth,
     pub(super) base_url: BaseUrl,
     pub(super) given_url: Option<String>,
-    /// Is appended to every URL, with its question mark; empty if there is none.
+    /// The query of every URL, including the question mark; empty if there is none.
     pub(super) query: String,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) allows_insecure_http: bool,
 }
 
 impl ProviderCore {
-    /// The name by which errors and responses call the provider.
+    /// The name in errors and responses.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name, without a copy where it is the provider's own.
+    /// The name, without a copy if it is the default.
     pub(crate) fn shared_name(&self) -> Cow<'static, str> {
         self.name.clone()
     }
@@ -50,20 +51,21 @@ impl ProviderCore {
         &self.auth
     }
 
-    /// The address to which the paths of operations are appended.
+    /// The base URL of the operations.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         &self.base_url
     }
 
-    /// The argument of [`base_url`](crate::provider::ProviderBuilder::base_url), unless the provider's own address counts.
+    /// The argument of [`base_url`](crate::provider::ProviderBuilder::base_url), unless the provider's own URL
+    /// applies.
     #[must_use]
     pub fn given_url(&self) -> Option<&str> {
         self.given_url.as_deref()
     }
 
-    /// The URL of an operation, with the query of the builder. `path` begins with a slash, is percent-encoded, and may have a
-    /// query.
+    /// The URL of an operation, with the builder's query. `path` begins with a slash, is percent-encoded, and may
+    /// have a query.
     ///
     /// # Errors
     /// `invalid_request` if the path cannot be part of a URL.
@@ -79,7 +81,7 @@ impl ProviderCore {
         }
     }
 
-    /// A GET of JSON from a path.
+    /// A GET of JSON.
     ///
     /// # Errors
     /// `invalid_request` if the path cannot be part of a URL.
@@ -87,8 +89,7 @@ impl ProviderCore {
         self.get_at(&self.base_url, path)
     }
 
-    /// A GET of JSON from a path at another address of the same provider. The address was made by
-    /// [`other_url`](Self::other_url).
+    /// A GET of JSON at another URL of the same provider, which was created with [`other_url`](Self::other_url).
     ///
     /// # Errors
     /// `invalid_request` if the path cannot be part of a URL.
@@ -97,7 +98,7 @@ impl ProviderCore {
         Ok(self.request(Method::GET, uri, Bytes::new(), JSON))
     }
 
-    /// A POST of a chat as JSON. The framing decides which media type is accepted.
+    /// A POST of a chat as JSON. The framing determines the `accept` header.
     #[must_use]
     pub fn post_chat(
         &self,
@@ -111,7 +112,7 @@ impl ProviderCore {
         encoded
     }
 
-    /// A POST of texts as JSON, whose response is their vectors.
+    /// A POST of texts as JSON, whose response has their vectors.
     pub(crate) fn post_embed(
         &self,
         uri: Uri,
@@ -152,18 +153,18 @@ impl ProviderCore {
         request
     }
 
-    /// Adds a header to every request, unless the caller has set one of this name.
+    /// Adds a header to every request, unless the caller set one with this name.
     pub fn add_default_header(&mut self, name: HeaderName, value: HeaderValue) {
         if !self.headers.iter().any(|(other, _)| *other == name) {
             self.headers.insert(0, (name, value));
         }
     }
 
-    /// Another address of the same provider, checked as the first one: the key is not sent to it in the clear unless the caller
-    /// allowed that.
+    /// Checks another URL of the same provider like the first one: the key is not sent to it unencrypted unless the
+    /// caller allowed that.
     ///
     /// # Errors
-    /// `invalid_request` if it is not a URL, or if the key would travel unencrypted.
+    /// `invalid_request` if the URL is invalid, or if the key would be sent unencrypted.
     pub fn other_url(&self, url: &str) -> Result<BaseUrl, Error> {
         checked_url(url, &self.auth, self.allows_insecure_http)
     }
@@ -188,7 +189,7 @@ pub(super) fn checked_url(url: &str, auth: &Auth, insecure_http: bool) -> Result
     Ok(base_url)
 }
 
-/// Headers by which a message is framed or a connection is run: they are the transport's. RFC 9110, section 7.6.1; RFC 9112,
+/// Headers for framing and connection management, which the transport sets. RFC 9110, section 7.6.1; RFC 9112,
 /// section 6.
 const TRANSPORT_HEADERS: [&str; 8] = [
     "connection",
@@ -201,12 +202,12 @@ const TRANSPORT_HEADERS: [&str; 8] = [
     "upgrade",
 ];
 
-/// Whether a header is set by the transport and cannot be one of the caller's.
+/// Whether the transport sets this header, so that a caller must not.
 pub(crate) fn is_transport_header(name: &HeaderName) -> bool {
     TRANSPORT_HEADERS.contains(&name.as_str())
 }
 
-/// The error of a builder's setting.
+/// The error for an invalid setting of a builder.
 pub(super) fn invalid_setting(message: String) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }

@@ -1,42 +1,42 @@
-//! What a provider says of embeddings.
+//! Encoding and decoding of embeddings.
 
 use super::request::UnsupportedParams;
 use crate::provider::EncodedRequest;
 use crate::{EmbedRequest, Error, Json, Usage, json::ObjectWriter};
 use serde::Serialize;
 
-/// A request for vectors, and how many of the texts are in it.
+/// A request for vectors, and the number of its texts.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EncodedEmbedRequest {
-    /// The request; its answer comes whole.
+    /// The request; its response is a single body.
     pub encoded: EncodedRequest,
-    /// How many texts it has; at least one.
+    /// The number of texts; at least one.
     pub texts: usize,
 }
 
 impl EncodedEmbedRequest {
-    /// A request with so many texts.
+    /// Creates a request with this number of texts.
     #[must_use]
     pub fn new(encoded: EncodedRequest, texts: usize) -> Self {
         EncodedEmbedRequest { encoded, texts }
     }
 }
 
-/// The vectors of an answer.
+/// The vectors of a response.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct DecodedEmbeddings {
-    /// One for each text, in their order.
+    /// One vector per text, in order.
     pub embeddings: Vec<Vec<f32>>,
-    /// The tokens counted.
+    /// Token counts.
     pub usage: Option<Usage>,
-    /// The model, if the answer says it.
+    /// The model, if the response names it.
     pub model: Option<String>,
 }
 
 impl DecodedEmbeddings {
-    /// Vectors.
+    /// Creates decoded vectors.
     #[must_use]
     pub fn new(embeddings: Vec<Vec<f32>>) -> Self {
         DecodedEmbeddings {
@@ -46,7 +46,7 @@ impl DecodedEmbeddings {
     }
 }
 
-/// A request's body under way: what all wires do alike.
+/// Writes a request's body: the part that all APIs share.
 pub(in crate::provider) struct EmbedWriter<'a> {
     pub(in crate::provider) request: &'a EmbedRequest,
     pub(in crate::provider) omissions: UnsupportedParams<'a>,
@@ -62,7 +62,7 @@ impl<'a> EmbedWriter<'a> {
         }
     }
 
-    /// A member, unless `extra` has one of its name.
+    /// Writes a field, unless `extra` has one with this name.
     pub(in crate::provider) fn member<T: Serialize + ?Sized>(
         &mut self,
         name: &str,
@@ -74,7 +74,7 @@ impl<'a> EmbedWriter<'a> {
         self.out.member(name, value)
     }
 
-    /// The same for one that is set.
+    /// Writes a field if it is set.
     pub(in crate::provider) fn optional<T: Serialize>(
         &mut self,
         name: &str,
@@ -83,7 +83,7 @@ impl<'a> EmbedWriter<'a> {
         value.map_or(Ok(()), |value| self.member(name, value))
     }
 
-    /// Refuses a field that is set although the wire has no place for it.
+    /// Refuses a field that is set although the API lacks it.
     pub(in crate::provider) fn refuse(&mut self, field: &str, set: bool) -> Result<(), Error> {
         match set {
             true => self.omissions.refuse(&format!("the field `{field}`")),
@@ -91,7 +91,7 @@ impl<'a> EmbedWriter<'a> {
         }
     }
 
-    /// The body with the extra members, and what was dropped from it.
+    /// The body with the extra fields, and the warnings.
     pub(in crate::provider) fn finish(
         mut self,
     ) -> Result<(Vec<u8>, Vec<crate::chat::Warning>), Error> {
@@ -103,13 +103,13 @@ impl<'a> EmbedWriter<'a> {
     }
 }
 
-/// At most `most` texts from `first` on.
+/// At most `most` texts, starting at `first`.
 pub(in crate::provider) fn texts(request: &EmbedRequest, first: usize, most: usize) -> &[String] {
     let rest = request.input.get(first..).unwrap_or_default();
     rest.get(..most).unwrap_or(rest)
 }
 
-/// A count of tokens that were read; embedding writes none.
+/// A count of input tokens; embeddings have no output tokens.
 pub(in crate::provider) fn read_tokens(count: Option<u64>, raw: Option<Json>) -> Option<Usage> {
     count.map(|count| Usage {
         prompt_tokens: Some(count),

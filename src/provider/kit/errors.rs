@@ -1,4 +1,4 @@
-//! The error that an answer stands for: what most providers share.
+//! Decodes errors: the part that most providers share.
 
 use crate::{
     Error, ErrorKind,
@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use http::{StatusCode, header, response};
 
-/// The error that a status of 300 or above stands for. The status counts first; the body is read if it can be (F32).
+/// The error of a status of 300 or above. The status counts even if the body cannot be parsed.
 #[must_use]
 pub fn from_http(head: &response::Parts, body: &Bytes) -> Error {
     let status = head.status;
@@ -24,14 +24,14 @@ pub fn from_http(head: &response::Parts, body: &Bytes) -> Error {
     }
 }
 
-/// The error inside a stream or inside an answer with status 200.
+/// The error in a stream, or in a response with status 200.
 #[must_use]
 pub fn from_event(name: &str, data: &[u8]) -> Error {
     let mut parsed = ErrorBody::parse(data).unwrap_or_default();
     if !name.is_empty() && name != "error" && parsed.code.is_none() {
         parsed.code = Some(name.to_owned());
     }
-    // The event's own type (`{"type": "error", ..}`), which says nothing of the reason.
+    // The event's own type (`{"type": "error", ..}`), which does not tell the reason.
     parsed.error_type = parsed.error_type.filter(|word| word != "error");
     let said_nothing =
         parsed.message.is_none() && parsed.code.is_none() && parsed.error_type.is_none();
@@ -39,7 +39,7 @@ pub fn from_event(name: &str, data: &[u8]) -> Error {
         parsed.message = Some(excerpt(data));
     }
     let error = parse_wait(from_body(200, &parsed));
-    // An error that names no reason is the provider's failure: the request was accepted.
+    // An error without a reason is the provider's failure, because it accepted the request.
     let unknown = error.kind() == ErrorKind::Protocol;
     let error = if unknown {
         error.with_kind(ErrorKind::InternalServer)
@@ -73,14 +73,14 @@ pub fn from_body(status: u16, body: &ErrorBody) -> Error {
         error = error.with_request_id(id);
     }
     let wait = body.retry_delay.as_deref().and_then(parse_duration);
-    // A quota does not come back in the seconds that are named beside it.
+    // The quota is not reset within the seconds that the message names.
     if let Some(wait) = wait.filter(|_| kind != ErrorKind::QuotaExceeded) {
         error = error.with_retry_after(wait);
     }
     error
 }
 
-/// The wait that a rate limit's message names, where nothing else names one.
+/// The wait in a rate limit's message, if no other field has one.
 pub(crate) fn parse_wait(error: Error) -> Error {
     if error.kind() != ErrorKind::RateLimit || error.retry_after().is_some() {
         return error;
@@ -91,7 +91,7 @@ pub(crate) fn parse_wait(error: Error) -> Error {
     }
 }
 
-/// The kind that only the beginning of a message tells, on wires without a code for it.
+/// The kind that only the beginning of a message tells, for APIs without an error code for it.
 pub(crate) fn by_sentence(error: Error, body: &[u8], sentences: &[(&str, ErrorKind)]) -> Error {
     if error.kind() != ErrorKind::BadRequest {
         return error;
@@ -107,7 +107,8 @@ pub(crate) fn by_sentence(error: Error, body: &[u8], sentences: &[(&str, ErrorKi
     }
 }
 
-/// F39: a redirect is never followed, because the key would go with it. Only the target's host is shown.
+/// A redirect is not followed, because the key would be sent to its target. The message shows only the target's
+/// host.
 fn redirect(head: &response::Parts) -> Error {
     let target = head
         .headers
@@ -123,9 +124,7 @@ fn redirect(head: &response::Parts) -> Error {
     };
     Error::new(
         ErrorKind::Redirect,
-        format!(
-            "the provider answered with a redirect{to}, which is not followed: check the base URL"
-        ),
+        format!("the server sent a redirect{to}, which is not followed: check the base URL"),
     )
 }
 

@@ -1,4 +1,4 @@
-//! What the headers of an answer say: the request's id, what is left of the allowances, how long it took.
+//! Reads response headers: request id, rate limits, processing time.
 
 use crate::{
     chat::{ProviderMetadata, RateLimit},
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Headers that carry the provider's id for a request, in the order of preference.
+/// Headers with the provider's request id, in order of preference.
 static REQUEST_ID: [HeaderName; 7] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("request-id"),
@@ -22,16 +22,16 @@ static REQUEST_ID: [HeaderName; 7] = [
     HeaderName::from_static("cf-ray"),
 ];
 
-/// Headers that tell the milliseconds in which an answer was made, in the order of preference. Source: recorded answers.
+/// Headers with the processing time in milliseconds, in order of preference. Source: recorded responses.
 const PROCESSING_MS: [&str; 3] = [
     "openai-processing-ms",
     // xAI
     "x-metrics-e2e-ms",
-    // The proxy before Anthropic, Cohere, Mistral and some of Azure.
+    // The proxy in front of Anthropic, Cohere, Mistral and some of Azure.
     "x-envoy-upstream-service-time",
 ];
 
-/// Reads what all providers have in common.
+/// Reads the headers that all providers share.
 pub fn read_metadata(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
     metadata.request_id = REQUEST_ID.iter().find_map(|name| {
         let id = headers.get(name)?.to_str().ok()?;
@@ -40,8 +40,8 @@ pub fn read_metadata(headers: &HeaderMap, metadata: &mut ProviderMetadata) {
     metadata.rate_limits = read_rate_limits(headers);
 }
 
-/// The allowances: `x-ratelimit-{limit,remaining,reset}-{what}` (OpenAI and most others, Cerebras with the period behind)
-/// and `anthropic-ratelimit-{what}-{limit,remaining,reset}`. Without `{what}` it is requests.
+/// The rate limits: `x-ratelimit-{limit,remaining,reset}-{what}` (OpenAI and most others, Cerebras with the period at
+/// the end) and `anthropic-ratelimit-{what}-{limit,remaining,reset}`. Without `{what}` the unit is requests.
 #[must_use]
 pub fn read_rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
     let mut limits: Vec<RateLimit> = Vec::new();
@@ -54,7 +54,7 @@ pub fn read_rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
             Field::Limit | Field::Remaining => (count(value), None),
             Field::Reset => (None, reset(value, headers)),
         };
-        // What cannot be read is nothing, but what is no text does not even say that there is an allowance.
+        // An unreadable value is ignored, but a value that is not ASCII is not even evidence of a rate limit.
         if number.is_none() && time.is_none() && !value.is_ascii() {
             continue;
         }
@@ -82,9 +82,9 @@ pub fn read_rate_limits(headers: &HeaderMap) -> Vec<RateLimit> {
     limits
 }
 
-/// How long the server took for an answer that comes whole. Before a stream the same headers tell when it began.
+/// The processing time of a single-body response. In a stream the same headers contain the time to its start.
 pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
-    // Most answers have none of them, and looking at each header costs less than hashing each name.
+    // Most responses have none of them, and comparing each header costs less than hashing each name.
     if !headers
         .keys()
         .any(|name| PROCESSING_MS.contains(&name.as_str()))
@@ -97,10 +97,10 @@ pub(crate) fn server_time(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// More allowances than that are not looked at (F92).
+/// Further rate limits are ignored.
 const MAX_RATE_LIMITS: usize = 32;
 
-/// What most providers count. Source: recorded answers.
+/// The usual units. Source: recorded responses.
 const COUNTED: [&str; 6] = [
     "requests",
     "tokens",
@@ -139,7 +139,7 @@ fn split(name: &str) -> Option<(Field, &str)> {
     }
 }
 
-/// What a header names, without memory of its own where it is what most providers count.
+/// The unit in a header's name, without an allocation for the usual ones.
 fn name_of(what: &str) -> Cow<'static, str> {
     COUNTED
         .iter()
@@ -147,7 +147,7 @@ fn name_of(what: &str) -> Cow<'static, str> {
         .map_or_else(|| what.to_owned().into(), |known| (*known).into())
 }
 
-/// The field that a name begins with, and what follows it.
+/// The field at the beginning of a name, and the rest.
 fn leading_field(name: &str) -> Option<(Field, &str)> {
     match name.as_bytes() {
         [b'l', ..] => Some((Field::Limit, name.strip_prefix("limit")?)),
@@ -173,7 +173,7 @@ fn count(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// A duration, a number of seconds, a date (RFC 3339), or a point in time in seconds or milliseconds since 1970.
+/// A duration, a number of seconds, a date (RFC 3339), or a time in seconds or milliseconds since 1970.
 fn reset(value: &[u8], headers: &HeaderMap) -> Option<Duration> {
     let date = || {
         headers
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_allowances_of_every_style() {
+    fn reads_rate_limits_of_every_style() {
         let read = read_rate_limits(&headers(&[
             ("x-ratelimit-limit-tokens-minute", "1000000"),
             ("x-ratelimit-remaining-tokens-minute", "999122"),
@@ -292,7 +292,7 @@ mod tests {
 
     // F92
     #[test]
-    fn so_many_allowances_are_looked_at_and_no_more() {
+    fn the_number_of_rate_limits_is_bounded() {
         let mut many = HeaderMap::new();
         for n in 0..=MAX_RATE_LIMITS {
             let name = format!("x-ratelimit-remaining-a{n:03}");

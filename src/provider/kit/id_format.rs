@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind, Tool};
 
-/// The form that a server demands of an identifier: of a tool call's id, or of a function's name.
+/// The form that a server requires of an identifier: a tool-call id or a function name.
 ///
 /// ```
 /// use unifiedai::provider::IdFormat;
@@ -13,11 +13,11 @@ use crate::{Error, ErrorKind, Tool};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IdFormat {
-    /// The fewest characters.
+    /// Minimum length, in characters.
     pub min: usize,
-    /// The most characters.
+    /// Maximum length, in characters.
     pub max: usize,
-    /// The characters that are allowed beside ASCII letters and digits; `None` for any.
+    /// The allowed characters in addition to ASCII letters and digits; `None` for any character.
     pub punctuation: Option<&'static str>,
 }
 
@@ -59,7 +59,7 @@ impl IdFormat {
         (self.min..=self.max).contains(&length) && self.punctuation.is_none_or(allowed)
     }
 
-    /// The form in words, for messages.
+    /// A description for messages.
     pub(crate) fn description(&self) -> String {
         let length = match (self.min, self.max) {
             (min, max) if min == max => format!("exactly {min}"),
@@ -76,12 +76,12 @@ impl IdFormat {
     }
 }
 
-// The names of functions as each server takes them.
+// Function names.
 
-/// Refuses a function whose name has another form.
+/// Refuses a function whose name does not have the form.
 ///
 /// # Errors
-/// `invalid_request` that names the place.
+/// `invalid_request` with the path.
 pub(crate) fn check(provider: &str, tools: &[Tool], form: IdFormat) -> Result<(), Error> {
     for (number, tool) in tools.iter().enumerate() {
         if let Tool::Function { name, .. } = tool {
@@ -89,7 +89,7 @@ pub(crate) fn check(provider: &str, tools: &[Tool], form: IdFormat) -> Result<()
                 return Err(Error::new(
                     ErrorKind::InvalidRequest,
                     format!(
-                        "`tools[{number}].name` is `{}`: `{provider}` takes {}",
+                        "`tools[{number}].name` is `{}`, but `{provider}` requires {}",
                         name.escape_debug(),
                         form.description()
                     ),
@@ -118,7 +118,7 @@ mod tests {
             (bedrock, "functions.f:0", true),
             (bedrock, "", false),
             (bedrock, "a b", false),
-            // Letters of other scripts are none of `[a-zA-Z0-9]`.
+            // Letters of other scripts do not match `[a-zA-Z0-9]`.
             (bedrock, "ａ", false),
             (short, "äöüß", true),
             (short, "äöüßx", false),
@@ -145,7 +145,7 @@ mod tool_names_tests {
         let error = check("openai", &tools, form).unwrap_err();
         assert_eq!(
             error.message(),
-            "`tools[1].name` is `files.read`: `openai` takes 1 to 64 ASCII letters, digits and characters of `_-`"
+            "`tools[1].name` is `files.read`, but `openai` requires 1 to 64 ASCII letters, digits and characters of `_-`"
         );
         assert!(check("openai", &tools[..1], form).is_ok());
         assert!(check("vllm", &tools, IdFormat::ANY).is_ok());

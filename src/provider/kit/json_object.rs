@@ -1,20 +1,20 @@
-//! An object's members as text, in their order: for JSON that is passed on with a member changed or added.
+//! The fields of a JSON object as text, in order: for JSON that is passed on with a field changed or added.
 
 use crate::{Error, Json, json::Reader};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
 
-/// The members of a JSON object. Of a member given twice the last counts.
+/// The fields of a JSON object. Of a duplicate field the last value counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct JsonObject(Vec<(String, Json)>);
 
 impl JsonObject {
-    /// The members of an object; `None` for anything else, and for one that would take too much memory.
+    /// The fields of an object; `None` for any other value, and for one that would need too much memory.
     pub(crate) fn read(text: &str) -> Option<JsonObject> {
         let mut members = Vec::new();
         let mut reader = Reader::new(text);
         let read = reader.object(|name, reader| {
             let value = reader.raw()?;
-            // A list that grows is there twice, with a third of the new one empty.
+            // A growing list needs twice its size, and a third of the new one is empty.
             let more = size_of::<(String, Json)>().saturating_mul(3);
             reader.charge(more.saturating_add(name.len()))?;
             members.push((name.to_owned(), Json::part(value)));
@@ -32,7 +32,7 @@ impl JsonObject {
         self.0.is_empty()
     }
 
-    /// A member's text.
+    /// A field's value.
     pub(crate) fn get(&self, name: &str) -> Option<&Json> {
         self.0
             .iter()
@@ -40,7 +40,7 @@ impl JsonObject {
             .map(|(_, value)| value)
     }
 
-    /// Replaces a member, or adds it at the end.
+    /// Replaces a field, or appends it.
     pub(crate) fn set(&mut self, name: &str, value: Json) {
         match self.0.iter_mut().rfind(|(other, _)| other == name) {
             Some((_, old)) => *old = value,
@@ -48,7 +48,7 @@ impl JsonObject {
         }
     }
 
-    /// Without the members of these names.
+    /// Removes the fields with these names.
     pub(crate) fn without(mut self, names: &[&str]) -> JsonObject {
         self.0.retain(|(name, _)| !names.contains(&name.as_str()));
         self
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_and_spelling_survive_a_change() {
+    fn order_and_notation_survive_a_change() {
         let mut members = JsonObject::read(r#"{"b": 1.0, "a":{"z" : 1}, "b":2}"#).unwrap();
         assert_eq!(members.get("b").unwrap().as_str(), "2");
         members.set("a", Json::parse("[]").unwrap());

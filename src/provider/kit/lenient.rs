@@ -1,4 +1,4 @@
-//! Reading JSON that others wrote: a wrong type in a member that does not matter must not cost an answer.
+//! Lenient JSON decoding: a wrong type in an unimportant field must not fail a response.
 
 mod fill;
 
@@ -11,19 +11,19 @@ use crate::{
 };
 use std::{borrow::Cow, time::Duration};
 
-/// Whether a frame is OpenAI's end marker; some servers leave out its brackets.
+/// Whether a frame is OpenAI's end marker; some servers omit its brackets.
 pub(crate) fn is_done(data: &str) -> bool {
     matches!(data.trim(), "[DONE]" | "DONE")
 }
 
-/// Reads a JSON value. What is wrong but common in the wild is taken: of a member given twice the last counts (F74), half of a
-/// surrogate pair becomes U+FFFD (F83).
+/// Decodes a JSON value. It accepts common errors: of a duplicate field the last value counts, a lone surrogate
+/// becomes U+FFFD.
 pub(crate) fn parse<'a, T: ReadFields<'a> + Default>(data: &'a str) -> Result<T, Error> {
     let mut value = T::default();
     fill(&mut value, data).map(|_| value)
 }
 
-/// The same, in place. Returns the last string that belongs to a member that nobody reads.
+/// Decodes in place. Returns the last string of an ignored field.
 pub(crate) fn fill<'a, T: ReadFields<'a>>(
     value: &mut T,
     data: &'a str,
@@ -36,7 +36,7 @@ pub(crate) fn fill<'a, T: ReadFields<'a>>(
     }
 }
 
-/// The same for a body, which may not be UTF-8 and may have been cut.
+/// Decodes a body, which may not be UTF-8 and may be cut.
 pub(crate) fn parse_body<'a, T: ReadFields<'a> + Default>(body: &'a [u8]) -> Result<T, Error> {
     parse(utf8(body)?)
 }
@@ -48,7 +48,10 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Error> {
         Err(error) if error.error_len().is_none() => Err(truncated("inside a character")),
         Err(error) => Err(Error::new(
             ErrorKind::Protocol,
-            format!("the answer is not UTF-8 after byte {}", error.valid_up_to()),
+            format!(
+                "the response is not UTF-8 after byte {}",
+                error.valid_up_to()
+            ),
         )),
     }
 }
@@ -57,33 +60,33 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Error> {
 fn unreadable(fault: JsonError, at: usize, data: &str) -> Error {
     let what = match fault {
         JsonError::End => return truncated("inside its JSON"),
-        JsonError::Unexpected => "what stands at".to_owned(),
-        JsonError::TooDeep => "what lies too deep at".to_owned(),
+        JsonError::Unexpected => "unexpected token at".to_owned(),
+        JsonError::TooDeep => "nested too deeply at".to_owned(),
         JsonError::TooLarge => return too_large(data.len()),
     };
     let excerpt = excerpt(data.as_bytes());
     Error::new(
         ErrorKind::Protocol,
-        format!("not the JSON that was expected ({what} byte {at}): {excerpt}"),
+        format!("the response is not the expected JSON ({what} byte {at}): {excerpt}"),
     )
 }
 
-/// A text of so many bytes would take too much memory once it is read.
+/// The error for a text of this many bytes whose parsed form would need too much memory.
 #[cold]
 pub(crate) fn too_large(text: usize) -> Error {
     Error::new(
         ErrorKind::TooLarge,
         format!(
-            "the answer has too many elements for its {text} bytes of JSON: reading them would take more memory than its limit allows"
+            "the response has too many elements for its {text} bytes of JSON: parsing them would exceed the memory limit"
         ),
     )
 }
 
 fn truncated(place: &str) -> Error {
-    Error::new(ErrorKind::Truncated, format!("the answer ends {place}"))
+    Error::new(ErrorKind::Truncated, format!("the response ends {place}"))
 }
 
-/// A string, or an integer as text. Anything else is nothing.
+/// A string, or an integer as text. Any other value is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
@@ -101,7 +104,7 @@ impl Text<'_> {
     }
 }
 
-/// A count. A float is cut to its integer; what is negative, too large or no number is nothing (F76).
+/// A count. A float is truncated; negative, too large or other values are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) Option<u64>);
 
@@ -109,19 +112,19 @@ pub(crate) struct Count(pub(crate) Option<u64>);
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Number(pub(crate) Option<f64>);
 
-/// A time in seconds. What is negative, too long or no number is nothing.
+/// A number of seconds. Negative, too large or other values are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) Option<Duration>);
 
-/// A list. Anything else is an empty one; elements of another shape are an error.
+/// A list. Any other value is an empty list; an element of another shape is an error.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
-/// The elements of a list, not looked into; of anything else the value itself. Null is nothing.
+/// The undecoded elements of a list; of any other value the value itself. Null is empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawElements<'a>(pub(crate) Vec<Raw<'a>>);
 
-/// An object of a known shape. Anything else is nothing.
+/// An object of a known shape. Any other value is ignored.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Object<T>(pub(crate) Option<T>);
 
@@ -132,12 +135,12 @@ pub(crate) struct WithRawText<'a, T> {
     pub(crate) raw: Raw<'a>,
 }
 
-/// The members of an object that its type does not know, in their order. Those that are null or empty are left out.
+/// The fields of an object that its type lacks, in order, without those that are null or empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UnknownFields<'a>(Vec<(String, Raw<'a>)>);
 
 impl<'a> UnknownFields<'a> {
-    /// The members with a name that is not one of `known`.
+    /// The fields whose name is not in `known`.
     pub(crate) fn without<'o>(
         &'o self,
         known: &'o [&str],
@@ -157,7 +160,7 @@ impl<'a> UnknownFields<'a> {
     }
 }
 
-/// A value as text, not looked into; null is nothing.
+/// An undecoded value as text; null is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Raw<'a>(Option<&'a str>);
 
@@ -191,24 +194,24 @@ impl<'a> Raw<'a> {
         self.0.map(Json::part)
     }
 
-    /// The arguments of a tool call as text. An object instead of a string is kept as its text (F82).
+    /// The arguments of a tool call as text. An object instead of a string is kept as its text.
     pub(crate) fn arguments(self) -> Result<Cow<'a, str>, Error> {
         match self.0 {
             None => Ok(Cow::Borrowed("")),
             Some(text) if text.starts_with('"') => Reader::new(text).exact_string().map_err(|_| {
-                let message = "the arguments of a tool call have half a character in them";
+                let message = "the arguments of a tool call contain a lone surrogate";
                 Error::new(ErrorKind::Protocol, message)
             }),
             Some(text) => Ok(Cow::Borrowed(text)),
         }
     }
 
-    /// Reads it as a value of a known shape.
+    /// Decodes it as a value of a known shape.
     pub(crate) fn parse<T: ReadFields<'a> + Default>(self) -> Result<T, Error> {
         parse(self.0.unwrap_or("null"))
     }
 
-    /// Reads it as a value of a known shape; another shape is nothing.
+    /// Decodes it as a value of a known shape; `None` for another shape.
     pub(crate) fn read<T: ReadFields<'a> + Default>(self) -> Option<T> {
         let mut value = T::default();
         value.fill(&mut Reader::new(self.0?)).ok()?;
@@ -286,13 +289,13 @@ mod tests {
 
     // F74
     #[test]
-    fn of_a_member_given_twice_the_last_counts() {
+    fn the_last_value_of_a_duplicate_field_counts() {
         assert_eq!(read(r#"{"text":"a","text":"b"}"#).0.as_deref(), Some("b"));
     }
 
     // F83
     #[test]
-    fn half_a_character_becomes_a_replacement() {
+    fn a_lone_surrogate_becomes_a_replacement_character() {
         let cases = [
             (r#"{"text":"a\ud83d"}"#, "a\u{fffd}"),
             (r#"{"text":"\ud83d\ude00\ude00b"}"#, "😀\u{fffd}b"),
@@ -359,7 +362,7 @@ mod tests {
 
     // P4
     #[test]
-    fn elements_may_take_so_much_memory_for_their_text() {
+    fn element_memory_is_limited_by_the_length_of_the_text() {
         let refused = |json: &str| {
             parse::<Thing<'_>>(json).is_err_and(|error| {
                 assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
@@ -370,7 +373,7 @@ mod tests {
         for (length, fits) in [(20_000, true), (80_000, false)] {
             assert_eq!(refused(&format!(r#"{{"list":[{}]}}"#, list(length))), !fits);
         }
-        // It is one budget for all lists of a text.
+        // All lists of a text share one budget.
         let lists = |count: usize| {
             let lists = vec![format!(r#"{{"list":[{}]}}"#, list(100)); count];
             parse::<List<Thing<'_>>>(&format!("[{}]", lists.join(","))).is_err()
@@ -381,7 +384,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn white_space_and_escapes_about_a_value_make_no_difference(
+        fn white_space_and_escapes_around_a_value_make_no_difference(
             members in prop::collection::vec((
                 prop::sample::select(vec!["text", "count", "number", "seconds", "list", "other", "tex", ""]),
                 prop::sample::select(vec![

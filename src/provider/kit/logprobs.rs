@@ -1,10 +1,10 @@
-//! Log probabilities in OpenAI's shape, which Responses and Ollama share.
+//! Log probabilities in OpenAI's format, which Responses and Ollama share.
 
 use super::lenient::{Count, List, Number, Object, Raw, Text, object};
 use crate::chat::{TokenLogprob, TopLogprob};
 
 object! {
-    /// A token, its probability and its rivals.
+    /// A token, its probability and its alternatives.
     struct Token<'a> {
         token: Text<'a>,
         logprob: Number,
@@ -13,7 +13,8 @@ object! {
     }
 }
 
-/// The tokens that have a probability. They are read one by one: all of them would take several times their text.
+/// The tokens that have a probability. They are decoded one by one: all of them together would take several times
+/// their text.
 pub(crate) fn tokens(list: &[Raw<'_>]) -> Vec<TokenLogprob> {
     let mut tokens = Vec::with_capacity(list.len());
     tokens.extend(list.iter().filter_map(|token| read(&token.read()?)));

@@ -1,21 +1,21 @@
-//! How large media may be: what a server refuses is refused before it is sent.
+//! Size limits of media: media that a server would refuse are refused before they are sent.
 
 use crate::{ContentPart, Error, ErrorKind, Media, Message};
 
-/// The most bytes that a server accepts in one picture, sound, film or document.
+/// A server's size limit for a single image, audio, video or document.
 ///
-/// A limit is only set where the server's documentation or a recorded error gives it. Media that the server fetches itself are
-/// not checked.
+/// A limit is set only if the server's documentation or a recorded error states it. Media that the server fetches itself
+/// are not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MediaLimit {
-    /// The kinds of media that it holds for.
+    /// The kinds of media that it applies to.
     pub kinds: &'static [MediaKind],
-    /// The most bytes.
+    /// The maximum size in bytes.
     pub max_bytes: usize,
-    /// Whether the bytes are counted in base64, as they are sent. Otherwise they are counted as in the file.
+    /// Whether the size is that of the base64 text. Otherwise it is that of the decoded file.
     pub in_base64: bool,
-    /// MIME types that it does not hold for.
+    /// MIME types that it does not apply to.
     pub except: &'static [&'static str],
 }
 
@@ -53,7 +53,7 @@ impl MediaKind {
 }
 
 impl MediaLimit {
-    /// A limit for the bytes as they are in the file.
+    /// Creates a limit for the size of the decoded file.
     #[must_use]
     pub const fn of_file(kinds: &'static [MediaKind], max_bytes: usize) -> Self {
         MediaLimit {
@@ -64,7 +64,7 @@ impl MediaLimit {
         }
     }
 
-    /// A limit for the bytes as they are sent, in base64, which is a third more.
+    /// Creates a limit for the size of the base64 text, which is a third larger than the file.
     #[must_use]
     pub const fn of_base64(kinds: &'static [MediaKind], max_bytes: usize) -> Self {
         MediaLimit {
@@ -73,7 +73,7 @@ impl MediaLimit {
         }
     }
 
-    /// The same limit, but not for these MIME types.
+    /// Excludes these MIME types from the limit.
     #[must_use]
     pub const fn except(self, mime_types: &'static [&'static str]) -> Self {
         MediaLimit {
@@ -102,7 +102,7 @@ impl MediaLimit {
     }
 }
 
-/// Checks all media of a conversation, those in tool results too.
+/// Checks all media of a conversation, including those in tool results.
 ///
 /// # Errors
 /// `invalid_request` with the code `media_too_large` that names the part, its size and the limit.
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_named_with_its_size() {
+    fn too_large_media_are_named_with_their_size() {
         let picture = |bytes: usize| ContentPart::image("image/png", vec![1; bytes]);
         assert_eq!(refusal(picture(6)), None);
         assert_eq!(
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_the_file_counts_its_bytes_and_has_exceptions() {
+    fn a_file_limit_counts_decoded_bytes_and_has_exceptions() {
         let document =
             |mime_type: &str, bytes: usize| ContentPart::document("a", mime_type, vec![1; bytes]);
         assert_eq!(refusal(document("text/csv", 5)), None);

@@ -1,12 +1,12 @@
-//! What the author of a provider finds ready-made, in the order in which it is met. What providers outside of this crate need
-//! of it is public in [`provider`](crate::provider).
+//! Shared code of providers, in the order of its use. The items that providers outside this crate need are public in
+//! [`provider`](crate::provider).
 //!
-//! 1. [`builder`], [`base_url`], [`profile_table`], [`vertex`]: the options of a provider, and where it is.
-//! 2. [`core`]: what a provider keeps of these options, and the HTTP requests that it makes.
-//! 3. [`request`], [`media`], [`json_object`]: encoding a request; what an API cannot say is refused or dropped with a warning.
+//! 1. [`builder`], [`base_url`], [`profile_table`], [`vertex`]: the options of a provider, and its URL.
+//! 2. [`core`]: the options that every provider has, and its HTTP requests.
+//! 3. [`request`], [`media`], [`json_object`]: encoding a request. Unsupported content is refused, or dropped with a warning.
 //! 4. [`call_ids`], [`result_places`], [`id_format`]: tool calls and results in the form and order that a server accepts.
-//! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with a warning for what is not known.
-//! 6. [`errors`], [`headers`]: what a failure means, request ids and rate limits.
+//! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with warnings for unknown content.
+//! 6. [`errors`], [`headers`]: error kinds, request ids and rate limits.
 //! 7. [`embed`], [`model`]: embeddings, and lists of models.
 
 pub(crate) mod base_url;

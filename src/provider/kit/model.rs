@@ -1,35 +1,35 @@
-//! Models: how a list of them is read, and which names are a provider's own.
+//! Lists of models, and the recognition of a provider's own model names.
 
 use super::lenient::{List, Raw, too_large};
 use crate::{Error, Json, json::Budget, provider::BaseUrl};
 use serde::Serialize;
 
-/// A model that a provider offers.
+/// A model of a provider.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Model {
-    /// What to put into [`ChatRequest::model`](crate::ChatRequest::model).
+    /// The value for [`ChatRequest::model`](crate::ChatRequest::model).
     pub id: String,
     /// The provider.
     pub provider: String,
-    /// A name for people.
+    /// A display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Who made it.
+    /// The owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owned_by: Option<String>,
-    /// When it was made, in seconds since 1970; Cerebras says 0.
+    /// Creation time, in seconds since 1970; Cerebras sends 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<u64>,
-    /// How many tokens prompt and completion may have together.
+    /// Maximum number of prompt and completion tokens together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u64>,
-    /// The provider's own description.
+    /// The provider's own JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Json>,
 }
 
-/// The models of a list that came in a body of so many bytes; what is no model is left out.
+/// The models of a list in a body of this many bytes; elements that are not models are skipped.
 pub(in crate::provider) fn read_models(
     body: usize,
     list: List<Raw<'_>>,
@@ -46,7 +46,7 @@ pub(in crate::provider) fn read_models(
 }
 
 impl Model {
-    /// A model with nothing known but its id.
+    /// Creates a model of which only the id is known.
     #[must_use]
     pub fn new(provider: impl Into<String>, id: impl Into<String>) -> Self {
         Model {
@@ -57,10 +57,10 @@ impl Model {
     }
 }
 
-// The names of models at servers that have models of many makers.
+// Model ids that begin with a vendor's name.
 
-/// Makers whose names begin the ids of Bedrock's models, before a dot. Source: the table of supported models in Bedrock's user
-/// guide, and recorded lists.
+/// Vendors whose names begin Bedrock's model ids, before a dot. Source: the table of supported models in Bedrock's
+/// user guide, and recorded lists.
 pub(crate) const BEDROCK_VENDORS: &[&str] = &[
     "ai21",
     "amazon",
@@ -84,13 +84,14 @@ pub(crate) const BEDROCK_VENDORS: &[&str] = &[
     "zai",
 ];
 
-/// What stands before a maker in the id of an inference profile. Source: the user guide's table of inference profiles.
+/// The prefixes before a vendor in the id of an inference profile. Source: the user guide's table of inference
+/// profiles.
 const BEDROCK_REGIONS: [&str; 9] = [
     "apac", "au", "ca", "eu", "global", "jp", "sa", "us", "us-gov",
 ];
 
-/// The makers whose names begin the ids of a server's models: those of its profile, or Bedrock's if it is one of Bedrock's hosts,
-/// which speak several wires.
+/// The vendors whose names begin a server's model ids: those of its profile, or Bedrock's for one of Bedrock's hosts,
+/// which support several APIs.
 pub(crate) fn vendors_at(
     base_url: &BaseUrl,
     vendors: &'static [&'static str],
@@ -101,7 +102,7 @@ pub(crate) fn vendors_at(
     if is_bedrock { BEDROCK_VENDORS } else { vendors }
 }
 
-/// Whether a name begins with one of `vendors` and a dot, maybe behind a region. Case does not matter.
+/// Whether a name begins with one of `vendors` and a dot, perhaps after a region. Case does not matter.
 pub(crate) fn has_vendor_prefix(model: &str, vendors: &[&str]) -> bool {
     let Some((first, rest)) = model.split_once('.') else {
         return false;
@@ -119,7 +120,7 @@ mod model_ids_tests {
     use super::*;
 
     #[test]
-    fn a_host_of_bedrock_has_bedrock_s_ids_whatever_the_wire() {
+    fn a_bedrock_host_has_bedrocks_ids_with_any_api() {
         for (url, is_bedrock) in [
             ("https://bedrock-mantle.us-east-1.api.aws/v1", true),
             (

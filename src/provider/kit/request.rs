@@ -1,10 +1,10 @@
-//! Encoding a request: what a wire cannot say, and the parts of a conversation that most of them share.
+//! Request encoding: parameters that an API lacks, and content that most APIs share.
 
 use crate::{ContentPart, Error, ErrorKind, Json, Message, Tool, ToolCall, chat::Warning};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
-/// Refuses what a wire cannot say, or with `drop_unsupported` lists it as left out.
+/// Refuses parameters that an API lacks, or with `drop_unsupported` records a warning.
 #[derive(Debug)]
 pub(crate) struct UnsupportedParams<'a> {
     provider: &'a str,
@@ -21,7 +21,7 @@ impl<'a> UnsupportedParams<'a> {
         }
     }
 
-    /// A parameter or value that the provider does not know.
+    /// A parameter or value that the provider lacks.
     pub(crate) fn refuse(&mut self, what: &str) -> Result<(), Error> {
         let message = format!("`{}` does not support {what}", self.provider);
         if self.drop_unsupported {
@@ -33,11 +33,11 @@ impl<'a> UnsupportedParams<'a> {
         }
         Err(Error::new(
             ErrorKind::InvalidRequest,
-            format!("{message}; leave it out, or ask with `drop_unsupported()` to have it dropped"),
+            format!("{message}; remove it, or allow dropping it with `drop_unsupported()`"),
         ))
     }
 
-    /// A part of a message without which the question would be another one: refused even with `drop_unsupported`.
+    /// A part of a message that changes its meaning: refused even with `drop_unsupported`.
     pub(crate) fn cannot_send(&self, what: &str) -> Error {
         Error::new(
             ErrorKind::InvalidRequest,
@@ -45,7 +45,7 @@ impl<'a> UnsupportedParams<'a> {
         )
     }
 
-    /// A value that the provider does not know of a parameter that it knows.
+    /// An unsupported value of a supported parameter.
     pub(crate) fn refuse_value(
         &mut self,
         parameter: &str,
@@ -56,7 +56,7 @@ impl<'a> UnsupportedParams<'a> {
         ))
     }
 
-    /// The tools that the wire takes: functions, and those of its own makers.
+    /// The tools that the API accepts: functions, and its own provider tools.
     pub(crate) fn tools<'t>(
         &mut self,
         tools: &'t [Tool],
@@ -66,7 +66,7 @@ impl<'a> UnsupportedParams<'a> {
         for tool in tools {
             match tool {
                 Tool::Provider { provider, .. } if !own.contains(&provider.as_str()) => {
-                    self.refuse(&format!("in `tools` a tool of `{provider}`"))?;
+                    self.refuse(&format!("a provider tool of `{provider}` in `tools`"))?;
                 }
                 tool => taken.push(tool),
             }
@@ -74,8 +74,8 @@ impl<'a> UnsupportedParams<'a> {
         Ok(taken)
     }
 
-    /// The arguments of a call as the text of a JSON object. What is none is wrapped into one, with a warning: a server refuses it,
-    /// at each further request of the conversation.
+    /// The arguments of a call as the text of a JSON object. Any other text is wrapped into an object, with a
+    /// warning, because a server would refuse it in each further request of the conversation.
     pub(crate) fn arguments<'c>(&mut self, call: &'c ToolCall) -> Result<Cow<'c, str>, Error> {
         if call.has_valid_arguments() {
             return Ok(call.arguments_json().into());
@@ -83,7 +83,7 @@ impl<'a> UnsupportedParams<'a> {
         self.warn(
             "invalid_tool_arguments",
             format!(
-                "the arguments of tool call `{}` are no JSON object; they were sent as text in one",
+                "the arguments of tool call `{}` are not a JSON object; they were sent as text inside one",
                 call.id
             ),
         );
@@ -91,7 +91,7 @@ impl<'a> UnsupportedParams<'a> {
         Ok(wrapped.as_str().to_owned().into())
     }
 
-    /// Lists what of the conversation stays behind.
+    /// Adds warnings for parts of the conversation that are dropped.
     pub(crate) fn history(&mut self, messages: &[Message], takes: HistorySupport<'_>) {
         let left_out = dropped_part_warnings(self.provider, takes, messages);
         self.warnings.extend(left_out);
@@ -106,20 +106,20 @@ impl<'a> UnsupportedParams<'a> {
     }
 }
 
-// What of a conversation stays behind when it goes on with another wire.
+// Parts of a conversation that another API does not accept.
 
-/// What a wire takes back of what stands in a history beside plain text.
+/// The kinds of history parts that an API accepts, in addition to plain text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HistorySupport<'a> {
-    /// What its opaque blocks are called.
+    /// The provider names of its provider blocks.
     pub(crate) block_providers: &'a [&'a str],
-    /// The signatures of thoughts.
+    /// Signatures of reasoning.
     pub(crate) signatures: bool,
-    /// That a tool's result is an error.
+    /// The error flag of a tool result.
     pub(crate) errors: bool,
 }
 
-/// A warning for each piece of `messages` that is not sent to `provider` because only another wire has a place for it.
+/// A warning for each part of `messages` that is not sent to `provider`, because only another API accepts it.
 pub(crate) fn dropped_part_warnings(
     provider: &str,
     takes: HistorySupport<'_>,
@@ -148,19 +148,25 @@ fn parts(
             ContentPart::ToolCall(call) => match &call.provider_data {
                 Some(data) if foreign(&data.provider) => (
                     "opaque_left_out",
-                    format!("what `{}` added to tool call `{}`", data.provider, call.id),
+                    format!(
+                        "the data that `{}` added to tool call `{}`",
+                        data.provider, call.id
+                    ),
                 ),
                 _ => continue,
             },
             ContentPart::Reasoning {
                 signature: Some(_), ..
-            } if !takes.signatures => ("signature_left_out", "the signature of a thought".into()),
+            } if !takes.signatures => (
+                "signature_left_out",
+                "the signature of a reasoning part".into(),
+            ),
             ContentPart::ToolResult(result) => {
                 parts(provider, takes, &result.content, warnings);
                 if !result.is_error || takes.errors {
                     continue;
                 }
-                let what = format!("that the result of `{}` is an error", result.call_id);
+                let what = format!("the error flag of the result of `{}`", result.call_id);
                 ("tool_error_unmarked", what)
             }
             _ => continue,
@@ -170,30 +176,30 @@ fn parts(
     }
 }
 
-// Blank texts, which Anthropic's models refuse on each of their wires.
+// Blank texts, which Anthropic's models refuse with every API.
 
-/// Content of a tool's result that has none.
+/// Placeholder for a tool result without content.
 pub(crate) const NO_OUTPUT: &str = "(no output)";
 
-/// Content of a turn of the user that has none.
+/// Placeholder for a user message without content.
 pub(crate) const NO_TEXT: &str = "(no text)";
 
-/// Whether a text is empty or white space only.
+/// Whether a text is empty or only white space.
 pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(is_space)
 }
 
-/// A text without the white space at its end.
+/// Removes white space at the end of a text.
 pub(crate) fn trim_end(text: &str) -> &str {
     text.trim_end_matches(is_space)
 }
 
-/// White space as Unicode has it, and the four separators that Python counts among it (U+001C to U+001F).
+/// Unicode white space, and the four separators that Python also counts (U+001C to U+001F).
 fn is_space(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
 
-// An element of `tools` as OpenAI chat writes it, and as others took it over.
+// An element of `tools` in OpenAI's format, which other APIs share.
 
 /// A function, or a tool in the provider's own JSON.
 pub(in crate::provider) enum FunctionTool<'a> {
@@ -213,7 +219,7 @@ pub(in crate::provider) struct Function<'a> {
 }
 
 impl<'a> FunctionTool<'a> {
-    /// Without `strict`, which only OpenAI's own wire has at this place.
+    /// Without `strict`, which only OpenAI's own API has at this position.
     pub(in crate::provider) fn new(tool: &'a Tool) -> Self {
         match Self::with_strict(tool) {
             FunctionTool::Function(function) => FunctionTool::Function(Function {
@@ -256,9 +262,9 @@ impl Serialize for FunctionTool<'_> {
     }
 }
 
-// `data:` URLs, which only some wires take.
+// `data:` URLs, which only some APIs accept.
 
-/// MIME type and base64 of a `data:` URL.
+/// The MIME type and the base64 text of a `data:` URL.
 pub(crate) fn data_url(url: &str) -> Option<(&str, &str)> {
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
     let mime_type = head.strip_suffix(";base64")?;
@@ -324,7 +330,7 @@ mod data_url_tests {
     use super::*;
 
     #[test]
-    fn only_base64_is_taken_apart() {
+    fn only_base64_data_urls_are_parsed() {
         let cases = [
             ("data:image/png;base64,AAAA", Some(("image/png", "AAAA"))),
             (

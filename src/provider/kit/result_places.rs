@@ -1,14 +1,16 @@
-//! Tool results directly behind the turn of their calls.
+//! Moves tool results directly after the turn of their calls.
 //!
-//! OpenAI, Gemini and others refuse a conversation in which something else stands between a call and its result, such as a question
-//! that the user asked while the tool was at work. Source: OpenAI's error (`must be followed by tool messages responding to
-//! each 'tool_call_id'`) and Google's (`function response turn comes immediately after a function call turn`).
+//! OpenAI, Gemini and others refuse a conversation with other messages between a call and its result, such as a
+//! question that the user asked while the tool was running. Source: OpenAI's error (`must be followed by tool
+//! messages responding to each 'tool_call_id'`) and Google's (`function response turn comes immediately after a
+//! function call turn`).
 
 use crate::{ContentPart, Message, Role};
 
-/// For each result the number of the message that it is to follow, `None` where it is in its place. `None` if all are.
+/// For each result the index of the message that it must follow; `None` if it is in the right place. `None` if all
+/// are.
 ///
-/// `calls` has for each result, in their order, the number of the message with its call.
+/// `calls` has for each result, in order, the index of the message with its call.
 pub(in crate::provider) fn targets(
     messages: &[Message],
     calls: impl IntoIterator<Item = Option<usize>>,
@@ -20,14 +22,14 @@ pub(in crate::provider) fn targets(
         for _ in message.content.iter().filter(|part| is_result(part)) {
             let call = calls.next().flatten();
             let end = call.and_then(|call| ends.get(call).copied());
-            // On every wire a message's results come before what else it has.
+            // Every API has the results of a message before its other content.
             targets.push(end.filter(|end| end.saturating_add(1) < number));
         }
     }
     targets.iter().any(Option::is_some).then_some(targets)
 }
 
-/// The messages with each result behind the message that is its target.
+/// The messages with each result after its target message.
 pub(in crate::provider) fn placed(
     messages: &[Message],
     targets: Vec<Option<usize>>,
@@ -61,11 +63,11 @@ pub(in crate::provider) fn placed(
     placed
 }
 
-/// For each message the number of the last one of its turn: the messages of the assistant that follow it, and the results behind
-/// them.
+/// For each message the index of the last message of its turn: the assistant messages that follow it, and the results
+/// after them.
 fn ends_of_turns(messages: &[Message]) -> Vec<usize> {
     let mut ends = Vec::with_capacity(messages.len());
-    // The end of the turn that begins behind the message, and of the results that do.
+    // The end of the turn that begins after the message, and of the results that do.
     let (mut turn, mut results) = (None, None);
     for (number, message) in messages.iter().enumerate().rev() {
         let of_results = results.unwrap_or(number);
@@ -91,7 +93,8 @@ mod tests {
     use super::*;
     use crate::{ToolCall, ToolResult};
 
-    /// `u` asks, `a` says, `c` calls, `r` is the result of the call before it whose number follows, `+` joins a message.
+    /// `u` is a user message, `a` a text, `c` a call, `r` the result of the call with the following index, `+` joins
+    /// parts into a message.
     fn conversation(words: &[&str]) -> (Vec<Message>, Vec<Option<usize>>) {
         let mut calls = Vec::new();
         let messages = words.iter().map(|word| {
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_goes_directly_behind_the_turn_of_its_call() {
+    fn a_result_moves_directly_after_the_turn_of_its_call() {
         for (sent, placed) in [
             (&["u", "c1", "u", "r1"][..], &["u", "c1", "r1", "u"][..]),
             (

@@ -1,5 +1,5 @@
-//! Warnings that name what a server sent and a decoder does not know, or sent twice and not alike. Nothing that was sent
-//! vanishes without one.
+//! Warnings for content that a decoder does not know, and for repeated content that differs. Nothing that a server
+//! sends is dropped without a warning.
 
 use super::lenient::{Raw, UnknownFields};
 use crate::{
@@ -10,52 +10,54 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// What an answer has been warned of: each kind of thing once, however often it is sent.
+/// The warnings of a response so far: one for each kind of content, however often it is sent.
 #[derive(Debug, Default)]
 pub(crate) struct UnknownFieldWarnings {
     warned: BTreeSet<String>,
 }
 
-/// More different things than these are not named one by one.
+/// Further kinds are not named one by one.
 const MAX_WARNINGS: usize = 64;
 /// Names are shown up to this length, in characters.
 const MAX_NAME_CHARS: usize = 128;
 
 impl UnknownFieldWarnings {
-    /// An event of a type that is not known.
+    /// An event of unknown type.
     #[cold]
     pub(crate) fn event(&mut self, kind: &str, out: &mut ResponseBuilder) {
         let kind = shown(kind);
         self.warn(
             "unknown_event",
-            format!("an event of type `{kind}` is not known and was left out; `raw_frames` gives it as it came"),
+            format!("the event type `{kind}` is unknown and was dropped; `raw_frames` has it"),
             out,
         );
     }
 
-    /// An event behind the one that ends the answer.
+    /// An event after the one that ends the response.
     #[cold]
     pub(crate) fn behind_end(&mut self, kind: &str, out: &mut ResponseBuilder) {
         let kind = shown(kind);
         self.warn(
             "behind_end",
-            format!("an event `{kind}` came behind the end of the answer and was left out; `raw_frames` gives it as it came"),
+            format!(
+                "an event `{kind}` after the end of the response was dropped; `raw_frames` has it"
+            ),
             out,
         );
     }
 
-    /// A piece of a content block, of a type that is not known.
+    /// A delta of a content block, of unknown type.
     #[cold]
     pub(crate) fn delta(&mut self, kind: &str, out: &mut ResponseBuilder) {
         let kind = shown(kind);
         self.warn(
             "unknown_delta",
-            format!("a delta of type `{kind}` is not known and was left out"),
+            format!("the delta type `{kind}` is unknown and was dropped"),
             out,
         );
     }
 
-    /// A piece of a content block of a kind that is not known, by its members that are not empty.
+    /// A delta of a content block of unknown type, described by its fields that are not empty.
     #[cfg(feature = "bedrock")]
     #[cold]
     pub(crate) fn block<'n>(
@@ -74,12 +76,14 @@ impl UnknownFieldWarnings {
         };
         self.warn(
             "unknown_block",
-            format!("a piece of content block {block} is of a kind that is not known and was left out ({members})"),
+            format!(
+                "a delta of content block {block} has an unknown type and was dropped ({members})"
+            ),
             out,
         );
     }
 
-    /// Members of an object of the wire, such as `a text block`.
+    /// Unknown fields of an object, such as `a text block`.
     #[inline]
     pub(crate) fn members(
         &mut self,
@@ -92,18 +96,18 @@ impl UnknownFieldWarnings {
         }
     }
 
-    /// A member of an object of the wire, such as `a text block`.
+    /// An unknown field of an object, such as `a text block`.
     #[cold]
     pub(crate) fn member(&mut self, place: &str, name: &str, out: &mut ResponseBuilder) {
         let name = shown(name);
         self.warn(
             "unknown_member",
-            format!("the member `{name}` of {place} is not known and was left out; `provider_metadata.raw` or `raw_frames` gives it as it came"),
+            format!("the field `{name}` of {place} is unknown and was dropped; `provider_metadata.raw` or `raw_frames` has it"),
             out,
         );
     }
 
-    /// Members that have no place in a response: each is kept as an [`extra`](Self::extra).
+    /// Fields without a place in a response: each is kept as an [`extra`](Self::extra).
     pub(crate) fn extras(
         &mut self,
         prefix: &str,
@@ -116,9 +120,9 @@ impl UnknownFieldWarnings {
         Ok(())
     }
 
-    /// A member that has no place in a response. Its name is its path in the whole answer. Members of the answer itself and of
-    /// its first choice have no `prefix`; where the JSON form of the metadata has a member of this name, it is `answer.`. So
-    /// many are kept and no more, because each is looked for among all.
+    /// A field without a place in a response. Its name is its path in the response. Fields of the response itself and
+    /// of its first choice have no `prefix`; if the JSON form of the metadata has a field with this name, the prefix
+    /// is `answer.`. The number is limited, because each is compared with all.
     pub(crate) fn extra(
         &mut self,
         prefix: &str,
@@ -136,25 +140,25 @@ impl UnknownFieldWarnings {
             // Many servers repeat them in each chunk.
             Some((_, old)) if *old == value => Ok(()),
             None if out.extras().len() >= MAX_WARNINGS => {
-                self.member("the answer", &name, out);
+                self.member("the response", &name, out);
                 Ok(())
             }
             _ => out.extra(&name, value),
         }
     }
 
-    /// A value of another type than the member `name` has.
+    /// A value of another type than the field `name` has.
     #[cold]
     pub(crate) fn value(&mut self, name: &str, value: &str, out: &mut ResponseBuilder) {
         let value = excerpt(value.as_bytes());
         self.warn(
             "unknown_value",
-            format!("a value in `{name}` has a type that is not known and was left out: {value}"),
+            format!("a value in `{name}` has an unknown type and was dropped: {value}"),
             out,
         );
     }
 
-    /// A warning with this message, unless it was given before.
+    /// Adds a warning with this message, unless it was added before.
     #[cold]
     pub(crate) fn warn(&mut self, code: &'static str, message: String, out: &mut ResponseBuilder) {
         if self.warned.len() < MAX_WARNINGS && !self.warned.contains(&message) {
@@ -164,7 +168,7 @@ impl UnknownFieldWarnings {
     }
 }
 
-/// A name as a message shows it: not endless, and without control characters.
+/// A name as a message shows it: shortened, and without control characters.
 pub(crate) fn shown(name: &str) -> String {
     let name: String = name.chars().take(MAX_NAME_CHARS).collect();
     name.escape_debug().to_string()
@@ -176,7 +180,7 @@ mod tests {
     use crate::provider::ResponseLimits;
 
     #[test]
-    fn each_thing_is_named_once_and_not_without_bound() {
+    fn each_kind_is_named_once_and_the_number_is_bounded() {
         let mut out = ResponseBuilder::new(false, ResponseLimits::default());
         let mut unknown = UnknownFieldWarnings::default();
         for _ in 0..3 {
@@ -191,7 +195,7 @@ mod tests {
         assert_eq!(warnings.len(), MAX_WARNINGS);
         assert_eq!(
             warnings[0].message,
-            "an event of type `late` is not known and was left out; `raw_frames` gives it as it came"
+            "the event type `late` is unknown and was dropped; `raw_frames` has it"
         );
         let max = warnings
             .iter()

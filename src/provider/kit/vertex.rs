@@ -1,4 +1,4 @@
-//! Where Google Cloud's Vertex AI is, and how its paths are made.
+//! URLs of Google Cloud's Vertex AI.
 
 use crate::{
     Error, ErrorKind,
@@ -7,14 +7,14 @@ use crate::{
 };
 use percent_encoding::AsciiSet;
 
-/// What is fixed on Vertex AI for a provider of this name. Its address follows from project and location.
+/// The defaults of a provider with this name on Vertex AI. Its URL depends on project and location.
 pub(crate) fn defaults(name: &'static str) -> ProviderDefaults {
     let mut defaults = ProviderDefaults::new(name, "", "GOOGLE_OAUTH_ACCESS_TOKEN");
     defaults.credential = ("a token", "pass one with `auth`");
     defaults
 }
 
-/// A project's place on Vertex AI.
+/// A project and location on Vertex AI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vertex {
     project: String,
@@ -22,7 +22,7 @@ pub(crate) struct Vertex {
 }
 
 impl Vertex {
-    /// The location becomes part of a host's name, so both are held to what Google allows in them.
+    /// The location becomes part of a host name, so both are limited to the characters that Google allows.
     pub(crate) fn new(project: &str, location: &str) -> Result<Self, Error> {
         let is_plain = |text: &str, more: &[u8]| {
             !text.is_empty()
@@ -30,7 +30,7 @@ impl Vertex {
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b == b'-' || more.contains(&b))
         };
-        // A project of a domain is called `example.com:project`.
+        // A domain-scoped project has the name `example.com:project`.
         if !is_plain(project, b"_.:") || project.starts_with('.') {
             return Err(invalid("a project", project));
         }
@@ -43,7 +43,7 @@ impl Vertex {
         })
     }
 
-    /// The base URL with its version. The location `global` has the host without a prefix.
+    /// The base URL with its version. The location `global` has a host without prefix.
     pub(crate) fn base_url(&self) -> String {
         match self.location.as_str() {
             "global" => "https://aiplatform.googleapis.com/v1".to_owned(),
@@ -51,7 +51,7 @@ impl Vertex {
         }
     }
 
-    /// The path of a publisher's model, or of what lies in the project itself (`endpoints/..`).
+    /// The path of a publisher's model, or of a resource in the project (`endpoints/..`).
     pub(crate) fn model_path(&self, publisher: &str, model: &str) -> Result<String, Error> {
         let model = match model {
             model if model.starts_with("publishers/") || model.starts_with("endpoints/") => {
@@ -69,13 +69,13 @@ impl Vertex {
     }
 }
 
-/// The segments of a model's name that is a path (`tunedModels/x`), encoded one by one.
+/// The encoded segments of a model name that is a path (`tunedModels/x`).
 pub(crate) fn model_segments(path: &str) -> Result<String, Error> {
     let segments: Result<Vec<String>, Error> = path.split('/').map(segment).collect();
     Ok(segments?.join("/"))
 }
 
-/// One segment. `@` stands in the ids of models with a date and is sent as it is.
+/// One segment. `@` occurs in model ids with a date and is not encoded.
 fn segment(text: &str) -> Result<String, Error> {
     let mut encoded = Vec::with_capacity(text.len());
     const MODEL: &AsciiSet = &SEGMENT.remove(b'@');

@@ -1,4 +1,4 @@
-//! From the wire to the assembler. A whole answer is a stream of one line.
+//! Decodes responses into the response builder. A single-body response is a stream of one line.
 
 use super::types::{Line, Message, ToolCall};
 use crate::{
@@ -21,21 +21,20 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
 
-/// The first keys of calls and of members without a place of their own, which the API does not number. They come behind the
-/// message's text.
+/// The first keys of calls and of unknown fields, which the API does not number. They follow the message's text.
 const FIRST_CALL: u32 = MESSAGE_KEY + 1;
 const FIRST_OTHER: u32 = 1 << 16;
 
-/// Reads one answer.
+/// Decodes one response.
 #[derive(Debug)]
 pub(super) struct OllamaDecoder {
     provider: String,
     named: bool,
     calls: u32,
-    /// Members of messages that are kept as they came.
+    /// The number of message fields that are kept as provider blocks.
     others: u32,
     unknown: UnknownFieldWarnings,
-    /// The line with `done` came; nothing after it counts.
+    /// The line with `done` was received; later lines are ignored.
     over: bool,
 }
 
@@ -98,7 +97,7 @@ impl OllamaDecoder {
             message.content.as_deref().unwrap_or_default(),
         )?;
         for (name, raw) in message.others.iter() {
-            // Such as a picture that the model made.
+            // For example a generated image.
             let Some(value) = raw.json() else { continue };
             let mut members = JsonObject::default();
             members.set(name, value);
@@ -117,7 +116,7 @@ impl OllamaDecoder {
             };
             self.unknown.members("a tool call", &call.others, out);
             self.unknown.members("a function", &function.others, out);
-            // Calls come whole, and some servers number them anew in each line.
+            // Calls are complete, and some servers number them from 0 in each line.
             let key = FIRST_CALL.saturating_add(self.calls);
             self.calls = self.calls.saturating_add(1);
             let id = call.id.as_deref().unwrap_or_default();
@@ -151,7 +150,7 @@ impl OllamaDecoder {
         }
         let native = line.done_reason.non_empty().unwrap_or_default();
         let reason = match native {
-            // The word stays `stop` when tools are to be called.
+            // The reason is `stop` even with tool calls.
             "" | "stop" if self.calls > 0 => Some(FinishReason::ToolCalls),
             "" => None,
             "stop" => Some(FinishReason::Stop),
@@ -187,12 +186,12 @@ impl ChatDecoder for OllamaDecoder {
         }
         Err(Error::new(
             ErrorKind::Protocol,
-            "the answer does not say that it is `done`",
+            "the response is not marked as `done`",
         ))
     }
 }
 
-/// What the server says of its time, as it says it: in nanoseconds.
+/// The server's times in nanoseconds.
 #[derive(Serialize)]
 struct Durations {
     #[serde(skip_serializing_if = "Option::is_none")]

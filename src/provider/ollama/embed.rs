@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// The server has no limit of its own; this one bounds what a failure costs.
+/// The server has no limit; this one bounds the cost of a failure.
 const MAX_BATCH: usize = 1024;
 
 pub(super) fn body(
@@ -48,7 +48,7 @@ pub(super) fn decode(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     if answer.embeddings.text().is_none() {
         return Err(match ErrorBody::parse(body) {
             Some(_) => errors::from_event("", body),
-            None => Error::new(ErrorKind::Protocol, "the answer has no `embeddings`"),
+            None => Error::new(ErrorKind::Protocol, "the response has no `embeddings`"),
         });
     }
     let mut embedded = DecodedEmbeddings::new(vectors(answer.embeddings, "embeddings")?);

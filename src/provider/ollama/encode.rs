@@ -1,4 +1,4 @@
-//! From a request to the body.
+//! Encodes a request's body.
 
 use crate::{
     ChatRequest, ContentPart, Error, Json, JsonSchema, Media, Message, ReasoningEffort,
@@ -13,7 +13,7 @@ use crate::{
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// The body, and what was dropped from it.
+/// The body and the warnings.
 pub(super) fn body(
     provider: &str,
     request: &ChatRequest,
@@ -41,12 +41,12 @@ struct Encoder<'a> {
     request: &'a ChatRequest,
     omissions: UnsupportedParams<'a>,
     out: ObjectWriter,
-    /// What goes into `options`.
+    /// The fields of `options`.
     options: Vec<(&'static str, Json)>,
 }
 
 impl Encoder<'_> {
-    /// A member, unless `extra` has one of its name.
+    /// Writes a field, unless `extra` has one with its name.
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         if self.request.extra.iter().any(|(other, _)| other == name) {
             return Ok(());
@@ -66,11 +66,11 @@ impl Encoder<'_> {
             let messages = Messages::new(&request.messages, self.provider, &mut self.omissions)?;
             self.out.member("messages", &messages)?;
         }
-        // Left out it would be true.
+        // The default would be true.
         self.member("stream", &request.stream)
     }
 
-    /// There is no `tool_choice`: no tool is chosen by offering none, any by offering them, none other can be said.
+    /// The API has no `tool_choice`: `none` omits the tools, `auto` sends them, other choices are unsupported.
     fn tools(&mut self) -> Result<(), Error> {
         let request = self.request;
         match &request.tool_choice {
@@ -89,7 +89,7 @@ impl Encoder<'_> {
             )
         };
         if tools.iter().any(is_strict) {
-            self.omissions.refuse("in `tools` the member `strict`")?;
+            self.omissions.refuse("the field `strict` in `tools`")?;
         }
         let tools: Vec<FunctionTool<'_>> = tools.into_iter().map(FunctionTool::new).collect();
         if tools.is_empty() {
@@ -123,7 +123,7 @@ impl Encoder<'_> {
         self.member("options", &Options(&options))
     }
 
-    /// Models that think take yes or no, some of them also how much.
+    /// Reasoning models accept yes or no, some of them also an effort.
     fn think(&mut self) -> Result<(), Error> {
         let request = self.request;
         match &request.reasoning_effort {
@@ -155,7 +155,7 @@ impl ParamVisitor for Encoder<'_> {
             Param::DisableReasoning if self.request.reasoning_effort.is_none() => {
                 return self.think();
             }
-            // The last line always has it; there is always one answer.
+            // The last line always has it; there is always one choice.
             Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::N if self.request.n == Some(1) => return Ok(()),
             other => return self.refuse(other),
@@ -173,9 +173,9 @@ impl Serialize for Options<'_> {
     }
 }
 
-// The conversation as the wire's messages.
+// Conversion of the conversation to the API's messages.
 
-/// The messages, in their order.
+/// The messages, in order.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(super) struct Messages<'a>(Vec<EncodedMessage<'a>>);
@@ -234,7 +234,7 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// The templates of many models leave out the ids, so that a result belongs to its call by its position.
+/// The templates of many models ignore ids, so a result belongs to its call by position.
 fn results_in_call_order(messages: &mut [EncodedMessage<'_>]) {
     let mut calls: Vec<&str> = Vec::new();
     for run in messages.chunk_by_mut(|before, after| before.role == after.role) {
@@ -252,7 +252,7 @@ fn results_in_call_order(messages: &mut [EncodedMessage<'_>]) {
     }
 }
 
-/// A message as one or more messages of the wire: each tool result is one of its own.
+/// Encodes a message as one or more: each tool result is a separate message.
 fn add<'a>(
     message: &'a Message,
     provider: &str,
@@ -280,7 +280,7 @@ fn add<'a>(
             ContentPart::ToolResult(result) => {
                 wire.push(tool_result(result, provider, names, omissions)?);
             }
-            // What the wire has no type for goes back as a member of the message.
+            // Content without a type is sent back as a field of the message.
             ContentPart::ProviderBlock(block) if block.provider == provider => {
                 let members = JsonObject::read(block.block.as_str());
                 for (name, value) in members.iter().flat_map(JsonObject::iter) {
@@ -342,9 +342,9 @@ fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Err
         Media::Inline { data, .. } => Ok(Media::base64(data)),
         Media::Url { url, .. } => match url.split_once(";base64,") {
             Some((head, data)) if head.starts_with("data:") => Ok(data.to_owned()),
-            _ => Err(omissions.cannot_send("a picture by its address")),
+            _ => Err(omissions.cannot_send("an image by its URL")),
         },
-        Media::File { .. } => Err(omissions.cannot_send("an uploaded picture")),
+        Media::File { .. } => Err(omissions.cannot_send("an uploaded image")),
     }
 }
 
@@ -359,7 +359,7 @@ fn role(role: &Role) -> &'static str {
 
 fn what(part: &ContentPart) -> &'static str {
     match part {
-        ContentPart::Audio { .. } => "sound",
+        ContentPart::Audio { .. } => "audio",
         ContentPart::Video { .. } => "video",
         ContentPart::Document { .. } => "a document",
         _ => "this part of a message",

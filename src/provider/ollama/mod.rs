@@ -1,4 +1,4 @@
-//! Ollama's own API: lines of JSON, times in nanoseconds, arguments as objects.
+//! Ollama's own API: JSON lines, times in nanoseconds, arguments as objects.
 
 mod decode;
 mod embed;
@@ -22,17 +22,17 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Uri, response};
 
-/// How the message begins that tells a context overflow; its status is that of any wrong request. Source:
-/// a recorded error.
+/// Beginning of the message for a context overflow, whose status is that of any invalid request. Source: a recorded
+/// error.
 const OVERFLOW: [(&str, ErrorKind); 1] = [(
     "prompt too long; exceeded max context length",
     ErrorKind::ContextOverflow,
 )];
 
-/// A server that speaks Ollama's own API: on this machine, elsewhere, or `https://ollama.com` with a key.
+/// A server with Ollama's own API: on this machine, on another one, or `https://ollama.com` with a key.
 ///
-/// What a [`ChatRequest`] has no field for goes into [`extra`](ChatRequest::extra): `keep_alive`, or `options` as a whole
-/// (such as `num_ctx`), which then counts instead of what the request's own fields say in it.
+/// Parameters without a field in [`ChatRequest`] go into [`extra`](ChatRequest::extra): `keep_alive`, or `options`
+/// (such as `num_ctx`), which then replaces the options of the request's own fields.
 #[derive(Clone, Debug)]
 pub struct Ollama {
     core: ProviderCore,
@@ -40,7 +40,7 @@ pub struct Ollama {
 }
 
 impl Ollama {
-    /// Ollama's own servers at `https://ollama.com`, with a key. No other server asks for one.
+    /// Creates a provider for Ollama's own servers at `https://ollama.com`, with a key. No other server requires one.
     ///
     /// ```
     /// # use unifiedai::provider::Ollama;
@@ -49,7 +49,7 @@ impl Ollama {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(key: impl Into<String>) -> Result<Self, Error> {
         Self::builder()
             .base_url("https://ollama.com")
@@ -57,7 +57,7 @@ impl Ollama {
             .build()
     }
 
-    /// The server on this machine, at its usual port.
+    /// Creates a provider for the server on this machine, at its default port.
     ///
     /// ```
     /// # use unifiedai::provider::Ollama;
@@ -71,7 +71,7 @@ impl Ollama {
         Self::builder().build()
     }
 
-    /// A server with options; without a [`base_url`](ProviderBuilder::base_url) the one on this machine.
+    /// Creates a builder; without a [`base_url`](ProviderBuilder::base_url) the server is on this machine.
     ///
     /// ```
     /// # use unifiedai::provider::Ollama;
@@ -83,7 +83,7 @@ impl Ollama {
         ProviderBuilder::new()
     }
 
-    /// The address that the paths of its operations are put behind.
+    /// The base URL of the operations.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         self.core.base_url()

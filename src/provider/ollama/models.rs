@@ -12,7 +12,7 @@ use crate::{
 use bytes::Bytes;
 use std::time::SystemTime;
 
-/// `/api/tags`: the models on the machine.
+/// `/api/tags`: the models on the server's machine.
 pub(super) fn decode(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     object! {
         struct Tags<'a> {
@@ -23,7 +23,7 @@ pub(super) fn decode(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     let Some(models) = tags.models else {
         return Err(Error::new(
             ErrorKind::Protocol,
-            "the answer is no list of models",
+            "the response is not a list of models",
         ));
     };
     let models = read_models(body.len(), models, provider, model)?;

@@ -1,4 +1,4 @@
-//! The answer as it is on the wire, whole and a line at a time, with every member optional.
+//! The wire format of responses, as a single body and as lines; every field is optional.
 
 use crate::provider::kit::lenient::{Count, List, Object, Raw, Text, UnknownFields, object};
 
@@ -47,9 +47,9 @@ object! {
 object! {
     pub(super) struct Function<'a> {
         pub(super) name: Text<'a>,
-        /// An object; a string is an old server's.
+        /// An object; old servers send a string.
         pub(super) arguments: Raw<'a>,
-        /// Says nothing that the order does not.
+        /// Ignored: the order has the same information.
         pub(super) index: Raw<'a>,
         ..others: UnknownFields<'a>,
     }

@@ -1,4 +1,4 @@
-//! From the wire to the assembler.
+//! Decodes responses into the response builder.
 
 use super::{
     EndMarker,
@@ -25,37 +25,36 @@ use crate::{
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// The first keys of opaque blocks, which come last in the message: those that belong to the reasoning, and members without
-/// a place of their own.
+/// The first keys of provider blocks, which are last in the message: reasoning details, and unknown fields.
 const DETAILS: u32 = 1 << 20;
 const KEPT_FIELDS: u32 = 1 << 24;
 
-/// Reads one answer.
+/// Decodes one response.
 #[derive(Debug)]
 pub(super) struct OpenAiChatDecoder {
     pub(super) provider: Cow<'static, str>,
     end_marker: EndMarker,
-    /// Whether a stream without token counts lacks something.
+    /// Whether a stream without token counts is incomplete.
     expects_usage: bool,
-    /// Whether one answer was asked for, so that choices without a number are pieces of it.
+    /// Whether one choice was requested, so that choices without an index are one choice.
     expects_one_choice: bool,
-    /// Whether the server counts reasoning beside the completion.
+    /// Whether the server counts reasoning outside the completion.
     reasoning_apart: bool,
     pub(super) details: Details,
     pub(super) kept: KeptFields,
     pub(super) unknown: UnknownFieldWarnings,
-    /// Choices of which a stream brought deltas.
+    /// Choices with deltas.
     pub(super) with_deltas: SmallVec1<u32>,
-    /// Whether reasoning came under a name of its own, so that the details only repeat it.
+    /// Whether reasoning had a field of its own, so that the details only repeat it.
     pub(super) named_reasoning: bool,
-    /// Whether this is a stream that still lacks its end marker.
+    /// Whether this is a stream without its end marker so far.
     lacks_end_marker: bool,
-    /// A chunk that held a piece of text and nothing else that was new, and where that piece belongs.
+    /// A chunk with a text delta and no other new content, and the position of the delta.
     template: ChunkTemplate,
     delta: ChunkDelta,
 }
 
-/// Where the only text of a chunk belongs.
+/// The position of a chunk's only text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ChunkDelta {
     choice: u32,
@@ -110,7 +109,7 @@ impl OpenAiChatDecoder {
         if !streaming && choices.as_ref().is_none_or(|choices| choices.is_empty()) {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "the answer has no `choices`: this is no chat completion",
+                "the response is not a chat completion: it has no `choices`",
             ));
         }
         if let Some(choices) = choices {
@@ -129,7 +128,7 @@ impl OpenAiChatDecoder {
         metadata(&completion, counted, out)
     }
 
-    /// Members that are not known and say anything.
+    /// Unknown fields with content.
     fn extras(
         &mut self,
         prefix: &str,
@@ -144,7 +143,7 @@ impl OpenAiChatDecoder {
         Ok(())
     }
 
-    /// Remembers a chunk that is nothing but a piece of text.
+    /// Learns a chunk that is only a text delta.
     fn learn(&mut self, completion: &Completion<'_>, chunk: &str, unread: Option<&str>) {
         let Some((index, text, is_reasoning)) = only_text(completion) else {
             return;
@@ -187,7 +186,7 @@ impl OpenAiChatDecoder {
             0 => self.extras("", &choice.others, out)?,
             n => self.extras(&format!("choices[{n}]."), &choice.others, out)?,
         }
-        // OpenRouter: a number where others have lists of tokens.
+        // OpenRouter sends a number where other servers send lists of tokens.
         let is_odd = |text: &str| !text.starts_with('{');
         if let Some(odd) = choice.logprobs.json().filter(|json| is_odd(json.as_str())) {
             match index {
@@ -201,7 +200,7 @@ impl OpenAiChatDecoder {
                 self.message(index, message, MessageForm::Complete, out)?;
             }
         } else {
-            // Perplexity sends both: the message so far and what is new.
+            // Perplexity sends both: the message so far and the delta.
             if let Some(delta) = delta.as_mut() {
                 if !self.has_deltas(index) {
                     self.with_deltas.push(index);
@@ -230,14 +229,14 @@ impl OpenAiChatDecoder {
     }
 }
 
-/// What KoboldCpp and its like write where others write null.
+/// The value that KoboldCpp and similar servers send instead of null.
 fn is_blank_reason(reason: &str) -> bool {
     reason.eq_ignore_ascii_case("null") || reason.eq_ignore_ascii_case("none")
 }
 
 impl OpenAiChatDecoder {
-    /// `[DONE]` came. Where a server never sends it, only a finish reason completes an answer; elsewhere some upstreams give
-    /// none (F12).
+    /// `[DONE]` was received. For a server that never sends it, only a finish reason completes a response; of other
+    /// servers some upstreams send none.
     fn marked(&self, out: &mut ResponseBuilder) -> Result<FrameOutcome, Error> {
         if !out.has_finish() {
             if self.end_marker == EndMarker::Never {
@@ -248,7 +247,7 @@ impl OpenAiChatDecoder {
             }
             out.warn(Warning::new(
                 "missing_finish_reason",
-                "the stream ended with `[DONE]` but did not say why it stopped",
+                "the stream ended with `[DONE]` but without a finish reason",
             ));
         }
         Ok(FrameOutcome::Complete)
@@ -294,12 +293,12 @@ impl ChatDecoder for OpenAiChatDecoder {
         if self.lacks_end_marker && self.end_marker == EndMarker::Always {
             out.warn_once(Warning::new(
                 "missing_end",
-                "the stream said why it stopped, but lacks the `[DONE]` that this provider sends",
+                "the stream sent a finish reason, but not the `[DONE]` of this provider",
             ));
         } else if self.lacks_end_marker && self.expects_usage && out.current_usage().is_none() {
             out.warn_once(Warning::new(
                 "missing_end",
-                "the stream said why it stopped, but ended with neither `[DONE]` nor the usage that was asked for",
+                "the stream sent a finish reason, but neither `[DONE]` nor the requested usage",
             ));
         }
         self.details.finish(&self.provider, DETAILS, out)?;
@@ -307,7 +306,7 @@ impl ChatDecoder for OpenAiChatDecoder {
     }
 }
 
-/// The number of the choice, the text, and whether it is reasoning, of a chunk that says nothing else.
+/// The index of the choice, the text, and whether it is reasoning, of a chunk without other content.
 fn only_text<'c>(completion: &'c Completion<'_>) -> Option<(u64, &'c str, bool)> {
     let beside = [
         completion.usage.raw,
@@ -356,14 +355,14 @@ fn emit_start(completion: &Completion<'_>, out: &mut ResponseBuilder) {
     out.response_start(ResponseStart {
         id: completion.id.to_string_or_empty(),
         model: completion.model.to_string_or_empty(),
-        // Azure's first chunk has a zero for "not yet known".
+        // Azure's first chunk has zero for an unknown time.
         created: completion.created.0.filter(|created| *created > 0),
         system_fingerprint: owned(&completion.system_fingerprint),
         service_tier: owned(&completion.service_tier),
     });
 }
 
-/// The counts: beside the choices (Groq: in an object of its own), or else in the last choice that has some.
+/// The usage outside the choices (Groq: in a separate object), else that in the last choice that has one.
 fn counts(
     completion: &Completion<'_>,
     reasoning: SeparateReasoning,
@@ -426,9 +425,9 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
-// Answers with status 200 that are errors all the same.
+// Errors with status 200.
 
-/// An error where an answer should be, whole or in a stream (F28, F31).
+/// An error instead of a response, as a body or in a stream.
 pub(super) fn embedded_error(completion: &Completion<'_>, data: &str) -> Option<Error> {
     if completion.error.text().is_some() {
         return Some(errors::from_event("", data.as_bytes()));
@@ -448,12 +447,12 @@ pub(super) fn embedded_error(completion: &Completion<'_>, data: &str) -> Option<
     None
 }
 
-/// The error whose value is `text`.
+/// The error with the value `text`.
 pub(super) fn wrapped(text: &str) -> Error {
     errors::from_event("", ["{\"error\":", text, "}"].concat().as_bytes())
 }
 
-/// Whether a finish reason says that the provider failed (F24).
+/// Whether a finish reason means that the provider failed.
 pub(super) fn is_failure(reason: &str) -> bool {
     matches!(
         reason,
@@ -461,7 +460,7 @@ pub(super) fn is_failure(reason: &str) -> bool {
     )
 }
 
-/// The error that such a finish reason stands for.
+/// The error of such a finish reason.
 pub(super) fn failed_finish(reason: &str) -> Error {
     let kind = match reason {
         "insufficient_system_resource" => ErrorKind::Overloaded,
@@ -469,34 +468,34 @@ pub(super) fn failed_finish(reason: &str) -> Error {
     };
     Error::new(
         kind,
-        format!("the provider ended the answer with `{reason}`"),
+        format!("the provider ended the response with `{reason}`"),
     )
     .with_code(reason)
 }
 
-// Chunks of a stream that differ from one another in their text alone.
+// Chunks of a stream that differ only in their text.
 
-/// What stands around the text of a chunk. Most servers repeat it from chunk to chunk, so that only the first of them has to
-/// be parsed.
+/// The bytes around the text of a chunk. Most servers repeat them in each chunk, so that only the first one must be
+/// parsed.
 ///
-/// One more string may differ, behind the text, in a member that nobody reads: OpenAI fills `obfuscation` with random letters,
-/// so that the size of a chunk does not tell the size of its text.
+/// One more string after the text may differ, in an ignored field: OpenAI fills `obfuscation` with random letters, so
+/// that the size of a chunk does not reveal the size of its text.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkTemplate {
-    /// To the text's opening quotation mark; empty as long as nothing is known.
+    /// Up to the text's opening quotation mark; empty before a chunk was learned.
     prefix: String,
-    /// From its closing one to the opening one of the string that nobody reads, or to the end.
+    /// From the text's closing quotation mark to the opening one of the ignored string, or to the end.
     infix: String,
-    /// From that string's closing quotation mark on; empty if there is none.
+    /// From the ignored string's closing quotation mark on; empty without such a string.
     suffix: String,
 }
 
-/// What is longer is parsed each time rather than kept.
+/// Longer chunks are not cached.
 const MAX_TEMPLATE_BYTES: usize = 4096;
 
 impl ChunkTemplate {
-    /// Takes `chunk`, a JSON value, as the pattern. `match_text` is a slice of it: the whole of a string that stands there without
-    /// escapes. So is `unread`, which belongs to a member that nobody reads; anywhere but behind the text it counts as fixed.
+    /// Learns `chunk`, a JSON value. `text` is a slice of it: a complete string without escapes. So is `unread`, the
+    /// string of an ignored field; before the text it counts as fixed.
     pub(crate) fn learn(&mut self, chunk: &str, text: &str, unread: Option<&str>) {
         for part in [&mut self.prefix, &mut self.infix, &mut self.suffix] {
             part.clear();
@@ -515,10 +514,10 @@ impl ChunkTemplate {
         self.suffix.push_str(after);
     }
 
-    /// The text of a chunk that is otherwise the same as the one learned.
+    /// The text of a chunk that otherwise equals the learned one.
     ///
-    /// The bytes before the text say that a string has begun. The text has nothing that would end it, so that the bytes behind
-    /// it mean what they meant before; so with the string that nobody reads.
+    /// The bytes before the text end with the beginning of a string. The text contains nothing that would end the
+    /// string, so the bytes after it have the same meaning as before. The same applies to the ignored string.
     pub(crate) fn match_text<'c>(&self, chunk: &'c str) -> Option<&'c str> {
         if self.prefix.is_empty() {
             return None;
@@ -534,7 +533,7 @@ impl ChunkTemplate {
     }
 }
 
-/// What stands before and after `match_text` in `chunk`, if `match_text` is a slice of it that fills a string.
+/// The parts of `chunk` before and after `text`, if `text` is a slice of it that fills a string.
 fn around<'c>(chunk: &'c str, text: &str) -> Option<(&'c str, &'c str)> {
     let start = text.as_ptr().addr().checked_sub(chunk.as_ptr().addr())?;
     let (before, rest) = chunk.split_at_checked(start)?;
@@ -556,7 +555,7 @@ mod chunk_template_tests {
     }
 
     #[test]
-    fn a_chunk_that_differs_in_its_text_alone_is_known() {
+    fn a_chunk_that_differs_only_in_its_text_is_recognised() {
         for text in ["", "two", "drei Wörter hier", "}],{:"] {
             let chunk = CHUNK.replace("one", text);
             assert_eq!(learned().match_text(&chunk), Some(text));
@@ -564,7 +563,7 @@ mod chunk_template_tests {
     }
 
     #[test]
-    fn any_other_chunk_is_not() {
+    fn any_other_chunk_is_not_recognised() {
         for chunk in [
             "",
             r#"{"id":"b","delta":{"content":"one"},"n":1}"#,
@@ -590,7 +589,7 @@ mod chunk_template_tests {
         }
     }
     #[test]
-    fn one_unread_string_may_differ_too() {
+    fn one_ignored_string_may_differ_too() {
         let chunk = |text: &str, pad: &str| {
             format!(r#"{{"id":"a","delta":{{"content":"{text}"}},"n":1,"pad":"{pad}","m":2}}"#)
         };

@@ -1,4 +1,4 @@
-//! From a request to the body that a server's profile allows.
+//! Encodes a request's body as a server's profile allows.
 
 use super::{
     ChatProfile, StreamUsage, StructuredOutput,
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The body, and what was dropped from it.
+/// The body and the warnings.
 pub(super) fn body(
     profile: &ChatProfile,
     name: &str,
@@ -42,7 +42,7 @@ struct Encoder<'a> {
     profile: &'a ChatProfile,
     request: &'a ChatRequest,
     out: ObjectWriter,
-    /// Objects that gather parameters with a dot in their name.
+    /// Objects that collect parameters with a dot in their name.
     nested: Vec<(&'static str, ObjectWriter)>,
     provider: &'a str,
     omissions: UnsupportedParams<'a>,
@@ -131,7 +131,7 @@ impl Encoder<'_> {
         for (name, object) in std::mem::take(&mut self.nested) {
             let bytes = object.finish();
             let raw: &RawValue = serde_json::from_slice(&bytes).map_err(|e| {
-                let what = format!("`{name}` cannot be written as JSON: {e}");
+                let what = format!("`{name}` cannot be serialised as JSON: {e}");
                 Error::new(ErrorKind::InvalidRequest, what)
             })?;
             self.out.member(name, raw)?;
@@ -140,13 +140,13 @@ impl Encoder<'_> {
             if self.profile.supports_member(name) {
                 self.out.member(name, value)?;
             } else {
-                self.omissions.refuse(&format!("the member `{name}`"))?;
+                self.omissions.refuse(&format!("the field `{name}`"))?;
             }
         }
         Ok((self.out.finish(), self.omissions.into_warnings()))
     }
 
-    /// Whether a parameter that is set may be sent as it is.
+    /// Whether a set parameter may be sent unchanged.
     fn check_supported(&mut self, param: Param) -> Result<bool, Error> {
         if !self.profile.supports_any_value(param) {
             self.omissions
@@ -156,7 +156,7 @@ impl Encoder<'_> {
         Ok(!self.overridden(self.profile.api_name(param)))
     }
 
-    /// Whether `extra` has a member of this name, which counts before the typed one.
+    /// Whether `extra` has a field with this name, which has precedence over the typed one.
     fn overridden(&self, name: &str) -> bool {
         let mut extra = self.request.extra.iter();
         extra.any(|(other, _)| Some(&**other) == name.split('.').next())
@@ -182,7 +182,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// Says a value in the server's own way; false if there is none for it.
+    /// Writes a value in the server's own form; returns false if it has none.
     fn renamed_value<T: Serialize>(&mut self, param: Param, value: &T) -> Result<bool, Error> {
         if !self.profile.renamed_values.iter().any(|s| s.param == param) {
             return Ok(false);
@@ -205,7 +205,7 @@ impl Encoder<'_> {
 
 impl ParamVisitor for Encoder<'_> {
     fn param<T: Serialize>(&mut self, param: Param, value: &T) -> Result<(), Error> {
-        // Part of `stream_options`, written with the fixed members.
+        // Part of `stream_options`, written with the fixed fields.
         if param == Param::IncludeUsage && self.profile.supports(param) {
             let always = self.profile.stream_usage == StreamUsage::Always;
             if always && self.request.include_usage == Some(false) {
@@ -234,7 +234,7 @@ struct Prediction<'a> {
     content: &'a str,
 }
 
-/// Enough for most requests, so that the body is not moved while it grows.
+/// Sufficient for most requests, so that the body is not moved while it grows.
 fn estimate(request: &ChatRequest) -> usize {
     let text = |message: &Message| {
         message
@@ -251,9 +251,9 @@ fn estimate(request: &ChatRequest) -> usize {
         .fold(512, |sum, message| sum.saturating_add(text(message)))
 }
 
-// Tool choice and the form of the answer, as they are on the wire.
+// Tool choice and response format.
 
-/// A choice, and the server's word for "at least one".
+/// A tool choice, and the server's value for "at least one".
 pub(super) struct EncodedToolChoice<'a>(pub(super) &'a ToolChoice, pub(super) &'static str);
 
 impl Serialize for EncodedToolChoice<'_> {
@@ -313,7 +313,7 @@ impl Serialize for EncodedFormat<'_> {
     }
 }
 
-// A message as it is on the wire.
+// Encoding of a message.
 
 #[derive(Default)]
 pub(super) struct EncodedMessage<'a> {
@@ -326,7 +326,7 @@ pub(super) struct EncodedMessage<'a> {
     pub(super) tool_call_id: Option<&'a str>,
     pub(super) details: Vec<&'a Json>,
     pub(super) extra_content: Option<&'a RawValue>,
-    /// Members without a place in the model, as they came.
+    /// Unknown fields, unchanged.
     pub(super) others: Vec<(String, Json)>,
 }
 
@@ -334,7 +334,7 @@ pub(super) struct EncodedMessage<'a> {
 pub(super) enum Content<'a> {
     #[default]
     None,
-    /// A single part that is text: what most messages have.
+    /// A single text part, the usual case.
     Text(Cow<'a, str>),
     Parts(Vec<EncodedPart<'a>>),
 }
@@ -347,8 +347,8 @@ impl<'a> EncodedMessage<'a> {
         }
     }
 
-    /// A block that came with an answer: the message's `extra_content` (Gemini), members without a place in the model, or
-    /// else one of its `reasoning_details`.
+    /// Adds a block of an earlier response: the message's `extra_content` (Gemini), unknown fields, or else one of
+    /// its `reasoning_details`.
     pub(super) fn provider_block(&mut self, block: &'a Json) {
         #[derive(Deserialize)]
         struct Extra<'a> {
@@ -383,7 +383,7 @@ impl<'a> EncodedMessage<'a> {
             "tool_calls" => self
                 .tool_calls
                 .extend(list().into_iter().map(EncodedCall::Raw)),
-            // OpenAI takes its own sound back by its id alone.
+            // OpenAI accepts its own audio only by its id.
             "audio" => {
                 let id = value.decode::<Reference>().ok();
                 let id = id.and_then(|id| Json::new(&id).ok());
@@ -404,7 +404,7 @@ impl<'a> EncodedMessage<'a> {
             && self.others.is_empty()
     }
 
-    /// Without any reasoning, `text` is in its place.
+    /// Sets `text` as reasoning if there is none.
     pub(super) fn require_reasoning(&mut self, name: &'static str, text: &'static str) {
         let texts = &mut self.reasoning.get_or_insert((name, Vec::new())).1;
         if texts.iter().all(|text| text.is_empty()) {
@@ -412,7 +412,7 @@ impl<'a> EncodedMessage<'a> {
         }
     }
 
-    /// Takes the pictures, sounds and documents out of the content.
+    /// Removes images, audio and documents from the content.
     pub(super) fn take_media(&mut self) -> Vec<EncodedPart<'a>> {
         let Content::Parts(parts) = &mut self.content else {
             return Vec::new();
@@ -426,7 +426,7 @@ impl<'a> EncodedMessage<'a> {
         media
     }
 
-    /// Adds a further message of the same role to this one.
+    /// Appends another message of the same role to this one.
     pub(super) fn join(&mut self, other: EncodedMessage<'a>) {
         match (&mut self.content, other.content) {
             (_, Content::None) => {}
@@ -452,7 +452,7 @@ impl<'a> EncodedMessage<'a> {
         }
     }
 
-    /// `never_null`: the server wants a text even beside calls.
+    /// `never_null`: the server requires a text even with calls.
     pub(super) fn write(&self, object: &mut ObjectWriter, never_null: bool) -> Result<(), Error> {
         object.text("role", self.role);
         match &self.content {
@@ -493,7 +493,7 @@ impl<'a> EncodedMessage<'a> {
         Ok(())
     }
 
-    /// Without calls, a refusal or sound a turn of the model needs a text, possibly empty.
+    /// Without calls, a refusal or audio, an assistant message needs a text, which may be empty.
     fn may_lack_content(&self) -> bool {
         self.role == "assistant"
             && (!self.tool_calls.is_empty() || self.refusal.is_some() || !self.others.is_empty())
@@ -513,7 +513,7 @@ impl<'a> Content<'a> {
         };
     }
 
-    /// Makes several texts one. With anything else among them the list stays.
+    /// Joins several texts. A list with other content stays a list.
     pub(super) fn join_texts(&mut self, separator: &str) {
         let Content::Parts(parts) = self else {
             return;

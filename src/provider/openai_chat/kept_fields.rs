@@ -1,4 +1,4 @@
-//! What of a message has no place in the model: kept as opaque parts in the wire's own words, `{"message": {"images": ..}}`.
+//! Unknown content of a message, kept as provider blocks in the API's own format: `{"message": {"images": ..}}`.
 
 use crate::{
     Error, Json,
@@ -15,7 +15,7 @@ use crate::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::collections::BTreeMap;
 
-/// Members and parts without a place. In a stream they come in pieces, which are put together.
+/// Unknown fields and parts. In a stream they arrive as deltas, which are assembled.
 #[derive(Debug, Default)]
 pub(super) struct KeptFields(Vec<Entry>);
 
@@ -26,23 +26,23 @@ struct Entry {
     value: PartialJson,
 }
 
-/// Which pieces belong together.
+/// Which deltas belong together.
 #[derive(Debug, PartialEq, Eq)]
 enum KeptKind {
-    /// A member of the message.
+    /// A field of the message.
     Member(String),
-    /// A part of its content; each comes whole.
+    /// A part of its content; each is complete.
     Part,
-    /// What a known part of the content has beside its text.
+    /// The unknown fields of a known part of the content.
     Rest,
     /// A tool call, by its index and id.
     Call(Option<u64>, Option<String>),
 }
 
-/// A value as it comes.
+/// A value that is being assembled.
 #[derive(Debug)]
 enum PartialJson {
-    /// In one piece, as it is spelled.
+    /// A single value, as text.
     Complete(Json),
     /// A text, with its escapes and without quotation marks.
     Text(String),
@@ -51,12 +51,12 @@ enum PartialJson {
     Object(Vec<(String, PartialJson)>),
 }
 
-/// The members or elements of a value with which those of a further piece are compared.
+/// The fields or elements of a value that are compared with those of a further delta.
 const MAX_COMPARED: usize = 64;
-/// Below this level a further piece replaces the one before.
+/// Below this level a further delta replaces the earlier one.
 const MAX_MERGE_DEPTH: u32 = 8;
 
-/// Members whose text comes whole in each piece: it is replaced rather than continued.
+/// Fields whose text is complete in each delta: it is replaced instead of continued.
 const REPLACED_FIELDS: [&str; 12] = [
     "id",
     "type",
@@ -73,7 +73,7 @@ const REPLACED_FIELDS: [&str; 12] = [
 ];
 
 impl KeptFields {
-    /// A member of a message, or more of one.
+    /// Adds a field of a message, or a delta of one.
     pub(super) fn member(
         &mut self,
         choice: u32,
@@ -91,7 +91,7 @@ impl KeptFields {
         )
     }
 
-    /// A part of the content. `is_rest`: its text is known, and only what stands beside that has no place.
+    /// Adds a part of the content. `is_rest`: its text is known, and only its other fields are unknown.
     pub(super) fn part(
         &mut self,
         choice: u32,
@@ -116,7 +116,7 @@ impl KeptFields {
         self.push(choice, what, raw, out)
     }
 
-    /// A call of a type that has no place, or more of one.
+    /// Adds a call of an unknown type, or a delta of one.
     pub(super) fn call(
         &mut self,
         choice: u32,
@@ -143,7 +143,7 @@ impl KeptFields {
         let found = own.find(|entry| match &entry.kind {
             KeptKind::Call(own_index, own_id) => match (id, own_id) {
                 (Some(id), Some(own)) => id == own,
-                // Without either it is the last one.
+                // Without both it is the last one.
                 _ => index.is_none() || index == *own_index,
             },
             _ => false,
@@ -151,7 +151,7 @@ impl KeptFields {
         found.map(|entry| &entry.kind)
     }
 
-    /// A whole replaces the pieces that came before it.
+    /// A complete value replaces its earlier deltas.
     fn add(
         &mut self,
         choice: u32,
@@ -199,7 +199,7 @@ impl KeptFields {
         Ok(())
     }
 
-    /// Hands them over, in the order in which they began, from `first_part` on.
+    /// Adds them to the response, in the order of their start, from `first_part` on.
     pub(super) fn finish(
         &mut self,
         provider: &str,
@@ -215,9 +215,9 @@ impl KeptFields {
     }
 }
 
-/// What a server takes back as a member of its own message, beside parts of the content and sound by its id: calls as they
-/// came, pictures (OpenRouter), and reasoning that is signed or encrypted (LiteLLM, Copilot). Many servers refuse a message
-/// with any other member.
+/// Fields that a server accepts in its own messages, in addition to content parts and audio by its id: calls
+/// unchanged, images (OpenRouter), and signed or encrypted reasoning (LiteLLM, Copilot). Many servers refuse a
+/// message with any other field.
 const ACCEPTED_BACK: [&str; 4] = [
     "tool_calls",
     "images",
@@ -225,7 +225,7 @@ const ACCEPTED_BACK: [&str; 4] = [
     "reasoning_opaque",
 ];
 
-/// The member of the message that an opaque part holds, if it does not go back to the server.
+/// The field in a provider block, if it is not sent back to the server.
 pub(super) fn dropped_field(block: &Json) -> Option<String> {
     let outer = JsonObject::read(block.as_str())?;
     let mut names = outer.iter().map(|(name, _)| name);
@@ -244,7 +244,7 @@ pub(super) fn dropped_field(block: &Json) -> Option<String> {
 }
 
 impl PartialJson {
-    /// Takes a value apart, as far as pieces can follow.
+    /// Parses a value as far as deltas can follow.
     fn open(text: &str, nodes: &mut usize) -> PartialJson {
         let whole = || PartialJson::Complete(Json::part(text));
         let mut reader = Reader::new(text);
@@ -272,7 +272,7 @@ impl PartialJson {
         }
     }
 
-    /// More of a value: texts and lists go on, objects member by member, anything else is replaced.
+    /// Adds a delta: texts and lists are continued, objects field by field, any other value is replaced.
     fn extend(&mut self, more: &str, is_fixed: bool, depth: u32, nodes: &mut usize) {
         let first = more.as_bytes().first().copied().unwrap_or(b'n');
         if first == b'n' {
@@ -312,14 +312,14 @@ impl PartialJson {
                     }
                     Ok(())
                 });
-                debug_assert!(read.is_ok(), "it was read before");
+                debug_assert!(read.is_ok(), "it was parsed before");
             }
             _ => *self = PartialJson::Complete(Json::part(more)),
         }
     }
 }
 
-/// What stands between a text's quotation marks.
+/// The content between a text's quotation marks.
 fn string_content(text: &str) -> Option<&str> {
     text.strip_prefix('"')?.strip_suffix('"')
 }
@@ -380,27 +380,27 @@ impl Serialize for Block<'_> {
     }
 }
 
-// `reasoning_details` (OpenRouter and its like): opaque pieces that must go back as they came.
+// `reasoning_details` (OpenRouter and others): opaque objects that must be sent back unchanged.
 
-/// The details of an answer. In a stream one detail comes in pieces that repeat its type and index.
+/// The details of a response. In a stream one detail arrives as deltas that repeat its type and index.
 #[derive(Debug, Default)]
 pub(super) struct Details {
     open: Vec<Detail>,
-    /// Where the last one of each choice stands.
+    /// The index of the last detail of each choice.
     last: BTreeMap<u32, usize>,
-    /// Where the `extra_content` of each choice stands.
+    /// The index of each choice's `extra_content`.
     extra: BTreeMap<u32, usize>,
 }
 
 #[derive(Debug)]
 struct Detail {
     choice: u32,
-    /// As it came, while it is in one piece.
+    /// Unchanged, while there is only one delta.
     whole: Option<Json>,
     members: DetailsFields,
 }
 
-/// A detail's members in the order in which they first came.
+/// A detail's fields in the order of their first occurrence.
 #[derive(Debug, Default)]
 struct DetailsFields(Vec<(String, Member)>);
 
@@ -410,14 +410,14 @@ enum Member {
     Text(String),
 }
 
-/// Members whose text comes in pieces.
+/// Fields whose text arrives in deltas.
 const GROWING: [&str; 4] = ["text", "summary", "data", "signature"];
 
-/// What has more members is no detail that comes in pieces. Each member of a piece is looked for among those that are there.
+/// A detail with more fields has no deltas. Each field of a delta is searched among the existing ones.
 const MAX_FIELDS: usize = 64;
 
 impl Details {
-    /// Adds a piece and returns the text that a reader may see.
+    /// Adds a delta and returns its readable text.
     pub(super) fn add(
         &mut self,
         choice: u32,
@@ -449,7 +449,7 @@ impl Details {
         Ok(shown)
     }
 
-    /// Whether a detail has text that a reader may see.
+    /// Whether a detail has readable text.
     pub(super) fn has_text(&self) -> bool {
         let texts = ["text", "summary"];
         let mut all = self
@@ -459,7 +459,7 @@ impl Details {
         all.any(|text| text.is_some_and(|text| !text.is_empty()))
     }
 
-    /// The details of a choice come once more, all of them.
+    /// All details of a choice are repeated.
     pub(super) fn clear_choice(&mut self, choice: u32) {
         let extra = self.extra.get(&choice).copied();
         for (at, detail) in self.open.iter_mut().enumerate() {
@@ -502,7 +502,7 @@ impl Details {
         Ok(())
     }
 
-    /// A detail of few bytes takes many times as much by itself.
+    /// A short detail takes many times its size in memory.
     fn push(&mut self, detail: Detail, out: &mut ResponseBuilder) -> Result<usize, Error> {
         let members = detail.members.0.capacity();
         out.charge(
@@ -515,7 +515,7 @@ impl Details {
         Ok(at)
     }
 
-    /// Hands them over, in their order, from `first_part` on.
+    /// Adds them to the response, in order, from `first_part` on.
     pub(super) fn finish(
         &mut self,
         provider: &str,
@@ -588,7 +588,7 @@ impl<'de> ReadFields<'de> for DetailsFields {
                 b'"' if GROWING.contains(&name) => Member::Text(reader.string()?.into_owned()),
                 _ => Member::Raw(Json::part(reader.raw()?)),
             };
-            // A list that grows is there twice.
+            // A growing list needs twice its size.
             reader.charge(size_of::<(String, Member)>().saturating_mul(3))?;
             self.0.push((name.to_owned(), member));
             Ok(())

@@ -1,4 +1,4 @@
-//! Messages as a server's profile allows them.
+//! Encodes messages as a server's profile allows.
 
 use super::{
     ChatProfile, ForeignCalls, MediaPlacement, ReasoningReplay,
@@ -21,23 +21,23 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The text of a tool's message if all of the result is in the message of the user that follows.
+/// The text of a tool message whose result is completely in the following user message.
 const RESULT_FOLLOWS: &str = "The result is in the next message of the user.";
 
-/// Turns messages into those of the wire.
+/// Encodes messages.
 pub(super) struct Messages<'p, 'r, 'n> {
     profile: &'p ChatProfile,
     provider: &'p str,
     omissions: &'r mut UnsupportedParams<'n>,
-    /// The member that a turn with calls must have, and what stands there without reasoning.
+    /// The field that a message with calls must have, and its value without reasoning.
     required: Option<(&'static str, &'static str)>,
-    /// Whether the model takes content as one text alone.
+    /// Whether the model accepts only a single text as content.
     text_only: bool,
-    /// Whether calls of other models need a word in the place of a signature.
+    /// Whether calls of other models need a placeholder for a signature.
     signs_calls: bool,
 }
 
-/// The messages so far, and what is to follow the results of the last turn.
+/// The messages so far, and content that must follow the results of the last turn.
 #[derive(Default)]
 struct MessageList<'a> {
     messages: Vec<EncodedMessage<'a>>,
@@ -101,7 +101,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         Ok(())
     }
 
-    /// A message as one or more messages of the wire: each tool result is one of its own.
+    /// Encodes a message as one or more: each tool result is a separate message.
     fn message<'m>(
         &mut self,
         message: &'m Message,
@@ -167,7 +167,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         let provider = self.provider;
         self.omissions.warn(
             "opaque_left_out",
-            format!("the member `{name}` of an earlier answer was not sent back to `{provider}`"),
+            format!("the field `{name}` of an earlier response was not sent back to `{provider}`"),
         );
     }
 
@@ -178,7 +178,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         }
     }
 
-    /// What stands between several texts of a message that are sent as one.
+    /// The separator of texts that are joined.
     fn separator(&self, role: &str) -> Option<&'static str> {
         match role {
             "assistant" => Some(""),
@@ -228,7 +228,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         Ok(message)
     }
 
-    /// What of a message is to go into one of the user, behind a text that says where it is from.
+    /// The content of a message that must move to a user message, after a text that names its origin.
     fn relocated_media<'m>(
         &mut self,
         message: &mut EncodedMessage<'m>,
@@ -243,7 +243,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
             self.omissions.warn(
                 "media_moved",
                 format!(
-                    "`{}` takes media from the user alone: those of a message of role `{}` were sent in a message of the user after it",
+                    "`{}` accepts media only in user messages: those of a message with the role `{}` were moved to a user message after it",
                     self.provider, message.role
                 ),
             );
@@ -252,7 +252,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         media
     }
 
-    /// Instructions first, and after them no two messages of the same role in a row.
+    /// Moves system messages to the beginning, and joins adjacent messages of the same role.
     fn alternate<'m>(&mut self, messages: Vec<EncodedMessage<'m>>) -> Vec<EncodedMessage<'m>> {
         let mut joined: Vec<EncodedMessage<'m>> = Vec::with_capacity(messages.len());
         let is_instruction = |message: &EncodedMessage<'_>| message.role == "system";
@@ -262,7 +262,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
                 if joined.len() > instructions {
                     self.omissions.warn(
                         "system_moved",
-                        "instructions in the middle of the conversation were sent with those at its beginning",
+                        "system messages in the middle of the conversation were moved to its beginning",
                     );
                 }
                 joined.insert(instructions, message);
@@ -280,7 +280,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
 }
 
 impl MessageList<'_> {
-    /// Results of tools stand together behind their calls; what was taken out of them comes after the last.
+    /// Tool results directly follow their calls; content that was moved out of them follows the last one.
     fn append_relocated(&mut self) {
         if self.moved.is_empty() {
             return;
@@ -291,7 +291,7 @@ impl MessageList<'_> {
     }
 }
 
-/// Whether the request turns thinking off, by the parameter or by the server's own member for it.
+/// Whether the request disables reasoning, by the parameter or by the server's own field.
 fn thinking_is_off(profile: &ChatProfile, request: &ChatRequest) -> bool {
     let off = profile
         .renamed_values
@@ -313,7 +313,7 @@ fn thinking_is_off(profile: &ChatProfile, request: &ChatRequest) -> bool {
     request.disable_reasoning == Some(true) || request.extra.iter().any(is_said)
 }
 
-// Parts of a message as they are on the wire.
+// Encoding of message parts.
 
 /// An element of `content`.
 pub(super) enum EncodedPart<'a> {
@@ -324,12 +324,12 @@ pub(super) enum EncodedPart<'a> {
     FileId(&'a str),
     /// Mistral.
     Thinking(&'a str),
-    /// Of a type without a place, as it came.
+    /// A part of an unknown type, unchanged.
     Raw(Json),
 }
 
 impl<'a> EncodedPart<'a> {
-    /// A part that has a place on this wire.
+    /// Encodes a part that the API supports.
     pub(super) fn new(part: &'a ContentPart, provider: &str) -> Result<Self, Error> {
         let what = match part {
             ContentPart::Text { text, .. } => return Ok(EncodedPart::Text(text.into())),
@@ -357,9 +357,9 @@ impl<'a> EncodedPart<'a> {
                     return Ok(EncodedPart::FileData(data, name.as_deref()));
                 }
                 Media::File { id } => return Ok(EncodedPart::FileId(id)),
-                Media::Url { .. } => "a document by its address",
+                Media::Url { .. } => "a document by its URL",
             },
-            ContentPart::Audio { .. } => "sound that is not inline",
+            ContentPart::Audio { .. } => "audio that is not inline",
             ContentPart::Video { .. } => "a video",
             _ => "this part of a message",
         };
@@ -371,7 +371,7 @@ impl<'a> EncodedPart<'a> {
 }
 
 impl EncodedPart<'_> {
-    /// Whether it is a picture, sound or a document.
+    /// Whether it is an image, audio or a document.
     pub(super) fn is_media(&self) -> bool {
         match self {
             EncodedPart::ImageUrl(..)
@@ -462,7 +462,7 @@ impl Serialize for EncodedPart<'_> {
     }
 }
 
-/// What Gemini 3 takes in the place of the signature of a call that it did not make itself.
+/// Gemini 3 accepts this placeholder for the signature of a call of another model.
 const UNSIGNED_CALL_SIGNATURE: &str =
     r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
 
@@ -474,12 +474,12 @@ pub(super) enum EncodedCall<'a> {
         arguments: Cow<'a, str>,
         extra_content: Option<&'a RawValue>,
     },
-    /// Of another type, as it came.
+    /// A call of another type, unchanged.
     Raw(Json),
 }
 
 impl<'a> EncodedCall<'a> {
-    /// A call with what `provider` wants back with it; another provider's data stays here.
+    /// Encodes a call with the data that `provider` requires; another provider's data is dropped.
     pub(super) fn new(
         call: &'a ToolCall,
         provider: &str,
@@ -499,7 +499,7 @@ impl<'a> EncodedCall<'a> {
 }
 
 impl EncodedCall<'_> {
-    /// Gives the first of a turn's calls a word in the place of a signature, unless one of them has its own.
+    /// Adds a placeholder signature to the first of a turn's calls, unless one of them has a signature.
     pub(super) fn sign_first(calls: &mut [Self]) {
         let is_unsigned = |call: &Self| match call {
             EncodedCall::Function { extra_content, .. } => extra_content.is_none(),

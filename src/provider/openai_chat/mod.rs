@@ -1,7 +1,7 @@
-//! The wire that everybody knows: OpenAI chat completions, in the dialects of many servers.
+//! OpenAI's chat completions API, in the dialects of many servers.
 //!
-//! [`OpenAiChat`] is the wire, a [`ChatProfile`] what one server does differently. Decoding is the same for all of them: it
-//! reads every variant that any server is known to send, whatever the profile.
+//! [`OpenAiChat`] is the API, a [`ChatProfile`] has the differences of one server. Decoding is the same for all: it
+//! accepts every known variant, whatever the profile.
 
 mod decode;
 mod encode;
@@ -36,7 +36,7 @@ use http::{HeaderValue, Request, Uri, header, response};
 
 pub use profiles::CEREBRAS;
 
-/// A server that speaks OpenAI chat.
+/// A server with OpenAI's chat API.
 #[derive(Clone, Debug)]
 pub struct OpenAiChat {
     profile: ChatProfile,
@@ -44,7 +44,7 @@ pub struct OpenAiChat {
     chat: Uri,
 }
 
-/// The options that only the builder of OpenAI chat has.
+/// The options that only this provider's builder has.
 #[derive(Clone, Debug)]
 pub struct OpenAiChatOptions {
     profile: ChatProfile,
@@ -61,8 +61,8 @@ impl Default for OpenAiChatOptions {
 }
 
 impl OpenAiChat {
-    /// OpenAI with a key. Every other server that has a profile has a constructor of its own: [`groq`](Self::groq),
-    /// [`azure`](Self::azure), [`vllm`](Self::vllm).
+    /// Creates a provider for OpenAI, with a key. Every other server with a profile has its own constructor:
+    /// [`groq`](Self::groq), [`azure`](Self::azure), [`vllm`](Self::vllm).
     ///
     /// ```
     /// # use unifiedai::provider::OpenAiChat;
@@ -71,12 +71,12 @@ impl OpenAiChat {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().api_key(key)?.build()
     }
 
-    /// OpenAI, or the server of another [`profile`](ProviderBuilder::profile), with options.
+    /// Creates a builder for OpenAI, or for the server of another [`profile`](ProviderBuilder::profile).
     ///
     /// ```
     /// use unifiedai::provider::{OpenAiChat, openai_chat::profiles};
@@ -93,7 +93,8 @@ impl OpenAiChat {
         ProviderBuilder::new()
     }
 
-    /// Any server at `base_url`, asked only for what every server can do. A key is optional.
+    /// Creates a builder for any server at `base_url`; it supports the parameters that every server has. A key is
+    /// optional.
     ///
     /// ```
     /// # use unifiedai::provider::OpenAiChat;
@@ -110,13 +111,13 @@ impl OpenAiChat {
         Self::builder().profile(profile).base_url(base_url)
     }
 
-    /// What this server does differently.
+    /// The differences of this server.
     #[must_use]
     pub fn profile(&self) -> &ChatProfile {
         &self.profile
     }
 
-    /// Where it is.
+    /// The base URL.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         self.core.base_url()
@@ -124,15 +125,15 @@ impl OpenAiChat {
 }
 
 impl ProviderBuilder<OpenAiChat> {
-    /// The server, as a profile of [`profiles`] or of the program's own.
+    /// Sets the server: a profile of [`profiles`] or the program's own.
     #[must_use]
     pub fn profile(mut self, profile: ChatProfile) -> Self {
         self.options.profile = profile;
         self
     }
 
-    /// What the address leaves open: an account, a resource, a region. Letters, digits, `.`, `_` and `-`. The names in braces of
-    /// a [`base_url`](ProviderBuilder::base_url) are replaced, too.
+    /// Sets a parameter of the URL: an account, a resource, a region. Letters, digits, `.`, `_` and `-`. Parameters
+    /// in braces in a [`base_url`](ProviderBuilder::base_url) are replaced too.
     #[must_use]
     pub fn url_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.url_params.push((name.into(), value.into()));
@@ -256,7 +257,7 @@ impl Provider for OpenAiChat {
         if !self.profile.models {
             return Err(super::unsupported(self.name(), "describe one model"));
         }
-        // A slash is part of many ids and of the path they are asked under (`org/name`).
+        // Many ids contain a slash, which is also in the path of their request (`org/name`).
         let path: Option<Vec<String>> = id.split('/').map(encode_segment).collect();
         let path = path.ok_or_else(|| {
             Error::new(
@@ -295,7 +296,7 @@ pub(super) fn answer_decoder(name: &str, reasoning_apart: bool) -> Box<dyn ChatD
 }
 
 impl OpenAiChat {
-    /// Some servers tell a context overflow only by a fixed sentence.
+    /// Some servers report a context overflow only by a fixed sentence.
     fn recognise_overflow(&self, error: Error, body: &Bytes) -> Error {
         let is_open = matches!(
             error.kind(),
@@ -319,7 +320,7 @@ impl OpenAiChat {
     }
 }
 
-/// Whether one answer is asked for. A number in `extra` counts before the typed one, as it does in the request.
+/// Whether one choice is requested. A number in `extra` has precedence over the typed one, as in the request.
 fn expects_one_choice(request: &ChatRequest) -> bool {
     let in_extra = request.extra.iter().rev().find(|(name, _)| name == "n");
     let count = match in_extra {
@@ -329,108 +330,110 @@ fn expects_one_choice(request: &ChatRequest) -> bool {
     count.unwrap_or(1) <= 1
 }
 
-// What differs between the servers that speak OpenAI chat, as data.
+// The differences between servers with OpenAI's chat API.
 
-/// One server's dialect of OpenAI chat. A new server is a new value of this type and a test.
+/// One server's dialect of OpenAI's chat API. A new server needs a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ChatProfile {
     /// A short name, such as `cerebras`; also the prefix in `cerebras.gpt-oss-120b`.
     pub name: &'static str,
-    /// Where it is, version path included; empty for servers without a fixed place. A name in braces stands for what
-    /// differs between accounts and is given with [`url_param`](crate::provider::ProviderBuilder::url_param).
+    /// The base URL, including the version; empty for servers without a fixed one. A name in braces is a parameter
+    /// that differs between accounts and is set with [`url_param`](crate::provider::ProviderBuilder::url_param).
     pub base_url: &'static str,
-    /// What is added to every URL as its query.
+    /// The query of every URL.
     pub query: &'static [(&'static str, &'static str)],
-    /// The environment variable with the key.
+    /// The environment variable of the key.
     pub key_env: &'static str,
-    /// Where the key goes.
+    /// How the key is sent.
     pub auth: AuthStyle,
     /// Whether it works without a key (local servers).
     pub key_optional: bool,
-    /// The parameters it takes, in groups, under OpenAI's names unless `renamed` says otherwise.
+    /// The supported parameters, in groups, under OpenAI's names unless `renamed` has another.
     pub params: &'static [&'static [Param]],
-    /// Parameters that it calls by another name. A dot leads into an object: `reasoning.effort`.
+    /// Parameters with another name. A dot leads into an object: `reasoning.effort`.
     pub renamed: &'static [(Param, &'static str)],
-    /// Values of parameters that it wants said in another way.
+    /// Parameter values with another form.
     pub renamed_values: &'static [ValueNaming],
-    /// Which further members it takes; `None` for any.
+    /// The additional fields that it accepts; `None` for any.
     pub extra: Option<&'static [&'static str]>,
-    /// How a stream comes to have usage.
+    /// How a stream gets its usage.
     pub stream_usage: StreamUsage,
-    /// Whether it counts reasoning in the total alone, and neither in the completion nor, always, by itself.
+    /// Whether it counts reasoning only in the total, not in the completion and not always separately.
     pub reasoning_apart: bool,
-    /// Which forms of structured output it has.
+    /// The supported forms of structured output.
     pub structured: StructuredOutput,
-    /// Which part of JSON Schema it takes, in answers and in tools.
+    /// The supported part of JSON Schema, in responses and in tools.
     pub schemas: Dialects,
-    /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
+    /// The form of a tool-call id. Ids of other providers that do not fit are replaced, in the call and in its
+    /// result.
     pub call_id: IdFormat,
-    /// Whether it refuses a history in which a tool call has no result.
+    /// Whether it refuses a history with a call that has no result.
     pub results_wanted: bool,
-    /// The form of a function's name.
+    /// The form of a function name.
     pub tool_name: IdFormat,
-    /// How reasoning of earlier turns goes back.
+    /// How reasoning of earlier turns is sent back.
     pub reasoning: ReasoningReplay,
-    /// How calls of other models go to the server.
+    /// How calls of other models are sent.
     pub foreign_calls: ForeignCalls,
-    /// What a turn of the assistant with calls has in the member of its reasoning if it has none. With thinking on, the server
-    /// refuses such a turn without the member; `None` where it does not.
+    /// The reasoning of an assistant message with calls that has none. With reasoning enabled, the server refuses
+    /// such a message without the field; `None` for servers that accept it.
     pub required_reasoning: Option<&'static str>,
-    /// Beginnings of the names of models that take content as one text alone, `""` beside calls: an empty beginning stands for
-    /// all models.
+    /// Prefixes of the models that accept content only as a single text, `""` with calls. An empty prefix means all
+    /// models.
     pub text_only: &'static [&'static str],
-    /// Whether user and assistant must take turns, with all instructions before them. Neighbours of one role are joined.
+    /// Whether user and assistant messages must alternate, after all system messages. Adjacent messages of one role
+    /// are joined.
     pub alternating_roles: bool,
-    /// Which messages may have pictures, sound and documents.
+    /// Which messages may have images, audio and documents.
     pub media: MediaPlacement,
-    /// How large pictures, sound and documents may be.
+    /// Maximum sizes of images, audio and documents.
     pub media_limits: &'static [MediaLimit],
-    /// Whether the role `developer` is known; elsewhere it becomes `system`.
+    /// Whether the role `developer` is supported; otherwise it becomes `system`.
     pub developer_role: bool,
     /// Whether a message may have a `name`.
     pub message_name: bool,
-    /// Whether an assistant's message may have a `refusal`; elsewhere it becomes text.
+    /// Whether an assistant message may have a `refusal`; otherwise it becomes text.
     pub message_refusal: bool,
-    /// Its word for "call at least one tool".
+    /// Its value for "call at least one tool".
     pub tool_choice_required: &'static str,
     /// Whether every stream ends with `[DONE]`.
     pub end_marker: EndMarker,
-    /// Whether it closes the connection after a stream although it announces to keep it. A stream is then asked for with
-    /// `connection: close`, so that no later request goes out on a connection that is about to end.
+    /// Whether it closes the connection after a stream although it announces keep-alive. Streams are then requested
+    /// with `connection: close`, so that no later request is sent on a connection that is about to close.
     pub closes_after_stream: bool,
-    /// How its message begins where it tells a context overflow in no other way.
+    /// Beginnings of messages that are the only sign of a context overflow.
     pub context_overflow: &'static [&'static str],
-    /// Makers whose names begin its own names of models, before a dot (`openai.gpt-oss-120b`). A client's routing by names
-    /// leaves such a name as it is.
+    /// Vendors whose names begin the server's own model names, before a dot (`openai.gpt-oss-120b`). A client's
+    /// routing leaves such a name unchanged.
     pub vendors: &'static [&'static str],
-    /// Whether its operator names its models, so that a name that begins with a maker's (`anthropic.claude`) may be one of them.
-    /// A client's routing asks which is meant.
+    /// Whether its operator chooses the names of models, so that a name with a vendor's prefix (`anthropic.claude`)
+    /// may be one of them. A client's routing refuses such a name as ambiguous.
     pub free_names: bool,
     /// Its batches; `None` if it has none.
     pub batches: Option<&'static BatchProfile>,
     /// Whether it lists its models, at `/models`.
     pub models: bool,
-    /// The path of the cheapest answer it gives.
+    /// The path of its cheapest request.
     pub check_path: &'static str,
 }
 
-/// A value of a parameter that a server wants said in another way.
+/// A parameter value with another form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ValueNaming {
     /// The parameter.
     pub param: Param,
-    /// Its value, as JSON.
+    /// The value, as JSON.
     pub value: &'static str,
-    /// The member that is sent instead. A dot leads into an object.
+    /// The field that is sent instead. A dot leads into an object.
     pub name: &'static str,
-    /// That member's value, as JSON.
+    /// The value of that field, as JSON.
     pub api_value: &'static str,
 }
 
 impl ValueNaming {
-    /// `value` of `param` is said as `name: wire`.
+    /// Encodes `value` of `param` as `name: wire`.
     #[must_use]
     pub const fn new(
         param: Param,
@@ -447,63 +450,64 @@ impl ValueNaming {
     }
 }
 
-/// How a stream comes to have usage.
+/// How a stream gets its usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamUsage {
-    /// By `stream_options: {include_usage: true}`, which is sent unless the request says no.
+    /// With `stream_options: {include_usage: true}`, which is sent unless the request disables it.
     Requested,
-    /// By the same option, which is sent only if the request asks for usage: some models behind the server refuse it.
+    /// With the same option, which is sent only if the request asks for usage, because some models of the server
+    /// refuse it.
     OnRequest,
-    /// By itself; the option is not sent, because some servers refuse it.
+    /// Always; the option is not sent, because some servers refuse it.
     Always,
-    /// Nobody knows; asking for it is refused.
+    /// Unknown; requesting it is refused.
     Unknown,
 }
 
-/// Which forms of structured output a server has.
+/// The supported forms of structured output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StructuredOutput {
     /// Any JSON object.
     Object,
-    /// JSON that follows a schema, too.
+    /// Also JSON that matches a schema.
     Schema,
 }
 
-/// How reasoning of earlier turns goes back to the server.
+/// How reasoning of earlier turns is sent back to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReasoningReplay {
     /// Not at all: the server refuses or ignores it.
     Never,
-    /// In this member of the message.
+    /// In this field of the message.
     Field(&'static str),
-    /// As `reasoning_details`, unchanged; without any, as `reasoning`.
+    /// As `reasoning_details`, unchanged; without details, as `reasoning`.
     Details,
     /// As a part of type `thinking` in the content (Mistral).
     Thinking,
 }
 
-/// How calls of other models go to a server.
+/// How calls of other models are sent to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForeignCalls {
-    /// As they are.
+    /// Unchanged.
     Plain,
-    /// As Gemini 3 takes them: the first call of a turn without signatures has a word in the place of one, in
-    /// `extra_content.google.thought_signature`. Earlier models, which the server tells by their names, take calls as they
-    /// are. Source: Google's guide to thought signatures.
+    /// In the form of Gemini 3: the first call of a turn without signatures has a placeholder in
+    /// `extra_content.google.thought_signature`. Earlier models, recognised by their names, get calls unchanged.
+    /// Source: Google's guide to thought signatures.
     SignedForGemini,
 }
 
-/// Which messages may have pictures, sound and documents.
+/// Which messages may have images, audio and documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MediaPlacement {
-    /// Any, those of tools and of the assistant among them.
+    /// All messages, including those of tools and of the assistant.
     AnyMessage,
-    /// Those of the user alone. Media of others are moved to a message of the user behind them.
+    /// Only user messages. Media of other messages are moved to a user message after them.
     UserMessages,
 }
 
@@ -511,18 +515,18 @@ pub enum MediaPlacement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndMarker {
-    /// With `[DONE]`, and only that ends it: text or an error may follow a finish reason.
+    /// With `[DONE]`, which alone ends it: text or an error may follow a finish reason.
     Required,
-    /// With `[DONE]`. Where it is missing after a finish reason, a warning says so.
+    /// With `[DONE]`. If it is missing after a finish reason, a warning says so.
     Always,
-    /// Without: the end after a finish reason is the end (Cerebras).
+    /// Without `[DONE]`: it ends after a finish reason (Cerebras).
     Never,
-    /// One way or the other, by model or upstream.
+    /// With or without `[DONE]`, depending on the model or upstream.
     Sometimes,
 }
 
 impl ChatProfile {
-    /// What all profiles start from: OpenAI's own names, the parameters that every server takes.
+    /// The base of all profiles: OpenAI's names, and the parameters that every server supports.
     pub const BASE: ChatProfile = ChatProfile {
         name: "openai-compatible",
         base_url: "",
@@ -562,7 +566,7 @@ impl ChatProfile {
         check_path: "/models",
     };
 
-    /// The parameters that every server takes.
+    /// The parameters that every server supports.
     pub const COMMON: &'static [Param] = &[
         Param::MaxTokens,
         Param::Temperature,
@@ -572,19 +576,19 @@ impl ChatProfile {
         Param::ToolChoice,
     ];
 
-    /// The form of a function's name at OpenAI and at those that took it over.
+    /// The form of a function name at OpenAI and its followers.
     pub const TOOL_NAME: IdFormat = IdFormat::new(1, 64).only("_-");
 
-    /// Penalties against repetition, in OpenAI's way.
+    /// OpenAI's penalties against repetition.
     pub const PENALTIES: &'static [Param] = &[Param::FrequencyPenalty, Param::PresencePenalty];
 
     /// Log probabilities.
     pub const LOGPROBS: &'static [Param] = &[Param::Logprobs, Param::TopLogprobs];
 
-    /// What the samplers of open models add.
+    /// The samplers of open models.
     pub const SAMPLERS: &'static [Param] = &[Param::TopK, Param::MinP, Param::RepetitionPenalty];
 
-    /// What OpenAI itself takes beyond what all take.
+    /// OpenAI's parameters in addition to the common ones.
     pub const OPENAI: &'static [Param] = &[
         Param::LogitBias,
         Param::N,
@@ -601,7 +605,7 @@ impl ChatProfile {
         Param::Prediction,
     ];
 
-    /// The name of a parameter on this server's wire.
+    /// The name of a parameter in this server's API.
     #[must_use]
     pub fn api_name(&self, param: Param) -> &'static str {
         if let Some((_, name)) = self.renamed.iter().find(|(other, _)| *other == param) {
@@ -613,7 +617,7 @@ impl ChatProfile {
         }
     }
 
-    /// Whether the server takes a parameter, maybe not every value of it.
+    /// Whether the server supports a parameter, perhaps not every value of it.
     #[must_use]
     pub fn supports(&self, param: Param) -> bool {
         match param {
@@ -629,7 +633,7 @@ impl ChatProfile {
         self.params.iter().any(|group| group.contains(&param))
     }
 
-    /// Whether a member of the request without a field of its own may be sent.
+    /// Whether an extra field of the request may be sent.
     pub(super) fn supports_member(&self, name: &str) -> bool {
         self.extra.is_none_or(|allowed| allowed.contains(&name))
     }

@@ -1,4 +1,4 @@
-//! Lists of models and embeddings, in OpenAI's shape.
+//! Lists of models and embeddings, in OpenAI's format.
 
 use crate::{
     EmbedRequest, Error, ErrorKind, Model, Usage,
@@ -17,7 +17,7 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// `{object: "list", data: [..]}`; Together sends the bare array.
+/// `{object: "list", data: [..]}`; Together sends the plain array.
 pub(in crate::provider) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     object! {
         struct Listed<'a> {
@@ -69,15 +69,15 @@ fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {
     Some(model)
 }
 
-/// An error with status 200, or something else altogether.
+/// An error with status 200, or an unexpected body.
 fn not_a_model(body: &Bytes) -> Error {
     match ErrorBody::parse(body) {
         Some(error) => errors::from_body(200, &error),
-        None => Error::new(ErrorKind::Protocol, "the answer is no list of models"),
+        None => Error::new(ErrorKind::Protocol, "the response is not a list of models"),
     }
 }
 
-// `/embeddings`, in OpenAI's shape.
+// `/embeddings`, in OpenAI's format.
 
 /// OpenAI's limit for one request.
 pub(super) const MAX_BATCH: usize = 2048;
@@ -99,7 +99,7 @@ pub(super) fn embed_body(
     Ok((body, warnings, texts.len()))
 }
 
-/// Vectors by their `index`; by their place where a server leaves it out.
+/// Vectors by their `index`, or by their position if a server omits it.
 pub(super) fn decode_embed(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     object! {
         struct EmbedResponse<'a> {
@@ -120,7 +120,7 @@ pub(super) fn decode_embed(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
             Some(_) => errors::from_event("", body),
             None => Error::new(
                 ErrorKind::Protocol,
-                "the answer has no `data`: these are no embeddings",
+                "the response has no embeddings: `data` is missing",
             ),
         });
     };
@@ -138,7 +138,7 @@ pub(super) fn decode_embed(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
             _ => {
                 return Err(wrong(
                     &format!("data[{position}].index"),
-                    "out of range or taken",
+                    "out of range or used twice",
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! One message of an answer, whole or in deltas.
+//! Decodes one message of a response, complete or as deltas.
 
 use super::{
     decode::OpenAiChatDecoder,
@@ -28,7 +28,7 @@ impl OpenAiChatDecoder {
             Content::Nothing => {}
             Content::Text(text) => self.text(choice, text, form, out)?,
             Content::Parts(parts) => self.parts(choice, &parts, form, out)?,
-            // Cloudflare's JSON mode gives an object where others have its text.
+            // Cloudflare's JSON mode sends an object where others send its text.
             Content::Value(raw) => match raw.text() {
                 Some(text) if text.starts_with('{') => {
                     self.text(choice, text.into(), form, out)?;
@@ -108,7 +108,7 @@ impl OpenAiChatDecoder {
         }
     }
 
-    /// Whether a text is to be handed out: it is no repetition, and no whole that differs from its deltas.
+    /// Whether a text must be emitted: it is neither a repetition nor a complete text that differs from its deltas.
     fn is_new(
         &self,
         choice: u32,
@@ -131,7 +131,7 @@ impl OpenAiChatDecoder {
         Ok(!differs)
     }
 
-    /// The parts of a content: texts, thoughts, and what has no place.
+    /// The parts of a content: texts, reasoning, and unknown ones.
     fn parts(
         &mut self,
         choice: u32,
@@ -178,7 +178,7 @@ impl OpenAiChatDecoder {
                 false => all.text.push_str(text),
             }
         }
-        // Mistral and Databricks: thoughts are again a list of parts.
+        // Mistral and Databricks: reasoning is a nested list of parts.
         for raw in [part.thinking, part.summary, part.reasoning] {
             let inner = thoughts(raw);
             is_known |= !inner.is_empty();
@@ -203,7 +203,7 @@ impl OpenAiChatDecoder {
         self.keep_part(choice, spelled.raw, is_known, form, out)
     }
 
-    /// A thought within a part. It has no further ones in it.
+    /// Reasoning within a part, which is not nested further.
     fn inner_thought(
         &mut self,
         choice: u32,
@@ -248,7 +248,7 @@ impl OpenAiChatDecoder {
         self.kept.part(choice, raw, is_rest, is_whole, out)
     }
 
-    /// Servers that use several names repeat themselves; the details then repeat all.
+    /// Servers that use several field names repeat the same reasoning; the details then repeat all.
     fn reasoning(
         &mut self,
         choice: u32,
@@ -304,7 +304,7 @@ impl OpenAiChatDecoder {
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
         let calls = &message.tool_calls.0;
-        // Without an index the place in a list of several says which call is meant.
+        // Without an index the position in a list of several identifies the call.
         let unnumbered = |call: &WithRawText<'_, ToolCall<'_>>| {
             call.value
                 .0
@@ -347,7 +347,7 @@ impl OpenAiChatDecoder {
                     out.tool_fragment(choice, call.fragment())?;
                     self.tool_data(choice, &call, out)?;
                 }
-                // In a whole answer every element is a call of its own, whatever its index and id say.
+                // In a single-body response every element is a separate call, whatever its index and id.
                 MessageForm::Complete => {
                     out.add_call(choice, call.fragment())?;
                     self.tool_data(choice, &call, out)?;
@@ -370,7 +370,7 @@ impl OpenAiChatDecoder {
         if by_place && form == MessageForm::Delta {
             out.tool_calls_interleave(choice)?;
         }
-        // The form before `tool_calls`. Snowflake fills it with empty texts.
+        // The older form of `tool_calls`. Snowflake fills it with empty texts.
         let old = message.function_call.0.as_ref();
         if let Some(function) = old.filter(|_| calls.is_empty()) {
             let arguments = function.arguments.arguments()?;
@@ -435,14 +435,14 @@ impl OpenAiChatDecoder {
     }
 }
 
-/// What a message is.
+/// The form of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MessageForm {
-    /// Of an answer that comes whole.
+    /// Of a single-body response.
     Complete,
-    /// What is new, in a stream.
+    /// The new content, in a stream.
     Delta,
-    /// All so far, in a stream: it may have come before.
+    /// All content so far, in a stream: it may repeat earlier content.
     Cumulative,
 }
 
@@ -455,7 +455,7 @@ struct Texts {
     refusal: String,
 }
 
-/// A piece of a call of a function.
+/// A fragment of a function call.
 struct Call<'a> {
     index: Option<u64>,
     id: Option<&'a str>,
@@ -470,7 +470,7 @@ impl Call<'_> {
     }
 }
 
-/// The thoughts in a member of a part: a text, a part, or a list of parts.
+/// The reasoning in a field of a part: a text, a part, or a list of parts.
 fn thoughts(raw: Raw<'_>) -> Vec<WithRawText<'_, Part<'_>>> {
     match raw.text().and_then(|text| text.bytes().next()) {
         None => Vec::new(),

@@ -1,4 +1,4 @@
-//! The answer as it is on the wire, whole and in chunks, with every member optional.
+//! The wire format of responses, as a single body and as chunks; every field is optional.
 
 use crate::{
     Usage,
@@ -59,7 +59,7 @@ object! {
         pub(super) message: Object<Message<'a>>,
         pub(super) finish_reason: Text<'a>,
         pub(super) native_finish_reason: Text<'a>,
-        /// Moonshot. Most servers send it beside the choices.
+        /// Moonshot. Most servers send it outside the choices.
         pub(super) usage: Raw<'a>,
         pub(super) logprobs: Raw<'a>,
         pub(super) reasoning_logprobs: Raw<'a>,
@@ -69,7 +69,7 @@ object! {
     }
 }
 
-/// A member that means nothing. It may differ from chunk to chunk.
+/// A field without meaning. It may differ from chunk to chunk.
 #[derive(Debug, Default)]
 pub(super) struct Padding;
 
@@ -128,14 +128,14 @@ fn is_list(reader: &mut Reader<'_>) -> Result<bool, JsonError> {
     Ok(reader.peek()? == b'[')
 }
 
-/// Whether there are members without a place that say something.
+/// Whether there are unknown fields with content.
 pub(super) fn has_unknown_fields(others: &UnknownFields<'_>) -> bool {
     others
         .iter()
         .any(|(_, raw)| !raw.text().is_none_or(is_blank))
 }
 
-/// Whether a value says nothing: null, false, zero, an empty text, or a list or object of nothing else.
+/// Whether a value is empty: null, false, zero, an empty text, or a list or object of empty values.
 pub(super) fn is_blank(json: &str) -> bool {
     fn blank(reader: &mut Reader<'_>) -> Result<bool, JsonError> {
         let mut all = true;
@@ -180,7 +180,7 @@ impl<'de: 'a, 'a> FieldReader<'de> for ToolCall<'a> {
 }
 
 impl ToolCall<'_> {
-    /// Whether it is of a type that is not a function's: `custom`, and what is to come.
+    /// Whether it is not a function call: `custom`, and future types.
     pub(super) fn is_not_function(&self) -> bool {
         let r#type = self.r#type.non_empty();
         let function = self.function.0.as_ref();
@@ -196,14 +196,14 @@ object! {
     }
 }
 
-/// Text, or a list of parts (Mistral), or nothing.
+/// Text, a list of parts (Mistral), or nothing.
 #[derive(Debug, Default)]
 pub(super) enum Content<'a> {
     #[default]
     Nothing,
     Text(Cow<'a, str>),
     Parts(Vec<WithRawText<'a, Part<'a>>>),
-    /// A value of another type, such as the object that Cloudflare's JSON mode gives.
+    /// A value of another type, such as the object that Cloudflare's JSON mode sends.
     Value(Raw<'a>),
 }
 
@@ -212,7 +212,7 @@ pub(super) enum Content<'a> {
 pub(super) struct Part<'a> {
     pub(super) r#type: Text<'a>,
     pub(super) text: Text<'a>,
-    /// Mistral: the parts of a `thinking` part. Elsewhere a text.
+    /// Mistral: the parts of a `thinking` part. Other servers: a text.
     pub(super) thinking: Raw<'a>,
     /// Databricks: the parts of a `reasoning` part.
     pub(super) summary: Raw<'a>,
@@ -240,7 +240,7 @@ impl<'de: 'a, 'a> FieldReader<'de> for Part<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// The text, unless it comes in parts.
+    /// The text, unless it is a list of parts.
     fn as_text(&self) -> Option<&str> {
         match self {
             Content::Nothing => Some(""),
@@ -255,7 +255,7 @@ impl<'a> Content<'a> {
 }
 
 impl Message<'_> {
-    /// The only text of a piece that has nothing else, and whether it is reasoning.
+    /// The only text of a message or delta without other content, and whether it is reasoning.
     pub(super) fn only_text(&self) -> Option<(&str, bool)> {
         let more = !self.reasoning_details.0.is_empty()
             || !self.tool_calls.0.is_empty()
@@ -328,7 +328,7 @@ object! {
     }
 }
 
-/// The log probabilities of a choice, of the text and (Cerebras) of the reasoning.
+/// The log probabilities of a choice: of the text and (Cerebras) of the reasoning.
 pub(super) fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
     if choice.logprobs.text().is_none() && choice.reasoning_logprobs.text().is_none() {
         return None;
@@ -349,7 +349,7 @@ pub(super) fn logprobs(choice: &Choice<'_>) -> Option<Logprobs> {
     })
 }
 
-/// They are read one by one: all of them would take several times their text.
+/// They are decoded one by one: all of them together would take several times their text.
 fn tokens(list: &List<Raw<'_>>) -> Vec<TokenLogprob> {
     let token = |token: &Raw<'_>| {
         let token: Token<'_> = token.read()?;
@@ -378,7 +378,7 @@ fn bytes(list: &List<Count>) -> Option<Vec<u8>> {
     (!list.0.is_empty()).then(|| list.0.iter().filter_map(byte).collect())
 }
 
-// Token counts and server times, under all the names that servers give them.
+// Token counts and server times, under all field names in use.
 
 object! {
     pub(super) struct Counts {
@@ -394,7 +394,7 @@ object! {
         cached_tokens: Count,
         /// Mistral.
         num_cached_tokens: Count,
-        /// Venice, Databricks, Doubleword, in Anthropic's words.
+        /// Venice, Databricks, Doubleword, with Anthropic's name.
         cache_read_input_tokens: Count,
         cache_creation_input_tokens: Count,
         /// Copilot.
@@ -443,18 +443,18 @@ object! {
     }
 }
 
-/// When tokens that the total has beyond prompt and completion are reasoning.
+/// When tokens of the total beyond prompt and completion count as reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeparateReasoning {
-    /// If the server says that it counted as many of reasoning.
+    /// If the server reports as many reasoning tokens.
     IfCounted,
-    /// Also if it does not say how many there were, because the answer has reasoning.
+    /// Also if it reports no number, because the response has reasoning.
     IfUncounted,
-    /// Also, because the server is known to count so.
+    /// Always, because the server is known to count this way.
     Always,
 }
 
-/// The counts, and the times that Groq puts beside them.
+/// The counts, and the times that Groq sends with them.
 pub(super) fn usage(
     counts: &Counts,
     raw: Raw<'_>,
@@ -512,10 +512,10 @@ pub(super) fn usage(
     (usage, timing)
 }
 
-/// The tokens of reasoning that are in the total and not in the completion.
+/// The reasoning tokens that are in the total but not in the completion.
 ///
-/// What is missing may have another reason: Mistral leaves sound out of the prompt, others what was cached. Where the server
-/// does not say how much of it is reasoning, each of those is a better explanation.
+/// A difference may have another reason: Mistral excludes audio from the prompt, others exclude cached tokens. If the
+/// server does not report how much of it is reasoning, those reasons are more likely.
 fn separate_reasoning(
     usage: &Usage,
     others: &[Option<u64>],
@@ -535,7 +535,7 @@ fn separate_reasoning(
     is_reasoning.then_some(missing)
 }
 
-/// No model thinks longer: a total that has more beyond its parts is none.
+/// No model reasons longer: a larger difference is an error of the total.
 const MAX_REASONING_TOKENS: u64 = 1 << 24;
 
 impl TimeInfo {

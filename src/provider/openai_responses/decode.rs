@@ -1,4 +1,4 @@
-//! From the wire to the assembler: whole responses, and the events of a stream.
+//! Decodes responses: single bodies, and the events of a stream.
 
 use super::{
     items::{Ended, Items},
@@ -21,11 +21,11 @@ use crate::{
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// Reads one answer.
+/// Decodes one response.
 #[derive(Debug)]
 pub(super) struct ResponsesDecoder {
     items: Items,
-    /// The terminal event came; nothing after it counts.
+    /// The terminal event was received; later events are ignored.
     over: bool,
 }
 
@@ -161,8 +161,8 @@ impl ResponsesDecoder {
         Ok(())
     }
 
-    /// A response as it stands at the end: what was not yet handed out of it, its counts, and why it ended. `status` counts
-    /// where it tells none itself.
+    /// Decodes a response object at the end: content that was not emitted yet, usage, and finish reason. `status`
+    /// applies if the object has none.
     fn response(
         &mut self,
         response: &Response<'_>,
@@ -276,7 +276,7 @@ impl ChatDecoder for ResponsesDecoder {
                 Some(_) => errors::from_event("", body),
                 None => Error::new(
                     ErrorKind::Protocol,
-                    "the answer has no `output`: this is no response",
+                    "the body is not a response object: it has no `output`",
                 ),
             });
         }
@@ -299,7 +299,7 @@ fn emit_start(response: &Response<'_>, out: &mut ResponseBuilder) {
     });
 }
 
-/// A failed response comes with HTTP 200, its reason in `error`.
+/// A failed response has HTTP status 200, and its reason in `error`.
 fn failed(response: &Response<'_>, data: &str) -> Error {
     match response.error.text() {
         Some(text) => errors::from_event("", ["{\"error\":", text, "}"].concat().as_bytes()),
@@ -311,7 +311,7 @@ fn failed(response: &Response<'_>, data: &str) -> Error {
     }
 }
 
-// The answer as it is on the wire, whole and in events, with every member optional.
+// The wire format of responses, as a single body and as events; every field is optional.
 
 const MAX_CONTENT_PARTS: usize = PARTS_PER_LIST as usize;
 
@@ -326,10 +326,10 @@ object! {
         pub(super) error: Raw<'a>,
         pub(super) incomplete_details: Object<Incomplete<'a>>,
         pub(super) output: Option<List<Raw<'a>>>,
-        /// All text of `output` once more; of some servers the only place of it.
+        /// All text of `output`; some servers send it only here.
         pub(super) output_text: Text<'a>,
         pub(super) usage: Raw<'a>,
-        /// xAI puts its `system_fingerprint` here.
+        /// xAI sends its `system_fingerprint` here.
         pub(super) metadata: Object<Metadata<'a>>,
     }
 }
@@ -374,7 +374,7 @@ object! {
 }
 
 object! {
-    /// An event of a stream.
+    /// A stream event.
     pub(super) struct Event<'a> {
         pub(super) r#type as "type": Text<'a>,
         pub(super) output_index: Count,
@@ -400,7 +400,7 @@ object! {
 }
 
 object! {
-    /// An event that brings what a command printed.
+    /// An event with a command's output.
     pub(super) struct ShellOutput<'a> {
         pub(super) delta: Object<Printed<'a>>,
     }
@@ -420,7 +420,7 @@ pub(super) struct RawPart<'a> {
 }
 
 impl<'a> RawPart<'a> {
-    /// One part. A bare string is a part of nothing but this text.
+    /// One part. A plain string is a part with only this text.
     pub(super) fn read(raw: Raw<'a>) -> Option<Self> {
         let text: Text<'a> = raw.read()?;
         let part = match text.0 {
@@ -433,10 +433,10 @@ impl<'a> RawPart<'a> {
         Some(RawPart { part, raw })
     }
 
-    /// The parts of a list; a bare string in its place is a list of one.
+    /// The parts of a list; a plain string instead of it is a list of one.
     ///
     /// # Errors
-    /// `too_large` if there are more parts than an item has room for.
+    /// `too_large` if there are more parts than an item may have.
     pub(super) fn list(raw: Raw<'a>) -> Result<Vec<Self>, Error> {
         match raw.text() {
             Some(text) if text.starts_with('[') => {
@@ -451,7 +451,7 @@ impl<'a> RawPart<'a> {
         }
     }
 
-    /// What kind of content this is, and its text.
+    /// The kind of the content, and its text.
     pub(super) fn content(&self) -> (PartKind, Cow<'_, str>) {
         let text = |text: &'_ Text<'a>| text.0.clone().unwrap_or_default();
         match self.part.r#type.as_deref().unwrap_or_default() {
@@ -465,20 +465,20 @@ impl<'a> RawPart<'a> {
     }
 }
 
-/// What a part of an item is.
+/// The kind of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PartKind {
     #[default]
     Text,
     Refusal,
     Reasoning,
-    /// A type of part that the library has no place for.
+    /// An unknown type of part.
     Opaque,
 }
 
-// What the wire says and the library has no place for: nothing of it vanishes without a warning.
+// Content that a response has no field for. It is never dropped without a warning.
 
-/// Events that only report progress, or whose content the end of their item tells again.
+/// Events that only report progress, or whose content the end of their item repeats.
 const REPEATED: &[&str] = &[
     "response.in_progress",
     "response.queued",
@@ -491,7 +491,7 @@ const REPEATED: &[&str] = &[
     "response.image_generation_call.partial_image",
 ];
 
-/// Members that say to what an event belongs, and padding.
+/// Fields that identify the object of an event, and padding.
 const OBJECT_NAMES: &[&str] = &[
     "type",
     "sequence_number",
@@ -504,7 +504,7 @@ const OBJECT_NAMES: &[&str] = &[
     "status",
 ];
 
-/// The members of a response that have a place of their own, and those that repeat the request or the state.
+/// The fields of a response with a field of their own, and those that repeat the request or the state.
 pub(super) const OF_RESPONSE: &[&str] = &[
     "id",
     "object",
@@ -551,17 +551,17 @@ pub(super) const OF_RESPONSE: &[&str] = &[
     "user",
 ];
 
-/// The members of the last event.
+/// The fields of the last event.
 pub(super) const OF_LAST_EVENT: &[&str] = &["type", "sequence_number", "response"];
 
-/// The members of a message that have a place.
+/// The known fields of a message.
 pub(super) const OF_MESSAGE: &[&str] =
     &["type", "id", "status", "role", "phase", "content", "object"];
 
-/// The members of a part that have a place.
+/// The known fields of a part.
 pub(super) const OF_PART: &[&str] = &["type", "text", "refusal", "annotations", "logprobs"];
 
-/// Hands out the members of an object that are none of `known` and say anything.
+/// Passes on the fields of an object that are not in `known` and have content.
 pub(super) fn members<'a>(
     object: Raw<'a>,
     known: &[&str],
@@ -570,7 +570,7 @@ pub(super) fn members<'a>(
     let text = object.text().unwrap_or_default();
     let mut result = Ok(());
     if text.starts_with('{') {
-        // What cannot be read was refused before.
+        // Invalid JSON was refused before.
         let _ = Reader::new(text).object(|name, reader| {
             let value = reader.raw()?;
             let says_nothing = matches!(value, "null" | "\"\"" | "[]" | "{}" | "false");
@@ -583,7 +583,7 @@ pub(super) fn members<'a>(
     result
 }
 
-/// Whether an event of a type that is not known says anything that comes nowhere else.
+/// Whether an event of unknown type has content that no other event has.
 pub(super) fn says_something(name: &str, event: Raw<'_>) -> bool {
     let mut found = false;
     let _ = members(event, OBJECT_NAMES, &mut |_, _| {
@@ -660,7 +660,7 @@ mod unknown_tests {
     }
 
     #[test]
-    fn an_event_says_something_if_it_has_more_than_its_place() {
+    fn an_event_has_content_if_it_has_more_than_its_position() {
         for (name, event, expected) in [
             (
                 "response.new.delta",

@@ -1,4 +1,4 @@
-//! From a request to the body.
+//! Encodes a request's body.
 
 use super::{ResponsesProfile, encode_items};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// The body, and what was dropped from it.
+/// The body and the warnings.
 pub(super) fn body(
     profile: &ResponsesProfile,
     provider: &str,
@@ -42,7 +42,7 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    /// A member, unless `extra` has one of its name.
+    /// Writes a field, unless `extra` has one with its name.
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         if self.request.extra.iter().any(|(other, _)| other == name) {
             return Ok(());
@@ -55,7 +55,7 @@ impl Encoder<'_> {
             .refuse(&format!("the parameter `{}`", param.name()))
     }
 
-    /// System messages at the beginning are the instructions, unless nothing else is said.
+    /// System messages at the beginning are the instructions, unless `extra` has some.
     fn conversation(&mut self) -> Result<(), Error> {
         let request = self.request;
         self.member("model", &request.model)?;
@@ -87,7 +87,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// What chat completions have as members of their own.
+    /// Parameters that chat completions have as top-level fields.
     fn options(&mut self) -> Result<(), Error> {
         let request = self.request;
         let reasoning = Reasoning {
@@ -126,7 +126,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// Whether the server is to keep the response, so that ids of its items mean something later.
+    /// Whether the server stores the response, so that item ids stay valid.
     fn stores(&self) -> bool {
         let extra = self.request.extra.iter().find(|(name, _)| name == "store");
         match extra {
@@ -135,7 +135,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Whether the request shows that the model reasons: others refuse to be asked for encrypted reasoning.
+    /// Whether the request shows that the model reasons: other models refuse a request for encrypted reasoning.
     fn reasons(&self) -> bool {
         let request = self.request;
         let effort = request.reasoning_effort.as_ref();
@@ -148,7 +148,7 @@ impl Encoder<'_> {
                 .any(|message| encode_items::has_reasoning(message, self.provider))
     }
 
-    /// Reasoning is hidden unless a summary is asked for.
+    /// Reasoning is hidden unless a summary is requested.
     fn summary(&mut self) -> Result<Option<&'static str>, Error> {
         match &self.request.reasoning_format {
             Some(ReasoningFormat::Parsed) => Ok(Some("auto")),
@@ -186,7 +186,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::ServiceTier
             | Param::PromptCacheKey => param.name(),
             Param::Store | Param::Metadata if self.profile.stores => param.name(),
-            // Written elsewhere; a response always has its usage, and one answer.
+            // Written elsewhere; a response always has its usage, and one choice.
             Param::ReasoningEffort
             | Param::ReasoningFormat
             | Param::DisableReasoning
@@ -284,7 +284,7 @@ impl Serialize for EncodedTool<'_> {
                 },
             )?,
         }
-        // Left out it would be true here, and false on every other wire.
+        // The default would be true here, and false in every other API.
         map.serialize_entry("strict", &strict.unwrap_or(false))?;
         map.end()
     }

@@ -1,4 +1,4 @@
-//! The conversation as input items.
+//! Encodes the conversation as input items.
 
 use crate::{
     ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
@@ -19,15 +19,15 @@ pub(super) enum Item<'a> {
         call_id: &'a str,
         parts: Vec<Part<'a>>,
     },
-    /// As it once came.
+    /// An earlier item, unchanged.
     Raw(Cow<'a, Json>),
-    /// The same, of the model's turn.
+    /// An earlier item of the model's turn, unchanged.
     Own(Cow<'a, Json>),
-    /// The model's reasoning, as it once came.
+    /// A reasoning item of the model, unchanged.
     Reasoning(&'a Json),
 }
 
-/// A message, and by what the provider recognises it.
+/// A message, and the fields by which the provider recognises it.
 #[derive(Default)]
 pub(super) struct TextItem<'a> {
     role: &'static str,
@@ -68,9 +68,9 @@ pub(super) enum Part<'a> {
     },
 }
 
-/// The items of a conversation.
+/// Encodes a conversation.
 ///
-/// `stores`: the server keeps the responses of this conversation.
+/// `stores`: the server stores the responses of this conversation.
 pub(super) fn items<'a>(
     messages: &'a [Message],
     provider: &str,
@@ -108,8 +108,8 @@ pub(super) fn items<'a>(
     Ok(without_reasoning_alone(items, provider, omissions))
 }
 
-/// Without encrypted content a reasoning item is a reference to one that was not stored (404). What follows it in its turn
-/// loses its id: by it the server would miss the reasoning that belongs to it.
+/// A reasoning item without encrypted content is a reference to one that was not stored (404). The items after it in
+/// its turn lose their ids, with which the server would require the reasoning.
 fn without_bare_reasoning<'a>(
     items: Vec<Item<'a>>,
     provider: &str,
@@ -122,7 +122,7 @@ fn without_bare_reasoning<'a>(
             Item::Reasoning(json) if !is_encrypted(json) => {
                 omissions.warn(
                     "reasoning_left_out",
-                    format!("reasoning without encrypted content was not sent to `{provider}`, which with `store(false)` cannot know it; `include` can ask for `reasoning.encrypted_content`"),
+                    format!("reasoning without encrypted content was not sent to `{provider}`, which does not store it with `store(false)`; `include` can request `reasoning.encrypted_content`"),
                 );
                 is_behind = true;
             }
@@ -133,7 +133,7 @@ fn without_bare_reasoning<'a>(
     Ok(kept)
 }
 
-/// A reasoning item needs an item of the model behind it: of a turn that a limit cut inside its reasoning nothing goes back.
+/// A reasoning item requires a following item of the model. A turn that a limit cut inside its reasoning is not sent.
 fn without_reasoning_alone<'a>(
     items: Vec<Item<'a>>,
     provider: &str,
@@ -144,7 +144,9 @@ fn without_reasoning_alone<'a>(
         if matches!(item, Item::Reasoning(_)) && !is_followed {
             omissions.warn(
                 "reasoning_left_out",
-                format!("reasoning that nothing of the model follows was not sent to `{provider}`"),
+                format!(
+                    "reasoning without a following item of the model was not sent to `{provider}`"
+                ),
             );
             continue;
         }
@@ -155,7 +157,7 @@ fn without_reasoning_alone<'a>(
     kept
 }
 
-/// Whether a reasoning item has the content with which it can go back to a server that stores nothing.
+/// Whether a reasoning item has the content with which it can be sent to a server that stores nothing.
 pub(super) fn is_encrypted(reasoning: &Json) -> bool {
     #[derive(Deserialize)]
     struct Encrypted {
@@ -177,7 +179,8 @@ impl Item<'_> {
         }
     }
 
-    /// Without what the server would look up. Items of its own tools are known by nothing else and keep it.
+    /// Removes the id that the server would look up. Items of the server's own tools are identified only by it and
+    /// keep it.
     fn without_id(mut self) -> Result<Self, Error> {
         match &mut self {
             Item::Message(message) => {
@@ -196,7 +199,7 @@ impl Item<'_> {
     }
 }
 
-/// The message under way: what is no part of a message ends it.
+/// The current message; an item that is not part of a message ends it.
 struct Open<'a, 'i> {
     items: &'i mut Vec<Item<'a>>,
     message: TextItem<'a>,
@@ -232,7 +235,7 @@ fn role(role: &Role) -> &'static str {
     }
 }
 
-/// A turn of the model: its items in the order in which it made them.
+/// Encodes a model turn: its items in their original order.
 fn assistant<'a>(
     message: &'a Message,
     provider: &str,
@@ -261,7 +264,7 @@ fn assistant<'a>(
                 }
             }
             ContentPart::ProviderBlock(_) => {}
-            // The readable part of a reasoning item, which goes back as a whole.
+            // The readable part of a reasoning item, which is sent back complete.
             ContentPart::Reasoning { .. } if has_own => {}
             ContentPart::Reasoning { .. } => omissions.warn(
                 "reasoning_left_out",
@@ -330,7 +333,7 @@ fn mark(block: &Json) -> Option<MessageMeta> {
     (mark.r#type == "message" && mark.content.is_none()).then_some(mark)
 }
 
-/// A call goes back as it came, unless the program changed it.
+/// A call is sent back unchanged, unless the program changed it.
 fn call_item<'a>(
     call: &'a ToolCall,
     provider: &str,
@@ -371,7 +374,7 @@ fn output<'a>(
         match input(part) {
             Some(part) => parts.push(part),
             None => {
-                return Err(omissions.cannot_send(&format!("{} in a tool's result", what(part))));
+                return Err(omissions.cannot_send(&format!("{} in a tool result", what(part))));
             }
         }
     }
@@ -422,8 +425,8 @@ fn input(part: &ContentPart) -> Option<Part<'_>> {
 
 fn what(part: &ContentPart) -> &'static str {
     match part {
-        ContentPart::Image { .. } => "a picture",
-        ContentPart::Audio { .. } => "sound by its address",
+        ContentPart::Image { .. } => "an image",
+        ContentPart::Audio { .. } => "audio by its URL",
         ContentPart::Video { .. } => "video",
         ContentPart::Document { .. } => "a document",
         ContentPart::Reasoning { .. } => "reasoning",

@@ -1,5 +1,6 @@
-//! The items of `output`: each is begun, comes in deltas, and is repeated in full by its parts' `done` events, by its own and
-//! by the final response. Each repetition is compared with what was handed out and brings what is missing.
+//! The items of `output`. Each starts, arrives as deltas, and is repeated in full by the `done` events of its parts,
+//! by its own and by the final response. Each repetition is compared with the emitted content and adds what is
+//! missing.
 
 use super::{
     decode::{self, Event, Item, ShellOutput},
@@ -22,27 +23,27 @@ use crate::{
 };
 use serde::Serialize;
 
-/// The items that have come, and what is said of them.
+/// The items so far, and their warnings.
 #[derive(Debug)]
 pub(super) struct Items {
     pub(super) provider: String,
     pub(super) slots: OutputItems,
     pub(super) parts: Parts,
     pub(super) unknown: UnknownFieldWarnings,
-    /// Whether an item was handed out that the program has to answer.
+    /// Whether an item was emitted that the program must answer.
     calls: bool,
-    /// Whether the last command for a shell has no output, so that the program is to run it.
+    /// Whether the last shell command has no output, so that the program must run it.
     shell_waits: bool,
-    /// Whether a reasoning item came: the items behind it are only known with their ids then.
+    /// Whether there was a reasoning item: the items after it then need their ids.
     has_reasoning_item: bool,
 }
 
-/// Where an item was sent in full.
+/// The source of a complete item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// In its own `done` event.
+    /// Its own `done` event.
     Done,
-    /// In the final response.
+    /// The final response.
     Response,
 }
 
@@ -59,12 +60,12 @@ impl Items {
         }
     }
 
-    /// A call was handed out that the program has to answer.
+    /// Records a call that the program must answer.
     pub(super) fn has_call(&mut self) {
         self.calls = true;
     }
 
-    /// A reasoning item came.
+    /// Records a reasoning item.
     pub(super) fn has_reasoning(&mut self) {
         self.has_reasoning_item = true;
     }
@@ -73,7 +74,7 @@ impl Items {
         self.calls || self.shell_waits
     }
 
-    /// Whether no item and no piece of one came.
+    /// Whether no item and no delta was received.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -111,7 +112,7 @@ impl Items {
         self.complete(number, &item, event.item, Source::Done, out)
     }
 
-    /// The items of a response that is complete; in a stream they may have come before.
+    /// The items of a complete response; in a stream they may have been received before.
     pub(super) fn of_response(
         &mut self,
         list: &[Raw<'_>],
@@ -126,7 +127,7 @@ impl Items {
         Ok(())
     }
 
-    /// A piece of a text of an item that has no place of its own.
+    /// A text delta of an item without typed content.
     pub(super) fn member_delta(
         &mut self,
         event: &Event<'_>,
@@ -142,7 +143,7 @@ impl Items {
         }
     }
 
-    /// A piece of what a command for a shell printed.
+    /// A delta of a shell command's output.
     pub(super) fn shell_output(
         &mut self,
         event: &Event<'_>,
@@ -185,7 +186,7 @@ impl Items {
         Ok(())
     }
 
-    /// A whole text of an item that has no place of its own.
+    /// A complete text of an item without typed content.
     pub(super) fn member_done(
         &mut self,
         event: &Event<'_>,
@@ -209,7 +210,7 @@ impl Items {
         Ok(())
     }
 
-    /// Two events of one item say different things, of which nothing was handed out yet: the later one counts.
+    /// Two events of an item differ, of which nothing was emitted yet: the later one counts.
     pub(super) fn differs(
         &mut self,
         number: u32,
@@ -218,13 +219,13 @@ impl Items {
         out: &mut ResponseBuilder,
     ) {
         let message = format!(
-            "`{}` of `output[{number}]` differs from {from}; what the server sent last counts",
+            "`{}` of `output[{number}]` differs from {from}; the last value is used",
             shown(member)
         );
         self.unknown.warn("item_differs", message, out);
     }
 
-    /// An item in full: hands out what was left out before, and refuses what differs.
+    /// A complete item: emits what is missing, and refuses what differs.
     fn complete(
         &mut self,
         number: u32,
@@ -251,7 +252,7 @@ impl Items {
         {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                format!("`output[{number}]` was announced as a call and finished as another item"),
+                format!("`output[{number}]` was announced as a call but finished as another item"),
             ));
         }
         match key.kind {
@@ -277,7 +278,7 @@ impl Items {
         }
     }
 
-    /// Hands out a reasoning item once, with its encrypted content even if only the final response has it.
+    /// Emits a reasoning item once, with its encrypted content even if only the final response has it.
     fn reasoning_block(
         &mut self,
         number: u32,
@@ -302,7 +303,7 @@ impl Items {
         }
     }
 
-    /// An item without a place of its own is finished.
+    /// An item without typed content is finished.
     fn other(
         &mut self,
         number: u32,
@@ -330,7 +331,7 @@ impl Items {
         self.provider_block(number, json, out)
     }
 
-    /// By what an announced item is known is the same in the finished one.
+    /// The identifying fields of an announced item must be the same in the finished one.
     fn compare_announced(
         &mut self,
         number: u32,
@@ -355,8 +356,8 @@ impl Items {
         Ok(())
     }
 
-    /// The final response repeats an item that was handed out. A program that has to answer it cannot know which of two
-    /// commands was meant.
+    /// The final response repeats an emitted item. If a call for the program differs, the intended command is
+    /// unknown.
     fn again(
         &mut self,
         number: u32,
@@ -376,7 +377,7 @@ impl Items {
                 return Err(Error::new(
                     ErrorKind::Protocol,
                     format!(
-                        "`{member}` of `output[{number}]` differs between the finished item and the final response: it is not known which command was meant"
+                        "`{member}` of `output[{number}]` differs between the finished item and the final response, so the intended command is unknown"
                     ),
                 ));
             }
@@ -388,7 +389,7 @@ impl Items {
         Ok(())
     }
 
-    /// Members of the response, or of an event, that have no place of their own.
+    /// Unknown fields of the response, or of an event.
     pub(super) fn extras(
         &mut self,
         object: Raw<'_>,
@@ -400,7 +401,7 @@ impl Items {
         })
     }
 
-    /// Members of an object of the wire that have no place.
+    /// Unknown fields of an object.
     pub(super) fn unknown_members(
         &mut self,
         place: &str,
@@ -414,12 +415,12 @@ impl Items {
         });
     }
 
-    /// Whether the program has to answer an item of this type, once it was handed out.
+    /// Whether the program must answer an item of this type, once it was emitted.
     pub(super) fn is_program_call(&mut self, kind: &str) {
         match kind {
             "shell_call" => self.shell_waits = true,
             "shell_call_output" => self.shell_waits = false,
-            // An approval is no call: the model asks whether a call may be made.
+            // An approval request is not a call: the model asks whether a call is allowed.
             "mcp_approval_request" => {}
             kind => self.calls |= is_answered(kind),
         }
@@ -438,7 +439,7 @@ impl Items {
         )
     }
 
-    /// By what the provider recognises a message when it comes back.
+    /// Adds the fields by which the provider recognises a message that is sent back.
     pub(super) fn mark(
         &self,
         number: u32,
@@ -456,28 +457,28 @@ impl Items {
         self.provider_block(number, block, out)
     }
 
-    /// A delta behind the whole text or the whole arguments.
+    /// A delta after the complete text or arguments.
     pub(super) fn warn_late_delta(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
         let name = event.r#type.as_deref().unwrap_or_default();
         let message = format!(
-            "an event `{}` came behind the event that completed its part; it was taken for a repetition",
+            "an event `{}` after the event that completed its part was ignored as a repetition",
             shown(name)
         );
         self.unknown.warn("late_delta", message, out);
     }
 
-    /// A delta or a whole text that is no text.
+    /// A delta or a complete text that is not a string.
     pub(super) fn warn_unreadable(&mut self, event: &Event<'_>, out: &mut ResponseBuilder) {
         let name = event.r#type.as_deref().unwrap_or_default();
         let message = format!(
-            "an event `{}` has no text where one belongs; `raw_frames` gives it as it came",
+            "an event `{}` has no text; `raw_frames` has it",
             shown(name)
         );
         self.unknown.warn("unknown_event", message, out);
     }
 }
 
-/// What a message needs, beside its text, to be recognised by the provider when it comes back.
+/// The fields, in addition to its text, by which the provider recognises a message that is sent back.
 #[derive(Serialize)]
 struct MessageMeta<'a> {
     r#type: &'static str,
@@ -500,7 +501,7 @@ fn is_answered(kind: &str) -> bool {
     )
 }
 
-/// By what an item is recognised.
+/// The key by which an item is recognised.
 fn key(item: &Item<'_>) -> Key {
     let (kind, id) = match item.r#type.as_deref().unwrap_or_default() {
         "message" if matches!(item.role.as_deref(), None | Some("" | "assistant")) => {
@@ -518,7 +519,7 @@ fn key(item: &Item<'_>) -> Key {
 
 // The items that are still open when the response ends.
 
-/// How a response ended that has an answer.
+/// How a response with content ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Complete,
@@ -527,7 +528,7 @@ pub(super) enum Ended {
 }
 
 impl Items {
-    /// The response is over: what of its items was not completed by an event of its own.
+    /// Ends the response: completes the items that no event of their own completed.
     pub(super) fn finish(&mut self, ended: Ended, out: &mut ResponseBuilder) -> Result<(), Error> {
         for number in self.slots.numbers() {
             let kept = self
@@ -556,7 +557,7 @@ impl Items {
         Ok(())
     }
 
-    /// A call that nothing completed is whole only if its arguments are one JSON object.
+    /// A call without a completing event is complete only if its arguments are one JSON object.
     fn open_call(
         &mut self,
         number: u32,
@@ -584,7 +585,7 @@ impl Items {
         out.end_part(0, part)
     }
 
-    /// The text of a message is whole once the response is. A text that only the announcement has is taken.
+    /// The text of a message is complete once the response is. A text that only the announcement has is used.
     fn open_message(
         &mut self,
         number: u32,
@@ -601,7 +602,7 @@ impl Items {
         self.mark(number, &item, out)
     }
 
-    /// A reasoning item goes back with the texts that came of it.
+    /// A reasoning item is sent back with its received texts.
     fn open_reasoning(
         &mut self,
         number: u32,
@@ -642,7 +643,7 @@ impl Items {
         self.provider_block(number, members.without(&["status"]).to_json()?, out)
     }
 
-    /// An item without a place of its own is whole if an event completed the member that it is about.
+    /// An item without typed content is complete if an event completed its main field.
     fn open_other(
         &mut self,
         number: u32,
@@ -674,7 +675,7 @@ impl Items {
 
     fn not_completed(&mut self, number: u32, kind: &str, out: &mut ResponseBuilder) {
         let message = format!(
-            "the item `{}` in `output[{number}]` was announced and never completed; it was left out",
+            "the item `{}` in `output[{number}]` was announced and never completed; it was dropped",
             shown(kind)
         );
         self.unknown.warn("item_not_completed", message, out);

@@ -1,8 +1,8 @@
-//! OpenAI's Responses API, as OpenAI and others serve it.
+//! OpenAI's Responses API, as served by OpenAI and others.
 //!
-//! An answer is a list of items. Text, refusals, reasoning and function calls become parts of one message; every other item
-//! (tools that the provider runs, compactions) is an opaque part, and so is each reasoning item as a whole: pushed back into
-//! the next request's messages, they go to the provider as they came and in their order.
+//! A response is a list of items. Text, refusals, reasoning and function calls become parts of one message. Every
+//! other item (tools that the provider runs, compactions) is a provider block, and so is each complete reasoning
+//! item: added to the next request's messages, they are sent back unchanged and in order.
 
 mod decode;
 mod encode;
@@ -32,12 +32,11 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Uri};
 
-/// A server that speaks the Responses API.
+/// A server with the Responses API.
 ///
-/// What a [`ChatRequest`] has no field for goes into [`extra`](ChatRequest::extra): `previous_response_id`,
-/// `include` (`["reasoning.encrypted_content"]` is asked for by itself with `store(false)` if the request shows that the
-/// model reasons),
-/// `reasoning` with a `summary`, `truncation`, `max_tool_calls`.
+/// Parameters without a field in [`ChatRequest`] go into [`extra`](ChatRequest::extra): `previous_response_id`,
+/// `include` (`["reasoning.encrypted_content"]` is added automatically with `store(false)` if the request shows that
+/// the model reasons), `reasoning` with a `summary`, `truncation`, `max_tool_calls`.
 #[derive(Clone, Debug)]
 pub struct OpenAiResponses {
     profile: ResponsesProfile,
@@ -45,7 +44,7 @@ pub struct OpenAiResponses {
     responses: Uri,
 }
 
-/// The options that only the builder of the Responses API has.
+/// The options that only this provider's builder has.
 #[derive(Clone, Debug)]
 pub struct OpenAiResponsesOptions {
     profile: ResponsesProfile,
@@ -62,7 +61,8 @@ impl Default for OpenAiResponsesOptions {
 }
 
 impl OpenAiResponses {
-    /// OpenAI with a key. Every other server that has a profile has a constructor of its own, such as [`xai`](Self::xai).
+    /// Creates a provider for OpenAI, with a key. Every other server with a profile has its own constructor, such as
+    /// [`xai`](Self::xai).
     ///
     /// ```
     /// # use unifiedai::provider::OpenAiResponses;
@@ -71,12 +71,12 @@ impl OpenAiResponses {
     /// ```
     ///
     /// # Errors
-    /// `invalid_request` if the key cannot be one.
+    /// `invalid_request` if the key is not a valid header value.
     pub fn new(key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().api_key(key)?.build()
     }
 
-    /// OpenAI, or the server of another [`profile`](ProviderBuilder::profile), with options.
+    /// Creates a builder for OpenAI, or for the server of another [`profile`](ProviderBuilder::profile).
     ///
     /// ```
     /// use unifiedai::provider::{OpenAiResponses, openai_responses::ResponsesProfile};
@@ -91,7 +91,7 @@ impl OpenAiResponses {
         ProviderBuilder::new()
     }
 
-    /// Any server at `base_url` that speaks the Responses API. A key is optional.
+    /// Creates a builder for any server with the Responses API at `base_url`. A key is optional.
     ///
     /// ```
     /// # use unifiedai::provider::OpenAiResponses;
@@ -105,13 +105,13 @@ impl OpenAiResponses {
             .base_url(base_url)
     }
 
-    /// What this server does differently.
+    /// The differences of this server.
     #[must_use]
     pub fn profile(&self) -> &ResponsesProfile {
         &self.profile
     }
 
-    /// The address that the paths of its operations are put behind.
+    /// The base URL of the operations.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         self.core.base_url()
@@ -119,15 +119,15 @@ impl OpenAiResponses {
 }
 
 impl ProviderBuilder<OpenAiResponses> {
-    /// The server, as one of the profiles of [`ResponsesProfile`] or of the program's own.
+    /// Sets the server: a profile of [`ResponsesProfile`] or the program's own.
     #[must_use]
     pub fn profile(mut self, profile: ResponsesProfile) -> Self {
         self.options.profile = profile;
         self
     }
 
-    /// What the address leaves open, such as a `resource`. Letters, digits, `.`, `_` and `-`. The names in braces of a
-    /// [`base_url`](ProviderBuilder::base_url) are replaced, too.
+    /// Sets a parameter of the URL, such as a `resource`. Letters, digits, `.`, `_` and `-`. Parameters in braces in
+    /// a [`base_url`](ProviderBuilder::base_url) are replaced too.
     #[must_use]
     pub fn url_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.url_params.push((name.into(), value.into()));
@@ -241,49 +241,51 @@ pub(super) fn answer_decoder(name: &str) -> Box<dyn ChatDecoder> {
     Box::new(decode::ResponsesDecoder::new(name))
 }
 
-// What differs between the servers that speak OpenAI's Responses API, as data.
+// The differences between servers with OpenAI's Responses API.
 
-/// One server's dialect. A new server is a new value of this type and a test.
+/// One server's dialect. A new server needs a new value of this type and a test.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ResponsesProfile {
     /// A short name, such as `openai-responses`.
     pub name: &'static str,
-    /// Where it is, version path included; empty for servers without a fixed place. A name in braces stands for what differs
-    /// between accounts and is given with [`url_param`](crate::provider::ProviderBuilder::url_param).
+    /// The base URL, including the version; empty for servers without a fixed one. A name in braces is a parameter
+    /// that differs between accounts and is set with [`url_param`](crate::provider::ProviderBuilder::url_param).
     pub base_url: &'static str,
-    /// The environment variable with the key.
+    /// The environment variable of the key.
     pub key_env: &'static str,
-    /// Where the key goes.
+    /// How the key is sent.
     pub auth: AuthStyle,
     /// Whether it works without a key (local servers).
     pub key_optional: bool,
-    /// The form of a tool call's id. Another provider's id that it refuses is replaced, in the call and in its result.
+    /// The form of a tool-call id. Ids of other providers that do not fit are replaced, in the call and in its
+    /// result.
     pub call_id: IdFormat,
-    /// Whether it refuses a history in which a tool call has no result.
+    /// Whether it refuses a history with a call that has no result.
     pub results_wanted: bool,
-    /// The form of a function's name.
+    /// The form of a function name.
     pub tool_name: IdFormat,
-    /// Makers whose names begin its own names of models, before a dot; see [`Provider::owns_model`].
+    /// Vendors whose names begin the server's own model names, before a dot; see [`Provider::owns_model`].
     ///
     /// [`Provider::owns_model`]: crate::provider::Provider::owns_model
     pub vendors: &'static [&'static str],
-    /// Its name for who the end user is.
+    /// Its name for the identifier of the end user.
     pub user_id_name: &'static str,
-    /// How large pictures, sound and documents may be.
+    /// Maximum sizes of images, audio and documents.
     pub media_limits: &'static [MediaLimit],
-    /// Whether it keeps responses, so that `store` and `metadata` mean something.
+    /// Whether it stores responses, so that `store` and `metadata` have an effect.
     pub stores: bool,
-    /// Whether `include` can ask it for `reasoning.encrypted_content`, with which reasoning goes on where nothing is stored.
+    /// Whether `include` can request `reasoning.encrypted_content`, with which reasoning can continue without stored
+    /// responses.
     pub encrypts_reasoning: bool,
-    /// Which part of JSON Schema it takes, in answers and in tools.
+    /// The supported part of JSON Schema, in responses and in tools.
     pub schemas: Dialects,
     /// Its batches; `None` if it has none.
     pub batches: Option<&'static BatchProfile>,
 }
 
 impl ResponsesProfile {
-    /// What all profiles start from.
+    /// The base of all profiles.
     pub const BASE: ResponsesProfile = ResponsesProfile {
         name: "responses",
         base_url: "",
@@ -341,7 +343,7 @@ impl ResponsesProfile {
         ..ResponsesProfile::BASE
     };
 
-    /// OpenRouter, which keeps nothing.
+    /// OpenRouter, which stores nothing.
     pub const OPENROUTER: ResponsesProfile = ResponsesProfile {
         batches: Some(&BatchProfile::OPENROUTER),
         name: "openrouter-responses",
@@ -381,7 +383,7 @@ impl ResponsesProfile {
         ..ResponsesProfile::BASE
     };
 
-    /// All of them, but for [`ResponsesProfile::BASE`].
+    /// All profiles except [`ResponsesProfile::BASE`].
     pub const ALL: &'static [ResponsesProfile] = TABLE;
 }
 

@@ -1,4 +1,4 @@
-//! Which output items a stream has begun, and which of them the items of the final response are.
+//! Which output items a stream has started, and which of them the items of the final response are.
 
 use super::{
     decode,
@@ -17,10 +17,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
 };
 
-/// More items than this are no answer (F81).
+/// More items than this are refused.
 const MAX_ITEMS: usize = 4096;
 
-/// What an item is.
+/// The type of an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     #[default]
@@ -32,7 +32,7 @@ pub(super) enum Kind {
     Other(u64),
 }
 
-/// By what an item of the final response is recognised.
+/// The key by which an item of the final response is recognised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) kind: Kind,
@@ -40,30 +40,30 @@ pub(super) struct Key {
     pub(super) id: u64,
 }
 
-/// The items of an answer.
+/// The items of a response.
 #[derive(Debug, Default)]
 pub(super) struct OutputItems {
     slots: Vec<OutputItem>,
 }
 
-/// An item of the answer.
+/// An item of a response.
 #[derive(Debug, Default)]
 pub(super) struct OutputItem {
-    /// The wire's `output_index`. Some servers use one again once its item is done.
+    /// The API's `output_index`. Some servers reuse an index once its item is done.
     index: u64,
-    /// The item's place among all.
+    /// The item's position among all items.
     pub(super) number: u32,
     pub(super) key: Key,
-    /// The hash of the `item_id` that its events have.
+    /// The hash of the `item_id` in its events.
     item_id: u64,
-    /// The item as it was announced, until it is done.
+    /// The announced item, until it is done.
     pub(super) announced: Option<Json>,
-    /// What events of its own brought of an item that has no place of its own.
+    /// The streamed content of an item without typed content.
     pub(super) streamed: Streamed,
-    /// What the finished item said, for its repetition in the final response.
+    /// The fingerprint of the finished item, to compare it with the final response.
     pub(super) fingerprint: ItemFingerprint,
-    /// A finished reasoning item without encrypted content: the final response may bring the item with it, and only one of
-    /// both may go back to the server.
+    /// A finished reasoning item without encrypted content: the final response may contain the item with it, and only
+    /// one of both may be sent back to the server.
     pub(super) unencrypted: Option<Json>,
     /// The arguments of a call are complete.
     pub(super) has_arguments: bool,
@@ -71,7 +71,7 @@ pub(super) struct OutputItem {
 }
 
 impl OutputItems {
-    /// An item begins. Adding it twice is adding it once, unless the first one is done.
+    /// Starts an item. Starting it twice has no effect, unless the first one is done.
     pub(super) fn add(&mut self, index: Option<u64>, item_id: u64) -> Result<u32, Error> {
         let index = index.unwrap_or(self.slots.len() as u64);
         let number = match self.last(index).filter(|slot| !slot.done) {
@@ -84,8 +84,8 @@ impl OutputItems {
         Ok(number)
     }
 
-    /// The item that an event belongs to; one that was not announced begins now (F89). Without an index it is known by its
-    /// id, or it is the last.
+    /// The item of an event; an item that was not announced starts now. Without an index it is found by its id,
+    /// or it is the last one.
     pub(super) fn of(&mut self, index: Option<u64>, item_id: Option<&str>) -> Result<u32, Error> {
         let id = |text: Option<&str>| text.map_or(0, hash);
         let index = match index {
@@ -100,7 +100,7 @@ impl OutputItems {
             }
         };
         let number = match self.slots.iter().rfind(|slot| slot.index == index) {
-            // Another item that has the number of one that is done.
+            // Another item with the index of a finished one.
             Some(slot)
                 if slot.done
                     && slot.item_id != 0
@@ -125,14 +125,14 @@ impl OutputItems {
         self.slots.iter_mut().rfind(|slot| slot.number == number)
     }
 
-    /// The numbers of all items, in their order.
+    /// The numbers of all items, in order.
     pub(super) fn numbers(&self) -> Vec<u32> {
         let mut numbers: Vec<u32> = self.slots.iter().map(|slot| slot.number).collect();
         numbers.sort_unstable();
         numbers
     }
 
-    /// An event tells what an item is that was not announced.
+    /// Sets the type of an item that was not announced.
     pub(super) fn is(&mut self, number: u32, kind: Kind) {
         if let Some(slot) = self.get(number)
             && slot.key.kind == Kind::Unknown
@@ -141,9 +141,9 @@ impl OutputItems {
         }
     }
 
-    /// The items of the final `output`: which of those that came each of them is. They are known by their ids; where these
-    /// rotate, by their places if there are as many as have come, and else as the last of their kind, because servers that
-    /// leave out some leave out the first. What is none of them begins now.
+    /// Matches the items of the final `output` with those received. They are matched by their ids; if the ids differ,
+    /// by their positions if the numbers of items are equal, and else as the last of their type, because servers that
+    /// omit some omit the first. An item without a match starts now.
     pub(super) fn resolve(&mut self, finals: &[Key]) -> Result<Vec<u32>, Error> {
         if finals.len() > MAX_ITEMS {
             return Err(too_many("items", MAX_ITEMS));
@@ -237,23 +237,23 @@ impl OutputItems {
     }
 }
 
-// What events bring of the items that have no place of their own (custom calls, code, patches, commands), and how the
-// finished item compares with it. Nothing of such an item is handed out before it is finished: the finished one counts.
+// Streamed content of items without typed content (custom calls, code, patches, commands), and its comparison with the
+// finished item. Such an item is emitted only when it is finished; the finished one counts.
 
-/// A text of an item that comes in events.
+/// A streamed text of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Member {
     /// The input of a custom call.
     Input,
-    /// The arguments of a call of an MCP server.
+    /// The arguments of an MCP call.
     Arguments,
     /// The code of the code interpreter.
     Code,
     /// `operation.diff` of a patch.
     Diff,
-    /// One of `action.commands` for a shell.
+    /// One of the `action.commands` of a shell call.
     Command(u64),
-    /// `stdout` of one of the `output` of a shell.
+    /// `stdout` of one of the `output` elements of a shell call.
     Stdout(u64),
     Stderr(u64),
 }
@@ -265,12 +265,12 @@ pub(super) struct Streamed(BTreeMap<Member, Piece>);
 #[derive(Debug, Default)]
 struct Piece {
     text: String,
-    /// An event gave the whole text.
+    /// An event had the complete text.
     is_whole: bool,
 }
 
 object! {
-    /// The members of an item that come in events.
+    /// The streamed fields of an item.
     struct Shape<'a> {
         input: Raw<'a>,
         arguments: Raw<'a>,
@@ -336,12 +336,12 @@ impl Streamed {
         self.0.is_empty()
     }
 
-    /// Whether an event gave a text whole.
+    /// Whether an event had a complete text.
     pub(super) fn has_whole(&self) -> bool {
         self.0.values().any(|piece| piece.is_whole)
     }
 
-    /// More of a text. Returns false if it was whole before.
+    /// Adds to a text. Returns false if it was complete before.
     pub(super) fn add(&mut self, member: Member, delta: &str) -> bool {
         let piece = self.0.entry(member).or_default();
         if !piece.is_whole {
@@ -350,7 +350,7 @@ impl Streamed {
         !piece.is_whole || delta.is_empty()
     }
 
-    /// A whole text, which takes the place of its deltas. An empty one says nothing. Returns false if they differ.
+    /// Sets a complete text, which replaces its deltas. An empty one is ignored. Returns false if they differ.
     pub(super) fn whole(&mut self, member: Member, text: &str) -> bool {
         let piece = self.0.entry(member).or_default();
         piece.is_whole = true;
@@ -361,7 +361,7 @@ impl Streamed {
         is_same
     }
 
-    /// The finished item, with the texts that it leaves out because they came before, and the members that differ.
+    /// The finished item with the streamed texts that it lacks, and the fields that differ.
     pub(super) fn complete(&self, item: Json) -> Result<(Json, Vec<&'static str>), Error> {
         let raw: Raw<'_> = crate::provider::kit::lenient::parse(item.as_str())?;
         let shape: Shape<'_> = raw.read().unwrap_or_default();
@@ -418,7 +418,7 @@ impl Streamed {
     }
 }
 
-/// Sets a member of the object that a member is.
+/// Sets a field of a nested object.
 fn set_inner(all: &mut JsonObject, outer: &str, inner: &str, value: Json) -> Result<(), Error> {
     let object = all
         .get(outer)
@@ -429,23 +429,23 @@ fn set_inner(all: &mut JsonObject, outer: &str, inner: &str, value: Json) -> Res
     Ok(())
 }
 
-/// A text, or another value as it is spelled.
+/// A text, or another value as JSON.
 pub(super) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
     raw.arguments()
         .unwrap_or_else(|_| raw.text().unwrap_or_default().into())
 }
 
-/// Whether two texts are equal, or two spellings of one JSON value.
+/// Whether two texts are equal, or two notations of one JSON value.
 fn is_same(one: &str, other: &str) -> bool {
     let is_json = |text: &str| text.trim_ascii_start().starts_with(['{', '[']);
     one == other || (is_json(one) && parts::same_arguments(one, other))
 }
 
-/// The members of a finished item, by hashes of name and value: enough to notice that its repetition says something else.
+/// Hashes of name and value of a finished item's fields, to detect a repetition that differs.
 #[derive(Debug, Default)]
 pub(super) struct ItemFingerprint(Vec<(u64, u64)>);
 
-/// Members in which a repetition may differ without saying anything else: servers change ids and encryption from event to event.
+/// Fields that may differ without a change of content: servers change ids and encryption between events.
 const CHANGING: &[&str] = &["id", "status", "encrypted_content", "fingerprint"];
 
 impl ItemFingerprint {
@@ -459,12 +459,12 @@ impl ItemFingerprint {
         ItemFingerprint(members)
     }
 
-    /// How many bytes it takes.
+    /// Its size in bytes.
     pub(super) fn size(&self) -> usize {
         self.0.len().saturating_mul(size_of::<(u64, u64)>())
     }
 
-    /// The first members of a repetition that are others, or that were not there.
+    /// The first fields of a repetition that differ or are new.
     pub(super) fn differing(&self, item: Raw<'_>) -> Vec<String> {
         const MOST: usize = 4;
         let mut names = Vec::new();
@@ -488,7 +488,7 @@ mod tests {
         Key { kind, id }
     }
 
-    /// Items that have come: index, kind, id.
+    /// Received items: index, type, id.
     fn slots(items: &[(u64, Kind, u64)]) -> OutputItems {
         let mut slots = OutputItems::default();
         for (index, kind, id) in items {
@@ -505,7 +505,7 @@ mod tests {
     const R: Kind = Kind::Reasoning;
 
     #[test]
-    fn an_index_that_is_used_again_is_another_item() {
+    fn a_reused_index_is_another_item() {
         let mut slots = OutputItems::default();
         assert_eq!(slots.add(Some(0), 0).unwrap(), 0);
         assert_eq!(slots.add(Some(0), 0).unwrap(), 0);
@@ -520,21 +520,21 @@ mod tests {
     }
 
     #[test]
-    fn the_items_of_the_final_response_are_those_that_came() {
+    fn items_of_the_final_response_match_received_ones() {
         for (came, finals, expected) in [
-            // By id, whatever the place.
+            // By id, whatever the position.
             (
                 &[(0, R, 1), (1, M, 2)][..],
                 &[(M, 2), (R, 1)][..],
                 &[1, 0][..],
             ),
-            // By place, where ids rotate.
+            // By position, if ids differ.
             (&[(0, R, 1), (1, M, 2)], &[(R, 8), (M, 9)], &[0, 1]),
             (&[(1, R, 1), (2, M, 2)], &[(R, 8), (M, 9)], &[1, 2]),
-            // Only the last ones are named.
+            // Only the last ones are listed.
             (&[(0, M, 1), (1, C, 2), (2, M, 3)], &[(M, 3)], &[2]),
             (&[(0, M, 1), (1, C, 2), (2, M, 3)], &[(M, 9)], &[2]),
-            // One that did not come before.
+            // An item that was not received before.
             (
                 &[(0, M, 0), (2, M, 0)],
                 &[(M, 0), (M, 0), (M, 0)],
@@ -580,7 +580,7 @@ mod streamed_tests {
     }
 
     #[test]
-    fn a_finished_item_is_compared_with_its_events_and_filled_with_what_it_leaves_out() {
+    fn a_finished_item_is_compared_with_its_events_and_completed() {
         let mut streamed = Streamed::default();
         assert!(streamed.add(Member::Input, "1 + "));
         assert!(streamed.add(Member::Input, "1"));
@@ -635,7 +635,7 @@ mod streamed_tests {
     }
 
     #[test]
-    fn a_repetition_is_compared_member_by_member() {
+    fn a_repetition_is_compared_field_by_field() {
         let raw = |text| lenient::parse::<Raw<'_>>(text).unwrap();
         let fingerprint = ItemFingerprint::of(raw(r#"{"id":"1","a":{"b":"é"},"c":[1]}"#));
         for (again, expected) in [

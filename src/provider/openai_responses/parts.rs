@@ -1,4 +1,4 @@
-//! How much of each part of an item has been handed out, and which part of the finished item it is.
+//! How much of each part of an item was emitted, and which part of the finished item it is.
 
 use super::decode::PartKind;
 use crate::{Error, ErrorKind, json::Reader};
@@ -8,19 +8,19 @@ use std::collections::BTreeMap;
 const STRIDE: u32 = 4096;
 /// Room for each of the two lists of an item.
 pub(super) const PARTS_PER_LIST: u32 = 2047;
-/// More parts than this are no answer (F81).
+/// More parts than this are refused.
 const MAX_CONTENT_PARTS: usize = 65_536;
 
-/// One of the two lists of parts that an item can have.
+/// One of the two part lists that an item can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PartList {
     /// The content of a message, or the summary of a reasoning item.
     First,
-    /// The content of a reasoning item, which comes behind its summary.
+    /// The content of a reasoning item, which follows its summary.
     Second,
 }
 
-/// The part number of an item as such: its opaque block, or its call.
+/// The part number of the item itself: its provider block, or its call.
 pub(super) fn item_part(number: u32) -> u32 {
     number.saturating_mul(STRIDE)
 }
@@ -34,7 +34,7 @@ impl PartList {
         item_part(number).saturating_add(skipped)
     }
 
-    /// The part number of a part that the wire gives this index.
+    /// The part number of a part with this index.
     pub(super) fn part(self, number: u32, index: u64) -> u32 {
         let most = PARTS_PER_LIST.saturating_sub(1);
         let index = u32::try_from(index).unwrap_or(most).min(most);
@@ -47,30 +47,30 @@ impl PartList {
     }
 }
 
-/// What of a part has been handed out. Its text is not kept again: its length and hash are enough to compare it.
+/// The emitted part of a text. The text is not stored again: its length and hash suffice to compare it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartState {
     pub(super) flow: PartKind,
     pub(super) logprobs: usize,
     pub(super) citations: usize,
-    /// Of their texts, one after the other.
+    /// Hash of their texts, concatenated.
     pub(super) citations_hash: u64,
-    /// The server gave the whole part: deltas that still come repeat it.
+    /// The complete part was received: further deltas repeat it.
     pub(super) closed: bool,
-    /// The server calls another part by this number, too.
+    /// The server uses this number for another part too.
     alias: Option<u32>,
     bytes: usize,
-    /// FNV-1a of these bytes: enough to notice that they were others.
+    /// FNV-1a of these bytes, to detect differences.
     hash: u64,
-    /// The same up to the last byte that is no white space.
+    /// The same up to the last byte that is not white space.
     solid_bytes: usize,
     solid_hash: u64,
 }
 
-/// How a whole text compares with what was handed out of it.
+/// Compares a complete text with its emitted part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remainder<'t> {
-    /// So much is still to be handed out; nothing if the texts are equal.
+    /// The rest must be emitted; it is empty if the texts are equal.
     More(&'t str),
     /// They differ only in the white space at their ends.
     Space,
@@ -78,7 +78,7 @@ pub(super) enum Remainder<'t> {
 }
 
 impl PartState {
-    /// More of a text is handed out.
+    /// Records emitted text.
     pub(super) fn add(&mut self, text: &str) {
         for (at, byte) in (self.bytes.saturating_add(1)..).zip(text.bytes()) {
             self.hash = step(self.hash, byte);
@@ -89,8 +89,8 @@ impl PartState {
         self.bytes = self.bytes.saturating_add(text.len());
     }
 
-    /// What of the whole text has not been handed out. An empty one says nothing: some servers leave out at the end what
-    /// they have sent before.
+    /// The part of the complete text that was not emitted. An empty text is ignored: some servers omit at the end
+    /// what they sent before.
     pub(super) fn remainder<'t>(&self, whole: &'t str) -> Remainder<'t> {
         if whole.is_empty() {
             return Remainder::More("");
@@ -114,7 +114,7 @@ impl PartState {
     }
 }
 
-/// FNV-1a, shifted so that it begins at zero.
+/// FNV-1a, shifted so that it starts at zero.
 pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0, step)
 }
@@ -131,7 +131,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The part that a delta goes to, and what has been handed out of it.
+    /// The part of a delta, and its emitted text.
     pub(super) fn open(
         &mut self,
         part: u32,
@@ -141,7 +141,7 @@ impl Parts {
             Some(seen) => seen.alias.unwrap_or(part),
             None => part,
         };
-        // A text and a refusal of one index are two parts.
+        // A text and a refusal with one index are two parts.
         if self.states.get(&part).is_some_and(|seen| seen.flow != flow) {
             part = part.saturating_add(1);
         }
@@ -155,14 +155,14 @@ impl Parts {
         if seen.flow != flow {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "one part of an answer is sent as text, as refusal and as reasoning",
+                "one part of the response was sent as text, as refusal and as reasoning",
             ));
         }
         Ok((part, seen))
     }
 
-    /// The part that a `done` event of one part completes. Where the server numbers its deltas in another way, it is the one
-    /// whose deltas add up to this text.
+    /// The part that a `done` event completes. If the server numbers deltas differently, it is the part whose deltas
+    /// form this text.
     pub(super) fn completed(
         &mut self,
         list: PartList,
@@ -189,9 +189,9 @@ impl Parts {
         Ok(other)
     }
 
-    /// Which parts the parts of a finished list are. Servers do not always number them alike in deltas and in the finished
-    /// item (Bedrock's Mantle counts on from the item before): then they are known by their order and by what they say.
-    /// The second value tells whether parts were handed out that the finished list does not have.
+    /// Matches the parts of a finished list with the emitted parts. Some servers number them differently in deltas
+    /// and in the finished item (Bedrock's Mantle continues the numbers of the previous item): then they are matched
+    /// by order and content. The second value tells whether parts were emitted that the finished list lacks.
     pub(super) fn align(
         &self,
         list: PartList,
@@ -225,7 +225,7 @@ impl Parts {
             }
         }
         if left.peek().is_some() {
-            // Nothing fits: they differ, and the comparison says so.
+            // No match: they differ, and the comparison reports it.
             let ranks = seen
                 .iter()
                 .map(|(part, _)| Some(*part))
@@ -251,7 +251,7 @@ impl Parts {
         Ok((parts, seen.len() > finished.len()))
     }
 
-    /// The parts of a list that were handed out.
+    /// The emitted parts of a list.
     pub(super) fn of(&self, list: PartList, number: u32) -> impl Iterator<Item = u32> + '_ {
         self.states
             .range(list.range(number))
@@ -267,13 +267,14 @@ impl Parts {
 pub(super) fn too_many(what: &str, limit: usize) -> Error {
     Error::new(
         ErrorKind::TooLarge,
-        format!("the answer has more than {limit} {what}"),
+        format!("the response has more than {limit} {what}"),
     )
 }
 
-// Whether two spellings of a call's arguments are the same command.
+// Comparison of two notations of a call's arguments.
 
-/// Whether two JSON texts have the same values in the same order: white space and escapes may differ. Needs no memory.
+/// Whether two JSON texts have the same values in the same order: white space and escapes may differ. Needs no
+/// memory.
 pub(super) fn same_arguments(one: &str, other: &str) -> bool {
     let (mut one, mut other) = (Tokens(one), Tokens(other));
     loop {
@@ -285,7 +286,7 @@ pub(super) fn same_arguments(one: &str, other: &str) -> bool {
     }
 }
 
-/// A hash of the values of a JSON text, whatever its white space and its escapes.
+/// A hash of the values of a JSON text, independent of white space and escapes.
 pub(super) fn hash_of(text: &str) -> u64 {
     let mut tokens = Tokens(text);
     let mut all = 0_u64;
@@ -318,7 +319,7 @@ fn same_string(one: &str, other: &str) -> bool {
     escaped && matches!((read(one), read(other)), (Some(one), Some(other)) if one == other)
 }
 
-/// The tokens of a JSON text. It ends early, with a rest, at what is no token.
+/// The tokens of a JSON text. It ends early, with a rest, at an invalid token.
 struct Tokens<'a>(&'a str);
 
 impl<'a> Iterator for Tokens<'a> {
@@ -388,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_known_by_their_numbers_or_by_their_order() {
+    fn parts_are_matched_by_number_or_order() {
         use PartKind::{Refusal, Text};
         let (a, b, no) = ((Text, "A"), (Text, "B"), (Refusal, "no"));
         for (seen, finished, expected) in [
@@ -443,7 +444,7 @@ mod arguments_tests {
     use super::same_arguments;
 
     #[test]
-    fn spellings_of_one_command_are_the_same_and_other_commands_are_not() {
+    fn notations_of_one_command_are_equal_and_other_commands_are_not() {
         for (one, other, expected) in [
             (r#"{"a":1}"#, "{ \"a\" :\n1 } ", true),
             (r#"{"a":"é \" x"}"#, r#"{"a":"\u00e9 \" x"}"#, true),

@@ -1,4 +1,4 @@
-//! Texts of items: messages, refusals and reasoning, in deltas and whole.
+//! Texts of items: messages, refusals and reasoning, as deltas and complete.
 
 use super::{
     decode::{self, Event, Item, PartKind, RawPart},
@@ -22,7 +22,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 impl Items {
-    /// The text of a response that has no items.
+    /// The text of a response without items.
     pub(super) fn bare_text(&mut self, text: &str, out: &mut ResponseBuilder) -> Result<(), Error> {
         let number = self.slots.of(Some(0), None)?;
         self.emit_part(PartList::First.part(number, 0), PartKind::Text, text, out)
@@ -69,7 +69,7 @@ impl Items {
             .map(|_| ())
     }
 
-    /// The whole text of one part.
+    /// The complete text of one part.
     pub(super) fn text_done(
         &mut self,
         event: &Event<'_>,
@@ -94,7 +94,7 @@ impl Items {
         Ok(())
     }
 
-    /// One whole part of an item.
+    /// One complete part of an item.
     pub(super) fn part_done(
         &mut self,
         event: &Event<'_>,
@@ -105,7 +105,7 @@ impl Items {
             return Ok(());
         };
         let (mut flow, whole) = part.content();
-        // The content of a reasoning item, as events of parts without a name of their own tell it.
+        // The content of a reasoning item in untyped part events.
         let list = match flow {
             PartKind::Reasoning if list == PartList::First && event.summary_index.0.is_none() => {
                 PartList::Second
@@ -120,7 +120,7 @@ impl Items {
         self.complete_part(number, place, flow, &whole, &part, out)
     }
 
-    /// A source of a text.
+    /// A citation of a text.
     pub(super) fn annotation(
         &mut self,
         event: &Event<'_>,
@@ -138,7 +138,7 @@ impl Items {
         Ok(())
     }
 
-    /// To which item and which of its parts an event belongs.
+    /// The item and the part of an event.
     fn locate(
         &mut self,
         event: &Event<'_>,
@@ -157,7 +157,7 @@ impl Items {
         Ok((number, index.0.unwrap_or(0)))
     }
 
-    /// A piece of a part, and which part that is.
+    /// A delta of a part; returns the part.
     fn delta(
         &mut self,
         event: &Event<'_>,
@@ -204,7 +204,7 @@ impl Items {
         self.list(number, PartList::Second, thoughts, &content, out)
     }
 
-    /// A whole list of parts, all of them of this flow if one is given.
+    /// A complete list of parts, all of this kind if one is given.
     fn list(
         &mut self,
         number: u32,
@@ -219,7 +219,7 @@ impl Items {
         let texts: Vec<_> = parts
             .iter()
             .map(|part| match (flow, part.content()) {
-                // It goes back with its item, of which it is a part.
+                // It is sent back with its item, of which it is a part.
                 (Some(flow), (_, _)) => (
                     flow,
                     Cow::Borrowed(part.part.text.as_deref().unwrap_or_default()),
@@ -234,15 +234,14 @@ impl Items {
             self.complete_part(number, place, flow, whole, part, out)?;
         }
         if lacks {
-            let message = format!(
-                "the deltas of `output[{number}]` bring more parts than the finished item has"
-            );
+            let message =
+                format!("the deltas of `output[{number}]` have more parts than the finished item");
             self.unknown.warn("text_differs", message, out);
         }
         Ok(())
     }
 
-    /// One part in full: text, sources and probabilities.
+    /// One complete part: text, citations and log probabilities.
     fn complete_part(
         &mut self,
         number: u32,
@@ -268,7 +267,7 @@ impl Items {
         out.end_part(0, place)
     }
 
-    /// All sources of a text, of which some may have been handed out.
+    /// All citations of a text, some of which may have been emitted.
     fn annotations(
         &mut self,
         number: u32,
@@ -284,7 +283,7 @@ impl Items {
         seen.citations_hash = new.iter().copied().fold(hash, cited);
         if !is_same && !all.is_empty() {
             let message = format!(
-                "the sources of a text in `output[{number}]` differ between its events and the finished item; the first ones are kept"
+                "the citations of a text in `output[{number}]` differ between its events and the finished item; the first ones are kept"
             );
             self.unknown.warn("item_differs", message, out);
         }
@@ -294,7 +293,7 @@ impl Items {
         Ok(())
     }
 
-    /// A part of a type that has no place: a message of its own that has nothing else in it, so that it can go back.
+    /// A part of unknown type: a separate message without other content, so that it can be sent back.
     fn provider_part(
         &mut self,
         place: u32,
@@ -314,7 +313,7 @@ impl Items {
         out.provider_block(0, place, ProviderBlock::new(&self.provider, block))
     }
 
-    /// A whole text, of which some may have been handed out.
+    /// A complete text, part of which may have been emitted.
     fn complete_text(
         &mut self,
         number: u32,
@@ -330,7 +329,7 @@ impl Items {
             Remainder::More(rest) => self.emit_part(place, flow, rest, out)?,
             Remainder::Space => {
                 let message = format!(
-                    "the deltas of a text in `output[{number}]` end in other white space than the finished text"
+                    "the deltas of a text in `output[{number}]` end with different white space than the finished text"
                 );
                 self.unknown.warn("text_differs", message, out);
             }
@@ -338,7 +337,7 @@ impl Items {
                 return Err(Error::new(
                     ErrorKind::Protocol,
                     format!(
-                        "the deltas of a text in `output[{number}]` do not add up to the text that its item was finished with"
+                        "the deltas of a text in `output[{number}]` differ from the text of the finished item"
                     ),
                 ));
             }
@@ -403,12 +402,12 @@ fn emit_logprobs(list: &[Raw<'_>], out: &mut ResponseBuilder) -> Result<(), Erro
     )
 }
 
-/// The hash of sources, one more than `before` has.
+/// The hash of citations, including one more.
 fn cited(before: u64, annotation: Raw<'_>) -> u64 {
     before.rotate_left(5) ^ parts::hash_of(annotation.text().unwrap_or_default())
 }
 
-/// Of a page, or of a file.
+/// A citation of a web page, or of a file.
 fn citation(annotation: Raw<'_>) -> Citation {
     object! {
         struct AnnotationFields<'a> {
@@ -427,10 +426,10 @@ fn citation(annotation: Raw<'_>) -> Citation {
     }
 }
 
-// Calls of functions, whose arguments come in deltas and whole.
+// Function calls, whose arguments arrive as deltas and complete.
 
 impl Items {
-    /// A piece of arguments. Without the call's name it waits for it.
+    /// Adds a fragment of arguments. Without the call's name it is buffered.
     pub(super) fn arguments(
         &mut self,
         event: &Event<'_>,
@@ -455,7 +454,7 @@ impl Items {
         out.tool_arguments(0, item_part(number), delta)
     }
 
-    /// All arguments of a call.
+    /// Sets the complete arguments of a call.
     pub(super) fn arguments_done(
         &mut self,
         event: &Event<'_>,
@@ -467,7 +466,7 @@ impl Items {
         self.slots.is(number, Kind::Call);
         let name = event.name.as_deref().unwrap_or_default();
         self.check_name(number, name, out)?;
-        // Before its name comes nothing of a call is visible, so that its whole arguments can still replace others.
+        // Before its name nothing of a call is visible, so its complete arguments can still replace others.
         self.complete_arguments(number, event.arguments, out)?;
         out.tool_start(0, item_part(number), "", name)?;
         if let Some(slot) = self.slots.get(number) {
@@ -496,7 +495,7 @@ impl Items {
             && call.id != id
         {
             let message = format!(
-                "the call in `output[{number}]` was announced with another `call_id` than it was finished with; it keeps the first"
+                "the call in `output[{number}]` has different `call_id`s in its announcement and its finished item; the first one is kept"
             );
             self.unknown.warn("call_id_differs", message, out);
         }
@@ -513,7 +512,7 @@ impl Items {
             .current_call(0, part)
             .is_some_and(|call| call.arguments.trim().is_empty());
         if source == Source::Response && is_open && is_empty && !has_arguments {
-            // As if it were only announced: what the response ended with decides.
+            // As if it were only announced: the end of the response decides.
             if let Some(slot) = self.slots.get(number) {
                 slot.done = false;
             }
@@ -526,14 +525,14 @@ impl Items {
         out.end_part(0, part)
     }
 
-    /// One name in the announcement and another one at the end are two commands.
+    /// Different names in the announcement and at the end are different commands.
     fn check_name(&self, number: u32, name: &str, out: &ResponseBuilder) -> Result<(), Error> {
         match out.current_call(0, item_part(number)) {
             Some(call) if ![&*call.name, ""].contains(&name) && !call.name.is_empty() => {
                 Err(Error::new(
                     ErrorKind::Protocol,
                     format!(
-                        "the call in `output[{number}]` was announced as `{}` and finished as `{}`",
+                        "the call in `output[{number}]` was announced as `{}` but finished as `{}`",
                         call.name.escape_debug(),
                         name.escape_debug()
                     ),
@@ -543,8 +542,8 @@ impl Items {
         }
     }
 
-    /// All arguments of a call, of which some may have been handed out. None say nothing: some servers leave out at the end
-    /// what they have sent before.
+    /// Sets the complete arguments of a call, part of which may have been emitted. Empty arguments are ignored: some
+    /// servers omit at the end what they sent before.
     fn complete_arguments(
         &mut self,
         number: u32,
@@ -574,7 +573,7 @@ impl Items {
         Err(Error::new(
             ErrorKind::Protocol,
             format!(
-                "the arguments of the call in `output[{number}]` differ between its deltas and the finished call: it is not known which command was meant"
+                "the arguments of the call in `output[{number}]` differ between its deltas and the finished call, so the intended command is unknown"
             ),
         ))
     }

@@ -50,7 +50,7 @@ pub struct RecordedBody<B> {
 }
 
 impl<T> Recorder<T> {
-    /// Records what goes over `inner` to `provider`, with an API dialect such as `openai-chat`.
+    /// Records the exchanges of `inner` with `provider`, with an API dialect such as `openai-chat`.
     pub fn new(inner: T, provider: impl Into<String>, dialect: impl Into<String>) -> Self {
         Recorder {
             inner,
@@ -95,7 +95,7 @@ impl<T> Recorder<T> {
             exchange: Box::new(exchange),
             secrets,
             recordings: self.recordings.clone(),
-            // What a source of credentials sends and gets is all secret.
+            // Everything that a source of credentials sends and receives is secret.
             is_kept: request.extensions().get::<CredentialRequest>().is_none(),
         }
     }

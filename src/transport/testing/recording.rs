@@ -9,7 +9,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A provider whose batches are those of a profile: its own, or else that of the wire.
+/// A provider with the batches of its own profile, or else of the API's.
 fn batches(provider: &str, like: &str) -> Result<Arc<dyn Provider>, Error> {
     let with_batches =
         |name| openai_chat::profiles::by_name(name).filter(|profile| profile.batches.is_some());
@@ -26,19 +26,19 @@ fn batches(provider: &str, like: &str) -> Result<Arc<dyn Provider>, Error> {
 fn unknown(dialect: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
-        format!("the wire `{}` is not known", dialect.escape_debug()),
+        format!("unknown API dialect `{}`", dialect.escape_debug()),
     )
 }
 
-/// A provider that reads recorded traffic: `dialect` is the wire (`openai-chat`, ...), `provider` whose traffic it is. It has
-/// no key and is never sent anything.
+/// Creates a provider that decodes recorded traffic: `dialect` is the API (`openai-chat`, ...), `provider` is the
+/// server. It has no key and sends nothing.
 ///
 /// # Errors
-/// `invalid_request` if the wire is not known.
+/// `invalid_request` if the API is unknown.
 pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn Provider>, Error> {
     match dialect {
         "openai-chat" => {
-            // A maker that has a wire of its own speaks this one under another name.
+            // A vendor with an API of its own has its OpenAI-compatible one under another name.
             let compatible = [provider, "-openai"].concat();
             let profile = openai_chat::profiles::by_name(provider)
                 .or_else(|| openai_chat::profiles::by_name(&compatible))

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_takes_turns_and_its_last_repeats() {
+    fn a_list_is_used_in_order_and_its_last_fault_repeats() {
         let chooser = Chooser::new(0.0, 0, &[]).unwrap();
         let statuses: Vec<_> = (0..4)
             .map(|_| {

@@ -103,7 +103,7 @@ fn single_body_response() {
 }
 
 #[test]
-fn a_stream_is_framed_and_its_metadata_comes_last() {
+fn a_stream_is_framed_and_its_metadata_is_last() {
     let server = server();
     let response = post(
         &mut Client::new(&server),

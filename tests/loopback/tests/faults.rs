@@ -210,7 +210,7 @@ fn a_body_that_ends_with_its_connection() {
 }
 
 #[test]
-fn a_reset_comes_after_its_events() {
+fn a_reset_follows_its_events() {
     for events in [0, 1, 3] {
         let reset = stream(&format!("reset-at-{events}"));
         assert_eq!((reset.end, reset.events().len()), (End::Reset, events));

@@ -1,7 +1,8 @@
-//! How each kind of value is read into its place. The types of a wire have dozens of members of which a chunk sends few; to move
-//! them from function to function, as values that are returned, takes longer than to parse the chunk.
+//! Decodes each kind of value in place. An API's types have dozens of fields of which a chunk has few; returning them
+//! by value from function to function takes longer than parsing the chunk.
 //!
-//! No kind is inlined where an object tells its members apart, so that all that stands there is a jump for each.
+//! The decoders are not inlined into the dispatch over an object's fields, so that the dispatch is one jump per
+//! field.
 
 use super::{
     Count, List, Number, Object, Raw, RawElements, Seconds, Text, UnknownFields, WithRawText,
@@ -13,26 +14,26 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// A value that is read into its place; another shape leaves nothing there.
+/// A value that is decoded in place; another shape leaves the default.
 pub(crate) trait ReadFields<'a> {
     fn fill(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError>;
 }
 
-/// An object with known members. [`object!`] writes it.
+/// An object with known fields. [`object!`] implements it.
 pub(crate) trait FieldReader<'a>: Default {
-    /// Reads one member. A member given twice counts as it is given last (F74).
+    /// Reads one field. Of a duplicate field the last value counts.
     fn member(&mut self, name: &Name, reader: &mut Reader<'a>) -> Result<(), JsonError>;
 
-    /// Reads an object; anything else is an error.
+    /// Reads an object; any other value is an error.
     fn members(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.members(&mut |name, reader| self.member(name, reader))
     }
 }
 
-/// Defines an object of a wire: every member is optional, a wrong type is nothing, what has no name here is passed over.
+/// Defines an object of an API: every field is optional, a wrong type is ignored, unknown fields are skipped.
 ///
-/// A member is called as on the wire, or `member as "wireName"`. With `..others: UnknownFields` behind the members, what has no name
-/// here is kept there.
+/// A field has its name in the API, or `field as "apiName"`. With `..others: UnknownFields` after the fields, unknown
+/// fields are collected there.
 macro_rules! object {
     (@name $member:ident) => { stringify!($member) };
     (@name $member:ident $wire:literal) => { $wire };
@@ -77,7 +78,7 @@ macro_rules! object {
 pub(crate) use object;
 
 impl<'a> UnknownFields<'a> {
-    /// Keeps a member that has no place. One without content is nothing.
+    /// Collects an unknown field. A field without content is ignored.
     #[cold]
     pub(crate) fn add<'de: 'a>(
         &mut self,
@@ -111,7 +112,7 @@ impl<'de: 'a, 'a> ReadFields<'de> for Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Behind white space, with escapes, or of another shape.
+    /// After white space, with escapes, or of another shape.
     #[inline(never)]
     fn fill_otherwise<'de: 'a>(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
         self.0 = match reader.peek()? {
@@ -154,7 +155,7 @@ impl Count {
     }
 }
 
-/// Anything but `true` is `false`.
+/// Any value except `true` is `false`.
 impl<'de> ReadFields<'de> for bool {
     #[inline(never)]
     fn fill(&mut self, reader: &mut Reader<'de>) -> Result<(), JsonError> {
@@ -274,7 +275,7 @@ impl<'de, T: ReadFields<'de> + Default> ReadFields<'de> for SmallVec1<T> {
         *self = SmallVec1::default();
         match reader.peek()? {
             b'[' => reader.list(|reader| {
-                // The first has its place in the object.
+                // The first element is stored inline in the object.
                 if !self.is_empty() {
                     reader.charge(size_of::<T>().saturating_mul(2))?;
                 }
@@ -285,7 +286,7 @@ impl<'de, T: ReadFields<'de> + Default> ReadFields<'de> for SmallVec1<T> {
     }
 }
 
-/// Adds an element. Room is made by half, not by doubling: the old list and the new one are there at once.
+/// Appends an element. Grows by half instead of doubling, because the old and the new list exist together.
 fn push<'l, T: Default>(
     list: &'l mut Vec<T>,
     reader: &mut Reader<'_>,
@@ -303,7 +304,7 @@ fn push<'l, T: Default>(
     Ok(&mut list[last])
 }
 
-/// Twice the room that a list begins with, in bytes.
+/// Half of the initial capacity of a list, in bytes.
 const MIN_CAPACITY_BYTES: usize = 128;
 
 fn is_integer(number: &str) -> bool {
@@ -314,7 +315,7 @@ fn count(number: &str) -> Option<u64> {
     if let Ok(count) = number.parse() {
         return Some(count);
     }
-    // 2^53: beyond it a float is no exact count.
+    // Above 2^53 a float is not an exact integer.
     let exact = 0.0..=9_007_199_254_740_992.0;
     let number = float(number)?;
     #[expect(

@@ -1,4 +1,4 @@
-//! Clouds, gateways, and servers on one's own machine.
+//! Profiles of clouds, gateways and local servers.
 
 use super::OPENAI;
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     schema::Dialects,
 };
 
-/// OpenRouter. Text, calls and errors were seen after a finish reason, so only `[DONE]` ends a stream. Reasoning comes with
-/// details that go back unchanged. The upstream's own error is JSON in a string, in `error.metadata.raw`.
+/// OpenRouter. Text, calls and errors occur after a finish reason, so only `[DONE]` ends a stream. Reasoning has
+/// details that are sent back unchanged. The upstream's own error is JSON in a string, in `error.metadata.raw`.
 pub const OPENROUTER: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::OPENROUTER),
     name: "openrouter",
@@ -71,7 +71,7 @@ const REASONING_NAMES: &[ValueNaming] = &[
     ),
 ];
 
-/// Vercel AI Gateway; models are named `maker/model`.
+/// Vercel AI Gateway; models are named `vendor/model`.
 pub const VERCEL: ChatProfile = ChatProfile {
     name: "vercel",
     base_url: "https://ai-gateway.vercel.sh/v1",
@@ -95,8 +95,8 @@ pub const VERCEL: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Cloudflare AI Gateway; `account` and `gateway` are parts of the address, models are named `provider/model`. The key is
-/// the upstream's; a protected gateway wants the header `cf-aig-authorization` besides.
+/// Cloudflare AI Gateway; `account` and `gateway` are parts of the URL, models are named `provider/model`. The key is
+/// the upstream's; a protected gateway also requires the header `cf-aig-authorization`.
 pub const CLOUDFLARE: ChatProfile = ChatProfile {
     name: "cloudflare",
     base_url: "https://gateway.ai.cloudflare.com/v1/{account}/{gateway}/compat",
@@ -139,7 +139,7 @@ pub const HUGGINGFACE: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// A LiteLLM proxy, by its default address.
+/// A LiteLLM proxy, at its default URL.
 pub const LITELLM: ChatProfile = ChatProfile {
     batches: None,
     name: "litellm",
@@ -166,10 +166,10 @@ pub const LITELLM: ChatProfile = ChatProfile {
     ..OPENAI
 };
 
-// Models behind the clouds' own doors.
+// Clouds.
 
-/// Azure OpenAI, where the deployment's name decides the model. The first chunk of a stream has no choices but the
-/// filter's verdict on the prompt.
+/// Azure OpenAI, where the deployment's name selects the model. The first chunk of a stream has no choices but the
+/// content filter's result for the prompt.
 pub const AZURE: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::AZURE),
     name: "azure",
@@ -183,7 +183,7 @@ pub const AZURE: ChatProfile = ChatProfile {
     ..OPENAI
 };
 
-/// Azure OpenAI under its newer address, where `model` names the deployment.
+/// Azure OpenAI at its newer URL, where `model` names the deployment.
 pub const AZURE_V1: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::OPENAI),
     name: "azure-v1",
@@ -193,7 +193,7 @@ pub const AZURE_V1: ChatProfile = ChatProfile {
     ..AZURE
 };
 
-/// Azure AI Foundry: models of many makers.
+/// Azure AI Foundry: models of many vendors.
 pub const AZURE_FOUNDRY: ChatProfile = ChatProfile {
     batches: None,
     name: "azure-foundry",
@@ -215,7 +215,7 @@ pub const AZURE_FOUNDRY: ChatProfile = ChatProfile {
     ..AZURE
 };
 
-/// Gemini's compatibility layer. Thought signatures travel in `extra_content` of tool calls and messages.
+/// Gemini's OpenAI-compatible API. Thought signatures are in `extra_content` of tool calls and messages.
 pub const GEMINI: ChatProfile = ChatProfile {
     name: "gemini-openai",
     results_wanted: true,
@@ -239,7 +239,7 @@ pub const GEMINI: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Amazon Bedrock's OpenAI-compatible door, with a Bedrock API key.
+/// Amazon Bedrock's OpenAI-compatible API, with a Bedrock API key.
 pub const BEDROCK_MANTLE: ChatProfile = ChatProfile {
     name: "bedrock-mantle",
     schemas: Dialects::OPENAI_LIKE,
@@ -263,7 +263,7 @@ pub const BEDROCK_MANTLE: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Databricks model serving; `workspace` is the workspace's host name. Usage comes by itself, in several chunks.
+/// Databricks model serving; `workspace` is the workspace's host name. Usage is always sent, in several chunks.
 pub const DATABRICKS: ChatProfile = ChatProfile {
     name: "databricks",
     base_url: "https://{workspace}/serving-endpoints",
@@ -283,8 +283,8 @@ pub const DATABRICKS: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Snowflake Cortex; `account` is the account's identifier. It fills unused members with empty texts, and its finish
-/// reason may be one of them.
+/// Snowflake Cortex; `account` is the account's identifier. It sends unused fields as empty texts, sometimes even the
+/// finish reason.
 pub const SNOWFLAKE: ChatProfile = ChatProfile {
     name: "snowflake",
     base_url: "https://{account}.snowflakecomputing.com/api/v2/cortex/v1",
@@ -343,7 +343,7 @@ pub const CLOUDFLARE_WORKERS: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-// Servers that people run themselves, by their default addresses.
+// Local servers, at their default URLs.
 
 const ENABLE_THINKING: &[ValueNaming] = &[
     ValueNaming::new(
@@ -360,7 +360,7 @@ const ENABLE_THINKING: &[ValueNaming] = &[
     ),
 ];
 
-/// Ollama. It takes no tool choice, and the context's size cannot be set here.
+/// Ollama. It has no tool choice, and the context size cannot be set here.
 pub const OLLAMA: ChatProfile = ChatProfile {
     name: "ollama-openai",
     schemas: Dialects::OLLAMA,
@@ -387,7 +387,7 @@ pub const OLLAMA: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// llama.cpp's server. Tools need its flag `--jinja`. Its times are in milliseconds, in `timings`.
+/// llama.cpp's server. Tools require its flag `--jinja`. Its times are in milliseconds, in `timings`.
 pub const LLAMA_CPP: ChatProfile = ChatProfile {
     name: "llama-cpp",
     schemas: Dialects::LLAMA_CPP,

@@ -1,4 +1,4 @@
-//! Servers of those who make models, and of those who host open ones.
+//! Profiles of model vendors, and of hosts of open models.
 
 use crate::{
     chat::Param,
@@ -12,7 +12,7 @@ use crate::{
     schema::Dialects,
 };
 
-/// What servers of open models with a full sampler take.
+/// The parameters of servers of open models with a full sampler.
 const OPEN: &[Param] = &[
     Param::LogitBias,
     Param::N,
@@ -21,14 +21,14 @@ const OPEN: &[Param] = &[
     Param::ResponseFormat,
 ];
 
-/// Groq refuses unknown members, `name` in messages, log probabilities and more than one answer. An error inside a stream
-/// is an event of its own name, after which no end marker comes.
+/// Groq refuses unknown fields, `name` in messages, log probabilities and more than one choice. An error inside a
+/// stream is an event with its own name, without an end marker after it.
 pub const GROQ: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::GROQ),
     name: "groq",
     schemas: Dialects::OPENAI_LIKE,
     base_url: "https://api.groq.com/openai/v1",
-    // Its documentation: a request with a picture in base64 has at most 4 MB, else the status is 413.
+    // Source: its documentation. A request with a base64 image has at most 4 MB; a larger one gets status 413.
     media_limits: &[MediaLimit::of_base64(&[MediaKind::Image], 4 << 20)],
     key_env: "GROQ_API_KEY",
     params: &[
@@ -63,8 +63,8 @@ pub const GROQ: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Together AI. `logprobs` is the number of alternatives; more than one are asked for with an `extra` of that name. Usage
-/// comes by itself.
+/// Together AI. `logprobs` is the number of alternatives; an `extra` field of that name requests more than one. Usage
+/// is always sent.
 pub const TOGETHER: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::TOGETHER),
     name: "together",
@@ -106,7 +106,7 @@ pub const FIREWORKS: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// NVIDIA NIM in NVIDIA's cloud. One that runs elsewhere has another base URL and may need no key.
+/// NVIDIA NIM in NVIDIA's cloud. A self-hosted one has another base URL and may need no key.
 pub const NVIDIA: ChatProfile = ChatProfile {
     name: "nvidia",
     base_url: "https://integrate.api.nvidia.com/v1",
@@ -167,7 +167,7 @@ pub const VENICE: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Doubleword. Reasoning comes under both names at once, and in details.
+/// Doubleword. Reasoning is sent under both names, and in details.
 pub const DOUBLEWORD: ChatProfile = ChatProfile {
     name: "doubleword",
     base_url: "https://api.doubleword.ai/v1",
@@ -209,8 +209,8 @@ pub const CRUSOE: ChatProfile = ChatProfile {
 
 /// Cerebras Inference. Sources: the official SDK's types and recorded traffic.
 ///
-/// It refuses unknown members with 400 `wrong_api_format`, so extras are held against the list of those it knows. Its
-/// streams have no end marker. Its errors are flat. Reasoning of earlier turns goes back as `reasoning`.
+/// It refuses unknown fields with 400 `wrong_api_format`, so extra fields are checked against the known ones. Its
+/// streams have no end marker. Its errors are flat. Reasoning of earlier turns is sent back as `reasoning`.
 pub const CEREBRAS: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::CEREBRAS),
     name: "cerebras",
@@ -286,9 +286,9 @@ pub const CEREBRAS: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-// Those who serve their own models.
+// Model vendors.
 
-/// OpenAI. Reasoning is not in this wire; it stays with the provider.
+/// OpenAI. Reasoning is not part of this API; it stays with the provider.
 pub const OPENAI: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::OPENAI),
     name: "openai",
@@ -313,8 +313,8 @@ pub const OPENAI: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Mistral refuses every unknown member with 422, `stream_options` and `name` among them; usage comes by itself. Thinking
-/// is a part of the content, in both directions.
+/// Mistral refuses every unknown field with 422, including `stream_options` and `name`; usage is always sent.
+/// Reasoning is a part of the content, in both directions.
 pub const MISTRAL: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::MISTRAL),
     name: "mistral",
@@ -347,7 +347,7 @@ pub const MISTRAL: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// DeepSeek. In thinking mode a turn with tool calls must come back with its `reasoning_content`.
+/// DeepSeek. With reasoning enabled, a message with tool calls must be sent back with its `reasoning_content`.
 pub const DEEPSEEK: ChatProfile = ChatProfile {
     name: "deepseek",
     results_wanted: true,
@@ -370,7 +370,7 @@ pub const DEEPSEEK: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// `thinking: {type}`, as several labs have it.
+/// `thinking: {type}`, which several vendors have.
 const THINKING_TYPE: &[ValueNaming] = &[
     ValueNaming::new(
         Param::DisableReasoning,
@@ -386,7 +386,7 @@ const THINKING_TYPE: &[ValueNaming] = &[
     ),
 ];
 
-/// xAI. A wrong key is a 400 here.
+/// xAI. A wrong key has status 400 here.
 pub const XAI: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::XAI),
     name: "xai",
@@ -415,7 +415,7 @@ pub const XAI: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Perplexity has no tools. Every chunk repeats the whole message and the usage; streams may lack `[DONE]`.
+/// Perplexity has no tools. Every chunk repeats the complete message and the usage; streams may lack `[DONE]`.
 pub const PERPLEXITY: ChatProfile = ChatProfile {
     name: "perplexity",
     base_url: "https://api.perplexity.ai",
@@ -478,7 +478,7 @@ pub const MOONSHOT: ChatProfile = ChatProfile {
     renamed_values: THINKING_TYPE,
     stream_usage: StreamUsage::Requested,
     reasoning: ReasoningReplay::Field("reasoning_content"),
-    // It takes an empty text for none.
+    // It treats an empty text as missing.
     required_reasoning: Some(" "),
     end_marker: EndMarker::Always,
     ..ChatProfile::BASE
@@ -514,7 +514,7 @@ pub const ALIBABA: ChatProfile = ChatProfile {
     ..ChatProfile::BASE
 };
 
-/// Anthropic's compatibility layer, meant for trying out; its own wire has more.
+/// Anthropic's OpenAI-compatible API, meant for evaluation; its own API has more features.
 pub const ANTHROPIC: ChatProfile = ChatProfile {
     name: "anthropic-openai",
     results_wanted: true,

@@ -1,9 +1,9 @@
-//! Servers that speak OpenAI chat, each as a value of [`ChatProfile`].
+//! Servers with OpenAI's chat API, each as a value of [`ChatProfile`].
 //!
-//! Sources: recorded traffic where there is some, else the servers' own documentation. A server that is not here is
-//! reached with [`OpenAiChat::custom`](super::OpenAiChat::custom), or with a profile of the program's own.
+//! Sources: recorded traffic if available, else the servers' own documentation. For another server use
+//! [`OpenAiChat::custom`](super::OpenAiChat::custom), or a profile of the program's own.
 //!
-//! A row of the table at the end of this file gives a profile its constructor: `groq(key) = GROQ;` makes `OpenAiChat::groq(key)`.
+//! Each profile has a constructor: `OpenAiChat::groq(key)` for [`GROQ`]. The table at the end of this file defines it.
 
 mod gateways;
 mod hosted;
@@ -64,7 +64,7 @@ profile_table! {
 /// Every profile, by name.
 pub const ALL: &[ChatProfile] = TABLE;
 
-/// The profile of a name such as `groq`, case ignored.
+/// The profile with a name such as `groq`; case does not matter.
 #[must_use]
 pub fn by_name(name: &str) -> Option<ChatProfile> {
     let known = |profile: &&ChatProfile| profile.name.eq_ignore_ascii_case(name);
