@@ -1,12 +1,11 @@
-//! Which addresses a source may send a request to.
+//! Checks the URLs to which a source may send requests.
 
 use super::errors::config;
 use crate::Error;
 use http::{Uri, uri::Scheme};
 use unifiedai_transport::{is_link_local_service, is_loopback};
 
-/// Everything is asked over `https`, but for this machine and for the services that a cloud offers at addresses of
-/// its own hosts.
+/// Requires `https`, except for this machine and for the metadata services of clouds.
 pub(super) fn check(uri: &Uri) -> Result<(), Error> {
     let host = uri.host().unwrap_or_default();
     if host.is_empty() {

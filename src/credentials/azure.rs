@@ -1,4 +1,4 @@
-//! Azure: Entra ID by secret, by a workload's token, by the identity that Azure gives a machine, and by the `az` program.
+//! Azure: Entra ID with a client secret, a workload's token, a managed identity, or the `az` program.
 
 mod managed;
 
@@ -28,30 +28,31 @@ const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// # Azure
 impl Environment {
-    /// Tokens as programs on Azure find them: the client secret of `AZURE_CLIENT_SECRET`; the workload identity of
-    /// `AZURE_FEDERATED_TOKEN_FILE`; the managed identity of App Service, Functions, Container Apps, Arc, Azure ML, Cloud Shell or a virtual
-    /// machine. `AZURE_TOKEN_CREDENTIALS` narrows it to one of them, or says `dev` for the `az` program.
+    /// Returns tokens from the same sources as other programs on Azure: the client secret in `AZURE_CLIENT_SECRET`;
+    /// the workload identity in `AZURE_FEDERATED_TOKEN_FILE`; the managed identity of App Service, Functions,
+    /// Container Apps, Arc, Azure ML, Cloud Shell or a virtual machine. `AZURE_TOKEN_CREDENTIALS` selects one of
+    /// them, or with `dev` the `az` program.
     ///
-    /// `scope` is what the token is for; [`azure_scope`](Self::azure_scope) gives that of a host.
+    /// `scope` is the scope of the token; [`azure_scope`](Self::azure_scope) returns that of a host.
     #[must_use]
     pub fn azure(&self, scope: impl Into<String>) -> Credentials {
         self.azure_source("azure", scope.into(), Kind::Chain)
     }
 
-    /// Tokens of the identity that Azure gives the machine or service in which the process runs. `AZURE_CLIENT_ID` chooses a
-    /// user-assigned one.
+    /// Returns tokens of the managed identity of the machine or service in which the process runs. `AZURE_CLIENT_ID`
+    /// selects a user-assigned one.
     #[must_use]
     pub fn azure_managed_identity(&self, scope: impl Into<String>) -> Credentials {
         self.azure_source("azure managed identity", scope.into(), Kind::Managed)
     }
 
-    /// Tokens of the person who logged in with `az login`, by running `az`.
+    /// Returns tokens of the user who logged in with `az login`, by running `az`.
     #[must_use]
     pub fn azure_cli(&self, scope: impl Into<String>) -> Credentials {
         self.azure_source("azure cli", scope.into(), Kind::Cli)
     }
 
-    /// The scope for a host of Azure OpenAI or of Azure AI Foundry, in the cloud that its name is in.
+    /// Returns the scope for a host of Azure OpenAI or Azure AI Foundry, in the cloud that its name indicates.
     #[must_use]
     pub fn azure_scope(host: &str) -> String {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -74,11 +75,11 @@ impl Environment {
         })
     }
 
-    /// Whether something names a source of Azure.
+    /// Whether the environment or a file names an Azure source.
     pub(crate) fn has_azure(&self, file: &dyn Fn(&str) -> Option<String>) -> bool {
         let is_set = |name: &&str| self.get(name).is_some();
         [SECRET, TOKEN_FILE, NARROWED, "IDENTITY_ENDPOINT", "MSI_ENDPOINT"].iter().any(is_set)
-            // What Azure writes into the firmware of its machines.
+            // Azure sets this in the firmware of its machines.
             || file("/sys/class/dmi/id/chassis_asset_tag")
                 .is_some_and(|tag| tag.trim() == "7783-7084-3265-9085-8269-3286-77")
     }
@@ -93,7 +94,7 @@ enum Kind {
     Cli,
 }
 
-/// Which source the environment names.
+/// The source that the environment selects.
 fn chosen(environment: &Environment) -> Result<Kind, Error> {
     let is_set = |name: &str| environment.get(name).is_some();
     if let Some(name) = environment.get(NARROWED) {
@@ -182,7 +183,7 @@ async fn workload(io: &Fetcher, environment: &Environment, scope: &str) -> Resul
     }
 }
 
-/// The answer of the authority, and whether it says that an assertion is not in its time.
+/// The response of the authority, and whether it reports an assertion outside its validity.
 async fn ask(
     io: &Fetcher,
     environment: &Environment,
@@ -305,7 +306,7 @@ async fn cli(io: &Fetcher, environment: &Environment, scope: &str) -> Result<Tok
         .text("accessToken")
         .ok_or_else(|| config("`az` printed no `accessToken`"))?;
     let token = Token::bearer(wire::secret("az", token)?);
-    // `expiresOn`, which old versions print alone, is in local time. Five minutes are safe.
+    // `expiresOn`, the only field of old versions, is in local time. Five minutes are safe.
     Ok(match json.number("expires_on").and_then(since_1970) {
         Some(end) => token.expires_at(end),
         None => token.expires_in(Duration::from_secs(300)),

@@ -1,4 +1,5 @@
-//! The token that calls share: whether it may be used, and which call fetches the next one. Pure: time is handed in.
+//! The token that calls share: whether it is valid, and which call fetches the next one. It reads no clock: the time
+//! is an argument.
 
 use super::{
     Credentials, Token,
@@ -15,16 +16,16 @@ use unifiedai_transport::Time;
 
 const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 const MAX_MARGIN: Duration = Duration::from_secs(30);
-/// After a renewal ahead of time that failed, while the old token is still good.
+/// The wait after a failed early renewal, while the old token is still valid.
 const RETRY_AHEAD: Duration = Duration::from_secs(10);
-/// So long all calls get the error of a fetch that failed, instead of a fetch each.
+/// For this time all calls get the error of a failed fetch, instead of fetching again.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
-/// A token that the provider refuses sooner was not good from the start: another one would not be either.
+/// A token that the provider refuses earlier was never valid; a new one would be refused too.
 const MIN_AGE_TO_RENEW: Duration = Duration::from_secs(60);
-/// How much longer an expired token is used that may be ([`Token::stable`]), until the next look for another one.
+/// How much longer an expired but stable token ([`Token::stable`]) is used before the next attempt to renew it.
 const STABLE_FOR: Duration = Duration::from_secs(10 * 60);
-/// A fetch whose call lets so much time pass after a step was due is taken over by another call.
+/// A fetch whose call is this late with a due step is taken over by another call.
 pub(super) const UNPOLLED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -33,7 +34,7 @@ pub(super) struct Slot {
     flight: Option<Flight>,
     failed: Option<Failed>,
     retry_ahead_at: Time,
-    /// Of the last token and of the last flight.
+    /// The number of the last token and of the last fetch.
     serial: u64,
 }
 
@@ -42,21 +43,21 @@ struct Held {
     serial: u64,
     skew: i64,
     fetched: Time,
-    /// From then on one call renews it, while the others use it.
+    /// After it, one call renews the token while the others use it.
     ahead: Deadline,
-    /// From then on it is used only if it cannot be renewed.
+    /// After it, the token is used only if it cannot be renewed.
     must: Deadline,
     end: Deadline,
 }
 
-/// A moment on both clocks. It has come as soon as it has come on one of them: the monotonic clock may stand still while a
+/// A time on both clocks. It has passed as soon as one of them has passed it: the monotonic clock may stop while a
 /// computer sleeps, and the wall clock may be set.
 #[derive(Clone, Copy)]
 struct Deadline(Option<(Time, SystemTime)>);
 
 struct Flight {
     id: u64,
-    /// Then another call may begin a flight of its own.
+    /// After it, another call may start its own fetch.
     until: Time,
 }
 
@@ -65,12 +66,12 @@ struct Failed {
     failure: Failure,
 }
 
-/// What a call does about the token.
+/// A call's next action for the token.
 pub(crate) enum Claim {
     Use(Claimed),
     /// Fetch one.
     Lead(Lease),
-    /// Another call fetches one: look again soon.
+    /// Another call fetches one: check again soon.
     Wait,
     Failed(Error),
 }
@@ -80,14 +81,14 @@ pub(crate) enum Claim {
 pub(crate) struct Claimed {
     pub(crate) token: Arc<Token>,
     serial: u64,
-    /// Time of the server that issued it minus ours, in seconds, if they differ much.
+    /// The issuing server's clock minus the local one, in seconds, if they differ much.
     pub(crate) skew: i64,
-    /// How long it is good from now on; `None` is for ever.
+    /// Remaining validity; `None` means unlimited.
     left: Option<Duration>,
 }
 
 impl Claimed {
-    /// The token with the rest of its lifetime.
+    /// The token with its remaining lifetime.
     pub(super) fn into_token(self) -> Token {
         let token = Token::clone(&self.token);
         match self.left {
@@ -97,17 +98,17 @@ impl Claimed {
     }
 }
 
-/// The right to fetch. Dropped without a result, it passes to the next call that looks.
+/// The right to fetch. If dropped without a result, it passes to the next call that checks.
 #[derive(Debug)]
 pub(crate) struct Lease {
     credentials: Credentials,
     id: u64,
 }
 
-/// What a fetch measured.
+/// The measurements of a fetch.
 #[derive(Clone, Copy)]
 pub(super) struct Timing {
-    /// When the last request was sent.
+    /// The time at which the last request was sent.
     pub(super) sent: Time,
     pub(super) skew: i64,
 }
@@ -151,7 +152,8 @@ impl Credentials {
         })
     }
 
-    /// The provider refused this token as expired or unknown. Whether the request may be sent again with another one.
+    /// Records that the provider refused this token as expired or unknown. Returns whether the request may be sent
+    /// again with another one.
     pub(crate) fn reject(&self, claimed: &Claimed, moment: Moment) -> bool {
         let mut slot = self.slot();
         let Some(held) = slot
@@ -192,7 +194,7 @@ impl Lease {
         &self.credentials
     }
 
-    /// The call that fetches is alive, and has to do something by `due`. `limit` is the end of the fetch.
+    /// The call that fetches is active, and its next step is due at `due`. `limit` is the end of the fetch.
     pub(super) fn extend(&self, due: Time, limit: Time) {
         let due = match self.credentials.0.exclusive {
             true => limit,
@@ -204,7 +206,7 @@ impl Lease {
         }
     }
 
-    /// No other call takes over before the longest time that a fetch may take.
+    /// Prevents a takeover by another call until the end of the fetch's time limit.
     pub(super) fn keep(&self) {
         let mut slot = self.credentials.slot();
         if let Some(flight) = slot.flight.as_mut().filter(|flight| flight.id == self.id) {
@@ -212,7 +214,7 @@ impl Lease {
         }
     }
 
-    /// Gives a token to all calls. `unit` is a random number from 0 to 1.
+    /// Passes a token to all calls. `unit` is a random number from 0 to 1.
     pub(super) fn publish(
         &self,
         token: Token,
@@ -261,7 +263,7 @@ impl Lease {
         Ok(())
     }
 
-    /// The fetch failed. A token that is there stays.
+    /// The fetch failed. An existing token is kept.
     pub(super) fn fail(&self, failure: Failure, moment: Moment) {
         let mut slot = self.credentials.slot();
         if !slot.has_flight(self.id) {
@@ -292,7 +294,7 @@ impl Drop for Lease {
     }
 }
 
-/// How long a token is good from now on; `None` is for ever.
+/// Remaining validity of a token; `None` means unlimited.
 fn remaining(token: &Token, timing: Timing, moment: Moment) -> Option<Duration> {
     match token.expiry {
         Expiry::Never => None,

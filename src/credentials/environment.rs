@@ -1,18 +1,19 @@
-//! Variables of a process, as sources use them.
+//! Environment variables that sources use.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use zeroize::Zeroizing;
 
-/// The variables by which vendors' own programs find credentials, read once. The names are the vendors' own; a blank
-/// variable counts as one that is not set.
+/// The environment variables in which vendors' own programs find credentials, read once. A blank variable counts as
+/// unset.
 ///
-/// Each method that is named after a source gives [`Credentials`](super::Credentials) to share between providers and clients.
+/// Each method that is named after a source returns [`Credentials`](super::Credentials) to share between providers
+/// and clients.
 #[derive(Clone)]
 pub struct Environment(Arc<BTreeMap<&'static str, Zeroizing<String>>>);
 
 impl Environment {
-    /// Reads the variables that any source uses with a function, such as a test's own. A program reads its real
-    /// environment with [`Environment::from_process`].
+    /// Reads the variables with a function, such as a test's own. To read this process's environment, use
+    /// [`Environment::from_process`].
     pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let read = NAMES.iter().filter_map(|name| {
             let value = Zeroizing::new(variable(name)?);
@@ -21,7 +22,7 @@ impl Environment {
         Environment(Arc::new(read.collect()))
     }
 
-    /// The same with this variable, if it is not set.
+    /// Sets this variable if it is unset.
     #[cfg(feature = "bedrock")]
     pub(crate) fn or(&self, name: &'static str, value: &str) -> Self {
         let mut variables = BTreeMap::clone(&self.0);
@@ -41,7 +42,7 @@ impl Environment {
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The user's folder.
+    /// The user's home directory.
     pub(crate) fn home(&self) -> Option<String> {
         if let Some(home) = self.get("HOME").or_else(|| self.get("USERPROFILE")) {
             return Some(home.to_owned());
@@ -56,7 +57,7 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// All that is ever read.
+/// All variables that are read.
 const NAMES: &[&str] = &[
     "HOME",
     "USERPROFILE",

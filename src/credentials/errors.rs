@@ -1,4 +1,4 @@
-//! Errors of sources, in five classes that their codes name.
+//! Errors of sources, in five classes with a code each.
 
 use crate::{Error, ErrorKind, error::escape_controls};
 use std::time::Duration;
@@ -8,12 +8,12 @@ pub(crate) fn missing(message: impl Into<String>) -> Error {
     new("credentials_missing", message)
 }
 
-/// What is configured is wrong.
+/// The configuration is wrong.
 pub(crate) fn config(message: impl Into<String>) -> Error {
     new("credentials_config", message)
 }
 
-/// A person must log in. The message has the command.
+/// A user must log in. The message contains the command.
 pub(crate) fn login(message: impl Into<String>) -> Error {
     new("credentials_login", message)
 }
@@ -23,7 +23,7 @@ pub(crate) fn refused(message: impl Into<String>) -> Error {
     new("credentials_refused", message)
 }
 
-/// A server did not answer, or said that it cannot answer now.
+/// A server did not respond, or reported a temporary failure.
 pub(crate) fn unreachable(message: impl Into<String>) -> Error {
     new("credentials_unreachable", message).with_retryable(true)
 }
@@ -34,14 +34,14 @@ fn new(code: &str, message: impl Into<String>) -> Error {
         .with_retryable(false)
 }
 
-/// What a server said, short enough for an error.
+/// A server's text, shortened for an error.
 pub(crate) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 300;
     let short: String = text.trim().chars().take(MAX_CHARS).collect();
     escape_controls(&short).to_string()
 }
 
-/// Why a fetch failed, for all calls that wait for it.
+/// The reason of a failed fetch, for all calls that wait for it.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     message: String,
@@ -51,7 +51,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// `error` is a source's own, or one of a library that a closure called.
+    /// `error` is the source's own, or that of a library that a closure called.
     pub(super) fn new(source: &str, error: &Error, hidden: &[zeroize::Zeroizing<String>]) -> Self {
         let mut message = error.message().to_owned();
         for secret in hidden {

@@ -1,4 +1,4 @@
-//! A token of another identity provider for one of OpenAI, Anthropic or OpenRouter.
+//! Exchanges a token of another identity provider for one of OpenAI, Anthropic or OpenRouter.
 
 use super::{
     Credentials, Environment, Fetcher, Token,
@@ -18,19 +18,19 @@ const OAUTH_BETA: &str = "oauth-2025-04-20";
 /// Anthropic's own limit.
 const MAX_SUBJECT_BYTES: usize = 16 * 1024;
 
-/// The token that proves who we are to the other side.
+/// The token that is exchanged.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SubjectToken {
-    /// In a file, which is read for each exchange, such as that of a Kubernetes service account.
+    /// In a file, which is read for each exchange, such as a Kubernetes service account's.
     File(PathBuf),
-    /// Always this one.
+    /// A fixed token.
     Text(Secret),
     /// A bearer token of another source.
     From(Credentials),
 }
 
-/// An exchange of tokens with a provider that takes workload identities instead of keys.
+/// A token exchange with a provider that accepts workload identities instead of keys.
 ///
 /// ```
 /// use unifiedai::{credentials::{Federation, SubjectToken}, provider::{Auth, OpenAiChat}};
@@ -47,14 +47,14 @@ pub struct Federation {
     subject_field: &'static str,
     subject: SubjectToken,
     fields: Vec<(&'static str, String)>,
-    /// Of the exchange.
+    /// The beta header of the exchange.
     beta: Option<&'static str>,
-    /// Of the requests that the token is for.
+    /// The beta header of requests with the token.
     token_beta: Option<&'static str>,
 }
 
 impl Federation {
-    /// OpenAI's workload identity federation. The subject is a JWT that the identity provider accepts.
+    /// Creates OpenAI's workload identity federation. The subject is a JWT that the identity provider accepts.
     #[must_use]
     pub fn openai(
         identity_provider_id: impl Into<String>,
@@ -78,7 +78,7 @@ impl Federation {
         }
     }
 
-    /// Anthropic's workload identity federation.
+    /// Creates Anthropic's workload identity federation.
     #[must_use]
     pub fn anthropic(
         federation_rule_id: impl Into<String>,
@@ -104,7 +104,7 @@ impl Federation {
         }
     }
 
-    /// OpenRouter's federation.
+    /// Creates OpenRouter's federation.
     #[must_use]
     pub fn openrouter(federation_policy_id: impl Into<String>, subject: SubjectToken) -> Self {
         Federation {
@@ -123,28 +123,28 @@ impl Federation {
         }
     }
 
-    /// The service account that the token is for, which Anthropic wants if the rule allows several.
+    /// Sets the service account of the token; Anthropic requires it if the rule allows several.
     #[must_use]
     pub fn service_account(mut self, id: impl Into<String>) -> Self {
         self.fields.push(("service_account_id", id.into()));
         self
     }
 
-    /// The workspace that the token is for, which Anthropic wants if the rule allows several.
+    /// Sets the workspace of the token; Anthropic requires it if the rule allows several.
     #[must_use]
     pub fn workspace(mut self, id: impl Into<String>) -> Self {
         self.fields.push(("workspace_id", id.into()));
         self
     }
 
-    /// Another address of the token endpoint.
+    /// Sets another URL of the token endpoint.
     #[must_use]
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self
     }
 
-    /// The source of tokens.
+    /// Returns the source of tokens.
     #[must_use]
     pub fn credentials(self) -> Credentials {
         let exchange = Arc::new(self);
@@ -258,12 +258,13 @@ impl SubjectToken {
 
 /// # First-party federation
 impl Environment {
-    /// Anthropic's federation, by `ANTHROPIC_FEDERATION_RULE_ID`, `ANTHROPIC_ORGANIZATION_ID` and `ANTHROPIC_IDENTITY_TOKEN_FILE`, else
-    /// `ANTHROPIC_IDENTITY_TOKEN`; with `ANTHROPIC_SERVICE_ACCOUNT_ID`, `ANTHROPIC_WORKSPACE_ID` and `ANTHROPIC_BASE_URL`. `None` if
-    /// the first is not set.
+    /// Returns Anthropic's federation, configured by `ANTHROPIC_FEDERATION_RULE_ID`, `ANTHROPIC_ORGANIZATION_ID` and
+    /// `ANTHROPIC_IDENTITY_TOKEN_FILE`, else `ANTHROPIC_IDENTITY_TOKEN`; optionally with
+    /// `ANTHROPIC_SERVICE_ACCOUNT_ID`, `ANTHROPIC_WORKSPACE_ID` and `ANTHROPIC_BASE_URL`. Returns `None` if the first
+    /// is not set.
     ///
     /// # Errors
-    /// `credentials` that names the variable that is missing or wrong.
+    /// `credentials` that names the missing or wrong variable.
     pub fn anthropic_federation(&self) -> Result<Option<Credentials>, Error> {
         const RULE: &str = "ANTHROPIC_FEDERATION_RULE_ID";
         let Some(rule) = self.get(RULE) else {

@@ -1,4 +1,4 @@
-//! One fetch, as the machine runs it: asks of the source become steps, inputs become its answers.
+//! One fetch: requests of the source become steps of the machine, inputs become their results.
 
 use super::{
     FetchFuture,
@@ -21,10 +21,10 @@ use unifiedai_transport::{
 };
 use zeroize::Zeroizing;
 
-/// What a fetch may take in all.
+/// The time limit of a fetch.
 pub(super) const FETCH_LIMIT: Duration = Duration::from_secs(30);
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// How long a driver sleeps at most that is not woken by a source's own future.
+/// The maximum sleep of a driver that a source's own future does not wake.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The time on both clocks.
@@ -34,8 +34,8 @@ pub(crate) struct Moment {
     pub(crate) wall: SystemTime,
 }
 
-/// Marks a request of a source of credentials among the extensions of an `http::Request`, so that a transport that records or logs
-/// can leave it out.
+/// Marks a request of a source of credentials in the extensions of an `http::Request`, so that a transport that
+/// records or logs can omit it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CredentialRequest;
@@ -43,7 +43,7 @@ pub struct CredentialRequest;
 pub(crate) struct Fetch {
     lease: Lease,
     fetcher: Fetcher,
-    /// In a mutex only because a future need not be `Sync`.
+    /// In a mutex because a future need not be `Sync`.
     source: Mutex<FetchFuture>,
     phase: Phase,
     deadline: Time,
@@ -51,7 +51,7 @@ pub(crate) struct Fetch {
 }
 
 enum Phase {
-    /// The source runs, or waits for something of its own.
+    /// The source runs, or waits for its own I/O.
     Source,
     Headers {
         deadline: Time,
@@ -67,14 +67,14 @@ enum Phase {
     },
 }
 
-/// What a poll of a fetch gives.
+/// The result of polling a fetch.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is returned from a poll at once"
 )]
 pub(crate) enum FetchPoll {
     Step(Step<Infallible>),
-    /// The token is in the cache, or the error is.
+    /// The token or the error is in the cache.
     Done,
 }
 
@@ -92,7 +92,7 @@ impl Fetch {
         }
     }
 
-    /// `total` is the end of the call.
+    /// `total` is the deadline of the call.
     pub(crate) fn poll(&mut self, moment: Moment, total: Time) -> FetchPoll {
         loop {
             if self.deadline <= moment.now {
@@ -115,7 +115,7 @@ impl Fetch {
                         continue;
                     }
                 }
-                // A driver that polls again without an answer does not know this step.
+                // A driver that polls again without a result does not implement this step.
                 Phase::Supply => {
                     let unsupported = io::Error::from(io::ErrorKind::Unsupported);
                     self.answer(Answer::Supplied(Err(unsupported)));
@@ -143,7 +143,7 @@ impl Fetch {
         }
     }
 
-    /// Runs the source until it asks for something. `None` where it has to be polled again at once.
+    /// Runs the source until it makes a request. `None` if it must be polled again immediately.
     fn poll_source(&mut self, moment: Moment, total: Time) -> Option<FetchPoll> {
         self.fetcher.mailbox().moment = moment;
         let waker = Waker::from(self.wakers.clone());
@@ -198,7 +198,7 @@ impl Fetch {
         }
     }
 
-    /// Takes an input; gives it back if it is none that was asked for.
+    /// Handles an input; returns it if it was not requested.
     pub(crate) fn handle(&mut self, input: Input, moment: Moment) -> Result<(), Input> {
         match (&mut self.phase, input) {
             (Phase::Headers { .. }, Input::Headers(head)) if head.status.is_informational() => {}
@@ -244,7 +244,8 @@ impl Fetch {
         self.phase = Phase::Source;
     }
 
-    /// Has `waker` woken when the source's own future can go on; `None` if it can now. A wait for something else ends at `until`.
+    /// Registers `waker` for the source's own future; `None` if that can continue now. Any other wait ends at
+    /// `until`.
     pub(crate) fn wake_by(&self, until: Time, waker: &Waker) -> Option<Time> {
         match self.phase {
             Phase::Source => (!self.wakers.register(waker)).then_some(until),
@@ -252,13 +253,13 @@ impl Fetch {
         }
     }
 
-    /// Whether the source waits for something of its own.
+    /// Whether the source waits for its own I/O.
     pub(crate) fn awaits_source(&self) -> bool {
         matches!(self.phase, Phase::Source)
     }
 }
 
-/// Adds to a buffer that leaves no copies behind when it grows.
+/// Appends to a buffer without leaving copies in memory when it grows.
 fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     let needed = body.len().saturating_add(chunk.len());
     if needed > body.capacity() {
@@ -269,12 +270,12 @@ fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     body.extend_from_slice(chunk);
 }
 
-/// Passes a wake-up of the source's future on to the driver of the call.
+/// Forwards a wake-up of the source's future to the driver of the call.
 #[derive(Default)]
 struct FutureWaker(Mutex<(bool, Option<Waker>)>);
 
 impl FutureWaker {
-    /// Whether the future was woken since it was asked last.
+    /// Whether the future was woken since the last check.
     fn register(&self, waker: &Waker) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut state.0) {

@@ -1,4 +1,4 @@
-//! What a source asks for. Each request is handed to the driver of the call that fetches.
+//! The requests of a source. Each is passed to the driver of the call that fetches.
 
 use super::{
     Supply, Token, address,
@@ -21,21 +21,21 @@ use std::{
 use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 use zeroize::Zeroizing;
 
-/// A larger file is none of a source's.
+/// Maximum file size; no source has larger files.
 const MAX_FILE_BYTES: usize = 64 * 1024;
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// A server that names a longer wait is not waited for.
+/// A longer wait that a server requests is not waited for.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a source of [`Credentials`](super::Credentials) can do: send requests over the transport of the call that fetches,
-/// and ask its driver for files and processes. One thing at a time.
+/// The I/O of a source of [`Credentials`](super::Credentials): it sends requests over the transport of the call that
+/// fetches, and has its driver read files and run processes, one operation at a time.
 #[derive(Clone)]
 pub struct Fetcher(Arc<Mutex<Mailbox>>);
 
-/// What passes between a source and the machine.
+/// The state that a source and the machine share.
 pub(super) struct Mailbox {
     pub(super) ask: Option<Ask>,
     pub(super) answer: Option<Answer>,
@@ -43,7 +43,7 @@ pub(super) struct Mailbox {
     pub(super) moment: Moment,
     pub(super) rng: Rng,
     pub(super) timing: Timing,
-    /// Not to be seen in an error.
+    /// Texts that no error may show.
     pub(super) hidden: Vec<Zeroizing<String>>,
 }
 
@@ -71,9 +71,9 @@ pub(crate) struct Sending {
     pub(crate) connect: Duration,
     pub(crate) limit: Duration,
     pub(crate) tries: u32,
-    /// Whether a response that is none of the usual ones is worth another try.
+    /// Whether an unusual response is worth another try.
     pub(crate) is_transient: fn(&Response<Bytes>) -> bool,
-    /// Whether a connection that cannot be made in time is worth another try.
+    /// Whether a timeout while connecting is worth another try.
     pub(crate) retries_timeouts: bool,
 }
 
@@ -105,9 +105,9 @@ impl Fetcher {
         })))
     }
 
-    /// Sends a request and reads the whole response, whatever its status. It is tried three times where the server cannot be
-    /// reached or answers 408, 425, 429 or 500 and above; each try has 10 seconds. A redirect is an error, and so is plain
-    /// `http` to anything but this machine and the metadata services of clouds.
+    /// Sends a request and reads the complete response, whatever its status. It is tried up to three times if the
+    /// server cannot be reached or responds with 408, 425, 429 or 500 and above; each try has 10 seconds. A redirect
+    /// is an error, and so is plain `http` to any host except this machine and the metadata services of clouds.
     ///
     /// # Errors
     /// Of kind [`Credentials`](crate::ErrorKind::Credentials).
@@ -177,7 +177,7 @@ impl Fetcher {
         }
     }
 
-    /// The content of a file of at most 64 KiB.
+    /// Reads a file of at most 64 KiB.
     ///
     /// # Errors
     /// Of kind [`Credentials`](crate::ErrorKind::Credentials), with the code `credentials_missing` if it does not exist.
@@ -192,7 +192,7 @@ impl Fetcher {
         }
     }
 
-    /// The same, `None` for a file that does not exist.
+    /// Reads a file; `None` if it does not exist.
     pub(crate) async fn try_read_file(&self, path: &Path) -> Result<Option<Bytes>, Error> {
         let supply = Supply::ReadFile {
             path: path.to_owned(),
@@ -243,28 +243,28 @@ impl Fetcher {
         }
     }
 
-    /// Waits.
+    /// Waits for this time.
     ///
     /// # Errors
-    /// If the source does something else at the same time.
+    /// If the source has another operation running.
     pub async fn sleep(&self, time: Duration) -> Result<(), Error> {
         self.ask(Ask::Sleep(time)).await.map(|_| ())
     }
 
-    /// The transport's wall clock.
+    /// Returns the transport's wall clock.
     #[must_use]
     pub fn wall_clock(&self) -> SystemTime {
         self.mailbox().moment.wall
     }
 
-    /// The transport's monotonic clock.
+    /// Returns the transport's monotonic clock.
     #[must_use]
     pub fn now(&self) -> Time {
         self.mailbox().moment.now
     }
 
-    /// Removes this text from whatever error the source ends with. Header values that are marked as sensitive are removed
-    /// anyway.
+    /// Removes this text from any error of the source. Header values that are marked as sensitive are removed
+    /// automatically.
     pub fn hide(&self, secret: &str) {
         let mut mailbox = self.mailbox();
         if !mailbox
@@ -276,7 +276,7 @@ impl Fetcher {
         }
     }
 
-    /// Gives what a source returned to all calls that share it.
+    /// Passes the result of a source to all calls that share it.
     pub(super) fn publish(&self, lease: &Lease, result: Result<Token, Error>) {
         let mut mailbox = self.mailbox();
         let (moment, timing) = (mailbox.moment, mailbox.timing);

@@ -9,7 +9,7 @@ pub(crate) struct Form(Zeroizing<Vec<u8>>);
 
 impl Form {
     pub(crate) fn new() -> Self {
-        // Large enough for most, as a buffer that grows leaves copies behind.
+        // Large enough for most bodies, because a growing buffer leaves copies in memory.
         Form(Zeroizing::new(Vec::with_capacity(8 * 1024)))
     }
 
@@ -37,12 +37,12 @@ impl Form {
     }
 }
 
-/// Bytes whose memory is wiped when the last copy of them is dropped.
+/// Bytes whose memory is wiped when the last copy is dropped.
 pub(crate) fn wiped(bytes: Zeroizing<Vec<u8>>) -> Bytes {
     Bytes::from_owner(bytes)
 }
 
-/// One value as it stands in a query.
+/// A value, encoded for a query.
 pub(crate) fn encoded(value: &str) -> String {
     let mut out = Vec::new();
     encode_into(value.as_bytes(), SEGMENT, &mut out);

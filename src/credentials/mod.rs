@@ -1,12 +1,12 @@
 //! Credentials that expire: fetched over the call's own transport, shared by calls, renewed before they expire.
 //!
-//! [`Credentials`] hold a source and the [`Token`] that it gave last. Give them to a provider wherever it takes a key:
+//! [`Credentials`] contain a source and its last [`Token`]. They replace a key wherever a provider accepts one:
 //!
 //! ```
 //! use std::time::Duration;
 //! use unifiedai::{credentials::{Credentials, Token}, provider::{Auth, OpenAiChat}, Secret};
 //!
-//! // From a library that the program has anyway. The closure may be async: `Credentials::from_async`.
+//! // From another library. The closure may be async: `Credentials::from_async`.
 //! let credentials = Credentials::from_fn("vault agent", || {
 //!     let secret = Secret::new("a token from elsewhere")?;
 //!     Ok(Token::bearer(secret).expires_in(Duration::from_secs(3600)))
@@ -16,9 +16,10 @@
 //! ```
 //!
 //! # How a token is fetched
-//! A source is an async function over a [`Fetcher`]. It does no I/O of its own: each request that it makes becomes a
-//! [`Step::Send`](crate::sans_io::Step::Send) of the call that fetches, each file or process a
-//! [`Step::Supply`](crate::sans_io::Step::Supply). So it runs over every transport, blocking or not, and in a driver of your own.
+//! A source is an async function with a [`Fetcher`] as its argument. It does no I/O of its own: each of its requests
+//! becomes a [`Step::Send`](crate::sans_io::Step::Send) of the call that fetches, each file or process a
+//! [`Step::Supply`](crate::sans_io::Step::Supply). Therefore it runs with every transport, blocking or not, and with
+//! your own driver.
 //!
 //! - One call fetches; others that need the token wait for it. If the call that fetches is dropped or no longer polled,
 //!   another one takes over.
@@ -65,27 +66,28 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How often a source looks for a token that another call fetches.
+/// The interval at which a source checks for a token that another call fetches.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(20);
 
-/// What a source returns: the token, later.
+/// The result of a source.
 pub(crate) type FetchFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
 
-/// A source of tokens, and the token that it gave last. Clones share both, so all calls of all clients that have a clone use
-/// one token. They must share a clock too: use them with transports of one process.
+/// A source of tokens, and its last token. Clones share both, so that all calls of all clients with a clone use one
+/// token. They must also share a clock: use them with transports of one process.
 #[derive(Clone)]
 pub struct Credentials(Arc<Shared>);
 
 struct Shared {
     name: Box<str>,
     source: Box<dyn Fn(Fetcher) -> FetchFuture + Send + Sync>,
-    /// Whether a second fetch may begin while one that is not polled may still be under way.
+    /// Whether two fetches must not overlap: a fetch that is not polled blocks a second one.
     exclusive: bool,
     slot: Mutex<Slot>,
 }
 
 impl Credentials {
-    /// Tokens from a function that does not wait for long: it runs inside the `poll` of the call that fetches. `name` is shown in errors.
+    /// Creates a source from a function that returns quickly: it runs inside the `poll` of the call that fetches.
+    /// `name` is shown in errors.
     pub fn from_fn(
         name: impl Into<String>,
         source: impl Fn() -> Result<Token, Error> + Send + Sync + 'static,
@@ -93,8 +95,8 @@ impl Credentials {
         Credentials::from_async(name, move |_| ready(source()))
     }
 
-    /// Tokens from an async function. It may ignore the [`Fetcher`] and do its own I/O: then its futures are polled by the
-    /// task of the call that fetches, so they must fit to that task's runtime. Or it may use the fetcher alone, and then it
+    /// Creates a source from an async function. If it ignores the [`Fetcher`] and does its own I/O, the task of the
+    /// call that fetches polls its futures, so they must fit that task's runtime. If it uses only the fetcher, it
     /// runs with every transport.
     ///
     /// ```
@@ -103,7 +105,7 @@ impl Credentials {
     ///
     /// let credentials = Credentials::from_async("some library", |_| async {
     ///     let text = token_of_some_library().await?;
-    ///     Ok(Token::bearer(Secret::new(text)?)) // renewed after 15 minutes, if nothing is said of its expiry
+    ///     Ok(Token::bearer(Secret::new(text)?)) // without an expiry it is renewed after 15 minutes
     /// });
     /// ```
     pub fn from_async<F>(
@@ -121,13 +123,13 @@ impl Credentials {
         }))
     }
 
-    /// The name of the source, as errors show it.
+    /// Returns the name of the source in errors.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// For a source of which two fetches at a time would disturb each other.
+    /// Marks a source whose fetches must not overlap.
     #[cfg(feature = "bedrock")]
     #[must_use]
     pub(crate) fn exclusive(mut self) -> Self {
@@ -137,7 +139,7 @@ impl Credentials {
         self
     }
 
-    /// The token, for a source that needs it to get another one. Fetched with the same fetcher if it is not there.
+    /// The token, for a source that needs it to get another one. If missing, it is fetched with the same fetcher.
     pub(crate) async fn fetch_for(&self, io: &Fetcher) -> Result<Token, Error> {
         loop {
             match self.claim(io.moment()) {
@@ -153,13 +155,13 @@ impl Credentials {
         }
     }
 
-    /// Forgets the token, so that the next call fetches another one.
+    /// Discards the token, so that the next call fetches another one.
     pub fn forget(&self) {
         self.slot().forget();
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
-        // Every change of a slot is whole when the lock is released, so a poisoned one is as good as any.
+        // A panic while the lock was held leaves a consistent slot.
         self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

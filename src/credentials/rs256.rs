@@ -5,7 +5,7 @@ use crate::{Error, Secret};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// A token with claims in the order in which they were added.
+/// A token with its claims in the order of their addition.
 pub(super) struct Jwt {
     header: String,
     claims: String,
@@ -66,7 +66,7 @@ fn signature(_: &str, _: &[u8]) -> Result<Vec<u8>, &'static str> {
     )
 }
 
-/// The signature is the same each time (PKCS#1 v1.5). ring draws random numbers only to hide the key from who measures time.
+/// The signature is deterministic (PKCS#1 v1.5). ring uses random numbers only against timing attacks on the key.
 #[cfg(feature = "rs256")]
 fn signature(pem: &str, message: &[u8]) -> Result<Vec<u8>, &'static str> {
     use ring::{

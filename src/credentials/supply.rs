@@ -1,36 +1,36 @@
-//! What a source may need besides HTTP.
+//! Files and processes that a source may need.
 
 use bytes::Bytes;
 use std::{fmt, path::PathBuf};
 
-/// A file or a process that a source of credentials needs. The driver answers with
-/// [`Input::Supplied`](crate::sans_io::Input::Supplied); one that has no files answers with an error of kind
+/// A file or a process that a source of credentials needs. The driver responds with
+/// [`Input::Supplied`](crate::sans_io::Input::Supplied); a driver without files responds with an error of kind
 /// [`Unsupported`](std::io::ErrorKind::Unsupported).
 #[non_exhaustive]
 pub enum Supply {
-    /// The content of a file.
+    /// Read a file.
     ReadFile {
-        /// Where it is.
+        /// The path.
         path: PathBuf,
-        /// A larger file is an error.
+        /// Maximum size; a larger file is an error.
         max_bytes: usize,
     },
-    /// Replaces a file: a new one is written next to it, readable for its owner alone, and renamed. No answer but `Ok` is
-    /// needed.
+    /// Replace a file: write a new one next to it, readable only by its owner, and rename it. The content of `Ok` is
+    /// ignored.
     WriteFile {
-        /// Where it is.
+        /// The path.
         path: PathBuf,
-        /// The whole content. Secret.
+        /// The complete content. Secret.
         content: Bytes,
     },
-    /// What a program prints on its standard output, once it has ended with status 0. For another status the answer is an
-    /// error with what it printed on its standard error.
+    /// Run a program. The result is its standard output if it ends with status 0, else an error with its standard
+    /// error.
     RunProcess {
         /// The program and its arguments. May be secret.
         command: ProcessCommand,
-        /// Variables to set besides those of this process.
+        /// Additional environment variables.
         environment: Vec<(String, String)>,
-        /// A longer output is an error.
+        /// Maximum size of the output; a longer one is an error.
         max_bytes: usize,
     },
 }
@@ -38,7 +38,7 @@ pub enum Supply {
 /// A program to run.
 #[non_exhaustive]
 pub enum ProcessCommand {
-    /// A line for the shell of the system: `sh -c`, on Windows `cmd /C`.
+    /// A command line for the system's shell: `sh -c`, on Windows `cmd /C`.
     Shell(String),
     /// A program and its arguments.
     Program(Vec<String>),
@@ -49,7 +49,7 @@ impl fmt::Debug for Supply {
         match self {
             Supply::ReadFile { path, .. } => f.debug_tuple("ReadFile").field(path).finish(),
             Supply::WriteFile { path, .. } => f.debug_tuple("WriteFile").field(path).finish(),
-            // A command line may have a password in it.
+            // A command line may contain a password.
             Supply::RunProcess { .. } => f.write_str("RunProcess(..)"),
         }
     }

@@ -1,4 +1,4 @@
-//! What a source gives.
+//! The tokens that a source returns.
 
 use crate::Secret;
 #[cfg(feature = "bedrock")]
@@ -9,10 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A lifetime for tokens of which nothing is known. That is also what the AWS SDK for Rust takes.
+/// The lifetime of tokens without an expiry; the AWS SDK for Rust uses the same.
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// A bearer token or temporary AWS keys, and until when they are good. Never printed.
+/// A bearer token or temporary AWS keys, and their expiry. Never printed.
 #[derive(Clone)]
 pub struct Token {
     pub(crate) secret: TokenSecret,
@@ -38,20 +38,20 @@ pub(crate) enum TokenSecret {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// So long after the last request of the fetch was sent.
+    /// This long after the last request of the fetch was sent.
     After(Duration),
     At(SystemTime),
     Never,
 }
 
 impl Token {
-    /// A token for `authorization: Bearer`, or for the header that the provider uses for keys.
+    /// Creates a token for `authorization: Bearer`, or for the header that the provider uses for keys.
     #[must_use]
     pub fn bearer(secret: Secret) -> Token {
         Token::new(TokenSecret::Bearer(secret))
     }
 
-    /// AWS keys, to sign with.
+    /// Creates a token from AWS keys, which sign requests.
     #[cfg(feature = "bedrock")]
     #[must_use]
     pub fn aws(credentials: AwsCredentials) -> Token {
@@ -68,38 +68,39 @@ impl Token {
         }
     }
 
-    /// Good for so long, counted from when the last request of the fetch was sent. Without an expiry a token is used for 15
-    /// minutes.
+    /// Sets the lifetime, counted from the time at which the last request of the fetch was sent. A token without an
+    /// expiry is used for 15 minutes.
     #[must_use]
     pub fn expires_in(mut self, lifetime: Duration) -> Token {
         self.expiry = Expiry::After(lifetime);
         self
     }
 
-    /// Good until then, by the clock of the server that issued it, if its answer had a `date`, else by the transport's
-    /// wall clock.
+    /// Sets the expiry, by the clock of the issuing server if its response has a `date`, else by the transport's wall
+    /// clock.
     #[must_use]
     pub fn expires_at(mut self, end: SystemTime) -> Token {
         self.expiry = Expiry::At(end);
         self
     }
 
-    /// Good for ever, or until the provider refuses it.
+    /// Sets an unlimited lifetime, which ends only if the provider refuses the token.
     #[must_use]
     pub fn never_expires(mut self) -> Token {
         self.expiry = Expiry::Never;
         self
     }
 
-    /// Renewed so long before it expires, instead of a quarter of its lifetime and at most 5 minutes.
+    /// Sets how long before its expiry the token is renewed. The default is a quarter of its lifetime, at most 5
+    /// minutes.
     #[must_use]
     pub fn renew_ahead(mut self, ahead: Duration) -> Token {
         self.renew_ahead = Some(ahead);
         self
     }
 
-    /// Sent with each request that this token authenticates, such as `x-goog-user-project`, unless the request has that header
-    /// already.
+    /// Adds a header to each request that this token authenticates, such as `x-goog-user-project`, unless the request
+    /// has it already.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Token {
         self.headers.push(TokenHeader {
@@ -110,7 +111,7 @@ impl Token {
         self
     }
 
-    /// The same for a header whose value is a list, to which this one is added.
+    /// Adds a value to a header that is a list.
     #[must_use]
     pub(crate) fn list_header(mut self, name: HeaderName, value: HeaderValue) -> Token {
         self.headers.push(TokenHeader {
@@ -143,7 +144,7 @@ impl Token {
         }
     }
 
-    /// Used on while no newer one can be had, although it has expired: instance metadata hands out such keys when the
+    /// Allows the use of an expired token while it cannot be renewed: instance metadata returns such keys when the
     /// service behind it fails, and AWS accepts them then.
     #[cfg(feature = "bedrock")]
     #[must_use]
@@ -157,7 +158,7 @@ impl Token {
         self.expiry == Expiry::Never
     }
 
-    /// The same for as long, with another secret.
+    /// The token with another secret and the same lifetime.
     #[cfg(feature = "bedrock")]
     #[must_use]
     pub(crate) fn with_bearer(mut self, secret: Secret) -> Token {

@@ -1,4 +1,4 @@
-//! What the requests and answers of several sources have in common.
+//! Common parts of the requests and responses of sources.
 
 use super::{
     Token,
@@ -84,7 +84,7 @@ pub(crate) fn text_header(request: &mut Request<Bytes>, name: &'static str, valu
 pub(crate) struct SecretJson(Value);
 
 impl SecretJson {
-    /// `None` if it is no JSON object.
+    /// Parses a body; `None` if it is not a JSON object.
     pub(crate) fn parse(body: &[u8]) -> Option<SecretJson> {
         let value: Value = serde_json::from_slice(body).ok()?;
         let json = SecretJson(value);
@@ -108,7 +108,7 @@ impl SecretJson {
         self.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// The same whatever the case of the letters of its name.
+    /// Like [`text`](Self::text), but the case of the name does not matter.
     #[cfg(feature = "bedrock")]
     pub(crate) fn text_ignoring_case(&self, name: &str) -> Option<&str> {
         let members = self.0.as_object()?;
@@ -118,7 +118,7 @@ impl SecretJson {
         value.as_str().filter(|text| !text.is_empty())
     }
 
-    /// A whole number, also one that is written as a text.
+    /// A whole number, also as a text.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         match self.get(name)? {
             Value::String(text) => text.trim().parse().ok(),
@@ -151,7 +151,7 @@ fn wipe(value: &mut Value) {
     }
 }
 
-/// The JSON object of a success; where there is none, the server is not what it should be.
+/// The JSON object of a success; any other body is an error.
 pub(crate) fn json_of(host: &str, response: &Response<Bytes>) -> Result<SecretJson, Error> {
     SecretJson::parse(response.body())
         .ok_or_else(|| unreachable(format!("{host} answered, but not with a JSON object")))
@@ -180,7 +180,7 @@ impl OAuthError {
         }
     }
 
-    /// What to show of it.
+    /// The text for a message.
     pub(crate) fn message(&self, host: &str) -> String {
         let said = [&*self.error, &*self.subtype, &*self.description];
         let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
@@ -194,7 +194,7 @@ impl OAuthError {
         }
     }
 
-    /// `unreachable` for what may pass, else `refused`.
+    /// `unreachable` for a temporary failure, else `refused`.
     pub(crate) fn into_error(self, host: &str) -> Error {
         match self.is_transient() {
             true => unreachable(self.message(host)),
@@ -241,7 +241,7 @@ pub(crate) fn oauth_token(host: &str, response: &Response<Bytes>) -> Result<Toke
     })
 }
 
-/// A secret from an answer.
+/// A secret from a response.
 pub(crate) fn secret(host: &str, text: &str) -> Result<Secret, Error> {
     Secret::new(text).map_err(|error| {
         refused(format!(
@@ -251,7 +251,7 @@ pub(crate) fn secret(host: &str, text: &str) -> Result<Secret, Error> {
     })
 }
 
-/// The host of an address, for messages.
+/// The host of a URL, for messages.
 pub(crate) fn host_of(request: &Request<Bytes>) -> String {
     request
         .uri()

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 const MAX_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The key dies with the keys that it is made of, so it has their expiry.
+/// The key is valid as long as the keys that it is made of, so it has their expiry.
 pub(super) fn token(keys: &Token, region: &str, wall: SystemTime) -> Result<Token, Error> {
     let credentials = keys
         .as_aws()

@@ -19,7 +19,7 @@ const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// Where the service is; `None` if the environment forbids to ask it.
+/// The URL of the service; `None` if the environment disables it.
 pub(super) fn base(environment: &Environment) -> Result<Option<String>, Error> {
     if environment.is_true("AWS_EC2_METADATA_DISABLED") {
         return Ok(None);
@@ -75,7 +75,7 @@ pub(super) async fn fetch(io: &Fetcher, environment: &Environment) -> Result<Tok
     }
 }
 
-/// The region, by the zone in which the instance is.
+/// The region, from the instance's zone.
 pub(super) async fn region(io: &Fetcher, environment: &Environment) -> Result<String, Error> {
     let base = base(environment)?.ok_or_else(|| {
         missing("AWS_EC2_METADATA_DISABLED is set, and neither AWS_REGION nor AWS_DEFAULT_REGION")

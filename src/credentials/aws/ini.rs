@@ -1,4 +1,4 @@
-//! The two files of settings that AWS programs share, by the rules of the AWS SDKs' shared test cases.
+//! The two settings files of AWS programs, parsed by the rules of the AWS SDKs' shared test cases.
 
 use crate::{Error, credentials::errors::config};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub(super) enum FileKind {
     Credentials,
 }
 
-/// What both files have.
+/// The content of both files.
 #[derive(Debug, Default)]
 pub(crate) struct Profiles {
     profiles: BTreeMap<String, Section>,
@@ -22,7 +22,7 @@ pub(crate) struct Profiles {
 }
 
 impl Profiles {
-    /// Adds a file. The members of one that is added later count before those of an earlier one.
+    /// Adds a file. Its fields have precedence over those of earlier files.
     pub(super) fn add(&mut self, text: &str, kind: FileKind, path: &str) -> Result<(), Error> {
         let mut file = Profiles::default();
         let mut plain_default = Section::new();
@@ -77,7 +77,7 @@ impl Profiles {
             section.insert(key.clone(), without_comment(value).to_owned());
             last_key = Some(key);
         }
-        // `[profile default]` counts instead of `[default]`.
+        // `[profile default]` has precedence over `[default]`.
         if !plain_default.is_empty() || heading_seen(text) {
             file.profiles
                 .entry(DEFAULT.to_owned())
@@ -128,7 +128,7 @@ fn heading_seen(text: &str) -> bool {
 }
 
 enum Heading {
-    /// Above the first one.
+    /// Before the first section.
     None,
     Ignored,
     PlainDefault,
@@ -160,7 +160,7 @@ impl Heading {
     }
 }
 
-/// A comment is what follows white space and `#` or `;`.
+/// A comment begins with `#` or `;` after white space.
 fn without_comment(value: &str) -> &str {
     let starts = [" #", " ;", "\t#", "\t;"];
     let ends = starts.iter().filter_map(|start| value.find(start));

@@ -1,4 +1,4 @@
-//! Keys in JSON, as containers, instances and processes give them.
+//! Keys in JSON, as containers, instances and processes return them.
 
 use crate::{
     Error,
@@ -11,7 +11,7 @@ use crate::{
     provider::AwsCredentials,
 };
 
-/// What the members of the JSON object are called is the same everywhere but for the session token.
+/// The fields have the same names everywhere, except the session token.
 pub(super) fn from_json(json: &SecretJson, token_name: &str, source: &str) -> Result<Token, Error> {
     let text = |name: &str| {
         json.text_ignoring_case(name)
@@ -33,7 +33,7 @@ pub(super) fn from_json(json: &SecretJson, token_name: &str, source: &str) -> Re
     }
 }
 
-/// For services that give all four members.
+/// For services that return all four fields.
 pub(super) fn temporary_from_json(json: &SecretJson, source: &str) -> Result<Token, Error> {
     for name in ["Token", "Expiration"] {
         if json.text_ignoring_case(name).is_none() {

@@ -1,4 +1,5 @@
-//! AWS: keys of the environment, of profiles, roles, logins, containers and instances; and short-term keys of Bedrock made of them.
+//! AWS: keys from the environment, profiles, roles, logins, containers and instances, and short-term Bedrock keys
+//! made from them.
 
 mod bedrock_key;
 mod container;
@@ -30,12 +31,13 @@ use sts::Role;
 
 /// # AWS
 impl Environment {
-    /// Keys as AWS programs find them: `AWS_ACCESS_KEY_ID` and its like; the role of `AWS_WEB_IDENTITY_TOKEN_FILE`, unless a profile was
-    /// named by `AWS_PROFILE`; the profile, with all that a profile can say; a container of ECS or EKS; an EC2 instance.
+    /// Returns keys from the same sources as other AWS programs: `AWS_ACCESS_KEY_ID` and related variables; the role
+    /// in `AWS_WEB_IDENTITY_TOKEN_FILE`, unless `AWS_PROFILE` names a profile; the profile, with all its kinds of
+    /// sources; a container of ECS or EKS; an EC2 instance.
     ///
-    /// Which of them counts is decided by what is configured. One that is configured and fails is an error: a call never goes
-    /// out as somebody that its environment does not name. Only the last one, the instance, is found by asking it, and
-    /// `AWS_EC2_METADATA_DISABLED` forbids that.
+    /// The configuration determines the source. If a configured source fails, that is an error: a request is never
+    /// signed by an identity that its environment does not name. Only the instance is detected by a request, which
+    /// `AWS_EC2_METADATA_DISABLED` disables.
     #[must_use]
     pub fn aws(&self) -> Credentials {
         self.aws_source("aws", |io, environment| async move {
@@ -43,7 +45,7 @@ impl Environment {
         })
     }
 
-    /// Keys of a profile in `~/.aws/config` and `~/.aws/credentials`.
+    /// Returns keys of a profile in `~/.aws/config` and `~/.aws/credentials`.
     #[must_use]
     pub fn aws_profile(&self, name: impl Into<String>) -> Credentials {
         let name = name.into();
@@ -54,7 +56,8 @@ impl Environment {
         })
     }
 
-    /// Keys of a role for the token in a file, such as that of a Kubernetes service account or of a CI job. The region is `AWS_REGION`.
+    /// Returns keys of a role for the token in a file, such as that of a Kubernetes service account or of a CI job.
+    /// The region is `AWS_REGION`.
     #[must_use]
     pub fn aws_web_identity(
         &self,
@@ -76,7 +79,7 @@ impl Environment {
         })
     }
 
-    /// Keys of a role that is assumed with other keys. The region is `AWS_REGION`.
+    /// Returns keys of a role that is assumed with other keys. The region is `AWS_REGION`.
     #[must_use]
     pub fn aws_assume_role(&self, keys: &Credentials, role_arn: impl Into<String>) -> Credentials {
         let (keys, arn) = (keys.clone(), role_arn.into());
@@ -96,7 +99,7 @@ impl Environment {
         })
     }
 
-    /// Keys of the container of ECS or EKS (Pod Identity) in which the process runs.
+    /// Returns keys of the ECS or EKS container (Pod Identity) in which the process runs.
     #[must_use]
     pub fn aws_container(&self) -> Credentials {
         self.aws_source("aws container", |io, environment| async move {
@@ -104,7 +107,7 @@ impl Environment {
         })
     }
 
-    /// Keys of the role of the EC2 instance on which the process runs, by IMDSv2.
+    /// Returns keys of the role of the EC2 instance on which the process runs, by IMDSv2.
     #[must_use]
     pub fn aws_instance(&self) -> Credentials {
         self.aws_source("aws instance metadata", |io, environment| async move {
@@ -112,8 +115,8 @@ impl Environment {
         })
     }
 
-    /// A short-term API key of Bedrock, made of other keys without a request: a bearer token for Bedrock's endpoints in the
-    /// shape of OpenAI's API, in one region.
+    /// Returns a short-term Bedrock API key, made from other keys without a request: a bearer token for Bedrock's
+    /// OpenAI-compatible endpoints in one region.
     #[must_use]
     pub fn aws_bedrock_key(&self, keys: &Credentials, region: impl Into<String>) -> Credentials {
         let (keys, region) = (keys.clone(), region.into());
@@ -135,7 +138,7 @@ impl Environment {
         F: Future<Output = Result<Token, Error>> + Send + 'static,
     {
         let environment = self.clone();
-        // Of logins that are renewed the refresh token changes, so two renewals at a time would be one too many.
+        // A renewed login changes its refresh token, so two renewals must not overlap.
         Credentials::from_async(name, move |io| source(io, environment.clone())).exclusive()
     }
 }
@@ -162,7 +165,7 @@ pub(super) async fn chain(io: &Fetcher, environment: &Environment) -> Result<Tok
         return sts::web_identity(io, environment, region(environment)?, &role, file).await;
     }
     match profile::fetch(io, environment, &name).await {
-        // A profile that is not there and was not asked for is none, and so is one that has only a region.
+        // A missing default profile, or one with only a region, counts as none.
         Err(error) if !is_named && error.code() == Some("credentials_missing") => {}
         result => return result,
     }
@@ -215,7 +218,8 @@ pub(super) async fn instance_region(
     imds::region(io, environment).await
 }
 
-/// A signed request for the identity of these keys, as the JSON that Google's token service takes in place of a token.
+/// A signed request for the identity of these keys, as the JSON that Google's token service accepts instead of a
+/// token.
 pub(super) fn caller_identity(
     keys: &AwsCredentials,
     region: &str,
@@ -247,21 +251,21 @@ pub(super) fn caller_identity(
             .into_iter()
             .filter_map(|name| Some(header((name, text(name)?)))),
     );
-    // Google's own library writes the members in this order.
+    // Google's own library writes the fields in this order.
     let text = json!({ "headers": headers, "method": "POST", "url": url }).to_string();
     Ok(encoded(&text))
 }
 
-/// What of the settings of AWS can be told without a request.
+/// The AWS settings that are known without a request.
 pub(crate) struct AwsSettings {
     profiles: Profiles,
     pub(crate) profile: String,
-    /// Whether something else than the profile names a source of keys.
+    /// Whether a source other than the profile names keys.
     is_named: bool,
 }
 
 impl AwsSettings {
-    /// `file` gives `None` for a file that does not exist.
+    /// `file` returns `None` for a file that does not exist.
     pub(crate) fn read(
         environment: &Environment,
         file: impl Fn(&str) -> Option<String>,
@@ -280,7 +284,7 @@ impl AwsSettings {
         })
     }
 
-    /// Whether something in the environment or in the files names a source of keys.
+    /// Whether the environment or the files name a source of keys.
     pub(crate) fn source(&self) -> Result<bool, Error> {
         match profile::Plan::of(&self.profiles, &self.profile) {
             _ if self.is_named => Ok(true),
@@ -296,8 +300,8 @@ impl AwsSettings {
     }
 }
 
-/// Whether this is an EC2 instance, as far as can be told without asking its metadata service: on other machines the wait for it
-/// would be in vain.
+/// Whether this is an EC2 instance, as far as is known without a request to its metadata service: on other machines
+/// that would only time out.
 fn is_instance(environment: &Environment, file: &dyn Fn(&str) -> Option<String>) -> bool {
     if environment
         .get("AWS_EC2_METADATA_SERVICE_ENDPOINT")

@@ -1,4 +1,4 @@
-//! Where the services are that give keys.
+//! The URLs of services that issue keys.
 
 use crate::{
     Error,
@@ -6,14 +6,14 @@ use crate::{
     provider::bedrock::endpoint::{Variant, service_url},
 };
 
-/// An address, and the region that requests to it are signed for.
+/// A URL, and the region for which requests to it are signed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) region: String,
 }
 
-/// STS in a region. Without one it cannot be asked.
+/// STS in a region, which is required.
 pub(super) fn sts(environment: &Environment, region: &str) -> Result<Endpoint, Error> {
     let endpoint = |url: String, region: &str| Endpoint {
         url,
@@ -32,7 +32,7 @@ pub(super) fn sts(environment: &Environment, region: &str) -> Result<Endpoint, E
         fips: environment.is_true("AWS_USE_FIPS_ENDPOINT"),
         dual_stack: environment.is_true("AWS_USE_DUALSTACK_ENDPOINT"),
     };
-    // The usual host there is the one that conforms.
+    // In these regions the usual host is the FIPS-conforming one.
     variant.fips &= !region.starts_with("us-gov-");
     Ok(endpoint(service("sts", region, variant)?, region))
 }

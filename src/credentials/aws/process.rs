@@ -14,7 +14,7 @@ use std::{io, time::Duration};
 const LIMIT: Duration = Duration::from_secs(25);
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Runs a line of the profile by the system's shell. It may have a password in it, so no error shows it.
+/// Runs a command line of the profile in the system's shell. No error shows it, because it may contain a password.
 pub(super) async fn fetch(io: &Fetcher, line: &str) -> Result<Token, Error> {
     io.hide(line);
     let supply = Supply::RunProcess {

@@ -1,4 +1,4 @@
-//! What a profile of the shared files says of where its keys come from.
+//! The source of keys that a profile of the shared files names.
 
 use super::{
     container, imds,
@@ -17,12 +17,12 @@ use crate::{
 };
 use std::path::Path;
 
-/// Where the keys of a profile come from: first keys, then roles that are assumed with them, one after the other.
+/// The source of a profile's keys: initial keys, then roles that are assumed one after the other.
 #[derive(Debug)]
 pub(super) struct Plan {
     base: Base,
     roles: Vec<Role>,
-    /// Of the profile that was asked for.
+    /// The region of the requested profile.
     region: Option<String>,
 }
 
@@ -37,7 +37,7 @@ enum Base {
     Instance,
 }
 
-/// The name by environment, and whether a person chose it.
+/// The name from the environment, and whether a user chose it.
 pub(super) fn name_of(environment: &Environment) -> (String, bool) {
     let name = environment
         .get("AWS_PROFILE")
@@ -60,7 +60,7 @@ pub(super) fn paths(environment: &Environment) -> [Option<String>; 2] {
     ]
 }
 
-/// Both files, read by a function that gives `None` for one that does not exist.
+/// Both files, read by a function that returns `None` for a missing one.
 pub(super) fn read(
     environment: &Environment,
     file: impl Fn(&str) -> Option<String>,
@@ -92,7 +92,7 @@ async fn load(io: &Fetcher, environment: &Environment) -> Result<Profiles, Error
     Ok(profiles)
 }
 
-/// The keys of a profile. The files are read anew at each fetch, as people and programs change them.
+/// The keys of a profile. The files are read at each fetch, because users and programs change them.
 pub(super) async fn fetch(
     io: &Fetcher,
     environment: &Environment,
@@ -158,7 +158,7 @@ impl Plan {
                 )));
             }
             seen.push(current.clone());
-            // A profile behind the first gives its keys if it has some, and so does one that names itself.
+            // A source profile with keys uses them, and so does one that names itself.
             if !is_first {
                 if let Some(keys) = static_keys(profile, &current)? {
                     break Base::Keys(keys);
@@ -267,7 +267,7 @@ fn sso_of(profiles: &Profiles, profile: &Section, name: &str) -> Result<Option<S
     let get = |key: &str| {
         let value = setting(shared, key)
             .ok_or_else(|| config(format!("the login of the profile `{name}` needs `{key}`")))?;
-        // A profile may repeat what its session says.
+        // A profile may repeat the settings of its session.
         match setting(profile, key) {
             Some(own) if own != value => Err(config(format!(
                 "the profile `{name}` and its session differ in `{key}`"

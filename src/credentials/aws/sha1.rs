@@ -1,5 +1,5 @@
-//! SHA-1 (FIPS 180-4), by which the AWS CLI names the files of its cache. It protects nothing here, and a crate for it would be a
-//! dependency of everybody who uses Bedrock.
+//! SHA-1 (FIPS 180-4), with which the AWS CLI names its cache files. It protects nothing here, and a crate for it
+//! would be a dependency of every user of Bedrock.
 
 /// The digest of a text of less than 512 MiB in lower-case hexadecimal digits.
 pub(super) fn hex_digest(message: &[u8]) -> String {

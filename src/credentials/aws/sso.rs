@@ -1,4 +1,4 @@
-//! Keys for a person who logged in with `aws sso login`.
+//! Keys for a user who logged in with `aws sso login`.
 
 use super::{partition, sha1};
 use crate::{
@@ -26,7 +26,7 @@ const BEARER: HeaderName = HeaderName::from_static("x-amz-sso_bearer_token");
 
 #[derive(Clone, Debug)]
 pub(super) struct Sso {
-    /// The session's name; without one the login is by the start URL, and cannot be renewed.
+    /// The session's name. A login without one has only the start URL and cannot be renewed.
     pub(super) session: Option<String>,
     pub(super) start_url: String,
     pub(super) region: String,
@@ -103,7 +103,7 @@ impl Sso {
         }
     }
 
-    /// The token of the person's login, renewed if it is about to expire.
+    /// The token of the user's login, renewed if it is about to expire.
     async fn access_token(
         &self,
         io: &Fetcher,
@@ -127,7 +127,7 @@ impl Sso {
         if !left.is_zero() {
             return Ok(cached.token);
         }
-        // Another program may have renewed the login in the meantime; the old refresh token is void then.
+        // Another program may have renewed the login meanwhile; then the old refresh token is invalid.
         match Cached::read(io, path).await? {
             Some(other) if *other.token != *cached.token && io.wall_clock() < other.expires => {
                 Ok(other.token)
@@ -136,7 +136,7 @@ impl Sso {
         }
     }
 
-    /// `None` where the login cannot be renewed.
+    /// `None` if the login cannot be renewed.
     async fn refreshed(
         &self,
         io: &Fetcher,
@@ -201,13 +201,13 @@ impl Sso {
             path: path.to_owned(),
             content: json_bytes(content.value()),
         };
-        // The token is good even if it cannot be kept. The next process has to log in then.
+        // The token is valid even if it cannot be stored. Then the next process must log in.
         let _ = io.supply(supply, Duration::from_secs(5)).await?;
         Ok(Some(Zeroizing::new(token.to_owned())))
     }
 }
 
-/// What `aws sso login` left.
+/// The file of `aws sso login`.
 struct Cached {
     json: SecretJson,
     token: Zeroizing<String>,
@@ -258,7 +258,7 @@ fn json_bytes(value: &Value) -> bytes::Bytes {
     wiped(Zeroizing::new(value.to_string().into_bytes()))
 }
 
-/// Also as old versions of the AWS CLI wrote it.
+/// Also in the format of old versions of the AWS CLI.
 fn end_of(text: &str) -> Option<SystemTime> {
     rfc3339(text).or_else(|| rfc3339(&[text.strip_suffix("UTC")?, "Z"].concat()))
 }

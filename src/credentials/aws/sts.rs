@@ -1,4 +1,4 @@
-//! AWS STS: the two actions that give the keys of a role.
+//! AWS STS: the two actions that issue the keys of a role.
 
 use super::partition;
 use crate::{
@@ -40,7 +40,7 @@ pub(super) async fn web_identity(
     loop {
         let token = io.read_token(token_file.as_ref()).await?;
         let form = role.form("AssumeRoleWithWebIdentity", io.wall_clock())?;
-        // In the body, as what is in a query ends up in logs.
+        // In the body, because queries are often logged.
         let form = form.field("WebIdentityToken", &token);
         let request = wire::post_form(&endpoint.url, role.rest(form))?;
         let host = wire::host_of(&request);
@@ -79,7 +79,7 @@ pub(super) async fn assume_role(
     keys(&host, &response)
 }
 
-/// Signs and sends; once more by the server's clock if the signature was refused and our clock is wrong.
+/// Signs and sends a request; again with the server's time if the signature was refused and the local clock is wrong.
 pub(crate) async fn send_signed(
     io: &Fetcher,
     signer: &Signer,
@@ -215,8 +215,8 @@ impl StsError {
     }
 }
 
-/// The text of the first element of this name. STS answers with elements that have no attributes, and no name occurs
-/// inside itself.
+/// The text of the first element with this name. Elements in STS responses have no attributes, and are not nested in
+/// one of the same name.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&*format!("<{name}>"))?;
     let (text, _) = rest.split_once(&*format!("</{name}>"))?;

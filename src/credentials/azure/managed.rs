@@ -1,4 +1,4 @@
-//! The identity that Azure gives a machine or a service. Which kind it is, variables say.
+//! Managed identities of machines and services. Environment variables identify the kind.
 
 use super::{CLIENT, resource, since_1970};
 use crate::{
@@ -23,7 +23,7 @@ const HEADER: &str = "IDENTITY_HEADER";
 const OLD_ENDPOINT: &str = "MSI_ENDPOINT";
 const IDENTITY_HEADER: HeaderName = HeaderName::from_static("x-identity-header");
 const SECRET_HEADER: HeaderName = HeaderName::from_static("secret");
-/// The only folder from which a key of Arc is sent.
+/// The only directory from which an Arc key is sent.
 const ARC_KEYS: &str = "/var/opt/azcmagent/tokens/";
 const MAX_ARC_KEY_BYTES: usize = 4096;
 
@@ -96,7 +96,7 @@ pub(super) async fn fetch(
     ask(io, request, sending).await
 }
 
-/// The first answer names a file that only an administrator can read; its content proves that we can.
+/// The first response names a file that only an administrator can read; its content proves access.
 async fn arc(io: &Fetcher, endpoint: &str, resource: &str) -> Result<Token, Error> {
     let url = format!("{endpoint}?api-version=2020-06-01&resource={resource}");
     let mut request = wire::get(&url)?;
@@ -152,7 +152,7 @@ fn token(host: &str, response: &Response<Bytes>) -> Result<Token, Error> {
             Some(end) => token.expires_at(end),
             None => token,
         },
-        // Old versions of Azure ML write a date in the American way; the usual 15 minutes are safe.
+        // Old versions of Azure ML write the date in the American format; the usual 15 minutes are safe.
         (None, None) => token,
     };
     Ok(

@@ -1,4 +1,4 @@
-//! Workload identity federation: a token of another identity provider for one of Google.
+//! Workload identity federation: exchanges a token of another identity provider for one of Google.
 
 use super::{check_host, impersonate, member, sending, token_or_error, universe};
 use crate::{
@@ -81,7 +81,7 @@ async fn subject_token(
     let source = SecretJson::of(source);
     let kinds = ["file", "url", "executable", "environment_id", "certificate"];
     let has = |name: &str| source.get(name).is_some();
-    // A source of AWS has a `url` too.
+    // A source for AWS has a `url` too.
     let kind = match has("environment_id") {
         true => "environment_id",
         false => {
@@ -131,7 +131,7 @@ async fn subject_token(
     }
 }
 
-/// The token in a text, or in a member of a JSON object.
+/// The token in a text, or in a field of a JSON object.
 fn formatted(source: &SecretJson, content: &[u8], place: &str) -> Result<Zeroizing<String>, Error> {
     let format = source.get("format");
     let text = |name: &str| {
@@ -263,8 +263,8 @@ async fn aws(
     )))
 }
 
-/// A signed request that Google sends to AWS to learn who we are. The keys are those that AWS programs would use, from whatever
-/// source.
+/// A signed request that Google sends to AWS to identify the caller. Its keys come from the sources of other AWS
+/// programs.
 #[cfg(feature = "bedrock")]
 async fn aws(
     io: &Fetcher,

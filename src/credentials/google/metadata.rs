@@ -15,10 +15,10 @@ use std::time::Duration;
 
 const HOST: &str = "GCE_METADATA_HOST";
 const FLAVOR: &str = "metadata-flavor";
-/// The server gives the same token until about so long before its end.
+/// The server returns the same token until about this long before its expiry.
 const RENEW_AHEAD: Duration = Duration::from_secs(225);
 
-/// Whether this is a machine of Google's, as far as can be told without asking.
+/// Whether this is one of Google's machines, as far as is known without a request.
 pub(super) fn is_near(environment: &Environment, file: &dyn Fn(&str) -> Option<String>) -> bool {
     let is_set = |name: &&str| environment.get(name).is_some();
     if environment.is_true("NO_GCE_CHECK") {

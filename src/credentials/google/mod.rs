@@ -1,4 +1,4 @@
-//! Google Cloud: application default credentials, whatever kind their file is of, and the metadata server.
+//! Google Cloud: application default credentials in every kind of file, and the metadata server.
 
 mod external_account;
 mod metadata;
@@ -18,38 +18,39 @@ use serde_json::{Value, json};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// What Vertex AI and the Gemini API want.
+/// The scope for Vertex AI and the Gemini API.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const DEFAULT_UNIVERSE: &str = "googleapis.com";
 
-/// How the key of a service account proves its owner.
+/// How the key of a service account is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeyUse {
-    /// It signs a request for a token, which every API of Google takes.
+    /// It signs a request for a token, which all Google APIs accept.
     Grant,
-    /// It signs the token itself, without a request. Vertex AI takes that.
+    /// It signs the token itself, without a request; Vertex AI accepts this.
     SelfSigned,
 }
 
 /// # Google Cloud
 impl Environment {
-    /// Application default credentials: the file that `GOOGLE_APPLICATION_CREDENTIALS` names; the file that `gcloud auth
-    /// application-default login` writes; the metadata server. The file may be of a service account (which needs the feature
-    /// `rs256`), an authorized user, an external account with or without impersonation (workload identity federation), or
-    /// an impersonated service account.
+    /// Returns application default credentials: the file in `GOOGLE_APPLICATION_CREDENTIALS`; the file that `gcloud
+    /// auth application-default login` writes; the metadata server. The file may be of a service account (which needs
+    /// the feature `rs256`), an authorized user, an external account with or without impersonation (workload identity
+    /// federation), or an impersonated service account.
     #[must_use]
     pub fn google(&self) -> Credentials {
         self.google_source(KeyUse::Grant)
     }
 
-    /// The same for Vertex AI alone: the key of a service account signs tokens itself then, and no request is needed.
+    /// Like [`google`](Self::google), but only for Vertex AI: the key of a service account signs tokens itself,
+    /// without a request.
     #[must_use]
     pub fn google_for_vertex(&self) -> Credentials {
         self.google_source(KeyUse::SelfSigned)
     }
 
-    /// The service account of the machine on which the process runs, by its metadata server.
+    /// Returns tokens of the service account of the machine on which the process runs, by its metadata server.
     #[must_use]
     pub fn google_metadata(&self) -> Credentials {
         let environment = self.clone();
@@ -67,8 +68,8 @@ impl Environment {
         })
     }
 
-    /// Whether something names Google credentials, as far as can be told without a request. `file` gives `None` for a file
-    /// that does not exist.
+    /// Whether something names Google credentials, as far as is known without a request. `file` returns `None` for a
+    /// file that does not exist.
     pub(crate) fn has_google(&self, file: &dyn Fn(&str) -> Option<String>) -> bool {
         self.get(FILE).is_some()
             || well_known(self).is_some_and(|path| file(&path).is_some())
@@ -118,7 +119,7 @@ async fn chain(io: &Fetcher, environment: &Environment, key_use: KeyUse) -> Resu
         return from_file(io, environment, path, &content, key_use).await;
     }
     if let Some(path) = well_known(environment) {
-        // People log in anew while a process runs, so the file is read at each fetch.
+        // The file is read at each fetch, because a user may log in again while a process runs.
         if let Some(content) = io.try_read_file(Path::new(&path)).await? {
             return from_file(io, environment, &path, &content, key_use).await;
         }
@@ -173,7 +174,7 @@ async fn from_file(
     }
 }
 
-/// The token of a file that is not of an impersonated account.
+/// The token of a file, except of an impersonated account.
 async fn base_token(
     io: &Fetcher,
     environment: &Environment,
@@ -194,7 +195,7 @@ async fn base_token(
     }
 }
 
-/// A token of a service account for one of somebody who may use it.
+/// Exchanges a token for one of a service account that its owner may impersonate.
 async fn impersonate(
     io: &Fetcher,
     json: &SecretJson,
@@ -235,7 +236,7 @@ async fn impersonate(
     Ok(Token::bearer(wire::secret(&host, token)?).expires_at(end))
 }
 
-/// An error as Google's APIs give it: `{"error": {"status", "message"}}`.
+/// An error in the format of Google's APIs: `{"error": {"status", "message"}}`.
 fn api_error(host: &str, response: &http::Response<Bytes>) -> Error {
     let status = response.status().as_u16();
     let json = SecretJson::parse(response.body());
@@ -261,7 +262,7 @@ fn sending() -> Sending {
     }
 }
 
-/// The token of an answer of a token endpoint; `login` is what a person may have to do.
+/// The token in a token endpoint's response; `login` is the action that a user may have to take.
 fn token_or_error(
     host: &str,
     response: &http::Response<Bytes>,
@@ -285,7 +286,7 @@ fn universe(json: &SecretJson) -> &str {
     json.text("universe_domain").unwrap_or(DEFAULT_UNIVERSE)
 }
 
-/// A file of credentials names addresses that secrets are sent to. They must be Google's, or this machine for tests.
+/// A credentials file names URLs to which secrets are sent. They must be Google's, or this machine for tests.
 fn check_host(url: &str, universe: &str, name: &str) -> Result<(), Error> {
     let uri: http::Uri = url
         .parse()
@@ -302,13 +303,13 @@ fn check_host(url: &str, universe: &str, name: &str) -> Result<(), Error> {
     }
 }
 
-/// A member that has to be there.
+/// A required field.
 fn member<'a>(json: &'a SecretJson, path: &str, name: &str) -> Result<&'a str, Error> {
     json.text(name)
         .ok_or_else(|| config(format!("{path} has no `{name}`")))
 }
 
-/// A secret member, which no error shows.
+/// A secret field, which no error shows.
 fn secret_member(io: &Fetcher, json: &SecretJson, path: &str, name: &str) -> Result<Secret, Error> {
     let text = member(json, path, name)?;
     io.hide(text);

@@ -27,7 +27,7 @@ pub(super) async fn fetch(
     let email = member(json, path, "client_email")?;
     let key = member(json, path, "private_key")?;
     let key_id = json.text("private_key_id");
-    // In other universes there is no endpoint for the grant.
+    // Other universes have no endpoint for the grant.
     if key_use == KeyUse::SelfSigned || universe(json) != DEFAULT_UNIVERSE {
         let (begin, end) = lifetime(io.wall_clock(), 0);
         let jwt = Jwt::new(key_id)
@@ -59,7 +59,7 @@ pub(super) async fn fetch(
         let request = wire::post_form(url, form)?;
         let host = wire::host_of(&request);
         let response = io.send_with(request, sending()).await?;
-        // A wrong clock: once more by the server's.
+        // The local clock is wrong: again with the server's time.
         let learned = clock_skew(response.headers(), io.wall_clock());
         if let (400, 0, Some(learned)) = (response.status().as_u16(), skew, learned) {
             if OAuthError::of(&response).error == "invalid_grant" {
@@ -71,7 +71,7 @@ pub(super) async fn fetch(
     }
 }
 
-/// From when to when a JWT is good, in seconds since 1970.
+/// The start and end of a JWT's validity, in seconds since 1970.
 fn lifetime(wall: SystemTime, skew: i64) -> (u64, u64) {
     let now = wall
         .duration_since(UNIX_EPOCH)

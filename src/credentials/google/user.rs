@@ -1,4 +1,4 @@
-//! People who logged in with `gcloud`.
+//! Users who logged in with `gcloud`.
 
 use super::{check_host, member, secret_member, sending, token_or_error, universe};
 use crate::{
@@ -43,7 +43,7 @@ pub(super) async fn fetch(io: &Fetcher, path: &str, json: &SecretJson) -> Result
     token_or_error(&host, &response, Some(LOGIN))
 }
 
-/// `external_account_authorized_user`: a login by the identity provider of a company.
+/// `external_account_authorized_user`: a login with a company's identity provider.
 pub(super) async fn fetch_external(
     io: &Fetcher,
     path: &str,
