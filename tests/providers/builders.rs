@@ -171,7 +171,7 @@ fn the_last_way_to_authenticate_counts() {
     assert!(matches!(azure.auth(), Auth::Header(name, _) if name == "api-key"));
 }
 
-// Each limit is documented or recorded: the sources are beside the data.
+// Each limit is documented or recorded: the sources are next to the data.
 #[test]
 fn media_that_the_server_refuses_for_their_size_are_not_sent() {
     let image = |bytes| ContentPart::image("image/png", vec![0; bytes]);
