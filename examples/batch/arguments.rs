@@ -1,6 +1,6 @@
 use super::common::{TransportName, bad_argument, bad_usage, default_model, print_help, text};
 use lexopt::prelude::*;
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 use unifiedai::{CallOptions, Error};
 
 const HELP: &str = "\
@@ -14,6 +14,9 @@ Usage: batch [OPTIONS] IN.jsonl OUT.jsonl
   --base-url URL          another address, version path included
   --concurrency N         calls at once (default 8)
   --retries N             attempts after the first (default 2)
+  --at-provider           as the provider's own batches: cheaper, answered within a day
+  --poll SECONDS          from one question after a batch to the next (default: what the provider names, or 30)
+  --then-live             asks by calls for what expired or was lost in a batch
 
 A line is {\"custom_id\": .., \"body\": {\"model\": .., \"messages\": [..], ..}}. Ended at any moment, even by
 SIGKILL, and started again with the same files, it asks only for what has no answer yet. Without a key and
@@ -27,6 +30,9 @@ pub(crate) struct Arguments {
     pub(crate) base_url: Option<String>,
     pub(crate) concurrency: usize,
     pub(crate) retries: Option<u32>,
+    pub(crate) at_provider: bool,
+    pub(crate) poll: Option<Duration>,
+    pub(crate) then_live: bool,
     pub(crate) input: PathBuf,
     pub(crate) output: PathBuf,
 }
@@ -42,6 +48,9 @@ impl Arguments {
             base_url: None,
             concurrency: 8,
             retries: None,
+            at_provider: false,
+            poll: None,
+            then_live: false,
             input: PathBuf::new(),
             output: PathBuf::new(),
         };
@@ -56,6 +65,14 @@ impl Arguments {
                 Long("base-url") => arguments.base_url = Some(text(&mut parser)?),
                 Long("concurrency") => arguments.concurrency = number(&text(&mut parser)?)?,
                 Long("retries") => arguments.retries = Some(number(&text(&mut parser)?)?),
+                Long("at-provider") => arguments.at_provider = true,
+                Long("then-live") => arguments.then_live = true,
+                Long("poll") => {
+                    let seconds: f64 = number(&text(&mut parser)?)?;
+                    let poll = Duration::try_from_secs_f64(seconds);
+                    let poll = poll.map_err(|_| bad_usage("--poll takes a number of seconds"))?;
+                    arguments.poll = Some(poll);
+                }
                 Long("help") | Short('h') => {
                     print_help(HELP);
                     return Ok(None);

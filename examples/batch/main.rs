@@ -12,6 +12,7 @@
 )]
 
 mod arguments;
+mod at_provider;
 #[path = "../common/mod.rs"]
 mod common;
 mod input;
@@ -56,6 +57,22 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             Some(id) if answered.contains(id) => {}
             id => job.output.write_error(id.as_deref(), &refused.error)?,
         }
+    }
+    if arguments.at_provider {
+        let (provider, _server) =
+            common::provider(&arguments.provider, arguments.base_url.as_deref())?;
+        let before = answered.len();
+        job.progress.skip(before);
+        let left = job.at_provider(provider.clone(), arguments, input.tasks, answered)?;
+        if !left.is_empty() {
+            job.send(provider, arguments, left)?;
+        }
+        job.output.sync()?;
+        job.progress.end();
+        return Ok(match job.failed {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        });
     }
     let todo: Vec<Task> = input
         .tasks

@@ -1,8 +1,8 @@
 use std::{
     io::{IsTerminal, stderr},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
-use unifiedai::{Error, UnifiedChatResponse};
+use unifiedai::{Error, UnifiedChatResponse, provider_batch::RunProgress};
 
 /// A line that tells how far it is: done, rate, tokens, what waiting cost, and when it will be over.
 pub(crate) struct Progress {
@@ -74,6 +74,27 @@ impl Progress {
             eprint!("\r\x1b[2K{}", self.line());
             self.drawn = Some(Instant::now());
         }
+    }
+
+    /// How far the provider's batches are, in its own counts, and how long they may take at most.
+    pub(crate) fn at_provider(&mut self, run: &RunProgress) {
+        let due = self
+            .drawn
+            .is_none_or(|at| at.elapsed() > Duration::from_secs(1));
+        if !self.live || !due {
+            return;
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let left = run.expires_at.zip(now.ok());
+        let left = left.map_or_else(String::new, |(end, now)| {
+            let minutes = end.saturating_sub(now.as_secs()) / 60;
+            format!(", {} h {} min to the expiry", minutes / 60, minutes % 60)
+        });
+        eprint!(
+            "\r\x1b[2K{} of {} batches open, {} of {} requests over{left}",
+            run.open, run.batches, run.ended, run.lines
+        );
+        self.drawn = Some(Instant::now());
     }
 
     pub(crate) fn end(&self) {

@@ -207,9 +207,9 @@ fn outcome(
     let is_embedding = match &item.outcome {
         unifiedai::provider_batch::ItemOutcome::Succeeded(body) => {
             let body: serde_json::Value = serde_json::from_str(body.as_str()).unwrap_or_default();
-            body["object"] == "list"
-                || body["embeddings"].is_array()
-                || body["embedding"].is_object()
+            body.get("object").is_some_and(|object| object == "list")
+                || body.get("embeddings").is_some()
+                || body.get("embedding").is_some()
         }
         _ => false,
     };

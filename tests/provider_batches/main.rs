@@ -11,6 +11,8 @@
 )]
 
 mod fixtures;
+#[cfg(feature = "ureq")]
+mod loopback;
 mod recordings;
 mod requests;
 mod run;

@@ -21,6 +21,7 @@
 //! | `/v1/projects/{p}/locations/{l}/publishers/{google or anthropic}/models/{model}:{method}` | Gemini and Anthropic on Vertex AI |
 //! | `/v2/chat`, `/v2/embed`, and `/v1/models` with `page_size` | Cohere |
 //! | `/api/chat`, `/api/embed`, `/api/tags` | Ollama's own: JSON lines |
+//! | `/v1/files`, `/v1/batches`, the same behind `/openai`, `/openai/v1/batch/jobs`, `/v1/messages/batches`, `/v1beta/models/{model}:batchGenerateContent`, `/v1beta/batches` | the batch APIs of OpenAI, Mistral, Anthropic and Gemini; lines with `batch fault: lost`, `batch fault: expired` or `batch fault: status-NNN` in their text have no result, expire, or are refused |
 //! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `invoke` for vectors, `/foundation-models`, `/inference-profiles` | Bedrock, signed if [`Config::aws`] is set |
 //!
 //! # Responses
@@ -178,6 +179,8 @@ pub struct Config {
     pub fault_seed: u64,
     /// The faults to draw from.
     pub fault_set: Vec<String>,
+    /// The time from one state of a batch to the next.
+    pub batch_step: Duration,
 }
 
 impl Default for Config {
@@ -196,6 +199,7 @@ impl Default for Config {
             fault_rate: 0.0,
             fault_seed: 0,
             fault_set: Vec::new(),
+            batch_step: Duration::from_millis(200),
         }
     }
 }
@@ -209,6 +213,7 @@ impl Config {
                 each: Duration::ZERO,
                 coalesce: 1,
             },
+            batch_step: Duration::from_millis(5),
             ..Self::default()
         }
     }
@@ -261,6 +266,8 @@ impl Loopback {
             aborted: AtomicU64::new(0),
             requests: Mutex::default(),
             loads: Mutex::default(),
+            batch_step: config.batch_step,
+            batches: Mutex::default(),
         });
         runtime.spawn(http::accept(listener, state.clone()));
         #[cfg(feature = "tls")]
@@ -316,6 +323,16 @@ impl Loopback {
             .collect()
     }
 
+    /// The batches that were made, each as the ids of its requests.
+    pub fn batches(&self) -> Vec<Vec<String>> {
+        let store = self.state.batches.lock();
+        let store = store.unwrap_or_else(PoisonError::into_inner);
+        let ids = |batch: &protocol::batches::Batch| {
+            batch.lines.iter().map(|(id, _)| id.clone()).collect()
+        };
+        store.batches.iter().map(ids).collect()
+    }
+
     /// Connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.state.accepted.load(Relaxed)
@@ -368,6 +385,8 @@ struct State {
     aborted: AtomicU64,
     requests: Mutex<VecDeque<Request>>,
     loads: Mutex<HashMap<String, protocol::Content>>,
+    batch_step: Duration,
+    batches: Mutex<protocol::batches::Store>,
 }
 
 impl std::fmt::Debug for State {

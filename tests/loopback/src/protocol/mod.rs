@@ -1,6 +1,7 @@
 //! One file per protocol. A protocol renders a response as a [`Reply`] and defines the format of its errors.
 
 mod anthropic;
+pub(crate) mod batches;
 mod bedrock;
 mod cerebras;
 mod cohere;
@@ -185,6 +186,7 @@ pub(crate) fn respond(state: &State, request: &Request) -> Script {
     let model = model.to_owned();
     let (reply, faults) = match faults {
         Ok(faults) => {
+            let batches = batches::respond(state, request, path, wire);
             let call = Call {
                 state,
                 request,
@@ -195,7 +197,7 @@ pub(crate) fn respond(state: &State, request: &Request) -> Script {
                 faults,
                 number,
             };
-            (wire.respond(&call), call.faults)
+            (batches.unwrap_or_else(|| wire.respond(&call)), call.faults)
         }
         Err(error) => (wire.error(400, None, Some(&error)), Faults::default()),
     };
