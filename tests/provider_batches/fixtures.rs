@@ -163,7 +163,13 @@ fn states_have_one_vocabulary_and_every_source_of_results_is_named() {
         like_openai("mistral"),
     );
     let file = |id: &str| ResultSource::File(id.into());
-    let cases: Vec<(Arc<dyn Provider>, &str, BatchState, Vec<ResultSource>)> = vec![
+    type Case = (
+        Arc<dyn Provider>,
+        &'static str,
+        BatchState,
+        Vec<ResultSource>,
+    );
+    let cases: Vec<Case> = vec![
         (
             openai.clone(),
             r#"{"id":"b","status":"failed","errors":{"object":"list","data":[{"code":"c","message":"bad line","line":3}]}}"#,

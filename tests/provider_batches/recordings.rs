@@ -101,7 +101,12 @@ impl Recording {
     }
 
     fn play(&self, arrival: Arrival) -> Outcome {
-        call(&self.provider, self.call(), &[self.answer.clone()], arrival)
+        call(
+            &self.provider,
+            self.call(),
+            std::slice::from_ref(&self.answer),
+            arrival,
+        )
     }
 
     fn has_results(&self) -> bool {

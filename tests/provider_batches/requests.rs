@@ -110,7 +110,14 @@ fn calls_go_where_the_providers_have_them() {
         batch: id(),
         page: Some("p".into()),
     };
-    let table: [(Arc<dyn Provider>, ResultSource, &str, [&str; 9]); 9] = [
+    /// A provider, where its results are, its address, and what each call asks for.
+    type Row = (
+        Arc<dyn Provider>,
+        ResultSource,
+        &'static str,
+        [&'static str; 9],
+    );
+    let table: [Row; 9] = [
         (
             like_openai("openai"),
             file(),

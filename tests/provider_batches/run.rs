@@ -33,6 +33,12 @@ impl Random {
     }
 }
 
+/// The position of a file or batch in the server's list, from its id (`b-3`).
+fn index(id: &str) -> usize {
+    let (_, number) = id.split_once('-').unwrap();
+    number.parse().unwrap()
+}
+
 /// A provider in memory, at the level of calls and answers. Descriptions are made as JSON and read by the provider's decoder.
 struct Server {
     provider: Arc<dyn Provider>,
@@ -151,7 +157,6 @@ impl Server {
         now: u64,
         items: &mut Vec<BatchItem<Json>>,
     ) -> Result<BatchAnswer, Error> {
-        let index = |id: &str| id[2..].parse::<usize>().unwrap();
         Ok(match call {
             BatchCall::UploadFile(file) => {
                 self.files
@@ -223,7 +228,7 @@ impl Server {
             other => panic!("{other:?}"),
         };
         let is_errors = id.starts_with("e-");
-        let batch = &self.batches[id[2..].parse::<usize>().unwrap()];
+        let batch = &self.batches[index(id)];
         for id in batch.ids.iter().rev() {
             let line: u64 = id.rsplit('-').next().unwrap().parse().unwrap();
             if line % 11 == 3 || (line % 7 == 2) != is_errors && self.provider.name() == "openai" {
