@@ -12,8 +12,13 @@ mod manual_driver;
 
 use bytes::Bytes;
 use manual_driver::*;
+use std::sync::Arc;
 use unifiedai::{
-    Error, ErrorKind, UnifiedChatResponse,
+    ChatRequest, Error, ErrorKind, FinishReason, UnifiedChatResponse,
+    provider::{
+        Auth, ChatDecoder, EncodedRequest, Frame, FrameOutcome, OpenAiChat, Provider,
+        ResponseBuilder,
+    },
     sans_io::Input,
     transport::{RequestDelivery, TransportErrorKind},
 };
@@ -441,4 +446,82 @@ fn key_echoed_by_the_provider_is_scrubbed() {
     );
     assert!(!shown.contains("sk-test"), "{shown}");
     assert!(shown.contains("[secret]"));
+}
+
+/// A provider whose decoder reads text and states an end only as it is set to.
+#[derive(Clone, Debug)]
+struct Stating {
+    inner: OpenAiChat,
+    reason: Option<Option<FinishReason>>,
+    end_marker: bool,
+}
+
+impl Provider for Stating {
+    fn name(&self) -> &str {
+        "stating"
+    }
+
+    fn auth(&self) -> &Auth {
+        self.inner.auth()
+    }
+
+    fn encode_chat(&self, request: &ChatRequest) -> Result<EncodedRequest, Error> {
+        self.inner.encode_chat(request)
+    }
+
+    fn chat_decoder(&self, _: &ChatRequest) -> Box<dyn ChatDecoder> {
+        Box::new(self.clone())
+    }
+}
+
+impl ChatDecoder for Stating {
+    fn decode_frame(
+        &mut self,
+        _: Frame<'_>,
+        _: &mut ResponseBuilder,
+    ) -> Result<FrameOutcome, Error> {
+        panic!("the response is a single body")
+    }
+
+    fn decode_body(&mut self, _: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error> {
+        out.text(0, 0, "x")?;
+        if let Some(reason) = self.reason.take() {
+            out.finish(0, reason, "")?;
+        }
+        if self.end_marker {
+            out.end_marker();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_single_body_is_complete_only_if_its_decoder_states_the_end() {
+    for (reason, end_marker, complete) in [
+        (None, false, false),
+        (None, true, true),
+        (Some(None), false, true),
+        (Some(Some(FinishReason::Stop)), false, true),
+    ] {
+        let provider = Stating {
+            inner: OpenAiChat::cerebras("k").unwrap(),
+            reason: reason.clone(),
+            end_marker,
+        };
+        let mut call = Call::new(Arc::new(provider), request(false), once());
+        call.answer(200, &[], "{}");
+        match call.result() {
+            Ok(response) => {
+                assert!(complete);
+                assert_eq!(response.choices[0].finish_reason, reason.flatten());
+            }
+            Err(error) => {
+                assert!(!complete, "{error}");
+                assert_eq!(error.kind(), ErrorKind::Truncated);
+                let message = "the response has no finish reason for choice 0, so it may be incomplete";
+                assert_eq!(error.message(), message);
+                assert_eq!(error.partial().unwrap().text(), "x");
+            }
+        }
+    }
 }

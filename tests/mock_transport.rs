@@ -22,8 +22,8 @@ use unifiedai::{
     AsyncClient, CallOptions, ChatRequest, Client, ErrorKind, RetryPolicy, Timeouts,
     provider::OpenAiChat,
     transport::{
-        AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestDelivery, Time, TransportError,
-        TransportErrorKind,
+        AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestDelivery, ResponseBody, Time,
+        Transport, TransportError, TransportErrorKind,
         testing::{Cassette, MockResponse, MockTransport, Recorder},
     },
 };
@@ -333,4 +333,17 @@ fn mock_responses_are_late_and_stall_in_virtual_time() {
     // Without a limit it would wait for ever: the error says so.
     let (result, elapsed) = chat_within(event().stall(), no_limits());
     assert!(result.is_err() && elapsed == 0, "{result:?}");
+}
+
+#[test]
+fn events_have_names_and_data_of_several_lines() {
+    let response = MockResponse::named_events([("delta", "{\n}"), ("", "[DONE]")]);
+    let script = MockTransport::new([response]);
+    let request = Request::new(Bytes::new());
+    let response = Transport::send(&script, request, AttemptDeadlines::NONE).unwrap();
+    let mut body = response.into_body();
+    for event in ["event: delta\ndata: {\ndata: }\n\n", "data: [DONE]\n\n"] {
+        let chunk = ResponseBody::chunk(&mut body, Time::MAX).unwrap();
+        assert_eq!(chunk.as_deref(), Some(event.as_bytes()));
+    }
 }

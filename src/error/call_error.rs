@@ -152,6 +152,14 @@ impl Error {
         self.0.transport.as_ref()
     }
 
+    /// Replaces the kind and keeps everything else: for a provider whose code means something else than it usually does, as in
+    /// `from_http(head, body).with_kind(ErrorKind::QuotaExceeded)`.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Sets the HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
@@ -205,11 +213,6 @@ impl Error {
     #[must_use]
     pub fn with_body(mut self, body: Bytes) -> Self {
         self.0.body = body;
-        self
-    }
-
-    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
-        self.0.kind = kind;
         self
     }
 

@@ -278,21 +278,25 @@ pub trait ChatDecoder: Send {
         out: &mut ResponseBuilder,
     ) -> Result<FrameOutcome, Error>;
 
-    /// Decodes a single body.
+    /// Decodes a single body. Before it returns `Ok`, or in [`finish`](Self::finish), the end of the response has to be
+    /// stated: by [`ResponseBuilder::finish`] for each choice, or by [`ResponseBuilder::end_marker`] if the API may omit the
+    /// reason. Otherwise the call fails with `truncated`.
     ///
     /// # Errors
     /// `truncated` if the JSON ends early, `protocol` if it is invalid, or the error that it contains.
     fn decode_body(&mut self, body: &Bytes, out: &mut ResponseBuilder) -> Result<(), Error>;
 
-    /// Checks that the response may end here. Called once, before [`finish`](Self::finish).
+    /// Checks that the response may end here, before anything is reported of its end. Called once after a complete stream or
+    /// single body, before [`finish`](Self::finish).
     ///
     /// # Errors
-    /// `truncated` if the stream sent a finish reason but ended inside later content.
+    /// `truncated` if the response gave a finish reason, but ended inside later content.
     fn check_end(&self) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Adds buffered content to the response. Called once a stream is complete.
+    /// Adds buffered content to the response. Called once after a complete stream or single body, so content that
+    /// [`decode_body`](Self::decode_body) has added must not be added again here.
     ///
     /// # Errors
     /// `too_large` if a limit is exceeded.
@@ -308,9 +312,10 @@ pub trait ChatDecoder: Send {
 pub enum FrameOutcome {
     /// Keep-alive only: it counts as bytes, not as progress.
     KeepAlive,
-    /// More frames may follow.
+    /// A part of the response, or an event that the decoder does not know.
     Continue,
-    /// The provider's last frame; later frames are ignored.
+    /// The provider's last frame; later frames are ignored. It also sets the [end marker](ResponseBuilder::end_marker): the
+    /// response is complete even without a finish reason. Before any choice has begun, the call fails with `truncated`.
     Complete,
 }
 

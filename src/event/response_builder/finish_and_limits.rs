@@ -1,6 +1,6 @@
 //! The end of a response, and the limits on its size.
 
-use super::{ResponseBuilder, tool_calls::ToolCallProgress};
+use super::{ChoiceState, ResponseBuilder, tool_calls::ToolCallProgress};
 use crate::{
     Error, ErrorKind, FinishReason, Json, StreamEvent, chat::Warning, error::excerpt,
     small_vec::SmallVec1,
@@ -64,7 +64,9 @@ impl ResponseBuilder {
         self.needs_end_marker = true;
     }
 
-    /// The provider's end marker was received.
+    /// The provider's end marker was received, or the body itself is the proof that the response is complete. Call it in
+    /// [`decode_body`](crate::provider::ChatDecoder::decode_body) only for an API that may give no finish reason.
+    /// [`FrameOutcome::Complete`](crate::provider::FrameOutcome::Complete) sets it too.
     pub fn end_marker(&mut self) {
         self.end_marker = true;
     }
@@ -88,6 +90,29 @@ impl ResponseBuilder {
                 && finished > 0
                 && finished == self.choices.len()
                 && u32::try_from(finished).is_ok_and(|finished| finished >= self.expected_choices))
+    }
+
+    /// Checks that the decoder has stated the end of a response whose body was received completely: by the end marker,
+    /// or by [`finish`](Self::finish) for each choice. A decoder that finds no finish reason, because the server renamed
+    /// the field, must not report a complete response.
+    ///
+    /// # Errors
+    /// `truncated` if the end was not stated.
+    pub(crate) fn check_stated_end(&self) -> Result<(), Error> {
+        if self.end_marker {
+            return Ok(());
+        }
+        let is_open =
+            |choice: &&ChoiceState| choice.finish.is_none() && choice.rejected_finish.is_none();
+        let what = match self.choices.iter().find(is_open) {
+            Some(open) => format!("no finish reason for choice {}", open.index),
+            None if self.choices.is_empty() => "neither a choice nor an end marker".to_owned(),
+            None => return Ok(()),
+        };
+        Err(Error::new(
+            ErrorKind::Truncated,
+            format!("the response has {what}, so it may be incomplete"),
+        ))
     }
 
     /// Ends a call that the response left open, on an API that closes its calls. The call counts if its arguments are
@@ -415,6 +440,29 @@ mod tests {
         assert!(!stream.is_complete());
         stream.end_marker();
         assert!(stream.is_complete());
+    }
+
+    #[test]
+    fn the_end_of_a_complete_body_must_be_stated() {
+        let mut none = stream();
+        assert!(none.check_stated_end().is_err());
+        none.end_marker();
+        assert!(none.check_stated_end().is_ok());
+
+        let mut two = stream();
+        two.text(0, 1, "a").unwrap();
+        two.finish(1, None, "").unwrap();
+        let error = two.check_stated_end().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Truncated);
+        assert_eq!(
+            error.message(),
+            "the response has no finish reason for choice 0, so it may be incomplete"
+        );
+        two.finish(0, other("odd"), "odd").unwrap();
+        assert!(two.check_stated_end().is_ok());
+        // A body that gives its unknown reason before its text.
+        two.text(0, 1, "b").unwrap();
+        assert!(two.check_stated_end().is_ok());
     }
 
     #[test]

@@ -29,7 +29,10 @@ const FIRST_CALL_KEY: u32 = MESSAGE_KEY + 1;
 
 /// # Tool calls
 impl ResponseBuilder {
-    /// Adds a fragment of a tool call on an API that numbers its calls, if at all, by itself.
+    /// Adds a fragment of a tool call on an API without reliable start events, in OpenAI's format: the index, the id or
+    /// the order says to which call it belongs. An API that names the call in each delta uses
+    /// [`tool_start`](Self::tool_start) and [`tool_arguments`](Self::tool_arguments). A decoder uses one of both ways
+    /// for all calls of a response.
     ///
     /// An id that differs from the open call's starts another call, whatever the index; without an index the fragment
     /// belongs to the last call.
@@ -93,7 +96,9 @@ impl ResponseBuilder {
         self.extend_call(choice, at, fragment)
     }
 
-    /// Starts a tool call, on an API with start events. A call that began without its name gets it now.
+    /// Starts a tool call, on an API with start events or one whose deltas name their call by an index or id. `key` is
+    /// unique per call; calls with different keys may interleave. It may be called again with the same key: a call
+    /// that began without its name gets id and name now, else the call has no effect.
     ///
     /// # Errors
     /// `too_large` if a limit is exceeded.

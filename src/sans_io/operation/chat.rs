@@ -464,6 +464,7 @@ fn finish_answer(
     }
     builder.set_logically_complete();
     decoder.finish(builder)?;
+    builder.check_stated_end()?;
     builder.finish_response()
 }
 

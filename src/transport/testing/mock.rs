@@ -184,9 +184,22 @@ impl MockResponse {
     /// Creates a stream of server-sent events, one for each data text.
     #[must_use]
     pub fn events<'a>(data: impl IntoIterator<Item = &'a str>) -> Self {
+        MockResponse::named_events(data.into_iter().map(|data| ("", data)))
+    }
+
+    /// Creates a stream of server-sent events, one for each pair of a name and a data text. An event with an empty name has no
+    /// `event` field. A name contains no line break.
+    ///
+    /// ```
+    /// use unifiedai::transport::testing::MockResponse;
+    ///
+    /// let stream = MockResponse::named_events([("delta", r#"{"text": "Hello"}"#), ("done", "{}")]);
+    /// ```
+    #[must_use]
+    pub fn named_events<'a>(events: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let answer = MockResponse::new(200).header("content-type", "text/event-stream");
-        data.into_iter().fold(answer, |answer, data| {
-            answer.chunk(["data: ", data, "\n\n"].concat())
+        events.into_iter().fold(answer, |answer, (name, data)| {
+            answer.chunk(sse_event(name, data))
         })
     }
 
@@ -373,6 +386,18 @@ impl AsyncResponseBody for MockBody {
     ) -> Poll<Result<Option<Bytes>, TransportError>> {
         Poll::Ready(self.next(deadline))
     }
+}
+
+fn sse_event(name: &str, data: &str) -> String {
+    let mut event = String::new();
+    if !name.is_empty() {
+        event = ["event: ", name, "\n"].concat();
+    }
+    for line in data.split('\n') {
+        event.extend(["data: ", line, "\n"]);
+    }
+    event.push('\n');
+    event
 }
 
 fn exhausted_response() -> MockResponse {
