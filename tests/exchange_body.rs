@@ -518,7 +518,8 @@ fn a_single_body_is_complete_only_if_its_decoder_states_the_end() {
             Err(error) => {
                 assert!(!complete, "{error}");
                 assert_eq!(error.kind(), ErrorKind::Truncated);
-                let message = "the response has no finish reason for choice 0, so it may be incomplete";
+                let message =
+                    "the response has no finish reason for choice 0, so it may be incomplete";
                 assert_eq!(error.message(), message);
                 assert_eq!(error.partial().unwrap().text(), "x");
             }
