@@ -37,7 +37,7 @@ pub enum EventStreamError {
         /// The announced length of its headers, in bytes.
         headers: u32,
     },
-    /// The message exceeds the limit of [`EventStreamDecoder::new`](super::EventStreamDecoder::new).
+    /// The message exceeds the limit of [`EventStreamDecoder::new`](EventStreamDecoder::new).
     #[error("an event-stream message of {total} bytes is larger than {limit}")]
     #[non_exhaustive]
     MessageTooLarge {

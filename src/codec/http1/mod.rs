@@ -42,7 +42,7 @@ pub enum Http1Error {
     #[error("the response headers are larger than {limit} bytes")]
     #[non_exhaustive]
     HeadersTooLarge {
-        /// [`Http1Limits`](super::Http1Limits)' limit, in bytes.
+        /// The decoder's limit for headers and trailers, in bytes.
         limit: usize,
     },
     /// The chunked encoding of the body is malformed.
