@@ -228,6 +228,11 @@ struct CredentialsPage;
 #[doc = include_str!("../docs/network.md")]
 struct Networks;
 
+/// The snippet on cancelling of the page for authors of transports, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/write-a-transport.md")]
+struct WriteATransport;
+
 /// The snippet of the page about provider batches, compiled.
 #[cfg(all(doctest, feature = "ureq"))]
 #[doc = include_str!("../docs/provider-batches.md")]

@@ -24,7 +24,7 @@ pub use unifiedai_ureq::{ConfigError, Options, proxy, rustls};
 use crate::{Error, ErrorKind};
 pub use unifiedai_transport::{
     AsyncResponseBody, AsyncTransport, AttemptDeadlines, BoxedAsyncTransport, BoxedTransport,
-    CancelHandle, Phase, RequestDelivery, ResponseBody, Time, Transport, TransportError,
+    CancelHandle, Interrupt, Phase, RequestDelivery, ResponseBody, Time, Transport, TransportError,
     TransportErrorKind,
 };
 

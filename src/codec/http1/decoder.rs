@@ -3,7 +3,7 @@
 use super::{
     Http1Error,
     framing::{Framing, next_body},
-    header_error,
+    header_error, too_many_bytes, too_many_fields,
 };
 use crate::codec::buffer;
 use http::{
@@ -298,7 +298,7 @@ fn malformed(error: httparse::Error) -> Http1Error {
         httparse::Error::HeaderValue => "invalid field value",
         httparse::Error::NewLine => "invalid line ending",
         httparse::Error::Status => "invalid status code",
-        httparse::Error::TooManyHeaders => "more than 128 fields",
+        httparse::Error::TooManyHeaders => return too_many_fields(MAX_FIELDS),
         httparse::Error::Version => return Http1Error::NotHttp,
         _ => "not parseable",
     })
@@ -327,7 +327,7 @@ impl Lines {
                 return Ok(false);
             };
             if self.bytes.len().saturating_add(len) > room {
-                return Err(Http1Error::HeadersTooLarge { limit });
+                return Err(too_many_bytes(limit));
             }
             buffer::append(&mut self.bytes, taken, room);
             *input = rest;
@@ -553,17 +553,19 @@ mod headers_tests {
     }
 
     #[test]
-    fn fields_are_limited() {
-        let fields = |count| format!("HTTP/1.1 204 OK\r\n{}\r\n", "a: b\r\n".repeat(count));
-        assert_eq!(
-            decode(&Method::GET, MAX_HEADER_BYTES, [fields(128).as_bytes()]).error,
-            None
-        );
-        let problem = "more than 128 fields";
-        assert_eq!(
-            decode(&Method::GET, MAX_HEADER_BYTES, [fields(129).as_bytes()]).error,
-            Some(Http1Error::Headers { problem })
-        );
+    fn too_many_fields_are_headers_that_are_too_large() {
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n";
+        for start in ["HTTP/1.1 204 OK\r\n", chunked] {
+            let error = |count| {
+                let stream = format!("{start}{}\r\n", "a: b\r\n".repeat(count));
+                decode(&Method::GET, MAX_HEADER_BYTES, [stream.as_bytes()]).error
+            };
+            assert_eq!(error(128), None);
+            let too_many = error(129).unwrap();
+            assert_eq!(too_many, too_many_fields(128));
+            let text = "the response headers are larger than 128 fields";
+            assert_eq!(too_many.to_string(), text);
+        }
     }
 }
 
@@ -578,7 +580,7 @@ mod lines_tests {
 
     #[test]
     fn header_and_trailer_sizes_are_limited() {
-        let too_large = Some(Http1Error::HeadersTooLarge { limit: 100 });
+        let too_large = Some(too_many_bytes(100));
         let with = |len: usize| {
             let start = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\na: ";
             format!("{start}{}\r\n\r\n", "x".repeat(len - start.len() - 4))
@@ -591,10 +593,7 @@ mod lines_tests {
             decode_with_every_chunking(&Method::GET, 100, with(101).as_bytes()).error,
             too_large
         );
-        for (len, error) in [
-            (65_536, None),
-            (65_537, Some(Http1Error::HeadersTooLarge { limit: 65_536 })),
-        ] {
+        for (len, error) in [(65_536, None), (65_537, Some(too_many_bytes(65_536)))] {
             let head = with(len);
             assert_eq!(
                 decode(&Method::GET, MAX_HEADER_BYTES, [head.as_bytes()]).error,

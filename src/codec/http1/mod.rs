@@ -38,12 +38,14 @@ pub enum Http1Error {
         /// The rule of RFC 9112 that they violate.
         problem: &'static str,
     },
-    /// The headers or the trailers exceed the limit.
-    #[error("the response headers are larger than {limit} bytes")]
+    /// The headers or the trailers exceed the limit of their size or of their number.
+    #[error("the response headers are larger than {limit} {unit}")]
     #[non_exhaustive]
     HeadersTooLarge {
-        /// The decoder's limit for headers and trailers, in bytes.
+        /// The limit, in `unit`.
         limit: usize,
+        /// `bytes` ([`ResponseDecoder::with_max_header_size`]) or `fields` (128).
+        unit: &'static str,
     },
     /// The chunked encoding of the body is malformed.
     #[error("the response body has an invalid chunked encoding: {problem}")]
@@ -63,6 +65,16 @@ pub enum Http1Error {
 
 pub(super) fn header_error(problem: &'static str) -> Http1Error {
     Http1Error::Headers { problem }
+}
+
+pub(super) fn too_many_bytes(limit: usize) -> Http1Error {
+    let unit = "bytes";
+    Http1Error::HeadersTooLarge { limit, unit }
+}
+
+pub(super) fn too_many_fields(limit: usize) -> Http1Error {
+    let unit = "fields";
+    Http1Error::HeadersTooLarge { limit, unit }
 }
 
 pub(super) fn chunk_error(problem: &'static str) -> Http1Error {

@@ -60,7 +60,8 @@ pub trait Transport {
 
 /// A response body read with blocking calls. Dropping it before its end closes the connection.
 pub trait ResponseBody {
-    /// The next bytes, or `None` at the end of the body according to its HTTP framing.
+    /// The next bytes, or `None` at the end of the body according to its HTTP framing. The end of the connection is the
+    /// end of the body only if the response has neither a length nor chunks.
     fn chunk(&mut self, deadline: Time) -> Result<Option<Bytes>, TransportError>;
 }
 
@@ -88,8 +89,8 @@ pub trait AsyncTransport: Send + Sync {
 
 /// A response body that is polled. Dropping it before its end closes the connection (or resets the stream).
 pub trait AsyncResponseBody: Send + Unpin + 'static {
-    /// The next bytes, or `None` at the end of the body according to its HTTP framing. Starts a timer only if it must
-    /// wait.
+    /// The next bytes, or `None` at the end of the body according to its HTTP framing. The end of the connection is the
+    /// end of the body only if the response has neither a length nor chunks. Starts a timer only if it must wait.
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,7 +1,5 @@
-//! What every transport has to do, as tests over real sockets on loopback.
-//!
-//! [`transport_tests!`] makes a test of each of [`cases`] for one transport. Async ones are wrapped in [`Blocking`].
-
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(
     clippy::disallowed_methods,
     reason = "tests own threads, sockets and clocks"
@@ -20,15 +18,42 @@ mod server;
 pub mod stopped;
 mod tls;
 
+pub use rustls;
+
 pub use blocking::{BlockOn, Blocking};
 pub use server::{Peer, Request, Server};
 pub use tls::Authority;
 
-/// One test a case. `$make` is a function from a `rustls::ClientConfig` to a transport.
+/// All cases of [`required_tests!`], [`pooling_tests!`], [`tls_tests!`] and [`tls_pooling_tests!`].
+///
+/// `$make` is a function from `Arc<rustls::ClientConfig>` to a [`Transport`](unifiedai_transport::Transport). The
+/// configuration trusts the certificates of the case's server; a client without TLS ignores it. `except` leaves out
+/// cases that a client cannot pass.
+///
+/// ```
+/// # mod tests {
+/// # type MyTransport = unifiedai_transport::BoxedTransport;
+/// # fn make(tls: std::sync::Arc<unifiedai_transport_testing::rustls::ClientConfig>) -> MyTransport { todo!("{tls:?}") }
+/// unifiedai_transport_testing::transport_tests!(make, except [a_get_adds_no_header]);
+/// # }
+/// ```
 #[macro_export]
 macro_rules! transport_tests {
-    ($make:path) => {
-        $crate::each_case! { $make:
+    ($make:path) => { $crate::transport_tests!($make, except []); };
+    ($make:path, except [$($except:ident)*]) => {
+        $crate::required_tests!($make, except [$($except)*]);
+        $crate::pooling_tests!($make, except [$($except)*]);
+        $crate::tls_tests!($make, except [$($except)*]);
+        $crate::tls_pooling_tests!($make, except [$($except)*]);
+    };
+}
+
+/// What every transport must do, over HTTP/1.1 without TLS. Arguments as for [`transport_tests!`].
+#[macro_export]
+macro_rules! required_tests {
+    ($make:path) => { $crate::required_tests!($make, except []); };
+    ($make:path, except [$($except:ident)*]) => {
+        $crate::each_case! { $make, except [$($except)*]:
             a_get_adds_no_header
             a_post_carries_its_body
             an_empty_post_has_a_length
@@ -47,17 +72,7 @@ macro_rules! transport_tests {
             too_many_headers_are_refused
             garbage_headers_are_a_protocol_error
             a_garbage_chunk_is_a_protocol_error
-            a_read_connection_is_used_again
-            a_connection_after_chunks_is_used_again
-            a_connection_with_connection_close_is_not_reused
-            a_connection_after_long_trailers_is_used_again
-            a_connection_is_used_again_when_only_the_end_was_left
-            a_half_read_connection_is_not_used_again
-            bytes_after_a_response_are_no_response
-            an_idle_connection_that_died_is_not_used
-            a_connection_that_closes_while_it_waits_is_not_used
             a_dropped_body_closes_its_connection
-            a_limit_holds_for_its_request_alone
             silent_server_hits_the_header_timeout
             total_timeout_limits_the_headers
             headers_may_take_longer_than_a_pause_in_the_body
@@ -69,15 +84,46 @@ macro_rules! transport_tests {
             a_closed_port_is_not_sent
             an_unknown_name_is_not_sent
             a_uri_without_a_host_is_not_sent
-            a_handshake_that_hangs_runs_into_the_connect_limit
             connection_closed_before_the_response_may_be_processed
             a_cut_length_is_truncated
             a_cut_chunk_is_truncated
             a_cut_in_the_framing_of_chunks_is_truncated
             a_missing_last_chunk_is_truncated
             refused_upload_reports_its_status
+            failures_contain_no_secret
+        }
+    };
+}
+
+/// What a transport must do that uses a connection for several requests. Arguments as for [`transport_tests!`].
+#[macro_export]
+macro_rules! pooling_tests {
+    ($make:path) => { $crate::pooling_tests!($make, except []); };
+    ($make:path, except [$($except:ident)*]) => {
+        $crate::each_case! { $make, except [$($except)*]:
+            a_read_connection_is_used_again
+            a_connection_after_chunks_is_used_again
+            a_connection_with_connection_close_is_not_reused
+            a_connection_after_long_trailers_is_used_again
+            a_connection_is_used_again_when_only_the_end_was_left
+            a_half_read_connection_is_not_used_again
+            bytes_after_a_response_are_no_response
+            an_idle_connection_that_died_is_not_used
+            a_connection_that_closes_while_it_waits_is_not_used
+            a_limit_holds_for_its_request_alone
+            a_connection_after_long_headers_is_used_again
+            a_connection_after_long_headers_and_body_is_used_again
+        }
+    };
+}
+
+/// What a transport must do that sends to `https://`. Arguments as for [`transport_tests!`].
+#[macro_export]
+macro_rules! tls_tests {
+    ($make:path) => { $crate::tls_tests!($make, except []); };
+    ($make:path, except [$($except:ident)*]) => {
+        $crate::each_case! { $make, except [$($except)*]:
             tls_to_a_trusted_server_works
-            tls_sessions_are_used_again
             an_untrusted_certificate_is_not_sent
             a_certificate_for_another_host_is_not_sent
             an_expired_certificate_is_not_sent
@@ -86,12 +132,29 @@ macro_rules! transport_tests {
             tls_closed_without_notice_is_truncated
             tls_closed_with_notice_ends_a_body
             tls_closed_without_notice_after_a_framed_end_is_fine
-            failures_contain_no_secret
+            a_handshake_that_hangs_runs_into_the_connect_limit
+            a_closed_https_port_is_not_sent
+            long_headers_and_body_in_one_read_over_tls
+            long_headers_before_a_tls_close_are_read
         }
     };
 }
 
-/// What goes wrong between here and the server, in real networks. `$make` as for [`transport_tests!`].
+/// What a transport must do that uses a TLS connection for several requests. Arguments as for [`transport_tests!`].
+#[macro_export]
+macro_rules! tls_pooling_tests {
+    ($make:path) => { $crate::tls_pooling_tests!($make, except []); };
+    ($make:path, except [$($except:ident)*]) => {
+        $crate::each_case! { $make, except [$($except)*]:
+            tls_sessions_are_used_again
+            a_tls_connection_after_long_headers_and_body_is_used_again
+            a_tls_connection_that_closes_while_it_waits_is_not_used
+        }
+    };
+}
+
+/// What the transports of unifiedai also do in real networks: what their errors name, and large or wrong requests. A
+/// transport of your own need not. `$make` as for [`transport_tests!`].
 #[macro_export]
 macro_rules! network_tests {
     ($make:path) => {
@@ -108,7 +171,8 @@ macro_rules! network_tests {
     };
 }
 
-/// What only async transports can do. `$make` gives a [`Blocking`] one.
+/// What only async transports can do: dropped futures and bodies. `$make` as for [`transport_tests!`]; it returns a
+/// [`Blocking`].
 #[macro_export]
 macro_rules! async_transport_tests {
     ($make:ident) => {
@@ -151,7 +215,7 @@ macro_rules! async_transport_tests {
     };
 }
 
-/// Proxies from the environment, which is that of a process of its own.
+/// Proxies from the environment. Each case runs in a process of its own, whose environment it sets.
 #[macro_export]
 macro_rules! proxy_tests {
     ($make:ident) => {
@@ -181,15 +245,37 @@ macro_rules! proxy_tests {
     };
 }
 
-#[doc(hidden)]
+/// A test of each of these [`cases`], without those in `except`. `$make` as for [`transport_tests!`].
 #[macro_export]
 macro_rules! each_case {
-    ($make:path: $($case:ident)*) => {
+    ($make:path: $($case:ident)*) => { $crate::each_case! { $make, except []: $($case)* } };
+    ($make:path, except [$($except:ident)*]: $($case:ident)*) => {
+        $crate::__each_case! { ($) $make, [$($except)*], $($case)* }
+    };
+}
+
+/// `$d` is a dollar sign, which a macro cannot write into the macro that it defines.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __each_case {
+    (($d:tt) $make:path, [$($except:ident)*], $($case:ident)*) => {
+        // A misspelt name in `except` is an error of the compiler.
         $(
-            #[test]
-            fn $case() {
-                $crate::cases::$case($make);
-            }
+            const _: () = {
+                #[allow(unused_imports)]
+                use $crate::cases::$except as _;
+            };
         )*
+
+        macro_rules! __unless_excepted {
+            $( ($except) => {}; )*
+            ($d case:ident) => {
+                #[test]
+                fn $d case() {
+                    $crate::cases::$d case($make);
+                }
+            };
+        }
+        $( __unless_excepted! { $case } )*
     };
 }

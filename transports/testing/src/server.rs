@@ -160,7 +160,7 @@ pub struct Peer {
 
 /// What the client sent.
 pub struct Request {
-    /// The head as it came, with lower-case names as sent by the clients under test.
+    /// Request line and headers as received.
     pub head: String,
     /// As long as its `content-length` says.
     pub body: Vec<u8>,

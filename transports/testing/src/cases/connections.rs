@@ -1,7 +1,9 @@
 //! Connections: which ones are used again.
 
-use super::support::{OK, Tls, get, get_text, limit, plain, request, secure, settle, soon, text};
-use crate::{Authority, Peer, Server};
+use super::support::{
+    OK, Over, Tls, connected, get, get_text, limit, plain, request, settle, soon, text,
+};
+use crate::Server;
 use bytes::Bytes;
 use std::sync::mpsc;
 use unifiedai_transport::{ResponseBody, Transport};
@@ -137,33 +139,32 @@ pub fn an_idle_connection_that_died_is_not_used<T: Transport>(make: fn(Tls) -> T
     assert_eq!(server.connections(), 3);
 }
 
-/// Whether the server says why or not.
 pub fn a_connection_that_closes_while_it_waits_is_not_used<T: Transport>(make: fn(Tls) -> T) {
-    let authority = Authority::new("127.0.0.1");
-    for tls in [false, true] {
-        for why in ["", "HTTP/1.1 408 Late\r\ncontent-length: 0\r\n\r\n"] {
-            let (closing, closed) = mpsc::channel();
-            let handle = move |peer: &mut Peer| {
-                if peer.request().is_some() {
-                    peer.write(format!("{OK}content-length: 2\r\n\r\nhi").as_bytes());
-                    settle();
-                    peer.write(why.as_bytes());
-                    closing.send(()).unwrap();
-                }
-            };
-            let server = if tls {
-                secure(&authority, handle)
-            } else {
-                Server::new(handle)
-            };
-            let transport = make(authority.client());
-            for _ in 0..3 {
-                assert_eq!(get_text(&transport, &server), "hi");
-                closed.recv().unwrap();
+    closed_while_idle(make, Over::Tcp);
+}
+
+pub fn a_tls_connection_that_closes_while_it_waits_is_not_used<T: Transport>(make: fn(Tls) -> T) {
+    closed_while_idle(make, Over::Tls);
+}
+
+/// The server announces the reason, or closes without notice.
+fn closed_while_idle<T: Transport>(make: fn(Tls) -> T, over: Over) {
+    for why in ["", "HTTP/1.1 408 Late\r\ncontent-length: 0\r\n\r\n"] {
+        let (closing, closed) = mpsc::channel();
+        let (transport, server) = connected(make, over, move |peer| {
+            if peer.request().is_some() {
+                peer.write(format!("{OK}content-length: 2\r\n\r\nhi").as_bytes());
                 settle();
+                peer.write(why.as_bytes());
+                closing.send(()).unwrap();
             }
-            assert_eq!(server.connections(), 3);
+        });
+        for _ in 0..3 {
+            assert_eq!(get_text(&transport, &server), "hi");
+            closed.recv().unwrap();
+            settle();
         }
+        assert_eq!(server.connections(), 3);
     }
 }
 

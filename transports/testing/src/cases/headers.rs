@@ -1,7 +1,7 @@
 //! Heads: long ones, those that are too long, and what is none.
 
-use super::support::{OK, Tls, get, plain, read, refused, secure, settle, soon, text};
-use crate::{Authority, Peer, Server};
+use super::support::{OK, Over, Tls, connected, get, plain, read, refused, settle, soon, text};
+use crate::{Peer, Server};
 use bytes::Bytes;
 use unifiedai_transport::{Transport, TransportErrorKind};
 
@@ -15,6 +15,14 @@ pub fn headers_of_60_kib_are_accepted<T: Transport>(make: fn(Tls) -> T) {
 }
 
 pub fn long_headers_in_chunks_for_any_method<T: Transport>(make: fn(Tls) -> T) {
+    long_headers_in_chunks(make);
+}
+
+pub fn a_connection_after_long_headers_is_used_again<T: Transport>(make: fn(Tls) -> T) {
+    assert_eq!(long_headers_in_chunks(make).connections(), 1);
+}
+
+fn long_headers_in_chunks<T: Transport>(make: fn(Tls) -> T) -> Server {
     let long = "y".repeat(3_000);
     let server = Server::new({
         let long = long.clone();
@@ -39,35 +47,58 @@ pub fn long_headers_in_chunks_for_any_method<T: Transport>(make: fn(Tls) -> T) {
         assert_eq!(text(&transport, response), body, "{method}");
         settle();
     }
-    assert_eq!(server.connections(), 1);
+    server
 }
 
 pub fn long_headers_and_body_in_one_read<T: Transport>(make: fn(Tls) -> T) {
-    let authority = Authority::new("127.0.0.1");
+    long_headers_and_body(make, Over::Tcp);
+}
+
+pub fn a_connection_after_long_headers_and_body_is_used_again<T: Transport>(make: fn(Tls) -> T) {
+    assert_eq!(long_headers_and_body(make, Over::Tcp).connections(), 1);
+}
+
+pub fn long_headers_and_body_in_one_read_over_tls<T: Transport>(make: fn(Tls) -> T) {
+    long_headers_and_body(make, Over::Tls);
+}
+
+pub fn a_tls_connection_after_long_headers_and_body_is_used_again<T: Transport>(
+    make: fn(Tls) -> T,
+) {
+    assert_eq!(long_headers_and_body(make, Over::Tls).connections(), 1);
+}
+
+fn long_headers_and_body<T: Transport>(make: fn(Tls) -> T, over: Over) -> Server {
     let (long, piece) = ("y".repeat(5_000), "z".repeat(0x1800));
     let interim = format!("HTTP/1.1 103 Early Hints\r\nlink: {long}\r\n\r\n");
     let chunks = format!("1800;extended=yes\r\n{piece}\r\n").repeat(3);
     let head = format!("{OK}x-long: {long}\r\ntransfer-encoding: chunked\r\n\r\n");
     let answer = format!("{interim}{interim}{head}{chunks}0\r\n\r\n");
-    let handle = move |peer: &mut Peer| {
+    let (transport, server) = connected(make, over, move |peer| {
         while peer.request().is_some() {
             peer.write(answer.as_bytes());
         }
-    };
-    for server in [Server::new(handle.clone()), secure(&authority, handle)] {
-        let transport = make(authority.client());
-        for _ in 0..3 {
-            let response = get(&transport, &server).unwrap();
-            assert_eq!(response.headers()["x-long"], long);
-            assert_eq!(text(&transport, response), piece.repeat(3));
-            settle();
-        }
-        assert_eq!(server.connections(), 1);
+    });
+    for _ in 0..3 {
+        let response = get(&transport, &server).unwrap();
+        assert_eq!(response.headers()["x-long"], long);
+        assert_eq!(text(&transport, response), piece.repeat(3));
+        settle();
     }
+    server
 }
 
 pub fn long_headers_before_a_close_are_read<T: Transport>(make: fn(Tls) -> T) {
-    let authority = Authority::new("127.0.0.1");
+    long_headers_before_a_close(make, Over::Tcp);
+    let cut = Server::closing(format!("{OK}x-long: {}", "y".repeat(3_000)));
+    refused(make, &cut, TransportErrorKind::Reset);
+}
+
+pub fn long_headers_before_a_tls_close_are_read<T: Transport>(make: fn(Tls) -> T) {
+    long_headers_before_a_close(make, Over::Tls);
+}
+
+fn long_headers_before_a_close<T: Transport>(make: fn(Tls) -> T, over: Over) {
     let long = "y".repeat(3_000);
     for (framing, cut) in [("connection: close", false), ("content-length: 9", true)] {
         let answer = format!("{OK}x-long: {long}\r\n{framing}\r\n\r\nhalf");
@@ -76,21 +107,17 @@ pub fn long_headers_before_a_close_are_read<T: Transport>(make: fn(Tls) -> T) {
             peer.write(answer.as_bytes());
             peer.close_notify();
         };
-        for server in [Server::new(handle.clone()), secure(&authority, handle)] {
-            let transport = make(authority.client());
-            let (text, end) = read(&transport, get(&transport, &server).unwrap());
-            assert_eq!(text, "half");
-            let end = end.map_err(|failure| failure.kind());
-            let expected = if cut {
-                Err(TransportErrorKind::Truncated)
-            } else {
-                Ok(())
-            };
-            assert_eq!(end, expected, "{framing}");
-        }
+        let (transport, server) = connected(make, over, handle);
+        let (text, end) = read(&transport, get(&transport, &server).unwrap());
+        assert_eq!(text, "half");
+        let end = end.map_err(|failure| failure.kind());
+        let expected = if cut {
+            Err(TransportErrorKind::Truncated)
+        } else {
+            Ok(())
+        };
+        assert_eq!(end, expected, "{framing}");
     }
-    let cut = Server::closing(format!("{OK}x-long: {long}"));
-    refused(make, &cut, TransportErrorKind::Reset);
 }
 
 pub fn a_header_bomb_is_refused<T: Transport>(make: fn(Tls) -> T) {

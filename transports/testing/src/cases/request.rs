@@ -56,12 +56,13 @@ fn recording(answer: &'static str) -> (Server, mpsc::Receiver<crate::Request>) {
     (server, requests)
 }
 
-fn names(head: &str) -> Vec<&str> {
+/// The names of the headers without those of the connection, in lower case: HTTP/1.1 does not distinguish case.
+fn names(head: &str) -> Vec<String> {
     let mut names: Vec<_> = head
         .lines()
         .skip(1)
-        .filter_map(|line| Some(line.split_once(':')?.0))
-        .filter(|name| *name != "connection")
+        .filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase()))
+        .filter(|name| name != "connection")
         .collect();
     names.sort_unstable();
     names

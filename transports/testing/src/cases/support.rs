@@ -41,6 +41,27 @@ pub(super) fn secure(
     Server::tls(authority.server(&[]), handle)
 }
 
+/// The protocol below HTTP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    Tcp,
+    Tls,
+}
+
+/// A transport, and a server that it can reach.
+pub(super) fn connected<T>(
+    make: fn(Tls) -> T,
+    over: Over,
+    handle: impl Fn(&mut Peer) + Send + Sync + 'static,
+) -> (T, Server) {
+    let authority = Authority::new("127.0.0.1");
+    let server = match over {
+        Over::Tcp => Server::new(handle),
+        Over::Tls => secure(&authority, handle),
+    };
+    (make(authority.client()), server)
+}
+
 pub(super) fn limit<T: Transport>(transport: &T) -> Time {
     transport.now().saturating_add(Duration::from_secs(5))
 }
