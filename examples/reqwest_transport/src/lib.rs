@@ -8,7 +8,9 @@
 use bytes::Bytes;
 use futures_core::Stream;
 use std::{
+    error::Error,
     future::Future,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Instant, SystemTime},
@@ -28,11 +30,17 @@ pub struct ReqwestTransport {
 
 /// The body of a response.
 pub struct ReqwestBody {
-    chunks: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+    /// `None` after the end: a read after it returns the end again.
+    chunks: Option<Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>>,
+    peer: Peer,
     start: Instant,
     /// Armed only while a read waits.
     timer: Option<(Time, Pin<Box<Sleep>>)>,
 }
+
+/// Host and port of the server, for messages. Never the URL: it may contain a password, and its query a key.
+#[derive(Clone)]
+struct Peer(String);
 
 impl ReqwestTransport {
     /// A transport over a client of the given settings, such as proxies and certificates.
@@ -71,19 +79,29 @@ impl AsyncTransport for ReqwestTransport {
     {
         let (client, start, now) = (self.client.clone(), self.start, self.now());
         async move {
+            let peer = Peer::of(request.uri())?;
             let request = reqwest::Request::try_from(request).map_err(|e| {
                 let (kind, delivery) = (TransportErrorKind::Request, RequestDelivery::NotSent);
-                TransportError::new(kind, delivery, "not a request for reqwest").with_source(e)
+                let message = format!("reqwest does not accept the request to {}", peer.0);
+                TransportError::new(kind, delivery, message).with_source(e.without_url())
             })?;
             // reqwest takes a limit for connecting only for the whole client, so that both parts share one deadline here.
-            let limit = deadlines.headers.saturating_since(now);
+            // `total` may be the earlier one.
+            let limit = deadlines
+                .headers
+                .min(deadlines.total)
+                .saturating_since(now);
             let response = match tokio::time::timeout(limit, client.execute(request)).await {
-                Ok(sent) => sent.map_err(send_error)?,
-                Err(_) => return Err(timeout(Phase::Headers, RequestDelivery::MaybeProcessed)),
+                Ok(sent) => sent.map_err(|error| peer.send_error(error))?,
+                Err(_) => {
+                    return Err(peer.timeout(Phase::Headers, RequestDelivery::MaybeProcessed));
+                }
             };
             let (parts, body) = http::Response::from(response).into_parts();
+            let body = reqwest::Response::from(http::Response::new(body)).bytes_stream();
             let body = ReqwestBody {
-                chunks: Box::pin(reqwest::Response::from(http::Response::new(body)).bytes_stream()),
+                chunks: Some(Box::pin(body)),
+                peer,
                 start,
                 timer: None,
             };
@@ -102,9 +120,15 @@ impl AsyncResponseBody for ReqwestBody {
         cx: &mut Context<'_>,
         deadline: Time,
     ) -> Poll<Result<Option<Bytes>, TransportError>> {
-        if let Poll::Ready(chunk) = self.chunks.as_mut().poll_next(cx) {
+        let Some(chunks) = &mut self.chunks else {
+            return Poll::Ready(Ok(None));
+        };
+        if let Poll::Ready(chunk) = chunks.as_mut().poll_next(cx) {
             self.timer = None;
-            return Poll::Ready(chunk.transpose().map_err(read_error));
+            if chunk.is_none() {
+                self.chunks = None;
+            }
+            return Poll::Ready(chunk.transpose().map_err(|e| self.peer.read_error(e)));
         }
         if deadline == Time::MAX {
             return Poll::Pending;
@@ -117,32 +141,110 @@ impl AsyncResponseBody for ReqwestBody {
         if let Some((_, timer)) = &mut self.timer {
             ready!(timer.as_mut().poll(cx));
         }
-        Poll::Ready(Err(timeout(Phase::Body, RequestDelivery::Answered)))
+        Poll::Ready(Err(self
+            .peer
+            .timeout(Phase::Body, RequestDelivery::Answered)))
     }
 }
 
-fn timeout(phase: Phase, delivery: RequestDelivery) -> TransportError {
-    TransportError::new(
-        TransportErrorKind::Timeout(phase),
-        delivery,
-        "no data in time",
-    )
+impl Peer {
+    fn of(uri: &http::Uri) -> Result<Peer, TransportError> {
+        let implied = match uri.scheme_str() {
+            Some("http") => Some(80),
+            Some("https") => Some(443),
+            _ => None,
+        };
+        match (implied, uri.host()) {
+            (Some(implied), Some(host)) => {
+                let port = uri.port_u16().unwrap_or(implied);
+                Ok(Peer(format!("{host}:{port}")))
+            }
+            _ => {
+                let (kind, delivery) = (TransportErrorKind::Request, RequestDelivery::NotSent);
+                let message = "the URL of a request must be http:// or https:// with a host";
+                Err(TransportError::new(kind, delivery, message))
+            }
+        }
+    }
+
+    fn timeout(&self, phase: Phase, delivery: RequestDelivery) -> TransportError {
+        let kind = TransportErrorKind::Timeout(phase);
+        TransportError::new(kind, delivery, format!("{}: {kind}", self.0))
+    }
+
+    /// Without a connection the server cannot have seen the request; after that it may have processed it.
+    fn send_error(&self, error: reqwest::Error) -> TransportError {
+        let (kind, delivery) = if let Some(kind) = connect_kind(&error) {
+            (kind, RequestDelivery::NotSent)
+        } else if error.is_builder() {
+            (TransportErrorKind::Request, RequestDelivery::NotSent)
+        } else {
+            (response_kind(&error), RequestDelivery::MaybeProcessed)
+        };
+        self.error(kind, delivery, error)
+    }
+
+    fn read_error(&self, error: reqwest::Error) -> TransportError {
+        let kind = match response_kind(&error) {
+            // The connection ended inside the body.
+            TransportErrorKind::Reset => TransportErrorKind::Truncated,
+            kind => kind,
+        };
+        self.error(kind, RequestDelivery::Answered, error)
+    }
+
+    /// The message is what users see, so it has the server and the innermost cause; the causes between are reqwest's
+    /// and hyper's, and stay in `source`.
+    fn error(
+        &self,
+        kind: TransportErrorKind,
+        delivery: RequestDelivery,
+        error: reqwest::Error,
+    ) -> TransportError {
+        let error = error.without_url();
+        let cause = causes(&error).last().map(ToString::to_string);
+        let message = format!("{}: {kind}: {}", self.0, cause.unwrap_or_default());
+        TransportError::new(kind, delivery, message).with_source(error)
+    }
 }
 
-/// reqwest says whether a connection stood. Behind that the server may have the request.
-fn send_error(error: reqwest::Error) -> TransportError {
-    let (kind, delivery) = if error.is_connect() {
-        (TransportErrorKind::Connect, RequestDelivery::NotSent)
-    } else if error.is_builder() {
-        (TransportErrorKind::Request, RequestDelivery::NotSent)
-    } else {
-        (TransportErrorKind::Reset, RequestDelivery::MaybeProcessed)
-    };
-    let message = format!("{kind}");
-    TransportError::new(kind, delivery, message).with_source(error.without_url())
+/// Why there was no connection, or `None` if there was one.
+fn connect_kind(error: &reqwest::Error) -> Option<TransportErrorKind> {
+    if !error.is_connect() {
+        return None;
+    }
+    // hyper-util has no public type for this.
+    let is_dns = causes(error).any(|cause| cause.to_string() == "dns error");
+    let io = find::<io::Error>(error).map(io::Error::kind);
+    Some(match io {
+        _ if is_dns => TransportErrorKind::Dns,
+        // So rustls reports a certificate that it does not trust, and bytes that are not TLS.
+        Some(io::ErrorKind::InvalidData) => TransportErrorKind::Tls,
+        _ => TransportErrorKind::Connect,
+    })
 }
 
-fn read_error(error: reqwest::Error) -> TransportError {
-    let (kind, delivery) = (TransportErrorKind::Truncated, RequestDelivery::Answered);
-    TransportError::new(kind, delivery, format!("{kind}")).with_source(error.without_url())
+fn response_kind(error: &reqwest::Error) -> TransportErrorKind {
+    let io = find::<io::Error>(error).map(io::Error::kind);
+    match find::<hyper::Error>(error) {
+        Some(error) if error.is_parse_too_large() => TransportErrorKind::HeadersTooLarge,
+        Some(error) if error.is_parse() => TransportErrorKind::Protocol,
+        _ => match io {
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+                TransportErrorKind::Protocol
+            }
+            _ => TransportErrorKind::Reset,
+        },
+    }
+}
+
+fn find<E: Error + 'static>(error: &(dyn Error + 'static)) -> Option<&E> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// The error and its causes, the outermost first.
+fn causes<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }

@@ -39,9 +39,14 @@ async fn a_response_comes_whole_and_as_a_stream() {
 #[tokio::test]
 async fn a_connection_that_is_refused_was_not_sent() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/v1", closed.local_addr().unwrap());
+    let address = closed.local_addr().unwrap();
     drop(closed);
     let once = CallOptions::default().retry(RetryPolicy::none());
-    let error = client(url).chat_with(request(), &once).await.unwrap_err();
+    let call = client(format!("http://{address}/v1"));
+    let error = call.chat_with(request(), &once).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection);
+    let message = error.to_string();
+    for part in [&address.to_string(), "no connection", "refused"] {
+        assert!(message.contains(part), "`{part}` is missing: {message}");
+    }
 }
