@@ -1,6 +1,6 @@
 //! A `ChatRequest` as Parrot's JSON. Each part of it is sent, refused by name, or dropped with a warning.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use unifiedai::{
     ChatRequest, ContentPart, Error, ErrorKind, Message, Tool,
     chat::{Param, Warning},
@@ -46,18 +46,19 @@ pub(super) fn body(provider: &str, request: &ChatRequest) -> Result<(String, Vec
     for message in &request.messages {
         lines.push(line(message, &mut warnings)?);
     }
-    let mut body = json!({
-        "bird": request.model,
-        "lines": lines,
-        "tricks": tools,
-        "limit": request.max_tokens,
-        "live": request.stream,
-    });
+    let known = [
+        ("bird", json!(request.model)),
+        ("lines", Value::Array(lines)),
+        ("tricks", json!(tools)),
+        ("limit", json!(request.max_tokens)),
+        ("live", json!(request.stream)),
+    ];
+    let mut body = Map::from_iter(known.map(|(name, value)| (name.to_owned(), value)));
     // Fields that the library does not know are merged last.
     for (name, value) in &request.extra {
-        body[name] = value.decode()?;
+        body.insert(name.clone(), value.decode()?);
     }
-    Ok((body.to_string(), warnings))
+    Ok((Value::Object(body).to_string(), warnings))
 }
 
 fn line(message: &Message, warnings: &mut Vec<Warning>) -> Result<Value, Error> {

@@ -87,10 +87,7 @@ impl AsyncTransport for ReqwestTransport {
             })?;
             // reqwest takes a limit for connecting only for the whole client, so that both parts share one deadline here.
             // `total` may be the earlier one.
-            let limit = deadlines
-                .headers
-                .min(deadlines.total)
-                .saturating_since(now);
+            let limit = deadlines.headers.min(deadlines.total).saturating_since(now);
             let response = match tokio::time::timeout(limit, client.execute(request)).await {
                 Ok(sent) => sent.map_err(|error| peer.send_error(error))?,
                 Err(_) => {
@@ -238,13 +235,16 @@ fn response_kind(error: &reqwest::Error) -> TransportErrorKind {
     }
 }
 
-fn find<E: Error + 'static>(error: &(dyn Error + 'static)) -> Option<&E> {
+fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// The error and its causes, the outermost first.
-fn causes<'e>(
-    error: &'e (dyn Error + 'static),
-) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
 }

@@ -1,9 +1,11 @@
 //! The target of a request, and the hosts that are connected to.
 
 use crate::error::invalid_request;
+#[cfg(feature = "client")]
+use http::{HeaderValue, uri::PathAndQuery};
 use http::{
-    HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+    Uri,
+    uri::{Authority, Scheme},
 };
 use rustls::pki_types::ServerName;
 use std::{fmt, net::SocketAddr, time::Duration};
@@ -68,7 +70,11 @@ impl Target {
         let at = authority.rsplit_once('@');
         at.map_or(authority, |(_, name)| name)
     }
+}
 
+/// What the async client writes into a request.
+#[cfg(feature = "client")]
+impl Target {
     /// The URI of a path as HTTP proxies expect it.
     pub(crate) fn absolute(&self, path: Option<PathAndQuery>) -> Result<Uri, TransportError> {
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -86,6 +92,7 @@ impl Target {
     }
 }
 
+#[cfg(feature = "client")]
 fn invalid_host() -> TransportError {
     invalid_request("the URI's host is not a valid name")
 }
