@@ -8,17 +8,22 @@
     reason = "tests own threads, sockets and clocks"
 )]
 
+use bytes::Bytes;
+use http::{Request, Response};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use unifiedai::{
     CallOptions, ChatRequest, Client, ErrorKind,
     provider::{OpenAiChat, openai_chat::CEREBRAS},
-    transport::{CancelHandle, UreqTransport},
+    transport::{
+        AttemptDeadlines, CancelHandle, Phase, RequestDelivery, Time, Transport, TransportError,
+        TransportErrorKind, UreqTransport,
+    },
 };
 
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
@@ -133,4 +138,46 @@ fn a_call_that_waits_for_an_attempt_or_a_permit_ends() {
     assert!(started.elapsed() < Duration::from_secs(1));
     first.cancel();
     assert_eq!(running.join().unwrap(), ErrorKind::Cancelled);
+}
+
+/// A transport that knows nothing of cancelling: its call runs into a time limit.
+struct IgnoresCancelling(UreqTransport, CancelHandle);
+
+impl Transport for IgnoresCancelling {
+    type Body = <UreqTransport as Transport>::Body;
+
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.0.wall_clock()
+    }
+
+    fn send(
+        &self,
+        _: Request<Bytes>,
+        _: AttemptDeadlines,
+    ) -> Result<Response<Self::Body>, TransportError> {
+        self.1.cancel();
+        let (kind, delivery) = (
+            TransportErrorKind::Timeout(Phase::Headers),
+            RequestDelivery::MaybeProcessed,
+        );
+        Err(TransportError::new(kind, delivery, "the deadline passed"))
+    }
+
+    fn sleep_until(&self, at: Time) {
+        self.0.sleep_until(at);
+    }
+}
+
+#[test]
+fn a_call_is_cancelled_also_over_a_transport_that_ignores_the_handle() {
+    let handle = CancelHandle::new();
+    let transport = IgnoresCancelling(UreqTransport::new(), handle.clone());
+    let client = Client::new(transport, OpenAiChat::cerebras("my-key").unwrap());
+    let error = client.cancelled_by(&handle).chat(request()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    assert_eq!(error.attempts().len(), 1);
 }

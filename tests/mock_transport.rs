@@ -347,3 +347,26 @@ fn events_have_names_and_data_of_several_lines() {
         assert_eq!(chunk.as_deref(), Some(event.as_bytes()));
     }
 }
+
+#[test]
+fn the_error_that_a_stream_yielded_is_its_result_too() {
+    let cut = || {
+        MockResponse::events([r#"{"choices": [{"index": 0, "delta": {"content": "Hel"}}]}"#])
+            .truncated()
+    };
+    let client = Client::new(MockTransport::new([cut()]), provider());
+    let mut stream = client.stream(question()).unwrap();
+    let yielded = stream.find_map(Result::err).unwrap();
+    let error = stream.into_response().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Truncated);
+    assert_eq!(error.partial().unwrap().text(), "Hel");
+    assert_eq!(format!("{error:#?}"), format!("{yielded:#?}"));
+
+    let client = AsyncClient::new(MockTransport::new([cut()]), provider());
+    let error = smol::block_on(async {
+        let mut stream = client.stream(question()).unwrap();
+        while let Some(Ok(_)) = stream.next().await {}
+        stream.into_response().await.unwrap_err()
+    });
+    assert_eq!(format!("{error:#?}"), format!("{yielded:#?}"));
+}

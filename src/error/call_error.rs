@@ -27,9 +27,10 @@ use unifiedai_transport::TransportError;
 /// }
 /// # report(&Error::new(ErrorKind::Cancelled, "the call was cancelled"));
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inner {
     kind: ErrorKind,
     message: String,

@@ -1,4 +1,4 @@
-use super::{stream_started_error, supply::SupplyRun};
+use super::{no_result, supply::SupplyRun};
 use crate::client::CallContext;
 use crate::{
     Error, StreamEvent, UnifiedChatResponse,
@@ -134,10 +134,15 @@ impl<T: Transport, O: Operation> Driver<T, O> {
             };
             self.now = self.io.now();
             if let Some(input) = input {
+                let is_cancelled = matches!(input, Input::TransportError(_))
+                    && self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled);
                 if !self.exchange.is_fetching() {
                     self.context.on_input(&input, self.now);
                 }
-                self.exchange.handle(input, self.now);
+                // A transport may notice the handle late, or fail in another way because of it.
+                if !is_cancelled {
+                    self.exchange.handle(input, self.now);
+                }
             }
         }
     }
@@ -261,7 +266,7 @@ impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
 pub struct ChatStream<T: Transport = BoxedTransport> {
     driver: Option<Driver<T>>,
     cancel: CancelHandle,
-    response: Option<Box<UnifiedChatResponse>>,
+    result: Option<Result<Box<UnifiedChatResponse>, Error>>,
 }
 
 impl<T: Transport> ChatStream<T> {
@@ -270,7 +275,7 @@ impl<T: Transport> ChatStream<T> {
         ChatStream {
             driver: Some(driver),
             cancel,
-            response: None,
+            result: None,
         }
     }
 
@@ -285,14 +290,14 @@ impl<T: Transport> ChatStream<T> {
     /// Reads the remaining events and returns the complete response.
     ///
     /// # Errors
-    /// The error that ended the stream, with the partial response; `misuse` if the iterator has yielded it already.
+    /// The error that ended the stream, with the partial response. It is the same one if the iterator has yielded it.
     pub fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
         match self.driver.take() {
             Some(driver) => driver.finish(),
             None => self
-                .response
-                .map(|response| *response)
-                .ok_or_else(stream_started_error),
+                .result
+                .unwrap_or_else(|| Err(no_result()))
+                .map(|response| *response),
         }
     }
 }
@@ -304,12 +309,9 @@ impl<T: Transport> Iterator for ChatStream<T> {
         if let Some(event) = self.driver.as_mut()?.next_event() {
             return Some(Ok(event));
         }
-        match self.driver.take()?.into_result() {
-            Ok(response) => {
-                self.response = Some(Box::new(response));
-                None
-            }
-            Err(error) => Some(Err(error)),
-        }
+        let result = self.driver.take()?.into_result().map(Box::new);
+        let error = result.as_ref().err().cloned();
+        self.result = Some(result);
+        error.map(Err)
     }
 }

@@ -28,9 +28,10 @@ pub use unifiedai_transport::{
     TransportErrorKind,
 };
 
-fn stream_started_error() -> Error {
+/// The result of a stream whose driver is gone without one.
+fn no_result() -> Error {
     Error::new(
         ErrorKind::Misuse,
-        "the call has ended and its error was returned already",
+        "the stream has no result, because an observer panicked when the call ended",
     )
 }

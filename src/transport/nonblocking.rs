@@ -1,4 +1,4 @@
-use super::{stream_started_error, supply::SupplyRun};
+use super::{no_result, supply::SupplyRun};
 use crate::client::CallContext;
 use crate::{
     Error, StreamEvent, UnifiedChatResponse,
@@ -271,14 +271,14 @@ impl<T: AsyncTransport, O: Operation> fmt::Debug for AsyncDriver<T, O> {
 #[derive(Debug)]
 pub struct AsyncChatStream<T: AsyncTransport = BoxedAsyncTransport> {
     driver: Option<AsyncDriver<T>>,
-    response: Option<Box<UnifiedChatResponse>>,
+    result: Option<Result<Box<UnifiedChatResponse>, Error>>,
 }
 
 impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
     pub(crate) fn new(driver: AsyncDriver<T>) -> Self {
         AsyncChatStream {
             driver: Some(driver),
-            response: None,
+            result: None,
         }
     }
 
@@ -290,14 +290,14 @@ impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
     /// Reads the remaining events and returns the complete response.
     ///
     /// # Errors
-    /// The error that ended the stream, with the partial response; `misuse` if the stream has yielded it already.
+    /// The error that ended the stream, with the partial response. It is the same one if the stream has yielded it.
     pub async fn into_response(mut self) -> Result<UnifiedChatResponse, Error> {
         match self.driver.take() {
             Some(driver) => driver.finish().await,
             None => self
-                .response
-                .map(|response| *response)
-                .ok_or_else(stream_started_error),
+                .result
+                .unwrap_or_else(|| Err(no_result()))
+                .map(|response| *response),
         }
     }
 }
@@ -313,13 +313,10 @@ impl<T: AsyncTransport + Unpin> Stream for AsyncChatStream<T> {
             return Poll::Ready(Some(Ok(event)));
         }
         let result = self.driver.take().map(AsyncDriver::into_result);
-        Poll::Ready(match result {
-            Some(Ok(response)) => {
-                self.response = Some(Box::new(response));
-                None
-            }
-            Some(Err(error)) => Some(Err(error)),
-            None => None,
-        })
+        let result = result.map(|result| result.map(Box::new));
+        let error = result.as_ref().and_then(|result| result.as_ref().err());
+        let last = error.cloned().map(Err);
+        self.result = result;
+        Poll::Ready(last)
     }
 }

@@ -1,14 +1,14 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 /// The failure of an attempt, and whether the request may have had an effect.
 ///
 /// The message must not contain header values or bodies, because it is logged.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
     delivery: RequestDelivery,
     message: Box<str>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// The part that failed.
@@ -112,7 +112,7 @@ impl TransportError {
     /// Sets the client library's error as the source.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
