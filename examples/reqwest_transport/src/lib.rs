@@ -73,13 +73,19 @@ impl AsyncTransport for ReqwestTransport {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        mut request: http::Request<Bytes>,
         deadlines: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<ReqwestBody>, TransportError>> + Send + 'static
     {
         let (client, start, now) = (self.client.clone(), self.start, self.now());
         async move {
             let peer = Peer::of(request.uri())?;
+            // reqwest sends no length for an empty body, which some servers refuse with status 411.
+            if request.method() == http::Method::POST && request.body().is_empty() {
+                let length = http::HeaderValue::from_static("0");
+                let headers = request.headers_mut();
+                headers.insert(http::header::CONTENT_LENGTH, length);
+            }
             let request = reqwest::Request::try_from(request).map_err(|e| {
                 let (kind, delivery) = (TransportErrorKind::Request, RequestDelivery::NotSent);
                 let message = format!("reqwest does not accept the request to {}", peer.0);
@@ -212,12 +218,16 @@ fn connect_kind(error: &reqwest::Error) -> Option<TransportErrorKind> {
     }
     // hyper-util has no public type for this.
     let is_dns = causes(error).any(|cause| cause.to_string() == "dns error");
-    let io = find::<io::Error>(error).map(io::Error::kind);
-    Some(match io {
-        _ if is_dns => TransportErrorKind::Dns,
-        // So rustls reports a certificate that it does not trust, and bytes that are not TLS.
-        Some(io::ErrorKind::InvalidData) => TransportErrorKind::Tls,
-        _ => TransportErrorKind::Connect,
+    // So tokio-rustls reports a certificate that is not trusted, and bytes that are not TLS.
+    let is_tls = causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|io| io.kind() == io::ErrorKind::InvalidData);
+    Some(if is_dns {
+        TransportErrorKind::Dns
+    } else if is_tls {
+        TransportErrorKind::Tls
+    } else {
+        TransportErrorKind::Connect
     })
 }
 
@@ -241,10 +251,12 @@ fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
 
 /// The error and its causes, the outermost first.
 fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
+    std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| {
+        let error: &'e (dyn Error + 'static) = *error;
+        // `source` of an I/O error leaves out the error that it contains.
+        match error.downcast_ref::<io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
     })
 }
