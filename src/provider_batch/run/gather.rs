@@ -1,0 +1,213 @@
+//! The lines of a run: encoded, and gathered into parts of a size that the provider takes.
+
+use super::{
+    super::ItemOutcome,
+    BatchRun, Live, line_id,
+    lines::{Carried, Gathered, check_size},
+    state::{Part, PartStep},
+};
+use crate::{
+    ChatRequest, Error,
+    provider::{BatchApi, BatchLimits, Submission},
+};
+
+impl BatchRun {
+    /// The request of the line that was asked for.
+    pub fn push(&mut self, request: &ChatRequest) {
+        let Some(gathered) = self.gathered.as_mut().filter(|gathered| !gathered.is_ready) else {
+            return;
+        };
+        let (line, index) = (gathered.next, gathered.part);
+        let id = line_id(&self.state.run_id, line);
+        let encoded = match self.provider.batch_api() {
+            Some(api) => encode(&*api, &self.limits, &id, request),
+            None => return,
+        };
+        match encoded {
+            Ok(bytes) => self.add(Carried {
+                line,
+                model: request.model.clone(),
+                bytes,
+            }),
+            Err(error) => {
+                self.outcomes.push_back((line, ItemOutcome::Failed(error)));
+                self.pass(index, line);
+            }
+        }
+    }
+
+    /// There is nothing to ask for the line that was asked for, or it has its outcome already.
+    pub fn skip_line(&mut self) {
+        if let Some(gathered) = self.gathered.as_ref().filter(|gathered| !gathered.is_ready) {
+            self.pass(gathered.part, gathered.next);
+        }
+    }
+
+    /// There are no more lines.
+    pub fn end_of_input(&mut self) {
+        self.state.is_input_over = true;
+        self.must_save = true;
+        if let Some(mut gathered) = self.gathered.take() {
+            self.close(&gathered);
+            gathered.is_ready = true;
+            if !gathered.is_empty() {
+                self.gathered = Some(gathered);
+            }
+        }
+    }
+
+    /// Sees that lines are asked for where there is room for them: again for a part that lost them, or for a new part.
+    pub(super) fn gather(&mut self) {
+        if self.gathered.is_some() {
+            return;
+        }
+        let wants = |(part, live): (&Part, &Live)| {
+            let needs_lines = match part.step {
+                PartStep::Prepared => part.file.is_none(),
+                PartStep::Submitting => {
+                    self.limits.submission == Submission::Inline && !live.is_ambiguous
+                }
+                PartStep::Adding => !live.is_ambiguous,
+                _ => false,
+            };
+            needs_lines && live.due <= self.now && !self.state.is_cancelled
+        };
+        let mut parts = self.state.parts.iter().zip(&self.live);
+        let found = parts.position(|(part, live)| wants((part, live)));
+        if let Some((index, part)) = found.and_then(|at| Some((at, self.state.parts.get_mut(at)?)))
+        {
+            if !part.is_closed {
+                // The process ended while its lines came: they come again.
+                part.end = part.first;
+                part.holes.clear();
+                self.state.lines = part.first;
+            }
+            let first = part.lines().next().unwrap_or(part.first);
+            self.gathered = Some(Gathered::new(index, first));
+            return;
+        }
+        let open = self
+            .state
+            .parts
+            .iter()
+            .filter(|part| part.is_open())
+            .count();
+        if !self.state.is_input_over && open < self.options.max_open.max(1) {
+            self.begin_part();
+        }
+    }
+
+    pub(super) fn begin_part(&mut self) {
+        let index = self.state.parts.len();
+        let first = self
+            .carried
+            .as_ref()
+            .map_or(self.state.lines, |carried| carried.line);
+        self.state.parts.push(Part {
+            first,
+            end: first,
+            ..Part::default()
+        });
+        self.live.push(Live::default());
+        self.gathered = Some(Gathered::new(index, first));
+        if let Some(carried) = self.carried.take() {
+            self.add(carried);
+        }
+    }
+
+    /// Whether further lines may come to a part.
+    pub(super) fn is_new(&self, index: usize) -> bool {
+        self.part(index).is_some_and(|part| !part.is_closed)
+    }
+
+    pub(super) fn add(&mut self, carried: Carried) {
+        let is_new = self
+            .gathered
+            .as_ref()
+            .is_some_and(|gathered| self.is_new(gathered.part));
+        let limits = self.limits;
+        let Some(gathered) = &mut self.gathered else {
+            return;
+        };
+        let Some(part) = self.state.parts.get_mut(gathered.part) else {
+            return;
+        };
+        if is_new && !gathered.has_room(part, &carried.model, carried.bytes.len(), &limits) {
+            // The first line of the next part.
+            part.is_closed = true;
+            gathered.is_ready = true;
+            self.carried = Some(carried);
+            return;
+        }
+        if gathered.is_empty() {
+            part.model = carried.model;
+        }
+        gathered.add(&carried.bytes);
+        let line = carried.line;
+        self.advance(line, is_new);
+    }
+
+    /// A line that is in no part.
+    pub(super) fn pass(&mut self, index: usize, line: u64) {
+        let is_new = self.is_new(index);
+        if let Some(part) = self.part_mut(index) {
+            part.add_hole(line);
+        }
+        self.advance(line, is_new);
+    }
+
+    /// Moves on behind a line.
+    pub(super) fn advance(&mut self, line: u64, is_new: bool) {
+        let next = line.saturating_add(1);
+        let limits = self.limits;
+        let Some(gathered) = &mut self.gathered else {
+            return;
+        };
+        let Some(part) = self.state.parts.get_mut(gathered.part) else {
+            return;
+        };
+        if is_new {
+            part.end = next;
+            self.state.lines = next;
+            gathered.next = next;
+            gathered.is_ready = gathered.is_full(&limits);
+            part.is_closed = gathered.is_ready;
+            return;
+        }
+        match part.lines().find(|line| *line >= next) {
+            Some(line) => gathered.next = line,
+            None => gathered.is_ready = true,
+        }
+    }
+
+    /// No more lines come to a part; without any it is over.
+    pub(super) fn close(&mut self, gathered: &Gathered) {
+        if let Some(part) = self.state.parts.get_mut(gathered.part) {
+            part.is_closed = true;
+            if part.count() == 0 {
+                part.step = PartStep::Fetched;
+            }
+        }
+    }
+
+    /// The lines of a part, if they are at hand.
+    pub(super) fn take_lines(&mut self, index: usize) -> Option<bytes::Bytes> {
+        let gathered = self.gathered.as_mut();
+        let gathered = gathered.filter(|gathered| gathered.part == index && gathered.is_ready)?;
+        let lines = gathered.take();
+        self.gathered = None;
+        Some(lines)
+    }
+}
+
+fn encode(
+    api: &dyn BatchApi,
+    limits: &BatchLimits,
+    id: &str,
+    request: &ChatRequest,
+) -> Result<Vec<u8>, Error> {
+    request.validate()?;
+    let line = api.encode_line(id, request)?;
+    check_size(line.len(), limits)?;
+    Ok(line)
+}
