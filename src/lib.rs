@@ -218,6 +218,16 @@ struct Readme;
 #[doc = include_str!("../docs/from-python.md")]
 struct FromPython;
 
+/// The program of the page on schemas, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/schemas.md")]
+struct SchemasPage;
+
+/// The program of the page on Anthropic, compiled.
+#[cfg(all(doctest, feature = "ureq"))]
+#[doc = include_str!("../docs/providers/anthropic.md")]
+struct AnthropicPage;
+
 /// The snippets of the page on credentials, compiled.
 #[cfg(all(doctest, feature = "ureq", feature = "bedrock"))]
 #[doc = include_str!("../docs/credentials.md")]

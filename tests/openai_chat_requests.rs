@@ -560,3 +560,28 @@ fn profiles_know_sentences_and_end_markers() {
         }
     }
 }
+
+#[test]
+fn a_custom_server_refuses_what_it_may_lack_and_names_the_way_to_send_it() {
+    let url = "https://models.example.com/v1";
+    let custom = OpenAiChat::custom(url).build().unwrap();
+    let request = hi().seed(7);
+    let error = custom.encode_chat(&request).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    for part in [
+        "`openai-compatible` does not support the parameter `seed`; remove it",
+        "`drop_unsupported()`; if the server supports it",
+        "`OpenAiChat::builder().profile(profiles::VLLM).base_url(url)`",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let named = OpenAiChat::builder().profile(profiles::VLLM).base_url(url);
+    let encoded = named.build().unwrap().encode_chat(&request).unwrap();
+    let body: Value = serde_json::from_slice(encoded.request.body()).unwrap();
+    assert_eq!(body["seed"], 7);
+    assert!(encoded.request.uri().to_string().starts_with(url));
+
+    // A profile of a known server knows what the server has.
+    let known = server(profiles::PERPLEXITY).encode_chat(&request);
+    assert!(known.is_err_and(|error| !error.to_string().contains("profile(")));
+}

@@ -7,15 +7,15 @@
     reason = "a test that goes wrong is to stop"
 )]
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 use unifiedai::{
     ChatRequest, ContentPart, EmbedRequest, JsonSchema, Media, ReasoningEffort, ResponseFormat,
     Tool,
-    provider::{self, Provider},
+    provider::{self, OpenAiChat, Provider},
 };
 
 /// A row: its title in the table, and the name of a provider that stands for it.
-const ROWS: [(&str, &str); 24] = [
+const ROWS: [(&str, &str); 25] = [
     ("OpenAI", "openai"),
     ("OpenAI Responses", "openai-responses"),
     ("Azure OpenAI", "azure"),
@@ -40,7 +40,11 @@ const ROWS: [(&str, &str); 24] = [
     ("Ollama", "ollama"),
     ("llama.cpp", "llama-cpp"),
     ("vLLM", "vllm"),
+    ("`OpenAiChat::custom`", CUSTOM),
 ];
+
+/// No name: the constructor for servers without a profile.
+const CUSTOM: &str = "custom";
 
 #[test]
 fn the_table_of_the_readme_is_what_the_providers_encode() {
@@ -48,7 +52,11 @@ fn the_table_of_the_readme_is_what_the_providers_encode() {
         "| | tools | parallel calls off | JSON schema | pictures | documents | reasoning effort | embeddings | list of models | own batches |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (title, name) in ROWS {
-        let provider = provider::from_env(name, Some("http://127.0.0.1:1")).unwrap();
+        let url = "http://127.0.0.1:1";
+        let provider: Arc<dyn Provider> = match name {
+            CUSTOM => Arc::new(OpenAiChat::custom(url).build().unwrap()),
+            name => provider::from_env(name, Some(url)).unwrap(),
+        };
         let cells = cells(&*provider).map(|can| if can { "yes" } else { "–" });
         writeln!(table, "| {title} | {} |", cells.join(" | ")).unwrap();
     }

@@ -161,15 +161,7 @@ pub(crate) fn provider(
 
 /// The provider of this name as the loopback provider plays it.
 pub(crate) fn on_loopback(name: &str, server: &Loopback) -> Result<Arc<dyn Provider>, Error> {
-    let path = match name {
-        "bedrock" | "cohere" | "ollama" => "",
-        "cerebras" | "anthropic" | "azure-anthropic" | "vertex" | "vertex-anthropic" => "/v1",
-        "gemini" => "/v1beta",
-        "azure" => "/openai/deployments/gpt-loopback",
-        name if name.ends_with("-responses") => "/v1",
-        _ => "/openai/v1",
-    };
-    provider::from_env(name, Some(&[&server.origin(), path].concat()))
+    provider::from_env(name, Some(&server.provider_url(name)))
 }
 
 /// Whether the environment says where the provider is.

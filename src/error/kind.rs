@@ -31,6 +31,10 @@ macro_rules! words {
 
 words! {
     /// The kind of a failure, the same for every provider.
+    ///
+    /// A response with an error status is judged by the code in its body first, then by the status. A status of 503
+    /// without a known code is [`ServiceUnavailable`](ErrorKind::ServiceUnavailable), with a code that says "overloaded"
+    /// it is [`Overloaded`](ErrorKind::Overloaded). The numbers below are the usual ones.
     ErrorKind {
         /// The provider refuses the request (400 and similar).
         BadRequest = "bad_request",

@@ -414,6 +414,10 @@ fn expand(provider: &str, template: &str, params: &[(String, String)]) -> Result
 /// Rows are `name(arguments) = PROFILE;`. Each row becomes a constructor of the provider with this profile: the
 /// argument `key` is the key, any other argument is a parameter of the profile's URL. `TABLE` has all profiles.
 macro_rules! profile_table {
+    (@values) => { "" };
+    (@values $first:ident $(, $other:ident)*) => {
+        concat!("\"my-", stringify!($first), "\"" $(, ", \"my-", stringify!($other), "\"")*)
+    };
     ($provider:ident, $profile:ident, $home:literal; $($name:ident($($argument:ident),*) = $constant:path;)*) => {
         const TABLE: &[$profile] = &[$($constant),*];
 
@@ -424,7 +428,7 @@ macro_rules! profile_table {
                     "). For other options use [`builder`](Self::builder) with this profile.\n\n```\n",
                     "# use unifiedai::provider::", stringify!($provider), ";\n",
                     "let provider = ", stringify!($provider), "::", stringify!($name),
-                    "(", $("\"my-", stringify!($argument), "\", ",)* ")?;\n",
+                    "(", profile_table!(@values $($argument),*), ")?;\n",
                     "# Ok::<(), unifiedai::Error>(())\n```\n\n",
                     "# Errors\n`invalid_request` if an argument is invalid."
                 )]

@@ -9,6 +9,8 @@ use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 pub(crate) struct UnsupportedParams<'a> {
     provider: &'a str,
     drop_unsupported: bool,
+    /// What else a program can do. It ends the error.
+    hint: &'static str,
     warnings: Vec<Warning>,
 }
 
@@ -17,8 +19,13 @@ impl<'a> UnsupportedParams<'a> {
         UnsupportedParams {
             provider,
             drop_unsupported: lenient,
+            hint: "",
             warnings: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        UnsupportedParams { hint, ..self }
     }
 
     /// A parameter or value that the provider lacks.
@@ -31,9 +38,13 @@ impl<'a> UnsupportedParams<'a> {
             );
             return Ok(());
         }
+        let hint = match self.hint {
+            "" => String::new(),
+            hint => format!("; {hint}"),
+        };
         Err(Error::new(
             ErrorKind::InvalidRequest,
-            format!("{message}; remove it, or allow dropping it with `drop_unsupported()`"),
+            format!("{message}; remove it, or allow dropping it with `drop_unsupported()`{hint}"),
         ))
     }
 

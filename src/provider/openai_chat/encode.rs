@@ -30,7 +30,8 @@ pub(super) fn body(
         out: ObjectWriter::with_capacity(estimate(request)),
         nested: Vec::new(),
         provider: name,
-        omissions: UnsupportedParams::new(name, request.drop_unsupported),
+        omissions: UnsupportedParams::new(name, request.drop_unsupported)
+            .with_hint(profile.unsupported_hint),
     };
     encoder.fixed_fields()?;
     request.for_each_scalar(&mut encoder)?;

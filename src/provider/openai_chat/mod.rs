@@ -93,8 +93,18 @@ impl OpenAiChat {
         ProviderBuilder::new()
     }
 
-    /// Creates a builder for any server at `base_url`; it supports the parameters that every server has. A key is
-    /// optional.
+    /// Creates a builder for any server at `base_url`. It supports the parameters that every server has
+    /// ([`ChatProfile::COMMON`]); the others are refused, because it is unknown whether the server has them. For a server
+    /// that has more, name the profile of a similar one, or send a single field with
+    /// [`extra`](crate::ChatRequest::extra). A key is optional.
+    ///
+    /// ```
+    /// use unifiedai::provider::{OpenAiChat, openai_chat::profiles};
+    /// // Also `response_format`, `seed`, `n`, `parallel_tool_calls`, `reasoning_effort` and more.
+    /// let url = "https://models.example.com/v1";
+    /// let provider = OpenAiChat::builder().profile(profiles::VLLM).base_url(url).build()?;
+    /// # Ok::<(), unifiedai::Error>(())
+    /// ```
     ///
     /// ```
     /// # use unifiedai::provider::OpenAiChat;
@@ -106,6 +116,8 @@ impl OpenAiChat {
         let profile = ChatProfile {
             key_optional: true,
             free_names: true,
+            unsupported_hint: "if the server supports it, name the profile of a similar server, \
+                such as `OpenAiChat::builder().profile(profiles::VLLM).base_url(url)`",
             ..ChatProfile::BASE
         };
         Self::builder().profile(profile).base_url(base_url)
@@ -355,6 +367,8 @@ pub struct ChatProfile {
     pub renamed: &'static [(Param, &'static str)],
     /// Parameter values with another form.
     pub renamed_values: &'static [ValueNaming],
+    /// The end of an error about a parameter that is not supported: what else a program can do. Empty for nothing.
+    pub unsupported_hint: &'static str,
     /// The additional fields that it accepts; `None` for any.
     pub extra: Option<&'static [&'static str]>,
     /// How a stream gets its usage.
@@ -537,6 +551,7 @@ impl ChatProfile {
         params: &[Self::COMMON],
         renamed: &[],
         renamed_values: &[],
+        unsupported_hint: "",
         extra: None,
         stream_usage: StreamUsage::Unknown,
         reasoning_apart: false,

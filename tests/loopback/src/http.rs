@@ -17,14 +17,14 @@ use crate::{State, protocol};
 const MAX_HEAD: usize = 64 << 10;
 const MAX_BODY: usize = 64 << 20;
 
-/// A received request. Header names are lower case.
+/// A request as it was received, of [`Loopback::requests`](crate::Loopback::requests).
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// `POST` and the like.
+    /// `POST`, `GET` and so on.
     pub method: String,
     /// The request target: path and query, as sent.
     pub path: String,
-    /// In the order of arrival.
+    /// Names, in lower case, and values, in the order of arrival.
     pub headers: Vec<(String, String)>,
     /// Decoded from its transfer coding.
     pub body: Bytes,

@@ -32,6 +32,9 @@
 //! object. Limits and stop sequences are applied. A model `load-N` generates exactly N tokens, which are prepared
 //! once; `missing...` does not exist; the key `wrong` is refused.
 //!
+//! Anthropic's API reports the cache: a beginning that ends with `cache_control` is `cache_creation_input_tokens` when it is
+//! first seen and `cache_read_input_tokens` afterwards (the last 1,024 are known). The other APIs report no cached tokens.
+//!
 //! # Faults
 //! A fault is selected by the header `x-loopback-fault: SPEC`, by a model named `fault-SPEC`, or by `NAME~SPEC` for a
 //! response of model NAME. In a SPEC, `+` combines faults in one call, `,` gives successive calls different ones (the
@@ -40,7 +43,7 @@
 //!
 //! | fault | what happens |
 //! |---|---|
-//! | `status-NNN`, `code=V` | that status with the API's error body; V replaces its usual code |
+//! | `status-NNN`, `code=V` | that status with the API's error body; V replaces its usual code. With 503, Cerebras' code says "overloaded", OpenAI's does not |
 //! | `context-overflow` | the error for a conversation that is too long |
 //! | `litellm-overflow` | the same in a LiteLLM proxy's form: status and code 400, its class only in the message |
 //! | `error-as-event` | status 500, its error body framed as an event |
@@ -112,9 +115,9 @@ pub use protocol::{schema_refusal, tool_refusal};
 pub struct Pace {
     /// Time to the first token.
     pub first: Duration,
-    /// Time between tokens. Zero sends all together.
+    /// Time between two tokens. Zero sends all together.
     pub each: Duration,
-    /// Events per HTTP chunk if `each` is zero.
+    /// Events of a stream in one HTTP chunk, at least 1. Only if `each` is zero: otherwise each event has its own chunk.
     pub coalesce: usize,
 }
 
@@ -142,6 +145,17 @@ impl Default for AwsKeys {
             session_token: None,
             region: "us-east-1".to_owned(),
             api_key: Some("loopback-key".to_owned()),
+        }
+    }
+}
+
+impl Default for Pace {
+    /// A fast provider: 30 ms to the first token, 1 ms between two, an HTTP chunk for each event.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(30),
+            each: Duration::from_millis(1),
+            coalesce: 1,
         }
     }
 }
@@ -187,11 +201,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             port: 0,
-            pace: Pace {
-                first: Duration::from_millis(30),
-                each: Duration::from_millis(1),
-                coalesce: 1,
-            },
+            pace: Pace::default(),
             record: true,
             workers: 1,
             api_key: None,
@@ -268,6 +278,7 @@ impl Loopback {
             loads: Mutex::default(),
             batch_step: config.batch_step,
             batches: Mutex::default(),
+            prompt_cache: Mutex::default(),
         });
         runtime.spawn(http::accept(listener, state.clone()));
         #[cfg(feature = "tls")]
@@ -284,9 +295,33 @@ impl Loopback {
         })
     }
 
-    /// `http://127.0.0.1:PORT/v1`, the base URL of OpenAI-compatible clients.
+    /// `http://127.0.0.1:PORT/v1`: the base URL of a strict server with OpenAI's chat API, in Cerebras' form. It refuses
+    /// fields and values that Cerebras refuses, and its errors have Cerebras' codes. For a client of OpenAI itself, or of
+    /// another API, see [`provider_url`](Self::provider_url).
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.state.origin)
+    }
+
+    /// The base URL at which this server plays a provider: `openai`, `azure`, `anthropic`, `gemini`, `vertex`, `cohere`,
+    /// `ollama`, `bedrock`, `cerebras`, `openai-responses` and other names of `unifiedai`. Any other name is a server
+    /// with OpenAI's chat API, in OpenAI's form.
+    ///
+    /// ```
+    /// let server = unifiedai_loopback::Loopback::start(unifiedai_loopback::Config::fast())?;
+    /// assert_eq!(server.provider_url("openai"), server.origin() + "/openai/v1");
+    /// assert_eq!(server.provider_url("gemini"), server.origin() + "/v1beta");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn provider_url(&self, name: &str) -> String {
+        let path = match name {
+            "bedrock" | "cohere" | "ollama" => "",
+            "cerebras" | "anthropic" | "azure-anthropic" | "vertex" | "vertex-anthropic" => "/v1",
+            "gemini" => "/v1beta",
+            "azure" => "/openai/deployments/gpt-loopback",
+            name if name.ends_with("-responses") => "/v1",
+            _ => "/openai/v1",
+        };
+        [&self.state.origin, path].concat()
     }
 
     /// `http://127.0.0.1:PORT`, without a path.
@@ -387,6 +422,7 @@ struct State {
     loads: Mutex<HashMap<String, protocol::Content>>,
     batch_step: Duration,
     batches: Mutex<protocol::batches::Store>,
+    prompt_cache: Mutex<protocol::prompt_cache::PromptCache>,
 }
 
 impl std::fmt::Debug for State {

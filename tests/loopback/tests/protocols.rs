@@ -563,3 +563,48 @@ fn every_protocol_survives_every_stream_fault() {
         }
     }
 }
+
+#[test]
+fn anthropic_writes_a_marked_beginning_once_and_reads_it_afterwards() {
+    let server = server();
+    let request = |question: &str, mark: bool| {
+        let mut book = json!({"type": "text", "text": "word ".repeat(400)});
+        if mark {
+            book["cache_control"] = json!({"type": "ephemeral"});
+        }
+        let content = json!([book, {"type": "text", "text": question}]);
+        json!({"model": "claude", "max_tokens": 50, "messages": [{"role": "user", "content": content}]})
+    };
+    let counts = |usage: &Value| {
+        let names = [
+            "input_tokens",
+            "cache_creation_input_tokens",
+            "cache_read_input_tokens",
+        ];
+        names.map(|name| usage[name].as_u64().unwrap())
+    };
+    let ask = |request: &Value| counts(&anthropic(&server, request).json()["usage"]);
+    // 2,000 bytes of text and the message are 504 tokens, the question is 2, the prompt 2 more.
+    assert_eq!(ask(&request("question", false)), [508, 0, 0]);
+    let failed = with(
+        request("question", true),
+        json!({"model": "claude~status-529"}),
+    );
+    assert_eq!(anthropic(&server, &failed).status, 529);
+    assert_eq!(ask(&request("question", true)), [4, 504, 0]);
+    assert_eq!(ask(&request("question", true)), [4, 0, 504]);
+    assert_eq!(ask(&request("question", false)), [508, 0, 0]);
+    let streamed = with(
+        request("something else", true),
+        json!({"stream": true, "cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+    );
+    let events = anthropic(&server, &streamed).events();
+    assert_eq!(counts(&events[0]["message"]["usage"]), [2, 4, 504]);
+    assert_eq!(
+        events[0]["message"]["usage"]["cache_creation"],
+        json!({"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 4})
+    );
+    assert_eq!(counts(&events[events.len() - 2]["usage"]), [2, 4, 504]);
+    let other_model = with(request("question", true), json!({"model": "claude-2"}));
+    assert_eq!(ask(&other_model), [4, 504, 0]);
+}

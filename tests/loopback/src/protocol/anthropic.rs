@@ -1,12 +1,15 @@
-//! Anthropic Messages: named events, blocks with a start and an end, cumulative token counts.
+//! Anthropic Messages: named events, blocks with a start and an end, cumulative token counts, prompt caching.
+
+use std::sync::PoisonError;
 
 use serde_json::{Value, json};
 
 use super::{
-    Call, Content, EventsMut, Protocol, Reply, letters, list, named_event, schema, sigv4, strings,
-    text, text_of,
+    Call, Content, EventsMut, Protocol, Reply, letters, list, named_event,
+    prompt_cache::{self, PromptTokens},
+    schema, sigv4, strings, text, text_of,
 };
-use crate::response::{self, Choice, Finish, ModelRequest, ModelResponse, Tool};
+use crate::response::{Choice, Finish, ModelRequest, ModelResponse, Tool};
 
 const MODEL: &str = "claude-loopback-4-5";
 
@@ -177,6 +180,7 @@ fn messages(call: &Call<'_>) -> Reply {
     let load = ask.load.filter(|load| {
         ask.max_tokens.is_none_or(|most| most >= *load) && body.get("tools").is_none()
     });
+    let prompt = prompt(call, body, load.is_some());
     let mut tokens = load.unwrap_or_default();
     let content = call.prepared("anthropic", streaming, load, || {
         let mut answer = ModelResponse::new(&ask, 0, call.number);
@@ -186,6 +190,7 @@ fn messages(call: &Call<'_>) -> Reply {
         tokens = answer.tokens();
         let message = Message {
             answer: &answer,
+            prompt,
             model: &call.model,
             id: format!("msg_01{}", letters(&mut call.number.clone(), 22)),
         };
@@ -208,6 +213,20 @@ fn messages(call: &Call<'_>) -> Reply {
         tokens,
         ..whole(&Value::Null)
     }
+}
+
+/// The tokens of the prompt. A call that fails caches nothing, and neither does one whose response is prepared.
+fn prompt(call: &Call<'_>, body: &Value, is_load: bool) -> PromptTokens {
+    let fails = call.faults.status.is_some() || call.faults.body.is_some();
+    if fails || is_load {
+        return PromptTokens {
+            plain: prompt_cache::prompt_tokens(body),
+            ..PromptTokens::default()
+        };
+    }
+    let cache = call.state.prompt_cache.lock();
+    let mut cache = cache.unwrap_or_else(PoisonError::into_inner);
+    cache.count(&call.model, body)
 }
 
 fn limits() -> Vec<(&'static str, String)> {
@@ -314,15 +333,9 @@ fn ask(call: &Call<'_>, body: &Value) -> ModelRequest {
         .find_map(|path| body.pointer(path));
     let load = call.load();
     let thinking = body.pointer("/thinking/type").and_then(Value::as_str);
-    let system = response::count(&text(body.get("system")));
     ModelRequest {
         prompt: last_user.map(content).unwrap_or_default(),
-        prompt_tokens: messages
-            .iter()
-            .map(|message| 4 + response::count(&content(message)))
-            .sum::<usize>()
-            + system
-            + 2,
+        prompt_tokens: prompt_cache::prompt_tokens(body),
         tool_result: messages.last().and_then(result),
         tools: list(body, "tools").iter().filter_map(tool).collect(),
         choice: match text_of(choice, "type") {
@@ -345,6 +358,7 @@ fn ask(call: &Call<'_>, body: &Value) -> ModelRequest {
 
 struct Message<'a> {
     answer: &'a ModelResponse,
+    prompt: PromptTokens,
     model: &'a str,
     id: String,
 }
@@ -417,14 +431,27 @@ impl Message<'_> {
     }
 
     fn message(&self) -> Value {
+        let mut usage = self.prompt_usage();
+        let written = self.prompt.written;
+        let (short, long) = match self.prompt.for_an_hour {
+            true => (0, written),
+            false => (written, 0),
+        };
+        usage["cache_creation"] =
+            json!({"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long});
+        usage["output_tokens"] = 1.into();
+        usage["service_tier"] = "standard".into();
         json!({
             "id": self.id, "type": "message", "role": "assistant", "model": self.model, "content": [],
-            "stop_reason": null, "stop_sequence": null,
-            "usage": {
-                "input_tokens": self.answer.prompt_tokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-                "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-                "output_tokens": 1, "service_tier": "standard",
-            },
+            "stop_reason": null, "stop_sequence": null, "usage": usage,
+        })
+    }
+
+    fn prompt_usage(&self) -> Value {
+        json!({
+            "input_tokens": self.prompt.plain,
+            "cache_creation_input_tokens": self.prompt.written,
+            "cache_read_input_tokens": self.prompt.read,
         })
     }
 
@@ -460,10 +487,9 @@ impl Message<'_> {
             }
             push("content_block_stop", json!({"index": index}));
         }
-        let usage = json!({
-            "input_tokens": self.answer.prompt_tokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-            "output_tokens": self.answer.tokens(), "output_tokens_details": {"thinking_tokens": self.answer.thought},
-        });
+        let mut usage = self.prompt_usage();
+        usage["output_tokens"] = self.answer.tokens().into();
+        usage["output_tokens_details"] = json!({"thinking_tokens": self.answer.thought});
         push(
             "message_delta",
             json!({"delta": {"stop_reason": self.stop_reason(), "stop_sequence": null}, "usage": usage}),

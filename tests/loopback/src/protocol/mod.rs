@@ -9,6 +9,7 @@ mod embed;
 mod gemini;
 mod ollama;
 mod openai;
+pub(crate) mod prompt_cache;
 mod responses;
 mod schema;
 mod sigv4;
