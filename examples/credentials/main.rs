@@ -25,8 +25,8 @@ use unifiedai::{
 use unifiedai_loopback::{Config, Loopback};
 
 const HELP: &str = "\
-Sends ten calls, half a second apart, whose token expires every two seconds. With SOURCE it is asked for a token instead:
-aws, google or azure, as vendors' own programs find it, with a provider on loopback.
+Sends ten calls, half a second apart, with a token that expires every two seconds. With SOURCE (aws, google or azure) it
+sends one call instead, with a token from where the vendor's own programs find it. The provider is on loopback.
 
 Usage: credentials [OPTIONS] [SOURCE]";
 
