@@ -1,4 +1,8 @@
 //! The table of failures is complete, and the tests that it names exist.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the test reads the page and the sources"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

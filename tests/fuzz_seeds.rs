@@ -17,6 +17,7 @@ mod fuzz;
 use std::{fs, path::Path};
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test reads the seeds")]
 fn every_seed_and_every_beginning_of_it_holds() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let (mut seeds, mut runs) = (0, 0);

@@ -134,6 +134,7 @@ fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a program")]
 fn arguments() -> Result<Arguments, Error> {
     let usage = || {
         bad_usage("this takes BASE_URL chat|stream N CONCURRENCY MODEL; `load --help` says more")

@@ -94,6 +94,7 @@ fn arguments() -> Result<Option<Arguments>, Error> {
     Ok(Some(Arguments { file, chunk, cut }))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a program")]
 fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let unreadable = |e| bad_usage(format!("`{}` cannot be read: {e}", arguments.file));
     let all_ok = if arguments.file == "-" {

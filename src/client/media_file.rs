@@ -11,6 +11,7 @@ impl Media {
     /// # Errors
     /// `invalid_request` if the file cannot be read, is empty, or has an unknown type. [`Media::inline`] takes any
     /// MIME type.
+    #[expect(clippy::disallowed_methods, reason = "the caller named the file")]
     pub fn from_path(path: impl AsRef<Path>) -> Result<Media, Error> {
         let path = path.as_ref();
         let refuse = |what: String| {

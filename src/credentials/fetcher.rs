@@ -47,7 +47,6 @@ pub(super) struct Mailbox {
     pub(super) hidden: Vec<Zeroizing<String>>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
 pub(super) enum Ask {
     Send {
         request: Request<Bytes>,

@@ -42,7 +42,7 @@ mod fetch;
 mod fetcher;
 pub(crate) mod form;
 mod google;
-mod rs256;
+mod jwt;
 mod supply;
 mod token;
 pub(crate) mod wire;

@@ -1,10 +1,10 @@
-//! Files and processes that a source may need.
+//! What a source needs of its driver: files, processes and signatures.
 
 use bytes::Bytes;
 use std::{fmt, path::PathBuf};
 
-/// A file or a process that a source of credentials needs. The driver responds with
-/// [`Input::Supplied`](crate::sans_io::Input::Supplied); a driver without files responds with an error of kind
+/// A file, a process or a signature that a source of credentials needs. The driver responds with
+/// [`Input::Supplied`](crate::sans_io::Input::Supplied); a driver that cannot do it responds with an error of kind
 /// [`Unsupported`](std::io::ErrorKind::Unsupported).
 #[non_exhaustive]
 pub enum Supply {
@@ -33,6 +33,15 @@ pub enum Supply {
         /// Maximum size of the output; a longer one is an error.
         max_bytes: usize,
     },
+    /// Sign by RS256 (RSASSA-PKCS1-v1_5 with SHA-256, RFC 7518 3.3). The result is the signature. The driver does this,
+    /// because libraries draw random numbers while they sign, to protect the key. The standard drivers do it with the
+    /// feature `rs256`.
+    SignRs256 {
+        /// The RSA key in PKCS#8, as DER. Secret.
+        key: Bytes,
+        /// The bytes to sign.
+        message: Bytes,
+    },
 }
 
 /// A program to run.
@@ -51,6 +60,7 @@ impl fmt::Debug for Supply {
             Supply::WriteFile { path, .. } => f.debug_tuple("WriteFile").field(path).finish(),
             // A command line may contain a password.
             Supply::RunProcess { .. } => f.write_str("RunProcess(..)"),
+            Supply::SignRs256 { .. } => f.write_str("SignRs256(..)"),
         }
     }
 }

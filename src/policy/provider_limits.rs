@@ -521,6 +521,7 @@ mod tests {
 
     // F118
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test needs a second thread")]
     fn a_panic_while_locked_does_not_poison_the_limits() {
         let guard = Arc::new(ProviderLimits::new());
         let poisoned = guard.clone();

@@ -334,10 +334,6 @@ impl<O: Operation> Exchange<O> {
 }
 
 /// What the driver must do next. `E` is what the operation hands out before its result.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "only one step exists at a time, and a box would cost an allocation per attempt"
-)]
 #[must_use]
 #[non_exhaustive]
 pub enum Step<E = StreamEvent> {

@@ -1,4 +1,8 @@
-//! File operations and processes for sources of credentials, only for the drivers.
+//! File operations, processes and signatures for sources of credentials, only for the drivers.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the drivers do what the core must not: files, processes, signatures"
+)]
 
 use crate::credentials::{ProcessCommand, Supply};
 use bytes::Bytes;
@@ -16,7 +20,7 @@ use zeroize::Zeroizing;
 /// The maximum length of the kept standard error of a program.
 const MAX_STDERR_BYTES: usize = 4 * 1024;
 
-/// A running file operation or process. Dropping it kills the process.
+/// A running operation. Dropping it kills its process.
 pub(super) struct SupplyRun(Arc<Shared>);
 
 #[derive(Default)]
@@ -31,7 +35,7 @@ struct State {
 }
 
 impl SupplyRun {
-    /// Does a file operation immediately, and starts a process on a separate thread.
+    /// Starts a process on a separate thread, and does everything else immediately.
     pub(super) fn begin(supply: Supply) -> Self {
         let run = SupplyRun(Arc::default());
         match supply {
@@ -56,6 +60,7 @@ impl SupplyRun {
                     run.0.finish(Err(error));
                 }
             }
+            Supply::SignRs256 { key, message } => run.0.finish(sign_rs256(&key, &message)),
         }
         run
     }
@@ -218,6 +223,30 @@ fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+#[cfg(not(feature = "rs256"))]
+fn sign_rs256(_: &[u8], _: &[u8]) -> io::Result<Bytes> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(feature = "rs256")]
+fn sign_rs256(key: &[u8], message: &[u8]) -> io::Result<Bytes> {
+    use ring::{
+        rand::SystemRandom,
+        signature::{RSA_PKCS1_SHA256, RsaKeyPair},
+    };
+    let key = RsaKeyPair::from_pkcs8(key)
+        .map_err(|_| io::Error::other("is no RSA key of 2048 to 4096 bits"))?;
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(
+        &RSA_PKCS1_SHA256,
+        &SystemRandom::new(),
+        message,
+        &mut signature,
+    )
+    .map_err(|_| io::Error::other("could not sign"))?;
+    Ok(signature.into())
 }
 
 #[cfg(test)]

@@ -24,6 +24,10 @@ pub struct Arguments {
 
 impl Arguments {
     /// Parses the command line.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a benchmark reads its own figures"
+    )]
     pub fn parse() -> Self {
         let (mut words, mut root_pem, mut http2) = (Vec::new(), None, false);
         let mut arguments = std::env::args().skip(1);

@@ -5,6 +5,7 @@
 use std::process::{Command, Output, Stdio};
 
 /// The program of this name, without the keys and addresses of the environment. Says so where it was not built.
+#[expect(clippy::disallowed_methods, reason = "the test starts the programs")]
 pub(crate) fn program(name: &str) -> Option<Command> {
     let test = std::env::current_exe().unwrap();
     let file = format!("examples/{name}{}", std::env::consts::EXE_SUFFIX);

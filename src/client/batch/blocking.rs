@@ -21,6 +21,7 @@ impl<T: Transport + Clone + Send + 'static> Client<T> {
     ///
     /// # Errors
     /// `invalid_request` for a concurrency of zero, `misuse` if the system refuses to start threads.
+    #[expect(clippy::disallowed_methods, reason = "a blocking batch has threads")]
     pub fn batch<K, I>(&self, requests: I, options: BatchOptions) -> Result<Batch<K>, Error>
     where
         K: Send + 'static,

@@ -8,7 +8,7 @@ use crate::{
     credentials::{
         Fetcher, Token,
         form::Form,
-        rs256::Jwt,
+        jwt::Jwt,
         wire::{self, OAuthError, SecretJson},
     },
     sans_io::clock_skew,
@@ -36,7 +36,8 @@ pub(super) async fn fetch(
             .text("scope", SCOPE)
             .number("iat", begin)
             .number("exp", end)
-            .sign(key, path)?;
+            .sign(io, key, path)
+            .await?;
         let lifetime = Duration::from_secs(LIFETIME_SECONDS);
         return Ok(Token::bearer(jwt).expires_in(lifetime));
     }
@@ -51,7 +52,8 @@ pub(super) async fn fetch(
             .text("aud", TOKEN_URL)
             .number("iat", begin)
             .number("exp", end)
-            .sign(key, path)?;
+            .sign(io, key, path)
+            .await?;
         io.hide(jwt.expose());
         let form = Form::new()
             .field("assertion", jwt.expose())

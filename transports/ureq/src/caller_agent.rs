@@ -17,6 +17,10 @@ use std::{
 use unifiedai_http::{clock, target::Target};
 use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a call of the agent cannot be interrupted otherwise"
+)]
 pub(crate) fn send(
     agent: &ureq::Agent,
     (parts, body): (request::Parts, Bytes),

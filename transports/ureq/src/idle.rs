@@ -34,6 +34,10 @@ impl Idle {
     }
 
     /// For a new connection.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one thread closes idle connections"
+    )]
     pub(crate) fn place(self: &Arc<Self>) -> Arc<Resting> {
         let place = Arc::new(Resting::default());
         let mut connections = lock(&self.connections);

@@ -15,6 +15,10 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// One TCP connection to whichever of a host's addresses answers first ("happy eyeballs", RFC 8305). An attempt begins when the one
 /// before has failed or taken a quarter of a second.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a blocking transport races addresses on threads"
+)]
 pub(crate) fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let (answer, answers) = mpsc::channel();
     let mut waiting = interleaved(addresses).into_iter();
@@ -47,6 +51,10 @@ fn attempt(address: SocketAddr, left: Option<Duration>) -> io::Result<TcpStream>
 }
 
 /// Does on another thread what cannot be given a limit.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a blocking transport races addresses on threads"
+)]
 pub(crate) fn in_time<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

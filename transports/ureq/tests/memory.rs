@@ -26,6 +26,7 @@ fn no_copy_of_a_key_stays_after_its_call() {
 
 /// The server is in a process of its own, or its copies would be found.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test is its own program")]
 fn no_copy_of_a_key_stays_after_its_call_over_tls() {
     let mut server = Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "serve", "--nocapture"])
