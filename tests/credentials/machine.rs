@@ -10,7 +10,7 @@ use std::{
 };
 use unifiedai::{
     ChatRequest, Client, ErrorKind, Secret,
-    credentials::{Credentials, Supply, Token},
+    credentials::{Credentials, Environment, Supply, Token},
     policy::{CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits},
     provider::{Auth, OpenAiChat, Provider},
     sans_io::{Exchange, Input, Step},
@@ -388,6 +388,34 @@ fn a_driver_that_supplies_nothing_gets_an_error_that_names_the_file() {
     assert!(matches!(absent.step(), Step::Supply { .. }));
     absent.handle(Input::Supplied(Err(io::ErrorKind::NotFound.into())));
     assert_eq!(absent.error().code(), Some("credentials_missing"));
+}
+
+#[test]
+fn a_driver_that_does_not_sign_gets_an_error_that_names_the_file_and_the_feature() {
+    let environment = Environment::new(|name| {
+        (name == "GOOGLE_APPLICATION_CREDENTIALS").then(|| "/run/key.json".to_owned())
+    });
+    let mut call = call(&environment.google());
+    assert!(matches!(call.step(), Step::Supply { .. }));
+    let file = r#"{"type":"service_account","client_email":"e","private_key":"-----BEGIN PRIVATE KEY-----Y2FuYXJ5-----END PRIVATE KEY-----"}"#;
+    call.handle(Input::Supplied(Ok(Bytes::from(file))));
+    let step = call.step();
+    assert!(!format!("{step:?}").contains("canary"));
+    match step {
+        Step::Supply {
+            supply: Supply::SignRs256 { key, message, .. },
+            ..
+        } => {
+            assert_eq!(key, "canary");
+            assert_eq!(message.split(|byte| *byte == b'.').count(), 2);
+        }
+        step => panic!("{step:?}"),
+    }
+    call.handle(Input::Supplied(Err(io::ErrorKind::Unsupported.into())));
+    let error = call.error();
+    assert_eq!(error.code(), Some("credentials_config"));
+    assert!(error.message().contains("/run/key.json"), "{error}");
+    assert!(error.message().contains("`rs256`"), "{error}");
 }
 
 #[test]
