@@ -9,7 +9,7 @@ use crate::{
         BatchApi, BatchLimits, ChatDecoder, DecodedCall, EncodedCall, Framing, IdFormat, Provider,
         Submission,
         batch_api::{
-            bad_id, file_object, item_list, multipart,
+            bad_id, item_list, multipart,
             reading::{self, Count, Moment, count, parse, require_id, seconds},
             unsupported_call,
         },
@@ -196,11 +196,11 @@ impl BatchApi for Batches<'_> {
                 BatchAnswer::Batches(batches, list.next())
             }
             BatchCall::UploadFile(_) | BatchCall::RetrieveFile(_) => {
-                BatchAnswer::File(file_object::read(name, body)?)
+                BatchAnswer::File(reading::read_file(name, body)?)
             }
             BatchCall::ListFiles(_) => {
                 let list: List<'_, &RawValue> = parse(name, "a list of files", body)?;
-                let read = |raw: &&RawValue| file_object::read(name, raw.get().as_bytes());
+                let read = |raw: &&RawValue| reading::read_file(name, raw.get().as_bytes());
                 let files = list.data.iter().map(read).collect::<Result<_, _>>()?;
                 BatchAnswer::Files(files, list.next())
             }

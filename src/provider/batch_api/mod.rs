@@ -1,6 +1,5 @@
 //! What a provider says of batches and files.
 
-pub(crate) mod file_object;
 pub(crate) mod multipart;
 pub(super) mod openai;
 pub(crate) mod reading;

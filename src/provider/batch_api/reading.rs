@@ -5,7 +5,7 @@ use crate::{
     codec::rfc3339::rfc3339,
     error::states_an_error,
     provider::kit::errors,
-    provider_batch::{BatchItem, ItemOutcome},
+    provider_batch::{BatchItem, ItemOutcome, StoredFile},
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -27,7 +27,10 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
         } else {
             ErrorKind::Protocol
         };
-        Error::new(kind, format!("what `{name}` sent is not {what}: {error}"))
+        Error::new(
+            kind,
+            format!("the body from `{name}` is not {what}: {error}"),
+        )
     })
 }
 
@@ -38,16 +41,19 @@ pub(crate) fn require_id(
     id: Option<String>,
     body: &[u8],
 ) -> Result<String, Error> {
-    if let Some(id) = id.filter(|id| !id.is_empty()) {
-        return Ok(id);
-    }
+    id.filter(|id| !id.is_empty())
+        .ok_or_else(|| missing(name, what, "id", body))
+}
+
+/// The error of a body without a member that it must have. The body may state an error although its status is a success.
+pub(crate) fn missing(name: &str, what: &str, member: &str, body: &[u8]) -> Error {
     if std::str::from_utf8(body).is_ok_and(states_an_error) {
-        return Err(errors::from_event("", body));
+        return errors::from_event("", body);
     }
-    Err(Error::new(
+    Error::new(
         ErrorKind::Protocol,
-        format!("what `{name}` sent is not {what}: it has no id"),
-    ))
+        format!("the body from `{name}` is not {what}: it has no {member}"),
+    )
 }
 
 /// A moment: seconds since 1970, or a date. Anything else is none.
@@ -96,6 +102,44 @@ pub(crate) fn count(count: &Option<Count>) -> Option<u64> {
         Count::Text(text) => text.parse().ok(),
         Count::Other(_) => None,
     }
+}
+
+/// The description of a file, in the format of OpenAI and Anthropic.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FileObject<'a> {
+    id: Option<String>,
+    filename: Option<String>,
+    #[serde(alias = "size_bytes")]
+    bytes: Option<Count>,
+    #[serde(alias = "mime_type")]
+    mimetype: Option<String>,
+    purpose: Option<String>,
+    #[serde(borrow)]
+    created_at: Option<Moment<'a>>,
+    #[serde(borrow)]
+    expires_at: Option<Moment<'a>>,
+}
+
+pub(crate) fn read_file(name: &str, body: &[u8]) -> Result<StoredFile, Error> {
+    stored_file(name, parse(name, "a file", body)?, body)
+}
+
+pub(crate) fn stored_file(
+    name: &str,
+    object: FileObject<'_>,
+    body: &[u8],
+) -> Result<StoredFile, Error> {
+    Ok(StoredFile {
+        id: require_id(name, "a file", object.id, body)?,
+        name: object.filename,
+        bytes: count(&object.bytes),
+        media_type: object.mimetype,
+        purpose: object.purpose.filter(|purpose| !purpose.is_empty()),
+        uri: None,
+        created_at: seconds(&object.created_at),
+        expires_at: seconds(&object.expires_at),
+    })
 }
 
 /// How long the server asks to wait before the next question, on an answer that is no failure.

@@ -7,7 +7,8 @@ use crate::{
     provider::{
         Framing,
         batch_api::{
-            DecodedCall, EncodedCall, bad_id, file_object as object, multipart, reading::parse,
+            DecodedCall, EncodedCall, bad_id, multipart,
+            reading::{FileObject, parse, read_file, stored_file},
             unsupported_call,
         },
         kit::core::foreign_request,
@@ -137,7 +138,7 @@ impl OpenAiBatches<'_> {
             }
             BatchCall::UploadFile(_)
             | BatchCall::ContinueUpload(_)
-            | BatchCall::RetrieveFile(_) => BatchAnswer::File(object::read(self.name(), body)?),
+            | BatchCall::RetrieveFile(_) => BatchAnswer::File(read_file(self.name(), body)?),
             BatchCall::ListFiles(page) => self.read_files(page.as_deref(), body)?,
             BatchCall::DownloadFile(_) => BatchAnswer::Content(body.clone()),
             _ => BatchAnswer::Done,
@@ -192,14 +193,14 @@ impl OpenAiBatches<'_> {
         #[derive(Deserialize)]
         struct List<'a> {
             #[serde(borrow)]
-            data: Vec<object::Object<'a>>,
+            data: Vec<FileObject<'a>>,
             #[serde(default)]
             has_more: bool,
             #[serde(default)]
             pagination_token: Option<String>,
         }
         let list: List<'_> = parse(self.name(), "a list of files", body)?;
-        let read = |object| object::file(self.name(), object, body);
+        let read = |object| stored_file(self.name(), object, body);
         let files: Vec<StoredFile> = list.data.into_iter().map(read).collect::<Result<_, _>>()?;
         let next = match self.profile.dialect {
             BatchDialect::Mistral => (files.len() >= 100).then(|| {
