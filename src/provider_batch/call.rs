@@ -1,9 +1,11 @@
 //! The calls of batch and file APIs, and their answers.
 
 use super::{NewFile, ProviderBatch, ResultSource, StoredFile};
+use crate::Error;
 use bytes::Bytes;
 use http::Uri;
 use std::fmt;
+use unifiedai_transport::RequestDelivery;
 
 /// A call of a provider's batch or file API.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +111,17 @@ pub enum BatchAnswer {
     Batches(Vec<ProviderBatch>, Option<String>),
     /// Nothing but success.
     Done,
+}
+
+/// Whether the provider certainly did not process a call: the provider refused it, or the transport did not send it.
+pub(crate) fn was_not_processed(error: &Error) -> bool {
+    let was_refused = error
+        .status()
+        .is_some_and(|status| (400..500).contains(&status) && status != 408);
+    let was_not_sent = error
+        .transport()
+        .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
+    was_refused || was_not_sent
 }
 
 impl fmt::Debug for NewBatch {

@@ -1,13 +1,15 @@
 //! The calls of a run: which comes next, and what its result changes.
 
 use super::{
-    super::{BatchAnswer, BatchCall, BatchInput, ItemOutcome, NewBatch, NewFile, ProviderBatch},
+    super::{
+        BatchAnswer, BatchCall, BatchInput, ItemOutcome, NewBatch, NewFile, ProviderBatch,
+        was_not_processed,
+    },
     BatchRun, Purpose, search,
     state::PartStep,
 };
 use crate::{Error, ErrorKind, provider::Submission};
 use std::time::{Duration, SystemTime};
-use unifiedai_transport::RequestDelivery;
 
 impl BatchRun {
     /// The next call for a part, if one is due.
@@ -342,15 +344,8 @@ const BATCH_PURPOSE: &str = "batch";
 
 /// Whether a call was certainly not processed.
 fn is_refused(error: &Error) -> bool {
-    let answered = error
-        .status()
-        .is_some_and(|status| (400..500).contains(&status) && status != 408);
-    let unsent = error
-        .transport()
-        .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
     let local = error.status().is_none() && error.transport().is_none();
-    answered
-        || unsent
+    was_not_processed(error)
         || (local
             && matches!(
                 error.kind(),

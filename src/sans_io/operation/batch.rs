@@ -3,12 +3,11 @@ use crate::{
     CallOptions, Error, ErrorKind, Json,
     chat::{CallMetrics, ProviderMetadata},
     provider::{BatchApi, DecodedCall, EncodedCall, Frame, FrameOutcome, Framing, Provider},
-    provider_batch::{BatchAnswer, BatchCall, BatchItem},
+    provider_batch::{BatchAnswer, BatchCall, BatchItem, was_not_processed},
 };
 use bytes::Bytes;
 use http::{Method, Request, response};
 use std::{collections::VecDeque, fmt, sync::Arc};
-use unifiedai_transport::RequestDelivery;
 
 /// A call of a provider's batch or file API. Results are events, as they are sent; all else is in the answer.
 pub struct CallBatchApi {
@@ -111,13 +110,7 @@ impl Operation for CallBatchApi {
     /// is repeated only if it was certainly refused.
     fn may_repeat(&self, error: &Error) -> bool {
         let is_paid = matches!(self.call, BatchCall::Create(_) | BatchCall::Add { .. });
-        let is_refused = error
-            .status()
-            .is_some_and(|status| (400..500).contains(&status) && status != 408);
-        let is_unsent = error
-            .transport()
-            .is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent);
-        !is_paid || is_refused || is_unsent
+        !is_paid || was_not_processed(error)
     }
 
     fn reset(&mut self) {
