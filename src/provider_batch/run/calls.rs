@@ -157,6 +157,11 @@ impl BatchRun {
                 self.must_save = true;
             }
             (Purpose::Create(_), BatchAnswer::Batch(batch)) => self.on_batch(index, *batch, false),
+            // A batch may have been created, but its id is unknown.
+            (Purpose::Create(_), _) => {
+                self.wait_for(index, back_off(1));
+                self.mark_ambiguous(index);
+            }
             (Purpose::Search(_), BatchAnswer::Batches(batches, next)) => {
                 self.on_list(index, batches, next);
             }
@@ -180,6 +185,7 @@ impl BatchRun {
         if let Some(live) = self.live.get_mut(index) {
             // A batch that was found may have its requests or not.
             live.is_ambiguous = is_added && is_adopted;
+            live.searches = 0;
             live.search = search::Search::default();
         }
         let wait = self.pace(batch.poll_after);
@@ -215,12 +221,12 @@ impl BatchRun {
         let Some(part) = self.state.parts.get_mut(index) else {
             return;
         };
-        let expected = part.count();
         if part.step == PartStep::Adding {
-            if counts.total.unwrap_or(0) >= expected {
+            // Only this run adds to the batch, in one call. If the batch has any request, the provider received that call.
+            if counts.total.is_some_and(|total| total > 0) {
                 return self.on_added(index);
             }
-            // Counts may be behind. Only the second one that says so counts: the lines are asked for again.
+            // The count may be out of date. Only after two counts without a request are the requests sent again.
             if let Some(live) = self.live.get_mut(index) {
                 live.searches = live.searches.saturating_add(1);
                 live.is_ambiguous = live.searches < 2;
@@ -239,12 +245,7 @@ impl BatchRun {
         part.expires_at = batch.expires_at.or(part.expires_at);
         part.last_state = batch.state;
         part.message = batch.message;
-        let is_late = {
-            let usual = part.since.saturating_add(48 * 3600);
-            let end = part.expires_at.unwrap_or(usual);
-            end.saturating_add(self.options.patience.as_secs()) < self.now
-        };
-        if batch.state.is_final() || is_late {
+        if batch.state.is_final() || part.is_overdue(self.now, self.options.patience) {
             part.results = batch.results;
             part.step = PartStep::Ended;
             self.must_save = true;
@@ -261,6 +262,11 @@ impl BatchRun {
         });
         let wait = error.retry_after().unwrap_or_else(|| back_off(failures));
         self.wait_for(index, wait);
+        let is_definite = is_refused(&error);
+        // Before an error is returned: the caller may poll again after it.
+        if matches!(purpose, Purpose::Create(_) | Purpose::Add(_)) && !is_definite {
+            self.mark_ambiguous(index);
+        }
         let is_lasting = matches!(
             error.kind(),
             ErrorKind::Authentication
@@ -272,7 +278,6 @@ impl BatchRun {
         if is_lasting {
             return Err(error);
         }
-        let is_definite = is_refused(&error);
         match purpose {
             // The lines are asked for again.
             Purpose::Upload(_) | Purpose::Create(_) | Purpose::Add(_) if is_definite => {
@@ -285,12 +290,7 @@ impl BatchRun {
                     self.refuse_part(index, &error);
                 }
             }
-            Purpose::Create(_) | Purpose::Add(_) => {
-                if let Some(live) = self.live.get_mut(index) {
-                    live.is_ambiguous = true;
-                    live.searches = 0;
-                }
-            }
+            Purpose::Create(_) | Purpose::Add(_) => {}
             Purpose::Ask(_) | Purpose::Fetch(_)
                 if error.kind() == ErrorKind::NotFound && failures > 20 =>
             {
@@ -298,14 +298,10 @@ impl BatchRun {
             }
             // One bad answer does not end a run. The expiry bounds it.
             _ => {
-                let is_late = self.part(index).is_some_and(|part| {
-                    let end = part
-                        .expires_at
-                        .unwrap_or(part.since.saturating_add(48 * 3600));
-                    part.batch.is_some()
-                        && end.saturating_add(self.options.patience.as_secs()) < self.now
+                let is_overdue = self.part(index).is_some_and(|part| {
+                    part.batch.is_some() && part.is_overdue(self.now, self.options.patience)
                 });
-                if is_late {
+                if is_overdue {
                     self.give_up(index);
                 }
                 if let Some(live) = self.live.get_mut(index) {
@@ -314,6 +310,15 @@ impl BatchRun {
             }
         }
         Ok(())
+    }
+
+    /// The provider may have processed the call that creates the batch or adds its requests. The call is repeated only after
+    /// the provider's list, or the batch's description, shows that it was not processed.
+    pub(super) fn mark_ambiguous(&mut self, index: usize) {
+        if let Some(live) = self.live.get_mut(index) {
+            live.is_ambiguous = true;
+            live.searches = 0;
+        }
     }
 
     /// The batch of a part is not there any more: what is known of its lines is all there will be.

@@ -349,10 +349,7 @@ impl BatchRun {
     fn on_lost_answer(&mut self, purpose: Purpose) {
         if matches!(purpose, Purpose::Create(_) | Purpose::Add(_)) {
             self.wait_for(purpose.part(), back_off(1));
-            if let Some(live) = self.live.get_mut(purpose.part()) {
-                live.is_ambiguous = true;
-                live.searches = 0;
-            }
+            self.mark_ambiguous(purpose.part());
         }
     }
 

@@ -19,7 +19,8 @@ impl BatchRun {
         };
         let line = line_of(&self.state.run_id, &item.id).filter(|line| part.has(*line));
         let Some(line) = line else {
-            live.has_foreign = true;
+            // Without an id the result may still be one of this part.
+            live.has_foreign |= !item.id.is_empty();
             return;
         };
         live.has_own = true;

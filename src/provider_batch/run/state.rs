@@ -2,6 +2,7 @@
 
 use crate::provider_batch::{BatchState, ResultSource};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The state of a [`BatchRun`](super::BatchRun), to be written down and given back to
 /// [`BatchRun::resume`](super::BatchRun::resume). It has no prompts, no answers and no key in it.
@@ -109,6 +110,21 @@ impl Part {
             Some((_, to)) if *to == line => *to = next,
             _ => self.holes.push((line, next)),
         }
+    }
+
+    /// Whether the provider still needs its requests.
+    pub(super) fn lacks_requests(&self) -> bool {
+        matches!(
+            self.step,
+            PartStep::Prepared | PartStep::Submitting | PartStep::Adding
+        )
+    }
+
+    /// Whether more than `patience` has passed since its batch expired. A batch without an expiry is taken to have 48 hours.
+    pub(super) fn is_overdue(&self, now: u64, patience: Duration) -> bool {
+        let usual = self.since.saturating_add(48 * 3600);
+        let end = self.expires_at.unwrap_or(usual);
+        end.saturating_add(patience.as_secs()) < now
     }
 
     pub(super) fn is_open(&self) -> bool {
