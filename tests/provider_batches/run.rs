@@ -11,8 +11,8 @@ use unifiedai::{
     ChatRequest, Error, ErrorKind, Json,
     provider::{Provider, Submission},
     provider_batch::{
-        BatchAnswer, BatchCall, BatchInput, BatchItem, BatchRun, ItemOutcome, ProviderBatch,
-        ResultSource, RunOptions, RunState, RunStep, StoredFile,
+        BatchAnswer, BatchCall, BatchCounts, BatchInput, BatchItem, BatchRun, BatchState,
+        ItemOutcome, ProviderBatch, ResultSource, RunOptions, RunState, RunStep, StoredFile,
     },
     transport::RequestDelivery,
 };
@@ -508,4 +508,169 @@ fn a_run_of_too_few_requests_is_refused_and_an_error_that_lasts_comes_out() {
         .clone();
     let other = BatchRun::resume(like_openai("openai"), state, RunOptions::default());
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidRequest);
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(BEGIN + seconds)
+}
+
+/// Gives a new run as many requests as there are models, ends the input, and polls until the first call.
+fn first_call(provider: Arc<dyn Provider>, models: &[&str]) -> (BatchRun, BatchCall) {
+    let mut run = BatchRun::new(provider, "run1", RunOptions::default()).unwrap();
+    let call = next_call(&mut run, 0, models);
+    (run, call)
+}
+
+/// Polls until a call is due. Time passes by waiting only.
+fn next_call(run: &mut BatchRun, seconds: u64, models: &[&str]) -> BatchCall {
+    let mut wall = at(seconds);
+    for _ in 0..100 {
+        match run.poll(wall) {
+            RunStep::Line(line) => match models.get(usize::try_from(line).unwrap()) {
+                Some(model) => run.push(&ChatRequest::new(*model).user("Hi.").max_tokens(5)),
+                None => run.end_of_input(),
+            },
+            RunStep::Save => run.saved(),
+            RunStep::Wait(until) => wall = until,
+            RunStep::Call(call) => return call,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no call is made: {run:?}");
+}
+
+/// Polls until the run is over, and gives all outcomes. Every call is answered with `error`.
+fn outcomes_until_done(
+    run: &mut BatchRun,
+    models: &[&str],
+    error: impl Fn() -> Error,
+) -> BTreeMap<u64, &'static str> {
+    let mut outcomes = BTreeMap::new();
+    let mut wall = at(0);
+    for _ in 0..1000 {
+        match run.poll(wall) {
+            RunStep::Line(line) => match models.get(usize::try_from(line).unwrap()) {
+                Some(model) => run.push(&ChatRequest::new(*model).user("Hi.").max_tokens(5)),
+                None => run.end_of_input(),
+            },
+            RunStep::Save => run.saved(),
+            RunStep::Wait(until) => wall = until,
+            RunStep::Call(_) => run.on_answer(Err(error()), wall).unwrap(),
+            RunStep::Outcome(line, outcome) => {
+                assert!(outcomes.insert(line, outcome.as_str()).is_none(), "{line}");
+            }
+            RunStep::Done => return outcomes,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("the run does not end: {run:?}");
+}
+
+#[test]
+fn a_creation_without_a_known_result_is_searched_for_before_it_is_repeated() {
+    let cancelled = || Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+    for answer in [cancelled(), Ok(BatchAnswer::Done)] {
+        let (mut run, call) = first_call(anthropic(), &["m"]);
+        assert!(matches!(call, BatchCall::Create(_)), "{call:?}");
+        let is_cancelled = answer.is_err();
+        assert_eq!(run.on_answer(answer, at(0)).is_err(), is_cancelled);
+        let call = next_call(&mut run, 100, &["m"]);
+        assert!(matches!(call, BatchCall::List(None)), "{call:?}");
+    }
+}
+
+#[test]
+fn requests_are_not_added_again_to_a_batch_that_has_some_of_them() {
+    let models = ["m", "m"];
+    let (mut run, call) = first_call(like_openai("xai"), &models);
+    assert!(matches!(call, BatchCall::Create(_)), "{call:?}");
+    let mut batch = ProviderBatch::default();
+    batch.id = "b-1".into();
+    let created = BatchAnswer::Batch(Box::new(batch.clone()));
+    run.on_answer(Ok(created), at(0)).unwrap();
+    let call = next_call(&mut run, 100, &models);
+    assert!(matches!(call, BatchCall::Add { .. }), "{call:?}");
+    let lost = crate::support::error_of(RequestDelivery::MaybeProcessed);
+    run.on_answer(Err(lost), at(100)).unwrap();
+    let mut counts = BatchCounts::default();
+    counts.total = Some(1);
+    batch.counts = Some(counts);
+    for round in 2..6 {
+        let call = next_call(&mut run, round * 100, &models);
+        assert!(matches!(call, BatchCall::Retrieve(_)), "{call:?}");
+        let described = BatchAnswer::Batch(Box::new(batch.clone()));
+        run.on_answer(Ok(described), at(round * 100)).unwrap();
+    }
+}
+
+#[test]
+fn after_a_refused_batch_the_other_lines_are_still_asked_for() {
+    for provider in providers() {
+        let options = RunOptions::default().max_part_requests(1);
+        let mut run = BatchRun::new(provider.clone(), "run1", options).unwrap();
+        let refused = || Error::new(ErrorKind::BadRequest, "no").with_status(400);
+        let outcomes = outcomes_until_done(&mut run, &["m", "m", "m"], refused);
+        let expected = BTreeMap::from([(0, "failed"), (1, "failed"), (2, "failed")]);
+        assert_eq!(outcomes, expected, "{}", provider.name());
+    }
+}
+
+#[test]
+fn a_found_batch_is_not_given_up_for_results_without_an_id() {
+    let (mut run, _) = first_call(anthropic(), &["m"]);
+    let lost = crate::support::error_of(RequestDelivery::MaybeProcessed);
+    run.on_answer(Err(lost), at(0)).unwrap();
+    let call = next_call(&mut run, 100, &["m"]);
+    assert!(matches!(call, BatchCall::List(None)), "{call:?}");
+    let mut batch = ProviderBatch::default();
+    batch.id = "b-1".into();
+    batch.created_at = Some(BEGIN);
+    let mut counts = BatchCounts::default();
+    counts.total = Some(1);
+    batch.counts = Some(counts);
+    let listed = BatchAnswer::Batches(vec![batch.clone()], None);
+    run.on_answer(Ok(listed), at(100)).unwrap();
+    let call = next_call(&mut run, 200, &["m"]);
+    assert!(matches!(call, BatchCall::Retrieve(_)), "{call:?}");
+    batch.state = BatchState::Completed;
+    batch.results = vec![ResultSource::Lines("b-1".into())];
+    let described = BatchAnswer::Batch(Box::new(batch));
+    run.on_answer(Ok(described), at(200)).unwrap();
+    let call = next_call(&mut run, 300, &["m"]);
+    assert!(matches!(call, BatchCall::Results(_)), "{call:?}");
+    let unreadable = Error::new(ErrorKind::Protocol, "this line cannot be read");
+    run.on_item(BatchItem::new("", ItemOutcome::Failed(unreadable)));
+    run.on_answer(Ok(BatchAnswer::Done), at(300)).unwrap();
+    let outcomes = outcomes_until_done(&mut run, &["m"], || panic!("another call is made"));
+    assert_eq!(outcomes, BTreeMap::from([(0, "lost")]));
+}
+
+#[test]
+fn a_line_that_waits_for_the_next_batch_is_cancelled_with_the_run() {
+    let mut run = BatchRun::new(anthropic(), "run1", RunOptions::default()).unwrap();
+    let mut run_of_two_models =
+        BatchRun::new(like_openai("openai"), "run1", RunOptions::default()).unwrap();
+    for run in [&mut run, &mut run_of_two_models] {
+        for (line, model) in ["m", "n"].into_iter().enumerate() {
+            let step = run.poll(at(0));
+            assert!(matches!(step, RunStep::Line(asked) if asked == line as u64));
+            run.push(&ChatRequest::new(model).user("Hi.").max_tokens(5));
+        }
+        run.cancel();
+        let outcomes = outcomes_until_done(run, &[], || panic!("a call is made"));
+        assert_eq!(
+            outcomes,
+            BTreeMap::from([(0, "cancelled"), (1, "cancelled")])
+        );
+    }
+}
+
+#[test]
+fn lines_that_the_input_no_longer_has_are_lost() {
+    let (mut run, call) = first_call(like_openai("openai"), &["m", "m"]);
+    assert!(matches!(call, BatchCall::UploadFile(_)), "{call:?}");
+    let busy = Error::new(ErrorKind::ServiceUnavailable, "busy").with_status(503);
+    run.on_answer(Err(busy), at(0)).unwrap();
+    let outcomes = outcomes_until_done(&mut run, &[], || panic!("a call is made"));
+    assert_eq!(outcomes, BTreeMap::from([(0, "lost"), (1, "lost")]));
 }

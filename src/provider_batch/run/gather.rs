@@ -50,7 +50,10 @@ impl BatchRun {
         if let Some(mut gathered) = self.gathered.take() {
             self.close(&gathered);
             gathered.is_ready = true;
-            if !gathered.is_empty() {
+            if gathered.is_empty() {
+                // A part that lost its lines asked for them again, and the input no longer has them.
+                self.end_lines(gathered.part, |_| ItemOutcome::Lost);
+            } else {
                 self.gathered = Some(gathered);
             }
         }
@@ -58,8 +61,12 @@ impl BatchRun {
 
     /// Sees that lines are asked for where there is room for them: again for a part that lost them, or for a new part.
     pub(super) fn gather(&mut self) {
-        if self.gathered.is_some() {
-            return;
+        if let Some(gathered) = &self.gathered {
+            if self.part(gathered.part).is_some_and(Part::lacks_requests) {
+                return;
+            }
+            // The provider refused the batch, or has its requests already.
+            self.gathered = None;
         }
         let wants = |(part, live): (&Part, &Live)| {
             let needs_lines = match part.step {
@@ -174,7 +181,7 @@ impl BatchRun {
             part.is_closed = gathered.is_ready;
             return;
         }
-        match part.lines().find(|line| *line >= next) {
+        match (next..part.end).find(|line| part.has(*line)) {
             Some(line) => gathered.next = line,
             None => gathered.is_ready = true,
         }

@@ -366,7 +366,11 @@ impl BatchRun {
         if let Some(gathered) = self.gathered.take() {
             self.close(&gathered);
         }
-        self.carried = None;
+        if let Some(carried) = self.carried.take() {
+            self.state.lines = carried.line.saturating_add(1);
+            let outcome = (carried.line, ItemOutcome::Cancelled);
+            self.outcomes.push_back(outcome);
+        }
     }
 
     fn part(&self, index: usize) -> Option<&Part> {
