@@ -119,7 +119,7 @@ impl Batches<'_> {
 
     fn send_file(&self, to: &Uri, file: &NewFile) -> EncodedCall {
         // The key and the caller's headers go to the API's own host alone.
-        let is_own = self.is_own(to);
+        let is_own = self.0.core.is_own_origin(to);
         let content = file.content.clone();
         let mut request = match is_own {
             true => self.0.core.request(Method::POST, to.clone(), content, JSON),
@@ -134,11 +134,6 @@ impl Batches<'_> {
         call
     }
 
-    fn is_own(&self, uri: &Uri) -> bool {
-        let own = self.0.core.url("/");
-        own.is_ok_and(|own| own.scheme() == uri.scheme() && own.authority() == uri.authority())
-    }
-
     /// Where the bytes of an announced file go.
     fn next_upload(&self, file: &NewFile, place: &HeaderValue) -> Result<DecodedCall, Error> {
         let to = place
@@ -146,7 +141,7 @@ impl Batches<'_> {
             .ok()
             .and_then(|place| place.parse::<Uri>().ok());
         let is_secure = |to: &Uri| to.scheme() == Some(&http::uri::Scheme::HTTPS);
-        let Some(to) = to.filter(|to| is_secure(to) || self.is_own(to)) else {
+        let Some(to) = to.filter(|to| is_secure(to) || self.0.core.is_own_origin(to)) else {
             return Err(Error::new(
                 ErrorKind::Protocol,
                 "`x-goog-upload-url` is not an address with `https://`: the file is not sent there",

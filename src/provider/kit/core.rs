@@ -81,6 +81,12 @@ impl ProviderCore {
         }
     }
 
+    /// Whether a URL has the scheme, host and port of the base URL.
+    pub(crate) fn is_own_origin(&self, url: &Uri) -> bool {
+        let own = self.url("/");
+        own.is_ok_and(|own| own.scheme() == url.scheme() && own.authority() == url.authority())
+    }
+
     /// A GET of JSON.
     ///
     /// # Errors

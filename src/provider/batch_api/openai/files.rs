@@ -174,12 +174,12 @@ impl OpenAiBatches<'_> {
                 "the answer to the upload names no `location`, or no `x-together-file-id`",
             ));
         };
-        // The file is not sent in the clear, unless the server itself is asked so.
+        // Without TLS the file is sent only to the origin of the base URL, which the caller chose without TLS.
         let is_secure = to.scheme() == Some(&http::uri::Scheme::HTTPS);
-        if !is_secure && to.host() != Some(self.core.base_url().host()) {
+        if !is_secure && !self.core.is_own_origin(&to) {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "the answer to the upload names a place that is not `https://`: the file is not sent there",
+                "the `location` of the upload is not an `https://` URL: the file was not sent",
             ));
         }
         let step = UploadStep {
