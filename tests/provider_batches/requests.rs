@@ -452,3 +452,32 @@ fn together_takes_a_file_in_three_steps_without_the_key_in_the_second() {
     let outcome = call(&provider, upload, &[conflict], Arrival::Whole);
     assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Conflict);
 }
+
+#[test]
+fn together_does_not_send_the_file_over_plain_http_to_its_own_host() {
+    let place = Answer::json("")
+        .status(302)
+        .header("location", "http://api.together.xyz/upload")
+        .header("x-together-file-id", "file-1");
+    let file = NewFile::new("in.jsonl", "application/jsonl", "{}\n");
+    let upload = BatchCall::UploadFile(file);
+    let provider = like_openai("together");
+    let outcome = call(&provider, upload, &[place], Arrival::Whole);
+    assert_eq!(outcome.requests.len(), 1);
+    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn a_description_without_results_is_not_taken_for_all_results() {
+    let inline = || BatchCall::Results(ResultSource::Inline("b-1".into()));
+    for (provider, body) in [
+        (like_openai("mistral"), r#"{"id":"b-1","status":"SUCCESS"}"#),
+        (like_openai("openrouter"), r#"{"id":"b-1"}"#),
+        (gemini(), r#"{"name":"batches/b-1","done":true}"#),
+    ] {
+        let outcome = call(&provider, inline(), &[Answer::json(body)], Arrival::Whole);
+        let error = outcome.result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{}", provider.name());
+        assert!(error.message().contains("no results"), "{error}");
+    }
+}

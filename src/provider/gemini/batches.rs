@@ -10,7 +10,7 @@ use crate::{
         Submission,
         batch_api::{
             bad_id, is_inline, item_list, multipart,
-            reading::{self, Count, Moment, count, parse, require_id, seconds},
+            reading::{self, Count, Moment, count, missing, parse, require_id, seconds},
             unsupported_call,
         },
         kit::core::{JSON, foreign_request},
@@ -261,7 +261,9 @@ impl BatchApi for Batches<'_> {
             }
             call if is_inline(call) => {
                 let operation: Operation<'_> = parse(name, BATCH, body)?;
-                let lines = operation.inlined();
+                let lines = operation
+                    .inlined()
+                    .ok_or_else(|| missing(name, "a batch with results", "results", body))?;
                 let items = lines.iter().map(|raw| self.decode_line(raw.get()));
                 return Ok(DecodedCall::Items(items.collect(), None));
             }
@@ -398,12 +400,12 @@ struct Stats {
 }
 
 impl<'a> Operation<'a> {
-    fn inlined(self) -> Vec<&'a RawValue> {
+    fn inlined(self) -> Option<Vec<&'a RawValue>> {
         let found = self
             .response
             .inlined_responses
             .or(self.metadata.output.inlined_responses);
-        found.unwrap_or_default().inlined_responses
+        Some(found?.inlined_responses)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{BatchDialect, TAG};
 use crate::{
     Error,
-    provider::batch_api::reading::{Count, Moment, count, parse, require_id, seconds},
+    provider::batch_api::reading::{Count, Moment, count, missing, parse, require_id, seconds},
     provider_batch::{BatchCounts, BatchState, ProviderBatch, ResultSource},
 };
 use serde::Deserialize;
@@ -51,6 +51,7 @@ struct Counts {
 }
 
 const WHAT: &str = "a batch";
+const WHAT_INLINE: &str = "a batch with results";
 
 pub(super) fn read(name: &str, dialect: BatchDialect, body: &[u8]) -> Result<ProviderBatch, Error> {
     let object: Object<'_> = parse(name, WHAT, body)?;
@@ -126,7 +127,7 @@ pub(super) fn read_inline<'a>(name: &str, body: &'a [u8]) -> Result<Vec<&'a RawV
     let object: Object<'_> = parse(name, WHAT, body)?;
     match object.results {
         Some(results) => parse(name, "a list of results", results.get().as_bytes()),
-        None => Ok(Vec::new()),
+        None => Err(missing(name, WHAT_INLINE, "results", body)),
     }
 }
 
