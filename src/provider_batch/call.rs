@@ -1,4 +1,4 @@
-//! The calls of batch and file APIs, and their answers.
+//! The calls of batch and file APIs, and their results.
 
 use super::{NewFile, ProviderBatch, ResultSource, StoredFile};
 use crate::Error;
@@ -11,48 +11,47 @@ use unifiedai_transport::RequestDelivery;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum BatchCall {
-    /// Uploads a file. Answer: [`BatchAnswer::File`].
+    /// Uploads a file. Result: [`BatchAnswer::File`].
     UploadFile(NewFile),
-    /// Carries an upload on that takes several requests.
+    /// Continues an upload that needs several requests.
     ContinueUpload(UploadStep),
-    /// Describes a file. Answer: [`BatchAnswer::File`].
+    /// Describes a file. Result: [`BatchAnswer::File`].
     RetrieveFile(String),
-    /// Deletes a file. Answer: [`BatchAnswer::Done`].
+    /// Deletes a file. Result: [`BatchAnswer::Done`].
     DeleteFile(String),
-    /// Lists files, from a page on. Answer: [`BatchAnswer::Files`].
+    /// Lists one page of files; `None` is the first page. Result: [`BatchAnswer::Files`].
     ListFiles(Option<String>),
-    /// Downloads a file, which must be no larger than [`SizeLimits::body`](crate::policy::SizeLimits::body). Answer:
+    /// Downloads a file of at most [`SizeLimits::body`](crate::policy::SizeLimits::body) bytes. Result:
     /// [`BatchAnswer::Content`].
     DownloadFile(String),
-    /// Makes a batch. Answer: [`BatchAnswer::Batch`].
+    /// Creates a batch. Result: [`BatchAnswer::Batch`].
     Create(NewBatch),
-    /// Adds requests to a batch that was made without (xAI). Answer: [`BatchAnswer::Done`].
+    /// Adds requests to a batch that was created without requests (xAI). Result: [`BatchAnswer::Done`].
     Add {
         /// The batch.
         id: String,
         /// Its requests, as lines.
         requests: BatchInput,
     },
-    /// Describes a batch. Answer: [`BatchAnswer::Batch`].
+    /// Describes a batch. Result: [`BatchAnswer::Batch`].
     Retrieve(String),
-    /// Cancels a batch. Answer: [`BatchAnswer::Batch`] or, from providers that describe nothing then, [`BatchAnswer::Done`].
+    /// Cancels a batch. Result: [`BatchAnswer::Batch`], or [`BatchAnswer::Done`] from providers that return no description.
     Cancel(String),
-    /// Lists batches, from a page on. Answer: [`BatchAnswer::Batches`].
+    /// Lists one page of batches; `None` is the first page. Result: [`BatchAnswer::Batches`].
     List(Option<String>),
-    /// Reads results. Each is an event; the answer is [`BatchAnswer::Done`].
+    /// Reads results. Each result is an event; the call's own result is [`BatchAnswer::Done`].
     Results(ResultSource),
 }
 
-/// A batch to be made.
+/// A batch to be created.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NewBatch {
     /// Its requests.
     pub input: BatchInput,
-    /// The model of its requests, for providers that want it beside them.
+    /// The model of its requests, for providers that require it for the batch.
     pub model: String,
-    /// A name by which the batch is found again in a list, kept by providers that have a place for it: letters, digits, `-` and
-    /// `_`, at most 63.
+    /// A name that identifies the batch in a list: at most 63 letters, digits, `-` and `_`. Some providers do not store it.
     pub tag: String,
 }
 
@@ -62,7 +61,7 @@ pub struct NewBatch {
 pub enum BatchInput {
     /// In an uploaded file, by its id.
     File(String),
-    /// In the call that makes the batch: the lines as the provider's encoder made them, each with a line feed behind.
+    /// In the call that creates the batch: the lines from the provider's encoder, each followed by a line feed.
     Lines(Bytes),
     /// In later calls: [`BatchCall::Add`].
     Later,
@@ -80,7 +79,7 @@ impl NewBatch {
     }
 }
 
-/// A further request of an upload that takes several.
+/// A later request of an upload that needs several.
 #[derive(Clone, PartialEq)]
 pub struct UploadStep {
     pub(crate) stage: UploadStage,
@@ -89,27 +88,27 @@ pub struct UploadStep {
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum UploadStage {
-    /// The bytes go to this address, which the server named.
+    /// Sends the bytes to this URL, which the server returned.
     Send { to: Uri, id: String },
-    /// The bytes are there.
+    /// Completes the upload. The server has the bytes.
     Finish { id: String },
 }
 
-/// The answer of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum BatchAnswer {
     /// A file.
     File(StoredFile),
-    /// A page of files, and what asks for the next page.
+    /// A page of files, and the token of the next page.
     Files(Vec<StoredFile>, Option<String>),
     /// The bytes of a file.
     Content(Bytes),
     /// A batch.
     Batch(Box<ProviderBatch>),
-    /// A page of batches, and what asks for the next page.
+    /// A page of batches, and the token of the next page.
     Batches(Vec<ProviderBatch>, Option<String>),
-    /// Nothing but success.
+    /// The call succeeded and has no other result.
     Done,
 }
 
@@ -138,7 +137,7 @@ impl fmt::Debug for BatchInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BatchInput::File(id) => f.debug_tuple("File").field(id).finish(),
-            // Not the requests: calls end up in logs (F113).
+            // Without the requests, because calls are logged (F113).
             BatchInput::Lines(lines) => f.debug_tuple("Lines").field(&lines.len()).finish(),
             BatchInput::Later => f.write_str("Later"),
         }
@@ -147,7 +146,7 @@ impl fmt::Debug for BatchInput {
 
 impl fmt::Debug for UploadStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the address: its query is a permission to write.
+        // Without the URL, because its query permits writing.
         f.debug_struct("UploadStep")
             .field("file", &self.file)
             .finish_non_exhaustive()

@@ -1,10 +1,10 @@
-//! Files that a provider keeps.
+//! Files that a provider stores.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A file that a provider keeps, by its id.
+/// A file that a provider stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredFile {
@@ -12,15 +12,15 @@ pub struct StoredFile {
     pub id: String,
     /// Its name.
     pub name: Option<String>,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: Option<u64>,
     /// Its media type.
     pub media_type: Option<String>,
-    /// What it is for, in the provider's word, such as `batch`.
+    /// The provider's value for its purpose, such as `batch`.
     pub purpose: Option<String>,
-    /// Where a request refers to it, for providers that want an address and not an id (Gemini).
+    /// The URL that requests use for it, for providers that require a URL instead of an id (Gemini).
     pub uri: Option<String>,
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     pub created_at: Option<u64>,
     /// When the provider deletes it, in seconds since 1970.
     pub expires_at: Option<u64>,
@@ -34,7 +34,7 @@ pub struct NewFile {
     pub name: String,
     /// Its media type.
     pub media_type: String,
-    /// What it is for, in the provider's word; `None` for the provider's usual one for files in chats.
+    /// The provider's value for its purpose; `None` for the provider's usual value for files in chats.
     pub purpose: Option<String>,
     /// Its bytes.
     pub content: Bytes,
@@ -56,7 +56,7 @@ impl NewFile {
         }
     }
 
-    /// Sets what it is for, in the provider's word.
+    /// Sets the purpose, as the provider's own value.
     #[must_use]
     pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
         self.purpose = Some(purpose.into());
@@ -66,7 +66,7 @@ impl NewFile {
 
 impl fmt::Debug for NewFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the content: calls end up in logs (F113).
+        // Without the content, because calls are logged (F113).
         f.debug_struct("NewFile")
             .field("name", &self.name)
             .field("media_type", &self.media_type)

@@ -1,4 +1,4 @@
-//! What became of one request of a batch.
+//! The outcome of one request of a batch.
 
 use crate::{
     ChatRequest, Error, Json, UnifiedChatResponse,
@@ -9,30 +9,30 @@ use crate::{
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// One request of a batch, and what became of it.
+/// One request of a batch, and its outcome.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchItem<R = UnifiedChatResponse> {
-    /// The id that the request was given. Results come in any order: only this tells which is whose. Empty if the provider's
-    /// line could not be read.
+    /// The id of the request. Results arrive in any order, so only the id identifies the request. Empty if the id in the
+    /// provider's line could not be read.
     pub id: String,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: ItemOutcome<R>,
 }
 
-/// What became of one request.
+/// The outcome of one request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ItemOutcome<R = UnifiedChatResponse> {
-    /// It was answered.
+    /// The request has a response.
     Succeeded(Box<R>),
-    /// It was refused or failed. The error is of the kind that a call would have had.
+    /// The request was refused or failed. The error has the same kind as the error of a live call.
     Failed(Error),
-    /// The batch's time passed before its turn.
+    /// The batch expired before the request ran.
     Expired,
-    /// The batch was cancelled before its turn.
+    /// The batch was cancelled before the request ran.
     Cancelled,
-    /// The batch is over, and no result names it.
+    /// The batch ended, and no result has the request's id.
     Lost,
 }
 
@@ -46,7 +46,7 @@ impl<R> BatchItem<R> {
         }
     }
 
-    /// The item with its answer read; an answer that cannot be read is a failure.
+    /// Reads the item's response. A response that cannot be read makes the item a failed one.
     #[must_use]
     pub fn and_then<S>(self, read: impl FnOnce(R) -> Result<S, Error>) -> BatchItem<S> {
         let outcome = match self.outcome {
@@ -67,7 +67,7 @@ impl<R> BatchItem<R> {
 }
 
 impl<R> ItemOutcome<R> {
-    /// The outcome in one word: `succeeded`, `failed`, `expired`, `cancelled`, `lost`.
+    /// The outcome's name: `succeeded`, `failed`, `expired`, `cancelled`, `lost`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -80,8 +80,8 @@ impl<R> ItemOutcome<R> {
     }
 }
 
-/// Reads the answer of a chat, as the provider's chat decoder reads it. `request` is the request that it answers, if it is at
-/// hand: [`parse_think_tags`](ChatRequest::parse_think_tags), for one, is a wish of the request.
+/// Reads the response of a chat with the provider's chat decoder. `request` is the request, if it is available; its options,
+/// such as [`parse_think_tags`](ChatRequest::parse_think_tags), change how the response is read.
 #[must_use]
 pub fn decode_chat(
     provider: &dyn Provider,
@@ -95,7 +95,7 @@ pub fn decode_chat(
     })
 }
 
-/// Reads the answer of a request for vectors.
+/// Reads the response of an embedding request.
 #[must_use]
 pub fn decode_embeddings(
     provider: &dyn Provider,

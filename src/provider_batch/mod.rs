@@ -1,12 +1,12 @@
-//! Provider batches: many requests that a provider takes as one job and answers within a day, at about half the price.
+//! Provider batches: many requests that a provider accepts as one job and completes within a day, at about half the price.
 //!
-//! Not to be confused with [`batch`](crate::batch), which makes many live calls a few at a time. A provider batch is made of
-//! calls ([`BatchCall`]) that go through the same machine as a chat: [`Exchange::batch_call`](crate::sans_io::Exchange::batch_call).
-//! What they mean is the same for every provider: a [`ProviderBatch`] has a [`BatchState`], and each of its requests ends as an
-//! [`ItemOutcome`].
+//! The module [`batch`](crate::batch) is different: it makes many live calls, a limited number at a time. A provider batch
+//! is created, polled and read by calls ([`BatchCall`]), which use the same machine as a chat:
+//! [`Exchange::batch_call`](crate::sans_io::Exchange::batch_call). The types are the same for every provider: a
+//! [`ProviderBatch`] has a [`BatchState`], and each of its requests has an [`ItemOutcome`].
 //!
-//! A line of a batch is what the provider's chat encoder makes, and a result is read by the provider's chat decoder: the
-//! answer that comes by a batch is the answer that would have come by a call.
+//! The provider's chat encoder makes the lines of a batch, and the provider's chat decoder reads the results. A response
+//! from a batch is therefore equal to the response of a live call.
 
 mod call;
 mod file;
@@ -28,60 +28,60 @@ pub use run::{BatchRun, RunOptions, RunProgress, RunState, RunStep};
 pub struct ProviderBatch {
     /// The provider's id for it.
     pub id: String,
-    /// How far it is.
+    /// Its state.
     pub state: BatchState,
-    /// How far it is, in the provider's own word. Empty where the provider has none (xAI).
+    /// The provider's own value for the state. Empty if the provider has none (xAI).
     pub native_state: String,
-    /// How many requests ended how. A hint: providers count late, and some count nothing before the end.
+    /// The number of requests by outcome. The counts are approximate: providers update them late, some only at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<BatchCounts>,
-    /// The id of the file with its requests, if it was made from one.
+    /// The id of the file with its requests, if it was created from a file.
     pub input_file: Option<String>,
-    /// The name or tag that its creator gave it: [`NewBatch::tag`]. `None` where the provider keeps none.
+    /// The tag from its creation, [`NewBatch::tag`]. `None` if the provider stores no tag.
     pub tag: Option<String>,
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     pub created_at: Option<u64>,
-    /// When the provider gives up, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub expires_at: Option<u64>,
-    /// Where its results are. All of them have to be read: failures are in another file than answers with most providers.
+    /// Where its results are. Read every source: most providers write failures and responses to different files.
     pub results: Vec<ResultSource>,
-    /// Why it failed as a whole, in the provider's words.
+    /// The provider's message, if the entire batch failed.
     pub message: Option<String>,
-    /// How long to wait before asking again, if the provider says so.
+    /// How long to wait before the next poll, if the provider states it.
     #[serde(skip)]
     pub poll_after: Option<Duration>,
 }
 
-/// How far a batch is.
+/// The state of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BatchState {
-    /// The provider checks the requests.
+    /// The provider validates the requests.
     Validating,
-    /// It waits for its turn, or for its first request.
+    /// The batch is queued, or has no requests yet.
     Queued,
-    /// It runs. A word that this version does not know counts as this.
+    /// The batch runs. Unknown values are read as this state.
     #[default]
     Running,
-    /// All requests ran; the results are being written.
+    /// All requests ran, and the provider writes the results.
     Finalizing,
-    /// Its cancellation was asked for; what runs is finished.
+    /// Cancellation was requested. Requests in progress are completed.
     Cancelling,
-    /// It is over. Each request has an outcome of its own.
+    /// The batch ended. Each request has its own outcome.
     Completed,
-    /// It is over, and the provider says that not all requests ran.
+    /// The batch ended, and the provider reports that some requests did not run.
     PartlyCompleted,
-    /// It failed as a whole.
+    /// The entire batch failed.
     Failed,
-    /// Its time passed. What was done by then has results.
+    /// The batch expired. Requests that ran before have results.
     Expired,
-    /// It was cancelled. What was done by then has results.
+    /// The batch was cancelled. Requests that ran before have results.
     Cancelled,
 }
 
 impl BatchState {
-    /// Whether nothing happens to it any more.
+    /// Whether the state is final.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(
@@ -94,7 +94,7 @@ impl BatchState {
         )
     }
 
-    /// The state in one word, as it is in JSON.
+    /// The state's name, as in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -118,52 +118,52 @@ impl fmt::Display for BatchState {
     }
 }
 
-/// How many requests of a batch ended how. A count that the provider does not give is `None`.
+/// The number of a batch's requests by outcome. A count that the provider does not report is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BatchCounts {
     /// All requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// Those that are not over.
+    /// Requests without an outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<u64>,
-    /// Those that were answered.
+    /// Requests with a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub succeeded: Option<u64>,
-    /// Those that were refused or failed.
+    /// Requests that were refused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<u64>,
-    /// Those whose time passed.
+    /// Requests that expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<u64>,
-    /// Those that were cancelled.
+    /// Requests that were cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<u64>,
 }
 
-/// Where results of a batch are.
+/// A source of a batch's results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResultSource {
-    /// A file of lines, by its id.
+    /// A file of lines, by the file's id.
     File(String),
-    /// Lines that belong to the batch of this id and to no file.
+    /// The lines of a batch without a file, by the batch's id.
     Lines(String),
-    /// Pages that belong to a batch.
+    /// The pages of a batch's results.
     Pages {
         /// The batch's id.
         batch: String,
-        /// What asks for this page; `None` for the first.
+        /// The token of this page; `None` for the first.
         page: Option<String>,
     },
-    /// The description of the batch of this id itself.
+    /// The results in the batch's description, by the batch's id.
     Inline(String),
 }
 
 impl ResultSource {
-    /// Whether the results come line by line, so that their whole length does not matter.
+    /// Whether the results are read line by line. Their total size is then not limited.
     #[must_use]
     pub fn is_streamed(&self) -> bool {
         matches!(self, ResultSource::File(_) | ResultSource::Lines(_))

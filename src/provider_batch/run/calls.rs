@@ -1,4 +1,4 @@
-//! The calls of a run: which comes next, and what its result changes.
+//! The calls of a run: the next call, and the effect of its result.
 
 use super::{
     super::{
@@ -64,7 +64,7 @@ impl BatchRun {
         Some(call)
     }
 
-    /// The upload of a part's file, or the intent to make its batch.
+    /// Uploads a part's file, or records that its batch is about to be created.
     pub(super) fn prepared(&mut self, index: usize) -> Option<(Purpose, BatchCall)> {
         let part = self.part(index)?;
         let (count, has_file) = (part.count(), part.file.is_some());
@@ -82,7 +82,7 @@ impl BatchRun {
             self.end_lines(index, |_| {
                 ItemOutcome::Failed(Error::new(
                     ErrorKind::InvalidRequest,
-                    format!("`{name}` takes batches of at least {least} requests, and this one has {count}: ask by calls"),
+                    format!("`{name}` requires at least {least} requests in a batch, and this one has {count}: use live calls"),
                 ))
             });
             return None;
@@ -117,11 +117,10 @@ impl BatchRun {
         format!("{}-{index}", self.state.run_id)
     }
 
-    /// What came of the last call.
+    /// Takes the result of the last call.
     ///
     /// # Errors
-    /// An error that waiting does not mend, such as a wrong key. The state is whole: once the cause is gone, polling goes on
-    /// where it was.
+    /// An error that waiting does not resolve, such as a wrong key. The run stays valid: poll again once the cause is removed.
     pub fn on_answer(
         &mut self,
         answer: Result<BatchAnswer, Error>,
@@ -132,7 +131,7 @@ impl BatchRun {
         let Some(purpose) = self.waiting.take() else {
             return Err(Error::new(
                 ErrorKind::Misuse,
-                "an answer was given to a run that has asked for nothing",
+                "`on_answer` was called without a call in progress: call it once after each `RunStep::Call`",
             ));
         };
         match answer {
@@ -178,12 +177,12 @@ impl BatchRun {
         }
     }
 
-    /// The batch of a part is known.
+    /// The batch of a part was created, or found in the provider's list.
     pub(super) fn on_batch(&mut self, index: usize, batch: ProviderBatch, is_guess: bool) {
         let is_added = self.limits.submission == Submission::Added;
         let is_adopted = self.live.get(index).is_some_and(|live| live.is_ambiguous);
         if let Some(live) = self.live.get_mut(index) {
-            // A batch that was found may have its requests or not.
+            // A batch from the list may have its requests already.
             live.is_ambiguous = is_added && is_adopted;
             live.searches = 0;
             live.search = search::Search::default();
@@ -279,10 +278,10 @@ impl BatchRun {
             return Err(error);
         }
         match purpose {
-            // The lines are asked for again.
+            // The lines are requested again.
             Purpose::Upload(_) | Purpose::Create(_) | Purpose::Add(_) if is_definite => {
                 let may_pass = error.is_retryable() && failures < 100;
-                // A file may be known a little later than its upload is answered.
+                // The provider may know a file only some seconds after its upload.
                 let is_early = matches!(purpose, Purpose::Create(_))
                     && self.part(index).is_some_and(|part| part.file.is_some())
                     && failures <= 3;
@@ -296,7 +295,7 @@ impl BatchRun {
             {
                 self.give_up(index);
             }
-            // One bad answer does not end a run. The expiry bounds it.
+            // One failed call does not end a run. The batch's expiry limits the attempts.
             _ => {
                 let is_overdue = self.part(index).is_some_and(|part| {
                     part.batch.is_some() && part.is_overdue(self.now, self.options.patience)
@@ -321,7 +320,7 @@ impl BatchRun {
         }
     }
 
-    /// The batch of a part is not there any more: what is known of its lines is all there will be.
+    /// The batch of a part no longer exists, or is overdue. Its lines without a result are lost.
     pub(super) fn give_up(&mut self, index: usize) {
         if let Some(part) = self.part_mut(index) {
             part.results.clear();
@@ -330,7 +329,7 @@ impl BatchRun {
         self.must_save = true;
     }
 
-    /// The provider does not take the batch: each of its lines has failed for that reason.
+    /// The provider refused the batch. Each of its lines fails with this error.
     pub(super) fn refuse_part(&mut self, index: usize, error: &Error) {
         let (kind, message, status) = (error.kind(), error.message().to_owned(), error.status());
         let name = self.provider.name().to_owned();
@@ -344,10 +343,10 @@ impl BatchRun {
     }
 }
 
-/// The purpose of a file of requests. A provider with another word for it uses that.
+/// The purpose of a file of requests. Profiles replace it where a provider has another value.
 const BATCH_PURPOSE: &str = "batch";
 
-/// Whether a call was certainly not processed.
+/// Whether the provider certainly did not process a call. Includes errors from before the call was sent.
 fn is_refused(error: &Error) -> bool {
     let local = error.status().is_none() && error.transport().is_none();
     was_not_processed(error)
@@ -358,7 +357,7 @@ fn is_refused(error: &Error) -> bool {
             ))
 }
 
-/// Before the next try after so many failures in a row.
+/// The wait after this many consecutive failures.
 pub(super) fn back_off(failures: u32) -> Duration {
     let seconds = 1_u64.checked_shl(failures.min(6)).unwrap_or(64);
     Duration::from_secs(seconds.min(60))

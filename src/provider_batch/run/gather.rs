@@ -1,4 +1,4 @@
-//! The lines of a run: encoded, and gathered into parts of a size that the provider takes.
+//! The lines of a run: encodes them and gathers them into parts within the provider's limits.
 
 use super::{
     super::ItemOutcome,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl BatchRun {
-    /// The request of the line that was asked for.
+    /// Provides the request of the line that [`RunStep::Line`](super::RunStep::Line) requested.
     pub fn push(&mut self, request: &ChatRequest) {
         let Some(gathered) = self.gathered.as_mut().filter(|gathered| !gathered.is_ready) else {
             return;
@@ -36,14 +36,14 @@ impl BatchRun {
         }
     }
 
-    /// There is nothing to ask for the line that was asked for, or it has its outcome already.
+    /// Skips the line that [`RunStep::Line`](super::RunStep::Line) requested: it has no request, or has its outcome already.
     pub fn skip_line(&mut self) {
         if let Some(gathered) = self.gathered.as_ref().filter(|gathered| !gathered.is_ready) {
             self.pass(gathered.part, gathered.next);
         }
     }
 
-    /// There are no more lines.
+    /// Ends the input: there are no more lines.
     pub fn end_of_input(&mut self) {
         self.state.is_input_over = true;
         self.must_save = true;
@@ -51,7 +51,7 @@ impl BatchRun {
             self.close(&gathered);
             gathered.is_ready = true;
             if gathered.is_empty() {
-                // A part that lost its lines asked for them again, and the input no longer has them.
+                // The part needed its lines again, and the input no longer has them.
                 self.end_lines(gathered.part, |_| ItemOutcome::Lost);
             } else {
                 self.gathered = Some(gathered);
@@ -59,7 +59,7 @@ impl BatchRun {
         }
     }
 
-    /// Sees that lines are asked for where there is room for them: again for a part that lost them, or for a new part.
+    /// Starts to gather lines: again for a part that no longer has them in memory, or for a new part.
     pub(super) fn gather(&mut self) {
         if let Some(gathered) = &self.gathered {
             if self.part(gathered.part).is_some_and(Part::lacks_requests) {
@@ -84,7 +84,7 @@ impl BatchRun {
         if let Some((index, part)) = found.and_then(|at| Some((at, self.state.parts.get_mut(at)?)))
         {
             if !part.is_closed {
-                // The process ended while its lines came: they come again.
+                // The process ended while the part's lines were read. They are read again.
                 part.end = part.first;
                 part.holes.clear();
                 self.state.lines = part.first;
@@ -122,7 +122,7 @@ impl BatchRun {
         }
     }
 
-    /// Whether further lines may come to a part.
+    /// Whether lines may still be added to a part.
     pub(super) fn is_new(&self, index: usize) -> bool {
         self.part(index).is_some_and(|part| !part.is_closed)
     }
@@ -140,7 +140,7 @@ impl BatchRun {
             return;
         };
         if is_new && !gathered.has_room(part, &carried.model, carried.bytes.len(), &limits) {
-            // The first line of the next part.
+            // The line becomes the first one of the next part.
             part.is_closed = true;
             gathered.is_ready = true;
             self.carried = Some(carried);
@@ -154,7 +154,7 @@ impl BatchRun {
         self.advance(line, is_new);
     }
 
-    /// A line that is in no part.
+    /// Leaves a line out of its part.
     pub(super) fn pass(&mut self, index: usize, line: u64) {
         let is_new = self.is_new(index);
         if let Some(part) = self.part_mut(index) {
@@ -163,7 +163,7 @@ impl BatchRun {
         self.advance(line, is_new);
     }
 
-    /// Moves on behind a line.
+    /// Continues with the next line.
     pub(super) fn advance(&mut self, line: u64, is_new: bool) {
         let next = line.saturating_add(1);
         let limits = self.limits;
@@ -187,7 +187,7 @@ impl BatchRun {
         }
     }
 
-    /// No more lines come to a part; without any it is over.
+    /// Closes a part to further lines. A part without lines is complete.
     pub(super) fn close(&mut self, gathered: &Gathered) {
         if let Some(part) = self.state.parts.get_mut(gathered.part) {
             part.is_closed = true;
@@ -197,7 +197,7 @@ impl BatchRun {
         }
     }
 
-    /// The lines of a part, if they are at hand.
+    /// Takes the lines of a part out of memory, if they are all gathered.
     pub(super) fn take_lines(&mut self, index: usize) -> Option<bytes::Bytes> {
         let gathered = self.gathered.as_mut();
         let gathered = gathered.filter(|gathered| gathered.part == index && gathered.is_ready)?;

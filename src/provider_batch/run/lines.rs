@@ -1,4 +1,4 @@
-//! The lines of a part, as they are gathered before it is sent.
+//! The lines of a part, gathered before they are sent.
 
 use super::state::Part;
 use crate::{Error, ErrorKind, provider::BatchLimits};
@@ -10,7 +10,7 @@ pub(super) struct Gathered {
     pub(super) part: usize,
     lines: Vec<u8>,
     count: u64,
-    /// The next line to be asked for.
+    /// The next line to request.
     pub(super) next: u64,
     pub(super) is_ready: bool,
 }
@@ -69,7 +69,7 @@ impl Gathered {
     }
 }
 
-/// A line that is too large for any batch is refused.
+/// Refuses a line that is too large for any batch.
 pub(super) fn check_size(bytes: usize, limits: &BatchLimits) -> Result<(), Error> {
     let most = limits
         .max_line_bytes
@@ -79,6 +79,6 @@ pub(super) fn check_size(bytes: usize, limits: &BatchLimits) -> Result<(), Error
     }
     Err(Error::new(
         ErrorKind::TooLarge,
-        format!("the request has {bytes} bytes as a line of a batch, and {most} is the most"),
+        format!("the request has {bytes} bytes as a line of a batch; at most {most} are allowed"),
     ))
 }

@@ -1,4 +1,4 @@
-//! Many requests as provider batches, from the first line to the last outcome.
+//! A run: many requests as provider batches, from the first line to the last outcome.
 
 mod calls;
 mod gather;
@@ -25,22 +25,23 @@ use std::{
 
 pub use state::RunState;
 
-/// How a run behaves.
+/// Options of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunOptions {
-    /// Bytes of requests in one batch, at most; the provider's limit counts where it is lower. So much is held in memory at a
-    /// time, twice while it is sent. Default 16 MiB.
+    /// The largest size of one batch's requests in bytes, unless the provider's limit is lower. The run keeps this many bytes
+    /// in memory, and twice as many while it sends them. Default 16 MiB.
     pub max_part_bytes: u64,
-    /// Requests in one batch, at most; the provider's limit counts where it is lower. Default: the provider's.
+    /// The largest number of requests in one batch, unless the provider's limit is lower. Default: the provider's limit.
     pub max_part_requests: u64,
-    /// Batches that are open at a time. Default 8.
+    /// The largest number of open batches. Default 8.
     pub max_open: usize,
-    /// From one question after a batch to the next. Default: what the provider names, or 30 s.
+    /// The time between two polls of a batch. Default: the provider's value, or 30 s.
     pub poll: Option<Duration>,
-    /// After its expiry a batch that is not over is given up so much later. Default 24 h: some providers (Azure) finish late.
+    /// How long after its expiry a batch without a final state is still polled. Default 24 h, because some providers (Azure)
+    /// finish late.
     pub patience: Duration,
-    /// How large answers may be.
+    /// Size limits of responses.
     pub sizes: SizeLimits,
 }
 
@@ -58,21 +59,21 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// Sets how long to wait from one question after a batch to the next.
+    /// Sets the time between two polls of a batch.
     #[must_use]
     pub fn poll(mut self, every: Duration) -> Self {
         self.poll = Some(every);
         self
     }
 
-    /// Sets how many bytes of requests one batch has at most.
+    /// Sets the largest size of one batch's requests in bytes.
     #[must_use]
     pub fn max_part_bytes(mut self, bytes: u64) -> Self {
         self.max_part_bytes = bytes;
         self
     }
 
-    /// Sets how many requests one batch has at most.
+    /// Sets the largest number of requests in one batch.
     #[must_use]
     pub fn max_part_requests(mut self, requests: u64) -> Self {
         self.max_part_requests = requests;
@@ -85,45 +86,45 @@ impl RunOptions {
 #[must_use]
 #[non_exhaustive]
 pub enum RunStep {
-    /// Give the request of this line, counted from zero: [`push`](BatchRun::push), [`skip_line`](BatchRun::skip_line) or
-    /// [`end_of_input`](BatchRun::end_of_input). After a crash a line may be asked for again.
+    /// Provide the request of this line, counted from zero: call [`push`](BatchRun::push), [`skip_line`](BatchRun::skip_line)
+    /// or [`end_of_input`](BatchRun::end_of_input). A line may be requested again after a crash or a failed call.
     Line(u64),
-    /// Write [`state`](BatchRun::state) down so that it survives a crash, then call [`saved`](BatchRun::saved). A batch is made
+    /// Save [`state`](BatchRun::state) so that it survives a crash, then call [`saved`](BatchRun::saved). A batch is created
     /// only after that.
     Save,
-    /// Make this call ([`Exchange::batch_call`](crate::sans_io::Exchange::batch_call)); give each of its events to
+    /// Make this call ([`Exchange::batch_call`](crate::sans_io::Exchange::batch_call)). Pass each of its events to
     /// [`on_item`](BatchRun::on_item) and its result to [`on_answer`](BatchRun::on_answer).
     Call(BatchCall),
-    /// The outcome of a line. After a crash the outcomes of a batch may come again: the first one counts.
+    /// The outcome of a line. After a crash the outcomes of a batch may be repeated; the first one counts.
     Outcome(u64, ItemOutcome),
-    /// Nothing is to be done before this moment.
+    /// Poll again at this time.
     Wait(SystemTime),
-    /// Every line has had its outcome.
+    /// All lines have their outcomes.
     Done,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunProgress {
-    /// Lines that were taken.
+    /// Lines read from the input.
     pub lines: u64,
-    /// Batches, and how many of them are not over.
+    /// Batches that were created.
     pub batches: usize,
-    /// Batches that are not over.
+    /// Created batches whose results are not yet read.
     pub open: usize,
-    /// Requests that the providers' counts say are over, as far as they say it.
+    /// Requests with an outcome, by the provider's counts. Providers update these late.
     pub ended: u64,
-    /// When the first open batch expires, in seconds since 1970.
+    /// The earliest expiry of an open batch, in seconds since 1970.
     pub expires_at: Option<u64>,
 }
 
-/// Many requests as one or several batches of a provider: a machine that does no I/O and reads no clock.
+/// Sends many requests as one or several batches of a provider. The run is a state machine without I/O and without a clock.
 ///
-/// The requests are split by the provider's limits, in numbers and in bytes. Before a batch is made, the intent is written
-/// down ([`RunStep::Save`]). If the answer of that call is lost, or the process ends, the provider's list is searched for the
-/// batch before another one is made: nothing is paid for twice. Every line gets one outcome; one that no result names is
-/// [`Lost`](ItemOutcome::Lost).
+/// The run splits the requests by the provider's limits of number and bytes. Before it creates a batch, it has its state saved
+/// ([`RunStep::Save`]). If the response of the creation is lost, or the process ends, the run searches the provider's list for
+/// the batch before it creates another one, so that no batch is paid for twice. Every line gets one outcome. A line without a
+/// result is [`Lost`](ItemOutcome::Lost).
 ///
 /// ```
 /// use std::{sync::Arc, time::{Duration, SystemTime}};
@@ -139,10 +140,10 @@ pub struct RunProgress {
 ///             Some(text) => run.push(&ChatRequest::new("claude-haiku-4-5").user(*text)),
 ///             None => run.end_of_input(),
 ///         },
-///         RunStep::Save => run.saved(), // after `serde_json::to_vec(run.state())` is on the disk
+///         RunStep::Save => run.saved(), // after `serde_json::to_vec(run.state())` was written to disk
 ///         RunStep::Call(BatchCall::Create(batch)) => {
 ///             assert_eq!(batch.tag, "run1-0");
-///             break; // a client makes the call, and `on_answer` takes what came of it
+///             break; // a client makes the call, and `on_answer` takes its result
 ///         }
 ///         step => unreachable!("{step:?}"),
 ///     }
@@ -154,19 +155,19 @@ pub struct BatchRun {
     options: RunOptions,
     limits: BatchLimits,
     state: RunState,
-    /// Whether the state has to be written down before anything else happens.
+    /// Whether the state must be saved before the next call.
     must_save: bool,
     outcomes: VecDeque<(u64, ItemOutcome)>,
     gathered: Option<Gathered>,
     carried: Option<Carried>,
-    /// What the last call was for.
+    /// The purpose of the call in progress.
     waiting: Option<Purpose>,
-    /// What is known of each part beside what is written down.
+    /// The unsaved state of each part.
     live: Vec<Live>,
     now: u64,
 }
 
-/// Why a call is made, and for which part.
+/// The purpose of a call, and the index of its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Upload(usize),
@@ -178,31 +179,35 @@ enum Purpose {
     Fetch(usize),
 }
 
-/// What is known of a part in this process alone.
+/// The unsaved state of a part: it is lost when the process ends.
 #[derive(Default)]
 struct Live {
-    /// Not before this moment, in seconds since 1970.
+    /// When the part's next call may be made, in seconds since 1970.
     due: u64,
-    /// The last of this part's calls failed so often in a row.
+    /// Consecutive failures of the part's calls.
     failures: u32,
-    /// Searches of the list that found nothing.
+    /// Searches without a match. While requests are added: descriptions without a request.
     searches: u32,
-    /// Whether the batch may have been made: then the list is searched before it is made again.
+    /// Whether the provider may have processed a call whose result is unknown. The call is then not repeated before a check.
     is_ambiguous: bool,
     search: search::Search,
-    /// The source of results that is read, and what was read of them.
+    /// The index of the source of results that is read.
     source: usize,
+    /// The lines with an outcome, as a bit set.
     seen: Vec<u64>,
+    /// Whether a result had the id of a line of this part.
     has_own: bool,
+    /// Whether a result had another id.
     has_foreign: bool,
+    /// Requests with an outcome, by the provider's counts.
     ended: u64,
 }
 
 impl BatchRun {
-    /// A new run. `run_id` tells its batches from all others: it must be new, from 1 to 24 lower-case letters and digits.
+    /// A new run. `run_id` identifies its batches: 1 to 24 lower-case letters and digits that no other run has used.
     ///
     /// # Errors
-    /// `invalid_request` if the provider has no batches, or if the id has another form.
+    /// `invalid_request` if the provider has no batches, or if the id has other characters or another length.
     pub fn new(
         provider: Arc<dyn Provider>,
         run_id: &str,
@@ -213,7 +218,7 @@ impl BatchRun {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 format!(
-                    "`{}` cannot be the id of a run: it takes 1 to 24 lower-case letters and digits",
+                    "`{}` is not a valid run id: use 1 to 24 lower-case letters and digits",
                     run_id.escape_debug()
                 ),
             ));
@@ -229,10 +234,10 @@ impl BatchRun {
         Self::resume(provider, state, options)
     }
 
-    /// A run that was begun before, from what was written down of it.
+    /// Continues a run from its saved state.
     ///
     /// # Errors
-    /// `invalid_request` if the provider has no batches, or is another one than the run was begun with.
+    /// `invalid_request` if the provider has no batches, or if the run was started with another provider.
     pub fn resume(
         provider: Arc<dyn Provider>,
         state: RunState,
@@ -241,7 +246,7 @@ impl BatchRun {
         let refuse = |what: String| Err(Error::new(ErrorKind::InvalidRequest, what));
         if provider.name() != state.provider {
             return refuse(format!(
-                "the run `{}` was begun with `{}` and cannot go on with `{}`",
+                "the run `{}` was started with `{}` and cannot continue with `{}`",
                 state.run_id,
                 state.provider,
                 provider.name()
@@ -254,7 +259,7 @@ impl BatchRun {
         limits.max_requests = limits.max_requests.min(options.max_part_requests.max(1));
         let mut live: Vec<Live> = state.parts.iter().map(|_| Live::default()).collect();
         for (part, live) in state.parts.iter().zip(&mut live) {
-            // The process may have ended between the call and its answer.
+            // The process may have ended between the call and its response.
             live.is_ambiguous = matches!(part.step, PartStep::Submitting | PartStep::Adding);
         }
         Ok(BatchRun {
@@ -272,13 +277,13 @@ impl BatchRun {
         })
     }
 
-    /// What has to be written down at [`RunStep::Save`].
+    /// The state to save at [`RunStep::Save`].
     #[must_use]
     pub fn state(&self) -> &RunState {
         &self.state
     }
 
-    /// How far it is.
+    /// The progress of the run.
     #[must_use]
     pub fn progress(&self) -> RunProgress {
         let parts = &self.state.parts;
@@ -305,7 +310,8 @@ impl BatchRun {
         }
     }
 
-    /// What to do next. `wall` is the time of day. The answer of a call that was not given by then counts as lost.
+    /// The next step for the caller. `wall` is the current time. If a call is still without a result, its result counts as
+    /// lost.
     pub fn poll(&mut self, wall: SystemTime) -> RunStep {
         let since = wall.duration_since(SystemTime::UNIX_EPOCH);
         self.now = self.now.max(since.map_or(0, |since| since.as_secs()));
@@ -344,8 +350,7 @@ impl BatchRun {
         }
     }
 
-    /// The caller asks what to do next without having said what came of the last call: it was dropped, and may have been
-    /// processed.
+    /// The caller polled without a result of the last call. The call was dropped, but the provider may have processed it.
     fn on_lost_answer(&mut self, purpose: Purpose) {
         if matches!(purpose, Purpose::Create(_) | Purpose::Add(_)) {
             self.wait_for(purpose.part(), back_off(1));
@@ -353,12 +358,13 @@ impl BatchRun {
         }
     }
 
-    /// The state has been written down.
+    /// The caller has saved the state.
     pub fn saved(&mut self) {
         self.must_save = false;
     }
 
-    /// Asks the provider to cancel what runs. What is done by then still has its outcome; what was not sent is cancelled.
+    /// Cancels the run. Requests that were not sent are cancelled. Batches that were created are cancelled at the provider;
+    /// their results are still read.
     pub fn cancel(&mut self) {
         self.state.is_cancelled = true;
         self.state.is_input_over = true;
@@ -388,7 +394,7 @@ impl BatchRun {
         }
     }
 
-    /// From one question to the next.
+    /// The time until the next poll of a batch. `named` is the provider's value.
     fn pace(&self, named: Option<Duration>) -> Duration {
         const USUAL: Duration = Duration::from_secs(30);
         self.options.poll.or(named).unwrap_or(USUAL)
@@ -396,26 +402,26 @@ impl BatchRun {
 }
 
 impl Live {
-    /// Marks a line; `false` if it was marked before.
-    fn see(&mut self, place: u64) -> bool {
-        if self.has_seen(place) {
+    /// Marks the line at `offset` within the part; `false` if it was marked before.
+    fn see(&mut self, offset: u64) -> bool {
+        if self.has_seen(offset) {
             return false;
         }
-        let word = usize::try_from(place >> 6).unwrap_or(usize::MAX);
+        let word = usize::try_from(offset >> 6).unwrap_or(usize::MAX);
         if self.seen.len() <= word {
             self.seen.resize(word.saturating_add(1), 0);
         }
         if let Some(word) = self.seen.get_mut(word) {
-            *word |= 1 << (place & 63);
+            *word |= 1 << (offset & 63);
         }
         true
     }
 
-    fn has_seen(&self, place: u64) -> bool {
-        let word = usize::try_from(place >> 6).unwrap_or(usize::MAX);
+    fn has_seen(&self, offset: u64) -> bool {
+        let word = usize::try_from(offset >> 6).unwrap_or(usize::MAX);
         self.seen
             .get(word)
-            .is_some_and(|word| word & (1 << (place & 63)) != 0)
+            .is_some_and(|word| word & (1 << (offset & 63)) != 0)
     }
 }
 

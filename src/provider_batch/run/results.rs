@@ -1,4 +1,4 @@
-//! The results of a run: each line gets one outcome.
+//! The results of a run. Each line gets one outcome.
 
 use super::{
     super::{BatchItem, BatchState, ItemOutcome, decode_chat},
@@ -8,7 +8,7 @@ use super::{
 use crate::{Error, ErrorKind, Json};
 
 impl BatchRun {
-    /// An event of the call that reads results.
+    /// Takes an event of the call that reads results.
     pub fn on_item(&mut self, item: BatchItem<Json>) {
         let Some(Purpose::Fetch(index)) = self.waiting else {
             return;
@@ -37,7 +37,7 @@ impl BatchRun {
         };
         live.source = live.source.saturating_add(1);
         if part.is_guess && live.has_foreign && !live.has_own {
-            // It is the batch of somebody else.
+            // The batch belongs to another run or program.
             part.rejected.extend(part.batch.take());
             part.results.clear();
             part.step = PartStep::Submitting;
@@ -49,7 +49,7 @@ impl BatchRun {
         }
     }
 
-    /// All sources were read. What none of them names has the outcome of its batch, or none.
+    /// All sources were read. A line without a result gets the outcome of its batch, or is lost.
     pub(super) fn finish_part(&mut self, index: usize) {
         let Some(part) = self.part(index) else {
             return;
@@ -61,7 +61,7 @@ impl BatchRun {
             BatchState::Cancelled => ItemOutcome::Cancelled,
             BatchState::Failed => {
                 let message = message.clone().unwrap_or_else(|| {
-                    "the batch failed as a whole, and the provider gave no reason".to_owned()
+                    "the entire batch failed, and the provider gave no reason".to_owned()
                 });
                 let error = Error::new(ErrorKind::BadRequest, message);
                 ItemOutcome::Failed(error.with_provider(&name))
@@ -70,7 +70,7 @@ impl BatchRun {
         });
     }
 
-    /// Gives every line of a part that has none an outcome.
+    /// Gives an outcome to every line of a part that has none.
     pub(super) fn end_lines(&mut self, index: usize, outcome: impl Fn(u64) -> ItemOutcome) {
         let (Some(part), Some(live)) = (self.state.parts.get_mut(index), self.live.get_mut(index))
         else {

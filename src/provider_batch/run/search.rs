@@ -1,31 +1,31 @@
-//! Finding a batch in the provider's list: one that was made although the answer of the call that made it was lost.
+//! Searches the provider's list for a batch whose creation was sent, but whose response was lost.
 
 use super::{BatchRun, Part};
 use crate::provider_batch::ProviderBatch;
 use std::time::Duration;
 
-/// A walk through the provider's list.
+/// The position in the provider's list.
 #[derive(Default)]
 pub(super) struct Search {
-    /// What asks for the next page.
+    /// The token of the next page.
     pub(super) page: Option<String>,
     pages: u32,
 }
 
-/// A list is walked no further than this.
+/// The largest number of pages of one search.
 const MAX_PAGES: u32 = 200;
 
-/// A list may be behind what was made. Only after so many walks that find nothing the batch is made again.
-const WALKS: u32 = 2;
+/// A list may be out of date. The batch is created again only after this many searches without a match.
+const MIN_SEARCHES: u32 = 2;
 
-/// From one walk to the next.
+/// The time between two searches.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How far the clocks of the provider and of this machine may be apart, in seconds.
+/// The largest difference between the clocks of the provider and of this machine, in seconds.
 const SKEW: u64 = 600;
 
 impl BatchRun {
-    /// A page of the list.
+    /// Takes a page of the list.
     pub(super) fn on_list(
         &mut self,
         index: usize,
@@ -45,7 +45,7 @@ impl BatchRun {
         if let Some((batch, is_guess)) = found {
             return self.on_batch(index, batch, is_guess);
         }
-        // Lists begin with the newest, but for one whose order is not known.
+        // Lists begin with the newest batch. If all batches of a page are older, so are those of the later pages.
         let is_older = |batch: &ProviderBatch| {
             batch
                 .created_at
@@ -62,8 +62,8 @@ impl BatchRun {
         }
         live.search = Search::default();
         live.searches = live.searches.saturating_add(1);
-        if live.searches >= WALKS {
-            // It was not made.
+        if live.searches >= MIN_SEARCHES {
+            // The batch was not created.
             live.is_ambiguous = false;
             return;
         }
@@ -74,11 +74,11 @@ impl BatchRun {
 #[derive(PartialEq, Eq)]
 enum Certainty {
     Sure,
-    /// The provider keeps nothing by which a batch could be known: only its results tell.
+    /// The provider stores neither a tag nor a file. Only the results show whether it is the right batch.
     Guess,
 }
 
-/// Whether a batch may be the one of a part.
+/// Whether a batch may belong to a part.
 fn resemblance(part: &Part, tag: &str, batch: &ProviderBatch) -> Option<Certainty> {
     if part.rejected.contains(&batch.id) {
         return None;

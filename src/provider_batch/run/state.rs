@@ -1,16 +1,16 @@
-//! What is kept of a run: enough to carry it on in another process.
+//! The saved state of a run, from which another process can continue it.
 
 use crate::provider_batch::{BatchState, ResultSource};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The state of a [`BatchRun`](super::BatchRun), to be written down and given back to
-/// [`BatchRun::resume`](super::BatchRun::resume). It has no prompts, no answers and no key in it.
+/// The state of a [`BatchRun`](super::BatchRun), to save and later pass to [`BatchRun::resume`](super::BatchRun::resume). It
+/// contains no prompts, no responses and no key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunState {
     pub(super) run_id: String,
     pub(super) provider: String,
-    /// How many lines of the input were taken.
+    /// The number of lines read from the input.
     pub(super) lines: u64,
     pub(super) is_input_over: bool,
     pub(super) is_cancelled: bool,
@@ -24,39 +24,39 @@ impl RunState {
         &self.run_id
     }
 
-    /// The name of the provider that it is with.
+    /// The name of the run's provider.
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.provider
     }
 
-    /// The provider's ids of the batches that were made, as far as they are known.
+    /// The provider's ids of the created batches, as far as they are known.
     pub fn batches(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| part.batch.as_deref())
     }
 }
 
-/// The lines of one batch, and how far it is.
+/// The lines of one batch, and its progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     /// Its first line.
     pub(super) first: u64,
-    /// The line behind its last.
+    /// The line after its last.
     pub(super) end: u64,
-    /// Lines in between that are not in it, as ranges: they were skipped or refused.
+    /// Ranges of lines that were skipped or refused, and are not in the batch.
     pub(super) holes: Vec<(u64, u64)>,
-    /// Whether no further line comes to it.
+    /// Whether no further lines are added to it.
     pub(super) is_closed: bool,
     pub(super) model: String,
     pub(super) step: PartStep,
     /// The uploaded file with its requests.
     pub(super) file: Option<String>,
     pub(super) batch: Option<String>,
-    /// Whether the batch was found in a list by size and time alone, so that only its results tell whether it is the right one.
+    /// Whether the batch was found in a list by size and time alone. Only its results show whether it is the right one.
     pub(super) is_guess: bool,
-    /// Batches that were taken for this one and are others.
+    /// Batches from the list whose results belong to another run or program.
     pub(super) rejected: Vec<String>,
-    /// When the batch was made, or its making was begun, in seconds since 1970.
+    /// When the batch's creation was first sent, in seconds since 1970.
     pub(super) since: u64,
     pub(super) expires_at: Option<u64>,
     pub(super) last_state: BatchState,
@@ -68,23 +68,23 @@ pub(super) struct Part {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PartStep {
-    /// Its lines are known, and nothing is asked of the provider that costs.
+    /// The lines are gathered or the file is uploaded. No batch is created yet.
     #[default]
     Prepared,
-    /// The batch is about to be made, or was made without the answer arriving.
+    /// The batch is about to be created, or was created and the response was lost.
     Submitting,
-    /// The batch is there, and its requests are still to be added.
+    /// The batch was created, and its requests are still to be added.
     Adding,
-    /// The batch is there.
+    /// The batch was created and has its requests.
     Submitted,
-    /// The batch is over, and its results are to be read.
+    /// The batch ended, and its results are to be read.
     Ended,
-    /// Every line has had its outcome.
+    /// All lines have their outcomes.
     Fetched,
 }
 
 impl Part {
-    /// How many requests it has.
+    /// The number of its requests.
     pub(super) fn count(&self) -> u64 {
         let holes = self.holes.iter().map(|(from, to)| to.saturating_sub(*from));
         let all = self.end.saturating_sub(self.first);
