@@ -94,6 +94,8 @@ fn drive(mut exchange: Exchange, began: Instant) -> Result<UnifiedChatResponse, 
                 Some(Some(input)) => input,
                 _ => continue, // the next poll notices that the deadline has passed
             },
+            // Files and processes for credentials: the next poll refuses them.
+            Step::Supply { .. } => continue,
             Step::Sleep { until } => {
                 peer = None;
                 thread::sleep(wait(until, now()));

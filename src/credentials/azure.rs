@@ -193,22 +193,18 @@ async fn ask(
     let host = wire::host_of(&request);
     let sending = Sending {
         is_transient: |response| {
-            let error = OAuthError::of(response);
-            !response.status().is_success()
-                && (error.is_transient() || error.description.contains("AADSTS50196"))
+            !response.status().is_success() && {
+                let error = OAuthError::of(response);
+                error.is_transient() || error.description.contains("AADSTS50196")
+            }
         },
         ..Sending::default()
     };
     let response = io.send_with(request, sending).await?;
     if response.status().is_success() {
-        let token = wire::oauth_token(&host, &response)?;
         let json = wire::json_of(&host, &response)?;
-        let renew_in = json.number("refresh_in").zip(json.number("expires_in"));
-        let token = match renew_in {
-            Some((renew, end)) => token.renew_ahead(Duration::from_secs(end.saturating_sub(renew))),
-            None => token,
-        };
-        return Ok((Ok(token), false));
+        let token = wire::token_of(&host, &json)?;
+        return Ok((Ok(renewed_as_asked(token, &json)), false));
     }
     let error = OAuthError::of(&response);
     let says = |code: &str| error.description.contains(code);
@@ -228,6 +224,14 @@ async fn ask(
         _ => error.into_error(&host),
     };
     Ok((Err(error), is_stale))
+}
+
+/// A token that is renewed after `refresh_in`, if the response has that.
+fn renewed_as_asked(token: Token, json: &SecretJson) -> Token {
+    match json.number("refresh_in").zip(json.number("expires_in")) {
+        Some((renew, end)) => token.renew_ahead(Duration::from_secs(end.saturating_sub(renew))),
+        None => token,
+    }
 }
 
 fn token_url(environment: &Environment) -> Result<String, Error> {

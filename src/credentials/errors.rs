@@ -34,10 +34,17 @@ fn new(code: &str, message: impl Into<String>) -> Error {
         .with_retryable(false)
 }
 
-/// A server's text, shortened for an error.
+/// The end of a text that was shortened.
+const ELLIPSIS: char = '…';
+
+/// A server's text, shortened for an error. A shortened text ends with [`ELLIPSIS`].
 pub(crate) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 300;
-    let short: String = text.trim().chars().take(MAX_CHARS).collect();
+    let mut rest = text.trim().chars();
+    let mut short: String = rest.by_ref().take(MAX_CHARS).collect();
+    if rest.next().is_some() {
+        short.push(ELLIPSIS);
+    }
     escape_controls(&short).to_string()
 }
 
@@ -53,10 +60,11 @@ pub(super) struct Failure {
 impl Failure {
     /// `error` is the source's own, or that of a library that a closure called.
     pub(super) fn new(source: &str, error: &Error, hidden: &[zeroize::Zeroizing<String>]) -> Self {
-        let mut message = error.message().to_owned();
-        for secret in hidden {
-            crate::error::scrub(&mut message, secret);
-        }
+        let message = hidden
+            .iter()
+            .fold(error.message().to_owned(), |message, secret| {
+                without_secret(&message, secret)
+            });
         let retryable = error.is_retryable();
         let code = match error.kind() {
             ErrorKind::Credentials => error.code(),
@@ -82,5 +90,40 @@ impl Failure {
             Some(wait) => error.with_retry_after(wait),
             None => error,
         }
+    }
+}
+
+/// A message without a secret, also where an excerpt ends inside of it.
+fn without_secret(message: &str, secret: &str) -> String {
+    let parts = message.split_inclusive(ELLIPSIS).map(|part| {
+        let mut part = part.to_owned();
+        crate::error::scrub(&mut part, secret);
+        part
+    });
+    parts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn an_excerpt_that_ends_inside_a_secret_shows_nothing_of_it() {
+        let secret = "c4n4rybird-3141592653";
+        let hidden = [Zeroizing::new(secret.to_owned())];
+        for shown in 0..=secret.len() {
+            let text = ["x".repeat(300 - shown), secret.to_owned()].concat();
+            let error = login(format!("{}: run `login`", excerpt(&text)));
+            let message = Failure::new("test", &error, &hidden).error().to_string();
+            assert!(!message.contains("c4n4"), "{shown}: {message}");
+            assert!(message.contains(": run `login`"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_shortened_excerpt_says_so() {
+        assert_eq!(excerpt(&"x".repeat(300)), "x".repeat(300));
+        assert_eq!(excerpt(&"x".repeat(301)), "x".repeat(300) + "…");
     }
 }

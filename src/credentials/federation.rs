@@ -155,9 +155,9 @@ impl Federation {
     }
 
     async fn fetch(&self, io: &Fetcher) -> Result<Token, Error> {
-        let mut last: Option<Zeroizing<String>> = None;
+        let mut subject = self.subject.read(io).await?;
+        let mut is_read_again = false;
         loop {
-            let subject = self.subject.read(io).await?;
             let request = self.request(&subject)?;
             let host = wire::host_of(&request);
             let response = io.send(request).await?;
@@ -169,10 +169,11 @@ impl Federation {
             let message = error.message(&host);
             // The file may have been replaced since it was read.
             let is_file = matches!(self.subject, SubjectToken::File(_));
-            if is_file && matches!(status, 400 | 401) && last.is_none() {
-                last = Some(subject);
-                if *self.subject.read(io).await? != **last.as_ref().unwrap_or(&Zeroizing::default())
-                {
+            if is_file && matches!(status, 400 | 401) && !is_read_again {
+                is_read_again = true;
+                let newer = self.subject.read(io).await?;
+                if *newer != *subject {
+                    subject = newer;
                     continue;
                 }
             }
@@ -211,13 +212,11 @@ impl Federation {
     }
 
     fn token(&self, host: &str, response: &http::Response<Bytes>) -> Result<Token, Error> {
-        if wire::json_of(host, response)?
-            .number("expires_in")
-            .is_none()
-        {
+        let json = wire::json_of(host, response)?;
+        if json.number("expires_in").is_none() {
             return Err(unreachable(format!("{host} answered without `expires_in`")));
         }
-        let token = wire::oauth_token(host, response)?;
+        let token = wire::token_of(host, &json)?;
         Ok(match self.token_beta {
             Some(beta) => token
                 .list_header(BETA, HeaderValue::from_static(beta))

@@ -23,9 +23,17 @@ pub(crate) fn get(url: &str) -> Result<Request<Bytes>, Error> {
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() = url
         .parse()
-        .map_err(|_| config(format!("`{}` is not an address", excerpt(url))))?;
+        .map_err(|_| config(format!("{} is not a URL", shown(url))))?;
     request.headers_mut().insert(ACCEPT, JSON);
     Ok(request)
+}
+
+/// A URL for an error, without a user name, password or query, which may be secrets.
+fn shown(url: &str) -> String {
+    match url.split(['?', '#']).next() {
+        Some(place) if !url.contains('@') => format!("`{}`", excerpt(place)),
+        _ => "an address with an `@`, which is not shown,".to_owned(),
+    }
 }
 
 pub(crate) fn post_form(url: &str, form: Form) -> Result<Request<Bytes>, Error> {
@@ -222,7 +230,11 @@ pub(crate) fn is_transient_oauth(response: &Response<Bytes>) -> bool {
 
 /// The token in a success of a token endpoint.
 pub(crate) fn oauth_token(host: &str, response: &Response<Bytes>) -> Result<Token, Error> {
-    let json = json_of(host, response)?;
+    token_of(host, &json_of(host, response)?)
+}
+
+/// The token in the JSON object of such a success.
+pub(crate) fn token_of(host: &str, json: &SecretJson) -> Result<Token, Error> {
     let token = json
         .text("access_token")
         .ok_or_else(|| unreachable(format!("{host} answered without an `access_token`")))?;
@@ -274,6 +286,21 @@ mod tests {
         }
         assert_eq!((json.number("d"), json.number("e")), (None, None));
         assert!(SecretJson::parse(b"[]").is_none());
+    }
+
+    #[test]
+    fn an_error_about_a_url_shows_neither_password_nor_query() {
+        for url in [
+            "https://user:canary@ho st/",
+            "https://ho st/path?key=canary",
+            "https://ho st/path?key=canary@x",
+            "https://u:can?ary@ho st/#canary",
+        ] {
+            let error = get(url).unwrap_err();
+            assert!(!error.message().contains("can"), "{error}");
+        }
+        let error = get("https://ho st/path").unwrap_err();
+        assert!(error.message().contains("ho st/path"), "{error}");
     }
 
     #[test]

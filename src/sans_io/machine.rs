@@ -402,6 +402,11 @@ impl<O: Operation> Exchange<O> {
 impl<O: Operation> Exchange<O> {
     /// Ensures the token for the attempt before a permit is requested. `Ok(None)` if it is available.
     fn claim_credentials(&mut self) -> Result<Option<Step<O::Event>>, Error> {
+        // A request to another host carries no token, and a refusal of it says nothing about the token.
+        if !self.operation.is_authenticated() {
+            self.credentials.claimed = None;
+            return Ok(None);
+        }
         loop {
             let Some(credentials) = self.target.provider.auth().fetched() else {
                 return Ok(None);

@@ -110,6 +110,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                 ),
                 Step::Supply { supply, deadline } => {
                     self.body = None;
+                    self.exchange.release();
                     Some(Input::Supplied(self.supply(supply, deadline)))
                 }
                 Step::Sleep { until } => {

@@ -174,6 +174,8 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
                     self.handle(read.into(), &mut at_once);
                 }
                 Step::Supply { supply, deadline } => {
+                    self.waiting = WaitState::Idle;
+                    self.exchange.release();
                     self.waiting =
                         WaitState::Supply(SupplyRun::begin(supply), self.timer(deadline));
                 }

@@ -387,6 +387,17 @@ fn an_instance_gives_the_keys_of_its_role() {
     let source = environment(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &off.origin)]).aws_instance();
     let error = signed_by(&source).unwrap_err();
     assert!(error.message().contains("version 1 is not used"), "{error}");
+    // Neither is a request that had no answer.
+    let moved = Fake::start(|_, _| reply(302, "").header("location", "http://127.0.0.1:1/"));
+    for (endpoint, what) in [
+        (&*moved.origin, "a redirect"),
+        ("http://imds.example", "only be asked over https"),
+    ] {
+        let source = environment(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)]).aws();
+        let error = signed_by(&source).unwrap_err();
+        assert_eq!(error.code(), Some("credentials_config"), "{error}");
+        assert!(error.message().contains(what), "{error}");
+    }
     let none = Fake::start(|asked, _| match &*asked.method {
         "PUT" => reply(200, "t"),
         _ => reply(404, ""),

@@ -12,7 +12,8 @@ use unifiedai::{
     ChatRequest, Client, ErrorKind, Secret,
     credentials::{Credentials, Environment, Supply, Token},
     policy::{CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits},
-    provider::{Auth, OpenAiChat, Provider},
+    provider::{Auth, OpenAiChat, Provider, openai_chat},
+    provider_batch::{BatchCall, NewFile},
     sans_io::{Exchange, Input, Step},
     transport::testing::{MockResponse, MockTransport, Recorder},
 };
@@ -192,6 +193,55 @@ fn a_token_that_the_provider_refuses_is_renewed_once() {
     let error = call.error();
     assert_eq!(error.kind(), ErrorKind::Authentication);
     assert_eq!(error.attempts().len(), 2);
+}
+
+#[test]
+fn what_another_host_says_is_not_about_the_token() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let source = Credentials::from_fn("test", move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(Token::bearer(Secret::new("one")?).expires_in(seconds(3600)))
+    });
+    let provider = OpenAiChat::builder()
+        .profile(openai_chat::profiles::TOGETHER)
+        .auth(Auth::Bearer(source.into()))
+        .build()
+        .unwrap();
+    let file = NewFile::new("r.jsonl", "application/jsonl", "{}\n").purpose("batch");
+    let mut upload = Exchange::batch_call(
+        Arc::new(provider),
+        BatchCall::UploadFile(file),
+        Arc::new(once()),
+        start(1),
+    )
+    .unwrap();
+    let now = manual_time(0);
+    let Step::Send { request, .. } = upload.poll(now) else {
+        panic!("the upload does not begin");
+    };
+    assert_eq!(request.headers()[AUTHORIZATION], "Bearer one");
+    let place = ("location", "https://bucket.test/x?signature=s");
+    let id = ("x-together-file-id", "file-1");
+    upload.handle(Input::Headers(head(302, &[place, id])), now);
+    upload.handle(Input::BodyEnd, now);
+    // Old enough that a refusal by the provider would renew the token.
+    let now = manual_time(61);
+    let Step::Send { request, .. } = upload.poll(now) else {
+        panic!("the file is not sent");
+    };
+    assert_eq!(request.uri().host(), Some("bucket.test"));
+    assert!(request.headers().get(AUTHORIZATION).is_none());
+    upload.handle(Input::Headers(head(401, &[JSON])), now);
+    upload.handle(Input::BodyEnd, now);
+    assert!(matches!(upload.poll(now), Step::Done));
+    let error = upload.into_result().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+    assert_eq!(
+        count.load(Ordering::Relaxed),
+        1,
+        "the token was fetched again"
+    );
 }
 
 #[test]

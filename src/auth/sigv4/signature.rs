@@ -6,11 +6,7 @@ use super::{
     hex,
     timestamp::Timestamp,
 };
-use crate::{
-    Error, ErrorKind,
-    auth::Secret,
-    codec::percent::{SEGMENT, encode_into},
-};
+use crate::{Error, ErrorKind, auth::Secret, credentials::form::encoded};
 use hmac::{Hmac, Mac};
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
@@ -73,11 +69,6 @@ pub(super) fn presign(
 ) -> Result<String, Error> {
     let time = Timestamp::new(wall)?;
     let scope = scope(&time, region, service);
-    let encoded = |text: &str| {
-        let mut out = Vec::new();
-        encode_into(text.as_bytes(), SEGMENT, &mut out);
-        String::from_utf8(out).unwrap_or_default()
-    };
     let credential = [credentials.access_key.expose(), "/", &scope].concat();
     let mut query = format!(
         "{query}&X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={}&X-Amz-Date={}&X-Amz-Expires={}&X-Amz-SignedHeaders=host",

@@ -1,12 +1,14 @@
 //! AWS settings from the environment and from the configuration files of AWS tools.
 
-use super::{Lookup, allows_insecure_http, first, invalid_variable, variable};
+use super::{
+    Lookup, ReadFile, allows_insecure_http, environment, first, invalid_variable, read_file,
+    variable, with_url,
+};
 use crate::{
     Error, ErrorKind,
-    credentials::{Environment, aws::AwsSettings},
+    credentials::aws::AwsSettings,
     provider::{AwsCredentials, Bedrock, ProviderBuilder},
 };
-use std::path::PathBuf;
 
 impl Bedrock {
     /// Creates Bedrock with the settings of other AWS tools.
@@ -41,19 +43,17 @@ impl ProviderBuilder<Bedrock> {
     /// `invalid_request` that names the missing or wrong setting. Without credentials its code is `missing_key`.
     #[expect(clippy::disallowed_methods, reason = "what `from_env` reads")]
     pub fn read_env(self) -> Result<Self, Error> {
-        configure(self, &variable, &|path| std::fs::read_to_string(path).ok())
+        configure(self, &variable, &read_file)
     }
 }
-
-type Read<'a> = &'a dyn Fn(&PathBuf) -> Option<String>;
 
 fn configure(
     mut builder: ProviderBuilder<Bedrock>,
     variable: Lookup<'_>,
-    read: Read<'_>,
+    read: ReadFile<'_>,
 ) -> Result<ProviderBuilder<Bedrock>, Error> {
-    let environment = Environment::new(|name| variable(name).ok().flatten());
-    let settings = AwsSettings::read(&environment, |path| read(&PathBuf::from(path)))
+    let environment = environment(variable);
+    let settings = AwsSettings::read(&environment, read)
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.message()))?;
     let is_elsewhere = builder.has_base_url();
     let mut is_fetched = false;
@@ -113,14 +113,19 @@ fn configure_endpoint(
     if builder.has_base_url() || flag(variable, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")? {
         return Ok(builder);
     }
-    if let Some(url) = variable("AWS_ENDPOINT_URL")? {
-        builder = builder.base_url(url);
+    const RUNTIME: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
+    const CONTROL: &str = "AWS_ENDPOINT_URL_BEDROCK";
+    const ALL: &str = "AWS_ENDPOINT_URL";
+    if let Some(url) = variable(RUNTIME)? {
+        builder = with_url(builder, RUNTIME, &url, ProviderBuilder::endpoint_url)?;
     }
-    if let Some(url) = variable("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")? {
-        builder = builder.endpoint_url(url);
+    if let Some(url) = variable(CONTROL)? {
+        let set = ProviderBuilder::control_plane_endpoint_url;
+        builder = with_url(builder, CONTROL, &url, set)?;
     }
-    if let Some(url) = variable("AWS_ENDPOINT_URL_BEDROCK")? {
-        builder = builder.control_plane_endpoint_url(url);
+    // The last one, because it is unused if both others are set.
+    if let Some(url) = variable(ALL)? {
+        builder = with_url(builder, ALL, &url, ProviderBuilder::base_url)?;
     }
     Ok(builder)
 }
@@ -197,11 +202,11 @@ region = us-east-1
                 .map(|(_, value)| (*value).to_owned())
                 .or_else(|| (name == "HOME").then(|| "/home/me".to_owned())))
         };
-        let read = |path: &PathBuf| match path.to_str() {
-            Some("/home/me/.aws/credentials" | "/other/credentials") if files => {
+        let read = |path: &str| match path {
+            "/home/me/.aws/credentials" | "/other/credentials" if files => {
                 Some(CREDENTIALS.to_owned())
             }
-            Some("/home/me/.aws/config") if files => Some(CONFIG.to_owned()),
+            "/home/me/.aws/config" if files => Some(CONFIG.to_owned()),
             _ => None,
         };
         let builder = crate::client::env::at(Bedrock::builder(), base_url);
@@ -287,6 +292,34 @@ region = us-east-1
         );
         let given = configured(&base, false, Some("http://127.0.0.1:1")).unwrap();
         assert_eq!(url(&given), "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn an_invalid_endpoint_is_refused_with_its_variable() {
+        const NAMES: [&str; 3] = [
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+            "AWS_ENDPOINT_URL_BEDROCK",
+        ];
+        let key = ("AWS_BEARER_TOKEN_BEDROCK", "k");
+        let region = ("AWS_REGION", "us-east-1");
+        for name in NAMES {
+            for url in ["nowhere", "ftp://x", "http://other.example"] {
+                let error = configured(&[key, region, (name, url)], false, None).unwrap_err();
+                assert!(error.message().contains(&format!("{name}:")), "{error}");
+            }
+            // The region is missing, whatever the URL is.
+            let error = configured(&[key, (name, "nowhere")], false, None).unwrap_err();
+            assert!(error.message().contains("needs a region"), "{error}");
+        }
+        let mut unused = vec![key, region, (NAMES[0], "nowhere")];
+        unused.extend(
+            NAMES
+                .iter()
+                .skip(1)
+                .map(|name| (*name, "https://vpc.example")),
+        );
+        assert!(configured(&unused, false, None).is_ok());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Providers behind Google Cloud and Azure: where they are, and as whom they are called.
 
 use super::{
-    Lookup, ReadFile, at, first, invalid_variable,
+    Lookup, ReadFile, at, environment, first, invalid_variable,
     providers::{bearer, url},
     read,
 };
@@ -134,10 +134,6 @@ pub(super) fn azure_identity<P: BuildProvider>(
     let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
     let credentials = environment.azure(Environment::azure_scope(host));
     Ok(builder.auth(Auth::Bearer(credentials.into())))
-}
-
-pub(super) fn environment(variable: Lookup<'_>) -> Environment {
-    Environment::new(|name| variable(name).ok().flatten())
 }
 
 fn vertex<P: BuildProvider>(

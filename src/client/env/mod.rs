@@ -121,22 +121,26 @@ fn read<P: BuildProvider>(
     }
     for UrlVariable { name, url } in urls {
         if let Some(value) = variable(name)? {
-            return with_url(builder, name, &url(&value));
+            return with_url(builder, name, &url(&value), ProviderBuilder::base_url);
         }
     }
     Ok(builder)
 }
 
-/// Sets the URL of a variable. It is checked here, so that an error names the variable.
-fn with_url<P: BuildProvider>(
+/// Sets the URL of a variable. It is checked here, so that an error names the variable. An error that a valid URL
+/// would cause too is left to [`ProviderBuilder::build`].
+fn with_url<'u, P: BuildProvider>(
     builder: ProviderBuilder<P>,
     name: &str,
-    url: &str,
+    url: &'u str,
+    set: impl Fn(ProviderBuilder<P>, &'u str) -> ProviderBuilder<P>,
 ) -> Result<ProviderBuilder<P>, Error> {
-    let builder = builder.base_url(url);
-    match builder.clone().build() {
-        Ok(_) => Ok(builder),
-        Err(error) => Err(invalid_variable(&error, name)),
+    let changed = set(builder.clone(), url);
+    match changed.clone().build() {
+        Err(error) if set(builder, "https://valid.example").build().is_ok() => {
+            Err(invalid_variable(&error, name))
+        }
+        _ => Ok(changed),
     }
 }
 
@@ -180,8 +184,12 @@ impl Environment {
     /// Returns this process's variables as they are now. A variable that is not valid UTF-8 counts as unset.
     #[must_use]
     pub fn from_process() -> Self {
-        Environment::new(|name| variable(name).ok().flatten())
+        environment(&variable)
     }
+}
+
+fn environment(variable: Lookup<'_>) -> Environment {
+    Environment::new(|name| variable(name).ok().flatten())
 }
 
 /// Whether the environment allows keys over `http://` to other machines.

@@ -2,10 +2,8 @@
 
 use super::{
     Lookup, ReadFile, UrlVariable,
-    clouds::{
-        anthropic_on_azure, anthropic_on_vertex, azure_identity, environment, gemini_on_vertex,
-    },
-    invalid_variable, read, read_file, variable, with_path_of,
+    clouds::{anthropic_on_azure, anthropic_on_vertex, azure_identity, gemini_on_vertex},
+    environment, invalid_variable, read, read_file, variable, with_path_of,
 };
 use crate::{
     Error, ErrorKind, Secret,

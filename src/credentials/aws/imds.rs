@@ -106,11 +106,13 @@ async fn session(io: &Fetcher, base: &str) -> Result<String, Error> {
     let mut request = wire::get(&[base, "/latest/api/token"].concat())?;
     *request.method_mut() = Method::PUT;
     wire::text_header(&mut request, TTL, "21600");
-    let answer = io.send_with(request, sending()).await.map_err(|error| {
-        unreachable(format!(
+    let answer = io.send_with(request, sending()).await;
+    let answer = answer.map_err(|error| match error.code() {
+        Some("credentials_unreachable") => unreachable(format!(
             "{} (in a container on EC2 the instance's HttpPutResponseHopLimit must be 2 or more)",
             error.message()
-        ))
+        )),
+        _ => error,
     })?;
     match answer.status().as_u16() {
         403..=405 => Err(config(format!(

@@ -286,8 +286,10 @@ impl AwsSettings {
 
     /// Whether the environment or the files name a source of keys.
     pub(crate) fn source(&self) -> Result<bool, Error> {
+        if self.is_named {
+            return Ok(true);
+        }
         match profile::Plan::of(&self.profiles, &self.profile) {
-            _ if self.is_named => Ok(true),
             Ok(_) => Ok(true),
             Err(error) if error.code() == Some("credentials_missing") => Ok(false),
             Err(error) => Err(Error::new(ErrorKind::InvalidRequest, error.message())),

@@ -67,10 +67,8 @@ pub(super) fn read(
 ) -> Result<Profiles, Error> {
     let mut profiles = Profiles::default();
     for (path, kind) in paths(environment).into_iter().zip(KINDS) {
-        if let Some((path, text)) = path
-            .and_then(|path| Some((file(&path)?, path)))
-            .map(|(text, path)| (path, text))
-        {
+        let Some(path) = path else { continue };
+        if let Some(text) = file(&path) {
             profiles.add(&text, kind, &path)?;
         }
     }

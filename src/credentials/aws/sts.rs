@@ -45,15 +45,13 @@ pub(super) async fn web_identity(
         let request = wire::post_form(&endpoint.url, role.rest(form))?;
         let host = wire::host_of(&request);
         let response = io.send_with(request, sending()).await?;
-        let error = match keys(&host, &response) {
-            Ok(token) => return Ok(token),
-            Err(error) => error,
-        };
+        if response.status().is_success() {
+            return keys(&host, &response);
+        }
+        let error = StsError::of(&response);
         // The file may have been replaced since it was read.
-        if StsError::of(&response).code != "ExpiredTokenException"
-            || std::mem::replace(&mut is_second, true)
-        {
-            return Err(error);
+        if error.code != "ExpiredTokenException" || std::mem::replace(&mut is_second, true) {
+            return Err(error.into_error(&host, response.status().as_u16()));
         }
     }
 }
@@ -76,7 +74,10 @@ pub(super) async fn assume_role(
     );
     let host = wire::host_of(&unsigned);
     let response = send_signed(io, &signer, unsigned).await?;
-    keys(&host, &response)
+    match response.status().is_success() {
+        true => keys(&host, &response),
+        false => Err(StsError::of(&response).into_error(&host, response.status().as_u16())),
+    }
 }
 
 /// Signs and sends a request; again with the server's time if the signature was refused and the local clock is wrong.
@@ -144,10 +145,8 @@ impl Role {
     }
 }
 
+/// The keys in a success.
 fn keys(host: &str, response: &Response<Bytes>) -> Result<Token, Error> {
-    if !response.status().is_success() {
-        return Err(StsError::of(response).into_error(host, response.status().as_u16()));
-    }
     let incomplete = || unreachable(format!("{host} answered without keys"));
     let xml = std::str::from_utf8(response.body()).map_err(|_| incomplete())?;
     let xml = zeroize::Zeroizing::new(

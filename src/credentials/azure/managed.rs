@@ -1,6 +1,6 @@
 //! Managed identities of machines and services. Environment variables identify the kind.
 
-use super::{CLIENT, resource, since_1970};
+use super::{CLIENT, renewed_as_asked, resource, since_1970};
 use crate::{
     Error,
     credentials::{
@@ -155,12 +155,7 @@ fn token(host: &str, response: &Response<Bytes>) -> Result<Token, Error> {
         // Old versions of Azure ML write the date in the American format; the usual 15 minutes are safe.
         (None, None) => token,
     };
-    Ok(
-        match json.number("refresh_in").zip(json.number("expires_in")) {
-            Some((renew, end)) => token.renew_ahead(Duration::from_secs(end.saturating_sub(renew))),
-            None => token,
-        },
-    )
+    Ok(renewed_as_asked(token, &json))
 }
 
 fn error(host: &str, response: &Response<Bytes>) -> Error {

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use std::{
     collections::VecDeque,
+    fmt,
     future::{Future, ready},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -28,13 +29,12 @@ use unifiedai_transport::{
 /// assert_eq!(script.requests().len(), 2);
 /// # Ok::<(), unifiedai::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MockTransport {
     state: Arc<Mutex<State>>,
     clock: Clock,
 }
 
-#[derive(Debug)]
 struct State {
     responses: VecDeque<MockResponse>,
     requests: Vec<Request<Bytes>>,
@@ -79,7 +79,6 @@ enum Waited {
 }
 
 /// A step of a body.
-#[derive(Debug)]
 enum BodyStep {
     Chunk(Bytes),
     /// `None` for ever.
@@ -87,7 +86,6 @@ enum BodyStep {
 }
 
 /// The response to one request.
-#[derive(Debug)]
 pub struct MockResponse {
     /// Before the headers; `None` inside for ever.
     wait: Option<Option<Duration>>,
@@ -97,7 +95,6 @@ pub struct MockResponse {
 }
 
 /// The body of a response of a [`MockTransport`].
-#[derive(Debug)]
 pub struct MockBody {
     steps: VecDeque<BodyStep>,
     end: Option<TransportError>,
@@ -388,6 +385,36 @@ impl AsyncResponseBody for MockBody {
     }
 }
 
+// `Debug` shows no headers and bodies: they may be prompts, keys and tokens.
+
+impl fmt::Debug for MockTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("MockTransport")
+            .field("requests", &state.requests.len())
+            .field("responses_left", &state.responses.len())
+            .field("elapsed", &self.elapsed())
+            .finish()
+    }
+}
+
+impl fmt::Debug for MockResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.headers.as_ref().map(Response::status);
+        f.debug_struct("MockResponse")
+            .field("status", &status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for MockBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockBody")
+            .field("steps_left", &self.steps.len())
+            .finish_non_exhaustive()
+    }
+}
+
 fn sse_event(name: &str, data: &str) -> String {
     let mut event = String::new();
     if !name.is_empty() {
@@ -419,4 +446,23 @@ pub(super) fn wall(now: Time) -> SystemTime {
     SystemTime::UNIX_EPOCH
         .checked_add(since)
         .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_neither_requests_nor_responses() {
+        let responses = || MockResponse::json(200, "canary").header("x-canary", "canary");
+        let mock = MockTransport::new([responses(), responses()]);
+        let request = Request::post("https://host.example/canary")
+            .body(Bytes::from("canary"))
+            .unwrap();
+        let response = Transport::send(&mock, request, AttemptDeadlines::NONE).unwrap();
+        let shown = format!("{mock:?} {:?} {:?}", response.body(), responses());
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(shown.contains("requests: 1, responses_left: 1"), "{shown}");
+        assert!(shown.contains("status: Ok(200)"), "{shown}");
+    }
 }
