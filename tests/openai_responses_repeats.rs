@@ -741,10 +741,10 @@ fn silent(
     for damage in [Damage::Double, Damage::Drop, Damage::Alter] {
         for (what, body) in damaged(body, damage, most) {
             runs += 1;
-            if let Ok(response) = run(body)
-                && said(&response) != said(&right)
-                && response.warnings.len() == right.warnings.len()
-            {
+            let is_wrong = run(body).is_ok_and(|response| {
+                said(&response) != said(&right) && response.warnings.len() == right.warnings.len()
+            });
+            if is_wrong {
                 wrong.push(what);
             }
         }

@@ -4,7 +4,7 @@ use super::{TimeoutKind, escape_controls, text};
 use crate::{ErrorKind, UnifiedChatResponse, chat::Attempt};
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use unifiedai_transport::TransportError;
 
 /// Why a call failed, with everything that the provider reported.
@@ -44,7 +44,8 @@ struct Inner {
     retryable: Option<bool>,
     timeout: Option<TimeoutKind>,
     body: Bytes,
-    partial: Option<Box<UnifiedChatResponse>>,
+    /// Shared, so that a clone does not copy what was received.
+    partial: Option<Arc<UnifiedChatResponse>>,
     attempts: Vec<Attempt>,
     transport: Option<TransportError>,
 }
@@ -233,7 +234,7 @@ impl Error {
     }
 
     pub(crate) fn with_partial(mut self, partial: Option<UnifiedChatResponse>) -> Self {
-        self.0.partial = partial.map(Box::new);
+        self.0.partial = partial.map(Arc::new);
         self
     }
 
@@ -358,5 +359,14 @@ mod tests {
         let every_field = format!("{error:#?}");
         assert!(every_field.contains("kind: RateLimit"), "{every_field}");
         assert!(every_field.contains("attempts: []"), "{every_field}");
+    }
+
+    #[test]
+    fn a_clone_shares_the_partial_response() {
+        let error = Error::new(ErrorKind::Truncated, "cut")
+            .with_partial(Some(UnifiedChatResponse::default()));
+        let clone = error.clone();
+        let (one, other) = (error.partial().unwrap(), clone.partial().unwrap());
+        assert!(std::ptr::eq(one, other));
     }
 }

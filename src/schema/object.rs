@@ -181,10 +181,11 @@ fn require_all(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
         all.push(Node::text(name));
     }
     node.set("required", Node::List(all));
-    if let Node::Object(members) = node
-        && let Some((_, Node::Object(properties))) =
-            members.iter_mut().find(|(name, _)| name == "properties")
-    {
+    let Node::Object(members) = node else {
+        return;
+    };
+    let properties = members.iter_mut().find(|(name, _)| name == "properties");
+    if let Some((_, Node::Object(properties))) = properties {
         for (_, property) in properties
             .iter_mut()
             .filter(|(name, _)| missing.contains(name))

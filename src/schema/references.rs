@@ -199,9 +199,10 @@ impl Resolver<'_, '_, '_> {
 
     /// Removes keywords next to a reference.
     fn bare(&mut self, node: &mut Node, path: &str) {
-        if node.has("$ref")
-            && let Node::Object(members) = node
-        {
+        if !node.has("$ref") {
+            return;
+        }
+        if let Node::Object(members) = node {
             for (name, _) in members.iter() {
                 let at = join(path, name);
                 if ANNOTATIONS.contains(&name.as_str()) {

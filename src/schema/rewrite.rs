@@ -20,9 +20,8 @@ pub(super) const ANNOTATIONS: &[&str] = &[
 
 pub(super) fn keywords(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
     constants(node, path, walk);
-    if let Some(value) = node.get("const").cloned()
-        && !walk.dialect.constants
-    {
+    let constant = node.get("const").filter(|_| !walk.dialect.constants);
+    if let Some(value) = constant.cloned() {
         walk.record_loss(
             &join(path, "const"),
             "`const` became an `enum` of one value",
@@ -129,9 +128,8 @@ fn constants(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
             *value = Node::List(values.clone());
         }
     }
-    if let Some(first) = values.first()
-        && values.iter().all(|value| kind(value) == kind(first))
-    {
+    let has_type_of = |first: &&Node| values.iter().all(|value| kind(value) == kind(first));
+    if let Some(first) = values.first().filter(has_type_of) {
         add_type(node, first);
     }
     if !told.is_empty() {
@@ -267,11 +265,9 @@ fn bounds(node: &mut Node, path: &str, walk: &mut Walk<'_>) {
             );
         }
     }
-    if let (Some(most), Some(least)) = (
-        walk.dialect.max_min_items,
-        node.get("minItems").and_then(Node::number),
-    ) && least > most
-    {
+    let least = node.get("minItems").and_then(Node::number);
+    let exceeded = |most: &_| least.is_some_and(|least| least > *most);
+    if let Some(most) = walk.dialect.max_min_items.filter(exceeded) {
         walk.alter(
             &join(path, "minItems"),
             format!("`minItems` was lowered to the server's maximum, {most}"),

@@ -26,9 +26,7 @@ pub(super) fn message(json: &Json) -> Read<Message> {
     };
     let reasoning: Option<String> = object.take_as("reasoning")?;
     let other: Option<String> = object.take_as("reasoning_content")?;
-    if let (Some(one), Some(other)) = (&reasoning, &other)
-        && one != other
-    {
+    if reasoning.is_some() && other.is_some() && reasoning != other {
         let failure = Failure::new("differs from `reasoning`: a message can have only one of them");
         return Err(failure.in_member("reasoning_content"));
     }

@@ -1,5 +1,6 @@
 //! The response builder: turns what a decoder reads into events and a response.
 
+mod complete_tool_calls;
 mod finish_and_limits;
 #[cfg(test)]
 mod test_util;

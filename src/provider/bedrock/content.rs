@@ -1,7 +1,7 @@
 //! Content blocks that only Bedrock has, and media in its formats.
 
 use super::BLOCK_PROVIDER;
-use crate::{ContentPart, Error, ErrorKind, Json, Media, Tool};
+use crate::{ContentPart, Error, ErrorKind, Json, Media, Tool, provider::kit::request::data_url};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeSet};
@@ -307,7 +307,7 @@ pub(super) fn read_media(kind: Kind, media: &Media) -> Result<(&'static str, Sou
             };
             Ok((format, Source::S3Location { uri: url }))
         }
-        Media::Url { url, .. } if url.starts_with("data:") => data_url(kind, url),
+        Media::Url { url, .. } if url.starts_with("data:") => from_data_url(kind, url),
         Media::Url { .. } => Err(refuse(format!(
             "Bedrock does not fetch web URLs: pass the bytes of the {}, or an S3 URL",
             kind.name()
@@ -319,11 +319,8 @@ pub(super) fn read_media(kind: Kind, media: &Media) -> Result<(&'static str, Sou
     }
 }
 
-fn data_url(kind: Kind, url: &str) -> Result<(&'static str, Source<'_>), Error> {
-    let parts = url
-        .strip_prefix("data:")
-        .and_then(|rest| rest.split_once(','))
-        .and_then(|(kind, data)| Some((kind.strip_suffix(";base64")?, data)))
+fn from_data_url(kind: Kind, url: &str) -> Result<(&'static str, Source<'_>), Error> {
+    let parts = data_url(url)
         .filter(|(_, data)| STANDARD.decode(data).is_ok_and(|bytes| !bytes.is_empty()));
     let Some((mime_type, data)) = parts else {
         return Err(refuse(format!(

@@ -1,12 +1,12 @@
 //! Decodes responses into the response builder.
 
 use super::{
-    errors,
-    types::{
-        Block, BlockEvent, CHOICE, ConverseBody, Image, ToolResultStart, ToolUse, block_number,
-        citation, complete_block, emit_metadata, end, missing_response, provider_block, unified,
-        usage,
+    decode_fields::{
+        CHOICE, block_number, citation, complete_block, emit_metadata, end, missing_response,
+        provider_block, unified, usage,
     },
+    errors,
+    types::{Block, BlockEvent, ConverseBody, Image, ToolResultStart, ToolUse},
 };
 use crate::{
     Error, ErrorKind, Json,

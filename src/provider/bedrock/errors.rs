@@ -80,7 +80,7 @@ pub(super) fn from_frame(frame: Frame<'_>) -> Error {
             .with_retryable(false),
         _ => error,
     };
-    refine(error, &parsed).with_body(Bytes::copy_from_slice(frame.data.as_bytes()))
+    refine(error, &parsed).with_body(errors::beginning(frame.data.as_bytes()))
 }
 
 /// The error in a body with status 200, if there is one.
@@ -285,6 +285,13 @@ mod tests {
                 assert_eq!(error.message(), "m");
             }
         }
+    }
+
+    #[test]
+    fn an_error_keeps_only_the_beginning_of_a_large_event() {
+        let data = "x".repeat(100 << 10);
+        let error = from_frame(Frame::exception("InternalServerException", &data));
+        assert_eq!(error.body().len(), 64 << 10);
     }
 
     #[test]

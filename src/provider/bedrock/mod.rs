@@ -6,6 +6,7 @@
 
 mod content;
 mod decode;
+mod decode_fields;
 mod encode;
 pub(crate) mod endpoint;
 mod errors;

@@ -5,7 +5,7 @@ use crate::{
     Role, Tool, ToolCall, ToolChoice, ToolResult,
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
-    provider::kit::request::{FunctionTool, HistorySupport, UnsupportedParams},
+    provider::kit::request::{FunctionTool, HistorySupport, UnsupportedParams, to_data_url},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
@@ -389,9 +389,7 @@ fn document<'a>(
 fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Error> {
     match media {
         Media::Url { url, .. } => Ok(url.clone()),
-        Media::Inline { mime_type, data } => {
-            Ok(["data:", mime_type, ";base64,", &Media::base64(data)].concat())
-        }
+        Media::Inline { mime_type, data } => Ok(to_data_url(mime_type, data)),
         Media::File { .. } => Err(omissions.cannot_send("an uploaded image")),
     }
 }

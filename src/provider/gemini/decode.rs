@@ -164,11 +164,7 @@ fn blocked(reason: &str, words: Option<&str>, data: &str) -> Error {
     Error::new(ErrorKind::ContentFiltered, message)
         .with_code(reason)
         .with_status(200)
-        .with_body(Bytes::copy_from_slice(
-            data.as_bytes()
-                .get(..data.len().min(64 << 10))
-                .unwrap_or_default(),
-        ))
+        .with_body(errors::beginning(data.as_bytes()))
 }
 
 fn protocol(what: &str) -> Error {

@@ -2,7 +2,8 @@
 
 use super::{
     BLOCK_PROVIDER, Gemini, Hosting,
-    contents::{Conversation, EncodedPart, Generation, Translator},
+    contents::{Conversation, Generation, Translator},
+    encoded_part::EncodedPart,
 };
 use crate::{
     ChatRequest, Error, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,

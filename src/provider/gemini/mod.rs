@@ -8,6 +8,7 @@ mod batches;
 mod contents;
 mod decode;
 mod encode;
+mod encoded_part;
 mod models;
 mod partial_args;
 mod types;

@@ -46,9 +46,17 @@ pub fn from_event(name: &str, data: &[u8]) -> Error {
     } else {
         error
     };
-    error.with_body(Bytes::copy_from_slice(
-        data.get(..data.len().min(64 << 10)).unwrap_or_default(),
-    ))
+    error.with_body(beginning(data))
+}
+
+/// The error with this JSON value, which a response with status 200 has in its field `error`.
+pub(crate) fn from_value(value: &str) -> Error {
+    from_event("", ["{\"error\":", value, "}"].concat().as_bytes())
+}
+
+/// The part of a stream's event, or of a response with status 200, that its error keeps: 64 KiB.
+pub(crate) fn beginning(data: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(data.get(..data.len().min(64 << 10)).unwrap_or_default())
 }
 
 /// The error that a body describes.

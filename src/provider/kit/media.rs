@@ -1,5 +1,6 @@
 //! Size limits of media: media that a server would refuse are refused before they are sent.
 
+use super::request::data_url;
 use crate::{ContentPart, Error, ErrorKind, Media, Message};
 
 /// A server's size limit for a single image, audio, video or document.
@@ -89,8 +90,7 @@ impl MediaLimit {
                 (mime_type.as_str(), encoded, data.len())
             }
             Media::Url { url, .. } => {
-                let (head, text) = url.strip_prefix("data:")?.split_once(',')?;
-                let mime_type = head.strip_suffix(";base64")?;
+                let (mime_type, text) = data_url(url)?;
                 let padding = text.bytes().rev().take_while(|b| *b == b'=').count();
                 let digits = text.len().saturating_sub(padding);
                 (mime_type, text.len(), digits.saturating_mul(3) / 4)
@@ -221,5 +221,15 @@ mod tests {
         let large = refusal(document("text/csv", 6)).unwrap();
         assert!(large.contains("(document) has 6 bytes: "), "{large}");
         assert_eq!(refusal(document("application/pdf", 6)), None);
+        let in_url = |mime_type: &str| {
+            let url = format!("data:{mime_type};base64,AQEBAQEB");
+            refusal(ContentPart::Document {
+                media: Media::url(url),
+                name: None,
+            })
+        };
+        assert!(in_url("text/csv;charset=utf-8").is_some());
+        assert_eq!(in_url("application/pdf"), None);
+        assert_eq!(in_url("application/pdf;name=a.pdf"), None);
     }
 }

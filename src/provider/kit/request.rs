@@ -1,6 +1,7 @@
 //! Request encoding: parameters that an API lacks, and content that most APIs share.
 
-use crate::{ContentPart, Error, ErrorKind, Json, Message, Tool, ToolCall, chat::Warning};
+use crate::{ContentPart, Error, ErrorKind, Json, Media, Message, Tool, ToolCall, chat::Warning};
+use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
@@ -273,13 +274,27 @@ impl Serialize for FunctionTool<'_> {
     }
 }
 
-// `data:` URLs, which only some APIs accept.
+// `data:` URLs, which only some APIs accept, and formats of audio.
 
 /// The MIME type and the base64 text of a `data:` URL.
 pub(crate) fn data_url(url: &str) -> Option<(&str, &str)> {
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
     let mime_type = head.strip_suffix(";base64")?;
     Some((mime_type.split(';').next().unwrap_or(mime_type), data))
+}
+
+/// Inline media as a `data:` URL.
+pub(crate) fn to_data_url(mime_type: &str, data: &Bytes) -> String {
+    ["data:", mime_type, ";base64,", &Media::base64(data)].concat()
+}
+
+/// The `format` of audio in OpenAI's APIs.
+pub(crate) fn audio_format(mime_type: &str) -> &str {
+    match mime_type {
+        "audio/mpeg" => "mp3",
+        "audio/x-wav" | "audio/wave" => "wav",
+        other => other.strip_prefix("audio/").unwrap_or(other),
+    }
 }
 
 #[cfg(test)]

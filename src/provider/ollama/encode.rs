@@ -7,7 +7,7 @@ use crate::{
     json::ObjectWriter,
     provider::kit::{
         json_object::JsonObject,
-        request::{FunctionTool, HistorySupport, UnsupportedParams},
+        request::{FunctionTool, HistorySupport, UnsupportedParams, data_url},
     },
 };
 use serde::{Serialize, Serializer};
@@ -340,9 +340,9 @@ fn tool_result<'a>(
 fn image(media: &Media, omissions: &UnsupportedParams<'_>) -> Result<String, Error> {
     match media {
         Media::Inline { data, .. } => Ok(Media::base64(data)),
-        Media::Url { url, .. } => match url.split_once(";base64,") {
-            Some((head, data)) if head.starts_with("data:") => Ok(data.to_owned()),
-            _ => Err(omissions.cannot_send("an image by its URL")),
+        Media::Url { url, .. } => match data_url(url) {
+            Some((_, data)) => Ok(data.to_owned()),
+            None => Err(omissions.cannot_send("an image by its URL")),
         },
         Media::File { .. } => Err(omissions.cannot_send("an uploaded image")),
     }

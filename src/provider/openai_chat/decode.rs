@@ -180,7 +180,7 @@ impl OpenAiChatDecoder {
     ) -> Result<(), Error> {
         out.choice(index)?;
         if let Some(text) = choice.error.text() {
-            return Err(wrapped(text));
+            return Err(errors::from_value(text));
         }
         match index {
             0 => self.extras("", &choice.others, out)?,
@@ -434,7 +434,7 @@ pub(super) fn embedded_error(completion: &Completion<'_>, data: &str) -> Option<
     }
     let groq = completion.x_groq.0.as_ref();
     if let Some(text) = groq.and_then(|groq| groq.error.text()) {
-        return Some(wrapped(text));
+        return Some(errors::from_value(text));
     }
     let flat = completion.choices.is_none()
         && completion.id.0.is_none()
@@ -445,11 +445,6 @@ pub(super) fn embedded_error(completion: &Completion<'_>, data: &str) -> Option<
         return Some(errors::from_event("", data.as_bytes()));
     }
     None
-}
-
-/// The error with the value `text`.
-pub(super) fn wrapped(text: &str) -> Error {
-    errors::from_event("", ["{\"error\":", text, "}"].concat().as_bytes())
 }
 
 /// Whether a finish reason means that the provider failed.

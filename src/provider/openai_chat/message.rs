@@ -13,7 +13,7 @@ use crate::{
         gemini::Generation,
         kit::{
             json_object::JsonObject,
-            request::{HistorySupport, UnsupportedParams},
+            request::{HistorySupport, UnsupportedParams, audio_format, to_data_url},
         },
     },
 };
@@ -338,7 +338,7 @@ impl<'a> EncodedPart<'a> {
                 return Ok(match media {
                     Media::Url { url, .. } => EncodedPart::ImageUrl(url.clone(), detail),
                     Media::Inline { mime_type, data } => {
-                        EncodedPart::ImageUrl(data_url(mime_type, data), detail)
+                        EncodedPart::ImageUrl(to_data_url(mime_type, data), detail)
                     }
                     Media::File { id } => EncodedPart::FileId(id),
                 });
@@ -353,7 +353,7 @@ impl<'a> EncodedPart<'a> {
             }
             ContentPart::Document { media, name } => match media {
                 Media::Inline { mime_type, data } => {
-                    let data = data_url(mime_type, data);
+                    let data = to_data_url(mime_type, data);
                     return Ok(EncodedPart::FileData(data, name.as_deref()));
                 }
                 Media::File { id } => return Ok(EncodedPart::FileId(id)),
@@ -381,18 +381,6 @@ impl EncodedPart<'_> {
             EncodedPart::Text(_) | EncodedPart::Thinking(_) | EncodedPart::Raw(_) => false,
         }
     }
-}
-
-fn audio_format(mime_type: &str) -> &str {
-    match mime_type {
-        "audio/mpeg" | "audio/mp3" => "mp3",
-        "audio/wav" | "audio/x-wav" | "audio/wave" => "wav",
-        other => other.strip_prefix("audio/").unwrap_or(other),
-    }
-}
-
-fn data_url(mime_type: &str, data: &bytes::Bytes) -> String {
-    ["data:", mime_type, ";base64,", &Media::base64(data)].concat()
 }
 
 impl Serialize for EncodedPart<'_> {

@@ -26,7 +26,6 @@ use super::{
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model,
     chat::Param,
-    codec::percent::encode_segment,
     error::ErrorBody,
     provider::{AuthStyle, BatchProfile, IdFormat},
     schema::{self, Dialects},
@@ -269,15 +268,7 @@ impl Provider for OpenAiChat {
         if !self.profile.models {
             return Err(super::unsupported(self.name(), "describe one model"));
         }
-        // Many ids contain a slash, which is also in the path of their request (`org/name`).
-        let path: Option<Vec<String>> = id.split('/').map(encode_segment).collect();
-        let path = path.ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                format!("`{}` is not a model's id", id.escape_debug()),
-            )
-        })?;
-        self.core.get(&["/models/", &path.join("/")].concat())
+        self.core.get(&models::path(id)?)
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
@@ -294,7 +285,7 @@ impl Provider for OpenAiChat {
     }
 }
 
-/// A decoder for chats that answer requests of another wire.
+/// A decoder for the chat in a line of a batch's results.
 pub(super) fn answer_decoder(name: &str, reasoning_apart: bool) -> Box<dyn ChatDecoder> {
     let end_marker = ChatProfile::BASE.end_marker;
     let name = std::borrow::Cow::Owned(name.to_owned());

@@ -3,6 +3,7 @@
 use crate::{
     EmbedRequest, Error, ErrorKind, Model, Usage,
     chat::Warning,
+    codec::percent::encode_segment,
     embed::vectors::{vector, wrong},
     error::ErrorBody,
     provider::{
@@ -40,6 +41,21 @@ pub(in crate::provider) fn decode_list(provider: &str, body: &Bytes) -> Result<M
 pub(in crate::provider) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
     let raw: Raw<'_> = lenient::parse_body(body)?;
     decode(provider, raw).ok_or_else(|| not_a_model(body))
+}
+
+/// The path of a model. Many ids contain a slash, which is also in the path (`org/name`).
+///
+/// # Errors
+/// `invalid_request` if the id has an empty segment.
+pub(in crate::provider) fn path(id: &str) -> Result<String, Error> {
+    let segments: Option<Vec<String>> = id.split('/').map(encode_segment).collect();
+    let segments = segments.ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            format!("`{}` is not a model's id", id.escape_debug()),
+        )
+    })?;
+    Ok(["/models/", &segments.join("/")].concat())
 }
 
 fn decode(provider: &str, raw: Raw<'_>) -> Option<Model> {

@@ -3,10 +3,11 @@
 use super::{
     items::{Ended, Items},
     output_items::Member,
-    parts::{PARTS_PER_LIST, PartList, too_many},
+    parts::PartList,
+    types::{Event, PartKind, Response, usage},
 };
 use crate::{
-    Error, ErrorKind, FinishReason, Usage,
+    Error, ErrorKind, FinishReason,
     chat::ResponseStart,
     error::ErrorBody,
     json::Reader,
@@ -14,12 +15,11 @@ use crate::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         kit::{
             errors,
-            lenient::{self, Count, List, Object, Raw, Text, object},
+            lenient::{self, Raw},
         },
     },
 };
 use bytes::Bytes;
-use std::borrow::Cow;
 
 /// Decodes one response.
 #[derive(Debug)]
@@ -188,13 +188,12 @@ impl ResponsesDecoder {
 
     fn output(&mut self, response: &Response<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {
         let output = response.output.as_ref().map_or(&[][..], |list| &list.0);
-        if let Some(text) = response.output_text.non_empty()
-            && output.is_empty()
-            && self.items.is_empty()
-        {
-            return self.items.bare_text(text, out);
+        match response.output_text.non_empty() {
+            Some(text) if output.is_empty() && self.items.is_empty() => {
+                self.items.bare_text(text, out)
+            }
+            _ => self.items.of_response(output, out),
         }
-        self.items.of_response(output, out)
     }
 
     fn end(
@@ -302,178 +301,13 @@ fn emit_start(response: &Response<'_>, out: &mut ResponseBuilder) {
 /// A failed response has HTTP status 200, and its reason in `error`.
 fn failed(response: &Response<'_>, data: &str) -> Error {
     match response.error.text() {
-        Some(text) => errors::from_event("", ["{\"error\":", text, "}"].concat().as_bytes()),
+        Some(text) => errors::from_value(text),
         None => Error::new(
             ErrorKind::InternalServer,
             "the provider failed and gave no reason",
         )
-        .with_body(Bytes::copy_from_slice(data.as_bytes())),
+        .with_body(errors::beginning(data.as_bytes())),
     }
-}
-
-// The wire format of responses, as a single body and as events; every field is optional.
-
-const MAX_CONTENT_PARTS: usize = PARTS_PER_LIST as usize;
-
-object! {
-    /// A `response` object.
-    pub(super) struct Response<'a> {
-        pub(super) id: Text<'a>,
-        pub(super) model: Text<'a>,
-        pub(super) created_at: Count,
-        pub(super) service_tier: Text<'a>,
-        pub(super) status: Text<'a>,
-        pub(super) error: Raw<'a>,
-        pub(super) incomplete_details: Object<Incomplete<'a>>,
-        pub(super) output: Option<List<Raw<'a>>>,
-        /// All text of `output`; some servers send it only here.
-        pub(super) output_text: Text<'a>,
-        pub(super) usage: Raw<'a>,
-        /// xAI sends its `system_fingerprint` here.
-        pub(super) metadata: Object<Metadata<'a>>,
-    }
-}
-
-object! {
-    pub(super) struct Incomplete<'a> {
-        pub(super) reason: Text<'a>,
-    }
-}
-
-object! {
-    pub(super) struct Metadata<'a> {
-        pub(super) system_fingerprint: Text<'a>,
-    }
-}
-
-object! {
-    /// An element of `output`.
-    pub(super) struct Item<'a> {
-        pub(super) r#type as "type": Text<'a>,
-        pub(super) id: Text<'a>,
-        pub(super) status: Text<'a>,
-        pub(super) role: Text<'a>,
-        pub(super) phase: Text<'a>,
-        pub(super) call_id: Text<'a>,
-        pub(super) name: Text<'a>,
-        pub(super) arguments: Raw<'a>,
-        pub(super) content: Raw<'a>,
-        pub(super) summary: Raw<'a>,
-    }
-}
-
-object! {
-    /// A part of a message, of a reasoning item or of its summary.
-    pub(super) struct Part<'a> {
-        pub(super) r#type as "type": Text<'a>,
-        pub(super) text: Text<'a>,
-        pub(super) refusal: Text<'a>,
-        pub(super) annotations: List<Raw<'a>>,
-        pub(super) logprobs: List<Raw<'a>>,
-    }
-}
-
-object! {
-    /// A stream event.
-    pub(super) struct Event<'a> {
-        pub(super) r#type as "type": Text<'a>,
-        pub(super) output_index: Count,
-        pub(super) content_index: Count,
-        pub(super) summary_index: Count,
-        pub(super) item_id: Text<'a>,
-        pub(super) delta: Text<'a>,
-        pub(super) text: Text<'a>,
-        pub(super) refusal: Text<'a>,
-        pub(super) name: Text<'a>,
-        pub(super) arguments: Raw<'a>,
-        pub(super) input: Raw<'a>,
-        pub(super) code: Raw<'a>,
-        pub(super) diff: Raw<'a>,
-        pub(super) command: Raw<'a>,
-        pub(super) command_index: Count,
-        pub(super) logprobs: List<Raw<'a>>,
-        pub(super) annotation: Raw<'a>,
-        pub(super) part: Raw<'a>,
-        pub(super) item: Raw<'a>,
-        pub(super) response: Raw<'a>,
-    }
-}
-
-object! {
-    /// An event with a command's output.
-    pub(super) struct ShellOutput<'a> {
-        pub(super) delta: Object<Printed<'a>>,
-    }
-}
-
-object! {
-    pub(super) struct Printed<'a> {
-        pub(super) stdout: Text<'a>,
-        pub(super) stderr: Text<'a>,
-    }
-}
-
-/// A part with its own text.
-pub(super) struct RawPart<'a> {
-    pub(super) part: Part<'a>,
-    pub(super) raw: Raw<'a>,
-}
-
-impl<'a> RawPart<'a> {
-    /// One part. A plain string is a part with only this text.
-    pub(super) fn read(raw: Raw<'a>) -> Option<Self> {
-        let text: Text<'a> = raw.read()?;
-        let part = match text.0 {
-            Some(text) => Part {
-                text: Text(Some(text)),
-                ..Part::default()
-            },
-            None => raw.read().unwrap_or_default(),
-        };
-        Some(RawPart { part, raw })
-    }
-
-    /// The parts of a list; a plain string instead of it is a list of one.
-    ///
-    /// # Errors
-    /// `too_large` if there are more parts than an item may have.
-    pub(super) fn list(raw: Raw<'a>) -> Result<Vec<Self>, Error> {
-        match raw.text() {
-            Some(text) if text.starts_with('[') => {
-                let list: List<Raw<'a>> = raw.parse()?;
-                if list.0.len() > MAX_CONTENT_PARTS {
-                    return Err(too_many("parts in an item", MAX_CONTENT_PARTS));
-                }
-                Ok(list.0.into_iter().filter_map(RawPart::read).collect())
-            }
-            Some(text) if text.starts_with('"') => Ok(RawPart::read(raw).into_iter().collect()),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// The kind of the content, and its text.
-    pub(super) fn content(&self) -> (PartKind, Cow<'_, str>) {
-        let text = |text: &'_ Text<'a>| text.0.clone().unwrap_or_default();
-        match self.part.r#type.as_deref().unwrap_or_default() {
-            "" | "output_text" | "text" | "input_text" => (PartKind::Text, text(&self.part.text)),
-            "refusal" => (PartKind::Refusal, text(&self.part.refusal)),
-            "reasoning_text" | "summary_text" | "reasoning" => {
-                (PartKind::Reasoning, text(&self.part.text))
-            }
-            _ => (PartKind::Opaque, Cow::Borrowed("")),
-        }
-    }
-}
-
-/// The kind of a part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum PartKind {
-    #[default]
-    Text,
-    Refusal,
-    Reasoning,
-    /// An unknown type of part.
-    Opaque,
 }
 
 // Content that a response has no field for. It is never dropped without a warning.
@@ -593,54 +427,18 @@ pub(super) fn says_something(name: &str, event: Raw<'_>) -> bool {
     found && !REPEATED.contains(&name)
 }
 
-/// Token counts. Reasoning is part of the output, cached tokens part of the input.
-pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
-    object! {
-        struct UsageFields {
-            input_tokens: Count,
-            output_tokens: Count,
-            total_tokens: Count,
-            input_tokens_details: Object<Input>,
-            output_tokens_details: Object<Output>,
-        }
-    }
-    object! {
-        struct Input {
-            cached_tokens: Count,
-            cache_write_tokens: Count,
-            image_tokens: Count,
-            audio_tokens: Count,
-        }
-    }
-    object! {
-        struct Output {
-            reasoning_tokens: Count,
-        }
-    }
-    let wire: UsageFields = raw.read()?;
-    let input = wire.input_tokens_details.0.unwrap_or_default();
-    let output = wire.output_tokens_details.0.unwrap_or_default();
-    Some(Usage {
-        prompt_tokens: wire.input_tokens.0,
-        completion_tokens: wire.output_tokens.0,
-        total_tokens: wire.total_tokens.0,
-        cached_tokens: input.cached_tokens.0,
-        cache_write_tokens: input.cache_write_tokens.0,
-        image_tokens: input.image_tokens.0,
-        audio_tokens: input.audio_tokens.0,
-        reasoning_tokens: output.reasoning_tokens.0,
-        raw: raw.json(),
-        ..Usage::default()
-    })
-}
-
 #[cfg(test)]
-mod unknown_tests {
+mod tests {
     use super::*;
-    use crate::provider::kit::lenient;
 
     fn raw(text: &str) -> Raw<'_> {
         lenient::parse(text).unwrap()
+    }
+
+    #[test]
+    fn an_error_keeps_only_the_beginning_of_a_large_event() {
+        let data = "x".repeat(100 << 10);
+        assert_eq!(failed(&Response::default(), &data).body().len(), 64 << 10);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     ContentPart, Error, Json, Media, Message, Role, ToolCall, ToolResult,
     provider::kit::{
         json_object::JsonObject,
-        request::{HistorySupport, UnsupportedParams},
+        request::{HistorySupport, UnsupportedParams, audio_format, to_data_url},
     },
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
@@ -395,7 +395,7 @@ fn input(part: &ContentPart) -> Option<Part<'_>> {
                     detail,
                 },
                 Media::Inline { mime_type, data } => Part::Image {
-                    url: data_url(mime_type, data),
+                    url: to_data_url(mime_type, data),
                     detail,
                 },
                 Media::File { id } => Part::ImageFile { id, detail },
@@ -404,7 +404,7 @@ fn input(part: &ContentPart) -> Option<Part<'_>> {
         ContentPart::Document { media, name } => match media {
             Media::Url { url, .. } => Part::FileUrl(url),
             Media::Inline { mime_type, data } => Part::FileData {
-                data: data_url(mime_type, data),
+                data: to_data_url(mime_type, data),
                 name: name.as_deref().unwrap_or("document"),
             },
             Media::File { id } => Part::FileId(id),
@@ -413,11 +413,7 @@ fn input(part: &ContentPart) -> Option<Part<'_>> {
             media: Media::Inline { mime_type, data },
         } => Part::Audio {
             data: Media::base64(data),
-            format: match mime_type.as_str() {
-                "audio/mpeg" => "mp3",
-                "audio/x-wav" | "audio/wave" => "wav",
-                other => other.strip_prefix("audio/").unwrap_or(other),
-            },
+            format: audio_format(mime_type),
         },
         _ => return None,
     })
@@ -433,10 +429,6 @@ fn what(part: &ContentPart) -> &'static str {
         ContentPart::ToolCall(_) => "a tool call",
         _ => "this part",
     }
-}
-
-fn data_url(mime_type: &str, data: &bytes::Bytes) -> String {
-    ["data:", mime_type, ";base64,", &Media::base64(data)].concat()
 }
 
 impl Serialize for Item<'_> {

@@ -3,10 +3,11 @@
 //! missing.
 
 use super::{
-    decode::{self, Event, Item, ShellOutput},
+    decode,
     encode_items::is_encrypted,
     output_items::{ItemFingerprint, Key, Kind, Member, OutputItems, Streamed, text_of},
     parts::{PartList, Parts, hash, item_part},
+    types::{Event, Item, ShellOutput},
 };
 use crate::{
     Error, ErrorKind, Json,

@@ -11,6 +11,7 @@ mod items;
 mod output_items;
 mod parts;
 mod texts;
+mod types;
 
 use super::{
     Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest, Framing,
@@ -24,8 +25,7 @@ use super::{
     openai_chat::models,
 };
 use crate::{
-    ChatRequest, Error, ErrorKind, Model,
-    codec::percent::encode_segment,
+    ChatRequest, Error, Model,
     provider::{AuthStyle, BatchProfile, IdFormat},
     schema::{self, Dialects},
 };
@@ -212,14 +212,7 @@ impl Provider for OpenAiResponses {
     }
 
     fn encode_model(&self, id: &str) -> Result<Request<Bytes>, Error> {
-        let path: Option<Vec<String>> = id.split('/').map(encode_segment).collect();
-        let path = path.ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                format!("`{}` is not a model's id", id.escape_debug()),
-            )
-        })?;
-        self.core.get(&["/models/", &path.join("/")].concat())
+        self.core.get(&models::path(id)?)
     }
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
@@ -236,7 +229,7 @@ impl Provider for OpenAiResponses {
     }
 }
 
-/// A decoder for responses that answer requests of another wire.
+/// A decoder for the response in a line of a batch's results.
 pub(super) fn answer_decoder(name: &str) -> Box<dyn ChatDecoder> {
     Box::new(decode::ResponsesDecoder::new(name))
 }

@@ -134,10 +134,9 @@ impl OutputItems {
 
     /// Sets the type of an item that was not announced.
     pub(super) fn is(&mut self, number: u32, kind: Kind) {
-        if let Some(slot) = self.get(number)
-            && slot.key.kind == Kind::Unknown
-        {
-            slot.key.kind = kind;
+        match self.get(number) {
+            Some(slot) if slot.key.kind == Kind::Unknown => slot.key.kind = kind,
+            _ => {}
         }
     }
 

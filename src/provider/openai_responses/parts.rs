@@ -1,6 +1,6 @@
 //! How much of each part of an item was emitted, and which part of the finished item it is.
 
-use super::decode::PartKind;
+use super::types::PartKind;
 use crate::{Error, ErrorKind, json::Reader};
 use std::collections::BTreeMap;
 
@@ -95,9 +95,8 @@ impl PartState {
         if whole.is_empty() {
             return Remainder::More("");
         }
-        if let Some((seen, rest)) = whole.split_at_checked(self.bytes)
-            && hash(seen) == self.hash
-        {
+        let split = whole.split_at_checked(self.bytes);
+        if let Some((_, rest)) = split.filter(|(seen, _)| hash(seen) == self.hash) {
             return Remainder::More(rest);
         }
         let solid = whole.trim_ascii_end();

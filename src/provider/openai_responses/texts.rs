@@ -1,10 +1,11 @@
 //! Texts of items: messages, refusals and reasoning, as deltas and complete.
 
 use super::{
-    decode::{self, Event, Item, PartKind, RawPart},
+    decode,
     items::{Items, Source},
     output_items::Kind,
     parts::{self, PartList, Remainder, item_part},
+    types::{Event, Item, PartKind, RawPart},
 };
 use crate::{
     Error, ErrorKind, Json,
@@ -490,10 +491,8 @@ impl Items {
         self.check_name(number, name, out)?;
         self.complete_arguments(number, item.arguments, out)?;
         out.tool_start(0, part, id, name)?;
-        if let Some(call) = out.current_call(0, part)
-            && !id.is_empty()
-            && call.id != id
-        {
+        let current = out.current_call(0, part);
+        if current.is_some_and(|call| !id.is_empty() && call.id != id) {
             let message = format!(
                 "the call in `output[{number}]` has different `call_id`s in its announcement and its finished item; the first one is kept"
             );
@@ -561,10 +560,8 @@ impl Items {
         if whole.is_empty() || *come == *whole || parts::same_arguments(come, &whole) {
             return Ok(());
         }
-        if let Some(rest) = whole.strip_prefix(come)
-            && is_open
-            && (come.is_empty() || !has_arguments)
-        {
+        let can_continue = is_open && (come.is_empty() || !has_arguments);
+        if let Some(rest) = whole.strip_prefix(come).filter(|_| can_continue) {
             return out.tool_arguments(0, part, rest);
         }
         if out.replace_arguments(0, part, &whole)? {

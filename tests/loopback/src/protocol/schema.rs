@@ -346,15 +346,17 @@ fn own(schema: &Value, rules: &Rules) -> Result<(), String> {
     if has("format") && rules.formats.is_some_and(|known| !takes(&known)) {
         return refuse("the format is not supported.");
     }
-    if let (Some(most), Some(least)) = (rules.most_min_items, schema["minItems"].as_u64())
-        && least > most
+    let least = schema["minItems"].as_u64();
+    if rules
+        .most_min_items
+        .is_some_and(|most| least.is_some_and(|least| least > most))
     {
         return refuse("'minItems' values other than 0 or 1 are not supported.");
     }
-    if let (Some(check), Some(pattern)) = (rules.pattern, schema["pattern"].as_str())
-        && let Some(what) = check(pattern)
-    {
-        return refuse(what);
+    if let (Some(check), Some(pattern)) = (rules.pattern, schema["pattern"].as_str()) {
+        if let Some(what) = check(pattern) {
+            return refuse(what);
+        }
     }
     let properties = schema["properties"].as_object();
     let required = list(schema, "required");
@@ -362,12 +364,9 @@ fn own(schema: &Value, rules: &Rules) -> Result<(), String> {
         return refuse("an object must have at least one required field.");
     }
     let is_required = |name: &&String| required.iter().any(|other| other == *name);
-    if rules.all_required
-        && let Some(name) = properties
-            .into_iter()
-            .flat_map(|all| all.keys())
-            .find(|name| !is_required(name))
-    {
+    let mut names = properties.into_iter().flat_map(|all| all.keys());
+    let missing = names.find(|name| !is_required(name));
+    if let Some(name) = missing.filter(|_| rules.all_required) {
         return Err(format!(
             "'required' is required to be supplied and to be an array including every key in properties. Missing '{name}'."
         ));
