@@ -39,6 +39,8 @@ pub(crate) async fn connect<R: Runtime>(
 ) -> Result<(Connection<R>, bool), TransportError> {
     let late = || connect_timeout(target);
     let gate = shared.pool.gate(target, runtime);
+    // Also for a host to which no connection is opened: the pool remembers it until then.
+    shared.pool.start_reaper(runtime);
     let failures = gate.failures.load(Relaxed);
     let mut turn = None;
     if target.tls() && !gate.is_http1.load(Relaxed) {
@@ -60,7 +62,6 @@ pub(crate) async fn connect<R: Runtime>(
         gate.failures.fetch_add(1, Relaxed);
     })?;
     gate.is_http1.store(connection.is_http1(), Relaxed);
-    shared.pool.start_reaper(runtime);
     Ok((connection, false))
 }
 

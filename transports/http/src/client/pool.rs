@@ -116,7 +116,7 @@ impl<R: Runtime> Pool<R> {
         host.http1.push(connection);
     }
 
-    /// Sees to it that connections of this runtime are closed in time, if the caller is in it.
+    /// Sees to it that connections of this runtime are closed in time and hosts without one are forgotten, if the caller is in it.
     pub(crate) fn start_reaper(self: &Arc<Self>, runtime: R::Id) {
         let mut inner = self.lock();
         if !inner.reaped.contains(&runtime) && R::id() == Some(runtime) {
@@ -207,3 +207,6 @@ impl<R: Runtime> Drop for PurgeOnDrop<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
