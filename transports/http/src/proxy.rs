@@ -260,9 +260,14 @@ fn parse(url: &str, source: &str) -> Result<Arc<Proxy>, Arc<str>> {
     let port = place.port_u16().or((!has_port).then_some(usual_port));
     let port = port.filter(|port| *port > 0);
     let port = port.ok_or_else(|| refused("has a port that is not a number from 1 to 65535"))?;
-    let decode = |part| match percent_decode_str(part).decode_utf8() {
-        Ok(decoded) => Ok(Zeroizing::new(decoded.into_owned())),
-        Err(_) => Err(refused("has a user or password that is not UTF-8")),
+    let decode = |part: &str| {
+        // Large enough from the start: a buffer that grows leaves copies that are not wiped.
+        let mut decoded = Zeroizing::new(Vec::with_capacity(part.len()));
+        decoded.extend(percent_decode_str(part));
+        match std::str::from_utf8(&decoded) {
+            Ok(decoded) => Ok(Zeroizing::new(decoded.to_owned())),
+            Err(_) => Err(refused("has a user or password that is not UTF-8")),
+        }
     };
     let credentials = match user_info {
         Some(user_info) => {
