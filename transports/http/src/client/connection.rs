@@ -1,6 +1,6 @@
 //! One connection to a server, over HTTP/1.1 or HTTP/2.
 
-use super::{Io, RequestBody, Runtime, Timer, error::send_error, http2::Stream, tcp::SocketState};
+use super::{Io, RequestBody, Runtime, error::send_error, http2::Stream, tcp::SocketState};
 use crate::{proxy::Proxy, target::Target};
 use http::{Request, Response};
 use hyper::{
@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Waker},
 };
-use unifiedai_transport::{Time, TransportError};
+use unifiedai_transport::TransportError;
 
 /// The largest head of a response over HTTP/1.1, and the largest trailers.
 const MAX_HEADER_BYTES: usize = 72 * 1024;
@@ -27,7 +27,6 @@ pub(crate) enum Connection<R: Runtime> {
 
 /// It moves while its request or its response is polled.
 pub(crate) struct Http1<R: Runtime> {
-    pub(crate) target: Target,
     /// It belongs to this runtime: another one can neither read from its socket nor be woken by it.
     pub(crate) runtime: R::Id,
     sender: http1::SendRequest<RequestBody>,
@@ -38,8 +37,6 @@ pub(crate) struct Http1<R: Runtime> {
     pub(crate) proxy: Option<Arc<Proxy>>,
     /// The last response allows another request.
     pub(crate) keeps: bool,
-    /// Since when it waits for its next request.
-    pub(crate) since: Time,
 }
 
 /// The response's head, or an error with the request if it was not taken.
@@ -61,14 +58,12 @@ pub(crate) async fn http1<R: Runtime>(
     let opened = builder.handshake(TokioIo::new(io)).await;
     let (sender, driver) = opened.map_err(|error| send_error(&error, true, target))?;
     Ok(Connection::Http1(Http1 {
-        target: target.clone(),
         runtime,
         sender,
         driver: Some(Box::pin(driver)),
         watch,
         proxy,
         keeps: true,
-        since: Timer::<R>::now(),
     }))
 }
 

@@ -14,6 +14,7 @@ use std::{
     },
     time::Duration,
 };
+use unifiedai_transport::Time;
 
 pub(crate) struct Pool<R: Runtime> {
     inner: Mutex<Inner<R>>,
@@ -35,8 +36,8 @@ struct Inner<R: Runtime> {
 struct Host<R: Runtime> {
     target: Target,
     runtime: R::Id,
-    /// The one that was used last is the last.
-    http1: Vec<Http1<R>>,
+    /// With the time of the last use; the one that was used last is the last.
+    http1: Vec<(Http1<R>, Time)>,
     http2: Vec<Multiplexed>,
     gate: Arc<Gate>,
 }
@@ -77,9 +78,9 @@ impl<R: Runtime> Pool<R> {
             if let Some(shared) = host.http2.iter_mut().rfind(|c| c.has_room()) {
                 return Some(shared.stream());
             }
-            let mut connection = host.http1.pop()?;
+            let (mut connection, since) = host.http1.pop()?;
             drop(inner);
-            let age = Timer::<R>::now().saturating_since(connection.since);
+            let age = Timer::<R>::now().saturating_since(since);
             if age < self.idle_http1 && connection.is_usable() {
                 return Some(Connection::Http1(connection));
             }
@@ -98,22 +99,22 @@ impl<R: Runtime> Pool<R> {
     }
 
     /// Keeps an HTTP/1.1 connection until it is asked for or has waited for too long.
-    pub(crate) fn park(self: &Arc<Self>, mut connection: Http1<R>) {
+    pub(crate) fn park(self: &Arc<Self>, target: &Target, connection: Http1<R>) {
         if connection.is_closed() || !connection.is_reusable() || self.max_idle == 0 {
             return;
         }
-        connection.since = Timer::<R>::now();
+        let since = Timer::<R>::now();
         self.start_reaper(connection.runtime);
         let mut inner = self.lock();
         // Outside its runtime, or once that has ended, there may be no task that would close it in time.
         if !inner.reaped.contains(&connection.runtime) {
             return;
         }
-        let host = inner.host(&connection.target, connection.runtime);
+        let host = inner.host(target, connection.runtime);
         if host.http1.len() >= self.max_idle {
             drop(host.http1.remove(0));
         }
-        host.http1.push(connection);
+        host.http1.push((connection, since));
     }
 
     /// Sees to it that connections of this runtime are closed in time and hosts without one are forgotten, if the caller is in it.
@@ -133,9 +134,9 @@ impl<R: Runtime> Pool<R> {
         let now = Timer::<R>::now();
         let mut inner = self.lock();
         for host in inner.hosts.iter_mut().filter(|h| h.runtime == runtime) {
-            host.http1.retain_mut(|connection| {
+            host.http1.retain_mut(|(connection, since)| {
                 connection.release();
-                let age = now.saturating_since(connection.since);
+                let age = now.saturating_since(*since);
                 !connection.is_closed() && age < self.idle_http1
             });
             host.http2.retain_mut(|connection| {

@@ -114,7 +114,7 @@ impl<D, R: Runtime> ResponseBody<D, R> {
         self.reading = None;
         if let Some((Connection::Http1(mut http1), pool)) = self.connection.take() {
             http1.release();
-            pool.park(http1);
+            pool.park(&self.target, http1);
         }
     }
 }
