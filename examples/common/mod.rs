@@ -142,11 +142,12 @@ pub(crate) fn provider(
 ) -> Result<(Arc<dyn Provider>, Option<Loopback>), Error> {
     let found = provider::from_env(name, base_url);
     let why = match &found {
+        _ if base_url.is_some() => None,
         Err(missing) if missing.code() == Some("missing_key") => Some(missing.message().to_owned()),
         Ok(provider) if !has_address(name) => no_server(&**provider),
         _ => None,
     };
-    let Some(why) = why.filter(|_| base_url.is_none()) else {
+    let Some(why) = why else {
         return Ok((found?, None));
     };
     let server = Loopback::start(Config::default())

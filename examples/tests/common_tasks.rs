@@ -80,15 +80,9 @@ fn scripted(answers: [&'static str; 2]) -> (String, JoinHandle<Vec<String>>) {
     let server = std::thread::spawn(move || {
         answers
             .map(|text| {
-                let mut line = String::new();
-                // A connection without a request only tries whether something listens.
-                let mut socket = loop {
-                    let mut socket = BufReader::new(listener.accept().unwrap().0);
-                    if socket.read_line(&mut line).unwrap() > 0 {
-                        break socket;
-                    }
-                };
-                let mut length = 0;
+                let mut socket = BufReader::new(listener.accept().unwrap().0);
+                let (mut line, mut length) = (String::new(), 0);
+                assert!(socket.read_line(&mut line).unwrap() > 0, "a connection without a request");
                 while line != "\r\n" {
                     line.clear();
                     assert!(socket.read_line(&mut line).unwrap() > 0);
