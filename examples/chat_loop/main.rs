@@ -41,7 +41,8 @@ fn run() -> Result<(), Error> {
 
     let mut conversation = ChatRequest::new(question.model());
     show("> ");
-    for line in stdin().lock().lines().map_while(Result::ok) {
+    for line in stdin().lock().lines() {
+        let line = line.map_err(|e| bad_usage(format!("cannot read the input: {e}")))?;
         let asked = conversation.clone().user(line);
         let mut stream = client.stream(&asked)?;
         set(Some(stream.cancel_handle()));

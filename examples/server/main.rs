@@ -14,8 +14,9 @@ use axum::{
     routing::get,
 };
 use common::{Question, bad_usage};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
+use std::future::ready;
 use unifiedai::{AsyncClient, ChatRequest, Error, transport::HyperTransport};
 
 const HELP: &str = "\
@@ -65,14 +66,21 @@ async fn chat(
         Ok(answer) => answer,
         Err(refused) => return (StatusCode::BAD_REQUEST, refused.to_string()).into_response(),
     };
-    let events = answer.filter_map(async |event| match event {
-        Ok(event) => Some(sse::Event::default().event("text").json_data(event.text()?)),
-        Err(error) => Some(
-            sse::Event::default()
-                .event("failed")
-                .json_data(error.to_string()),
-        ),
-    });
-    let done = futures_util::stream::iter([sse::Event::default().event("done").json_data("")]);
-    Sse::new(events.chain(done)).into_response()
+    let named = |name| sse::Event::default().event(name);
+    // `None` is the end of the answer.
+    let events = answer
+        .map(Some)
+        .chain(stream::iter([None]))
+        .scan(false, move |failed, event| {
+            ready(Some(match event {
+                Some(Ok(event)) => event.text().map(|text| named("text").json_data(text)),
+                Some(Err(error)) => {
+                    *failed = true;
+                    Some(named("failed").json_data(error.to_string()))
+                }
+                None => (!*failed).then(|| named("done").json_data("")),
+            }))
+        })
+        .filter_map(ready);
+    Sse::new(events).into_response()
 }

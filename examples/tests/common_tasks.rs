@@ -207,6 +207,44 @@ fn a_visitor_of_the_server_who_leaves_ends_the_call() {
     until(|| provider.aborted() == 1);
 }
 
+#[test]
+fn a_cut_answer_of_the_server_is_failed_and_not_done() {
+    let provider = Loopback::start(Config::fast()).unwrap();
+    let Some(mut program) = program("server") else {
+        return;
+    };
+    let model = "gpt-oss-120b~cut-clean-at-60";
+    program.args(["--base-url", &provider.base_url(), "--model", model, "0"]);
+    let mut server = Running::start(program);
+    let address = server.line();
+    let address = address.trim().strip_prefix("http://").unwrap();
+    let mut answer = String::new();
+    get(address, "/chat?prompt=fast%20inference")
+        .read_to_string(&mut answer)
+        .unwrap();
+    assert!(answer.contains("event: text"), "{answer}");
+    assert_eq!(answer.matches("event: failed").count(), 1, "{answer}");
+    assert!(!answer.contains("event: done"), "{answer}");
+}
+
+#[test]
+fn chat_loop_reports_input_that_is_not_text() {
+    let Some(mut program) = program("chat_loop") else {
+        return;
+    };
+    program.args(["--base-url", "http://127.0.0.1:9/v1"]);
+    program.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut chat = program.stdout(Stdio::null()).spawn().unwrap();
+    let mut stdin = chat.stdin.take().unwrap();
+    stdin.write_all(b"\xff\n").unwrap();
+    drop(stdin);
+    let output = chat.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    assert!(message.contains("cannot read the input: "), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_an_answer_of_the_chat_and_keeps_what_came() {
