@@ -11,31 +11,23 @@
     reason = "a test that goes wrong is to stop, and this one looks at real clocks"
 )]
 
+mod support;
+
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    path::Path,
+    process::{Child, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
+use support::program;
 use unifiedai_loopback::{Config, Loopback, Pace};
 
 const LINES: usize = 300;
 
 /// Runs until one ends by itself; by then each must have had its chance.
 const RUNS: usize = 200;
-
-fn program() -> Option<PathBuf> {
-    let test = std::env::current_exe().unwrap();
-    let name = format!("examples/batch{}", std::env::consts::EXE_SUFFIX);
-    let program = test.parent()?.parent()?.join(name);
-    if !program.exists() {
-        println!("skipped: {} was not built", program.display());
-        return None;
-    }
-    Some(program)
-}
 
 fn server() -> Loopback {
     let mut config = Config::default();
@@ -66,17 +58,16 @@ fn input() -> String {
     lines.join("\n")
 }
 
-fn start(program: &Path, files: [&Path; 2], server: &Loopback, transport: &str) -> Child {
-    Command::new(program)
+/// `None` if the program was not built.
+fn start(files: [&Path; 2], server: &Loopback, transport: &str) -> Option<Child> {
+    let child = program("batch")?
         .args(files)
         .args(["--base-url", &server.base_url(), "--transport", transport])
         .args(["--concurrency", "4"])
-        .env_remove("CEREBRAS_API_KEY")
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .spawn();
+    Some(child.unwrap())
 }
 
 /// Waits so long, then kills. How it ended, if it did so by itself.
@@ -127,7 +118,9 @@ fn asked(server: &Loopback) -> BTreeMap<String, usize> {
 }
 
 fn killed_again_and_again(transport: &str) {
-    let Some(program) = program() else { return };
+    if program("batch").is_none() {
+        return;
+    }
     let folder = std::env::temp_dir().join(format!(
         "unifiedai-batch-{}-{transport}",
         std::process::id()
@@ -140,7 +133,7 @@ fn killed_again_and_again(transport: &str) {
     let (mut kills, mut midway, mut before) = (0, 0, BTreeMap::new());
     let status = (0..RUNS).find_map(|run| {
         let asked_before = asked(&server);
-        let child = start(&program, [&input_file, &output], &server, transport);
+        let child = start([&input_file, &output], &server, transport).unwrap();
         // From before it has read the file to the middle of its work.
         let ended = run_for(child, Duration::from_millis(5 + 37 * run as u64 % 190));
         kills += usize::from(ended.is_none());
@@ -174,8 +167,8 @@ fn killed_again_and_again(transport: &str) {
     check_whole(&output);
 
     let (asked_before, text) = (asked(&server), fs::read(&output).unwrap());
-    let again = start(&program, [&input_file, &output], &server, transport);
-    assert!(run_for(again, Duration::from_secs(20)).is_some());
+    let again = start([&input_file, &output], &server, transport);
+    assert!(run_for(again.unwrap(), Duration::from_secs(20)).is_some());
     assert_eq!(asked(&server), asked_before, "nothing is left to ask");
     assert_eq!(fs::read(&output).unwrap().len(), text.len());
     fs::remove_dir_all(&folder).unwrap();

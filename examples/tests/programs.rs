@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Output, Stdio},
 };
-use support::program;
+use support::{program, stderr};
 
 const REQUEST: &str = r#"{"custom_id": "a", "body": {"model": "m", "messages": [{"role": "user", "content": "Hi."}]}}"#;
 
@@ -31,10 +31,6 @@ fn folder(name: &str) -> PathBuf {
 
 fn batch(input: &Path, output: &Path) -> Option<Output> {
     Some(program("batch")?.args([input, output]).output().unwrap())
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
@@ -54,7 +50,7 @@ fn batch_does_not_overwrite_foreign_files() {
             return;
         };
         assert!(!output.status.success(), "{foreign}");
-        assert!(said(&output).contains("its line 1 is no result"));
+        assert!(stderr(&output).contains("its line 1 is no result"));
         assert_eq!(fs::read_to_string(&other).unwrap(), foreign);
     }
     // One file for both.
@@ -73,7 +69,7 @@ fn a_batch_goes_on_where_its_output_was_cut() {
     let Some(output) = batch(&input, &out) else {
         return;
     };
-    assert!(said(&output).contains("line 3: `body.model` is no text"));
+    assert!(stderr(&output).contains("line 3: `body.model` is no text"));
     let whole = fs::read_to_string(&out).unwrap();
     assert_eq!(whole.lines().count(), 2);
     // From nothing of the last line to all of it but its end.
@@ -102,7 +98,7 @@ fn unwritable_plot_path_fails_before_any_request() {
     let plot = folder.join("nowhere/out.svg");
     let output = compare.arg("--plot").arg(plot).output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
-    let said = said(&output);
+    let said = stderr(&output);
     assert!(said.contains("cannot write") && said.lines().count() == 1);
     fs::remove_dir_all(&folder).unwrap();
 }
@@ -164,7 +160,7 @@ fn play_prints_a_document_per_case_and_reports_invalid_cases() {
         "Go."
     );
     assert_eq!(documents[0]["answers"][0]["text"], "Hi.");
-    let said = said(&output);
+    let said = stderr(&output);
     assert_eq!(
         said,
         "stdin, case 2: line 1: `messages[0]`: `content`: is missing\n"
@@ -185,7 +181,7 @@ fn play_names_the_line_and_the_member_of_a_file() {
     let output = play.arg(&file).output().unwrap();
     assert!(!output.status.success());
     let place = "case.json: line 3: `steps[0].answers[0].status`: this is no HTTP status";
-    assert!(said(&output).contains(place), "{}", said(&output));
+    assert!(stderr(&output).contains(place), "{}", stderr(&output));
     let help = program("play").unwrap().arg("--help").output().unwrap();
     assert!(help.status.success());
     assert!(
