@@ -41,7 +41,6 @@ impl ProviderBuilder<Bedrock> {
     ///
     /// # Errors
     /// `invalid_request` that names the missing or wrong setting. Without credentials its code is `missing_key`.
-    #[expect(clippy::disallowed_methods, reason = "what `from_env` reads")]
     pub fn read_env(self) -> Result<Self, Error> {
         configure(self, &variable, &read_file)
     }

@@ -224,7 +224,10 @@ mod tests {
         let in_url = |mime_type: &str| {
             let url = format!("data:{mime_type};base64,AQEBAQEB");
             refusal(ContentPart::Document {
-                media: Media::url(url),
+                media: Media::Url {
+                    url,
+                    mime_type: None,
+                },
                 name: None,
             })
         };
