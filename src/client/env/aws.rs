@@ -14,7 +14,7 @@ impl Bedrock {
     /// Creates Bedrock with the settings of other AWS tools.
     ///
     /// - Credentials: `AWS_BEARER_TOKEN_BEDROCK`, which has precedence; else `AWS_ACCESS_KEY_ID`,
-    ///   `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else the first that [`Environment::aws`] finds: a web
+    ///   `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; else the first that [`Environment::aws`](crate::credentials::Environment::aws) finds: a web
     ///   identity's role, the keys, role, login or program of the profile `AWS_PROFILE` (default `default`), the
     ///   container's or the EC2 instance's role. The first call fetches these, and they are renewed before they expire.
     /// - Region: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else the profile's.
