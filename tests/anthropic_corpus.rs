@@ -282,7 +282,7 @@ fn check_models(recording: &Recording) -> Result<(), String> {
     let exchange = Exchange::list_models(provider(), options(), start()).unwrap();
     let outcome = run(exchange, &recording.answer(), Arrival::Pieces(7));
     let json: Value = serde_json::from_slice(&recording.body).unwrap();
-    let models = outcome.result.map_err(|error| error.to_string())?;
+    let models = outcome.result.map_err(|error| error.to_string())?.answer;
     let ids: Value = models.iter().map(|model| model.id.as_str()).collect();
     let theirs: Value = json["data"]
         .as_array()

@@ -266,7 +266,7 @@ fn the_recorded_list_of_models_is_read() {
         let exchange = Exchange::list_models(bedrock(), options(), start()).unwrap();
         let outcome = run(exchange, &recording.answer(), Arrival::Pieces(1000));
         assert_eq!(outcome.request.uri().to_string(), recording.url);
-        let models = outcome.result.unwrap();
+        let models = outcome.result.unwrap().answer;
         let json: serde_json::Value = serde_json::from_slice(&recording.body).unwrap();
         let expected: BTreeMap<&str, Option<&str>> = json["modelSummaries"]
             .as_array()

@@ -51,7 +51,7 @@ fn check_models(recording: &corpus::Recording) {
     let exchange = Exchange::list_models(cerebras(), options(), start()).unwrap();
     let outcome = run(exchange, &recording.answer(), Arrival::Pieces(7));
     assert_eq!(outcome.request.uri(), "https://api.cerebras.ai/v1/models");
-    let models = outcome.result.unwrap();
+    let models = outcome.result.unwrap().answer;
     let json: serde_json::Value = serde_json::from_slice(&recording.body).unwrap();
     let ids: Vec<_> = json["data"]
         .as_array()

@@ -256,7 +256,7 @@ fn the_list_of_models_is_read_page_by_page() {
         outcome.request.uri(),
         "https://api.cohere.com/v1/models?page_size=1000"
     );
-    let models = outcome.result.unwrap();
+    let models = outcome.result.unwrap().answer;
     assert_eq!(
         (&*models[0].id, models[0].context_length),
         ("command-a", Some(256_000))

@@ -431,6 +431,29 @@ fn model_list_is_always_retryable() {
     ));
 }
 
+/// A small JSON call by POST: is it sent again after an ambiguous failure?
+fn repeats_ambiguous(repeatable: bool) -> bool {
+    use unifiedai::{provider::ApiRequest, sans_io, transport};
+    let request = http::Request::post("https://api.cerebras.ai/v1/count");
+    let mut api = ApiRequest::new(request.body(bytes::Bytes::new()).unwrap(), |_, _| Ok(()));
+    if repeatable {
+        api = api.repeatable();
+    }
+    let mut exchange = sans_io::Exchange::api_call(cerebras(), api, options().into(), start(1));
+    let now = transport::Time::ZERO;
+    assert!(matches!(exchange.poll(now), sans_io::Step::Send { .. }));
+    let (kind, delivery) = (TransportErrorKind::Reset, RequestDelivery::MaybeProcessed);
+    let failure = transport::TransportError::new(kind, delivery, "the connection broke");
+    exchange.handle(sans_io::Input::TransportError(failure), now);
+    matches!(exchange.poll(now), sans_io::Step::Sleep { .. })
+}
+
+#[test]
+fn small_call_is_repeated_only_if_its_description_allows_it() {
+    assert!(repeats_ambiguous(true));
+    assert!(!repeats_ambiguous(false));
+}
+
 // F95: a request that is made anew each time carries a key that may have changed.
 #[test]
 fn each_attempt_calls_the_key_callback() {

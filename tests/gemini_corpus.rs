@@ -322,7 +322,7 @@ fn check_models(recording: &Recording) -> Result<(), String> {
         return same_models(&page.models, &json);
     }
     match run(exchange, &recording.answer(), Arrival::Pieces(7)).result {
-        Ok(models) => same_models(&models, &json),
+        Ok(models) => same_models(&models.answer, &json),
         Err(error) if error.kind() == ErrorKind::Authentication => Ok(()),
         Err(error) => Err(error.to_string()),
     }

@@ -118,7 +118,8 @@ fn every_recorded_exchange_is_decoded_correctly() {
                 Exchange::list_models(provider.clone(), drive::options(), drive::start()).unwrap();
             let models = drive::run(exchange, &recording.answer(), Arrival::Pieces(7))
                 .result
-                .unwrap();
+                .unwrap()
+                .answer;
             let told: Value = serde_json::from_slice(&recording.body).unwrap();
             assert_eq!(models.len(), told["models"].as_array().unwrap().len());
             assert_eq!(models[0].id, told["models"][0]["model"].as_str().unwrap());

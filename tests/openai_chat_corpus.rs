@@ -109,14 +109,16 @@ fn check_models(recording: &Recording) -> Result<(), String> {
             .result
             .map_err(|e| e.to_string())?;
         let json: serde_json::Value = serde_json::from_slice(&recording.body).unwrap();
-        return if json["id"] == model.id.as_str() {
+        return if json["id"] == model.answer.id.as_str() {
             Ok(())
         } else {
             Err("another id".into())
         };
     }
     let exchange = Exchange::list_models(provider(recording), options(), start()).unwrap();
-    let result = run(exchange, &answer, Arrival::Pieces(1000)).result;
+    let result = run(exchange, &answer, Arrival::Pieces(1000))
+        .result
+        .map(|response| response.answer);
     if recording.status >= 400 {
         let status = result.err().and_then(|error| error.status());
         return if status == Some(recording.status) {

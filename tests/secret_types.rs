@@ -45,7 +45,7 @@ provider::BatchDialect provider::BatchLimits provider::BatchProfile provider::Su
 observe::MetricsObserver observe::TracingObserver
 provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
 compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingInputType ErrorKind FinishReason provider::Framing policy::ProviderLimits health::HealthStatus
-chat::ImageDetail sans_io::ListModels observe::CallObservation sans_io::RetrieveModel chat::Param sans_io::CheckProvider chat::RateLimit ReasoningEffort chat::ReasoningFormat
+chat::ImageDetail observe::CallObservation chat::Param chat::RateLimit ReasoningEffort chat::ReasoningFormat
 batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
 codec::sse::SseError credentials::CredentialRequest provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
@@ -61,7 +61,7 @@ schema::Patterns schema::References";
 /// Types with request content, which the caller decides to show.
 const ASKED: &str = "
 provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::UploadStep
-provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall
+provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall
 ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
 ResponseFormat Tool ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest
@@ -71,7 +71,7 @@ compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapte
 /// Types with response content. `secrets.rs` tests that errors and logs of attempts do not repeat an echoed key.
 const ANSWERED: &str = "
 provider_batch::BatchAnswer provider_batch::BatchItem provider_batch::ItemOutcome provider_batch::ProviderBatch
-provider_batch::ResultSource provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
+provider::ApiAnswer provider::ApiResponse provider_batch::ResultSource provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
 transport::testing::Cassette transport::testing::MockBody
 sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation compare::ComparisonEntry compare::Comparison EmbedResponse provider::DecodedEmbeddings error::ErrorBody chat::ResponseStart
 health::Health sans_io::Input chat::Logprobs Model provider::ModelPage health::ProviderHealth chat::ProviderMetadata chat::RawBody chat::RawHeaders StreamEvent

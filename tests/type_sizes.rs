@@ -3,9 +3,9 @@
 
 use std::mem::size_of;
 use unifiedai::{
-    CallOptions, ChatRequest, ContentPart, Error, Message, StreamEvent, ToolCall,
+    CallOptions, ChatRequest, ContentPart, Error, Message, Model, StreamEvent, ToolCall,
     UnifiedChatResponse, Usage,
-    sans_io::{Accumulator, CallStart, Exchange, Input, ListModels, Step},
+    sans_io::{Accumulator, ApiCall, CallStart, Exchange, Input, Step},
 };
 
 #[test]
@@ -13,8 +13,8 @@ fn public_types_stay_small() {
     let sizes = [
         ("Exchange", size_of::<Exchange>(), 2048),
         (
-            "Exchange<ListModels>",
-            size_of::<Exchange<ListModels>>(),
+            "Exchange<ApiCall<Vec<Model>>>",
+            size_of::<Exchange<ApiCall<Vec<Model>>>>(),
             1024,
         ),
         (

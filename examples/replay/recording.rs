@@ -98,14 +98,14 @@ impl Recording {
                 let exchange = Exchange::retrieve_model(provider, id, options, start)?;
                 let count = |_| *events += 1;
                 Ok(Answer::Model(Box::new(
-                    feed.through(exchange, false, count)?,
+                    feed.through(exchange, false, count)?.answer,
                 )))
             }
             Some("models") => {
                 let exchange = Exchange::list_models(provider, options, start)?;
                 Ok(Answer::Models {
                     object: "list",
-                    data: feed.through(exchange, false, |_| *events += 1)?,
+                    data: feed.through(exchange, false, |_| *events += 1)?.answer,
                 })
             }
             Some(operation) if batches::is_known(operation) => {

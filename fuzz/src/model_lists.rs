@@ -6,6 +6,7 @@ use super::{
 use std::sync::Arc;
 use unifiedai::{
     EmbedRequest, Model, StreamEvent,
+    provider::ApiResponse,
     sans_io::{Exchange, Operation},
 };
 
@@ -20,13 +21,13 @@ pub fn model_lists(data: &[u8]) {
         0 => {
             let list = || Exchange::list_models(provider.clone(), options(), start());
             let [whole, pieces] = arrivals.map(|arrival| ask(list(), &answer, arrival));
-            same(whole.as_ref(), pieces.as_ref(), |a, b| a == b);
+            same(whole.as_ref(), pieces.as_ref(), |a, b| a.answer == b.answer);
         }
         1 => {
             let model = || Exchange::retrieve_model(provider.clone(), "m", options(), start());
-            let [whole, pieces]: [Option<Outcome<Model>>; 2] =
+            let [whole, pieces]: [Option<Outcome<ApiResponse<Model>>>; 2] =
                 arrivals.map(|arrival| ask(model(), &answer, arrival));
-            same(whole.as_ref(), pieces.as_ref(), |a, b| a == b);
+            same(whole.as_ref(), pieces.as_ref(), |a, b| a.answer == b.answer);
         }
         _ => {
             let texts = Arc::new(EmbedRequest::new("m").text("one").text("two"));

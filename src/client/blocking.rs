@@ -9,7 +9,7 @@ use crate::{
     Model, UnifiedChatResponse,
     chat::ProviderMetadata,
     policy::{Fallback, ProviderLimits},
-    provider::Provider,
+    provider::{ApiRequest, ApiResponse, Provider},
     provider_batch::{BatchAnswer, BatchCall, BatchItem},
     sans_io::{CallStart, Operation},
     transport::Driver,
@@ -200,7 +200,8 @@ impl<T: Transport + Clone> Client<T> {
     /// # Errors
     /// The error that ended the call.
     pub fn list_models(&self, provider: Option<&str>) -> Result<Vec<Model>, Error> {
-        self.run(self.providers.list_models(provider, self.start())?)
+        let call = self.providers.list_models(provider, self.start())?;
+        Ok(self.run(call)?.answer)
     }
 
     /// Returns one model.
@@ -208,7 +209,8 @@ impl<T: Transport + Clone> Client<T> {
     /// # Errors
     /// The error that ended the call.
     pub fn retrieve_model(&self, id: &str) -> Result<Model, Error> {
-        self.run(self.providers.retrieve_model(id, self.start())?)
+        let call = self.providers.retrieve_model(id, self.start())?;
+        Ok(self.run(call)?.answer)
     }
 
     /// Checks that the named provider (default: the first) responds, and leaves a warm connection.
@@ -216,7 +218,8 @@ impl<T: Transport + Clone> Client<T> {
     /// # Errors
     /// The error that ended the call.
     pub fn check_provider(&self, provider: Option<&str>) -> Result<ProviderMetadata, Error> {
-        self.run(self.providers.check_provider(provider, self.start())?)
+        let call = self.providers.check_provider(provider, self.start())?;
+        Ok(self.run(call)?.provider_metadata)
     }
 
     /// Makes a call of the batch or file API of the provider of this name, or of the first one. Each result of
@@ -237,6 +240,21 @@ impl<T: Transport + Clone> Client<T> {
             on_item(item);
         }
         driver.finish()
+    }
+
+    /// Makes a small JSON call that `describe` creates for the provider of this name, or for the first one: a call that this
+    /// client has no method for. The parameters of this client's other calls apply: options, limits, observers.
+    ///
+    /// # Errors
+    /// The error of `describe`, or the error that ended the call.
+    pub fn api_call<A: Default>(
+        &self,
+        provider: Option<&str>,
+        describe: impl FnOnce(&dyn Provider) -> Result<ApiRequest<A>, Error>,
+    ) -> Result<ApiResponse<A>, Error> {
+        let start = self.start();
+        let call = self.providers.api_call(provider, "api", describe, start)?;
+        self.run(call)
     }
 
     fn with(&self, options: &CallOptions) -> Self {

@@ -37,6 +37,7 @@ pub use bedrock::Bedrock;
 pub use cohere::Cohere;
 pub use gemini::Gemini;
 pub use kit::{
+    api_request::{ApiAnswer, ApiRequest, ApiResponse},
     base_url::BaseUrl,
     builder::{Address, AuthStyle, BuildProvider, ProviderBuilder, ProviderDefaults},
     core::ProviderCore,

@@ -20,7 +20,7 @@ use crate::{
     provider::{Framing, kit::headers},
 };
 use bytes::Bytes;
-use http::{Method, Request, response};
+use http::{Request, response};
 use std::task::Waker;
 use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
 
@@ -590,7 +590,7 @@ impl<O: Operation> Exchange<O> {
             || refused
             || was_not_sent
             || self.options.retry.retry_ambiguous
-            || self.operation.method() == Method::GET
+            || self.operation.is_repeatable()
     }
 
     /// Whether the call is past its point of no return. That a visible event was decoded counts, not that it was

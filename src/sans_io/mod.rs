@@ -50,10 +50,8 @@ use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 
 pub use crate::event::Accumulator;
 pub(crate) use clock::{clock_skew, shifted};
-pub use operation::{
-    CallBatchApi, Chat, CheckProvider, Embed, ListModels, Operation, RetrieveModel,
-};
-pub(crate) use operation::{WithRawBody, decode_chat_body};
+pub(crate) use operation::decode_chat_body;
+pub use operation::{ApiCall, CallBatchApi, Chat, Embed, Operation};
 
 /// One call: the state machine that all drivers share.
 ///

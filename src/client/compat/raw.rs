@@ -1,6 +1,7 @@
 use crate::{
     Error, ErrorKind, UnifiedChatResponse,
     chat::{ProviderMetadata, RawBody},
+    provider::ApiResponse,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -15,13 +16,19 @@ pub struct RawResponse<O = UnifiedChatResponse> {
 impl RawResponse {
     pub(super) fn of_chat(response: UnifiedChatResponse) -> Self {
         let native = response.provider_metadata.clone();
-        RawResponse::new((response, native))
+        RawResponse {
+            parsed: response,
+            native,
+        }
     }
 }
 
 impl<O> RawResponse<O> {
-    pub(super) fn new((parsed, native): (O, ProviderMetadata)) -> Self {
-        RawResponse { parsed, native }
+    pub(super) fn new(response: ApiResponse<O>) -> Self {
+        RawResponse {
+            parsed: response.answer,
+            native: response.provider_metadata,
+        }
     }
 
     /// The HTTP status.

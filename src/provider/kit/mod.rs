@@ -7,8 +7,9 @@
 //! 4. [`call_ids`], [`result_places`], [`id_format`]: tool calls and results in the form and order that a server accepts.
 //! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with warnings for unknown content.
 //! 6. [`errors`], [`headers`]: error kinds, request ids and rate limits.
-//! 7. [`embed`], [`model`]: embeddings, and lists of models.
+//! 7. [`embed`], [`model`], [`api_request`]: embeddings, lists of models, and other small JSON calls.
 
+pub(crate) mod api_request;
 pub(crate) mod base_url;
 pub(crate) mod builder;
 pub(crate) mod call_ids;

@@ -1,10 +1,9 @@
-//! The operations of an exchange: chat, embeddings, models, provider check.
+//! The operations of an exchange: chat, embeddings, batches, and small JSON calls (models, provider check, token counts).
 
+mod api_call;
 mod batch;
 mod chat;
 mod embed;
-mod models;
-mod ping;
 
 use super::{AttemptTarget, CallStart, Exchange, State};
 use crate::{
@@ -16,13 +15,11 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Request, response};
 
+pub use api_call::ApiCall;
 pub use batch::CallBatchApi;
 pub use chat::Chat;
 pub(crate) use chat::decode_chat_body;
 pub use embed::Embed;
-pub(crate) use models::WithRawBody;
-pub use models::{ListModels, RetrieveModel};
-pub use ping::CheckProvider;
 
 /// An operation of an [`Exchange`], such as a chat or a list of models. Sealed: only this crate implements it.
 pub trait Operation: sealed::Operation {}
@@ -71,6 +68,10 @@ pub(crate) mod sealed {
         }
         /// Keeps the head of an answer.
         fn keep_head(&mut self, _head: &response::Parts) {}
+        /// True if the request may be sent again although it may have been processed.
+        fn is_repeatable(&self) -> bool {
+            self.method() == Method::GET
+        }
         /// True if the operation allows that the request is sent again after this error.
         fn may_repeat(&self, _error: &Error) -> bool {
             true

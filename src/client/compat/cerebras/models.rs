@@ -66,7 +66,7 @@ impl<T: Transport + Clone> RawModels<Client<T>> {
     /// # Errors
     /// The error that ended the call; [`Error::status`] and [`Error::body`] have its raw response.
     pub fn list(&self) -> Result<RawResponse<Vec<Model>>, Error> {
-        let call = self.0.providers.list_models_raw(self.0.start())?;
+        let call = self.0.providers.list_models(None, self.0.start())?;
         self.0.run(call).map(RawResponse::new)
     }
 
@@ -75,7 +75,7 @@ impl<T: Transport + Clone> RawModels<Client<T>> {
     /// # Errors
     /// The error that ended the call; [`Error::status`] and [`Error::body`] have its raw response.
     pub fn retrieve(&self, id: &str) -> Result<RawResponse<Model>, Error> {
-        let call = self.0.providers.retrieve_model_raw(id, self.0.start())?;
+        let call = self.0.providers.retrieve_model(id, self.0.start())?;
         self.0.run(call).map(RawResponse::new)
     }
 }
@@ -86,7 +86,7 @@ impl<T: AsyncTransport + Clone + Unpin> RawModels<AsyncClient<T>> {
     /// # Errors
     /// The error that ended the call; [`Error::status`] and [`Error::body`] have its raw response.
     pub async fn list(&self) -> Result<RawResponse<Vec<Model>>, Error> {
-        let call = self.0.providers.list_models_raw(self.0.start())?;
+        let call = self.0.providers.list_models(None, self.0.start())?;
         self.0.run(call).await.map(RawResponse::new)
     }
 
@@ -95,7 +95,7 @@ impl<T: AsyncTransport + Clone + Unpin> RawModels<AsyncClient<T>> {
     /// # Errors
     /// The error that ended the call; [`Error::status`] and [`Error::body`] have its raw response.
     pub async fn retrieve(&self, id: &str) -> Result<RawResponse<Model>, Error> {
-        let call = self.0.providers.retrieve_model_raw(id, self.0.start())?;
+        let call = self.0.providers.retrieve_model(id, self.0.start())?;
         self.0.run(call).await.map(RawResponse::new)
     }
 }
