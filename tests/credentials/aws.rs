@@ -563,7 +563,7 @@ fn faults_of_sts_are_tried_again_and_a_wrong_clock_is_learned() {
     assert!(dates[0] < dates[1], "{dates:?}");
 }
 
-/// A server of another project that stands in for AWS: moto (`pip install moto[server]`). Without it nothing is tested here.
+/// A server of another project that stands in for AWS: moto (`pip install moto[server]`). Skipped without it.
 #[test]
 fn moto_gives_keys_for_a_web_identity_a_role_and_an_instance() {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -577,6 +577,7 @@ fn moto_gives_keys_for_a_web_identity_a_role_and_an_instance() {
         .stderr(std::process::Stdio::null())
         .spawn();
     let Ok(moto) = started else {
+        println!("skipped: moto_server is not installed (pip install 'moto[server]')");
         return;
     };
     struct Server(std::process::Child);

@@ -38,6 +38,8 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
     pub(crate) delay: Duration,
+    /// A pause, and the end of the body that follows it.
+    pub(crate) rest: Option<(Duration, String)>,
 }
 
 pub(crate) fn reply(status: u16, body: impl Into<String>) -> Reply {
@@ -46,6 +48,7 @@ pub(crate) fn reply(status: u16, body: impl Into<String>) -> Reply {
         headers: Vec::new(),
         body: body.into(),
         delay: Duration::ZERO,
+        rest: None,
     }
 }
 
@@ -57,6 +60,12 @@ impl Reply {
 
     pub(crate) fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// Pauses after the body, then sends its end.
+    pub(crate) fn then(mut self, pause: Duration, rest: impl Into<String>) -> Self {
+        self.rest = Some((pause, rest.into()));
         self
     }
 }
@@ -93,8 +102,7 @@ fn serve(
     kept: &Mutex<Vec<Asked>>,
     answer: &(impl Fn(&Asked, usize) -> Reply + ?Sized),
 ) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut writer = stream;
+    let (mut reader, mut writer) = (BufReader::new(&stream), &stream);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -124,10 +132,11 @@ fn serve(
         let reply = answer(&asked, before);
         kept.lock().unwrap().push(asked);
         thread::sleep(reply.delay);
+        let rest = reply.rest.as_ref().map_or(0, |(_, rest)| rest.len());
         let mut text = format!(
             "HTTP/1.1 {} X\r\ncontent-length: {}\r\n",
             reply.status,
-            reply.body.len()
+            reply.body.len() + rest
         );
         for (name, value) in &reply.headers {
             text += &format!("{name}: {value}\r\n");
@@ -135,6 +144,10 @@ fn serve(
         text += "\r\n";
         text += &reply.body;
         writer.write_all(text.as_bytes()).ok()?;
+        if let Some((pause, rest)) = reply.rest {
+            thread::sleep(pause);
+            writer.write_all(rest.as_bytes()).ok()?;
+        }
     }
 }
 

@@ -25,6 +25,8 @@ mod fake;
 mod federation;
 #[cfg(all(feature = "rs256", feature = "ureq"))]
 mod google;
+#[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
+mod limited;
 mod machine;
 mod simulator;
 #[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
