@@ -22,7 +22,7 @@ use unifiedai::{
     AsyncClient, ChatRequest, Client, Secret,
     batch::BatchOptions,
     compat::{AsyncCerebras, BedrockCompat, Cerebras, ConverseRequest},
-    credentials::{Credentials, Environment, Federation, SubjectToken, Token},
+    credentials::{Credentials, Environment, Federation, SubjectToken, Token, TokenEndpoint},
     policy::{Fallback, FallbackTarget},
     provider::{
         Anthropic, Auth, AwsCredentialSource, AwsCredentials, Bedrock, Cohere, Credential, Gemini,
@@ -48,7 +48,7 @@ compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingIn
 chat::ImageDetail observe::CallObservation chat::Param chat::RateLimit ReasoningEffort chat::ReasoningFormat
 batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
-codec::sse::SseError credentials::CredentialRequest provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
+codec::sse::SseError credentials::CredentialRequest credentials::FileAccess provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
 provider::Address provider::AuthStyle provider::MediaKind provider::MediaLimit provider::ProviderDefaults provider::anthropic::AnthropicOptions
 provider::gemini::GeminiOptions provider::openai_chat::OpenAiChatOptions
 provider::openai_responses::OpenAiResponsesOptions provider::openai_chat::EndMarker provider::openai_chat::ChatProfile
@@ -129,6 +129,13 @@ fn credentials() -> Vec<(&'static str, String)> {
         ),
         ("credentials::Federation", federation()),
         ("credentials::SubjectToken", federation()),
+        (
+            "credentials::TokenEndpoint",
+            shown(&[
+                TokenEndpoint::ibm_cloud(Secret::new(KEY).unwrap()),
+                TokenEndpoint::client_credentials("u", "i", Secret::new(KEY).unwrap()),
+            ]),
+        ),
         ("credentials::Supply", supply()),
         ("credentials::ProcessCommand", supply()),
         ("credentials::Fetcher", fetching()),

@@ -1,17 +1,17 @@
-//! Azure: Entra ID with a client secret, a workload's token, a managed identity, or the `az` program.
+//! Azure: Entra ID with a client secret, a workload's token, a managed identity, or the programs `az` and `azd`.
 
+mod cli;
 mod managed;
 
 use super::{
-    Credentials, Environment, Fetcher, ProcessCommand, Supply, Token,
-    errors::{config, excerpt, login, missing, refused},
+    Credentials, Environment, Fetcher, Token,
+    errors::{config, excerpt, missing, refused},
     fetcher::Sending,
     form::Form,
     wire::{self, OAuthError, SecretJson},
 };
 use crate::Error;
 use std::{
-    io,
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
@@ -23,15 +23,13 @@ const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
 const NARROWED: &str = "AZURE_TOKEN_CREDENTIALS";
 const CERTIFICATE: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
-const CLI_LIMIT: Duration = Duration::from_secs(15);
-const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// # Azure
 impl Environment {
     /// Returns tokens from the same sources as other programs on Azure: the client secret in `AZURE_CLIENT_SECRET`;
     /// the workload identity in `AZURE_FEDERATED_TOKEN_FILE`; the managed identity of App Service, Functions,
     /// Container Apps, Arc, Azure ML, Cloud Shell or a virtual machine. `AZURE_TOKEN_CREDENTIALS` selects one of
-    /// them, or with `dev` the `az` program.
+    /// them, or with `dev` the program `az`, or `azd` if `az` is not installed.
     ///
     /// `scope` is the scope of the token; [`azure_scope`](Self::azure_scope) returns that of a host.
     #[must_use]
@@ -50,6 +48,12 @@ impl Environment {
     #[must_use]
     pub fn azure_cli(&self, scope: impl Into<String>) -> Credentials {
         self.azure_source("azure cli", scope.into(), Kind::Cli)
+    }
+
+    /// Returns tokens of the user who logged in with `azd auth login`, by running `azd`.
+    #[must_use]
+    pub fn azure_developer_cli(&self, scope: impl Into<String>) -> Credentials {
+        self.azure_source("azure developer cli", scope.into(), Kind::DeveloperCli)
     }
 
     /// Returns the scope for a host of Azure OpenAI or Azure AI Foundry, in the cloud that its name indicates.
@@ -92,6 +96,9 @@ enum Kind {
     Workload,
     Managed,
     Cli,
+    DeveloperCli,
+    /// `az`, or `azd` if that is not installed.
+    EitherCli,
 }
 
 /// The source that the environment selects.
@@ -99,13 +106,15 @@ fn chosen(environment: &Environment) -> Result<Kind, Error> {
     let is_set = |name: &str| environment.get(name).is_some();
     if let Some(name) = environment.get(NARROWED) {
         return match &*name.to_ascii_lowercase() {
-            "dev" | "azureclicredential" => Ok(Kind::Cli),
+            "dev" => Ok(Kind::EitherCli),
+            "azureclicredential" => Ok(Kind::Cli),
+            "azuredeveloperclicredential" => Ok(Kind::DeveloperCli),
             "prod" => Ok(by_variables(environment)),
             "environmentcredential" => Ok(Kind::Secret),
             "workloadidentitycredential" => Ok(Kind::Workload),
             "managedidentitycredential" => Ok(Kind::Managed),
             _ => Err(config(format!(
-                "{NARROWED} is `{}`: it must be dev, prod, EnvironmentCredential, WorkloadIdentityCredential, ManagedIdentityCredential or AzureCliCredential",
+                "{NARROWED} is `{}`: it must be dev, prod, EnvironmentCredential, WorkloadIdentityCredential, ManagedIdentityCredential, AzureCliCredential or AzureDeveloperCliCredential",
                 excerpt(name)
             ))),
         };
@@ -151,7 +160,21 @@ async fn fetch(
         }
         Kind::Workload => workload(io, environment, scope).await,
         Kind::Managed | Kind::Chain => managed::fetch(io, environment, scope).await,
-        Kind::Cli => cli(io, environment, scope).await,
+        Kind::Cli => cli::az(io, environment, scope).await,
+        Kind::DeveloperCli => cli::azd(io, environment, scope).await,
+        Kind::EitherCli => match cli::az(io, environment, scope).await {
+            Err(error) if error.code() == Some("credentials_missing") => {
+                cli::azd(io, environment, scope)
+                    .await
+                    .map_err(|other| match other.code() {
+                        Some("credentials_missing") => {
+                            missing("neither the program `az` nor `azd` is installed")
+                        }
+                        _ => other,
+                    })
+            }
+            result => result,
+        },
     }
 }
 
@@ -261,62 +284,6 @@ fn needed<'a>(environment: &'a Environment, name: &str) -> Result<&'a str, Error
         .ok_or_else(|| config(format!("{name} is not set")))
 }
 
-/// `az account get-access-token`
-async fn cli(io: &Fetcher, environment: &Environment, scope: &str) -> Result<Token, Error> {
-    let mut words = [
-        "account",
-        "get-access-token",
-        "--output",
-        "json",
-        "--resource",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    words.insert(0, if cfg!(windows) { "az.cmd" } else { "az" }.to_owned());
-    words.push(resource(scope).to_owned());
-    if let Some(tenant) = environment.get(TENANT) {
-        words.extend(["--tenant".to_owned(), tenant.to_owned()]);
-    }
-    // On Windows a shell runs it.
-    let is_plain = |word: &String| {
-        word.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".:/_-".contains(&byte))
-    };
-    if !words.iter().all(is_plain) {
-        return Err(config(
-            "the scope or the tenant has characters that `az` does not get",
-        ));
-    }
-    let supply = Supply::RunProcess {
-        command: ProcessCommand::Program(words),
-        environment: vec![("AZURE_CORE_NO_COLOR".to_owned(), "true".to_owned())],
-        max_bytes: MAX_OUTPUT_BYTES,
-    };
-    let output = io.supply(supply, CLI_LIMIT).await?.map_err(|error| {
-        let what = excerpt(&error.to_string());
-        match error.kind() {
-            io::ErrorKind::NotFound => missing("the program `az` is not installed"),
-            io::ErrorKind::Unsupported => config("the driver of this call runs no processes"),
-            io::ErrorKind::TimedOut => config(format!("`az` did not end within {CLI_LIMIT:?}")),
-            _ if what.contains("az login") || what.contains("AADSTS") => {
-                login(format!("`az` said: {what}: run `az login`"))
-            }
-            _ => refused(format!("`az` failed: {what}")),
-        }
-    })?;
-    let json = SecretJson::parse(&output)
-        .ok_or_else(|| config("`az` printed something else than a JSON object"))?;
-    let token = json
-        .text("accessToken")
-        .ok_or_else(|| config("`az` printed no `accessToken`"))?;
-    let token = Token::bearer(wire::secret("az", token)?);
-    // `expiresOn`, the only field of old versions, is in local time. Five minutes are safe.
-    Ok(match json.number("expires_on").and_then(since_1970) {
-        Some(end) => token.expires_at(end),
-        None => token.expires_in(Duration::from_secs(300)),
-    })
-}
-
 fn resource(scope: &str) -> &str {
     scope.strip_suffix("/.default").unwrap_or(scope)
 }
@@ -372,7 +339,11 @@ mod tests {
         assert_eq!(of(&[(TOKEN_FILE, "f")]).unwrap(), Kind::Workload);
         assert_eq!(
             of(&[(TOKEN_FILE, "f"), (NARROWED, "Dev")]).unwrap(),
-            Kind::Cli
+            Kind::EitherCli
+        );
+        assert_eq!(
+            of(&[(NARROWED, "AzureDeveloperCliCredential")]).unwrap(),
+            Kind::DeveloperCli
         );
         assert_eq!(
             of(&[(SECRET, "s"), (NARROWED, "ManagedIdentityCredential")]).unwrap(),

@@ -1,6 +1,8 @@
 //! Environment variables that sources use.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use super::errors::{config, excerpt};
+use crate::Error;
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc};
 use zeroize::Zeroizing;
 
 /// The environment variables in which vendors' own programs find credentials, read once. A blank variable counts as
@@ -42,6 +44,34 @@ impl Environment {
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// A whole number in this range; `None` if the variable is unset.
+    pub(crate) fn number(
+        &self,
+        name: &str,
+        range: RangeInclusive<u32>,
+    ) -> Result<Option<u32>, Error> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            config(format!(
+                "{name} is `{}`: it must be a whole number from {} to {}",
+                excerpt(text),
+                range.start(),
+                range.end()
+            ))
+        })
+    }
+
+    /// A path, with the user's home directory for `~/` at its start.
+    pub(crate) fn expanded(&self, path: &str) -> String {
+        match (path.strip_prefix("~/"), self.home()) {
+            (Some(rest), Some(home)) => [&*home, "/", rest].concat(),
+            _ => path.to_owned(),
+        }
+    }
+
     /// The user's home directory.
     pub(crate) fn home(&self) -> Option<String> {
         if let Some(home) = self.get("HOME").or_else(|| self.get("USERPROFILE")) {
@@ -64,6 +94,8 @@ const NAMES: &[&str] = &[
     "HOMEDRIVE",
     "HOMEPATH",
     "APPDATA",
+    "PROGRAMDATA",
+    "SYSTEMROOT",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -83,10 +115,15 @@ const NAMES: &[&str] = &[
     "AWS_EC2_METADATA_DISABLED",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_METADATA_SERVICE_TIMEOUT",
+    "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+    "AWS_LOGIN_CACHE_DIRECTORY",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_STS",
     "AWS_ENDPOINT_URL_SSO",
     "AWS_ENDPOINT_URL_SSO_OIDC",
+    "AWS_ENDPOINT_URL_BEDROCK",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "AWS_USE_FIPS_ENDPOINT",
     "AWS_USE_DUALSTACK_ENDPOINT",
@@ -99,6 +136,8 @@ const NAMES: &[&str] = &[
     "NO_GCE_CHECK",
     "GCE_METADATA_HOST",
     "GCE_METADATA_ROOT",
+    "GCE_METADATA_TIMEOUT",
+    "GCE_METADATA_DETECT_RETRIES",
     "K_SERVICE",
     "CLOUD_RUN_JOB",
     "FUNCTION_TARGET",
@@ -118,6 +157,8 @@ const NAMES: &[&str] = &[
     "IMDS_ENDPOINT",
     "MSI_ENDPOINT",
     "MSI_SECRET",
+    "ANTHROPIC_PROFILE",
+    "ANTHROPIC_CONFIG_DIR",
     "ANTHROPIC_FEDERATION_RULE_ID",
     "ANTHROPIC_ORGANIZATION_ID",
     "ANTHROPIC_IDENTITY_TOKEN_FILE",

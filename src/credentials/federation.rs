@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use zeroize::Zeroizing;
 
-const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
-const OAUTH_BETA: &str = "oauth-2025-04-20";
+pub(super) const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+pub(super) const OAUTH_BETA: &str = "oauth-2025-04-20";
 /// Anthropic's own limit.
 const MAX_SUBJECT_BYTES: usize = 16 * 1024;
 
@@ -144,6 +144,11 @@ impl Federation {
         self
     }
 
+    /// The endpoint of Anthropic at another base URL.
+    pub(super) fn at_base_url(self, base: &str) -> Self {
+        self.url(format!("{}/v1/oauth/token", base.trim_end_matches('/')))
+    }
+
     /// Returns the source of tokens.
     #[must_use]
     pub fn credentials(self) -> Credentials {
@@ -154,7 +159,7 @@ impl Federation {
         })
     }
 
-    async fn fetch(&self, io: &Fetcher) -> Result<Token, Error> {
+    pub(super) async fn fetch(&self, io: &Fetcher) -> Result<Token, Error> {
         let mut subject = self.subject.read(io).await?;
         let mut is_read_again = false;
         loop {
@@ -273,16 +278,9 @@ impl Environment {
         let organization = self
             .get("ANTHROPIC_ORGANIZATION_ID")
             .ok_or_else(|| needs("ANTHROPIC_ORGANIZATION_ID"))?;
-        let subject = match (
-            self.get("ANTHROPIC_IDENTITY_TOKEN_FILE"),
-            self.get("ANTHROPIC_IDENTITY_TOKEN"),
-        ) {
-            (Some(file), _) => SubjectToken::File(file.into()),
-            (None, Some(text)) => SubjectToken::Text(Secret::new(text).map_err(|error| {
-                config(format!("ANTHROPIC_IDENTITY_TOKEN: {}", error.message()))
-            })?),
-            (None, None) => return Err(needs("ANTHROPIC_IDENTITY_TOKEN_FILE")),
-        };
+        let subject = self
+            .anthropic_subject()?
+            .ok_or_else(|| needs("ANTHROPIC_IDENTITY_TOKEN_FILE"))?;
         let mut federation = Federation::anthropic(rule, organization, subject);
         if let Some(account) = self.get("ANTHROPIC_SERVICE_ACCOUNT_ID") {
             federation = federation.service_account(account);
@@ -291,8 +289,21 @@ impl Environment {
             federation = federation.workspace(workspace);
         }
         if let Some(base) = self.get("ANTHROPIC_BASE_URL") {
-            federation = federation.url(format!("{}/v1/oauth/token", base.trim_end_matches('/')));
+            federation = federation.at_base_url(base);
         }
         Ok(Some(federation.credentials()))
+    }
+
+    /// The token that the variables name.
+    pub(super) fn anthropic_subject(&self) -> Result<Option<SubjectToken>, Error> {
+        const TEXT: &str = "ANTHROPIC_IDENTITY_TOKEN";
+        match (self.get("ANTHROPIC_IDENTITY_TOKEN_FILE"), self.get(TEXT)) {
+            (Some(file), _) => Ok(Some(SubjectToken::File(file.into()))),
+            (None, Some(text)) => match Secret::new(text) {
+                Ok(secret) => Ok(Some(SubjectToken::Text(secret))),
+                Err(error) => Err(config(format!("{TEXT}: {}", error.message()))),
+            },
+            (None, None) => Ok(None),
+        }
     }
 }

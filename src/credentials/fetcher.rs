@@ -1,7 +1,7 @@
 //! The requests of a source. Each is passed to the driver of the call that fetches.
 
 use super::{
-    Supply, Token, address,
+    FileAccess, Supply, Token, address,
     cache::{Lease, Timing},
     errors::{Failure, config, unreachable},
     fetch::Moment,
@@ -65,7 +65,7 @@ pub(super) enum Answer {
 }
 
 /// How a request is sent.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sending {
     pub(crate) connect: Duration,
     pub(crate) limit: Duration,
@@ -193,9 +193,19 @@ impl Fetcher {
 
     /// Reads a file; `None` if it does not exist.
     pub(crate) async fn try_read_file(&self, path: &Path) -> Result<Option<Bytes>, Error> {
+        self.try_read_guarded(path, FileAccess::Any).await
+    }
+
+    /// Reads a file to which other users have at most this access; `None` if it does not exist.
+    pub(crate) async fn try_read_guarded(
+        &self,
+        path: &Path,
+        access: FileAccess,
+    ) -> Result<Option<Bytes>, Error> {
         let supply = Supply::ReadFile {
             path: path.to_owned(),
             max_bytes: MAX_FILE_BYTES,
+            access,
         };
         match self.supply(supply, REQUEST_LIMIT).await? {
             Ok(content) => Ok(Some(content)),

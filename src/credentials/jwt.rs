@@ -1,6 +1,6 @@
 //! JSON Web Tokens that are signed with an RSA key (RS256).
 
-use super::{Fetcher, Supply, errors::config};
+use super::{Fetcher, Supply, errors::config, wire::SecretJson};
 use crate::{Error, Secret};
 use base64::{
     Engine,
@@ -8,7 +8,10 @@ use base64::{
 };
 use bytes::Bytes;
 use serde_json::Value;
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use zeroize::Zeroizing;
 
 /// The time limit for a signature.
@@ -77,6 +80,14 @@ impl Jwt {
     }
 }
 
+/// The expiry in the claims of a token, which is not verified: its receiver does that.
+pub(super) fn expiry(token: &str) -> Option<SystemTime> {
+    let claims = token.split('.').nth(1)?;
+    let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
+    let end = SecretJson::parse(&claims)?.number("exp")?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(end))
+}
+
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
@@ -89,4 +100,29 @@ fn der(pem: &str) -> Option<Zeroizing<Vec<u8>>> {
     let body: Zeroizing<String> =
         Zeroizing::new(body.chars().filter(|c| !c.is_whitespace()).collect());
     STANDARD.decode(body.as_bytes()).ok().map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expiry_is_in_the_claims() {
+        let token = |claims: &str| ["e30.", &URL_SAFE_NO_PAD.encode(claims), ".c2ln"].concat();
+        let end = UNIX_EPOCH + Duration::from_secs(1_795_957_200);
+        assert_eq!(expiry(&token("{\"exp\":1795957200}")), Some(end));
+        for text in [&*token("{}"), &*token("[]"), "", "a.b", "a.%.c", "e30"] {
+            assert_eq!(expiry(text), None, "{text}");
+        }
+        assert_eq!(expiry(&token("{\"exp\":18446744073709551615}")), None);
+    }
+
+    #[test]
+    fn a_key_in_pem_is_read_with_line_ends_of_both_kinds() {
+        let pem = "-----BEGIN PRIVATE KEY-----\nYWJj\nZGVm\n-----END PRIVATE KEY-----\n";
+        assert_eq!(&**der(pem).unwrap(), b"abcdef");
+        assert_eq!(&**der(&pem.replace('\n', "\\n")).unwrap(), b"abcdef");
+        assert!(der(&pem.replace("PRIVATE", "RSA PRIVATE")).is_none());
+        assert!(der(&pem.replace("YWJj", "YW?j")).is_none());
+    }
 }

@@ -31,6 +31,7 @@
 //!   `credentials_config`, `credentials_login`, `credentials_refused`, `credentials_unreachable`.
 
 mod address;
+mod anthropic;
 #[cfg(feature = "bedrock")]
 pub(crate) mod aws;
 mod azure;
@@ -43,16 +44,19 @@ mod fetcher;
 pub(crate) mod form;
 mod google;
 mod jwt;
+mod program;
 mod supply;
 mod token;
+mod token_endpoint;
 pub(crate) mod wire;
 
 pub use environment::Environment;
 pub use federation::{Federation, SubjectToken};
 pub use fetch::CredentialRequest;
 pub use fetcher::Fetcher;
-pub use supply::{ProcessCommand, Supply};
+pub use supply::{FileAccess, ProcessCommand, Supply};
 pub use token::Token;
+pub use token_endpoint::TokenEndpoint;
 
 pub(crate) use cache::{Claim, Claimed};
 pub(crate) use fetch::{Fetch, FetchPoll, Moment};

@@ -14,6 +14,8 @@ pub enum Supply {
         path: PathBuf,
         /// Maximum size; a larger file is an error.
         max_bytes: usize,
+        /// Which access by other users makes the file an error.
+        access: FileAccess,
     },
     /// Replace a file: write a new one next to it, readable only by its owner, and rename it. The content of `Ok` is
     /// ignored.
@@ -30,6 +32,8 @@ pub enum Supply {
         command: ProcessCommand,
         /// Additional environment variables.
         environment: Vec<(String, String)>,
+        /// The working directory; `None` means that of this process.
+        directory: Option<PathBuf>,
         /// Maximum size of the output; a longer one is an error.
         max_bytes: usize,
     },
@@ -42,6 +46,20 @@ pub enum Supply {
         /// The bytes to sign.
         message: Bytes,
     },
+}
+
+/// Access that other users may have to a file that is read. Unix alone has these permissions: elsewhere nothing is
+/// checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileAccess {
+    /// Any.
+    #[default]
+    Any,
+    /// They may read the file. If they may write it, it is an error.
+    Read,
+    /// None: if they may read or write the file, or if it is a symbolic link, it is an error.
+    None,
 }
 
 /// A program to run.

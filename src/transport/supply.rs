@@ -4,7 +4,7 @@
     reason = "the drivers do what the core must not: files, processes, signatures"
 )]
 
-use crate::credentials::{ProcessCommand, Supply};
+use crate::credentials::{FileAccess, ProcessCommand, Supply};
 use bytes::Bytes;
 use std::{
     fs,
@@ -39,7 +39,11 @@ impl SupplyRun {
     pub(super) fn begin(supply: Supply) -> Self {
         let run = SupplyRun(Arc::default());
         match supply {
-            Supply::ReadFile { path, max_bytes } => run.0.finish(read_file(&path, max_bytes)),
+            Supply::ReadFile {
+                path,
+                max_bytes,
+                access,
+            } => run.0.finish(read_file(&path, max_bytes, access)),
             Supply::WriteFile { path, content } => {
                 run.0
                     .finish(write_file(&path, &content).map(|()| Bytes::new()));
@@ -47,13 +51,19 @@ impl SupplyRun {
             Supply::RunProcess {
                 command,
                 environment,
+                directory,
                 max_bytes,
             } => {
                 let shared = run.0.clone();
                 let started = thread::Builder::new()
                     .name("unifiedai-process".to_owned())
                     .spawn(move || {
-                        let result = shared.run_process(&command, &environment, max_bytes);
+                        let result = shared.run_process(
+                            &command,
+                            &environment,
+                            directory.as_deref(),
+                            max_bytes,
+                        );
                         shared.finish(result);
                     });
                 if let Err(error) = started {
@@ -107,9 +117,13 @@ impl Shared {
         &self,
         command: &ProcessCommand,
         environment: &[(String, String)],
+        directory: Option<&Path>,
         max_bytes: usize,
     ) -> io::Result<Bytes> {
         let mut command = prepared(command)?;
+        if let Some(directory) = directory {
+            command.current_dir(directory);
+        }
         command
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -193,11 +207,16 @@ fn read_limited(from: Option<impl Read>, max_bytes: usize) -> Zeroizing<Vec<u8>>
     }
 }
 
-fn read_file(path: &Path, max_bytes: usize) -> io::Result<Bytes> {
+fn read_file(path: &Path, max_bytes: usize, access: FileAccess) -> io::Result<Bytes> {
+    let metadata = match access {
+        FileAccess::None => fs::symlink_metadata(path)?,
+        FileAccess::Any | FileAccess::Read => fs::metadata(path)?,
+    };
     // A pipe would block.
-    if !fs::metadata(path)?.is_file() {
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
+    check_access(&metadata, access)?;
     let content = read_limited(Some(fs::File::open(path)?), max_bytes.saturating_add(1));
     if content.len() > max_bytes {
         return Err(io::Error::other(format!(
@@ -205,6 +224,25 @@ fn read_file(path: &Path, max_bytes: usize) -> io::Result<Bytes> {
         )));
     }
     Ok(Bytes::from_owner(content))
+}
+
+#[cfg(unix)]
+fn check_access(metadata: &fs::Metadata, access: FileAccess) -> io::Result<()> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+    match access {
+        FileAccess::Read if mode & 0o022 != 0 => Err(io::Error::other(
+            "other users may write it: run `chmod go-w` on it",
+        )),
+        FileAccess::None if mode & 0o077 != 0 => Err(io::Error::other(
+            "other users may read or write it: run `chmod 600` on it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_access(_: &fs::Metadata, _: FileAccess) -> io::Result<()> {
+    Ok(())
 }
 
 fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -267,6 +305,7 @@ mod tests {
         wait(&SupplyRun::begin(Supply::RunProcess {
             command: ProcessCommand::Shell(line.to_owned()),
             environment: vec![("GIVEN".to_owned(), "value".to_owned())],
+            directory: Some(PathBuf::from("/")),
             max_bytes,
         }))
     }
@@ -275,6 +314,7 @@ mod tests {
     #[test]
     fn a_process_gives_its_output_or_says_why_not() {
         assert_eq!(shell("printf %s \"$GIVEN\"", 10).unwrap(), "value");
+        assert_eq!(shell("pwd", 10).unwrap(), "/\n");
         let failed = shell("echo broken >&2; exit 3", 10).unwrap_err();
         assert!(failed.to_string().contains("broken"), "{failed}");
         assert!(failed.to_string().contains('3'), "{failed}");
@@ -292,6 +332,7 @@ mod tests {
         let run = SupplyRun::begin(Supply::RunProcess {
             command: ProcessCommand::Program(vec!["sleep".to_owned(), "600".to_owned()]),
             environment: Vec::new(),
+            directory: None,
             max_bytes: 10,
         });
         let shared = run.0.clone();
@@ -317,13 +358,14 @@ mod tests {
         let path = folder.join("token");
         write_file(&path, b"first").unwrap();
         write_file(&path, b"second").unwrap();
-        assert_eq!(read_file(&path, 6).unwrap(), "second");
-        assert!(read_file(&path, 5).is_err());
+        let read = |path: &Path, max_bytes| read_file(path, max_bytes, FileAccess::Any);
+        assert_eq!(read(&path, 6).unwrap(), "second");
+        assert!(read(&path, 5).is_err());
         assert_eq!(
-            read_file(&folder.join("none"), 5).unwrap_err().kind(),
+            read(&folder.join("none"), 5).unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
-        assert!(read_file(&folder, 5).is_err());
+        assert!(read(&folder, 5).is_err());
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -331,6 +373,43 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_access_is_refused() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = std::env::temp_dir().join(format!("unifiedai-access-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (path, link) = (folder.join("file"), folder.join("link"));
+        fs::write(&path, "x").unwrap();
+        symlink(&path, &link).unwrap();
+        for (mode, read, none) in [
+            (0o600, true, true),
+            (0o644, true, false),
+            (0o664, false, false),
+            (0o602, false, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(read_file(&path, 1, FileAccess::Any).is_ok());
+            assert_eq!(
+                read_file(&path, 1, FileAccess::Read).is_ok(),
+                read,
+                "{mode:o}"
+            );
+            assert_eq!(
+                read_file(&link, 1, FileAccess::Read).is_ok(),
+                read,
+                "{mode:o}"
+            );
+            assert_eq!(
+                read_file(&path, 1, FileAccess::None).is_ok(),
+                none,
+                "{mode:o}"
+            );
+            assert!(read_file(&link, 1, FileAccess::None).is_err());
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 }

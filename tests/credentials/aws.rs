@@ -16,7 +16,7 @@ use unifiedai::{
 };
 
 /// A provider that says who signed.
-fn signed_by(credentials: &Credentials) -> Result<String, Error> {
+pub(crate) fn signed_by(credentials: &Credentials) -> Result<String, Error> {
     let llm = Fake::start(|_, _| reply(200, WHOLE).header("content-type", "application/json"));
     let signer = Signer::new(credentials.clone(), "eu-west-1", "bedrock").unwrap();
     let provider = OpenAiChat::custom(format!("{}/v1", llm.origin)).auth(Auth::SigV4(signer));
@@ -36,7 +36,7 @@ fn signed_by(credentials: &Credentials) -> Result<String, Error> {
     Ok(format!("{key} {token}"))
 }
 
-fn sts_keys(action: &str, key: &str) -> Reply {
+pub(crate) fn sts_keys(action: &str, key: &str) -> Reply {
     let body = format!(
         "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result>\n<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>canary&#43;secret</SecretAccessKey>\n<SessionToken>session-{key}</SessionToken><Expiration>{}</Expiration></Credentials></{action}Result></{action}Response>",
         in_an_hour()

@@ -181,6 +181,17 @@ impl Folder {
         fs::write(path, text).unwrap();
     }
 
+    /// Sets the permissions on Unix.
+    pub(crate) fn set_mode(&self, file: &str, mode: u32) {
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(self.0.join(file), mode).unwrap();
+        }
+        #[cfg(not(unix))]
+        let _ = (file, mode);
+    }
+
     pub(crate) fn path(&self, file: &str) -> String {
         self.0.join(file).to_str().unwrap().to_owned()
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use unifiedai::{
     ChatRequest, Client, Secret,
-    credentials::{Credentials, Federation, SubjectToken, Token},
+    credentials::{Credentials, Federation, SubjectToken, Token, TokenEndpoint},
     provider::{Anthropic, Auth},
     transport::UreqTransport,
 };
@@ -127,4 +127,148 @@ fn a_file_that_was_replaced_is_read_again_and_a_refusal_is_final() {
     assert!(error.message().contains("Workload identity"), "{error}");
     assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
     let _ = WHOLE;
+}
+
+/// A server of Anthropic that accepts tokens which begin with `sk-ant-oat01-`.
+fn anthropic(asked: &super::fake::Asked, _: usize) -> super::fake::Reply {
+    if asked.path == "/v1/oauth/token" {
+        let expected = r#"{"grant_type":"urn:ietf:params:oauth:grant-type:jwt-bearer","assertion":"the.jwt","federation_rule_id":"fdrl_file","organization_id":"org_env"}"#;
+        assert_eq!(json(&asked.body), json(expected));
+        return reply(
+            200,
+            r#"{"access_token":"sk-ant-oat01-federated","expires_in":3600}"#,
+        );
+    }
+    let workspace = asked.header("anthropic-workspace-id").unwrap_or("none");
+    assert_eq!(asked.header("anthropic-beta"), Some("oauth-2025-04-20"));
+    let bearer = asked.header("authorization").unwrap();
+    let token = bearer.strip_prefix("Bearer sk-ant-oat01-").unwrap();
+    reply(200, format!(r#"{{"id":"m","type":"message","role":"assistant","model":"m","content":[{{"type":"text","text":"{token} {workspace}"}}],"stop_reason":"end_turn","usage":{{"input_tokens":1,"output_tokens":1}}}}"#))
+        .header("content-type", "application/json")
+}
+
+#[test]
+fn a_profile_of_anthropic_is_a_federation_or_a_stored_login() {
+    let server = Fake::start(anthropic);
+    let ask = |credentials: unifiedai::credentials::Credentials| {
+        let provider = Anthropic::builder()
+            .base_url(server.origin.clone())
+            .auth(Auth::Bearer(credentials.into()));
+        let client = Client::new(UreqTransport::new(), provider.build().unwrap());
+        let response = client.chat(ChatRequest::new("m").user("hi").max_tokens(5))?;
+        Ok::<_, unifiedai::Error>(response.text().into_owned())
+    };
+    let federation = format!(
+        r#"{{"version":"1.0","base_url":"{}","authentication":{{"type":"oidc_federation","federation_rule_id":"fdrl_file","identity_token":{{"source":"file","path":"~/token"}}}}}}"#,
+        server.origin
+    );
+    let login =
+        r#"{"workspace_id":"wrkspc_1","authentication":{"type":"user_oauth","client_id":"c"}}"#;
+    let folder = Folder::new(&[
+        ("a/configs/ci.json", &federation),
+        ("a/configs/me.json", login),
+        (
+            "a/configs/odd.json",
+            r#"{"authentication":{"type":"moon"}}"#,
+        ),
+        ("token", "the.jwt\n"),
+    ]);
+    let (home, directory) = (folder.path(""), folder.path("a"));
+    let environment = environment(&[
+        ("HOME", home.trim_end_matches('/')),
+        ("ANTHROPIC_CONFIG_DIR", &directory),
+        ("ANTHROPIC_ORGANIZATION_ID", "org_env"),
+        // The file counts before the environment.
+        ("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_env"),
+    ]);
+    let profile = |name: &str| ask(environment.anthropic_profile(name).unwrap());
+    assert_eq!(profile("ci").unwrap(), "federated none");
+
+    let error = profile("me").unwrap_err();
+    assert_eq!(error.code(), Some("credentials_login"));
+    assert!(error.message().contains("a/credentials/me.json"), "{error}");
+    let stored = |end: u64| {
+        let text = format!(
+            r#"{{"type":"oauth_token","access_token":"sk-ant-oat01-stored","expires_at":{end},"refresh_token":"canary"}}"#
+        );
+        folder.write("a/credentials/me.json", &text);
+        folder.set_mode("a/credentials/me.json", 0o600);
+    };
+    stored(4_102_444_800);
+    assert_eq!(profile("me").unwrap(), "stored wrkspc_1");
+    stored(1_700_000_000);
+    let error = profile("me").unwrap_err();
+    assert_eq!(error.code(), Some("credentials_login"));
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+
+    for (name, what) in [("odd", "`moon`"), ("none", "configs/none.json")] {
+        let error = profile(name).unwrap_err();
+        assert!(error.message().contains(what), "{error}");
+    }
+    assert!(environment.anthropic_profile("../ci").is_err());
+    #[cfg(unix)]
+    {
+        stored(4_102_444_800);
+        folder.set_mode("a/credentials/me.json", 0o644);
+        folder.set_mode("a/configs/ci.json", 0o666);
+        for (name, what) in [("me", "chmod 600"), ("ci", "chmod go-w")] {
+            let error = profile(name).unwrap_err();
+            assert_eq!(error.code(), Some("credentials_config"));
+            assert!(error.message().contains(what), "{error}");
+        }
+    }
+}
+
+#[test]
+fn client_credentials_and_keys_of_ibm_cloud_become_tokens() {
+    let server = Fake::start(|asked, before| {
+        let basic = asked.header("authorization");
+        match before {
+            0 => {
+                // `client:canary-secret`
+                assert_eq!(basic, Some("Basic Y2xpZW50OmNhbmFyeS1zZWNyZXQ="));
+                assert_eq!(asked.body, "grant_type=client_credentials&scope=all-apis");
+            }
+            1 => {
+                assert_eq!(basic, None);
+                assert_eq!(
+                    asked.body,
+                    "grant_type=client_credentials&client_id=client&client_secret=canary-secret"
+                );
+            }
+            2 => assert_eq!(
+                asked.body,
+                "grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3Aapikey&apikey=canary-key"
+            ),
+            _ => {
+                let text = r#"{"error":"invalid_client","error_description":"not canary-secret"}"#;
+                return reply(401, text);
+            }
+        }
+        reply(
+            200,
+            format!(r#"{{"access_token":"t{before}","token_type":"Bearer","expires_in":3600}}"#),
+        )
+    });
+    let secret = |text: &str| Secret::new(text).unwrap();
+    let client =
+        || TokenEndpoint::client_credentials(&server.origin, "client", secret("canary-secret"));
+    assert!(!format!("{:?}", client()).contains("canary"));
+    let basic = client().scope("all-apis").header(
+        http::HeaderName::from_static("ai-resource-group"),
+        http::HeaderValue::from_static("default"),
+    );
+    let (token, headers) = used(&basic.credentials()).unwrap();
+    assert_eq!(token, "t0");
+    let group = ("ai-resource-group".to_owned(), "default".to_owned());
+    assert!(headers.contains(&group));
+    assert_eq!(
+        used(&client().secret_in_body().credentials()).unwrap().0,
+        "t1"
+    );
+    let ibm = TokenEndpoint::ibm_cloud(secret("canary-key")).url(&server.origin);
+    assert_eq!(used(&ibm.credentials()).unwrap().0, "t2");
+    let error = used(&client().credentials()).unwrap_err();
+    assert_eq!(error.code(), Some("credentials_refused"));
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
 }

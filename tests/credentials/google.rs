@@ -367,6 +367,29 @@ fn the_metadata_server_is_known_by_its_flavor() {
 }
 
 #[test]
+fn the_metadata_server_gives_identity_tokens_for_other_providers() {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":4102444800}"#);
+    let jwt = format!("e30.{claims}.c2ln");
+    let given = jwt.clone();
+    let server = Fake::start(move |asked, before| {
+        let audience = "https%3A%2F%2Fapi.openai.com%2Fv1";
+        let path = format!(
+            "/computeMetadata/v1/instance/service-accounts/default/identity?audience={audience}&format=full"
+        );
+        assert_eq!(asked.path, path);
+        let text = if before == 0 { &*given } else { "no token" };
+        reply(200, text).header("metadata-flavor", "Google")
+    });
+    let host = server.origin.strip_prefix("http://").unwrap().to_owned();
+    let environment = environment(&[("GCE_METADATA_HOST", &host)]);
+    let source = || environment.google_identity_token("https://api.openai.com/v1");
+    assert_eq!(used(&source()).unwrap().0, jwt);
+    let error = used(&source()).unwrap_err();
+    assert_eq!(error.code(), Some("credentials_unreachable"));
+}
+
+#[test]
 fn files_that_cannot_be_used_say_why() {
     let folder = Folder::new(&[]);
     let path = folder.path("adc.json");

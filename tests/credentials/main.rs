@@ -28,6 +28,9 @@ mod google;
 #[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 mod limited;
 mod machine;
+mod programs;
+#[cfg(all(feature = "bedrock", feature = "ureq"))]
+mod settings;
 mod simulator;
 #[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 mod transports;

@@ -19,7 +19,8 @@ impl Bedrock {
     ///   container's or the EC2 instance's role. The first call fetches these, and they are renewed before they expire.
     /// - Region: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else the profile's.
     /// - Base URL: `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK`, else `AWS_ENDPOINT_URL`, else
-    ///   the region's, where `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` apply.
+    ///   those that `services` and `endpoint_url` of the profile name, else the region's, where
+    ///   `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` apply, or those settings of the profile.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Bedrock;
@@ -91,46 +92,42 @@ fn configure(
         };
         builder = builder.credentials(environment.aws());
     }
-    if flag(variable, "AWS_USE_FIPS_ENDPOINT")? {
+    if settings.is_true("AWS_USE_FIPS_ENDPOINT") {
         builder = builder.fips(true);
     }
-    if flag(variable, "AWS_USE_DUALSTACK_ENDPOINT")? {
+    if settings.is_true("AWS_USE_DUALSTACK_ENDPOINT") {
         builder = builder.dual_stack(true);
     }
     if allows_insecure_http(variable)? {
         builder = builder.allow_insecure_http();
     }
-    configure_endpoint(builder, variable)
+    configure_endpoint(builder, &settings)
 }
 
 const API_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
 fn configure_endpoint(
     mut builder: ProviderBuilder<Bedrock>,
-    variable: Lookup<'_>,
+    settings: &AwsSettings,
 ) -> Result<ProviderBuilder<Bedrock>, Error> {
-    if builder.has_base_url() || flag(variable, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")? {
+    if builder.has_base_url() || settings.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
         return Ok(builder);
     }
     const RUNTIME: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
     const CONTROL: &str = "AWS_ENDPOINT_URL_BEDROCK";
     const ALL: &str = "AWS_ENDPOINT_URL";
-    if let Some(url) = variable(RUNTIME)? {
-        builder = with_url(builder, RUNTIME, &url, ProviderBuilder::endpoint_url)?;
+    if let Some((url, place)) = settings.place_of(RUNTIME) {
+        builder = with_url(builder, &place, url, ProviderBuilder::endpoint_url)?;
     }
-    if let Some(url) = variable(CONTROL)? {
+    if let Some((url, place)) = settings.place_of(CONTROL) {
         let set = ProviderBuilder::control_plane_endpoint_url;
-        builder = with_url(builder, CONTROL, &url, set)?;
+        builder = with_url(builder, &place, url, set)?;
     }
     // The last one, because it is unused if both others are set.
-    if let Some(url) = variable(ALL)? {
-        builder = with_url(builder, ALL, &url, ProviderBuilder::base_url)?;
+    if let Some((url, place)) = settings.place_of(ALL) {
+        builder = with_url(builder, &place, url, ProviderBuilder::base_url)?;
     }
     Ok(builder)
-}
-
-fn flag(variable: Lookup<'_>, name: &str) -> Result<bool, Error> {
-    Ok(variable(name)?.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")))
 }
 
 /// The AWS keys in the environment.
@@ -291,6 +288,36 @@ region = us-east-1
         );
         let given = configured(&base, false, Some("http://127.0.0.1:1")).unwrap();
         assert_eq!(url(&given), "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn a_profile_sets_the_endpoint_and_its_variant() {
+        let read = |variables: &[(&str, &str)], text: &'static str| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(other, _)| *other == name);
+                Ok(found
+                    .map(|(_, value)| (*value).to_owned())
+                    .or_else(|| (name == "HOME").then(|| "/home/me".to_owned())))
+            };
+            let file = |path: &str| (path == "/home/me/.aws/config").then(|| text.to_owned());
+            configure(Bedrock::builder(), &variable, &file)?.build()
+        };
+        let base = [("AWS_BEARER_TOKEN_BEDROCK", "k")];
+        let services = "[default]\nregion = us-east-1\nservices = s\n[services s]\nbedrock_runtime =\n  endpoint_url = https://vpc.example\n";
+        assert_eq!(url(&read(&base, services).unwrap()), "https://vpc.example");
+        let all = [base[0], ("AWS_ENDPOINT_URL", "https://all.example")];
+        assert_eq!(url(&read(&all, services).unwrap()), "https://all.example");
+        let fips = "[default]\nregion = us-east-1\nuse_fips_endpoint = true\n";
+        assert_eq!(
+            url(&read(&base, fips).unwrap()),
+            "https://bedrock-runtime-fips.us-east-1.amazonaws.com"
+        );
+        let wrong = "[default]\nregion = us-east-1\nendpoint_url = nowhere\n";
+        let error = read(&base, wrong).unwrap_err();
+        assert!(
+            error.message().contains("the profile `default` sets"),
+            "{error}"
+        );
     }
 
     #[test]

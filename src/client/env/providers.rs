@@ -3,7 +3,7 @@
 use super::{
     Lookup, ReadFile, UrlVariable,
     clouds::{anthropic_on_azure, anthropic_on_vertex, azure_identity, gemini_on_vertex},
-    environment, invalid_variable, read, read_file, variable, with_path_of,
+    environment, invalid_variable, read, read_file, variable, with_path_of, with_url,
 };
 use crate::{
     Error, ErrorKind, Secret,
@@ -13,8 +13,11 @@ use crate::{
 };
 
 impl Anthropic {
-    /// Creates Anthropic with the key in `ANTHROPIC_API_KEY`, else the token in `ANTHROPIC_AUTH_TOKEN`, else by the federation that
-    /// [`Environment::anthropic_federation`](crate::credentials::Environment::anthropic_federation) finds, at `ANTHROPIC_BASE_URL` if that is set.
+    /// Creates Anthropic with the key in `ANTHROPIC_API_KEY`, else the token in `ANTHROPIC_AUTH_TOKEN`, else the
+    /// [profile](crate::credentials::Environment::anthropic_profile) `ANTHROPIC_PROFILE`, else by the federation that
+    /// [`Environment::anthropic_federation`](crate::credentials::Environment::anthropic_federation) finds, else with the
+    /// active profile, if there is one: that in the file `active_config`, or `default`. At the `base_url` of the profile,
+    /// else at `ANTHROPIC_BASE_URL` if that is set.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Anthropic;
@@ -55,7 +58,7 @@ impl ProviderBuilder<Anthropic> {
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
     pub fn read_env(self) -> Result<Self, Error> {
-        anthropic(self, &variable)
+        anthropic(self, &variable, &read_file)
     }
 }
 
@@ -215,6 +218,7 @@ impl ProviderBuilder<Ollama> {
 fn anthropic(
     mut builder: ProviderBuilder<Anthropic>,
     variable: Lookup<'_>,
+    file: ReadFile<'_>,
 ) -> Result<ProviderBuilder<Anthropic>, Error> {
     const KEY: &str = "ANTHROPIC_API_KEY";
     const TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
@@ -222,11 +226,16 @@ fn anthropic(
         if let Some(token) = variable(TOKEN)? {
             builder = builder.auth(bearer(token, TOKEN)?);
         } else {
-            let federation = environment(variable).anthropic_federation();
-            let federation = federation
-                .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.message()))?;
-            if let Some(credentials) = federation {
+            let found = environment(variable).anthropic(file);
+            let found =
+                found.map_err(|error| Error::new(ErrorKind::InvalidRequest, error.message()))?;
+            if let Some((credentials, base_url)) = found {
                 builder = builder.auth(Auth::Bearer(credentials.into()));
+                // The token of a profile is for the profile's host.
+                if let (Some(url), false) = (base_url, builder.has_base_url()) {
+                    let set = ProviderBuilder::base_url;
+                    builder = with_url(builder, "`base_url` of the profile", &url, set)?;
+                }
             }
         }
     }
@@ -400,17 +409,97 @@ mod tests {
             ("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_example"),
             ("ANTHROPIC_ORGANIZATION_ID", "o"),
         ];
-        let error = anthropic(Anthropic::builder(), &with(&set)).unwrap_err();
+        let error = anthropic(Anthropic::builder(), &with(&set), &no_file).unwrap_err();
         assert!(
             error.message().contains("ANTHROPIC_IDENTITY_TOKEN_FILE"),
             "{error}"
         );
         set.push(("ANTHROPIC_IDENTITY_TOKEN_FILE", "/token"));
-        let federated = anthropic(Anthropic::builder(), &with(&set))
+        let federated = anthropic(Anthropic::builder(), &with(&set), &no_file)
             .unwrap()
             .build()
             .unwrap();
         assert_eq!(source_of(federated.auth()), "anthropic workload identity");
+    }
+
+    #[test]
+    fn a_profile_of_anthropic_counts_by_its_place() {
+        const LOGIN: &str =
+            r#"{"authentication":{"type":"user_oauth"},"base_url":"https://eu.example"}"#;
+        let source = |set: &[(&str, &str)], files: &[(&str, &str)]| {
+            let mut variables = vec![("HOME", "/home/me")];
+            variables.extend(set);
+            let file = |path: &str| {
+                let found = files.iter().find(|(other, _)| *other == path);
+                found.map(|(_, text)| (*text).to_owned())
+            };
+            let builder = anthropic(Anthropic::builder(), &with(&variables), &file)?;
+            let provider = builder.build()?;
+            Ok::<_, Error>((
+                source_of(provider.auth()).to_owned(),
+                provider.base_url().as_str().to_owned(),
+            ))
+        };
+        const DEFAULT: &str = "/home/me/.config/anthropic/configs/default.json";
+        const DEV: &str = "/home/me/.config/anthropic/configs/dev.json";
+        const ACTIVE: &str = "/home/me/.config/anthropic/active_config";
+        let (name, url) = source(&[], &[(DEFAULT, LOGIN)]).unwrap();
+        assert_eq!(
+            (&*name, &*url),
+            ("anthropic profile default", "https://eu.example/v1")
+        );
+        let active = [(DEFAULT, LOGIN), (DEV, LOGIN), (ACTIVE, "dev\n")];
+        assert_eq!(source(&[], &active).unwrap().0, "anthropic profile dev");
+        let federation = [
+            ("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_example"),
+            ("ANTHROPIC_ORGANIZATION_ID", "o"),
+            ("ANTHROPIC_IDENTITY_TOKEN_FILE", "/token"),
+        ];
+        let (name, _) = source(&federation, &active).unwrap();
+        assert_eq!(name, "anthropic workload identity");
+        let mut named = federation.to_vec();
+        named.push(("ANTHROPIC_PROFILE", "default"));
+        let (name, _) = source(&named, &active).unwrap();
+        assert_eq!(name, "anthropic profile default");
+        let elsewhere = [
+            ("ANTHROPIC_CONFIG_DIR", "/etc/a"),
+            ("ANTHROPIC_PROFILE", "ci"),
+        ];
+        let file = [("/etc/a/configs/ci.json", LOGIN)];
+        assert_eq!(source(&elsewhere, &file).unwrap().0, "anthropic profile ci");
+        // A profile that nothing names is passed over if it is wrong; others are errors.
+        let error = source(&[], &[(DEFAULT, "{}")]).unwrap_err();
+        assert_eq!(error.code(), Some("missing_key"));
+        for (set, files, what) in [
+            (
+                vec![("ANTHROPIC_PROFILE", "no")],
+                vec![],
+                "configs/no.json does not exist",
+            ),
+            (
+                vec![("ANTHROPIC_PROFILE", "../x")],
+                vec![],
+                "ANTHROPIC_PROFILE is `../x`",
+            ),
+            (
+                vec![("ANTHROPIC_CONFIG_DIR", "/etc/a")],
+                vec![],
+                "/etc/a/configs/default.json",
+            ),
+            (
+                vec![],
+                vec![(ACTIVE, "dev")],
+                "configs/dev.json does not exist",
+            ),
+            (
+                vec![],
+                vec![(ACTIVE, "dev"), (DEV, "{}")],
+                "authentication.type",
+            ),
+        ] {
+            let error = source(&set, &files).unwrap_err();
+            assert!(error.message().contains(what), "{error}");
+        }
     }
 
     #[test]
@@ -423,7 +512,7 @@ mod tests {
             ("ANTHROPIC_FOUNDRY_RESOURCE", "res"),
         ];
         let lookup = with(&set);
-        let own = anthropic(Anthropic::builder(), &lookup)
+        let own = anthropic(Anthropic::builder(), &lookup, &no_file)
             .unwrap()
             .build()
             .unwrap();
@@ -431,6 +520,7 @@ mod tests {
         let given = anthropic(
             Anthropic::builder().base_url("http://127.0.0.1:1/v1"),
             &lookup,
+            &no_file,
         )
         .unwrap()
         .build()
@@ -453,7 +543,7 @@ mod tests {
         let none = with(&[]);
         let cases = [
             (
-                anthropic(Anthropic::builder(), &none).unwrap_err(),
+                anthropic(Anthropic::builder(), &none, &no_file).unwrap_err(),
                 "ANTHROPIC_API_KEY",
                 Some("missing_key"),
             ),
@@ -484,10 +574,14 @@ mod tests {
             assert_eq!(error.code(), code);
         }
         assert!(
-            anthropic(Anthropic::builder().base_url("http://127.0.0.1:1"), &none)
-                .unwrap()
-                .build()
-                .is_ok()
+            anthropic(
+                Anthropic::builder().base_url("http://127.0.0.1:1"),
+                &none,
+                &no_file
+            )
+            .unwrap()
+            .build()
+            .is_ok()
         );
         assert!(
             gemini(Gemini::builder().base_url("http://127.0.0.1:1"), &none)
@@ -505,7 +599,7 @@ mod tests {
     #[test]
     fn an_invalid_key_is_refused_with_its_variable_and_without_its_value() {
         let set = [("ANTHROPIC_API_KEY", "canary\n")];
-        let error = anthropic(Anthropic::builder(), &with(&set)).unwrap_err();
+        let error = anthropic(Anthropic::builder(), &with(&set), &no_file).unwrap_err();
         assert!(error.message().contains("ANTHROPIC_API_KEY"), "{error}");
         assert!(!error.message().contains("canary"), "{error}");
     }
@@ -540,7 +634,7 @@ mod tests {
         let lookup = with(&set);
         let cases = [
             (
-                anthropic(Anthropic::builder(), &lookup).unwrap_err(),
+                anthropic(Anthropic::builder(), &lookup, &no_file).unwrap_err(),
                 "ANTHROPIC_BASE_URL",
             ),
             (

@@ -17,37 +17,94 @@ use std::time::Duration;
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+const IPV4: &str = "http://169.254.169.254";
+const IPV6: &str = "http://[fd00:ec2::254]";
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// The URL of the service; `None` if the environment disables it.
-pub(super) fn base(environment: &Environment) -> Result<Option<String>, Error> {
-    if environment.is_true("AWS_EC2_METADATA_DISABLED") {
-        return Ok(None);
+/// The metadata service.
+#[derive(Debug)]
+pub(super) struct Service {
+    base: String,
+    sending: Sending,
+}
+
+impl Service {
+    /// `None` if the environment disables it.
+    pub(super) fn of(environment: &Environment) -> Result<Option<Service>, Error> {
+        if environment.is_true("AWS_EC2_METADATA_DISABLED") {
+            return Ok(None);
+        }
+        const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+        let url = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+        let base = match (url, environment.get(MODE)) {
+            (Some(url), _) => url.trim_end_matches('/'),
+            (None, None) => IPV4,
+            (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv4") => IPV4,
+            (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv6") => IPV6,
+            (None, Some(_)) => return Err(config(format!("{MODE} must be IPv4 or IPv6"))),
+        };
+        let mut sending = Sending {
+            connect: Duration::from_secs(1),
+            limit: Duration::from_secs(2),
+            tries: 4,
+            is_transient: |response| response.status().is_success() && response.body().is_empty(),
+            retries_timeouts: false,
+        };
+        if let Some(seconds) = environment.number("AWS_METADATA_SERVICE_TIMEOUT", 1..=30)? {
+            sending.limit = Duration::from_secs(seconds.into());
+            sending.connect = sending.limit;
+        }
+        if let Some(tries) = environment.number("AWS_METADATA_SERVICE_NUM_ATTEMPTS", 1..=10)? {
+            sending.tries = tries;
+        }
+        Ok(Some(Service {
+            base: base.to_owned(),
+            sending,
+        }))
     }
-    if let Some(url) = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
-        return Ok(Some(url.trim_end_matches('/').to_owned()));
+
+    /// A token for the requests that follow. It is used for one fetch.
+    async fn session(&self, io: &Fetcher) -> Result<String, Error> {
+        let base = &self.base;
+        let mut request = wire::get(&[base, "/latest/api/token"].concat())?;
+        *request.method_mut() = Method::PUT;
+        wire::text_header(&mut request, TTL, "21600");
+        let answer = io.send_with(request, self.sending).await;
+        let answer = answer.map_err(|error| match error.code() {
+            Some("credentials_unreachable") => unreachable(format!(
+                "{} (in a container on EC2 the instance's HttpPutResponseHopLimit must be 2 or more)",
+                error.message()
+            )),
+            _ => error,
+        })?;
+        match answer.status().as_u16() {
+            403..=405 => Err(config(format!(
+                "{base} answered with status {}: version 2 of the metadata service is not offered, and version 1 is not used",
+                answer.status().as_u16()
+            ))),
+            _ => Ok(text(base, &answer)?.trim().to_owned()),
+        }
     }
-    const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
-    let host = match environment.get(MODE) {
-        None => "169.254.169.254",
-        Some(mode) if mode.eq_ignore_ascii_case("ipv4") => "169.254.169.254",
-        Some(mode) if mode.eq_ignore_ascii_case("ipv6") => "[fd00:ec2::254]",
-        Some(_) => return Err(config(format!("{MODE} must be IPv4 or IPv6"))),
-    };
-    Ok(Some(format!("http://{host}")))
+
+    async fn get(&self, io: &Fetcher, path: &str, session: &str) -> Result<Response<Bytes>, Error> {
+        let mut request: Request<Bytes> = wire::get(&[&self.base, path].concat())?;
+        wire::secret_header(&mut request, TOKEN, session)?;
+        io.send_with(request, self.sending).await
+    }
 }
 
 pub(super) async fn fetch(io: &Fetcher, environment: &Environment) -> Result<Token, Error> {
-    let base = base(environment)?.ok_or_else(|| {
+    let service = Service::of(environment)?.ok_or_else(|| {
         missing("AWS_EC2_METADATA_DISABLED is set: instance metadata is not asked")
     })?;
-    let mut session = session(io, &base).await?;
+    let base = &service.base;
+    let mut session = service.session(io).await?;
     let mut renewals = 0_u8;
     loop {
-        let roles = get(io, &base, ROLES, &session).await?;
+        let roles = service.get(io, ROLES, &session).await?;
         if roles.status().as_u16() == 401 && renewals == 0 {
             renewals = 1;
-            session = self::session(io, &base).await?;
+            session = service.session(io).await?;
             continue;
         }
         if roles.status().as_u16() == 404 {
@@ -55,35 +112,36 @@ pub(super) async fn fetch(io: &Fetcher, environment: &Environment) -> Result<Tok
                 "{base} says that this instance has no role"
             )));
         }
-        let role = text(&base, &roles)?;
+        let role = text(base, &roles)?;
         let role = role.lines().next().unwrap_or_default().trim();
         if role.is_empty() {
             return Err(unreachable(format!("{base} named no role")));
         }
-        let answer = get(io, &base, &[ROLES, &encoded(role)].concat(), &session).await?;
+        let path = [ROLES, &encoded(role)].concat();
+        let answer = service.get(io, &path, &session).await?;
         match answer.status().as_u16() {
             // The role was changed, or the session ended, between the two requests.
             404 | 401 if renewals < 2 => {
                 renewals = 2;
-                session = self::session(io, &base).await?;
+                session = service.session(io).await?;
                 continue;
             }
             _ => {}
         }
-        text(&base, &answer)?;
-        return keys_of(&base, &answer);
+        text(base, &answer)?;
+        return keys_of(base, &answer);
     }
 }
 
 /// The region, from the instance's zone.
 pub(super) async fn region(io: &Fetcher, environment: &Environment) -> Result<String, Error> {
-    let base = base(environment)?.ok_or_else(|| {
+    let service = Service::of(environment)?.ok_or_else(|| {
         missing("AWS_EC2_METADATA_DISABLED is set, and neither AWS_REGION nor AWS_DEFAULT_REGION")
     })?;
-    let session = session(io, &base).await?;
+    let session = service.session(io).await?;
     let path = "/latest/meta-data/placement/region";
-    let region = get(io, &base, path, &session).await?;
-    Ok(text(&base, &region)?.trim().to_owned())
+    let region = service.get(io, path, &session).await?;
+    Ok(text(&service.base, &region)?.trim().to_owned())
 }
 
 fn keys_of(base: &str, answer: &Response<Bytes>) -> Result<Token, Error> {
@@ -99,49 +157,6 @@ fn keys_of(base: &str, answer: &Response<Bytes>) -> Result<Token, Error> {
         )));
     }
     Ok(keys::temporary_from_json(&json, base)?.stable())
-}
-
-/// A token for the requests that follow. It is used for one fetch.
-async fn session(io: &Fetcher, base: &str) -> Result<String, Error> {
-    let mut request = wire::get(&[base, "/latest/api/token"].concat())?;
-    *request.method_mut() = Method::PUT;
-    wire::text_header(&mut request, TTL, "21600");
-    let answer = io.send_with(request, sending()).await;
-    let answer = answer.map_err(|error| match error.code() {
-        Some("credentials_unreachable") => unreachable(format!(
-            "{} (in a container on EC2 the instance's HttpPutResponseHopLimit must be 2 or more)",
-            error.message()
-        )),
-        _ => error,
-    })?;
-    match answer.status().as_u16() {
-        403..=405 => Err(config(format!(
-            "{base} answered with status {}: version 2 of the metadata service is not offered, and version 1 is not used",
-            answer.status().as_u16()
-        ))),
-        _ => Ok(text(base, &answer)?.trim().to_owned()),
-    }
-}
-
-async fn get(
-    io: &Fetcher,
-    base: &str,
-    path: &str,
-    session: &str,
-) -> Result<Response<Bytes>, Error> {
-    let mut request: Request<Bytes> = wire::get(&[base, path].concat())?;
-    wire::secret_header(&mut request, TOKEN, session)?;
-    io.send_with(request, sending()).await
-}
-
-fn sending() -> Sending {
-    Sending {
-        connect: Duration::from_secs(1),
-        limit: Duration::from_secs(2),
-        tries: 4,
-        is_transient: |response| response.status().is_success() && response.body().is_empty(),
-        retries_timeouts: false,
-    }
 }
 
 fn text(base: &str, answer: &Response<Bytes>) -> Result<String, Error> {
@@ -164,10 +179,11 @@ mod tests {
     #[test]
     fn the_environment_says_where_the_service_is() {
         let with = |variables: &'static [(&'static str, &'static str)]| {
-            base(&Environment::new(|name| {
+            let service = Service::of(&Environment::new(|name| {
                 let found = variables.iter().find(|(other, _)| *other == name);
                 found.map(|(_, value)| (*value).to_owned())
-            }))
+            }));
+            service.map(|service| service.map(|service| service.base))
         };
         assert_eq!(with(&[]).unwrap().unwrap(), "http://169.254.169.254");
         let mode = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
@@ -189,5 +205,25 @@ mod tests {
         );
         let own = with(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1/")]);
         assert_eq!(own.unwrap().unwrap(), "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn the_environment_sets_the_limits() {
+        let with = |name: &'static str, value: &'static str| {
+            Service::of(&Environment::new(move |other| {
+                (other == name).then(|| value.to_owned())
+            }))
+        };
+        let (time, tries) = (
+            "AWS_METADATA_SERVICE_TIMEOUT",
+            "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+        );
+        let sending = with(time, "5").unwrap().unwrap().sending;
+        assert_eq!(sending.limit, Duration::from_secs(5));
+        assert_eq!(with(tries, "1").unwrap().unwrap().sending.tries, 1);
+        for (name, value) in [(time, "0"), (time, "x"), (tries, "99")] {
+            let error = with(name, value).unwrap_err();
+            assert!(error.message().contains(name), "{error}");
+        }
     }
 }

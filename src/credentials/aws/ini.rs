@@ -8,7 +8,7 @@ pub(super) type Section = BTreeMap<String, String>;
 /// Which of the two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileKind {
-    /// `[profile x]`, `[sso-session x]`
+    /// `[profile x]`, `[sso-session x]`, `[services x]`
     Config,
     /// `[x]`
     Credentials,
@@ -19,6 +19,7 @@ pub(super) enum FileKind {
 pub(crate) struct Profiles {
     profiles: BTreeMap<String, Section>,
     sessions: BTreeMap<String, Section>,
+    services: BTreeMap<String, Section>,
 }
 
 impl Profiles {
@@ -86,6 +87,7 @@ impl Profiles {
         for (from, to) in [
             (file.profiles, &mut self.profiles),
             (file.sessions, &mut self.sessions),
+            (file.services, &mut self.services),
         ] {
             for (name, section) in from {
                 to.entry(name).or_default().extend(section);
@@ -104,6 +106,7 @@ impl Profiles {
             Heading::PlainDefault => Some(plain_default),
             Heading::Profile(name) => Some(self.profiles.entry(name.clone()).or_default()),
             Heading::Session(name) => Some(self.sessions.entry(name.clone()).or_default()),
+            Heading::Services(name) => Some(self.services.entry(name.clone()).or_default()),
         }
     }
 
@@ -113,6 +116,16 @@ impl Profiles {
 
     pub(super) fn session(&self, name: &str) -> Option<&Section> {
         self.sessions.get(name)
+    }
+
+    /// A setting of one service in a `[services x]` section. Its settings are the indented lines below its name.
+    pub(super) fn service(&self, section: &str, service: &str, setting: &str) -> Option<&str> {
+        let lines = self.services.get(section)?.get(service)?.lines();
+        let mut settings = lines.filter_map(|line| line.split_once('='));
+        let (_, value) =
+            settings.rfind(|(name, _)| name.trim_matches(BLANK).eq_ignore_ascii_case(setting))?;
+        let value = value.trim_matches(BLANK);
+        (!value.is_empty()).then_some(value)
     }
 }
 
@@ -134,6 +147,7 @@ enum Heading {
     PlainDefault,
     Profile(String),
     Session(String),
+    Services(String),
 }
 
 impl Heading {
@@ -154,6 +168,7 @@ impl Heading {
             (_, "", DEFAULT) => Heading::PlainDefault,
             (FileKind::Config, "profile", name) => Heading::Profile(name.to_owned()),
             (FileKind::Config, "sso-session", name) => Heading::Session(name.to_owned()),
+            (FileKind::Config, "services", name) => Heading::Services(name.to_owned()),
             (FileKind::Credentials, "", name) => Heading::Profile(name.to_owned()),
             _ => Heading::Ignored,
         }
@@ -191,6 +206,9 @@ mod tests {
         assert_eq!(value(&profiles, "a/b", "empty"), Some("\nsub = 1 # kept"));
         assert_eq!(value(&profiles, "a/b", "long"), Some("one\ntwo"));
         assert!(profiles.profile("x").is_none());
+        assert_eq!(profiles.service("s", "sts", "endpoint_url"), Some("x"));
+        assert_eq!(profiles.service("s", "sso", "endpoint_url"), None);
+        assert_eq!(profiles.service("t", "sts", "endpoint_url"), None);
     }
 
     #[test]

@@ -6,9 +6,11 @@ mod container;
 mod imds;
 pub(crate) mod ini;
 mod keys;
+mod login;
 mod partition;
 mod process;
 mod profile;
+mod settings;
 mod sha1;
 mod sso;
 pub(crate) mod sts;
@@ -129,6 +131,28 @@ impl Environment {
         })
     }
 
+    /// Returns JWTs that name the identity of AWS keys, issued by STS: for a [`Federation`](super::Federation) with
+    /// another provider. `audience` is the name for which that provider accepts them. The region is `AWS_REGION`. The
+    /// account must have outbound web identity federation enabled.
+    #[must_use]
+    pub fn aws_identity_token(
+        &self,
+        keys: &Credentials,
+        audience: impl Into<String>,
+    ) -> Credentials {
+        let (keys, audience) = (keys.clone(), audience.into());
+        self.aws_source("aws identity token", move |io, environment| {
+            let (keys, audience) = (keys.clone(), audience.clone());
+            async move {
+                let token = keys.fetch_for(&io).await?;
+                let keys = token
+                    .as_aws()
+                    .ok_or_else(|| config("a token for an identity of AWS needs AWS keys"))?;
+                sts::identity_token(&io, &environment, region(&environment)?, &audience, keys).await
+            }
+        })
+    }
+
     fn aws_source<F>(
         &self,
         name: impl Into<String>,
@@ -148,6 +172,8 @@ pub(super) async fn chain(io: &Fetcher, environment: &Environment) -> Result<Tok
         return Ok(token);
     }
     let (name, is_named) = profile::name_of(environment);
+    let profiles = profile::load(io, environment).await?;
+    let environment = &settings::with_profile(environment, &profiles, &name);
     let (file, arn) = (
         environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"),
         environment.get("AWS_ROLE_ARN"),
@@ -164,7 +190,7 @@ pub(super) async fn chain(io: &Fetcher, environment: &Environment) -> Result<Tok
         };
         return sts::web_identity(io, environment, region(environment)?, &role, file).await;
     }
-    match profile::fetch(io, environment, &name).await {
+    match profile::fetch_of(io, environment, &profiles, &name).await {
         // A missing default profile, or one with only a region, counts as none.
         Err(error) if !is_named && error.code() == Some("credentials_missing") => {}
         result => return result,
@@ -262,6 +288,9 @@ pub(crate) struct AwsSettings {
     pub(crate) profile: String,
     /// Whether a source other than the profile names keys.
     is_named: bool,
+    variables: Environment,
+    /// The variables with the settings of the profile.
+    environment: Environment,
 }
 
 impl AwsSettings {
@@ -272,16 +301,37 @@ impl AwsSettings {
     ) -> Result<AwsSettings, Error> {
         let profiles = profile::read(environment, &file)?;
         let (name, is_chosen) = profile::name_of(environment);
+        let variables = environment.clone();
+        let environment = settings::with_profile(&variables, &profiles, &name);
         let is_named = environment.get("AWS_ACCESS_KEY_ID").is_some()
             || environment.get("AWS_SECRET_ACCESS_KEY").is_some()
             || (environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() && !is_chosen)
-            || container::is_configured(environment)
-            || (imds::base(environment)?.is_some() && is_instance(environment, &file));
+            || container::is_configured(&environment)
+            || (imds::Service::of(&environment)?.is_some() && is_instance(&environment, &file));
         Ok(AwsSettings {
             profiles,
             profile: name,
             is_named,
+            variables,
+            environment,
         })
+    }
+
+    /// The value of a variable, or of the setting of the profile that it corresponds to, and where that is.
+    pub(crate) fn place_of(&self, name: &'static str) -> Option<(&str, String)> {
+        let value = self.environment.get(name)?;
+        let place = match self.variables.get(name) {
+            Some(_) => name.to_owned(),
+            None => format!(
+                "{name}, which the profile `{}` sets",
+                self.profile.escape_debug()
+            ),
+        };
+        Some((value, place))
+    }
+
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        self.environment.is_true(name)
     }
 
     /// Whether the environment or the files name a source of keys.

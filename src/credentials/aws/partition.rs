@@ -28,26 +28,20 @@ pub(super) fn sts(environment: &Environment, region: &str) -> Result<Endpoint, E
             "us-east-1",
         ));
     }
-    let mut variant = Variant {
-        fips: environment.is_true("AWS_USE_FIPS_ENDPOINT"),
-        dual_stack: environment.is_true("AWS_USE_DUALSTACK_ENDPOINT"),
-    };
-    // In these regions the usual host is the FIPS-conforming one.
-    variant.fips &= !region.starts_with("us-gov-");
-    Ok(endpoint(service("sts", region, variant)?, region))
+    Ok(endpoint(service(environment, "sts", region)?, region))
 }
 
 pub(super) fn sso_portal(environment: &Environment, region: &str) -> Result<String, Error> {
     match configured(environment, "AWS_ENDPOINT_URL_SSO") {
         Some(url) => Ok(url),
-        None => service("portal.sso", region, Variant::default()),
+        None => service(environment, "portal.sso", region),
     }
 }
 
 pub(super) fn sso_oidc(environment: &Environment, region: &str) -> Result<String, Error> {
     match configured(environment, "AWS_ENDPOINT_URL_SSO_OIDC") {
         Some(url) => Ok(url),
-        None => service("oidc", region, Variant::default()),
+        None => service(environment, "oidc", region),
     }
 }
 
@@ -61,7 +55,12 @@ fn configured(environment: &Environment, name: &str) -> Option<String> {
     Some([url.trim_end_matches('/'), "/"].concat())
 }
 
-fn service(name: &str, region: &str, variant: Variant) -> Result<String, Error> {
+fn service(environment: &Environment, name: &str, region: &str) -> Result<String, Error> {
+    let variant = Variant {
+        // In these regions the usual host is the FIPS-conforming one.
+        fips: environment.is_true("AWS_USE_FIPS_ENDPOINT") && !region.starts_with("us-gov-"),
+        dual_stack: environment.is_true("AWS_USE_DUALSTACK_ENDPOINT"),
+    };
     let url = service_url(name, region, variant).map_err(|error| config(error.message()))?;
     Ok([url.as_str().trim_end_matches('/'), "/"].concat())
 }
@@ -104,6 +103,19 @@ mod tests {
         assert_eq!(
             sts(&fips, "us-gov-west-1").unwrap().url,
             "https://sts.us-gov-west-1.amazonaws.com/"
+        );
+        assert_eq!(
+            sso_portal(&fips, "us-east-1").unwrap(),
+            "https://portal.sso-fips.us-east-1.amazonaws.com/"
+        );
+        assert_eq!(
+            sso_oidc(&fips, "us-gov-west-1").unwrap(),
+            "https://oidc.us-gov-west-1.amazonaws.com/"
+        );
+        let dual = environment(&[("AWS_USE_DUALSTACK_ENDPOINT", "true")]);
+        assert_eq!(
+            sso_oidc(&dual, "eu-central-1").unwrap(),
+            "https://oidc.eu-central-1.api.aws/"
         );
         let fakes = environment(&[
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),

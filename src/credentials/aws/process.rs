@@ -20,6 +20,7 @@ pub(super) async fn fetch(io: &Fetcher, line: &str) -> Result<Token, Error> {
     let supply = Supply::RunProcess {
         command: ProcessCommand::Shell(line.to_owned()),
         environment: Vec::new(),
+        directory: None,
         max_bytes: MAX_OUTPUT_BYTES,
     };
     let output = io.supply(supply, LIMIT).await?.map_err(|error| {

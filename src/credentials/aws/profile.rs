@@ -3,7 +3,7 @@
 use super::{
     container, imds,
     ini::{DEFAULT, FileKind, Profiles, Section},
-    process,
+    login, process, settings,
     sso::{self, Sso},
     sts::{self, Role},
 };
@@ -31,6 +31,7 @@ enum Base {
     Keys(AwsCredentials),
     WebIdentity { role: Role, token_file: String },
     Sso(Sso),
+    Login(String),
     Process(String),
     Environment,
     Container,
@@ -48,10 +49,7 @@ pub(super) fn name_of(environment: &Environment) -> (String, bool) {
 /// The paths of the two files, that of the config file first.
 pub(super) fn paths(environment: &Environment) -> [Option<String>; 2] {
     let path = |variable: &str, file: &str| match environment.get(variable) {
-        Some(path) => match (path.strip_prefix("~/"), environment.home()) {
-            (Some(rest), Some(home)) => Some(format!("{home}/{rest}")),
-            _ => Some(path.to_owned()),
-        },
+        Some(path) => Some(environment.expanded(path)),
         None => Some(format!("{}/.aws/{file}", environment.home()?)),
     };
     [
@@ -77,7 +75,7 @@ pub(super) fn read(
 
 const KINDS: [FileKind; 2] = [FileKind::Config, FileKind::Credentials];
 
-async fn load(io: &Fetcher, environment: &Environment) -> Result<Profiles, Error> {
+pub(super) async fn load(io: &Fetcher, environment: &Environment) -> Result<Profiles, Error> {
     let mut profiles = Profiles::default();
     for (path, kind) in paths(environment).into_iter().zip(KINDS) {
         let Some(path) = path else { continue };
@@ -97,7 +95,18 @@ pub(super) async fn fetch(
     name: &str,
 ) -> Result<Token, Error> {
     let profiles = load(io, environment).await?;
-    let plan = Plan::of(&profiles, name)?;
+    let environment = settings::with_profile(environment, &profiles, name);
+    fetch_of(io, &environment, &profiles, name).await
+}
+
+/// The keys of a profile whose settings are in the environment already.
+pub(super) async fn fetch_of(
+    io: &Fetcher,
+    environment: &Environment,
+    profiles: &Profiles,
+    name: &str,
+) -> Result<Token, Error> {
+    let plan = Plan::of(profiles, name)?;
     let region = || {
         environment
             .get("AWS_REGION")
@@ -115,6 +124,7 @@ pub(super) async fn fetch(
             sts::web_identity(io, environment, region()?, role, token_file).await?
         }
         Base::Sso(sso) => sso::fetch(io, environment, sso).await?,
+        Base::Login(session) => login::fetch(io, environment, session, name).await?,
         Base::Process(line) => process::fetch(io, line).await?,
         Base::Environment => super::keys_of_environment(environment)?.ok_or_else(|| {
             config(format!(
@@ -218,16 +228,14 @@ fn own_base(profiles: &Profiles, profile: &Section, name: &str) -> Result<Base, 
     if let Some(sso) = sso_of(profiles, profile, name)? {
         return Ok(Base::Sso(sso));
     }
+    if let Some(session) = setting(profile, "login_session") {
+        return Ok(Base::Login(session));
+    }
     if let Some(line) = setting(profile, "credential_process") {
         return Ok(Base::Process(line));
     }
     if let Some(keys) = static_keys(profile, name)? {
         return Ok(Base::Keys(keys));
-    }
-    if setting(profile, "login_session").is_some() {
-        return Err(config(format!(
-            "the profile `{name}` uses `aws login`: set `credential_process = aws configure export-credentials --profile {name}` in another profile, and use that one"
-        )));
     }
     Err(missing(format!(
         "the profile `{name}` says nothing of where its keys come from"
@@ -310,7 +318,7 @@ fn static_keys(profile: &Section, name: &str) -> Result<Option<AwsCredentials>, 
     }
 }
 
-fn setting(profile: &Section, name: &str) -> Option<String> {
+pub(super) fn setting(profile: &Section, name: &str) -> Option<String> {
     profile.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
@@ -416,6 +424,7 @@ sso_role_name = r
             Base::WebIdentity { .. }
         ));
         assert!(matches!(plan("process").unwrap().base, Base::Process(_)));
+        assert!(matches!(plan("login").unwrap().base, Base::Login(arn) if arn == "arn"));
     }
 
     #[test]
@@ -428,7 +437,6 @@ sso_role_name = r
             ("half", "only one of"),
             ("mfa", "mfa_serial"),
             ("nothing", "says nothing"),
-            ("login", "aws configure export-credentials"),
             ("lost", "[sso-session gone]"),
             ("none", "there is no profile `none`"),
         ] {

@@ -18,6 +18,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const VERSION: &str = "2011-06-15";
+
 /// A role to assume.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Role {
@@ -64,9 +66,43 @@ pub(super) async fn assume_role(
     role: &Role,
     keys_before: &AwsCredentials,
 ) -> Result<Token, Error> {
-    let endpoint = partition::sts(environment, region)?;
-    let signer = Signer::new(keys_before.clone(), endpoint.region, "sts")?;
     let form = role.rest(role.form("AssumeRole", io.wall_clock())?);
+    let (host, response) = ask(io, environment, region, keys_before, form).await?;
+    keys(&host, &response)
+}
+
+/// A token that names the identity of these keys, for another provider.
+pub(super) async fn identity_token(
+    io: &Fetcher,
+    environment: &Environment,
+    region: &str,
+    audience: &str,
+    keys: &AwsCredentials,
+) -> Result<Token, Error> {
+    let form = Form::new()
+        .field("Action", "GetWebIdentityToken")
+        .field("Version", VERSION)
+        .field("Audience.member.1", audience)
+        .field("SigningAlgorithm", "RS256");
+    let (host, response) = ask(io, environment, region, keys, form).await?;
+    let incomplete = || unreachable(format!("{host} answered without a token"));
+    let xml = std::str::from_utf8(response.body()).map_err(|_| incomplete())?;
+    let text = |name: &str| element(xml, name).map(unescaped).ok_or_else(incomplete);
+    let token = zeroize::Zeroizing::new(text("WebIdentityToken")?);
+    let end = rfc3339(&text("Expiration")?).ok_or_else(incomplete)?;
+    Ok(Token::bearer(wire::secret(&host, &token)?).expires_at(end))
+}
+
+/// The host and the success of a signed request.
+async fn ask(
+    io: &Fetcher,
+    environment: &Environment,
+    region: &str,
+    keys: &AwsCredentials,
+    form: Form,
+) -> Result<(String, Response<Bytes>), Error> {
+    let endpoint = partition::sts(environment, region)?;
+    let signer = Signer::new(keys.clone(), endpoint.region, "sts")?;
     let mut unsigned = wire::post_form(&endpoint.url, form)?;
     unsigned.headers_mut().insert(
         CONTENT_TYPE,
@@ -75,7 +111,7 @@ pub(super) async fn assume_role(
     let host = wire::host_of(&unsigned);
     let response = send_signed(io, &signer, unsigned).await?;
     match response.status().is_success() {
-        true => keys(&host, &response),
+        true => Ok((host, response)),
         false => Err(StsError::of(&response).into_error(&host, response.status().as_u16())),
     }
 }
@@ -134,7 +170,7 @@ impl Role {
         }
         Ok(Form::new()
             .field("Action", action)
-            .field("Version", "2011-06-15")
+            .field("Version", VERSION)
             .field("RoleArn", &self.arn)
             .field("RoleSessionName", name))
     }
@@ -203,6 +239,10 @@ impl StsError {
             "MalformedPolicyDocument" | "PackedPolicyTooLarge" | "ValidationError" => {
                 config(message)
             }
+            "OutboundWebIdentityFederationDisabled"
+            | "OutboundWebIdentityFederationDisabledException" => config(format!(
+                "{message} (outbound web identity federation is not enabled for the account)"
+            )),
             "RegionDisabledException" => {
                 config(format!("{message} (STS is switched off in this region)"))
             }

@@ -23,8 +23,10 @@ const HEADER: &str = "IDENTITY_HEADER";
 const OLD_ENDPOINT: &str = "MSI_ENDPOINT";
 const IDENTITY_HEADER: HeaderName = HeaderName::from_static("x-identity-header");
 const SECRET_HEADER: HeaderName = HeaderName::from_static("secret");
-/// The only directory from which an Arc key is sent.
+/// The only directory from which an Arc key is sent, on Unix.
 const ARC_KEYS: &str = "/var/opt/azcmagent/tokens/";
+/// Its end on Windows, below the directory `ProgramData`.
+const ARC_KEYS_ON_WINDOWS: &str = "\\AzureConnectedMachineAgent\\Tokens\\";
 const MAX_ARC_KEY_BYTES: usize = 4096;
 
 pub(super) async fn fetch(
@@ -54,7 +56,7 @@ pub(super) async fn fetch(
             return ask(io, request, Sending::default()).await;
         }
         if environment.get("IMDS_ENDPOINT").is_some() {
-            return arc(io, endpoint, &resource).await;
+            return arc(io, environment, endpoint, &resource).await;
         }
     }
     if let Some(endpoint) = environment.get(OLD_ENDPOINT) {
@@ -97,7 +99,12 @@ pub(super) async fn fetch(
 }
 
 /// The first response names a file that only an administrator can read; its content proves access.
-async fn arc(io: &Fetcher, endpoint: &str, resource: &str) -> Result<Token, Error> {
+async fn arc(
+    io: &Fetcher,
+    environment: &Environment,
+    endpoint: &str,
+    resource: &str,
+) -> Result<Token, Error> {
     let url = format!("{endpoint}?api-version=2020-06-01&resource={resource}");
     let mut request = wire::get(&url)?;
     wire::text_header(&mut request, "metadata", "true");
@@ -115,11 +122,13 @@ async fn arc(io: &Fetcher, endpoint: &str, resource: &str) -> Result<Token, Erro
         .and_then(|value| value.to_str().ok()?.trim().strip_prefix("Basic realm="))
         .map(|path| path.trim_matches('"'))
         .unwrap_or_default();
-    let name = path.strip_prefix(ARC_KEYS).unwrap_or_default();
-    let is_key = name.len() > ".key".len() && name.ends_with(".key") && !name.contains(['/', '\\']);
-    if !is_key {
+    let keys = match environment.get("PROGRAMDATA") {
+        Some(data) if cfg!(windows) => [data, ARC_KEYS_ON_WINDOWS].concat(),
+        _ => ARC_KEYS.to_owned(),
+    };
+    if !is_arc_key(path, &keys) {
         return Err(refused(format!(
-            "{host} asked for a file that is no key of Arc in {ARC_KEYS}"
+            "{host} asked for a file that is no key of Arc in {keys}"
         )));
     }
     let key = io.read_token(Path::new(path)).await?;
@@ -129,6 +138,12 @@ async fn arc(io: &Fetcher, endpoint: &str, resource: &str) -> Result<Token, Erro
     let basic = zeroize::Zeroizing::new(["Basic ", &key].concat());
     wire::secret_header(&mut request, AUTHORIZATION, &basic)?;
     ask(io, request, Sending::default()).await
+}
+
+/// Whether the path is that of a key right in this directory.
+fn is_arc_key(path: &str, directory: &str) -> bool {
+    let name = path.strip_prefix(directory).unwrap_or_default();
+    name.len() > ".key".len() && name.ends_with(".key") && !name.contains(['/', '\\'])
 }
 
 async fn ask(io: &Fetcher, request: Request<Bytes>, sending: Sending) -> Result<Token, Error> {
@@ -181,5 +196,29 @@ fn error(host: &str, response: &Response<Bytes>) -> Error {
         400 if said.contains("Identity not found") => missing(message),
         403 if said.contains("unreachable") => missing(message),
         _ => refused(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_arc_is_right_in_its_directory() {
+        let windows = ["C:\\ProgramData", ARC_KEYS_ON_WINDOWS].concat();
+        for (name, is_key) in [
+            ("ab12.key", true),
+            (".key", false),
+            ("ab12", false),
+            ("../x.key", false),
+            ("a/x.key", false),
+            ("a\\x.key", false),
+        ] {
+            for directory in [ARC_KEYS, &windows] {
+                let path = [directory, name].concat();
+                assert_eq!(is_arc_key(&path, directory), is_key, "{path}");
+            }
+        }
+        assert!(!is_arc_key("/etc/x.key", ARC_KEYS));
     }
 }

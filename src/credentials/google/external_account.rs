@@ -220,6 +220,7 @@ async fn executable(
     let supply = Supply::RunProcess {
         command: ProcessCommand::Shell(line.to_owned()),
         environment: variables,
+        directory: None,
         max_bytes: MAX_OUTPUT_BYTES,
     };
     let output = io.supply(supply, Duration::from_millis(limit)).await?;

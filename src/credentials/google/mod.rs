@@ -1,5 +1,6 @@
 //! Google Cloud: application default credentials in every kind of file, and the metadata server.
 
+mod cli;
 mod external_account;
 mod metadata;
 mod service_account;
@@ -57,6 +58,28 @@ impl Environment {
         Credentials::from_async("google metadata server", move |io| {
             let environment = environment.clone();
             async move { metadata::fetch(&io, &environment).await }
+        })
+    }
+
+    /// Returns ID tokens of the service account of the machine on which the process runs, by its metadata server:
+    /// JWTs that name the account, for a [`Federation`](super::Federation) with another provider. `audience` is the
+    /// URL for which that provider accepts them, such as `https://api.openai.com/v1`.
+    #[must_use]
+    pub fn google_identity_token(&self, audience: impl Into<String>) -> Credentials {
+        let (environment, audience) = (self.clone(), audience.into());
+        Credentials::from_async("google identity token", move |io| {
+            let (environment, audience) = (environment.clone(), audience.clone());
+            async move { metadata::identity_token(&io, &environment, &audience).await }
+        })
+    }
+
+    /// Returns tokens of the user who logged in with `gcloud auth login`, by running `gcloud`.
+    #[must_use]
+    pub fn google_cli(&self) -> Credentials {
+        let environment = self.clone();
+        Credentials::from_async("gcloud", move |io| {
+            let environment = environment.clone();
+            async move { cli::fetch(&io, &environment).await }
         })
     }
 

@@ -31,29 +31,25 @@ pub(crate) struct Variant {
 struct Partition {
     region_prefix: &'static str,
     suffix: &'static str,
-    /// The suffix of hosts with IPv6 addresses, if the partition has such hosts.
-    dual_stack_suffix: Option<&'static str>,
+    /// The suffix of hosts with IPv6 addresses.
+    dual_stack_suffix: &'static str,
 }
 
 /// Other regions, including unknown ones, belong to the last partition.
 const PARTITIONS: [Partition; 7] = [
-    partition(
-        "cn-",
-        "amazonaws.com.cn",
-        Some("api.amazonwebservices.com.cn"),
-    ),
-    partition("us-iso-", "c2s.ic.gov", None),
-    partition("us-isob-", "sc2s.sgov.gov", None),
-    partition("eu-isoe-", "cloud.adc-e.uk", None),
-    partition("us-isof-", "csp.hci.ic.gov", None),
-    partition("eusc-", "amazonaws.eu", None),
-    partition("", "amazonaws.com", Some("api.aws")),
+    partition("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    partition("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    partition("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    partition("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    partition("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    partition("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    partition("", "amazonaws.com", "api.aws"),
 ];
 
 const fn partition(
     region_prefix: &'static str,
     suffix: &'static str,
-    dual_stack_suffix: Option<&'static str>,
+    dual_stack_suffix: &'static str,
 ) -> Partition {
     Partition {
         region_prefix,
@@ -89,19 +85,13 @@ pub(super) fn url(plane: ApiPlane, region: &str, variant: Variant) -> Result<Bas
 /// The URL of an AWS service in a region.
 pub(crate) fn service_url(service: &str, region: &str, variant: Variant) -> Result<BaseUrl, Error> {
     check_region(region)?;
-    let suffix = PARTITIONS
+    let partition = PARTITIONS
         .iter()
-        .find(|partition| region.starts_with(partition.region_prefix))
-        .and_then(|partition| match variant.dual_stack {
-            true => partition.dual_stack_suffix,
-            false => Some(partition.suffix),
-        });
-    let suffix = suffix.ok_or_else(|| {
-        Error::new(
-            ErrorKind::InvalidRequest,
-            format!("`{service}` has no dual-stack host in `{region}`"),
-        )
-    })?;
+        .find(|partition| region.starts_with(partition.region_prefix));
+    let suffix = partition.map_or("", |partition| match variant.dual_stack {
+        true => partition.dual_stack_suffix,
+        false => partition.suffix,
+    });
     let fips = if variant.fips { "-fips" } else { "" };
     BaseUrl::parse(&format!("https://{service}{fips}.{region}.{suffix}"))
 }
@@ -205,6 +195,20 @@ mod tests {
             ),
             (
                 Runtime,
+                "us-iso-east-1",
+                false,
+                true,
+                "bedrock-runtime.us-iso-east-1.api.aws.ic.gov",
+            ),
+            (
+                Runtime,
+                "eusc-de-east-1",
+                true,
+                true,
+                "bedrock-runtime-fips.eusc-de-east-1.api.amazonwebservices.eu",
+            ),
+            (
+                Runtime,
                 "xy-new-9",
                 false,
                 false,
@@ -238,15 +242,5 @@ mod tests {
                 "{error}"
             );
         }
-    }
-
-    #[test]
-    fn a_dual_stack_host_that_does_not_exist_is_refused() {
-        let variant = Variant {
-            dual_stack: true,
-            ..Variant::default()
-        };
-        let error = url(ApiPlane::Runtime, "us-iso-east-1", variant).unwrap_err();
-        assert!(error.to_string().contains("no dual-stack host"), "{error}");
     }
 }
