@@ -12,6 +12,7 @@ use unifiedai::{
     ChatRequest, ContentPart, EmbedRequest, JsonSchema, Media, ReasoningEffort, ResponseFormat,
     Tool,
     provider::{self, OpenAiChat, Provider},
+    provider_batch::BatchCall,
 };
 
 /// A row: its title in the table, and the name of a provider that stands for it.
@@ -110,7 +111,10 @@ fn cells(provider: &dyn Provider) -> [bool; 9] {
         .encode_embed(&EmbedRequest::new(model).text("Hi."), 0)
         .is_ok();
     let models = provider.encode_models(None).is_ok();
-    let batches = provider.batch_api().is_some();
+    let list = BatchCall::List(None);
+    let batches = provider
+        .batch_api()
+        .is_some_and(|api| api.encode_call(&list).is_ok());
     [
         tools, parallel, schema, pictures, documents, reasoning, embeddings, models, batches,
     ]

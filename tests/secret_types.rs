@@ -41,7 +41,7 @@ const HEADER: &str = "h34dc4n4rybird-1414213562";
 /// Types with numbers, fixed names, and names that the caller chose to be visible.
 const PLAIN: &str = "
 provider_batch::BatchCounts provider_batch::BatchState provider_batch::RunOptions provider_batch::RunProgress
-provider::BatchDialect provider::BatchLimits provider::BatchProfile provider::Submission
+provider::BatchDialect provider::BatchLimits provider::BatchProfile provider::BatchStorage provider::Submission
 observe::MetricsObserver observe::TracingObserver
 provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
 compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingInputType ErrorKind FinishReason provider::Framing policy::ProviderLimits health::HealthStatus
@@ -71,7 +71,8 @@ compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapte
 /// Types with response content. `secrets.rs` tests that errors and logs of attempts do not repeat an echoed key.
 const ANSWERED: &str = "
 provider_batch::BatchAnswer provider_batch::BatchItem provider_batch::ItemOutcome provider_batch::ProviderBatch
-provider::ApiAnswer provider::ApiResponse provider_batch::ResultSource provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
+provider::ApiAnswer provider::ApiResponse
+provider_batch::ResultSource provider_batch::RetrieveStep provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
 transport::testing::Cassette transport::testing::MockBody
 sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation compare::ComparisonEntry compare::Comparison EmbedResponse provider::DecodedEmbeddings error::ErrorBody chat::ResponseStart
 health::Health sans_io::Input chat::Logprobs Model provider::ModelPage health::ProviderHealth chat::ProviderMetadata chat::RawBody chat::RawHeaders StreamEvent

@@ -33,7 +33,7 @@ pub use batch_api::{
     BatchApi, BatchDialect, BatchLimits, BatchProfile, DecodedCall, EncodedCall, Submission,
 };
 #[cfg(feature = "bedrock")]
-pub use bedrock::Bedrock;
+pub use bedrock::{BatchStorage, Bedrock};
 pub use cohere::Cohere;
 pub use gemini::Gemini;
 pub use kit::{

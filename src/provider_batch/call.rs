@@ -35,10 +35,20 @@ pub enum BatchCall {
     },
     /// Describes a batch. Result: [`BatchAnswer::Batch`].
     Retrieve(String),
+    /// Continues a description that needs several requests.
+    ContinueRetrieve(RetrieveStep),
     /// Cancels a batch. Result: [`BatchAnswer::Batch`], or [`BatchAnswer::Done`] from providers that return no description.
     Cancel(String),
     /// Lists one page of batches; `None` is the first page. Result: [`BatchAnswer::Batches`].
     List(Option<String>),
+    /// Lists one page of batches, to find the batch with this tag; `page` is as in [`List`](Self::List). Providers that can
+    /// search (Bedrock) list only batches whose name contains the tag, the others list all. Result: [`BatchAnswer::Batches`].
+    Find {
+        /// The tag of the batch, [`NewBatch::tag`].
+        tag: String,
+        /// The token of the page; `None` for the first.
+        page: Option<String>,
+    },
     /// Reads results. Each result is an event; the call's own result is [`BatchAnswer::Done`].
     Results(ResultSource),
 }
@@ -92,6 +102,16 @@ pub(crate) enum UploadStage {
     Send { to: Uri, id: String },
     /// Completes the upload. The server has the bytes.
     Finish { id: String },
+}
+
+/// A later request of a description that needs several: the description without its results, and where they are listed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetrieveStep {
+    pub(crate) batch: Box<ProviderBatch>,
+    /// The folder of the results.
+    pub(crate) folder: String,
+    /// The token of the page of the list.
+    pub(crate) page: Option<String>,
 }
 
 /// The result of a call.

@@ -10,6 +10,8 @@
     reason = "a test that goes wrong is to stop; where recordings are is said by the environment"
 )]
 
+#[cfg(feature = "bedrock")]
+mod bedrock;
 mod fixtures;
 #[cfg(feature = "ureq")]
 mod loopback;

@@ -200,7 +200,7 @@ impl Server {
                 self.batches[index(id)].is_cancelled = true;
                 BatchAnswer::Done
             }
-            BatchCall::List(page) => {
+            BatchCall::Find { page, .. } => {
                 let all: Vec<usize> = (0..self.batches.len()).rev().collect();
                 let first = page.as_deref().map_or(0, |page| page.parse().unwrap());
                 let shown: Vec<_> = all
@@ -575,7 +575,10 @@ fn a_creation_without_a_known_result_is_searched_for_before_it_is_repeated() {
         let is_cancelled = answer.is_err();
         assert_eq!(run.on_answer(answer, at(0)).is_err(), is_cancelled);
         let call = next_call(&mut run, 100, &["m"]);
-        assert!(matches!(call, BatchCall::List(None)), "{call:?}");
+        assert!(
+            matches!(call, BatchCall::Find { page: None, .. }),
+            "{call:?}"
+        );
     }
 }
 
@@ -621,7 +624,10 @@ fn a_found_batch_is_not_given_up_for_results_without_an_id() {
     let lost = crate::support::error_of(RequestDelivery::MaybeProcessed);
     run.on_answer(Err(lost), at(0)).unwrap();
     let call = next_call(&mut run, 100, &["m"]);
-    assert!(matches!(call, BatchCall::List(None)), "{call:?}");
+    assert!(
+        matches!(call, BatchCall::Find { page: None, .. }),
+        "{call:?}"
+    );
     let mut batch = ProviderBatch::default();
     batch.id = "b-1".into();
     batch.created_at = Some(BEGIN);

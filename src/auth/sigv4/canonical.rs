@@ -13,6 +13,7 @@ const DATE_NAME: &str = "x-amz-date";
 const TOKEN_NAME: &str = "x-amz-security-token";
 pub(super) const DATE: HeaderName = HeaderName::from_static(DATE_NAME);
 pub(super) const SECURITY_TOKEN: HeaderName = HeaderName::from_static(TOKEN_NAME);
+pub(super) const CONTENT_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// The parts of a request that a signature covers.
 pub(super) struct Signable<'a> {
@@ -23,6 +24,14 @@ pub(super) struct Signable<'a> {
     pub(super) query: &'a str,
     pub(super) headers: &'a HeaderMap,
     pub(super) payload: &'a [u8],
+    /// Whether the request is for S3, which signs the path as it is sent.
+    pub(super) is_s3: bool,
+}
+
+impl Signable<'_> {
+    pub(super) fn payload_hash(&self) -> String {
+        hex(&Sha256::digest(self.payload))
+    }
 }
 
 /// The text whose hash is signed, and the names of the headers in it.
@@ -65,7 +74,10 @@ impl CanonicalRequest {
         let mut text = Zeroizing::new(Vec::with_capacity(1024));
         text.extend_from_slice(parts.method.as_str().as_bytes());
         text.push(b'\n');
-        canonical_path(parts.path, &mut text);
+        match parts.is_s3 {
+            true => text.extend_from_slice(parts.path.as_bytes()),
+            false => canonical_path(parts.path, &mut text),
+        }
         text.push(b'\n');
         canonical_query(parts.query, &mut text);
         let mut signed_headers = String::new();
@@ -87,7 +99,7 @@ impl CanonicalRequest {
         text.extend_from_slice(b"\n\n");
         text.extend_from_slice(signed_headers.as_bytes());
         text.push(b'\n');
-        text.extend_from_slice(hex(&Sha256::digest(parts.payload)).as_bytes());
+        text.extend_from_slice(parts.payload_hash().as_bytes());
         CanonicalRequest {
             text,
             signed_headers,

@@ -1,4 +1,7 @@
-//! AWS Signature Version 4, as in the [signing guide][guide], for services that are not S3.
+//! AWS Signature Version 4, as in the [signing guide][guide].
+//!
+//! S3 differs from the other services: its path is not encoded a second time, and it requires the hash of the body in a header.
+//! A request for S3 has [`SignedForS3`] in its extensions.
 //!
 //! [guide]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
@@ -14,6 +17,14 @@ pub use self::{
     credentials::{AwsCredentialSource, AwsCredentials},
     signer::Signer,
 };
+
+/// The mark of a request for S3, in the request's extensions. Such a request is signed with the signing name and in the canonical
+/// form of S3, by the credentials and for the region of the signer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignedForS3;
+
+/// The signing name of S3.
+const S3: &str = "s3";
 
 fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');

@@ -1,8 +1,10 @@
 //! Signs requests: what the signature covers, and which headers it adds.
 
 use super::{
-    canonical::{DATE, SECURITY_TOKEN, Signable},
+    S3, SignedForS3,
+    canonical::{CONTENT_HASH, DATE, SECURITY_TOKEN, Signable},
     credentials::AwsCredentialSource,
+    hex,
     signature::{presign, sign},
 };
 use crate::{
@@ -12,10 +14,11 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderName, Request, Uri,
+    HeaderName, HeaderValue, Request, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
     uri::Scheme,
 };
+use sha2::{Digest, Sha256};
 use std::{borrow::Cow, time::SystemTime};
 
 /// Signs requests to one service in one region.
@@ -101,6 +104,13 @@ impl Signer {
                 })?
             }
         };
+        let is_s3 = request.extensions().get::<SignedForS3>().is_some();
+        let service = if is_s3 { S3 } else { &self.service };
+        if is_s3 {
+            let hash = HeaderValue::from_str(&hex(&Sha256::digest(request.body())))
+                .map_err(|_| config("the hash of the body is not a valid header value"))?;
+            request.headers_mut().insert(CONTENT_HASH, hash);
+        }
         let host = host(request)?;
         let parts = Signable {
             method: request.method(),
@@ -109,15 +119,9 @@ impl Signer {
             query: request.uri().query().unwrap_or_default(),
             headers: request.headers(),
             payload: request.body(),
+            is_s3,
         };
-        let signature = sign(
-            &parts,
-            is_signed,
-            &credentials,
-            &self.region,
-            &self.service,
-            wall,
-        )?;
+        let signature = sign(&parts, is_signed, &credentials, &self.region, service, wall)?;
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, signature.authorization);
         headers.insert(DATE, signature.date);
@@ -189,7 +193,6 @@ mod tests {
         AwsCredentials,
         testing::{EXAMPLE_SECONDS, at, example_credentials, request},
     };
-    use http::HeaderValue;
     use std::sync::Arc;
 
     #[test]
@@ -204,6 +207,19 @@ mod tests {
         second.apply(&mut twice, at(EXAMPLE_SECONDS)).unwrap();
         second.apply(&mut once, at(EXAMPLE_SECONDS)).unwrap();
         assert_eq!(twice.headers(), once.headers());
+    }
+
+    #[test]
+    fn a_request_for_s3_is_signed_for_s3_with_the_hash_of_its_body() {
+        let signer = Signer::new(example_credentials(), "us-east-1", "bedrock").unwrap();
+        let mut request = request("https://b.s3.us-east-1.amazonaws.com/a%3Ab//c");
+        request.extensions_mut().insert(SignedForS3);
+        signer.apply(&mut request, at(EXAMPLE_SECONDS)).unwrap();
+        let headers = request.headers();
+        let authorization = headers[AUTHORIZATION].to_str().unwrap();
+        assert!(authorization.contains("/us-east-1/s3/aws4_request, "));
+        assert!(authorization.contains("host;x-amz-content-sha256;x-amz-date"));
+        assert_eq!(headers[CONTENT_HASH], hex(&Sha256::digest("{}")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{
     AwsCredentials, Signer,
     canonical::{CanonicalRequest, Signable},
+    hex,
     signature::{scope, sign, string_to_sign},
     signer::{host, is_signed},
     testing::{EXAMPLE_SECONDS, at, example_credentials},
@@ -11,6 +12,7 @@ use super::{
 use crate::auth::Secret;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header::AUTHORIZATION};
+use sha2::{Digest, Sha256};
 use std::time::SystemTime;
 
 struct Signed {
@@ -63,6 +65,7 @@ fn the_signing_guides_example() {
         query: "Action=ListUsers&Version=2010-05-08",
         headers: &headers,
         payload: b"",
+        is_s3: false,
     };
     let signed = sign_all(
         &parts,
@@ -182,6 +185,7 @@ fn the_published_test_suite() {
             query,
             headers: &header_map(headers),
             payload: payload.as_bytes(),
+            is_s3: false,
         };
         let signed = sign_all(
             &parts,
@@ -237,6 +241,7 @@ fn botocore_vectors() {
             query: uri.query().unwrap_or(""),
             headers: request.headers(),
             payload: request.body(),
+            is_s3: false,
         };
         let signed = sign_all(&parts, &credentials, text("region"), text("service"), wall);
         assert_eq!(
@@ -283,4 +288,71 @@ fn parse_date(text: &str) -> SystemTime {
     }
     assert_eq!(Timestamp::new(at(low)).unwrap().text, text);
     at(low)
+}
+
+/// The examples of "Signature Calculations for the Authorization Header" in the API reference of Amazon S3.
+#[test]
+fn the_published_examples_of_s3() {
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let keys = AwsCredentials::new(
+        "AKIAIOSFODNN7EXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        None,
+    )
+    .unwrap();
+    let put = "Welcome to Amazon S3.";
+    let put_hash = hex(&Sha256::digest(put));
+    let put_headers = [
+        ("date", "Fri, 24 May 2013 00:00:00 GMT"),
+        ("x-amz-content-sha256", &*put_hash),
+        ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
+    ];
+    let get_headers = [("x-amz-content-sha256", EMPTY)];
+    for (method, path, query, headers, payload, signature) in [
+        (
+            Method::PUT,
+            "/test%24file.text",
+            "",
+            &put_headers[..],
+            put,
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        ),
+        (
+            Method::GET,
+            "/",
+            "lifecycle",
+            &get_headers[..],
+            "",
+            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+        ),
+        (
+            Method::GET,
+            "/",
+            "max-keys=2&prefix=J",
+            &get_headers[..],
+            "",
+            "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+        ),
+    ] {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let parts = Signable {
+            method: &method,
+            host: b"examplebucket.s3.amazonaws.com",
+            path,
+            query,
+            headers: &map,
+            payload: payload.as_bytes(),
+            is_s3: true,
+        };
+        // 24 May 2013, 0:00.
+        let signed = sign_all(&parts, &keys, "us-east-1", "s3", at(1_369_353_600));
+        assert!(
+            signed.authorization.ends_with(signature),
+            "{path}: {}",
+            signed.authorization
+        );
+    }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     credentials::aws::AwsSettings,
-    provider::{AwsCredentials, Bedrock, ProviderBuilder},
+    provider::{AwsCredentials, BatchStorage, Bedrock, ProviderBuilder},
 };
 
 impl Bedrock {
@@ -21,6 +21,8 @@ impl Bedrock {
     /// - Base URL: `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK`, else `AWS_ENDPOINT_URL`, else
     ///   those that `services` and `endpoint_url` of the profile name, else the region's, where
     ///   `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` apply, or those settings of the profile.
+    /// - Batches: the role `BEDROCK_BATCH_ROLE_ARN` and the folder `BEDROCK_BATCH_S3_URI`, which are names of this library; the
+    ///   URL of S3 is `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`, else that of the profile, else the region's.
     ///
     /// ```no_run
     /// # use unifiedai::provider::Bedrock;
@@ -101,8 +103,38 @@ fn configure(
     if allows_insecure_http(variable)? {
         builder = builder.allow_insecure_http();
     }
+    builder = configure_batches(builder, variable, &settings)?;
     configure_endpoint(builder, &settings)
 }
+
+fn configure_batches(
+    builder: ProviderBuilder<Bedrock>,
+    variable: Lookup<'_>,
+    settings: &AwsSettings,
+) -> Result<ProviderBuilder<Bedrock>, Error> {
+    const ROLE: &str = "BEDROCK_BATCH_ROLE_ARN";
+    const FOLDER: &str = "BEDROCK_BATCH_S3_URI";
+    if builder.has_batch_storage() {
+        return Ok(builder);
+    }
+    let (role, folder) = match (variable(ROLE)?, variable(FOLDER)?) {
+        (Some(role), Some(folder)) => (role, folder),
+        (Some(_), None) => return Err(half_set(ROLE, FOLDER)),
+        (None, Some(_)) => return Err(half_set(FOLDER, ROLE)),
+        (None, None) => return Ok(builder),
+    };
+    let mut storage = BatchStorage::new(role, &folder)
+        .map_err(|error| invalid_variable(&error, &[ROLE, " or ", FOLDER].concat()))?;
+    if !settings.is_true(IGNORE_ENDPOINTS) {
+        let names = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        if let Some((url, _)) = names.into_iter().find_map(|name| settings.place_of(name)) {
+            storage = storage.endpoint_url(url);
+        }
+    }
+    Ok(builder.batch_storage(storage))
+}
+
+const IGNORE_ENDPOINTS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
 const API_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
@@ -110,7 +142,7 @@ fn configure_endpoint(
     mut builder: ProviderBuilder<Bedrock>,
     settings: &AwsSettings,
 ) -> Result<ProviderBuilder<Bedrock>, Error> {
-    if builder.has_base_url() || settings.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+    if builder.has_base_url() || settings.is_true(IGNORE_ENDPOINTS) {
         return Ok(builder);
     }
     const RUNTIME: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
@@ -139,13 +171,13 @@ fn keys(variable: Lookup<'_>) -> Result<Option<AwsCredentials>, Error> {
             let token = variable("AWS_SESSION_TOKEN")?;
             AwsCredentials::new(id, secret, token).map(Some)
         }
-        (Some(_), None) => Err(incomplete_credentials(ID, SECRET)),
-        (None, Some(_)) => Err(incomplete_credentials(SECRET, ID)),
+        (Some(_), None) => Err(half_set(ID, SECRET)),
+        (None, Some(_)) => Err(half_set(SECRET, ID)),
         (None, None) => Ok(None),
     }
 }
 
-fn incomplete_credentials(set: &str, missing: &str) -> Error {
+fn half_set(set: &str, missing: &str) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         format!("{set} is set, but {missing} is not"),
@@ -385,6 +417,42 @@ region = us-east-1
             configured(&[], false, None).unwrap_err().code(),
             Some("missing_key")
         );
+    }
+
+    #[test]
+    fn batches_need_a_role_and_a_folder() {
+        let base = [
+            ("AWS_ACCESS_KEY_ID", "A"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("AWS_REGION", "us-east-1"),
+        ];
+        let role = ("BEDROCK_BATCH_ROLE_ARN", "arn:aws:iam::1:role/b");
+        let folder = ("BEDROCK_BATCH_S3_URI", "s3://bucket/runs/");
+        let with = |more: &[(&'static str, &'static str)]| {
+            configured(&[&base[..], more].concat(), false, None)
+        };
+        let upload = |bedrock: &Bedrock| {
+            let file = crate::provider_batch::NewFile::new("a", "text/plain", "");
+            let api = bedrock.batch_api().unwrap();
+            let call = api.encode_call(&crate::provider_batch::BatchCall::UploadFile(file));
+            call.map(|call| call.request.uri().to_string())
+        };
+        assert!(upload(&with(&[]).unwrap()).is_err());
+        assert_eq!(
+            upload(&with(&[role, folder]).unwrap()).unwrap(),
+            "https://bucket.s3.us-east-1.amazonaws.com/runs/in/a"
+        );
+        let elsewhere = [role, folder, ("AWS_ENDPOINT_URL_S3", "https://s3.example")];
+        assert_eq!(
+            upload(&with(&elsewhere).unwrap()).unwrap(),
+            "https://s3.example/bucket/runs/in/a"
+        );
+        for (set, missing) in [(role, folder), (folder, role)] {
+            let error = with(&[set]).unwrap_err();
+            assert!(error.message().contains(missing.0), "{error}");
+        }
+        let wrong = with(&[role, ("BEDROCK_BATCH_S3_URI", "bucket")]).unwrap_err();
+        assert!(wrong.message().contains("BEDROCK_BATCH_S3_URI"), "{wrong}");
     }
 
     #[test]

@@ -167,7 +167,9 @@ impl BatchApi for Batches<'_> {
             }
             BatchCall::Retrieve(id) => self.get(&batch_path(id, "")?),
             BatchCall::Cancel(id) => self.post(&batch_path(id, "/cancel")?, b"{}".to_vec()),
-            BatchCall::List(page) => self.get(&list_path("/messages/batches", page.as_deref())),
+            BatchCall::List(page) | BatchCall::Find { page, .. } => {
+                self.get(&list_path("/messages/batches", page.as_deref()))
+            }
             // Not the address in the description: it may be of another host, which must not have the key.
             BatchCall::Results(ResultSource::Lines(id)) => Ok(self
                 .get(&batch_path(id, "/results")?)?
@@ -189,7 +191,7 @@ impl BatchApi for Batches<'_> {
                 batch.poll_after = reading::poll_after(&head.headers);
                 BatchAnswer::Batch(Box::new(batch))
             }
-            BatchCall::List(_) => {
+            BatchCall::List(_) | BatchCall::Find { .. } => {
                 let list: List<'_, &RawValue> = parse(name, "a list of batches", body)?;
                 let read = |raw: &&RawValue| self.read_batch(raw.get().as_bytes());
                 let batches = list.data.iter().map(read).collect::<Result<_, _>>()?;

@@ -175,9 +175,9 @@ pub(crate) fn unsupported_call(name: &str, call: &BatchCall) -> Error {
         BatchCall::DownloadFile(_) => "give files back",
         BatchCall::Create(_) => "make a batch of this input",
         BatchCall::Add { .. } => "add requests to a batch",
-        BatchCall::Retrieve(_) => "describe batches",
+        BatchCall::Retrieve(_) | BatchCall::ContinueRetrieve(_) => "describe batches",
         BatchCall::Cancel(_) => "cancel batches",
-        BatchCall::List(_) => "list batches",
+        BatchCall::List(_) | BatchCall::Find { .. } => "list batches",
         BatchCall::Results(_) => "give results of this source",
     };
     super::unsupported(name, what)

@@ -4,6 +4,7 @@
 //! event-stream frames. Sources: the service model of the AWS SDKs (`bedrock-runtime` 2023-09-30) and recorded
 //! traffic.
 
+mod batches;
 mod content;
 mod decode;
 mod decode_fields;
@@ -12,12 +13,14 @@ pub(crate) mod endpoint;
 mod errors;
 mod messages;
 mod models;
+mod s3;
+mod storage;
 mod types;
 
 use super::{
-    Address, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
-    EncodedRequest, Framing, IdFormat, MediaKind, MediaLimit, ModelPage, Provider, ProviderBuilder,
-    ProviderCore, ProviderDefaults,
+    Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
+    EncodedEmbedRequest, EncodedRequest, Framing, IdFormat, MediaKind, MediaLimit, ModelPage,
+    Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     kit::{
         call_ids::{self, Links},
         media, model,
@@ -38,6 +41,7 @@ pub use content::{
     search_result, system_tool, tool_cache_point,
 };
 pub use encode::{ConverseOptions, Guardrail};
+pub use storage::BatchStorage;
 
 /// The provider name of this API's provider blocks, whatever the provider's name is.
 const BLOCK_PROVIDER: &str = "bedrock";
@@ -75,6 +79,7 @@ pub struct Bedrock {
     core: ProviderCore,
     control: BaseUrl,
     profiles: bool,
+    storage: Option<storage::Storage>,
 }
 
 /// The options that only Bedrock's builder has.
@@ -86,6 +91,7 @@ pub struct BedrockOptions {
     runtime: Option<String>,
     control: Option<String>,
     profiles: bool,
+    storage: Option<BatchStorage>,
 }
 
 impl BedrockOptions {
@@ -118,7 +124,7 @@ impl Bedrock {
 
     /// Creates a builder, for AWS credentials and other options. A [`region`](ProviderBuilder::region) is required.
     ///
-    /// A [`base_url`](ProviderBuilder::base_url) applies to chats and to lists of models; the region still applies to
+    /// A [`base_url`](ProviderBuilder::base_url) applies to chats, lists of models and batches, not to S3; the region still applies to
     /// signatures. A key or another [`auth`](ProviderBuilder::auth) has precedence over credentials.
     ///
     /// ```
@@ -138,7 +144,7 @@ impl Bedrock {
         self.core.base_url()
     }
 
-    /// The base URL of lists of models.
+    /// The base URL of lists of models and of batches.
     #[must_use]
     pub fn control_plane_endpoint_url(&self) -> &BaseUrl {
         &self.control
@@ -182,10 +188,17 @@ impl ProviderBuilder<Bedrock> {
         self
     }
 
-    /// Sets another URL for lists of models only. It has precedence over [`base_url`](ProviderBuilder::base_url).
+    /// Sets another URL for lists of models and for batches only. It has precedence over [`base_url`](ProviderBuilder::base_url).
     #[must_use]
     pub fn control_plane_endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.options.control = Some(url.into());
+        self
+    }
+
+    /// Sets the folder in S3 and the role for batches. Batches need both.
+    #[must_use]
+    pub fn batch_storage(mut self, storage: BatchStorage) -> Self {
+        self.options.storage = Some(storage);
         self
     }
 
@@ -203,6 +216,10 @@ impl ProviderBuilder<Bedrock> {
 
     pub(crate) fn region_name(&self) -> Option<&str> {
         self.options.region.as_deref()
+    }
+
+    pub(crate) fn has_batch_storage(&self) -> bool {
+        self.options.storage.is_some()
     }
 
     pub(crate) fn has_credentials(&self) -> bool {
@@ -246,10 +263,20 @@ impl BuildProvider for Bedrock {
             Some(url) => core.other_url(url)?,
             None => endpoint::url(ApiPlane::Control, options.region()?, options.variant)?,
         };
+        let storage = match &options.storage {
+            Some(settings) => Some(storage::Storage::new(
+                settings.clone(),
+                &core,
+                options.region()?,
+                options.variant,
+            )?),
+            None => None,
+        };
         Ok(Bedrock {
             control,
             core,
             profiles: options.profiles,
+            storage,
         })
     }
 }
@@ -332,6 +359,10 @@ impl Provider for Bedrock {
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
+    }
+
+    fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
+        Some(Box::new(batches::Batches(self)))
     }
 }
 

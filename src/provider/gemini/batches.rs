@@ -219,7 +219,9 @@ impl BatchApi for Batches<'_> {
                 let uri = self.0.core.url(&path("batches", id, ":cancel")?)?;
                 Ok(self.post(uri, b"{}".to_vec()).framing(Framing::Raw))
             }
-            BatchCall::List(page) => self.get(&list_path("/batches", page.as_deref())),
+            BatchCall::List(page) | BatchCall::Find { page, .. } => {
+                self.get(&list_path("/batches", page.as_deref()))
+            }
             BatchCall::Results(ResultSource::File(id)) => {
                 let path = path("files", id, ":download?alt=media")?;
                 Ok(self.get(&path)?.framing(Framing::Ndjson))
@@ -253,7 +255,7 @@ impl BatchApi for Batches<'_> {
             BatchCall::Create(_) | BatchCall::Retrieve(_) => {
                 BatchAnswer::Batch(Box::new(read_batch(name, body)?))
             }
-            BatchCall::List(_) => {
+            BatchCall::List(_) | BatchCall::Find { .. } => {
                 let list: Operations<'_> = parse(name, "a list of batches", body)?;
                 let read = |raw: &&RawValue| read_batch(name, raw.get().as_bytes());
                 let batches = list.operations.iter().map(read).collect::<Result<_, _>>()?;

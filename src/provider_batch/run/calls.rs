@@ -30,7 +30,8 @@ impl BatchRun {
         let (purpose, call) = match part.step {
             PartStep::Prepared => self.prepared(index)?,
             PartStep::Submitting if live.is_ambiguous => {
-                let call = BatchCall::List(live.search.page.clone());
+                let (tag, page) = (self.tag(index), live.search.page.clone());
+                let call = BatchCall::Find { tag, page };
                 (Purpose::Search(index), call)
             }
             PartStep::Submitting => (Purpose::Create(index), self.create(index)?),

@@ -318,7 +318,8 @@ impl BatchRun {
         if let Some(purpose) = self.waiting.take() {
             self.on_lost_answer(purpose);
         }
-        if let Some((line, outcome)) = self.outcomes.pop_front() {
+        if let Some((line, mut outcome)) = self.outcomes.pop_front() {
+            self.name_model(line, &mut outcome);
             return RunStep::Outcome(line, outcome);
         }
         if self.must_save {
@@ -347,6 +348,19 @@ impl BatchRun {
                 let due = Duration::from_secs(due.max(self.now));
                 RunStep::Wait(SystemTime::UNIX_EPOCH.checked_add(due).unwrap_or(wall))
             }
+        }
+    }
+
+    /// Sets the model of a response that does not name it (Bedrock), as a call does.
+    fn name_model(&self, line: u64, outcome: &mut ItemOutcome) {
+        let ItemOutcome::Succeeded(response) = outcome else {
+            return;
+        };
+        if !response.model.is_empty() || !self.limits.one_model {
+            return;
+        }
+        if let Some(part) = self.state.parts.iter().find(|part| part.has(line)) {
+            response.model.clone_from(&part.model);
         }
     }
 

@@ -23,6 +23,7 @@
 //! | `/api/chat`, `/api/embed`, `/api/tags` | Ollama's own: JSON lines |
 //! | `/v1/files`, `/v1/batches`, the same behind `/openai`, `/openai/v1/batch/jobs`, `/v1/messages/batches`, `/v1beta/models/{model}:batchGenerateContent`, `/v1beta/batches` | the batch APIs of OpenAI, Mistral, Anthropic and Gemini; lines with `batch fault: lost`, `batch fault: expired` or `batch fault: status-NNN` in their text have no result, expire, or are refused |
 //! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `invoke` for vectors, `/foundation-models`, `/inference-profiles` | Bedrock, signed if [`Config::aws`] is set |
+//! | `/model-invocation-job`, `/model-invocation-jobs`, `/s3/{bucket}/{key}` | batches of Bedrock, and the objects of S3 that they need, signed likewise |
 //!
 //! # Responses
 //! Nothing is random. A prompt that contains `fast inference`, or no prompt, gets a paragraph; `echo: TEXT` gets

@@ -285,7 +285,7 @@ impl BatchApi for OpenAiBatches<'_> {
             }
             BatchCall::Retrieve(id) => self.get(&self.batch_path(id, "")?, ""),
             BatchCall::Cancel(id) => self.cancel(id),
-            BatchCall::List(page) => self.list(page.as_deref()),
+            BatchCall::List(page) | BatchCall::Find { page, .. } => self.list(page.as_deref()),
             BatchCall::Results(source) => self.results(source),
             files => self.encode_file_call(files),
         }
@@ -302,7 +302,9 @@ impl BatchApi for OpenAiBatches<'_> {
                 BatchAnswer::Batch(Box::new(self.read_batch(head, body)?))
             }
             BatchCall::Add { .. } => BatchAnswer::Done,
-            BatchCall::List(page) => self.read_list(page.as_deref(), body)?,
+            BatchCall::List(page) | BatchCall::Find { page, .. } => {
+                self.read_list(page.as_deref(), body)?
+            }
             BatchCall::Results(ResultSource::Pages { batch, .. }) => {
                 let (items, next) = xai::read_page(self, body)?;
                 let next = next.map(|page| {

@@ -1,9 +1,11 @@
-//! The batch APIs of OpenAI, Anthropic, Gemini and Mistral as they were recorded, and OpenAI's files.
+//! The batch APIs of OpenAI, Anthropic, Gemini and Mistral as they were recorded, and OpenAI's files. Those of Bedrock are in
+//! `bedrock/jobs.rs`.
 //!
 //! A batch is checked, runs and ends with time ([`Config::batch_step`](crate::Config::batch_step) each). Its lines are answered by
 //! the protocol as calls are, in reverse order. A line with `batch fault: lost` in its text has no result, one with
 //! `batch fault: expired` expires, one with `batch fault: status-NNN` is refused with that status.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,18 +21,45 @@ use crate::{Request, State};
 pub(crate) struct Store {
     files: Vec<Bytes>,
     pub(crate) batches: Vec<Batch>,
+    /// Objects of S3, by bucket and key.
+    pub(crate) objects: BTreeMap<String, Bytes>,
 }
 
 pub(crate) struct Batch {
     /// Ids, and bodies of requests.
     pub(crate) lines: Vec<(String, Value)>,
     created: Instant,
-    created_at: u64,
-    model: String,
-    /// The name or the metadata.
-    tag: Value,
-    file: Option<String>,
-    is_cancelled: bool,
+    pub(crate) created_at: u64,
+    pub(crate) model: String,
+    /// The name or the metadata; at Bedrock the whole creation.
+    pub(crate) tag: Value,
+    pub(crate) file: Option<String>,
+    pub(crate) is_cancelled: bool,
+}
+
+impl Batch {
+    pub(crate) fn new(
+        lines: Vec<(String, Value)>,
+        model: String,
+        tag: Value,
+        file: Option<String>,
+    ) -> Self {
+        Batch {
+            lines,
+            created: Instant::now(),
+            created_at: now(),
+            model,
+            tag,
+            file,
+            is_cancelled: false,
+        }
+    }
+
+    /// How many steps of its life it has behind it.
+    pub(crate) fn step(&self, state: &State) -> u128 {
+        let step = state.batch_step.as_nanos().max(1);
+        self.created.elapsed().as_nanos() / step
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -226,19 +255,13 @@ impl Api<'_> {
             .unwrap_or_default()
             .to_owned();
         let tags = [&body["metadata"], &body["batch"]["displayName"]];
-        store.batches.push(Batch {
-            lines: lines.iter().map(line).collect(),
-            created: Instant::now(),
-            created_at: now(),
+        let tag = tags.into_iter().find(|tag| !tag.is_null());
+        store.batches.push(Batch::new(
+            lines.iter().map(line).collect(),
             model,
-            tag: tags
-                .into_iter()
-                .find(|tag| !tag.is_null())
-                .cloned()
-                .unwrap_or_default(),
-            file: file.map(str::to_owned),
-            is_cancelled: false,
-        });
+            tag.cloned().unwrap_or_default(),
+            file.map(str::to_owned),
+        ));
         let index = store.batches.len() - 1;
         self.json(&self.describe(index, &store.batches[index]))
     }
@@ -275,15 +298,9 @@ impl Api<'_> {
         }
     }
 
-    /// How many steps of its life a batch has behind it.
-    fn step(&self, batch: &Batch) -> u128 {
-        let step = self.state.batch_step.as_nanos().max(1);
-        batch.created.elapsed().as_nanos() / step
-    }
-
     fn describe(&self, index: usize, batch: &Batch) -> Value {
         let total = batch.lines.len();
-        let step = self.step(batch);
+        let step = batch.step(self.state);
         let (is_new, is_over) = (step == 0, step >= 2);
         let done = if is_over { total } else { 0 };
         match self.shape {
@@ -362,12 +379,7 @@ impl Api<'_> {
         let mut all = String::new();
         for (id, body) in batch.lines.iter().rev() {
             let model = body["model"].as_str().unwrap_or(&batch.model);
-            let text = body.to_string();
-            let fault = text
-                .split_once("batch fault: ")
-                .map_or("", |(_, rest)| rest);
-            let end = fault.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-            let fault = &fault[..end.unwrap_or(fault.len())];
+            let fault = fault_of(&body.to_string());
             if fault == "lost" {
                 continue;
             }
@@ -438,7 +450,16 @@ impl Api<'_> {
     }
 }
 
-fn content(reply: &Reply) -> Value {
+/// The fault that the text of a line asks for; empty if it asks for none.
+pub(crate) fn fault_of(line: &str) -> String {
+    let fault = line
+        .split_once("batch fault: ")
+        .map_or("", |(_, rest)| rest);
+    let end = fault.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    fault[..end.unwrap_or(fault.len())].to_owned()
+}
+
+pub(crate) fn content(reply: &Reply) -> Value {
     match &reply.content {
         Content::Whole(body) => serde_json::from_slice(body).unwrap_or_default(),
         Content::Stream(_) => Value::Null,
@@ -452,7 +473,7 @@ fn now() -> u64 {
 }
 
 /// Days are counted from 1 March of the year 0, as in Howard Hinnant's `civil_from_days`.
-fn rfc3339(seconds: u64) -> String {
+pub(crate) fn rfc3339(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

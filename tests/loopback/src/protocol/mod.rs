@@ -126,9 +126,15 @@ pub(crate) struct Call<'a> {
 /// The protocol of a path, and whether the path is for responses.
 fn route(request: &Request, path: &str) -> (&'static dyn Protocol, bool) {
     let starts = |prefix: &str| path.starts_with(prefix);
-    let wire: &'static dyn Protocol = if ["/model/", "/foundation-models", "/inference-profiles"]
-        .into_iter()
-        .any(starts)
+    let wire: &'static dyn Protocol = if [
+        "/model/",
+        "/model-invocation-job",
+        "/s3/",
+        "/foundation-models",
+        "/inference-profiles",
+    ]
+    .into_iter()
+    .any(starts)
     {
         &bedrock::Bedrock
     } else if starts("/v2/")

@@ -17,11 +17,27 @@ pub(crate) struct Refused {
 /// The tolerated clock difference of a client, in seconds.
 const SKEW: i64 = 300;
 
-const SERVICE: &str = "bedrock";
+const BEDROCK: &str = "bedrock";
+const S3: &str = "s3";
 
 /// Verifies the credentials of a request at the current time.
 pub(crate) fn verify(request: &Request, keys: &AwsKeys) -> Result<(), Refused> {
-    verify_at(request, keys, now())
+    verify_at(request, keys, BEDROCK, now())
+}
+
+/// Verifies the credentials of a request of S3. It signs the path as it is sent, and takes no bearer keys.
+pub(crate) fn verify_s3(request: &Request, keys: &AwsKeys) -> Result<(), Refused> {
+    let keys = AwsKeys {
+        api_key: None,
+        ..keys.clone()
+    };
+    if request.header("x-amz-content-sha256").is_none() {
+        return Err(Refused {
+            exception: "InvalidRequest",
+            message: "Missing required header for this request: x-amz-content-sha256".to_owned(),
+        });
+    }
+    verify_at(request, &keys, S3, now())
 }
 
 fn now() -> i64 {
@@ -31,7 +47,12 @@ fn now() -> i64 {
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn verify_at(request: &Request, keys: &AwsKeys, now: i64) -> Result<(), Refused> {
+fn verify_at(
+    request: &Request,
+    keys: &AwsKeys,
+    required_service: &str,
+    now: i64,
+) -> Result<(), Refused> {
     let refused = |exception, message: String| Err(Refused { exception, message });
     let invalid = |message: &str| refused("InvalidSignatureException", message.to_owned());
     let Some(authorization) = request.header("authorization") else {
@@ -105,9 +126,9 @@ fn verify_at(request: &Request, keys: &AwsKeys, now: i64) -> Result<(), Refused>
             ),
         };
     }
-    if service != SERVICE {
+    if service != required_service {
         return invalid(&format!(
-            "Credential should be scoped to correct service: '{SERVICE}'."
+            "Credential should be scoped to correct service: '{required_service}'."
         ));
     }
     if region != keys.region {
@@ -144,7 +165,7 @@ fn verify_at(request: &Request, keys: &AwsKeys, now: i64) -> Result<(), Refused>
     {
         return invalid("The hash in 'x-amz-content-sha256' is not that of the body.");
     }
-    let canonical = canonical_request(request, &names, &hash);
+    let canonical = canonical_request(request, &names, &hash, required_service == S3);
     if sign(&canonical, &keys.secret_key, date, day, region, service) != signature {
         return invalid(
             "The signature that was calculated here is not the one in the request. Check the secret key and the way of signing.",
@@ -153,7 +174,7 @@ fn verify_at(request: &Request, keys: &AwsKeys, now: i64) -> Result<(), Refused>
     Ok(())
 }
 
-fn canonical_request(request: &Request, names: &[&str], hash: &str) -> String {
+fn canonical_request(request: &Request, names: &[&str], hash: &str, is_s3: bool) -> String {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let mut pairs: Vec<(String, String)> = query
         .split('&')
@@ -169,7 +190,11 @@ fn canonical_request(request: &Request, names: &[&str], hash: &str) -> String {
     let mut canonical = format!(
         "{}\n{}\n{}\n",
         request.method,
-        encode(path.as_bytes(), "/"),
+        if is_s3 {
+            path.to_owned()
+        } else {
+            encode(path.as_bytes(), "/")
+        },
         query.join("&")
     );
     for name in names {
@@ -331,7 +356,7 @@ mod tests {
     }
 
     fn check(request: &Request, now: &str) -> &'static str {
-        match verify_at(request, &keys(), parse_date(now).unwrap()) {
+        match verify_at(request, &keys(), BEDROCK, parse_date(now).unwrap()) {
             Ok(()) => "ok",
             Err(refused) => refused.exception,
         }
@@ -393,7 +418,7 @@ mod tests {
     fn a_raw_colon_equals_an_encoded_one_that_was_encoded_once() {
         let mut raw = request(RIGHT);
         raw.path = "/model/amazon.nova-lite-v1:0/converse?b=2&a=%20x".to_owned();
-        let canonical = canonical_request(&raw, &["host"], "hash");
+        let canonical = canonical_request(&raw, &["host"], "hash", false);
         assert!(canonical.starts_with(
             "POST\n/model/amazon.nova-lite-v1%3A0/converse\na=%20x&b=2\nhost:bedrock"
         ));

@@ -1,9 +1,10 @@
-//! Amazon Bedrock: Converse, ConverseStream in binary event frames, CountTokens, and the lists of models.
+//! Amazon Bedrock: Converse, ConverseStream in binary event frames, CountTokens, the lists of models, and batches with their S3.
 
 mod check;
 mod converse;
 mod events;
 mod frame;
+mod jobs;
 mod message;
 mod models;
 mod request;
@@ -30,7 +31,8 @@ impl Protocol for Bedrock {
     }
 
     fn respond(&self, call: &Call<'_>) -> Reply {
-        let mut reply = refused(call).unwrap_or_else(|| operate(call));
+        let reply = refused(call).or_else(|| jobs::respond(call));
+        let mut reply = reply.unwrap_or_else(|| operate(call));
         reply
             .headers
             .push(("x-amzn-requestid", uuid(&mut call.number.clone())));
@@ -115,6 +117,10 @@ impl Protocol for Bedrock {
 
 fn refused(call: &Call<'_>) -> Option<Reply> {
     match &call.state.aws {
+        Some(keys) if call.path.starts_with("/s3/") => {
+            let refused = sigv4::verify_s3(call.request, keys).err()?;
+            Some(jobs::s3_error(403, refused.exception, &refused.message))
+        }
         Some(keys) => {
             let refused = sigv4::verify(call.request, keys).err()?;
             Some(exception(403, FRONT, refused.exception, &refused.message))
