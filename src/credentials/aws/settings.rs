@@ -28,11 +28,12 @@ const SETTINGS: [(&str, &str); 8] = [
 ];
 
 /// Services in a `[services x]` section, and the variables of their endpoints.
-const SERVICES: [(&str, &str); 5] = [
+const SERVICES: [(&str, &str); 6] = [
     ("sts", "AWS_ENDPOINT_URL_STS"),
     ("sso", "AWS_ENDPOINT_URL_SSO"),
     ("sso_oidc", "AWS_ENDPOINT_URL_SSO_OIDC"),
     ("bedrock", "AWS_ENDPOINT_URL_BEDROCK"),
+    ("s3", "AWS_ENDPOINT_URL_S3"),
     ("bedrock_runtime", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
 ];
 
