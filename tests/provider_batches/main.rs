@@ -19,3 +19,4 @@ mod recordings;
 mod requests;
 mod run;
 mod support;
+mod vertex;

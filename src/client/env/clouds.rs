@@ -57,7 +57,11 @@ pub(super) fn gemini_on_vertex(
     base_url: Option<&str>,
 ) -> Result<ProviderBuilder<Gemini>, Error> {
     let google = VertexSettings::find(variable, file, base_url.is_some())?;
-    let builder = Gemini::builder().vertex(&google.project, &google.location)?;
+    let mut builder = Gemini::builder().vertex(&google.project, &google.location)?;
+    // A name of this library.
+    if let Some(folder) = variable("VERTEX_BATCH_GCS_URI")? {
+        builder = builder.batch_folder(folder);
+    }
     vertex(at(builder, base_url), variable, google.auth)
 }
 

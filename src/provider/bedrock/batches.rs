@@ -4,7 +4,7 @@
 
 use super::{
     Bedrock, decode, errors, model_segment,
-    s3::{S3Uri, invalid, read_list, set_media_type},
+    s3::{invalid, parse_uri, read_list, set_media_type},
     storage::Storage,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
             reading::{self, Count, Moment, count, parse, require_id, seconds},
             unsupported_call,
         },
-        kit::core::JSON,
+        kit::{core::JSON, object_uri::ObjectUri},
     },
     provider_batch::{
         BatchAnswer, BatchCall, BatchCounts, BatchInput, BatchItem, BatchState, ItemOutcome,
@@ -62,11 +62,11 @@ impl Batches<'_> {
     }
 
     fn object(&self, method: Method, id: &str, body: Bytes) -> Result<EncodedCall, Error> {
-        let uri = S3Uri::parse(id)?;
+        let uri = parse_uri(id)?;
         self.storage()?.s3.object(&self.0.core, method, &uri, body)
     }
 
-    fn list_objects(&self, folder: &S3Uri, page: Option<&str>) -> Result<EncodedCall, Error> {
+    fn list_objects(&self, folder: &ObjectUri, page: Option<&str>) -> Result<EncodedCall, Error> {
         self.storage()?.s3.list(&self.0.core, folder, page)
     }
 
@@ -137,7 +137,7 @@ impl Batches<'_> {
             return Ok(DecodedCall::Answer(BatchAnswer::Batch(Box::new(batch))));
         }
         let job = batch.id.rsplit('/').next().unwrap_or_default();
-        let folder = S3Uri::parse(&output)?.folder().join(&[job, "/"].concat());
+        let folder = parse_uri(&output)?.folder().join(&[job, "/"].concat());
         Ok(DecodedCall::Then(BatchCall::ContinueRetrieve(
             RetrieveStep {
                 batch: Box::new(batch),
@@ -149,8 +149,8 @@ impl Batches<'_> {
 
     /// The results of a job: one file for each file of its input. `manifest.json.out` has counts only.
     fn on_results_listed(&self, step: &RetrieveStep, body: &[u8]) -> Result<DecodedCall, Error> {
-        let folder = S3Uri::parse(&step.folder)?;
-        let (objects, next) = read_list(&folder.bucket, body)?;
+        let folder = parse_uri(&step.folder)?;
+        let (objects, next) = read_list(&folder, body)?;
         let mut batch = step.batch.clone();
         let files = objects.into_iter().map(|object| object.id);
         let files = files.filter(|id| id.ends_with(".jsonl.out"));
@@ -167,8 +167,8 @@ impl Batches<'_> {
 
     /// The object with exactly this key, of a list of the objects whose keys begin with it.
     fn read_object(&self, id: &str, body: &[u8]) -> Result<StoredFile, Error> {
-        let uri = S3Uri::parse(id)?;
-        let (objects, _) = read_list(&uri.bucket, body)?;
+        let uri = parse_uri(id)?;
+        let (objects, _) = read_list(&uri, body)?;
         let found = objects.into_iter().find(|object| object.id == id);
         found.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("S3 has no object `{uri}`")).with_status(404)
@@ -228,7 +228,7 @@ impl BatchApi for Batches<'_> {
                 set_media_type(&mut call, &file.media_type)?;
                 Ok(call)
             }
-            BatchCall::RetrieveFile(id) => self.list_objects(&S3Uri::parse(id)?, None),
+            BatchCall::RetrieveFile(id) => self.list_objects(&parse_uri(id)?, None),
             BatchCall::DeleteFile(id) => self.object(Method::DELETE, id, Bytes::new()),
             BatchCall::ListFiles(page) => {
                 self.list_objects(&self.storage()?.input(), page.as_deref())
@@ -237,7 +237,7 @@ impl BatchApi for Batches<'_> {
             BatchCall::Create(batch) => self.create(batch),
             BatchCall::Retrieve(id) => self.get(&job_path(id, "")?),
             BatchCall::ContinueRetrieve(step) => {
-                self.list_objects(&S3Uri::parse(&step.folder)?, step.page.as_deref())
+                self.list_objects(&parse_uri(&step.folder)?, step.page.as_deref())
             }
             BatchCall::Cancel(id) => {
                 let call = self.post(&job_path(id, "/stop")?, Vec::new())?;
@@ -269,7 +269,7 @@ impl BatchApi for Batches<'_> {
             }),
             BatchCall::RetrieveFile(id) => BatchAnswer::File(self.read_object(id, body)?),
             BatchCall::ListFiles(_) => {
-                let (files, next) = read_list(&self.storage()?.input().bucket, body)?;
+                let (files, next) = read_list(&self.storage()?.input(), body)?;
                 BatchAnswer::Files(files, next)
             }
             BatchCall::DownloadFile(_) => BatchAnswer::Content(body.clone()),

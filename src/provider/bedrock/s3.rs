@@ -10,71 +10,18 @@ use crate::{
         percent::{SEGMENT, encode_into, encode_segment},
         rfc3339::rfc3339,
     },
-    provider::{Auth, BaseUrl, EncodedCall, Framing, ProviderCore},
+    provider::{Auth, BaseUrl, EncodedCall, Framing, ProviderCore, kit::object_uri::ObjectUri},
     provider_batch::StoredFile,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri, header};
 use percent_encoding::AsciiSet;
 use serde::Deserialize;
-use std::{fmt, time::SystemTime};
+use std::time::SystemTime;
 
-/// An object, or a folder if the key ends with a slash or is empty: `s3://bucket/key`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct S3Uri {
-    pub(super) bucket: String,
-    pub(super) key: String,
-}
-
-impl S3Uri {
-    /// Parses a URI. The name of the bucket becomes part of a host name, so only the characters of bucket names are allowed.
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let (bucket, key) = match text.strip_prefix("s3://").map(|rest| rest.split_once('/')) {
-            Some(Some((bucket, key))) => (bucket, key),
-            Some(None) => (text.get(5..).unwrap_or_default(), ""),
-            None => ("", ""),
-        };
-        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-        let is_edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-        let name = bucket.as_bytes();
-        let is_bucket = (3..=63).contains(&name.len())
-            && name.iter().copied().all(is_plain)
-            && is_edge(name.first())
-            && is_edge(name.last())
-            && !bucket.contains("..");
-        if !is_bucket {
-            return Err(invalid(format!(
-                "`{:.128}` is not a URI of S3: it must be `s3://BUCKET/KEY`",
-                text.escape_debug()
-            )));
-        }
-        Ok(S3Uri {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-        })
-    }
-
-    /// The folder with this key: the key with a slash at its end.
-    pub(super) fn folder(mut self) -> Self {
-        if !self.key.is_empty() && !self.key.ends_with('/') {
-            self.key.push('/');
-        }
-        self
-    }
-
-    /// An object or folder within this folder.
-    pub(super) fn join(&self, name: &str) -> Self {
-        S3Uri {
-            bucket: self.bucket.clone(),
-            key: [&self.key, name].concat(),
-        }
-    }
-}
-
-impl fmt::Display for S3Uri {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.key)
-    }
+/// Parses the URI of an object or a folder.
+pub(super) fn parse_uri(text: &str) -> Result<ObjectUri, Error> {
+    ObjectUri::parse("s3", text)
 }
 
 /// The hosts of S3 in one region, or another server that has its API.
@@ -119,12 +66,10 @@ impl S3 {
         &self,
         core: &ProviderCore,
         method: Method,
-        uri: &S3Uri,
+        uri: &ObjectUri,
         body: Bytes,
     ) -> Result<EncodedCall, Error> {
-        if uri.key.is_empty() || uri.key.ends_with('/') {
-            return Err(invalid(format!("`{uri}` is not the URI of an object")));
-        }
+        uri.check_object()?;
         let mut path = b"/".to_vec();
         encode_into(uri.key.as_bytes(), KEY, &mut path);
         let path = String::from_utf8(path).map_err(|_| invalid("the key is not a path".into()))?;
@@ -135,7 +80,7 @@ impl S3 {
     pub(super) fn list(
         &self,
         core: &ProviderCore,
-        folder: &S3Uri,
+        folder: &ObjectUri,
         page: Option<&str>,
     ) -> Result<EncodedCall, Error> {
         let mut query = "/?list-type=2".to_owned();
@@ -178,7 +123,7 @@ const KEY: &AsciiSet = &SEGMENT.remove(b'/');
 
 /// A page of objects, and the token of the next page.
 pub(super) fn read_list(
-    bucket: &str,
+    folder: &ObjectUri,
     body: &[u8],
 ) -> Result<(Vec<StoredFile>, Option<String>), Error> {
     #[derive(Deserialize)]
@@ -217,11 +162,7 @@ pub(super) fn read_list(
                 .as_deref()
                 .and_then(since)
                 .map(|since| since.as_secs()),
-            id: S3Uri {
-                bucket: bucket.to_owned(),
-                key: object.key,
-            }
-            .to_string(),
+            id: folder.with_key(object.key).to_string(),
             ..StoredFile::default()
         }
     });
@@ -261,33 +202,6 @@ mod tests {
     }
 
     #[test]
-    fn only_uris_of_buckets_are_taken() {
-        for (text, bucket, key) in [
-            ("s3://bucket/a/b.jsonl", "bucket", "a/b.jsonl"),
-            ("s3://bucket", "bucket", ""),
-            ("s3://my.bucket-1/", "my.bucket-1", ""),
-        ] {
-            let uri = S3Uri::parse(text).unwrap();
-            assert_eq!((&*uri.bucket, &*uri.key), (bucket, key), "{text}");
-        }
-        for text in [
-            "",
-            "s3://",
-            "s3:///key",
-            "s3://ab/key",
-            "s3://evil.example#/k",
-            "s3://Bucket/k",
-            "s3://-b-/k",
-            "s3://a..b/k",
-            "https://bucket/k",
-            "s3://b@evil.example/k",
-            "s3://b:80/k",
-        ] {
-            assert!(S3Uri::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn the_bucket_is_in_the_host_where_a_certificate_covers_it() {
         let core = core();
         let own = S3::new(&core, "eu-west-1", Variant::default(), None).unwrap();
@@ -311,11 +225,11 @@ mod tests {
             ),
             (&other, "s3://bucket/k", "http://127.0.0.1:9/s3/bucket/k"),
         ] {
-            let uri = S3Uri::parse(uri).unwrap();
+            let uri = parse_uri(uri).unwrap();
             let call = s3.object(&core, Method::GET, &uri, Bytes::new()).unwrap();
             assert_eq!(call.request.uri(), expected);
         }
-        let folder = S3Uri::parse("s3://bucket/out").unwrap().folder();
+        let folder = parse_uri("s3://bucket/out").unwrap().folder();
         let call = own.list(&core, &folder, Some("t=1")).unwrap();
         assert_eq!(
             call.request.uri(),
@@ -329,24 +243,25 @@ mod tests {
 
     #[test]
     fn lists_are_read() {
+        let folder = parse_uri("s3://bucket/o/").unwrap();
         let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
             <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix>o/</Prefix>\
             <Contents><Key>o/a&amp;b.jsonl.out</Key><LastModified>2026-08-10T00:00:01.000Z</LastModified>\
             <ETag>&quot;e&quot;</ETag><Size>12</Size><Owner><ID>x</ID></Owner></Contents>\
             <Contents><Key>o/manifest.json.out</Key></Contents>\
             <IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
-        let (objects, next) = read_list("b", body.as_bytes()).unwrap();
+        let (objects, next) = read_list(&folder, body.as_bytes()).unwrap();
         assert_eq!(next.as_deref(), Some("t"));
         let [first, second] = &objects[..] else {
             panic!("{objects:?}");
         };
-        assert_eq!(first.id, "s3://b/o/a&b.jsonl.out");
+        assert_eq!(first.id, "s3://bucket/o/a&b.jsonl.out");
         assert_eq!(
             (first.bytes, first.created_at),
             (Some(12), Some(1_786_320_001))
         );
         assert_eq!(second.name.as_deref(), Some("manifest.json.out"));
-        let empty = read_list("b", b"<ListBucketResult/>").unwrap();
+        let empty = read_list(&folder, b"<ListBucketResult/>").unwrap();
         assert_eq!(empty, (Vec::new(), None));
         for body in [
             &b"{}"[..],
@@ -354,7 +269,7 @@ mod tests {
             b"<ListBucketResult><Contents></ListBucketResult>",
             b"\xff",
         ] {
-            let error = read_list("b", body).unwrap_err();
+            let error = read_list(&folder, body).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Protocol, "{body:?}");
         }
     }

@@ -2,9 +2,12 @@
 
 use super::{
     endpoint::Variant,
-    s3::{S3, S3Uri, invalid},
+    s3::{S3, invalid, parse_uri},
 };
-use crate::{Error, provider::ProviderCore};
+use crate::{
+    Error,
+    provider::{ProviderCore, kit::object_uri::ObjectUri},
+};
 
 /// The folder in S3 and the role that batches need.
 ///
@@ -23,7 +26,7 @@ use crate::{Error, provider::ProviderCore};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchStorage {
     pub(super) role_arn: String,
-    folder: S3Uri,
+    folder: ObjectUri,
     endpoint_url: Option<String>,
     pub(super) bucket_owner: Option<String>,
     pub(super) timeout_hours: Option<u16>,
@@ -46,7 +49,7 @@ impl BatchStorage {
         }
         Ok(BatchStorage {
             role_arn,
-            folder: S3Uri::parse(folder)?.folder(),
+            folder: parse_uri(folder)?.folder(),
             endpoint_url: None,
             bucket_owner: None,
             timeout_hours: None,
@@ -102,12 +105,12 @@ impl Storage {
     }
 
     /// The folder of requests.
-    pub(super) fn input(&self) -> S3Uri {
+    pub(super) fn input(&self) -> ObjectUri {
         self.settings.folder.join("in/")
     }
 
     /// The folder of results. Bedrock makes a folder in it for each job.
-    pub(super) fn output(&self) -> S3Uri {
+    pub(super) fn output(&self) -> ObjectUri {
         self.settings.folder.join("out/")
     }
 }

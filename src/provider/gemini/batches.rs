@@ -1,6 +1,6 @@
-//! Batches and files. Requests go into the call that makes the batch; files are uploaded in two steps.
+//! Batches and files of the developer API. Requests go into the call that makes the batch; files are uploaded in two steps.
 
-use super::{Gemini, Hosting, decode, own_path};
+use super::{Gemini, decode, own_path};
 use crate::{
     ChatRequest, Error, ErrorKind, Json,
     codec::percent::encode_segment,
@@ -36,7 +36,7 @@ const OFFSET: HeaderName = HeaderName::from_static("x-goog-upload-offset");
 const LENGTH: HeaderName = HeaderName::from_static("x-goog-upload-header-content-length");
 const TYPE: HeaderName = HeaderName::from_static("x-goog-upload-header-content-type");
 
-/// The batch and file API of the developer API. Of Vertex AI, whose batches are in Cloud Storage, it reads the results.
+/// The batch and file API of the developer API.
 pub(super) struct Batches<'a>(pub(super) &'a Gemini);
 
 impl Batches<'_> {
@@ -194,10 +194,6 @@ impl BatchApi for Batches<'_> {
     }
 
     fn encode_call(&self, call: &BatchCall) -> Result<EncodedCall, Error> {
-        let is_results = matches!(call, BatchCall::Results(ResultSource::File(_)));
-        if !matches!(self.0.hosting, Hosting::Own) && !is_results {
-            return Err(unsupported_call(self.0.name(), call));
-        }
         match call {
             BatchCall::UploadFile(file) => self.begin_upload(file),
             BatchCall::ContinueUpload(UploadStep {
@@ -275,14 +271,19 @@ impl BatchApi for Batches<'_> {
     }
 
     fn decode_line(&self, line: &str) -> BatchItem<Json> {
-        match serde_json::from_str::<Line<'_>>(line) {
-            Ok(line) => line.item(),
-            Err(error) => reading::unreadable_line(line, &error, &["key", "custom_id"]),
-        }
+        read_line(line)
     }
 
     fn answer_decoder(&self, _: &[u8], _: Option<&ChatRequest>) -> Box<dyn ChatDecoder> {
         Box::new(decode::ContentDecoder::default())
+    }
+}
+
+/// A line of results, of the developer API or of Vertex AI.
+pub(super) fn read_line(line: &str) -> BatchItem<Json> {
+    match serde_json::from_str::<Line<'_>>(line) {
+        Ok(line) => line.item(),
+        Err(error) => reading::unreadable_line(line, &error, &["key", "custom_id"]),
     }
 }
 
@@ -432,17 +433,10 @@ fn read_batch(provider: &str, body: &[u8]) -> Result<ProviderBatch, Error> {
     if is_inlined {
         results.push(ResultSource::Inline(id.clone()));
     }
-    let state = match native_state.rsplit("STATE_").next().unwrap_or_default() {
-        "PENDING" | "UNSPECIFIED" | "QUEUED" => BatchState::Queued,
+    let state = match state(&native_state) {
         // The results are there a little later.
-        "SUCCEEDED" if results.is_empty() => BatchState::Finalizing,
-        "SUCCEEDED" => BatchState::Completed,
-        "PARTIALLY_SUCCEEDED" => BatchState::PartlyCompleted,
-        "CANCELLING" => BatchState::Cancelling,
-        "FAILED" => BatchState::Failed,
-        "CANCELLED" => BatchState::Cancelled,
-        "EXPIRED" => BatchState::Expired,
-        _ => BatchState::Running,
+        BatchState::Completed if results.is_empty() => BatchState::Finalizing,
+        state => state,
     };
     let counts = metadata.batch_stats.as_ref().map(|stats| {
         // Zeros are left out.
@@ -475,6 +469,21 @@ fn read_batch(provider: &str, body: &[u8]) -> Result<ProviderBatch, Error> {
         },
         poll_after: None,
     })
+}
+
+/// The states of the developer API (`BATCH_STATE_..`) and of Vertex AI (`JOB_STATE_..`).
+pub(super) fn state(native: &str) -> BatchState {
+    match native.rsplit("STATE_").next().unwrap_or_default() {
+        "PENDING" | "UNSPECIFIED" | "QUEUED" => BatchState::Queued,
+        "SUCCEEDED" => BatchState::Completed,
+        "PARTIALLY_SUCCEEDED" => BatchState::PartlyCompleted,
+        "CANCELLING" => BatchState::Cancelling,
+        "FAILED" => BatchState::Failed,
+        "CANCELLED" => BatchState::Cancelled,
+        "EXPIRED" => BatchState::Expired,
+        // `RUNNING`, and words of later versions: the expiry limits them.
+        _ => BatchState::Running,
+    }
 }
 
 /// A line of results, or one of the results in a description. Vertex has what the request had beside it, and a `status` that is
@@ -536,7 +545,7 @@ fn failure(error: &RawValue) -> ItemOutcome<Json> {
 }
 
 /// The error that a `google.rpc.Status` stands for, or a text in its place. Its code is one of gRPC, or an HTTP status.
-fn status(error: &RawValue) -> Error {
+pub(super) fn status(error: &RawValue) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Status<'a> {

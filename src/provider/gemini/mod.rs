@@ -12,6 +12,7 @@ mod encoded_part;
 mod models;
 mod partial_args;
 mod types;
+mod vertex_batches;
 
 use super::{
     Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
@@ -41,6 +42,7 @@ pub(crate) const BLOCK_PROVIDER: &str = "gemini";
 pub struct Gemini {
     core: ProviderCore,
     hosting: Hosting,
+    storage: Option<vertex_batches::Storage>,
 }
 
 /// The hosting of the models, as far as it changes the request.
@@ -55,6 +57,8 @@ enum Hosting {
 #[derive(Clone, Debug, Default)]
 pub struct GeminiOptions {
     hosting: Hosting,
+    batch_folder: Option<String>,
+    storage_url: Option<String>,
 }
 
 impl Gemini {
@@ -122,6 +126,21 @@ impl ProviderBuilder<Gemini> {
         self.options.hosting = Hosting::Vertex(Vertex::new(project, location)?);
         Ok(self)
     }
+
+    /// Sets the folder in Cloud Storage for batches on Vertex AI, such as `gs://my-bucket/batches/`. A run writes its requests to
+    /// `in/` of the folder, and Vertex AI writes the results to `out/`. The token must be valid for Cloud Storage too.
+    #[must_use]
+    pub fn batch_folder(mut self, uri: impl Into<String>) -> Self {
+        self.options.batch_folder = Some(uri.into());
+        self
+    }
+
+    /// Sets another URL for Cloud Storage, which otherwise is `https://storage.googleapis.com`.
+    #[must_use]
+    pub fn storage_url(mut self, url: impl Into<String>) -> Self {
+        self.options.storage_url = Some(url.into());
+        self
+    }
 }
 
 impl BuildProvider for Gemini {
@@ -150,9 +169,17 @@ impl BuildProvider for Gemini {
     }
 
     fn from_core(core: ProviderCore, options: GeminiOptions) -> Result<Self, Error> {
+        let storage = match &options.batch_folder {
+            Some(folder) => {
+                let url = options.storage_url.as_deref();
+                Some(vertex_batches::Storage::new(&core, folder, url)?)
+            }
+            None => None,
+        };
         Ok(Gemini {
             core,
             hosting: options.hosting,
+            storage,
         })
     }
 }
@@ -239,6 +266,12 @@ impl Provider for Gemini {
     }
 
     fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
-        Some(Box::new(batches::Batches(self)))
+        Some(match &self.hosting {
+            Hosting::Own => Box::new(batches::Batches(self)),
+            Hosting::Vertex(vertex) => Box::new(vertex_batches::Batches {
+                gemini: self,
+                vertex,
+            }),
+        })
     }
 }

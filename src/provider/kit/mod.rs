@@ -7,7 +7,8 @@
 //! 4. [`call_ids`], [`result_places`], [`id_format`]: tool calls and results in the form and order that a server accepts.
 //! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with warnings for unknown content.
 //! 6. [`errors`], [`headers`]: error kinds, request ids and rate limits.
-//! 7. [`embed`], [`model`], [`api_request`]: embeddings, lists of models, and other small JSON calls.
+//! 7. [`embed`], [`model`], [`object_uri`], [`api_request`]: embeddings, lists of models, the files of batches in object storage, and
+//!    other small JSON calls.
 
 pub(crate) mod api_request;
 pub(crate) mod base_url;
@@ -23,6 +24,7 @@ pub(crate) mod lenient;
 pub(crate) mod logprobs;
 pub(crate) mod media;
 pub(crate) mod model;
+pub(crate) mod object_uri;
 pub(crate) mod request;
 pub(crate) mod result_places;
 pub(crate) mod unknown_fields;

@@ -51,6 +51,11 @@ impl Vertex {
         }
     }
 
+    /// The path of the project's resources in the location, such as batches.
+    pub(crate) fn resources(&self) -> String {
+        format!("/projects/{}/locations/{}", self.project, self.location)
+    }
+
     /// The path of a publisher's model, or of a resource in the project (`endpoints/..`).
     pub(crate) fn model_path(&self, publisher: &str, model: &str) -> Result<String, Error> {
         let model = match model {
@@ -62,10 +67,7 @@ impl Vertex {
                 ["publishers/", publisher, "/models/", &segment(model)?].concat()
             }
         };
-        Ok(format!(
-            "/projects/{}/locations/{}/{model}",
-            self.project, self.location
-        ))
+        Ok([&self.resources(), "/", &model].concat())
     }
 }
 
