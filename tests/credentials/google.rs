@@ -191,14 +191,21 @@ fn a_person_who_logged_in_is_asked_to_log_in_again() {
 /// Google's token service and impersonation.
 fn google(asked: &Asked, _: usize) -> Reply {
     match &*asked.path {
-        "/v1/token" => {
+        path @ ("/v1/token" | "/v1/token-to-impersonate") => {
             assert_eq!(asked.header("authorization"), None);
             has(
                 asked,
                 "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange",
             );
             has(asked, "audience=%2F%2Fiam.googleapis.com%2Fpool");
-            has(asked, SCOPE);
+            // A token that only impersonates an account has the narrower scope.
+            has(
+                asked,
+                match path {
+                    "/v1/token" => SCOPE,
+                    _ => "scope=https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fiam&",
+                },
+            );
             match asked.body.contains("subject_token=the.jwt&") {
                 true => token("ya29.federated"),
                 false => reply(
@@ -237,6 +244,10 @@ fn google(asked: &Asked, _: usize) -> Reply {
 }
 
 fn external(origin: &str, source: &str, impersonates: bool) -> String {
+    let path = match impersonates {
+        true => "/v1/token-to-impersonate",
+        false => "/v1/token",
+    };
     let impersonation = match impersonates {
         true => format!(
             r#","service_account_impersonation_url":"{origin}/impersonate/llm@demo.iam.gserviceaccount.com:generateAccessToken""#
@@ -244,7 +255,7 @@ fn external(origin: &str, source: &str, impersonates: bool) -> String {
         false => String::new(),
     };
     format!(
-        r#"{{"type":"external_account","audience":"//iam.googleapis.com/pool","subject_token_type":"urn:ietf:params:oauth:token-type:jwt","token_url":"{origin}/v1/token","credential_source":{source}{impersonation}}}"#
+        r#"{{"type":"external_account","audience":"//iam.googleapis.com/pool","subject_token_type":"urn:ietf:params:oauth:token-type:jwt","token_url":"{origin}{path}","credential_source":{source}{impersonation}}}"#
     )
 }
 

@@ -20,6 +20,8 @@ mod aws;
 mod azure;
 #[cfg(all(feature = "bedrock", feature = "rs256", feature = "ureq"))]
 mod canary;
+#[cfg(all(feature = "bedrock", feature = "ureq"))]
+mod comparison;
 mod fake;
 #[cfg(feature = "ureq")]
 mod federation;
@@ -28,6 +30,8 @@ mod google;
 #[cfg(all(feature = "ureq", feature = "hyper", feature = "smol"))]
 mod limited;
 mod machine;
+#[cfg(all(feature = "bedrock", feature = "ureq"))]
+mod oracle;
 mod programs;
 #[cfg(all(feature = "bedrock", feature = "ureq"))]
 mod settings;

@@ -1,6 +1,6 @@
 //! Workload identity federation: exchanges a token of another identity provider for one of Google.
 
-use super::{check_host, impersonate, member, sending, token_or_error, universe};
+use super::{IAM_SCOPE, check_host, impersonate, member, sending, token_or_error, universe};
 use crate::{
     Error,
     credentials::{
@@ -26,6 +26,7 @@ pub(super) async fn fetch(
     environment: &Environment,
     path: &str,
     json: &SecretJson,
+    scope: &str,
 ) -> Result<Token, Error> {
     let universe = universe(json);
     let own = format!("https://sts.{universe}/v1/token");
@@ -35,13 +36,15 @@ pub(super) async fn fetch(
     let subject = subject_token(io, environment, path, json).await?;
     io.hide(&subject);
     let audience = member(json, path, "audience")?;
+    let impersonates = json.text("service_account_impersonation_url").is_some();
+    let scope = if impersonates { IAM_SCOPE } else { scope };
     let form = Form::new()
         .field(
             "grant_type",
             "urn:ietf:params:oauth:grant-type:token-exchange",
         )
         .field("audience", audience)
-        .field("scope", super::SCOPE)
+        .field("scope", scope)
         .field(
             "requested_token_type",
             "urn:ietf:params:oauth:token-type:access_token",
@@ -62,9 +65,9 @@ pub(super) async fn fetch(
     let host = wire::host_of(&request);
     let response = io.send_with(request, sending()).await?;
     let token = token_or_error(&host, &response, None)?;
-    match json.text("service_account_impersonation_url") {
-        Some(_) => impersonate(io, json, &token, universe).await,
-        None => Ok(token),
+    match impersonates {
+        true => impersonate(io, json, &token, universe).await,
+        false => Ok(token),
     }
 }
 

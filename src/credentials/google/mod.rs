@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 
 /// The scope for Vertex AI and the Gemini API.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// The scope for a token that only impersonates a service account.
+const IAM_SCOPE: &str = "https://www.googleapis.com/auth/iam";
 const FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const DEFAULT_UNIVERSE: &str = "googleapis.com";
 
@@ -179,10 +181,10 @@ async fn from_file(
             let source = SecretJson::of(
                 source.ok_or_else(|| config(format!("{path} has no `source_credentials`")))?,
             );
-            let base = base_token(io, environment, path, &source, KeyUse::Grant).await?;
+            let base = base_token(io, environment, path, &source, KeyUse::Grant, IAM_SCOPE).await?;
             impersonate(io, &json, &base, universe(&json)).await?
         }
-        _ => base_token(io, environment, path, &json, key_use).await?,
+        _ => base_token(io, environment, path, &json, key_use, SCOPE).await?,
     };
     let quota = environment
         .get("GOOGLE_CLOUD_QUOTA_PROJECT")
@@ -204,11 +206,14 @@ async fn base_token(
     path: &str,
     json: &SecretJson,
     key_use: KeyUse,
+    scope: &str,
 ) -> Result<Token, Error> {
     match json.text("type") {
-        Some("service_account") => service_account::fetch(io, path, json, key_use).await,
+        Some("service_account") => service_account::fetch(io, path, json, key_use, scope).await,
         Some("authorized_user") => user::fetch(io, path, json).await,
-        Some("external_account") => external_account::fetch(io, environment, path, json).await,
+        Some("external_account") => {
+            external_account::fetch(io, environment, path, json, scope).await
+        }
         Some("external_account_authorized_user") => user::fetch_external(io, path, json).await,
         Some(other) => Err(config(format!(
             "{path} is of the type `{}`, which is not supported",

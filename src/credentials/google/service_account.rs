@@ -1,8 +1,6 @@
 //! The key of a service account.
 
-use super::{
-    DEFAULT_UNIVERSE, KeyUse, SCOPE, check_host, member, sending, token_or_error, universe,
-};
+use super::{DEFAULT_UNIVERSE, KeyUse, check_host, member, sending, token_or_error, universe};
 use crate::{
     Error,
     credentials::{
@@ -23,6 +21,7 @@ pub(super) async fn fetch(
     path: &str,
     json: &SecretJson,
     key_use: KeyUse,
+    scope: &str,
 ) -> Result<Token, Error> {
     let email = member(json, path, "client_email")?;
     let key = member(json, path, "private_key")?;
@@ -33,7 +32,7 @@ pub(super) async fn fetch(
         let jwt = Jwt::new(key_id)
             .text("iss", email)
             .text("sub", email)
-            .text("scope", SCOPE)
+            .text("scope", scope)
             .number("iat", begin)
             .number("exp", end)
             .sign(io, key, path)
@@ -48,7 +47,7 @@ pub(super) async fn fetch(
         let (begin, end) = lifetime(io.wall_clock(), skew);
         let jwt = Jwt::new(key_id)
             .text("iss", email)
-            .text("scope", SCOPE)
+            .text("scope", scope)
             .text("aud", TOKEN_URL)
             .number("iat", begin)
             .number("exp", end)
