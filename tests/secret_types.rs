@@ -46,6 +46,7 @@ observe::MetricsObserver observe::TracingObserver
 provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
 compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingInputType ErrorKind FinishReason provider::Framing policy::ProviderLimits health::HealthStatus
 chat::ImageDetail observe::CallObservation chat::Param chat::RateLimit ReasoningEffort chat::ReasoningFormat
+chat::CredentialFetch chat::ImageDetail sans_io::ListModels observe::CallObservation sans_io::RetrieveModel chat::Param sans_io::CheckProvider chat::RateLimit ReasoningEffort chat::ReasoningFormat
 batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
 codec::sse::SseError credentials::CredentialRequest credentials::FileAccess provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl

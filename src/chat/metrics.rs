@@ -15,10 +15,29 @@ pub struct CallMetrics {
     pub ttft: Option<Duration>,
     /// Every request that was sent, the last one included.
     pub attempts: Vec<Attempt>,
+    /// The fetches of [credentials](crate::credentials) by this call. A token that another call fetched is not among
+    /// them.
+    pub credential_fetches: Vec<CredentialFetch>,
     /// The times that the server reported.
     pub server: ServerTiming,
     /// The provider's own timing object.
     pub provider_time_info: Option<Json>,
+}
+
+/// One fetch of a token that expires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CredentialFetch {
+    /// The name of the source, as in errors.
+    pub source: String,
+    /// From the start of the call to the start of the fetch.
+    pub started: Duration,
+    /// From the start of the fetch to its result, with all requests, files and processes of the source.
+    pub duration: Duration,
+    /// The code of the failure, such as `credentials_refused`; `None` on success.
+    pub error: Option<String>,
+    /// The number of targets that the call had abandoned before.
+    pub(crate) abandoned: usize,
 }
 
 /// Times that the server reported.
@@ -100,6 +119,9 @@ impl Serialize for CallMetrics {
         if self.attempts.len() > 1 {
             map.serialize_entry("attempt_log", &self.attempts)?;
         }
+        if !self.credential_fetches.is_empty() {
+            map.serialize_entry("credential_fetches", &self.credential_fetches)?;
+        }
         if self.server != ServerTiming::default() {
             map.serialize_entry("server", &self.server)?;
         }
@@ -140,6 +162,19 @@ impl Serialize for Attempt {
         }
         if let Some(target) = &self.target {
             map.serialize_entry("target", target)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for CredentialFetch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("source", &self.source)?;
+        entry_ms(&mut map, "started_ms", Some(self.started))?;
+        entry_ms(&mut map, "duration_ms", Some(self.duration))?;
+        if let Some(error) = &self.error {
+            map.serialize_entry("error", error)?;
         }
         map.end()
     }

@@ -15,7 +15,7 @@ mod validate;
 
 pub use crate::event::{ResponseStart, ToolFragment};
 pub(crate) use metrics::milliseconds;
-pub use metrics::{Attempt, CallMetrics, ServerTiming};
+pub use metrics::{Attempt, CallMetrics, CredentialFetch, ServerTiming};
 pub use params::{ReasoningFormat, ServiceTier, Verbosity};
 pub use part::{Citation, ImageDetail, ProviderBlock};
 pub use request::Param;

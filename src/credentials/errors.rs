@@ -52,7 +52,7 @@ pub(crate) fn excerpt(text: &str) -> String {
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     message: String,
-    code: String,
+    pub(super) code: String,
     pub(super) retryable: bool,
     retry_after: Option<Duration>,
 }

@@ -74,8 +74,8 @@ enum Phase {
 )]
 pub(crate) enum FetchPoll {
     Step(Step<Infallible>),
-    /// The token or the error is in the cache.
-    Done,
+    /// The token or the error is in the cache. The code of the error, if there is one.
+    Done(Option<String>),
 }
 
 impl Fetch {
@@ -98,8 +98,7 @@ impl Fetch {
             if self.deadline <= moment.now {
                 let late = unreachable(format!("no token came within {FETCH_LIMIT:?}"));
                 self.fetcher.mailbox().moment = moment;
-                self.fetcher.publish(&self.lease, Err(late));
-                return FetchPoll::Done;
+                return FetchPoll::Done(self.fetcher.publish(&self.lease, Err(late)));
             }
             let step = match &mut self.phase {
                 Phase::Source => match self.poll_source(moment, total) {
@@ -162,8 +161,7 @@ impl Fetch {
                 return Some(FetchPoll::Step(self.begin(ask, moment, total)));
             }
         };
-        self.fetcher.publish(&self.lease, result);
-        Some(FetchPoll::Done)
+        Some(FetchPoll::Done(self.fetcher.publish(&self.lease, result)))
     }
 
     fn begin(&mut self, ask: Ask, moment: Moment, total: Time) -> Step<Infallible> {
@@ -251,6 +249,11 @@ impl Fetch {
             Phase::Source => (!self.wakers.register(waker)).then_some(until),
             _ => Some(until),
         }
+    }
+
+    /// The name of the source.
+    pub(crate) fn source_name(&self) -> &str {
+        self.lease.credentials().name()
     }
 
     /// Whether the source waits for its own I/O.

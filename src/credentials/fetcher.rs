@@ -285,16 +285,17 @@ impl Fetcher {
         }
     }
 
-    /// Passes the result of a source to all calls that share it.
-    pub(super) fn publish(&self, lease: &Lease, result: Result<Token, Error>) {
+    /// Passes the result of a source to all calls that share it. Returns the code of an error.
+    pub(super) fn publish(&self, lease: &Lease, result: Result<Token, Error>) -> Option<String> {
         let mut mailbox = self.mailbox();
         let (moment, timing) = (mailbox.moment, mailbox.timing);
         let unit = mailbox.rng.unit();
         let published = result.and_then(|token| lease.publish(token, timing, moment, unit));
-        if let Err(error) = published {
-            let failure = Failure::new(lease.credentials().name(), &error, &mailbox.hidden);
-            lease.fail(failure, moment);
-        }
+        let error = published.err()?;
+        let failure = Failure::new(lease.credentials().name(), &error, &mailbox.hidden);
+        let code = failure.code.clone();
+        lease.fail(failure, moment);
+        Some(code)
     }
 
     pub(super) fn moment(&self) -> Moment {

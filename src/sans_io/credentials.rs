@@ -22,6 +22,7 @@ pub(super) struct CallCredentials {
 /// The state of a call that fetches a token.
 pub(super) struct Fetching {
     pub(super) fetch: Fetch,
+    pub(super) began: Time,
     /// The encoded request, if there is one.
     pub(super) encoded: Option<Request<Bytes>>,
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Secret,
-    chat::{Attempt, RawHeaders, Warning},
+    chat::{Attempt, CredentialFetch, RawHeaders, Warning},
     credentials::{Claim, Fetch, FetchPoll},
     error::{TimeoutKind, scrub},
     policy::{AcquireOutcome, AttemptReport, FallbackTarget},
@@ -430,7 +430,11 @@ impl<O: Operation> Exchange<O> {
                         State::Ready { encoded, .. } => encoded.take(),
                         _ => None,
                     };
-                    self.state = State::Fetching(Box::new(Fetching { fetch, encoded }));
+                    self.state = State::Fetching(Box::new(Fetching {
+                        fetch,
+                        began: self.now,
+                        encoded,
+                    }));
                     if let Some(step) = self.poll_fetch() {
                         return Ok(Some(step));
                     }
@@ -447,8 +451,18 @@ impl<O: Operation> Exchange<O> {
         };
         match fetching.fetch.poll(moment, total) {
             FetchPoll::Step(step) => Some(step.without_events()),
-            FetchPoll::Done => {
+            FetchPoll::Done(error) => {
                 let encoded = fetching.encoded.take();
+                self.metrics.credential_fetches.push(CredentialFetch {
+                    source: fetching.fetch.source_name().to_owned(),
+                    started: fetching.began.saturating_since(self.start.now),
+                    duration: self.now.saturating_since(fetching.began),
+                    error,
+                    abandoned: self
+                        .fallback
+                        .as_ref()
+                        .map_or(0, |fallback| fallback.abandoned().len()),
+                });
                 self.state = State::Ready {
                     at: self.now,
                     encoded,

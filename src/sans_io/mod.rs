@@ -27,7 +27,7 @@ mod operation;
 
 use crate::{
     CallOptions, Error, ErrorKind, Secret, StreamEvent, Timeouts,
-    chat::{Attempt, CallMetrics, ProviderMetadata, Warning},
+    chat::{Attempt, CallMetrics, CredentialFetch, ProviderMetadata, Warning},
     credentials::{CredentialRequest, Supply},
     policy::{
         AbandonedTarget, CallPermits, ConcurrencyLimit, ConcurrencyPermit, Fallback,
@@ -144,6 +144,8 @@ pub(crate) struct CallProgress<'a> {
     pub(crate) model: &'a str,
     /// The attempts that have ended.
     pub(crate) finished: &'a [Attempt],
+    /// The fetches of credentials that have ended.
+    pub(crate) fetches: &'a [CredentialFetch],
     /// The targets that were abandoned.
     pub(crate) abandoned: &'a [AbandonedTarget],
 }
@@ -313,6 +315,7 @@ impl<O: Operation> Exchange<O> {
             provider: self.target.provider.name(),
             model: O::model(&self.target.request),
             finished: attempts.get(..finished).unwrap_or_default(),
+            fetches: &self.metrics.credential_fetches,
             abandoned: self
                 .fallback
                 .as_ref()

@@ -11,6 +11,7 @@ use std::{
 use unifiedai::{
     ChatRequest, Client, ErrorKind, Secret,
     credentials::{Credentials, Environment, Supply, Token},
+    observe::{CallEvent, CallObservation},
     policy::{CircuitBreakerConfig, Fallback, FallbackTarget, ProviderLimits},
     provider::{Auth, OpenAiChat, Provider, openai_chat},
     provider_batch::{BatchCall, NewFile},
@@ -502,7 +503,7 @@ fn a_closure_is_asked_once_for_all_calls() {
 }
 
 #[test]
-fn a_fetch_is_neither_recorded_nor_observed() {
+fn a_fetch_is_observed_but_is_no_attempt_and_not_recorded() {
     let script = MockTransport::new([
         MockResponse::new(200).chunk("canary-token 3600"),
         MockResponse::json(200, WHOLE),
@@ -510,11 +511,84 @@ fn a_fetch_is_neither_recorded_nor_observed() {
     let recorder = Recorder::new(script.clone(), "llm", "openai-chat");
     let auth = Auth::Bearer(source().into());
     let provider = OpenAiChat::custom("https://llm.test/v1").auth(auth).build();
-    let client = Client::new(recorder.clone(), provider.unwrap());
+    let (log, observer) = logged();
+    let client = Client::new(recorder.clone(), provider.unwrap()).with_observer(observer);
     let response = client.chat(ChatRequest::new("m").user("hi")).unwrap();
     assert_eq!(response.metrics.attempts.len(), 1);
+    let [fetch] = &response.metrics.credential_fetches[..] else {
+        panic!("{:?}", response.metrics);
+    };
+    assert_eq!((&*fetch.source, &fetch.error), ("test source", &None));
+    let metrics = serde_json::to_value(&response.metrics).unwrap();
+    assert_eq!(metrics["credential_fetches"][0]["source"], "test source");
     assert_eq!(script.requests().len(), 2);
     let kept = recorder.to_lines();
     assert_eq!(kept.lines().count(), 1, "{kept}");
     assert!(!kept.contains("canary"), "{kept}");
+    let log = log.lock().unwrap().join("\n");
+    assert_eq!(
+        log,
+        "openai-compatible: test source fetched None\nopenai-compatible: attempt 1 at llm.test"
+    );
+}
+
+type Log = Arc<std::sync::Mutex<Vec<String>>>;
+
+/// What an observer sees of fetches, attempts and fallbacks.
+fn logged() -> (Log, impl Fn(&CallObservation<'_>) + Send + Sync + 'static) {
+    let log: Log = Arc::default();
+    let kept = log.clone();
+    let observer = move |seen: &CallObservation<'_>| {
+        let event = match &seen.event {
+            CallEvent::CredentialsFetched { source, error, .. } => {
+                format!("{source} fetched {error:?}")
+            }
+            CallEvent::Attempt { number, host, .. } => format!("attempt {number} at {host}"),
+            CallEvent::Fallback { error, .. } => format!("fallback after {error}"),
+            _ => return,
+        };
+        let line = format!("{}: {event}", seen.call.provider);
+        kept.lock().unwrap().push(line);
+    };
+    (log, observer)
+}
+
+#[test]
+fn fetches_of_the_targets_of_a_fallback_are_observed_in_their_order() {
+    let named = |name: &str, text: &'static str| {
+        let credentials = Credentials::from_fn(format!("source of {name}"), move || match text {
+            "" => Err(unifiedai::Error::new(
+                ErrorKind::InvalidRequest,
+                "the library says no",
+            )),
+            text => Ok(Token::bearer(Secret::new(text)?)),
+        });
+        let auth = Auth::Bearer(credentials.into());
+        let provider = OpenAiChat::custom(format!("https://{name}.test/v1")).name(name);
+        provider.auth(auth).build().unwrap()
+    };
+    let script = MockTransport::new([
+        MockResponse::json(404, "{}"),
+        MockResponse::json(200, WHOLE),
+    ]);
+    let (log, observer) = logged();
+    let target = |name: &str, text| FallbackTarget::new(Arc::new(named(name, text)), "m");
+    let fallback = Fallback::new(target("a", ""))
+        .then(target("b", "tb"))
+        .then(target("c", "tc"));
+    let client = Client::new(script, named("unused", "")).with_observer(observer);
+    let request = ChatRequest::new("m").user("hi");
+    let response = client.chat_with_fallback(request, fallback);
+    let response = response.unwrap();
+    assert_eq!(
+        log.lock().unwrap().join("\n"),
+        "a: source of a fetched Some(\"credentials_refused\")\n\
+         a: fallback after credentials\n\
+         b: source of b fetched None\n\
+         b: attempt 1 at b.test\n\
+         b: fallback after not_found\n\
+         c: source of c fetched None\n\
+         c: attempt 2 at c.test"
+    );
+    assert_eq!(response.metrics.credential_fetches.len(), 3);
 }

@@ -143,3 +143,40 @@ fn failures_and_dropped_calls_are_distinguished() {
     assert_eq!(kinds, [(Some("authentication"), 2), (Some("cancelled"), 1)]);
     assert!(named(&all, TOKENS).is_empty(), "nobody counted any");
 }
+
+#[test]
+fn a_fetch_of_credentials_has_a_duration_and_its_result() {
+    use unifiedai::{
+        Error, ErrorKind, Secret,
+        credentials::{Credentials, Token},
+        provider::Auth,
+    };
+    let of = |is_failing: bool| {
+        let credentials = Credentials::from_fn("agent", move || match is_failing {
+            true => Err(Error::new(ErrorKind::InvalidRequest, "canary")),
+            false => Ok(Token::bearer(Secret::new("canary")?)),
+        });
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        with_local_recorder(&recorder, || {
+            let auth = Auth::Bearer(credentials.into());
+            let provider = OpenAiChat::custom("https://llm.test/v1").auth(auth).build();
+            let client = Client::new(MockTransport::new([whole()]), provider.unwrap());
+            let client = client.with_observer(MetricsObserver::new());
+            assert_eq!(client.chat(question()).is_err(), is_failing);
+        });
+        let found = snapshotter.snapshot().into_vec().into_iter();
+        let mut found = found.filter_map(|(key, _, _, value)| {
+            let key = key.key().clone();
+            (key.name() == "unifiedai.client.credentials.duration").then_some((key, value))
+        });
+        let (key, value) = found.next().unwrap();
+        assert!(matches!(value, DebugValue::Histogram(values) if values.len() == 1));
+        let labels = key.labels();
+        let labels = labels.map(|label| format!("{}={}", label.key(), label.value()));
+        labels.collect::<Vec<_>>().join(" ")
+    };
+    let base = "gen_ai.provider.name=openai-compatible unifiedai.credentials.source=agent";
+    assert_eq!(of(false), base);
+    assert_eq!(of(true), format!("{base} error.type=credentials_refused"));
+}

@@ -114,6 +114,17 @@ pub enum CallEvent<'a> {
         /// The kind of the failure; `None` on success.
         error: Option<ErrorKind>,
     },
+    /// The call has fetched a token that expires, or failed to. Reported before the attempt that uses the token, with
+    /// which the call continues.
+    #[non_exhaustive]
+    CredentialsFetched {
+        /// The name of the source.
+        source: &'a str,
+        /// From the start of the fetch to its result.
+        duration: Duration,
+        /// The code of the failure, such as `credentials_refused`; `None` on success.
+        error: Option<&'a str>,
+    },
     /// The call moves to the next target of its fallback. The observation names the target that failed. That target
     /// may have failed without an attempt: an open circuit breaker, the rate limit, an unsupported parameter.
     #[non_exhaustive]

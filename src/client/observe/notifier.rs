@@ -1,7 +1,9 @@
 use super::{CallEvent, CallInfo, CallObservation, CallSummary, Observer};
 use crate::{
-    ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, chat::Attempt,
-    sans_io::CallProgress, sans_io::Input,
+    ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse,
+    chat::{Attempt, CredentialFetch},
+    sans_io::CallProgress,
+    sans_io::Input,
 };
 use std::{
     fmt,
@@ -22,12 +24,19 @@ pub(crate) struct ObserverNotifier {
     now: Time,
     summary: CallSummary,
     attempt: Option<RunningAttempt>,
-    /// How many attempts and how many abandoned targets were reported.
-    reported: (usize, usize),
+    reported: Reported,
     is_finished: bool,
     /// Set while an observer runs. After an observer panicked it stays set, and no observer is called again: a second
     /// panic during unwinding aborts the process.
     is_notifying: AtomicBool,
+}
+
+/// How much of the progress of the call was reported.
+#[derive(Default)]
+struct Reported {
+    attempts: usize,
+    fetches: usize,
+    abandoned: usize,
 }
 
 /// The current attempt.
@@ -64,7 +73,7 @@ impl ObserverNotifier {
             now,
             summary: CallSummary::default(),
             attempt: None,
-            reported: (0, 0),
+            reported: Reported::default(),
             is_finished: false,
             is_notifying: AtomicBool::new(false),
         };
@@ -114,22 +123,49 @@ impl ObserverNotifier {
         });
     }
 
-    /// Reports what is new since the last call: attempts that ended, targets that were abandoned.
+    /// Reports what is new since the last call: attempts and fetches that ended, targets that were abandoned.
     pub(crate) fn report_progress(&mut self, log: &CallProgress<'_>) {
-        let finished = log.finished.get(self.reported.0..).unwrap_or_default();
-        let left = log.abandoned.get(self.reported.1..).unwrap_or_default();
-        self.reported = (log.finished.len(), log.abandoned.len());
+        let finished = log
+            .finished
+            .get(self.reported.attempts..)
+            .unwrap_or_default();
+        let fetches = log.fetches.get(self.reported.fetches..).unwrap_or_default();
+        let left = log
+            .abandoned
+            .get(self.reported.abandoned..)
+            .unwrap_or_default();
+        let before = self.reported.abandoned;
+        self.reported = Reported {
+            attempts: log.finished.len(),
+            fetches: log.fetches.len(),
+            abandoned: log.abandoned.len(),
+        };
         for attempt in finished.iter().filter(|attempt| !attempt.replayed) {
             self.finish_attempt(attempt);
         }
-        for left in left {
+        let mut fetches = fetches.iter().peekable();
+        for (number, left) in (before..).zip(left) {
             self.switch_target(&left.provider, &left.model);
+            while let Some(fetch) = fetches.next_if(|fetch| fetch.abandoned <= number) {
+                self.report_fetch(fetch);
+            }
             self.notify(CallEvent::Fallback {
                 status: left.status,
                 error: left.error,
             });
         }
         self.switch_target(log.provider, log.model);
+        for fetch in fetches {
+            self.report_fetch(fetch);
+        }
+    }
+
+    fn report_fetch(&self, fetch: &CredentialFetch) {
+        self.notify(CallEvent::CredentialsFetched {
+            source: &fetch.source,
+            duration: fetch.duration,
+            error: fetch.error.as_deref(),
+        });
     }
 
     fn finish_attempt(&mut self, attempt: &Attempt) {

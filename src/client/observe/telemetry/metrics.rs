@@ -20,6 +20,8 @@ pub struct MetricsObserver;
 const DURATION: &str = "gen_ai.client.operation.duration";
 const FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
 const TOKENS: &str = "gen_ai.client.token.usage";
+/// No convention of OpenTelemetry names this one.
+const CREDENTIALS: &str = "unifiedai.client.credentials.duration";
 const ATTEMPT: &str = "http.client.request.duration";
 
 impl MetricsObserver {
@@ -36,6 +38,11 @@ impl MetricsObserver {
             ATTEMPT,
             Unit::Seconds,
             "Time from a request to the end of its response"
+        );
+        describe_histogram!(
+            CREDENTIALS,
+            Unit::Seconds,
+            "Time to fetch a token that expires"
         );
         describe_histogram!(TOKENS, Unit::Count, "Input and output tokens");
         MetricsObserver
@@ -61,6 +68,23 @@ impl Observer for MetricsObserver {
                     labels.push(Label::from_static_parts("error.type", kind.as_str()));
                 }
                 histogram!(ATTEMPT, labels).record(duration.as_secs_f64());
+            }
+            CallEvent::CredentialsFetched {
+                source,
+                duration,
+                error,
+            } => {
+                let mut labels = vec![
+                    Label::new(
+                        "gen_ai.provider.name",
+                        provider(&seen.call.provider).to_owned(),
+                    ),
+                    Label::new("unifiedai.credentials.source", (*source).to_owned()),
+                ];
+                if let Some(code) = error {
+                    labels.push(Label::new("error.type", (*code).to_owned()));
+                }
+                histogram!(CREDENTIALS, labels).record(duration.as_secs_f64());
             }
             CallEvent::Finished(summary) => record(seen.call, summary),
             _ => {}

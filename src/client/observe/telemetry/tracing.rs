@@ -116,6 +116,20 @@ impl Observer for TracingObserver {
                     end_attempt(&span, *status, *error);
                 }
             }
+            CallEvent::CredentialsFetched {
+                source,
+                duration,
+                error,
+            } => {
+                let span = self.span(seen.call);
+                ::tracing::info!(
+                    parent: &span,
+                    unifiedai.credentials.source = source,
+                    unifiedai.credentials.duration = duration.as_secs_f64(),
+                    error.r#type = error,
+                    "credentials were fetched"
+                );
+            }
             CallEvent::Fallback { status, error } => {
                 let span = self.span(seen.call);
                 let call = seen.call;
