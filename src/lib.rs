@@ -31,7 +31,7 @@
 //! use std::{sync::Arc, time::SystemTime};
 //! use unifiedai::{sans_io::{Exchange, Input, CallStart, Step}, transport::Time, provider::OpenAiChat, CallOptions, ChatRequest};
 //!
-//! # fn send(_: http::Request<bytes::Bytes>) -> http::response::Parts { http::Response::new(()).into_parts().0 }
+//! # fn send(_: http::Request<unifiedai::transport::RequestBody>) -> http::response::Parts { http::Response::new(()).into_parts().0 }
 //! # let mut chunks = [r#"{"choices":[{"message":{"content":"Hello."},"finish_reason":"stop"}]}"#].into_iter();
 //! # let mut receive = || chunks.next().map(bytes::Bytes::from);
 //! let provider = Arc::new(OpenAiChat::cerebras("my-key")?);

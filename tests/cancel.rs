@@ -8,7 +8,6 @@
     reason = "tests own threads, sockets and clocks"
 )]
 
-use bytes::Bytes;
 use http::{Request, Response};
 use std::{
     io::{Read, Write},
@@ -21,8 +20,8 @@ use unifiedai::{
     CallOptions, ChatRequest, Client, ErrorKind,
     provider::{OpenAiChat, openai_chat::CEREBRAS},
     transport::{
-        AttemptDeadlines, CancelHandle, Phase, RequestDelivery, Time, Transport, TransportError,
-        TransportErrorKind, UreqTransport,
+        AttemptDeadlines, CancelHandle, Phase, RequestBody, RequestDelivery, Time, Transport,
+        TransportError, TransportErrorKind, UreqTransport,
     },
 };
 
@@ -156,7 +155,7 @@ impl Transport for IgnoresCancelling {
 
     fn send(
         &self,
-        _: Request<Bytes>,
+        _: Request<RequestBody>,
         _: AttemptDeadlines,
     ) -> Result<Response<Self::Body>, TransportError> {
         self.1.cancel();

@@ -274,7 +274,8 @@ fn several(
         match exchange.poll(now) {
             Step::Send { request, .. } => {
                 sent += 1;
-                let asked: Value = serde_json::from_slice(request.body()).unwrap();
+                let asked: Value =
+                    serde_json::from_slice(request.body().as_bytes().unwrap()).unwrap();
                 let head = http::Response::new(()).into_parts().0;
                 inputs.extend([
                     Input::Body(answer(&asked).to_string().into()),

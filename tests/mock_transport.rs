@@ -22,8 +22,8 @@ use unifiedai::{
     AsyncClient, CallOptions, ChatRequest, Client, ErrorKind, RetryPolicy, Timeouts,
     provider::OpenAiChat,
     transport::{
-        AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestDelivery, ResponseBody, Time,
-        Transport, TransportError, TransportErrorKind,
+        AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestBody, RequestDelivery,
+        ResponseBody, Time, Transport, TransportError, TransportErrorKind,
         testing::{Cassette, MockResponse, MockTransport, Recorder},
     },
 };
@@ -205,7 +205,7 @@ impl AsyncTransport for Chatterbox {
 
     fn send(
         &self,
-        _: Request<Bytes>,
+        _: Request<RequestBody>,
         _: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Comments>, TransportError>> + Send + 'static {
         let answer = Response::builder().header("content-type", "text/event-stream");
@@ -339,7 +339,7 @@ fn mock_responses_are_late_and_stall_in_virtual_time() {
 fn events_have_names_and_data_of_several_lines() {
     let response = MockResponse::named_events([("delta", "{\n}"), ("", "[DONE]")]);
     let script = MockTransport::new([response]);
-    let request = Request::new(Bytes::new());
+    let request = Request::new(RequestBody::default());
     let response = Transport::send(&script, request, AttemptDeadlines::NONE).unwrap();
     let mut body = response.into_body();
     for event in ["event: delta\ndata: {\ndata: }\n\n", "data: [DONE]\n\n"] {

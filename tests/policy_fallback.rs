@@ -39,7 +39,7 @@ fn moves_on(fallback: Fallback, status: u16, body: &str) -> bool {
     match call.step() {
         unifiedai::sans_io::Step::Send { request, .. } => {
             assert_eq!(request.uri().host(), Some("two.test"));
-            let body = std::str::from_utf8(request.body()).unwrap();
+            let body = std::str::from_utf8(request.body().as_bytes().unwrap()).unwrap();
             assert!(
                 body.contains("\"m2\"") && !body.contains("\"m1\""),
                 "{body}"

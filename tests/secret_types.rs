@@ -30,7 +30,7 @@ use unifiedai::{
     },
     sans_io::Exchange,
     transport::{
-        self, AsyncDriver, Driver, Time, Transport,
+        self, AsyncDriver, Driver, RequestBody, Time, Transport,
         testing::{MockResponse, MockTransport, Recorder},
     },
 };
@@ -351,6 +351,7 @@ fn provider_for_recording() -> Vec<(&'static str, String)> {
     let recorder = Recorder::new(script.clone(), "cerebras", "openai-chat");
     let mut call = Call::new(provider(), asked(), once());
     let (request, limits) = call.send();
+    let request = request.map(RequestBody::from);
     let body = Transport::send(&recorder, request, limits)
         .unwrap()
         .into_body();

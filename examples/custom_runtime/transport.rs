@@ -8,8 +8,8 @@ use std::{
 use unifiedai::{
     sans_io::Input,
     transport::{
-        AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, Time,
-        TransportError, TransportErrorKind,
+        AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestBody, RequestDelivery,
+        Time, TransportError, TransportErrorKind,
     },
 };
 
@@ -46,7 +46,7 @@ impl AsyncTransport for Frames {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<Rest>, TransportError>> + Send + 'static {
         let io = *self;

@@ -2,12 +2,13 @@ use bytes::Bytes;
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    task::Poll,
     time::Duration,
 };
 use unifiedai::{
-    codec::http1::{Http1Error, ResponseDecoder, ResponsePart, encode_request},
+    codec::http1::{Http1Error, ResponseDecoder, ResponsePart, encode_head},
     sans_io::Input,
-    transport::{RequestDelivery, TransportError, TransportErrorKind},
+    transport::{BodyError, RequestBody, RequestDelivery, TransportError, TransportErrorKind},
 };
 
 /// A connection that carries one request and its response.
@@ -21,7 +22,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// Connects and writes the request, within `patience`.
     pub(crate) fn send(
-        request: &http::Request<Bytes>,
+        request: &http::Request<RequestBody>,
         patience: Duration,
     ) -> Result<Self, TransportError> {
         let cannot = |what: &str| {
@@ -31,7 +32,7 @@ impl Peer {
         if request.uri().scheme_str() != Some("http") {
             return Err(cannot("this program brings no TLS"));
         }
-        let bytes = encode_request(request).map_err(|error| cannot(&error.to_string()))?;
+        let head = encode_head(request).map_err(|error| cannot(&error.to_string()))?;
         let address = (authority.host(), authority.port_u16().unwrap_or(80));
         let mut stream = TcpStream::connect(address).map_err(|error| {
             TransportError::new(
@@ -42,8 +43,9 @@ impl Peer {
         })?;
         let written = stream
             .set_write_timeout(Some(patience))
-            .and_then(|()| stream.write_all(&bytes));
+            .and_then(|()| stream.write_all(&head));
         written.map_err(|error| broken(RequestDelivery::MaybeProcessed, &error))?;
+        write_body(&mut stream, request.body())?;
         let decoder = ResponseDecoder::new(request.method());
         Ok(Peer {
             stream,
@@ -110,6 +112,20 @@ impl Peer {
             _ => TransportErrorKind::Protocol,
         };
         Input::TransportError(TransportError::new(kind, self.delivery, error.to_string()))
+    }
+}
+
+/// Writes the body piece by piece. A server that answers early may read no more: then its response is there.
+fn write_body(stream: &mut TcpStream, body: &RequestBody) -> Result<(), TransportError> {
+    let failed = |error: BodyError| error.into_transport_error(RequestDelivery::MaybeProcessed);
+    let mut pieces = body.open().map_err(failed)?;
+    loop {
+        match pieces.poll_blocking(Duration::MAX) {
+            Poll::Ready(Ok(Some(piece))) if stream.write_all(&piece).is_err() => return Ok(()),
+            Poll::Ready(Ok(None)) => return Ok(()),
+            Poll::Ready(Err(error)) => return Err(failed(error)),
+            Poll::Ready(Ok(Some(_))) | Poll::Pending => {}
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use crate::{
     Error, ErrorKind,
     credentials::{Credentials, Token, errors::config},
 };
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 use std::{fmt, sync::Arc, time::SystemTime};
+use unifiedai_transport::RequestBody;
 
 pub use secret::Secret;
 
@@ -105,7 +105,7 @@ impl Auth {
     /// be removed from the response.
     pub(crate) fn apply(
         &self,
-        request: &mut Request<Bytes>,
+        request: &mut Request<RequestBody>,
         wall: SystemTime,
         token: Option<&Token>,
     ) -> Result<Option<Secret>, Error> {
@@ -117,7 +117,7 @@ impl Auth {
             Auth::Bearer(credential) => (AUTHORIZATION, credential, "Bearer "),
             Auth::Header(name, credential) => (name.clone(), credential, ""),
             #[cfg(feature = "bedrock")]
-            Auth::SigV4(signer) => return signer.apply_token(request, wall, token).map(Some),
+            Auth::SigV4(signer) => return sign(signer, request, wall, token).map(Some),
         };
         let _ = wall;
         let secret = credential.get(token)?;
@@ -132,4 +132,30 @@ impl Auth {
         request.headers_mut().insert(name, value);
         Ok(Some(secret))
     }
+}
+
+/// Signs a request, whose signature covers its body.
+#[cfg(feature = "bedrock")]
+fn sign(
+    signer: &sigv4::Signer,
+    request: &mut Request<RequestBody>,
+    wall: SystemTime,
+    token: Option<&Token>,
+) -> Result<Secret, Error> {
+    let is_for_s3 = request.extensions().get::<sigv4::SignedForS3>().is_some();
+    if request.body().is_streamed() && !is_for_s3 {
+        return Err(Error::new(
+            ErrorKind::InvalidRequest,
+            "a request with an AWS signature cannot have a streamed body, except for S3: the signature covers all of it",
+        ));
+    }
+    let (parts, body) = std::mem::take(request).into_parts();
+    let bytes = body.as_bytes().cloned().unwrap_or_default();
+    let mut plain = Request::from_parts(parts, bytes);
+    if body.is_streamed() {
+        plain.extensions_mut().insert(sigv4::UnsignedBody);
+    }
+    let secret = signer.apply_token(&mut plain, wall, token);
+    *request = plain.map(|_| body);
+    secret
 }

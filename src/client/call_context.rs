@@ -1,6 +1,6 @@
 use crate::observe::ObserverNotifier;
 use crate::{Error, StreamEvent, UnifiedChatResponse, sans_io::CallProgress, sans_io::Input};
-use unifiedai_transport::Time;
+use unifiedai_transport::{RequestBody, Time};
 
 /// State that a client adds to each exchange: its observers, if it has any.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl CallContext {
 
     pub(crate) fn on_send(
         &mut self,
-        request: &http::Request<bytes::Bytes>,
+        request: &http::Request<RequestBody>,
         log: &CallProgress<'_>,
         now: Time,
     ) {

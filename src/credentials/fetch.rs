@@ -17,7 +17,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai_transport::{
-    AttemptDeadlines, RequestDelivery, Time, TransportError, TransportErrorKind,
+    AttemptDeadlines, RequestBody, RequestDelivery, Time, TransportError, TransportErrorKind,
 };
 use zeroize::Zeroizing;
 
@@ -180,6 +180,7 @@ impl Fetch {
                 let mut deadlines = AttemptDeadlines::NONE;
                 deadlines.connect = after(connect);
                 (deadlines.headers, deadlines.total) = (deadline, deadline);
+                let request = request.map(RequestBody::from);
                 Step::Send { request, deadlines }
             }
             Ask::Supply(supply, limit) => {

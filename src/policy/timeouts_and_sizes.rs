@@ -17,14 +17,15 @@ use std::time::Duration;
 pub struct Timeouts {
     /// Until the connection is established, over all addresses of the host together. Default 10 s.
     pub connect: Option<Duration>,
-    /// From sending to the headers of a single-body response. Default 600 s: the server sends nothing while it
-    /// generates a long response.
+    /// From sending to the headers of a single-body response; after a streamed request body, from its last piece. Default
+    /// 600 s: the server sends nothing while it generates a long response.
     pub first_byte: Option<Duration>,
     /// From sending to the headers of a streamed response. Default 120 s.
     pub first_byte_stream: Option<Duration>,
     /// From sending to the first text, reasoning or tool call of a stream. Default none.
     pub first_token: Option<Duration>,
-    /// Between two chunks of the body. Default 60 s.
+    /// Between two chunks of the body, and between two pieces of a streamed request body that the connection takes. Default
+    /// 60 s.
     pub idle: Option<Duration>,
     /// Between two events of a stream; comments and keep-alives do not count. Default 300 s. It also limits the body
     /// of a single-body response, unless [`first_byte`](Self::first_byte) is longer.

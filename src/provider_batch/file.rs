@@ -1,8 +1,8 @@
 //! Files that a provider stores.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use unifiedai_transport::RequestBody;
 
 /// A file that a provider stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +36,8 @@ pub struct NewFile {
     pub media_type: String,
     /// The provider's value for its purpose; `None` for the provider's usual value for files in chats.
     pub purpose: Option<String>,
-    /// Its bytes.
-    pub content: Bytes,
+    /// Its bytes, in memory or from a source.
+    pub content: RequestBody,
 }
 
 impl NewFile {
@@ -46,7 +46,7 @@ impl NewFile {
     pub fn new(
         name: impl Into<String>,
         media_type: impl Into<String>,
-        content: impl Into<Bytes>,
+        content: impl Into<RequestBody>,
     ) -> Self {
         NewFile {
             name: name.into(),

@@ -1,6 +1,6 @@
 use crate::{Timeouts, error::TimeoutKind};
 use std::time::Duration;
-use unifiedai_transport::{AttemptDeadlines, Phase, Time};
+use unifiedai_transport::{AttemptDeadlines, Phase, Time, UploadProgress};
 
 const TIMER_TOLERANCE: Duration = Duration::from_millis(50);
 
@@ -37,16 +37,24 @@ impl Deadlines {
         self.clear_attempt();
         self.streaming = streaming;
         self.connect = after(now, timeouts.connect);
-        self.first_byte = after(
-            now,
-            if streaming {
-                timeouts.first_byte_stream
-            } else {
-                timeouts.first_byte
-            },
-        );
+        self.first_byte = after(now, self.first_byte_limit(timeouts));
         if streaming {
             self.first_token = after(now, timeouts.first_token);
+        }
+    }
+
+    /// The connection took more of a streamed request body.
+    pub(super) fn on_upload(&mut self, progress: UploadProgress, timeouts: &Timeouts) {
+        match progress {
+            UploadProgress::Sending(since) => {
+                self.first_byte = Time::MAX;
+                self.idle = after(since, timeouts.idle);
+            }
+            UploadProgress::Sent(since) => {
+                self.idle = Time::MAX;
+                self.first_byte = after(since, self.first_byte_limit(timeouts));
+            }
+            _ => {}
         }
     }
 
@@ -134,16 +142,20 @@ impl Deadlines {
         match phase {
             Phase::Connect if self.total <= now && self.total < self.connect => TimeoutKind::Total,
             Phase::Connect => TimeoutKind::Connect,
+            Phase::RequestBody if self.total <= now => TimeoutKind::Total,
+            Phase::RequestBody => TimeoutKind::Idle,
             Phase::Headers => self.passed(now).unwrap_or(TimeoutKind::FirstByte),
             _ => self.passed(now).unwrap_or(TimeoutKind::Idle),
         }
     }
 
-    pub(super) fn attempt_deadlines(&self) -> AttemptDeadlines {
+    pub(super) fn attempt_deadlines(&self, timeouts: &Timeouts) -> AttemptDeadlines {
         let mut limits = AttemptDeadlines::NONE;
         limits.connect = self.connect.min(self.total);
         limits.headers = self.first_byte.min(self.first_token).min(self.total);
         limits.total = self.total;
+        limits.write_pause = timeouts.idle.unwrap_or(Duration::MAX);
+        limits.response_wait = self.first_byte_limit(timeouts).unwrap_or(Duration::MAX);
         limits
     }
 
@@ -155,12 +167,18 @@ impl Deadlines {
     ) -> Option<Duration> {
         match kind {
             TimeoutKind::Connect => timeouts.connect,
-            TimeoutKind::FirstByte if self.streaming => timeouts.first_byte_stream,
-            TimeoutKind::FirstByte => timeouts.first_byte,
+            TimeoutKind::FirstByte => self.first_byte_limit(timeouts),
             TimeoutKind::FirstToken => timeouts.first_token,
             TimeoutKind::Idle => timeouts.idle,
             TimeoutKind::Progress => self.progress_limit(timeouts),
             TimeoutKind::Total => timeouts.total,
+        }
+    }
+
+    fn first_byte_limit(&self, timeouts: &Timeouts) -> Option<Duration> {
+        match self.streaming {
+            true => timeouts.first_byte_stream,
+            false => timeouts.first_byte,
         }
     }
 
@@ -336,7 +354,7 @@ mod tests {
 
     #[test]
     fn transport_receives_the_attempt_deadlines() {
-        let limits = attempt(at(1000), true).attempt_deadlines();
+        let limits = attempt(at(1000), true).attempt_deadlines(&timeouts());
         let told = (limits.connect, limits.headers, limits.total);
         assert_eq!(told, (at(2000), at(11_000), at(60_000)));
     }

@@ -11,14 +11,14 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderValue, response};
 use std::time::{Duration, SystemTime};
-use unifiedai_transport::{RequestDelivery, TransportError, TransportErrorKind};
+use unifiedai_transport::{Phase, RequestDelivery, TransportError, TransportErrorKind};
 
 pub(super) fn transport_error(failure: &TransportError) -> Error {
     let kind = match failure.kind() {
         TransportErrorKind::Truncated => ErrorKind::Truncated,
         TransportErrorKind::Protocol => ErrorKind::Protocol,
         TransportErrorKind::HeadersTooLarge => ErrorKind::TooLarge,
-        TransportErrorKind::Request => ErrorKind::InvalidRequest,
+        TransportErrorKind::Request | TransportErrorKind::RequestBody => ErrorKind::InvalidRequest,
         TransportErrorKind::Cancelled => ErrorKind::Cancelled,
         _ if failure.delivery() == RequestDelivery::Answered => ErrorKind::Truncated,
         _ => ErrorKind::Connection,
@@ -37,10 +37,13 @@ pub(super) fn timeout_error(
     silent: bool,
     failure: Option<&TransportError>,
 ) -> Error {
+    let is_upload =
+        failure.is_some_and(|it| it.kind() == TransportErrorKind::Timeout(Phase::RequestBody));
     let what = match timeout {
         TimeoutKind::Connect => "no connection was established",
         TimeoutKind::FirstByte => "no response headers were received",
         TimeoutKind::FirstToken => "the stream sent no text, reasoning or tool call",
+        TimeoutKind::Idle if is_upload => "no more of the request body was sent",
         TimeoutKind::Idle if silent => "no body byte was received after the response headers",
         TimeoutKind::Idle => "no data was received",
         TimeoutKind::Progress => "the stream sent no event",
@@ -129,10 +132,11 @@ const MAX_SUMMARY_BYTES: usize = 256;
 
 pub(super) fn misuse(state: &State, input: &Input) -> Error {
     let input = match input {
-        Input::Headers(_) => "Head",
+        Input::Upload(_) => "Upload",
+        Input::Headers(_) => "Headers",
         Input::Body(_) => "Body",
-        Input::BodyEnd => "End",
-        Input::TransportError(_) => "Failed",
+        Input::BodyEnd => "BodyEnd",
+        Input::TransportError(_) => "TransportError",
         Input::Supplied(_) => "Supplied",
     };
     let state = match state {

@@ -22,7 +22,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, response};
 use std::task::Waker;
-use unifiedai_transport::{RequestDelivery, Time, TransportError, TransportErrorKind};
+use unifiedai_transport::{RequestBody, RequestDelivery, Time, TransportError, TransportErrorKind};
 
 /// How often a request that was certainly not processed is repeated without counting as a retry.
 const MAX_FREE_RETRIES: u32 = 2;
@@ -68,6 +68,12 @@ impl<O: Operation> Exchange<O> {
                 Err(input) => Err(misuse(&self.state, &input)),
             },
             (State::AwaitHeaders, Input::Headers(head)) => self.on_headers(head),
+            (State::AwaitHeaders, Input::Upload(progress)) => {
+                let timeouts = &self.target.timeouts;
+                return self.deadlines.on_upload(progress, timeouts);
+            }
+            // The response was faster than the rest of the request.
+            (State::Body { .. }, Input::Upload(_)) => return,
             (State::Body { .. }, Input::Body(chunk)) => self.on_chunk(chunk),
             (State::Body { .. }, Input::BodyEnd) => self.on_end(),
             (State::AwaitHeaders | State::Body { .. }, Input::TransportError(failure)) => {
@@ -326,7 +332,10 @@ impl<O: Operation> Exchange<O> {
             State::Ready { encoded, .. } => encoded.take(),
             _ => None,
         };
-        let request = encoded.map_or_else(|| self.operation.request(&self.target), Ok);
+        let request = match encoded {
+            Some(encoded) => Ok(encoded.map(RequestBody::from)),
+            None => self.operation.request(&self.target),
+        };
         let request = request.and_then(|mut request| {
             if !self.operation.is_authenticated() {
                 return Ok((request, None));
@@ -346,6 +355,7 @@ impl<O: Operation> Exchange<O> {
         let streaming = O::is_streamed(&self.target.request);
         self.deadlines
             .begin_attempt(self.now, streaming, &self.target.timeouts);
+        self.is_sent_once |= !self.operation.can_send_again();
         let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
         attempt.target = self.fallback.as_ref().map(|_| self.target_name());
         // Most calls have one attempt.
@@ -356,7 +366,7 @@ impl<O: Operation> Exchange<O> {
         self.attempt_open = true;
         Ok(Step::Send {
             request,
-            deadlines: self.deadlines.attempt_deadlines(),
+            deadlines: self.deadlines.attempt_deadlines(&self.target.timeouts),
         })
     }
 
@@ -607,10 +617,10 @@ impl<O: Operation> Exchange<O> {
             || self.operation.is_repeatable()
     }
 
-    /// Whether the call is past its point of no return. That a visible event was decoded counts, not that it was
+    /// Whether the call is past its point of no return: the body of its request can be sent only once, or an event is visible. That a visible event was decoded counts, not that it was
     /// returned: otherwise chunk boundaries would decide.
     fn is_committed(&self) -> bool {
-        O::is_streamed(&self.target.request) && self.operation.is_visible()
+        self.is_sent_once || (O::is_streamed(&self.target.request) && self.operation.is_visible())
     }
 
     pub(super) fn is_over_time(&self) -> bool {

@@ -46,7 +46,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
+use unifiedai_transport::{AttemptDeadlines, RequestBody, Time, TransportError, UploadProgress};
 
 pub use crate::event::Accumulator;
 pub(crate) use clock::{clock_skew, shifted};
@@ -61,8 +61,8 @@ pub use operation::{ApiCall, CallBatchApi, Chat, Embed, Operation};
 ///
 /// | after | the driver may handle |
 /// |---|---|
-/// | [`Step::Send`] | [`Input::Headers`], [`Input::TransportError`] |
-/// | [`Step::Receive`] | [`Input::Body`], [`Input::BodyEnd`], [`Input::TransportError`], or nothing if the deadline passed; [`Input::Headers`] if they were not handled yet |
+/// | [`Step::Send`] | [`Input::Upload`], [`Input::Headers`], [`Input::TransportError`] |
+/// | [`Step::Receive`] | [`Input::Body`], [`Input::BodyEnd`], [`Input::TransportError`], or nothing if the deadline passed; [`Input::Upload`] and [`Input::Headers`] if they were not handled yet |
 /// | [`Step::Supply`] | [`Input::Supplied`] |
 /// | [`Step::Sleep`], [`Step::Event`] | nothing |
 /// | [`Step::Done`] | nothing; any input is ignored |
@@ -85,6 +85,8 @@ pub struct Exchange<O: Operation = Chat> {
     deadlines: Deadlines,
     retries: u32,
     free_retries: u32,
+    /// Whether a request was sent whose body cannot be sent again.
+    is_sent_once: bool,
     /// Whether a request was signed again after a clock error.
     clock_skew_retried: bool,
     /// Server time minus ours, in seconds, learned from a clock error.
@@ -225,6 +227,7 @@ impl<O: Operation> Exchange<O> {
             rng: Rng::new(start.rng_seed),
             retries: 0,
             free_retries: 0,
+            is_sent_once: false,
             clock_skew_retried: false,
             skew: 0,
             secret: None,
@@ -341,8 +344,8 @@ pub enum Step<E = StreamEvent> {
     /// Send this request within these deadlines, and drop any response that is still open. Then
     /// [`handle`](crate::sans_io::Exchange::handle) [`Input::Headers`] or [`Input::TransportError`].
     Send {
-        /// The request, with its authentication.
-        request: Request<Bytes>,
+        /// The request, with its authentication. Its body may be streamed: see [`RequestBody`].
+        request: Request<RequestBody>,
         /// The deadlines of this attempt.
         deadlines: AttemptDeadlines,
     },
@@ -421,6 +424,9 @@ impl<E: fmt::Debug> fmt::Debug for Step<E> {
 /// What happened to the request or the response.
 #[non_exhaustive]
 pub enum Input {
+    /// The connection took more of a streamed request body, which moves the deadline of the headers. A driver that sends small
+    /// bodies need not say it.
+    Upload(UploadProgress),
     /// The response's status and headers were received.
     Headers(response::Parts),
     /// More of the response's body was received.
@@ -437,6 +443,7 @@ impl fmt::Debug for Input {
     /// Does not show the data, which may be a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Input::Upload(progress) => f.debug_tuple("Upload").field(progress).finish(),
             Input::Headers(head) => f.debug_tuple("Headers").field(&head.status).finish(),
             Input::Body(chunk) => write!(f, "Body({} bytes)", chunk.len()),
             Input::BodyEnd => f.write_str("BodyEnd"),

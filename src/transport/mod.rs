@@ -9,11 +9,11 @@ pub mod testing;
 pub use blocking::Driver;
 pub use nonblocking::AsyncDriver;
 #[cfg(feature = "hyper")]
-pub use unifiedai_hyper::{ConfigError, Options, proxy, rustls};
+pub use unifiedai_hyper::{ConfigError, Options, UploadReader, proxy, rustls};
 #[cfg(feature = "hyper")]
 pub use unifiedai_hyper::{HyperTransport, ServiceTransport as HyperServiceTransport};
 #[cfg(all(feature = "smol", not(feature = "hyper")))]
-pub use unifiedai_smol::{ConfigError, Options, proxy, rustls};
+pub use unifiedai_smol::{ConfigError, Options, UploadReader, proxy, rustls};
 #[cfg(feature = "smol")]
 pub use unifiedai_smol::{ServiceTransport as SmolServiceTransport, SmolTransport};
 #[cfg(feature = "ureq")]
@@ -23,9 +23,10 @@ pub use unifiedai_ureq::{ConfigError, Options, proxy, rustls};
 
 use crate::{Error, ErrorKind};
 pub use unifiedai_transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, BoxedAsyncTransport, BoxedTransport,
-    CancelHandle, Interrupt, Phase, RequestDelivery, ResponseBody, Time, Transport, TransportError,
-    TransportErrorKind,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, BodyError, BodyPieces, BodySource,
+    BoxedAsyncTransport, BoxedTransport, CancelHandle, Interrupt, Phase, PollPieces, RequestBody,
+    RequestDelivery, ResponseBody, Time, Transport, TransportError, TransportErrorKind,
+    UploadProgress,
 };
 
 /// The result of a stream whose driver is gone without one.

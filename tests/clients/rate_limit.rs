@@ -1,5 +1,4 @@
 use crate::support::{cerebras, question, server, tokio};
-use bytes::Bytes;
 use futures_util::future::join_all;
 use std::{
     sync::{
@@ -16,8 +15,8 @@ use unifiedai::{
     provider::OpenAiChat,
     sans_io::{CallStart, Exchange, Step},
     transport::{
-        self, AsyncTransport, AttemptDeadlines, CancelHandle, SmolTransport as Smol, Time,
-        Transport, TransportError, UreqTransport,
+        self, AsyncTransport, AttemptDeadlines, CancelHandle, RequestBody, SmolTransport as Smol,
+        Time, Transport, TransportError, UreqTransport,
     },
 };
 
@@ -84,7 +83,7 @@ impl Transport for Telling {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError> {
         self.0.send(request, limits)
@@ -186,7 +185,7 @@ impl Transport for Counting {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError> {
         self.0.send(request, limits)

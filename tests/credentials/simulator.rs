@@ -288,7 +288,7 @@ fn failed(world: &mut World, now: Time, pause: Duration) {
 }
 
 /// The number of the token with which a call goes out.
-fn check(request: &http::Request<bytes::Bytes>, now: Time, world: &mut World) -> usize {
+fn check<B>(request: &http::Request<B>, now: Time, world: &mut World) -> usize {
     let bearer = request.headers()["authorization"].to_str().unwrap();
     let number: usize = bearer.strip_prefix("Bearer t").unwrap().parse().unwrap();
     let (begin, lifetime, _) = world.tokens[number];

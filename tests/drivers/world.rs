@@ -17,8 +17,8 @@ use unifiedai::{
     CallOptions, ChatRequest, RetryPolicy,
     provider::OpenAiChat,
     transport::{
-        AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, ResponseBody,
-        Time, Transport, TransportError, TransportErrorKind,
+        AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestBody, RequestDelivery,
+        ResponseBody, Time, Transport, TransportError, TransportErrorKind,
     },
 };
 
@@ -132,7 +132,7 @@ impl World {
         self.inner().chunks
     }
 
-    fn begin(&self, request: &Request<Bytes>, limits: AttemptDeadlines) -> (Running, Reply) {
+    fn begin(&self, request: &Request<RequestBody>, limits: AttemptDeadlines) -> (Running, Reply) {
         let host = request.uri().host().unwrap().to_owned();
         let mut inner = self.inner();
         let nth = inner.sent.iter().filter(|sent| sent.host == host).count();
@@ -141,7 +141,7 @@ impl World {
             host: host.clone(),
             at,
             limits,
-            body: request.body().clone(),
+            body: request.body().as_bytes().cloned().unwrap_or_default(),
         });
         let (now, most) = inner.running.entry(host.clone()).or_default();
         *now += 1;
@@ -300,7 +300,7 @@ impl ResponseBody for Answer {
     }
 }
 
-fn is_stream(request: &Request<Bytes>) -> bool {
+fn is_stream(request: &Request<RequestBody>) -> bool {
     request.headers()["accept"] == "text/event-stream"
 }
 
@@ -317,7 +317,7 @@ impl AsyncTransport for World {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + 'static {
         let (running, reply) = self.begin(&request, limits);
@@ -350,7 +350,7 @@ impl Transport for Blocking {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<Response<Answer>, TransportError> {
         let (running, reply) = self.0.begin(&request, limits);

@@ -82,7 +82,10 @@ impl Call {
             Step::Send {
                 request,
                 deadlines: limits,
-            } => (request, limits),
+            } => {
+                let request = request.map(|body| body.as_bytes().cloned().unwrap_or_default());
+                (request, limits)
+            }
             step => panic!("not a request: {step:?}"),
         }
     }

@@ -16,11 +16,12 @@ use std::{
 };
 use transport::PlainTransport;
 use unifiedai::transport::{
-    AttemptDeadlines, CancelHandle, RequestDelivery, Transport, TransportErrorKind,
+    AttemptDeadlines, CancelHandle, RequestBody, RequestDelivery, Transport, TransportErrorKind,
 };
-use unifiedai_transport_testing::{Server, required_tests, rustls::ClientConfig};
+use unifiedai_transport_testing::{Server, required_tests, rustls::ClientConfig, upload_tests};
 
 required_tests!(make);
+upload_tests!(make);
 
 fn make(_: Arc<ClientConfig>) -> PlainTransport {
     PlainTransport {
@@ -43,7 +44,7 @@ fn a_call_without_deadlines_is_cancelled() {
         let transport = PlainTransport {
             start: Instant::now(),
         };
-        let mut request = http::Request::new(bytes::Bytes::new());
+        let mut request = http::Request::new(RequestBody::default());
         *request.uri_mut() = uri.parse().unwrap();
         request.extensions_mut().insert(mine);
         transport.send(request, AttemptDeadlines::NONE).err()

@@ -4,15 +4,16 @@ use bytes::Bytes;
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpStream, ToSocketAddrs},
-    sync::Arc,
+    sync::{Arc, Mutex},
+    task::Poll,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 use unifiedai::{
-    codec::http1::{Http1Error, ResponseDecoder, ResponsePart, encode_request},
+    codec::http1::{Http1Error, ResponseDecoder, ResponsePart, encode_head},
     transport::{
-        AttemptDeadlines, CancelHandle, Interrupt, Phase, RequestDelivery, ResponseBody, Time,
-        Transport, TransportError, TransportErrorKind,
+        AttemptDeadlines, BodyError, CancelHandle, Interrupt, Phase, RequestBody, RequestDelivery,
+        ResponseBody, Time, Transport, TransportError, TransportErrorKind, UploadProgress,
     },
 };
 
@@ -33,6 +34,14 @@ struct Connection {
     unread: Vec<u8>,
     start: Instant,
     phase: Phase,
+    upload: Upload,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.upload.with(|state| state.is_abandoned = true);
+        let _ = self.socket.0.shutdown(Shutdown::Both);
+    }
 }
 
 struct Socket(TcpStream);
@@ -62,7 +71,7 @@ impl Transport for PlainTransport {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         deadlines: AttemptDeadlines,
     ) -> Result<http::Response<PlainBody>, TransportError> {
         let headers_by = deadlines.headers.min(deadlines.total);
@@ -74,7 +83,8 @@ impl Transport for PlainTransport {
             let running: Arc<dyn Interrupt> = Arc::clone(&socket) as _;
             cancel.interrupts(Arc::downgrade(&running));
         }
-        write(&socket.0, &request)?;
+        let upload = Upload::default();
+        write(&socket.0, &request, &upload, self.start)?;
         let mut connection = Connection {
             peer,
             socket,
@@ -83,9 +93,10 @@ impl Transport for PlainTransport {
             unread: Vec::new(),
             start: self.start,
             phase: Phase::Headers,
+            upload,
         };
         loop {
-            if let Part::Headers(head) = connection.read(headers_by)? {
+            if let Part::Headers(head) = connection.read_head(headers_by, deadlines)? {
                 connection.phase = Phase::Body;
                 return Ok(http::Response::from_parts(head, PlainBody(connection)));
             }
@@ -129,21 +140,79 @@ impl PlainTransport {
     }
 }
 
+/// The body of a request that another thread writes.
+#[derive(Clone, Default)]
+struct Upload(Arc<Mutex<UploadState>>);
+
+#[derive(Default)]
+struct UploadState {
+    progress: Option<UploadProgress>,
+    error: Option<BodyError>,
+    is_abandoned: bool,
+}
+
+impl Upload {
+    fn with<T>(&self, f: impl FnOnce(&mut UploadState) -> T) -> T {
+        f(&mut self.0.lock().unwrap())
+    }
+}
+
 /// Written by a thread of its own, because a server may respond before it has read the whole request.
-fn write(socket: &TcpStream, request: &http::Request<Bytes>) -> Result<(), TransportError> {
+fn write(
+    socket: &TcpStream,
+    request: &http::Request<RequestBody>,
+    upload: &Upload,
+    start: Instant,
+) -> Result<(), TransportError> {
     let failed =
         |kind, message: String| Err(TransportError::new(kind, RequestDelivery::NotSent, message));
-    let mut bytes = match encode_request(request) {
+    let mut bytes = match encode_head(request) {
         Ok(bytes) => bytes,
         Err(error) => return failed(TransportErrorKind::Request, error.to_string()),
     };
     capitalize_names(&mut bytes);
+    let (body, upload) = (request.body().clone(), upload.clone());
     match socket.try_clone() {
         Ok(mut socket) => {
-            thread::spawn(move || socket.write_all(&bytes));
+            thread::spawn(move || {
+                if socket.write_all(&bytes).is_ok() {
+                    write_body(socket, &body, &upload, start);
+                }
+            });
             Ok(())
         }
         Err(error) => failed(TransportErrorKind::Other, error.to_string()),
+    }
+}
+
+fn write_body(socket: TcpStream, body: &RequestBody, upload: &Upload, start: Instant) {
+    let failed = |error| {
+        upload.with(|state| state.error = Some(error));
+        let _ = socket.shutdown(Shutdown::Both);
+    };
+    let mut pieces = match body.open() {
+        Ok(pieces) => pieces,
+        Err(error) => return failed(error),
+    };
+    while !upload.with(|state| state.is_abandoned) {
+        match pieces.poll_blocking(Duration::from_millis(50)) {
+            Poll::Pending => {}
+            Poll::Ready(Err(error)) => return failed(error),
+            Poll::Ready(Ok(None)) => return,
+            Poll::Ready(Ok(Some(piece))) => {
+                if body.is_streamed() {
+                    let now = Time::ZERO.saturating_add(start.elapsed());
+                    let progress = match pieces.remaining() {
+                        0 => UploadProgress::Sent(now),
+                        _ => UploadProgress::Sending(now),
+                    };
+                    upload.with(|state| state.progress = Some(progress));
+                }
+                if (&socket).write_all(&piece).is_err() {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -170,6 +239,38 @@ impl ResponseBody for PlainBody {
 }
 
 impl Connection {
+    /// The head of the response. A streamed request body moves the deadline.
+    fn read_head(&mut self, by: Time, limits: AttemptDeadlines) -> Result<Part, TransportError> {
+        let mut by = by;
+        loop {
+            let read = self.read(by);
+            let (progress, error) = self
+                .upload
+                .with(|state| (state.progress, state.error.clone()));
+            let moved = progress.map_or(by, |progress| limits.headers_by(progress));
+            match read {
+                Err(error) if matches!(error.kind(), TransportErrorKind::Timeout(_)) => {
+                    if moved <= by {
+                        let is_sending = matches!(progress, Some(UploadProgress::Sending(_)));
+                        return Err(if is_sending {
+                            let kind = TransportErrorKind::Timeout(Phase::RequestBody);
+                            self.error(kind, "no more of the body was sent in time")
+                        } else {
+                            error
+                        });
+                    }
+                    by = moved;
+                }
+                Err(other) => {
+                    let body =
+                        error.map(|e| e.into_transport_error(RequestDelivery::MaybeProcessed));
+                    return Err(body.unwrap_or(other));
+                }
+                read => return read,
+            }
+        }
+    }
+
     /// The next part of the response. After the deadline it reads once more, for data that has arrived already.
     fn read(&mut self, deadline: Time) -> Result<Part, TransportError> {
         let mut is_last = false;

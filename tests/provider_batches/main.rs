@@ -19,4 +19,5 @@ mod recordings;
 mod requests;
 mod run;
 mod support;
+mod uploads;
 mod vertex;

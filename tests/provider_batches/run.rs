@@ -159,8 +159,9 @@ impl Server {
     ) -> Result<BatchAnswer, Error> {
         Ok(match call {
             BatchCall::UploadFile(file) => {
-                self.files
-                    .push(String::from_utf8(file.content.to_vec()).unwrap());
+                self.files.push(
+                    String::from_utf8(file.content.collect(1 << 30).unwrap().to_vec()).unwrap(),
+                );
                 let mut stored = StoredFile::default();
                 stored.id = format!("f-{}", self.files.len() - 1);
                 BatchAnswer::File(stored)

@@ -106,7 +106,9 @@ pub(crate) fn drive(
     loop {
         match exchange.poll(now) {
             Step::Send { request, .. } => {
-                outcome.requests.push(request);
+                outcome
+                    .requests
+                    .push(request.map(|body| body.collect(1 << 30).unwrap()));
                 let Some(answer) = answers.next() else {
                     exchange.handle(
                         Input::TransportError(failure(RequestDelivery::NotSent)),

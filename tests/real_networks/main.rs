@@ -20,10 +20,10 @@ mod servers;
 #[cfg(feature = "platform-verifier")]
 mod system_roots;
 
-use bytes::Bytes;
 use std::{future::Future, sync::Arc, time::Duration};
 use unifiedai::transport::{
-    self, AttemptDeadlines, Options, ResponseBody as _, Transport, TransportError, proxy::Proxies,
+    self, AttemptDeadlines, Options, RequestBody, ResponseBody as _, Transport, TransportError,
+    proxy::Proxies,
 };
 use unifiedai_transport_testing::{BlockOn, Blocking};
 
@@ -52,7 +52,9 @@ fn fetch<T: Transport>(transport: &T, uri: &str) -> Result<(u16, String), Transp
     let by = transport.now().saturating_add(Duration::from_secs(20));
     let mut limits = AttemptDeadlines::NONE;
     (limits.connect, limits.headers, limits.total) = (by, by, by);
-    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let request = http::Request::get(uri)
+        .body(RequestBody::default())
+        .unwrap();
     let response = transport.send(request, limits)?;
     let status = response.status().as_u16();
     let mut body = response.into_body();

@@ -128,7 +128,7 @@ pub fn run_at<O: Operation<Event = StreamEvent>>(
         now = now.saturating_add(Duration::from_micros(1));
         match exchange.poll(now) {
             Step::Send { request: sent, .. } => {
-                request = sent;
+                request = sent.map(|body| body.as_bytes().cloned().unwrap_or_default());
                 exchange.handle(Input::Headers(answer.head()), now);
             }
             Step::Receive { .. } => {

@@ -1,7 +1,9 @@
-use bytes::Bytes;
 use http::Request;
 use std::time::Duration;
-use unifiedai::{StreamEvent, transport::Time};
+use unifiedai::{
+    StreamEvent,
+    transport::{RequestBody, Time},
+};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// What to do next, as JavaScript reads it.
@@ -33,7 +35,7 @@ impl Step {
     /// `None` for events that are not shown.
     pub(crate) fn from_core(step: unifiedai::sans_io::Step) -> Option<Self> {
         Some(match step {
-            unifiedai::sans_io::Step::Send { request, .. } => Step::send(&request),
+            unifiedai::sans_io::Step::Send { request, .. } => Step::send(&request)?,
             unifiedai::sans_io::Step::Receive { deadline } => Step {
                 until: milliseconds(deadline),
                 ..Step::of("receive")
@@ -55,18 +57,20 @@ impl Step {
         })
     }
 
-    fn send(request: &Request<Bytes>) -> Self {
+    /// `None` for a streamed body: a chat has none, and `fetch` sends bytes.
+    fn send(request: &Request<RequestBody>) -> Option<Self> {
         // All that the core makes are text: a key of other bytes was refused.
         let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             let value = value.to_str().unwrap_or_default();
             [name.to_string(), value.to_owned()]
         };
-        Step {
+        let body = request.body().as_bytes()?;
+        Some(Step {
             url: request.uri().to_string(),
             headers: request.headers().iter().flat_map(header).collect(),
-            body: request.body().to_vec(),
+            body: body.to_vec(),
             ..Step::of("send")
-        }
+        })
     }
 }
 

@@ -61,6 +61,7 @@ pub fn drive<O: Operation<Event = StreamEvent>>(
         match exchange.poll(clock.now()) {
             Step::Send { request, .. } => {
                 let answer = answers.and_then(|all| all.get(driven.sent.len()).or(all.last()));
+                let request = request.map(|body| body.as_bytes().cloned().unwrap_or_default());
                 driven.sent.push(request);
                 let Some(answer) = answer else {
                     return Ok(driven);

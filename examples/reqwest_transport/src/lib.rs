@@ -5,21 +5,24 @@
     reason = "a transport is where time comes from"
 )]
 
+mod upload;
+
 use bytes::Bytes;
 use futures_core::Stream;
 use std::{
     error::Error,
     future::Future,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::{Instant, SystemTime},
 };
 use tokio::time::Sleep;
 use unifiedai::transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, Time,
-    TransportError, TransportErrorKind,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestBody, RequestDelivery, Time,
+    TransportError, TransportErrorKind, UploadProgress,
 };
+use upload::Upload;
 
 /// Sends requests with reqwest, on tokio.
 #[derive(Clone, Debug)]
@@ -73,11 +76,11 @@ impl AsyncTransport for ReqwestTransport {
 
     fn send(
         &self,
-        mut request: http::Request<Bytes>,
+        mut request: http::Request<RequestBody>,
         deadlines: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<ReqwestBody>, TransportError>> + Send + 'static
     {
-        let (client, start, now) = (self.client.clone(), self.start, self.now());
+        let (client, start) = (self.client.clone(), self.start);
         async move {
             let peer = Peer::of(request.uri())?;
             // reqwest sends no length for an empty body, which some servers refuse with status 411.
@@ -86,18 +89,37 @@ impl AsyncTransport for ReqwestTransport {
                 let headers = request.headers_mut();
                 headers.insert(http::header::CONTENT_LENGTH, length);
             }
+            let upload = Upload::new(start);
+            if request.body().is_streamed() {
+                let length = http::HeaderValue::from(request.body().len());
+                let headers = request.headers_mut();
+                headers.insert(http::header::CONTENT_LENGTH, length);
+            }
+            let request = request.map(|body| upload.body(body));
             let request = reqwest::Request::try_from(request).map_err(|e| {
                 let (kind, delivery) = (TransportErrorKind::Request, RequestDelivery::NotSent);
                 let message = format!("reqwest does not accept the request to {}", peer.0);
                 TransportError::new(kind, delivery, message).with_source(e.without_url())
             })?;
             // reqwest takes a limit for connecting only for the whole client, so that both parts share one deadline here.
-            // `total` may be the earlier one.
-            let limit = deadlines.headers.min(deadlines.total).saturating_since(now);
-            let response = match tokio::time::timeout(limit, client.execute(request)).await {
-                Ok(sent) => sent.map_err(|error| peer.send_error(error))?,
-                Err(_) => {
-                    return Err(peer.timeout(Phase::Headers, RequestDelivery::MaybeProcessed));
+            // A streamed body moves it.
+            let mut sending = pin!(client.execute(request));
+            let response = loop {
+                let by = deadlines.headers_by(upload.progress());
+                let limit = by.saturating_since(upload.now());
+                match tokio::time::timeout(limit, &mut sending).await {
+                    Ok(Ok(response)) => break response,
+                    Ok(Err(error)) => {
+                        return Err(upload.failure().unwrap_or_else(|| peer.send_error(error)));
+                    }
+                    Err(_) if deadlines.headers_by(upload.progress()) > by => {}
+                    Err(_) => {
+                        let phase = match upload.progress() {
+                            UploadProgress::Sending(_) => Phase::RequestBody,
+                            _ => Phase::Headers,
+                        };
+                        return Err(peer.timeout(phase, RequestDelivery::MaybeProcessed));
+                    }
                 }
             };
             let (parts, body) = http::Response::from(response).into_parts();

@@ -4,7 +4,7 @@
 use std::{future::Future, sync::Arc};
 use unifiedai_reqwest_example::ReqwestTransport;
 use unifiedai_transport_testing::{
-    BlockOn, Blocking, async_transport_tests, rustls::ClientConfig, transport_tests,
+    BlockOn, Blocking, async_transport_tests, rustls::ClientConfig, transport_tests, upload_tests,
 };
 
 // reqwest adds `accept: */*` to each request, and no setting prevents that. Its limit of headers is about 400 KiB. It has
@@ -15,6 +15,7 @@ transport_tests!(make, except [
     a_header_bomb_is_refused
     a_handshake_that_hangs_runs_into_the_connect_limit
 ]);
+upload_tests!(make);
 async_transport_tests!(make);
 
 fn make(tls: Arc<ClientConfig>) -> Blocking<ReqwestTransport, Runtime> {

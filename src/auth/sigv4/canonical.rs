@@ -30,7 +30,11 @@ pub(super) struct Signable<'a> {
 
 impl Signable<'_> {
     pub(super) fn payload_hash(&self) -> String {
-        hex(&Sha256::digest(self.payload))
+        let stated = self.headers.get(CONTENT_HASH).filter(|_| self.is_s3);
+        match stated.and_then(|hash| hash.to_str().ok()) {
+            Some(stated) => stated.to_owned(),
+            None => hex(&Sha256::digest(self.payload)),
+        }
     }
 }
 

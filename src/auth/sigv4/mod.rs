@@ -23,6 +23,10 @@ pub use self::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignedForS3;
 
+/// The mark of a request for S3 whose body the signature does not cover, because it is streamed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnsignedBody;
+
 /// The signing name of S3.
 const S3: &str = "s3";
 

@@ -1,7 +1,7 @@
 //! Signs requests: what the signature covers, and which headers it adds.
 
 use super::{
-    S3, SignedForS3,
+    S3, SignedForS3, UnsignedBody,
     canonical::{CONTENT_HASH, DATE, SECURITY_TOKEN, Signable},
     credentials::AwsCredentialSource,
     hex,
@@ -107,8 +107,11 @@ impl Signer {
         let is_s3 = request.extensions().get::<SignedForS3>().is_some();
         let service = if is_s3 { S3 } else { &self.service };
         if is_s3 {
-            let hash = HeaderValue::from_str(&hex(&Sha256::digest(request.body())))
-                .map_err(|_| config("the hash of the body is not a valid header value"))?;
+            let hash = match request.extensions().get::<UnsignedBody>() {
+                Some(_) => HeaderValue::from_static("UNSIGNED-PAYLOAD"),
+                None => HeaderValue::from_str(&hex(&Sha256::digest(request.body())))
+                    .map_err(|_| config("the hash of the body is not a valid header value"))?,
+            };
             request.headers_mut().insert(CONTENT_HASH, hash);
         }
         let host = host(request)?;
@@ -220,6 +223,25 @@ mod tests {
         assert!(authorization.contains("/us-east-1/s3/aws4_request, "));
         assert!(authorization.contains("host;x-amz-content-sha256;x-amz-date"));
         assert_eq!(headers[CONTENT_HASH], hex(&Sha256::digest("{}")));
+    }
+
+    #[test]
+    fn a_streamed_body_for_s3_is_not_signed() {
+        let signer = Signer::new(example_credentials(), "us-east-1", "bedrock").unwrap();
+        let signed = |body: &'static str, is_streamed: bool| {
+            let mut request =
+                request("https://b.s3.us-east-1.amazonaws.com/a").map(|_| body.into());
+            request.extensions_mut().insert(SignedForS3);
+            if is_streamed {
+                request.extensions_mut().insert(UnsignedBody);
+            }
+            signer.apply(&mut request, at(EXAMPLE_SECONDS)).unwrap();
+            request.headers().clone()
+        };
+        assert_eq!(signed("x", true)[CONTENT_HASH], "UNSIGNED-PAYLOAD");
+        let signature = |body, is_streamed| signed(body, is_streamed)[AUTHORIZATION].clone();
+        assert_eq!(signature("x", true), signature("y", true));
+        assert_ne!(signature("x", true), signature("x", false));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod testing;
 
 pub use self::{
     decoder::{ResponseDecoder, ResponsePart},
-    request::encode_request,
+    request::{encode_head, encode_request},
 };
 
 // Errors of the encoder and the decoder.

@@ -1,18 +1,40 @@
 //! Encodes a request.
 
 use super::Http1Error;
-use bytes::Bytes;
 use http::{
     Method, Request,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     uri::Scheme,
 };
+use unifiedai_transport::RequestBody;
 
-/// Encodes a request. Adds `host` if it is missing, and the `content-length` of the body.
+/// Encodes a request whose body is in memory. Adds `host` if it is missing, and the `content-length` of the body.
 ///
 /// # Errors
-/// For a request without a host or with several, for `CONNECT`, and for a request with its own `transfer-encoding`.
-pub fn encode_request(request: &Request<Bytes>) -> Result<Vec<u8>, Http1Error> {
+/// For a request without a host or with several, for `CONNECT`, for a request with its own `transfer-encoding`, and for a
+/// streamed body: for that write [`encode_head`], and then the pieces of the body.
+pub fn encode_request(request: &Request<RequestBody>) -> Result<Vec<u8>, Http1Error> {
+    let Some(body) = request.body().as_bytes() else {
+        return Err(Http1Error::Request {
+            problem: "its body is streamed: write `encode_head`, then the pieces of the body",
+        });
+    };
+    let mut out = head(request, body.len())?;
+    out.extend_from_slice(body);
+    Ok(out)
+}
+
+/// Encodes the request line and the headers, with `host` and the `content-length` of the body. The body itself follows: see
+/// [`RequestBody::open`].
+///
+/// # Errors
+/// Those of [`encode_request`], except for a streamed body.
+pub fn encode_head(request: &Request<RequestBody>) -> Result<Vec<u8>, Http1Error> {
+    head(request, 0)
+}
+
+/// With room for `body` more bytes.
+fn head(request: &Request<RequestBody>, body: usize) -> Result<Vec<u8>, Http1Error> {
     let refuse = |problem| Err(Http1Error::Request { problem });
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     if *method == Method::CONNECT {
@@ -28,7 +50,7 @@ pub fn encode_request(request: &Request<Bytes>) -> Result<Vec<u8>, Http1Error> {
     if !target.is_ascii() {
         return refuse("the path is not percent-encoded");
     }
-    let mut out = Vec::with_capacity(request.body().len().saturating_add(1024));
+    let mut out = Vec::with_capacity(body.saturating_add(1024));
     for part in [
         method.as_str(),
         " ",
@@ -72,7 +94,6 @@ pub fn encode_request(request: &Request<Bytes>) -> Result<Vec<u8>, Http1Error> {
         );
     }
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(request.body());
     Ok(out)
 }
 
@@ -91,12 +112,12 @@ mod tests {
         url: &str,
         headers: &[(&str, &str)],
         body: &'static str,
-    ) -> Request<Bytes> {
+    ) -> Request<RequestBody> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.body(Bytes::from_static(body.as_bytes())).unwrap()
+        request.body(body.into()).unwrap()
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Batches<'_> {
         let encoded = match call {
             BatchCall::UploadFile(file) => {
                 let (media_type, body) = multipart::form(&[], Some(file))?;
-                let mut request = self.request(Method::POST, "/files", body)?;
+                let request = self.request(Method::POST, "/files", Bytes::new())?;
+                let mut request = request.map(|_| body);
                 request
                     .headers_mut()
                     .insert(header::CONTENT_TYPE, media_type);

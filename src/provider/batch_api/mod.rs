@@ -11,6 +11,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header, response};
+use unifiedai_transport::RequestBody;
 
 pub use openai::{BatchDialect, BatchProfile};
 
@@ -99,7 +100,7 @@ impl BatchLimits {
 #[non_exhaustive]
 pub struct EncodedCall {
     /// The request without authentication.
-    pub request: Request<Bytes>,
+    pub request: Request<RequestBody>,
     /// How the answer is cut.
     pub framing: Framing,
     /// Whether the request is authenticated as calls are. A signed address is not: it may lead to another company.
@@ -111,9 +112,9 @@ pub struct EncodedCall {
 impl EncodedCall {
     /// A call whose answer is one JSON value.
     #[must_use]
-    pub fn new(request: Request<Bytes>) -> Self {
+    pub fn new(request: Request<impl Into<RequestBody>>) -> Self {
         EncodedCall {
-            request,
+            request: request.map(Into::into),
             framing: Framing::SingleBody,
             authenticated: true,
             accepted: &[],

@@ -3,16 +3,20 @@
 use crate::{Error, ErrorKind, provider_batch::NewFile};
 use bytes::Bytes;
 use http::HeaderValue;
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+use unifiedai_transport::{BodyPieces, BodySource, PollPieces, RequestBody};
 
-/// A form of fields and a file, and its media type with the boundary.
+/// A form of fields and a file, and its media type with the boundary. The file's bytes are not copied.
 pub(crate) fn form(
     fields: &[(&str, &str)],
     file: Option<&NewFile>,
-) -> Result<(HeaderValue, Bytes), Error> {
-    let content = file.map_or(&[][..], |file| &file.content);
-    let boundary = boundary(fields, content)?;
-    let size = content.len().saturating_add(1024);
-    let mut body = Vec::with_capacity(size);
+) -> Result<(HeaderValue, RequestBody), Error> {
+    let boundary = boundary(fields, file)?;
+    let mut body = Vec::with_capacity(1024);
+    let mut parts = Vec::new();
     for (name, value) in fields {
         let head = [
             "--",
@@ -36,14 +40,19 @@ pub(crate) fn form(
             "\r\n\r\n",
         ];
         body.extend_from_slice(head.concat().as_bytes());
-        body.extend_from_slice(content);
+        parts.push(std::mem::take(&mut body).into());
+        parts.push(match file.content.is_streamed() {
+            true => without(&boundary, &file.content),
+            false => file.content.clone(),
+        });
         body.extend_from_slice(b"\r\n");
     }
     body.extend_from_slice(["--", &boundary, "--\r\n"].concat().as_bytes());
+    parts.push(body.into());
     let media_type = ["multipart/form-data; boundary=", &boundary].concat();
     let media_type = HeaderValue::from_str(&media_type)
         .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the boundary is no header value"))?;
-    Ok((media_type, body.into()))
+    Ok((media_type, RequestBody::concat(parts)))
 }
 
 /// A file's media type as the value of a header.
@@ -71,8 +80,10 @@ fn file_name(name: &str) -> String {
 }
 
 /// A text that is nowhere in what is between the boundaries. The same form has the same boundary, so that a repeated request
-/// is the same.
-fn boundary(fields: &[(&str, &str)], content: &[u8]) -> Result<String, Error> {
+/// is the same. A streamed file cannot be searched beforehand: see [`without`].
+fn boundary(fields: &[(&str, &str)], file: Option<&NewFile>) -> Result<String, Error> {
+    let content = file.and_then(|file| file.content.as_bytes());
+    let content: &[u8] = content.map_or(&[], |content| content);
     let candidates = (0..64_u32).map(|number| format!("unifiedai-form-boundary-{number:02}"));
     let is_free = |candidate: &String| {
         let finder = memchr::memmem::Finder::new(candidate.as_bytes());
@@ -87,6 +98,73 @@ fn boundary(fields: &[(&str, &str)], content: &[u8]) -> Result<String, Error> {
             "the file has every text in it that could divide it from the rest of the form",
         )
     })
+}
+
+/// The same body, which fails if this boundary is in it: the server would take that for the end of the file.
+fn without(boundary: &str, content: &RequestBody) -> RequestBody {
+    let searched = Searched {
+        content: content.clone(),
+        boundary: boundary.to_owned(),
+    };
+    RequestBody::from_source(content.len(), searched)
+}
+
+struct Searched {
+    content: RequestBody,
+    boundary: String,
+}
+
+struct SearchedPieces {
+    pieces: BodyPieces,
+    boundary: String,
+    /// The end of what was read, one byte shorter than the boundary.
+    tail: Vec<u8>,
+}
+
+impl BodySource for Searched {
+    fn open(&self) -> io::Result<Box<dyn PollPieces>> {
+        Ok(Box::new(SearchedPieces {
+            pieces: self.content.open().map_err(io::Error::other)?,
+            boundary: self.boundary.clone(),
+            tail: Vec::new(),
+        }))
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.content.is_repeatable()
+    }
+}
+
+impl SearchedPieces {
+    fn has_boundary(&mut self, piece: &[u8]) -> bool {
+        let boundary = self.boundary.as_bytes();
+        let kept = boundary.len().saturating_sub(1);
+        let start = piece.get(..kept).unwrap_or(piece);
+        self.tail.extend_from_slice(start);
+        let found = memchr::memmem::find(&self.tail, boundary)
+            .or_else(|| memchr::memmem::find(piece, boundary));
+        self.tail
+            .extend_from_slice(piece.get(start.len()..).unwrap_or_default());
+        let surplus = self.tail.len().saturating_sub(kept);
+        self.tail.drain(..surplus);
+        found.is_some()
+    }
+}
+
+impl PollPieces for SearchedPieces {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let piece = ready!(self.pieces.poll_piece(cx)).map_err(io::Error::other)?;
+        if piece.as_ref().is_some_and(|piece| self.has_boundary(piece)) {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "the file contains `{}`, the boundary of its form: pass it as bytes in memory",
+                    self.boundary
+                ),
+            )));
+        }
+        Poll::Ready(Ok(piece))
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +185,15 @@ mod tests {
             content-disposition: form-data; name=\"file\"; filename=\"a%22b%0D%0A.jsonl\"\r\n\
             content-type: application/jsonl\r\n\r\n{}\n\r\n\
             --unifiedai-form-boundary-00--\r\n";
-        assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
+        let streamed = RequestBody::from_reader(3, || Ok(&b"{}\n"[..]));
+        let file = NewFile::new("a\"b\r\n.jsonl", "application/jsonl", streamed);
+        let (same_type, same) = form(&[("purpose", "batch")], Some(&file)).unwrap();
+        assert!(same.is_streamed() && same_type == media_type);
+        for body in [body, same] {
+            assert_eq!(body.len(), expected.len() as u64);
+            let body = body.collect(10_000).unwrap();
+            assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -115,6 +201,34 @@ mod tests {
         let file = NewFile::new("f", "text/plain", "unifiedai-form-boundary-00");
         let (media_type, _) = form(&[("a", "unifiedai-form-boundary-01")], Some(&file)).unwrap();
         assert!(media_type.to_str().unwrap().ends_with("-02"));
+    }
+
+    /// Gives one byte at a time.
+    struct Bytewise(&'static [u8]);
+
+    impl io::Read for Bytewise {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let size = self.0.len().min(1);
+            self.0.read(&mut buffer[..size])
+        }
+    }
+
+    #[test]
+    fn a_streamed_file_with_the_boundary_in_it_fails_wherever_it_is_cut() {
+        let text = "a unifiedai-form-boundary-00 b";
+        let whole = RequestBody::from_reader(30, move || Ok(text.as_bytes()));
+        let bytewise = RequestBody::from_reader(30, move || Ok(Bytewise(text.as_bytes())));
+        for content in [whole, bytewise] {
+            let file = NewFile::new("f", "text/plain", content);
+            let (_, body) = form(&[], Some(&file)).unwrap();
+            let error = body.collect(10_000).unwrap_err().to_string();
+            assert!(error.contains("the boundary of its form"), "{error}");
+        }
+        let harmless = "a unifiedai-form-boundary-0 unifiedai-form-boundary-1";
+        let length = harmless.len() as u64;
+        let content = RequestBody::from_reader(length, move || Ok(Bytewise(harmless.as_bytes())));
+        let (_, body) = form(&[], Some(&NewFile::new("f", "text/plain", content))).unwrap();
+        assert!(body.collect(10_000).is_ok());
     }
 
     #[test]

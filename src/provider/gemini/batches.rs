@@ -121,10 +121,15 @@ impl Batches<'_> {
         // The key and the caller's headers go to the API's own host alone.
         let is_own = self.0.core.is_own_origin(to);
         let content = file.content.clone();
-        let mut request = match is_own {
-            true => self.0.core.request(Method::POST, to.clone(), content, JSON),
-            false => foreign_request(Method::POST, to.clone(), content),
+        let request = match is_own {
+            true => {
+                let core = &self.0.core;
+                core.request(Method::POST, to.clone(), Bytes::new(), JSON)
+                    .map(drop)
+            }
+            false => foreign_request(Method::POST, to.clone()),
         };
+        let mut request = request.map(|()| content);
         let headers = request.headers_mut();
         headers.remove(header::CONTENT_TYPE);
         headers.insert(COMMAND, HeaderValue::from_static("upload, finalize"));

@@ -177,8 +177,8 @@ impl ProviderCore {
 }
 
 /// A request to a server that is not the provider's, such as one that a signed address names: it has nothing of the caller's.
-pub(crate) fn foreign_request(method: Method, uri: Uri, body: Bytes) -> Request<Bytes> {
-    let mut request = Request::new(body);
+pub(crate) fn foreign_request(method: Method, uri: Uri) -> Request<()> {
+    let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     let headers = request.headers_mut();

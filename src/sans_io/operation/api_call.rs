@@ -9,6 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Request};
 use std::{fmt, sync::Arc};
+use unifiedai_transport::RequestBody;
 
 /// Makes a small JSON call: one request with one JSON answer, or a few that follow from one another. An
 /// [`ApiRequest`] describes it.
@@ -117,8 +118,8 @@ impl<T: Default> Operation for ApiCall<T> {
     type Event = StreamEvent;
     type Request = ();
 
-    fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<Bytes>, Error> {
-        Ok(self.api.request.clone())
+    fn request(&mut self, _: &AttemptTarget<()>) -> Result<Request<RequestBody>, Error> {
+        Ok(self.api.request.clone().map(RequestBody::from))
     }
 
     fn method(&self) -> Method {

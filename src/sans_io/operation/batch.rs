@@ -8,6 +8,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Request, response};
 use std::{collections::VecDeque, fmt, sync::Arc};
+use unifiedai_transport::RequestBody;
 
 /// A call of a provider's batch or file API. Results are events, as they are sent; all else is in the answer.
 pub struct CallBatchApi {
@@ -82,7 +83,7 @@ impl Operation for CallBatchApi {
     /// Whether the answer comes in pieces.
     type Request = bool;
 
-    fn request(&mut self, _: &AttemptTarget<bool>) -> Result<Request<Bytes>, Error> {
+    fn request(&mut self, _: &AttemptTarget<bool>) -> Result<Request<RequestBody>, Error> {
         Ok(self.encoded.request.clone())
     }
 
@@ -92,6 +93,10 @@ impl Operation for CallBatchApi {
 
     fn framing(&self) -> Framing {
         self.encoded.framing
+    }
+
+    fn can_send_again(&self) -> bool {
+        self.encoded.request.body().is_repeatable()
     }
 
     fn is_authenticated(&self) -> bool {

@@ -13,6 +13,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header};
 use std::{fmt, sync::Arc};
+use unifiedai_transport::RequestBody;
 
 /// A chat. Its response is streamed or a single body.
 pub struct Chat {
@@ -247,8 +248,9 @@ impl Operation for Chat {
     fn request(
         &mut self,
         target: &AttemptTarget<Arc<ChatRequest>>,
-    ) -> Result<Request<Bytes>, Error> {
-        Ok(encode_with_headers(&*target.provider, &target.request)?.request)
+    ) -> Result<Request<RequestBody>, Error> {
+        let encoded = encode_with_headers(&*target.provider, &target.request)?;
+        Ok(encoded.request.map(RequestBody::from))
     }
 
     fn method(&self) -> Method {

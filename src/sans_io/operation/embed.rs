@@ -7,6 +7,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Request};
 use std::{fmt, sync::Arc};
+use unifiedai_transport::RequestBody;
 
 /// Turns texts into vectors, in batches of the provider's size.
 pub struct Embed {
@@ -47,8 +48,11 @@ impl Operation for Embed {
     type Event = StreamEvent;
     type Request = Arc<EmbedRequest>;
 
-    fn request(&mut self, _: &AttemptTarget<Arc<EmbedRequest>>) -> Result<Request<Bytes>, Error> {
-        Ok(self.batch.encoded.request.clone())
+    fn request(
+        &mut self,
+        _: &AttemptTarget<Arc<EmbedRequest>>,
+    ) -> Result<Request<RequestBody>, Error> {
+        Ok(self.batch.encoded.request.clone().map(RequestBody::from))
     }
 
     fn method(&self) -> Method {

@@ -14,6 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Method, Request, response};
+use unifiedai_transport::RequestBody;
 
 pub use api_call::ApiCall;
 pub use batch::CallBatchApi;
@@ -55,7 +56,7 @@ pub(crate) mod sealed {
         fn request(
             &mut self,
             target: &AttemptTarget<Self::Request>,
-        ) -> Result<Request<Bytes>, Error>;
+        ) -> Result<Request<RequestBody>, Error>;
         fn method(&self) -> Method;
         fn framing(&self) -> Framing;
         /// True if the request is authenticated as the provider's calls are; false if it carries its permission itself.
@@ -71,6 +72,10 @@ pub(crate) mod sealed {
         /// True if the request may be sent again although it may have been processed.
         fn is_repeatable(&self) -> bool {
             self.method() == Method::GET
+        }
+        /// False if the body of the request can be sent only once.
+        fn can_send_again(&self) -> bool {
+            true
         }
         /// True if the operation allows that the request is sent again after this error.
         fn may_repeat(&self, _error: &Error) -> bool {

@@ -4,7 +4,6 @@ use super::{
     redact::address,
 };
 use crate::{Error, ErrorKind};
-use bytes::Bytes;
 use http::{Request, Response};
 use std::{
     future::{Future, ready},
@@ -12,8 +11,8 @@ use std::{
     time::SystemTime,
 };
 use unifiedai_transport::{
-    AsyncTransport, AttemptDeadlines, RequestDelivery, Time, Transport, TransportError,
-    TransportErrorKind,
+    AsyncTransport, AttemptDeadlines, RequestBody, RequestDelivery, Time, Transport,
+    TransportError, TransportErrorKind,
 };
 
 /// Recorded exchanges, played as a transport. A request gets the first unused response to a request with the same
@@ -78,7 +77,10 @@ impl Cassette {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn respond(&self, request: &Request<Bytes>) -> Result<Response<MockBody>, TransportError> {
+    fn respond(
+        &self,
+        request: &Request<RequestBody>,
+    ) -> Result<Response<MockBody>, TransportError> {
         let exchange = self.with(|state| {
             let at = state
                 .remaining
@@ -102,15 +104,17 @@ impl Cassette {
 }
 
 /// A recording without a request body matches any body.
-fn matches_request(exchange: &RecordedExchange, request: &Request<Bytes>) -> bool {
+fn matches_request(exchange: &RecordedExchange, request: &Request<RequestBody>) -> bool {
     let asked = &exchange.request;
     let url = asked.url.parse();
     asked.method.eq_ignore_ascii_case(request.method().as_str())
         && url.is_ok_and(|url| address(&url) == address(request.uri()))
-        && asked
-            .body
-            .bytes()
-            .is_none_or(|body| same(&body, request.body()))
+        && asked.body.bytes().is_none_or(|body| {
+            request
+                .body()
+                .as_bytes()
+                .is_some_and(|sent| same(&body, sent))
+        })
 }
 
 /// Compares as JSON, if both are JSON.
@@ -148,7 +152,7 @@ impl Transport for Cassette {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         _: AttemptDeadlines,
     ) -> Result<Response<MockBody>, TransportError> {
         self.respond(&request)
@@ -172,7 +176,7 @@ impl AsyncTransport for Cassette {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         _: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<MockBody>, TransportError>> + Send + 'static {
         ready(self.respond(&request))

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use unifiedai_transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, ResponseBody,
-    Time, Transport, TransportError, TransportErrorKind,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestBody, RequestDelivery,
+    ResponseBody, Time, Transport, TransportError, TransportErrorKind,
 };
 
 /// A transport that returns scripted responses in order. Clones share them. Its clock is virtual: a response that is delayed or
@@ -113,7 +113,7 @@ impl MockTransport {
         }
     }
 
-    /// The requests so far.
+    /// The requests so far. Streamed bodies were read to their end.
     #[must_use]
     pub fn requests(&self) -> Vec<Request<Bytes>> {
         self.state().requests.clone()
@@ -131,9 +131,10 @@ impl MockTransport {
 
     fn respond(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<Response<MockBody>, TransportError> {
+        let request = read_body(request)?;
         let mut state = self.state();
         state.requests.push(request);
         let answer = state.responses.pop_front();
@@ -146,6 +147,17 @@ impl MockTransport {
         answer.response_at(self.clock.clone())
     }
 }
+
+/// A request with its body in memory.
+pub(super) fn read_body(request: Request<RequestBody>) -> Result<Request<Bytes>, TransportError> {
+    let (parts, body) = request.into_parts();
+    let bytes = body.collect(MAX_BODY);
+    let bytes = bytes.map_err(|e| e.into_transport_error(RequestDelivery::MaybeProcessed))?;
+    Ok(Request::from_parts(parts, bytes))
+}
+
+/// The largest body that a transport for tests keeps.
+const MAX_BODY: usize = 256 << 20;
 
 impl MockResponse {
     /// Creates a response with a status, without headers and body.
@@ -333,7 +345,7 @@ impl Transport for MockTransport {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<Response<MockBody>, TransportError> {
         self.respond(request, limits)
@@ -357,7 +369,7 @@ impl AsyncTransport for MockTransport {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<MockBody>, TransportError>> + Send + 'static {
         ready(self.respond(request, limits))
@@ -457,7 +469,7 @@ mod tests {
         let responses = || MockResponse::json(200, "canary").header("x-canary", "canary");
         let mock = MockTransport::new([responses(), responses()]);
         let request = Request::post("https://host.example/canary")
-            .body(Bytes::from("canary"))
+            .body(RequestBody::from("canary"))
             .unwrap();
         let response = Transport::send(&mock, request, AttemptDeadlines::NONE).unwrap();
         let shown = format!("{mock:?} {:?} {:?}", response.body(), responses());

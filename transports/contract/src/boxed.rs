@@ -1,8 +1,8 @@
 //! Transports with an erased type, so that a client's type does not name its transport.
 
 use crate::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, ResponseBody, Time, Transport,
-    TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestBody, ResponseBody, Time,
+    Transport, TransportError,
 };
 use bytes::Bytes;
 use std::{
@@ -37,7 +37,7 @@ trait ErasedTransport: Send + Sync {
     fn wall_clock(&self) -> SystemTime;
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> SendResult<dyn ResponseBody + Send>;
     fn sleep_until(&self, at: Time);
@@ -49,7 +49,7 @@ trait ErasedAsyncTransport: Send + Sync {
     fn wall_clock(&self) -> SystemTime;
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> BoxFuture<SendResult<dyn AsyncResponseBody>>;
     fn sleep_until(&self, at: Time) -> BoxFuture<()>;
@@ -88,7 +88,7 @@ where
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> SendResult<dyn ResponseBody + Send> {
         let response = Transport::send(self, request, limits)?;
@@ -111,7 +111,7 @@ impl<T: AsyncTransport> ErasedAsyncTransport for T {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> BoxFuture<SendResult<dyn AsyncResponseBody>> {
         let sending = AsyncTransport::send(self, request, limits);
@@ -136,7 +136,7 @@ impl Transport for BoxedTransport {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> SendResult<dyn ResponseBody + Send> {
         self.0.send(request, limits)
@@ -160,7 +160,7 @@ impl AsyncTransport for BoxedAsyncTransport {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = SendResult<dyn AsyncResponseBody>> + Send + 'static {
         self.0.send(request, limits)

@@ -36,6 +36,8 @@ pub enum TransportErrorKind {
     HeadersTooLarge,
     /// The request itself is invalid (no host, invalid URI).
     Request,
+    /// The source of the request's body failed, or gave another number of bytes than announced. Never retried.
+    RequestBody,
     /// The caller cancelled the call with a [`CancelHandle`](crate::CancelHandle). Never retried.
     Cancelled,
     /// Anything else.
@@ -50,6 +52,8 @@ pub enum Phase {
     Connect,
     /// Sending the request and waiting for the response headers.
     Headers,
+    /// Between two pieces of a streamed request body that the connection takes.
+    RequestBody,
     /// Between two reads of the body.
     Body,
 }
@@ -79,6 +83,9 @@ impl fmt::Display for TransportErrorKind {
             TransportErrorKind::Timeout(Phase::Headers) => {
                 "no response headers were received in time"
             }
+            TransportErrorKind::Timeout(Phase::RequestBody) => {
+                "no more of the request body was sent in time"
+            }
             TransportErrorKind::Timeout(Phase::Body) => {
                 "no more of the response body was received in time"
             }
@@ -87,6 +94,7 @@ impl fmt::Display for TransportErrorKind {
             TransportErrorKind::Protocol => "the response is not valid HTTP",
             TransportErrorKind::HeadersTooLarge => "the response headers are too large",
             TransportErrorKind::Request => "the request is invalid",
+            TransportErrorKind::RequestBody => "the source of the request body failed",
             TransportErrorKind::Cancelled => "the call was cancelled",
             TransportErrorKind::Other => "the exchange failed",
         })

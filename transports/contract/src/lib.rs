@@ -1,12 +1,15 @@
 //! The traits between `unifiedai` and HTTP: what a transport must provide.
 //!
-//! A transport sends one `http::Request<Bytes>`, returns the response's headers, reads its body chunk by chunk,
+//! A transport sends one `http::Request<RequestBody>`, returns the response's headers, reads its body chunk by chunk,
 //! sleeps, and has clocks. It knows HTTP and nothing about chats: it does not retry, follow redirects or decode
 //! bodies. There are two traits, [`Transport`] and [`AsyncTransport`], which differ only in blocking.
 //!
 //! Rules for every implementation:
 //! - A status of 400 or above is a response, not an error. Its body is read like any other.
 //! - Redirects are not followed and requests are not repeated.
+//! - A streamed request body ([`RequestBody`]) is read piece by piece, as fast as the connection takes it. If it fails, or the
+//!   call is dropped, the connection is closed (or the stream reset), so that the server never takes a part for the whole. A
+//!   response that arrives before the body is sent is returned, and the rest of the body is not sent once the response was read.
 //! - The transport changes no header except `host`, `content-length` and connection management. (The core sends
 //!   `accept-encoding: identity`.)
 //! - A connection is reused only after its body was read to the end that its framing announced.
@@ -19,6 +22,7 @@ mod error;
 mod limits;
 mod link_local;
 mod loopback;
+mod request_body;
 mod time;
 
 use bytes::Bytes;
@@ -31,9 +35,10 @@ use std::{
 pub use boxed::{BoxedAsyncTransport, BoxedTransport};
 pub use cancel::{CancelHandle, Interrupt};
 pub use error::{Phase, RequestDelivery, TransportError, TransportErrorKind};
-pub use limits::AttemptDeadlines;
+pub use limits::{AttemptDeadlines, UploadProgress};
 pub use link_local::is_link_local_service;
 pub use loopback::is_loopback;
+pub use request_body::{BodyError, BodyPieces, BodySource, PollPieces, RequestBody};
 pub use time::Time;
 
 /// Sends requests with blocking calls.
@@ -50,7 +55,7 @@ pub trait Transport {
     /// Sends a request and waits for the response headers.
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError>;
 
@@ -79,7 +84,7 @@ pub trait AsyncTransport: Send + Sync {
     /// Sends a request and waits for the response headers. Dropping the future cancels the request.
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<Self::Body>, TransportError>> + Send + 'static;
 

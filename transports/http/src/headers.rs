@@ -5,7 +5,7 @@ use http::{
     HeaderMap, HeaderName, Request,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
-use unifiedai_transport::TransportError;
+use unifiedai_transport::{RequestBody, TransportError};
 
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -13,10 +13,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 ///
 /// # Errors
 /// [`invalid_request`].
-pub fn check_length(request: &Request<bytes::Bytes>) -> Result<(), TransportError> {
+pub fn check_length(request: &Request<RequestBody>) -> Result<(), TransportError> {
     let mut stated = request.headers().get_all(CONTENT_LENGTH).iter();
     let length = Some(request.body().len());
-    if stated.all(|value| value.to_str().ok().and_then(|v| v.parse().ok()) == length) {
+    if stated.all(|value| value.to_str().ok().and_then(|v| v.parse::<u64>().ok()) == length) {
         return Ok(());
     }
     Err(invalid_request(

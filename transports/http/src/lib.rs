@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod target;
 pub mod tls;
 pub mod tunnel;
+pub mod upload;
 
 #[cfg(feature = "client")]
 pub use client::{Body, Client, ResponseBody, Runtime, ServiceClient};

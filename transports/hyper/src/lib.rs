@@ -14,7 +14,7 @@
 mod connect;
 
 pub use connect::Tokio;
-pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
+pub use unifiedai_http::{ConfigError, Options, proxy, rustls, upload::UploadReader};
 
 /// The body of a response.
 pub type Body = unifiedai_http::Body<Tokio>;
@@ -25,5 +25,6 @@ pub type HyperTransport = unifiedai_http::Client<Tokio>;
 /// Sends requests through the caller's own service, with tokio's timers.
 ///
 /// `B` is the type of the request body: `Bytes` for a mock, `Full<Bytes>` for hyper-util's client, `reqwest::Body`
-/// for reqwest's.
+/// for reqwest's. Streamed request bodies need
+/// [`with_streamed_bodies`](unifiedai_http::ServiceClient::with_streamed_bodies).
 pub type ServiceTransport<S, B> = unifiedai_http::ServiceClient<S, B, Tokio>;

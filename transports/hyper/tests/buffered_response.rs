@@ -6,7 +6,6 @@
     reason = "tests own threads, sockets and clocks"
 )]
 
-use bytes::Bytes;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -15,7 +14,7 @@ use std::{
     time::Duration,
 };
 use unifiedai_hyper::HyperTransport;
-use unifiedai_transport::{AsyncResponseBody as _, AsyncTransport, AttemptDeadlines};
+use unifiedai_transport::{AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, RequestBody};
 use unifiedai_transport_testing::Server;
 
 /// One less than tokio lets a task do.
@@ -23,7 +22,7 @@ const MOST: usize = 127;
 
 /// Without limits, whose timers would wake the task.
 async fn call(client: &HyperTransport, server: &Server) {
-    let request = http::Request::get(server.uri("/")).body(Bytes::new());
+    let request = http::Request::get(server.uri("/")).body(RequestBody::default());
     let sent = client.send(request.unwrap(), AttemptDeadlines::NONE);
     let mut body = sent.await.unwrap().into_body();
     let mut chunk = async || poll_fn(|cx| body.poll_chunk(cx, AttemptDeadlines::NONE.total)).await;
@@ -130,7 +129,7 @@ fn a_half_read_connection_is_not_used_again() {
         call(&client, &server).await;
         let mut all = Some(MOST + 1);
         let half = async {
-            let request = http::Request::post(server.uri("/")).body(Bytes::new());
+            let request = http::Request::post(server.uri("/")).body(RequestBody::default());
             let sent = client.send(request.unwrap(), AttemptDeadlines::NONE);
             let mut body = sent.await.unwrap().into_body();
             let half = poll_fn(|cx| body.poll_chunk(cx, AttemptDeadlines::NONE.total)).await;

@@ -2,20 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use bytes::Bytes;
 use std::{
     future::{Future, poll_fn},
     sync::Arc,
     time::Duration,
 };
 use unifiedai_hyper::{HyperTransport, Options, rustls::ClientConfig};
-use unifiedai_transport::{AsyncTransport, AttemptDeadlines};
+use unifiedai_transport::{AsyncTransport, AttemptDeadlines, RequestBody};
 use unifiedai_transport_testing::{
     BlockOn, Blocking, Server, async_transport_tests, each_case, network_tests, option_tests,
-    proxy_tests, transport_tests,
+    proxy_tests, transport_tests, upload_tests,
 };
 
 transport_tests!(make);
+upload_tests!(make);
 network_tests!(make);
 each_case! { make: a_connection_after_two_framings_in_one_response_is_not_reused }
 async_transport_tests!(make);
@@ -55,7 +55,7 @@ fn a_client_outlives_its_runtime() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let request = http::Request::get(server.uri("/")).body(Bytes::new());
+        let request = http::Request::get(server.uri("/")).body(RequestBody::default());
         let mut limits = AttemptDeadlines::NONE;
         limits.headers = client.now().saturating_add(Duration::from_secs(5));
         let sent = client.send(request.unwrap(), limits);
@@ -81,7 +81,7 @@ fn response_buffered_by_tokio_is_delivered() {
         let mut passed = Box::pin(tokio::time::sleep(Duration::ZERO));
         passed.as_mut().await;
         for done in 0..128 {
-            let request = http::Request::get(server.uri("/")).body(Bytes::new());
+            let request = http::Request::get(server.uri("/")).body(RequestBody::default());
             // A timer would be held back, too, and wake the task.
             let mut sent = Box::pin(client.send(request.unwrap(), AttemptDeadlines::NONE));
             let answer = poll_fn(|cx| {

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use std::{future::poll_fn, sync::mpsc, time::Duration};
 use unifiedai_hyper::{Body, HyperTransport, Options};
 use unifiedai_transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery, TransportError,
-    TransportErrorKind,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, Phase, RequestBody, RequestDelivery,
+    TransportError, TransportErrorKind,
 };
-use unifiedai_transport_testing::{Authority, Peer, Server};
+use unifiedai_transport_testing::{Authority, Peer, Server, SourceStep, TestSource};
 
 #[tokio::test]
 async fn requests_share_a_connection() {
@@ -232,7 +232,7 @@ async fn a_silent_connection_is_not_given_to_the_next_call() {
         }
     });
     together(&client, &server, 1).await;
-    let request = http::Request::get(server.uri("/")).body(Bytes::new());
+    let request = http::Request::get(server.uri("/")).body(RequestBody::default());
     let mut limits = AttemptDeadlines::NONE;
     limits.headers = client.now().saturating_add(Duration::from_millis(200));
     let failure = client.send(request.unwrap(), limits).await.err().unwrap();
@@ -298,6 +298,135 @@ async fn a_connection_is_kept_while_it_is_used_and_closed_when_it_is_not() {
 }
 
 /// So many calls at once, all of which are answered.
+/// A window of HTTP/2, which the server opens for more.
+const WINDOW: usize = 65_535;
+
+#[tokio::test]
+async fn an_upload_waits_for_the_server_to_open_its_window() {
+    let source = TestSource::new([SourceStep::Piece(16 * 1024); 64]);
+    let watched = source.clone();
+    let (server, client) = serving(move |peer| {
+        next_request(peer);
+        let mut size = 0;
+        while size < WINDOW {
+            size += next_data(peer).unwrap().1;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        // What is sent, what waits to be sent, and what the source has ready.
+        let given = usize::try_from(watched.given()).unwrap();
+        assert!(size == WINDOW && given <= WINDOW + 3 * 16 * 1024, "{given}");
+        for stream in [0, 1] {
+            frame(peer, WINDOW_UPDATE, 0, stream, &(2_u32 << 20).to_be_bytes());
+        }
+        let mut is_over = false;
+        while !is_over {
+            let part;
+            (is_over, part) = next_data(peer).unwrap();
+            size += part;
+        }
+        assert_eq!(size, 1 << 20);
+        head(peer, 1);
+        frame(peer, DATA, END_STREAM, 1, b"hi");
+        next_request(peer);
+    });
+    let response = upload(&client, &server, source.body()).await.unwrap();
+    let mut body = response.into_body();
+    assert_eq!(chunk(&mut body).await.unwrap().unwrap(), "hi");
+    assert_eq!(source.given(), 1 << 20);
+}
+
+#[tokio::test]
+async fn a_failing_source_resets_its_stream_alone() {
+    let (server, client, resets) = resetting(false);
+    let source = TestSource::new([
+        SourceStep::Piece(1000),
+        SourceStep::Fail("the disk is gone"),
+    ]);
+    let failure = upload(&client, &server, source.body_of(2000)).await;
+    let failure = failure.err().unwrap();
+    assert_eq!(
+        failure.kind(),
+        TransportErrorKind::RequestBody,
+        "{failure:?}"
+    );
+    assert!(
+        failure.to_string().contains("the disk is gone"),
+        "{failure}"
+    );
+    assert_eq!(next_reset(&resets).await, Ok(1));
+    together(&client, &server, 1).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_dropped_resets_its_stream() {
+    // Where the window is closed, and where the source gives nothing.
+    for steps in [
+        vec![SourceStep::Piece(16 * 1024); 64],
+        vec![
+            SourceStep::Piece(1000),
+            SourceStep::Stall,
+            SourceStep::Piece(1),
+        ],
+    ] {
+        let (server, client, resets) = resetting(false);
+        let body = TestSource::new(steps).body();
+        let sending = upload(&client, &server, body);
+        let late = tokio::time::timeout(Duration::from_millis(200), sending).await;
+        assert!(late.is_err(), "it was not dropped");
+        assert_eq!(next_reset(&resets).await, Ok(1));
+        together(&client, &server, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_early_response_ends_its_upload() {
+    let (server, client, resets) = resetting(true);
+    let pause = SourceStep::Pause(Duration::from_millis(20));
+    let steps = [SourceStep::Piece(100), pause].repeat(200);
+    let source = TestSource::new(steps);
+    let response = upload(&client, &server, source.body()).await;
+    let mut body = response.unwrap().into_body();
+    assert_eq!(chunk(&mut body).await.unwrap().unwrap(), "hi");
+    assert_eq!(chunk(&mut body).await.unwrap(), None);
+    assert_eq!(next_reset(&resets).await, Ok(1));
+    assert!(source.given() < 10_000, "{}", source.given());
+    together(&client, &server, 1).await;
+}
+
+/// A server that answers requests without a body, and uploads as soon as they begin or never. It tells of the streams that are
+/// reset.
+fn resetting(is_early: bool) -> (Server, HyperTransport, mpsc::Receiver<u32>) {
+    let (reset, resets) = mpsc::channel();
+    let (server, client) = serving(move |peer| {
+        while let Some((kind, flags, stream, _)) = read_frame(peer) {
+            match kind {
+                HEADERS if is_early || flags & END_STREAM != 0 => {
+                    head(peer, stream);
+                    frame(peer, DATA, END_STREAM, stream, b"hi");
+                }
+                RST_STREAM => reset.send(stream).unwrap(),
+                _ => {}
+            }
+        }
+    });
+    (server, client, resets)
+}
+
+/// While the client's tasks run on.
+async fn next_reset(resets: &mpsc::Receiver<u32>) -> Result<u32, mpsc::TryRecvError> {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    resets.try_recv()
+}
+
+async fn upload(
+    client: &HyperTransport,
+    server: &Server,
+    body: RequestBody,
+) -> Result<http::Response<Body>, TransportError> {
+    let request = http::Request::post(server.uri("/")).body(body).unwrap();
+    client.send(request, AttemptDeadlines::NONE).await
+}
+
 async fn together(client: &HyperTransport, server: &Server, count: usize) {
     let sent: Vec<_> = (0..count)
         .map(|_| {
@@ -329,6 +458,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -381,12 +511,28 @@ fn head(peer: &mut Peer, stream: u32) {
     frame(peer, HEADERS, END_HEADERS, stream, &[0x88]);
 }
 
-fn next_frame(peer: &mut Peer) -> Option<(u8, u32)> {
+/// Kind, flags, stream and payload.
+fn read_frame(peer: &mut Peer) -> Option<(u8, u8, u32, Vec<u8>)> {
     let head = peer.read(9)?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-    peer.read(usize::try_from(length).unwrap())?;
+    let payload = peer.read(usize::try_from(length).unwrap())?;
     let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-    Some((head[3], stream))
+    Some((head[3], head[4], stream, payload))
+}
+
+fn next_frame(peer: &mut Peer) -> Option<(u8, u32)> {
+    let (kind, _, stream, _) = read_frame(peer)?;
+    Some((kind, stream))
+}
+
+/// Whether the next part of a request's body is the last, and its size.
+fn next_data(peer: &mut Peer) -> Option<(bool, usize)> {
+    loop {
+        let (kind, flags, _, payload) = read_frame(peer)?;
+        if kind == DATA {
+            return Some((flags & END_STREAM != 0, payload.len()));
+        }
+    }
 }
 
 /// The stream of the next request.
@@ -410,7 +556,7 @@ async fn send_to(
     client: &HyperTransport,
     uri: &str,
 ) -> Result<http::Response<Body>, TransportError> {
-    let request = http::Request::get(uri).body(Bytes::new());
+    let request = http::Request::get(uri).body(RequestBody::default());
     let mut limits = AttemptDeadlines::NONE;
     limits.total = client.now().saturating_add(Duration::from_secs(5));
     client.send(request.unwrap(), limits).await

@@ -2,18 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
-use bytes::Bytes;
 use std::{future::poll_fn, sync::Arc, time::Duration};
 use unifiedai_hyper::{HyperTransport, Options};
 use unifiedai_transport::{
-    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, TransportError,
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, RequestBody, TransportError,
 };
 use unifiedai_transport_testing::{Authority, nginx::Nginx};
 
 async fn call(client: &HyperTransport, uri: &str) -> Result<http::Version, TransportError> {
     let mut limits = AttemptDeadlines::NONE;
     limits.total = client.now().saturating_add(Duration::from_secs(20));
-    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let request = http::Request::get(uri)
+        .body(RequestBody::default())
+        .unwrap();
     let response = client.send(request, limits).await?;
     let version = response.version();
     let mut body = response.into_body();

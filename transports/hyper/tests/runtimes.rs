@@ -18,8 +18,8 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 use unifiedai_hyper::{HyperTransport, Options};
 use unifiedai_transport::{
-    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, RequestDelivery, TransportError,
-    TransportErrorKind,
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, RequestBody, RequestDelivery,
+    TransportError, TransportErrorKind,
 };
 use unifiedai_transport_testing::Server;
 
@@ -36,7 +36,7 @@ fn limits(client: &HyperTransport) -> AttemptDeadlines {
 }
 
 async fn call(client: &HyperTransport, server: &Server) -> Result<Bytes, TransportError> {
-    let request = http::Request::get(server.uri("/")).body(Bytes::new());
+    let request = http::Request::get(server.uri("/")).body(RequestBody::default());
     let limits = limits(client);
     let sent = client.send(request.unwrap(), limits).await?;
     let mut body = sent.into_body();
@@ -120,7 +120,7 @@ fn a_body_may_outlive_its_runtime_or_be_read_in_another() {
     for ends in [false, true] {
         let client = HyperTransport::new();
         let first = runtime();
-        let request = http::Request::get(server.uri("/")).body(Bytes::new());
+        let request = http::Request::get(server.uri("/")).body(RequestBody::default());
         let mut body = first.block_on(async {
             let sent = client.send(request.unwrap(), limits(&client)).await;
             let mut body = sent.unwrap().into_body();

@@ -4,31 +4,33 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper_util::{
     client::legacy::{Client as LegacyClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use std::{
+    error::Error,
     future::{Future, poll_fn, ready},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
 use tower_service::Service;
-use unifiedai_hyper::ServiceTransport;
+use unifiedai_hyper::{ServiceTransport, UploadReader};
 use unifiedai_transport::{
-    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, Phase, RequestDelivery,
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, Phase, RequestBody, RequestDelivery,
     TransportErrorKind,
 };
-use unifiedai_transport_testing::Server;
+use unifiedai_transport_testing::{Server, SourceStep, TestSource, byte_at};
 
 fn hyper_util() -> ServiceTransport<LegacyClient<HttpConnector, Full<Bytes>>, Full<Bytes>> {
     ServiceTransport::new(LegacyClient::builder(TokioExecutor::new()).build_http())
 }
 
 async fn text<T: AsyncTransport>(client: &T, uri: &str) -> String {
-    let request = http::Request::post(uri).body(Bytes::from("{}"));
+    let request = http::Request::post(uri).body(RequestBody::from("{}"));
     let response = client
         .send(request.unwrap(), AttemptDeadlines::NONE)
         .await
@@ -55,6 +57,32 @@ async fn a_client_of_hyper_util_carries_requests() {
 }
 
 #[tokio::test]
+async fn a_client_of_hyper_util_carries_streamed_bodies() {
+    let server = Server::new(|peer| {
+        while let Some(request) = peer.request() {
+            let (length, last) = (request.body.len(), request.body[199_999]);
+            assert_eq!((length, last), (200_000, byte_at(199_999)));
+            peer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+        }
+    });
+    let client = LegacyClient::builder(TokioExecutor::new()).build_http();
+    let client = ServiceTransport::<_, AnyBody>::new(client);
+    let source = TestSource::new([SourceStep::Piece(100_000); 2]);
+    let request = || {
+        http::Request::post(server.uri("/"))
+            .body(source.body())
+            .unwrap()
+    };
+    let refused = client.send(request(), AttemptDeadlines::NONE).await;
+    let failure = refused.err().unwrap();
+    assert_eq!(failure.kind(), TransportErrorKind::Request, "{failure}");
+    assert_eq!(failure.delivery(), RequestDelivery::NotSent);
+    let client = client.with_streamed_bodies(AnyBody::Streamed);
+    let response = client.send(request(), AttemptDeadlines::NONE).await;
+    assert_eq!(response.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn limits_and_failures_are_those_of_the_contract() {
     let silent = Server::new(|peer| {
         peer.request();
@@ -63,7 +91,7 @@ async fn limits_and_failures_are_those_of_the_contract() {
     let client = hyper_util();
     let mut limits = AttemptDeadlines::NONE;
     limits.headers = client.now().saturating_add(Duration::from_millis(100));
-    let request = http::Request::get(silent.uri("/")).body(Bytes::new());
+    let request = http::Request::get(silent.uri("/")).body(RequestBody::default());
     let failure = client.send(request.unwrap(), limits).await.err().unwrap();
     assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Headers));
     assert_eq!(failure.delivery(), RequestDelivery::MaybeProcessed);
@@ -71,7 +99,7 @@ async fn limits_and_failures_are_those_of_the_contract() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}/", closed.local_addr().unwrap());
     drop(closed);
-    let request = http::Request::get(uri).body(Bytes::new());
+    let request = http::Request::get(uri).body(RequestBody::default());
     let failure = client
         .send(request.unwrap(), AttemptDeadlines::NONE)
         .await
@@ -79,6 +107,39 @@ async fn limits_and_failures_are_those_of_the_contract() {
         .unwrap();
     assert_eq!(failure.kind(), TransportErrorKind::Connect, "{failure}");
     assert_eq!(failure.delivery(), RequestDelivery::NotSent);
+}
+
+enum AnyBody {
+    Whole(Full<Bytes>),
+    Streamed(UploadReader),
+}
+
+impl From<Bytes> for AnyBody {
+    fn from(bytes: Bytes) -> Self {
+        AnyBody::Whole(Full::new(bytes))
+    }
+}
+
+impl Body for AnyBody {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut *self {
+            AnyBody::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            AnyBody::Streamed(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnyBody::Whole(body) => body.size_hint(),
+            AnyBody::Streamed(body) => body.size_hint(),
+        }
+    }
 }
 
 /// Answers with the path of the request.
@@ -109,7 +170,7 @@ impl Service<http::Request<Bytes>> for Mock {
 async fn a_mock_needs_no_network_and_its_errors_show_no_uri() {
     let client = ServiceTransport::<_, Bytes>::new(Mock);
     assert_eq!(text(&client, "https://a.test/x").await, "/x");
-    let request = http::Request::get("https://a.test/broken").body(Bytes::new());
+    let request = http::Request::get("https://a.test/broken").body(RequestBody::default());
     let mut sent = pin!(client.send(request.unwrap(), AttemptDeadlines::NONE));
     let failure = poll_fn(|cx| sent.as_mut().poll(cx)).await.err().unwrap();
     let shown = format!("{failure} {failure:?}");
@@ -135,7 +196,7 @@ async fn a_compressed_body_is_decoded() {
     let client = ServiceTransport::<_, Bytes>::new(Mock);
     let whole = text(&client, "https://a.test/gzip").await;
     assert_eq!(whole, "compressed on the way");
-    let request = http::Request::get("https://a.test/cut").body(Bytes::new());
+    let request = http::Request::get("https://a.test/cut").body(RequestBody::default());
     let response = client
         .send(request.unwrap(), AttemptDeadlines::NONE)
         .await

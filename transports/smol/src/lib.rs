@@ -11,7 +11,7 @@
 mod connect;
 
 pub use connect::{Smol, Tcp};
-pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
+pub use unifiedai_http::{ConfigError, Options, proxy, rustls, upload::UploadReader};
 
 /// The body of a response.
 pub type Body = unifiedai_http::Body<Smol>;
@@ -22,5 +22,6 @@ pub type SmolTransport = unifiedai_http::Client<Smol>;
 /// Sends requests through the caller's own service, with smol's timers.
 ///
 /// `B` is the type of the request body: `Bytes` for a mock, `Full<Bytes>` for hyper-util's client, `reqwest::Body`
-/// for reqwest's.
+/// for reqwest's. Streamed request bodies need
+/// [`with_streamed_bodies`](unifiedai_http::ServiceClient::with_streamed_bodies).
 pub type ServiceTransport<S, B> = unifiedai_http::ServiceClient<S, B, Smol>;

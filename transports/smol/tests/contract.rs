@@ -6,10 +6,11 @@ use std::{future::Future, sync::Arc};
 use unifiedai_smol::{Options, SmolTransport, rustls::ClientConfig};
 use unifiedai_transport_testing::{
     BlockOn, Blocking, async_transport_tests, each_case, network_tests, option_tests, proxy_tests,
-    transport_tests,
+    transport_tests, upload_tests,
 };
 
 transport_tests!(make);
+upload_tests!(make);
 network_tests!(make);
 each_case! { make: a_connection_after_two_framings_in_one_response_is_not_reused }
 async_transport_tests!(make);

@@ -1,10 +1,9 @@
 //! Cases about futures: dropping them, and running several.
 
 use crate::{
-    Authority, BlockOn, Blocking, Peer, Server,
+    Authority, BlockOn, Blocking, Peer, Server, SourceStep, TestSource,
     cases::{settle, soon},
 };
-use bytes::Bytes;
 use rustls::ClientConfig;
 use std::{
     any::Any,
@@ -17,7 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai_transport::{
-    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, ResponseBody as _, Transport,
+    AsyncResponseBody as _, AsyncTransport, AttemptDeadlines, RequestBody, ResponseBody as _,
+    Transport,
 };
 
 type Make<T, E> = fn(Arc<ClientConfig>) -> Blocking<T, E>;
@@ -43,6 +43,41 @@ pub fn a_dropped_send_closes_its_connection<T: AsyncTransport, E: BlockOn>(make:
         drop(send);
     });
     assert!(seen.recv().unwrap(), "the connection was left open");
+}
+
+/// Whether the server has stopped reading or the source has stopped giving.
+pub fn a_dropped_upload_closes_its_connection<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {
+    let (closed, seen) = mpsc::channel();
+    let server = Server::new(move |peer| {
+        peer.head();
+        thread::sleep(Duration::from_millis(400));
+        closed.send(peer.sees_close()).unwrap();
+    });
+    let endless = vec![SourceStep::Piece(64 * 1024); 1024];
+    let stalled = vec![
+        SourceStep::Piece(1000),
+        SourceStep::Stall,
+        SourceStep::Piece(1),
+    ];
+    for steps in [endless, stalled] {
+        let transport = plain(make);
+        let limits = soon(&transport);
+        let until = transport.now().saturating_add(Duration::from_millis(200));
+        let Blocking(client, executor) = &transport;
+        let body = TestSource::new(steps).body();
+        let request = http::Request::post(server.uri("/")).body(body).unwrap();
+        executor.block_on(async {
+            let mut send = Box::pin(client.send(request, limits));
+            let mut sleep = pin!(client.sleep_until(until));
+            poll_fn(|cx| {
+                assert!(send.as_mut().poll(cx).is_pending());
+                sleep.as_mut().poll(cx)
+            })
+            .await;
+            drop(send);
+        });
+        assert!(seen.recv().unwrap(), "the connection was left open");
+    }
 }
 
 pub fn unpolled_send_does_not_connect<T: AsyncTransport, E: BlockOn>(make: Make<T, E>) {
@@ -74,7 +109,8 @@ pub fn early_response_closes_the_connection<T: AsyncTransport, E: BlockOn>(make:
             }
         });
         let transport = make(authority.client());
-        let upload = http::Request::post(server.uri("/")).body(Bytes::from(vec![0; 64 << 20]));
+        let upload =
+            http::Request::post(server.uri("/")).body(RequestBody::from(vec![0; 64 << 20]));
         let response = transport.send(upload.unwrap(), soon(&transport));
         let mut response = response.unwrap_or_else(|e| panic!("TLS: {tls}, {long}: {e}"));
         assert_eq!(response.status(), 413, "TLS: {tls}, {long}");
@@ -204,7 +240,7 @@ pub fn a_connection_that_waits_holds_no_task<T: AsyncTransport, E: BlockOn>(make
         ("/long", soon),
     ] {
         let get = http::Request::get(server.uri(path))
-            .body(Bytes::new())
+            .body(RequestBody::default())
             .unwrap();
         let task = Arc::new(Task(Mutex::new(Waker::noop().clone())));
         executor.block_on(async {
@@ -273,8 +309,8 @@ fn serve(
     }
 }
 
-fn get(server: &Server) -> http::Request<Bytes> {
+fn get(server: &Server) -> http::Request<RequestBody> {
     http::Request::get(server.uri("/"))
-        .body(Bytes::new())
+        .body(RequestBody::default())
         .unwrap()
 }

@@ -4,8 +4,8 @@ use std::{
     time::SystemTime,
 };
 use unifiedai_transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, ResponseBody, Time, Transport,
-    TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestBody, ResponseBody, Time,
+    Transport, TransportError,
 };
 
 /// An executor.
@@ -31,7 +31,7 @@ impl<T: AsyncTransport, E: BlockOn> Transport for Blocking<T, E> {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<http::Response<Self::Body>, TransportError> {
         // The future is made where it runs: some clients ask for their runtime already then.

@@ -14,6 +14,7 @@ pub mod network;
 pub mod nginx;
 pub mod proxy;
 mod server;
+mod source;
 #[cfg(unix)]
 pub mod stopped;
 mod tls;
@@ -22,6 +23,7 @@ pub use rustls;
 
 pub use blocking::{BlockOn, Blocking};
 pub use server::{Peer, Request, Server};
+pub use source::{SourceStep, TestSource, byte_at};
 pub use tls::Authority;
 
 /// All cases of [`required_tests!`], [`pooling_tests!`], [`tls_tests!`] and [`tls_pooling_tests!`].
@@ -91,6 +93,25 @@ macro_rules! required_tests {
             a_missing_last_chunk_is_truncated
             refused_upload_reports_its_status
             failures_contain_no_secret
+        }
+    };
+}
+
+/// Streamed request bodies, over HTTP/1.1 without TLS: what every transport must do that sends large bodies. Arguments as for
+/// [`transport_tests!`].
+#[macro_export]
+macro_rules! upload_tests {
+    ($make:path) => { $crate::upload_tests!($make, except []); };
+    ($make:path, except [$($except:ident)*]) => {
+        $crate::each_case! { $make, except [$($except)*]:
+            a_streamed_body_arrives_with_its_length
+            a_source_of_another_length_is_no_request
+            a_failing_source_is_named
+            an_early_response_ends_the_upload
+            a_slow_server_slows_the_source
+            an_upload_may_take_longer_than_its_headers
+            an_upload_that_stops_hits_its_limit
+            a_silent_server_after_an_upload_hits_the_response_limit
         }
     };
 }
@@ -180,6 +201,11 @@ macro_rules! async_transport_tests {
             #[test]
             fn a_dropped_send_closes_its_connection() {
                 $crate::async_cases::a_dropped_send_closes_its_connection(super::$make);
+            }
+
+            #[test]
+            fn a_dropped_upload_closes_its_connection() {
+                $crate::async_cases::a_dropped_upload_closes_its_connection(super::$make);
             }
 
             #[test]

@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 use unifiedai_http::proxy::Proxies;
-use unifiedai_transport::{AttemptDeadlines, ResponseBody as _, Time, Transport};
+use unifiedai_transport::{AttemptDeadlines, RequestBody, ResponseBody as _, Time, Transport};
 
 /// The end of the key with one added to each byte, so that it is not found in the test itself. The key begins with [`FILLING`], because
 /// an allocator writes into the first bytes of what is freed.
@@ -48,7 +48,7 @@ pub fn copies_after<T: Transport>(transport: &T, uri: &str, calls: usize) -> usi
     drop(held);
     for _ in 0..calls {
         let request = http::Request::get(uri).header("authorization", key(HIDDEN));
-        let request = request.body(Bytes::new()).unwrap();
+        let request = request.body(RequestBody::default()).unwrap();
         let mut body = transport
             .send(request, AttemptDeadlines::NONE)
             .unwrap()
@@ -85,7 +85,9 @@ pub fn a_proxy_password_is_wiped<T: Transport>(
             "the search does not find what is there"
         );
         for _ in 0..3 {
-            let request = http::Request::get(target).body(Bytes::new()).unwrap();
+            let request = http::Request::get(target)
+                .body(RequestBody::default())
+                .unwrap();
             drop(transport.send(request, AttemptDeadlines::NONE));
         }
         assert!(proxy.connections() > 0);

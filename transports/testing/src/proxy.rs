@@ -6,10 +6,9 @@ use crate::{
     network::error_contains,
     server::header,
 };
-use bytes::Bytes;
 use rustls::ClientConfig;
 use std::{process::Command, sync::Arc};
-use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
+use unifiedai_transport::{RequestBody, RequestDelivery, Transport, TransportErrorKind};
 
 /// Runs an ignored test of the same binary with the environment naming a proxy, which answers like this.
 pub fn in_own_process(test: &str, answer: &'static str) {
@@ -55,7 +54,7 @@ pub fn in_own_process(test: &str, answer: &'static str) {
 /// Requests go through the proxy, but those to loopback.
 pub fn tunnel<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
     let transport = make(Authority::new("nobody.example").client());
-    let request = http::Request::get("http://a.test/").body(Bytes::new());
+    let request = http::Request::get("http://a.test/").body(RequestBody::default());
     let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
     assert_eq!(text(&transport, response), "proxied");
 

@@ -1,6 +1,5 @@
 //! A client that is stopped again and again while its server closes the connections that it keeps.
 
-use bytes::Bytes;
 use std::{
     env,
     io::{Read as _, Write as _},
@@ -9,7 +8,9 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_transport::{AttemptDeadlines, RequestDelivery, ResponseBody as _, Time, Transport};
+use unifiedai_transport::{
+    AttemptDeadlines, RequestBody, RequestDelivery, ResponseBody as _, Time, Transport,
+};
 
 const CALLS: usize = 3_000;
 const URL: &str = "UNIFIEDAI_STOPPED_URL";
@@ -82,7 +83,9 @@ pub fn client<T: Transport>(transport: &T) {
     let url = env::var(URL).unwrap();
     let mut lost = 0;
     for call in 0..CALLS {
-        let request = http::Request::post(&url).body(Bytes::from("{}")).unwrap();
+        let request = http::Request::post(&url)
+            .body(RequestBody::from("{}"))
+            .unwrap();
         match transport.send(request, AttemptDeadlines::NONE) {
             Ok(response) => {
                 let mut body = response.into_body();

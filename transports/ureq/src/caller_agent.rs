@@ -14,8 +14,8 @@ use std::{
     thread,
     time::Duration,
 };
-use unifiedai_http::{clock, target::Target};
-use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
+use unifiedai_http::{clock, target::Target, upload::Upload};
+use unifiedai_transport::{AttemptDeadlines, RequestBody, Time, TransportError};
 
 #[expect(
     clippy::disallowed_methods,
@@ -23,7 +23,7 @@ use unifiedai_transport::{AttemptDeadlines, Time, TransportError};
 )]
 pub(crate) fn send(
     agent: &ureq::Agent,
-    (parts, body): (request::Parts, Bytes),
+    (parts, body, upload): (request::Parts, RequestBody, Option<Upload>),
     limits: AttemptDeadlines,
     call: Call,
     target: &Target,
@@ -33,10 +33,11 @@ pub(crate) fn send(
     let parts = limited(agent, parts, limits);
     let agent = agent.clone();
     let work = move || {
-        let (answer, reader) = match run(&agent, parts, &body).map(http::Response::into_parts) {
-            Ok((head, body)) => (Ok(head), Some(body.into_reader())),
-            Err(error) => (Err(error), None),
-        };
+        let (answer, reader) =
+            match run(&agent, parts, body, upload.as_ref()).map(http::Response::into_parts) {
+                Ok((head, body)) => (Ok(head), Some(body.into_reader())),
+                Err(error) => (Err(error), None),
+            };
         let mut reader = match (head.send(answer), reader) {
             (Ok(()), Some(reader)) => reader,
             _ => return,

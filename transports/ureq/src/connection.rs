@@ -59,6 +59,20 @@ impl Connection {
         Ok(())
     }
 
+    /// True if the server answers, or closes the connection, before it has all of a streamed body.
+    fn has_early_response(&mut self) -> bool {
+        let is_unsent = |call: &mut timeout::Call| {
+            let upload = call.upload.as_ref();
+            call.stage == Stage::Sent && upload.is_some_and(|upload| !upload.is_sent())
+        };
+        timeout::call(is_unsent) && !matches!(self.stream.peek(), Ok(false))
+    }
+
+    fn stop_writing(&mut self) {
+        self.write_failed = true;
+        timeout::call(|call| call.write_failed = true);
+    }
+
     fn write(&mut self, amount: usize) -> io::Result<()> {
         let output = self.buffers.output().get_mut(..amount).unwrap_or_default();
         let mut written = Ok(());
@@ -110,7 +124,11 @@ impl Transport for Connection {
             Err(error)
                 if error.kind() != ErrorKind::TimedOut && timeout::stage() == Stage::Sent =>
             {
-                self.write_failed = true;
+                self.stop_writing();
+                Ok(())
+            }
+            Ok(()) if self.has_early_response() => {
+                self.stop_writing();
                 Ok(())
             }
             written => Ok(written?),

@@ -3,7 +3,7 @@
 use crate::timeout::Stage;
 use std::io::ErrorKind;
 use unifiedai_http::{error::find, target::Target};
-use unifiedai_transport::{Phase, RequestDelivery, TransportError, TransportErrorKind};
+use unifiedai_transport::{BodyError, Phase, RequestDelivery, TransportError, TransportErrorKind};
 use ureq::{Error, Timeout};
 
 /// What failed on a connection to a target.
@@ -18,6 +18,11 @@ pub(crate) fn from_ureq(error: Error, stage: Stage, target: &Target) -> Transpor
         },
         error => error,
     };
+    if let Error::Io(cause) = &error {
+        if let Some(body) = find::<BodyError>(cause) {
+            return body.clone().into_transport_error(delivery(stage));
+        }
+    }
     let (kind, delivery) = match before_sending(&error) {
         Some(kind) => (kind, RequestDelivery::NotSent),
         None => (kind(&error, stage), delivery(stage)),

@@ -16,13 +16,13 @@ mod read;
 mod send;
 mod socket;
 mod timeout;
+mod upload;
 
-use bytes::Bytes;
 use connect::Connector;
 use idle::Idle;
 use std::{fmt, sync::Arc, time::Duration, time::SystemTime};
 use unifiedai_http::{clock, proxy::Proxies, tls};
-use unifiedai_transport::{AttemptDeadlines, Time, Transport, TransportError};
+use unifiedai_transport::{AttemptDeadlines, RequestBody, Time, Transport, TransportError};
 
 pub use read::Body;
 pub use unifiedai_http::{ConfigError, Options, proxy, rustls};
@@ -134,7 +134,7 @@ impl Transport for UreqTransport {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<http::Response<Body>, TransportError> {
         send::send(self, request, limits)

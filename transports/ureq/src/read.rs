@@ -69,6 +69,8 @@ impl Body {
             by,
             keeps: self.keeps,
             cancel: self.cancel.clone(),
+            upload: None,
+            write_failed: false,
         };
         let read = call.run(&self.target, || Ok(source.read(buffer)?));
         // After a timeout the body can be read on.

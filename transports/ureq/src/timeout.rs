@@ -8,8 +8,8 @@ use std::{
     io::{self, ErrorKind},
     time::Duration,
 };
-use unifiedai_http::{clock, target::Target};
-use unifiedai_transport::{CancelHandle, Time, TransportError};
+use unifiedai_http::{clock, target::Target, upload::Upload};
+use unifiedai_transport::{CancelHandle, Time, TransportError, TransportErrorKind};
 use ureq::Error;
 
 /// How far a call has come.
@@ -38,6 +38,10 @@ pub(crate) struct Call {
     pub(crate) keeps: bool,
     /// What another thread cancels the call with.
     pub(crate) cancel: Option<CancelHandle>,
+    /// The request's body, if it is streamed. It moves the limit.
+    pub(crate) upload: Option<Upload>,
+    /// True once the server takes no more of the request.
+    pub(crate) write_failed: bool,
 }
 
 thread_local! {
@@ -48,6 +52,8 @@ thread_local! {
             by: Time::MAX,
             keeps: true,
             cancel: None,
+            upload: None,
+            write_failed: false,
         })
     };
 }
@@ -76,7 +82,13 @@ impl Call {
         if call.is_cancelled() {
             return Err(error::cancelled(stage, target));
         }
-        done.map_err(|failure| error::from_ureq(failure, stage, target))
+        done.map_err(|failure| {
+            let failure = error::from_ureq(failure, stage, target);
+            let is_late = matches!(failure.kind(), TransportErrorKind::Timeout(_));
+            let upload = call.upload.as_ref().filter(|_| is_late);
+            let late = upload.and_then(|upload| upload.timeout(target));
+            late.unwrap_or(failure)
+        })
     }
 
     fn is_cancelled(&self) -> bool {
@@ -110,6 +122,10 @@ pub(crate) fn wait() -> io::Result<Option<Duration>> {
     let (at, is_cancelled) = call(|call| {
         let at = match call.stage {
             Stage::Connecting => call.connect_by,
+            Stage::Unsent | Stage::Sent => {
+                let moving = call.upload.as_ref().map(Upload::deadline);
+                moving.unwrap_or(call.by)
+            }
             _ => call.by,
         };
         (at, call.is_cancelled())

@@ -15,10 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai_transport::{
-    AttemptDeadlines, CancelHandle, RequestDelivery, ResponseBody as _, Time, Transport as _,
-    TransportError, TransportErrorKind,
+    AttemptDeadlines, CancelHandle, RequestBody, RequestDelivery, ResponseBody as _, Time,
+    Transport as _, TransportError, TransportErrorKind,
 };
-use unifiedai_transport_testing::{Authority, Server};
+use unifiedai_transport_testing::{Authority, Server, SourceStep, TestSource};
 use unifiedai_ureq::{Body, Options, UreqTransport, proxy::Proxies};
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
@@ -27,8 +27,10 @@ fn agent() -> UreqTransport {
     UreqTransport::with_options(Options::new().proxies(Proxies::none())).unwrap()
 }
 
-fn request(uri: &str, handle: &CancelHandle) -> http::Request<Bytes> {
-    let mut request = http::Request::post(uri).body(Bytes::from("{}")).unwrap();
+fn request(uri: &str, handle: &CancelHandle) -> http::Request<RequestBody> {
+    let mut request = http::Request::post(uri)
+        .body(RequestBody::from("{}"))
+        .unwrap();
     request.extensions_mut().insert(handle.clone());
     request
 }
@@ -78,6 +80,36 @@ fn cancel_ends_a_call_that_waits_for_headers() {
     let (sent, took) = cancelled(&handle, send);
     assert_eq!(sent.err().unwrap().kind(), TransportErrorKind::Cancelled);
     assert!(took < Duration::from_millis(300), "{took:?}");
+}
+
+#[test]
+fn an_upload_ends_where_the_server_reads_nothing_and_where_the_source_gives_nothing() {
+    let server = Server::new(|peer| {
+        peer.head();
+        thread::sleep(Duration::from_millis(600));
+    });
+    for steps in [
+        vec![SourceStep::Piece(64 * 1024); 1024],
+        vec![
+            SourceStep::Piece(10),
+            SourceStep::Stall,
+            SourceStep::Piece(1),
+        ],
+    ] {
+        for agent in [
+            agent(),
+            UreqTransport::from(ureq::Agent::new_with_defaults()),
+        ] {
+            let handle = CancelHandle::new();
+            let body = TestSource::new(steps.clone()).body();
+            let request = request(&server.uri("/"), &handle).map(|_| body);
+            let send = || agent.send(request, AttemptDeadlines::NONE);
+            let (sent, took) = cancelled(&handle, send);
+            let failure = sent.err().unwrap();
+            assert_eq!(failure.kind(), TransportErrorKind::Cancelled, "{failure:?}");
+            assert!(took < Duration::from_millis(300), "{took:?}");
+        }
+    }
 }
 
 #[test]

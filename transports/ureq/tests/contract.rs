@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 use unifiedai_transport_testing::{
-    each_case, network_tests, option_tests, proxy_tests, transport_tests,
+    each_case, network_tests, option_tests, proxy_tests, transport_tests, upload_tests,
 };
 use unifiedai_ureq::{Options, UreqTransport};
 
 transport_tests!(make);
+upload_tests!(make);
 network_tests!(make);
 each_case! { make: a_connection_after_two_framings_in_one_response_is_not_reused }
 proxy_tests!(make);

@@ -40,6 +40,13 @@ each_case! { make:
     a_missing_last_chunk_is_truncated
     a_content_length_other_than_the_bodys_is_not_sent
     failures_contain_no_secret
+    a_streamed_body_arrives_with_its_length
+    a_source_of_another_length_is_no_request
+    a_failing_source_is_named
+    a_slow_server_slows_the_source
+    an_upload_may_take_longer_than_its_headers
+    an_upload_that_stops_hits_its_limit
+    a_silent_server_after_an_upload_hits_the_response_limit
 }
 
 fn make(_: Arc<rustls::ClientConfig>) -> UreqTransport {

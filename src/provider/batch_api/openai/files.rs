@@ -18,6 +18,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri, header, response};
 use serde::Deserialize;
+use unifiedai_transport::RequestBody;
 
 impl OpenAiBatches<'_> {
     pub(super) fn encode_file_call(&self, call: &BatchCall) -> Result<EncodedCall, Error> {
@@ -86,10 +87,11 @@ impl OpenAiBatches<'_> {
     fn form(
         &self,
         media_type: HeaderValue,
-        body: Bytes,
+        body: RequestBody,
         accepted: &'static [u16],
     ) -> Result<EncodedCall, Error> {
-        let mut request = self.http(Method::POST, self.uri("/files", "")?, body);
+        let request = self.http(Method::POST, self.uri("/files", "")?, Bytes::new());
+        let mut request = request.map(|_| body);
         request
             .headers_mut()
             .insert(header::CONTENT_TYPE, media_type);
@@ -105,7 +107,7 @@ impl OpenAiBatches<'_> {
         match &step.stage {
             UploadStage::Send { to, .. } => {
                 let content = step.file.content.clone();
-                let request = foreign_request(Method::PUT, to.clone(), content);
+                let request = foreign_request(Method::PUT, to.clone()).map(|()| content);
                 let mut call = EncodedCall::new(request).framing(Framing::Raw);
                 call.authenticated = false;
                 Ok(call)
@@ -130,7 +132,7 @@ impl OpenAiBatches<'_> {
             }) => {
                 let stage = UploadStage::Finish { id: id.clone() };
                 let file = NewFile {
-                    content: Bytes::new(),
+                    content: RequestBody::default(),
                     ..file.clone()
                 };
                 let step = UploadStep { stage, file };

@@ -45,7 +45,7 @@ pub(crate) async fn connect<R: Runtime>(
     let mut turn = None;
     if target.tls() && !gate.is_http1.load(Relaxed) {
         let waiting = pin!(Arc::clone(&gate.lock).lock_owned());
-        turn = Some(timer.within(by, waiting).await.ok_or_else(late)?);
+        turn = Some(timer.within(|| by, waiting).await.ok_or_else(late)?);
         if let Some(kept) = shared.pool.take(target, runtime) {
             return Ok((kept, true));
         }
@@ -57,7 +57,7 @@ pub(crate) async fn connect<R: Runtime>(
         return Err(late());
     }
     let opening = Box::pin(open(shared, target, runtime, &mut turn));
-    let opened = timer.within(by, opening).await;
+    let opened = timer.within(|| by, opening).await;
     let connection = opened.unwrap_or_else(|| Err(late())).inspect_err(|_| {
         gate.failures.fetch_add(1, Relaxed);
     })?;
@@ -189,7 +189,7 @@ async fn race<R: Runtime>(addresses: Vec<SocketAddr>) -> io::Result<R::Tcp> {
             drop(attempts.swap_remove(at));
             poll
         });
-        match timer.within(next_at, first_result).await {
+        match timer.within(|| next_at, first_result).await {
             Some(Ok(tcp)) => return Ok(tcp),
             Some(Err(error)) => failure = error,
             None => {}

@@ -1,6 +1,6 @@
 //! One connection to a server, over HTTP/1.1 or HTTP/2.
 
-use super::{Io, RequestBody, Runtime, error::send_error, http2::Stream, tcp::SocketState};
+use super::{BoxedBody, Io, Runtime, error::send_error, http2::Stream, tcp::SocketState};
 use crate::{proxy::Proxy, target::Target};
 use http::{Request, Response};
 use hyper::{
@@ -29,7 +29,7 @@ pub(crate) enum Connection<R: Runtime> {
 pub(crate) struct Http1<R: Runtime> {
     /// It belongs to this runtime: another one can neither read from its socket nor be woken by it.
     pub(crate) runtime: R::Id,
-    sender: http1::SendRequest<RequestBody>,
+    sender: http1::SendRequest<BoxedBody>,
     /// Gone once it has ended.
     driver: Option<Driver>,
     watch: Arc<SocketState>,
@@ -40,9 +40,9 @@ pub(crate) struct Http1<R: Runtime> {
 }
 
 /// The response's head, or an error with the request if it was not taken.
-pub(crate) type Answer = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+pub(crate) type Answer = Result<Response<Incoming>, TrySendError<Request<BoxedBody>>>;
 
-type Driver = Pin<Box<http1::Connection<TokioIo<Box<dyn Io>>, RequestBody>>>;
+type Driver = Pin<Box<http1::Connection<TokioIo<Box<dyn Io>>, BoxedBody>>>;
 
 pub(crate) async fn http1<R: Runtime>(
     io: Box<dyn Io>,
@@ -79,8 +79,9 @@ impl<R: Runtime> Http1<R> {
     /// Hands a request to it.
     pub(crate) fn start(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<BoxedBody>,
     ) -> impl Future<Output = Answer> + Send + use<R> {
+        request.body_mut().goes_over(&self.watch);
         self.watch.written.store(false, Relaxed);
         self.sender.try_send_request(request)
     }

@@ -1,7 +1,7 @@
 //! An HTTP/2 connection, whose streams are shared by many calls.
 
 use super::{
-    Io, RequestBody, Runtime, Shared,
+    BoxedBody, Io, Runtime, Shared,
     connection::{Answer, Connection},
     error::send_error,
 };
@@ -29,14 +29,14 @@ const UNKNOWN: usize = 0x7fff_fff1;
 pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-type Driver<R> = Pin<Box<http2::Connection<TokioIo<Box<dyn Io>>, RequestBody, Spawn<R>>>>;
+type Driver<R> = Pin<Box<http2::Connection<TokioIo<Box<dyn Io>>, BoxedBody, Spawn<R>>>>;
 
 /// What the task, the pool and the streams of one connection share.
 #[derive(Default)]
 struct State {
     /// Gone once no new stream is to be opened. It is the only one: a request that hyper's queue takes at the moment when it ends comes
     /// back only when the last sender is dropped.
-    sender: Mutex<Option<http2::SendRequest<RequestBody>>>,
+    sender: Mutex<Option<http2::SendRequest<BoxedBody>>>,
     /// How many streams the server allows at a time; 0 until its settings have come.
     max_streams: AtomicUsize,
     /// True once a request was handed to it.
@@ -46,7 +46,7 @@ struct State {
 }
 
 impl State {
-    fn sender(&self) -> MutexGuard<'_, Option<http2::SendRequest<RequestBody>>> {
+    fn sender(&self) -> MutexGuard<'_, Option<http2::SendRequest<BoxedBody>>> {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -208,8 +208,8 @@ impl Stream {
     #[expect(clippy::result_large_err, reason = "it is the request")]
     pub(crate) fn start(
         &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<impl Future<Output = Answer> + Send + use<>, Request<RequestBody>> {
+        request: Request<BoxedBody>,
+    ) -> Result<impl Future<Output = Answer> + Send + use<>, Request<BoxedBody>> {
         self.is_first = !self.state.is_used.swap(true, Relaxed);
         match &mut *self.state.sender() {
             Some(sender) => Ok(sender.try_send_request(request)),

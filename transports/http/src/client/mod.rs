@@ -7,6 +7,7 @@ mod http2;
 mod pool;
 mod read;
 mod send;
+mod send_body;
 mod service;
 mod tcp;
 mod timeout;
@@ -16,12 +17,11 @@ pub use service::ServiceClient;
 use timeout::Timer;
 
 use crate::{ConfigError, Options, clock, tls};
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use pool::Pool;
 use rustls::ClientConfig;
 use send::send;
+use send_body::SendBody;
 use socket2::SockRef;
 use std::{
     fmt,
@@ -32,14 +32,14 @@ use std::{
     time::SystemTime,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use unifiedai_transport::{AsyncTransport, AttemptDeadlines, Time, TransportError};
+use unifiedai_transport::{AsyncTransport, AttemptDeadlines, RequestBody, Time, TransportError};
 
 /// Bytes to and from a peer.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// All of it is there. Boxed, because hyper keeps room for 32 requests for each connection.
-type RequestBody = Box<Full<Bytes>>;
+/// Boxed, because hyper keeps room for 32 requests for each connection.
+type BoxedBody = Box<SendBody>;
 
 /// The body of a response.
 pub type Body<R> = ResponseBody<Incoming, R>;
@@ -136,7 +136,7 @@ impl<R: Runtime> AsyncTransport for Client<R> {
 
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: http::Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<http::Response<Body<R>>, TransportError>> + Send + 'static
     {

@@ -5,7 +5,7 @@ use super::{
 };
 #[cfg(feature = "gzip")]
 use crate::gzip::Decoder;
-use crate::target::Target;
+use crate::{target::Target, upload::Upload};
 use bytes::{Buf as _, Bytes};
 use http::Response;
 use hyper::body::Body;
@@ -25,6 +25,8 @@ pub struct ResponseBody<D, R: Runtime> {
     /// The connection of the body, and the pool that it returns to. A service has connections of its own.
     connection: Option<(Connection<R>, Arc<Pool<R>>)>,
     timer: Timer<R>,
+    /// A part of the request's body may still be on its way.
+    upload: Option<Upload>,
     target: Target,
     #[cfg(feature = "gzip")]
     decoder: Option<Box<Decoder>>,
@@ -38,7 +40,7 @@ where
     pub(crate) fn of(
         response: Response<D>,
         connection: Option<(Connection<R>, Arc<Pool<R>>)>,
-        timer: Timer<R>,
+        (timer, upload): (Timer<R>, Option<Upload>),
         target: Target,
     ) -> Response<Self> {
         let (mut head, body) = response.into_parts();
@@ -47,6 +49,7 @@ where
             reading: Some(body),
             connection,
             timer,
+            upload,
             target,
             #[cfg(feature = "gzip")]
             decoder: Decoder::of(&mut head.headers).map(Box::new),
@@ -112,9 +115,15 @@ where
 impl<D, R: Runtime> ResponseBody<D, R> {
     fn end(&mut self) {
         self.reading = None;
-        if let Some((Connection::Http1(mut http1), pool)) = self.connection.take() {
-            http1.release();
-            pool.park(&self.target, http1);
+        let is_unsent = self.upload.take().is_some_and(|upload| upload.abandon());
+        match self.connection.take() {
+            // The server may wait for the rest of the request.
+            Some((connection, _)) if is_unsent => connection.retire(),
+            Some((Connection::Http1(mut http1), pool)) => {
+                http1.release();
+                pool.park(&self.target, http1);
+            }
+            _ => {}
         }
     }
 }

@@ -1,11 +1,12 @@
 //! A request on its way, until the head of its response has come.
 
 use super::{
-    Body, RequestBody, Runtime, Shared, Timer,
+    Body, BoxedBody, Runtime, Shared, Timer,
     connect::connect,
     connection::Connection,
     error::{is_above_last, send_error},
     read::ResponseBody,
+    send_body::SendBody,
     timeout::header_timeout,
 };
 use crate::{
@@ -13,13 +14,12 @@ use crate::{
     headers::{check_length, keeps_connection},
     proxy::Proxy,
     target::Target,
+    upload::Upload,
 };
-use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
     header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION},
 };
-use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::TrySendError};
 use std::{
     future::{Future as _, poll_fn},
@@ -28,12 +28,13 @@ use std::{
     sync::Arc,
 };
 use unifiedai_transport::{
-    AttemptDeadlines, RequestDelivery::NotSent, Time, TransportError, TransportErrorKind::Reset,
+    AttemptDeadlines, RequestBody, RequestDelivery::NotSent, Time, TransportError,
+    TransportErrorKind::Reset,
 };
 
 pub(crate) async fn send<R: Runtime>(
     shared: Arc<Shared<R>>,
-    mut request: Request<Bytes>,
+    mut request: Request<RequestBody>,
     limits: AttemptDeadlines,
 ) -> Result<Response<Body<R>>, TransportError> {
     let target = Target::of(request.uri())?;
@@ -44,7 +45,9 @@ pub(crate) async fn send<R: Runtime>(
     let connect_by = limits.connect.min(head_by);
     let mut timer = Timer::<R>::new();
     let uri = mem::take(request.uri_mut());
-    let mut request = request.map(|body| Box::new(Full::new(body)));
+    let upload = Upload::of(request.body(), limits, Timer::<R>::now);
+    let by = || upload.as_ref().map_or(head_by, Upload::deadline);
+    let mut request = request.map(|body| Box::new(SendBody::new(body, upload.as_ref())));
     loop {
         let kept = shared.pool.take(&target, runtime);
         let (mut connection, reused) = match kept {
@@ -54,20 +57,35 @@ pub(crate) async fn send<R: Runtime>(
         };
         address(&mut request, &uri, &target, &connection)?;
         let copy = (!connection.is_http1()).then(|| request.clone());
-        let Some(answer) = exchange(&mut connection, request, head_by, &mut timer).await else {
+        let Some(answer) = exchange(&mut connection, request, &by, &mut timer).await else {
             // The next call should not wait on it in vain.
             connection.retire();
-            return Err(header_timeout(connection.is_unwritten(None), &target));
+            let late = upload.as_ref().and_then(|upload| upload.timeout(&target));
+            return Err(
+                late.unwrap_or_else(|| header_timeout(connection.is_unwritten(None), &target))
+            );
         };
         let (error, unsent) = match answer {
-            Ok(response) => return accept(response, connection, timer, &shared, target),
+            Ok(response) => {
+                return accept(
+                    response,
+                    connection,
+                    (timer, upload.clone()),
+                    &shared,
+                    target,
+                );
+            }
             Err(unanswered) => unanswered,
         };
         connection.retire();
         let error = error.as_ref();
         let is_unwritten = unsent.is_some() || connection.is_unwritten(error);
+        if let Some(failure) = upload.as_ref().and_then(|u| u.failure(is_unwritten)) {
+            return Err(failure);
+        }
         let resent = is_unwritten || error.is_some_and(|e| is_above_last(e));
-        request = match unsent.or(copy.filter(|_| resent)) {
+        let copy = copy.filter(|copy| resent && copy.body().can_start());
+        request = match unsent.or(copy) {
             Some(unsent) if reused || !connection.is_first() => unsent,
             _ => return Err(failed(error, is_unwritten, &target)),
         };
@@ -75,13 +93,13 @@ pub(crate) async fn send<R: Runtime>(
 }
 
 /// The error is missing if the connection took no more requests; the request is there if nothing of it was written.
-type SendFailure = (Option<hyper::Error>, Option<Request<RequestBody>>);
+type SendFailure = (Option<hyper::Error>, Option<Request<BoxedBody>>);
 
 /// The response's head, or `None` once `by` has come.
 async fn exchange<R: Runtime>(
     connection: &mut Connection<R>,
-    request: Request<RequestBody>,
-    by: Time,
+    request: Request<BoxedBody>,
+    by: &(impl Fn() -> Time + Send + Sync),
     timer: &mut Timer<R>,
 ) -> Option<Result<Response<Incoming>, SendFailure>> {
     let sent = match connection {
@@ -115,7 +133,7 @@ fn failed(error: Option<&hyper::Error>, unsent: bool, target: &Target) -> Transp
 
 /// Gives the request the form that the connection's peer expects.
 fn address<R: Runtime>(
-    request: &mut Request<RequestBody>,
+    request: &mut Request<BoxedBody>,
     uri: &Uri,
     target: &Target,
     connection: &Connection<R>,
@@ -143,7 +161,7 @@ fn address<R: Runtime>(
 fn accept<R: Runtime>(
     response: Response<Incoming>,
     mut connection: Connection<R>,
-    timer: Timer<R>,
+    (timer, upload): (Timer<R>, Option<Upload>),
     shared: &Shared<R>,
     target: Target,
 ) -> Result<Response<Body<R>>, TransportError> {
@@ -156,11 +174,16 @@ fn accept<R: Runtime>(
         http1.keeps = keeps_connection(headers, http1.proxy.is_some());
     }
     let kept = (connection, Arc::clone(&shared.pool));
-    Ok(ResponseBody::of(response, Some(kept), timer, target))
+    Ok(ResponseBody::of(
+        response,
+        Some(kept),
+        (timer, upload),
+        target,
+    ))
 }
 
 /// hyper leaves it out, and some servers then ask for it.
-fn set_content_length_zero(request: &mut Request<Bytes>) {
+fn set_content_length_zero(request: &mut Request<RequestBody>) {
     let expects_body = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
     if expects_body && request.body().is_empty() {
         let none = HeaderValue::from_static("0");

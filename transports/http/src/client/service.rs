@@ -1,7 +1,13 @@
 //! A client of the caller's own: any service that turns a request into a response.
 
 use super::{Runtime, Timer, error::send_error, read::ResponseBody, timeout::header_timeout};
-use crate::{clock, headers::check_length, target::Target};
+use crate::{
+    clock,
+    error::invalid_request,
+    headers::check_length,
+    target::Target,
+    upload::{Upload, UploadReader},
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Body;
@@ -14,9 +20,12 @@ use std::{
     time::SystemTime,
 };
 use tower_service::Service;
-use unifiedai_transport::{AsyncTransport, AttemptDeadlines, Time, TransportError};
+use unifiedai_transport::{AsyncTransport, AttemptDeadlines, RequestBody, Time, TransportError};
 
 type BoxError = Box<dyn Error + Send + Sync>;
+
+const NO_STREAMED_BODIES: &str =
+    "its body is streamed, and this client takes only bodies in memory: use `with_streamed_bodies`";
 
 /// Sends requests through the caller's own service: hyper-util's client, reqwest's, a client with layers of tower, a
 /// mock.
@@ -26,6 +35,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// follow redirects.
 pub struct ServiceClient<S, B, R> {
     service: S,
+    /// Makes the service's body from a streamed one.
+    streamed: Option<fn(UploadReader) -> B>,
     types: PhantomData<fn() -> (B, R)>,
 }
 
@@ -35,8 +46,17 @@ impl<S, B, R> ServiceClient<S, B, R> {
     pub fn new(service: S) -> Self {
         ServiceClient {
             service,
+            streamed: None,
             types: PhantomData,
         }
+    }
+
+    /// Sends streamed request bodies too: this function makes the service's type of body from one, which is an
+    /// `http_body::Body` of `Bytes`. Without it such requests are refused before they are sent.
+    #[must_use]
+    pub fn with_streamed_bodies(mut self, make: fn(UploadReader) -> B) -> Self {
+        self.streamed = Some(make);
+        self
     }
 }
 
@@ -61,26 +81,41 @@ where
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send + 'static {
         let mut service = self.service.clone();
+        let streamed = self.streamed;
         async move {
             let target = Target::of(request.uri())?;
             check_length(&request)?;
             let mut timer = Timer::<R>::new();
+            let upload = Upload::of(request.body(), limits, Timer::<R>::now);
+            let (head, body) = request.into_parts();
+            let body = match (&upload, streamed) {
+                (None, _) => B::from(body.as_bytes().cloned().unwrap_or_default()),
+                (Some(upload), Some(make)) => make(upload.reader(body)),
+                (Some(_), None) => return Err(invalid_request(NO_STREAMED_BODIES)),
+            };
             let answering = Box::pin(async {
                 poll_fn(|cx| service.poll_ready(cx)).await?;
-                service.call(request.map(B::from)).await
+                service.call(Request::from_parts(head, body)).await
             });
             let by = limits.headers.min(limits.total);
+            let by = || upload.as_ref().map_or(by, Upload::deadline);
             let answer = timer.within(by, answering).await;
-            let answer = answer.ok_or_else(|| header_timeout(false, &target))?;
-            let response = answer.map_err(|e| send_error(&*e.into(), false, &target))?;
+            let late = || upload.as_ref().and_then(|upload| upload.timeout(&target));
+            let answer =
+                answer.ok_or_else(|| late().unwrap_or_else(|| header_timeout(false, &target)))?;
+            let failed = |e: S::Error| {
+                let failure = upload.as_ref().and_then(|upload| upload.failure(false));
+                failure.unwrap_or_else(|| send_error(&*e.into(), false, &target))
+            };
+            let response = answer.map_err(failed)?;
             Ok(ResponseBody::of(
                 response.map(Box::pin),
                 None,
-                timer,
+                (timer, upload),
                 target,
             ))
         }
@@ -94,7 +129,11 @@ where
 
 impl<S: Clone, B, R> Clone for ServiceClient<S, B, R> {
     fn clone(&self) -> Self {
-        ServiceClient::new(self.service.clone())
+        ServiceClient {
+            service: self.service.clone(),
+            streamed: self.streamed,
+            types: PhantomData,
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct SocketState {
     pub(crate) look_again: AtomicBool,
     /// The last write waits for the peer to read.
     pub(crate) write_blocked: AtomicBool,
+    /// A write failed: nothing more is written.
+    pub(crate) write_failed: AtomicBool,
     /// Something was written since this was last cleared.
     pub(crate) written: AtomicBool,
 }
@@ -82,6 +84,7 @@ impl<R: Runtime> Tcp<R> {
             }
             Err(error) => {
                 self.failed = Some(error);
+                self.watch.write_failed.store(true, Relaxed);
                 Poll::Ready(Ok(size))
             }
         }

@@ -65,15 +65,15 @@ impl<R: Runtime> Timer<R> {
         }
     }
 
-    /// The output of `work`, or `None` once `at` has come.
+    /// The output of `work`, or `None` once `at` has come, which may move to a later time.
     pub(crate) async fn within<T>(
         &mut self,
-        at: Time,
+        at: impl Fn() -> Time + Send,
         mut work: impl Future<Output = T> + Send + Unpin,
     ) -> Option<T> {
         let polled = poll_fn(|cx| match Pin::new(&mut work).poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => self.poll(cx, at).map(|()| None),
+            Poll::Pending => self.poll(cx, at()).map(|()| None),
         });
         polled.await
     }

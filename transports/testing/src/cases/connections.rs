@@ -4,9 +4,8 @@ use super::support::{
     OK, Over, Tls, connected, get, get_text, limit, plain, request, settle, soon, text,
 };
 use crate::Server;
-use bytes::Bytes;
 use std::sync::mpsc;
-use unifiedai_transport::{ResponseBody, Transport};
+use unifiedai_transport::{RequestBody, ResponseBody, Transport};
 
 pub fn a_read_connection_is_used_again<T: Transport + Clone>(make: fn(Tls) -> T) {
     let server = Server::answering(format!("{OK}content-length: 2\r\n\r\nhi"));
@@ -38,7 +37,7 @@ pub fn a_connection_with_connection_close_is_not_reused<T: Transport>(make: fn(T
         let transport = plain(make);
         for _ in 0..2 {
             let request = http::Request::get(server.uri("/")).header("connection", "close");
-            let request = request.body(Bytes::new()).unwrap();
+            let request = request.body(RequestBody::default()).unwrap();
             let response = transport.send(request, soon(&transport)).unwrap();
             assert_eq!(text(&transport, response), "hi");
             settle();

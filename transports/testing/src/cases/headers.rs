@@ -2,8 +2,7 @@
 
 use super::support::{OK, Over, Tls, connected, get, plain, read, refused, settle, soon, text};
 use crate::{Peer, Server};
-use bytes::Bytes;
-use unifiedai_transport::{Transport, TransportErrorKind};
+use unifiedai_transport::{RequestBody, Transport, TransportErrorKind};
 
 pub fn headers_of_60_kib_are_accepted<T: Transport>(make: fn(Tls) -> T) {
     let long = "y".repeat(60 * 1024);
@@ -41,7 +40,7 @@ fn long_headers_in_chunks<T: Transport>(make: fn(Tls) -> T) -> Server {
     let transport = plain(make);
     for (method, body) in [("POST", "hi"), ("HEAD", ""), ("GET", "hi"), ("HEAD", "")] {
         let request = http::Request::builder().method(method).uri(server.uri("/"));
-        let request = request.body(Bytes::new()).unwrap();
+        let request = request.body(RequestBody::default()).unwrap();
         let response = transport.send(request, soon(&transport)).unwrap();
         assert_eq!(response.headers()["x-long"], long, "{method}");
         assert_eq!(text(&transport, response), body, "{method}");

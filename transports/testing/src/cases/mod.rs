@@ -10,9 +10,10 @@ mod support;
 mod time;
 mod tls;
 mod truncation;
+mod uploads;
 
 pub use self::{
     connections::*, headers::*, not_sent::*, request::*, response::*, secrets::*, time::*, tls::*,
-    truncation::*,
+    truncation::*, uploads::*,
 };
 pub(crate) use support::{failure, get_text, settle, soon, text};

@@ -1,9 +1,8 @@
 //! Failures before the request: it may be sent again.
 
 use super::support::{SHORT, Tls, failure, in_time, mentions_once, plain, soon};
-use bytes::Bytes;
 use std::{net::TcpListener, time::Instant};
-use unifiedai_transport::{Phase, RequestDelivery, Transport, TransportErrorKind};
+use unifiedai_transport::{Phase, RequestBody, RequestDelivery, Transport, TransportErrorKind};
 
 pub fn a_closed_port_is_not_sent<T: Transport>(make: fn(Tls) -> T) {
     closed_port(make, "http");
@@ -52,7 +51,9 @@ pub fn a_handshake_that_hangs_runs_into_the_connect_limit<T: Transport>(make: fn
     let mut limits = soon(&transport);
     limits.connect = transport.now().saturating_add(SHORT);
     let started = Instant::now();
-    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let request = http::Request::get(uri)
+        .body(RequestBody::default())
+        .unwrap();
     let failure = transport.send(request, limits).err().unwrap();
     assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Connect));
     assert_eq!(failure.delivery(), RequestDelivery::NotSent);
@@ -66,7 +67,9 @@ pub fn no_time_to_connect_is_a_limit<T: Transport>(make: fn(Tls) -> T) {
     let mut limits = soon(&transport);
     limits.connect = transport.now();
     let started = Instant::now();
-    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let request = http::Request::get(uri)
+        .body(RequestBody::default())
+        .unwrap();
     let failure = transport.send(request, limits).err().unwrap();
     assert_eq!(failure.kind(), TransportErrorKind::Timeout(Phase::Connect));
     assert_eq!(failure.delivery(), RequestDelivery::NotSent);
@@ -88,7 +91,7 @@ pub fn a_silent_port_is_named<T: Transport>(make: fn(Tls) -> T) {
     let transport = plain(make);
     let mut limits = soon(&transport);
     limits.connect = transport.now().saturating_add(SHORT);
-    let request = http::Request::get(format!("https://{address}/")).body(Bytes::new());
+    let request = http::Request::get(format!("https://{address}/")).body(RequestBody::default());
     let failure = transport.send(request.unwrap(), limits).err().unwrap();
     mentions_once(&failure, &[&address.to_string(), "in time"]);
 }

@@ -4,14 +4,14 @@ use super::support::{Tls, plain, soon, text};
 use crate::{Server, server};
 use bytes::Bytes;
 use std::sync::mpsc;
-use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
+use unifiedai_transport::{RequestBody, RequestDelivery, Transport, TransportErrorKind};
 
 pub fn a_get_adds_no_header<T: Transport>(make: fn(Tls) -> T) {
     let (server, heads) = recording("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: b\r\n\r\nhi");
     let transport = plain(make);
     let request = http::Request::get(server.uri("/a?b=c"))
         .header("x-mine", "1")
-        .body(Bytes::new());
+        .body(RequestBody::default());
     let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
     assert_eq!(response.headers()["x-a"], "b");
     assert_eq!(text(&transport, response), "hi");
@@ -27,7 +27,7 @@ pub fn a_post_carries_its_body<T: Transport>(make: fn(Tls) -> T) {
     let (server, requests) = recording("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let transport = plain(make);
     let body = Bytes::from("x".repeat(300_000));
-    let request = http::Request::post(server.uri("/")).body(body.clone());
+    let request = http::Request::post(server.uri("/")).body(RequestBody::from(body.clone()));
     let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
     assert_eq!(text(&transport, response), "");
 
@@ -39,7 +39,7 @@ pub fn a_post_carries_its_body<T: Transport>(make: fn(Tls) -> T) {
 pub fn an_empty_post_has_a_length<T: Transport>(make: fn(Tls) -> T) {
     let (server, requests) = recording("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let transport = plain(make);
-    let request = http::Request::post(server.uri("/")).body(Bytes::new());
+    let request = http::Request::post(server.uri("/")).body(RequestBody::default());
     transport.send(request.unwrap(), soon(&transport)).unwrap();
     let head = requests.recv().unwrap().head;
     assert_eq!(server::header(&head, "content-length"), Some("0"));
@@ -74,7 +74,7 @@ pub fn a_content_length_other_than_the_bodys_is_not_sent<T: Transport>(make: fn(
     for length in ["2", "9", "many"] {
         let transport = plain(make);
         let request = http::Request::post(server.uri("/")).header("content-length", length);
-        let request = request.body(Bytes::from("12345")).unwrap();
+        let request = request.body(RequestBody::from("12345")).unwrap();
         let failure = transport.send(request, soon(&transport)).err().unwrap();
         assert_eq!(
             failure.kind(),
@@ -85,7 +85,7 @@ pub fn a_content_length_other_than_the_bodys_is_not_sent<T: Transport>(make: fn(
     }
     let transport = plain(make);
     let request = http::Request::post(server.uri("/")).header("content-length", "5");
-    let request = request.body(Bytes::from("12345")).unwrap();
+    let request = request.body(RequestBody::from("12345")).unwrap();
     let response = transport.send(request, soon(&transport)).unwrap();
     assert_eq!(response.status(), 204);
     assert_eq!(server.connections(), 1);

@@ -2,9 +2,8 @@
 
 use super::support::{OK, Tls, get, get_text, is_broken, plain, read, settle, soon, text};
 use crate::Server;
-use bytes::Bytes;
 use http::StatusCode;
-use unifiedai_transport::{Transport, TransportErrorKind};
+use unifiedai_transport::{RequestBody, Transport, TransportErrorKind};
 
 pub fn a_chunked_body_arrives<T: Transport>(make: fn(Tls) -> T) {
     let server = Server::answering(
@@ -26,7 +25,7 @@ pub fn responses_without_a_body_end_immediately<T: Transport>(make: fn(Tls) -> T
         assert_eq!(get_text(&transport, &server), "");
     }
     let server = Server::answering(format!("{OK}content-length: 5\r\n\r\n"));
-    let request = http::Request::head(server.uri("/")).body(Bytes::new());
+    let request = http::Request::head(server.uri("/")).body(RequestBody::default());
     let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
     assert_eq!(text(&transport, response), "");
 }
@@ -56,7 +55,7 @@ pub fn redirects_are_not_followed<T: Transport>(make: fn(Tls) -> T) {
             other.uri("/"),
             body.len(),
         ));
-        let request = http::Request::post(server.uri("/")).body(Bytes::from("secret"));
+        let request = http::Request::post(server.uri("/")).body(RequestBody::from("secret"));
         let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
         assert_eq!(response.status(), status);
         assert_eq!(response.headers()["location"], other.uri("/"));

@@ -2,9 +2,8 @@
 
 use super::support::{Tls, plain, soon};
 use crate::Server;
-use bytes::Bytes;
 use std::{error::Error, net::TcpListener};
-use unifiedai_transport::Transport;
+use unifiedai_transport::{RequestBody, Transport};
 
 pub fn failures_contain_no_secret<T: Transport>(make: fn(Tls) -> T) {
     let transport = plain(make);
@@ -25,7 +24,7 @@ pub fn failures_contain_no_secret<T: Transport>(make: fn(Tls) -> T) {
     for uri in uris {
         let request = http::Request::post(&uri)
             .header("authorization", "Bearer CANARY")
-            .body(Bytes::from("CANARY"));
+            .body(RequestBody::from("CANARY"));
         let failure = transport
             .send(request.unwrap(), soon(&transport))
             .err()

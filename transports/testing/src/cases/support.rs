@@ -1,7 +1,6 @@
 //! What the cases use.
 
 use crate::{Authority, Peer, Server};
-use bytes::Bytes;
 use rustls::ClientConfig;
 use std::{
     error::Error,
@@ -10,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 use unifiedai_transport::{
-    AttemptDeadlines, RequestDelivery, ResponseBody, Time, Transport, TransportError,
+    AttemptDeadlines, RequestBody, RequestDelivery, ResponseBody, Time, Transport, TransportError,
     TransportErrorKind,
 };
 
@@ -74,9 +73,9 @@ pub(crate) fn soon<T: Transport>(transport: &T) -> AttemptDeadlines {
     limits
 }
 
-pub(super) fn request(server: &Server, path: &str) -> http::Request<Bytes> {
+pub(super) fn request(server: &Server, path: &str) -> http::Request<RequestBody> {
     http::Request::get(server.uri(path))
-        .body(Bytes::new())
+        .body(RequestBody::default())
         .unwrap()
 }
 
@@ -118,7 +117,9 @@ pub(super) fn read<T: Transport>(
 }
 
 pub(crate) fn failure<T: Transport>(transport: &T, uri: &str) -> TransportError {
-    let request = http::Request::post(uri).body(Bytes::from("{}")).unwrap();
+    let request = http::Request::post(uri)
+        .body(RequestBody::from("{}"))
+        .unwrap();
     transport.send(request, soon(transport)).err().unwrap()
 }
 

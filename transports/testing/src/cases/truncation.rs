@@ -4,7 +4,7 @@ use super::support::{OK, Tls, is_broken, plain, refused, settle, soon, text};
 use crate::Server;
 use bytes::Bytes;
 use http::StatusCode;
-use unifiedai_transport::{Transport, TransportErrorKind};
+use unifiedai_transport::{RequestBody, Transport, TransportErrorKind};
 
 pub fn connection_closed_before_the_response_may_be_processed<T: Transport>(make: fn(Tls) -> T) {
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le"] {
@@ -47,7 +47,9 @@ pub fn refused_upload_reports_its_status<T: Transport>(make: fn(Tls) -> T) {
     });
     let transport = plain(make);
     let body = Bytes::from(vec![b'x'; 16 << 20]);
-    let request = http::Request::post(server.uri("/")).body(body).unwrap();
+    let request = http::Request::post(server.uri("/"))
+        .body(RequestBody::from(body))
+        .unwrap();
     let response = transport.send(request, soon(&transport)).unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
@@ -62,7 +64,7 @@ pub fn early_response_wins_over_a_broken_request<T: Transport>(make: fn(Tls) -> 
     let transport = plain(make);
     let body = Bytes::from(vec![b'x'; 16 << 20]);
     for round in 0..15 {
-        let request = http::Request::post(server.uri("/")).body(body.clone());
+        let request = http::Request::post(server.uri("/")).body(RequestBody::from(body.clone()));
         let response = transport.send(request.unwrap(), soon(&transport));
         let response = response.unwrap_or_else(|e| panic!("round {round}: {e}"));
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);

@@ -5,7 +5,6 @@ use crate::{
     Authority, Peer, Server,
     cases::{get_text, settle, soon, text},
 };
-use bytes::Bytes;
 use socket2::{Domain, Socket, Type};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
@@ -15,7 +14,7 @@ use std::{
 };
 use unifiedai_http::Options;
 use unifiedai_transport::{
-    Phase, RequestDelivery, ResponseBody, Time, Transport, TransportErrorKind,
+    Phase, RequestBody, RequestDelivery, ResponseBody, Time, Transport, TransportErrorKind,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -32,7 +31,7 @@ pub fn a_connect_limit_of_zero_uses_a_kept_connection_alone<T: Transport>(make: 
     };
     let get = || {
         http::Request::get(server.uri("/"))
-            .body(Bytes::new())
+            .body(RequestBody::default())
             .unwrap()
     };
     let failure = transport.send(get(), now(&transport)).err().unwrap();
@@ -52,7 +51,7 @@ pub fn a_connect_limit_may_be_long<T: Transport>(make: fn(Options) -> T) {
         let mut limits = soon(&transport);
         limits.connect = connect;
         let request = http::Request::get(&uri).header("connection", "close");
-        let request = request.body(Bytes::new()).unwrap();
+        let request = request.body(RequestBody::default()).unwrap();
         let response = transport.send(request, limits).unwrap();
         assert_eq!(text(&transport, response), "hi");
     }
@@ -66,7 +65,7 @@ pub fn a_dead_first_address_costs_at_most_300_ms<T: Transport>(make: fn(Options)
         let _dead = Dead::at(SocketAddr::new(ELSEWHERE, port));
         let transport = make(plain().resolve("a.test", &[ELSEWHERE, HERE]));
         let request = http::Request::get(format!("http://a.test:{port}/"));
-        let request = request.body(Bytes::new()).unwrap();
+        let request = request.body(RequestBody::default()).unwrap();
         let mut limits = soon(&transport);
         limits.connect = transport.now().saturating_add(Duration::from_millis(limit));
         let started = Instant::now();
@@ -86,7 +85,7 @@ pub fn a_refused_address_costs_nothing<T: Transport>(make: fn(Options) -> T) {
     let port = server.address().port();
     let transport = make(plain().resolve("a.test", &[ELSEWHERE, HERE]));
     let request = http::Request::get(format!("http://a.test:{port}/"));
-    let request = request.body(Bytes::new()).unwrap();
+    let request = request.body(RequestBody::default()).unwrap();
     let started = Instant::now();
     let response = transport.send(request, soon(&transport)).unwrap();
     assert_eq!(text(&transport, response), "hi");
@@ -98,7 +97,9 @@ pub fn all_addresses_dead_run_into_the_connect_limit<T: Transport>(make: fn(Opti
     for addresses in [&[ELSEWHERE][..], &[ELSEWHERE, ELSEWHERE]] {
         let transport = make(plain().resolve("a.test", addresses));
         let uri = format!("https://a.test:{}/", dead.address.port());
-        let request = http::Request::get(&uri).body(Bytes::new()).unwrap();
+        let request = http::Request::get(&uri)
+            .body(RequestBody::default())
+            .unwrap();
         let mut limits = soon(&transport);
         limits.connect = transport.now().saturating_add(Duration::from_millis(300));
         let started = Instant::now();
@@ -185,7 +186,7 @@ pub fn an_early_response_wins<T: Transport>(make: fn(Options) -> T) {
         let transport = make(options(&authority));
         for _ in 0..3 {
             let upload = http::Request::post(server.uri("/"));
-            let upload = upload.body(Bytes::from(vec![0; 16 << 20])).unwrap();
+            let upload = upload.body(RequestBody::from(vec![0; 16 << 20])).unwrap();
             let started = Instant::now();
             let response = transport.send(upload, soon(&transport));
             let response = response.unwrap_or_else(|e| panic!("TLS: {tls}, closes: {close}: {e}"));

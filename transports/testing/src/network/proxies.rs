@@ -6,10 +6,9 @@ use crate::{
     cases::{get_text, settle, soon, text},
     server::header,
 };
-use bytes::Bytes;
 use std::sync::{Arc, Mutex, mpsc};
 use unifiedai_http::{Options, proxy::Proxies};
-use unifiedai_transport::Transport;
+use unifiedai_transport::{RequestBody, Transport};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -37,7 +36,7 @@ pub fn plain_http_uses_the_absolute_url_at_a_proxy<T: Transport>(make: fn(Option
         ),
         ("http://a.test", "POST http://a.test/ HTTP/1.1", "a.test"),
     ] {
-        let request = http::Request::post(uri).body(Bytes::from("body"));
+        let request = http::Request::post(uri).body(RequestBody::from("body"));
         let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
         assert_eq!(text(&transport, response), "hi");
         let (head, body) = asked.recv().unwrap();
@@ -49,7 +48,7 @@ pub fn plain_http_uses_the_absolute_url_at_a_proxy<T: Transport>(make: fn(Option
         );
         assert_eq!(body, b"body");
     }
-    let request = http::Request::get("http://[fd00::1]:8080/").body(Bytes::new());
+    let request = http::Request::get("http://[fd00::1]:8080/").body(RequestBody::default());
     let response = transport.send(request.unwrap(), soon(&transport)).unwrap();
     assert_eq!(text(&transport, response), "hi");
     let (head, _) = asked.recv().unwrap();
@@ -186,7 +185,9 @@ pub fn loopback_and_exceptions_are_reached_directly<T: Transport>(make: fn(Optio
 }
 
 fn fetch<T: Transport>(transport: &T, uri: &str) -> String {
-    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let request = http::Request::get(uri)
+        .body(RequestBody::default())
+        .unwrap();
     let response = transport.send(request, soon(transport));
     text(transport, response.unwrap_or_else(|e| panic!("{uri}: {e}")))
 }

@@ -5,13 +5,12 @@ use crate::{
     Authority, Server,
     cases::{failure, soon},
 };
-use bytes::Bytes;
 use std::{
     net::TcpListener,
     time::{Duration, Instant},
 };
 use unifiedai_http::{Options, proxy::Proxies};
-use unifiedai_transport::{Phase, RequestDelivery, Transport, TransportErrorKind};
+use unifiedai_transport::{Phase, RequestBody, RequestDelivery, Transport, TransportErrorKind};
 
 /// With its status: repeated wrong credentials can lock an account. Garbage and an endless head are final, too.
 pub fn a_proxy_that_refuses_is_final<T: Transport>(make: fn(Options) -> T) {
@@ -70,7 +69,7 @@ pub fn credentials_refused_without_a_tunnel<T: Transport>(make: fn(Options) -> T
     let answer = "HTTP/1.1 401 No\r\nwww-authenticate: Bearer\r\ncontent-length: 0\r\n\r\n";
     let proxy = Server::answering(answer);
     let transport = make(plain().proxies(all(&proxy)));
-    let request = http::Request::get("http://a.test/").body(Bytes::new());
+    let request = http::Request::get("http://a.test/").body(RequestBody::default());
     let response = transport.send(request.unwrap(), soon(&transport));
     assert_eq!(response.unwrap().status(), 401);
 }
@@ -174,7 +173,7 @@ pub fn a_silent_proxy_runs_into_the_connect_limit<T: Transport>(make: fn(Options
         let mut limits = soon(&transport);
         limits.connect = transport.now().saturating_add(Duration::from_millis(200));
         let request = http::Request::get("https://a.test/")
-            .body(Bytes::new())
+            .body(RequestBody::default())
             .unwrap();
         let started = Instant::now();
         let failure = transport.send(request, limits).err().unwrap();

@@ -5,10 +5,9 @@ use crate::{
     Authority, Peer, Server,
     cases::{failure, soon, text},
 };
-use bytes::Bytes;
 use std::sync::mpsc;
 use unifiedai_http::{Options, proxy::Proxies};
-use unifiedai_transport::{RequestDelivery, Transport, TransportErrorKind};
+use unifiedai_transport::{RequestBody, RequestDelivery, Transport, TransportErrorKind};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 const TUNNEL_OPEN: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
@@ -64,7 +63,9 @@ pub fn socks_5_carries_plain_and_tls<T: Transport>(make: fn(Options) -> T) {
     let transport = make(options(&authority).proxies(Proxies::all(&url)));
     for (uri, port) in [("http://a.test:8080/", 8080), ("https://a.test/", 443)] {
         for _ in 0..2 {
-            let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+            let request = http::Request::get(uri)
+                .body(RequestBody::default())
+                .unwrap();
             let response = transport.send(request, soon(&transport));
             let response = response.unwrap_or_else(|e| panic!("{uri}: {e}"));
             assert_eq!(text(&transport, response), "hi");
@@ -99,7 +100,9 @@ pub fn socks_5_with_a_password_and_a_resolved_target<T: Transport>(make: fn(Opti
             [&[0xfd][..], &[0; 14], &[1]].concat(),
         ),
     ] {
-        let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+        let request = http::Request::get(uri)
+            .body(RequestBody::default())
+            .unwrap();
         let response = transport.send(request, soon(&transport));
         let response = response.unwrap_or_else(|e| panic!("{uri}: {e}"));
         assert_eq!(text(&transport, response), "hi");

@@ -4,7 +4,6 @@
 
 use super::*;
 use crate::{client::Client, proxy::Proxies};
-use bytes::Bytes;
 use hyper::rt::Sleep;
 use socket2::SockRef;
 use std::{
@@ -17,7 +16,7 @@ use std::{
     time::Instant,
 };
 use tokio::io::DuplexStream;
-use unifiedai_transport::{AsyncTransport as _, AttemptDeadlines};
+use unifiedai_transport::{AsyncTransport as _, AttemptDeadlines, RequestBody};
 
 /// A runtime without a network. The test runs its tasks.
 struct Unreachable;
@@ -90,7 +89,7 @@ fn hosts_that_cannot_be_reached_are_forgotten() {
     let mut cx = Context::from_waker(Waker::noop());
     for host in 1..=20 {
         let request = http::Request::get(format!("http://127.0.0.{host}/"));
-        let request = request.body(Bytes::new()).unwrap();
+        let request = request.body(RequestBody::default()).unwrap();
         let sent = pin!(client.send(request, AttemptDeadlines::NONE)).poll(&mut cx);
         assert!(matches!(sent, Poll::Ready(Err(_))));
     }
