@@ -168,6 +168,7 @@ mod auth;
 pub mod chat;
 mod client;
 pub mod codec;
+pub mod cost;
 pub mod credentials;
 pub mod embed;
 pub mod error;

@@ -1,6 +1,9 @@
-use crate::{ErrorKind, Json, Usage};
+use crate::{
+    ErrorKind, Json, Usage,
+    cost::{AttemptUsage, Cost},
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Measurements of a call, and separately the times that the server reported. A value that was not measured is
 /// `None`.
@@ -73,10 +76,21 @@ pub struct Attempt {
     pub replayed: bool,
     /// The target as `provider.model`; `None` without a fallback.
     pub target: Option<String>,
+    /// When the request was sent, by the call's wall clock.
+    pub sent_at: SystemTime,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+    /// The tokens, as far as the provider reported them.
+    pub usage: AttemptUsage,
+    /// The price of the tokens; `None` without [prices](crate::CallOptions::prices).
+    pub cost: Option<Cost>,
+    /// False if the provider certainly does not bill this attempt: the request was not sent, or was refused by its
+    /// status.
+    pub may_have_been_billed: bool,
 }
 
 impl Attempt {
-    pub(crate) fn new(started: Duration) -> Self {
+    pub(crate) fn new(started: Duration, sent_at: SystemTime) -> Self {
         Attempt {
             started,
             duration: Duration::ZERO,
@@ -85,6 +99,11 @@ impl Attempt {
             message: None,
             replayed: false,
             target: None,
+            sent_at,
+            request_id: None,
+            usage: AttemptUsage::Unknown,
+            cost: None,
+            may_have_been_billed: true,
         }
     }
 }
@@ -163,6 +182,16 @@ impl Serialize for Attempt {
         if let Some(target) = &self.target {
             map.serialize_entry("target", target)?;
         }
+        if let Some(id) = &self.request_id {
+            map.serialize_entry("request_id", id)?;
+        }
+        if self.usage != AttemptUsage::Unknown {
+            map.serialize_entry("usage", &self.usage)?;
+        }
+        if let Some(cost) = &self.cost {
+            map.serialize_entry("cost", cost)?;
+        }
+        map.serialize_entry("may_have_been_billed", &self.may_have_been_billed)?;
         map.end()
     }
 }

@@ -33,6 +33,33 @@ pub struct Usage {
     pub raw: Option<Json>,
 }
 
+impl Usage {
+    /// Input and output tokens: the reported total, or else the sum. `None` if neither is known.
+    pub(crate) fn total(&self) -> Option<u64> {
+        let sum = || Some(self.prompt_tokens?.saturating_add(self.completion_tokens?));
+        self.total_tokens.or_else(sum)
+    }
+
+    /// Whether the counts are the same; the provider's own object is not compared.
+    pub(crate) fn has_counts_of(&self, other: &Usage) -> bool {
+        let counts = |usage: &Usage| {
+            [
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.total_tokens,
+                usage.cached_tokens,
+                usage.cache_write_tokens,
+                usage.image_tokens,
+                usage.audio_tokens,
+                usage.reasoning_tokens,
+                usage.accepted_prediction_tokens,
+                usage.rejected_prediction_tokens,
+            ]
+        };
+        counts(self) == counts(other)
+    }
+}
+
 impl Serialize for Usage {
     /// Writes the format of OpenAI's `usage`, without absent counts.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

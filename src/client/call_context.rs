@@ -1,5 +1,8 @@
 use crate::observe::ObserverNotifier;
-use crate::{Error, StreamEvent, UnifiedChatResponse, sans_io::CallProgress, sans_io::Input};
+use crate::{
+    Error, StreamEvent, UnifiedChatResponse,
+    sans_io::{CallProgress, Exchange, Input, Operation},
+};
 use unifiedai_transport::{RequestBody, Time};
 
 /// State that a client adds to each exchange: its observers, if it has any.
@@ -42,6 +45,13 @@ impl CallContext {
     pub(crate) fn on_input(&mut self, input: &Input, now: Time) {
         if let Some(watch) = &mut self.0 {
             watch.on_input(input, now);
+        }
+    }
+
+    /// Called after each input, so that the usage of a call that is dropped is known.
+    pub(crate) fn on_handled<O: Operation>(&mut self, exchange: &Exchange<O>) {
+        if let Some(watch) = &mut self.0 {
+            watch.on_usage(exchange.reported_usage(), || exchange.reported_cost());
         }
     }
 

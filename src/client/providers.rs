@@ -325,7 +325,16 @@ impl ProviderRegistry {
             return Err(Error::new(ErrorKind::Misuse, "the client is closed"));
         }
         let watch = (!self.observers.is_empty()).then(|| {
-            let call = CallInfo::new(about.operation, about.provider, about.model, about.stream);
+            let metadata = about.request.and_then(|request| request.metadata.as_ref());
+            let labels = exchange.options().labels.with_metadata(metadata);
+            let CallMeta {
+                operation,
+                provider,
+                model,
+                stream,
+                ..
+            } = *about;
+            let call = CallInfo::new(operation, provider, model, stream, labels);
             ObserverNotifier::new(self.observers.clone(), call, about.request, start.now)
         });
         Ok(PreparedCall {

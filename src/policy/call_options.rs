@@ -1,7 +1,10 @@
 //! The options of one call.
 
 use super::SizeLimits;
-use crate::{RetryPolicy, Timeouts};
+use crate::{
+    RetryPolicy, Timeouts,
+    cost::{Labels, PriceSource, Prices},
+};
 use std::time::Duration;
 
 /// Options of one call.
@@ -27,6 +30,10 @@ pub struct CallOptions {
     pub sizes: SizeLimits,
     /// Whether to keep the response's headers, in [`ProviderMetadata`](crate::chat::ProviderMetadata). Default no.
     pub keep_headers: bool,
+    /// What tokens cost. Default: unknown.
+    pub prices: Option<Prices>,
+    /// The call's labels, for [`Ledger`](crate::cost::Ledger) and other observers. They are not sent.
+    pub labels: Labels,
 }
 
 impl CallOptions {
@@ -69,6 +76,27 @@ impl CallOptions {
     #[must_use]
     pub fn keep_headers(mut self) -> Self {
         self.keep_headers = true;
+        self
+    }
+
+    /// Sets what tokens cost, so that each [`Attempt`](crate::chat::Attempt) has its price.
+    #[must_use]
+    pub fn prices(self, source: impl PriceSource + 'static) -> Self {
+        self.shared_prices(Prices::new(source))
+    }
+
+    /// Sets what tokens cost, by a source that is shared.
+    #[must_use]
+    pub fn shared_prices(mut self, prices: Prices) -> Self {
+        self.prices = Some(prices);
+        self
+    }
+
+    /// Adds a label, such as the customer for whom the call is made. It is not sent; a
+    /// [`Ledger`](crate::cost::Ledger) can add up by it.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name, value);
         self
     }
 }

@@ -1,7 +1,7 @@
 //! A call's share of the limits of its target.
 
 use super::{
-    ConcurrencyLimit, ProviderLimits,
+    AttemptEstimate, ConcurrencyLimit, ProviderLimits,
     concurrency_limit::{ConcurrencyPermit, QueuedAcquire},
     provider_limits::{Admission, AttemptPermit, AttemptReport, QueueTicket, RetryToken},
 };
@@ -48,6 +48,8 @@ pub(crate) enum AcquireOutcome {
     },
     /// The circuit breaker is open until then, for this reason.
     CircuitOpen(Time, Option<Box<str>>),
+    /// A budget does not suffice, or the price of the call is unknown.
+    OverBudget(Box<Error>),
 }
 
 impl CallPermits {
@@ -61,7 +63,7 @@ impl CallPermits {
 
     /// Acquires the permits of an attempt. The concurrency permit comes first, so that at most that many calls wait
     /// for the rate limiter.
-    pub(crate) fn acquire(&mut self, now: Time, tokens: u64) -> AcquireOutcome {
+    pub(crate) fn acquire(&mut self, now: Time, estimate: &AttemptEstimate<'_>) -> AcquireOutcome {
         if self.attempt_permit.is_some() {
             return AcquireOutcome::Granted;
         }
@@ -82,7 +84,7 @@ impl CallPermits {
         let Some(guard) = &self.limits else {
             return AcquireOutcome::Granted;
         };
-        match guard.admit(now, tokens, &mut self.queue_ticket) {
+        match guard.admit(now, estimate, &mut self.queue_ticket) {
             Admission::Proceed(attempt_permit) => {
                 self.attempt_permit = Some(attempt_permit);
                 AcquireOutcome::Granted
@@ -95,6 +97,7 @@ impl CallPermits {
                 recheck_at: look_again,
             },
             Admission::CircuitOpen(until, last) => AcquireOutcome::CircuitOpen(until, last),
+            Admission::OverBudget(error) => AcquireOutcome::OverBudget(error),
         }
     }
 

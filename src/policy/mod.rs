@@ -1,5 +1,6 @@
 //! Timeouts, size limits, retries and rate limits: pure rules; the caller supplies times and random numbers.
 
+mod budget;
 pub(crate) mod call_options;
 mod call_permits;
 mod circuit_breaker;
@@ -14,6 +15,8 @@ mod rng;
 pub(crate) mod timeouts_and_sizes;
 mod wait_queue;
 
+pub use budget::Budget;
+pub(crate) use budget::{AttemptEstimate, AttemptSpend};
 pub(crate) use call_permits::{AcquireOutcome, CallPermits};
 pub use circuit_breaker::CircuitBreakerConfig;
 pub(crate) use concurrency_limit::{ConcurrencyLimit, ConcurrencyPermit};

@@ -1,11 +1,12 @@
 use super::{
-    CircuitBreakerConfig,
+    Budget, CircuitBreakerConfig,
+    budget::{AttemptEstimate, AttemptSpend, Budgets, Reservation},
     circuit_breaker::{BreakerToken, CircuitBreaker, Outcome},
     rate_limiter::{RateLimiter, TokenBucket},
     retry_budget::RetryBudget,
     wait_queue::WaitQueue,
 };
-use crate::{Error, ErrorKind, chat::RateLimit};
+use crate::{Error, ErrorKind, Usage, chat::RateLimit};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
@@ -25,6 +26,7 @@ struct State {
     rate_limiter: RateLimiter,
     queue: WaitQueue,
     breaker: Option<CircuitBreaker>,
+    budgets: Budgets,
     /// Kind and status of the last error that counted as the provider's failure.
     last_failure: Option<Box<str>>,
     in_flight: usize,
@@ -45,6 +47,7 @@ impl ProviderLimits {
             rate_limiter: RateLimiter::default(),
             queue: WaitQueue::default(),
             breaker: None,
+            budgets: Budgets::default(),
             last_failure: None,
             in_flight: 0,
         }))
@@ -77,6 +80,12 @@ impl ProviderLimits {
         self.with(|state| state.breaker = Some(CircuitBreaker::new(rules)))
     }
 
+    /// Limits what calls spend. Several budgets apply together, such as one for each hour and one for each day.
+    #[must_use]
+    pub fn budget(self, budget: Budget) -> Self {
+        self.with(|state| state.budgets.add(budget))
+    }
+
     /// Open attempts.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -93,9 +102,10 @@ impl ProviderLimits {
     pub(crate) fn admit(
         self: &Arc<Self>,
         now: Time,
-        tokens: u64,
+        estimate: &AttemptEstimate<'_>,
         turn: &mut Option<QueueTicket>,
     ) -> Admission {
+        let tokens = estimate.tokens;
         let mut guarded = self.state();
         let state = &mut *guarded;
         let late = state.queue.drop_expired(now);
@@ -125,18 +135,15 @@ impl ProviderLimits {
             };
         }
         let next = number.and_then(|number| state.queue.remove(number));
-        let admission = match state.breaker.as_mut().map(|breaker| breaker.admit(now)) {
-            Some(Err(until)) => Admission::CircuitOpen(until, state.last_failure.clone()),
-            admitted => {
-                state.rate_limiter.take(tokens);
-                state.in_flight = state.in_flight.saturating_add(1);
-                Admission::Proceed(AttemptPermit {
-                    limits: self.clone(),
-                    ticket: admitted.and_then(Result::ok),
-                    tokens,
-                    now,
-                })
-            }
+        let admission = match state.admit(now, estimate) {
+            Ok((ticket, reservation)) => Admission::Proceed(AttemptPermit {
+                limits: self.clone(),
+                ticket,
+                tokens,
+                reservation,
+                now,
+            }),
+            Err(refusal) => refusal,
         };
         drop(guarded);
         [late, next].into_iter().for_each(wake);
@@ -173,6 +180,28 @@ impl ProviderLimits {
     }
 }
 
+impl State {
+    /// Checks what does not end by waiting in the queue: the budgets and the circuit breaker.
+    fn admit(
+        &mut self,
+        now: Time,
+        estimate: &AttemptEstimate<'_>,
+    ) -> Result<(Option<BreakerToken>, Reservation), Admission> {
+        let reservation = self.budgets.reserve(now, estimate);
+        let reservation = reservation.map_err(Admission::OverBudget)?;
+        let ticket = match self.breaker.as_mut().map(|breaker| breaker.admit(now)) {
+            Some(Err(until)) => {
+                self.budgets.release(&reservation);
+                return Err(Admission::CircuitOpen(until, self.last_failure.clone()));
+            }
+            admitted => admitted.and_then(Result::ok),
+        };
+        self.rate_limiter.take(estimate.tokens);
+        self.in_flight = self.in_flight.saturating_add(1);
+        Ok((ticket, reservation))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Admission {
     Proceed(AttemptPermit),
@@ -183,6 +212,8 @@ pub(crate) enum Admission {
     },
     /// The circuit breaker is open until then, for this reason.
     CircuitOpen(Time, Option<Box<str>>),
+    /// A budget does not suffice, or the price of the call is unknown.
+    OverBudget(Box<Error>),
 }
 
 /// A position in the queue of the rate limiter. Dropping it leaves the queue.
@@ -244,6 +275,7 @@ pub(crate) struct AttemptPermit {
     limits: Arc<ProviderLimits>,
     ticket: Option<BreakerToken>,
     tokens: u64,
+    reservation: Reservation,
     now: Time,
 }
 
@@ -251,7 +283,7 @@ pub(crate) struct AttemptPermit {
 #[derive(Debug)]
 pub(crate) struct AttemptReport<'a> {
     pub(crate) error: Option<&'a Error>,
-    pub(crate) used_tokens: Option<u64>,
+    pub(crate) spend: AttemptSpend<'a>,
     pub(crate) limits: &'a [RateLimit],
     pub(crate) jitter: f64,
 }
@@ -265,12 +297,13 @@ impl AttemptPermit {
         if failure.is_some_and(|failure| failure.delivery() == RequestDelivery::NotSent) {
             state.rate_limiter.refund(self.tokens);
             next = state.queue.mark_first_due();
-        } else if let Some(used) = report.used_tokens {
+        } else if let Some(used) = report.spend.usage.usage().and_then(Usage::total) {
             state.rate_limiter.correct(self.tokens, used);
             if used < self.tokens {
                 next = state.queue.mark_first_due();
             }
         }
+        state.budgets.settle(&self.reservation, &report.spend);
         // Without this attempt.
         let running = state.in_flight.saturating_sub(1);
         state
@@ -296,6 +329,7 @@ impl AttemptPermit {
         let next = {
             let mut state = self.limits.state();
             state.rate_limiter.refund(self.tokens);
+            state.budgets.release(&self.reservation);
             state.queue.mark_first_due()
         };
         wake(next);
@@ -337,6 +371,7 @@ fn outcome(error: &Error) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::AttemptUsage;
     use ErrorKind::*;
 
     // F63
@@ -367,8 +402,15 @@ mod tests {
         Time::from_nanos(seconds.saturating_mul(1_000_000_000))
     }
 
+    fn estimate(tokens: u64) -> AttemptEstimate<'static> {
+        AttemptEstimate {
+            tokens,
+            cost: &|| None,
+        }
+    }
+
     fn go(guard: &Arc<ProviderLimits>, now: Time, tokens: u64) -> AttemptPermit {
-        match guard.admit(now, tokens, &mut None) {
+        match guard.admit(now, &estimate(tokens), &mut None) {
             Admission::Proceed(attempt_permit) => attempt_permit,
             other => panic!("{other:?}"),
         }
@@ -376,7 +418,7 @@ mod tests {
 
     fn wait(guard: &Arc<ProviderLimits>, now: Time, tokens: u64) -> (Time, QueueTicket) {
         let mut turn = None;
-        match guard.admit(now, tokens, &mut turn) {
+        match guard.admit(now, &estimate(tokens), &mut turn) {
             Admission::Wait { at, .. } => (at, turn.unwrap()),
             other => panic!("{other:?}"),
         }
@@ -388,9 +430,17 @@ mod tests {
         used_tokens: Option<u64>,
         limits: &[crate::chat::RateLimit],
     ) {
+        let usage = used_tokens.map(|tokens| Usage {
+            total_tokens: Some(tokens),
+            ..Usage::default()
+        });
         let report = AttemptReport {
             error,
-            used_tokens,
+            spend: AttemptSpend {
+                usage: &AttemptUsage::new(usage.as_ref(), error.is_none()),
+                cost: None,
+                may_have_been_billed: true,
+            },
             limits,
             jitter: 0.0,
         };
@@ -466,7 +516,8 @@ mod tests {
         for _ in 0..5 {
             settle(go(&guard, at(0), 0), Some(&failure), None, &[]);
         }
-        let Admission::CircuitOpen(_, Some(reason)) = guard.admit(at(0), 0, &mut None) else {
+        let Admission::CircuitOpen(_, Some(reason)) = guard.admit(at(0), &estimate(0), &mut None)
+        else {
             panic!("not open")
         };
         assert_eq!(&*reason, "service_unavailable (HTTP 503)");
@@ -531,7 +582,7 @@ mod tests {
         });
         assert!(thread.unwrap().join().is_err());
         assert!(guard.0.is_poisoned());
-        let attempt_permit = guard.admit(Time::ZERO, 0, &mut None);
+        let attempt_permit = guard.admit(Time::ZERO, &estimate(0), &mut None);
         assert!(matches!(attempt_permit, Admission::Proceed(_)));
         assert_eq!(guard.in_flight(), 1);
         drop(attempt_permit);

@@ -1,6 +1,6 @@
 //! Errors caused by the transport, the clock, the server and the driver. Nothing here changes the state of a call.
 
-use super::{Input, State};
+use super::{Exchange, Input, Operation, State};
 use crate::{
     Error, ErrorKind, Secret,
     chat::RateLimit,
@@ -12,6 +12,39 @@ use bytes::Bytes;
 use http::{HeaderValue, response};
 use std::time::{Duration, SystemTime};
 use unifiedai_transport::{Phase, RequestDelivery, TransportError, TransportErrorKind};
+
+impl<O: Operation> Exchange<O> {
+    /// `failure` is the transport's error, if it noticed the timeout; it names host and port.
+    pub(super) fn timeout_error(
+        &self,
+        timeout: TimeoutKind,
+        failure: Option<&TransportError>,
+    ) -> Error {
+        let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_empty());
+        let allowed = self
+            .deadlines
+            .configured_limit(timeout, &self.target.timeouts);
+        timeout_error(timeout, allowed, silent, failure)
+    }
+
+    pub(super) fn http_error(&self, body: Bytes) -> Error {
+        let State::Body {
+            error_headers: Some(head),
+            ..
+        } = &self.state
+        else {
+            return Error::new(ErrorKind::Protocol, "the error response has no headers");
+        };
+        let limits = &self.metadata.rate_limits;
+        http_error(
+            &*self.target.provider,
+            head,
+            body,
+            limits,
+            self.wall_clock_now(),
+        )
+    }
+}
 
 pub(super) fn transport_error(failure: &TransportError) -> Error {
     let kind = match failure.kind() {
@@ -31,7 +64,7 @@ pub(super) fn transport_error(failure: &TransportError) -> Error {
 }
 
 /// `silent`: no body byte was received after the headers.
-pub(super) fn timeout_error(
+fn timeout_error(
     timeout: TimeoutKind,
     allowed: Option<Duration>,
     silent: bool,
@@ -59,7 +92,7 @@ pub(super) fn timeout_error(
 }
 
 /// The error of an unsuccessful status. `limits` are the headers' rate limits, `wall` is the time of day.
-pub(super) fn http_error(
+fn http_error(
     provider: &dyn Provider,
     head: &response::Parts,
     body: Bytes,

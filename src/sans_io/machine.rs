@@ -2,18 +2,17 @@
 
 use super::{
     Exchange, Input, Operation, State, Step,
+    billing::spend,
     body::BodyReader,
     credentials::{CallCredentials, Fetching},
     deadlines::Deadlines,
-    errors::{
-        circuit_open, error_summary, http_error, misuse, rate_limited_locally, timeout_error,
-        transport_error,
-    },
+    errors::{circuit_open, error_summary, misuse, rate_limited_locally, transport_error},
     operation::BodyOutcome,
 };
 use crate::{
     Error, ErrorKind, Secret,
     chat::{Attempt, CredentialFetch, RawHeaders, Warning},
+    cost::Cost,
     credentials::{Claim, Fetch, FetchPoll},
     error::{TimeoutKind, scrub},
     policy::{AcquireOutcome, AttemptReport, FallbackTarget},
@@ -275,11 +274,7 @@ impl<O: Operation> Exchange<O> {
                     return Step::Done;
                 }
             }
-            let error = match self
-                .target
-                .permits
-                .acquire(self.now, self.operation.tokens(&self.target))
-            {
+            let error = match self.acquire_permits() {
                 AcquireOutcome::Granted => match self.send() {
                     Ok(step) => return step,
                     Err(error) => error,
@@ -302,6 +297,7 @@ impl<O: Operation> Exchange<O> {
                 AcquireOutcome::CircuitOpen(until, last) => {
                     circuit_open(until.saturating_since(self.now), last.as_deref())
                 }
+                AcquireOutcome::OverBudget(error) => *error,
             };
             if !self.try_fallback(&error) {
                 self.end_call(Err(error));
@@ -356,8 +352,14 @@ impl<O: Operation> Exchange<O> {
         self.deadlines
             .begin_attempt(self.now, streaming, &self.target.timeouts);
         self.is_sent_once |= !self.operation.can_send_again();
-        let mut attempt = Attempt::new(self.now.saturating_since(self.start.now));
+        let moment = self.moment();
+        let mut attempt = Attempt::new(moment.now.saturating_since(self.start.now), moment.wall);
         attempt.target = self.fallback.as_ref().map(|_| self.target_name());
+        attempt.cost = self
+            .options
+            .prices
+            .as_ref()
+            .map(|_| Cost::unknown("tokens"));
         // Most calls have one attempt.
         if self.metrics.attempts.is_empty() {
             self.metrics.attempts = Vec::with_capacity(1);
@@ -384,11 +386,12 @@ impl<O: Operation> Exchange<O> {
         if !self.log_end(error) || !self.target.permits.has_permit() {
             return;
         }
+        let jitter = self.rng.unit();
         let report = AttemptReport {
             error,
-            used_tokens: self.operation.used_tokens(),
+            spend: spend(self.metrics.attempts.last()),
             limits: &self.metadata.rate_limits,
-            jitter: self.rng.unit(),
+            jitter,
         };
         self.target.permits.complete(self.now, &report);
     }
@@ -404,6 +407,7 @@ impl<O: Operation> Exchange<O> {
             attempt.error = error.map(Error::kind);
             attempt.message = error.map(|error| error_summary(error, self.secret.as_ref()));
         }
+        self.bill_attempt(error);
         true
     }
 }
@@ -693,35 +697,5 @@ impl<O: Operation> Exchange<O> {
             O::model(&self.target.request),
         ]
         .concat()
-    }
-}
-
-/// # Errors
-impl<O: Operation> Exchange<O> {
-    /// `failure` is the transport's error, if it noticed the timeout; it names host and port.
-    fn timeout_error(&self, timeout: TimeoutKind, failure: Option<&TransportError>) -> Error {
-        let silent = matches!(&self.state, State::Body { reader, .. } if reader.is_empty());
-        let allowed = self
-            .deadlines
-            .configured_limit(timeout, &self.target.timeouts);
-        timeout_error(timeout, allowed, silent, failure)
-    }
-
-    fn http_error(&self, body: Bytes) -> Error {
-        let State::Body {
-            error_headers: Some(head),
-            ..
-        } = &self.state
-        else {
-            return Error::new(ErrorKind::Protocol, "the error response has no headers");
-        };
-        let limits = &self.metadata.rate_limits;
-        http_error(
-            &*self.target.provider,
-            head,
-            body,
-            limits,
-            self.wall_clock_now(),
-        )
     }
 }

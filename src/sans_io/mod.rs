@@ -17,6 +17,7 @@
 //! | | `schedule_attempt` | `Ready`; everything that the last attempt received is discarded |
 //! | any | `cancel`, `handle` of an unexpected input | `Done(Err)` |
 
+mod billing;
 mod body;
 mod clock;
 mod credentials;
@@ -148,6 +149,8 @@ pub(crate) struct CallProgress<'a> {
     pub(crate) finished: &'a [Attempt],
     /// The fetches of credentials that have ended.
     pub(crate) fetches: &'a [CredentialFetch],
+    /// The attempt that has not ended.
+    pub(crate) open: Option<&'a Attempt>,
     /// The targets that were abandoned.
     pub(crate) abandoned: &'a [AbandonedTarget],
 }
@@ -250,6 +253,10 @@ impl<O: Operation> Exchange<O> {
         self.target.permits.set_provider_limits(Some(guard));
     }
 
+    pub(crate) fn options(&self) -> &CallOptions {
+        &self.options
+    }
+
     /// Shares a limit of concurrent attempts.
     pub(crate) fn set_concurrency_limit(&mut self, limiter: Option<Arc<ConcurrencyLimit>>) {
         self.target.permits.set_limiter(limiter);
@@ -319,6 +326,7 @@ impl<O: Operation> Exchange<O> {
             model: O::model(&self.target.request),
             finished: attempts.get(..finished).unwrap_or_default(),
             fetches: &self.metrics.credential_fetches,
+            open: attempts.get(finished),
             abandoned: self
                 .fallback
                 .as_ref()

@@ -143,6 +143,7 @@ impl<T: Transport, O: Operation> Driver<T, O> {
                 // A transport may notice the handle late, or fail in another way because of it.
                 if !is_cancelled {
                     self.exchange.handle(input, self.now);
+                    self.context.on_handled(&self.exchange);
                 }
             }
         }

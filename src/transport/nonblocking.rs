@@ -258,6 +258,7 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
             self.context.on_input(&input, self.now);
         }
         self.exchange.handle(input, self.now);
+        self.context.on_handled(&self.exchange);
     }
 }
 

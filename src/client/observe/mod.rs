@@ -10,9 +10,12 @@ pub use telemetry::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use telemetry::TracingObserver;
 
-use crate::{ChatRequest, ErrorKind, FinishReason, UnifiedChatResponse, Usage};
+use crate::{
+    ChatRequest, ErrorKind, FinishReason, UnifiedChatResponse, Usage,
+    cost::{AttemptUsage, Cost, Labels},
+};
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Is notified of every call of a client. Any closure that takes a [`CallObservation`] is an observer.
 ///
@@ -72,6 +75,10 @@ pub struct CallInfo {
     pub model: String,
     /// Whether the response is streamed.
     pub stream: bool,
+    /// The call's [labels](crate::CallOptions::label), and the metadata of a chat's request. A label is preferred to
+    /// metadata of the same name.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// An event in the life of a call.
@@ -113,6 +120,8 @@ pub enum CallEvent<'a> {
         status: Option<u16>,
         /// The kind of the failure; `None` on success.
         error: Option<ErrorKind>,
+        /// What the attempt used and cost.
+        billing: AttemptBilling<'a>,
     },
     /// The call has fetched a token that expires, or failed to. Reported before the attempt that uses the token, with
     /// which the call continues.
@@ -145,6 +154,22 @@ pub enum CallEvent<'a> {
     Response(&'a UnifiedChatResponse),
     /// The call ended. The last event of every call, also of one that was dropped.
     Finished(&'a CallSummary),
+}
+
+/// What an attempt used and cost, as far as it is known. A [`Ledger`](crate::cost::Ledger) records it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AttemptBilling<'a> {
+    /// When the request was sent, by the call's wall clock.
+    pub sent_at: SystemTime,
+    /// The provider's id of the request.
+    pub request_id: Option<&'a str>,
+    /// The tokens.
+    pub usage: &'a AttemptUsage,
+    /// The price of the tokens; `None` without [prices](crate::CallOptions::prices).
+    pub cost: Option<&'a Cost>,
+    /// False if the provider certainly does not bill the attempt.
+    pub may_have_been_billed: bool,
 }
 
 /// The outcome of a call.

@@ -1,9 +1,9 @@
-use super::{CallEvent, CallInfo, CallObservation, CallSummary, Observer};
+use super::{AttemptBilling, CallEvent, CallInfo, CallObservation, CallSummary, Observer};
 use crate::{
-    ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse,
+    ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, Usage,
     chat::{Attempt, CredentialFetch},
-    sans_io::CallProgress,
-    sans_io::Input,
+    cost::{AttemptUsage, Cost, Labels},
+    sans_io::{CallProgress, Input},
 };
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use unifiedai_transport::Time;
 
@@ -42,12 +42,22 @@ struct Reported {
 /// The current attempt.
 struct RunningAttempt {
     began: Time,
+    sent_at: SystemTime,
+    /// What the response reported so far, for a call that is dropped.
+    usage: AttemptUsage,
+    cost: Option<Cost>,
     host: String,
     port: Option<u16>,
 }
 
 impl CallInfo {
-    pub(crate) fn new(operation: &'static str, provider: &str, model: &str, stream: bool) -> Self {
+    pub(crate) fn new(
+        operation: &'static str,
+        provider: &str,
+        model: &str,
+        stream: bool,
+        labels: Labels,
+    ) -> Self {
         static CALLS: AtomicU64 = AtomicU64::new(1);
         CallInfo {
             id: CALLS.fetch_add(1, Ordering::Relaxed),
@@ -55,6 +65,7 @@ impl CallInfo {
             provider: provider.to_owned(),
             model: model.to_owned(),
             stream,
+            labels,
         }
     }
 }
@@ -111,6 +122,9 @@ impl ObserverNotifier {
         let host = uri.host().unwrap_or_default();
         self.attempt = Some(RunningAttempt {
             began: now,
+            sent_at: log.open.map_or(SystemTime::UNIX_EPOCH, |open| open.sent_at),
+            usage: AttemptUsage::Unknown,
+            cost: log.open.and_then(|open| open.cost.clone()),
             host: host.to_owned(),
             port: uri.port_u16(),
         });
@@ -177,6 +191,13 @@ impl ObserverNotifier {
                 port: running.port,
                 status: attempt.status,
                 error: attempt.error,
+                billing: AttemptBilling {
+                    sent_at: attempt.sent_at,
+                    request_id: attempt.request_id.as_deref(),
+                    usage: &attempt.usage,
+                    cost: attempt.cost.as_ref(),
+                    may_have_been_billed: attempt.may_have_been_billed,
+                },
             });
         }
     }
@@ -199,6 +220,17 @@ impl ObserverNotifier {
             self.summary.status = Some(head.status.as_u16());
             let after = self.elapsed();
             self.summary.ttfb.get_or_insert(after);
+        }
+    }
+
+    /// `usage` and its price are those of the running attempt, as far as they were reported.
+    pub(crate) fn on_usage(&mut self, usage: Option<&Usage>, cost: impl Fn() -> Option<Cost>) {
+        if let (Some(usage), Some(running)) = (usage, &mut self.attempt) {
+            let known = running.usage.usage();
+            if known.is_none_or(|known| !known.has_counts_of(usage)) {
+                running.usage = AttemptUsage::new(Some(usage), false);
+                running.cost = cost();
+            }
         }
     }
 
@@ -244,13 +276,23 @@ impl ObserverNotifier {
     fn finish(&mut self, now: Time, error: Option<ErrorKind>) {
         if !std::mem::replace(&mut self.is_finished, true) {
             self.now = now;
-            let mut attempt = Attempt::new(Duration::ZERO);
-            (attempt.status, attempt.error) = (self.summary.status, error);
-            self.finish_attempt(&attempt);
+            self.finish_running_attempt(error);
             self.summary.error = error;
             self.summary.duration = self.elapsed();
             self.notify(CallEvent::Finished(&self.summary));
         }
+    }
+
+    /// Reports an attempt that the exchange did not end itself: the call was dropped.
+    fn finish_running_attempt(&mut self, error: Option<ErrorKind>) {
+        let Some(running) = &mut self.attempt else {
+            return;
+        };
+        let mut attempt = Attempt::new(Duration::ZERO, running.sent_at);
+        (attempt.status, attempt.error) = (self.summary.status, error);
+        attempt.usage = std::mem::take(&mut running.usage);
+        attempt.cost = running.cost.take();
+        self.finish_attempt(&attempt);
     }
 
     fn elapsed(&self) -> Duration {

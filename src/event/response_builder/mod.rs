@@ -13,6 +13,7 @@ use super::{Accumulator, StreamEvent};
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, FinishReason, Json, UnifiedChatResponse, Usage,
     chat::{Citation, Logprobs, ProviderBlock, ServerTiming, Warning},
+    cost::BilledTokens,
     small_vec::SmallVec1,
 };
 use bytes::Bytes;
@@ -369,6 +370,16 @@ impl ResponseBuilder {
     #[must_use]
     pub fn current_usage(&self) -> Option<&Usage> {
         self.accumulator.response().usage.as_ref()
+    }
+
+    /// The token counts so far, with what determines their price.
+    pub(crate) fn billed(&self) -> Option<BilledTokens<'_>> {
+        let response = self.accumulator.response();
+        Some(BilledTokens {
+            usage: response.usage.as_ref()?,
+            model: &response.model,
+            service_tier: response.service_tier.as_deref().unwrap_or_default(),
+        })
     }
 
     /// Sets the times that the server reports.

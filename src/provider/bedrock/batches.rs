@@ -31,6 +31,7 @@ use http::{Method, response};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::borrow::Cow;
+use unifiedai_transport::RequestBody;
 
 /// The default quotas of an account. They differ by model and region. Source: the service quotas of Bedrock.
 pub(super) const LIMITS: BatchLimits = BatchLimits {
@@ -61,7 +62,7 @@ impl Batches<'_> {
         Ok(EncodedCall::new(request))
     }
 
-    fn object(&self, method: Method, id: &str, body: Bytes) -> Result<EncodedCall, Error> {
+    fn object(&self, method: Method, id: &str, body: RequestBody) -> Result<EncodedCall, Error> {
         let uri = parse_uri(id)?;
         self.storage()?.s3.object(&self.0.core, method, &uri, body)
     }
@@ -229,11 +230,11 @@ impl BatchApi for Batches<'_> {
                 Ok(call)
             }
             BatchCall::RetrieveFile(id) => self.list_objects(&parse_uri(id)?, None),
-            BatchCall::DeleteFile(id) => self.object(Method::DELETE, id, Bytes::new()),
+            BatchCall::DeleteFile(id) => self.object(Method::DELETE, id, RequestBody::default()),
             BatchCall::ListFiles(page) => {
                 self.list_objects(&self.storage()?.input(), page.as_deref())
             }
-            BatchCall::DownloadFile(id) => self.object(Method::GET, id, Bytes::new()),
+            BatchCall::DownloadFile(id) => self.object(Method::GET, id, RequestBody::default()),
             BatchCall::Create(batch) => self.create(batch),
             BatchCall::Retrieve(id) => self.get(&job_path(id, "")?),
             BatchCall::ContinueRetrieve(step) => {
@@ -246,7 +247,7 @@ impl BatchApi for Batches<'_> {
             BatchCall::List(page) => self.get(&list_path(None, page.as_deref())),
             BatchCall::Find { tag, page } => self.get(&list_path(Some(tag), page.as_deref())),
             BatchCall::Results(ResultSource::File(id)) => {
-                let call = self.object(Method::GET, id, Bytes::new())?;
+                let call = self.object(Method::GET, id, RequestBody::default())?;
                 Ok(call.framing(Framing::Ndjson))
             }
             other => Err(unsupported_call(self.0.name(), other)),

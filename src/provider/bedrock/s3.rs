@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, Uri, header};
 use percent_encoding::AsciiSet;
 use serde::Deserialize;
 use std::time::SystemTime;
+use unifiedai_transport::RequestBody;
 
 /// Parses the URI of an object or a folder.
 pub(super) fn parse_uri(text: &str) -> Result<ObjectUri, Error> {
@@ -67,7 +68,7 @@ impl S3 {
         core: &ProviderCore,
         method: Method,
         uri: &ObjectUri,
-        body: Bytes,
+        body: RequestBody,
     ) -> Result<EncodedCall, Error> {
         uri.check_object()?;
         let mut path = b"/".to_vec();
@@ -94,7 +95,7 @@ impl S3 {
             }
         }
         let uri = self.url(&folder.bucket, &query)?;
-        self.call(core, Method::GET, uri, Bytes::new())
+        self.call(core, Method::GET, uri, RequestBody::default())
     }
 
     fn call(
@@ -102,7 +103,7 @@ impl S3 {
         core: &ProviderCore,
         method: Method,
         uri: Uri,
-        body: Bytes,
+        body: RequestBody,
     ) -> Result<EncodedCall, Error> {
         // A key of Bedrock is of no use to S3, so it is not sent there.
         if matches!(core.auth(), Auth::Bearer(_) | Auth::Header(..)) {
@@ -112,7 +113,9 @@ impl S3 {
             )));
         }
         let accept = HeaderValue::from_static("*/*");
-        let mut request = core.request(method, uri, body, accept);
+        let mut request = core
+            .request(method, uri, Bytes::new(), accept)
+            .map(|_| body);
         request.extensions_mut().insert(SignedForS3);
         Ok(EncodedCall::new(request).framing(Framing::Raw))
     }

@@ -31,6 +31,7 @@ use http::{HeaderValue, Method, header, response};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::borrow::Cow;
+use unifiedai_transport::RequestBody;
 
 /// Google states no limits that sources agree on: these are bounds of this library.
 const LIMITS: BatchLimits = BatchLimits::new(50_000, 200_000_000, Submission::File);
@@ -110,12 +111,13 @@ impl Batches<'_> {
         version: &str,
         uri: &ObjectUri,
         behind: &str,
-        body: Bytes,
+        body: RequestBody,
     ) -> Result<EncodedCall, Error> {
         let core = &self.gemini.core;
         let path = [version, "/b/", &uri.bucket, "/o", behind].concat();
         let url = self.storage()?.url.join(&path)?;
-        Ok(EncodedCall::new(core.request(method, url, body, JSON)))
+        let request = core.request(method, url, Bytes::new(), JSON);
+        Ok(EncodedCall::new(request.map(|_| body)))
     }
 
     fn object(&self, method: Method, id: &str, query: &str) -> Result<EncodedCall, Error> {
@@ -123,13 +125,19 @@ impl Batches<'_> {
         uri.check_object()?;
         let key = encode_segment(&uri.key).ok_or_else(|| bad_id("file", id))?;
         let behind = ["/", &key, query].concat();
-        self.storage_call(method, "/storage/v1", &uri, &behind, Bytes::new())
+        self.storage_call(method, "/storage/v1", &uri, &behind, RequestBody::default())
     }
 
     fn list_objects(&self, folder: &ObjectUri, page: Option<&str>) -> Result<EncodedCall, Error> {
         let pairs = [("prefix", Some(&*folder.key)), ("pageToken", page)];
         let query = query("?maxResults=1000", &pairs);
-        self.storage_call(Method::GET, "/storage/v1", folder, &query, Bytes::new())
+        self.storage_call(
+            Method::GET,
+            "/storage/v1",
+            folder,
+            &query,
+            RequestBody::default(),
+        )
     }
 
     fn upload(&self, file: &crate::provider_batch::NewFile) -> Result<EncodedCall, Error> {

@@ -1,7 +1,8 @@
 use super::{AttemptTarget, CallStart, Exchange, State, sealed::Operation};
 use crate::{
-    CallOptions, ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse,
+    CallOptions, ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, Usage,
     chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming, Warning},
+    cost::BilledTokens,
     error::states_an_error,
     policy::{Fallback, FallbackTarget, SizeLimits},
     provider::{
@@ -257,14 +258,20 @@ impl Operation for Chat {
         self.meta.method.clone()
     }
 
-    fn tokens(&self, target: &AttemptTarget<Arc<ChatRequest>>) -> u64 {
+    fn estimate(&self, target: &AttemptTarget<Arc<ChatRequest>>) -> Usage {
         let prompt = self.meta.bytes as u64 / 4;
-        prompt.saturating_add(target.request.max_tokens.unwrap_or_default())
+        let completion = target.request.max_tokens.unwrap_or_default();
+        Usage {
+            prompt_tokens: Some(prompt),
+            completion_tokens: Some(completion),
+            total_tokens: Some(prompt.saturating_add(completion)),
+            ..Usage::default()
+        }
     }
 
-    fn used_tokens(&self) -> Option<u64> {
+    fn billed(&self) -> Option<BilledTokens<'_>> {
         let response = self.response.as_ref()?;
-        response.builder.current_usage()?.total_tokens
+        response.builder.billed()
     }
 
     fn model(request: &Arc<ChatRequest>) -> &str {

@@ -2,6 +2,7 @@ use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
     CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, StreamEvent, Usage,
     chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming},
+    cost::BilledTokens,
     provider::{DecodedEmbeddings, EncodedEmbedRequest, Frame, FrameOutcome, Framing, Provider},
 };
 use bytes::Bytes;
@@ -13,6 +14,8 @@ use unifiedai_transport::RequestBody;
 pub struct Embed {
     batch: Box<EncodedEmbedRequest>,
     response: EmbedResponse,
+    /// The tokens of the last attempt, if it succeeded.
+    billed: Option<Usage>,
     raw: Option<RawBody>,
 }
 
@@ -37,6 +40,7 @@ impl Exchange<Embed> {
         let embed = Embed {
             batch,
             response,
+            billed: None,
             raw: None,
         };
         Ok(Exchange::new_with(provider, request, embed, options, start))
@@ -67,8 +71,17 @@ impl Operation for Embed {
         &request.model
     }
 
+    fn billed(&self) -> Option<BilledTokens<'_>> {
+        Some(BilledTokens {
+            usage: self.billed.as_ref()?,
+            model: &self.response.model,
+            service_tier: "",
+        })
+    }
+
     fn reset(&mut self) {
         self.raw = None;
+        self.billed = None;
     }
 
     fn decode_frame(
@@ -137,6 +150,7 @@ impl Operation for Embed {
 
 impl Embed {
     fn add(&mut self, embedded: DecodedEmbeddings) {
+        self.billed.clone_from(&embedded.usage);
         let response = &mut self.response;
         response.embeddings.extend(embedded.embeddings);
         if response.model.is_empty() {

@@ -7,8 +7,9 @@ mod embed;
 
 use super::{AttemptTarget, CallStart, Exchange, State};
 use crate::{
-    Error, ErrorKind, StreamEvent, UnifiedChatResponse,
+    Error, ErrorKind, StreamEvent, UnifiedChatResponse, Usage,
     chat::{CallMetrics, ProviderMetadata, Warning},
+    cost::BilledTokens,
     policy::FallbackTarget,
     provider::{Frame, FrameOutcome, Framing},
 };
@@ -81,11 +82,12 @@ pub(crate) mod sealed {
         fn may_repeat(&self, _error: &Error) -> bool {
             true
         }
-        /// An upper estimate of the tokens of the attempt; zero for operations without tokens.
-        fn tokens(&self, _target: &AttemptTarget<Self::Request>) -> u64 {
-            0
+        /// An upper estimate of the tokens of the attempt; none for operations without tokens.
+        fn estimate(&self, _target: &AttemptTarget<Self::Request>) -> Usage {
+            Usage::default()
         }
-        fn used_tokens(&self) -> Option<u64> {
+        /// The tokens that the provider reported for this attempt so far.
+        fn billed(&self) -> Option<BilledTokens<'_>> {
             None
         }
         fn model(_request: &Self::Request) -> &str {
