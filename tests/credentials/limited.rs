@@ -9,8 +9,8 @@ use std::{
     time::SystemTime,
 };
 use unifiedai::transport::{
-    AsyncResponseBody, AsyncTransport, AttemptDeadlines, ResponseBody, Time, Transport,
-    TransportError,
+    AsyncResponseBody, AsyncTransport, AttemptDeadlines, RequestBody, ResponseBody, Time,
+    Transport, TransportError,
 };
 
 pub(crate) struct Limited<T>(Arc<T>, Arc<Semaphore>);
@@ -41,7 +41,7 @@ impl<T: Transport> Transport for Limited<T> {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> Result<Response<Self::Body>, TransportError> {
         let permit = smol::block_on(self.1.acquire_arc());
@@ -76,7 +76,7 @@ impl<T: AsyncTransport + 'static> AsyncTransport for Limited<T> {
 
     fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         limits: AttemptDeadlines,
     ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send + 'static {
         let (transport, permits) = (self.0.clone(), self.1.clone());

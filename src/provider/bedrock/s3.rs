@@ -229,7 +229,9 @@ mod tests {
             (&other, "s3://bucket/k", "http://127.0.0.1:9/s3/bucket/k"),
         ] {
             let uri = parse_uri(uri).unwrap();
-            let call = s3.object(&core, Method::GET, &uri, Bytes::new()).unwrap();
+            let call = s3
+                .object(&core, Method::GET, &uri, RequestBody::default())
+                .unwrap();
             assert_eq!(call.request.uri(), expected);
         }
         let folder = parse_uri("s3://bucket/out").unwrap().folder();
@@ -239,7 +241,7 @@ mod tests {
             "https://bucket.s3.eu-west-1.amazonaws.com/?list-type=2&prefix=out%2F&continuation-token=t%3D1"
         );
         assert!(
-            own.object(&core, Method::GET, &folder, Bytes::new())
+            own.object(&core, Method::GET, &folder, RequestBody::default())
                 .is_err()
         );
     }
