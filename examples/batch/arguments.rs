@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use unifiedai::{CallOptions, Error};
 
 const HELP: &str = "\
-Asks for every line of a file, and adds a line with the answer to another.
+Makes a request of every line of a file, and adds a line with the response to another file.
 
 Usage: batch [OPTIONS] IN.jsonl OUT.jsonl
 
@@ -15,12 +15,15 @@ Usage: batch [OPTIONS] IN.jsonl OUT.jsonl
   --concurrency N         calls at once (default 8)
   --retries N             attempts after the first (default 2)
   --at-provider           as the provider's own batches: cheaper, answered within a day
-  --poll SECONDS          from one question after a batch to the next (default: what the provider names, or 30)
-  --then-live             asks by calls for what expired or was lost in a batch
+  --poll SECONDS          time from one poll of a batch to the next (default: the provider's value, or 30)
+  --patience HOURS        how long after its expiry a batch is still polled (default 24)
+  --then-live             makes calls for the lines that no batch ran: expired, lost, too few for a batch
+  --price-in USD          list price of a million prompt tokens, to print what the batches saved
+  --price-out USD         list price of a million completion tokens
 
 A line is {\"custom_id\": .., \"body\": {\"model\": .., \"messages\": [..], ..}}. Ended at any moment, even by
-SIGKILL, and started again with the same files, it asks only for what has no answer yet. Without a key and
-without --base-url it asks a provider that it starts itself, on loopback.";
+SIGKILL, and started again with the same files, it continues with the lines that have no response yet. Without a
+key and without --base-url it uses a provider that it starts itself, on loopback.";
 
 /// What the command line asks for.
 pub(crate) struct Arguments {
@@ -32,7 +35,10 @@ pub(crate) struct Arguments {
     pub(crate) retries: Option<u32>,
     pub(crate) at_provider: bool,
     pub(crate) poll: Option<Duration>,
+    pub(crate) patience: Option<Duration>,
     pub(crate) then_live: bool,
+    /// List prices of a million prompt and completion tokens.
+    pub(crate) prices: (Option<f64>, Option<f64>),
     pub(crate) input: PathBuf,
     pub(crate) output: PathBuf,
 }
@@ -50,7 +56,9 @@ impl Arguments {
             retries: None,
             at_provider: false,
             poll: None,
+            patience: None,
             then_live: false,
+            prices: (None, None),
             input: PathBuf::new(),
             output: PathBuf::new(),
         };
@@ -67,12 +75,12 @@ impl Arguments {
                 Long("retries") => arguments.retries = Some(number(&text(&mut parser)?)?),
                 Long("at-provider") => arguments.at_provider = true,
                 Long("then-live") => arguments.then_live = true,
-                Long("poll") => {
-                    let seconds: f64 = number(&text(&mut parser)?)?;
-                    let poll = Duration::try_from_secs_f64(seconds);
-                    let poll = poll.map_err(|_| bad_usage("--poll takes a number of seconds"))?;
-                    arguments.poll = Some(poll);
+                Long("poll") => arguments.poll = Some(time(&mut parser, "--poll", 1.0)?),
+                Long("patience") => {
+                    arguments.patience = Some(time(&mut parser, "--patience", 3600.0)?);
                 }
+                Long("price-in") => arguments.prices.0 = Some(price(&mut parser)?),
+                Long("price-out") => arguments.prices.1 = Some(price(&mut parser)?),
                 Long("help") | Short('h') => {
                     print_help(HELP);
                     return Ok(None);
@@ -101,6 +109,21 @@ impl Arguments {
     pub(crate) fn default_model(&self) -> String {
         let model = self.model.as_deref();
         model.unwrap_or(default_model(&self.provider)).to_owned()
+    }
+}
+
+/// A time in units of so many seconds.
+fn time(parser: &mut lexopt::Parser, flag: &str, unit: f64) -> Result<Duration, Error> {
+    let number: f64 = number(&text(parser)?)?;
+    Duration::try_from_secs_f64(number * unit)
+        .map_err(|_| bad_usage(format!("{flag} takes a number that is not negative")))
+}
+
+fn price(parser: &mut lexopt::Parser) -> Result<f64, Error> {
+    let price: f64 = number(&text(parser)?)?;
+    match price.is_finite() && price >= 0.0 {
+        true => Ok(price),
+        false => Err(bad_usage("a price is a number that is not negative")),
     }
 }
 

@@ -1,10 +1,11 @@
-//! The same lines as batches of the provider: cheaper, and answered within a day.
+//! The same lines as batches of the provider: cheaper, and completed within a day.
 
 use super::{
     Job,
     arguments::Arguments,
     common::{TransportName, bad_usage},
     input::Task,
+    savings::BatchTokens,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -24,20 +25,22 @@ use unifiedai::{
     },
 };
 
-/// What is kept beside the output until the run is over.
+/// The state of the program, in a file next to the output until the run is over.
 #[derive(Serialize, Deserialize)]
 struct Saved {
-    /// How many lines the input had: their numbers are those of the run.
+    /// The number of lines of the input. The run counts them in the same order.
     lines: usize,
+    #[serde(default)]
+    tokens: BatchTokens,
     run: RunState,
 }
 
-/// Makes one call, and hands out the results that it brings.
+/// Makes one call, and passes on its results.
 type Caller =
     Box<dyn FnMut(BatchCall, &mut dyn FnMut(BatchItem<Json>)) -> Result<BatchAnswer, Error>>;
 
 impl Job {
-    /// Carries the run to its end. Gives the tasks that have no answer because they expired, were cancelled or were lost.
+    /// Carries out the run. Returns the tasks for live calls: with `--then-live` those that no batch ran.
     pub(crate) fn at_provider(
         &mut self,
         provider: Arc<dyn Provider>,
@@ -50,9 +53,13 @@ impl Job {
         let place = PathBuf::from(name);
         let mut options = RunOptions::default();
         options.poll = arguments.poll;
-        let mut run = begin_or_resume(&place, provider.clone(), options, tasks.len())?;
+        if let Some(patience) = arguments.patience {
+            options.patience = patience;
+        }
+        let (mut run, mut tokens) =
+            begin_or_resume(&place, provider.clone(), options, tasks.len())?;
         let mut caller = caller(provider, arguments)?;
-        let (mut unanswered, mut tokens) = (Vec::new(), 0);
+        let mut for_live = Vec::new();
         loop {
             match run.poll(SystemTime::now()) {
                 RunStep::Line(line) => match task(&tasks, line) {
@@ -61,11 +68,14 @@ impl Job {
                     None => run.end_of_input(),
                 },
                 RunStep::Save => {
-                    // What was written of outcomes must be there before the state says that it is.
+                    // The outcomes must be on disk before the state that no longer has their lines.
                     self.output.sync()?;
-                    let lines = tasks.len();
-                    let state = run.state().clone();
-                    save(&place, &Saved { lines, run: state })?;
+                    let saved = Saved {
+                        lines: tasks.len(),
+                        tokens,
+                        run: run.state().clone(),
+                    };
+                    save(&place, &saved)?;
                     run.saved();
                 }
                 RunStep::Call(call) => {
@@ -79,9 +89,13 @@ impl Job {
                     if !answered.insert(task.id.clone()) {
                         continue;
                     }
-                    match self.take_outcome(&task.id, outcome, arguments.then_live)? {
-                        Some(used) => tokens += used,
-                        None => unanswered.push(line),
+                    if let ItemOutcome::Succeeded(response) = &outcome {
+                        tokens.add(response);
+                    }
+                    if arguments.then_live && never_ran(&outcome) {
+                        for_live.push(line);
+                    } else {
+                        self.take_outcome(&task.id, outcome)?;
                     }
                 }
                 RunStep::Wait(until) => {
@@ -96,44 +110,38 @@ impl Job {
         }
         self.output.sync()?;
         fs::remove_file(&place).map_err(|e| unusable(&place, &e))?;
-        if tokens > 0 {
-            eprintln!(
-                "{tokens} tokens at the price of batches, which is about half of the list price."
-            );
-        }
-        let unanswered: HashSet<u64> = unanswered.into_iter().collect();
+        self.progress.end_of_run(tokens.savings(arguments.prices));
+        let for_live: HashSet<u64> = for_live.into_iter().collect();
         let numbered = (0_u64..).zip(tasks);
-        let left = numbered.filter(|(line, _)| unanswered.contains(line));
+        let left = numbered.filter(|(line, _)| for_live.contains(line));
         Ok(left.map(|(_, task)| task).collect())
     }
 
-    /// Writes an outcome. Gives the tokens that it took; `None` if the line is to be asked by a call.
-    fn take_outcome(
-        &mut self,
-        id: &str,
-        outcome: ItemOutcome,
-        then_live: bool,
-    ) -> Result<Option<u64>, Error> {
+    fn take_outcome(&mut self, id: &str, outcome: ItemOutcome) -> Result<(), Error> {
         let why = match outcome {
             ItemOutcome::Succeeded(response) => {
-                let usage = response.usage.as_ref();
-                let tokens = usage.and_then(|usage| usage.total_tokens).unwrap_or(0);
-                self.take((id.to_owned(), Ok(*response)))?;
-                return Ok(Some(tokens));
+                return self.take((id.to_owned(), Ok(*response)));
             }
-            ItemOutcome::Failed(error) => {
-                self.take((id.to_owned(), Err(error)))?;
-                return Ok(Some(0));
-            }
-            _ if then_live => return Ok(None),
-            ItemOutcome::Expired => "the batch expired before this line's turn",
-            ItemOutcome::Cancelled => "the batch was cancelled before this line's turn",
-            _ => "the batch is over, and no result names this line",
+            ItemOutcome::Failed(error) => return self.take((id.to_owned(), Err(error))),
+            ItemOutcome::Expired => "the batch expired before it ran this line",
+            ItemOutcome::Cancelled => "the batch was cancelled before it ran this line",
+            _ => "the batch ended, and no result has the id of this line",
         };
-        // An error that can pass: the next start of the program asks again.
+        // A retryable error: the next start of the program makes a new request of the line.
         let error = Error::new(ErrorKind::ServiceUnavailable, why);
-        self.take((id.to_owned(), Err(error)))?;
-        Ok(Some(0))
+        self.take((id.to_owned(), Err(error)))
+    }
+}
+
+/// Whether the provider certainly did not run a line, or gave no result for it. A line that was refused before it was sent (too
+/// few lines for a batch) has no status; if the refusal has another reason, a call is refused as well and costs nothing.
+fn never_ran(outcome: &ItemOutcome) -> bool {
+    match outcome {
+        ItemOutcome::Succeeded(_) => false,
+        ItemOutcome::Failed(error) => {
+            error.kind() == ErrorKind::InvalidRequest && error.status().is_none()
+        }
+        _ => true,
     }
 }
 
@@ -150,7 +158,7 @@ fn begin_or_resume(
     provider: Arc<dyn Provider>,
     options: RunOptions,
     lines: usize,
-) -> Result<BatchRun, Error> {
+) -> Result<(BatchRun, BatchTokens), Error> {
     let text = match fs::read(place) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -162,22 +170,26 @@ fn begin_or_resume(
                 now.subsec_nanos(),
                 std::process::id()
             );
-            return BatchRun::new(provider, id.get(..24).unwrap_or(&id), options);
+            let run = BatchRun::new(provider, id.get(..24).unwrap_or(&id), options)?;
+            return Ok((run, BatchTokens::default()));
         }
         Err(error) => return Err(unusable(place, &error)),
     };
     let saved: Saved = serde_json::from_slice(&text).map_err(|e| unusable(place, &e))?;
     if saved.lines != lines {
         let what = format!(
-            "the run was begun with {} lines, and the input has {lines} now: give it the same input, or another output",
+            "the run was started with {} lines, and the input now has {lines}: use the same input, or another output",
             saved.lines
         );
         return Err(unusable(place, &what));
     }
-    BatchRun::resume(provider, saved.run, options)
+    Ok((
+        BatchRun::resume(provider, saved.run, options)?,
+        saved.tokens,
+    ))
 }
 
-/// Replaces the file in one step, so that an end at any moment leaves the old state or the new one.
+/// Replaces the file in one step. A process that ends at any moment leaves the old state or the new one.
 fn save(place: &Path, saved: &Saved) -> Result<(), Error> {
     let part = place.with_extension("part");
     let text = serde_json::to_vec(saved).map_err(|e| unusable(place, &e))?;

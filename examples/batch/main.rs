@@ -18,6 +18,7 @@ mod common;
 mod input;
 mod output;
 mod progress;
+mod savings;
 
 use arguments::Arguments;
 use common::TransportName;

@@ -1,28 +1,30 @@
-use std::{
-    io::{IsTerminal, stderr},
-    time::{Duration, Instant, SystemTime},
-};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant, SystemTime};
 use unifiedai::{Error, UnifiedChatResponse, provider_batch::RunProgress};
 
-/// A line that tells how far it is: done, rate, tokens, what waiting cost, and when it will be over.
+/// The progress, as a bar on a terminal and as one line at the end: lines, rate, tokens, and the time spent on retries.
 pub(crate) struct Progress {
+    /// Hidden if stderr is not a terminal.
+    bar: ProgressBar,
     total: usize,
     skipped: usize,
     done: usize,
     failed: usize,
     tokens: u64,
-    /// Spent on waits between attempts, all calls together.
+    /// Waits between attempts, of all calls together.
     waited: Duration,
     began: Instant,
-    drawn: Option<Instant>,
-    live: bool,
 }
-
-const WIDTH: usize = 24;
 
 impl Progress {
     pub(crate) fn new(total: usize) -> Self {
+        let bar = ProgressBar::new(total as u64);
+        let template = "{bar:24} {pos}/{len} {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("█▌░"));
+        }
         Progress {
+            bar,
             total,
             skipped: 0,
             done: 0,
@@ -30,8 +32,6 @@ impl Progress {
             tokens: 0,
             waited: Duration::ZERO,
             began: Instant::now(),
-            drawn: None,
-            live: stderr().is_terminal(),
         }
     }
 
@@ -39,11 +39,11 @@ impl Progress {
         self.total
     }
 
-    /// Some were done before.
+    /// Lines that an earlier start of the program completed.
     pub(crate) fn skip(&mut self, done: usize) {
         self.skipped = done;
         if done > 0 {
-            eprintln!("{done} of {} were answered before.", self.total);
+            eprintln!("{done} of {} lines already have a response.", self.total);
         }
     }
 
@@ -67,60 +67,67 @@ impl Progress {
                     .saturating_sub(before.started + before.duration);
             }
         }
-        let due = self
-            .drawn
-            .is_none_or(|at| at.elapsed() > Duration::from_millis(100));
-        if self.live && due {
-            eprint!("\r\x1b[2K{}", self.line());
-            self.drawn = Some(Instant::now());
-        }
+        self.bar.set_position((self.skipped + self.done) as u64);
+        self.bar.set_message(self.text());
     }
 
-    /// How far the provider's batches are, in its own counts, and how long they may take at most.
-    pub(crate) fn at_provider(&mut self, run: &RunProgress) {
-        let due = self
-            .drawn
-            .is_none_or(|at| at.elapsed() > Duration::from_secs(1));
-        if !self.live || !due {
-            return;
+    /// The progress of a run, by the provider's counts, and the time until its first batch expires.
+    pub(crate) fn at_provider(&self, run: &RunProgress) {
+        let ended = run.ended.max((self.skipped + self.done) as u64);
+        self.bar.set_position(ended);
+        self.bar.set_message(run_text(run, SystemTime::now()));
+    }
+
+    /// Clears the bar of a run and prints a line about it.
+    pub(crate) fn end_of_run(&self, text: Option<String>) {
+        if let Some(text) = text {
+            self.bar.suspend(|| eprintln!("{text}"));
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let left = run.expires_at.zip(now.ok());
-        let left = left.map_or_else(String::new, |(end, now)| {
-            let minutes = end.saturating_sub(now.as_secs()) / 60;
-            format!(", {} h {} min to the expiry", minutes / 60, minutes % 60)
-        });
-        eprint!(
-            "\r\x1b[2K{} of {} batches open, {} of {} requests over{left}",
-            run.open, run.batches, run.ended, run.lines
-        );
-        self.drawn = Some(Instant::now());
     }
 
     pub(crate) fn end(&self) {
-        let clear = if self.live { "\r\x1b[2K" } else { "" };
-        eprintln!("{clear}{}", self.line());
+        self.bar.finish_and_clear();
+        eprintln!(
+            "{}/{} {}",
+            self.skipped + self.done,
+            self.total,
+            self.text()
+        );
     }
 
-    fn line(&self) -> String {
-        let done = self.skipped + self.done;
-        let filled = (done * WIDTH).checked_div(self.total).unwrap_or(WIDTH);
+    fn text(&self) -> String {
         let seconds = self.began.elapsed().as_secs_f64();
         let rate = self.done as f64 / seconds.max(1e-3);
-        let left = self.total.saturating_sub(done) as f64 / rate.max(1e-3);
-        let eta = match self.total.saturating_sub(done) {
+        let left = self.total.saturating_sub(self.skipped + self.done);
+        let rest = match left {
             0 => String::new(),
-            _ => format!(", {left:.0} s to go"),
+            left => format!(", {:.0} s left", left as f64 / rate.max(1e-3)),
         };
         format!(
-            "{}{} {done}/{} done, {} failed, {rate:.1}/s, {} tokens ({:.0}/s), {:.1} s spent waiting to try again{eta}",
-            "█".repeat(filled),
-            "░".repeat(WIDTH.saturating_sub(filled)),
-            self.total,
+            "done, {} failed, {rate:.1}/s, {} tokens ({:.0}/s), {:.1} s waited for retries{rest}",
             self.failed,
             self.tokens,
             self.tokens as f64 / seconds.max(1e-3),
             self.waited.as_secs_f64(),
         )
     }
+}
+
+fn run_text(run: &RunProgress, now: SystemTime) -> String {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH);
+    let left = run.expires_at.zip(now.ok());
+    let left = left.map_or_else(String::new, |(end, now)| {
+        match end.checked_sub(now.as_secs()) {
+            Some(left) => format!(
+                ", {} h {} min until the first expires",
+                left / 3600,
+                left / 60 % 60
+            ),
+            None => ", the first is past its expiry".to_owned(),
+        }
+    });
+    format!(
+        "ended at the provider, {} of {} batches open{left}",
+        run.open, run.batches
+    )
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::{net::TcpStream, sync::Arc};
 use unifiedai::{
     Error, ErrorKind,
-    provider::{self, Provider},
+    provider::{self, BatchStorage, Bedrock, Provider},
 };
 use unifiedai_loopback::{Config, Loopback};
 
@@ -162,6 +162,16 @@ pub(crate) fn provider(
 
 /// The provider of this name as the loopback provider plays it.
 pub(crate) fn on_loopback(name: &str, server: &Loopback) -> Result<Arc<dyn Provider>, Error> {
+    if name == "bedrock" {
+        // Its batches are in S3, which has an address of its own.
+        let role = "arn:aws:iam::111122223333:role/loopback";
+        let storage = BatchStorage::new(role, "s3://loopback/batches/")?;
+        let storage = storage.endpoint_url(server.origin() + "/s3");
+        let builder = Bedrock::builder().base_url(server.origin());
+        return Ok(Arc::new(
+            builder.batch_storage(storage).read_env()?.build()?,
+        ));
+    }
     provider::from_env(name, Some(&server.provider_url(name)))
 }
 

@@ -12,11 +12,13 @@
 
 #[cfg(feature = "bedrock")]
 mod bedrock;
+mod files;
 mod fixtures;
 #[cfg(feature = "ureq")]
 mod loopback;
 mod recordings;
 mod requests;
+mod rules;
 mod run;
 mod support;
 mod uploads;

@@ -265,7 +265,7 @@ fn rfc3339(seconds: u64) -> String {
 }
 
 /// 10 August 2026, 0:00.
-const BEGIN: u64 = 1_786_320_000;
+pub(crate) const BEGIN: u64 = 1_786_320_000;
 
 fn request(line: u64) -> ChatRequest {
     ChatRequest::new("m")
@@ -511,19 +511,19 @@ fn a_run_of_too_few_requests_is_refused_and_an_error_that_lasts_comes_out() {
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidRequest);
 }
 
-fn at(seconds: u64) -> SystemTime {
+pub(crate) fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(BEGIN + seconds)
 }
 
 /// Gives a new run as many requests as there are models, ends the input, and polls until the first call.
-fn first_call(provider: Arc<dyn Provider>, models: &[&str]) -> (BatchRun, BatchCall) {
+pub(crate) fn first_call(provider: Arc<dyn Provider>, models: &[&str]) -> (BatchRun, BatchCall) {
     let mut run = BatchRun::new(provider, "run1", RunOptions::default()).unwrap();
     let call = next_call(&mut run, 0, models);
     (run, call)
 }
 
 /// Polls until a call is due. Time passes by waiting only.
-fn next_call(run: &mut BatchRun, seconds: u64, models: &[&str]) -> BatchCall {
+pub(crate) fn next_call(run: &mut BatchRun, seconds: u64, models: &[&str]) -> BatchCall {
     let mut wall = at(seconds);
     for _ in 0..100 {
         match run.poll(wall) {

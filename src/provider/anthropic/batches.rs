@@ -1,4 +1,4 @@
-//! Message batches, and files. Files are in beta, behind a header of their own.
+//! Message batches and files. Files are a beta feature, with a header of its own.
 
 use super::{Anthropic, BETA, Hosting, decode, encode, errors};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header, response};
+use http::{HeaderMap, HeaderValue, Method, Request, header, response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -35,7 +35,11 @@ const LIMITS: BatchLimits = BatchLimits {
     ..BatchLimits::new(100_000, 256_000_000, Submission::Inline)
 };
 
+/// The beta of stored files. A message with the id of a file needs it too.
 const FILES_BETA: &str = "files-api-2025-04-14";
+
+/// The beginning of a source that is a stored file, as the encoder writes it. In a text its quotes are escaped.
+const FILE_SOURCE: &[u8] = br#""source":{"type":"file","#;
 
 /// The batch and file API of Anthropic.
 pub(super) struct Batches<'a>(pub(super) &'a Anthropic);
@@ -57,26 +61,6 @@ impl Batches<'_> {
     fn post(&self, path: &str, body: Vec<u8>) -> Result<EncodedCall, Error> {
         let request = self.request(Method::POST, path, body.into())?;
         Ok(EncodedCall::new(request))
-    }
-
-    /// With the beta of files beside the caller's.
-    fn with_files(&self, mut call: EncodedCall) -> Result<EncodedCall, Error> {
-        let headers = call.request.headers_mut();
-        let betas = match headers.get(&BETA).and_then(|betas| betas.to_str().ok()) {
-            Some(betas) if betas.split(',').any(|beta| beta.trim() == FILES_BETA) => {
-                return Ok(call);
-            }
-            Some(betas) => [betas, ",", FILES_BETA].concat(),
-            None => FILES_BETA.to_owned(),
-        };
-        let betas = HeaderValue::from_str(&betas).map_err(|_| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                "a beta's name cannot be sent in a header",
-            )
-        })?;
-        headers.insert(BETA, betas);
-        Ok(call)
     }
 
     fn file_call(&self, call: &BatchCall) -> Result<EncodedCall, Error> {
@@ -101,12 +85,34 @@ impl Batches<'_> {
                 .framing(Framing::Raw),
             other => return Err(unsupported_call(self.0.name(), other)),
         };
-        self.with_files(encoded)
+        with_files(encoded)
     }
 
     fn read_batch(&self, body: &[u8]) -> Result<ProviderBatch, Error> {
         read(self.0.name(), body)
     }
+}
+
+fn with_files(mut call: EncodedCall) -> Result<EncodedCall, Error> {
+    add_files_beta(call.request.headers_mut())?;
+    Ok(call)
+}
+
+/// Adds the beta of files to those of the caller.
+pub(super) fn add_files_beta(headers: &mut HeaderMap) -> Result<(), Error> {
+    let betas = match headers.get(&BETA).and_then(|betas| betas.to_str().ok()) {
+        Some(betas) if betas.split(',').any(|beta| beta.trim() == FILES_BETA) => return Ok(()),
+        Some(betas) => [betas, ",", FILES_BETA].concat(),
+        None => FILES_BETA.to_owned(),
+    };
+    let betas = HeaderValue::from_str(&betas).map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            "the name of a beta is not a header value",
+        )
+    })?;
+    headers.insert(BETA, betas);
+    Ok(())
 }
 
 fn path(folder: &str, id: &str, behind: &str) -> Result<String, Error> {
@@ -136,7 +142,7 @@ impl BatchApi for Batches<'_> {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 format!(
-                    "`{}` cannot be the id of a request of a batch: `{}` takes {}",
+                    "`{}` cannot be the id of a request of a batch: `{}` accepts {}",
                     id.escape_debug(),
                     self.0.name(),
                     LINE_ID.description()
@@ -164,14 +170,18 @@ impl BatchApi for Batches<'_> {
                 };
                 let mut out = ObjectWriter::with_capacity(lines.len().saturating_add(32));
                 out.encoded_list("requests", item_list(lines));
-                self.post("/messages/batches", out.finish())
+                let call = self.post("/messages/batches", out.finish())?;
+                match memchr::memmem::find(lines, FILE_SOURCE) {
+                    Some(_) => with_files(call),
+                    None => Ok(call),
+                }
             }
             BatchCall::Retrieve(id) => self.get(&batch_path(id, "")?),
             BatchCall::Cancel(id) => self.post(&batch_path(id, "/cancel")?, b"{}".to_vec()),
             BatchCall::List(page) | BatchCall::Find { page, .. } => {
                 self.get(&list_path("/messages/batches", page.as_deref()))
             }
-            // Not the address in the description: it may be of another host, which must not have the key.
+            // Not the URL in the description: its host may be another one, which must not receive the key.
             BatchCall::Results(ResultSource::Lines(id)) => Ok(self
                 .get(&batch_path(id, "/results")?)?
                 .framing(Framing::Ndjson)),

@@ -298,7 +298,11 @@ impl Provider for Anthropic {
             true => Framing::Sse,
             false => Framing::SingleBody,
         };
-        Ok(self.core.post_chat(uri, body, framing, warnings))
+        let mut encoded = self.core.post_chat(uri, body, framing, warnings);
+        if media::has_stored_file(&request.messages) {
+            batches::add_files_beta(encoded.request.headers_mut())?;
+        }
+        Ok(encoded)
     }
 
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {

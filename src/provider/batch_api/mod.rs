@@ -1,4 +1,7 @@
-//! What a provider says of batches and files.
+//! The batch and file APIs of providers: the trait that each implements, and what they share.
+//!
+//! `openai/` has the API of OpenAI and of the servers that copy it. The APIs of Anthropic, Gemini, Vertex AI and Bedrock are next to
+//! their chats.
 
 pub(crate) mod multipart;
 pub(super) mod openai;
@@ -15,28 +18,28 @@ use unifiedai_transport::RequestBody;
 
 pub use openai::{BatchDialect, BatchProfile};
 
-/// A provider's batch and file API: pure encoding and decoding, as [`Provider`](super::Provider) has it for chats.
+/// A provider's batch and file API: pure encoding and decoding, as [`Provider`](super::Provider) is for chats.
 pub trait BatchApi {
-    /// What a batch may have.
+    /// The limits of one batch.
     fn limits(&self) -> BatchLimits;
 
-    /// The line of a request of a batch: the body of a call that asks for a whole answer, in the provider's wrapping, without a
-    /// line feed.
+    /// Encodes a request as a line of a batch: the body of a call without streaming, in the provider's envelope, without a line
+    /// feed.
     ///
     /// # Errors
-    /// `invalid_request` that names what this wire cannot say, and for an id that the provider does not take.
+    /// `invalid_request` that names the unsupported parameter or the invalid id.
     fn encode_line(&self, id: &str, request: &ChatRequest) -> Result<Vec<u8>, Error>;
 
-    /// The request of a call.
+    /// Encodes a call.
     ///
     /// # Errors
-    /// `invalid_request` if the provider has no such call.
+    /// `invalid_request` if the provider does not support the call.
     fn encode_call(&self, call: &BatchCall) -> Result<EncodedCall, Error>;
 
-    /// Reads the answer of a call, which came whole.
+    /// Decodes the complete body of a response.
     ///
     /// # Errors
-    /// `truncated` if the JSON ends too early, `protocol` if it has another shape, or the error that it stands for.
+    /// `truncated` if the JSON ends too early, `protocol` if it has another shape, or the error that the body states.
     fn decode_call(
         &self,
         call: &BatchCall,
@@ -44,41 +47,41 @@ pub trait BatchApi {
         body: &Bytes,
     ) -> Result<DecodedCall, Error>;
 
-    /// Reads a line of results. A line that cannot be read is an item that failed: it does not end the file.
+    /// Decodes a line of results. A line that cannot be decoded is a failed item; the lines after it are still read.
     fn decode_line(&self, line: &str) -> BatchItem<Json>;
 
-    /// A decoder for the answer of one request, which may be in another shape than the one that was asked for. `request` is the
-    /// request, if it is at hand: it changes what the decoder warns of.
+    /// A decoder for the response of one request. xAI answers requests of one API with responses of another, so the body decides.
+    /// `request` is the request, if it is available; the warnings depend on it.
     fn answer_decoder(&self, body: &[u8], request: Option<&ChatRequest>) -> Box<dyn ChatDecoder>;
 }
 
-/// What a batch may have.
+/// The limits of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchLimits {
-    /// Requests, at least.
+    /// The smallest number of requests.
     pub min_requests: u64,
-    /// Requests, at most.
+    /// The largest number of requests.
     pub max_requests: u64,
-    /// Bytes of all lines, at most.
+    /// The largest size of all lines together, in bytes.
     pub max_bytes: u64,
-    /// Bytes of one line, at most.
+    /// The largest size of one line, in bytes.
     pub max_line_bytes: u64,
-    /// How requests reach the provider.
+    /// How the requests are sent to the provider.
     pub submission: Submission,
-    /// Whether all requests of a batch have to be for one model.
+    /// Whether all requests of a batch must have the same model.
     pub one_model: bool,
 }
 
-/// How the requests of a batch reach the provider.
+/// How the requests of a batch are sent to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Submission {
-    /// In a file that is uploaded before.
+    /// In a file that is uploaded before the batch is created.
     File,
-    /// In the call that makes the batch.
+    /// In the call that creates the batch.
     Inline,
-    /// In calls after the one that makes the batch.
+    /// In calls after the batch is created.
     Added,
 }
 
@@ -95,22 +98,23 @@ impl BatchLimits {
     }
 }
 
-/// A call as HTTP, and how its answer is read.
+/// The HTTP request of a call, and how its response is read.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EncodedCall {
     /// The request without authentication.
     pub request: Request<RequestBody>,
-    /// How the answer is cut.
+    /// The framing of the response.
     pub framing: Framing,
-    /// Whether the request is authenticated as calls are. A signed address is not: it may lead to another company.
+    /// Whether the request is authenticated like a chat. False for URLs from the server that carry their own permission: their
+    /// host may belong to another company, which must not receive the key.
     pub authenticated: bool,
-    /// Statuses beside those of success that are an answer and no failure.
+    /// Statuses other than 2xx that are not errors of this call.
     pub accepted: &'static [u16],
 }
 
 impl EncodedCall {
-    /// A call whose answer is one JSON value.
+    /// A call whose response is one JSON value.
     #[must_use]
     pub fn new(request: Request<impl Into<RequestBody>>) -> Self {
         EncodedCall {
@@ -121,7 +125,7 @@ impl EncodedCall {
         }
     }
 
-    /// With another framing.
+    /// Sets another framing.
     #[must_use]
     pub fn framing(mut self, framing: Framing) -> Self {
         self.framing = framing;
@@ -133,29 +137,29 @@ impl EncodedCall {
     }
 }
 
-/// What the answer of a call means.
+/// The meaning of a response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DecodedCall {
-    /// It is the answer.
+    /// The result of the call.
     Answer(BatchAnswer),
-    /// Another request is needed.
+    /// The call needs another request.
     Then(BatchCall),
-    /// It has results, and maybe there are more.
+    /// Results, and the call for the next results if there are more.
     Items(Vec<BatchItem<Json>>, Option<BatchCall>),
 }
 
-/// A description of a batch that has results in it: `Inline` results are read from it.
+/// Whether a call reads results from the description of a batch.
 pub(crate) fn is_inline(call: &BatchCall) -> bool {
     matches!(call, BatchCall::Results(ResultSource::Inline(_)))
 }
 
-/// The lines of requests that were encoded before, without their line feeds.
+/// The encoded lines, without their line feeds.
 pub(crate) fn item_list(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.split(|b| *b == b'\n').filter(|line| !line.is_empty())
 }
 
-/// The error of one request that had a status of its own.
+/// The error of one request that has a status of its own.
 pub(crate) fn item_error(
     decode: impl FnOnce(&response::Parts, &Bytes) -> Error,
     status: u16,
@@ -169,17 +173,17 @@ pub(crate) fn item_error(
 
 pub(crate) fn unsupported_call(name: &str, call: &BatchCall) -> Error {
     let what = match call {
-        BatchCall::UploadFile(_) | BatchCall::ContinueUpload(_) => "take files",
+        BatchCall::UploadFile(_) | BatchCall::ContinueUpload(_) => "accept files",
         BatchCall::RetrieveFile(_) => "describe files",
         BatchCall::DeleteFile(_) => "delete files",
         BatchCall::ListFiles(_) => "list files",
-        BatchCall::DownloadFile(_) => "give files back",
-        BatchCall::Create(_) => "make a batch of this input",
+        BatchCall::DownloadFile(_) => "return files",
+        BatchCall::Create(_) => "create a batch from this input",
         BatchCall::Add { .. } => "add requests to a batch",
         BatchCall::Retrieve(_) | BatchCall::ContinueRetrieve(_) => "describe batches",
         BatchCall::Cancel(_) => "cancel batches",
         BatchCall::List(_) | BatchCall::Find { .. } => "list batches",
-        BatchCall::Results(_) => "give results of this source",
+        BatchCall::Results(_) => "return results from this source",
     };
     super::unsupported(name, what)
 }

@@ -1,4 +1,4 @@
-//! Reading what all batch APIs have in common: moments, counts, results.
+//! Decoding of values that all batch APIs have: times, counts, files, lines that cannot be read.
 
 use crate::{
     Error, ErrorKind, Json,
@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Reads a body. `what` is what it should be, for messages.
+/// Parses a body. `what` names the expected content in errors.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(
     name: &str,
     what: &str,
@@ -34,7 +34,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
     })
 }
 
-/// The id that a description must have. Without one the body may be an error although the status says success.
+/// The id that a description must have. A body without an id may be an error although its status is a success.
 pub(crate) fn require_id(
     name: &str,
     what: &str,
@@ -56,7 +56,7 @@ pub(crate) fn missing(name: &str, what: &str, member: &str, body: &[u8]) -> Erro
     )
 }
 
-/// A moment: seconds since 1970, or a date. Anything else is none.
+/// A time: seconds since 1970, or a date. Any other value is no time.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Moment<'a> {
@@ -70,7 +70,7 @@ impl Moment<'_> {
         match self {
             Moment::Seconds(seconds) => Some(*seconds),
             Moment::Date(text) => {
-                // xAI gives days: they begin at midnight.
+                // xAI returns days. A day stands for its midnight, UTC.
                 let date = match text.contains('T') {
                     true => rfc3339(text),
                     false => rfc3339(&[text, "T00:00:00Z"].concat()),
@@ -87,7 +87,7 @@ pub(crate) fn seconds(moment: &Option<Moment<'_>>) -> Option<u64> {
     moment.as_ref()?.seconds()
 }
 
-/// A count: a number, or a number in a string (Gemini). Anything else is none.
+/// A count: a number, or a number in a string (Gemini). Any other value is no count.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Count {
@@ -142,7 +142,7 @@ pub(crate) fn stored_file(
     })
 }
 
-/// How long the server asks to wait before the next question, on an answer that is no failure.
+/// How long to wait before the next poll, from the `retry-after` header of a successful response.
 pub(crate) fn poll_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers
         .get(http::header::RETRY_AFTER)?
@@ -154,8 +154,8 @@ pub(crate) fn poll_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(3600)))
 }
 
-/// A line of results that is no JSON. The names of members that hold an id are looked for in its text, so that the request is
-/// known although its answer is not.
+/// The item of a line that is not valid JSON. Its id is searched for in the text, by the names of the members that can have it, so
+/// that the request is known although its response is not.
 pub(crate) fn unreadable_line(
     line: &str,
     error: &serde_json::Error,
@@ -174,7 +174,7 @@ pub(crate) fn unreadable_line(
     BatchItem::new(id.unwrap_or_default(), ItemOutcome::Failed(error))
 }
 
-/// The string behind the first member of a name.
+/// The string value of the first member with this name.
 fn id_in(line: &str, name: &str) -> Option<String> {
     let quoted = ["\"", name, "\""].concat();
     let (_, rest) = line.split_once(&quoted)?;
@@ -183,7 +183,7 @@ fn id_in(line: &str, name: &str) -> Option<String> {
     strings.next()?.ok()
 }
 
-/// The outcome that an error's code or message stands for, if it is none of a request that ran.
+/// The outcome for an error's code or status, if it says that the request did not run.
 pub(crate) fn never_ran(code: &str) -> Option<ItemOutcome<Json>> {
     match code {
         "batch_expired" | "expired" => Some(ItemOutcome::Expired),

@@ -26,8 +26,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// Below the 20 MB of an inline batch, with room for what is around the requests. The number of requests is this crate's own
-/// bound: Google names none. Source of the size: Google's documentation.
+/// An inline batch has at most 20 MB; one is left for the envelope. Google states no number of requests: 50,000 is a bound of this
+/// library. Source of the size: Google's documentation.
 const LIMITS: BatchLimits = BatchLimits::new(50_000, 19_000_000, Submission::Inline);
 
 const COMMAND: HeaderName = HeaderName::from_static("x-goog-upload-command");
@@ -65,7 +65,7 @@ impl Batches<'_> {
                 requests.encoded_list("requests", item_list(lines));
                 let requests = requests.finish();
                 let requests: &RawValue = parse(self.0.name(), "a request", &requests)?;
-                // The name is doubled on the wire.
+                // On the wire `requests` contains `requests`.
                 input.member("requests", requests)?;
             }
             BatchInput::Later => {
@@ -86,7 +86,7 @@ impl Batches<'_> {
         Ok(self.post(self.0.core.url(&path)?, out.finish()))
     }
 
-    /// Announces a file; the answer names the address that the bytes go to.
+    /// The first request of an upload. Its response has the URL for the bytes.
     fn begin_upload(&self, file: &NewFile) -> Result<EncodedCall, Error> {
         let text = self.0.base_url().as_str();
         let place = text.find("://").map_or(0, |at| at.saturating_add(3));
@@ -118,7 +118,7 @@ impl Batches<'_> {
     }
 
     fn send_file(&self, to: &Uri, file: &NewFile) -> EncodedCall {
-        // The key and the caller's headers go to the API's own host alone.
+        // Only the API's own host receives the key and the caller's headers.
         let is_own = self.0.core.is_own_origin(to);
         let content = file.content.clone();
         let request = match is_own {
@@ -139,7 +139,7 @@ impl Batches<'_> {
         call
     }
 
-    /// Where the bytes of an announced file go.
+    /// The second request of an upload.
     fn next_upload(&self, file: &NewFile, place: &HeaderValue) -> Result<DecodedCall, Error> {
         let to = place
             .to_str()
@@ -149,7 +149,7 @@ impl Batches<'_> {
         let Some(to) = to.filter(|to| is_secure(to) || self.0.core.is_own_origin(to)) else {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "`x-goog-upload-url` is not an address with `https://`: the file is not sent there",
+                "the header `x-goog-upload-url` is not an `https://` URL: the file was not sent",
             ));
         };
         let stage = UploadStage::Send {
@@ -164,7 +164,7 @@ impl Batches<'_> {
     }
 }
 
-/// An id without the folder that it is in.
+/// An id without its folder.
 fn short(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or(id)
 }
@@ -324,7 +324,7 @@ struct FileObject<'a> {
     create_time: Option<Moment<'a>>,
     #[serde(borrow)]
     expiration_time: Option<Moment<'a>>,
-    /// After an upload the file is inside of another object.
+    /// After an upload the file is a member of another object.
     #[serde(borrow)]
     file: Option<&'a RawValue>,
 }
@@ -382,7 +382,7 @@ struct InputConfig<'a> {
     file_name: Option<Cow<'a, str>>,
 }
 
-/// The results, which come twice. Only the outer ones are read, and the inner ones where these are missing.
+/// The results. A description has them twice: in `response`, which is read, and in `metadata`, which is read if the first is missing.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Output<'a> {
@@ -420,7 +420,7 @@ impl<'a> Operation<'a> {
 fn read_batch(provider: &str, body: &[u8]) -> Result<ProviderBatch, Error> {
     let operation: Operation<'_> = parse(provider, BATCH, body)?;
     let id = match &operation.name {
-        // A failed batch has an `error` and a name.
+        // A failed batch has a name and an `error`.
         Some(id) if !id.is_empty() => id.clone(),
         _ => require_id(provider, BATCH, None, body)?,
     };
@@ -439,12 +439,12 @@ fn read_batch(provider: &str, body: &[u8]) -> Result<ProviderBatch, Error> {
         results.push(ResultSource::Inline(id.clone()));
     }
     let state = match state(&native_state) {
-        // The results are there a little later.
+        // The results follow a little later.
         BatchState::Completed if results.is_empty() => BatchState::Finalizing,
         state => state,
     };
     let counts = metadata.batch_stats.as_ref().map(|stats| {
-        // Zeros are left out.
+        // Counts of zero are omitted.
         let number = |number: &Option<Count>| Some(count(number).unwrap_or(0));
         BatchCounts {
             total: number(&stats.request_count),
@@ -491,8 +491,8 @@ pub(super) fn state(native: &str) -> BatchState {
     }
 }
 
-/// A line of results, or one of the results in a description. Vertex has what the request had beside it, and a `status` that is
-/// empty where all is well.
+/// A line of results, or a result in a description. Vertex AI repeats the members next to the request, and has a `status` that is
+/// empty after a success.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Line<'a> {
@@ -549,7 +549,7 @@ fn failure(error: &RawValue) -> ItemOutcome<Json> {
     }
 }
 
-/// The error that a `google.rpc.Status` stands for, or a text in its place. Its code is one of gRPC, or an HTTP status.
+/// The error of a `google.rpc.Status`, or of a text in its place. The code is a code of gRPC or an HTTP status.
 pub(super) fn status(error: &RawValue) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(default)]

@@ -130,6 +130,23 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// Whether a conversation has a file by its id, also in tool results.
+pub(crate) fn has_stored_file(messages: &[Message]) -> bool {
+    fn is_one(part: &ContentPart) -> bool {
+        match part {
+            ContentPart::Image { media, .. }
+            | ContentPart::Audio { media }
+            | ContentPart::Video { media }
+            | ContentPart::Document { media, .. } => matches!(media, Media::File { .. }),
+            ContentPart::ToolResult(result) => result.content.iter().any(is_one),
+            _ => false,
+        }
+    }
+    messages
+        .iter()
+        .any(|message| message.content.iter().any(is_one))
+}
+
 fn check_part(
     provider: &str,
     part: &ContentPart,

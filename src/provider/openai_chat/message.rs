@@ -139,7 +139,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
                     }
                 }
                 ContentPart::ProviderBlock(_) => {}
-                part => own.content.push(EncodedPart::new(part, self.provider)?),
+                part => own.content.push(self.part(part)?),
             }
         }
         if !own.details.is_empty() {
@@ -161,6 +161,13 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
         }
         sent.moved.extend(media);
         Ok(())
+    }
+
+    fn part<'m>(&self, part: &'m ContentPart) -> Result<EncodedPart<'m>, Error> {
+        Ok(match EncodedPart::new(part, self.provider)? {
+            EncodedPart::FileId(id) if self.profile.flat_file_ids => EncodedPart::FlatFileId(id),
+            part => part,
+        })
     }
 
     fn drop_part(&mut self, name: &str) {
@@ -211,7 +218,7 @@ impl<'p, 'r, 'n> Messages<'p, 'r, 'n> {
             _ => false,
         };
         for part in result.content.iter().filter(|part| !is_foreign(part)) {
-            let part = EncodedPart::new(part, self.provider)?;
+            let part = self.part(part)?;
             message.content.push(part);
         }
         let label = format!("From the result of tool call `{}`:", result.call_id);
@@ -323,6 +330,8 @@ pub(super) enum EncodedPart<'a> {
     FileData(String, Option<&'a str>),
     FileId(&'a str),
     /// Mistral.
+    FlatFileId(&'a str),
+    /// Mistral.
     Thinking(&'a str),
     /// A part of an unknown type, unchanged.
     Raw(Json),
@@ -377,7 +386,8 @@ impl EncodedPart<'_> {
             EncodedPart::ImageUrl(..)
             | EncodedPart::Audio(..)
             | EncodedPart::FileData(..)
-            | EncodedPart::FileId(_) => true,
+            | EncodedPart::FileId(_)
+            | EncodedPart::FlatFileId(_) => true,
             EncodedPart::Text(_) | EncodedPart::Thinking(_) | EncodedPart::Raw(_) => false,
         }
     }
@@ -440,6 +450,10 @@ impl Serialize for EncodedPart<'_> {
                     ..File::default()
                 };
                 map.serialize_entry("file", &file)?;
+            }
+            EncodedPart::FlatFileId(id) => {
+                map.serialize_entry("type", "file")?;
+                map.serialize_entry("file_id", id)?;
             }
             EncodedPart::Thinking(text) => {
                 map.serialize_entry("type", "thinking")?;

@@ -375,6 +375,8 @@ pub struct ChatProfile {
     pub call_id: IdFormat,
     /// Whether it refuses a history with a call that has no result.
     pub results_wanted: bool,
+    /// Whether the id of a stored file is a member of its content part (`file_id`), and not of an object `file` in it.
+    pub flat_file_ids: bool,
     /// The form of a function name.
     pub tool_name: IdFormat,
     /// How reasoning of earlier turns is sent back.
@@ -550,6 +552,7 @@ impl ChatProfile {
         schemas: Dialects::ANY,
         call_id: IdFormat::ANY,
         results_wanted: false,
+        flat_file_ids: false,
         tool_name: IdFormat::ANY,
         reasoning: ReasoningReplay::Never,
         foreign_calls: ForeignCalls::Plain,

@@ -60,6 +60,14 @@ pub(crate) struct Faults {
     pub(crate) code: Option<String>,
 }
 
+impl Faults {
+    /// Whether the status says that the call was not processed.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.status
+            .is_some_and(|status| (400..500).contains(&status) && status != 408)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Body {
     Html,

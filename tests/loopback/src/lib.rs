@@ -188,7 +188,8 @@ pub struct Config {
     /// If set, the credentials that the Bedrock paths require. Otherwise they accept every request except a bearer
     /// key `wrong`.
     pub aws: Option<AwsKeys>,
-    /// The share of chat calls, from 0 to 1, that get a fault of `fault_set`.
+    /// The share of chat, batch and file calls, from 0 to 1, that get a fault of `fault_set`. A call of a batch API with a fault
+    /// is processed, unless its status says that it was refused.
     pub fault_rate: f64,
     /// The same seed draws the same faults.
     pub fault_seed: u64,

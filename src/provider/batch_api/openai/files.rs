@@ -57,7 +57,7 @@ impl OpenAiBatches<'_> {
 
     fn purpose<'a>(&'a self, file: &'a NewFile) -> &'a str {
         match file.purpose.as_deref() {
-            // Some servers have another word for it.
+            // Some servers have another value.
             Some("batch") => self.profile.batch_purpose,
             Some(purpose) => purpose,
             None => self.profile.file_purpose,
@@ -68,7 +68,7 @@ impl OpenAiBatches<'_> {
         let purpose = [("purpose", self.purpose(file))];
         let (fields, content, accepted): (&[_], _, &[u16]) = match self.profile.dialect {
             BatchDialect::Together => {
-                // Without the bytes: they go to the address that the answer, a redirect, names. 409 says that it has them.
+                // Without the bytes: these are sent to the URL in the response, a redirect. 409 means that Together has the content.
                 let fields = [
                     purpose[0],
                     ("file_name", file.name.as_str()),
@@ -148,7 +148,7 @@ impl OpenAiBatches<'_> {
         Ok(DecodedCall::Answer(answer))
     }
 
-    /// Where the bytes of a file go. Together has them already if it knows the content.
+    /// The second request of an upload. Without it if Together already has a file with this content.
     fn next_upload(
         &self,
         file: &NewFile,
@@ -173,7 +173,7 @@ impl OpenAiBatches<'_> {
         let (Some(to), Some(id)) = (place, id) else {
             return Err(Error::new(
                 ErrorKind::Protocol,
-                "the answer to the upload names no `location`, or no `x-together-file-id`",
+                "the response to the upload has no `location` header or no `x-together-file-id` header",
             ));
         };
         // Without TLS the file is sent only to the origin of the base URL, which the caller chose without TLS.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The line of a request whose body is `body`.
+/// The line of a request with this body.
 pub(super) fn encode(api: &OpenAiBatches<'_>, id: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
     let unreadable = |error: serde_json::Error| {
         Error::new(
@@ -37,7 +37,7 @@ pub(super) fn encode(api: &OpenAiBatches<'_>, id: &str, body: &[u8]) -> Result<V
             out.member("body", raw)?;
         }
         BatchDialect::Mistral => {
-            // The model is the job's.
+            // The job has the model.
             let body = JsonObject::read(raw.get()).unwrap_or_default();
             out.text("custom_id", id);
             out.member("body", &body.without(&["model"]))?;
@@ -112,7 +112,7 @@ fn answered(provider: &dyn Provider, response: &RawValue) -> ItemOutcome<Json> {
     ItemOutcome::Failed(error)
 }
 
-/// A request that the provider did not answer: why, by its status and its error.
+/// The outcome of a request without a response, by its status and its error.
 fn unanswered(status: Option<&RawValue>, error: Option<&RawValue>) -> ItemOutcome<Json> {
     #[derive(Default, Deserialize)]
     #[serde(default)]

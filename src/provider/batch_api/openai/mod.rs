@@ -1,4 +1,4 @@
-//! Batches and files as OpenAI has them, in the dialects of the servers that are like it.
+//! The batch and file API of OpenAI, and its dialects at the servers that copy it.
 //!
 //! | server | input | batch | results |
 //! |---|---|---|---|
@@ -38,7 +38,7 @@ use serde_json::value::RawValue;
 
 pub use profile::{BatchDialect, BatchProfile};
 
-/// The key of the metadata in which a batch has its tag.
+/// The key of a batch's tag in its metadata.
 const TAG: &str = "unifiedai_run";
 
 /// The batch and file API of a server.
@@ -49,7 +49,7 @@ pub(in crate::provider) struct OpenAiBatches<'a> {
     pub(in crate::provider) endpoint: Endpoint,
 }
 
-/// Which of OpenAI's two wires the requests of a batch are in.
+/// The API of the requests of a batch: one of OpenAI's two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::provider) enum Endpoint {
     Chat,
@@ -68,8 +68,8 @@ impl OpenAiBatches<'_> {
         }
     }
 
-    /// The base URL that batches and files have in front, and the deployment that the provider's names. Deployments (Azure) have
-    /// none of their own.
+    /// The base URL of batches and files, and the deployment in the provider's base URL (Azure). Batches do not belong to a
+    /// deployment.
     fn split_url(&self) -> (&str, Option<&str>) {
         let base = self.core.base_url().as_str();
         match base.split_once("/deployments/") {
@@ -111,7 +111,7 @@ impl OpenAiBatches<'_> {
         }
     }
 
-    /// The path of a batch, with something behind.
+    /// The path of a batch, followed by `behind`.
     fn batch_path(&self, id: &str, behind: &str) -> Result<String, Error> {
         let id = encode_segment(id).ok_or_else(|| bad_id("batch", id))?;
         Ok([self.batches_path(), "/", &id, behind].concat())
@@ -138,7 +138,7 @@ impl OpenAiBatches<'_> {
                 out.text("endpoint", self.endpoint());
                 out.text("model", &batch.model);
                 out.text("completion_window", "24h");
-                // It wants them to be the last member.
+                // They must be the last member.
                 out.encoded_list("requests", item_list(requests));
             }
             (BatchDialect::Together, BatchInput::File(id)) => {
@@ -228,7 +228,7 @@ impl OpenAiBatches<'_> {
         }
         let what = "a list of batches";
         let list: List<'_> = match body.trim_ascii_start().first() {
-            // Together's is bare, and all of it.
+            // Together returns the complete list, without an envelope.
             Some(b'[') => List {
                 data: reading::parse(self.name(), what, body)?,
                 has_more: false,
@@ -329,7 +329,7 @@ impl BatchApi for OpenAiBatches<'_> {
         lines::decode(self.provider, line)
     }
 
-    /// Batches of responses may be answered with chat completions (xAI), so that the answer itself says what it is.
+    /// xAI answers a batch of responses with chat completions, so the body decides.
     fn answer_decoder(&self, body: &[u8], request: Option<&ChatRequest>) -> Box<dyn ChatDecoder> {
         let own = || match request {
             Some(request) => self.provider.chat_decoder(request),
@@ -346,7 +346,7 @@ impl BatchApi for OpenAiBatches<'_> {
     }
 }
 
-/// The wire that an answer is in.
+/// The API of a response.
 fn endpoint_of(body: &[u8]) -> Endpoint {
     #[derive(Default, Deserialize)]
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! The description of a batch, in the shape of OpenAI and of those that are like it.
+//! The description of a batch in all dialects but xAI's.
 
 use super::{BatchDialect, TAG};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-/// Members of all dialects; each has some of them.
+/// The members of all dialects. Each dialect has some of them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Object<'a> {
@@ -103,7 +103,7 @@ fn read_object(
         message: messages([object.errors, object.error]),
         ..ProviderBatch::default()
     };
-    // Whatever the last state is: a batch that failed or expired may have answers, and a completed one may have none.
+    // In every final state: a batch that failed or expired may have results, and a completed one may have none.
     if state.is_final() {
         let has_inline = object.results.is_some_and(|results| results.get() != "[]");
         if dialect == BatchDialect::Cerebras {
@@ -111,7 +111,7 @@ fn read_object(
         } else if has_inline {
             batch.results.push(ResultSource::Inline(id.clone()));
         }
-        // Mistral writes the results that are inline to a file, too.
+        // Mistral also writes inline results to a file.
         let output = present(object.output_file_id).filter(|_| !has_inline);
         let files = [output, present(object.error_file_id)];
         batch
@@ -122,7 +122,7 @@ fn read_object(
     Ok(batch)
 }
 
-/// The lines that a description has in it.
+/// The lines of results in a description.
 pub(super) fn read_inline<'a>(name: &str, body: &'a [u8]) -> Result<Vec<&'a RawValue>, Error> {
     let object: Object<'_> = parse(name, WHAT, body)?;
     match object.results {
@@ -131,12 +131,12 @@ pub(super) fn read_inline<'a>(name: &str, body: &'a [u8]) -> Result<Vec<&'a RawV
     }
 }
 
-/// An empty id is none, like null.
+/// An empty id is no id, like `null`.
 fn present(id: Option<String>) -> Option<String> {
     id.filter(|id| !id.is_empty())
 }
 
-/// The words of all dialects. Case differs (Together, Mistral).
+/// The states of all dialects, which differ in case (Together, Mistral).
 fn state(word: &str) -> BatchState {
     match word.to_ascii_lowercase().as_str() {
         "validating" => BatchState::Validating,
@@ -147,7 +147,7 @@ fn state(word: &str) -> BatchState {
         "failed" => BatchState::Failed,
         "expired" | "timeout_exceeded" => BatchState::Expired,
         "cancelled" => BatchState::Cancelled,
-        // `in_progress`, `running`, and whatever comes up: the expiry bounds it.
+        // `in_progress`, `running`, and unknown states: the expiry limits them.
         _ => BatchState::Running,
     }
 }
@@ -157,10 +157,10 @@ fn tag(metadata: &RawValue) -> Option<String> {
     Some(metadata.get(TAG)?.as_str()?.to_owned())
 }
 
-/// How many messages are shown of a batch that was refused for many lines.
+/// The largest number of messages of a batch that was refused for many lines.
 const MAX_MESSAGES: usize = 5;
 
-/// What errors say, whatever they are in: a text, an object, a list, a list in `data`.
+/// The messages of errors, which are a text, an object, a list, or a list in `data`.
 fn messages(errors: [Option<&RawValue>; 2]) -> Option<String> {
     let mut found = Vec::new();
     for error in errors.into_iter().flatten() {

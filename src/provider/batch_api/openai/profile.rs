@@ -1,38 +1,38 @@
-//! What differs between the servers whose batches are like OpenAI's, as data.
+//! The differences between the servers that copy OpenAI's batch API, as data.
 
 use crate::provider::batch_api::{BatchLimits, Submission};
 
-/// One server's batches. Source of all values: the servers' SDKs and documentation, and recorded traffic where there is some.
+/// The batch API of one server. Source of all values: the servers' SDKs and documentation, and recorded traffic where there is some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchProfile {
-    /// What a batch may have.
+    /// The limits of one batch.
     pub limits: BatchLimits,
-    /// Its way of making batches.
+    /// The dialect of its batch API.
     pub dialect: BatchDialect,
-    /// The path of chats, as lines and batches name it.
+    /// The path of chats, as it is named in lines and batches.
     pub chat_endpoint: &'static str,
-    /// What files of requests are for, in its word.
+    /// Its value for the purpose of a file with requests.
     pub batch_purpose: &'static str,
-    /// What files for chats are for, in its word; empty if it wants none.
+    /// Its value for the purpose of a file for chats; empty if the server requires none.
     pub file_purpose: &'static str,
     /// As in [`ChatProfile`](crate::provider::openai_chat::ChatProfile), for chats that answer batches of responses.
     pub reasoning_apart: bool,
 }
 
-/// A way of making batches.
+/// A dialect of the batch API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BatchDialect {
-    /// OpenAI's: a file in, a file of answers and a file of errors out.
+    /// OpenAI's: the requests are in a file, the results in an output file and an error file.
     OpenAi,
     /// Together's: the file is uploaded in three steps, the new batch is in `job`.
     Together,
     /// Cerebras': results have a path of their own, and a cancellation is a deletion.
     Cerebras,
-    /// OpenRouter's: requests in the call, results in the description.
+    /// OpenRouter's: the requests are in the call, the results in the description.
     OpenRouter,
-    /// Mistral's: jobs, with requests in the call.
+    /// Mistral's: jobs with the requests in the call.
     Mistral,
     /// xAI's: an empty batch to which requests are added.
     Xai,
@@ -49,7 +49,7 @@ impl BatchProfile {
         reasoning_apart: false,
     };
 
-    /// Azure OpenAI by deployments. Lines name the path without a version, as its SDK's users send it.
+    /// Azure OpenAI by deployments. Lines name the path without a version, as users of its SDK do.
     pub const AZURE: BatchProfile = BatchProfile {
         chat_endpoint: "/chat/completions",
         ..BatchProfile::OPENAI
@@ -80,7 +80,7 @@ impl BatchProfile {
         ..BatchProfile::OPENAI
     };
 
-    /// OpenRouter. It names no limit of bytes.
+    /// OpenRouter. It states no limit in bytes; 20 MB is a bound of this library.
     pub const OPENROUTER: BatchProfile = BatchProfile {
         limits: BatchLimits::new(5_000, 20_000_000, Submission::Inline),
         dialect: BatchDialect::OpenRouter,
@@ -95,7 +95,7 @@ impl BatchProfile {
         ..BatchProfile::OPENAI
     };
 
-    /// xAI, which takes 25 MB in one call.
+    /// xAI, which accepts 25 MB in one call.
     pub const XAI: BatchProfile = BatchProfile {
         limits: BatchLimits {
             one_model: false,

@@ -115,7 +115,7 @@ struct Entry<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Outcome<'a> {
-    /// By the endpoint that answered, which need not be the one that was asked.
+    /// The response, under the name of the API that made it. It may differ from the API of the request.
     #[serde(borrow)]
     response: Option<BTreeMap<Cow<'a, str>, &'a RawValue>>,
     #[serde(borrow)]

@@ -319,6 +319,7 @@ pub const MISTRAL: ChatProfile = ChatProfile {
     batches: Some(&BatchProfile::MISTRAL),
     name: "mistral",
     results_wanted: true,
+    flat_file_ids: true,
     schemas: Dialects::MISTRAL,
     base_url: "https://api.mistral.ai/v1",
     key_env: "MISTRAL_API_KEY",

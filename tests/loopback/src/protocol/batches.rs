@@ -88,6 +88,12 @@ pub(crate) fn respond(
     Some(api.operate(rest))
 }
 
+/// Whether a path is of a batch or file API.
+pub(crate) fn is_api(path: &str) -> bool {
+    let bedrock = ["/model-invocation-job", "/s3/"];
+    shape(path).is_some() || bedrock.iter().any(|begin| path.starts_with(begin))
+}
+
 /// The API of a path, and the path within it.
 fn shape(path: &str) -> Option<(Shape, &str)> {
     let openai = path.strip_prefix("/openai").unwrap_or(path);

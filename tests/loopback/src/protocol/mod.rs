@@ -187,13 +187,17 @@ pub(crate) fn respond(state: &State, request: &Request) -> Script {
     };
     let faults = match request.header("x-loopback-fault").or(in_model) {
         Some(spec) => state.chooser.named(spec),
-        None if answers => Ok(state.chooser.random()),
+        None if answers || batches::is_api(path) => Ok(state.chooser.random()),
         None => Ok(Faults::default()),
     };
     let model = model.to_owned();
     let (reply, faults) = match faults {
         Ok(faults) => {
-            let batches = batches::respond(state, request, path, wire);
+            // A refused call does nothing.
+            let batches = match faults.is_refused() {
+                true => None,
+                false => batches::respond(state, request, path, wire),
+            };
             let call = Call {
                 state,
                 request,

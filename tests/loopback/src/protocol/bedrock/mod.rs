@@ -31,7 +31,10 @@ impl Protocol for Bedrock {
     }
 
     fn respond(&self, call: &Call<'_>) -> Reply {
-        let reply = refused(call).or_else(|| jobs::respond(call));
+        let reply = refused(call).or_else(|| match call.faults.is_refused() {
+            true => None,
+            false => jobs::respond(call),
+        });
         let mut reply = reply.unwrap_or_else(|| operate(call));
         reply
             .headers
