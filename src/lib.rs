@@ -131,6 +131,7 @@
 //! |---|---|
 //! | [`chat`], [`embed`], [`error`] | further types of requests, responses and errors |
 //! | [`provider`] | the providers, and the traits and helpers to write another one |
+//! | [`tokens`], [`cache`] | token counts before a request is sent; prompt caches |
 //! | [`credentials`] | credentials that expire: sources, and your own closures |
 //! | [`transport`] | the transports, the traits to write another one, drivers, test transports |
 //! | [`policy`] | rate limits, circuit breakers, fallback |
@@ -165,6 +166,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 mod auth;
+pub mod cache;
 pub mod chat;
 mod client;
 pub mod codec;
@@ -181,6 +183,7 @@ pub mod sans_io;
 pub mod schema;
 mod small_vec;
 mod string_enum;
+pub mod tokens;
 pub mod transport;
 
 pub use auth::Secret;
@@ -243,6 +246,11 @@ struct Networks;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/write-a-transport.md")]
 struct WriteATransport;
+
+/// The snippets of the page on token counts and prompt caches, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/caching.md")]
+struct Caching;
 
 /// The snippet of the page about provider batches, compiled.
 #[cfg(all(doctest, feature = "ureq"))]

@@ -50,7 +50,7 @@ const CUSTOM: &str = "custom";
 #[test]
 fn the_table_of_the_readme_is_what_the_providers_encode() {
     let mut table = String::from(
-        "| | tools | parallel calls off | JSON schema | pictures | documents | reasoning effort | embeddings | list of models | own batches |\n|---|---|---|---|---|---|---|---|---|---|\n",
+        "| | tools | parallel calls off | JSON schema | pictures | documents | reasoning effort | embeddings | list of models | own batches | token count |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (title, name) in ROWS {
         let url = "http://127.0.0.1:1";
@@ -68,7 +68,7 @@ fn the_table_of_the_readme_is_what_the_providers_encode() {
     );
 }
 
-fn cells(provider: &dyn Provider) -> [bool; 9] {
+fn cells(provider: &dyn Provider) -> [bool; 10] {
     let request = || ChatRequest::new("m").user("Hello.");
     let schema = serde_json::json!({
         "type": "object",
@@ -115,7 +115,9 @@ fn cells(provider: &dyn Provider) -> [bool; 9] {
     let batches = provider
         .batch_api()
         .is_some_and(|api| api.encode_call(&list).is_ok());
+    let tokens = provider.count_tokens(&request()).is_ok();
     [
         tools, parallel, schema, pictures, documents, reasoning, embeddings, models, batches,
+        tokens,
     ]
 }

@@ -42,6 +42,8 @@ const HEADER: &str = "h34dc4n4rybird-1414213562";
 const PLAIN: &str = "
 provider_batch::BatchCounts provider_batch::BatchState provider_batch::RunOptions provider_batch::RunProgress
 provider::BatchDialect provider::BatchLimits provider::BatchProfile provider::BatchStorage provider::Submission
+tokens::Fit cache::CacheExpiry provider::TokenCounter provider_batch::BatchCounts provider_batch::BatchState provider_batch::RunOptions provider_batch::RunProgress
+provider::BatchDialect provider::BatchLimits provider::BatchProfile provider::Submission
 observe::MetricsObserver observe::TracingObserver
 provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
 compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingInputType ErrorKind FinishReason provider::Framing policy::ProviderLimits health::HealthStatus
@@ -62,7 +64,7 @@ schema::Patterns schema::References";
 /// Types with request content, which the caller decides to show.
 const ASKED: &str = "
 provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::UploadStep
-provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall
+provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::NewCachedContent
 ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
 ResponseFormat Tool ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest
@@ -74,6 +76,7 @@ const ANSWERED: &str = "
 provider_batch::BatchAnswer provider_batch::BatchItem provider_batch::ItemOutcome provider_batch::ProviderBatch
 provider::ApiAnswer provider::ApiResponse
 provider_batch::ResultSource provider_batch::RetrieveStep provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
+provider::ApiAnswer provider::ApiResponse cache::CachedContent cache::CachedContentPage chat::CompactedConversation tokens::TokenCount provider_batch::ResultSource provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
 transport::testing::Cassette transport::testing::MockBody
 sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation compare::ComparisonEntry compare::Comparison EmbedResponse provider::DecodedEmbeddings error::ErrorBody chat::ResponseStart
 health::Health sans_io::Input chat::Logprobs Model provider::ModelPage health::ProviderHealth chat::ProviderMetadata chat::RawBody chat::RawHeaders StreamEvent

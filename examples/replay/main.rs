@@ -15,6 +15,7 @@ mod batches;
 #[path = "../common/mod.rs"]
 mod common;
 mod recording;
+mod small_calls;
 
 use common::{bad_argument, bad_usage};
 use lexopt::prelude::*;

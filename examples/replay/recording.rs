@@ -1,4 +1,4 @@
-use super::{batches, common::bad_usage};
+use super::{batches, common::bad_usage, small_calls};
 use base64::Engine;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,7 @@ pub(crate) enum Answer {
     },
     Model(Box<Model>),
     Batch(batches::Answer),
+    Small(small_calls::Answer),
 }
 
 impl Recording {
@@ -73,7 +74,12 @@ impl Recording {
         cut: Option<usize>,
         events: &mut usize,
     ) -> Result<Answer, Error> {
-        let provider = provider_for_recording(&self.provider, &self.dialect)?;
+        let dialect = match (&*self.dialect, self.operation.as_deref()) {
+            // The answer to a token count is the same.
+            ("bedrock-invoke", Some("count-tokens")) => "bedrock-converse",
+            (dialect, _) => dialect,
+        };
+        let provider = provider_for_recording(&self.provider, dialect)?;
         let options = Arc::new({
             let mut options = CallOptions::default();
             options.retry = RetryPolicy::none();
@@ -107,6 +113,16 @@ impl Recording {
                     object: "list",
                     data: feed.through(exchange, false, |_| *events += 1)?.answer,
                 })
+            }
+            Some(operation) if small_calls::is_known(operation) => {
+                let source = small_calls::Source {
+                    provider,
+                    request: self.request(),
+                    feed,
+                    options,
+                    start,
+                };
+                Ok(Answer::Small(source.replay(operation)?))
             }
             Some(operation) if batches::is_known(operation) => {
                 let cut = feed.body.len() < self.response.bytes()?.len();

@@ -1,5 +1,6 @@
 //! The types of a chat: request, messages, tools and response.
 
+mod compacted;
 pub(crate) mod message;
 mod metrics;
 mod openai_json;
@@ -14,6 +15,7 @@ pub(crate) mod usage;
 mod validate;
 
 pub use crate::event::{ResponseStart, ToolFragment};
+pub use compacted::CompactedConversation;
 pub(crate) use metrics::milliseconds;
 pub use metrics::{Attempt, CallMetrics, CredentialFetch, ServerTiming};
 pub use params::{ReasoningFormat, ServiceTier, Verbosity};

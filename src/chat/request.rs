@@ -238,6 +238,9 @@ parameters! {
     verbosity: Verbosity, Verbosity => Verbosity,
     /// Requests with the same key and the same beginning share a cache.
     prompt_cache_key: String, impl Into<String> => PromptCacheKey,
+    /// The name of a cached content, which comes before the messages (Gemini): see [`cache`](crate::cache). It contains the
+    /// system messages and tools, so that the request has none.
+    cached_content: String, impl Into<String> => CachedContent,
     /// The processing class.
     service_tier: ServiceTier, ServiceTier => ServiceTier,
     /// Parameters of one model (Cerebras).

@@ -7,11 +7,13 @@ use crate::observe::Observer;
 use crate::{
     AsyncChatStream, CallOptions, ChatRequest, EmbedRequest, EmbedResponse, Error, ErrorKind, Json,
     Model, UnifiedChatResponse,
-    chat::ProviderMetadata,
+    cache::{CacheExpiry, CachedContent, NewCachedContent},
+    chat::{CompactedConversation, ProviderMetadata},
     policy::{Fallback, ProviderLimits},
     provider::{ApiRequest, ApiResponse, Provider},
     provider_batch::{BatchAnswer, BatchCall, BatchItem},
     sans_io::{CallStart, Operation},
+    tokens::{Fit, TokenCount},
     transport::AsyncDriver,
 };
 use std::{future::Future, sync::Arc};
@@ -222,6 +224,146 @@ impl<T: AsyncTransport + Clone + Unpin> AsyncClient<T> {
             on_item(item);
         }
         driver.finish().await
+    }
+
+    /// Counts the tokens of a request by the provider's own endpoint; the model does not get it. See
+    /// [`tokens`](crate::tokens).
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no endpoint for that, else the error that ended the call.
+    pub async fn count_tokens(
+        &self,
+        request: &ChatRequest,
+    ) -> Result<ApiResponse<TokenCount>, Error> {
+        let call = self.providers.count_tokens(request, self.start())?;
+        self.run(call).await
+    }
+
+    /// [`count_tokens`](Self::count_tokens) with other options for this call.
+    ///
+    /// # Errors
+    /// As [`count_tokens`](Self::count_tokens).
+    pub async fn count_tokens_with(
+        &self,
+        request: &ChatRequest,
+        options: &CallOptions,
+    ) -> Result<ApiResponse<TokenCount>, Error> {
+        self.with(options).count_tokens(request).await
+    }
+
+    /// Whether a request fits into the context of `model`, an element of [`list_models`](Self::list_models). If the list does
+    /// not have the model's limit, nothing is sent and the answer is [`Fit::Unknown`].
+    ///
+    /// # Errors
+    /// As [`count_tokens`](Self::count_tokens).
+    pub async fn fits(&self, request: &ChatRequest, model: &Model) -> Result<Fit, Error> {
+        if model.context_length.is_none() {
+            return Ok(Fit::Unknown);
+        }
+        let count = self.count_tokens(request).await?;
+        Ok(count.answer.fit(request, model))
+    }
+
+    /// Makes the conversation of a request shorter (OpenAI's `/responses/compact`). It is paid for like a chat.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no endpoint for that, else the error that ended the call.
+    pub async fn compact(
+        &self,
+        request: &ChatRequest,
+    ) -> Result<ApiResponse<CompactedConversation>, Error> {
+        let call = self.providers.compact(request, self.start())?;
+        self.run(call).await
+    }
+
+    /// [`compact`](Self::compact) with other options for this call.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub async fn compact_with(
+        &self,
+        request: &ChatRequest,
+        options: &CallOptions,
+    ) -> Result<ApiResponse<CompactedConversation>, Error> {
+        self.with(options).compact(request).await
+    }
+
+    /// Creates a cached content at the provider that the model of its prompt selects. Later requests name it with
+    /// [`ChatRequest::cached_content`].
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has none, else the error that ended the call.
+    pub async fn create_cached_content(
+        &self,
+        new: &NewCachedContent,
+    ) -> Result<ApiResponse<CachedContent>, Error> {
+        let call = self.providers.create_cached_content(new, self.start())?;
+        self.run(call).await
+    }
+
+    /// Retrieves a cached content of the named provider (default: the first).
+    ///
+    /// # Errors
+    /// As [`create_cached_content`](Self::create_cached_content). [`CachedContent::is_gone`] recognises that it does not
+    /// exist.
+    pub async fn cached_content(
+        &self,
+        provider: Option<&str>,
+        name: &str,
+    ) -> Result<ApiResponse<CachedContent>, Error> {
+        let start = self.start();
+        let call = self
+            .providers
+            .cached_content(provider, |contents| contents.get(name), start)?;
+        self.run(call).await
+    }
+
+    /// Lists the cached contents of the named provider (default: the first), the newest first.
+    ///
+    /// # Errors
+    /// As [`cached_content`](Self::cached_content).
+    pub async fn list_cached_contents(
+        &self,
+        provider: Option<&str>,
+    ) -> Result<ApiResponse<Vec<CachedContent>>, Error> {
+        let start = self.start();
+        let call = self.providers.list_cached_contents(provider, start)?;
+        self.run(call).await
+    }
+
+    /// Sets another expiry of a cached content of the named provider (default: the first).
+    ///
+    /// # Errors
+    /// As [`cached_content`](Self::cached_content).
+    pub async fn renew_cached_content(
+        &self,
+        provider: Option<&str>,
+        name: &str,
+        expiry: &CacheExpiry,
+    ) -> Result<ApiResponse<CachedContent>, Error> {
+        let start = self.start();
+        let call = self.providers.cached_content(
+            provider,
+            |contents| contents.renew(name, expiry),
+            start,
+        )?;
+        self.run(call).await
+    }
+
+    /// Deletes a cached content of the named provider (default: the first).
+    ///
+    /// # Errors
+    /// As [`cached_content`](Self::cached_content).
+    pub async fn delete_cached_content(
+        &self,
+        provider: Option<&str>,
+        name: &str,
+    ) -> Result<ApiResponse<()>, Error> {
+        let start = self.start();
+        let call =
+            self.providers
+                .cached_content(provider, |contents| contents.delete(name), start)?;
+        self.run(call).await
     }
 
     /// Makes a small JSON call that `describe` creates for the provider of this name, or for the first one: a call that this

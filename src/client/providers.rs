@@ -2,12 +2,17 @@ use super::{call_context::CallContext, names};
 use crate::observe::{CallInfo, Observer, ObserverNotifier};
 use crate::{
     CallOptions, ChatRequest, EmbedRequest, Error, ErrorKind, Model,
+    cache::{CachedContent, CachedContentApi, NewCachedContent},
+    chat::CompactedConversation,
     policy::{ConcurrencyLimit, Fallback, FallbackTarget, ProviderLimits},
     provider::{ApiRequest, Provider},
     provider_batch::BatchCall,
+    sans_io::cached_content_api,
     sans_io::{ApiCall, CallBatchApi, CallStart, Chat, Embed, Exchange, Operation},
+    tokens::TokenCount,
 };
 use std::{
+    borrow::Cow,
     fmt,
     sync::{
         Arc,
@@ -38,6 +43,14 @@ pub(crate) struct PreparedCall<O: Operation> {
     pub(crate) context: CallContext,
     pub(crate) start: CallStart,
 }
+
+/// Creates the exchange of a small JSON call about a chat.
+type CreateAboutChat<T> = fn(
+    Arc<dyn Provider>,
+    &ChatRequest,
+    Arc<CallOptions>,
+    CallStart,
+) -> Result<Exchange<ApiCall<T>>, Error>;
 
 /// What observers learn about a call.
 struct CallMeta<'a> {
@@ -265,30 +278,75 @@ impl ProviderRegistry {
         self.call(entry.with_limits(exchange), &about, start)
     }
 
+    pub(crate) fn count_tokens(
+        &self,
+        request: &ChatRequest,
+        start: CallStart,
+    ) -> Result<PreparedCall<ApiCall<TokenCount>>, Error> {
+        self.about_chat(request, "count_tokens", Exchange::count_tokens, start)
+    }
+
+    pub(crate) fn compact(
+        &self,
+        request: &ChatRequest,
+        start: CallStart,
+    ) -> Result<PreparedCall<ApiCall<CompactedConversation>>, Error> {
+        self.about_chat(request, "compact", Exchange::compact, start)
+    }
+
     /// A small JSON call about a chat: its model selects the provider.
-    #[expect(dead_code, reason = "token counts")]
-    pub(crate) fn api_call_for_chat<T: Default>(
+    fn about_chat<T: Default>(
         &self,
         request: &ChatRequest,
         operation: &'static str,
-        describe: impl FnOnce(&dyn Provider, &ChatRequest) -> Result<ApiRequest<T>, Error>,
+        create: CreateAboutChat<T>,
         start: CallStart,
     ) -> Result<PreparedCall<ApiCall<T>>, Error> {
         let (entry, model) = self.route(&request.model)?;
+        let request = with_model(request, model);
         let (provider, options) = (entry.provider.clone(), self.options.clone());
-        let api = if model.len() == request.model.len() {
-            describe(&*provider, request)?
-        } else {
-            let mut request = request.clone();
-            request.model = model.to_owned();
-            describe(&*provider, &request)?
-        };
-        let exchange = Exchange::api_call(provider, api, options, start);
+        let exchange = create(provider, &request, options, start)?;
         let about = CallMeta {
             model,
             ..entry.call_meta(operation)
         };
         self.call(entry.with_limits(exchange), &about, start)
+    }
+
+    /// A call for cached contents of the provider of this name.
+    pub(crate) fn cached_content<T: Default>(
+        &self,
+        name: Option<&str>,
+        describe: impl FnOnce(&dyn CachedContentApi) -> Result<ApiRequest<T>, Error>,
+        start: CallStart,
+    ) -> Result<PreparedCall<ApiCall<T>>, Error> {
+        let describe = |provider: &dyn Provider| describe(&*cached_content_api(provider)?);
+        self.api_call(name, "cached_content", describe, start)
+    }
+
+    pub(crate) fn list_cached_contents(
+        &self,
+        name: Option<&str>,
+        start: CallStart,
+    ) -> Result<PreparedCall<ApiCall<Vec<CachedContent>>>, Error> {
+        let entry = self.named(name)?;
+        let (provider, options) = (entry.provider.clone(), self.options.clone());
+        let exchange = Exchange::list_cached_contents(provider, options, start)?;
+        let about = entry.call_meta("cached_content");
+        self.call(entry.with_limits(exchange), &about, start)
+    }
+
+    /// The model of its prompt selects the provider.
+    pub(crate) fn create_cached_content(
+        &self,
+        new: &NewCachedContent,
+        start: CallStart,
+    ) -> Result<PreparedCall<ApiCall<CachedContent>>, Error> {
+        let (entry, model) = self.route(&new.prompt.model)?;
+        let mut new = new.clone();
+        new.prompt.model = model.to_owned();
+        let name = Some(entry.provider.name());
+        self.cached_content(name, |contents| contents.create(&new), start)
     }
 
     pub(crate) fn batch_call(
@@ -453,6 +511,16 @@ impl fmt::Debug for ProviderRegistry {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+/// The request with the model's name as the provider has it.
+fn with_model<'r>(request: &'r ChatRequest, model: &str) -> Cow<'r, ChatRequest> {
+    if model.len() == request.model.len() {
+        return Cow::Borrowed(request);
+    }
+    let mut request = request.clone();
+    request.model = model.to_owned();
+    Cow::Owned(request)
 }
 
 fn ambiguous(model: &str, prefix: &str, owner: &str) -> Error {

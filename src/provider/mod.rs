@@ -16,7 +16,9 @@ pub mod openai_responses;
 
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model,
-    chat::{ProviderMetadata, Warning},
+    cache::CachedContentApi,
+    chat::{CompactedConversation, ProviderMetadata, Warning},
+    tokens::TokenCount,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, response};
@@ -45,6 +47,7 @@ pub use kit::{
     errors, headers,
     id_format::IdFormat,
     media::{MediaKind, MediaLimit},
+    token_count::TokenCounter,
 };
 pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
@@ -157,6 +160,29 @@ pub trait Provider: fmt::Debug + Send + Sync {
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         let _ = body;
         Err(unsupported(self.name(), "describe one model"))
+    }
+
+    /// Describes the call that counts the tokens of a request, with the same encoder as [`encode_chat`](Self::encode_chat).
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no endpoint for that, or cannot express the request.
+    fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {
+        let _ = request;
+        Err(kit::token_count::unsupported(self.name()))
+    }
+
+    /// Describes the call that makes a conversation shorter. It is paid for like a chat.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no endpoint for that, or cannot express the request.
+    fn compact(&self, request: &ChatRequest) -> Result<ApiRequest<CompactedConversation>, Error> {
+        let _ = request;
+        Err(unsupported(self.name(), "compact a conversation"))
+    }
+
+    /// Its cached contents; `None` if it has none. Caches that are only marked in a request are not meant.
+    fn cached_contents(&self) -> Option<Box<dyn CachedContentApi + '_>> {
+        None
     }
 
     /// Its batches and files; `None` if it has none.

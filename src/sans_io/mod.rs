@@ -51,8 +51,8 @@ use unifiedai_transport::{AttemptDeadlines, RequestBody, Time, TransportError, U
 
 pub use crate::event::Accumulator;
 pub(crate) use clock::{clock_skew, shifted};
-pub(crate) use operation::decode_chat_body;
 pub use operation::{ApiCall, CallBatchApi, Chat, Embed, Operation};
+pub(crate) use operation::{cached_content_api, decode_chat_body};
 
 /// One call: the state machine that all drivers share.
 ///

@@ -27,4 +27,5 @@ mod panics;
 mod providers;
 mod rate_limit;
 mod registry;
+mod small_calls;
 mod support;

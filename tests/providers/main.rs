@@ -16,6 +16,10 @@ mod facilities;
 mod history;
 mod insecure_http;
 mod params;
+mod small_call_recordings;
+mod small_calls;
+#[path = "../support/mod.rs"]
+mod support;
 
 use serde_json::Value;
 use unifiedai::{

@@ -39,6 +39,7 @@ disable_reasoning | disable_reasoning | - | thinking.type | generationConfig.thi
 clear_reasoning | clear_thinking | - | - | - | - | - | - | -
 verbosity | - | verbosity | - | - | text.verbosity | - | - | -
 prompt_cache_key | prompt_cache_key | prompt_cache_key | - | - | prompt_cache_key | - | - | -
+cached_content | - | - | - | cachedContent | - | - | - | -
 service_tier | service_tier | service_tier | - | serviceTier | service_tier | - | - | serviceTier.type
 service_tier: auto | service_tier | service_tier | service_tier | = | service_tier | - | - | =
 service_tier: default | service_tier | service_tier | service_tier | serviceTier | service_tier | - | - | serviceTier.type
@@ -91,6 +92,15 @@ fn asked_with(detail: Option<ImageDetail>) -> ChatRequest {
     ChatRequest::new("some-model").user_parts(vec!["what is this?".into(), picture])
 }
 
+/// The base request of a row.
+fn without(row: &str) -> ChatRequest {
+    match row {
+        // A request that names one has no tools.
+        "cached_content" => asked_with(None).stream(true),
+        _ => base(),
+    }
+}
+
 /// The base request with the parameter of a row.
 fn with(row: &str) -> ChatRequest {
     let request = base();
@@ -127,6 +137,7 @@ fn with(row: &str) -> ChatRequest {
         "clear_reasoning" => request.clear_reasoning(true),
         "verbosity" => request.verbosity(Verbosity::Low),
         "prompt_cache_key" => request.prompt_cache_key("k"),
+        "cached_content" => without("cached_content").cached_content("cachedContents/c"),
         "service_tier" => request.service_tier(ServiceTier::Flex),
         "service_tier: auto" => request.service_tier(ServiceTier::Auto),
         "service_tier: default" => request.service_tier(ServiceTier::Default),
@@ -202,7 +213,7 @@ fn check(
     let name = row.split(':').next().unwrap_or(row);
     let name = if row == "extra" { "marker" } else { name };
     let request = with(row);
-    let (without, _) = encode(wire, &base()).unwrap();
+    let (without, _) = encode(wire, &without(row)).unwrap();
     let strict = encode(wire, &request);
     let (lenient, warnings) =
         encode(wire, &request.drop_unsupported()).map_err(|error| error.to_string())?;

@@ -18,19 +18,23 @@ mod storage;
 mod types;
 
 use super::{
-    Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
+    Address, ApiRequest, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
     EncodedEmbedRequest, EncodedRequest, Framing, IdFormat, MediaKind, MediaLimit, ModelPage,
     Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     kit::{
         call_ids::{self, Links},
         media, model,
+        token_count::{only, prompt},
     },
 };
 use crate::{
-    ChatRequest, EmbedRequest, Error, ErrorKind, Model,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Json, Model,
     auth::sigv4::{AwsCredentialSource, Signer},
+    chat::Warning,
     codec::percent::encode_segment,
+    json::ObjectWriter,
     schema::{self, Dialects},
+    tokens::TokenCount,
 };
 use bytes::Bytes;
 use endpoint::{ApiPlane, Variant};
@@ -310,6 +314,32 @@ impl Provider for Bedrock {
         Ok(self.core.post_chat(uri, body, framing, warnings))
     }
 
+    /// The endpoint takes the id of a model, not that of an inference profile, which is the model's with a region before it.
+    fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {
+        let (body, mut warnings) = prompt(self, request)?;
+        let base = model::without_region(&request.model);
+        if base.len() != request.model.len() {
+            warnings.push(Warning::new(
+                "counted_base_model",
+                format!("the tokens were counted for `{base}`, because Bedrock counts for no inference profile"),
+            ));
+        }
+        let mut input = ObjectWriter::with_capacity(body.len().saturating_add(64));
+        let converse = only(&body, &COUNTED)?.finish();
+        let converse = String::from_utf8(converse).unwrap_or_default();
+        input.member(
+            "input",
+            &Input {
+                converse: Json::part(&converse),
+            },
+        )?;
+        let path = ["/model/", &model_segment(base)?, "/count-tokens"].concat();
+        let uri = self.core.url(&path)?;
+        let post = self.core.post(uri, input.finish(), Framing::SingleBody);
+        let api = ApiRequest::new(post, |_, body| models::decode_token_count(body));
+        Ok(api.repeatable().with_warnings(warnings))
+    }
+
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {
         Box::<decode::ConverseDecoder>::default()
     }
@@ -364,6 +394,19 @@ impl Provider for Bedrock {
     fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
         Some(Box::new(batches::Batches(self)))
     }
+}
+
+/// The fields of a Converse request that CountTokens takes. Source: `ConverseTokensRequest` in the service model.
+const COUNTED: [&str; 4] = [
+    "messages",
+    "system",
+    "toolConfig",
+    "additionalModelRequestFields",
+];
+
+#[derive(serde::Serialize)]
+struct Input {
+    converse: Json,
 }
 
 /// The id of a model as one path segment: ids contain colons, ARNs slashes.

@@ -11,8 +11,10 @@ use crate::{
             embed::{DecodedEmbeddings, EmbedWriter, read_tokens, texts},
             lenient::{self, Count, List, Object, Raw, Text, object},
             model::read_models,
+            token_count::missing,
         },
     },
+    tokens::TokenCount,
 };
 use bytes::Bytes;
 
@@ -190,6 +192,20 @@ pub(super) fn decode_embed(body: &Bytes) -> Result<DecodedEmbeddings, Error> {
     let mut embedded = DecodedEmbeddings::new(vec![vector(answer.embedding, "embedding")?]);
     embedded.usage = read_tokens(answer.tokens.0, None);
     Ok(embedded)
+}
+
+/// `POST /model/{id}/count-tokens`
+pub(super) fn decode_token_count(body: &Bytes) -> Result<TokenCount, Error> {
+    object! {
+        struct Counted {
+            tokens as "inputTokens": Count,
+        }
+    }
+    let counted: Counted = lenient::parse_body(body)?;
+    let tokens = counted.tokens.0;
+    Ok(TokenCount::exact(
+        tokens.ok_or_else(|| missing(body, "inputTokens"))?,
+    ))
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ mod models;
 mod types;
 
 use super::{
-    Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
+    ApiRequest, Auth, BaseUrl, BuildProvider, ChatDecoder, DecodedEmbeddings, EncodedEmbedRequest,
     EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder, ProviderCore,
     ProviderDefaults,
     kit::{
         call_ids::{self, Links},
         errors,
+        token_count::text_tokens,
     },
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     chat::ProviderMetadata,
     codec::percent::encode_segment,
     schema::{self, Dialects},
+    tokens::TokenCount,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, Uri, response};
@@ -148,6 +150,11 @@ impl Provider for Cohere {
 
     fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
         decode::read_headers(headers, metadata);
+    }
+
+    /// The tokens of the texts. Cohere has no endpoint that applies the chat template, so that a chat has more.
+    fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {
+        text_tokens(&self.core, "/v1/tokenize", request)
     }
 
     fn encode_embed(

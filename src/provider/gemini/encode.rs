@@ -6,7 +6,7 @@ use super::{
     encoded_part::EncodedPart,
 };
 use crate::{
-    ChatRequest, Error, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
+    ChatRequest, Error, ErrorKind, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ReasoningFormat, ServiceTier, Warning},
     json::ObjectWriter,
     provider::kit::{json_object::JsonObject, request::UnsupportedParams},
@@ -150,10 +150,35 @@ impl<'a> Encoder<'a> {
             (Some(_), Hosting::Own) => self.omissions.refuse("the parameter `metadata`")?,
             (None, _) => {}
         }
+        if let Some(name) = &request.cached_content {
+            self.member("cachedContent", name)?;
+            self.check_cached()?;
+        }
         if request.prediction.is_some() {
             self.omissions.refuse("the parameter `prediction`")?;
         }
         Ok(())
+    }
+
+    /// The API refuses a request that names a cached content and has what only the content may have.
+    fn check_cached(&self) -> Result<(), Error> {
+        let request = self.request;
+        let has_system = request
+            .messages
+            .iter()
+            .any(|m| m.role == crate::Role::System);
+        let what = match () {
+            () if has_system => "system messages",
+            () if !request.tools.is_empty() => "`tools`",
+            () if request.needed_tool_choice().is_some() => "`tool_choice`",
+            () => return Ok(()),
+        };
+        Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "a request with `cached_content` must not have {what}: put them into the cached content when it is created"
+            ),
+        ))
     }
 
     /// Writes a field, unless `extra` has one with this name, which has precedence.
@@ -184,6 +209,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::ReasoningMaxTokens
             | Param::DisableReasoning
             | Param::ServiceTier
+            | Param::CachedContent
             | Param::Metadata => return Ok(()),
             // The default behaviour.
             Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),

@@ -5,6 +5,7 @@
 //! separate part, such as `{"thoughtSignature": ".."}`, adds its fields to the part before it.
 
 mod batches;
+mod caches;
 mod contents;
 mod decode;
 mod encode;
@@ -15,9 +16,9 @@ mod types;
 mod vertex_batches;
 
 use super::{
-    Address, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
-    EncodedEmbedRequest, EncodedRequest, Framing, IdFormat, ModelPage, Provider, ProviderBuilder,
-    ProviderCore, ProviderDefaults,
+    Address, ApiRequest, Auth, AuthStyle, BaseUrl, BatchApi, BuildProvider, ChatDecoder,
+    DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing, IdFormat, ModelPage, Provider,
+    ProviderBuilder, ProviderCore, ProviderDefaults,
     kit::{
         call_ids::{self, Links},
         id_format,
@@ -26,8 +27,10 @@ use super::{
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, Model,
+    cache::CachedContentApi,
     codec::percent::encode_segment,
     schema::{self, Dialects},
+    tokens::TokenCount,
 };
 use bytes::Bytes;
 use http::{Request, response};
@@ -263,6 +266,14 @@ impl Provider for Gemini {
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
+    }
+
+    fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {
+        caches::count_tokens(self, request)
+    }
+
+    fn cached_contents(&self) -> Option<Box<dyn CachedContentApi + '_>> {
+        Some(Box::new(caches::Caches(self)))
     }
 
     fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {

@@ -89,6 +89,42 @@ impl<T> ApiRequest<T> {
         self
     }
 
+    /// Converts the answer.
+    #[must_use]
+    pub fn map<U>(self, convert: impl Fn(T) -> U + Send + Sync + Clone + 'static) -> ApiRequest<U>
+    where
+        T: 'static,
+    {
+        self.and_then(move |_, answer| Ok(ApiAnswer::Complete(convert(answer))))
+    }
+
+    /// Converts the answer, or continues with another request.
+    #[must_use]
+    pub fn and_then<U>(
+        self,
+        convert: impl Fn(&dyn Provider, T) -> Result<ApiAnswer<U>, Error>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+    ) -> ApiRequest<U>
+    where
+        T: 'static,
+    {
+        let decode = self.decode;
+        ApiRequest {
+            request: self.request,
+            decode: Box::new(move |provider, body| match decode(provider, body)? {
+                ApiAnswer::Complete(answer) => convert(provider, answer),
+                ApiAnswer::Next(next) => {
+                    Ok(ApiAnswer::Next(Box::new(next.and_then(convert.clone()))))
+                }
+            }),
+            is_repeatable: self.is_repeatable,
+            warnings: self.warnings,
+        }
+    }
+
     /// The HTTP request, without authentication.
     #[must_use]
     pub fn request(&self) -> &Request<Bytes> {

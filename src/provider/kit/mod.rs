@@ -7,8 +7,8 @@
 //! 4. [`call_ids`], [`result_places`], [`id_format`]: tool calls and results in the form and order that a server accepts.
 //! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with warnings for unknown content.
 //! 6. [`errors`], [`headers`]: error kinds, request ids and rate limits.
-//! 7. [`embed`], [`model`], [`object_uri`], [`api_request`]: embeddings, lists of models, the files of batches in object storage, and
-//!    other small JSON calls.
+//! 7. [`embed`], [`model`], [`object_uri`], [`api_request`], [`token_count`]: embeddings, lists of models, the files of batches in
+//!    object storage, and other small JSON calls.
 
 pub(crate) mod api_request;
 pub(crate) mod base_url;
@@ -27,5 +27,6 @@ pub(crate) mod model;
 pub(crate) mod object_uri;
 pub(crate) mod request;
 pub(crate) mod result_places;
+pub(crate) mod token_count;
 pub(crate) mod unknown_fields;
 pub(crate) mod vertex;

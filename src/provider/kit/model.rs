@@ -115,6 +115,23 @@ pub(crate) fn has_vendor_prefix(model: &str, vendors: &[&str]) -> bool {
     vendor.is_some_and(|vendor| is_one_of(vendor, vendors))
 }
 
+/// The model of an inference profile: its id without the region before the vendor, also at the end of an ARN.
+#[cfg(feature = "bedrock")]
+pub(crate) fn without_region(id: &str) -> &str {
+    let base = match id.rsplit_once("inference-profile/") {
+        Some((before, profile)) if !before.ends_with("application-") => profile,
+        _ => id,
+    };
+    match base.split_once('.') {
+        Some((region, rest))
+            if BEDROCK_REGIONS.contains(&region) && has_vendor_prefix(rest, BEDROCK_VENDORS) =>
+        {
+            rest
+        }
+        _ => base,
+    }
+}
+
 #[cfg(test)]
 mod model_ids_tests {
     use super::*;
@@ -143,6 +160,23 @@ mod model_ids_tests {
         ] {
             let vendors = vendors_at(&BaseUrl::parse(url).unwrap(), &[]);
             assert_eq!(!vendors.is_empty(), is_bedrock, "{url}");
+        }
+    }
+
+    #[cfg(feature = "bedrock")]
+    #[test]
+    fn profile_is_its_model_without_the_region() {
+        let profile = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-x-v1:0";
+        let application = "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc";
+        for (id, model) in [
+            ("us.anthropic.claude-x-v1:0", "anthropic.claude-x-v1:0"),
+            ("us-gov.amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+            ("anthropic.claude-x-v1:0", "anthropic.claude-x-v1:0"),
+            ("us.gpt", "us.gpt"),
+            (profile, "anthropic.claude-x-v1:0"),
+            (application, application),
+        ] {
+            assert_eq!(without_region(id), model);
         }
     }
 

@@ -13,22 +13,26 @@ mod read_message;
 mod types;
 
 use super::{
-    Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
+    Address, ApiRequest, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
     EncodedEmbedRequest, EncodedRequest, Framing, MediaLimit, ModelPage, Provider, ProviderBuilder,
     ProviderCore, ProviderDefaults,
     batch_api::openai::{Endpoint, OpenAiBatches},
     kit::{
         builder,
         call_ids::{self, Links},
-        errors, id_format, media, model,
+        errors, id_format, media, model, token_count,
     },
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model,
     chat::Param,
     error::ErrorBody,
-    provider::{AuthStyle, BatchProfile, IdFormat},
+    provider::{
+        AuthStyle, BatchProfile, IdFormat, TokenCounter,
+        openai_responses::small_calls::count_chat_tokens,
+    },
     schema::{self, Dialects},
+    tokens::TokenCount,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header, response};
@@ -275,6 +279,18 @@ impl Provider for OpenAiChat {
         models::decode_one(self.name(), body)
     }
 
+    fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {
+        let counter = self.profile.token_counter;
+        match counter {
+            TokenCounter::None => Err(token_count::unsupported(self.name())),
+            TokenCounter::ResponsesInputTokens => count_chat_tokens(&self.core, request),
+            _ => {
+                let (body, warnings) = token_count::prompt(self, request)?;
+                token_count::of_openai_chat(&self.core, counter, request, &body, warnings)
+            }
+        }
+    }
+
     fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
         Some(Box::new(OpenAiBatches {
             profile: self.profile.batches?,
@@ -417,6 +433,8 @@ pub struct ChatProfile {
     /// Whether its operator chooses the names of models, so that a name with a vendor's prefix (`anthropic.claude`)
     /// may be one of them. A client's routing refuses such a name as ambiguous.
     pub free_names: bool,
+    /// How it counts the tokens of a request.
+    pub token_counter: TokenCounter,
     /// Its batches; `None` if it has none.
     pub batches: Option<&'static BatchProfile>,
     /// Whether it lists its models, at `/models`.
@@ -570,6 +588,7 @@ impl ChatProfile {
         context_overflow: &[],
         vendors: &[],
         free_names: false,
+        token_counter: TokenCounter::None,
         batches: None,
         models: true,
         check_path: "/models",

@@ -10,12 +10,13 @@ mod encode_items;
 mod items;
 mod output_items;
 mod parts;
+pub(in crate::provider) mod small_calls;
 mod texts;
 mod types;
 
 use super::{
-    Address, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest, Framing,
-    MediaLimit, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    Address, ApiRequest, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, EncodedRequest,
+    Framing, MediaLimit, ModelPage, Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
     batch_api::openai::{Endpoint, OpenAiBatches},
     kit::{
         builder::{self, profile_table},
@@ -26,8 +27,10 @@ use super::{
 };
 use crate::{
     ChatRequest, Error, Model,
-    provider::{AuthStyle, BatchProfile, IdFormat},
+    chat::CompactedConversation,
+    provider::{AuthStyle, BatchProfile, IdFormat, TokenCounter},
     schema::{self, Dialects},
+    tokens::TokenCount,
 };
 use bytes::Bytes;
 use http::{Request, Uri};
@@ -219,6 +222,14 @@ impl Provider for OpenAiResponses {
         models::decode_one(self.name(), body)
     }
 
+    fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {
+        small_calls::count_tokens(self, request)
+    }
+
+    fn compact(&self, request: &ChatRequest) -> Result<ApiRequest<CompactedConversation>, Error> {
+        small_calls::compact(self, request)
+    }
+
     fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
         Some(Box::new(OpenAiBatches {
             profile: self.profile.batches?,
@@ -273,6 +284,10 @@ pub struct ResponsesProfile {
     pub encrypts_reasoning: bool,
     /// The supported part of JSON Schema, in responses and in tools.
     pub schemas: Dialects,
+    /// How it counts the tokens of a request.
+    pub token_counter: TokenCounter,
+    /// Whether it makes conversations shorter (`/responses/compact`).
+    pub compacts: bool,
     /// Its batches; `None` if it has none.
     pub batches: Option<&'static BatchProfile>,
 }
@@ -294,6 +309,9 @@ impl ResponsesProfile {
         stores: true,
         encrypts_reasoning: false,
         schemas: Dialects::ANY,
+        // A server that is not known says itself what it lacks.
+        token_counter: TokenCounter::ResponsesInputTokens,
+        compacts: true,
         batches: None,
     };
 
@@ -333,6 +351,8 @@ impl ResponsesProfile {
         key_env: "XAI_API_KEY",
         encrypts_reasoning: true,
         schemas: Dialects::XAI,
+        token_counter: TokenCounter::XaiTokenizeText,
+        compacts: false,
         ..ResponsesProfile::BASE
     };
 
@@ -344,6 +364,8 @@ impl ResponsesProfile {
         key_env: "OPENROUTER_API_KEY",
         stores: false,
         encrypts_reasoning: true,
+        token_counter: TokenCounter::None,
+        compacts: false,
         ..ResponsesProfile::BASE
     };
 
@@ -352,6 +374,8 @@ impl ResponsesProfile {
         name: "deepseek-responses",
         base_url: "https://api.deepseek.com",
         key_env: "DEEPSEEK_API_KEY",
+        token_counter: TokenCounter::None,
+        compacts: false,
         ..ResponsesProfile::BASE
     };
 
@@ -363,6 +387,8 @@ impl ResponsesProfile {
         encrypts_reasoning: true,
         vendors: crate::provider::kit::model::BEDROCK_VENDORS,
         schemas: Dialects::OPENAI_LIKE,
+        token_counter: TokenCounter::None,
+        compacts: false,
         ..ResponsesProfile::BASE
     };
 
@@ -373,6 +399,8 @@ impl ResponsesProfile {
         base_url: "http://localhost:1234/v1",
         key_env: "LM_API_TOKEN",
         key_optional: true,
+        token_counter: TokenCounter::None,
+        compacts: false,
         ..ResponsesProfile::BASE
     };
 

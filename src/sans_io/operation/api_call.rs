@@ -1,13 +1,15 @@
-use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
+use super::{AttemptTarget, CallStart, Exchange, chat::add_headers, sealed::Operation};
 use crate::{
-    CallOptions, Error, ErrorKind, Model, StreamEvent,
-    chat::{CallMetrics, ProviderMetadata, RawBody},
+    CallOptions, ChatRequest, Error, ErrorKind, Model, StreamEvent,
+    cache::{CachedContent, CachedContentApi},
+    chat::{CallMetrics, CompactedConversation, ProviderMetadata, RawBody},
     provider::{
         ApiAnswer, ApiRequest, ApiResponse, Frame, FrameOutcome, Framing, ModelPage, Provider,
     },
+    tokens::TokenCount,
 };
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request, header};
 use std::{fmt, sync::Arc};
 use unifiedai_transport::RequestBody;
 
@@ -39,6 +41,73 @@ impl<T: Default> Exchange<ApiCall<T>> {
             requests: 0,
         };
         Exchange::new_with(provider, (), call, options, start)
+    }
+}
+
+impl Exchange<ApiCall<Vec<CachedContent>>> {
+    /// Creates a call for the cached contents of `provider`, page by page.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has none.
+    pub fn list_cached_contents(
+        provider: Arc<dyn Provider>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Self, Error> {
+        let list = cached_contents_page(&*provider, Vec::new(), None)?;
+        Ok(Exchange::api_call(provider, list, options, start))
+    }
+}
+
+impl<T: Default> Exchange<ApiCall<T>> {
+    /// Creates a call about a chat request, with the headers of the request.
+    fn about_chat(
+        provider: Arc<dyn Provider>,
+        request: &ChatRequest,
+        describe: impl FnOnce(&dyn Provider, &ChatRequest) -> Result<ApiRequest<T>, Error>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Self, Error> {
+        request.validate()?;
+        let mut api = describe(&*provider, request)?;
+        add_headers(&mut api.request, request)?;
+        let id = request.client_request_id.clone();
+        let mut exchange = Exchange::api_call(provider, api, options, start);
+        exchange.metadata.client_request_id = id;
+        Ok(exchange)
+    }
+}
+
+impl Exchange<ApiCall<TokenCount>> {
+    /// Creates a call that counts the tokens of `request`, without sending it to the model.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no endpoint for that, if the request is invalid, or if the provider cannot
+    /// express it.
+    pub fn count_tokens(
+        provider: Arc<dyn Provider>,
+        request: &ChatRequest,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Self, Error> {
+        let describe = |provider: &dyn Provider, request: &_| provider.count_tokens(request);
+        Exchange::about_chat(provider, request, describe, options, start)
+    }
+}
+
+impl Exchange<ApiCall<CompactedConversation>> {
+    /// Creates a call that makes the conversation of `request` shorter.
+    ///
+    /// # Errors
+    /// As [`count_tokens`](Exchange::count_tokens).
+    pub fn compact(
+        provider: Arc<dyn Provider>,
+        request: &ChatRequest,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Self, Error> {
+        let describe = |provider: &dyn Provider, request: &_| provider.compact(request);
+        Exchange::about_chat(provider, request, describe, options, start)
     }
 }
 
@@ -113,6 +182,44 @@ fn models_page(
     }))
 }
 
+/// The calls for the cached contents of a provider.
+pub(crate) fn cached_content_api(
+    provider: &dyn Provider,
+) -> Result<Box<dyn CachedContentApi + '_>, Error> {
+    provider.cached_contents().ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            format!("`{}` has no cached contents", provider.name()),
+        )
+    })
+}
+
+/// One page of the list of cached contents, after those of `earlier`.
+fn cached_contents_page(
+    provider: &dyn Provider,
+    earlier: Vec<CachedContent>,
+    page: Option<&str>,
+) -> Result<ApiRequest<Vec<CachedContent>>, Error> {
+    let page = cached_content_api(provider)?.list(page)?;
+    Ok(page.and_then(move |provider, page| {
+        let all = earlier.iter().cloned().chain(page.contents).collect();
+        match page.next_page {
+            None => Ok(ApiAnswer::Complete(all)),
+            Some(next) => cached_contents_page(provider, all, Some(&next))
+                .map(|page| ApiAnswer::Next(Box::new(page))),
+        }
+    }))
+}
+
+/// Adds the headers of the last request to the next one, as far as they are not about its body: the caller's own.
+fn keep_headers(last: &HeaderMap, next: &mut Request<Bytes>) {
+    for (name, value) in last {
+        if *name != header::CONTENT_TYPE && !next.headers().contains_key(name) {
+            next.headers_mut().append(name, value.clone());
+        }
+    }
+}
+
 impl<T: Default> Operation for ApiCall<T> {
     type Output = ApiResponse<T>;
     type Event = StreamEvent;
@@ -171,9 +278,9 @@ impl<T: Default> Operation for ApiCall<T> {
                         ),
                     ));
                 }
-                let warnings = std::mem::take(&mut self.api.warnings);
-                self.api = next;
-                self.api.warnings.splice(..0, warnings);
+                let last = std::mem::replace(&mut self.api, next);
+                self.api.warnings.splice(..0, last.warnings);
+                keep_headers(last.request.headers(), &mut self.api.request);
                 Ok(true)
             }
             answer => {

@@ -505,7 +505,7 @@ fn apply_target(request: &mut Arc<ChatRequest>, target: &FallbackTarget, is_firs
     request.headers.extend(target.headers.iter().cloned());
 }
 
-fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
+pub(super) fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
     let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
     let correlation = request
         .client_request_id

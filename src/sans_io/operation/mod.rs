@@ -18,6 +18,7 @@ use http::{Method, Request, response};
 use unifiedai_transport::RequestBody;
 
 pub use api_call::ApiCall;
+pub(crate) use api_call::cached_content_api;
 pub use batch::CallBatchApi;
 pub use chat::Chat;
 pub(crate) use chat::decode_chat_body;

@@ -22,6 +22,8 @@
 //! | `/v2/chat`, `/v2/embed`, and `/v1/models` with `page_size` | Cohere |
 //! | `/api/chat`, `/api/embed`, `/api/tags` | Ollama's own: JSON lines |
 //! | `/v1/files`, `/v1/batches`, the same behind `/openai`, `/openai/v1/batch/jobs`, `/v1/messages/batches`, `/v1beta/models/{model}:batchGenerateContent`, `/v1beta/batches` | the batch APIs of OpenAI, Mistral, Anthropic and Gemini; lines with `batch fault: lost`, `batch fault: expired` or `batch fault: status-NNN` in their text have no result, expire, or are refused |
+//! | `/v1/responses/input_tokens`, `/v1/responses/compact`, the same behind `/openai`, `/as/{service}/tokenize`, `/as/{service}/apply-template` | token counts and compactions of OpenAI; the tokenizers of llama.cpp and vLLM |
+//! | `/v1beta/cachedContents`, `/v1/projects/{p}/locations/{l}/cachedContents` | Gemini's cached contents, also on Vertex AI; they need 8 tokens, and a list has pages of two |
 //! | `/model/{id}/converse`, `converse-stream`, `count-tokens`, `invoke` for vectors, `/foundation-models`, `/inference-profiles` | Bedrock, signed if [`Config::aws`] is set |
 //! | `/model-invocation-job`, `/model-invocation-jobs`, `/s3/{bucket}/{key}` | batches of Bedrock, and the objects of S3 that they need, signed likewise |
 //!
@@ -281,6 +283,7 @@ impl Loopback {
             batch_step: config.batch_step,
             batches: Mutex::default(),
             prompt_cache: Mutex::default(),
+            cached_contents: Mutex::default(),
         });
         runtime.spawn(http::accept(listener, state.clone()));
         #[cfg(feature = "tls")]
@@ -425,6 +428,7 @@ struct State {
     batch_step: Duration,
     batches: Mutex<protocol::batches::Store>,
     prompt_cache: Mutex<protocol::prompt_cache::PromptCache>,
+    cached_contents: Mutex<protocol::small_calls::CachedContents>,
 }
 
 impl std::fmt::Debug for State {

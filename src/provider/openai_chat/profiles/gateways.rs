@@ -4,7 +4,7 @@ use super::OPENAI;
 use crate::{
     chat::Param,
     provider::{
-        AuthStyle, BatchProfile, IdFormat,
+        AuthStyle, BatchProfile, IdFormat, TokenCounter,
         kit::model::BEDROCK_VENDORS,
         openai_chat::{
             ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
@@ -163,6 +163,7 @@ pub const LITELLM: ChatProfile = ChatProfile {
     message_refusal: false,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
+    token_counter: TokenCounter::None,
     ..OPENAI
 };
 
@@ -180,6 +181,7 @@ pub const AZURE: ChatProfile = ChatProfile {
     call_id: IdFormat::new(1, 40),
     // Deployments are listed by the control plane, with another kind of token.
     models: false,
+    token_counter: TokenCounter::None,
     ..OPENAI
 };
 
@@ -190,6 +192,7 @@ pub const AZURE_V1: ChatProfile = ChatProfile {
     base_url: "https://{resource}.openai.azure.com/openai/v1",
     query: &[],
     models: true,
+    token_counter: TokenCounter::ResponsesInputTokens,
     ..AZURE
 };
 
@@ -413,6 +416,7 @@ pub const LLAMA_CPP: ChatProfile = ChatProfile {
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
     closes_after_stream: true,
+    token_counter: TokenCounter::LlamaCppTemplate,
     ..ChatProfile::BASE
 };
 
@@ -443,6 +447,7 @@ pub const VLLM: ChatProfile = ChatProfile {
     reasoning: ReasoningReplay::Field("reasoning"),
     end_marker: EndMarker::Always,
     context_overflow: &["This model's maximum context length is"],
+    token_counter: TokenCounter::VllmTokenize,
     ..ChatProfile::BASE
 };
 
@@ -452,6 +457,7 @@ pub const SGLANG: ChatProfile = ChatProfile {
     base_url: "http://localhost:30000/v1",
     key_env: "SGLANG_API_KEY",
     reasoning: ReasoningReplay::Field("reasoning_content"),
+    token_counter: TokenCounter::None,
     ..VLLM
 };
 

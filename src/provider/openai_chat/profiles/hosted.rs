@@ -3,7 +3,7 @@
 use crate::{
     chat::Param,
     provider::{
-        BatchProfile, IdFormat, MediaKind, MediaLimit,
+        BatchProfile, IdFormat, MediaKind, MediaLimit, TokenCounter,
         openai_chat::{
             ChatProfile, EndMarker, MediaPlacement, ReasoningReplay, StreamUsage, StructuredOutput,
             ValueNaming,
@@ -310,6 +310,7 @@ pub const OPENAI: ChatProfile = ChatProfile {
     developer_role: true,
     message_refusal: true,
     end_marker: EndMarker::Always,
+    token_counter: TokenCounter::ResponsesInputTokens,
     ..ChatProfile::BASE
 };
 
@@ -413,6 +414,7 @@ pub const XAI: ChatProfile = ChatProfile {
     message_refusal: true,
     end_marker: EndMarker::Always,
     reasoning_apart: true,
+    token_counter: TokenCounter::XaiTokenizeText,
     ..ChatProfile::BASE
 };
 
@@ -463,6 +465,7 @@ pub const ZAI: ChatProfile = ChatProfile {
     structured: StructuredOutput::Object,
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
+    token_counter: TokenCounter::ZaiTokenizer,
     ..ChatProfile::BASE
 };
 
@@ -482,6 +485,7 @@ pub const MOONSHOT: ChatProfile = ChatProfile {
     // It treats an empty text as missing.
     required_reasoning: Some(" "),
     end_marker: EndMarker::Always,
+    token_counter: TokenCounter::MoonshotEstimate,
     ..ChatProfile::BASE
 };
 

@@ -137,6 +137,7 @@ fn operate(call: &Call<'_>) -> Reply {
     }
     if is_vertex(call) {
         return match call.path.rsplit_once(':') {
+            Some((path, "rawPredict")) if path.ends_with("/count-tokens") => count(call),
             Some((_, "rawPredict" | "streamRawPredict")) if call.request.method == "POST" => {
                 messages(call)
             }
@@ -149,16 +150,32 @@ fn operate(call: &Call<'_>) -> Reply {
     let model = json!({"type": "model", "id": MODEL, "display_name": "Claude of the loopback", "created_at": "2025-01-01T00:00:00Z"});
     match (call.request.method.as_str(), call.path) {
         ("POST", "/v1/messages") => messages(call),
-        ("POST", "/v1/messages/count_tokens") => match &call.json {
-            Ok(body) => whole(&json!({"input_tokens": ask(call, body).prompt_tokens})),
-            Err(_) => Anthropic.error(400, None, None),
-        },
+        ("POST", "/v1/messages/count_tokens") => count(call),
         ("GET", "/v1/models") => {
             whole(&json!({"data": [model], "has_more": false, "first_id": MODEL, "last_id": MODEL}))
         }
         ("GET", path) if path.strip_prefix("/v1/models/") == Some(MODEL) => whole(&model),
         _ => Anthropic.error(404, None, None),
     }
+}
+
+/// Fields that are not part of the prompt are refused.
+fn count(call: &Call<'_>) -> Reply {
+    let Ok(body) = &call.json else {
+        return Anthropic.error(400, None, None);
+    };
+    let unwanted = [
+        "max_tokens",
+        "stream",
+        "temperature",
+        "stop_sequences",
+        "metadata",
+    ];
+    if let Some(name) = unwanted.iter().find(|name| body.get(**name).is_some()) {
+        let message = format!("{name}: Extra inputs are not permitted");
+        return Anthropic.error(400, None, Some(&message));
+    }
+    whole(&json!({"input_tokens": ask(call, body).prompt_tokens}))
 }
 
 fn messages(call: &Call<'_>) -> Reply {

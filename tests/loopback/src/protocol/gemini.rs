@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::embed::{self, Shape};
 use super::{
-    Call, Content, EventsMut, Protocol, Reply, letters, list, schema, sigv4, strings, text_of,
+    Call, Content, EventsMut, Protocol, Reply, letters, list, schema, sigv4, small_calls, strings,
+    text_of,
 };
 use crate::response::{self, Choice, Finish, ModelRequest, ModelResponse, Tool};
 
@@ -60,7 +61,7 @@ impl Protocol for Gemini {
             ("POST", "generateContent") => self.generate(call, false),
             ("POST", "streamGenerateContent") => self.generate(call, true),
             ("POST", "countTokens") => match &call.json {
-                Ok(body) => self.whole(&json!({"totalTokens": ask(call, body).prompt_tokens})),
+                Ok(body) => self.count(call, body),
                 Err(_) => self.error(400, None, None),
             },
             ("POST", "batchEmbedContents") => match &call.json {
@@ -182,6 +183,22 @@ impl Gemini {
         }
     }
 
+    /// The complete request is inside of a member, or `contents` stands alone; on Vertex AI all is flat.
+    fn count(&self, call: &Call<'_>, body: &Value) -> Reply {
+        let inner = body.get("generateContentRequest");
+        let flat = body.get("contents").is_some();
+        let is_vertex = call.path.starts_with("/v1/projects/");
+        let is_wrong = match inner {
+            Some(inner) => is_vertex || flat || inner.get("model").is_none(),
+            None => !is_vertex && body.get("systemInstruction").is_some(),
+        };
+        if is_wrong {
+            return self.error(400, None, None);
+        }
+        let tokens = ask(call, inner.unwrap_or(body)).prompt_tokens;
+        self.whole(&json!({"totalTokens": tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}]}))
+    }
+
     fn generate(&self, call: &Call<'_>, streaming: bool) -> Reply {
         let Ok(body) = &call.json else {
             return self.error(400, None, Some("The body is not JSON."));
@@ -198,7 +215,18 @@ impl Gemini {
         if let Some(wrong) = schema::refused_in("gemini", body) {
             return self.error(400, None, Some(&wrong));
         }
-        let ask = ask(call, body);
+        let mut ask = ask(call, body);
+        match small_calls::cached_tokens(call, body) {
+            Some(Ok(tokens)) => ask.prompt_tokens += tokens,
+            Some(Err(reply)) => return reply,
+            None => {}
+        }
+        let alone = ["systemInstruction", "tools", "toolConfig"];
+        if body.get("cachedContent").is_some() && alone.iter().any(|name| body.get(name).is_some())
+        {
+            let message = "CachedContent can not be used with GenerateContent request setting system_instruction, tools or tool_config.";
+            return self.error(400, None, Some(message));
+        }
         let load = ask
             .load
             .filter(|_| body.get("generationConfig").is_none() && body.get("tools").is_none());

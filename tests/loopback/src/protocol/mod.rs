@@ -13,6 +13,7 @@ pub(crate) mod prompt_cache;
 mod responses;
 mod schema;
 mod sigv4;
+pub(crate) mod small_calls;
 
 pub use schema::{refusal as schema_refusal, tool_refusal};
 
@@ -208,7 +209,11 @@ pub(crate) fn respond(state: &State, request: &Request) -> Script {
                 faults,
                 number,
             };
-            (batches.unwrap_or_else(|| wire.respond(&call)), call.faults)
+            let reply = match batches.or_else(|| small_calls::respond(&call, wire)) {
+                Some(reply) => reply,
+                None => wire.respond(&call),
+            };
+            (reply, call.faults)
         }
         Err(error) => (wire.error(400, None, Some(&error)), Faults::default()),
     };
