@@ -207,7 +207,7 @@ mod tests {
             "frequency_penalty": 1.0, "presence_penalty": 1.0, "repetition_penalty": 1.0, "logit_bias": {},
             "logprobs": true, "top_logprobs": 1, "n": 1, "seed": 1, "parallel_tool_calls": true, "reasoning_effort": "low",
             "reasoning_format": "raw", "reasoning_max_tokens": 1, "disable_reasoning": true, "clear_thinking": true,
-            "verbosity": "low", "prompt_cache_key": "a", "service_tier": "auto", "model_parameters": {}, "user": "a",
+            "verbosity": "low", "prompt_cache_key": "a", "cached_content": "a", "service_tier": "auto", "model_parameters": {}, "user": "a",
             "metadata": {"a": "b"}, "store": true,
         });
         let mut body = scalars.as_object().unwrap().clone();
