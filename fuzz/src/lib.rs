@@ -4,6 +4,7 @@
 //! includes this file and runs each body on its seeds with a stable compiler.
 
 mod codecs;
+mod credentials;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/support/drive.rs"]
 mod drive;
@@ -20,6 +21,7 @@ mod responses;
 mod source;
 
 pub use codecs::{event_stream, event_stream_valid_crc, http1, ndjson, sse};
+pub use credentials::credentials;
 pub use exchange::exchange;
 pub use headers::headers;
 pub use model_lists::model_lists;
@@ -45,4 +47,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("request", request),
     ("exchange", exchange),
     ("policies", policies),
+    ("credentials", credentials),
 ];
