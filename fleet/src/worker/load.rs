@@ -102,7 +102,9 @@ async fn download(source: &ItemSource) -> Result<Vec<u8>, FleetError> {
         .map_err(|e| failed(e.to_string()))?;
     let transport = HyperTransport::new();
     let read = async {
-        let response = transport.send(request, AttemptDeadlines::NONE).await;
+        let response = transport
+            .send(request.map(Into::into), AttemptDeadlines::NONE)
+            .await;
         let response = response.map_err(|e| failed(e.to_string()))?;
         // With 200 the server would send the whole object.
         if response.status() != http::StatusCode::PARTIAL_CONTENT {
