@@ -61,7 +61,7 @@ impl fmt::Debug for SharedPrices {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
+    use std::time::UNIX_EPOCH;
     use unifiedai::Usage;
 
     #[test]
@@ -70,7 +70,7 @@ mod tests {
         let clone = prices.clone();
         let mut usage = Usage::default();
         (usage.prompt_tokens, usage.completion_tokens) = (Some(1), Some(0));
-        let charge = Charge::new("openai", "gpt-4.1", SystemTime::now(), &usage);
+        let charge = Charge::new("openai", "gpt-4.1", UNIX_EPOCH, &usage);
         assert!(clone.cost(&charge).total().is_some());
         prices.replace(PriceTable::from_json(r#"{"rows": []}"#).unwrap());
         assert_eq!(clone.cost(&charge).unknown, ["model"]);

@@ -43,13 +43,9 @@ impl<O: Operation> Exchange<O> {
     pub(crate) fn reported_cost(&self) -> Option<Cost> {
         let sent_at = self.metrics.attempts.last()?.sent_at;
         let (provider, model) = (self.target.provider.name(), O::model(&self.target.request));
-        price(
-            &self.options,
-            provider,
-            model,
-            sent_at,
-            self.operation.billed()?,
-        )
+        let billed = self.operation.billed()?;
+        let cost = price(&self.options, provider, model, sent_at, billed);
+        cost.map(|cost| cost.without(UNREPORTED))
     }
 
     /// Records what the last attempt used and cost.
@@ -70,13 +66,20 @@ impl<O: Operation> Exchange<O> {
             (Some(billed), _) => {
                 let provider = self.target.provider.name();
                 let model = O::model(&self.target.request);
-                price(&self.options, provider, model, attempt.sent_at, billed)
+                let cost = price(&self.options, provider, model, attempt.sent_at, billed);
+                match error {
+                    None => cost,
+                    Some(_) => cost.map(|cost| cost.without(UNREPORTED)),
+                }
             }
             (None, true) => Some(Cost::unknown("tokens")),
             (None, false) => Some(Cost::ZERO),
         };
     }
 }
+
+/// What an attempt that ended early may have used beyond what was reported.
+const UNREPORTED: &str = "unreported tokens";
 
 /// What an attempt used, for the limits of its target.
 pub(super) fn spend(attempt: Option<&Attempt>) -> AttemptSpend<'_> {

@@ -348,6 +348,10 @@ impl<O: Operation> Exchange<O> {
 /// What the driver must do next. `E` is what the operation hands out before its result.
 #[must_use]
 #[non_exhaustive]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would cost each request an allocation"
+)]
 pub enum Step<E = StreamEvent> {
     /// Send this request within these deadlines, and drop any response that is still open. Then
     /// [`handle`](crate::sans_io::Exchange::handle) [`Input::Headers`] or [`Input::TransportError`].

@@ -123,7 +123,6 @@ fn with_ending(members: &Members, ending: &str) -> (TokenRates, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::UNIX_EPOCH;
     use unifiedai::{
         Usage,

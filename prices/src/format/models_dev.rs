@@ -77,7 +77,6 @@ pub(super) fn read(providers: &Members) -> PriceTable {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::UNIX_EPOCH;
     use unifiedai::{
         Usage,

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, de::Error};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Mul};
 use unifiedai::cost::Usd;
 
 #[derive(Deserialize)]
@@ -106,7 +106,7 @@ impl OwnRow {
         }
         let mut tiers = BTreeMap::new();
         for (name, percent) in &self.tiers_percent {
-            let part = |price: Usd| (price * *percent).checked_div_exact(100);
+            let part = |price: Usd| Mul::mul(price, *percent).checked_div_exact(100);
             let tier = Rates {
                 base: standard.base.map(part),
                 above: standard
